@@ -1,0 +1,43 @@
+"""A pytest gate for fine-tuned models: red unless the candidate is worth it.
+
+Public names load on first use, so that a test suite without a gate pays nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pytest_ftgate.data import Example as Example
+    from pytest_ftgate.errors import ConfigError as ConfigError
+    from pytest_ftgate.errors import DataError as DataError
+    from pytest_ftgate.errors import FtgateError as FtgateError
+    from pytest_ftgate.errors import ModelError as ModelError
+    from pytest_ftgate.hookspecs import hookimpl as hookimpl
+    from pytest_ftgate.metrics import metric as metric
+    from pytest_ftgate.models import Completion as Completion
+    from pytest_ftgate.result import GateResult as GateResult
+
+_HOMES = {
+    "Completion": "pytest_ftgate.models",
+    "ConfigError": "pytest_ftgate.errors",
+    "DataError": "pytest_ftgate.errors",
+    "Example": "pytest_ftgate.data",
+    "FtgateError": "pytest_ftgate.errors",
+    "GateResult": "pytest_ftgate.result",
+    "ModelError": "pytest_ftgate.errors",
+    "hookimpl": "pytest_ftgate.hookspecs",
+    "metric": "pytest_ftgate.metrics",
+}
+__all__ = ["__version__", *_HOMES]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("pytest-ftgate")
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

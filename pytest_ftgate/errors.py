@@ -1,0 +1,94 @@
+"""What can go wrong, said once and well: what, where, the evidence, the cure."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+def shown_path(path: str | os.PathLike[str]) -> str:
+    """The path as a user knows it: relative to the working folder where it lies inside, else absolute."""
+    absolute = Path(os.path.abspath(path))
+    try:
+        return absolute.relative_to(Path.cwd()).as_posix()
+    except (ValueError, OSError):
+        return absolute.as_posix()
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """A place that a user can open: ``file:line: key``. Every part may be absent."""
+
+    path: str | None = None
+    line: int | None = None
+    key: str | None = None
+
+    def __str__(self) -> str:
+        place = self.path or ""
+        if place and self.line is not None:
+            place = f"{place}:{self.line}"
+        return ": ".join(part for part in (place, self.key) if part)
+
+
+class FtgateError(Exception):
+    """Base of all errors of this package. The first line of the text stands alone; evidence and cure follow.
+
+    Args:
+        what: what is wrong, one sentence without a final stop.
+        where: the file, line and key it is wrong in.
+        evidence: what was found, where ``what`` does not say it.
+        cure: what to do about it.
+    """
+
+    def __init__(
+        self, what: str, *, where: Where | None = None, evidence: str | None = None, cure: str | None = None
+    ) -> None:
+        self.what = what
+        self.where = where
+        self.evidence = evidence
+        self.cure = cure
+        super().__init__(what)
+
+    def __str__(self) -> str:
+        place = str(self.where) if self.where is not None else ""
+        head = f"{place}: {self.what}" if place else self.what
+        return "\n".join([head, *(f"  {line}" for line in (self.evidence, self.cure) if line)])
+
+
+class ConfigError(FtgateError):
+    """The gate, its marker or an option does not say something that can be judged."""
+
+
+class DataError(FtgateError):
+    """A data file or an iterable of examples cannot be read as asked."""
+
+
+class StoreError(FtgateError):
+    """Predictions cannot be kept or read back."""
+
+
+class ModelError(FtgateError):
+    """A model gave no answer.
+
+    Args:
+        retryable: the same call may succeed later.
+        retry_after_s: how many seconds the endpoint asked to wait.
+        fatal: no other call can succeed either (a wrong key, an unknown model): the run stops at once.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        retryable: bool = False,
+        retry_after_s: float | None = None,
+        fatal: bool = False,
+        where: Where | None = None,
+        evidence: str | None = None,
+        cure: str | None = None,
+    ) -> None:
+        super().__init__(what, where=where, evidence=evidence, cure=cure)
+        self.retryable = retryable
+        self.retry_after_s = retry_after_s
+        self.fatal = fatal

@@ -1,0 +1,380 @@
+"""The rules of the gate: facts in, checks out. Pure; what the checks add up to is the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from pytest_ftgate.numbers import plural, show_amount, show_difference, show_value
+from pytest_ftgate.result import Check, ModelResult, Status
+
+if TYPE_CHECKING:
+    from pytest_ftgate.config import Bound, GateConfig
+    from pytest_ftgate.data import DataSet
+    from pytest_ftgate.inference import Comparison
+    from pytest_ftgate.metrics import Metric
+    from pytest_ftgate.training import TrainingAudit
+
+_ROWS_SHOWN = 5
+RUN_METRICS = ("latency_p50_s", "latency_p95_s", "cost_usd", "error_rate")
+
+
+# --- free checks: nothing is paid for before they hold -------------------------------------------------------
+
+
+def training_checks(config: GateConfig, audit: TrainingAudit, training: DataSet, test: DataSet) -> list[Check]:
+    """Enough usable examples, none of them in the test set, no contradictions, the labels covered."""
+    found = [_enough_training(config, audit), _no_leak(config, audit, training, test)]
+    if audit.conflicts:
+        row, first = audit.conflict_rows[0]
+        found.append(
+            Check(
+                "conflicts",
+                "warning",
+                f"{plural(audit.conflicts, 'training row')} repeat an input with another output, "
+                f"first {_row(training, row)} against {_row(training, first)}",
+                observed=audit.conflicts,
+                advice="Decide which output is right: contradictions teach the model to guess.",
+            )
+        )
+    return found + _label_checks(audit)
+
+
+def _enough_training(config: GateConfig, audit: TrainingAudit) -> Check:
+    needed = config.min_training_examples
+    held = audit.usable >= needed
+    message = f"{plural(audit.usable, 'usable training example')}, {needed:,} needed"
+    if audit.rows != audit.usable:
+        left_out = [plural(audit.duplicates, "repeated input")] if audit.duplicates else []
+        unusable = audit.rows - audit.usable - audit.duplicates
+        left_out += [plural(unusable, "blank row")] if unusable else []
+        message += f" ({audit.rows:,} rows, less {' and '.join(left_out)})"
+    return Check(
+        "min_training_examples",
+        "pass" if held else "fail",
+        message,
+        observed=audit.usable,
+        required=needed,
+        source=str(config.sources["min_training_examples"]),
+        advice=None
+        if held
+        else f"Write {plural(needed - audit.usable, 'more distinct example')}; "
+        "with fewer, few-shot prompting is likely enough.",
+    )
+
+
+def _no_leak(config: GateConfig, audit: TrainingAudit, training: DataSet, test: DataSet) -> Check:
+    if not audit.leaked:
+        return Check("leaked", "pass", "no test example stands in the training set", observed=0, required=0)
+    pairs = ", ".join(f"{_row(test, t)} = {_row(training, r)}" for t, r in audit.leaked_rows[:_ROWS_SHOWN])
+    more = ", ..." if len(audit.leaked_rows) > _ROWS_SHOWN else ""
+    return Check(
+        "leaked",
+        "fail",
+        f"{audit.leaked:,} of {plural(len(test), 'test example')} {'stands' if audit.leaked == 1 else 'stand'} "
+        f"in the training set: {pairs}{more}",
+        observed=audit.leaked,
+        required=0,
+        source=str(config.sources["training_set"]),
+        advice="Take them out of the training set and train again: a model is not tested on what it was taught.",
+    )
+
+
+def _row(data: DataSet, index: int) -> str:
+    where = str(data.where(index))
+    return where if data.lines is not None else f"{where} item {index + 1}"
+
+
+def _label_checks(audit: TrainingAudit) -> list[Check]:
+    found = []
+    if audit.labels_only_in_test:
+        found.append(
+            Check(
+                "labels_missing",
+                "warning",
+                f"the training set has no example of {_names(audit.labels_only_in_test)}, which the test set expects",
+                observed=len(audit.labels_only_in_test),
+                advice="Add training examples of these labels.",
+            )
+        )
+    if audit.labels_only_in_training:
+        found.append(
+            Check(
+                "labels_untested",
+                "note",
+                f"the test set has no example of {_names(audit.labels_only_in_training)}, which the training set teaches",
+                observed=len(audit.labels_only_in_training),
+            )
+        )
+    return found
+
+
+def _names(labels: Sequence[str]) -> str:
+    shown = ", ".join(repr(label[:60]) for label in labels[:_ROWS_SHOWN])
+    return shown + (f" and {len(labels) - _ROWS_SHOWN} more" if len(labels) > _ROWS_SHOWN else "")
+
+
+def test_size_check(config: GateConfig, examples: int) -> Check:
+    """At least ``min_test_examples`` examples."""
+    needed = config.min_test_examples
+    held = examples >= needed
+    return Check(
+        "min_test_examples",
+        "pass" if held else "fail",
+        f"{plural(examples, 'test example')}, {needed:,} needed",
+        observed=examples,
+        required=needed,
+        source=str(config.sources["min_test_examples"]),
+        advice=None if held else f"Label {plural(needed - examples, 'more example')}.",
+    )
+
+
+test_size_check.__test__ = False  # type: ignore[attr-defined]  # pytest collects functions by their name
+
+
+def reach_check(config: GateConfig, examples: int, wins: int | None) -> Check:
+    """What the evidence asks of this many examples at best: said before any call, for free."""
+    if wins is None:
+        return Check(
+            "reach",
+            "inconclusive",
+            f"no result on {plural(examples, 'example')} could meet this gate, not even a win on every one",
+            observed=examples,
+            source=str(config.sources["evidence"]),
+            advice="Label more test examples.",
+        )
+    return Check(
+        "reach",
+        "note",
+        f"with {plural(examples, 'example')} this gate needs at least {plural(wins, 'win')} and no loss",
+        observed=examples,
+        required=wins,
+        source=str(config.sources["evidence"]),
+    )
+
+
+def groups_check(config: GateConfig, groups: int, needed: int) -> Check | None:
+    """Too few groups of examples that belong together say nothing about the next group."""
+    if groups >= needed:
+        return None
+    return Check(
+        "groups",
+        "inconclusive",
+        f"{plural(groups, 'group')} of test examples, {needed} needed to judge a gain",
+        observed=groups,
+        required=needed,
+        source=str(config.sources["test_set"]),
+        advice="Add test examples from other groups; more from the same ones do not help.",
+    )
+
+
+# --- checks of the two runs ----------------------------------------------------------------------------------
+
+
+def complete_check(role: str, model: ModelResult, *, missing_ids: Sequence[str], error: str | None, policy: str) -> Check:
+    """Every answer arrived. A missing one is an error, unless the gate scores it as wrong (candidate alone)."""
+    missing = model.n_errors or 0
+    if not missing:
+        return Check(f"{role}_predictions", "pass", f"{role}: all {plural(model.n_expected or 0, 'answer')} arrived",
+                     observed=model.n_expected, required=model.n_expected)
+    ids = ", ".join(missing_ids[:_ROWS_SHOWN]) + (", ..." if len(missing_ids) > _ROWS_SHOWN else "")
+    scored_zero = policy == "score_zero" and role == "candidate"
+    message = f"{role} {model.name}: {missing:,} of {plural(model.n_expected or 0, 'answer')} missing ({ids}): {error}"
+    return Check(
+        f"{role}_predictions",
+        "warning" if scored_zero else "error",
+        message + (" (counted as wrong: errors is score_zero)" if scored_zero else ""),
+        observed=(model.n_expected or 0) - missing,
+        required=model.n_expected,
+        advice=None if scored_zero else "Run again: what arrived is kept, only the missing answers are asked for.",
+    )
+
+
+def identical_check(baseline: str, *, identical: bool, n: int) -> Check | None:
+    """Two models that answer everything alike are one model, or one of them was never called."""
+    if not identical:
+        return None
+    return Check(
+        "identical_outputs",
+        "fail",
+        f"the candidate gave the same {plural(n, 'answer')} as {baseline}, word for word",
+        observed=n,
+        advice="Look whether both names reach the same model; a fine-tune that changes no answer is not worth shipping.",
+    )
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What the gain is held to."""
+
+    metric: Metric
+    margin: float
+    evidence: str
+    confidence: float
+    margin_source: str
+    evidence_source: str
+
+    @property
+    def share(self) -> bool:
+        """The metric lies on [0, 1] and is spoken of in points."""
+        return (self.metric.low, self.metric.high) == (0.0, 1.0)
+
+
+def gain_reaches(gain: float | Fraction, margin: float) -> bool:
+    """Exact comparison: counts as fractions, other values after rounding to 12 decimals. Margin 0 asks for more than 0."""
+    asked = Fraction(repr(margin))
+    seen = gain if isinstance(gain, Fraction) else Fraction(repr(round(gain, 12)))
+    return seen > 0 if asked == 0 else seen >= asked
+
+
+def gain_checks(judgement: Judgement, comparison: Comparison, against: str) -> list[Check]:
+    """The measured gain against the margin, then how sure we can be of it."""
+    gain = comparison.gain if comparison.gain_exact is None else comparison.gain_exact
+    reached = gain_reaches(gain, judgement.margin)
+    measured = show_difference(comparison.gain, share=judgement.share)
+    asked = f"+{show_amount(judgement.margin, share=judgement.share)}" if judgement.margin else "more than 0"
+    margin = Check(
+        "margin",
+        "pass" if reached else "fail",
+        f"gain over {against} {measured}, asked for {asked}",
+        observed=comparison.gain,
+        required=judgement.margin,
+        source=judgement.margin_source,
+        advice=None if reached else _advice_below(comparison),
+    )
+    return [margin, _evidence_check(judgement, comparison, against)] if reached else [margin]
+
+
+def _advice_below(comparison: Comparison) -> str:
+    if comparison.gain <= 0:
+        return "Drop it: the prompted baseline is as good or better. Look at the broken examples before another attempt."
+    return (
+        "Drop it, or look at the broken examples and mend the training data: two or three attempts are normal, "
+        "each with better data, on the same margin."
+    )
+
+
+def _evidence_check(judgement: Judgement, comparison: Comparison, against: str) -> Check:
+    held, target = {
+        "observed": (True, None),
+        "significant": (comparison.above_zero, 0.0),
+        "proven": (comparison.reaches_margin, judgement.margin),
+    }[judgement.evidence]
+    return Check(
+        "evidence",
+        "pass" if held else "inconclusive",
+        sure_sentence(judgement, comparison, against),
+        observed=comparison.lower,
+        required=target,
+        source=judgement.evidence_source,
+        advice=None if held else _advice_thin(comparison),
+    )
+
+
+def sure_sentence(judgement: Judgement, comparison: Comparison, against: str) -> str:
+    """The bound in plain words; under ``significant`` also that the margin itself is not proven."""
+    share = judgement.share
+    if comparison.lower is None:
+        return f"how large the real gain over {against} is cannot be told: {comparison.note or 'no bound exists'}"
+    sure = f"{100 * judgement.confidence:g} % sure"
+    lower = show_difference(comparison.lower, share=share)
+    if judgement.evidence == "significant" and comparison.above_zero and not comparison.reaches_margin:
+        measured = show_difference(comparison.gain, share=share)
+        margin = show_amount(judgement.margin, share=share)
+        return f"measured {measured}; {sure} of at least {lower}; the margin of {margin} itself is not proven"
+    return f"we can be {sure} that the real gain over {against} is at least {lower}"
+
+
+def _advice_thin(comparison: Comparison) -> str:
+    if comparison.examples_needed is None:
+        return "More examples help only if the candidate is better than it looks here."
+    more = max(comparison.examples_needed - comparison.n, 1)
+    return (
+        f"If the gain is really what was seen, about {plural(comparison.examples_needed, 'test example')} in all "
+        f"({more:,} more) would settle it, 4 times out of 5."
+    )
+
+
+def bound_check(bound: Bound, model: ModelResult, *, share: bool) -> Check:
+    """One item of ``require``: a measured value against its bound. What was not measured is an error, never zero."""
+    name = bound.metric.name
+    value = getattr(model, name) if name in RUN_METRICS else model.metrics.get(name)
+    limits = [f"at least {_limit(bound.min, share)}"] if bound.min is not None else []
+    limits += [f"at most {_limit(bound.max, share)}"] if bound.max is not None else []
+    status: Status = "error" if value is None else "pass" if _within(value, bound) else "fail"
+    seen = "unknown" if value is None else _limit(value, share)
+    return Check(
+        f"require.{bound.of}.{name}",
+        status,
+        f"{bound.of} {name} {seen}, asked for {' and '.join(limits)}",
+        observed=value,
+        required=bound.min if bound.min is not None else bound.max,
+        source=str(bound.source),
+        advice=_missing_advice(name) if value is None else None,
+    )
+
+
+def _limit(value: float, share: bool) -> str:
+    return show_value(value, share=True) if share else f"{value:.6g}"
+
+
+def _within(value: float, bound: Bound) -> bool:
+    seen = Fraction(repr(round(value, 12)))
+    above = bound.min is None or seen >= Fraction(repr(bound.min))
+    below = bound.max is None or seen <= Fraction(repr(bound.max))
+    return above and below
+
+
+def _missing_advice(name: str) -> str:
+    if name == "cost_usd":
+        return "Give the model a price (price: {input_per_1m, output_per_1m}) and an endpoint that reports usage."
+    return "The models did not report what is needed to measure it."
+
+
+def normalization_check(
+    *, verdict: str, lenient_verdict: str, gain: float, lenient_gain: float, share: bool
+) -> Check | None:
+    """A prompted "Refund." against a fine-tuned "refund" is no better model: said where it changes the verdict."""
+    if verdict == lenient_verdict:
+        return None
+    return Check(
+        "normalization",
+        "warning",
+        f"ignoring case and punctuation the gain is {show_difference(lenient_gain, share=share)} instead of "
+        f"{show_difference(gain, share=share)}, and the verdict on it {lenient_verdict} instead of {verdict}",
+        observed=lenient_gain,
+        advice="If case and punctuation do not matter to you, say so: metric: {name: ..., normalize: [case, punctuation]}.",
+    )
+
+
+def answer_checks(role: str, model: ModelResult) -> list[Check]:
+    """Answers that are no answer to the question: counted, scored wrong, and said."""
+    counted = (
+        ("n_unknown", "unknown_labels", "no known label"),
+        ("n_refused", "refusals", "a refusal or filtered"),
+        ("n_cut_off", "cut_off", "cut off at the length limit"),
+        ("n_empty", "empty", "empty"),
+    )
+    return [
+        Check(
+            f"{role}_{name}",
+            "note",
+            f"{role} {model.name}: {plural(count, 'answer')} {'is' if count == 1 else 'are'} {what}, scored wrong",
+            observed=count,
+        )
+        for attribute, name, what in counted
+        if (count := getattr(model, attribute))
+    ]
+
+
+def attested_check(role: str, model: ModelResult) -> Check | None:
+    """Recorded predictions without a hash of their input are taken on trust, and that is said."""
+    if model.verified is not False:
+        return None
+    return Check(
+        f"{role}_recording",
+        "note",
+        f"{role} {model.name}: the recorded predictions are attested, not verified (no input_sha256)",
+    )

@@ -1,0 +1,182 @@
+"""What one model did on the test set: its scores, its time, its tokens, its money."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from pytest_ftgate.result import Flip, ModelResult
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from pytest_ftgate.data import Example
+    from pytest_ftgate.metrics import Metric, Scored
+    from pytest_ftgate.models import Completion
+    from pytest_ftgate.runner import Prediction, Run
+
+_NO_ANSWER = ("refusal", "filtered", "cut_off")
+_FLIP_CHARACTERS = 300
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A run with its facts and its scores by metric name."""
+
+    run: Run
+    facts: ModelResult
+    scores: Mapping[str, Scored] = field(default_factory=dict)
+
+
+def answers_of(run: Run) -> list[list[str | None]]:
+    """The answers as metrics take them, ``[repeat][example]``; ``None`` for what cannot be right.
+
+    A missing prediction, a refusal, a filtered or cut-off answer and an empty text are no answer.
+    """
+    return [[_answer(prediction.completion) for prediction in repeat] for repeat in run.predictions]
+
+
+def _answer(completion: Completion | None) -> str | None:
+    if completion is None or completion.finish in _NO_ANSWER or not completion.text.strip():
+        return None
+    return completion.text
+
+
+def measure_run(name: str, run: Run) -> Measured:
+    """Everything but the scores."""
+    predictions = [prediction for repeat in run.predictions for prediction in repeat]
+    completions = [p.completion for p in predictions if p.completion is not None]
+    latencies = [p.latency_s for p in predictions if p.latency_s is not None and p.completion is not None]
+    stored = [p.created_at for p in predictions if p.stored and p.created_at is not None]
+    n_errors = len(predictions) - len(completions)
+    p50, p95 = _quantiles(latencies)
+    return Measured(
+        run,
+        ModelResult(
+            name=name,
+            model=run.model.spelling,
+            n_expected=len(predictions),
+            n_scored=len(completions),
+            n_errors=n_errors,
+            n_stored=sum(p.stored for p in predictions),
+            n_refused=sum(c.finish in ("refusal", "filtered") for c in completions),
+            n_cut_off=sum(c.finish == "cut_off" for c in completions),
+            n_empty=sum(c.finish == "stop" and not c.text.strip() for c in completions),
+            latency_p50_s=p50,
+            latency_p95_s=p95,
+            input_tokens=_total([c.input_tokens for c in completions]),
+            output_tokens=_total([c.output_tokens for c in completions]),
+            cost_usd=_cost(completions, run.model.price) if not n_errors else None,
+            error_rate=n_errors / len(predictions) if predictions else None,
+            oldest_prediction=_timestamp(min(stored)) if stored else None,
+            verified=run.model.verified,
+        ),
+    )
+
+
+def score_run(measured: Measured, metrics: Mapping[str, Metric], deciding: str, expected: Sequence[Any]) -> Measured:
+    """Add the value of every metric. Raises :class:`MetricError` where one is undefined."""
+    from dataclasses import replace
+
+    answers = answers_of(measured.run)
+    scores = {name: metric.score(expected, answers) for name, metric in metrics.items()}
+    facts = replace(
+        measured.facts,
+        value=scores[deciding].value,
+        metrics={name: scored.value for name, scored in scores.items()},
+        n_unknown=scores[deciding].n_unknown,
+    )
+    return Measured(measured.run, facts, scores)
+
+
+def same_outputs(a: Run, b: Run) -> bool:
+    """Word for word the same answers, all of them."""
+    return all(
+        x.completion is not None and y.completion is not None and x.completion.text == y.completion.text
+        for x, y in zip(_all_predictions(a), _all_predictions(b), strict=True)
+    )
+
+
+def _all_predictions(run: Run) -> Iterator[Prediction]:
+    return (prediction for repeat in run.predictions for prediction in repeat)
+
+
+def rightness(scored: Scored) -> np.ndarray[Any, Any]:
+    """How right each answer is, shape ``(examples,)``: the metric's own score, or for set-level ones the label's."""
+    if scored.per_example is not None:
+        return scored.per_example
+    assert scored.statistic is not None  # one of the two is always there
+    right: np.ndarray[Any, Any] = (scored.statistic.predicted == scored.statistic.gold).mean(axis=0)
+    return right
+
+
+def flips(baseline: Measured, candidate: Measured, metric: str, most: int) -> tuple[int, int, tuple[Flip, ...]]:
+    """Wins, losses, and the ``most`` worst examples that the candidate broke."""
+    import numpy as np
+
+    sign = 1 if candidate.scores[metric].metric.greater_is_better else -1
+    change = sign * (rightness(candidate.scores[metric]) - rightness(baseline.scores[metric]))
+    worst = np.argsort(change, kind="stable")[:most]
+    broken = tuple(_flip(int(i), baseline.run, candidate.run) for i in worst if change[i] < 0)
+    return int((change > 0).sum()), int((change < 0).sum()), broken
+
+
+def _flip(index: int, baseline: Run, candidate: Run) -> Flip:
+    from pytest_ftgate.data import expected_text
+
+    example = candidate.test_set.examples[index]
+    return Flip(
+        id=_short(example.id),
+        input=_short(_shown_input(example)),
+        expected=_short(expected_text(example.expected)),
+        baseline=_short(_shown_answer(baseline, index)),
+        candidate=_short(_shown_answer(candidate, index)),
+    )
+
+
+def _shown_input(example: Example) -> str:
+    if isinstance(example.input, str):
+        return example.input
+    content = example.input[-1].get("content")
+    return content if isinstance(content, str) else str(content)
+
+
+def _shown_answer(run: Run, index: int) -> str:
+    completion = run.predictions[0][index].completion
+    return "(no answer)" if completion is None else completion.text.strip() or "(empty)"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _FLIP_CHARACTERS else text[: _FLIP_CHARACTERS - 3] + "..."
+
+
+def _quantiles(latencies: Sequence[float]) -> tuple[float | None, float | None]:
+    if not latencies:
+        return None, None
+    import numpy as np
+
+    p50, p95 = np.quantile(np.asarray(latencies), (0.5, 0.95))
+    return round(float(p50), 6), round(float(p95), 6)
+
+
+def _total(counts: Sequence[int | None]) -> int | None:
+    known = [count for count in counts if count is not None]
+    return sum(known) if known and len(known) == len(counts) else None
+
+
+def _cost(completions: Sequence[Completion], price: Mapping[str, float] | None) -> float | None:
+    """US dollars for all answers; ``None`` where a price or a count is unknown, never zero for it."""
+    inputs = _total([c.input_tokens for c in completions])
+    outputs = _total([c.output_tokens for c in completions])
+    if not price or inputs is None or outputs is None or not {"input_per_1m", "output_per_1m"} <= price.keys():
+        return None
+    cached = sum(c.cached_input_tokens or 0 for c in completions)
+    cached_price = price.get("cached_input_per_1m", price["input_per_1m"])
+    total = (inputs - cached) * price["input_per_1m"] + cached * cached_price + outputs * price["output_per_1m"]
+    return round(total / 1e6, 12)
+
+
+def _timestamp(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

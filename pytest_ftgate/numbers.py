@@ -1,0 +1,56 @@
+"""Numbers as people read them: one place, so that every report says the same thing the same way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def is_share(metric_range: Sequence[float] | None) -> bool:
+    """A metric on [0, 1] is shown in percent and its differences in points."""
+    return metric_range is not None and tuple(metric_range) == (0.0, 1.0)
+
+
+def show_value(value: float | None, *, share: bool) -> str:
+    """``0.8125`` as ``81.2 %``, or as ``0.812`` where the metric is no share."""
+    if value is None:
+        return "-"
+    return f"{100 * value:.1f} %" if share else f"{value:.3f}"
+
+
+def show_difference(value: float | None, *, share: bool) -> str:
+    """``0.059`` as ``+5.9 points``, or as ``+0.059`` where the metric is no share."""
+    if value is None:
+        return "unknown"
+    value = value or 0.0  # no "-0.0"
+    return f"{100 * value:+.1f} points" if share else f"{value:+.3f}"
+
+
+def show_amount(value: float, *, share: bool) -> str:
+    """A margin or a distance, without sign: ``5 points``, ``0.05``."""
+    if not share:
+        return f"{value:g}"
+    return f"{100 * value:.4g} {'point' if 100 * value == 1 else 'points'}"
+
+
+def show_seconds(value: float | None) -> str:
+    """``0.0421`` as ``42 ms``, ``3.2`` as ``3.2 s``."""
+    if value is None:
+        return "-"
+    return f"{1000 * value:.0f} ms" if value < 1 else f"{value:.1f} s"
+
+
+def show_usd(value: float | None) -> str:
+    """Money with enough digits for a cent of a cent; unknown is not zero."""
+    if value is None:
+        return "unknown"
+    return f"${value:.2f}" if value >= 1 else f"${value:.4f}"
+
+
+def show_count(value: int | None) -> str:
+    """``12345`` as ``12,345``."""
+    return "-" if value is None else f"{value:,}"
+
+
+def plural(count: int, noun: str, nouns: str | None = None) -> str:
+    """``1 example``, ``2 examples``."""
+    return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"

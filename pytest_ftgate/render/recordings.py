@@ -1,0 +1,63 @@
+"""Predictions as files that can be committed: a folder, one JSONL file per gate and model."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_ftgate.data import input_sha256
+
+if TYPE_CHECKING:
+    from pytest_ftgate.runner import Prediction, Run
+
+
+def write_recordings(folder: Path, gate: str, runs: Mapping[str, Run]) -> list[Path]:
+    """Write the predictions of one gate; a file is replaced whole or not at all. Raises :class:`OSError`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return [_write(folder / f"{_slug(gate)}.{_slug(role)}.jsonl", run) for role, run in runs.items()]
+
+
+def _write(path: Path, run: Run) -> Path:
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    with draft.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in _rows(run))
+    draft.replace(path)
+    return path
+
+
+def _rows(run: Run) -> Iterator[dict[str, Any]]:
+    for repeat, predictions in enumerate(run.predictions):
+        for example, prediction in zip(run.test_set.examples, predictions, strict=True):
+            if prediction.completion is not None:
+                yield _row(prediction, input_sha256(example.input), repeat)
+
+
+def _row(prediction: Prediction, sha256: str, repeat: int) -> dict[str, Any]:
+    completion = prediction.completion
+    assert completion is not None  # the caller leaves missing ones out
+    usage = {
+        "input_tokens": completion.input_tokens,
+        "output_tokens": completion.output_tokens,
+        "cached_input_tokens": completion.cached_input_tokens,
+    }
+    row = {
+        "id": prediction.id,
+        "output": completion.text,
+        "finish": completion.finish if completion.finish != "stop" else None,
+        "usage": {name: count for name, count in usage.items() if count is not None} or None,
+        "latency_s": prediction.latency_s,
+        "input_sha256": sha256,
+        "key": prediction.key,
+        "created_at": prediction.created_at,
+        "repeat": repeat or None,
+    }
+    return {name: value for name, value in row.items() if value is not None}
+
+
+def _slug(name: str) -> str:
+    """A file name that every system takes; a test's node id keeps its words."""
+    return re.sub(r"[^\w.-]+", "-", name).strip("-.") or "gate"

@@ -1,0 +1,167 @@
+"""A result for a terminal or a CI log: one block a gate, and the text of its failure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from pytest_ftgate.numbers import (
+    is_share,
+    plural,
+    show_count,
+    show_difference,
+    show_seconds,
+    show_usd,
+    show_value,
+)
+from pytest_ftgate.render.safe import printable
+from pytest_ftgate.result import Check, GateResult, ModelResult, Verdict
+
+_MODEL_WIDTH = 34
+_BROKEN_SHOWN = 3
+_COLOURS = {"pass": "green", "fail": "red", "inconclusive": "red", "error": "red", "warning": "yellow", "note": ""}
+_HELD_BY_RUN = ("latency_p50_s", "latency_p95_s", "cost_usd", "error_rate")
+
+
+class Line(NamedTuple):
+    """A line of text and the colour it is meant to have ("" for none)."""
+
+    text: str
+    colour: str = ""
+
+
+def block(result: GateResult, *, verbosity: int = 0) -> list[Line]:
+    """The gate's block: models, gain, checks, the examples that the candidate broke.
+
+    Args:
+        result: a judged gate.
+        verbosity: pytest's; above 0 every row, check and method is there in full.
+    """
+    lines = [Line(f"hypothesis: {printable(result.hypothesis)}")] if result.hypothesis else []
+    lines += [Line(text) for text in model_table(result, full=verbosity > 0)]
+    lines += _gain(result, verbosity)
+    for check in result.checks:
+        lines += _check(check)
+    lines += _broken(result, len(result.broken) if verbosity > 0 else _BROKEN_SHOWN)
+    return lines
+
+
+def title(result: GateResult) -> Line:
+    """``ftgate intents: PASS``."""
+    return Line(f"ftgate {printable(result.name)}: {result.verdict.upper()}", _COLOURS[result.verdict])
+
+
+def failure_text(result: GateResult) -> str:
+    """Why the gate is not green. The first line stands alone: the short summary shows no more than that."""
+    held = [check for check in result.checks if check.status == result.verdict]
+    first, *others = held
+    lines = [f"gate {printable(result.name)}: {_word(result.verdict)}: {_sentence(first)}"]
+    lines += [f"  advice: {printable(first.advice)}"] if first.advice else []
+    for check in others:
+        lines.append(f"  and {check.name}: {_sentence(check)}")
+        lines += [f"    advice: {printable(check.advice)}"] if check.advice else []
+    return "\n".join(lines)
+
+
+def _word(verdict: Verdict) -> str:
+    return {"pass": "passed", "fail": "failed", "inconclusive": "inconclusive", "error": "could not be judged"}[verdict]
+
+
+# --- the table -----------------------------------------------------------------------------------------------
+
+
+def model_table(result: GateResult, *, full: bool = False) -> list[str]:
+    """A row per model: its metrics, the answers it gave, its time, tokens and cost. Empty where none was called."""
+    if not result.models_called:
+        return []
+    rows = [(role, model) for role, model in result.baselines.items()] + [("candidate", result.candidate)]
+    names = list(result.candidate.metrics) or ([result.metric] if result.metric else [])
+    header = ["", "model", *names, "answered", "stored", "p50", "p95", "tokens in/out", "cost"]
+    body = [[role, _model_name(model, full), *_cells(result, model, names)] for role, model in rows]
+    return _aligned([header, *body])
+
+
+def _model_name(model: ModelResult, full: bool) -> str:
+    name = printable(model.name)
+    if full or len(name) <= _MODEL_WIDTH:
+        return name
+    half = (_MODEL_WIDTH - 3) // 2
+    return f"{name[:half]}...{name[-half:]}"
+
+
+def _cells(result: GateResult, model: ModelResult, names: Sequence[str]) -> list[str]:
+    tokens = "-"
+    if model.input_tokens is not None and model.output_tokens is not None:
+        tokens = f"{model.input_tokens:,}/{model.output_tokens:,}"
+    return [
+        *(_metric_cell(result, name, model.metrics.get(name)) for name in names),
+        f"{show_count(model.n_scored)}/{show_count(model.n_expected)}",
+        show_count(model.n_stored),
+        show_seconds(model.latency_p50_s),
+        show_seconds(model.latency_p95_s),
+        tokens,
+        show_usd(model.cost_usd),
+    ]
+
+
+def _metric_cell(result: GateResult, name: str, value: float | None) -> str:
+    share = is_share(result.metric_range) if name == result.metric else 0 <= (value or 0) <= 1
+    return show_value(value, share=share)
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return ["  ".join(_pad(cell, width, i) for i, (cell, width) in enumerate(zip(row, widths, strict=True))).rstrip()
+            for row in rows]
+
+
+def _pad(cell: str, width: int, column: int) -> str:
+    return cell.ljust(width) if column < 2 else cell.rjust(width)
+
+
+# --- the gain, the checks, the examples ----------------------------------------------------------------------
+
+
+def _gain(result: GateResult, verbosity: int) -> Iterator[Line]:
+    if result.gain is None:
+        return
+    share = is_share(result.metric_range)
+    over = "" if len(result.baselines) == 1 else f" over {printable(result.baseline.name)}"
+    fixed = f"{result.wins or 0:,} fixed, {result.losses or 0:,} broken of {plural(result.n or 0, 'example')}"
+    yield Line(f"gain{over}: {show_difference(result.gain, share=share)} {result.metric} ({fixed})", "bold")
+    if result.lower_bound is not None and result.confidence is not None:
+        sure = f"{100 * result.confidence:g} % sure"
+        lower = show_difference(result.lower_bound, share=share)
+        yield Line(f"we can be {sure} that the real gain is at least {lower}")
+    if verbosity > 0:
+        yield from _method(result, share)
+
+
+def _method(result: GateResult, share: bool) -> Iterator[Line]:
+    upper = show_difference(result.upper_bound, share=share)
+    yield Line(f"  and {100 * (result.confidence or 0):g} % sure that it is at most {upper}")
+    p_value = "" if result.p_value is None else f", p = {result.p_value:.2g}"
+    yield Line(f"  method: {result.method}{p_value}")
+
+
+def _check(check: Check) -> Iterator[Line]:
+    source = f" ({printable(check.source)})" if check.source else ""
+    status = check.status.upper() if check.status in ("fail", "error", "inconclusive") else check.status
+    yield Line(f"  {status:<7} {check.name}: {_sentence(check)}{source}", _COLOURS[check.status])
+    if check.advice:
+        yield Line(f"          {printable(check.advice)}")
+
+
+def _sentence(check: Check) -> str:
+    return printable(check.message)
+
+
+def _broken(result: GateResult, most: int) -> Iterator[Line]:
+    if not result.broken or not most:
+        return
+    shown = result.broken[:most]
+    yield Line(f"broken by the candidate ({len(shown)} of {result.losses or 0:,}):")
+    for flip in shown:
+        yield Line(f"  {printable(flip.id, 40)}: {printable(flip.input, 100)}")
+        answers = f"baseline {printable(flip.baseline, 60)!r}, candidate {printable(flip.candidate, 60)!r}"
+        yield Line(f"    expected {printable(flip.expected, 60)!r}, {answers}")

@@ -1,0 +1,192 @@
+"""The facts of one gate, under the names that the fixture, the reports and JUnit share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal
+
+Verdict = Literal["pass", "fail", "inconclusive", "error"]
+Status = Literal["pass", "fail", "inconclusive", "error", "warning", "note"]
+
+_SEVERITY: tuple[Verdict, ...] = ("pass", "inconclusive", "fail", "error")
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at: what was seen, what was asked for, and what to do about it.
+
+    Attributes:
+        name: the key of the gate that it holds to, or the name of a finding.
+        status: the four verdicts, or ``warning`` and ``note``, which change none.
+        observed: the value seen, ``None`` where it could not be measured.
+        required: the value asked for, ``None`` where nothing is asked.
+        source: where the required value was written, such as ``ftgate.yaml:14``.
+        message: one sentence that stands alone.
+        advice: what to do, ``None`` where nothing is to be done.
+    """
+
+    name: str
+    status: Status
+    message: str
+    observed: Any = None
+    required: Any = None
+    source: str | None = None
+    advice: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelResult:
+    """What one model did on the test set. Latencies in seconds, cost in US dollars; ``None``: not measured.
+
+    ``n_expected`` counts the answers asked for (examples times repeats), ``n_scored`` those that were scored,
+    ``n_errors`` those missing after all retries, ``n_stored`` those that were not asked for in this run,
+    ``n_refused`` refusals and filtered answers, ``n_empty`` empty ones, ``n_cut_off`` those that ran into a length
+    limit, ``n_unknown`` those that are no known label.
+    """
+
+    name: str
+    model: str | None = None
+    value: float | None = None
+    metrics: Mapping[str, float | None] = field(default_factory=dict)
+    n_expected: int | None = None
+    n_scored: int | None = None
+    n_errors: int | None = None
+    n_stored: int | None = None
+    n_refused: int | None = None
+    n_empty: int | None = None
+    n_cut_off: int | None = None
+    n_unknown: int | None = None
+    latency_p50_s: float | None = None
+    latency_p95_s: float | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cost_usd: float | None = None
+    error_rate: float | None = None
+    oldest_prediction: str | None = None
+    verified: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingResult:
+    """The training set as counted: see :func:`pytest_ftgate.training.audit_training_set`."""
+
+    path: str | None = None
+    sha256: str | None = None
+    rows: int | None = None
+    usable: int | None = None
+    duplicates: int | None = None
+    conflicts: int | None = None
+    leaked: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TestSetResult:
+    """The test set: where it came from, the hash of its bytes, the number of examples."""
+
+    __test__ = False  # pytest collects classes by their name
+
+    path: str | None = None
+    sha256: str | None = None
+    examples: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Flip:
+    """An example that one model gets right and the other does not."""
+
+    id: str
+    input: str
+    expected: str
+    baseline: str
+    candidate: str
+
+
+@dataclass(frozen=True)
+class GateResult:
+    """Everything known about one gate after it was judged. ``None`` where it was not measured; never NaN.
+
+    ``gain``, ``lower_bound`` and ``upper_bound`` are in the metric's unit, the sign turned where lower is better;
+    both bounds are one-sided at ``confidence``. ``baseline`` is the best of ``baselines`` by value.
+    """
+
+    name: str
+    nodeid: str
+    verdict: Verdict
+    metric: str | None = None
+    margin: float | None = None
+    evidence: str | None = None
+    confidence: float | None = None
+    baseline: ModelResult = field(default_factory=lambda: ModelResult("baseline"))
+    baselines: Mapping[str, ModelResult] = field(default_factory=dict)
+    candidate: ModelResult = field(default_factory=lambda: ModelResult("candidate"))
+    gain: float | None = None
+    lower_bound: float | None = None
+    upper_bound: float | None = None
+    margin_proven: bool | None = None
+    method: str | None = None
+    p_value: float | None = None
+    n: int | None = None
+    wins: int | None = None
+    losses: int | None = None
+    examples_needed: int | None = None
+    training: TrainingResult = field(default_factory=TrainingResult)
+    test_set: TestSetResult = field(default_factory=TestSetResult)
+    checks: tuple[Check, ...] = ()
+    hypothesis: str | None = None
+    metric_range: tuple[float, float] | None = None
+    models_called: bool = False
+    broken: tuple[Flip, ...] = ()
+    advice: tuple[str, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """True for the verdict ``pass`` alone."""
+        return self.verdict == "pass"
+
+    @property
+    def scored(self) -> bool:
+        """Both models have a value, so that a test body has something to look at."""
+        return self.baseline.value is not None and self.candidate.value is not None
+
+    def __repr__(self) -> str:
+        return f"<GateResult {self.name}: {self.verdict}>"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The facts as plain JSON values; a number that JSON cannot say becomes ``None``."""
+        facts = {"name": self.name, "nodeid": self.nodeid, "verdict": self.verdict, "passed": self.passed}
+        plain: dict[str, Any] = _finite({**facts, **asdict(self)})
+        return plain
+
+    @classmethod
+    def from_dict(cls, facts: Mapping[str, Any]) -> GateResult:
+        """The inverse of :meth:`to_dict`."""
+        known = {item.name: facts[item.name] for item in fields(cls) if item.name in facts}
+        known["baseline"] = ModelResult(**facts["baseline"])
+        known["baselines"] = {name: ModelResult(**model) for name, model in facts["baselines"].items()}
+        known["candidate"] = ModelResult(**facts["candidate"])
+        known["training"] = TrainingResult(**facts["training"])
+        known["test_set"] = TestSetResult(**facts["test_set"])
+        known["checks"] = tuple(Check(**check) for check in facts["checks"])
+        known["broken"] = tuple(Flip(**flip) for flip in facts["broken"])
+        known["advice"] = tuple(facts["advice"])
+        if known.get("metric_range") is not None:
+            known["metric_range"] = tuple(known["metric_range"])
+        return cls(**known)
+
+
+def verdict_of(checks: tuple[Check, ...]) -> Verdict:
+    """The worst status counts: error > fail > inconclusive > pass. Warnings and notes change nothing."""
+    statuses = {check.status for check in checks}
+    return next(verdict for verdict in reversed(_SEVERITY) if verdict in statuses or verdict == "pass")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value
