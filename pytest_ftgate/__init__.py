@@ -30,7 +30,7 @@ _HOMES = {
     "hookimpl": "pytest_ftgate.hookspecs",
     "metric": "pytest_ftgate.metrics",
 }
-__all__ = ["__version__", *_HOMES]  # noqa: PLE0604
+__all__ = ["__version__", *_HOMES]
 
 
 def __getattr__(name: str) -> Any:

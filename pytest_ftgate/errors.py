@@ -92,3 +92,7 @@ class ModelError(FtgateError):
         self.retryable = retryable
         self.retry_after_s = retry_after_s
         self.fatal = fatal
+
+
+class MetricError(FtgateError):
+    """A metric has no value that could be judged: it is undefined for these answers, or broke its own promise."""

@@ -104,7 +104,8 @@ def _label_checks(audit: TrainingAudit) -> list[Check]:
             Check(
                 "labels_untested",
                 "note",
-                f"the test set has no example of {_names(audit.labels_only_in_training)}, which the training set teaches",
+                f"the test set has no example of {_names(audit.labels_only_in_training)}, "
+                "which the training set teaches",
                 observed=len(audit.labels_only_in_training),
             )
         )
@@ -173,12 +174,19 @@ def groups_check(config: GateConfig, groups: int, needed: int) -> Check | None:
 # --- checks of the two runs ----------------------------------------------------------------------------------
 
 
-def complete_check(role: str, model: ModelResult, *, missing_ids: Sequence[str], error: str | None, policy: str) -> Check:
+def complete_check(
+    role: str, model: ModelResult, *, missing_ids: Sequence[str], error: str | None, policy: str
+) -> Check:
     """Every answer arrived. A missing one is an error, unless the gate scores it as wrong (candidate alone)."""
     missing = model.n_errors or 0
     if not missing:
-        return Check(f"{role}_predictions", "pass", f"{role}: all {plural(model.n_expected or 0, 'answer')} arrived",
-                     observed=model.n_expected, required=model.n_expected)
+        return Check(
+            f"{role}_predictions",
+            "pass",
+            f"{role}: all {plural(model.n_expected or 0, 'answer')} arrived",
+            observed=model.n_expected,
+            required=model.n_expected,
+        )
     ids = ", ".join(missing_ids[:_ROWS_SHOWN]) + (", ..." if len(missing_ids) > _ROWS_SHOWN else "")
     scored_zero = policy == "score_zero" and role == "candidate"
     message = f"{role} {model.name}: {missing:,} of {plural(model.n_expected or 0, 'answer')} missing ({ids}): {error}"
@@ -201,7 +209,7 @@ def identical_check(baseline: str, *, identical: bool, n: int) -> Check | None:
         "fail",
         f"the candidate gave the same {plural(n, 'answer')} as {baseline}, word for word",
         observed=n,
-        advice="Look whether both names reach the same model; a fine-tune that changes no answer is not worth shipping.",
+        advice="Look whether both names reach one model; a fine-tune that changes no answer is not worth shipping.",
     )
 
 
@@ -223,7 +231,7 @@ class Judgement:
 
 
 def gain_reaches(gain: float | Fraction, margin: float) -> bool:
-    """Exact comparison: counts as fractions, other values after rounding to 12 decimals. Margin 0 asks for more than 0."""
+    """Exact: counts as fractions, other values after rounding to 12 decimals. Margin 0 asks for more than 0."""
     asked = Fraction(repr(margin))
     seen = gain if isinstance(gain, Fraction) else Fraction(repr(round(gain, 12)))
     return seen > 0 if asked == 0 else seen >= asked
@@ -249,7 +257,9 @@ def gain_checks(judgement: Judgement, comparison: Comparison, against: str) -> l
 
 def _advice_below(comparison: Comparison) -> str:
     if comparison.gain <= 0:
-        return "Drop it: the prompted baseline is as good or better. Look at the broken examples before another attempt."
+        return (
+            "Drop it: the prompted baseline is as good or better. Look at the broken examples before another attempt."
+        )
     return (
         "Drop it, or look at the broken examples and mend the training data: two or three attempts are normal, "
         "each with better data, on the same margin."
@@ -345,7 +355,7 @@ def normalization_check(
         f"ignoring case and punctuation the gain is {show_difference(lenient_gain, share=share)} instead of "
         f"{show_difference(gain, share=share)}, and the verdict on it {lenient_verdict} instead of {verdict}",
         observed=lenient_gain,
-        advice="If case and punctuation do not matter to you, say so: metric: {name: ..., normalize: [case, punctuation]}.",
+        advice="If they do not matter to you, say so: metric: {name: ..., normalize: [case, punctuation]}.",
     )
 
 

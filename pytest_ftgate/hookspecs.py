@@ -72,7 +72,7 @@ def pytest_ftgate_metrics() -> Mapping[str, Any]:  # type: ignore[empty-body]
 def pytest_ftgate_gate_finished(result: GateResult) -> None:
     """Look at a finished gate, to send it somewhere. Nothing done here changes the verdict::
 
-        # conftest.py
-        def pytest_ftgate_gate_finished(result):
-            print(result.name, result.verdict)
+    # conftest.py
+    def pytest_ftgate_gate_finished(result):
+        print(result.name, result.verdict)
     """

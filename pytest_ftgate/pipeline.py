@@ -129,6 +129,7 @@ def _described(config: GateConfig, nodeid: str) -> GateResult:
         baselines=baselines,
         candidate=ModelResult(config.candidate.name, config.candidate.spelling),
         hypothesis=config.hypothesis,
+        gate=config.gate,
     )
 
 
@@ -160,7 +161,11 @@ def _metrics(config: GateConfig, test: DataSet, training: DataSet, hook: Any | N
     def build(spec: MetricSpec) -> Metric:
         return build_metric(spec, labels=labels, custom=custom, known=known)
 
-    asked = [config.metric, *(b.metric for b in config.require if b.metric.name not in gate.RUN_METRICS), *config.show]
+    asked = [
+        config.metric,
+        *(b.metric for b in config.require if b.metric.name not in gate.RUN_METRICS),
+        *config.show,
+    ]
     specs = _by_name(asked)
     metrics = {name: build(spec) for name, spec in specs.items()}
     deciding = metrics[config.metric.name]
@@ -190,7 +195,8 @@ def _custom_metrics(hook: Any | None) -> dict[str, Any]:
         for name, metric in mapping.items():
             if name in custom:
                 raise ConfigError(
-                    f"two hooks pytest_ftgate_metrics give a metric named {name!r}", cure="Rename one of them."
+                    f"two hooks pytest_ftgate_metrics give a metric named {name!r}",
+                    cure="Rename one of them.",
                 )
             custom[name] = metric
     return custom
@@ -214,7 +220,13 @@ def _with_data(result: GateResult, prepared: _Prepared) -> GateResult:
     return replace(
         result,
         training=TrainingResult(
-            audit.path, audit.sha256, audit.rows, audit.usable, audit.duplicates, audit.conflicts, audit.leaked
+            audit.path,
+            audit.sha256,
+            audit.rows,
+            audit.usable,
+            audit.duplicates,
+            audit.conflicts,
+            audit.leaked,
         ),
         test_set=TestSetResult(test.path, test.sha256, len(test)),
         metric_range=(metric.low, metric.high),
@@ -280,12 +292,12 @@ def _with_models(result: GateResult, facts: Mapping[str, ModelResult]) -> GateRe
     return replace(
         result,
         baselines=baselines,
-        baseline=baselines[_best(result, baselines)],
+        baseline=baselines[_best(baselines)],
         candidate=facts["candidate"],
     )
 
 
-def _best(result: GateResult, baselines: Mapping[str, ModelResult], greater_is_better: bool = True) -> str:
+def _best(baselines: Mapping[str, ModelResult], *, greater_is_better: bool = True) -> str:
     sign = 1 if greater_is_better else -1
     return max(baselines, key=lambda role: sign * (baselines[role].value or 0.0))
 
@@ -297,7 +309,11 @@ def _completeness(prepared: _Prepared, measured: Mapping[str, Measured]) -> list
         error = str(one.run.fatal) if one.run.fatal else missing[0].error if missing else None
         checks.append(
             gate.complete_check(
-                role, one.facts, missing_ids=[p.id for p in missing], error=error, policy=prepared.config.errors
+                role,
+                one.facts,
+                missing_ids=[p.id for p in missing],
+                error=error,
+                policy=prepared.config.errors,
             )
         )
     return checks
@@ -313,7 +329,7 @@ def _judge_scores(
     scored = {role: score_run(one, prepared.metrics, metric.name, expected) for role, one in measured.items()}
     facts = {role: one.facts for role, one in scored.items()}
     result = _with_models(result, facts)
-    best = _best(result, {role: facts[role] for role in config.baselines}, metric.greater_is_better)
+    best = _best({role: facts[role] for role in config.baselines}, greater_is_better=metric.greater_is_better)
     candidate = scored["candidate"]
     comparisons = {role: _compare(prepared, scored[role], candidate) for role in config.baselines}
     found = list(checks)
@@ -324,7 +340,7 @@ def _judge_scores(
         found += [same] if same else []
         found += gate.gain_checks(_judgement(prepared), comparison, _called(role))
     found += [_require(prepared, bound, result) for bound in config.require]
-    found += _remarks(prepared, result, scored, comparisons)
+    found += _remarks(prepared, scored, comparisons)
     wins, losses, broken = flips(scored[best], candidate, metric.name, _BROKEN_KEPT)
     decided = comparisons[best]
     result = replace(
@@ -383,9 +399,7 @@ def compare_scores(config: GateConfig, baseline: Any, candidate: Any, groups: An
         return inference.compare_set(worse.statistic, better.statistic, **asked)
     if metric.kind == "right_wrong" and config.repeats == 1:
         return inference.compare_right_wrong(worse.per_example > 0.5, better.per_example > 0.5, **asked)
-    return inference.compare_graded(
-        worse.per_example, better.per_example, low=metric.low, high=metric.high, **asked
-    )
+    return inference.compare_graded(worse.per_example, better.per_example, low=metric.low, high=metric.high, **asked)
 
 
 def _require(prepared: _Prepared, bound: Any, result: GateResult) -> Check:
@@ -397,7 +411,6 @@ def _require(prepared: _Prepared, bound: Any, result: GateResult) -> Check:
 
 def _remarks(
     prepared: _Prepared,
-    result: GateResult,
     scored: Mapping[str, Measured],
     comparisons: Mapping[str, Comparison],
 ) -> list[Check]:
@@ -410,9 +423,7 @@ def _remarks(
     return [remark for remark in remarks if remark is not None]
 
 
-def _normalization(
-    prepared: _Prepared, scored: Mapping[str, Measured], role: str, strict: Comparison
-) -> Check | None:
+def _normalization(prepared: _Prepared, scored: Mapping[str, Measured], role: str, strict: Comparison) -> Check | None:
     """Judge once more with case and punctuation ignored, and say where that changes the verdict on the gain."""
     from pytest_ftgate.measure import answers_of
 
@@ -423,9 +434,7 @@ def _normalization(
     baseline, candidate = (lenient.score(expected, answers_of(scored[r].run)) for r in (role, "candidate"))
     comparison = compare_scores(prepared.config, baseline, candidate, group_codes(prepared.test))
     judgement = _judgement(prepared)
-    verdicts = [
-        verdict_of(tuple(gate.gain_checks(judgement, one, _called(role)))) for one in (strict, comparison)
-    ]
+    verdicts = [verdict_of(tuple(gate.gain_checks(judgement, one, _called(role)))) for one in (strict, comparison)]
     return gate.normalization_check(
         verdict=verdicts[0],
         lenient_verdict=verdicts[1],

@@ -108,7 +108,8 @@ class GateResult:
     """Everything known about one gate after it was judged. ``None`` where it was not measured; never NaN.
 
     ``gain``, ``lower_bound`` and ``upper_bound`` are in the metric's unit, the sign turned where lower is better;
-    both bounds are one-sided at ``confidence``. ``baseline`` is the best of ``baselines`` by value.
+    both bounds are one-sided at ``confidence``. ``baseline`` is the best of ``baselines`` by value. ``gate`` is the
+    gate's name in the file, ``loosened`` says where a mark asks for less than the file.
     """
 
     name: str
@@ -135,10 +136,11 @@ class GateResult:
     test_set: TestSetResult = field(default_factory=TestSetResult)
     checks: tuple[Check, ...] = ()
     hypothesis: str | None = None
+    gate: str | None = None
+    loosened: tuple[str, ...] = ()
     metric_range: tuple[float, float] | None = None
     models_called: bool = False
     broken: tuple[Flip, ...] = ()
-    advice: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -170,7 +172,7 @@ class GateResult:
         known["test_set"] = TestSetResult(**facts["test_set"])
         known["checks"] = tuple(Check(**check) for check in facts["checks"])
         known["broken"] = tuple(Flip(**flip) for flip in facts["broken"])
-        known["advice"] = tuple(facts["advice"])
+        known["loosened"] = tuple(facts["loosened"])
         if known.get("metric_range") is not None:
             known["metric_range"] = tuple(known["metric_range"])
         return cls(**known)

@@ -19,7 +19,14 @@ from pytest_ftgate.result import Check, GateResult, ModelResult, Verdict
 
 _MODEL_WIDTH = 34
 _BROKEN_SHOWN = 3
-_COLOURS = {"pass": "green", "fail": "red", "inconclusive": "red", "error": "red", "warning": "yellow", "note": ""}
+_COLOURS = {
+    "pass": "green",
+    "fail": "red",
+    "inconclusive": "red",
+    "error": "red",
+    "warning": "yellow",
+    "note": "",
+}
 _HELD_BY_RUN = ("latency_p50_s", "latency_p95_s", "cost_usd", "error_rate")
 
 
@@ -64,7 +71,12 @@ def failure_text(result: GateResult) -> str:
 
 
 def _word(verdict: Verdict) -> str:
-    return {"pass": "passed", "fail": "failed", "inconclusive": "inconclusive", "error": "could not be judged"}[verdict]
+    return {
+        "pass": "passed",
+        "fail": "failed",
+        "inconclusive": "inconclusive",
+        "error": "could not be judged",
+    }[verdict]
 
 
 # --- the table -----------------------------------------------------------------------------------------------
@@ -111,8 +123,10 @@ def _metric_cell(result: GateResult, name: str, value: float | None) -> str:
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return ["  ".join(_pad(cell, width, i) for i, (cell, width) in enumerate(zip(row, widths, strict=True))).rstrip()
-            for row in rows]
+    return [
+        "  ".join(_pad(cell, width, i) for i, (cell, width) in enumerate(zip(row, widths, strict=True))).rstrip()
+        for row in rows
+    ]
 
 
 def _pad(cell: str, width: int, column: int) -> str:

@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,8 @@ from pytest_ftgate.data import input_sha256
 
 if TYPE_CHECKING:
     from pytest_ftgate.runner import Prediction, Run
+
+_SLUG_CHARACTERS = 80
 
 
 def write_recordings(folder: Path, gate: str, runs: Mapping[str, Run]) -> list[Path]:
@@ -36,7 +39,7 @@ def _rows(run: Run) -> Iterator[dict[str, Any]]:
                 yield _row(prediction, input_sha256(example.input), repeat)
 
 
-def _row(prediction: Prediction, sha256: str, repeat: int) -> dict[str, Any]:
+def _row(prediction: Prediction, input_hash: str, repeat: int) -> dict[str, Any]:
     completion = prediction.completion
     assert completion is not None  # the caller leaves missing ones out
     usage = {
@@ -50,7 +53,7 @@ def _row(prediction: Prediction, sha256: str, repeat: int) -> dict[str, Any]:
         "finish": completion.finish if completion.finish != "stop" else None,
         "usage": {name: count for name, count in usage.items() if count is not None} or None,
         "latency_s": prediction.latency_s,
-        "input_sha256": sha256,
+        "input_sha256": input_hash,
         "key": prediction.key,
         "created_at": prediction.created_at,
         "repeat": repeat or None,
@@ -59,5 +62,6 @@ def _row(prediction: Prediction, sha256: str, repeat: int) -> dict[str, Any]:
 
 
 def _slug(name: str) -> str:
-    """A file name that every system takes; a test's node id keeps its words."""
-    return re.sub(r"[^\w.-]+", "-", name).strip("-.") or "gate"
+    """A file name that every system takes; what was changed is told apart by a hash of the name."""
+    words = re.sub(r"[^\w.-]+", "-", name).strip("-.")[:_SLUG_CHARACTERS]
+    return words if words == name else f"{words}-{sha256(name.encode()).hexdigest()[:8]}"

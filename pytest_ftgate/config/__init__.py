@@ -1,0 +1,23 @@
+"""What a gate is asked: the gate file and its layers, merged into one checked configuration."""
+
+from __future__ import annotations
+
+from pytest_ftgate.config.gate_config import Bound, DataSpec, GateConfig, MetricSpec, ModelSpec
+from pytest_ftgate.config.gate_file import GateFile, load_gate_file
+from pytest_ftgate.config.json_schema import render_json_schema
+from pytest_ftgate.config.resolve import resolve_gate
+from pytest_ftgate.config.source import Layer, Source
+
+__all__ = [
+    "Bound",
+    "DataSpec",
+    "GateConfig",
+    "GateFile",
+    "Layer",
+    "MetricSpec",
+    "ModelSpec",
+    "Source",
+    "load_gate_file",
+    "render_json_schema",
+    "resolve_gate",
+]

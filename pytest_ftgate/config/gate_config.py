@@ -1,0 +1,129 @@
+"""A gate after everything that was written about it has been read, merged and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pytest_ftgate.config.source import Source
+from pytest_ftgate.errors import shown_path
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """A file of examples.
+
+    Attributes:
+        path: absolute.
+        format: "jsonl", "csv", "chat", or another loader's; None: by suffix and first row.
+        fields: our name of a field to the file's.
+        limit: only so many examples from the beginning; None: all.
+    """
+
+    path: Path
+    format: str | None
+    fields: Mapping[str, str]
+    limit: int | None
+
+    def __str__(self) -> str:
+        return shown_path(self.path)
+
+
+@dataclass(frozen=True)
+class MetricSpec:
+    """A metric as written; ``options`` holds only what was, and as ``function`` a callable that a marker gave."""
+
+    name: str
+    options: Mapping[str, Any]
+    source: Source
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True)
+class Bound:
+    """One item of ``require``: at least one of ``min`` and ``max`` is given, both are inclusive."""
+
+    metric: MetricSpec
+    min: float | None
+    max: float | None
+    of: Literal["candidate", "baseline"]
+    source: Source
+
+    def __str__(self) -> str:
+        ends = [("at least", self.min), ("at most", self.max)]
+        asked = " and ".join(f"{word} {_number(end)}" for word, end in ends if end is not None)
+        return f"{self.metric} of the {self.of} {asked}"
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """One model as written, checked.
+
+    Attributes:
+        provider: "openai", "python", "recorded", "callable", or one that a hook knows.
+        options: the provider's keys that were written, without ``provider``; paths are absolute ``Path``s.
+            Of "callable" it is ``{"function": object}``.
+        spelling: for reports: ``openai:gpt-4.1-mini``, ``python:pkg.mod:fn``, ``conftest.my_model``.
+        name: its ``name`` key, else its name under ``models``, else the model's own short name.
+        source: where it is described; of a named model that is under ``models``.
+    """
+
+    provider: str
+    options: Mapping[str, Any]
+    spelling: str
+    name: str
+    source: Source
+
+    def __str__(self) -> str:
+        return self.spelling
+
+
+@dataclass(frozen=True)
+class GateConfig:
+    """Everything that is asked of one gate. ``sources`` says of every key where its value came from."""
+
+    name: str
+    gate: str | None
+    test_set: DataSpec | Iterable[Any]
+    training_set: DataSpec | Iterable[Any]
+    baselines: Mapping[str, ModelSpec]
+    candidate: ModelSpec
+    metric: MetricSpec
+    margin: float
+    evidence: Literal["observed", "significant", "proven"]
+    confidence: float
+    min_training_examples: int
+    min_test_examples: int
+    require: tuple[Bound, ...]
+    show: tuple[MetricSpec, ...]
+    errors: Literal["error", "score_zero"]
+    repeats: int
+    hypothesis: str | None
+    sources: Mapping[str, Source]
+
+    def quoted(self, key: str) -> str:
+        """The key with its value and source, as messages quote it: ``margin 0.05 (ftgate.yaml:14)``."""
+        value = self.baselines if key == "baseline" else getattr(self, key)
+        return f"{key} {_shown(value)} ({self.sources[key]})"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, float):
+        return _number(value)
+    if value is None or value == ():
+        return "none"
+    if isinstance(value, Mapping):
+        return ", ".join(str(model) for model in value.values())
+    if isinstance(value, tuple) and all(isinstance(part, Bound | MetricSpec) for part in value):
+        return ", ".join(map(str, value))
+    if isinstance(value, str | int | DataSpec | MetricSpec | ModelSpec):
+        return str(value)
+    return "given as objects"
+
+
+def _number(value: float) -> str:
+    return repr(value).removesuffix(".0")

@@ -1,0 +1,128 @@
+"""The gate file, ``ftgate.yaml``: read once, checked as a whole."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from pytest_ftgate.config.gate_config import ModelSpec
+from pytest_ftgate.config.gate_keys import FileKeys
+from pytest_ftgate.config.problems import Reading, read_keys
+from pytest_ftgate.config.source import KeyPath, Layer, Source, dotted
+from pytest_ftgate.config.specs import model_spec
+from pytest_ftgate.config.words import cut, got, quoted, suggestion
+from pytest_ftgate.config.yaml_file import Node, read_yaml
+from pytest_ftgate.errors import ConfigError, Where, shown_path
+
+_Kind = Literal["file", "defaults"]
+
+
+@dataclass(frozen=True)
+class GateFile:
+    """A gate file in which every key and type is known to be right.
+
+    Attributes:
+        path: absolute.
+        models: the models that it names.
+        root: all that it says, with lines.
+    """
+
+    path: Path
+    models: Mapping[str, ModelSpec]
+    root: Node = field(repr=False)
+
+    @property
+    def gate_names(self) -> tuple[str, ...]:
+        """The gates in the order of the file."""
+        return tuple(self.root.value.get("gates", {}))
+
+    def layers(self, gate: str | None) -> list[Layer]:
+        """What the file says about a gate, nearest first: the gate itself, then the defaults.
+
+        Args:
+            gate: its name in the file; None for a gate that stands in a marker alone.
+
+        Raises:
+            ConfigError: the file has no gate of that name.
+        """
+        defaults = self._layer("defaults", ("defaults",), self.root.value.get("defaults", {}))
+        if gate is None:
+            return [defaults]
+        if gate not in self.gate_names:
+            names = ", ".join(map(cut, self.gate_names)) or "none"
+            raise ConfigError(
+                f"there is no gate {quoted(gate)}"
+                + suggestion(gate, self.gate_names, f"; the gates here are: {names}"),
+                where=Where(shown_path(self.path)),
+            )
+        return [self._layer("file", ("gates", gate), self.root.value["gates"][gate]), defaults]
+
+    def where(self, path: KeyPath) -> Where:
+        """The place of a key."""
+        return _where(self.path, self.root, path)
+
+    def _layer(self, kind: _Kind, prefix: KeyPath, values: Mapping[str, Any]) -> Layer:
+        def within(path: KeyPath) -> Source:
+            return _source(self.path, self.root, (*prefix, *path), kind)
+
+        return Layer(values, lambda key: within((key,)), within)
+
+
+def load_gate_file(path: Path) -> GateFile:
+    """Read and check a gate file, all gates of it.
+
+    Raises:
+        ConfigError: with the file, line and key of what is wrong; up to five problems at once.
+    """
+    path = Path(os.path.abspath(path))
+    root = read_yaml(path)
+    _check_version(path, root)
+    written = root.value.get("models")
+    reading = Reading(models=frozenset(written) if isinstance(written, dict) else frozenset())
+    keys = read_keys(FileKeys, root.value, reading=reading, place=lambda below, text: (_where(path, root, below), text))
+    _check_names(path, root)
+    return GateFile(path, _models(keys, path, root), root)
+
+
+def _models(keys: FileKeys, path: Path, root: Node) -> dict[str, ModelSpec]:
+    models: dict[str, ModelSpec] = {}
+    for name, read in (keys.models or {}).items():
+        source = _source(path, root, ("models", name), "file")
+        models[name] = model_spec(read, source, {}, name=name)
+    return models
+
+
+def _where(path: Path, root: Node, below: KeyPath) -> Where:
+    return Where(shown_path(path), root.line_of(below), dotted(below) or None)
+
+
+def _source(path: Path, root: Node, below: KeyPath, kind: _Kind) -> Source:
+    return Source(kind, f"{shown_path(path)}:{root.line_of(below)}", path.parent)
+
+
+def _check_version(path: Path, root: Node) -> None:
+    """A file of another version is not worth one word about its other keys."""
+    version = root.value.get("version")
+    if version == 1 and type(version) is int:
+        return
+    where = _where(path, root, ("version",))
+    if "version" not in root.value:
+        raise ConfigError("this key is missing: write version: 1", where=where)
+    raise ConfigError(f"must be 1, the only version known here, {got(version, ())}", where=where)
+
+
+def _check_names(path: Path, root: Node) -> None:
+    """No two gates may go by one name: an obligation would be met by the wrong one."""
+    default = root.value.get("defaults", {}).get("name")
+    taken: dict[str, str] = {}
+    for gate, keys in root.value.get("gates", {}).items():
+        name = keys.get("name", default or gate)
+        if name in taken:
+            raise ConfigError(
+                f"two gates are called {quoted(name)}: {cut(taken[name])} and {cut(gate)}",
+                where=_where(path, root, ("gates", gate, "name") if "name" in keys else ("gates", gate)),
+            )
+        taken[name] = gate

@@ -1,0 +1,222 @@
+"""The keys of a gate and of the gate file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    PlainValidator,
+    model_validator,
+)
+
+from pytest_ftgate.config.keys import (
+    Amount,
+    Count,
+    Keys,
+    Number,
+    OpenKeys,
+    PathText,
+    Positive,
+    Text,
+    absent,
+)
+from pytest_ftgate.config.model_keys import ModelDefinition, ModelValue
+from pytest_ftgate.config.problems import reading_of, refusal, refusals
+from pytest_ftgate.config.source import KeyPath
+from pytest_ftgate.config.words import got
+
+
+class DataKeys(Keys):
+    """A file of examples, and how to read it."""
+
+    path: PathText = Field(description="The file, relative to this one.")
+    format: Text = Field(
+        default_factory=absent,
+        description="jsonl, csv, or chat; by the file's suffix and first row where absent.",
+    )
+    fields: dict[str, Text] = Field(
+        default_factory=absent,
+        description="The file's names for id, input, expected, group: {input: question, expected: answer}.",
+    )
+    limit: Positive = Field(default_factory=absent, description="Only the first examples of the file.")
+
+
+class MetricKeys(OpenKeys):
+    """A metric with its options."""
+
+    name: Text = Field(description="The metric's name, as accuracy, f1_macro, exact_match.")
+
+
+def _read_data(value: Any, info: ValidationInfo) -> DataKeys | Iterable[Any]:
+    reading = reading_of(info)
+    if isinstance(value, bool | int | float):
+        raise refusal("must be the data: a path or the examples themselves; a count proves nothing")
+    if isinstance(value, str) or (reading.objects and isinstance(value, os.PathLike)):
+        return DataKeys.model_validate({"path": value}, context=reading)
+    if isinstance(value, Mapping):
+        return DataKeys.model_validate(value, context=reading)
+    if reading.objects and isinstance(value, Iterable) and not isinstance(value, bytes | bytearray):
+        return value
+    raise refusal(f"must be a path, or a mapping with a path, {got(value, ())}")
+
+
+def _read_metric(value: Any, info: ValidationInfo) -> MetricKeys:
+    values = dict(value) if isinstance(value, Mapping) else {"name": value}
+    name = values.get("name")
+    if reading_of(info).objects and not isinstance(name, str | int | float | list | tuple | None):
+        values |= {"name": _name_of(name), "function": name}
+    if isinstance(value, Mapping) or isinstance(values["name"], str):
+        return MetricKeys.model_validate(values, context=info.context)
+    raise refusal(f"must be a metric's name, or a mapping with a name, {got(value, ())}")
+
+
+def _name_of(metric: Any) -> str:
+    names = (getattr(metric, key, None) for key in ("name", "__name__"))
+    return next((name for name in names if isinstance(name, str) and name.strip()), type(metric).__name__)
+
+
+def _read_baselines(value: Any) -> Any:
+    if isinstance(value, Mapping) and "alternatives" in value:
+        raise refusal("baselines with alternatives is not supported yet: name each model")
+    if isinstance(value, str) or (isinstance(value, Mapping) and "provider" in value):
+        raise refusal("must be a mapping of names to models; for one model use baseline")
+    return value
+
+
+def _read_hypothesis(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        raise refusal("hypothesis as a mapping is not supported yet: write a sentence")
+    return value
+
+
+def _name_models(models: dict[str, Any]) -> dict[str, Any]:
+    problems: list[tuple[KeyPath, str]] = [
+        ((name,), "a model's name holds no colon, which begins a spelling") for name in models if ":" in name
+    ]
+    if problems:
+        raise refusals(problems)
+    return models
+
+
+def _listed(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+DataValue = Annotated[Any, PlainValidator(_read_data, json_schema_input_type=str | DataKeys)]
+MetricValue = Annotated[MetricKeys, PlainValidator(_read_metric, json_schema_input_type=str | MetricKeys)]
+
+
+class BoundKeys(Keys):
+    """A bound on one measured value."""
+
+    model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["min"]}, {"required": ["max"]}]})
+
+    metric: MetricValue = Field(
+        description="A metric of quality, or latency_p50_s, latency_p95_s, cost_usd, error_rate."
+    )
+    min: Number = Field(default_factory=absent, description="The least value that passes.")
+    max: Number = Field(default_factory=absent, description="The largest value that passes.")
+    of: Literal["candidate", "baseline"] = Field("candidate", description="Whose value is bounded.")
+
+    @model_validator(mode="after")
+    def _bounded(self) -> BoundKeys:
+        if not self.model_fields_set & {"min", "max"}:
+            raise refusal("needs min or max, or both")
+        if self.model_fields_set >= {"min", "max"} and self.min > self.max:
+            raise refusal(f"min {self.min:g} is above max {self.max:g}: no value can pass")
+        return self
+
+
+_LATER = (
+    "goal goal_override stage objective guards slices candidates audit economics require_hypothesis "
+    "max_attempts ledger stop_early allow_weak_baseline"
+)
+
+
+class GateKeys(Keys):
+    """One gate: the fine-tuned model, what it must beat, on which data and by how much."""
+
+    model_config = ConfigDict(json_schema_extra={"not": {"required": ["baseline", "baselines"]}})
+    later: ClassVar[frozenset[str]] = frozenset(_LATER.split())
+
+    name: Text = Field(
+        default_factory=absent,
+        description="What reports and obligations call the gate; its name in this file where absent.",
+    )
+    test_set: DataValue = Field(
+        default_factory=absent,
+        description="The examples that decide: a path relative to this file, or a mapping. Required.",
+    )
+    training_set: DataValue = Field(
+        default_factory=absent,
+        description="What the candidate was trained on, as a path or a mapping. Required.",
+    )
+    baseline: ModelValue = Field(
+        default_factory=absent,
+        description="The model to beat: a name under models, a spelling, or a mapping. This or baselines is required.",
+    )
+    baselines: Annotated[dict[str, ModelValue], Field(min_length=1), BeforeValidator(_read_baselines)] = Field(
+        default_factory=absent,
+        description="Models by name, of which the candidate must beat every one.",
+    )
+    candidate: ModelValue = Field(
+        default_factory=absent,
+        description="The fine-tuned model: a name under models, a spelling, or a mapping. Required.",
+    )
+    metric: MetricValue = Field(MetricKeys(name="accuracy"), description="The metric that decides.")
+    margin: Amount = Field(
+        default_factory=absent,
+        description="How much better the candidate must be, in the metric's unit. 0 asks for a gain above 0. Required.",
+    )
+    evidence: Literal["observed", "significant", "proven"] = Field(
+        "significant",
+        description="observed: the measured gain reaches the margin. significant: that, and it is sure at "
+        "confidence that the gain is above zero. proven: it is sure at confidence that the gain reaches the "
+        "margin.",
+    )
+    confidence: Annotated[float, Field(gt=0.5, lt=1, allow_inf_nan=False)] = Field(
+        0.95, description="How sure the evidence must be, one-sided."
+    )
+    min_training_examples: Count = Field(
+        200, description="The fewest usable training examples: distinct inputs with an output."
+    )
+    min_test_examples: Count = Field(50, description="The fewest test examples.")
+    require: Annotated[list[BoundKeys], BeforeValidator(_listed)] = Field([], description="Bounds on measured values.")
+    show: Annotated[list[MetricValue], BeforeValidator(_listed)] = Field(
+        [], description="Further metrics for the tables."
+    )
+    errors: Literal["error", "score_zero"] = Field(
+        "error",
+        description="What a prediction of the candidate means that is missing after all retries: the gate "
+        "cannot be judged, or it counts as wrong.",
+    )
+    repeats: Positive = Field(1, description="Answers per example, averaged within it.")
+    hypothesis: Annotated[Text, BeforeValidator(_read_hypothesis)] = Field(
+        default_factory=absent, description="What the fine-tune is expected to change, in a sentence."
+    )
+
+    @model_validator(mode="after")
+    def _one_kind_of_baseline(self) -> GateKeys:
+        if self.model_fields_set >= {"baseline", "baselines"}:
+            raise refusal("baseline and baselines are both given: keep one")
+        return self
+
+
+class FileKeys(Keys):
+    """Gates for fine-tuned models, and the models they compare."""
+
+    version: Literal[1] = Field(description="The version of this format.")
+    defaults: GateKeys = Field(
+        default_factory=absent, description="Keys for every gate that does not give them itself."
+    )
+    models: Annotated[dict[Text, ModelDefinition], AfterValidator(_name_models)] = Field(
+        default_factory=absent, description="Models by name, to be used wherever a model is asked for."
+    )
+    gates: dict[Text, GateKeys] = Field(default_factory=absent, description="Gates by name.")

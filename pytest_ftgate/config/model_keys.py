@@ -1,0 +1,284 @@
+"""How a model may be written, wherever a gate asks for one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import AfterValidator, ConfigDict, Field, PlainValidator, ValidationInfo, model_validator
+
+from pytest_ftgate.config.keys import (
+    Amount,
+    Count,
+    FreeData,
+    Keys,
+    OpenKeys,
+    PathText,
+    Positive,
+    Text,
+    absent,
+)
+from pytest_ftgate.config.problems import Reading, reading_of, refusal, refusals
+from pytest_ftgate.config.words import quoted, suggestion
+
+SPELLINGS = "openai:NAME, python:pkg.module:function, recorded:PATH"
+_SPELLING = re.compile(r"([A-Za-z][A-Za-z0-9_.-]*):(.*)", re.DOTALL)
+_ENVIRONMENT_VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
+_TARGET = r"^[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*$"
+
+
+def _environment_variable(value: str) -> str:
+    if not re.match(_ENVIRONMENT_VARIABLE, value):
+        raise refusal("must be the name of an environment variable, as OPENAI_API_KEY, never the key itself")
+    return value
+
+
+def _url(value: str) -> str:
+    if not re.match(r"https?://[^/]", value):
+        raise refusal(f"must begin with http:// or https://, got the text {quoted(value.split('@')[-1])}")
+    if "@" in value.split("/")[2]:
+        raise refusal("must not carry a user or password: name an environment variable with api_key_env")
+    return value
+
+
+def _target(value: str) -> str:
+    if not re.match(_TARGET, value):
+        raise refusal(f"must be a function as pkg.module:function, got the text {quoted(value)}")
+    return value
+
+
+class Price(Keys):
+    """What the model's tokens cost."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"gpu_hour_usd"})
+
+    input_per_1m: Amount = Field(default_factory=absent, description="USD for a million input tokens.")
+    output_per_1m: Amount = Field(default_factory=absent, description="USD for a million output tokens.")
+    cached_input_per_1m: Amount = Field(
+        default_factory=absent, description="USD for a million input tokens that the endpoint had cached."
+    )
+    training_per_1m: Amount = Field(default_factory=absent, description="USD for a million training tokens.")
+
+
+class FewShot(Keys):
+    """Training examples sent before every input."""
+
+    k: Positive = Field(
+        description="How many training examples are sent as user and assistant turns: stratified by label, "
+        "chosen with a fixed seed, the same for every input."
+    )
+
+
+_LATER = frozenset(
+    {
+        "mode",
+        "job",
+        "checkpoint",
+        "latency",
+        "batch_size",
+        "workers",
+        "requests_per_minute",
+        "tokens_per_minute",
+    }
+)
+
+
+class OpenAIKeys(Keys):
+    """A model behind any OpenAI-compatible endpoint."""
+
+    model_config = ConfigDict(json_schema_extra={"not": {"required": ["system", "system_file"]}})
+    later: ClassVar[frozenset[str]] = _LATER
+    short: ClassVar[str] = "model"
+
+    provider: Literal["openai"] = Field(description="An OpenAI-compatible endpoint.")
+    model: Text = Field(description="The model's name at the endpoint.")
+    base_url: Annotated[str, AfterValidator(_url)] = Field(
+        default_factory=absent,
+        description="The endpoint; OpenAI's own where absent. OPENAI_BASE_URL and its like are ignored.",
+        json_schema_extra={"pattern": "^https?://[^/]"},
+    )
+    api_key_env: Annotated[str, AfterValidator(_environment_variable)] = Field(
+        default_factory=absent,
+        description="The environment variable that holds the key. Never the key itself.",
+        json_schema_extra={"pattern": _ENVIRONMENT_VARIABLE},
+    )
+    system: Text = Field(default_factory=absent, description="The system message; it replaces one in the data.")
+    system_file: PathText = Field(
+        default_factory=absent, description="A file with the system message, relative to this file."
+    )
+    few_shot: FewShot = Field(default_factory=absent, description="Training examples sent before every input.")
+    template: Text = Field(
+        default_factory=absent,
+        description="The user message: {input} and {FIELD} are replaced literally, nothing else.",
+    )
+    params: FreeData = Field(
+        default_factory=absent, description="Request parameters, sent untouched, as temperature: 0."
+    )
+    concurrency: Positive = Field(default_factory=absent, description="Most calls at the same time; 16 where absent.")
+    timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
+        default_factory=absent, description="Seconds that one attempt may take; 60 where absent."
+    )
+    retries: Count = Field(
+        default_factory=absent, description="How often a failed call is tried again; 5 where absent."
+    )
+    revision: Text = Field(
+        default_factory=absent,
+        description="The state of the weights, where the name does not tell; part of what answers are stored under.",
+    )
+    price: Price = Field(default_factory=absent, description="What the model's tokens cost.")
+    name: Text = Field(default_factory=absent, description="What reports call the model.")
+
+    @model_validator(mode="after")
+    def _one_system_message(self) -> OpenAIKeys:
+        if self.model_fields_set >= {"system", "system_file"}:
+            raise refusal("system and system_file are both given: keep one")
+        return self
+
+
+class PythonKeys(Keys):
+    """A Python function as a model."""
+
+    later: ClassVar[frozenset[str]] = _LATER
+    short: ClassVar[str] = "target"
+
+    provider: Literal["python"] = Field(description="A Python function: text in, text out.")
+    target: Annotated[str, AfterValidator(_target)] = Field(
+        description="The function, as pkg.module:function.",
+        json_schema_extra={"pattern": r"^[^:\s]+:[^:\s]+$"},
+    )
+    concurrency: Positive = Field(
+        default_factory=absent,
+        description="Most calls at the same time; where absent, 16 for async functions and 1 for others.",
+    )
+    timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
+        default_factory=absent, description="Seconds that one attempt may take; 60 where absent."
+    )
+    retries: Count = Field(
+        default_factory=absent, description="How often a failed call is tried again; 5 where absent."
+    )
+    cache_key: Text = Field(
+        default_factory=absent,
+        description="Names the function's state: its answers are kept on disk until this changes.",
+    )
+    price: Price = Field(default_factory=absent, description="What the model's tokens cost.")
+    name: Text = Field(default_factory=absent, description="What reports call the model.")
+
+
+class RecordedKeys(Keys):
+    """Predictions that were recorded before."""
+
+    later: ClassVar[frozenset[str]] = _LATER
+    short: ClassVar[str] = "path"
+
+    provider: Literal["recorded"] = Field(description="Recorded predictions, joined to the test set by id.")
+    path: PathText = Field(description="JSONL of {id, output}, relative to this file.")
+    price: Price = Field(default_factory=absent, description="What the model's tokens cost.")
+    name: Text = Field(default_factory=absent, description="What reports call the model.")
+
+
+class OtherKeys(OpenKeys):
+    """A model of a provider that a plugin or a conftest brings, by the hook pytest_ftgate_model."""
+
+    short: ClassVar[str] = "model"
+
+    provider: Text = Field(
+        description="The name by which the hook knows its models.",
+        json_schema_extra={"not": {"enum": ["openai", "python", "recorded", "callable"]}},
+    )
+    concurrency: Positive = Field(default_factory=absent, description="Most calls at the same time.")
+    timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
+        default_factory=absent, description="Seconds that one attempt may take."
+    )
+    retries: Count = Field(default_factory=absent, description="How often a failed call is tried again.")
+    price: Price = Field(default_factory=absent, description="What the model's tokens cost.")
+    name: Text = Field(default_factory=absent, description="What reports call the model.")
+
+
+ModelKeys = OpenAIKeys | PythonKeys | RecordedKeys | OtherKeys
+
+_BUILT_IN: dict[str, type[OpenAIKeys | PythonKeys | RecordedKeys]] = {
+    "openai": OpenAIKeys,
+    "python": PythonKeys,
+    "recorded": RecordedKeys,
+}
+
+
+@dataclass(frozen=True)
+class Named:
+    """A model that stands under ``models`` in the gate file."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Given:
+    """A model that Python code gave: a callable, or an object that is a model already."""
+
+    function: Any
+
+
+AnyModel = ModelKeys | Named | Given
+
+
+def _read_model(value: Any, info: ValidationInfo) -> AnyModel:
+    reading = reading_of(info)
+    if isinstance(value, str):
+        return Named(value) if value in reading.models else _from_spelling(value, reading)
+    if isinstance(value, Mapping):
+        return _from_mapping(value, reading)
+    if reading.objects and value is not None:
+        return _from_object(value)
+    raise refusal(f"must be a model: a name under models, {SPELLINGS}, or a mapping with a provider")
+
+
+def _read_definition(value: Any, info: ValidationInfo) -> AnyModel:
+    if isinstance(value, str) and value in reading_of(info).models:
+        raise refusal("a named model cannot be another name: write its spelling here")
+    return _read_model(value, info)
+
+
+def _from_spelling(text: str, reading: Reading) -> ModelKeys:
+    found = _SPELLING.fullmatch(text)
+    if not found:
+        names = f"; under models are {', '.join(sorted(reading.models))}" if reading.models else ""
+        near = suggestion(text, reading.models, f"{names}; a model may be spelled {SPELLINGS}")
+        raise refusal(f"{quoted(text)} is no known model{near}")
+    provider, rest = found.groups()
+    if not rest.strip():
+        raise refusal(f"{quoted(text)} names no model after the colon")
+    return _from_mapping({"provider": provider, _BUILT_IN.get(provider, OtherKeys).short: rest}, reading)
+
+
+def _from_mapping(values: Mapping[Any, Any], reading: Reading) -> ModelKeys:
+    provider = values.get("provider")
+    if provider is None:
+        raise refusals([(("provider",), "this key is missing" + _meant_as_spelling(values))])
+    if provider == "callable":
+        raise refusal("a callable cannot be written: give the function itself in a marker or fixture")
+    keys = _BUILT_IN.get(provider, OtherKeys) if isinstance(provider, str) else OtherKeys
+    return keys.model_validate(values, context=reading)
+
+
+def _meant_as_spelling(values: Mapping[Any, Any]) -> str:
+    """``openai: gpt-4.1-mini`` is a mapping to YAML; its author meant no space."""
+    (key, rest), *further = values.items() or [(None, None)]
+    if not further and key in _BUILT_IN and isinstance(rest, str):
+        return f": for the short spelling write {key}:{quoted(rest)[1:-1]}, without a space"
+    return ": one of openai, python, recorded, or a provider that a hook brings"
+
+
+def _from_object(value: Any) -> Given:
+    is_model = hasattr(value, "complete") and hasattr(value, "key")
+    if is_model and isinstance(value, type):
+        raise refusal(f"the class {value.__name__} is no model: give an instance of it")
+    if not (is_model or callable(value)):
+        raise refusal(f"an object of type {type(value).__name__} is no model: give a callable or a spelling")
+    return Given(value)
+
+
+_Written = str | OpenAIKeys | PythonKeys | RecordedKeys | OtherKeys
+
+ModelValue = Annotated[AnyModel, PlainValidator(_read_model, json_schema_input_type=_Written)]
+ModelDefinition = Annotated[AnyModel, PlainValidator(_read_definition, json_schema_input_type=_Written)]

@@ -1,0 +1,129 @@
+"""Many places may speak about a gate: key by key the nearest wins, and each value remembers its source."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_ftgate.config.gate_config import GateConfig, ModelSpec
+from pytest_ftgate.config.gate_file import GateFile
+from pytest_ftgate.config.gate_keys import GateKeys
+from pytest_ftgate.config.problems import Reading, read_keys
+from pytest_ftgate.config.source import BUILT_IN, KeyPath, Layer, Source, dotted
+from pytest_ftgate.config.specs import At, bound, data_spec, metric_spec, model_spec
+from pytest_ftgate.errors import ConfigError, Where, shown_path
+
+_REQUIRED = ("test_set", "training_set", "baseline", "candidate", "margin")
+_AS_READ = (
+    "margin",
+    "evidence",
+    "confidence",
+    "min_training_examples",
+    "min_test_examples",
+    "errors",
+    "repeats",
+    "hypothesis",
+)
+_FIXTURES = ("test_set", "training_set", "baseline", "candidate")
+
+
+@dataclass(frozen=True)
+class _Value:
+    """A key's value as read, and the layer that gave it; without a layer it is built in."""
+
+    key: str
+    read: Any
+    layer: Layer | None
+
+    def at(self, below: KeyPath) -> Source:
+        return self.layer.source((self.key, *below)) if self.layer else BUILT_IN
+
+    def below(self, *prefix: str | int) -> At:
+        return lambda path: self.at((*prefix, *path))
+
+
+def resolve_gate(layers: Sequence[Layer], *, file: GateFile | None, gate: str | None, default_name: str) -> GateConfig:
+    """Merge all places that speak about a gate, and check the outcome.
+
+    Args:
+        layers: the nearest first; those of the file included.
+        file: the gate file, whose ``models`` may be named; None where there is none.
+        gate: the gate's name in the file, if it stands there.
+        default_name: the gate's name where nothing names it.
+
+    Raises:
+        ConfigError: an unknown key, a wrong type, an impossible value, or a required key that nothing gives.
+    """
+    models = file.models if file else {}
+    values = _nearest(layers, models)
+    missing = [key for key in _REQUIRED if values[key].read is None]
+    if missing:
+        raise _missing(missing, file, gate)
+    return _config(values, models, gate, gate or default_name)
+
+
+def _nearest(layers: Sequence[Layer], models: Mapping[str, ModelSpec]) -> dict[str, _Value]:
+    built_in = GateKeys.model_validate({}, context=Reading())
+    values = {key: _Value(key, getattr(built_in, key), None) for key in GateKeys.model_fields}
+    for layer in reversed(layers):
+        read = _read(layer, models)
+        given = {key: _Value(key, getattr(read, key), layer) for key in read.model_fields_set}
+        values |= _one_baseline(given)
+    return values
+
+
+def _one_baseline(given: dict[str, _Value]) -> dict[str, _Value]:
+    """``baseline`` and ``baselines`` are two forms of one key: whichever is nearer replaces the other."""
+    if "baseline" in given:
+        one = given["baseline"]
+        return given | {"baseline": one, "baselines": _Value("baseline", {"baseline": one.read}, one.layer)}
+    if "baselines" in given:
+        return given | {"baseline": given["baselines"]}
+    return given
+
+
+def _read(layer: Layer, models: Mapping[str, ModelSpec]) -> GateKeys:
+    reading = Reading(models=frozenset(models), objects=layer.takes_objects)
+
+    def place(path: KeyPath, text: str) -> tuple[Where, str]:
+        sources = {str(layer.source((key,))) for key in (path[:1] or layer.values)}
+        return Where(key=dotted(path) or None), f"{text} ({', '.join(sorted(sources))})"
+
+    return read_keys(GateKeys, layer.values, reading=reading, place=place)
+
+
+def _missing(keys: Sequence[str], file: GateFile | None, gate: str | None) -> ConfigError:
+    shown = ["baseline (or baselines)" if key == "baseline" else key for key in keys]
+    fixtures = [f"ftgate_{key}" for key in keys if key in _FIXTURES]
+    places = ["in the marker"]
+    if fixtures:
+        places.append(f"by {'the fixtures' if len(fixtures) > 1 else 'the fixture'} {', '.join(fixtures)}")
+    if file:
+        places.append(f"under {f'gates.{gate}' if gate else 'defaults'} in {shown_path(file.path)}")
+    return ConfigError(
+        f"{'required keys are' if len(keys) > 1 else 'a required key is'} missing: {', '.join(shown)}",
+        where=file.where(("gates", gate)) if file and gate else None,
+        cure=f"give {'them' if len(keys) > 1 else 'it'} {' or '.join(places)}",
+    )
+
+
+def _config(values: Mapping[str, _Value], models: Mapping[str, ModelSpec], gate: str | None, name: str) -> GateConfig:
+    read = {key: value.read for key, value in values.items()}
+    single = values["baselines"].key == "baseline"
+    return GateConfig(
+        name=read["name"] or name,
+        gate=gate,
+        test_set=data_spec(read["test_set"], values["test_set"].at),
+        training_set=data_spec(read["training_set"], values["training_set"].at),
+        baselines={
+            key: model_spec(model, values["baselines"].below(*(() if single else (key,))), models)
+            for key, model in read["baselines"].items()
+        },
+        candidate=model_spec(read["candidate"], values["candidate"].at, models),
+        metric=metric_spec(read["metric"], values["metric"].at),
+        require=tuple(bound(item, values["require"].below(i)) for i, item in enumerate(read["require"])),
+        show=tuple(metric_spec(item, values["show"].below(i)) for i, item in enumerate(read["show"])),
+        sources={key: value.at(()) for key, value in values.items()},
+        **{key: read[key] for key in _AS_READ},
+    )

@@ -1,0 +1,71 @@
+"""Where a value of a gate came from, and the places that may give one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+KeyPath = tuple[str | int, ...]
+"""The keys and list positions that lead to a value: ``("require", 0, "metric")``."""
+
+
+def dotted(path: KeyPath) -> str:
+    """A path as messages write it: ``require[0].metric``."""
+    text = ""
+    for part in path:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            shown = part[:100] if part.isprintable() else ascii(part[:100])[1:-1]
+            text += f".{shown}" if text else shown
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a value came from.
+
+    Attributes:
+        kind: the sort of place; "defaults" is the section of the gate file, "default" is built in.
+        text: as quoted in messages: ``marker``, ``ftgate.yaml:14``, ``default``.
+        base_dir: what relative paths in the value are relative to.
+    """
+
+    kind: Literal["marker", "fixture", "file", "defaults", "default"]
+    text: str
+    base_dir: Path
+
+    def __str__(self) -> str:
+        return self.text
+
+
+BUILT_IN = Source("default", "default", Path())
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One place that may give keys of a gate. In a list of layers the nearest stands first.
+
+    Attributes:
+        values: what is written there: plain data, and objects where a marker or a fixture gives them.
+        source_of: the source of each key of ``values``.
+        within: the source of a value inside a key's value, where the place knows it (a file knows the line).
+    """
+
+    values: Mapping[str, Any]
+    source_of: Callable[[str], Source] | Mapping[str, Source]
+    within: Callable[[KeyPath], Source] | None = None
+
+    def source(self, path: KeyPath) -> Source:
+        """The source of the value at ``path``, whose first part is a key of the layer."""
+        if self.within is not None:
+            return self.within(path)
+        key = str(path[0])
+        return self.source_of(key) if callable(self.source_of) else self.source_of[key]
+
+    @property
+    def takes_objects(self) -> bool:
+        """Whether callables and iterables may stand here: in Python code they may, in a file they cannot."""
+        return any(self.source((key,)).kind in ("marker", "fixture") for key in self.values)

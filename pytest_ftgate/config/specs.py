@@ -1,0 +1,95 @@
+"""What was read becomes what the package works with: paths absolute, names and sources settled."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pytest_ftgate.config.gate_config import Bound, DataSpec, MetricSpec, ModelSpec
+from pytest_ftgate.config.gate_keys import BoundKeys, DataKeys, MetricKeys
+from pytest_ftgate.config.keys import Keys
+from pytest_ftgate.config.model_keys import AnyModel, Given, ModelKeys, Named, OpenAIKeys, PythonKeys, RecordedKeys
+from pytest_ftgate.config.source import KeyPath, Source
+
+At = Callable[[KeyPath], Source]
+"""The source of a part of a value, by its path below the value; of the value itself by ()."""
+
+
+def data_spec(read: DataKeys | Iterable[Any], at: At) -> DataSpec | Iterable[Any]:
+    """The file to read, or the examples that Python code gave, untouched."""
+    if not isinstance(read, DataKeys):
+        return read
+    return DataSpec(_absolute(read.path, at(())), read.format, read.fields or {}, read.limit)
+
+
+def metric_spec(read: MetricKeys, at: At) -> MetricSpec:
+    return MetricSpec(read.name, dict(read.model_extra or {}), at(()))
+
+
+def bound(read: BoundKeys, at: At) -> Bound:
+    metric = metric_spec(read.metric, lambda path: at(("metric", *path)))
+    return Bound(metric, read.min, read.max, read.of, at(()))
+
+
+def model_spec(
+    read: AnyModel, at: At, models: Mapping[str, ModelSpec], *, name: str | None = None
+) -> ModelSpec:
+    """The model that was written.
+
+    Args:
+        read: what stands there.
+        at: where it stands.
+        models: the models of the gate file, by name.
+        name: the name under which it stands there itself, if it does.
+    """
+    if isinstance(read, Named):
+        return models[read.name]
+    if isinstance(read, Given):
+        return _given(read.function, at(()))
+    spelling, short = _spelling(read)
+    options = {key: _option(read, key, at(())) for key in read.model_fields_set if key != "provider"}
+    return ModelSpec(read.provider, options, spelling, read.name or name or short, at(()))
+
+
+def _given(function: Any, source: Source) -> ModelSpec:
+    named = getattr(function, "func", function)  # functools.partial keeps the function there
+    short = _text(named, "__name__") or _text(function, "name") or type(function).__name__
+    qualified = _text(named, "__qualname__") or type(function).__qualname__
+    module = _text(named, "__module__") or type(function).__module__
+    spelling = _text(function, "spelling") or f"{module}.{qualified}"
+    return ModelSpec("callable", {"function": function}, spelling, short, source)
+
+
+def _text(thing: Any, attribute: str) -> str | None:
+    value = getattr(thing, attribute, None)
+    return value if isinstance(value, str) and value.strip() else None
+
+
+def _spelling(read: ModelKeys) -> tuple[str, str]:
+    """The model's spelling and its own short name."""
+    if isinstance(read, OpenAIKeys):
+        return f"openai:{read.model}", read.model
+    if isinstance(read, PythonKeys):
+        return f"python:{read.target}", read.target.rpartition(":")[2]
+    if isinstance(read, RecordedKeys):
+        return f"recorded:{read.path}", os.path.basename(read.path)
+    model = (read.model_extra or {}).get("model")
+    return (f"{read.provider}:{model}", str(model)) if model else (read.provider, read.provider)
+
+
+_PATHS = {(OpenAIKeys, "system_file"), (RecordedKeys, "path")}
+
+
+def _option(read: ModelKeys, key: str, source: Source) -> Any:
+    value = getattr(read, key)
+    if (type(read), key) in _PATHS:
+        return _absolute(value, source)
+    if isinstance(value, Keys):
+        return {part: getattr(value, part) for part in value.model_fields_set}
+    return value
+
+
+def _absolute(path: str, source: Source) -> Path:
+    return Path(os.path.abspath(source.base_dir / path))

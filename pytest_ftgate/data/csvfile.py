@@ -1,0 +1,108 @@
+"""CSV with a header; tab-separated under the suffix .tsv."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from pytest_ftgate.data.example import Example
+from pytest_ftgate.data.lines import Lines
+from pytest_ftgate.data.row import Columns, check_columns, example_from_row
+from pytest_ftgate.data.wording import excerpt, listed, located
+from pytest_ftgate.errors import DataError, Where
+
+_LARGEST_CELL = 2**31 - 1  # characters; the most that every platform takes
+
+
+def read_csv(lines: Lines, fields: Mapping[str, str], *, delimiter: str = ",") -> Iterator[tuple[int, Example]]:
+    """Give each row's line, the one on which it starts, and its example. All cells are text."""
+    columns = Columns.of(fields, chat=False)
+    rows = _rows(lines, delimiter)
+    header: list[str] | None = None
+    for line, cells in rows:
+        try:
+            if header is None:
+                header = _checked_header(cells, columns)
+            else:
+                yield line, example_from_row(_row(header, cells), columns)
+        except DataError as error:
+            raise located(error, Where(path=lines.path, line=line)) from None
+
+
+def _rows(lines: Lines, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Give each row's first line and its cells, and nothing for a blank line."""
+    reader = csv.reader(lines, strict=True, delimiter=delimiter)
+    while True:
+        line = lines.number + 1
+        try:
+            with _large_cells():
+                cells = next(reader, None)
+        except csv.Error as error:
+            raise _broken(lines, line, error) from None
+        if cells is None:
+            return
+        if cells and not (len(cells) == 1 and lines.text.isspace()):
+            yield line, cells
+
+
+@contextmanager
+def _large_cells() -> Iterator[None]:
+    """Lift the limit on a cell's size, which holds for the whole process, while one row is read."""
+    before = csv.field_size_limit(_LARGEST_CELL)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
+
+
+def _broken(lines: Lines, line: int, error: csv.Error) -> DataError:
+    if "unexpected end of data" in str(error):
+        what, cure = (
+            "a quoted cell is never closed: the file ends within it",
+            'close it with "; within a cell write ""',
+        )
+    elif "new-line character" in str(error):
+        what, cure = (
+            "a carriage return stands alone",
+            "end lines with line feeds, and quote cells that hold line ends",
+        )
+    else:
+        what, cure = f"is not CSV: {error}", 'a quote within a quoted cell is written ""'
+    return DataError(what, where=Where(path=lines.path, line=line), evidence=f"found: {excerpt(lines.text)}", cure=cure)
+
+
+def _checked_header(names: list[str], columns: Columns) -> list[str]:
+    for name in names:
+        if names.count(name) > 1:
+            raise DataError(
+                f'the header has the column "{excerpt(name)}" {names.count(name)} times',
+                evidence=f"found: {listed(names)}",
+                cure="give each column a name of its own",
+            )
+    try:
+        check_columns(names, columns)
+    except DataError as error:
+        raise DataError(
+            f"{error.what} in the header", evidence=error.evidence, cure=_header_cure(names) or error.cure
+        ) from None
+    return names
+
+
+def _header_cure(names: list[str]) -> str | None:
+    if len(names) > 1:
+        return None
+    for separator, words in ((";", "semicolons"), ("\t", "tabs (those take the suffix .tsv)"), ("|", "bars")):
+        if separator in names[0]:
+            return f"the columns seem to be separated by {words}: separate them with commas"
+    return None
+
+
+def _row(header: list[str], cells: list[str]) -> dict[str, str]:
+    if len(cells) != len(header):
+        raise DataError(
+            f"the row has {len(cells)} cells, the header {len(header)}",
+            evidence=f"found: {excerpt(' | '.join(cells))}",
+            cure='put cells that hold the separator in quotes ("")',
+        )
+    return dict(zip(header, cells, strict=True))

@@ -1,0 +1,148 @@
+"""An iterable of examples, as fixtures and markers give it, becomes a data set."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+from pytest_ftgate.data.dataset import DataSet, check_ids, item_place
+from pytest_ftgate.data.example import Example, canonical_json
+from pytest_ftgate.data.jsonl import parse_object
+from pytest_ftgate.data.load import check_limit
+from pytest_ftgate.data.row import Columns, checked_example, example_from_row, is_chat
+from pytest_ftgate.data.wording import excerpt, kind_of, located
+from pytest_ftgate.errors import DataError, FtgateError, Where
+
+_FORMS = 'an item is an Example, a mapping {"input": ..., "expected": ...}, or a pair (input, expected)'
+
+
+def examples_from(
+    rows: Iterable[Any], *, origin: str, fields: Mapping[str, str] | None = None, limit: int | None = None
+) -> DataSet:
+    """Read all examples of an iterable, or the first ``limit`` ones, going through it once.
+
+    Args:
+        rows: of ``Example``, of mappings with the keys of a JSONL row (conversations included), or of pairs
+            ``(input, expected)``. All values must be JSON values, and are copied as such.
+        origin: what gave the iterable, for messages: ``fixture ftgate_test_set``.
+        fields: what mappings call ``input``, ``expected`` and so on.
+        limit: at least 1; nothing beyond it is asked of the iterable.
+
+    Raises:
+        DataError: this is no such iterable, it raised, or an item is no example; names the item.
+    """
+    check_limit(limit, origin)
+    _check_iterable(rows, origin)
+    examples: list[Example] = []
+    digest = hashlib.sha256()
+    for number, item in enumerate(_items(rows, origin, limit), 1):
+        try:
+            example = _example(item, fields)
+        except DataError as error:
+            raise located(error, item_place(origin, number)) from None
+        examples.append(example)
+        digest.update(_canonical(example).encode() + b"\n")
+    if not examples:
+        raise DataError(
+            "gave no example",
+            where=Where(path=origin),
+            cure="give at least one; a generator can be used up once only",
+        )
+    data = DataSet(tuple(examples), None, digest.hexdigest(), None, origin)
+    check_ids(data)
+    return data
+
+
+def _canonical(example: Example) -> str:
+    return canonical_json([example.id, example.input, example.expected, example.group, dict(example.fields)])
+
+
+def _check_iterable(rows: Any, origin: str) -> None:
+    if isinstance(rows, str | os.PathLike):
+        cure = f"to read a file, give its path in the gate: test_set: {excerpt(os.fspath(rows))}"
+    elif isinstance(rows, Mapping):
+        cure = "a single mapping is one item: put the items in a list"
+    elif isinstance(rows, set | frozenset):
+        cure = "a set has no order: give a list"
+    elif hasattr(rows, "to_dict") and hasattr(rows, "columns"):
+        cure = 'give the rows of a table: table.to_dict("records")'
+    elif isinstance(rows, bytes | bytearray) or not _is_iterable(rows):
+        cure = "give a list, a tuple or a generator of examples"
+    else:
+        return
+    raise DataError(f"is no iterable of examples, is {_python_kind(rows)}", where=Where(path=origin), cure=cure)
+
+
+def _is_iterable(rows: Any) -> bool:
+    return hasattr(rows, "__iter__") or hasattr(rows, "__getitem__")
+
+
+def _python_kind(value: Any) -> str:
+    return "None" if value is None else f"of type {type(value).__name__}"
+
+
+def _items(rows: Iterable[Any], origin: str, limit: int | None) -> Iterator[Any]:
+    """The iterable's items; whatever it raises becomes an error of the data."""
+    number = 0
+    try:
+        for item in islice(rows, limit):
+            number += 1
+            yield item
+    except FtgateError:
+        raise
+    except Exception as error:
+        raise DataError(
+            f"the iterable raised {type(error).__name__}: {error}", where=item_place(origin, number + 1)
+        ) from error
+
+
+def _example(item: Any, fields: Mapping[str, str] | None) -> Example:
+    if isinstance(item, Example):
+        parts = {"id": item.id, "input": item.input, "expected": item.expected, "group": item.group}
+        return checked_example(_json_row({**parts, "fields": item.fields}))
+    if isinstance(item, Mapping):
+        row = _json_row(item)
+        chat = is_chat(row, fields or {})
+        return example_from_row(row, Columns.of(fields or {}, chat=chat, mappable=fields is not None))
+    if isinstance(item, tuple | list) and len(item) == 2:
+        row = _json_row({"input": item[0], "expected": item[1]})
+        return example_from_row(row, Columns.of({}, chat=False, mappable=False))
+    size = f" of {len(item)}" if isinstance(item, tuple | list) else ""
+    raise DataError(f"is no example, is {kind_of(item)}{size}", cure=_FORMS)
+
+
+def _json_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The row as if read from a JSONL file: both obey the same rules, and later changes do not reach it."""
+    try:
+        text = _json(row)
+    except (TypeError, ValueError, RecursionError):
+        raise _no_json(row) from None
+    return parse_object(text)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, allow_nan=False, default=_plain)
+
+
+def _plain(value: Any) -> dict[Any, Any]:
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"is of type {type(value).__name__}")
+
+
+def _no_json(row: Mapping[str, Any]) -> DataError:
+    for key, value in row.items():
+        try:
+            _json({key: value})
+        except (TypeError, ValueError, RecursionError) as error:
+            return DataError(
+                f"is no JSON value: {error}",
+                where=Where(key=str(key)),
+                evidence=f"found: {excerpt(repr(value))}",
+                cure="give text, numbers, booleans, lists or mappings of those; None where there is none",
+            )
+    return DataError("is no JSON object")

@@ -1,0 +1,134 @@
+"""The lines of a UTF-8 file: decoded and hashed as they are read."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from pytest_ftgate.data.wording import listed, nearest
+from pytest_ftgate.errors import DataError, Where, shown_path
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_SAVE_AS_UTF8 = "save the file as UTF-8"
+
+# How files begin that are no UTF-8 text. UTF-32 first: its mark begins with that of UTF-16.
+_OTHER_BEGINNINGS = (
+    (b"\xff\xfe\0\0", "is UTF-32", _SAVE_AS_UTF8),
+    (b"\0\0\xfe\xff", "is UTF-32", _SAVE_AS_UTF8),
+    (b"\xff\xfe", "is UTF-16", _SAVE_AS_UTF8),
+    (b"\xfe\xff", "is UTF-16", _SAVE_AS_UTF8),
+    (b"\x1f\x8b", "is compressed with gzip", "decompress the file"),
+    (b"PK\x03\x04", "is a ZIP archive, as spreadsheets are", "save the data as CSV or JSONL"),
+)
+
+
+class Lines:
+    """Iterates over a file's lines, each with its line feed.
+
+    A line ends at a line feed and nowhere else: other separators of Unicode may stand inside a JSON string.
+
+    Attributes:
+        number: of the line last given, from 1.
+        text: the line last given.
+    """
+
+    def __init__(self, file: BinaryIO, path: str) -> None:
+        self.path = path
+        self.number = 0
+        self.text = ""
+        self._file = file
+        self._digest = hashlib.sha256()
+        self._offset = 0
+
+    def __iter__(self) -> Lines:
+        return self
+
+    def __next__(self) -> str:
+        raw = self._file.readline()
+        if not raw:
+            raise StopIteration
+        self._digest.update(raw)
+        self.number += 1
+        if self.number == 1:
+            self._check_beginning(raw)
+        if b"\0" in raw:
+            raise self._error(f"holds a NUL byte at byte {self._offset + raw.index(0)}", cure="a text file holds none")
+        try:
+            self.text = raw.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise self._not_utf8(raw, error) from None
+        self._offset += len(raw)
+        if self.number == 1:
+            self.text = self.text.removeprefix("\ufeff")
+        return self.text
+
+    def sha256(self) -> str:
+        """Hex digest of the whole file; reads what no one has asked for."""
+        while block := self._file.read(1 << 20):
+            self._digest.update(block)
+        return self._digest.hexdigest()
+
+    def _check_beginning(self, raw: bytes) -> None:
+        for beginning, what, cure in _OTHER_BEGINNINGS:
+            if raw.startswith(beginning):
+                raise self._error(what, cure=cure)
+        if b"\0" in raw.removeprefix(_BYTE_ORDER_MARK)[:4]:
+            raise self._error("looks like UTF-16: every other byte is NUL", cure=_SAVE_AS_UTF8)
+
+    def _not_utf8(self, raw: bytes, error: UnicodeDecodeError) -> DataError:
+        if error.reason == "unexpected end of data" and not raw.endswith(b"\n"):
+            return self._error("the last line is cut off, in the middle of a character", cure="write the file anew")
+        around = raw[max(0, error.start - 20) : error.end + 20]
+        return self._error(
+            f"is not UTF-8 at byte {self._offset + error.start}",
+            evidence=f"found: {around!r}",
+            cure=f"{_SAVE_AS_UTF8}: it may be Windows-1252 or Latin-1",
+        )
+
+    def _error(self, what: str, *, cure: str, evidence: str | None = None) -> DataError:
+        return DataError(what, where=Where(path=self.path, line=self.number), evidence=evidence, cure=cure)
+
+
+@contextmanager
+def open_lines(path: Path) -> Iterator[Lines]:
+    """Open a file for reading line by line.
+
+    Raises:
+        DataError: the file cannot be opened or read; names similar files where there is none.
+    """
+    shown = shown_path(path)
+    try:
+        if path.is_dir():
+            raise DataError("is a folder", where=Where(path=shown), cure=_contents_cure(path))
+        with path.open("rb") as file:
+            yield Lines(file, shown)
+    except FileNotFoundError:
+        raise DataError("no such file", where=Where(path=shown), **_missing_hint(path)) from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise DataError(f"cannot be read: {reason}", where=Where(path=shown)) from error
+
+
+def _contents_cure(folder: Path) -> str:
+    return f"name a file in it: {listed(_file_names(folder), at_most=5)}"
+
+
+def _missing_hint(path: Path) -> dict[str, str]:
+    folder = path.parent
+    if not folder.is_dir():
+        return {"evidence": f"there is no folder {shown_path(folder)} either"}
+    near = nearest(path.name, _file_names(folder))
+    if near is None:
+        return {"cure": "a relative path is relative to the file in which it is written"}
+    return {"cure": f'did you mean "{near}"?'}
+
+
+def _file_names(folder: Path) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []

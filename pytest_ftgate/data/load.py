@@ -1,0 +1,113 @@
+"""A data file becomes a data set."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from pytest_ftgate.data.csvfile import read_csv
+from pytest_ftgate.data.dataset import DataSet, check_ids
+from pytest_ftgate.data.example import Example
+from pytest_ftgate.data.jsonl import read_jsonl
+from pytest_ftgate.data.lines import Lines, open_lines
+from pytest_ftgate.data.wording import kind_of, listed, nearest
+from pytest_ftgate.errors import DataError, Where, shown_path
+
+FORMATS = ("jsonl", "csv", "chat")
+_JSONL_SUFFIXES = (".jsonl", ".ndjson", ".jsonlines")
+_CSV_SUFFIXES = (".csv", ".tsv")
+
+
+def load_examples(
+    path: Path,
+    *,
+    format: str | None = None,  # noqa: A002
+    fields: Mapping[str, str] | None = None,
+    limit: int | None = None,
+) -> DataSet:
+    """Read all examples of a file, or the first ``limit`` ones; no row is ever skipped.
+
+    Args:
+        path: a UTF-8 file.
+        format: ``jsonl``, ``chat`` (JSONL of conversations) or ``csv``. None: by the suffix, and JSONL is
+            ``chat`` where the first row has ``messages`` and no ``input``.
+        fields: what the file calls ``input``, ``expected``, ``id``, ``group``, ``messages`` or a field.
+        limit: at least 1; the file is hashed whole all the same.
+
+    Raises:
+        DataError: the file cannot be read, or a row is no example; names the line.
+    """
+    path = Path(path)
+    check_limit(limit, shown_path(path))
+    chosen = _format(path, format)
+    _check_chat_fields(path, chosen, fields or {})
+    examples: list[Example] = []
+    numbers = array("L")
+    with open_lines(path) as lines:
+        for line, example in islice(_rows(lines, chosen, path.suffix, fields or {}), limit):
+            examples.append(example)
+            numbers.append(line)
+        sha256 = lines.sha256()
+    if not examples:
+        raise DataError("is empty" if not lines.number else "has no rows", where=Where(path=lines.path))
+    data = DataSet(tuple(examples), lines.path, sha256, numbers, lines.path)
+    check_ids(data)
+    return data
+
+
+def check_limit(limit: Any, path: str) -> None:
+    """Refuse a limit that is no whole number from 1."""
+    if limit is None or (isinstance(limit, int) and not isinstance(limit, bool) and limit >= 1):
+        return
+    found = limit if kind_of(limit) == "a number" else kind_of(limit)
+    raise DataError(f"must be a whole number from 1, is {found}", where=Where(path=path, key="limit"))
+
+
+def _rows(lines: Lines, chosen: str, suffix: str, fields: Mapping[str, str]) -> Iterator[tuple[int, Example]]:
+    if chosen == "csv":
+        return read_csv(lines, fields, delimiter="\t" if suffix.lower() == ".tsv" else ",")
+    return read_jsonl(lines, fields, chat={"chat": True, "jsonl": False}.get(chosen))
+
+
+def _format(path: Path, written: str | None) -> str:
+    """One of ``FORMATS``, or ``by first row``."""
+    if written is not None:
+        return _checked_format(path, written)
+    suffix = path.suffix.lower()
+    if suffix in _JSONL_SUFFIXES:
+        return "by first row"
+    if suffix in _CSV_SUFFIXES:
+        return "csv"
+    raise DataError(
+        f'the suffix "{path.suffix}" does not tell the format'
+        if path.suffix
+        else "without a suffix the format is not known",
+        where=Where(path=shown_path(path)),
+        evidence=f"known: {', '.join((*_JSONL_SUFFIXES, *_CSV_SUFFIXES))}",
+        cure=f"say which it is: format: {', '.join(FORMATS[:-1])} or {FORMATS[-1]}",
+    )
+
+
+def _check_chat_fields(path: Path, chosen: str, fields: Mapping[str, str]) -> None:
+    clash = listed(name for name in ("input", "expected") if name in fields)
+    if chosen == "chat" and clash != "none":
+        raise DataError(
+            f"names {clash}, but in the format chat both come from the messages",
+            where=Where(path=shown_path(path), key="fields"),
+            cure="to read the messages as the input: format: jsonl, fields: {input: messages}",
+        )
+
+
+def _checked_format(path: Path, written: str) -> str:
+    if written in FORMATS:
+        return written
+    near = nearest(str(written).lower(), FORMATS)
+    raise DataError(
+        f'there is no format "{written}"',
+        where=Where(path=shown_path(path), key="format"),
+        evidence=f"known: {listed(FORMATS)}",
+        cure=f'did you mean "{near}"?' if near else None,
+    )

@@ -1,0 +1,105 @@
+"""Chat messages as input, and a conversation whose last message is the expected output."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pytest_ftgate.data.example import Messages
+from pytest_ftgate.data.wording import excerpt, kind_of, listed, nearest
+from pytest_ftgate.errors import DataError, Where
+
+ROLES = ("system", "developer", "user", "assistant", "tool", "function")
+
+
+def checked_messages(value: Any, key: str) -> Messages:
+    """The messages of a row's ``key``, each with a known role and a content.
+
+    Raises:
+        DataError: without file and line, which the caller adds.
+    """
+    if not isinstance(value, list):
+        raise DataError(f"must be a list of messages, is {kind_of(value)}", where=Where(key=key))
+    if not value:
+        raise DataError("is an empty list of messages", where=Where(key=key))
+    for number, message in enumerate(value):
+        _check_message(message, f"{key}[{number}]")
+    return tuple(value)
+
+
+def split_conversation(value: Any, key: str) -> tuple[Messages, str]:
+    """What stands before the last message, and the last message's text, which must be the assistant's."""
+    messages = checked_messages(value, key)
+    last = messages[-1]
+    place = f"{key}[{len(messages) - 1}]"
+    if last["role"] != "assistant":
+        raise DataError(
+            f'the last message must be from the assistant, is from "{last["role"]}"',
+            where=Where(key=place),
+            evidence=f"roles: {listed(message['role'] for message in messages)}",
+            cure="the expected output is the assistant's last message; what stands before it is the input",
+        )
+    if len(messages) == 1:
+        raise DataError("no message stands before the assistant's answer", where=Where(key=key))
+    return messages[:-1], _answer(last, place)
+
+
+def _answer(message: Mapping[str, Any], place: str) -> str:
+    content = message.get("content")
+    if isinstance(content, str):
+        return content
+    parts = content or ()
+    texts = [part["text"] for part in parts if part.get("type") == "text" and isinstance(part.get("text"), str)]
+    if not texts or len(texts) < len(parts):
+        raise DataError(
+            "the assistant's last message has no text that could be the expected output",
+            where=Where(key=place),
+            evidence=f"found: {listed(message)}",
+            cure="answers are compared as text: give the message a text content",
+        )
+    return "".join(texts)
+
+
+def _check_message(message: Any, place: str) -> None:
+    if not isinstance(message, dict):
+        raise DataError(f"a message must be an object, is {kind_of(message)}", where=Where(key=place))
+    if "role" not in message:
+        raise _incomplete(message, "role", place)
+    _check_role(message["role"], f"{place}.role")
+    calls_tools = message["role"] == "assistant" and ("tool_calls" in message or "function_call" in message)
+    content = message.get("content")
+    if content is None and calls_tools:
+        return
+    if "content" not in message:
+        raise _incomplete(message, "content", place)
+    if not isinstance(content, str) and not _is_parts(content):
+        raise DataError(
+            f'must be text or a list of parts with a "type", is {kind_of(content)}',
+            where=Where(key=f"{place}.content"),
+        )
+
+
+def _check_role(role: Any, key: str) -> None:
+    if isinstance(role, str) and role in ROLES:
+        return
+    found = f'"{excerpt(role)}"' if isinstance(role, str) else kind_of(role)
+    near = nearest(role, ROLES) if isinstance(role, str) else None
+    raise DataError(
+        f"is no role: {found}",
+        where=Where(key=key),
+        evidence=f"roles: {listed(ROLES)}",
+        cure=f'did you mean "{near}"?' if near else None,
+    )
+
+
+def _is_parts(content: Any) -> bool:
+    return isinstance(content, list) and all(isinstance(part, dict) and "type" in part for part in content)
+
+
+def _incomplete(message: Mapping[str, Any], key: str, place: str) -> DataError:
+    return DataError(
+        f'a message must have a "{key}"',
+        where=Where(key=place),
+        evidence=f"found: {listed(message)}",
+        cure='a message looks like this: {"role": "user", "content": "..."}',
+    )

@@ -1,0 +1,65 @@
+"""When two inputs are the same: the form of an input that is compared."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping
+from typing import Any
+
+from pytest_ftgate.data.example import Input, canonical_json
+
+_INSTRUCTIONS = frozenset({"system", "developer"})
+
+
+def normalized_input(input: Input) -> str:  # noqa: A002
+    """The form in which inputs are compared: two inputs are the same when these texts are equal.
+
+    Text is brought to NFKC, case folded, its white space collapsed and stripped. Messages keep their order,
+    each with its role. One single message of the user is the same as its plain text.
+    """
+    if isinstance(input, str):
+        return _normalized(input)
+    if len(input) == 1 and input[0]["role"] == "user":
+        return _normalized(_text(input[0]))
+    # Normalised text holds neither a line feed nor a tab: no text can be taken for a conversation.
+    return "".join(f"\n{message['role']}\t{_normalized(_text(message))}" for message in input)
+
+
+def without_instructions(input: Input) -> Input:  # noqa: A002
+    """The input without its system and developer messages: what the user and the assistant said."""
+    if isinstance(input, str) or not any(message["role"] in _INSTRUCTIONS for message in input):
+        return input
+    return tuple(message for message in input if message["role"] not in _INSTRUCTIONS)
+
+
+def is_blank(input: Input) -> bool:  # noqa: A002
+    """Whether nothing is asked: blank text, or a conversation whose last message of the user is blank."""
+    if isinstance(input, str):
+        return not input.strip()
+    asked = [message for message in input if message["role"] == "user"] or input
+    return not asked or not _text(asked[-1]).strip()
+
+
+def _normalized(text: str) -> str:
+    if text.isascii():
+        return " ".join(text.lower().split())
+    # Folding can undo the normal form and the other way round: repeat until nothing changes.
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    while folded != text:
+        text, folded = folded, unicodedata.normalize("NFKC", folded).casefold()
+    return " ".join(text.split())
+
+
+def _text(message: Mapping[str, Any]) -> str:
+    """A message's content as text. What is no text (pictures, tool calls) tells inputs apart all the same."""
+    content = message.get("content")
+    parts = [content] if isinstance(content, str) else list(content or ())
+    parts.extend(message.get("tool_calls") or ())
+    return " ".join(_part_text(part) for part in parts)
+
+
+def _part_text(part: Any) -> str:
+    if isinstance(part, str):
+        return part
+    text = part.get("text") if isinstance(part, Mapping) and part.get("type") == "text" else None
+    return text if isinstance(text, str) else canonical_json(part)

@@ -1,0 +1,108 @@
+"""From p-values to what can be said with confidence: decisions, and bounds that never contradict them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import NormalDist
+
+_DECIMALS = 12
+_STEPS = 100
+_EXTREME = 1e-15
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the data show about the real gain, at one confidence.
+
+    Attributes:
+        p_zero: p-value of "the real gain is at most 0".
+        p_margin: p-value of "the real gain is at most the margin".
+        above_zero: sure that the real gain is above 0.
+        reaches_margin: sure that the real gain is above the margin.
+        lower: one-sided lower bound of the real gain.
+        upper: one-sided upper bound of the real gain.
+    """
+
+    p_zero: float
+    p_margin: float
+    above_zero: bool
+    reaches_margin: bool
+    lower: float
+    upper: float
+
+
+def level(confidence: float) -> float:
+    """The false-pass rate that a one-sided confidence leaves: 0.05 for 0.95.
+
+    Raises:
+        ValueError: the confidence is not between 0.5 and 1.
+    """
+    if not 0.5 < confidence < 1:
+        raise ValueError(f"confidence must lie between 0.5 and 1, got {confidence!r}")
+    return 1 - confidence
+
+
+def is_sure(p: float, alpha: float) -> bool:
+    """Whether a p-value meets the level. Equal is enough; both are rounded, so that 1 - 0.95 is 0.05."""
+    return round(p, _DECIMALS) <= round(alpha, _DECIMALS)
+
+
+def weigh(
+    p_value: Callable[[float], float], *, lower: float, upper: float, margin: float, alpha: float
+) -> Evidence:
+    """Decide by p-values, and show bounds that agree with the decisions.
+
+    A larger gain is never easier to prove than a smaller one: the p-value of the larger target is at least that of
+    the smaller. (The exact p-value alone is not perfectly monotone in its margin.)
+
+    Args:
+        p_value: p-value of "the real gain is at most this".
+        lower: bound found by inverting ``p_value``, to the precision of a search.
+        upper: likewise.
+        margin: the gain that is asked for.
+        alpha: the level.
+    """
+    p_zero, p_margin = p_value(0.0), p_value(margin)
+    worse = max(p_zero, p_margin)
+    p_zero, p_margin = (p_zero, worse) if margin >= 0 else (worse, p_margin)
+    above_zero, reaches_margin = is_sure(p_zero, alpha), is_sure(p_margin, alpha)
+    for sure, target in sorted([(above_zero, 0.0), (reaches_margin, margin)], key=lambda pair: not pair[0]):
+        lower = max(lower, target) if sure else min(lower, target)
+    return Evidence(p_zero, p_margin, above_zero, reaches_margin, lower, max(lower, upper))
+
+
+def bound(
+    p_value: Callable[[float], float], *, alpha: float, guess: float, step: float, lowest: float, highest: float
+) -> float:
+    """The largest target, found by search, whose p-value still meets the level: a one-sided lower bound.
+
+    Args:
+        p_value: p-value of "the real gain is at most this"; grows with its argument.
+        alpha: the level.
+        guess: where to look first.
+        step: width of the first bracket; the search stops at a five-hundredth of it.
+        lowest: returned where nothing above it meets the level.
+        highest: a target that is known not to meet the level.
+    """
+    normal = NormalDist()
+
+    def excess(target: float) -> float:  # on the normal scale p-values are nearly linear in the target
+        return normal.inv_cdf(min(max(p_value(target), _EXTREME), 1 - _EXTREME)) - critical
+
+    critical = normal.inv_cdf(alpha)
+    low, high = _bracket(excess, guess, step, lowest, highest)
+    if low is None:
+        return lowest
+    (low_at, low_excess), (high_at, high_excess) = low, high
+    for _ in range(_STEPS):  # regula falsi with the Illinois rule: the end that stays counts half
+        if high_at - low_at <= step / 500:
+            break
+        middle = high_at - high_excess * (high_at - low_at) / (high_excess - low_excess)
+        middle = min(max(middle, low_at + step / 1000), high_at - step / 1000)
+        at_middle = excess(middle)
+        if at_middle <= 0:
+            low_at, low_excess, high_excess = middle, at_middle, high_excess / 2
+        else:
+            high_at, high_excess, low_excess = middle, at_middle, low_excess / 2
+    return low_at

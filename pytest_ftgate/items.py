@@ -1,0 +1,277 @@
+"""One marked test: from its marks and fixtures to a judged gate, and from the verdict to the test's outcome."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_ftgate.config import GateConfig, Layer, Source, resolve_gate
+from pytest_ftgate.errors import ConfigError, FtgateError, shown_path
+from pytest_ftgate.marks import gate_name, marks_nearest_first
+from pytest_ftgate.pipeline import Judged, failed_result, run_gate
+from pytest_ftgate.plugin import REQUEST, gate_session
+from pytest_ftgate.render.text import failure_text
+from pytest_ftgate.result import GateResult
+from pytest_ftgate.weakening import weakenings
+
+if TYPE_CHECKING:
+    from pytest_ftgate.config import GateFile
+    from pytest_ftgate.data import Example, Input
+    from pytest_ftgate.models import Model
+    from pytest_ftgate.runner import Run
+    from pytest_ftgate.session import GateSession
+
+_FIXTURES = {
+    "ftgate_baseline": "baseline",
+    "ftgate_candidate": "candidate",
+    "ftgate_test_set": "test_set",
+    "ftgate_training_set": "training_set",
+}
+_RAISED: pytest.StashKey[bool] = pytest.StashKey()
+
+
+# --- the verdict and the test's outcome ----------------------------------------------------------------------
+
+
+def judge_in_setup(item: pytest.Item) -> None:
+    """Judge the gate of a marked test; in error, the test is in error too."""
+    if item.config.getoption("setupplan", False):
+        return
+    if REQUEST not in item.stash:
+        pytest.fail(
+            f"ftgate: {item.nodeid} cannot judge a gate: the mark works on test functions and methods, "
+            "and the fixture _ftgate_request must not be overridden",
+            pytrace=False,
+        )
+    _fail_in_error(_judge(item, item.stash[REQUEST]))
+
+
+def judged_gate(request: pytest.FixtureRequest) -> GateResult:
+    """What the fixture ``ftgate`` gives."""
+    if request.node.get_closest_marker("ftgate") is None:
+        pytest.fail("the fixture ftgate needs the mark: @pytest.mark.ftgate(...)", pytrace=False)
+    result = _judge(request.node, request)
+    _fail_in_error(result)
+    return result
+
+
+def _fail_in_error(result: GateResult) -> None:
+    if result.verdict == "error":
+        pytest.fail(failure_text(result), pytrace=False)
+
+
+def _judge(item: pytest.Item, request: pytest.FixtureRequest) -> GateResult:
+    """The first verdict of a test is kept: a rerun of the test does not ask the models again."""
+    session = gate_session(item.config)
+    if item.nodeid not in session.results:
+        unnamed = GateResult(item.nodeid, item.nodeid, "error")
+        try:
+            unnamed = GateResult(gate_name(item) or item.nodeid, item.nodeid, "error")
+            layers = _layers(item, session, lambda given: _fixture_layer(request, given, request.getfixturevalue))
+            judged = run_gate(layers.resolve(), session.services(item.ihook), nodeid=item.nodeid)
+            judged = replace(judged, result=replace(judged.result, loosened=layers.loosened()))
+        except FtgateError as error:
+            judged = Judged(failed_result(unnamed, error))
+        except Exception as error:
+            session.keep(Judged(failed_result(unnamed, FtgateError(f"{type(error).__name__}: {error}"))), item)
+            raise
+        session.keep(judged, item)
+    return session.results[item.nodeid]
+
+
+def fail_unscored(item: pytest.Item) -> None:
+    """The free checks did not hold: there is nothing that a body could look at."""
+    result = gate_session(item.config).results[item.nodeid]
+    if not result.scored:
+        raise_verdict(item)
+
+
+def raise_verdict(item: pytest.Item) -> None:
+    """Fail the test unless the gate passed."""
+    result = gate_session(item.config).results[item.nodeid]
+    if not result.passed:
+        item.stash[_RAISED] = True
+        pytest.fail(failure_text(result), pytrace=False)
+
+
+def hold_report(item: pytest.Item, report: pytest.TestReport) -> None:
+    """A gate that is not green shows in the report, whatever the body did: a failure of its own, or a skip."""
+    session = gate_session(item.config)
+    result = session.results.get(item.nodeid)
+    if report.when == "setup" and report.skipped and result is None:
+        session.see_skipped(item, report)
+    if report.when != "call" or result is None or result.passed or item.stash.get(_RAISED, False):
+        return
+    text = failure_text(result)
+    if report.outcome == "failed" and hasattr(report.longrepr, "addsection"):
+        report.longrepr.addsection("ftgate", text)
+    elif not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = text
+
+
+# --- from marks and fixtures to a configuration --------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Layers:
+    """The places that give a gate's keys, nearest first within each."""
+
+    marks: Sequence[Layer]
+    fixtures: Sequence[Layer]
+    file: GateFile | None
+    gate: str | None
+    nodeid: str
+
+    def resolve(self) -> GateConfig:
+        """The gate as it is judged."""
+        return self._resolved([*self.marks, *self.fixtures, *self._written])
+
+    def loosened(self) -> tuple[str, ...]:
+        """Where the marks ask for less than the gate in the file does."""
+        if self.gate is None:
+            return ()
+        as_written = self._resolved([*self.fixtures, *self._written, *self.marks])
+        return tuple(map(str, weakenings(as_written, self.resolve())))
+
+    @property
+    def _written(self) -> Sequence[Layer]:
+        return self.file.layers(self.gate) if self.file is not None else ()
+
+    def _resolved(self, layers: Sequence[Layer]) -> GateConfig:
+        return resolve_gate(layers, file=self.file, gate=self.gate, default_name=self.nodeid)
+
+
+def _layers(item: pytest.Item, session: GateSession, fixtures: Callable[[set[str]], Layer | None]) -> _Layers:
+    gate = gate_name(item)
+    source = Source("marker", "marker", item.path.parent)
+    marks = [Layer(dict(mark.kwargs), dict.fromkeys(mark.kwargs, source)) for mark in marks_nearest_first(item)]
+    overridden = fixtures({key for layer in marks for key in layer.values})
+    file = session.gate_file(required=gate is not None)
+    return _Layers(marks, [overridden] if overridden else [], file, gate, item.nodeid)
+
+
+def _fixture_layer(request: pytest.FixtureRequest, given: set[str], value_of: Callable[[str], Any]) -> Layer | None:
+    """What overridden fixtures give, as far as no mark gives it already."""
+    values: dict[str, Any] = {}
+    sources: dict[str, Source] = {}
+    for name, key in _FIXTURES.items():
+        function = _override(request, name)
+        if function is None or key in given or (key == "baseline" and "baselines" in given):
+            continue
+        sources[key] = _fixture_source(name, function)
+        value = value_of(name)
+        if value is None:
+            raise ConfigError(f"the {sources[key]} returned None", cure="Return the model or the examples.")
+        values[key] = os.fspath(value) if isinstance(value, os.PathLike) else value
+    return Layer(values, sources) if values else None
+
+
+def _override(request: pytest.FixtureRequest, name: str) -> Callable[..., Any] | None:
+    """The function of a fixture that a user put in place of ours.
+
+    pytest has no public way to ask which function stands behind a fixture's name.
+    """
+    definitions = request._fixturemanager.getfixturedefs(name, request.node)
+    function = definitions[-1].func if definitions else None
+    return None if function is None or function.__module__ == "pytest_ftgate.plugin" else function
+
+
+def _fixture_source(name: str, function: Callable[..., Any]) -> Source:
+    plain = inspect.unwrap(getattr(function, "__func__", function))
+    code = getattr(plain, "__code__", None)
+    if code is None:
+        return Source("fixture", f"fixture {name}", Path.cwd())
+    place = f"{shown_path(code.co_filename)}:{code.co_firstlineno}"
+    return Source("fixture", f"fixture {name}, {place}", Path(code.co_filename).parent)
+
+
+# --- our own fixtures ----------------------------------------------------------------------------------------
+
+
+class CallableModel:
+    """A configured model as a plain function: one input in, the answer's text out. Not stored."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.name = model.name
+
+    def __call__(self, input: Input) -> str:  # noqa: A002  # the contract's word for it
+        from pytest_ftgate.data import Example
+        from pytest_ftgate.runner import ask
+
+        return ask(self.model, Example(id="call", input=input, expected="")).text
+
+    def __repr__(self) -> str:
+        return f"<model {self.name}>"
+
+
+def configured_model(request: pytest.FixtureRequest, key: str) -> CallableModel:
+    """What the gate's marks and file say the model is, overridden fixtures aside."""
+    from pytest_ftgate.models import build_model
+
+    with _as_failure():
+        session = gate_session(request.config)
+        config = _config_without_fixtures(request)
+        spec = config.candidate if key == "candidate" else next(iter(config.baselines.values()))
+        training = None
+        if "few_shot" in spec.options:
+            training = session.load(config.training_set, str(config.sources["training_set"]))
+        return CallableModel(build_model(spec, training=training, hook=request.node.ihook))
+
+
+def configured_data(request: pytest.FixtureRequest, key: str) -> tuple[Example, ...]:
+    """The examples that the gate's marks and file name, overridden fixtures aside."""
+    with _as_failure():
+        config = _config_without_fixtures(request)
+        return gate_session(request.config).load(getattr(config, key), str(config.sources[key])).examples
+
+
+def _config_without_fixtures(request: pytest.FixtureRequest) -> GateConfig:
+    """Overridden fixtures are not set up (one of them may be the one that asks): a stand-in satisfies "required"."""
+    stand_ins: Mapping[str, Any] = {"ftgate_baseline": str, "ftgate_candidate": str}
+    session = gate_session(request.config)
+    return _layers(
+        request.node,
+        session,
+        lambda given: _fixture_layer(request, given, lambda name: stand_ins.get(name, ())),
+    ).resolve()
+
+
+def evaluator(request: pytest.FixtureRequest) -> Callable[..., Run]:
+    """The function that the fixture ``ftgate_evaluate`` gives."""
+
+    def evaluate(model: Any, test_set: Any, metric: Any = "accuracy") -> Run:
+        """Run ``model`` over ``test_set`` and score it.
+
+        Args:
+            model: a spelling, a mapping, or a callable, as a gate takes it.
+            test_set: a path, or an iterable of examples.
+            metric: a name, or a mapping with options.
+
+        Raises:
+            FtgateError: the model or the data cannot be used, or an answer is missing.
+        """
+        from pytest_ftgate.evaluate import evaluate_model
+
+        session = gate_session(request.config)
+        source = Source("marker", "ftgate_evaluate", request.path.parent)
+        return evaluate_model(model, test_set, metric, source=source, services=session.services(request.node.ihook))
+
+    return evaluate
+
+
+@contextmanager
+def _as_failure() -> Iterator[None]:
+    """Our own errors become pytest's, without a traceback of ours."""
+    try:
+        yield
+    except FtgateError as error:
+        pytest.fail(str(error), pytrace=False)

@@ -1,0 +1,152 @@
+"""One model's part of a run: what is known is looked up, the rest asked for by a fixed number of workers."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple
+
+from pytest_ftgate.asking import RetryPolicy, ask
+from pytest_ftgate.errors import ModelError
+from pytest_ftgate.store import StoredPrediction
+
+if TYPE_CHECKING:
+    from pytest_ftgate.board import Board, Keys
+    from pytest_ftgate.data import Example
+    from pytest_ftgate.desk import Desk
+    from pytest_ftgate.models import Model
+
+_OFFLINE = "not stored or recorded, and --ftgate-offline forbids asking"
+_FIRST_POLL_S = 0.05
+_SLOWEST_POLL_S = 0.25
+
+
+class Request(NamedTuple):
+    """One call to make, unless it turns out to have been made."""
+
+    key: str
+    example: Example
+    repeat: int
+
+
+class Lane:
+    """Asks one model.
+
+    Args:
+        model: whom to ask.
+        wanted: what for: examples with their keys, of each job.
+        desk: where claims are made and answers are kept.
+        board: where outcomes are noted.
+        retry: how failed calls are tried again.
+
+    Attributes:
+        workers: how many times :meth:`work` is to run at once.
+        fatal: the error that makes further calls pointless.
+        stopping: workers take nothing more, and let themselves be cancelled.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        wanted: Sequence[tuple[Sequence[Example], Keys]],
+        *,
+        desk: Desk,
+        board: Board,
+        retry: RetryPolicy,
+    ) -> None:
+        self.model = model
+        self.desk = desk
+        self.workers = 0
+        self.fatal: ModelError | None = None
+        self.stopping = False
+        self._wanted = wanted
+        self._requests = self._unasked()
+        self._board = board
+        self._retry = retry
+        self._ready: deque[Request] = deque()
+        self._elsewhere: dict[str, Request] = {}
+        self._polling = asyncio.Lock()
+
+    def look_up(self, recordings: Mapping[str, StoredPrediction], *, offline: bool) -> None:
+        """Note what is recorded or stored; the rest fails where it would have to be asked for and may not."""
+        missing = self._board.open(row for _, rows in self._wanted for row in rows)
+        self._board.found({key: recordings[key] for key in missing if key in recordings})
+        missing = [key for key in missing if key not in recordings]
+        stored = self.desk.get(missing)
+        self._board.found(stored)
+        if offline and getattr(self.model, "endpoint", False):
+            for key in missing:
+                if key not in stored:
+                    self._board.failed(key, _OFFLINE)
+        else:
+            self.workers = min(self.model.concurrency, len(missing) - len(stored))
+
+    def _unasked(self) -> Iterator[Request]:
+        """Drawn from as the work goes on; never a list, since examples are many."""
+        for examples, rows in self._wanted:
+            for repeat, row in enumerate(rows):
+                for example, key in zip(examples, row, strict=True):
+                    if self._board.begin(key):
+                        yield Request(key, example, repeat)
+
+    async def work(self) -> None:
+        """Be one worker until nothing is left to ask. Raises :class:`ModelError` where it is fatal."""
+        while not self.stopping and (request := await self._next()) is not None:
+            await self._serve(request)
+
+    async def _next(self) -> Request | None:
+        while not self._ready:
+            if self._claim_more():
+                continue
+            async with self._polling:
+                await self._poll()
+            if not self._ready and not self._elsewhere:
+                return None
+        return self._ready.popleft()
+
+    def _claim_more(self) -> bool:
+        """Claim the next few keys; false where none are left. Few, so that other processes get their share."""
+        requests = list(islice(self._requests, 2 * self.model.concurrency))
+        if requests:
+            self._claim(requests)
+        return bool(requests)
+
+    def _claim(self, requests: Iterable[Request]) -> None:
+        by_key = {request.key: request for request in requests}
+        claim = self.desk.claim(list(by_key))
+        self._board.found(claim.done)
+        self._ready.extend(by_key[key] for key in claim.mine)
+        self._elsewhere.update((key, by_key[key]) for key in claim.elsewhere)
+
+    async def _poll(self) -> None:
+        """Wait until an answer that another process was asking for is there, or has to be asked for by us."""
+        pause_s = 0.0
+        while self._elsewhere and not self._ready:
+            await asyncio.sleep(pause_s)
+            waiting, self._elsewhere = self._elsewhere, {}
+            self._claim(waiting.values())
+            pause_s = min(_SLOWEST_POLL_S, pause_s * 1.5 or _FIRST_POLL_S)
+
+    async def _serve(self, request: Request) -> None:
+        try:
+            completion, latency_s = await ask(self.model, request.example, request.repeat, self._retry)
+        except ModelError as error:
+            if error.fatal:
+                self.fatal = self.fatal or error
+                raise
+            await self._fail(request.key, str(error))
+        except asyncio.CancelledError:
+            if self.stopping:
+                raise
+            await self._fail(request.key, "the call was cancelled from within the model")
+        else:
+            prediction = StoredPrediction(request.key, completion, latency_s, time.time())
+            self._board.answered(prediction)
+            await self.desk.keep(prediction)
+
+    async def _fail(self, key: str, error: str) -> None:
+        self._board.failed(key, error)
+        await self.desk.give_up(key)

@@ -1,0 +1,93 @@
+"""What a metric is, and what it says about one model's answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+
+from pytest_ftgate.errors import MetricError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from pytest_ftgate.inference import LabelCounts
+
+Kind: TypeAlias = Literal["right_wrong", "graded", "set"]
+Answers: TypeAlias = Sequence[Sequence[str | None]]
+"""``[repeat][example]``; None: there is no answer, which is as wrong as an answer can be."""
+
+
+class Metric(Protocol):
+    """A measure of answers against what was expected.
+
+    Attributes:
+        name: as gates spell it.
+        kind: "right_wrong": each answer is right or wrong; "graded": each gets a number; "set": only all answers
+            together have a value, as with averages over labels.
+        low, high: the range of the value, and of the score of one example.
+        greater_is_better: the direction.
+        uses_labels: the expected outputs are labels out of a small set.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def kind(self) -> Kind: ...
+    @property
+    def low(self) -> float: ...
+    @property
+    def high(self) -> float: ...
+    @property
+    def greater_is_better(self) -> bool: ...
+    @property
+    def uses_labels(self) -> bool: ...
+
+    def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
+        """Measure the answers; ``expected`` holds one text or JSON value per example.
+
+        Raises:
+            MetricError: the value is undefined, or a custom metric broke its promise.
+            ConfigError: the expected outputs are not of the kind that the metric compares.
+        """
+
+    def lenient(self) -> Metric | None:
+        """The same metric ignoring case, punctuation and white space; None where that would be no other metric."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """One model's answers, measured.
+
+    Attributes:
+        value: the metric, never NaN.
+        exact: the value as a fraction, of right/wrong metrics: right answers by all answers.
+        per_example: scores, shape ``(examples,)``, averaged over repeats; None for set-level metrics.
+        statistic: of set-level metrics, what a resampling method needs to compute the value again.
+        n_unknown: answers, over all repeats, that are no known label; 0 where there are no labels. A missing answer
+            is not counted here.
+    """
+
+    metric: Metric
+    value: float
+    exact: Fraction | None = None
+    per_example: NDArray[np.float64] | None = None
+    statistic: LabelCounts | None = None
+    n_unknown: int = 0
+
+
+def check_shape(name: str, expected: Sequence[Any], answers: Answers) -> None:
+    """Refuse to measure nothing, or lists that do not belong together."""
+    if not expected or not answers:
+        raise MetricError(f"{name} has nothing to measure: there are no examples")
+    for repeat in answers:
+        if len(repeat) != len(expected):
+            raise MetricError(f"{name} was given {len(repeat)} answers for {len(expected)} examples")
+
+
+def right_wrong(metric: Metric, right: NDArray[np.bool_], *, n_unknown: int = 0) -> Scored:
+    """The share of right answers; ``right`` has the shape ``(repeats, examples)``."""
+    exact = Fraction(int(right.sum()), right.size)
+    return Scored(metric, float(exact), exact, right.mean(axis=0), n_unknown=n_unknown)

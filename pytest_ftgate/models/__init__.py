@@ -1,0 +1,123 @@
+"""A model is anything that completes an example. Built-in providers are registered as anybody's would be."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pytest_ftgate.errors import ConfigError, Where
+
+if TYPE_CHECKING:
+    from pytest_ftgate.config import ModelSpec
+    from pytest_ftgate.data import DataSet, Example
+
+FINISHES = ("stop", "refusal", "filtered", "cut_off")
+"""How an answer can end: as meant, refused, withheld by a content filter, or cut off at a token limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """One answer of a model.
+
+    Args:
+        text: the answer; empty for a refusal without words.
+        input_tokens: tokens of the whole prompt, cached ones included.
+        output_tokens: tokens of the answer, hidden reasoning included.
+        cached_input_tokens: the part of ``input_tokens`` that the endpoint had cached.
+        finish: one of :data:`FINISHES`.
+        latency_s: seconds the answer took; ``None`` leaves it to the runner's own measurement.
+    """
+
+    text: str
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_input_tokens: int | None = None
+    finish: str = "stop"
+    latency_s: float | None = None
+
+
+class Model(Protocol):
+    """What the runner asks of a model.
+
+    Attributes:
+        name: what tables call it.
+        spelling: the model as written in the gate, for reports.
+        concurrency: how many calls may be in flight.
+        timeout_s: seconds after which the runner gives one call up; ``None``: never.
+        retries: how often a failed call is tried again, where trying again may help.
+        persistent: whether its answers may be kept on disk for later sessions.
+        verified: recordings only: whether every answer names the input it was made for; ``None`` elsewhere.
+        price: USD per million tokens, as the gate gives it.
+
+    Two attributes are optional, and ``False`` where they are absent: ``endpoint`` (a call leaves the machine or
+    costs money, so offline runs forbid it) and ``abandons`` (a call that is given up goes on in the background).
+    """
+
+    name: str
+    spelling: str
+    concurrency: int
+    timeout_s: float | None
+    retries: int
+    persistent: bool
+    verified: bool | None
+    price: Mapping[str, float] | None
+
+    def key(self, example: Example, repeat: int = 0) -> str:
+        """SHA-256 (hex) over all that can change the answer, and over nothing else."""
+        ...
+
+    async def complete(self, example: Example, repeat: int = 0) -> Completion:
+        """Answer one example. Raises :class:`~pytest_ftgate.errors.ModelError`, and nothing else."""
+        ...
+
+    async def aclose(self) -> None:
+        """Give back what the model holds: connections, threads. It can be used again afterwards."""
+        ...
+
+
+Builder = Callable[["ModelSpec", "DataSet | None"], Model]
+
+_BUILDERS = {
+    "openai": "pytest_ftgate.models.openai:build_openai",
+    "python": "pytest_ftgate.models.function:build_target",
+    "callable": "pytest_ftgate.models.function:build_callable",
+    "recorded": "pytest_ftgate.models.recorded:build_recorded",
+}
+
+
+def build_model(spec: ModelSpec, *, training: DataSet | None, hook: Any | None = None) -> Model:
+    """The model that a gate asks for.
+
+    Args:
+        spec: the model as written, checked.
+        training: the training set, from which few-shot examples are taken.
+        hook: pluggy's namespace of hook callers; asked for the providers that are not built in.
+
+    Raises:
+        ConfigError: the provider is unknown, or the model lacks something that is seen before a call.
+    """
+    if spec.provider in _BUILDERS:
+        module, _, name = _BUILDERS[spec.provider].partition(":")
+        build: Builder = getattr(import_module(module), name)
+        return build(spec, training)
+    made = hook.pytest_ftgate_model(spec=spec) if hook is not None else None
+    if made is None:
+        raise _unknown_provider(spec)
+    from pytest_ftgate.models.function import adopt
+
+    return adopt(made, spec)
+
+
+def _unknown_provider(spec: ModelSpec) -> ConfigError:
+    known = [provider for provider in _BUILDERS if provider != "callable"]
+    nearest = difflib.get_close_matches(spec.provider, known, n=1)
+    guess = f"did you mean {nearest[0]!r}? " if nearest else ""
+    return ConfigError(
+        f"unknown provider {spec.provider!r}",
+        where=Where(path=str(spec.source), key="provider"),
+        evidence=f"built in are {', '.join(known)}",
+        cure=f"{guess}other providers come from a hook pytest_ftgate_model in conftest.py or a plugin",
+    )

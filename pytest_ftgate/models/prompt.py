@@ -1,0 +1,205 @@
+"""What a chat model is sent for an example: instructions, few-shot turns, and the input in its template."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter, deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import takewhile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_ftgate.data import (
+    Example,
+    Messages,
+    expected_text,
+    is_blank,
+    normalized_input,
+    without_instructions,
+)
+from pytest_ftgate.data.wording import listed, nearest
+from pytest_ftgate.errors import ConfigError, Where, shown_path
+
+if TYPE_CHECKING:
+    from pytest_ftgate.config import ModelSpec
+    from pytest_ftgate.data import DataSet
+
+_PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
+_SEED = "pytest-ftgate few-shot 1"
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """How examples become messages.
+
+    Args:
+        source: where the model is written, for messages about its template.
+        system: replaces the instructions (``system`` and ``developer`` messages) of the data; ``None`` keeps them.
+        template: the user message, with ``{input}`` and ``{FIELD}`` for the example's fields; ``None``: the input.
+        shots: training examples whose turns stand between the instructions and the input.
+    """
+
+    source: str = ""
+    system: str | None = None
+    template: str | None = None
+    shots: tuple[Example, ...] = ()
+
+    def messages(self, example: Example) -> list[Mapping[str, Any]]:
+        """The messages that are sent for this example. Its expected output has no part in them.
+
+        Raises:
+            ConfigError: the template names nothing that this example has, or cannot stand for its content.
+        """
+        instructions, turns = self._split(example)
+        if self.system is not None:
+            instructions, turns = self._own_instructions, without_instructions(turns)
+        return [*instructions, *self._shot_turns, *turns]
+
+    @cached_property
+    def _own_instructions(self) -> Messages:
+        return ({"role": "system", "content": self.system},)
+
+    @cached_property
+    def _shot_turns(self) -> Messages:
+        return tuple(turn for shot in self.shots for turn in self._shot(shot))
+
+    def _shot(self, shot: Example) -> Messages:
+        question = without_instructions(self._split(shot)[1])
+        answer: Mapping[str, Any] = {"role": "assistant", "content": expected_text(shot.expected)}
+        return (*question, answer)
+
+    def _split(self, example: Example) -> tuple[Messages, Messages]:
+        """The instructions that lead the input, and its further messages in the template."""
+        if isinstance(example.input, str):
+            return (), ({"role": "user", "content": self._rendered(example.input, example)},)
+        leading = tuple(takewhile(lambda message: message["role"] in ("system", "developer"), example.input))
+        return leading, self._templated(example.input[len(leading) :], example)
+
+    def _templated(self, turns: Messages, example: Example) -> Messages:
+        """The template stands for the last message of the user."""
+        if self.template is None:
+            return turns
+        last = max((i for i, turn in enumerate(turns) if turn["role"] == "user"), default=None)
+        content = turns[last]["content"] if last is not None else None
+        if last is None or not isinstance(content, str):
+            raise self._template_error(
+                "the template cannot be applied: "
+                + ("there is no message of the user" if last is None else "the user's last message is no text"),
+                f"example {example.id!r}",
+            )
+        rendered = {**turns[last], "content": self._rendered(content, example)}
+        return (*turns[:last], rendered, *turns[last + 1 :])
+
+    def _rendered(self, text: str, example: Example) -> str:
+        """One pass, so that braces within an input or a field are text and nothing else."""
+        if self.template is None:
+            return text
+        values = {**example.fields, "input": text}
+        if values.keys().isdisjoint(_PLACEHOLDER.findall(self.template)):
+            raise self._nothing_to_replace(values)
+
+        def value(found: re.Match[str]) -> str:
+            name = found.group(1)
+            return expected_text(values[name]) if name in values else found.group()
+
+        return _PLACEHOLDER.sub(value, self.template)
+
+    def _nothing_to_replace(self, values: Mapping[str, Any]) -> ConfigError:
+        """Every example would be sent the same text."""
+        names = _PLACEHOLDER.findall(self.template or "")
+        near = next((guess for name in names if (guess := nearest(name, values))), "input")
+        return self._template_error(
+            "the template names neither {input} nor a field of the examples",
+            f"fields: {listed(values)}",
+            f"did you mean {{{near}}}?",
+        )
+
+    def _template_error(self, what: str, evidence: str, cure: str | None = None) -> ConfigError:
+        return ConfigError(what, where=Where(path=self.source, key="template"), evidence=evidence, cure=cure)
+
+
+def build_prompt(spec: ModelSpec, training: DataSet | None) -> Prompt:
+    """The prompt that a model's keys ``system``, ``system_file``, ``template`` and ``few_shot`` describe.
+
+    Raises:
+        ConfigError: a file cannot be read, or the training set has too few examples.
+    """
+    options = spec.options
+    system = options.get("system")
+    if options.get("system_file") is not None:
+        system = _read_text(Path(options["system_file"]), Where(path=str(spec.source), key="system_file"))
+    shots: tuple[Example, ...] = ()
+    if options.get("few_shot") is not None:
+        k = int(options["few_shot"]["k"])
+        shots = _shots(training, k, Where(path=str(spec.source), key="few_shot"))
+    return Prompt(str(spec.source), system, options.get("template"), shots)
+
+
+def choose_shots(training: DataSet, k: int) -> tuple[Example, ...]:
+    """At most ``k`` usable training examples, stratified by label: the labels take turns, frequent ones first.
+
+    Within a label, and between labels of one frequency, the order is that of a seeded hash of the content: the same
+    on every machine, whatever the order of the rows. An example is usable if neither its input nor its output is
+    blank; of several with the same input the first counts.
+    """
+    usable: dict[str, Example] = {}
+    for example in training:
+        if not is_blank(example.input) and expected_text(example.expected).strip():
+            usable.setdefault(normalized_input(example.input), example)
+    by_label: dict[str, deque[Example]] = {}
+    for text in sorted(usable, key=_seeded):
+        by_label.setdefault(expected_text(usable[text].expected), deque()).append(usable[text])
+    frequency = Counter({label: len(examples) for label, examples in by_label.items()})
+    waiting = deque(sorted(by_label, key=lambda label: (-frequency[label], _seeded(label))))
+    chosen: list[Example] = []
+    while waiting and len(chosen) < k:
+        label = waiting.popleft()
+        chosen.append(by_label[label].popleft())
+        if by_label[label]:
+            waiting.append(label)
+    return tuple(chosen)
+
+
+def _seeded(text: str) -> str:
+    return hashlib.sha256(f"{_SEED}\n{text}".encode()).hexdigest()
+
+
+def _shots(training: DataSet | None, k: int, where: Where) -> tuple[Example, ...]:
+    if training is None:
+        raise ConfigError("few_shot needs a training set", where=where)
+    chosen = choose_shots(training, k)
+    if len(chosen) < k:
+        raise ConfigError(
+            f"few_shot asks for {k} examples, and the training set has {len(chosen)} that are usable",
+            where=where,
+            evidence=f"training set: {training.origin}",
+            cure="lower k, or give more training examples with distinct inputs",
+        )
+    return chosen
+
+
+def _read_text(path: Path, where: Where) -> str:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            "is not UTF-8", where=where, evidence=f"{shown_path(path)}, byte {error.start}", cure="save the file as UTF-8"
+        ) from None
+    except FileNotFoundError:
+        near = nearest(path.name, [other.name for other in path.parent.glob("*")])
+        raise ConfigError(
+            "no such file",
+            where=where,
+            evidence=shown_path(path),
+            cure=f'did you mean "{near}"?' if near else "a relative path is relative to the file it is written in",
+        ) from None
+    except OSError as error:
+        raise ConfigError(
+            f"cannot be read: {error.strerror or error}", where=where, evidence=shown_path(path)
+        ) from None
+    if not text.strip():
+        raise ConfigError("is blank", where=where, evidence=shown_path(path))
+    return text

@@ -1,0 +1,72 @@
+"""Gates that must be judged: what ini ``ftgate_required`` asks for, against what this session has seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pytest_ftgate.result import GateResult
+
+
+@dataclass
+class Seen:
+    """What became of the tests that carry a gate, by the gate's name.
+
+    Attributes:
+        collected: gates that a test was collected for.
+        deselected: gates that a test was taken out of the run for.
+        skipped: gates that a test was skipped for, with the reason.
+    """
+
+    collected: set[str] = field(default_factory=set)
+    deselected: set[str] = field(default_factory=set)
+    skipped: dict[str, str] = field(default_factory=dict)
+
+    def to_plain(self) -> dict[str, Any]:
+        """For an xdist worker's output."""
+        return {
+            "collected": sorted(self.collected),
+            "deselected": sorted(self.deselected),
+            "skipped": dict(self.skipped),
+        }
+
+    def add(self, plain: dict[str, Any]) -> None:
+        """What another process has seen."""
+        self.collected.update(plain["collected"])
+        self.deselected.update(plain["deselected"])
+        self.skipped.update(plain["skipped"])
+
+
+def unjudged(required: Sequence[str], results: Iterable[GateResult], seen: Seen) -> list[dict[str, str]]:
+    """The obligations that are not met, each with the reason: ``[{"name": ..., "reason": ...}]``.
+
+    An obligation is met where the gate was judged at least once, every time with ``pass``, and no mark asked for
+    less than the file.
+    """
+    judged: dict[str, list[GateResult]] = {}
+    for result in results:
+        judged.setdefault(result.gate or result.name, []).append(result)
+    reasons = {name: _reason(name, judged.get(name, []), seen) for name in dict.fromkeys(required)}
+    return [{"name": name, "reason": reason} for name, reason in reasons.items() if reason is not None]
+
+
+def _reason(name: str, results: Sequence[GateResult], seen: Seen) -> str | None:
+    if not results:
+        return _absence(name, seen)
+    for result in results:
+        if not result.passed:
+            return f"the verdict of {result.nodeid} is {result.verdict}"
+        if result.loosened:
+            return f"the mark of {result.nodeid} asks for less than the file: {'; '.join(result.loosened)}"
+    return None
+
+
+def _absence(name: str, seen: Seen) -> str:
+    if name in seen.skipped:
+        return f"its test was skipped: {seen.skipped[name]}"
+    if name in seen.deselected:
+        return "its test was deselected (-k, -m, --deselect, --lf or the like)"
+    if name in seen.collected:
+        return "its test was collected but not judged: the run stopped early, or a worker was lost"
+    return "no test of this run carries it"

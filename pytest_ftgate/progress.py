@@ -1,0 +1,48 @@
+"""How far the models are, on one moving line of a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pytest_ftgate.runner import Progress
+
+
+class ProgressLine:
+    """Writes over itself, and wipes itself away when all models are done.
+
+    Args:
+        write: puts text on the terminal as it is, at once.
+        fresh_line: ends the line that something else has begun.
+        uncaptured: a context in which what is written is seen.
+    """
+
+    def __init__(
+        self,
+        write: Callable[[str], Any],
+        fresh_line: Callable[[], Any],
+        uncaptured: Callable[[], AbstractContextManager[Any]] = nullcontext,
+    ) -> None:
+        self._write = write
+        self._fresh_line = fresh_line
+        self._uncaptured = uncaptured
+        self._models: dict[str, Progress] = {}
+        self._width = 0
+
+    def __call__(self, progress: Progress) -> None:
+        """Called as answers arrive."""
+        self._models[progress.model] = progress
+        done = all(model.done >= model.total for model in self._models.values())
+        text = "" if done else "ftgate: " + ", ".join(map(_shown, self._models.values()))
+        with self._uncaptured():
+            if not self._width:
+                self._fresh_line()
+            self._write("\r" + text.ljust(self._width) + ("\r" if done else ""))
+        self._width = 0 if done else max(self._width, len(text))
+
+
+def _shown(progress: Progress) -> str:
+    failed = f" ({progress.errors:,} failed)" if progress.errors else ""
+    return f"{progress.model[:30]} {progress.done:,}/{progress.total:,}{failed}"

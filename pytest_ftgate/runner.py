@@ -1,0 +1,237 @@
+"""Models over test sets: every prediction found or asked for once, all models at the same time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pytest_ftgate.asking import RetryPolicy
+from pytest_ftgate.board import Board, Keys
+from pytest_ftgate.bridge import run_in_own_loop
+from pytest_ftgate.desk import Desk
+from pytest_ftgate.errors import ModelError
+from pytest_ftgate.lane import Lane
+
+if TYPE_CHECKING:
+    from pytest_ftgate.data import DataSet
+    from pytest_ftgate.models import Completion, Model
+    from pytest_ftgate.store import Store, StoredPrediction
+
+_RETRY = RetryPolicy()
+_CANCEL_S = 0.5
+_CLOSE_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What a model answered to one example, or why there is no answer.
+
+    Attributes:
+        id: the example's.
+        key: SHA-256 (hex) of all that can change the answer.
+        completion: the answer; ``None`` where it is missing after all retries.
+        error: why it is missing.
+        latency_s: seconds of the successful attempt alone, without queueing and waits.
+        stored: it came from the store or the recordings, and was not asked for in this run.
+        created_at: when it was asked for, seconds since the epoch.
+    """
+
+    id: str
+    key: str
+    completion: Completion | None
+    error: str | None
+    latency_s: float | None
+    stored: bool
+    created_at: float | None
+
+
+@dataclass(frozen=True)
+class Run:
+    """One model over one test set.
+
+    Attributes:
+        model: who was asked.
+        test_set: what for.
+        predictions: ``[repeat][example]``, in the test set's order.
+        fatal: the error that ended the asking, where this model's did.
+    """
+
+    model: Model
+    test_set: DataSet
+    predictions: tuple[tuple[Prediction, ...], ...]
+    fatal: ModelError | None
+
+
+@dataclass(frozen=True)
+class Job:
+    """A model that is to answer every example of a test set ``repeats`` times."""
+
+    model: Model
+    test_set: DataSet
+    repeats: int = 1
+
+
+@dataclass(frozen=True)
+class Stores:
+    """What a session keeps.
+
+    Attributes:
+        persistent: outlives the session; ``None``: nothing does.
+        session: for models whose answers may not outlive it, and in place of ``persistent``.
+        recordings: committed predictions by key, looked up before all else.
+        newer_than: stored predictions from before this time (seconds since the epoch) count as absent.
+    """
+
+    persistent: Store | None
+    session: Store
+    recordings: Mapping[str, StoredPrediction] = field(default_factory=dict)
+    newer_than: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far one job is, in predictions. ``done`` includes ``stored`` and ``errors``."""
+
+    model: str
+    done: int
+    total: int
+    stored: int
+    errors: int
+
+
+def run_models(
+    jobs: Sequence[Job],
+    *,
+    stores: Stores,
+    progress: Callable[[Progress], None] | None = None,
+    offline: bool = False,
+    retry: RetryPolicy = _RETRY,
+) -> tuple[Run, ...]:
+    """Run every job, all at the same time, and return their runs in the same order.
+
+    Each prediction is taken from the recordings, else from the store, else asked for; one that several jobs or
+    processes want is asked for once. What arrives is stored at once. A prediction that fails stays missing; a fatal
+    error of one model ends all asking, since what the others would cost could not be judged any more.
+    Works where an event loop is running. Ctrl-C ends it within about a second.
+
+    Args:
+        jobs: which model is to answer what.
+        stores: where predictions are kept.
+        progress: told in the calling thread, at most about ten times a second for each job.
+        offline: models that are endpoints are not asked.
+        retry: how long to wait before a failed call is tried again.
+
+    Raises:
+        StoreError: predictions cannot be stored or read.
+    """
+    keys = [_keys(job) for job in jobs]
+    board = Board(keys)
+    lanes = _lanes(jobs, keys, board, stores, retry)
+    for lane in lanes:
+        lane.look_up(stores.recordings, offline=offline)
+    tell = _teller(progress, jobs, board)
+    run_in_own_loop(_ask_all(lanes), tell)
+    tell()
+    return tuple(_run(job, rows, board, lanes) for job, rows in zip(jobs, keys, strict=True))
+
+
+def _keys(job: Job) -> Keys:
+    key, examples = job.model.key, job.test_set.examples
+    return [[key(example, repeat) for example in examples] for repeat in range(job.repeats)]
+
+
+def _lanes(jobs: Sequence[Job], keys: Sequence[Keys], board: Board, stores: Stores, retry: RetryPolicy) -> list[Lane]:
+    """One lane a model, so that its limit on concurrency holds over all of its jobs."""
+    owner = uuid.uuid4().hex
+    desks: dict[int, Desk] = {}
+    lanes = []
+    for model in {id(job.model): job.model for job in jobs}.values():
+        store = stores.persistent if model.persistent and stores.persistent is not None else stores.session
+        desk = desks.setdefault(id(store), Desk(store, owner, stores.newer_than))
+        wanted = [(job.test_set.examples, rows) for job, rows in zip(jobs, keys, strict=True) if job.model is model]
+        lanes.append(Lane(model, wanted, desk=desk, board=board, retry=retry))
+    return lanes
+
+
+def _teller(progress: Callable[[Progress], None] | None, jobs: Sequence[Job], board: Board) -> Callable[[], None]:
+    """What tells how far the jobs are, those only that have moved."""
+    told: dict[int, Progress] = {}
+
+    def tell() -> None:
+        for number, (job, tally) in enumerate(zip(jobs, board.tallies, strict=True)):
+            now = Progress(job.model.name, tally.done, tally.total, tally.stored, tally.errors)
+            if progress is not None and told.get(number) != now:
+                told[number] = now
+                with contextlib.suppress(Exception):  # a broken display takes no answer away
+                    progress(now)
+
+    return tell
+
+
+async def _ask_all(lanes: Sequence[Lane]) -> None:
+    """Let all workers of all lanes work until all is asked, one lane meets a fatal error, or we are cancelled."""
+    desks = {id(lane.desk): lane.desk for lane in lanes}.values()
+    workers = [asyncio.create_task(lane.work()) for lane in lanes for _ in range(lane.workers)]
+    renewals = [asyncio.create_task(desk.keep_leases()) for desk in desks]
+    try:
+        if workers:
+            await asyncio.wait(workers, return_when=asyncio.FIRST_EXCEPTION)
+    finally:
+        for lane in lanes:
+            lane.stopping = True
+        await _cancel([*workers, *renewals])
+        try:
+            for desk in desks:
+                desk.close()
+        finally:
+            await asyncio.gather(*(_close(lane.model) for lane in lanes))
+    _raise_first(workers)
+
+
+async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks, timeout=_CANCEL_S)
+
+
+async def _close(model: Model) -> None:
+    # All answers are in: what goes wrong here takes none of them away.
+    with contextlib.suppress(Exception):
+        await asyncio.wait_for(model.aclose(), _CLOSE_S)
+
+
+def _raise_first(workers: Sequence[asyncio.Task[None]]) -> None:
+    """Raise what ended a worker, unless it is a fatal error of a model, which the runs tell."""
+    ended = [worker.exception() for worker in workers if worker.done() and not worker.cancelled()]
+    for error in ended:
+        if error is not None and not isinstance(error, ModelError):
+            raise error
+
+
+def _run(job: Job, keys: Keys, board: Board, lanes: Sequence[Lane]) -> Run:
+    fatal = next((lane.fatal for lane in lanes if lane.model is job.model), None)
+    unasked = str(fatal) if fatal else _stopped_by(lanes)
+    examples = job.test_set.examples
+    predictions = tuple(
+        tuple(_prediction(example.id, key, board, unasked) for example, key in zip(examples, row, strict=True))
+        for row in keys
+    )
+    return Run(job.model, job.test_set, predictions, fatal)
+
+
+def _stopped_by(lanes: Sequence[Lane]) -> str:
+    """Why a model without a fault of its own has unanswered examples."""
+    return next((f"the run was stopped: {lane.model.name}: {lane.fatal}" for lane in lanes if lane.fatal), "")
+
+
+def _prediction(example_id: str, key: str, board: Board, unasked: str) -> Prediction:
+    answer = board.answers.get(key)
+    if answer is None:
+        return Prediction(example_id, key, None, board.errors.get(key, unasked), None, False, None)
+    stored = not board.was_asked(key)
+    return Prediction(example_id, key, answer.completion, None, answer.latency_s, stored, answer.created_at)

@@ -1,0 +1,290 @@
+"""What one pytest session keeps: the gate file, the data, the stores, the results, and what is said at its end."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_ftgate.errors import ConfigError, FtgateError, Where, shown_path
+from pytest_ftgate.marks import claimed_name
+from pytest_ftgate.obligations import Seen, unjudged
+from pytest_ftgate.pipeline import Judged, Services
+from pytest_ftgate.render import json as json_report
+from pytest_ftgate.render.safe import printable
+from pytest_ftgate.render.text import Line, block, title
+from pytest_ftgate.result import GateResult
+
+if TYPE_CHECKING:
+    from pytest_ftgate.config import DataSpec, GateFile
+    from pytest_ftgate.data import DataSet
+    from pytest_ftgate.runner import Run, Stores
+
+_HIDDEN = -2
+
+
+class GateSession:
+    """Run-wide state, on the controller and on each xdist worker.
+
+    Attributes:
+        started: seconds since the epoch; the same on all workers of one run.
+        results: the first verdict of each test, by node id.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._worker: Mapping[str, Any] | None = getattr(config, "workerinput", None)
+        self.started: float = self._worker["ftgate_started"] if self._worker else time.time()
+        self.results: dict[str, GateResult] = {}
+        self._runs: dict[str, Mapping[str, Run]] = {}
+        self._file: GateFile | None = None
+        self._stores: Stores | None = None
+        self._data: dict[Any, tuple[Any, DataSet]] = {}
+        self._seen = Seen()
+        self._unjudged: list[dict[str, str]] = []
+        self._notes: list[Line] = []
+
+    # --- what gates are given --------------------------------------------------------------------------------
+
+    @property
+    def _file_folder(self) -> Path:
+        """What the ini file's relative paths are relative to."""
+        return self._config.inipath.parent if self._config.inipath else self._config.rootpath
+
+    def _option_path(self, text: str) -> Path:
+        return Path(self._config.invocation_params.dir, text)
+
+    def gate_file_path(self) -> Path:
+        """The gate file of this session; the command line names it before the ini file does."""
+        named = self._config.getoption("--ftgate-config")
+        return self._option_path(named) if named else self._file_folder / self._config.getini("ftgate_config")
+
+    def gate_file(self, *, required: bool) -> GateFile | None:
+        """The gate file, read once. One that is absent is an error where it is ``required`` or was named."""
+        from pytest_ftgate.config import load_gate_file
+
+        path = self.gate_file_path()
+        named = self._config.getoption("--ftgate-config")
+        if self._file is None and (path.exists() or named or required):
+            if not path.exists():
+                raise ConfigError(
+                    "there is no gate file",
+                    where=Where(shown_path(path)),
+                    cure="Write it, name another with ini ftgate_config, or give all keys in the mark.",
+                )
+            self._file = load_gate_file(path)
+        return self._file
+
+    def services(self, hook: Any) -> Services:
+        """What this session lends to a gate; ``hook`` sees the plugins that the test sees."""
+        return Services(
+            stores=self.stores(),
+            load=lambda source, origin: self.load(source, origin, hook),
+            hook=hook,
+            offline=bool(self._config.getoption("--ftgate-offline")),
+            progress=_progress(self._config),
+        )
+
+    def stores(self) -> Stores:
+        """Where predictions are kept: on disk, in memory for this session, and in committed recordings."""
+        if self._stores is None:
+            from pytest_ftgate.recordings import read_recordings
+            from pytest_ftgate.runner import Stores
+            from pytest_ftgate.store import Store
+
+            mode = self._config.getoption("--ftgate-cache")
+            state = self._file_folder / self._config.getini("ftgate_state")
+            recordings = self._config.getini("ftgate_recordings")
+            self._stores = Stores(
+                persistent=Store(None if mode == "off" else state / "predictions.sqlite3"),
+                session=Store(None),
+                recordings=read_recordings(self._file_folder / recordings) if recordings else {},
+                newer_than=self.started if mode == "refresh" else None,
+            )
+        return self._stores
+
+    def load(self, source: DataSpec | Iterable[Any], origin: str, hook: Any | None = None) -> DataSet:
+        """Read a data source once in a session; an iterator can be consumed only once anyway."""
+        from pytest_ftgate.config import DataSpec
+        from pytest_ftgate.data import examples_from
+
+        if not isinstance(source, DataSpec):
+            kept = self._data.get(id(source))
+            if kept is None:
+                kept = self._data[id(source)] = (source, examples_from(source, origin=origin))
+            return kept[1]
+        key = (source.path, source.format, tuple(source.fields.items()), source.limit)
+        if key not in self._data:
+            self._data[key] = (source, _load_file(source, hook))
+        return self._data[key][1]
+
+    # --- what gates bring back -------------------------------------------------------------------------------
+
+    def keep(self, judged: Judged, item: pytest.Item) -> None:
+        """Keep a verdict, and send it along with the test's reports."""
+        self.results[item.nodeid] = judged.result
+        self._runs[judged.result.name] = judged.runs
+        item.user_properties.extend(json_report.junit_properties(judged.result))
+        item.ihook.pytest_ftgate_gate_finished(result=judged.result)
+
+    def hear(self, nodeid: str, facts: str) -> None:
+        """A verdict out of a test report; xdist's workers are heard in no other way."""
+        import json
+
+        if nodeid not in self.results:
+            self.results[nodeid] = GateResult.from_dict(json.loads(facts))
+
+    def hear_worker(self, said: Mapping[str, Any]) -> None:
+        """What an xdist worker has to say at its end."""
+        self._seen.add(said["seen"])
+        for text, colour in said["notes"]:
+            self.note(Line(text, colour))
+
+    def see_collected(self, item: pytest.Item) -> None:
+        """A marked test that is about to run."""
+        self._seen.collected.add(claimed_name(item))
+
+    def see_deselected(self, item: pytest.Item) -> None:
+        """A marked test that was taken out of the run."""
+        self._seen.deselected.add(claimed_name(item))
+
+    def see_skipped(self, item: pytest.Item, report: pytest.TestReport) -> None:
+        """A marked test that was skipped before its gate was judged."""
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        self._seen.skipped[claimed_name(item)] = reason.removeprefix("Skipped: ")
+
+    # --- the session's end -----------------------------------------------------------------------------------
+
+    def finish(self, session: pytest.Session) -> None:
+        """Write the reports; anything but ``pass`` makes the session fail, whatever became of its test.
+
+        So does an obligation that was not met, and a report that could not be written.
+        """
+        if self._worker is None:
+            self._unjudged = self._obligations()
+        for written in self._config.getoption("--ftgate-report"):
+            self._write(*written.split(":", 1))
+        red = any(not result.passed for result in self.results.values())
+        unwritten = any(line.colour == "red" for line in self._notes)
+        if self._worker is not None:
+            said = {"notes": [tuple(line) for line in self._notes], "seen": self._seen.to_plain()}
+            self._config.workeroutput["ftgate"] = said  # type: ignore[attr-defined]
+        owed = bool(self._unjudged) and not self._partial
+        if (red or unwritten or owed) and session.exitstatus in (
+            pytest.ExitCode.OK,
+            pytest.ExitCode.NO_TESTS_COLLECTED,
+        ):
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    @property
+    def _partial(self) -> bool:
+        return bool(self._config.getoption("--ftgate-partial"))
+
+    def _obligations(self) -> list[dict[str, str]]:
+        required: list[str] = self._config.getini("ftgate_required")
+        if "all" in required:
+            try:
+                file = self._gate_file_of_ini()
+            except FtgateError as error:
+                return [{"name": "all", "reason": str(error).splitlines()[0]}]
+            required = [*(name for name in required if name != "all"), *file.gate_names]
+        return unjudged(required, self.results.values(), self._seen)
+
+    def _gate_file_of_ini(self) -> GateFile:
+        """The obligations are the ini's, whatever file the command line names."""
+        from pytest_ftgate.config import load_gate_file
+
+        return load_gate_file(self._file_folder / self._config.getini("ftgate_config"))
+
+    def _write(self, form: str, target: str) -> None:
+        """``recordings`` where the models ran, ``json`` where all verdicts come together."""
+        path = self._option_path(target)
+        if form == "json" and self._worker is not None:
+            return
+        try:
+            if form == "json":
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(self._json(), encoding="utf-8")
+            else:
+                self._write_recordings(path)
+        except OSError as error:
+            self.note(Line(f"the {form} report could not be written: {printable(str(error))}", "red"))
+        else:
+            self.note(Line(f"{form} report: {shown_path(path)}"))
+
+    def note(self, line: Line) -> None:
+        """A line for the end of the session, said once however many workers have it to say."""
+        if line not in self._notes:
+            self._notes.append(line)
+
+    def _json(self) -> str:
+        config = self._config.getoption("--ftgate-config")
+        return json_report.report(self.results.values(), unjudged=self._unjudged, partial=self._partial, config=config)
+
+    def _write_recordings(self, folder: Path) -> None:
+        from pytest_ftgate.recordings import write_recordings
+
+        for gate, runs in self._runs.items():
+            if runs:
+                write_recordings(folder, gate, runs)
+
+    def summarize(self, reporter: pytest.TerminalReporter) -> None:
+        """One block a gate, after the test results; hidden by ``-qq``."""
+        verbosity = self._config.get_verbosity()
+        if verbosity <= _HIDDEN:
+            return
+        for result in self.results.values():
+            heading = title(result)
+            reporter.write_sep("-", heading.text, bold=True, **_markup(heading.colour))
+            for line in block(result, verbosity=verbosity):
+                reporter.write_line(line.text, **_markup(line.colour))
+        lines = [*self._owed(), *self._notes]
+        if lines:
+            reporter.write_sep("-", "ftgate")
+        for line in lines:
+            reporter.write_line(line.text, **_markup(line.colour))
+
+    def _owed(self) -> list[Line]:
+        colour = "yellow" if self._partial else "red"
+        waived = " (not enforced: --ftgate-partial)" if self._partial else ""
+        return [
+            Line(f"required gate {printable(one['name'])}: {printable(one['reason'])}{waived}", colour)
+            for one in self._unjudged
+        ]
+
+
+def _markup(colour: str) -> dict[str, bool]:
+    return {colour: True} if colour else {}
+
+
+def _load_file(source: DataSpec, hook: Any | None) -> DataSet:
+    """A file's examples: by a hook that knows its format, else by our own readers."""
+    from hashlib import sha256
+
+    from pytest_ftgate.data import examples_from, load_examples
+
+    options = {"format": source.format, "fields": dict(source.fields), "limit": source.limit}
+    rows = hook.pytest_ftgate_load_examples(path=source.path, options=options) if hook is not None else None
+    if rows is None:
+        return load_examples(source.path, format=source.format, fields=source.fields, limit=source.limit)
+    shown = shown_path(source.path)
+    data = examples_from(rows, origin=shown, fields=source.fields, limit=source.limit)
+    return replace(data, path=shown, sha256=sha256(source.path.read_bytes()).hexdigest())
+
+
+def _progress(config: pytest.Config) -> Any:
+    """Shown on a terminal only, beside pytest's own output; a log gets no moving lines."""
+    reporter = config.pluginmanager.getplugin("terminalreporter")
+    if reporter is None or not reporter.isatty or os.environ.get("TERM") == "dumb":
+        return None
+    from pytest_ftgate.progress import ProgressLine
+
+    capture = config.pluginmanager.getplugin("capturemanager")
+    uncaptured = capture.global_and_fixture_disabled if capture else nullcontext
+    return ProgressLine(lambda text: reporter.write(text, flush=True), reporter.ensure_newline, uncaptured)

@@ -1,0 +1,436 @@
+"""The parts of examples/voice_commands: its data, its two models, its server and the lease of it. Offline."""
+
+from __future__ import annotations
+
+import http.client
+import importlib
+import json
+import re
+import socket
+import sys
+import threading
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import openai
+import pytest
+
+FOLDER = Path(__file__).parents[2] / "examples" / "voice_commands"
+MODULES = ("stand_ins", "server", "lease", "data")  # a module stands behind those that it imports
+PROMPT = (FOLDER / "prompts" / "intents.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def example() -> Iterator[SimpleNamespace]:
+    """The example's modules, as a run in its folder would import them, and nothing left behind."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(FOLDER))
+        for name in MODULES:
+            patch.delitem(sys.modules, name, raising=False)
+        loaded: dict[str, ModuleType] = {name: importlib.import_module(name) for name in MODULES}
+        for name in MODULES:
+            del sys.modules[name]
+    assert all(Path(module.__file__ or "").parent == FOLDER for module in loaded.values())
+    return SimpleNamespace(**loaded)
+
+
+@pytest.fixture(scope="module")
+def rows(example) -> SimpleNamespace:
+    train, test = example.data.examples()
+    return SimpleNamespace(train=train, test=test)
+
+
+@pytest.fixture(scope="module")
+def train_file(example, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    example.data.build(folder)
+    return folder / "train.jsonl"
+
+
+def inputs(example, rows) -> list[str]:
+    return [example.data.normalized(row["input"]) for row in rows]
+
+
+# data.py
+
+
+def test_sets_are_large_enough_and_balanced(rows):
+    assert 600 <= len(rows.train) <= 1000
+    assert 200 <= len(rows.test) <= 300
+    by_intent = {name: Counter(row["expected"] for row in getattr(rows, name)) for name in ("train", "test")}
+    assert by_intent["train"].keys() == by_intent["test"].keys()
+    assert 20 <= len(by_intent["test"]) <= 30
+    assert min(by_intent["train"].values()) * 2 >= max(by_intent["train"].values())
+    assert min(by_intent["test"].values()) * 3 >= max(by_intent["test"].values())
+
+
+def test_no_input_is_there_twice_within_or_across_the_sets(example, rows):
+    assert max(Counter(inputs(example, rows.train + rows.test)).values()) == 1
+
+
+def test_no_template_is_in_both_sets(rows):
+    of_intent = defaultdict(set)
+    for row in rows.train:
+        of_intent[row["expected"]].add(row["group"])
+    assert not [row for row in rows.test if row["group"] in of_intent[row["expected"]]]
+
+
+def test_test_groups_are_many_and_small(example, rows):
+    per_template = Counter((row["expected"], row["group"]) for row in rows.test)
+    assert len(per_template) >= 100
+    assert max(per_template.values()) <= example.data.TEST_TURNS
+
+
+def test_ids_are_unique_and_first_rows_are_a_fair_sample(rows):
+    ids = [row["id"] for row in rows.train + rows.test]
+    assert len(set(ids)) == len(ids)
+    assert len({row["expected"] for row in rows.train[:120]}) >= 20
+
+
+def test_labels_are_those_that_hassil_recognises(example, rows):
+    from hassil import recognize_best
+    from hassil.intents import Intents, TextSlotList
+    from home_assistant_intents import get_intents
+
+    intents = Intents.from_dict(get_intents("en"))
+    named = [
+        (name, name, {"domain": domain}) for domain, names in example.data.NAMES.items() for name in names.split("|")
+    ]
+    lists = {
+        "area": example.data.strings(example.data.HOME["area"]),
+        "floor": example.data.strings(example.data.HOME["floor"]),
+        "name": TextSlotList.from_tuples(named),
+    }
+    wrong = []
+    for row in rows.test:
+        found = recognize_best(
+            row["input"],
+            intents,
+            slot_lists={**intents.slot_lists, **lists},
+            intent_context={"area": "kitchen"},
+            language="en",
+            best_slot_name="name",
+        )
+        if found is None or found.intent.name != row["expected"]:
+            wrong.append((row, found and found.intent.name))
+    assert not wrong
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("open {area}", "open {floor} [floor]"),
+        ("add {timer_hours:hours}( |-)hour[s] to it", "add {timer_minutes:minutes}( |-)minute[s] to it"),
+        (
+            "{timer_hours:hours}( |-)hour[s] [and] {timer_minutes:minutes}( |-)minute[s] timer",
+            "{timer_seconds:seconds}( |-)second[s] timer",
+        ),
+        ("[<the>] {name} is {on_off_states:state}", "[<the>] {name} is {lock_states:state}"),
+    ],
+)
+def test_templates_that_differ_in_slots_only_are_one_family(example, one, other):
+    assert example.data.family_of(one) == example.data.family_of(other)
+
+
+def test_templates_that_differ_in_words_are_two_families(example):
+    assert example.data.family_of("open {area}") != example.data.family_of("close {area}")
+
+
+def test_doubtful_sentences_are_dropped_from_both_sets(example):
+    train = [{"input": "Stop  it"}, {"input": "go"}, {"input": "run"}, {"input": "run"}]
+    test = [{"input": "stop it"}, {"input": "wait"}]
+    assert example.data.without_doubtful(train, test) == ([{"input": "go"}], [{"input": "wait"}])
+
+
+def test_a_slot_without_values_is_an_error(example):
+    from hassil.intents import WildcardSlotList
+    from hassil.parse_expression import parse_sentence
+
+    template = example.data.Template("Any", "any", parse_sentence("say {it}"), {"it": WildcardSlotList("it")}, {})
+    with pytest.raises(TypeError, match="add them to HOME"):
+        example.data.say(template, example.data.random.Random(0))
+
+
+def test_files_are_the_same_each_time_and_not_written_again(example, train_file):
+    before = {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in train_file.parent.iterdir()}
+    example.data.build(train_file.parent)
+    after = {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in train_file.parent.iterdir()}
+    assert before.keys() == {"train.jsonl", "test.jsonl"}
+    assert after == before
+    (train_file.parent / "test.jsonl").write_text("old")
+    example.data.build(train_file.parent)
+    assert (train_file.parent / "test.jsonl").read_bytes() == before["test.jsonl"][0]
+
+
+# prompts/intents.md
+
+
+def test_prompt_names_each_intent_once_and_no_other(rows):
+    named = re.findall(r"^- (\w+):", PROMPT, re.MULTILINE)
+    assert sorted(named) == sorted({row["expected"] for row in rows.test})
+
+
+def test_prompt_shows_no_sentence_of_the_test_set(example, rows):
+    phrases = {example.data.normalized(phrase) for phrase in re.findall(r'"([^"]+)"', PROMPT)}
+    assert len(phrases) >= 26
+    assert phrases.isdisjoint(inputs(example, rows.test))
+
+
+# stand_ins.py
+
+
+def turns(*contents: str) -> tuple[tuple[str, str], ...]:
+    """User and assistant in turn."""
+    return tuple((("user", "assistant")[index % 2], content) for index, content in enumerate(contents))
+
+
+def test_base_model_answers_with_the_label_of_the_most_similar_turn(example):
+    shown = ("lights on please", "On", "stop the timer", "Cancel")
+    assert example.stand_ins.base_answer(turns(*shown, "stop my timer")) == "Cancel"
+    assert example.stand_ins.base_answer(turns(*shown, "the lights on")) == "On"
+
+
+def test_base_model_knows_only_what_the_prompt_of_the_request_shows(example):
+    answer = example.stand_ins.base_answer
+    assert answer(turns("lights on", "A", "lights on")) == "A"
+    assert answer(turns("lights on", "B", "lights on")) == "B"
+    assert answer(turns("lights on")) == "The prompt shows no example."
+
+
+def test_base_model_reads_descriptions_and_phrases_of_the_system_message(example):
+    system = 'Sort.\n- Warm: asks for the heating. "it is so cold"\n- Sing: plays a tune. "hum something"'
+    shown = example.stand_ins.shown_examples((("system", system), ("user", "x"), ("assistant", "y")))
+    assert ("it is so cold", "Warm") in shown
+    assert ("x", "y") in shown
+    assert len(shown) == 5
+    assert example.stand_ins.base_answer((("system", system), ("user", "play a tune"))) == "Sing"
+
+
+def test_fine_tuned_model_knows_what_it_was_trained_on(example, tmp_path):
+    train = tmp_path / "train.jsonl"
+    pairs = [("lights on", "On"), ("all lights on", "On"), ("timer off", "Off"), ("stop the timer", "Off")]
+    train.write_text("".join(json.dumps({"input": i, "expected": e}) + "\n" for i, e in pairs))
+    answer = example.stand_ins.fine_tuned(train)
+    assert answer((("system", "- Off: all"), ("user", "the lights on"))) == "On"
+    assert answer(turns("my timer off")) == "Off"
+
+
+def test_gain_is_clear_and_the_baseline_is_no_straw_man(example, rows, train_file):
+    from sklearn.metrics import f1_score
+
+    shots = [
+        row
+        for intent in dict.fromkeys(row["expected"] for row in rows.train)
+        for row in [row for row in rows.train if row["expected"] == intent][:2]
+    ]
+    prompt = (("system", PROMPT), *turns(*(row[key] for row in shots for key in ("input", "expected"))))
+    expected = [row["expected"] for row in rows.test]
+    tuned = example.stand_ins.fine_tuned(train_file)
+    base = [example.stand_ins.base_answer((*prompt, ("user", row["input"]))) for row in rows.test]
+    candidate = [tuned(turns(row["input"])) for row in rows.test]
+    of_base = f1_score(expected, base, average="macro")
+    of_candidate = f1_score(expected, candidate, average="macro")
+    assert 0.5 < of_base < 0.8
+    assert of_candidate > 0.85
+    assert 0.15 < of_candidate - of_base < 0.4  # more than the margin of `intents`, less than that of `small_gain`
+
+
+# server.py
+
+
+@contextmanager
+def serving(example, train: Path, **options) -> Iterator[SimpleNamespace]:
+    server = example.server.Assistant(0, **options)
+    server.load(train)
+    thread = threading.Thread(target=server.serve)
+    thread.start()
+    try:
+        yield SimpleNamespace(port=server.server_port, thread=thread, server=server)
+    finally:
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def port(example, train_file) -> Iterator[int]:
+    with serving(example, train_file) as running:
+        yield running.port
+
+
+@pytest.fixture
+def client(port) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(api_key="none", base_url=f"http://127.0.0.1:{port}/v1", max_retries=0) as client:
+        yield client
+
+
+def send(port: int, method: str, path: str, body: str | None = None) -> tuple[int, dict]:
+    with closing(http.client.HTTPConnection("127.0.0.1", port)) as connection:
+        connection.request(method, path, body)
+        response = connection.getresponse()
+        return response.status, json.loads(response.read())
+
+
+def test_server_lists_both_models(client):
+    assert [model.id for model in client.models.list()] == [
+        "assistant-base",
+        "ft:assistant-base:voice-commands",
+    ]
+
+
+def test_server_answers_with_usage_in_words(client):
+    messages = [
+        {"role": "user", "content": "lights on"},
+        {"role": "assistant", "content": "HassTurnOn"},
+        {"role": "user", "content": "lights on now"},
+    ]
+    completion = client.chat.completions.create(model="assistant-base", messages=messages)
+    assert completion.choices[0].message.content == "HassTurnOn"
+    assert completion.choices[0].finish_reason == "stop"
+    assert completion.model == "assistant-base"
+    usage = completion.usage
+    assert (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens) == (6, 1, 7)
+
+
+def test_server_answers_side_by_side_as_it_does_alone(example, client, rows, train_file):
+    def ask(row: dict[str, str]) -> str | None:
+        messages = [{"role": "user", "content": row["input"]}]
+        completion = client.chat.completions.create(model=example.server.TUNED, messages=messages)
+        return completion.choices[0].message.content
+
+    tuned = example.stand_ins.fine_tuned(train_file)
+    some = rows.test[::6]
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(ask, some))
+    assert answers == [tuned(turns(row["input"])) for row in some]
+
+
+def test_unknown_model_is_a_404_with_the_known_ones(client):
+    with pytest.raises(openai.NotFoundError, match="'gpt-9' does not exist; this server has assistant-base, ft:"):
+        client.chat.completions.create(model="gpt-9", messages=[{"role": "user", "content": "hello"}])
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ("{", "invalid_json"),
+        ("[]", "invalid_messages"),
+        ('{"model": "assistant-base"}', "invalid_messages"),
+        ('{"model": "assistant-base", "messages": []}', "invalid_messages"),
+        ('{"model": "assistant-base", "messages": ["hello"]}', "invalid_messages"),
+        ('{"model": "assistant-base", "messages": [{"role": "user", "content": ["a"]}]}', "invalid_messages"),
+        ('{"model": "assistant-base", "messages": [{"role": "system", "content": "a"}]}', "invalid_messages"),
+        (
+            '{"model": "assistant-base", "stream": true, "messages": [{"role": "user", "content": "a"}]}',
+            "unsupported_value",
+        ),
+    ],
+)
+def test_a_request_that_cannot_be_answered_is_a_400_in_the_form_of_openai(port, body, code):
+    status, answer = send(port, "POST", "/v1/chat/completions", body)
+    assert status == 400
+    assert answer["error"]["code"] == code
+    assert answer["error"]["type"] == "invalid_request_error"
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_unknown_address_is_a_404(port, method):
+    status, answer = send(port, method, "/v1/nothing", "{}")
+    assert (status, answer["error"]["message"]) == (404, f"Unknown address: {method} /v1/nothing")
+
+
+def test_health_tells_which_data_the_model_was_trained_on(example, port, train_file):
+    import hashlib
+
+    digest = hashlib.sha256(train_file.read_bytes()).hexdigest()
+    assert send(port, "GET", "/health") == (200, {"service": example.server.SERVICE, "trained_on": digest})
+
+
+# lease.py
+
+
+def test_server_ends_with_its_last_lease(example, train_file):
+    with serving(example, train_file, while_leased=True) as running, ExitStack() as leases:
+        first = leases.enter_context(closing(example.lease.ask(running.port, train_file)))
+        with closing(example.lease.ask(running.port, train_file)):
+            pass
+        assert send(running.port, "GET", "/health")[0] == 200
+        first.close()
+        running.thread.join(timeout=30)
+        assert not running.thread.is_alive()
+        assert example.lease.ask(running.port, train_file) is None
+
+
+def test_server_that_ends_grants_no_lease(example, train_file):
+    server = example.server.Assistant(0, while_leased=True)
+    with closing(server.socket):
+        server._ending = True
+        server.shutdown = lambda: None
+        with server.lease() as granted:
+            assert not granted
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def test_lease_starts_a_server_shares_it_and_leaves_none_behind(example, train_file):
+    port = free_port()
+    with example.lease.held(port, train_file):
+        with example.lease.held(port, train_file):
+            assert send(port, "GET", "/health")[0] == 200
+        assert send(port, "GET", "/health")[0] == 200
+    assert example.lease.ask(port, train_file) is None
+
+
+def test_a_server_with_other_data_is_refused(example, port, tmp_path):
+    other = tmp_path / "train.jsonl"
+    other.write_text("{}\n")
+    message = f"port {port} is in use by this example's server, trained on other data: stop it"
+    with pytest.raises(RuntimeError, match=message), example.lease.held(port, other):
+        pass
+
+
+def test_a_port_of_another_program_is_refused(example, train_file):
+    class Stranger(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"<html>hello</html>")
+
+        def log_message(self, *_args) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Stranger) as stranger:
+        thread = threading.Thread(target=stranger.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            message = f"port {stranger.server_port} is in use by another program: stop it, or change PORT"
+            with (
+                pytest.raises(RuntimeError, match=message),
+                example.lease.held(stranger.server_port, train_file),
+            ):
+                pass
+        finally:
+            stranger.shutdown()
+            thread.join()
+
+
+def test_a_server_that_fails_to_start_is_told_with_its_own_words(example, tmp_path):
+    broken = tmp_path / "train.jsonl"
+    broken.write_text("no json\n")
+    message = r"does not start on port \d+:\n(.|\n)*JSONDecodeError"
+    with pytest.raises(RuntimeError, match=message), example.lease.held(free_port(), broken):
+        pass
+
+
+def test_a_taken_port_ends_the_server_with_a_code_of_its_own(example, port, train_file, tmp_path):
+    with (tmp_path / "output").open("wb") as output:
+        exit_code = example.lease.start(port, train_file, output).wait()
+    assert exit_code == example.server.PORT_TAKEN
+    assert f"cannot listen on 127.0.0.1:{port}: " in (tmp_path / "output").read_text()

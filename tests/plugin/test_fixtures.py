@@ -1,0 +1,158 @@
+"""The fixtures: what they give, and what overriding them does."""
+
+from __future__ import annotations
+
+from conftest import Project, check
+
+
+def test_any_callable_is_a_model(project: Project) -> None:
+    project.file(
+        "conftest.py",
+        "import pytest\n"
+        "LABELS = ('refund', 'invoice', 'shipping')\n"
+        "@pytest.fixture\n"
+        "def ftgate_baseline():\n"
+        "    return lambda text: LABELS[int(text.split()[-1]) % 3] if int(text.split()[-1]) < 40 else 'refund'\n"
+        "@pytest.fixture(scope='session')\n"
+        "def ftgate_candidate():\n"
+        "    async def model(text): return LABELS[int(text.split()[-1]) % 3]\n"
+        "    return model\n",
+    )
+    project.gate_test(baseline=..., candidate=...)
+    gate = project.gate()
+    assert gate["verdict"] == "pass"
+    assert gate["candidate"]["value"] == 1.0
+    assert gate["candidate"]["n_stored"] == 0
+
+
+def test_any_iterable_of_examples_is_a_data_set(project: Project) -> None:
+    project.file(
+        "conftest.py",
+        "import pytest\n"
+        "LABELS = ('refund', 'invoice', 'shipping')\n"
+        "@pytest.fixture\n"
+        "def ftgate_test_set():\n"
+        "    return ({'id': f't{i}', 'input': f'customer question {i}', 'expected': LABELS[i % 3]}\n"
+        "            for i in range(60))\n"
+        "@pytest.fixture\n"
+        "def ftgate_training_set():\n"
+        "    return [(f'training question {i}', LABELS[i % 3]) for i in range(150)]\n",
+    )
+    project.gate_test(test_set=..., training_set=..., min_training_examples=150)
+    gate = project.gate()
+    assert gate["verdict"] == "pass"
+    assert gate["test_set"] == {"path": None, "sha256": gate["test_set"]["sha256"], "examples": 60}
+    assert gate["training"]["usable"] == 150
+
+
+def test_a_mark_is_nearer_than_an_overridden_fixture(project: Project) -> None:
+    project.file(
+        "conftest.py",
+        "import pytest\n@pytest.fixture\ndef ftgate_candidate(): raise RuntimeError('not asked')\n",
+    )
+    project.gate_test()
+    assert project.gate()["verdict"] == "pass"
+
+
+def test_a_fixture_is_nearer_than_the_file_and_is_named(project: Project) -> None:
+    project.gate_file(
+        "version: 1\ngates:\n  support: {test_set: test.jsonl, training_set: absent.jsonl, margin: 0.05, "
+        "baseline: 'recorded:base.jsonl', candidate: 'recorded:ft.jsonl'}\n"
+    )
+    project.file(
+        "conftest.py",
+        "import pytest\n\n@pytest.fixture\ndef ftgate_training_set(): return [('a', 'refund')]\n",
+    )
+    project.file("test_gate.py", "import pytest\n@pytest.mark.ftgate('support')\ndef test_gate(): pass\n")
+    gate = project.gate()
+    assert check(gate, "min_training_examples")["observed"] == 1
+
+
+def test_a_fixture_that_returns_nothing_is_an_error_that_names_it(project: Project) -> None:
+    project.file("conftest.py", "import pytest\n\n@pytest.fixture\ndef ftgate_candidate(): pass\n")
+    project.gate_test(candidate=...)
+    gate = project.gate()
+    assert gate["verdict"] == "error"
+    assert check(gate, "configuration")["message"] == "the fixture ftgate_candidate, conftest.py:3 returned None"
+
+
+def test_a_fixture_that_raises_is_an_error_even_under_xfail(project: Project) -> None:
+    project.file("conftest.py", "import pytest\n@pytest.fixture\ndef ftgate_candidate(): raise OSError('no weights')\n")
+    project.gate_test("@pytest.mark.xfail\ndef test_gate(): pass\n", candidate=...)
+    result = project.run()
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["*OSError: no weights*"])
+
+
+def test_the_default_fixtures_give_models_and_examples(project: Project) -> None:
+    project.gate_test(
+        "def test_gate(ftgate_baseline, ftgate_test_set, ftgate_training_set):\n"
+        "    assert len(ftgate_test_set) == 60 and len(ftgate_training_set) == 200\n"
+        "    assert ftgate_test_set[0].input == 'customer question 0'\n"
+        "    assert ftgate_baseline('hello') == 'HELLO'\n",
+        baseline="python:upper:shout",
+        candidate="python:upper:right",
+    )
+    project.file(
+        "upper.py",
+        "LABELS = ('refund', 'invoice', 'shipping')\n"
+        "def shout(text): return text.upper()\n"
+        "def right(text): return LABELS[int(text.split()[-1]) % 3]\n",
+    )
+    project.pytester.syspathinsert()
+    result = project.run()
+    result.assert_outcomes(passed=1)
+
+
+def test_an_override_may_wrap_what_the_gate_says(project: Project) -> None:
+    project.gate_file(
+        "version: 1\ngates:\n  support: {test_set: test.jsonl, training_set: train.jsonl, margin: 0.05, "
+        "baseline: 'recorded:base.jsonl', candidate: 'python:upper:quote'}\n"
+    )
+    project.file(
+        "upper.py",
+        "LABELS = ('refund', 'invoice', 'shipping')\n"
+        "def quote(text): return '<' + LABELS[int(text.split()[-1]) % 3] + '>'\n",
+    )
+    project.file(
+        "test_gate.py",
+        "import pytest\n"
+        "@pytest.fixture\ndef ftgate_candidate(ftgate_candidate): return lambda text: ftgate_candidate(text)[1:-1]\n"
+        "@pytest.mark.ftgate('support')\ndef test_gate(): pass\n",
+    )
+    project.pytester.syspathinsert()
+    assert project.gate()["candidate"]["value"] == 1.0
+
+
+def test_evaluate_runs_any_model(project: Project) -> None:
+    project.file(
+        "test_run.py",
+        "def test_run(ftgate_evaluate):\n"
+        "    run = ftgate_evaluate('recorded:ft.jsonl', 'test.jsonl')\n"
+        "    assert run.metrics['accuracy'] == 56 / 60\n"
+        "    run = ftgate_evaluate(lambda text: 'refund', 'test.jsonl', metric='f1_macro')\n"
+        "    assert 0.1 < run.metrics['f1_macro'] < 0.2\n",
+    )
+    project.run().assert_outcomes(passed=1)
+
+
+def test_evaluate_works_where_a_loop_is_running(project: Project) -> None:
+    project.file(
+        "test_run.py",
+        "import pytest\n@pytest.mark.asyncio\nasync def test_run(ftgate_evaluate):\n"
+        "    assert ftgate_evaluate('recorded:ft.jsonl', 'test.jsonl').metrics['accuracy'] == 56 / 60\n",
+    )
+    project.run_apart("-p", "asyncio").assert_outcomes(passed=1)
+
+
+def test_the_fixture_needs_the_mark(project: Project) -> None:
+    project.file("test_run.py", "def test_run(ftgate): pass\n")
+    result = project.run()
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*the fixture ftgate needs the mark*"])
+
+
+def test_overriding_the_result_does_not_override_the_verdict(project: Project) -> None:
+    project.file("conftest.py", "import pytest\n@pytest.fixture\ndef ftgate(): return None\n")
+    project.gate_test("def test_gate(ftgate): pass\n", margin=0.3)
+    project.run().assert_outcomes(failed=1)

@@ -1,0 +1,140 @@
+"""Where a gate's keys may stand, and which place wins."""
+
+from __future__ import annotations
+
+from conftest import Project, check
+
+
+def test_nearest_wins_key_by_key(project: Project) -> None:
+    project.gate_file(
+        "version: 1\n"
+        "defaults: {min_test_examples: 55, confidence: 0.9}\n"
+        "gates:\n  support:\n"
+        "    test_set: test.jsonl\n    training_set: train.jsonl\n"
+        "    baseline: recorded:base.jsonl\n    candidate: recorded:ft.jsonl\n"
+        "    margin: 0.5\n    min_training_examples: 150\n"
+    )
+    project.file(
+        "test_gate.py",
+        "import pytest\n"
+        "pytestmark = pytest.mark.ftgate('support', margin=0.4)\n"
+        "@pytest.mark.ftgate(margin=0.3, evidence='observed')\n"
+        "class TestGate:\n"
+        "    @pytest.mark.ftgate(margin=0.2)\n"
+        "    def test_gate(self): pass\n",
+    )
+    gate = project.gate()
+    assert gate["name"] == "support"
+    assert gate["verdict"] == "pass"
+    assert (gate["margin"], gate["evidence"], gate["confidence"]) == (0.2, "observed", 0.9)
+    assert check(gate, "margin")["source"] == "marker"
+    assert check(gate, "min_training_examples")["source"] == "ftgate.yaml:10"
+    assert check(gate, "min_test_examples")["source"] == "ftgate.yaml:2"
+
+
+def test_a_derived_class_is_nearer_than_its_base(project: Project) -> None:
+    project.file(
+        "test_gate.py",
+        "import pytest\n"
+        f"{project.mark()}\nclass Base:\n    pass\n"
+        "@pytest.mark.ftgate(margin=0.2)\nclass TestGate(Base):\n    def test_gate(self): pass\n",
+    )
+    assert project.gate()["margin"] == 0.2
+
+
+def test_a_parameter_may_carry_its_own_mark(project: Project) -> None:
+    project.gate_test(
+        "@pytest.mark.parametrize('x', [pytest.param(1, marks=pytest.mark.ftgate(margin=0.01)), 2])\n"
+        "def test_gate(x): pass\n"
+    )
+    gates = project.report()["gates"]
+    assert [gate["margin"] for gate in gates] == [0.01, 0.05]
+    project.result.assert_outcomes(passed=2)
+
+
+def test_two_marks_on_one_function_are_an_error(project: Project) -> None:
+    project.file(
+        "test_gate.py",
+        f"import pytest\n{project.mark()}\n{project.mark(margin=0.01)}\ndef test_gate(): pass\n",
+    )
+    result = project.run()
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*two ftgate marks on one function: test_gate*"])
+
+
+def test_a_mark_that_conftest_adds_counts(project: Project) -> None:
+    project.file("test_gate.py", "def test_gate(): pass\n")
+    keys = ", ".join(f"{key}={value!r}" for key, value in project.keys.items())
+    project.file(
+        "conftest.py",
+        "import pytest\ndef pytest_collection_modifyitems(items):\n"
+        f"    items[0].add_marker(pytest.mark.ftgate({keys}))\n",
+    )
+    assert project.gate()["verdict"] == "pass"
+
+
+def test_unittest_methods_are_judged(project: Project) -> None:
+    keys = ", ".join(f"{key}={value!r}" for key, value in {**project.keys, "margin": 0.3}.items())
+    project.file(
+        "test_gate.py",
+        "import unittest, pytest\n"
+        "class TestGate(unittest.TestCase):\n"
+        f"    @pytest.mark.ftgate({keys})\n"
+        "    def test_gate(self): pass\n"
+        f"    @pytest.mark.ftgate({keys})\n"
+        "    def test_skip(self): self.skipTest('no')\n"
+        f"    @pytest.mark.ftgate({keys})\n"
+        "    def test_both(self): self.fail('body says no')\n",
+    )
+    result = project.run()
+    result.assert_outcomes(failed=3)
+    result.stdout.fnmatch_lines(["*gate test_gate.py::TestGate::test_gate: failed*"])
+
+
+def test_async_tests_are_judged(project: Project) -> None:
+    project.gate_test("@pytest.mark.asyncio\nasync def test_gate(ftgate):\n    assert not ftgate.passed\n", margin=0.3)
+    result = project.run_apart("-p", "asyncio")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*failed: gain over the baseline*"])
+
+
+def test_unknown_keys_and_gates_name_the_nearest(project: Project) -> None:
+    project.gate_file("version: 1\ngates:\n  support: {margin: 0.1}\n")
+    project.file(
+        "test_gate.py",
+        "import pytest\n"
+        "@pytest.mark.ftgate('suport')\ndef test_gate(): pass\n"
+        "@pytest.mark.ftgate('support', margn=0.2)\ndef test_key(): pass\n"
+        "@pytest.mark.ftgate('support', 'twice')\ndef test_args(): pass\n",
+    )
+    result = project.run()
+    result.assert_outcomes(errors=3)
+    text = result.stdout.str()
+    assert "'support'" in text or "support" in text
+    assert "margin" in text
+    assert "one positional argument" in text
+
+
+def test_a_named_gate_needs_a_gate_file(project: Project) -> None:
+    project.gate_test().write_text("import pytest\n@pytest.mark.ftgate('support')\ndef test_gate(): pass\n")
+    result = project.run()
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*ftgate.yaml: there is no gate file*"])
+
+
+def test_a_mark_on_a_doctest_or_a_custom_item_is_an_error(project: Project) -> None:
+    project.file(
+        "conftest.py",
+        "import pytest\n"
+        "class Item(pytest.Item):\n    def runtest(self): pass\n"
+        "class File(pytest.File):\n"
+        "    def collect(self):\n"
+        "        item = Item.from_parent(self, name='gate')\n"
+        "        item.add_marker(pytest.mark.ftgate('x'))\n        return [item]\n"
+        "def pytest_collect_file(parent, file_path):\n"
+        "    if file_path.suffix == '.gate': return File.from_parent(parent, path=file_path)\n",
+    )
+    project.file("a.gate", "")
+    result = project.run()
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*cannot judge a gate*"])

@@ -1,0 +1,175 @@
+"""What a verdict does to its test: passed, FAILED in the call phase, ERROR in set-up; and what the body may do."""
+
+from __future__ import annotations
+
+import pytest
+from conftest import Project, check, statuses
+
+
+def test_the_mark_alone_is_enough(project: Project) -> None:
+    project.gate_test()
+    gate = project.gate()
+    project.result.assert_outcomes(passed=1)
+    assert project.result.ret == 0
+    assert gate["verdict"] == "pass"
+    assert gate["passed"] is True
+    project.result.stdout.fnmatch_lines(["*ftgate test_gate.py::test_gate: PASS*"])
+
+
+def test_the_fixture_carries_the_facts(project: Project) -> None:
+    project.gate_test(
+        "def test_gate(ftgate):\n"
+        "    assert ftgate.passed\n"
+        "    assert ftgate.candidate.metrics['accuracy'] == 56 / 60\n"
+        "    assert ftgate.baseline.value == 40 / 60\n"
+        "    assert (ftgate.wins, ftgate.losses, ftgate.n) == (18, 2, 60)\n"
+        "    assert ftgate.training.usable == 200\n"
+    )
+    project.run().assert_outcomes(passed=1)
+
+
+def test_a_gain_below_the_margin_fails_in_the_call_phase(project: Project) -> None:
+    project.gate_test(margin=0.3)
+    gate = project.gate()
+    project.result.assert_outcomes(failed=1)
+    assert project.result.ret == 1
+    assert gate["verdict"] == "fail"
+    assert check(gate, "margin")["message"] == "gain over the baseline +26.7 points, asked for +30 points"
+    assert check(gate, "margin")["source"] == "marker"
+
+
+def test_thin_evidence_is_inconclusive_and_red(project: Project) -> None:
+    project.predictions("ft.jsonl", 60, wrong_at=range(44, 60))
+    project.gate_test()
+    gate = project.gate()
+    project.result.assert_outcomes(failed=1)
+    assert gate["verdict"] == "inconclusive"
+    assert "test examples in all" in check(gate, "evidence")["advice"]
+
+
+def test_too_few_training_examples_fail_before_any_model_is_called(project: Project) -> None:
+    project.training_set(199)
+    project.gate_test("def test_gate():\n    raise SystemExit('the body must not run')\n")
+    gate = project.gate()
+    project.result.assert_outcomes(failed=1)
+    assert statuses(gate)["min_training_examples"] == "fail"
+    assert gate["models_called"] is False
+    assert gate["baseline"]["value"] is None
+    project.result.stdout.fnmatch_lines(["*199 usable training examples, 200 needed*", "*no model was called*"])
+
+
+def test_what_cannot_be_judged_is_an_error_in_set_up(project: Project) -> None:
+    project.gate_test(baseline="recorded:absent.jsonl")
+    gate = project.gate()
+    project.result.assert_outcomes(errors=1)
+    assert project.result.ret == 1
+    assert gate["verdict"] == "error"
+    assert "absent.jsonl" in check(gate, "configuration")["message"]
+    assert "Traceback" not in project.result.stdout.str()
+
+
+def test_a_missing_prediction_is_an_error(project: Project) -> None:
+    project.predictions("ft.jsonl", 59)
+    project.gate_test()
+    gate = project.gate()
+    project.result.assert_outcomes(errors=1)
+    assert check(gate, "candidate_predictions")["status"] == "error"
+    assert "t59" in check(gate, "candidate_predictions")["message"]
+    assert gate["candidate"]["n_scored"] == 59
+    assert gate["candidate"]["value"] is None
+
+
+def test_a_missing_candidate_prediction_may_count_as_wrong(project: Project) -> None:
+    project.predictions("ft.jsonl", 59)
+    project.gate_test(errors="score_zero")
+    gate = project.gate()
+    project.result.assert_outcomes(passed=1)
+    assert gate["candidate"]["value"] == pytest.approx(59 / 60)
+    assert check(gate, "candidate_predictions")["status"] == "warning"
+
+
+def test_a_missing_baseline_prediction_is_an_error_all_the_same(project: Project) -> None:
+    project.predictions("base.jsonl", 59, wrong_at=range(40, 59))
+    project.gate_test(errors="score_zero")
+    assert project.gate()["verdict"] == "error"
+    project.result.assert_outcomes(errors=1)
+
+
+def test_identical_outputs_fail(project: Project) -> None:
+    project.gate_test(candidate="recorded:base.jsonl")
+    gate = project.gate()
+    assert gate["verdict"] == "fail"
+    assert statuses(gate)["identical_outputs"] == "fail"
+
+
+def test_leakage_fails_for_free(project: Project) -> None:
+    rows = (project.path / "train.jsonl").read_text(encoding="utf-8")
+    project.file("train.jsonl", rows + '{"input": "Customer  QUESTION 7", "expected": "invoice"}\n')
+    project.gate_test()
+    gate = project.gate()
+    assert gate["verdict"] == "fail"
+    assert gate["training"]["leaked"] == 1
+    assert "test.jsonl:8 = train.jsonl:201" in check(gate, "leaked")["message"]
+    assert gate["models_called"] is False
+
+
+def test_the_bodys_failure_and_the_gates_are_both_shown(project: Project) -> None:
+    project.gate_test("def test_gate(ftgate):\n    assert ftgate.candidate.value > 0.99, 'body says no'\n", margin=0.3)
+    result = project.run()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*body says no*", "*gate test_gate.py::test_gate: failed: gain over*"])
+
+
+def test_the_body_may_fail_a_green_gate(project: Project) -> None:
+    project.gate_test("def test_gate(ftgate):\n    assert ftgate.candidate.value > 0.99\n")
+    result = project.run()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*ftgate test_gate.py::test_gate: PASS*"])
+
+
+@pytest.mark.parametrize("escape", ["pytest.skip('later')", "pytest.xfail('known')", "return"])
+def test_no_body_escapes_a_red_gate(project: Project, escape: str) -> None:
+    project.gate_test(f"def test_gate():\n    {escape}\n", margin=0.3)
+    result = project.run()
+    result.assert_outcomes(failed=1)
+    assert result.ret == 1
+
+
+def test_xfail_hides_the_test_but_not_the_session(project: Project) -> None:
+    project.gate_test("@pytest.mark.xfail(strict=False)\ndef test_gate():\n    pass\n", margin=0.3)
+    result = project.run()
+    result.assert_outcomes(xfailed=1)
+    assert result.ret == 1
+
+
+def test_the_short_summary_line_stands_alone(project: Project) -> None:
+    project.gate_test(margin=0.3)
+    line = next(line for line in project.run("-rf").outlines if line.startswith("FAILED"))
+    assert "gain over the baseline +26.7 points, asked for +30 points" in line or line.endswith("...")
+
+
+def test_setup_only_still_judges(project: Project) -> None:
+    project.gate_test(margin=0.3)
+    assert project.run("--setup-only").ret == 1
+
+
+def test_a_rerun_does_not_change_the_first_verdict(project: Project) -> None:
+    pytest.importorskip("pytest_rerunfailures")
+    project.file(
+        "conftest.py",
+        "import pytest\ncalls = []\n"
+        "@pytest.fixture\ndef ftgate_candidate():\n"
+        "    calls.append(1)\n"
+        "    return 'recorded:ft.jsonl' if len(calls) > 1 else 'recorded:base.jsonl'\n",
+    )
+    project.gate_test(candidate=...)
+    result = project.run_apart("-p", "rerunfailures", "--reruns", "2")
+    assert result.ret == 1
+    assert "PASS" not in next(line for line in result.outlines if "ftgate test_gate" in line)
+
+
+def test_an_unmarked_suite_hears_nothing_from_us(project: Project) -> None:
+    project.file("test_plain.py", "def test_plain():\n    pass\n")
+    result = project.run()
+    result.assert_outcomes(passed=1)
+    assert "ftgate" not in result.stdout.str().replace(project.path.name, "")
