@@ -30,14 +30,15 @@ _SCHEMA = (
 
 _OFF = "run with --ftgate-cache=off"
 _DELETE = f"Delete the file (its predictions are then asked for again), or {_OFF}."
+_WRITABLE = f"Make the folder writable, or {_OFF}."
 _READ_ONLY = "predictions cannot be stored here"
 _DAMAGED = "this is not a sound file of stored predictions"
 # By SQLite's texts, which have not changed for decades: its error codes reach Python only from 3.11 on.
 _CAUSES = (
-    (("readonly", "unable to open"), _READ_ONLY, f"Make the folder writable, or {_OFF}."),
+    (("readonly", "unable to open"), _READ_ONLY, _WRITABLE),
     (("disk is full",), "there is no room to store a prediction", f"Make room on the disk, or {_OFF}."),
     (("locked",), "another process holds the stored predictions", f"End that process, or {_OFF}."),
-    (("not a database", "malformed", "no such table", "no such column"), _DAMAGED, _DELETE),
+    (("not a database", "malformed"), _DAMAGED, _DELETE),
 )
 
 
@@ -48,7 +49,7 @@ class Database:
         self.path = path
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
-        self._refusal: Exception | None = None
+        self._refusal: str | None = None
 
     def read(self, work: _Work[_T]) -> _T:
         """Do work that changes nothing. Raises :class:`StoreError`."""
@@ -61,7 +62,7 @@ class Database:
         with self._lock:
             connection = self._connected()
             if self._refusal is not None:
-                raise self._error(_READ_ONLY, str(self._refusal), _CAUSES[0][2])
+                raise self._read_only(self._refusal)
             return self._guarded(lambda: _in_transaction(connection, work))
 
     def close(self) -> None:
@@ -108,16 +109,19 @@ class Database:
             _make_folder(self.path.parent)
             return self._prepared(f"{self.path.absolute().as_uri()}?mode=rwc")
         except OSError as error:
-            self._refusal = error
+            refusal = str(error)
         except sqlite3.OperationalError as error:
             if not _says(error, _CAUSES[0][0]):
                 raise
-            self._refusal = error
-        return self._open_read_only(self.path)
+            refusal = f"SQLite says: {error}"
+        self._refusal = refusal
+        return self._open_read_only(self.path, refusal)
 
-    def _open_read_only(self, path: Path) -> sqlite3.Connection:
+    def _open_read_only(self, path: Path, refusal: str) -> sqlite3.Connection:
         if not path.exists():
             return self._prepared(":memory:")  # nothing is stored, and nothing can be
+        if not path.is_file():
+            raise self._read_only(refusal)
         uri = path.absolute().as_uri()
         try:
             return self._checked(_connect(f"{uri}?mode=ro"))
@@ -153,6 +157,9 @@ class Database:
                 f"Update pytest-ftgate, delete the file, or {_OFF}.",
             )
         raise self.damaged(f"schema {version!r}" if version else "it holds tables of something else")
+
+    def _read_only(self, refusal: str) -> StoreError:
+        return self._error(_READ_ONLY, refusal, _WRITABLE)
 
     def _translated(self, error: sqlite3.Error) -> StoreError:
         for parts, what, cure in _CAUSES:

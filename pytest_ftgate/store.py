@@ -6,7 +6,7 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -165,11 +165,13 @@ def _value(prediction: StoredPrediction) -> str:
 
 def _select(
     connection: sqlite3.Connection, statement: str, keys: Sequence[str], *first: Any
-) -> Iterator[tuple[Any, ...]]:
+) -> list[tuple[Any, ...]]:
+    rows: list[tuple[Any, ...]] = []
     for start in range(0, len(keys), _CHUNK):
         chunk = keys[start : start + _CHUNK]
         marks = ",".join("?" * len(chunk))
-        yield from connection.execute(f"{statement} ({marks})", (*first, *chunk))
+        rows += connection.execute(f"{statement} ({marks})", (*first, *chunk))
+    return rows
 
 
 def _lease(connection: sqlite3.Connection, keys: Sequence[str], owner: str, lease_s: float) -> None:

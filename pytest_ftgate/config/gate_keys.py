@@ -11,8 +11,8 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    ValidationInfo,
     PlainValidator,
+    ValidationInfo,
     model_validator,
 )
 
@@ -29,7 +29,6 @@ from pytest_ftgate.config.keys import (
 )
 from pytest_ftgate.config.model_keys import ModelDefinition, ModelValue
 from pytest_ftgate.config.problems import reading_of, refusal, refusals
-from pytest_ftgate.config.source import KeyPath
 from pytest_ftgate.config.words import got
 
 
@@ -96,13 +95,19 @@ def _read_hypothesis(value: Any) -> Any:
     return value
 
 
-def _name_models(models: dict[str, Any]) -> dict[str, Any]:
-    problems: list[tuple[KeyPath, str]] = [
-        ((name,), "a model's name holds no colon, which begins a spelling") for name in models if ":" in name
-    ]
-    if problems:
-        raise refusals(problems)
-    return models
+def _read_names(values: dict[str, Any]) -> dict[str, Any]:
+    return _objecting(values, [name for name in values if not name.strip()], "a name must not be blank")
+
+
+def _read_model_names(values: dict[str, Any]) -> dict[str, Any]:
+    with_colon = [name for name in values if ":" in name]
+    return _objecting(values, with_colon, "a model's name holds no colon, which would make it a spelling")
+
+
+def _objecting(values: dict[str, Any], names: list[str], text: str) -> dict[str, Any]:
+    if names:
+        raise refusals(((name,), text) for name in names)
+    return values
 
 
 def _listed(value: Any) -> Any:
@@ -162,7 +167,12 @@ class GateKeys(Keys):
         default_factory=absent,
         description="The model to beat: a name under models, a spelling, or a mapping. This or baselines is required.",
     )
-    baselines: Annotated[dict[str, ModelValue], Field(min_length=1), BeforeValidator(_read_baselines)] = Field(
+    baselines: Annotated[
+        dict[str, ModelValue],
+        Field(min_length=1),
+        BeforeValidator(_read_baselines),
+        AfterValidator(_read_names),
+    ] = Field(
         default_factory=absent,
         description="Models by name, of which the candidate must beat every one.",
     )
@@ -170,7 +180,7 @@ class GateKeys(Keys):
         default_factory=absent,
         description="The fine-tuned model: a name under models, a spelling, or a mapping. Required.",
     )
-    metric: MetricValue = Field(MetricKeys(name="accuracy"), description="The metric that decides.")
+    metric: MetricValue = Field("accuracy", validate_default=True, description="The metric that decides.")
     margin: Amount = Field(
         default_factory=absent,
         description="How much better the candidate must be, in the metric's unit. 0 asks for a gain above 0. Required.",
@@ -205,7 +215,7 @@ class GateKeys(Keys):
     @model_validator(mode="after")
     def _one_kind_of_baseline(self) -> GateKeys:
         if self.model_fields_set >= {"baseline", "baselines"}:
-            raise refusal("baseline and baselines are both given: keep one")
+            raise refusals([(("baselines",), "baseline and baselines are both given: keep one")])
         return self
 
 
@@ -216,7 +226,9 @@ class FileKeys(Keys):
     defaults: GateKeys = Field(
         default_factory=absent, description="Keys for every gate that does not give them itself."
     )
-    models: Annotated[dict[Text, ModelDefinition], AfterValidator(_name_models)] = Field(
-        default_factory=absent, description="Models by name, to be used wherever a model is asked for."
+    models: Annotated[dict[str, ModelDefinition], AfterValidator(_read_names), AfterValidator(_read_model_names)] = (
+        Field(default_factory=absent, description="Models by name, to be used wherever a model is asked for.")
     )
-    gates: dict[Text, GateKeys] = Field(default_factory=absent, description="Gates by name.")
+    gates: Annotated[dict[str, GateKeys], AfterValidator(_read_names)] = Field(
+        default_factory=absent, description="Gates by name."
+    )

@@ -7,9 +7,18 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    model_validator,
+)
 
-from pytest_ftgate.config.problems import refusal, refusals
+from pytest_ftgate.config.problems import MISSING, own_words, refusal, refusals
 from pytest_ftgate.config.source import KeyPath
 from pytest_ftgate.config.words import got, holds_literal_key, suggestion
 
@@ -25,18 +34,25 @@ class Keys(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
     later: ClassVar[frozenset[str]] = frozenset()
 
-    @model_validator(mode="before")
+    @model_validator(mode="wrap")
     @classmethod
-    def _refuse_keys(cls, values: Any) -> Any:
+    def _refuse_keys(cls, values: Any, handler: ModelWrapValidatorHandler[Any]) -> Any:
         if not isinstance(values, Mapping):
-            return values
-        problems = [((str(key),), text) for key in values if (text := cls._objection(str(key), values[key]))]
-        if problems:
-            raise refusals(problems)
-        return dict(values)
+            return handler(values)
+        objections = {key: text for key in values if (text := cls._objection(key, values[key]))}
+        if not objections:
+            return handler(dict(values))
+        problems: list[tuple[KeyPath, str]] = [((str(key),), text) for key, text in objections.items()]
+        try:
+            handler({key: value for key, value in values.items() if key not in objections})
+        except ValidationError as error:
+            problems += [(path, text) for path, text in own_words(error) if text != MISSING]
+        raise refusals(problems)
 
     @classmethod
-    def _objection(cls, key: str, value: Any) -> str | None:
+    def _objection(cls, key: Any, value: Any) -> str | None:
+        if not isinstance(key, str):
+            return "a key must be text"
         if key in cls.later:
             return f"{key} is not supported yet"
         if holds_literal_key(key):

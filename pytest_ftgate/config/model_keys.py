@@ -37,7 +37,7 @@ def _environment_variable(value: str) -> str:
 
 def _url(value: str) -> str:
     if not re.match(r"https?://[^/]", value):
-        raise refusal(f"must begin with http:// or https://, got the text {quoted(value.split('@')[-1])}")
+        raise refusal(f"must begin with http:// or https://, got the text {quoted(value.split('@')[-1].split('?')[0])}")
     if "@" in value.split("/")[2]:
         raise refusal("must not carry a user or password: name an environment variable with api_key_env")
     return value
@@ -133,7 +133,7 @@ class OpenAIKeys(Keys):
     @model_validator(mode="after")
     def _one_system_message(self) -> OpenAIKeys:
         if self.model_fields_set >= {"system", "system_file"}:
-            raise refusal("system and system_file are both given: keep one")
+            raise refusals([(("system_file",), "system and system_file are both given: keep one")])
         return self
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 MOST_LISTED = 5
+MISSING = "this key is missing"
 _OWN = "ftgate"
 
 Keys = TypeVar("Keys", bound=BaseModel)
@@ -68,10 +69,16 @@ def read_keys(
     try:
         return keys.model_validate(values, context=reading)
     except ValidationError as error:
-        found = [place(_path(line), _text(line)) for line in error.errors(include_url=False)]
+        found = [place(path, text) for path, text in own_words(error)]
     found.sort(key=lambda problem: problem[0].line or 0)
     (where, what), *others = found
     raise ConfigError(what, where=where, evidence=_listed(others))
+
+
+def own_words(error: ValidationError) -> list[tuple[KeyPath, str]]:
+    """The path and text of each problem."""
+    lines = error.errors(include_url=False)
+    return [(tuple(part for part in line["loc"] if part != "[key]"), _text(line)) for line in lines]
 
 
 def _listed(problems: list[tuple[Where, str]]) -> str | None:
@@ -82,20 +89,16 @@ def _listed(problems: list[tuple[Where, str]]) -> str | None:
     return "\n  ".join(lines) or None
 
 
-def _path(line: ErrorDetails) -> KeyPath:
-    return tuple(part for part in line["loc"] if part != "[key]")
-
-
 def _text(line: ErrorDetails) -> str:
     kind, value, context = line["type"], line["input"], line.get("ctx", {})
     if kind == _OWN:
         return str(context["text"])
     if kind == "missing":
-        return "this key is missing"
+        return MISSING
     if kind == "string_pattern_mismatch":
         return "must not be blank"
     must = _MUST.get(kind, "is not valid here")
-    return f"{must.format(**context)}, {got(value, _path(line))}{_cure(kind, value, context)}"
+    return f"{must.format(**context)}, {got(value, line['loc'])}{_cure(kind, value, context)}"
 
 
 _MUST = {

@@ -11,7 +11,7 @@ from pytest_ftgate.config.gate_file import GateFile
 from pytest_ftgate.config.gate_keys import GateKeys
 from pytest_ftgate.config.problems import Reading, read_keys
 from pytest_ftgate.config.source import BUILT_IN, KeyPath, Layer, Source, dotted
-from pytest_ftgate.config.specs import At, bound, data_spec, metric_spec, model_spec
+from pytest_ftgate.config.specs import bound, data_spec, metric_spec, model_spec
 from pytest_ftgate.errors import ConfigError, Where, shown_path
 
 _REQUIRED = ("test_set", "training_set", "baseline", "candidate", "margin")
@@ -36,11 +36,9 @@ class _Value:
     read: Any
     layer: Layer | None
 
-    def at(self, below: KeyPath) -> Source:
+    def at(self, *below: str | int) -> Source:
+        """The source of the value, or of a part of it."""
         return self.layer.source((self.key, *below)) if self.layer else BUILT_IN
-
-    def below(self, *prefix: str | int) -> At:
-        return lambda path: self.at((*prefix, *path))
 
 
 def resolve_gate(layers: Sequence[Layer], *, file: GateFile | None, gate: str | None, default_name: str) -> GateConfig:
@@ -87,8 +85,7 @@ def _read(layer: Layer, models: Mapping[str, ModelSpec]) -> GateKeys:
     reading = Reading(models=frozenset(models), objects=layer.takes_objects)
 
     def place(path: KeyPath, text: str) -> tuple[Where, str]:
-        sources = {str(layer.source((key,))) for key in (path[:1] or layer.values)}
-        return Where(key=dotted(path) or None), f"{text} ({', '.join(sorted(sources))})"
+        return Where(key=dotted(path)), f"{text} ({layer.source(path)})"
 
     return read_keys(GateKeys, layer.values, reading=reading, place=place)
 
@@ -110,20 +107,23 @@ def _missing(keys: Sequence[str], file: GateFile | None, gate: str | None) -> Co
 
 def _config(values: Mapping[str, _Value], models: Mapping[str, ModelSpec], gate: str | None, name: str) -> GateConfig:
     read = {key: value.read for key, value in values.items()}
-    single = values["baselines"].key == "baseline"
+    at = {key: value.at for key, value in values.items()}
     return GateConfig(
         name=read["name"] or name,
         gate=gate,
-        test_set=data_spec(read["test_set"], values["test_set"].at),
-        training_set=data_spec(read["training_set"], values["training_set"].at),
-        baselines={
-            key: model_spec(model, values["baselines"].below(*(() if single else (key,))), models)
-            for key, model in read["baselines"].items()
-        },
-        candidate=model_spec(read["candidate"], values["candidate"].at, models),
-        metric=metric_spec(read["metric"], values["metric"].at),
-        require=tuple(bound(item, values["require"].below(i)) for i, item in enumerate(read["require"])),
-        show=tuple(metric_spec(item, values["show"].below(i)) for i, item in enumerate(read["show"])),
-        sources={key: value.at(()) for key, value in values.items()},
+        test_set=data_spec(read["test_set"], at["test_set"]()),
+        training_set=data_spec(read["training_set"], at["training_set"]()),
+        baselines=_baselines(values["baselines"], models),
+        candidate=model_spec(read["candidate"], at["candidate"](), models),
+        metric=metric_spec(read["metric"], at["metric"]()),
+        require=tuple(bound(item, at["require"](i)) for i, item in enumerate(read["require"])),
+        show=tuple(metric_spec(item, at["show"](i)) for i, item in enumerate(read["show"])),
+        sources={key: source() for key, source in at.items()},
         **{key: read[key] for key in _AS_READ},
     )
+
+
+def _baselines(value: _Value, models: Mapping[str, ModelSpec]) -> dict[str, ModelSpec]:
+    if value.key == "baseline":
+        return {"baseline": model_spec(value.read["baseline"], value.at(), models)}
+    return {name: model_spec(read, value.at(name), models) for name, read in value.read.items()}

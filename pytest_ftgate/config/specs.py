@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,46 +11,44 @@ from pytest_ftgate.config.gate_config import Bound, DataSpec, MetricSpec, ModelS
 from pytest_ftgate.config.gate_keys import BoundKeys, DataKeys, MetricKeys
 from pytest_ftgate.config.keys import Keys
 from pytest_ftgate.config.model_keys import AnyModel, Given, ModelKeys, Named, OpenAIKeys, PythonKeys, RecordedKeys
-from pytest_ftgate.config.source import KeyPath, Source
-
-At = Callable[[KeyPath], Source]
-"""The source of a part of a value, by its path below the value; of the value itself by ()."""
+from pytest_ftgate.config.source import Source
 
 
-def data_spec(read: DataKeys | Iterable[Any], at: At) -> DataSpec | Iterable[Any]:
+def data_spec(read: DataKeys | Iterable[Any], source: Source) -> DataSpec | Iterable[Any]:
     """The file to read, or the examples that Python code gave, untouched."""
     if not isinstance(read, DataKeys):
         return read
-    return DataSpec(_absolute(read.path, at(())), read.format, read.fields or {}, read.limit)
+    return DataSpec(_absolute(read.path, source), read.format, read.fields or {}, read.limit)
 
 
-def metric_spec(read: MetricKeys, at: At) -> MetricSpec:
-    return MetricSpec(read.name, dict(read.model_extra or {}), at(()))
+def metric_spec(read: MetricKeys, source: Source) -> MetricSpec:
+    """The metric that was written."""
+    return MetricSpec(read.name, dict(read.model_extra or {}), source)
 
 
-def bound(read: BoundKeys, at: At) -> Bound:
-    metric = metric_spec(read.metric, lambda path: at(("metric", *path)))
-    return Bound(metric, read.min, read.max, read.of, at(()))
+def bound(read: BoundKeys, source: Source) -> Bound:
+    """The bound that was written."""
+    return Bound(metric_spec(read.metric, source), read.min, read.max, read.of, source)
 
 
 def model_spec(
-    read: AnyModel, at: At, models: Mapping[str, ModelSpec], *, name: str | None = None
+    read: AnyModel, source: Source, models: Mapping[str, ModelSpec], *, name: str | None = None
 ) -> ModelSpec:
     """The model that was written.
 
     Args:
         read: what stands there.
-        at: where it stands.
+        source: where it stands.
         models: the models of the gate file, by name.
         name: the name under which it stands there itself, if it does.
     """
     if isinstance(read, Named):
         return models[read.name]
     if isinstance(read, Given):
-        return _given(read.function, at(()))
+        return _given(read.function, source)
     spelling, short = _spelling(read)
-    options = {key: _option(read, key, at(())) for key in read.model_fields_set if key != "provider"}
-    return ModelSpec(read.provider, options, spelling, read.name or name or short, at(()))
+    options = {key: _option(read, key, source) for key in _written(read) if key != "provider"}
+    return ModelSpec(read.provider, options, spelling, read.name or name or short, source)
 
 
 def _given(function: Any, source: Source) -> ModelSpec:
@@ -87,8 +85,14 @@ def _option(read: ModelKeys, key: str, source: Source) -> Any:
     if (type(read), key) in _PATHS:
         return _absolute(value, source)
     if isinstance(value, Keys):
-        return {part: getattr(value, part) for part in value.model_fields_set}
+        return {part: getattr(value, part) for part in _written(value)}
     return value
+
+
+def _written(read: Keys) -> list[str]:
+    """The keys that were written, in the order in which they are declared."""
+    declared = (*type(read).model_fields, *(read.model_extra or {}))
+    return [key for key in declared if key in read.model_fields_set]
 
 
 def _absolute(path: str, source: Source) -> Path:

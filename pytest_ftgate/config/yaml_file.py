@@ -182,9 +182,7 @@ class _Composer:
             parts[key] = _line(event), self._node(self._next(), (*path, key))
         return self._container({key: node.value for key, (_, node) in parts.items()}, start, parts, path)
 
-    def _container(
-        self, value: Any, start: Any, parts: Mapping[str | int, tuple[int, Node]], path: KeyPath
-    ) -> Node:
+    def _container(self, value: Any, start: Any, parts: Mapping[str | int, tuple[int, Node]], path: KeyPath) -> Node:
         size = 1 + sum(node.size for _, node in parts.values())
         if size > MOST_VALUES:
             self._refuse(f"more than {MOST_VALUES:,} values, aliases written out", start, path)

@@ -6,9 +6,10 @@ import csv
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+from pytest_ftgate.data.columns import Columns, check_columns
 from pytest_ftgate.data.example import Example
 from pytest_ftgate.data.lines import Lines
-from pytest_ftgate.data.row import Columns, check_columns, example_from_row
+from pytest_ftgate.data.row import example_from_row
 from pytest_ftgate.data.wording import excerpt, listed, located
 from pytest_ftgate.errors import DataError, Where
 
@@ -57,7 +58,9 @@ def _large_cells() -> Iterator[None]:
 
 
 def _broken(lines: Lines, line: int, error: csv.Error) -> DataError:
+    evidence: str | None = f"found: {excerpt(lines.text)}"
     if "unexpected end of data" in str(error):
+        evidence = None  # the last line read is the file's last, far from where the cell began
         what, cure = (
             "a quoted cell is never closed: the file ends within it",
             'close it with "; within a cell write ""',
@@ -69,7 +72,7 @@ def _broken(lines: Lines, line: int, error: csv.Error) -> DataError:
         )
     else:
         what, cure = f"is not CSV: {error}", 'a quote within a quoted cell is written ""'
-    return DataError(what, where=Where(path=lines.path, line=line), evidence=f"found: {excerpt(lines.text)}", cure=cure)
+    return DataError(what, where=Where(path=lines.path, line=line), evidence=evidence, cure=cure)
 
 
 def _checked_header(names: list[str], columns: Columns) -> list[str]:
@@ -100,9 +103,12 @@ def _header_cure(names: list[str]) -> str | None:
 
 def _row(header: list[str], cells: list[str]) -> dict[str, str]:
     if len(cells) != len(header):
+        more = len(cells) > len(header)
         raise DataError(
-            f"the row has {len(cells)} cells, the header {len(header)}",
+            f"the row has {len(cells)} {'cell' if len(cells) == 1 else 'cells'}, the header {len(header)}",
             evidence=f"found: {excerpt(' | '.join(cells))}",
-            cure='put cells that hold the separator in quotes ("")',
+            cure="put cells that hold the separator in quotes"
+            if more
+            else "write all cells, those without content too",
         )
     return dict(zip(header, cells, strict=True))

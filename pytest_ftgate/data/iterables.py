@@ -9,11 +9,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
+from pytest_ftgate.data.columns import Columns, is_chat
 from pytest_ftgate.data.dataset import DataSet, check_ids, item_place
 from pytest_ftgate.data.example import Example, canonical_json
 from pytest_ftgate.data.jsonl import parse_object
 from pytest_ftgate.data.load import check_limit
-from pytest_ftgate.data.row import Columns, checked_example, example_from_row, is_chat
+from pytest_ftgate.data.row import checked_example, example_from_row
 from pytest_ftgate.data.wording import excerpt, kind_of, located
 from pytest_ftgate.errors import DataError, FtgateError, Where
 
@@ -33,7 +34,7 @@ def examples_from(
         limit: at least 1; nothing beyond it is asked of the iterable.
 
     Raises:
-        DataError: this is no such iterable, it raised, or an item is no example; names the item.
+        DataError: this is not such an iterable, it raised, or an item is not an example; names the item.
     """
     check_limit(limit, origin)
     _check_iterable(rows, origin)
@@ -63,7 +64,7 @@ def _canonical(example: Example) -> str:
 
 def _check_iterable(rows: Any, origin: str) -> None:
     if isinstance(rows, str | os.PathLike):
-        cure = f"to read a file, give its path in the gate: test_set: {excerpt(os.fspath(rows))}"
+        cure = "to read a file, write its path as the gate's test_set or training_set"
     elif isinstance(rows, Mapping):
         cure = "a single mapping is one item: put the items in a list"
     elif isinstance(rows, set | frozenset):
@@ -74,7 +75,7 @@ def _check_iterable(rows: Any, origin: str) -> None:
         cure = "give a list, a tuple or a generator of examples"
     else:
         return
-    raise DataError(f"is no iterable of examples, is {_python_kind(rows)}", where=Where(path=origin), cure=cure)
+    raise DataError(f"must be an iterable of examples, is {_python_kind(rows)}", where=Where(path=origin), cure=cure)
 
 
 def _is_iterable(rows: Any) -> bool:
@@ -96,7 +97,8 @@ def _items(rows: Iterable[Any], origin: str, limit: int | None) -> Iterator[Any]
         raise
     except Exception as error:
         raise DataError(
-            f"the iterable raised {type(error).__name__}: {error}", where=item_place(origin, number + 1)
+            f"the iterable raised {type(error).__name__}: {excerpt(str(error), width=200)}",
+            where=item_place(origin, number + 1),
         ) from error
 
 
@@ -112,7 +114,7 @@ def _example(item: Any, fields: Mapping[str, str] | None) -> Example:
         row = _json_row({"input": item[0], "expected": item[1]})
         return example_from_row(row, Columns.of({}, chat=False, mappable=False))
     size = f" of {len(item)}" if isinstance(item, tuple | list) else ""
-    raise DataError(f"is no example, is {kind_of(item)}{size}", cure=_FORMS)
+    raise DataError(f"must be an example, is {kind_of(item)}{size}", cure=_FORMS)
 
 
 def _json_row(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -131,7 +133,7 @@ def _json(value: Any) -> str:
 def _plain(value: Any) -> dict[Any, Any]:
     if isinstance(value, Mapping):
         return dict(value)
-    raise TypeError(f"is of type {type(value).__name__}")
+    raise TypeError(f"type {type(value).__name__}")
 
 
 def _no_json(row: Mapping[str, Any]) -> DataError:
@@ -140,9 +142,9 @@ def _no_json(row: Mapping[str, Any]) -> DataError:
             _json({key: value})
         except (TypeError, ValueError, RecursionError) as error:
             return DataError(
-                f"is no JSON value: {error}",
+                f"is not a JSON value: {error}",
                 where=Where(key=str(key)),
                 evidence=f"found: {excerpt(repr(value))}",
                 cure="give text, numbers, booleans, lists or mappings of those; None where there is none",
             )
-    return DataError("is no JSON object")
+    return DataError("is not a JSON object")

@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping
 from sys import intern
 from typing import Any, NoReturn
 
+from pytest_ftgate.data.columns import Columns, is_chat
 from pytest_ftgate.data.example import Example
 from pytest_ftgate.data.lines import Lines
-from pytest_ftgate.data.row import Columns, example_from_row, is_chat
+from pytest_ftgate.data.row import example_from_row
 from pytest_ftgate.data.wording import excerpt, kind_of, located
 from pytest_ftgate.errors import DataError, Where
 
@@ -21,11 +22,11 @@ _MAX_DEPTH = 100
 def read_jsonl(lines: Lines, fields: Mapping[str, str], *, chat: bool | None) -> Iterator[tuple[int, Example]]:
     """Give each row's line and example. ``chat`` None: as the first row is, so are all.
 
-    A line of white space alone is no row.
+    A line of white space alone is not a row.
     """
     columns = None if chat is None else Columns.of(fields, chat=chat)
     for text in lines:
-        if text.isspace():
+        if not text.strip():
             continue
         try:
             row = parse_object(text)
@@ -77,7 +78,7 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise DataError(f"{name} is no JSON value", cure="write a number, or null where there is none")
+    raise DataError(f"{name} is not a JSON value", cure="write a number, or null where there is none")
 
 
 def _finite(digits: str) -> float:
@@ -108,7 +109,7 @@ def _refuse_half_pairs(row: dict[str, Any]) -> None:
     except UnicodeEncodeError as error:
         escaped = error.object.encode("ascii", "backslashreplace").decode()
         raise DataError(
-            "holds half a surrogate pair, which is no character",
+            "holds half a surrogate pair, not a character",
             evidence=f"found: {excerpt(escaped, escaped.find(chr(92) + 'ud'))}",
             cure="an emoji was cut in half: correct the text",
         ) from None

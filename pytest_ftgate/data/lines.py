@@ -101,16 +101,27 @@ def open_lines(path: Path) -> Iterator[Lines]:
         DataError: the file cannot be opened or read; names similar files where there is none.
     """
     shown = shown_path(path)
-    try:
-        if path.is_dir():
-            raise DataError("is a folder", where=Where(path=shown), cure=_contents_cure(path))
-        with path.open("rb") as file:
+    with _opened(path, shown) as file:
+        try:
             yield Lines(file, shown)
+        except OSError as error:
+            raise _unreadable(shown, error) from error
+
+
+def _opened(path: Path, shown: str) -> BinaryIO:
+    if path.is_dir():
+        raise DataError("is a folder", where=Where(path=shown), cure=_contents_cure(path))
+    try:
+        return path.open("rb")
     except FileNotFoundError:
         raise DataError("no such file", where=Where(path=shown), **_missing_hint(path)) from None
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise DataError(f"cannot be read: {reason}", where=Where(path=shown)) from error
+    except (OSError, ValueError) as error:  # ValueError: no path can hold a NUL character
+        raise _unreadable(shown, error) from error
+
+
+def _unreadable(shown: str, error: Exception) -> DataError:
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return DataError(f"cannot be read: {reason}", where=Where(path=shown))
 
 
 def _contents_cure(folder: Path) -> str:

@@ -17,7 +17,7 @@ from pytest_ftgate.data.wording import kind_of, listed, nearest
 from pytest_ftgate.errors import DataError, Where, shown_path
 
 FORMATS = ("jsonl", "csv", "chat")
-_JSONL_SUFFIXES = (".jsonl", ".ndjson", ".jsonlines")
+_JSONL_SUFFIXES = (".jsonl", ".ndjson", ".jsonlines", ".json-lines")
 _CSV_SUFFIXES = (".csv", ".tsv")
 
 
@@ -38,7 +38,7 @@ def load_examples(
         limit: at least 1; the file is hashed whole all the same.
 
     Raises:
-        DataError: the file cannot be read, or a row is no example; names the line.
+        DataError: the file cannot be read, or a row is not an example; names the line.
     """
     path = Path(path)
     check_limit(limit, shown_path(path))
@@ -59,7 +59,7 @@ def load_examples(
 
 
 def check_limit(limit: Any, path: str) -> None:
-    """Refuse a limit that is no whole number from 1."""
+    """Refuse a limit that is not a whole number from 1."""
     if limit is None or (isinstance(limit, int) and not isinstance(limit, bool) and limit >= 1):
         return
     found = limit if kind_of(limit) == "a number" else kind_of(limit)

@@ -85,7 +85,7 @@ def _check_role(role: Any, key: str) -> None:
     found = f'"{excerpt(role)}"' if isinstance(role, str) else kind_of(role)
     near = nearest(role, ROLES) if isinstance(role, str) else None
     raise DataError(
-        f"is no role: {found}",
+        f"unknown role: {found}",
         where=Where(key=key),
         evidence=f"roles: {listed(ROLES)}",
         cure=f'did you mean "{near}"?' if near else None,

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 _DECIMALS = 12
-_STEPS = 100
 _EXTREME = 1e-15
+_CERTAIN = 9.0
+_FINE = 0.002  # of a standard error: what a bound is computed to
 
 
 @dataclass(frozen=True)
@@ -78,31 +79,50 @@ def bound(
     """The largest target, found by search, whose p-value still meets the level: a one-sided lower bound.
 
     Args:
-        p_value: p-value of "the real gain is at most this"; grows with its argument.
+        p_value: p-value of "the real gain is at most this"; grows with its argument. Asked between the ends only.
         alpha: the level.
         guess: where to look first.
-        step: width of the first bracket; the search stops at a five-hundredth of it.
-        lowest: returned where nothing above it meets the level.
-        highest: a target that is known not to meet the level.
+        step: width of the first bracket, of the order of a standard error.
+        lowest: the smallest possible gain, which needs no proof.
+        highest: the largest possible gain, which nothing proves.
     """
     normal = NormalDist()
+    critical = normal.inv_cdf(alpha)
 
     def excess(target: float) -> float:  # on the normal scale p-values are nearly linear in the target
+        if not lowest < target < highest:
+            return _CERTAIN if target >= highest else -_CERTAIN
         return normal.inv_cdf(min(max(p_value(target), _EXTREME), 1 - _EXTREME)) - critical
 
-    critical = normal.inv_cdf(alpha)
-    low, high = _bracket(excess, guess, step, lowest, highest)
-    if low is None:
-        return lowest
-    (low_at, low_excess), (high_at, high_excess) = low, high
-    for _ in range(_STEPS):  # regula falsi with the Illinois rule: the end that stays counts half
-        if high_at - low_at <= step / 500:
-            break
-        middle = high_at - high_excess * (high_at - low_at) / (high_excess - low_excess)
-        middle = min(max(middle, low_at + step / 1000), high_at - step / 1000)
-        at_middle = excess(middle)
-        if at_middle <= 0:
-            low_at, low_excess, high_excess = middle, at_middle, high_excess / 2
+    low, high = _bracket(excess, min(max(guess, lowest), highest), step)
+    return _narrow(excess, low, high, width=step * _FINE)
+
+
+_Point = tuple[float, float]  # a target and the excess of its p-value over the level
+
+
+def _bracket(excess: Callable[[float], float], guess: float, step: float) -> tuple[_Point, _Point]:
+    """Two targets around the bound: steps that double, up or down from the guess."""
+    point = (guess, excess(guess))
+    direction = 1 if point[1] <= 0 else -1
+    while True:
+        at = point[0] + direction * step
+        further = (at, excess(at))
+        if (further[1] > 0) == (direction > 0):
+            return (point, further) if direction > 0 else (further, point)
+        point, step = further, 2 * step
+
+
+def _narrow(excess: Callable[[float], float], low: _Point, high: _Point, *, width: float) -> float:
+    """Regula falsi (the Illinois rule): an end that stays twice counts half."""
+    weights = [1.0, 1.0]
+    while high[0] - low[0] > width and low[1] < -_FINE:
+        below, above = low[1] * weights[0] + _FINE / 2, high[1] * weights[1] + _FINE / 2
+        at = low[0] - below * (high[0] - low[0]) / (above - below)
+        at = min(max(at, low[0] + width / 2), high[0] - width / 2)
+        point = (at, excess(at))
+        if point[1] <= 0:
+            low, weights = point, [1.0, weights[1] / 2]
         else:
-            high_at, high_excess, low_excess = middle, at_middle, low_excess / 2
-    return low_at
+            high, weights = point, [weights[0] / 2, 1.0]
+    return low[0]

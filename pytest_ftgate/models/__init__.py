@@ -52,8 +52,10 @@ class Model(Protocol):
         verified: recordings only: whether every answer names the input it was made for; ``None`` elsewhere.
         price: USD per million tokens, as the gate gives it.
 
-    Two attributes are optional, and ``False`` where they are absent: ``endpoint`` (a call leaves the machine or
-    costs money, so offline runs forbid it) and ``abandons`` (a call that is given up goes on in the background).
+    Three more are optional. ``endpoint`` is true where a call leaves the machine or costs money, so that offline
+    runs forbid it; ``abandons``, where a call that is given up goes on in the background. ``ready()`` is called
+    before the first call, and raises :class:`~pytest_ftgate.errors.ConfigError` where no call can be made; it is
+    not called where every answer is stored or recorded.
     """
 
     name: str

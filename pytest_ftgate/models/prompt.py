@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter, deque
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,6 @@ from pytest_ftgate.data import (
     expected_text,
     is_blank,
     normalized_input,
-    without_instructions,
 )
 from pytest_ftgate.data.wording import listed, nearest
 from pytest_ftgate.errors import ConfigError, Where, shown_path
@@ -27,6 +25,7 @@ if TYPE_CHECKING:
     from pytest_ftgate.config import ModelSpec
     from pytest_ftgate.data import DataSet
 
+INSTRUCTIONS = frozenset({"system", "developer"})
 _PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
 _SEED = "pytest-ftgate few-shot 1"
 
@@ -39,13 +38,13 @@ class Prompt:
         source: where the model is written, for messages about its template.
         system: replaces the instructions (``system`` and ``developer`` messages) of the data; ``None`` keeps them.
         template: the user message, with ``{input}`` and ``{FIELD}`` for the example's fields; ``None``: the input.
-        shots: training examples whose turns stand between the instructions and the input.
+        shots: turns of user and assistant that stand between the instructions and the input.
     """
 
     source: str = ""
     system: str | None = None
     template: str | None = None
-    shots: tuple[Example, ...] = ()
+    shots: Messages = ()
 
     def messages(self, example: Example) -> list[Mapping[str, Any]]:
         """The messages that are sent for this example. Its expected output has no part in them.
@@ -55,27 +54,23 @@ class Prompt:
         """
         instructions, turns = self._split(example)
         if self.system is not None:
-            instructions, turns = self._own_instructions, without_instructions(turns)
-        return [*instructions, *self._shot_turns, *turns]
+            instructions = ({"role": "system", "content": self.system},)
+            turns = tuple(turn for turn in turns if turn["role"] not in INSTRUCTIONS)
+        return [*instructions, *self.shots, *turns]
 
-    @cached_property
-    def _own_instructions(self) -> Messages:
-        return ({"role": "system", "content": self.system},)
+    def with_shots(self, examples: Iterable[Example]) -> Prompt:
+        """The prompt with these examples answered before every input. Raises :class:`ConfigError`."""
+        return replace(self, shots=tuple(turn for example in examples for turn in self._shot(example)))
 
-    @cached_property
-    def _shot_turns(self) -> Messages:
-        return tuple(turn for shot in self.shots for turn in self._shot(shot))
-
-    def _shot(self, shot: Example) -> Messages:
-        question = without_instructions(self._split(shot)[1])
-        answer: Mapping[str, Any] = {"role": "assistant", "content": expected_text(shot.expected)}
-        return (*question, answer)
+    def _shot(self, example: Example) -> Iterator[Mapping[str, Any]]:
+        yield from (turn for turn in self._split(example)[1] if turn["role"] not in INSTRUCTIONS)
+        yield {"role": "assistant", "content": expected_text(example.expected)}
 
     def _split(self, example: Example) -> tuple[Messages, Messages]:
         """The instructions that lead the input, and its further messages in the template."""
         if isinstance(example.input, str):
             return (), ({"role": "user", "content": self._rendered(example.input, example)},)
-        leading = tuple(takewhile(lambda message: message["role"] in ("system", "developer"), example.input))
+        leading = tuple(takewhile(lambda message: message["role"] in INSTRUCTIONS, example.input))
         return leading, self._templated(example.input[len(leading) :], example)
 
     def _templated(self, turns: Messages, example: Example) -> Messages:
@@ -131,11 +126,11 @@ def build_prompt(spec: ModelSpec, training: DataSet | None) -> Prompt:
     system = options.get("system")
     if options.get("system_file") is not None:
         system = _read_text(Path(options["system_file"]), Where(path=str(spec.source), key="system_file"))
-    shots: tuple[Example, ...] = ()
-    if options.get("few_shot") is not None:
-        k = int(options["few_shot"]["k"])
-        shots = _shots(training, k, Where(path=str(spec.source), key="few_shot"))
-    return Prompt(str(spec.source), system, options.get("template"), shots)
+    prompt = Prompt(str(spec.source), system, options.get("template"))
+    if options.get("few_shot") is None:
+        return prompt
+    where = Where(path=str(spec.source), key="few_shot")
+    return prompt.with_shots(_shots(training, options["few_shot"]["k"], where))
 
 
 def choose_shots(training: DataSet, k: int) -> tuple[Example, ...]:
@@ -186,7 +181,10 @@ def _read_text(path: Path, where: Where) -> str:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise ConfigError(
-            "is not UTF-8", where=where, evidence=f"{shown_path(path)}, byte {error.start}", cure="save the file as UTF-8"
+            "is not UTF-8",
+            where=where,
+            evidence=f"{shown_path(path)}, byte {error.start}",
+            cure="save the file as UTF-8",
         ) from None
     except FileNotFoundError:
         near = nearest(path.name, [other.name for other in path.parent.glob("*")])

@@ -1,0 +1,197 @@
+"""Scikit-learn's metrics of labels, by its own names.
+
+``accuracy`` scores each example; all others have a value only for a whole test set. Their value is what scikit-learn
+says, and beside it stands the same metric as a function of confusion matrices, for the confidence bound.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pytest_ftgate.data.wording import listed
+from pytest_ftgate.errors import MetricError
+from pytest_ftgate.metrics import confusion
+from pytest_ftgate.metrics.label_options import label_set, positive_code, selected_codes
+from pytest_ftgate.metrics.labels import LabelSet
+from pytest_ftgate.metrics.options import Options
+from pytest_ftgate.metrics.protocol import Answers, Kind, Scored, check_shape, right_wrong
+from pytest_ftgate.metrics.reading import READING_OPTIONS
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_AVERAGES = ("macro", "micro", "weighted")
+_AVERAGED = tuple(f"{score}_{average}" for score in ("f1", "precision", "recall") for average in _AVERAGES)
+_BINARY = ("f1", "precision", "recall")
+_CHANCE_CORRECTED = ("matthews_corrcoef", "cohen_kappa")
+NAMES = ("accuracy", "balanced_accuracy", *_BINARY, *_AVERAGED, *_CHANCE_CORRECTED)
+
+MOST_LABELS = 2000
+"""A confusion matrix of more labels would not fit the memory of an ordinary machine."""
+
+_AGREEMENT = 1e-9
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """The share of answers that are the expected label."""
+
+    labels: LabelSet
+    name: ClassVar[str] = "accuracy"
+    kind: ClassVar[Kind] = "right_wrong"
+    low: ClassVar[float] = 0.0
+    high: ClassVar[float] = 1.0
+    greater_is_better: ClassVar[bool] = True
+    uses_labels: ClassVar[bool] = True
+
+    def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
+        check_shape(self.name, expected, answers)
+        predicted, n_unknown = self.labels.predicted(answers)
+        return right_wrong(self, predicted == self.labels.gold(self.name, expected), n_unknown=n_unknown)
+
+    def lenient(self) -> Accuracy | None:
+        labels = self.labels.lenient()
+        return None if labels is None else Accuracy(labels)
+
+    def labels_of(self, answers: Iterable[str | None]) -> list[str | None]:
+        """The label in each answer as it is compared, known or not; None where there is none."""
+        return self.labels.read(answers)
+
+
+@dataclass(frozen=True)
+class Formula:
+    """One metric twice: by scikit-learn on codes, and on stacked confusion matrices."""
+
+    value: Callable[[NDArray[np.int64], NDArray[np.int64]], float]
+    statistic: Callable[[confusion.Floats], confusion.Floats]
+
+
+@dataclass(frozen=True)
+class LabelMetric:
+    """A metric of all answers together. Several answers per example are pooled, which averages the confusion matrix."""
+
+    name: str
+    labels: LabelSet
+    formula: Formula
+    low: float
+    kind: ClassVar[Kind] = "set"
+    high: ClassVar[float] = 1.0
+    greater_is_better: ClassVar[bool] = True
+    uses_labels: ClassVar[bool] = True
+
+    def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
+        from pytest_ftgate.inference import LabelCounts
+
+        check_shape(self.name, expected, answers)
+        gold = self.labels.gold(self.name, expected)
+        predicted, n_unknown = self.labels.predicted(answers)
+        value = self._value(gold, predicted)
+        counts = LabelCounts(gold, predicted, len(self.labels.texts), self.formula.statistic)
+        return Scored(self, value, statistic=counts, n_unknown=n_unknown)
+
+    def _value(self, gold: NDArray[np.int64], predicted: NDArray[np.int64]) -> float:
+        import numpy as np
+
+        with warnings.catch_warnings():  # what they warn of is either meant (zero_division=0) or an error below
+            warnings.simplefilter("ignore")
+            value = float(self.formula.value(np.tile(gold, len(predicted)), predicted.ravel()))
+        if not math.isfinite(value):
+            raise self._undefined(gold, predicted)
+        ours = self.formula.statistic(confusion.confusion_matrix(gold, predicted, len(self.labels.texts))[None])[0]
+        if not abs(ours - value) <= _AGREEMENT:
+            raise MetricError(
+                f"{self.name} is {value!r} by scikit-learn and {float(ours)!r} by its confusion matrix",
+                cure="This is a defect of pytest-ftgate or of the installed scikit-learn: please report it.",
+            )
+        return value
+
+    def _undefined(self, gold: NDArray[np.int64], predicted: NDArray[np.int64]) -> MetricError:
+        import numpy as np
+
+        names = (*self.labels.texts, "no label of the test set")
+        shown = [listed(names[code] for code in np.unique(codes)) for codes in (gold, predicted)]
+        return MetricError(
+            f"{self.name} is undefined for these answers",
+            evidence=f"The expected labels are: {shown[0]}. The answers are: {shown[1]}.",
+            cure="Use a test set with several labels, or another metric, such as accuracy.",
+        )
+
+    def lenient(self) -> LabelMetric | None:
+        labels = self.labels.lenient()
+        return None if labels is None else replace(self, labels=labels)
+
+    def labels_of(self, answers: Iterable[str | None]) -> list[str | None]:
+        """The label in each answer as it is compared, known or not; None where there is none."""
+        return self.labels.read(answers)
+
+
+def build(options: Options, labels: Sequence[str], known: Sequence[str]) -> Accuracy | LabelMetric:
+    """The metric of this family that the options name.
+
+    Raises:
+        ConfigError: an option is wrong, or the test set's labels do not suit the metric.
+    """
+    name = options.metric
+    options.allow(*READING_OPTIONS, "labels", *(["pos_label"] if name in _BINARY else []))
+    read = label_set(options, labels, known)
+    over = selected_codes(options, read)
+    if name not in _AVERAGED and len(over) < len(read.texts):
+        raise options.error(
+            f"{name} is no average over labels: labels cannot leave one out",
+            key="labels",
+            cure=f"Name all labels of the test set ({listed(read.texts)}), or remove the option.",
+        )
+    if name == "accuracy":
+        return Accuracy(read)
+    if len(read.texts) > MOST_LABELS:
+        raise options.error(
+            f"{name} is for up to {MOST_LABELS} labels, and the test set expects {len(read.texts)} different ones",
+            cure="Use accuracy or exact_match.",
+        )
+    return LabelMetric(name, read, _formula(options, read, over), low=-1.0 if name in _CHANCE_CORRECTED else 0.0)
+
+
+def _formula(options: Options, labels: LabelSet, over: Sequence[int]) -> Formula:
+    name = options.metric
+    if name == "balanced_accuracy":
+        return Formula(partial(_sklearn, "balanced_accuracy_score"), confusion.balanced_accuracy)
+    if name in _CHANCE_CORRECTED:
+        return _chance_corrected(options, labels)
+    score, _, average = name.partition("_")
+    function = f"{score}_score"
+    if not average:
+        positive = positive_code(options, labels)
+        statistic = partial(confusion.averaged, of=score, average="macro", over=[positive])
+        return Formula(partial(_sklearn_binary, function, positive), statistic)
+    return Formula(
+        partial(_sklearn, function, labels=list(over), average=average, zero_division=0),
+        partial(confusion.averaged, of=score, average=average, over=list(over)),
+    )
+
+
+def _chance_corrected(options: Options, labels: LabelSet) -> Formula:
+    if len(labels.texts) < 2:
+        raise options.error(
+            f"{options.metric} needs two labels or more, and all of the test set expects {listed(labels.texts)}",
+            cure="Add examples of other labels, or use accuracy.",
+        )
+    if options.metric == "cohen_kappa":
+        codes = list(range(len(labels.texts) + 1))
+        return Formula(partial(_sklearn, "cohen_kappa_score", labels=codes), confusion.cohen_kappa)
+    return Formula(partial(_sklearn, "matthews_corrcoef"), confusion.matthews_corrcoef)
+
+
+def _sklearn(function: str, gold: Any, predicted: Any, **options: Any) -> float:
+    import sklearn.metrics
+
+    return float(getattr(sklearn.metrics, function)(gold, predicted, **options))
+
+
+def _sklearn_binary(function: str, positive: int, gold: Any, predicted: Any) -> float:
+    return _sklearn(function, gold == positive, predicted == positive, zero_division=0)

@@ -1,0 +1,106 @@
+"""Scikit-learn's classification metrics as functions of confusion matrices, many at once.
+
+A resampling method needs the value for hundreds of slightly different samples; calling scikit-learn for each would
+take minutes. Every function takes matrices of the shape ``(m, K + 1, K + 1)`` (rows: the expected label, columns: the
+answered one; the last row is empty, the last column counts answers that are no label of the test set) and returns
+``(m,)`` values. A ratio without a denominator is 0, as scikit-learn's ``zero_division=0`` has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Floats: TypeAlias = "NDArray[np.float64]"
+_ROUNDING = 1e-12  # relative; the smallest denominator that is not 0 is 2 / n of its scale
+
+
+def confusion_matrix(gold: NDArray[np.int64], predicted: NDArray[np.int64], k: int) -> Floats:
+    """Count the pairs of codes, over all repeats, into one matrix of the shape ``(k + 1, k + 1)``."""
+    import numpy as np
+
+    cells = (gold * (k + 1) + predicted).ravel()
+    counts: NDArray[Any] = np.bincount(cells, minlength=(k + 1) ** 2).reshape(k + 1, k + 1)
+    return counts.astype(np.float64)
+
+
+_PARTS: Mapping[str, Callable[[Any, Any, Any], tuple[Any, Any]]] = {
+    "f1": lambda right, gold, answered: (2 * right, gold + answered),
+    "precision": lambda right, gold, answered: (right, answered),
+    "recall": lambda right, gold, answered: (right, gold),
+}
+
+
+def averaged(confusions: Floats, *, of: str, average: str, over: Sequence[int]) -> Floats:
+    """F1, precision or recall, averaged over the labels with the codes ``over``.
+
+    Args:
+        of: "f1", "precision" or "recall".
+        average: "macro" (labels count the same), "weighted" (by how often they are expected), "micro" (their counts
+            are summed first).
+    """
+    right = confusions.diagonal(axis1=1, axis2=2)[:, over]
+    gold, answered = confusions.sum(axis=2)[:, over], confusions.sum(axis=1)[:, over]
+    if average == "micro":
+        right, gold, answered = (counts.sum(axis=1, keepdims=True) for counts in (right, gold, answered))
+    scores = _ratio(*_PARTS[of](right, gold, answered))
+    if average == "weighted":
+        return _ratio((scores * gold).sum(axis=1), gold.sum(axis=1))
+    mean: Floats = scores.mean(axis=1)
+    return mean
+
+
+def balanced_accuracy(confusions: Floats) -> Floats:
+    """The mean recall of the labels that are expected at all."""
+    gold = confusions.sum(axis=2)
+    recalls = _ratio(confusions.diagonal(axis1=1, axis2=2), gold)
+    return _ratio(recalls.sum(axis=1), (gold > 0).sum(axis=1))
+
+
+def matthews_corrcoef(confusions: Floats) -> Floats:
+    """The correlation of expected and answered labels, R_K; 0 where either is always the same.
+
+    Source: J. Gorodkin, Computational Biology and Chemistry 28 (2004) 367-374.
+    """
+    import numpy as np
+
+    right, gold, answered, n = _margins(confusions)
+    spread_gold = _no_noise(n**2 - (gold**2).sum(axis=1), n**2)
+    spread_answered = _no_noise(n**2 - (answered**2).sum(axis=1), n**2)
+    return _ratio(n * right - (gold * answered).sum(axis=1), np.sqrt(spread_gold * spread_answered))
+
+
+def cohen_kappa(confusions: Floats) -> Floats:
+    """Agreement beyond chance; NaN where all expected and all answered labels are one and the same.
+
+    Source: J. Cohen, Educational and Psychological Measurement 20 (1960) 37-46.
+    """
+    import numpy as np
+
+    right, gold, answered, n = _margins(confusions)
+    by_chance = (gold * answered).sum(axis=1)
+    room = _no_noise(n**2 - by_chance, n**2)
+    return np.where(room > 0, _ratio(n * right - by_chance, room), np.nan)
+
+
+def _margins(confusions: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    right = confusions.trace(axis1=1, axis2=2)
+    return right, confusions.sum(axis=2), confusions.sum(axis=1), confusions.sum(axis=(1, 2))
+
+
+def _ratio(numerator: Any, denominator: Any) -> Floats:
+    import numpy as np
+
+    zeros = np.zeros(np.shape(numerator))
+    return np.divide(numerator, denominator, out=zeros, where=denominator > 0)
+
+
+def _no_noise(difference: Floats, scale: Floats) -> Floats:
+    """A difference of sums of weights, with what is only rounding set to 0."""
+    import numpy as np
+
+    return np.where(difference > _ROUNDING * scale, difference, 0.0)

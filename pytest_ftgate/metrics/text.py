@@ -1,0 +1,88 @@
+"""Metrics of free text and of JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeAlias
+
+from pytest_ftgate.metrics.label_options import blank_expected
+from pytest_ftgate.metrics.normalization import FULL, Normalization
+from pytest_ftgate.metrics.options import Options
+from pytest_ftgate.metrics.protocol import Answers, Kind, Scored, check_shape, right_wrong
+from pytest_ftgate.metrics.strict_json import json_equal, parse_json
+
+_Wanted: TypeAlias = tuple[bool, Any]  # whether it is compared as JSON, and the value
+
+
+@dataclass(frozen=True)
+class ExactMatch:
+    """The share of answers that are word for word what was expected.
+
+    Where an object, a list, a number or a truth value is expected, or a text that is a JSON object or list, values are
+    compared: the order of keys and the layout do not count, and an answer that is not JSON is wrong. Text is
+    compared without the white space around it. Normalization applies to text, and to the text values inside JSON.
+    """
+
+    normalization: Normalization = Normalization()
+    name: ClassVar[str] = "exact_match"
+    kind: ClassVar[Kind] = "right_wrong"
+    low: ClassVar[float] = 0.0
+    high: ClassVar[float] = 1.0
+    greater_is_better: ClassVar[bool] = True
+    uses_labels: ClassVar[bool] = False
+
+    def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
+        import numpy as np
+
+        check_shape(self.name, expected, answers)
+        wanted = [self._wanted(value) for value in expected]
+        right = [[self._is_right(*pair) for pair in zip(wanted, repeat, strict=True)] for repeat in answers]
+        return right_wrong(self, np.array(right, dtype=bool))
+
+    def _wanted(self, expected: Any) -> _Wanted:
+        if not isinstance(expected, str):
+            return True, expected
+        value = _container(expected.strip())
+        return (False, self.clean(expected)) if value is None else (True, value)
+
+    def _is_right(self, wanted: _Wanted, answer: str | None) -> bool:
+        as_json, value = wanted
+        if answer is None:
+            return False
+        if not as_json:
+            return self.clean(answer) == value != ""
+        try:
+            return json_equal(value, parse_json(answer), self.normalization)
+        except (ValueError, RecursionError):
+            return False
+
+    def clean(self, text: str) -> str:
+        return self.normalization(text.strip())
+
+    def lenient(self) -> ExactMatch | None:
+        return None if self.normalization.full else ExactMatch(FULL)
+
+
+def _container(text: str) -> Any | None:
+    """The object or list that the text is in JSON; None where it is anything else."""
+    if not text.startswith(("{", "[")):
+        return None
+    try:
+        return parse_json(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def build(options: Options, expected: Sequence[str]) -> ExactMatch:
+    """``exact_match`` for a test set that expects these texts.
+
+    Raises:
+        ConfigError: an option is wrong, or no answer could ever be right for an example.
+    """
+    options.allow("normalize")
+    made = ExactMatch(options.normalization())
+    for text in expected:
+        if not made.clean(text):
+            raise blank_expected(options, text.strip())
+    return made

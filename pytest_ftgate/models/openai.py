@@ -1,0 +1,164 @@
+"""Models behind an OpenAI-compatible endpoint, asked through the ``openai`` client."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pytest_ftgate.data import Example, canonical_json
+from pytest_ftgate.errors import ConfigError, ModelError, Where
+from pytest_ftgate.models import Completion
+from pytest_ftgate.models.chat_client import ChatClient
+from pytest_ftgate.models.endpoint import Endpoint
+from pytest_ftgate.models.prompt import Prompt, build_prompt
+
+if TYPE_CHECKING:
+    from pytest_ftgate.config import ModelSpec
+    from pytest_ftgate.data import DataSet
+
+PUBLIC_ENDPOINT = "https://api.openai.com/v1"
+CONCURRENCY = 16
+TIMEOUT_S = 60.0
+RETRIES = 5
+
+_OURS = {
+    "model": "the model's own key names it",
+    "messages": "they are made from the examples",
+    "stream": "answers are read whole",
+}
+
+
+@dataclass(eq=False)
+class OpenAIModel:
+    """A chat model at an endpoint. Answers come whole, and one request is one attempt: the runner tries again.
+
+    Args:
+        model: its name at the endpoint.
+        base_url: the endpoint, without a slash at its end.
+        key_env: the environment variable that holds the key; ``None`` sends no key at all.
+        prompt: how examples become messages.
+        params: sent as they are, beside the model and the messages.
+        revision: stands for the state of the weights; a part of the key of every answer.
+        source: where the gate names the model.
+    """
+
+    name: str
+    spelling: str
+    model: str
+    base_url: str
+    key_env: str | None
+    prompt: Prompt
+    params: Mapping[str, Any]
+    revision: str | None
+    concurrency: int
+    timeout_s: float | None
+    retries: int
+    price: Mapping[str, float] | None
+    source: str
+    persistent: bool = True
+    verified: bool | None = None
+    endpoint: bool = True
+    _clients: dict[asyncio.AbstractEventLoop, ChatClient] = field(default_factory=dict, init=False, repr=False)
+
+    def key(self, example: Example, repeat: int = 0) -> str:
+        """SHA-256 (hex) of the endpoint, the model, its revision, the messages and the parameters."""
+        facts: dict[str, Any] = {
+            "provider": "openai",
+            "endpoint": self.base_url,
+            "model": self.model,
+            "revision": self.revision,
+            "messages": self.prompt.messages(example),
+            "params": self.params,
+        }
+        if repeat:
+            facts["repeat"] = repeat
+        return hashlib.sha256(canonical_json(facts).encode()).hexdigest()
+
+    def ready(self) -> None:
+        """Check that calls can be made; predictions that are stored or recorded need no key.
+
+        Raises:
+            ConfigError: the environment variable that holds the key is not set.
+        """
+        if self.key_env is not None and self._secret() is None:
+            raise ConfigError(
+                f"the environment variable {self.key_env} is not set",
+                where=Where(path=self.source, key="api_key_env"),
+                evidence=f"it holds the key for {self._reached().where}",
+                cure=f"set {self.key_env}, or judge stored or recorded predictions, which need no key",
+            )
+
+    async def complete(self, example: Example, repeat: int = 0) -> Completion:  # noqa: ARG002
+        """Ask the endpoint once."""
+        body = {"model": self.model, "messages": self.prompt.messages(example), **self.params}
+        return await self._client().ask(body)
+
+    async def aclose(self) -> None:
+        """Close the connections that were opened in this event loop."""
+        client = self._clients.pop(asyncio.get_running_loop(), None)
+        if client is not None:
+            await client.aclose()
+
+    def _client(self) -> ChatClient:
+        """The client of the running loop: connections cannot be shared between loops."""
+        loop = asyncio.get_running_loop()
+        if loop not in self._clients:
+            try:
+                self.ready()
+            except ConfigError as error:
+                raise ModelError(
+                    error.what, where=error.where, fatal=True, evidence=error.evidence, cure=error.cure
+                ) from None
+            self._clients[loop] = ChatClient(self._reached(), self.timeout_s)
+        return self._clients[loop]
+
+    def _reached(self) -> Endpoint:
+        return Endpoint(self.base_url, self.model, self.key_env, self._secret())
+
+    def _secret(self) -> str | None:
+        return os.environ.get(self.key_env, "").strip() or None if self.key_env else None
+
+
+def build_openai(spec: ModelSpec, training: DataSet | None) -> OpenAIModel:
+    """The model of a gate's ``openai`` keys. Raises :class:`ConfigError`."""
+    options = spec.options
+    base_url = options.get("base_url")
+    key_env = options.get("api_key_env") or ("OPENAI_API_KEY" if base_url is None else None)
+    return OpenAIModel(
+        name=spec.name,
+        spelling=spec.spelling,
+        model=options["model"],
+        base_url=(base_url or PUBLIC_ENDPOINT).rstrip("/"),
+        key_env=key_env,
+        prompt=build_prompt(spec, training),
+        params=_checked_params(options.get("params") or {}, str(spec.source)),
+        revision=options.get("revision"),
+        concurrency=options.get("concurrency") or CONCURRENCY,
+        timeout_s=options.get("timeout_s") or TIMEOUT_S,
+        retries=RETRIES if options.get("retries") is None else options["retries"],
+        price=options.get("price"),
+        source=str(spec.source),
+    )
+
+
+def _checked_params(params: Mapping[str, Any], source: str) -> Mapping[str, Any]:
+    for name, reason in _OURS.items():
+        if name in params:
+            raise ConfigError(
+                f"params must not hold {name!r}",
+                where=Where(path=source, key=f"params.{name}"),
+                cure="answers are read whole: remove it"
+                if name == "stream"
+                else "the gate's own keys say it: remove it",
+            )
+    try:
+        canonical_json(params)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(
+            "params must be JSON values", where=Where(path=source, key="params"), evidence=str(error)
+        ) from None
+    return params

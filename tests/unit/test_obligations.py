@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import pytest
+
+from pytest_ftgate.obligations import Seen, unjudged
+from pytest_ftgate.result import GateResult
+
+
+def judged(name: str, verdict: str = "pass", **facts: object) -> GateResult:
+    return GateResult(name, f"test_gate.py::test_{name}", verdict, gate=name, **facts)  # type: ignore[arg-type]
+
+
+def test_a_gate_that_passed_owes_nothing() -> None:
+    assert unjudged(["intents"], [judged("intents")], Seen()) == []
+
+
+@pytest.mark.parametrize(
+    ("seen", "reason"),
+    [
+        (Seen(), "no test of this run carries it"),
+        (Seen(collected={"intents"}), "its test was collected but not judged: the run stopped early, or a worker was lost"),
+        (Seen(deselected={"intents"}), "its test was deselected (-k, -m, --deselect, --lf or the like)"),
+        (Seen(collected={"intents"}, skipped={"intents": "later"}), "its test was skipped: later"),
+    ],
+)
+def test_an_absent_gate_says_why(seen: Seen, reason: str) -> None:
+    assert unjudged(["intents"], [judged("other")], seen) == [{"name": "intents", "reason": reason}]
+
+
+def test_every_judged_test_must_pass() -> None:
+    found = unjudged(["intents"], [judged("intents"), judged("intents", "inconclusive")], Seen())
+    assert found == [{"name": "intents", "reason": "the verdict of test_gate.py::test_intents is inconclusive"}]
+
+
+def test_a_mark_may_not_loosen_the_file() -> None:
+    found = unjudged(["intents"], [judged("intents", loosened=("margin: 0.1 -> 0.01",))], Seen())
+    assert found[0]["reason"] == (
+        "the mark of test_gate.py::test_intents asks for less than the file: margin: 0.1 -> 0.01"
+    )
+
+
+def test_another_gate_cannot_take_the_name_of_one_in_the_file() -> None:
+    impostor = GateResult("intents", "test_gate.py::test_x", "pass", gate="easy")
+    assert unjudged(["intents"], [impostor], Seen()) != []
+
+
+def test_what_a_worker_saw_adds_up() -> None:
+    seen = Seen(collected={"a"})
+    seen.add(Seen(collected={"b"}, deselected={"c"}, skipped={"d": "why"}).to_plain())
+    assert seen == Seen({"a", "b"}, {"c"}, {"d": "why"})

@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_ftgate.numbers import (
+    is_share,
+    plural,
+    show_amount,
+    show_difference,
+    show_seconds,
+    show_usd,
+    show_value,
+)
+from pytest_ftgate.render.json import junit_properties, report
+from pytest_ftgate.render.safe import printable
+from pytest_ftgate.render.text import block, failure_text, model_table, title
+from pytest_ftgate.result import Check, Flip, GateResult, ModelResult, verdict_of
+
+
+def gate(**changes: object) -> GateResult:
+    facts: dict[str, object] = {
+        "name": "intents",
+        "nodeid": "test_gate.py::test_gate",
+        "verdict": "pass",
+        "metric": "accuracy",
+        "margin": 0.05,
+        "evidence": "significant",
+        "confidence": 0.95,
+        "baseline": ModelResult("gpt-4.1-mini", value=0.78, metrics={"accuracy": 0.78}),
+        "baselines": {"baseline": ModelResult("gpt-4.1-mini", metrics={"accuracy": 0.78}, n_scored=200, n_expected=200)},
+        "candidate": ModelResult("ft:mini", value=0.89, metrics={"accuracy": 0.89}, n_scored=200, n_expected=200),
+        "gain": 0.11,
+        "lower_bound": 0.0592,
+        "upper_bound": 0.16,
+        "n": 200,
+        "wins": 31,
+        "losses": 9,
+        "method": "exact",
+        "p_value": 0.0048,
+        "metric_range": (0.0, 1.0),
+        "models_called": True,
+        "checks": (Check("margin", "pass", "gain over the baseline +11.0 points, asked for +5 points", source="marker"),),
+        "broken": tuple(Flip(f"t{i}", "where is it", "shipping", "shipping", "refund") for i in range(9)),
+    }
+    return GateResult(**{**facts, **changes})  # type: ignore[arg-type]
+
+
+def text_of(result: GateResult, verbosity: int = 0) -> str:
+    return "\n".join(line.text for line in block(result, verbosity=verbosity))
+
+
+def test_the_block_says_how_sure_we_are_in_words() -> None:
+    text = text_of(gate())
+    assert "gain: +11.0 points accuracy (31 fixed, 9 broken of 200 examples)" in text
+    assert "we can be 95 % sure that the real gain is at least +5.9 points" in text
+    assert "p =" not in text
+    assert text.count("where is it") == 3
+
+
+def test_verbose_shows_method_p_value_and_all_broken_examples() -> None:
+    text = text_of(gate(), verbosity=1)
+    assert "method: exact, p = 0.0048" in text
+    assert text.count("where is it") == 9
+
+
+def test_the_table_has_a_row_per_model() -> None:
+    header, baseline, candidate = model_table(gate())
+    assert header.split() == ["model", "accuracy", "answered", "stored", "p50", "p95", "tokens", "in/out", "cost"]
+    assert baseline.split()[:5] == ["baseline", "gpt-4.1-mini", "78.0", "%", "200/200"]
+    assert candidate.split()[:5] == ["candidate", "ft:mini", "89.0", "%", "200/200"]
+
+
+def test_no_table_where_no_model_was_called() -> None:
+    assert model_table(gate(models_called=False)) == []
+
+
+def test_the_title_is_coloured_by_verdict() -> None:
+    assert title(gate()) == ("ftgate intents: PASS", "green")
+    assert title(gate(verdict="inconclusive")).colour == "red"
+
+
+def test_the_failures_first_line_stands_alone() -> None:
+    checks = (
+        Check("a", "fail", "too few", advice="Add some."),
+        Check("b", "warning", "odd"),
+        Check("c", "fail", "leaked"),
+    )
+    assert failure_text(gate(verdict="fail", checks=checks)).splitlines() == [
+        "gate intents: failed: too few",
+        "  advice: Add some.",
+        "  and c: leaked",
+    ]
+
+
+def test_foreign_text_cannot_command_a_terminal_or_a_ci_log() -> None:
+    hostile = Flip("t\x1b[2J", "::error::x\n::add-mask::y", "##[group]", "\r\x07", "a" * 1000)
+    text = text_of(gate(broken=(hostile,)))
+    assert "\x1b" not in text
+    assert "\r" not in text
+    assert "##[" not in text
+    assert not any(line.lstrip().startswith("::") for line in text.splitlines())
+    assert max(map(len, text.splitlines())) < 300
+
+
+@given(st.text(), st.integers(0, 50))
+def test_printable_is_printable_and_bounded(text: str, most: int) -> None:
+    shown = printable(text, most)
+    assert shown.isprintable()
+    assert len(shown) <= 12 * max(most, 3)
+
+
+def test_facts_survive_json() -> None:
+    result = gate(gain=float("nan"))
+    facts = json.loads(json.dumps(result.to_dict(), allow_nan=False))
+    assert facts["gain"] is None
+    assert GateResult.from_dict(facts) == gate(gain=None)
+
+
+def test_the_report_carries_versions_and_every_gate() -> None:
+    document = json.loads(report([gate()], unjudged=[], partial=False, config=None))
+    assert document["version"] == 1
+    assert document["gates"][0]["passed"] is True
+    assert {"python", "pytest", "openai", "scikit-learn"} <= document["environment"].keys()
+
+
+def test_junit_properties_are_flat_and_whole() -> None:
+    properties = dict(junit_properties(gate()))
+    assert properties["ftgate.verdict"] == "pass"
+    assert properties["ftgate.passed"] == "true"
+    assert properties["ftgate.gain"] == "0.11"
+    assert json.loads(properties["ftgate"])["wins"] == 31
+
+
+@pytest.mark.parametrize(
+    ("statuses", "verdict"),
+    [
+        ((), "pass"),
+        (("pass", "note", "warning"), "pass"),
+        (("pass", "inconclusive"), "inconclusive"),
+        (("inconclusive", "fail", "pass"), "fail"),
+        (("fail", "error"), "error"),
+    ],
+)
+def test_the_worst_check_counts(statuses: tuple[str, ...], verdict: str) -> None:
+    assert verdict_of(tuple(Check("x", status, "") for status in statuses)) == verdict  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("shown", "expected"),
+    [
+        (show_value(0.8125, share=True), "81.2 %"),
+        (show_value(0.8125, share=False), "0.812"),
+        (show_value(None, share=True), "-"),
+        (show_difference(-0.0, share=True), "+0.0 points"),
+        (show_difference(-0.031, share=False), "-0.031"),
+        (show_amount(0.05, share=True), "5 points"),
+        (show_amount(0.01, share=True), "1 point"),
+        (show_amount(0.125, share=True), "12.5 points"),
+        (show_amount(0.125, share=False), "0.125"),
+        (show_seconds(0.0421), "42 ms"),
+        (show_seconds(3.21), "3.2 s"),
+        (show_usd(None), "unknown"),
+        (show_usd(0.00012), "$0.0001"),
+        (plural(1, "example"), "1 example"),
+        (plural(2000, "example"), "2,000 examples"),
+    ],
+)
+def test_numbers(shown: str, expected: str) -> None:
+    assert shown == expected
+
+
+def test_a_share_is_what_lies_between_0_and_1() -> None:
+    assert is_share((0.0, 1.0))
+    assert not is_share((-1.0, 1.0))
+    assert not is_share(None)
