@@ -85,9 +85,10 @@ async def _complete(model: Model, example: Example, repeat: int) -> tuple[Comple
     start = perf_counter()
     try:
         completion = await model.complete(example, repeat)
-    except (ModelError, asyncio.CancelledError, KeyboardInterrupt, GeneratorExit):
+    except (ModelError, asyncio.CancelledError, GeneratorExit):
         raise
-    except BaseException as error:  # sys.exit() and pytest.skip() too: no model ends the run or excuses itself
+    except BaseException as error:
+        # sys.exit() and pytest.skip() too: no model may end the run or excuse itself. (Ctrl-C never arrives here.)
         raise ModelError(f"{type(error).__name__}: {error}") from error
     latency_s = perf_counter() - start
     if not isinstance(completion, Completion):

@@ -87,7 +87,6 @@ class Desk:
                     self._store.renew(self._owner, LEASE_S)
 
     def close(self) -> None:
-        """Write what has arrived and give all leases back."""
-        self._write()
+        """Give all leases back."""
         if self._leasing:
             self._store.release(self._owner)

@@ -263,7 +263,9 @@ def evaluator(request: pytest.FixtureRequest) -> Callable[..., Run]:
 
         session = gate_session(request.config)
         source = Source("marker", "ftgate_evaluate", request.path.parent)
-        return evaluate_model(model, test_set, metric, source=source, services=session.services(request.node.ihook))
+        services = session.services(request.node.ihook)
+        file = session.gate_file(required=False)
+        return evaluate_model(model, test_set, metric, source=source, file=file, services=services)
 
     return evaluate
 

@@ -140,7 +140,7 @@ def _prepare(config: GateConfig, services: Services) -> _Prepared:
     test = services.load(config.test_set, str(config.sources["test_set"]))
     training = services.load(config.training_set, str(config.sources["training_set"]))
     check_test_set(test)
-    metrics = _metrics(config, test, training, services.hook)
+    metrics = build_metrics(config, test, training, services.hook)
     _check_margin(config, metrics[config.metric.name])
     audit = audit_training_set(training, test)
     specs = {**config.baselines, "candidate": config.candidate}
@@ -148,14 +148,14 @@ def _prepare(config: GateConfig, services: Services) -> _Prepared:
     return _Prepared(config, test, training, audit, metrics, models)
 
 
-def _metrics(config: GateConfig, test: DataSet, training: DataSet, hook: Any | None) -> dict[str, Metric]:
+def build_metrics(config: GateConfig, test: DataSet, training: DataSet | None, hook: Any | None) -> dict[str, Metric]:
     """The deciding metric first, then those of ``require`` and ``show``, and accuracy where answers are labels."""
     from pytest_ftgate.config import MetricSpec
     from pytest_ftgate.data import expected_text
     from pytest_ftgate.metrics import build_metric
 
     labels = sorted({expected_text(example.expected) for example in test.examples})
-    known = sorted({expected_text(example.expected) for example in training.examples})
+    known = sorted({expected_text(example.expected) for example in training.examples}) if training else []
     custom = _custom_metrics(hook)
 
     def build(spec: MetricSpec) -> Metric:

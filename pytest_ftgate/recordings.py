@@ -11,11 +11,42 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.data import input_sha256
+from pytest_ftgate.errors import DataError, Where, shown_path
+from pytest_ftgate.store import StoredPrediction
 
 if TYPE_CHECKING:
     from pytest_ftgate.runner import Prediction, Run
 
 _SLUG_CHARACTERS = 80
+
+
+def read_recordings(folder: Path) -> dict[str, StoredPrediction]:
+    """The predictions of all JSONL files below ``folder`` that carry the key they were made under, by that key.
+
+    Raises:
+        DataError: the folder is absent, a row is no prediction, or one key has two different answers.
+    """
+    from pytest_ftgate.models.recorded import read_rows
+
+    if not folder.is_dir():
+        raise DataError(
+            "there is no folder of recordings here",
+            where=Where(shown_path(folder)),
+            cure="Write it with --ftgate-report=recordings:FOLDER, or take ftgate_recordings out of the ini file.",
+        )
+    found: dict[str, StoredPrediction] = {}
+    for path in sorted(folder.rglob("*.jsonl")):
+        for row in read_rows(path).rows.values():
+            if row.key is None or row.completion is None:
+                continue
+            one = StoredPrediction(row.key, row.completion, row.completion.latency_s, row.created_at or 0.0)
+            if found.setdefault(row.key, one).completion.text != row.completion.text:
+                raise DataError(
+                    "another recording has a different answer under the same key",
+                    where=Where(shown_path(path), row.line, "key"),
+                    cure="Delete the older of the two files and record it again.",
+                )
+    return found
 
 
 def write_recordings(folder: Path, gate: str, runs: Mapping[str, Run]) -> list[Path]:

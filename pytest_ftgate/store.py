@@ -163,9 +163,7 @@ def _value(prediction: StoredPrediction) -> str:
     return _encode(facts)
 
 
-def _select(
-    connection: sqlite3.Connection, statement: str, keys: Sequence[str], *first: Any
-) -> list[tuple[Any, ...]]:
+def _select(connection: sqlite3.Connection, statement: str, keys: Sequence[str], *first: Any) -> list[tuple[Any, ...]]:
     rows: list[tuple[Any, ...]] = []
     for start in range(0, len(keys), _CHUNK):
         chunk = keys[start : start + _CHUNK]

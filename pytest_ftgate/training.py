@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 
 from pytest_ftgate.data import (
@@ -23,7 +23,9 @@ from pytest_ftgate.errors import DataError
 class TrainingAudit:
     """What was counted in a training set. Rows are numbered from 0, as the examples are.
 
-    Two inputs are the same when their normalised forms are equal.
+    Two inputs are the same when their normalised forms are equal. A system prompt is no disguise: with it, without
+    it or with another one, a question stays the same input. Only where the training set itself answers a question
+    differently under different instructions (as when these hold the document that is asked about) do they count.
 
     Args:
         path, sha256: of the training set.
@@ -53,10 +55,14 @@ class TrainingAudit:
 def audit_training_set(training: DataSet, test: DataSet) -> TrainingAudit:
     """Count what a training set is worth for a test set. Takes time proportional to the rows of both."""
     keys = [_InputKey.of(example.input) for example in training]
+    told_apart = _told_apart_by_instructions(training, keys)
+    digests = [key.compared(told_apart) for key in keys]
     usable_rows = [row for row, example in enumerate(training) if _is_usable(example)]
-    repeats = _repeats((row, keys[row].whole) for row in usable_rows)
+    repeats = _repeats((row, digests[row]) for row in usable_rows)
     conflict_rows = tuple((row, first) for row, first in repeats if _outputs_differ(training, row, first))
-    leaked_rows = _leaked_rows(training, keys, test)
+    leaked_rows = _leaked_rows(
+        training, digests, [_InputKey.of(example.input).compared(told_apart) for example in test]
+    )
     only_in_test, only_in_training = _labels_in_one_only(test, training)
     return TrainingAudit(
         path=training.path,
@@ -117,13 +123,17 @@ class _InputKey:
         spoken = without_instructions(given)
         return cls(whole, whole if spoken is given else _digest(spoken))
 
+    def compared(self, told_apart: Set[bytes]) -> bytes:
+        """The digest that equal inputs share, given what only instructions tell apart."""
+        return self.whole if self.spoken in told_apart else self.spoken
+
 
 def _digest(given: Input) -> bytes:
     return hashlib.blake2b(normalized_input(given).encode(), digest_size=16).digest()
 
 
 def _is_usable(example: Example) -> bool:
-    return not is_blank(example.input) and bool(expected_text(example.expected).strip())
+    return not is_blank(example.input) and _output(example) != ""
 
 
 def _repeats(rows: Iterable[tuple[int, bytes]]) -> list[tuple[int, int]]:
@@ -141,41 +151,28 @@ def _output(example: Example) -> str:
     return expected_text(example.expected).strip()
 
 
-def _leaked_rows(training: DataSet, keys: list[_InputKey], test: DataSet) -> tuple[tuple[int, int], ...]:
-    """The rows of the test set that a model saw in training, each with the first row where it did.
-
-    A system prompt is no disguise: with it, without it or with another one, a question stays the same input.
-    Only where the training set itself answers one question differently under different instructions (as when
-    these hold the document that is asked about) do the instructions count.
-    """
-    told_apart = _told_apart_by_instructions(training, keys)
-    seen: dict[bytes, int] = {}
-    for row, (example, key) in enumerate(zip(training, keys, strict=True)):
-        if not is_blank(example.input):
-            seen.setdefault(key.whole, row)
-            if key.spoken not in told_apart:
-                seen.setdefault(key.spoken, row)
-    leaked = []
-    for row, example in enumerate(test):
-        key = _InputKey.of(example.input)
-        first = seen.get(key.whole)
-        if first is None and key.spoken not in told_apart:
-            first = seen.get(key.spoken)
-        if first is not None:
-            leaked.append((row, first))
-    return tuple(leaked)
-
-
-def _told_apart_by_instructions(training: DataSet, keys: list[_InputKey]) -> set[bytes]:
-    """What is asked several times in the training set, with other instructions and another output."""
+def _leaked_rows(
+    training: DataSet, training_digests: Sequence[bytes], test_digests: Sequence[bytes]
+) -> tuple[tuple[int, int], ...]:
     first_with: dict[bytes, int] = {}
-    told_apart = set()
+    for row, (example, digest) in enumerate(zip(training, training_digests, strict=True)):
+        if not is_blank(example.input):
+            first_with.setdefault(digest, row)
+    return tuple((row, first_with[digest]) for row, digest in enumerate(test_digests) if digest in first_with)
+
+
+def _told_apart_by_instructions(training: DataSet, keys: Sequence[_InputKey]) -> set[bytes]:
+    """What is asked several times in the training set, under other instructions and with another output."""
+    first_with: dict[bytes, int] = {}
+    other_instructions, other_output = set(), set()
     for row, key in enumerate(keys):
         if key.spoken != key.whole:
             first = first_with.setdefault(key.spoken, row)
-            if keys[first].whole != key.whole and _outputs_differ(training, row, first):
-                told_apart.add(key.spoken)
-    return told_apart
+            if keys[first].whole != key.whole:
+                other_instructions.add(key.spoken)
+            if _outputs_differ(training, row, first):
+                other_output.add(key.spoken)
+    return other_instructions & other_output
 
 
 def _labels_in_one_only(test: DataSet, training: DataSet) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -184,8 +181,8 @@ def _labels_in_one_only(test: DataSet, training: DataSet) -> tuple[tuple[str, ..
     Outputs look like labels where both sets together have at most two distinct ones, or at most half as
     many as they have rows: free text hardly repeats itself.
     """
-    in_test = {expected_text(example.expected) for example in test}
-    in_training = {expected_text(example.expected) for example in training}
+    in_test = {_output(example) for example in test} - {""}
+    in_training = {_output(example) for example in training} - {""}
     if len(in_test | in_training) > max(2, (len(test) + len(training)) // 2):
         return (), ()
     return tuple(sorted(in_test - in_training)), tuple(sorted(in_training - in_test))

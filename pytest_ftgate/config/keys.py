@@ -46,7 +46,8 @@ class Keys(BaseModel):
         try:
             handler({key: value for key, value in values.items() if key not in objections})
         except ValidationError as error:
-            problems += [(path, text) for path, text in own_words(error) if text != MISSING]
+            # What is missing here, or wrong with the whole, may only follow from a misspelled key.
+            problems += [(at, text) for at, text in own_words(error) if at[1:] or (at and text != MISSING)]
         raise refusals(problems)
 
     @classmethod

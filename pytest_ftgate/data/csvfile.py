@@ -15,6 +15,12 @@ from pytest_ftgate.errors import DataError, Where
 
 _LARGEST_CELL = 2**31 - 1  # characters; the most that every platform takes
 
+# What Python's reader says, and what that means.
+_KNOWN_FAULTS = (
+    ("unexpected end of data", "a quoted cell is never closed", 'close it with "; within a cell write ""'),
+    ("new-line character", "a carriage return stands alone", "end lines with line feeds, or put the cell in quotes"),
+)
+
 
 def read_csv(lines: Lines, fields: Mapping[str, str], *, delimiter: str = ",") -> Iterator[tuple[int, Example]]:
     """Give each row's line, the one on which it starts, and its example. All cells are text."""
@@ -58,20 +64,12 @@ def _large_cells() -> Iterator[None]:
 
 
 def _broken(lines: Lines, line: int, error: csv.Error) -> DataError:
-    evidence: str | None = f"found: {excerpt(lines.text)}"
-    if "unexpected end of data" in str(error):
-        evidence = None  # the last line read is the file's last, far from where the cell began
-        what, cure = (
-            "a quoted cell is never closed: the file ends within it",
-            'close it with "; within a cell write ""',
-        )
-    elif "new-line character" in str(error):
-        what, cure = (
-            "a carriage return stands alone",
-            "end lines with line feeds, and quote cells that hold line ends",
-        )
-    else:
-        what, cure = f"is not CSV: {error}", 'a quote within a quoted cell is written ""'
+    what, cure = f"is not CSV: {error}", 'a quote within a quoted cell is written ""'
+    for sign, known_what, known_cure in _KNOWN_FAULTS:
+        if sign in str(error):
+            what, cure = known_what, known_cure
+    # Of a row on many lines only the last is at hand, and that is not where it went wrong.
+    evidence = f"found: {excerpt(lines.text)}" if lines.number == line else None
     return DataError(what, where=Where(path=lines.path, line=line), evidence=evidence, cure=cure)
 
 
@@ -103,12 +101,11 @@ def _header_cure(names: list[str]) -> str | None:
 
 def _row(header: list[str], cells: list[str]) -> dict[str, str]:
     if len(cells) != len(header):
-        more = len(cells) > len(header)
+        too_many = "put cells that hold the separator in quotes"
+        too_few = "write all cells, those without content too"
         raise DataError(
             f"the row has {len(cells)} {'cell' if len(cells) == 1 else 'cells'}, the header {len(header)}",
             evidence=f"found: {excerpt(' | '.join(cells))}",
-            cure="put cells that hold the separator in quotes"
-            if more
-            else "write all cells, those without content too",
+            cure=too_many if len(cells) > len(header) else too_few,
         )
     return dict(zip(header, cells, strict=True))

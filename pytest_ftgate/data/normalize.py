@@ -26,10 +26,11 @@ def normalized_input(input: Input) -> str:  # noqa: A002
 
 
 def without_instructions(input: Input) -> Input:  # noqa: A002
-    """The input without its system and developer messages: what the user and the assistant said."""
-    if isinstance(input, str) or not any(message["role"] in _INSTRUCTIONS for message in input):
+    """The input without its system and developer messages; the input itself where it has no others."""
+    if isinstance(input, str):
         return input
-    return tuple(message for message in input if message["role"] not in _INSTRUCTIONS)
+    spoken = tuple(message for message in input if message["role"] not in _INSTRUCTIONS)
+    return spoken if 0 < len(spoken) < len(input) else input
 
 
 def is_blank(input: Input) -> bool:  # noqa: A002

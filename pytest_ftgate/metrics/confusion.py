@@ -8,7 +8,7 @@ answered one; the last row is empty, the last column counts answers that are no 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
@@ -28,11 +28,8 @@ def confusion_matrix(gold: NDArray[np.int64], predicted: NDArray[np.int64], k: i
     return counts.astype(np.float64)
 
 
-_PARTS: Mapping[str, Callable[[Any, Any, Any], tuple[Any, Any]]] = {
-    "f1": lambda right, gold, answered: (2 * right, gold + answered),
-    "precision": lambda right, gold, answered: (right, answered),
-    "recall": lambda right, gold, answered: (right, gold),
-}
+# Each is right / (share * expected + (1 - share) * answered).
+_SHARE_OF_EXPECTED = {"f1": 0.5, "precision": 0.0, "recall": 1.0}
 
 
 def averaged(confusions: Floats, *, of: str, average: str, over: Sequence[int]) -> Floats:
@@ -47,7 +44,8 @@ def averaged(confusions: Floats, *, of: str, average: str, over: Sequence[int]) 
     gold, answered = confusions.sum(axis=2)[:, over], confusions.sum(axis=1)[:, over]
     if average == "micro":
         right, gold, answered = (counts.sum(axis=1, keepdims=True) for counts in (right, gold, answered))
-    scores = _ratio(*_PARTS[of](right, gold, answered))
+    share = _SHARE_OF_EXPECTED[of]
+    scores = _ratio(right, share * gold + (1 - share) * answered)
     if average == "weighted":
         return _ratio((scores * gold).sum(axis=1), gold.sum(axis=1))
     mean: Floats = scores.mean(axis=1)
@@ -95,8 +93,9 @@ def _margins(confusions: Floats) -> tuple[Floats, Floats, Floats, Floats]:
 def _ratio(numerator: Any, denominator: Any) -> Floats:
     import numpy as np
 
-    zeros = np.zeros(np.shape(numerator))
-    return np.divide(numerator, denominator, out=zeros, where=denominator > 0)
+    quotient: Floats = np.zeros(np.shape(numerator))
+    np.divide(numerator, denominator, out=quotient, where=denominator > 0)
+    return quotient
 
 
 def _no_noise(difference: Floats, scale: Floats) -> Floats:

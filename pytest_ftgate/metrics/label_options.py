@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pytest_ftgate.data.wording import listed
-from pytest_ftgate.errors import ConfigError
 from pytest_ftgate.metrics.labels import LabelSet
 from pytest_ftgate.metrics.options import Options, did_you_mean
 from pytest_ftgate.metrics.reading import read_options
@@ -21,30 +20,23 @@ def label_set(options: Options, labels: Sequence[str], known: Sequence[str]) -> 
     made = LabelSet(reading, tuple(dict.fromkeys(label.strip() for label in labels)), tuple(known))
     if not made.texts:
         raise options.error(f"{options.metric} needs labels, and the test set has none", cure="Add examples.")
-    match made.confused():
-        case [text]:
-            raise blank_expected(options, text)
-        case [first, second]:
-            raise options.error(
-                f"normalize makes one label of {listed([first])} and {listed([second])}",
-                key="normalize",
-                cure="Leave out the step that makes them equal, or write the label in one way in the test set.",
-            )
+    refuse_blank(options, made.texts)
+    if (pair := made.confused()) is not None:
+        raise options.error(
+            f"normalize makes one label of {listed(pair[:1])} and {listed(pair[1:])}",
+            key="normalize",
+            cure="Leave out the step that makes them equal, or write the label in one way in the test set.",
+        )
     return made
 
 
-def blank_expected(options: Options, text: str) -> ConfigError:
-    """No answer could be right: an empty one counts as wrong."""
-    if text:
-        return options.error(
-            f"normalize leaves nothing of the expected output {listed([text])}",
-            key="normalize",
-            cure="Leave out punctuation.",
+def refuse_blank(options: Options, expected: Sequence[str]) -> None:
+    """Raise :class:`ConfigError` where an empty output is expected: as an answer it counts as wrong."""
+    if any(not text.strip() for text in expected):
+        raise options.error(
+            f"{options.metric} cannot score an example that expects an empty output: an empty answer counts as wrong",
+            cure="Let the model say something there, as none.",
         )
-    return options.error(
-        f"{options.metric} cannot score an example that expects an empty output: an empty answer counts as wrong",
-        cure="Give such examples an output of their own, as none.",
-    )
 
 
 def selected_codes(options: Options, labels: LabelSet) -> tuple[int, ...]:
@@ -72,7 +64,9 @@ def positive_code(options: Options, labels: LabelSet) -> int:
         raise options.error(
             f"{options.metric} needs a test set with two labels, and this one has {len(labels.texts)}",
             evidence=f"The labels are: {listed(labels.texts)}.",
-            cure=f"Use {options.metric}_macro, {options.metric}_micro or {options.metric}_weighted.",
+            cure=f"Use {options.metric}_macro, {options.metric}_micro or {options.metric}_weighted."
+            if len(labels.texts) > 2
+            else "Add examples of the other label.",
         )
     label = options.label("pos_label")
     if label is None:

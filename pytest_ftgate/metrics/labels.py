@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
@@ -39,7 +39,7 @@ class LabelSet:
     """The labels of a test set, each with a code: its place in ``texts``.
 
     Attributes:
-        texts: the labels as they are written, without white space around them.
+        texts: the labels as they are written, without white space around them; distinct and not blank.
         known: labels that may be in an answer but are expected by no example: wrong there, yet no unknown label.
     """
 
@@ -56,17 +56,14 @@ class LabelSet:
     def _elsewhere(self) -> frozenset[str]:
         return frozenset(map(self.reading.clean, self.known))
 
-    def confused(self) -> tuple[str, ...]:
-        """The first two labels that are one once they are clean, or one of which nothing is left; () if all is well."""
+    def confused(self) -> tuple[str, str] | None:
+        """The first two labels that normalization makes one; None where it makes none."""
         seen: dict[str, str] = {}
         for text in self.texts:
-            clean = self.reading.clean(text)
-            if not clean:
-                return (text,)
-            first = seen.setdefault(clean, text)
+            first = seen.setdefault(self.reading.clean(text), text)
             if first != text:
                 return first, text
-        return ()
+        return None
 
     def code(self, label: str) -> int | None:
         """The code of a label that is written somewhere; None where the test set does not expect it."""
@@ -97,6 +94,10 @@ class LabelSet:
         codes = np.array([np.fromiter(map(code, repeat), np.int64, len(repeat)) for repeat in answers])
         k = len(self.texts)
         return np.minimum(codes, k), int((codes > k).sum())
+
+    def read(self, answers: Iterable[str | None]) -> list[str | None]:
+        """The label in each answer as it is compared, known or not; None where there is none."""
+        return [None if answer is None else self.reading.label(answer) for answer in answers]
 
     def _answer_code(self, answer: str | None) -> int:
         """The label's code; K for no answer and for labels known from elsewhere, K + 1 for anything else."""

@@ -30,7 +30,7 @@ def _punctuation(text: str) -> str:
         start += 1
     while end > start and _is_edge(text[end - 1]):
         end -= 1
-    return text[start:end]
+    return text[start:end] or text
 
 
 _STEPS: Mapping[str, Callable[[str], str]] = {
@@ -50,8 +50,8 @@ class Normalization:
     - ``unicode``: compatibility forms (NFKC), so that a full-width letter is its plain one;
     - ``case``: Unicode case folding;
     - ``whitespace``: each run of white space is one space;
-    - ``punctuation``: punctuation, quotation marks, brackets and back-quotes around the text are removed, inside it
-      they stay, and so do the signs ``# % & @ / \\ -`` wherever they stand.
+    - ``punctuation``: punctuation, quotation marks, brackets and back-quotes around the text are removed. Inside it
+      they stay, and so do the signs ``# % & @ / \\ -`` wherever they stand, and a text of nothing but punctuation.
     """
 
     steps: frozenset[str] = frozenset()
@@ -67,4 +67,5 @@ class Normalization:
         return self.steps.issuperset(STEPS)
 
 
+AS_WRITTEN = Normalization()
 FULL = Normalization(frozenset(STEPS))

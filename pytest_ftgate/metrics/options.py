@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +15,13 @@ from pytest_ftgate.metrics.normalization import STEPS, Normalization
 if TYPE_CHECKING:
     from pytest_ftgate.config import MetricSpec
 
+_OF_OTHER_METRICS = ("normalize", "pattern", "json_field", "labels", "pos_label")  # meant as it is written
+
 
 def did_you_mean(word: str, names: Collection[str]) -> str:
     """The cure for a name that does not exist: the nearest one, or all there are."""
     near = nearest(word, names)
-    return f"Did you mean {near!r}?" if near is not None else f"There are: {listed(names)}."
+    return f"Did you mean {near!r}?" if near is not None else f"There are: {listed(names, at_most=20)}."
 
 
 @dataclass(frozen=True)
@@ -39,13 +41,9 @@ class Options:
         """Refuse every option that the metric does not have."""
         for key in self.spec.options:
             if key not in keys:
-                near = nearest(key, keys)
-                rest = f"It has: {listed(keys)}." if keys else "It has none."
-                raise self.error(
-                    f"{self.metric} has no option {key!r}",
-                    key=key,
-                    cure=f"Did you mean {near!r}?" if near is not None else rest,
-                )
+                near = None if key in _OF_OTHER_METRICS else nearest(key, keys)
+                cure = f"Did you mean {near!r}?" if near is not None else f"It has: {listed(keys)}."
+                raise self.error(f"{self.metric} has no option {key!r}", key=key, cure=cure)
 
     def normalization(self) -> Normalization:
         value = self.spec.options.get("normalize", ())
@@ -109,5 +107,3 @@ class Options:
     def _wrong_type(self, key: str, value: Any, wanted: str) -> ConfigError:
         found = "empty" if value in ("", [], ()) else kind_of(value)
         return self.error(f"{key} is {found}", key=key, cure=f"Write {wanted}.")
-
-

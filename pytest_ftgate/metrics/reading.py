@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pytest_ftgate.data import expected_text
-from pytest_ftgate.metrics.normalization import Normalization
+from pytest_ftgate.metrics.normalization import AS_WRITTEN, Normalization
 from pytest_ftgate.metrics.options import Options
 from pytest_ftgate.metrics.strict_json import parse_json
 
@@ -22,7 +22,7 @@ class Reading:
     the answer; then white space around it is stripped, and it is normalized.
     """
 
-    normalization: Normalization = Normalization()
+    normalization: Normalization = AS_WRITTEN
     pattern: re.Pattern[str] | None = None
     json_field: tuple[str, ...] = ()
 
@@ -30,7 +30,7 @@ class Reading:
         return self.normalization(text.strip())
 
     def label(self, answer: str) -> str | None:
-        """The label in an answer; None where there is nothing to read, or nothing is left of it."""
+        """The label in an answer; None where there is nothing to read."""
         part = self._part(answer)
         return None if part is None else self.clean(part) or None
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias
 
-from pytest_ftgate.metrics.label_options import blank_expected
-from pytest_ftgate.metrics.normalization import FULL, Normalization
+from pytest_ftgate.metrics.label_options import refuse_blank
+from pytest_ftgate.metrics.normalization import AS_WRITTEN, FULL, Normalization
 from pytest_ftgate.metrics.options import Options
 from pytest_ftgate.metrics.protocol import Answers, Kind, Scored, check_shape, right_wrong
 from pytest_ftgate.metrics.strict_json import json_equal, parse_json
@@ -24,7 +24,7 @@ class ExactMatch:
     compared without the white space around it. Normalization applies to text, and to the text values inside JSON.
     """
 
-    normalization: Normalization = Normalization()
+    normalization: Normalization = AS_WRITTEN
     name: ClassVar[str] = "exact_match"
     kind: ClassVar[Kind] = "right_wrong"
     low: ClassVar[float] = 0.0
@@ -51,7 +51,7 @@ class ExactMatch:
         if answer is None:
             return False
         if not as_json:
-            return self.clean(answer) == value != ""
+            return answer.strip() != "" and self.clean(answer) == str(value)
         try:
             return json_equal(value, parse_json(answer), self.normalization)
         except (ValueError, RecursionError):
@@ -81,8 +81,5 @@ def build(options: Options, expected: Sequence[str]) -> ExactMatch:
         ConfigError: an option is wrong, or no answer could ever be right for an example.
     """
     options.allow("normalize")
-    made = ExactMatch(options.normalization())
-    for text in expected:
-        if not made.clean(text):
-            raise blank_expected(options, text.strip())
-    return made
+    refuse_blank(options, expected)
+    return ExactMatch(options.normalization())

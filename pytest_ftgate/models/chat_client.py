@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from json import JSONDecodeError
 from typing import Any
 
 from pytest_ftgate.models import Completion
@@ -40,8 +41,9 @@ class ChatClient:
         try:
             # Reading the answer into the client's own classes would cost more than all the rest of a call.
             data = await self._openai.post("/chat/completions", cast_to=object, body=body, options=self._options)
-        except ValueError as error:  # the body was cut off
-            raise broken_body(str(getattr(error, "doc", error)), self._endpoint) from None
+        except (JSONDecodeError, UnicodeDecodeError) as error:
+            found = error.doc if isinstance(error, JSONDecodeError) else error.object.decode(errors="replace")
+            raise broken_body(found, self._endpoint) from None
         except Exception as error:
             if is_filtered(error):
                 return Completion("", finish="filtered")

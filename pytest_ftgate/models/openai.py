@@ -84,13 +84,15 @@ class OpenAIModel:
         Raises:
             ConfigError: the environment variable that holds the key is not set.
         """
-        if self.key_env is not None and self._secret() is None:
-            raise ConfigError(
-                f"the environment variable {self.key_env} is not set",
-                where=Where(path=self.source, key="api_key_env"),
-                evidence=f"it holds the key for {self._reached().where}",
-                cure=f"set {self.key_env}, or judge stored or recorded predictions, which need no key",
-            )
+        secret = self._secret()
+        if self.key_env is None or (secret and secret.isascii()):
+            return
+        raise ConfigError(
+            f"the environment variable {self.key_env} {'holds what is no key' if secret else 'is not set'}",
+            where=Where(path=self.source, key="api_key_env"),
+            evidence=f"it names the key for {self._endpoint().where}",
+            cure=f"set {self.key_env}, or judge stored or recorded predictions, which need no key",
+        )
 
     async def complete(self, example: Example, repeat: int = 0) -> Completion:  # noqa: ARG002
         """Ask the endpoint once."""
@@ -113,14 +115,14 @@ class OpenAIModel:
                 raise ModelError(
                     error.what, where=error.where, fatal=True, evidence=error.evidence, cure=error.cure
                 ) from None
-            self._clients[loop] = ChatClient(self._reached(), self.timeout_s)
+            self._clients[loop] = ChatClient(self._endpoint(), self.timeout_s)
         return self._clients[loop]
 
-    def _reached(self) -> Endpoint:
+    def _endpoint(self) -> Endpoint:
         return Endpoint(self.base_url, self.model, self.key_env, self._secret())
 
     def _secret(self) -> str | None:
-        return os.environ.get(self.key_env, "").strip() or None if self.key_env else None
+        return os.environ.get(self.key_env, "").strip() if self.key_env is not None else None
 
 
 def build_openai(spec: ModelSpec, training: DataSet | None) -> OpenAIModel:
@@ -151,9 +153,7 @@ def _checked_params(params: Mapping[str, Any], source: str) -> Mapping[str, Any]
             raise ConfigError(
                 f"params must not hold {name!r}",
                 where=Where(path=source, key=f"params.{name}"),
-                cure="answers are read whole: remove it"
-                if name == "stream"
-                else "the gate's own keys say it: remove it",
+                cure=f"remove it: {reason}",
             )
     try:
         canonical_json(params)

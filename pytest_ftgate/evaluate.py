@@ -1,0 +1,66 @@
+"""Any model over any labeled examples, outside a gate: what the fixture ``ftgate_evaluate`` does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from pytest_ftgate.errors import ModelError
+
+if TYPE_CHECKING:
+    from pytest_ftgate.config import GateFile, Source
+    from pytest_ftgate.pipeline import Services
+    from pytest_ftgate.runner import Run
+
+
+def evaluate_model(
+    model: Any, test_set: Any, metric: Any, *, source: Source, file: GateFile | None, services: Services
+) -> Run:
+    """Run a model over a test set and score it; what is stored already is not asked for again.
+
+    Args:
+        model: a spelling, a name under ``models`` in the gate file, a mapping, or a callable.
+        test_set: a path, a mapping, or an iterable of examples.
+        metric: a name, or a mapping with options.
+        source: where relative paths start.
+        file: the gate file, if there is one.
+        services: what the session lends.
+
+    Returns:
+        The run, with ``metrics``: the metric's value by its name.
+
+    Raises:
+        FtgateError: the model, the data or the metric cannot be used; :class:`ModelError` where an answer is missing.
+    """
+    from pytest_ftgate.config import Layer, resolve_gate
+    from pytest_ftgate.measure import answers_of
+    from pytest_ftgate.models import build_model
+    from pytest_ftgate.pipeline import build_metrics
+    from pytest_ftgate.runner import Job, run_models
+    from pytest_ftgate.training import check_test_set
+
+    # One reading of every spelling: the call is a gate of which only these three keys are used.
+    values = {"baseline": model, "candidate": model, "test_set": test_set, "metric": metric}
+    layer = Layer({**values, "training_set": (), "margin": 0.0}, lambda key: source)
+    config = resolve_gate([layer], file=file, gate=None, default_name="ftgate_evaluate")
+    test = services.load(config.test_set, str(source))
+    check_test_set(test)
+    metrics = build_metrics(config, test, None, services.hook)
+    built = build_model(config.candidate, training=None, hook=services.hook)
+    (run,) = run_models([Job(built, test)], stores=services.stores, offline=services.offline)
+    _complete(run)
+    answers = answers_of(run)
+    expected = [example.expected for example in test.examples]
+    values = {name: one.score(expected, answers).value for name, one in metrics.items()}
+    return replace(run, metrics=values)
+
+
+def _complete(run: Run) -> None:
+    missing = [prediction for repeat in run.predictions for prediction in repeat if prediction.completion is None]
+    if run.fatal is not None:
+        raise run.fatal
+    if missing:
+        ids = ", ".join(prediction.id for prediction in missing[:5])
+        raise ModelError(
+            f"{run.model.name}: {len(missing):,} of {len(run.test_set):,} answers are missing ({ids}): {missing[0].error}"
+        )

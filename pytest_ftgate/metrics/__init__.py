@@ -1,0 +1,63 @@
+"""Metrics by name: scikit-learn's of labels, exact match, and one's own. Each declares its range and direction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pytest_ftgate.metrics import classification, custom, text
+from pytest_ftgate.metrics.custom import CustomMetric, metric
+from pytest_ftgate.metrics.labels import check_labels
+from pytest_ftgate.metrics.options import Options, did_you_mean
+from pytest_ftgate.metrics.protocol import Answers, Metric, Scored
+
+if TYPE_CHECKING:
+    from pytest_ftgate.config import MetricSpec
+
+__all__ = ["BUILT_IN", "Answers", "CustomMetric", "Metric", "Scored", "build_metric", "check_labels", "metric"]
+
+BUILT_IN = (*classification.NAMES, text.ExactMatch.name)
+_LATER = (
+    *("token_f1", "rouge_l", "chrf", "bleu", "edit_similarity"),
+    *("format", "field_f1", "field_accuracy"),
+    *("rubric", "preference", "human_preference"),
+    "command",
+)
+
+
+def build_metric(
+    spec: MetricSpec, *, labels: Sequence[str], custom: Mapping[str, Any], known: Sequence[str] = ()
+) -> Metric:
+    """The metric that a gate asks for, ready to score answers on its test set.
+
+    Args:
+        labels: the distinct expected outputs of the test set as texts. Averages over labels run over these, for every
+            model, whatever it answers.
+        custom: metrics from hooks, by name.
+        known: further labels, those of the training set: wrong in an answer, but not counted as unknown.
+
+    Raises:
+        ConfigError: there is no such metric, an option is wrong, or the test set's labels do not suit the metric.
+    """
+    options, name = Options(spec), spec.name
+    function = spec.options.get("function")
+    if callable(function):  # a marker holds the metric itself
+        return _own(options, function)
+    if name in custom:
+        return _own(options, custom[name])
+    if name in classification.NAMES:
+        return classification.build(options, labels, known)
+    if name == text.ExactMatch.name:
+        return text.build(options, labels)
+    if name in _LATER:
+        raise options.error(f"the metric {name} is not supported yet", cure=f"Use one of: {', '.join(BUILT_IN)}.")
+    raise options.error(f"there is no metric {name!r}", cure=did_you_mean(name, (*BUILT_IN, *custom)))
+
+
+def _own(options: Options, declared: Any) -> Metric:
+    if options.metric in (*BUILT_IN, *_LATER):
+        raise options.error(
+            f"{options.metric} is the name of a metric of pytest-ftgate, and cannot be given to one's own",
+            cure="Rename your metric.",
+        )
+    return custom.build(options, declared)

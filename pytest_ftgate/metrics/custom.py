@@ -1,0 +1,183 @@
+"""Metrics of one's own: a function of one example that states its range and direction."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any, ClassVar, TypeAlias
+
+from pytest_ftgate.data.wording import kind_of
+from pytest_ftgate.errors import ConfigError, MetricError
+from pytest_ftgate.metrics.options import Options
+from pytest_ftgate.metrics.protocol import Answers, Kind, Scored, check_shape, right_wrong
+
+ScoreExample: TypeAlias = Callable[[Any, str], float]
+
+_DECLARE = "Decorate it with @pytest_ftgate.metric(low=0, high=1, greater_is_better=True)."
+_ROUNDING = 1e-9  # relative to the range: a mean may lie this much outside by rounding alone
+
+
+@dataclass(frozen=True)
+class CustomMetric:
+    """A metric of one's own, as the hook ``pytest_ftgate_metrics`` returns it or a marker holds it.
+
+    Metrics of a whole set are not taken from outside: their confidence bound needs a formula for resampling.
+
+    Attributes:
+        name: what it is called; in the hook's mapping the key counts.
+        score: called with what an example expects (text or a JSON value) and the answer as it came; returns a number.
+        low, high: the range of the number, of which it is never outside. An example without an answer has the worst.
+        greater_is_better: the direction.
+        description: a sentence for reports.
+        right_wrong: the number is 1 for right and 0 for wrong, nothing else.
+
+    Raises:
+        ConfigError: the range, the direction or the function cannot be used.
+    """
+
+    name: str
+    score: ScoreExample
+    low: float
+    high: float
+    greater_is_better: bool
+    description: str = ""
+    right_wrong: bool = False
+
+    def __post_init__(self) -> None:
+        problem = _problem(self)
+        if problem is not None:
+            raise ConfigError(f"the metric {self.name} {problem}", cure=_DECLARE)
+
+    def __call__(self, expected: Any, answer: str) -> float:
+        """The decorated function itself, so that it can be tested as one."""
+        return self.score(expected, answer)
+
+
+def _problem(metric: CustomMetric) -> str | None:
+    """What is wrong with a declaration, as the rest of a sentence."""
+    if not callable(metric.score):
+        return f"has no function to score with, but {kind_of(metric.score)}"
+    if inspect.iscoroutinefunction(metric.score):
+        return "is async: a metric must be a plain function"
+    if not (_is_number(metric.low) and _is_number(metric.high) and metric.low < metric.high):
+        return f"has no range: low is {metric.low!r} and high is {metric.high!r}"
+    if not isinstance(metric.greater_is_better, bool):
+        return f"has no direction: greater_is_better is {metric.greater_is_better!r}"
+    if metric.right_wrong and (metric.low, metric.high, metric.greater_is_better) != (0, 1, True):
+        return "is right_wrong, so it must go from low=0 to high=1 with greater_is_better=True"
+    return None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def metric(
+    *, low: float, high: float, greater_is_better: bool, right_wrong: bool = False, name: str | None = None
+) -> Callable[[ScoreExample], CustomMetric]:
+    """Make a metric of a function ``(expected, answer) -> float``; for the arguments see :class:`CustomMetric`.
+
+    ::
+
+        @metric(low=0, high=1, greater_is_better=True)
+        def brevity(expected, answer):
+            return 1.0 if len(answer) <= 80 else 0.0
+    """
+
+    def declare(function: ScoreExample) -> CustomMetric:
+        called = name if name is not None else str(getattr(function, "__name__", type(function).__name__))
+        description = (inspect.getdoc(function) or "").partition("\n")[0]
+        return CustomMetric(called, function, low, high, greater_is_better, description, right_wrong)
+
+    return declare
+
+
+@dataclass(frozen=True)
+class ExampleMetric:
+    """A custom metric under the name that a gate calls it."""
+
+    name: str
+    declared: CustomMetric
+    uses_labels: ClassVar[bool] = False
+
+    @property
+    def kind(self) -> Kind:
+        return "right_wrong" if self.declared.right_wrong else "graded"
+
+    @property
+    def low(self) -> float:
+        return float(self.declared.low)
+
+    @property
+    def high(self) -> float:
+        return float(self.declared.high)
+
+    @property
+    def greater_is_better(self) -> bool:
+        return self.declared.greater_is_better
+
+    def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
+        import numpy as np
+
+        check_shape(self.name, expected, answers)
+        scores = np.array(
+            [[self._score(i, *pair) for i, pair in enumerate(zip(expected, repeat, strict=True))] for repeat in answers]
+        )
+        if self.kind == "right_wrong":
+            return right_wrong(self, scores == 1)
+        per_example = scores.mean(axis=0)
+        return Scored(self, float(per_example.mean()), per_example=per_example)
+
+    def _score(self, index: int, expected: Any, answer: str | None) -> float:
+        if answer is None:
+            return self.low if self.greater_is_better else self.high
+        try:
+            value = self.declared.score(expected, answer)
+        except Exception as error:
+            what = f"the metric {self.name} raised {type(error).__name__} for test_set[{index}]"
+            raise MetricError(what, evidence=str(error) or None, cure="Mend the metric's function.") from error
+        return self._checked(index, value)
+
+    def _checked(self, index: int, value: Any) -> float:
+        number = float(value) if isinstance(value, Real) or _is_numpy_bool(value) else None
+        if number is None:
+            raise self._broken(index, f"{kind_of(value)} where a number is needed")
+        slack = _ROUNDING * (self.high - self.low)
+        if not self.low - slack <= number <= self.high + slack:
+            raise self._broken(index, f"{number!r}, which is not between {self.low:g} and {self.high:g}")
+        if self.kind == "right_wrong" and number not in (0, 1):
+            raise self._broken(index, f"{number!r} where right is 1 and wrong is 0")
+        return min(max(number, self.low), self.high)
+
+    def _broken(self, index: int, returned: str) -> MetricError:
+        return MetricError(
+            f"the metric {self.name} returned {returned}, for test_set[{index}]",
+            cure="Mend the metric's function, or state its range as it is.",
+        )
+
+    def lenient(self) -> None:
+        return None
+
+
+def _is_numpy_bool(value: Any) -> bool:
+    import numpy as np
+
+    return isinstance(value, np.bool_)
+
+
+def build(options: Options, declared: Any) -> ExampleMetric:
+    """The metric that a hook or a marker gives under the options' name.
+
+    Raises:
+        ConfigError: it has options, or does not state its range and direction.
+    """
+    for key in options.spec.options:
+        if key != "function":
+            raise options.error(f"{options.metric} has no option {key!r}", key=key, cure="One's own metrics have none.")
+    if not isinstance(declared, CustomMetric):
+        what = "does not state its range and direction" if callable(declared) else f"is {kind_of(declared)}"
+        raise options.error(f"the metric {options.metric} {what}", cure=_DECLARE)
+    return ExampleMetric(options.metric, declared)

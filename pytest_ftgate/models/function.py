@@ -1,0 +1,251 @@
+"""Python callables as models: functions in threads of their own, coroutines in the runner's loop."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import inspect
+import secrets
+import traceback
+import weakref
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from pytest_ftgate.data import canonical_json
+from pytest_ftgate.errors import ConfigError, ModelError, Where, shown_path
+from pytest_ftgate.models import FINISHES, Completion, workers
+from pytest_ftgate.models.target import resolve_target
+
+if TYPE_CHECKING:
+    from pytest_ftgate.config import ModelSpec
+    from pytest_ftgate.data import DataSet, Example
+    from pytest_ftgate.models import Model
+
+CONCURRENCY_ASYNC = 16
+CONCURRENCY_SYNC = 1
+TIMEOUT_S = 60.0
+RETRIES = 5
+
+_MODEL_PARTS = ("aclose", "name", "spelling", "concurrency", "timeout_s", "retries", "persistent", "verified", "price")
+_LASTING = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError)
+_OTHER_LOOP = ("different loop", "different event loop", "event loop is closed")
+
+
+@dataclass(eq=False)
+class FunctionModel:
+    """A callable ``input -> str`` (or :class:`Completion`), given the input as the example has it.
+
+    An exception of the callable is a failed call. It is tried again where it speaks of a connection or a time-out.
+
+    Args:
+        function: takes text, or a list of message dicts; may be a coroutine function.
+        identity: stands for the callable in the keys of its answers.
+        persistent: whether ``identity`` means the same in later sessions.
+    """
+
+    name: str
+    spelling: str
+    function: Callable[[Any], Any]
+    identity: str
+    persistent: bool
+    concurrency: int
+    timeout_s: float | None
+    retries: int
+    price: Mapping[str, float] | None
+    verified: bool | None = None
+    endpoint: bool = False
+    abandons: bool = field(init=False)
+    _workers: workers.Workers = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.abandons = not is_async(self.function)
+        self._workers = workers.Workers(f"ftgate {self.name}")
+
+    def key(self, example: Example, repeat: int = 0) -> str:
+        """SHA-256 (hex) of the callable's identity and the input."""
+        facts: dict[str, Any] = {"provider": "python", "identity": self.identity, "input": example.input}
+        if repeat:
+            facts["repeat"] = repeat
+        return hashlib.sha256(canonical_json(facts).encode()).hexdigest()
+
+    async def complete(self, example: Example, repeat: int = 0) -> Completion:  # noqa: ARG002
+        """Call the callable once."""
+        given = example.input if isinstance(example.input, str) else [dict(message) for message in example.input]
+        answer = await (self._in_thread(given) if self.abandons else self._awaited(self.function, given))
+        return self._checked(answer)
+
+    async def aclose(self) -> None:
+        self._workers.stop()
+
+    async def _in_thread(self, given: Any) -> Any:
+        outcome = await self._workers.run(partial(self.function, given))
+        if outcome.error is not None:
+            self._failed(outcome.error)
+        if inspect.isawaitable(outcome.value):  # a plain function around a coroutine
+            return await self._awaited(lambda _: outcome.value, given)
+        return outcome.value
+
+    async def _awaited(self, function: Callable[[Any], Any], given: Any) -> Any:
+        try:
+            return await function(given)
+        except asyncio.CancelledError as error:
+            if _is_cancelled_from_outside():
+                raise
+            self._failed(error)
+        except GeneratorExit:
+            raise
+        except BaseException as error:  # sys.exit() and pytest.skip() too
+            self._failed(error)
+
+    def _failed(self, error: BaseException) -> NoReturn:
+        if isinstance(error, KeyboardInterrupt | ModelError):
+            raise error
+        raise ModelError(
+            f"{self.name} raised {type(error).__name__}",
+            retryable=_may_pass(error),
+            evidence=_told(error, self.function),
+            cure=_cure(error),
+        ) from error
+
+    def _checked(self, answer: object) -> Completion:
+        if isinstance(answer, str):
+            return Completion(str(answer))
+        if not isinstance(answer, Completion):
+            found = "None" if answer is None else f"a value of type {type(answer).__name__}"
+            raise ModelError(f"{self.name} returned {found}", cure="return text (str), or a Completion")
+        problem = _problem(answer)
+        if problem:
+            raise ModelError(f"{self.name} returned a Completion that is none: {problem}")
+        return answer
+
+
+def build_target(spec: ModelSpec, training: DataSet | None) -> FunctionModel:  # noqa: ARG001
+    """The model ``python:pkg.module:function``. Raises :class:`ConfigError`."""
+    target = spec.options["target"]
+    function = resolve_target(target, Where(path=str(spec.source), key="target"))
+    return _function_model(function, spec, target)
+
+
+def build_callable(spec: ModelSpec, training: DataSet | None) -> Model:  # noqa: ARG001
+    """The model that a fixture or a marker gives as an object. Raises :class:`ConfigError`."""
+    return adopt(spec.options["function"], spec)
+
+
+def adopt(given: Any, spec: ModelSpec) -> Model:
+    """A callable as a model; what is a model already, as it is.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    if hasattr(given, "complete") and hasattr(given, "key"):
+        missing = [part for part in _MODEL_PARTS if not hasattr(given, part)]
+        if missing:
+            raise ConfigError(
+                f"the model of type {type(given).__name__} lacks {', '.join(missing)}",
+                where=Where(path=str(spec.source)),
+                cure="see pytest_ftgate.models.Model for what a model has",
+            )
+        model: Model = given
+        return model
+    if not callable(given):
+        raise ConfigError(
+            f"a value of type {type(given).__name__} is no model",
+            where=Where(path=str(spec.source)),
+            cure="give a callable (str -> str, sync or async), or an object with complete() and key()",
+        )
+    return _function_model(given, spec, spec.spelling)
+
+
+def is_async(function: Callable[..., Any]) -> bool:
+    """Whether calling it gives a coroutine: also for partials, bound methods and objects with ``async __call__``."""
+    while isinstance(function, partial):
+        function = function.func
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+        getattr(type(function), "__call__", None)  # noqa: B004
+    )
+
+
+def _function_model(function: Callable[[Any], Any], spec: ModelSpec, target: str) -> FunctionModel:
+    options = spec.options
+    cache_key = options.get("cache_key")
+    concurrency = CONCURRENCY_ASYNC if is_async(function) else CONCURRENCY_SYNC
+    return FunctionModel(
+        name=spec.name,
+        spelling=spec.spelling,
+        function=function,
+        identity=canonical_json([target, cache_key]) if cache_key is not None else _session_identity(function),
+        persistent=cache_key is not None,
+        concurrency=options.get("concurrency") or concurrency,
+        timeout_s=options.get("timeout_s") or TIMEOUT_S,
+        retries=RETRIES if options.get("retries") is None else options["retries"],
+        price=options.get("price"),
+    )
+
+
+_identities: dict[int, tuple[Callable[[], Any], str]] = {}
+
+
+def _session_identity(function: Callable[..., Any]) -> str:
+    """A name for the very object, the same as long as it lives, and never given to another.
+
+    A bound method is made anew whenever it is asked for: its object and its function stand for it.
+    """
+    owner = getattr(function, "__self__", function)
+    alive, token = _identities.get(id(owner), (lambda: None, ""))
+    if alive() is not owner:
+        token = secrets.token_hex(16)
+        _identities[id(owner)] = (_reference(owner), token)
+    return f"{token} {getattr(function, '__qualname__', '')}"
+
+
+def _reference(value: Any) -> Callable[[], Any]:
+    """Weak where the type allows it: a model that a test has done with may be large."""
+    try:
+        return weakref.ref(value)
+    except TypeError:
+        return lambda: value
+
+
+def _is_cancelled_from_outside() -> bool:
+    """Whether somebody cancelled this task; Python 3.10 cannot tell, and takes every cancellation for that."""
+    task = asyncio.current_task()
+    cancelling: Callable[[], int] | None = getattr(task, "cancelling", None)
+    return cancelling is None or cancelling() > 0
+
+
+def _may_pass(error: BaseException) -> bool:
+    return isinstance(error, OSError | asyncio.TimeoutError) and not isinstance(error, _LASTING)
+
+
+def _told(error: BaseException, function: Callable[..., Any]) -> str:
+    """The exception, and the last line of the callable's own file that it passed (else the line it came from)."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename not in (__file__, workers.__file__)]
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    own = [frame for frame in frames if code is not None and frame.filename == code.co_filename]
+    text = "".join(traceback.format_exception_only(type(error), error)).strip()
+    frame = (own or frames)[-1] if frames else None
+    return f"{text} ({shown_path(frame.filename)}:{frame.lineno})" if frame else text
+
+
+def _cure(error: BaseException) -> str | None:
+    said = str(error).lower()
+    if isinstance(error, RuntimeError) and any(words in said for words in _OTHER_LOOP):
+        return "a client made in another event loop cannot be used in this one: make the client inside the call"
+    return None
+
+
+def _problem(answer: Completion) -> str | None:
+    if not isinstance(answer.text, str):
+        return f"text is of type {type(answer.text).__name__}, not str"
+    if answer.finish not in FINISHES:
+        return f"finish is {answer.finish!r}, not one of {', '.join(FINISHES)}"
+    for name in ("input_tokens", "output_tokens", "cached_input_tokens"):
+        count = getattr(answer, name)
+        if count is not None and (not isinstance(count, int) or isinstance(count, bool) or count < 0):
+            return f"{name} is {count!r}, not a count"
+    latency = answer.latency_s
+    if latency is not None and not (isinstance(latency, int | float) and 0 <= latency < float("inf")):
+        return f"latency_s is {latency!r}, not a number of seconds"
+    return None

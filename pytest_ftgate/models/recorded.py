@@ -1,0 +1,211 @@
+"""Predictions that were recorded before, joined to the examples by id."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_ftgate.data import expected_text, input_sha256
+from pytest_ftgate.data.jsonl import parse_object
+from pytest_ftgate.data.lines import Lines, open_lines
+from pytest_ftgate.data.wording import excerpt, kind_of, listed, located, nearest
+from pytest_ftgate.errors import DataError, ModelError, Where
+from pytest_ftgate.models import FINISHES, Completion
+
+if TYPE_CHECKING:
+    from pytest_ftgate.config import ModelSpec
+    from pytest_ftgate.data import DataSet, Example
+
+_COUNTS = ("input_tokens", "output_tokens", "cached_input_tokens")
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """One row: the answer (``None`` where none was got), and the hash of the input it was made for, if stated."""
+
+    line: int
+    completion: Completion | None
+    input_sha256: str | None
+
+
+@dataclass(eq=False)
+class RecordedModel:
+    """A model that answers from a file.
+
+    Args:
+        path: the file as messages show it.
+        sha256: of the file's bytes, in hex.
+        rows: by id and repeat.
+        verified: whether every row states the input it was made for, so that each is checked when it is used.
+    """
+
+    name: str
+    spelling: str
+    path: str
+    sha256: str
+    rows: Mapping[tuple[str, int], Recorded]
+    verified: bool | None
+    price: Mapping[str, float] | None
+    concurrency: int = 16
+    timeout_s: float | None = None
+    retries: int = 0
+    persistent: bool = False
+    endpoint: bool = False
+
+    @property
+    def ids(self) -> frozenset[str]:
+        """The examples that have a row."""
+        return frozenset(id_ for id_, _ in self.rows)
+
+    def key(self, example: Example, repeat: int = 0) -> str:
+        """SHA-256 (hex) of the file's hash, the example's id and the repeat."""
+        text = f"recorded\n{self.sha256}\n{repeat}\n{example.id}"
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    async def complete(self, example: Example, repeat: int = 0) -> Completion:
+        """The row with this id. An absent one is a missing prediction; one made for another input ends the run."""
+        row = self.rows.get((example.id, repeat))
+        if row is None:
+            raise self._absent(example.id, repeat)
+        where = Where(path=self.path, line=row.line)
+        if row.input_sha256 not in (None, input_sha256(example.input)):
+            raise ModelError(
+                f'the recording with id "{excerpt(example.id)}" was made for another input',
+                where=where,
+                fatal=True,
+                evidence="its input_sha256 is not that of the test set's input",
+                cure="record the model anew, or correct the ids",
+            )
+        if row.completion is None:
+            raise ModelError(f'the recording with id "{excerpt(example.id)}" holds no answer', where=where)
+        return row.completion
+
+    async def aclose(self) -> None:
+        """Nothing is held open."""
+
+    def _absent(self, id_: str, repeat: int) -> ModelError:
+        first = next(iter(self.rows))[0]
+        return ModelError(
+            f'no recorded prediction for id "{excerpt(id_)}"' + (f", repeat {repeat}" if repeat else ""),
+            where=Where(path=self.path),
+            evidence=f'recorded are {len(self.rows)}, the first with id "{excerpt(first)}"',
+        )
+
+
+def build_recorded(spec: ModelSpec, training: DataSet | None) -> RecordedModel:  # noqa: ARG001
+    """The model ``recorded:PATH``.
+
+    Raises:
+        DataError: the file cannot be read, or a row is no prediction; names the line.
+    """
+    with open_lines(Path(spec.options["path"])) as lines:
+        rows = _rows(lines)
+        if not rows:
+            raise DataError("holds no predictions", where=Where(path=lines.path))
+        return RecordedModel(
+            name=spec.name,
+            spelling=spec.spelling,
+            path=lines.path,
+            sha256=lines.sha256(),
+            rows=rows,
+            verified=all(row.input_sha256 is not None for row in rows.values()),
+            price=spec.options.get("price"),
+        )
+
+
+def _rows(lines: Lines) -> dict[tuple[str, int], Recorded]:
+    rows: dict[tuple[str, int], Recorded] = {}
+    for text in lines:
+        if text.isspace():
+            continue
+        try:
+            identity, row = _row(text, lines.number)
+            first = rows.setdefault(identity, row)
+            if first is not row:
+                raise DataError(
+                    f'the id "{excerpt(identity[0])}" repeats: line {first.line} has it too',
+                    where=Where(key="id"),
+                    cure='keep one of the two; further answers of one example carry "repeat": 1, 2, ...',
+                )
+        except DataError as error:
+            raise located(error, Where(path=lines.path, line=lines.number)) from None
+    return rows
+
+
+def _row(text: str, line: int) -> tuple[tuple[str, int], Recorded]:
+    row = _object(text)
+    for name in ("id", "output"):
+        if name not in row:
+            raise DataError(f'no field "{name}"', evidence=f"found: {listed(row)}", cure=_LOOKS)
+    output = row["output"]
+    usage = _optional(row, "usage", dict, "an object") or {}
+    completion = Completion(
+        text="" if output is None else expected_text(output),
+        finish=_finish(row),
+        latency_s=_latency(row),
+        **{name: _count(usage, name, f"usage.{name}") for name in _COUNTS},
+    )
+    identity = (_id(row["id"]), _count(row, "repeat", "repeat") or 0)
+    made_for = _optional(row, "input_sha256", str, "text")
+    return identity, Recorded(line, None if output is None else completion, made_for)
+
+
+_LOOKS = 'a recorded prediction looks like this: {"id": "...", "output": "..."}'
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        return parse_object(text)
+    except DataError as error:
+        if error.cure and '"expected"' in error.cure:  # that of a data set's row
+            raise DataError(error.what, evidence=error.evidence, cure=_LOOKS) from None
+        raise
+
+
+def _id(value: object) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if not isinstance(value, str):
+        raise DataError(f"must be text or an integer, is {kind_of(value)}", where=Where(key="id"))
+    if not value.strip():
+        raise DataError("is blank", where=Where(key="id"))
+    return value
+
+
+def _finish(row: Mapping[str, Any]) -> str:
+    finish: str = _optional(row, "finish", str, "text") or "stop"
+    if finish not in FINISHES:
+        near = nearest(finish, FINISHES)
+        raise DataError(
+            f'is no way to finish: "{excerpt(finish)}"',
+            where=Where(key="finish"),
+            evidence=f"known: {listed(FINISHES)}",
+            cure=f'did you mean "{near}"?' if near else None,
+        )
+    return finish
+
+
+def _latency(row: Mapping[str, Any]) -> float | None:
+    seconds = _optional(row, "latency_s", int | float, "a number")
+    if seconds is not None and not 0 <= seconds < math.inf:
+        raise DataError(f"must not be negative, is {seconds}", where=Where(key="latency_s"))
+    return None if seconds is None else float(seconds)
+
+
+def _count(row: Mapping[str, Any], name: str, key: str) -> int | None:
+    value = row.get(name)
+    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
+        return value
+    found = value if kind_of(value) == "a number" else kind_of(value)
+    raise DataError(f"must be a whole number from 0, is {found}", where=Where(key=key))
+
+
+def _optional(row: Mapping[str, Any], name: str, kind: Any, words: str) -> Any:
+    value = row.get(name)
+    if value is None or (isinstance(value, kind) and not isinstance(value, bool)):
+        return value
+    raise DataError(f"must be {words}, is {kind_of(value)}", where=Where(key=name))

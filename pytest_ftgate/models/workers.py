@@ -1,0 +1,88 @@
+"""Threads for calls that block: daemons, so that one that never returns holds up nothing but itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a call came to. Never raised through a future, which takes no ``StopIteration``."""
+
+    value: Any = None
+    error: BaseException | None = None
+
+
+class Workers:
+    """As many threads as calls were ever in flight; each answers one call after the other.
+
+    A thread keeps what belongs to it (thread-local clients, thread pools of numerical libraries) from call to call.
+    A call that is cancelled goes on; its thread takes no further one and ends with it.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._idle: list[_Worker] = []
+
+    async def run(self, call: Callable[[], Any]) -> Outcome:
+        """Do the call in a thread, and wait for it."""
+        try:
+            worker = self._idle.pop()
+        except IndexError:
+            worker = _Worker(self._name)
+        try:
+            outcome = await worker.submit(call)
+        except BaseException:
+            worker.stop()
+            raise
+        self._idle.append(worker)
+        return outcome
+
+    def stop(self) -> None:
+        """Let the idle threads end."""
+        while self._idle:
+            self._idle.pop().stop()
+
+
+_Job = tuple[Callable[[], Any], "asyncio.Future[Outcome]"]
+
+
+class _Worker:
+    def __init__(self, name: str) -> None:
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        Thread(target=self._work, name=name, daemon=True).start()
+
+    def submit(self, call: Callable[[], Any]) -> asyncio.Future[Outcome]:
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._jobs.put((call, future))
+        return future
+
+    def stop(self) -> None:
+        """End after the call in hand."""
+        self._jobs.put(None)
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            call, future = job
+            outcome = _outcome(call)
+            with suppress(RuntimeError):  # the loop has closed: nobody waits any more
+                future.get_loop().call_soon_threadsafe(_deliver, future, outcome)
+            del job, call, future, outcome  # an idle thread keeps no data alive
+
+
+def _outcome(call: Callable[[], Any]) -> Outcome:
+    try:
+        return Outcome(call())
+    except BaseException as error:
+        return Outcome(error=error)
+
+
+def _deliver(future: asyncio.Future[Outcome], outcome: Outcome) -> None:
+    if not future.done():
+        future.set_result(outcome)

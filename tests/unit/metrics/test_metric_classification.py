@@ -1,0 +1,193 @@
+"""Scikit-learn's metrics: by value, and as functions of confusion matrices."""
+
+import random
+import warnings
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import sklearn.metrics
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_ftgate.errors import MetricError
+from pytest_ftgate.metrics.classification import Formula, LabelMetric
+from pytest_ftgate.metrics.confusion import confusion_matrix
+
+LABELS = ("a", "b", "c", "d")
+AVERAGED = [f"{s}_{average}" for s in ("f1", "precision", "recall") for average in ("macro", "micro", "weighted")]
+BINARY = ["f1", "precision", "recall"]
+OTHERS = ["accuracy", "balanced_accuracy", "matthews_corrcoef", "cohen_kappa"]
+SET_LEVEL = [*AVERAGED, *BINARY, *OTHERS[1:]]
+
+
+def oracle(name, gold, answers, labels=LABELS):
+    """Scikit-learn's value, from the texts themselves; an answer that is no label is one more class."""
+    predicted = [answer if answer in LABELS else "neither" for answer in answers]
+    score, _, average = name.partition("_")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if name in AVERAGED:
+            function = getattr(sklearn.metrics, f"{score}_score")
+            return function(gold, predicted, labels=list(labels), average=average, zero_division=0)
+        if name in BINARY:
+            function = getattr(sklearn.metrics, f"{name}_score")
+            return function([g == "a" for g in gold], [p == "a" for p in predicted], zero_division=0)
+        return getattr(sklearn.metrics, name if name == "matthews_corrcoef" else f"{name}_score")(gold, predicted)
+
+
+def made(build, name, labels=LABELS, **options):
+    return build(name, labels, **options, **({"pos_label": "a"} if name in BINARY else {}))
+
+
+def sample(labels, size=40):
+    """Expected labels, each of them at least once, and answers."""
+    answer = st.sampled_from([*labels, "x", "", None])
+    pairs = st.lists(st.tuples(st.sampled_from(labels), answer), min_size=1, max_size=size)
+    firsts = st.tuples(*(st.tuples(st.just(label), answer) for label in labels))
+    return st.builds(lambda first, more: [list(column) for column in zip(*first, *more, strict=True)], firsts, pairs)
+
+
+@pytest.mark.parametrize("name", [*AVERAGED, *OTHERS])
+@given(sample(LABELS))
+def test_the_value_is_that_of_scikit_learn(build, name, drawn):
+    gold, answers = drawn
+    assert made(build, name).score(gold, [answers]).value == pytest.approx(oracle(name, gold, answers), abs=1e-12)
+
+
+@pytest.mark.parametrize("name", BINARY)
+@given(sample(("a", "b")))
+def test_a_binary_value_is_that_of_scikit_learn(build, name, drawn):
+    gold, answers = drawn
+    value = made(build, name, ("a", "b")).score(gold, [answers]).value
+    assert value == pytest.approx(oracle(name, gold, answers), abs=1e-12)
+
+
+@pytest.mark.parametrize("name", AVERAGED)
+@given(sample(LABELS), st.lists(st.sampled_from(LABELS), min_size=1, unique=True))
+def test_an_average_over_some_labels_is_that_of_scikit_learn(build, name, drawn, some):
+    gold, answers = drawn
+    value = made(build, name, labels=some).score(gold, [answers]).value
+    assert value == pytest.approx(oracle(name, gold, answers, some), abs=1e-12)
+
+
+@pytest.mark.parametrize("name", SET_LEVEL)
+@given(st.data())
+def test_the_statistic_of_any_confusion_matrix_is_scikit_learns_value(build, name, data):
+    """Also of samples that lack a label, as a resampling method makes them."""
+    labels = ("a", "b") if name in BINARY else LABELS
+    metric, k = made(build, name, labels), len(labels)
+    pairs = st.lists(st.tuples(st.integers(0, k - 1), st.integers(0, k)), min_size=1, max_size=12)
+    samples = data.draw(st.lists(pairs, min_size=1, max_size=3))
+    stacked = np.stack([confusion_matrix(*np.array(drawn).T, k) for drawn in samples])
+    found = metric.formula.statistic(stacked)
+    assert found.shape == (len(samples),)
+    for value, drawn in zip(found, samples, strict=True):
+        gold, answers = ([(*labels, "x")[code] for code in codes] for codes in zip(*drawn, strict=True))
+        assert value == pytest.approx(oracle(name, gold, answers), abs=1e-12, nan_ok=True)
+
+
+@pytest.mark.parametrize("name", SET_LEVEL)
+@given(sample(("a", "b")), st.floats(0.01, 100))
+def test_the_statistic_does_not_depend_on_the_weight_of_an_example(build, name, drawn, weight):
+    metric = made(build, name, ("a", "b"))
+    counts = metric.score(drawn[0], [drawn[1]]).statistic
+    confusion = confusion_matrix(counts.gold, counts.predicted, 2)[None]
+    assert counts.statistic(weight * confusion) == pytest.approx(counts.statistic(confusion), abs=1e-9)
+
+
+@pytest.mark.parametrize("name", SET_LEVEL)
+def test_the_counts_give_the_value_again(build, name):
+    labels = ("a", "b") if name in BINARY else LABELS
+    draw = random.Random(7)
+    gold = [*labels, *draw.choices(labels, k=200)]
+    repeats = [draw.choices([*labels, "x", None], k=len(gold)) for _ in range(3)]
+    scored = made(build, name, labels).score(gold, repeats)
+    counts = scored.statistic
+    assert (counts.gold.shape, counts.predicted.shape) == ((len(gold),), (3, len(gold)))
+    assert counts.n_labels == len(labels)
+    confusion = confusion_matrix(counts.gold, counts.predicted, counts.n_labels)
+    assert counts.statistic(confusion[None])[0] == pytest.approx(scored.value, abs=1e-12)
+    assert scored.value == pytest.approx(oracle(name, gold * 3, [a for r in repeats for a in r]), abs=1e-12)
+    assert (scored.exact, scored.per_example) == (None, None)
+    assert scored.n_unknown == sum(repeat.count("x") for repeat in repeats)
+
+
+def test_a_confusion_matrix_counts_pairs_over_all_repeats():
+    gold, predicted = np.array([0, 1, 1]), np.array([[0, 1, 2], [0, 0, 2]])
+    assert confusion_matrix(gold, predicted, 2).tolist() == [[2, 0, 0], [1, 1, 2], [0, 0, 0]]
+
+
+def test_accuracy_is_an_exact_fraction(build):
+    scored = build("accuracy").score(["a", "b", "c"], [["a", "x", None]])
+    assert (scored.value, scored.exact, scored.statistic, scored.n_unknown) == (1 / 3, Fraction(1, 3), None, 1)
+    assert scored.per_example.tolist() == [1, 0, 0]
+    assert scored.per_example.dtype == np.float64
+
+
+def test_accuracy_averages_repeats_within_the_example(build):
+    scored = build("accuracy").score(["a", "b"], [["a", "b"], ["a", "c"], ["b", "c"]])
+    assert scored.exact == Fraction(3, 6)
+    assert scored.per_example.tolist() == [2 / 3, 1 / 3]
+
+
+def test_both_models_are_averaged_over_the_same_labels(build):
+    """Scikit-learn's default averages over the labels seen, so that an odd answer would cost a model nothing more."""
+    metric = build("f1_macro")
+    assert metric.score(["a", "b", "c"], [["a", "b", "x"]]).value == pytest.approx(2 / 3)
+    assert metric.score(["a", "b", "c"], [["a", "b", "a"]]).value == pytest.approx((2 / 3 + 1) / 3)
+
+
+def test_nothing_right_is_0_and_warns_of_nothing(build):
+    for name in SET_LEVEL:
+        labels = ("a", "b") if name in BINARY else LABELS
+        assert made(build, name, labels).score(list(labels), [[None] * len(labels)]).value == 0
+
+
+def test_an_undefined_value_is_an_error_that_says_what_happened(build):
+    with pytest.raises(MetricError) as caught:
+        build("cohen_kappa").score(["b", "b"], [["b", "b"]])
+    assert str(caught.value) == (
+        "cohen_kappa is undefined for these answers\n"
+        "  The expected labels are: b. The answers are: b.\n"
+        "  Use a test set with several labels, or another metric, such as accuracy."
+    )
+
+
+def test_a_formula_that_is_not_scikit_learns_is_an_error(build):
+    metric = build("f1_macro")
+    wrong = Formula(metric.formula.value, lambda confusions: metric.formula.statistic(confusions) + 2e-9)
+    defect = LabelMetric(metric.name, metric.labels, wrong, low=0.0)
+    with pytest.raises(MetricError) as caught:
+        defect.score(["a", "b", "c"], [["a", "b", "c"]])
+    assert str(caught.value) == (
+        "f1_macro is 1.0 by scikit-learn and 1.000000002 by its confusion matrix\n"
+        "  This is a defect of pytest-ftgate or of the installed scikit-learn: please report it."
+    )
+
+
+def test_an_undefined_formula_is_not_agreement(build):
+    metric = build("f1_macro")
+    undefined = LabelMetric(
+        metric.name, metric.labels, Formula(metric.formula.value, lambda c: c[:, 0, 0] * np.nan), 0.0
+    )
+    with pytest.raises(MetricError, match=r"^f1_macro is 1\.0 by scikit-learn and nan by its confusion matrix"):
+        undefined.score(["a", "b", "c"], [["a", "b", "c"]])
+
+
+def test_a_positive_label_is_read_as_labels_are(build):
+    metric = build("f1", ("Ham", "Spam"), pos_label="SPAM", normalize="case")
+    assert metric.score(["Ham", "Spam"], [["spam", "spam"]]).value == pytest.approx(2 / 3)
+
+
+def test_a_positive_label_may_be_a_json_value(build):
+    assert build("recall", ("0", "1"), pos_label=1).score([0, 1, 1], [["1", "1", "0"]]).value == 0.5
+
+
+def test_rounding_does_not_make_a_constant_answer_informative(build):
+    """Weights of thirds do not add up exactly; the correlation with a constant is 0 all the same, kappa undefined."""
+    confusions = np.zeros((1, 3, 3))
+    confusions[0, :2, 0] = sum([1 / 3] * 7), sum([1 / 3] * 10)
+    assert build("matthews_corrcoef", ("a", "b")).formula.statistic(confusions).tolist() == [0]
+    confusions[0, 1, 0] = 0
+    assert np.isnan(build("cohen_kappa", ("a", "b")).formula.statistic(confusions)).all()

@@ -1,0 +1,223 @@
+"""How a label is read out of an answer, and which label it is."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_ftgate.errors import ConfigError, MetricError
+from pytest_ftgate.metrics import check_labels
+from pytest_ftgate.metrics.normalization import AS_WRITTEN, FULL, STEPS, Normalization
+
+TEXT = st.text(alphabet=st.characters(codec="utf-8"))
+EVERY_STEP = ["case", "punctuation", "whitespace", "unicode"]
+
+
+def step(name):
+    return Normalization(frozenset([name]))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "normal"),
+    [
+        ("case", "REFUND Straße", "refund strasse"),
+        ("whitespace", "a\n  b\u00a0c", "a b c"),
+        ("unicode", "Ｒefund ﬁne", "Refund fine"),
+        ("punctuation", "“Refund.”", "Refund"),
+        ("punctuation", " (refund) ! ", "refund"),
+        ("punctuation", "**refund**", "refund"),
+        ("punctuation", "`refund`", "refund"),
+        ("punctuation", "can't, won't.", "can't, won't"),
+        ("punctuation", "C#", "C#"),
+        ("punctuation", "5%.", "5%"),
+        ("punctuation", "-1", "-1"),
+        ("punctuation", "C++", "C++"),
+        ("punctuation", "?", "?"),
+        ("punctuation", "", ""),
+    ],
+)
+def test_a_step_of_normalization(name, text, normal):
+    assert step(name)(text) == normal
+    assert AS_WRITTEN(text) == text
+
+
+def test_the_documented_steps_are_all_there():
+    assert sorted(STEPS) == sorted(EVERY_STEP)
+    assert FULL.full
+    assert not Normalization(frozenset(STEPS[1:])).full
+
+
+@given(TEXT)
+def test_normalization_leaves_something_of_every_text_that_is_not_blank(text):
+    assert bool(FULL(text.strip())) == bool(text.strip())
+
+
+@given(TEXT, st.sampled_from(["", " ", "\n", "."]), st.sampled_from(["", "\t", "!", "”"]))
+def test_under_full_normalization_white_space_and_punctuation_around_a_text_do_not_count(text, before, after):
+    if any(character.isalnum() for character in text):
+        assert FULL(before + text + after) == FULL(text)
+
+
+def read(metric, *answers):
+    return metric.labels_of(answers)
+
+
+def test_white_space_around_an_answer_never_counts_and_all_else_does(build):
+    metric = build("accuracy", ("yes",))
+    assert read(metric, " yes\n", "Yes", "yes.", None, " ") == ["yes", "Yes", "yes.", None, None]
+    assert metric.score(["yes", " yes"], [["yes\n", "yes "]]).value == 1
+    assert metric.score(["yes", "yes"], [["Yes", "yes."]]).value == 0
+
+
+@pytest.mark.parametrize("normalize", ["case", ["case"], ("case", "case")])
+def test_normalize_applies_to_answers_and_to_what_is_expected(build, normalize):
+    metric = build("accuracy", ("Yes", "no"), normalize=normalize)
+    assert metric.score(["Yes", "no"], [["yEs", "NO"]]).exact == 1
+
+
+@pytest.mark.parametrize(
+    ("pattern", "answer", "label"),
+    [
+        (r"Label: (\w+)", "I think so.\nLabel: yes", "yes"),
+        (r"yes|no", "well, no", "no"),
+        (r"^yes$", "  yes ", "yes"),
+        (r"(?:so )(yes)|(no)", "no", None),
+        (r"Label: (\w+)", "yes", None),
+        (r"Label:(.*)", "Label:   ", None),
+    ],
+)
+def test_pattern_finds_the_label_by_its_first_group(build, pattern, answer, label):
+    assert read(build("accuracy", pattern=pattern), answer) == [label]
+
+
+@pytest.mark.parametrize(
+    ("field", "answer", "label"),
+    [
+        ("label", '{"label": " yes "}', "yes"),
+        ("result.label", '{"result": {"label": "yes"}}', "yes"),
+        ("0.label", '[{"label": "yes"}]', "yes"),
+        ("label", '{"label": 1}', "1"),
+        ("label", '{"label": true}', "true"),
+        ("label", '{"label": {"a": 1}}', None),
+        ("label", '{"label": ["yes"]}', None),
+        ("label", '{"other": "yes"}', None),
+        ("label.x", '{"label": "yes"}', None),
+        ("x", '["yes"]', None),
+        ("7", '["yes"]', None),
+        ("label", '"yes"', None),
+        ("label", "yes", None),
+        ("label", '```json\n{"label": "yes"}\n```', None),
+        ("label", '{"label": "no", "label": "yes"}', None),
+        ("label", '{"label": NaN}', None),
+        ("label", '{"label": 1e999}', None),
+        ("label", '{"label": "yes"} and more', None),
+        ("label", "[" * 200_000, None),
+        ("label", '{"label": ' + "9" * 5000 + "}", None),
+    ],
+)
+def test_json_field_finds_the_label_and_forgives_nothing(build, field, answer, label):
+    assert read(build("accuracy", json_field=field), answer) == [label]
+
+
+def test_what_is_found_is_stripped_and_normalized(build):
+    metric = build("accuracy", ("Yes", "No"), pattern="Label:(.*)", normalize=["case", "punctuation"])
+    assert read(metric, "Label:  YES. ") == ["yes"]
+    assert metric.score(["Yes", "No"], [["Label: yes!", "no"]]).per_example.tolist() == [1, 0]
+
+
+def test_labels_that_normalization_makes_one_are_refused(refusal):
+    assert refusal("accuracy", ("No", "Yes", "yes"), normalize="case") == (
+        "ftgate.yaml:14: normalize: normalize makes one label of Yes and yes\n"
+        "  Leave out the step that makes them equal, or write the label in one way in the test set."
+    )
+
+
+def test_labels_that_differ_in_white_space_around_them_are_one(build):
+    metric = build("f1_macro", ("no", "yes", "yes "))
+    assert metric.labels.texts == ("no", "yes")
+
+
+def test_answers_that_are_no_known_label_are_counted(build):
+    metric = build("accuracy", known=("d ", "a"))
+    scored = metric.score(["a", "b", "c", "a", "b", "c"], [["a", "d", "x", None, "", "b"]])
+    assert scored.n_unknown == 2  # "x" and the empty answer; "d" is a label of the training set, None is no answer
+    assert scored.per_example.tolist() == [1, 0, 0, 0, 0, 0]
+
+
+def test_known_labels_are_normalized_too(build):
+    metric = build("accuracy", known=("Delta",), normalize="case")
+    assert metric.score(["a"], [["DELTA"]]).n_unknown == 0
+
+
+def test_unknown_answers_are_counted_over_all_repeats(build):
+    assert build("f1_macro").labels.predicted([["x", "a"], ["y", "x"]])[1] == 3
+
+
+def test_codes_are_the_places_of_the_labels_and_k_for_anything_else(build):
+    labels = build("f1_macro", known=("d",)).labels
+    assert labels.gold("f1_macro", ["c", "a ", "b"]).tolist() == [2, 0, 1]
+    codes, _ = labels.predicted([["c", "d", None], ["x", "a", "b"]])
+    assert codes.tolist() == [[2, 3, 3], [3, 0, 1]]
+
+
+def test_json_values_are_labels_by_their_text(build):
+    metric = build("accuracy", ("1", "true", "yes"))
+    assert metric.score([1, True, "yes", "1"], [["1", "true", "yes", "1"]]).exact == 1
+
+
+@pytest.mark.parametrize(("value", "kind"), [({"a": 1}, "an object"), (["a"], "a list")])
+@pytest.mark.parametrize("name", ["accuracy", "f1_macro"])
+def test_an_object_or_list_is_no_label(build, name, value, kind):
+    text = f"{name} compares labels, and test_set[1] expects {kind}\n  Use exact_match, which compares JSON values."
+    with pytest.raises(ConfigError, match=f"^{re.escape(text)}$"):
+        check_labels(name, ["a", value])
+    with pytest.raises(ConfigError, match=f"^{re.escape(text)}$"):
+        build(name).score(["a", value], [["a", "a"]])
+
+
+def test_check_labels_passes_labels():
+    assert check_labels("accuracy", ["a", 1, True]) is None
+
+
+def test_other_labels_than_the_metric_was_made_for_are_an_error(build):
+    with pytest.raises(MetricError, match=r"^accuracy was made for other labels: test_set\[1\] expects zebra$"):
+        build("accuracy").score(["a", "zebra"], [["a", "zebra"]])
+
+
+@pytest.mark.parametrize("name", ["accuracy", "f1_macro", "exact_match"])
+@pytest.mark.parametrize(
+    ("expected", "answers", "text"),
+    [
+        ([], [[]], "has nothing to measure: there are no examples"),
+        (["a"], [], "has nothing to measure: there are no examples"),
+        (["a"], [["a"], ["a", "b"]], "was given 2 answers for 1 examples"),
+    ],
+)
+def test_nothing_and_unequal_lists_are_errors(build, name, expected, answers, text):
+    with pytest.raises(MetricError, match=f"^{name} {text}$"):
+        build(name).score(expected, answers)
+
+
+@pytest.mark.parametrize("name", ["accuracy", "f1_macro"])
+def test_lenient_ignores_case_punctuation_and_white_space_and_keeps_the_rest(build, name):
+    metric = build(name, ("Yes", "No"), pattern="Label:(.*)")
+    lenient = metric.lenient()
+    expected, answers = ["Yes", "No"], [["Label:  “YES”. ", "no"]]
+    assert (metric.name, metric.kind) == (lenient.name, lenient.kind)
+    assert (metric.score(expected, answers).value, metric.labels_of(answers[0])) == (0, ["“YES”.", None])
+    assert (lenient.score(expected, answers).value, lenient.labels_of(answers[0])) == (0.5, ["yes", None])
+
+
+@pytest.mark.parametrize("name", ["accuracy", "f1_macro"])
+def test_there_is_no_lenient_metric_where_it_would_change_nothing_or_confuse_labels(build, name):
+    assert build(name, normalize=EVERY_STEP).lenient() is None
+    assert build(name, ("C", "c")).lenient() is None
+    assert build(name, ("a", "b"), normalize="case").lenient().lenient() is None
+
+
+@given(st.lists(st.sampled_from(["a", "A", "a.", "b", "B ", "x", "", None]), min_size=4, max_size=4))
+def test_lenient_never_scores_lower(build, answers):
+    metric = build("accuracy", ("a", "B"))
+    expected = ["a", "a", "B", "B"]
+    assert metric.lenient().score(expected, [answers]).value >= metric.score(expected, [answers]).value

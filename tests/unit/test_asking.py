@@ -1,0 +1,243 @@
+"""One question to one model: attempts, waits, time limits, and what counts as an answer."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_ftgate import asking
+from pytest_ftgate.asking import RetryPolicy, ask
+from pytest_ftgate.data import Example
+from pytest_ftgate.errors import ModelError, Where
+from pytest_ftgate.models import Completion
+
+EXAMPLE = Example("e", "question", "answer")
+YES = Completion("yes")
+
+
+class Model:
+    """Does what it is told at each call; the last step is repeated."""
+
+    def __init__(self, *steps: Any, retries: int = 0, timeout_s: float | None = 60.0) -> None:
+        self.steps = list(steps)
+        self.retries = retries
+        self.timeout_s = timeout_s
+        self.calls = 0
+
+    async def complete(self, example: Example, repeat: int = 0) -> Any:
+        step = self.steps[min(self.calls, len(self.steps) - 1)]
+        self.calls += 1
+        if isinstance(step, BaseException):
+            raise step
+        return await step() if callable(step) else step
+
+
+class Waits(RetryPolicy):
+    """Never waits, but remembers for what it would have."""
+
+    __slots__ = ("asked",)
+
+    def __init__(self) -> None:
+        object.__setattr__(self, "asked", [])
+
+    def wait_s(self, failures: int, retry_after_s: float | None) -> float:
+        self.asked.append((failures, retry_after_s))
+        return 0.0
+
+
+def answer(model: Model, policy: RetryPolicy | None = None) -> tuple[Completion, float]:
+    return asyncio.run(ask(model, EXAMPLE, 0, policy or Waits()))  # type: ignore[arg-type]
+
+
+def error(model: Model, policy: RetryPolicy | None = None) -> ModelError:
+    with pytest.raises(ModelError) as caught:
+        answer(model, policy)
+    return caught.value
+
+
+def busy(retry_after_s: float | None = None) -> ModelError:
+    return ModelError("busy", retryable=True, retry_after_s=retry_after_s)
+
+
+async def for_ever() -> None:
+    await asyncio.Event().wait()
+
+
+# --- attempts --------------------------------------------------------------------------------------------------
+
+
+def test_what_may_succeed_later_is_tried_again() -> None:
+    model, waits = Model(busy(), busy(7.0), YES, retries=2), Waits()
+    assert answer(model, waits)[0] is YES
+    assert waits.asked == [(1, None), (2, 7.0)]
+
+
+def test_but_only_so_often_and_the_text_says_how_often() -> None:
+    model = Model(ModelError("busy", retryable=True, where=Where("f.yaml", 3), evidence="503", cure="wait"), retries=2)
+    assert str(error(model)) == "f.yaml:3: busy (tried 3 times)\n  503\n  wait"
+    assert model.calls == 3
+
+
+def test_a_single_attempt_is_not_counted_out_loud() -> None:
+    assert str(error(Model(busy()))) == "busy"
+
+
+@pytest.mark.parametrize("final", [ModelError("no"), ModelError("no", retryable=True, fatal=True)])
+def test_what_cannot_succeed_later_is_not_tried_again(final: ModelError) -> None:
+    model = Model(final, YES, retries=5)
+    assert error(model) is final
+    assert model.calls == 1
+
+
+def test_an_error_that_turns_fatal_stays_fatal() -> None:
+    model = Model(busy(), ModelError("key revoked", fatal=True), retries=5)
+    found = error(model)
+    assert (str(found), found.fatal) == ("key revoked (tried 2 times)", True)
+
+
+# --- waits -----------------------------------------------------------------------------------------------------
+
+policies = st.builds(RetryPolicy, *[st.floats(0, 1000)] * 3)
+
+
+@given(policy=policies, failures=st.integers(1, 5000))
+def test_waits_double_up_to_the_cap_and_half_of_each_is_jitter(policy: RetryPolicy, failures: int) -> None:
+    longest = min(policy.cap_s, policy.base_s * 2.0 ** min(failures - 1, 60)) if policy.base_s else 0.0
+    if failures <= 31:
+        assert longest / 2 <= policy.wait_s(failures, None) <= longest
+    assert policy.wait_s(failures, None) <= policy.cap_s
+
+
+@given(policy=policies, failures=st.integers(1, 100), retry_after_s=st.floats(-10, 1e6))
+def test_an_endpoint_is_heeded_up_to_a_cap(policy: RetryPolicy, failures: int, retry_after_s: float) -> None:
+    heeded = max(0.0, min(retry_after_s, policy.retry_after_cap_s))
+    assert heeded <= policy.wait_s(failures, retry_after_s) <= heeded + policy.base_s
+
+
+def test_the_waits_without_a_word_from_the_endpoint() -> None:
+    policy = RetryPolicy()
+    assert (policy.base_s, policy.cap_s, policy.retry_after_cap_s) == (0.5, 30.0, 120.0)
+    assert policy.wait_s(9, None) >= 15.0
+    assert 120.0 <= policy.wait_s(1, 3600.0) <= 120.5
+
+
+# --- the time limit --------------------------------------------------------------------------------------------
+
+
+def test_a_late_answer_is_no_answer_and_tried_again() -> None:
+    model = Model(for_ever, YES, retries=1, timeout_s=0.001)
+    assert answer(model)[0] is YES
+    model = Model(for_ever, retries=1, timeout_s=0.001)
+    assert str(error(model)) == "no answer within 0.001 s (tried 2 times)"
+    assert model.calls == 2
+
+
+def test_a_call_that_goes_on_in_the_background_is_called_abandoned() -> None:
+    model = Model(for_ever, timeout_s=0.001)
+    model.abandons = True  # type: ignore[attr-defined]
+    assert str(error(model)) == "no answer within 0.001 s; the call was abandoned"
+
+
+def test_without_a_limit_nothing_is_cut_off() -> None:
+    assert answer(Model(YES, timeout_s=None))[0] is YES
+
+
+def test_a_time_out_of_the_model_s_own_is_not_ours() -> None:
+    model = Model(asyncio.TimeoutError("mine"), YES, retries=5)
+    assert str(error(model)) == "TimeoutError: mine"
+    assert model.calls == 1
+
+
+# --- what counts as an answer ----------------------------------------------------------------------------------
+
+
+def skip() -> BaseException:
+    try:
+        pytest.skip("not today")
+    except BaseException as skipped:
+        return skipped
+
+
+@pytest.mark.parametrize(
+    ("raised", "text"),
+    [
+        (ValueError("no such label"), "ValueError: no such label"),
+        (KeyError("label"), "KeyError: 'label'"),
+        (SystemExit(0), "SystemExit: 0"),
+        (KeyboardInterrupt("mine"), "KeyboardInterrupt: mine"),
+        (skip(), "Skipped: not today"),
+    ],
+)
+@pytest.mark.parametrize("timeout_s", [None, 60.0])
+def test_an_exception_is_a_failure_and_not_tried_again(
+    raised: BaseException, text: str, timeout_s: float | None
+) -> None:
+    model = Model(raised, YES, retries=5, timeout_s=timeout_s)
+    found = error(model)
+    assert (str(found), found.retryable, found.fatal) == (text, False, False)
+    assert model.calls == 1
+
+
+@pytest.mark.parametrize(
+    ("returned", "text"),
+    [
+        (None, "the model returned NoneType instead of a Completion"),
+        ("yes", "the model returned str instead of a Completion"),
+        (Completion(7), "the model returned a text of type int instead of str"),  # type: ignore[arg-type]
+    ],
+)
+def test_only_a_text_is_an_answer(returned: Any, text: str) -> None:
+    assert str(error(Model(returned))) == text
+
+
+# --- time ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[], float]:
+    """One second passes between any two looks."""
+    ticks = itertools.count()
+    monkeypatch.setattr(asking, "perf_counter", lambda: float(next(ticks)))
+    return lambda: float(next(ticks))
+
+
+def test_only_the_attempt_that_succeeded_is_timed(clock: Callable[[], float]) -> None:
+    async def slow() -> Completion:
+        clock()
+        return YES
+
+    assert answer(Model(busy(), busy(), slow, retries=2)) == (YES, 2.0)
+
+
+def test_a_model_that_knows_its_time_better_is_believed(clock: Callable[[], float]) -> None:
+    assert answer(Model(Completion("yes", latency_s=0.125)))[1] == 0.125
+
+
+def test_what_cancels_the_question_cancels_the_call() -> None:
+    heard: list[str] = []
+
+    async def cancelled() -> None:
+        begun = asyncio.Event()
+
+        async def patient() -> None:
+            begun.set()
+            try:
+                await for_ever()
+            except asyncio.CancelledError:
+                heard.append("cancelled")
+                raise
+
+        task = asyncio.create_task(ask(Model(patient), EXAMPLE, 0, RetryPolicy()))  # type: ignore[arg-type]
+        await begun.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(cancelled())
+    assert heard == ["cancelled"]
