@@ -144,7 +144,14 @@ def _no_json(row: Mapping[str, Any]) -> DataError:
             return DataError(
                 f"is not a JSON value: {error}",
                 where=Where(key=str(key)),
-                evidence=f"found: {excerpt(repr(value))}",
+                evidence=f"found: {_shown(value)}",
                 cure="give text, numbers, booleans, lists or mappings of those; None where there is none",
             )
     return DataError("is not a JSON object")
+
+
+def _shown(value: Any) -> str:
+    try:
+        return excerpt(repr(value))
+    except Exception:  # the value's own code, or an integer with more digits than Python writes
+        return kind_of(value)

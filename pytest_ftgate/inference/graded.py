@@ -98,10 +98,10 @@ def _probability_negative(weights: NDArray[np.float64], shapes: NDArray[np.float
     """
     import numpy as np
 
-    if weights.max() <= 0:
-        return 1.0
+    if weights.max() <= 0 or weights.min() >= 0:
+        return 1.0 if weights.max() <= 0 else 0.0
     if float(shapes @ weights) < 0:  # the line must lie on the side of 0 on which the saddle point is
-        return 1.0 if weights.max() <= 0 else 1 - _probability_negative(-weights, shapes)
+        return 1 - _probability_negative(-weights, shapes)
     line = _saddle_point(weights, shapes)
     tilted = weights / (1 + line * weights)
     scale = 1 / math.sqrt(float(shapes @ tilted**2))

@@ -26,12 +26,16 @@ def tango_score(wins: Any, losses: Any, n: float, margin: float) -> Any:
     """
     import numpy as np
 
-    # The loss rate that is most likely where the gain is exactly the margin: a root of A x^2 + B x + C.
-    b = (2 * n - wins + losses) * margin - wins - losses
-    root = np.sqrt(np.maximum(b * b + 8 * n * losses * margin * (1 - margin), 0))
-    loss_rate = (root - b) / (4 * n)
-    variance = n * (2 * loss_rate + margin * (1 - margin))
-    return (wins - losses - n * margin) / np.sqrt(variance)
+    return (wins - losses - n * margin) / np.sqrt(n * null_variance(wins / n, losses / n, margin))
+
+
+def null_variance(win_rate: Any, loss_rate: Any, margin: float) -> Any:
+    """Variance of one pair's difference where the gain is exactly ``margin``, at the rates most likely then."""
+    import numpy as np
+
+    b = (2 - win_rate + loss_rate) * margin - win_rate - loss_rate
+    root = np.sqrt(np.maximum(b * b + 8 * loss_rate * margin * (1 - margin), 0))
+    return (root - b) / 2 + margin * (1 - margin)  # twice the restricted loss rate, and what the margin adds
 
 
 def half_count_score(wins: Any, losses: Any, n: int, margin: float) -> Any:
@@ -48,16 +52,21 @@ def tango_interval(wins: int, losses: int, n: int, confidence: float) -> tuple[f
     Source: T. Tango, Statistics in Medicine 17 (1998) 891-908.
     """
     critical = NormalDist().inv_cdf(0.5 + confidence / 2)
-    return _tango_lower(wins, losses, n, critical), -_tango_lower(losses, wins, n, critical)
+    return _lower(wins, losses, n, critical), -_lower(losses, wins, n, critical)
 
 
-def _tango_lower(wins: int, losses: int, n: int, critical: float) -> float:
+def half_count_lower(wins: int, losses: int, n: int, alpha: float) -> float:
+    """Where the half-count score meets the level ``alpha``: close to the exact bound, at no cost."""
+    return _lower(wins + 0.5, losses + 0.5, n + 1, NormalDist().inv_cdf(1 - alpha))
+
+
+def _lower(wins: float, losses: float, n: float, critical: float) -> float:
     if losses == n:
         return -1.0
     low, high = -1.0, (wins - losses) / n  # the score falls from above `critical` to 0 between these
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        beyond = float(tango_score(float(wins), float(losses), n, middle)) >= critical
+        beyond = float(tango_score(wins, losses, n, middle)) >= critical
         low, high = (middle, high) if beyond else (low, middle)
     return low
 

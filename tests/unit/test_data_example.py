@@ -44,7 +44,7 @@ class TestExample:
     def test_examples_without_fields_share_one_empty_mapping(self) -> None:
         assert Example("1", "a", "b").fields is Example("2", "c", "d").fields is NO_FIELDS
         assert dict(NO_FIELDS) == {}
-        assert {} == NO_FIELDS
+        assert NO_FIELDS == {}  # a mapping like any other
         assert repr(Example("1", "a", "b")).endswith("fields={})")
 
     def test_nobody_can_write_into_the_shared_mapping(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import gzip
 import hashlib
@@ -209,12 +210,8 @@ def test_any_bytes_give_examples_or_a_data_error(
 ) -> None:
     path = tmp_path_factory.getbasetemp() / name
     path.write_bytes(content)
-    try:
-        data = load_examples(path)
-    except DataError as error:
-        assert str(error)
-    else:
-        assert len(data) >= 1
+    with contextlib.suppress(DataError):
+        assert len(load_examples(path)) >= 1
 
 
 JSON_PIECES = [
@@ -245,15 +242,11 @@ CSV_PIECES = ["input", "expected", "id", ",", '"', "\n", "\r", "a", " ", "\t", "
     st.sampled_from(["jsonl", "chat", "csv"]),
 )
 def test_any_nearly_right_text_gives_examples_or_a_data_error(
-    tmp_path_factory: pytest.TempPathFactory, content: str, format: str
+    tmp_path_factory: pytest.TempPathFactory, content: str, written: str
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "nearly"
-    path.write_text("input,expected\n" * (format == "csv") + content, encoding="utf-8", newline="")
+    path.write_text("input,expected\n" * (written == "csv") + content, encoding="utf-8", newline="")
     limit_before = csv.field_size_limit()
-    try:
-        data = load_examples(path, format=format)
-    except DataError as error:
-        assert str(error)
-    else:
-        assert len(data) >= 1
+    with contextlib.suppress(DataError):
+        assert len(load_examples(path, format=written)) >= 1
     assert csv.field_size_limit() == limit_before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import enum
 import json
@@ -99,10 +100,8 @@ class TestItems:
         )
     )
     def test_any_rows_give_examples_or_a_data_error(self, rows: list[dict[str, Any]]) -> None:
-        try:
+        with contextlib.suppress(DataError):
             assert len(read(rows)) == len(rows)
-        except DataError as error:
-            assert str(error).startswith(ORIGIN)
 
     def test_an_iterable_and_a_file_of_the_same_rows_agree(self, tmp_path: Path) -> None:
         rows = [{"id": 1, "input": "a", "expected": [1.5]}, {"input": [USER], "expected": "b", "x": None}]
@@ -212,7 +211,7 @@ class TestNoIterables:
             raise ConfigError("mine")
             yield
 
-        with pytest.raises(ConfigError, match="^mine$"):
+        with pytest.raises(ConfigError, match=r"^mine$"):
             read(broken())
 
     def test_an_interrupt_passes_through_it(self) -> None:
@@ -263,7 +262,17 @@ class TestWrongItems:
         )
 
     @pytest.mark.parametrize(
-        "value", [float("nan"), float("-inf"), b"a", {1, 2}, np.int64(1), {"x": object()}, {(1, 2): "a"}, 10**5000]
+        "value",
+        [
+            float("nan"),
+            float("-inf"),
+            b"a",
+            {1, 2},
+            np.int64(1),
+            {"x": object()},
+            {(1, 2): "a"},
+            pytest.param(10**5000, id="digits"),
+        ],
     )
     def test_further_values_that_are_no_json(self, value: Any) -> None:
         for rows in ([("a", value)], [Example("x", "a", value)], [{"input": "a", "expected": value}]):
