@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pytest_ftgate.asking import RetryPolicy
+from pytest_ftgate import asking
 from pytest_ftgate.board import Board, Keys
 from pytest_ftgate.bridge import run_in_own_loop
 from pytest_ftgate.desk import Desk
@@ -17,11 +17,12 @@ from pytest_ftgate.errors import ModelError
 from pytest_ftgate.lane import Lane
 
 if TYPE_CHECKING:
-    from pytest_ftgate.data import DataSet
+    from pytest_ftgate.asking import RetryPolicy
+    from pytest_ftgate.data import DataSet, Example
     from pytest_ftgate.models import Completion, Model
     from pytest_ftgate.store import Store, StoredPrediction
 
-_RETRY = RetryPolicy()
+_RETRY = asking.RetryPolicy()
 _CANCEL_S = 0.5
 _CLOSE_S = 5.0
 
@@ -137,6 +138,23 @@ def run_models(
     run_in_own_loop(_ask_all(lanes), tell)
     tell()
     return tuple(_run(job, rows, board, lanes) for job, rows in zip(jobs, keys, strict=True))
+
+
+def ask(model: Model, example: Example) -> Completion:
+    """Ask one model for one answer, outside of any run: tried again like there, but neither looked up nor stored.
+
+    Raises:
+        ModelError: there is no answer.
+    """
+
+    async def once() -> Completion:
+        try:
+            completion, _ = await asking.ask(model, example, 0, _RETRY)
+        finally:
+            await _close(model)
+        return completion
+
+    return run_in_own_loop(once(), lambda: None)
 
 
 def _keys(job: Job) -> Keys:

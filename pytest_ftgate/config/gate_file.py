@@ -11,9 +11,9 @@ from typing import Any, Literal
 from pytest_ftgate.config.gate_config import ModelSpec
 from pytest_ftgate.config.gate_keys import FileKeys
 from pytest_ftgate.config.problems import Reading, read_keys
-from pytest_ftgate.config.source import KeyPath, Layer, Source, dotted
+from pytest_ftgate.config.source import KeyPath, Layer, Source
 from pytest_ftgate.config.specs import model_spec
-from pytest_ftgate.config.words import cut, got, quoted, suggestion
+from pytest_ftgate.config.words import cut, dotted, got, quoted, suggestion
 from pytest_ftgate.config.yaml_file import Node, read_yaml
 from pytest_ftgate.errors import ConfigError, Where, shown_path
 
@@ -52,7 +52,7 @@ class GateFile:
         if gate is None:
             return [defaults]
         if gate not in self.gate_names:
-            names = ", ".join(map(cut, self.gate_names)) or "none"
+            names = cut(", ".join(self.gate_names)) or "none"
             raise ConfigError(
                 f"there is no gate {quoted(gate)}"
                 + suggestion(gate, self.gate_names, f"; the gates here are: {names}"),

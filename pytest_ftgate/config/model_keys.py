@@ -21,7 +21,7 @@ from pytest_ftgate.config.keys import (
     absent,
 )
 from pytest_ftgate.config.problems import Reading, reading_of, refusal, refusals
-from pytest_ftgate.config.words import quoted, suggestion
+from pytest_ftgate.config.words import cut, quoted, suggestion
 
 SPELLINGS = "openai:NAME, python:pkg.module:function, recorded:PATH"
 _SPELLING = re.compile(r"([A-Za-z][A-Za-z0-9_.-]*):(.*)", re.DOTALL)
@@ -242,7 +242,7 @@ def _read_definition(value: Any, info: ValidationInfo) -> AnyModel:
 def _from_spelling(text: str, reading: Reading) -> ModelKeys:
     found = _SPELLING.fullmatch(text)
     if not found:
-        names = f"; under models are {', '.join(sorted(reading.models))}" if reading.models else ""
+        names = f"; under models are {cut(', '.join(sorted(reading.models)))}" if reading.models else ""
         near = suggestion(text, reading.models, f"{names}; a model may be spelled {SPELLINGS}")
         raise refusal(f"{quoted(text)} is no known model{near}")
     provider, rest = found.groups()
@@ -265,7 +265,7 @@ def _meant_as_spelling(values: Mapping[Any, Any]) -> str:
     """``openai: gpt-4.1-mini`` is a mapping to YAML; its author meant no space."""
     (key, rest), *further = values.items() or [(None, None)]
     if not further and key in _BUILT_IN and isinstance(rest, str):
-        return f": for the short spelling write {key}:{quoted(rest)[1:-1]}, without a space"
+        return f": for the short spelling write {key}:{cut(rest)}, without a space"
     return ": one of openai, python, recorded, or a provider that a hook brings"
 
 

@@ -20,7 +20,7 @@ MOST_LISTED = 5
 MISSING = "this key is missing"
 _OWN = "ftgate"
 
-Keys = TypeVar("Keys", bound=BaseModel)
+KeysT = TypeVar("KeysT", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ def refusals(problems: Iterable[tuple[KeyPath, str]]) -> ValidationError:
 
 
 def read_keys(
-    keys: type[Keys], values: Any, *, reading: Reading, place: Callable[[KeyPath, str], tuple[Where, str]]
-) -> Keys:
+    keys: type[KeysT], values: Any, *, reading: Reading, place: Callable[[KeyPath, str], tuple[Where, str]]
+) -> KeysT:
     """Validate one mapping of keys.
 
     Args:
@@ -77,8 +77,11 @@ def read_keys(
 
 def own_words(error: ValidationError) -> list[tuple[KeyPath, str]]:
     """The path and text of each problem."""
-    lines = error.errors(include_url=False)
-    return [(tuple(part for part in line["loc"] if part != "[key]"), _text(line)) for line in lines]
+    problems = []
+    for line in error.errors(include_url=False):
+        path = tuple(part for part in line["loc"] if part != "[key]")  # which pydantic adds for a key itself
+        problems.append((path, _text(line, path)))
+    return problems
 
 
 def _listed(problems: list[tuple[Where, str]]) -> str | None:
@@ -89,7 +92,7 @@ def _listed(problems: list[tuple[Where, str]]) -> str | None:
     return "\n  ".join(lines) or None
 
 
-def _text(line: ErrorDetails) -> str:
+def _text(line: ErrorDetails, path: KeyPath) -> str:
     kind, value, context = line["type"], line["input"], line.get("ctx", {})
     if kind == _OWN:
         return str(context["text"])
@@ -98,7 +101,7 @@ def _text(line: ErrorDetails) -> str:
     if kind == "string_pattern_mismatch":
         return "must not be blank"
     must = _MUST.get(kind, "is not valid here")
-    return f"{must.format(**context)}, {got(value, line['loc'])}{_cure(kind, value, context)}"
+    return f"{must.format(**context)}, {got(value, path)}{_cure(kind, value, context)}"
 
 
 _MUST = {

@@ -10,8 +10,9 @@ from pytest_ftgate.config.gate_config import GateConfig, ModelSpec
 from pytest_ftgate.config.gate_file import GateFile
 from pytest_ftgate.config.gate_keys import GateKeys
 from pytest_ftgate.config.problems import Reading, read_keys
-from pytest_ftgate.config.source import BUILT_IN, KeyPath, Layer, Source, dotted
+from pytest_ftgate.config.source import BUILT_IN, KeyPath, Layer, Source
 from pytest_ftgate.config.specs import bound, data_spec, metric_spec, model_spec
+from pytest_ftgate.config.words import dotted
 from pytest_ftgate.errors import ConfigError, Where, shown_path
 
 _REQUIRED = ("test_set", "training_set", "baseline", "candidate", "margin")

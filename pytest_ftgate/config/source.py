@@ -11,18 +11,6 @@ KeyPath = tuple[str | int, ...]
 """The keys and list positions that lead to a value: ``("require", 0, "metric")``."""
 
 
-def dotted(path: KeyPath) -> str:
-    """A path as messages write it: ``require[0].metric``."""
-    text = ""
-    for part in path:
-        if isinstance(part, int):
-            text += f"[{part}]"
-        else:
-            shown = part[:100] if part.isprintable() else ascii(part[:100])[1:-1]
-            text += f".{shown}" if text else shown
-    return text
-
-
 @dataclass(frozen=True, slots=True)
 class Source:
     """Where a value came from.

@@ -16,13 +16,22 @@ _NUMERAL = re.compile(r"\s*[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?\s*"
 
 
 def cut(text: str) -> str:
-    """The text, or its beginning where it is too long for a message."""
-    return text if len(text) <= LONGEST_SHOWN else text[:LONGEST_SHOWN] + "…"
+    """The text, safe to print: odd characters and line breaks escaped, what is too long for a message cut."""
+    shown = text if len(text) <= LONGEST_SHOWN else text[:LONGEST_SHOWN] + "…"
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in shown)
 
 
 def quoted(text: str) -> str:
-    """The text in quotes, safe to print: line breaks and odd characters are escaped, long texts cut."""
-    return ascii(cut(text)) if not text.isprintable() else f"'{cut(text)}'"
+    """The text in quotes, safe to print."""
+    return f"'{cut(text)}'"
+
+
+def dotted(path: KeyPath) -> str:
+    """A path as messages write it: ``require[0].metric``."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{cut(part)}" if text else cut(part)
+    return text
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
@@ -50,6 +59,7 @@ def got(value: Any, path: KeyPath) -> str:
 
 
 def is_numeral(text: str) -> bool:
+    """Whether a text would be a number without its quotes."""
     return _NUMERAL.fullmatch(text) is not None
 
 

@@ -1,7 +1,7 @@
 """YAML as a gate file may use it: plain data of which every key knows its line, and no surprises.
 
 Scalars follow the core schema of YAML 1.2, so that ``1e-2`` is a number and ``1:30`` is text. What readers of
-YAML 1.1 and 1.2 understand differently (``yes``, dates) is refused, and so is all that would run code.
+YAML 1.1 and 1.2 understand differently (``yes``, dates, ``010``) is refused, and so is all that would run code.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
-from pytest_ftgate.config.source import KeyPath, dotted
-from pytest_ftgate.config.words import quoted
+from pytest_ftgate.config.source import KeyPath
+from pytest_ftgate.config.words import cut, dotted, quoted
 from pytest_ftgate.errors import ConfigError, Where, shown_path
 
 MOST_VALUES = 100_000
@@ -30,6 +30,7 @@ _INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 _YES_NO = {"yes": "true", "on": "true", "no": "false", "off": "false"}
+_LEADING_ZERO = re.compile(r"[-+]?0[0-9]+")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(([Tt]|[ \t]+)[0-9]{1,2}:.*)?")
 
 
@@ -126,10 +127,8 @@ class _Composer:
             return self._loader.get_event()  # type: ignore[no-untyped-call]
         except self._yaml.YAMLError as error:
             self._refuse_syntax(error)
-        except (
-            ValueError,
-            OverflowError,
-        ):  # PyYAML lets "\UFFFFFFFF" and its like through to chr() and int()
+        except (ValueError, OverflowError):
+            # PyYAML lets "\UFFFFFFFF" and its like through to chr() and int().
             line = self._loader.get_mark().line + 1
             raise ConfigError("not a valid escape or number", where=Where(self._shown, line)) from None
 
@@ -155,10 +154,10 @@ class _Composer:
 
     def _aliased(self, event: Any, path: KeyPath) -> Node:
         if event.anchor not in self._anchors:
-            self._refuse(f"the alias *{event.anchor} has no anchor before it", event, path)
+            self._refuse(f"the alias *{cut(event.anchor)} has no anchor before it", event, path)
         node = self._anchors[event.anchor]
         if node is None:
-            self._refuse(f"the alias *{event.anchor} stands inside its own anchor", event, path)
+            self._refuse(f"the alias *{cut(event.anchor)} stands inside its own anchor", event, path)
         if len(path) + node.height > DEEPEST:
             self._refuse(f"nested more than {DEEPEST} levels deep by aliases", event, path)
         return node
@@ -210,27 +209,13 @@ class _Composer:
             self._refuse("half of a character pair (a lone surrogate) is not text", event, path)
         if event.style is not None:
             return text
-        self._refuse_ambiguous(text, event, path)
+        ambiguity = _ambiguity(text)
+        if ambiguity:
+            self._refuse(ambiguity, event, path)
         try:
             return _plain(text)
         except ValueError:  # Python reads no integer of many thousand digits
             self._refuse("a number with too many digits", event, path)
-
-    def _refuse_ambiguous(self, text: str, event: Any, path: KeyPath) -> None:
-        boolean = _YES_NO.get(text.lower())
-        if boolean:
-            self._refuse(
-                f"unquoted {text} is a boolean to some readers of YAML and text to others: "
-                f"quote it ('{text}'), or write {boolean}",
-                event,
-                path,
-            )
-        if _DATE.fullmatch(text):
-            self._refuse(
-                f"unquoted {text[:40]} is a date to some readers of YAML and text to others: quote it",
-                event,
-                path,
-            )
 
     def _refuse(self, what: str, event: Any, path: KeyPath = ()) -> NoReturn:
         raise ConfigError(what, where=Where(self._shown, _line(event), dotted(path) or None))
@@ -242,15 +227,27 @@ class _Composer:
             line, problem = mark.line + 1, str(getattr(error, "problem", None) or "not valid here")
         else:
             position = getattr(error, "position", 0)
-            line, problem = (
-                text.count("\n", 0, position) + 1,
-                "a control character, which YAML does not allow",
-            )
+            line, problem = text.count("\n", 0, position) + 1, "a control character, which YAML does not allow"
         raise ConfigError(f"not valid YAML: {problem[:200]}", where=Where(self._shown, line)) from None
 
 
 def _line(event: Any) -> int:
     return int(event.start_mark.line) + 1
+
+
+def _ambiguity(text: str) -> str | None:
+    """Why readers of YAML 1.1 and 1.2 would not agree on an unquoted scalar that one of them may well meet."""
+    boolean = _YES_NO.get(text.lower())
+    if boolean:
+        return (
+            f"unquoted {text} is a boolean to some readers of YAML and text to others: "
+            f"quote it ('{text}'), or write {boolean}"
+        )
+    if _DATE.fullmatch(text):
+        return f"unquoted {cut(text)} is a date to some readers of YAML and text to others: quote it"
+    if _LEADING_ZERO.fullmatch(text):
+        return f"unquoted {cut(text)} is an octal number to some readers of YAML: remove the leading 0, or quote it"
+    return None
 
 
 def _plain(text: str) -> Any:

@@ -80,7 +80,7 @@ class Lines:
             raise self._error("looks like UTF-16: every other byte is NUL", cure=_SAVE_AS_UTF8)
 
     def _not_utf8(self, raw: bytes, error: UnicodeDecodeError) -> DataError:
-        if error.reason == "unexpected end of data" and not raw.endswith(b"\n"):
+        if error.reason == "unexpected end of data":  # no line feed follows
             return self._error("the last line is cut off, in the middle of a character", cure="write the file anew")
         around = raw[max(0, error.start - 20) : error.end + 20]
         return self._error(

@@ -40,7 +40,6 @@ def load_examples(
     Raises:
         DataError: the file cannot be read, or a row is not an example; names the line.
     """
-    path = Path(path)
     check_limit(limit, shown_path(path))
     chosen = _format(path, format)
     _check_chat_fields(path, chosen, fields or {})

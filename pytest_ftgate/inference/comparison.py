@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from pytest_ftgate.inference.evidence import level
 
 if TYPE_CHECKING:
     import numpy as np
@@ -76,13 +78,18 @@ class Question:
 
     Attributes:
         margin: the gain asked for, in the metric's unit; negative for "at most so much worse".
-        alpha: the false-pass rate allowed, 1 - confidence.
+        confidence: one-sided.
         evidence: "observed", "significant" or "proven".
     """
 
     margin: float
-    alpha: float
+    confidence: float
     evidence: str
+
+    @property
+    def alpha(self) -> float:
+        """The false-pass rate allowed."""
+        return level(self.confidence)
 
     @property
     def target(self) -> float | None:

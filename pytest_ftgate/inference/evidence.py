@@ -49,9 +49,7 @@ def is_sure(p: float, alpha: float) -> bool:
     return round(p, _DECIMALS) <= round(alpha, _DECIMALS)
 
 
-def weigh(
-    p_value: Callable[[float], float], *, lower: float, upper: float, margin: float, alpha: float
-) -> Evidence:
+def weigh(p_value: Callable[[float], float], *, lower: float, upper: float, margin: float, alpha: float) -> Evidence:
     """Decide by p-values, and show bounds that agree with the decisions.
 
     A larger gain is never easier to prove than a smaller one: the p-value of the larger target is at least that of
@@ -95,7 +93,7 @@ def bound(
         return normal.inv_cdf(min(max(p_value(target), _EXTREME), 1 - _EXTREME)) - critical
 
     low, high = _bracket(excess, min(max(guess, lowest), highest), step)
-    return _narrow(excess, low, high, width=step * _FINE)
+    return max(_narrow(excess, low, high, width=step * _FINE), lowest)
 
 
 _Point = tuple[float, float]  # a target and the excess of its p-value over the level

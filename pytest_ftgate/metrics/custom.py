@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any, ClassVar, TypeAlias
 
-from pytest_ftgate.data.wording import kind_of
+from pytest_ftgate.data.wording import excerpt, kind_of
 from pytest_ftgate.errors import ConfigError, MetricError
 from pytest_ftgate.metrics.options import Options
 from pytest_ftgate.metrics.protocol import Answers, Kind, Scored, check_shape, right_wrong
@@ -138,7 +138,9 @@ class ExampleMetric:
             value = self.declared.score(expected, answer)
         except Exception as error:
             what = f"the metric {self.name} raised {type(error).__name__} for test_set[{index}]"
-            raise MetricError(what, evidence=str(error) or None, cure="Mend the metric's function.") from error
+            raise MetricError(
+                what, evidence=excerpt(str(error), width=200), cure="Mend the metric's function."
+            ) from error
         return self._checked(index, value)
 
     def _checked(self, index: int, value: Any) -> float:

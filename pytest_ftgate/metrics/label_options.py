@@ -18,8 +18,6 @@ def label_set(options: Options, labels: Sequence[str], known: Sequence[str]) -> 
     """
     reading = read_options(options)
     made = LabelSet(reading, tuple(dict.fromkeys(label.strip() for label in labels)), tuple(known))
-    if not made.texts:
-        raise options.error(f"{options.metric} needs labels, and the test set has none", cure="Add examples.")
     refuse_blank(options, made.texts)
     if (pair := made.confused()) is not None:
         raise options.error(

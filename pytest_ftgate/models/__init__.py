@@ -53,9 +53,8 @@ class Model(Protocol):
         price: USD per million tokens, as the gate gives it.
 
     Three more are optional. ``endpoint`` is true where a call leaves the machine or costs money, so that offline
-    runs forbid it; ``abandons``, where a call that is given up goes on in the background. ``ready()`` is called
-    before the first call, and raises :class:`~pytest_ftgate.errors.ConfigError` where no call can be made; it is
-    not called where every answer is stored or recorded.
+    runs forbid it; ``abandons``, where a call that is given up goes on in the background. ``ready()`` raises a fatal
+    :class:`~pytest_ftgate.errors.ModelError` where no call could succeed; a run may ask it before the first call.
     """
 
     name: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import re
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ from pytest_ftgate.data.wording import excerpt
 from pytest_ftgate.errors import ModelError, Where
 
 if TYPE_CHECKING:
-    from openai import APIConnectionError, APIStatusError
+    from openai import APIStatusError
 
 _QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
 _CONTEXT_CODES = frozenset({"context_length_exceeded", "exceed_context_size_error"})
@@ -23,6 +24,7 @@ _CONTEXT_WORDS = re.compile(
     re.IGNORECASE,
 )
 _FILTER_CODES = frozenset({"content_filter", "content_policy_violation"})
+_TIMEOUTS = (TimeoutError, asyncio.TimeoutError)
 _TRY_AGAIN = frozenset({408, 409, 429})
 
 _LOOKS_LIKE_A_KEY = re.compile(r"\bsk-[\w*.-]{3,}|(?<=\bBearer )\S+")
@@ -72,11 +74,12 @@ def failure(error: Exception, endpoint: Endpoint, *, timeout_s: float | None, no
     """
     from openai import APIConnectionError, APIStatusError, APITimeoutError
 
-    if isinstance(error, APITimeoutError):
+    root = _root(error)
+    if isinstance(error, APITimeoutError) and _is_timeout(root):
         limit = f" within {timeout_s:g} s" if timeout_s is not None else ""
         return ModelError(f"no answer{limit}", where=endpoint.where, retryable=True)
     if isinstance(error, APIConnectionError):
-        return _unreachable(error, endpoint)
+        return _unreachable(root, endpoint)
     if isinstance(error, APIStatusError):
         return _refused(error, endpoint, now)
     found = endpoint.quoted(f"{type(error).__name__}: {error}")
@@ -106,10 +109,18 @@ def _number(text: str | None) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _unreachable(error: APIConnectionError, endpoint: Endpoint) -> ModelError:
-    cause: BaseException = error
-    while (below := cause.__cause__ or cause.__context__) is not None:
-        cause = below
+def _root(error: BaseException) -> BaseException:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def _is_timeout(root: BaseException) -> bool:
+    """With aiohttp the client takes a refused or dropped connection for a time-out, too: the root tells."""
+    return isinstance(root, _TIMEOUTS) or type(root).__name__.endswith("Timeout")
+
+
+def _unreachable(cause: BaseException, endpoint: Endpoint) -> ModelError:
     text = str(cause) or "the connection was closed"
     found = endpoint.quoted(f"{type(cause).__name__}: {text}")
     return ModelError(
@@ -162,7 +173,7 @@ def _no_entrance(endpoint: Endpoint) -> tuple[str, str]:
 
 
 def _key_name(endpoint: Endpoint) -> str:
-    return f"the key named by {endpoint.key_env}" if endpoint.key_env else "the endpoint"
+    return f"the key named by {endpoint.key_env}" if endpoint.key_env else "this endpoint"
 
 
 def _is_too_long(error: APIStatusError) -> bool:

@@ -82,15 +82,16 @@ class OpenAIModel:
         """Check that calls can be made; predictions that are stored or recorded need no key.
 
         Raises:
-            ConfigError: the environment variable that holds the key is not set.
+            ModelError: fatal; the environment variable that holds the key is not set.
         """
         secret = self._secret()
         if self.key_env is None or (secret and secret.isascii()):
             return
-        raise ConfigError(
+        raise ModelError(
             f"the environment variable {self.key_env} {'holds what is no key' if secret else 'is not set'}",
+            fatal=True,
             where=Where(path=self.source, key="api_key_env"),
-            evidence=f"it names the key for {self._endpoint().where}",
+            evidence=f"it holds the key for {self._endpoint().where}",
             cure=f"set {self.key_env}, or judge stored or recorded predictions, which need no key",
         )
 
@@ -109,12 +110,7 @@ class OpenAIModel:
         """The client of the running loop: connections cannot be shared between loops."""
         loop = asyncio.get_running_loop()
         if loop not in self._clients:
-            try:
-                self.ready()
-            except ConfigError as error:
-                raise ModelError(
-                    error.what, where=error.where, fatal=True, evidence=error.evidence, cure=error.cure
-                ) from None
+            self.ready()
             self._clients[loop] = ChatClient(self._endpoint(), self.timeout_s)
         return self._clients[loop]
 

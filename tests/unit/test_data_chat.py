@@ -55,8 +55,11 @@ class TestConversations:
         named = {**USER, "name": "Ada"}
         assert load({"messages": [named, ANSWER]}).examples[0].input == (named,)
 
-    def test_calls_of_tools_need_no_content(self) -> None:
-        call = {"role": "assistant", "tool_calls": [{"id": "1"}]}
+    @pytest.mark.parametrize(
+        "calls", [{"tool_calls": [{"id": "1"}]}, {"function_call": {"name": "f"}, "content": None}]
+    )
+    def test_calls_of_tools_need_no_content(self, calls: dict[str, Any]) -> None:
+        call = {"role": "assistant", **calls}
         result = {"role": "tool", "tool_call_id": "1", "content": "7"}
         assert load({"messages": [USER, call, result, ANSWER]}).examples[0].input == (USER, call, result)
 
@@ -150,6 +153,7 @@ class TestBrokenMessages:
             ([], "messages: is an empty list of messages"),
             (["hello"], "messages[0]: a message must be an object, is text"),
             ([{"content": "a"}, ANSWER], 'messages[0]: a message must have a "role"'),
+            ([{"role": "user", "tool_calls": []}, ANSWER], 'messages[0]: a message must have a "content"'),
             ([USER, {"role": "assistant"}], 'messages[1]: a message must have a "content"'),
             ([{"role": "asistant", "content": "a"}], 'messages[0].role: unknown role: "asistant"'),
             ([{"role": 3, "content": "a"}], "messages[0].role: unknown role: a number"),

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytest_ftgate.data import DataSet, Example, content_id, load_examples
 from pytest_ftgate.errors import DataError
+
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @pytest.fixture(autouse=True)
@@ -70,6 +72,7 @@ class TestRows:
         assert load(f"input,expected\n{long},b\n").examples[0].input == long
         assert csv.field_size_limit() == before
 
+    @UNHURRIED
     @given(
         st.lists(
             st.tuples(*[st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))] * 2).filter(any),

@@ -12,7 +12,7 @@ import unicodedata
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytest_ftgate.data import (
@@ -28,6 +28,8 @@ from pytest_ftgate.data import (
     without_instructions,
 )
 from pytest_ftgate.data.wording import excerpt, kind_of, listed, nearest
+
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 
@@ -123,6 +125,7 @@ class TestNormalizedInput:
     def test_other_differences_count(self, one: str, other: str) -> None:
         assert normalized_input(one) != normalized_input(other)
 
+    @UNHURRIED
     @given(TEXT)
     def test_normalising_twice_changes_nothing(self, text: str) -> None:
         once = normalized_input(text)
@@ -138,14 +141,17 @@ class TestNormalizedInput:
                 once = normalized_input(f"a{character}\u0345")
                 assert normalized_input(once) == once, hex(code)
 
+    @UNHURRIED
     @given(TEXT, st.sampled_from(["", " ", "\n\t", "\u3000"]))
     def test_white_space_around_never_counts(self, text: str, space: str) -> None:
         assert normalized_input(space + text + space) == normalized_input(text)
 
+    @UNHURRIED
     @given(TEXT)
     def test_a_single_message_of_the_user_is_its_text(self, text: str) -> None:
         assert normalized_input((user(text),)) == normalized_input(text)
 
+    @UNHURRIED
     @given(TEXT, TEXT)
     def test_no_text_is_taken_for_a_conversation(self, first: str, second: str) -> None:
         messages = (user(first), {"role": "assistant", "content": second})
@@ -203,6 +209,7 @@ class TestInstructionsAndBlanks:
     def test_not_blank(self, asked: Any) -> None:
         assert not is_blank(asked)
 
+    @UNHURRIED
     @given(TEXT)
     def test_blank_means_that_nothing_is_left_by_normalising(self, text: str) -> None:
         assert is_blank(text) == (normalized_input(text) == "")
@@ -234,6 +241,7 @@ class TestWording:
         assert excerpt("x" * 100) == "x" * 60 + "..."
         assert excerpt("x" * 100 + "HERE", at=100) == "..." + "x" * 56 + "HERE"
 
+    @UNHURRIED
     @given(TEXT, st.integers(0, 300))
     def test_an_excerpt_is_always_one_short_printable_line(self, text: str, at: int) -> None:
         found = excerpt(text, min(at, len(text)))
@@ -265,6 +273,7 @@ class TestWording:
         assert nearest("lable", ["input"]) is None
 
 
+@UNHURRIED
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | TEXT, lambda value: st.lists(value) | st.dictionaries(TEXT, value)

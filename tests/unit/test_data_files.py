@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytest_ftgate.data import DataSet, load_examples
 from pytest_ftgate.errors import DataError
+
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 ROW = b'{"input": "a", "expected": "b"}\n'
 
@@ -128,12 +130,16 @@ class TestDecoding:
 
     def test_the_byte_is_counted_from_the_files_start_with_the_mark(self) -> None:
         assert "is not UTF-8 at byte 3\n" in error_of(b"\xef\xbb\xbf\xff")
+        assert "is not UTF-8 at byte 6\n" in error_of(b"\xef\xbb\xbf \r\n\xff")
 
     @pytest.mark.parametrize("name", ["data.jsonl", "data.csv"])
     def test_a_nul_byte_is_refused(self, name: str) -> None:
         assert error_of(b"input,expected\nab\0c,d\n", name, format="csv") == (
             f"{name}:2: holds a NUL byte at byte 17\n  a text file holds none"
         )
+
+    def test_a_nul_byte_far_into_the_first_line_is_no_sign_of_utf16(self) -> None:
+        assert "data.jsonl:1: holds a NUL byte at byte 4\n" in error_of(b"abcd\0")
 
     def test_a_last_line_cut_off_within_a_character(self) -> None:
         assert error_of(ROW + '{"input": "é'.encode()[:-1]) == (
@@ -204,6 +210,7 @@ class TestFormat:
         )
 
 
+@UNHURRIED
 @given(content=st.binary(max_size=200), name=st.sampled_from(["data.jsonl", "data.csv", "data.tsv"]))
 def test_any_bytes_give_examples_or_a_data_error(
     tmp_path_factory: pytest.TempPathFactory, content: bytes, name: str
@@ -236,6 +243,7 @@ JSON_PIECES = [
 CSV_PIECES = ["input", "expected", "id", ",", '"', "\n", "\r", "a", " ", "\t", "é"]
 
 
+@UNHURRIED
 @given(
     st.lists(st.sampled_from(JSON_PIECES), max_size=30).map("".join)
     | st.lists(st.sampled_from(CSV_PIECES), max_size=30).map("".join),

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytest_ftgate.data import NO_FIELDS, DataSet, Example, content_id, load_examples
 from pytest_ftgate.errors import DataError
+
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 GOOD = '{"input": "a", "expected": "b"}\n'
 
@@ -74,6 +76,7 @@ class TestRows:
         data = load_rows({"input": "a", "expected": "b", "messages": [1]})
         assert data.examples[0].fields == {"messages": [1]}
 
+    @UNHURRIED
     @given(
         st.lists(
             st.builds(
@@ -301,6 +304,11 @@ class TestFieldNames:
             "  found: input, expected, colum\n"
             f"  say what they are called: fields: {{{ours}: colum}}"
         )
+
+    def test_one_column_is_suggested_once_and_none_that_is_taken(self) -> None:
+        fields = {"input": "questions", "expected": "question"}
+        assert error_of_row({"quest": "a"}, fields=fields).endswith("fields: {input: quest}")
+        assert error_of_row({"group": "a", "expected": "b"}, fields={"input": "groups"}).endswith("{input: NAME}")
 
     def test_errors_name_the_files_own_key(self) -> None:
         assert error_of_row({"question": 3, "expected": "b"}, fields={"input": "question"}) == (

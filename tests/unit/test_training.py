@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytest_ftgate.data import DataSet, examples_from, load_examples
 from pytest_ftgate.errors import DataError
 from pytest_ftgate.training import TrainingAudit, audit_training_set, check_test_set
+
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 Row = tuple[Any, Any]
 
@@ -79,6 +81,7 @@ class TestCounts:
     def test_a_conversation_is_blank_where_its_last_question_is(self) -> None:
         assert audit([(chat(" ", "s"), "x"), (chat("a", ""), "x")]).usable == 1
 
+    @UNHURRIED
     @given(MIXED_ROWS, st.randoms(use_true_random=False))
     def test_the_order_of_rows_does_not_change_the_counts(self, rows: list[Row], shuffler: random.Random) -> None:
         shuffled = list(rows)
@@ -90,6 +93,7 @@ class TestCounts:
         ]
         assert counts[0] == counts[1]
 
+    @UNHURRIED
     @given(ROWS, st.data())
     def test_padding_with_variants_of_rows_never_makes_more_usable(
         self, rows: list[Row], choose: st.DataObject
@@ -102,6 +106,7 @@ class TestCounts:
         assert after.usable == before.usable
         assert after.rows == before.rows + len(padding)
 
+    @UNHURRIED
     @given(MIXED_ROWS)
     def test_counts_fit_together(self, rows: list[Row]) -> None:
         found = audit(rows)
@@ -126,6 +131,10 @@ class TestInstructions:
             ]
         )
         assert (found.usable, found.duplicates, found.conflicts) == (2, 1, 0)
+
+    def test_an_answer_with_instructions_and_another_without_are_a_conflict(self) -> None:
+        found = audit([("a", "x"), (chat("a", "s"), "y")])
+        assert (found.usable, found.conflict_rows) == (1, ((1, 0),))
 
     def test_two_answers_under_the_same_instructions_are_a_conflict(self) -> None:
         found = audit([(chat("a", "s"), "x"), (chat("a", "s"), "y")])
@@ -158,6 +167,9 @@ class TestLeakage:
         test = [(chat("sum up", "document 3"), "z"), (chat("Sum up", "Document 2"), "y")]
         assert audit(training, test).leaked_rows == ((1, 1),)
 
+    def test_contradictory_answers_under_the_same_instructions_hide_nothing(self) -> None:
+        assert audit([(chat("a", "s"), "x"), (chat("a", "s"), "y")], [("a", "x"), (chat("a", "t"), "x")]).leaked == 2
+
     def test_conversations_leak_as_a_whole(self) -> None:
         answer = [{"role": "assistant", "content": "yes?"}]
         long = [*chat("hello"), *answer, *chat("a")]
@@ -168,6 +180,7 @@ class TestLeakage:
         alone = [[{"role": "system", "content": text}] for text in ("write a poem", "write a joke")]
         assert audit([(alone[0], "x")], [(alone[1], "x")]).leaked == 0
 
+    @UNHURRIED
     @given(ROWS)
     def test_every_non_blank_input_leaks_from_its_own_set(self, rows: list[Row]) -> None:
         found = audit(rows, rows)
@@ -196,6 +209,7 @@ class TestLabels:
 
     def test_blank_outputs_are_no_label(self) -> None:
         assert audit([("t", "a"), ("v", "")], [("u", "a")]).labels_only_in_training == ()
+        assert audit([("t", "a")], [("u", "a"), ("v", " ")]).labels_only_in_test == ()
 
 
 class TestCheckTestSet:
@@ -230,6 +244,7 @@ class TestCheckTestSet:
         )
         assert "\n  it is: a; 2 rows repeat an input in all\n" in str(caught.value)
 
+    @UNHURRIED
     @given(ROWS)
     def test_a_test_set_passes_exactly_where_all_its_rows_would_be_usable(self, rows: list[Row]) -> None:
         test = data([(given, "x") for given, _ in rows])

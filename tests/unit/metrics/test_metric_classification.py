@@ -7,13 +7,14 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import sklearn.metrics
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_ftgate.errors import MetricError
 from pytest_ftgate.metrics.classification import Formula, LabelMetric
 from pytest_ftgate.metrics.confusion import confusion_matrix
 
+FEW = settings(max_examples=25, deadline=None)  # scikit-learn takes milliseconds for each
 LABELS = ("a", "b", "c", "d")
 AVERAGED = [f"{s}_{average}" for s in ("f1", "precision", "recall") for average in ("macro", "micro", "weighted")]
 BINARY = ["f1", "precision", "recall"]
@@ -36,8 +37,8 @@ def oracle(name, gold, answers, labels=LABELS):
         return getattr(sklearn.metrics, name if name == "matthews_corrcoef" else f"{name}_score")(gold, predicted)
 
 
-def made(build, name, labels=LABELS, **options):
-    return build(name, labels, **options, **({"pos_label": "a"} if name in BINARY else {}))
+def made(build, name, expected=LABELS, /, **options):
+    return build(name, expected, **options, **({"pos_label": "a"} if name in BINARY else {}))
 
 
 def sample(labels, size=40):
@@ -49,6 +50,7 @@ def sample(labels, size=40):
 
 
 @pytest.mark.parametrize("name", [*AVERAGED, *OTHERS])
+@FEW
 @given(sample(LABELS))
 def test_the_value_is_that_of_scikit_learn(build, name, drawn):
     gold, answers = drawn
@@ -56,6 +58,7 @@ def test_the_value_is_that_of_scikit_learn(build, name, drawn):
 
 
 @pytest.mark.parametrize("name", BINARY)
+@FEW
 @given(sample(("a", "b")))
 def test_a_binary_value_is_that_of_scikit_learn(build, name, drawn):
     gold, answers = drawn
@@ -64,6 +67,7 @@ def test_a_binary_value_is_that_of_scikit_learn(build, name, drawn):
 
 
 @pytest.mark.parametrize("name", AVERAGED)
+@FEW
 @given(sample(LABELS), st.lists(st.sampled_from(LABELS), min_size=1, unique=True))
 def test_an_average_over_some_labels_is_that_of_scikit_learn(build, name, drawn, some):
     gold, answers = drawn
@@ -72,6 +76,7 @@ def test_an_average_over_some_labels_is_that_of_scikit_learn(build, name, drawn,
 
 
 @pytest.mark.parametrize("name", SET_LEVEL)
+@FEW
 @given(st.data())
 def test_the_statistic_of_any_confusion_matrix_is_scikit_learns_value(build, name, data):
     """Also of samples that lack a label, as a resampling method makes them."""
@@ -88,6 +93,7 @@ def test_the_statistic_of_any_confusion_matrix_is_scikit_learns_value(build, nam
 
 
 @pytest.mark.parametrize("name", SET_LEVEL)
+@FEW
 @given(sample(("a", "b")), st.floats(0.01, 100))
 def test_the_statistic_does_not_depend_on_the_weight_of_an_example(build, name, drawn, weight):
     metric = made(build, name, ("a", "b"))

@@ -105,6 +105,14 @@ def test_an_exception_is_an_error_that_names_the_example(build):
     assert isinstance(caught.value.__cause__, KeyError)
 
 
+def test_a_long_exception_is_cut_to_one_line(build):
+    def mine(expected, answer):
+        raise ValueError("first\nsecond " + "x" * 500)
+
+    text = failure(build("mine", custom={"mine": CustomMetric("mine", mine, 0, 1, True)}))
+    assert text.splitlines()[1:] == [f"  first second {'x' * 187}...", "  Mend the metric's function."]
+
+
 def test_a_right_wrong_metric_has_an_exact_value(build):
     mine = metric(low=0, high=1, greater_is_better=True, right_wrong=True)(lambda expected, answer: expected == answer)
     built = build("mine", custom={"mine": mine})

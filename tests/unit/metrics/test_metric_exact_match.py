@@ -4,9 +4,10 @@ import json
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+NO_DEADLINE = settings(deadline=None)  # the first example imports numpy
 NUMBERS = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
 JSON = st.recursive(
     st.none() | st.booleans() | NUMBERS | st.text(),
@@ -107,6 +108,7 @@ def test_values_too_deep_to_compare_are_wrong_not_a_crash(right):
     assert right(nested(5000), "[" * 5001 + "]" * 5001) is False
 
 
+@NO_DEADLINE
 @given(CONTAINERS)
 def test_a_json_value_equals_its_own_text_in_any_layout(right, value):
     for layout in ({"indent": 2}, {"separators": (",", ":")}, {"sort_keys": True}, {"ensure_ascii": False}):
@@ -114,6 +116,7 @@ def test_a_json_value_equals_its_own_text_in_any_layout(right, value):
         assert right(json.dumps(value), json.dumps(value, **layout))
 
 
+@NO_DEADLINE
 @given(JSON.filter(lambda value: not isinstance(value, str)), JSON)
 def test_equality_of_json_is_that_of_its_values(right, a, b):
     same = canonical(a) == canonical(b)
@@ -129,6 +132,7 @@ def canonical(value):
     return [canonical(inner) for inner in value] if isinstance(value, list) else value
 
 
+@NO_DEADLINE
 @given(JSON, st.text(max_size=30))
 def test_no_answer_crashes(right, expected, answer):
     assert right(expected, answer) in (True, False)

@@ -3,13 +3,14 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_ftgate.errors import ConfigError, MetricError
 from pytest_ftgate.metrics import check_labels
 from pytest_ftgate.metrics.normalization import AS_WRITTEN, FULL, STEPS, Normalization
 
+NO_DEADLINE = settings(deadline=None)  # the first example imports numpy
 TEXT = st.text(alphabet=st.characters(codec="utf-8"))
 EVERY_STEP = ["case", "punctuation", "whitespace", "unicode"]
 
@@ -48,11 +49,13 @@ def test_the_documented_steps_are_all_there():
     assert not Normalization(frozenset(STEPS[1:])).full
 
 
+@NO_DEADLINE
 @given(TEXT)
 def test_normalization_leaves_something_of_every_text_that_is_not_blank(text):
     assert bool(FULL(text.strip())) == bool(text.strip())
 
 
+@NO_DEADLINE
 @given(TEXT, st.sampled_from(["", " ", "\n", "."]), st.sampled_from(["", "\t", "!", "”"]))
 def test_under_full_normalization_white_space_and_punctuation_around_a_text_do_not_count(text, before, after):
     if any(character.isalnum() for character in text):
@@ -216,6 +219,7 @@ def test_there_is_no_lenient_metric_where_it_would_change_nothing_or_confuse_lab
     assert build(name, ("a", "b"), normalize="case").lenient().lenient() is None
 
 
+@NO_DEADLINE
 @given(st.lists(st.sampled_from(["a", "A", "a.", "b", "B ", "x", "", None]), min_size=4, max_size=4))
 def test_lenient_never_scores_lower(build, answers):
     metric = build("accuracy", ("a", "B"))

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from pytest_ftgate.errors import MetricError
 from pytest_ftgate.metrics import BUILT_IN, CustomMetric
 
 SET = [
@@ -200,10 +201,11 @@ def test_an_empty_expected_output_is_refused(refusal, name):
     )
 
 
-def test_a_test_set_without_labels_is_refused(refusal):
-    assert (
-        refusal("accuracy", ()) == "ftgate.yaml:14: accuracy needs labels, and the test set has none\n  Add examples."
-    )
+@pytest.mark.parametrize("name", ["accuracy", "f1_macro", "exact_match"])
+def test_an_empty_test_set_has_a_metric_that_measures_nothing(build, name):
+    """Too few examples are a finding of their own, not a wrong metric."""
+    with pytest.raises(MetricError, match=f"^{name} has nothing to measure"):
+        build(name, ()).score([], [[]])
 
 
 def test_free_text_is_no_label_of_a_set_level_metric(build, refusal):

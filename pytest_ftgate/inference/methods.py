@@ -1,0 +1,112 @@
+"""Which method a comparison gets: from the kind of metric, its bounds, and the groups of examples."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from pytest_ftgate.inference import jackknife, set_level
+from pytest_ftgate.inference.finding import (
+    Finding,
+    by_exact_test,
+    by_gaffke,
+    by_jackknife,
+    more_cautious,
+    within,
+)
+from pytest_ftgate.inference.graded import Sample
+from pytest_ftgate.inference.groups import MIN_GROUPS
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from pytest_ftgate.inference.comparison import LabelCounts, Question
+
+NO_BOUNDS = "the metric has no bounds, so rare large losses cannot be ruled out"
+NO_DIFFERENCE = "leaving out any {unit} changes nothing: there is no telling how sure the gain is"
+UNDEFINED = "the metric is undefined with one {unit} left out"
+TOO_FEW = "too few groups: {n}, {needed} are needed"
+GROUPS = "{n} groups"
+
+Found = tuple[Finding | None, str | None]
+"""What was found, None where no bound can be told; and what a reader should know of it."""
+
+
+def of_right_wrong(
+    wins: int, losses: int, differences: NDArray[np.float64], codes: NDArray[np.int64] | None, question: Question
+) -> Found:
+    """The exact test; with groups (codes per example) the jackknife too."""
+    finding = by_exact_test(wins, losses, len(differences), question)
+    return (finding, None) if codes is None else _by_groups(differences, codes, finding, 1.0, question)
+
+
+def of_graded(
+    differences: NDArray[np.float64], unit: float, codes: NDArray[np.int64] | None, question: Question
+) -> Found:
+    """Gaffke's bound, with groups the jackknife too; the jackknife alone where ``unit``, the range, is infinite."""
+    finding, note = _of_mean(differences, unit, question)
+    return (finding, note) if codes is None else _by_groups(differences, codes, finding, unit, question)
+
+
+def _of_mean(differences: NDArray[np.float64], unit: float, question: Question) -> Found:
+    if math.isfinite(unit):
+        sample, opposite = Sample.of(differences / unit, -1.0), Sample.of(-differences / unit, -1.0)
+        return by_gaffke(sample, opposite, unit, question), None
+    n = len(differences)
+    left_out = (differences.sum() - differences) / max(n - 1, 1)
+    finding, note = _by_left_out(float(differences.mean()), left_out, n, "example", question)
+    return finding, note or NO_BOUNDS
+
+
+def _by_groups(
+    differences: NDArray[np.float64],
+    codes: NDArray[np.int64],
+    ungrouped: Finding | None,
+    unit: float,
+    question: Question,
+) -> Found:
+    n_groups = int(codes.max()) + 1
+    if n_groups < MIN_GROUPS:
+        return None, TOO_FEW.format(n=n_groups, needed=MIN_GROUPS)
+    left_out = jackknife.means_without_a_group(differences, codes)
+    finding, note = _by_left_out(float(differences.mean()), left_out, len(differences), "group", question)
+    if finding is None or ungrouped is None:
+        return None, note
+    return within(more_cautious(finding, ungrouped), -unit, unit), GROUPS.format(n=n_groups)
+
+
+def of_set(
+    baseline: LabelCounts,
+    candidate: LabelCounts,
+    gain: float,
+    codes: NDArray[np.int64] | None,
+    question: Question,
+) -> Found:
+    """The jackknife; where a drop is to be ruled out, Gaffke's bound of its pseudo-values too."""
+    n_groups = None if codes is None else int(codes.max()) + 1
+    if n_groups is not None and n_groups < MIN_GROUPS:
+        return None, TOO_FEW.format(n=n_groups, needed=MIN_GROUPS)
+    one_out = set_level.values_without_one(candidate) - set_level.values_without_one(baseline)
+    if codes is None:
+        finding, note = _by_left_out(gain, one_out, len(one_out), "example", question)
+    else:
+        left_out = set_level.values_without_unit(candidate, codes) - set_level.values_without_unit(baseline, codes)
+        finding, note = _by_left_out(gain, left_out, len(one_out), "group", question)
+    if finding is not None and question.margin < 0:
+        sample = set_level.pseudo_values(baseline, candidate, gain, one_out)
+        opposite = set_level.pseudo_values(candidate, baseline, -gain, -one_out)
+        finding = more_cautious(finding, by_gaffke(sample, opposite, 1.0, question))
+    return finding, note if n_groups is None or note else GROUPS.format(n=n_groups)
+
+
+def _by_left_out(estimate: float, left_out: NDArray[np.float64], n: int, unit: str, question: Question) -> Found:
+    import numpy as np
+
+    if not np.isfinite(left_out).all():
+        return None, UNDEFINED.format(unit=unit)
+    found = jackknife.jackknife(estimate, left_out)
+    if found.standard_error == 0:
+        return None, NO_DIFFERENCE.format(unit=unit)
+    method = jackknife.METHOD if unit == "example" else jackknife.GROUP_METHOD
+    return by_jackknife(method, found, n, question), None

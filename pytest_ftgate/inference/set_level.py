@@ -1,0 +1,123 @@
+"""Metrics of the whole set, such as macro-F1, with some examples left out or one added."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pytest_ftgate.inference.graded import Sample
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from pytest_ftgate.inference.comparison import LabelCounts
+
+_BLOCK = 2_000_000  # entries of stacked matrices at a time, 16 MB
+
+
+def set_value(counts: LabelCounts) -> float:
+    """The metric of all answers, repeats pooled."""
+    return float(counts.statistic(_confusion(counts)[None])[0])
+
+
+def values_without_unit(counts: LabelCounts, units: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The metric without one unit, for each unit, shape ``(units,)``.
+
+    Args:
+        units: the unit of each example as a code 0..U-1; an example is left out with all its repeats.
+    """
+    return _changed(counts, _confusion(counts), units, -1)
+
+
+def values_without_one(counts: LabelCounts) -> NDArray[np.float64]:
+    """The metric without one example, for each example, shape ``(n,)``. Examples of a kind share one evaluation."""
+    import numpy as np
+
+    first, kind = kinds(counts)
+    some = replace(counts, gold=counts.gold[first], predicted=counts.predicted[:, first])
+    return _changed(some, _confusion(counts), np.arange(len(first)), -1)[kind]
+
+
+def values_with_one_more(
+    counts: LabelCounts, gold: NDArray[np.int64], predicted: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """The metric with one more example, answered alike in all repeats, for each of these labels and answers."""
+    import numpy as np
+
+    repeats = np.broadcast_to(predicted, (len(counts.predicted), len(gold)))
+    more = replace(counts, gold=gold, predicted=repeats)
+    return _changed(more, _confusion(counts), np.arange(len(gold)), +1)
+
+
+def share_right(counts: LabelCounts) -> NDArray[np.float64]:
+    """How many of the repeats answer each example rightly, shape ``(n,)``, in [0, 1]."""
+    share: NDArray[np.float64] = (counts.predicted == counts.gold).mean(axis=0)
+    return share
+
+
+def pseudo_values(baseline: LabelCounts, candidate: LabelCounts, gain: float, left_out: NDArray[np.float64]) -> Sample:
+    """Each example's share in the gain (Tukey's pseudo-values), and what one more lost example would weigh.
+
+    The lost example is one of the usual mix of labels that the baseline has right. The candidate answers with the
+    rarest other label or with none that is known, whichever lowers the gain more.
+
+    Args:
+        baseline: the model to beat.
+        candidate: on the same examples.
+        gain: candidate minus baseline.
+        left_out: the gain without one example, for each.
+    """
+    import numpy as np
+
+    n, gold = len(left_out), np.bincount(baseline.gold, minlength=baseline.n_labels)
+    by_size = np.argsort(np.where(gold > 0, gold, n + 1), kind="stable")
+    labels = np.flatnonzero(gold)
+    rarest_other = np.where(labels == by_size[0], by_size[1] if len(by_size) > 1 else baseline.n_labels, by_size[0])
+    unknown = np.full_like(labels, baseline.n_labels)
+    answers = [values_with_one_more(candidate, labels, answer) for answer in (rarest_other, unknown)]
+    gains = np.minimum(*answers) - values_with_one_more(baseline, labels, labels)
+    worst = (n + 1) * float(gains @ gold[labels]) / n - n * gain
+    return Sample.of(n * gain - (n - 1) * left_out, worst)
+
+
+def kinds(*arms: LabelCounts) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Examples with equal label and answers of all models: an example of each kind, and the kind of each example."""
+    import numpy as np
+
+    kind = arms[0].gold
+    for arm in arms:
+        for answers in arm.predicted:
+            kind = np.unique(kind * (arm.n_labels + 1) + answers, return_inverse=True)[1].ravel()
+    _, first, of_example = np.unique(kind, return_index=True, return_inverse=True)
+    return first, of_example.ravel()
+
+
+def confusions_by_unit(counts: LabelCounts, units: NDArray[np.int64], n_units: int) -> NDArray[np.float64]:
+    """Confusion matrices of units 0..n_units-1, shape ``(n_units, K + 1, K + 1)``; other codes are passed over."""
+    import numpy as np
+
+    size = counts.n_labels + 1
+    inside = (units >= 0) & (units < n_units)
+    cells = (units * size + counts.gold)[inside] * size + counts.predicted[:, inside]
+    return np.bincount(cells.ravel(), minlength=n_units * size**2).reshape(n_units, size, size).astype(np.float64)
+
+
+def _confusion(counts: LabelCounts) -> NDArray[np.float64]:
+    total: NDArray[np.float64] = confusions_by_unit(counts, counts.gold * 0, 1)[0]
+    return total
+
+
+def _changed(
+    counts: LabelCounts, total: NDArray[np.float64], units: NDArray[np.int64], sign: int
+) -> NDArray[np.float64]:
+    """The metric of ``total`` with each unit of ``counts`` added or taken away, in blocks that fit into memory."""
+    import numpy as np
+
+    n_units = int(units.max()) + 1
+    block = max(1, _BLOCK // (counts.n_labels + 1) ** 2)
+    found = [
+        counts.statistic(total + sign * confusions_by_unit(counts, units - start, min(block, n_units - start)))
+        for start in range(0, n_units, block)
+    ]
+    return np.concatenate(found)

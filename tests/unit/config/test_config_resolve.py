@@ -1,0 +1,322 @@
+"""Many places may speak about a gate: key by key the nearest wins, and each value remembers its source."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_ftgate.config import Bound, DataSpec, GateConfig, GateFile, Layer, MetricSpec, Source, resolve_gate
+from pytest_ftgate.errors import ConfigError
+
+SELF_CONTAINED: dict[str, Any] = {
+    "test_set": "test.jsonl",
+    "training_set": "train.jsonl",
+    "baseline": "recorded:base.jsonl",
+    "candidate": "recorded:ft.jsonl",
+    "margin": 0.05,
+}
+
+
+def layer(values: dict[str, Any], text: str = "marker", kind: Literal["marker", "fixture", "file"] = "marker") -> Layer:
+    return Layer(values, dict.fromkeys(values, Source(kind, text, Path("/gates"))))
+
+
+def resolve(*layers: Layer, file: GateFile | None = None, gate: str | None = None) -> GateConfig:
+    return resolve_gate(layers, file=file, gate=gate, default_name="test_a.py::test_it")
+
+
+def marked(**changes: Any) -> GateConfig:
+    return resolve(layer({**SELF_CONTAINED, **changes}))
+
+
+def refusal(*layers: Layer, file: GateFile | None = None, gate: str | None = None) -> str:
+    with pytest.raises(ConfigError) as caught:
+        resolve(*layers, file=file, gate=gate)
+    return str(caught.value)
+
+
+def refused(**changes: Any) -> str:
+    return refusal(layer({**SELF_CONTAINED, **changes}))
+
+
+def test_what_is_not_written_is_built_in() -> None:
+    config = marked()
+    assert (config.name, config.gate) == ("test_a.py::test_it", None)
+    assert (config.metric.name, config.metric.options) == ("accuracy", {})
+    assert (config.evidence, config.confidence, config.errors, config.repeats) == ("significant", 0.95, "error", 1)
+    assert (config.min_training_examples, config.min_test_examples) == (200, 50)
+    assert (config.require, config.show, config.hypothesis) == ((), (), None)
+    assert {str(config.sources[key]) for key in ("metric", "evidence", "repeats", "hypothesis")} == {"default"}
+    assert {str(config.sources[key]) for key in SELF_CONTAINED} == {"marker"}
+
+
+def test_what_is_written_is_taken() -> None:
+    config = marked(
+        name="orders",
+        metric={"name": "f1", "pos_label": "yes"},
+        margin=0,
+        evidence="proven",
+        confidence=0.9,
+        min_training_examples=0,
+        min_test_examples=1,
+        require=({"metric": "cost_usd", "max": 2, "of": "baseline"},),
+        show=["f1_macro", {"name": "exact_match", "normalize": True}],
+        errors="score_zero",
+        repeats=3,
+        hypothesis="It gets better.",
+    )
+    assert (config.name, config.margin, config.evidence, config.confidence) == ("orders", 0.0, "proven", 0.9)
+    assert (config.min_training_examples, config.min_test_examples, config.repeats) == (0, 1, 3)
+    assert (config.errors, config.hypothesis) == ("score_zero", "It gets better.")
+    source = config.sources["margin"]
+    assert config.metric == MetricSpec("f1", {"pos_label": "yes"}, source)
+    assert config.require == (Bound(MetricSpec("cost_usd", {}, source), None, 2.0, "baseline", source),)
+    assert config.show == (
+        MetricSpec("f1_macro", {}, source),
+        MetricSpec("exact_match", {"normalize": True}, source),
+    )
+
+
+places = st.lists(st.dictionaries(st.sampled_from(["margin", "confidence", "repeats"]), st.none()), max_size=5)
+
+
+@given(places)
+def test_key_by_key_the_nearest_place_wins(given_keys: list[dict[str, None]]) -> None:
+    value = {"margin": lambda i: i / 10, "confidence": lambda i: 0.6 + i / 100, "repeats": lambda i: i + 1}
+    layers = [layer({key: value[key](i) for key in keys}, f"place {i}") for i, keys in enumerate(given_keys)]
+    config = resolve(*layers, layer({**SELF_CONTAINED, "margin": 1}, "last"))
+    for key, built_in in (("margin", 1), ("confidence", 0.95), ("repeats", 1)):
+        nearest = next((i for i, keys in enumerate(given_keys) if key in keys), None)
+        wanted = built_in if nearest is None else value[key](nearest)
+        source = f"place {nearest}" if nearest is not None else "last" if key == "margin" else "default"
+        assert (getattr(config, key), str(config.sources[key])) == (wanted, source)
+
+
+def test_keys_are_replaced_whole() -> None:
+    near = layer({"metric": {"name": "f1"}, "test_set": {"path": "a"}, "require": []})
+    far = layer(
+        {
+            **SELF_CONTAINED,
+            "metric": {"name": "f1", "pos_label": "x"},
+            "test_set": {"path": "b", "limit": 3},
+            "require": [{"metric": "f1", "min": 0}],
+        }
+    )
+    config = resolve(near, far)
+    assert (config.metric.options, config.require) == ({}, ())
+    assert config.test_set == DataSpec(Path("/gates/a"), None, {}, None)
+
+
+def test_baseline_and_baselines_are_two_forms_of_one_key() -> None:
+    one, many = layer({"baseline": "x:one"}, "one"), layer({"baselines": {"a": "x:a", "b": "x:b"}}, "many")
+    rest = layer({key: value for key, value in SELF_CONTAINED.items() if key != "baseline"})
+    assert list(resolve(one, many, rest).baselines) == ["baseline"]
+    assert list(resolve(many, one, rest).baselines) == ["a", "b"]
+    for key in ("baseline", "baselines"):
+        assert str(resolve(one, many, rest).sources[key]) == "one"
+        assert str(resolve(many, one, rest).sources[key]) == "many"
+
+
+def test_both_forms_in_one_place_are_an_error() -> None:
+    message = refused(baselines={"a": "x:a"})
+    assert message == "baselines: baseline and baselines are both given: keep one (marker)"
+
+
+FILE = """version: 1
+defaults: {confidence: 0.9, repeats: 2}
+models: {tuned: recorded:ft.jsonl}
+gates:
+  intents:
+    test_set: data/test.jsonl
+    training_set: {path: data/train.csv, format: csv, fields: {input: q}, limit: 9}
+    baselines:
+      prompt: {provider: openai, model: m, system_file: a.md}
+      base: tuned
+    candidate: tuned
+    margin: 0.05
+    repeats: 3
+    require:
+      - {metric: accuracy, min: 0.8}
+      - {metric: cost_usd, max: 1}
+  named: {name: Another, margin: 1}
+"""
+
+
+def test_a_gate_of_the_file_with_its_defaults_and_lines(load: Callable[[str], GateFile], folder: Path) -> None:
+    file = load(FILE)
+    config = resolve(*file.layers("intents"), file=file, gate="intents")
+    assert (config.name, config.gate, config.confidence, config.repeats) == ("intents", "intents", 0.9, 3)
+    assert config.test_set == DataSpec(folder / "data/test.jsonl", None, {}, None)
+    assert config.training_set == DataSpec(folder / "data/train.csv", "csv", {"input": "q"}, 9)
+    assert config.baselines["prompt"].options == {"model": "m", "system_file": folder / "a.md"}
+    assert [str(model.source) for model in config.baselines.values()] == ["ftgate.yaml:9", "ftgate.yaml:3"]
+    assert (str(config.candidate.source), str(config.sources["candidate"])) == ("ftgate.yaml:3", "ftgate.yaml:11")
+    assert [str(bound.source) for bound in config.require] == ["ftgate.yaml:15", "ftgate.yaml:16"]
+    kinds = {key: config.sources[key].kind for key in ("margin", "confidence", "evidence")}
+    assert kinds == {"margin": "file", "confidence": "defaults", "evidence": "default"}
+
+
+def test_a_gate_may_be_named_otherwise_than_in_the_file(load: Callable[[str], GateFile]) -> None:
+    file = load(FILE)
+    config = resolve(layer(SELF_CONTAINED), *file.layers("named"), file=file, gate="named")
+    assert (config.name, config.gate, str(config.sources["name"])) == ("Another", "named", "ftgate.yaml:17")
+
+
+def test_the_marker_is_nearer_than_a_fixture_than_the_file(load: Callable[[str], GateFile]) -> None:
+    file = load(FILE)
+    fixture = layer({"candidate": str.upper, "margin": 0.2}, "fixture ftgate_candidate, conftest.py:9", "fixture")
+    config = resolve(layer({"margin": 0.03}), fixture, *file.layers("intents"), file=file, gate="intents")
+    assert config.quoted("margin") == "margin 0.03 (marker)"
+    assert config.quoted("candidate") == "candidate builtins.str.upper (fixture ftgate_candidate, conftest.py:9)"
+    assert config.quoted("confidence") == "confidence 0.9 (ftgate.yaml:2)"
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("margin", "margin 0.05 (ftgate.yaml:12)"),
+        ("confidence", "confidence 0.9 (ftgate.yaml:2)"),
+        ("evidence", "evidence significant (default)"),
+        ("min_test_examples", "min_test_examples 50 (default)"),
+        ("metric", "metric accuracy (default)"),
+        ("candidate", "candidate recorded:ft.jsonl (ftgate.yaml:11)"),
+        ("baseline", "baseline openai:m, recorded:ft.jsonl (ftgate.yaml:8)"),
+        ("baselines", "baselines openai:m, recorded:ft.jsonl (ftgate.yaml:8)"),
+        ("test_set", "test_set data/test.jsonl (ftgate.yaml:6)"),
+        ("hypothesis", "hypothesis none (default)"),
+        ("show", "show none (default)"),
+        (
+            "require",
+            "require accuracy of the candidate at least 0.8, cost_usd of the candidate at most 1 (ftgate.yaml:14)",
+        ),
+    ],
+)
+def test_a_key_is_quoted_with_its_value_and_source(load: Callable[[str], GateFile], key: str, text: str) -> None:
+    file = load(FILE)
+    assert resolve(*file.layers("intents"), file=file, gate="intents").quoted(key) == text
+
+
+def test_whole_numbers_and_objects_are_quoted_plainly() -> None:
+    config = marked(margin=2, test_set=[("a", "b")], require=[{"metric": "f1", "min": 0.5, "max": 1}])
+    assert config.quoted("margin") == "margin 2 (marker)"
+    assert config.quoted("test_set") == "test_set given as objects (marker)"
+    assert config.quoted("require") == "require f1 of the candidate at least 0.5 and at most 1 (marker)"
+
+
+def test_missing_keys_are_listed_with_the_places_that_may_give_them(load: Callable[[str], GateFile]) -> None:
+    file = load(FILE)
+    assert refusal(*file.layers("named"), file=file, gate="named") == (
+        "ftgate.yaml:17: gates.named: required keys are missing: "
+        "test_set, training_set, baseline (or baselines), candidate\n"
+        "  give them in the marker or by the fixtures ftgate_test_set, ftgate_training_set, ftgate_baseline, "
+        "ftgate_candidate or under gates.named in ftgate.yaml"
+    )
+    no_candidate = {key: value for key, value in SELF_CONTAINED.items() if key != "candidate"}
+    assert refusal(layer(no_candidate), *file.layers(None), file=file) == (
+        "a required key is missing: candidate\n"
+        "  give it in the marker or by the fixture ftgate_candidate or under defaults in ftgate.yaml"
+    )
+    no_margin = {key: value for key, value in SELF_CONTAINED.items() if key != "margin"}
+    assert refusal(layer(no_margin)) == "a required key is missing: margin\n  give it in the marker"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"margn": 1}, "margn: unknown key; did you mean 'margin'? (marker)"),
+        ({"margin": "0.05"}, "margin: must be a number, got the text '0.05': remove the quotes (marker)"),
+        ({"margin": True}, "margin: must be a number, got true (marker)"),
+        ({"margin": -0.1}, "margin: must be at least 0, got -0.1 (marker)"),
+        ({"margin": float("nan")}, "margin: must be a finite number, got nan (marker)"),
+        ({"confidence": 95}, "confidence: must be below 1, got 95; did you mean 0.95? (marker)"),
+        ({"confidence": 100}, "confidence: must be below 1, got 100 (marker)"),
+        ({"goal": "style"}, "goal: goal is not supported yet (marker)"),
+        ({"baseline": None}, "baseline: has no value: give one, or remove the key (marker)"),
+        (
+            {"test_set": 500},
+            "test_set: must be the data: a path or the examples themselves; a count proves nothing (marker)",
+        ),
+        (
+            {"test_set": b"x"},
+            "test_set: must be a path, or a mapping with a path, got a Python object of type bytes (marker)",
+        ),
+        ({"show": [["f1"]]}, "show[0]: must be a metric's name, or a mapping with a name, got a list (marker)"),
+        ({"metric": ""}, "metric.name: must not be blank (marker)"),
+        ({"require": [{"metric": "f1", "min": "x"}]}, "require[0].min: must be a number, got the text 'x' (marker)"),
+        (
+            {"baseline": {"provider": "openai", "few_shot": {"k": 0}, "model": "m"}},
+            "baseline.few_shot.k: must be at least 1, got 0 (marker)",
+        ),
+    ],
+)
+def test_what_a_marker_gets_wrong_is_said_with_its_key(changes: dict[str, Any], message: str) -> None:
+    assert refused(**changes) == message
+
+
+def test_a_baseline_must_have_a_name_that_is_text() -> None:
+    rest = layer({key: value for key, value in SELF_CONTAINED.items() if key != "baseline"})
+    assert refusal(layer({"baselines": {1: "x:y"}}), rest) == "baselines[1]: must be text, got 1: quote it (marker)"
+
+
+def test_several_problems_of_a_marker_are_listed() -> None:
+    assert refused(margn=1, confidence=2).splitlines() == [
+        "margn: unknown key; did you mean 'margin'? (marker)",
+        "  confidence: must be below 1, got 2 (marker)",
+    ]
+
+
+def examples() -> Iterator[tuple[str, str]]:
+    yield "question", "answer"
+
+
+@pytest.mark.parametrize("given_data", [[("a", "b")], examples(), (), {"a": 1}.items()])
+def test_python_code_may_give_the_examples_themselves(given_data: Any) -> None:
+    assert marked(test_set=given_data).test_set is given_data
+
+
+def test_a_path_may_be_a_path_object() -> None:
+    assert marked(test_set=Path("t.jsonl")).test_set == DataSpec(Path("/gates/t.jsonl"), None, {}, None)
+    assert marked(test_set={"path": Path("/t")}).test_set == DataSpec(Path("/t"), None, {}, None)
+
+
+def test_a_mapping_need_not_be_a_dict() -> None:
+    assert marked(test_set=MappingProxyType({"path": "a", "limit": 2})).test_set == DataSpec(
+        Path("/gates/a"), None, {}, 2
+    )
+
+
+class OwnMetric:
+    name = "politeness"
+
+
+def test_python_code_may_give_the_metric_itself() -> None:
+    def politeness(expected: str, answer: str) -> float:
+        return 0.0
+
+    own = OwnMetric()
+    config = marked(metric=politeness, show=[{"name": politeness, "low": 0}, own])
+    assert (config.metric.name, config.metric.options) == ("politeness", {"function": politeness})
+    assert config.show[0].options == {"low": 0, "function": politeness}
+    assert (config.show[1].name, config.show[1].options) == ("politeness", {"function": own})
+
+
+def test_objects_stand_only_where_python_code_gives_them() -> None:
+    message = refusal(layer({**SELF_CONTAINED, "candidate": str.upper}, "ftgate.yaml:3", "file"))
+    assert message.startswith("candidate: must be a model: a name under models, openai:NAME, ")
+    assert message.endswith("(ftgate.yaml:3)")
+
+
+def test_the_source_of_each_key_is_its_own() -> None:
+    sources = {"test_set": Source("fixture", "fixture ftgate_test_set", Path("/one"))}
+    sources["training_set"] = Source("fixture", "fixture ftgate_training_set", Path("/two"))
+    fixtures = Layer({"test_set": "a", "training_set": "b"}, sources.__getitem__)
+    config = resolve(fixtures, layer(SELF_CONTAINED))
+    assert isinstance(config.test_set, DataSpec)
+    assert isinstance(config.training_set, DataSpec)
+    assert (config.test_set.path, config.training_set.path) == (Path("/one/a"), Path("/two/b"))

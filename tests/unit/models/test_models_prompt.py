@@ -1,0 +1,228 @@
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_ftgate.data import Example, examples_from
+from pytest_ftgate.errors import ConfigError
+from pytest_ftgate.models.prompt import Prompt, build_prompt, choose_shots
+
+SYSTEM = {"role": "system", "content": "old"}
+USER = {"role": "user", "content": "hi"}
+
+
+def example(given="hi", expected="x", **fields):
+    return Example("e1", given, expected, fields=fields)
+
+
+# --- system message ------------------------------------------------------------------------------------------
+
+
+def test_text_is_sent_as_one_user_message():
+    assert Prompt().messages(example("hi")) == [USER]
+
+
+def test_system_stands_before_the_input():
+    assert Prompt(system="be brief").messages(example("hi")) == [{"role": "system", "content": "be brief"}, USER]
+
+
+@pytest.mark.parametrize("role", ["system", "developer"])
+@pytest.mark.parametrize("place", [0, 1])
+def test_system_replaces_one_in_the_data_wherever_it_stands(role, place):
+    turns = [USER]
+    turns.insert(place, {"role": role, "content": "old"})
+    assert Prompt(system="new").messages(example(tuple(turns))) == [{"role": "system", "content": "new"}, USER]
+
+
+def test_without_system_the_one_in_the_data_is_kept():
+    assert Prompt().messages(example((SYSTEM, USER))) == [SYSTEM, USER]
+
+
+def test_messages_keep_all_their_keys():
+    turns = (USER, {"role": "assistant", "content": None, "tool_calls": [{"id": "c"}]}, {"role": "tool", "content": "1"})
+    assert Prompt().messages(example(turns)) == list(turns)
+
+
+def test_system_file_is_read_whole(tmp_path, spec):
+    (tmp_path / "p.md").write_bytes("\ufeffBe brief.\r\nVery.\n".encode())
+    assert build_prompt(spec(system_file=tmp_path / "p.md"), None).system == "Be brief.\nVery.\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (None, 'ftgate.yaml:7: system_file: no such file\n  {p}/prompt.md\n  did you mean "prompts.md"?'),
+        (b"caf\xe9", "ftgate.yaml:7: system_file: is not UTF-8\n  {p}/prompt.md, byte 3\n  save the file as UTF-8"),
+        (b" \n", "ftgate.yaml:7: system_file: is blank\n  {p}/prompt.md"),
+    ],
+)
+def test_system_file_that_cannot_be_used(tmp_path, spec, content, text):
+    (tmp_path / "prompts.md").write_text("x")
+    if content is not None:
+        (tmp_path / "prompt.md").write_bytes(content)
+    with pytest.raises(ConfigError) as caught:
+        build_prompt(spec(system_file=tmp_path / "prompt.md"), None)
+    assert str(caught.value) == text.format(p=tmp_path.as_posix())
+
+
+def test_system_file_that_is_a_folder(tmp_path, spec):
+    with pytest.raises(ConfigError, match=r"system_file: cannot be read: "):
+        build_prompt(spec(system_file=tmp_path), None)
+
+
+# --- template ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("template", "sent"),
+    [
+        ("Q: {input}", "Q: hi"),
+        ("{input} and {input}", "hi and hi"),
+        ("{lang}: {input}", "de: hi"),
+        ("{n} {flag} {tags} {nothing} {input}", '1 true ["a"] null hi'),
+        ("{input} {unknown} {expected} {id} {0} {} {{input}} {input!r}", "hi {unknown} {expected} {id} {0} {} {hi} {input!r}"),
+        ('{"text": "{input}"}', '{"text": "hi"}'),
+        ("%s {lang}", "%s de"),
+    ],
+)
+def test_template_replaces_the_input_and_fields_and_nothing_else(template, sent):
+    row = example("hi", lang="de", n=1, flag=True, tags=["a"], nothing=None)
+    assert Prompt(template=template).messages(row) == [{"role": "user", "content": sent}]
+
+
+@given(text=st.text(), field=st.text())
+def test_what_is_put_in_is_never_expanded_again(text, field):
+    (message,) = Prompt(template="<{a}|{input}>").messages(example(text, a=field))
+    assert message["content"] == f"<{field}|{text}>"
+
+
+def test_a_field_named_input_does_not_hide_the_input():
+    assert Prompt(template="{input}").messages(example("hi", input="other")) == [USER]
+
+
+def test_template_stands_for_the_users_last_message():
+    turns = ({"role": "user", "content": "one"}, {"role": "assistant", "content": "two"}, {**USER, "name": "ann"})
+    sent = Prompt(template="Q: {input}").messages(example(turns))
+    assert sent == [*turns[:2], {"role": "user", "content": "Q: hi", "name": "ann"}]
+    assert turns[2]["content"] == "hi"
+
+
+@pytest.mark.parametrize(
+    ("turns", "reason"),
+    [
+        (({"role": "user", "content": [{"type": "text", "text": "hi"}]},), "the user's last message is no text"),
+        (({"role": "assistant", "content": "hi"},), "there is no message of the user"),
+    ],
+)
+def test_template_that_has_no_text_to_stand_for(turns, reason):
+    with pytest.raises(ConfigError) as caught:
+        Prompt("marker", template="{input}").messages(example(turns))
+    assert str(caught.value) == f"marker: template: the template cannot be applied: {reason}\n  example 'e1'"
+
+
+@pytest.mark.parametrize(("template", "guess"), [("Q: {inputs}", "input"), ("{langs}", "lang"), ("fixed", "input")])
+def test_template_that_would_send_the_same_text_for_every_example(template, guess):
+    with pytest.raises(ConfigError) as caught:
+        Prompt("marker", template=template).messages(example("hi", lang="de"))
+    assert str(caught.value) == (
+        "marker: template: the template names neither {input} nor a field of the examples\n"
+        f"  fields: lang, input\n  did you mean {{{guess}}}?"
+    )
+
+
+# --- few-shot ------------------------------------------------------------------------------------------------
+
+
+def test_shots_stand_between_system_and_input_in_the_same_template(training, spec):
+    prompt = build_prompt(spec(system="s", template="Q: {input}", few_shot={"k": 2}), training)
+    first, *turns, last = prompt.messages(example("hi"))
+    assert first == {"role": "system", "content": "s"}
+    assert last == {"role": "user", "content": "Q: hi"}
+    assert [turn["role"] for turn in turns] == ["user", "assistant", "user", "assistant"]
+    assert all(turns[i]["content"].startswith(f"Q: {turns[i + 1]['content']} question") for i in (0, 2))
+
+
+def test_shots_are_the_same_for_every_input(training, spec):
+    prompt = build_prompt(spec(few_shot={"k": 4}), training)
+    assert prompt.messages(example("one"))[:-1] == prompt.messages(example("two"))[:-1] != []
+
+
+def test_shots_stand_after_the_instructions_of_the_data(training, spec):
+    sent = build_prompt(spec(few_shot={"k": 1}), training).messages(example((SYSTEM, USER)))
+    assert [message["role"] for message in sent] == ["system", "user", "assistant", "user"]
+
+
+def test_shots_from_conversations_leave_their_instructions_out(spec):
+    chat = {"messages": [SYSTEM, USER, {"role": "assistant", "content": "answer"}]}
+    sent = build_prompt(spec(few_shot={"k": 1}), examples_from([chat], origin="here")).messages(example("new"))
+    assert sent == [USER, {"role": "assistant", "content": "answer"}, {"role": "user", "content": "new"}]
+
+
+def test_expected_json_is_sent_as_a_model_would_write_it(spec):
+    data = examples_from([("a", {"b": 1, "a": [True]})], origin="here")
+    assert build_prompt(spec(few_shot={"k": 1}), data).shots[1]["content"] == '{"a":[true],"b":1}'
+
+
+@pytest.mark.parametrize(
+    ("k", "counts"),
+    [
+        (1, {"refund": 1}),
+        (3, {"refund": 1, "invoice": 1, "shipping": 1}),
+        (6, {"refund": 2, "invoice": 2, "shipping": 2}),
+        (9, {"refund": 4, "invoice": 3, "shipping": 2}),
+        (17, {"refund": 10, "invoice": 5, "shipping": 2}),
+    ],
+)
+def test_labels_take_turns(training, k, counts):
+    assert Counter(shot.expected for shot in choose_shots(training, k)) == counts
+
+
+@given(st.randoms(use_true_random=False), st.integers(1, 10))
+def test_the_order_of_the_rows_does_not_matter(random, k):
+    rows = [(f"text {i}", "abc"[i % 3]) for i in range(10)]
+    shuffled = random.sample(rows, len(rows))
+    one, other = (examples_from(r, origin="here") for r in (rows, shuffled))
+    assert [s.input for s in choose_shots(one, k)] == [s.input for s in choose_shots(other, k)]
+
+
+def test_fewer_shots_are_the_first_of_more(training):
+    assert choose_shots(training, 5) == choose_shots(training, 12)[:5]
+
+
+def test_shots_of_one_label_each_are_not_taken_in_alphabetical_order():
+    data = examples_from([(f"t{i:02}", f"answer {i:02}") for i in range(40)], origin="here")
+    assert [s.expected for s in choose_shots(data, 5)] != [f"answer {i:02}" for i in range(5)]
+
+
+def test_repeated_and_blank_examples_are_not_used(spec):
+    rows = [("One", "a"), ("one ", "b"), ("two", " "), ("  ", "a")]
+    data = examples_from(rows, origin="fixture ftgate_training_set")
+    assert [(s.input, s.expected) for s in choose_shots(data, 9)] == [("One", "a")]
+    with pytest.raises(ConfigError) as caught:
+        build_prompt(spec(few_shot={"k": 2}), data)
+    assert str(caught.value) == (
+        "ftgate.yaml:7: few_shot: few_shot asks for 2 examples, and the training set has 1 that are usable\n"
+        "  training set: fixture ftgate_training_set\n"
+        "  lower k, or give more training examples with distinct inputs"
+    )
+
+
+def test_few_shot_without_a_training_set(spec):
+    with pytest.raises(ConfigError, match=r"ftgate.yaml:7: few_shot: few_shot needs a training set"):
+        build_prompt(spec(few_shot={"k": 2}), None)
+
+
+def test_a_shot_that_does_not_fit_the_template_is_found_before_any_call(spec, training):
+    with pytest.raises(ConfigError, match="names neither"):
+        build_prompt(spec(template="{question}", few_shot={"k": 2}), training)
+
+
+def test_messages_are_json(training, spec):
+    prompt = build_prompt(spec(system="ä", few_shot={"k": 3}), training)
+    assert json.loads(json.dumps(prompt.messages(example("hi"))))[0]["content"] == "ä"
+    assert Path().exists()
