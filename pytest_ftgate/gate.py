@@ -275,7 +275,7 @@ def _evidence_check(judgement: Judgement, comparison: Comparison, against: str) 
     return Check(
         "evidence",
         "pass" if held else "inconclusive",
-        sure_sentence(judgement, comparison, against),
+        _sure_sentence(judgement, comparison, against),
         observed=comparison.lower,
         required=target,
         source=judgement.evidence_source,
@@ -283,18 +283,17 @@ def _evidence_check(judgement: Judgement, comparison: Comparison, against: str) 
     )
 
 
-def sure_sentence(judgement: Judgement, comparison: Comparison, against: str) -> str:
-    """The bound in plain words; under ``significant`` also that the margin itself is not proven."""
+def _sure_sentence(judgement: Judgement, comparison: Comparison, against: str) -> str:
+    """The bound in plain words; under ``significant`` also where the margin itself is not proven."""
     share = judgement.share
     if comparison.lower is None:
         return f"how large the real gain over {against} is cannot be told: {comparison.note or 'no bound exists'}"
-    sure = f"{100 * judgement.confidence:g} % sure"
-    lower = show_difference(comparison.lower, share=share)
-    if judgement.evidence == "significant" and comparison.above_zero and not comparison.reaches_margin:
+    sure = f"{100 * judgement.confidence:g} % sure of at least {show_difference(comparison.lower, share=share)}"
+    if judgement.margin and not comparison.reaches_margin:
         measured = show_difference(comparison.gain, share=share)
         margin = show_amount(judgement.margin, share=share)
-        return f"measured {measured}; {sure} of at least {lower}; the margin of {margin} itself is not proven"
-    return f"we can be {sure} that the real gain over {against} is at least {lower}"
+        return f"measured {measured}; {sure}; the margin of {margin} itself is not proven"
+    return sure
 
 
 def _advice_thin(comparison: Comparison) -> str:
@@ -331,9 +330,10 @@ def _limit(value: float, share: bool) -> str:
 
 
 def _within(value: float, bound: Bound) -> bool:
-    seen = Fraction(repr(round(value, 12)))
-    above = bound.min is None or seen >= Fraction(repr(bound.min))
-    below = bound.max is None or seen <= Fraction(repr(bound.max))
+    """Both sides rounded to 12 decimals: 56 of 60 is not below a bound of 0.9333333333333333."""
+    seen = round(value, 12)
+    above = bound.min is None or seen >= round(bound.min, 12)
+    below = bound.max is None or seen <= round(bound.max, 12)
     return above and below
 
 

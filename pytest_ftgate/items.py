@@ -34,7 +34,6 @@ _FIXTURES = {
     "ftgate_test_set": "test_set",
     "ftgate_training_set": "training_set",
 }
-_RAISED: pytest.StashKey[bool] = pytest.StashKey()
 
 
 # --- the verdict and the test's outcome ----------------------------------------------------------------------
@@ -97,7 +96,6 @@ def raise_verdict(item: pytest.Item) -> None:
     """Fail the test unless the gate passed."""
     result = gate_session(item.config).results[item.nodeid]
     if not result.passed:
-        item.stash[_RAISED] = True
         pytest.fail(failure_text(result), pytrace=False)
 
 
@@ -107,9 +105,11 @@ def hold_report(item: pytest.Item, report: pytest.TestReport) -> None:
     result = session.results.get(item.nodeid)
     if report.when == "setup" and report.skipped and result is None:
         session.see_skipped(item, report)
-    if report.when != "call" or result is None or result.passed or item.stash.get(_RAISED, False):
+    if report.when != "call" or result is None or result.passed:
         return
     text = failure_text(result)
+    if text in report.longreprtext:
+        return
     if report.outcome == "failed" and hasattr(report.longrepr, "addsection"):
         report.longrepr.addsection("ftgate", text)
     elif not hasattr(report, "wasxfail"):
@@ -219,7 +219,7 @@ def configured_model(request: pytest.FixtureRequest, key: str) -> CallableModel:
 
     with _as_failure():
         session = gate_session(request.config)
-        config = _config_without_fixtures(request)
+        config = _config_as_written(request, key)
         spec = config.candidate if key == "candidate" else next(iter(config.baselines.values()))
         training = None
         if "few_shot" in spec.options:
@@ -230,19 +230,21 @@ def configured_model(request: pytest.FixtureRequest, key: str) -> CallableModel:
 def configured_data(request: pytest.FixtureRequest, key: str) -> tuple[Example, ...]:
     """The examples that the gate's marks and file name, overridden fixtures aside."""
     with _as_failure():
-        config = _config_without_fixtures(request)
+        config = _config_as_written(request, key)
         return gate_session(request.config).load(getattr(config, key), str(config.sources[key])).examples
 
 
-def _config_without_fixtures(request: pytest.FixtureRequest) -> GateConfig:
-    """Overridden fixtures are not set up (one of them may be the one that asks): a stand-in satisfies "required"."""
+def _config_as_written(request: pytest.FixtureRequest, key: str) -> GateConfig:
+    """The gate as far as ``key`` goes, without an overridden fixture for it: that one may be what asks.
+
+    Other overridden fixtures are not set up; a stand-in for each satisfies "required".
+    """
     stand_ins: Mapping[str, Any] = {"ftgate_baseline": str, "ftgate_candidate": str}
-    session = gate_session(request.config)
-    return _layers(
-        request.node,
-        session,
-        lambda given: _fixture_layer(request, given, lambda name: stand_ins.get(name, ())),
-    ).resolve()
+
+    def fixtures(given: set[str]) -> Layer | None:
+        return _fixture_layer(request, given | {key}, lambda name: stand_ins.get(name, ()))
+
+    return _layers(request.node, gate_session(request.config), fixtures).resolve()
 
 
 def evaluator(request: pytest.FixtureRequest) -> Callable[..., Run]:

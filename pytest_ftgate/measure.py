@@ -48,7 +48,8 @@ def measure_run(name: str, run: Run) -> Measured:
     """Everything but the scores."""
     predictions = [prediction for repeat in run.predictions for prediction in repeat]
     completions = [p.completion for p in predictions if p.completion is not None]
-    latencies = [p.latency_s for p in predictions if p.latency_s is not None and p.completion is not None]
+    recorded = run.model.verified is not None
+    latencies = [seconds for p in predictions if (seconds := _latency(p, recorded)) is not None]
     stored = [p.created_at for p in predictions if p.stored and p.created_at is not None]
     n_errors = len(predictions) - len(completions)
     p50, p95 = _quantiles(latencies)
@@ -60,7 +61,7 @@ def measure_run(name: str, run: Run) -> Measured:
             n_expected=len(predictions),
             n_scored=len(completions),
             n_errors=n_errors,
-            n_stored=sum(p.stored for p in predictions),
+            n_stored=len(completions) if recorded else sum(p.stored for p in predictions),
             n_refused=sum(c.finish in ("refusal", "filtered") for c in completions),
             n_cut_off=sum(c.finish == "cut_off" for c in completions),
             n_empty=sum(c.finish == "stop" and not c.text.strip() for c in completions),
@@ -74,6 +75,13 @@ def measure_run(name: str, run: Run) -> Measured:
             verified=run.model.verified,
         ),
     )
+
+
+def _latency(prediction: Prediction, recorded: bool) -> float | None:
+    """Seconds; of a recording those that it states, since looking a row up says nothing about the model."""
+    if prediction.completion is None:
+        return None
+    return prediction.completion.latency_s if recorded else prediction.latency_s
 
 
 def score_run(measured: Measured, metrics: Mapping[str, Metric], deciding: str, expected: Sequence[Any]) -> Measured:

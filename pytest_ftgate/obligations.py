@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,23 +38,32 @@ class Seen:
         self.skipped.update(plain["skipped"])
 
 
-def unjudged(required: Sequence[str], results: Iterable[GateResult], seen: Seen) -> list[dict[str, str]]:
+def unjudged(
+    required: Sequence[str], results: Sequence[GateResult], seen: Seen, *, in_file: Collection[str]
+) -> list[dict[str, str]]:
     """The obligations that are not met, each with the reason: ``[{"name": ..., "reason": ...}]``.
 
     An obligation is met where the gate was judged at least once, every time with ``pass``, and no mark asked for
-    less than the file.
+    less than the file. A gate of the file is not met by another that a mark gives its name.
+
+    Args:
+        required: names of gates.
+        results: what was judged.
+        seen: what became of the tests that carry a gate.
+        in_file: the gates of the gate file.
     """
-    judged: dict[str, list[GateResult]] = {}
-    for result in results:
-        judged.setdefault(result.gate or result.name, []).append(result)
-    reasons = {name: _reason(name, judged.get(name, []), seen) for name in dict.fromkeys(required)}
+    reasons = {}
+    for name in dict.fromkeys(required):
+        judged = [result for result in results if (result.gate if name in in_file else result.name) == name]
+        namesake = next((result for result in results if result.name == name and result not in judged), None)
+        reasons[name] = _reason(name, judged, namesake, seen)
     return [{"name": name, "reason": reason} for name, reason in reasons.items() if reason is not None]
 
 
-def _reason(name: str, results: Sequence[GateResult], seen: Seen) -> str | None:
-    if not results:
-        return _absence(name, seen)
-    for result in results:
+def _reason(name: str, judged: Sequence[GateResult], namesake: GateResult | None, seen: Seen) -> str | None:
+    if not judged:
+        return f"{namesake.nodeid} is another gate of that name" if namesake else _absence(name, seen)
+    for result in judged:
         if not result.passed:
             return f"the verdict of {result.nodeid} is {result.verdict}"
         if result.loosened:

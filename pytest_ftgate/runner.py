@@ -59,12 +59,14 @@ class Run:
         test_set: what for.
         predictions: ``[repeat][example]``, in the test set's order.
         fatal: the error that ended the asking, where this model's did.
+        metrics: values by name, where the run was scored.
     """
 
     model: Model
     test_set: DataSet
     predictions: tuple[tuple[Prediction, ...], ...]
     fatal: ModelError | None
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

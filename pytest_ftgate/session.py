@@ -188,13 +188,16 @@ class GateSession:
 
     def _obligations(self) -> list[dict[str, str]]:
         required: list[str] = self._config.getini("ftgate_required")
-        if "all" in required:
-            try:
-                file = self._gate_file_of_ini()
-            except FtgateError as error:
+        if not required:
+            return []
+        try:
+            in_file = self._gate_file_of_ini().gate_names
+        except FtgateError as error:
+            if "all" in required:
                 return [{"name": "all", "reason": str(error).splitlines()[0]}]
-            required = [*(name for name in required if name != "all"), *file.gate_names]
-        return unjudged(required, self.results.values(), self._seen)
+            in_file = ()
+        names = [name for one in required for name in (in_file if one == "all" else (one,))]
+        return unjudged(names, list(self.results.values()), self._seen, in_file=in_file)
 
     def _gate_file_of_ini(self) -> GateFile:
         """The obligations are the ini's, whatever file the command line names."""

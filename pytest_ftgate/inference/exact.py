@@ -47,7 +47,7 @@ def exact_p_value(wins: int, losses: int, n: int, margin: float, *, gamma: float
     needed = wins_to_reach(float(half_count_score(wins, losses, n, margin)), losing, n, margin)
 
     def worst(roots: NDArray[np.float64]) -> tuple[int, float]:
-        tails = _tail(least + roots**2, margin, n, losing, needed)
+        tails = _tail(np.minimum(least + roots**2, 1.0), margin, n, losing, needed)
         top = int(tails.argmax())
         return top, float(tails[top])
 
@@ -113,7 +113,8 @@ def _tail(
 
     losing, winning = (rates - margin) / 2, (rates + margin) / 2
     chance = _binomial(losses, np.full_like(losses, n), losing, 1 - losing)
-    enough = _enough_wins(n - losses, needed, winning / (1 - losing), (1 - rates) / (1 - losing))
+    given = np.minimum(winning / (1 - losing), 1.0)
+    enough = _enough_wins(n - losses, needed, given, (1 - rates) / (1 - losing))
     passing: NDArray[np.float64] = (chance * enough).sum(axis=1) + np.maximum(1 - chance.sum(axis=1), 0)
     return passing
 

@@ -23,7 +23,7 @@ def read_answer(body: object, endpoint: Endpoint) -> Completion:
         endpoint: who answered, for messages.
 
     Raises:
-        ModelError: this is no chat completion. Worth another try: a proxy or a restart may have cut it off.
+        ModelError: this is not a chat completion. Worth another try: a proxy or a restart may have cut it off.
     """
     data = _decoded(body, endpoint)
     message, finish = _first_choice(data, endpoint)
@@ -36,9 +36,9 @@ def read_answer(body: object, endpoint: Endpoint) -> Completion:
 
 
 def broken_body(found: str, endpoint: Endpoint) -> ModelError:
-    """The error for a body that is no JSON."""
+    """The error for a body that is not JSON."""
     return ModelError(
-        "the endpoint answered with something that is no JSON" if found.strip() else "the endpoint's answer is empty",
+        "the endpoint answered with something that is not JSON" if found.strip() else "the endpoint's answer is empty",
         where=endpoint.where,
         retryable=True,
         evidence=f"found: {endpoint.quoted(found, EVIDENCE_CHARACTERS)}" if found.strip() else None,
@@ -69,7 +69,7 @@ def _first_choice(data: Mapping[str, Any], endpoint: Endpoint) -> tuple[Mapping[
 
 
 def _tokens(usage: object) -> dict[str, int | None]:
-    """Counts that are no counts are left out: an answer is none the worse for them."""
+    """What is not a count is left out: an answer is none the worse for them."""
     counts = usage if isinstance(usage, Mapping) else {}
     details = counts.get("prompt_tokens_details")
     return {
@@ -86,7 +86,7 @@ def _count(value: object) -> int | None:
 def _broken(what: str, data: object, endpoint: Endpoint) -> ModelError:
     found = json.dumps(data, ensure_ascii=False, default=str)
     return ModelError(
-        f"the endpoint's answer is no chat completion: {what}",
+        f"the endpoint's answer is not a chat completion: {what}",
         where=endpoint.where,
         retryable=True,
         evidence=f"found: {endpoint.quoted(found, EVIDENCE_CHARACTERS)}",

@@ -117,7 +117,7 @@ class FunctionModel:
             raise ModelError(f"{self.name} returned {found}", cure="return text (str), or a Completion")
         problem = _problem(answer)
         if problem:
-            raise ModelError(f"{self.name} returned a Completion that is none: {problem}")
+            raise ModelError(f"{self.name} returned a broken Completion: {problem}")
         return answer
 
 
@@ -151,7 +151,7 @@ def adopt(given: Any, spec: ModelSpec) -> Model:
         return model
     if not callable(given):
         raise ConfigError(
-            f"a value of type {type(given).__name__} is no model",
+            f"a value of type {type(given).__name__} is not a model",
             where=Where(path=str(spec.source)),
             cure="give a callable (str -> str, sync or async), or an object with complete() and key()",
         )

@@ -88,7 +88,7 @@ class OpenAIModel:
         if self.key_env is None or (secret and secret.isascii()):
             return
         raise ModelError(
-            f"the environment variable {self.key_env} {'holds what is no key' if secret else 'is not set'}",
+            f"the environment variable {self.key_env} {'does not hold a key' if secret else 'is not set'}",
             fatal=True,
             where=Where(path=self.source, key="api_key_env"),
             evidence=f"it holds the key for {self._endpoint().where}",

@@ -82,7 +82,7 @@ class Prompt:
         if last is None or not isinstance(content, str):
             raise self._template_error(
                 "the template cannot be applied: "
-                + ("there is no message of the user" if last is None else "the user's last message is no text"),
+                + ("there is no message of the user" if last is None else "the user's last message is not text"),
                 f"example {example.id!r}",
             )
         rendered = {**turns[last], "content": self._rendered(content, example)}

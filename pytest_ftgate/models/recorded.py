@@ -100,7 +100,7 @@ def build_recorded(spec: ModelSpec, training: DataSet | None) -> RecordedModel: 
     """The model ``recorded:PATH``.
 
     Raises:
-        DataError: the file cannot be read, or a row is no prediction; names the line.
+        DataError: the file cannot be read, or a row is not a prediction; names the line.
     """
     with open_lines(Path(spec.options["path"])) as lines:
         rows = _rows(lines)
@@ -181,7 +181,7 @@ def _finish(row: Mapping[str, Any]) -> str:
     if finish not in FINISHES:
         near = nearest(finish, FINISHES)
         raise DataError(
-            f'is no way to finish: "{excerpt(finish)}"',
+            f'is not a way to finish: "{excerpt(finish)}"',
             where=Where(key="finish"),
             evidence=f"known: {listed(FINISHES)}",
             cure=f'did you mean "{near}"?' if near else None,

@@ -18,7 +18,7 @@ def resolve_target(target: str, where: Where) -> Callable[..., Any]:
     """
     module, _, path = target.partition(":")
     if not (module and path):
-        raise ConfigError(f"{target!r} is no pkg.module:function", where=where)
+        raise ConfigError(f"{target!r} is not of the form pkg.module:function", where=where)
     found: Any = _imported(module, where)
     for name in path.split("."):
         try:
@@ -31,7 +31,7 @@ def resolve_target(target: str, where: Where) -> Callable[..., Any]:
                 cure=f"did you mean {near!r}?" if near else None,
             ) from None
     if not callable(found):
-        raise ConfigError(f"{target!r} is a value of type {type(found).__name__}, no function", where=where)
+        raise ConfigError(f"{target!r} is of type {type(found).__name__}, not a function", where=where)
     function: Callable[..., Any] = found
     return function
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from queue import SimpleQueue
 from threading import Thread
@@ -71,8 +71,10 @@ class _Worker:
         while (job := self._jobs.get()) is not None:
             call, future = job
             outcome = _outcome(call)
-            with suppress(RuntimeError):  # the loop has closed: nobody waits any more
+            try:
                 future.get_loop().call_soon_threadsafe(_deliver, future, outcome)
+            except RuntimeError:  # the loop has closed: nobody waits any more
+                _discard(outcome)
             del job, call, future, outcome  # an idle thread keeps no data alive
 
 
@@ -84,5 +86,13 @@ def _outcome(call: Callable[[], Any]) -> Outcome:
 
 
 def _deliver(future: asyncio.Future[Outcome], outcome: Outcome) -> None:
-    if not future.done():
+    if future.done():
+        _discard(outcome)
+    else:
         future.set_result(outcome)
+
+
+def _discard(outcome: Outcome) -> None:
+    """A coroutine that nobody will await says so with a warning unless it is closed."""
+    if inspect.iscoroutine(outcome.value):
+        outcome.value.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from conftest import Project, check
+from gate_project import Project, check
 
 
 def test_any_callable_is_a_model(project: Project) -> None:
@@ -121,7 +121,8 @@ def test_an_override_may_wrap_what_the_gate_says(project: Project) -> None:
         "@pytest.mark.ftgate('support')\ndef test_gate(): pass\n",
     )
     project.pytester.syspathinsert()
-    assert project.gate()["candidate"]["value"] == 1.0
+    gate = project.gate()
+    assert gate["candidate"]["value"] == 1.0, gate["broken"]
 
 
 def test_evaluate_runs_any_model(project: Project) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from conftest import Project, check
+from gate_project import Project, check
 
 
 def test_nearest_wins_key_by_key(project: Project) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import Project, check, statuses
+from gate_project import Project, check, statuses
 
 
 def test_the_mark_alone_is_enough(project: Project) -> None:
@@ -39,7 +39,7 @@ def test_a_gain_below_the_margin_fails_in_the_call_phase(project: Project) -> No
 
 
 def test_thin_evidence_is_inconclusive_and_red(project: Project) -> None:
-    project.predictions("ft.jsonl", 60, wrong_at=range(44, 60))
+    project.predictions("ft.jsonl", 60, wrong_at=range(43, 60))
     project.gate_test()
     gate = project.gate()
     project.result.assert_outcomes(failed=1)

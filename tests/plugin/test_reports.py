@@ -6,7 +6,7 @@ import json
 from xml.etree import ElementTree
 
 import pytest
-from conftest import Project, check, write_jsonl
+from gate_project import Project, check, write_jsonl
 
 FACTS = {
     "name", "nodeid", "verdict", "passed", "metric", "margin", "evidence", "confidence", "baseline", "baselines",
@@ -121,13 +121,8 @@ def test_attested_recordings_are_called_so(project: Project) -> None:
 
 
 def test_case_and_punctuation_that_decide_are_called_out(project: Project) -> None:
-    rows = [
-        {"id": f"t{i}", "output": ("Refund.", "Invoice.", "Shipping.")[i % 3] if i >= 40 else None or "x"}
-        for i in range(60)
-    ]
     good = [{"id": f"t{i}", "output": ("refund", "invoice", "shipping")[i % 3]} for i in range(60)]
     shouted = [{"id": f"t{i}", "output": ("Refund.", "Invoice.", "Shipping.")[i % 3]} for i in range(60)]
-    assert len(rows) == 60
     write_jsonl(project.path / "base.jsonl", shouted)
     write_jsonl(project.path / "ft.jsonl", good)
     project.gate_test()
@@ -206,7 +201,7 @@ def test_several_gates_on_one_pair_ask_each_model_once(project: Project) -> None
         "def good(text):\n    calls.append(text)\n    return LABELS[int(text.split()[-1]) % 3]\n"
         "@pytest.fixture\ndef ftgate_baseline(): return weak\n"
         "@pytest.fixture\ndef ftgate_candidate(): return good\n"
-        "def pytest_sessionfinish(): open('calls', 'w').write(str(len(calls)))\n",
+        "def pytest_sessionfinish():\n    with open('calls', 'w') as file: file.write(str(len(calls)))\n",
     )
     project.gate_test(
         "@pytest.mark.parametrize('x', range(3))\ndef test_gate(x): pass\n", baseline=..., candidate=...

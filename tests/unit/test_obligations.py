@@ -6,12 +6,15 @@ from pytest_ftgate.obligations import Seen, unjudged
 from pytest_ftgate.result import GateResult
 
 
+FILE = ("intents", "other")
+
+
 def judged(name: str, verdict: str = "pass", **facts: object) -> GateResult:
     return GateResult(name, f"test_gate.py::test_{name}", verdict, gate=name, **facts)  # type: ignore[arg-type]
 
 
 def test_a_gate_that_passed_owes_nothing() -> None:
-    assert unjudged(["intents"], [judged("intents")], Seen()) == []
+    assert unjudged(["intents"], [judged("intents")], Seen(), in_file=FILE) == []
 
 
 @pytest.mark.parametrize(
@@ -24,16 +27,16 @@ def test_a_gate_that_passed_owes_nothing() -> None:
     ],
 )
 def test_an_absent_gate_says_why(seen: Seen, reason: str) -> None:
-    assert unjudged(["intents"], [judged("other")], seen) == [{"name": "intents", "reason": reason}]
+    assert unjudged(["intents"], [judged("other")], seen, in_file=FILE) == [{"name": "intents", "reason": reason}]
 
 
 def test_every_judged_test_must_pass() -> None:
-    found = unjudged(["intents"], [judged("intents"), judged("intents", "inconclusive")], Seen())
+    found = unjudged(["intents"], [judged("intents"), judged("intents", "inconclusive")], Seen(), in_file=FILE)
     assert found == [{"name": "intents", "reason": "the verdict of test_gate.py::test_intents is inconclusive"}]
 
 
 def test_a_mark_may_not_loosen_the_file() -> None:
-    found = unjudged(["intents"], [judged("intents", loosened=("margin: 0.1 -> 0.01",))], Seen())
+    found = unjudged(["intents"], [judged("intents", loosened=("margin: 0.1 -> 0.01",))], Seen(), in_file=FILE)
     assert found[0]["reason"] == (
         "the mark of test_gate.py::test_intents asks for less than the file: margin: 0.1 -> 0.01"
     )
@@ -41,7 +44,9 @@ def test_a_mark_may_not_loosen_the_file() -> None:
 
 def test_another_gate_cannot_take_the_name_of_one_in_the_file() -> None:
     impostor = GateResult("intents", "test_gate.py::test_x", "pass", gate="easy")
-    assert unjudged(["intents"], [impostor], Seen()) != []
+    assert unjudged(["intents"], [impostor], Seen(), in_file=FILE) == [
+        {"name": "intents", "reason": "test_gate.py::test_x is another gate of that name"}
+    ]
 
 
 def test_what_a_worker_saw_adds_up() -> None:

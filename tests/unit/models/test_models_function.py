@@ -1,0 +1,572 @@
+from __future__ import annotations
+
+import asyncio
+import functools
+import os
+import sys
+import threading
+from dataclasses import dataclass
+
+import pytest
+
+from pytest_ftgate.data import Example
+from pytest_ftgate.errors import ConfigError, ModelError
+from pytest_ftgate.models import Completion
+from pytest_ftgate.models.function import is_async
+
+MESSAGES = ({"role": "user", "content": "hello"},)
+
+
+def upper(text):
+    return text.upper()
+
+
+async def upper_later(text):
+    await asyncio.sleep(0)
+    return text.upper()
+
+
+class Greeter:
+    def greet(self, text):
+        return f"hi {text}"
+
+    async def greet_later(self, text):
+        return f"hi {text}"
+
+    def __call__(self, text):
+        return f"called {text}"
+
+
+class AsyncGreeter:
+    async def __call__(self, text):
+        return f"hi {text}"
+
+
+@pytest.fixture
+def model(build):
+    """The model that a fixture's callable becomes."""
+    return lambda function: build("callable", function=function)
+
+
+@pytest.fixture
+def failure(model, ask):
+    """The error of a callable's only call."""
+
+    def of(function):
+        with pytest.raises(ModelError) as caught:
+            ask(model(function))
+        return caught.value
+
+    return of
+
+
+# --- calling -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("function", "answer", "is_awaited"),
+    [
+        (upper, "HELLO", False),
+        (upper_later, "HELLO", True),
+        (lambda text: text + "!", "hello!", False),
+        (Greeter().greet, "hi hello", False),
+        (Greeter().greet_later, "hi hello", True),
+        (Greeter(), "called hello", False),
+        (AsyncGreeter(), "hi hello", True),
+        (functools.partial(lambda a, text: a + text, "a "), "a hello", False),
+        (functools.partial(functools.partial(upper_later)), "HELLO", True),
+        (functools.partial(AsyncGreeter()), "hi hello", True),
+        (str.title, "Hello", False),
+        (lambda text: upper_later(text), "HELLO", False),
+    ],
+)
+def test_all_sorts_of_callables(model, ask, function, answer, is_awaited):
+    assert is_async(function) is is_awaited
+    made = model(function)
+    assert ask(made).text == answer
+    assert made.concurrency == (16 if is_awaited else 1)
+    assert made.abandons is not is_awaited
+
+
+def test_messages_arrive_as_dicts_of_the_callables_own(model, ask):
+    def spoil(messages):
+        answer = messages[0].pop("content")
+        messages.clear()
+        return answer
+
+    given = ({"role": "user", "content": "hello"},)
+    assert ask(model(spoil), given).text == "hello"
+    assert given == MESSAGES
+
+
+def test_a_completion_is_taken_as_it_is(model, ask):
+    answer = Completion("x", 1, 2, 0, "cut_off", 0.5)
+    assert ask(model(lambda _: answer)) is answer
+
+
+def test_text_of_a_subclass_becomes_plain_text(model, ask):
+    class Label(str):
+        __slots__ = ()
+
+    assert type(ask(model(lambda _: Label("x"))).text) is str
+
+
+def test_a_synchronous_callable_runs_in_one_daemon_thread_call_after_call(model):
+    threads = []
+
+    def note(text):
+        threads.append(threading.current_thread())
+        return text
+
+    async def three() -> None:
+        made = model(note)
+        for _ in range(3):
+            await made.complete(Example("e", "hello", "x"))
+        await made.aclose()
+
+    asyncio.run(three())
+    assert len(set(threads)) == 1
+    assert threads[0].daemon
+    assert threads[0].name == "ftgate tuned"
+    threads[0].join(10)
+    assert not threads[0].is_alive()
+
+
+def test_a_coroutine_runs_in_the_callers_loop(model):
+    async def where(_):
+        return str(id(asyncio.get_running_loop()))
+
+    async def call() -> bool:
+        answer = await model(where).complete(Example("e", "hello", "x"))
+        return answer.text == str(id(asyncio.get_running_loop()))
+
+    assert asyncio.run(call())
+
+
+def test_calls_at_the_same_time_have_threads_of_their_own(model):
+    both = threading.Barrier(2)
+
+    def meet(text):
+        both.wait(10)
+        return text
+
+    async def two() -> list[Completion]:
+        made = model(meet)
+        return await asyncio.gather(*(made.complete(Example(t, t, "x")) for t in "ab"))
+
+    assert [c.text for c in asyncio.run(two())] == ["a", "b"]
+
+
+# --- giving up -----------------------------------------------------------------------------------------------
+
+
+def test_a_blocked_call_is_abandoned_and_the_next_one_answered(model):
+    release, threads = threading.Event(), []
+
+    def block(text):
+        threads.append(threading.current_thread())
+        if text == "stuck":
+            release.wait(30)
+        return text
+
+    async def both() -> str:
+        made = model(block)
+        stuck = asyncio.ensure_future(made.complete(Example("a", "stuck", "x")))
+        while not threads:
+            await asyncio.sleep(0)
+        stuck.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await stuck
+        answer = await made.complete(Example("b", "next", "x"))
+        await made.aclose()
+        return answer.text
+
+    assert asyncio.run(both()) == "next"
+    first, second = threads
+    assert first is not second
+    assert first.is_alive()
+    release.set()
+    first.join(10)
+    assert not first.is_alive()
+
+
+@pytest.mark.parametrize("is_closed", [True, False])
+@pytest.mark.parametrize("answer", [lambda text: text, upper_later])
+def test_an_answer_that_comes_too_late_is_dropped(model, answer, is_closed):
+    release, entered, threads = threading.Event(), threading.Event(), []
+
+    def block(text):
+        threads.append(threading.current_thread())
+        entered.set()
+        release.wait(30)
+        return answer(text)
+
+    async def leave() -> None:
+        call = asyncio.ensure_future(model(block).complete(Example("a", "stuck", "x")))
+        while not entered.is_set():
+            await asyncio.sleep(0)
+        call.cancel()
+        await asyncio.wait([call])
+        if not is_closed:
+            release.set()
+            threads[0].join(10)
+            await asyncio.sleep(0)
+
+    asyncio.run(leave())
+    release.set()
+    threads[0].join(10)  # what goes wrong in a thread, or a coroutine left alone, is a warning, and fails the test
+    assert not threads[0].is_alive()
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="cannot tell who cancelled")
+def test_a_coroutine_that_cancels_itself_has_failed(failure):
+    async def give_up(_):
+        raise asyncio.CancelledError
+
+    assert failure(give_up).what == "tuned raised CancelledError"
+
+
+def test_a_coroutine_that_is_cancelled_is_cancelled(model):
+    async def wait(_):
+        await asyncio.Event().wait()
+
+    async def call() -> None:
+        for function in (wait, lambda text: wait(text)):
+            task = asyncio.ensure_future(model(function).complete(Example("a", "x", "x")))
+            done, _ = await asyncio.wait([task], timeout=0.05)
+            assert not done
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    asyncio.run(call())
+
+
+# --- failing -------------------------------------------------------------------------------------------------
+
+
+def raising(error):
+    def function(_):
+        raise error
+
+    return function
+
+
+def raising_later(error):
+    async def function(_):
+        raise error
+
+    return function
+
+
+@pytest.mark.parametrize("wrap", [raising, raising_later])
+@pytest.mark.parametrize(
+    ("error", "retryable"),
+    [
+        (ValueError("bad"), False),
+        (KeyError("x"), False),
+        (ConnectionError("reset"), True),
+        (TimeoutError(), True),
+        (asyncio.TimeoutError(), True),
+        (OSError(110, "timed out"), True),
+        (FileNotFoundError("weights.bin"), False),
+        (PermissionError("weights.bin"), False),
+        (SystemExit(2), False),
+        (pytest.skip.Exception("not today"), False),
+        (RecursionError("deep"), False),
+        (StopAsyncIteration(), False),
+    ],
+)
+def test_whatever_a_callable_raises_is_a_failed_call(failure, wrap, error, retryable):
+    found = failure(wrap(error))
+    assert found.what == f"tuned raised {type(error).__name__}"
+    assert (found.retryable, found.fatal) == (retryable, False)
+    assert found.__cause__ is error
+
+
+def test_stop_iteration_does_not_break_the_loop(failure):
+    assert failure(raising(StopIteration("done"))).what == "tuned raised StopIteration"
+    assert failure(raising_later(StopIteration("done"))).what == "tuned raised RuntimeError"
+
+
+def test_the_evidence_is_the_exception_and_the_callables_own_line(failure):
+    def parse(text):
+        return int(text)
+
+    line = parse.__code__.co_firstlineno + 1
+    here = os.path.relpath(__file__).replace(os.sep, "/")
+    assert str(failure(parse)) == (
+        f"tuned raised ValueError\n  ValueError: invalid literal for int() with base 10: 'hello' ({here}:{line})"
+    )
+
+
+def test_the_evidence_of_a_callable_without_lines(failure):
+    assert failure(int).evidence == "ValueError: invalid literal for int() with base 10: 'hello'"
+
+
+def test_ctrl_c_passes(model, ask):
+    for wrap in (raising, raising_later):
+        with pytest.raises(KeyboardInterrupt):
+            ask(model(wrap(KeyboardInterrupt())))
+
+
+@pytest.mark.parametrize("wrap", [raising, raising_later])
+def test_a_model_error_of_the_callable_counts_as_it_is(failure, wrap):
+    error = ModelError("no credit", fatal=True)
+    assert failure(wrap(error)) is error
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Event loop is closed",
+        "<asyncio.locks.Event object at 0x1 [unset]> is bound to a different event loop",
+        "Task got Future attached to a different loop",
+    ],
+)
+def test_a_client_of_another_loop(failure, said):
+    assert failure(raising_later(RuntimeError(said))).cure == (
+        "a client made in another event loop cannot be used in this one: make the client inside the call"
+    )
+
+
+def test_a_real_lock_of_another_loop(failure):
+    lock = asyncio.Lock()
+
+    async def bind() -> None:
+        async with lock:
+            waiter = asyncio.ensure_future(lock.acquire())
+            await asyncio.sleep(0)
+            waiter.cancel()
+
+    async def use(text):
+        await lock.acquire()
+        await lock.acquire()
+
+    asyncio.run(bind())
+    assert "make the client inside the call" in str(failure(use))
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        (None, "None"),
+        (1, "a value of type int"),
+        (b"x", "a value of type bytes"),
+        (["x"], "a value of type list"),
+        (("x", 1), "a value of type tuple"),
+    ],
+)
+def test_an_answer_of_the_wrong_type(failure, value, found):
+    problem = failure(lambda _: value)
+    assert str(problem) == f"tuned returned {found}\n  return text (str), or a Completion"
+    assert (problem.retryable, problem.fatal) == (False, False)
+
+
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [
+        (Completion(None), "text is of type NoneType, not str"),
+        (Completion("x", finish="length"), "finish is 'length', not one of stop, refusal, filtered, cut_off"),
+        (Completion("x", input_tokens=-1), "input_tokens is -1, not a count"),
+        (Completion("x", output_tokens=1.5), "output_tokens is 1.5, not a count"),
+        (Completion("x", cached_input_tokens=True), "cached_input_tokens is True, not a count"),
+        (Completion("x", latency_s=float("nan")), "latency_s is nan, not a number of seconds"),
+        (Completion("x", latency_s="1"), "latency_s is '1', not a number of seconds"),
+    ],
+)
+def test_a_broken_completion(failure, answer, problem):
+    assert failure(lambda _: answer).what == f"tuned returned a broken Completion: {problem}"
+
+
+# --- the key of an answer ------------------------------------------------------------------------------------
+
+E1 = Example("e1", "hello", "x")
+
+
+def test_a_plain_callable_is_known_by_itself_for_this_session(model):
+    assert model(upper).key(E1) == model(upper).key(E1)
+    assert model(upper).key(E1) != model(lambda text: text).key(E1)
+    assert not model(upper).persistent
+
+
+def test_methods_are_known_by_their_object(model):
+    one, other = Greeter(), Greeter()
+    assert model(one.greet).key(E1) == model(one.greet).key(E1)
+    assert model(one.greet).key(E1) != model(other.greet).key(E1)
+    assert model(one.greet).key(E1) != model(one.greet_later).key(E1)
+
+
+def test_equal_objects_are_not_the_same_model(model):
+    @dataclass(frozen=True)
+    class Echo:
+        state: int = 0
+
+        def __call__(self, text):
+            return text
+
+    assert model(Echo()).key(E1) != model(Echo()).key(E1)
+
+
+def test_a_key_is_never_given_to_another_object(model):
+    seen = set()
+    for _ in range(100):
+        seen.add(model(lambda text: text).key(E1))  # freed at once: ids are used again
+    assert len(seen) == 100
+
+
+def test_objects_that_cannot_be_weakly_referenced(model):
+    class Slotted:
+        __slots__ = ()
+
+        def __call__(self, text):
+            return text
+
+    slotted = Slotted()
+    assert model(slotted).key(E1) == model(slotted).key(E1)
+
+
+def test_the_input_and_the_repeat_are_in_the_key_and_nothing_else_is(model):
+    made = model(upper)
+    assert made.key(E1) == made.key(Example("e2", "hello", "y", group="g", fields={"a": 1}))
+    different = {
+        made.key(E1),
+        made.key(E1, 1),
+        made.key(Example("e1", "hullo", "x")),
+        made.key(Example("e1", MESSAGES, "x")),
+    }
+    assert len(different) == 4
+
+
+# --- python:pkg.module:function ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def module(tmp_path, monkeypatch):
+    """A module under a name of its own, importable in this test."""
+
+    def write(source: str, name: str = "ftgate_target_under_test") -> str:
+        (tmp_path / f"{name}.py").write_text(source)
+        monkeypatch.delitem(sys.modules, name, raising=False)
+        return name
+
+    monkeypatch.syspath_prepend(tmp_path)
+    yield write
+    for name in [name for name in sys.modules if name.startswith("ftgate_target")]:
+        del sys.modules[name]
+
+
+def test_a_target_is_imported_and_called(build, ask, module):
+    name = module("class Model:\n    @staticmethod\n    def answer(text):\n        return text[::-1]\n")
+    model = build("python", target=f"{name}:Model.answer")
+    assert ask(model).text == "olleh"
+    assert (model.concurrency, model.timeout_s, model.retries, model.persistent) == (1, 60.0, 5, False)
+    assert (model.name, model.spelling, model.endpoint, model.verified) == ("tuned", "python:m", False, None)
+
+
+def test_keys_of_a_target(build, module):
+    name = module("async def answer(text):\n    return text\n")
+    model = build("python", target=f"{name}:answer", concurrency=3, timeout_s=2, retries=0, price={"input_per_1m": 1.0})
+    assert (model.concurrency, model.timeout_s, model.retries, model.price) == (3, 2, 0, {"input_per_1m": 1.0})
+
+
+def test_a_cache_key_makes_answers_last(build, module):
+    name = module("def answer(text):\n    return text\n\ndef other(text):\n    return text\n")
+    keys = {
+        build("python", target=f"{name}:{function}", cache_key=cache_key).key(E1)
+        for function in ("answer", "other")
+        for cache_key in ("v1", "v2")
+    }
+    assert len(keys) == 4
+    model = build("python", target=f"{name}:answer", cache_key="v1", concurrency=9)
+    assert model.persistent
+    assert model.key(E1) in keys
+
+
+def test_the_key_of_a_cached_answer_is_the_same_in_every_version(build):
+    key = build("python", target="os.path:basename", cache_key="v1").key(E1)
+    assert key == "511049e71fc7f9a43532783c821811dd63ba1a97e1bada19cf11948cd83365fd"
+
+
+@pytest.mark.parametrize(
+    ("target", "text"),
+    [
+        ("{m}", "'{m}' is not of the form pkg.module:function"),
+        ("{m}:", "'{m}:' is not of the form pkg.module:function"),
+        ("{m}:anwser", "'{m}:anwser': there is no 'anwser' in {m}\n  did you mean 'answer'?"),
+        ("{m}:answer.x.y", "'{m}:answer.x.y': there is no 'x' in answer"),
+        ("{m}:VALUE", "'{m}:VALUE' is of type int, not a function"),
+        (
+            "ftgate_no_such:f",
+            "there is no module 'ftgate_no_such'\n  install it, or add its folder to pytest's ini key pythonpath",
+        ),
+        ("{m}.sub:f", "there is no module '{m}.sub'\n  install it, or add its folder to pytest's ini key pythonpath"),
+        (
+            "ftgate_target_broken:f",
+            "the module 'ftgate_target_broken' cannot be imported\n  ZeroDivisionError: division by zero",
+        ),
+        ("ftgate_target_exit:f", "the module 'ftgate_target_exit' cannot be imported\n  SystemExit: 3"),
+        (
+            "ftgate_target_needy:f",
+            "the module 'ftgate_target_needy' cannot be imported\n"
+            "  ModuleNotFoundError: No module named 'ftgate_absent'",
+        ),
+    ],
+)
+def test_a_target_that_is_not_there(build, module, target, text):
+    module("1 / 0", "ftgate_target_broken")
+    module("raise SystemExit(3)", "ftgate_target_exit")
+    module("import ftgate_absent", "ftgate_target_needy")
+    name = module("VALUE = 1\n\ndef answer(text):\n    return text\n")
+    with pytest.raises(ConfigError) as caught:
+        build("python", target=target.format(m=name))
+    assert str(caught.value) == f"ftgate.yaml:7: target: {text.format(m=name)}"
+
+
+# --- objects -------------------------------------------------------------------------------------------------
+
+
+class Whole:
+    name = spelling = "mine"
+    concurrency, timeout_s, retries, persistent, verified, price = 1, None, 0, False, None, None
+
+    def key(self, example, repeat=0):
+        return "k"
+
+    async def complete(self, example, repeat=0):
+        return Completion("x")
+
+    async def aclose(self):
+        """Nothing to do."""
+
+
+def test_what_is_a_model_already_stays_what_it_is(model):
+    made = Whole()
+    assert model(made) is made
+
+
+def test_a_model_that_is_not_whole(model):
+    class Half:
+        name = "half"
+
+        def key(self, example, repeat=0):
+            return "k"
+
+        async def complete(self, example, repeat=0):
+            return Completion("x")
+
+    with pytest.raises(ConfigError) as caught:
+        model(Half())
+    assert str(caught.value) == (
+        "ftgate.yaml:7: the model of type Half lacks aclose, spelling, concurrency, timeout_s, retries, persistent, "
+        "verified, price\n  see pytest_ftgate.models.Model for what a model has"
+    )
+
+
+def test_what_is_not_a_model(model):
+    with pytest.raises(ConfigError) as caught:
+        model(3)
+    assert str(caught.value) == (
+        "ftgate.yaml:7: a value of type int is not a model\n"
+        "  give a callable (str -> str, sync or async), or an object with complete() and key()"
+    )

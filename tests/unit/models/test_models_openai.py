@@ -1,0 +1,348 @@
+from __future__ import annotations
+
+import asyncio
+import traceback
+
+import pytest
+from loopback import LoopbackServer, Reply, error
+
+from pytest_ftgate.data import Example
+from pytest_ftgate.errors import ConfigError, ModelError
+from pytest_ftgate.models import Completion, chat_client
+
+KEY = "sk-live-0123456789abcdef"
+
+
+@pytest.fixture(params=["aiohttp", "httpx"])
+def backend(request, monkeypatch):
+    """Both HTTP clients, whatever is installed as default."""
+    if request.param == "aiohttp":
+        pytest.importorskip("aiohttp")
+    else:
+        monkeypatch.setattr(chat_client, "_fast_http_client", lambda: None)
+    return request.param
+
+
+def failing(ask, build, server, *faults, **options):
+    server.faults.extend(faults)
+    with pytest.raises(ModelError) as caught:
+        ask(build(base_url=server.url, **options))
+    return caught.value
+
+
+# --- what is sent --------------------------------------------------------------------------------------------
+
+
+def test_the_body_holds_the_model_the_messages_and_the_params_and_nothing_else(ask, build, server):
+    ask(build(base_url=server.url, system="s", params={"temperature": 0, "response_format": {"type": "json_object"}}))
+    assert server.bodies == [
+        {
+            "model": "m",
+            "messages": [{"role": "system", "content": "s"}, {"role": "user", "content": "hello"}],
+            "temperature": 0,
+            "response_format": {"type": "json_object"},
+        }
+    ]
+    assert server.requests[0].path == "/v1/chat/completions"
+
+
+AMBIENT = {
+    "OPENAI_API_KEY": KEY,
+    "OPENAI_ADMIN_KEY": KEY,
+    "OPENAI_ORG_ID": "org-1",
+    "OPENAI_PROJECT_ID": "proj-1",
+    "OPENAI_CUSTOM_HEADERS": f"X-Mine: {KEY}\nauthorization: Bearer {KEY}\nContent-Type: text/plain\nno colon",
+}
+
+
+@pytest.mark.parametrize("base_url_has_slash", ["", "/"])
+def test_an_endpoint_of_ones_own_gets_nothing_from_the_environment(
+    ask, build, server, monkeypatch, backend, base_url_has_slash
+):
+    for name, value in AMBIENT.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
+    assert ask(build(base_url=server.url + base_url_has_slash)).text == "hello"
+    (headers,) = server.headers
+    assert {"authorization", "openai-organization", "openai-project", "x-mine"}.isdisjoint(headers)
+    assert headers["content-type"] == "application/json"
+    assert KEY not in str(headers)
+
+
+def test_netrc_does_not_log_in(ask, build, server, monkeypatch, tmp_path, backend):
+    (tmp_path / "netrc").write_text(f"machine 127.0.0.1 login me password {KEY}\n")
+    (tmp_path / "netrc").chmod(0o600)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    ask(build(base_url=server.url))
+    assert "authorization" not in server.headers[0]
+
+
+def test_a_named_key_is_sent_and_wins_over_the_environment(ask, build, server, monkeypatch, backend):
+    for name, value in AMBIENT.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("MY_KEY", " sk-mine\n")
+    ask(build(base_url=server.url, api_key_env="MY_KEY"))
+    assert server.headers[0]["authorization"] == "Bearer sk-mine"
+    assert KEY not in str(server.headers)
+
+
+def test_without_base_url_the_public_endpoint_is_asked_with_its_own_key(build, monkeypatch):
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
+    model = build()
+    assert (model.base_url, model.key_env) == ("https://api.openai.com/v1", "OPENAI_API_KEY")
+    assert build(api_key_env="OTHER").key_env == "OTHER"
+
+
+def test_a_request_is_sent_once_whatever_becomes_of_it(ask, build, server):
+    failing(ask, build, server, error(503))
+    assert len(server.requests) == 1
+
+
+def test_connections_are_kept_within_a_loop_and_opened_anew_in_another(build, server):
+    model = build(base_url=server.url)
+
+    async def three() -> None:
+        for i in range(3):
+            await model.complete(Example("e", f"text {i}", "x"))
+        await model.aclose()
+
+    asyncio.run(three())
+    assert server.n_connections == 1
+    asyncio.run(three())
+    assert server.n_connections == 2
+
+
+def test_closing_twice_or_unused_is_fine(build):
+    model = build(base_url="http://127.0.0.1:9/v1")
+
+    async def close() -> None:
+        await model.aclose()
+        await model.aclose()
+
+    asyncio.run(close())
+
+
+def test_many_calls_at_once(build, server):
+    model = build(base_url=server.url)
+    server.answer = lambda body: Reply(body["messages"][-1]["content"], delay_s=0.05)
+
+    async def all_at_once() -> list[Completion]:
+        found = await asyncio.gather(*(model.complete(Example("e", f"text {i}", "x")) for i in range(16)))
+        await model.aclose()
+        return found
+
+    assert [c.text for c in asyncio.run(all_at_once())] == [f"text {i}" for i in range(16)]
+    assert server.max_in_flight == 16
+
+
+# --- the key of the endpoint ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "state"), [(None, "is not set"), ("  ", "is not set"), ("sk-ä", "does not hold a key")]
+)
+def test_a_missing_key_ends_the_run_before_a_call_and_names_the_variable(ask, build, server, monkeypatch, value, state):
+    if value is not None:
+        monkeypatch.setenv("MY_KEY", value)
+    model = build(base_url=server.url, api_key_env="MY_KEY")
+    expected = (
+        f"ftgate.yaml:7: api_key_env: the environment variable MY_KEY {state}\n"
+        f"  it holds the key for 127.0.0.1:{server.port}\n"
+        "  set MY_KEY, or judge stored or recorded predictions, which need no key"
+    )
+    for attempt in (model.ready, lambda: ask(model)):
+        with pytest.raises(ModelError) as caught:
+            attempt()
+        assert (str(caught.value), caught.value.fatal) == (expected, True)
+    assert server.n_connections == 0
+
+
+def test_ready_where_no_key_is_named_or_the_named_one_is_set(build, monkeypatch):
+    build(base_url="http://127.0.0.1:9/v1").ready()
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    build().ready()
+
+
+def test_stored_predictions_need_no_key(build):
+    assert len(build().key(Example("e", "hello", "x"))) == 64
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        error(401, "invalid_api_key", f"Incorrect API key provided: {KEY}."),
+        error(500, None, f"header Authorization: Bearer {KEY} made us fail"),
+        error(400, None, "x" * 290 + KEY),
+        Reply(body=f"<html>{KEY}", headers={"Content-Type": "text/html"}),
+        Reply(body={"echo": KEY}),
+        Reply(body={"echo": "x" * 100 + KEY}),
+        Reply(body='{"echo": "' + KEY),
+    ],
+)
+@pytest.mark.parametrize("key", [KEY, "plain-secret-value"])
+def test_no_error_tells_the_key(ask, build, server, monkeypatch, fault, key):
+    monkeypatch.setenv("MY_KEY", key)
+    body = fault.payload("m").decode().replace(KEY, key)
+    found = failing(
+        ask, build, server, Reply(status=fault.status, body=body, headers=fault.headers), api_key_env="MY_KEY"
+    )
+    shown = "".join(traceback.format_exception(type(found), found, found.__traceback__))
+    assert found.what in shown
+    assert key[:9] not in shown
+
+
+def test_keys_of_others_are_not_told_either(ask, build, server):
+    found = failing(ask, build, server, error(401, None, "no such key: sk-proj-abc_123*** (Bearer tok.en)"))
+    assert found.evidence == "HTTP 401: no such key: *** (Bearer ***"
+
+
+def test_the_models_repr_holds_no_key(build, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    model = build()
+    assert KEY not in repr(model) + repr(model._endpoint())
+
+
+# --- what fails ----------------------------------------------------------------------------------------------
+
+
+def test_a_dropped_connection(ask, build, server, backend):
+    found = failing(ask, build, server, Reply(drop=True))
+    assert found.what == "the endpoint cannot be reached, or dropped the connection"
+    assert (found.retryable, found.fatal, str(found.where)) == (True, False, f"127.0.0.1:{server.port}")
+
+
+def test_an_answer_that_breaks_off(ask, build, server, backend):
+    found = failing(ask, build, server, Reply("hello", cut_at=20))
+    assert found.what == "the endpoint cannot be reached, or dropped the connection"
+    assert found.retryable
+
+
+def test_a_refused_connection(ask, build, backend):
+    with LoopbackServer() as gone:
+        url, port = gone.url, gone.port
+    with pytest.raises(ModelError) as caught:
+        ask(build(base_url=url))
+    head, evidence, cure = str(caught.value).splitlines()
+    assert head == f"127.0.0.1:{port}: the endpoint cannot be reached, or dropped the connection"
+    assert evidence.lstrip().startswith(("ConnectionRefusedError: ", "ConnectError: "))
+    assert cure == "  check base_url, and that the server is running"
+    assert caught.value.retryable
+
+
+def test_no_answer_in_time(ask, build, server, backend):
+    found = failing(ask, build, server, Reply(hang=True), timeout_s=0.05)
+    assert str(found) == f"127.0.0.1:{server.port}: no answer within 0.05 s"
+    assert found.retryable
+
+
+def test_a_failure_leaves_the_model_usable(ask, build, server):
+    model = build(base_url=server.url)
+    server.faults.append(Reply(drop=True))
+
+    async def twice() -> Completion:
+        with pytest.raises(ModelError):
+            await model.complete(Example("e", "hello", "x"))
+        answer: Completion = await model.complete(Example("e", "hello", "x"))
+        await model.aclose()
+        return answer
+
+    assert asyncio.run(twice()).text == "hello"
+
+
+def test_a_content_filter_that_refuses_the_request_gives_a_filtered_answer(ask, build, server):
+    server.faults.append(error(400, "content_filter", "The response was filtered"))
+    assert ask(build(base_url=server.url)) == Completion("", finish="filtered")
+
+
+# --- the key of an answer ------------------------------------------------------------------------------------
+
+
+def keys(build, **changes):
+    example = changes.pop("example", Example("e1", "hello", "x", fields={"lang": "de"}))
+    repeat = changes.pop("repeat", 0)
+    options = {"base_url": "http://127.0.0.1:9/v1", "params": {"temperature": 0}, **changes}
+    return build(**options).key(example, repeat)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"model": "m2"},
+        {"base_url": "http://127.0.0.1:8/v1"},
+        {"revision": "r2"},
+        {"params": {"temperature": 1}},
+        {"params": {}},
+        {"system": "s"},
+        {"template": "{input}!"},
+        {"template": "{lang}{input}"},
+        {"example": Example("e1", "hullo", "x")},
+        {"example": Example("e1", ({"role": "assistant", "content": "hello"},), "x")},
+        {"repeat": 1},
+    ],
+)
+def test_what_can_change_an_answer_changes_its_key(build, change):
+    assert keys(build, **change) != keys(build)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"base_url": "http://127.0.0.1:9/v1/"},
+        {"api_key_env": "OTHER"},
+        {"concurrency": 3},
+        {"timeout_s": 5},
+        {"retries": 0},
+        {"price": {"input_per_1m": 1.0}},
+        {"template": "{input}"},
+        {"example": Example("e2", "hello", "y", group="g", fields={"lang": "fr"})},
+        {"example": Example("e1", ({"role": "user", "content": "hello"},), "x")},
+    ],
+)
+def test_what_cannot_change_an_answer_does_not_change_its_key(build, change):
+    assert keys(build, **change) == keys(build)
+
+
+def test_the_order_of_the_params_does_not_change_the_key(build):
+    assert keys(build, params={"a": 1, "b": 2}) == keys(build, params={"b": 2, "a": 1})
+
+
+def test_the_key_is_the_same_in_every_version(build):
+    """Committed recordings are found by it."""
+    assert keys(build) == "b13ba91c71ea60689aa6617805386c04ae34e96f6b12e06d844900f0e06b749d"
+
+
+# --- what the gate says --------------------------------------------------------------------------------------
+
+
+def test_defaults(build):
+    model = build()
+    assert (model.concurrency, model.timeout_s, model.retries) == (16, 60.0, 5)
+    assert (model.persistent, model.verified, model.endpoint, model.price) == (True, None, True, None)
+    assert (model.name, model.spelling) == ("tuned", "openai:m")
+
+
+def test_what_is_written_counts(build):
+    model = build(concurrency=2, timeout_s=3.0, retries=0, price={"input_per_1m": 1.0})
+    assert (model.concurrency, model.timeout_s, model.retries) == (2, 3.0, 0)
+    assert model.price == {"input_per_1m": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("params", "text"),
+    [
+        ({"model": "x"}, "params.model: params must not hold 'model'\n  remove it: the model's own key names it"),
+        (
+            {"messages": []},
+            "params.messages: params must not hold 'messages'\n  remove it: they are made from the examples",
+        ),
+        ({"stream": True}, "params.stream: params must not hold 'stream'\n  remove it: answers are read whole"),
+        (
+            {"logit_bias": {1, 2}},
+            "params: params must be JSON values\n  Object of type set is not JSON serializable",
+        ),
+    ],
+)
+def test_params_that_cannot_be_sent(build, params, text):
+    with pytest.raises(ConfigError) as caught:
+        build(params=params)
+    assert str(caught.value) == f"ftgate.yaml:7: {text}"
