@@ -41,7 +41,8 @@ def evaluate_model(
 
     # One reading of every spelling: the call is a gate of which only these three keys are used.
     values = {"baseline": model, "candidate": model, "test_set": test_set, "metric": metric}
-    layer = Layer({**values, "training_set": (), "margin": 0.0}, lambda key: source)
+    values |= {"training_set": (), "margin": 0.0}
+    layer = Layer(values, dict.fromkeys(values, source))
     config = resolve_gate([layer], file=file, gate=None, default_name="ftgate_evaluate")
     test = services.load(config.test_set, str(source))
     check_test_set(test)
@@ -51,8 +52,8 @@ def evaluate_model(
     _complete(run)
     answers = answers_of(run)
     expected = [example.expected for example in test.examples]
-    values = {name: one.score(expected, answers).value for name, one in metrics.items()}
-    return replace(run, metrics=values)
+    scores = {name: one.score(expected, answers).value for name, one in metrics.items()}
+    return replace(run, metrics=scores)
 
 
 def _complete(run: Run) -> None:
@@ -61,6 +62,5 @@ def _complete(run: Run) -> None:
         raise run.fatal
     if missing:
         ids = ", ".join(prediction.id for prediction in missing[:5])
-        raise ModelError(
-            f"{run.model.name}: {len(missing):,} of {len(run.test_set):,} answers are missing ({ids}): {missing[0].error}"
-        )
+        counted = f"{len(missing):,} of {len(run.test_set):,} answers are missing"
+        raise ModelError(f"{run.model.name}: {counted} ({ids}): {missing[0].error}")

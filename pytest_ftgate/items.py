@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_ftgate.config import GateConfig, Layer, Source, resolve_gate
-from pytest_ftgate.errors import ConfigError, FtgateError, shown_path
+from pytest_ftgate.errors import ConfigError, FtgateError, ModelError, shown_path
 from pytest_ftgate.marks import gate_name, marks_nearest_first
 from pytest_ftgate.pipeline import Judged, failed_result, run_gate
 from pytest_ftgate.plugin import REQUEST, gate_session
@@ -110,8 +110,9 @@ def hold_report(item: pytest.Item, report: pytest.TestReport) -> None:
     text = failure_text(result)
     if text in report.longreprtext:
         return
-    if report.outcome == "failed" and hasattr(report.longrepr, "addsection"):
-        report.longrepr.addsection("ftgate", text)
+    add_section = getattr(report.longrepr, "addsection", None)
+    if report.outcome == "failed" and add_section is not None:
+        add_section("ftgate", text)
     elif not hasattr(report, "wasxfail"):
         report.outcome = "failed"
         report.longrepr = text
@@ -199,14 +200,17 @@ def _fixture_source(name: str, function: Callable[..., Any]) -> Source:
 class CallableModel:
     """A configured model as a plain function: one input in, the answer's text out. Not stored."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, *, offline: bool) -> None:
         self.model = model
         self.name = model.name
+        self._forbidden = offline and getattr(model, "endpoint", False)
 
     def __call__(self, input: Input) -> str:  # noqa: A002  # the contract's word for it
         from pytest_ftgate.data import Example
         from pytest_ftgate.runner import ask
 
+        if self._forbidden:
+            raise ModelError(f"{self.name} is an endpoint, and --ftgate-offline forbids asking it")
         return ask(self.model, Example(id="call", input=input, expected="")).text
 
     def __repr__(self) -> str:
@@ -224,7 +228,8 @@ def configured_model(request: pytest.FixtureRequest, key: str) -> CallableModel:
         training = None
         if "few_shot" in spec.options:
             training = session.load(config.training_set, str(config.sources["training_set"]))
-        return CallableModel(build_model(spec, training=training, hook=request.node.ihook))
+        model = build_model(spec, training=training, hook=request.node.ihook)
+        return CallableModel(model, offline=request.config.getoption("--ftgate-offline"))
 
 
 def configured_data(request: pytest.FixtureRequest, key: str) -> tuple[Example, ...]:

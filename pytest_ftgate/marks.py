@@ -63,4 +63,5 @@ def _levels(node: pytest.Item | pytest.Collector | Any) -> list[list[pytest.Mark
 
 def _as_marks(written: Any) -> list[pytest.Mark]:
     listed = written if isinstance(written, list | tuple) else [written]
-    return [getattr(mark, "mark", mark) for mark in listed]
+    marks = [mark.mark if isinstance(mark, pytest.MarkDecorator) else mark for mark in listed]
+    return [mark for mark in marks if isinstance(mark, pytest.Mark)]

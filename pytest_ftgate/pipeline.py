@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_ftgate import gate
 from pytest_ftgate.errors import ConfigError, FtgateError, Where
@@ -32,6 +32,14 @@ if TYPE_CHECKING:
 _BROKEN_KEPT = 10
 
 
+class Display(Protocol):
+    """Shows how far the models are, until it is wiped."""
+
+    def __call__(self, progress: Progress) -> None: ...
+
+    def wipe(self) -> None: ...
+
+
 @dataclass(frozen=True)
 class Services:
     """What a session lends to its gates.
@@ -48,7 +56,7 @@ class Services:
     load: Callable[[Any, str], DataSet]
     hook: Any | None = None
     offline: bool = False
-    progress: Callable[[Progress], None] | None = None
+    progress: Display | None = None
 
 
 @dataclass(frozen=True)
@@ -97,8 +105,12 @@ def run_gate(config: GateConfig, services: Services, *, nodeid: str) -> Judged:
     if verdict_of(free) != "pass":
         unpaid = Check("models", "note", "no model was called: the free checks come first")
         return Judged(_closed(result, (*free, unpaid)))
-    runs = _run(prepared, services)
-    return Judged(_judge(replace(result, models_called=True), prepared, free, runs), runs)
+    result = replace(result, models_called=True)
+    try:
+        runs = _run(prepared, services)
+    except FtgateError as error:
+        return Judged(failed_result(replace(result, checks=free), error))
+    return Judged(_judge(result, prepared, free, runs), runs)
 
 
 def failed_result(result: GateResult, error: FtgateError) -> GateResult:
@@ -152,7 +164,7 @@ def build_metrics(config: GateConfig, test: DataSet, training: DataSet | None, h
     """The deciding metric first, then those of ``require`` and ``show``, and accuracy where answers are labels."""
     from pytest_ftgate.config import MetricSpec
     from pytest_ftgate.data import expected_text
-    from pytest_ftgate.metrics import build_metric
+    from pytest_ftgate.metrics import build_metric, check_labels
 
     labels = sorted({expected_text(example.expected) for example in test.examples})
     known = sorted({expected_text(example.expected) for example in training.examples}) if training else []
@@ -172,6 +184,10 @@ def build_metrics(config: GateConfig, test: DataSet, training: DataSet | None, h
     if deciding.uses_labels and "accuracy" not in metrics:
         options = {k: v for k, v in config.metric.options.items() if k not in ("pos_label", "labels")}
         metrics["accuracy"] = build(MetricSpec("accuracy", options, config.metric.source))
+    expected = [example.expected for example in test.examples]
+    for name, metric in metrics.items():
+        if metric.uses_labels:
+            check_labels(name, expected)
     return metrics
 
 
@@ -268,7 +284,11 @@ def _run(prepared: _Prepared, services: Services) -> dict[str, Run]:
     from pytest_ftgate.runner import Job, run_models
 
     jobs = [Job(model, prepared.test, prepared.config.repeats) for model in prepared.models.values()]
-    runs = run_models(jobs, stores=services.stores, progress=services.progress, offline=services.offline)
+    try:
+        runs = run_models(jobs, stores=services.stores, progress=services.progress, offline=services.offline)
+    finally:
+        if services.progress is not None:
+            services.progress.wipe()
     return dict(zip(prepared.models, runs, strict=True))
 
 

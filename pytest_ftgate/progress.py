@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class ProgressLine:
-    """Writes over itself, and wipes itself away when all models are done.
+    """Writes over itself, and wipes itself away in the end.
 
     Args:
         write: puts text on the terminal as it is, at once.
@@ -34,13 +34,19 @@ class ProgressLine:
     def __call__(self, progress: Progress) -> None:
         """Called as answers arrive."""
         self._models[progress.model] = progress
-        done = all(model.done >= model.total for model in self._models.values())
-        text = "" if done else "ftgate: " + ", ".join(map(_shown, self._models.values()))
+        text = "ftgate: " + ", ".join(map(_shown, self._models.values()))
         with self._uncaptured():
             if not self._width:
                 self._fresh_line()
-            self._write("\r" + text.ljust(self._width) + ("\r" if done else ""))
-        self._width = 0 if done else max(self._width, len(text))
+            self._write("\r" + text.ljust(self._width))
+        self._width = max(self._width, len(text))
+
+    def wipe(self) -> None:
+        """Leave the terminal as it was."""
+        if self._width:
+            with self._uncaptured():
+                self._write("\r" + " " * self._width + "\r")
+        self._models, self._width = {}, 0
 
 
 def _shown(progress: Progress) -> str:

@@ -25,11 +25,23 @@ _COUNTS = ("input_tokens", "output_tokens", "cached_input_tokens")
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """One row: the answer (``None`` where none was got), and the hash of the input it was made for, if stated."""
+    """One row: the answer (``None`` where none was got), and where stated the input it was made for, the key it was
+    stored under, and when (seconds since the epoch)."""
 
     line: int
     completion: Completion | None
     input_sha256: str | None
+    key: str | None
+    created_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedFile:
+    """All rows of one file, by id and repeat; the path as messages show it, and the hash of the file's bytes."""
+
+    path: str
+    sha256: str
+    rows: Mapping[tuple[str, int], Recorded]
 
 
 @dataclass(eq=False)
@@ -102,19 +114,25 @@ def build_recorded(spec: ModelSpec, training: DataSet | None) -> RecordedModel: 
     Raises:
         DataError: the file cannot be read, or a row is not a prediction; names the line.
     """
-    with open_lines(Path(spec.options["path"])) as lines:
+    file = read_rows(Path(spec.options["path"]))
+    return RecordedModel(
+        name=spec.name,
+        spelling=spec.spelling,
+        path=file.path,
+        sha256=file.sha256,
+        rows=file.rows,
+        verified=all(row.input_sha256 is not None for row in file.rows.values()),
+        price=spec.options.get("price"),
+    )
+
+
+def read_rows(path: Path) -> RecordedFile:
+    """The predictions of one file. Raises :class:`DataError` where it has none, or a row is no prediction."""
+    with open_lines(path) as lines:
         rows = _rows(lines)
         if not rows:
             raise DataError("holds no predictions", where=Where(path=lines.path))
-        return RecordedModel(
-            name=spec.name,
-            spelling=spec.spelling,
-            path=lines.path,
-            sha256=lines.sha256(),
-            rows=rows,
-            verified=all(row.input_sha256 is not None for row in rows.values()),
-            price=spec.options.get("price"),
-        )
+        return RecordedFile(lines.path, lines.sha256(), rows)
 
 
 def _rows(lines: Lines) -> dict[tuple[str, int], Recorded]:
@@ -146,12 +164,13 @@ def _row(text: str, line: int) -> tuple[tuple[str, int], Recorded]:
     completion = Completion(
         text="" if output is None else expected_text(output),
         finish=_finish(row),
-        latency_s=_latency(row),
+        latency_s=_seconds(row, "latency_s"),
         **{name: _count(usage, name, f"usage.{name}") for name in _COUNTS},
     )
     identity = (_id(row["id"]), _count(row, "repeat", "repeat") or 0)
     made_for = _optional(row, "input_sha256", str, "text")
-    return identity, Recorded(line, None if output is None else completion, made_for)
+    key = _optional(row, "key", str, "text")
+    return identity, Recorded(line, None if output is None else completion, made_for, key, _seconds(row, "created_at"))
 
 
 _LOOKS = 'a recorded prediction looks like this: {"id": "...", "output": "..."}'
@@ -189,10 +208,10 @@ def _finish(row: Mapping[str, Any]) -> str:
     return finish
 
 
-def _latency(row: Mapping[str, Any]) -> float | None:
-    seconds = _optional(row, "latency_s", int | float, "a number")
+def _seconds(row: Mapping[str, Any], name: str) -> float | None:
+    seconds = _optional(row, name, int | float, "a number")
     if seconds is not None and not 0 <= seconds < math.inf:
-        raise DataError(f"must not be negative, is {seconds}", where=Where(key="latency_s"))
+        raise DataError(f"must not be negative, is {seconds}", where=Where(key=name))
     return None if seconds is None else float(seconds)
 
 

@@ -78,16 +78,12 @@ def test_exit_with_code_zero(required: Project) -> None:
 
 
 def test_a_mark_that_loosens_the_file(required: Project) -> None:
-    required.file(
-        "test_gate.py", "import pytest\n@pytest.mark.ftgate('support', margin=0.01)\ndef test_gate(): pass\n"
-    )
+    required.file("test_gate.py", "import pytest\n@pytest.mark.ftgate('support', margin=0.01)\ndef test_gate(): pass\n")
     assert "asks for less than the file: margin: 0.05 -> 0.01" in reason(required)
 
 
 def test_a_mark_that_tightens_the_file(required: Project) -> None:
-    required.file(
-        "test_gate.py", "import pytest\n@pytest.mark.ftgate('support', margin=0.1)\ndef test_gate(): pass\n"
-    )
+    required.file("test_gate.py", "import pytest\n@pytest.mark.ftgate('support', margin=0.1)\ndef test_gate(): pass\n")
     assert required.run().ret == 0
 
 

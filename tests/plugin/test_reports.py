@@ -51,7 +51,12 @@ def test_a_report_that_cannot_be_written_fails_the_session(project: Project) -> 
 
 @pytest.mark.parametrize(
     ("written", "message"),
-    [("html:x", "not supported yet"), ("pdf:x", "no FORMAT:PATH"), ("json:", "no FORMAT:PATH"), ("json", "no FORMAT:PATH")],
+    [
+        ("html:x", "not supported yet"),
+        ("pdf:x", "no FORMAT:PATH"),
+        ("json:", "no FORMAT:PATH"),
+        ("json", "no FORMAT:PATH"),
+    ],
 )
 def test_a_bad_report_is_refused_at_once(project: Project, written: str, message: str) -> None:
     result = project.run(f"--ftgate-report={written}")
@@ -197,14 +202,13 @@ def test_several_gates_on_one_pair_ask_each_model_once(project: Project) -> None
     project.file(
         "conftest.py",
         "import pytest\nLABELS = ('refund', 'invoice', 'shipping')\ncalls = []\n"
-        "def weak(text):\n    calls.append(text)\n    return LABELS[int(text.split()[-1]) % 3] if int(text.split()[-1]) < 40 else 'refund'\n"
+        "def weak(text):\n"
+        "    calls.append(text)\n    n = int(text.split()[-1])\n    return LABELS[n % 3] if n < 40 else 'refund'\n"
         "def good(text):\n    calls.append(text)\n    return LABELS[int(text.split()[-1]) % 3]\n"
         "@pytest.fixture\ndef ftgate_baseline(): return weak\n"
         "@pytest.fixture\ndef ftgate_candidate(): return good\n"
         "def pytest_sessionfinish():\n    with open('calls', 'w') as file: file.write(str(len(calls)))\n",
     )
-    project.gate_test(
-        "@pytest.mark.parametrize('x', range(3))\ndef test_gate(x): pass\n", baseline=..., candidate=...
-    )
+    project.gate_test("@pytest.mark.parametrize('x', range(3))\ndef test_gate(x): pass\n", baseline=..., candidate=...)
     project.run().assert_outcomes(passed=3)
     assert (project.path / "calls").read_text() == "120"

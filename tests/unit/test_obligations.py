@@ -5,7 +5,6 @@ import pytest
 from pytest_ftgate.obligations import Seen, unjudged
 from pytest_ftgate.result import GateResult
 
-
 FILE = ("intents", "other")
 
 
@@ -21,7 +20,10 @@ def test_a_gate_that_passed_owes_nothing() -> None:
     ("seen", "reason"),
     [
         (Seen(), "no test of this run carries it"),
-        (Seen(collected={"intents"}), "its test was collected but not judged: the run stopped early, or a worker was lost"),
+        (
+            Seen(collected={"intents"}),
+            "its test was collected but not judged: the run stopped early, or a worker was lost",
+        ),
         (Seen(deselected={"intents"}), "its test was deselected (-k, -m, --deselect, --lf or the like)"),
         (Seen(collected={"intents"}, skipped={"intents": "later"}), "its test was skipped: later"),
     ],

@@ -31,7 +31,9 @@ def gate(**changes: object) -> GateResult:
         "evidence": "significant",
         "confidence": 0.95,
         "baseline": ModelResult("gpt-4.1-mini", value=0.78, metrics={"accuracy": 0.78}),
-        "baselines": {"baseline": ModelResult("gpt-4.1-mini", metrics={"accuracy": 0.78}, n_scored=200, n_expected=200)},
+        "baselines": {
+            "baseline": ModelResult("gpt-4.1-mini", metrics={"accuracy": 0.78}, n_scored=200, n_expected=200)
+        },
         "candidate": ModelResult("ft:mini", value=0.89, metrics={"accuracy": 0.89}, n_scored=200, n_expected=200),
         "gain": 0.11,
         "lower_bound": 0.0592,
@@ -43,7 +45,7 @@ def gate(**changes: object) -> GateResult:
         "p_value": 0.0048,
         "metric_range": (0.0, 1.0),
         "models_called": True,
-        "checks": (Check("margin", "pass", "gain over the baseline +11.0 points, asked for +5 points", source="marker"),),
+        "checks": (Check("margin", "pass", "gain +11.0 points, asked for +5 points", source="marker"),),
         "broken": tuple(Flip(f"t{i}", "where is it", "shipping", "shipping", "refund") for i in range(9)),
     }
     return GateResult(**{**facts, **changes})  # type: ignore[arg-type]

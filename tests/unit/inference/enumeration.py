@@ -42,16 +42,22 @@ def exact_p_values(n, margin, gamma=1e-4, points=4001):
     score = half_count_score(wins, losses, n, margin)
     order = np.argsort(-score, kind="stable")
     wins, losses, score = wins[order], losses[order], score[order]
-    tail = np.cumsum(trinomial(wins, losses, n, *rates_at(margin, points)), axis=0)
-    tail = tail[np.searchsorted(-score, -score + 1e-9, side="right") - 1]  # outcomes of equal score come together
-    disagreement = sum(rates_at(margin, points))
+    last = np.searchsorted(-score, -score + 1e-9, side="right") - 1  # outcomes of equal score come together
+
+    def tails(disagreement):
+        rates = (disagreement + margin) / 2, (disagreement - margin) / 2
+        return np.cumsum(trinomial(wins, losses, n, *rates), axis=0)[last]
+
+    grid = sum(rates_at(margin, points))
+    on_grid = tails(grid)
     p = np.empty(len(wins))
     for disagreements in range(n + 1):
         low = betaincinv(disagreements, n - disagreements + 1, gamma / 2) if disagreements else 0.0
         high = betaincinv(disagreements + 1, n - disagreements, 1 - gamma / 2) if disagreements < n else 1.0
-        inside = (disagreement >= max(low, abs(margin))) & (disagreement <= max(high, abs(margin)))
+        ends = np.maximum([low, high], abs(margin))
         rows = wins + losses == disagreements
-        p[rows] = tail[rows][:, inside].max(axis=1) + gamma
+        inside = on_grid[rows][:, (grid >= ends[0]) & (grid <= ends[1])].max(axis=1, initial=0.0)
+        p[rows] = np.maximum(inside, tails(ends)[rows].max(axis=1)) + gamma
     return wins, losses, np.minimum(p, 1.0)
 
 
