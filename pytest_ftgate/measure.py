@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -72,6 +73,7 @@ def measure_run(name: str, run: Run) -> Measured:
             cost_usd=_cost(completions, run.model.price) if not n_errors else None,
             error_rate=n_errors / len(predictions) if predictions else None,
             oldest_prediction=_timestamp(min(stored)) if stored else None,
+            oldest_age_s=round(max(time.time() - min(stored), 0.0), 3) if stored else None,
             verified=run.model.verified,
         ),
     )

@@ -54,3 +54,11 @@ def show_count(value: int | None) -> str:
 def plural(count: int, noun: str, nouns: str | None = None) -> str:
     """``1 example``, ``2 examples``."""
     return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"
+
+
+def show_age(seconds: float) -> str:
+    """How long ago, in one unit: ``3 days``."""
+    for unit, size in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
+        if seconds >= size:
+            return plural(int(seconds // size), unit)
+    return plural(int(seconds), "second")

@@ -376,6 +376,7 @@ def _judge_scores(
         wins=wins,
         losses=losses,
         examples_needed=decided.examples_needed,
+        note=decided.note,
         broken=broken,
     )
     return _closed(result, tuple(found))

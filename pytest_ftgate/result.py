@@ -43,7 +43,9 @@ class ModelResult:
     ``n_expected`` counts the answers asked for (examples times repeats), ``n_scored`` those that were scored,
     ``n_errors`` those missing after all retries, ``n_stored`` those that were not asked for in this run,
     ``n_refused`` refusals and filtered answers, ``n_empty`` empty ones, ``n_cut_off`` those that ran into a length
-    limit, ``n_unknown`` those that are no known label.
+    limit, ``n_unknown`` those that are no known label. ``oldest_prediction`` is the time of the oldest stored one, in
+    UTC, ``oldest_age_s`` its age at judgement. ``verified`` is False where recorded predictions do not say what input
+    they were made for.
     """
 
     name: str
@@ -65,6 +67,7 @@ class ModelResult:
     cost_usd: float | None = None
     error_rate: float | None = None
     oldest_prediction: str | None = None
+    oldest_age_s: float | None = None
     verified: bool | None = None
 
 
@@ -108,8 +111,9 @@ class GateResult:
     """Everything known about one gate after it was judged. ``None`` where it was not measured; never NaN.
 
     ``gain``, ``lower_bound`` and ``upper_bound`` are in the metric's unit, the sign turned where lower is better;
-    both bounds are one-sided at ``confidence``. ``baseline`` is the best of ``baselines`` by value. ``gate`` is the
-    gate's name in the file, ``loosened`` says where a mark asks for less than the file.
+    both bounds are one-sided at ``confidence``. ``baseline`` is the best of ``baselines`` by value. ``note`` says
+    what the bounds rest on, such as the number of groups. ``gate`` is the gate's name in the file; ``loosened`` says
+    where a mark asks for less than the file.
     """
 
     name: str
@@ -132,6 +136,7 @@ class GateResult:
     wins: int | None = None
     losses: int | None = None
     examples_needed: int | None = None
+    note: str | None = None
     training: TrainingResult = field(default_factory=TrainingResult)
     test_set: TestSetResult = field(default_factory=TestSetResult)
     checks: tuple[Check, ...] = ()

@@ -86,6 +86,11 @@ class Question:
     confidence: float
     evidence: str
 
+    def __post_init__(self) -> None:
+        level(self.confidence)
+        if self.evidence not in ("observed", "significant", "proven"):
+            raise ValueError(f"evidence must be observed, significant or proven, got {self.evidence!r}")
+
     @property
     def alpha(self) -> float:
         """The false-pass rate allowed."""

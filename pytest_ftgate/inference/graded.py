@@ -13,9 +13,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 METHOD = "Gaffke's bound of a bounded mean (Gaffke 2005; Learned-Miller & Thomas 2019)"
-_NODES = 16  # of the integral at a time
+_NODES = 16  # of the integral at a time, at least
+_ENTRIES = 20_000  # of a matrix at a time, for few distinct values
 _SPACING = 0.1
 _NEGLIGIBLE = 1e-14
+_TINY = 1e-300
 _NEAREST_POLE = 0.5  # in standard deviations
 _NEWTON_STEPS = 100
 
@@ -104,19 +106,25 @@ def _probability_negative(weights: NDArray[np.float64], shapes: NDArray[np.float
         return 1 - _probability_negative(-weights, shapes)
     line = _saddle_point(weights, shapes)
     tilted = weights / (1 + line * weights)
-    scale = 1 / math.sqrt(float(shapes @ tilted**2))
+    parts = shapes * tilted**2
+    scale = 1 / math.sqrt(float(parts.sum()))
     peak = math.exp(-float(shapes @ np.log1p(line * weights)))
+    # Even steps at first, widening later for the slow tails of few examples. Where one part outweighs all others the
+    # integrand swings long before it falls off: the steps then stay even for longer.
+    others = math.sqrt(max(float(parts.sum() - parts.max()), _TINY)) * scale
+    even = 1 + 2 * min(1 / others, math.sqrt(float(shapes.sum())))
+    block = max(_NODES, _ENTRIES // len(weights))
     total, start = 0.0, 0
     while True:
-        steps = np.arange(start, start + _NODES) * _SPACING
-        heights = scale * np.sinh(steps)  # widening steps, for few examples whose integrand falls off slowly
+        steps = np.arange(start, start + block) * _SPACING
+        heights = scale * even * np.sinh(steps / even)
         turned = heights[:, None] * tilted
         size = peak * np.exp(-0.5 * np.log1p(turned**2) @ shapes)
-        parts = size * np.exp(1j * (np.arctan(turned) @ shapes)) / (1j * heights - line) * scale * np.cosh(steps)
-        total += float(parts.real.sum()) - (0.5 * float(parts[0].real) if start == 0 else 0.0)
-        start += _NODES
-        if abs(parts[-1]) < _NEGLIGIBLE:
-            return min(max(-total * _SPACING / math.pi, 0.0), 1.0)
+        values = size * np.exp(1j * (np.arctan(turned) @ shapes)) / (1j * heights - line) * np.cosh(steps / even)
+        total += float(values.real.sum()) - (0.5 * float(values[0].real) if start == 0 else 0.0)
+        start += block
+        if abs(values[-1]) * scale < _NEGLIGIBLE:
+            return min(max(0.0, -total * scale * _SPACING / math.pi), 1.0)
 
 
 def _saddle_point(weights: NDArray[np.float64], shapes: NDArray[np.float64]) -> float:

@@ -13,6 +13,21 @@ from pytest_ftgate.models import Completion
 from pytest_ftgate.models.chat_answer import broken_body, read_answer
 from pytest_ftgate.models.endpoint import Endpoint, failure, is_filtered
 
+# Whose account it is, and what machine this is, is said to nobody (and each header costs time).
+_UNASKED = (
+    "OpenAI-Organization",
+    "OpenAI-Project",
+    "X-Stainless-Lang",
+    "X-Stainless-Package-Version",
+    "X-Stainless-OS",
+    "X-Stainless-Arch",
+    "X-Stainless-Runtime",
+    "X-Stainless-Runtime-Version",
+    "X-Stainless-Async",
+    "x-stainless-retry-count",
+    "x-stainless-read-timeout",
+)
+
 
 class ChatClient:
     """Chat completions of one endpoint, in one event loop. The client's environment variables have no say.
@@ -71,7 +86,7 @@ def _headers(key: str | None) -> dict[str, Any]:
     lines = os.environ.get("OPENAI_CUSTOM_HEADERS", "").split("\n")
     ambient = [line.partition(":")[0].strip() for line in lines if ":" in line]
     return {
-        **{name: Omit() for name in (*ambient, "OpenAI-Organization", "OpenAI-Project")},
+        **{name: Omit() for name in (*ambient, *_UNASKED)},
         "Authorization": f"Bearer {key}" if key else Omit(),
         "Accept": "application/json",
         "Content-Type": "application/json",

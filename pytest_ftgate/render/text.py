@@ -8,6 +8,7 @@ from typing import NamedTuple
 from pytest_ftgate.numbers import (
     is_share,
     plural,
+    show_age,
     show_count,
     show_difference,
     show_seconds,
@@ -19,6 +20,7 @@ from pytest_ftgate.result import Check, GateResult, ModelResult, Verdict
 
 _MODEL_WIDTH = 34
 _BROKEN_SHOWN = 3
+_UNTOLD = {"-", "unknown"}  # a column with nothing else in it is left out
 _COLOURS = {
     "pass": "green",
     "fail": "red",
@@ -27,7 +29,6 @@ _COLOURS = {
     "warning": "yellow",
     "note": "",
 }
-_HELD_BY_RUN = ("latency_p50_s", "latency_p95_s", "cost_usd", "error_rate")
 
 
 class Line(NamedTuple):
@@ -46,6 +47,7 @@ def block(result: GateResult, *, verbosity: int = 0) -> list[Line]:
     """
     lines = [Line(f"hypothesis: {printable(result.hypothesis)}")] if result.hypothesis else []
     lines += [Line(text) for text in model_table(result, full=verbosity > 0)]
+    lines += _ages(result)
     lines += _gain(result, verbosity)
     for check in result.checks:
         lines += _check(check)
@@ -90,7 +92,8 @@ def model_table(result: GateResult, *, full: bool = False) -> list[str]:
     names = list(result.candidate.metrics) or ([result.metric] if result.metric else [])
     header = ["", "model", *names, "answered", "stored", "p50", "p95", "tokens in/out", "cost"]
     body = [[role, _model_name(model, full), *_cells(result, model, names)] for role, model in rows]
-    return _aligned([header, *body])
+    told = [column for column in range(len(header)) if {row[column] for row in body} - _UNTOLD or column < 2]
+    return _aligned([[row[column] for column in told] for row in (header, *body)])
 
 
 def _model_name(model: ModelResult, full: bool) -> str:
@@ -136,6 +139,13 @@ def _pad(cell: str, width: int, column: int) -> str:
 # --- the gain, the checks, the examples ----------------------------------------------------------------------
 
 
+def _ages(result: GateResult) -> Iterator[Line]:
+    ages = [model.oldest_age_s for model in (*result.baselines.values(), result.candidate)]
+    known = [age for age in ages if age is not None]
+    if known:
+        yield Line(f"the oldest stored prediction is {show_age(max(known))} old")
+
+
 def _gain(result: GateResult, verbosity: int) -> Iterator[Line]:
     if result.gain is None:
         return
@@ -146,7 +156,8 @@ def _gain(result: GateResult, verbosity: int) -> Iterator[Line]:
     if result.lower_bound is not None and result.confidence is not None:
         sure = f"{100 * result.confidence:g} % sure"
         lower = show_difference(result.lower_bound, share=share)
-        yield Line(f"we can be {sure} that the real gain is at least {lower}")
+        basis = f" ({printable(result.note)})" if result.note else ""
+        yield Line(f"we can be {sure} that the real gain is at least {lower}{basis}")
     if verbosity > 0:
         yield from _method(result, share)
 

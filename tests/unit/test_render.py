@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from pytest_ftgate.numbers import (
     is_share,
     plural,
+    show_age,
     show_amount,
     show_difference,
     show_seconds,
@@ -71,9 +72,15 @@ def test_verbose_shows_method_p_value_and_all_broken_examples() -> None:
 
 def test_the_table_has_a_row_per_model() -> None:
     header, baseline, candidate = model_table(gate())
-    assert header.split() == ["model", "accuracy", "answered", "stored", "p50", "p95", "tokens", "in/out", "cost"]
+    assert header.split() == ["model", "accuracy", "answered"]  # what is not known of any model takes no room
     assert baseline.split()[:5] == ["baseline", "gpt-4.1-mini", "78.0", "%", "200/200"]
     assert candidate.split()[:5] == ["candidate", "ft:mini", "89.0", "%", "200/200"]
+
+
+def test_stored_predictions_show_their_age() -> None:
+    old = ModelResult("ft:mini", metrics={"accuracy": 0.89}, n_stored=3, oldest_age_s=7_200.0)
+    assert "the oldest stored prediction is 2 hours old" in text_of(gate(candidate=old))
+    assert "oldest" not in text_of(gate())
 
 
 def test_no_table_where_no_model_was_called() -> None:
@@ -167,6 +174,9 @@ def test_the_worst_check_counts(statuses: tuple[str, ...], verdict: str) -> None
         (show_seconds(3.21), "3.2 s"),
         (show_usd(None), "unknown"),
         (show_usd(0.00012), "$0.0001"),
+        (show_age(59.9), "59 seconds"),
+        (show_age(3_700), "1 hour"),
+        (show_age(3 * 86_400 + 5), "3 days"),
         (plural(1, "example"), "1 example"),
         (plural(2000, "example"), "2,000 examples"),
     ],

@@ -66,6 +66,7 @@ def test_an_endpoint_of_ones_own_gets_nothing_from_the_environment(
     (headers,) = server.headers
     assert {"authorization", "openai-organization", "openai-project", "x-mine"}.isdisjoint(headers)
     assert headers["content-type"] == "application/json"
+    assert not [name for name in headers if name.startswith("x-")]
     assert KEY not in str(headers)
 
 

@@ -162,8 +162,11 @@ def test_shots_stand_after_the_instructions_of_the_data(training, spec):
     assert [message["role"] for message in sent] == ["system", "user", "assistant", "user"]
 
 
-def test_shots_from_conversations_leave_their_instructions_out(spec):
-    chat = {"messages": [SYSTEM, USER, {"role": "assistant", "content": "answer"}]}
+@pytest.mark.parametrize("place", [0, 1])
+def test_shots_from_conversations_leave_their_instructions_out(spec, place):
+    turns = [USER]
+    turns.insert(place, SYSTEM)
+    chat = {"messages": [*turns, {"role": "assistant", "content": "answer"}]}
     sent = build_prompt(spec(few_shot={"k": 1}), examples_from([chat], origin="here")).messages(example("new"))
     assert sent == [USER, {"role": "assistant", "content": "answer"}, {"role": "user", "content": "new"}]
 

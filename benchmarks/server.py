@@ -1,0 +1,71 @@
+"""A fast OpenAI-compatible server, in a process of its own, so that it is not what a benchmark measures.
+
+    python benchmarks/server.py --delay-ms 50
+
+prints its port. The answer is the word after the last "#" of the request; the model ``base`` gets every fifth wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import re
+
+_WORD = re.compile(rb"#(\w+)-(\d+)")
+_BASE = re.compile(rb'"model": ?"base"')
+_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+
+
+def _response(text: bytes) -> bytes:
+    completion = {
+        "id": "chatcmpl-1",
+        "object": "chat.completion",
+        "created": 1,
+        "model": "m",
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": text.decode()}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 20, "completion_tokens": 2, "total_tokens": 22},
+    }
+    body = json.dumps(completion).encode()
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+class Connection(asyncio.Protocol):
+    """HTTP/1.1 with keep-alive; each request is answered ``delay_s`` after it has come in."""
+
+    def __init__(self, delay_s: float) -> None:
+        self._delay_s = delay_s
+        self._buffer = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._loop = asyncio.get_running_loop()
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        while (end := self._buffer.find(b"\r\n\r\n")) >= 0:
+            found = _LENGTH.search(self._buffer, 0, end + 2)
+            end += 4 + (int(found.group(1)) if found else 0)
+            if len(self._buffer) < end:
+                return
+            request, self._buffer = self._buffer[:end], self._buffer[end:]
+            self._loop.call_later(self._delay_s, self._transport.write, _response(_answer(request)))
+
+
+def _answer(request: bytes) -> bytes:
+    *_, (label, number) = _WORD.findall(request) or [(b"none", b"0")]
+    return b"wrong" if int(number) % 5 == 0 and _BASE.search(request) else label
+
+
+async def serve(delay_s: float) -> None:
+    server = await asyncio.get_running_loop().create_server(lambda: Connection(delay_s), "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--delay-ms", type=float, default=0.0)
+    asyncio.run(serve(parser.parse_args().delay_ms / 1000))

@@ -1,0 +1,224 @@
+"""What a gate costs beyond the calls it makes: whole processes, beside a plain script around ``AsyncOpenAI``.
+
+    python benchmarks/throughput.py                        # 1,000 examples, 2 models, 32 calls at a time; 0 and 50 ms
+    python benchmarks/throughput.py --delay-ms 200 --runs 5
+
+Each contender asks the same two models for the same answers, at the same concurrency and with the same HTTP backend:
+
+``script``   reads the test set, asks with ``chat.completions.create`` under a semaphore, compares two accuracies
+``runner``   this package without pytest: data, models, runner, store
+``gate``     pytest with a gate: all checks, both models, the verdict
+``again``    the same gate once more: nothing is asked, everything is stored
+
+Printed are medians over the runs: wall-clock seconds, CPU seconds and peak memory of the process, and the ratios to
+``script``. Another process serves the answers, so two free cores are the least for figures that mean something.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+LABELS = ("refund", "invoice", "shipping", "other")
+MODELS = ("base", "tuned")
+HERE = Path(__file__).resolve().parent
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one process took."""
+
+    wall_s: float
+    cpu_s: float
+    peak_mib: float
+
+
+# --- contenders, each in a process of its own ----------------------------------------------------------------
+
+
+def script(url: str, concurrency: int) -> None:
+    """What one would write by hand."""
+    from openai import AsyncOpenAI, DefaultAioHttpClient
+
+    rows = [json.loads(line) for line in Path("test.jsonl").read_text(encoding="utf-8").splitlines()]
+
+    async def accuracy(client: AsyncOpenAI, limit: asyncio.Semaphore, model: str) -> float:
+        async def is_right(row: dict[str, str]) -> bool:
+            async with limit:
+                answer = await client.chat.completions.create(
+                    model=model, messages=[{"role": "user", "content": row["input"]}]
+                )
+            return answer.choices[0].message.content == row["expected"]
+
+        return sum(await asyncio.gather(*map(is_right, rows))) / len(rows)
+
+    async def both() -> list[float]:
+        try:
+            backend = {"http_client": DefaultAioHttpClient()}
+        except RuntimeError:
+            backend = {}
+        async with AsyncOpenAI(base_url=url, api_key="none", **backend) as client:
+            limits = [asyncio.Semaphore(concurrency) for _ in MODELS]
+            return await asyncio.gather(*(accuracy(client, limit, m) for limit, m in zip(limits, MODELS, strict=True)))
+
+    base, tuned = asyncio.run(both())
+    assert (base, tuned) == (0.8, 1.0), (base, tuned)
+
+
+def runner(url: str, concurrency: int) -> None:
+    """The same with this package's parts."""
+    from pytest_ftgate.config import ModelSpec, Source
+    from pytest_ftgate.data import load_examples
+    from pytest_ftgate.models import build_model
+    from pytest_ftgate.runner import Job, Stores, run_models
+    from pytest_ftgate.store import Store
+
+    test = load_examples(Path("test.jsonl"))
+    source = Source("file", "benchmark", Path())
+    options = {"base_url": url, "concurrency": concurrency}
+    specs = [ModelSpec("openai", {"model": m, **options}, f"openai:{m}", m, source) for m in MODELS]
+    jobs = [Job(build_model(spec, training=None), test) for spec in specs]
+    runs = run_models(jobs, stores=Stores(Store(Path(".ftgate/predictions.sqlite")), Store(None)))
+    right = [
+        sum(
+            p.completion is not None and p.completion.text == e.expected
+            for p, e in zip(run.predictions[0], test, strict=True)
+        )
+        for run in runs
+    ]
+    assert [count / len(test) for count in right] == [0.8, 1.0], right
+
+
+CHILDREN: dict[str, Callable[[str, int], None]] = {"script": script, "runner": runner}
+
+
+# --- measuring -----------------------------------------------------------------------------------------------
+
+
+def write_project(folder: Path, url: str, examples: int, concurrency: int) -> None:
+    """A folder with a test set, a training set and a gate."""
+    write_rows(folder / "test.jsonl", "question", examples)
+    write_rows(folder / "train.jsonl", "training text", 200)
+    models = "\n".join(
+        f"  {m}: {{provider: openai, model: {m}, base_url: '{url}', concurrency: {concurrency}}}" for m in MODELS
+    )
+    (folder / "ftgate.yaml").write_text(
+        f"version: 1\nmodels:\n{models}\ngates:\n  speed:\n    test_set: test.jsonl\n    training_set: train.jsonl\n"
+        "    baseline: base\n    candidate: tuned\n    metric: f1_macro\n    margin: 0.05\n",
+        encoding="utf-8",
+    )
+    (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
+    (folder / "test_speed.py").write_text(
+        "import pytest\n\n\n@pytest.mark.ftgate('speed')\ndef test_gate():\n    pass\n", encoding="utf-8"
+    )
+
+
+def write_rows(path: Path, text: str, n: int) -> None:
+    rows = (
+        {"id": f"{path.stem}{i}", "input": f"{text} #{LABELS[i % 4]}-{i}", "expected": LABELS[i % 4]} for i in range(n)
+    )
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+@contextmanager
+def serving(delay_ms: float) -> Iterator[str]:
+    """The server of answers, in its own process; gives its URL."""
+    command = [sys.executable, str(HERE / "server.py"), f"--delay-ms={delay_ms}"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield f"http://127.0.0.1:{int(process.stdout.readline())}/v1"
+        finally:
+            process.terminate()
+
+
+def cost_of(command: Sequence[str], folder: Path) -> Cost:
+    """Run a command that must succeed, and ask the system what it took."""
+    log = folder / "log.txt"
+    path = os.pathsep.join([str(HERE.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+    with log.open("w") as output:
+        start = time.perf_counter()
+        process = subprocess.Popen(
+            command, cwd=folder, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, "PYTHONPATH": path}
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        wall_s = time.perf_counter() - start
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)} failed:\n{log.read_text()}")
+    scale = 1 << 20 if sys.platform == "darwin" else 1 << 10
+    return Cost(wall_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / scale)
+
+
+def one_run(url: str, examples: int, concurrency: int, who: Sequence[str]) -> dict[str, Cost]:
+    """Every contender once, each in a fresh folder (``again`` in that of ``gate``)."""
+    costs = {}
+    for name in ("script", "runner"):
+        if name in who:
+            with project(url, examples, concurrency) as folder:
+                child = [sys.executable, __file__, "--child", name, "--url", url, "--concurrency", str(concurrency)]
+                costs[name] = cost_of(child, folder)
+    if "gate" in who:
+        with project(url, examples, concurrency) as folder:
+            command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+            costs["gate"] = cost_of(command, folder)
+            costs["again"] = cost_of(command, folder)
+    return costs
+
+
+@contextmanager
+def project(url: str, examples: int, concurrency: int) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as name:
+        write_project(Path(name), url, examples, concurrency)
+        yield Path(name)
+
+
+def median(costs: Sequence[Cost]) -> Cost:
+    return Cost(
+        statistics.median(c.wall_s for c in costs),
+        statistics.median(c.cpu_s for c in costs),
+        statistics.median(c.peak_mib for c in costs),
+    )
+
+
+def print_table(delay_ms: float, costs: dict[str, Cost]) -> None:
+    print(f"\n{delay_ms:g} ms a call")
+    print(f"{'':8} {'wall s':>8} {'CPU s':>8} {'MiB':>6} {'wall x':>8} {'CPU x':>8} {'MiB x':>8}")
+    base = costs["script"]
+    for name, c in costs.items():
+        ratios = (c.wall_s / base.wall_s, c.cpu_s / base.cpu_s, c.peak_mib / base.peak_mib)
+        print(f"{name:8} {c.wall_s:8.2f} {c.cpu_s:8.2f} {c.peak_mib:6.0f}" + "".join(f" {r:8.2f}" for r in ratios))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--delay-ms", type=float, nargs="+", default=[0.0, 50.0], help="the server's delays")
+    parser.add_argument("--examples", type=int, default=1000, help="a multiple of 20")
+    parser.add_argument("--concurrency", type=int, default=32, help="of each model")
+    parser.add_argument("--runs", type=int, default=3, help="of which the medians are shown")
+    parser.add_argument("--who", nargs="+", choices=["runner", "gate"], default=["runner", "gate"])
+    parser.add_argument("--child", choices=list(CHILDREN), help=argparse.SUPPRESS)
+    parser.add_argument("--url", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.child:
+        CHILDREN[args.child](args.url, args.concurrency)
+        return
+    for delay_ms in args.delay_ms:
+        with serving(delay_ms) as url:
+            runs = [one_run(url, args.examples, args.concurrency, ["script", *args.who]) for _ in range(args.runs)]
+        print_table(delay_ms, {name: median([run[name] for run in runs]) for name in runs[0]})
+
+
+if __name__ == "__main__":
+    main()

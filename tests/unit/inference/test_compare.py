@@ -1,0 +1,429 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import stdtrit
+from set_examples import accuracy, arms, macro_f1
+
+from pytest_ftgate.inference import LabelCounts, compare_graded, compare_right_wrong, compare_set
+from pytest_ftgate.inference.exact import exact_lower, exact_p_value
+from pytest_ftgate.inference.jackknife import jackknife
+from pytest_ftgate.inference.set_level import values_without_one
+
+EXACT = "exact unconditional score test (Hsueh, Liu & Chen 2001; Berger & Boos 1994)"
+GAFFKE = "Gaffke's bound of a bounded mean (Gaffke 2005; Learned-Miller & Thomas 2019)"
+DELETE_ONE = "paired delete-one jackknife, Student's t (Tukey 1958; Efron & Tibshirani 1993)"
+DELETE_GROUP = "paired delete-a-group jackknife, Student's t (Tukey 1958; Efron & Tibshirani 1993)"
+
+
+def rights(wins, losses, n):
+    """Baseline and candidate with these wins and losses; of the ties every other one is right in both."""
+    rows = np.arange(n)
+    both = (rows >= wins + losses) & (rows % 2 == 0)
+    return both | ((rows >= wins) & (rows < wins + losses)), both | (rows < wins)
+
+
+def right_wrong(wins, losses, n, **asked):
+    return compare_right_wrong(*rights(wins, losses, n), **{"margin": 0.03, "confidence": 0.95, "evidence": "proven"} | asked)
+
+
+def graded(differences, **asked):
+    differences = np.asarray(differences, dtype=float)
+    baseline = np.where(differences < 0, -differences, 0.0)
+    asked = {"low": 0.0, "high": 1.0, "margin": 0.0, "confidence": 0.95, "evidence": "significant"} | asked
+    return compare_graded(baseline, baseline + differences, **asked)
+
+
+def of_set(before, after, **asked):
+    return compare_set(before, after, **{"margin": 0.02, "confidence": 0.95, "evidence": "proven"} | asked)
+
+
+# --- right or wrong ----------------------------------------------------------------------------------------------
+
+
+def test_a_clear_gain():
+    found = right_wrong(31, 9, 200)
+    assert (found.n, found.wins, found.losses, found.ties) == (200, 31, 9, 160)
+    assert (found.gain, found.gain_exact) == (0.11, Fraction(11, 100))
+    assert (found.above_zero, found.reaches_margin) == (True, True)
+    assert found.p_margin == pytest.approx(0.004772, abs=1e-6)
+    assert (round(found.lower, 3), round(found.upper, 3)) == (0.059, 0.163)
+    assert (found.method, found.note) == (EXACT, None)
+
+
+def test_a_gain_that_too_few_examples_saw():
+    found = right_wrong(9, 4, 60)
+    assert (found.above_zero, found.reaches_margin) == (False, False)
+    assert found.lower < 0 < found.upper
+    assert 400 < found.examples_needed < 500
+
+
+def test_sure_above_zero_and_not_of_the_margin():
+    found = right_wrong(12, 2, 100, margin=0.06, evidence="significant")
+    assert (found.above_zero, found.reaches_margin) == (True, False)
+    assert 0 <= found.lower < 0.06
+
+
+def test_no_difference_at_all_is_not_sure():
+    found = right_wrong(0, 0, 60, margin=0.0)
+    assert (found.gain, found.above_zero, found.reaches_margin, found.examples_needed) == (0.0, False, False, None)
+    assert found.lower == pytest.approx(0.05 ** (1 / 60) - 1, abs=1e-3)
+    assert found.upper == -found.lower
+
+
+def test_a_drop_is_ruled_out_by_enough_examples_only():
+    assert not right_wrong(0, 0, 98, margin=-0.03).reaches_margin
+    assert right_wrong(0, 0, 99, margin=-0.03).reaches_margin
+
+
+def test_more_confidence_asks_for_more():
+    usual, strict = right_wrong(31, 9, 200), right_wrong(31, 9, 200, confidence=0.999)
+    assert strict.lower < usual.lower
+    assert not strict.reaches_margin
+    assert right_wrong(60, 0, 60, confidence=0.99999).reaches_margin
+
+
+@pytest.mark.parametrize(("wins", "losses", "n"), [(1, 0, 1), (0, 1, 1), (0, 0, 1), (40, 0, 40), (0, 40, 40), (20, 20, 40)])
+@pytest.mark.parametrize("margin", [-0.99, 0.0, 0.99, 1.0])
+def test_edges_have_bounds_within_what_is_possible(wins, losses, n, margin):
+    found = right_wrong(wins, losses, n, margin=margin)
+    assert -1 <= found.lower <= found.gain <= found.upper <= 1
+    assert 0 <= found.p_zero <= 1
+    assert 0 <= found.p_margin <= 1
+
+
+def test_a_p_value_exactly_at_the_level_decides_for_it():
+    at = exact_p_value(8, 1, 50, 0.02)
+    assert right_wrong(8, 1, 50, margin=0.02, confidence=1 - at).reaches_margin
+    assert not right_wrong(8, 1, 50, margin=0.02, confidence=1 - at + 1e-9).reaches_margin
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.integers(1, 150), st.data(), st.sampled_from([-0.05, 0.0, 0.03, 0.1]))
+def test_bounds_and_decisions_agree(n, data, margin):
+    wins = data.draw(st.integers(0, n))
+    losses = data.draw(st.integers(0, n - wins))
+    found = right_wrong(wins, losses, n, margin=margin)
+    for sure, target in ((found.above_zero, 0.0), (found.reaches_margin, margin)):
+        assert found.lower >= target if sure else found.lower <= target
+    if margin >= 0:
+        assert found.above_zero or not found.reaches_margin
+    swapped = right_wrong(losses, wins, n, margin=margin)
+    assert (swapped.gain, swapped.wins, swapped.losses) == (-found.gain, losses, wins)
+    assert swapped.upper == pytest.approx(-exact_lower(wins, losses, n, 0.05), abs=1e-12)
+
+
+@given(st.permutations(range(24)))
+def test_the_order_of_examples_does_not_matter(order):
+    baseline, candidate = rights(7, 2, 24)
+    asked = {"margin": 0.1, "confidence": 0.95, "evidence": "proven"}
+    order = np.array(order)
+    assert compare_right_wrong(baseline[order], candidate[order], **asked) == compare_right_wrong(baseline, candidate, **asked)
+
+
+def test_a_hundred_thousand_examples():
+    found = right_wrong(13_000, 5_000, 100_000, margin=0.078)
+    assert found.gain_exact == Fraction(2, 25)
+    assert not found.reaches_margin
+    assert found.lower == pytest.approx(0.07783, abs=1e-5)
+
+
+# --- examples needed ---------------------------------------------------------------------------------------------
+
+
+def test_what_proves_a_margin_is_more_than_what_proves_a_gain():
+    significant = right_wrong(9, 4, 60, evidence="significant").examples_needed
+    proven = right_wrong(9, 4, 60, evidence="proven").examples_needed
+    assert 60 < significant < proven
+
+
+def test_nothing_is_needed_where_nothing_is_to_be_shown():
+    assert right_wrong(9, 4, 60, evidence="observed").examples_needed is None
+
+
+def test_a_number_that_has_just_proved_too_small_is_never_given():
+    for wins in range(1, 30):
+        found = right_wrong(wins, 0, 40, margin=-0.01, evidence="significant")
+        assert found.above_zero or found.examples_needed > 40
+
+
+# --- graded ------------------------------------------------------------------------------------------------------
+
+
+def test_graded_scores():
+    rng = np.random.default_rng(4)
+    found = graded(np.clip(0.08 + 0.2 * rng.standard_normal(150), -1, 1), margin=0.02)
+    assert found.above_zero
+    assert found.lower < found.gain < found.upper
+    assert found.wins + found.losses + found.ties == found.n == 150
+    assert (found.gain_exact, found.method, found.note) == (None, GAFFKE, None)
+
+
+def test_equal_differences_are_not_certain():
+    found = graded(np.full(50, 0.02))
+    assert not found.above_zero
+    assert found.p_zero == pytest.approx((1 - 0.02 / 1.02) ** 50, rel=1e-6)
+    assert found.examples_needed == 152
+    assert graded(np.full(200, 0.02)).above_zero
+
+
+def test_the_scale_of_the_metric_is_only_a_unit():
+    differences = np.linspace(-0.2, 0.5, 60)
+    usual = graded(differences, margin=0.05)
+    scaled = compare_graded(
+        np.full(60, 3.0), 3.0 + 4 * differences, low=1.0, high=5.0, margin=0.2, confidence=0.95, evidence="significant"
+    )
+    assert scaled.lower == pytest.approx(4 * usual.lower, abs=1e-9)
+    assert scaled.upper == pytest.approx(4 * usual.upper, abs=1e-9)
+    assert scaled.p_margin == pytest.approx(usual.p_margin, abs=1e-9)
+    assert scaled.examples_needed == usual.examples_needed
+
+
+def test_swapping_graded_arms_negates():
+    differences = np.linspace(-0.3, 0.4, 40)
+    one, other = graded(differences), graded(-differences)
+    assert (other.gain, other.wins, other.losses) == (-one.gain, one.losses, one.wins)
+    assert other.upper == pytest.approx(-one.lower, abs=1e-3)
+    assert other.lower == pytest.approx(-one.upper, abs=1e-3)
+
+
+def test_a_single_graded_example_shows_nothing():
+    found = graded([1.0])
+    assert not found.above_zero
+    assert -1 <= found.lower < 0 < found.upper <= 1
+
+
+def test_a_metric_without_bounds_says_so():
+    differences = np.array([0.1, 0.3, 0.2, -0.1, 0.4])
+    found = graded(differences, high=float("inf"))
+    error = differences.std(ddof=1) / 5**0.5
+    assert found.lower == pytest.approx(0.18 - stdtrit(4, 0.95) * error, abs=1e-12)
+    assert found.method == DELETE_ONE
+    assert found.note == "the metric has no bounds, so rare large losses cannot be ruled out"
+
+
+def test_a_metric_without_bounds_and_without_differences():
+    found = graded(np.full(30, 0.2), high=float("inf"))
+    assert (found.lower, found.upper, found.above_zero) == (None, None, False)
+    assert found.note == "leaving out any example changes nothing: there is no telling how sure the gain is"
+
+
+@pytest.mark.parametrize(("score", "shown"), [(1.5, "1.5"), (-0.1, "-0.1"), (float("nan"), "nan")])
+def test_scores_outside_of_the_range_are_refused(score, shown):
+    scores = np.array([0.5, score, 0.2])
+    with pytest.raises(ValueError, match=rf"^1 scores are not in \[0, 1\], first .*{shown}"):
+        compare_graded(scores, scores, low=0, high=1, margin=0, confidence=0.95, evidence="proven")
+
+
+# --- metrics of the whole set --------------------------------------------------------------------------------------
+
+
+def test_macro_f1_by_the_jackknife():
+    before, after = arms(11, 300, 4)
+    found = of_set(before, after)
+    left_out = values_without_one(after) - values_without_one(before)
+    expected = jackknife(found.gain, left_out)
+    assert found.lower == pytest.approx(found.gain - expected.half_width(0.05), abs=1e-12)
+    assert found.upper == pytest.approx(found.gain + expected.half_width(0.05), abs=1e-12)
+    assert found.p_margin == pytest.approx(expected.p_value(0.02), abs=1e-12)
+    assert (found.gain_exact, found.method, found.note) == (None, DELETE_ONE, None)
+    right = [arm.predicted[0] == arm.gold for arm in (before, after)]
+    assert (found.wins, found.losses) == ((right[1] & ~right[0]).sum(), (right[0] & ~right[1]).sum())
+
+
+def test_accuracy_as_a_set_metric_is_the_paired_t_test():
+    before, after = arms(12, 200, 3, statistic=accuracy)
+    found = of_set(before, after)
+    differences = (after.predicted[0] == after.gold) * 1.0 - (before.predicted[0] == before.gold)
+    width = stdtrit(199, 0.95) * differences.std(ddof=1) / 200**0.5
+    assert found.gain == pytest.approx(differences.mean(), abs=1e-12)
+    assert found.lower == pytest.approx(differences.mean() - width, abs=1e-12)
+
+
+def test_identical_answers_are_not_sure():
+    before, _ = arms(13, 100, 3)
+    found = of_set(before, before, margin=-0.05)
+    assert (found.gain, found.lower, found.upper, found.above_zero, found.reaches_margin) == (0.0, None, None, False, False)
+    assert (found.p_zero, found.p_margin, found.examples_needed, found.method) == (None, None, None, "none")
+    assert found.note == "leaving out any example changes nothing: there is no telling how sure the gain is"
+
+
+def test_one_example_is_never_undefined_or_sure():
+    one = LabelCounts(np.array([0]), np.array([[0]]), 2, macro_f1)
+    assert of_set(one, one).lower is None
+
+
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
+def test_a_metric_that_is_undefined_without_some_example():
+    def share_of_one_label(confusions):
+        return confusions[:, 0, 0] / confusions[:, 0].sum(axis=1)
+
+    gold = np.array([0, 1, 1, 1])
+    before, after = (LabelCounts(gold, np.array([row]), 2, share_of_one_label) for row in ([1, 1, 1, 1], [0, 1, 1, 1]))
+    found = of_set(before, after)
+    assert (found.gain, found.lower, found.above_zero) == (1.0, None, False)
+    assert found.note == "the metric is undefined with one example left out"
+
+
+def test_repeats_that_agree_change_nothing():
+    before, after = arms(14, 120, 3)
+    twice = [replace(arm, predicted=np.repeat(arm.predicted, 2, axis=0)) for arm in (before, after)]
+    one, two = of_set(before, after), of_set(*twice)
+    assert two.gain == pytest.approx(one.gain, abs=1e-12)
+    assert two.lower == pytest.approx(one.lower, abs=1e-12)  # not narrower: they are no further examples
+
+
+def test_different_test_sets_are_refused():
+    before, after = arms(15, 50, 3)
+    other = replace(after, gold=np.roll(after.gold, 1))
+    with pytest.raises(ValueError, match=r"^two models are compared on the same examples, but their expected labels differ$"):
+        of_set(before, other)
+
+
+def test_set_examples_in_another_order():
+    before, after = arms(16, 90, 3)
+    order = np.random.default_rng(0).permutation(90)
+    shuffled = [replace(arm, gold=arm.gold[order], predicted=arm.predicted[:, order]) for arm in (before, after)]
+    one, other = of_set(before, after), of_set(*shuffled)
+    assert (other.gain, other.wins) == (one.gain, one.wins)
+    assert other.lower == pytest.approx(one.lower, abs=1e-12)
+
+
+def test_a_drop_is_not_ruled_out_by_a_set_without_losses():
+    # 1 % of losses in the population, none among 100 examples more often than one time in three.
+    rng = np.random.default_rng(0)
+    jackknife_alone = shipped = 0
+    for _ in range(300):
+        gold = rng.choice(3, 100, p=[0.7, 0.2, 0.1])
+        before = np.where(rng.random(100) < 0.9, gold, (gold + 1) % 3)
+        after = np.where((rng.random(100) < 0.02) & (before == gold), (gold + 1) % 3, before)
+        pair = [LabelCounts(gold, row[None], 3, macro_f1) for row in (before, after)]
+        drop = -0.0235  # a little above what the population loses: to rule it out is always wrong
+        shipped += of_set(*pair, margin=drop).reaches_margin
+        left_out = values_without_one(pair[1]) - values_without_one(pair[0])
+        alone = jackknife(of_set(*pair, margin=drop).gain, left_out)
+        jackknife_alone += alone.standard_error > 0 and alone.p_value(drop) <= 0.05
+    assert jackknife_alone > 0.1 * 300
+    assert shipped <= 0.05 * 300
+
+
+def test_a_drop_is_ruled_out_by_many_examples():
+    before, after = arms(17, 3000, 3, accuracies=(0.8, 0.83))
+    found = of_set(before, after, margin=-0.03)
+    assert found.reaches_margin
+    assert found.method == f"{DELETE_ONE}, and {GAFFKE}; the more cautious counts"
+
+
+# --- groups ------------------------------------------------------------------------------------------------------
+
+
+def test_grouped_right_and_wrong():
+    wins, groups = np.arange(300) % 10 < 2, np.arange(300) // 10
+    losses = np.arange(300) % 30 == 29
+    asked = {"margin": 0.03, "confidence": 0.95, "evidence": "proven"}
+    found = compare_right_wrong(losses, wins, **asked, groups=groups)
+    of_group = np.array([(wins * 1.0 - losses)[groups == g].mean() for g in range(30)])
+    width = stdtrit(29, 0.95) * of_group.std(ddof=1) / 30**0.5
+    ungrouped = compare_right_wrong(losses, wins, **asked)
+    assert width < ungrouped.gain - ungrouped.lower  # the wins are spread evenly: the exact test is more cautious
+    assert found.lower == ungrouped.lower
+    assert (found.gain_exact, found.note) == (Fraction(1, 6), "30 groups")
+    assert found.method == f"{DELETE_GROUP}, and {EXACT}; the more cautious counts"
+
+
+def test_outcomes_that_go_together_are_less_evidence():
+    together = right_wrong(60, 10, 300, groups=np.arange(300) // 10)
+    apart = right_wrong(60, 10, 300)
+    assert together.gain_exact == apart.gain_exact
+    assert together.lower < apart.lower
+    assert together.examples_needed > apart.examples_needed
+    of_group = np.repeat([1.0, -1.0, 0.0], [6, 1, 23])
+    width = stdtrit(29, 0.95) * of_group.std(ddof=1) / 30**0.5
+    assert together.lower == pytest.approx(1 / 6 - width, abs=1e-12)
+
+
+def test_no_disagreement_in_groups_is_not_sure():
+    found = right_wrong(0, 0, 200, margin=-0.1, groups=np.arange(200) // 10)
+    assert (found.lower, found.reaches_margin) == (None, False)
+    assert found.note == "leaving out any group changes nothing: there is no telling how sure the gain is"
+
+
+def test_a_single_win_in_groups_does_not_rule_out_a_drop():
+    found = right_wrong(1, 0, 100, margin=-0.01, groups=np.arange(100) // 2)
+    assert not found.reaches_margin
+    assert found.lower < -0.02
+
+
+GROUPED = {
+    "right or wrong": lambda groups: right_wrong(60, 0, 100, groups=groups),
+    "graded": lambda groups: graded(np.linspace(0, 0.5, 100), groups=groups),
+    "set": lambda groups: of_set(*arms(18, 100, 3), groups=groups),
+}
+
+
+@pytest.mark.parametrize("kind", GROUPED)
+def test_fewer_than_ten_groups_are_never_sure(kind):
+    found = GROUPED[kind](np.arange(100) % 7)
+    assert (found.lower, found.upper, found.above_zero, found.reaches_margin) == (None, None, False, False)
+    assert (found.p_zero, found.examples_needed) == (None, None)
+    assert found.note == "too few groups: 7, 10 are needed"
+    assert GROUPED[kind](np.arange(100) % 10).note == "10 groups"
+
+
+@pytest.mark.parametrize("kind", GROUPED)
+def test_groups_of_one_are_no_groups(kind):
+    assert GROUPED[kind]([None] * 100) == GROUPED[kind](None) == GROUPED[kind](np.arange(100))
+
+
+def test_grouped_graded_scores():
+    differences = np.repeat(np.tile([0.3, 0.1, -0.1], 10), 5)
+    found = graded(differences, groups=np.arange(150) // 5)
+    assert found.note == "30 groups"
+    assert found.lower < graded(differences).lower
+    assert found.method == f"{DELETE_GROUP}, and {GAFFKE}; the more cautious counts"
+
+
+def test_grouped_set():
+    before, after = arms(19, 300, 3)
+    found = of_set(before, after, groups=np.arange(300) // 10)
+    assert (found.method, found.note) == (DELETE_GROUP, "30 groups")
+    assert found.lower < found.gain < found.upper
+
+
+# --- arguments ---------------------------------------------------------------------------------------------------
+
+
+def test_other_shapes_are_refused():
+    with pytest.raises(ValueError, match=r"but their scores have the shapes \(3,\) and \(4,\)$"):
+        compare_right_wrong(np.ones(3, bool), np.ones(4, bool), margin=0, confidence=0.95, evidence="proven")
+
+
+def test_no_examples_are_refused():
+    with pytest.raises(ValueError, match=r"shapes \(0,\) and \(0,\)$"):
+        compare_right_wrong(np.ones(0, bool), np.ones(0, bool), margin=0, confidence=0.95, evidence="proven")
+
+
+def test_percent_for_a_confidence_is_refused():
+    with pytest.raises(ValueError, match=r"^confidence must lie between 0\.5 and 1, got 95$"):
+        right_wrong(3, 1, 50, confidence=95)
+
+
+def test_an_unknown_evidence_is_refused():
+    with pytest.raises(ValueError, match=r"^evidence must be observed, significant or proven, got 'certain'$"):
+        right_wrong(3, 1, 50, evidence="certain")
+
+
+def test_importing_costs_nothing_heavy():
+    code = (
+        "import sys, pytest_ftgate.inference\n"
+        "print(sorted({'numpy', 'scipy', 'sklearn', 'pydantic', 'openai'} & set(sys.modules)))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"

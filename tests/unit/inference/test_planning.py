@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from enumeration import outcomes, trinomial
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pytest_ftgate.inference import corrected_confidence, fewest_wins
+from pytest_ftgate.inference.exact import exact_p_value
+from pytest_ftgate.inference.graded import Sample, graded_p_value
+from pytest_ftgate.inference.planning import needed_by_error, needed_graded, needed_right_wrong
+
+
+def power(n, margin, win_rate, loss_rate):
+    """The chance that the exact test shows a gain above the margin, by enumeration."""
+    fewest, wins = np.full(n + 1, n + 1), 0
+    for losses in range(n + 1):
+        while wins <= n - losses and exact_p_value(wins, losses, n, margin) > 0.05:
+            wins += 1
+        if wins > n - losses:
+            break
+        fewest[losses] = wins
+    won, lost = outcomes(n)
+    return float(trinomial(won, lost, n, np.array([win_rate]), np.array([loss_rate]))[won >= fewest[lost]].sum())
+
+
+# --- how many examples -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("wins", "losses", "n", "target"),
+    [(9, 4, 60, 0.03), (9, 4, 60, 0.0), (12, 2, 100, 0.05), (1, 1, 50, -0.05), (8, 8, 100, -0.08)],
+)
+def test_right_wrong_examples_would_do_four_times_out_of_five(wins, losses, n, target):
+    needed = needed_right_wrong(wins, losses, n, target, 0.95)
+    assert 0.75 <= power(needed, target, wins / n, losses / n) <= 0.9
+
+
+def test_the_expected_outcome_passes_with_the_examples_needed():
+    # With no disagreement at all the large-sample formula says 88: too few to have met a loss of 3 %.
+    needed = needed_right_wrong(0, 0, 60, -0.03, 0.95)
+    assert exact_p_value(0, 0, needed, -0.03) <= 0.05
+    assert 99 <= needed <= 110
+
+
+@pytest.mark.parametrize(("wins", "losses", "target"), [(4, 4, 0.0), (3, 6, 0.0), (8, 2, 0.06), (8, 2, 0.1)])
+def test_no_number_shows_a_gain_that_was_not_seen(wins, losses, target):
+    assert needed_right_wrong(wins, losses, 100, target, 0.95) is None
+
+
+def test_a_gain_just_above_its_target_needs_very_many():
+    assert needed_right_wrong(51, 0, 1000, 0.05, 0.95) > 100_000
+
+
+def test_by_error():
+    assert needed_by_error(100, 0.05, 0.04, 0.0, 0.95) == math.ceil(100 * ((1.644854 + 0.841621) * 0.8) ** 2)
+    assert needed_by_error(100, 0.05, 0.04, 0.05, 0.95) is None
+    assert needed_by_error(100, 0.05, 0.0, 0.0, 0.95) is None
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_graded_examples_would_do_four_times_out_of_five(seed):
+    rng = np.random.default_rng(seed)
+    seen = np.clip(0.06 + 0.25 * rng.standard_normal(40), -1, 1)
+    target = float(seen.mean()) - 0.05
+    needed = needed_graded(Sample.of(seen, -1.0), target, 0.95)
+    passed = [graded_p_value(Sample.of(rng.choice(seen, needed), -1.0), target) <= 0.05 for _ in range(400)]
+    assert 0.7 <= np.mean(passed) <= 0.9
+
+
+def test_equal_differences_need_as_many_as_rule_out_a_loss():
+    needed = needed_graded(Sample.of(np.full(10, 0.02), -1.0), 0.0, 0.95)
+    assert needed == math.ceil(math.log(0.05) / math.log(1 - 0.02 / 1.02))
+
+
+def test_graded_gain_not_seen():
+    assert needed_graded(Sample.of(np.array([0.1, -0.1]), -1.0), 0.0, 0.95) is None
+
+
+# --- how few wins ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("n", "margin", "evidence", "wins"),
+    [
+        (60, 0.0, "significant", 4),
+        (60, 0.03, "proven", 6),
+        (60, 0.05, "proven", 8),
+        (100, 0.05, "significant", 5),  # 5 of 100 to reach the margin
+        (100, 0.05, "proven", 10),
+        (200, 0.03, "proven", 11),
+        (200, 0.05, "proven", 16),
+        (200, 0.05, "observed", 10),
+        (102, -0.03, "proven", 0),
+        (98, -0.03, "proven", 1),
+        (20, 0.0, "observed", 1),
+        (20, 1.0, "observed", 20),
+        (20, 1.0, "proven", None),
+        (3, 0.0, "significant", None),
+        (1, 0.5, "observed", 1),
+        (0, 0.0, "observed", None),
+    ],
+)
+def test_fewest_wins(n, margin, evidence, wins):
+    assert fewest_wins(n, margin=margin, confidence=0.95, evidence=evidence) == wins
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 80), st.sampled_from([-0.04, 0.0, 0.03, 0.2]), st.sampled_from(["significant", "proven"]))
+def test_one_win_fewer_does_not_do(n, margin, evidence):
+    found = fewest_wins(n, margin=margin, confidence=0.95, evidence=evidence)
+    target = 0.0 if evidence == "significant" else margin
+
+    def enough(wins):
+        reached = wins > 0 if margin == 0 else wins >= round(margin * n, 9)
+        return reached and exact_p_value(wins, 0, n, target) <= 0.05
+
+    assert found == next((wins for wins in range(n + 1) if enough(wins)), None)
+
+
+def test_reaching_the_margin_is_counted_exactly():
+    assert fewest_wins(100, margin=0.07, confidence=0.95, evidence="observed") == 7  # 0.07 * 100 is 7.000000000000001
+
+
+# --- several candidates ------------------------------------------------------------------------------------------
+
+
+def test_corrected_confidence():
+    assert corrected_confidence(0.95, 1) == pytest.approx(0.95)
+    assert corrected_confidence(0.95, 5) == pytest.approx(0.99)
+
+
+def test_no_candidates():
+    with pytest.raises(ValueError, match=r"^candidates must be at least 1, got 0$"):
+        corrected_confidence(0.95, 0)
