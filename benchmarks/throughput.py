@@ -1,5 +1,6 @@
 """What a gate costs beyond the calls it makes: whole processes, beside a plain script around ``AsyncOpenAI``.
 
+    pip install -e '.[fast]'
     python benchmarks/throughput.py                        # 1,000 examples, 2 models, 32 calls at a time; 0 and 50 ms
     python benchmarks/throughput.py --delay-ms 200 --runs 5
 

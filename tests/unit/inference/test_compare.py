@@ -105,21 +105,22 @@ def test_a_p_value_exactly_at_the_level_decides_for_it():
     assert not right_wrong(8, 1, 50, margin=0.02, confidence=1 - at + 1e-9).reaches_margin
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.integers(1, 150), st.data(), st.sampled_from([-0.05, 0.0, 0.03, 0.1]))
 def test_bounds_and_decisions_agree(n, data, margin):
     wins = data.draw(st.integers(0, n))
     losses = data.draw(st.integers(0, n - wins))
-    found = right_wrong(wins, losses, n, margin=margin)
+    found = right_wrong(wins, losses, n, margin=margin, evidence="observed")
     for sure, target in ((found.above_zero, 0.0), (found.reaches_margin, margin)):
         assert found.lower >= target if sure else found.lower <= target
     if margin >= 0:
         assert found.above_zero or not found.reaches_margin
-    swapped = right_wrong(losses, wins, n, margin=margin)
+    swapped = right_wrong(losses, wins, n, margin=margin, evidence="observed")
     assert (swapped.gain, swapped.wins, swapped.losses) == (-found.gain, losses, wins)
     assert swapped.upper == pytest.approx(-exact_lower(wins, losses, n, 0.05), abs=1e-12)
 
 
+@settings(max_examples=15, deadline=None)
 @given(st.permutations(range(24)))
 def test_the_order_of_examples_does_not_matter(order):
     baseline, candidate = rights(7, 2, 24)
@@ -296,22 +297,21 @@ def test_set_examples_in_another_order():
     assert other.lower == pytest.approx(one.lower, abs=1e-12)
 
 
-def test_a_drop_is_not_ruled_out_by_a_set_without_losses():
-    # 1 % of losses in the population, none among 100 examples more often than one time in three.
-    rng = np.random.default_rng(0)
+def test_a_drop_is_not_ruled_out_by_a_set_that_met_few_of_the_losses():
+    rng, repetitions = np.random.default_rng(0), 200
+    drop = -0.02  # the population loses 2.2 points: to rule out 2 is always wrong
     jackknife_alone = shipped = 0
-    for _ in range(300):
+    for _ in range(repetitions):
         gold = rng.choice(3, 100, p=[0.7, 0.2, 0.1])
         before = np.where(rng.random(100) < 0.9, gold, (gold + 1) % 3)
         after = np.where((rng.random(100) < 0.02) & (before == gold), (gold + 1) % 3, before)
         pair = [LabelCounts(gold, row[None], 3, macro_f1) for row in (before, after)]
-        drop = -0.0235  # a little above what the population loses: to rule it out is always wrong
-        shipped += of_set(*pair, margin=drop).reaches_margin
-        left_out = values_without_one(pair[1]) - values_without_one(pair[0])
-        alone = jackknife(of_set(*pair, margin=drop).gain, left_out)
+        found = of_set(*pair, margin=drop, evidence="observed")
+        shipped += found.reaches_margin
+        alone = jackknife(found.gain, values_without_one(pair[1]) - values_without_one(pair[0]))
         jackknife_alone += alone.standard_error > 0 and alone.p_value(drop) <= 0.05
-    assert jackknife_alone > 0.1 * 300
-    assert shipped <= 0.05 * 300
+    assert jackknife_alone > 0.1 * repetitions
+    assert shipped <= 0.05 * repetitions
 
 
 def test_a_drop_is_ruled_out_by_many_examples():
@@ -358,11 +358,11 @@ def test_no_disagreement_in_groups_is_not_sure():
 def test_a_single_win_in_groups_does_not_rule_out_a_drop():
     found = right_wrong(1, 0, 100, margin=-0.01, groups=np.arange(100) // 2)
     assert not found.reaches_margin
-    assert found.lower < -0.02
+    assert found.lower < -0.015
 
 
 GROUPED = {
-    "right or wrong": lambda groups: right_wrong(60, 0, 100, groups=groups),
+    "right or wrong": lambda groups: right_wrong(55, 0, 100, groups=groups),
     "graded": lambda groups: graded(np.linspace(0, 0.5, 100), groups=groups),
     "set": lambda groups: of_set(*arms(18, 100, 3), groups=groups),
 }
