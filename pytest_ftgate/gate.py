@@ -13,11 +13,12 @@ from pytest_ftgate.result import Check, ModelResult, Status
 if TYPE_CHECKING:
     from pytest_ftgate.config import Bound, GateConfig
     from pytest_ftgate.data import DataSet
-    from pytest_ftgate.inference import Comparison
+    from pytest_ftgate.inference import Comparison, Remedy, Spread
     from pytest_ftgate.metrics import Metric
     from pytest_ftgate.training import TrainingAudit
 
 _ROWS_SHOWN = 5
+_AGAIN = "Run again: what arrived is kept (unless --ftgate-cache=off), only the missing answers are asked for."
 RUN_METRICS = ("latency_p50_s", "latency_p95_s", "cost_usd", "error_rate")
 
 
@@ -189,14 +190,15 @@ def complete_check(
         )
     ids = ", ".join(missing_ids[:_ROWS_SHOWN]) + (", ..." if len(missing_ids) > _ROWS_SHOWN else "")
     scored_zero = policy == "score_zero" and role == "candidate"
-    message = f"{role} {model.name}: {missing:,} of {plural(model.n_expected or 0, 'answer')} missing ({ids}): {error}"
+    why = "; ".join(line.strip() for line in (error or "").splitlines())
+    message = f"{role} {model.name}: {missing:,} of {plural(model.n_expected or 0, 'answer')} missing ({ids}): {why}"
     return Check(
         f"{role}_predictions",
         "warning" if scored_zero else "error",
         message + (" (counted as wrong: errors is score_zero)" if scored_zero else ""),
         observed=(model.n_expected or 0) - missing,
         required=model.n_expected,
-        advice=None if scored_zero else "Run again: what arrived is kept, only the missing answers are asked for.",
+        advice=None if scored_zero or model.verified is not None else _AGAIN,
     )
 
 
@@ -303,6 +305,23 @@ def _advice_thin(comparison: Comparison) -> str:
     return (
         f"If the gain is really what was seen, about {plural(comparison.examples_needed, 'test example')} in all "
         f"({more:,} more) would settle it, 4 times out of 5."
+    )
+
+
+def repeats_check(spread: Spread, cure: Remedy, *, settled: bool) -> Check:
+    """How much of the noise lies between examples and how much within them; what would settle the gain."""
+    more = []
+    if cure.more_repeats:
+        more.append(f"{plural(cure.more_repeats, 'more repeat')} of each example")
+    if cure.more_examples:
+        more.append(plural(cure.more_examples, "more example"))
+    return Check(
+        "repeats",
+        "note",
+        f"{spread.repeats} answers an example: standard deviation of the difference {spread.between**0.5:.2f} between "
+        f"examples, {spread.within**0.5:.2f} within one",
+        observed=spread.repeats,
+        advice=None if settled or not more else f"{' or '.join(more)} would settle it, 4 times out of 5.",
     )
 
 

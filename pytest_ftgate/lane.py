@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pytest_ftgate.desk import Desk
     from pytest_ftgate.models import Model
 
-_OFFLINE = "not stored or recorded, and --ftgate-offline forbids asking"
+_OFFLINE = "not stored or recorded, and --ftgate-offline forbids asking\n  run once without it"
 _FIRST_POLL_S = 0.05
 _SLOWEST_POLL_S = 0.25
 
@@ -83,6 +83,16 @@ class Lane:
                     self._board.failed(key, _OFFLINE)
         else:
             self.workers = min(self.model.concurrency, len(missing) - len(stored))
+
+    def ready(self) -> bool:
+        """Whether the model, where it has to be asked at all, can be asked; where not, :attr:`fatal` says why."""
+        check = getattr(self.model, "ready", None)
+        if self.workers and callable(check):
+            try:
+                check()
+            except ModelError as error:
+                self.fatal = error
+        return self.fatal is None
 
     def _unasked(self) -> Iterator[Request]:
         """Drawn from as the work goes on; never a list, since examples are many."""

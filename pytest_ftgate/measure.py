@@ -122,6 +122,13 @@ def rightness(scored: Scored) -> np.ndarray[Any, Any]:
     return right
 
 
+def rightness_by_repeat(run: Run, metric: Metric, expected: Sequence[Any]) -> np.ndarray[Any, Any]:
+    """How right each single answer is, shape ``(repeats, examples)``."""
+    import numpy as np
+
+    return np.stack([rightness(metric.score(expected, [answers])) for answers in answers_of(run)])
+
+
 def flips(baseline: Measured, candidate: Measured, metric: str, most: int) -> tuple[int, int, tuple[Flip, ...]]:
     """Wins, losses, and the ``most`` worst examples that the candidate broke."""
     import numpy as np

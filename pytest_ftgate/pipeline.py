@@ -18,7 +18,6 @@ from pytest_ftgate.result import (
 )
 
 if TYPE_CHECKING:
-    import numpy as np
 
     from pytest_ftgate.config import GateConfig, MetricSpec
     from pytest_ftgate.data import DataSet
@@ -81,6 +80,10 @@ class _Prepared:
     @property
     def deciding(self) -> Metric:
         return self.metrics[self.config.metric.name]
+
+    @property
+    def groups(self) -> list[str | None]:
+        return [example.group for example in self.test.examples]
 
     @property
     def expected(self) -> list[Any]:
@@ -250,12 +253,12 @@ def _with_data(result: GateResult, prepared: _Prepared) -> GateResult:
 
 
 def _free_checks(prepared: _Prepared) -> list[Check]:
-    from pytest_ftgate.inference import MIN_GROUPS, fewest_wins
+    from pytest_ftgate.inference import MIN_GROUPS, fewest_wins, group_codes
 
     config, metric, n = prepared.config, prepared.deciding, len(prepared.test)
     checks = gate.training_checks(config, prepared.audit, prepared.training, prepared.test)
     checks.append(gate.test_size_check(config, n))
-    groups = group_codes(prepared.test)
+    groups = group_codes(prepared.groups, n)
     if groups is not None and config.evidence != "observed":
         few = gate.groups_check(config, int(groups.max()) + 1, MIN_GROUPS)
         checks += [few] if few else []
@@ -263,18 +266,6 @@ def _free_checks(prepared: _Prepared) -> list[Check]:
         wins = fewest_wins(n, margin=config.margin, confidence=config.confidence, evidence=config.evidence)
         checks.append(gate.reach_check(config, n, wins))
     return checks
-
-
-def group_codes(test: DataSet) -> np.ndarray[Any, Any] | None:
-    """The group of each example as a number, an example without one on its own; ``None`` where none are shared."""
-    import numpy as np
-
-    codes: dict[Any, int] = {}
-    of_example = [
-        codes.setdefault(("group", example.group) if example.group is not None else ("example", index), len(codes))
-        for index, example in enumerate(test.examples)
-    ]
-    return np.asarray(of_example) if len(codes) < len(of_example) else None
 
 
 # --- the two runs --------------------------------------------------------------------------------------------
@@ -324,7 +315,7 @@ def _best(baselines: Mapping[str, ModelResult], *, greater_is_better: bool = Tru
 
 def _completeness(prepared: _Prepared, measured: Mapping[str, Measured]) -> list[Check]:
     checks = []
-    for role, one in measured.items():
+    for role, one in sorted(measured.items(), key=lambda item: item[1].run.fatal is None):  # the cause comes first
         missing = [p for repeat in one.run.predictions for p in repeat if p.completion is None]
         error = str(one.run.fatal) if one.run.fatal else missing[0].error if missing else None
         checks.append(
@@ -359,6 +350,7 @@ def _judge_scores(
         )
         found += [same] if same else []
         found += gate.gain_checks(_judgement(prepared), comparison, _called(role))
+        found += _repeats(prepared, scored[role], candidate, comparison)
     found += [_require(prepared, bound, result) for bound in config.require]
     found += _remarks(prepared, scored, comparisons)
     wins, losses, broken = flips(scored[best], candidate, metric.name, _BROKEN_KEPT)
@@ -401,7 +393,7 @@ def _judgement(prepared: _Prepared) -> gate.Judgement:
 def _compare(prepared: _Prepared, baseline: Measured, candidate: Measured) -> Comparison:
     """The method follows from the metric: right or wrong, graded, or of the whole set."""
     name = prepared.config.metric.name
-    return compare_scores(prepared.config, baseline.scores[name], candidate.scores[name], group_codes(prepared.test))
+    return compare_scores(prepared.config, baseline.scores[name], candidate.scores[name], prepared.groups)
 
 
 def compare_scores(config: GateConfig, baseline: Any, candidate: Any, groups: Any) -> Comparison:
@@ -421,6 +413,22 @@ def compare_scores(config: GateConfig, baseline: Any, candidate: Any, groups: An
     if metric.kind == "right_wrong" and config.repeats == 1:
         return inference.compare_right_wrong(worse.per_example > 0.5, better.per_example > 0.5, **asked)
     return inference.compare_graded(worse.per_example, better.per_example, low=metric.low, high=metric.high, **asked)
+
+
+def _repeats(prepared: _Prepared, baseline: Measured, candidate: Measured, comparison: Comparison) -> list[Check]:
+    """Where the noise comes from, and what would lessen it: more answers per example, or more examples."""
+    from pytest_ftgate.inference import remedy, spread_of
+    from pytest_ftgate.measure import rightness_by_repeat
+
+    config, metric = prepared.config, prepared.deciding
+    if config.repeats == 1 or len(prepared.test) == 1:
+        return []
+    worse, better = (baseline, candidate) if metric.greater_is_better else (candidate, baseline)
+    scores = [rightness_by_repeat(one.run, metric, prepared.expected) for one in (worse, better)]
+    spread = spread_of(*scores)
+    target = config.margin if config.evidence == "proven" else 0.0
+    cure = remedy(spread, gain=comparison.gain, target=target, confidence=config.confidence)
+    return [gate.repeats_check(spread, cure, settled=comparison.reaches_margin or comparison.above_zero)]
 
 
 def _require(prepared: _Prepared, bound: Any, result: GateResult) -> Check:
@@ -453,7 +461,7 @@ def _normalization(prepared: _Prepared, scored: Mapping[str, Measured], role: st
         return None
     expected = prepared.expected
     baseline, candidate = (lenient.score(expected, answers_of(scored[r].run)) for r in (role, "candidate"))
-    comparison = compare_scores(prepared.config, baseline, candidate, group_codes(prepared.test))
+    comparison = compare_scores(prepared.config, baseline, candidate, prepared.groups)
     judgement = _judgement(prepared)
     verdicts = [verdict_of(tuple(gate.gain_checks(judgement, one, _called(role)))) for one in (strict, comparison)]
     return gate.normalization_check(

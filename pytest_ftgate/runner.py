@@ -137,7 +137,8 @@ def run_models(
     for lane in lanes:
         lane.look_up(stores.recordings, offline=offline)
     tell = _teller(progress, jobs, board)
-    run_in_own_loop(_ask_all(lanes), tell)
+    if all([lane.ready() for lane in lanes]):  # of every lane, so that each run tells its own trouble
+        run_in_own_loop(_ask_all(lanes), tell)
     tell()
     return tuple(_run(job, rows, board, lanes) for job, rows in zip(jobs, keys, strict=True))
 
@@ -246,7 +247,8 @@ def _run(job: Job, keys: Keys, board: Board, lanes: Sequence[Lane]) -> Run:
 
 def _stopped_by(lanes: Sequence[Lane]) -> str:
     """Why a model without a fault of its own has unanswered examples."""
-    return next((f"the run was stopped: {lane.model.name}: {lane.fatal}" for lane in lanes if lane.fatal), "")
+    causes = ((lane.model.name, str(lane.fatal).splitlines()[0]) for lane in lanes if lane.fatal)
+    return next((f"the run was stopped: {name}: {cause}" for name, cause in causes), "")
 
 
 def _prediction(example_id: str, key: str, board: Board, unasked: str) -> Prediction:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+_POLL_S = 0.005
 _REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 429: "Too Many Requests"}
 
 
@@ -33,6 +34,7 @@ class Reply:
         drop: close the connection without a word.
         hang: never answer; the connection stays open.
         delay_s: answer later.
+        until: answer once this is set.
     """
 
     text: str | None = ""
@@ -48,6 +50,7 @@ class Reply:
     drop: bool = False
     hang: bool = False
     delay_s: float = 0.0
+    until: threading.Event | None = None
 
     def payload(self, model: str) -> bytes:
         body = self._completion(model) if self.body is None else self.body
@@ -192,6 +195,8 @@ class _Connection(asyncio.Protocol):
         reply = self._server.reply_to(request)
         if reply.drop:
             self._transport.abort()
+        elif reply.until is not None:
+            self._send_once_set(reply, request, reply.until)
         elif reply.delay_s:
             asyncio.get_running_loop().call_later(reply.delay_s, self._send, reply, request)
         elif not reply.hang:
@@ -209,6 +214,12 @@ class _Connection(asyncio.Protocol):
         self._buffer = rest[length:]
         method, path, _ = first.split(" ")
         return Request(method, path, headers, json.loads(rest[:length]) if length else None)
+
+    def _send_once_set(self, reply: Reply, request: Request, event: threading.Event) -> None:
+        if event.is_set():
+            self._send(reply, request)
+        elif not self._transport.is_closing():
+            asyncio.get_running_loop().call_later(_POLL_S, self._send_once_set, reply, request, event)
 
     def _send(self, reply: Reply, request: Request) -> None:
         if self._transport.is_closing():

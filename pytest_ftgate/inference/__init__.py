@@ -6,7 +6,7 @@ No method that decides draws random numbers: the same answers give the same verd
 from pytest_ftgate.inference.bootstrap import bca_set
 from pytest_ftgate.inference.compare import compare_graded, compare_right_wrong, compare_set
 from pytest_ftgate.inference.comparison import Comparison, LabelCounts
-from pytest_ftgate.inference.groups import MIN_GROUPS
+from pytest_ftgate.inference.groups import MIN_GROUPS, group_codes
 from pytest_ftgate.inference.planning import corrected_confidence, fewest_wins
 from pytest_ftgate.inference.repeats import Remedy, Spread, remedy, spread_of
 from pytest_ftgate.inference.score import tango_interval
@@ -23,6 +23,7 @@ __all__ = [
     "compare_set",
     "corrected_confidence",
     "fewest_wins",
+    "group_codes",
     "remedy",
     "spread_of",
     "tango_interval",

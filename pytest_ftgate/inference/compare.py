@@ -120,7 +120,7 @@ def compare_set(
         groups: as for `compare_right_wrong`.
 
     Raises:
-        ValueError: the arguments do not fit together.
+        ValueError: the metric is undefined for all answers together, or the arguments do not fit together.
     """
     import numpy as np
 
@@ -129,6 +129,8 @@ def compare_set(
     if not np.array_equal(baseline.gold, candidate.gold):
         raise ValueError("two models are compared on the same examples, but their expected labels differ")
     gain = set_value(candidate) - set_value(baseline)
+    if not math.isfinite(gain):
+        raise ValueError(f"the metric is undefined for these answers: the gain is {gain!r}")
     found = methods.of_set(baseline, candidate, gain, group_codes(groups, len(after)), question)
     return _comparison(question, after - before, found, gain=gain)
 

@@ -45,6 +45,7 @@ class Sample:
 
     @property
     def mean(self) -> float:
+        """Of the values that were seen."""
         return float(self.counts @ self.values / self.counts.sum())
 
     @property
@@ -100,6 +101,8 @@ def _probability_negative(weights: NDArray[np.float64], shapes: NDArray[np.float
     """
     import numpy as np
 
+    if not np.isfinite(weights).all():
+        raise ValueError("the mean of numbers that are not finite cannot be tested")
     if weights.max() <= 0 or weights.min() >= 0:
         return 1.0 if weights.max() <= 0 else 0.0
     if float(shapes @ weights) < 0:  # the line must lie on the side of 0 on which the saddle point is

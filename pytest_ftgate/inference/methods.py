@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 NO_BOUNDS = "the metric has no bounds, so rare large losses cannot be ruled out"
 NO_DIFFERENCE = "leaving out any {unit} changes nothing: there is no telling how sure the gain is"
 UNDEFINED = "the metric is undefined with one {unit} left out"
+WORST_UNDEFINED = "the metric is undefined with one more wrong answer"
 TOO_FEW = "too few groups: {n}, {needed} are needed"
 GROUPS = "{n} groups"
 
@@ -96,6 +97,8 @@ def of_set(
     if finding is not None and question.margin < 0:
         sample = set_level.pseudo_values(baseline, candidate, gain, one_out)
         opposite = set_level.pseudo_values(candidate, baseline, -gain, -one_out)
+        if not math.isfinite(sample.worst + opposite.worst):
+            return None, WORST_UNDEFINED
         finding = more_cautious(finding, by_gaffke(sample, opposite, 1.0, question))
     return finding, note if n_groups is None or note else GROUPS.format(n=n_groups)
 

@@ -54,7 +54,7 @@ class Model(Protocol):
 
     Three more are optional. ``endpoint`` is true where a call leaves the machine or costs money, so that offline
     runs forbid it; ``abandons``, where a call that is given up goes on in the background. ``ready()`` raises a fatal
-    :class:`~pytest_ftgate.errors.ModelError` where no call could succeed; a run may ask it before the first call.
+    :class:`~pytest_ftgate.errors.ModelError` where no call could succeed; a run asks it before its first call.
     """
 
     name: str

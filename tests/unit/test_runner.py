@@ -512,9 +512,30 @@ def test_a_fatal_error_of_one_model_stops_the_other(stores: Stores, path: Path) 
     one, two = run_models([Job(patient, THREE), Job(Model(revoked, name="ft"), THREE)], stores=stores)
     assert (one.fatal, two.fatal, heard) == (None, REVOKED, ["slow/b/0"])
     assert texts(one) == ["slow/a/0", None, None]
-    assert errors(one)[1:] == ["the run was stopped: ft: the key is not valid\n  set OPENAI_API_KEY"] * 2
+    assert errors(one)[1:] == ["the run was stopped: ft: the key is not valid"] * 2
     assert leases(path) == []
     assert stored(run(Model(name="slow"), stores)) == [True, False, False]
+
+
+class Locked(Model):
+    """A model that cannot be asked, and says so before a call."""
+
+    def ready(self) -> None:
+        raise REVOKED
+
+
+def test_where_one_model_cannot_be_asked_no_model_is(stores: Stores) -> None:
+    fine, locked = Model(name="fine"), Locked(name="ft")
+    one, two = run_models([Job(fine, THREE), Job(locked, THREE)], stores=stores)
+    assert (one.fatal, two.fatal, fine.calls, locked.calls) == (None, REVOKED, [], [])
+    assert errors(one) == ["the run was stopped: ft: the key is not valid"] * 3
+    assert errors(two) == [str(REVOKED)] * 3
+
+
+def test_a_model_that_need_not_be_asked_need_not_be_ready(stores: Stores) -> None:
+    run(Model(), stores)
+    again = Locked()
+    assert (texts(run(again, stores)), again.calls) == ([f"model/{letter}/0" for letter in "abc"], [])
 
 
 def test_an_answer_that_comes_when_all_stops_is_kept(stores: Stores) -> None:
@@ -585,7 +606,7 @@ def test_offline_an_endpoint_is_not_asked(stores: Stores) -> None:
     run(Model(), stores, test_set("b"))
     model = Model(endpoint=True)
     found = run(model, stores, offline=True)
-    missing = "not stored or recorded, and --ftgate-offline forbids asking"
+    missing = "not stored or recorded, and --ftgate-offline forbids asking\n  run once without it"
     assert errors(found) == [missing, None, missing]
     assert (model.calls, found.fatal) == ([], None)
 

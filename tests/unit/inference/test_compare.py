@@ -31,7 +31,9 @@ def rights(wins, losses, n):
 
 
 def right_wrong(wins, losses, n, **asked):
-    return compare_right_wrong(*rights(wins, losses, n), **{"margin": 0.03, "confidence": 0.95, "evidence": "proven"} | asked)
+    return compare_right_wrong(
+        *rights(wins, losses, n), **{"margin": 0.03, "confidence": 0.95, "evidence": "proven"} | asked
+    )
 
 
 def graded(differences, **asked):
@@ -90,7 +92,9 @@ def test_more_confidence_asks_for_more():
     assert right_wrong(60, 0, 60, confidence=0.99999).reaches_margin
 
 
-@pytest.mark.parametrize(("wins", "losses", "n"), [(1, 0, 1), (0, 1, 1), (0, 0, 1), (40, 0, 40), (0, 40, 40), (20, 20, 40)])
+@pytest.mark.parametrize(
+    ("wins", "losses", "n"), [(1, 0, 1), (0, 1, 1), (0, 0, 1), (40, 0, 40), (0, 40, 40), (20, 20, 40)]
+)
 @pytest.mark.parametrize("margin", [-0.99, 0.0, 0.99, 1.0])
 def test_edges_have_bounds_within_what_is_possible(wins, losses, n, margin):
     found = right_wrong(wins, losses, n, margin=margin)
@@ -126,7 +130,9 @@ def test_the_order_of_examples_does_not_matter(order):
     baseline, candidate = rights(7, 2, 24)
     asked = {"margin": 0.1, "confidence": 0.95, "evidence": "proven"}
     order = np.array(order)
-    assert compare_right_wrong(baseline[order], candidate[order], **asked) == compare_right_wrong(baseline, candidate, **asked)
+    assert compare_right_wrong(baseline[order], candidate[order], **asked) == compare_right_wrong(
+        baseline, candidate, **asked
+    )
 
 
 def test_a_hundred_thousand_examples():
@@ -251,7 +257,13 @@ def test_accuracy_as_a_set_metric_is_the_paired_t_test():
 def test_identical_answers_are_not_sure():
     before, _ = arms(13, 100, 3)
     found = of_set(before, before, margin=-0.05)
-    assert (found.gain, found.lower, found.upper, found.above_zero, found.reaches_margin) == (0.0, None, None, False, False)
+    assert (found.gain, found.lower, found.upper, found.above_zero, found.reaches_margin) == (
+        0.0,
+        None,
+        None,
+        False,
+        False,
+    )
     assert (found.p_zero, found.p_margin, found.examples_needed, found.method) == (None, None, None, "none")
     assert found.note == "leaving out any example changes nothing: there is no telling how sure the gain is"
 
@@ -273,6 +285,25 @@ def test_a_metric_that_is_undefined_without_some_example():
     assert found.note == "the metric is undefined with one example left out"
 
 
+def test_a_metric_that_is_undefined_with_one_more_wrong_answer():
+    def only_known_labels(confusions):
+        return np.where(confusions[:, :, -1].any(axis=1), np.nan, accuracy(confusions))
+
+    gold = np.arange(40) % 3
+    before = LabelCounts(gold, np.where(np.arange(40) < 10, (gold + 1) % 3, gold)[None], 3, only_known_labels)
+    after = LabelCounts(gold, np.where(np.arange(40) < 5, (gold + 1) % 3, gold)[None], 3, only_known_labels)
+    assert of_set(before, after, margin=0.0).above_zero
+    found = of_set(before, after, margin=-0.01)
+    assert (found.lower, found.reaches_margin) == (None, False)
+    assert found.note == "the metric is undefined with one more wrong answer"
+
+
+def test_a_metric_that_is_undefined_for_all_answers_is_refused():
+    nothing = LabelCounts(np.array([0, 1]), np.array([[0, 1]]), 2, lambda confusions: np.full(len(confusions), np.nan))
+    with pytest.raises(ValueError, match=r"^the metric is undefined for these answers: the gain is nan$"):
+        of_set(nothing, nothing)
+
+
 def test_repeats_that_agree_change_nothing():
     before, after = arms(14, 120, 3)
     twice = [replace(arm, predicted=np.repeat(arm.predicted, 2, axis=0)) for arm in (before, after)]
@@ -284,7 +315,9 @@ def test_repeats_that_agree_change_nothing():
 def test_different_test_sets_are_refused():
     before, after = arms(15, 50, 3)
     other = replace(after, gold=np.roll(after.gold, 1))
-    with pytest.raises(ValueError, match=r"^two models are compared on the same examples, but their expected labels differ$"):
+    with pytest.raises(
+        ValueError, match=r"^two models are compared on the same examples, but their expected labels differ$"
+    ):
         of_set(before, other)
 
 
@@ -298,13 +331,18 @@ def test_set_examples_in_another_order():
 
 
 def test_a_drop_is_not_ruled_out_by_a_set_that_met_few_of_the_losses():
-    rng, repetitions = np.random.default_rng(0), 200
-    drop = -0.02  # the population loses 2.2 points: to rule out 2 is always wrong
+    shares = np.array([0.7, 0.2, 0.1])
+    rates = np.array([[0.9], [0.9 * 0.98]])  # right answers of the baseline; the candidate loses 2 % of them
+    population = np.zeros((2, 4, 4))
+    for label in range(3):
+        population[:, label, [label, (label + 1) % 3]] = shares[label] * np.hstack([rates, 1 - rates])
+    drop = float(np.diff(macro_f1(population))[0])
+    rng, n, repetitions = np.random.default_rng(0), 200, 200
     jackknife_alone = shipped = 0
     for _ in range(repetitions):
-        gold = rng.choice(3, 100, p=[0.7, 0.2, 0.1])
-        before = np.where(rng.random(100) < 0.9, gold, (gold + 1) % 3)
-        after = np.where((rng.random(100) < 0.02) & (before == gold), (gold + 1) % 3, before)
+        gold = rng.choice(3, n, p=shares)
+        before = np.where(rng.random(n) < 0.9, gold, (gold + 1) % 3)
+        after = np.where((rng.random(n) < 0.02) & (before == gold), (gold + 1) % 3, before)
         pair = [LabelCounts(gold, row[None], 3, macro_f1) for row in (before, after)]
         found = of_set(*pair, margin=drop, evidence="observed")
         shipped += found.reaches_margin

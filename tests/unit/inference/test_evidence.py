@@ -3,10 +3,12 @@ from __future__ import annotations
 from statistics import NormalDist
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_ftgate.inference.evidence import bound, is_sure, level, weigh
+
+UNHURRIED = settings(max_examples=60, deadline=None)
 
 
 def normal_p(estimate, error):
@@ -68,6 +70,7 @@ def test_the_upper_bound_is_never_below_the_lower():
     assert found.upper == found.lower == 0.05
 
 
+@UNHURRIED
 @given(st.floats(-0.9, 0.9), st.floats(0.001, 0.3), st.floats(-1, 1), st.sampled_from([0.05, 0.01, 0.2]))
 def test_bound_inverts_a_smooth_p_value(estimate, error, guess, alpha):
     found = bound(normal_p(estimate, error), alpha=alpha, guess=guess, step=error / 4, lowest=-10.0, highest=10.0)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from enumeration import half_count_score as textbook_score
 from enumeration import outcomes
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_ftgate.inference.score import (
@@ -17,6 +17,7 @@ from pytest_ftgate.inference.score import (
     wins_to_reach,
 )
 
+UNHURRIED = settings(max_examples=40, deadline=None)
 MARGINS = [-0.99, -0.5, -0.05, 0.0, 0.03, 0.1, 0.5, 0.99]
 
 
@@ -27,7 +28,9 @@ def test_at_margin_zero_it_is_mcnemar():
 @pytest.mark.parametrize("margin", MARGINS)
 def test_half_count_score_equals_its_textbook_form(margin):
     wins, losses = outcomes(30)
-    assert half_count_score(wins, losses, 30, margin) == pytest.approx(textbook_score(wins, losses, 30, margin), abs=1e-9)
+    assert half_count_score(wins, losses, 30, margin) == pytest.approx(
+        textbook_score(wins, losses, 30, margin), abs=1e-9
+    )
 
 
 @pytest.mark.parametrize("margin", MARGINS)
@@ -61,6 +64,7 @@ def test_wins_to_reach_includes_the_outcome_itself():
     assert wins_to_reach(score, np.array([4]), 60, 0.03)[0] == 9
 
 
+@UNHURRIED
 @given(st.integers(1, 60), st.data())
 def test_swapping_the_arms_negates_the_interval(n, data):
     wins = data.draw(st.integers(0, n))
