@@ -18,7 +18,6 @@ from pytest_ftgate.result import (
 )
 
 if TYPE_CHECKING:
-
     from pytest_ftgate.config import GateConfig, MetricSpec
     from pytest_ftgate.data import DataSet
     from pytest_ftgate.inference import Comparison
@@ -185,7 +184,7 @@ def build_metrics(config: GateConfig, test: DataSet, training: DataSet | None, h
     metrics = {name: build(spec) for name, spec in specs.items()}
     deciding = metrics[config.metric.name]
     if deciding.uses_labels and "accuracy" not in metrics:
-        options = {k: v for k, v in config.metric.options.items() if k not in ("pos_label", "labels")}
+        options = {k: v for k, v in config.metric.options.items() if k in ("normalize", "pattern", "json_field")}
         metrics["accuracy"] = build(MetricSpec("accuracy", options, config.metric.source))
     expected = [example.expected for example in test.examples]
     for name, metric in metrics.items():
@@ -351,6 +350,7 @@ def _judge_scores(
         found += [same] if same else []
         found += gate.gain_checks(_judgement(prepared), comparison, _called(role))
         found += _repeats(prepared, scored[role], candidate, comparison)
+        found += _second_opinion(prepared, scored[role], candidate, _called(role))
     found += [_require(prepared, bound, result) for bound in config.require]
     found += _remarks(prepared, scored, comparisons)
     wins, losses, broken = flips(scored[best], candidate, metric.name, _BROKEN_KEPT)
@@ -429,6 +429,21 @@ def _repeats(prepared: _Prepared, baseline: Measured, candidate: Measured, compa
     target = config.margin if config.evidence == "proven" else 0.0
     cure = remedy(spread, gain=comparison.gain, target=target, confidence=config.confidence)
     return [gate.repeats_check(spread, cure, settled=comparison.reaches_margin or comparison.above_zero)]
+
+
+def _second_opinion(prepared: _Prepared, baseline: Measured, candidate: Measured, against: str) -> list[Check]:
+    """The bootstrap's bound, where the metric asks for it: shown, never decisive."""
+    from pytest_ftgate.inference import bca_set, group_codes
+
+    config, metric = prepared.config, prepared.deciding
+    if not getattr(metric, "bca", False):
+        return []
+    before, after = (one.scores[metric.name].statistic for one in (baseline, candidate))
+    assert before is not None  # metrics with this option are of the whole set
+    assert after is not None
+    grouped = group_codes(prepared.groups, len(prepared.test)) is not None
+    bounds = None if grouped else bca_set(before, after, confidence=config.confidence)
+    return [gate.bca_check(bounds, _judgement(prepared), against, grouped=grouped)]
 
 
 def _require(prepared: _Prepared, bound: Any, result: GateResult) -> Check:

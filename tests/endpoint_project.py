@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections import Counter
 from typing import Any
 
 import pytest
-from gate_project import Project, label, wrong
+import yaml
+from gate_project import ALONE, Project, label, wrong
 from loopback import LoopbackServer
 
 N = 60
-MISSED = {"base": frozenset(range(40, 60)), "ft": frozenset((0, 1, 58, 59))}
+EVERY_REQUEST = Counter((model, f"customer question {i}") for model in ("base", "ft") for i in range(N))
+_MISSED = {"base": frozenset(range(40, 60)), "ft": frozenset((0, 1, 58, 59))}
+
+
+def index_of(body: dict[str, Any]) -> int:
+    """The number of the test example that a request is about."""
+    return int(re.findall(r"\d+", body["messages"][-1]["content"])[-1])
 
 
 def answer(body: dict[str, Any]) -> str:
     """As the recorded predictions of :class:`Project`: the baseline is right on 40 of 60, the candidate on 56."""
-    index = int(re.findall(r"\d+", body["messages"][-1]["content"])[-1])
-    return wrong(index) if index in MISSED[body["model"]] else label(index)
+    index = index_of(body)
+    return wrong(index) if index in _MISSED[body["model"]] else label(index)
 
 
 class EndpointProject(Project):
-    """A green gate, like :class:`Project`'s, on the models ``base`` and ``ft`` of one server."""
+    """A green gate, as :class:`Project` has one, on the models ``base`` and ``ft`` of one server."""
 
     def __init__(self, pytester: pytest.Pytester, server: LoopbackServer) -> None:
         super().__init__(pytester)
@@ -32,7 +41,24 @@ class EndpointProject(Project):
     def model(self, name: str, **options: Any) -> dict[str, Any]:
         return {"provider": "openai", "model": name, "base_url": self.server.url, "retries": 0, **options}
 
+    def gates(self, **changes: Any) -> None:
+        """``gates/ftgate.yaml`` with the gate ``support``, named in the ini file, and a marked test."""
+        gate = {**self.keys, "test_set": "../test.jsonl", "training_set": "../train.jsonl", **changes}
+        self.file("gates/ftgate.yaml", yaml.safe_dump({"version": 1, "gates": {"support": gate}}))
+        self.pytester.makeini("[pytest]\nftgate_config = gates/ftgate.yaml\n")
+        self.file("test_gate.py", "import pytest\n\n\n@pytest.mark.ftgate('support')\ndef test_gate():\n    pass\n")
+
     @property
     def asked(self) -> Counter[tuple[str, str]]:
         """How often each model was asked for each last message."""
         return Counter((body["model"], body["messages"][-1]["content"]) for body in self.server.bodies)
+
+    def asked_since(self) -> Counter[tuple[str, str]]:
+        """As ``asked``, and forget the requests."""
+        asked = self.asked
+        self.server.requests.clear()
+        return asked
+
+    def start(self, *args: str, **streams: Any) -> subprocess.Popen[bytes]:
+        """Start pytest in a process of its own, and do not wait for it."""
+        return self.pytester.popen([sys.executable, "-m", "pytest", *ALONE, *args], **streams)

@@ -103,6 +103,7 @@ class GateConfig:
     errors: Literal["error", "score_zero"]
     repeats: int
     hypothesis: str | None
+    allow_weak_baseline: str | None
     sources: Mapping[str, Source]
 
     def quoted(self, key: str) -> str:

@@ -141,7 +141,7 @@ class BoundKeys(Keys):
 
 _LATER = (
     "goal goal_override stage objective guards slices candidates audit economics require_hypothesis "
-    "max_attempts ledger stop_early allow_weak_baseline"
+    "max_attempts ledger stop_early"
 )
 
 
@@ -210,6 +210,11 @@ class GateKeys(Keys):
     repeats: Positive = Field(1, description="Answers per example, averaged within it.")
     hypothesis: Annotated[Text, BeforeValidator(_read_hypothesis)] = Field(
         default_factory=absent, description="What the fine-tune is expected to change, in a sentence."
+    )
+    allow_weak_baseline: Text = Field(
+        default_factory=absent,
+        description="Why a baseline may be no better than one constant answer to everything; it is printed. "
+        "Without a reason such a gate fails.",
     )
 
     @model_validator(mode="after")

@@ -25,6 +25,7 @@ _AS_READ = (
     "errors",
     "repeats",
     "hypothesis",
+    "allow_weak_baseline",
 )
 _FIXTURES = ("test_set", "training_set", "baseline", "candidate")
 

@@ -74,12 +74,16 @@ class Formula:
 
 @dataclass(frozen=True)
 class LabelMetric:
-    """A metric of all answers together. Several answers per example are pooled, which averages the confusion matrix."""
+    """A metric of all answers together. Several answers per example are pooled, which averages the confusion matrix.
+
+    ``bca`` asks for a bootstrap bound beside the deciding one.
+    """
 
     name: str
     labels: LabelSet
     formula: Formula
     low: float
+    bca: bool = False
     kind: ClassVar[Kind] = "set"
     high: ClassVar[float] = 1.0
     greater_is_better: ClassVar[bool] = True
@@ -138,7 +142,8 @@ def build(options: Options, labels: Sequence[str], known: Sequence[str]) -> Accu
         ConfigError: an option is wrong, or the test set's labels do not suit the metric.
     """
     name = options.metric
-    options.allow(*READING_OPTIONS, "labels", *(["pos_label"] if name in _BINARY else []))
+    own = ["pos_label"] if name in _BINARY else []
+    options.allow(*READING_OPTIONS, "labels", *own, *(["bca"] if name != "accuracy" else []))
     read = label_set(options, labels, known)
     over = selected_codes(options, read)
     if name not in _AVERAGED and len(over) < len(read.texts):
@@ -154,7 +159,8 @@ def build(options: Options, labels: Sequence[str], known: Sequence[str]) -> Accu
             f"{name} is for up to {MOST_LABELS} labels, and the test set expects {len(read.texts)} different ones",
             cure="Use accuracy or exact_match.",
         )
-    return LabelMetric(name, read, _formula(options, read, over), low=-1.0 if name in _CHANCE_CORRECTED else 0.0)
+    low = -1.0 if name in _CHANCE_CORRECTED else 0.0
+    return LabelMetric(name, read, _formula(options, read, over), low, bca=options.flag("bca"))
 
 
 def _formula(options: Options, labels: LabelSet, over: Sequence[int]) -> Formula:

@@ -93,6 +93,12 @@ class Options:
             raise self._wrong_type(key, value, "a list of labels")
         return tuple(self._label(key, part) for part in value)
 
+    def flag(self, key: str) -> bool:
+        value = self.spec.options.get(key, False)
+        if not isinstance(value, bool):
+            raise self._wrong_type(key, value, "true or false")
+        return value
+
     def _label(self, key: str, value: Any) -> str:
         if not isinstance(value, str | int | float):
             raise self._wrong_type(key, value, "a label")

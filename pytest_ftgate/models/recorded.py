@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,7 +127,7 @@ def build_recorded(spec: ModelSpec, training: DataSet | None) -> RecordedModel: 
 
 
 def read_rows(path: Path) -> RecordedFile:
-    """The predictions of one file. Raises :class:`DataError` where it has none, or a row is no prediction."""
+    """The predictions of one file. Raises :class:`DataError` where it has none, or a row is not a prediction."""
     with open_lines(path) as lines:
         rows = _rows(lines)
         if not rows:
@@ -210,8 +210,8 @@ def _finish(row: Mapping[str, Any]) -> str:
 
 def _seconds(row: Mapping[str, Any], name: str) -> float | None:
     seconds = _optional(row, name, int | float, "a number")
-    if seconds is not None and not 0 <= seconds < math.inf:
-        raise DataError(f"must not be negative, is {seconds}", where=Where(key=name))
+    if seconds is not None and not 0 <= seconds <= sys.maxsize:
+        raise DataError(f"must be a number of seconds, is {excerpt(str(seconds))}", where=Where(key=name))
     return None if seconds is None else float(seconds)
 
 

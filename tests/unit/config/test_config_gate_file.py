@@ -247,7 +247,7 @@ def test_what_is_wrong_is_said_with_the_line_of_the_key(refused: Refused, old: s
 
 
 LATER = ["goal", "goal_override", "stage", "objective", "guards", "slices", "candidates", "audit", "economics"]
-LATER += ["require_hypothesis", "max_attempts", "ledger", "stop_early", "allow_weak_baseline"]
+LATER += ["require_hypothesis", "max_attempts", "ledger", "stop_early"]
 
 
 @pytest.mark.parametrize("key", LATER)

@@ -8,6 +8,7 @@ import pytest
 from pytest_ftgate.data import Example, input_sha256
 from pytest_ftgate.errors import DataError, ModelError
 from pytest_ftgate.models import Completion
+from pytest_ftgate.models.recorded import Recorded, read_rows
 
 
 @pytest.fixture
@@ -150,6 +151,13 @@ def test_what_the_runner_and_reports_see(record, tmp_path):
     assert (model.name, model.spelling, model.price) == ("tuned", "recorded:m", {"input_per_1m": 1.0})
 
 
+def test_rows_tell_what_they_were_made_with(record, tmp_path):
+    record({**ROW, "key": "k", "created_at": 5, "repeat": 2, "input_sha256": HELLO}, {"id": "e2", "output": None})
+    rows = read_rows(tmp_path / "r.jsonl").rows
+    assert rows["e1", 2] == Recorded(1, Completion("refund"), HELLO, "k", 5.0)
+    assert rows["e2", 0] == Recorded(2, None, None, None, None)
+
+
 # --- files that cannot be used -------------------------------------------------------------------------------
 
 LOOKS = '  a recorded prediction looks like this: {"id": "...", "output": "..."}'
@@ -173,9 +181,15 @@ LOOKS = '  a recorded prediction looks like this: {"id": "...", "output": "..."}
         ('{"id": " ", "output": "x"}\n', "r.jsonl:1: id: is blank"),
         ('{"id": "a", "output": NaN}\n', "r.jsonl:1: NaN is not a JSON value"),
         ('{"id": "a", "output": "x", "latency_s": NaN}\n', "r.jsonl:1: NaN is not a JSON value"),
-        ('{"id": "a", "output": "x", "latency_s": -1}\n', "r.jsonl:1: latency_s: must not be negative, is -1"),
+        ('{"id": "a", "output": "x", "latency_s": -1}\n', "r.jsonl:1: latency_s: must be a number of seconds, is -1"),
         ('{"id": "a", "output": "x", "latency_s": "1"}\n', "r.jsonl:1: latency_s: must be a number, is text"),
         ('{"id": "a", "output": "x", "latency_s": true}\n', "r.jsonl:1: latency_s: must be a number, is true"),
+        ('{"id": "a", "output": "x", "created_at": -1}\n', "r.jsonl:1: created_at: must be a number of seconds, is -1"),
+        (
+            '{"id": "a", "output": "x", "latency_s": 1' + "0" * 400 + "}\n",
+            f"r.jsonl:1: latency_s: must be a number of seconds, is 1{'0' * 59}...",
+        ),
+        ('{"id": "a", "output": "x", "key": 1}\n', "r.jsonl:1: key: must be text, is a number"),
         ('{"id": "a", "output": "x", "usage": 1}\n', "r.jsonl:1: usage: must be an object, is a number"),
         (
             '{"id": "a", "output": "x", "usage": {"input_tokens": -1}}\n',
