@@ -38,7 +38,7 @@ class EndpointProject(Project):
         server.answer = answer
         self.keys |= {"baseline": self.model("base"), "candidate": self.model("ft")}
 
-    def model(self, name: str, **options: Any) -> dict[str, Any]:
+    def model(self, name: str, /, **options: Any) -> dict[str, Any]:
         return {"provider": "openai", "model": name, "base_url": self.server.url, "retries": 0, **options}
 
     def gates(self, **changes: Any) -> None:
@@ -53,12 +53,11 @@ class EndpointProject(Project):
         """How often each model was asked for each last message."""
         return Counter((body["model"], body["messages"][-1]["content"]) for body in self.server.bodies)
 
-    def asked_since(self) -> Counter[tuple[str, str]]:
-        """As ``asked``, and forget the requests."""
-        asked = self.asked
+    def forget(self) -> None:
+        """Count requests anew."""
         self.server.requests.clear()
-        return asked
 
     def start(self, *args: str, **streams: Any) -> subprocess.Popen[bytes]:
         """Start pytest in a process of its own, and do not wait for it."""
+        streams = {"stdin": subprocess.DEVNULL, **streams}
         return self.pytester.popen([sys.executable, "-m", "pytest", *ALONE, *args], **streams)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 # Other plugins of the environment stay out of the inner runs, unless a test is about them.
-_ALONE = tuple(f"-pno:{name}" for name in ("asyncio", "anyio", "hypothesispytest", "rerunfailures", "randomly"))
+ALONE = tuple(f"-pno:{name}" for name in ("asyncio", "anyio", "hypothesispytest", "rerunfailures", "randomly"))
 LABELS = ("refund", "invoice", "shipping")
 
 
@@ -82,11 +82,11 @@ class Project:
         return path
 
     def run(self, *args: str) -> pytest.RunResult:
-        return self.pytester.runpytest_inprocess(*_ALONE, *args)
+        return self.pytester.runpytest_inprocess(*ALONE, *args)
 
     def run_apart(self, *args: str, alone: bool = True) -> pytest.RunResult:
         """In a process of its own, as xdist and a terminal need it."""
-        return self.pytester.runpytest_subprocess(*(_ALONE if alone else ()), *args)
+        return self.pytester.runpytest_subprocess(*(ALONE if alone else ()), *args)
 
     def report(self, *args: str, apart: bool = False) -> dict[str, Any]:
         """Run, and read the JSON report."""

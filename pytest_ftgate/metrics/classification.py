@@ -59,6 +59,10 @@ class Accuracy:
         labels = self.labels.lenient()
         return None if labels is None else Accuracy(labels)
 
+    def bare(self) -> Accuracy:
+        """The same metric for answers that are a label and nothing else."""
+        return Accuracy(self.labels.bare())
+
     def labels_of(self, answers: Iterable[str | None]) -> list[str | None]:
         """The label in each answer as it is compared, known or not; None where there is none."""
         return self.labels.read(answers)
@@ -129,6 +133,10 @@ class LabelMetric:
     def lenient(self) -> LabelMetric | None:
         labels = self.labels.lenient()
         return None if labels is None else replace(self, labels=labels)
+
+    def bare(self) -> LabelMetric:
+        """The same metric for answers that are a label and nothing else."""
+        return replace(self, labels=self.labels.bare())
 
     def labels_of(self, answers: Iterable[str | None]) -> list[str | None]:
         """The label in each answer as it is compared, known or not; None where there is none."""

@@ -109,6 +109,10 @@ class LabelSet:
             return k + 1
         return self.codes.get(label, k if label in self._elsewhere else k + 1)
 
+    def bare(self) -> LabelSet:
+        """The same labels for answers that need no pattern and no field to be read."""
+        return replace(self, reading=replace(self.reading, pattern=None, json_field=()))
+
     def lenient(self) -> LabelSet | None:
         """The same labels with the same codes under full normalization; None where that changes or confuses them."""
         if self.reading.normalization.full:

@@ -1,0 +1,330 @@
+"""Gates on a real endpoint: each prediction is asked for once, however often, in how many processes, and with whatever
+interruptions its gate is judged."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import pytest
+from endpoint_project import EVERY_REQUEST, EndpointProject, N, answer
+from gate_project import check
+from loopback import LoopbackServer, Reply
+
+TWO_TESTS = "def test_gate():\n    pass\n\n\n{mark}\ndef test_again():\n    pass\n"
+TIMED = {"latency_p50_s", "latency_p95_s", "n_stored", "oldest_prediction"}
+
+
+@pytest.fixture
+def http(pytester: pytest.Pytester) -> Iterator[EndpointProject]:
+    with LoopbackServer() as server:
+        yield EndpointProject(pytester, server)
+
+
+def n_stored(gate: dict[str, Any]) -> tuple[int, int]:
+    return gate["baseline"]["n_stored"], gate["candidate"]["n_stored"]
+
+
+def untimed(gate: dict[str, Any]) -> dict[str, Any]:
+    """The facts of a gate without those that differ from run to run."""
+    models = {role: gate[role] for role in ("baseline", "candidate")}
+    bare = {role: {k: v for k, v in model.items() if k not in TIMED} for role, model in models.items()}
+    return {**gate, **bare, "baselines": None}
+
+
+def rows(http: EndpointProject) -> list[tuple[str, str]]:
+    """What is stored, with the age of each prediction."""
+    with closing(sqlite3.connect(http.path / ".ftgate" / "predictions.sqlite3")) as store:
+        return sorted(store.execute("SELECT key, value, created_at FROM predictions"))
+
+
+# --- from one run to the next --------------------------------------------------------------------------------
+
+
+def test_a_second_run_asks_nothing(http: EndpointProject) -> None:
+    http.gate_test()
+    first = http.gate()
+    assert http.asked == EVERY_REQUEST
+    assert n_stored(first) == (0, 0)
+    assert first["candidate"]["oldest_prediction"] is None
+    http.forget()
+    second = http.gate()
+    assert http.asked == {}
+    assert n_stored(second) == (N, N)
+    assert second["candidate"]["oldest_prediction"].endswith("Z")
+    assert untimed(second) == untimed(first)
+    assert second["candidate"]["latency_p50_s"] == first["candidate"]["latency_p50_s"] > 0
+    http.result.stdout.fnmatch_lines(["the oldest stored prediction is * old"])
+
+
+def test_an_edited_prompt_is_asked_for_again_and_nothing_else_is(http: EndpointProject) -> None:
+    prompt = http.file("prompt.md", "Name the topic.")
+    http.gate_test(baseline=http.model("base", system_file="prompt.md"))
+    http.run().assert_outcomes(passed=1)
+    http.forget()
+    prompt.write_text("Name the topic in one word.", encoding="utf-8")
+    assert n_stored(http.gate()) == (0, N)
+    assert {body["model"] for body in http.server.bodies} == {"base"}
+    assert {body["messages"][0]["content"] for body in http.server.bodies} == {"Name the topic in one word."}
+    assert len(http.server.bodies) == N
+
+
+def test_what_cannot_change_an_answer_asks_nothing_again(http: EndpointProject) -> None:
+    http.gate_test()
+    http.run().assert_outcomes(passed=1)
+    http.forget()
+    bare = {"concurrency": 3, "timeout_s": 9, "retries": 2, "price": {"input_per_1m": 1, "output_per_1m": 1}}
+    http.gate_test(margin=0.1, candidate=http.model("ft", name="tuned", **bare))
+    assert http.gate()["candidate"]["cost_usd"] > 0
+    assert http.asked == {}
+
+
+def test_refresh_asks_for_all_once_more(http: EndpointProject) -> None:
+    http.gate_test()
+    http.run()
+    http.gate_test(TWO_TESTS.format(mark=http.mark()))
+    http.forget()
+    one, two = http.report("--ftgate-cache=refresh")["gates"]
+    assert http.asked == EVERY_REQUEST
+    assert n_stored(one) == (0, 0)
+    assert n_stored(two) == (N, N)
+    http.forget()
+    http.run()
+    assert http.asked == {}
+
+
+def test_off_reads_nothing_and_writes_nothing(http: EndpointProject) -> None:
+    http.gate_test()
+    http.run()
+    stored = rows(http)
+    assert len(stored) == 2 * N
+    http.gate_test(TWO_TESTS.format(mark=http.mark()))
+    http.forget()
+    http.server.answer = lambda body: answer({**body, "model": "ft"})
+    one, two = http.report("--ftgate-cache=off")["gates"]
+    assert one["verdict"] == two["verdict"] == "fail"  # both models answer alike now
+    assert http.asked == EVERY_REQUEST  # two gates of one session still share
+    assert rows(http) == stored
+    shutil.rmtree(http.path / ".ftgate")
+    http.run("--ftgate-cache=off")
+    assert not (http.path / ".ftgate").exists()
+
+
+def test_the_folder_of_the_store_keeps_itself_out_of_version_control(http: EndpointProject) -> None:
+    http.gate_test()
+    http.run()
+    assert (http.path / ".ftgate" / ".gitignore").read_text() == "*\n"
+
+
+# --- offline -------------------------------------------------------------------------------------------------
+
+
+def test_offline_with_an_empty_store_is_an_error_that_says_so(http: EndpointProject) -> None:
+    http.gate_test()
+    gate = http.gate("--ftgate-offline")
+    http.result.assert_outcomes(errors=1)
+    assert http.server.requests == []
+    assert gate["verdict"] == "error"
+    assert check(gate, "candidate_predictions")["message"] == (
+        "candidate ft: 60 of 60 answers missing (t0, t1, t2, t3, t4, ...): "
+        "not stored or recorded, and --ftgate-offline forbids asking; run once without it"
+    )
+
+
+def test_offline_with_a_full_store_is_green(http: EndpointProject) -> None:
+    http.gate_test()
+    http.run()
+    http.forget()
+    gate = http.gate("--ftgate-offline")
+    assert gate["verdict"] == "pass"
+    assert http.server.n_connections > 0
+    assert http.server.requests == []
+
+
+def test_one_prediction_that_is_not_stored_is_an_error_offline(http: EndpointProject) -> None:
+    http.gate_test()
+    http.run()
+    http.forget()
+    data = (http.path / "test.jsonl").read_text(encoding="utf-8")
+    http.file("test.jsonl", data + '{"id": "new", "input": "customer question 60", "expected": "refund"}\n')
+    gate = http.gate("--ftgate-offline")
+    assert gate["verdict"] == "error"
+    assert "1 of 61 answers missing (new)" in check(gate, "baseline_predictions")["message"]
+    assert http.server.requests == []
+
+
+def recorded(http: EndpointProject, **changes: Any) -> None:
+    """Record a gate, then leave what a fresh checkout has: no store, no key, and the recordings named in the ini."""
+    http.gate_test(name="support", **changes)
+    http.run("--ftgate-report=recordings:recorded").assert_outcomes(passed=1)
+    shutil.rmtree(http.path / ".ftgate")
+    http.pytester.makeini("[pytest]\nftgate_recordings = recorded\n")
+    http.forget()
+
+
+def test_recordings_judge_a_fresh_checkout_without_a_key(
+    http: EndpointProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FTGATE_TEST_KEY", "some-secret")
+    recorded(http, candidate=http.model("ft", api_key_env="FTGATE_TEST_KEY"))
+    monkeypatch.delenv("FTGATE_TEST_KEY")
+    for option in ("--ftgate-offline", "--ftgate-cache=off", "--ftgate-cache=reuse"):
+        gate = http.gate(option)
+        assert gate["verdict"] == "pass"
+        assert n_stored(gate) == (N, N)
+        assert gate["candidate"]["oldest_prediction"].endswith("Z")
+        assert gate["candidate"]["input_tokens"] == 10 * N
+    assert http.server.requests == []
+
+
+def test_an_edited_prompt_is_a_miss_not_a_stale_pass(http: EndpointProject) -> None:
+    prompt = http.file("prompt.md", "Name the topic.")
+    recorded(http, candidate=http.model("ft", system_file="prompt.md"))
+    prompt.write_text("Name the topic in one word.", encoding="utf-8")
+    gate = http.gate("--ftgate-offline")
+    assert gate["verdict"] == "error"
+    assert n_stored(gate) == (N, 0)
+    assert "60 of 60 answers missing" in check(gate, "candidate_predictions")["message"]
+    assert http.server.requests == []
+    assert n_stored(http.gate()) == (N, 0)
+    assert len(http.server.requests) == N
+
+
+# --- several gates, several processes ------------------------------------------------------------------------
+
+
+def test_two_gates_on_the_same_models_ask_each_model_once(http: EndpointProject) -> None:
+    http.gate_test(TWO_TESTS.format(mark=http.mark(margin=0.1)))
+    one, two = http.report()["gates"]
+    assert (one["verdict"], two["verdict"]) == ("pass", "pass")
+    assert http.asked == EVERY_REQUEST
+    assert n_stored(two) == (N, N)
+
+
+@pytest.mark.parametrize("option", ["--ftgate-cache=reuse", "--ftgate-cache=refresh"])
+def test_two_workers_share_the_work(http: EndpointProject, option: str) -> None:
+    pytest.importorskip("xdist")
+    http.gate_test("@pytest.mark.parametrize('x', range(2))\ndef test_gate(x):\n    pass\n", name="support")
+    if option.endswith("refresh"):
+        http.run("-k", "0")
+        http.forget()
+    gates = http.report("-n2", option, "-v", apart=True)["gates"]
+    assert {gate["verdict"] for gate in gates} == {"pass"}
+    assert http.asked == EVERY_REQUEST
+    assert {line.split()[0] for line in http.result.outlines if "PASSED" in line} == {"[gw0]", "[gw1]"}
+
+
+class Meeting:
+    """Holds all answers back until callers with ``n`` different keys have asked."""
+
+    def __init__(self, server: LoopbackServer, n: int) -> None:
+        self._server = server
+        self._n = n
+        self._complete = threading.Event()
+
+    def __call__(self, body: dict[str, Any]) -> Reply:
+        if len(self.keys) == self._n:
+            self._complete.set()
+        return Reply(answer(body), until=self._complete)
+
+    @property
+    def keys(self) -> Counter[str]:
+        return Counter(headers["authorization"] for headers in self._server.headers)
+
+
+def test_two_processes_at_once_ask_for_each_prediction_once(
+    http: EndpointProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = {"base": "baseline", "ft": "candidate"}
+    keyed = {role: http.model(name, api_key_env="FTGATE_TEST_KEY", concurrency=4) for name, role in models.items()}
+    http.gate_test(**keyed)
+    http.server.answer = meeting = Meeting(http.server, 2)
+    processes = []
+    for name in ("one", "two"):
+        monkeypatch.setenv("FTGATE_TEST_KEY", name)
+        processes.append(http.start("-pno:cacheprovider", f"--ftgate-report=json:{name}.json", stdout=subprocess.PIPE))
+    for process in processes:
+        output = process.communicate(timeout=60)[0].decode()
+        assert process.returncode == 0, output
+        assert "1 passed" in output
+    assert http.asked == EVERY_REQUEST
+    assert min(meeting.keys["Bearer one"], meeting.keys["Bearer two"]) >= 8
+
+
+# --- interruptions -------------------------------------------------------------------------------------------
+
+CONCURRENCY = 4
+
+
+@pytest.fixture
+def narrow(http: EndpointProject) -> EndpointProject:
+    """A gate on models with few calls in flight."""
+    http.gate_test(**{role: {**http.keys[role], "concurrency": CONCURRENCY} for role in ("baseline", "candidate")})
+    return http
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
+def test_after_a_kill_only_what_was_in_flight_is_asked_again(narrow: EndpointProject) -> None:
+    undisturbed = narrow.gate("--ftgate-cache=off")
+    narrow.forget()
+    started = threading.Event()
+    victims = []
+
+    def kill_at_the_50th(body: dict[str, Any]) -> str:
+        if len(narrow.server.requests) == 50:
+            started.wait(60)
+            victims[0].kill()
+            victims[0].wait(60)
+        return answer(body)
+
+    narrow.server.answer = kill_at_the_50th
+    victims.append(narrow.start(stdout=subprocess.DEVNULL))
+    started.set()
+    assert victims[0].wait(60) == -signal.SIGKILL
+    narrow.server.answer = answer
+    gate = narrow.gate()
+    again = {request: n for request, n in narrow.asked.items() if n > 1}
+    assert narrow.asked.keys() == EVERY_REQUEST.keys()
+    assert set(again.values()) <= {2}
+    assert len(again) <= 2 * CONCURRENCY
+    assert sum(n_stored(gate)) >= 50 - 2 * CONCURRENCY
+    assert untimed(gate) == untimed(undisturbed)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGINT to one process")
+def test_ctrl_c_ends_the_run_and_keeps_what_was_answered(narrow: EndpointProject) -> None:
+    all_hang = threading.Event()
+
+    def answer_40(body: dict[str, Any]) -> str | Reply:
+        if len(narrow.server.requests) <= 40:
+            return answer(body)
+        if len(narrow.server.requests) == 40 + 2 * CONCURRENCY:  # so that all other answers have been taken
+            all_hang.set()
+        return Reply(hang=True)
+
+    narrow.server.answer = answer_40
+    process = narrow.start("--ftgate-report=json:report.json", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert all_hang.wait(60)
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=30)  # each call alone would take 60 s
+    assert process.returncode == pytest.ExitCode.INTERRUPTED
+    assert b"KeyboardInterrupt" in output
+    assert errors == b""
+    assert len(rows(narrow)) == 40
+
+    before = narrow.asked
+    narrow.forget()
+    narrow.server.answer = answer
+    gate = narrow.gate()
+    assert gate["verdict"] == "pass"
+    assert sum(n_stored(gate)) == 40
+    assert narrow.asked + before == EVERY_REQUEST + (narrow.asked & before)
+    assert (narrow.asked & before).total() == 2 * CONCURRENCY
