@@ -51,6 +51,8 @@ def block(result: GateResult, *, verbosity: int = 0) -> list[Line]:
     lines += _gain(result, verbosity)
     for check in result.checks:
         lines += _check(check)
+    if verbosity > 0:
+        lines += _data(result)
     lines += _broken(result, len(result.broken) if verbosity > 0 else _BROKEN_SHOWN)
     return lines
 
@@ -179,6 +181,17 @@ def _check(check: Check) -> Iterator[Line]:
 
 def _sentence(check: Check) -> str:
     return printable(check.message)
+
+
+def _data(result: GateResult) -> Iterator[Line]:
+    """What the verdict rests on, to be compared with another run's."""
+    training, test = result.training, result.test_set
+    if training.sha256 is None or test.sha256 is None:
+        return
+    counts = f"{show_count(training.rows)} rows, {show_count(training.usable)} usable"
+    yield Line(f"training set: {printable(training.path or 'iterable')}, {counts}, sha256 {training.sha256}")
+    examples = f"{show_count(test.examples)} examples"
+    yield Line(f"test set: {printable(test.path or 'iterable')}, {examples}, sha256 {test.sha256}")
 
 
 def _broken(result: GateResult, most: int) -> Iterator[Line]:

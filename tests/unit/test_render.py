@@ -19,7 +19,15 @@ from pytest_ftgate.numbers import (
 from pytest_ftgate.render.json import junit_properties, report
 from pytest_ftgate.render.safe import printable
 from pytest_ftgate.render.text import block, failure_text, model_table, title
-from pytest_ftgate.result import Check, Flip, GateResult, ModelResult, verdict_of
+from pytest_ftgate.result import (
+    Check,
+    Flip,
+    GateResult,
+    ModelResult,
+    TestSetResult,
+    TrainingResult,
+    verdict_of,
+)
 
 
 def gate(**changes: object) -> GateResult:
@@ -68,6 +76,13 @@ def test_verbose_shows_method_p_value_and_all_broken_examples() -> None:
     text = text_of(gate(), verbosity=1)
     assert "method: exact, p = 0.0048" in text
     assert text.count("where is it") == 9
+
+
+def test_verbose_names_the_data_by_hash() -> None:
+    training, test = TrainingResult("train.jsonl", "ab12", 210, 200, 10, 0, 0), TestSetResult("test.jsonl", "cd34", 60)
+    text = text_of(gate(training=training, test_set=test), verbosity=1)
+    assert "training set: train.jsonl, 210 rows, 200 usable, sha256 ab12" in text
+    assert "test set: test.jsonl, 60 examples, sha256 cd34" in text
 
 
 def test_the_table_has_a_row_per_model() -> None:
