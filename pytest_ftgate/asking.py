@@ -76,8 +76,10 @@ async def _attempt(model: Model, example: Example, repeat: int) -> tuple[Complet
     try:
         return await asyncio.wait_for(_complete(model, example, repeat), model.timeout_s)
     except asyncio.TimeoutError:
-        abandoned = "; the call was abandoned" if getattr(model, "abandons", False) else ""
-        raise ModelError(f"no answer within {model.timeout_s:g} s{abandoned}", retryable=True) from None
+        # One that is abandoned goes on in its thread: trying again would only pile up more of them.
+        abandoned = getattr(model, "abandons", False)
+        text = f"no answer within {model.timeout_s:g} s{'; the call was abandoned' if abandoned else ''}"
+        raise ModelError(text, retryable=not abandoned) from None
 
 
 async def _complete(model: Model, example: Example, repeat: int) -> tuple[Completion, float]:

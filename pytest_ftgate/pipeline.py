@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from importlib import import_module
+from threading import Thread
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_ftgate import gate
@@ -273,6 +275,7 @@ def _free_checks(prepared: _Prepared) -> list[Check]:
 def _run(prepared: _Prepared, services: Services) -> dict[str, Run]:
     from pytest_ftgate.runner import Job, run_models
 
+    _warm_up(prepared.metrics.values())
     jobs = [Job(model, prepared.test, prepared.config.repeats) for model in prepared.models.values()]
     try:
         runs = run_models(jobs, stores=services.stores, progress=services.progress, offline=services.offline)
@@ -280,6 +283,12 @@ def _run(prepared: _Prepared, services: Services) -> dict[str, Run]:
         if services.progress is not None:
             services.progress.wipe()
     return dict(zip(prepared.models, runs, strict=True))
+
+
+def _warm_up(metrics: Iterable[Metric]) -> None:
+    """Load what scoring needs, which takes a second, while the network is being waited for."""
+    modules = ["scipy.special", *(["sklearn.metrics"] if any(metric.kind == "set" for metric in metrics) else [])]
+    Thread(target=lambda: [import_module(module) for module in modules], daemon=True).start()
 
 
 def _judge(result: GateResult, prepared: _Prepared, free: tuple[Check, ...], runs: Mapping[str, Run]) -> GateResult:

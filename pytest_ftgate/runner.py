@@ -137,7 +137,8 @@ def run_models(
     for lane in lanes:
         lane.look_up(stores.recordings, offline=offline)
     tell = _teller(progress, jobs, board)
-    if all([lane.ready() for lane in lanes]):  # of every lane, so that each run tells its own trouble
+    ready = [lane.ready() for lane in lanes]  # all of them are asked, so that each run tells its own trouble
+    if all(ready):
         run_in_own_loop(_ask_all(lanes), tell)
     tell()
     return tuple(_run(job, rows, board, lanes) for job, rows in zip(jobs, keys, strict=True))

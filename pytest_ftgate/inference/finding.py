@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -45,7 +46,7 @@ def by_exact_test(wins: int, losses: int, n: int, question: Question) -> Finding
     )
 
 
-def by_gaffke(sample: Sample, opposite: Sample, unit: float, question: Question) -> Finding:
+def by_gaffke(sample: Sample, opposite: Sample, unit: float, question: Question, *, size: float = 1.0) -> Finding:
     """Of bounded differences.
 
     Args:
@@ -53,13 +54,19 @@ def by_gaffke(sample: Sample, opposite: Sample, unit: float, question: Question)
         opposite: the same with the sign turned, for the upper bound.
         unit: what a difference of 1 is in the metric's unit.
         question: for its confidence.
+        size: examples per difference.
     """
+
+    def needed(target: float) -> int | None:
+        differences = planning.needed_graded(sample, target / unit, question.confidence)
+        return None if differences is None else math.ceil(differences * size)
+
     return Finding(
         graded.METHOD,
         lambda target: graded.graded_p_value(sample, target / unit),
         graded.graded_lower(sample, question.alpha) * unit,
         -graded.graded_lower(opposite, question.alpha) * unit,
-        lambda target: planning.needed_graded(sample, target / unit, question.confidence),
+        needed,
     )
 
 

@@ -67,14 +67,17 @@ def _by_groups(
     unit: float,
     question: Question,
 ) -> Found:
-    n_groups = int(codes.max()) + 1
+    n_groups, n, gain = int(codes.max()) + 1, len(differences), float(differences.mean())
     if n_groups < MIN_GROUPS:
         return None, TOO_FEW.format(n=n_groups, needed=MIN_GROUPS)
     left_out = jackknife.means_without_a_group(differences, codes)
-    finding, note = _by_left_out(float(differences.mean()), left_out, len(differences), "group", question)
+    finding, note = _by_left_out(gain, left_out, n, "group", question)
     if finding is None or ungrouped is None:
         return None, note
-    return within(more_cautious(finding, ungrouped), -unit, unit), GROUPS.format(n=n_groups)
+    both = more_cautious(finding, ungrouped)
+    if question.margin < 0 and math.isfinite(unit):
+        both = more_cautious(finding, _with_a_unit_lost(gain, left_out, n, (-unit, -unit), unit, question))
+    return within(both, -unit, unit), GROUPS.format(n=n_groups)
 
 
 def of_set(
@@ -85,31 +88,48 @@ def of_set(
     question: Question,
 ) -> Found:
     """The jackknife; where a drop is to be ruled out, Gaffke's bound of its pseudo-values too."""
-    n_groups = None if codes is None else int(codes.max()) + 1
+    n, n_groups = len(baseline.gold), None if codes is None else int(codes.max()) + 1
     if n_groups is not None and n_groups < MIN_GROUPS:
         return None, TOO_FEW.format(n=n_groups, needed=MIN_GROUPS)
-    one_out = set_level.values_without_one(candidate) - set_level.values_without_one(baseline)
     if codes is None:
-        finding, note = _by_left_out(gain, one_out, len(one_out), "example", question)
+        left_out = set_level.values_without_one(candidate) - set_level.values_without_one(baseline)
     else:
         left_out = set_level.values_without_unit(candidate, codes) - set_level.values_without_unit(baseline, codes)
-        finding, note = _by_left_out(gain, left_out, len(one_out), "group", question)
+    finding, note = _by_left_out(gain, left_out, n, "example" if codes is None else "group", question)
     if finding is not None and question.margin < 0:
-        sample = set_level.pseudo_values(baseline, candidate, gain, one_out)
-        opposite = set_level.pseudo_values(candidate, baseline, -gain, -one_out)
-        if not math.isfinite(sample.worst + opposite.worst):
+        worst = set_level.lost_example(baseline, candidate), set_level.lost_example(candidate, baseline)
+        if not math.isfinite(sum(worst)):
             return None, WORST_UNDEFINED
-        finding = more_cautious(finding, by_gaffke(sample, opposite, 1.0, question))
+        finding = more_cautious(finding, _with_a_unit_lost(gain, left_out, n, worst, 1.0, question))
     return finding, note if n_groups is None or note else GROUPS.format(n=n_groups)
 
 
-def _by_left_out(estimate: float, left_out: NDArray[np.float64], n: int, unit: str, question: Question) -> Found:
+def _by_left_out(gain: float, left_out: NDArray[np.float64], n: int, unit: str, question: Question) -> Found:
     import numpy as np
 
     if not np.isfinite(left_out).all():
         return None, UNDEFINED.format(unit=unit)
-    found = jackknife.jackknife(estimate, left_out)
+    found = jackknife.jackknife(gain, left_out)
     if found.standard_error == 0:
         return None, NO_DIFFERENCE.format(unit=unit)
     method = jackknife.METHOD if unit == "example" else jackknife.GROUP_METHOD
     return by_jackknife(method, found, n, question), None
+
+
+def _with_a_unit_lost(
+    gain: float, left_out: NDArray[np.float64], n: int, worst: tuple[float, float], unit: float, question: Question
+) -> Finding:
+    """Gaffke's bound of Tukey's pseudo-values: what each example or group adds, and one that was lost altogether.
+
+    Args:
+        gain: of the whole sample.
+        left_out: with one example or group left out, for each.
+        n: examples.
+        worst: the pseudo-value of a lost one; and with the models swapped, for the upper bound.
+        unit: what a difference of 1 is in the metric's unit.
+        question: what the gain is held to.
+    """
+    pieces = len(left_out)
+    values = pieces * gain - (pieces - 1) * left_out
+    sample, opposite = (Sample.of(sign * values / unit, w / unit) for sign, w in zip((1, -1), worst, strict=True))
+    return by_gaffke(sample, opposite, unit, question, size=n / pieces)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pytest_ftgate.inference.graded import Sample
-
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -56,29 +54,22 @@ def share_right(counts: LabelCounts) -> NDArray[np.float64]:
     return share
 
 
-def pseudo_values(baseline: LabelCounts, candidate: LabelCounts, gain: float, left_out: NDArray[np.float64]) -> Sample:
-    """Each example's share in the gain (Tukey's pseudo-values), and what one more lost example would weigh.
+def lost_example(baseline: LabelCounts, candidate: LabelCounts) -> float:
+    """What one more lost example would weigh: its pseudo-value in candidate minus baseline.
 
     The lost example is one of the usual mix of labels that the baseline has right. The candidate answers with the
     rarest other label or with none that is known, whichever lowers the gain more.
-
-    Args:
-        baseline: the model to beat.
-        candidate: on the same examples.
-        gain: candidate minus baseline.
-        left_out: the gain without one example, for each.
     """
     import numpy as np
 
-    n, gold = len(left_out), np.bincount(baseline.gold, minlength=baseline.n_labels)
+    n, gold = len(baseline.gold), np.bincount(baseline.gold, minlength=baseline.n_labels)
     by_size = np.argsort(np.where(gold > 0, gold, n + 1), kind="stable")
     labels = np.flatnonzero(gold)
     rarest_other = np.where(labels == by_size[0], by_size[1] if len(by_size) > 1 else baseline.n_labels, by_size[0])
     unknown = np.full_like(labels, baseline.n_labels)
     answers = [values_with_one_more(candidate, labels, answer) for answer in (rarest_other, unknown)]
     gains = np.minimum(*answers) - values_with_one_more(baseline, labels, labels)
-    worst = (n + 1) * float(gains @ gold[labels]) / n - n * gain
-    return Sample.of(n * gain - (n - 1) * left_out, worst)
+    return (n + 1) * float(gains @ gold[labels]) / n - n * (set_value(candidate) - set_value(baseline))
 
 
 def kinds(*arms: LabelCounts) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

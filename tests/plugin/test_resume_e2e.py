@@ -20,7 +20,7 @@ from gate_project import check
 from loopback import LoopbackServer, Reply
 
 TWO_TESTS = "def test_gate():\n    pass\n\n\n{mark}\ndef test_again():\n    pass\n"
-TIMED = {"latency_p50_s", "latency_p95_s", "n_stored", "oldest_prediction"}
+TIMED = {"latency_p50_s", "latency_p95_s", "n_stored", "oldest_prediction", "oldest_age_s"}
 
 
 @pytest.fixture
@@ -35,9 +35,12 @@ def n_stored(gate: dict[str, Any]) -> tuple[int, int]:
 
 def untimed(gate: dict[str, Any]) -> dict[str, Any]:
     """The facts of a gate without those that differ from run to run."""
-    models = {role: gate[role] for role in ("baseline", "candidate")}
-    bare = {role: {k: v for k, v in model.items() if k not in TIMED} for role, model in models.items()}
-    return {**gate, **bare, "baselines": None}
+
+    def bare(model: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in model.items() if name not in TIMED}
+
+    baselines = {role: bare(model) for role, model in gate["baselines"].items()}
+    return {**gate, "baseline": bare(gate["baseline"]), "baselines": baselines, "candidate": bare(gate["candidate"])}
 
 
 def rows(http: EndpointProject) -> list[tuple[str, str]]:

@@ -139,9 +139,10 @@ def test_a_late_answer_is_no_answer_and_tried_again() -> None:
 
 
 def test_a_call_that_goes_on_in_the_background_is_called_abandoned() -> None:
-    model = Model(for_ever, timeout_s=0.001)
+    model = Model(for_ever, retries=3, timeout_s=0.001)
     model.abandons = True  # type: ignore[attr-defined]
     assert str(error(model)) == "no answer within 0.001 s; the call was abandoned"
+    assert model.calls == 1  # each further one would block a thread more
 
 
 def test_without_a_limit_nothing_is_cut_off() -> None:

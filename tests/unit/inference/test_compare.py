@@ -393,10 +393,31 @@ def test_no_disagreement_in_groups_is_not_sure():
     assert found.note == "leaving out any group changes nothing: there is no telling how sure the gain is"
 
 
-def test_a_single_win_in_groups_does_not_rule_out_a_drop():
-    found = right_wrong(1, 0, 100, margin=-0.01, groups=np.arange(100) // 2)
+def test_to_rule_out_a_drop_a_lost_group_counts_as_if_it_had_been_seen():
+    # One win in 50 groups of two: a group in 20 could lose altogether and still not have been met.
+    found = right_wrong(1, 0, 100, margin=-0.03, groups=np.arange(100) // 2)
     assert not found.reaches_margin
-    assert found.lower < -0.015
+    assert found.lower < 0.05 ** (1 / 50) - 1 + 0.01
+    assert found.method == f"{DELETE_GROUP}, and {GAFFKE}; the more cautious counts"
+    assert right_wrong(1, 0, 400, margin=-0.03, groups=np.arange(400) // 2).reaches_margin
+
+
+def test_groups_that_are_lost_rarely_pass_falsely_at_most_five_percent():
+    # Groups of five that are lost as a whole, one in 40: the real gain is the margin. The groups are all that counts.
+    rng, groups, passed = np.random.default_rng(0), np.arange(300) // 5, 0
+    for _ in range(150):
+        lost, won = np.repeat(rng.random(60) < 0.025, 5), rng.random(300) < 0.01
+        asked = {"margin": -0.0151, "confidence": 0.95, "evidence": "observed", "groups": groups}
+        passed += compare_right_wrong(lost, won & ~lost, **asked).reaches_margin
+    assert passed <= 0.05 * 150
+
+
+def test_a_drop_of_macro_f1_in_groups():
+    before, after = arms(20, 3000, 3, accuracies=(0.8, 0.83))
+    groups = np.arange(3000) // 10
+    found = of_set(before, after, margin=-0.03, groups=groups)
+    assert found.reaches_margin
+    assert (found.method, found.note) == (f"{DELETE_GROUP}, and {GAFFKE}; the more cautious counts", "300 groups")
 
 
 GROUPED = {

@@ -74,21 +74,17 @@ def test_share_right_is_averaged_over_repeats():
     assert list(set_level.share_right(counts)) == [1.0, 0.5]
 
 
-def test_pseudo_values_of_accuracy_are_the_differences_and_the_worst_is_a_loss():
-    before, after = arms(3, 60, 3, statistic=accuracy)
-    gain = set_level.set_value(after) - set_level.set_value(before)
-    left_out = set_level.values_without_one(after) - set_level.values_without_one(before)
-    sample = set_level.pseudo_values(before, after, gain, left_out)
-    differences = set_level.share_right(after) - set_level.share_right(before)
-    assert np.sort(np.repeat(sample.values, sample.counts.astype(int))) == pytest.approx(np.sort(differences), abs=1e-9)
-    assert sample.worst == pytest.approx(-1.0, abs=1e-9)
+def test_a_lost_example_costs_accuracy_one():
+    before, after = arms(3, 60, 3, statistic=accuracy, repeats=2)
+    assert set_level.lost_example(before, after) == pytest.approx(-1.0, abs=1e-9)
+    assert set_level.lost_example(after, before) == pytest.approx(-1.0, abs=1e-9)
 
 
-def test_the_worst_of_macro_f1_is_averaged_over_the_labels_that_occur():
+def test_a_lost_example_of_macro_f1_is_averaged_over_the_labels_that_occur():
     # Two labels, 3 and 1 examples, all right in both models: one more loss costs the rare label more.
     gold = np.array([0, 0, 0, 1])
     both = LabelCounts(gold, gold[None], 2, macro_f1)
-    sample = set_level.pseudo_values(both, both, 0.0, np.zeros(4))
     lost_common = min((2 * 3 / 7 + 1) / 2, (2 * 3 / 7 + 2 / 3) / 2) - 1  # answered as unknown, or as the other label
     lost_rare = min((1 + 2 / 3) / 2, (6 / 7 + 2 / 3) / 2) - 1
-    assert sample.worst == pytest.approx(5 * (0.75 * lost_common + 0.25 * lost_rare), abs=1e-12)
+    expected = 5 * (0.75 * lost_common + 0.25 * lost_rare)
+    assert set_level.lost_example(both, both) == pytest.approx(expected, abs=1e-12)

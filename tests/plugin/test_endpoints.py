@@ -1,0 +1,438 @@
+"""Gates on a real endpoint: what is sent, what its faults become, what stays secret, and how far it is."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from endpoint_project import EVERY_REQUEST, EndpointProject, N, answer, index_of
+from gate_project import check, label, write_jsonl
+from loopback import LoopbackServer, Reply, error
+
+KEY = "correct-horse-battery-staple"
+CONCURRENCY = 16  # of each model, where the gate does not say
+
+
+@pytest.fixture(autouse=True)
+def no_ambient_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the machine's owner has set up must not reach a test."""
+    for name in list(os.environ):
+        if name.startswith("OPENAI_") or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def server() -> Iterator[LoopbackServer]:
+    with LoopbackServer() as running:
+        yield running
+
+
+@pytest.fixture
+def http(pytester: pytest.Pytester, server: LoopbackServer) -> EndpointProject:
+    return EndpointProject(pytester, server)
+
+
+def bodies(http: EndpointProject, model: str) -> list[dict[str, Any]]:
+    return [body for body in http.server.bodies if body["model"] == model]
+
+
+# --- what is sent --------------------------------------------------------------------------------------------
+
+
+def test_a_green_gate_sends_each_input_and_nothing_else(http: EndpointProject) -> None:
+    http.gate_test()
+    gate = http.gate()
+    http.result.assert_outcomes(passed=1)
+    assert gate["verdict"] == "pass"
+    assert (gate["baseline"]["value"], gate["candidate"]["value"]) == (40 / 60, 56 / 60)
+    assert (gate["wins"], gate["losses"]) == (18, 2)
+    assert http.asked == EVERY_REQUEST
+    for body in http.server.bodies:
+        content = f"customer question {index_of(body)}"
+        assert body == {"model": body["model"], "messages": [{"role": "user", "content": content}]}
+    assert {(request.method, request.path) for request in http.server.requests} == {("POST", "/v1/chat/completions")}
+
+
+def test_the_environment_has_no_say_where_a_base_url_is_given(
+    http: EndpointProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with LoopbackServer() as stranger:
+        monkeypatch.setenv("OPENAI_BASE_URL", stranger.url)
+        monkeypatch.setenv("OPENAI_API_KEY", KEY)
+        monkeypatch.setenv("OPENAI_ORG_ID", "org-ambient")
+        monkeypatch.setenv("OPENAI_PROJECT_ID", "proj-ambient")
+        monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "X-Ambient: 1")
+        http.gate_test()
+        assert http.gate()["verdict"] == "pass"
+        assert stranger.n_connections == 0
+    sent = {name for headers in http.server.headers for name in headers}
+    assert sent.isdisjoint({"authorization", "openai-organization", "openai-project", "x-ambient"})
+    assert KEY not in str(http.server.requests)
+    assert "ambient" not in str(http.server.requests)
+
+
+def test_a_named_key_is_sent_to_the_model_that_names_it(http: EndpointProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FTGATE_TEST_KEY", KEY)
+    http.gate_test(candidate=http.model("ft", api_key_env="FTGATE_TEST_KEY"))
+    assert http.gate()["verdict"] == "pass"
+    sent = {(request.body["model"], request.headers.get("authorization")) for request in http.server.requests}
+    assert sent == {("base", None), ("ft", f"Bearer {KEY}")}
+
+
+def test_params_are_sent_as_they_are_written(http: EndpointProject) -> None:
+    params = {"temperature": 0, "seed": 7, "stop": ["\n"], "logit_bias": {"50256": -100}, "vendor": {"top_k": 1}}
+    http.gates(candidate=http.model("ft", params=params))
+    assert http.gate()["verdict"] == "pass"
+    (body, *_) = bodies(http, "ft")
+    assert {name: value for name, value in body.items() if name not in ("model", "messages")} == params
+    assert bodies(http, "base")[0].keys() == {"model", "messages"}
+
+
+def test_a_prompt_from_the_gate_file(http: EndpointProject) -> None:
+    """system_file is relative to the gate file, template takes fields, few_shot is the same for every input."""
+    http.test_set(N, lang="en")
+    http.file("gates/prompts/topic.md", "Name the topic.\n")
+    prompt = {"system_file": "prompts/topic.md", "template": "[{lang}] {input} {unknown}", "few_shot": {"k": 6}}
+    # A template cannot be about a field that training examples lack: they are sent with the name as it stands.
+    http.gates(baseline=http.model("base", **prompt))
+    assert http.gate()["verdict"] == "pass"
+    system, *shots = bodies(http, "base")[0]["messages"][:-1]
+    assert system == {"role": "system", "content": "Name the topic.\n"}
+    for body in bodies(http, "base"):
+        question = {"role": "user", "content": f"[en] customer question {index_of(body)} {{unknown}}"}
+        assert body["messages"] == [system, *shots, question]
+    assert [turn["role"] for turn in shots] == ["user", "assistant"] * 6
+    rows = map(json.loads, (http.path / "train.jsonl").read_text(encoding="utf-8").splitlines())
+    known = {row["input"]: row["expected"] for row in rows}
+    asked = [re.sub(r"^\[\{lang\}\] (.*) \{unknown\}$", r"\1", turn["content"]) for turn in shots[::2]]
+    assert [known[question] for question in asked] == [turn["content"] for turn in shots[1::2]]
+    labels = [turn["content"] for turn in shots[1::2]]
+    assert sorted(labels) == ["invoice", "invoice", "refund", "refund", "shipping", "shipping"]
+    http.forget()
+    http.run_apart().assert_outcomes(passed=1)  # another process chooses the same
+    assert http.server.requests == []
+
+
+def test_system_replaces_the_system_message_of_chat_data(http: EndpointProject) -> None:
+    def chat(index: int) -> list[dict[str, str]]:
+        return [
+            {"role": "system", "content": "You were somebody else."},
+            {"role": "user", "content": f"customer question {index}"},
+            {"role": "assistant", "content": label(index)},
+        ]
+
+    write_jsonl(http.path / "test.jsonl", [{"messages": chat(index)} for index in range(N)])
+    http.gate_test(baseline=http.model("base", system="Name the topic."))
+    assert http.gate()["verdict"] == "pass"
+    for body in http.server.bodies:
+        system = "Name the topic." if body["model"] == "base" else "You were somebody else."
+        question = {"role": "user", "content": f"customer question {index_of(body)}"}
+        assert body["messages"] == [{"role": "system", "content": system}, question]
+
+
+def test_models_of_the_gate_file_by_name_and_spelling(http: EndpointProject) -> None:
+    """Without base_url the public endpoint is meant, whose key is missing here: nobody is asked."""
+    http.file("ftgate.yaml", f"version: 1\nmodels:\n  tuned: openai:ft:gpt:acme\n  prompted: {http.model('base')}\n")
+    http.gate_test(baseline="prompted", candidate="tuned")
+    gate = http.gate()
+    assert (gate["verdict"], gate["candidate"]["model"]) == ("error", "openai:ft:gpt:acme")
+    assert http.server.requests == []
+    assert check(gate, "candidate_predictions")["message"] == (
+        "candidate tuned: 60 of 60 answers missing (t0, t1, t2, t3, t4, ...): "
+        "ftgate.yaml:3: api_key_env: the environment variable OPENAI_API_KEY is not set; "
+        "it holds the key for api.openai.com; "
+        "set OPENAI_API_KEY, or judge stored or recorded predictions, which need no key"
+    )
+    assert "the run was stopped: tuned: ftgate.yaml:3" in check(gate, "baseline_predictions")["message"]
+
+
+# --- faults --------------------------------------------------------------------------------------------------
+
+HTML = Reply(body="<html><body>Welcome</body></html>", headers={"Content-Type": "text/html"})
+COMPLETION = '{"id": "1", "choices": [{"index": 0, "mess'
+FAULTS = {
+    "401": (
+        error(401, message="who are you"),
+        "{host}: the endpoint asks for a key, and the gate names none; HTTP 401: who are you; "
+        "name its variable: api_key_env: NAME",
+    ),
+    "404": (
+        error(404, message="no such model"),
+        "{host}: the endpoint does not know the model 'ft', or base_url is wrong; HTTP 404: no such model; "
+        "asked was {host}/v1/chat/completions",
+    ),
+    "500": (error(500, message="out of order"), "{host}: the endpoint failed; HTTP 500: out of order"),
+    "429": (
+        error(429, message="too fast"),
+        "{host}: the endpoint asked to slow down; HTTP 429: too fast; lower concurrency",
+    ),
+    "html": (
+        HTML,
+        "{host}: the endpoint answered with something that is not JSON; found: <html><body>Welcome</body></html>; "
+        "base_url may name a web page: it usually ends in /v1",
+    ),
+    "cut off": (
+        Reply(body=COMPLETION),
+        "{host}: the endpoint answered with something that is not JSON; found: " + COMPLETION,
+    ),
+    "dropped": (Reply("refund", cut_at=30), "{host}: the endpoint cannot be reached, or dropped the connection; "),
+    "empty choices": (
+        Reply(body={"choices": []}),
+        '{host}: the endpoint\'s answer is not a chat completion: it holds no choice; found: {{"choices": []}}',
+    ),
+    "silence": (Reply(hang=True), "no answer within 0.2 s"),
+}
+
+
+def assert_one_clear_error(http: EndpointProject, gate: dict[str, Any], message: str) -> None:
+    """The candidate's trouble as one line with its cause, at the head of the failure, without a traceback."""
+    http.result.assert_outcomes(errors=1)
+    assert http.result.ret == 1
+    assert gate["verdict"] == "error"
+    found = check(gate, "candidate_predictions")
+    assert found["status"] == "error"
+    start = "candidate ft: 60 of 60 answers missing (t0, t1, t2, t3, t4, ...): "
+    assert found["message"].startswith(start + message.format(host=f"127.0.0.1:{http.server.port}"))
+    output = http.result.stdout.str()
+    assert f"could not be judged: {found['message']}" in output
+    assert "Traceback" not in output
+    assert "pytest_ftgate/" not in output
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_is_one_clear_error(http: EndpointProject, fault: str) -> None:
+    reply, message = FAULTS[fault]
+    http.server.answer = lambda body: reply if body["model"] == "ft" else answer(body)
+    http.gate_test(candidate=http.model("ft", **({"timeout_s": 0.2} if reply.hang else {})))
+    assert_one_clear_error(http, http.gate(), message)
+
+
+def test_a_refused_connection_is_one_clear_error(http: EndpointProject) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    http.gate_test(candidate={**http.model("ft"), "base_url": f"http://127.0.0.1:{port}/v1"})
+    message = f"127.0.0.1:{port}: the endpoint cannot be reached, or dropped the connection; "
+    gate = http.gate()
+    assert_one_clear_error(http, gate, message)
+    assert check(gate, "candidate_predictions")["message"].endswith("; check base_url, and that the server is running")
+
+
+def test_a_fatal_error_stops_at_once(http: EndpointProject) -> None:
+    http.server.answer = lambda body: error(401, message="who are you")
+    http.gate_test()
+    gate = http.gate()
+    assert gate["verdict"] == "error"
+    assert 0 < len(http.server.requests) <= 2 * CONCURRENCY
+    assert max(http.asked.values()) == 1
+
+
+def test_an_error_that_passes_is_tried_again(http: EndpointProject) -> None:
+    http.server.faults.extend([error(429, Retry_After="0"), error(500), None, error(503, Retry_After="0"), HTML])
+    http.gate_test(baseline=http.model("base", retries=2), candidate=http.model("ft", retries=2))
+    gate = http.gate()
+    assert gate["verdict"] == "pass"
+    assert len(http.server.requests) == 2 * N + 4
+    assert (gate["baseline"]["n_errors"], gate["candidate"]["n_errors"]) == (0, 0)
+
+
+def test_what_failed_is_asked_for_again_and_nothing_else(http: EndpointProject) -> None:
+    http.server.answer = lambda body: error(500) if index_of(body) >= 57 else answer(body)
+    http.gate_test()
+    gate = http.gate()
+    assert gate["verdict"] == "error"
+    assert (gate["candidate"]["n_scored"], gate["candidate"]["n_errors"]) == (57, 3)
+    http.forget()
+    http.server.answer = answer
+    assert http.gate()["verdict"] == "pass"
+    assert sorted(http.asked) == [(model, f"customer question {i}") for model in ("base", "ft") for i in (57, 58, 59)]
+
+
+# --- answers that are no answer, and what they cost ----------------------------------------------------------
+
+
+def test_refusals_and_answers_that_are_cut_off_are_wrong_and_counted(http: EndpointProject) -> None:
+    odd = {
+        10: Reply(label(10), message={"refusal": "I will not say."}),
+        11: Reply(None, message={"refusal": "I will not say."}),
+        12: Reply(label(12), finish_reason="content_filter"),
+        13: Reply(label(13), finish_reason="length"),
+        14: Reply(""),
+    }
+    http.server.answer = lambda body: odd.get(index_of(body)) or answer(body) if body["model"] == "ft" else answer(body)
+    http.gate_test()
+    gate = http.gate()
+    candidate = gate["candidate"]
+    assert gate["verdict"] == "pass"
+    assert candidate["value"] == 51 / 60
+    assert {name: candidate[f"n_{name}"] for name in ("refused", "cut_off", "empty", "errors", "scored")} == {
+        "refused": 3,
+        "cut_off": 1,
+        "empty": 1,
+        "errors": 0,
+        "scored": 60,
+    }
+    http.result.stdout.fnmatch_lines(
+        [
+            "*candidate ft: 3 answers are a refusal or filtered, scored wrong",
+            "*candidate ft: 1 answer is cut off at the length limit, scored wrong",
+            "*candidate ft: 1 answer is empty, scored wrong",
+        ]
+    )
+    http.forget()
+    again = http.gate()
+    assert http.server.requests == []  # an answer is an answer
+    assert (again["candidate"]["n_refused"], again["candidate"]["n_cut_off"]) == (3, 1)
+
+
+def test_tokens_and_money(http: EndpointProject) -> None:
+    usage = {"prompt_tokens": 1000, "completion_tokens": 20, "prompt_tokens_details": {"cached_tokens": 600}}
+    http.server.answer = lambda body: Reply(answer(body), usage=usage)
+    price = {"input_per_1m": 2.0, "cached_input_per_1m": 0.5, "output_per_1m": 8.0}
+    limit = [{"metric": "cost_usd", "max": 0.08}]
+    http.gate_test(candidate=http.model("ft", price=price), require=limit)
+    gate = http.gate()
+    assert (gate["candidate"]["input_tokens"], gate["candidate"]["output_tokens"]) == (60_000, 1_200)
+    assert gate["candidate"]["cost_usd"] == pytest.approx(60 * (400 * 2.0 + 600 * 0.5 + 20 * 8.0) / 1e6)
+    assert gate["baseline"]["cost_usd"] is None
+    assert gate["verdict"] == "pass"
+    http.result.stdout.fnmatch_lines(["candidate*ft*60,000/1,200*0.0756*"])
+
+
+def test_a_cost_that_cannot_be_known_is_an_error_not_zero(http: EndpointProject) -> None:
+    http.server.answer = lambda body: Reply(answer(body), usage=None)
+    price = {"input_per_1m": 2.0, "output_per_1m": 8.0}
+    http.gate_test(candidate=http.model("ft", price=price), require=[{"metric": "cost_usd", "max": 1}])
+    gate = http.gate()
+    assert gate["candidate"]["cost_usd"] is None
+    assert gate["verdict"] == "error"
+
+
+# --- secrets -------------------------------------------------------------------------------------------------
+
+TELLING = ("-vv", "-rA", "--showlocals", "--full-trace", "--log-level=DEBUG", "-olog_cli=true", "-ojunit_logging=all")
+ECHOES = {
+    "401": error(401, message=f"Incorrect API key provided: {KEY}.", WWW_Authenticate=f"Bearer {KEY}"),
+    "500": error(500, message=f"cannot check {KEY} right now"),
+    "text": Reply(status=403, body=f"<p>{KEY}</p>", headers={"Content-Type": "text/html"}),
+    "html": Reply(body=f"<p>Authorization: Bearer {KEY}</p>", headers={"Content-Type": "text/html"}),
+    "json": Reply(body={"choices": [], "key": KEY}),
+    "answer": None,
+}
+
+
+def files_with(folder: Path, secret: str) -> list[str]:
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert {"stdout", "stderr", "report.json", "junit.xml"} <= {path.name for path in files}
+    return [str(path) for path in files if secret.encode() in path.read_bytes()]
+
+
+@pytest.mark.parametrize("echo", ECHOES)
+def test_a_key_is_written_nowhere(http: EndpointProject, monkeypatch: pytest.MonkeyPatch, echo: str) -> None:
+    monkeypatch.setenv("FTGATE_TEST_KEY", KEY)
+    reply = ECHOES[echo]
+    http.server.answer = lambda body: answer(body) if reply is None or index_of(body) < 3 else reply
+    http.gate_test(**{role: {**http.keys[role], "api_key_env": "FTGATE_TEST_KEY"} for role in ("baseline", "candidate")})
+    reports = ("--junitxml=junit.xml", "--ftgate-report=recordings:recorded")
+    gate = http.gate(*TELLING, *reports, apart=True)
+    assert http.server.headers[0]["authorization"] == f"Bearer {KEY}"
+    assert gate["verdict"] == ("pass" if reply is None else "error")
+    assert files_with(http.path, KEY) == []
+    assert (http.path / ".ftgate" / "predictions.sqlite3").exists()
+    assert list((http.path / "recorded").glob("*.jsonl"))
+    if reply is not None:
+        assert "***" in http.result.stdout.str()
+
+
+# --- progress ------------------------------------------------------------------------------------------------
+
+
+def screen(transcript: str, columns: int) -> str:
+    """What a terminal of this width shows after a transcript."""
+    lines, column = [""], 0
+    for char in re.sub(r"\x1b\[[0-9;]*m", "", transcript):
+        if char == "\r":
+            column = 0
+        elif char == "\n":
+            lines.append("")
+            column = 0
+        else:
+            if column == columns:
+                lines.append("")
+                column = 0
+            lines[-1] = lines[-1][:column].ljust(column) + char + lines[-1][column + 1 :]
+            column += 1
+    return "\n".join(line.rstrip() for line in lines)
+
+
+class Terminal:
+    """A pytest process on a pseudo terminal."""
+
+    def __init__(self, http: EndpointProject, *args: str) -> None:
+        import pty
+
+        self._fd, terminal = pty.openpty()
+        self.process = http.start(*args, stdin=terminal, stdout=terminal, stderr=terminal)
+        os.close(terminal)
+        self.transcript = ""
+
+    def read_until(self, pattern: str) -> None:
+        while not re.search(pattern, self.transcript):
+            assert self._read(), self.transcript
+
+    def read_all(self) -> None:
+        while self._read():
+            pass
+        os.close(self._fd)
+        assert self.process.wait(60) == 0, self.transcript
+
+    def _read(self) -> bool:
+        try:
+            text = os.read(self._fd, 4096).decode()
+        except OSError:  # closed at the other end
+            return False
+        self.transcript += text
+        return bool(text)
+
+
+@pytest.fixture
+def half(http: EndpointProject) -> threading.Event:
+    """Half of the examples are answered only once this is set."""
+    held = threading.Event()
+    http.server.answer = lambda body: Reply(answer(body), until=held if index_of(body) >= 30 else None)
+    http.gate_test()
+    return held
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pseudo terminals")
+@pytest.mark.parametrize("columns", [100, 30])
+def test_progress_is_shown_on_a_terminal_and_wiped(
+    http: EndpointProject, half: threading.Event, monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", str(columns))
+    terminal = Terminal(http)
+    terminal.read_until("ftgate: base 30/60, ft 30/60" if columns == 100 else r"ftgate: base 30/60")
+    half.set()
+    terminal.read_all()
+    shown = screen(terminal.transcript, columns)
+    assert "PASS" in shown
+    assert "ftgate: base" not in shown
+    assert "/60," not in shown
+    assert "ft 60/60" not in shown
+
+
+def test_a_log_gets_no_progress(http: EndpointProject, half: threading.Event) -> None:
+    half.set()
+    result = http.run_apart("-v")
+    result.assert_outcomes(passed=1)
+    assert "ftgate: base" not in result.stdout.str() + result.stderr.str()
+    assert "\r" not in (http.path / "stdout").read_bytes().decode()
