@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_ftgate import gate
 from pytest_ftgate.errors import ConfigError, FtgateError, Where
+from pytest_ftgate.foreign import guarded
 from pytest_ftgate.result import (
     Check,
     GateResult,
@@ -211,7 +212,13 @@ def _by_name(asked: Sequence[MetricSpec]) -> dict[str, MetricSpec]:
 
 def _custom_metrics(hook: Any | None) -> dict[str, Any]:
     custom: dict[str, Any] = {}
-    for mapping in hook.pytest_ftgate_metrics() if hook is not None else ():
+    given = guarded("the hook pytest_ftgate_metrics", hook.pytest_ftgate_metrics) if hook is not None else ()
+    for mapping in given:
+        if not isinstance(mapping, Mapping) or not all(isinstance(name, str) for name in mapping):
+            raise ConfigError(
+                "the hook pytest_ftgate_metrics must return a mapping of names to metrics",
+                evidence=f"it returned a value of type {type(mapping).__name__}",
+            )
         for name, metric in mapping.items():
             if name in custom:
                 raise ConfigError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
@@ -35,11 +36,12 @@ class ProgressLine:
         """Called as answers arrive."""
         self._models[progress.model] = progress
         text = "ftgate: " + ", ".join(map(_shown, self._models.values()))
-        with self._uncaptured():
+        with self._uncaptured():  # the terminal's width is not known to a captured stream
             if not self._width:
                 self._fresh_line()
-            self._write("\r" + text.ljust(self._width))
-        self._width = max(self._width, len(text))
+            line = text.ljust(self._width)[: _columns()]
+            self._write("\r" + line)
+        self._width = len(line)
 
     def wipe(self) -> None:
         """Leave the terminal as it was."""
@@ -47,6 +49,11 @@ class ProgressLine:
             with self._uncaptured():
                 self._write("\r" + " " * self._width + "\r")
         self._models, self._width = {}, 0
+
+
+def _columns() -> int:
+    """One column less than the terminal has: a line that wraps could not be wiped."""
+    return shutil.get_terminal_size().columns - 1
 
 
 def _shown(progress: Progress) -> str:

@@ -7,6 +7,7 @@ import contextlib
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pytest_ftgate import asking
@@ -14,6 +15,7 @@ from pytest_ftgate.board import Board, Keys
 from pytest_ftgate.bridge import run_in_own_loop
 from pytest_ftgate.desk import Desk
 from pytest_ftgate.errors import ModelError
+from pytest_ftgate.foreign import guarded
 from pytest_ftgate.lane import Lane
 
 if TYPE_CHECKING:
@@ -162,8 +164,14 @@ def ask(model: Model, example: Example) -> Completion:
 
 
 def _keys(job: Job) -> Keys:
-    key, examples = job.model.key, job.test_set.examples
-    return [[key(example, repeat) for example in examples] for repeat in range(job.repeats)]
+    """The key of every prediction. Raises :class:`FtgateError` where a model of somebody else's has none."""
+    model, examples = job.model, job.test_set.examples
+    ask = partial(guarded, f"key() of the model {model.name}", model.key)
+    keys = [[ask(example, repeat) for example in examples] for repeat in range(job.repeats)]
+    odd = [key for row in keys for key in row if not isinstance(key, str)]
+    if odd:
+        raise ModelError(f"key() of the model {model.name} returned a value of type {type(odd[0]).__name__}, not text")
+    return keys
 
 
 def _lanes(jobs: Sequence[Job], keys: Sequence[Keys], board: Board, stores: Stores, retry: RetryPolicy) -> list[Lane]:

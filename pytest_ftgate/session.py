@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_ftgate.errors import ConfigError, FtgateError, Where, shown_path
+from pytest_ftgate.foreign import guarded
 from pytest_ftgate.marks import claimed_name
 from pytest_ftgate.obligations import Seen, unjudged
 from pytest_ftgate.pipeline import Judged, Services
@@ -131,7 +132,10 @@ class GateSession:
         self.results[item.nodeid] = judged.result
         self._runs[judged.result.name] = judged.runs
         item.user_properties.extend(json_report.junit_properties(judged.result))
-        item.ihook.pytest_ftgate_gate_finished(result=judged.result)
+        try:
+            guarded("the hook pytest_ftgate_gate_finished", item.ihook.pytest_ftgate_gate_finished, result=judged.result)
+        except FtgateError as error:  # an observer's fault changes no verdict, and is not passed over
+            self.note(Line(printable("; ".join(line.strip() for line in str(error).splitlines())), "red"))
 
     def hear(self, nodeid: str, facts: str) -> None:
         """A verdict out of a test report; xdist's workers are heard in no other way."""
@@ -273,7 +277,10 @@ def _load_file(source: DataSpec, hook: Any | None) -> DataSet:
     from pytest_ftgate.data import examples_from, load_examples
 
     options = {"format": source.format, "fields": dict(source.fields), "limit": source.limit}
-    rows = hook.pytest_ftgate_load_examples(path=source.path, options=options) if hook is not None else None
+    rows = None
+    if hook is not None:
+        called = "the hook pytest_ftgate_load_examples"
+        rows = guarded(called, hook.pytest_ftgate_load_examples, path=source.path, options=options)
     if rows is None:
         return load_examples(source.path, format=source.format, fields=source.fields, limit=source.limit)
     shown = shown_path(source.path)

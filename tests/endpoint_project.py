@@ -20,7 +20,8 @@ _MISSED = {"base": frozenset(range(40, 60)), "ft": frozenset((0, 1, 58, 59))}
 
 def index_of(body: dict[str, Any]) -> int:
     """The number of the test example that a request is about."""
-    return int(re.findall(r"\d+", body["messages"][-1]["content"])[-1])
+    (number,) = re.findall(r"question (\d+)", body["messages"][-1]["content"])
+    return int(number)
 
 
 def answer(body: dict[str, Any]) -> str:

@@ -93,9 +93,9 @@ def _items(rows: Iterable[Any], origin: str, limit: int | None) -> Iterator[Any]
         for item in islice(rows, limit):
             number += 1
             yield item
-    except FtgateError:
+    except (FtgateError, KeyboardInterrupt, GeneratorExit):
         raise
-    except Exception as error:
+    except BaseException as error:  # pytest.skip() too: nothing may excuse a gate from judgement
         raise DataError(
             f"the iterable raised {type(error).__name__}: {excerpt(str(error), width=200)}",
             where=item_place(origin, number + 1),

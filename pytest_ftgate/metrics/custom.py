@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any, ClassVar, TypeAlias
 
-from pytest_ftgate.data.wording import excerpt, kind_of
+from pytest_ftgate.data.wording import kind_of
 from pytest_ftgate.errors import ConfigError, MetricError
+from pytest_ftgate.foreign import told
 from pytest_ftgate.metrics.options import Options
 from pytest_ftgate.metrics.protocol import Answers, Kind, Scored, check_shape, right_wrong
 
@@ -136,17 +137,19 @@ class ExampleMetric:
             return self.low if self.greater_is_better else self.high
         try:
             value = self.declared.score(expected, answer)
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # pytest.skip() and sys.exit() too: nothing may excuse a gate from judgement
             what = f"the metric {self.name} raised {type(error).__name__} for test_set[{index}]"
             raise MetricError(
-                what, evidence=excerpt(str(error), width=200), cure="Mend the metric's function."
+                what, evidence=told(error, self.declared.score), cure="Mend the metric's function."
             ) from error
         return self._checked(index, value)
 
     def _checked(self, index: int, value: Any) -> float:
-        number = float(value) if isinstance(value, Real) or _is_numpy_bool(value) else None
-        if number is None:
-            raise self._broken(index, f"{kind_of(value)} where a number is needed")
+        if not (isinstance(value, Real) or _is_numpy_bool(value)):
+            raise self._broken(index, f"{_shown(value)} where a number is needed")
+        number = _as_float(value)
         slack = _ROUNDING * (self.high - self.low)
         if not self.low - slack <= number <= self.high + slack:
             raise self._broken(index, f"{number!r}, which is not between {self.low:g} and {self.high:g}")
@@ -162,6 +165,18 @@ class ExampleMetric:
 
     def lenient(self) -> None:
         return None
+
+
+def _shown(value: Any) -> str:
+    kind = kind_of(value)
+    return f"a value {kind}" if kind.startswith("of type") else kind
+
+
+def _as_float(value: Any) -> float:
+    try:
+        return float(value)
+    except OverflowError:  # a whole number or fraction beyond all floats
+        return math.inf if value > 0 else -math.inf
 
 
 def _is_numpy_bool(value: Any) -> bool:

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_ftgate.errors import ConfigError, Where
+from pytest_ftgate.foreign import guarded
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import ModelSpec
@@ -104,7 +105,7 @@ def build_model(spec: ModelSpec, *, training: DataSet | None, hook: Any | None =
         module, _, name = _BUILDERS[spec.provider].partition(":")
         build: Builder = getattr(import_module(module), name)
         return build(spec, training)
-    made = hook.pytest_ftgate_model(spec=spec) if hook is not None else None
+    made = guarded("the hook pytest_ftgate_model", hook.pytest_ftgate_model, spec=spec) if hook is not None else None
     if made is None:
         raise _unknown_provider(spec)
     from pytest_ftgate.models.function import adopt

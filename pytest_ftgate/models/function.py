@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import inspect
 import secrets
-import traceback
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,7 +13,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from pytest_ftgate.data import canonical_json
-from pytest_ftgate.errors import ConfigError, ModelError, Where, shown_path
+from pytest_ftgate.errors import ConfigError, ModelError, Where
+from pytest_ftgate.foreign import told
 from pytest_ftgate.models import FINISHES, Completion, workers
 from pytest_ftgate.models.target import resolve_target
 
@@ -105,7 +105,7 @@ class FunctionModel:
         raise ModelError(
             f"{self.name} raised {type(error).__name__}",
             retryable=_may_pass(error),
-            evidence=_told(error, self.function),
+            evidence=told(error, self.function),
             cure=_cure(error),
         ) from error
 
@@ -148,7 +148,7 @@ def adopt(given: Any, spec: ModelSpec) -> Model:
                 cure="see pytest_ftgate.models.Model for what a model has",
             )
         model: Model = given
-        return model
+        return _checked_model(model, spec)
     if not callable(given):
         raise ConfigError(
             f"a value of type {type(given).__name__} is not a model",
@@ -156,6 +156,23 @@ def adopt(given: Any, spec: ModelSpec) -> Model:
             cure="give a callable (str -> str, sync or async), or an object with complete() and key()",
         )
     return _function_model(given, spec, spec.spelling)
+
+
+def _checked_model(model: Model, spec: ModelSpec) -> Model:
+    """The model, whose limits the runner relies on."""
+    flaws = {
+        "concurrency": not _is_count(model.concurrency) or model.concurrency < 1,
+        "retries": not _is_count(model.retries),
+        "timeout_s": model.timeout_s is not None and not _is_seconds(model.timeout_s),
+    }
+    for part, is_wrong in flaws.items():
+        if is_wrong:
+            raise ConfigError(
+                f"the model of type {type(model).__name__} has the {part} {getattr(model, part)!r}",
+                where=Where(path=str(spec.source)),
+                cure="see pytest_ftgate.models.Model for what a model has",
+            )
+    return model
 
 
 def is_async(function: Callable[..., Any]) -> bool:
@@ -219,16 +236,6 @@ def _may_pass(error: BaseException) -> bool:
     return isinstance(error, OSError | asyncio.TimeoutError) and not isinstance(error, _LASTING)
 
 
-def _told(error: BaseException, function: Callable[..., Any]) -> str:
-    """The exception, and the last line of the callable's own file that it passed (else the line it came from)."""
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename not in (__file__, workers.__file__)]
-    code = getattr(inspect.unwrap(function), "__code__", None)
-    own = [frame for frame in frames if code is not None and frame.filename == code.co_filename]
-    text = "".join(traceback.format_exception_only(type(error), error)).strip()
-    frame = (own or frames)[-1] if frames else None
-    return f"{text} ({shown_path(frame.filename)}:{frame.lineno})" if frame else text
-
-
 def _cure(error: BaseException) -> str | None:
     said = str(error).lower()
     if isinstance(error, RuntimeError) and any(words in said for words in _OTHER_LOOP):
@@ -243,9 +250,17 @@ def _problem(answer: Completion) -> str | None:
         return f"finish is {answer.finish!r}, not one of {', '.join(FINISHES)}"
     for name in ("input_tokens", "output_tokens", "cached_input_tokens"):
         count = getattr(answer, name)
-        if count is not None and (not isinstance(count, int) or isinstance(count, bool) or count < 0):
+        if count is not None and not _is_count(count):
             return f"{name} is {count!r}, not a count"
     latency = answer.latency_s
-    if latency is not None and not (isinstance(latency, int | float) and 0 <= latency < float("inf")):
+    if latency is not None and not _is_seconds(latency):
         return f"latency_s is {latency!r}, not a number of seconds"
     return None
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_seconds(value: Any) -> bool:
+    return isinstance(value, int | float) and 0 <= value < float("inf")

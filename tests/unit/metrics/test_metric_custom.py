@@ -6,9 +6,10 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from pytest_ftgate.errors import ConfigError, MetricError
+from pytest_ftgate.errors import ConfigError, MetricError, shown_path
 from pytest_ftgate.metrics import CustomMetric, metric
 
+HERE = shown_path(__file__)
 CURE = "  Decorate it with @pytest_ftgate.metric(low=0, high=1, greater_is_better=True)."
 
 
@@ -80,12 +81,14 @@ def test_any_real_number_is_a_score(build, value):
         (1.5, "1.5, which is not between 0 and 1, for test_set[0]"),
         (-0.1, "-0.1, which is not between 0 and 1, for test_set[0]"),
         (float("nan"), "nan, which is not between 0 and 1, for test_set[0]"),
+        (10**400, "inf, which is not between 0 and 1, for test_set[0]"),
+        (Fraction(-(10**400)), "-inf, which is not between 0 and 1, for test_set[0]"),
         (float("inf"), "inf, which is not between 0 and 1, for test_set[0]"),
         (None, "null where a number is needed, for test_set[0]"),
         ("1", "text where a number is needed, for test_set[0]"),
         ([1], "a list where a number is needed, for test_set[0]"),
-        (1j, "of type complex where a number is needed, for test_set[0]"),
-        (np.array([1.0]), "of type ndarray where a number is needed, for test_set[0]"),
+        (1j, "a value of type complex where a number is needed, for test_set[0]"),
+        (np.array([1.0]), "a value of type ndarray where a number is needed, for test_set[0]"),
     ],
     ids=str,
 )
@@ -99,7 +102,10 @@ def test_an_exception_is_an_error_that_names_the_example(build):
     table = {"a": 1}
     mine = CustomMetric("mine", lambda expected, answer: table[answer], 0, 1, True)
     built = build("mine", custom={"mine": mine})
-    assert failure(built) == ("the metric mine raised KeyError for test_set[1]\n  'b'\n  Mend the metric's function.")
+    line = mine.score.__code__.co_firstlineno
+    assert failure(built) == (
+        f"the metric mine raised KeyError for test_set[1]\n  KeyError: 'b' ({HERE}:{line})\n  Mend the metric's function."
+    )
     with pytest.raises(MetricError) as caught:
         built.score(["a", "b"], [["a", "b"]])
     assert isinstance(caught.value.__cause__, KeyError)
@@ -110,7 +116,28 @@ def test_a_long_exception_is_cut_to_one_line(build):
         raise ValueError("first\nsecond " + "x" * 500)
 
     text = failure(build("mine", custom={"mine": CustomMetric("mine", mine, 0, 1, True)}))
-    assert text.splitlines()[1:] == [f"  first second {'x' * 187}...", "  Mend the metric's function."]
+    _, evidence, cure = text.splitlines()
+    assert evidence.startswith("  ValueError: first second xxx")
+    assert f"xxx... ({HERE}:" in evidence
+    assert len(evidence) < 300
+    assert cure == "  Mend the metric's function."
+
+
+@pytest.mark.parametrize("escape", [pytest.skip.Exception("not today"), SystemExit(0), pytest.exit.Exception("bye")])
+def test_no_metric_excuses_a_gate_from_judgement(build, escape):
+    def mine(expected, answer):
+        raise escape
+
+    text = failure(build("mine", custom={"mine": CustomMetric("mine", mine, 0, 1, True)}))
+    assert text.startswith(f"the metric mine raised {type(escape).__name__} for test_set[0]\n")
+
+
+def test_ctrl_c_passes(build):
+    def mine(expected, answer):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build("mine", custom={"mine": CustomMetric("mine", mine, 0, 1, True)}).score(["a"], [["a"]])
 
 
 def test_a_right_wrong_metric_has_an_exact_value(build):
