@@ -34,6 +34,7 @@ _FIXTURES = {
     "ftgate_test_set": "test_set",
     "ftgate_training_set": "training_set",
 }
+_ANSWERED_BY = (*_FIXTURES.values(), "repeats")
 
 
 # --- the verdict and the test's outcome ----------------------------------------------------------------------
@@ -74,8 +75,10 @@ def _judge(item: pytest.Item, request: pytest.FixtureRequest) -> GateResult:
         try:
             unnamed = GateResult(gate_name(item) or item.nodeid, item.nodeid, "error")
             layers = _layers(item, session, lambda given: _fixture_layer(request, given, request.getfixturevalue))
-            judged = run_gate(layers.resolve(), session.services(item.ihook), nodeid=item.nodeid)
+            config = layers.resolve()
+            judged = run_gate(config, session.services(item.ihook), nodeid=item.nodeid)
             judged = replace(judged, result=replace(judged.result, loosened=layers.loosened()))
+            session.record(_recording_name(config, item.nodeid), judged.runs)
         except FtgateError as error:
             judged = Judged(failed_result(unnamed, error))
         except Exception as error:
@@ -83,6 +86,15 @@ def _judge(item: pytest.Item, request: pytest.FixtureRequest) -> GateResult:
             raise
         session.keep(judged, item)
     return session.results[item.nodeid]
+
+
+def _recording_name(config: GateConfig, nodeid: str) -> str:
+    """What a test's recordings are filed under: its gate, and itself where it judges others than the gate in the file.
+
+    It depends on no other test, so that workers of xdist and runs of a part of the tests agree on it.
+    """
+    own = any(config.sources[key].kind in ("marker", "fixture") for key in _ANSWERED_BY)
+    return f"{config.name} {nodeid}" if own and config.gate is not None else config.name
 
 
 def fail_unscored(item: pytest.Item) -> None:

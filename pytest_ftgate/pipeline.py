@@ -8,7 +8,7 @@ from importlib import import_module
 from threading import Thread
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pytest_ftgate import gate
+from pytest_ftgate import gate, straw_man
 from pytest_ftgate.errors import ConfigError, FtgateError, Where
 from pytest_ftgate.foreign import guarded
 from pytest_ftgate.result import (
@@ -92,21 +92,22 @@ class _Prepared:
         return [example.expected for example in self.test.examples]
 
 
-def run_gate(config: GateConfig, services: Services, *, nodeid: str) -> Judged:
+def run_gate(config: GateConfig, services: Services, *, nodeid: str, reviewed: tuple[Check, ...] = ()) -> Judged:
     """Judge one gate. Everything that goes wrong in our or the models' hands becomes the verdict ``error``.
 
     Args:
         config: the gate's keys, merged and checked.
         services: what the session lends.
         nodeid: the test that asks, for the report.
+        reviewed: what a look at the gate's own history has found; the first of the free checks.
     """
-    result = _described(config, nodeid)
+    result = replace(_described(config, nodeid), checks=reviewed)
     try:
         prepared = _prepare(config, services)
+        result = _with_data(result, prepared)
+        free = (*reviewed, *_free_checks(prepared))
     except FtgateError as error:
         return Judged(failed_result(result, error))
-    result = _with_data(result, prepared)
-    free = tuple(_free_checks(prepared))
     if verdict_of(free) != "pass":
         unpaid = Check("models", "note", "no model was called: the free checks come first")
         return Judged(_closed(result, (*free, unpaid)))
@@ -273,6 +274,10 @@ def _free_checks(prepared: _Prepared) -> list[Check]:
     elif metric.kind == "right_wrong" and config.repeats == 1 and n:
         wins = fewest_wins(n, margin=config.margin, confidence=config.confidence, evidence=config.evidence)
         checks.append(gate.reach_check(config, n, wins))
+    checks += straw_man.same_model_checks(config, prepared.models, prepared.test)
+    checks += straw_man.prompt_checks(config, prepared.test)
+    checks += straw_man.params_checks(config)
+    checks += straw_man.swapped_checks(config)
     return checks
 
 
@@ -358,7 +363,7 @@ def _judge_scores(
     best = _best({role: facts[role] for role in config.baselines}, greater_is_better=metric.greater_is_better)
     candidate = scored["candidate"]
     comparisons = {role: _compare(prepared, scored[role], candidate) for role in config.baselines}
-    found = list(checks)
+    found = [*checks, *_against_constant(prepared, scored)]
     for role, comparison in comparisons.items():
         same = gate.identical_check(
             _called(role), identical=same_outputs(scored[role].run, candidate.run), n=len(expected)
@@ -388,6 +393,23 @@ def _judge_scores(
         broken=broken,
     )
     return _closed(result, tuple(found))
+
+
+def _against_constant(prepared: _Prepared, scored: Mapping[str, Measured]) -> Sequence[Check]:
+    """What one constant answer to everything would score: no model is called for that."""
+    from pytest_ftgate.constant import Answered, Standard, constant_checks
+    from pytest_ftgate.measure import answers_of
+    from pytest_ftgate.trivial import constant_answer, trivial_baseline
+
+    config, metric = prepared.config, prepared.deciding
+    standard = Standard(
+        metric,
+        trivial_baseline(metric, prepared.expected),
+        config.allow_weak_baseline,
+        str(config.sources["allow_weak_baseline"]),
+    )
+    answered = {role: Answered(one.facts, constant_answer(metric, answers_of(one.run))) for role, one in scored.items()}
+    return constant_checks(standard, answered)
 
 
 def _called(role: str) -> str:

@@ -72,8 +72,9 @@ class GateSession:
 
         path = self.gate_file_path()
         named = self._config.getoption("--ftgate-config")
-        if self._file is None and (path.exists() or named or required):
-            if not path.exists():
+        is_there = os.path.exists(path)  # which takes a path that no file can have for an absent one
+        if self._file is None and (is_there or named or required):
+            if not is_there:
                 raise ConfigError(
                     "there is no gate file",
                     where=Where(shown_path(path)),
@@ -130,12 +131,16 @@ class GateSession:
     def keep(self, judged: Judged, item: pytest.Item) -> None:
         """Keep a verdict, and send it along with the test's reports."""
         self.results[item.nodeid] = judged.result
-        self._runs[judged.result.name] = judged.runs
         item.user_properties.extend(json_report.junit_properties(judged.result))
         try:
             guarded("the hook pytest_ftgate_gate_finished", item.ihook.pytest_ftgate_gate_finished, result=judged.result)
         except FtgateError as error:  # an observer's fault changes no verdict, and is not passed over
             self.note(Line(printable("; ".join(line.strip() for line in str(error).splitlines())), "red"))
+
+    def record(self, name: str, runs: Mapping[str, Run]) -> None:
+        """Keep what models answered for the report ``recordings``; under one name the last with answers counts."""
+        if runs:
+            self._runs[name] = runs
 
     def hear(self, nodeid: str, facts: str) -> None:
         """A verdict out of a test report; xdist's workers are heard in no other way."""
@@ -237,9 +242,8 @@ class GateSession:
     def _write_recordings(self, folder: Path) -> None:
         from pytest_ftgate.recordings import write_recordings
 
-        for gate, runs in self._runs.items():
-            if runs:
-                write_recordings(folder, gate, runs)
+        for name, runs in self._runs.items():
+            write_recordings(folder, name, runs)
 
     def summarize(self, reporter: pytest.TerminalReporter) -> None:
         """One block a gate, after the test results; hidden by ``-qq``."""

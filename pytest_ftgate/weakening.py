@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_ftgate.errors import shown_path
+
 if TYPE_CHECKING:
-    from pytest_ftgate.config import Bound, GateConfig
+    from pytest_ftgate.config import Bound, GateConfig, MetricSpec, ModelSpec
 
 _LOWER_IS_WEAKER = ("margin", "confidence", "min_training_examples", "min_test_examples")
 _ORDERED: Mapping[str, Sequence[str]] = {
     "evidence": ("observed", "significant", "proven"),
     "errors": ("score_zero", "error"),
 }
+_OPERATION = ("name", "price", "concurrency", "timeout_s", "retries", "api_key_env")
+"""Keys of a model that change no answer."""
+_SHOWN = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +42,7 @@ def weakenings(before: GateConfig, after: GateConfig) -> tuple[Weakening, ...]:
     """
     return (
         *_thresholds(before, after),
+        *_allowance(before, after),
         *_bounds(before.require, after.require),
         *_changed("metric", _metric(before), _metric(after)),
         *_test_set(before.test_set, after.test_set),
@@ -53,33 +61,56 @@ def _thresholds(before: GateConfig, after: GateConfig) -> Iterator[Weakening]:
             yield Weakening(key, old, new)
 
 
+def _allowance(before: GateConfig, after: GateConfig) -> Iterator[Weakening]:
+    """A reason that was reworded allows no more than it did."""
+    if before.allow_weak_baseline is None and after.allow_weak_baseline is not None:
+        yield Weakening("allow_weak_baseline", "not allowed", after.allow_weak_baseline)
+
+
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    """The tightest of all bounds on one value."""
+
+    min: float = -math.inf
+    max: float = math.inf
+    options: str = ""
+
+    def within(self, bound: Bound) -> _Limits:
+        low = self.min if bound.min is None else max(self.min, bound.min)
+        high = self.max if bound.max is None else min(self.max, bound.max)
+        return _Limits(low, high, _options(bound.metric) or self.options)
+
+    def __str__(self) -> str:
+        ends = (("min", self.min), ("max", self.max))
+        limits = ", ".join(f"{name} {value:g}" for name, value in ends if math.isfinite(value))
+        return f"{limits} ({self.options})" if self.options else limits
+
+
 def _bounds(before: Sequence[Bound], after: Sequence[Bound]) -> Iterator[Weakening]:
-    kept = {(bound.of, bound.metric.name): bound for bound in after}
-    for old in before:
-        key = f"require.{old.of}.{old.metric.name}"
-        new = kept.get((old.of, old.metric.name))
+    kept = _tightest(after)
+    for key, old in _tightest(before).items():
+        new = kept.get(key)
         if new is None:
-            yield Weakening(key, _limits(old), "removed")
-        elif _lower(new.min, old.min) or _lower(_negated(new.max), _negated(old.max)):
-            yield Weakening(key, _limits(old), _limits(new))
+            yield Weakening(key, str(old), "removed")
+        elif new.min < old.min or new.max > old.max or new.options != old.options:
+            yield Weakening(key, str(old), str(new))
 
 
-def _lower(new: float | None, old: float | None) -> bool:
-    return old is not None and (new is None or new < old)
-
-
-def _negated(value: float | None) -> float | None:
-    return None if value is None else -value
-
-
-def _limits(bound: Bound) -> str:
-    limits = [f"{name} {value:g}" for name, value in (("min", bound.min), ("max", bound.max)) if value is not None]
-    return ", ".join(limits)
+def _tightest(bounds: Sequence[Bound]) -> dict[str, _Limits]:
+    found: dict[str, _Limits] = {}
+    for bound in bounds:
+        key = f"require.{bound.of}.{bound.metric.name}"
+        found[key] = found.get(key, _Limits()).within(bound)
+    return found
 
 
 def _metric(config: GateConfig) -> str:
-    options = ", ".join(f"{key}={value}" for key, value in sorted(config.metric.options.items()))
+    options = _options(config.metric)
     return f"{config.metric.name} ({options})" if options else config.metric.name
+
+
+def _options(metric: MetricSpec) -> str:
+    return ", ".join(f"{key}={value}" for key, value in sorted(metric.options.items()))
 
 
 def _changed(key: str, before: str, after: str) -> Iterator[Weakening]:
@@ -88,22 +119,52 @@ def _changed(key: str, before: str, after: str) -> Iterator[Weakening]:
 
 
 def _test_set(before: Any, after: Any) -> Iterator[Weakening]:
-    old_path, new_path = getattr(before, "path", None), getattr(after, "path", None)
-    yield from _changed("test_set", _shown(old_path), _shown(new_path))
-    old, new = getattr(before, "limit", None), getattr(after, "limit", None)
-    if new is not None and (old is None or new < old):
-        yield Weakening("test_set.limit", "all rows" if old is None else str(old), str(new))
+    yield from _changed("test_set", _shown(before), _shown(after))
+    for key in ("format", "fields"):
+        old, new = getattr(before, key, None), getattr(after, key, None)
+        yield from _changed(f"test_set.{key}", _written(old), _written(new))
+    most, kept = getattr(before, "limit", None), getattr(after, "limit", None)
+    if kept is not None and (most is None or kept < most):
+        yield Weakening("test_set.limit", "all rows" if most is None else str(most), str(kept))
 
 
-def _shown(path: Any) -> str:
-    return "an iterable" if path is None else str(path)
+def _shown(data: Any) -> str:
+    path = getattr(data, "path", None)
+    return "an iterable" if path is None else shown_path(path)
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, Mapping):
+        value = ", ".join(f"{key}: {name}" for key, name in sorted(value.items()))
+    return str(value or "not given")
 
 
 def _baselines(before: GateConfig, after: GateConfig) -> Iterator[Weakening]:
+    """A baseline that goes by another name is still to be beaten."""
+    kept = [_asked(new) for new in after.baselines.values()]
     for name, old in before.baselines.items():
+        if _asked(old) in kept:
+            continue
         key = name if name == "baseline" else f"baselines.{name}"
         new = after.baselines.get(name)
-        if new is None:
-            yield Weakening(key, old.spelling, "removed")
-        elif (old.provider, old.options) != (new.provider, new.options):
-            yield Weakening(key, old.spelling, new.spelling)
+        yield Weakening(key, *_told_apart(old, new)) if new else Weakening(key, old.spelling, "removed")
+
+
+def _asked(spec: ModelSpec) -> tuple[str, Mapping[str, Any]]:
+    """All that may change a model's answers."""
+    return spec.provider, {key: value for key, value in spec.options.items() if key not in _OPERATION}
+
+
+def _told_apart(old: ModelSpec, new: ModelSpec) -> tuple[str, str]:
+    """The spellings; where they are one, the keys that differ."""
+    if old.spelling != new.spelling:
+        return old.spelling, new.spelling
+    keys = [*old.options, *(key for key in new.options if key not in old.options)]
+    differing = [key for key in keys if key not in _OPERATION and old.options.get(key) != new.options.get(key)]
+    before, after = (", ".join(f"{key} {_short(spec.options.get(key))}" for key in differing) for spec in (old, new))
+    return f"{old.spelling} ({before})", f"{new.spelling} ({after})"
+
+
+def _short(value: Any) -> str:
+    text = "not given" if value is None else shown_path(value) if isinstance(value, Path) else str(value)
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from pytest_ftgate.config.source import KeyPath
 from pytest_ftgate.config.words import cut, dotted, quoted
+from pytest_ftgate.data.lines import is_endless
 from pytest_ftgate.errors import ConfigError, Where, shown_path
 
 MOST_VALUES = 100_000
@@ -78,6 +79,8 @@ def read_yaml(path: Path) -> Node:
 
 
 def _text_of(path: Path) -> str:
+    if is_endless(path):
+        raise ConfigError("the gate file is a device or a pipe, not a file", where=Where(shown_path(path)))
     try:
         content = path.read_bytes()
     except FileNotFoundError:

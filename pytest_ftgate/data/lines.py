@@ -108,10 +108,17 @@ def open_lines(path: Path) -> Iterator[Lines]:
             raise _unreadable(shown, error) from error
 
 
+def is_endless(path: Path) -> bool:
+    """Whether reading may never end or even begin: a device or a named pipe."""
+    return path.exists() and not (path.is_file() or path.is_dir())
+
+
 def _opened(path: Path, shown: str) -> BinaryIO:
-    if path.is_dir():
-        raise DataError("is a folder", where=Where(path=shown), cure=_contents_cure(path))
     try:
+        if path.is_dir():
+            raise DataError("is a folder", where=Where(path=shown), cure=_contents_cure(path))
+        if is_endless(path):
+            raise DataError("is a device or a pipe, not a file", where=Where(path=shown))
         return path.open("rb")
     except FileNotFoundError:
         raise DataError("no such file", where=Where(path=shown), **_missing_hint(path)) from None

@@ -177,6 +177,8 @@ def _shots(training: DataSet | None, k: int, where: Where) -> tuple[Example, ...
 
 
 def _read_text(path: Path, where: Where) -> str:
+    if is_endless(path):
+        raise ConfigError("is a device or a pipe, not a file", where=where, evidence=shown_path(path))
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:

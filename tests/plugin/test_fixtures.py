@@ -92,6 +92,7 @@ def test_the_default_fixtures_give_models_and_examples(project: Project) -> None
         "    assert ftgate_baseline('hello') == 'HELLO'\n",
         baseline="python:upper:shout",
         candidate="python:upper:right",
+        allow_weak_baseline="it shouts, so that its answer tells it from the candidate",
     )
     project.file(
         "upper.py",

@@ -96,7 +96,9 @@ def test_a_missing_baseline_prediction_is_an_error_all_the_same(project: Project
 
 
 def test_identical_outputs_fail(project: Project) -> None:
-    project.gate_test(candidate="recorded:base.jsonl")
+    rows = (project.path / "base.jsonl").read_text(encoding="utf-8")
+    project.file("ft.jsonl", rows + '{"id": "one more", "output": "refund"}\n')
+    project.gate_test()
     gate = project.gate()
     assert gate["verdict"] == "fail"
     assert statuses(gate)["identical_outputs"] == "fail"

@@ -130,7 +130,7 @@ def test_case_and_punctuation_that_decide_are_called_out(project: Project) -> No
     shouted = [{"id": f"t{i}", "output": ("Refund.", "Invoice.", "Shipping.")[i % 3]} for i in range(60)]
     write_jsonl(project.path / "base.jsonl", shouted)
     write_jsonl(project.path / "ft.jsonl", good)
-    project.gate_test()
+    project.gate_test(allow_weak_baseline="it writes labels as headings")
     gate = project.gate()
     assert gate["verdict"] == "pass"
     assert check(gate, "normalization")["message"] == (

@@ -201,6 +201,30 @@ def test_an_edited_prompt_is_a_miss_not_a_stale_pass(http: EndpointProject) -> N
     assert len(http.server.requests) == N
 
 
+@pytest.mark.parametrize("args", [(), ("-n2",)])
+def test_two_tests_of_one_gate_with_other_models_do_not_overwrite_each_other(
+    http: EndpointProject, args: tuple[str, ...]
+) -> None:
+    if args:
+        pytest.importorskip("xdist")
+    http.gates()
+    mark = "@pytest.mark.ftgate('support', candidate={})\ndef test_again():\n    pass\n"
+    code = (http.path / "test_gate.py").read_text(encoding="utf-8")
+    http.file("test_gate.py", f"{code}\n\n{mark.format(http.model('ft', system='Name the topic.'))}")
+    http.run_apart("--ftgate-report=recordings:recorded", *args).assert_outcomes(passed=2)
+    shutil.rmtree(http.path / ".ftgate")
+    assert sorted(path.name.split("-")[0] for path in (http.path / "recorded").iterdir()) == [
+        "support",
+        "support",
+        "support.baseline.jsonl",
+        "support.candidate.jsonl",
+    ]
+    http.pytester.makeini("[pytest]\nftgate_config = gates/ftgate.yaml\nftgate_recordings = recorded\n")
+    http.forget()
+    http.run("--ftgate-offline").assert_outcomes(passed=2)
+    assert http.server.requests == []
+
+
 # --- several gates, several processes ------------------------------------------------------------------------
 
 
@@ -289,7 +313,7 @@ def test_after_a_kill_only_what_was_in_flight_is_asked_again(narrow: EndpointPro
         return answer(body)
 
     narrow.server.answer = kill_at_the_50th
-    victims.append(narrow.start(stdout=subprocess.DEVNULL))
+    victims.append(narrow.start(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
     started.set()
     assert victims[0].wait(60) == -signal.SIGKILL
     narrow.server.answer = answer
