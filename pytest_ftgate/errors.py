@@ -96,3 +96,7 @@ class ModelError(FtgateError):
 
 class MetricError(FtgateError):
     """A metric has no value that could be judged: it is undefined for these answers, or broke its own promise."""
+
+
+class HistoryError(FtgateError):
+    """Git does not tell what a file was where this change began."""

@@ -54,11 +54,15 @@ def _thresholds(before: GateConfig, after: GateConfig) -> Iterator[Weakening]:
     for key in _LOWER_IS_WEAKER:
         old, new = getattr(before, key), getattr(after, key)
         if new < old:
-            yield Weakening(key, f"{old:g}", f"{new:g}")
+            yield Weakening(key, _number(old), _number(new))
     for key, order in _ORDERED.items():
         old, new = getattr(before, key), getattr(after, key)
         if order.index(new) < order.index(old):
             yield Weakening(key, old, new)
+
+
+def _number(value: float) -> str:
+    return repr(value).removesuffix(".0")
 
 
 def _allowance(before: GateConfig, after: GateConfig) -> Iterator[Weakening]:
@@ -82,7 +86,7 @@ class _Limits:
 
     def __str__(self) -> str:
         ends = (("min", self.min), ("max", self.max))
-        limits = ", ".join(f"{name} {value:g}" for name, value in ends if math.isfinite(value))
+        limits = ", ".join(f"{name} {_number(value)}" for name, value in ends if math.isfinite(value))
         return f"{limits} ({self.options})" if self.options else limits
 
 
@@ -148,6 +152,12 @@ def _baselines(before: GateConfig, after: GateConfig) -> Iterator[Weakening]:
         key = name if name == "baseline" else f"baselines.{name}"
         new = after.baselines.get(name)
         yield Weakening(key, *_told_apart(old, new)) if new else Weakening(key, old.spelling, "removed")
+
+
+def same_baselines(before: GateConfig, after: GateConfig) -> dict[str, ModelSpec]:
+    """The baselines of ``after`` that were asked in the same way before, under whatever name."""
+    then = [_asked(old) for old in before.baselines.values()]
+    return {name: spec for name, spec in after.baselines.items() if _asked(spec) in then}
 
 
 def _asked(spec: ModelSpec) -> tuple[str, Mapping[str, Any]]:

@@ -207,7 +207,7 @@ class GateKeys(Keys):
         description="What a prediction of the candidate means that is missing after all retries: the gate "
         "cannot be judged, or it counts as wrong.",
     )
-    repeats: Positive = Field(1, description="Answers per example, averaged within it.")
+    repeats: Annotated[int, Field(ge=1, le=1000)] = Field(1, description="Answers per example, averaged within it.")
     hypothesis: Annotated[Text, BeforeValidator(_read_hypothesis)] = Field(
         default_factory=absent, description="What the fine-tune is expected to change, in a sentence."
     )

@@ -116,5 +116,5 @@ PathText = Annotated[Text, BeforeValidator(_plain_path), AfterValidator(_path_te
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
-Positive = Annotated[int, Field(ge=1)]
+Positive = Annotated[int, Field(ge=1, le=10**9)]  # beyond any use, and within what Python counts natively
 FreeData = Annotated[dict[str, Any], AfterValidator(_free)]

@@ -112,6 +112,7 @@ _MUST = {
     "greater_than": "must be above {gt:g}",
     "greater_than_equal": "must be at least {ge:g}",
     "less_than": "must be below {lt:g}",
+    "less_than_equal": "must be at most {le:,}",
     "literal_error": "must be one of {expected}",
     "dict_type": "must be a mapping",
     "model_type": "must be a mapping",

@@ -63,13 +63,17 @@ class Node:
         return line
 
 
-def read_yaml(path: Path) -> Node:
+def read_yaml(path: Path, content: bytes | None = None) -> Node:
     """Read a file that must hold one YAML mapping.
+
+    Args:
+        path: the file.
+        content: what it held at another time; None: what it holds now.
 
     Raises:
         ConfigError: with the file, line and key, whatever is wrong with it.
     """
-    text = _text_of(path)
+    text = _decoded(_content_of(path) if content is None else content, path)
     root = _Composer(text, shown_path(path)).document()
     if root is None or root.value is None:
         raise ConfigError("the gate file is empty", where=Where(shown_path(path)), cure="begin it with: version: 1")

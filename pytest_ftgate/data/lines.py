@@ -110,7 +110,7 @@ def open_lines(path: Path) -> Iterator[Lines]:
 
 def is_endless(path: Path) -> bool:
     """Whether reading may never end or even begin: a device or a named pipe."""
-    return path.exists() and not (path.is_file() or path.is_dir())
+    return os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path))
 
 
 def _opened(path: Path, shown: str) -> BinaryIO:

@@ -18,6 +18,7 @@ from pytest_ftgate.data import (
     is_blank,
     normalized_input,
 )
+from pytest_ftgate.data.lines import is_endless
 from pytest_ftgate.data.wording import listed, nearest
 from pytest_ftgate.errors import ConfigError, Where, shown_path
 

@@ -1,0 +1,149 @@
+"""What a file was where this change began, as git knows it. Nothing is fetched, nothing is asked of a user."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_ftgate.errors import HistoryError
+
+BASE_REFS = ("origin/HEAD", "origin/main", "origin/master", "main", "master")
+"""Where a change may have begun, the first that exists."""
+
+_TIMEOUT_S = 10
+_FETCH = "Fetch the history (git fetch --unshallow; fetch-depth: 0 for actions/checkout)"
+_NAME = "name the branch that changes go to with ini ftgate_base_ref"
+
+
+@dataclass(frozen=True)
+class Base:
+    """The commit at which this change left the branch that it goes to.
+
+    Attributes:
+        folder: inside the working tree.
+        ref: the branch as it was named.
+        commit: the merge base of HEAD and ``ref``, in hex.
+        is_head: it is HEAD itself, so that only what is not committed counts as the change.
+        shallow: the history was cut off when the repository was cloned.
+    """
+
+    folder: Path
+    ref: str
+    commit: str
+    is_head: bool
+    shallow: bool
+
+    def content(self, path: Path) -> bytes | None:
+        """The bytes of a file at that commit; None where it has none at this path.
+
+        Raises:
+            HistoryError: git gives no answer.
+        """
+        relative = os.path.relpath(path, self.folder)
+        listed = _git(self.folder, "ls-tree", "-z", self.commit, "--", relative)
+        if listed.code:
+            return None  # outside of the repository
+        entry = listed.out.partition(b"\t")[0].split()
+        if len(entry) != 3 or entry[1] != b"blob":
+            return None
+        blob = _git(self.folder, "cat-file", "blob", entry[2].decode("ascii"))
+        if blob.code:
+            raise HistoryError(f"git cannot show what {path.name} was: {blob.complaint}")
+        return blob.out
+
+
+def find_base(folder: Path, ref: str | None) -> Base | None:
+    """Where this change began; None where there is no git or no repository.
+
+    Args:
+        folder: where the gate file is.
+        ref: the branch that changes go to; None: the first of :data:`BASE_REFS` that exists and is not checked out.
+
+    Raises:
+        HistoryError: there is a repository, and the place cannot be found.
+    """
+    if not any((parent / ".git").exists() for parent in (folder, *folder.parents)) or shutil.which("git") is None:
+        return None
+    head = _git(folder, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+    if head.code:
+        raise HistoryError(f"git has no commit to compare with: {head.complaint or 'HEAD does not exist'}")
+    shallow = _git(folder, "rev-parse", "--is-shallow-repository").line == "true"
+    named = _named(folder, ref, shallow=shallow)
+    commit = _git(folder, "merge-base", "HEAD", named).line
+    if not commit:
+        raise HistoryError(f"git knows no common ancestor of HEAD and {named}", cure=_cure(shallow, _NAME))
+    return Base(folder, named, commit, commit == head.line, shallow)
+
+
+def is_tracked(path: Path) -> bool:
+    """Whether the file is in git's index."""
+    return bool(_git(path.parent, "ls-files", "-z", "--", path.name).out)
+
+
+def _named(folder: Path, ref: str | None, *, shallow: bool) -> str:
+    if ref is not None:
+        if ref.startswith("-") or not _exists(folder, ref):
+            raise HistoryError(f"git knows no {ref} (ini ftgate_base_ref)", cure=_cure(shallow, "Correct its name"))
+        return ref
+    here = _git(folder, "symbolic-ref", "--quiet", "--short", "HEAD").line
+    for name in BASE_REFS:
+        if name != here and _exists(folder, name):
+            return name
+    raise HistoryError(f"git knows none of {', '.join(BASE_REFS)} beside HEAD", cure=_cure(shallow, _NAME))
+
+
+def _exists(folder: Path, ref: str) -> bool:
+    return _git(folder, "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}").code == 0
+
+
+def _cure(shallow: bool, otherwise: str) -> str:
+    return (
+        f"This is a shallow clone. {_FETCH}, or {otherwise[0].lower()}{otherwise[1:]}."
+        if shallow
+        else (f"{otherwise[0].upper()}{otherwise[1:]}.")
+    )
+
+
+@dataclass(frozen=True)
+class _Answer:
+    code: int
+    out: bytes
+    err: bytes
+
+    @property
+    def line(self) -> str:
+        """The only line of an answer; empty where there is none."""
+        return "" if self.code else self.out.decode("utf-8", "replace").strip()
+
+    @property
+    def complaint(self) -> str:
+        return self.err.decode("utf-8", "replace").strip().partition("\n")[0].removeprefix("fatal: ")
+
+
+def _git(folder: Path, *args: str) -> _Answer:
+    """Ask git one question.
+
+    ``GIT_DIR`` and its like, which hooks and rebases set, would answer for another repository. A replaced object or a
+    monitor of the file system is nobody's business here.
+    """
+    options = ("--no-pager", "--no-replace-objects", "--literal-pathspecs", "-c", "core.fsmonitor=false")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    environment |= {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "GIT_NO_LAZY_FETCH": "1", "LC_ALL": "C"}
+    try:
+        done = subprocess.run(  # noqa: S603  # no shell, and no argument that git takes for an option
+            ["git", *options, *args],  # noqa: S607  # the user's own git
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise HistoryError(f"git gave no answer within {_TIMEOUT_S} seconds") from None
+    except OSError as error:
+        raise HistoryError(f"git cannot be run: {error.strerror or error}") from None
+    return _Answer(done.returncode, done.stdout, done.stderr)
