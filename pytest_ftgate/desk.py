@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Sequence
 
 from pytest_ftgate.errors import StoreError
@@ -40,6 +41,10 @@ class Desk:
         claim = self._store.claim(keys, self._owner, LEASE_S, newer_than=self._newer_than)
         self._leasing = self._leasing or bool(claim.mine)
         return claim
+
+    def now(self) -> float:
+        """Seconds since the epoch, and never before ``newer_than``: a clock set back makes no answer an old one."""
+        return max(time.time(), self._newer_than or 0.0)
 
     async def keep(self, prediction: StoredPrediction) -> None:
         """Return once the prediction is stored. Raises :class:`StoreError`."""

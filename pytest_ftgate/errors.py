@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from pytest_ftgate.safe import printable
+
 
 def shown_path(path: str | os.PathLike[str]) -> str:
     """The path as a user knows it: relative to the working folder where it lies inside, else absolute."""
@@ -34,6 +36,8 @@ class Where:
 class FtgateError(Exception):
     """Base of all errors of this package. The first line of the text stands alone; evidence and cure follow.
 
+    What it quotes may come from anywhere: the text is harmless to print, and each of its lines has a limit.
+
     Args:
         what: what is wrong, one sentence without a final stop.
         where: the file, line and key it is wrong in.
@@ -53,7 +57,8 @@ class FtgateError(Exception):
     def __str__(self) -> str:
         place = str(self.where) if self.where is not None else ""
         head = f"{place}: {self.what}" if place else self.what
-        return "\n".join([head, *(f"  {line}" for line in (self.evidence, self.cure) if line)])
+        more = [line for text in (self.evidence, self.cure) if text for line in text.strip("\n").split("\n")]
+        return "\n".join([printable(head), *(f"  {printable(line.strip())}" for line in more)])
 
 
 class ConfigError(FtgateError):

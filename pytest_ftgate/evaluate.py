@@ -6,15 +6,18 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.errors import ModelError
+from pytest_ftgate.safe import printable
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pytest_ftgate.config import GateFile, Source
     from pytest_ftgate.pipeline import Services
     from pytest_ftgate.runner import Run
 
 
 def evaluate_model(
-    model: Any, test_set: Any, metric: Any, *, source: Source, file: GateFile | None, services: Services
+    model: Any, test_set: Any, metric: Any, *, source: Source, file: GateFile | None, root: Path, services: Services
 ) -> Run:
     """Run a model over a test set and score it; what is stored already is not asked for again.
 
@@ -24,6 +27,7 @@ def evaluate_model(
         metric: a name, or a mapping with options.
         source: where relative paths start.
         file: the gate file, if there is one.
+        root: the project's folder.
         services: what the session lends.
 
     Returns:
@@ -35,7 +39,7 @@ def evaluate_model(
     from pytest_ftgate.config import Layer, resolve_gate
     from pytest_ftgate.measure import answers_of
     from pytest_ftgate.models import build_model
-    from pytest_ftgate.pipeline import build_metrics
+    from pytest_ftgate.preparation import build_metrics
     from pytest_ftgate.runner import Job, run_models
     from pytest_ftgate.training import check_test_set
 
@@ -43,7 +47,7 @@ def evaluate_model(
     values = {"baseline": model, "candidate": model, "test_set": test_set, "metric": metric}
     values |= {"training_set": (), "margin": 0.0}
     layer = Layer(values, dict.fromkeys(values, source))
-    config = resolve_gate([layer], file=file, gate=None, default_name="ftgate_evaluate")
+    config = resolve_gate([layer], file=file, gate=None, default_name="ftgate_evaluate", root=root)
     test = services.load(config.test_set, str(source))
     check_test_set(test)
     metrics = build_metrics(config, test, None, services.hook)
@@ -61,6 +65,6 @@ def _complete(run: Run) -> None:
     if run.fatal is not None:
         raise run.fatal
     if missing:
-        ids = ", ".join(prediction.id for prediction in missing[:5])
+        ids = ", ".join(printable(prediction.id, 40) for prediction in missing[:5])
         counted = f"{len(missing):,} of {len(run.test_set):,} answers are missing"
         raise ModelError(f"{run.model.name}: {counted} ({ids}): {missing[0].error}")

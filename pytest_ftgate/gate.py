@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from math import inf
 from typing import TYPE_CHECKING
 
 from pytest_ftgate.numbers import plural, show_amount, show_difference, show_value
 from pytest_ftgate.result import Check, ModelResult, Status
+from pytest_ftgate.safe import printable
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import Bound, GateConfig
@@ -18,8 +20,15 @@ if TYPE_CHECKING:
     from pytest_ftgate.training import TrainingAudit
 
 _ROWS_SHOWN = 5
+_ID_CHARACTERS = 40
 _AGAIN = "Run again: what arrived is kept (unless --ftgate-cache=off), only the missing answers are asked for."
-RUN_METRICS = ("latency_p50_s", "latency_p95_s", "cost_usd", "error_rate")
+RUN_METRICS = {
+    "latency_p50_s": (0.0, inf),
+    "latency_p95_s": (0.0, inf),
+    "cost_usd": (0.0, inf),
+    "error_rate": (0.0, 1.0),
+}
+"""What is measured of a run, besides quality: the range of each."""
 
 
 # --- free checks: nothing is paid for before they hold -------------------------------------------------------
@@ -188,7 +197,8 @@ def complete_check(
             observed=model.n_expected,
             required=model.n_expected,
         )
-    ids = ", ".join(missing_ids[:_ROWS_SHOWN]) + (", ..." if len(missing_ids) > _ROWS_SHOWN else "")
+    ids = ", ".join(printable(id_, _ID_CHARACTERS) for id_ in missing_ids[:_ROWS_SHOWN])
+    ids += ", ..." if len(missing_ids) > _ROWS_SHOWN else ""
     scored_zero = policy == "score_zero" and role == "candidate"
     why = "; ".join(line.strip() for line in (error or "").splitlines())
     message = f"{role} {model.name}: {missing:,} of {plural(model.n_expected or 0, 'answer')} missing ({ids}): {why}"

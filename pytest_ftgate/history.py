@@ -14,8 +14,11 @@ BASE_REFS = ("origin/HEAD", "origin/main", "origin/master", "main", "master")
 """Where a change may have begun, the first that exists."""
 
 _TIMEOUT_S = 10
-_FETCH = "Fetch the history (git fetch --unshallow; fetch-depth: 0 for actions/checkout)"
-_NAME = "name the branch that changes go to with ini ftgate_base_ref"
+_LINK = "120000"
+_LINKS_FOLLOWED = 8
+_FETCH = "This clone is shallow: fetch its history (git fetch --unshallow, or fetch-depth: 0 for actions/checkout)."
+_CORRECT = "Correct its name, or fetch it."
+_NAME = "Name the branch that changes go to: ini ftgate_base_ref."
 
 
 @dataclass(frozen=True)
@@ -42,17 +45,23 @@ class Base:
         Raises:
             HistoryError: git gives no answer.
         """
-        relative = os.path.relpath(path, self.folder)
-        listed = _git(self.folder, "ls-tree", "-z", self.commit, "--", relative)
-        if listed.code:
-            return None  # outside of the repository
-        entry = listed.out.partition(b"\t")[0].split()
-        if len(entry) != 3 or entry[1] != b"blob":
-            return None
-        blob = _git(self.folder, "cat-file", "blob", entry[2].decode("ascii"))
-        if blob.code:
-            raise HistoryError(f"git cannot show what {path.name} was: {blob.complaint}")
-        return blob.out
+        for _ in range(_LINKS_FOLLOWED):
+            mode, blob = self._entry(path)
+            if not blob:
+                return None
+            shown = _git(self.folder, "cat-file", "blob", blob)
+            if shown.code:
+                raise HistoryError(f"git cannot show what {path.name} was: {shown.complaint}")
+            if mode != _LINK:
+                return shown.out
+            path = path.parent / os.fsdecode(shown.out)
+        return None
+
+    def _entry(self, path: Path) -> tuple[str, str]:
+        """The mode and the object of a file; empty where it is none, or outside of the repository."""
+        listed = _git(self.folder, "ls-tree", "-z", self.commit, "--", os.path.relpath(path, self.folder))
+        entry = listed.out.partition(b"\t")[0].decode("ascii", "replace").split()
+        return (entry[0], entry[2]) if len(entry) == 3 and entry[1] == "blob" and not listed.code else ("", "")
 
 
 def find_base(folder: Path, ref: str | None) -> Base | None:
@@ -74,37 +83,33 @@ def find_base(folder: Path, ref: str | None) -> Base | None:
     named = _named(folder, ref, shallow=shallow)
     commit = _git(folder, "merge-base", "HEAD", named).line
     if not commit:
-        raise HistoryError(f"git knows no common ancestor of HEAD and {named}", cure=_cure(shallow, _NAME))
+        raise HistoryError(f"git knows no common ancestor of HEAD and {named}", cure=_FETCH if shallow else _NAME)
     return Base(folder, named, commit, commit == head.line, shallow)
 
 
 def is_tracked(path: Path) -> bool:
-    """Whether the file is in git's index."""
-    return bool(_git(path.parent, "ls-files", "-z", "--", path.name).out)
+    """Whether the file is in git's index; where git gives no answer, it may be."""
+    try:
+        listed = _git(path.parent, "ls-files", "-z", "--", path.name)
+    except HistoryError:
+        return True
+    return listed.code != 0 or bool(listed.out)
 
 
 def _named(folder: Path, ref: str | None, *, shallow: bool) -> str:
     if ref is not None:
         if ref.startswith("-") or not _exists(folder, ref):
-            raise HistoryError(f"git knows no {ref} (ini ftgate_base_ref)", cure=_cure(shallow, "Correct its name"))
+            raise HistoryError(f"git knows no {ref} (ini ftgate_base_ref)", cure=_FETCH if shallow else _CORRECT)
         return ref
     here = _git(folder, "symbolic-ref", "--quiet", "--short", "HEAD").line
     for name in BASE_REFS:
         if name != here and _exists(folder, name):
             return name
-    raise HistoryError(f"git knows none of {', '.join(BASE_REFS)} beside HEAD", cure=_cure(shallow, _NAME))
+    raise HistoryError(f"git knows none of {', '.join(BASE_REFS)} beside HEAD", cure=_FETCH if shallow else _NAME)
 
 
 def _exists(folder: Path, ref: str) -> bool:
     return _git(folder, "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}").code == 0
-
-
-def _cure(shallow: bool, otherwise: str) -> str:
-    return (
-        f"This is a shallow clone. {_FETCH}, or {otherwise[0].lower()}{otherwise[1:]}."
-        if shallow
-        else (f"{otherwise[0].upper()}{otherwise[1:]}.")
-    )
 
 
 @dataclass(frozen=True)

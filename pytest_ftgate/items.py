@@ -15,10 +15,10 @@ import pytest
 from pytest_ftgate.config import GateConfig, Layer, Source, resolve_gate
 from pytest_ftgate.errors import ConfigError, FtgateError, ModelError, shown_path
 from pytest_ftgate.marks import gate_name, marks_nearest_first
-from pytest_ftgate.pipeline import Judged, failed_result, run_gate
+from pytest_ftgate.pipeline import Judged, run_gate
 from pytest_ftgate.plugin import REQUEST, gate_session
 from pytest_ftgate.render.text import failure_text
-from pytest_ftgate.result import GateResult
+from pytest_ftgate.result import GateResult, failed_result
 from pytest_ftgate.weakening import weakenings
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ _FIXTURES = {
     "ftgate_training_set": "training_set",
 }
 _ANSWERED_BY = (*_FIXTURES.values(), "repeats")
+_REQUIRED = (*_FIXTURES.values(), "baselines", "margin")
 
 
 # --- the verdict and the test's outcome ----------------------------------------------------------------------
@@ -142,16 +143,17 @@ class _Layers:
     file: GateFile | None
     gate: str | None
     nodeid: str
+    root: Path
 
     def resolve(self) -> GateConfig:
         """The gate as it is judged."""
         return self._resolved([*self.marks, *self.fixtures, *self._written])
 
     def loosened(self) -> tuple[str, ...]:
-        """Where the marks ask for less than the gate in the file does."""
+        """Where marks and fixtures ask for less than the gate in the file does, and the defaults it relies on."""
         if self.gate is None:
             return ()
-        as_written = self._resolved([*self.fixtures, *self._written, *self.marks])
+        as_written = self._resolved([*self._written, *map(_required_keys, (*self.marks, *self.fixtures))])
         return tuple(map(str, weakenings(as_written, self.resolve())))
 
     @property
@@ -159,7 +161,12 @@ class _Layers:
         return self.file.layers(self.gate) if self.file is not None else ()
 
     def _resolved(self, layers: Sequence[Layer]) -> GateConfig:
-        return resolve_gate(layers, file=self.file, gate=self.gate, default_name=self.nodeid)
+        return resolve_gate(layers, file=self.file, gate=self.gate, default_name=self.nodeid, root=self.root)
+
+
+def _required_keys(layer: Layer) -> Layer:
+    """What the file may leave to others: the keys that have no default."""
+    return replace(layer, values={key: value for key, value in layer.values.items() if key in _REQUIRED})
 
 
 def _layers(item: pytest.Item, session: GateSession, fixtures: Callable[[set[str]], Layer | None]) -> _Layers:
@@ -168,7 +175,7 @@ def _layers(item: pytest.Item, session: GateSession, fixtures: Callable[[set[str
     marks = [Layer(dict(mark.kwargs), dict.fromkeys(mark.kwargs, source)) for mark in marks_nearest_first(item)]
     overridden = fixtures({key for layer in marks for key in layer.values})
     file = session.gate_file(required=gate is not None)
-    return _Layers(marks, [overridden] if overridden else [], file, gate, item.nodeid)
+    return _Layers(marks, [overridden] if overridden else [], file, gate, item.nodeid, item.config.rootpath)
 
 
 def _fixture_layer(request: pytest.FixtureRequest, given: set[str], value_of: Callable[[str], Any]) -> Layer | None:
@@ -284,7 +291,8 @@ def evaluator(request: pytest.FixtureRequest) -> Callable[..., Run]:
         source = Source("marker", "ftgate_evaluate", request.path.parent)
         services = session.services(request.node.ihook)
         file = session.gate_file(required=False)
-        return evaluate_model(model, test_set, metric, source=source, file=file, services=services)
+        root = request.config.rootpath
+        return evaluate_model(model, test_set, metric, source=source, file=file, root=root, services=services)
 
     return evaluate
 

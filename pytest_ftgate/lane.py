@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -153,7 +152,7 @@ class Lane:
                 raise
             await self._fail(request.key, "the call was cancelled from within the model")
         else:
-            prediction = StoredPrediction(request.key, completion, latency_s, time.time())
+            prediction = StoredPrediction(request.key, completion, latency_s, self.desk.now())
             self._board.answered(prediction)
             await self.desk.keep(prediction)
 

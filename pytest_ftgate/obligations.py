@@ -43,8 +43,8 @@ def unjudged(
 ) -> list[dict[str, str]]:
     """The obligations that are not met, each with the reason: ``[{"name": ..., "reason": ...}]``.
 
-    An obligation is met where the gate was judged at least once, every time with ``pass``, and no mark asked for
-    less than the file. A gate of the file is not met by another that a mark gives its name.
+    An obligation is met where the gate was judged at least once, every time with ``pass``, and no mark and no fixture
+    asked for less than the file. A gate of the file is not met by another that a mark gives its name.
 
     Args:
         required: names of gates.
@@ -67,7 +67,7 @@ def _reason(name: str, judged: Sequence[GateResult], namesake: GateResult | None
         if not result.passed:
             return f"the verdict of {result.nodeid} is {result.verdict}"
         if result.loosened:
-            return f"the mark of {result.nodeid} asks for less than the file: {'; '.join(result.loosened)}"
+            return f"{result.nodeid} asks for less than the file: {'; '.join(result.loosened)}"
     return None
 
 

@@ -141,11 +141,22 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         gate_session(item.config).see_collected(item)
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_sessionfinish(session: pytest.Session) -> None:
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, object]:
+    """After all others' and before the terminal's summary, also where one of them raises."""
     config = session.config
-    if SESSION in config.stash or config.getoption("--ftgate-report") or config.getini("ftgate_required"):
-        gate_session(config).finish(session)
+    try:
+        return (yield)
+    finally:
+        if SESSION in config.stash or config.getoption("--ftgate-report") or config.getini("ftgate_required"):
+            gate_session(config).finish(session)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """The last word: some plugins rewrite the exit status, and ``pytest.exit`` at the session's end does."""
+    if SESSION in config.stash:
+        gate_session(config).hold_exit_status()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from pytest_ftgate.safe import printable, shortened
+
+if TYPE_CHECKING:
+    from pytest_ftgate.errors import FtgateError
 
 Verdict = Literal["pass", "fail", "inconclusive", "error"]
 Status = Literal["pass", "fail", "inconclusive", "error", "warning", "note"]
@@ -158,12 +163,12 @@ class GateResult:
         return self.baseline.value is not None and self.candidate.value is not None
 
     def __repr__(self) -> str:
-        return f"<GateResult {self.name}: {self.verdict}>"
+        return f"<GateResult {printable(self.name)}: {self.verdict}>"
 
     def to_dict(self) -> dict[str, Any]:
-        """The facts as plain JSON values; a number that JSON cannot say becomes ``None``."""
+        """The facts as plain JSON values; a number that JSON cannot say becomes ``None``, and long text is cut."""
         facts = {"name": self.name, "nodeid": self.nodeid, "verdict": self.verdict, "passed": self.passed}
-        plain: dict[str, Any] = _finite({**facts, **asdict(self)})
+        plain: dict[str, Any] = _plain({**facts, **asdict(self)})
         return plain
 
     @classmethod
@@ -189,11 +194,25 @@ def verdict_of(checks: tuple[Check, ...]) -> Verdict:
     return next(verdict for verdict in reversed(_SEVERITY) if verdict in statuses or verdict == "pass")
 
 
-def _finite(value: Any) -> Any:
+def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
+    if isinstance(value, str):
+        return shortened(value)
     if isinstance(value, Mapping):
-        return {str(key): _finite(item) for key, item in value.items()}
+        return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [_plain(item) for item in value]
     return value
+
+
+def closed(result: GateResult, checks: tuple[Check, ...]) -> GateResult:
+    """The result with all its checks, and the verdict that they add up to."""
+    return replace(result, checks=checks, verdict=verdict_of(checks))
+
+
+def failed_result(result: GateResult, error: FtgateError) -> GateResult:
+    """The verdict ``error`` with what is wrong, where, and the cure."""
+    head, *rest = str(error).splitlines()
+    check = Check("configuration", "error", head, advice=" ".join(line.strip() for line in rest) or None)
+    return closed(result, (*result.checks, check))

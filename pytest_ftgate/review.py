@@ -145,11 +145,9 @@ def _contents(before: GateConfig, after: GateConfig, past: Past) -> Iterator[Wea
 
 
 def _content(key: str, path: Path, past: Past, *, in_order: bool = False) -> Iterator[Weakening | str]:
-    try:
-        now = path.read_bytes()
-    except OSError:
+    if not path.is_file():
         return  # said where the file is needed
-    then = past.content(path)
+    then, now = past.content(path), path.read_bytes()
     if then is None:
         yield f"{shown_path(path)} is not in git at {past.ref}, so that it could not be compared"
         return

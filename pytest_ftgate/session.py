@@ -18,9 +18,9 @@ from pytest_ftgate.marks import claimed_name
 from pytest_ftgate.obligations import Seen, unjudged
 from pytest_ftgate.pipeline import Judged, Services
 from pytest_ftgate.render import json as json_report
-from pytest_ftgate.render.safe import printable
 from pytest_ftgate.render.text import Line, block, title
 from pytest_ftgate.result import GateResult
+from pytest_ftgate.safe import printable
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import DataSpec, GateFile
@@ -50,6 +50,7 @@ class GateSession:
         self._seen = Seen()
         self._unjudged: list[dict[str, str]] = []
         self._notes: list[Line] = []
+        self._red: pytest.Session | None = None
 
     # --- what gates are given --------------------------------------------------------------------------------
 
@@ -143,11 +144,15 @@ class GateSession:
             self._runs[name] = runs
 
     def hear(self, nodeid: str, facts: str) -> None:
-        """A verdict out of a test report; xdist's workers are heard in no other way."""
+        """A verdict out of a test report; xdist's workers are heard in no other way.
+
+        Where several workers judge one test (``--dist=each``), a verdict that is not ``pass`` counts.
+        """
         import json
 
-        if nodeid not in self.results:
-            self.results[nodeid] = GateResult.from_dict(json.loads(facts))
+        heard, known = json.loads(facts), self.results.get(nodeid)
+        if known is None or (known.passed and not heard["passed"]):
+            self.results[nodeid] = GateResult.from_dict(heard)
 
     def hear_worker(self, said: Mapping[str, Any]) -> None:
         """What an xdist worker has to say at its end."""
@@ -185,11 +190,13 @@ class GateSession:
             said = {"notes": [tuple(line) for line in self._notes], "seen": self._seen.to_plain()}
             self._config.workeroutput["ftgate"] = said  # type: ignore[attr-defined]
         owed = bool(self._unjudged) and not self._partial
-        if (red or unwritten or owed) and session.exitstatus in (
-            pytest.ExitCode.OK,
-            pytest.ExitCode.NO_TESTS_COLLECTED,
-        ):
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        self._red = session if red or unwritten or owed else None
+        self.hold_exit_status()
+
+    def hold_exit_status(self) -> None:
+        """Where the session is red, let no exit status say otherwise; asked again after all other plugins."""
+        if self._red is not None and self._red.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+            self._red.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     @property
     def _partial(self) -> bool:

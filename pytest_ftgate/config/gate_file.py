@@ -71,14 +71,18 @@ class GateFile:
         return Layer(values, lambda key: within((key,)), within)
 
 
-def load_gate_file(path: Path) -> GateFile:
+def load_gate_file(path: Path, content: bytes | None = None) -> GateFile:
     """Read and check a gate file, all gates of it.
+
+    Args:
+        path: the file.
+        content: what it held at another time; None: what it holds now.
 
     Raises:
         ConfigError: with the file, line and key of what is wrong; up to five problems at once.
     """
     path = Path(os.path.abspath(path))
-    root = read_yaml(path)
+    root = read_yaml(path, content)
     _check_version(path, root)
     written = root.value.get("models")
     reading = Reading(models=frozenset(written) if isinstance(written, dict) else frozenset())

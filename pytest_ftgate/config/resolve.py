@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pytest_ftgate.config.gate_config import GateConfig, ModelSpec
@@ -12,7 +14,7 @@ from pytest_ftgate.config.gate_keys import GateKeys
 from pytest_ftgate.config.problems import Reading, read_keys
 from pytest_ftgate.config.source import BUILT_IN, KeyPath, Layer, Source
 from pytest_ftgate.config.specs import bound, data_spec, metric_spec, model_spec
-from pytest_ftgate.config.words import dotted
+from pytest_ftgate.config.words import cut, dotted
 from pytest_ftgate.errors import ConfigError, Where, shown_path
 
 _REQUIRED = ("test_set", "training_set", "baseline", "candidate", "margin")
@@ -43,7 +45,9 @@ class _Value:
         return self.layer.source((self.key, *below)) if self.layer else BUILT_IN
 
 
-def resolve_gate(layers: Sequence[Layer], *, file: GateFile | None, gate: str | None, default_name: str) -> GateConfig:
+def resolve_gate(
+    layers: Sequence[Layer], *, file: GateFile | None, gate: str | None, default_name: str, root: Path | None = None
+) -> GateConfig:
     """Merge all places that speak about a gate, and check the outcome.
 
     Args:
@@ -51,6 +55,7 @@ def resolve_gate(layers: Sequence[Layer], *, file: GateFile | None, gate: str | 
         file: the gate file, whose ``models`` may be named; None where there is none.
         gate: the gate's name in the file, if it stands there.
         default_name: the gate's name where nothing names it.
+        root: the project's folder, out of which no relative path of a recording may lead; None: any may.
 
     Raises:
         ConfigError: an unknown key, a wrong type, an impossible value, or a required key that nothing gives.
@@ -60,7 +65,25 @@ def resolve_gate(layers: Sequence[Layer], *, file: GateFile | None, gate: str | 
     missing = [key for key in _REQUIRED if values[key].read is None]
     if missing:
         raise _missing(missing, file, gate)
-    return _config(values, models, gate, gate or default_name)
+    config = _config(values, models, gate, gate or default_name)
+    if root is not None:
+        for spec in (*config.baselines.values(), config.candidate):
+            _refuse_outside(spec, root)
+    return config
+
+
+def _refuse_outside(spec: ModelSpec, root: Path) -> None:
+    """A relative path that leaves the project finds another file on every machine."""
+    if spec.provider != "recorded":
+        return
+    written, path = Path(spec.spelling.removeprefix("recorded:")), spec.options["path"]
+    if written.is_absolute() or any(path.is_relative_to(os.path.abspath(home)) for home in (root, spec.source.base_dir)):
+        return
+    raise ConfigError(
+        f"{cut(spec.spelling)} is outside of the project ({spec.source})",
+        evidence=f"the project is {shown_path(root)}",
+        cure="keep recorded predictions with the project, or write an absolute path",
+    )
 
 
 def _nearest(layers: Sequence[Layer], models: Mapping[str, ModelSpec]) -> dict[str, _Value]:

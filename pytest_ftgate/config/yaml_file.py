@@ -82,16 +82,19 @@ def read_yaml(path: Path, content: bytes | None = None) -> Node:
     return root
 
 
-def _text_of(path: Path) -> str:
+def _content_of(path: Path) -> bytes:
     if is_endless(path):
         raise ConfigError("the gate file is a device or a pipe, not a file", where=Where(shown_path(path)))
     try:
-        content = path.read_bytes()
+        return path.read_bytes()
     except FileNotFoundError:
         raise ConfigError("there is no such gate file", where=Where(shown_path(path))) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ConfigError(f"the gate file cannot be read: {reason}", where=Where(shown_path(path))) from None
+
+
+def _decoded(content: bytes, path: Path) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -15,9 +15,10 @@ from pytest_ftgate.numbers import (
     show_usd,
     show_value,
 )
-from pytest_ftgate.render.safe import printable
 from pytest_ftgate.result import Check, GateResult, ModelResult, Verdict
+from pytest_ftgate.safe import printable
 
+_NAME_WIDTH = 300
 _MODEL_WIDTH = 34
 _BROKEN_SHOWN = 3
 _UNTOLD = {"-", "unknown"}  # a column with nothing else in it is left out
@@ -39,13 +40,13 @@ class Line(NamedTuple):
 
 
 def block(result: GateResult, *, verbosity: int = 0) -> list[Line]:
-    """The gate's block: models, gain, checks, the examples that the candidate broke.
+    """The gate's block: models, gain, checks, the examples that the candidate broke. Every line is harmless.
 
     Args:
         result: a judged gate.
         verbosity: pytest's; above 0 every row, check and method is there in full.
     """
-    lines = [Line(f"hypothesis: {printable(result.hypothesis)}")] if result.hypothesis else []
+    lines = [Line(f"hypothesis: {result.hypothesis}")] if result.hypothesis else []
     lines += [Line(text) for text in model_table(result, full=verbosity > 0)]
     lines += _ages(result)
     lines += _gain(result, verbosity)
@@ -54,24 +55,29 @@ def block(result: GateResult, *, verbosity: int = 0) -> list[Line]:
     if verbosity > 0:
         lines += _data(result)
     lines += _broken(result, len(result.broken) if verbosity > 0 else _BROKEN_SHOWN)
-    return lines
+    return [Line(printable(text), colour) for text, colour in lines]
 
 
 def title(result: GateResult) -> Line:
     """``ftgate intents: PASS``."""
-    return Line(f"ftgate {printable(result.name)}: {result.verdict.upper()}", _COLOURS[result.verdict])
+    return Line(f"ftgate {_name(result)}: {result.verdict.upper()}", _COLOURS[result.verdict])
 
 
 def failure_text(result: GateResult) -> str:
     """Why the gate is not green. The first line stands alone: the short summary shows no more than that."""
     held = [check for check in result.checks if check.status == result.verdict]
     first, *others = held
-    lines = [f"gate {printable(result.name)}: {_word(result.verdict)}: {_sentence(first)}"]
-    lines += [f"  advice: {printable(first.advice)}"] if first.advice else []
+    lines = [f"gate {_name(result)}: {_word(result.verdict)}: {first.message}"]
+    lines += [f"  advice: {first.advice}"] if first.advice else []
     for check in others:
-        lines.append(f"  and {check.name}: {_sentence(check)}")
-        lines += [f"    advice: {printable(check.advice)}"] if check.advice else []
-    return "\n".join(lines)
+        lines.append(f"  and {check.name}: {check.message}")
+        lines += [f"    advice: {check.advice}"] if check.advice else []
+    return "\n".join(map(printable, lines))
+
+
+def _name(result: GateResult) -> str:
+    """Short enough that the verdict after it is seen."""
+    return printable(result.name, _NAME_WIDTH)
 
 
 def _word(verdict: Verdict) -> str:
@@ -92,8 +98,8 @@ def model_table(result: GateResult, *, full: bool = False) -> list[str]:
         return []
     rows = [(role, model) for role, model in result.baselines.items()] + [("candidate", result.candidate)]
     names = list(result.candidate.metrics) or ([result.metric] if result.metric else [])
-    header = ["", "model", *names, "answered", "stored", "p50", "p95", "tokens in/out", "cost"]
-    body = [[role, _model_name(model, full), *_cells(result, model, names)] for role, model in rows]
+    header = ["", "model", *map(printable, names), "answered", "stored", "p50", "p95", "tokens in/out", "cost"]
+    body = [[printable(role), _model_name(model, full), *_cells(result, model, names)] for role, model in rows]
     told = [column for column in range(len(header)) if {row[column] for row in body} - _UNTOLD or column < 2]
     return _aligned([[row[column] for column in told] for row in (header, *body)])
 
@@ -152,13 +158,13 @@ def _gain(result: GateResult, verbosity: int) -> Iterator[Line]:
     if result.gain is None:
         return
     share = is_share(result.metric_range)
-    over = "" if len(result.baselines) == 1 else f" over {printable(result.baseline.name)}"
+    over = "" if len(result.baselines) == 1 else f" over {result.baseline.name}"
     fixed = f"{result.wins or 0:,} fixed, {result.losses or 0:,} broken of {plural(result.n or 0, 'example')}"
     yield Line(f"gain{over}: {show_difference(result.gain, share=share)} {result.metric} ({fixed})", "bold")
     if result.lower_bound is not None and result.confidence is not None:
         sure = f"{100 * result.confidence:g} % sure"
         lower = show_difference(result.lower_bound, share=share)
-        basis = f" ({printable(result.note)})" if result.note else ""
+        basis = f" ({result.note})" if result.note else ""
         yield Line(f"we can be {sure} that the real gain is at least {lower}{basis}")
     if verbosity > 0:
         yield from _method(result, share)
@@ -172,15 +178,11 @@ def _method(result: GateResult, share: bool) -> Iterator[Line]:
 
 
 def _check(check: Check) -> Iterator[Line]:
-    source = f" ({printable(check.source)})" if check.source else ""
+    source = f" ({check.source})" if check.source else ""
     status = check.status.upper() if check.status in ("fail", "error", "inconclusive") else check.status
-    yield Line(f"  {status:<7} {check.name}: {_sentence(check)}{source}", _COLOURS[check.status])
+    yield Line(f"  {status:<7} {check.name}: {check.message}{source}", _COLOURS[check.status])
     if check.advice:
-        yield Line(f"          {printable(check.advice)}")
-
-
-def _sentence(check: Check) -> str:
-    return printable(check.message)
+        yield Line(f"          {check.advice}")
 
 
 def _data(result: GateResult) -> Iterator[Line]:
@@ -189,9 +191,9 @@ def _data(result: GateResult) -> Iterator[Line]:
     if training.sha256 is None or test.sha256 is None:
         return
     counts = f"{show_count(training.rows)} rows, {show_count(training.usable)} usable"
-    yield Line(f"training set: {printable(training.path or 'iterable')}, {counts}, sha256 {training.sha256}")
+    yield Line(f"training set: {training.path or 'iterable'}, {counts}, sha256 {training.sha256}")
     examples = f"{show_count(test.examples)} examples"
-    yield Line(f"test set: {printable(test.path or 'iterable')}, {examples}, sha256 {test.sha256}")
+    yield Line(f"test set: {test.path or 'iterable'}, {examples}, sha256 {test.sha256}")
 
 
 def _broken(result: GateResult, most: int) -> Iterator[Line]:

@@ -17,7 +17,6 @@ from pytest_ftgate.numbers import (
     show_value,
 )
 from pytest_ftgate.render.json import junit_properties, report
-from pytest_ftgate.render.safe import printable
 from pytest_ftgate.render.text import block, failure_text, model_table, title
 from pytest_ftgate.result import (
     Check,
@@ -28,6 +27,7 @@ from pytest_ftgate.result import (
     TrainingResult,
     verdict_of,
 )
+from pytest_ftgate.safe import printable
 
 
 def gate(**changes: object) -> GateResult:
