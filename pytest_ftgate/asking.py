@@ -97,14 +97,13 @@ async def _complete(model: Model, example: Example, repeat: int) -> tuple[Comple
         raise ModelError(f"the model returned {type(completion).__name__} instead of a Completion")
     if not isinstance(completion.text, str):
         raise ModelError(f"the model returned a text of type {type(completion.text).__name__} instead of str")
-    text = _whole_characters(completion.text)
-    return replace(completion, text=text), latency_s if completion.latency_s is None else completion.latency_s
+    return _whole(completion), latency_s if completion.latency_s is None else completion.latency_s
 
 
-def _whole_characters(text: str) -> str:
-    """The text with U+FFFD for half a surrogate pair, which no file can hold: a model may stop within an emoji."""
+def _whole(completion: Completion) -> Completion:
+    """With U+FFFD for half a surrogate pair, which no file can hold: a model may stop within an emoji."""
     try:
-        text.encode()
+        completion.text.encode()
     except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
+        return replace(completion, text=completion.text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+    return completion

@@ -100,7 +100,23 @@ class ModelError(FtgateError):
 
 
 class MetricError(FtgateError):
-    """A metric has no value that could be judged: it is undefined for these answers, or broke its own promise."""
+    """A metric has no value that could be judged: it is undefined for these answers, or broke its own promise.
+
+    Args:
+        example: the index of the example whose score is at fault, where it is one.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        example: int | None = None,
+        where: Where | None = None,
+        evidence: str | None = None,
+        cure: str | None = None,
+    ) -> None:
+        super().__init__(what, where=where, evidence=evidence, cure=cure)
+        self.example = example
 
 
 class HistoryError(FtgateError):

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.errors import ModelError
-from pytest_ftgate.safe import printable
+from pytest_ftgate.safe import one_line, printable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,4 +67,4 @@ def _complete(run: Run) -> None:
     if missing:
         ids = ", ".join(printable(prediction.id, 40) for prediction in missing[:5])
         counted = f"{len(missing):,} of {len(run.test_set):,} answers are missing"
-        raise ModelError(f"{run.model.name}: {counted} ({ids}): {missing[0].error}")
+        raise ModelError(f"{run.model.name}: {counted} ({ids}): {one_line(missing[0].error or '')}")

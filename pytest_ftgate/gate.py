@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pytest_ftgate.numbers import plural, show_amount, show_difference, show_value
 from pytest_ftgate.result import Check, ModelResult, Status
-from pytest_ftgate.safe import printable
+from pytest_ftgate.safe import one_line, printable
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import Bound, GateConfig
@@ -200,8 +200,8 @@ def complete_check(
     ids = ", ".join(printable(id_, _ID_CHARACTERS) for id_ in missing_ids[:_ROWS_SHOWN])
     ids += ", ..." if len(missing_ids) > _ROWS_SHOWN else ""
     scored_zero = policy == "score_zero" and role == "candidate"
-    why = "; ".join(line.strip() for line in (error or "").splitlines())
-    message = f"{role} {model.name}: {missing:,} of {plural(model.n_expected or 0, 'answer')} missing ({ids}): {why}"
+    message = f"{role} {model.name}: {missing:,} of {plural(model.n_expected or 0, 'answer')} missing ({ids}): "
+    message += one_line(error or "")
     return Check(
         f"{role}_predictions",
         "warning" if scored_zero else "error",

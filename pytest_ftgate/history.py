@@ -59,9 +59,15 @@ class Base:
 
     def _entry(self, path: Path) -> tuple[str, str]:
         """The mode and the object of a file; empty where it is none, or outside of the repository."""
-        listed = _git(self.folder, "ls-tree", "-z", self.commit, "--", os.path.relpath(path, self.folder))
+        try:
+            relative = Path(os.path.relpath(path, self.folder)).as_posix()
+        except ValueError:  # on another drive
+            return "", ""
+        listed = _git(self.folder, "ls-tree", "-z", self.commit, "--", relative)
+        if listed.code and "outside repository" not in listed.complaint:
+            raise HistoryError(f"git cannot tell whether there was a {path.name}: {listed.complaint}")
         entry = listed.out.partition(b"\t")[0].decode("ascii", "replace").split()
-        return (entry[0], entry[2]) if len(entry) == 3 and entry[1] == "blob" and not listed.code else ("", "")
+        return (entry[0], entry[2]) if len(entry) == 3 and entry[1] == "blob" else ("", "")
 
 
 def find_base(folder: Path, ref: str | None) -> Base | None:

@@ -18,8 +18,11 @@ from pytest_ftgate.marks import gate_name, marks_nearest_first
 from pytest_ftgate.pipeline import Judged, run_gate
 from pytest_ftgate.plugin import REQUEST, gate_session
 from pytest_ftgate.render.text import failure_text
-from pytest_ftgate.result import GateResult, failed_result
+from pytest_ftgate.result import Check, GateResult, failed_result
+from pytest_ftgate.review import review_checks
 from pytest_ftgate.weakening import weakenings
+
+__tracebackhide__ = True  # what a fixture or a body raises is shown without our lines
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import GateFile
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from pytest_ftgate.runner import Run
     from pytest_ftgate.session import GateSession
 
+_SKIPPED = (pytest.skip.Exception, pytest.xfail.Exception)
 _FIXTURES = {
     "ftgate_baseline": "baseline",
     "ftgate_candidate": "candidate",
@@ -72,18 +76,20 @@ def _judge(item: pytest.Item, request: pytest.FixtureRequest) -> GateResult:
     """The first verdict of a test is kept: a rerun of the test does not ask the models again."""
     session = gate_session(item.config)
     if item.nodeid not in session.results:
-        unnamed = GateResult(item.nodeid, item.nodeid, "error")
+        unnamed, config = GateResult(item.nodeid, item.nodeid, "error"), None
         try:
             unnamed = GateResult(gate_name(item) or item.nodeid, item.nodeid, "error")
             layers = _layers(item, session, lambda given: _fixture_layer(request, given, request.getfixturevalue))
             config = layers.resolve()
-            judged = run_gate(config, session.services(item.ihook), nodeid=item.nodeid)
+            reviewed = layers.reviewed(config, session)
+            judged = run_gate(config, session.services(item.ihook), nodeid=item.nodeid, reviewed=reviewed)
             judged = replace(judged, result=replace(judged.result, loosened=layers.loosened()))
             session.record(_recording_name(config, item.nodeid), judged.runs)
         except FtgateError as error:
             judged = Judged(failed_result(unnamed, error))
-        except Exception as error:
-            session.keep(Judged(failed_result(unnamed, FtgateError(f"{type(error).__name__}: {error}"))), item)
+        except BaseException as error:
+            if config is not None or not isinstance(error, _SKIPPED):  # only a fixture may skip its test
+                session.keep(Judged(failed_result(unnamed, FtgateError(f"{type(error).__name__}: {error}"))), item)
             raise
         session.keep(judged, item)
     return session.results[item.nodeid]
@@ -156,6 +162,26 @@ class _Layers:
         as_written = self._resolved([*self._written, *map(_required_keys, (*self.marks, *self.fixtures))])
         return tuple(map(str, weakenings(as_written, self.resolve())))
 
+    def reviewed(self, config: GateConfig, session: GateSession) -> tuple[Check, ...]:
+        """Whether ``config`` asks for less than the gate in the file did where this change began."""
+        past = session.past() if self.gate is not None else None
+        if past is None or self.gate is None:
+            return ()
+        return review_checks(
+            past,
+            self.gate,
+            before=self._as_of,
+            after=config,
+            loosened=self.loosened(),
+            forbidden=session.forbids_weakening,
+        )
+
+    def _as_of(self, then: GateFile) -> GateConfig:
+        """The gate as an earlier state of the file asked for it; marks name models that only today's may have."""
+        file = replace(then, models={**(self.file.models if self.file else {}), **then.models})
+        layers = [*file.layers(self.gate), *map(_required_keys, (*self.marks, *self.fixtures))]
+        return resolve_gate(layers, file=file, gate=self.gate, default_name=self.nodeid)
+
     @property
     def _written(self) -> Sequence[Layer]:
         return self.file.layers(self.gate) if self.file is not None else ()
@@ -199,7 +225,8 @@ def _override(request: pytest.FixtureRequest, name: str) -> Callable[..., Any] |
 
     pytest has no public way to ask which function stands behind a fixture's name.
     """
-    definitions = request._fixturemanager.getfixturedefs(name, request.node)
+    where: Any = request.node if pytest.version_tuple >= (8, 1) else request.node.nodeid
+    definitions = request._fixturemanager.getfixturedefs(name, where)
     function = definitions[-1].func if definitions else None
     return None if function is None or function.__module__ == "pytest_ftgate.plugin" else function
 
@@ -230,7 +257,10 @@ class CallableModel:
 
         if self._forbidden:
             raise ModelError(f"{self.name} is an endpoint, and --ftgate-offline forbids asking it")
-        return ask(self.model, Example(id="call", input=input, expected="")).text
+        try:
+            return ask(self.model, Example(id="call", input=input, expected="")).text
+        except ModelError as error:
+            raise error.with_traceback(None) from None
 
     def __repr__(self) -> str:
         return f"<model {self.name}>"
@@ -246,7 +276,7 @@ def configured_model(request: pytest.FixtureRequest, key: str) -> CallableModel:
         spec = config.candidate if key == "candidate" else next(iter(config.baselines.values()))
         training = None
         if "few_shot" in spec.options:
-            training = session.load(config.training_set, str(config.sources["training_set"]))
+            training = session.load(config.training_set, str(config.sources["training_set"]), request.node.ihook)
         model = build_model(spec, training=training, hook=request.node.ihook)
         return CallableModel(model, offline=request.config.getoption("--ftgate-offline"))
 
@@ -255,7 +285,8 @@ def configured_data(request: pytest.FixtureRequest, key: str) -> tuple[Example, 
     """The examples that the gate's marks and file name, overridden fixtures aside."""
     with _as_failure():
         config = _config_as_written(request, key)
-        return gate_session(request.config).load(getattr(config, key), str(config.sources[key])).examples
+        source, session = str(config.sources[key]), gate_session(request.config)
+        return session.load(getattr(config, key), source, request.node.ihook).examples
 
 
 def _config_as_written(request: pytest.FixtureRequest, key: str) -> GateConfig:
@@ -292,7 +323,10 @@ def evaluator(request: pytest.FixtureRequest) -> Callable[..., Run]:
         services = session.services(request.node.ihook)
         file = session.gate_file(required=False)
         root = request.config.rootpath
-        return evaluate_model(model, test_set, metric, source=source, file=file, root=root, services=services)
+        try:
+            return evaluate_model(model, test_set, metric, source=source, file=file, root=root, services=services)
+        except FtgateError as error:
+            raise error.with_traceback(None) from None
 
     return evaluate
 

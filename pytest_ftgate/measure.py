@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
+from pytest_ftgate.errors import MetricError
 from pytest_ftgate.result import Flip, ModelResult
 
 if TYPE_CHECKING:
@@ -91,7 +92,10 @@ def score_run(measured: Measured, metrics: Mapping[str, Metric], deciding: str, 
     from dataclasses import replace
 
     answers = answers_of(measured.run)
-    scores = {name: metric.score(expected, answers) for name, metric in metrics.items()}
+    try:
+        scores = {name: metric.score(expected, answers) for name, metric in metrics.items()}
+    except MetricError as error:
+        raise _located(error, measured) from error
     facts = replace(
         measured.facts,
         value=scores[deciding].value,
@@ -99,6 +103,16 @@ def score_run(measured: Measured, metrics: Mapping[str, Metric], deciding: str, 
         n_unknown=scores[deciding].n_unknown,
     )
     return Measured(measured.run, facts, scores)
+
+
+def _located(error: MetricError, measured: Measured) -> MetricError:
+    """The same error, with the model that answered and the place of the example."""
+    name, test = measured.facts.name, measured.run.test_set
+    if error.example is None:
+        what, where = f"{error.what} of {name}", error.where
+    else:
+        what, where = f"{error.what}, answered by {name}", test.where(error.example)
+    return MetricError(what, example=error.example, where=where, evidence=error.evidence, cure=error.cure)
 
 
 def same_outputs(a: Run, b: Run) -> bool:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+__tracebackhide__ = True  # what a fixture or a body raises is shown without our lines
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -62,6 +64,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini("ftgate_config", "the gate file (default: ftgate.yaml)", default="ftgate.yaml")
     parser.addini("ftgate_state", "the folder of stored predictions (default: .ftgate)", default=".ftgate")
     parser.addini("ftgate_recordings", "a folder of committed predictions, looked up before any model is called")
+    parser.addini("ftgate_base_ref", "the branch that changes go to (default: origin's, main or master)")
+    parser.addini(
+        "ftgate_forbid_weakening", "fail a gate that asks for less than where this change began",
+        type="bool", default=False,
+    )  # fmt: skip
     parser.addini("ftgate_required", "gates that must be judged and pass: names, or all", type="args", default=[])
 
 

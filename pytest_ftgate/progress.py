@@ -7,6 +7,8 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
+from pytest_ftgate.safe import printable
+
 if TYPE_CHECKING:
     from pytest_ftgate.runner import Progress
 
@@ -58,4 +60,4 @@ def _columns() -> int:
 
 def _shown(progress: Progress) -> str:
     failed = f" ({progress.errors:,} failed)" if progress.errors else ""
-    return f"{progress.model[:30]} {progress.done:,}/{progress.total:,}{failed}"
+    return f"{printable(progress.model, 30)} {progress.done:,}/{progress.total:,}{failed}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -73,7 +73,8 @@ def review_checks(
     *,
     before: Callable[[GateFile], GateConfig],
     after: GateConfig,
-    forbidden: bool,
+    loosened: Collection[str] = (),
+    forbidden: bool = False,
 ) -> tuple[Check, ...]:
     """Whether the gate asks for less than where this change began; nothing where it asks for as much.
 
@@ -82,6 +83,7 @@ def review_checks(
         gate: the gate's name in the file.
         before: the gate as that file asked for it.
         after: the gate as it is judged.
+        loosened: where a mark asks for less than the file, which is said elsewhere.
         forbidden: whether asking for less is a failure.
     """
     if past.problem is not None:
@@ -94,7 +96,7 @@ def review_checks(
         found = [*weakenings(old, after), *_contents(old, after, past)]
     except FtgateError as error:
         return (_note(*_told(error)),)
-    weaker = [str(one) for one in found if isinstance(one, Weakening)]
+    weaker = [str(one) for one in found if isinstance(one, Weakening) and str(one) not in loosened]
     remarks = [one for one in found if isinstance(one, str)] + ([past.unseen] if past.unseen else [])
     if weaker:
         return (_weakened([*weaker, *remarks], len(weaker), past.ref, forbidden=forbidden),)

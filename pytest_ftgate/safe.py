@@ -23,6 +23,11 @@ def _escaped(char: str) -> str:
     return char.encode("unicode_escape").decode("ascii")
 
 
+def one_line(text: str) -> str:
+    """The lines of a text on one."""
+    return "; ".join(line.strip() for line in text.splitlines())
+
+
 def shortened(text: str, most: int = LONGEST) -> str:
     """The text, or its beginning and three dots."""
     return text if len(text) <= most else text[: max(most - 3, 0)] + "..."

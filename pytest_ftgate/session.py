@@ -20,11 +20,14 @@ from pytest_ftgate.pipeline import Judged, Services
 from pytest_ftgate.render import json as json_report
 from pytest_ftgate.render.text import Line, block, title
 from pytest_ftgate.result import GateResult
-from pytest_ftgate.safe import printable
+from pytest_ftgate.safe import one_line, printable
+
+__tracebackhide__ = True  # what a fixture or a body raises is shown without our lines
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import DataSpec, GateFile
     from pytest_ftgate.data import DataSet
+    from pytest_ftgate.review import Past
     from pytest_ftgate.runner import Run, Stores
 
 _HIDDEN = -2
@@ -49,6 +52,8 @@ class GateSession:
         self._data: dict[Any, tuple[Any, DataSet]] = {}
         self._seen = Seen()
         self._unjudged: list[dict[str, str]] = []
+        self._removed: list[str] = []
+        self._pasts: dict[Path, Past | None] = {}
         self._notes: list[Line] = []
         self._red: pytest.Session | None = None
 
@@ -83,6 +88,20 @@ class GateSession:
                 )
             self._file = load_gate_file(path)
         return self._file
+
+    def past(self, path: Path | None = None) -> Past | None:
+        """What ``path`` (the session's gate file) was where this change began, looked up once; None without git."""
+        from pytest_ftgate.review import look_back
+
+        path = Path(os.path.abspath(path or self.gate_file_path()))
+        if path not in self._pasts:
+            self._pasts[path] = look_back(path, self._config.getini("ftgate_base_ref") or None)
+        return self._pasts[path]
+
+    @property
+    def forbids_weakening(self) -> bool:
+        """A gate that asks for less than where this change began fails."""
+        return bool(self._config.getini("ftgate_forbid_weakening"))
 
     def services(self, hook: Any) -> Services:
         """What this session lends to a gate; ``hook`` sees the plugins that the test sees."""
@@ -134,9 +153,10 @@ class GateSession:
         self.results[item.nodeid] = judged.result
         item.user_properties.extend(json_report.junit_properties(judged.result))
         try:
-            guarded("the hook pytest_ftgate_gate_finished", item.ihook.pytest_ftgate_gate_finished, result=judged.result)
+            hook = item.ihook.pytest_ftgate_gate_finished
+            guarded("the hook pytest_ftgate_gate_finished", hook, result=judged.result)
         except FtgateError as error:  # an observer's fault changes no verdict, and is not passed over
-            self.note(Line(printable("; ".join(line.strip() for line in str(error).splitlines())), "red"))
+            self.note(Line(one_line(str(error)), "red"))
 
     def record(self, name: str, runs: Mapping[str, Run]) -> None:
         """Keep what models answered for the report ``recordings``; under one name the last with answers counts."""
@@ -182,6 +202,7 @@ class GateSession:
         """
         if self._worker is None:
             self._unjudged = self._obligations()
+            self._removed = self._gone()
         for written in self._config.getoption("--ftgate-report"):
             self._write(*written.split(":", 1))
         red = any(not result.passed for result in self.results.values())
@@ -215,11 +236,39 @@ class GateSession:
         names = [name for one in required for name in (in_file if one == "all" else (one,))]
         return unjudged(names, list(self.results.values()), self._seen, in_file=in_file)
 
+    def _gone(self) -> list[str]:
+        """The gates that were removed from the ini's gate file since this change began.
+
+        Where weakening is forbidden, those that are required stay an obligation.
+        """
+        from pytest_ftgate.review import removed_gates
+
+        required: list[str] = self._config.getini("ftgate_required")
+        owed = required if self.forbids_weakening else []
+        past = self.past(self._ini_gate_file) if self.results or owed else None
+        if past is None or past.file is None:
+            return []
+        try:
+            now = self._gate_file_of_ini().gate_names if self._ini_gate_file.exists() else ()
+        except FtgateError:
+            return []  # a file that cannot be read is said where a gate needs it
+        gone = removed_gates(past, now)
+        known = {one["name"] for one in self._unjudged}
+        reason = f"it was removed from {shown_path(self._ini_gate_file)} since {past.ref}"
+        for name in gone:
+            if name not in known and ("all" in owed or name in owed):
+                self._unjudged.append({"name": name, "reason": reason})
+        return [f"the gate {name} was removed from {shown_path(self._ini_gate_file)} since {past.ref}" for name in gone]
+
+    @property
+    def _ini_gate_file(self) -> Path:
+        return Path(self._file_folder, self._config.getini("ftgate_config"))
+
     def _gate_file_of_ini(self) -> GateFile:
         """The obligations are the ini's, whatever file the command line names."""
         from pytest_ftgate.config import load_gate_file
 
-        return load_gate_file(self._file_folder / self._config.getini("ftgate_config"))
+        return load_gate_file(self._ini_gate_file)
 
     def _write(self, form: str, target: str) -> None:
         """``recordings`` where the models ran, ``json`` where all verdicts come together."""
@@ -233,7 +282,7 @@ class GateSession:
             else:
                 self._write_recordings(path)
         except OSError as error:
-            self.note(Line(f"the {form} report could not be written: {printable(str(error))}", "red"))
+            self.note(Line(f"the {form} report could not be written: {error}", "red"))
         else:
             self.note(Line(f"{form} report: {shown_path(path)}"))
 
@@ -262,19 +311,16 @@ class GateSession:
             reporter.write_sep("-", heading.text, bold=True, **_markup(heading.colour))
             for line in block(result, verbosity=verbosity):
                 reporter.write_line(line.text, **_markup(line.colour))
-        lines = [*self._owed(), *self._notes]
+        lines = [*self._owed(), *(Line(text, "red") for text in self._removed), *self._notes]
         if lines:
             reporter.write_sep("-", "ftgate")
         for line in lines:
-            reporter.write_line(line.text, **_markup(line.colour))
+            reporter.write_line(printable(line.text), **_markup(line.colour))
 
     def _owed(self) -> list[Line]:
         colour = "yellow" if self._partial else "red"
         waived = " (not enforced: --ftgate-partial)" if self._partial else ""
-        return [
-            Line(f"required gate {printable(one['name'])}: {printable(one['reason'])}{waived}", colour)
-            for one in self._unjudged
-        ]
+        return [Line(f"required gate {one['name']}: {one['reason']}{waived}", colour) for one in self._unjudged]
 
 
 def _markup(colour: str) -> dict[str, bool]:

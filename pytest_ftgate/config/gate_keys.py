@@ -99,6 +99,11 @@ def _read_names(values: dict[str, Any]) -> dict[str, Any]:
     return _objecting(values, [name for name in values if not name.strip()], "a name must not be blank")
 
 
+def _read_baseline_names(values: dict[str, Any]) -> dict[str, Any]:
+    taken = [name for name in values if name == "candidate"]
+    return _objecting(_read_names(values), taken, "a baseline must not be called candidate")
+
+
 def _read_model_names(values: dict[str, Any]) -> dict[str, Any]:
     with_colon = [name for name in values if ":" in name]
     return _objecting(values, with_colon, "a model's name holds no colon, which would make it a spelling")
@@ -171,7 +176,7 @@ class GateKeys(Keys):
         dict[str, ModelValue],
         Field(min_length=1),
         BeforeValidator(_read_baselines),
-        AfterValidator(_read_names),
+        AfterValidator(_read_baseline_names),
     ] = Field(
         default_factory=absent,
         description="Models by name, of which the candidate must beat every one.",

@@ -76,8 +76,9 @@ def _refuse_outside(spec: ModelSpec, root: Path) -> None:
     """A relative path that leaves the project finds another file on every machine."""
     if spec.provider != "recorded":
         return
-    written, path = Path(spec.spelling.removeprefix("recorded:")), spec.options["path"]
-    if written.is_absolute() or any(path.is_relative_to(os.path.abspath(home)) for home in (root, spec.source.base_dir)):
+    absolute = Path(spec.spelling.removeprefix("recorded:")).is_absolute()
+    homes = (root, spec.source.base_dir)
+    if absolute or any(spec.options["path"].is_relative_to(os.path.abspath(home)) for home in homes):
         return
     raise ConfigError(
         f"{cut(spec.spelling)} is outside of the project ({spec.source})",

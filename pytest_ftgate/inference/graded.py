@@ -18,6 +18,7 @@ _ENTRIES = 20_000  # of a matrix at a time, for few distinct values
 _SPACING = 0.1
 _NEGLIGIBLE = 1e-14
 _TINY = 1e-300
+_ROUNDING = 1e-12  # a difference from the margin that small is none
 _NEAREST_POLE = 0.5  # in standard deviations
 _NEWTON_STEPS = 100
 
@@ -74,7 +75,8 @@ def graded_p_value(sample: Sample, margin: float) -> float:
     """
     import numpy as np
 
-    shifts = np.append(sample.values - margin, sample.worst - margin)
+    shifts = np.append(sample.values, sample.worst) - margin
+    shifts[np.abs(shifts) < _ROUNDING * np.abs(shifts).max()] = 0.0
     return _probability_negative(shifts, np.append(sample.counts, 1.0))
 
 

@@ -141,9 +141,8 @@ class ExampleMetric:
             raise
         except BaseException as error:  # pytest.skip() and sys.exit() too: nothing may excuse a gate from judgement
             what = f"the metric {self.name} raised {type(error).__name__} for test_set[{index}]"
-            raise MetricError(
-                what, evidence=told(error, self.declared.score), cure="Mend the metric's function."
-            ) from error
+            evidence = told(error, self.declared.score)
+            raise MetricError(what, example=index, evidence=evidence, cure="Mend the metric's function.") from error
         return self._checked(index, value)
 
     def _checked(self, index: int, value: Any) -> float:
@@ -160,6 +159,7 @@ class ExampleMetric:
     def _broken(self, index: int, returned: str) -> MetricError:
         return MetricError(
             f"the metric {self.name} returned {returned}, for test_set[{index}]",
+            example=index,
             cure="Mend the metric's function, or state its range as it is.",
         )
 

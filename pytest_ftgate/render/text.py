@@ -180,9 +180,14 @@ def _method(result: GateResult, share: bool) -> Iterator[Line]:
 def _check(check: Check) -> Iterator[Line]:
     source = f" ({check.source})" if check.source else ""
     status = check.status.upper() if check.status in ("fail", "error", "inconclusive") else check.status
-    yield Line(f"  {status:<7} {check.name}: {check.message}{source}", _COLOURS[check.status])
+    yield Line(f"  {status:<7} {check.name}: {check.message}{source}", _colour(check))
     if check.advice:
         yield Line(f"          {check.advice}")
+
+
+def _colour(check: Check) -> str:
+    """A gate that was weakened is green by its own word alone: that is not passed over."""
+    return "red" if check.name == "weakened" and check.status == "warning" else _COLOURS[check.status]
 
 
 def _data(result: GateResult) -> Iterator[Line]:

@@ -68,6 +68,14 @@ def test_targets_outside_of_what_can_be():
     assert p_of([-1.0, -1.0], -0.5) == 1.0
 
 
+@pytest.mark.parametrize("dust", [1e-273, 1e-17, 1e-13, 1e-11, 1e-7])
+@pytest.mark.parametrize("differences", [[0.0], [0.0] * 60, [0.0, 0.0, 0.5], [0.0, -0.5]])
+def test_a_hair_more_or_less_makes_no_difference(differences, dust):
+    below, at, above = (p_of(differences, margin) for margin in (-dust, 0.0, dust))
+    assert below == pytest.approx(at, abs=1e-4)
+    assert above == pytest.approx(at, abs=1e-4)
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_numbers_that_are_none_are_refused(value):
     with pytest.raises(ValueError, match=r"^the mean of numbers that are not finite cannot be tested$"):

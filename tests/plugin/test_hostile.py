@@ -1,0 +1,391 @@
+"""Text that is out to do harm: whatever a model, a file or an exception says, terminal, CI log and reports stay whole."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from endpoint_project import EndpointProject, answer, index_of
+from gate_project import Project, check, label, write_jsonl
+from hypothesis import example, given
+from hypothesis import strategies as st
+from loopback import LoopbackServer, Reply, error
+
+from pytest_ftgate.errors import DataError, ModelError, Where
+from pytest_ftgate.safe import LONGEST, one_line, printable
+
+HOSTILE = (
+    "::error file=a.py::pwned \x1b[2J\x1b]0;title\x07\x9b31m ##[error]a ##vso[task.complete]b ##teamcity[c]\r\n"
+    "::add-mask::d \u202edrawkcab\u200b \u2028 \x00 \x85 \U000e0041"
+)
+HUGE = HOSTILE * 20_000
+LONGEST_LINE = LONGEST + 300  # what pytest itself puts in front of a text of ours
+LARGEST_REPORT = 100_000
+"""Bytes of a JSON report on one gate, and of its JUnit XML, whatever was said."""
+
+COMMAND = re.compile(r"^\s*::|##\w*\[")
+
+
+def harmless(project: Project, *args: str, verdict: str = "pass") -> dict[str, Any]:
+    """Judge with every report there is, and hold all that was written against what must never be written."""
+    gate = project.gate("-v", "-rA", "--junitxml=junit.xml", "--ftgate-report=recordings:recordings", *args)
+    assert gate["verdict"] == verdict, gate["checks"]
+    for line in (*project.result.outlines, *project.result.errlines):
+        assert line.isprintable(), line[:300]
+        assert not COMMAND.search(line), line[:300]
+        assert len(line) < LONGEST_LINE
+    assert not any("Traceback" in line for line in project.result.outlines)
+    for name in ("report.json", "junit.xml"):
+        assert (project.path / name).stat().st_size < LARGEST_REPORT
+    case = ElementTree.parse(project.path / "junit.xml").find(".//testcase")
+    assert case is not None
+    properties = {item.get("name"): item.get("value") for item in case.iter("property")}
+    assert json.loads(properties["ftgate"] or "") == gate
+    return gate
+
+
+def recorded_again(project: Project) -> dict[str, Any]:
+    """Judge what the last run has recorded: nothing is lost, and no model is asked."""
+    project.file("pytest.ini", "[pytest]\nftgate_recordings = recordings\n")
+    return project.gate("--ftgate-cache=off")
+
+
+def fixture(project: Project, name: str, body: str) -> None:
+    project.file("conftest.py", f"import pytest\n\n\n@pytest.fixture\ndef {name}():\n{body}")
+
+
+# --- what models say -----------------------------------------------------------------------------------------
+
+
+def test_answers_from_a_file(project: Project) -> None:
+    rows = [{"id": f"t{i}", "output": HUGE if i < 3 else label(i)} for i in range(60)]
+    write_jsonl(project.path / "ft.jsonl", rows)
+    project.gate_test()
+    gate = harmless(project)
+    assert [flip["id"] for flip in gate["broken"]] == ["t0", "t1", "t2"]
+    assert all(len(flip["candidate"]) <= 300 for flip in gate["broken"])
+
+
+def test_answers_of_a_callable_with_half_characters(project: Project) -> None:
+    """A lone surrogate is no character: no file can hold it. It becomes U+FFFD, and the answer is wrong."""
+    fixture(
+        project,
+        "ftgate_candidate",
+        "    labels = ('refund', 'invoice', 'shipping')\n"
+        f"    odd = {{0: 'half \\ud83d', 1: {HUGE!r}, 2: '\\ud83d\\ude00', 3: '\\udcff'}}\n"
+        "    return lambda text: odd.get(int(text.split()[-1]), labels[int(text.split()[-1]) % 3])\n",
+    )
+    project.gate_test(candidate=...)
+    gate = harmless(project)
+    assert gate["candidate"]["value"] == pytest.approx(56 / 60)
+    assert {flip["candidate"][:6] for flip in gate["broken"]} == {"half \ufffd", "::erro", "\U0001f600", "\ufffd"}
+
+
+def test_stored_and_recorded_answers_can_be_read_again(project: Project) -> None:
+    project.file(
+        "tuned.py",
+        "LABELS = ('refund', 'invoice', 'shipping')\n"
+        f"ODD = {{0: 'half \\ud83d', 1: {HUGE!r}}}\n"
+        "def model(text):\n    n = int(text.split()[-1])\n    return ODD.get(n, LABELS[n % 3])\n",
+    )
+    project.pytester.syspathinsert()
+    project.gate_test(candidate={"provider": "python", "target": "tuned:model", "cache_key": "1"})
+    first = harmless(project)
+    assert harmless(project)["candidate"]["n_stored"] == 60
+    again = recorded_again(project)
+    assert again["candidate"]["n_stored"] == 60
+    assert (again["broken"], again["gain"]) == (first["broken"], first["gain"])
+
+
+@pytest.fixture
+def http(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Iterator[EndpointProject]:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with LoopbackServer() as server:
+        yield EndpointProject(pytester, server)
+
+
+def for_candidate(http: EndpointProject, reply: Callable[[int], Reply | None]) -> None:
+    """Let the candidate's endpoint reply otherwise where ``reply`` gives something."""
+    http.server.answer = lambda body: (body["model"] == "ft" and reply(index_of(body))) or answer(body)
+    http.gate_test()
+
+
+def test_answers_of_an_endpoint(http: EndpointProject) -> None:
+    for_candidate(http, lambda i: Reply(HUGE + "\ud800") if i == 5 else None)
+    gate = harmless(http)
+    assert gate["broken"][-1]["id"] == "t5"
+    assert recorded_again(http)["broken"] == gate["broken"]
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        error(400, message=HUGE),
+        error(500, message=HUGE),
+        error(429, code=HUGE, message=HOSTILE),
+        Reply(body=HUGE),
+        Reply(status=404, body=HUGE, headers={"Content-Type": "text/html"}),
+        Reply(body={"error": HUGE}),
+        Reply(finish_reason=HUGE),
+        Reply(text=None, message={"refusal": HUGE}),
+        Reply(usage={"prompt_tokens": HUGE}),
+    ],
+    ids=["400", "500", "429", "no JSON", "HTML", "no answer", "finish", "refusal", "usage"],
+)
+def test_errors_of_an_endpoint(http: EndpointProject, reply: Reply) -> None:
+    for_candidate(http, lambda i: reply if i == 5 else None)
+    gate = http.gate()
+    harmless(http, verdict=gate["verdict"])
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [f"ValueError({HUGE!r})", f"ModelError({HUGE!r})", f"ModelError('no', evidence={HUGE!r})", "ValueError('\\ud800')"],
+    ids=["exception", "model error", "evidence", "half a character"],
+)
+def test_errors_of_a_callable(project: Project, raised: str) -> None:
+    fixture(
+        project,
+        "ftgate_candidate",
+        f"    from pytest_ftgate.errors import ModelError\n    def model(text): raise {raised}\n    return model\n",
+    )
+    project.gate_test(candidate=...)
+    gate = harmless(project, verdict="error")
+    message = check(gate, "candidate_predictions")["message"]
+    assert message.startswith("candidate model: 60 of 60 answers missing (t0, t1, t2, t3, t4, ...): ")
+
+
+# --- what files and gates say --------------------------------------------------------------------------------
+
+
+def test_ids_inputs_and_labels(project: Project) -> None:
+    rows = [
+        {"id": f"{HOSTILE} {i}", "input": f"{HOSTILE} {i} {HUGE}", "expected": f"{label(i)} {HOSTILE}"}
+        for i in range(60)
+    ]
+    write_jsonl(project.path / "test.jsonl", rows)
+    for name, n_right in (("base.jsonl", 40), ("ft.jsonl", 58)):
+        outputs = [row["expected"] if i < n_right else "?" for i, row in enumerate(rows)]
+        write_jsonl(
+            project.path / name, [{"id": row["id"], "output": out} for row, out in zip(rows, outputs, strict=True)]
+        )
+    project.gate_test()
+    gate = harmless(project)
+    assert check(gate, "labels_missing")["observed"] == 3
+    project.predictions("ft.jsonl", 60)
+    message = check(harmless(project, verdict="error"), "candidate_predictions")["message"]
+    assert "60 of 60 answers missing" in message
+    assert "no recorded prediction for id" in message
+
+
+def test_two_labels_of_a_megabyte(project: Project) -> None:
+    rows = [{"id": f"t{i}", "input": f"customer question {i}", "expected": f"{i % 2} {HUGE}"} for i in range(60)]
+    write_jsonl(project.path / "test.jsonl", rows)
+    for name, missed in (("base.jsonl", 20), ("ft.jsonl", 2)):
+        outputs = [f"{(i + (i < missed)) % 2} {HUGE}" for i in range(60)]
+        write_jsonl(project.path / name, [{"id": f"t{i}", "output": out} for i, out in enumerate(outputs)])
+    project.gate_test()
+    assert harmless(project)["wins"] == 18
+
+
+@pytest.mark.parametrize("key", ["id", "input", "expected", "unknown"])
+@pytest.mark.parametrize("name", ["test.jsonl", "train.jsonl", "ft.jsonl"])
+def test_a_row_that_cannot_be_read(project: Project, name: str, key: str) -> None:
+    project.gate_test()
+    project.file(name, json.dumps({key: [HUGE], HOSTILE: 1}) + "\n")
+    harmless(project, verdict="error")
+
+
+def test_ids_and_inputs_of_an_iterable(project: Project) -> None:
+    fixture(project, "ftgate_test_set", f"    return [{{'id': '\\ud800', 'input': {HUGE!r}, 'expected': 'x'}}]\n")
+    project.gate_test(test_set=...)
+    gate = harmless(project, verdict="error")
+    assert "half a surrogate pair" in check(gate, "configuration")["message"]
+
+
+@pytest.mark.parametrize("text", [HOSTILE, HUGE], ids=["hostile", "huge"])
+@pytest.mark.parametrize("key", ["name", "hypothesis", "allow_weak_baseline"])
+def test_what_a_gate_says_of_itself(project: Project, key: str, text: str) -> None:
+    project.gate_test(**{key: text})
+    harmless(project)
+    assert "PASS" in project.result.stdout.str()
+    project.gate_test(**{key: text, "margin": 0.3})
+    harmless(project, verdict="fail")
+    assert any("failed: gain over the baseline" in line for line in project.result.outlines)
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"baseline": ..., "baselines": {HOSTILE: "recorded:base.jsonl"}},
+        {"candidate": {"provider": "recorded", "path": "ft.jsonl", "name": HUGE}},
+    ],
+    ids=["role", "model"],
+)
+def test_names_of_models(project: Project, keys: dict[str, Any]) -> None:
+    project.gate_test(**keys)
+    harmless(project)
+    project.gate_test(**keys, margin=0.3)
+    harmless(project, verdict="fail")
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"candidate": HOSTILE},
+        {"candidate": f"{HOSTILE}:x"},
+        {"candidate": f"recorded:{HUGE}"},
+        {"candidate": "recorded:a\x1b[2Jb\n::error::c"},
+        {"metric": HOSTILE},
+        {"metric": {"name": "accuracy", "pattern": f"({HUGE}"}},
+        {"metric": {"name": "accuracy", HOSTILE: 1}},
+        {"evidence": HUGE},
+        {HOSTILE: 1},
+    ],
+    ids=["model", "provider", "path", "odd path", "metric", "pattern", "option", "value", "key"],
+)
+def test_keys_that_are_refused(project: Project, keys: dict[str, Any]) -> None:
+    mark = {key: value for key, value in {**project.keys, **keys}.items()}
+    project.file("test_gate.py", f"import pytest\n@pytest.mark.ftgate(**{mark!r})\ndef test_gate(): pass\n")
+    harmless(project, verdict="error")
+
+
+@pytest.mark.parametrize("returned", ["1.0", f"raise_({HUGE!r})", f"{HUGE!r}"], ids=["value", "raises", "text"])
+def test_a_metric_of_ones_own(project: Project, returned: str) -> None:
+    project.file(
+        "conftest.py",
+        "from pytest_ftgate import metric\n\ndef raise_(text): raise ValueError(text)\n\n"
+        "@metric(low=0, high=1, greater_is_better=True)\n"
+        f"def own(expected, answer): return float(expected == answer) if answer == 'refund' else {returned}\n"
+        f"def pytest_ftgate_metrics(): return {{{HOSTILE!r}: own}}\n",
+    )
+    project.gate_test(metric=HOSTILE)
+    harmless(project, verdict="fail" if returned == "1.0" else "error")
+
+
+@pytest.mark.parametrize(
+    "hook",
+    [
+        f"def pytest_ftgate_model(spec): raise ValueError({HUGE!r})",
+        f"def pytest_ftgate_gate_finished(result): raise ValueError({HUGE!r})",
+    ],
+    ids=["model", "observer"],
+)
+def test_hooks(project: Project, hook: str) -> None:
+    project.file("conftest.py", hook + "\n")
+    own = "model" in hook.partition("(")[0]
+    project.gate_test(**({"candidate": "own:model"} if own else {}))
+    harmless(project, verdict="error" if own else "pass")
+    assert project.result.ret == 1
+
+
+def test_the_result_in_an_assertion_of_the_body(project: Project) -> None:
+    project.gate_test("def test_gate(ftgate):\n    assert not ftgate\n", name=HOSTILE)
+    harmless(project)
+    project.result.assert_outcomes(failed=1)
+
+
+def test_a_model_that_the_body_asks(project: Project) -> None:
+    fixture(
+        project,
+        "ftgate_candidate",
+        "    labels = ('refund', 'invoice', 'shipping')\n    return lambda text: labels[int(text.split()[-1]) % 3]\n",
+    )
+    project.file("evil.py", f"def model(text):\n    raise ValueError({HUGE!r})\n")
+    project.pytester.syspathinsert()
+    project.gate_test(
+        "def test_gate(ftgate_evaluate):\n    ftgate_evaluate('python:evil:model', 'test.jsonl')\n", candidate=...
+    )
+    result = project.run("--tb=short")
+    result.assert_outcomes(failed=1)
+    assert all(line.isprintable() and not COMMAND.search(line) for line in result.outlines)
+    assert max(map(len, result.outlines)) < LONGEST_LINE
+
+
+def test_reasons_of_obligations(project: Project) -> None:
+    project.gate_file(
+        "version: 1\ngates:\n  support: {test_set: test.jsonl, training_set: train.jsonl, margin: 0.05, "
+        "baseline: 'recorded:base.jsonl', candidate: 'recorded:ft.jsonl'}\n"
+    )
+    project.file("pytest.ini", "[pytest]\nftgate_required = support\n")
+    body = f"@pytest.mark.ftgate('support')\ndef test_gate():\n    pass\n\n@pytest.fixture\ndef late(): pytest.skip({HUGE!r})\n"
+    project.file("test_gate.py", "import pytest\n" + body.replace("test_gate()", "test_gate(late)"))
+    (unjudged,) = project.report()["unjudged"]
+    assert unjudged["reason"].startswith("its test was skipped: ")
+    line = next(line for line in project.result.outlines if line.startswith("required gate support"))
+    assert line.isprintable()
+    assert not COMMAND.search(line)
+    assert (project.path / "report.json").stat().st_size < LARGEST_REPORT
+
+
+# --- where the text goes -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["../../elsewhere.jsonl", "sub/../../elsewhere.jsonl", "../elsewhere.jsonl"])
+def test_a_recording_outside_of_the_project(project: Project, path: str) -> None:
+    """A relative path that leads out of the project is refused before anything is read."""
+    project.gate_test(candidate=f"recorded:{path}")
+    project.file("pytest.ini", "[pytest]\n")
+    gate = harmless(project, verdict="error")
+    found = check(gate, "configuration")
+    assert found["message"] == f"recorded:{path} is outside of the project (marker)"
+    assert found["advice"].endswith("keep recorded predictions with the project, or write an absolute path")
+
+
+def test_a_recording_that_is_named_from_a_folder_of_the_project(project: Project, tmp_path_factory: Any) -> None:
+    """Up and down within the project is fine, and so is an absolute path to anywhere."""
+    text = project.gate_test().read_text(encoding="utf-8")
+    (project.path / "test_gate.py").unlink()
+    project.file("pytest.ini", "[pytest]\n")
+    project.file("tests/test_gate.py", re.sub(r"(recorded:|')(\w+\.jsonl)", r"\1../\2", text))
+    assert harmless(project)["verdict"] == "pass"
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "ft.jsonl"
+    elsewhere.write_bytes((project.path / "ft.jsonl").read_bytes())
+    (project.path / "tests/test_gate.py").unlink()
+    project.gate_test(candidate=f"recorded:{elsewhere}")
+    assert harmless(project)["verdict"] == "pass"
+
+
+def test_recordings_stay_in_their_folder(project: Project) -> None:
+    """A gate's name becomes the name of a file, never a path."""
+    project.gate_test(name="../../../escaped")
+    harmless(project)
+    written = sorted(path.relative_to(project.path) for path in project.path.rglob("*.jsonl"))
+    inside = [path for path in written if path.parent == Path("recordings")]
+    assert len(inside) == 2
+    assert all("escaped" in path.name for path in inside)
+    assert len(written) == len(inside) + 4
+
+
+# --- the text itself -----------------------------------------------------------------------------------------
+
+
+@given(st.text(st.characters(), max_size=200) | st.text(":#[]vso \n\x1b", max_size=50), st.integers(3, 200))
+@example(HOSTILE, 100)
+@example("::", 3)
+@example("## ##[##vso[", 50)
+def test_printable(text: str, most: int) -> None:
+    shown = printable(text, most)
+    assert shown.isprintable()
+    assert len(shown) <= most
+    assert not COMMAND.search(shown)
+    assert printable(shown, most) == shown
+
+
+def test_printable_text_is_left_alone() -> None:
+    for text in ("Größe: 5 %", "日本語", "a::b", "test.py::test_x", "## heading", "C:\\x", "  indented"):
+        assert printable(text) == text
+
+
+@pytest.mark.parametrize("kind", [DataError, ModelError])
+def test_the_text_of_an_error(kind: type[DataError]) -> None:
+    raised = kind(HUGE, where=Where(HOSTILE, 3, HOSTILE), evidence=f"{HOSTILE}\n{HUGE}", cure=HUGE)
+    lines = str(raised).split("\n")
+    assert all(line.isprintable() and not COMMAND.search(line) and len(line) <= LONGEST + 2 for line in lines)
+    assert one_line("a\n  b\nc") == "a; b; c"
