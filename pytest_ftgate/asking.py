@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from pytest_ftgate.models import Model
 
 
+class AbandonedCall(ModelError):
+    """Nobody waits any more for a call that goes on in its thread: to try again would only pile up more of them."""
+
+
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
     """How long to wait before a failed call is tried again: exponential back-off, of which half is jitter.
@@ -76,10 +80,10 @@ async def _attempt(model: Model, example: Example, repeat: int) -> tuple[Complet
     try:
         return await asyncio.wait_for(_complete(model, example, repeat), model.timeout_s)
     except asyncio.TimeoutError:
-        # One that is abandoned goes on in its thread: trying again would only pile up more of them.
-        abandoned = getattr(model, "abandons", False)
-        text = f"no answer within {model.timeout_s:g} s{'; the call was abandoned' if abandoned else ''}"
-        raise ModelError(text, retryable=not abandoned) from None
+        text = f"no answer within {model.timeout_s:g} s"
+        if getattr(model, "abandons", False):
+            raise AbandonedCall(f"{text}; the call was abandoned") from None
+        raise ModelError(text, retryable=True) from None
 
 
 async def _complete(model: Model, example: Example, repeat: int) -> tuple[Completion, float]:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from pytest_ftgate.safe import printable
 
+_MOST_LINES = 10
+
 
 def shown_path(path: str | os.PathLike[str]) -> str:
     """The path as a user knows it: relative to the working folder where it lies inside, else absolute."""
@@ -57,8 +59,12 @@ class FtgateError(Exception):
     def __str__(self) -> str:
         place = str(self.where) if self.where is not None else ""
         head = f"{place}: {self.what}" if place else self.what
-        more = [line for text in (self.evidence, self.cure) if text for line in text.strip("\n").split("\n")]
+        more = [line for text in (self.evidence, self.cure) if text for line in _first_lines(text)]
         return "\n".join([printable(head), *(f"  {printable(line.strip())}" for line in more)])
+
+
+def _first_lines(text: str) -> list[str]:
+    return text.split("\n", _MOST_LINES)[:_MOST_LINES]
 
 
 class ConfigError(FtgateError):

@@ -39,6 +39,16 @@ class Base:
     is_head: bool
     shallow: bool
 
+    @property
+    def unseen(self) -> str | None:
+        """What of the change cannot be seen from here; None where all of it can."""
+        if not (self.is_head and self.shallow):
+            return None
+        return (
+            f"this clone is shallow, and {self.ref} is HEAD itself: no more than what is not committed could be "
+            "compared (git fetch --unshallow, or fetch-depth: 0 for actions/checkout)"
+        )
+
     def content(self, path: Path) -> bytes | None:
         """The bytes of a file at that commit; None where it has none at this path.
 

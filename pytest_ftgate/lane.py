@@ -143,9 +143,10 @@ class Lane:
         try:
             completion, latency_s = await ask(self.model, request.example, request.repeat, self._retry)
         except ModelError as error:
-            if error.fatal:
-                self.fatal = self.fatal or error
-                raise
+            self._note_abandoned(isinstance(error, AbandonedCall))
+            if error.fatal or self._abandoned == _STUCK_AFTER:
+                self.fatal = self.fatal or (error if error.fatal else _stuck(error))
+                raise self.fatal from None
             await self._fail(request.key, str(error))
         except asyncio.CancelledError:
             if self.stopping:

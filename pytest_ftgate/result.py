@@ -213,6 +213,6 @@ def closed(result: GateResult, checks: tuple[Check, ...]) -> GateResult:
 
 def failed_result(result: GateResult, error: FtgateError) -> GateResult:
     """The verdict ``error`` with what is wrong, where, and the cure."""
-    head, *rest = str(error).splitlines()
+    head, *rest = str(error).splitlines() or [type(error).__name__]
     check = Check("configuration", "error", head, advice=" ".join(line.strip() for line in rest) or None)
     return closed(result, (*result.checks, check))

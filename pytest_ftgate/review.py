@@ -61,10 +61,7 @@ def look_back(path: Path, ref: str | None) -> Past | None:
         return Past(problem=error) if is_tracked(path) else None
     except FtgateError as error:
         return Past(problem=error)
-    unseen = f"{base.ref} is HEAD itself, so that only what is not committed was compared" if base.is_head else None
-    if unseen and base.shallow:
-        unseen += " (this clone is shallow)"
-    return Past(base.ref, file, None, unseen, base.content)
+    return Past(base.ref, file, None, base.unseen, base.content)
 
 
 def review_checks(
@@ -93,9 +90,9 @@ def review_checks(
         return (_note(f"{new} is new since {past.ref}: there is nothing to compare with"),)
     try:
         old = before(past.file)
-        found = [*weakenings(old, after), *_contents(old, after, past)]
     except FtgateError as error:
         return (_note(*_told(error)),)
+    found = [*weakenings(old, after), *_contents(old, after, past)]
     weaker = [str(one) for one in found if isinstance(one, Weakening) and str(one) not in loosened]
     remarks = [one for one in found if isinstance(one, str)] + ([past.unseen] if past.unseen else [])
     if weaker:
@@ -149,7 +146,11 @@ def _contents(before: GateConfig, after: GateConfig, past: Past) -> Iterator[Wea
 def _content(key: str, path: Path, past: Past, *, in_order: bool = False) -> Iterator[Weakening | str]:
     if not path.is_file():
         return  # said where the file is needed
-    then, now = past.content(path), path.read_bytes()
+    try:
+        then, now = past.content(path), path.read_bytes()
+    except HistoryError as error:
+        yield error.what
+        return
     if then is None:
         yield f"{shown_path(path)} is not in git at {past.ref}, so that it could not be compared"
         return

@@ -20,7 +20,7 @@ from pytest_ftgate.pipeline import Judged, Services
 from pytest_ftgate.render import json as json_report
 from pytest_ftgate.render.text import Line, block, title
 from pytest_ftgate.result import GateResult
-from pytest_ftgate.safe import one_line, printable
+from pytest_ftgate.safe import one_line, printable, shortened
 
 __tracebackhide__ = True  # what a fixture or a body raises is shown without our lines
 
@@ -191,7 +191,7 @@ class GateSession:
     def see_skipped(self, item: pytest.Item, report: pytest.TestReport) -> None:
         """A marked test that was skipped before its gate was judged."""
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
-        self._seen.skipped[claimed_name(item)] = reason.removeprefix("Skipped: ")
+        self._seen.skipped[claimed_name(item)] = shortened(reason.removeprefix("Skipped: "))
 
     # --- the session's end -----------------------------------------------------------------------------------
 

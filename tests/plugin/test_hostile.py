@@ -1,4 +1,4 @@
-"""Text that is out to do harm: whatever a model, a file or an exception says, terminal, CI log and reports stay whole."""
+"""Text that is out to do harm: whatever models, files and exceptions say, terminal, CI log and reports stay whole."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HOSTILE = (
     "::error file=a.py::pwned \x1b[2J\x1b]0;title\x07\x9b31m ##[error]a ##vso[task.complete]b ##teamcity[c]\r\n"
     "::add-mask::d \u202edrawkcab\u200b \u2028 \x00 \x85 \U000e0041"
 )
-HUGE = HOSTILE * 20_000
+HUGE = HOSTILE * 6_000  # a megabyte
 LONGEST_LINE = LONGEST + 300  # what pytest itself puts in front of a text of ours
 LARGEST_REPORT = 100_000
 """Bytes of a JSON report on one gate, and of its JUnit XML, whatever was said."""
@@ -166,7 +166,7 @@ def test_errors_of_a_callable(project: Project, raised: str) -> None:
 
 def test_ids_inputs_and_labels(project: Project) -> None:
     rows = [
-        {"id": f"{HOSTILE} {i}", "input": f"{HOSTILE} {i} {HUGE}", "expected": f"{label(i)} {HOSTILE}"}
+        {"id": f"{HOSTILE} {i}", "input": f"{HOSTILE} {i} {HUGE if i < 3 else ''}", "expected": f"{label(i)} {HOSTILE}"}
         for i in range(60)
     ]
     write_jsonl(project.path / "test.jsonl", rows)
@@ -184,11 +184,12 @@ def test_ids_inputs_and_labels(project: Project) -> None:
     assert "no recorded prediction for id" in message
 
 
-def test_two_labels_of_a_megabyte(project: Project) -> None:
-    rows = [{"id": f"t{i}", "input": f"customer question {i}", "expected": f"{i % 2} {HUGE}"} for i in range(60)]
+def test_two_labels_of_a_hundred_kilobytes(project: Project) -> None:
+    tail = HUGE[:100_000]
+    rows = [{"id": f"t{i}", "input": f"customer question {i}", "expected": f"{i % 2} {tail}"} for i in range(60)]
     write_jsonl(project.path / "test.jsonl", rows)
     for name, missed in (("base.jsonl", 20), ("ft.jsonl", 2)):
-        outputs = [f"{(i + (i < missed)) % 2} {HUGE}" for i in range(60)]
+        outputs = [f"{(i + (i < missed)) % 2} {tail}" for i in range(60)]
         write_jsonl(project.path / name, [{"id": f"t{i}", "output": out} for i, out in enumerate(outputs)])
     project.gate_test()
     assert harmless(project)["wins"] == 18
@@ -251,7 +252,7 @@ def test_names_of_models(project: Project, keys: dict[str, Any]) -> None:
     ids=["model", "provider", "path", "odd path", "metric", "pattern", "option", "value", "key"],
 )
 def test_keys_that_are_refused(project: Project, keys: dict[str, Any]) -> None:
-    mark = {key: value for key, value in {**project.keys, **keys}.items()}
+    mark = {**project.keys, **keys}
     project.file("test_gate.py", f"import pytest\n@pytest.mark.ftgate(**{mark!r})\ndef test_gate(): pass\n")
     harmless(project, verdict="error")
 
@@ -266,7 +267,7 @@ def test_a_metric_of_ones_own(project: Project, returned: str) -> None:
         f"def pytest_ftgate_metrics(): return {{{HOSTILE!r}: own}}\n",
     )
     project.gate_test(metric=HOSTILE)
-    harmless(project, verdict="fail" if returned == "1.0" else "error")
+    harmless(project, verdict="pass" if returned == "1.0" else "error")
 
 
 @pytest.mark.parametrize(
@@ -286,7 +287,11 @@ def test_hooks(project: Project, hook: str) -> None:
 
 
 def test_the_result_in_an_assertion_of_the_body(project: Project) -> None:
-    project.gate_test("def test_gate(ftgate):\n    assert not ftgate\n", name=HOSTILE)
+    keys = {**project.keys, "name": HOSTILE}
+    project.file(
+        "test_gate.py",
+        f"import pytest\npytestmark = pytest.mark.ftgate(**{keys!r})\ndef test_gate(ftgate): assert not ftgate\n",
+    )
     harmless(project)
     project.result.assert_outcomes(failed=1)
 
@@ -314,8 +319,8 @@ def test_reasons_of_obligations(project: Project) -> None:
         "baseline: 'recorded:base.jsonl', candidate: 'recorded:ft.jsonl'}\n"
     )
     project.file("pytest.ini", "[pytest]\nftgate_required = support\n")
-    body = f"@pytest.mark.ftgate('support')\ndef test_gate():\n    pass\n\n@pytest.fixture\ndef late(): pytest.skip({HUGE!r})\n"
-    project.file("test_gate.py", "import pytest\n" + body.replace("test_gate()", "test_gate(late)"))
+    project.file("conftest.py", f"import pytest\n@pytest.fixture\ndef late(): pytest.skip({HUGE!r})\n")
+    project.file("test_gate.py", "import pytest\n@pytest.mark.ftgate('support')\ndef test_gate(late): pass\n")
     (unjudged,) = project.report()["unjudged"]
     assert unjudged["reason"].startswith("its test was skipped: ")
     line = next(line for line in project.result.outlines if line.startswith("required gate support"))

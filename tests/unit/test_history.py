@@ -1,0 +1,238 @@
+"""What git knows, asked of real repositories."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from pytest_ftgate import history
+from pytest_ftgate.errors import HistoryError
+from pytest_ftgate.history import find_base, is_tracked
+
+pytestmark = pytest.mark.skipif(not history.shutil.which("git"), reason="there is no git")
+
+
+def git(folder: Path, *args: str) -> str:
+    identity = ("-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "protocol.file.allow=always")
+    done = subprocess.run(["git", *identity, *args], cwd=folder, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def commit(folder: Path, name: str, text: str) -> str:
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text(text)
+    git(folder, "add", "-A")
+    git(folder, "commit", "-q", "-m", f"{name}: {text}")
+    return git(folder, "rev-parse", "HEAD")
+
+
+@pytest.fixture
+def repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """``main`` with two commits, and ``work`` checked out at the second."""
+    for name in [name for name in os.environ if name.startswith("GIT_")]:
+        monkeypatch.delenv(name)
+    folder = tmp_path / "repo"
+    folder.mkdir()
+    git(folder, "init", "-q", "-b", "main")
+    commit(folder, "f.txt", "one")
+    commit(folder, "sub/g.txt", "g")
+    git(folder, "checkout", "-q", "-b", "work")
+    return folder
+
+
+def problem(folder: Path, ref: str | None = None) -> str:
+    with pytest.raises(HistoryError) as caught:
+        find_base(folder, ref)
+    return str(caught.value)
+
+
+def test_without_a_repository_there_is_no_base(tmp_path: Path) -> None:
+    assert find_base(tmp_path, None) is None
+
+
+def test_without_git_there_is_no_base(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert find_base(repo, None) is None
+
+
+def test_the_base_is_where_the_branches_parted(repo: Path) -> None:
+    began = git(repo, "rev-parse", "HEAD")
+    commit(repo, "f.txt", "two")
+    git(repo, "checkout", "-q", "main")
+    commit(repo, "f.txt", "meanwhile")
+    git(repo, "checkout", "-q", "work")
+    base = find_base(repo, None)
+    assert base is not None
+    assert (base.ref, base.commit, base.is_head, base.shallow) == ("main", began, False, False)
+    assert base.content(repo / "f.txt") == b"one"
+    assert base.unseen is None
+
+
+def test_files_are_found_from_any_folder_of_the_repository(repo: Path) -> None:
+    base = find_base(repo / "sub", None)
+    assert base is not None
+    assert base.content(repo / "sub" / "g.txt") == b"g"
+    assert base.content(repo / "f.txt") == b"one"
+
+
+@pytest.mark.parametrize("name", ["absent.txt", "sub", "no/such/folder.txt", "../outside.txt", "[f].txt", "*"])
+def test_what_is_no_file_of_the_base_has_no_content(repo: Path, name: str) -> None:
+    (repo.parent / "outside.txt").write_text("x")
+    base = find_base(repo, None)
+    assert base is not None
+    assert base.content(repo / name) is None
+
+
+def test_a_name_with_special_characters(repo: Path) -> None:
+    commit(repo, "dätä [1] *.txt", "special")
+    git(repo, "branch", "-q", "-f", "main", "work")
+    base = find_base(repo, None)
+    assert base is not None
+    assert base.content(repo / "dätä [1] *.txt") == b"special"
+
+
+def test_links_are_followed_as_they_were(repo: Path) -> None:
+    (repo / "link.txt").symlink_to("sub/g.txt")
+    (repo / "loop.txt").symlink_to("loop.txt")
+    commit(repo, "h.txt", "h")
+    git(repo, "branch", "-q", "-f", "main", "work")
+    base = find_base(repo, None)
+    assert base is not None
+    assert base.content(repo / "link.txt") == b"g"
+    assert base.content(repo / "loop.txt") is None
+
+
+def test_bytes_come_as_they_are(repo: Path) -> None:
+    (repo / "raw.bin").write_bytes(b"\xff\x00\r\n")
+    (repo / ".gitattributes").write_text("raw.bin -text\n")
+    commit(repo, "h.txt", "h")
+    base = find_base(repo, "HEAD")
+    assert base is not None
+    assert base.content(repo / "raw.bin") == b"\xff\x00\r\n"
+
+
+def test_a_named_branch_or_commit(repo: Path) -> None:
+    first = git(repo, "rev-parse", "HEAD~1")
+    base = find_base(repo, "HEAD~1")
+    assert base is not None
+    assert (base.ref, base.commit) == ("HEAD~1", first)
+
+
+@pytest.mark.parametrize("ref", ["no-such-branch", "--upload-pack=touch x", "-h", "main..work"])
+def test_a_named_branch_that_does_not_exist(repo: Path, ref: str) -> None:
+    assert problem(repo, ref) == f"git knows no {ref} (ini ftgate_base_ref)\n  Correct its name, or fetch it."
+
+
+def test_the_branch_that_is_checked_out_is_no_base(repo: Path) -> None:
+    git(repo, "checkout", "-q", "main")
+    git(repo, "branch", "-q", "-D", "work")
+    assert problem(repo) == (
+        "git knows none of origin/HEAD, origin/main, origin/master, main, master beside HEAD\n"
+        "  Name the branch that changes go to: ini ftgate_base_ref."
+    )
+
+
+def test_the_branch_of_the_origin_comes_first(repo: Path) -> None:
+    git(repo, "update-ref", "refs/remotes/origin/main", "HEAD~1")
+    base = find_base(repo, None)
+    assert base is not None
+    assert (base.ref, base.is_head) == ("origin/main", False)
+
+
+def test_branches_without_a_common_commit(repo: Path) -> None:
+    git(repo, "checkout", "-q", "--orphan", "other")
+    commit(repo, "f.txt", "other")
+    assert problem(repo).startswith("git knows no common ancestor of HEAD and main")
+
+
+def test_a_repository_without_a_commit(tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q")
+    assert problem(tmp_path) == "git has no commit to compare with: HEAD does not exist"
+
+
+def test_a_shallow_clone_says_so(repo: Path, tmp_path: Path) -> None:
+    git(repo, "checkout", "-q", "main")
+    git(tmp_path, "clone", "-q", "--depth", "1", "--branch", "work", repo.as_uri(), "clone")
+    assert problem(tmp_path / "clone").endswith(
+        "  This clone is shallow: fetch its history (git fetch --unshallow, or fetch-depth: 0 for actions/checkout)."
+    )
+    git(tmp_path, "clone", "-q", "--depth", "1", repo.as_uri(), "of-main")
+    base = find_base(tmp_path / "of-main", None)
+    assert base is not None
+    assert (base.is_head, base.shallow) == (True, True)
+    assert (base.unseen or "").startswith("this clone is shallow, and origin/HEAD is HEAD itself: no more than what")
+
+
+def test_a_whole_clone_at_its_branch_sees_all_there_is(repo: Path, tmp_path: Path) -> None:
+    git(tmp_path, "clone", "-q", repo.as_uri(), "clone")
+    base = find_base(tmp_path / "clone", None)
+    assert base is not None
+    assert (base.is_head, base.shallow, base.unseen) == (True, False, None)
+
+
+def test_the_environment_of_a_hook_does_not_lead_elsewhere(
+    repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    git(other, "init", "-q", "-b", "main")
+    monkeypatch.setenv("GIT_DIR", str(other / ".git"))
+    monkeypatch.setenv("GIT_INDEX_FILE", str(other / "index"))
+    base = find_base(repo, None)
+    assert base is not None
+    assert base.content(repo / "f.txt") == b"one"
+    assert is_tracked(repo / "f.txt")
+
+
+def test_a_replaced_object_is_not_believed(repo: Path) -> None:
+    (repo / "fake").write_text("fake")
+    fake, true = git(repo, "hash-object", "-w", "fake"), git(repo, "rev-parse", "HEAD:f.txt")
+    git(repo, "replace", true, fake)
+    base = find_base(repo, None)
+    assert base is not None
+    assert base.content(repo / "f.txt") == b"one"
+
+
+def test_a_commit_whose_objects_are_gone_is_an_error(repo: Path) -> None:
+    base = find_base(repo, None)
+    assert base is not None
+    blob = git(repo, "rev-parse", "HEAD:f.txt")
+    (repo / ".git" / "objects" / blob[:2] / blob[2:]).unlink()
+    with pytest.raises(HistoryError, match=r"git cannot show what f\.txt was"):
+        base.content(repo / "f.txt")
+
+
+def test_what_is_tracked(repo: Path) -> None:
+    (repo / "new.txt").write_text("new")
+    assert (is_tracked(repo / "f.txt"), is_tracked(repo / "new.txt")) == (True, False)
+    git(repo, "add", "new.txt")
+    assert is_tracked(repo / "new.txt")
+
+
+def test_where_git_gives_no_answer_a_file_may_be_tracked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert is_tracked(tmp_path / "no-such-folder" / "f.txt")
+
+    def late(*args: object, **options: object) -> None:
+        raise subprocess.TimeoutExpired("git", 10)
+
+    monkeypatch.setattr(history.subprocess, "run", late)
+    assert is_tracked(tmp_path / "f.txt")
+
+
+def test_git_is_not_waited_for_without_end(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, object] = {}
+
+    def late(*args: object, **options: object) -> None:
+        seen.update(options)
+        raise subprocess.TimeoutExpired("git", 10)
+
+    monkeypatch.setattr(history.subprocess, "run", late)
+    assert problem(repo) == "git gave no answer within 10 seconds"
+    assert (seen["timeout"], seen["stdin"]) == (10, subprocess.DEVNULL)
+    environment = seen["env"]
+    assert isinstance(environment, dict)
+    assert environment["GIT_TERMINAL_PROMPT"] == "0"
+    assert not {"GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE"} & environment.keys()

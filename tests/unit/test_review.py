@@ -1,0 +1,235 @@
+"""The gate as it was against the gate as it is, without git: what is said, and in which words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_ftgate.config import GateFile, load_gate_file, resolve_gate
+from pytest_ftgate.errors import HistoryError
+from pytest_ftgate.result import Check
+from pytest_ftgate.review import Past, compare_contents, removed_gates, review_checks
+
+FILE = """version: 1
+gates:
+  intents: {test_set: test.jsonl, training_set: train.jsonl, baseline: 'recorded:base.jsonl',
+            candidate: 'recorded:ft.jsonl', margin: 0.05, evidence: proven}
+"""
+ROWS = "".join(f'{{"input": "{i}", "expected": "a"}}\n' for i in range(3)).encode()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for name in ("test.jsonl", "base.jsonl"):
+        (tmp_path / name).write_bytes(ROWS)
+    return tmp_path
+
+
+def file_of(folder: Path, text: str) -> GateFile:
+    return load_gate_file(folder / "ftgate.yaml", text.encode())
+
+
+def reviewed(
+    folder: Path,
+    now: str = FILE,
+    *,
+    then: str = FILE,
+    files: Mapping[str, bytes | None] = {"test.jsonl": ROWS, "base.jsonl": ROWS},  # noqa: B006  # never changed
+    loosened: tuple[str, ...] = (),
+    forbidden: bool = False,
+    **past: Any,
+) -> tuple[Check, ...]:
+    def resolved(file: GateFile) -> Any:
+        return resolve_gate(file.layers("intents"), file=file, gate="intents", default_name="x")
+
+    seen = Past("origin/main", file_of(folder, then), content=lambda path: files[path.name])
+    return review_checks(
+        replace(seen, **past),
+        "intents",
+        before=resolved,
+        after=resolved(file_of(folder, now)),
+        loosened=loosened,
+        forbidden=forbidden,
+    )
+
+
+def test_nothing_is_said_of_a_gate_that_is_as_it_was(folder: Path) -> None:
+    assert reviewed(folder) == ()
+    assert reviewed(folder, FILE.replace("0.05", "0.1")) == ()
+
+
+def test_each_weakening_is_listed_with_before_and_after(folder: Path) -> None:
+    (found,) = reviewed(folder, FILE.replace("0.05", "0.01").replace("proven", "observed"))
+    assert found == Check(
+        "weakened",
+        "warning",
+        "this change makes the gate ask for less than at origin/main: "
+        "margin: 0.05 -> 0.01; evidence: proven -> observed",
+        observed=2,
+        required=0,
+        advice="Look whether that is meant: a result is worth what its gate asked for.",
+    )
+
+
+def test_where_weakening_is_forbidden_it_fails(folder: Path) -> None:
+    (found,) = reviewed(folder, FILE.replace("0.05", "0.01"), forbidden=True)
+    assert (found.status, found.source) == ("fail", "ini ftgate_forbid_weakening")
+    assert reviewed(folder, forbidden=True) == ()
+
+
+def test_what_a_mark_loosens_is_said_elsewhere(folder: Path) -> None:
+    weaker = FILE.replace("0.05", "0.01")
+    assert reviewed(folder, weaker, loosened=("margin: 0.05 -> 0.01",)) == ()
+    assert len(reviewed(folder, weaker, loosened=("margin: 0.04 -> 0.01",))) == 1
+
+
+def note(folder: Path, *args: Any, **changes: Any) -> str:
+    (found,) = reviewed(folder, *args, **changes)
+    assert (found.name, found.status) == ("weakened", "note")
+    return found.message
+
+
+def test_a_gate_or_a_file_that_is_new_has_no_past(folder: Path) -> None:
+    assert note(folder, file=None) == "the gate file is new since origin/main: there is nothing to compare with"
+    assert note(folder, then=FILE.replace("intents", "other")) == (
+        "the gate intents is new since origin/main: there is nothing to compare with"
+    )
+
+
+def test_why_the_past_cannot_be_seen(folder: Path) -> None:
+    (found,) = reviewed(folder, problem=HistoryError("git knows no main", cure="Fetch it."), forbidden=True)
+    assert (found.status, found.message, found.advice) == (
+        "note",
+        "whether the gate asks for less than before could not be seen: git knows no main",
+        "Fetch it.",
+    )
+
+
+def test_a_past_that_cannot_be_resolved(folder: Path) -> None:
+    then = FILE.replace("margin: 0.05, ", "")
+    assert "a required key is missing: margin" in note(folder, then=then)
+
+
+def test_a_part_that_cannot_be_seen_is_said_beside_what_is(folder: Path) -> None:
+    assert note(folder, unseen="this clone is shallow") == "this clone is shallow"
+    (found,) = reviewed(folder, FILE.replace("0.05", "0.01"), unseen="this clone is shallow")
+    assert found.status == "warning"
+    assert found.message.endswith("margin: 0.05 -> 0.01; this clone is shallow")
+
+
+# --- files ---------------------------------------------------------------------------------------------------
+
+
+def short(content: bytes) -> str:
+    return sha256(content).hexdigest()[:8]
+
+
+def test_a_test_set_that_shrank_or_was_edited(folder: Path) -> None:
+    longer = ROWS + b'{"input": "9", "expected": "hard"}\n'
+    (found,) = reviewed(folder, files={"test.jsonl": longer, "base.jsonl": ROWS})
+    assert found.message == (
+        "this change makes the gate ask for less than at origin/main: "
+        f"test_set: test.jsonl with 4 lines (sha256 {short(longer)}) -> 3 lines (sha256 {short(ROWS)})"
+    )
+
+
+def test_a_test_set_that_grew_is_a_note(folder: Path) -> None:
+    files = {"test.jsonl": ROWS.split(b"\n")[0], "base.jsonl": ROWS}
+    assert note(folder, files=files) == "test.jsonl: 2 lines added, none changed"
+
+
+def test_the_first_rows_of_a_limited_test_set_must_stay_the_first(folder: Path) -> None:
+    limited = FILE.replace("test_set: test.jsonl", "test_set: {path: test.jsonl, limit: 2}")
+    turned = b"\n".join(reversed(ROWS.split(b"\n")))
+    assert len(reviewed(folder, limited, then=limited, files={"test.jsonl": turned, "base.jsonl": ROWS})) == 1
+    assert reviewed(folder, files={"test.jsonl": turned, "base.jsonl": ROWS}) == ()
+
+
+def test_what_a_baseline_reads_counts_too(folder: Path) -> None:
+    (found,) = reviewed(folder, files={"test.jsonl": ROWS, "base.jsonl": b"better\n"})
+    assert "baseline.path: base.jsonl with 1 line (sha256" in found.message
+
+
+def test_another_baseline_is_named_once_and_its_file_not_compared(folder: Path) -> None:
+    (found,) = reviewed(folder, FILE.replace("base.jsonl", "weak.jsonl"))
+    assert found.observed == 1
+    assert found.message.endswith("baseline: recorded:base.jsonl -> recorded:weak.jsonl")
+
+
+def test_files_that_git_does_not_have_are_named(folder: Path) -> None:
+    text = note(folder, files={"test.jsonl": None, "base.jsonl": ROWS})
+    assert text == "test.jsonl is not in git at origin/main, so that it could not be compared"
+
+
+def test_an_answer_that_git_does_not_give_hides_no_weakening(folder: Path) -> None:
+    def broken(path: Path) -> bytes:
+        raise HistoryError("git gave no answer within 10 seconds")
+
+    (found,) = reviewed(folder, FILE.replace("0.05", "0.01"), content=broken)
+    assert (found.status, found.observed) == ("warning", 1)
+    assert "margin: 0.05 -> 0.01; git gave no answer within 10 seconds" in found.message
+
+
+def test_a_file_that_is_absent_now_is_left_to_those_who_need_it(folder: Path) -> None:
+    (folder / "test.jsonl").unlink()
+    assert reviewed(folder) == ()
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "in_order", "found"),
+    [
+        (b"a\nb\n", b"a\r\nb\r\n", True, None),
+        (b"a\nb\n", b"a\n\nb", True, None),
+        (b"a\nb\n", b"b\na\n", False, None),
+        (b"a\nb\n", b"b\na\nc\n", False, "1 line added, none changed"),
+        (b"a\nb\n", b"a\nb\nc\n", True, "1 line added, none changed"),
+        (b"a\nb\n", b"c\na\nb\n", True, ("2 lines", "3 lines")),
+        (b"a\na\n", b"a\nb\n", False, ("2 lines", "2 lines")),
+        (b"a\n", b"", False, ("1 line", "0 lines")),
+        (b"\xff\n", b"\xfe\n", False, ("1 line", "1 line")),
+    ],
+)
+def test_what_became_of_a_file(then: bytes, now: bytes, in_order: bool, found: object) -> None:
+    seen = compare_contents(then, now, in_order=in_order)
+    if isinstance(seen, tuple):
+        assert found == tuple(text.partition(" (sha256")[0] for text in seen)
+    else:
+        assert seen == found
+
+
+def test_a_pointer_of_git_lfs_stands_for_its_file() -> None:
+    pointer = (
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:%s\nsize 4\n" % sha256(b"a\nb\n").hexdigest().encode()
+    )
+    assert compare_contents(pointer, b"a\nb\n") is None
+    assert compare_contents(pointer, b"a\n") == (
+        f"sha256 {short(b'a' + bytes([10]) + b'b' + bytes([10]))}",
+        f"1 line (sha256 {short(b'a' + bytes([10]))})",
+    )
+
+
+LINES = st.lists(st.sampled_from([b"a", b"b", b"c"]), max_size=8)
+
+
+@given(LINES, LINES, st.booleans())
+def test_whatever_goes_missing_is_found(old: list[bytes], new: list[bytes], in_order: bool) -> None:
+    found = compare_contents(b"\n".join(old), b"\n".join(new), in_order=in_order)
+    missing = any(old.count(line) > new.count(line) for line in set(old))
+    assert not missing or isinstance(found, tuple)
+    assert compare_contents(b"\n".join(old), b"\n".join(old), in_order=in_order) is None
+    assert not isinstance(compare_contents(b"\n".join(old), b"\n".join(old + new), in_order=in_order), tuple)
+
+
+def test_gates_that_are_gone(folder: Path) -> None:
+    past = Past("main", file_of(folder, FILE))
+    assert removed_gates(past, ["other"]) == ["intents"]
+    assert removed_gates(past, ["intents", "new"]) == []
+    assert removed_gates(Past("main"), []) == []

@@ -1,0 +1,166 @@
+"""Every key of a gate that can ask for less, and its opposite direction, which is no finding."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_ftgate.config import GateConfig, Layer, Source, resolve_gate
+from pytest_ftgate.weakening import same_baselines, weakenings
+
+BASE = {"provider": "openai", "model": "mini", "system": "Answer with one label.", "params": {"temperature": 0}}
+GATE: dict[str, Any] = {
+    "test_set": {"path": "test.jsonl", "limit": 100},
+    "training_set": "train.jsonl",
+    "baseline": BASE,
+    "candidate": "recorded:ft.jsonl",
+    "margin": 0.05,
+}
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def gate(**changes: Any) -> GateConfig:
+    values = {key: value for key, value in {**GATE, **changes}.items() if value is not ...}
+    source = Source("marker", "marker", Path.cwd())
+    return resolve_gate([Layer(values, dict.fromkeys(values, source))], file=None, gate=None, default_name="x")
+
+
+def found(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    return [str(one) for one in weakenings(gate(**before), gate(**after))]
+
+
+def bound(**limits: Any) -> dict[str, Any]:
+    return {"require": [{"metric": "accuracy", **limits}]}
+
+
+ONE_WAY: list[tuple[dict[str, Any], dict[str, Any], str]] = [
+    ({"margin": 0.05}, {"margin": 0.049999999}, "margin: 0.05 -> 0.049999999"),
+    ({"margin": 1}, {"margin": 0}, "margin: 1 -> 0"),
+    ({"confidence": 0.99}, {"confidence": 0.95}, "confidence: 0.99 -> 0.95"),
+    ({}, {"min_training_examples": 199}, "min_training_examples: 200 -> 199"),
+    ({"min_test_examples": 1234567}, {}, "min_test_examples: 1234567 -> 50"),
+    ({}, {"evidence": "observed"}, "evidence: significant -> observed"),
+    ({"evidence": "proven"}, {}, "evidence: proven -> significant"),
+    ({}, {"errors": "score_zero"}, "errors: error -> score_zero"),
+    ({}, {"allow_weak_baseline": "a stub"}, "allow_weak_baseline: not allowed -> a stub"),
+    (bound(min=0.8), {}, "require.candidate.accuracy: min 0.8 -> removed"),
+    (bound(min=0.8), bound(min=0.7), "require.candidate.accuracy: min 0.8 -> min 0.7"),
+    (bound(max=0.8), bound(max=0.9), "require.candidate.accuracy: max 0.8 -> max 0.9"),
+    (bound(min=0.2, max=0.8), bound(min=0.2), "require.candidate.accuracy: min 0.2, max 0.8 -> min 0.2"),
+    ({"test_set": {"path": "test.jsonl"}}, {}, "test_set.limit: all rows -> 100"),
+    ({}, {"test_set": {"path": "test.jsonl", "limit": 99}}, "test_set.limit: 100 -> 99"),
+    (
+        {"baseline": ..., "baselines": {"a": "recorded:a.jsonl", "b": BASE}},
+        {"baseline": ..., "baselines": {"b": BASE}},
+        "baselines.a: recorded:a.jsonl -> removed",
+    ),
+]
+
+
+@pytest.mark.parametrize(("before", "after", "told"), ONE_WAY, ids=[told for *_, told in ONE_WAY])
+def test_asking_for_less_is_found_and_asking_for_more_is_not(
+    before: dict[str, Any], after: dict[str, Any], told: str
+) -> None:
+    assert found(before, after) == [told]
+    assert found(after, before) == []
+
+
+OTHER: list[tuple[dict[str, Any], str]] = [
+    ({"metric": "f1_macro"}, "metric: accuracy -> f1_macro"),
+    (
+        {"metric": {"name": "accuracy", "normalize": ["case"]}},
+        "metric: accuracy -> accuracy (normalize=['case'])",
+    ),
+    ({"test_set": {"path": "easy.jsonl", "limit": 100}}, "test_set: test.jsonl -> easy.jsonl"),
+    (
+        {"test_set": {"path": "test.jsonl", "limit": 100, "fields": {"expected": "guess"}}},
+        "test_set.fields: not given -> expected: guess",
+    ),
+    (
+        {"test_set": {"path": "test.jsonl", "limit": 100, "format": "csv"}},
+        "test_set.format: not given -> csv",
+    ),
+    ({"baseline": "recorded:weak.jsonl"}, "baseline: openai:mini -> recorded:weak.jsonl"),
+    (
+        {"baseline": {**BASE, "system": "?"}},
+        "baseline: openai:mini (system Answer with one label.) -> openai:mini (system ?)",
+    ),
+    (
+        {"baseline": {key: value for key, value in BASE.items() if key != "params"}},
+        "baseline: openai:mini (params {'temperature': 0}) -> openai:mini (params not given)",
+    ),
+]
+
+
+@pytest.mark.parametrize(("after", "told"), OTHER, ids=[told for _, told in OTHER])
+def test_what_cannot_be_compared_is_found_both_ways(after: dict[str, Any], told: str) -> None:
+    assert found({}, after) == [told]
+    assert len(found(after, {})) == 1
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        {},
+        {"candidate": "recorded:other.jsonl"},
+        {"training_set": "more.jsonl"},
+        {"hypothesis": "It rises."},
+        {"show": ["f1_macro"]},
+        {"name": "another"},
+        {"repeats": 3},
+        {"require": [{"metric": "accuracy", "min": 0.1}]},
+        {"baseline": {**BASE, "concurrency": 1, "timeout_s": 9, "retries": 0, "name": "m", "api_key_env": "KEY"}},
+        {"baseline": {**BASE, "price": {"input_per_1m": 1}}},
+        {"baseline": ..., "baselines": {"prompted": BASE, "more": "recorded:more.jsonl"}},
+    ],
+    ids=str,
+)
+def test_what_is_judged_may_change_and_a_gate_may_ask_for_more(after: dict[str, Any]) -> None:
+    assert found({}, after) == []
+
+
+def test_a_reason_that_was_reworded_is_no_finding() -> None:
+    assert found({"allow_weak_baseline": "a stub"}, {"allow_weak_baseline": "still a stub"}) == []
+
+
+def test_several_bounds_on_one_value_count_by_the_tightest() -> None:
+    both = {"require": [{"metric": "accuracy", "min": 0.8}, {"metric": "accuracy", "max": 0.9}]}
+    assert found(bound(min=0.8, max=0.9), both) == []
+    assert found(both, bound(min=0.8, max=0.9)) == []
+    twice = {"require": [{"metric": "accuracy", "min": 0.8}, {"metric": "accuracy", "min": 0.9}]}
+    assert found(twice, bound(min=0.8)) == ["require.candidate.accuracy: min 0.9 -> min 0.8"]
+
+
+def test_bounds_of_the_baseline_are_others_than_the_candidates() -> None:
+    assert found(bound(min=0.8), bound(min=0.8, of="baseline")) == ["require.candidate.accuracy: min 0.8 -> removed"]
+
+
+def test_a_bound_on_the_metric_read_otherwise() -> None:
+    def normalized(*steps: str) -> dict[str, Any]:
+        return {"require": [{"metric": {"name": "f1_macro", "normalize": list(steps)}, "min": 0.8}]}
+
+    assert found(normalized("case"), normalized("case", "punctuation")) == [
+        "require.candidate.f1_macro: min 0.8 (normalize=['case']) -> min 0.8 (normalize=['case', 'punctuation'])"
+    ]
+
+
+def test_several_findings_come_in_one_order() -> None:
+    after = {"margin": 0, "evidence": "observed", "metric": "f1_macro", "test_set": "easy.jsonl"}
+    assert [line.split(":")[0] for line in found({}, after)] == ["margin", "evidence", "metric", "test_set"]
+
+
+def test_examples_given_as_objects_are_no_other_ones() -> None:
+    rows = [("a", "b")]
+    assert found({"test_set": rows}, {"test_set": list(rows)}) == []
+    assert found({"test_set": "test.jsonl"}, {"test_set": rows}) == ["test_set: test.jsonl -> an iterable"]
+
+
+def test_baselines_that_were_asked_before() -> None:
+    renamed = gate(baseline=..., baselines={"prompted": {**BASE, "retries": 1}, "new": "recorded:new.jsonl"})
+    assert list(same_baselines(gate(), renamed)) == ["prompted"]
