@@ -95,26 +95,6 @@ def test_a_missing_baseline_prediction_is_an_error_all_the_same(project: Project
     project.result.assert_outcomes(errors=1)
 
 
-def test_identical_outputs_fail(project: Project) -> None:
-    rows = (project.path / "base.jsonl").read_text(encoding="utf-8")
-    project.file("ft.jsonl", rows + '{"id": "one more", "output": "refund"}\n')
-    project.gate_test()
-    gate = project.gate()
-    assert gate["verdict"] == "fail"
-    assert statuses(gate)["identical_outputs"] == "fail"
-
-
-def test_leakage_fails_for_free(project: Project) -> None:
-    rows = (project.path / "train.jsonl").read_text(encoding="utf-8")
-    project.file("train.jsonl", rows + '{"input": "Customer  QUESTION 7", "expected": "invoice"}\n')
-    project.gate_test()
-    gate = project.gate()
-    assert gate["verdict"] == "fail"
-    assert gate["training"]["leaked"] == 1
-    assert "test.jsonl:8 = train.jsonl:201" in check(gate, "leaked")["message"]
-    assert gate["models_called"] is False
-
-
 def test_the_bodys_failure_and_the_gates_are_both_shown(project: Project) -> None:
     project.gate_test("def test_gate(ftgate):\n    assert ftgate.candidate.value > 0.99, 'body says no'\n", margin=0.3)
     result = project.run()
@@ -137,37 +117,10 @@ def test_no_body_escapes_a_red_gate(project: Project, escape: str) -> None:
     assert result.ret == 1
 
 
-def test_xfail_hides_the_test_but_not_the_session(project: Project) -> None:
-    project.gate_test("@pytest.mark.xfail(strict=False)\ndef test_gate():\n    pass\n", margin=0.3)
-    result = project.run()
-    result.assert_outcomes(xfailed=1)
-    assert result.ret == 1
-
-
 def test_the_short_summary_line_stands_alone(project: Project) -> None:
     project.gate_test(margin=0.3)
     line = next(line for line in project.run("-rf").outlines if line.startswith("FAILED"))
     assert "gain over the baseline +26.7 points, asked for +30 points" in line or line.endswith("...")
-
-
-def test_setup_only_still_judges(project: Project) -> None:
-    project.gate_test(margin=0.3)
-    assert project.run("--setup-only").ret == 1
-
-
-def test_a_rerun_does_not_change_the_first_verdict(project: Project) -> None:
-    pytest.importorskip("pytest_rerunfailures")
-    project.file(
-        "conftest.py",
-        "import pytest\ncalls = []\n"
-        "@pytest.fixture\ndef ftgate_candidate():\n"
-        "    calls.append(1)\n"
-        "    return 'recorded:ft.jsonl' if len(calls) > 1 else 'recorded:base.jsonl'\n",
-    )
-    project.gate_test(candidate=...)
-    result = project.run_apart("-p", "no:asyncio", "--reruns", "2", alone=False)
-    assert result.ret == 1
-    assert "PASS" not in next(line for line in result.outlines if "ftgate test_gate" in line)
 
 
 def test_an_unmarked_suite_hears_nothing_from_us(project: Project) -> None:
