@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from pytest_ftgate.bridge import note_call
 from pytest_ftgate.errors import ModelError
 from pytest_ftgate.models import Completion
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from pytest_ftgate.models import Model
 
 
-class AbandonedCall(ModelError):
+class AbandonedError(ModelError):
     """Nobody waits any more for a call that goes on in its thread: to try again would only pile up more of them."""
 
 
@@ -82,12 +83,13 @@ async def _attempt(model: Model, example: Example, repeat: int) -> tuple[Complet
     except asyncio.TimeoutError:
         text = f"no answer within {model.timeout_s:g} s"
         if getattr(model, "abandons", False):
-            raise AbandonedCall(f"{text}; the call was abandoned") from None
+            raise AbandonedError(f"{text}; the call was abandoned") from None
         raise ModelError(text, retryable=True) from None
 
 
 async def _complete(model: Model, example: Example, repeat: int) -> tuple[Completion, float]:
     """One call. Whatever else a model raises or returns becomes a :class:`ModelError`."""
+    note_call(model.name)
     start = perf_counter()
     try:
         completion = await model.complete(example, repeat)

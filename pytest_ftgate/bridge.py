@@ -7,15 +7,41 @@ import contextlib
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
+from contextvars import ContextVar, copy_context
 from typing import Any, TypeVar
+
+from pytest_ftgate.errors import ModelError
 
 _T = TypeVar("_T")
 
 TICK_S = 0.1
 PATIENCE_S = 1.0
+OWN_WORK_S = 30.0  # so long at most does the loop stand still by our own doing: the store waits for other processes
 
 
-def run_in_own_loop(work: Coroutine[Any, Any, _T], tick: Callable[[], None]) -> _T:
+class _Pulse:
+    """How long the loop has not shown a sign of life, in ticks: a clock would also count a computer's sleep."""
+
+    def __init__(self) -> None:
+        self.silent = 0
+        self.caller = ""
+
+    def beat(self) -> None:
+        self.silent = 0
+
+
+_pulse: ContextVar[_Pulse] = ContextVar("pytest_ftgate_pulse")
+
+
+def note_call(caller: str) -> None:
+    """A call begins, perhaps one that holds up the loop: so long as calls begin, the loop is alive."""
+    with contextlib.suppress(LookupError):
+        pulse = _pulse.get()
+        pulse.caller = caller
+        pulse.beat()
+
+
+def run_in_own_loop(work: Coroutine[Any, Any, _T], tick: Callable[[], None], *, patience_s: float | None = None) -> _T:
     """Run a coroutine in a new loop in a thread of its own, and wait for it.
 
     Ctrl-C, or whatever else is raised in the waiting thread, cancels the coroutine. It gets ``PATIENCE_S`` seconds to
@@ -24,9 +50,14 @@ def run_in_own_loop(work: Coroutine[Any, Any, _T], tick: Callable[[], None]) -> 
     Args:
         work: the coroutine.
         tick: called in the waiting thread about every ``TICK_S`` seconds.
+        patience_s: for how many seconds one call may hold up the loop; ``None``: for ever.
+
+    Raises:
+        ModelError: one did for longer, so that no time limit can work.
     """
-    loop = asyncio.new_event_loop()
-    task = loop.create_task(work)
+    loop, pulse, context = asyncio.new_event_loop(), _Pulse(), copy_context()
+    context.run(_pulse.set, pulse)
+    task = context.run(loop.create_task, work)
     outcome: Future[_T] = Future()
     finished = threading.Event()
     thread = threading.Thread(target=_serve, args=(loop, task, outcome, finished), name="pytest-ftgate", daemon=True)
@@ -35,12 +66,25 @@ def run_in_own_loop(work: Coroutine[Any, Any, _T], tick: Callable[[], None]) -> 
         # Short waits: on Windows a long one would not notice Ctrl-C.
         while not finished.wait(TICK_S):
             tick()
+            pulse.silent += 1
+            if patience_s is not None and pulse.silent * TICK_S > patience_s + OWN_WORK_S:
+                raise _held_up(pulse.caller, patience_s + OWN_WORK_S)
+            with contextlib.suppress(RuntimeError):  # the loop has closed in the meantime
+                loop.call_soon_threadsafe(pulse.beat)
     except BaseException:
         with contextlib.suppress(RuntimeError):  # the loop has closed in the meantime
             loop.call_soon_threadsafe(task.cancel)
         finished.wait(PATIENCE_S)
         raise
     return outcome.result()
+
+
+def _held_up(caller: str, seconds: float) -> ModelError:
+    return ModelError(
+        f"{caller} holds up the event loop: nothing else could run for {seconds:g} s",
+        fatal=True,
+        cure="await whatever takes time, or give a plain function: it is called in a thread of its own",
+    )
 
 
 def _serve(

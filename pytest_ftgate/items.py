@@ -147,20 +147,23 @@ class _Layers:
     marks: Sequence[Layer]
     fixtures: Sequence[Layer]
     file: GateFile | None
+    promised: GateFile | None
     gate: str | None
     nodeid: str
     root: Path
 
     def resolve(self) -> GateConfig:
         """The gate as it is judged."""
-        return self._resolved([*self.marks, *self.fixtures, *self._written])
+        written = self.file.layers(self.gate) if self.file is not None else ()
+        layers = [*self.marks, *self.fixtures, *written]
+        return resolve_gate(layers, file=self.file, gate=self.gate, default_name=self.nodeid, root=self.root)
 
     def loosened(self) -> tuple[str, ...]:
-        """Where marks and fixtures ask for less than the gate in the file does, and the defaults it relies on."""
-        if self.gate is None:
+        """Where the test asks for less than the gate in the file does, and the defaults that it relies on there."""
+        promised = self.promised or self.file
+        if self.gate is None or promised is None:
             return ()
-        as_written = self._resolved([*self._written, *map(_required_keys, (*self.marks, *self.fixtures))])
-        return tuple(map(str, weakenings(as_written, self.resolve())))
+        return tuple(map(str, weakenings(self._as_of(promised), self.resolve())))
 
     def reviewed(self, config: GateConfig, session: GateSession) -> tuple[Check, ...]:
         """Whether ``config`` asks for less than the gate in the file did where this change began."""
@@ -177,17 +180,10 @@ class _Layers:
         )
 
     def _as_of(self, then: GateFile) -> GateConfig:
-        """The gate as an earlier state of the file asked for it; marks name models that only today's may have."""
+        """The gate as another state of the file asks for it; marks name models that only today's may have."""
         file = replace(then, models={**(self.file.models if self.file else {}), **then.models})
         layers = [*file.layers(self.gate), *map(_required_keys, (*self.marks, *self.fixtures))]
         return resolve_gate(layers, file=file, gate=self.gate, default_name=self.nodeid)
-
-    @property
-    def _written(self) -> Sequence[Layer]:
-        return self.file.layers(self.gate) if self.file is not None else ()
-
-    def _resolved(self, layers: Sequence[Layer]) -> GateConfig:
-        return resolve_gate(layers, file=self.file, gate=self.gate, default_name=self.nodeid, root=self.root)
 
 
 def _required_keys(layer: Layer) -> Layer:
@@ -201,7 +197,9 @@ def _layers(item: pytest.Item, session: GateSession, fixtures: Callable[[set[str
     marks = [Layer(dict(mark.kwargs), dict.fromkeys(mark.kwargs, source)) for mark in marks_nearest_first(item)]
     overridden = fixtures({key for layer in marks for key in layer.values})
     file = session.gate_file(required=gate is not None)
-    return _Layers(marks, [overridden] if overridden else [], file, gate, item.nodeid, item.config.rootpath)
+    promised = session.promised(gate) if gate is not None else None
+    root = item.config.rootpath
+    return _Layers(marks, [overridden] if overridden else [], file, promised, gate, item.nodeid, root)
 
 
 def _fixture_layer(request: pytest.FixtureRequest, given: set[str], value_of: Callable[[str], Any]) -> Layer | None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_ftgate.asking import RetryPolicy, ask
+from pytest_ftgate.asking import AbandonedError, RetryPolicy, ask
 from pytest_ftgate.errors import ModelError
 from pytest_ftgate.store import StoredPrediction
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pytest_ftgate.models import Model
 
 _OFFLINE = "not stored or recorded, and --ftgate-offline forbids asking\n  run once without it"
+_STUCK_AFTER = 5  # abandoned calls in a row: each has cost its whole time limit, and left a thread behind
 _FIRST_POLL_S = 0.05
 _SLOWEST_POLL_S = 0.25
 
@@ -68,6 +69,7 @@ class Lane:
         self._ready: deque[Request] = deque()
         self._elsewhere: dict[str, Request] = {}
         self._polling = asyncio.Lock()
+        self._abandoned = 0
 
     def look_up(self, recordings: Mapping[str, StoredPrediction], *, offline: bool) -> None:
         """Note what is recorded or stored; the rest fails where it would have to be asked for and may not."""
@@ -143,19 +145,27 @@ class Lane:
         try:
             completion, latency_s = await ask(self.model, request.example, request.repeat, self._retry)
         except ModelError as error:
-            self._note_abandoned(isinstance(error, AbandonedCall))
-            if error.fatal or self._abandoned == _STUCK_AFTER:
-                self.fatal = self.fatal or (error if error.fatal else _stuck(error))
-                raise self.fatal from None
+            fatal = error if error.fatal else self._stuck(error)
+            if fatal is not None:
+                self.fatal = self.fatal or fatal
+                raise fatal from error
             await self._fail(request.key, str(error))
         except asyncio.CancelledError:
             if self.stopping:
                 raise
             await self._fail(request.key, "the call was cancelled from within the model")
         else:
+            self._abandoned = 0
             prediction = StoredPrediction(request.key, completion, latency_s, self.desk.now())
             self._board.answered(prediction)
             await self.desk.keep(prediction)
+
+    def _stuck(self, error: ModelError) -> ModelError | None:
+        """A fatal error, once so many calls in a row were abandoned that no other can be hoped for."""
+        self._abandoned = self._abandoned + 1 if isinstance(error, AbandonedError) else 0
+        if self._abandoned < _STUCK_AFTER:
+            return None
+        return ModelError(f"{error.what}, as were the {_STUCK_AFTER - 1} before it", fatal=True)
 
     async def _fail(self, key: str, error: str) -> None:
         self._board.failed(key, error)

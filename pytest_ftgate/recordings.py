@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterator, Mapping
 from hashlib import sha256
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.data import input_sha256
 from pytest_ftgate.errors import DataError, Where, shown_path
+from pytest_ftgate.files import write_whole
 from pytest_ftgate.store import StoredPrediction
 
 if TYPE_CHECKING:
@@ -56,10 +56,7 @@ def write_recordings(folder: Path, gate: str, runs: Mapping[str, Run]) -> list[P
 
 
 def _write(path: Path, run: Run) -> Path:
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    with draft.open("w", encoding="utf-8", newline="\n") as file:
-        file.writelines(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in _rows(run))
-    draft.replace(path)
+    write_whole(path, (json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in _rows(run)))
     return path
 
 

@@ -108,7 +108,7 @@ def removed_gates(past: Past, now: Sequence[str]) -> list[str]:
 
 def _told(error: FtgateError) -> tuple[str, str | None]:
     head, *rest = str(error).splitlines()
-    return f"whether the gate asks for less than before could not be seen: {head}", " ".join(rest).strip() or None
+    return f"could not look whether the gate asks for less than before: {head}", " ".join(rest).strip() or None
 
 
 def _note(message: str, advice: str | None = None) -> Check:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
@@ -141,7 +141,7 @@ def run_models(
     tell = _teller(progress, jobs, board)
     ready = [lane.ready() for lane in lanes]  # all of them are asked, so that each run tells its own trouble
     if all(ready):
-        run_in_own_loop(_ask_all(lanes), tell)
+        run_in_own_loop(_ask_all(lanes), tell, patience_s=_longest(job.model for job in jobs))
     tell()
     return tuple(_run(job, rows, board, lanes) for job, rows in zip(jobs, keys, strict=True))
 
@@ -160,7 +160,12 @@ def ask(model: Model, example: Example) -> Completion:
             await _close(model)
         return completion
 
-    return run_in_own_loop(once(), lambda: None)
+    return run_in_own_loop(once(), lambda: None, patience_s=model.timeout_s)
+
+
+def _longest(models: Iterable[Model]) -> float | None:
+    """The longest of the models' time limits; ``None`` where none has one."""
+    return max((model.timeout_s for model in models if model.timeout_s is not None), default=None)
 
 
 def _keys(job: Job) -> Keys:

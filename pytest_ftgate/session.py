@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_ftgate.errors import ConfigError, FtgateError, Where, shown_path
+from pytest_ftgate.files import write_whole
 from pytest_ftgate.foreign import guarded
 from pytest_ftgate.marks import claimed_name
 from pytest_ftgate.obligations import Seen, unjudged
@@ -88,6 +89,16 @@ class GateSession:
                 )
             self._file = load_gate_file(path)
         return self._file
+
+    def promised(self, gate: str) -> GateFile | None:
+        """The ini's gate file, where it has this gate and the command line names another: its promises stay."""
+        if not self._config.getoption("--ftgate-config"):
+            return None
+        try:
+            file = self._gate_file_of_ini()
+        except FtgateError:
+            return None  # which the obligations say
+        return file if gate in file.gate_names else None
 
     def past(self, path: Path | None = None) -> Past | None:
         """What ``path`` (the session's gate file) was where this change began, looked up once; None without git."""
@@ -230,9 +241,9 @@ class GateSession:
         try:
             in_file = self._gate_file_of_ini().gate_names
         except FtgateError as error:
-            if "all" in required:
-                return [{"name": "all", "reason": str(error).splitlines()[0]}]
-            in_file = ()
+            if "all" in required or os.path.exists(self._ini_gate_file):
+                return [{"name": name, "reason": str(error).splitlines()[0]} for name in required]
+            in_file = ()  # gates may stand in marks alone
         names = [name for one in required for name in (in_file if one == "all" else (one,))]
         return unjudged(names, list(self.results.values()), self._seen, in_file=in_file)
 
@@ -277,8 +288,7 @@ class GateSession:
             return
         try:
             if form == "json":
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(self._json(), encoding="utf-8")
+                write_whole(path, [self._json()])
             else:
                 self._write_recordings(path)
         except OSError as error:

@@ -427,7 +427,7 @@ KEYS = {
     'confidence: "0.95"': "confidence: must be a number, got the text '0.95': remove the quotes",
     "min_training_examples: -1": "min_training_examples: must be at least 0, got -1",
     "min_training_examples: 1.5": "min_training_examples: must be a whole number, got 1.5",
-    'min_training_examples: "200"': "min_training_examples: must be a whole number, got the text '200': remove the quotes",
+    'min_training_examples: "200"': "min_training_examples: must be a whole number, got the text '200': remove the quotes",  # noqa: E501
     "min_test_examples: -1": "min_test_examples: must be at least 0, got -1",
     "min_test_examples: true": "min_test_examples: must be a whole number, got true",
     "min_test_examples:": "min_test_examples: has no value: give one, or remove the key",

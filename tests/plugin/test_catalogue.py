@@ -196,11 +196,15 @@ def test_row_03_another_ini_file_is_another_contract(required: Project) -> None:
     assert required.run("-c", "easy.ini", "-k", "other").ret == 0
 
 
-def test_row_04_switched_off(required: Project) -> None:
-    """A plugin that is not there says nothing; pytest itself can be told that it must be there."""
+@pytest.mark.parametrize("name", ["pytest_ftgate", "ftgate"])
+def test_row_04_switched_off(required: Project, name: str) -> None:
+    """A plugin that is not there says nothing; pytest itself can be told that it must be there.
+
+    ``no:ftgate`` is meant for another plugin, and pytest takes it for ``no:pytest_ftgate`` too.
+    """
     required.file("pytest.ini", "[pytest]\nrequired_plugins = pytest-ftgate\n")
     accepted(required)
-    result = required.run("-p", "no:pytest_ftgate")
+    result = required.run("-p", f"no:{name}")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*Missing required plugins: pytest-ftgate*"])
 
@@ -531,6 +535,19 @@ def test_row_19_a_fixture_that_asks_for_less(required: Project, fixture: str, re
         f"@pytest.fixture\n{fixture}\n",
     )
     owed(required, f"asks for less than the file: {reason}")
+
+
+def test_row_19_an_easier_gate_of_the_same_name(required: Project) -> None:
+    """``--ftgate-config`` may name another file; what the ini's file promises stands."""
+    easy = required.file(
+        "easy.yaml", f"version: 1\ngates:\n  support: {{{GATE}, margin: 0.01}}\n".replace("margin: 0.05, ", "")
+    )
+    owed(required, "asks for less than the file: margin: 0.05 -> 0.01", "--ftgate-config=easy.yaml")
+    easy.write_text((required.path / "ftgate.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    assert required.run("--ftgate-config=easy.yaml").ret == 0
+    required.file("pytest.ini", "[pytest]\nftgate_required = support\n")
+    required.gate_file("version: 1\ngates: {support: {margin: 0.05")
+    owed(required, "ftgate.yaml:2: not valid YAML", "--ftgate-config=easy.yaml")
 
 
 @pytest.mark.parametrize("key", ["ftgate_required=", "ftgate_config=easy.yaml"])

@@ -12,12 +12,9 @@ from xml.etree import ElementTree
 import pytest
 from endpoint_project import EndpointProject, answer, index_of
 from gate_project import Project, check, label, write_jsonl
-from hypothesis import example, given
-from hypothesis import strategies as st
 from loopback import LoopbackServer, Reply, error
 
-from pytest_ftgate.errors import DataError, ModelError, Where
-from pytest_ftgate.safe import LONGEST, one_line, printable
+from pytest_ftgate.safe import LONGEST
 
 HOSTILE = (
     "::error file=a.py::pwned \x1b[2J\x1b]0;title\x07\x9b31m ##[error]a ##vso[task.complete]b ##teamcity[c]\r\n"
@@ -366,31 +363,3 @@ def test_recordings_stay_in_their_folder(project: Project) -> None:
     assert len(inside) == 2
     assert all("escaped" in path.name for path in inside)
     assert len(written) == len(inside) + 4
-
-
-# --- the text itself -----------------------------------------------------------------------------------------
-
-
-@given(st.text(st.characters(), max_size=200) | st.text(":#[]vso \n\x1b", max_size=50), st.integers(3, 200))
-@example(HOSTILE, 100)
-@example("::", 3)
-@example("## ##[##vso[", 50)
-def test_printable(text: str, most: int) -> None:
-    shown = printable(text, most)
-    assert shown.isprintable()
-    assert len(shown) <= most
-    assert not COMMAND.search(shown)
-    assert printable(shown, most) == shown
-
-
-def test_printable_text_is_left_alone() -> None:
-    for text in ("Größe: 5 %", "日本語", "a::b", "test.py::test_x", "## heading", "C:\\x", "  indented"):
-        assert printable(text) == text
-
-
-@pytest.mark.parametrize("kind", [DataError, ModelError])
-def test_the_text_of_an_error(kind: type[DataError]) -> None:
-    raised = kind(HUGE, where=Where(HOSTILE, 3, HOSTILE), evidence=f"{HOSTILE}\n{HUGE}", cure=HUGE)
-    lines = str(raised).split("\n")
-    assert all(line.isprintable() and not COMMAND.search(line) and len(line) <= LONGEST + 2 for line in lines)
-    assert one_line("a\n  b\nc") == "a; b; c"

@@ -29,9 +29,9 @@ def test_repeats_are_averaged_within_an_example(project: Project) -> None:
 
 
 def test_thin_evidence_says_how_many_repeats_or_examples_would_do(project: Project) -> None:
-    noisy = {(i, i % 2) for i in range(0, 36)}
+    noisy = {(i, i % 2) for i in range(36)}
     repeated(project, "base.jsonl", 60, noisy)
-    repeated(project, "ft.jsonl", 60, {(i, (i + 1) % 2) for i in range(0, 29)})
+    repeated(project, "ft.jsonl", 60, {(i, (i + 1) % 2) for i in range(29)})
     project.gate_test(repeats=2)
     gate = project.gate()
     assert gate["verdict"] == "inconclusive"

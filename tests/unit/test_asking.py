@@ -24,6 +24,8 @@ YES = Completion("yes")
 class Model:
     """Does what it is told at each call; the last step is repeated."""
 
+    name = "model"
+
     def __init__(self, *steps: Any, retries: int = 0, timeout_s: float | None = 60.0) -> None:
         self.steps = list(steps)
         self.retries = retries

@@ -39,9 +39,7 @@ def test_every_judged_test_must_pass() -> None:
 
 def test_a_mark_may_not_loosen_the_file() -> None:
     found = unjudged(["intents"], [judged("intents", loosened=("margin: 0.1 -> 0.01",))], Seen(), in_file=FILE)
-    assert found[0]["reason"] == (
-        "test_gate.py::test_intents asks for less than the file: margin: 0.1 -> 0.01"
-    )
+    assert found[0]["reason"] == ("test_gate.py::test_intents asks for less than the file: margin: 0.1 -> 0.01")
 
 
 def test_another_gate_cannot_take_the_name_of_one_in_the_file() -> None:

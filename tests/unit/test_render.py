@@ -3,8 +3,6 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from pytest_ftgate.numbers import (
     is_share,
@@ -27,7 +25,6 @@ from pytest_ftgate.result import (
     TrainingResult,
     verdict_of,
 )
-from pytest_ftgate.safe import printable
 
 
 def gate(**changes: object) -> GateResult:
@@ -128,13 +125,6 @@ def test_foreign_text_cannot_command_a_terminal_or_a_ci_log() -> None:
     assert "##[" not in text
     assert not any(line.lstrip().startswith("::") for line in text.splitlines())
     assert max(map(len, text.splitlines())) < 300
-
-
-@given(st.text(), st.integers(0, 50))
-def test_printable_is_printable_and_bounded(text: str, most: int) -> None:
-    shown = printable(text, most)
-    assert shown.isprintable()
-    assert len(shown) <= 12 * max(most, 3)
 
 
 def test_facts_survive_json() -> None:

@@ -42,7 +42,7 @@ def reviewed(
     now: str = FILE,
     *,
     then: str = FILE,
-    files: Mapping[str, bytes | None] = {"test.jsonl": ROWS, "base.jsonl": ROWS},  # noqa: B006  # never changed
+    files: Mapping[str, bytes | None] = {"test.jsonl": ROWS, "base.jsonl": ROWS},  # never changed
     loosened: tuple[str, ...] = (),
     forbidden: bool = False,
     **past: Any,
@@ -108,7 +108,7 @@ def test_why_the_past_cannot_be_seen(folder: Path) -> None:
     (found,) = reviewed(folder, problem=HistoryError("git knows no main", cure="Fetch it."), forbidden=True)
     assert (found.status, found.message, found.advice) == (
         "note",
-        "whether the gate asks for less than before could not be seen: git knows no main",
+        "could not look whether the gate asks for less than before: git knows no main",
         "Fetch it.",
     )
 

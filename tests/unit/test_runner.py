@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_ftgate import bridge, desk, runner
+from pytest_ftgate import asking, bridge, desk, runner
 from pytest_ftgate.asking import RetryPolicy
 from pytest_ftgate.data import DataSet, Example
 from pytest_ftgate.desk import Desk
@@ -538,6 +538,97 @@ def test_a_model_that_need_not_be_asked_need_not_be_ready(stores: Stores) -> Non
     assert (texts(run(again, stores)), again.calls) == ([f"model/{letter}/0" for letter in "abc"], [])
 
 
+async def hangs(model: Model, key: str) -> str:
+    await asyncio.Event().wait()
+    return key
+
+
+def hanging(answer: Answer) -> Model:
+    """A model whose calls go on in a thread where they are given up, as those of plain functions do."""
+    model = Model(answer, name="ft", concurrency=1)
+    model.abandons = True  # type: ignore[attr-defined]
+    model.timeout_s = 0.001
+    return model
+
+
+def test_a_model_that_hangs_call_after_call_is_given_up(stores: Stores) -> None:
+    model = hanging(hangs)
+    found = run(model, stores, test_set(*range(20)))
+    assert len(model.calls) == 5
+    text = "no answer within 0.001 s; the call was abandoned"
+    assert str(found.fatal) == f"{text}, as were the 4 before it"
+    assert errors(found) == [text] * 4 + [str(found.fatal)] * 16
+
+
+def test_a_model_that_answers_now_and_then_is_asked_on(stores: Stores) -> None:
+    async def answers_each_fifth(model: Model, key: str) -> str:
+        return key if len(model.calls) % 5 == 0 else await hangs(model, key)
+
+    found = run(hanging(answers_each_fifth), stores, test_set(*range(20)))
+    assert found.fatal is None
+    assert [text is not None for text in texts(found)] == [False, False, False, False, True] * 4
+
+
+def test_a_model_whose_failures_are_of_another_kind_is_asked_on(stores: Stores) -> None:
+    async def fails_each_fifth(model: Model, key: str) -> str:
+        if len(model.calls) % 5 == 0:
+            raise ModelError("no idea")
+        return await hangs(model, key)
+
+    found = run(hanging(fails_each_fifth), stores, test_set(*range(20)))
+    assert (found.fatal, len(found.model.calls)) == (None, 20)  # type: ignore[attr-defined]
+
+
+def test_a_call_that_holds_up_the_loop_ends_the_run(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bridge, "TICK_S", 0.001)
+    monkeypatch.setattr(bridge, "OWN_WORK_S", 0.01)
+    monkeypatch.setattr(bridge, "PATIENCE_S", 0.01)
+    go_on = threading.Event()
+
+    async def blocks(model: Model, key: str) -> str:
+        go_on.wait()
+        return key
+
+    model = Model(blocks, name="ft")
+    model.timeout_s = 0.02
+    with pytest.raises(ModelError) as caught:
+        run(model, stores)
+    assert caught.value.what == "ft holds up the event loop: nothing else could run for 0.03 s"
+    assert caught.value.fatal
+    go_on.set()
+    (thread,) = [thread for thread in threading.enumerate() if thread.name == "pytest-ftgate"]
+    thread.join()
+
+
+def test_calls_that_hold_up_the_loop_one_after_the_other_are_no_standstill(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bridge, "TICK_S", 0.001)
+    monkeypatch.setattr(bridge, "OWN_WORK_S", 0.0)
+    ticks: list[int] = []
+    beaten: list[int] = []
+
+    def noted(caller: str) -> None:
+        beaten.append(len(ticks))
+        bridge.note_call(caller)
+
+    def counted(work: Coroutine[Any, Any, None], tick: Callable[[], None], **options: Any) -> None:
+        bridge.run_in_own_loop(work, lambda: ticks.append(0), **options)
+
+    async def blocks(model: Model, key: str) -> str:
+        until = len(ticks) + 30
+        while len(ticks) < until:
+            threading.Event().wait(0.0005)
+        return key
+
+    monkeypatch.setattr(asking, "note_call", noted)
+    monkeypatch.setattr(runner, "run_in_own_loop", counted)
+    model = Model(blocks)
+    model.timeout_s = 0.05
+    assert texts(run(model, stores)) == [f"model/{letter}/0" for letter in "abc"]
+    assert beaten[-1] - beaten[0] > 50, "the three calls together took longer than one may"
+
+
 def test_an_answer_that_comes_when_all_stops_is_kept(stores: Stores) -> None:
     begun = asyncio.Event()
 
@@ -634,12 +725,12 @@ def test_progress_is_told_while_models_are_called_and_in_the_caller_s_thread(
     monkeypatch.setattr(bridge, "TICK_S", 0.001)
     ticks: list[int] = []
 
-    def counted(work: Coroutine[Any, Any, None], tick: Callable[[], None]) -> None:
+    def counted(work: Coroutine[Any, Any, None], tick: Callable[[], None], **options: Any) -> None:
         def ticking() -> None:
             tick()
             ticks.append(threading.get_ident())
 
-        bridge.run_in_own_loop(work, ticking)
+        bridge.run_in_own_loop(work, ticking, **options)
 
     monkeypatch.setattr(runner, "run_in_own_loop", counted)
     told: list[Progress] = []

@@ -51,6 +51,14 @@ def test_a_file_knows_its_gates_models_and_lines(load: Load, folder: Path) -> No
     )
 
 
+def test_a_file_may_be_read_as_it_was_at_another_time(load: Load, folder: Path) -> None:
+    now = load(WHOLE)
+    then = load_gate_file(now.path, changed("margin: 0.05", "margin: 0.1").encode())
+    assert (then.path, then.layers("intents")[0].values["margin"]) == (now.path, 0.1)
+    with pytest.raises(ConfigError, match=r"^ftgate\.yaml:17: gates\.intents\.margin: must be a number"):
+        load_gate_file(folder / "ftgate.yaml", changed("margin: 0.05", "margin: x").encode())
+
+
 def test_a_relative_path_means_the_folder_of_the_moment(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "sub").mkdir()
     (folder / "sub" / "g.yaml").write_text(WHOLE)
@@ -260,9 +268,8 @@ def test_several_problems_are_listed_in_the_order_of_their_lines(refused: Refuse
     text = WHOLE.replace("confidence: 0.9", "confidance: 0.9").replace("k: 8", "k: 0")
     text = text.replace("margin: 0.05", "margin: x").replace("orders: {margin: 0}", "orders: {a: 1, b: 2, c: 3, d: 4}")
     known = ", ".join(("name", "test_set", "training_set", "baseline", "baselines", "candidate", "metric", "margin"))
-    known += (
-        ", evidence, confidence, min_training_examples, min_test_examples, require, show, errors, repeats, hypothesis"
-    )
+    known += ", evidence, confidence, min_training_examples, min_test_examples, require, show, errors, repeats"
+    known += ", hypothesis, allow_weak_baseline"
     assert refused(text).splitlines() == [
         "ftgate.yaml:3: defaults.confidance: unknown key; did you mean 'confidence'?",
         "  ftgate.yaml:14: gates.intents.baseline.few_shot.k: must be at least 1, got 0",

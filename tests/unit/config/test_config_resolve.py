@@ -190,6 +190,7 @@ def test_the_marker_is_nearer_than_a_fixture_than_the_file(load: Callable[[str],
         ("baselines", "baselines openai:m, recorded:ft.jsonl (ftgate.yaml:8)"),
         ("test_set", "test_set data/test.jsonl (ftgate.yaml:6)"),
         ("hypothesis", "hypothesis none (default)"),
+        ("allow_weak_baseline", "allow_weak_baseline none (default)"),
         ("show", "show none (default)"),
         (
             "require",

@@ -81,6 +81,7 @@ GOOD: list[dict[str, Any]] = [
     {"version": 1},
     whole(),
     whole(baseline="recorded:b.jsonl", margin=0),
+    whole(allow_weak_baseline="no prompt fits"),
     whole(baseline={"provider": "python", "target": "m:f", "cache_key": "1"}),
     whole(candidate={"provider": "echo", "retries": 2, "more": {"x": None}}),
     {"version": 1, "gates": {"a": {"baselines": {"x": "openai:y", "z": {"provider": "recorded", "path": "p"}}}}},
@@ -120,6 +121,8 @@ BAD: list[dict[str, Any]] = [
     whole(require=[{"metric": "f1"}]),
     whole(require=[{"metric": "f1", "min": 0, "of": "both"}]),
     whole(goal="style"),
+    whole(allow_weak_baseline="  "),
+    whole(allow_weak_baseline=True),
     whole(hypothesis={"metric": "f1"}),
 ]
 

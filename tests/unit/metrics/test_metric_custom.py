@@ -104,7 +104,7 @@ def test_an_exception_is_an_error_that_names_the_example(build):
     built = build("mine", custom={"mine": mine})
     line = mine.score.__code__.co_firstlineno
     assert failure(built) == (
-        f"the metric mine raised KeyError for test_set[1]\n  KeyError: 'b' ({HERE}:{line})\n  Mend the metric's function."
+        f"the metric mine raised KeyError for test_set[1]\n  KeyError: 'b' ({HERE}:{line})\n  Mend the metric's function."  # noqa: E501
     )
     with pytest.raises(MetricError) as caught:
         built.score(["a", "b"], [["a", "b"]])

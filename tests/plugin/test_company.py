@@ -1,0 +1,211 @@
+"""Beside other plugins: a green gate stays green, a red one red, and each asks its models once.
+
+The extra ``company`` of pyproject.toml installs them; those that are absent are skipped.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+import pytest
+from gate_project import Project, label, write_jsonl
+
+# By import name: how -p names the plugin, to switch it off in all runs but its own. The other package ftgate stays on:
+# pytest takes "no:ftgate" for pytest_ftgate too.
+PLUGINS: Mapping[str, str] = {
+    "xdist": "xdist",
+    "pytest_randomly": "randomly",
+    "pytest_rerunfailures": "rerunfailures",
+    "pytest_asyncio": "asyncio",
+    "anyio": "anyio",
+    "pytest_cov": "pytest_cov",
+    "pytest_timeout": "timeout",
+    "pytest_html": "html",
+    "pytest_metadata": "metadata",
+    "pytest_benchmark": "benchmark",
+    "hypothesis": "hypothesispytest",
+}
+NEEDS = {"pytest_html": "pytest_metadata"}
+
+CONFTEST = """
+import pytest
+
+LABELS = ("refund", "invoice", "shipping")
+asked = []
+
+
+def model(text):
+    n = int(text.split()[-1])
+    asked.append(n)
+    return LABELS[n % 3]
+
+
+@pytest.fixture
+def ftgate_candidate():
+    return model
+
+
+def pytest_terminal_summary(terminalreporter):
+    terminalreporter.write_line(f"asked {len(asked)}")
+"""
+
+
+def with_plugin(project: Project, plugin: str, *args: str) -> pytest.RunResult:
+    """Run in a process of its own, with this plugin and without the others."""
+    pytest.importorskip(plugin)
+    kept = {plugin, NEEDS.get(plugin)}
+    others = [f"-pno:{name}" for module, name in PLUGINS.items() if module not in kept]
+    return project.run_apart(*others, "-pno:cacheprovider", *args, alone=False)
+
+
+def write(project: Project, body: str, *, red: bool) -> None:
+    project.file("conftest.py", CONFTEST)
+    project.gate_test(body, candidate=..., **({"margin": 0.4} if red else {}))
+
+
+def judged_in_company(
+    project: Project,
+    plugin: str,
+    *args: str,
+    body: str = "def test_gate(ftgate): assert ftgate.n == 60\n",
+    asked: int | None = 60,
+) -> None:
+    """The green project is green and the red one red, by the gate's word."""
+    write(project, body, red=False)
+    result = with_plugin(project, plugin, *args)
+    assert result.ret == 0, result.stdout.str() + result.stderr.str()
+    result.stdout.fnmatch_lines(["*ftgate test_gate.py::test_gate: PASS*"])
+    if asked is not None:
+        result.stdout.fnmatch_lines([f"asked {asked}"])
+    write(project, body, red=True)
+    result = with_plugin(project, plugin, *args)
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["*gate test_gate.py::test_gate: failed: gain over the baseline +33.3 points*"])
+    result.stdout.fnmatch_lines(["*ftgate test_gate.py::test_gate: FAIL*"])
+
+
+def test_xdist(project: Project) -> None:
+    judged_in_company(project, "xdist", "-n2", asked=None)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_randomly(project: Project, seed: int) -> None:
+    """It shuffles tests and seeds ``random``: a verdict depends on neither."""
+    project.file("test_other.py", "import pytest\n@pytest.mark.parametrize('x', range(5))\ndef test_other(x): pass\n")
+    judged_in_company(project, "pytest_randomly", f"--randomly-seed={seed}")
+
+
+def test_rerunfailures(project: Project) -> None:
+    judged_in_company(project, "pytest_rerunfailures", "--reruns=2")
+
+
+@pytest.mark.parametrize("mode", ["strict", "auto"])
+def test_asyncio(project: Project, mode: str) -> None:
+    body = "@pytest.mark.asyncio\nasync def test_gate(ftgate):\n    assert ftgate.n == 60\n"
+    options = ("-o", "asyncio_default_fixture_loop_scope=function", "-o", f"asyncio_mode={mode}")
+    judged_in_company(project, "pytest_asyncio", *options, body=body)
+
+
+def test_anyio(project: Project) -> None:
+    body = (
+        "@pytest.fixture\ndef anyio_backend(): return 'asyncio'\n\n\n"
+        "@MARK\n@pytest.mark.anyio\nasync def test_gate(ftgate):\n    assert ftgate.n == 60\n"
+    )
+    for red in (False, True):
+        write(project, "", red=red)
+        mark = project.mark(candidate=..., **({"margin": 0.4} if red else {}))
+        project.file("test_gate.py", "import pytest\n\n\n" + body.replace("@MARK", mark))
+        result = with_plugin(project, "anyio")
+        assert result.ret == int(red)
+        result.stdout.fnmatch_lines(["asked 60", f"*ftgate test_gate.py::test_gate: {'FAIL' if red else 'PASS'}*"])
+
+
+def test_cov(project: Project) -> None:
+    judged_in_company(project, "pytest_cov", "--cov=.", "--cov-report=term")
+
+
+@pytest.mark.parametrize("method", ["thread", "signal"])
+def test_timeout(project: Project, method: str) -> None:
+    if method == "signal" and os.name == "nt":
+        pytest.skip("there are no signals")
+    judged_in_company(project, "pytest_timeout", "--timeout=60", f"--timeout-method={method}")
+
+
+def test_a_timeout_while_models_answer(project: Project) -> None:
+    """The test's own limit ends the gate in error, and the session with it."""
+    write(project, "@pytest.mark.timeout(1)\n@pytest.mark.xfail\ndef test_gate(): pass\n", red=False)
+    text = CONFTEST.replace(
+        "    asked.append(n)\n", "    asked.append(n)\n    import threading\n    threading.Event().wait(n and 0.05)\n"
+    )
+    project.file("conftest.py", text)
+    result = with_plugin(project, "pytest_timeout", "--timeout-method=signal")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["*ftgate test_gate.py::test_gate: ERROR*"])
+
+
+def test_html(project: Project) -> None:
+    judged_in_company(project, "pytest_html", "--html=report.html", "--self-contained-html")
+    assert "gain over the baseline" in (project.path / "report.html").read_text(encoding="utf-8")
+
+
+def test_benchmark(project: Project) -> None:
+    """What the body times is not what the gate measures."""
+    body = "def test_gate(ftgate, benchmark):\n    assert benchmark(lambda: ftgate.n) == 60\n"
+    judged_in_company(project, "pytest_benchmark", "--benchmark-max-time=0.01", "--benchmark-min-rounds=1", body=body)
+
+
+def test_hypothesis(project: Project) -> None:
+    """The body runs for many examples; the gate is judged once, before them. The mark alone is enough."""
+    body = (
+        "@given(x=st.integers())\n@settings(max_examples=20, database=None)\n"
+        "def test_gate(x):\n    assert isinstance(x, int)\n"
+    )
+    for red in (False, True):
+        write(project, body, red=red)
+        text = (project.path / "test_gate.py").read_text(encoding="utf-8")
+        imports = "from hypothesis import given, settings, strategies as st\n"
+        project.file("test_gate.py", imports + text)
+        result = with_plugin(project, "hypothesis")
+        assert result.ret == int(red), result.stdout.str()
+        result.stdout.fnmatch_lines(["asked 60", f"*ftgate test_gate.py::test_gate: {'FAIL' if red else 'PASS'}*"])
+
+
+def test_the_other_package_called_ftgate(project: Project) -> None:
+    """Its options and fixture beside ours, in one run."""
+    write_jsonl(project.path / "chat.jsonl", [chat(i) for i in range(20)])
+    judged_in_company(
+        project,
+        "ftgate",
+        "--ftgate-dataset=chat.jsonl",
+        "--ftgate-cache=off",
+        "-pno:terminalprogress",
+    )
+    text = with_plugin(project, "ftgate", "--help").stdout.str()
+    assert "--ftgate-dataset" in text
+    assert "--ftgate-report" in text
+    fixtures = with_plugin(project, "ftgate", "--fixtures").stdout.str()
+    assert "ftgate_lint" in fixtures
+    assert "ftgate_candidate" in fixtures
+
+
+def chat(index: int) -> dict[str, object]:
+    return {
+        "messages": [
+            {"role": "user", "content": f"an altogether different question {index * 7919} about order {index}"},
+            {"role": "assistant", "content": f"{label(index)} {index}"},
+        ]
+    }
+
+
+def test_all_of_them_at_once(project: Project) -> None:
+    installed = [module for module in PLUGINS if module not in ("pytest_benchmark",)]
+    for module in installed:
+        pytest.importorskip(module)
+    for red in (False, True):
+        write(project, "def test_gate(ftgate): assert ftgate.n == 60\n", red=red)
+        result = project.run_apart(
+            "-n2", "-pno:benchmark", "--reruns=1", "--cov=.", "--timeout=60", "--html=report.html", alone=False
+        )
+        assert result.ret == int(red), result.stdout.str()
+        result.stdout.fnmatch_lines([f"*ftgate test_gate.py::test_gate: {'FAIL' if red else 'PASS'}*"])

@@ -1,0 +1,64 @@
+"""The house: what an unused plugin loads, who knows pytest, and that every public name is there."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import pytest_ftgate
+
+PACKAGE = Path(pytest_ftgate.__file__).parent
+HEAVY = ("openai", "sklearn", "scipy", "numpy", "yaml", "pydantic", "httpx", "httpx2", "joblib", "aiohttp", "sqlite3")
+FACE = {"plugin.py", "items.py", "marks.py", "session.py"}
+
+
+def output_of(code: str) -> str:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60).stdout
+
+
+def test_the_plugin_loads_nothing_heavy() -> None:
+    code = f"import sys, pytest_ftgate.plugin; print([name for name in {HEAVY!r} if name in sys.modules])"
+    assert output_of(code).strip() == "[]"
+
+
+def test_a_suite_without_a_gate_loads_three_modules_of_ours(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("def test_plain(): pass")
+    pytester.makeconftest(
+        "import sys\ndef pytest_unconfigure():\n"
+        "    print('ours:', *sorted(name for name in sys.modules if name.startswith('pytest_ftgate')))\n"
+        f"    print('heavy:', *(name for name in {HEAVY!r} if name in sys.modules))\n"
+    )
+    result = pytester.runpytest_subprocess("-p", "no:asyncio", "-p", "no:anyio", "-p", "no:hypothesispytest")
+    assert result.ret == 0
+    assert "ours: pytest_ftgate pytest_ftgate.hookspecs pytest_ftgate.plugin" in result.outlines
+    assert "heavy:" in [line.rstrip() for line in result.outlines]
+
+
+def test_the_core_works_without_pytest() -> None:
+    code = (
+        "import sys; sys.modules['pytest'] = sys.modules['_pytest'] = None\n"
+        "import pytest_ftgate.pipeline, pytest_ftgate.evaluate, pytest_ftgate.render.text, pytest_ftgate.models.openai\n"  # noqa: E501
+        "import pytest_ftgate.recordings, pytest_ftgate.obligations; print('fine')"
+    )
+    assert output_of(code).strip() == "fine"
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_only_the_face_knows_pytest(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    imported |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    if path.name not in FACE or path.parent != PACKAGE:
+        face = {f"pytest_ftgate.{name.removesuffix('.py')}" for name in FACE}
+        assert not imported & {"pytest", "_pytest", *face}
+
+
+def test_public_names_are_there() -> None:
+    assert all(getattr(pytest_ftgate, name) is not None for name in pytest_ftgate.__all__)
+    assert len(pytest_ftgate.__all__) <= 20
+    with pytest.raises(AttributeError):
+        pytest_ftgate.nothing_of_this_name  # noqa: B018

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from pytest_ftgate.errors import DataError, ModelError, Where
+from pytest_ftgate.safe import LONGEST, one_line, printable, shortened
+
+HOSTILE = (
+    "::error::a \x1b[2J\x9b31m ##[error]b ##vso[c]d ##teamcity[e]\r\n::add-mask::f \u202eg\u200b \u2028 \x00 \ud800"
+)
+HUGE = HOSTILE * 20_000
+COMMAND = re.compile(r"^\s*::|##\w*\[")
+
+
+@given(st.text(st.characters(), max_size=200) | st.text(":#[]vso \n\x1b", max_size=50), st.integers(3, 200))
+@example(HOSTILE, 100)
+@example("::", 3)
+@example("## ##[##vso[", 50)
+def test_printable(text: str, most: int) -> None:
+    shown = printable(text, most)
+    assert shown.isprintable()
+    assert len(shown) <= most
+    assert not COMMAND.search(shown)
+    assert printable(shown, most) == shown
+
+
+def test_printable_text_is_left_alone() -> None:
+    for text in ("Größe: 5 %", "日本語", "a::b", "test.py::test_x", "## heading", "C:\\x", "  indented"):
+        assert printable(text) == text
+
+
+@pytest.mark.parametrize("kind", [DataError, ModelError])
+def test_the_text_of_an_error_is_harmless_and_bounded(kind: type[DataError]) -> None:
+    raised = kind(HUGE, where=Where(HOSTILE, 3, HOSTILE), evidence=f"{HOSTILE}\n{HUGE}", cure=HUGE)
+    lines = str(raised).split("\n")
+    assert all(line.isprintable() and not COMMAND.search(line) and len(line) <= LONGEST + 2 for line in lines)
+    assert one_line("a\n  b\nc") == "a; b; c"
+
+
+def test_an_error_of_many_lines_is_cut_after_some() -> None:
+    raised = DataError("no", evidence="line\n" * 100, cure="cure\n" * 100)
+    assert len(str(raised).split("\n")) == 21
+
+
+def test_shortened() -> None:
+    assert shortened("abcdef", 6) == "abcdef"
+    assert shortened("abcdefg", 6) == "abc..."
+    assert len(shortened("x" * 5000)) == LONGEST
