@@ -24,6 +24,8 @@ _CONTEXT_WORDS = re.compile(
     re.IGNORECASE,
 )
 _FILTER_CODES = frozenset({"content_filter", "content_policy_violation"})
+# What goes wrong on the wire while a body is read comes out of the client as the HTTP library raised it.
+_TRANSPORTS = frozenset({"httpx", "httpx2", "httpcore", "httpcore2", "aiohttp", "anyio", "h11"})
 _TIMEOUTS = (TimeoutError, asyncio.TimeoutError)
 _TRY_AGAIN = frozenset({408, 409, 429})
 
@@ -75,10 +77,11 @@ def failure(error: Exception, endpoint: Endpoint, *, timeout_s: float | None, no
     from openai import APIConnectionError, APIStatusError, APITimeoutError
 
     root = _root(error)
-    if isinstance(error, APITimeoutError) and _is_timeout(root):
+    transport = isinstance(error, APIConnectionError | OSError) or _library(error) in _TRANSPORTS
+    if (isinstance(error, APITimeoutError) or transport) and _is_timeout(root):
         limit = f" within {timeout_s:g} s" if timeout_s is not None else ""
         return ModelError(f"no answer{limit}", where=endpoint.where, retryable=True)
-    if isinstance(error, APIConnectionError):
+    if transport:
         return _unreachable(root, endpoint)
     if isinstance(error, APIStatusError):
         return _refused(error, endpoint, now)
@@ -113,6 +116,10 @@ def _root(error: BaseException) -> BaseException:
     while error.__cause__ is not None:
         error = error.__cause__
     return error
+
+
+def _library(error: Exception) -> str:
+    return type(error).__module__.partition(".")[0]
 
 
 def _is_timeout(root: BaseException) -> bool:

@@ -319,7 +319,7 @@ def test_a_cost_that_cannot_be_known_is_an_error_not_zero(http: EndpointProject)
 
 TELLING = ("-vv", "-rA", "--showlocals", "--full-trace", "--log-level=DEBUG", "-olog_cli=true", "-ojunit_logging=all")
 ECHOES = {
-    "401": error(401, message=f"Incorrect API key provided: {KEY}.", WWW_Authenticate=f"Bearer {KEY}"),
+    "401": error(401, message=f"Incorrect API key provided: {KEY}."),
     "500": error(500, message=f"cannot check {KEY} right now"),
     "text": Reply(status=403, body=f"<p>{KEY}</p>", headers={"Content-Type": "text/html"}),
     "html": Reply(body=f"<p>Authorization: Bearer {KEY}</p>", headers={"Content-Type": "text/html"}),
