@@ -100,6 +100,7 @@ def _judge_scores(
         gain=decided.gain,
         lower_bound=decided.lower,
         upper_bound=decided.upper,
+        tango_interval=_tango(prepared, decided),
         margin_proven=decided.reaches_margin,
         method=decided.method,
         p_value=decided.p_margin if config.evidence == "proven" else decided.p_zero,
@@ -128,6 +129,19 @@ def _against_constant(prepared: Prepared, scored: Mapping[str, Measured]) -> Seq
     )
     answered = {role: Answered(one.facts, constant_answer(metric, answers_of(one.run))) for role, one in scored.items()}
     return constant_checks(standard, answered)
+
+
+def _tango(prepared: Prepared, comparison: Comparison) -> tuple[float, float] | None:
+    """Tango's interval of the gain, where answers are right or wrong, asked once, and independent."""
+    from pytest_ftgate.inference import group_codes, tango_interval
+
+    config, n = prepared.config, len(prepared.test)
+    independent = group_codes(prepared.groups, n) is None
+    if prepared.deciding.kind != "right_wrong" or config.repeats > 1 or not independent:
+        return None
+    if comparison.wins is None or comparison.losses is None:
+        return None
+    return tango_interval(comparison.wins, comparison.losses, n, 2 * config.confidence - 1)
 
 
 def _called(role: str) -> str:

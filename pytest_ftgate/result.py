@@ -116,7 +116,8 @@ class GateResult:
     """Everything known about one gate after it was judged. ``None`` where it was not measured; never NaN.
 
     ``gain``, ``lower_bound`` and ``upper_bound`` are in the metric's unit, the sign turned where lower is better;
-    both bounds are one-sided at ``confidence``. ``baseline`` is the best of ``baselines`` by value. ``note`` says
+    both bounds are one-sided at ``confidence``. ``baseline`` is the best of ``baselines`` by value.
+    ``tango_interval`` is two-sided, for display: at either end it leaves out what a one-sided bound does. ``note`` says
     what the bounds rest on, such as the number of groups. ``gate`` is the gate's name in the file; ``loosened`` says
     where a mark asks for less than the file.
     """
@@ -134,6 +135,7 @@ class GateResult:
     gain: float | None = None
     lower_bound: float | None = None
     upper_bound: float | None = None
+    tango_interval: tuple[float, float] | None = None
     margin_proven: bool | None = None
     method: str | None = None
     p_value: float | None = None
@@ -183,8 +185,9 @@ class GateResult:
         known["checks"] = tuple(Check(**check) for check in facts["checks"])
         known["broken"] = tuple(Flip(**flip) for flip in facts["broken"])
         known["loosened"] = tuple(facts["loosened"])
-        if known.get("metric_range") is not None:
-            known["metric_range"] = tuple(known["metric_range"])
+        for pair in ("metric_range", "tango_interval"):
+            if known.get(pair) is not None:
+                known[pair] = tuple(known[pair])
         return cls(**known)
 
 
