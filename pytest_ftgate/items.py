@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
@@ -50,10 +50,9 @@ def judge_in_setup(item: pytest.Item) -> None:
     if item.config.getoption("setupplan", False):
         return
     if REQUEST not in item.stash:
-        pytest.fail(
+        _fail(
             f"ftgate: {item.nodeid} cannot judge a gate: the mark works on test functions and methods, "
-            "and the fixture _ftgate_request must not be overridden",
-            pytrace=False,
+            "and the fixture _ftgate_request must not be overridden"
         )
     _fail_in_error(_judge(item, item.stash[REQUEST]))
 
@@ -61,15 +60,20 @@ def judge_in_setup(item: pytest.Item) -> None:
 def judged_gate(request: pytest.FixtureRequest) -> GateResult:
     """What the fixture ``ftgate`` gives."""
     if request.node.get_closest_marker("ftgate") is None:
-        pytest.fail("the fixture ftgate needs the mark: @pytest.mark.ftgate(...)", pytrace=False)
+        _fail("the fixture ftgate needs the mark: @pytest.mark.ftgate(...)")
     result = _judge(request.node, request)
     _fail_in_error(result)
     return result
 
 
+def _fail(text: str) -> NoReturn:
+    __tracebackhide__ = False  # pytest remarks on it where a failure leaves no line to show
+    pytest.fail(text, pytrace=False)
+
+
 def _fail_in_error(result: GateResult) -> None:
     if result.verdict == "error":
-        pytest.fail(failure_text(result), pytrace=False)
+        _fail(failure_text(result))
 
 
 def _judge(item: pytest.Item, request: pytest.FixtureRequest) -> GateResult:
@@ -115,7 +119,7 @@ def raise_verdict(item: pytest.Item) -> None:
     """Fail the test unless the gate passed."""
     result = gate_session(item.config).results[item.nodeid]
     if not result.passed:
-        pytest.fail(failure_text(result), pytrace=False)
+        _fail(failure_text(result))
 
 
 def hold_report(item: pytest.Item, report: pytest.TestReport) -> None:
@@ -335,4 +339,4 @@ def _as_failure() -> Iterator[None]:
     try:
         yield
     except FtgateError as error:
-        pytest.fail(str(error), pytrace=False)
+        _fail(str(error))

@@ -7,7 +7,6 @@ import contextlib
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING
 
 from pytest_ftgate import asking
@@ -15,8 +14,8 @@ from pytest_ftgate.board import Board, Keys
 from pytest_ftgate.bridge import run_in_own_loop
 from pytest_ftgate.desk import Desk
 from pytest_ftgate.errors import ModelError
-from pytest_ftgate.foreign import guarded
 from pytest_ftgate.lane import Lane
+from pytest_ftgate.models import key_of
 
 if TYPE_CHECKING:
     from pytest_ftgate.asking import RetryPolicy
@@ -169,14 +168,8 @@ def _longest(models: Iterable[Model]) -> float | None:
 
 
 def _keys(job: Job) -> Keys:
-    """The key of every prediction. Raises :class:`FtgateError` where a model of somebody else's has none."""
     model, examples = job.model, job.test_set.examples
-    ask = partial(guarded, f"key() of the model {model.name}", model.key)
-    keys = [[ask(example, repeat) for example in examples] for repeat in range(job.repeats)]
-    odd = [key for row in keys for key in row if not isinstance(key, str)]
-    if odd:
-        raise ModelError(f"key() of the model {model.name} returned a value of type {type(odd[0]).__name__}, not text")
-    return keys
+    return [[key_of(model, example, repeat) for example in examples] for repeat in range(job.repeats)]
 
 
 def _lanes(jobs: Sequence[Job], keys: Sequence[Keys], board: Board, stores: Stores, retry: RetryPolicy) -> list[Lane]:

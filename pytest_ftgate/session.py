@@ -244,6 +244,8 @@ class GateSession:
             if "all" in required or os.path.exists(self._ini_gate_file):
                 return [{"name": name, "reason": str(error).splitlines()[0]} for name in required]
             in_file = ()  # gates may stand in marks alone
+        if "all" in required and not in_file:
+            return [{"name": "all", "reason": f"{shown_path(self._ini_gate_file)} has no gates"}]
         names = [name for one in required for name in (in_file if one == "all" else (one,))]
         return unjudged(names, list(self.results.values()), self._seen, in_file=in_file)
 

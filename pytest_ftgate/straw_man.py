@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from pytest_ftgate.models import key_of
 from pytest_ftgate.result import Check
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def same_model_checks(config: GateConfig, models: Mapping[str, Model], test: Dat
         test: the test set.
     """
     first = test.examples[0]
-    key = models["candidate"].key(first)
+    key = key_of(models["candidate"], first)
     return [
         Check(
             "same_model",
@@ -41,7 +42,7 @@ def same_model_checks(config: GateConfig, models: Mapping[str, Model], test: Dat
             advice="Name the fine-tuned model as candidate, and the prompted one as baseline.",
         )
         for role in config.baselines
-        if models[role].key(first) == key
+        if key_of(models[role], first) == key
     ]
 
 

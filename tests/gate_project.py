@@ -108,3 +108,22 @@ def check(gate: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 def statuses(gate: Mapping[str, Any]) -> dict[str, str]:
     return {item["name"]: item["status"] for item in gate["checks"]}
+
+
+def refused(project: Project, verdict: str = "error", *, called: bool = False, apart: bool = False) -> str:
+    """Run, see that the gate is red in the way of its verdict, and give the message that says why."""
+    gate = project.gate(apart=apart)
+    text = project.result.stdout.str() + project.result.stderr.str()
+    assert gate["verdict"] == verdict, gate["checks"]
+    assert gate["passed"] is False
+    assert gate["models_called"] is called
+    project.result.assert_outcomes(**{"errors" if verdict == "error" else "failed": 1})
+    assert project.result.ret == pytest.ExitCode.TESTS_FAILED
+    assert "Traceback" not in text
+    assert "pytest_ftgate/" not in text
+    assert "traceback entries are hidden" not in text
+    message: str = next(check["message"] for check in gate["checks"] if check["status"] == verdict)
+    assert "\n" not in message
+    word = {"error": "could not be judged", "fail": "failed"}.get(verdict, verdict)
+    assert f"{word}: {message[:40]}" in text
+    return message

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pytest_ftgate.errors import ConfigError, Where
+from pytest_ftgate.errors import ConfigError, ModelError, Where
 from pytest_ftgate.foreign import guarded
 
 if TYPE_CHECKING:
@@ -111,6 +111,15 @@ def build_model(spec: ModelSpec, *, training: DataSet | None, hook: Any | None =
     from pytest_ftgate.models.function import adopt
 
     return adopt(made, spec)
+
+
+def key_of(model: Model, example: Example, repeat: int = 0) -> str:
+    """The key of one answer. Raises :class:`FtgateError` where somebody else's model gives none."""
+    called = f"key() of the model {model.name}"
+    key: object = guarded(called, model.key, example, repeat)
+    if not isinstance(key, str):
+        raise ModelError(f"{called} returned a value of type {type(key).__name__}, not text")
+    return key
 
 
 def _unknown_provider(spec: ModelSpec) -> ConfigError:

@@ -113,6 +113,8 @@ class FunctionModel:
         if isinstance(answer, str):
             return Completion(str(answer))
         if not isinstance(answer, Completion):
+            if inspect.iscoroutine(answer):
+                answer.close()  # else Python complains that nobody waited for it
             found = "None" if answer is None else f"a value of type {type(answer).__name__}"
             raise ModelError(f"{self.name} returned {found}", cure="return text (str), or a Completion")
         problem = _problem(answer)
@@ -140,6 +142,12 @@ def adopt(given: Any, spec: ModelSpec) -> Model:
         ConfigError: it is neither.
     """
     if hasattr(given, "complete") and hasattr(given, "key"):
+        if isinstance(given, type):
+            raise ConfigError(
+                f"the class {given.__name__} is no model",
+                where=Where(path=str(spec.source)),
+                cure="give an instance of it",
+            )
         missing = [part for part in _MODEL_PARTS if not hasattr(given, part)]
         if missing:
             raise ConfigError(

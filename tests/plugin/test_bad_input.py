@@ -9,27 +9,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
-from gate_project import Project, write_jsonl
+from gate_project import Project, refused, write_jsonl
 
 Change = Callable[[bytes], "bytes | None"]
-
-
-def refused(project: Project, verdict: str = "error", *, called: bool = False) -> str:
-    """Run, see that the gate is red in the way of its verdict, and give the message that says why."""
-    gate = project.gate()
-    text = project.result.stdout.str() + project.result.stderr.str()
-    assert gate["verdict"] == verdict, gate["checks"]
-    assert gate["passed"] is False
-    assert gate["models_called"] is called
-    project.result.assert_outcomes(**{"errors" if verdict == "error" else "failed": 1})
-    assert project.result.ret == pytest.ExitCode.TESTS_FAILED
-    assert "Traceback" not in text
-    assert "pytest_ftgate/" not in text
-    message: str = next(check["message"] for check in gate["checks"] if check["status"] == verdict)
-    assert "\n" not in message
-    word = {"error": "could not be judged", "fail": "failed"}.get(verdict, verdict)
-    assert f"{word}: {message[:40]}" in text
-    return message
 
 
 # --- data files and recordings -------------------------------------------------------------------------------

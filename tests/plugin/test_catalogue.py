@@ -181,12 +181,11 @@ def test_row_03_left_out(required: Project, args: list[str], reason: str) -> Non
     owed(required, reason, *args)
 
 
-@pytest.mark.parametrize("option", ["--lf", "--sw"])
-def test_row_03_left_out_by_what_failed_before(required: Project, option: str) -> None:
+def test_row_03_left_out_by_what_failed_before(required: Project) -> None:
     """Only what failed is run again: the green gate is not, and owes its verdict anew."""
     required.file("test_a.py", "def test_a(): assert False\n")
-    required.report("-p", "cacheprovider")
-    assert required.report(option, "test_a.py")["unjudged"]
+    assert required.report()["unjudged"] == []
+    owed(required, "no test of this run carries it", "--lf")
 
 
 def test_row_03_another_ini_file_is_another_contract(required: Project) -> None:
@@ -349,6 +348,22 @@ def test_row_09_a_lost_answer(project: Project, statements: str, message: str) -
     candidate = gate["candidate"]
     assert (candidate["n_expected"], candidate["n_scored"], candidate["n_errors"]) == (60, 59, 1)
     assert candidate["value"] is None
+
+
+def test_row_09_too_late(project: Project) -> None:
+    """An answer that is not waited for any longer is missing, not wrong."""
+    text = (
+        "import threading\nLABELS = ('refund', 'invoice', 'shipping')\n\n\ndef model(text):\n"
+        "    n = int(text.split()[-1])\n    {}\n    return LABELS[n % 3]\n"
+    )
+    project.pytester.syspathinsert()
+    keys = {"provider": "python", "timeout_s": 0.2, "retries": 0}
+    project.file("quick.py", text.format("pass"))
+    project.gate_test(candidate={**keys, "target": "quick:model"})
+    accepted(project)
+    project.file("slow.py", text.format("n == 7 and threading.Event().wait()"))
+    project.gate_test(candidate={**keys, "target": "slow:model"})
+    refused(project, "error", "candidate_predictions", "1 of 60 answers missing (t7): no answer within 0.2 s")
 
 
 def test_row_09_a_row_without_an_answer(project: Project) -> None:
@@ -797,15 +812,17 @@ def test_row_36_the_margin_to_the_last_digit(project: Project, right: int, verdi
 
 
 def test_row_37_a_crash_is_no_verdict(project: Project) -> None:
-    """A model that fails has not lost: nothing was judged, and that is not green either."""
+    """A model that fails has not lost: nothing was judged, and that is not green either. Least of all the baseline."""
     project.gate_test(errors="score_zero", **callable_candidate(project, ""))
     accepted(project)
-    project.gate_test(baseline=..., candidate="recorded:ft.jsonl")
     text = (project.path / "conftest.py").read_text(encoding="utf-8").replace("ftgate_candidate", "ftgate_baseline")
-    project.file("conftest.py", text.replace("    return LABELS", "    raise OSError('gone')\n    return LABELS"))
-    project.gate_test(baseline={"provider": "python", "target": "absent:model"})
-    refused(project, "error", "configuration", "there is no module 'absent'")
+    project.file("conftest.py", text.replace("return LABELS", "raise PermissionError('gone')"))
+    project.gate_test(errors="score_zero", baseline=...)
+    gate = refused(project, "error", "baseline_predictions", "60 of 60 answers missing")
+    assert gate["baseline"]["value"] is None
     project.result.assert_outcomes(errors=1)
+    project.gate_test(candidate={"provider": "python", "target": "absent:model"})
+    refused(project, "error", "configuration", "there is no module 'absent'")
 
 
 # --- the session ends before the gate is heard ---------------------------------------------------------------

@@ -86,3 +86,12 @@ def test_a_gate_file_that_is_gone_is_no_way_out(required: Project) -> None:
     result = required.run()
     assert result.ret == 1
     result.stdout.fnmatch_lines(["*required gate all: *ftgate.yaml*"])
+
+
+def test_all_of_no_gates_is_no_way_out(required: Project) -> None:
+    required.gate_file("version: 1\ndefaults: {margin: 0.05}\n")
+    required.gate_test()
+    report = required.report()
+    assert [gate["verdict"] for gate in report["gates"]] == ["pass"]
+    assert report["unjudged"] == [{"name": "all", "reason": "ftgate.yaml has no gates"}]
+    assert required.result.ret == 1
