@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -25,14 +26,22 @@ def test_the_plugin_loads_nothing_heavy() -> None:
     assert output_of(code).strip() == "[]"
 
 
-def test_a_suite_without_a_gate_loads_three_modules_of_ours(pytester: pytest.Pytester) -> None:
+def test_the_plugin_loads_nothing_at_all_that_pytest_has_not_loaded() -> None:
+    code = (
+        "import sys, pytest\nbefore = set(sys.modules)\nimport pytest_ftgate.plugin\nprint(*set(sys.modules) - before)"
+    )
+    assert {name.partition(".")[0] for name in output_of(code).split()} == {"pytest_ftgate"}
+
+
+@pytest.mark.parametrize("args", [(), ("--collect-only",)])
+def test_a_suite_without_a_gate_loads_three_modules_of_ours(pytester: pytest.Pytester, args: tuple[str, ...]) -> None:
     pytester.makepyfile("def test_plain(): pass")
     pytester.makeconftest(
         "import sys\ndef pytest_unconfigure():\n"
         "    print('ours:', *sorted(name for name in sys.modules if name.startswith('pytest_ftgate')))\n"
         f"    print('heavy:', *(name for name in {HEAVY!r} if name in sys.modules))\n"
     )
-    result = pytester.runpytest_subprocess("-p", "no:asyncio", "-p", "no:anyio", "-p", "no:hypothesispytest")
+    result = pytester.runpytest_subprocess("-p", "no:asyncio", "-p", "no:anyio", "-p", "no:hypothesispytest", *args)
     assert result.ret == 0
     assert "ours: pytest_ftgate pytest_ftgate.hookspecs pytest_ftgate.plugin" in result.outlines
     assert "heavy:" in [line.rstrip() for line in result.outlines]
@@ -55,6 +64,54 @@ def test_only_the_face_knows_pytest(path: Path) -> None:
     if path.name not in FACE or path.parent != PACKAGE:
         face = {f"pytest_ftgate.{name.removesuffix('.py')}" for name in FACE}
         assert not imported & {"pytest", "_pytest", *face}
+
+
+def ranks() -> dict[str, int]:
+    """The place of each module in ARCHITECTURE.md: what stands on one line shares one."""
+    text = (Path(__file__).parents[1] / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    listing = text.partition("```\npytest_ftgate/\n")[2].partition("```")[0]
+    found: dict[str, int] = {}
+    for rank, line in enumerate(listing.splitlines()):
+        names = re.findall(r"\b(\w+)(?:\.py|/)", line)
+        parts = re.search(r"\(([^()]*):", line)
+        names += re.findall(r"\w+", parts[1].replace(".py", "")) if parts else []
+        found |= dict.fromkeys(names, rank)
+    return found
+
+
+def imports(path: Path) -> set[str]:
+    """The parts of our package that a module imports, also within functions; not those for types alone."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = []
+    found = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            names = (alias.name for alias in node.names)
+            found |= (
+                {f"pytest_ftgate.{name}" for name in names} if node.module == "pytest_ftgate" else {node.module or ""}
+            )
+    return {name.split(".")[1] for name in found if name.startswith("pytest_ftgate.")}
+
+
+def part(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def test_every_module_has_its_place() -> None:
+    assert set(ranks()) == {part(path) for path in PACKAGE.rglob("*.py")}
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_nothing_imports_what_stands_below_it(path: Path) -> None:
+    rank = ranks()
+    assert not {name for name in imports(path) if rank[name] > rank[part(path)]}
+
+
+def test_no_import_is_relative() -> None:
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in PACKAGE.rglob("*.py")]
+    assert not [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level]
 
 
 def test_public_names_are_there() -> None:

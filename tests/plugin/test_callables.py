@@ -541,3 +541,11 @@ def test_hooks_of_a_folder_are_seen_by_its_tests_alone(project: Project) -> None
     assert [line for line in project.result.outlines if "finished:" in line] == [
         "inside/test_inside.py finished: inside/test_inside.py::test_gate"
     ]
+
+
+def test_a_model_that_skips_while_it_is_closed_excuses_nothing(project: Project) -> None:
+    model = MODEL.replace("async def aclose(self): pass", "async def aclose(self): pytest.skip('x')")
+    project.file("conftest.py", f"{RIGHT}{model}def pytest_ftgate_model(spec): return Model()\n")
+    project.gate_test(candidate="mine:x")
+    assert project.gate()["verdict"] == "error"
+    assert project.result.ret == 1

@@ -1,0 +1,107 @@
+"""Calls into other people's code."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pluggy
+import pytest
+
+from pytest_ftgate.errors import ConfigError, DataError, shown_path
+from pytest_ftgate.foreign import guarded, told
+
+HERE = shown_path(__file__)
+
+
+def raising(error: BaseException) -> Callable[[], None]:
+    def function() -> None:
+        raise error
+
+    return function
+
+
+def caught(function: Callable[..., Any]) -> BaseException:
+    try:
+        function()
+    except BaseException as error:
+        return error
+    raise AssertionError
+
+
+def test_what_it_returns_is_returned() -> None:
+    assert guarded("int", int, "12", base=8) == 10
+    assert guarded("dict", dict, function=1, called=2) == {"function": 1, "called": 2}
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("no"), SystemExit(0), pytest.skip.Exception("x"), GeneratorExit(), pytest.exit.Exception("x")]
+)
+def test_whatever_it_raises_is_an_error_of_ours(error: BaseException) -> None:
+    with pytest.raises(ConfigError) as found:
+        guarded("the hook x", raising(error))
+    assert found.value.what == f"the hook x raised {type(error).__name__}"
+    assert f"({HERE}:" in str(found.value)
+    assert found.value.__cause__ is error
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), DataError("a row is missing"), ConfigError("")])
+def test_ctrl_c_and_our_own_errors_pass(error: BaseException) -> None:
+    with pytest.raises(type(error)) as found:
+        guarded("the hook x", raising(error))
+    assert found.value is error
+
+
+def test_the_line_told_is_the_last_one_of_the_file_whose_fault_it_is() -> None:
+    def outer() -> Any:
+        return inner()
+
+    def inner() -> Any:
+        return json.loads("{")
+
+    line = inner.__code__.co_firstlineno + 1
+    assert told(caught(outer)).endswith(f"({HERE}:{line})")
+
+
+def test_lines_of_pluggy_and_ours_are_passed_over() -> None:
+    specs, plugin = pluggy.HookspecMarker("x"), pluggy.HookimplMarker("x")
+
+    class Specs:
+        @specs
+        def ask(self) -> None: ...
+
+    class Plugin:
+        @plugin
+        def ask(self) -> None:
+            raise ValueError("no idea")
+
+    manager = pluggy.PluginManager("x")
+    manager.add_hookspecs(Specs)
+    manager.register(Plugin())
+    line = Plugin.ask.__code__.co_firstlineno + 2
+    with pytest.raises(ConfigError) as found:
+        guarded("the hook ask", manager.hook.ask)
+    assert str(found.value) == f"the hook ask raised ValueError\n  ValueError: no idea ({HERE}:{line})"
+
+
+def test_the_file_of_a_decorated_function_is_its_own() -> None:
+    def decorated(text: str) -> Any:
+        return json.loads(text)
+
+    line = decorated.__code__.co_firstlineno + 1
+    cached = functools.lru_cache(decorated)
+    assert told(caught(lambda: cached("{")), cached).endswith(f"({HERE}:{line})")
+
+
+def test_code_without_lines_is_told_without_a_place() -> None:
+    error = ValueError("no")
+    assert told(error) == "ValueError: no"
+
+
+def test_a_long_text_of_many_lines_is_cut_to_one() -> None:
+    text = told(ValueError("first\nsecond\x1b[2J" + "x" * 500))
+    assert text.startswith("ValueError: first second")
+    assert len(text) < 250
+    assert text.isprintable()
