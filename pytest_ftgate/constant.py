@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_ftgate.numbers import is_share, show_value
-from pytest_ftgate.result import Check, ModelResult, Status
+from pytest_ftgate.result import Check, ModelResult, Status, called
 from pytest_ftgate.trivial import Trivial, beats
 
 if TYPE_CHECKING:
@@ -62,11 +62,10 @@ def constant_checks(standard: Standard, answered: Mapping[str, Answered]) -> Seq
 
 def _weak_baseline(standard: Standard, role: str, one: Answered) -> Check:
     """Any fine-tune beats a baseline that is no better than a constant answer, or is one."""
-    called = "baseline" if role == "baseline" else f"baseline {role}"
     throughout = _throughout(standard, one)
     if _beaten(standard, one) and not throughout:
-        return _check("weak_baseline", "pass", f"{_value(standard, called, one)}; {standard}", standard, one)
-    message = f"{_value(standard, called, one)} is no better than a constant answer: {standard}"
+        return _check("weak_baseline", "pass", f"{_value(standard, called(role), one)}; {standard}", standard, one)
+    message = f"{_value(standard, called(role), one)} is no better than a constant answer: {standard}"
     message += f", and it {throughout}" if throughout else ""
     if standard.reason is None:
         return _check("weak_baseline", "fail", message, standard, one, advice=_advice(standard))
@@ -117,8 +116,8 @@ def _throughout(standard: Standard, one: Answered) -> str | None:
     return f"answers {_quoted(one.constant)} throughout"
 
 
-def _value(standard: Standard, called: str, one: Answered) -> str:
-    return f"{called} {one.facts.name}: {standard.metric.name} {standard.shown(one.facts.value)}"
+def _value(standard: Standard, name: str, one: Answered) -> str:
+    return f"{name} {one.facts.name}: {standard.metric.name} {standard.shown(one.facts.value)}"
 
 
 def _quoted(answer: str) -> str:

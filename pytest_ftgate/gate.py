@@ -8,7 +8,7 @@ from fractions import Fraction
 from math import inf
 from typing import TYPE_CHECKING
 
-from pytest_ftgate.numbers import plural, show_amount, show_difference, show_value
+from pytest_ftgate.numbers import is_share, plural, show_amount, show_difference, show_value
 from pytest_ftgate.result import Check, ModelResult, Status
 from pytest_ftgate.safe import one_line, printable
 
@@ -44,7 +44,7 @@ def training_checks(config: GateConfig, audit: TrainingAudit, training: DataSet,
                 "conflicts",
                 "warning",
                 f"{plural(audit.conflicts, 'training row')} repeat an input with another output, "
-                f"first {_row(training, row)} against {_row(training, first)}",
+                f"first {training.where(row)} against {training.where(first)}",
                 observed=audit.conflicts,
                 advice="Decide which output is right: contradictions teach the model to guess.",
             )
@@ -78,7 +78,7 @@ def _enough_training(config: GateConfig, audit: TrainingAudit) -> Check:
 def _no_leak(config: GateConfig, audit: TrainingAudit, training: DataSet, test: DataSet) -> Check:
     if not audit.leaked:
         return Check("leaked", "pass", "no test example stands in the training set", observed=0, required=0)
-    pairs = ", ".join(f"{_row(test, t)} = {_row(training, r)}" for t, r in audit.leaked_rows[:_ROWS_SHOWN])
+    pairs = ", ".join(f"{test.where(t)} = {training.where(r)}" for t, r in audit.leaked_rows[:_ROWS_SHOWN])
     more = ", ..." if len(audit.leaked_rows) > _ROWS_SHOWN else ""
     return Check(
         "leaked",
@@ -90,11 +90,6 @@ def _no_leak(config: GateConfig, audit: TrainingAudit, training: DataSet, test: 
         source=str(config.sources["training_set"]),
         advice="Take them out of the training set and train again: a model is not tested on what it was taught.",
     )
-
-
-def _row(data: DataSet, index: int) -> str:
-    where = str(data.where(index))
-    return where if data.lines is not None else f"{where} item {index + 1}"
 
 
 def _label_checks(audit: TrainingAudit) -> list[Check]:
@@ -239,7 +234,7 @@ class Judgement:
     @property
     def share(self) -> bool:
         """The metric lies on [0, 1] and is spoken of in points."""
-        return (self.metric.low, self.metric.high) == (0.0, 1.0)
+        return is_share((self.metric.low, self.metric.high))
 
 
 def gain_reaches(gain: float | Fraction, margin: float) -> bool:

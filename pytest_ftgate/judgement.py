@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate import gate
 from pytest_ftgate.errors import FtgateError
-from pytest_ftgate.result import Check, GateResult, ModelResult, closed, failed_result, verdict_of
+from pytest_ftgate.numbers import is_share
+from pytest_ftgate.result import Check, GateResult, ModelResult, called, closed, failed_result, verdict_of
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import GateConfig
@@ -84,12 +85,12 @@ def _judge_scores(
     found = [*checks, *_against_constant(prepared, scored)]
     for role, comparison in comparisons.items():
         same = gate.identical_check(
-            _called(role), identical=same_outputs(scored[role].run, candidate.run), n=len(expected)
+            _against(role), identical=same_outputs(scored[role].run, candidate.run), n=len(expected)
         )
         found += [same] if same else []
-        found += gate.gain_checks(_judgement(prepared), comparison, _called(role))
+        found += gate.gain_checks(_judgement(prepared), comparison, _against(role))
         found += _repeats(prepared, scored[role], candidate, comparison)
-        found += _second_opinion(prepared, scored[role], candidate, _called(role))
+        found += _second_opinion(prepared, scored[role], candidate, _against(role))
     found += [_require(prepared, bound, result) for bound in config.require]
     found += _remarks(prepared, scored, comparisons)
     wins, losses, broken = flips(scored[best], candidate, metric.name, _BROKEN_KEPT)
@@ -117,7 +118,6 @@ def _judge_scores(
 def _against_constant(prepared: Prepared, scored: Mapping[str, Measured]) -> Sequence[Check]:
     """What one constant answer to everything would score: no model is called for that."""
     from pytest_ftgate.constant import Answered, Standard, constant_checks
-    from pytest_ftgate.measure import answers_of
     from pytest_ftgate.trivial import constant_answer, trivial_baseline
 
     config, metric = prepared.config, prepared.deciding
@@ -127,25 +127,24 @@ def _against_constant(prepared: Prepared, scored: Mapping[str, Measured]) -> Seq
         config.allow_weak_baseline,
         str(config.sources["allow_weak_baseline"]),
     )
-    answered = {role: Answered(one.facts, constant_answer(metric, answers_of(one.run))) for role, one in scored.items()}
+    answered = {role: Answered(one.facts, constant_answer(metric, one.answers)) for role, one in scored.items()}
     return constant_checks(standard, answered)
 
 
 def _tango(prepared: Prepared, comparison: Comparison) -> tuple[float, float] | None:
     """Tango's interval of the gain, where answers are right or wrong, asked once, and independent."""
-    from pytest_ftgate.inference import group_codes, tango_interval
+    from pytest_ftgate.inference import tango_interval
 
     config, n = prepared.config, len(prepared.test)
-    independent = group_codes(prepared.groups, n) is None
-    if prepared.deciding.kind != "right_wrong" or config.repeats > 1 or not independent:
+    if prepared.deciding.kind != "right_wrong" or config.repeats > 1 or prepared.grouped:
         return None
     if comparison.wins is None or comparison.losses is None:
         return None
     return tango_interval(comparison.wins, comparison.losses, n, 2 * config.confidence - 1)
 
 
-def _called(role: str) -> str:
-    return "the baseline" if role == "baseline" else f"baseline {role}"
+def _against(role: str) -> str:
+    return "the baseline" if role == "baseline" else called(role)
 
 
 def _judgement(prepared: Prepared) -> gate.Judgement:
@@ -194,7 +193,7 @@ def _repeats(prepared: Prepared, baseline: Measured, candidate: Measured, compar
     if config.repeats == 1 or len(prepared.test) == 1:
         return []
     worse, better = (baseline, candidate) if metric.greater_is_better else (candidate, baseline)
-    scores = [rightness_by_repeat(one.run, metric, prepared.expected) for one in (worse, better)]
+    scores = [rightness_by_repeat(one, prepared.expected, metric) for one in (worse, better)]
     spread = spread_of(*scores)
     target = config.margin if config.evidence == "proven" else 0.0
     cure = remedy(spread, gain=comparison.gain, target=target, confidence=config.confidence)
@@ -203,7 +202,7 @@ def _repeats(prepared: Prepared, baseline: Measured, candidate: Measured, compar
 
 def _second_opinion(prepared: Prepared, baseline: Measured, candidate: Measured, against: str) -> list[Check]:
     """The bootstrap's bound, where the metric asks for it: shown, never decisive."""
-    from pytest_ftgate.inference import bca_set, group_codes
+    from pytest_ftgate.inference import bca_set
 
     config, metric = prepared.config, prepared.deciding
     if not getattr(metric, "bca", False):
@@ -211,15 +210,14 @@ def _second_opinion(prepared: Prepared, baseline: Measured, candidate: Measured,
     before, after = (one.scores[metric.name].statistic for one in (baseline, candidate))
     assert before is not None  # metrics with this option are of the whole set
     assert after is not None
-    grouped = group_codes(prepared.groups, len(prepared.test)) is not None
-    bounds = None if grouped else bca_set(before, after, confidence=config.confidence)
-    return [gate.bca_check(bounds, _judgement(prepared), against, grouped=grouped)]
+    bounds = None if prepared.grouped else bca_set(before, after, confidence=config.confidence)
+    return [gate.bca_check(bounds, _judgement(prepared), against, grouped=prepared.grouped)]
 
 
 def _require(prepared: Prepared, bound: Any, result: GateResult) -> Check:
     model = result.candidate if bound.of == "candidate" else result.baseline
     metric = prepared.metrics.get(bound.metric.name)
-    share = metric is not None and (metric.low, metric.high) == (0.0, 1.0)
+    share = metric is not None and is_share((metric.low, metric.high))
     return gate.bound_check(bound, model, share=share)
 
 
@@ -230,25 +228,22 @@ def _remarks(
 ) -> list[Check]:
     remarks: list[Check | None] = []
     for role, one in scored.items():
-        called = role if role in ("baseline", "candidate") else f"baseline {role}"
-        remarks += gate.answer_checks(called, one.facts)
-        remarks.append(gate.attested_check(called, one.facts))
+        remarks += gate.answer_checks(called(role), one.facts)
+        remarks.append(gate.attested_check(called(role), one.facts))
     remarks += [_normalization(prepared, scored, role, comparison) for role, comparison in comparisons.items()]
     return [remark for remark in remarks if remark is not None]
 
 
 def _normalization(prepared: Prepared, scored: Mapping[str, Measured], role: str, strict: Comparison) -> Check | None:
     """Judge once more with case and punctuation ignored, and say where that changes the verdict on the gain."""
-    from pytest_ftgate.measure import answers_of
-
     lenient = prepared.deciding.lenient()
     if lenient is None:
         return None
     expected = prepared.expected
-    baseline, candidate = (lenient.score(expected, answers_of(scored[r].run)) for r in (role, "candidate"))
+    baseline, candidate = (lenient.score(expected, scored[r].answers) for r in (role, "candidate"))
     comparison = compare_scores(prepared.config, baseline, candidate, prepared.groups)
     judgement = _judgement(prepared)
-    verdicts = [verdict_of(tuple(gate.gain_checks(judgement, one, _called(role)))) for one in (strict, comparison)]
+    verdicts = [verdict_of(tuple(gate.gain_checks(judgement, one, _against(role)))) for one in (strict, comparison)]
     return gate.normalization_check(
         verdict=verdicts[0],
         lenient_verdict=verdicts[1],

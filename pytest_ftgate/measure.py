@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.errors import MetricError
@@ -30,6 +31,11 @@ class Measured:
     run: Run
     facts: ModelResult
     scores: Mapping[str, Scored] = field(default_factory=dict)
+
+    @cached_property
+    def answers(self) -> list[list[str | None]]:
+        """See :func:`answers_of`."""
+        return answers_of(self.run)
 
 
 def answers_of(run: Run) -> list[list[str | None]]:
@@ -91,7 +97,7 @@ def score_run(measured: Measured, metrics: Mapping[str, Metric], deciding: str, 
     """Add the value of every metric. Raises :class:`MetricError` where one is undefined."""
     from dataclasses import replace
 
-    answers = answers_of(measured.run)
+    answers = measured.answers
     try:
         scores = {name: metric.score(expected, answers) for name, metric in metrics.items()}
     except MetricError as error:
@@ -136,11 +142,11 @@ def rightness(scored: Scored) -> np.ndarray[Any, Any]:
     return right
 
 
-def rightness_by_repeat(run: Run, metric: Metric, expected: Sequence[Any]) -> np.ndarray[Any, Any]:
+def rightness_by_repeat(measured: Measured, expected: Sequence[Any], metric: Metric) -> np.ndarray[Any, Any]:
     """How right each single answer is, shape ``(repeats, examples)``."""
     import numpy as np
 
-    return np.stack([rightness(metric.score(expected, [answers])) for answers in answers_of(run)])
+    return np.stack([rightness(metric.score(expected, [answers])) for answers in measured.answers])
 
 
 def flips(baseline: Measured, candidate: Measured, metric: str, most: int) -> tuple[int, int, tuple[Flip, ...]]:

@@ -40,6 +40,13 @@ class Prepared:
         return [example.group for example in self.test.examples]
 
     @property
+    def grouped(self) -> bool:
+        """Some examples belong together."""
+        from pytest_ftgate.inference import group_codes
+
+        return group_codes(self.groups, len(self.test)) is not None
+
+    @property
     def expected(self) -> list[Any]:
         return [example.expected for example in self.test.examples]
 

@@ -191,6 +191,11 @@ class GateResult:
         return cls(**known)
 
 
+def called(role: str) -> str:
+    """What messages call a model: ``candidate``, ``baseline``, or ``baseline few_shot`` of several."""
+    return role if role in ("baseline", "candidate") else f"baseline {role}"
+
+
 def verdict_of(checks: tuple[Check, ...]) -> Verdict:
     """The worst status counts: error > fail > inconclusive > pass. Warnings and notes change nothing."""
     statuses = {check.status for check in checks}

@@ -48,7 +48,7 @@ class GateSession:
         self.started: float = self._worker["ftgate_started"] if self._worker else time.time()
         self.results: dict[str, GateResult] = {}
         self._runs: dict[str, Mapping[str, Run]] = {}
-        self._file: GateFile | None = None
+        self._files: dict[Path, GateFile] = {}
         self._stores: Stores | None = None
         self._data: dict[Any, tuple[Any, DataSet]] = {}
         self._seen = Seen()
@@ -75,20 +75,23 @@ class GateSession:
 
     def gate_file(self, *, required: bool) -> GateFile | None:
         """The gate file, read once. One that is absent is an error where it is ``required`` or was named."""
+        path = self.gate_file_path()
+        if path in self._files or os.path.exists(path):  # which takes a path that no file can have for an absent one
+            return self._read(path)
+        if required or self._config.getoption("--ftgate-config"):
+            raise ConfigError(
+                "there is no gate file",
+                where=Where(shown_path(path)),
+                cure="Write it, name another with ini ftgate_config, or give all keys in the mark.",
+            )
+        return None
+
+    def _read(self, path: Path) -> GateFile:
         from pytest_ftgate.config import load_gate_file
 
-        path = self.gate_file_path()
-        named = self._config.getoption("--ftgate-config")
-        is_there = os.path.exists(path)  # which takes a path that no file can have for an absent one
-        if self._file is None and (is_there or named or required):
-            if not is_there:
-                raise ConfigError(
-                    "there is no gate file",
-                    where=Where(shown_path(path)),
-                    cure="Write it, name another with ini ftgate_config, or give all keys in the mark.",
-                )
-            self._file = load_gate_file(path)
-        return self._file
+        if path not in self._files:
+            self._files[path] = load_gate_file(path)
+        return self._files[path]
 
     def promised(self, gate: str) -> GateFile | None:
         """The ini's gate file, where it has this gate and the command line names another: its promises stay."""
@@ -279,9 +282,7 @@ class GateSession:
 
     def _gate_file_of_ini(self) -> GateFile:
         """The obligations are the ini's, whatever file the command line names."""
-        from pytest_ftgate.config import load_gate_file
-
-        return load_gate_file(self._ini_gate_file)
+        return self._read(self._ini_gate_file)
 
     def _write(self, form: str, target: str) -> None:
         """``recordings`` where the models ran, ``json`` where all verdicts come together."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.models import key_of
-from pytest_ftgate.result import Check
+from pytest_ftgate.result import Check, called
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import GateConfig, ModelSpec
@@ -37,7 +37,7 @@ def same_model_checks(config: GateConfig, models: Mapping[str, Model], test: Dat
         Check(
             "same_model",
             "fail",
-            f"{_of(role)} and candidate are the same model with the same prompt",
+            f"{called(role)} and candidate are the same model with the same prompt",
             source=str(config.candidate.source),
             advice="Name the fine-tuned model as candidate, and the prompted one as baseline.",
         )
@@ -54,7 +54,7 @@ def prompt_checks(config: GateConfig, test: DataSet) -> list[Check]:
         Check(
             "baseline_prompt",
             "warning",
-            f"{_of(role)} {spec.name} has no prompt: no system message, no template and no few-shot examples",
+            f"{called(role)} {spec.name} has no prompt: no system message, no template and no few-shot examples",
             source=str(spec.source),
             advice="Give it the best prompt you have (system_file, few_shot: {k: 8}): that is what the candidate "
             "has to replace.",
@@ -78,7 +78,7 @@ def params_checks(config: GateConfig) -> list[Check]:
                 Check(
                     "baseline_params",
                     "warning",
-                    f"{_of(role)} {spec.name} has weaker parameters than the candidate: {'; '.join(weaker)}",
+                    f"{called(role)} {spec.name} has weaker parameters than the candidate: {'; '.join(weaker)}",
                     source=str(spec.source),
                     advice="Give both models the same params, unless one of them does not take them.",
                 )
@@ -159,14 +159,10 @@ def swapped_checks(config: GateConfig) -> list[Check]:
         Check(
             "swapped",
             "warning",
-            f"{_of(role)} {spec.name} is a fine-tuned model (ft:), and candidate {config.candidate.name} is not",
+            f"{called(role)} {spec.name} is a fine-tuned model (ft:), and candidate {config.candidate.name} is not",
             source=str(spec.source),
             advice="Look whether the two are swapped.",
         )
         for role, spec in config.baselines.items()
         if str(spec.options.get("model", "")).startswith("ft:")
     ]
-
-
-def _of(role: str) -> str:
-    return "baseline" if role == "baseline" else f"baseline {role}"

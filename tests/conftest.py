@@ -3,6 +3,8 @@ imports, and numpy cannot be imported twice."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from importlib import import_module
 from pkgutil import walk_packages
 
@@ -12,6 +14,7 @@ import scipy.special  # noqa: F401
 import sklearn.metrics  # noqa: F401
 import yaml  # noqa: F401
 from gate_project import Project
+from loopback import LoopbackServer
 
 import pytest_ftgate
 
@@ -23,3 +26,18 @@ for module in walk_packages(pytest_ftgate.__path__, "pytest_ftgate."):
 def project(pytester: pytest.Pytester) -> Project:
     """A green gate on recorded predictions."""
     return Project(pytester)
+
+
+@pytest.fixture
+def no_ambient_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the machine's owner has set up must not reach a test."""
+    for name in list(os.environ):
+        if name.startswith("OPENAI_") or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def server() -> Iterator[LoopbackServer]:
+    """An OpenAI-compatible endpoint on loopback."""
+    with LoopbackServer() as running:
+        yield running

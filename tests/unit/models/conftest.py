@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from loopback import LoopbackServer
 
 from pytest_ftgate.config import ModelSpec, Source
 from pytest_ftgate.data import DataSet, Example, examples_from
@@ -17,17 +15,8 @@ from pytest_ftgate.models import Completion, build_model
 
 
 @pytest.fixture(autouse=True)
-def no_ambient_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the machine's owner has set up must not reach a test."""
-    for name in list(os.environ):
-        if name.startswith("OPENAI_") or name.lower().endswith("_proxy"):
-            monkeypatch.delenv(name)
-
-
-@pytest.fixture
-def server() -> Iterator[LoopbackServer]:
-    with LoopbackServer() as running:
-        yield running
+def without_ambient_settings(no_ambient_settings: None) -> None:
+    """Every test of a model."""
 
 
 @pytest.fixture
