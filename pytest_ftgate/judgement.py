@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pytest_ftgate.config import GateConfig
     from pytest_ftgate.inference import Comparison
     from pytest_ftgate.measure import Measured
+    from pytest_ftgate.metrics import Metric
     from pytest_ftgate.preparation import Prepared
     from pytest_ftgate.runner import Run
 
@@ -27,7 +28,7 @@ def judge(result: GateResult, prepared: Prepared, free: tuple[Check, ...], runs:
 
     specs = {**prepared.config.baselines, "candidate": prepared.config.candidate}
     measured = {role: measure_run(specs[role].name, run) for role, run in runs.items()}
-    result = _with_models(result, {role: one.facts for role, one in measured.items()})
+    result = _with_models(result, {role: one.facts for role, one in measured.items()}, prepared.deciding)
     checks = (*free, *_completeness(prepared, measured))
     if verdict_of(checks) == "error":
         return closed(result, checks)
@@ -37,18 +38,15 @@ def judge(result: GateResult, prepared: Prepared, free: tuple[Check, ...], runs:
         return failed_result(replace(result, checks=checks), error)
 
 
-def _with_models(result: GateResult, facts: Mapping[str, ModelResult]) -> GateResult:
+def _with_models(result: GateResult, facts: Mapping[str, ModelResult], metric: Metric) -> GateResult:
     baselines = {role: facts[role] for role in result.baselines}
-    return replace(
-        result,
-        baselines=baselines,
-        baseline=baselines[_best(baselines)],
-        candidate=facts["candidate"],
-    )
+    best = _best(baselines, metric)
+    return replace(result, baselines=baselines, baseline=baselines[best], candidate=facts["candidate"])
 
 
-def _best(baselines: Mapping[str, ModelResult], *, greater_is_better: bool = True) -> str:
-    sign = 1 if greater_is_better else -1
+def _best(baselines: Mapping[str, ModelResult], metric: Metric) -> str:
+    """The baseline that is hardest to beat; the first one where none was scored."""
+    sign = 1 if metric.greater_is_better else -1
     return max(baselines, key=lambda role: sign * (baselines[role].value or 0.0))
 
 
@@ -78,8 +76,8 @@ def _judge_scores(
     expected = prepared.expected
     scored = {role: score_run(one, prepared.metrics, metric.name, expected) for role, one in measured.items()}
     facts = {role: one.facts for role, one in scored.items()}
-    result = _with_models(result, facts)
-    best = _best({role: facts[role] for role in config.baselines}, greater_is_better=metric.greater_is_better)
+    result = _with_models(result, facts, metric)
+    best = _best(result.baselines, metric)
     candidate = scored["candidate"]
     comparisons = {role: _compare(prepared, scored[role], candidate) for role in config.baselines}
     found = [*checks, *_against_constant(prepared, scored)]
@@ -97,7 +95,6 @@ def _judge_scores(
     decided = comparisons[best]
     result = replace(
         result,
-        baseline=facts[best],
         gain=decided.gain,
         lower_bound=decided.lower,
         upper_bound=decided.upper,

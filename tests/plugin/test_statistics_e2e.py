@@ -370,3 +370,24 @@ def test_every_number_of_the_block_is_in_the_report(project: Project) -> None:
     assert float(said[1]) == round(100 * gate["lower_bound"], 1)
     assert f"at most +{100 * gate['upper_bound']:.1f} points" in text
     assert gate["method"] in text
+
+
+def test_of_several_baselines_the_best_by_a_metric_of_which_less_is_better_is_bound(project: Project) -> None:
+    project.file(
+        "conftest.py",
+        "from pytest_ftgate import metric\n"
+        "@metric(low=0, high=1, greater_is_better=False)\n"
+        "def miss(expected, answer): return 0.0 if answer == expected else 1.0\n"
+        "def pytest_ftgate_metrics(): return {'miss': miss}\n",
+    )
+    project.predictions("worse.jsonl", 60, wrong_at=range(30, 60))
+    project.gate_test(
+        baseline=...,
+        baselines={"prompt": "recorded:base.jsonl", "zero_shot": "recorded:worse.jsonl"},
+        metric="miss",
+        require=[{"metric": "miss", "max": 0.4, "of": "baseline"}],
+    )
+    gate = project.gate()
+    assert gate["baseline"]["value"] == pytest.approx(20 / 60)
+    assert check(gate, "require.baseline.miss")["observed"] == pytest.approx(20 / 60)
+    assert gate["verdict"] == "pass"
