@@ -209,3 +209,17 @@ def test_a_template_that_no_example_can_fill_is_an_error_before_any_call(project
     gate = project.gate()
     assert (gate["verdict"], gate["models_called"]) == ("error", False)
     assert "the template names neither {input}" in check(gate, "configuration")["message"]
+
+
+def test_where_one_output_is_expected_everywhere_nothing_beats_saying_it(project: Project) -> None:
+    """Saying it is perfect: such a gate fails, and a reason lets it pass with the warning."""
+    write_jsonl(project.path / "test.jsonl", ({"id": f"t{i}", "input": f"q {i}", "expected": "no"} for i in range(60)))
+    answers(project, "base.jsonl", ["none"] * 60)
+    answers(project, "ft.jsonl", ["no"] * 30 + ["none"] * 30)
+    project.gate_test()
+    gate = project.gate()
+    assert check(gate, "weak_baseline")["status"] == "fail"
+    project.gate_test(allow_weak_baseline="all of these must be refused")
+    gate = project.gate()
+    assert gate["verdict"] == "pass"
+    assert check(gate, "weak_baseline")["status"] == "warning"

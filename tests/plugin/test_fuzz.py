@@ -1,0 +1,416 @@
+"""Any input ends in a verdict or in an error of ours, and no verdict is greener than the rule in its plainest form."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pytest_ftgate.config import DataSpec, load_gate_file, resolve_gate
+from pytest_ftgate.data import DataSet, load_examples
+from pytest_ftgate.errors import FtgateError
+from pytest_ftgate.pipeline import Services, run_gate
+from pytest_ftgate.result import GateResult
+from pytest_ftgate.runner import Stores
+from pytest_ftgate.store import Store
+
+TIMES = int(os.environ.get("FUZZ_TIMES", "1"))
+"""How many times the usual number of inputs is tried."""
+
+LABELS = ("refund", "invoice", "shipping")
+GATE = """version: 1
+defaults: {confidence: 0.9}
+gates:
+  support:
+    test_set: test.jsonl
+    training_set: train.jsonl
+    baseline: recorded:base.jsonl
+    candidate: recorded:ft.jsonl
+    margin: 0.05
+    evidence: observed
+    min_test_examples: 8
+    min_training_examples: 6
+    allow_weak_baseline: this is about other rules
+"""
+outcomes: Counter[str] = Counter()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tally() -> Iterator[None]:
+    """Each kind of input was tried, and some of it was green: otherwise nothing is shown by what follows."""
+    outcomes.clear()
+    yield
+    print(f"inputs by outcome: {dict(outcomes)}")
+
+
+def fuzzed(examples: int) -> Callable[[Any], Any]:
+    slow = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
+    return settings(max_examples=examples * TIMES, deadline=None, suppress_health_check=slow)
+
+
+# --- a project as bytes, and what becomes of it --------------------------------------------------------------
+
+
+def lines(rows: list[Mapping[str, Any]]) -> bytes:
+    return "".join(json.dumps(row) + "\n" for row in rows).encode()
+
+
+def project(n: int = 12) -> dict[str, bytes]:
+    """Files of a green gate: the baseline has the last third wrong, the candidate one example."""
+    label = [LABELS[i % 3] for i in range(n)]
+    return {
+        "ftgate.yaml": GATE.encode(),
+        "test.jsonl": lines([{"id": f"t{i}", "input": f"question {i}", "expected": label[i]} for i in range(n)]),
+        "train.jsonl": lines([{"input": f"lesson {i}", "expected": LABELS[i % 3]} for i in range(9)]),
+        "base.jsonl": lines([{"id": f"t{i}", "output": label[i] if 3 * i < 2 * n else "none"} for i in range(n)]),
+        "ft.jsonl": lines([{"id": f"t{i}", "output": label[i] if i else "none"} for i in range(n)]),
+    }
+
+
+def judged(files: Mapping[str, bytes]) -> GateResult | FtgateError:
+    """The result of the gate ``support``, or our own error; any other exception goes its way."""
+    with tempfile.TemporaryDirectory() as name, closing(Store(None)) as store:
+        folder = Path(name)
+        for file, content in files.items():
+            (folder / file).write_bytes(content)
+        try:
+            found = _judged(folder, store)
+        except FtgateError as error:
+            found = error
+    assert not isinstance(found, FtgateError) or str(found).strip()
+    outcomes[found.verdict if isinstance(found, GateResult) else "refused"] += 1
+    return found
+
+
+def _judged(folder: Path, store: Store) -> GateResult:
+    def load(source: Any, origin: str) -> DataSet:
+        assert isinstance(source, DataSpec)
+        return load_examples(source.path, format=source.format, fields=source.fields, limit=source.limit)
+
+    file = load_gate_file(folder / "ftgate.yaml")
+    config = resolve_gate(file.layers("support"), file=file, gate="support", default_name="fuzz", root=folder)
+    services = Services(Stores(None, store), load)
+    result = run_gate(config, services, nodeid="fuzz").result
+    assert result.passed is (result.verdict == "pass")
+    json.dumps(result.to_dict(), allow_nan=False)
+    return result
+
+
+# --- the rule in its plainest form ---------------------------------------------------------------------------
+
+
+def may_pass(files: Mapping[str, bytes]) -> bool:
+    """Whether the gate could pass at all: counts, leakage, exact accuracy, margin. Knows no more than that."""
+    gate = yaml.safe_load(files["ftgate.yaml"].decode("utf-8-sig"))
+    keys = {**gate.get("defaults", {}), **gate["gates"]["support"]}
+    margin = Fraction(str(keys["margin"]))
+    test, training = rows(files["test.jsonl"]), rows(files["train.jsonl"])
+    base, ft = answers(files["base.jsonl"]), answers(files["ft.jsonl"])
+    lessons = {same(row["input"]) for row in training if row["input"].strip() and text(row["expected"])}
+    if len(test) < keys.get("min_test_examples", 50) or len(lessons) < keys.get("min_training_examples", 200):
+        return False
+    if {same(row["input"]) for row in test} & {same(row["input"]) for row in training}:
+        return False
+    if any(row["id"] not in base or row["id"] not in ft for row in test):
+        return False
+    said = [(base[row["id"]], ft[row["id"]], text(row["expected"])) for row in test]
+    gain = Fraction(sum((f == gold) - (b == gold) for b, f, gold in said), len(said))
+    return (gain > 0 if margin == 0 else gain >= margin) and any(b != f for b, f, _ in said)
+
+
+def rows(content: bytes) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in content.decode("utf-8-sig").split("\n") if line.strip()]
+
+
+def answers(content: bytes) -> dict[str, str]:
+    return {str(row["id"]): text(row["output"]) for row in rows(content)}
+
+
+def text(value: Any) -> str:
+    written = value if isinstance(value, str) else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return written.strip()
+
+
+def same(text: str) -> str:
+    return " ".join(text.casefold().split())
+
+
+def beats_a_constant(files: Mapping[str, bytes]) -> bool:
+    """Whether the candidate says more than one thing, and is right more often than the most frequent label.
+
+    Where one output is expected everywhere, saying it is perfect, and there is nothing to beat: the weak baseline
+    that these gates allow is the one thing wrong there, and the block shows the reason that was given for it.
+    """
+    gold, ft = {row["id"]: text(row["expected"]) for row in rows(files["test.jsonl"])}, answers(files["ft.jsonl"])
+    if len(set(gold.values())) == 1:
+        return True
+    right = sum(ft.get(id_) == label for id_, label in gold.items())
+    return len(set(ft.values())) > 1 and right > Counter(gold.values()).most_common(1)[0][1]
+
+
+def test_the_unchanged_project_is_green() -> None:
+    found = judged(project())
+    assert isinstance(found, GateResult)
+    assert found.verdict == "pass"
+    assert may_pass(project())
+
+
+def is_never_too_green(files: Mapping[str, bytes]) -> None:
+    found = judged(files)
+    if isinstance(found, GateResult) and found.passed:
+        assert may_pass(files)
+
+
+# --- the gate file -------------------------------------------------------------------------------------------
+
+ANY_TEXT = st.text(max_size=60)
+ANY_BYTES = st.binary(max_size=60)
+SCRAPS = st.sampled_from(
+    [
+        *("0", "1", "-1", "0.05", "1e-2", ".nan", ".inf", "3", "1e400", "010", "0x1", "999999999999999999999", "true"),
+        *("yes", "no", "~", "null", "''", '"0.05"', "[]", "{}", "[a, b]", "{a: 1}", "&a", "*a", "!!str", "!x", "<<"),
+        *("- ", ": ", "# ", "? ", "| ", "> ", "---", "...", "%YAML 1.2", "\t", "\n", "\r", "\0", "\ufeff", "\ud7ff"),
+        *(
+            "observed",
+            "significant",
+            "proven",
+            "accuracy",
+            "f1_macro",
+            "exact_match",
+            "test.jsonl",
+            "recorded:ft.jsonl",
+        ),
+        *(
+            "{name: accuracy, normalize: case}",
+            "{path: test.jsonl, limit: 9}",
+            "python:os:getcwd",
+            "openai:x",
+            "mine:x",
+        ),
+    ]
+)
+NAMES = st.sampled_from(
+    [
+        *("version", "defaults", "models", "gates", "support", "test_set", "training_set", "baseline", "baselines"),
+        *("candidate", "metric", "margin", "evidence", "confidence", "min_training_examples", "min_test_examples"),
+        *("require", "show", "errors", "repeats", "hypothesis", "name", "goal", "margn", "api_key", "provider"),
+    ]
+)
+LITERALS = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | ANY_TEXT | SCRAPS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES | ANY_TEXT, inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@st.composite
+def changed_text(draw: st.DrawFn, text: str) -> str:
+    """The text with up to three places replaced by something else."""
+    for _ in range(draw(st.integers(1, 3))):
+        start = draw(st.integers(0, len(text)))
+        end = draw(st.integers(start, min(len(text), start + 20)))
+        text = text[:start] + draw(SCRAPS | ANY_TEXT | NAMES) + text[end:]
+    return text
+
+
+@st.composite
+def changed_gate(draw: st.DrawFn) -> str:
+    """The gate with other values under some keys, as a YAML library writes them."""
+    gate = yaml.safe_load(GATE)
+    places = [gate, gate["defaults"], gate["gates"]["support"]]
+    for name, value in draw(st.dictionaries(NAMES, LITERALS, min_size=1, max_size=3)).items():
+        draw(st.sampled_from(places))[name] = value
+    return yaml.safe_dump(gate, allow_unicode=draw(st.booleans()))
+
+
+@st.composite
+def changed_line(draw: st.DrawFn) -> str:
+    """The gate with another scrap after one of its colons."""
+    written = GATE.split("\n")
+    number = draw(st.integers(0, len(written) - 2))
+    written[number] = written[number].partition(":")[0] + ": " + draw(SCRAPS)
+    return "\n".join(written)
+
+
+def encoded(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+@fuzzed(200)
+@given(ANY_BYTES | ANY_TEXT.map(encoded))
+def test_any_bytes_as_gate_file(content: bytes) -> None:
+    found = judged({**project(), "ftgate.yaml": content})
+    assert isinstance(found, FtgateError)
+
+
+@fuzzed(300)
+@given(changed_text(GATE) | changed_gate() | changed_line())
+def test_any_change_of_the_gate_file(text: str) -> None:
+    files = {**project(), "ftgate.yaml": encoded(text)}
+    found = judged(files)
+    if isinstance(found, GateResult) and found.passed and "accuracy" in (found.metric or ""):
+        assert may_pass(files)
+
+
+# --- data files and recordings -------------------------------------------------------------------------------
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | ANY_TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(ANY_TEXT, inner, max_size=3),
+    max_leaves=5,
+)
+ROW_KEYS = st.sampled_from(["id", "input", "expected", "output", "group", "messages", "usage", "repeat", "latency_s"])
+FILES = st.sampled_from(["test.jsonl", "train.jsonl", "base.jsonl", "ft.jsonl"])
+
+
+@st.composite
+def changed_bytes(draw: st.DrawFn, content: bytes) -> bytes:
+    """The file with up to three places replaced, doubled or removed."""
+    for _ in range(draw(st.integers(1, 3))):
+        start = draw(st.integers(0, len(content)))
+        end = draw(st.integers(start, min(len(content), start + 60)))
+        content = content[:start] + draw(ANY_BYTES | st.just(content[start:end] * 2) | st.just(b"")) + content[end:]
+    return content
+
+
+@st.composite
+def changed_rows(draw: st.DrawFn, content: bytes) -> bytes:
+    """The file with other values in some rows, rows doubled, left out, or moved."""
+    kept = rows(content)
+    for _ in range(draw(st.integers(1, 4))):
+        at = draw(st.integers(0, len(kept) - 1))
+        kept[at] = {**kept[at], draw(ROW_KEYS | ANY_TEXT): draw(JSON_VALUES | st.sampled_from([*LABELS, "question 3"]))}
+    chosen = draw(st.permutations(kept) if draw(st.booleans()) else st.just(kept))
+    chosen += draw(st.lists(st.sampled_from(kept), max_size=2))
+    return lines(chosen[draw(st.integers(0, 2)) :])
+
+
+def change(content: bytes) -> st.SearchStrategy[bytes]:
+    return changed_bytes(content) | changed_rows(content)
+
+
+@fuzzed(150)
+@given(FILES, ANY_BYTES | ANY_TEXT.map(encoded) | st.lists(JSON_VALUES, max_size=4).map(
+    lambda values: "\n".join(map(json.dumps, values)).encode()
+))  # fmt: skip
+def test_any_bytes_as_a_data_file(name: str, content: bytes) -> None:
+    found = judged({**project(), name: content})
+    assert isinstance(found, GateResult)
+    assert found.verdict in ("error", "fail")
+
+
+@fuzzed(250)
+@given(st.data())
+def test_any_change_of_the_data_files(data: st.DataObject) -> None:
+    files = project()
+    for name in data.draw(st.sets(FILES, min_size=1, max_size=2)):
+        files[name] = data.draw(change(files[name]))
+    found = judged(files)
+    assert isinstance(found, GateResult)
+    if found.passed:
+        assert may_pass(files)
+
+
+# --- sound files: the rule decides alone ---------------------------------------------------------------------
+
+
+@st.composite
+def sound_project(draw: st.DrawFn) -> dict[str, bytes]:
+    """Files without a fault: any number of right and wrong answers, of lessons, and any thresholds."""
+    n = draw(st.integers(4, 14))
+    gold = draw(st.lists(st.sampled_from(LABELS), min_size=n, max_size=n))
+    said = st.lists(st.sampled_from((*LABELS, "none")), min_size=n, max_size=n)
+    good = st.lists(st.booleans(), min_size=n, max_size=n)
+    base, ft = (
+        [right if is_right else other for right, is_right, other in zip(gold, draw(good), draw(said), strict=True)]
+        for _ in range(2)
+    )
+    lessons = draw(st.lists(st.tuples(st.integers(0, 9), st.sampled_from((*LABELS, ""))), min_size=1, max_size=12))
+    leak = draw(st.integers(0, 9)) == 0
+    keys = {
+        "margin": draw(st.sampled_from([0, 0.05, 0.1, 0.25, 0.3, 0.5, 0.0001]) | st.floats(0, 0.9)),
+        "min_test_examples": draw(st.integers(0, 14)),
+        "min_training_examples": draw(st.integers(0, 8)),
+    }
+    gate = yaml.safe_load(GATE)
+    gate["gates"]["support"] |= keys
+    asked = [f"question {i}" for i in range(n)]
+    taught = [{"input": f"lesson {i}", "expected": label} for i, label in lessons]
+    taught += [{"input": "Question  0", "expected": "refund"}] if leak else []
+    return {
+        "ftgate.yaml": yaml.safe_dump(gate).encode(),
+        "test.jsonl": lines([{"id": f"t{i}", "input": asked[i], "expected": gold[i]} for i in range(n)]),
+        "train.jsonl": lines(taught),
+        "base.jsonl": lines([{"id": f"t{i}", "output": base[i]} for i in range(n)]),
+        "ft.jsonl": lines([{"id": f"t{i}", "output": ft[i]} for i in range(n)]),
+    }
+
+
+@fuzzed(200)
+@given(sound_project())
+def test_of_sound_files_the_verdict_is_that_of_the_rule(files: dict[str, bytes]) -> None:
+    found = judged(files)
+    assert isinstance(found, GateResult)
+    reference = "pass" if may_pass(files) and beats_a_constant(files) else "fail"
+    said = found.verdict if found.models_called or found.verdict != "inconclusive" else reference
+    assert said == reference, [(check.name, check.message) for check in found.checks if check.status == "fail"]
+
+
+METRICS = st.sampled_from(
+    ["accuracy", "exact_match", "balanced_accuracy", "f1_macro", "f1_weighted", "recall_macro", "matthews_corrcoef"]
+)
+
+
+@st.composite
+def any_standard(draw: st.DrawFn) -> dict[str, bytes]:
+    """Sound files under any metric and standard of evidence, with groups or without, from one example on."""
+    files = draw(sound_project())
+    gate = yaml.safe_load(files["ftgate.yaml"])
+    gate["gates"]["support"] |= {
+        "metric": draw(METRICS),
+        "evidence": draw(st.sampled_from(["observed", "significant", "proven"])),
+        "confidence": draw(st.sampled_from([0.51, 0.6, 0.8, 0.95, 0.9999])),
+        "require": draw(st.lists(st.fixed_dictionaries({"metric": METRICS, "min": st.floats(0, 1)}), max_size=2)),
+        "min_test_examples": 1,
+    }
+    test = rows(files["test.jsonl"])[: draw(st.integers(1, 14))]
+    if draw(st.booleans()):
+        test = [{**row, "group": draw(st.sampled_from([None, *range(12)]))} for row in test]
+    return {**files, "ftgate.yaml": yaml.safe_dump(gate).encode(), "test.jsonl": lines(test)}
+
+
+@fuzzed(150)
+@given(any_standard())
+def test_no_metric_and_no_standard_passes_a_gain_below_the_margin(files: dict[str, bytes]) -> None:
+    found = judged(files)
+    assert isinstance(found, GateResult)
+    if not found.passed:
+        return
+    assert found.gain is not None
+    assert found.margin is not None
+    assert round(found.gain, 12) >= found.margin
+    assert found.gain > 0
+    if found.evidence != "observed":
+        target = found.margin if found.evidence == "proven" else 0
+        assert found.lower_bound is not None
+        assert target <= found.lower_bound <= found.gain
+    gate = yaml.safe_load(files["ftgate.yaml"])["gates"]["support"]
+    assert all((found.candidate.metrics[one["metric"]] or 0) >= one["min"] - 1e-12 for one in gate["require"])
+
+
+def test_the_inputs_were_of_all_kinds() -> None:
+    """What was tried was refused, in error, red and green: otherwise the above shows nothing."""
+    if outcomes.total() > 1000:
+        assert {"refused", "error", "fail", "pass"} <= outcomes.keys()
+        assert outcomes["pass"] > 20
