@@ -81,7 +81,7 @@ def runner(url: str, concurrency: int) -> None:
     """The same with this package's parts."""
     from pytest_ftgate.config import ModelSpec, Source
     from pytest_ftgate.data import load_examples
-    from pytest_ftgate.models import build_model
+    from pytest_ftgate.models import Surroundings, build_model
     from pytest_ftgate.runner import Job, Stores, run_models
     from pytest_ftgate.store import Store
 
@@ -89,7 +89,7 @@ def runner(url: str, concurrency: int) -> None:
     source = Source("file", "benchmark", Path())
     options = {"base_url": url, "concurrency": concurrency}
     specs = [ModelSpec("openai", {"model": m, **options}, f"openai:{m}", m, source) for m in MODELS]
-    jobs = [Job(build_model(spec, training=None), test) for spec in specs]
+    jobs = [Job(build_model(spec, Surroundings()), test) for spec in specs]
     runs = run_models(jobs, stores=Stores(Store(Path(".ftgate/predictions.sqlite")), Store(None)))
     right = [
         sum(

@@ -38,7 +38,7 @@ def evaluate_model(
     """
     from pytest_ftgate.config import Layer, resolve_gate
     from pytest_ftgate.measure import answers_of
-    from pytest_ftgate.models import build_model
+    from pytest_ftgate.models import Surroundings, build_model
     from pytest_ftgate.preparation import build_metrics
     from pytest_ftgate.runner import Job, run_models
     from pytest_ftgate.training import check_test_set
@@ -51,7 +51,7 @@ def evaluate_model(
     test = services.load(config.test_set, str(source))
     check_test_set(test)
     metrics = build_metrics(config, test, None, services.hook)
-    built = build_model(config.candidate, training=None, hook=services.hook)
+    built = build_model(config.candidate, Surroundings(None, services.stores.notes, services.offline), services.hook)
     (run,) = run_models([Job(built, test)], stores=services.stores, offline=services.offline)
     _complete(run)
     answers = answers_of(run)

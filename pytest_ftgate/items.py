@@ -270,7 +270,7 @@ class CallableModel:
 
 def configured_model(request: pytest.FixtureRequest, key: str) -> CallableModel:
     """What the gate's marks and file say the model is, overridden fixtures aside."""
-    from pytest_ftgate.models import build_model
+    from pytest_ftgate.models import Surroundings, build_model
 
     with _as_failure():
         session = gate_session(request.config)
@@ -279,8 +279,9 @@ def configured_model(request: pytest.FixtureRequest, key: str) -> CallableModel:
         training = None
         if "few_shot" in spec.options:
             training = session.load(config.training_set, str(config.sources["training_set"]), request.node.ihook)
-        model = build_model(spec, training=training, hook=request.node.ihook)
-        return CallableModel(model, offline=request.config.getoption("--ftgate-offline"))
+        offline = bool(request.config.getoption("--ftgate-offline"))
+        model = build_model(spec, Surroundings(training, session.stores().notes, offline), request.node.ihook)
+        return CallableModel(model, offline=offline)
 
 
 def configured_data(request: pytest.FixtureRequest, key: str) -> tuple[Example, ...]:

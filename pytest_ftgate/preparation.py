@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pytest_ftgate.config import GateConfig, MetricSpec
     from pytest_ftgate.data import DataSet
     from pytest_ftgate.metrics import Metric
-    from pytest_ftgate.models import Model
+    from pytest_ftgate.models import Model, Notes
     from pytest_ftgate.training import TrainingAudit
 
 
@@ -51,9 +51,16 @@ class Prepared:
         return [example.expected for example in self.test.examples]
 
 
-def prepare(config: GateConfig, load: Callable[[Any, str], DataSet], hook: Any | None) -> Prepared:
+def prepare(
+    config: GateConfig,
+    load: Callable[[Any, str], DataSet],
+    hook: Any | None,
+    *,
+    notes: Notes | None = None,
+    offline: bool = False,
+) -> Prepared:
     """Read the data, build metrics and models. Raises :class:`FtgateError` where something cannot be used."""
-    from pytest_ftgate.models import build_model
+    from pytest_ftgate.models import Surroundings, build_model
     from pytest_ftgate.training import audit_training_set, check_test_set
 
     test = load(config.test_set, str(config.sources["test_set"]))
@@ -64,7 +71,8 @@ def prepare(config: GateConfig, load: Callable[[Any, str], DataSet], hook: Any |
     _check_bounds(config, metrics)
     audit = audit_training_set(training, test)
     specs = {**config.baselines, "candidate": config.candidate}
-    models = {role: build_model(spec, training=training, hook=hook) for role, spec in specs.items()}
+    surroundings = Surroundings(training, notes, offline)
+    models = {role: build_model(spec, surroundings, hook) for role, spec in specs.items()}
     return Prepared(config, test, training, audit, metrics, models)
 
 

@@ -20,7 +20,7 @@ from pytest_ftgate.models import key_of
 if TYPE_CHECKING:
     from pytest_ftgate.asking import RetryPolicy
     from pytest_ftgate.data import DataSet, Example
-    from pytest_ftgate.models import Completion, Model
+    from pytest_ftgate.models import Completion, Model, Notes
     from pytest_ftgate.store import Store, StoredPrediction
 
 _RETRY = asking.RetryPolicy()
@@ -94,6 +94,11 @@ class Stores:
     session: Store
     recordings: Mapping[str, StoredPrediction] = field(default_factory=dict)
     newer_than: float | None = None
+
+    @property
+    def notes(self) -> Notes:
+        """What is remembered besides predictions, for as long as these are kept."""
+        return (self.persistent or self.session).notes
 
 
 @dataclass(frozen=True, slots=True)

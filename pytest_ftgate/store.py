@@ -118,6 +118,11 @@ class Store:
 
         self._database.write(keep)
 
+    @property
+    def notes(self) -> StoreNotes:
+        """Small texts kept beside the predictions."""
+        return StoreNotes(self._database)
+
     def close(self) -> None:
         """Close the file; the next use opens it again. A store in memory is emptied."""
         self._database.close()
@@ -146,6 +151,41 @@ class Store:
             return StoredPrediction(key, completion, latency_s, created_at)
         except (ValueError, TypeError, AttributeError) as error:
             raise self._database.damaged(f"prediction {key}: {error}") from error
+
+
+class StoreNotes:
+    """The notes of one store: see :class:`pytest_ftgate.models.Notes`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def get(self, name: str) -> str | None:
+        """The text kept under this name."""
+        rows = self._read("SELECT name, text FROM notes WHERE name = ?", name)
+        return rows.get(name)
+
+    def put(self, name: str, text: str) -> None:
+        """Keep a text, in place of an older one; it is on disk when this returns."""
+        self._database.write(lambda c: c.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (name, text)))
+
+    def drop(self, name: str) -> None:
+        """Forget it."""
+        self._database.write(lambda c: c.execute("DELETE FROM notes WHERE name = ?", (name,)))
+
+    def named(self, prefix: str) -> dict[str, str]:
+        """All texts whose name begins so, by name."""
+        return self._read("SELECT name, text FROM notes WHERE substr(name, 1, length(?)) = ?", prefix, prefix)
+
+    def _read(self, statement: str, *values: str) -> dict[str, str]:
+        def found(connection: sqlite3.Connection) -> dict[str, str]:
+            try:
+                return dict(connection.execute(statement, values))
+            except sqlite3.OperationalError as error:
+                if "no such table" in str(error):  # a file of an earlier version, in a place that cannot be written
+                    return {}
+                raise
+
+        return self._database.read(found)
 
 
 def _value(prediction: StoredPrediction) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from pytest_ftgate.errors import ConfigError, ModelError, Where
 from pytest_ftgate.foreign import guarded
@@ -53,9 +53,11 @@ class Model(Protocol):
         verified: recordings only: whether every answer names the input it was made for; ``None`` elsewhere.
         price: USD per million tokens, as the gate gives it.
 
-    Three more are optional. ``endpoint`` is true where a call leaves the machine or costs money, so that offline
+    More is optional. ``endpoint`` is true where a call leaves the machine or costs money, so that offline
     runs forbid it; ``abandons``, where a call that is given up goes on in the background. ``ready()`` raises a fatal
     :class:`~pytest_ftgate.errors.ModelError` where no call could succeed; a run asks it before its first call.
+    Where ``batch_size`` is there and above 1, ``complete_many`` is called in place of ``complete``: see
+    :class:`BatchModel`.
     """
 
     name: str
@@ -80,7 +82,74 @@ class Model(Protocol):
         ...
 
 
-Builder = Callable[["ModelSpec", "DataSet | None"], Model]
+class Question(NamedTuple):
+    """One example that is to be answered, for the ``repeat``-th time.
+
+    ``key`` is what the model's own ``key()`` gives for it.
+    """
+
+    key: str
+    example: Example
+    repeat: int
+
+
+class BatchModel(Model, Protocol):
+    """A model that takes several questions in one call.
+
+    Attributes:
+        batch_size: how many at most; the runner keeps ``concurrency`` such calls in flight.
+    """
+
+    batch_size: int
+
+    async def complete_many(self, questions: Sequence[Question]) -> Sequence[Completion | ModelError]:
+        """Answer them, in their order; an error in place of an answer is about that question alone.
+
+        The seconds that an answer took are its ``latency_s``; ``None``: unknown. Raises
+        :class:`~pytest_ftgate.errors.ModelError` where the whole call failed.
+        """
+        ...
+
+
+class Notes(Protocol):
+    """Small texts by name that outlive a session: what has to be remembered besides predictions.
+
+    Every method raises :class:`~pytest_ftgate.errors.StoreError` where they cannot be kept or read.
+    """
+
+    def get(self, name: str) -> str | None:
+        """The text kept under this name."""
+        ...
+
+    def put(self, name: str, text: str) -> None:
+        """Keep a text, in place of an older one; it is on disk when this returns."""
+        ...
+
+    def drop(self, name: str) -> None:
+        """Forget it."""
+        ...
+
+    def named(self, prefix: str) -> Mapping[str, str]:
+        """All texts whose name begins so, by name."""
+        ...
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a model is built with, besides its own keys.
+
+    Attributes:
+        training: the training set, from which few-shot examples are taken; ``None`` where there is none.
+        notes: what earlier sessions noted; ``None`` where nothing is kept.
+        offline: no endpoint may be called.
+    """
+
+    training: DataSet | None = None
+    notes: Notes | None = None
+    offline: bool = False
+
+
+Builder = Callable[["ModelSpec", Surroundings], Model]
 
 _BUILDERS = {
     "openai": "pytest_ftgate.models.openai:build_openai",
@@ -90,12 +159,12 @@ _BUILDERS = {
 }
 
 
-def build_model(spec: ModelSpec, *, training: DataSet | None, hook: Any | None = None) -> Model:
+def build_model(spec: ModelSpec, surroundings: Surroundings, hook: Any | None = None) -> Model:
     """The model that a gate asks for.
 
     Args:
         spec: the model as written, checked.
-        training: the training set, from which few-shot examples are taken.
+        surroundings: what it is built with.
         hook: pluggy's namespace of hook callers; asked for the providers that are not built in.
 
     Raises:
@@ -104,7 +173,7 @@ def build_model(spec: ModelSpec, *, training: DataSet | None, hook: Any | None =
     if spec.provider in _BUILDERS:
         module, _, name = _BUILDERS[spec.provider].partition(":")
         build: Builder = getattr(import_module(module), name)
-        return build(spec, training)
+        return build(spec, surroundings)
     made = guarded("the hook pytest_ftgate_model", hook.pytest_ftgate_model, spec=spec) if hook is not None else None
     if made is None:
         raise _unknown_provider(spec)

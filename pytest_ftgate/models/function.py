@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from pytest_ftgate.data import canonical_json
 from pytest_ftgate.errors import ConfigError, ModelError, Where
 from pytest_ftgate.foreign import told
-from pytest_ftgate.models import FINISHES, Completion, workers
+from pytest_ftgate.models import FINISHES, Completion, Surroundings, workers
 from pytest_ftgate.models.target import resolve_target
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import ModelSpec
-    from pytest_ftgate.data import DataSet, Example
+    from pytest_ftgate.data import Example
     from pytest_ftgate.models import Model
 
 CONCURRENCY_ASYNC = 16
@@ -123,14 +123,14 @@ class FunctionModel:
         return answer
 
 
-def build_target(spec: ModelSpec, training: DataSet | None) -> FunctionModel:  # noqa: ARG001
+def build_target(spec: ModelSpec, surroundings: Surroundings) -> FunctionModel:  # noqa: ARG001
     """The model ``python:pkg.module:function``. Raises :class:`ConfigError`."""
     target = spec.options["target"]
     function = resolve_target(target, Where(path=str(spec.source), key="target"))
     return _function_model(function, spec, target)
 
 
-def build_callable(spec: ModelSpec, training: DataSet | None) -> Model:  # noqa: ARG001
+def build_callable(spec: ModelSpec, surroundings: Surroundings) -> Model:  # noqa: ARG001
     """The model that a fixture or a marker gives as an object. Raises :class:`ConfigError`."""
     return adopt(spec.options["function"], spec)
 

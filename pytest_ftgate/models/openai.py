@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.data import Example, canonical_json
 from pytest_ftgate.errors import ConfigError, ModelError, Where
-from pytest_ftgate.models import Completion
+from pytest_ftgate.models import Completion, Surroundings
 from pytest_ftgate.models.chat_client import ChatClient
 from pytest_ftgate.models.endpoint import Endpoint
 from pytest_ftgate.models.prompt import Prompt, build_prompt
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import ModelSpec
-    from pytest_ftgate.data import DataSet
 
 PUBLIC_ENDPOINT = "https://api.openai.com/v1"
 CONCURRENCY = 16
@@ -121,7 +120,7 @@ class OpenAIModel:
         return os.environ.get(self.key_env, "").strip() if self.key_env is not None else None
 
 
-def build_openai(spec: ModelSpec, training: DataSet | None) -> OpenAIModel:
+def build_openai(spec: ModelSpec, surroundings: Surroundings) -> OpenAIModel:
     """The model of a gate's ``openai`` keys. Raises :class:`ConfigError`."""
     options = spec.options
     base_url = options.get("base_url")
@@ -132,7 +131,7 @@ def build_openai(spec: ModelSpec, training: DataSet | None) -> OpenAIModel:
         model=options["model"],
         base_url=(base_url or PUBLIC_ENDPOINT).rstrip("/"),
         key_env=key_env,
-        prompt=build_prompt(spec, training),
+        prompt=build_prompt(spec, surroundings.training),
         params=_checked_params(options.get("params") or {}, str(spec.source)),
         revision=options.get("revision"),
         concurrency=options.get("concurrency") or CONCURRENCY,

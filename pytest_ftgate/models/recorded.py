@@ -14,11 +14,11 @@ from pytest_ftgate.data.jsonl import parse_object
 from pytest_ftgate.data.lines import Lines, open_lines
 from pytest_ftgate.data.wording import excerpt, kind_of, listed, located, nearest
 from pytest_ftgate.errors import DataError, ModelError, Where
-from pytest_ftgate.models import FINISHES, Completion
+from pytest_ftgate.models import FINISHES, Completion, Surroundings
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import ModelSpec
-    from pytest_ftgate.data import DataSet, Example
+    from pytest_ftgate.data import Example
 
 _COUNTS = ("input_tokens", "output_tokens", "cached_input_tokens")
 
@@ -108,7 +108,7 @@ class RecordedModel:
         )
 
 
-def build_recorded(spec: ModelSpec, training: DataSet | None) -> RecordedModel:  # noqa: ARG001
+def build_recorded(spec: ModelSpec, surroundings: Surroundings) -> RecordedModel:  # noqa: ARG001
     """The model ``recorded:PATH``.
 
     Raises:

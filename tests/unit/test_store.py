@@ -498,3 +498,19 @@ def test_a_folder_in_place_of_the_file(path: Path) -> None:
 def test_a_file_in_place_of_the_folder(path: Path) -> None:
     path.parent.write_text("")
     assert "predictions cannot be stored here" in refusal(Store(path))
+
+
+def test_notes_outlive_the_session(tmp_path: Path) -> None:
+    path = tmp_path / "predictions.sqlite3"
+    notes = Store(path).notes
+    assert notes.get("batch 1") is None
+    notes.put("batch 1", "sent")
+    notes.put("batch 1", "done")
+    notes.put("batch%2", "sent")
+    notes.put("job", "ready")
+    again = Store(path).notes
+    assert again.get("batch 1") == "done"
+    assert again.named("batch") == {"batch 1": "done", "batch%2": "sent"}
+    again.drop("batch 1")
+    assert notes.named("batch ") == {}
+    assert again.named("") == {"batch%2": "sent", "job": "ready"}

@@ -9,7 +9,7 @@ import pytest
 
 from pytest_ftgate.config import GateConfig, Layer, Source, resolve_gate
 from pytest_ftgate.data import DataSet, examples_from
-from pytest_ftgate.models import build_model
+from pytest_ftgate.models import Surroundings, build_model
 from pytest_ftgate.straw_man import params_checks, prompt_checks, same_model_checks, swapped_checks
 
 SOURCE = Source("marker", "marker", Path())
@@ -130,7 +130,7 @@ def test_only_two_endpoints_can_be_compared() -> None:
 
 def same(config: GateConfig, data: DataSet = PLAIN) -> list[str]:
     specs = {**config.baselines, "candidate": config.candidate}
-    models = {role: build_model(spec, training=data) for role, spec in specs.items()}
+    models = {role: build_model(spec, Surroundings(data)) for role, spec in specs.items()}
     found = same_model_checks(config, models, data)
     assert {(check.name, check.status) for check in found} <= {("same_model", "fail")}
     return [check.message for check in found]

@@ -11,7 +11,7 @@ import pytest
 
 from pytest_ftgate.config import ModelSpec, Source
 from pytest_ftgate.data import DataSet, Example, examples_from
-from pytest_ftgate.models import Completion, build_model
+from pytest_ftgate.models import Completion, Surroundings, build_model
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +32,7 @@ def spec() -> Callable[..., ModelSpec]:
 @pytest.fixture
 def build(spec: Callable[..., ModelSpec]) -> Callable[..., Any]:
     def make(provider: str = "openai", /, *, training: DataSet | None = None, **options: Any) -> Any:
-        return build_model(spec(provider, **options), training=training)
+        return build_model(spec(provider, **options), Surroundings(training))
 
     return make
 

@@ -13,7 +13,7 @@ import pytest
 from loopback import LoopbackServer, Reply, error
 
 from pytest_ftgate.errors import ConfigError
-from pytest_ftgate.models import build_model
+from pytest_ftgate.models import Surroundings, build_model
 from pytest_ftgate.models.function import FunctionModel
 
 
@@ -25,7 +25,7 @@ def test_other_providers_come_from_the_hook(spec, ask):
     def echo(given):
         return lambda text: f"{given.options['model']} {text}" if given.provider == "echo" else None
 
-    model = build_model(spec("echo", model="greeter"), training=None, hook=hook(echo))
+    model = build_model(spec("echo", model="greeter"), Surroundings(), hook(echo))
     assert isinstance(model, FunctionModel)
     assert ask(model).text == "greeter hello"
     assert (model.name, model.spelling, model.persistent) == ("tuned", "echo:m", False)
@@ -33,7 +33,7 @@ def test_other_providers_come_from_the_hook(spec, ask):
 
 def test_keys_that_every_provider_has_hold_for_the_hooks_callables(spec):
     options = {"concurrency": 4, "timeout_s": 1.5, "retries": 1, "price": {"input_per_1m": 2.0}, "cache_key": "v1"}
-    model = build_model(spec("echo", **options), training=None, hook=hook(lambda spec: str.upper))
+    model = build_model(spec("echo", **options), Surroundings(), hook(lambda spec: str.upper))
     assert (model.concurrency, model.timeout_s, model.retries) == (4, 1.5, 1)
     assert (model.price, model.persistent) == ({"input_per_1m": 2.0}, True)
 
@@ -41,7 +41,7 @@ def test_keys_that_every_provider_has_hold_for_the_hooks_callables(spec):
 @pytest.mark.parametrize("asked", [None, hook(None)])
 def test_a_provider_that_nobody_knows(spec, asked):
     with pytest.raises(ConfigError) as caught:
-        build_model(spec("opnai"), training=None, hook=asked)
+        build_model(spec("opnai"), Surroundings(), asked)
     assert str(caught.value) == (
         "ftgate.yaml:7: provider: unknown provider 'opnai'\n"
         "  built in are openai, python, recorded\n"
@@ -53,12 +53,12 @@ def test_the_hook_is_not_asked_for_what_is_built_in(spec):
     def refuse(spec):
         raise AssertionError
 
-    assert build_model(spec(base_url="http://127.0.0.1:9"), training=None, hook=hook(refuse)).spelling == "openai:m"
+    assert build_model(spec(base_url="http://127.0.0.1:9"), Surroundings(), hook(refuse)).spelling == "openai:m"
 
 
 def test_a_hook_that_gives_no_model(spec):
     with pytest.raises(ConfigError, match="a value of type int is not a model"):
-        build_model(spec("echo"), training=None, hook=hook(3))
+        build_model(spec("echo"), Surroundings(), hook(3))
 
 
 @pytest.mark.parametrize(

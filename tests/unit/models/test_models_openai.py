@@ -8,7 +8,7 @@ from loopback import LoopbackServer, Reply, error
 
 from pytest_ftgate.data import Example
 from pytest_ftgate.errors import ConfigError, ModelError
-from pytest_ftgate.models import Completion, chat_client
+from pytest_ftgate.models import Completion, connection
 
 KEY = "sk-live-0123456789abcdef"
 
@@ -19,7 +19,7 @@ def backend(request, monkeypatch):
     if request.param == "aiohttp":
         pytest.importorskip("aiohttp")
     else:
-        monkeypatch.setattr(chat_client, "_fast_http_client", lambda: None)
+        monkeypatch.setattr(connection, "_fast_http_client", lambda: None)
     return request.param
 
 
