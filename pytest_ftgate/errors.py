@@ -85,6 +85,7 @@ class ModelError(FtgateError):
     Args:
         retryable: the same call may succeed later.
         retry_after_s: how many seconds the endpoint asked to wait.
+        busy: the call was one too many for the endpoint, which answers others.
         fatal: no other call can succeed either (a wrong key, an unknown model): the run stops at once.
     """
 
@@ -94,6 +95,7 @@ class ModelError(FtgateError):
         *,
         retryable: bool = False,
         retry_after_s: float | None = None,
+        busy: bool = False,
         fatal: bool = False,
         where: Where | None = None,
         evidence: str | None = None,
@@ -102,6 +104,7 @@ class ModelError(FtgateError):
         super().__init__(what, where=where, evidence=evidence, cure=cure)
         self.retryable = retryable
         self.retry_after_s = retry_after_s
+        self.busy = busy
         self.fatal = fatal
 
 

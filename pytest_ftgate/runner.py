@@ -40,6 +40,7 @@ class Prediction:
         latency_s: seconds of the successful attempt alone, without queueing and waits.
         stored: it came from the store or the recordings, and was not asked for in this run.
         created_at: when it was asked for, seconds since the epoch.
+        busy_s: its share of the seconds in which the model was busy; ``None`` where unknown.
     """
 
     id: str
@@ -49,6 +50,7 @@ class Prediction:
     latency_s: float | None
     stored: bool
     created_at: float | None
+    busy_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -268,4 +270,6 @@ def _prediction(example_id: str, key: str, board: Board, unasked: str) -> Predic
     if answer is None:
         return Prediction(example_id, key, None, board.errors.get(key, unasked), None, False, None)
     stored = not board.was_asked(key)
-    return Prediction(example_id, key, answer.completion, None, answer.latency_s, stored, answer.created_at)
+    return Prediction(
+        example_id, key, answer.completion, None, answer.latency_s, stored, answer.created_at, answer.busy_s
+    )

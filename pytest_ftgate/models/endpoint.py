@@ -164,6 +164,7 @@ def _for_now(error: APIStatusError, endpoint: Endpoint, now: float) -> ModelErro
         "the endpoint asked to slow down" if busy else "the endpoint failed",
         where=endpoint.where,
         retryable=True,
+        busy=busy or error.status_code == 503,
         retry_after_s=retry_after_s(error.response.headers, now),
         evidence=_said(error, endpoint),
         cure="lower concurrency" if busy else None,
