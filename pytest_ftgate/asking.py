@@ -26,6 +26,10 @@ Outcome = tuple[Question, "Completion | ModelError"]
 """What became of one question."""
 
 
+CHARACTERS_PER_TOKEN = 3
+"""Of a question whose tokens nobody has counted yet: rather too few, so that its tokens are rather too many."""
+
+
 class AbandonedError(ModelError):
     """Nobody waits any more for a call that goes on in its thread: to try again would only pile up more of them."""
 
@@ -66,6 +70,7 @@ class Asker:
         self._policy = policy
         self._throttle = throttle
         self._answers = 0
+        self._tokens = 0
 
     async def ask(self, example: Example, repeat: int) -> tuple[Completion, float]:
         """The model's answer, and the seconds that the successful attempt took.
@@ -114,7 +119,21 @@ class Asker:
             await asyncio.sleep(max(waits_s))
 
     async def _admitted(self, example: Example, repeat: int) -> tuple[Completion, float]:
-        return await self._admit(partial(_attempt, self._model, example, repeat))
+        if self._throttle is None or not self._throttle.counts_tokens:
+            return await self._admit(partial(_attempt, self._model, example, repeat))
+        expected = self._expected_tokens(example)
+        completion, latency_s = await self._admit(partial(_attempt, self._model, example, repeat), expected)
+        taken = (completion.input_tokens or 0) + (completion.output_tokens or 0)
+        self._throttle.correct(taken - expected)
+        self._tokens += taken
+        return completion, latency_s
+
+    def _expected_tokens(self, example: Example) -> float:
+        """What an answer has taken on average; before the first one, what the question alone may take."""
+        if self._answers:
+            return self._tokens / self._answers
+        characters = getattr(self._model, "characters", None)
+        return characters(example) / CHARACTERS_PER_TOKEN if callable(characters) else 0.0
 
     async def _admitted_many(self, questions: Sequence[Question]) -> Sequence[Outcome]:
         try:
@@ -122,11 +141,11 @@ class Asker:
         except ModelError as error:
             return [(question, error) for question in questions]
 
-    async def _admit(self, attempt: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
+    async def _admit(self, attempt: Callable[[], Coroutine[Any, Any, _T]], tokens: float = 0.0) -> _T:
         """One attempt, once the throttle lets it begin."""
         if self._throttle is None:
             return await attempt()
-        window = await self._throttle.enter()
+        window = await self._throttle.enter(tokens)
         try:
             answer = await attempt()
         except ModelError as error:

@@ -64,12 +64,20 @@ class Throttle:
             raise
         return self._window
 
-    def answered(self, tokens: float = 0.0) -> None:
-        """A call has ended with an answer, which took so many more tokens than had been expected."""
+    @property
+    def counts_tokens(self) -> bool:
+        """Whether tokens are limited."""
+        return self._tokens is not None
+
+    def answered(self) -> None:
+        """A call has ended with an answer."""
         self._limit = min(self._most, self._limit + 1 / self._limit)
+        self._free()
+
+    def correct(self, tokens: float) -> None:
+        """An answer took so many more tokens than had been expected, or fewer where negative."""
         if self._tokens is not None:
             self._tokens.correct(tokens)
-        self._free()
 
     def refused(self, window: int, retry_after_s: float | None) -> None:
         """A call was one too many for the endpoint.

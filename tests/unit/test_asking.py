@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+import virtual_time
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +17,7 @@ from pytest_ftgate.asking import Asker, RetryPolicy, ask
 from pytest_ftgate.data import Example
 from pytest_ftgate.errors import ModelError, Where
 from pytest_ftgate.models import Completion, Question
+from pytest_ftgate.throttle import Throttle
 
 EXAMPLE = Example("e", "question", "answer")
 YES = Completion("yes")
@@ -357,3 +359,41 @@ def test_what_cancels_the_question_cancels_the_call() -> None:
 
     asyncio.run(cancelled())
     assert heard == ["cancelled"]
+
+
+# --- limits on requests and tokens ----------------------------------------------------------------------------
+
+
+def test_tokens_are_estimated_from_the_question_and_then_from_the_answers() -> None:
+    """The question has 30 characters: 10 tokens. Answers take 40; 600 a minute are allowed, ten a second."""
+
+    class Counted(Model):
+        def characters(self, example: Example) -> int:
+            return 30
+
+        async def complete(self, example: Example, repeat: int = 0) -> Completion:
+            begun.append(asyncio.get_running_loop().time() - 1000.0)
+            return Completion("yes", input_tokens=30, output_tokens=10)
+
+    begun: list[float] = []
+
+    async def three() -> None:
+        asker = Asker(Counted(), Waits(), Throttle(1, tokens_per_minute=600))  # type: ignore[arg-type]
+        for _ in range(3):
+            await asker.ask(EXAMPLE, 0)
+
+    virtual_time.run(three())
+    assert begun == pytest.approx([0, 4, 8])
+
+
+def test_each_attempt_counts_as_a_request() -> None:
+    begun: list[float] = []
+
+    class Timed(Model):
+        async def complete(self, example: Example, repeat: int = 0) -> Any:
+            begun.append(asyncio.get_running_loop().time() - 1000.0)
+            return await super().complete(example, repeat)
+
+    asker = Asker(Timed(busy(), busy(), YES, retries=5), Waits(), Throttle(4, requests_per_minute=30))  # type: ignore[arg-type]
+    virtual_time.run(asker.ask(EXAMPLE, 0))
+    assert begun == pytest.approx([0, 2, 4])

@@ -149,7 +149,8 @@ def test_tokens_per_minute_count_what_was_really_taken() -> None:
         for _ in range(4):
             await throttle.enter(100)
             times.append(asyncio.get_running_loop().time() - 1000.0)
-            throttle.answered(100)
+            throttle.answered()
+            throttle.correct(100)
         return times
 
     assert virtual_time.run(begun()) == pytest.approx([0, 2, 4, 6])
