@@ -87,7 +87,7 @@ class Asker:
                 tried.failed(error, others_are_answered=self._answers > seen)
                 if tried.over(error):
                     raise tried.told(error) from None
-                wait_s = self._policy.wait_s(tried.n, error.retry_after_s)
+                wait_s = tried.wait_s(self._policy, error)
             else:
                 self._answers += 1
                 return answer
@@ -113,7 +113,7 @@ class Asker:
                     told.append((question, attempts.told(found)))
                 else:
                     again.append(question)
-                    waits_s.append(self._policy.wait_s(attempts.n, found.retry_after_s))
+                    waits_s.append(attempts.wait_s(self._policy, found))
             yield told
             questions = again
             await asyncio.sleep(max(waits_s))
@@ -164,7 +164,8 @@ class Asker:
 class _Attempts:
     """How often one question was tried, and whether it may be tried again.
 
-    A call that was one too many is no failure of the question while others are answered: it only has to wait its turn.
+    A call that was one too many is no failure of the question while others are answered: it only has to wait its turn,
+    and the throttle sees to it that fewer calls come, so that its waits do not grow.
 
     Args:
         retries: how often it may be tried again; busy refusals and other failures are counted apart.
@@ -187,6 +188,10 @@ class _Attempts:
         if error.fatal or not error.retryable or not self._retries:
             return True
         return max(self._failures, self._refusals) > self._retries
+
+    def wait_s(self, policy: RetryPolicy, error: ModelError) -> float:
+        """Seconds to wait before the next attempt."""
+        return policy.wait_s(max(1, self._failures + self._refusals), error.retry_after_s)
 
     def told(self, error: ModelError) -> ModelError:
         """The error that ends it."""
