@@ -134,6 +134,7 @@ def _unreachable(cause: BaseException, endpoint: Endpoint) -> ModelError:
         "the endpoint cannot be reached, or dropped the connection",
         where=endpoint.where,
         retryable=True,
+        trouble="unreachable",
         evidence=found,
         cure="check base_url, and that the server is running",
     )
@@ -164,7 +165,7 @@ def _for_now(error: APIStatusError, endpoint: Endpoint, now: float) -> ModelErro
         "the endpoint asked to slow down" if busy else "the endpoint failed",
         where=endpoint.where,
         retryable=True,
-        busy=busy or error.status_code == 503,
+        trouble="busy" if busy or error.status_code == 503 else "other",
         retry_after_s=retry_after_s(error.response.headers, now),
         evidence=_said(error, endpoint),
         cure="lower concurrency" if busy else None,
