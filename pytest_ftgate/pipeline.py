@@ -75,7 +75,14 @@ def run_gate(config: GateConfig, services: Services, *, nodeid: str, reviewed: t
     """
     result = replace(_described(config, nodeid), checks=reviewed)
     try:
-        prepared = prepare(config, services.load, services.hook, notes=services.stores.notes, offline=services.offline)
+        prepared = prepare(
+            config,
+            services.load,
+            services.hook,
+            notes=services.stores.notes,
+            offline=services.offline,
+            newer_than=services.stores.newer_than,
+        )
         result = _with_data(result, prepared)
         free = (*reviewed, *free_checks(prepared))
     except FtgateError as error:

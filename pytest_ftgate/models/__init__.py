@@ -57,7 +57,7 @@ class Model(Protocol):
     runs forbid it; ``abandons``, where a call that is given up goes on in the background. ``ready()`` raises a fatal
     :class:`~pytest_ftgate.errors.ModelError` where no call could succeed; a run asks it before its first call.
     Where ``batch_size`` is there and above 1, ``complete_many`` is called in place of ``complete``: see
-    :class:`BatchModel`.
+    :class:`BatchModel`. ``stored(keys)`` is told which of its answers are on disk now.
     """
 
     name: str
@@ -142,11 +142,13 @@ class Surroundings:
         training: the training set, from which few-shot examples are taken; ``None`` where there is none.
         notes: what earlier sessions noted; ``None`` where nothing is kept.
         offline: no endpoint may be called.
+        newer_than: answers from before this time (seconds since the epoch) are not wanted; ``None``: all are.
     """
 
     training: DataSet | None = None
     notes: Notes | None = None
     offline: bool = False
+    newer_than: float | None = None
 
 
 Builder = Callable[["ModelSpec", Surroundings], Model]
