@@ -46,14 +46,14 @@ class Desk:
         """Seconds since the epoch, and never before ``newer_than``: a clock set back makes no answer an old one."""
         return max(time.time(), self._newer_than or 0.0)
 
-    async def keep(self, prediction: StoredPrediction) -> None:
-        """Return once the prediction is stored. Raises :class:`StoreError`."""
-        self._arrived.append(prediction)
+    async def keep(self, *predictions: StoredPrediction) -> None:
+        """Return once the predictions are stored. Raises :class:`StoreError`."""
+        self._arrived += predictions
         await self._next_write()
 
-    async def give_up(self, key: str) -> None:
-        """Return once another process may ask for the key."""
-        self._given_up.append(key)
+    async def give_up(self, *keys: str) -> None:
+        """Return once another process may ask for the keys."""
+        self._given_up += keys
         await self._next_write()
 
     def _next_write(self) -> asyncio.Future[None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from pytest_ftgate.safe import printable
 
@@ -79,12 +80,17 @@ class StoreError(FtgateError):
     """Predictions cannot be kept or read back."""
 
 
+Trouble = Literal["busy", "unreachable", "other"]
+
+
 class ModelError(FtgateError):
     """A model gave no answer.
 
     Args:
         retryable: the same call may succeed later.
         retry_after_s: how many seconds the endpoint asked to wait.
+        trouble: of what kind it is, as far as that matters to how the call is tried again. ``busy``: it was one too
+            many for the endpoint; ``unreachable``: there was no connection; ``other``.
         fatal: no other call can succeed either (a wrong key, an unknown model): the run stops at once.
     """
 
@@ -94,6 +100,7 @@ class ModelError(FtgateError):
         *,
         retryable: bool = False,
         retry_after_s: float | None = None,
+        trouble: Trouble = "other",
         fatal: bool = False,
         where: Where | None = None,
         evidence: str | None = None,
@@ -102,6 +109,7 @@ class ModelError(FtgateError):
         super().__init__(what, where=where, evidence=evidence, cure=cure)
         self.retryable = retryable
         self.retry_after_s = retry_after_s
+        self.trouble: Trouble = trouble
         self.fatal = fatal
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import os
 import traceback
@@ -15,6 +16,7 @@ from pytest_ftgate.errors import ConfigError, FtgateError, shown_path
 
 _T = TypeVar("_T")
 
+_LASTING = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError)
 _LONGEST = 200  # of an exception's text, in characters
 _PASSED_THROUGH = tuple(os.path.join(os.path.dirname(file), "") for file in (__file__, pluggy.__file__))
 
@@ -35,6 +37,11 @@ def guarded(called: str, function: Callable[..., _T], /, *args: Any, **kwargs: A
         raise
     except BaseException as error:
         raise ConfigError(f"{called} raised {type(error).__name__}", evidence=told(error)) from error
+
+
+def may_pass(error: BaseException) -> bool:
+    """Whether it speaks of a connection or a time-out, so that the same call may succeed later."""
+    return isinstance(error, OSError | asyncio.TimeoutError) and not isinstance(error, _LASTING)
 
 
 def told(error: BaseException, function: Callable[..., Any] | None = None) -> str:

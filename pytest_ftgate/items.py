@@ -88,7 +88,8 @@ def _judge(item: pytest.Item, request: pytest.FixtureRequest) -> GateResult:
             reviewed = layers.reviewed(config, session)
             judged = run_gate(config, session.services(item.ihook), nodeid=item.nodeid, reviewed=reviewed)
             judged = replace(judged, result=replace(judged.result, loosened=layers.loosened()))
-            session.record(_recording_name(config, item.nodeid), judged.runs)
+            samples = {f"{role}_latency": run for role, run in judged.samples.items()}
+            session.record(_recording_name(config, item.nodeid), {**judged.runs, **samples})
         except FtgateError as error:
             judged = Judged(failed_result(unnamed, error))
         except BaseException as error:

@@ -22,14 +22,30 @@ if TYPE_CHECKING:
 _BROKEN_KEPT = 10
 
 
-def judge(result: GateResult, prepared: Prepared, free: tuple[Check, ...], runs: Mapping[str, Run]) -> GateResult:
-    """The verdict on complete runs; a missing answer or an undefined score is an error."""
+def judge(
+    result: GateResult,
+    prepared: Prepared,
+    free: tuple[Check, ...],
+    runs: Mapping[str, Run],
+    samples: Mapping[str, Run],
+) -> GateResult:
+    """The verdict on complete runs; a missing answer or an undefined score is an error.
+
+    Args:
+        result: what is known so far.
+        prepared: what was known before the models were called.
+        free: the checks that rest on it.
+        runs: the models over the test set, by role.
+        samples: from which latencies are taken, by role, where a model asks for one.
+    """
+    from pytest_ftgate.latency import sample_check
     from pytest_ftgate.measure import measure_run
 
     specs = {**prepared.config.baselines, "candidate": prepared.config.candidate}
-    measured = {role: measure_run(specs[role].name, run) for role, run in runs.items()}
+    measured = {role: measure_run(specs[role].name, run, samples.get(role)) for role, run in runs.items()}
     result = _with_models(result, {role: one.facts for role, one in measured.items()}, prepared.deciding)
-    checks = (*free, *_completeness(prepared, measured))
+    sampled = (sample_check(role, measured[role].facts, sample) for role, sample in samples.items())
+    checks = (*free, *_completeness(prepared, measured), *sampled)
     if verdict_of(checks) == "error":
         return closed(result, checks)
     try:

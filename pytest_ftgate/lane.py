@@ -6,11 +6,14 @@ import asyncio
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from pytest_ftgate.asking import AbandonedError, RetryPolicy, ask
+from pytest_ftgate.asking import AbandonedError, Asker, RetryPolicy
+from pytest_ftgate.busy_time import BusyTime
 from pytest_ftgate.errors import ModelError
+from pytest_ftgate.models import Completion, Question
 from pytest_ftgate.store import StoredPrediction
+from pytest_ftgate.throttle import Throttle
 
 if TYPE_CHECKING:
     from pytest_ftgate.board import Board, Keys
@@ -22,14 +25,6 @@ _OFFLINE = "not stored or recorded, and --ftgate-offline forbids asking\n  run o
 _STUCK_AFTER = 5  # abandoned calls in a row: each has cost its whole time limit, and left a thread behind
 _FIRST_POLL_S = 0.05
 _SLOWEST_POLL_S = 0.25
-
-
-class Request(NamedTuple):
-    """One call to make, unless it turns out to have been made."""
-
-    key: str
-    example: Example
-    repeat: int
 
 
 class Lane:
@@ -65,9 +60,11 @@ class Lane:
         self._wanted = wanted
         self._requests = self._unasked()
         self._board = board
-        self._retry = retry
-        self._ready: deque[Request] = deque()
-        self._elsewhere: dict[str, Request] = {}
+        self._batch_size: int = getattr(model, "batch_size", 1)
+        self._asker = Asker(model, retry, _throttle(model))
+        self._busy = BusyTime()
+        self._ready: deque[Question] = deque()
+        self._elsewhere: dict[str, Question] = {}
         self._polling = asyncio.Lock()
         self._abandoned = 0
 
@@ -83,7 +80,7 @@ class Lane:
                 if key not in stored:
                     self._board.failed(key, _OFFLINE)
         else:
-            self.workers = min(self.model.concurrency, len(missing) - len(stored))
+            self.workers = min(self.model.concurrency, -(-(len(missing) - len(stored)) // self._batch_size))
 
     def ready(self) -> bool:
         """Whether the model, where it has to be asked at all, can be asked; where not, :attr:`fatal` says why."""
@@ -95,37 +92,43 @@ class Lane:
                 self.fatal = error
         return self.fatal is None
 
-    def _unasked(self) -> Iterator[Request]:
+    def _unasked(self) -> Iterator[Question]:
         """Drawn from as the work goes on; never a list, since examples are many."""
         for examples, rows in self._wanted:
             for repeat, row in enumerate(rows):
                 for example, key in zip(examples, row, strict=True):
                     if self._board.begin(key):
-                        yield Request(key, example, repeat)
+                        yield Question(key, example, repeat)
 
     async def work(self) -> None:
         """Be one worker until nothing is left to ask. Raises :class:`ModelError` where it is fatal."""
-        while not self.stopping and (request := await self._next()) is not None:
-            await self._serve(request)
+        while not self.stopping and (questions := await self._next()):
+            try:
+                await (self._ask(*questions) if self._batch_size == 1 else self._ask_many(questions))
+            except asyncio.CancelledError:
+                if self.stopping:
+                    raise
+                await self._fail("the call was cancelled from within the model", *questions)
 
-    async def _next(self) -> Request | None:
+    async def _next(self) -> Sequence[Question]:
+        """What one call takes, as much of it as there is; empty where all is done."""
         while not self._ready:
             if self._claim_more():
                 continue
             async with self._polling:
                 await self._poll()
             if not self._ready and not self._elsewhere:
-                return None
-        return self._ready.popleft()
+                return ()
+        return [self._ready.popleft() for _ in range(min(self._batch_size, len(self._ready)))]
 
     def _claim_more(self) -> bool:
         """Claim the next few keys; false where none are left. Few, so that other processes get their share."""
-        requests = list(islice(self._requests, 2 * self.model.concurrency))
+        requests = list(islice(self._requests, 2 * self.model.concurrency * self._batch_size))
         if requests:
             self._claim(requests)
         return bool(requests)
 
-    def _claim(self, requests: Iterable[Request]) -> None:
+    def _claim(self, requests: Iterable[Question]) -> None:
         by_key = {request.key: request for request in requests}
         claim = self.desk.claim(list(by_key))
         self._board.found(claim.done)
@@ -141,24 +144,50 @@ class Lane:
             self._claim(waiting.values())
             pause_s = min(_SLOWEST_POLL_S, pause_s * 1.5 or _FIRST_POLL_S)
 
-    async def _serve(self, request: Request) -> None:
+    async def _ask(self, question: Question) -> None:
+        self._busy.begin()
         try:
-            completion, latency_s = await ask(self.model, request.example, request.repeat, self._retry)
+            completion, latency_s = await self._asker.ask(question.example, question.repeat)
+            await self._answered((question, completion, latency_s))
         except ModelError as error:
-            fatal = error if error.fatal else self._stuck(error)
-            if fatal is not None:
-                self.fatal = self.fatal or fatal
-                raise fatal from error
-            await self._fail(request.key, str(error))
-        except asyncio.CancelledError:
-            if self.stopping:
-                raise
-            await self._fail(request.key, "the call was cancelled from within the model")
-        else:
-            self._abandoned = 0
-            prediction = StoredPrediction(request.key, completion, latency_s, self.desk.now())
+            self._end_if_fatal(error)
+            await self._fail(str(error), question)
+        finally:
+            self._busy.end()
+
+    async def _ask_many(self, questions: Sequence[Question]) -> None:
+        self._busy.begin()
+        try:
+            async for outcomes in self._asker.ask_many(questions):
+                answers = [(question, found) for question, found in outcomes if isinstance(found, Completion)]
+                await self._answered(*((question, found, found.latency_s) for question, found in answers))
+                for question, found in outcomes:
+                    if isinstance(found, ModelError):
+                        self._end_if_fatal(found)
+                        await self._fail(str(found), question)
+        finally:
+            self._busy.end()
+
+    async def _answered(self, *answers: tuple[Question, Completion, float | None]) -> None:
+        """Note the answers that one call has brought, and return once they are stored."""
+        if not answers:
+            return
+        self._abandoned = 0
+        share_s, now = self._busy.share_s() / len(answers), self.desk.now()
+        predictions = [
+            StoredPrediction(question.key, completion, latency_s, now, share_s)
+            for question, completion, latency_s in answers
+        ]
+        for prediction in predictions:
             self._board.answered(prediction)
-            await self.desk.keep(prediction)
+        await self.desk.keep(*predictions)
+
+    def _end_if_fatal(self, error: ModelError) -> None:
+        """Raise the error where no other call can succeed either."""
+        fatal = error if error.fatal else self._stuck(error)
+        if fatal is not None:
+            self.fatal = self.fatal or fatal
+            raise fatal from (None if fatal is error else error)
 
     def _stuck(self, error: ModelError) -> ModelError | None:
         """A fatal error, once so many calls in a row were abandoned that no other can be hoped for."""
@@ -167,6 +196,16 @@ class Lane:
             return None
         return ModelError(f"{error.what}, as were the {_STUCK_AFTER - 1} before it", fatal=True)
 
-    async def _fail(self, key: str, error: str) -> None:
-        self._board.failed(key, error)
-        await self.desk.give_up(key)
+    async def _fail(self, error: str, *questions: Question) -> None:
+        for question in questions:
+            self._board.failed(question.key, error)
+        await self.desk.give_up(*(question.key for question in questions))
+
+
+def _throttle(model: Model) -> Throttle:
+    return Throttle(
+        model.concurrency,
+        requests_per_minute=getattr(model, "requests_per_minute", None),
+        tokens_per_minute=getattr(model, "tokens_per_minute", None),
+        pause_s=getattr(model, "pause_s", None),
+    )

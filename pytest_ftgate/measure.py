@@ -52,12 +52,19 @@ def _answer(completion: Completion | None) -> str | None:
     return completion.text
 
 
-def measure_run(name: str, run: Run) -> Measured:
-    """Everything but the scores."""
+def measure_run(name: str, run: Run, sample: Run | None = None) -> Measured:
+    """Everything but the scores.
+
+    Args:
+        name: of the model.
+        run: over the test set.
+        sample: where it is there, latencies are its.
+    """
     predictions = [prediction for repeat in run.predictions for prediction in repeat]
     completions = [p.completion for p in predictions if p.completion is not None]
     recorded = run.model.verified is not None
-    latencies = [seconds for p in predictions if (seconds := _latency(p, recorded)) is not None]
+    timed = predictions if sample is None else sample.predictions[0]
+    latencies = [seconds for p in timed if (seconds := _latency(p, recorded)) is not None]
     stored = [p.created_at for p in predictions if p.stored and p.created_at is not None]
     n_errors = len(predictions) - len(completions)
     p50, p95 = _quantiles(latencies)

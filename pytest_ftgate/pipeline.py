@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pytest_ftgate.config import GateConfig
     from pytest_ftgate.data import DataSet
     from pytest_ftgate.metrics import Metric
+    from pytest_ftgate.models import Model
     from pytest_ftgate.runner import Progress, Run, Stores
 
 
@@ -47,6 +48,7 @@ class Services:
         hook: pluggy's hook callers, ``None`` outside pytest.
         offline: no endpoint may be called.
         progress: told how far the models are.
+        tell: says something at the session's end that is no fact of a gate.
     """
 
     stores: Stores
@@ -54,14 +56,22 @@ class Services:
     hook: Any | None = None
     offline: bool = False
     progress: Display | None = None
+    tell: Callable[[str], None] | None = None
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A result, and the runs that it rests on by role (empty where no model was called)."""
+    """A result, and what it rests on by role (empty where no model was called).
+
+    Attributes:
+        result: the facts.
+        runs: of the models over the test set.
+        samples: from which latencies are taken, where a model asks for one.
+    """
 
     result: GateResult
     runs: Mapping[str, Run] = field(default_factory=dict)
+    samples: Mapping[str, Run] = field(default_factory=dict)
 
 
 def run_gate(config: GateConfig, services: Services, *, nodeid: str, reviewed: tuple[Check, ...] = ()) -> Judged:
@@ -92,10 +102,10 @@ def run_gate(config: GateConfig, services: Services, *, nodeid: str, reviewed: t
         return Judged(closed(result, (*free, unpaid)))
     result = replace(result, models_called=True)
     try:
-        runs = _run(prepared, services)
+        runs, samples = _run(prepared, services)
     except FtgateError as error:
         return Judged(failed_result(replace(result, checks=free), error))
-    return Judged(judge(result, prepared, free, runs), runs)
+    return Judged(judge(result, prepared, free, runs, samples), runs, samples)
 
 
 def _described(config: GateConfig, nodeid: str) -> GateResult:
@@ -134,17 +144,37 @@ def _with_data(result: GateResult, prepared: Prepared) -> GateResult:
     )
 
 
-def _run(prepared: Prepared, services: Services) -> dict[str, Run]:
-    from pytest_ftgate.runner import Job, run_models
+def _run(prepared: Prepared, services: Services) -> tuple[dict[str, Run], dict[str, Run]]:
+    """The models over the test set, and before that the samples of latencies, by role."""
+    from pytest_ftgate.latency import take_samples
+    from pytest_ftgate.runner import Job, TimeLimit, run_models
 
+    config = prepared.config
     _warm_up(prepared.metrics.values())
-    jobs = [Job(model, prepared.test, prepared.config.repeats) for model in prepared.models.values()]
+    jobs = [Job(model, prepared.test, config.repeats) for model in prepared.models.values()]
+    options: dict[str, Any] = {
+        "stores": services.stores,
+        "offline": services.offline,
+        "progress": services.progress,
+    }
+    if config.timeout_s is not None:
+        options["limit"] = TimeLimit.from_now(config.timeout_s, str(config.sources["timeout_s"]))
     try:
-        runs = run_models(jobs, stores=services.stores, progress=services.progress, offline=services.offline)
+        samples = take_samples(prepared.models, prepared.test, **options)
+        runs = run_models(jobs, **options)
     finally:
         if services.progress is not None:
             services.progress.wipe()
-    return dict(zip(prepared.models, runs, strict=True))
+        _tell_unfinished(prepared.models.values(), services)
+    return dict(zip(prepared.models, runs, strict=True)), samples
+
+
+def _tell_unfinished(models: Iterable[Model], services: Services) -> None:
+    """Say what goes on at an endpoint although the run has ended: by Ctrl-C, a fatal error, or out of patience."""
+    unfinished = [getattr(model, "unfinished", None) for model in models]
+    for text in unfinished:
+        if services.tell is not None and isinstance(text, str):
+            services.tell(text)
 
 
 def _warm_up(metrics: Iterable[Metric]) -> None:

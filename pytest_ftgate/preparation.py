@@ -171,6 +171,7 @@ def _check_bounds(config: GateConfig, metrics: Mapping[str, Metric]) -> None:
 def free_checks(prepared: Prepared) -> list[Check]:
     """Training set, test set, and what the baseline is: judged before anything is paid for."""
     from pytest_ftgate.inference import MIN_GROUPS, fewest_wins, group_codes
+    from pytest_ftgate.latency import unsampled_checks
 
     config, metric, n = prepared.config, prepared.deciding, len(prepared.test)
     checks = gate.training_checks(config, prepared.audit, prepared.training, prepared.test)
@@ -186,4 +187,5 @@ def free_checks(prepared: Prepared) -> list[Check]:
     checks += straw_man.prompt_checks(config, prepared.test)
     checks += straw_man.params_checks(config)
     checks += straw_man.swapped_checks(config)
+    checks += unsampled_checks(config.require, prepared.models)
     return checks

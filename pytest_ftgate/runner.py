@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -40,6 +41,7 @@ class Prediction:
         latency_s: seconds of the successful attempt alone, without queueing and waits.
         stored: it came from the store or the recordings, and was not asked for in this run.
         created_at: when it was asked for, seconds since the epoch.
+        busy_s: its share of the seconds in which the model was busy; ``None`` where unknown.
     """
 
     id: str
@@ -49,6 +51,7 @@ class Prediction:
     latency_s: float | None
     stored: bool
     created_at: float | None
+    busy_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,35 @@ class Stores:
         return (self.persistent or self.session).notes
 
 
+@dataclass(frozen=True)
+class TimeLimit:
+    """When all asking ends.
+
+    Attributes:
+        seconds: how long it may take.
+        source: where that is written.
+        ends_at: by the monotonic clock.
+    """
+
+    seconds: float
+    source: str
+    ends_at: float
+
+    @classmethod
+    def from_now(cls, seconds: float, source: str) -> TimeLimit:
+        return cls(seconds, source, time.monotonic() + seconds)
+
+    def left_s(self) -> float:
+        """Seconds until then; 0 where it has passed."""
+        return max(0.0, self.ends_at - time.monotonic())
+
+    def error(self) -> ModelError:
+        return ModelError(
+            f"the models have not answered within timeout_s {self.seconds:g} ({self.source})",
+            fatal=True,
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Progress:
     """How far one job is, in predictions. ``done`` includes ``stored`` and ``errors``."""
@@ -119,6 +151,7 @@ def run_models(
     progress: Callable[[Progress], None] | None = None,
     offline: bool = False,
     retry: RetryPolicy = _RETRY,
+    limit: TimeLimit | None = None,
 ) -> tuple[Run, ...]:
     """Run every job, all at the same time, and return their runs in the same order.
 
@@ -133,6 +166,7 @@ def run_models(
         progress: told in the calling thread, at most about ten times a second for each job.
         offline: models that are endpoints are not asked.
         retry: how long to wait before a failed call is tried again.
+        limit: when all asking ends; what has not been answered by then fails.
 
     Raises:
         StoreError: predictions cannot be stored or read.
@@ -145,7 +179,7 @@ def run_models(
     tell = _teller(progress, jobs, board)
     ready = [lane.ready() for lane in lanes]  # all of them are asked, so that each run tells its own trouble
     if all(ready):
-        run_in_own_loop(_ask_all(lanes), tell, patience_s=_longest(job.model for job in jobs))
+        run_in_own_loop(_ask_all(lanes, limit), tell, patience_s=_longest(job.model for job in jobs))
     tell()
     return tuple(_run(job, rows, board, lanes) for job, rows in zip(jobs, keys, strict=True))
 
@@ -205,14 +239,18 @@ def _teller(progress: Callable[[Progress], None] | None, jobs: Sequence[Job], bo
     return tell
 
 
-async def _ask_all(lanes: Sequence[Lane]) -> None:
+async def _ask_all(lanes: Sequence[Lane], limit: TimeLimit | None) -> None:
     """Let all workers of all lanes work until all is asked, one lane meets a fatal error, or we are cancelled."""
     desks = {id(lane.desk): lane.desk for lane in lanes}.values()
     workers = [asyncio.create_task(lane.work()) for lane in lanes for _ in range(lane.workers)]
     renewals = [asyncio.create_task(desk.keep_leases()) for desk in desks]
     try:
         if workers:
-            await asyncio.wait(workers, return_when=asyncio.FIRST_EXCEPTION)
+            left_s = limit.left_s() if limit is not None else None
+            _, working = await asyncio.wait(workers, timeout=left_s, return_when=asyncio.FIRST_EXCEPTION)
+            if working and limit is not None and limit.left_s() <= 0:
+                for lane in lanes:
+                    lane.fatal = lane.fatal or limit.error()
     finally:
         for lane in lanes:
             lane.stopping = True
@@ -268,4 +306,6 @@ def _prediction(example_id: str, key: str, board: Board, unasked: str) -> Predic
     if answer is None:
         return Prediction(example_id, key, None, board.errors.get(key, unasked), None, False, None)
     stored = not board.was_asked(key)
-    return Prediction(example_id, key, answer.completion, None, answer.latency_s, stored, answer.created_at)
+    return Prediction(
+        example_id, key, answer.completion, None, answer.latency_s, stored, answer.created_at, answer.busy_s
+    )

@@ -28,12 +28,14 @@ class StoredPrediction:
         completion: the answer.
         latency_s: seconds of the successful attempt alone; ``None`` where unknown.
         created_at: when it was asked, seconds since the epoch.
+        busy_s: its share of the seconds in which the model was busy; ``None`` where unknown.
     """
 
     key: str
     completion: Completion
     latency_s: float | None
     created_at: float
+    busy_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,11 +146,11 @@ class Store:
     def _prediction(self, key: str, value: str, created_at: float) -> StoredPrediction:
         try:
             facts = json.loads(value)
-            latency_s = facts.pop("measured_s", None)
+            latency_s, busy_s = facts.pop("measured_s", None), facts.pop("busy_s", None)
             completion = Completion(**facts)
             if not isinstance(completion.text, str):
                 raise TypeError("its text is no text")
-            return StoredPrediction(key, completion, latency_s, created_at)
+            return StoredPrediction(key, completion, latency_s, created_at, busy_s)
         except (ValueError, TypeError, AttributeError) as error:
             raise self._database.damaged(f"prediction {key}: {error}") from error
 
@@ -200,6 +202,8 @@ def _value(prediction: StoredPrediction) -> str:
         facts["finish"] = completion.finish
     if prediction.latency_s is not None:
         facts["measured_s"] = prediction.latency_s
+    if prediction.busy_s is not None:
+        facts["busy_s"] = prediction.busy_s
     return _encode(facts)
 
 

@@ -137,6 +137,16 @@ class LoopbackServer:
         self._thread.join(10)
         self._loop.close()
 
+    def restart(self, pause_s: float) -> None:
+        """Drop all connections and refuse new ones for a while; called in the server's own thread, by ``answer``."""
+        self._server.close()
+        for connection in list(self._connections):
+            connection.abort()
+        self._loop.call_later(pause_s, lambda: self._loop.create_task(self._reopen()))
+
+    async def _reopen(self) -> None:
+        self._server = await self._loop.create_server(lambda: _Connection(self), "127.0.0.1", self.port)
+
     def __enter__(self) -> LoopbackServer:
         return self.start()
 

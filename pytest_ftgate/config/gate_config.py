@@ -102,6 +102,7 @@ class GateConfig:
     show: tuple[MetricSpec, ...]
     errors: Literal["error", "score_zero"]
     repeats: int
+    timeout_s: float | None
     hypothesis: str | None
     allow_weak_baseline: str | None
     sources: Mapping[str, Source]

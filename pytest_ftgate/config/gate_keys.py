@@ -213,6 +213,11 @@ class GateKeys(Keys):
         "cannot be judged, or it counts as wrong.",
     )
     repeats: Annotated[int, Field(ge=1, le=1000)] = Field(1, description="Answers per example, averaged within it.")
+    timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
+        default_factory=absent,
+        description="Seconds in which all models must have answered; without it there is no limit. What has arrived "
+        "by then is stored, and the gate is in error.",
+    )
     hypothesis: Annotated[Text, BeforeValidator(_read_hypothesis)] = Field(
         default_factory=absent, description="What the fine-tune is expected to change, in a sentence."
     )

@@ -71,25 +71,18 @@ class FewShot(Keys):
     )
 
 
-_LATER = frozenset(
-    {
-        "mode",
-        "job",
-        "checkpoint",
-        "latency",
-        "batch_size",
-        "workers",
-        "requests_per_minute",
-        "tokens_per_minute",
-    }
-)
+class Latency(Keys):
+    """A sample of answers taken by itself, so that nothing else distorts how long they take."""
+
+    concurrency: Positive = Field(default=1, description="Calls in flight while the sample is taken.")
+    examples: Positive = Field(default=50, description="Examples in the sample, from the beginning of the test set.")
 
 
 class OpenAIKeys(Keys):
     """A model behind any OpenAI-compatible endpoint."""
 
     model_config = ConfigDict(json_schema_extra={"not": {"required": ["system", "system_file"]}})
-    later: ClassVar[frozenset[str]] = _LATER - {"mode"}
+    later: ClassVar[frozenset[str]] = frozenset({"job", "checkpoint"})
     short: ClassVar[str] = "model"
 
     provider: Literal["openai"] = Field(description="An OpenAI-compatible endpoint.")
@@ -132,6 +125,15 @@ class OpenAIKeys(Keys):
     retries: Count = Field(
         default_factory=absent, description="How often a failed call is tried again; 5 where absent."
     )
+    requests_per_minute: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
+        default_factory=absent, description="Most calls that begin within a minute, in each process that asks."
+    )
+    tokens_per_minute: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
+        default_factory=absent, description="Most tokens within a minute, questions and answers, in each process."
+    )
+    latency: Latency = Field(
+        default_factory=absent, description="Latencies are taken from a sample by itself, in place of the whole run."
+    )
     revision: Text = Field(
         default_factory=absent,
         description="The state of the weights, where the name does not tell; part of what answers are stored under.",
@@ -149,7 +151,6 @@ class OpenAIKeys(Keys):
 class PythonKeys(Keys):
     """A Python function as a model."""
 
-    later: ClassVar[frozenset[str]] = _LATER
     short: ClassVar[str] = "target"
 
     provider: Literal["python"] = Field(description="A Python function: text in, text out.")
@@ -167,18 +168,33 @@ class PythonKeys(Keys):
     retries: Count = Field(
         default_factory=absent, description="How often a failed call is tried again; 5 where absent."
     )
+    latency: Latency = Field(
+        default_factory=absent, description="Latencies are taken from a sample by itself, in place of the whole run."
+    )
     cache_key: Text = Field(
         default_factory=absent,
         description="Names the function's state: its answers are kept on disk until this changes.",
     )
+    batch_size: Positive = Field(
+        default_factory=absent,
+        description="The function takes a list of up to so many inputs, and returns a list of as many answers.",
+    )
+    workers: Positive = Field(
+        default_factory=absent, description="So many processes call the function, by joblib: for work of the CPU."
+    )
     price: Price = Field(default_factory=absent, description="What the model's tokens cost.")
     name: Text = Field(default_factory=absent, description="What reports call the model.")
+
+    @model_validator(mode="after")
+    def _one_number_of_calls(self) -> PythonKeys:
+        if self.model_fields_set >= {"workers", "concurrency"}:
+            raise refusals([(("workers",), "workers and concurrency are both given: keep one")])
+        return self
 
 
 class RecordedKeys(Keys):
     """Predictions that were recorded before."""
 
-    later: ClassVar[frozenset[str]] = _LATER
     short: ClassVar[str] = "path"
 
     provider: Literal["recorded"] = Field(description="Recorded predictions, joined to the test set by id.")

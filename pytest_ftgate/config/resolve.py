@@ -26,6 +26,7 @@ _AS_READ = (
     "min_test_examples",
     "errors",
     "repeats",
+    "timeout_s",
     "hypothesis",
     "allow_weak_baseline",
 )

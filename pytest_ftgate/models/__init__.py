@@ -40,6 +40,18 @@ class Completion:
     latency_s: float | None = None
 
 
+class LatencySample(NamedTuple):
+    """How a clean sample of latencies is taken: so many calls at a time, of so many examples."""
+
+    concurrency: int = 1
+    examples: int = 50
+
+
+def sample_of(options: Mapping[str, Any]) -> LatencySample | None:
+    """What a model's key ``latency`` asks for."""
+    return LatencySample(**options["latency"]) if options.get("latency") is not None else None
+
+
 class Model(Protocol):
     """What the runner asks of a model.
 
@@ -56,8 +68,12 @@ class Model(Protocol):
     More is optional. ``endpoint`` is true where a call leaves the machine or costs money, so that offline
     runs forbid it; ``abandons``, where a call that is given up goes on in the background. ``ready()`` raises a fatal
     :class:`~pytest_ftgate.errors.ModelError` where no call could succeed; a run asks it before its first call.
+    ``latency``, a :class:`LatencySample`, has latencies taken from a sample. ``characters(example)`` is the length of
+    what is sent, for estimates of tokens; ``requests_per_minute``, ``tokens_per_minute`` and ``pause_s()`` hold calls
+    back: see :class:`pytest_ftgate.throttle.Throttle`.
     Where ``batch_size`` is there and above 1, ``complete_many`` is called in place of ``complete``: see
-    :class:`BatchModel`. ``stored(keys)`` is told which of its answers are on disk now.
+    :class:`BatchModel`. ``stored(keys)`` is told which of its answers are on disk now; ``unfinished`` is a line on what
+    goes on elsewhere after a run, if anything does.
     """
 
     name: str

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_ftgate.errors import ModelError
+from pytest_ftgate.errors import ModelError, StoreError
 from pytest_ftgate.models import Completion, Question
 from pytest_ftgate.models.batch_api import AbsentError, Batch, BatchApi
 from pytest_ftgate.models.batch_lines import Limits, Part, question_line, write_parts
@@ -64,6 +64,7 @@ class BatchedModel:
         self.spelling = live.spelling
         self.retries = live.retries
         self.price: Mapping[str, float] | None = live.price
+        self.latency = live.latency
         self.concurrency = concurrency or CONCURRENCY
         self._limits = limits or Limits()
         self.batch_size = self._limits.questions
@@ -107,8 +108,13 @@ class BatchedModel:
     async def complete_many(self, questions: Sequence[Question]) -> list[Completion | ModelError]:
         """Answer questions: by batches that hold them already, sent by whatever run, then by new ones."""
         opened = self._opened()
-        outcomes = await self._from_noted(opened, questions)
-        outcomes |= await self._send(opened, [q for q in questions if q.key not in outcomes])
+        try:
+            outcomes = await self._from_noted(opened, questions)
+            outcomes |= await self._send(opened, [q for q in questions if q.key not in outcomes])
+        except StoreError as error:  # without notes a batch may be lost that is paid for
+            raise ModelError(
+                error.what, fatal=True, where=error.where, evidence=error.evidence, cure=error.cure
+            ) from error
         return [outcomes[question.key] for question in questions]
 
     def stored(self, keys: Sequence[str]) -> None:
@@ -281,6 +287,7 @@ class BatchedModel:
             f"the endpoint refused a batch of {plural(n, 'question')}",
             where=self._live.address().where,
             retryable=for_now,
+            trouble="busy" if for_now else "other",
             fatal=not for_now,
             evidence=batch.errors or "no reason is given",
             cure="run again once other batches are done, or lower concurrency"

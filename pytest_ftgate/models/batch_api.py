@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 
 from pytest_ftgate.errors import ModelError
 from pytest_ftgate.models.chat_answer import EVIDENCE_CHARACTERS, broken_body
-from pytest_ftgate.models.connection import headers, open_client
+from pytest_ftgate.models.connection import client_headers, open_client
 from pytest_ftgate.models.endpoint import Endpoint, failure, refusal_in, said
 
 QUESTIONS_URL = "/v1/chat/completions"
@@ -67,7 +67,7 @@ class BatchApi:
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
         self._openai = open_client(endpoint, _TIMEOUT_S)
-        self._headers = headers(endpoint.key)
+        self._headers = client_headers(endpoint.key)
 
     async def upload(self, path: Path) -> str:
         """Send a file of questions, piece by piece, and return its id."""

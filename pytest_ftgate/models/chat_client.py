@@ -1,20 +1,29 @@
-"""Chat completions through the ``openai`` client."""
+"""Chat completions of one endpoint, over the HTTP client of the ``openai`` package."""
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping
-from json import JSONDecodeError
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.models import Completion
 from pytest_ftgate.models.chat_answer import broken_body, read_answer
-from pytest_ftgate.models.connection import headers, open_client
+from pytest_ftgate.models.connection import headers, open_http
 from pytest_ftgate.models.endpoint import Endpoint, failure, is_filtered
+from pytest_ftgate.models.rate_limit import pause_s
+
+if TYPE_CHECKING:
+    from openai import APIStatusError
+
+_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
 class ChatClient:
-    """Chat completions of one endpoint, in one event loop. The client's environment variables have no say.
+    """Asks for chat completions in one event loop.
+
+    Requests are built here and sent as they are: making the client's own objects of a question and of its answer
+    would take more than half of the time that a call costs this process.
 
     Args:
         endpoint: whom to ask, and with which key.
@@ -24,23 +33,50 @@ class ChatClient:
     def __init__(self, endpoint: Endpoint, timeout_s: float | None) -> None:
         self._endpoint = endpoint
         self._timeout_s = timeout_s
-        self._openai = open_client(endpoint, timeout_s)
-        self._options: Any = {"headers": {**headers(endpoint.key), "Content-Type": "application/json"}}
+        self._http = open_http(timeout_s)
+        self._headers = {**headers(endpoint.key), "Content-Type": "application/json"}
+        self._url = self._http.build_request("POST", f"{endpoint.base_url}/chat/completions").url
+        self._resume_at = 0.0
 
     async def ask(self, body: Mapping[str, Any]) -> Completion:
         """Send one request, and read its answer. Raises :class:`ModelError`, which never quotes the key."""
+        request = self._http.build_request("POST", self._url, content=_encode(body).encode(), headers=self._headers)
         try:
-            # Reading the answer into the client's own classes would cost more than all the rest of a call.
-            data = await self._openai.post("/chat/completions", cast_to=object, body=body, options=self._options)
-        except (JSONDecodeError, UnicodeDecodeError) as error:
-            found = error.doc if isinstance(error, JSONDecodeError) else error.object.decode(errors="replace")
-            raise broken_body(found, self._endpoint) from None
+            response = await self._http.send(request)
+            self._note_limits(response.headers)
+            if response.is_error:
+                raise _status_error(response)
         except Exception as error:
             if is_filtered(error):
                 return Completion("", finish="filtered")
             # Not chained: a traceback would show the client's own text, which may quote the key.
             raise failure(error, self._endpoint, timeout_s=self._timeout_s, now=time.time()) from None
+        try:
+            data = json.loads(response.content)
+        except ValueError:
+            raise broken_body(response.content.decode(errors="replace"), self._endpoint) from None
         return read_answer(data, self._endpoint)
 
+    def pause_s(self) -> float:
+        """Seconds for which the endpoint wants no further request, as its last answers said."""
+        return max(0.0, self._resume_at - time.monotonic()) if self._resume_at else 0.0
+
     async def aclose(self) -> None:
-        await self._openai.close()
+        await self._http.aclose()
+
+    def _note_limits(self, said: Mapping[str, str]) -> None:
+        wait_s = pause_s(said)
+        if wait_s:
+            self._resume_at = max(self._resume_at, time.monotonic() + wait_s)
+
+
+def _status_error(response: Any) -> APIStatusError:
+    """The refusal as the ``openai`` client would raise it."""
+    from openai import APIStatusError
+
+    try:
+        body = json.loads(response.content)
+    except ValueError:
+        body = None
+    said = body.get("error", body) if isinstance(body, dict) else body
+    return APIStatusError(f"HTTP {response.status_code}", response=response, body=said)

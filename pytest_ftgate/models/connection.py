@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import httpx2
     from openai import AsyncOpenAI
 
     from pytest_ftgate.models.endpoint import Endpoint
@@ -28,7 +29,9 @@ _UNASKED = (
 
 
 def open_client(endpoint: Endpoint, timeout_s: float | None) -> AsyncOpenAI:
-    """A client for one endpoint, in the running event loop. It tries nothing again; each call needs :func:`headers`.
+    """A client for one endpoint, in the running event loop. It tries nothing again.
+
+    Give each of its calls ``extra_headers=client_headers(key)``.
 
     Args:
         endpoint: whom to ask.
@@ -41,31 +44,37 @@ def open_client(endpoint: Endpoint, timeout_s: float | None) -> AsyncOpenAI:
         base_url=endpoint.base_url,
         timeout=timeout_s,
         max_retries=0,
-        http_client=_fast_http_client(),
+        http_client=open_http(timeout_s),
     )
 
 
-def _fast_http_client() -> Any | None:
-    """aiohttp where it is installed: it halves the cost of a call. ``None``: the client's own choice."""
-    from openai import DefaultAioHttpClient
+def open_http(timeout_s: float | None) -> httpx2.AsyncClient:
+    """The HTTP client below, by aiohttp where that is installed: it halves the cost of a call.
+
+    Args:
+        timeout_s: seconds to wait for a connection, or for the next piece of an answer.
+    """
+    from openai import DefaultAioHttpClient, DefaultAsyncHttpxClient
 
     with suppress(RuntimeError):  # not installed
-        return DefaultAioHttpClient()
-    return None
+        return DefaultAioHttpClient(timeout=timeout_s)
+    return DefaultAsyncHttpxClient(timeout=timeout_s)
 
 
-def headers(key: str | None) -> dict[str, Any]:
-    """What each request says of us. Said anew every time, it wins over all that the client takes from the environment.
+def headers(key: str | None) -> dict[str, str]:
+    """What a request says of us.
 
     Args:
         key: the endpoint's; ``None`` sends none.
     """
+    said = {"Accept": "application/json"}
+    return {**said, "Authorization": f"Bearer {key}"} if key else said
+
+
+def client_headers(key: str | None) -> dict[str, Any]:
+    """The same for a call through the client: said anew every time, it wins over all that the environment adds."""
     from openai import Omit
 
     lines = os.environ.get("OPENAI_CUSTOM_HEADERS", "").split("\n")
     ambient = [line.partition(":")[0].strip() for line in lines if ":" in line]
-    return {
-        **{name: Omit() for name in (*ambient, *_UNASKED)},
-        "Authorization": f"Bearer {key}" if key else Omit(),
-        "Accept": "application/json",
-    }
+    return {**{name: Omit() for name in ("Authorization", *ambient, *_UNASKED)}, **headers(key)}

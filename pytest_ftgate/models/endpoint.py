@@ -182,6 +182,7 @@ def _unreachable(cause: BaseException, endpoint: Endpoint) -> ModelError:
         "the endpoint cannot be reached, or dropped the connection",
         where=endpoint.where,
         retryable=True,
+        trouble="unreachable",
         evidence=found,
         cure="check base_url, and that the server is running",
     )
@@ -213,6 +214,7 @@ def _for_now(refusal: Refusal, endpoint: Endpoint, now: float) -> ModelError:
         "the endpoint asked to slow down" if busy else "the endpoint failed",
         where=endpoint.where,
         retryable=True,
+        trouble="busy" if busy or refusal.status == 503 else "other",
         retry_after_s=retry_after_s(refusal.headers, now),
         evidence=said(refusal, endpoint),
         cure="lower concurrency" if busy else None,

@@ -7,15 +7,17 @@ import hashlib
 import inspect
 import secrets
 import weakref
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from pytest_ftgate.data import canonical_json
 from pytest_ftgate.errors import ConfigError, ModelError, Where
-from pytest_ftgate.foreign import told
-from pytest_ftgate.models import FINISHES, Completion, Surroundings, workers
+from pytest_ftgate.foreign import may_pass, told
+from pytest_ftgate.models import FINISHES, Completion, LatencySample, Question, Surroundings, sample_of, workers
+from pytest_ftgate.models.processes import CALLS_AT_ONCE, InProcesses
 from pytest_ftgate.models.target import resolve_target
 
 if TYPE_CHECKING:
@@ -29,7 +31,6 @@ TIMEOUT_S = 60.0
 RETRIES = 5
 
 _MODEL_PARTS = ("aclose", "name", "spelling", "concurrency", "timeout_s", "retries", "persistent", "verified", "price")
-_LASTING = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError)
 _OTHER_LOOP = ("different loop", "different event loop", "event loop is closed")
 
 
@@ -40,7 +41,8 @@ class FunctionModel:
     An exception of the callable is a failed call. It is tried again where it speaks of a connection or a time-out.
 
     Args:
-        function: takes text, or a list of message dicts; may be a coroutine function.
+        function: takes text, or a list of message dicts; may be a coroutine function. With ``batch_size`` above 1 it
+            takes a list of such inputs, and returns a list of as many answers.
         identity: stands for the callable in the keys of its answers.
         persistent: whether ``identity`` means the same in later sessions.
     """
@@ -54,6 +56,8 @@ class FunctionModel:
     timeout_s: float | None
     retries: int
     price: Mapping[str, float] | None
+    batch_size: int = 1
+    latency: LatencySample | None = None
     verified: bool | None = None
     endpoint: bool = False
     abandons: bool = field(init=False)
@@ -72,9 +76,44 @@ class FunctionModel:
 
     async def complete(self, example: Example, repeat: int = 0) -> Completion:  # noqa: ARG002
         """Call the callable once."""
-        given = example.input if isinstance(example.input, str) else [dict(message) for message in example.input]
-        answer = await (self._in_thread(given) if self.abandons else self._awaited(self.function, given))
+        given = _given(example)
+        if self.batch_size == 1:
+            return self._checked(await self._call(given))
+        (answer,) = self._list(await self._call([given]), 1)
+        if isinstance(answer, ModelError):
+            raise answer
         return self._checked(answer)
+
+    async def complete_many(self, questions: Sequence[Question]) -> Sequence[Completion | ModelError]:
+        """Call the callable once with all inputs; an answer's latency is the seconds that the call took."""
+        start = perf_counter()
+        answers = self._list(await self._call([_given(question.example) for question in questions]), len(questions))
+        latency_s = perf_counter() - start
+        return [self._checked_of_many(answer, latency_s) for answer in answers]
+
+    async def _call(self, given: Any) -> Any:
+        return await (self._in_thread(given) if self.abandons else self._awaited(self.function, given))
+
+    def _list(self, answers: object, n: int) -> Sequence[object]:
+        """One answer for each input, in their order."""
+        if isinstance(answers, Sequence) and not isinstance(answers, str) and len(answers) == n:
+            return answers
+        found = f"a value of type {type(answers).__name__}"
+        if isinstance(answers, Sequence) and not isinstance(answers, str):
+            found = f"{len(answers):,} answers for {n:,} inputs"
+        raise ModelError(
+            f"{self.name} returned {found}",
+            cure="with batch_size it is given a list of inputs, and must return a list of as many answers",
+        )
+
+    def _checked_of_many(self, answer: object, latency_s: float) -> Completion | ModelError:
+        try:
+            checked = answer if isinstance(answer, ModelError) else self._checked(answer)
+        except ModelError as error:
+            return error
+        if isinstance(checked, Completion) and checked.latency_s is None:
+            return replace(checked, latency_s=latency_s)
+        return checked
 
     async def aclose(self) -> None:
         self._workers.stop()
@@ -104,7 +143,7 @@ class FunctionModel:
             raise error
         raise ModelError(
             f"{self.name} raised {type(error).__name__}",
-            retryable=_may_pass(error),
+            retryable=may_pass(error),
             evidence=told(error, self.function),
             cure=_cure(error),
         ) from error
@@ -123,11 +162,35 @@ class FunctionModel:
         return answer
 
 
+def _given(example: Example) -> Any:
+    """The input as the callable gets it: a copy, where it could be changed."""
+    return example.input if isinstance(example.input, str) else [dict(message) for message in example.input]
+
+
 def build_target(spec: ModelSpec, surroundings: Surroundings) -> FunctionModel:  # noqa: ARG001
     """The model ``python:pkg.module:function``. Raises :class:`ConfigError`."""
     target = spec.options["target"]
     function = resolve_target(target, Where(path=str(spec.source), key="target"))
-    return _function_model(function, spec, target)
+    workers = spec.options.get("workers")
+    model = _function_model(function, spec, target)
+    return model if workers is None else _in_processes(model, workers, Where(path=str(spec.source), key="workers"))
+
+
+def _in_processes(model: FunctionModel, n: int, where: Where) -> FunctionModel:
+    """The same model, whose calls are spread over processes; the time limit is that of as many calls as one does."""
+    if is_async(model.function):
+        raise ConfigError(
+            "a coroutine function cannot be called in processes",
+            where=where,
+            cure="take workers out: its calls wait for the network side by side, see concurrency",
+        )
+    calls = 1 if model.batch_size > 1 else CALLS_AT_ONCE
+    return replace(
+        model,
+        function=InProcesses(model.function, n, batched=model.batch_size > 1),
+        batch_size=n * model.batch_size * calls,
+        timeout_s=None if model.timeout_s is None else model.timeout_s * calls,
+    )
 
 
 def build_callable(spec: ModelSpec, surroundings: Surroundings) -> Model:  # noqa: ARG001
@@ -206,6 +269,8 @@ def _function_model(function: Callable[[Any], Any], spec: ModelSpec, target: str
         timeout_s=options.get("timeout_s") or TIMEOUT_S,
         retries=RETRIES if options.get("retries") is None else options["retries"],
         price=options.get("price"),
+        batch_size=options.get("batch_size") or 1,
+        latency=sample_of(options),
     )
 
 
@@ -238,10 +303,6 @@ def _is_cancelled_from_outside() -> bool:
     task = asyncio.current_task()
     cancelling: Callable[[], int] | None = getattr(task, "cancelling", None)
     return cancelling is None or cancelling() > 0
-
-
-def _may_pass(error: BaseException) -> bool:
-    return isinstance(error, OSError | asyncio.TimeoutError) and not isinstance(error, _LASTING)
 
 
 def _cure(error: BaseException) -> str | None:

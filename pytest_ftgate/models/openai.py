@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.data import Example, canonical_json
 from pytest_ftgate.errors import ConfigError, ModelError, Where
-from pytest_ftgate.models import Completion, Model, Surroundings
+from pytest_ftgate.models import Completion, LatencySample, Model, Surroundings, sample_of
 from pytest_ftgate.models.chat_client import ChatClient
 from pytest_ftgate.models.endpoint import Endpoint
 from pytest_ftgate.models.prompt import Prompt, build_prompt
@@ -42,6 +42,9 @@ class OpenAIModel:
         prompt: how examples become messages.
         params: sent as they are, beside the model and the messages.
         revision: stands for the state of the weights; a part of the key of every answer.
+        requests_per_minute: calls that may begin within a minute; ``None``: any number.
+        tokens_per_minute: likewise tokens of questions and answers together.
+        latency: how a sample of latencies is taken, where one is asked for.
         source: where the gate names the model.
     """
 
@@ -58,6 +61,9 @@ class OpenAIModel:
     retries: int
     price: Mapping[str, float] | None
     source: str
+    requests_per_minute: float | None = None
+    tokens_per_minute: float | None = None
+    latency: LatencySample | None = None
     persistent: bool = True
     verified: bool | None = None
     endpoint: bool = True
@@ -105,6 +111,14 @@ class OpenAIModel:
     def address(self) -> Endpoint:
         """Whom to ask, with the key as the environment has it now."""
         return Endpoint(self.base_url, self.model, self.key_env, self._secret())
+
+    def characters(self, example: Example) -> int:
+        """The length of all that is sent for an example, for estimates of its tokens."""
+        return sum(len(str(message.get("content"))) for message in self.prompt.messages(example))
+
+    def pause_s(self) -> float:
+        """Seconds for which the endpoint wants no further request, as the headers of its answers said."""
+        return max((client.pause_s() for client in self._clients.values()), default=0.0)
 
     async def aclose(self) -> None:
         """Close the connections that were opened in this event loop."""
@@ -154,6 +168,9 @@ def _asked_live(spec: ModelSpec, surroundings: Surroundings) -> OpenAIModel:
         retries=RETRIES if options.get("retries") is None else options["retries"],
         price=options.get("price"),
         source=str(spec.source),
+        requests_per_minute=options.get("requests_per_minute"),
+        tokens_per_minute=options.get("tokens_per_minute"),
+        latency=sample_of(options),
     )
 
 

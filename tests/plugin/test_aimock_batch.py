@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import openai
 import pytest
 
 from pytest_ftgate.config import ModelSpec, Source
@@ -109,6 +110,10 @@ def answer(model: BatchedModel, n: int = 5) -> list[Completion | ModelError]:
     return asyncio.run(call())
 
 
+def not_installed(**_: Any) -> None:
+    raise RuntimeError("aiohttp is not installed")
+
+
 def listed(url: str) -> list[dict[str, Any]]:
     with urllib.request.urlopen(f"{url}/batches") as response:
         found: list[dict[str, Any]] = json.load(response)["data"]
@@ -120,7 +125,7 @@ def test_files_batches_and_output_files(model: Any, url: str, monkeypatch: pytes
     if backend == "aiohttp":
         pytest.importorskip("aiohttp")
     else:
-        monkeypatch.setattr(connection, "_fast_http_client", lambda: None)
+        monkeypatch.setattr(openai, "DefaultAioHttpClient", not_installed)
     assert answer(model()) == [ANSWER] * 5
     (sent,) = listed(url)
     assert (sent["status"], sent["request_counts"]) == ("completed", {"total": 5, "completed": 5, "failed": 0})
@@ -144,10 +149,10 @@ def test_a_batch_is_picked_up_by_its_note_or_by_its_label(model: Any, url: str, 
 
 @pytest.mark.parametrize("end", ["expired", "cancelled", "failed"])
 def test_batches_that_end_badly(model: Any, url: str, monkeypatch: pytest.MonkeyPatch, end: str) -> None:
-    headers = connection.headers
+    headers = connection.client_headers
     with monkeypatch.context() as patched:
         patched.setattr(
-            "pytest_ftgate.models.batch_api.headers", lambda key: {**headers(key), "X-AIMock-Batch-Outcome": end}
+            "pytest_ftgate.models.batch_api.client_headers", lambda key: {**headers(key), "X-AIMock-Batch-Outcome": end}
         )
         if end == "failed":
             with pytest.raises(ModelError, match=r"Mock batch failure .* \(mock_failure\)"):

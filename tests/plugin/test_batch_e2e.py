@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -68,7 +69,7 @@ def test_a_green_gate_sends_one_batch_a_model_and_the_second_run_none(http: Endp
     http.result.assert_outcomes(passed=1)
     assert (gate["verdict"], gate["wins"], gate["losses"]) == ("pass", 18, 2)
     assert sizes(http) == [N, N]
-    assert http.asked == {}
+    assert "POST /chat/completions" not in served(http).routes
     again = http.gate()
     assert (again["baseline"]["n_stored"], again["candidate"]["n_stored"]) == (N, N)
     assert sizes(http) == [N, N]
@@ -78,16 +79,32 @@ def test_live_and_batch_mode_share_what_is_stored(http: EndpointProject) -> None
     http.gate()
     batched(http, mode="live")
     assert http.gate()["candidate"]["n_stored"] == N
-    assert http.asked == {}
+    assert "POST /chat/completions" not in served(http).routes
 
 
-def test_nothing_says_how_long_an_answer_took(http: EndpointProject) -> None:
+def test_a_bound_on_latency_is_an_error_before_any_call(http: EndpointProject) -> None:
     http.gate_test(require=[{"metric": "latency_p95_s", "max": 9.0}])
     gate = http.gate()
-    assert (gate["verdict"], gate["candidate"]["latency_p95_s"]) == ("error", None)
-    bound = check(gate, "require.candidate.latency_p95_s")
-    assert bound["status"] == "error"
-    assert bound["message"] == "candidate latency_p95_s unknown, asked for at most 9"
+    assert (gate["verdict"], gate["models_called"]) == ("error", False)
+    assert check(gate, "latency_sample")["message"] == (
+        "latency_p95_s of candidate ft cannot be known: mode: batch tells no latency"
+    )
+    assert http.server.requests == []
+
+
+def test_a_sample_of_latencies_is_asked_live(http: EndpointProject) -> None:
+    batched(http, latency={"concurrency": 1, "examples": 5})
+    http.gate_test(require=[{"metric": "latency_p95_s", "max": 60.0}])
+    gate = http.gate()
+    assert gate["verdict"] == "pass"
+    assert gate["candidate"]["latency_p95_s"] > 0
+    assert served(http).routes["POST /chat/completions"] == 10
+    assert sizes(http) == [N, N]
+
+
+def test_without_a_sample_no_latency_is_told(http: EndpointProject) -> None:
+    gate = http.gate()
+    assert (gate["candidate"]["latency_p50_s"], gate["candidate"]["latency_p95_s"]) == (None, None)
 
 
 @pytest.mark.parametrize("n", [20, 25])
@@ -180,8 +197,8 @@ def test_the_next_run_picks_the_same_batches_up(http: EndpointProject, folder: s
     if folder == "lost":
         shutil.rmtree(http.path / ".ftgate")
     assert http.gate()["verdict"] == "pass"
-    assert http.server.routes["POST /batches"] == 2  # one a model, over both runs
-    assert http.asked == {}
+    assert served(http).routes["POST /batches"] == 2  # one a model, over both runs
+    assert "POST /chat/completions" not in served(http).routes
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals to one process")
@@ -195,5 +212,6 @@ def test_without_labels_the_notes_alone_find_them(http: EndpointProject) -> None
 @pytest.mark.skipif(os.name != "posix", reason="signals to one process")
 def test_ctrl_c_says_that_the_batches_go_on(http: EndpointProject) -> None:
     output = stop_while_under_way(http, signal.SIGINT).decode()
-    assert "the batch batch_" in output
-    assert "the next run picks it up" in output
+    said = sorted(re.findall(r"^(\w+): the batch (\w+) goes on at 127[.\d:]+; the next run picks it up$", output, re.M))
+    assert [model for model, _ in said] == ["base", "ft"]
+    assert {batch for _, batch in said} == {"batch_0", "batch_1"}

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+import virtual_time
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_ftgate import asking
-from pytest_ftgate.asking import RetryPolicy, ask
+from pytest_ftgate.asking import Asker, RetryPolicy, ask
 from pytest_ftgate.data import Example
 from pytest_ftgate.errors import ModelError, Where
-from pytest_ftgate.models import Completion
+from pytest_ftgate.models import Completion, Question
+from pytest_ftgate.throttle import Throttle
 
 EXAMPLE = Example("e", "question", "answer")
 YES = Completion("yes")
@@ -67,6 +69,10 @@ def busy(retry_after_s: float | None = None) -> ModelError:
     return ModelError("busy", retryable=True, retry_after_s=retry_after_s)
 
 
+def too_many() -> ModelError:
+    return ModelError("too many", retryable=True, trouble="busy")
+
+
 async def for_ever() -> None:
     await asyncio.Event().wait()
 
@@ -101,6 +107,116 @@ def test_an_error_that_turns_fatal_stays_fatal() -> None:
     model = Model(busy(), ModelError("key revoked", fatal=True), retries=5)
     found = error(model)
     assert (str(found), found.fatal) == ("key revoked (tried 2 times)", True)
+
+
+def test_one_call_too_many_is_no_failure_while_others_are_answered() -> None:
+    """The endpoint refuses this question twenty times, but answers the others: it is a matter of patience."""
+    patient = Model(*[too_many()] * 20, YES, retries=2)
+    others = Model(YES)
+    asker = Asker(patient, Waits())  # type: ignore[arg-type]
+
+    async def among_others() -> Completion:
+        async def other() -> None:
+            asker._model, model = others, asker._model  # type: ignore[assignment]
+            await asker.ask(EXAMPLE, 0)
+            asker._model = model
+
+        complete = patient.complete
+
+        async def after_another(example: Example, repeat: int = 0) -> Any:
+            await other()
+            return await complete(example, repeat)
+
+        patient.complete = after_another  # type: ignore[method-assign]
+        return (await asker.ask(EXAMPLE, 0))[0]
+
+    assert asyncio.run(among_others()) is YES
+    assert patient.calls == 21
+
+
+def test_where_nobody_is_answered_each_refusal_counts() -> None:
+    model = Model(too_many(), retries=2)
+    assert str(error(model)) == "too many (tried 3 times)"
+    assert model.calls == 3
+
+
+def test_each_kind_of_trouble_is_counted_apart() -> None:
+    gone = ModelError("gone", retryable=True, trouble="unreachable")
+    model = Model(too_many(), busy(), gone, too_many(), busy(), gone, YES, retries=2)
+    assert answer(model)[0] is YES
+
+
+def test_without_retries_a_refusal_is_the_end() -> None:
+    assert str(error(Model(too_many(), YES))) == "too many"
+
+
+# --- several questions in one call ----------------------------------------------------------------------------
+
+
+class Many(Model):
+    """Answers every question in one call as ``found(number of the call, its input)`` says."""
+
+    def __init__(self, found: Callable[[int, str], Any], retries: int = 1) -> None:
+        super().__init__(retries=retries)
+        self.found = found
+        self.asked: list[list[str]] = []
+
+    async def complete_many(self, questions: Sequence[Question]) -> Any:
+        self.asked.append([str(question.example.input) for question in questions])
+        found = [self.found(len(self.asked), text) for text in self.asked[-1]]
+        return found[0] if found[0] is None or isinstance(found[0], str) else found
+
+
+def outcomes(model: Many, *inputs: str) -> list[dict[str, Any]]:
+    """What was told, in the order in which it was told: input to answer or error."""
+    questions = [Question(text, Example(text, text, "x"), 0) for text in inputs]
+
+    async def ask_them() -> list[dict[str, Any]]:
+        asker = Asker(model, Waits())  # type: ignore[arg-type]
+        return [
+            {q.key: found.text if isinstance(found, Completion) else str(found) for q, found in told}
+            async for told in asker.ask_many(questions)
+        ]
+
+    return asyncio.run(ask_them())
+
+
+def test_all_are_answered_in_one_call() -> None:
+    model = Many(lambda _, text: Completion(text.upper()))
+    assert outcomes(model, "a", "b", "c") == [{"a": "A", "b": "B", "c": "C"}]
+    assert model.asked == [["a", "b", "c"]]
+
+
+def test_only_those_without_an_answer_are_asked_again_and_the_others_are_told_at_once() -> None:
+    model = Many(lambda call, text: Completion(text) if call == 2 or text != "b" else busy())
+    assert outcomes(model, "a", "b", "c") == [{"a": "a", "c": "c"}, {"b": "b"}]
+    assert model.asked == [["a", "b", "c"], ["b"]]
+
+
+def test_one_that_cannot_succeed_is_told_beside_the_others() -> None:
+    model = Many(lambda _, text: Completion(text) if text == "a" else ModelError("never"))
+    assert outcomes(model, "a", "b") == [{"a": "a", "b": "never"}]
+
+
+def test_a_call_that_fails_as_a_whole_counts_for_all_its_questions() -> None:
+    class Broken(Many):
+        async def complete_many(self, questions: Sequence[Question]) -> Any:
+            await super().complete_many(questions)
+            raise busy()
+
+    model = Broken(lambda *_: 1, retries=1)
+    assert outcomes(model, "a", "b") == [{}, {"a": "busy (tried 2 times)", "b": "busy (tried 2 times)"}]
+
+
+@pytest.mark.parametrize(
+    ("returned", "text"),
+    [
+        (None, "the model returned NoneType for 2 questions"),
+        (3, "the model returned int instead of a Completion"),
+    ],
+)
+def test_what_is_no_list_of_answers_is_an_error_for_each(returned: Any, text: str) -> None:
+    assert outcomes(Many(lambda *_: returned), "a", "b") == [{"a": text, "b": text}]
 
 
 # --- waits -----------------------------------------------------------------------------------------------------
@@ -244,3 +360,41 @@ def test_what_cancels_the_question_cancels_the_call() -> None:
 
     asyncio.run(cancelled())
     assert heard == ["cancelled"]
+
+
+# --- limits on requests and tokens ----------------------------------------------------------------------------
+
+
+def test_tokens_are_estimated_from_the_question_and_then_from_the_answers() -> None:
+    """The question has 30 characters: 10 tokens. Answers take 40; 600 a minute are allowed, ten a second."""
+
+    class Counted(Model):
+        def characters(self, example: Example) -> int:
+            return 30
+
+        async def complete(self, example: Example, repeat: int = 0) -> Completion:
+            begun.append(asyncio.get_running_loop().time() - 1000.0)
+            return Completion("yes", input_tokens=30, output_tokens=10)
+
+    begun: list[float] = []
+
+    async def three() -> None:
+        asker = Asker(Counted(), Waits(), Throttle(1, tokens_per_minute=600))  # type: ignore[arg-type]
+        for _ in range(3):
+            await asker.ask(EXAMPLE, 0)
+
+    virtual_time.run(three())
+    assert begun == pytest.approx([0, 4, 8])
+
+
+def test_each_attempt_counts_as_a_request() -> None:
+    begun: list[float] = []
+
+    class Timed(Model):
+        async def complete(self, example: Example, repeat: int = 0) -> Any:
+            begun.append(asyncio.get_running_loop().time() - 1000.0)
+            return await super().complete(example, repeat)
+
+    asker = Asker(Timed(busy(), busy(), YES, retries=5), Waits(), Throttle(4, requests_per_minute=30))  # type: ignore[arg-type]
+    virtual_time.run(asker.ask(EXAMPLE, 0))
+    assert begun == pytest.approx([0, 2, 4])

@@ -124,7 +124,7 @@ def test_every_example_is_asked_and_told_in_full(stores: Stores) -> None:
     (row,) = found.predictions
     first = row[0]
     assert first == Prediction(
-        "id0", "model/a/0", Completion("model/a/0"), None, first.latency_s, False, first.created_at
+        "id0", "model/a/0", Completion("model/a/0"), None, first.latency_s, False, first.created_at, first.busy_s
     )
     assert first.latency_s is not None
     assert first.latency_s > 0

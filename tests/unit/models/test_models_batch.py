@@ -6,13 +6,14 @@ import asyncio
 import json
 from collections import deque
 
+import openai
 import pytest
 from batch_server import BatchServer
 from loopback import Reply, error
 
 from pytest_ftgate.data import Example
 from pytest_ftgate.errors import ModelError
-from pytest_ftgate.models import Completion, Question, Surroundings, build_model, connection
+from pytest_ftgate.models import Completion, Question, Surroundings, build_model
 from pytest_ftgate.models.batch import BatchedModel
 from pytest_ftgate.models.batch_lines import Limits
 from pytest_ftgate.models.batch_watch import Pace
@@ -50,6 +51,19 @@ def batched(spec, server, notes):
     return make
 
 
+@pytest.fixture(params=["aiohttp", "httpx"])
+def backend(request, monkeypatch):
+    """Both HTTP clients, whatever is installed as default."""
+    if request.param == "aiohttp":
+        pytest.importorskip("aiohttp")
+    else:
+        monkeypatch.setattr(openai, "DefaultAioHttpClient", not_installed)
+
+
+def not_installed(**_):
+    raise RuntimeError("aiohttp is not installed")
+
+
 def questions(model, n=4, first=0):
     examples = [Example(f"e{i}", f"text {i}", "x") for i in range(first, first + n)]
     return [Question(model.key(example), example, 0) for example in examples]
@@ -79,12 +93,7 @@ WORDS = ["text 0", "text 1", "text 2", "text 3"]
 # --- what is sent, and what comes back -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("backend", ["aiohttp", "httpx"])
-def test_all_questions_go_in_one_file_and_come_back_in_their_order(batched, server, monkeypatch, backend):
-    if backend == "aiohttp":
-        pytest.importorskip("aiohttp")
-    else:
-        monkeypatch.setattr(connection, "_fast_http_client", lambda: None)
+def test_all_questions_go_in_one_file_and_come_back_in_their_order(batched, server, backend):
     server.rewritten = lambda lines: reversed(lines)
     model = batched(system="s", params={"temperature": 0})
     asked = questions(model)
@@ -130,12 +139,7 @@ def test_a_missing_key_is_said_before_any_call(batched, server):
     assert server.requests == []
 
 
-@pytest.mark.parametrize("backend", ["aiohttp", "httpx"])
 def test_the_environment_has_no_say_in_any_request(batched, server, monkeypatch, backend):
-    if backend == "aiohttp":
-        pytest.importorskip("aiohttp")
-    else:
-        monkeypatch.setattr(connection, "_fast_http_client", lambda: None)
     monkeypatch.setenv("MY_KEY", "sk-mine")
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     monkeypatch.setenv("OPENAI_ORG_ID", "org-1")
@@ -183,9 +187,12 @@ def test_no_more_batches_are_open_than_the_gate_allows(batched, server, concurre
     def counted(body):
         batch = create(body)
         most.append(sum(other.status in ("validating", "in_progress") for other in server.batches.values()))
+        if len(most) == concurrency:
+            server.done.set()
         return batch
 
     server._create = counted
+    server.done.clear()
     model = batched(Limits(questions=1), concurrency=concurrency)
     assert texts(answer(model, questions(model, 6))) == [f"text {i}" for i in range(6)]
     assert max(most) == concurrency

@@ -3,12 +3,13 @@ from __future__ import annotations
 import asyncio
 import traceback
 
+import openai
 import pytest
 from loopback import LoopbackServer, Reply, error
 
 from pytest_ftgate.data import Example
 from pytest_ftgate.errors import ConfigError, ModelError
-from pytest_ftgate.models import Completion, connection
+from pytest_ftgate.models import Completion
 
 KEY = "sk-live-0123456789abcdef"
 
@@ -19,8 +20,12 @@ def backend(request, monkeypatch):
     if request.param == "aiohttp":
         pytest.importorskip("aiohttp")
     else:
-        monkeypatch.setattr(connection, "_fast_http_client", lambda: None)
+        monkeypatch.setattr(openai, "DefaultAioHttpClient", not_installed)
     return request.param
+
+
+def not_installed(**_):
+    raise RuntimeError("aiohttp is not installed")
 
 
 def failing(ask, build, server, *faults, **options):

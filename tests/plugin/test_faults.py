@@ -1,0 +1,116 @@
+"""An endpoint on a bad day: the verdict, the values and the answers are those of a good one."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from endpoint_project import EVERY_REQUEST, EndpointProject, answer
+from loopback import LoopbackServer, Reply, error
+
+from pytest_ftgate.asking import RetryPolicy
+
+FAULTS = {
+    "429": 0.20,
+    "429 with a wait": 0.10,
+    "dropped": 0.05,
+    "500": 0.03,
+    "cut off": 0.02,
+    "HTML": 0.01,
+    "slow": 0.05,
+}
+"""How often each goes wrong, of all requests."""
+
+_SPOILED = {
+    "429": error(429, "rate_limit_exceeded"),
+    "429 with a wait": error(429, "rate_limit_exceeded", retry_after_ms="10"),
+    "dropped": Reply(drop=True),
+    "500": error(500),
+    "cut off": Reply("refund", cut_at=40),
+    "HTML": Reply(body="<html>we are back soon</html>", headers={"Content-Type": "text/html"}),
+}
+
+
+class BadDay:
+    """Spoils requests at random, and restarts the server once in mid-run.
+
+    Args:
+        server: whose answers are spoiled.
+        seed: of the dice.
+        restart_at: the number of the request that is met by the restart.
+    """
+
+    def __init__(self, server: LoopbackServer, seed: int, restart_at: int) -> None:
+        self._server = server
+        self._dice = random.Random(seed)
+        self._restart_at = restart_at
+        self.met: Counter[str] = Counter()
+        self.answered: Counter[tuple[str, str]] = Counter()
+
+    def __call__(self, body: dict[str, Any]) -> Reply:
+        if len(self._server.requests) == self._restart_at:
+            self.met["restart"] += 1
+            self._server.restart(0.02)
+            return Reply(drop=True)
+        fault = self._fault()
+        self.met[fault] += 1
+        if fault in _SPOILED:
+            return _SPOILED[fault]
+        self.answered[body["model"], body["messages"][-1]["content"]] += 1
+        return Reply(answer(body), delay_s=0.05 if fault == "slow" else 0.0)
+
+    def _fault(self) -> str:
+        thrown = self._dice.random()
+        for fault, share in FAULTS.items():
+            thrown -= share
+            if thrown < 0:
+                return fault
+        return "none"
+
+
+@pytest.fixture(autouse=True)
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A twentieth of each wait: what is waited for here comes sooner than in life."""
+    wait_s = RetryPolicy.wait_s
+    monkeypatch.setattr(RetryPolicy, "wait_s", lambda *args: wait_s(*args) / 20)
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester) -> Iterator[EndpointProject]:
+    with LoopbackServer() as server:
+        project = EndpointProject(pytester, server)
+        project.keys |= {"baseline": project.model("base", retries=5), "candidate": project.model("ft", retries=5)}
+        yield project
+
+
+def told(gate: dict[str, Any]) -> dict[str, Any]:
+    """What a gate says of the models and of the gain, without times."""
+    names = ("verdict", "gain", "lower_bound", "wins", "losses", "n", "broken")
+    roles = {
+        role: {name: value for name, value in gate[role].items() if not name.startswith(("latency", "oldest"))}
+        for role in ("baseline", "candidate")
+    }
+    return {**{name: gate[name] for name in names}, **roles}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_result_is_that_of_a_good_day(project: EndpointProject, seed: int) -> None:
+    project.gate_test(require=[{"metric": "error_rate", "max": 0}])
+    good = project.gate("--ftgate-cache=off")
+    project.forget()
+    day = BadDay(project.server, seed, restart_at=50)
+    project.server.answer = day
+    bad = project.gate()
+    assert told(bad) == told(good)
+    assert bad["verdict"] == "pass"
+    assert {"429", "429 with a wait", "dropped", "restart", "none"} <= day.met.keys()
+    # What was in flight at the restart had been answered by the server, and arrived nowhere.
+    twice = sum((day.answered - EVERY_REQUEST).values())
+    assert day.answered.keys() == EVERY_REQUEST.keys()
+    assert twice <= 32
+    project.forget()
+    assert told(project.gate())["gain"] == good["gain"]
+    assert not project.server.requests

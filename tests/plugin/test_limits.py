@@ -1,0 +1,177 @@
+"""How fast a gate asks, how long it may take, and latencies that the gate's own haste does not distort."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from endpoint_project import EndpointProject, N, answer, index_of
+from gate_project import check, refused, statuses
+from loopback import LoopbackServer, Reply, error
+
+
+@pytest.fixture
+def server() -> Iterator[LoopbackServer]:
+    with LoopbackServer() as running:
+        yield running
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester, server: LoopbackServer) -> EndpointProject:
+    return EndpointProject(pytester, server)
+
+
+# --- concurrency that adapts ---------------------------------------------------------------------------------
+
+
+class Bears:
+    """An endpoint that refuses what is more than so many calls at once."""
+
+    def __init__(self, server: LoopbackServer, most: int, status: int) -> None:
+        self.server, self.most, self.status = server, most, status
+        self.refused = 0
+
+    def __call__(self, body: dict[str, Any]) -> str | Reply:
+        if self.server.in_flight > self.most:
+            self.refused += 1
+            return error(self.status, message="one too many")
+        return Reply(answer(body), delay_s=0.002)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_an_endpoint_that_bears_few_calls_is_not_overrun(project: EndpointProject, status: int) -> None:
+    """Sixteen calls at once each, of which it takes four: every answer arrives all the same, with few retries."""
+    project.server.answer = Bears(project.server, 4, status)
+    project.gate_test(
+        baseline=project.model("base", concurrency=16, retries=3),
+        candidate=project.model("ft", concurrency=16, retries=3),
+    )
+    gate = project.gate()
+    assert gate["verdict"] == "pass"
+    assert [gate[role]["n_scored"] for role in ("baseline", "candidate")] == [N, N]
+
+
+def test_a_pause_that_the_headers_ask_for_is_kept(project: EndpointProject) -> None:
+    """The first answer says that nothing is left for a moment; the next request comes only then."""
+    said = {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "30ms"}
+    project.server.answer = lambda body: Reply(answer(body), headers=said if index_of(body) % 20 == 0 else {})
+    keys = {"concurrency": 1}
+    project.gate_test(baseline=project.model("base", **keys), candidate=project.model("ft", **keys))
+    assert project.gate()["verdict"] == "pass"
+
+
+def test_requests_per_minute_reach_the_runner(project: EndpointProject) -> None:
+    project.gate_test(candidate=project.model("ft", requests_per_minute=60_000, tokens_per_minute=10_000_000))
+    assert project.gate()["verdict"] == "pass"
+
+
+# --- the time of a whole gate --------------------------------------------------------------------------------
+
+
+def test_a_gate_that_takes_too_long_is_in_error_and_keeps_what_has_arrived(project: EndpointProject) -> None:
+    never = threading.Event()
+    project.server.answer = lambda body: Reply(answer(body), until=never if index_of(body) >= 40 else None)
+    project.gate_test(timeout_s=1.5)
+    message = refused(project, called=True)
+    assert message.startswith("baseline base: ")
+    assert message.endswith("the models have not answered within timeout_s 1.5 (marker)")
+    project.result.stdout.fnmatch_lines(["*advice: Run again: what arrived is kept*"])
+    report = json.loads((project.path / "report.json").read_text(encoding="utf-8"))
+    answered = report["gates"][0]["baseline"]["n_scored"]
+    assert 0 < answered <= 40
+    project.forget()
+    project.server.answer = answer
+    gate = project.gate()
+    assert gate["verdict"] == "pass"
+    assert gate["baseline"]["n_stored"] == answered
+    assert len(project.server.requests) == 2 * N - gate["baseline"]["n_stored"] - gate["candidate"]["n_stored"]
+
+
+def test_a_gate_within_its_time_is_judged(project: EndpointProject) -> None:
+    project.gate_test(timeout_s=600)
+    assert project.gate()["verdict"] == "pass"
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "'soon'", "float('nan')", "True"])
+def test_a_time_that_is_none_is_refused(project: EndpointProject, value: str) -> None:
+    project.gate_test()
+    text = (project.path / "test_gate.py").read_text(encoding="utf-8")
+    project.file("test_gate.py", text.replace("margin=", f"timeout_s={value}, margin="))
+    assert "timeout_s: must be" in refused(project)
+    assert not project.server.requests
+
+
+# --- latencies from a sample ---------------------------------------------------------------------------------
+
+SAMPLE = {"concurrency": 2, "examples": 10}
+BOUND = [{"metric": "latency_p95_s", "max": 60}]
+
+
+def test_a_sample_is_taken_by_itself_and_kept(project: EndpointProject) -> None:
+    keys = {"latency": SAMPLE}
+    project.gate_test(candidate=project.model("ft", **keys), require=BOUND)
+    at_once = []
+    project.server.answer = lambda body: (at_once.append(project.server.in_flight), answer(body))[1]
+    gate = project.gate()
+    assert gate["verdict"] == "pass"
+    asked = [(body["model"], index_of(body)) for body in project.server.bodies]
+    assert sorted(asked[:10]) == [("ft", i) for i in range(10)]  # the sample, before all else
+    assert max(at_once[:10]) <= 2
+    assert len(asked) == 10 + 2 * N
+    found = check(gate, "candidate_latency")
+    assert found["status"] == "note"
+    assert found["message"].startswith("candidate ft: half of 10 answers within ")
+    assert found["message"].endswith(", 2 calls at a time")
+    assert "latency_sample" not in statuses(gate)
+    assert gate["candidate"]["n_expected"] == N
+    project.forget()
+    again = project.gate("--ftgate-offline")
+    assert again["verdict"] == "pass"
+    assert again["candidate"]["latency_p95_s"] == gate["candidate"]["latency_p95_s"]
+    assert not project.server.requests
+
+
+def test_a_bound_without_a_sample_is_warned_about(project: EndpointProject) -> None:
+    project.gate_test(require=BOUND)
+    gate = project.gate()
+    assert gate["verdict"] == "pass"
+    found = check(gate, "latency_sample")
+    assert found["status"] == "warning"
+    assert found["message"] == (
+        "latency_p95_s of candidate ft is measured with up to 16 calls at a time, beside the other model"
+    )
+
+
+def test_a_bound_on_the_baseline_asks_for_a_sample_of_it(project: EndpointProject) -> None:
+    bound = [{"metric": "latency_p50_s", "max": 60, "of": "baseline"}]
+    project.gate_test(require=bound)
+    assert "latency_p50_s of baseline base" in check(project.gate(), "latency_sample")["message"]
+    project.gate_test(require=bound, baseline=project.model("base", latency={}))
+    gate = project.gate()
+    assert "latency_sample" not in statuses(gate)
+    message = check(gate, "baseline_latency")["message"]
+    assert message.startswith("baseline base: half of 50 answers within ")
+    assert message.endswith(", 1 call at a time")
+
+
+def test_a_sample_with_a_gap_is_an_error(project: EndpointProject) -> None:
+    project.server.answer = lambda body: error(500) if index_of(body) == 3 else answer(body)
+    project.gate_test(candidate=project.model("ft", latency=SAMPLE), errors="score_zero")
+    gate = project.gate()
+    assert gate["verdict"] == "error"
+    assert "1 of 10 answers of the latency sample are missing" in check(gate, "candidate_latency")["message"]
+
+
+def test_recordings_carry_the_sample(project: EndpointProject) -> None:
+    """Without a key and without the store: the gate is judged on what was recorded, its latencies too."""
+    project.gates(candidate=project.model("ft", latency=SAMPLE), require=BOUND)
+    gate = project.gate("--ftgate-report=recordings:recordings")
+    project.pytester.makeini("[pytest]\nftgate_config = gates/ftgate.yaml\nftgate_recordings = recordings\n")
+    project.forget()
+    again = project.gate("--ftgate-offline", "--ftgate-cache=off")
+    assert again["verdict"] == "pass"
+    assert again["candidate"]["latency_p95_s"] == gate["candidate"]["latency_p95_s"]
+    assert not project.server.requests

@@ -1,0 +1,193 @@
+"""How many calls are in flight, and when the next begins: in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+import virtual_time
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_ftgate.throttle import MOST_PAUSE_S, Throttle
+
+
+class Endpoint:
+    """Takes a second for each call, bears so many at once, and refuses those that are too many."""
+
+    def __init__(self, bears: int, throttle: Throttle, retry_after_s: float | None = None) -> None:
+        self.bears = bears
+        self.throttle = throttle
+        self.retry_after_s = retry_after_s
+        self.in_flight = 0
+        self.most = 0
+        self.begun: list[float] = []
+        self.refused = 0
+
+    async def call(self) -> None:
+        """One call after the other until one is answered."""
+        while not await self._attempt():
+            pass
+
+    async def _attempt(self) -> bool:
+        window = await self.throttle.enter()
+        self.begun.append(asyncio.get_running_loop().time() - 1000.0)
+        self.in_flight += 1
+        self.most = max(self.most, self.in_flight)
+        if self.in_flight > self.bears:
+            self.in_flight -= 1
+            self.refused += 1
+            self.throttle.refused(window, self.retry_after_s)
+            return False
+        await asyncio.sleep(1)
+        self.in_flight -= 1
+        self.throttle.answered()
+        return True
+
+
+def serve(endpoint: Endpoint, n: int) -> float:
+    """Answer ``n`` questions; the seconds that took."""
+
+    async def all_of_them() -> float:
+        await asyncio.gather(*(endpoint.call() for _ in range(n)))
+        return asyncio.get_running_loop().time() - 1000.0
+
+    return virtual_time.run(all_of_them())
+
+
+def test_without_a_word_of_complaint_all_calls_run_at_once() -> None:
+    endpoint = Endpoint(100, Throttle(8))
+    assert serve(endpoint, 80) == pytest.approx(10)
+    assert (endpoint.most, endpoint.throttle.limit) == (8, 8)
+
+
+def test_a_refusal_halves_what_may_be_in_flight_once_a_window() -> None:
+    throttle = Throttle(16)
+
+    async def refused() -> list[int]:
+        windows = [await throttle.enter() for _ in range(16)]
+        limits = []
+        for window in windows:
+            throttle.refused(window, None)
+            limits.append(throttle.limit)
+        throttle.refused(await throttle.enter(), None)
+        return [*limits, throttle.limit]
+
+    assert virtual_time.run(refused()) == [8] * 16 + [4]
+
+
+def test_each_window_of_answers_lets_one_more_in() -> None:
+    throttle = Throttle(16)
+
+    async def grown() -> list[int]:
+        throttle.refused(await throttle.enter(), None)
+        limits = []
+        for _ in range(3):
+            for _ in range(throttle.limit + 1):
+                await throttle.enter()
+                throttle.answered()
+            limits.append(throttle.limit)
+        return limits
+
+    assert virtual_time.run(grown()) == [9, 10, 11]
+
+
+def test_one_call_is_always_allowed() -> None:
+    throttle = Throttle(4)
+
+    async def refused_for_long() -> None:
+        for _ in range(50):
+            throttle.refused(await throttle.enter(), None)
+
+    virtual_time.run(refused_for_long())
+    assert throttle.limit == 1
+
+
+@given(bears=st.integers(1, 12), most=st.integers(1, 40))
+def test_it_finds_what_an_endpoint_bears(bears: int, most: int) -> None:
+    """Most of the endpoint's power is used, and no more calls are refused than answered."""
+    endpoint = Endpoint(bears, Throttle(most))
+    seconds = serve(endpoint, 50 * bears)
+    assert endpoint.refused <= 50 * bears + most
+    assert 50 * bears / seconds >= 0.6 * min(bears, most)
+    assert endpoint.most <= most
+
+
+def test_retry_after_holds_back_everybody() -> None:
+    endpoint = Endpoint(1, Throttle(2), retry_after_s=30)
+    serve(endpoint, 3)
+    assert endpoint.begun[:2] == [0, 0]
+    assert endpoint.begun[2] == pytest.approx(30)
+
+
+def test_a_wait_without_end_is_cut_short() -> None:
+    endpoint = Endpoint(1, Throttle(2), retry_after_s=1e9)
+    serve(endpoint, 2)
+    assert endpoint.begun[2] == pytest.approx(MOST_PAUSE_S)
+
+
+def test_a_pause_that_answers_ask_for_is_kept() -> None:
+    pauses = iter([0.0, 7.0, 0.0, 0.0])
+    endpoint = Endpoint(9, Throttle(1, pause_s=lambda: next(pauses)))
+    serve(endpoint, 3)
+    assert endpoint.begun == pytest.approx([0, 8, 9])
+
+
+def test_requests_per_minute_are_spread() -> None:
+    endpoint = Endpoint(999, Throttle(999, requests_per_minute=120))
+    serve(endpoint, 300)
+    assert endpoint.begun == pytest.approx([i / 2 for i in range(300)])
+
+
+def test_tokens_per_minute_count_what_was_really_taken() -> None:
+    """Each call is expected to take 100 tokens and takes 200: with 6,000 a minute one begins every other second."""
+    throttle = Throttle(1, tokens_per_minute=6000)
+
+    async def begun() -> list[float]:
+        times = []
+        for _ in range(4):
+            await throttle.enter(100)
+            times.append(asyncio.get_running_loop().time() - 1000.0)
+            throttle.answered()
+            throttle.correct(100)
+        return times
+
+    assert virtual_time.run(begun()) == pytest.approx([0, 2, 4, 6])
+
+
+@pytest.mark.parametrize("end", [Throttle.failed, Throttle.answered])
+def test_whoever_leaves_lets_the_next_in(end: Callable[[Throttle], None]) -> None:
+    throttle = Throttle(1)
+
+    async def two() -> str:
+        await throttle.enter()
+        second = asyncio.create_task(throttle.enter())
+        await asyncio.sleep(1)
+        assert not second.done()
+        end(throttle)
+        await second
+        return "in"
+
+    assert virtual_time.run(two()) == "in"
+
+
+@pytest.mark.parametrize("woken", [False, True], ids=["waiting", "woken"])
+def test_who_is_cancelled_while_waiting_keeps_nobody_out(woken: bool) -> None:
+    throttle = Throttle(1, requests_per_minute=60)
+
+    async def third() -> str:
+        await throttle.enter()
+        second = asyncio.create_task(throttle.enter())
+        last = asyncio.create_task(throttle.enter())
+        await asyncio.sleep(0)
+        if woken:
+            throttle.answered()
+        second.cancel()
+        await asyncio.gather(second, return_exceptions=True)
+        if not woken:
+            throttle.answered()
+        await last
+        return "in"
+
+    assert virtual_time.run(third()) == "in"
