@@ -113,6 +113,18 @@ class ModelError(FtgateError):
         self.fatal = fatal
 
 
+class Interrupted(KeyboardInterrupt):  # it is no error
+    """Ctrl-C while models were asked.
+
+    Args:
+        abandoned: names of the models whose calls go on in threads that nobody waits for.
+    """
+
+    def __init__(self, abandoned: tuple[str, ...] = ()) -> None:
+        super().__init__()
+        self.abandoned = abandoned
+
+
 class MetricError(FtgateError):
     """A metric has no value that could be judged: it is undefined for these answers, or broke its own promise.
 

@@ -14,7 +14,7 @@ from pytest_ftgate import asking
 from pytest_ftgate.board import Board, Keys
 from pytest_ftgate.bridge import run_in_own_loop
 from pytest_ftgate.desk import Desk
-from pytest_ftgate.errors import ModelError
+from pytest_ftgate.errors import Interrupted, ModelError
 from pytest_ftgate.lane import Lane
 from pytest_ftgate.models import key_of
 
@@ -158,7 +158,7 @@ def run_models(
     Each prediction is taken from the recordings, else from the store, else asked for; one that several jobs or
     processes want is asked for once. What arrives is stored at once. A prediction that fails stays missing; a fatal
     error of one model ends all asking, since what the others would cost could not be judged any more.
-    Works where an event loop is running. Ctrl-C ends it within about a second.
+    Works where an event loop is running. Ctrl-C ends it within about a second, as :class:`Interrupted`.
 
     Args:
         jobs: which model is to answer what.
@@ -179,7 +179,10 @@ def run_models(
     tell = _teller(progress, jobs, board)
     ready = [lane.ready() for lane in lanes]  # all of them are asked, so that each run tells its own trouble
     if all(ready):
-        run_in_own_loop(_ask_all(lanes, limit), tell, patience_s=_longest(job.model for job in jobs))
+        try:
+            run_in_own_loop(_ask_all(lanes, limit), tell, patience_s=_longest(job.model for job in jobs))
+        except KeyboardInterrupt:
+            raise Interrupted(tuple(lane.model.name for lane in lanes if lane.abandoned)) from None
     tell()
     return tuple(_run(job, rows, board, lanes) for job, rows in zip(jobs, keys, strict=True))
 
