@@ -294,7 +294,9 @@ def configured_model(request: pytest.FixtureRequest, key: str) -> CallableModel:
         if "few_shot" in spec.options:
             training = session.load(config.training_set, str(config.sources["training_set"]), request.node.ihook)
         offline = bool(request.config.getoption("--ftgate-offline"))
-        model = build_model(spec, Surroundings(training, session.stores().notes, offline), request.node.ihook)
+        stores = session.stores()
+        surroundings = Surroundings(training, stores.notes, offline, stores.newer_than)
+        model = build_model(spec, surroundings, request.node.ihook)
         return CallableModel(model, offline=offline)
 
 

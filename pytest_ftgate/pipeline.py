@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pytest_ftgate.config import GateConfig
     from pytest_ftgate.data import DataSet
     from pytest_ftgate.metrics import Metric
+    from pytest_ftgate.models import Model
     from pytest_ftgate.runner import Progress, Run, Stores
 
 
@@ -47,6 +48,7 @@ class Services:
         hook: pluggy's hook callers, ``None`` outside pytest.
         offline: no endpoint may be called.
         progress: told how far the models are.
+        tell: says something at the session's end that is no fact of a gate.
     """
 
     stores: Stores
@@ -54,6 +56,7 @@ class Services:
     hook: Any | None = None
     offline: bool = False
     progress: Display | None = None
+    tell: Callable[[str], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,14 @@ def run_gate(config: GateConfig, services: Services, *, nodeid: str, reviewed: t
     """
     result = replace(_described(config, nodeid), checks=reviewed)
     try:
-        prepared = prepare(config, services.load, services.hook, notes=services.stores.notes, offline=services.offline)
+        prepared = prepare(
+            config,
+            services.load,
+            services.hook,
+            notes=services.stores.notes,
+            offline=services.offline,
+            newer_than=services.stores.newer_than,
+        )
         result = _with_data(result, prepared)
         free = (*reviewed, *free_checks(prepared))
     except FtgateError as error:
@@ -155,7 +165,16 @@ def _run(prepared: Prepared, services: Services) -> tuple[dict[str, Run], dict[s
     finally:
         if services.progress is not None:
             services.progress.wipe()
+        _tell_unfinished(prepared.models.values(), services)
     return dict(zip(prepared.models, runs, strict=True)), samples
+
+
+def _tell_unfinished(models: Iterable[Model], services: Services) -> None:
+    """Say what goes on at an endpoint although the run has ended: by Ctrl-C, a fatal error, or out of patience."""
+    unfinished = [getattr(model, "unfinished", None) for model in models]
+    for text in unfinished:
+        if services.tell is not None and isinstance(text, str):
+            services.tell(text)
 
 
 def _warm_up(metrics: Iterable[Metric]) -> None:

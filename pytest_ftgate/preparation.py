@@ -58,6 +58,7 @@ def prepare(
     *,
     notes: Notes | None = None,
     offline: bool = False,
+    newer_than: float | None = None,
 ) -> Prepared:
     """Read the data, build metrics and models. Raises :class:`FtgateError` where something cannot be used."""
     from pytest_ftgate.models import Surroundings, build_model
@@ -71,7 +72,7 @@ def prepare(
     _check_bounds(config, metrics)
     audit = audit_training_set(training, test)
     specs = {**config.baselines, "candidate": config.candidate}
-    surroundings = Surroundings(training, notes, offline)
+    surroundings = Surroundings(training, notes, offline, newer_than)
     models = {role: build_model(spec, surroundings, hook) for role, spec in specs.items()}
     return Prepared(config, test, training, audit, metrics, models)
 

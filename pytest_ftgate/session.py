@@ -125,6 +125,7 @@ class GateSession:
             hook=hook,
             offline=bool(self._config.getoption("--ftgate-offline")),
             progress=_progress(self._config),
+            tell=lambda text: self.note(Line(text, "yellow")),
         )
 
     def stores(self) -> Stores:
