@@ -184,6 +184,9 @@ class Lane:
         for prediction in predictions:
             self._board.answered(prediction)
         await self.desk.keep(*predictions)
+        stored = getattr(self.model, "stored", None)
+        if stored is not None:
+            stored([prediction.key for prediction in predictions])
 
     def _end_if_fatal(self, error: ModelError) -> None:
         """Raise the error where no other call can succeed either."""

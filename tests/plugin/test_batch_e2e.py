@@ -219,7 +219,6 @@ def test_ctrl_c_says_that_the_batches_go_on(http: EndpointProject) -> None:
     assert {batch for _, batch in said} == {"batch_0", "batch_1"}
 
 
-@pytest.mark.xfail(strict=True, reason="the runner does not say yet which answers are on disk (lane: model.stored)")
 def test_no_note_is_left_once_all_is_stored(http: EndpointProject) -> None:
     assert http.gate()["verdict"] == "pass"
     with closing(sqlite3.connect(http.path / ".ftgate" / "predictions.sqlite3")) as store:
