@@ -135,13 +135,17 @@ class TimeLimit:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far one job is, in predictions. ``done`` includes ``stored`` and ``errors``."""
+    """How far one job is, in predictions. ``done`` includes ``stored`` and ``errors``.
+
+    ``in_batch`` is how many questions the batches under way have done at the endpoint, and how many they hold.
+    """
 
     model: str
     done: int
     total: int
     stored: int
     errors: int
+    in_batch: tuple[int, int] | None = None
 
 
 def run_models(
@@ -233,7 +237,8 @@ def _teller(progress: Callable[[Progress], None] | None, jobs: Sequence[Job], bo
 
     def tell() -> None:
         for number, (job, tally) in enumerate(zip(jobs, board.tallies, strict=True)):
-            now = Progress(job.model.name, tally.done, tally.total, tally.stored, tally.errors)
+            in_batch: tuple[int, int] | None = getattr(job.model, "in_batch", None)
+            now = Progress(job.model.name, tally.done, tally.total, tally.stored, tally.errors, in_batch)
             if progress is not None and told.get(number) != now:
                 told[number] = now
                 with contextlib.suppress(Exception):  # a broken display takes no answer away
