@@ -23,6 +23,7 @@ from pytest_ftgate.result import (
 )
 
 if TYPE_CHECKING:
+    from pytest_ftgate.budget import Budget
     from pytest_ftgate.config import GateConfig
     from pytest_ftgate.data import DataSet
     from pytest_ftgate.metrics import Metric
@@ -47,6 +48,7 @@ class Services:
         hook: pluggy's hook callers, ``None`` outside pytest.
         offline: no endpoint may be called.
         progress: told how far the models are.
+        budget: what may be spent in this session; ``None``: no limit.
     """
 
     stores: Stores
@@ -54,6 +56,7 @@ class Services:
     hook: Any | None = None
     offline: bool = False
     progress: Display | None = None
+    budget: Budget | None = None
 
 
 @dataclass(frozen=True)

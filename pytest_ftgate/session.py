@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_ftgate.budget import Budget
 from pytest_ftgate.errors import ConfigError, FtgateError, Where, shown_path
 from pytest_ftgate.files import write_whole
 from pytest_ftgate.foreign import guarded
@@ -50,6 +51,7 @@ class GateSession:
         self._runs: dict[str, Mapping[str, Run]] = {}
         self._files: dict[Path, GateFile] = {}
         self._stores: Stores | None = None
+        self._budget = _budget(config, self._worker)
         self._data: dict[Any, tuple[Any, DataSet]] = {}
         self._seen = Seen()
         self._unjudged: list[dict[str, str]] = []
@@ -125,6 +127,7 @@ class GateSession:
             hook=hook,
             offline=bool(self._config.getoption("--ftgate-offline")),
             progress=_progress(self._config),
+            budget=self._budget,
         )
 
     def stores(self) -> Stores:
@@ -356,6 +359,12 @@ def _load_file(source: DataSpec, hook: Any | None) -> DataSet:
     shown = shown_path(source.path)
     data = examples_from(rows, origin=shown, fields=source.fields, limit=source.limit)
     return replace(data, path=shown, sha256=sha256(source.path.read_bytes()).hexdigest())
+
+
+def _budget(config: pytest.Config, worker: Mapping[str, Any] | None) -> Budget | None:
+    """What this process may spend: under xdist, where nobody knows what the others spend, an even share."""
+    limit_usd = config.getoption("--ftgate-max-cost")
+    return None if limit_usd is None else Budget(limit_usd, worker["workercount"] if worker else 1)
 
 
 def _progress(config: pytest.Config) -> Any:

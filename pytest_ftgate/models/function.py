@@ -7,7 +7,7 @@ import hashlib
 import inspect
 import secrets
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -17,6 +17,7 @@ from pytest_ftgate.errors import ConfigError, ModelError, Where
 from pytest_ftgate.foreign import told
 from pytest_ftgate.models import FINISHES, Completion, Surroundings, workers
 from pytest_ftgate.models.target import resolve_target
+from pytest_ftgate.price import Price, price_of, written_price
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import ModelSpec
@@ -53,7 +54,7 @@ class FunctionModel:
     concurrency: int
     timeout_s: float | None
     retries: int
-    price: Mapping[str, float] | None
+    price: Price
     verified: bool | None = None
     endpoint: bool = False
     abandons: bool = field(init=False)
@@ -167,7 +168,7 @@ def adopt(given: Any, spec: ModelSpec) -> Model:
 
 
 def _checked_model(model: Model, spec: ModelSpec) -> Model:
-    """The model, whose limits the runner relies on."""
+    """The model, whose limits the runner relies on, and whose price is one."""
     flaws = {
         "concurrency": not _is_count(model.concurrency) or model.concurrency < 1,
         "retries": not _is_count(model.retries),
@@ -180,6 +181,7 @@ def _checked_model(model: Model, spec: ModelSpec) -> Model:
                 where=Where(path=str(spec.source)),
                 cure="see pytest_ftgate.models.Model for what a model has",
             )
+    price_of(model)
     return model
 
 
@@ -205,7 +207,7 @@ def _function_model(function: Callable[[Any], Any], spec: ModelSpec, target: str
         concurrency=options.get("concurrency") or concurrency,
         timeout_s=options.get("timeout_s") or TIMEOUT_S,
         retries=RETRIES if options.get("retries") is None else options["retries"],
-        price=options.get("price"),
+        price=written_price(options.get("price"), str(spec.source)),
     )
 
 
@@ -256,7 +258,7 @@ def _problem(answer: Completion) -> str | None:
         return f"text is of type {type(answer.text).__name__}, not str"
     if answer.finish not in FINISHES:
         return f"finish is {answer.finish!r}, not one of {', '.join(FINISHES)}"
-    for name in ("input_tokens", "output_tokens", "cached_input_tokens"):
+    for name in ("input_tokens", "output_tokens", "cached_input_tokens", "cache_write_tokens"):
         count = getattr(answer, name)
         if count is not None and not _is_count(count):
             return f"{name} is {count!r}, not a count"
