@@ -59,7 +59,7 @@ class _Habits:
 class Budget:
     """Keeps what is spent and what is in flight below a limit. All models of a session share one; threads may.
 
-    Money is counted in fractions, so that no rounding adds up.
+    Money is counted in fractions, as its decimals read, so that no rounding adds up.
 
     Args:
         limit_usd: US dollars that may be spent.
@@ -67,7 +67,7 @@ class Budget:
     """
 
     def __init__(self, limit_usd: float, workers: int = 1) -> None:
-        self._limit = Fraction(limit_usd) / workers
+        self._limit = _exact(limit_usd) / workers
         shared = f", of which each of {workers} workers may spend {show_usd(float(self._limit))}"
         self._name = f"{_OPTION} {limit_usd:g}" + (shared if workers > 1 else "")
         self._lock = Lock()
@@ -161,7 +161,7 @@ class Budget:
         with self._lock:
             del self._open[reservation]
             self._in_flight -= reservation.usd
-            self._spent += reservation.usd if actual_usd is None else Fraction(actual_usd)
+            self._spent += reservation.usd if actual_usd is None else _exact(actual_usd)
             if completion is not None:
                 self._habits[reservation.model_id].learn(reservation.prompt_characters, completion, busy_s)
 
@@ -191,7 +191,7 @@ def _estimate(price: Price, habits: _Habits, characters: int, max_output_tokens:
     """US dollars that a call may cost; ``None`` where the price does not tell."""
     if price.gpu_hour_usd is not None:
         mean_s = habits.busy_s / habits.answers if habits.answers else 0.0
-        return Fraction(price.gpu_hour_usd) * Fraction(mean_s) / 3600
+        return _exact(price.gpu_hour_usd) * _exact(mean_s) / 3600
     ratio = habits.tokens_per_character
     inputs = ceil(characters * (Fraction(1, CHARACTERS_PER_TOKEN) if ratio is None else ratio))
     outputs = max_output_tokens
@@ -199,7 +199,11 @@ def _estimate(price: Price, habits: _Habits, characters: int, max_output_tokens:
         outputs = FIRST_OUTPUT_TOKENS if habits.output_tokens is None else habits.output_tokens
     dearest = max(price.input_per_1m or 0.0, price.cache_write_per_1m or 0.0, price.cached_input_per_1m or 0.0)
     usd = tokens_usd(replace(price, input_per_1m=dearest), inputs, outputs) if price.known else None
-    return None if usd is None else Fraction(usd)
+    return None if usd is None else _exact(usd)
+
+
+def _exact(amount: float) -> Fraction:
+    return Fraction(repr(float(amount)))
 
 
 def most_output_tokens(params: Mapping[str, Any]) -> int | None:

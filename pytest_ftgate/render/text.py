@@ -21,9 +21,9 @@ from pytest_ftgate.safe import printable
 _NAME_WIDTH = 300
 _TABLE_WIDTH = 80
 _MODEL_WIDTH = 34
-_NARROW_MODEL_WIDTH = 12
+_NARROW_MODEL_WIDTH = 16
 _BROKEN_SHOWN = 3
-_UNTOLD = {"-", "unknown", "0"}  # a column with nothing else in it is left out
+_UNTOLD = {"-", "unknown"}  # a column with nothing else in it is left out
 _COLOURS = {
     "pass": "green",
     "fail": "red",

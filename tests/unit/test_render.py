@@ -110,8 +110,8 @@ def test_the_table_with_all_its_columns_is_narrow() -> None:
     lines = model_table(priced(baseline=(0.0756, "x"), candidate=(0.0156, "x")))
     assert lines[0].split()[-3:] == ["tokens", "in/out", "cost"]
     assert lines[1].endswith(" $0.0756")
-    assert max(map(len, lines)) <= 84  # the narrowest that still tells models apart
-    assert " ft:g...aXyz " in lines[2]
+    assert max(map(len, lines)) <= 96  # the narrowest that still tells models apart
+    assert " ft:gpt...z1aXyz " in lines[2]
 
 
 def test_a_table_that_has_room_shortens_no_name() -> None:
