@@ -5,30 +5,30 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 
 from pytest_ftgate.bridge import note_call
+from pytest_ftgate.budget import CHARACTERS_PER_TOKEN
+from pytest_ftgate.busy_time import BusyTime
 from pytest_ftgate.errors import ModelError, Trouble
+from pytest_ftgate.meter import characters
 from pytest_ftgate.models import BatchModel, Completion, Question
 
 if TYPE_CHECKING:
     from pytest_ftgate.data import Example
+    from pytest_ftgate.meter import Meter
     from pytest_ftgate.models import Model
     from pytest_ftgate.throttle import Throttle
 
 
 _T = TypeVar("_T")
 
-Outcome = tuple[Question, "Completion | ModelError"]
+Outcome = tuple[Question, "Answer | ModelError"]
 """What became of one question."""
-
-
-CHARACTERS_PER_TOKEN = 3
-"""Of a question whose tokens nobody has counted yet: rather too few, so that its tokens are rather too many."""
 
 
 class AbandonedError(ModelError):
@@ -57,6 +57,18 @@ class RetryPolicy:
         return longest * (1 + random.random()) / 2
 
 
+class Answer(NamedTuple):
+    """What one question brought.
+
+    ``latency_s`` is of the successful attempt alone, ``busy_s`` the answer's share of the seconds in which the model
+    was busy; ``None`` where unknown.
+    """
+
+    completion: Completion
+    latency_s: float | None
+    busy_s: float | None
+
+
 class Asker:
     """Asks one model, and tries again where that may help.
 
@@ -64,91 +76,122 @@ class Asker:
         model: whom to ask.
         policy: how long to wait before a failed call is tried again.
         throttle: lets the calls begin; ``None``: each begins at once.
+        meter: what the calls cost; ``None``: nobody counts.
     """
 
-    def __init__(self, model: Model, policy: RetryPolicy, throttle: Throttle | None = None) -> None:
+    def __init__(
+        self, model: Model, policy: RetryPolicy, throttle: Throttle | None = None, meter: Meter | None = None
+    ) -> None:
         self._model = model
         self._policy = policy
         self._throttle = throttle
+        self._meter = meter
+        self._busy = BusyTime()
         self._answers = 0
         self._tokens = 0
 
-    async def ask(self, example: Example, repeat: int) -> tuple[Completion, float]:
-        """The model's answer, and the seconds that the successful attempt took.
+    async def ask(self, example: Example, repeat: int) -> Answer:
+        """The model's answer.
 
         Raises:
             ModelError: no attempt succeeded; the last one's error, its text saying how many there were.
         """
         tried = _Attempts(self._model.retries)
-        while True:
-            seen = self._answers
-            try:
-                answer = await self._admitted(example, repeat)
-            except ModelError as error:
-                tried.failed(error, others_are_answered=self._answers > seen)
-                if tried.over(error):
-                    raise tried.told(error) from None
-                wait_s = tried.wait_s(self._policy, error)
-            else:
-                self._answers += 1
-                return answer
-            await asyncio.sleep(wait_s)
+        self._busy.begin()
+        try:
+            while True:
+                seen = self._answers
+                try:
+                    answer = await self._admitted(example, repeat)
+                except ModelError as error:
+                    tried.failed(error, others_are_answered=self._answers > seen)
+                    if tried.over(error):
+                        raise tried.told(error) from None
+                    wait_s = tried.wait_s(self._policy, error)
+                else:
+                    self._answers += 1
+                    return answer
+                await asyncio.sleep(wait_s)
+        finally:
+            self._busy.end()
 
-    async def ask_many(self, questions: Sequence[Question]) -> AsyncIterator[Sequence[Outcome]]:
+    async def ask_many(self, questions: Sequence[Question]) -> AsyncGenerator[Sequence[Outcome], None]:
         """Several questions in one call, those without an answer again in the next; outcomes as they become certain."""
         tried = {question.key: _Attempts(self._model.retries) for question in questions}
-        while questions:
-            seen = self._answers
-            outcomes = await self._admitted_many(questions)
-            self._answers += sum(isinstance(found, Completion) for _, found in outcomes)
-            again: list[Question] = []
-            told: list[Outcome] = []
-            waits_s = [0.0]
-            for question, found in outcomes:
-                attempts = tried[question.key]
-                if isinstance(found, Completion):
-                    told.append((question, found))
-                    continue
-                attempts.failed(found, others_are_answered=self._answers > seen)
-                if attempts.over(found):
-                    told.append((question, attempts.told(found)))
-                else:
-                    again.append(question)
-                    waits_s.append(attempts.wait_s(self._policy, found))
-            yield told
-            questions = again
-            await asyncio.sleep(max(waits_s))
+        self._busy.begin()
+        try:
+            while questions:
+                seen = self._answers
+                outcomes = await self._admitted_many(questions)
+                self._answers += sum(isinstance(found, Answer) for _, found in outcomes)
+                again: list[Question] = []
+                told: list[Outcome] = []
+                waits_s = [0.0]
+                for question, found in outcomes:
+                    attempts = tried[question.key]
+                    if isinstance(found, Answer):
+                        told.append((question, found))
+                        continue
+                    attempts.failed(found, others_are_answered=self._answers > seen)
+                    if attempts.over(found):
+                        told.append((question, attempts.told(found)))
+                    else:
+                        again.append(question)
+                        waits_s.append(attempts.wait_s(self._policy, found))
+                yield told
+                questions = again
+                await asyncio.sleep(max(waits_s))
+        finally:
+            self._busy.end()
 
-    async def _admitted(self, example: Example, repeat: int) -> tuple[Completion, float]:
-        if self._throttle is None or not self._throttle.counts_tokens:
-            return await self._admit(partial(_attempt, self._model, example, repeat))
-        expected = self._expected_tokens(example)
-        completion, latency_s = await self._admit(partial(_attempt, self._model, example, repeat), expected)
-        taken = (completion.input_tokens or 0) + (completion.output_tokens or 0)
-        self._throttle.correct(taken - expected)
-        self._tokens += taken
-        return completion, latency_s
-
-    def _expected_tokens(self, example: Example) -> float:
-        """What an answer has taken on average; before the first one, what the question alone may take."""
-        if self._answers:
-            return self._tokens / self._answers
-        characters = getattr(self._model, "characters", None)
-        return characters(example) / CHARACTERS_PER_TOKEN if callable(characters) else 0.0
+    async def _admitted(self, example: Example, repeat: int) -> Answer:
+        """One attempt, once the throttle lets it begin and the budget allows it."""
+        expected = self._expected_tokens(example) if self._throttle and self._throttle.counts_tokens else 0.0
+        async with self._admission(expected):
+            (reservation,) = self._meter.reserve([example]) if self._meter else [None]
+            completion, busy_s = None, None
+            try:
+                completion, latency_s = await _attempt(self._model, example, repeat)
+                busy_s = self._busy.share_s()
+            finally:
+                if self._meter is not None and reservation is not None:
+                    self._meter.settle(reservation, completion, busy_s)
+        self._count_tokens(completion, expected)
+        return Answer(completion, latency_s, busy_s)
 
     async def _admitted_many(self, questions: Sequence[Question]) -> Sequence[Outcome]:
+        """One attempt at several questions; where it fails as a whole, it fails for each of them."""
+        model = cast("BatchModel", self._model)
         try:
-            return await self._admit(partial(_attempt_many, cast("BatchModel", self._model), questions))
+            async with self._admission():
+                reserved = self._meter.reserve([question.example for question in questions]) if self._meter else []
+                found: Sequence[Completion | ModelError] = []
+                busy_s = None
+                try:
+                    found = await _attempt_many(model, questions)
+                    n = sum(isinstance(one, Completion) for one in found)
+                    busy_s = self._busy.share_s() / n if n else None
+                finally:
+                    for i, reservation in enumerate(reserved):
+                        one = found[i] if found else None
+                        answer = one if isinstance(one, Completion) else None
+                        self._meter.settle(reservation, answer, busy_s)  # type: ignore[union-attr]
         except ModelError as error:
             return [(question, error) for question in questions]
+        return [
+            (question, one if isinstance(one, ModelError) else Answer(one, one.latency_s, busy_s))
+            for question, one in zip(questions, found, strict=True)
+        ]
 
-    async def _admit(self, attempt: Callable[[], Coroutine[Any, Any, _T]], tokens: float = 0.0) -> _T:
-        """One attempt, once the throttle lets it begin."""
+    @asynccontextmanager
+    async def _admission(self, tokens: float = 0.0) -> AsyncIterator[None]:
+        """The time of one attempt; the throttle hears how it ended."""
         if self._throttle is None:
-            return await attempt()
+            yield
+            return
         window = await self._throttle.enter(tokens)
         try:
-            answer = await attempt()
+            yield
         except ModelError as error:
             if error.trouble == "busy":
                 self._throttle.refused(window, error.retry_after_s)
@@ -159,7 +202,18 @@ class Asker:
             self._throttle.failed()
             raise
         self._throttle.answered()
-        return answer
+
+    def _expected_tokens(self, example: Example) -> float:
+        """What an answer has taken on average; before the first one, what the question alone may take."""
+        if self._answers:
+            return self._tokens / self._answers
+        return characters(self._model, example) / CHARACTERS_PER_TOKEN
+
+    def _count_tokens(self, completion: Completion, expected: float) -> None:
+        taken = (completion.input_tokens or 0) + (completion.output_tokens or 0)
+        self._tokens += taken
+        if self._throttle is not None:
+            self._throttle.correct(taken - expected)
 
 
 class _Attempts:
@@ -197,7 +251,7 @@ class _Attempts:
         return error if self.n == 1 else _after(self.n, error)
 
 
-async def ask(model: Model, example: Example, repeat: int, policy: RetryPolicy) -> tuple[Completion, float]:
+async def ask(model: Model, example: Example, repeat: int, policy: RetryPolicy) -> Answer:
     """See :meth:`Asker.ask`; with nothing to hold back the calls."""
     return await Asker(model, policy).ask(example, repeat)
 
@@ -222,12 +276,12 @@ async def _attempt(model: Model, example: Example, repeat: int) -> tuple[Complet
     return completion, latency_s if completion.latency_s is None else completion.latency_s
 
 
-async def _attempt_many(model: BatchModel, questions: Sequence[Question]) -> Sequence[Outcome]:
+async def _attempt_many(model: BatchModel, questions: Sequence[Question]) -> Sequence[Completion | ModelError]:
     found: object = await _in_time(model, lambda: model.complete_many(questions))
     if not isinstance(found, Sequence) or len(found) != len(questions):
         counted = f"{len(found)} answers" if isinstance(found, Sequence) else type(found).__name__
         raise ModelError(f"the model returned {counted} for {len(questions)} questions")
-    return [(question, _checked_of_many(one)) for question, one in zip(questions, found, strict=True)]
+    return [_checked_of_many(one) for one in found]
 
 
 def _checked_of_many(found: object) -> Completion | ModelError:

@@ -54,7 +54,7 @@ def evaluate_model(
     stores = services.stores
     surroundings = Surroundings(None, stores.notes, services.offline, stores.newer_than)
     built = build_model(config.candidate, surroundings, services.hook)
-    (run,) = run_models([Job(built, test)], stores=stores, offline=services.offline)
+    (run,) = run_models([Job(built, test)], stores=stores, offline=services.offline, budget=services.budget)
     _complete(run)
     answers = answers_of(run)
     expected = [example.expected for example in test.examples]

@@ -9,6 +9,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from pytest_ftgate.numbers import is_share, plural, show_amount, show_difference, show_value
+from pytest_ftgate.price import PRICE_CURE, UNKNOWN
 from pytest_ftgate.result import Check, ModelResult, Status
 from pytest_ftgate.safe import one_line, printable
 
@@ -353,14 +354,15 @@ def bound_check(bound: Bound, model: ModelResult, *, share: bool) -> Check:
     limits += [f"at most {_limit(bound.max, share)}"] if bound.max is not None else []
     status: Status = "error" if value is None else "pass" if _within(value, bound) else "fail"
     seen = "unknown" if value is None else _limit(value, share)
+    why = f": {model.cost_unknown}" if value is None and name == "cost_usd" and model.cost_unknown else ""
     return Check(
         f"require.{bound.of}.{name}",
         status,
-        f"{bound.of} {name} {seen}, asked for {' and '.join(limits)}",
+        f"{bound.of} {name} {seen}, asked for {' and '.join(limits)}{why}",
         observed=value,
         required=bound.min if bound.min is not None else bound.max,
         source=str(bound.source),
-        advice=_missing_advice(name) if value is None else None,
+        advice=_missing_advice(name, model) if value is None else None,
     )
 
 
@@ -376,9 +378,11 @@ def _within(value: float, bound: Bound) -> bool:
     return above and below
 
 
-def _missing_advice(name: str) -> str:
+def _missing_advice(name: str, model: ModelResult) -> str:
+    if name == "cost_usd" and (model.price or "").startswith(UNKNOWN):
+        return f"Give the model a {PRICE_CURE}."
     if name == "cost_usd":
-        return "Give the model a price (price: {input_per_1m, output_per_1m}) and an endpoint that reports usage."
+        return "Nothing counts what is missing: ask again (--ftgate-cache=refresh), or an endpoint that reports usage."
     return "The models did not report what is needed to measure it."
 
 

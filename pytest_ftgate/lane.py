@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from pytest_ftgate.asking import AbandonedError, Asker, RetryPolicy
-from pytest_ftgate.busy_time import BusyTime
+from pytest_ftgate.asking import AbandonedError, Answer, Asker, RetryPolicy
 from pytest_ftgate.errors import ModelError
-from pytest_ftgate.models import Completion, Question
+from pytest_ftgate.meter import Meter
+from pytest_ftgate.models import Question
 from pytest_ftgate.store import StoredPrediction
 from pytest_ftgate.throttle import Throttle
 
 if TYPE_CHECKING:
     from pytest_ftgate.board import Board, Keys
+    from pytest_ftgate.budget import Budget
     from pytest_ftgate.data import Example
     from pytest_ftgate.desk import Desk
     from pytest_ftgate.models import Model
@@ -36,6 +38,7 @@ class Lane:
         desk: where claims are made and answers are kept.
         board: where outcomes are noted.
         retry: how failed calls are tried again.
+        budget: what may be spent; ``None``: no limit.
 
     Attributes:
         workers: how many times :meth:`work` is to run at once.
@@ -52,6 +55,7 @@ class Lane:
         desk: Desk,
         board: Board,
         retry: RetryPolicy,
+        budget: Budget | None = None,
     ) -> None:
         self.model = model
         self.desk = desk
@@ -63,8 +67,9 @@ class Lane:
         self._requests = self._unasked()
         self._board = board
         self._batch_size: int = getattr(model, "batch_size", 1)
-        self._asker = Asker(model, retry, _throttle(model))
-        self._busy = BusyTime()
+        self._budget = budget
+        self._retry = retry
+        self._asker = Asker(model, retry)
         self._ready: deque[Question] = deque()
         self._elsewhere: dict[str, Question] = {}
         self._polling = asyncio.Lock()
@@ -86,13 +91,21 @@ class Lane:
 
     def ready(self) -> bool:
         """Whether the model, where it has to be asked at all, can be asked; where not, :attr:`fatal` says why."""
-        check = getattr(self.model, "ready", None)
-        if self.workers and callable(check):
+        if self.workers:
+            check = getattr(self.model, "ready", None)
             try:
-                check()
+                if callable(check):
+                    check()
+                self._asker = Asker(self.model, self._retry, _throttle(self.model), self._meter())
             except ModelError as error:
                 self.fatal = error
         return self.fatal is None
+
+    def _meter(self) -> Meter | None:
+        """Counts what the calls cost, where that is limited. Raises :class:`ModelError` where nobody knows."""
+        if self._budget is None or not self._budget.covers(self.model):
+            return None
+        return Meter(self._budget, self.model)
 
     def _unasked(self) -> Iterator[Question]:
         """Drawn from as the work goes on; never a list, since examples are many."""
@@ -148,38 +161,30 @@ class Lane:
             pause_s = min(_SLOWEST_POLL_S, pause_s * 1.5 or _FIRST_POLL_S)
 
     async def _ask(self, question: Question) -> None:
-        self._busy.begin()
         try:
-            completion, latency_s = await self._asker.ask(question.example, question.repeat)
-            await self._answered((question, completion, latency_s))
+            await self._answered((question, await self._asker.ask(question.example, question.repeat)))
         except ModelError as error:
             self._end_if_fatal(error)
             await self._fail(str(error), question)
-        finally:
-            self._busy.end()
 
     async def _ask_many(self, questions: Sequence[Question]) -> None:
-        self._busy.begin()
-        try:
-            async for outcomes in self._asker.ask_many(questions):
-                answers = [(question, found) for question, found in outcomes if isinstance(found, Completion)]
-                await self._answered(*((question, found, found.latency_s) for question, found in answers))
+        async with aclosing(self._asker.ask_many(questions)) as told:
+            async for outcomes in told:
+                await self._answered(*((q, found) for q, found in outcomes if isinstance(found, Answer)))
                 for question, found in outcomes:
                     if isinstance(found, ModelError):
                         self._end_if_fatal(found)
                         await self._fail(str(found), question)
-        finally:
-            self._busy.end()
 
-    async def _answered(self, *answers: tuple[Question, Completion, float | None]) -> None:
+    async def _answered(self, *answers: tuple[Question, Answer]) -> None:
         """Note the answers that one call has brought, and return once they are stored."""
         if not answers:
             return
         self._abandoned_in_a_row = 0
-        share_s, now = self._busy.share_s() / len(answers), self.desk.now()
+        now = self.desk.now()
         predictions = [
-            StoredPrediction(question.key, completion, latency_s, now, share_s)
-            for question, completion, latency_s in answers
+            StoredPrediction(question.key, answer.completion, answer.latency_s, now, answer.busy_s)
+            for question, answer in answers
         ]
         for prediction in predictions:
             self._board.answered(prediction)

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.errors import MetricError
+from pytest_ftgate.price import cost_of_run, price_of
 from pytest_ftgate.result import Flip, ModelResult
 
 if TYPE_CHECKING:
@@ -68,6 +69,9 @@ def measure_run(name: str, run: Run, sample: Run | None = None) -> Measured:
     stored = [p.created_at for p in predictions if p.stored and p.created_at is not None]
     n_errors = len(predictions) - len(completions)
     p50, p95 = _quantiles(latencies)
+    price = price_of(run.model)
+    # How long a file was read says nothing about the machine that the recorded model ran on.
+    cost = cost_of_run([(p.completion, None if recorded else p.busy_s) for p in predictions], price)
     return Measured(
         run,
         ModelResult(
@@ -84,7 +88,9 @@ def measure_run(name: str, run: Run, sample: Run | None = None) -> Measured:
             latency_p95_s=p95,
             input_tokens=_total([c.input_tokens for c in completions]),
             output_tokens=_total([c.output_tokens for c in completions]),
-            cost_usd=_cost(completions, run.model.price) if not n_errors else None,
+            cost_usd=cost.usd,
+            price=price.source,
+            cost_unknown=cost.unknown,
             error_rate=n_errors / len(predictions) if predictions else None,
             oldest_prediction=_timestamp(min(stored)) if stored else None,
             oldest_age_s=round(max(time.time() - min(stored), 0.0), 3) if stored else None,
@@ -208,18 +214,6 @@ def _quantiles(latencies: Sequence[float]) -> tuple[float | None, float | None]:
 def _total(counts: Sequence[int | None]) -> int | None:
     known = [count for count in counts if count is not None]
     return sum(known) if known and len(known) == len(counts) else None
-
-
-def _cost(completions: Sequence[Completion], price: Mapping[str, float] | None) -> float | None:
-    """US dollars for all answers; ``None`` where a price or a count is unknown, never zero for it."""
-    inputs = _total([c.input_tokens for c in completions])
-    outputs = _total([c.output_tokens for c in completions])
-    if not price or inputs is None or outputs is None or not {"input_per_1m", "output_per_1m"} <= price.keys():
-        return None
-    cached = sum(c.cached_input_tokens or 0 for c in completions)
-    cached_price = price.get("cached_input_per_1m", price["input_per_1m"])
-    total = (inputs - cached) * price["input_per_1m"] + cached * cached_price + outputs * price["output_per_1m"]
-    return round(total / 1e6, 12)
 
 
 def _timestamp(seconds: float) -> str:

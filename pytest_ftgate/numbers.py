@@ -40,10 +40,12 @@ def show_seconds(value: float | None) -> str:
 
 
 def show_usd(value: float | None) -> str:
-    """Money with enough digits for a cent of a cent; unknown is not zero."""
+    """Money with enough digits that little does not look like nothing; unknown is not zero."""
     if value is None:
         return "unknown"
-    return f"${value:.2f}" if value >= 1 else f"${value:.4f}"
+    if value >= 1:
+        return f"${value:,.2f}"
+    return f"${value:.4f}" if value >= 0.001 or not value else f"${value:.2g}"
 
 
 def show_count(value: int | None) -> str:

@@ -23,6 +23,7 @@ from pytest_ftgate.result import (
 )
 
 if TYPE_CHECKING:
+    from pytest_ftgate.budget import Budget
     from pytest_ftgate.config import GateConfig
     from pytest_ftgate.data import DataSet
     from pytest_ftgate.metrics import Metric
@@ -49,6 +50,7 @@ class Services:
         offline: no endpoint may be called.
         progress: told how far the models are.
         tell: says something at the session's end that is no fact of a gate.
+        budget: what may be spent in this session; ``None``: no limit.
     """
 
     stores: Stores
@@ -57,6 +59,7 @@ class Services:
     offline: bool = False
     progress: Display | None = None
     tell: Callable[[str], None] | None = None
+    budget: Budget | None = None
 
 
 @dataclass(frozen=True)
@@ -156,6 +159,7 @@ def _run(prepared: Prepared, services: Services) -> tuple[dict[str, Run], dict[s
         "stores": services.stores,
         "offline": services.offline,
         "progress": services.progress,
+        "budget": services.budget,
     }
     if config.timeout_s is not None:
         options["limit"] = TimeLimit.from_now(config.timeout_s, str(config.sources["timeout_s"]))

@@ -42,6 +42,17 @@ def _report(text: str) -> str:
     return text
 
 
+def _usd(text: str) -> float:
+    """An amount of money that can be a limit."""
+    try:
+        amount = float(text)
+    except ValueError:
+        amount = 0.0
+    if not 0 < amount < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no amount of US dollars above 0")
+    return amount
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("pytest-ftgate", "fine-tuning gate (pytest-ftgate)")
     group.addoption("--ftgate-config", metavar="PATH", help="another gate file than the ini's")
@@ -60,6 +71,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--ftgate-partial", action="store_true",
         help="print the gates that ini ftgate_required asks for instead of enforcing them; refused where CI is set",
+    )  # fmt: skip
+    group.addoption(
+        "--ftgate-max-cost", metavar="USD", type=_usd,
+        help="stop, with everything stored, before the estimate of what is spent passes so many US dollars",
     )  # fmt: skip
     parser.addini("ftgate_config", "the gate file (default: ftgate.yaml)", default="ftgate.yaml")
     parser.addini("ftgate_state", "the folder of stored predictions (default: .ftgate)", default=".ftgate")

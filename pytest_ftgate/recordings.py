@@ -39,7 +39,8 @@ def read_recordings(folder: Path) -> dict[str, StoredPrediction]:
         for row in read_rows(path).rows.values():
             if row.key is None or row.completion is None:
                 continue
-            one = StoredPrediction(row.key, row.completion, row.completion.latency_s, row.created_at or 0.0)
+            latency_s, created_at = row.completion.latency_s, row.created_at or 0.0
+            one = StoredPrediction(row.key, row.completion, latency_s, created_at, row.busy_s)
             if found.setdefault(row.key, one).completion.text != row.completion.text:
                 raise DataError(
                     "another recording has a different answer under the same key",
@@ -74,6 +75,7 @@ def _row(prediction: Prediction, input_hash: str, repeat: int) -> dict[str, Any]
         "input_tokens": completion.input_tokens,
         "output_tokens": completion.output_tokens,
         "cached_input_tokens": completion.cached_input_tokens,
+        "cache_write_tokens": completion.cache_write_tokens,
     }
     row = {
         "id": prediction.id,
@@ -81,6 +83,7 @@ def _row(prediction: Prediction, input_hash: str, repeat: int) -> dict[str, Any]
         "finish": completion.finish if completion.finish != "stop" else None,
         "usage": {name: count for name, count in usage.items() if count is not None} or None,
         "latency_s": prediction.latency_s,
+        "busy_s": prediction.busy_s,
         "input_sha256": input_hash,
         "key": prediction.key,
         "created_at": prediction.created_at,

@@ -50,7 +50,8 @@ class ModelResult:
     ``n_refused`` refusals and filtered answers, ``n_empty`` empty ones, ``n_cut_off`` those that ran into a length
     limit, ``n_unknown`` those that are no known label. ``oldest_prediction`` is the time of the oldest stored one, in
     UTC, ``oldest_age_s`` its age at judgement. ``verified`` is False where recorded predictions do not say what input
-    they were made for.
+    they were made for. ``price`` says where the price comes from (``unknown: ...`` and why, where there is none), and
+    ``cost_unknown`` why there is no ``cost_usd``.
     """
 
     name: str
@@ -70,6 +71,8 @@ class ModelResult:
     input_tokens: int | None = None
     output_tokens: int | None = None
     cost_usd: float | None = None
+    cost_unknown: str | None = None
+    price: str | None = None
     error_rate: float | None = None
     oldest_prediction: str | None = None
     oldest_age_s: float | None = None

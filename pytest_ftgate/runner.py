@@ -20,6 +20,7 @@ from pytest_ftgate.models import key_of
 
 if TYPE_CHECKING:
     from pytest_ftgate.asking import RetryPolicy
+    from pytest_ftgate.budget import Budget
     from pytest_ftgate.data import DataSet, Example
     from pytest_ftgate.models import Completion, Model, Notes
     from pytest_ftgate.store import Store, StoredPrediction
@@ -156,6 +157,7 @@ def run_models(
     offline: bool = False,
     retry: RetryPolicy = _RETRY,
     limit: TimeLimit | None = None,
+    budget: Budget | None = None,
 ) -> tuple[Run, ...]:
     """Run every job, all at the same time, and return their runs in the same order.
 
@@ -171,13 +173,14 @@ def run_models(
         offline: models that are endpoints are not asked.
         retry: how long to wait before a failed call is tried again.
         limit: when all asking ends; what has not been answered by then fails.
+        budget: what may be spent; ``None``: no limit.
 
     Raises:
         StoreError: predictions cannot be stored or read.
     """
     keys = [_keys(job) for job in jobs]
     board = Board(keys)
-    lanes = _lanes(jobs, keys, board, stores, retry)
+    lanes = _lanes(jobs, keys, board, stores, retry, budget)
     for lane in lanes:
         lane.look_up(stores.recordings, offline=offline)
     tell = _teller(progress, jobs, board)
@@ -200,7 +203,7 @@ def ask(model: Model, example: Example) -> Completion:
 
     async def once() -> Completion:
         try:
-            completion, _ = await asking.ask(model, example, 0, _RETRY)
+            completion = (await asking.ask(model, example, 0, _RETRY)).completion
         finally:
             await _close(model)
         return completion
@@ -218,7 +221,14 @@ def _keys(job: Job) -> Keys:
     return [[key_of(model, example, repeat) for example in examples] for repeat in range(job.repeats)]
 
 
-def _lanes(jobs: Sequence[Job], keys: Sequence[Keys], board: Board, stores: Stores, retry: RetryPolicy) -> list[Lane]:
+def _lanes(
+    jobs: Sequence[Job],
+    keys: Sequence[Keys],
+    board: Board,
+    stores: Stores,
+    retry: RetryPolicy,
+    budget: Budget | None,
+) -> list[Lane]:
     """One lane a model, so that its limit on concurrency holds over all of its jobs."""
     owner = uuid.uuid4().hex
     desks: dict[int, Desk] = {}
@@ -227,7 +237,7 @@ def _lanes(jobs: Sequence[Job], keys: Sequence[Keys], board: Board, stores: Stor
         store = stores.persistent if model.persistent and stores.persistent is not None else stores.session
         desk = desks.setdefault(id(store), Desk(store, owner, stores.newer_than))
         wanted = [(job.test_set.examples, rows) for job, rows in zip(jobs, keys, strict=True) if job.model is model]
-        lanes.append(Lane(model, wanted, desk=desk, board=board, retry=retry))
+        lanes.append(Lane(model, wanted, desk=desk, board=board, retry=retry, budget=budget))
     return lanes
 
 

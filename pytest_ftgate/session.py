@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_ftgate.budget import Budget
 from pytest_ftgate.errors import ConfigError, FtgateError, Where, shown_path
 from pytest_ftgate.files import write_whole
 from pytest_ftgate.foreign import guarded
 from pytest_ftgate.marks import claimed_name
+from pytest_ftgate.numbers import show_usd
 from pytest_ftgate.obligations import Seen, unjudged
 from pytest_ftgate.pipeline import Judged, Services
 from pytest_ftgate.render import json as json_report
@@ -50,6 +52,7 @@ class GateSession:
         self._runs: dict[str, Mapping[str, Run]] = {}
         self._files: dict[Path, GateFile] = {}
         self._stores: Stores | None = None
+        self._budget = _budget(config, self._worker)
         self._data: dict[Any, tuple[Any, DataSet]] = {}
         self._seen = Seen()
         self._unjudged: list[dict[str, str]] = []
@@ -126,6 +129,7 @@ class GateSession:
             offline=bool(self._config.getoption("--ftgate-offline")),
             progress=_progress(self._config),
             tell=lambda text: self.note(Line(text, "yellow")),
+            budget=self._budget,
         )
 
     def stores(self) -> Stores:
@@ -215,6 +219,7 @@ class GateSession:
 
         So does an obligation that was not met, and a report that could not be written.
         """
+        self._tell_spent()
         if self._worker is None:
             self._unjudged = self._obligations()
             self._removed = self._gone()
@@ -228,6 +233,16 @@ class GateSession:
         owed = bool(self._unjudged) and not self._partial
         self._red = session if red or unwritten or owed else None
         self.hold_exit_status()
+
+    def _tell_spent(self) -> None:
+        """What was spent of a limit, and what was not counted."""
+        if self._budget is None or not self.results:
+            return
+        spent = show_usd(self._budget.spent_usd)
+        self.note(Line(f"{spent} spent of --ftgate-max-cost {self._config.getoption('--ftgate-max-cost'):g}"))
+        if self._budget.uncounted:
+            names = ", ".join(self._budget.uncounted)
+            self.note(Line(f"not counted by --ftgate-max-cost, since they have no price: {names}", "yellow"))
 
     def hold_exit_status(self) -> None:
         """Where the session is red, let no exit status say otherwise; asked again after all other plugins."""
@@ -357,6 +372,12 @@ def _load_file(source: DataSpec, hook: Any | None) -> DataSet:
     shown = shown_path(source.path)
     data = examples_from(rows, origin=shown, fields=source.fields, limit=source.limit)
     return replace(data, path=shown, sha256=sha256(source.path.read_bytes()).hexdigest())
+
+
+def _budget(config: pytest.Config, worker: Mapping[str, Any] | None) -> Budget | None:
+    """What this process may spend: under xdist, where nobody knows what the others spend, an even share."""
+    limit_usd = config.getoption("--ftgate-max-cost")
+    return None if limit_usd is None else Budget(limit_usd, worker["workercount"] if worker else 1)
 
 
 def _progress(config: pytest.Config) -> Any:

@@ -194,7 +194,7 @@ def _value(prediction: StoredPrediction) -> str:
     """The answer as JSON, without what is absent."""
     completion = prediction.completion
     facts: dict[str, Any] = {"text": completion.text}
-    for name in ("input_tokens", "output_tokens", "cached_input_tokens", "latency_s"):
+    for name in ("input_tokens", "output_tokens", "cached_input_tokens", "cache_write_tokens", "latency_s"):
         value = getattr(completion, name)
         if value is not None:
             facts[name] = value

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from importlib import import_module
+from importlib.util import find_spec
 from pkgutil import walk_packages
 
 import openai  # noqa: F401
@@ -20,6 +21,8 @@ import pytest_ftgate
 
 for module in walk_packages(pytest_ftgate.__path__, "pytest_ftgate."):
     import_module(module.name)
+if find_spec("genai_prices"):
+    import_module("genai_prices.data")
 
 
 @pytest.fixture

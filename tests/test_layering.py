@@ -13,7 +13,20 @@ import pytest
 import pytest_ftgate
 
 PACKAGE = Path(pytest_ftgate.__file__).parent
-HEAVY = ("openai", "sklearn", "scipy", "numpy", "yaml", "pydantic", "httpx", "httpx2", "joblib", "aiohttp", "sqlite3")
+HEAVY = (
+    "openai",
+    "sklearn",
+    "scipy",
+    "numpy",
+    "yaml",
+    "pydantic",
+    "httpx",
+    "httpx2",
+    "joblib",
+    "aiohttp",
+    "sqlite3",
+    "genai_prices",
+)
 FACE = {"plugin.py", "items.py", "marks.py", "session.py"}
 
 

@@ -22,6 +22,7 @@ from pytest_ftgate.config.keys import (
 )
 from pytest_ftgate.config.problems import Reading, reading_of, refusal, refusals
 from pytest_ftgate.config.words import cut, quoted, suggestion
+from pytest_ftgate.price import PER_TOKEN, mixed
 
 SPELLINGS = "openai:NAME, python:pkg.module:function, recorded:PATH"
 _SPELLING = re.compile(r"([A-Za-z][A-Za-z0-9_.-]*):(.*)", re.DOTALL)
@@ -50,9 +51,11 @@ def _target(value: str) -> str:
 
 
 class Price(Keys):
-    """What the model's tokens cost."""
+    """What the model's tokens cost, or the machine that it runs on."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"gpu_hour_usd"})
+    model_config = ConfigDict(
+        json_schema_extra={"not": {"anyOf": [{"required": ["gpu_hour_usd", key]} for key in PER_TOKEN]}}
+    )
 
     input_per_1m: Amount = Field(default_factory=absent, description="USD for a million input tokens.")
     output_per_1m: Amount = Field(default_factory=absent, description="USD for a million output tokens.")
@@ -60,6 +63,16 @@ class Price(Keys):
         default_factory=absent, description="USD for a million input tokens that the endpoint had cached."
     )
     training_per_1m: Amount = Field(default_factory=absent, description="USD for a million training tokens.")
+    gpu_hour_usd: Amount = Field(
+        default_factory=absent,
+        description="USD for an hour of the machine that a model of your own runs on, spread over its calls.",
+    )
+
+    @model_validator(mode="after")
+    def _one_way_to_pay(self) -> Price:
+        if flaw := mixed(self.model_fields_set):
+            raise refusals([(("gpu_hour_usd",), f"the price {flaw}: keep one")])
+        return self
 
 
 class FewShot(Keys):

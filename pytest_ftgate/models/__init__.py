@@ -14,6 +14,7 @@ from pytest_ftgate.foreign import guarded
 if TYPE_CHECKING:
     from pytest_ftgate.config import ModelSpec
     from pytest_ftgate.data import DataSet, Example
+    from pytest_ftgate.price import Price
 
 FINISHES = ("stop", "refusal", "filtered", "cut_off")
 """How an answer can end: as meant, refused, withheld by a content filter, or cut off at a token limit."""
@@ -28,6 +29,7 @@ class Completion:
         input_tokens: tokens of the whole prompt, cached ones included.
         output_tokens: tokens of the answer, hidden reasoning included.
         cached_input_tokens: the part of ``input_tokens`` that the endpoint had cached.
+        cache_write_tokens: the part of ``input_tokens`` that it put into its cache, where that has a price of its own.
         finish: one of :data:`FINISHES`.
         latency_s: seconds the answer took; ``None`` leaves it to the runner's own measurement.
     """
@@ -38,6 +40,7 @@ class Completion:
     cached_input_tokens: int | None = None
     finish: str = "stop"
     latency_s: float | None = None
+    cache_write_tokens: int | None = None
 
 
 class LatencySample(NamedTuple):
@@ -63,7 +66,7 @@ class Model(Protocol):
         retries: how often a failed call is tried again, where trying again may help.
         persistent: whether its answers may be kept on disk for later sessions.
         verified: recordings only: whether every answer names the input it was made for; ``None`` elsewhere.
-        price: USD per million tokens, as the gate gives it.
+        price: a :class:`~pytest_ftgate.price.Price`, or a mapping of the keys that a gate's ``price`` has.
 
     More is optional. ``endpoint`` is true where a call leaves the machine or costs money, so that offline
     runs forbid it; ``abandons``, where a call that is given up goes on in the background. ``ready()`` raises a fatal
@@ -83,7 +86,9 @@ class Model(Protocol):
     retries: int
     persistent: bool
     verified: bool | None
-    price: Mapping[str, float] | None
+
+    @property
+    def price(self) -> Price | Mapping[str, float] | None: ...
 
     def key(self, example: Example, repeat: int = 0) -> str:
         """SHA-256 (hex) over all that can change the answer, and over nothing else."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -63,7 +63,8 @@ class BatchedModel:
         self.name = live.name
         self.spelling = live.spelling
         self.retries = live.retries
-        self.price: Mapping[str, float] | None = live.price
+        self.price = live.price
+        self.params = live.params
         self.latency = live.latency
         self.concurrency = concurrency or CONCURRENCY
         self._limits = limits or Limits()
@@ -96,6 +97,10 @@ class BatchedModel:
     def key(self, example: Example, repeat: int = 0) -> str:
         """See :meth:`OpenAIModel.key`."""
         return self._live.key(example, repeat)
+
+    def characters(self, example: Example) -> int:
+        """See :meth:`OpenAIModel.characters`."""
+        return self._live.characters(example)
 
     def ready(self) -> None:
         """See :meth:`OpenAIModel.ready`."""

@@ -71,11 +71,13 @@ def _first_choice(data: Mapping[str, Any], endpoint: Endpoint) -> tuple[Mapping[
 def _tokens(usage: object) -> dict[str, int | None]:
     """What is not a count is left out: an answer is none the worse for them."""
     counts = usage if isinstance(usage, Mapping) else {}
-    details = counts.get("prompt_tokens_details")
+    given = counts.get("prompt_tokens_details")
+    details = given if isinstance(given, Mapping) else {}
     return {
         "input_tokens": _count(counts.get("prompt_tokens")),
         "output_tokens": _count(counts.get("completion_tokens")),
-        "cached_input_tokens": _count(details.get("cached_tokens")) if isinstance(details, Mapping) else None,
+        "cached_input_tokens": _count(details.get("cached_tokens")),
+        "cache_write_tokens": _count(details.get("cache_write_tokens")),
     }
 
 

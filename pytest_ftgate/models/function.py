@@ -7,7 +7,7 @@ import hashlib
 import inspect
 import secrets
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from time import perf_counter
@@ -19,6 +19,7 @@ from pytest_ftgate.foreign import may_pass, told
 from pytest_ftgate.models import FINISHES, Completion, LatencySample, Question, Surroundings, sample_of, workers
 from pytest_ftgate.models.processes import CALLS_AT_ONCE, InProcesses
 from pytest_ftgate.models.target import resolve_target
+from pytest_ftgate.price import Price, price_of, written_price
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import ModelSpec
@@ -55,7 +56,7 @@ class FunctionModel:
     concurrency: int
     timeout_s: float | None
     retries: int
-    price: Mapping[str, float] | None
+    price: Price
     batch_size: int = 1
     latency: LatencySample | None = None
     verified: bool | None = None
@@ -230,7 +231,7 @@ def adopt(given: Any, spec: ModelSpec) -> Model:
 
 
 def _checked_model(model: Model, spec: ModelSpec) -> Model:
-    """The model, whose limits the runner relies on."""
+    """The model, whose limits the runner relies on, and whose price is one."""
     flaws = {
         "concurrency": not _is_count(model.concurrency) or model.concurrency < 1,
         "retries": not _is_count(model.retries),
@@ -243,6 +244,7 @@ def _checked_model(model: Model, spec: ModelSpec) -> Model:
                 where=Where(path=str(spec.source)),
                 cure="see pytest_ftgate.models.Model for what a model has",
             )
+    price_of(model)
     return model
 
 
@@ -268,9 +270,9 @@ def _function_model(function: Callable[[Any], Any], spec: ModelSpec, target: str
         concurrency=options.get("concurrency") or concurrency,
         timeout_s=options.get("timeout_s") or TIMEOUT_S,
         retries=RETRIES if options.get("retries") is None else options["retries"],
-        price=options.get("price"),
         batch_size=options.get("batch_size") or 1,
         latency=sample_of(options),
+        price=written_price(options.get("price"), str(spec.source)),
     )
 
 
@@ -317,7 +319,7 @@ def _problem(answer: Completion) -> str | None:
         return f"text is of type {type(answer.text).__name__}, not str"
     if answer.finish not in FINISHES:
         return f"finish is {answer.finish!r}, not one of {', '.join(FINISHES)}"
-    for name in ("input_tokens", "output_tokens", "cached_input_tokens"):
+    for name in ("input_tokens", "output_tokens", "cached_input_tokens", "cache_write_tokens"):
         count = getattr(answer, name)
         if count is not None and not _is_count(count):
             return f"{name} is {count!r}, not a count"

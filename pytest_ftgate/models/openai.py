@@ -15,6 +15,7 @@ from pytest_ftgate.models import Completion, LatencySample, Model, Surroundings,
 from pytest_ftgate.models.chat_client import ChatClient
 from pytest_ftgate.models.endpoint import Endpoint
 from pytest_ftgate.models.prompt import Prompt, build_prompt
+from pytest_ftgate.price import Price, written_price
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import ModelSpec
@@ -59,7 +60,7 @@ class OpenAIModel:
     concurrency: int
     timeout_s: float | None
     retries: int
-    price: Mapping[str, float] | None
+    price: Price
     source: str
     requests_per_minute: float | None = None
     tokens_per_minute: float | None = None
@@ -166,11 +167,26 @@ def _asked_live(spec: ModelSpec, surroundings: Surroundings) -> OpenAIModel:
         concurrency=options.get("concurrency") or CONCURRENCY,
         timeout_s=options.get("timeout_s") or TIMEOUT_S,
         retries=RETRIES if options.get("retries") is None else options["retries"],
-        price=options.get("price"),
+        price=price_at_endpoint(spec),
         source=str(spec.source),
         requests_per_minute=options.get("requests_per_minute"),
         tokens_per_minute=options.get("tokens_per_minute"),
         latency=sample_of(options),
+    )
+
+
+def price_at_endpoint(spec: ModelSpec) -> Price:
+    """What the model of ``openai`` keys costs: as the gate says, else as the package ``genai-prices`` does."""
+    options = spec.options
+    if options.get("price") is not None:
+        return written_price(options["price"], str(spec.source))
+    from pytest_ftgate.price_table import table_price
+
+    return table_price(
+        options["model"],
+        options.get("base_url") or PUBLIC_ENDPOINT,
+        options.get("params") or {},
+        batch=options.get("mode") == "batch",
     )
 
 

@@ -15,24 +15,26 @@ from pytest_ftgate.data.lines import Lines, open_lines
 from pytest_ftgate.data.wording import excerpt, kind_of, listed, located, nearest
 from pytest_ftgate.errors import DataError, ModelError, Where
 from pytest_ftgate.models import FINISHES, Completion, Surroundings
+from pytest_ftgate.price import Price, written_price
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import ModelSpec
     from pytest_ftgate.data import Example
 
-_COUNTS = ("input_tokens", "output_tokens", "cached_input_tokens")
+_COUNTS = ("input_tokens", "output_tokens", "cached_input_tokens", "cache_write_tokens")
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
     """One row: the answer (``None`` where none was got), and where stated the input it was made for, the key it was
-    stored under, and when (seconds since the epoch)."""
+    stored under, when (seconds since the epoch), and its share of the seconds in which the model was busy."""
 
     line: int
     completion: Completion | None
     input_sha256: str | None
     key: str | None
     created_at: float | None
+    busy_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ class RecordedModel:
     sha256: str
     rows: Mapping[tuple[str, int], Recorded]
     verified: bool | None
-    price: Mapping[str, float] | None
+    price: Price
     concurrency: int = 16
     timeout_s: float | None = None
     retries: int = 0
@@ -122,7 +124,7 @@ def build_recorded(spec: ModelSpec, surroundings: Surroundings) -> RecordedModel
         sha256=file.sha256,
         rows=file.rows,
         verified=all(row.input_sha256 is not None for row in file.rows.values()),
-        price=spec.options.get("price"),
+        price=written_price(spec.options.get("price"), str(spec.source)),
     )
 
 
@@ -170,7 +172,8 @@ def _row(text: str, line: int) -> tuple[tuple[str, int], Recorded]:
     identity = (_id(row["id"]), _count(row, "repeat", "repeat") or 0)
     made_for = _optional(row, "input_sha256", str, "text")
     key = _optional(row, "key", str, "text")
-    return identity, Recorded(line, None if output is None else completion, made_for, key, _seconds(row, "created_at"))
+    answer = None if output is None else completion
+    return identity, Recorded(line, answer, made_for, key, _seconds(row, "created_at"), _seconds(row, "busy_s"))
 
 
 _LOOKS = 'a recorded prediction looks like this: {"id": "...", "output": "..."}'

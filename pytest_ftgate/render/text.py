@@ -19,7 +19,9 @@ from pytest_ftgate.result import Check, GateResult, ModelResult, Verdict
 from pytest_ftgate.safe import printable
 
 _NAME_WIDTH = 300
+_TABLE_WIDTH = 80
 _MODEL_WIDTH = 34
+_NARROW_MODEL_WIDTH = 16
 _BROKEN_SHOWN = 3
 _UNTOLD = {"-", "unknown"}  # a column with nothing else in it is left out
 _COLOURS = {
@@ -48,6 +50,7 @@ def block(result: GateResult, *, verbosity: int = 0) -> list[Line]:
     """
     lines = [Line(f"hypothesis: {result.hypothesis}")] if result.hypothesis else []
     lines += [Line(text) for text in model_table(result, full=verbosity > 0)]
+    lines += _prices(result, verbosity)
     lines += _ages(result)
     lines += _gain(result, verbosity)
     for check in result.checks:
@@ -99,16 +102,24 @@ def model_table(result: GateResult, *, full: bool = False) -> list[str]:
     rows = [(role, model) for role, model in result.baselines.items()] + [("candidate", result.candidate)]
     names = list(result.candidate.metrics) or ([result.metric] if result.metric else [])
     header = ["", "model", *map(printable, names), "answered", "stored", "p50", "p95", "tokens in/out", "cost"]
-    body = [[printable(role), _model_name(model, full), *_cells(result, model, names)] for role, model in rows]
+    body = [[printable(role), printable(model.name), *_cells(result, model, names)] for role, model in rows]
     told = [column for column in range(len(header)) if {row[column] for row in body} - _UNTOLD or column < 2]
-    return _aligned([[row[column] for column in told] for row in (header, *body)])
+    table = [[row[column] for column in told] for row in (header, *body)]
+    return _aligned(table if full else _narrowed(table))
 
 
-def _model_name(model: ModelResult, full: bool) -> str:
-    name = printable(model.name)
-    if full or len(name) <= _MODEL_WIDTH:
+def _narrowed(table: Sequence[Sequence[str]]) -> list[list[str]]:
+    """The same rows with the models' names so short that they fit a terminal, as far as that leaves them readable."""
+    others = sum(max(len(row[column]) for row in table) + 2 for column in range(len(table[0])) if column != 1)
+    width = min(max(_TABLE_WIDTH - others, _NARROW_MODEL_WIDTH), _MODEL_WIDTH)
+    return [[row[0], _shortened_name(row[1], width), *row[2:]] for row in table]
+
+
+def _shortened_name(name: str, width: int) -> str:
+    """With both of its ends, which tell the models of one family apart."""
+    if len(name) <= width:
         return name
-    half = (_MODEL_WIDTH - 3) // 2
+    half = (width - 3) // 2
     return f"{name[:half]}...{name[-half:]}"
 
 
@@ -145,6 +156,18 @@ def _pad(cell: str, width: int, column: int) -> str:
 
 
 # --- the gain, the checks, the examples ----------------------------------------------------------------------
+
+
+def _prices(result: GateResult, verbosity: int) -> Iterator[Line]:
+    """Where the prices come from, each said once, where a cost is shown or asked for."""
+    models = {**result.baselines, "candidate": result.candidate}
+    asked = any(check.name.endswith(".cost_usd") for check in result.checks)
+    if not (verbosity > 0 or asked or any(model.cost_usd is not None for model in models.values())):
+        return
+    sources = dict.fromkeys(model.price for model in models.values() if model.price is not None)
+    for source in sources:
+        roles = [role for role, model in models.items() if model.price == source]
+        yield Line(f"price of {', '.join(roles)}: {source}")
 
 
 def _ages(result: GateResult) -> Iterator[Line]:

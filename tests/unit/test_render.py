@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -95,6 +96,53 @@ def test_the_table_has_a_row_per_model() -> None:
     assert candidate.split()[:5] == ["candidate", "ft:mini", "89.0", "%", "200/200"]
 
 
+def priced(**models: tuple[float | None, str]) -> GateResult:
+    made = {
+        role: ModelResult("ft:gpt-4.1-mini-2025-04-14:some-company:intents:BTz1aXyz", metrics={"accuracy": 0.8},
+                          n_scored=200, n_expected=200, n_stored=0, latency_p50_s=0.31, latency_p95_s=1.2,
+                          input_tokens=60_000, output_tokens=1_200, cost_usd=usd, price=source)
+        for role, (usd, source) in models.items()
+    }  # fmt: skip
+    return gate(candidate=made.pop("candidate"), baselines=made)
+
+
+def test_the_table_with_all_its_columns_is_narrow() -> None:
+    lines = model_table(priced(baseline=(0.0756, "x"), candidate=(0.0156, "x")))
+    assert lines[0].split()[-3:] == ["tokens", "in/out", "cost"]
+    assert lines[1].endswith(" $0.0756")
+    assert max(map(len, lines)) <= 96  # the narrowest that still tells models apart
+    assert " ft:gpt...z1aXyz " in lines[2]
+
+
+def test_a_table_that_has_room_shortens_no_name() -> None:
+    _, baseline, candidate = model_table(gate(candidate=ModelResult("ft:gpt-4.1-mini:company:intents", n_scored=1)))
+    assert "ft:gpt-4.1-mini:company:intents" in candidate
+    assert len(baseline) <= 80
+
+
+def test_a_cost_that_one_model_has_shows_that_the_others_is_unknown() -> None:
+    _, baseline, candidate = model_table(priced(baseline=(None, "unknown: no"), candidate=(0.0156, "x")))
+    assert baseline.endswith(" unknown")
+    assert candidate.endswith(" $0.0156")
+    assert "cost" not in model_table(priced(baseline=(None, "a"), candidate=(None, "b")))[0]
+
+
+def test_each_source_of_a_price_is_said_once_where_a_cost_is_shown() -> None:
+    text = text_of(priced(baseline=(1.0, "ftgate.yaml:4"), few_shot=(2.0, "ftgate.yaml:4"), candidate=(0.5, "mine")))
+    assert [line for line in text.splitlines() if line.startswith("price")] == [
+        "price of baseline, few_shot: ftgate.yaml:4",
+        "price of candidate: mine",
+    ]
+
+
+def test_prices_are_not_spoken_of_where_nobody_asks() -> None:
+    unknown = priced(baseline=(None, "unknown: no"), candidate=(None, "unknown: no"))
+    assert "price" not in text_of(unknown)
+    assert "price of baseline, candidate: unknown: no" in text_of(unknown, verbosity=1)
+    asked = replace(unknown, checks=(Check("require.candidate.cost_usd", "error", "candidate cost_usd unknown"),))
+    assert "price of baseline, candidate: unknown: no" in text_of(asked)
+
+
 def test_stored_predictions_show_their_age() -> None:
     old = ModelResult("ft:mini", metrics={"accuracy": 0.89}, n_stored=3, oldest_age_s=7_200.0)
     assert "the oldest stored prediction is 2 hours old" in text_of(gate(candidate=old))
@@ -184,7 +232,10 @@ def test_the_worst_check_counts(statuses: tuple[str, ...], verdict: str) -> None
         (show_seconds(0.0421), "42 ms"),
         (show_seconds(3.21), "3.2 s"),
         (show_usd(None), "unknown"),
-        (show_usd(0.00012), "$0.0001"),
+        (show_usd(0), "$0.0000"),
+        (show_usd(0.00012), "$0.00012"),
+        (show_usd(0.0756), "$0.0756"),
+        (show_usd(1234.5), "$1,234.50"),
         (show_age(59.9), "59 seconds"),
         (show_age(3_700), "1 hour"),
         (show_age(3 * 86_400 + 5), "3 days"),

@@ -166,8 +166,9 @@ def test_python_code_may_give_the_model_itself(given: Any, spelling: str, name: 
         ({"provider": "echo", "retries": -1}, "candidate.retries: must be at least 0, got -1 (marker)"),
         ({"provider": "echo", "x": {"y": float("nan")}}, "candidate.x.y: must be a finite number, got nan (marker)"),
         (
-            {"provider": "echo", "price": {"gpu_hour_usd": 2}},
-            "candidate.price.gpu_hour_usd: gpu_hour_usd is not supported",
+            {"provider": "echo", "price": {"gpu_hour_usd": 2, "output_per_1m": 1}},
+            "candidate.price.gpu_hour_usd: the price has gpu_hour_usd, the price of a machine, and output_per_1m, "
+            "the price of tokens: keep one (marker)",
         ),
     ],
 )

@@ -85,6 +85,8 @@ GOOD: list[dict[str, Any]] = [
     whole(baseline={"provider": "python", "target": "m:f", "cache_key": "1"}),
     whole(candidate={"provider": "openai", "model": "m", "mode": "batch"}),
     whole(candidate={"provider": "echo", "retries": 2, "more": {"x": None}}),
+    whole(candidate={"provider": "echo", "price": {"gpu_hour_usd": 1.5, "training_per_1m": 3}}),
+    whole(candidate={"provider": "echo", "price": {"input_per_1m": 1, "output_per_1m": 2}}),
     {"version": 1, "gates": {"a": {"baselines": {"x": "openai:y", "z": {"provider": "recorded", "path": "p"}}}}},
 ]
 
@@ -119,7 +121,8 @@ BAD: list[dict[str, Any]] = [
     whole(candidate={"provider": "recorded", "path": "p", "paht": "q"}),
     whole(candidate={"provider": "callable"}),
     whole(candidate={"provider": "echo", "concurrency": 0}),
-    whole(candidate={"provider": "echo", "price": {"gpu_hour_usd": 1}}),
+    whole(candidate={"provider": "echo", "price": {"gpu_hour_usd": 1, "cached_input_per_1m": 1}}),
+    whole(candidate={"provider": "echo", "price": {"gpu_hour_usd": -1}}),
     whole(require=[{"metric": "f1"}]),
     whole(require=[{"metric": "f1", "min": 0, "of": "both"}]),
     whole(goal="style"),

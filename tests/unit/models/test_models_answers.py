@@ -53,20 +53,21 @@ def test_an_answer(data, answer):
 @pytest.mark.parametrize(
     ("usage", "counts"),
     [
-        ({"prompt_tokens": 7, "completion_tokens": 2}, (7, 2, None)),
-        ({"prompt_tokens": 7, "completion_tokens": 0, "prompt_tokens_details": {"cached_tokens": 4}}, (7, 0, 4)),
-        ({"prompt_tokens": 7, "prompt_tokens_details": None}, (7, None, None)),
+        ({"prompt_tokens": 7, "completion_tokens": 2}, (7, 2, None, None)),
+        ({"prompt_tokens": 7, "completion_tokens": 0, "prompt_tokens_details": {"cached_tokens": 4}}, (7, 0, 4, None)),
+        ({"prompt_tokens": 7, "prompt_tokens_details": None}, (7, None, None, None)),
+        ({"prompt_tokens": 7, "prompt_tokens_details": {"cache_write_tokens": 5}}, (7, None, None, 5)),
         (
             {"prompt_tokens": "7", "completion_tokens": -1, "prompt_tokens_details": {"cached_tokens": True}},
-            (None,) * 3,
+            (None,) * 4,
         ),
-        ([1], (None,) * 3),
-        ({}, (None,) * 3),
+        ([1], (None,) * 4),
+        ({}, (None,) * 4),
     ],
 )
 def test_tokens(usage, counts):
     answer = read_answer(body(usage=usage), HERE)
-    assert (answer.input_tokens, answer.output_tokens, answer.cached_input_tokens) == counts
+    assert (answer.input_tokens, answer.output_tokens, answer.cached_input_tokens, answer.cache_write_tokens) == counts
 
 
 def test_json_that_is_not_called_json_is_an_answer(ask, build, server):

@@ -120,7 +120,7 @@ def test_the_key_of_an_answer_is_that_of_live_mode(build, batched):
 def test_what_the_gate_says(build, batched):
     model = build(mode="batch", timeout_s=3.0, retries=2, price={"input_per_1m": 1.0})
     assert (model.mode, model.batch_size, model.concurrency, model.timeout_s) == ("batch", 50_000, 1, None)
-    assert (model.retries, model.price, model.endpoint, model.persistent) == (2, {"input_per_1m": 1.0}, True, True)
+    assert (model.retries, model.price.input_per_1m, model.endpoint, model.persistent) == (2, 1.0, True, True)
     assert (model.name, model.spelling, model.verified) == ("tuned", "openai:m", None)
     assert build(mode="batch", concurrency=3).concurrency == 3
     assert not hasattr(build(mode="live"), "complete_many")

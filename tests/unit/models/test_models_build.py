@@ -35,7 +35,7 @@ def test_keys_that_every_provider_has_hold_for_the_hooks_callables(spec):
     options = {"concurrency": 4, "timeout_s": 1.5, "retries": 1, "price": {"input_per_1m": 2.0}, "cache_key": "v1"}
     model = build_model(spec("echo", **options), Surroundings(), hook(lambda spec: str.upper))
     assert (model.concurrency, model.timeout_s, model.retries) == (4, 1.5, 1)
-    assert (model.price, model.persistent) == ({"input_per_1m": 2.0}, True)
+    assert (model.price.input_per_1m, model.persistent) == (2.0, True)
 
 
 @pytest.mark.parametrize("asked", [None, hook(None)])

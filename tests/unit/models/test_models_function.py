@@ -467,7 +467,7 @@ def test_a_target_is_imported_and_called(build, ask, module):
 def test_keys_of_a_target(build, module):
     name = module("async def answer(text):\n    return text\n")
     model = build("python", target=f"{name}:answer", concurrency=3, timeout_s=2, retries=0, price={"input_per_1m": 1.0})
-    assert (model.concurrency, model.timeout_s, model.retries, model.price) == (3, 2, 0, {"input_per_1m": 1.0})
+    assert (model.concurrency, model.timeout_s, model.retries, model.price.input_per_1m) == (3, 2, 0, 1.0)
 
 
 def test_a_cache_key_makes_answers_last(build, module):
@@ -561,6 +561,15 @@ def test_a_model_that_is_not_whole(model):
         "ftgate.yaml:7: the model of type Half lacks aclose, spelling, concurrency, timeout_s, retries, persistent, "
         "verified, price\n  see pytest_ftgate.models.Model for what a model has"
     )
+
+
+def test_a_model_may_give_the_keys_of_a_price(model):
+    made = Whole()
+    made.price = {"input_per_1m": 1, "output_per_1m": 2}
+    assert model(made) is made
+    made.price = {"input_per_1k": 1}
+    with pytest.raises(ConfigError, match="the price of the model mine has the key 'input_per_1k'"):
+        model(made)
 
 
 def test_what_is_not_a_model(model):

@@ -10,6 +10,7 @@ from loopback import LoopbackServer, Reply, error
 from pytest_ftgate.data import Example
 from pytest_ftgate.errors import ConfigError, ModelError
 from pytest_ftgate.models import Completion
+from pytest_ftgate.price import Price
 
 KEY = "sk-live-0123456789abcdef"
 
@@ -323,14 +324,19 @@ def test_the_key_is_the_same_in_every_version(build):
 def test_defaults(build):
     model = build()
     assert (model.concurrency, model.timeout_s, model.retries) == (16, 60.0, 5)
-    assert (model.persistent, model.verified, model.endpoint, model.price) == (True, None, True, None)
+    assert (model.persistent, model.verified, model.endpoint, model.price.known) == (True, None, True, False)
     assert (model.name, model.spelling) == ("tuned", "openai:m")
 
 
 def test_what_is_written_counts(build):
-    model = build(concurrency=2, timeout_s=3.0, retries=0, price={"input_per_1m": 1.0})
+    model = build(concurrency=2, timeout_s=3.0, retries=0, price={"input_per_1m": 1.0, "output_per_1m": 0})
     assert (model.concurrency, model.timeout_s, model.retries) == (2, 3.0, 0)
-    assert model.price == {"input_per_1m": 1.0}
+    assert model.price == Price("ftgate.yaml:7", input_per_1m=1.0, output_per_1m=0)
+
+
+def test_a_price_of_the_gate_is_never_halved(build):
+    model = build(mode="batch", price={"input_per_1m": 1.0, "output_per_1m": 4.0})
+    assert (model.price.input_per_1m, model.price.output_per_1m) == (1.0, 4.0)
 
 
 @pytest.mark.parametrize(

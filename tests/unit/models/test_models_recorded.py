@@ -148,14 +148,15 @@ def test_what_the_runner_and_reports_see(record, tmp_path):
     model = record(ROW, price={"input_per_1m": 1.0})
     assert model.sha256 == hashlib.sha256((tmp_path / "r.jsonl").read_bytes()).hexdigest()
     assert (model.persistent, model.endpoint, model.timeout_s, model.retries) == (False, False, None, 0)
-    assert (model.name, model.spelling, model.price) == ("tuned", "recorded:m", {"input_per_1m": 1.0})
+    assert (model.name, model.spelling, model.price.input_per_1m) == ("tuned", "recorded:m", 1.0)
 
 
 def test_rows_tell_what_they_were_made_with(record, tmp_path):
-    record({**ROW, "key": "k", "created_at": 5, "repeat": 2, "input_sha256": HELLO}, {"id": "e2", "output": None})
+    made = {"key": "k", "created_at": 5, "busy_s": 0.25, "repeat": 2, "input_sha256": HELLO}
+    record({**ROW, **made}, {"id": "e2", "output": None})
     rows = read_rows(tmp_path / "r.jsonl").rows
-    assert rows["e1", 2] == Recorded(1, Completion("refund"), HELLO, "k", 5.0)
-    assert rows["e2", 0] == Recorded(2, None, None, None, None)
+    assert rows["e1", 2] == Recorded(1, Completion("refund"), HELLO, "k", 5.0, 0.25)
+    assert rows["e2", 0] == Recorded(2, None, None, None, None, None)
 
 
 # --- files that cannot be used -------------------------------------------------------------------------------

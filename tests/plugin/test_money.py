@@ -1,0 +1,314 @@
+"""Money, end to end: costs in report and terminal, bounds on them, prices of every kind, and the option for a limit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from endpoint_project import EndpointProject, answer
+from gate_project import Project, check, label, write_jsonl
+from loopback import LoopbackServer, Reply
+
+from pytest_ftgate.models.endpoint import Endpoint
+from pytest_ftgate.models.openai import OpenAIModel
+
+pytestmark = pytest.mark.usefixtures("no_ambient_settings")
+
+USAGE = {"prompt_tokens": 1000, "completion_tokens": 20, "prompt_tokens_details": {"cached_tokens": 600}}
+PRICE = {"input_per_1m": 2.0, "output_per_1m": 8.0}
+ROLES = {"gpt-4.1-mini": "base", "ft:gpt-4.1-mini:org::1": "ft"}
+AT_MOST_A_DOLLAR = [{"metric": "cost_usd", "max": 1}]
+
+
+@pytest.fixture
+def http(pytester: pytest.Pytester, server: LoopbackServer) -> EndpointProject:
+    project = EndpointProject(pytester, server)
+    server.answer = lambda body: Reply(answer(body), usage=USAGE)
+    return project
+
+
+def lines(project: Project) -> list[str]:
+    return [line for line in project.result.outlines if line.startswith("price of ")]
+
+
+# --- by tokens -----------------------------------------------------------------------------------------------
+
+
+def test_cost_and_the_place_of_its_price_in_report_and_terminal(http: EndpointProject) -> None:
+    http.gates(
+        baseline=http.model("base", price={**PRICE, "cached_input_per_1m": 0.5}),
+        candidate=http.model("ft", price=PRICE),
+        require=AT_MOST_A_DOLLAR,
+    )
+    gate = http.gate()
+    assert gate["verdict"] == "pass"
+    assert gate["baseline"]["cost_usd"] == pytest.approx(60 * (400 * 2 + 600 * 0.5 + 20 * 8) / 1e6)
+    assert gate["candidate"]["cost_usd"] == pytest.approx(60 * (1000 * 2 + 20 * 8) / 1e6)  # no price for cached ones
+    for role in ("baseline", "candidate"):
+        assert gate[role]["cost_unknown"] is None
+        path, number = gate[role]["price"].rsplit(":", 1)
+        written = (http.path / path).read_text(encoding="utf-8").splitlines()
+        assert written[int(number) - 1].strip().startswith(f"{role}:")
+    http.result.stdout.fnmatch_lines(["baseline * $0.0756", "candidate * $0.1296"])
+    assert sorted(lines(http)) == [f"price of {role}: {gate[role]['price']}" for role in ("baseline", "candidate")]
+
+
+def test_stored_answers_cost_what_they_cost_when_they_were_made(http: EndpointProject) -> None:
+    http.gate_test(candidate=http.model("ft", price=PRICE))
+    first = http.gate()["candidate"]["cost_usd"]
+    http.forget()
+    assert http.gate()["candidate"]["cost_usd"] == first > 0
+    assert http.server.requests == []
+
+
+def test_tokens_written_to_the_cache_are_kept_with_the_answer(http: EndpointProject) -> None:
+    usage = {"prompt_tokens": 10, "completion_tokens": 2, "prompt_tokens_details": {"cache_write_tokens": 4}}
+    http.server.answer = lambda body: Reply(answer(body), usage=usage)
+    http.gate_test()
+    http.run("--ftgate-report=recordings:recordings").assert_outcomes(passed=1)
+    (path,) = (http.path / "recordings").glob("*.candidate.jsonl")
+    assert path.read_text(encoding="utf-8").count('"cache_write_tokens": 4') == 60
+
+
+# --- what is not known ---------------------------------------------------------------------------------------
+
+
+def test_nobody_speaks_of_prices_where_there_is_none(http: EndpointProject) -> None:
+    http.gate_test()
+    gate = http.gate()
+    assert (gate["candidate"]["cost_usd"], gate["verdict"]) == (None, "pass")
+    assert gate["candidate"]["cost_unknown"].startswith("no price in the gate, and genai-prices ")
+    assert lines(http) == []
+    http.gate("-v")
+    assert len(lines(http)) == 2 or lines(http)[0].startswith("price of baseline, candidate: unknown: no price in")
+
+
+def test_a_bound_on_a_cost_without_a_price_is_an_error_that_says_why(http: EndpointProject) -> None:
+    http.gate_test(require=AT_MOST_A_DOLLAR)
+    gate = http.gate()
+    found = check(gate, "require.candidate.cost_usd")
+    assert (gate["verdict"], found["status"], found["observed"]) == ("error", "error", None)
+    assert found["message"].startswith(
+        "candidate cost_usd unknown, asked for at most 1: no price in the gate, and genai-prices "
+    )
+    assert found["advice"].startswith("Give the model a price: {input_per_1m, output_per_1m}, or {gpu_hour_usd}")
+
+
+def test_half_a_price_is_none(http: EndpointProject) -> None:
+    http.gates(candidate=http.model("ft", price={"input_per_1m": 2.0}), require=AT_MOST_A_DOLLAR)
+    gate = http.gate()
+    assert (gate["verdict"], gate["candidate"]["cost_usd"]) == ("error", None)
+    message = check(gate, "require.candidate.cost_usd")["message"]
+    assert message.startswith("candidate cost_usd unknown, asked for at most 1: the price at gates/ftgate.yaml:")
+    assert message.endswith(" has no output_per_1m")
+
+
+def test_one_answer_without_usage_leaves_the_cost_unknown(http: EndpointProject) -> None:
+    def forgetful(body: dict[str, Any]) -> Reply:
+        unseen = body["messages"][-1]["content"].endswith("question 7")
+        return Reply(answer(body), usage=None if unseen else USAGE)
+
+    http.server.answer = forgetful
+    http.gate_test(candidate=http.model("ft", price=PRICE), require=AT_MOST_A_DOLLAR)
+    gate = http.gate()
+    found = check(gate, "require.candidate.cost_usd")
+    assert found["message"] == (
+        "candidate cost_usd unknown, asked for at most 1: 1 of 60 answers have no usable token counts"
+    )
+    assert found["advice"].endswith("or an endpoint that reports usage.")
+    assert gate["verdict"] == "error"
+
+
+def test_a_price_that_is_none_is_seen_before_any_call(project: Project) -> None:
+    project.file("conftest.py", MODEL.format(price={"input_per_1k": 1}))
+    project.gate_test(candidate={"provider": "mine"})
+    gate = project.gate()
+    assert (gate["verdict"], gate["models_called"]) == ("error", False)
+    assert "the price of the model mine has the key 'input_per_1k'" in gate["checks"][-1]["message"]
+
+
+# --- by the hour, and by others ------------------------------------------------------------------------------
+
+
+MODEL = """
+from pytest_ftgate import Completion
+
+
+class Mine:
+    name = spelling = "mine"
+    concurrency, timeout_s, retries, persistent, verified = 4, 60.0, 0, False, None
+    price = {price!r}
+
+    def key(self, example, repeat=0):
+        return f"mine {{example.id}} {{repeat}}"
+
+    async def complete(self, example, repeat=0):
+        return Completion(example.expected, input_tokens=100, output_tokens=10)
+
+    async def aclose(self):
+        pass
+
+
+def pytest_ftgate_model(spec):
+    return Mine() if spec.provider == "mine" else None
+"""
+
+
+def test_a_models_own_price(project: Project) -> None:
+    project.file("conftest.py", MODEL.format(price=PRICE))
+    project.gate_test(candidate={"provider": "mine"})
+    gate = project.gate()
+    assert gate["candidate"]["cost_usd"] == pytest.approx(60 * (100 * 2 + 10 * 8) / 1e6)
+    assert lines(project) == [
+        "price of baseline: unknown: no price in the gate",
+        "price of candidate: the model mine",
+    ]
+
+
+def test_the_hour_of_a_machine_is_spread_over_the_calls(http: EndpointProject) -> None:
+    """What was measured is kept with the answers, also in recordings: a later run costs the same."""
+    http.gate_test(candidate=http.model("ft", price={"gpu_hour_usd": 3600}), require=[{"metric": "cost_usd", "min": 0}])
+    gate = http.gate("--ftgate-report=recordings:recordings")
+    cost = gate["candidate"]["cost_usd"]
+    assert gate["verdict"] == "pass"
+    assert 0 < cost < 60  # a dollar for each second in which at least one call was under way
+    assert gate["candidate"]["latency_p95_s"] <= cost + 1e-6
+    assert http.gate()["candidate"]["cost_usd"] == cost
+    http.pytester.makeini("[pytest]\nftgate_recordings = recordings\n")
+    again = http.gate("--ftgate-cache=off", "--ftgate-offline")
+    assert (again["candidate"]["n_stored"], again["candidate"]["cost_usd"]) == (60, cost)
+
+
+def test_reading_a_file_is_not_what_a_machine_took(project: Project) -> None:
+    recorded = {"provider": "recorded", "path": "ft.jsonl", "price": {"gpu_hour_usd": 2}}
+    project.gate_test(candidate=recorded, require=AT_MOST_A_DOLLAR)
+    gate = project.gate()
+    assert (gate["verdict"], gate["candidate"]["cost_usd"]) == ("error", None)
+    message = check(gate, "require.candidate.cost_usd")["message"]
+    assert message.endswith("60 of 60 answers do not tell how long the model was busy with them")
+
+
+def test_recorded_tokens_have_a_price_too(project: Project) -> None:
+    usage = {"input_tokens": 100, "output_tokens": 10, "cached_input_tokens": 50}
+    rows = [{"id": f"t{i}", "output": label(i), "usage": usage} for i in range(60)]
+    write_jsonl(project.path / "ft.jsonl", rows)
+    project.gate_test(candidate={"provider": "recorded", "path": "ft.jsonl", "price": PRICE})
+    assert project.gate()["candidate"]["cost_usd"] == pytest.approx(60 * (100 * 2 + 10 * 8) / 1e6)
+
+
+def test_a_price_by_tokens_and_by_the_hour_is_refused(http: EndpointProject) -> None:
+    http.gates(candidate=http.model("ft", price={**PRICE, "gpu_hour_usd": 2}))
+    gate = http.run("-v")
+    gate.assert_outcomes(errors=1)
+    gate.stdout.fnmatch_lines(
+        ["*gpu_hour_usd, the price of a machine, and input_per_1m, the price of tokens: keep one*"]
+    )
+    assert http.server.requests == []
+
+
+# --- the table -----------------------------------------------------------------------------------------------
+
+
+def test_a_known_endpoint_has_its_price_from_the_table(http: EndpointProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model is OpenAI's own in all but the connection, which leads to loopback."""
+    pytest.importorskip("genai_prices", reason="genai-prices is not installed: pip install .[prices]")
+    monkeypatch.setattr(OpenAIModel, "_endpoint", lambda model: Endpoint(http.server.url, model.model, None, None))
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    http.server.answer = lambda body: Reply(answer({**body, "model": ROLES[body["model"]]}), usage=USAGE)
+    http.gate_test(baseline="openai:gpt-4.1-mini", candidate="openai:ft:gpt-4.1-mini:org::1")
+    gate = http.gate()
+    assert gate["verdict"] == "pass"
+    assert gate["baseline"]["cost_usd"] == pytest.approx(60 * (400 * 0.4 + 600 * 0.1 + 20 * 1.6) / 1e6)
+    assert gate["baseline"]["price"].startswith("genai-prices ")
+    assert gate["candidate"]["cost_usd"] is None  # what the base model costs says nothing
+    assert lines(http) == [f"price of {role}: {gate[role]['price']}" for role in ("baseline", "candidate")]
+    http.result.stdout.fnmatch_lines(["baseline *gpt* $0.0151", "candidate *ft:* unknown"])
+
+
+# --- the limit -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("amount", ["0", "-1", "nan", "inf", "much", ""])
+def test_a_limit_that_is_none_is_a_usage_error(project: Project, amount: str) -> None:
+    project.gate_test()
+    result = project.run(f"--ftgate-max-cost={amount}")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*--ftgate-max-cost*is no amount of US dollars above 0*"])
+
+
+SHOW_BUDGET = """
+from pytest_ftgate import plugin
+
+def pytest_runtest_teardown(item):
+    budget = plugin.gate_session(item.config).services(item.ihook).budget
+    print("budget:", budget and (budget._name, float(budget._limit)))
+"""
+
+
+@pytest.mark.parametrize(
+    ("args", "shown"),
+    [
+        ((), "None"),
+        (("--ftgate-max-cost=2.5",), "('--ftgate-max-cost 2.5', 2.5)"),
+    ],
+)
+def test_a_session_has_one_budget(project: Project, args: tuple[str, ...], shown: str) -> None:
+    project.file("conftest.py", SHOW_BUDGET)
+    project.gate_test()
+    project.run("-s", *args).stdout.fnmatch_lines([f"*budget: {shown}*"])
+
+
+def test_workers_of_xdist_share_the_limit(project: Project) -> None:
+    pytest.importorskip("xdist")
+    project.file("conftest.py", SHOW_BUDGET)
+    project.gate_test()
+    result = project.run_apart("-n2", "--ftgate-max-cost=3", "-rA")
+    result.stdout.fnmatch_lines(["budget: ('--ftgate-max-cost 3, of which each of 2 workers may spend $1.50', 1.5)"])
+
+
+PRICED = {"price": {"input_per_1m": 1.0, "output_per_1m": 50.0}, "params": {"max_tokens": 20}, "concurrency": 1}
+"""A thousand tokens in and twenty out: $0.002 for each of 120 answers."""
+
+
+def test_the_limit_ends_a_gate_before_it_is_passed_and_the_next_run_goes_on(http: EndpointProject) -> None:
+    http.gate_test(baseline=http.model("base", **PRICED), candidate=http.model("ft", **PRICED))
+    gate = http.gate("--ftgate-max-cost=0.13")
+    assert gate["verdict"] == "error"
+    http.result.stdout.fnmatch_lines(["*--ftgate-max-cost 0.13: $* is spent or in flight, the next call is*"])
+    http.result.stdout.fnmatch_lines(["*raise it and run again: what has arrived is kept*"])
+    answered = gate["baseline"]["n_scored"] + gate["candidate"]["n_scored"]
+    assert 0.12 < 0.002 * answered <= 0.002 * len(http.server.requests) <= 0.13
+    http.result.stdout.fnmatch_lines(["$0.1* spent of --ftgate-max-cost 0.13"])
+    http.forget()
+    gate = http.gate("--ftgate-max-cost=0.13")
+    assert gate["verdict"] == "pass"
+    assert len(http.server.requests) == 120 - answered
+    assert gate["candidate"]["cost_usd"] == pytest.approx(0.12)
+
+
+def test_a_limit_needs_prices(http: EndpointProject) -> None:
+    http.gate_test(baseline=http.model("base", **PRICED), candidate=http.model("ft"))
+    http.run("--ftgate-max-cost=5").stdout.fnmatch_lines(
+        ["*the price of ft is unknown, so --ftgate-max-cost cannot be kept*"]
+    )
+    assert not http.server.requests
+
+
+def test_a_function_without_a_price_is_not_counted_and_that_is_said(http: EndpointProject) -> None:
+    http.file(
+        "conftest.py",
+        "import pytest\n@pytest.fixture\ndef ftgate_candidate():\n"
+        "    return lambda text: ('refund', 'invoice', 'shipping')[int(text.split()[-1]) % 3]\n",
+    )
+    http.gate_test(baseline=http.model("base", **PRICED), candidate=...)
+    assert http.gate("--ftgate-max-cost=5")["verdict"] == "pass"
+    http.result.stdout.fnmatch_lines(["not counted by --ftgate-max-cost, since they have no price: <lambda>"])
+
+
+def test_a_machine_by_the_hour_is_spread_over_the_calls(http: EndpointProject) -> None:
+    http.gate_test(candidate=http.model("ft", price={"gpu_hour_usd": 3600.0}))
+    gate = http.gate()
+    cost = gate["candidate"]["cost_usd"]
+    assert 0 < cost < 60  # a dollar a second, of which the run took a few
+    again = http.gate("--ftgate-offline")
+    assert again["candidate"]["cost_usd"] == cost

@@ -1,0 +1,163 @@
+"""What answers cost: every count and every price, and what is not known."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_ftgate.errors import ConfigError
+from pytest_ftgate.models import Completion
+from pytest_ftgate.price import Cost, Price, cost_of, cost_of_run, price_of, written_price
+
+TOKENS = Price("gate", input_per_1m=2.0, output_per_1m=8.0, cached_input_per_1m=0.5)
+MACHINE = Price("gate", gpu_hour_usd=3.6)
+COUNTS = st.integers(0, 10**7)
+
+
+def answer(inputs: int | None = 1000, outputs: int | None = 20, **counts: int | None) -> Completion:
+    return Completion("x", input_tokens=inputs, output_tokens=outputs, **counts)
+
+
+def costing(price: Any) -> Any:
+    return price_of(SimpleNamespace(name="mine", price=price))
+
+
+@pytest.mark.parametrize(
+    ("completion", "price", "usd"),
+    [
+        (answer(), TOKENS, (1000 * 2 + 20 * 8) / 1e6),
+        (answer(cached_input_tokens=600), TOKENS, (400 * 2 + 600 * 0.5 + 20 * 8) / 1e6),
+        (answer(cached_input_tokens=600), Price("", 2.0, 8.0), (1000 * 2 + 20 * 8) / 1e6),
+        (answer(cached_input_tokens=600), Price("", 2.0, 8.0, 0.0), (400 * 2 + 20 * 8) / 1e6),
+        (
+            answer(cached_input_tokens=600, cache_write_tokens=300),
+            Price("", 2.0, 8.0, 0.5, cache_write_per_1m=2.5),
+            (100 * 2 + 600 * 0.5 + 300 * 2.5 + 20 * 8) / 1e6,
+        ),
+        (answer(cache_write_tokens=300), TOKENS, (1000 * 2 + 20 * 8) / 1e6),
+        (answer(0, 0), TOKENS, 0.0),
+        (answer(), Price("", 0.0, 0.0), 0.0),
+        (answer(1000), Price("", 2.0, 8.0, most_input_tokens=1000), (1000 * 2 + 20 * 8) / 1e6),
+    ],
+)
+def test_an_answers_cost(completion: Completion, price: Price, usd: float) -> None:
+    assert cost_of(completion, price) == pytest.approx(usd, rel=1e-12, abs=0)
+
+
+@pytest.mark.parametrize(
+    ("completion", "price"),
+    [
+        (answer(None), TOKENS),
+        (answer(outputs=None), TOKENS),
+        (answer(0, None), TOKENS),
+        (answer(), Price("unknown: no")),
+        (answer(), Price("", input_per_1m=2.0)),
+        (answer(), Price("", output_per_1m=2.0)),
+        (answer(), Price("", training_per_1m=2.0)),
+        (answer(10, cached_input_tokens=11), TOKENS),
+        (answer(10, cached_input_tokens=6, cache_write_tokens=5), TOKENS),
+        (answer(1001), Price("", 2.0, 8.0, most_input_tokens=1000)),
+        (answer(), MACHINE),
+    ],
+)
+def test_what_is_not_known_is_never_zero(completion: Completion, price: Price) -> None:
+    assert cost_of(completion, price) is None
+
+
+def test_an_hour_of_a_machine_is_spread_over_its_answers() -> None:
+    assert cost_of(answer(None, None), MACHINE, 2.0) == pytest.approx(3.6 * 2 / 3600)
+    run = [(answer(None, None), seconds) for seconds in (1.0, 2.0, 7.0)]
+    assert cost_of_run(run, MACHINE) == Cost(0.01)
+    assert cost_of_run([*run, (answer(), None)], MACHINE) == Cost(
+        None, "1 of 4 answers do not tell how long the model was busy with them"
+    )
+
+
+def test_a_price_by_tokens_needs_no_time() -> None:
+    assert cost_of_run([(answer(), None), (answer(2000), 5.0)], TOKENS) == Cost(round((3000 * 2 + 40 * 8) / 1e6, 12))
+
+
+@pytest.mark.parametrize(
+    ("answers", "price", "why"),
+    [
+        ([(answer(), None)], Price("unknown: nobody said"), "nobody said"),
+        ([(answer(), None), (None, None)], TOKENS, "1 of 2 answers are missing"),
+        ([], TOKENS, "0 of 0 answers are missing"),
+        ([(answer(), None), (answer(None), None)], TOKENS, "1 of 2 answers have no usable token counts"),
+        (
+            [(answer(3000), None)],
+            Price("", 2.0, 8.0, most_input_tokens=2000),
+            "1 of 1 answers have no usable token counts, or more than 2,000 of input, which cost more",
+        ),
+    ],
+)
+def test_one_answer_without_a_cost_leaves_the_run_without(
+    answers: list[tuple[Completion | None, float | None]], price: Price, why: str
+) -> None:
+    assert cost_of_run(answers, price) == Cost(None, why)
+
+
+@given(st.lists(st.tuples(COUNTS, COUNTS, st.floats(0, 1)), min_size=1), st.floats(0, 100), st.floats(0, 100))
+def test_a_run_costs_what_its_tokens_cost(rows: list[tuple[int, int, float]], inputs: float, outputs: float) -> None:
+    """Against the sum of all tokens; a cached token costs no less than nothing and no more than another."""
+    answers = [(answer(i, o, cached_input_tokens=int(i * share)), None) for i, o, share in rows]
+    cost = cost_of_run(answers, Price("", inputs, outputs)).usd
+    total = sum(i for i, _, _ in rows) * inputs / 1e6 + sum(o for _, o, _ in rows) * outputs / 1e6
+    assert cost == pytest.approx(total, rel=1e-9, abs=1e-9)
+    discounted = cost_of_run(answers, Price("", inputs, outputs, inputs / 2)).usd
+    assert discounted is not None
+    assert cost / 2 - 1e-9 <= discounted <= cost + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("keys", "known", "source"),
+    [
+        (None, False, "unknown: no price in the gate"),
+        ({}, False, "unknown: the price at ftgate.yaml:14 has no input_per_1m and output_per_1m"),
+        ({"input_per_1m": 1}, False, "unknown: the price at ftgate.yaml:14 has no output_per_1m"),
+        ({"output_per_1m": 0}, False, "unknown: the price at ftgate.yaml:14 has no input_per_1m"),
+        ({"input_per_1m": 0, "output_per_1m": 0}, True, "ftgate.yaml:14"),
+        ({"gpu_hour_usd": 0}, True, "ftgate.yaml:14"),
+        ({"gpu_hour_usd": 2.5, "training_per_1m": 3}, True, "ftgate.yaml:14"),
+    ],
+)
+def test_a_price_as_written(keys: Any, known: bool, source: str) -> None:
+    price = written_price(keys, "ftgate.yaml:14")
+    assert (price.known, price.source) == (known, source)
+    assert all(getattr(price, key) == value for key, value in (keys or {}).items())
+
+
+def test_a_model_says_its_price_as_it_likes() -> None:
+    assert costing(TOKENS) is TOKENS
+    assert costing(None) == Price("unknown: no price in the gate")
+    assert price_of(SimpleNamespace(name="mine")) == costing(None)  # type: ignore[arg-type]
+    assert costing({"gpu_hour_usd": 2}) == Price("the model mine", gpu_hour_usd=2)
+    assert costing({"input_per_1m": 2}).source == "unknown: the price at the model mine has no output_per_1m"
+
+
+@pytest.mark.parametrize(
+    ("given", "flaw"),
+    [
+        (2.0, "is a value of type float"),
+        ("free", "is a value of type str"),
+        ({"input_per_1k": 1}, "has the key 'input_per_1k'"),
+        ({"cache_write_per_1m": 1}, "has the key 'cache_write_per_1m'"),
+        ({"input_per_1m": "1"}, "has the input_per_1m '1'"),
+        ({"input_per_1m": True}, "has the input_per_1m True"),
+        ({"input_per_1m": -1}, "has the input_per_1m -1"),
+        ({"input_per_1m": float("nan")}, "has the input_per_1m nan"),
+        ({"input_per_1m": None}, "has the input_per_1m None"),
+        (
+            {"gpu_hour_usd": 1, "input_per_1m": 1},
+            "has gpu_hour_usd, the price of a machine, and input_per_1m, the price of tokens",
+        ),
+    ],
+)
+def test_what_is_no_price_is_an_error(given: Any, flaw: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        costing(given)
+    assert str(caught.value).splitlines()[0] == f"price: the price of the model mine {flaw}"
