@@ -14,7 +14,7 @@ import pytest
 
 from pytest_ftgate.config import GateConfig, Layer, Source, resolve_gate
 from pytest_ftgate.errors import ConfigError, FtgateError, ModelError, shown_path
-from pytest_ftgate.marks import gate_name, marks_nearest_first
+from pytest_ftgate.marks import gate_name, marks_nearest_first, test_id
 from pytest_ftgate.pipeline import Judged, run_gate
 from pytest_ftgate.plugin import REQUEST, gate_session
 from pytest_ftgate.render.text import failure_text
@@ -78,17 +78,17 @@ def _fail_in_error(result: GateResult) -> None:
 
 def _judge(item: pytest.Item, request: pytest.FixtureRequest) -> GateResult:
     """The first verdict of a test is kept: a rerun of the test does not ask the models again."""
-    session = gate_session(item.config)
+    session, nodeid = gate_session(item.config), test_id(item)
     if item.nodeid not in session.results:
-        unnamed, config = GateResult(item.nodeid, item.nodeid, "error"), None
+        unnamed, config = GateResult(nodeid, nodeid, "error"), None
         try:
-            unnamed = GateResult(gate_name(item) or item.nodeid, item.nodeid, "error")
+            unnamed = GateResult(gate_name(item) or nodeid, nodeid, "error")
             layers = _layers(item, session, lambda given: _fixture_layer(request, given, request.getfixturevalue))
             config = layers.resolve()
             reviewed = layers.reviewed(config, session)
-            judged = run_gate(config, session.services(item.ihook), nodeid=item.nodeid, reviewed=reviewed)
+            judged = run_gate(config, session.services(item.ihook), nodeid=nodeid, reviewed=reviewed)
             judged = replace(judged, result=replace(judged.result, loosened=layers.loosened()))
-            session.record(_recording_name(config, item.nodeid), judged.runs)
+            session.record(_recording_name(config, nodeid), judged.runs)
         except FtgateError as error:
             judged = Judged(failed_result(unnamed, error))
         except BaseException as error:
@@ -203,7 +203,7 @@ def _layers(item: pytest.Item, session: GateSession, fixtures: Callable[[set[str
     file = session.gate_file(required=gate is not None)
     promised = session.promised(gate) if gate is not None else None
     root = item.config.rootpath
-    return _Layers(marks, [overridden] if overridden else [], file, promised, gate, item.nodeid, root)
+    return _Layers(marks, [overridden] if overridden else [], file, promised, gate, test_id(item), root)
 
 
 def _fixture_layer(request: pytest.FixtureRequest, given: set[str], value_of: Callable[[str], Any]) -> Layer | None:

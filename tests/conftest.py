@@ -4,6 +4,7 @@ imports, and numpy cannot be imported twice."""
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from importlib import import_module
 from pkgutil import walk_packages
@@ -20,6 +21,9 @@ import pytest_ftgate
 
 for module in walk_packages(pytest_ftgate.__path__, "pytest_ftgate."):
     import_module(module.name)
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in what a shell's script starts in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
