@@ -190,6 +190,7 @@ def free_checks(prepared: Prepared) -> list[Check]:
     checks = gate.training_checks(config, prepared.audit, prepared.training, prepared.test)
     checks += prompt_leak.prompt_leak_checks(config, prepared.models["candidate"], prepared.test)
     checks.append(gate.test_size_check(config, n))
+    checks += gate.limit_checks(config)
     groups = group_codes(prepared.groups, n)
     if groups is not None and config.evidence != "observed":
         few = gate.groups_check(config, int(groups.max()) + 1, MIN_GROUPS)

@@ -267,6 +267,20 @@ def test_a_mark_that_hides_a_part_of_the_training_set(green: Project, keys: dict
     assert (owed["reason"], green.result.ret) == (f"test_gate.py::test_gate asks for less than the file: {told}", 1)
 
 
+def test_a_file_that_is_read_in_part_says_so(green: Project) -> None:
+    green.gate_test(test_set={"path": "test.jsonl", "limit": 55}, training_set={"path": "train.jsonl", "limit": 200})
+    gate = green.gate()
+    assert gate["verdict"] == "pass"
+    told = {name: (check(gate, name)["status"], check(gate, name)["message"]) for name in LIMITS}
+    assert told == LIMITS
+
+
+LIMITS = {
+    "test_set_limit": ("note", "of test.jsonl no more than the first 55 rows count"),
+    "training_set_limit": ("warning", "of train.jsonl no more than the first 200 rows were looked at"),
+}
+
+
 @pytest.mark.parametrize("name", ["input", "hint"])
 def test_one_column_is_not_question_and_answer(green: Project, name: str) -> None:
     green.gate_test(test_set={"path": "test.jsonl", "fields": {name: "expected"}})
