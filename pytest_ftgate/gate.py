@@ -141,6 +141,21 @@ def test_size_check(config: GateConfig, examples: int) -> Check:
 test_size_check.__test__ = False  # type: ignore[attr-defined]  # pytest collects functions by their name
 
 
+def limit_checks(config: GateConfig) -> list[Check]:
+    """Where a file is read in part: what stands in the rest has no part in the verdict."""
+    test, training = (getattr(data, "limit", None) for data in (config.test_set, config.training_set))
+    found = []
+    if test is not None:
+        message = f"of {config.test_set} no more than the first {plural(test, 'row')} count"
+        source = str(config.sources["test_set"])
+        found.append(Check("test_set_limit", "note", message, observed=test, source=source))
+    if training is not None:
+        message = f"of {config.training_set} no more than the first {plural(training, 'row')} were looked at"
+        source, advice = str(config.sources["training_set"]), "Look at all that the candidate was trained on."
+        found.append(Check("training_set_limit", "warning", message, observed=training, source=source, advice=advice))
+    return found
+
+
 def reach_check(config: GateConfig, examples: int, wins: int | None) -> Check:
     """What the evidence asks of this many examples at best: said before any call, for free."""
     if wins is None:

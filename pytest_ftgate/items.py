@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 from pytest_ftgate.config import GateConfig, Layer, Source, resolve_gate
-from pytest_ftgate.errors import ConfigError, FtgateError, Interrupted, ModelError, shown_path
-from pytest_ftgate.marks import gate_name, marks_nearest_first
+from pytest_ftgate.errors import ConfigError, FtgateError, Interrupted, ModelError, Where, shown_path
+from pytest_ftgate.marks import gate_name, marks_nearest_first, test_id
 from pytest_ftgate.pipeline import Judged, run_gate
 from pytest_ftgate.plugin import REQUEST, gate_session
 from pytest_ftgate.render.text import failure_text
@@ -78,18 +78,18 @@ def _fail_in_error(result: GateResult) -> None:
 
 def _judge(item: pytest.Item, request: pytest.FixtureRequest) -> GateResult:
     """The first verdict of a test is kept: a rerun of the test does not ask the models again."""
-    session = gate_session(item.config)
+    session, nodeid = gate_session(item.config), test_id(item)
     if item.nodeid not in session.results:
-        unnamed, config = GateResult(item.nodeid, item.nodeid, "error"), None
+        unnamed, config = GateResult(nodeid, nodeid, "error"), None
         try:
-            unnamed = GateResult(gate_name(item) or item.nodeid, item.nodeid, "error")
+            unnamed = GateResult(gate_name(item) or nodeid, nodeid, "error")
             layers = _layers(item, session, lambda given: _fixture_layer(request, given, request.getfixturevalue))
             config = layers.resolve()
             reviewed = layers.reviewed(config, session)
-            judged = run_gate(config, session.services(item.ihook), nodeid=item.nodeid, reviewed=reviewed)
+            judged = run_gate(config, session.services(item.ihook), nodeid=nodeid, reviewed=reviewed)
             judged = replace(judged, result=replace(judged.result, loosened=layers.loosened()))
             samples = {f"{role}_latency": run for role, run in judged.samples.items()}
-            session.record(_recording_name(config, item.nodeid), {**judged.runs, **samples})
+            session.record(_recording_name(config, nodeid), {**judged.runs, **samples})
         except FtgateError as error:
             judged = Judged(failed_result(unnamed, error))
         except BaseException as error:
@@ -217,23 +217,45 @@ def _layers(item: pytest.Item, session: GateSession, fixtures: Callable[[set[str
     file = session.gate_file(required=gate is not None)
     promised = session.promised(gate) if gate is not None else None
     root = item.config.rootpath
-    return _Layers(marks, [overridden] if overridden else [], file, promised, gate, item.nodeid, root)
+    return _Layers(marks, [overridden] if overridden else [], file, promised, gate, test_id(item), root)
 
 
 def _fixture_layer(request: pytest.FixtureRequest, given: set[str], value_of: Callable[[str], Any]) -> Layer | None:
-    """What overridden fixtures give, as far as no mark gives it already."""
+    """What overridden fixtures give, as far as no mark gives it already, and parameters that stand for fixtures."""
     values: dict[str, Any] = {}
     sources: dict[str, Source] = {}
+    parameters = _parameters(request.node)
     for name, key in _FIXTURES.items():
         function = _override(request, name)
-        if function is None or key in given or (key == "baseline" and "baselines" in given):
+        is_parameter = function is None and name in parameters
+        if key in given or (key == "baseline" and "baselines" in given):
+            if is_parameter:
+                raise _given_twice(request.node, name, key)
             continue
-        sources[key] = _fixture_source(name, function)
-        value = value_of(name)
+        if is_parameter:
+            sources[key], value = Source("fixture", f"parameter {name}", request.path.parent), parameters[name]
+        elif function is not None:
+            sources[key], value = _fixture_source(name, function), value_of(name)
+        else:
+            continue
         if value is None:
             raise ConfigError(f"the {sources[key]} returned None", cure="Return the model or the examples.")
         values[key] = os.fspath(value) if isinstance(value, os.PathLike) else value
     return Layer(values, sources) if values else None
+
+
+def _parameters(item: pytest.Item) -> Mapping[str, Any]:
+    """The values that the test was parametrized with, by name."""
+    found: Mapping[str, Any] = getattr(getattr(item, "callspec", None), "params", {})
+    return found
+
+
+def _given_twice(item: pytest.Item, name: str, key: str) -> ConfigError:
+    return ConfigError(
+        f"{key} is given by a mark and by the parameter {name}",
+        where=Where(shown_path(item.path)),
+        cure="Keep one of the two.",
+    )
 
 
 def _override(request: pytest.FixtureRequest, name: str) -> Callable[..., Any] | None:
@@ -313,6 +335,10 @@ def _config_as_written(request: pytest.FixtureRequest, key: str) -> GateConfig:
 
     Other overridden fixtures are not set up; a stand-in for each satisfies "required".
     """
+    name = f"ftgate_{key}"
+    if name in _parameters(request.node):
+        cure = "Leave out indirect: the parameter itself is the model or the examples."
+        raise ConfigError(f"the fixture {name} takes no parameter", where=Where(shown_path(request.path)), cure=cure)
     stand_ins: Mapping[str, Any] = {"ftgate_baseline": str, "ftgate_candidate": str}
 
     def fixtures(given: set[str]) -> Layer | None:

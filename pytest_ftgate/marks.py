@@ -14,9 +14,20 @@ def claimed_name(item: pytest.Item) -> str:
     """What obligations call the gate of a marked test, without reading any file."""
     try:
         named = next((mark.kwargs["name"] for mark in marks_nearest_first(item) if "name" in mark.kwargs), None)
-        return str(gate_name(item) or named or item.nodeid)
+        return str(gate_name(item) or named or test_id(item))
     except ConfigError:
-        return item.nodeid
+        return test_id(item)
+
+
+def test_id(item: pytest.Item) -> str:
+    """The test's node id, by which its gate goes where nothing names it.
+
+    Under ``--dist=loadgroup`` xdist appends the group to ``item.nodeid``; a name must not depend on how tests are run.
+    """
+    return f"{item.parent.nodeid}::{item.name}" if item.parent is not None else item.nodeid
+
+
+test_id.__test__ = False  # type: ignore[attr-defined]  # pytest collects functions by their name
 
 
 def gate_name(item: pytest.Item) -> str | None:

@@ -17,11 +17,17 @@ class Seen:
         collected: gates that a test was collected for.
         deselected: gates that a test was taken out of the run for.
         skipped: gates that a test was skipped for, with the reason.
+        tests: the tests that carry each gate, their parameters aside, whatever became of them.
     """
 
     collected: set[str] = field(default_factory=set)
     deselected: set[str] = field(default_factory=set)
     skipped: dict[str, str] = field(default_factory=dict)
+    tests: dict[str, set[str]] = field(default_factory=dict)
+
+    def carries(self, test: str, name: str) -> None:
+        """A test carries a gate."""
+        self.tests.setdefault(name, set()).add(_function(test))
 
     def to_plain(self) -> dict[str, Any]:
         """For an xdist worker's output."""
@@ -29,6 +35,7 @@ class Seen:
             "collected": sorted(self.collected),
             "deselected": sorted(self.deselected),
             "skipped": dict(self.skipped),
+            "tests": {name: sorted(tests) for name, tests in self.tests.items()},
         }
 
     def add(self, plain: dict[str, Any]) -> None:
@@ -36,6 +43,13 @@ class Seen:
         self.collected.update(plain["collected"])
         self.deselected.update(plain["deselected"])
         self.skipped.update(plain["skipped"])
+        for name, tests in plain["tests"].items():
+            self.tests.setdefault(name, set()).update(tests)
+
+
+def _function(test: str) -> str:
+    """The node id of a test without its parameters."""
+    return test.partition("[")[0]
 
 
 def unjudged(
@@ -44,7 +58,8 @@ def unjudged(
     """The obligations that are not met, each with the reason: ``[{"name": ..., "reason": ...}]``.
 
     An obligation is met where the gate was judged at least once, every time with ``pass``, and no mark and no fixture
-    asked for less than the file. A gate of the file is not met by another that a mark gives its name.
+    asked for less than the file. A gate of the file is not met by another that a mark gives its name; where marks alone
+    give a name, every test that carries it must have been judged, since each may be a gate of its own.
 
     Args:
         required: names of gates.
@@ -57,6 +72,8 @@ def unjudged(
         judged = [result for result in results if (result.gate if name in in_file else result.name) == name]
         namesake = next((result for result in results if result.name == name and result not in judged), None)
         reasons[name] = _reason(name, judged, namesake, seen)
+        if reasons[name] is None and name not in in_file:
+            reasons[name] = _left_out(name, judged, seen)
     return [{"name": name, "reason": reason} for name, reason in reasons.items() if reason is not None]
 
 
@@ -69,6 +86,11 @@ def _reason(name: str, judged: Sequence[GateResult], namesake: GateResult | None
         if result.loosened:
             return f"{result.nodeid} asks for less than the file: {'; '.join(result.loosened)}"
     return None
+
+
+def _left_out(name: str, judged: Sequence[GateResult], seen: Seen) -> str | None:
+    missing = seen.tests.get(name, set()) - {_function(result.nodeid) for result in judged}
+    return f"{min(missing)} carries it too, and was not judged" if missing else None
 
 
 def _absence(name: str, seen: Seen) -> str:

@@ -107,7 +107,7 @@ def gate_session(config: pytest.Config) -> GateSession:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", _MARK_HELP)
-    config.pluginmanager.register(_Reports(config), "pytest_ftgate_reports")
+    config.pluginmanager.register(_Reports(config))  # without a name, which -p no: could switch off
     _refuse_loosening(config)
     if config.getoption("--ftgate-partial") and os.environ.get("CI"):
         raise pytest.UsageError("--ftgate-partial is for local work; CI is set here")
@@ -123,12 +123,14 @@ def _refuse_loosening(config: pytest.Config) -> None:
 
 
 class _Reports:
-    """Hears every test report, xdist's workers' too: a gate's facts travel in the user properties."""
+    """Hears the reports of xdist's workers: a gate's facts travel in the user properties."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if not hasattr(report, "node"):
+            return  # of this process, where the verdict itself is at hand
         for name, value in report.user_properties:
             if name == "ftgate":
                 gate_session(self._config).hear(report.nodeid, str(value))
@@ -174,11 +176,11 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, obj
             gate_session(config).finish(session)
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_unconfigure(config: pytest.Config) -> None:
-    """The last word: some plugins rewrite the exit status, and ``pytest.exit`` at the session's end does."""
-    if SESSION in config.stash:
-        gate_session(config).hold_exit_status()
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> Generator[None, Any, Any]:
+    """The last word: plugins may rewrite the exit status until everything is closed down."""
+    status = yield
+    return gate_session(config).held(status) if SESSION in config.stash else status
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -224,6 +226,8 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
+    known = gate_session(item.config).facts.get(item.nodeid) if SESSION in item.config.stash else None
+    report.user_properties = [one for one in report.user_properties if one[0] != "ftgate" or one[1] == known]
     if _marked(item):
         from pytest_ftgate.items import hold_report
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from pytest_ftgate import gate, straw_man
+from pytest_ftgate import gate, prompt_leak, straw_man
 from pytest_ftgate.errors import ConfigError, Where
 from pytest_ftgate.foreign import guarded
 from pytest_ftgate.result import Check
@@ -70,6 +70,7 @@ def prepare(
     metrics = build_metrics(config, test, training, hook)
     _check_margin(config, metrics[config.metric.name])
     _check_bounds(config, metrics)
+    _check_errors(config)
     audit = audit_training_set(training, test)
     specs = {**config.baselines, "candidate": config.candidate}
     surroundings = Surroundings(training, notes, offline, newer_than)
@@ -168,6 +169,20 @@ def _check_bounds(config: GateConfig, metrics: Mapping[str, Metric]) -> None:
                 )
 
 
+def _check_errors(config: GateConfig) -> None:
+    """A missing answer counts as wrong. For precision none is no fault: the more are missing, the higher it is."""
+    if config.errors != "score_zero":
+        return
+    asked = [config.metric, *(bound.metric for bound in config.require if bound.of == "candidate")]
+    for spec in asked:
+        if spec.name.partition("_")[0] == "precision":
+            raise ConfigError(
+                f"errors: score_zero has no meaning for {spec.name}, which looks only at what was answered",
+                where=Where(str(config.sources["errors"]), key="errors"),
+                cure="Use f1 or recall, or errors: error.",
+            )
+
+
 def free_checks(prepared: Prepared) -> list[Check]:
     """Training set, test set, and what the baseline is: judged before anything is paid for."""
     from pytest_ftgate.inference import MIN_GROUPS, fewest_wins, group_codes
@@ -175,7 +190,9 @@ def free_checks(prepared: Prepared) -> list[Check]:
 
     config, metric, n = prepared.config, prepared.deciding, len(prepared.test)
     checks = gate.training_checks(config, prepared.audit, prepared.training, prepared.test)
+    checks += prompt_leak.prompt_leak_checks(config, prepared.models["candidate"], prepared.test)
     checks.append(gate.test_size_check(config, n))
+    checks += gate.limit_checks(config)
     groups = group_codes(prepared.groups, n)
     if groups is not None and config.evidence != "observed":
         few = gate.groups_check(config, int(groups.max()) + 1, MIN_GROUPS)

@@ -16,7 +16,7 @@ from pytest_ftgate.budget import Budget
 from pytest_ftgate.errors import ConfigError, FtgateError, Where, shown_path
 from pytest_ftgate.files import write_whole
 from pytest_ftgate.foreign import guarded
-from pytest_ftgate.marks import claimed_name
+from pytest_ftgate.marks import claimed_name, test_id
 from pytest_ftgate.numbers import show_usd
 from pytest_ftgate.obligations import Seen, unjudged
 from pytest_ftgate.pipeline import Judged, Services
@@ -42,6 +42,7 @@ class GateSession:
     Attributes:
         started: seconds since the epoch; the same on all workers of one run.
         results: the first verdict of each test, by node id.
+        facts: the same as JSON, of the tests of this process.
     """
 
     def __init__(self, config: pytest.Config) -> None:
@@ -49,6 +50,7 @@ class GateSession:
         self._worker: Mapping[str, Any] | None = getattr(config, "workerinput", None)
         self.started: float = self._worker["ftgate_started"] if self._worker else time.time()
         self.results: dict[str, GateResult] = {}
+        self.facts: dict[str, str] = {}
         self._runs: dict[str, Mapping[str, Run]] = {}
         self._files: dict[Path, GateFile] = {}
         self._stores: Stores | None = None
@@ -59,7 +61,7 @@ class GateSession:
         self._removed: list[str] = []
         self._pasts: dict[Path, Past | None] = {}
         self._notes: list[Line] = []
-        self._red: pytest.Session | None = None
+        self._red = False
 
     # --- what gates are given --------------------------------------------------------------------------------
 
@@ -170,7 +172,9 @@ class GateSession:
     def keep(self, judged: Judged, item: pytest.Item) -> None:
         """Keep a verdict, and send it along with the test's reports."""
         self.results[item.nodeid] = judged.result
-        item.user_properties.extend(json_report.junit_properties(judged.result))
+        properties = json_report.junit_properties(judged.result)
+        self.facts[item.nodeid] = dict(properties)["ftgate"]
+        item.user_properties.extend(properties)
         try:
             hook = item.ihook.pytest_ftgate_gate_finished
             guarded("the hook pytest_ftgate_gate_finished", hook, result=judged.result)
@@ -183,7 +187,7 @@ class GateSession:
             self._runs[name] = runs
 
     def hear(self, nodeid: str, facts: str) -> None:
-        """A verdict out of a test report; xdist's workers are heard in no other way.
+        """A verdict of one of xdist's workers, out of a test report or, where a hook altered that, at its end.
 
         Where several workers judge one test (``--dist=each``), a verdict that is not ``pass`` counts.
         """
@@ -196,16 +200,20 @@ class GateSession:
     def hear_worker(self, said: Mapping[str, Any]) -> None:
         """What an xdist worker has to say at its end."""
         self._seen.add(said["seen"])
+        for nodeid, facts in said["facts"].items():
+            self.hear(nodeid, facts)
         for text, colour in said["notes"]:
             self.note(Line(text, colour))
 
     def see_collected(self, item: pytest.Item) -> None:
         """A marked test that is about to run."""
         self._seen.collected.add(claimed_name(item))
+        self._seen.carries(test_id(item), claimed_name(item))
 
     def see_deselected(self, item: pytest.Item) -> None:
         """A marked test that was taken out of the run."""
         self._seen.deselected.add(claimed_name(item))
+        self._seen.carries(test_id(item), claimed_name(item))
 
     def see_skipped(self, item: pytest.Item, report: pytest.TestReport) -> None:
         """A marked test that was skipped before its gate was judged."""
@@ -228,11 +236,12 @@ class GateSession:
         red = any(not result.passed for result in self.results.values())
         unwritten = any(line.colour == "red" for line in self._notes)
         if self._worker is not None:
-            said = {"notes": [tuple(line) for line in self._notes], "seen": self._seen.to_plain()}
+            notes = [tuple(line) for line in self._notes]
+            said = {"notes": notes, "seen": self._seen.to_plain(), "facts": self.facts}
             self._config.workeroutput["ftgate"] = said  # type: ignore[attr-defined]
         owed = bool(self._unjudged) and not self._partial
-        self._red = session if red or unwritten or owed else None
-        self.hold_exit_status()
+        self._red = red or unwritten or owed
+        session.exitstatus = self.held(session.exitstatus)
 
     def _tell_spent(self) -> None:
         """What was spent of a limit, and what was not counted."""
@@ -244,10 +253,10 @@ class GateSession:
             names = ", ".join(self._budget.uncounted)
             self.note(Line(f"not counted by --ftgate-max-cost, since they have no price: {names}", "yellow"))
 
-    def hold_exit_status(self) -> None:
-        """Where the session is red, let no exit status say otherwise; asked again after all other plugins."""
-        if self._red is not None and self._red.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
-            self._red.exitstatus = pytest.ExitCode.TESTS_FAILED
+    def held(self, status: int | pytest.ExitCode) -> int | pytest.ExitCode:
+        """The exit status; where the session is red, none that says otherwise."""
+        says_otherwise = status in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
+        return pytest.ExitCode.TESTS_FAILED if self._red and says_otherwise else status
 
     @property
     def _partial(self) -> bool:

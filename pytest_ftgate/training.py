@@ -13,6 +13,7 @@ from pytest_ftgate.data import (
     expected_text,
     is_blank,
     normalized_input,
+    visible,
     without_instructions,
 )
 from pytest_ftgate.data.wording import excerpt
@@ -133,7 +134,7 @@ def _digest(given: Input) -> bytes:
 
 
 def _is_usable(example: Example) -> bool:
-    return not is_blank(example.input) and _output(example) != ""
+    return not is_blank(example.input) and visible(_output(example)) != ""
 
 
 def _repeats(rows: Iterable[tuple[int, bytes]]) -> list[tuple[int, int]]:

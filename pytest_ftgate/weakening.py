@@ -38,14 +38,16 @@ class Weakening:
 def weakenings(before: GateConfig, after: GateConfig) -> tuple[Weakening, ...]:
     """What ``after`` asks less for than ``before``: thresholds, evidence, bounds, the test set, the metric, a baseline.
 
-    Another candidate or training set is no weakening: they are what is judged.
+    Another candidate or training set is no weakening: they are what is judged. To read less of one training set is.
     """
     return (
         *_thresholds(before, after),
         *_allowance(before, after),
         *_bounds(before.require, after.require),
         *_changed("metric", _metric(before), _metric(after)),
-        *_test_set(before.test_set, after.test_set),
+        *_changed("test_set", _shown(before.test_set), _shown(after.test_set)),
+        *_reading("test_set", before.test_set, after.test_set),
+        *_training_set(before.training_set, after.training_set),
         *_baselines(before, after),
     )
 
@@ -122,14 +124,21 @@ def _changed(key: str, before: str, after: str) -> Iterator[Weakening]:
         yield Weakening(key, before, after)
 
 
-def _test_set(before: Any, after: Any) -> Iterator[Weakening]:
-    yield from _changed("test_set", _shown(before), _shown(after))
+def _training_set(before: Any, after: Any) -> Iterator[Weakening]:
+    """Of the same file, rows or columns that are not looked at may hold the test set."""
+    path = getattr(before, "path", None)
+    if path is not None and path == getattr(after, "path", None):
+        yield from _reading("training_set", before, after)
+
+
+def _reading(data: str, before: Any, after: Any) -> Iterator[Weakening]:
+    """How a file is read: what its columns are called, and how much of it counts."""
     for key in ("format", "fields"):
         old, new = getattr(before, key, None), getattr(after, key, None)
-        yield from _changed(f"test_set.{key}", _written(old), _written(new))
+        yield from _changed(f"{data}.{key}", _written(old), _written(new))
     most, kept = getattr(before, "limit", None), getattr(after, "limit", None)
     if kept is not None and (most is None or kept < most):
-        yield Weakening("test_set.limit", "all rows" if most is None else str(most), str(kept))
+        yield Weakening(f"{data}.limit", "all rows" if most is None else str(most), str(kept))
 
 
 def _shown(data: Any) -> str:

@@ -4,6 +4,7 @@ imports, and numpy cannot be imported twice."""
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from importlib import import_module
 from importlib.util import find_spec
@@ -23,6 +24,9 @@ for module in walk_packages(pytest_ftgate.__path__, "pytest_ftgate."):
     import_module(module.name)
 if find_spec("genai_prices"):
     import_module("genai_prices.data")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in what a shell's script starts in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

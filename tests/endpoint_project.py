@@ -15,6 +15,7 @@ from loopback import LoopbackServer
 
 N = 60
 EVERY_REQUEST = Counter((model, f"customer question {i}") for model in ("base", "ft") for i in range(N))
+TIMED = {"latency_p50_s", "latency_p95_s", "n_stored", "oldest_prediction", "oldest_age_s"}
 _MISSED = {"base": frozenset(range(40, 60)), "ft": frozenset((0, 1, 58, 59))}
 
 
@@ -28,6 +29,16 @@ def answer(body: dict[str, Any]) -> str:
     """As the recorded predictions of :class:`Project`: the baseline is right on 40 of 60, the candidate on 56."""
     index = index_of(body)
     return wrong(index) if index in _MISSED[body["model"]] else label(index)
+
+
+def untimed(gate: dict[str, Any]) -> dict[str, Any]:
+    """The facts of a gate without those that differ from run to run."""
+
+    def bare(model: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in model.items() if name not in TIMED}
+
+    baselines = {role: bare(model) for role, model in gate["baselines"].items()}
+    return {**gate, "baseline": bare(gate["baseline"]), "baselines": baselines, "candidate": bare(gate["candidate"])}
 
 
 class EndpointProject(Project):

@@ -29,7 +29,9 @@ from pytest_ftgate.config.keys import (
 )
 from pytest_ftgate.config.model_keys import ModelDefinition, ModelValue
 from pytest_ftgate.config.problems import reading_of, refusal, refusals
-from pytest_ftgate.config.words import got
+from pytest_ftgate.config.words import got, quoted
+
+_NOT_SENT = ("expected", "id", "group")
 
 
 class DataKeys(Keys):
@@ -45,6 +47,17 @@ class DataKeys(Keys):
         description="The file's names for id, input, expected, group: {input: question, expected: answer}.",
     )
     limit: Positive = Field(default_factory=absent, description="Only the first examples of the file.")
+
+    @model_validator(mode="after")
+    def _answer_apart(self) -> DataKeys:
+        """The column of the expected output is no part of what a model is sent."""
+        given = self.fields or {}
+        answer = given.get("expected", "expected")
+        told = [name for name, column in given.items() if column == answer and name not in _NOT_SENT]
+        if told:
+            text = f"{quoted(told[0])} is the column {quoted(answer)}, which is the expected output"
+            raise refusals([(("fields", told[0]), text)])
+        return self
 
 
 class MetricKeys(OpenKeys):

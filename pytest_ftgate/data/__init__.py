@@ -15,7 +15,7 @@ from pytest_ftgate.data.example import (
 )
 from pytest_ftgate.data.iterables import examples_from
 from pytest_ftgate.data.load import FORMATS, load_examples
-from pytest_ftgate.data.normalize import is_blank, normalized_input, without_instructions
+from pytest_ftgate.data.normalize import is_blank, normalized_input, visible, without_instructions
 
 __all__ = [
     "FORMATS",
@@ -32,5 +32,6 @@ __all__ = [
     "is_blank",
     "load_examples",
     "normalized_input",
+    "visible",
     "without_instructions",
 ]

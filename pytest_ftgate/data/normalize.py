@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Mapping
 from typing import Any
@@ -9,13 +10,18 @@ from typing import Any
 from pytest_ftgate.data.example import Input, canonical_json
 
 _INSTRUCTIONS = frozenset({"system", "developer"})
+# Unicode's Default_Ignorable_Code_Point: what is shown as nothing, and what its NFKC_Casefold leaves out.
+_INVISIBLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
+    "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]+"
+)
 
 
 def normalized_input(input: Input) -> str:  # noqa: A002
     """The form in which inputs are compared: two inputs are the same when these texts are equal.
 
-    Text is brought to NFKC, case folded, its white space collapsed and stripped. Messages keep their order,
-    each with its role. One single message of the user is the same as its plain text.
+    Text is brought to NFKC, case folded, freed of invisible characters, its white space collapsed and stripped.
+    Messages keep their order, each with its role. One single message of the user is the same as its plain text.
     """
     if isinstance(input, str):
         return _normalized(input)
@@ -36,19 +42,28 @@ def without_instructions(input: Input) -> Input:  # noqa: A002
 def is_blank(input: Input) -> bool:  # noqa: A002
     """Whether nothing is asked: blank text, or a conversation whose last message of the user is blank."""
     if isinstance(input, str):
-        return not input.strip()
+        return not visible(input)
     asked = [message for message in input if message["role"] == "user"] or input
-    return not asked or not _text(asked[-1]).strip()
+    return not asked or not visible(_text(asked[-1]))
+
+
+def visible(text: str) -> str:
+    """The text without invisible characters, and without white space around it."""
+    return text.strip() if text.isascii() else _INVISIBLE.sub("", text).strip()
 
 
 def _normalized(text: str) -> str:
     if text.isascii():
         return " ".join(text.lower().split())
     # Folding can undo the normal form and the other way round: repeat until nothing changes.
-    folded = unicodedata.normalize("NFKC", text).casefold()
+    folded = _folded(text)
     while folded != text:
-        text, folded = folded, unicodedata.normalize("NFKC", folded).casefold()
+        text, folded = folded, _folded(folded)
     return " ".join(text.split())
+
+
+def _folded(text: str) -> str:
+    return unicodedata.normalize("NFKC", _INVISIBLE.sub("", text)).casefold()
 
 
 def _text(message: Mapping[str, Any]) -> str:

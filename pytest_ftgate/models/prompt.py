@@ -47,6 +47,11 @@ class Prompt:
     template: str | None = None
     shots: Messages = ()
 
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """What the template names, besides the input: fields of the examples, where they have them."""
+        return tuple(name for name in dict.fromkeys(_PLACEHOLDER.findall(self.template or "")) if name != "input")
+
     def messages(self, example: Example) -> list[Mapping[str, Any]]:
         """The messages that are sent for this example. Its expected output has no part in them.
 

@@ -28,6 +28,7 @@ CANNOT_BE_CLOSED = {
     23: "A baseline that could have been prompted better",
     25: "Recorded predictions are taken at their word",
     28: "Which of several fine-tunes you bring to the gate is your choice",
+    29: "Precision looks only at what was answered",
     30: "A test set that was looked at again and again wears out",
     31: "nothing compares it with the last run's",
     33: "A gain on average may hide a loss for a few",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from gate_project import Project, check
 
 
@@ -139,6 +140,7 @@ def test_evaluate_runs_any_model(project: Project) -> None:
 
 
 def test_evaluate_works_where_a_loop_is_running(project: Project) -> None:
+    pytest.importorskip("pytest_asyncio")
     project.file(
         "test_run.py",
         "import pytest\n@pytest.mark.asyncio\nasync def test_run(ftgate_evaluate):\n"

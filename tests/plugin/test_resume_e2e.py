@@ -15,12 +15,11 @@ from contextlib import closing
 from typing import Any
 
 import pytest
-from endpoint_project import EVERY_REQUEST, EndpointProject, N, answer
+from endpoint_project import EVERY_REQUEST, EndpointProject, N, answer, untimed
 from gate_project import check
 from loopback import LoopbackServer, Reply
 
 TWO_TESTS = "def test_gate():\n    pass\n\n\n{mark}\ndef test_again():\n    pass\n"
-TIMED = {"latency_p50_s", "latency_p95_s", "n_stored", "oldest_prediction", "oldest_age_s"}
 
 
 @pytest.fixture
@@ -31,16 +30,6 @@ def http(pytester: pytest.Pytester) -> Iterator[EndpointProject]:
 
 def n_stored(gate: dict[str, Any]) -> tuple[int, int]:
     return gate["baseline"]["n_stored"], gate["candidate"]["n_stored"]
-
-
-def untimed(gate: dict[str, Any]) -> dict[str, Any]:
-    """The facts of a gate without those that differ from run to run."""
-
-    def bare(model: dict[str, Any]) -> dict[str, Any]:
-        return {name: value for name, value in model.items() if name not in TIMED}
-
-    baselines = {role: bare(model) for role, model in gate["baselines"].items()}
-    return {**gate, "baseline": bare(gate["baseline"]), "baselines": baselines, "candidate": bare(gate["candidate"])}
 
 
 def rows(http: EndpointProject) -> list[tuple[str, str]]:

@@ -1,0 +1,177 @@
+"""xdist, in every way of handing out tests and with any number of workers: each prediction is asked for once, and every
+verdict, obligation and report is that of a run in one process."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+from endpoint_project import EndpointProject, N, answer, untimed
+from loopback import LoopbackServer, Reply
+
+pytest.importorskip("xdist")
+
+MODES = ("load", "loadscope", "loadgroup", "worksteal")
+EVERY = [(mode, workers) for mode in MODES for workers in range(2, 9)]
+ALL = bool(os.environ.get("DISTRIBUTE_ALL"))
+"""Whether every way of handing out is tried with every number of workers, which takes minutes."""
+GREEN = EVERY if ALL else [("load", 8), ("loadscope", 4), ("loadgroup", 4), ("worksteal", 8)]
+RED = EVERY if ALL else [("loadscope", 2), ("loadgroup", 2)]  # the others: test_catalogue.py, row 38
+CONFTEST = """
+import os
+
+os.environ["FTGATE_TEST_KEY"] = os.environ.get("PYTEST_XDIST_WORKER", "alone")
+"""
+EXPECTED_TO_FAIL = """
+import pytest
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        item.add_marker(pytest.mark.xfail(strict=False))
+"""
+MODULE = """
+import pytest
+
+
+@pytest.mark.ftgate("support")
+def test_support(): pass
+
+
+@pytest.mark.ftgate("wide")
+@pytest.mark.parametrize("x", range(2))
+def test_wide(x, ftgate):
+    assert ftgate.n == 60
+
+
+@pytest.mark.parametrize("x", [pytest.param(0, marks=pytest.mark.ftgate("prompted")), 1])
+def test_other(x): pass
+"""
+SCOPED = """
+import pytest
+
+
+@pytest.mark.ftgate("prompted")
+@pytest.mark.xdist_group("pair")
+class TestPair:
+    def test_one(self): pass
+    def test_two(self, ftgate):
+        assert ftgate.candidate.value > ftgate.baseline.value
+
+
+{mark}
+def test_alone(): pass
+
+
+@pytest.mark.xdist_group("pair")
+{mark}
+def test_grouped(): pass
+"""
+MODULES = 4
+HEADINGS = Counter(
+    {
+        "support: PASS": MODULES,
+        "wide: PASS": 2 * MODULES,
+        "prompted: PASS": MODULES + 2,
+        "test_scoped.py::test_alone: PASS": 1,
+        "test_scoped.py::test_grouped: PASS": 1,
+    }
+)
+ASKED = Counter((model, f"customer question {i}") for model in ("base", "ft", "told") for i in range(N))
+
+
+class Meeting:
+    """Holds all answers back until two workers have asked, so that they certainly work at the same time."""
+
+    def __init__(self, server: LoopbackServer) -> None:
+        self._server = server
+        self._complete = threading.Event()
+
+    def __call__(self, body: dict[str, Any]) -> Reply:
+        if len(self.workers) > 1:
+            self._complete.set()
+        return Reply(answer({**body, "model": body["model"].replace("told", "ft")}), until=self._complete)
+
+    @property
+    def workers(self) -> set[str]:
+        return {headers["authorization"] for headers in self._server.headers}
+
+
+@pytest.fixture
+def many(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Iterator[EndpointProject]:
+    """Three gates of the file on three models of one server, all of them required, and two that stand in marks."""
+    monkeypatch.delenv("CI", raising=False)
+    with LoopbackServer() as server:
+        project = EndpointProject(pytester, server)
+        model = {"api_key_env": "FTGATE_TEST_KEY", "concurrency": 2}
+        project.keys["baseline"] = project.model("base", **model)
+        project.keys["candidate"] = project.model("ft", **model)
+        write_gates(project)
+        project.file("conftest.py", CONFTEST)
+        for number in range(MODULES):
+            project.file(f"test_{number}.py", MODULE)
+        project.file("test_scoped.py", SCOPED.format(mark=project.mark()))
+        project.file("pytest.ini", "[pytest]\nftgate_required = all\n")
+        server.answer = Meeting(server)
+        yield project
+
+
+def write_gates(project: EndpointProject, **changes: Any) -> None:
+    told = {"candidate": {**project.keys["candidate"], "model": "told", "system": "Name the topic."}}
+    gates = {
+        "support": project.keys,
+        "wide": {**project.keys, "margin": 0.1, **changes},
+        "prompted": {**project.keys, **told},
+    }
+    project.gate_file(yaml.safe_dump({"version": 1, "gates": gates}))
+
+
+def facts(report: dict[str, Any]) -> dict[str, Any]:
+    """The facts that no distribution may change, by test."""
+    return {gate["nodeid"]: untimed(gate) for gate in report["gates"]}
+
+
+def headings(project: EndpointProject) -> Counter[str]:
+    lines = (line.strip("- ") for line in project.result.outlines)
+    return Counter(line.removeprefix("ftgate ") for line in lines if line.startswith("ftgate ") and ": " in line)
+
+
+@pytest.mark.parametrize(("mode", "workers"), GREEN)
+def test_as_if_in_one_process(many: EndpointProject, mode: str, workers: int) -> None:
+    """No request twice, none left out, over all workers; the same facts; each block once; green and nothing owed."""
+    report = many.report(f"-n{workers}", f"--dist={mode}", apart=True)
+    assert many.result.ret == 0, many.result.stdout.str()
+    assert many.asked == ASKED
+    assert len(many.server.answer.workers) > 1  # type: ignore[attr-defined]
+    assert report["unjudged"] == []
+    assert headings(many) == HEADINGS
+    many.forget()
+    alone = many.report("-pno:xdist")
+    assert many.asked == {}
+    assert facts(report) == facts(alone)
+    assert headings(many) == HEADINGS
+
+
+@pytest.mark.parametrize(("mode", "workers"), RED)
+def test_what_makes_one_process_red_makes_many_red(many: EndpointProject, mode: str, workers: int) -> None:
+    """A gate that failed in a test that was expected to fail, then a gate that was not run."""
+    args = (f"-n{workers}", f"--dist={mode}")
+    deselected = many.report("-k", "not wide", *args, apart=True)
+    assert many.result.ret == 1
+    assert deselected["unjudged"] == [
+        {"name": "wide", "reason": "its test was deselected (-k, -m, --deselect, --lf or the like)"}
+    ]
+    many.result.assert_outcomes(passed=3 * MODULES + 4)
+
+    write_gates(many, margin=0.3)
+    many.file("conftest.py", CONFTEST + EXPECTED_TO_FAIL)
+    red = many.report(*args, apart=True)
+    assert many.result.ret == 1
+    many.result.assert_outcomes(xfailed=2 * MODULES, xpassed=3 * MODULES + 4)
+    assert Counter(gate["verdict"] for gate in red["gates"]) == {"fail": 2 * MODULES, "pass": 2 * MODULES + 4}
+    assert {one["name"] for one in red["unjudged"]} == {"wide"}
