@@ -87,6 +87,7 @@ def _judge_scores(
     result: GateResult, prepared: Prepared, checks: tuple[Check, ...], measured: Mapping[str, Measured]
 ) -> GateResult:
     from pytest_ftgate.measure import flips, same_outputs, score_run
+    from pytest_ftgate.slices import judge_slices, label_results
 
     config, metric = prepared.config, prepared.deciding
     expected = prepared.expected
@@ -107,6 +108,8 @@ def _judge_scores(
         found += _second_opinion(prepared, scored[role], candidate, _against(role))
     found += [_require(prepared, bound, result) for bound in config.require]
     found += _remarks(prepared, scored, comparisons)
+    slices, held = judge_slices(prepared.slices, scored[best], candidate, metric.name)
+    found += held
     wins, losses, broken = flips(scored[best], candidate, metric.name, _BROKEN_KEPT)
     decided = comparisons[best]
     result = replace(
@@ -124,6 +127,8 @@ def _judge_scores(
         examples_needed=decided.examples_needed,
         note=decided.note,
         broken=broken,
+        slices=slices,
+        labels=label_results(scored[best], candidate, metric),
     )
     return closed(result, tuple(found))
 

@@ -9,6 +9,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_ftgate.errors import FtgateError
+from pytest_ftgate.guards import described, guard_jobs, judge_guards
 from pytest_ftgate.judgement import judge
 from pytest_ftgate.preparation import Prepared, free_checks, prepare
 from pytest_ftgate.result import (
@@ -70,11 +71,13 @@ class Judged:
         result: the facts.
         runs: of the models over the test set.
         samples: from which latencies are taken, where a model asks for one.
+        guards: of the models over the guards' test sets, by guard and role.
     """
 
     result: GateResult
     runs: Mapping[str, Run] = field(default_factory=dict)
     samples: Mapping[str, Run] = field(default_factory=dict)
+    guards: Mapping[tuple[str, str], Run] = field(default_factory=dict)
 
 
 def run_gate(config: GateConfig, services: Services, *, nodeid: str, reviewed: tuple[Check, ...] = ()) -> Judged:
@@ -105,10 +108,12 @@ def run_gate(config: GateConfig, services: Services, *, nodeid: str, reviewed: t
         return Judged(closed(result, (*free, unpaid)))
     result = replace(result, models_called=True)
     try:
-        runs, samples = _run(prepared, services)
+        runs, samples, guarded = _run(prepared, services)
     except FtgateError as error:
         return Judged(failed_result(replace(result, checks=free), error))
-    return Judged(judge(result, prepared, free, runs, samples), runs, samples)
+    result = judge(result, prepared, free, runs, samples)
+    guards, held = judge_guards(prepared.guards, guarded, config)
+    return Judged(closed(replace(result, guards=guards), (*result.checks, *held)), runs, samples, guarded)
 
 
 def _described(config: GateConfig, nodeid: str) -> GateResult:
@@ -144,16 +149,18 @@ def _with_data(result: GateResult, prepared: Prepared) -> GateResult:
         ),
         test_set=TestSetResult(test.path, test.sha256, len(test)),
         metric_range=(metric.low, metric.high),
+        guards=tuple(map(described, prepared.guards.values())),
     )
 
 
-def _run(prepared: Prepared, services: Services) -> tuple[dict[str, Run], dict[str, Run]]:
-    """The models over the test set, and before that the samples of latencies, by role."""
+def _run(prepared: Prepared, services: Services) -> tuple[dict[str, Run], dict[str, Run], dict[tuple[str, str], Run]]:
+    """The models over the test set, before that the samples of latencies, and the models over the guards, by role."""
     from pytest_ftgate.latency import take_samples
     from pytest_ftgate.runner import Job, TimeLimit, run_models
 
     config = prepared.config
-    _warm_up(prepared.metrics.values())
+    _warm_up([*prepared.metrics.values(), *(guard.metric for guard in prepared.guards.values())])
+    guards = guard_jobs(prepared.guards, prepared.models, config.repeats)
     jobs = [Job(model, prepared.test, config.repeats) for model in prepared.models.values()]
     options: dict[str, Any] = {
         "stores": services.stores,
@@ -165,12 +172,13 @@ def _run(prepared: Prepared, services: Services) -> tuple[dict[str, Run], dict[s
         options["limit"] = TimeLimit.from_now(config.timeout_s, str(config.sources["timeout_s"]))
     try:
         samples = take_samples(prepared.models, prepared.test, **options)
-        runs = run_models(jobs, **options)
+        runs = run_models([*jobs, *guards.values()], **options)
     finally:
         if services.progress is not None:
             services.progress.wipe()
         _tell_unfinished(prepared.models.values(), services)
-    return dict(zip(prepared.models, runs, strict=True)), samples
+    guarded = dict(zip(guards, runs[len(jobs) :], strict=True))
+    return dict(zip(prepared.models, runs[: len(jobs)], strict=True)), samples, guarded
 
 
 def _tell_unfinished(models: Iterable[Model], services: Services) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +15,10 @@ from pytest_ftgate.result import Check
 if TYPE_CHECKING:
     from pytest_ftgate.config import GateConfig, MetricSpec
     from pytest_ftgate.data import DataSet
+    from pytest_ftgate.guards import Guard
     from pytest_ftgate.metrics import Metric
     from pytest_ftgate.models import Model, Notes
+    from pytest_ftgate.slices import Slices
     from pytest_ftgate.training import TrainingAudit
 
 
@@ -30,6 +32,8 @@ class Prepared:
     audit: TrainingAudit
     metrics: Mapping[str, Metric]
     models: Mapping[str, Model]  # by role: the baselines' names, then "candidate"
+    guards: Mapping[str, Guard] = field(default_factory=dict)
+    slices: Slices | None = None
 
     @property
     def deciding(self) -> Metric:
@@ -61,6 +65,7 @@ def prepare(
     newer_than: float | None = None,
 ) -> Prepared:
     """Read the data, build metrics and models. Raises :class:`FtgateError` where something cannot be used."""
+    from pytest_ftgate.guards import prepare_guards
     from pytest_ftgate.models import Surroundings, build_model
     from pytest_ftgate.training import audit_training_set, check_test_set
 
@@ -72,10 +77,26 @@ def prepare(
     _check_bounds(config, metrics)
     _check_errors(config)
     audit = audit_training_set(training, test)
+    guards = prepare_guards(config, load, training, lambda: _custom_metrics(hook))
+    slices = _prepare_slices(config, test, training, metrics[config.metric.name], hook)
     specs = {**config.baselines, "candidate": config.candidate}
     surroundings = Surroundings(training, notes, offline, newer_than)
     models = {role: build_model(spec, surroundings, hook) for role, spec in specs.items()}
-    return Prepared(config, test, training, audit, metrics, models)
+    return Prepared(config, test, training, audit, metrics, models, guards, slices)
+
+
+def _prepare_slices(
+    config: GateConfig, test: DataSet, training: DataSet, metric: Metric, hook: Any | None
+) -> Slices | None:
+    from pytest_ftgate.data import expected_text
+    from pytest_ftgate.metrics import build_metric
+    from pytest_ftgate.slices import prepare_slices
+
+    def build(spec: MetricSpec, labels: Sequence[str]) -> Metric:
+        known = {expected_text(example.expected) for data in (test, training) for example in data.examples}
+        return build_metric(spec, labels=labels, custom=_custom_metrics(hook), known=sorted(known))
+
+    return prepare_slices(config, test, metric, build)
 
 
 def build_metrics(config: GateConfig, test: DataSet, training: DataSet | None, hook: Any | None) -> dict[str, Metric]:
@@ -174,6 +195,7 @@ def _check_errors(config: GateConfig) -> None:
     if config.errors != "score_zero":
         return
     asked = [config.metric, *(bound.metric for bound in config.require if bound.of == "candidate")]
+    asked += [guard.metric for guard in config.guards.values()]
     for spec in asked:
         if spec.name.partition("_")[0] == "precision":
             raise ConfigError(
@@ -185,8 +207,10 @@ def _check_errors(config: GateConfig) -> None:
 
 def free_checks(prepared: Prepared) -> list[Check]:
     """Training set, test set, and what the baseline is: judged before anything is paid for."""
+    from pytest_ftgate.guards import guard_checks
     from pytest_ftgate.inference import MIN_GROUPS, fewest_wins, group_codes
     from pytest_ftgate.latency import unsampled_checks
+    from pytest_ftgate.slices import slice_size_checks
 
     config, metric, n = prepared.config, prepared.deciding, len(prepared.test)
     checks = gate.training_checks(config, prepared.audit, prepared.training, prepared.test)
@@ -205,4 +229,6 @@ def free_checks(prepared: Prepared) -> list[Check]:
     checks += straw_man.params_checks(config)
     checks += straw_man.swapped_checks(config)
     checks += unsampled_checks(config.require, prepared.models)
+    checks += slice_size_checks(prepared.slices)
+    checks += guard_checks(prepared.guards, prepared.models, prepared.test, errors=config.errors)
     return checks
