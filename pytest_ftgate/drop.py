@@ -163,10 +163,18 @@ def _sureness(drop: Drop, allowance: Allowance, share: bool) -> str:
     if compared.lower is None or compared.upper is None:
         return f"; how sure that is cannot be told: {compared.note or 'no bound exists'}"
     if allowance.evidence == "proven":
-        return f"; {sure} of at least {show_difference(compared.lower, share=share)}"
+        least = show_difference(compared.lower, share=share)
+        return (
+            f"; {sure} of at least {least}" if compared.lower > 0 else f"; {sure} of no more than {_lost(least)} lost"
+        )
     if drop.status == "warning":
         return f"; not {sure} that anything was lost"
-    return f"; {sure} of at most {show_difference(compared.upper, share=share)}" if drop.status == "fail" else ""
+    most = show_difference(compared.upper, share=share)
+    return f"; {sure} of at least {_lost(most)} lost" if drop.status == "fail" else ""
+
+
+def _lost(difference: str) -> str:
+    return difference.lstrip("+-")
 
 
 def examples_advice(drop: Drop) -> str:
