@@ -50,7 +50,8 @@ class ModelResult:
     ``n_refused`` refusals and filtered answers, ``n_empty`` empty ones, ``n_cut_off`` those that ran into a length
     limit, ``n_unknown`` those that are no known label. ``oldest_prediction`` is the time of the oldest stored one, in
     UTC, ``oldest_age_s`` its age at judgement. ``verified`` is False where recorded predictions do not say what input
-    they were made for.
+    they were made for. ``job``, ``checkpoint`` (its step), ``base_model``, ``trained_tokens`` and ``hyperparameters``
+    are what the endpoint says of a model that is named by the job that made it.
     """
 
     name: str
@@ -74,6 +75,11 @@ class ModelResult:
     oldest_prediction: str | None = None
     oldest_age_s: float | None = None
     verified: bool | None = None
+    job: str | None = None
+    checkpoint: int | None = None
+    base_model: str | None = None
+    trained_tokens: int | None = None
+    hyperparameters: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

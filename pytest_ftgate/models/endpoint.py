@@ -155,7 +155,7 @@ def _refused(error: APIStatusError, endpoint: Endpoint, now: float) -> ModelErro
         return _for_now(error, endpoint, now)
     else:
         what, cure = "the endpoint refused the request", "check params: they are sent as they are written"
-    return ModelError(what, where=endpoint.where, fatal=True, evidence=_said(error, endpoint), cure=cure)
+    return ModelError(what, where=endpoint.where, fatal=True, evidence=said(error, endpoint), cure=cure)
 
 
 def _for_now(error: APIStatusError, endpoint: Endpoint, now: float) -> ModelError:
@@ -166,7 +166,7 @@ def _for_now(error: APIStatusError, endpoint: Endpoint, now: float) -> ModelErro
         retryable=True,
         busy=busy or error.status_code == 503,
         retry_after_s=retry_after_s(error.response.headers, now),
-        evidence=_said(error, endpoint),
+        evidence=said(error, endpoint),
         cure="lower concurrency" if busy else None,
     )
 
@@ -206,6 +206,7 @@ def _text(error: APIStatusError) -> str:
     return message if isinstance(message, str) else error.response.text
 
 
-def _said(error: APIStatusError, endpoint: Endpoint) -> str:
+def said(error: APIStatusError, endpoint: Endpoint) -> str:
+    """The endpoint's own words for a refusal, after the status."""
     text = endpoint.quoted(_text(error))
     return f"HTTP {error.status_code}: {text}" if text else f"HTTP {error.status_code}"
