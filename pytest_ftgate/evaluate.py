@@ -52,7 +52,7 @@ def evaluate_model(
     test = services.load(config.test_set, str(source))
     check_test_set(test)
     metrics = build_metrics(config, test, None, services.hook)
-    built = build_settled(config.candidate, Surroundings(None, services.stores.notes, services.offline), services.hook)
+    built = build_settled(config.candidate, Surroundings(None, services.notes(), services.offline), services.hook)
     (run,) = run_models([Job(built, test)], stores=services.stores, offline=services.offline)
     _complete(run)
     answers = answers_of(run)

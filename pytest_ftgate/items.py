@@ -89,7 +89,9 @@ def _judge(item: pytest.Item, request: pytest.FixtureRequest) -> GateResult:
             judged = run_gate(config, session.services(item.ihook), nodeid=item.nodeid, reviewed=reviewed)
             judged = replace(judged, result=replace(judged.result, loosened=layers.loosened()))
             samples = {f"{role}_latency": run for role, run in judged.samples.items()}
-            session.record(_recording_name(config, item.nodeid), {**judged.runs, **samples, **judged.contest})
+            session.record(
+                _recording_name(config, item.nodeid), {**judged.runs, **samples, **judged.contest}, judged.jobs
+            )
         except FtgateError as error:
             judged = Judged(failed_result(unnamed, error))
         except BaseException as error:
@@ -282,7 +284,9 @@ def configured_model(request: pytest.FixtureRequest, key: str) -> CallableModel:
         if "few_shot" in spec.options:
             training = session.load(config.training_set, str(config.sources["training_set"]), request.node.ihook)
         offline = bool(request.config.getoption("--ftgate-offline"))
-        model = build_settled(spec, Surroundings(training, session.stores().notes, offline), request.node.ihook)
+        model = build_settled(
+            spec, Surroundings(training, session.services(request.node.ihook).notes(), offline), request.node.ihook
+        )
         return CallableModel(model, offline=offline)
 
 

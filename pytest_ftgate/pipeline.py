@@ -9,6 +9,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_ftgate.errors import FtgateError
+from pytest_ftgate.job_notes import JobNotes
 from pytest_ftgate.judgement import judge
 from pytest_ftgate.preparation import Prepared, decided, free_checks, prepare
 from pytest_ftgate.result import (
@@ -48,6 +49,7 @@ class Services:
         hook: pluggy's hook callers, ``None`` outside pytest.
         offline: no endpoint may be called.
         progress: told how far the models are.
+        jobs: what committed recordings know of fine-tuning jobs.
     """
 
     stores: Stores
@@ -55,6 +57,11 @@ class Services:
     hook: Any | None = None
     offline: bool = False
     progress: Display | None = None
+    jobs: Mapping[str, str] = field(default_factory=dict)
+
+    def notes(self) -> JobNotes:
+        """What is known besides predictions."""
+        return JobNotes(self.jobs, self.stores.notes)
 
 
 @dataclass(frozen=True)
@@ -66,12 +73,14 @@ class Judged:
         runs: of the models over the test set.
         samples: from which latencies are taken, where a model asks for one.
         contest: of a job's checkpoints over the validation set, by ``validation_step_100``.
+        jobs: what is known of the fine-tuning jobs, for recordings.
     """
 
     result: GateResult
     runs: Mapping[str, Run] = field(default_factory=dict)
     samples: Mapping[str, Run] = field(default_factory=dict)
     contest: Mapping[str, Run] = field(default_factory=dict)
+    jobs: Mapping[str, str] = field(default_factory=dict)
 
 
 def run_gate(config: GateConfig, services: Services, *, nodeid: str, reviewed: tuple[Check, ...] = ()) -> Judged:
@@ -84,8 +93,9 @@ def run_gate(config: GateConfig, services: Services, *, nodeid: str, reviewed: t
         reviewed: what a look at the gate's own history has found; the first of the free checks.
     """
     result = replace(_described(config, nodeid), checks=reviewed)
+    notes = services.notes()
     try:
-        prepared = prepare(config, services.load, services.hook, notes=services.stores.notes, offline=services.offline)
+        prepared = prepare(config, services.load, services.hook, notes=notes, offline=services.offline)
         result = _with_data(result, prepared)
         free = (*reviewed, *free_checks(prepared))
     except FtgateError as error:
@@ -108,7 +118,7 @@ def run_gate(config: GateConfig, services: Services, *, nodeid: str, reviewed: t
     finally:
         if services.progress is not None:
             services.progress.wipe()
-    return Judged(judge(result, prepared, free, runs, samples), runs, samples, contest)
+    return Judged(judge(result, prepared, free, runs, samples), runs, samples, contest, notes.used)
 
 
 def _described(config: GateConfig, nodeid: str) -> GateResult:

@@ -47,7 +47,8 @@ class GateSession:
         self._worker: Mapping[str, Any] | None = getattr(config, "workerinput", None)
         self.started: float = self._worker["ftgate_started"] if self._worker else time.time()
         self.results: dict[str, GateResult] = {}
-        self._runs: dict[str, Mapping[str, Run]] = {}
+        self._runs: dict[str, tuple[Mapping[str, Run], Mapping[str, str]]] = {}
+        self._jobs: dict[str, str] | None = None
         self._files: dict[Path, GateFile] = {}
         self._stores: Stores | None = None
         self._data: dict[Any, tuple[Any, DataSet]] = {}
@@ -125,7 +126,17 @@ class GateSession:
             hook=hook,
             offline=bool(self._config.getoption("--ftgate-offline")),
             progress=_progress(self._config),
+            jobs=self._recorded_jobs(),
         )
+
+    def _recorded_jobs(self) -> dict[str, str]:
+        """What committed recordings know of fine-tuning jobs."""
+        if self._jobs is None:
+            from pytest_ftgate.recordings import read_job_notes
+
+            recordings = self._config.getini("ftgate_recordings")
+            self._jobs = read_job_notes(self._file_folder / recordings) if recordings else {}
+        return self._jobs
 
     def stores(self) -> Stores:
         """Where predictions are kept: on disk, in memory for this session, and in committed recordings."""
@@ -172,10 +183,13 @@ class GateSession:
         except FtgateError as error:  # an observer's fault changes no verdict, and is not passed over
             self.note(Line(one_line(str(error)), "red"))
 
-    def record(self, name: str, runs: Mapping[str, Run]) -> None:
-        """Keep what models answered for the report ``recordings``; under one name the last with answers counts."""
+    def record(self, name: str, runs: Mapping[str, Run], jobs: Mapping[str, str]) -> None:
+        """Keep what models answered, and what is known of the jobs that made them, for the report ``recordings``.
+
+        Under one name the last with answers counts.
+        """
         if runs:
-            self._runs[name] = runs
+            self._runs[name] = runs, jobs
 
     def hear(self, nodeid: str, facts: str) -> None:
         """A verdict out of a test report; xdist's workers are heard in no other way.
@@ -311,8 +325,8 @@ class GateSession:
     def _write_recordings(self, folder: Path) -> None:
         from pytest_ftgate.recordings import write_recordings
 
-        for name, runs in self._runs.items():
-            write_recordings(folder, name, runs)
+        for name, (runs, jobs) in self._runs.items():
+            write_recordings(folder, name, runs, jobs)
 
     def summarize(self, reporter: pytest.TerminalReporter) -> None:
         """One block a gate, after the test results; hidden by ``-qq``."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pytest_ftgate.asking import RetryPolicy
 from pytest_ftgate.bridge import run_in_own_loop
 from pytest_ftgate.errors import DataError, ModelError, StoreError, Where
+from pytest_ftgate.job_notes import PREFIX
 from pytest_ftgate.models import Surroundings, build_model
 from pytest_ftgate.models.job import Checkpoint, TuningJob, choose_checkpoint, read_checkpoints, read_job
 from pytest_ftgate.models.openai import RETRIES, TIMEOUT_S, check_key, endpoint_of
@@ -82,7 +83,7 @@ class JobRecords:
         async def ask(client: JobClient) -> TuningJob:
             return read_job(await client.job(self._id), self._id, self.endpoint)
 
-        name = f"job {self._home} {self._id}"
+        name = f"{PREFIX}job {self._home} {self._id}"
         return self._noted(name, lambda text: TuningJob(**json.loads(text)), lambda job: json.dumps(job.to_dict()), ask)
 
     def checkpoints(self) -> tuple[Checkpoint, ...]:
@@ -92,7 +93,7 @@ class JobRecords:
             return read_checkpoints(await client.checkpoints(self._id), self._id, self.endpoint)
 
         return self._noted(
-            f"checkpoints {self._home} {self._id}",
+            f"{PREFIX}checkpoints {self._home} {self._id}",
             lambda text: tuple(Checkpoint(**one) for one in json.loads(text)),
             lambda found: json.dumps([one.to_dict() for one in found]),
             ask,
@@ -105,7 +106,7 @@ class JobRecords:
             return job_file(id_, await client.content(id_, purpose))
 
         return self._noted(
-            f"file {self._home} {id_}",
+            f"{PREFIX}file {self._home} {id_}",
             lambda text: JobFile(**json.loads(text)),
             lambda file: json.dumps(asdict(file)),
             ask,
@@ -129,7 +130,7 @@ class JobRecords:
                 ) from None
             return audit_training_set(examples, test).leaked
 
-        return self._noted(f"shared {self._home} {id_} {test.sha256} {len(test)}", int, str, ask)
+        return self._noted(f"{PREFIX}shared {self._home} {id_} {test.sha256} {len(test)}", int, str, ask)
 
     def content(self, id_: str, purpose: str) -> bytes:
         """The bytes of a file, which are not kept."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
 from hashlib import sha256
 from typing import Any
@@ -569,3 +570,41 @@ def test_a_validation_set_that_nothing_is_chosen_on_is_said(jobs: JobProject) ->
     gate = jobs.gate()
     assert gate["verdict"] == "pass"
     assert check(gate, "validation_set")["message"].startswith("the validation set is not used")
+
+
+# --- committed recordings ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fixture", ["jobs", "validated"])
+def test_recordings_judge_a_job_without_a_key_or_a_call(fixture: str, request: pytest.FixtureRequest) -> None:
+    """As in CI on a fresh checkout: nothing is stored there, and nobody is asked."""
+    project: JobProject = request.getfixturevalue(fixture)
+    project.gate_test(name="support")
+    assert project.gate("--ftgate-report=recordings:recordings")["verdict"] == "pass"
+    shutil.rmtree(project.path / ".ftgate")
+    project.forget()
+    project.pytester.makeini("[pytest]\nftgate_recordings = recordings\n")
+    gate = project.gate("--ftgate-offline")
+    assert gate["verdict"] == "pass", gate["checks"]
+    assert (gate["candidate"]["job"], gate["candidate"]["n_stored"]) == (JOB, 60)
+    assert check(gate, "training_file")["status"] == "pass"
+    assert project.server.requests == []
+
+
+def test_a_recorded_job_holds_no_secret(jobs: JobProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FTGATE_TEST_KEY", KEY)
+    jobs.gate_test(name="support", candidate=jobs.job(api_key_env="FTGATE_TEST_KEY"))
+    assert jobs.gate("--ftgate-report=recordings:recordings")["verdict"] == "pass"
+    text = (jobs.path / "recordings/support.jobs.json").read_text()
+    assert FILE in text
+    assert KEY not in text
+
+
+def test_a_recorded_job_that_was_damaged(jobs: JobProject) -> None:
+    jobs.file("recordings/support.jobs.json", "[]")
+    jobs.pytester.makeini("[pytest]\nftgate_recordings = recordings\n")
+    jobs.gate_test()
+    assert (
+        "recordings/support.jobs.json: this is not what is known of fine-tuning jobs"
+        in jobs.gate()["checks"][0]["message"]
+    )
