@@ -1,18 +1,21 @@
 """What a gate costs beyond the calls it makes: whole processes, beside a plain script around ``AsyncOpenAI``.
 
     pip install -e '.[fast]'
-    python benchmarks/throughput.py                        # 1,000 examples, 2 models, 32 calls at a time; 0 and 50 ms
+    python benchmarks/throughput.py                     # 1,000 examples, 2 models, 32 calls at a time; 0, 50, 200 ms
     python benchmarks/throughput.py --delay-ms 200 --runs 5
 
 Each contender asks the same two models for the same answers, at the same concurrency and with the same HTTP backend:
 
 ``script``   reads the test set, asks with ``chat.completions.create`` under a semaphore, compares two accuracies
+``loop``     the same with aiohttp alone: the least that Python can do (no retries, nothing checked, nothing stored)
 ``runner``   this package without pytest: data, models, runner, store
 ``gate``     pytest with a gate: all checks, both models, the verdict
 ``again``    the same gate once more: nothing is asked, everything is stored
 
-Printed are medians over the runs: wall-clock seconds, CPU seconds and peak memory of the process, and the ratios to
-``script``. Another process serves the answers, so two free cores are the least for figures that mean something.
+Printed are medians over the runs: wall-clock seconds, CPU seconds and peak memory of the process, the ratios to
+``script``, and the ideal: examples / concurrency x delay, both models at once. To that ideal ``gate`` adds what
+``again`` takes, its start and its judgement; the last line says how much more it takes than the two together.
+Another process serves the answers, so two free cores are the least for figures that mean something.
 """
 
 from __future__ import annotations
@@ -77,6 +80,34 @@ def script(url: str, concurrency: int) -> None:
     assert (base, tuned) == (0.8, 1.0), (base, tuned)
 
 
+def loop(url: str, concurrency: int) -> None:
+    """What one would write by hand to be fast, and nothing else."""
+    import aiohttp
+
+    rows = [json.loads(line) for line in Path("test.jsonl").read_text(encoding="utf-8").splitlines()]
+
+    async def accuracy(session: aiohttp.ClientSession, model: str) -> float:
+        right, waiting = 0, iter(rows)
+
+        async def work() -> None:
+            nonlocal right
+            for row in waiting:
+                body = {"model": model, "messages": [{"role": "user", "content": row["input"]}]}
+                async with session.post(f"{url}/chat/completions", json=body) as response:
+                    answer = await response.json()
+                right += answer["choices"][0]["message"]["content"] == row["expected"]
+
+        await asyncio.gather(*(work() for _ in range(concurrency)))
+        return right / len(rows)
+
+    async def both() -> list[float]:
+        async with aiohttp.ClientSession() as session:
+            return await asyncio.gather(*(accuracy(session, model) for model in MODELS))
+
+    base, tuned = asyncio.run(both())
+    assert (base, tuned) == (0.8, 1.0), (base, tuned)
+
+
 def runner(url: str, concurrency: int) -> None:
     """The same with this package's parts."""
     from pytest_ftgate.config import ModelSpec, Source
@@ -101,7 +132,7 @@ def runner(url: str, concurrency: int) -> None:
     assert [count / len(test) for count in right] == [0.8, 1.0], right
 
 
-CHILDREN: dict[str, Callable[[str, int], None]] = {"script": script, "runner": runner}
+CHILDREN: dict[str, Callable[[str, int], None]] = {"script": script, "loop": loop, "runner": runner}
 
 
 # --- measuring -----------------------------------------------------------------------------------------------
@@ -133,9 +164,9 @@ def write_rows(path: Path, text: str, n: int) -> None:
 
 
 @contextmanager
-def serving(delay_ms: float) -> Iterator[str]:
+def serving(delay_ms: float, *options: str) -> Iterator[str]:
     """The server of answers, in its own process; gives its URL."""
-    command = [sys.executable, str(HERE / "server.py"), f"--delay-ms={delay_ms}"]
+    command = [sys.executable, str(HERE / "server.py"), f"--delay-ms={delay_ms}", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -165,7 +196,7 @@ def cost_of(command: Sequence[str], folder: Path) -> Cost:
 def one_run(url: str, examples: int, concurrency: int, who: Sequence[str]) -> dict[str, Cost]:
     """Every contender once, each in a fresh folder (``again`` in that of ``gate``)."""
     costs = {}
-    for name in ("script", "runner"):
+    for name in CHILDREN:
         if name in who:
             with project(url, examples, concurrency) as folder:
                 child = [sys.executable, __file__, "--child", name, "--url", url, "--concurrency", str(concurrency)]
@@ -193,22 +224,25 @@ def median(costs: Sequence[Cost]) -> Cost:
     )
 
 
-def print_table(delay_ms: float, costs: dict[str, Cost]) -> None:
-    print(f"\n{delay_ms:g} ms a call")
+def print_table(delay_ms: float, ideal_s: float, costs: dict[str, Cost]) -> None:
+    print(f"\n{delay_ms:g} ms a call; ideal {ideal_s:.2f} s")
     print(f"{'':8} {'wall s':>8} {'CPU s':>8} {'MiB':>6} {'wall x':>8} {'CPU x':>8} {'MiB x':>8}")
     base = costs["script"]
     for name, c in costs.items():
         ratios = (c.wall_s / base.wall_s, c.cpu_s / base.cpu_s, c.peak_mib / base.peak_mib)
         print(f"{name:8} {c.wall_s:8.2f} {c.cpu_s:8.2f} {c.peak_mib:6.0f}" + "".join(f" {r:8.2f}" for r in ratios))
+    if "gate" in costs:
+        least_s = ideal_s + costs["again"].wall_s
+        print(f"gate against the ideal and its own start and judgement: {costs['gate'].wall_s / least_s:.2f}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--delay-ms", type=float, nargs="+", default=[0.0, 50.0], help="the server's delays")
+    parser.add_argument("--delay-ms", type=float, nargs="+", default=[0.0, 50.0, 200.0], help="the server's delays")
     parser.add_argument("--examples", type=int, default=1000, help="a multiple of 20")
     parser.add_argument("--concurrency", type=int, default=32, help="of each model")
     parser.add_argument("--runs", type=int, default=3, help="of which the medians are shown")
-    parser.add_argument("--who", nargs="+", choices=["runner", "gate"], default=["runner", "gate"])
+    parser.add_argument("--who", nargs="+", choices=["loop", "runner", "gate"], default=["loop", "runner", "gate"])
     parser.add_argument("--child", choices=list(CHILDREN), help=argparse.SUPPRESS)
     parser.add_argument("--url", help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -218,7 +252,8 @@ def main() -> None:
     for delay_ms in args.delay_ms:
         with serving(delay_ms) as url:
             runs = [one_run(url, args.examples, args.concurrency, ["script", *args.who]) for _ in range(args.runs)]
-        print_table(delay_ms, {name: median([run[name] for run in runs]) for name in runs[0]})
+        ideal_s = args.examples / args.concurrency * delay_ms / 1000
+        print_table(delay_ms, ideal_s, {name: median([run[name] for run in runs]) for name in runs[0]})
 
 
 if __name__ == "__main__":

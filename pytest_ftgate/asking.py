@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -11,7 +12,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from pytest_ftgate.bridge import note_call
-from pytest_ftgate.errors import ModelError
+from pytest_ftgate.errors import ModelError, Trouble
 from pytest_ftgate.models import BatchModel, Completion, Question
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ class Asker:
         try:
             answer = await attempt()
         except ModelError as error:
-            if error.busy:
+            if error.trouble == "busy":
                 self._throttle.refused(window, error.retry_after_s)
             else:
                 self._throttle.failed()
@@ -168,30 +169,28 @@ class _Attempts:
     and the throttle sees to it that fewer calls come, so that its waits do not grow.
 
     Args:
-        retries: how often it may be tried again; busy refusals and other failures are counted apart.
+        retries: how often it may be tried again, for each kind of trouble: a server that restarts in mid-run takes
+            away no attempt from a question that meets with an error later.
     """
 
     def __init__(self, retries: int) -> None:
         self._retries = retries
-        self._failures = 0
-        self._refusals = 0
+        self._met: Counter[Trouble] = Counter()
         self.n = 0
 
     def failed(self, error: ModelError, *, others_are_answered: bool) -> None:
         self.n += 1
-        if not error.busy:
-            self._failures += 1
-        elif not others_are_answered:
-            self._refusals += 1
+        if error.trouble != "busy" or not others_are_answered:
+            self._met[error.trouble] += 1
 
     def over(self, error: ModelError) -> bool:
         if error.fatal or not error.retryable or not self._retries:
             return True
-        return max(self._failures, self._refusals) > self._retries
+        return max(self._met.values(), default=0) > self._retries
 
     def wait_s(self, policy: RetryPolicy, error: ModelError) -> float:
         """Seconds to wait before the next attempt."""
-        return policy.wait_s(max(1, self._failures + self._refusals), error.retry_after_s)
+        return policy.wait_s(max(1, self._met.total()), error.retry_after_s)
 
     def told(self, error: ModelError) -> ModelError:
         """The error that ends it."""
@@ -208,7 +207,7 @@ def _after(failures: int, error: ModelError) -> ModelError:
         f"{error.what} (tried {failures} times)",
         retryable=error.retryable,
         retry_after_s=error.retry_after_s,
-        busy=error.busy,
+        trouble=error.trouble,
         fatal=error.fatal,
         where=error.where,
         evidence=error.evidence,

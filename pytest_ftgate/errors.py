@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from pytest_ftgate.safe import printable
 
@@ -79,13 +80,17 @@ class StoreError(FtgateError):
     """Predictions cannot be kept or read back."""
 
 
+Trouble = Literal["busy", "unreachable", "other"]
+
+
 class ModelError(FtgateError):
     """A model gave no answer.
 
     Args:
         retryable: the same call may succeed later.
         retry_after_s: how many seconds the endpoint asked to wait.
-        busy: the call was one too many for the endpoint, which answers others.
+        trouble: of what kind it is, as far as that matters to how the call is tried again. ``busy``: it was one too
+            many for the endpoint; ``unreachable``: there was no connection; ``other``.
         fatal: no other call can succeed either (a wrong key, an unknown model): the run stops at once.
     """
 
@@ -95,7 +100,7 @@ class ModelError(FtgateError):
         *,
         retryable: bool = False,
         retry_after_s: float | None = None,
-        busy: bool = False,
+        trouble: Trouble = "other",
         fatal: bool = False,
         where: Where | None = None,
         evidence: str | None = None,
@@ -104,8 +109,20 @@ class ModelError(FtgateError):
         super().__init__(what, where=where, evidence=evidence, cure=cure)
         self.retryable = retryable
         self.retry_after_s = retry_after_s
-        self.busy = busy
+        self.trouble: Trouble = trouble
         self.fatal = fatal
+
+
+class Interrupted(KeyboardInterrupt):  # it is no error
+    """Ctrl-C while models were asked.
+
+    Args:
+        abandoned: names of the models whose calls go on in threads that nobody waits for.
+    """
+
+    def __init__(self, abandoned: tuple[str, ...] = ()) -> None:
+        super().__init__()
+        self.abandoned = abandoned
 
 
 class MetricError(FtgateError):

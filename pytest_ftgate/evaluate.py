@@ -52,8 +52,10 @@ def evaluate_model(
     test = services.load(config.test_set, str(source))
     check_test_set(test)
     metrics = build_metrics(config, test, None, services.hook)
-    built = build_settled(config.candidate, Surroundings(None, services.notes(), services.offline), services.hook)
-    (run,) = run_models([Job(built, test)], stores=services.stores, offline=services.offline)
+    stores = services.stores
+    surroundings = Surroundings(None, services.notes(), services.offline, stores.newer_than)
+    built = build_settled(config.candidate, surroundings, services.hook)
+    (run,) = run_models([Job(built, test)], stores=stores, offline=services.offline)
     _complete(run)
     answers = answers_of(run)
     expected = [example.expected for example in test.examples]

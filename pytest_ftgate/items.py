@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 from pytest_ftgate.config import GateConfig, Layer, Source, resolve_gate
-from pytest_ftgate.errors import ConfigError, FtgateError, ModelError, shown_path
+from pytest_ftgate.errors import ConfigError, FtgateError, Interrupted, ModelError, shown_path
 from pytest_ftgate.marks import gate_name, marks_nearest_first
 from pytest_ftgate.pipeline import Judged, run_gate
 from pytest_ftgate.plugin import REQUEST, gate_session
@@ -96,10 +96,23 @@ def _judge(item: pytest.Item, request: pytest.FixtureRequest) -> GateResult:
             judged = Judged(failed_result(unnamed, error))
         except BaseException as error:
             if config is not None or not isinstance(error, _SKIPPED):  # only a fixture may skip its test
-                session.keep(Judged(failed_result(unnamed, FtgateError(f"{type(error).__name__}: {error}"))), item)
+                session.keep(Judged(failed_result(unnamed, _ended_by(error))), item)
             raise
         session.keep(judged, item)
     return session.results[item.nodeid]
+
+
+def _ended_by(error: BaseException) -> FtgateError:
+    """What keeps the gate from being judged, in our terms."""
+    if not isinstance(error, Interrupted):
+        return FtgateError(f"{type(error).__name__}: {error}")
+    went_on = f"calls of {', '.join(error.abandoned)} could not be cancelled and were abandoned; " * bool(
+        error.abandoned
+    )
+    return FtgateError(
+        "interrupted while the models were asked",
+        cure=f"{went_on}run again to go on: what had arrived is kept (unless --ftgate-cache=off)",
+    )
 
 
 def _recording_name(config: GateConfig, nodeid: str) -> str:
@@ -284,9 +297,9 @@ def configured_model(request: pytest.FixtureRequest, key: str) -> CallableModel:
         if "few_shot" in spec.options:
             training = session.load(config.training_set, str(config.sources["training_set"]), request.node.ihook)
         offline = bool(request.config.getoption("--ftgate-offline"))
-        model = build_settled(
-            spec, Surroundings(training, session.services(request.node.ihook).notes(), offline), request.node.ihook
-        )
+        services = session.services(request.node.ihook)
+        surroundings = Surroundings(training, services.notes(), offline, services.stores.newer_than)
+        model = build_settled(spec, surroundings, services.hook)
         return CallableModel(model, offline=offline)
 
 

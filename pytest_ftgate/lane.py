@@ -41,6 +41,7 @@ class Lane:
         workers: how many times :meth:`work` is to run at once.
         fatal: the error that makes further calls pointless.
         stopping: workers take nothing more, and let themselves be cancelled.
+        abandoned: calls that cannot be cancelled went on when the workers were.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Lane:
         self.workers = 0
         self.fatal: ModelError | None = None
         self.stopping = False
+        self.abandoned = False
         self._wanted = wanted
         self._requests = self._unasked()
         self._board = board
@@ -66,7 +68,7 @@ class Lane:
         self._ready: deque[Question] = deque()
         self._elsewhere: dict[str, Question] = {}
         self._polling = asyncio.Lock()
-        self._abandoned = 0
+        self._abandoned_in_a_row = 0
 
     def look_up(self, recordings: Mapping[str, StoredPrediction], *, offline: bool) -> None:
         """Note what is recorded or stored; the rest fails where it would have to be asked for and may not."""
@@ -107,6 +109,7 @@ class Lane:
                 await (self._ask(*questions) if self._batch_size == 1 else self._ask_many(questions))
             except asyncio.CancelledError:
                 if self.stopping:
+                    self.abandoned = getattr(self.model, "abandons", False)
                     raise
                 await self._fail("the call was cancelled from within the model", *questions)
 
@@ -172,7 +175,7 @@ class Lane:
         """Note the answers that one call has brought, and return once they are stored."""
         if not answers:
             return
-        self._abandoned = 0
+        self._abandoned_in_a_row = 0
         share_s, now = self._busy.share_s() / len(answers), self.desk.now()
         predictions = [
             StoredPrediction(question.key, completion, latency_s, now, share_s)
@@ -181,6 +184,9 @@ class Lane:
         for prediction in predictions:
             self._board.answered(prediction)
         await self.desk.keep(*predictions)
+        stored = getattr(self.model, "stored", None)
+        if stored is not None:
+            stored([prediction.key for prediction in predictions])
 
     def _end_if_fatal(self, error: ModelError) -> None:
         """Raise the error where no other call can succeed either."""
@@ -191,8 +197,8 @@ class Lane:
 
     def _stuck(self, error: ModelError) -> ModelError | None:
         """A fatal error, once so many calls in a row were abandoned that no other can be hoped for."""
-        self._abandoned = self._abandoned + 1 if isinstance(error, AbandonedError) else 0
-        if self._abandoned < _STUCK_AFTER:
+        self._abandoned_in_a_row = self._abandoned_in_a_row + 1 if isinstance(error, AbandonedError) else 0
+        if self._abandoned_in_a_row < _STUCK_AFTER:
             return None
         return ModelError(f"{error.what}, as were the {_STUCK_AFTER - 1} before it", fatal=True)
 

@@ -95,7 +95,7 @@ def sample_check(role: str, facts: ModelResult, run: Run) -> Check:
 
 
 def unsampled_checks(bounds: Sequence[Bound], models: Mapping[str, Model]) -> list[Check]:
-    """A bound on the latency of a model that asks for no sample holds to what else ran at that time."""
+    """A bound on the latency of a model that asks for no sample holds to what else ran at that time, if to anything."""
     found = {}
     for bound in bounds:
         roles = ["candidate"] if bound.of == "candidate" else [role for role in models if role != "candidate"]
@@ -106,6 +106,14 @@ def unsampled_checks(bounds: Sequence[Bound], models: Mapping[str, Model]) -> li
 
 
 def _unsampled(bound: Bound, role: str, model: Model) -> Check:
+    if getattr(model, "mode", None) == "batch":
+        return Check(
+            "latency_sample",
+            "error",
+            f"{bound.metric.name} of {called(role)} {model.name} cannot be known: mode: batch tells no latency",
+            source=str(bound.source),
+            advice="Give the model latency: {concurrency: 1, examples: 50}: a sample is then asked live.",
+        )
     if model.verified is not None:
         seen = "is what the recording says, and nobody knows what else ran"
         advice = None

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pytest_ftgate.config import GateConfig
     from pytest_ftgate.data import DataSet
     from pytest_ftgate.metrics import Metric
+    from pytest_ftgate.models import Model
     from pytest_ftgate.runner import Progress, Run, Stores
 
 
@@ -50,6 +51,7 @@ class Services:
         offline: no endpoint may be called.
         progress: told how far the models are.
         jobs: what committed recordings know of fine-tuning jobs.
+        tell: says something at the session's end that is no fact of a gate.
     """
 
     stores: Stores
@@ -58,6 +60,7 @@ class Services:
     offline: bool = False
     progress: Display | None = None
     jobs: Mapping[str, str] = field(default_factory=dict)
+    tell: Callable[[str], None] | None = None
 
     def notes(self) -> JobNotes:
         """What is known besides predictions."""
@@ -95,7 +98,14 @@ def run_gate(config: GateConfig, services: Services, *, nodeid: str, reviewed: t
     result = replace(_described(config, nodeid), checks=reviewed)
     notes = services.notes()
     try:
-        prepared = prepare(config, services.load, services.hook, notes=notes, offline=services.offline)
+        prepared = prepare(
+            config,
+            services.load,
+            services.hook,
+            notes=notes,
+            offline=services.offline,
+            newer_than=services.stores.newer_than,
+        )
         result = _with_data(result, prepared)
         free = (*reviewed, *free_checks(prepared))
     except FtgateError as error:
@@ -104,6 +114,7 @@ def run_gate(config: GateConfig, services: Services, *, nodeid: str, reviewed: t
         unpaid = Check("models", "note", "no model was called: the free checks come first")
         return Judged(closed(result, (*free, unpaid)))
     result = replace(result, models_called=True)
+    asked = [*prepared.models.values(), *(prepared.contest.models if prepared.contest else ())]
     contest: dict[str, Run] = {}
     try:
         options = _options(prepared, services)
@@ -111,13 +122,14 @@ def run_gate(config: GateConfig, services: Services, *, nodeid: str, reviewed: t
             prepared, contest, chosen = _find_best(prepared, prepared.contest, options)
             result, free = _with_data(result, prepared), (*free, *chosen)
             if verdict_of(free) != "pass":
-                return Judged(closed(result, free), contest=contest)
+                return Judged(closed(result, free), contest=contest, jobs=notes.used)
         runs, samples = _run(prepared, options)
     except FtgateError as error:
-        return Judged(failed_result(replace(result, checks=free), error), contest=contest)
+        return Judged(failed_result(replace(result, checks=free), error), contest=contest, jobs=notes.used)
     finally:
         if services.progress is not None:
             services.progress.wipe()
+        _tell_unfinished(asked, services)
     return Judged(judge(result, prepared, free, runs, samples), runs, samples, contest, notes.used)
 
 
@@ -199,6 +211,14 @@ def _run(prepared: Prepared, options: dict[str, Any]) -> tuple[dict[str, Run], d
     samples = take_samples(prepared.models, prepared.test, **options)
     runs = run_models(jobs, **options)
     return dict(zip(prepared.models, runs, strict=True)), samples
+
+
+def _tell_unfinished(models: Iterable[Model], services: Services) -> None:
+    """Say what goes on at an endpoint although the run has ended: by Ctrl-C, a fatal error, or out of patience."""
+    unfinished = [getattr(model, "unfinished", None) for model in models]
+    for text in unfinished:
+        if services.tell is not None and isinstance(text, str):
+            services.tell(text)
 
 
 def _warm_up(metrics: Iterable[Metric]) -> None:

@@ -79,6 +79,7 @@ def prepare(
     *,
     notes: Notes | None = None,
     offline: bool = False,
+    newer_than: float | None = None,
 ) -> Prepared:
     """Read the data, build metrics and models. Raises :class:`FtgateError` where something cannot be used."""
     from pytest_ftgate.models import Surroundings, build_model
@@ -93,7 +94,7 @@ def prepare(
     _check_bounds(config, metrics)
     audit = audit_training_set(training, test)
     specs = {**config.baselines, "candidate": config.candidate}
-    surroundings = Surroundings(training, notes, offline)
+    surroundings = Surroundings(training, notes, offline, newer_than)
     contest = _contest(config, load, training, surroundings, hook)
     settled = config.baselines if contest else specs
     tuned = {role: settle(spec, surroundings) for role, spec in settled.items() if has_job(spec)}

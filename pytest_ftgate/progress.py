@@ -60,4 +60,5 @@ def _columns() -> int:
 
 def _shown(progress: Progress) -> str:
     failed = f" ({progress.errors:,} failed)" if progress.errors else ""
-    return f"{printable(progress.model, 30)} {progress.done:,}/{progress.total:,}{failed}"
+    batch = f" (batch: {progress.in_batch[0]:,}/{progress.in_batch[1]:,})" if progress.in_batch else ""
+    return f"{printable(progress.model, 30)} {progress.done:,}/{progress.total:,}{failed}{batch}"

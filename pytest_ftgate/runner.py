@@ -14,7 +14,7 @@ from pytest_ftgate import asking
 from pytest_ftgate.board import Board, Keys
 from pytest_ftgate.bridge import run_in_own_loop
 from pytest_ftgate.desk import Desk
-from pytest_ftgate.errors import ModelError
+from pytest_ftgate.errors import Interrupted, ModelError
 from pytest_ftgate.lane import Lane
 from pytest_ftgate.models import key_of
 
@@ -135,13 +135,17 @@ class TimeLimit:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far one job is, in predictions. ``done`` includes ``stored`` and ``errors``."""
+    """How far one job is, in predictions. ``done`` includes ``stored`` and ``errors``.
+
+    ``in_batch`` is how many questions the batches under way have done at the endpoint, and how many they hold.
+    """
 
     model: str
     done: int
     total: int
     stored: int
     errors: int
+    in_batch: tuple[int, int] | None = None
 
 
 def run_models(
@@ -158,7 +162,7 @@ def run_models(
     Each prediction is taken from the recordings, else from the store, else asked for; one that several jobs or
     processes want is asked for once. What arrives is stored at once. A prediction that fails stays missing; a fatal
     error of one model ends all asking, since what the others would cost could not be judged any more.
-    Works where an event loop is running. Ctrl-C ends it within about a second.
+    Works where an event loop is running. Ctrl-C ends it within about a second, as :class:`Interrupted`.
 
     Args:
         jobs: which model is to answer what.
@@ -179,7 +183,10 @@ def run_models(
     tell = _teller(progress, jobs, board)
     ready = [lane.ready() for lane in lanes]  # all of them are asked, so that each run tells its own trouble
     if all(ready):
-        run_in_own_loop(_ask_all(lanes, limit), tell, patience_s=_longest(job.model for job in jobs))
+        try:
+            run_in_own_loop(_ask_all(lanes, limit), tell, patience_s=_longest(job.model for job in jobs))
+        except KeyboardInterrupt:
+            raise Interrupted(tuple(lane.model.name for lane in lanes if lane.abandoned)) from None
     tell()
     return tuple(_run(job, rows, board, lanes) for job, rows in zip(jobs, keys, strict=True))
 
@@ -230,7 +237,8 @@ def _teller(progress: Callable[[Progress], None] | None, jobs: Sequence[Job], bo
 
     def tell() -> None:
         for number, (job, tally) in enumerate(zip(jobs, board.tallies, strict=True)):
-            now = Progress(job.model.name, tally.done, tally.total, tally.stored, tally.errors)
+            in_batch: tuple[int, int] | None = getattr(job.model, "in_batch", None)
+            now = Progress(job.model.name, tally.done, tally.total, tally.stored, tally.errors, in_batch)
             if progress is not None and told.get(number) != now:
                 told[number] = now
                 with contextlib.suppress(Exception):  # a broken display takes no answer away

@@ -127,6 +127,7 @@ class GateSession:
             offline=bool(self._config.getoption("--ftgate-offline")),
             progress=_progress(self._config),
             jobs=self._recorded_jobs(),
+            tell=lambda text: self.note(Line(text, "yellow")),
         )
 
     def _recorded_jobs(self) -> dict[str, str]:

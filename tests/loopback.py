@@ -12,6 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from email import message_from_bytes
 from typing import Any
 
 _POLL_S = 0.005
@@ -182,6 +183,16 @@ class LoopbackServer:
         return reply if isinstance(reply, Reply) else Reply(reply)
 
 
+def _read_body(content_type: str, body: bytes) -> Any:
+    """JSON as its value, a form as bytes by name, nothing as ``None``."""
+    if content_type.startswith("multipart/form-data"):
+        message = message_from_bytes(f"Content-Type: {content_type}\r\n\r\n".encode() + body)
+        parts = message.get_payload()
+        assert isinstance(parts, list)
+        return {part.get_param("name", header="content-disposition"): part.get_payload(decode=True) for part in parts}
+    return json.loads(body) if body else None
+
+
 class _Connection(asyncio.Protocol):
     """HTTP/1.1 with keep-alive and pipelining: requests are answered one after the other, in their order."""
 
@@ -231,7 +242,7 @@ class _Connection(asyncio.Protocol):
             return None
         self._buffer = rest[length:]
         method, path, _ = first.split(" ")
-        return Request(method, path, headers, json.loads(rest[:length]) if length else None)
+        return Request(method, path, headers, _read_body(headers.get("content-type", ""), rest[:length]))
 
     def _send_once_set(self, reply: Reply, request: Request, event: threading.Event) -> None:
         if event.is_set():

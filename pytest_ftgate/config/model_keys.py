@@ -100,7 +100,6 @@ class OpenAIKeys(Keys):
             "oneOf": [{"required": ["model"], "not": {"required": ["checkpoint"]}}, {"required": ["job"]}],
         }
     )
-    later: ClassVar[frozenset[str]] = frozenset({"mode"})
     short: ClassVar[str] = "model"
 
     provider: Literal["openai"] = Field(description="An OpenAI-compatible endpoint.")
@@ -143,9 +142,18 @@ class OpenAIKeys(Keys):
     params: FreeData = Field(
         default_factory=absent, description="Request parameters, sent untouched, as temperature: 0."
     )
-    concurrency: Positive = Field(default_factory=absent, description="Most calls at the same time; 16 where absent.")
+    mode: Literal["live", "batch"] = Field(
+        default_factory=absent,
+        description="How it is asked: live, an answer a call (where absent), or batch, "
+        "through the endpoint's files and batches API: half the price, done within a day.",
+    )
+    concurrency: Positive = Field(
+        default_factory=absent,
+        description="Most calls at the same time; 16 where absent. In mode batch: most batches; 1 where absent.",
+    )
     timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
-        default_factory=absent, description="Seconds that one attempt may take; 60 where absent."
+        default_factory=absent,
+        description="Seconds that one attempt may take; 60 where absent. In mode batch it is no limit.",
     )
     retries: Count = Field(
         default_factory=absent, description="How often a failed call is tried again; 5 where absent."

@@ -72,7 +72,8 @@ class Model(Protocol):
     what is sent, for estimates of tokens; ``requests_per_minute``, ``tokens_per_minute`` and ``pause_s()`` hold calls
     back: see :class:`pytest_ftgate.throttle.Throttle`.
     Where ``batch_size`` is there and above 1, ``complete_many`` is called in place of ``complete``: see
-    :class:`BatchModel`.
+    :class:`BatchModel`. ``stored(keys)`` is told which of its answers are on disk now; ``unfinished`` is a line on what
+    goes on elsewhere after a run, if anything does.
     """
 
     name: str
@@ -157,11 +158,13 @@ class Surroundings:
         training: the training set, from which few-shot examples are taken; ``None`` where there is none.
         notes: what earlier sessions noted; ``None`` where nothing is kept.
         offline: no endpoint may be called.
+        newer_than: answers from before this time (seconds since the epoch) are not wanted; ``None``: all are.
     """
 
     training: DataSet | None = None
     notes: Notes | None = None
     offline: bool = False
+    newer_than: float | None = None
 
 
 Builder = Callable[["ModelSpec", Surroundings], Model]

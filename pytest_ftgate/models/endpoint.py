@@ -60,9 +60,57 @@ class Endpoint:
         return excerpt(_LOOKS_LIKE_A_KEY.sub("***", text), width=width)
 
 
+@dataclass(frozen=True)
+class Refusal:
+    """A response that is no answer.
+
+    Args:
+        status: of HTTP.
+        error: what the endpoint says about it, as an object; empty where it says nothing in that form.
+        text: the body as it came, for endpoints that say it in another form.
+        headers: of the response; names in lower case.
+    """
+
+    status: int
+    error: Mapping[str, Any]
+    text: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def codes(self) -> set[str]:
+        """What the endpoint calls the error: compatible servers use ``code`` and ``type`` as they like."""
+        return {code for code in (self.error.get("code"), self.error.get("type")) if isinstance(code, str)}
+
+    @property
+    def filtered(self) -> bool:
+        """Whether a content filter withheld the answer by refusing the request, as Azure's does."""
+        return self.status == 400 and bool(self.codes & _FILTER_CODES)
+
+    @property
+    def too_long(self) -> bool:
+        """Whether the prompt does not fit into the model's context."""
+        if self.status not in (400, 413, 422):
+            return False
+        return bool(self.codes & _CONTEXT_CODES) or _CONTEXT_WORDS.search(self.message) is not None
+
+    @property
+    def message(self) -> str:
+        """The endpoint's own words; unsafe to print."""
+        message = self.error.get("message")
+        return message if isinstance(message, str) else self.text
+
+
+def refusal_in(error: APIStatusError) -> Refusal:
+    """The response that made the client raise."""
+    body = error.body if isinstance(error.body, Mapping) else {}
+    return Refusal(error.status_code, body, error.response.text, error.response.headers)
+
+
 def is_filtered(error: Exception) -> bool:
-    """Whether a content filter withheld the answer by refusing the request, as Azure's does."""
-    return getattr(error, "status_code", None) == 400 and bool(_codes(error) & _FILTER_CODES)
+    """Whether the client raised because of a content filter: see :attr:`Refusal.filtered`."""
+    from openai import APIStatusError
+
+    return isinstance(error, APIStatusError) and refusal_in(error).filtered
 
 
 def failure(error: Exception, endpoint: Endpoint, *, timeout_s: float | None, now: float) -> ModelError:
@@ -84,7 +132,7 @@ def failure(error: Exception, endpoint: Endpoint, *, timeout_s: float | None, no
     if transport:
         return _unreachable(root, endpoint)
     if isinstance(error, APIStatusError):
-        return _refused(error, endpoint, now)
+        return refused(refusal_in(error), endpoint, now)
     found = endpoint.quoted(f"{type(error).__name__}: {error}")
     return ModelError("the call failed", where=endpoint.where, retryable=True, evidence=found)
 
@@ -134,39 +182,41 @@ def _unreachable(cause: BaseException, endpoint: Endpoint) -> ModelError:
         "the endpoint cannot be reached, or dropped the connection",
         where=endpoint.where,
         retryable=True,
+        trouble="unreachable",
         evidence=found,
         cure="check base_url, and that the server is running",
     )
 
 
-def _refused(error: APIStatusError, endpoint: Endpoint, now: float) -> ModelError:
-    status = error.status_code
-    if _codes(error) & _QUOTA_CODES or status == 402:
+def refused(refusal: Refusal, endpoint: Endpoint, now: float) -> ModelError:
+    """What a response that is no answer means: see :func:`failure`."""
+    status = refusal.status
+    if refusal.codes & _QUOTA_CODES or status == 402:
         what, cure = f"the quota of {_key_name(endpoint)} is exhausted", "raise the quota, or name another key"
     elif status in (401, 403):
         what, cure = _no_entrance(endpoint)
     elif status == 404:
         what = f"the endpoint does not know the model {endpoint.model!r}, or base_url is wrong"
         cure = f"asked was {endpoint.where}{urlsplit(endpoint.base_url).path}/chat/completions"
-    elif _is_too_long(error):
+    elif refusal.too_long:
         what = f"a prompt is longer than the context of {endpoint.model!r}"
         cure = "shorten the system message, the few-shot examples or the inputs"
     elif status in _TRY_AGAIN or status >= 500:
-        return _for_now(error, endpoint, now)
+        return _for_now(refusal, endpoint, now)
     else:
         what, cure = "the endpoint refused the request", "check params: they are sent as they are written"
-    return ModelError(what, where=endpoint.where, fatal=True, evidence=said(error, endpoint), cure=cure)
+    return ModelError(what, where=endpoint.where, fatal=True, evidence=said(refusal, endpoint), cure=cure)
 
 
-def _for_now(error: APIStatusError, endpoint: Endpoint, now: float) -> ModelError:
-    busy = error.status_code == 429
+def _for_now(refusal: Refusal, endpoint: Endpoint, now: float) -> ModelError:
+    busy = refusal.status == 429
     return ModelError(
         "the endpoint asked to slow down" if busy else "the endpoint failed",
         where=endpoint.where,
         retryable=True,
-        busy=busy or error.status_code == 503,
-        retry_after_s=retry_after_s(error.response.headers, now),
-        evidence=said(error, endpoint),
+        trouble="busy" if busy or refusal.status == 503 else "other",
+        retry_after_s=retry_after_s(refusal.headers, now),
+        evidence=said(refusal, endpoint),
         cure="lower concurrency" if busy else None,
     )
 
@@ -184,29 +234,7 @@ def _key_name(endpoint: Endpoint) -> str:
     return f"the key named by {endpoint.key_env}" if endpoint.key_env else "this endpoint"
 
 
-def _is_too_long(error: APIStatusError) -> bool:
-    if error.status_code not in (400, 413, 422):
-        return False
-    return bool(_codes(error) & _CONTEXT_CODES) or _CONTEXT_WORDS.search(_text(error)) is not None
-
-
-def _codes(error: Exception) -> set[str]:
-    """What the endpoint calls the error: compatible servers use ``code`` and ``type`` as they like."""
-    body = _body(error)
-    return {code for code in (body.get("code"), body.get("type")) if isinstance(code, str)}
-
-
-def _body(error: Exception) -> Mapping[str, Any]:
-    body = getattr(error, "body", None)
-    return body if isinstance(body, Mapping) else {}
-
-
-def _text(error: APIStatusError) -> str:
-    message = _body(error).get("message")
-    return message if isinstance(message, str) else error.response.text
-
-
-def said(error: APIStatusError, endpoint: Endpoint) -> str:
-    """The endpoint's own words for a refusal, after the status."""
-    text = endpoint.quoted(_text(error))
-    return f"HTTP {error.status_code}: {text}" if text else f"HTTP {error.status_code}"
+def said(refusal: Refusal, endpoint: Endpoint) -> str:
+    """The status with the endpoint's own words, safe to print."""
+    text = endpoint.quoted(refusal.message)
+    return f"HTTP {refusal.status}: {text}" if text else f"HTTP {refusal.status}"

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from pytest_ftgate.errors import ModelError
 from pytest_ftgate.models.connection import client_headers, open_client
-from pytest_ftgate.models.endpoint import Endpoint, failure, said
+from pytest_ftgate.models.endpoint import Endpoint, failure, refusal_in, said
 
 if TYPE_CHECKING:
     from openai import APIStatusError
@@ -104,7 +104,7 @@ class JobClient:
         except Exception as error:
             # Not chained: a traceback would show the client's own text, which may quote the key.
             if isinstance(error, APIStatusError) and error.status_code in _ABSENT:
-                raise _AbsentError(said(error, self._endpoint)) from None
+                raise _AbsentError(said(refusal_in(error), self._endpoint)) from None
             if isinstance(error, APIStatusError) and _is_refusal(error):
                 raise self._refused(error, path) from None
             raise failure(error, self._endpoint, timeout_s=self._timeout_s, now=time.time()) from None
@@ -114,7 +114,7 @@ class JobClient:
             f"the endpoint refused GET {path}",
             where=self._endpoint.where,
             fatal=True,
-            evidence=said(error, self._endpoint),
+            evidence=said(refusal_in(error), self._endpoint),
         )
 
     async def _unknown_job(self, id_: str, absent: _AbsentError) -> ModelError:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.data import Example, canonical_json
 from pytest_ftgate.errors import ConfigError, ModelError, Where
-from pytest_ftgate.models import Completion, LatencySample, Surroundings, sample_of
+from pytest_ftgate.models import Completion, LatencySample, Model, Surroundings, sample_of
 from pytest_ftgate.models.chat_client import ChatClient
 from pytest_ftgate.models.endpoint import Endpoint
 from pytest_ftgate.models.prompt import Prompt, build_prompt
@@ -89,12 +89,19 @@ class OpenAIModel:
         Raises:
             ModelError: fatal; the environment variable that holds the key is not set.
         """
-        check_key(self._endpoint(), self.source)
+        check_key(self.address(), self.source)
 
     async def complete(self, example: Example, repeat: int = 0) -> Completion:  # noqa: ARG002
         """Ask the endpoint once."""
-        body = {"model": self.model, "messages": self.prompt.messages(example), **self.params}
-        return await self._client().ask(body)
+        return await self._client().ask(self.body(example))
+
+    def body(self, example: Example) -> dict[str, Any]:
+        """What the endpoint is sent for an example."""
+        return {"model": self.model, "messages": self.prompt.messages(example), **self.params}
+
+    def address(self) -> Endpoint:
+        """Whom to ask, with the key as the environment has it now."""
+        return Endpoint(self.base_url, self.model, self.key_env, _secret(self.key_env))
 
     def characters(self, example: Example) -> int:
         """The length of all that is sent for an example, for estimates of its tokens."""
@@ -115,11 +122,8 @@ class OpenAIModel:
         loop = asyncio.get_running_loop()
         if loop not in self._clients:
             self.ready()
-            self._clients[loop] = ChatClient(self._endpoint(), self.timeout_s)
+            self._clients[loop] = ChatClient(self.address(), self.timeout_s)
         return self._clients[loop]
-
-    def _endpoint(self) -> Endpoint:
-        return Endpoint(self.base_url, self.model, self.key_env, _secret(self.key_env))
 
 
 def endpoint_of(spec: ModelSpec, model: str) -> Endpoint:
@@ -154,8 +158,19 @@ def _secret(key_env: str | None) -> str | None:
     return os.environ.get(key_env, "").strip() if key_env is not None else None
 
 
-def build_openai(spec: ModelSpec, surroundings: Surroundings) -> OpenAIModel:
-    """The model of a gate's ``openai`` keys. Raises :class:`ConfigError`."""
+def build_openai(spec: ModelSpec, surroundings: Surroundings) -> Model:
+    """The model of a gate's ``openai`` keys: one that is asked live, or in batches. Raises :class:`ConfigError`."""
+    live = _asked_live(spec, surroundings)
+    if spec.options.get("mode", "live") == "live":
+        return live
+    from pytest_ftgate.models.batch import BatchedModel
+
+    return BatchedModel(
+        live, surroundings.notes, newer_than=surroundings.newer_than, concurrency=spec.options.get("concurrency")
+    )
+
+
+def _asked_live(spec: ModelSpec, surroundings: Surroundings) -> OpenAIModel:
     options = spec.options
     endpoint = endpoint_of(spec, options["model"])
     return OpenAIModel(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Any
 
 from pytest_ftgate.errors import ModelError
 from pytest_ftgate.foreign import may_pass, told
+from pytest_ftgate.models import Completion
 
 CALLS_AT_ONCE = 16
 """Inputs for each process, answered one by one before all are waited for: joblib's own work is spread over them."""
@@ -52,23 +54,26 @@ class _Raised:
 
 
 def _called(function: Callable[[Any], Any], inputs: Sequence[Any], batched: bool) -> Any:
-    """In the other process."""
+    """In the other process: what the function returned, and the seconds that it took."""
+    start = perf_counter()
     try:
-        return function(inputs) if batched else [function(inputs[0])]
+        answers = function(inputs) if batched else [function(inputs[0])]
+        return answers, perf_counter() - start
     except BaseException as error:  # sys.exit() and pytest.skip() too
         return _Raised(type(error).__name__, told(error, function), may_pass(error))
 
 
-def _answers(answers: Any, inputs: Sequence[Any]) -> list[Any]:
+def _answers(found: Any, inputs: Sequence[Any]) -> list[Any]:
     """One for each input: a call that failed has failed for all of its inputs."""
-    if isinstance(answers, _Raised):
-        text = f"the function raised {answers.name}"
-        error = ModelError(text, retryable=answers.retryable, evidence=answers.evidence)
+    if isinstance(found, _Raised):
+        text = f"the function raised {found.name}"
+        error = ModelError(text, retryable=found.retryable, evidence=found.evidence)
         return [error] * len(inputs)
+    answers, latency_s = found
     if isinstance(answers, str) or not isinstance(answers, Sequence) or len(answers) != len(inputs):
         found = f"{len(answers):,} answers" if isinstance(answers, Sequence) else f"a {type(answers).__name__}"
         return [ModelError(f"the function returned {found} for a list of {len(inputs):,} inputs")] * len(inputs)
-    return list(answers)
+    return [Completion(answer, latency_s=latency_s) if isinstance(answer, str) else answer for answer in answers]
 
 
 def _backend_of_user() -> dict[str, Any]:

@@ -53,7 +53,7 @@ class BadDay:
     def __call__(self, body: dict[str, Any]) -> Reply:
         if len(self._server.requests) == self._restart_at:
             self.met["restart"] += 1
-            self._server.restart(0.05)
+            self._server.restart(0.02)
             return Reply(drop=True)
         fault = self._fault()
         self.met[fault] += 1

@@ -121,6 +121,7 @@ def test_a_function_may_be_called_in_processes(local: Project, function: str, ke
     assert sum(n for _, n in found) == 60
     assert os.getpid() not in {pid for pid, _ in found}
     assert {n for _, n in found} == ({10} if keys else {1})
+    assert 0 < gate["candidate"]["latency_p50_s"] < 5  # of the function alone, without the start of the processes
 
 
 def test_what_it_raises_in_a_process_is_told_with_its_line(local: Project) -> None:

@@ -343,7 +343,9 @@ def test_ctrl_c_ends_the_run_and_keeps_what_was_answered(narrow: EndpointProject
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate(timeout=30)  # each call alone would take 60 s
     assert process.returncode == pytest.ExitCode.INTERRUPTED
-    assert b"KeyboardInterrupt" in output
+    assert b"interrupted while the models were asked" in output
+    assert b"run again to go on: what had arrived is kept" in output
+    assert b"abandoned" not in output
     assert errors == b""
     assert len(rows(narrow)) == 40
 
@@ -355,3 +357,23 @@ def test_ctrl_c_ends_the_run_and_keeps_what_was_answered(narrow: EndpointProject
     assert sum(n_stored(gate)) == 40
     assert narrow.asked + before == EVERY_REQUEST + (narrow.asked & before)
     assert (narrow.asked & before).total() == 2 * CONCURRENCY
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGINT to one process")
+def test_ctrl_c_says_which_calls_were_abandoned(narrow: EndpointProject) -> None:
+    """A function that blocks cannot be cancelled."""
+    narrow.file(
+        "conftest.py",
+        "import os, pytest, signal, threading\n"
+        "def blocks(text):\n"
+        "    if text.endswith('question 3'):\n"
+        "        os.kill(os.getpid(), signal.SIGINT)\n"
+        "        threading.Event().wait()\n"
+        "    return 'refund'\n"
+        "@pytest.fixture\n"
+        "def ftgate_candidate(): return blocks\n",
+    )
+    narrow.gate_test(candidate=...)
+    result = narrow.run_apart()
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(["*calls of blocks could not be cancelled and were abandoned; run again to go on*"])

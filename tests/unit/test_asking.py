@@ -70,7 +70,7 @@ def busy(retry_after_s: float | None = None) -> ModelError:
 
 
 def too_many() -> ModelError:
-    return ModelError("too many", retryable=True, busy=True)
+    return ModelError("too many", retryable=True, trouble="busy")
 
 
 async def for_ever() -> None:
@@ -140,8 +140,9 @@ def test_where_nobody_is_answered_each_refusal_counts() -> None:
     assert model.calls == 3
 
 
-def test_refusals_and_failures_are_counted_apart() -> None:
-    model = Model(too_many(), busy(), too_many(), busy(), YES, retries=2)
+def test_each_kind_of_trouble_is_counted_apart() -> None:
+    gone = ModelError("gone", retryable=True, trouble="unreachable")
+    model = Model(too_many(), busy(), gone, too_many(), busy(), gone, YES, retries=2)
     assert answer(model)[0] is YES
 
 

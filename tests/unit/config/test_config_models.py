@@ -213,7 +213,7 @@ def test_what_is_no_model_is_refused(written: Any, message: str) -> None:
         ("few_shot", {}, "candidate.few_shot.k: this key is missing (marker)"),
         ("revision", 20260501, "candidate.revision: must be text, got 20260501: quote it (marker)"),
         ("template", object(), "candidate.template: must be text, got a Python object of type object (marker)"),
-        ("mode", "batch", "candidate.mode: mode is not supported yet (marker)"),
+        ("mode", "bach", "candidate.mode: must be"),
         ("requests_per_minute", 0, "candidate.requests_per_minute: must be above 0, got 0 (marker)"),
         ("tokens_per_minute", True, "candidate.tokens_per_minute: must be a number, got true (marker)"),
         ("latency", 1, "candidate.latency: must be a mapping, got 1 (marker)"),

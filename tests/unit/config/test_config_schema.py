@@ -83,6 +83,7 @@ GOOD: list[dict[str, Any]] = [
     whole(baseline="recorded:b.jsonl", margin=0),
     whole(allow_weak_baseline="no prompt fits"),
     whole(baseline={"provider": "python", "target": "m:f", "cache_key": "1"}),
+    whole(candidate={"provider": "openai", "model": "m", "mode": "batch"}),
     whole(candidate={"provider": "echo", "retries": 2, "more": {"x": None}}),
     {"version": 1, "gates": {"a": {"baselines": {"x": "openai:y", "z": {"provider": "recorded", "path": "p"}}}}},
 ]
@@ -112,6 +113,7 @@ BAD: list[dict[str, Any]] = [
     whole(candidate={"provider": "openai", "model": "m", "base_url": "localhost"}),
     whole(candidate={"provider": "openai", "model": "m", "system": "a", "system_file": "b"}),
     whole(candidate={"provider": "openai", "model": "m", "timeout_s": 0}),
+    whole(candidate={"provider": "openai", "model": "m", "mode": "bach"}),
     whole(candidate={"provider": "openai", "model": "m", "few_shot": {"k": 0}}),
     whole(candidate={"provider": "python", "target": "m.f"}),
     whole(candidate={"provider": "recorded", "path": "p", "paht": "q"}),

@@ -205,7 +205,7 @@ def test_keys_of_others_are_not_told_either(ask, build, server):
 def test_the_models_repr_holds_no_key(build, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     model = build()
-    assert KEY not in repr(model) + repr(model._endpoint())
+    assert KEY not in repr(model) + repr(model.address())
 
 
 # --- what fails ----------------------------------------------------------------------------------------------

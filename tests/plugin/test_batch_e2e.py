@@ -1,0 +1,225 @@
+"""Gates whose models are asked in batches: what the endpoint sees over interruptions, lost folders and lost lines."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import sqlite3
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import pytest
+from batch_server import BatchServer
+from endpoint_project import EndpointProject, N
+from gate_project import check
+from loopback import error
+
+pytestmark = pytest.mark.usefixtures("no_ambient_settings")
+
+# Batches are looked at often, and are small, in the inner runs.
+QUICK = """
+from pytest_ftgate.models import batch
+from pytest_ftgate.models.batch_lines import Limits
+from pytest_ftgate.models.batch_watch import Pace
+
+batch.Pace = lambda: Pace(first_s=0.01, slowest_s=0.02, longest_s=0.02)
+batch.Limits = lambda: Limits(questions={questions})
+"""
+
+
+@pytest.fixture
+def http(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Iterator[EndpointProject]:
+    # The limits of the outer process are what in-process runs see, too: they must not outlive the test.
+    from pytest_ftgate.models import batch
+
+    monkeypatch.setattr(batch, "Pace", batch.Pace)
+    monkeypatch.setattr(batch, "Limits", batch.Limits)
+    with BatchServer() as server:
+        project = EndpointProject(pytester, server)
+        batched(project)
+        quick(project)
+        yield project
+
+
+def quick(http: EndpointProject, questions: int = 50_000) -> None:
+    http.pytester.makeconftest(QUICK.format(questions=questions))
+
+
+def batched(http: EndpointProject, **options: Any) -> None:
+    """Both models in batches, and a gate on them."""
+    options = {"mode": "batch", "retries": 3, **options}
+    http.keys |= {"baseline": http.model("base", **options), "candidate": http.model("ft", **options)}
+    http.gate_test()
+
+
+def served(http: EndpointProject) -> BatchServer:
+    assert isinstance(http.server, BatchServer)
+    return http.server
+
+
+def sizes(http: EndpointProject) -> list[int]:
+    return sorted(len(batch.lines) for batch in served(http).batches.values())
+
+
+def test_a_green_gate_sends_one_batch_a_model_and_the_second_run_none(http: EndpointProject) -> None:
+    gate = http.gate()
+    http.result.assert_outcomes(passed=1)
+    assert (gate["verdict"], gate["wins"], gate["losses"]) == ("pass", 18, 2)
+    assert sizes(http) == [N, N]
+    assert "POST /chat/completions" not in served(http).routes
+    again = http.gate()
+    assert (again["baseline"]["n_stored"], again["candidate"]["n_stored"]) == (N, N)
+    assert sizes(http) == [N, N]
+
+
+def test_live_and_batch_mode_share_what_is_stored(http: EndpointProject) -> None:
+    http.gate()
+    batched(http, mode="live")
+    assert http.gate()["candidate"]["n_stored"] == N
+    assert "POST /chat/completions" not in served(http).routes
+
+
+def test_a_bound_on_latency_is_an_error_before_any_call(http: EndpointProject) -> None:
+    http.gate_test(require=[{"metric": "latency_p95_s", "max": 9.0}])
+    gate = http.gate()
+    assert (gate["verdict"], gate["models_called"]) == ("error", False)
+    assert check(gate, "latency_sample")["message"] == (
+        "latency_p95_s of candidate ft cannot be known: mode: batch tells no latency"
+    )
+    assert http.server.requests == []
+
+
+def test_a_sample_of_latencies_is_asked_live(http: EndpointProject) -> None:
+    batched(http, latency={"concurrency": 1, "examples": 5})
+    http.gate_test(require=[{"metric": "latency_p95_s", "max": 60.0}])
+    gate = http.gate()
+    assert gate["verdict"] == "pass"
+    assert gate["candidate"]["latency_p95_s"] > 0
+    assert served(http).routes["POST /chat/completions"] == 10
+    assert sizes(http) == [N, N]
+
+
+def test_without_a_sample_no_latency_is_told(http: EndpointProject) -> None:
+    gate = http.gate()
+    assert (gate["candidate"]["latency_p50_s"], gate["candidate"]["latency_p95_s"]) == (None, None)
+
+
+@pytest.mark.parametrize("n", [20, 25])
+def test_many_questions_are_split(http: EndpointProject, n: int) -> None:
+    quick(http, questions=n)
+    assert http.gate()["verdict"] == "pass"
+    assert sum(sizes(http)) == 2 * N
+    assert max(sizes(http)) <= n
+    assert len(sizes(http)) == 2 * -(-N // n)
+
+
+def test_expired_lines_are_sent_again_and_nothing_else(http: EndpointProject) -> None:
+    served(http).ends.extend(["expired", "expired"])
+    served(http).left_out = lambda batch, index: batch.id in ("batch_0", "batch_1") and index >= 50
+    assert http.gate()["verdict"] == "pass"
+    assert sizes(http) == [10, 10, N, N]
+
+
+def test_failed_lines_are_sent_again_as_often_as_retries_allow(http: EndpointProject) -> None:
+    answer = http.server.answer
+    http.server.answer = lambda body: (
+        error(500) if body["messages"][-1]["content"][9:] == "question 7" else answer(body)
+    )
+    gate = http.gate()
+    assert gate["verdict"] == "error"
+    assert "1 of 60 answers missing (t7)" in check(gate, "candidate_predictions")["message"]
+    assert sizes(http) == [1] * 6 + [N, N]
+
+
+def test_a_lost_folder_costs_nothing(http: EndpointProject) -> None:
+    http.gate()
+    shutil.rmtree(http.path / ".ftgate")
+    gate = http.gate()
+    assert (gate["verdict"], gate["candidate"]["n_stored"]) == ("pass", 0)
+    assert sizes(http) == [N, N]
+
+
+def test_refresh_asks_anew(http: EndpointProject) -> None:
+    http.gate()
+    for batch in served(http).batches.values():
+        batch.created_at -= 60  # the endpoint's clock tells whole seconds
+    http.gate("--ftgate-cache=refresh")
+    assert sizes(http) == [N, N, N, N]
+
+
+def test_offline_no_batch_is_sent(http: EndpointProject) -> None:
+    gate = http.gate("--ftgate-offline")
+    assert "--ftgate-offline forbids asking" in check(gate, "candidate_predictions")["message"]
+    assert http.server.requests == []
+
+
+def test_an_endpoint_without_batches_is_told_apart(http: EndpointProject) -> None:
+    from collections import deque
+
+    served(http).refusals["POST /files"] = deque([error(404, message="no such page")] * 2)
+    gate = http.gate()
+    assert gate["verdict"] == "error"
+    assert "has no files API, which mode: batch needs" in http.result.stdout.str()
+    assert sizes(http) == []
+
+
+def stop_while_under_way(http: EndpointProject, with_signal: int) -> bytes:
+    """Run in a process of its own, and end that once both batches are in progress. What it printed."""
+    server = served(http)
+    server.done.clear()
+    both = threading.Event()
+    look = server._look
+
+    def looked(batch: Any) -> Any:
+        found = look(batch)
+        if sum(other.looks > 0 for other in server.batches.values()) == 2:
+            both.set()
+        return found
+
+    server._look = looked  # type: ignore[method-assign]
+    process = http.start(stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert both.wait(60)
+    process.send_signal(with_signal)
+    output, _ = process.communicate(timeout=60)
+    server.done.set()
+    return output
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals to one process")
+@pytest.mark.parametrize("folder", ["kept", "lost"])
+@pytest.mark.parametrize("with_signal", [signal.SIGKILL, signal.SIGINT], ids=["kill", "ctrl-c"])
+def test_the_next_run_picks_the_same_batches_up(http: EndpointProject, folder: str, with_signal: int) -> None:
+    stop_while_under_way(http, with_signal)
+    assert sizes(http) == [N, N]
+    if folder == "lost":
+        shutil.rmtree(http.path / ".ftgate")
+    assert http.gate()["verdict"] == "pass"
+    assert served(http).routes["POST /batches"] == 2  # one a model, over both runs
+    assert "POST /chat/completions" not in served(http).routes
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals to one process")
+def test_without_labels_the_notes_alone_find_them(http: EndpointProject) -> None:
+    served(http).labels = False
+    stop_while_under_way(http, signal.SIGKILL)
+    assert http.gate()["verdict"] == "pass"
+    assert sizes(http) == [N, N]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals to one process")
+def test_ctrl_c_says_that_the_batches_go_on(http: EndpointProject) -> None:
+    output = stop_while_under_way(http, signal.SIGINT).decode()
+    said = sorted(re.findall(r"^(\w+): the batch (\w+) goes on at 127[.\d:]+; the next run picks it up$", output, re.M))
+    assert [model for model, _ in said] == ["base", "ft"]
+    assert {batch for _, batch in said} == {"batch_0", "batch_1"}
+
+
+def test_no_note_is_left_once_all_is_stored(http: EndpointProject) -> None:
+    assert http.gate()["verdict"] == "pass"
+    with closing(sqlite3.connect(http.path / ".ftgate" / "predictions.sqlite3")) as store:
+        assert store.execute("SELECT name FROM notes").fetchall() == []

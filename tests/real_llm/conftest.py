@@ -1,0 +1,59 @@
+"""Trained once per session (with xdist: once per worker); all files are in pytest's temporary folder."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from checkpoints import Checkpoints
+    from serve import Served
+    from voice_project import VoiceProject
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "voice_commands" / "data.py"
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the example's ``train.jsonl`` and ``test.jsonl``, which share no sentence template."""
+    folder = tmp_path_factory.mktemp("voice_commands")
+    spec = importlib.util.spec_from_file_location("voice_commands_data", EXAMPLE)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, spec.name, module)  # its dataclasses look themselves up there
+        spec.loader.exec_module(module)
+        module.build(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def checkpoints(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkpoints]:
+    from checkpoints import make_checkpoints, one_thread
+
+    with one_thread():
+        yield make_checkpoints(data / "train.jsonl", tmp_path_factory.mktemp("weights"))
+
+
+@pytest.fixture(scope="session")
+def served(checkpoints: Checkpoints) -> Iterator[Callable[[str], Served]]:
+    """A checkpoint's server, by name: started when first asked for, running until the session ends."""
+    from serve import serving
+
+    with ExitStack() as stack:
+        yield cache(lambda name: stack.enter_context(serving(name, checkpoints.files[name], checkpoints.shape.context)))
+
+
+@pytest.fixture
+def voice(pytester: pytest.Pytester, data: Path, served: Callable[[str], Served]) -> VoiceProject:
+    from voice_project import VoiceProject
+
+    return VoiceProject(pytester, data, served)
