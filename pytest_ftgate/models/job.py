@@ -152,7 +152,7 @@ def choose_checkpoint(
     if wanted != "best":
         return _at_step(checkpoints, int(wanted), job, endpoint), "by its step"
     loss = next((name for name in _LOSSES if all(name in one.losses for one in checkpoints)), None)
-    if loss is None:
+    if loss is None or job.validation_file is None:
         raise _no_loss(job, endpoint)
     best = min(checkpoints, key=lambda one: one.losses[loss])
     seen = f"the lowest {loss} of the job's validation file, {best.losses[loss]:.6g}, of {len(checkpoints)}"
@@ -173,10 +173,12 @@ def _at_step(checkpoints: Sequence[Checkpoint], step: int, job: TuningJob, endpo
 
 
 def _no_loss(job: TuningJob, endpoint: Endpoint) -> ModelError:
-    had = "had no validation file" if job.validation_file is None else "has a validation file"
+    """Losses on a file that nobody names count for nothing: it may be the test set."""
+    why = f"the endpoint gives no {' or '.join(_LOSSES)} for every checkpoint"
+    if job.validation_file is None:
+        why = "the job had no validation file"
     return _fatal(
-        f"the best checkpoint of the fine-tuning job {job.id} is not known: the job {had}, and the endpoint gives no "
-        f"{' or '.join(_LOSSES)} for every checkpoint",
+        f"the best checkpoint of the fine-tuning job {job.id} is not known: {why}",
         endpoint,
         cure="give the gate a validation_set, on which the checkpoints are compared",
     )

@@ -17,6 +17,7 @@ _JOBS = "/fine_tuning/jobs"
 _FILES = "/files"
 _ABSENT = (404, 405, 501)  # nothing of this name, or no such API
 _PAGE = 100
+_MOST_PAGES = 100
 
 
 class JobClient:
@@ -44,30 +45,33 @@ class JobClient:
 
     async def checkpoints(self, id_: str) -> list[object]:
         """All rows of the list of the job's checkpoints."""
-        path = f"{_JOBS}/{quote(id_, safe='')}/checkpoints"
         rows: list[object] = []
-        after: dict[str, Any] = {}
-        while True:
-            try:
-                page = await self._get(path, limit=_PAGE, **after)
-            except _AbsentError as absent:
-                raise self._lacks(
-                    f"the API of checkpoints (GET {_JOBS}/{id_}/checkpoints)",
-                    absent,
-                    "leave checkpoint out: the job's fine_tuned_model is then judged; or name a checkpoint by model",
-                ) from None
-            found = page.get("data") if isinstance(page, dict) else None
+        after: dict[str, str] = {}
+        for _ in range(_MOST_PAGES):
+            page = await self._page_of_checkpoints(id_, after)
+            found = page.get("data")
             if not isinstance(found, list):
-                raise ModelError(
-                    f"the endpoint's answer is not a list of checkpoints of the fine-tuning job {id_}",
-                    where=self._endpoint.where,
-                    fatal=True,
-                )
+                raise self._odd(f"the endpoint's answer is not a list of checkpoints of the fine-tuning job {id_}")
             rows += found
             last = found[-1].get("id") if found and isinstance(found[-1], dict) else None
-            if page.get("has_more") is not True or not isinstance(last, str) or after.get("after") == last:
+            if page.get("has_more") is not True or not isinstance(last, str):
                 return rows
             after = {"after": last}
+        raise self._odd(f"the endpoint's list of checkpoints of the fine-tuning job {id_} does not end")
+
+    async def _page_of_checkpoints(self, id_: str, after: dict[str, str]) -> dict[str, Any]:
+        try:
+            page = await self._get(f"{_JOBS}/{quote(id_, safe='')}/checkpoints", limit=_PAGE, **after)
+        except _AbsentError as absent:
+            raise self._lacks(
+                f"the API of checkpoints (GET {_JOBS}/{id_}/checkpoints)",
+                absent,
+                "leave checkpoint out: the job's fine_tuned_model is then judged; or name a checkpoint by model",
+            ) from None
+        return page if isinstance(page, dict) else {}
+
+    def _odd(self, what: str) -> ModelError:
+        return ModelError(what, where=self._endpoint.where, fatal=True)
 
     async def content(self, id_: str, purpose: str) -> bytes:
         """The bytes of a file.

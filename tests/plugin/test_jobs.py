@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 from collections import Counter
+from contextlib import closing
 from hashlib import sha256
 from typing import Any
 
@@ -608,3 +610,37 @@ def test_a_recorded_job_that_was_damaged(jobs: JobProject) -> None:
         "recordings/support.jobs.json: this is not what is known of fine-tuning jobs"
         in jobs.gate()["checks"][0]["message"]
     )
+
+
+# --- notes that cannot be read -------------------------------------------------------------------------------
+
+
+def test_a_note_that_is_unreadable_is_as_none(jobs: JobProject) -> None:
+    jobs.gate_test()
+    assert jobs.gate()["verdict"] == "pass"
+    with closing(sqlite3.connect(jobs.path / ".ftgate/predictions.sqlite3")) as connection, connection:
+        assert connection.execute("UPDATE notes SET text = '{\"id\": 1'").rowcount == 2
+    jobs.forget()
+    assert jobs.gate()["verdict"] == "pass"
+    assert jobs.read == [JOB_ROUTE, FILE_ROUTE]
+
+
+def test_a_job_is_asked_in_batches_like_any_model(jobs: JobProject) -> None:
+    """The keys of a live model and of a batch go along with job: the endpoint here lacks batches, and says so."""
+    jobs.gate_test(candidate=jobs.job(mode="batch"))
+    message = refused(jobs, called=True)
+    assert "ftjob-abc123" in message
+    assert jobs.read[:2] == [JOB_ROUTE, FILE_ROUTE]
+
+
+def test_a_list_of_checkpoints_that_never_ends(jobs: JobProject) -> None:
+    jobs.server.routes[CHECKPOINTS_ROUTE] = page(checkpoint(100, "ft"), more=True)
+    jobs.gate_test(candidate=jobs.job(checkpoint="last"))
+    assert refused(jobs).endswith(f"list of checkpoints of the fine-tuning job {JOB} does not end")
+
+
+@pytest.mark.parametrize("body", ["[]", '"text"', "<html>", '{"data": 3}'])
+def test_what_is_no_list_of_checkpoints(jobs: JobProject, body: str) -> None:
+    jobs.server.routes[CHECKPOINTS_ROUTE] = Reply(body=body, headers={"Content-Type": "text/html"})
+    jobs.gate_test(candidate=jobs.job(checkpoint="last"))
+    assert f"is not a list of checkpoints of the fine-tuning job {JOB}" in refused(jobs)

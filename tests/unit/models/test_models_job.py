@@ -13,6 +13,7 @@ from pytest_ftgate.models.job import Checkpoint, TuningJob, choose_checkpoint, r
 
 ENDPOINT = Endpoint("https://host.example/v1", JOB, key="a-key-of-mine")
 TUNED = TuningJob(JOB, "ft")
+VALIDATED = TuningJob(JOB, "ft", validation_file="file-v")
 
 
 def refused(body: Any) -> str:
@@ -127,18 +128,28 @@ def losses(**by_step: tuple[float | None, float | None]) -> tuple[Checkpoint, ..
     ],
 )
 def test_the_best_has_the_lowest_loss_that_all_have(checkpoints: Any, best: str, why: str) -> None:
-    found, words = choose_checkpoint(checkpoints, "best", TUNED, ENDPOINT)
+    found, words = choose_checkpoint(checkpoints, "best", VALIDATED, ENDPOINT)
     assert (found.model, words) == (best, f"best: the lowest {why}")
 
 
-@pytest.mark.parametrize(("file", "had"), [(None, "had no validation file"), ("file-v", "has a validation file")])
-def test_without_a_loss_the_best_is_not_known(file: str | None, had: str) -> None:
+@pytest.mark.parametrize(
+    ("tuned", "checkpoints", "why"),
+    [
+        (TUNED, losses(s1=(0.1, None)), "the job had no validation file"),
+        (
+            VALIDATED,
+            losses(s1=(0.1, None), s2=(None, 0.1)),
+            "the endpoint gives no full_valid_loss or valid_loss for every checkpoint",
+        ),
+    ],
+)
+def test_the_best_that_is_not_known(tuned: TuningJob, checkpoints: Any, why: str) -> None:
     with pytest.raises(ModelError) as caught:
-        choose_checkpoint(
-            losses(s1=(0.1, None), s2=(None, 0.1)), "best", TuningJob(JOB, "ft", validation_file=file), ENDPOINT
-        )
-    assert f"the job {had}, and the endpoint gives no full_valid_loss or valid_loss" in str(caught.value)
-    assert "give the gate a validation_set" in str(caught.value)
+        choose_checkpoint(checkpoints, "best", tuned, ENDPOINT)
+    assert str(caught.value) == (
+        f"host.example: the best checkpoint of the fine-tuning job ftjob-abc123 is not known: {why}\n"
+        "  give the gate a validation_set, on which the checkpoints are compared"
+    )
 
 
 def test_no_checkpoints_at_all() -> None:
