@@ -9,8 +9,9 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_ftgate.errors import FtgateError
+from pytest_ftgate.job_notes import JobNotes
 from pytest_ftgate.judgement import judge
-from pytest_ftgate.preparation import Prepared, free_checks, prepare
+from pytest_ftgate.preparation import Prepared, decided, free_checks, prepare
 from pytest_ftgate.result import (
     Check,
     GateResult,
@@ -24,6 +25,7 @@ from pytest_ftgate.result import (
 
 if TYPE_CHECKING:
     from pytest_ftgate.budget import Budget
+    from pytest_ftgate.checkpoints import Contest
     from pytest_ftgate.config import GateConfig
     from pytest_ftgate.data import DataSet
     from pytest_ftgate.metrics import Metric
@@ -49,6 +51,7 @@ class Services:
         hook: pluggy's hook callers, ``None`` outside pytest.
         offline: no endpoint may be called.
         progress: told how far the models are.
+        jobs: what committed recordings know of fine-tuning jobs.
         tell: says something at the session's end that is no fact of a gate.
         budget: what may be spent in this session; ``None``: no limit.
     """
@@ -58,8 +61,13 @@ class Services:
     hook: Any | None = None
     offline: bool = False
     progress: Display | None = None
+    jobs: Mapping[str, str] = field(default_factory=dict)
     tell: Callable[[str], None] | None = None
     budget: Budget | None = None
+
+    def notes(self) -> JobNotes:
+        """What is known besides predictions."""
+        return JobNotes(self.jobs, self.stores.notes)
 
 
 @dataclass(frozen=True)
@@ -70,11 +78,15 @@ class Judged:
         result: the facts.
         runs: of the models over the test set.
         samples: from which latencies are taken, where a model asks for one.
+        contest: of a job's checkpoints over the validation set, by ``validation_step_100``.
+        jobs: what is known of the fine-tuning jobs, for recordings.
     """
 
     result: GateResult
     runs: Mapping[str, Run] = field(default_factory=dict)
     samples: Mapping[str, Run] = field(default_factory=dict)
+    contest: Mapping[str, Run] = field(default_factory=dict)
+    jobs: Mapping[str, str] = field(default_factory=dict)
 
 
 def run_gate(config: GateConfig, services: Services, *, nodeid: str, reviewed: tuple[Check, ...] = ()) -> Judged:
@@ -87,12 +99,13 @@ def run_gate(config: GateConfig, services: Services, *, nodeid: str, reviewed: t
         reviewed: what a look at the gate's own history has found; the first of the free checks.
     """
     result = replace(_described(config, nodeid), checks=reviewed)
+    notes = services.notes()
     try:
         prepared = prepare(
             config,
             services.load,
             services.hook,
-            notes=services.stores.notes,
+            notes=notes,
             offline=services.offline,
             newer_than=services.stores.newer_than,
         )
@@ -104,11 +117,23 @@ def run_gate(config: GateConfig, services: Services, *, nodeid: str, reviewed: t
         unpaid = Check("models", "note", "no model was called: the free checks come first")
         return Judged(closed(result, (*free, unpaid)))
     result = replace(result, models_called=True)
+    asked = [*prepared.models.values(), *(prepared.contest.models if prepared.contest else ())]
+    contest: dict[str, Run] = {}
     try:
-        runs, samples = _run(prepared, services)
+        options = _options(prepared, services)
+        if prepared.contest is not None:
+            prepared, contest, chosen = _find_best(prepared, prepared.contest, options)
+            result, free = _with_data(result, prepared), (*free, *chosen)
+            if verdict_of(free) != "pass":
+                return Judged(closed(result, free), contest=contest, jobs=notes.used)
+        runs, samples = _run(prepared, options)
     except FtgateError as error:
-        return Judged(failed_result(replace(result, checks=free), error))
-    return Judged(judge(result, prepared, free, runs, samples), runs, samples)
+        return Judged(failed_result(replace(result, checks=free), error), contest=contest, jobs=notes.used)
+    finally:
+        if services.progress is not None:
+            services.progress.wipe()
+        _tell_unfinished(asked, services)
+    return Judged(judge(result, prepared, free, runs, samples), runs, samples, contest, notes.used)
 
 
 def _described(config: GateConfig, nodeid: str) -> GateResult:
@@ -144,17 +169,21 @@ def _with_data(result: GateResult, prepared: Prepared) -> GateResult:
         ),
         test_set=TestSetResult(test.path, test.sha256, len(test)),
         metric_range=(metric.low, metric.high),
+        **_with_jobs(result, prepared),
     )
 
 
-def _run(prepared: Prepared, services: Services) -> tuple[dict[str, Run], dict[str, Run]]:
-    """The models over the test set, and before that the samples of latencies, by role."""
-    from pytest_ftgate.latency import take_samples
-    from pytest_ftgate.runner import Job, TimeLimit, run_models
+def _with_jobs(result: GateResult, prepared: Prepared) -> dict[str, Any]:
+    baselines = {role: prepared.described(role, facts) for role, facts in result.baselines.items()}
+    candidate = prepared.described("candidate", result.candidate)
+    return {"baselines": baselines, "baseline": next(iter(baselines.values())), "candidate": candidate}
+
+
+def _options(prepared: Prepared, services: Services) -> dict[str, Any]:
+    """How models are run in this gate. Its time limit begins now."""
+    from pytest_ftgate.runner import TimeLimit
 
     config = prepared.config
-    _warm_up(prepared.metrics.values())
-    jobs = [Job(model, prepared.test, config.repeats) for model in prepared.models.values()]
     options: dict[str, Any] = {
         "stores": services.stores,
         "offline": services.offline,
@@ -163,13 +192,28 @@ def _run(prepared: Prepared, services: Services) -> tuple[dict[str, Run], dict[s
     }
     if config.timeout_s is not None:
         options["limit"] = TimeLimit.from_now(config.timeout_s, str(config.sources["timeout_s"]))
-    try:
-        samples = take_samples(prepared.models, prepared.test, **options)
-        runs = run_models(jobs, **options)
-    finally:
-        if services.progress is not None:
-            services.progress.wipe()
-        _tell_unfinished(prepared.models.values(), services)
+    return options
+
+
+def _find_best(
+    prepared: Prepared, contest: Contest, options: dict[str, Any]
+) -> tuple[Prepared, dict[str, Run], list[Check]]:
+    """The best checkpoint becomes the candidate."""
+    best, runs, chosen_by = contest.hold(prepared.config.repeats, **options)
+    names = [f"validation_step_{one.checkpoint.step}" for one in contest.tuned if one.checkpoint]
+    chosen, checks = decided(prepared, best, chosen_by)
+    return chosen, dict(zip(names, runs, strict=True)), checks
+
+
+def _run(prepared: Prepared, options: dict[str, Any]) -> tuple[dict[str, Run], dict[str, Run]]:
+    """The models over the test set, and before that the samples of latencies, by role."""
+    from pytest_ftgate.latency import take_samples
+    from pytest_ftgate.runner import Job, run_models
+
+    _warm_up(prepared.metrics.values())
+    jobs = [Job(model, prepared.test, prepared.config.repeats) for model in prepared.models.values()]
+    samples = take_samples(prepared.models, prepared.test, **options)
+    runs = run_models(jobs, **options)
     return dict(zip(prepared.models, runs, strict=True)), samples
 
 
