@@ -16,7 +16,7 @@ from pytest_ftgate.budget import Budget
 from pytest_ftgate.errors import ConfigError, FtgateError, Where, shown_path
 from pytest_ftgate.files import write_whole
 from pytest_ftgate.foreign import guarded
-from pytest_ftgate.marks import claimed_name, test_id
+from pytest_ftgate.marks import claimed_name, function_id
 from pytest_ftgate.numbers import show_usd
 from pytest_ftgate.obligations import Seen, unjudged
 from pytest_ftgate.pipeline import Judged, Services
@@ -222,12 +222,12 @@ class GateSession:
     def see_collected(self, item: pytest.Item) -> None:
         """A marked test that is about to run."""
         self._seen.collected.add(claimed_name(item))
-        self._seen.carries(test_id(item), claimed_name(item))
+        self._seen.carries(function_id(item), claimed_name(item))
 
     def see_deselected(self, item: pytest.Item) -> None:
         """A marked test that was taken out of the run."""
         self._seen.deselected.add(claimed_name(item))
-        self._seen.carries(test_id(item), claimed_name(item))
+        self._seen.carries(function_id(item), claimed_name(item))
 
     def see_skipped(self, item: pytest.Item, report: pytest.TestReport) -> None:
         """A marked test that was skipped before its gate was judged."""
