@@ -64,7 +64,7 @@ class JobProject(EndpointProject):
         super().__init__(pytester, server)
         write_jsonl(self.path / "train.jsonl", [chat(f"training question {i}", label(i)) for i in range(200)])
         self.keys["candidate"] = self.job()
-        server.routes = {
+        server.replies = {
             JOB_ROUTE: Reply(body=job()),
             FILE_ROUTE: Reply(body=self.trained(), headers={"Content-Type": "application/octet-stream"}),
             "GET /v1/fine_tuning/jobs": page(),
@@ -80,12 +80,12 @@ class JobProject(EndpointProject):
 
     def tell(self, **changes: Any) -> None:
         """Change what the server says of the job."""
-        self.server.routes[JOB_ROUTE] = Reply(body=job(**changes))
+        self.server.replies[JOB_ROUTE] = Reply(body=job(**changes))
 
     def lack(self, *routes: str) -> None:
         """Take routes away, as a server has it that never had them."""
         for route in routes:
-            self.server.routes[route] = error(404, message="Not Found")
+            self.server.replies[route] = error(404, message="Not Found")
 
     @property
     def read(self) -> list[str]:

@@ -98,7 +98,7 @@ class LoopbackServer:
         faults: replies to the first requests, one each; ``None`` stands for a request that is answered.
 
     Attributes:
-        routes: what other requests than chat completions are answered with, by ``GET /v1/files``; a function is given
+        replies: what other requests than chat completions are answered with, by ``GET /v1/files``; a function is given
             the request. The query does not count.
     """
 
@@ -107,7 +107,7 @@ class LoopbackServer:
     ) -> None:
         self.answer = answer
         self.faults = deque(faults)
-        self.routes: dict[str, Reply | Callable[[Request], Reply]] = {}
+        self.replies: dict[str, Reply | Callable[[Request], Reply]] = {}
         self.requests: list[Request] = []
         self.n_connections = 0
         self.in_flight = 0
@@ -171,7 +171,7 @@ class LoopbackServer:
         fault = self.faults.popleft() if self.faults else None
         if fault is not None:
             return fault
-        route = self.routes.get(f"{request.method} {request.path.partition('?')[0]}")
+        route = self.replies.get(f"{request.method} {request.path.partition('?')[0]}")
         if route is not None:
             return route if isinstance(route, Reply) else route(request)
         if (request.method, request.path) != ("POST", "/v1/chat/completions"):

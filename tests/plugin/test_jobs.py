@@ -99,7 +99,7 @@ def test_the_models_other_keys_hold(jobs: JobProject) -> None:
 
 def test_a_baseline_may_be_a_job_too(jobs: JobProject) -> None:
     older = job(id="ftjob-older", fine_tuned_model="base", training_file="file-older")
-    jobs.server.routes["GET /v1/fine_tuning/jobs/ftjob-older"] = Reply(body=older)
+    jobs.server.replies["GET /v1/fine_tuning/jobs/ftjob-older"] = Reply(body=older)
     jobs.gate_test(baseline=jobs.job(job="ftjob-older"))
     gate = jobs.gate()
     assert (gate["verdict"], gate["baseline"]["model"], gate["baseline"]["job"]) == (
@@ -123,7 +123,7 @@ def test_another_base_is_said(jobs: JobProject) -> None:
 
 def test_a_job_as_baseline_of_a_model_that_was_not_tuned_looks_swapped(jobs: JobProject) -> None:
     older = job(id="ftjob-older", fine_tuned_model="base")
-    jobs.server.routes["GET /v1/fine_tuning/jobs/ftjob-older"] = Reply(body=older)
+    jobs.server.replies["GET /v1/fine_tuning/jobs/ftjob-older"] = Reply(body=older)
     jobs.gate_test(baseline=jobs.job(job="ftjob-older"), candidate=jobs.model("ft"))
     assert "is a fine-tuned model (job), and candidate ft is not" in check(jobs.gate(), "swapped")["message"]
 
@@ -187,7 +187,7 @@ def test_a_state_is_not_kept(jobs: JobProject) -> None:
 
 
 def test_a_job_that_nobody_knows(jobs: JobProject) -> None:
-    jobs.server.routes[JOB_ROUTE] = error(404, "fine_tune_not_found", message=f"Could not find fine tune: {JOB}")
+    jobs.server.replies[JOB_ROUTE] = error(404, "fine_tune_not_found", message=f"Could not find fine tune: {JOB}")
     jobs.gate_test()
     assert refused(jobs).endswith(f"the endpoint knows no fine-tuning job {JOB}")
     jobs.result.stdout.fnmatch_lines([f"*HTTP 404: Could not find fine tune: {JOB}*"])
@@ -196,7 +196,7 @@ def test_a_job_that_nobody_knows(jobs: JobProject) -> None:
 @pytest.mark.parametrize("status", [404, 405, 501])
 def test_an_endpoint_without_jobs(jobs: JobProject, status: int) -> None:
     lacking = Reply(status=status, body='{"detail":"Not Found"}')
-    jobs.server.routes |= {JOB_ROUTE: lacking, "GET /v1/fine_tuning/jobs": lacking}
+    jobs.server.replies |= {JOB_ROUTE: lacking, "GET /v1/fine_tuning/jobs": lacking}
     jobs.gate_test()
     assert refused(jobs).endswith(
         f"this endpoint lacks the fine-tuning API (GET /fine_tuning/jobs), by which the job {JOB} could be read"
@@ -227,7 +227,7 @@ def test_a_job_without_a_training_file(jobs: JobProject) -> None:
 
 def test_a_refused_key_is_not_shown(jobs: JobProject, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FTGATE_TEST_KEY", KEY)
-    jobs.server.routes[JOB_ROUTE] = error(401, message=f"Incorrect API key provided: {KEY}")
+    jobs.server.replies[JOB_ROUTE] = error(401, message=f"Incorrect API key provided: {KEY}")
     jobs.gate_test(candidate=jobs.job(api_key_env="FTGATE_TEST_KEY"))
     assert "the endpoint refused the key named by FTGATE_TEST_KEY" in refused(jobs)
     report = (jobs.path / "report.json").read_text()
@@ -259,7 +259,7 @@ def test_reading_is_tried_again(jobs: JobProject) -> None:
 
 
 def test_a_server_that_stays_broken(jobs: JobProject) -> None:
-    jobs.server.routes[JOB_ROUTE] = error(500)
+    jobs.server.replies[JOB_ROUTE] = error(500)
     jobs.gate_test(candidate=jobs.job(retries=1))
     assert "the endpoint failed" in refused(jobs)
     assert jobs.read == [JOB_ROUTE] * 2
@@ -271,7 +271,7 @@ def test_a_server_that_stays_broken(jobs: JobProject) -> None:
 def changed(jobs: JobProject, rows: list[dict[str, Any]]) -> str:
     """What the gate says where the job was trained on these rows."""
     content = "".join(json.dumps(row) + "\n" for row in rows)
-    jobs.server.routes[FILE_ROUTE] = Reply(body=content)
+    jobs.server.replies[FILE_ROUTE] = Reply(body=content)
     jobs.gate_test()
     message = refused(jobs, "fail")
     assert jobs.asked == Counter()
@@ -366,7 +366,7 @@ def test_offline_without(jobs: JobProject) -> None:
 
 
 def with_checkpoints(jobs: JobProject, *rows: dict[str, Any]) -> None:
-    jobs.server.routes[CHECKPOINTS_ROUTE] = page(*rows)
+    jobs.server.replies[CHECKPOINTS_ROUTE] = page(*rows)
 
 
 @pytest.mark.parametrize(
@@ -405,7 +405,7 @@ def test_all_pages_of_checkpoints_are_read(jobs: JobProject) -> None:
             return page(checkpoint(50, "other"))
         return page(checkpoint(300, "ft"), checkpoint(100, "other"), more=True)
 
-    jobs.server.routes[CHECKPOINTS_ROUTE] = answer
+    jobs.server.replies[CHECKPOINTS_ROUTE] = answer
     jobs.gate_test(candidate=jobs.job(checkpoint="last"))
     gate = jobs.gate()
     assert (gate["verdict"], gate["candidate"]["checkpoint"]) == ("pass", 300)
@@ -418,7 +418,7 @@ def test_all_pages_of_checkpoints_are_read(jobs: JobProject) -> None:
 def with_validation_file(jobs: JobProject, *questions: str) -> None:
     jobs.tell(validation_file="file-valid")
     content = "".join(json.dumps(chat(question, "refund")) + "\n" for question in questions)
-    jobs.server.routes["GET /v1/files/file-valid/content"] = Reply(body=content)
+    jobs.server.replies["GET /v1/files/file-valid/content"] = Reply(body=content)
     losses = {100: ("other", 0.5), 200: ("ft", 0.25), 300: ("other", 0.3)}
     with_checkpoints(jobs, *(checkpoint(step, name, full_valid_loss=loss) for step, (name, loss) in losses.items()))
     jobs.gate_test(candidate=jobs.job(checkpoint="best"))
@@ -456,7 +456,7 @@ def test_the_best_must_not_be_chosen_on_the_test_set(jobs: JobProject) -> None:
 
 def test_a_validation_file_that_cannot_be_looked_at(jobs: JobProject) -> None:
     with_validation_file(jobs, "validation question 1")
-    jobs.server.routes["GET /v1/files/file-valid/content"] = Reply(body='{"prompt": 1}\n')
+    jobs.server.replies["GET /v1/files/file-valid/content"] = Reply(body='{"prompt": 1}\n')
     assert "was chosen on the test set cannot be told: its validation file cannot be read as examples" in refused(jobs)
 
 
@@ -634,13 +634,13 @@ def test_a_job_is_asked_in_batches_like_any_model(jobs: JobProject) -> None:
 
 
 def test_a_list_of_checkpoints_that_never_ends(jobs: JobProject) -> None:
-    jobs.server.routes[CHECKPOINTS_ROUTE] = page(checkpoint(100, "ft"), more=True)
+    jobs.server.replies[CHECKPOINTS_ROUTE] = page(checkpoint(100, "ft"), more=True)
     jobs.gate_test(candidate=jobs.job(checkpoint="last"))
     assert refused(jobs).endswith(f"list of checkpoints of the fine-tuning job {JOB} does not end")
 
 
 @pytest.mark.parametrize("body", ["[]", '"text"', "<html>", '{"data": 3}'])
 def test_what_is_no_list_of_checkpoints(jobs: JobProject, body: str) -> None:
-    jobs.server.routes[CHECKPOINTS_ROUTE] = Reply(body=body, headers={"Content-Type": "text/html"})
+    jobs.server.replies[CHECKPOINTS_ROUTE] = Reply(body=body, headers={"Content-Type": "text/html"})
     jobs.gate_test(candidate=jobs.job(checkpoint="last"))
     assert f"is not a list of checkpoints of the fine-tuning job {JOB}" in refused(jobs)
