@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from pytest_ftgate import gate, straw_man
+from pytest_ftgate import audit_checks, gate, straw_man
 from pytest_ftgate.errors import ConfigError, Where
 from pytest_ftgate.foreign import guarded
 from pytest_ftgate.result import Check
@@ -69,7 +69,7 @@ def prepare(
     metrics = build_metrics(config, test, training, hook)
     _check_margin(config, metrics[config.metric.name])
     _check_bounds(config, metrics)
-    audit = audit_training_set(training, test)
+    audit = audit_training_set(training, test, max_tokens=config.audit.max_tokens)
     specs = {**config.baselines, "candidate": config.candidate}
     surroundings = Surroundings(training, notes, offline)
     models = {role: build_model(spec, surroundings, hook) for role, spec in specs.items()}
@@ -173,7 +173,7 @@ def free_checks(prepared: Prepared) -> list[Check]:
     from pytest_ftgate.latency import unsampled_checks
 
     config, metric, n = prepared.config, prepared.deciding, len(prepared.test)
-    checks = gate.training_checks(config, prepared.audit, prepared.training, prepared.test)
+    checks = audit_checks.training_checks(config, prepared.audit, prepared.training, prepared.test)
     checks.append(gate.test_size_check(config, n))
     groups = group_codes(prepared.groups, n)
     if groups is not None and config.evidence != "observed":
