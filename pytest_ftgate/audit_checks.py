@@ -149,7 +149,8 @@ class _Rules:
             "near_duplicates",
             count,
             f"{count:,} of {plural(audit.usable, 'usable row')} "
-            f"{'is a near copy' if count == 1 else 'are near copies'} of an earlier one ({_near()}): without them {audit.distinct:,} are left"
+            f"{'is a near copy' if count == 1 else 'are near copies'} of an earlier one "
+            f"({_near()}): without them {audit.distinct:,} are left"
             f"{f', {needed:,} needed' if too_few else ''}: {pairs}{_more(count)}",
             "Write other examples in their place: a sentence with one word changed teaches nothing new.",
             beyond=too_few,

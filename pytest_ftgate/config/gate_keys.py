@@ -144,6 +144,9 @@ class BoundKeys(Keys):
         return self
 
 
+MAX_TOKENS = 65_536
+"""What OpenAI takes for one training example of its gpt-4o and gpt-4.1 models."""
+
 Level = Literal["fail", "warn", "ignore"]
 
 
@@ -179,7 +182,7 @@ class AuditKeys(Keys):
         default_factory=absent, description="Conversations whose turns are not in order. Default: warn."
     )
     too_long: Level = Field(default_factory=absent, description="Rows with more than max_tokens. Default: warn.")
-    max_tokens: Positive = Field(65_536, description="The most tokens of a row, estimated as UTF-8 bytes / 4.")
+    max_tokens: Positive = Field(MAX_TOKENS, description="The most tokens of a row, estimated as UTF-8 bytes / 4.")
 
 
 _LATER = (
@@ -260,7 +263,7 @@ class GateKeys(Keys):
         default_factory=absent, description="What the fine-tune is expected to change, in a sentence."
     )
     audit: AuditKeys = Field(
-        default_factory=AuditKeys,
+        default_factory=absent,
         description="Which findings of the training audit fail the gate, warn, or are ignored.",
     )
     allow_weak_baseline: Text = Field(

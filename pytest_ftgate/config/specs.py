@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_ftgate.config.gate_config import AUDIT_DEFAULTS, AuditSpec, Bound, DataSpec, MetricSpec, ModelSpec
-from pytest_ftgate.config.gate_keys import AuditKeys, BoundKeys, DataKeys, MetricKeys
+from pytest_ftgate.config.gate_keys import MAX_TOKENS, AuditKeys, BoundKeys, DataKeys, MetricKeys
 from pytest_ftgate.config.keys import Keys
 from pytest_ftgate.config.model_keys import AnyModel, Given, ModelKeys, Named, OpenAIKeys, PythonKeys, RecordedKeys
 from pytest_ftgate.config.source import Source
@@ -31,10 +31,10 @@ def bound(read: BoundKeys, source: Source) -> Bound:
     return Bound(metric_spec(read.metric, source), read.min, read.max, read.of, source)
 
 
-def audit_spec(read: AuditKeys) -> AuditSpec:
+def audit_spec(read: AuditKeys | None) -> AuditSpec:
     """What was written about the training audit, and the defaults where nothing was."""
-    levels = {name: getattr(read, name) or level for name, level in AUDIT_DEFAULTS.items()}
-    return AuditSpec(levels, read.max_tokens)
+    levels = {name: getattr(read, name, None) or level for name, level in AUDIT_DEFAULTS.items()}
+    return AuditSpec(levels, read.max_tokens if read else MAX_TOKENS)
 
 
 def model_spec(

@@ -10,7 +10,9 @@ from pytest_ftgate.data import Input, normalized_input
 SHINGLE = 4
 """Characters of a shingle."""
 
-_TOKEN = re.compile(r"\w+|[^\w\s.,;:!?'\"…“”‘’„«»¿¡。、，！？；：؟،।]")
+_SIGNS = "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # Chinese and Japanese: nearly a word each
+_MARKS = ".,;:!?'\"…“”‘’„«»¿¡。、，！？；：؟،।"
+_TOKEN = re.compile(rf"[^\W{_SIGNS}]+|[^\s{_MARKS}]")
 _DIGIT = re.compile(r"\d")
 
 
