@@ -73,7 +73,8 @@ class _Rules:
             "leaked",
             _STATUS[self._levels["leaked"]],
             f"{audit.leaked:,} of {plural(len(self._test), 'test example')} "
-            f"{'stands' if audit.leaked == 1 else 'stand'} in the training set: {self._pairs(audit.leaked_rows)}",
+            f"{'stands' if audit.leaked == 1 else 'stand'} in the training set: "
+            f"{self._pairs(self._test, audit.leaked_rows, '=')}",
             observed=audit.leaked,
             required=0,
             source=str(self._config.sources["training_set"]),
@@ -116,7 +117,7 @@ class _Rules:
             len(pairs),
             f"{len(pairs):,} of {plural(len(self._test), 'test example')} "
             f"{'has' if len(pairs) == 1 else 'have'} a near copy in the training set ({_near()}): "
-            f"{self._pairs(pairs, '~')}",
+            f"{self._pairs(self._test, pairs, '~')}",
             "Take the near copies out of the training set and train again; where they are different questions, say so: "
             "audit: {leaked_near: warn}.",
             required=0,
@@ -126,16 +127,13 @@ class _Rules:
         audit = self._audit
         too_many = audit.conflicts * MOST_CONFLICTS > audit.filled
         share = 100 * audit.conflicts / max(audit.filled, 1)
-        pairs = ", ".join(
-            self._pair(row, self._training, first, "against") for row, first in self._most(audit.conflict_rows)
-        )
+        pairs = self._pairs(self._training, audit.conflict_rows, "against")
         limit = f" ({share:.1f} % of {plural(audit.filled, 'row')}, at most {100 / MOST_CONFLICTS:g} % is tolerated)"
         yield from self._finding(
             "conflicts",
             audit.conflicts,
             f"{plural(audit.conflicts, 'training row')} {'repeats' if audit.conflicts == 1 else 'repeat'} an input "
-            f"with another output{limit if self._levels['conflicts'] == 'limit' else ''}: "
-            f"{pairs}{_more(audit.conflicts)}",
+            f"with another output{limit if self._levels['conflicts'] == 'limit' else ''}: {pairs}",
             "Decide which output is right: contradictions teach the model to guess.",
             beyond=too_many,
         )
@@ -144,14 +142,14 @@ class _Rules:
         audit, needed = self._audit, self._config.min_training_examples
         count = len(audit.near_rows)
         too_few = audit.distinct < needed <= audit.usable
-        pairs = ", ".join(self._pair(row, self._training, first, "~") for row, first in self._most(audit.near_rows))
+        pairs = self._pairs(self._training, audit.near_rows, "~")
         yield from self._finding(
             "near_duplicates",
             count,
             f"{count:,} of {plural(audit.usable, 'usable row')} "
             f"{'is a near copy' if count == 1 else 'are near copies'} of an earlier one "
             f"({_near()}): without them {audit.distinct:,} are left"
-            f"{f', {needed:,} needed' if too_few else ''}: {pairs}{_more(count)}",
+            f"{f', {needed:,} needed' if too_few else ''}: {pairs}",
             "Write other examples in their place: a sentence with one word changed teaches nothing new.",
             beyond=too_few,
             required=needed if too_few else None,
@@ -209,16 +207,15 @@ class _Rules:
         doubts = self._audit.doubts
         if not doubts.rows:
             return
-        told = ", ".join(
-            f"{self._training.where(row)} ({_quoted(self._output(row))}, they say {_quoted(label)})"
-            for row, label in doubts.rows[:_SHOWN]
+        told = self._each(
+            {row: f"{_quoted(self._output(row))}, they say {_quoted(label)}" for row, label in doubts.rows}
         )
         count = len(doubts.rows)
         looked = "" if doubts.compared == self._audit.usable else f" of {doubts.compared:,} that were compared"
         yield Check(
             "label_quality",
             "note",
-            f"{plural(count, 'training row')}{looked}: all 5 nearest rows carry one other label: {told}{_more(count)}",
+            f"{plural(count, 'training row')}{looked}: all 5 nearest rows carry one other label: {told}",
             observed=count,
             advice="Look at these first: their labels may be wrong.",
         )
@@ -227,24 +224,23 @@ class _Rules:
 
     def _rows(self, name: str, rows: Mapping[int, str], noun: str, what: str, advice: str) -> Iterator[Check]:
         kinds = Counter(rows.values())
-        told = ", ".join(f"{self._training.where(row)} ({rows[row]})" for row in list(rows)[:_SHOWN])
         of_kind = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common()) if len(rows) > _SHOWN else ""
         yield from self._finding(
             name,
             len(rows),
             f"{plural(len(rows), noun)} of the training set {'is' if len(rows) == 1 else 'are'} {what}"
-            f"{f' ({of_kind})' if of_kind else ''}: {told}{_more(len(rows))}",
+            f"{f' ({of_kind})' if of_kind else ''}: {self._each(rows)}",
             advice,
         )
 
     def _too_long(self) -> Iterator[Check]:
         rows, limit = self._audit.long_rows, self._config.audit.max_tokens
-        told = ", ".join(f"{self._training.where(row)} (about {rows[row]:,})" for row in list(rows)[:_SHOWN])
+        told = self._each({row: f"about {tokens:,}" for row, tokens in rows.items()})
         yield from self._finding(
             "too_long",
             len(rows),
             f"{plural(len(rows), 'training row')} {'has' if len(rows) == 1 else 'have'} more than {limit:,} tokens "
-            f"(estimated as UTF-8 bytes / 4): {told}{_more(len(rows))}",
+            f"(estimated as UTF-8 bytes / 4): {told}",
             "Shorten them, or say what your training takes: audit: {max_tokens: N}. Most trainers cut what is longer.",
             required=limit,
         )
@@ -304,15 +300,21 @@ class _Rules:
 
     # --- words -------------------------------------------------------------------------------------------------
 
-    def _pairs(self, pairs: Sequence[tuple[int, int]], sign: str = "=") -> str:
-        shown = ", ".join(self._pair(row, self._test, first, sign) for row, first in self._most(pairs))
-        return shown + _more(len(pairs))
+    def _pairs(self, data: DataSet, pairs: Sequence[tuple[int, int]], sign: str) -> str:
+        """Rows of a set, each with its counterpart in the training set."""
+        shown = (
+            f"{_place(data, row, number)} {sign} {_place(self._training, first, number)}"
+            for number, (row, first) in enumerate(pairs[:_SHOWN])
+        )
+        return ", ".join(shown) + _more(len(pairs))
 
-    def _pair(self, row: int, of: DataSet, first: int, sign: str) -> str:
-        return f"{of.where(row)} {sign} {self._training.where(first)}"
-
-    def _most(self, pairs: Sequence[tuple[int, int]]) -> Sequence[tuple[int, int]]:
-        return pairs[:_SHOWN]
+    def _each(self, remarks: Mapping[int, str]) -> str:
+        """Rows of the training set, each with a remark."""
+        shown = (
+            f"{_place(self._training, row, number)} ({remarks[row]})"
+            for number, row in enumerate(list(remarks)[:_SHOWN])
+        )
+        return ", ".join(shown) + _more(len(remarks))
 
     def _output(self, row: int) -> str:
         from pytest_ftgate.data import expected_text
@@ -337,6 +339,11 @@ def _near() -> str:
     from pytest_ftgate.training.wording import SHINGLE
 
     return f"resemblance of {SHINGLE}-character shingles at least {NEAR:g}"
+
+
+def _place(data: DataSet, row: int, number: int) -> str:
+    """Where a row stands; the first of several with its file, the others without."""
+    return str(data.where(row)) if number == 0 else data.row_name(row)
 
 
 def _more(count: int) -> str:
