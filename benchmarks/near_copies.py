@@ -80,7 +80,7 @@ def alike(one: str, other: str, shingles: Shingles) -> float:
     return resemblance(shingles(first.words), shingles(second.words)) if first.numbers == second.numbers else 0
 
 
-def misspelled(words: list[str], rng: random.Random, vocabulary: Sequence[str]) -> list[str]:
+def misspelled(words: list[str], rng: random.Random, _vocabulary: Sequence[str]) -> list[str]:
     at = rng.choice([at for at, word in enumerate(words) if len(word) > 2] or [0])
     place = rng.randrange(len(words[at]))
     return [*words[:at], words[at][:place] + words[at][place + 1 :], *words[at + 1 :]]
@@ -96,17 +96,17 @@ def added(words: list[str], rng: random.Random, vocabulary: Sequence[str]) -> li
     return [*words[:at], rng.choice(vocabulary), *words[at:]]
 
 
-def left_out(words: list[str], rng: random.Random, vocabulary: Sequence[str]) -> list[str]:
+def left_out(words: list[str], rng: random.Random, _vocabulary: Sequence[str]) -> list[str]:
     at = rng.randrange(len(words))
     return [*words[:at], *words[at + 1 :]]
 
 
-def swapped(words: list[str], rng: random.Random, vocabulary: Sequence[str]) -> list[str]:
+def swapped(words: list[str], rng: random.Random, _vocabulary: Sequence[str]) -> list[str]:
     at = rng.randrange(len(words) - 1)
     return [*words[:at], words[at + 1], words[at], *words[at + 2 :]]
 
 
-def polite(words: list[str], rng: random.Random, vocabulary: Sequence[str]) -> list[str]:
+def polite(words: list[str], rng: random.Random, _vocabulary: Sequence[str]) -> list[str]:
     return rng.choice([["please", *words], [*words, "please"], ["could", "you", *words], [*words, "thanks"]])
 
 
