@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from pytest_ftgate import gate, prompt_leak, straw_man
+from pytest_ftgate import audit_checks, gate, prompt_leak, straw_man
 from pytest_ftgate.errors import ConfigError, ModelError, Where
 from pytest_ftgate.foreign import guarded
 from pytest_ftgate.result import Check, ModelResult
@@ -93,7 +93,7 @@ def prepare(
     _check_margin(config, metrics[config.metric.name])
     _check_bounds(config, metrics)
     _check_errors(config)
-    audit = audit_training_set(training, test)
+    audit = audit_training_set(training, test, max_tokens=config.audit.max_tokens)
     specs = {**config.baselines, "candidate": config.candidate}
     surroundings = Surroundings(training, notes, offline, newer_than)
     contest = _contest(config, load, training, surroundings, hook)
@@ -288,7 +288,7 @@ def free_checks(prepared: Prepared) -> list[Check]:
     from pytest_ftgate.latency import unsampled_checks
 
     config, metric, n = prepared.config, prepared.deciding, len(prepared.test)
-    checks = gate.training_checks(config, prepared.audit, prepared.training, prepared.test)
+    checks = audit_checks.training_checks(config, prepared.audit, prepared.training, prepared.test)
     checks += prompt_leak.prompt_leak_checks(config, prepared.models["candidate"], prepared.test)
     checks += _job_checks(prepared)
     checks.append(gate.test_size_check(config, n))

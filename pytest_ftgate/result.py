@@ -87,7 +87,11 @@ class ModelResult:
 
 @dataclass(frozen=True, slots=True)
 class TrainingResult:
-    """The training set as counted: see :func:`pytest_ftgate.training.audit_training_set`."""
+    """The training set as counted: see :class:`pytest_ftgate.training.TrainingAudit`.
+
+    ``imbalance`` is the rows of the most frequent label by those of the rarest, ``None`` where outputs are no labels;
+    ``suspicious`` counts rows whose nearest neighbours carry another label; the others are counts of rows.
+    """
 
     path: str | None = None
     sha256: str | None = None
@@ -96,6 +100,13 @@ class TrainingResult:
     duplicates: int | None = None
     conflicts: int | None = None
     leaked: int | None = None
+    near_duplicates: int | None = None
+    leaked_near: int | None = None
+    truncated: int | None = None
+    chat_errors: int | None = None
+    too_long: int | None = None
+    imbalance: float | None = None
+    suspicious: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

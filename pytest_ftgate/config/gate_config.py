@@ -82,6 +82,49 @@ class ModelSpec:
         return self.spelling
 
 
+AuditLevel = Literal["ignore", "warn", "limit", "fail"]
+AUDIT_LEVELS: tuple[AuditLevel, ...] = ("ignore", "warn", "limit", "fail")
+"""From lenient to strict. ``limit``, which cannot be written: a warning up to a limit of its own, then a failure."""
+
+AUDIT_DEFAULTS: Mapping[str, AuditLevel] = {
+    "usable": "fail",
+    "leaked": "fail",
+    "leaked_near": "fail",
+    "conflicts": "limit",
+    "near_duplicates": "limit",
+    "labels_missing": "warn",
+    "imbalance": "warn",
+    "truncated": "warn",
+    "chat_format": "warn",
+    "too_long": "warn",
+}
+
+
+@dataclass(frozen=True)
+class AuditSpec:
+    """What each finding of the training audit means.
+
+    Attributes:
+        levels: of every finding.
+        max_tokens: a row with more is too long.
+    """
+
+    levels: Mapping[str, AuditLevel]
+    max_tokens: int
+
+    @property
+    def loosened(self) -> dict[str, AuditLevel]:
+        """The findings that mean less than they do by default, and what they mean."""
+        return {
+            name: level
+            for name, level in self.levels.items()
+            if AUDIT_LEVELS.index(level) < AUDIT_LEVELS.index(AUDIT_DEFAULTS[name])
+        }
+
+    def __str__(self) -> str:
+        return ", ".join(f"{name}: {level}" for name, level in self.levels.items() if level != AUDIT_DEFAULTS[name])
+
+
 @dataclass(frozen=True)
 class GateConfig:
     """Everything that is asked of one gate. ``sources`` says of every key where its value came from."""
@@ -105,6 +148,7 @@ class GateConfig:
     repeats: int
     timeout_s: float | None
     hypothesis: str | None
+    audit: AuditSpec
     allow_weak_baseline: str | None
     sources: Mapping[str, Source]
 
@@ -123,6 +167,8 @@ def _shown(value: Any) -> str:
         return ", ".join(str(model) for model in value.values())
     if isinstance(value, tuple) and all(isinstance(part, Bound | MetricSpec) for part in value):
         return ", ".join(map(str, value))
+    if isinstance(value, AuditSpec):
+        return str(value) or "as by default"
     if isinstance(value, str | int | DataSpec | MetricSpec | ModelSpec):
         return str(value)
     return "given as objects"

@@ -157,8 +157,49 @@ class BoundKeys(Keys):
         return self
 
 
+MAX_TOKENS = 65_536
+"""What OpenAI takes for one training example of its gpt-4o and gpt-4.1 models."""
+
+Level = Literal["fail", "warn", "ignore"]
+
+
+class AuditKeys(Keys):
+    """What findings of the training audit mean for the verdict."""
+
+    usable: Level = Field(default_factory=absent, description="Fewer than min_training_examples. Default: fail.")
+    leaked: Level = Field(default_factory=absent, description="Test examples in the training set. Default: fail.")
+    leaked_near: Level = Field(
+        default_factory=absent, description="Test examples with a near copy in the training set. Default: fail."
+    )
+    conflicts: Level = Field(
+        default_factory=absent,
+        description="Rows that repeat an input with another output. Default: a warning, above 1 % of rows fail.",
+    )
+    near_duplicates: Level = Field(
+        default_factory=absent,
+        description="Near copies within the training set. Default: a warning, and fail where fewer than "
+        "min_training_examples are left without them.",
+    )
+    labels_missing: Level = Field(
+        default_factory=absent,
+        description="Labels of the test set with no or fewer than 5 training examples. Default: warn.",
+    )
+    imbalance: Level = Field(
+        default_factory=absent,
+        description="The most frequent label has more than 10 times as many rows as the rarest. Default: warn.",
+    )
+    truncated: Level = Field(
+        default_factory=absent, description="Outputs that are empty, of one character, or cut off. Default: warn."
+    )
+    chat_format: Level = Field(
+        default_factory=absent, description="Conversations whose turns are not in order. Default: warn."
+    )
+    too_long: Level = Field(default_factory=absent, description="Rows with more than max_tokens. Default: warn.")
+    max_tokens: Positive = Field(MAX_TOKENS, description="The most tokens of a row, estimated as UTF-8 bytes / 4.")
+
+
 _LATER = (
-    "goal goal_override stage objective guards slices candidates audit economics require_hypothesis "
+    "goal goal_override stage objective guards slices candidates economics require_hypothesis "
     "max_attempts ledger stop_early"
 )
 
@@ -238,6 +279,10 @@ class GateKeys(Keys):
     )
     hypothesis: Annotated[Text, BeforeValidator(_read_hypothesis)] = Field(
         default_factory=absent, description="What the fine-tune is expected to change, in a sentence."
+    )
+    audit: AuditKeys = Field(
+        default_factory=absent,
+        description="Which findings of the training audit fail the gate, warn, or are ignored.",
     )
     allow_weak_baseline: Text = Field(
         default_factory=absent,

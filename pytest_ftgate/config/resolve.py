@@ -13,7 +13,7 @@ from pytest_ftgate.config.gate_file import GateFile
 from pytest_ftgate.config.gate_keys import GateKeys
 from pytest_ftgate.config.problems import Reading, read_keys
 from pytest_ftgate.config.source import BUILT_IN, KeyPath, Layer, Source
-from pytest_ftgate.config.specs import bound, data_spec, metric_spec, model_spec
+from pytest_ftgate.config.specs import audit_spec, bound, data_spec, metric_spec, model_spec
 from pytest_ftgate.config.words import cut, dotted
 from pytest_ftgate.errors import ConfigError, Where, shown_path
 
@@ -145,6 +145,7 @@ def _config(values: Mapping[str, _Value], models: Mapping[str, ModelSpec], gate:
         candidate=model_spec(read["candidate"], at["candidate"](), models),
         metric=metric_spec(read["metric"], at["metric"]()),
         require=tuple(bound(item, at["require"](i)) for i, item in enumerate(read["require"])),
+        audit=audit_spec(read["audit"]),
         show=tuple(metric_spec(item, at["show"](i)) for i, item in enumerate(read["show"])),
         sources={key: source() for key, source in at.items()},
         **{key: read[key] for key in _AS_READ},

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pytest_ftgate.config.gate_config import Bound, DataSpec, MetricSpec, ModelSpec
-from pytest_ftgate.config.gate_keys import BoundKeys, DataKeys, MetricKeys
+from pytest_ftgate.config.gate_config import AUDIT_DEFAULTS, AuditSpec, Bound, DataSpec, MetricSpec, ModelSpec
+from pytest_ftgate.config.gate_keys import MAX_TOKENS, AuditKeys, BoundKeys, DataKeys, MetricKeys
 from pytest_ftgate.config.keys import Keys
 from pytest_ftgate.config.model_keys import AnyModel, Given, ModelKeys, Named, OpenAIKeys, PythonKeys, RecordedKeys
 from pytest_ftgate.config.source import Source
@@ -29,6 +29,12 @@ def metric_spec(read: MetricKeys, source: Source) -> MetricSpec:
 def bound(read: BoundKeys, source: Source) -> Bound:
     """The bound that was written."""
     return Bound(metric_spec(read.metric, source), read.min, read.max, read.of, source)
+
+
+def audit_spec(read: AuditKeys | None) -> AuditSpec:
+    """What was written about the training audit, and the defaults where nothing was."""
+    levels = {name: getattr(read, name, None) or level for name, level in AUDIT_DEFAULTS.items()}
+    return AuditSpec(levels, read.max_tokens if read else MAX_TOKENS)
 
 
 def model_spec(
