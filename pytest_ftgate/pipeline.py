@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from threading import Thread
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pytest_ftgate.bare import with_bare
 from pytest_ftgate.errors import FtgateError
 from pytest_ftgate.judgement import judge
 from pytest_ftgate.preparation import Prepared, free_checks, prepare
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from pytest_ftgate.data import DataSet
     from pytest_ftgate.metrics import Metric
     from pytest_ftgate.models import Model
-    from pytest_ftgate.runner import Progress, Run, Stores
+    from pytest_ftgate.runner import Job, Progress, Run, Stores
 
 
 class Display(Protocol):
@@ -86,6 +88,29 @@ def run_gate(config: GateConfig, services: Services, *, nodeid: str, reviewed: t
         nodeid: the test that asks, for the report.
         reviewed: what a look at the gate's own history has found; the first of the free checks.
     """
+    ready = ready_gate(config, services, nodeid=nodeid, reviewed=reviewed)
+    return ready if isinstance(ready, Judged) else show_bare(judge_ready(ready, services), ready, services)
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A gate whose free checks hold: nothing stands against calling its models.
+
+    Attributes:
+        result: the facts so far.
+        prepared: what the models are called with.
+        free: the free checks.
+    """
+
+    result: GateResult
+    prepared: Prepared
+    free: tuple[Check, ...]
+
+
+def ready_gate(
+    config: GateConfig, services: Services, *, nodeid: str, reviewed: tuple[Check, ...] = ()
+) -> Ready | Judged:
+    """All that costs nothing; judged already where that does not hold. See :func:`run_gate`."""
     result = replace(_described(config, nodeid), checks=reviewed)
     try:
         prepared = prepare(
@@ -103,12 +128,34 @@ def run_gate(config: GateConfig, services: Services, *, nodeid: str, reviewed: t
     if verdict_of(free) != "pass":
         unpaid = Check("models", "note", "no model was called: the free checks come first")
         return Judged(closed(result, (*free, unpaid)))
-    result = replace(result, models_called=True)
+    return Ready(result, prepared, free)
+
+
+def judge_ready(ready: Ready, services: Services) -> Judged:
+    """Call the models, and judge what they answered."""
+    prepared, free = ready.prepared, ready.free
+    result = replace(ready.result, models_called=True)
     try:
         runs, samples = _run(prepared, services)
     except FtgateError as error:
         return Judged(failed_result(replace(result, checks=free), error))
     return Judged(judge(result, prepared, free, runs, samples), runs, samples)
+
+
+def show_bare(judged: Judged, ready: Ready, services: Services) -> Judged:
+    """The candidate once more without its own prompt and examples, where it has any; the verdict stays as it is."""
+    from pytest_ftgate.models import Surroundings
+    from pytest_ftgate.runner import run_models
+
+    prepared, stores = ready.prepared, services.stores
+    surroundings = Surroundings(prepared.training, stores.notes, services.offline, stores.newer_than, prepared.test)
+
+    def run(job: Job) -> Run:
+        with _shown([job.model], services):
+            return run_models([job], **_options(prepared.config, services))[0]
+
+    result, bare = with_bare(judged.result, prepared, surroundings, run)
+    return replace(judged, result=result, runs={**judged.runs, **({"candidate_bare": bare} if bare else {})})
 
 
 def _described(config: GateConfig, nodeid: str) -> GateResult:
@@ -150,11 +197,22 @@ def _with_data(result: GateResult, prepared: Prepared) -> GateResult:
 def _run(prepared: Prepared, services: Services) -> tuple[dict[str, Run], dict[str, Run]]:
     """The models over the test set, and before that the samples of latencies, by role."""
     from pytest_ftgate.latency import take_samples
-    from pytest_ftgate.runner import Job, TimeLimit, run_models
+    from pytest_ftgate.runner import Job, run_models
 
     config = prepared.config
     _warm_up(prepared.metrics.values())
     jobs = [Job(model, prepared.test, config.repeats) for model in prepared.models.values()]
+    options = _options(config, services)
+    with _shown(prepared.models.values(), services):
+        samples = take_samples(prepared.models, prepared.test, **options)
+        runs = run_models(jobs, **options)
+    return dict(zip(prepared.models, runs, strict=True)), samples
+
+
+def _options(config: GateConfig, services: Services) -> dict[str, Any]:
+    """How models are run: see :func:`~pytest_ftgate.runner.run_models`."""
+    from pytest_ftgate.runner import TimeLimit
+
     options: dict[str, Any] = {
         "stores": services.stores,
         "offline": services.offline,
@@ -163,14 +221,18 @@ def _run(prepared: Prepared, services: Services) -> tuple[dict[str, Run], dict[s
     }
     if config.timeout_s is not None:
         options["limit"] = TimeLimit.from_now(config.timeout_s, str(config.sources["timeout_s"]))
+    return options
+
+
+@contextmanager
+def _shown(models: Iterable[Model], services: Services) -> Iterator[None]:
+    """While models run; however that ends, the display is wiped, and what goes on elsewhere is said."""
     try:
-        samples = take_samples(prepared.models, prepared.test, **options)
-        runs = run_models(jobs, **options)
+        yield
     finally:
         if services.progress is not None:
             services.progress.wipe()
-        _tell_unfinished(prepared.models.values(), services)
-    return dict(zip(prepared.models, runs, strict=True)), samples
+        _tell_unfinished(models, services)
 
 
 def _tell_unfinished(models: Iterable[Model], services: Services) -> None:

@@ -73,7 +73,7 @@ def prepare(
     _check_errors(config)
     audit = audit_training_set(training, test)
     specs = {**config.baselines, "candidate": config.candidate}
-    surroundings = Surroundings(training, notes, offline, newer_than)
+    surroundings = Surroundings(training, notes, offline, newer_than, test)
     models = {role: build_model(spec, surroundings, hook) for role, spec in specs.items()}
     return Prepared(config, test, training, audit, metrics, models)
 

@@ -161,7 +161,7 @@ def _asked_live(spec: ModelSpec, surroundings: Surroundings) -> OpenAIModel:
         model=options["model"],
         base_url=(base_url or PUBLIC_ENDPOINT).rstrip("/"),
         key_env=key_env,
-        prompt=build_prompt(spec, surroundings.training),
+        prompt=build_prompt(spec, surroundings.training, surroundings.asked),
         params=_checked_params(options.get("params") or {}, str(spec.source)),
         revision=options.get("revision"),
         concurrency=options.get("concurrency") or CONCURRENCY,
