@@ -11,6 +11,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainValidator,
     ValidationInfo,
     ValidatorFunctionWrapHandler,
     WrapValidator,
@@ -45,9 +46,11 @@ class AlternativeKeys(Keys):
         return self
 
 
-def _read_alternative(value: Any) -> Any:
-    if value == PROMPT or isinstance(value, Mapping):
-        return value
+def _read_alternative(value: Any, info: ValidationInfo) -> AlternativeKeys | str:
+    if isinstance(value, Mapping):
+        return AlternativeKeys.model_validate(value, context=info.context)
+    if value == PROMPT:
+        return PROMPT
     if value in EXAMPLES:
         raise refusal(f"says not how many examples: write {{{value}: {{k: 8}}}}")
     raise refusal(f"must be one of {_WAYS}, {got(value, ())}")
@@ -65,7 +68,8 @@ def _distinct(values: list[Any]) -> list[Any]:
     return values
 
 
-Alternative = Annotated[Literal["prompt"] | AlternativeKeys, BeforeValidator(_read_alternative)]
+_Written = Literal["prompt"] | AlternativeKeys
+Alternative = Annotated[AlternativeKeys | str, PlainValidator(_read_alternative, json_schema_input_type=_Written)]
 
 
 class AlternativesKeys(Keys):
