@@ -43,7 +43,7 @@ def with_bare(
         surroundings: what the bare model is built with.
         run: a model over a test set.
     """
-    spec = bare_spec(prepared.config.candidate)
+    spec = bare_spec(prepared.asked("candidate"))
     if spec is None or not result.scored or result.verdict == "error":
         return result, None
     from pytest_ftgate.models import build_model

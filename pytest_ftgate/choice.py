@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from pytest_ftgate.pipeline import Services
     from pytest_ftgate.runner import Run
 
+_OWN = ("candidate", "candidate_bare")
+"""The roles of runs that are a candidate's own."""
 _NEAREST_FIRST: tuple[Verdict, ...] = ("error", "pass", "inconclusive", "fail")
 
 
@@ -31,13 +33,11 @@ def judge_gate(config: GateConfig, services: Services, *, nodeid: str, reviewed:
     gates = {name: ready_gate(one, services, nodeid=nodeid, reviewed=reviewed) for name, one in _one_by_one(config)}
     judged = _judge_in_turn(gates, services)
     chosen = min(judged, key=lambda name: _NEAREST_FIRST.index(judged[name].result.verdict))
-    shown, ready = judged[chosen], gates[chosen]
-    if isinstance(ready, Ready):
-        shown = show_bare(shown, ready, services)
+    shown = show_bare(judged[chosen], services)
     results = {name: one.result for name, one in judged.items()}
     checks = (*shown.result.checks, _outcome(config, results, chosen))
     result = replace(shown.result, candidates=tuple(_listed(config, results)), checks=checks)
-    return Judged(result, _by_role(judged, chosen, shown), shown.samples)
+    return _together({**judged, chosen: shown}, replace(shown, result=result))
 
 
 def _one_by_one(config: GateConfig) -> Iterator[tuple[str, GateConfig]]:
@@ -117,13 +117,19 @@ def _listed(config: GateConfig, results: Mapping[str, GateResult]) -> Iterator[C
         )
 
 
-def _by_role(judged: Mapping[str, Judged], chosen: str, shown: Judged) -> dict[str, Run]:
-    """All runs, for recordings: the baselines' once, and each candidate's under its name."""
+def _together(judged: Mapping[str, Judged], shown: Judged) -> Judged:
+    """What is shown, with the runs of all, for recordings: the baselines' once, each candidate's under its name."""
     runs: dict[str, Run] = {}
-    for name, one in {**judged, chosen: shown}.items():
-        runs |= {_role(role, name): run for role, run in one.runs.items()}
-    return runs
+    samples: dict[str, Run] = {}
+    contest: dict[str, Run] = {}
+    jobs: dict[str, str] = {}
+    for name, one in judged.items():
+        runs.update(_named(one.runs, name))
+        samples.update(_named(one.samples, name))
+        contest.update({f"{role}_{name}": run for role, run in one.contest.items()})
+        jobs.update(one.jobs)
+    return replace(shown, runs=runs, samples=samples, contest=contest, jobs=jobs)
 
 
-def _role(role: str, name: str) -> str:
-    return f"{role}_{name}" if role in ("candidate", "candidate_bare") else role
+def _named(runs: Mapping[str, Run], name: str) -> dict[str, Run]:
+    return {f"{role}_{name}" if role in _OWN else role: run for role, run in runs.items()}

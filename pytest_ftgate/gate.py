@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from pytest_ftgate.metrics import Metric
     from pytest_ftgate.training import TrainingAudit
 
-_ROWS_SHOWN = 5
+ROWS_SHOWN = 5
+"""So many rows a message names."""
 _ID_CHARACTERS = 40
 _AGAIN = "Run again: what arrived is kept (unless --ftgate-cache=off), only the missing answers are asked for."
 RUN_METRICS = {
@@ -79,8 +80,8 @@ def _enough_training(config: GateConfig, audit: TrainingAudit) -> Check:
 def _no_leak(config: GateConfig, audit: TrainingAudit, training: DataSet, test: DataSet) -> Check:
     if not audit.leaked:
         return Check("leaked", "pass", "no test example stands in the training set", observed=0, required=0)
-    pairs = ", ".join(f"{test.where(t)} = {training.where(r)}" for t, r in audit.leaked_rows[:_ROWS_SHOWN])
-    more = ", ..." if len(audit.leaked_rows) > _ROWS_SHOWN else ""
+    pairs = ", ".join(f"{test.where(t)} = {training.where(r)}" for t, r in audit.leaked_rows[:ROWS_SHOWN])
+    more = ", ..." if len(audit.leaked_rows) > ROWS_SHOWN else ""
     return Check(
         "leaked",
         "fail",
@@ -119,8 +120,8 @@ def _label_checks(audit: TrainingAudit) -> list[Check]:
 
 
 def _names(labels: Sequence[str]) -> str:
-    shown = ", ".join(repr(label[:60]) for label in labels[:_ROWS_SHOWN])
-    return shown + (f" and {len(labels) - _ROWS_SHOWN} more" if len(labels) > _ROWS_SHOWN else "")
+    shown = ", ".join(repr(label[:60]) for label in labels[:ROWS_SHOWN])
+    return shown + (f" and {len(labels) - ROWS_SHOWN} more" if len(labels) > ROWS_SHOWN else "")
 
 
 def test_size_check(config: GateConfig, examples: int) -> Check:
@@ -208,8 +209,8 @@ def complete_check(
             observed=model.n_expected,
             required=model.n_expected,
         )
-    ids = ", ".join(printable(id_, _ID_CHARACTERS) for id_ in missing_ids[:_ROWS_SHOWN])
-    ids += ", ..." if len(missing_ids) > _ROWS_SHOWN else ""
+    ids = ", ".join(printable(id_, _ID_CHARACTERS) for id_ in missing_ids[:ROWS_SHOWN])
+    ids += ", ..." if len(missing_ids) > ROWS_SHOWN else ""
     scored_zero = policy == "score_zero" and role == "candidate"
     message = f"{role} {model.name}: {missing:,} of {plural(model.n_expected or 0, 'answer')} missing ({ids}): "
     message += one_line(error or "")

@@ -90,7 +90,7 @@ def _judge(item: pytest.Item, request: pytest.FixtureRequest) -> GateResult:
             judged = judge_gate(config, session.services(item.ihook), nodeid=nodeid, reviewed=reviewed)
             judged = replace(judged, result=replace(judged.result, loosened=layers.loosened()))
             samples = {f"{role}_latency": run for role, run in judged.samples.items()}
-            session.record(_recording_name(config, nodeid), {**judged.runs, **samples})
+            session.record(_recording_name(config, nodeid), {**judged.runs, **samples, **judged.contest}, judged.jobs)
         except FtgateError as error:
             judged = Judged(failed_result(unnamed, error))
         except BaseException as error:
@@ -307,7 +307,8 @@ class CallableModel:
 
 def configured_model(request: pytest.FixtureRequest, key: str) -> CallableModel:
     """What the gate's marks and file say the model is, overridden fixtures aside."""
-    from pytest_ftgate.models import Surroundings, build_model
+    from pytest_ftgate.models import Surroundings
+    from pytest_ftgate.tuning import build_settled
 
     with _as_failure():
         session = gate_session(request.config)
@@ -323,9 +324,9 @@ def configured_model(request: pytest.FixtureRequest, key: str) -> CallableModel:
         if spec.options.keys() & {"few_shot", "retrieval"}:
             training = session.load(config.training_set, str(config.sources["training_set"]), request.node.ihook)
         offline = bool(request.config.getoption("--ftgate-offline"))
-        stores = session.stores()
-        surroundings = Surroundings(training, stores.notes, offline, stores.newer_than)
-        model = build_model(spec, surroundings, request.node.ihook)
+        services = session.services(request.node.ihook)
+        surroundings = Surroundings(training, services.notes(), offline, services.stores.newer_than)
+        model = build_settled(spec, surroundings, services.hook)
         return CallableModel(model, offline=offline)
 
 

@@ -44,6 +44,7 @@ def judge(
 
     specs = {**prepared.config.baselines, "candidate": prepared.config.candidate}
     measured = {role: measure_run(specs[role].name, run, samples.get(role)) for role, run in runs.items()}
+    measured = {role: replace(one, facts=prepared.described(role, one.facts)) for role, one in measured.items()}
     result = _with_models(result, {role: one.facts for role, one in measured.items()}, prepared.deciding)
     sampled = (sample_check(role, measured[role].facts, sample) for role, sample in samples.items())
     checks = (*free, *_completeness(prepared, measured), *sampled)

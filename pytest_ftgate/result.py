@@ -51,7 +51,8 @@ class ModelResult:
     limit, ``n_unknown`` those that are no known label. ``oldest_prediction`` is the time of the oldest stored one, in
     UTC, ``oldest_age_s`` its age at judgement. ``verified`` is False where recorded predictions do not say what input
     they were made for. ``price`` says where the price comes from (``unknown: ...`` and why, where there is none), and
-    ``cost_unknown`` why there is no ``cost_usd``.
+    ``cost_unknown`` why there is no ``cost_usd``. ``job``, ``checkpoint`` (its step), ``base_model``,
+    ``trained_tokens`` and ``hyperparameters`` are what the endpoint says of a model that is named by its job.
     """
 
     name: str
@@ -77,6 +78,11 @@ class ModelResult:
     oldest_prediction: str | None = None
     oldest_age_s: float | None = None
     verified: bool | None = None
+    job: str | None = None
+    checkpoint: int | None = None
+    base_model: str | None = None
+    trained_tokens: int | None = None
+    hyperparameters: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

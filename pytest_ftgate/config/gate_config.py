@@ -94,6 +94,7 @@ class GateConfig:
     gate: str | None
     test_set: DataSpec | Iterable[Any]
     training_set: DataSpec | Iterable[Any]
+    validation_set: DataSpec | Iterable[Any] | None
     baselines: Mapping[str, ModelSpec]
     candidate: ModelSpec
     metric: MetricSpec

@@ -178,6 +178,11 @@ class GateKeys(Keys):
         default_factory=absent,
         description="What the candidate was trained on, as a path or a mapping. Required.",
     )
+    validation_set: DataValue = Field(
+        default_factory=absent,
+        description="The examples on which checkpoint: best is chosen, as a path or a mapping. None of them may be in "
+        "the test set.",
+    )
     baseline: ModelValue = Field(
         default_factory=absent,
         description="The model to beat: a name under models, a spelling, or a mapping. This or baselines is required.",

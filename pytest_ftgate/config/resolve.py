@@ -141,6 +141,7 @@ def _config(values: Mapping[str, _Value], models: Mapping[str, ModelSpec], gate:
         gate=gate,
         test_set=data_spec(read["test_set"], at["test_set"]()),
         training_set=data_spec(read["training_set"], at["training_set"]()),
+        validation_set=_optional(read["validation_set"], at["validation_set"]()),
         baselines=baselines,
         alternatives=alternatives,
         candidate=next(iter(candidates.values())),
@@ -151,6 +152,10 @@ def _config(values: Mapping[str, _Value], models: Mapping[str, ModelSpec], gate:
         sources={key: source() for key, source in at.items()},
         **{key: read[key] for key in _AS_READ},
     )
+
+
+def _optional(read: Any, source: Source) -> Any:
+    return None if read is None else data_spec(read, source)
 
 
 def _baselines(value: _Value, models: Mapping[str, ModelSpec]) -> tuple[dict[str, ModelSpec], tuple[str, ...]]:

@@ -68,7 +68,7 @@ def _text(thing: Any, attribute: str) -> str | None:
 def _spelling(read: ModelKeys) -> tuple[str, str]:
     """The model's spelling and its own short name."""
     if isinstance(read, OpenAIKeys):
-        return f"openai:{read.model}", read.model
+        return (f"openai:{read.model}", read.model) if read.model else (f"openai job {read.job}", read.job)
     if isinstance(read, PythonKeys):
         return f"python:{read.target}", read.target.rpartition(":")[2]
     if isinstance(read, RecordedKeys):

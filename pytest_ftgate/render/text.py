@@ -15,7 +15,7 @@ from pytest_ftgate.numbers import (
     show_usd,
     show_value,
 )
-from pytest_ftgate.result import Check, GateResult, ModelResult, Verdict
+from pytest_ftgate.result import Check, GateResult, ModelResult, Verdict, called
 from pytest_ftgate.safe import printable
 
 _NAME_WIDTH = 300
@@ -57,6 +57,7 @@ def block(result: GateResult, *, verbosity: int = 0) -> list[Line]:
     for check in result.checks:
         lines += _check(check)
     if verbosity > 0:
+        lines += _jobs(result)
         lines += _data(result)
     lines += _broken(result, len(result.broken) if verbosity > 0 else _BROKEN_SHOWN)
     return [Line(printable(text), colour) for text, colour in lines]
@@ -239,6 +240,19 @@ def _check(check: Check) -> Iterator[Line]:
 def _colour(check: Check) -> str:
     """A gate that was weakened is green by its own word alone: that is not passed over."""
     return "red" if check.name == "weakened" and check.status == "warning" else _COLOURS[check.status]
+
+
+def _jobs(result: GateResult) -> Iterator[Line]:
+    """What made the models that are named by their job."""
+    for role, model in [*result.baselines.items(), ("candidate", result.candidate)]:
+        if model.job is None:
+            continue
+        settings = ", ".join(f"{name} {value}" for name, value in (model.hyperparameters or {}).items())
+        tokens = "" if model.trained_tokens is None else f", {model.trained_tokens:,} trained tokens"
+        step = "" if model.checkpoint is None else f", step {model.checkpoint}"
+        base = f", from {model.base_model}" if model.base_model else ""
+        settings = f", {settings}" if settings else ""
+        yield Line(f"{called(role)}: {model.model}, made by job {model.job}{step}{base}{tokens}{settings}")
 
 
 def _data(result: GateResult) -> Iterator[Line]:

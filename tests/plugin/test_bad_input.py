@@ -310,8 +310,8 @@ gates:
     margin: 0.05
 """
 KNOWN = (
-    "name, test_set, training_set, baseline, baselines, candidate, metric, margin, evidence, confidence, "
-    "min_training_examples, min_test_examples, require, show, errors, repeats, hypothesis"
+    "name, test_set, training_set, validation_set, baseline, baselines, candidate, metric, margin, evidence, "
+    "confidence, min_training_examples, min_test_examples, require, show, errors, repeats, timeout_s, hypothesis"
 )
 
 

@@ -680,6 +680,7 @@ def test_row_26_the_baseline_moves(project: Project) -> None:
     options = re.findall(r"--ftgate-[\w-]+", project.run("--help").stdout.str())
     assert set(options) == {
         "--ftgate-config", "--ftgate-report", "--ftgate-cache", "--ftgate-offline", "--ftgate-partial",
+        "--ftgate-max-cost",
     }  # fmt: skip
     project.gate_test()
     accepted(project)

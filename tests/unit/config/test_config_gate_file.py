@@ -252,7 +252,8 @@ def test_a_file_may_hold_nothing_but_its_version(load: Load) -> None:
         (
             "margin: 0}",
             "candidates: tuned}",
-            "ftgate.yaml:20: gates.orders.candidates: must be a mapping of names to models; for one model use candidate",
+            "ftgate.yaml:20: gates.orders.candidates: must be a mapping of names to models; "
+            "for one model use candidate",
         ),
         (
             "margin: 0}",
@@ -278,11 +279,9 @@ def test_keys_of_later_work_are_refused_by_name(refused: Refused, key: str) -> N
 def test_several_problems_are_listed_in_the_order_of_their_lines(refused: Refused) -> None:
     text = WHOLE.replace("confidence: 0.9", "confidance: 0.9").replace("k: 8", "k: 0")
     text = text.replace("margin: 0.05", "margin: x").replace("orders: {margin: 0}", "orders: {a: 1, b: 2, c: 3, d: 4}")
-    known = ", ".join(
-        ("name", "test_set", "training_set", "baseline", "baselines", "candidate", "candidates", "metric", "margin")
-    )
-    known += ", evidence, confidence, min_training_examples, min_test_examples, require, show, errors, repeats"
-    known += ", timeout_s, hypothesis, allow_weak_baseline"
+    known = ", ".join(("name", "test_set", "training_set", "validation_set", "baseline", "baselines", "candidate"))
+    known += ", candidates, metric, margin, evidence, confidence, min_training_examples, min_test_examples, require"
+    known += ", show, errors, repeats, timeout_s, hypothesis, allow_weak_baseline"
     assert refused(text).splitlines() == [
         "ftgate.yaml:3: defaults.confidance: unknown key; did you mean 'confidence'?",
         "  ftgate.yaml:14: gates.intents.baseline.few_shot.k: must be at least 1, got 0",
