@@ -8,6 +8,7 @@ from importlib import import_module
 from threading import Thread
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pytest_ftgate.bare import with_bare
 from pytest_ftgate.errors import FtgateError
 from pytest_ftgate.job_notes import JobNotes
 from pytest_ftgate.judgement import judge
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from pytest_ftgate.data import DataSet
     from pytest_ftgate.metrics import Metric
     from pytest_ftgate.models import Model
-    from pytest_ftgate.runner import Progress, Run, Stores
+    from pytest_ftgate.runner import Job, Progress, Run, Stores
 
 
 class Display(Protocol):
@@ -80,6 +81,7 @@ class Judged:
         samples: from which latencies are taken, where a model asks for one.
         contest: of a job's checkpoints over the validation set, by ``validation_step_100``.
         jobs: what is known of the fine-tuning jobs, for recordings.
+        prepared: what the models were called with; ``None`` where none was scored.
     """
 
     result: GateResult
@@ -87,6 +89,7 @@ class Judged:
     samples: Mapping[str, Run] = field(default_factory=dict)
     contest: Mapping[str, Run] = field(default_factory=dict)
     jobs: Mapping[str, str] = field(default_factory=dict)
+    prepared: Prepared | None = None
 
 
 def run_gate(config: GateConfig, services: Services, *, nodeid: str, reviewed: tuple[Check, ...] = ()) -> Judged:
@@ -98,6 +101,31 @@ def run_gate(config: GateConfig, services: Services, *, nodeid: str, reviewed: t
         nodeid: the test that asks, for the report.
         reviewed: what a look at the gate's own history has found; the first of the free checks.
     """
+    ready = ready_gate(config, services, nodeid=nodeid, reviewed=reviewed)
+    return ready if isinstance(ready, Judged) else show_bare(judge_ready(ready, services), services)
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A gate whose free checks hold: nothing stands against calling its models.
+
+    Attributes:
+        result: the facts so far.
+        prepared: what the models are called with.
+        free: the free checks.
+        notes: what is known of fine-tuning jobs.
+    """
+
+    result: GateResult
+    prepared: Prepared
+    free: tuple[Check, ...]
+    notes: JobNotes
+
+
+def ready_gate(
+    config: GateConfig, services: Services, *, nodeid: str, reviewed: tuple[Check, ...] = ()
+) -> Ready | Judged:
+    """All that costs nothing; judged already where that does not hold. See :func:`run_gate`."""
     result = replace(_described(config, nodeid), checks=reviewed)
     notes = services.notes()
     try:
@@ -116,7 +144,13 @@ def run_gate(config: GateConfig, services: Services, *, nodeid: str, reviewed: t
     if verdict_of(free) != "pass":
         unpaid = Check("models", "note", "no model was called: the free checks come first")
         return Judged(closed(result, (*free, unpaid)))
-    result = replace(result, models_called=True)
+    return Ready(result, prepared, free, notes)
+
+
+def judge_ready(ready: Ready, services: Services) -> Judged:
+    """Call the models, and judge what they answered."""
+    prepared, free, notes = ready.prepared, ready.free, ready.notes
+    result = replace(ready.result, models_called=True)
     asked = [*prepared.models.values(), *(prepared.contest.models if prepared.contest else ())]
     contest: dict[str, Run] = {}
     try:
@@ -133,7 +167,31 @@ def run_gate(config: GateConfig, services: Services, *, nodeid: str, reviewed: t
         if services.progress is not None:
             services.progress.wipe()
         _tell_unfinished(asked, services)
-    return Judged(judge(result, prepared, free, runs, samples), runs, samples, contest, notes.used)
+    return Judged(judge(result, prepared, free, runs, samples), runs, samples, contest, notes.used, prepared)
+
+
+def show_bare(judged: Judged, services: Services) -> Judged:
+    """The candidate once more without its own prompt and examples, where it has any; the verdict stays as it is."""
+    from pytest_ftgate.models import Surroundings
+
+    prepared, stores = judged.prepared, services.stores
+    if prepared is None:
+        return judged
+    surroundings = Surroundings(prepared.training, stores.notes, services.offline, stores.newer_than, prepared.test)
+    result, bare = with_bare(judged.result, prepared, surroundings, lambda job: _run_alone(job, prepared, services))
+    return replace(judged, result=result, runs={**judged.runs, **({"candidate_bare": bare} if bare else {})})
+
+
+def _run_alone(job: Job, prepared: Prepared, services: Services) -> Run:
+    from pytest_ftgate.runner import run_models
+
+    try:
+        (run,) = run_models([job], **_options(prepared, services))
+    finally:
+        if services.progress is not None:
+            services.progress.wipe()
+        _tell_unfinished([job.model], services)
+    return run
 
 
 def _described(config: GateConfig, nodeid: str) -> GateResult:

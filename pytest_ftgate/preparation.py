@@ -15,7 +15,7 @@ from pytest_ftgate.result import Check, ModelResult
 
 if TYPE_CHECKING:
     from pytest_ftgate.checkpoints import Contest, Shared
-    from pytest_ftgate.config import GateConfig, MetricSpec
+    from pytest_ftgate.config import GateConfig, MetricSpec, ModelSpec
     from pytest_ftgate.data import DataSet
     from pytest_ftgate.metrics import Metric
     from pytest_ftgate.models import Model, Notes, Surroundings
@@ -47,6 +47,11 @@ class Prepared:
     trained_on_content: bytes | None = None
     shared: Shared | None = None
     contest: Contest | None = None
+
+    def asked(self, role: str) -> ModelSpec:
+        """The model that is asked: as written, with its name at the endpoint in place of a job."""
+        written = {**self.config.baselines, "candidate": self.config.candidate}[role]
+        return self.tuned[role].spec if role in self.tuned else written
 
     def described(self, role: str, facts: ModelResult) -> ModelResult:
         """The facts of a model with those of the job that made it."""
@@ -95,7 +100,7 @@ def prepare(
     _check_errors(config)
     audit = audit_training_set(training, test, max_tokens=config.audit.max_tokens)
     specs = {**config.baselines, "candidate": config.candidate}
-    surroundings = Surroundings(training, notes, offline, newer_than)
+    surroundings = Surroundings(training, notes, offline, newer_than, test)
     contest = _contest(config, load, training, surroundings, hook)
     settled = config.baselines if contest else specs
     tuned = {role: settle(spec, surroundings) for role, spec in settled.items() if has_job(spec)}

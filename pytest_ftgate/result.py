@@ -86,6 +86,31 @@ class ModelResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Gain:
+    """The gain over one baseline, in the metric's unit, with its one-sided bounds."""
+
+    gain: float
+    lower_bound: float | None = None
+    upper_bound: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateResult:
+    """One of several candidates, by the name it was written under; ``verdict`` is ``None`` where it was not judged.
+
+    ``gain`` and ``lower_bound`` are over the best baseline, at the confidence that allows for the choice.
+    """
+
+    name: str
+    model: str
+    verdict: Verdict | None = None
+    value: float | None = None
+    gain: float | None = None
+    lower_bound: float | None = None
+    cost_usd: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TrainingResult:
     """The training set as counted: see :class:`pytest_ftgate.training.TrainingAudit`.
 
@@ -139,7 +164,9 @@ class GateResult:
     both bounds are one-sided at ``confidence``. ``baseline`` is the best of ``baselines`` by value.
     ``tango_interval`` is two-sided, for display: at either end it leaves out what a one-sided bound does. ``note`` says
     what the bounds rest on, such as the number of groups. ``gate`` is the gate's name in the file; ``loosened`` says
-    where a mark asks for less than the file.
+    where a mark asks for less than the file. ``gains`` are over each baseline, by name. ``bare`` is the candidate
+    without its prompt and examples, where it has any. ``candidates`` are those of several, in the written order;
+    ``candidate`` is the chosen one, or, where none passed, the one that came nearest.
     """
 
     name: str
@@ -173,6 +200,9 @@ class GateResult:
     metric_range: tuple[float, float] | None = None
     models_called: bool = False
     broken: tuple[Flip, ...] = ()
+    gains: Mapping[str, Gain] = field(default_factory=dict)
+    bare: ModelResult | None = None
+    candidates: tuple[CandidateResult, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -204,6 +234,9 @@ class GateResult:
         known["test_set"] = TestSetResult(**facts["test_set"])
         known["checks"] = tuple(Check(**check) for check in facts["checks"])
         known["broken"] = tuple(Flip(**flip) for flip in facts["broken"])
+        known["gains"] = {name: Gain(**gain) for name, gain in facts.get("gains", {}).items()}
+        known["bare"] = ModelResult(**facts["bare"]) if facts.get("bare") else None
+        known["candidates"] = tuple(CandidateResult(**one) for one in facts.get("candidates", ()))
         known["loosened"] = tuple(facts["loosened"])
         for pair in ("metric_range", "tango_interval"):
             if known.get(pair) is not None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pytest_ftgate.tuning import Tuned
 
 _INSTRUCTIONS = ("system", "developer")
-_PROMPTS = ("system", "system_file", "few_shot", "template")
+_PROMPTS = ("system", "system_file", "few_shot", "retrieval", "template")
 _LIMITS = ("max_completion_tokens", "max_tokens")
 _FORMATS = ("text", "json_object", "json_schema")
 _EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -127,7 +127,11 @@ class AuditSpec:
 
 @dataclass(frozen=True)
 class GateConfig:
-    """Everything that is asked of one gate. ``sources`` says of every key where its value came from."""
+    """Everything that is asked of one gate. ``sources`` says of every key where its value came from.
+
+    ``alternatives`` names the baselines that the gate makes from one base model. ``candidates`` is empty where there is
+    one; else ``candidate`` is the first of them, or the one that is being judged.
+    """
 
     name: str
     gate: str | None
@@ -151,6 +155,8 @@ class GateConfig:
     audit: AuditSpec
     allow_weak_baseline: str | None
     sources: Mapping[str, Source]
+    alternatives: tuple[str, ...] = ()
+    candidates: Mapping[str, ModelSpec] = field(default_factory=dict)
 
     def quoted(self, key: str) -> str:
         """The key with its value and source, as messages quote it: ``margin 0.05 (ftgate.yaml:14)``."""

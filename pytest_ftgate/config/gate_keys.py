@@ -16,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from pytest_ftgate.config.baseline_keys import BaselinesValue
 from pytest_ftgate.config.keys import (
     Amount,
     Count,
@@ -94,11 +95,9 @@ def _name_of(metric: Any) -> str:
     return next((name for name in names if isinstance(name, str) and name.strip()), type(metric).__name__)
 
 
-def _read_baselines(value: Any) -> Any:
-    if isinstance(value, Mapping) and "alternatives" in value:
-        raise refusal("baselines with alternatives is not supported yet: name each model")
+def _read_candidates(value: Any) -> Any:
     if isinstance(value, str) or (isinstance(value, Mapping) and "provider" in value):
-        raise refusal("must be a mapping of names to models; for one model use baseline")
+        raise refusal("must be a mapping of names to models; for one model use candidate")
     return value
 
 
@@ -110,11 +109,6 @@ def _read_hypothesis(value: Any) -> Any:
 
 def _read_names(values: dict[str, Any]) -> dict[str, Any]:
     return _objecting(values, [name for name in values if not name.strip()], "a name must not be blank")
-
-
-def _read_baseline_names(values: dict[str, Any]) -> dict[str, Any]:
-    taken = [name for name in values if name == "candidate"]
-    return _objecting(_read_names(values), taken, "a baseline must not be called candidate")
 
 
 def _read_model_names(values: dict[str, Any]) -> dict[str, Any]:
@@ -198,16 +192,17 @@ class AuditKeys(Keys):
     max_tokens: Positive = Field(MAX_TOKENS, description="The most tokens of a row, estimated as UTF-8 bytes / 4.")
 
 
-_LATER = (
-    "goal goal_override stage objective guards slices candidates economics require_hypothesis "
-    "max_attempts ledger stop_early"
-)
+_LATER = "goal goal_override stage objective guards slices economics require_hypothesis max_attempts ledger stop_early"
 
 
 class GateKeys(Keys):
     """One gate: the fine-tuned model, what it must beat, on which data and by how much."""
 
-    model_config = ConfigDict(json_schema_extra={"not": {"required": ["baseline", "baselines"]}})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "not": {"anyOf": [{"required": ["baseline", "baselines"]}, {"required": ["candidate", "candidates"]}]}
+        }
+    )
     later: ClassVar[frozenset[str]] = frozenset(_LATER.split())
 
     name: Text = Field(
@@ -231,18 +226,22 @@ class GateKeys(Keys):
         default_factory=absent,
         description="The model to beat: a name under models, a spelling, or a mapping. This or baselines is required.",
     )
-    baselines: Annotated[
-        dict[str, ModelValue],
-        Field(min_length=1),
-        BeforeValidator(_read_baselines),
-        AfterValidator(_read_baseline_names),
-    ] = Field(
+    baselines: BaselinesValue = Field(
         default_factory=absent,
-        description="Models by name, of which the candidate must beat every one.",
+        description="Models by name, of which the candidate must beat every one; or base, a model of which the gate "
+        "makes alternatives: its prompt alone, with few-shot examples, with retrieval.",
     )
     candidate: ModelValue = Field(
         default_factory=absent,
-        description="The fine-tuned model: a name under models, a spelling, or a mapping. Required.",
+        description="The fine-tuned model: a name under models, a spelling, or a mapping. This or candidates is "
+        "required.",
+    )
+    candidates: Annotated[
+        dict[str, ModelValue], Field(min_length=1), BeforeValidator(_read_candidates), AfterValidator(_read_names)
+    ] = Field(
+        default_factory=absent,
+        description="Fine-tuned models by name, the smallest or cheapest first: the first that passes is chosen, "
+        "each judged at a confidence that allows for the choice.",
     )
     metric: MetricValue = Field("accuracy", validate_default=True, description="The metric that decides.")
     margin: Amount = Field(
@@ -291,9 +290,11 @@ class GateKeys(Keys):
     )
 
     @model_validator(mode="after")
-    def _one_kind_of_baseline(self) -> GateKeys:
-        if self.model_fields_set >= {"baseline", "baselines"}:
-            raise refusals([(("baselines",), "baseline and baselines are both given: keep one")])
+    def _one_form(self) -> GateKeys:
+        forms = (("baseline", "baselines"), ("candidate", "candidates"))
+        twice = [pair for pair in forms if self.model_fields_set.issuperset(pair)]
+        if twice:
+            raise refusals(((many,), f"{one} and {many} are both given: keep one") for one, many in twice)
         return self
 
 

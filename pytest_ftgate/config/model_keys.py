@@ -97,6 +97,15 @@ class FewShot(Keys):
     )
 
 
+class Retrieval(Keys):
+    """Training examples sent before an input, chosen for that input."""
+
+    k: Positive = Field(
+        description="How many training examples are sent as user and assistant turns: those whose inputs are most like "
+        "this one, the most similar last."
+    )
+
+
 class Latency(Keys):
     """A sample of answers taken by itself, so that nothing else distorts how long they take."""
 
@@ -148,6 +157,9 @@ class OpenAIKeys(Keys):
         default_factory=absent, description="A file with the system message, relative to this file."
     )
     few_shot: FewShot = Field(default_factory=absent, description="Training examples sent before every input.")
+    retrieval: Retrieval = Field(
+        default_factory=absent, description="Training examples sent before an input, chosen for that input."
+    )
     template: Text = Field(
         default_factory=absent,
         description="The user message: {input} and {FIELD} are replaced literally, nothing else.",

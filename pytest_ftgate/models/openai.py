@@ -180,7 +180,7 @@ def _asked_live(spec: ModelSpec, surroundings: Surroundings) -> OpenAIModel:
         model=endpoint.model,
         base_url=endpoint.base_url,
         key_env=endpoint.key_env,
-        prompt=build_prompt(spec, surroundings.training),
+        prompt=build_prompt(spec, surroundings.training, surroundings.asked),
         params=_checked_params(options.get("params") or {}, str(spec.source)),
         revision=options.get("revision"),
         concurrency=options.get("concurrency") or CONCURRENCY,

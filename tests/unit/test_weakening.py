@@ -39,6 +39,10 @@ def bound(**limits: Any) -> dict[str, Any]:
     return {"require": [{"metric": "accuracy", **limits}]}
 
 
+def made(*alternatives: Any) -> dict[str, Any]:
+    return {"baseline": ..., "baselines": {"base": BASE, "alternatives": list(alternatives)}}
+
+
 ONE_WAY: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"margin": 0.05}, {"margin": 0.049999999}, "margin: 0.05 -> 0.049999999"),
     ({"margin": 1}, {"margin": 0}, "margin: 1 -> 0"),
@@ -65,6 +69,16 @@ ONE_WAY: list[tuple[dict[str, Any], dict[str, Any], str]] = [
         {"baseline": ..., "baselines": {"a": "recorded:a.jsonl", "b": BASE}},
         {"baseline": ..., "baselines": {"b": BASE}},
         "baselines.a: recorded:a.jsonl -> removed",
+    ),
+    (
+        made("prompt", {"few_shot": {"k": 8}}, {"retrieval": {"k": 8}}),
+        made("prompt", {"few_shot": {"k": 8}}),
+        "baselines.retrieval: openai:mini -> removed",
+    ),
+    (
+        made("prompt", {"few_shot": {"k": 8}}, {"few_shot": {"k": 32}}),
+        made("prompt", {"few_shot": {"k": 8}}),
+        "baselines.few_shot_32: openai:mini -> removed",
     ),
 ]
 
@@ -124,11 +138,18 @@ def test_what_cannot_be_compared_is_found_both_ways(after: dict[str, Any], told:
         {"baseline": {**BASE, "concurrency": 1, "timeout_s": 9, "retries": 0, "name": "m", "api_key_env": "KEY"}},
         {"baseline": {**BASE, "price": {"input_per_1m": 1}}},
         {"baseline": ..., "baselines": {"prompted": BASE, "more": "recorded:more.jsonl"}},
+        {"baseline": ..., "baselines": {"base": BASE}},
+        {"candidate": ..., "candidates": {"small": "recorded:small.jsonl", "large": "recorded:ft.jsonl"}},
     ],
     ids=str,
 )
 def test_what_is_judged_may_change_and_a_gate_may_ask_for_more(after: dict[str, Any]) -> None:
     assert found({}, after) == []
+
+
+def test_fewer_examples_for_an_alternative_is_found() -> None:
+    (line,) = found(made({"few_shot": {"k": 8}}), made({"few_shot": {"k": 2}}))
+    assert line.startswith("baselines.few_shot: openai:mini (few_shot {'k': 8}) -> ")
 
 
 def test_a_reason_that_was_reworded_is_no_finding() -> None:
