@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from pytest_ftgate.config.gate_config import AuditSpec, Bound, DataSpec, GateConfig, MetricSpec, ModelSpec
+from pytest_ftgate.config.gate_config import (
+    AuditSpec,
+    Bound,
+    DataSpec,
+    GateConfig,
+    GuardSpec,
+    MetricSpec,
+    ModelSpec,
+    SliceSpec,
+)
 from pytest_ftgate.config.gate_file import GateFile, load_gate_file
 from pytest_ftgate.config.json_schema import render_json_schema
 from pytest_ftgate.config.resolve import resolve_gate
@@ -14,9 +23,11 @@ __all__ = [
     "DataSpec",
     "GateConfig",
     "GateFile",
+    "GuardSpec",
     "Layer",
     "MetricSpec",
     "ModelSpec",
+    "SliceSpec",
     "Source",
     "load_gate_file",
     "render_json_schema",

@@ -10,6 +10,8 @@ from typing import Any, Literal
 from pytest_ftgate.config.source import Source
 from pytest_ftgate.errors import shown_path
 
+DropEvidence = Literal["observed", "significant", "proven"]
+
 
 @dataclass(frozen=True)
 class DataSpec:
@@ -126,6 +128,34 @@ class AuditSpec:
 
 
 @dataclass(frozen=True)
+class GuardSpec:
+    """Another test set, on which the candidate may be worse than the best baseline by at most ``max_drop``.
+
+    ``sources`` says of each of its keys where the value came from.
+    """
+
+    test_set: DataSpec | Iterable[Any]
+    metric: MetricSpec
+    max_drop: float
+    evidence: DropEvidence
+    sources: Mapping[str, Source]
+
+
+@dataclass(frozen=True)
+class SliceSpec:
+    """Parts of the test set: all examples with one value of one of ``fields``.
+
+    ``sources`` says of each of its keys where the value came from.
+    """
+
+    fields: tuple[str, ...]
+    max_drop: float
+    evidence: DropEvidence
+    min_examples: int
+    sources: Mapping[str, Source]
+
+
+@dataclass(frozen=True)
 class GateConfig:
     """Everything that is asked of one gate. ``sources`` says of every key where its value came from.
 
@@ -154,6 +184,8 @@ class GateConfig:
     hypothesis: str | None
     audit: AuditSpec
     allow_weak_baseline: str | None
+    guards: Mapping[str, GuardSpec]
+    slices: SliceSpec | None
     sources: Mapping[str, Source]
     alternatives: tuple[str, ...] = ()
     candidates: Mapping[str, ModelSpec] = field(default_factory=dict)

@@ -267,7 +267,7 @@ def test_what_is_wrong_is_said_with_the_line_of_the_key(refused: Refused, old: s
     assert refused(changed(old, new)) == message
 
 
-LATER = ["goal", "goal_override", "stage", "objective", "guards", "slices", "economics"]
+LATER = ["goal", "goal_override", "stage", "objective", "economics"]
 LATER += ["require_hypothesis", "max_attempts", "ledger", "stop_early"]
 
 
