@@ -311,7 +311,8 @@ gates:
 """
 KNOWN = (
     "name, test_set, training_set, baseline, baselines, candidate, metric, margin, evidence, confidence, "
-    "min_training_examples, min_test_examples, require, show, errors, repeats, hypothesis"
+    "min_training_examples, min_test_examples, require, show, errors, repeats, timeout_s, hypothesis, "
+    "audit, allow_weak_baseline"
 )
 
 
