@@ -309,10 +309,7 @@ gates:
     metric: accuracy
     margin: 0.05
 """
-KNOWN = (
-    "name, test_set, training_set, validation_set, baseline, baselines, candidate, metric, margin, evidence, "
-    "confidence, min_training_examples, min_test_examples, require, show, errors, repeats, timeout_s, hypothesis"
-)
+KNOWN = ", ".join(GateKeys.model_fields)
 
 
 def line(text: str) -> str:
@@ -604,6 +601,7 @@ def test_a_mark_that_cannot_be_meant(project: Project, keys: Mapping[str, Any], 
 # --- metrics of one's own ------------------------------------------------------------------------------------
 
 METRIC = """import pytest, sys
+from pytest_ftgate.config.gate_keys import GateKeys
 from pytest_ftgate import metric
 
 @metric(low=0, high=1, greater_is_better=True)
