@@ -108,7 +108,7 @@ def _listed(config: GateConfig, results: Mapping[str, GateResult]) -> Iterator[C
         one = results[name]
         yield CandidateResult(
             name,
-            spec.spelling,
+            one.candidate.model or spec.spelling,
             one.verdict,
             one.candidate.value,
             one.gain,
