@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from gate_project import Project, refused, write_jsonl
 
+from pytest_ftgate.config.gate_keys import GateKeys
+
 Change = Callable[[bytes], "bytes | None"]
 
 
@@ -601,7 +603,6 @@ def test_a_mark_that_cannot_be_meant(project: Project, keys: Mapping[str, Any], 
 # --- metrics of one's own ------------------------------------------------------------------------------------
 
 METRIC = """import pytest, sys
-from pytest_ftgate.config.gate_keys import GateKeys
 from pytest_ftgate import metric
 
 @metric(low=0, high=1, greater_is_better=True)
