@@ -37,13 +37,14 @@ class Weakening:
 
 
 def weakenings(before: GateConfig, after: GateConfig) -> tuple[Weakening, ...]:
-    """What ``after`` asks less for than ``before``: thresholds, evidence, bounds, test set, metric, baselines, guards.
+    """What ``after`` asks less for than ``before``: thresholds, evidence, audit, bounds, data, metric, models, guards.
 
     Another candidate or training set is no weakening: they are what is judged. To read less of one training set is.
     """
     return (
         *_thresholds(before, after),
         *_allowance(before, after),
+        *_audit(before, after),
         *_bounds(before.require, after.require),
         *_changed("metric", _written_metric(before.metric), _written_metric(after.metric)),
         *_changed("test_set", _shown(before.test_set), _shown(after.test_set)),
@@ -74,6 +75,21 @@ def _allowance(before: GateConfig, after: GateConfig) -> Iterator[Weakening]:
     """A reason that was reworded allows no more than it did."""
     if before.allow_weak_baseline is None and after.allow_weak_baseline is not None:
         yield Weakening("allow_weak_baseline", "not allowed", after.allow_weak_baseline)
+
+
+def _audit(before: GateConfig, after: GateConfig) -> Iterator[Weakening]:
+    from pytest_ftgate.config.gate_config import AUDIT_LEVELS
+
+    for name, old in before.audit.levels.items():
+        new = after.audit.levels[name]
+        if AUDIT_LEVELS.index(new) < AUDIT_LEVELS.index(old):
+            yield Weakening(f"audit.{name}", _level(old), _level(new))
+    if after.audit.max_tokens > before.audit.max_tokens:
+        yield Weakening("audit.max_tokens", str(before.audit.max_tokens), str(after.audit.max_tokens))
+
+
+def _level(level: str) -> str:
+    return "fail above a limit" if level == "limit" else level
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -84,6 +84,49 @@ class ModelSpec:
         return self.spelling
 
 
+AuditLevel = Literal["ignore", "warn", "limit", "fail"]
+AUDIT_LEVELS: tuple[AuditLevel, ...] = ("ignore", "warn", "limit", "fail")
+"""From lenient to strict. ``limit``, which cannot be written: a warning up to a limit of its own, then a failure."""
+
+AUDIT_DEFAULTS: Mapping[str, AuditLevel] = {
+    "usable": "fail",
+    "leaked": "fail",
+    "leaked_near": "fail",
+    "conflicts": "limit",
+    "near_duplicates": "limit",
+    "labels_missing": "warn",
+    "imbalance": "warn",
+    "truncated": "warn",
+    "chat_format": "warn",
+    "too_long": "warn",
+}
+
+
+@dataclass(frozen=True)
+class AuditSpec:
+    """What each finding of the training audit means.
+
+    Attributes:
+        levels: of every finding.
+        max_tokens: a row with more is too long.
+    """
+
+    levels: Mapping[str, AuditLevel]
+    max_tokens: int
+
+    @property
+    def loosened(self) -> dict[str, AuditLevel]:
+        """The findings that mean less than they do by default, and what they mean."""
+        return {
+            name: level
+            for name, level in self.levels.items()
+            if AUDIT_LEVELS.index(level) < AUDIT_LEVELS.index(AUDIT_DEFAULTS[name])
+        }
+
+    def __str__(self) -> str:
+        return ", ".join(f"{name}: {level}" for name, level in self.levels.items() if level != AUDIT_DEFAULTS[name])
+
+
 @dataclass(frozen=True)
 class GuardSpec:
     """Another test set, on which the candidate may be worse than the best baseline by at most ``max_drop``.
@@ -114,12 +157,17 @@ class SliceSpec:
 
 @dataclass(frozen=True)
 class GateConfig:
-    """Everything that is asked of one gate. ``sources`` says of every key where its value came from."""
+    """Everything that is asked of one gate. ``sources`` says of every key where its value came from.
+
+    ``alternatives`` names the baselines that the gate makes from one base model. ``candidates`` is empty where there is
+    one; else ``candidate`` is the first of them, or the one that is being judged.
+    """
 
     name: str
     gate: str | None
     test_set: DataSpec | Iterable[Any]
     training_set: DataSpec | Iterable[Any]
+    validation_set: DataSpec | Iterable[Any] | None
     baselines: Mapping[str, ModelSpec]
     candidate: ModelSpec
     metric: MetricSpec
@@ -134,10 +182,13 @@ class GateConfig:
     repeats: int
     timeout_s: float | None
     hypothesis: str | None
+    audit: AuditSpec
     allow_weak_baseline: str | None
     guards: Mapping[str, GuardSpec]
     slices: SliceSpec | None
     sources: Mapping[str, Source]
+    alternatives: tuple[str, ...] = ()
+    candidates: Mapping[str, ModelSpec] = field(default_factory=dict)
 
     def quoted(self, key: str) -> str:
         """The key with its value and source, as messages quote it: ``margin 0.05 (ftgate.yaml:14)``."""
@@ -154,6 +205,8 @@ def _shown(value: Any) -> str:
         return ", ".join(str(model) for model in value.values())
     if isinstance(value, tuple) and all(isinstance(part, Bound | MetricSpec) for part in value):
         return ", ".join(map(str, value))
+    if isinstance(value, AuditSpec):
+        return str(value) or "as by default"
     if isinstance(value, str | int | DataSpec | MetricSpec | ModelSpec):
         return str(value)
     return "given as objects"

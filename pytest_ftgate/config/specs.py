@@ -7,8 +7,17 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pytest_ftgate.config.gate_config import Bound, DataSpec, GuardSpec, MetricSpec, ModelSpec, SliceSpec
-from pytest_ftgate.config.gate_keys import BoundKeys, DataKeys, GuardKeys, MetricKeys, SliceKeys
+from pytest_ftgate.config.gate_config import (
+    AUDIT_DEFAULTS,
+    AuditSpec,
+    Bound,
+    DataSpec,
+    GuardSpec,
+    MetricSpec,
+    ModelSpec,
+    SliceSpec,
+)
+from pytest_ftgate.config.gate_keys import MAX_TOKENS, AuditKeys, BoundKeys, DataKeys, GuardKeys, MetricKeys, SliceKeys
 from pytest_ftgate.config.keys import Keys
 from pytest_ftgate.config.model_keys import AnyModel, Given, ModelKeys, Named, OpenAIKeys, PythonKeys, RecordedKeys
 from pytest_ftgate.config.source import BUILT_IN, Source
@@ -29,6 +38,12 @@ def metric_spec(read: MetricKeys, source: Source) -> MetricSpec:
 def bound(read: BoundKeys, source: Source) -> Bound:
     """The bound that was written."""
     return Bound(metric_spec(read.metric, source), read.min, read.max, read.of, source)
+
+
+def audit_spec(read: AuditKeys | None) -> AuditSpec:
+    """What was written about the training audit, and the defaults where nothing was."""
+    levels = {name: getattr(read, name, None) or level for name, level in AUDIT_DEFAULTS.items()}
+    return AuditSpec(levels, read.max_tokens if read else MAX_TOKENS)
 
 
 def guard_spec(read: GuardKeys, at: Callable[[str], Source]) -> GuardSpec:
@@ -89,7 +104,7 @@ def _text(thing: Any, attribute: str) -> str | None:
 def _spelling(read: ModelKeys) -> tuple[str, str]:
     """The model's spelling and its own short name."""
     if isinstance(read, OpenAIKeys):
-        return f"openai:{read.model}", read.model
+        return (f"openai:{read.model}", read.model) if read.model else (f"openai job {read.job}", read.job)
     if isinstance(read, PythonKeys):
         return f"python:{read.target}", read.target.rpartition(":")[2]
     if isinstance(read, RecordedKeys):

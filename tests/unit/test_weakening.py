@@ -39,6 +39,10 @@ def bound(**limits: Any) -> dict[str, Any]:
     return {"require": [{"metric": "accuracy", **limits}]}
 
 
+def made(*alternatives: Any) -> dict[str, Any]:
+    return {"baseline": ..., "baselines": {"base": BASE, "alternatives": list(alternatives)}}
+
+
 def guard(**changes: Any) -> dict[str, Any]:
     return {"guards": {"general": {"test_set": "general.jsonl", "max_drop": 0.03, **changes}}}
 
@@ -57,6 +61,12 @@ ONE_WAY: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"evidence": "proven"}, {}, "evidence: proven -> significant"),
     ({}, {"errors": "score_zero"}, "errors: error -> score_zero"),
     ({}, {"allow_weak_baseline": "a stub"}, "allow_weak_baseline: not allowed -> a stub"),
+    ({}, {"audit": {"leaked": "warn"}}, "audit.leaked: fail -> warn"),
+    ({"audit": {"leaked": "warn"}}, {"audit": {"leaked": "ignore"}}, "audit.leaked: warn -> ignore"),
+    ({"audit": {"conflicts": "fail"}}, {}, "audit.conflicts: fail -> fail above a limit"),
+    ({}, {"audit": {"near_duplicates": "warn"}}, "audit.near_duplicates: fail above a limit -> warn"),
+    ({"audit": {"truncated": "fail"}}, {}, "audit.truncated: fail -> warn"),
+    ({}, {"audit": {"max_tokens": 100_000}}, "audit.max_tokens: 65536 -> 100000"),
     (bound(min=0.8), {}, "require.candidate.accuracy: min 0.8 -> removed"),
     (bound(min=0.8), bound(min=0.7), "require.candidate.accuracy: min 0.8 -> min 0.7"),
     (bound(max=0.8), bound(max=0.9), "require.candidate.accuracy: max 0.8 -> max 0.9"),
@@ -67,6 +77,16 @@ ONE_WAY: list[tuple[dict[str, Any], dict[str, Any], str]] = [
         {"baseline": ..., "baselines": {"a": "recorded:a.jsonl", "b": BASE}},
         {"baseline": ..., "baselines": {"b": BASE}},
         "baselines.a: recorded:a.jsonl -> removed",
+    ),
+    (
+        made("prompt", {"few_shot": {"k": 8}}, {"retrieval": {"k": 8}}),
+        made("prompt", {"few_shot": {"k": 8}}),
+        "baselines.retrieval: openai:mini -> removed",
+    ),
+    (
+        made("prompt", {"few_shot": {"k": 8}}, {"few_shot": {"k": 32}}),
+        made("prompt", {"few_shot": {"k": 8}}),
+        "baselines.few_shot_32: openai:mini -> removed",
     ),
     (guard(), {}, "guards.general: max_drop 0.03 -> removed"),
     (guard(), guard(max_drop=0.04), "guards.general.max_drop: 0.03 -> 0.04"),
@@ -140,11 +160,18 @@ def test_what_cannot_be_compared_is_found_both_ways(after: dict[str, Any], told:
         {"baseline": {**BASE, "concurrency": 1, "timeout_s": 9, "retries": 0, "name": "m", "api_key_env": "KEY"}},
         {"baseline": {**BASE, "price": {"input_per_1m": 1}}},
         {"baseline": ..., "baselines": {"prompted": BASE, "more": "recorded:more.jsonl"}},
+        {"baseline": ..., "baselines": {"base": BASE}},
+        {"candidate": ..., "candidates": {"small": "recorded:small.jsonl", "large": "recorded:ft.jsonl"}},
     ],
     ids=str,
 )
 def test_what_is_judged_may_change_and_a_gate_may_ask_for_more(after: dict[str, Any]) -> None:
     assert found({}, after) == []
+
+
+def test_fewer_examples_for_an_alternative_is_found() -> None:
+    (line,) = found(made({"few_shot": {"k": 8}}), made({"few_shot": {"k": 2}}))
+    assert line.startswith("baselines.few_shot: openai:mini (few_shot {'k': 8}) -> ")
 
 
 @pytest.mark.parametrize(

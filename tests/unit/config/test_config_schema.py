@@ -78,6 +78,8 @@ def test_defaults_and_enumerations_are_those_of_the_gate() -> None:
     assert list(gate) == list(GateKeys.model_fields)
 
 
+WAYS: list[Any] = ["prompt", {"few_shot": {"k": 8}}, {"retrieval": {"k": 8}}]
+
 GOOD: list[dict[str, Any]] = [
     {"version": 1},
     whole(),
@@ -92,6 +94,10 @@ GOOD: list[dict[str, Any]] = [
     whole(candidate={"provider": "echo", "retries": 2, "more": {"x": None}}),
     whole(candidate={"provider": "echo", "price": {"gpu_hour_usd": 1.5, "training_per_1m": 3}}),
     whole(candidate={"provider": "echo", "price": {"input_per_1m": 1, "output_per_1m": 2}}),
+    whole(candidate={"provider": "openai", "model": "m", "retrieval": {"k": 8}, "few_shot": {"k": 2}}),
+    {"version": 1, "gates": {"a": {"candidates": {"small": "openai:y", "large": "openai:z"}}}},
+    {"version": 1, "gates": {"a": {"baselines": {"base": "openai:y"}}}},
+    {"version": 1, "gates": {"a": {"baselines": {"base": "openai:y", "alternatives": WAYS, "more": "openai:z"}}}},
     {"version": 1, "gates": {"a": {"baselines": {"x": "openai:y", "z": {"provider": "recorded", "path": "p"}}}}},
 ]
 
@@ -114,6 +120,14 @@ BAD: list[dict[str, Any]] = [
     whole(test_set=500),
     whole(test_set={"limit": 3}),
     whole(baselines={"a": "openai:x"}),
+    whole(candidates={"a": "openai:x"}),
+    {"version": 1, "gates": {"a": {"candidates": {}}}},
+    {"version": 1, "gates": {"a": {"baselines": {}}}},
+    {"version": 1, "gates": {"a": {"baselines": {"base": "openai:y", "alternatives": []}}}},
+    {"version": 1, "gates": {"a": {"baselines": {"base": "openai:y", "alternatives": ["few_shot"]}}}},
+    {"version": 1, "gates": {"a": {"baselines": {"base": "openai:y", "alternatives": [{}]}}}},
+    {"version": 1, "gates": {"a": {"baselines": {"alternatives": ["prompt"]}}}},
+    whole(candidate={"provider": "openai", "model": "m", "retrieval": {}}),
     whole(candidate={"model": "m"}),
     whole(candidate={"provider": "openai", "model": "m", "api_key": "k"}),
     whole(candidate={"provider": "openai", "model": "m", "api_key_env": "sk-1"}),
