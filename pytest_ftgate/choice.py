@@ -122,14 +122,20 @@ def _together(judged: Mapping[str, Judged], shown: Judged) -> Judged:
     runs: dict[str, Run] = {}
     samples: dict[str, Run] = {}
     contest: dict[str, Run] = {}
+    guards: dict[tuple[str, str], Run] = {}
     jobs: dict[str, str] = {}
     for name, one in judged.items():
         runs.update(_named(one.runs, name))
         samples.update(_named(one.samples, name))
         contest.update({f"{role}_{name}": run for role, run in one.contest.items()})
+        guards.update({(guard, _role(role, name)): run for (guard, role), run in one.guards.items()})
         jobs.update(one.jobs)
-    return replace(shown, runs=runs, samples=samples, contest=contest, jobs=jobs)
+    return replace(shown, runs=runs, samples=samples, contest=contest, jobs=jobs, guards=guards)
 
 
 def _named(runs: Mapping[str, Run], name: str) -> dict[str, Run]:
-    return {f"{role}_{name}" if role in _OWN else role: run for role, run in runs.items()}
+    return {_role(role, name): run for role, run in runs.items()}
+
+
+def _role(role: str, name: str) -> str:
+    return f"{role}_{name}" if role in _OWN else role

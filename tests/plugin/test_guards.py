@@ -305,3 +305,23 @@ def test_a_guards_missing_answer_is_an_error(pytester: pytest.Pytester, server: 
     assert check(gate, "guards.general.candidate_predictions")["message"].startswith(
         "guard general: candidate ft: 99 of 99 answers missing (g0, "
     )
+
+
+def test_of_several_candidates_the_guards_choose_and_all_answers_are_recorded(project: Project) -> None:
+    """The small one gains as much, and forgot; CI without a key has to judge it again before the large one."""
+    guard_set(project, 150)
+    project.predictions("small.jsonl", 60, wrong_at=(2, 3))
+    answers(project, "base.jsonl", 150)
+    answers(project, "small.jsonl", 150, range(40))
+    answers(project, "ft.jsonl", 150)
+    project.gate_test(
+        candidate=...,
+        candidates={"small": "recorded:small.jsonl", "large": "recorded:ft.jsonl"},
+        guards={"general": {"test_set": "general.jsonl", "max_drop": 0.03}},
+    )
+    gate = project.gate("--ftgate-report=recordings:recordings")
+    assert gate["verdict"] == "pass"
+    assert [(one["name"], one["verdict"]) for one in gate["candidates"]] == [("small", "fail"), ("large", "pass")]
+    assert gate["guards"][0]["candidate"] == 1.0
+    recorded = [path.read_text(encoding="utf-8") for path in (project.path / "recordings").glob("*.jsonl")]
+    assert sorted(text.count("\n") for text in recorded) == [60, 60, 60, 150, 150, 150]
