@@ -123,9 +123,10 @@ def _described(config: GateConfig, nodeid: str) -> GateResult:
         confidence=config.confidence,
         baseline=next(iter(baselines.values())),
         baselines=baselines,
-        candidate=ModelResult(config.candidate.name, config.candidate.spelling),
-        hypothesis=config.hypothesis,
+        candidate=ModelResult(config.candidate.name, config.candidate.spelling if config.has_candidate else None),
+        hypothesis=None if config.hypothesis is None else str(config.hypothesis),
         gate=config.gate,
+        stage=config.stage,
     )
 
 

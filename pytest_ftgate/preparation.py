@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from pytest_ftgate import gate, prompt_leak, straw_man
+from pytest_ftgate import gate, goal, hypothesis, prompt_leak, readiness, straw_man
 from pytest_ftgate.errors import ConfigError, Where
 from pytest_ftgate.foreign import guarded
 from pytest_ftgate.result import Check
@@ -29,7 +29,7 @@ class Prepared:
     training: DataSet
     audit: TrainingAudit
     metrics: Mapping[str, Metric]
-    models: Mapping[str, Model]  # by role: the baselines' names, then "candidate"
+    models: Mapping[str, Model]  # by role: the baselines' names, then "candidate", which the stage ready leaves out
 
     @property
     def deciding(self) -> Metric:
@@ -70,9 +70,10 @@ def prepare(
     metrics = build_metrics(config, test, training, hook)
     _check_margin(config, metrics[config.metric.name])
     _check_bounds(config, metrics)
+    hypothesis.check_prediction(config.prediction, metrics)
     _check_errors(config)
     audit = audit_training_set(training, test)
-    specs = {**config.baselines, "candidate": config.candidate}
+    specs = config.asked
     surroundings = Surroundings(training, notes, offline, newer_than)
     models = {role: build_model(spec, surroundings, hook) for role, spec in specs.items()}
     return Prepared(config, test, training, audit, metrics, models)
@@ -96,6 +97,9 @@ def build_metrics(config: GateConfig, test: DataSet, training: DataSet | None, h
         *(b.metric for b in config.require if b.metric.name not in gate.RUN_METRICS),
         *config.show,
     ]
+    if config.prediction is not None:
+        hypothesis.refuse_run_metric(config.prediction)
+        asked.append(config.prediction.metric)
     specs = _by_name(asked)
     metrics = {name: build(spec) for name, spec in specs.items()}
     deciding = metrics[config.metric.name]
@@ -190,7 +194,11 @@ def free_checks(prepared: Prepared) -> list[Check]:
 
     config, metric, n = prepared.config, prepared.deciding, len(prepared.test)
     checks = gate.training_checks(config, prepared.audit, prepared.training, prepared.test)
-    checks += prompt_leak.prompt_leak_checks(config, prepared.models["candidate"], prepared.test)
+    checks += goal.goal_checks(config)
+    checks += hypothesis.required_checks(config)
+    checks += readiness.free_readiness_checks(config, metric, prepared.models, prepared.training)
+    if config.stage == "accept":
+        checks += prompt_leak.prompt_leak_checks(config, prepared.models["candidate"], prepared.test)
     checks.append(gate.test_size_check(config, n))
     checks += gate.limit_checks(config)
     groups = group_codes(prepared.groups, n)
@@ -200,9 +208,10 @@ def free_checks(prepared: Prepared) -> list[Check]:
     elif metric.kind == "right_wrong" and config.repeats == 1 and n:
         wins = fewest_wins(n, margin=config.margin, confidence=config.confidence, evidence=config.evidence)
         checks.append(gate.reach_check(config, n, wins))
-    checks += straw_man.same_model_checks(config, prepared.models, prepared.test)
     checks += straw_man.prompt_checks(config, prepared.test)
-    checks += straw_man.params_checks(config)
-    checks += straw_man.swapped_checks(config)
-    checks += unsampled_checks(config.require, prepared.models)
+    if config.stage == "accept":
+        checks += straw_man.same_model_checks(config, prepared.models, prepared.test)
+        checks += straw_man.params_checks(config)
+        checks += straw_man.swapped_checks(config)
+    checks += unsampled_checks(config.bounds, prepared.models)
     return checks

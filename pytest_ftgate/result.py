@@ -122,7 +122,7 @@ class GateResult:
     both bounds are one-sided at ``confidence``. ``baseline`` is the best of ``baselines`` by value.
     ``tango_interval`` is two-sided, for display: at either end it leaves out what a one-sided bound does. ``note`` says
     what the bounds rest on, such as the number of groups. ``gate`` is the gate's name in the file; ``loosened`` says
-    where a mark asks for less than the file.
+    where a mark asks for less than the file. At the ``stage`` ``ready`` there is no candidate yet.
     """
 
     name: str
@@ -156,6 +156,7 @@ class GateResult:
     metric_range: tuple[float, float] | None = None
     models_called: bool = False
     broken: tuple[Flip, ...] = ()
+    stage: str | None = None
 
     @property
     def passed(self) -> bool:
@@ -164,8 +165,9 @@ class GateResult:
 
     @property
     def scored(self) -> bool:
-        """Both models have a value, so that a test body has something to look at."""
-        return self.baseline.value is not None and self.candidate.value is not None
+        """Each model that is asked has a value, so that a test body has something to look at."""
+        candidate = self.stage == "ready" or self.candidate.value is not None
+        return self.baseline.value is not None and candidate
 
     def __repr__(self) -> str:
         return f"<GateResult {printable(self.name)}: {self.verdict}>"

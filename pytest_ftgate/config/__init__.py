@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_ftgate.config.gate_config import Bound, DataSpec, GateConfig, MetricSpec, ModelSpec
+from pytest_ftgate.config.gate_config import Bound, DataSpec, GateConfig, MetricSpec, ModelSpec, Prediction
 from pytest_ftgate.config.gate_file import GateFile, load_gate_file
 from pytest_ftgate.config.json_schema import render_json_schema
 from pytest_ftgate.config.resolve import resolve_gate
@@ -16,6 +16,7 @@ __all__ = [
     "Layer",
     "MetricSpec",
     "ModelSpec",
+    "Prediction",
     "Source",
     "load_gate_file",
     "render_json_schema",

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pytest_ftgate.config.gate_config import GateConfig, ModelSpec
+from pytest_ftgate.config.gate_config import GateConfig, ModelSpec, no_candidate
 from pytest_ftgate.config.gate_file import GateFile
 from pytest_ftgate.config.gate_keys import GateKeys
 from pytest_ftgate.config.problems import Reading, read_keys
 from pytest_ftgate.config.source import BUILT_IN, KeyPath, Layer, Source
-from pytest_ftgate.config.specs import bound, data_spec, metric_spec, model_spec
+from pytest_ftgate.config.specs import bound, data_spec, hypothesis, metric_spec, model_spec
 from pytest_ftgate.config.words import cut, dotted
 from pytest_ftgate.errors import ConfigError, Where, shown_path
 
@@ -27,7 +27,10 @@ _AS_READ = (
     "errors",
     "repeats",
     "timeout_s",
-    "hypothesis",
+    "require_hypothesis",
+    "goal",
+    "goal_override",
+    "stage",
     "allow_weak_baseline",
 )
 _FIXTURES = ("test_set", "training_set", "baseline", "candidate")
@@ -63,7 +66,8 @@ def resolve_gate(
     """
     models = file.models if file else {}
     values = _nearest(layers, models)
-    missing = [key for key in _REQUIRED if values[key].read is None]
+    required = [key for key in _REQUIRED if key != "candidate" or values["stage"].read != "ready"]
+    missing = [key for key in required if values[key].read is None]
     if missing:
         raise _missing(missing, file, gate)
     config = _config(values, models, gate, gate or default_name)
@@ -135,19 +139,25 @@ def _missing(keys: Sequence[str], file: GateFile | None, gate: str | None) -> Co
 def _config(values: Mapping[str, _Value], models: Mapping[str, ModelSpec], gate: str | None, name: str) -> GateConfig:
     read = {key: value.read for key, value in values.items()}
     at = {key: value.at for key, value in values.items()}
+    metric = metric_spec(read["metric"], at["metric"]())
     return GateConfig(
         name=read["name"] or name,
         gate=gate,
         test_set=data_spec(read["test_set"], at["test_set"]()),
         training_set=data_spec(read["training_set"], at["training_set"]()),
         baselines=_baselines(values["baselines"], models),
-        candidate=model_spec(read["candidate"], at["candidate"](), models),
-        metric=metric_spec(read["metric"], at["metric"]()),
+        candidate=_candidate(values["candidate"], models),
+        metric=metric,
+        hypothesis=hypothesis(read["hypothesis"], at["hypothesis"](), metric),
         require=tuple(bound(item, at["require"](i)) for i, item in enumerate(read["require"])),
         show=tuple(metric_spec(item, at["show"](i)) for i, item in enumerate(read["show"])),
         sources={key: source() for key, source in at.items()},
         **{key: read[key] for key in _AS_READ},
     )
+
+
+def _candidate(value: _Value, models: Mapping[str, ModelSpec]) -> ModelSpec:
+    return no_candidate(value.at()) if value.read is None else model_spec(value.read, value.at(), models)
 
 
 def _baselines(value: _Value, models: Mapping[str, ModelSpec]) -> dict[str, ModelSpec]:

@@ -48,7 +48,8 @@ def block(result: GateResult, *, verbosity: int = 0) -> list[Line]:
         result: a judged gate.
         verbosity: pytest's; above 0 every row, check and method is there in full.
     """
-    lines = [Line(f"hypothesis: {result.hypothesis}")] if result.hypothesis else []
+    lines = _stage(result)
+    lines += [Line(f"hypothesis: {result.hypothesis}")] if result.hypothesis else []
     lines += [Line(text) for text in model_table(result, full=verbosity > 0)]
     lines += _prices(result, verbosity)
     lines += _ages(result)
@@ -59,6 +60,13 @@ def block(result: GateResult, *, verbosity: int = 0) -> list[Line]:
         lines += _data(result)
     lines += _broken(result, len(result.broken) if verbosity > 0 else _BROKEN_SHOWN)
     return [Line(printable(text), colour) for text, colour in lines]
+
+
+def _stage(result: GateResult) -> list[Line]:
+    """What green means before training."""
+    if result.stage != "ready":
+        return []
+    return [Line("READY: train now", "green") if result.passed else Line("NOT READY: do not train yet", "red")]
 
 
 def title(result: GateResult) -> Line:
@@ -99,8 +107,8 @@ def model_table(result: GateResult, *, full: bool = False) -> list[str]:
     """A row per model: its metrics, the answers it gave, its time, tokens and cost. Empty where none was called."""
     if not result.models_called:
         return []
-    rows = [(role, model) for role, model in result.baselines.items()] + [("candidate", result.candidate)]
-    names = list(result.candidate.metrics) or ([result.metric] if result.metric else [])
+    rows = [*result.baselines.items(), *([] if result.stage == "ready" else [("candidate", result.candidate)])]
+    names = list(result.candidate.metrics or result.baseline.metrics) or ([result.metric] if result.metric else [])
     header = ["", "model", *map(printable, names), "answered", "stored", "p50", "p95", "tokens in/out", "cost"]
     body = [[printable(role), printable(model.name), *_cells(result, model, names)] for role, model in rows]
     told = [column for column in range(len(header)) if {row[column] for row in body} - _UNTOLD or column < 2]

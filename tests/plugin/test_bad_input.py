@@ -311,7 +311,7 @@ gates:
 """
 KNOWN = (
     "name, test_set, training_set, baseline, baselines, candidate, metric, margin, evidence, confidence, "
-    "min_training_examples, min_test_examples, require, show, errors, repeats, hypothesis"
+    "min_training_examples, min_test_examples, require, show, errors, repeats, timeout_s, hypothesis"
 )
 
 
@@ -439,7 +439,7 @@ KEYS = {
     "require: [{metric: accuracy, min: .nan}]": "require[0].min: must be a finite number, got nan",
     "require: [{metric: accuracy, min: 0.9, max: 0.1}]": "require[0]: min 0.9 is above max 0.1: no value can pass",
     "show: &a [*a]": "show[0]: the alias *a stands inside its own anchor",
-    "goal: style": "goal: goal is not supported yet",
+    "goal: stile": "goal: must be one of 'style', 'format', 'classification', ",
 }
 
 

@@ -245,8 +245,50 @@ def test_a_file_may_hold_nothing_but_its_version(load: Load) -> None:
         ),
         (
             "margin: 0}",
-            "hypothesis: {metric: f1, from: 0.8, to: 0.9}}",
-            "ftgate.yaml:20: gates.orders.hypothesis: hypothesis as a mapping is not supported yet: write a sentence",
+            "hypothesis: {metric: f1, from: 0.8}}",
+            "ftgate.yaml:20: gates.orders.hypothesis.to: this key is missing",
+        ),
+        (
+            "margin: 0}",
+            "hypothesis: {from: 0.8, to: 0.8}}",
+            "ftgate.yaml:20: gates.orders.hypothesis: from and to are both 0.8: nothing is expected to change",
+        ),
+        (
+            "margin: 0}",
+            "hypothesis: {fron: 0.8, to: 0.9}}",
+            "ftgate.yaml:20: gates.orders.hypothesis.fron: unknown key; did you mean 'from'?",
+        ),
+        (
+            "margin: 0}",
+            "hypothesis: {from_: 0.8, to: 0.9}}",
+            "ftgate.yaml:20: gates.orders.hypothesis.from_: unknown key; did you mean 'from'?",
+        ),
+        (
+            "margin: 0}",
+            "hypothesis: {from: 85 %, to: 0.9}}",
+            "ftgate.yaml:20: gates.orders.hypothesis.from: must be a number, got the text '85 %'",
+        ),
+        (
+            "margin: 0}",
+            "hypothesis: {from: 0.8, to: .nan}}",
+            "ftgate.yaml:20: gates.orders.hypothesis.to: must be a finite number, got nan",
+        ),
+        (
+            "margin: 0}",
+            "hypothesis: 0.9}",
+            "ftgate.yaml:20: gates.orders.hypothesis: must be text or a mapping with from and to, got 0.9: quote it",
+        ),
+        ("margin: 0}", 'hypothesis: " "}', "ftgate.yaml:20: gates.orders.hypothesis: must not be blank"),
+        (
+            "margin: 0}",
+            'require_hypothesis: "true"}',
+            "ftgate.yaml:20: gates.orders.require_hypothesis: must be true or false, got the text 'true'",
+        ),
+        (
+            "margin: 0}",
+            "stage: redy}",
+            "ftgate.yaml:20: gates.orders.stage: must be one of 'accept' or 'ready', got the text 'redy'; "
+            "did you mean 'ready'?",
         ),
     ],
 )
@@ -254,8 +296,7 @@ def test_what_is_wrong_is_said_with_the_line_of_the_key(refused: Refused, old: s
     assert refused(changed(old, new)) == message
 
 
-LATER = ["goal", "goal_override", "stage", "objective", "guards", "slices", "candidates", "audit", "economics"]
-LATER += ["require_hypothesis", "max_attempts", "ledger", "stop_early"]
+LATER = ["objective", "guards", "slices", "candidates", "audit", "economics", "max_attempts", "ledger", "stop_early"]
 
 
 @pytest.mark.parametrize("key", LATER)
@@ -269,7 +310,7 @@ def test_several_problems_are_listed_in_the_order_of_their_lines(refused: Refuse
     text = text.replace("margin: 0.05", "margin: x").replace("orders: {margin: 0}", "orders: {a: 1, b: 2, c: 3, d: 4}")
     known = ", ".join(("name", "test_set", "training_set", "baseline", "baselines", "candidate", "metric", "margin"))
     known += ", evidence, confidence, min_training_examples, min_test_examples, require, show, errors, repeats"
-    known += ", timeout_s, hypothesis, allow_weak_baseline"
+    known += ", timeout_s, hypothesis, require_hypothesis, goal, goal_override, stage, allow_weak_baseline"
     assert refused(text).splitlines() == [
         "ftgate.yaml:3: defaults.confidance: unknown key; did you mean 'confidence'?",
         "  ftgate.yaml:14: gates.intents.baseline.few_shot.k: must be at least 1, got 0",

@@ -72,6 +72,8 @@ def test_defaults_and_enumerations_are_those_of_the_gate() -> None:
         "show": [],
         "errors": "error",
         "repeats": 1,
+        "require_hypothesis": False,
+        "stage": "accept",
     }
     assert gate["evidence"]["enum"] == ["observed", "significant", "proven"]
     assert list(gate) == list(GateKeys.model_fields)
@@ -82,6 +84,9 @@ GOOD: list[dict[str, Any]] = [
     whole(),
     whole(baseline="recorded:b.jsonl", margin=0),
     whole(allow_weak_baseline="no prompt fits"),
+    whole(goal="knowledge", goal_override="there is no room for context", stage="ready", require_hypothesis=True),
+    whole(hypothesis={"from": 0.8, "to": 0.9}),
+    whole(hypothesis={"metric": {"name": "f1", "pos_label": "x"}, "from": 0, "to": 1, "because": "labels drift"}),
     whole(baseline={"provider": "python", "target": "m:f", "cache_key": "1"}),
     whole(candidate={"provider": "openai", "model": "m", "mode": "batch"}),
     whole(candidate={"provider": "echo", "retries": 2, "more": {"x": None}}),
@@ -125,7 +130,13 @@ BAD: list[dict[str, Any]] = [
     whole(candidate={"provider": "echo", "price": {"gpu_hour_usd": -1}}),
     whole(require=[{"metric": "f1"}]),
     whole(require=[{"metric": "f1", "min": 0, "of": "both"}]),
-    whole(goal="style"),
+    whole(goal="stile"),
+    whole(goal_override=" "),
+    whole(stage="begin"),
+    whole(require_hypothesis="yes"),
+    whole(hypothesis={"from": 0.8, "to": 0.9, "by": 0.1}),
+    whole(hypothesis={"from": "0.8", "to": 0.9}),
+    whole(hypothesis=True),
     whole(allow_weak_baseline="  "),
     whole(allow_weak_baseline=True),
     whole(hypothesis={"metric": "f1"}),
