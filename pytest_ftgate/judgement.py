@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pytest_ftgate import gate, hypothesis, readiness
+from pytest_ftgate import advice, gate, hypothesis, readiness
 from pytest_ftgate.errors import FtgateError
 from pytest_ftgate.numbers import is_share
-from pytest_ftgate.result import Check, GateResult, ModelResult, called, closed, failed_result, verdict_of
+from pytest_ftgate.result import Check, Diagnosis, GateResult, ModelResult, called, closed, failed_result, verdict_of
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import GateConfig
@@ -106,7 +106,14 @@ def _judge_baselines(
     )
     found += [_require(prepared, bound, result) for bound in config.bounds]
     found += _remarks(prepared, scored, {})
-    return closed(result, tuple(found))
+    return closed(replace(result, diagnosis=_diagnosis(prepared, scored, best)), tuple(found))
+
+
+def _diagnosis(prepared: Prepared, scored: Mapping[str, Measured], best: str) -> Diagnosis:
+    from pytest_ftgate.diagnosis import diagnose
+
+    test, training = prepared.test.examples, prepared.training.examples
+    return diagnose(prepared.deciding, test, training, scored[best], scored.get("candidate"))
 
 
 def _hypothesis(prepared: Prepared, scored: Mapping[str, Measured], best: str) -> list[Check]:
@@ -149,6 +156,8 @@ def _judge_scores(
         found += _second_opinion(prepared, scored[role], candidate, _against(role))
     found += [_require(prepared, bound, result) for bound in config.require]
     found += _remarks(prepared, scored, comparisons)
+    diagnosis = _diagnosis(prepared, scored, best)
+    found += advice.knowledge_checks(diagnosis)
     wins, losses, broken = flips(scored[best], candidate, metric.name, _BROKEN_KEPT)
     decided = comparisons[best]
     result = replace(
@@ -166,6 +175,7 @@ def _judge_scores(
         examples_needed=decided.examples_needed,
         note=decided.note,
         broken=broken,
+        diagnosis=diagnosis,
     )
     return closed(result, tuple(found))
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from threading import Thread
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pytest_ftgate.advice import Facts, advise
+from pytest_ftgate.data import expected_text
 from pytest_ftgate.errors import FtgateError
 from pytest_ftgate.judgement import judge
 from pytest_ftgate.preparation import Prepared, free_checks, prepare
@@ -102,13 +105,18 @@ def run_gate(config: GateConfig, services: Services, *, nodeid: str, reviewed: t
         return Judged(failed_result(result, error))
     if verdict_of(free) != "pass":
         unpaid = Check("models", "note", "no model was called: the free checks come first")
-        return Judged(closed(result, (*free, unpaid)))
+        return Judged(_advised(closed(result, (*free, unpaid)), prepared))
     result = replace(result, models_called=True)
     try:
         runs, samples = _run(prepared, services)
     except FtgateError as error:
         return Judged(failed_result(replace(result, checks=free), error))
-    return Judged(judge(result, prepared, free, runs, samples), runs, samples)
+    return Judged(_advised(judge(result, prepared, free, runs, samples), prepared), runs, samples)
+
+
+def _advised(result: GateResult, prepared: Prepared) -> GateResult:
+    labels = Counter(expected_text(example.expected).strip() for example in prepared.training)
+    return replace(result, advice=advise(Facts(result, labels)))
 
 
 def _described(config: GateConfig, nodeid: str) -> GateResult:

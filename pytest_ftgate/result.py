@@ -114,6 +114,69 @@ class Flip:
     candidate: str
 
 
+@dataclass(frozen=True, slots=True)
+class Confusion:
+    """How often each model answers a label where another is expected."""
+
+    expected: str
+    answered: str
+    baseline: int
+    candidate: int
+
+
+@dataclass(frozen=True, slots=True)
+class LabelScore:
+    """Of the answers to examples of one label, how many each model gets right; ``None`` without a candidate."""
+
+    label: str
+    answers: int
+    baseline: int
+    candidate: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What the answers are like: see :func:`pytest_ftgate.diagnosis.diagnose`.
+
+    ``baseline`` (the best one) and ``candidate`` count answers: ``right``, and each kind of mistake that was made.
+    ``confusions`` and ``labels`` are empty where the outputs are no labels. ``fixed`` and ``broken`` are the ids of all
+    examples that the candidate answers better or worse. ``wrong_in_both`` counts examples that neither model ever gets
+    right, ``recalled`` fixed ones whose output is told by the training set and not by their input.
+    """
+
+    baseline: Mapping[str, int]
+    candidate: Mapping[str, int] | None = None
+    confusions: tuple[Confusion, ...] = ()
+    labels: tuple[LabelScore, ...] = ()
+    fixed: tuple[str, ...] = ()
+    broken: tuple[str, ...] = ()
+    wrong_in_both: int | None = None
+    recalled: int | None = None
+
+    @classmethod
+    def from_dict(cls, facts: Mapping[str, Any]) -> Diagnosis:
+        """The inverse of ``asdict``, after JSON."""
+        known: dict[str, Any] = {**facts, "fixed": tuple(facts["fixed"]), "broken": tuple(facts["broken"])}
+        known["confusions"] = tuple(Confusion(**pair) for pair in facts["confusions"])
+        known["labels"] = tuple(LabelScore(**label) for label in facts["labels"])
+        return cls(**known)
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """What to do about a gate that is not green.
+
+    Attributes:
+        action: ``fix_data``, ``add_examples``, ``better_prompt``, ``retrieval``, ``another_model``, ``stop``.
+        text: what to do.
+        fact: what that rests on.
+    """
+
+    action: str
+    text: str
+    fact: str
+
+
 @dataclass(frozen=True)
 class GateResult:
     """Everything known about one gate after it was judged. ``None`` where it was not measured; never NaN.
@@ -157,6 +220,8 @@ class GateResult:
     models_called: bool = False
     broken: tuple[Flip, ...] = ()
     stage: str | None = None
+    diagnosis: Diagnosis | None = None
+    advice: tuple[Advice, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -190,6 +255,8 @@ class GateResult:
         known["checks"] = tuple(Check(**check) for check in facts["checks"])
         known["broken"] = tuple(Flip(**flip) for flip in facts["broken"])
         known["loosened"] = tuple(facts["loosened"])
+        known["diagnosis"] = Diagnosis.from_dict(facts["diagnosis"]) if facts.get("diagnosis") else None
+        known["advice"] = tuple(Advice(**one) for one in facts.get("advice", ()))
         for pair in ("metric_range", "tango_interval"):
             if known.get(pair) is not None:
                 known[pair] = tuple(known[pair])

@@ -15,6 +15,7 @@ from pytest_ftgate.numbers import (
     show_usd,
     show_value,
 )
+from pytest_ftgate.render.advice import advice_lines, diagnosis_lines
 from pytest_ftgate.result import Check, GateResult, ModelResult, Verdict
 from pytest_ftgate.safe import printable
 
@@ -59,6 +60,8 @@ def block(result: GateResult, *, verbosity: int = 0) -> list[Line]:
     if verbosity > 0:
         lines += _data(result)
     lines += _broken(result, len(result.broken) if verbosity > 0 else _BROKEN_SHOWN)
+    lines += [Line(text) for text in diagnosis_lines(result, full=verbosity > 0)]
+    lines += [Line(text, "bold") for text in advice_lines(result)]
     return [Line(printable(text), colour) for text, colour in lines]
 
 
