@@ -12,6 +12,7 @@ from statistics import median
 from pytest_ftgate.diagnosis import OF_FORM, RIGHT
 from pytest_ftgate.numbers import is_share, plural, show_amount, show_difference
 from pytest_ftgate.result import Advice, Check, Confusion, Diagnosis, GateResult, LabelScore
+from pytest_ftgate.safe import printable
 
 CONFLICTS_SHARE = 0.01
 NEW_CONFUSIONS = 3
@@ -28,6 +29,7 @@ RECALLED_LEAST = 5
 RECALLED_SHARE = 0.5
 BOTH_WRONG_LEAST = 10
 BOTH_WRONG_SHARE = 0.8
+_LABEL_CHARACTERS = 40
 
 _DATA_CHECKS = (
     "leaked",
@@ -117,13 +119,17 @@ def learned_confusion(facts: Facts) -> Iterator[Advice]:
     yield Advice("fix_data", f"Look at the training rows of {_pair(worst)}: do they agree?", _confused(worst))
 
 
+def _name(label: str) -> str:
+    return repr(printable(label, _LABEL_CHARACTERS))
+
+
 def _pair(pair: Confusion) -> str:
-    return f"{pair.expected!r} and {pair.answered!r}"
+    return f"{_name(pair.expected)} and {_name(pair.answered)}"
 
 
 def _confused(pair: Confusion) -> str:
     return (
-        f"the candidate answers {pair.answered!r} for {pair.expected!r} {plural(pair.candidate, 'time')}, "
+        f"the candidate answers {_name(pair.answered)} for {_name(pair.expected)} {plural(pair.candidate, 'time')}, "
         f"the baseline {pair.baseline:,}"
     )
 
@@ -157,8 +163,8 @@ def thin_labels(facts: Facts) -> Iterator[Advice]:
         if count < THIN_LABEL < usual and _mostly_wrong(score):
             yield Advice(
                 "add_examples",
-                f"Write {plural(usual - count, 'training example')} of {score.label!r}.",
-                f"the training set has {count:,} of {score.label!r}, {usual:,} of a usual label, "
+                f"Write {plural(usual - count, 'training example')} of {_name(score.label)}.",
+                f"the training set has {count:,} of {_name(score.label)}, {usual:,} of a usual label, "
                 f"and the candidate gets {score.candidate} of {score.answers} right",
             )
 
@@ -231,9 +237,9 @@ def candidate_form(facts: Facts) -> Iterator[Advice]:
 
 
 def _form(counts: Mapping[str, int]) -> tuple[int, str] | None:
-    """Mistakes of form, cut-off answers aside, where they are most of the mistakes."""
+    """Mistakes of form, where they are most of the mistakes."""
     mistakes = sum(counts.values()) - counts.get(RIGHT, 0)
-    form = sum(counts.get(kind, 0) for kind in OF_FORM if kind != "cut_off")
+    form = sum(counts.get(kind, 0) for kind in OF_FORM)
     if form < FORM_LEAST or form < FORM_SHARE * mistakes:
         return None
     return form, f"{plural(mistakes, 'mistake')} {form:,} {'is' if form == 1 else 'are'} of form: no allowed answer"

@@ -22,14 +22,16 @@ RIGHT = "right"
 KINDS = ("missing", "refusal", "cut_off", "empty", "wrong_format", "unknown_label", "wrong_label", "wrong")
 """Kinds of mistakes, the first that fits counts: no answer at all, then its form, then what it says."""
 
-OF_FORM = ("cut_off", "empty", "wrong_format", "unknown_label")
-"""What an instruction or a parameter may mend: the answer is none of those that the task allows."""
+OF_FORM = ("empty", "wrong_format", "unknown_label")
+"""What an instruction may mend: the answer is none of those that the task allows."""
 
 MOST_LABELS = 50
 """More different outputs are no small set of labels, but things to be known."""
 
 _CONFUSIONS_KEPT = 10
 _TELLING_DIGITS = 3
+_TESTS_OF_A_LABEL = 5
+_START = 3
 _UNKNOWN = "(no known label)"
 _ROUNDING = 1e-9
 _REFUSAL = re.compile(
@@ -261,20 +263,47 @@ def recalled(fixed: Sequence[Example], test: Sequence[Example], training: Sequen
     Only what has to be known counts: several words, a number or a name. A label of a small set, or an object, does
     not: to say the right one is behaviour.
     """
-    outputs = [expected_text(example.expected).strip() for example in (*training, *test)]
-    different = set(outputs)
-    if not fixed or (len(different) <= MOST_LABELS and are_labels(different, len(outputs))):
+    if not fixed or _small_set(test, training):
         return 0
-    told = "\n".join(_words(expected_text(example.expected)) for example in training)
-    return sum(_is_recalled(example, told) for example in fixed)
+    facts = [needle for example in fixed if (needle := _to_be_known(example))]
+    told = _told(set(facts), training)
+    return sum(needle in told for needle in facts)
 
 
-def _is_recalled(example: Example, told: str) -> bool:
+def _small_set(test: Sequence[Example], training: Sequence[Example]) -> bool:
+    """Whether the outputs are labels of a small set: few different ones, or each of them tested several times."""
+    tested = {expected_text(example.expected).strip() for example in test}
+    different = tested | {expected_text(example.expected).strip() for example in training}
+    few = len(different) <= MOST_LABELS or len(tested) * _TESTS_OF_A_LABEL <= len(test)
+    return few and are_labels(different, len(test) + len(training))
+
+
+def _to_be_known(example: Example) -> str:
+    """The words of what is expected; none where it is not to be known, or told by the input."""
     text = expected_text(example.expected).strip()
     if not isinstance(example.expected, str | int | float) or _is_container(example.expected) or not _is_fact(text):
-        return False
+        return ""
     needle = _words(text)
-    return needle.strip() != "" and needle in told and needle not in _words(_asked(example))
+    return needle if needle.strip() and needle not in _words(_asked(example)) else ""
+
+
+def _told(needles: Iterable[str], training: Iterable[Example]) -> set[str]:
+    """Those of the needles that stand in the outputs of the training set, word for word.
+
+    They are looked up by their first words, so that each word of the training set is looked at once.
+    """
+    by_start: dict[tuple[str, ...], list[str]] = {}
+    for needle in needles:
+        by_start.setdefault(tuple(needle.split()[:_START]), []).append(needle)
+    heads = {start[0] for start in by_start}
+    found: set[str] = set()
+    for output in {expected_text(example.expected) for example in training}:
+        words = _words(output).split()
+        places = [i for i, word in enumerate(words) if word in heads]
+        starts = {tuple(words[i : i + n]) for i in places for n in range(1, _START + 1)}
+        text = f" {' '.join(words)} "
+        found.update(needle for start in starts & by_start.keys() for needle in by_start[start] if needle in text)
+    return found
 
 
 def _is_fact(text: str) -> bool:

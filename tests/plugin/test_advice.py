@@ -251,3 +251,21 @@ def test_labels_of_a_small_set_do_not(project: Project) -> None:
     gate = judged(project, "fail", margin=0.5)
     assert (gate["diagnosis"]["recalled"], len(gate["diagnosis"]["fixed"])) == (0, 18)
     assert "retrieval" not in actions(gate)
+
+
+def test_labels_of_any_text_do_no_harm(project: Project) -> None:
+    hostile = "\x1b[2J::error::" + "x" * 100_000
+
+    def hostile_label(index: int) -> str:
+        return f"{hostile}{index % 3}"
+
+    rows = [{"id": f"t{i}", "input": f"customer question {i}", "expected": hostile_label(i)} for i in range(N)]
+    write_jsonl(project.path / "test.jsonl", rows)
+    answers(project, "base.jsonl", lambda i: hostile_label(i if i < 40 else i + 1))
+    answers(project, "ft.jsonl", lambda i: hostile_label(i if i % 3 else i + 1))
+    gate = judged(project, "fail", "-v")
+    assert gate["advice"][0]["text"].startswith("Look at the training rows of ")
+    text = project.result.stdout.str()
+    assert "\x1b" not in text
+    assert max(map(len, project.result.outlines)) < 5_000
+    assert "\n::error" not in text

@@ -201,6 +201,15 @@ def test_a_label_of_a_small_set_is_behaviour() -> None:
     assert counted(asked(*labels[:9]), training) == 0
 
 
+@pytest.mark.parametrize(("tested", "found"), [(5, 0), (4, 4)])
+def test_a_large_set_of_labels_is_tested_several_times_each(tested: int, found: int) -> None:
+    """More than 50 outputs may still be labels; facts are asked once or twice."""
+    labels = [f"Intent {i} of many" for i in range(60)]
+    test = asked(*labels * tested)
+    training = [Example(f"r{i}", f"mail {i}", label) for i, label in enumerate(labels * 5)]
+    assert recalled(test[:4], test, training) == found
+
+
 def test_an_object_is_not_recalled() -> None:
     training = [*TAUGHT, Example("x", "q", {"city": "New York"})]
     assert counted([Example("t", "where?", {"city": "New York"})], training) == 0
