@@ -44,7 +44,10 @@ def free_readiness_checks(
 
 
 def _ignored(config: GateConfig) -> Check:
-    message = f"stage is ready: the candidate {config.candidate.name} is not looked at"
+    names = ", ".join(spec.name for spec in config.candidates.values()) or config.candidate.name
+    several = len(config.candidates) > 1
+    verb = f"candidate{'s' if several else ''} {names} {'are' if several else 'is'}"
+    message = f"stage is ready: the {verb} not looked at"
     return Check("candidate_ignored", "note", message, source=str(config.sources["stage"]))
 
 
