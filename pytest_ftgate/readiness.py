@@ -44,7 +44,7 @@ def free_readiness_checks(
 
 
 def _ignored(config: GateConfig) -> Check:
-    names = ", ".join(spec.name for spec in config.candidates.values()) or config.candidate.name
+    names = ", ".join(config.candidates) or config.candidate.name
     several = len(config.candidates) > 1
     verb = f"candidate{'s' if several else ''} {names} {'are' if several else 'is'}"
     message = f"stage is ready: the {verb} not looked at"
