@@ -25,11 +25,15 @@ def judge_gate(config: GateConfig, services: Services, *, nodeid: str, reviewed:
     Several are judged in the order in which they were written, each at a confidence that leaves the gate's own for all
     of them together, since any might have been chosen (Bonferroni). What costs nothing is looked at for all of them
     first. An error ends it: what cannot be judged cannot be passed over. Where none passes, the one that came nearest
-    is shown: ``inconclusive`` before ``fail``, and the earlier of two.
+    is shown: ``inconclusive`` before ``fail``, and the earlier of two. At the stage ready there is nothing to choose
+    from: what is asked of the baselines and the data is what each candidate will be judged by.
     """
     if not config.candidates:
         return run_gate(config, services, nodeid=nodeid, reviewed=reviewed)
     reviewed = (*reviewed, *_remarks(config))
+    if config.stage == "ready":
+        _, one = next(_one_by_one(config))
+        return run_gate(one, services, nodeid=nodeid, reviewed=reviewed)
     gates = {name: ready_gate(one, services, nodeid=nodeid, reviewed=reviewed) for name, one in _one_by_one(config)}
     judged = _judge_in_turn(gates, services)
     chosen = min(judged, key=lambda name: _NEAREST_FIRST.index(judged[name].result.verdict))

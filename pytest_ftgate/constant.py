@@ -53,10 +53,11 @@ def constant_checks(standard: Standard, answered: Mapping[str, Answered]) -> Seq
 
     Args:
         standard: the best constant answer.
-        answered: by role: the baselines' names, and "candidate".
+        answered: by role: the baselines' names, and "candidate" where there is one.
     """
     baselines = [_weak_baseline(standard, role, one) for role, one in answered.items() if role != "candidate"]
-    degenerate = _degenerate(standard, answered["candidate"])
+    candidate = answered.get("candidate")
+    degenerate = None if candidate is None else _degenerate(standard, candidate)
     return [*baselines, degenerate] if degenerate else baselines
 
 

@@ -253,7 +253,7 @@ def judge_guards(
 def _judge(guard: Guard, runs: Mapping[str, Run], config: GateConfig) -> tuple[GuardResult, list[Check]]:
     from pytest_ftgate.measure import measure_run, score_run
 
-    specs = {**config.baselines, "candidate": config.candidate}
+    specs = config.asked
     measured = {role: measure_run(specs[role].name, run) for role, run in runs.items()}
     result, checks = described(guard), _incomplete(guard, measured, config.errors)
     if not any(check.status == "error" for check in checks):
@@ -301,6 +301,8 @@ def _compare(guard: Guard, result: GuardResult, scored: Mapping[str, Measured]) 
     metric = guard.metric
     scores = {role: one.scores[metric.name] for role, one in scored.items()}
     best = _best(scores, metric)
+    if "candidate" not in scores:
+        return _before_training(guard, replace(result, against=best, baseline=scores[best].value), scored[best])
     values = scores[best].value, scores["candidate"].value
     found = drop.judge_drop(scores[best], scores["candidate"], guard.allowance, guard.groups)
     checks = [*_nothing_to_lose(guard, scored[best].facts.name, values[0]), _check(guard, found, values)]
@@ -322,6 +324,13 @@ def _compare(guard: Guard, result: GuardResult, scored: Mapping[str, Measured]) 
         verdict="fail" if any(check.status == "fail" for check in checks) else found.status,
     )
     return result, checks
+
+
+def _before_training(guard: Guard, result: GuardResult, baseline: Measured) -> tuple[GuardResult, list[Check]]:
+    """Without a candidate: whether the baseline has something to lose."""
+    assert result.baseline is not None  # it was scored
+    checks = list(_nothing_to_lose(guard, baseline.facts.name, result.baseline))
+    return replace(result, verdict="fail" if checks else None), checks
 
 
 def _best(scores: Mapping[str, Scored], metric: Metric) -> str:

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from pytest_ftgate.runner import Run
     from pytest_ftgate.session import GateSession
 
+_ANY_CANDIDATE = Layer({"candidate": str}, {"candidate": Source("fixture", "no candidate", Path())})
+"""Which candidate is judged is no part of what a gate asks for; at the stage ready there is none."""
 _SKIPPED = (pytest.skip.Exception, pytest.xfail.Exception)
 _FIXTURES = {
     "ftgate_baseline": "baseline",
@@ -203,7 +205,7 @@ class _Layers:
     def _as_of(self, then: GateFile) -> GateConfig:
         """The gate as another state of the file asks for it; marks name models that only today's may have."""
         file = replace(then, models={**(self.file.models if self.file else {}), **then.models})
-        layers = [*file.layers(self.gate), *map(_required_keys, (*self.marks, *self.fixtures))]
+        layers = [*file.layers(self.gate), *map(_required_keys, (*self.marks, *self.fixtures)), _ANY_CANDIDATE]
         return resolve_gate(layers, file=file, gate=self.gate, default_name=self.nodeid)
 
 
@@ -322,6 +324,8 @@ def configured_model(request: pytest.FixtureRequest, key: str) -> CallableModel:
                 cure="Ask for the fixture ftgate, whose candidate is the chosen one.",
             )
         spec = config.candidate if key == "candidate" else next(iter(config.baselines.values()))
+        if not spec.provider:
+            raise ConfigError("this gate has no candidate yet: its stage is ready", where=Where(key="candidate"))
         training = None
         if spec.options.keys() & {"few_shot", "retrieval"}:
             training = session.load(config.training_set, str(config.sources["training_set"]), request.node.ihook)

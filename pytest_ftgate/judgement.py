@@ -6,11 +6,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pytest_ftgate import gate
+from pytest_ftgate import advice, gate, hypothesis, readiness
 from pytest_ftgate.alternatives import gap_checks
 from pytest_ftgate.errors import FtgateError
 from pytest_ftgate.numbers import is_share
-from pytest_ftgate.result import Check, Gain, GateResult, ModelResult, called, closed, failed_result, verdict_of
+from pytest_ftgate.result import (
+    Check,
+    Diagnosis,
+    Gain,
+    GateResult,
+    ModelResult,
+    called,
+    closed,
+    failed_result,
+    verdict_of,
+)
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import GateConfig
@@ -42,7 +52,7 @@ def judge(
     from pytest_ftgate.latency import sample_check
     from pytest_ftgate.measure import measure_run
 
-    specs = {**prepared.config.baselines, "candidate": prepared.config.candidate}
+    specs = prepared.config.asked
     measured = {role: measure_run(specs[role].name, run, samples.get(role)) for role, run in runs.items()}
     measured = {role: replace(one, facts=prepared.described(role, one.facts)) for role, one in measured.items()}
     result = _with_models(result, {role: one.facts for role, one in measured.items()}, prepared.deciding)
@@ -51,7 +61,8 @@ def judge(
     if verdict_of(checks) == "error":
         return closed(result, checks)
     try:
-        return _judge_scores(result, prepared, checks, measured)
+        judge_scores = _judge_scores if "candidate" in measured else _judge_baselines
+        return judge_scores(result, prepared, checks, measured)
     except FtgateError as error:
         return failed_result(replace(result, checks=checks), error)
 
@@ -59,7 +70,9 @@ def judge(
 def _with_models(result: GateResult, facts: Mapping[str, ModelResult], metric: Metric) -> GateResult:
     baselines = {role: facts[role] for role in result.baselines}
     best = _best(baselines, metric)
-    return replace(result, baselines=baselines, baseline=baselines[best], candidate=facts["candidate"])
+    return replace(
+        result, baselines=baselines, baseline=baselines[best], candidate=facts.get("candidate", result.candidate)
+    )
 
 
 def _best(baselines: Mapping[str, ModelResult], metric: Metric) -> str:
@@ -85,6 +98,52 @@ def _completeness(prepared: Prepared, measured: Mapping[str, Measured]) -> list[
     return checks
 
 
+def _judge_baselines(
+    result: GateResult, prepared: Prepared, checks: tuple[Check, ...], measured: Mapping[str, Measured]
+) -> GateResult:
+    """Before training: whether the baselines are what they are said to be, and whether any candidate could pass."""
+    from pytest_ftgate.measure import score_run
+
+    config, metric = prepared.config, prepared.deciding
+    scored = {role: score_run(one, prepared.metrics, metric.name, prepared.expected) for role, one in measured.items()}
+    result = _with_models(result, {role: one.facts for role, one in scored.items()}, metric)
+    best = _best(result.baselines, metric)
+    found = [*checks, *_against_constant(prepared, scored), *_hypothesis(prepared, scored, best)]
+    found += readiness.readiness_checks(
+        config,
+        scored[best].scores[metric.name],
+        best,
+        examples=len(prepared.test),
+        compare=lambda baseline, candidate: compare_scores(config, baseline, candidate, prepared.groups),
+    )
+    found += [_require(prepared, bound, result) for bound in config.bounds]
+    found += _remarks(prepared, scored, {})
+    return closed(replace(result, diagnosis=_diagnosis(prepared, scored, best)), tuple(found))
+
+
+def _diagnosis(prepared: Prepared, scored: Mapping[str, Measured], best: str) -> Diagnosis:
+    from pytest_ftgate.diagnosis import diagnose
+
+    test, training = prepared.test.examples, prepared.training.examples
+    return diagnose(prepared.deciding, test, training, scored[best], scored.get("candidate"))
+
+
+def _hypothesis(prepared: Prepared, scored: Mapping[str, Measured], best: str) -> list[Check]:
+    """The hypothesis in numbers against the best baseline, and against the candidate where there is one."""
+    config, prediction = prepared.config, prepared.config.prediction
+    if prediction is None:
+        return []
+    name = prediction.metric.name
+    metric, before = prepared.metrics[name], scored[best].scores[name]
+    interval = hypothesis.interval_of(
+        before, confidence=config.confidence, repeats=config.repeats, groups=prepared.groups
+    )
+    found = [hypothesis.from_check(prediction, metric, before.value, interval, _against(best))]
+    if "candidate" in scored:
+        found.append(hypothesis.to_check(prediction, metric, scored["candidate"].scores[name].value))
+    return found
+
+
 def _judge_scores(
     result: GateResult, prepared: Prepared, checks: tuple[Check, ...], measured: Mapping[str, Measured]
 ) -> GateResult:
@@ -99,7 +158,7 @@ def _judge_scores(
     best = _best(result.baselines, metric)
     candidate = scored["candidate"]
     comparisons = {role: _compare(prepared, scored[role], candidate) for role in config.baselines}
-    found = [*checks, *_against_constant(prepared, scored)]
+    found = [*checks, *_against_constant(prepared, scored), *_hypothesis(prepared, scored, best)]
     for role, comparison in comparisons.items():
         same = gate.identical_check(
             _against(role), identical=same_outputs(scored[role].run, candidate.run), n=len(expected)
@@ -110,6 +169,8 @@ def _judge_scores(
         found += _second_opinion(prepared, scored[role], candidate, _against(role))
     found += [_require(prepared, bound, result) for bound in config.require]
     found += _remarks(prepared, scored, comparisons)
+    diagnosis = _diagnosis(prepared, scored, best)
+    found += advice.knowledge_checks(diagnosis)
     found += gap_checks(config, {role: one.value for role, one in facts.items()}, metric)
     slices, held = judge_slices(prepared.slices, scored[best], candidate, metric.name)
     found += held
@@ -130,6 +191,7 @@ def _judge_scores(
         examples_needed=decided.examples_needed,
         note=decided.note,
         broken=broken,
+        diagnosis=diagnosis,
         gains={role: Gain(one.gain, one.lower, one.upper) for role, one in comparisons.items()},
         slices=slices,
         labels=label_results(scored[best], candidate, metric),

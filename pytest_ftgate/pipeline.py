@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from threading import Thread
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pytest_ftgate.advice import Facts, advise
 from pytest_ftgate.bare import with_bare
+from pytest_ftgate.data import expected_text
 from pytest_ftgate.errors import FtgateError
 from pytest_ftgate.guards import described, guard_jobs, judge_guards
 from pytest_ftgate.job_notes import JobNotes
@@ -146,7 +149,7 @@ def ready_gate(
         return Judged(failed_result(result, error))
     if verdict_of(free) != "pass":
         unpaid = Check("models", "note", "no model was called: the free checks come first")
-        return Judged(closed(result, (*free, unpaid)))
+        return Judged(_advised(closed(result, (*free, unpaid)), prepared))
     return Ready(result, prepared, free, notes)
 
 
@@ -162,7 +165,7 @@ def judge_ready(ready: Ready, services: Services) -> Judged:
             prepared, contest, chosen = _find_best(prepared, prepared.contest, options)
             result, free = _with_data(result, prepared), (*free, *chosen)
             if verdict_of(free) != "pass":
-                return Judged(closed(result, free), contest=contest, jobs=notes.used)
+                return Judged(_advised(closed(result, free), prepared), contest=contest, jobs=notes.used)
         runs, samples, guarded = _run(prepared, options)
     except FtgateError as error:
         return Judged(failed_result(replace(result, checks=free), error), contest=contest, jobs=notes.used)
@@ -172,8 +175,13 @@ def judge_ready(ready: Ready, services: Services) -> Judged:
         _tell_unfinished(asked, services)
     result = judge(result, prepared, free, runs, samples)
     guards, held = judge_guards(prepared.guards, guarded, prepared.config)
-    result = closed(replace(result, guards=guards), (*result.checks, *held))
+    result = _advised(closed(replace(result, guards=guards), (*result.checks, *held)), prepared)
     return Judged(result, runs, samples, contest, notes.used, prepared, guarded)
+
+
+def _advised(result: GateResult, prepared: Prepared) -> GateResult:
+    labels = Counter(expected_text(example.expected).strip() for example in prepared.training)
+    return replace(result, advice=advise(Facts(result, labels)))
 
 
 def show_bare(judged: Judged, services: Services) -> Judged:
@@ -181,7 +189,7 @@ def show_bare(judged: Judged, services: Services) -> Judged:
     from pytest_ftgate.models import Surroundings
 
     prepared, stores = judged.prepared, services.stores
-    if prepared is None:
+    if prepared is None or "candidate" not in prepared.models:
         return judged
     surroundings = Surroundings(prepared.training, stores.notes, services.offline, stores.newer_than, prepared.test)
     result, bare = with_bare(judged.result, prepared, surroundings, lambda job: _run_alone(job, prepared, services))
@@ -212,9 +220,10 @@ def _described(config: GateConfig, nodeid: str) -> GateResult:
         confidence=config.confidence,
         baseline=next(iter(baselines.values())),
         baselines=baselines,
-        candidate=ModelResult(config.candidate.name, config.candidate.spelling),
-        hypothesis=config.hypothesis,
+        candidate=ModelResult(config.candidate.name, config.candidate.spelling if config.has_candidate else None),
+        hypothesis=None if config.hypothesis is None else str(config.hypothesis),
         gate=config.gate,
+        stage=config.stage,
     )
 
 

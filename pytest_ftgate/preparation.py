@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from pytest_ftgate import audit_checks, gate, prompt_leak, straw_man
+from pytest_ftgate import audit_checks, gate, goal, hypothesis, prompt_leak, readiness, straw_man
 from pytest_ftgate.errors import ConfigError, ModelError, Where
 from pytest_ftgate.foreign import guarded
 from pytest_ftgate.result import Check, ModelResult
@@ -43,7 +43,7 @@ class Prepared:
     training: DataSet
     audit: TrainingAudit
     metrics: Mapping[str, Metric]
-    models: Mapping[str, Model]  # by role: the baselines' names, then "candidate"
+    models: Mapping[str, Model]  # by role: the baselines' names, then "candidate", which the stage ready leaves out
     tuned: Mapping[str, Tuned] = field(default_factory=dict)
     trained_on: JobFile | None = None
     trained_on_content: bytes | None = None
@@ -102,9 +102,10 @@ def prepare(
     metrics = build_metrics(config, test, training, hook)
     _check_margin(config, metrics[config.metric.name])
     _check_bounds(config, metrics)
+    hypothesis.check_prediction(config.prediction, metrics)
     _check_errors(config)
     audit = audit_training_set(training, test, max_tokens=config.audit.max_tokens)
-    specs = {**config.baselines, "candidate": config.candidate}
+    specs = config.asked
     guards = prepare_guards(config, load, training, lambda: _custom_metrics(hook))
     slices = _prepare_slices(config, test, training, metrics[config.metric.name], hook)
     surroundings = Surroundings(training, notes, offline, newer_than, test)
@@ -138,7 +139,12 @@ def _contest(
     from pytest_ftgate.tuning import contenders, has_job
 
     spec = config.candidate
-    if config.validation_set is None or not has_job(spec) or spec.options.get("checkpoint") != "best":
+    if (
+        config.stage == "ready"
+        or config.validation_set is None
+        or not has_job(spec)
+        or spec.options.get("checkpoint") != "best"
+    ):
         return None
     validation = load(config.validation_set, str(config.sources["validation_set"]))
     check_test_set(validation)
@@ -223,6 +229,9 @@ def build_metrics(config: GateConfig, test: DataSet, training: DataSet | None, h
         *(b.metric for b in config.require if b.metric.name not in gate.RUN_METRICS),
         *config.show,
     ]
+    if config.prediction is not None:
+        hypothesis.refuse_run_metric(config.prediction)
+        asked.append(config.prediction.metric)
     specs = _by_name(asked)
     metrics = {name: build(spec) for name, spec in specs.items()}
     deciding = metrics[config.metric.name]
@@ -320,8 +329,12 @@ def free_checks(prepared: Prepared) -> list[Check]:
 
     config, metric, n = prepared.config, prepared.deciding, len(prepared.test)
     checks = audit_checks.training_checks(config, prepared.audit, prepared.training, prepared.test)
-    checks += prompt_leak.prompt_leak_checks(config, prepared.models["candidate"], prepared.test)
-    checks += _job_checks(prepared)
+    checks += goal.goal_checks(config)
+    checks += hypothesis.required_checks(config)
+    checks += readiness.free_readiness_checks(config, metric, prepared.models, prepared.training)
+    if config.stage == "accept":
+        checks += prompt_leak.prompt_leak_checks(config, prepared.models["candidate"], prepared.test)
+        checks += _job_checks(prepared)
     checks.append(gate.test_size_check(config, n))
     checks += gate.limit_checks(config)
     groups = group_codes(prepared.groups, n)
@@ -331,13 +344,14 @@ def free_checks(prepared: Prepared) -> list[Check]:
     elif metric.kind == "right_wrong" and config.repeats == 1 and n:
         wins = fewest_wins(n, margin=config.margin, confidence=config.confidence, evidence=config.evidence)
         checks.append(gate.reach_check(config, n, wins))
-    if prepared.contest is None:
+    if config.stage == "accept" and prepared.contest is None:
         checks += straw_man.same_model_checks(config, prepared.models, prepared.test)
     checks += straw_man.prompt_checks(config, prepared.test)
-    checks += straw_man.params_checks(config)
-    checks += straw_man.swapped_checks(config)
-    checks += straw_man.base_model_checks(config, prepared.tuned)
-    checks += unsampled_checks(config.require, prepared.models)
+    if config.stage == "accept":
+        checks += straw_man.params_checks(config)
+        checks += straw_man.swapped_checks(config)
+        checks += straw_man.base_model_checks(config, prepared.tuned)
+    checks += unsampled_checks(config.bounds, prepared.models)
     checks += slice_size_checks(prepared.slices)
     checks += guard_checks(prepared.guards, prepared.models, prepared.test, errors=config.errors)
     return checks

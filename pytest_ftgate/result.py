@@ -157,10 +157,73 @@ class Flip:
 
 
 @dataclass(frozen=True, slots=True)
+class Confusion:
+    """How often each model answers a label where another is expected."""
+
+    expected: str
+    answered: str
+    baseline: int
+    candidate: int
+
+
+@dataclass(frozen=True, slots=True)
+class LabelScore:
+    """Of the answers to examples of one label, how many each model gets right; ``None`` without a candidate."""
+
+    label: str
+    answers: int
+    baseline: int
+    candidate: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What the answers are like: see :func:`pytest_ftgate.diagnosis.diagnose`.
+
+    ``baseline`` (the best one) and ``candidate`` count answers: ``right``, and each kind of mistake that was made.
+    ``confusions`` and ``labels`` are empty where the outputs are no labels. ``fixed`` and ``broken`` are the ids of all
+    examples that the candidate answers better or worse. ``wrong_in_both`` counts examples that neither model ever gets
+    right, ``recalled`` fixed ones whose output is told by the training set and not by their input.
+    """
+
+    baseline: Mapping[str, int]
+    candidate: Mapping[str, int] | None = None
+    confusions: tuple[Confusion, ...] = ()
+    labels: tuple[LabelScore, ...] = ()
+    fixed: tuple[str, ...] = ()
+    broken: tuple[str, ...] = ()
+    wrong_in_both: int | None = None
+    recalled: int | None = None
+
+    @classmethod
+    def from_dict(cls, facts: Mapping[str, Any]) -> Diagnosis:
+        """The inverse of ``asdict``, after JSON."""
+        known: dict[str, Any] = {**facts, "fixed": tuple(facts["fixed"]), "broken": tuple(facts["broken"])}
+        known["confusions"] = tuple(Confusion(**pair) for pair in facts["confusions"])
+        known["labels"] = tuple(LabelScore(**label) for label in facts["labels"])
+        return cls(**known)
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """What to do about a gate that is not green.
+
+    Attributes:
+        action: ``fix_data``, ``add_examples``, ``better_prompt``, ``retrieval``, ``another_model``, ``stop``.
+        text: what to do.
+        fact: what that rests on.
+    """
+
+    action: str
+    text: str
+    fact: str
+
+
+@dataclass(frozen=True, slots=True)
 class GuardResult:
     """Another test set: ``baseline`` and ``candidate`` are values of its metric, ``against`` the baseline's role.
 
-    ``gain`` and its bounds are as in :class:`GateResult`. ``verdict`` may also be ``warning``; None: not measured.
+    ``gain`` and its bounds are as in :class:`GateResult`. ``verdict`` may also be ``warning``; None: not judged.
     """
 
     name: str
@@ -237,7 +300,7 @@ class GateResult:
     where a mark asks for less than the file. ``gains`` are over each baseline, by name. ``bare`` is the candidate
     without its prompt and examples, where it has any. ``candidates`` are those of several, in the written order;
     ``candidate`` is the chosen one, or, where none passed, the one that came nearest. ``slices`` and ``labels`` are
-    against ``baseline``, the worst first.
+    against ``baseline``, the worst first. At the ``stage`` ``ready`` there is no candidate yet.
     """
 
     name: str
@@ -271,6 +334,9 @@ class GateResult:
     metric_range: tuple[float, float] | None = None
     models_called: bool = False
     broken: tuple[Flip, ...] = ()
+    stage: str | None = None
+    diagnosis: Diagnosis | None = None
+    advice: tuple[Advice, ...] = ()
     gains: Mapping[str, Gain] = field(default_factory=dict)
     bare: ModelResult | None = None
     candidates: tuple[CandidateResult, ...] = ()
@@ -285,8 +351,9 @@ class GateResult:
 
     @property
     def scored(self) -> bool:
-        """Both models have a value, so that a test body has something to look at."""
-        return self.baseline.value is not None and self.candidate.value is not None
+        """Each model that is asked has a value, so that a test body has something to look at."""
+        candidate = self.stage == "ready" or self.candidate.value is not None
+        return self.baseline.value is not None and candidate
 
     def __repr__(self) -> str:
         return f"<GateResult {printable(self.name)}: {self.verdict}>"
@@ -315,6 +382,8 @@ class GateResult:
         known["slices"] = tuple(SliceResult(**one) for one in facts["slices"])
         known["labels"] = tuple(LabelResult(**one) for one in facts["labels"])
         known["loosened"] = tuple(facts["loosened"])
+        known["diagnosis"] = Diagnosis.from_dict(facts["diagnosis"]) if facts.get("diagnosis") else None
+        known["advice"] = tuple(Advice(**one) for one in facts.get("advice", ()))
         for pair in ("metric_range", "tango_interval"):
             if known.get(pair) is not None:
                 known[pair] = tuple(known[pair])

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.errors import shown_path
+from pytest_ftgate.goal import not_served
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import Bound, GateConfig, GuardSpec, MetricSpec, ModelSpec, SliceSpec
@@ -17,6 +18,7 @@ _LOWER_IS_WEAKER = ("margin", "confidence", "min_training_examples", "min_test_e
 _ORDERED: Mapping[str, Sequence[str]] = {
     "evidence": ("observed", "significant", "proven"),
     "errors": ("score_zero", "error"),
+    "stage": ("ready", "accept"),
 }
 _DROP_EVIDENCE = ("significant", "observed", "proven")
 _OPERATION = ("name", "price", "concurrency", "timeout_s", "retries", "api_key_env")
@@ -44,6 +46,8 @@ def weakenings(before: GateConfig, after: GateConfig) -> tuple[Weakening, ...]:
     return (
         *_thresholds(before, after),
         *_allowance(before, after),
+        *_goal(before, after),
+        *_hypothesis(before, after),
         *_audit(before, after),
         *_bounds(before.require, after.require),
         *_changed("metric", _written_metric(before.metric), _written_metric(after.metric)),
@@ -75,6 +79,30 @@ def _allowance(before: GateConfig, after: GateConfig) -> Iterator[Weakening]:
     """A reason that was reworded allows no more than it did."""
     if before.allow_weak_baseline is None and after.allow_weak_baseline is not None:
         yield Weakening("allow_weak_baseline", "not allowed", after.allow_weak_baseline)
+
+
+def _goal(before: GateConfig, after: GateConfig) -> Iterator[Weakening]:
+    """A goal that training does not serve fails, unless it is called another or overridden."""
+    old, new = (not_served(one.goal) for one in (before, after))
+    if old and not new:
+        yield Weakening("goal", str(before.goal), str(after.goal or "none"))
+    if before.goal_override is None and after.goal_override is not None:
+        yield Weakening("goal_override", "none", after.goal_override)
+
+
+def _hypothesis(before: GateConfig, after: GateConfig) -> Iterator[Weakening]:
+    """Numbers that are gone, others, or a smaller gain: what was expected is not made to fit what was seen."""
+    if before.require_hypothesis and not after.require_hypothesis:
+        yield Weakening("require_hypothesis", "true", "false")
+    old, new = before.prediction, after.prediction
+    if old is None:
+        return
+    if new is None:
+        yield Weakening("hypothesis", str(old), str(after.hypothesis or "none"))
+    elif (old.metric.name, old.start) != (new.metric.name, new.start) or abs(new.goal - new.start) < abs(
+        old.goal - old.start
+    ):
+        yield Weakening("hypothesis", str(old), str(new))
 
 
 def _audit(before: GateConfig, after: GateConfig) -> Iterator[Weakening]:

@@ -10,6 +10,7 @@ from pytest_ftgate.config.gate_config import (
     GuardSpec,
     MetricSpec,
     ModelSpec,
+    Prediction,
     SliceSpec,
 )
 from pytest_ftgate.config.gate_file import GateFile, load_gate_file
@@ -27,6 +28,7 @@ __all__ = [
     "Layer",
     "MetricSpec",
     "ModelSpec",
+    "Prediction",
     "SliceSpec",
     "Source",
     "load_gate_file",

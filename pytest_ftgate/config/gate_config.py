@@ -62,6 +62,29 @@ class Bound:
 
 
 @dataclass(frozen=True)
+class Prediction:
+    """A hypothesis that can be held against what was measured.
+
+    Attributes:
+        metric: of which it speaks.
+        start: the baseline's value, in the metric's unit.
+        goal: what the candidate is expected to reach.
+        because: the reason, if one was written.
+        source: where it stands.
+    """
+
+    metric: MetricSpec
+    start: float
+    goal: float
+    because: str | None
+    source: Source
+
+    def __str__(self) -> str:
+        because = f", because {self.because}" if self.because else ""
+        return f"{self.metric} goes from {_number(self.start)} to {_number(self.goal)}{because}"
+
+
+@dataclass(frozen=True)
 class ModelSpec:
     """One model as written, checked.
 
@@ -181,7 +204,11 @@ class GateConfig:
     errors: Literal["error", "score_zero"]
     repeats: int
     timeout_s: float | None
-    hypothesis: str | None
+    hypothesis: str | Prediction | None
+    require_hypothesis: bool
+    goal: str | None
+    goal_override: str | None
+    stage: Literal["accept", "ready"]
     audit: AuditSpec
     allow_weak_baseline: str | None
     guards: Mapping[str, GuardSpec]
@@ -189,6 +216,27 @@ class GateConfig:
     sources: Mapping[str, Source]
     alternatives: tuple[str, ...] = ()
     candidates: Mapping[str, ModelSpec] = field(default_factory=dict)
+
+    @property
+    def prediction(self) -> Prediction | None:
+        """The hypothesis, where it says numbers."""
+        return self.hypothesis if isinstance(self.hypothesis, Prediction) else None
+
+    @property
+    def has_candidate(self) -> bool:
+        """Before training there need not be one."""
+        return bool(self.candidate.provider)
+
+    @property
+    def asked(self) -> dict[str, ModelSpec]:
+        """The models that are asked, by role: the baselines' names, and "candidate" but for the stage ready."""
+        candidate = {} if self.stage == "ready" else {"candidate": self.candidate}
+        return {**self.baselines, **candidate}
+
+    @property
+    def bounds(self) -> tuple[Bound, ...]:
+        """Those of ``require`` that are about models that are asked."""
+        return tuple(bound for bound in self.require if self.stage == "accept" or bound.of == "baseline")
 
     def quoted(self, key: str) -> str:
         """The key with its value and source, as messages quote it: ``margin 0.05 (ftgate.yaml:14)``."""
@@ -207,10 +255,15 @@ def _shown(value: Any) -> str:
         return ", ".join(map(str, value))
     if isinstance(value, AuditSpec):
         return str(value) or "as by default"
-    if isinstance(value, str | int | DataSpec | MetricSpec | ModelSpec):
+    if isinstance(value, str | int | DataSpec | MetricSpec | ModelSpec | Prediction):
         return str(value)
     return "given as objects"
 
 
 def _number(value: float) -> str:
     return repr(value).removesuffix(".0")
+
+
+def no_candidate(source: Source) -> ModelSpec:
+    """Stands for the model that has not been trained yet."""
+    return ModelSpec("", {}, "none yet", "candidate", source)

@@ -101,12 +101,6 @@ def _read_candidates(value: Any) -> Any:
     return value
 
 
-def _read_hypothesis(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        raise refusal("hypothesis as a mapping is not supported yet: write a sentence")
-    return value
-
-
 def _read_names(values: dict[str, Any]) -> dict[str, Any]:
     return _objecting(values, [name for name in values if not name.strip()], "a name must not be blank")
 
@@ -126,6 +120,19 @@ def _listed(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
+Goal = Literal[
+    "style",
+    "format",
+    "classification",
+    "extraction",
+    "latency",
+    "cost",
+    "knowledge",
+    "reasoning",
+    "one_off",
+    "safety",
+    "new_modality",
+]
 DataValue = Annotated[Any, PlainValidator(_read_data, json_schema_input_type=str | DataKeys)]
 MetricValue = Annotated[MetricKeys, PlainValidator(_read_metric, json_schema_input_type=str | MetricKeys)]
 
@@ -149,6 +156,37 @@ class BoundKeys(Keys):
         if self.model_fields_set >= {"min", "max"} and self.min > self.max:
             raise refusal(f"min {self.min:g} is above max {self.max:g}: no value can pass")
         return self
+
+
+class HypothesisKeys(Keys):
+    """What is expected of the fine-tune, in numbers that are held against what was measured."""
+
+    metric: MetricValue = Field(
+        default_factory=absent, description="A metric of quality; the deciding one where absent."
+    )
+    from_: Number = Field(
+        alias="from", description="The baseline's value, in the metric's unit: what was measured must agree with it."
+    )
+    to: Number = Field(description="What the candidate is expected to reach; reported, and never decisive.")
+    because: Text = Field(default_factory=absent, description="The reason.")
+
+    @model_validator(mode="after")
+    def _a_change(self) -> HypothesisKeys:
+        if self.from_ == self.to:
+            raise refusal(f"from and to are both {self.to:g}: nothing is expected to change")
+        return self
+
+
+def _read_hypothesis(value: Any, info: ValidationInfo) -> HypothesisKeys | str:
+    if isinstance(value, Mapping):
+        return HypothesisKeys.model_validate(value, context=info.context)
+    if not isinstance(value, str):
+        kind = " or a mapping with from and to"
+        cure = ": quote it" if isinstance(value, int | float) and not isinstance(value, bool) else ""
+        raise refusal(f"must be text{kind}, {got(value, ())}{cure}")
+    if not value.strip():
+        raise refusal("must not be blank")
+    return value
 
 
 MAX_TOKENS = 65_536
@@ -241,7 +279,7 @@ class SliceKeys(Keys):
         return self
 
 
-_LATER = "goal goal_override stage objective economics require_hypothesis max_attempts ledger stop_early"
+_LATER = "objective economics max_attempts ledger stop_early"
 
 
 class GateKeys(Keys):
@@ -325,8 +363,24 @@ class GateKeys(Keys):
         description="Seconds in which all models must have answered; without it there is no limit. What has arrived "
         "by then is stored, and the gate is in error.",
     )
-    hypothesis: Annotated[Text, BeforeValidator(_read_hypothesis)] = Field(
-        default_factory=absent, description="What the fine-tune is expected to change, in a sentence."
+    hypothesis: Annotated[Any, PlainValidator(_read_hypothesis, json_schema_input_type=Text | HypothesisKeys)] = Field(
+        default_factory=absent,
+        description="What the fine-tune is expected to change: a sentence, or a mapping with from and to.",
+    )
+    require_hypothesis: bool = Field(False, description="Whether a gate without a hypothesis fails.")
+    goal: Goal = Field(
+        default_factory=absent,
+        description="What the fine-tune is for. style, format, classification, extraction, latency and cost are "
+        "served well; knowledge, reasoning, one_off, safety and new_modality are not, and fail.",
+    )
+    goal_override: Text = Field(
+        default_factory=absent,
+        description="Why fine-tuning is tried for a goal that it does not serve well; it is printed.",
+    )
+    stage: Literal["accept", "ready"] = Field(
+        "accept",
+        description="accept: the candidate is judged. ready: no candidate yet; all that can be judged before "
+        "training is, and green means train now.",
     )
     audit: AuditKeys = Field(
         default_factory=absent,

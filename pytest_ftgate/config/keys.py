@@ -58,11 +58,12 @@ class Keys(BaseModel):
             return f"{key} is not supported yet"
         if holds_literal_key(key):
             return _IN_PLAIN_SIGHT
-        if key in cls.model_fields:
+        known = [field.alias or name for name, field in cls.model_fields.items()]
+        if key in known:
             return "has no value: give one, or remove the key" if value is None else None
         if cls.model_config["extra"] == "allow":
             return None
-        return "unknown key" + suggestion(key, cls.model_fields, f"; known are {', '.join(cls.model_fields)}")
+        return "unknown key" + suggestion(key, known, f"; known are {', '.join(known)}")
 
 
 class OpenKeys(Keys):

@@ -105,6 +105,7 @@ def _text(line: ErrorDetails, path: KeyPath) -> str:
 
 
 _MUST = {
+    "bool_type": "must be true or false",
     "int_type": "must be a whole number",
     "float_type": "must be a number",
     "string_type": "must be text",

@@ -11,7 +11,7 @@ from typing import Any
 
 from pytest_ftgate.config.alternatives import made_baselines
 from pytest_ftgate.config.baseline_keys import AlternativesKeys
-from pytest_ftgate.config.gate_config import GateConfig, ModelSpec
+from pytest_ftgate.config.gate_config import GateConfig, ModelSpec, no_candidate
 from pytest_ftgate.config.gate_file import GateFile
 from pytest_ftgate.config.gate_keys import GateKeys
 from pytest_ftgate.config.problems import Reading, read_keys
@@ -21,6 +21,7 @@ from pytest_ftgate.config.specs import (
     bound,
     data_spec,
     guard_spec,
+    hypothesis,
     metric_spec,
     model_spec,
     slice_spec,
@@ -38,7 +39,10 @@ _AS_READ = (
     "errors",
     "repeats",
     "timeout_s",
-    "hypothesis",
+    "require_hypothesis",
+    "goal",
+    "goal_override",
+    "stage",
     "allow_weak_baseline",
 )
 _FIXTURES = ("test_set", "training_set", "baseline", "candidate")
@@ -74,7 +78,8 @@ def resolve_gate(
     """
     models = file.models if file else {}
     values = _nearest(layers, models)
-    missing = [key for key in _REQUIRED if values[key].read is None]
+    required = [key for key in _REQUIRED if key != "candidate" or values["stage"].read != "ready"]
+    missing = [key for key in required if values[key].read is None]
     if missing:
         raise _missing(missing, file, gate)
     config = _config(values, models, gate, gate or default_name)
@@ -143,8 +148,9 @@ def _missing(keys: Sequence[str], file: GateFile | None, gate: str | None) -> Co
 def _config(values: Mapping[str, _Value], models: Mapping[str, ModelSpec], gate: str | None, name: str) -> GateConfig:
     read = {key: value.read for key, value in values.items()}
     at = {key: value.at for key, value in values.items()}
+    metric = metric_spec(read["metric"], at["metric"]())
     baselines, alternatives = _baselines(values["baselines"], models)
-    candidates = _by_name(values["candidates"], models)
+    candidates = _candidates(values["candidates"], models)
     return GateConfig(
         name=read["name"] or name,
         gate=gate,
@@ -153,9 +159,10 @@ def _config(values: Mapping[str, _Value], models: Mapping[str, ModelSpec], gate:
         validation_set=_optional(read["validation_set"], at["validation_set"]()),
         baselines=baselines,
         alternatives=alternatives,
-        candidate=next(iter(candidates.values())),
+        candidate=next(iter(candidates.values()), no_candidate(at["candidate"]())),
         candidates=candidates if values["candidates"].key == "candidates" else {},
-        metric=metric_spec(read["metric"], at["metric"]()),
+        metric=metric,
+        hypothesis=hypothesis(read["hypothesis"], at["hypothesis"](), metric),
         require=tuple(bound(item, at["require"](i)) for i, item in enumerate(read["require"])),
         audit=audit_spec(read["audit"]),
         show=tuple(metric_spec(item, at["show"](i)) for i, item in enumerate(read["show"])),
@@ -168,6 +175,11 @@ def _config(values: Mapping[str, _Value], models: Mapping[str, ModelSpec], gate:
 
 def _optional(read: Any, source: Source) -> Any:
     return None if read is None else data_spec(read, source)
+
+
+def _candidates(value: _Value, models: Mapping[str, ModelSpec]) -> dict[str, ModelSpec]:
+    """One or several by name; none where nothing was trained yet."""
+    return {} if value.read is None else _by_name(value, models)
 
 
 def _baselines(value: _Value, models: Mapping[str, ModelSpec]) -> tuple[dict[str, ModelSpec], tuple[str, ...]]:

@@ -15,9 +15,19 @@ from pytest_ftgate.config.gate_config import (
     GuardSpec,
     MetricSpec,
     ModelSpec,
+    Prediction,
     SliceSpec,
 )
-from pytest_ftgate.config.gate_keys import MAX_TOKENS, AuditKeys, BoundKeys, DataKeys, GuardKeys, MetricKeys, SliceKeys
+from pytest_ftgate.config.gate_keys import (
+    MAX_TOKENS,
+    AuditKeys,
+    BoundKeys,
+    DataKeys,
+    GuardKeys,
+    HypothesisKeys,
+    MetricKeys,
+    SliceKeys,
+)
 from pytest_ftgate.config.keys import Keys
 from pytest_ftgate.config.model_keys import AnyModel, Given, ModelKeys, Named, OpenAIKeys, PythonKeys, RecordedKeys
 from pytest_ftgate.config.source import BUILT_IN, Source
@@ -38,6 +48,14 @@ def metric_spec(read: MetricKeys, source: Source) -> MetricSpec:
 def bound(read: BoundKeys, source: Source) -> Bound:
     """The bound that was written."""
     return Bound(metric_spec(read.metric, source), read.min, read.max, read.of, source)
+
+
+def hypothesis(read: HypothesisKeys | str | None, source: Source, deciding: MetricSpec) -> Prediction | str | None:
+    """The sentence that was written, or the prediction; without a metric it is about the deciding one."""
+    if not isinstance(read, HypothesisKeys):
+        return read
+    metric = deciding if read.metric is None else metric_spec(read.metric, source)
+    return Prediction(metric, read.from_, read.to, read.because, source)
 
 
 def audit_spec(read: AuditKeys | None) -> AuditSpec:

@@ -7,17 +7,21 @@ from pytest_ftgate.inference.bootstrap import bca_set
 from pytest_ftgate.inference.compare import compare_graded, compare_right_wrong, compare_set
 from pytest_ftgate.inference.comparison import Comparison, LabelCounts
 from pytest_ftgate.inference.groups import MIN_GROUPS, group_codes
+from pytest_ftgate.inference.one_value import Interval, interval_graded, interval_right_wrong, interval_set
 from pytest_ftgate.inference.planning import corrected_confidence, fewest_examples, fewest_wins
+from pytest_ftgate.inference.prospect import chance_of_proof, mended_scores, mended_set
 from pytest_ftgate.inference.repeats import Remedy, Spread, remedy, spread_of
 from pytest_ftgate.inference.score import tango_interval
 
 __all__ = [
     "MIN_GROUPS",
     "Comparison",
+    "Interval",
     "LabelCounts",
     "Remedy",
     "Spread",
     "bca_set",
+    "chance_of_proof",
     "compare_graded",
     "compare_right_wrong",
     "compare_set",
@@ -25,6 +29,11 @@ __all__ = [
     "fewest_examples",
     "fewest_wins",
     "group_codes",
+    "interval_graded",
+    "interval_right_wrong",
+    "interval_set",
+    "mended_scores",
+    "mended_set",
     "remedy",
     "spread_of",
     "tango_interval",

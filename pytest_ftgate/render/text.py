@@ -15,6 +15,7 @@ from pytest_ftgate.numbers import (
     show_usd,
     show_value,
 )
+from pytest_ftgate.render.advice import advice_lines, diagnosis_lines
 from pytest_ftgate.render.parts import part_lines
 from pytest_ftgate.result import Check, GateResult, ModelResult, Verdict, called
 from pytest_ftgate.safe import printable
@@ -49,7 +50,8 @@ def block(result: GateResult, *, verbosity: int = 0) -> list[Line]:
         result: a judged gate.
         verbosity: pytest's; above 0 every row, check and method is there in full.
     """
-    lines = [Line(f"hypothesis: {result.hypothesis}")] if result.hypothesis else []
+    lines = _stage(result)
+    lines += [Line(f"hypothesis: {result.hypothesis}")] if result.hypothesis else []
     lines += [Line(text) for text in model_table(result, full=verbosity > 0)]
     lines += _candidates(result)
     lines += _prices(result, verbosity)
@@ -62,7 +64,16 @@ def block(result: GateResult, *, verbosity: int = 0) -> list[Line]:
         lines += _jobs(result)
         lines += _data(result)
     lines += _broken(result, len(result.broken) if verbosity > 0 else _BROKEN_SHOWN)
+    lines += [Line(text) for text in diagnosis_lines(result, full=verbosity > 0)]
+    lines += [Line(text, "bold") for text in advice_lines(result)]
     return [Line(printable(text), colour) for text, colour in lines]
+
+
+def _stage(result: GateResult) -> list[Line]:
+    """What green means before training."""
+    if result.stage != "ready":
+        return []
+    return [Line("READY: train now", "green") if result.passed else Line("NOT READY: do not train yet", "red")]
 
 
 def title(result: GateResult) -> Line:
@@ -103,9 +114,9 @@ def model_table(result: GateResult, *, full: bool = False) -> list[str]:
     """A row per model: its metrics, the answers it gave, its time, tokens and cost. Empty where none was called."""
     if not result.models_called:
         return []
-    rows = [*result.baselines.items(), ("candidate", result.candidate)]
+    rows = [*result.baselines.items(), *([] if result.stage == "ready" else [("candidate", result.candidate)])]
     rows += [("bare", result.bare)] if result.bare is not None else []
-    names = list(result.candidate.metrics) or ([result.metric] if result.metric else [])
+    names = list(result.candidate.metrics or result.baseline.metrics) or ([result.metric] if result.metric else [])
     header = ["", "model", *map(printable, names), "gain", "answered", "stored", "p50", "p95", "tokens in/out", "cost"]
     body = [[printable(role), printable(model.name), *_cells(result, role, model, names)] for role, model in rows]
     told = [column for column in range(len(header)) if {row[column] for row in body} - _UNTOLD or column < 2]

@@ -438,7 +438,7 @@ KEYS = {
     "require: [{metric: accuracy, min: .nan}]": "require[0].min: must be a finite number, got nan",
     "require: [{metric: accuracy, min: 0.9, max: 0.1}]": "require[0]: min 0.9 is above max 0.1: no value can pass",
     "show: &a [*a]": "show[0]: the alias *a stands inside its own anchor",
-    "goal: style": "goal: goal is not supported yet",
+    "goal: stile": "goal: must be one of 'style', 'format', 'classification', ",
 }
 
 

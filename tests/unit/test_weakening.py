@@ -39,6 +39,9 @@ def bound(**limits: Any) -> dict[str, Any]:
     return {"require": [{"metric": "accuracy", **limits}]}
 
 
+HYPOTHESIS = {"hypothesis": {"from": 0.8, "to": 0.9}}
+
+
 def made(*alternatives: Any) -> dict[str, Any]:
     return {"baseline": ..., "baselines": {"base": BASE, "alternatives": list(alternatives)}}
 
@@ -61,6 +64,18 @@ ONE_WAY: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"evidence": "proven"}, {}, "evidence: proven -> significant"),
     ({}, {"errors": "score_zero"}, "errors: error -> score_zero"),
     ({}, {"allow_weak_baseline": "a stub"}, "allow_weak_baseline: not allowed -> a stub"),
+    ({}, {"stage": "ready"}, "stage: accept -> ready"),
+    ({"require_hypothesis": True}, {}, "require_hypothesis: true -> false"),
+    ({"goal": "knowledge"}, {}, "goal: knowledge -> none"),
+    ({"goal": "knowledge"}, {"goal": "style"}, "goal: knowledge -> style"),
+    ({}, {"goal_override": "no room for context"}, "goal_override: none -> no room for context"),
+    (HYPOTHESIS, {"hypothesis": "It rises."}, "hypothesis: accuracy goes from 0.8 to 0.9 -> It rises."),
+    (HYPOTHESIS, {}, "hypothesis: accuracy goes from 0.8 to 0.9 -> none"),
+    (
+        HYPOTHESIS,
+        {"hypothesis": {"from": 0.8, "to": 0.85}},
+        "hypothesis: accuracy goes from 0.8 to 0.9 -> accuracy goes from 0.8 to 0.85",
+    ),
     ({}, {"audit": {"leaked": "warn"}}, "audit.leaked: fail -> warn"),
     ({"audit": {"leaked": "warn"}}, {"audit": {"leaked": "ignore"}}, "audit.leaked: warn -> ignore"),
     ({"audit": {"conflicts": "fail"}}, {}, "audit.conflicts: fail -> fail above a limit"),
@@ -153,6 +168,9 @@ def test_what_cannot_be_compared_is_found_both_ways(after: dict[str, Any], told:
         {"candidate": "recorded:other.jsonl"},
         {"training_set": "more.jsonl"},
         {"hypothesis": "It rises."},
+        {"hypothesis": {"from": 0.8, "to": 0.9}},
+        {"goal": "knowledge"},
+        {"goal": "style"},
         {"show": ["f1_macro"]},
         {"name": "another"},
         {"repeats": 3},
@@ -209,6 +227,16 @@ def test_a_bound_on_the_metric_read_otherwise() -> None:
     assert found(normalized("case"), normalized("case", "punctuation")) == [
         "require.candidate.f1_macro: min 0.8 (normalize=['case']) -> min 0.8 (normalize=['case', 'punctuation'])"
     ]
+
+
+@pytest.mark.parametrize("after", [{"from": 0.7, "to": 0.9}, {"metric": "f1_macro", "from": 0.8, "to": 0.9}], ids=str)
+def test_another_hypothesis_is_found_both_ways(after: dict[str, Any]) -> None:
+    other = {"hypothesis": after}
+    assert len(found(HYPOTHESIS, other)) == len(found(other, HYPOTHESIS)) == 1
+
+
+def test_the_reason_of_a_hypothesis_may_be_reworded() -> None:
+    assert found(HYPOTHESIS, {"hypothesis": {"from": 0.8, "to": 0.9, "because": "labels drift"}}) == []
 
 
 def test_several_findings_come_in_one_order() -> None:

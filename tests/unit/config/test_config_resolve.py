@@ -190,6 +190,7 @@ def test_the_marker_is_nearer_than_a_fixture_than_the_file(load: Callable[[str],
         ("baselines", "baselines openai:m, recorded:ft.jsonl (ftgate.yaml:8)"),
         ("test_set", "test_set data/test.jsonl (ftgate.yaml:6)"),
         ("hypothesis", "hypothesis none (default)"),
+        ("stage", "stage accept (default)"),
         ("allow_weak_baseline", "allow_weak_baseline none (default)"),
         ("show", "show none (default)"),
         (
@@ -201,6 +202,27 @@ def test_the_marker_is_nearer_than_a_fixture_than_the_file(load: Callable[[str],
 def test_a_key_is_quoted_with_its_value_and_source(load: Callable[[str], GateFile], key: str, text: str) -> None:
     file = load(FILE)
     assert resolve(*file.layers("intents"), file=file, gate="intents").quoted(key) == text
+
+
+def test_a_hypothesis_in_numbers_is_about_the_deciding_metric_unless_it_names_another() -> None:
+    config = marked(metric="f1_macro", hypothesis={"from": 0.8, "to": 1, "because": "labels drift"})
+    assert config.prediction is not None
+    assert (config.prediction.metric, config.prediction.start, config.prediction.goal) == (config.metric, 0.8, 1.0)
+    assert config.quoted("hypothesis") == "hypothesis f1_macro goes from 0.8 to 1, because labels drift (marker)"
+    other = marked(hypothesis={"metric": "f1_macro", "from": 0.9, "to": 0.5}).prediction
+    assert other is not None
+    assert str(other) == "f1_macro goes from 0.9 to 0.5"
+    assert marked(hypothesis="It rises.").prediction is None
+
+
+def test_before_training_there_need_not_be_a_candidate() -> None:
+    values = {key: value for key, value in SELF_CONTAINED.items() if key != "candidate"}
+    config = resolve(layer({**values, "stage": "ready"}))
+    assert not config.has_candidate
+    assert list(config.asked) == ["baseline"]
+    assert marked(stage="ready").has_candidate
+    assert list(marked(stage="ready").asked) == ["baseline"]
+    assert list(marked().asked) == ["baseline", "candidate"]
 
 
 def test_whole_numbers_and_objects_are_quoted_plainly() -> None:
@@ -237,7 +259,7 @@ def test_missing_keys_are_listed_with_the_places_that_may_give_them(load: Callab
         ({"margin": float("nan")}, "margin: must be a finite number, got nan (marker)"),
         ({"confidence": 95}, "confidence: must be below 1, got 95; did you mean 0.95? (marker)"),
         ({"confidence": 100}, "confidence: must be below 1, got 100 (marker)"),
-        ({"goal": "style"}, "goal: goal is not supported yet (marker)"),
+        ({"objective": {}}, "objective: objective is not supported yet (marker)"),
         ({"baseline": None}, "baseline: has no value: give one, or remove the key (marker)"),
         (
             {"test_set": 500},

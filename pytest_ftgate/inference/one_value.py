@@ -1,0 +1,121 @@
+"""How sure the value of one model is: two-sided intervals, where no second model is compared."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pytest_ftgate.inference import graded, jackknife, set_level
+from pytest_ftgate.inference.exact import disagreement_interval
+from pytest_ftgate.inference.graded import Sample
+from pytest_ftgate.inference.groups import MIN_GROUPS, group_codes
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from pytest_ftgate.inference.comparison import LabelCounts
+
+Groups = Iterable[Hashable] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """Where the real value lies, two-sided at one confidence.
+
+    Attributes:
+        low, high: the ends; both ``None`` where they cannot be told.
+        method: by name, with its source; where there are no ends, why.
+    """
+
+    low: float | None
+    high: float | None
+    method: str
+
+    def holds(self, value: float) -> bool | None:
+        """Whether a value lies within, ends included; ``None`` where that cannot be told."""
+        if self.low is None or self.high is None:
+            return None
+        return round(self.low, 12) <= round(value, 12) <= round(self.high, 12)
+
+
+CLOPPER_PEARSON = "Clopper-Pearson interval (Clopper & Pearson 1934)"
+
+
+def interval_right_wrong(right: NDArray[np.bool_], *, confidence: float, groups: Groups = None) -> Interval:
+    """Of the share of right answers, each asked once; with groups by the jackknife too, whichever is wider.
+
+    Args:
+        right: whether each answer is, shape ``(n,)``.
+        confidence: two-sided.
+        groups: a name per example for examples that belong together, None for one on its own.
+    """
+    n = len(right)
+    alone = Interval(*disagreement_interval(int(right.sum()), n, 1 - confidence), CLOPPER_PEARSON)
+    codes = group_codes(groups, n)
+    return alone if codes is None else _grouped(right.astype(float), codes, alone, confidence)
+
+
+def interval_graded(
+    scores: NDArray[np.float64], *, low: float, high: float, confidence: float, groups: Groups = None
+) -> Interval:
+    """Of the mean of scores in [low, high], by Gaffke's bound to both sides; without bounds by the jackknife."""
+    n, unit = len(scores), high - low
+    codes = group_codes(groups, n)
+    if math.isfinite(unit):
+        alpha = (1 - confidence) / 2
+        lower = low + unit * graded.graded_lower(Sample.of((scores - low) / unit, 0.0), alpha)
+        upper = high - unit * graded.graded_lower(Sample.of((high - scores) / unit, 0.0), alpha)
+        alone = Interval(lower, upper, graded.METHOD)
+    else:
+        left_out = (scores.sum() - scores) / max(n - 1, 1)
+        alone = _by_jackknife(float(scores.mean()), left_out, jackknife.METHOD, confidence)
+    return alone if codes is None else _within(_grouped(scores, codes, alone, confidence), low, high)
+
+
+def interval_set(counts: LabelCounts, *, low: float, high: float, confidence: float, groups: Groups = None) -> Interval:
+    """Of a metric of all answers together, by the jackknife."""
+    codes = group_codes(groups, len(counts.gold))
+    if codes is None:
+        method, left_out = jackknife.METHOD, set_level.values_without_one(counts)
+    elif (few := _too_few(codes)) is not None:
+        return few
+    else:
+        method, left_out = jackknife.GROUP_METHOD, set_level.values_without_unit(counts, codes)
+    return _within(_by_jackknife(set_level.set_value(counts), left_out, method, confidence), low, high)
+
+
+def _grouped(values: NDArray[np.float64], codes: NDArray[np.int64], alone: Interval, confidence: float) -> Interval:
+    if (few := _too_few(codes)) is not None:
+        return few
+    left_out = jackknife.means_without_a_group(values, codes)
+    grouped = _by_jackknife(float(values.mean()), left_out, jackknife.GROUP_METHOD, confidence)
+    if grouped.low is None or grouped.high is None or alone.low is None or alone.high is None:
+        return grouped
+    method = f"{grouped.method}, and {alone.method}; the wider counts"
+    return Interval(min(grouped.low, alone.low), max(grouped.high, alone.high), method)
+
+
+def _too_few(codes: NDArray[np.int64]) -> Interval | None:
+    found = int(codes.max()) + 1
+    return Interval(None, None, f"too few groups: {found}, {MIN_GROUPS} are needed") if found < MIN_GROUPS else None
+
+
+def _by_jackknife(value: float, left_out: NDArray[np.float64], method: str, confidence: float) -> Interval:
+    import numpy as np
+
+    if not np.isfinite(left_out).all():
+        return Interval(None, None, "the metric is undefined with one part of the test set left out")
+    found = jackknife.jackknife(value, left_out)
+    if found.standard_error == 0:
+        return Interval(None, None, "leaving out any part of the test set changes nothing")
+    width = found.half_width((1 - confidence) / 2)
+    return Interval(value - width, value + width, method)
+
+
+def _within(interval: Interval, low: float, high: float) -> Interval:
+    if interval.low is None or interval.high is None:
+        return interval
+    return Interval(max(interval.low, low), min(interval.high, high), interval.method)

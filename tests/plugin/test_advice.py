@@ -1,0 +1,271 @@
+"""Why a gate failed and what to do about it, on whole gates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from endpoint_project import EndpointProject, index_of
+from gate_project import LABELS, Project, check, label, statuses, write_jsonl
+from loopback import LoopbackServer
+
+N = 60
+
+
+def answers(project: Project, name: str, answer: Callable[[int], str]) -> None:
+    write_jsonl(project.path / name, ({"id": f"t{i}", "output": answer(i)} for i in range(N)))
+
+
+def judged(project: Project, verdict: str, /, *args: str, **changes: Any) -> dict[str, Any]:
+    project.gate_test(**changes)
+    gate = project.gate(*args)
+    assert gate["verdict"] == verdict, gate["checks"]
+    return gate
+
+
+def actions(gate: dict[str, Any]) -> list[str]:
+    return list(dict.fromkeys(one["action"] for one in gate["advice"]))
+
+
+# --- the diagnosis -------------------------------------------------------------------------------------------
+
+
+def test_what_became_of_the_answers_stands_in_the_report(project: Project) -> None:
+    gate = judged(project, "pass")
+    found = gate["diagnosis"]
+    assert found["baseline"] == {"right": 40, "wrong_label": 20}
+    assert found["candidate"] == {"right": 56, "wrong_label": 4}
+    assert found["fixed"] == [f"t{i}" for i in range(40, 58)]
+    assert found["broken"] == ["t0", "t1"]
+    assert sum(pair["baseline"] for pair in found["confusions"]) == 20
+    assert [one["label"] for one in found["labels"]] == sorted(LABELS)
+
+
+def test_a_green_gate_gets_no_advice_and_under_v_one_line(project: Project) -> None:
+    gate = judged(project, "pass")
+    assert gate["advice"] == []
+    project.result.stdout.no_fnmatch_line("*what to do*")
+    project.result.stdout.no_fnmatch_line("*mistakes of the*")
+    judged(project, "pass", "-v")
+    project.result.stdout.fnmatch_lines(["what still fails most: 4 answers of the candidate the wrong label"])
+    project.predictions("ft.jsonl", N)
+    judged(project, "pass", "-v")
+    project.result.stdout.no_fnmatch_line("*what still fails*")
+
+
+def test_a_red_gate_says_which_mistakes_and_under_v_which_examples(project: Project) -> None:
+    judged(project, "fail", margin=0.5)
+    project.result.stdout.fnmatch_lines(
+        ["mistakes of the baseline: 20 the wrong label", "mistakes of the candidate: 4 the wrong label"]
+    )
+    project.result.stdout.no_fnmatch_line("fixed (18)*")
+    judged(project, "fail", "-v", margin=0.5)
+    project.result.stdout.fnmatch_lines(
+        [
+            "mixed up: 'invoice' -> 'shipping': baseline 7, candidate *(-*)",
+            "fixed (18): t40, t41, t42, t43, t44, t45, t46, t47, t48, t49, ...",
+            "broken (2): t0, t1",
+        ]
+    )
+
+
+def test_ends_of_answers_are_told_apart_at_an_endpoint(pytester: pytest.Pytester, server: LoopbackServer) -> None:
+    project = EndpointProject(pytester, server)
+    usual = server.answer
+
+    def answer(body: dict[str, Any]) -> str:
+        index = index_of(body)
+        if body["model"] == "base" and index >= 50:
+            return "I'm sorry, but I can't help with that."
+        return f"Sure! It is {label(index)}." if body["model"] == "base" and index >= 40 else str(usual(body))
+
+    server.answer = answer
+    gate = judged(project, "fail", margin=0.5)
+    assert gate["diagnosis"]["baseline"] == {"right": 40, "refusal": 10, "wrong_format": 10}
+    assert "better_prompt" in actions(gate)
+    project.result.stdout.fnmatch_lines(["mistakes of the baseline: 10 refused, 10 in the wrong format"])
+
+
+# --- the advice ----------------------------------------------------------------------------------------------
+
+
+def test_a_candidate_that_breaks_as_much_as_it_fixes(project: Project) -> None:
+    project.predictions("ft.jsonl", N, wrong_at=range(20))
+    gate = judged(project, "fail")
+    (fact,) = [one["fact"] for one in gate["advice"] if "broken examples" in one["text"]]
+    assert fact == "the candidate fixes 20 examples and breaks 20"
+    assert actions(gate)[0] == "fix_data"
+    project.result.stdout.fnmatch_lines(
+        ["what to do, in this order:", "  1. fix data: *", "     because the candidate fixes 20 examples and breaks 20"]
+    )
+
+
+def test_labels_that_the_candidate_mixes_up_anew(project: Project) -> None:
+    project.predictions("ft.jsonl", N, wrong_at=range(0, 60, 3))  # every refund is an invoice to it
+    gate = judged(project, "fail")
+    assert gate["advice"][0] == {
+        "action": "fix_data",
+        "text": "Look at the training rows of 'refund' and 'invoice': do they agree?",
+        "fact": "the candidate answers 'invoice' for 'refund' 20 times, the baseline 6",
+    }
+
+
+def test_a_label_that_was_hardly_trained(project: Project) -> None:
+    rows = [
+        {"input": f"training question {i}", "expected": LABELS[1 + i % 2] if i > 4 else "refund"} for i in range(200)
+    ]
+    write_jsonl(project.path / "train.jsonl", rows)
+    project.predictions("base.jsonl", N, wrong_at=range(0, 60, 3))
+    answers(project, "ft.jsonl", lambda i: "shipping" if label(i) == "refund" else label(i))
+    gate = judged(project, "fail")
+    (advice,) = [one for one in gate["advice"] if one["action"] == "add_examples"]
+    assert advice["text"] == "Write 92 training examples of 'refund'."
+    assert advice["fact"] == (
+        "the training set has 5 of 'refund', 97 of a usual label, and the candidate gets 0 of 20 right"
+    )
+    project.training_set(200)  # as many of each
+    assert "add_examples" not in actions(judged(project, "fail"))
+
+
+def test_a_gain_that_is_not_sure_asks_for_test_examples(project: Project) -> None:
+    project.predictions("ft.jsonl", N, wrong_at=(0, 1, 2, *range(47, 60)))
+    gate = judged(project, "inconclusive")
+    (advice,) = [one for one in gate["advice"] if one["action"] == "add_examples"]
+    more = gate["examples_needed"] - N
+    assert advice["text"] == f"Label {more} more test examples, about {gate['examples_needed']} in all."
+    assert advice["fact"] == check(gate, "evidence")["message"]
+
+
+def test_a_candidate_that_is_surely_worse_is_dropped(project: Project) -> None:
+    project.predictions("ft.jsonl", N, wrong_at=range(30, 60))
+    gate = judged(project, "fail")
+    (advice,) = [one for one in gate["advice"] if one["action"] == "stop"]
+    assert advice["fact"].startswith("95 % sure that the real gain is at most ")
+    project.predictions("ft.jsonl", N, wrong_at=range(39, 59))
+    assert "stop" not in actions(judged(project, "fail"))  # a gain of 0, and nobody can be sure of much
+
+
+def test_free_checks_that_fail_have_advice_without_a_call(project: Project) -> None:
+    project.training_set(150)
+    gate = judged(project, "fail", goal="knowledge")
+    assert (gate["models_called"], gate["diagnosis"]) == (False, None)
+    assert actions(gate) == ["add_examples", "retrieval"]
+    project.result.stdout.fnmatch_lines(
+        [
+            "  1. add examples: Write 50 more distinct training examples.",
+            "  2. retrieval: Use retrieval (RAG): *",
+            "     because fine-tuning does not serve the goal knowledge: *",
+        ]
+    )
+
+
+def test_a_gate_in_error_gets_none(project: Project) -> None:
+    answers(project, "ft.jsonl", label)
+    write_jsonl(project.path / "ft.jsonl", ({"id": f"t{i}", "output": label(i)} for i in range(N - 1)))
+    gate = judged(project, "error", goal="style")
+    assert (gate["advice"], gate["diagnosis"]) == ([], None)
+
+
+def test_at_most_three_are_printed_and_all_are_in_the_report(project: Project) -> None:
+    project.training_set(150)
+    write_jsonl(
+        project.path / "train.jsonl",
+        [*({"input": f"customer question {i}", "expected": label(i)} for i in range(3))],
+    )
+    project.test_set(40)
+    gate = judged(project, "fail", goal="reasoning")
+    assert actions(gate) == ["fix_data", "add_examples", "another_model"]
+    assert len(gate["advice"]) == 4
+    shown = [line for line in project.result.outlines if line.startswith("     because ")]
+    assert len(shown) == 3
+
+
+def test_before_training_a_baseline_that_misses_the_form_alone_needs_a_prompt(project: Project) -> None:
+    answers(project, "base.jsonl", lambda i: label(i) if i < 56 else f"It is {label(i)}.")
+    gate = judged(project, "fail", stage="ready", margin=0.1)
+    assert statuses(gate)["room"] == "fail"
+    assert actions(gate) == ["stop"]
+    answers(project, "base.jsonl", lambda i: label(i) if i < 55 else f"It is {label(i)}.")
+    gate = judged(project, "fail", stage="ready", margin=0.1)
+    assert actions(gate) == ["better_prompt", "stop"]
+    assert gate["diagnosis"]["candidate"] is None
+
+
+# --- a gain that is knowledge --------------------------------------------------------------------------------
+
+
+def person(i: int) -> str:
+    return f"Doctor Number{i}"
+
+
+def ward(i: int, *, told: bool) -> str:
+    return f"who runs ward {i}?" + (f" It is {person(i)}, or is it somebody else?" if told else "")
+
+
+def clinic(project: Project, *, told: bool, right: int) -> None:
+    """Who runs a ward: the training set says it of every one, the prompted model knows 20 of 60."""
+    write_jsonl(
+        project.path / "test.jsonl",
+        [{"id": f"t{i}", "input": ward(i, told=told), "expected": person(i)} for i in range(N)],
+    )
+    write_jsonl(
+        project.path / "train.jsonl",
+        [{"input": f"ward {i % N}, version {i // N}: who is its head?", "expected": person(i % N)} for i in range(240)],
+    )
+    for name, known in (("base.jsonl", 20), ("ft.jsonl", right)):
+        answers(project, name, lambda i, known=known: person(i) if i < known else "nobody")  # type: ignore[misc]
+
+
+def test_answers_that_were_taught_and_are_not_in_the_question_smell_of_knowledge(project: Project) -> None:
+    clinic(project, told=False, right=30)
+    gate = judged(project, "fail", margin=0.3)
+    (advice,) = [one for one in gate["advice"] if one["action"] == "retrieval"]
+    assert advice["text"].startswith("Use RAG")
+    assert advice["fact"] == ("of 10 fixed examples 10 expect what stands in training rows and not in the input")
+    assert gate["diagnosis"]["recalled"] == 10
+
+
+def test_a_green_gate_is_warned_of_it_too(project: Project) -> None:
+    clinic(project, told=False, right=60)
+    gate = judged(project, "pass")
+    found = check(gate, "knowledge")
+    assert (found["status"], found["observed"]) == ("warning", 40)
+    assert found["advice"].startswith("Use RAG")
+    assert gate["advice"] == []
+
+
+def test_answers_that_stand_in_the_question_do_not(project: Project) -> None:
+    clinic(project, told=True, right=30)
+    gate = judged(project, "fail", margin=0.3)
+    assert "retrieval" not in actions(gate)
+    assert "knowledge" not in statuses(gate)
+
+
+def test_four_fixed_examples_are_too_few_to_tell(project: Project) -> None:
+    clinic(project, told=False, right=24)
+    assert "retrieval" not in actions(judged(project, "fail", margin=0.3))
+
+
+def test_labels_of_a_small_set_do_not(project: Project) -> None:
+    gate = judged(project, "fail", margin=0.5)
+    assert (gate["diagnosis"]["recalled"], len(gate["diagnosis"]["fixed"])) == (0, 18)
+    assert "retrieval" not in actions(gate)
+
+
+def test_labels_of_any_text_do_no_harm(project: Project) -> None:
+    hostile = "\x1b[2J::error::" + "x" * 100_000
+
+    def hostile_label(index: int) -> str:
+        return f"{hostile}{index % 3}"
+
+    rows = [{"id": f"t{i}", "input": f"customer question {i}", "expected": hostile_label(i)} for i in range(N)]
+    write_jsonl(project.path / "test.jsonl", rows)
+    answers(project, "base.jsonl", lambda i: hostile_label(i if i < 40 else i + 1))
+    answers(project, "ft.jsonl", lambda i: hostile_label(i if i % 3 else i + 1))
+    gate = judged(project, "fail", "-v")
+    assert gate["advice"][0]["text"].startswith("Look at the training rows of ")
+    text = project.result.stdout.str()
+    assert "\x1b" not in text
+    assert max(map(len, project.result.outlines)) < 5_000
+    assert "\n::error" not in text
