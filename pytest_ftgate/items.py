@@ -39,7 +39,7 @@ _FIXTURES = {
     "ftgate_training_set": "training_set",
 }
 _ANSWERED_BY = (*_FIXTURES.values(), "repeats")
-_REQUIRED = (*_FIXTURES.values(), "baselines", "margin")
+_REQUIRED = (*_FIXTURES.values(), "baselines", "margin", "objective", "max_drop", "cheaper_by", "faster_by")
 
 
 # --- the verdict and the test's outcome ----------------------------------------------------------------------

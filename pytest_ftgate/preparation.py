@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from pytest_ftgate import gate, prompt_leak, straw_man
+from pytest_ftgate import gate, match, prompt_leak, straw_man
 from pytest_ftgate.errors import ConfigError, Where
 from pytest_ftgate.foreign import guarded
 from pytest_ftgate.result import Check
@@ -145,13 +145,14 @@ def _custom_metrics(hook: Any | None) -> dict[str, Any]:
 def _check_margin(config: GateConfig, metric: Metric) -> None:
     """A margin that no model could reach is a slip of the pen: 3 for three points."""
     widest = metric.high - metric.low
-    if config.margin < widest:
+    key, asked = config.asked_by, abs(config.asked_gain)
+    if asked < widest:
         return
-    percent = config.margin / 100
+    percent = asked / 100
     raise ConfigError(
-        f"margin {config.margin:g} ({config.sources['margin']}) is impossible: "
+        f"{key} {asked:g} ({config.sources[key]}) is impossible: "
         f"{metric.name} lies between {metric.low:g} and {metric.high:g}",
-        cure=f"Did you mean {percent:g}?" if percent < widest else "Give the margin in the metric's unit.",
+        cure=f"Did you mean {percent:g}?" if percent < widest else f"Give the {key} in the metric's unit.",
     )
 
 
@@ -185,6 +186,7 @@ def _check_errors(config: GateConfig) -> None:
 
 def free_checks(prepared: Prepared) -> list[Check]:
     """Training set, test set, and what the baseline is: judged before anything is paid for."""
+    from pytest_ftgate.economics_checks import free_economics_checks
     from pytest_ftgate.inference import MIN_GROUPS, fewest_wins, group_codes
     from pytest_ftgate.latency import unsampled_checks
 
@@ -197,12 +199,15 @@ def free_checks(prepared: Prepared) -> list[Check]:
     if groups is not None and config.evidence != "observed":
         few = gate.groups_check(config, int(groups.max()) + 1, MIN_GROUPS)
         checks += [few] if few else []
-    elif metric.kind == "right_wrong" and config.repeats == 1 and n:
-        wins = fewest_wins(n, margin=config.margin, confidence=config.confidence, evidence=config.evidence)
+    elif config.objective == "beat" and metric.kind == "right_wrong" and config.repeats == 1 and n:
+        wins = fewest_wins(n, margin=config.asked_gain, confidence=config.confidence, evidence=config.evidence)
         checks.append(gate.reach_check(config, n, wins))
+    if config.objective == "match":
+        checks += match.free_match_checks(config, metric, n, prepared.models, grouped=groups is not None)
+    checks += free_economics_checks(config.economics, prepared.models)
     checks += straw_man.same_model_checks(config, prepared.models, prepared.test)
     checks += straw_man.prompt_checks(config, prepared.test)
     checks += straw_man.params_checks(config)
     checks += straw_man.swapped_checks(config)
-    checks += unsampled_checks(config.require, prepared.models)
+    checks += unsampled_checks([*config.require, *match.latency_bounds(config)], prepared.models)
     return checks

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from pytest_ftgate.economics import Economics
 from pytest_ftgate.safe import printable, shortened
 
 if TYPE_CHECKING:
@@ -122,7 +123,8 @@ class GateResult:
     both bounds are one-sided at ``confidence``. ``baseline`` is the best of ``baselines`` by value.
     ``tango_interval`` is two-sided, for display: at either end it leaves out what a one-sided bound does. ``note`` says
     what the bounds rest on, such as the number of groups. ``gate`` is the gate's name in the file; ``loosened`` says
-    where a mark asks for less than the file.
+    where a mark asks for less than the file. Under the objective ``match`` there is no margin, and ``max_drop`` says
+    how much worse the candidate may be.
     """
 
     name: str
@@ -156,6 +158,9 @@ class GateResult:
     metric_range: tuple[float, float] | None = None
     models_called: bool = False
     broken: tuple[Flip, ...] = ()
+    objective: str | None = None
+    max_drop: float | None = None
+    economics: Economics | None = None
 
     @property
     def passed(self) -> bool:
@@ -187,6 +192,8 @@ class GateResult:
         known["test_set"] = TestSetResult(**facts["test_set"])
         known["checks"] = tuple(Check(**check) for check in facts["checks"])
         known["broken"] = tuple(Flip(**flip) for flip in facts["broken"])
+        if known.get("economics") is not None:
+            known["economics"] = Economics.from_dict(facts["economics"])
         known["loosened"] = tuple(facts["loosened"])
         for pair in ("metric_range", "tango_interval"):
             if known.get(pair) is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_ftgate.config.gate_config import Bound, DataSpec, GateConfig, MetricSpec, ModelSpec
+from pytest_ftgate.config.gate_config import Bound, DataSpec, EconomicsSpec, GateConfig, MetricSpec, ModelSpec
 from pytest_ftgate.config.gate_file import GateFile, load_gate_file
 from pytest_ftgate.config.json_schema import render_json_schema
 from pytest_ftgate.config.resolve import resolve_gate
@@ -11,6 +11,7 @@ from pytest_ftgate.config.source import Layer, Source
 __all__ = [
     "Bound",
     "DataSpec",
+    "EconomicsSpec",
     "GateConfig",
     "GateFile",
     "Layer",

@@ -16,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from pytest_ftgate.config.economics_keys import EconomicsKeys
 from pytest_ftgate.config.keys import (
     Amount,
     Count,
@@ -108,6 +109,12 @@ def _read_hypothesis(value: Any) -> Any:
     return value
 
 
+def _read_drop(value: Any) -> Any:
+    if value == 0 and isinstance(value, int | float) and not isinstance(value, bool):
+        raise refusal("must be above 0: that two models are exactly equal cannot be proven")
+    return value
+
+
 def _read_names(values: dict[str, Any]) -> dict[str, Any]:
     return _objecting(values, [name for name in values if not name.strip()], "a name must not be blank")
 
@@ -133,6 +140,7 @@ def _listed(value: Any) -> Any:
 
 
 DataValue = Annotated[Any, PlainValidator(_read_data, json_schema_input_type=str | DataKeys)]
+Factor = Annotated[float, Field(gt=1, allow_inf_nan=False)]
 MetricValue = Annotated[MetricKeys, PlainValidator(_read_metric, json_schema_input_type=str | MetricKeys)]
 
 
@@ -157,10 +165,7 @@ class BoundKeys(Keys):
         return self
 
 
-_LATER = (
-    "goal goal_override stage objective guards slices candidates audit economics require_hypothesis "
-    "max_attempts ledger stop_early"
-)
+_LATER = "goal goal_override stage guards slices candidates audit require_hypothesis max_attempts ledger stop_early"
 
 
 class GateKeys(Keys):
@@ -201,7 +206,27 @@ class GateKeys(Keys):
     metric: MetricValue = Field("accuracy", validate_default=True, description="The metric that decides.")
     margin: Amount = Field(
         default_factory=absent,
-        description="How much better the candidate must be, in the metric's unit. 0 asks for a gain above 0. Required.",
+        description="How much better the candidate must be, in the metric's unit. 0 asks for a gain above 0. "
+        "Required, but for objective: match.",
+    )
+    objective: Literal["beat", "match"] = Field(
+        "beat",
+        description="beat: the candidate is better than the baseline by the margin. match: it is worse by at most "
+        "max_drop, which is proven, and cheaper or faster.",
+    )
+    max_drop: Annotated[float, BeforeValidator(_read_drop), Field(gt=0, allow_inf_nan=False)] = Field(
+        default_factory=absent,
+        description="For objective: match: how much worse the candidate may be, in the metric's unit.",
+    )
+    cheaper_by: Factor = Field(
+        default_factory=absent,
+        description="For objective: match: a call of the candidate costs this many times less than one of the "
+        "baseline, as 6 for a sixth.",
+    )
+    faster_by: Factor = Field(
+        default_factory=absent,
+        description="For objective: match: half of the candidate's answers are there this many times sooner than "
+        "half of the baseline's, as 2 for half of the time.",
     )
     evidence: Literal["observed", "significant", "proven"] = Field(
         "significant",
@@ -233,6 +258,9 @@ class GateKeys(Keys):
     )
     hypothesis: Annotated[Text, BeforeValidator(_read_hypothesis)] = Field(
         default_factory=absent, description="What the fine-tune is expected to change, in a sentence."
+    )
+    economics: EconomicsKeys = Field(
+        default_factory=absent, description="What the fine-tune costs and saves, and what it must bring."
     )
     allow_weak_baseline: Text = Field(
         default_factory=absent,

@@ -11,15 +11,20 @@ from typing import Any
 from pytest_ftgate.config.gate_config import GateConfig, ModelSpec
 from pytest_ftgate.config.gate_file import GateFile
 from pytest_ftgate.config.gate_keys import GateKeys
+from pytest_ftgate.config.objective import check_objective
 from pytest_ftgate.config.problems import Reading, read_keys
 from pytest_ftgate.config.source import BUILT_IN, KeyPath, Layer, Source
-from pytest_ftgate.config.specs import bound, data_spec, metric_spec, model_spec
+from pytest_ftgate.config.specs import bound, data_spec, economics_spec, metric_spec, model_spec
 from pytest_ftgate.config.words import cut, dotted
 from pytest_ftgate.errors import ConfigError, Where, shown_path
 
 _REQUIRED = ("test_set", "training_set", "baseline", "candidate", "margin")
 _AS_READ = (
     "margin",
+    "objective",
+    "max_drop",
+    "cheaper_by",
+    "faster_by",
     "evidence",
     "confidence",
     "min_training_examples",
@@ -63,9 +68,11 @@ def resolve_gate(
     """
     models = file.models if file else {}
     values = _nearest(layers, models)
-    missing = [key for key in _REQUIRED if values[key].read is None]
+    matched = values["objective"].read == "match"
+    missing = [key for key in _REQUIRED if values[key].read is None and not (matched and key == "margin")]
     if missing:
         raise _missing(missing, file, gate)
+    check_objective({key: value.read for key, value in values.items()}, {k: v.at() for k, v in values.items()})
     config = _config(values, models, gate, gate or default_name)
     if root is not None:
         for spec in (*config.baselines.values(), config.candidate):
@@ -134,6 +141,8 @@ def _missing(keys: Sequence[str], file: GateFile | None, gate: str | None) -> Co
 
 def _config(values: Mapping[str, _Value], models: Mapping[str, ModelSpec], gate: str | None, name: str) -> GateConfig:
     read = {key: value.read for key, value in values.items()}
+    if read["objective"] == "match":
+        read["evidence"] = "proven"
     at = {key: value.at for key, value in values.items()}
     return GateConfig(
         name=read["name"] or name,
@@ -145,6 +154,7 @@ def _config(values: Mapping[str, _Value], models: Mapping[str, ModelSpec], gate:
         metric=metric_spec(read["metric"], at["metric"]()),
         require=tuple(bound(item, at["require"](i)) for i, item in enumerate(read["require"])),
         show=tuple(metric_spec(item, at["show"](i)) for i, item in enumerate(read["show"])),
+        economics=read["economics"] and economics_spec(read["economics"], at["economics"]),
         sources={key: source() for key, source in at.items()},
         **{key: read[key] for key in _AS_READ},
     )

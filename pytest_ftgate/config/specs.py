@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pytest_ftgate.config.gate_config import Bound, DataSpec, MetricSpec, ModelSpec
+from pytest_ftgate.config.economics_keys import EconomicsKeys
+from pytest_ftgate.config.gate_config import Bound, DataSpec, EconomicsSpec, MetricSpec, ModelSpec
 from pytest_ftgate.config.gate_keys import BoundKeys, DataKeys, MetricKeys
 from pytest_ftgate.config.keys import Keys
 from pytest_ftgate.config.model_keys import AnyModel, Given, ModelKeys, Named, OpenAIKeys, PythonKeys, RecordedKeys
@@ -29,6 +30,12 @@ def metric_spec(read: MetricKeys, source: Source) -> MetricSpec:
 def bound(read: BoundKeys, source: Source) -> Bound:
     """The bound that was written."""
     return Bound(metric_spec(read.metric, source), read.min, read.max, read.of, source)
+
+
+def economics_spec(read: EconomicsKeys, at: Callable[[str], Source]) -> EconomicsSpec:
+    """What was written; ``at`` gives the source of each key."""
+    keys = EconomicsKeys.model_fields
+    return EconomicsSpec(**{key: getattr(read, key) for key in keys}, sources={key: at(key) for key in keys})
 
 
 def model_spec(

@@ -254,7 +254,7 @@ def test_what_is_wrong_is_said_with_the_line_of_the_key(refused: Refused, old: s
     assert refused(changed(old, new)) == message
 
 
-LATER = ["goal", "goal_override", "stage", "objective", "guards", "slices", "candidates", "audit", "economics"]
+LATER = ["goal", "goal_override", "stage", "guards", "slices", "candidates", "audit"]
 LATER += ["require_hypothesis", "max_attempts", "ledger", "stop_early"]
 
 
@@ -268,8 +268,9 @@ def test_several_problems_are_listed_in_the_order_of_their_lines(refused: Refuse
     text = WHOLE.replace("confidence: 0.9", "confidance: 0.9").replace("k: 8", "k: 0")
     text = text.replace("margin: 0.05", "margin: x").replace("orders: {margin: 0}", "orders: {a: 1, b: 2, c: 3, d: 4}")
     known = ", ".join(("name", "test_set", "training_set", "baseline", "baselines", "candidate", "metric", "margin"))
+    known += ", objective, max_drop, cheaper_by, faster_by"
     known += ", evidence, confidence, min_training_examples, min_test_examples, require, show, errors, repeats"
-    known += ", timeout_s, hypothesis, allow_weak_baseline"
+    known += ", timeout_s, hypothesis, economics, allow_weak_baseline"
     assert refused(text).splitlines() == [
         "ftgate.yaml:3: defaults.confidance: unknown key; did you mean 'confidence'?",
         "  ftgate.yaml:14: gates.intents.baseline.few_shot.k: must be at least 1, got 0",
