@@ -38,10 +38,11 @@ def evaluate_model(
     """
     from pytest_ftgate.config import Layer, resolve_gate
     from pytest_ftgate.measure import answers_of
-    from pytest_ftgate.models import Surroundings, build_model
+    from pytest_ftgate.models import Surroundings
     from pytest_ftgate.preparation import build_metrics
     from pytest_ftgate.runner import Job, run_models
     from pytest_ftgate.training import check_test_set
+    from pytest_ftgate.tuning import build_settled
 
     # One reading of every spelling: the call is a gate of which only these three keys are used.
     values = {"baseline": model, "candidate": model, "test_set": test_set, "metric": metric}
@@ -52,8 +53,8 @@ def evaluate_model(
     check_test_set(test)
     metrics = build_metrics(config, test, None, services.hook)
     stores = services.stores
-    surroundings = Surroundings(None, stores.notes, services.offline, stores.newer_than)
-    built = build_model(config.candidate, surroundings, services.hook)
+    surroundings = Surroundings(None, services.notes(), services.offline, stores.newer_than)
+    built = build_settled(config.candidate, surroundings, services.hook)
     (run,) = run_models([Job(built, test)], stores=stores, offline=services.offline, budget=services.budget)
     _complete(run)
     answers = answers_of(run)

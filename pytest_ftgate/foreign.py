@@ -44,6 +44,13 @@ def may_pass(error: BaseException) -> bool:
     return isinstance(error, OSError | asyncio.TimeoutError) and not isinstance(error, _LASTING)
 
 
+def is_cancelled_from_outside() -> bool:
+    """Whether somebody cancelled this task; Python 3.10 cannot tell, and takes every cancellation for that."""
+    task = asyncio.current_task()
+    cancelling: Callable[[], int] | None = getattr(task, "cancelling", None)
+    return cancelling is None or cancelling() > 0
+
+
 def told(error: BaseException, function: Callable[..., Any] | None = None) -> str:
     """The exception in one line, and the last line of code that it passed in the file whose fault it is.
 

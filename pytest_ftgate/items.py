@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
+from pytest_ftgate.choice import judge_gate
 from pytest_ftgate.config import GateConfig, Layer, Source, resolve_gate
 from pytest_ftgate.errors import ConfigError, FtgateError, Interrupted, ModelError, Where, shown_path
 from pytest_ftgate.marks import gate_name, marks_nearest_first, test_id
-from pytest_ftgate.pipeline import Judged, run_gate
+from pytest_ftgate.pipeline import Judged
 from pytest_ftgate.plugin import REQUEST, gate_session
 from pytest_ftgate.render.text import failure_text
 from pytest_ftgate.result import Check, GateResult, failed_result
@@ -38,8 +39,9 @@ _FIXTURES = {
     "ftgate_test_set": "test_set",
     "ftgate_training_set": "training_set",
 }
-_ANSWERED_BY = (*_FIXTURES.values(), "repeats")
-_REQUIRED = (*_FIXTURES.values(), "baselines", "margin", "objective", "max_drop", "cheaper_by", "faster_by")
+_ANSWERED_BY = (*_FIXTURES.values(), "repeats", "guards")
+_OBJECTIVE = ("margin", "objective", "max_drop", "cheaper_by", "faster_by")
+_REQUIRED = (*_FIXTURES.values(), "baselines", "candidates", *_OBJECTIVE)
 
 
 # --- the verdict and the test's outcome ----------------------------------------------------------------------
@@ -86,10 +88,12 @@ def _judge(item: pytest.Item, request: pytest.FixtureRequest) -> GateResult:
             layers = _layers(item, session, lambda given: _fixture_layer(request, given, request.getfixturevalue))
             config = layers.resolve()
             reviewed = layers.reviewed(config, session)
-            judged = run_gate(config, session.services(item.ihook), nodeid=nodeid, reviewed=reviewed)
+            judged = judge_gate(config, session.services(item.ihook), nodeid=nodeid, reviewed=reviewed)
             judged = replace(judged, result=replace(judged.result, loosened=layers.loosened()))
             samples = {f"{role}_latency": run for role, run in judged.samples.items()}
-            session.record(_recording_name(config, nodeid), {**judged.runs, **samples})
+            guards = {f"{role} guard {guard}": run for (guard, role), run in judged.guards.items()}
+            runs = {**judged.runs, **samples, **judged.contest, **guards}
+            session.record(_recording_name(config, nodeid), runs, judged.jobs)
         except FtgateError as error:
             judged = Judged(failed_result(unnamed, error))
         except BaseException as error:
@@ -228,7 +232,7 @@ def _fixture_layer(request: pytest.FixtureRequest, given: set[str], value_of: Ca
     for name, key in _FIXTURES.items():
         function = _override(request, name)
         is_parameter = function is None and name in parameters
-        if key in given or (key == "baseline" and "baselines" in given):
+        if key in given or (key in ("baseline", "candidate") and f"{key}s" in given):
             if is_parameter:
                 raise _given_twice(request.node, name, key)
             continue
@@ -306,19 +310,26 @@ class CallableModel:
 
 def configured_model(request: pytest.FixtureRequest, key: str) -> CallableModel:
     """What the gate's marks and file say the model is, overridden fixtures aside."""
-    from pytest_ftgate.models import Surroundings, build_model
+    from pytest_ftgate.models import Surroundings
+    from pytest_ftgate.tuning import build_settled
 
     with _as_failure():
         session = gate_session(request.config)
         config = _config_as_written(request, key)
+        if key == "candidate" and config.candidates:
+            raise ConfigError(
+                "the fixture ftgate_candidate cannot say which of the candidates is chosen, before they are judged",
+                where=Where(str(config.sources["candidates"]), key="candidates"),
+                cure="Ask for the fixture ftgate, whose candidate is the chosen one.",
+            )
         spec = config.candidate if key == "candidate" else next(iter(config.baselines.values()))
         training = None
-        if "few_shot" in spec.options:
+        if spec.options.keys() & {"few_shot", "retrieval"}:
             training = session.load(config.training_set, str(config.sources["training_set"]), request.node.ihook)
         offline = bool(request.config.getoption("--ftgate-offline"))
-        stores = session.stores()
-        surroundings = Surroundings(training, stores.notes, offline, stores.newer_than)
-        model = build_model(spec, surroundings, request.node.ihook)
+        services = session.services(request.node.ihook)
+        surroundings = Surroundings(training, services.notes(), offline, services.stores.newer_than)
+        model = build_settled(spec, surroundings, services.hook)
         return CallableModel(model, offline=offline)
 
 

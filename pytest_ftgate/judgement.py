@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate import gate, match
+from pytest_ftgate.alternatives import gap_checks
 from pytest_ftgate.errors import FtgateError
 from pytest_ftgate.numbers import is_share
-from pytest_ftgate.result import Check, GateResult, ModelResult, called, closed, failed_result, verdict_of
+from pytest_ftgate.result import Check, Gain, GateResult, ModelResult, called, closed, failed_result, verdict_of
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import GateConfig
@@ -44,6 +45,7 @@ def judge(
 
     specs = {**prepared.config.baselines, "candidate": prepared.config.candidate}
     measured = {role: measure_run(specs[role].name, run, samples.get(role)) for role, run in runs.items()}
+    measured = {role: replace(one, facts=prepared.described(role, one.facts)) for role, one in measured.items()}
     result = _with_models(result, {role: one.facts for role, one in measured.items()}, prepared.deciding)
     sampled = (sample_check(role, measured[role].facts, sample) for role, sample in samples.items())
     checks = (*free, *_completeness(prepared, measured), *sampled)
@@ -88,6 +90,7 @@ def _judge_scores(
     result: GateResult, prepared: Prepared, checks: tuple[Check, ...], measured: Mapping[str, Measured]
 ) -> GateResult:
     from pytest_ftgate.measure import flips, same_outputs, score_run
+    from pytest_ftgate.slices import judge_slices, label_results
 
     config, metric = prepared.config, prepared.deciding
     expected = prepared.expected
@@ -110,6 +113,9 @@ def _judge_scores(
     economics, limits = _economics(prepared, result)
     found += limits
     found += _remarks(prepared, scored, comparisons)
+    found += gap_checks(config, {role: one.value for role, one in facts.items()}, metric)
+    slices, held = judge_slices(prepared.slices, scored[best], candidate, metric.name)
+    found += held
     wins, losses, broken = flips(scored[best], candidate, metric.name, _BROKEN_KEPT)
     decided = comparisons[best]
     result = replace(
@@ -128,6 +134,9 @@ def _judge_scores(
         note=decided.note,
         broken=broken,
         economics=economics,
+        gains={role: Gain(one.gain, one.lower, one.upper) for role, one in comparisons.items()},
+        slices=slices,
+        labels=label_results(scored[best], candidate, metric),
     )
     return closed(result, tuple(found))
 

@@ -24,7 +24,16 @@ def test_id(item: pytest.Item) -> str:
 
     Under ``--dist=loadgroup`` xdist appends the group to ``item.nodeid``; a name must not depend on how tests are run.
     """
-    return f"{item.parent.nodeid}::{item.name}" if item.parent is not None else item.nodeid
+    return _called(item, item.name)
+
+
+def function_id(item: pytest.Item) -> str:
+    """The same without the test's parameters."""
+    return _called(item, getattr(item, "originalname", None) or item.name)
+
+
+def _called(item: pytest.Item, name: str) -> str:
+    return f"{item.parent.nodeid}::{name}" if item.parent is not None else item.nodeid
 
 
 test_id.__test__ = False  # type: ignore[attr-defined]  # pytest collects functions by their name

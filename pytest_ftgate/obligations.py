@@ -26,8 +26,8 @@ class Seen:
     tests: dict[str, set[str]] = field(default_factory=dict)
 
     def carries(self, test: str, name: str) -> None:
-        """A test carries a gate."""
-        self.tests.setdefault(name, set()).add(_function(test))
+        """A test, by its id without parameters, carries a gate."""
+        self.tests.setdefault(name, set()).add(test)
 
     def to_plain(self) -> dict[str, Any]:
         """For an xdist worker's output."""
@@ -45,11 +45,6 @@ class Seen:
         self.skipped.update(plain["skipped"])
         for name, tests in plain["tests"].items():
             self.tests.setdefault(name, set()).update(tests)
-
-
-def _function(test: str) -> str:
-    """The node id of a test without its parameters."""
-    return test.partition("[")[0]
 
 
 def unjudged(
@@ -89,8 +84,12 @@ def _reason(name: str, judged: Sequence[GateResult], namesake: GateResult | None
 
 
 def _left_out(name: str, judged: Sequence[GateResult], seen: Seen) -> str | None:
-    missing = seen.tests.get(name, set()) - {_function(result.nodeid) for result in judged}
-    return f"{min(missing)} carries it too, and was not judged" if missing else None
+    missing = [
+        test
+        for test in sorted(seen.tests.get(name, ()))
+        if not any(result.nodeid == test or result.nodeid.startswith(f"{test}[") for result in judged)
+    ]
+    return f"{missing[0]} carries it too, and was not judged" if missing else None
 
 
 def _absence(name: str, seen: Seen) -> str:

@@ -8,9 +8,12 @@ from importlib import import_module
 from threading import Thread
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pytest_ftgate.bare import with_bare
 from pytest_ftgate.errors import FtgateError
+from pytest_ftgate.guards import described, guard_jobs, judge_guards
+from pytest_ftgate.job_notes import JobNotes
 from pytest_ftgate.judgement import judge
-from pytest_ftgate.preparation import Prepared, free_checks, prepare
+from pytest_ftgate.preparation import Prepared, decided, free_checks, prepare
 from pytest_ftgate.result import (
     Check,
     GateResult,
@@ -24,11 +27,12 @@ from pytest_ftgate.result import (
 
 if TYPE_CHECKING:
     from pytest_ftgate.budget import Budget
+    from pytest_ftgate.checkpoints import Contest
     from pytest_ftgate.config import GateConfig
     from pytest_ftgate.data import DataSet
     from pytest_ftgate.metrics import Metric
     from pytest_ftgate.models import Model
-    from pytest_ftgate.runner import Progress, Run, Stores
+    from pytest_ftgate.runner import Job, Progress, Run, Stores
 
 
 class Display(Protocol):
@@ -49,6 +53,7 @@ class Services:
         hook: pluggy's hook callers, ``None`` outside pytest.
         offline: no endpoint may be called.
         progress: told how far the models are.
+        jobs: what committed recordings know of fine-tuning jobs.
         tell: says something at the session's end that is no fact of a gate.
         budget: what may be spent in this session; ``None``: no limit.
     """
@@ -58,8 +63,13 @@ class Services:
     hook: Any | None = None
     offline: bool = False
     progress: Display | None = None
+    jobs: Mapping[str, str] = field(default_factory=dict)
     tell: Callable[[str], None] | None = None
     budget: Budget | None = None
+
+    def notes(self) -> JobNotes:
+        """What is known besides predictions."""
+        return JobNotes(self.jobs, self.stores.notes)
 
 
 @dataclass(frozen=True)
@@ -70,11 +80,19 @@ class Judged:
         result: the facts.
         runs: of the models over the test set.
         samples: from which latencies are taken, where a model asks for one.
+        contest: of a job's checkpoints over the validation set, by ``validation_step_100``.
+        jobs: what is known of the fine-tuning jobs, for recordings.
+        prepared: what the models were called with; ``None`` where none was scored.
+        guards: of the models over the guards' test sets, by guard and role.
     """
 
     result: GateResult
     runs: Mapping[str, Run] = field(default_factory=dict)
     samples: Mapping[str, Run] = field(default_factory=dict)
+    contest: Mapping[str, Run] = field(default_factory=dict)
+    jobs: Mapping[str, str] = field(default_factory=dict)
+    prepared: Prepared | None = None
+    guards: Mapping[tuple[str, str], Run] = field(default_factory=dict)
 
 
 def run_gate(config: GateConfig, services: Services, *, nodeid: str, reviewed: tuple[Check, ...] = ()) -> Judged:
@@ -86,13 +104,39 @@ def run_gate(config: GateConfig, services: Services, *, nodeid: str, reviewed: t
         nodeid: the test that asks, for the report.
         reviewed: what a look at the gate's own history has found; the first of the free checks.
     """
+    ready = ready_gate(config, services, nodeid=nodeid, reviewed=reviewed)
+    return ready if isinstance(ready, Judged) else show_bare(judge_ready(ready, services), services)
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A gate whose free checks hold: nothing stands against calling its models.
+
+    Attributes:
+        result: the facts so far.
+        prepared: what the models are called with.
+        free: the free checks.
+        notes: what is known of fine-tuning jobs.
+    """
+
+    result: GateResult
+    prepared: Prepared
+    free: tuple[Check, ...]
+    notes: JobNotes
+
+
+def ready_gate(
+    config: GateConfig, services: Services, *, nodeid: str, reviewed: tuple[Check, ...] = ()
+) -> Ready | Judged:
+    """All that costs nothing; judged already where that does not hold. See :func:`run_gate`."""
     result = replace(_described(config, nodeid), checks=reviewed)
+    notes = services.notes()
     try:
         prepared = prepare(
             config,
             services.load,
             services.hook,
-            notes=services.stores.notes,
+            notes=notes,
             offline=services.offline,
             newer_than=services.stores.newer_than,
         )
@@ -103,12 +147,57 @@ def run_gate(config: GateConfig, services: Services, *, nodeid: str, reviewed: t
     if verdict_of(free) != "pass":
         unpaid = Check("models", "note", "no model was called: the free checks come first")
         return Judged(closed(result, (*free, unpaid)))
-    result = replace(result, models_called=True)
+    return Ready(result, prepared, free, notes)
+
+
+def judge_ready(ready: Ready, services: Services) -> Judged:
+    """Call the models, and judge what they answered."""
+    prepared, free, notes = ready.prepared, ready.free, ready.notes
+    result = replace(ready.result, models_called=True)
+    asked = [*prepared.models.values(), *(prepared.contest.models if prepared.contest else ())]
+    contest: dict[str, Run] = {}
     try:
-        runs, samples = _run(prepared, services)
+        options = _options(prepared, services)
+        if prepared.contest is not None:
+            prepared, contest, chosen = _find_best(prepared, prepared.contest, options)
+            result, free = _with_data(result, prepared), (*free, *chosen)
+            if verdict_of(free) != "pass":
+                return Judged(closed(result, free), contest=contest, jobs=notes.used)
+        runs, samples, guarded = _run(prepared, options)
     except FtgateError as error:
-        return Judged(failed_result(replace(result, checks=free), error))
-    return Judged(judge(result, prepared, free, runs, samples), runs, samples)
+        return Judged(failed_result(replace(result, checks=free), error), contest=contest, jobs=notes.used)
+    finally:
+        if services.progress is not None:
+            services.progress.wipe()
+        _tell_unfinished(asked, services)
+    result = judge(result, prepared, free, runs, samples)
+    guards, held = judge_guards(prepared.guards, guarded, prepared.config)
+    result = closed(replace(result, guards=guards), (*result.checks, *held))
+    return Judged(result, runs, samples, contest, notes.used, prepared, guarded)
+
+
+def show_bare(judged: Judged, services: Services) -> Judged:
+    """The candidate once more without its own prompt and examples, where it has any; the verdict stays as it is."""
+    from pytest_ftgate.models import Surroundings
+
+    prepared, stores = judged.prepared, services.stores
+    if prepared is None:
+        return judged
+    surroundings = Surroundings(prepared.training, stores.notes, services.offline, stores.newer_than, prepared.test)
+    result, bare = with_bare(judged.result, prepared, surroundings, lambda job: _run_alone(job, prepared, services))
+    return replace(judged, result=result, runs={**judged.runs, **({"candidate_bare": bare} if bare else {})})
+
+
+def _run_alone(job: Job, prepared: Prepared, services: Services) -> Run:
+    from pytest_ftgate.runner import run_models
+
+    try:
+        (run,) = run_models([job], **_options(prepared, services))
+    finally:
+        if services.progress is not None:
+            services.progress.wipe()
+        _tell_unfinished([job.model], services)
+    return run
 
 
 def _described(config: GateConfig, nodeid: str) -> GateResult:
@@ -143,20 +232,32 @@ def _with_data(result: GateResult, prepared: Prepared) -> GateResult:
             audit.duplicates,
             audit.conflicts,
             audit.leaked,
+            near_duplicates=len(audit.near_rows),
+            leaked_near=len(audit.leaked_near_rows),
+            truncated=len(audit.unfinished),
+            chat_errors=len(audit.chat_errors),
+            too_long=len(audit.long_rows),
+            imbalance=audit.labels.imbalance,
+            suspicious=len(audit.doubts.rows),
         ),
         test_set=TestSetResult(test.path, test.sha256, len(test)),
         metric_range=(metric.low, metric.high),
+        guards=tuple(map(described, prepared.guards.values())),
+        **_with_jobs(result, prepared),
     )
 
 
-def _run(prepared: Prepared, services: Services) -> tuple[dict[str, Run], dict[str, Run]]:
-    """The models over the test set, and before that the samples of latencies, by role."""
-    from pytest_ftgate.latency import take_samples
-    from pytest_ftgate.runner import Job, TimeLimit, run_models
+def _with_jobs(result: GateResult, prepared: Prepared) -> dict[str, Any]:
+    baselines = {role: prepared.described(role, facts) for role, facts in result.baselines.items()}
+    candidate = prepared.described("candidate", result.candidate)
+    return {"baselines": baselines, "baseline": next(iter(baselines.values())), "candidate": candidate}
+
+
+def _options(prepared: Prepared, services: Services) -> dict[str, Any]:
+    """How models are run in this gate. Its time limit begins now."""
+    from pytest_ftgate.runner import TimeLimit
 
     config = prepared.config
-    _warm_up(prepared.metrics.values())
-    jobs = [Job(model, prepared.test, config.repeats) for model in prepared.models.values()]
     options: dict[str, Any] = {
         "stores": services.stores,
         "offline": services.offline,
@@ -165,14 +266,34 @@ def _run(prepared: Prepared, services: Services) -> tuple[dict[str, Run], dict[s
     }
     if config.timeout_s is not None:
         options["limit"] = TimeLimit.from_now(config.timeout_s, str(config.sources["timeout_s"]))
-    try:
-        samples = take_samples(prepared.models, prepared.test, **options)
-        runs = run_models(jobs, **options)
-    finally:
-        if services.progress is not None:
-            services.progress.wipe()
-        _tell_unfinished(prepared.models.values(), services)
-    return dict(zip(prepared.models, runs, strict=True)), samples
+    return options
+
+
+def _find_best(
+    prepared: Prepared, contest: Contest, options: dict[str, Any]
+) -> tuple[Prepared, dict[str, Run], list[Check]]:
+    """The best checkpoint becomes the candidate."""
+    best, runs, chosen_by = contest.hold(prepared.config.repeats, **options)
+    names = [f"validation_step_{one.checkpoint.step}" for one in contest.tuned if one.checkpoint]
+    chosen, checks = decided(prepared, best, chosen_by)
+    return chosen, dict(zip(names, runs, strict=True)), checks
+
+
+def _run(
+    prepared: Prepared, options: dict[str, Any]
+) -> tuple[dict[str, Run], dict[str, Run], dict[tuple[str, str], Run]]:
+    """The models over the test set, before that the samples of latencies, and the models over the guards, by role."""
+    from pytest_ftgate.latency import take_samples
+    from pytest_ftgate.runner import Job, run_models
+
+    repeats = prepared.config.repeats
+    _warm_up([*prepared.metrics.values(), *(guard.metric for guard in prepared.guards.values())])
+    guards = guard_jobs(prepared.guards, prepared.models, repeats)
+    jobs = [Job(model, prepared.test, repeats) for model in prepared.models.values()]
+    samples = take_samples(prepared.models, prepared.test, **options)
+    runs = run_models([*jobs, *guards.values()], **options)
+    guarded = dict(zip(guards, runs[len(jobs) :], strict=True))
+    return dict(zip(prepared.models, runs[: len(jobs)], strict=True)), samples, guarded
 
 
 def _tell_unfinished(models: Iterable[Model], services: Services) -> None:

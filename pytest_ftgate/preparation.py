@@ -3,26 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from pytest_ftgate import gate, match, prompt_leak, straw_man
-from pytest_ftgate.errors import ConfigError, Where
+from pytest_ftgate import audit_checks, gate, match, prompt_leak, straw_man
+from pytest_ftgate.errors import ConfigError, ModelError, Where
 from pytest_ftgate.foreign import guarded
-from pytest_ftgate.result import Check
+from pytest_ftgate.result import Check, ModelResult
 
 if TYPE_CHECKING:
-    from pytest_ftgate.config import GateConfig, MetricSpec
+    from pytest_ftgate.checkpoints import Contest, Shared
+    from pytest_ftgate.config import GateConfig, MetricSpec, ModelSpec
     from pytest_ftgate.data import DataSet
+    from pytest_ftgate.guards import Guard
     from pytest_ftgate.metrics import Metric
-    from pytest_ftgate.models import Model, Notes
+    from pytest_ftgate.models import Model, Notes, Surroundings
+    from pytest_ftgate.slices import Slices
     from pytest_ftgate.training import TrainingAudit
+    from pytest_ftgate.training_file import JobFile
+    from pytest_ftgate.tuning import Tuned
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """All that can be known before a model is called."""
+    """All that can be known before a model is called.
+
+    Attributes:
+        tuned: the models that are named by their job, by role.
+        trained_on: the file that the candidate's job was trained on.
+        trained_on_content: its bytes, where the training set is not that file.
+        shared: what the test set shares with the examples on which a checkpoint is chosen.
+        contest: the checkpoints of which the best is yet to be found; the last of them stands for the candidate.
+    """
 
     config: GateConfig
     test: DataSet
@@ -30,6 +44,22 @@ class Prepared:
     audit: TrainingAudit
     metrics: Mapping[str, Metric]
     models: Mapping[str, Model]  # by role: the baselines' names, then "candidate"
+    tuned: Mapping[str, Tuned] = field(default_factory=dict)
+    trained_on: JobFile | None = None
+    trained_on_content: bytes | None = None
+    shared: Shared | None = None
+    contest: Contest | None = None
+    guards: Mapping[str, Guard] = field(default_factory=dict)
+    slices: Slices | None = None
+
+    def asked(self, role: str) -> ModelSpec:
+        """The model that is asked: as written, with its name at the endpoint in place of a job."""
+        written = {**self.config.baselines, "candidate": self.config.candidate}[role]
+        return self.tuned[role].spec if role in self.tuned else written
+
+    def described(self, role: str, facts: ModelResult) -> ModelResult:
+        """The facts of a model with those of the job that made it."""
+        return replace(facts, **self.tuned[role].facts()) if role in self.tuned else facts
 
     @property
     def deciding(self) -> Metric:
@@ -61,8 +91,10 @@ def prepare(
     newer_than: float | None = None,
 ) -> Prepared:
     """Read the data, build metrics and models. Raises :class:`FtgateError` where something cannot be used."""
+    from pytest_ftgate.guards import prepare_guards
     from pytest_ftgate.models import Surroundings, build_model
     from pytest_ftgate.training import audit_training_set, check_test_set
+    from pytest_ftgate.tuning import Tuned, has_job, settle
 
     test = load(config.test_set, str(config.sources["test_set"]))
     training = load(config.training_set, str(config.sources["training_set"]))
@@ -71,11 +103,106 @@ def prepare(
     _check_margin(config, metrics[config.metric.name])
     _check_bounds(config, metrics)
     _check_errors(config)
-    audit = audit_training_set(training, test)
+    audit = audit_training_set(training, test, max_tokens=config.audit.max_tokens)
     specs = {**config.baselines, "candidate": config.candidate}
-    surroundings = Surroundings(training, notes, offline, newer_than)
-    models = {role: build_model(spec, surroundings, hook) for role, spec in specs.items()}
-    return Prepared(config, test, training, audit, metrics, models)
+    guards = prepare_guards(config, load, training, lambda: _custom_metrics(hook))
+    slices = _prepare_slices(config, test, training, metrics[config.metric.name], hook)
+    surroundings = Surroundings(training, notes, offline, newer_than, test)
+    contest = _contest(config, load, training, surroundings, hook)
+    settled = config.baselines if contest else specs
+    tuned = {role: settle(spec, surroundings) for role, spec in settled.items() if has_job(spec)}
+    named = {**settled, **{role: one.spec for role, one in tuned.items()}}
+    models = {role: build_model(spec, surroundings, hook) for role, spec in named.items()}
+    if contest:
+        models["candidate"] = contest.models[-1]
+        tuned["candidate"] = Tuned(config.candidate, contest.tuned[-1].job)
+    prepared = Prepared(
+        config, test, training, audit, metrics, models, tuned, contest=contest, guards=guards, slices=slices
+    )
+    if "candidate" not in tuned:
+        return prepared
+    return replace(_with_training_file(prepared, surroundings), shared=_shared(prepared, surroundings))
+
+
+def _contest(
+    config: GateConfig,
+    load: Callable[[Any, str], DataSet],
+    training: DataSet,
+    surroundings: Surroundings,
+    hook: Any | None,
+) -> Contest | None:
+    """The candidate's checkpoints, where the gate's own validation set has to find the best."""
+    from pytest_ftgate.checkpoints import Contest
+    from pytest_ftgate.models import build_model
+    from pytest_ftgate.training import check_test_set
+    from pytest_ftgate.tuning import contenders, has_job
+
+    spec = config.candidate
+    if config.validation_set is None or not has_job(spec) or spec.options.get("checkpoint") != "best":
+        return None
+    validation = load(config.validation_set, str(config.sources["validation_set"]))
+    check_test_set(validation)
+    metric = build_metrics(config, validation, training, hook)[config.metric.name]
+    tuned = contenders(spec, surroundings)
+    models = tuple(build_model(one.spec, surroundings, hook) for one in tuned)
+    return Contest(validation, metric, tuned, models)
+
+
+def _shared(prepared: Prepared, surroundings: Surroundings) -> Shared | None:
+    """What the test set has in common with the examples on which the candidate's checkpoint is chosen."""
+    from pytest_ftgate.checkpoints import Shared
+    from pytest_ftgate.training import audit_training_set
+    from pytest_ftgate.tuning import JobRecords
+
+    config, test = prepared.config, prepared.test
+    if prepared.contest is not None:
+        validation = prepared.contest.validation
+        rows = audit_training_set(validation, test).leaked_rows
+        places = ", ".join(f"{test.where(t)} = {validation.where(v)}" for t, v in rows[: gate.ROWS_SHOWN])
+        places += ", ..." if len(rows) > gate.ROWS_SHOWN else ""
+        return Shared("the validation set", len(rows), places, str(config.sources["validation_set"]))
+    file = prepared.tuned["candidate"].job.validation_file
+    if config.candidate.options.get("checkpoint") != "best" or file is None:
+        return None
+    records = JobRecords(config.candidate, surroundings)
+    name = f"the job's validation file {records.endpoint.quoted(file, 80)}"
+    return Shared(name, records.shared_inputs(file, test), "", str(config.candidate.source))
+
+
+def _with_training_file(prepared: Prepared, surroundings: Surroundings) -> Prepared:
+    """What the candidate's job was trained on; the bytes are fetched once more only to explain a difference."""
+    from pytest_ftgate.training_file import is_the_file
+    from pytest_ftgate.tuning import JobRecords
+
+    job = prepared.tuned["candidate"].job
+    if job.training_file is None:
+        raise ModelError(
+            f"the endpoint does not say on which file the fine-tuning job {job.id} was trained, so that the training "
+            "set cannot be verified",
+            where=Where(path=str(prepared.config.candidate.source), key="job"),
+            cure="name the fine-tuned model itself: model in place of job",
+        )
+    records = JobRecords(prepared.config.candidate, surroundings)
+    file = records.file(job.training_file, "training file")
+    content = None
+    if not is_the_file(prepared.training, file):
+        with suppress(ModelError):
+            content = records.content(file.id, "training file")
+    return replace(prepared, trained_on=file, trained_on_content=content)
+
+
+def _prepare_slices(
+    config: GateConfig, test: DataSet, training: DataSet, metric: Metric, hook: Any | None
+) -> Slices | None:
+    from pytest_ftgate.data import expected_text
+    from pytest_ftgate.metrics import build_metric
+    from pytest_ftgate.slices import prepare_slices
+
+    def build(spec: MetricSpec, labels: Sequence[str]) -> Metric:
+        known = {expected_text(example.expected) for data in (test, training) for example in data.examples}
+        return build_metric(spec, labels=labels, custom=_custom_metrics(hook), known=sorted(known))
+
+    return prepare_slices(config, test, metric, build)
 
 
 def build_metrics(config: GateConfig, test: DataSet, training: DataSet | None, hook: Any | None) -> dict[str, Metric]:
@@ -175,6 +302,7 @@ def _check_errors(config: GateConfig) -> None:
     if config.errors != "score_zero":
         return
     asked = [config.metric, *(bound.metric for bound in config.require if bound.of == "candidate")]
+    asked += [guard.metric for guard in config.guards.values()]
     for spec in asked:
         if spec.name.partition("_")[0] == "precision":
             raise ConfigError(
@@ -187,12 +315,15 @@ def _check_errors(config: GateConfig) -> None:
 def free_checks(prepared: Prepared) -> list[Check]:
     """Training set, test set, and what the baseline is: judged before anything is paid for."""
     from pytest_ftgate.economics_checks import free_economics_checks
+    from pytest_ftgate.guards import guard_checks
     from pytest_ftgate.inference import MIN_GROUPS, fewest_wins, group_codes
     from pytest_ftgate.latency import unsampled_checks
+    from pytest_ftgate.slices import slice_size_checks
 
     config, metric, n = prepared.config, prepared.deciding, len(prepared.test)
-    checks = gate.training_checks(config, prepared.audit, prepared.training, prepared.test)
+    checks = audit_checks.training_checks(config, prepared.audit, prepared.training, prepared.test)
     checks += prompt_leak.prompt_leak_checks(config, prepared.models["candidate"], prepared.test)
+    checks += _job_checks(prepared)
     checks.append(gate.test_size_check(config, n))
     checks += gate.limit_checks(config)
     groups = group_codes(prepared.groups, n)
@@ -205,9 +336,53 @@ def free_checks(prepared: Prepared) -> list[Check]:
     if config.objective == "match":
         checks += match.free_match_checks(config, metric, n, prepared.models, grouped=groups is not None)
     checks += free_economics_checks(config.economics, prepared.models)
-    checks += straw_man.same_model_checks(config, prepared.models, prepared.test)
+    if prepared.contest is None:
+        checks += straw_man.same_model_checks(config, prepared.models, prepared.test)
     checks += straw_man.prompt_checks(config, prepared.test)
     checks += straw_man.params_checks(config)
     checks += straw_man.swapped_checks(config)
+    checks += straw_man.base_model_checks(config, prepared.tuned)
     checks += unsampled_checks([*config.require, *match.latency_bounds(config)], prepared.models)
+    checks += slice_size_checks(prepared.slices)
+    checks += guard_checks(prepared.guards, prepared.models, prepared.test, errors=config.errors)
     return checks
+
+
+def _job_checks(prepared: Prepared) -> list[Check]:
+    """What is looked at where the candidate is named by the job that made it."""
+    from pytest_ftgate.checkpoints import chosen_check, shared_check, unused_check
+    from pytest_ftgate.training_file import training_file_check
+
+    config, checks = prepared.config, []
+    if prepared.trained_on is not None:
+        checks.append(training_file_check(config, prepared.training, prepared.trained_on, prepared.trained_on_content))
+    if prepared.shared is not None:
+        checks.append(shared_check(prepared.shared, len(prepared.test)))
+    if config.validation_set is not None and prepared.contest is None:
+        checks.append(unused_check(config))
+    chosen = chosen_check(prepared.tuned["candidate"], config) if "candidate" in prepared.tuned else None
+    return [*checks, chosen] if chosen else checks
+
+
+def decided(prepared: Prepared, best: int, chosen_by: str) -> tuple[Prepared, list[Check]]:
+    """The checkpoint that is the candidate from here on, and what could not be looked at before.
+
+    Args:
+        prepared: with a contest.
+        best: the index of its winner.
+        chosen_by: by what it won, in words.
+    """
+    from pytest_ftgate.checkpoints import chosen_check
+
+    contest = prepared.contest
+    assert contest is not None
+    winner = replace(contest.tuned[best], chosen_by=chosen_by)
+    prepared = replace(
+        prepared,
+        models={**prepared.models, "candidate": contest.models[best]},
+        tuned={**prepared.tuned, "candidate": winner},
+        contest=None,
+    )
+    chosen = chosen_check(winner, prepared.config)
+    same = straw_man.same_model_checks(prepared.config, prepared.models, prepared.test)
+    return prepared, [*([chosen] if chosen else []), *same]

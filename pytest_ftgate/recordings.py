@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pytest_ftgate.runner import Prediction, Run
 
 _SLUG_CHARACTERS = 80
+_JOBS = ".jobs.json"
 
 
 def read_recordings(folder: Path) -> dict[str, StoredPrediction]:
@@ -50,10 +51,48 @@ def read_recordings(folder: Path) -> dict[str, StoredPrediction]:
     return found
 
 
-def write_recordings(folder: Path, gate: str, runs: Mapping[str, Run]) -> list[Path]:
-    """Write the predictions of one gate; a file is replaced whole or not at all. Raises :class:`OSError`."""
+def read_job_notes(folder: Path) -> dict[str, str]:
+    """What the recordings below ``folder`` know of fine-tuning jobs, by the names of the notes.
+
+    Raises:
+        DataError: a file is no JSON object of texts.
+    """
+    found: dict[str, str] = {}
+    for path in sorted(folder.rglob(f"*{_JOBS}")):
+        try:
+            notes = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise _no_notes(path, str(error)) from None
+        if not isinstance(notes, dict) or not all(isinstance(text, str) for text in notes.values()):
+            raise _no_notes(path, "it must be one JSON object of texts")
+        found |= notes
+    return found
+
+
+def _no_notes(path: Path, found: str) -> DataError:
+    return DataError(
+        "this is not what is known of fine-tuning jobs",
+        where=Where(shown_path(path)),
+        evidence=found,
+        cure="Record it again.",
+    )
+
+
+def write_recordings(folder: Path, gate: str, runs: Mapping[str, Run], jobs: Mapping[str, str]) -> list[Path]:
+    """Write what was learnt for one gate; a file is replaced whole or not at all. Raises :class:`OSError`.
+
+    Args:
+        folder: where.
+        gate: what the files are named after.
+        runs: predictions, by the role of the model.
+        jobs: notes on fine-tuning jobs, by their names.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    return [_write(folder / f"{_slug(gate)}.{_slug(role)}.jsonl", run) for role, run in runs.items()]
+    written = [_write(folder / f"{_slug(gate)}.{_slug(role)}.jsonl", run) for role, run in runs.items()]
+    if jobs:
+        written.append(folder / f"{_slug(gate)}{_JOBS}")
+        write_whole(written[-1], [json.dumps(jobs, indent=2, sort_keys=True) + "\n"])
+    return written
 
 
 def _write(path: Path, run: Run) -> Path:

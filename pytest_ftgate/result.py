@@ -52,7 +52,8 @@ class ModelResult:
     limit, ``n_unknown`` those that are no known label. ``oldest_prediction`` is the time of the oldest stored one, in
     UTC, ``oldest_age_s`` its age at judgement. ``verified`` is False where recorded predictions do not say what input
     they were made for. ``price`` says where the price comes from (``unknown: ...`` and why, where there is none), and
-    ``cost_unknown`` why there is no ``cost_usd``.
+    ``cost_unknown`` why there is no ``cost_usd``. ``job``, ``checkpoint`` (its step), ``base_model``,
+    ``trained_tokens`` and ``hyperparameters`` are what the endpoint says of a model that is named by its job.
     """
 
     name: str
@@ -78,11 +79,45 @@ class ModelResult:
     oldest_prediction: str | None = None
     oldest_age_s: float | None = None
     verified: bool | None = None
+    job: str | None = None
+    checkpoint: int | None = None
+    base_model: str | None = None
+    trained_tokens: int | None = None
+    hyperparameters: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """The gain over one baseline, in the metric's unit, with its one-sided bounds."""
+
+    gain: float
+    lower_bound: float | None = None
+    upper_bound: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateResult:
+    """One of several candidates, by the name it was written under; ``verdict`` is ``None`` where it was not judged.
+
+    ``gain`` and ``lower_bound`` are over the best baseline, at the confidence that allows for the choice.
+    """
+
+    name: str
+    model: str
+    verdict: Verdict | None = None
+    value: float | None = None
+    gain: float | None = None
+    lower_bound: float | None = None
+    cost_usd: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingResult:
-    """The training set as counted: see :func:`pytest_ftgate.training.audit_training_set`."""
+    """The training set as counted: see :class:`pytest_ftgate.training.TrainingAudit`.
+
+    ``imbalance`` is the rows of the most frequent label by those of the rarest, ``None`` where outputs are no labels;
+    ``suspicious`` counts rows whose nearest neighbours carry another label; the others are counts of rows.
+    """
 
     path: str | None = None
     sha256: str | None = None
@@ -91,6 +126,13 @@ class TrainingResult:
     duplicates: int | None = None
     conflicts: int | None = None
     leaked: int | None = None
+    near_duplicates: int | None = None
+    leaked_near: int | None = None
+    truncated: int | None = None
+    chat_errors: int | None = None
+    too_long: int | None = None
+    imbalance: float | None = None
+    suspicious: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +157,76 @@ class Flip:
     candidate: str
 
 
+@dataclass(frozen=True, slots=True)
+class GuardResult:
+    """Another test set: ``baseline`` and ``candidate`` are values of its metric, ``against`` the baseline's role.
+
+    ``gain`` and its bounds are as in :class:`GateResult`. ``verdict`` may also be ``warning``; None: not measured.
+    """
+
+    name: str
+    metric: str
+    max_drop: float
+    evidence: str
+    confidence: float
+    against: str | None = None
+    baseline: float | None = None
+    candidate: float | None = None
+    gain: float | None = None
+    lower_bound: float | None = None
+    upper_bound: float | None = None
+    method: str | None = None
+    n: int | None = None
+    wins: int | None = None
+    losses: int | None = None
+    examples_needed: int | None = None
+    note: str | None = None
+    verdict: Status | None = None
+    test_set: TestSetResult = field(default_factory=TestSetResult)
+    metric_range: tuple[float, float] | None = None
+
+    @classmethod
+    def from_dict(cls, facts: Mapping[str, Any]) -> GuardResult:
+        """The inverse of its part of :meth:`GateResult.to_dict`."""
+        span = facts["metric_range"]
+        known = {"test_set": TestSetResult(**facts["test_set"]), "metric_range": None if span is None else tuple(span)}
+        return cls(**{**facts, **known})
+
+
+@dataclass(frozen=True, slots=True)
+class SliceResult:
+    """The examples of the test set with one value of one field, by the deciding metric.
+
+    ``confidence`` is that of the bounds, corrected for the number of slices. ``note`` says why a slice was not judged:
+    its ``verdict`` is then None.
+    """
+
+    field: str
+    value: str
+    n: int
+    baseline: float | None = None
+    candidate: float | None = None
+    gain: float | None = None
+    lower_bound: float | None = None
+    upper_bound: float | None = None
+    confidence: float | None = None
+    wins: int | None = None
+    losses: int | None = None
+    note: str | None = None
+    verdict: Status | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LabelResult:
+    """The examples that expect one label: how many of their answers are right (recall), and the change."""
+
+    label: str
+    n: int
+    baseline: float
+    candidate: float
+    change: float
+
+
 @dataclass(frozen=True)
 class GateResult:
     """Everything known about one gate after it was judged. ``None`` where it was not measured; never NaN.
@@ -123,8 +235,11 @@ class GateResult:
     both bounds are one-sided at ``confidence``. ``baseline`` is the best of ``baselines`` by value.
     ``tango_interval`` is two-sided, for display: at either end it leaves out what a one-sided bound does. ``note`` says
     what the bounds rest on, such as the number of groups. ``gate`` is the gate's name in the file; ``loosened`` says
-    where a mark asks for less than the file. Under the objective ``match`` there is no margin, and ``max_drop`` says
-    how much worse the candidate may be.
+    where a mark asks for less than the file. ``gains`` are over each baseline, by name. ``bare`` is the candidate
+    without its prompt and examples, where it has any. ``candidates`` are those of several, in the written order;
+    ``candidate`` is the chosen one, or, where none passed, the one that came nearest. ``slices`` and ``labels`` are
+    against ``baseline``, the worst first. Under the objective ``match`` there is no margin, and ``max_drop``
+    says how much worse the candidate may be.
     """
 
     name: str
@@ -161,6 +276,12 @@ class GateResult:
     objective: str | None = None
     max_drop: float | None = None
     economics: Economics | None = None
+    gains: Mapping[str, Gain] = field(default_factory=dict)
+    bare: ModelResult | None = None
+    candidates: tuple[CandidateResult, ...] = ()
+    guards: tuple[GuardResult, ...] = ()
+    slices: tuple[SliceResult, ...] = ()
+    labels: tuple[LabelResult, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -194,6 +315,12 @@ class GateResult:
         known["broken"] = tuple(Flip(**flip) for flip in facts["broken"])
         if known.get("economics") is not None:
             known["economics"] = Economics.from_dict(facts["economics"])
+        known["gains"] = {name: Gain(**gain) for name, gain in facts.get("gains", {}).items()}
+        known["bare"] = ModelResult(**facts["bare"]) if facts.get("bare") else None
+        known["candidates"] = tuple(CandidateResult(**one) for one in facts.get("candidates", ()))
+        known["guards"] = tuple(map(GuardResult.from_dict, facts["guards"]))
+        known["slices"] = tuple(SliceResult(**one) for one in facts["slices"])
+        known["labels"] = tuple(LabelResult(**one) for one in facts["labels"])
         known["loosened"] = tuple(facts["loosened"])
         for pair in ("metric_range", "tango_interval"):
             if known.get(pair) is not None:

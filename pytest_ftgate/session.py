@@ -16,7 +16,7 @@ from pytest_ftgate.budget import Budget
 from pytest_ftgate.errors import ConfigError, FtgateError, Where, shown_path
 from pytest_ftgate.files import write_whole
 from pytest_ftgate.foreign import guarded
-from pytest_ftgate.marks import claimed_name, test_id
+from pytest_ftgate.marks import claimed_name, function_id
 from pytest_ftgate.numbers import show_usd
 from pytest_ftgate.obligations import Seen, unjudged
 from pytest_ftgate.pipeline import Judged, Services
@@ -51,7 +51,8 @@ class GateSession:
         self.started: float = self._worker["ftgate_started"] if self._worker else time.time()
         self.results: dict[str, GateResult] = {}
         self.facts: dict[str, str] = {}
-        self._runs: dict[str, Mapping[str, Run]] = {}
+        self._runs: dict[str, tuple[Mapping[str, Run], Mapping[str, str]]] = {}
+        self._jobs: dict[str, str] | None = None
         self._files: dict[Path, GateFile] = {}
         self._stores: Stores | None = None
         self._budget = _budget(config, self._worker)
@@ -130,9 +131,19 @@ class GateSession:
             hook=hook,
             offline=bool(self._config.getoption("--ftgate-offline")),
             progress=_progress(self._config),
+            jobs=self._recorded_jobs(),
             tell=lambda text: self.note(Line(text, "yellow")),
             budget=self._budget,
         )
+
+    def _recorded_jobs(self) -> dict[str, str]:
+        """What committed recordings know of fine-tuning jobs."""
+        if self._jobs is None:
+            from pytest_ftgate.recordings import read_job_notes
+
+            recordings = self._config.getini("ftgate_recordings")
+            self._jobs = read_job_notes(self._file_folder / recordings) if recordings else {}
+        return self._jobs
 
     def stores(self) -> Stores:
         """Where predictions are kept: on disk, in memory for this session, and in committed recordings."""
@@ -181,10 +192,13 @@ class GateSession:
         except FtgateError as error:  # an observer's fault changes no verdict, and is not passed over
             self.note(Line(one_line(str(error)), "red"))
 
-    def record(self, name: str, runs: Mapping[str, Run]) -> None:
-        """Keep what models answered for the report ``recordings``; under one name the last with answers counts."""
+    def record(self, name: str, runs: Mapping[str, Run], jobs: Mapping[str, str]) -> None:
+        """Keep what models answered, and what is known of the jobs that made them, for the report ``recordings``.
+
+        Under one name the last with answers counts.
+        """
         if runs:
-            self._runs[name] = runs
+            self._runs[name] = runs, jobs
 
     def hear(self, nodeid: str, facts: str) -> None:
         """A verdict of one of xdist's workers, out of a test report or, where a hook altered that, at its end.
@@ -208,12 +222,12 @@ class GateSession:
     def see_collected(self, item: pytest.Item) -> None:
         """A marked test that is about to run."""
         self._seen.collected.add(claimed_name(item))
-        self._seen.carries(test_id(item), claimed_name(item))
+        self._seen.carries(function_id(item), claimed_name(item))
 
     def see_deselected(self, item: pytest.Item) -> None:
         """A marked test that was taken out of the run."""
         self._seen.deselected.add(claimed_name(item))
-        self._seen.carries(test_id(item), claimed_name(item))
+        self._seen.carries(function_id(item), claimed_name(item))
 
     def see_skipped(self, item: pytest.Item, report: pytest.TestReport) -> None:
         """A marked test that was skipped before its gate was judged."""
@@ -336,8 +350,8 @@ class GateSession:
     def _write_recordings(self, folder: Path) -> None:
         from pytest_ftgate.recordings import write_recordings
 
-        for name, runs in self._runs.items():
-            write_recordings(folder, name, runs)
+        for name, (runs, jobs) in self._runs.items():
+            write_recordings(folder, name, runs, jobs)
 
     def summarize(self, reporter: pytest.TerminalReporter) -> None:
         """One block a gate, after the test results; hidden by ``-qq``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +13,10 @@ if TYPE_CHECKING:
     from pytest_ftgate.config import GateConfig, ModelSpec
     from pytest_ftgate.data import DataSet
     from pytest_ftgate.models import Model
+    from pytest_ftgate.tuning import Tuned
 
 _INSTRUCTIONS = ("system", "developer")
-_PROMPTS = ("system", "system_file", "few_shot", "template")
+_PROMPTS = ("system", "system_file", "few_shot", "retrieval", "template")
 _LIMITS = ("max_completion_tokens", "max_tokens")
 _FORMATS = ("text", "json_object", "json_schema")
 _EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh")
@@ -150,19 +152,60 @@ def _written(value: Any) -> str:
     return str(value["type"]) if isinstance(value, Mapping) and "type" in value else str(value)[:_SHOWN]
 
 
+def base_model_checks(config: GateConfig, tuned: Mapping[str, Tuned]) -> list[Check]:
+    """Say where a baseline is another model than the one that was tuned: fair, and easily forgotten."""
+    base = tuned["candidate"].job.base_model if "candidate" in tuned else None
+    if base is None:
+        return []
+    return [
+        Check(
+            "base_model",
+            "note",
+            f"{called(role)} {model} is not {base}, from which the candidate was tuned: it may be the model that you "
+            "would prompt instead",
+            observed=model,
+            required=base,
+            source=str(spec.source),
+        )
+        for role, spec in config.baselines.items()
+        if spec.provider == "openai" and _undated(model := _model_of(role, spec, tuned)) != _undated(base)
+    ]
+
+
+def _model_of(role: str, spec: ModelSpec, tuned: Mapping[str, Tuned]) -> str:
+    return str(tuned[role].spec.options["model"] if role in tuned else spec.options["model"])
+
+
+def _undated(model: str) -> str:
+    """A model's name and that of its dated snapshot mean one model."""
+    return re.sub(r"-\d{4}-\d{2}-\d{2}$", "", model)
+
+
 def swapped_checks(config: GateConfig) -> list[Check]:
     """Call out a fine-tuned model as baseline of one that is none: the two may have been mixed up."""
     candidate = config.candidate.options.get("model")
-    if not isinstance(candidate, str) or candidate.startswith("ft:"):
+    if not isinstance(candidate, str) or _is_tuned(config.candidate):
         return []
     return [
         Check(
             "swapped",
             "warning",
-            f"{called(role)} {spec.name} is a fine-tuned model (ft:), and candidate {config.candidate.name} is not",
+            f"{called(role)} {spec.name} is a fine-tuned model ({_sign(spec)}), "
+            f"and candidate {config.candidate.name} is not",
             source=str(spec.source),
             advice="Look whether the two are swapped.",
         )
         for role, spec in config.baselines.items()
-        if str(spec.options.get("model", "")).startswith("ft:")
+        if _is_tuned(spec)
     ]
+
+
+def _is_tuned(spec: ModelSpec) -> bool:
+    return _sign(spec) is not None
+
+
+def _sign(spec: ModelSpec) -> str | None:
+    """By what a model is known as a fine-tuned one."""
+    if "job" in spec.options:
+        return "job"
+    return "ft:" if str(spec.options.get("model", "")).startswith("ft:") else None

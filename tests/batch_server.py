@@ -63,7 +63,7 @@ class BatchServer(LoopbackServer):
         self.labels = True
 
     @property
-    def routes(self) -> Counter[str]:
+    def tally(self) -> Counter[str]:
         """How often each route was asked for."""
         return Counter(_route(request) for request in self.requests)
 

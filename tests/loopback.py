@@ -96,6 +96,10 @@ class LoopbackServer:
     Args:
         answer: the reply to a request's body, called in the server's thread; what it raises becomes HTTP 500.
         faults: replies to the first requests, one each; ``None`` stands for a request that is answered.
+
+    Attributes:
+        replies: what other requests than chat completions are answered with, by ``GET /v1/files``; a function is given
+            the request. The query does not count.
     """
 
     def __init__(
@@ -103,6 +107,7 @@ class LoopbackServer:
     ) -> None:
         self.answer = answer
         self.faults = deque(faults)
+        self.replies: dict[str, Reply | Callable[[Request], Reply]] = {}
         self.requests: list[Request] = []
         self.n_connections = 0
         self.in_flight = 0
@@ -118,7 +123,7 @@ class LoopbackServer:
 
     @property
     def bodies(self) -> list[dict[str, Any]]:
-        return [request.body for request in self.requests]
+        return [request.body for request in self.requests if request.method == "POST"]
 
     @property
     def headers(self) -> list[Mapping[str, str]]:
@@ -166,6 +171,9 @@ class LoopbackServer:
         fault = self.faults.popleft() if self.faults else None
         if fault is not None:
             return fault
+        route = self.replies.get(f"{request.method} {request.path.partition('?')[0]}")
+        if route is not None:
+            return route if isinstance(route, Reply) else route(request)
         if (request.method, request.path) != ("POST", "/v1/chat/completions"):
             return error(404, message=f"no route {request.method} {request.path}")
         try:

@@ -16,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from pytest_ftgate.config.baseline_keys import BaselinesValue
 from pytest_ftgate.config.economics_keys import EconomicsKeys
 from pytest_ftgate.config.keys import (
     Amount,
@@ -95,11 +96,9 @@ def _name_of(metric: Any) -> str:
     return next((name for name in names if isinstance(name, str) and name.strip()), type(metric).__name__)
 
 
-def _read_baselines(value: Any) -> Any:
-    if isinstance(value, Mapping) and "alternatives" in value:
-        raise refusal("baselines with alternatives is not supported yet: name each model")
+def _read_candidates(value: Any) -> Any:
     if isinstance(value, str) or (isinstance(value, Mapping) and "provider" in value):
-        raise refusal("must be a mapping of names to models; for one model use baseline")
+        raise refusal("must be a mapping of names to models; for one model use candidate")
     return value
 
 
@@ -117,11 +116,6 @@ def _read_drop(value: Any) -> Any:
 
 def _read_names(values: dict[str, Any]) -> dict[str, Any]:
     return _objecting(values, [name for name in values if not name.strip()], "a name must not be blank")
-
-
-def _read_baseline_names(values: dict[str, Any]) -> dict[str, Any]:
-    taken = [name for name in values if name == "candidate"]
-    return _objecting(_read_names(values), taken, "a baseline must not be called candidate")
 
 
 def _read_model_names(values: dict[str, Any]) -> dict[str, Any]:
@@ -165,13 +159,107 @@ class BoundKeys(Keys):
         return self
 
 
-_LATER = "goal goal_override stage guards slices candidates audit require_hypothesis max_attempts ledger stop_early"
+MAX_TOKENS = 65_536
+"""What OpenAI takes for one training example of its gpt-4o and gpt-4.1 models."""
+
+Level = Literal["fail", "warn", "ignore"]
+
+
+class AuditKeys(Keys):
+    """What findings of the training audit mean for the verdict."""
+
+    usable: Level = Field(default_factory=absent, description="Fewer than min_training_examples. Default: fail.")
+    leaked: Level = Field(default_factory=absent, description="Test examples in the training set. Default: fail.")
+    leaked_near: Level = Field(
+        default_factory=absent, description="Test examples with a near copy in the training set. Default: fail."
+    )
+    conflicts: Level = Field(
+        default_factory=absent,
+        description="Rows that repeat an input with another output. Default: a warning, above 1 % of rows fail.",
+    )
+    near_duplicates: Level = Field(
+        default_factory=absent,
+        description="Near copies within the training set. Default: a warning, and fail where fewer than "
+        "min_training_examples are left without them.",
+    )
+    labels_missing: Level = Field(
+        default_factory=absent,
+        description="Labels of the test set with no or fewer than 5 training examples. Default: warn.",
+    )
+    imbalance: Level = Field(
+        default_factory=absent,
+        description="The most frequent label has more than 10 times as many rows as the rarest. Default: warn.",
+    )
+    truncated: Level = Field(
+        default_factory=absent, description="Outputs that are empty, of one character, or cut off. Default: warn."
+    )
+    chat_format: Level = Field(
+        default_factory=absent, description="Conversations whose turns are not in order. Default: warn."
+    )
+    too_long: Level = Field(default_factory=absent, description="Rows with more than max_tokens. Default: warn.")
+    max_tokens: Positive = Field(MAX_TOKENS, description="The most tokens of a row, estimated as UTF-8 bytes / 4.")
+
+
+# A drop that is 0 can be measured, but no number of examples rules out every smaller one.
+_UNPROVABLE = "max_drop 0 cannot be proven: no number of examples rules out every drop"
+_DropEvidence = Literal["observed", "significant", "proven"]
+
+
+class GuardKeys(Keys):
+    """Another test set, on which the candidate must not be worse than the baseline."""
+
+    test_set: DataValue = Field(description="The examples: a path relative to this file, or a mapping.")
+    metric: MetricValue = Field("accuracy", validate_default=True, description="The metric of this test set.")
+    max_drop: Amount = Field(
+        description="How much worse than the best baseline the candidate may be, in the metric's unit."
+    )
+    evidence: _DropEvidence = Field(
+        "proven",
+        description="proven: it is sure at confidence that the drop is at most max_drop. observed: the measured drop "
+        "is. significant: fails only where the measured drop is above max_drop and it is sure at confidence that the "
+        "candidate is worse at all.",
+    )
+
+    @model_validator(mode="after")
+    def _provable(self) -> GuardKeys:
+        if self.evidence == "proven" and not self.max_drop:
+            raise refusals([(("max_drop",), _UNPROVABLE)])
+        return self
+
+
+class SliceKeys(Keys):
+    """Parts of the test set, on which the candidate must not be worse than the baseline."""
+
+    fields: Annotated[list[Text], Field(min_length=1), BeforeValidator(_listed)] = Field(
+        description="Fields of the examples; all examples with one value of a field are a slice."
+    )
+    max_drop: Amount = Field(0.03, description="How much worse than the best baseline the candidate may be on a slice.")
+    evidence: _DropEvidence = Field("significant", description="As for guards.")
+    min_examples: Annotated[int, Field(ge=1)] = Field(
+        30, description="A slice with fewer examples is listed, and not judged."
+    )
+
+    @model_validator(mode="after")
+    def _judgeable(self) -> SliceKeys:
+        if self.evidence == "proven" and not self.max_drop:
+            raise refusals([(("max_drop",), _UNPROVABLE)])
+        twice = [name for i, name in enumerate(self.fields) if name in self.fields[:i]]
+        if twice:
+            raise refusals([(("fields",), f"names {quoted(twice[0])} twice")])
+        return self
+
+
+_LATER = "goal goal_override stage require_hypothesis max_attempts ledger stop_early"
 
 
 class GateKeys(Keys):
     """One gate: the fine-tuned model, what it must beat, on which data and by how much."""
 
-    model_config = ConfigDict(json_schema_extra={"not": {"required": ["baseline", "baselines"]}})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "not": {"anyOf": [{"required": ["baseline", "baselines"]}, {"required": ["candidate", "candidates"]}]}
+        }
+    )
     later: ClassVar[frozenset[str]] = frozenset(_LATER.split())
 
     name: Text = Field(
@@ -186,22 +274,31 @@ class GateKeys(Keys):
         default_factory=absent,
         description="What the candidate was trained on, as a path or a mapping. Required.",
     )
+    validation_set: DataValue = Field(
+        default_factory=absent,
+        description="The examples on which checkpoint: best is chosen, as a path or a mapping. None of them may be in "
+        "the test set.",
+    )
     baseline: ModelValue = Field(
         default_factory=absent,
         description="The model to beat: a name under models, a spelling, or a mapping. This or baselines is required.",
     )
-    baselines: Annotated[
-        dict[str, ModelValue],
-        Field(min_length=1),
-        BeforeValidator(_read_baselines),
-        AfterValidator(_read_baseline_names),
-    ] = Field(
+    baselines: BaselinesValue = Field(
         default_factory=absent,
-        description="Models by name, of which the candidate must beat every one.",
+        description="Models by name, of which the candidate must beat every one; or base, a model of which the gate "
+        "makes alternatives: its prompt alone, with few-shot examples, with retrieval.",
     )
     candidate: ModelValue = Field(
         default_factory=absent,
-        description="The fine-tuned model: a name under models, a spelling, or a mapping. Required.",
+        description="The fine-tuned model: a name under models, a spelling, or a mapping. This or candidates is "
+        "required.",
+    )
+    candidates: Annotated[
+        dict[str, ModelValue], Field(min_length=1), BeforeValidator(_read_candidates), AfterValidator(_read_names)
+    ] = Field(
+        default_factory=absent,
+        description="Fine-tuned models by name, the smallest or cheapest first: the first that passes is chosen, "
+        "each judged at a confidence that allows for the choice.",
     )
     metric: MetricValue = Field("accuracy", validate_default=True, description="The metric that decides.")
     margin: Amount = Field(
@@ -262,16 +359,28 @@ class GateKeys(Keys):
     economics: EconomicsKeys = Field(
         default_factory=absent, description="What the fine-tune costs and saves, and what it must bring."
     )
+    audit: AuditKeys = Field(
+        default_factory=absent,
+        description="Which findings of the training audit fail the gate, warn, or are ignored.",
+    )
     allow_weak_baseline: Text = Field(
         default_factory=absent,
         description="Why a baseline may be no better than one constant answer to everything; it is printed. "
         "Without a reason such a gate fails.",
     )
+    guards: Annotated[dict[str, GuardKeys], AfterValidator(_read_names)] = Field(
+        {}, description="Other test sets by name: what the candidate must not lose."
+    )
+    slices: SliceKeys = Field(
+        default_factory=absent, description="Parts of the test set on which the candidate must not be worse."
+    )
 
     @model_validator(mode="after")
-    def _one_kind_of_baseline(self) -> GateKeys:
-        if self.model_fields_set >= {"baseline", "baselines"}:
-            raise refusals([(("baselines",), "baseline and baselines are both given: keep one")])
+    def _one_form(self) -> GateKeys:
+        forms = (("baseline", "baselines"), ("candidate", "candidates"))
+        twice = [pair for pair in forms if self.model_fields_set.issuperset(pair)]
+        if twice:
+            raise refusals(((many,), f"{one} and {many} are both given: keep one") for one, many in twice)
         return self
 
 

@@ -20,13 +20,14 @@ from pytest_ftgate.config.keys import (
     Text,
     absent,
 )
-from pytest_ftgate.config.problems import Reading, reading_of, refusal, refusals
-from pytest_ftgate.config.words import cut, quoted, suggestion
+from pytest_ftgate.config.problems import MISSING, Reading, reading_of, refusal, refusals
+from pytest_ftgate.config.words import cut, got, quoted, suggestion
 from pytest_ftgate.price import PER_TOKEN, mixed
 
 SPELLINGS = "openai:NAME, python:pkg.module:function, recorded:PATH"
 _SPELLING = re.compile(r"([A-Za-z][A-Za-z0-9_.-]*):(.*)", re.DOTALL)
 _ENVIRONMENT_VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
+_JOB = r"^[A-Za-z0-9][A-Za-z0-9_.:-]*$"
 _TARGET = r"^[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*$"
 
 
@@ -48,6 +49,18 @@ def _target(value: str) -> str:
     if not re.match(_TARGET, value):
         raise refusal(f"must be a function as pkg.module:function, got the text {quoted(value)}")
     return value
+
+
+def _job(value: str) -> str:
+    if not re.fullmatch(_JOB, value):
+        raise refusal(f"must be the id of a fine-tuning job, as ftjob-abc123, got the text {quoted(value)}")
+    return value
+
+
+def _read_checkpoint(value: Any) -> Any:
+    if value in ("best", "last") or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
+        return value
+    raise refusal(f"must be best, last, or the number of a step, {got(value, ())}")
 
 
 class Price(Keys):
@@ -84,6 +97,15 @@ class FewShot(Keys):
     )
 
 
+class Retrieval(Keys):
+    """Training examples sent before an input, chosen for that input."""
+
+    k: Positive = Field(
+        description="How many training examples are sent as user and assistant turns: those whose inputs are most like "
+        "this one, the most similar last."
+    )
+
+
 class Latency(Keys):
     """A sample of answers taken by itself, so that nothing else distorts how long they take."""
 
@@ -94,12 +116,32 @@ class Latency(Keys):
 class OpenAIKeys(Keys):
     """A model behind any OpenAI-compatible endpoint."""
 
-    model_config = ConfigDict(json_schema_extra={"not": {"required": ["system", "system_file"]}})
-    later: ClassVar[frozenset[str]] = frozenset({"job", "checkpoint"})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "not": {"required": ["system", "system_file"]},
+            "oneOf": [{"required": ["model"], "not": {"required": ["checkpoint"]}}, {"required": ["job"]}],
+        }
+    )
     short: ClassVar[str] = "model"
 
     provider: Literal["openai"] = Field(description="An OpenAI-compatible endpoint.")
-    model: Text = Field(description="The model's name at the endpoint.")
+    model: Text = Field(
+        default_factory=absent, description="The model's name at the endpoint. This or job is required."
+    )
+    job: Annotated[Text, AfterValidator(_job)] = Field(
+        default_factory=absent,
+        description="The fine-tuning job that made the model: its name, base model and training file are read from "
+        "the endpoint.",
+        json_schema_extra={"pattern": _JOB},
+    )
+    checkpoint: Annotated[
+        Any,
+        PlainValidator(_read_checkpoint, json_schema_input_type=Literal["best", "last"] | Annotated[int, Field(ge=0)]),
+    ] = Field(
+        default_factory=absent,
+        description="Which of the job's checkpoints is meant: best (on validation_set, or by the job's own validation "
+        "loss), last, or the number of a step. Where absent, the job's fine_tuned_model.",
+    )
     base_url: Annotated[str, AfterValidator(_url)] = Field(
         default_factory=absent,
         description="The endpoint; OpenAI's own where absent. OPENAI_BASE_URL and its like are ignored.",
@@ -115,6 +157,9 @@ class OpenAIKeys(Keys):
         default_factory=absent, description="A file with the system message, relative to this file."
     )
     few_shot: FewShot = Field(default_factory=absent, description="Training examples sent before every input.")
+    retrieval: Retrieval = Field(
+        default_factory=absent, description="Training examples sent before an input, chosen for that input."
+    )
     template: Text = Field(
         default_factory=absent,
         description="The user message: {input} and {FIELD} are replaced literally, nothing else.",
@@ -158,6 +203,16 @@ class OpenAIKeys(Keys):
     def _one_system_message(self) -> OpenAIKeys:
         if self.model_fields_set >= {"system", "system_file"}:
             raise refusals([(("system_file",), "system and system_file are both given: keep one")])
+        return self
+
+    @model_validator(mode="after")
+    def _one_model(self) -> OpenAIKeys:
+        if self.model_fields_set >= {"model", "job"}:
+            raise refusals([(("job",), "model and job are both given: keep one")])
+        if not self.model_fields_set & {"model", "job"}:
+            raise refusals([(("model",), MISSING)])
+        if "checkpoint" in self.model_fields_set and "job" not in self.model_fields_set:
+            raise refusals([(("checkpoint",), "only a job has checkpoints: name it in place of model")])
         return self
 
 

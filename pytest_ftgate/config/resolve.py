@@ -5,16 +5,28 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pytest_ftgate.config.alternatives import made_baselines
+from pytest_ftgate.config.baseline_keys import AlternativesKeys
 from pytest_ftgate.config.gate_config import GateConfig, ModelSpec
 from pytest_ftgate.config.gate_file import GateFile
 from pytest_ftgate.config.gate_keys import GateKeys
 from pytest_ftgate.config.objective import check_objective
 from pytest_ftgate.config.problems import Reading, read_keys
 from pytest_ftgate.config.source import BUILT_IN, KeyPath, Layer, Source
-from pytest_ftgate.config.specs import bound, data_spec, economics_spec, metric_spec, model_spec
+from pytest_ftgate.config.specs import (
+    audit_spec,
+    bound,
+    data_spec,
+    economics_spec,
+    guard_spec,
+    metric_spec,
+    model_spec,
+    slice_spec,
+)
 from pytest_ftgate.config.words import cut, dotted
 from pytest_ftgate.errors import ConfigError, Where, shown_path
 
@@ -75,7 +87,7 @@ def resolve_gate(
     check_objective({key: value.read for key, value in values.items()}, {k: v.at() for k, v in values.items()})
     config = _config(values, models, gate, gate or default_name)
     if root is not None:
-        for spec in (*config.baselines.values(), config.candidate):
+        for spec in (*config.baselines.values(), config.candidate, *config.candidates.values()):
             _refuse_outside(spec, root)
     return config
 
@@ -101,18 +113,15 @@ def _nearest(layers: Sequence[Layer], models: Mapping[str, ModelSpec]) -> dict[s
     for layer in reversed(layers):
         read = _read(layer, models)
         given = {key: _Value(key, getattr(read, key), layer) for key in read.model_fields_set}
-        values |= _one_baseline(given)
+        values |= _one_form(_one_form(given, "baseline", "baselines"), "candidate", "candidates")
     return values
 
 
-def _one_baseline(given: dict[str, _Value]) -> dict[str, _Value]:
+def _one_form(given: dict[str, _Value], one: str, many: str) -> dict[str, _Value]:
     """``baseline`` and ``baselines`` are two forms of one key: whichever is nearer replaces the other."""
-    if "baseline" in given:
-        one = given["baseline"]
-        return given | {"baseline": one, "baselines": _Value("baseline", {"baseline": one.read}, one.layer)}
-    if "baselines" in given:
-        return given | {"baseline": given["baselines"]}
-    return given
+    if one in given:
+        return given | {many: _Value(one, {one: given[one].read}, given[one].layer)}
+    return given | {one: given[many]} if many in given else given
 
 
 def _read(layer: Layer, models: Mapping[str, ModelSpec]) -> GateKeys:
@@ -144,23 +153,44 @@ def _config(values: Mapping[str, _Value], models: Mapping[str, ModelSpec], gate:
     if read["objective"] == "match":
         read["evidence"] = "proven"
     at = {key: value.at for key, value in values.items()}
+    baselines, alternatives = _baselines(values["baselines"], models)
+    candidates = _by_name(values["candidates"], models)
     return GateConfig(
         name=read["name"] or name,
         gate=gate,
         test_set=data_spec(read["test_set"], at["test_set"]()),
         training_set=data_spec(read["training_set"], at["training_set"]()),
-        baselines=_baselines(values["baselines"], models),
-        candidate=model_spec(read["candidate"], at["candidate"](), models),
+        validation_set=_optional(read["validation_set"], at["validation_set"]()),
+        baselines=baselines,
+        alternatives=alternatives,
+        candidate=next(iter(candidates.values())),
+        candidates=candidates if values["candidates"].key == "candidates" else {},
         metric=metric_spec(read["metric"], at["metric"]()),
         require=tuple(bound(item, at["require"](i)) for i, item in enumerate(read["require"])),
+        audit=audit_spec(read["audit"]),
         show=tuple(metric_spec(item, at["show"](i)) for i, item in enumerate(read["show"])),
         economics=read["economics"] and economics_spec(read["economics"], at["economics"]),
+        guards={name: guard_spec(keys, partial(at["guards"], name)) for name, keys in read["guards"].items()},
+        slices=slice_spec(read["slices"], at["slices"]) if read["slices"] else None,
         sources={key: source() for key, source in at.items()},
         **{key: read[key] for key in _AS_READ},
     )
 
 
-def _baselines(value: _Value, models: Mapping[str, ModelSpec]) -> dict[str, ModelSpec]:
-    if value.key == "baseline":
-        return {"baseline": model_spec(value.read["baseline"], value.at(), models)}
-    return {name: model_spec(read, value.at(name), models) for name, read in value.read.items()}
+def _optional(read: Any, source: Source) -> Any:
+    return None if read is None else data_spec(read, source)
+
+
+def _baselines(value: _Value, models: Mapping[str, ModelSpec]) -> tuple[dict[str, ModelSpec], tuple[str, ...]]:
+    """The baselines by name, and the names of those that the gate makes."""
+    if isinstance(value.read, AlternativesKeys):
+        return made_baselines(value.read, value.at, models)
+    return _by_name(value, models), ()
+
+
+def _by_name(value: _Value, models: Mapping[str, ModelSpec]) -> dict[str, ModelSpec]:
+    """The models of one key; a single one goes by the name of its key."""
+    return {
+        name: model_spec(read, value.at() if name == value.key else value.at(name), models)
+        for name, read in value.read.items()
+    }

@@ -160,16 +160,18 @@ class Surroundings:
     """What a model is built with, besides its own keys.
 
     Attributes:
-        training: the training set, from which few-shot examples are taken; ``None`` where there is none.
+        training: the training set, from which examples are shown; ``None`` where there is none.
         notes: what earlier sessions noted; ``None`` where nothing is kept.
         offline: no endpoint may be called.
         newer_than: answers from before this time (seconds since the epoch) are not wanted; ``None``: all are.
+        asked: the examples that the model will be asked about, as far as that is known.
     """
 
     training: DataSet | None = None
     notes: Notes | None = None
     offline: bool = False
     newer_than: float | None = None
+    asked: DataSet | None = None
 
 
 Builder = Callable[["ModelSpec", Surroundings], Model]

@@ -65,6 +65,7 @@ class BatchedModel:
         self.retries = live.retries
         self.price = live.price
         self.params = live.params
+        self.prompt = live.prompt
         self.latency = live.latency
         self.concurrency = concurrency or CONCURRENCY
         self._limits = limits or Limits()

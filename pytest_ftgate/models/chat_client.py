@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from pytest_ftgate.foreign import is_cancelled_from_outside
 from pytest_ftgate.models import Completion
 from pytest_ftgate.models.chat_answer import broken_body, read_answer
 from pytest_ftgate.models.connection import headers, open_http
-from pytest_ftgate.models.endpoint import Endpoint, failure, is_filtered
+from pytest_ftgate.models.endpoint import Endpoint, failure, is_cancelled, is_filtered
 from pytest_ftgate.models.rate_limit import pause_s
 
 if TYPE_CHECKING:
@@ -47,6 +49,8 @@ class ChatClient:
             if response.is_error:
                 raise _status_error(response)
         except Exception as error:
+            if is_cancelled(error) and is_cancelled_from_outside():
+                raise asyncio.CancelledError from None  # aiohttp may tell of it as a lost connection
             if is_filtered(error):
                 return Completion("", finish="filtered")
             # Not chained: a traceback would show the client's own text, which may quote the key.

@@ -166,6 +166,11 @@ def _root(error: BaseException) -> BaseException:
     return error
 
 
+def is_cancelled(error: BaseException) -> bool:
+    """Whether at the bottom of it somebody cancelled the call."""
+    return isinstance(_root(error), asyncio.CancelledError)
+
+
 def _library(error: Exception) -> str:
     return type(error).__module__.partition(".")[0]
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from pytest_ftgate.data import canonical_json
 from pytest_ftgate.errors import ConfigError, ModelError, Where
-from pytest_ftgate.foreign import may_pass, told
+from pytest_ftgate.foreign import is_cancelled_from_outside, may_pass, told
 from pytest_ftgate.models import FINISHES, Completion, LatencySample, Question, Surroundings, sample_of, workers
 from pytest_ftgate.models.processes import CALLS_AT_ONCE, InProcesses
 from pytest_ftgate.models.target import resolve_target
@@ -131,7 +131,7 @@ class FunctionModel:
         try:
             return await function(given)
         except asyncio.CancelledError as error:
-            if _is_cancelled_from_outside():
+            if is_cancelled_from_outside():
                 raise
             self._failed(error)
         except GeneratorExit:
@@ -298,13 +298,6 @@ def _reference(value: Any) -> Callable[[], Any]:
         return weakref.ref(value)
     except TypeError:
         return lambda: value
-
-
-def _is_cancelled_from_outside() -> bool:
-    """Whether somebody cancelled this task; Python 3.10 cannot tell, and takes every cancellation for that."""
-    task = asyncio.current_task()
-    cancelling: Callable[[], int] | None = getattr(task, "cancelling", None)
-    return cancelling is None or cancelling() > 0
 
 
 def _cure(error: BaseException) -> str | None:

@@ -90,16 +90,7 @@ class OpenAIModel:
         Raises:
             ModelError: fatal; the environment variable that holds the key is not set.
         """
-        secret = self._secret()
-        if self.key_env is None or (secret and secret.isascii()):
-            return
-        raise ModelError(
-            f"the environment variable {self.key_env} {'does not hold a key' if secret else 'is not set'}",
-            fatal=True,
-            where=Where(path=self.source, key="api_key_env"),
-            evidence=f"it holds the key for {self.address().where}",
-            cure=f"set {self.key_env}, or judge stored or recorded predictions, which need no key",
-        )
+        check_key(self.address(), self.source)
 
     async def complete(self, example: Example, repeat: int = 0) -> Completion:  # noqa: ARG002
         """Ask the endpoint once."""
@@ -111,7 +102,7 @@ class OpenAIModel:
 
     def address(self) -> Endpoint:
         """Whom to ask, with the key as the environment has it now."""
-        return Endpoint(self.base_url, self.model, self.key_env, self._secret())
+        return Endpoint(self.base_url, self.model, self.key_env, _secret(self.key_env))
 
     def characters(self, example: Example) -> int:
         """The length of all that is sent for an example, for estimates of its tokens."""
@@ -135,8 +126,37 @@ class OpenAIModel:
             self._clients[loop] = ChatClient(self.address(), self.timeout_s)
         return self._clients[loop]
 
-    def _secret(self) -> str | None:
-        return os.environ.get(self.key_env, "").strip() if self.key_env is not None else None
+
+def endpoint_of(spec: ModelSpec, model: str) -> Endpoint:
+    """Whom a gate's ``openai`` keys have asked for a model, with the key that they name."""
+    base_url = spec.options.get("base_url")
+    key_env = spec.options.get("api_key_env") or ("OPENAI_API_KEY" if base_url is None else None)
+    return Endpoint((base_url or PUBLIC_ENDPOINT).rstrip("/"), model, key_env, _secret(key_env))
+
+
+def check_key(endpoint: Endpoint, source: str) -> None:
+    """Check that there is a key where one is named.
+
+    Args:
+        endpoint: whose key.
+        source: where the gate names it.
+
+    Raises:
+        ModelError: fatal; the environment variable that holds the key is not set.
+    """
+    if endpoint.key_env is None or (endpoint.key and endpoint.key.isascii()):
+        return
+    raise ModelError(
+        f"the environment variable {endpoint.key_env} {'does not hold a key' if endpoint.key else 'is not set'}",
+        fatal=True,
+        where=Where(path=source, key="api_key_env"),
+        evidence=f"it holds the key for {endpoint.where}",
+        cure=f"set {endpoint.key_env}, or judge stored or recorded predictions, which need no key",
+    )
+
+
+def _secret(key_env: str | None) -> str | None:
+    return os.environ.get(key_env, "").strip() if key_env is not None else None
 
 
 def build_openai(spec: ModelSpec, surroundings: Surroundings) -> Model:
@@ -153,15 +173,14 @@ def build_openai(spec: ModelSpec, surroundings: Surroundings) -> Model:
 
 def _asked_live(spec: ModelSpec, surroundings: Surroundings) -> OpenAIModel:
     options = spec.options
-    base_url = options.get("base_url")
-    key_env = options.get("api_key_env") or ("OPENAI_API_KEY" if base_url is None else None)
+    endpoint = endpoint_of(spec, options["model"])
     return OpenAIModel(
         name=spec.name,
         spelling=spec.spelling,
-        model=options["model"],
-        base_url=(base_url or PUBLIC_ENDPOINT).rstrip("/"),
-        key_env=key_env,
-        prompt=build_prompt(spec, surroundings.training),
+        model=endpoint.model,
+        base_url=endpoint.base_url,
+        key_env=endpoint.key_env,
+        prompt=build_prompt(spec, surroundings.training, surroundings.asked),
         params=_checked_params(options.get("params") or {}, str(spec.source)),
         revision=options.get("revision"),
         concurrency=options.get("concurrency") or CONCURRENCY,

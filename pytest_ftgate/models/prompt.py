@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path
@@ -25,6 +25,7 @@ from pytest_ftgate.errors import ConfigError, Where, shown_path
 if TYPE_CHECKING:
     from pytest_ftgate.config import ModelSpec
     from pytest_ftgate.data import DataSet
+    from pytest_ftgate.models.retrieval import Neighbours
 
 INSTRUCTIONS = frozenset({"system", "developer"})
 _PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
@@ -40,12 +41,14 @@ class Prompt:
         system: replaces the instructions (``system`` and ``developer`` messages) of the data; ``None`` keeps them.
         template: the user message, with ``{input}`` and ``{FIELD}`` for the example's fields; ``None``: the input.
         shots: turns of user and assistant that stand between the instructions and the input.
+        neighbours: training examples that are sent after them, chosen for each input; ``None``: none.
     """
 
     source: str = ""
     system: str | None = None
     template: str | None = None
     shots: Messages = ()
+    neighbours: Neighbours | None = None
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -62,11 +65,15 @@ class Prompt:
         if self.system is not None:
             instructions = ({"role": "system", "content": self.system},)
             turns = tuple(turn for turn in turns if turn["role"] not in INSTRUCTIONS)
-        return [*instructions, *self.shots, *turns]
+        return [*instructions, *self.shots, *self._retrieved(example), *turns]
 
     def with_shots(self, examples: Iterable[Example]) -> Prompt:
         """The prompt with these examples answered before every input. Raises :class:`ConfigError`."""
         return replace(self, shots=tuple(turn for example in examples for turn in self._shot(example)))
+
+    def _retrieved(self, example: Example) -> Messages:
+        near = self.neighbours.of(example) if self.neighbours is not None else ()
+        return tuple(turn for shot in near for turn in self._shot(shot))
 
     def _shot(self, example: Example) -> Iterator[Mapping[str, Any]]:
         yield from (turn for turn in self._split(example)[1] if turn["role"] not in INSTRUCTIONS)
@@ -122,8 +129,13 @@ class Prompt:
         return ConfigError(what, where=Where(path=self.source, key="template"), evidence=evidence, cure=cure)
 
 
-def build_prompt(spec: ModelSpec, training: DataSet | None) -> Prompt:
-    """The prompt that a model's keys ``system``, ``system_file``, ``template`` and ``few_shot`` describe.
+def build_prompt(spec: ModelSpec, training: DataSet | None, asked: DataSet | None = None) -> Prompt:
+    """The prompt that a model's keys ``system``, ``system_file``, ``template``, ``few_shot``, ``retrieval`` describe.
+
+    Args:
+        spec: the model.
+        training: what examples are taken from.
+        asked: the examples that it will be sent for, as far as that is known: neighbours are found for all at once.
 
     Raises:
         ConfigError: a file cannot be read, or the training set has too few examples.
@@ -133,23 +145,36 @@ def build_prompt(spec: ModelSpec, training: DataSet | None) -> Prompt:
     if options.get("system_file") is not None:
         system = _read_text(Path(options["system_file"]), Where(path=str(spec.source), key="system_file"))
     prompt = Prompt(str(spec.source), system, options.get("template"))
-    if options.get("few_shot") is None:
-        return prompt
-    where = Where(path=str(spec.source), key="few_shot")
-    return prompt.with_shots(_shots(training, options["few_shot"]["k"], where))
+    shots: tuple[Example, ...] = ()
+    if options.get("few_shot") is not None:
+        shots = _shots(training, options["few_shot"]["k"], Where(path=str(spec.source), key="few_shot"))
+        prompt = prompt.with_shots(shots)
+    if options.get("retrieval") is not None:
+        where = Where(path=str(spec.source), key="retrieval")
+        neighbours = _neighbours(training, options["retrieval"]["k"], shots, asked, where)
+        prompt = replace(prompt, neighbours=neighbours)
+    return prompt
+
+
+def usable_examples(training: DataSet) -> dict[str, Example]:
+    """The examples that may be shown to a model, by their input in the form that is compared, in the order of rows.
+
+    An example is usable if neither its input nor its output is blank; of several with the same input the first counts.
+    """
+    usable: dict[str, Example] = {}
+    for example in training:
+        if not is_blank(example.input) and expected_text(example.expected).strip():
+            usable.setdefault(normalized_input(example.input), example)
+    return usable
 
 
 def choose_shots(training: DataSet, k: int) -> tuple[Example, ...]:
     """At most ``k`` usable training examples, stratified by label: the labels take turns, frequent ones first.
 
     Within a label, and between labels of one frequency, the order is that of a seeded hash of the content: the same
-    on every machine, whatever the order of the rows. An example is usable if neither its input nor its output is
-    blank; of several with the same input the first counts.
+    on every machine, whatever the order of the rows.
     """
-    usable: dict[str, Example] = {}
-    for example in training:
-        if not is_blank(example.input) and expected_text(example.expected).strip():
-            usable.setdefault(normalized_input(example.input), example)
+    usable = usable_examples(training)
     by_label: dict[str, deque[Example]] = {}
     for text in sorted(usable, key=_seeded):
         by_label.setdefault(expected_text(usable[text].expected), deque()).append(usable[text])
@@ -173,13 +198,39 @@ def _shots(training: DataSet | None, k: int, where: Where) -> tuple[Example, ...
         raise ConfigError("few_shot needs a training set", where=where)
     chosen = choose_shots(training, k)
     if len(chosen) < k:
+        raise _too_few("few_shot", k, len(chosen), training, where)
+    return chosen
+
+
+def _neighbours(
+    training: DataSet | None, k: int, shots: Sequence[Example], asked: DataSet | None, where: Where
+) -> Neighbours:
+    """Of the usable examples that are not sent anyway."""
+    from pytest_ftgate.models.retrieval import Neighbours, holds_text
+
+    if training is None:
+        raise ConfigError("retrieval needs a training set", where=where)
+    sent = {id(shot) for shot in shots}
+    pool = [one for one in usable_examples(training).values() if id(one) not in sent]
+    if len(pool) < k:
+        raise _too_few("retrieval", k, len(pool), training, where, besides=len(shots))
+    if not any(map(holds_text, pool)):
         raise ConfigError(
-            f"few_shot asks for {k} examples, and the training set has {len(chosen)} that are usable",
+            "retrieval needs text to compare, and no usable training input holds any",
             where=where,
             evidence=f"training set: {training.origin}",
-            cure="lower k, or give more training examples with distinct inputs",
         )
-    return chosen
+    return Neighbours(pool, k, asked.examples if asked is not None else ())
+
+
+def _too_few(key: str, k: int, usable: int, training: DataSet, where: Where, *, besides: int = 0) -> ConfigError:
+    others = f" besides the {besides} of few_shot" if besides else ""
+    return ConfigError(
+        f"{key} asks for {k} examples, and the training set has {usable} that are usable{others}",
+        where=where,
+        evidence=f"training set: {training.origin}",
+        cure="lower k, or give more training examples with distinct inputs",
+    )
 
 
 def _read_text(path: Path, where: Where) -> str:

@@ -18,7 +18,8 @@ from pytest_ftgate.numbers import (
     sure_of_drop,
 )
 from pytest_ftgate.render.economics import economics_lines
-from pytest_ftgate.result import Check, GateResult, ModelResult, Verdict
+from pytest_ftgate.render.parts import part_lines
+from pytest_ftgate.result import Check, GateResult, ModelResult, Verdict, called
 from pytest_ftgate.safe import printable
 
 _NAME_WIDTH = 300
@@ -53,13 +54,16 @@ def block(result: GateResult, *, verbosity: int = 0) -> list[Line]:
     """
     lines = [Line(f"hypothesis: {result.hypothesis}")] if result.hypothesis else []
     lines += [Line(text) for text in model_table(result, full=verbosity > 0)]
+    lines += _candidates(result)
     lines += _prices(result, verbosity)
     lines += _ages(result)
     lines += _gain(result, verbosity)
     lines += [Line(text) for text in economics_lines(result.economics)] if result.economics else []
     for check in result.checks:
         lines += _check(check)
+    lines += [Line(text) for text in part_lines(result, full=verbosity > 0)]
     if verbosity > 0:
+        lines += _jobs(result)
         lines += _data(result)
     lines += _broken(result, len(result.broken) if verbosity > 0 else _BROKEN_SHOWN)
     return [Line(printable(text), colour) for text, colour in lines]
@@ -103,10 +107,11 @@ def model_table(result: GateResult, *, full: bool = False) -> list[str]:
     """A row per model: its metrics, the answers it gave, its time, tokens and cost. Empty where none was called."""
     if not result.models_called:
         return []
-    rows = [(role, model) for role, model in result.baselines.items()] + [("candidate", result.candidate)]
+    rows = [*result.baselines.items(), ("candidate", result.candidate)]
+    rows += [("bare", result.bare)] if result.bare is not None else []
     names = list(result.candidate.metrics) or ([result.metric] if result.metric else [])
-    header = ["", "model", *map(printable, names), "answered", "stored", "p50", "p95", "tokens in/out", "cost"]
-    body = [[printable(role), printable(model.name), *_cells(result, model, names)] for role, model in rows]
+    header = ["", "model", *map(printable, names), "gain", "answered", "stored", "p50", "p95", "tokens in/out", "cost"]
+    body = [[printable(role), printable(model.name), *_cells(result, role, model, names)] for role, model in rows]
     told = [column for column in range(len(header)) if {row[column] for row in body} - _UNTOLD or column < 2]
     table = [[row[column] for column in told] for row in (header, *body)]
     return _aligned(table if full else _narrowed(table))
@@ -127,12 +132,13 @@ def _shortened_name(name: str, width: int) -> str:
     return f"{name[:half]}...{name[-half:]}"
 
 
-def _cells(result: GateResult, model: ModelResult, names: Sequence[str]) -> list[str]:
+def _cells(result: GateResult, role: str, model: ModelResult, names: Sequence[str]) -> list[str]:
     tokens = "-"
     if model.input_tokens is not None and model.output_tokens is not None:
         tokens = f"{model.input_tokens:,}/{model.output_tokens:,}"
     return [
         *(_metric_cell(result, name, model.metrics.get(name)) for name in names),
+        _gain_cell(result, role),
         f"{show_count(model.n_scored)}/{show_count(model.n_expected)}",
         show_count(model.n_stored),
         show_seconds(model.latency_p50_s),
@@ -145,6 +151,13 @@ def _cells(result: GateResult, model: ModelResult, names: Sequence[str]) -> list
 def _metric_cell(result: GateResult, name: str, value: float | None) -> str:
     share = is_share(result.metric_range) if name == result.metric else 0 <= (value or 0) <= 1
     return show_value(value, share=share)
+
+
+def _gain_cell(result: GateResult, role: str) -> str:
+    """The candidate's gain over a baseline, where there are several; over one it has a line of its own."""
+    if len(result.gains) < 2 or role not in result.gains:
+        return "-"
+    return show_difference(result.gains[role].gain, share=is_share(result.metric_range)).removesuffix(" points")
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -160,6 +173,20 @@ def _pad(cell: str, width: int, column: int) -> str:
 
 
 # --- the gain, the checks, the examples ----------------------------------------------------------------------
+
+
+def _candidates(result: GateResult) -> Iterator[Line]:
+    """What became of each of several candidates."""
+    share = is_share(result.metric_range)
+    for one in result.candidates:
+        if one.verdict is None:
+            yield Line(f"candidate {one.name} ({one.model}): not asked")
+            continue
+        seen = f", {result.metric} {show_value(one.value, share=share)}" if one.value is not None else ""
+        seen += f", gain {show_difference(one.gain, share=share)}" if one.gain is not None else ""
+        seen += f", sure of {show_difference(one.lower_bound, share=share)}" if one.lower_bound is not None else ""
+        seen += f", {show_usd(one.cost_usd)}" if one.cost_usd is not None else ""
+        yield Line(f"candidate {one.name} ({one.model}): {one.verdict}{seen}", _COLOURS[one.verdict])
 
 
 def _prices(result: GateResult, verbosity: int) -> Iterator[Line]:
@@ -225,6 +252,19 @@ def _check(check: Check) -> Iterator[Line]:
 def _colour(check: Check) -> str:
     """A gate that was weakened is green by its own word alone: that is not passed over."""
     return "red" if check.name == "weakened" and check.status == "warning" else _COLOURS[check.status]
+
+
+def _jobs(result: GateResult) -> Iterator[Line]:
+    """What made the models that are named by their job."""
+    for role, model in [*result.baselines.items(), ("candidate", result.candidate)]:
+        if model.job is None:
+            continue
+        settings = ", ".join(f"{name} {value}" for name, value in (model.hyperparameters or {}).items())
+        tokens = "" if model.trained_tokens is None else f", {model.trained_tokens:,} trained tokens"
+        step = "" if model.checkpoint is None else f", step {model.checkpoint}"
+        base = f", from {model.base_model}" if model.base_model else ""
+        settings = f", {settings}" if settings else ""
+        yield Line(f"{called(role)}: {model.model}, made by job {model.job}{step}{base}{tokens}{settings}")
 
 
 def _data(result: GateResult) -> Iterator[Line]:

@@ -71,7 +71,7 @@ def test_a_green_gate_sends_one_batch_a_model_and_the_second_run_none(http: Endp
     http.result.assert_outcomes(passed=1)
     assert (gate["verdict"], gate["wins"], gate["losses"]) == ("pass", 18, 2)
     assert sizes(http) == [N, N]
-    assert "POST /chat/completions" not in served(http).routes
+    assert "POST /chat/completions" not in served(http).tally
     again = http.gate()
     assert (again["baseline"]["n_stored"], again["candidate"]["n_stored"]) == (N, N)
     assert sizes(http) == [N, N]
@@ -81,7 +81,7 @@ def test_live_and_batch_mode_share_what_is_stored(http: EndpointProject) -> None
     http.gate()
     batched(http, mode="live")
     assert http.gate()["candidate"]["n_stored"] == N
-    assert "POST /chat/completions" not in served(http).routes
+    assert "POST /chat/completions" not in served(http).tally
 
 
 def test_a_bound_on_latency_is_an_error_before_any_call(http: EndpointProject) -> None:
@@ -100,7 +100,7 @@ def test_a_sample_of_latencies_is_asked_live(http: EndpointProject) -> None:
     gate = http.gate()
     assert gate["verdict"] == "pass"
     assert gate["candidate"]["latency_p95_s"] > 0
-    assert served(http).routes["POST /chat/completions"] == 10
+    assert served(http).tally["POST /chat/completions"] == 10
     assert sizes(http) == [N, N]
 
 
@@ -199,8 +199,8 @@ def test_the_next_run_picks_the_same_batches_up(http: EndpointProject, folder: s
     if folder == "lost":
         shutil.rmtree(http.path / ".ftgate")
     assert http.gate()["verdict"] == "pass"
-    assert served(http).routes["POST /batches"] == 2  # one a model, over both runs
-    assert "POST /chat/completions" not in served(http).routes
+    assert served(http).tally["POST /batches"] == 2  # one a model, over both runs
+    assert "POST /chat/completions" not in served(http).tally
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals to one process")

@@ -49,7 +49,18 @@ def test_another_gate_cannot_take_the_name_of_one_in_the_file() -> None:
     ]
 
 
+@pytest.mark.parametrize("judged_id", ["a[1]/test_gate.py::test_orders", "a[1]/test_gate.py::test_orders[x::y]"])
+def test_a_name_of_marks_alone_is_owed_by_every_test_that_carries_it(judged_id: str) -> None:
+    found = [GateResult("orders", judged_id, "pass")]
+    seen = Seen(tests={"orders": {"a[1]/test_gate.py::test_orders"}})
+    assert unjudged(["orders"], found, seen, in_file=FILE) == []
+    seen.carries("a[1]/test_gate.py::test_orders_2", "orders")
+    assert unjudged(["orders"], found, seen, in_file=FILE) == [
+        {"name": "orders", "reason": "a[1]/test_gate.py::test_orders_2 carries it too, and was not judged"}
+    ]
+
+
 def test_what_a_worker_saw_adds_up() -> None:
-    seen = Seen(collected={"a"})
-    seen.add(Seen(collected={"b"}, deselected={"c"}, skipped={"d": "why"}).to_plain())
-    assert seen == Seen({"a", "b"}, {"c"}, {"d": "why"})
+    seen = Seen(collected={"a"}, tests={"a": {"one"}})
+    seen.add(Seen(collected={"b"}, deselected={"c"}, skipped={"d": "why"}, tests={"a": {"two"}}).to_plain())
+    assert seen == Seen({"a", "b"}, {"c"}, {"d": "why"}, {"a": {"one", "two"}})

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pytest_ftgate.config import GateFile, load_gate_file
+from pytest_ftgate.config.gate_keys import GateKeys
 from pytest_ftgate.errors import ConfigError
 
 Load = Callable[[str], GateFile]
@@ -240,8 +241,20 @@ def test_a_file_may_hold_nothing_but_its_version(load: Load) -> None:
         ("margin: 0}", "baselines: {}}", "ftgate.yaml:20: gates.orders.baselines: must not be empty, got a mapping"),
         (
             "margin: 0}",
-            "baselines: {base: tuned, alternatives: [prompt]}}",
-            "ftgate.yaml:20: gates.orders.baselines: baselines with alternatives is not supported yet: name each model",
+            "baselines: {base: tuned, alternatives: [promt]}}",
+            "ftgate.yaml:20: gates.orders.baselines.alternatives[0]: must be one of prompt, {few_shot: {k: 8}}, "
+            "{retrieval: {k: 8}}, got the text 'promt'",
+        ),
+        (
+            "candidate: tuned",
+            "candidate: tuned\n    candidates: {a: tuned}",
+            "ftgate.yaml:16: gates.intents.candidates: candidate and candidates are both given: keep one",
+        ),
+        (
+            "margin: 0}",
+            "candidates: tuned}",
+            "ftgate.yaml:20: gates.orders.candidates: must be a mapping of names to models; "
+            "for one model use candidate",
         ),
         (
             "margin: 0}",
@@ -254,7 +267,7 @@ def test_what_is_wrong_is_said_with_the_line_of_the_key(refused: Refused, old: s
     assert refused(changed(old, new)) == message
 
 
-LATER = ["goal", "goal_override", "stage", "guards", "slices", "candidates", "audit"]
+LATER = ["goal", "goal_override", "stage"]
 LATER += ["require_hypothesis", "max_attempts", "ledger", "stop_early"]
 
 
@@ -267,10 +280,7 @@ def test_keys_of_later_work_are_refused_by_name(refused: Refused, key: str) -> N
 def test_several_problems_are_listed_in_the_order_of_their_lines(refused: Refused) -> None:
     text = WHOLE.replace("confidence: 0.9", "confidance: 0.9").replace("k: 8", "k: 0")
     text = text.replace("margin: 0.05", "margin: x").replace("orders: {margin: 0}", "orders: {a: 1, b: 2, c: 3, d: 4}")
-    known = ", ".join(("name", "test_set", "training_set", "baseline", "baselines", "candidate", "metric", "margin"))
-    known += ", objective, max_drop, cheaper_by, faster_by"
-    known += ", evidence, confidence, min_training_examples, min_test_examples, require, show, errors, repeats"
-    known += ", timeout_s, hypothesis, economics, allow_weak_baseline"
+    known = ", ".join(GateKeys.model_fields)
     assert refused(text).splitlines() == [
         "ftgate.yaml:3: defaults.confidance: unknown key; did you mean 'confidence'?",
         "  ftgate.yaml:14: gates.intents.baseline.few_shot.k: must be at least 1, got 0",

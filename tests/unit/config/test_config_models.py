@@ -34,6 +34,14 @@ def refusal(value: Any, file: GateFile | None = None) -> str:
     [
         ("openai:gpt-4.1-mini", "openai", {"model": "gpt-4.1-mini"}, "openai:gpt-4.1-mini", "gpt-4.1-mini"),
         ("openai:ft:g:a::1", "openai", {"model": "ft:g:a::1"}, "openai:ft:g:a::1", "ft:g:a::1"),
+        ({"provider": "openai", "job": "ftjob-1"}, "openai", {"job": "ftjob-1"}, "openai job ftjob-1", "ftjob-1"),
+        (
+            {"provider": "openai", "job": "ftjob-1", "checkpoint": 100, "name": "tuned"},
+            "openai",
+            {"job": "ftjob-1", "checkpoint": 100, "name": "tuned"},
+            "openai job ftjob-1",
+            "tuned",
+        ),
         ("python:pkg.mod:fn", "python", {"target": "pkg.mod:fn"}, "python:pkg.mod:fn", "fn"),
         ("recorded:a/ft.jsonl", "recorded", {"path": Path("/gates/a/ft.jsonl")}, "recorded:a/ft.jsonl", "ft.jsonl"),
         ("recorded:/x/../y.jsonl", "recorded", {"path": Path("/y.jsonl")}, "recorded:/x/../y.jsonl", "y.jsonl"),
@@ -259,3 +267,34 @@ def test_a_file_holds_no_python_objects(refused: Callable[[str], str]) -> None:
         "ftgate.yaml:2: models.a: must be a model: a name under models, openai:NAME, python:pkg.module:function, "
         "recorded:PATH, or a mapping with a provider"
     )
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({}, "candidate.model: this key is missing (marker)"),
+        ({"model": "m", "job": "j"}, "candidate.job: model and job are both given: keep one (marker)"),
+        (
+            {"model": "m", "checkpoint": "last"},
+            "candidate.checkpoint: only a job has checkpoints: name it in place of model (marker)",
+        ),
+        (
+            {"job": "../files"},
+            "candidate.job: must be the id of a fine-tuning job, as ftjob-abc123, got the text '../files' (marker)",
+        ),
+        (
+            {"job": "j", "checkpoint": "worst"},
+            "candidate.checkpoint: must be best, last, or the number of a step, got the text 'worst' (marker)",
+        ),
+        (
+            {"job": "j", "checkpoint": True},
+            "candidate.checkpoint: must be best, last, or the number of a step, got true (marker)",
+        ),
+        (
+            {"job": "j", "checkpoint": -1},
+            "candidate.checkpoint: must be best, last, or the number of a step, got -1 (marker)",
+        ),
+    ],
+)
+def test_a_job_takes_the_place_of_a_model(keys: dict[str, Any], message: str) -> None:
+    assert refusal({"provider": "openai", **keys}) == message

@@ -73,21 +73,32 @@ def test_defaults_and_enumerations_are_those_of_the_gate() -> None:
         "show": [],
         "errors": "error",
         "repeats": 1,
+        "guards": {},
     }
     assert gate["evidence"]["enum"] == ["observed", "significant", "proven"]
     assert list(gate) == list(GateKeys.model_fields)
 
+
+WAYS: list[Any] = ["prompt", {"few_shot": {"k": 8}}, {"retrieval": {"k": 8}}]
 
 GOOD: list[dict[str, Any]] = [
     {"version": 1},
     whole(),
     whole(baseline="recorded:b.jsonl", margin=0),
     whole(allow_weak_baseline="no prompt fits"),
+    whole(guards={"general": {"test_set": "g.jsonl", "max_drop": 0.03}}),
+    whole(guards={"general": {"test_set": {"path": "g"}, "metric": "f1_macro", "max_drop": 0, "evidence": "observed"}}),
+    whole(slices={"fields": ["lang"]}),
+    whole(slices={"fields": ["lang", "channel"], "max_drop": 0, "evidence": "observed", "min_examples": 1}),
     whole(baseline={"provider": "python", "target": "m:f", "cache_key": "1"}),
     whole(candidate={"provider": "openai", "model": "m", "mode": "batch"}),
     whole(candidate={"provider": "echo", "retries": 2, "more": {"x": None}}),
     whole(candidate={"provider": "echo", "price": {"gpu_hour_usd": 1.5, "training_per_1m": 3}}),
     whole(candidate={"provider": "echo", "price": {"input_per_1m": 1, "output_per_1m": 2}}),
+    whole(candidate={"provider": "openai", "model": "m", "retrieval": {"k": 8}, "few_shot": {"k": 2}}),
+    {"version": 1, "gates": {"a": {"candidates": {"small": "openai:y", "large": "openai:z"}}}},
+    {"version": 1, "gates": {"a": {"baselines": {"base": "openai:y"}}}},
+    {"version": 1, "gates": {"a": {"baselines": {"base": "openai:y", "alternatives": WAYS, "more": "openai:z"}}}},
     {"version": 1, "gates": {"a": {"baselines": {"x": "openai:y", "z": {"provider": "recorded", "path": "p"}}}}},
 ]
 
@@ -110,6 +121,14 @@ BAD: list[dict[str, Any]] = [
     whole(test_set=500),
     whole(test_set={"limit": 3}),
     whole(baselines={"a": "openai:x"}),
+    whole(candidates={"a": "openai:x"}),
+    {"version": 1, "gates": {"a": {"candidates": {}}}},
+    {"version": 1, "gates": {"a": {"baselines": {}}}},
+    {"version": 1, "gates": {"a": {"baselines": {"base": "openai:y", "alternatives": []}}}},
+    {"version": 1, "gates": {"a": {"baselines": {"base": "openai:y", "alternatives": ["few_shot"]}}}},
+    {"version": 1, "gates": {"a": {"baselines": {"base": "openai:y", "alternatives": [{}]}}}},
+    {"version": 1, "gates": {"a": {"baselines": {"alternatives": ["prompt"]}}}},
+    whole(candidate={"provider": "openai", "model": "m", "retrieval": {}}),
     whole(candidate={"model": "m"}),
     whole(candidate={"provider": "openai", "model": "m", "api_key": "k"}),
     whole(candidate={"provider": "openai", "model": "m", "api_key_env": "sk-1"}),
@@ -127,6 +146,15 @@ BAD: list[dict[str, Any]] = [
     whole(require=[{"metric": "f1"}]),
     whole(require=[{"metric": "f1", "min": 0, "of": "both"}]),
     whole(goal="style"),
+    whole(guards=["general"]),
+    whole(guards={"general": {"max_drop": 0.03}}),
+    whole(guards={"general": {"test_set": "g.jsonl"}}),
+    whole(guards={"general": {"test_set": "g.jsonl", "max_drop": -0.03}}),
+    whole(guards={"general": {"test_set": "g.jsonl", "max_drop": 0.03, "evidence": "sure"}}),
+    whole(slices={"max_drop": 0.03}),
+    whole(slices={"fields": []}),
+    whole(slices={"fields": "lang"}),
+    whole(slices={"fields": ["lang"], "min_examples": 0}),
     whole(allow_weak_baseline="  "),
     whole(allow_weak_baseline=True),
     whole(hypothesis={"metric": "f1"}),

@@ -84,7 +84,7 @@ def texts(outcomes):
 
 
 def created(server):
-    return server.routes["POST /batches"]
+    return server.tally["POST /batches"]
 
 
 WORDS = ["text 0", "text 1", "text 2", "text 3"]
@@ -105,7 +105,7 @@ def test_all_questions_go_in_one_file_and_come_back_in_their_order(batched, serv
     messages = [{"role": "system", "content": "s"}, {"role": "user", "content": "text 0"}]
     assert bodies[asked[0].key] == {"model": "m", "messages": messages, "temperature": 0}
     assert (batch.input_file_id, list(batch.metadata)) == ("file-0", ["ftgate"])
-    assert server.routes == {
+    assert server.tally == {
         "GET /batches": 1, "POST /files": 1, "POST /batches": 1, "GET /batches/": 2, "GET /files/": 1
     }  # fmt: skip
 
@@ -124,11 +124,17 @@ def test_what_the_gate_says(build, batched):
     assert (model.name, model.spelling, model.verified) == ("tuned", "openai:m", None)
     assert build(mode="batch", concurrency=3).concurrency == 3
     assert not hasattr(build(mode="live"), "complete_many")
+    # What looks at a candidate's prompt and parameters must see them in either mode.
+    asked = {"system": "Answer.", "params": {"max_tokens": 2}}
+    assert (build(mode="batch", **asked).prompt, build(mode="batch", **asked).params) == (
+        build(**asked).prompt,
+        build(**asked).params,
+    )
 
 
 def test_one_question_outside_of_a_run_is_asked_live(ask, build, server):
     assert ask(build(base_url=server.url, mode="batch")).text == "hello"
-    assert server.routes == {"POST /chat/completions": 1}
+    assert server.tally == {"POST /chat/completions": 1}
 
 
 def test_a_missing_key_is_said_before_any_call(batched, server):
@@ -200,7 +206,7 @@ def test_no_more_batches_are_open_than_the_gate_allows(batched, server, concurre
 
 def test_no_question_makes_no_call(batched, server):
     assert answer(batched(), []) == []
-    assert "POST /files" not in server.routes
+    assert "POST /files" not in server.tally
 
 
 # --- lines that are no answers -------------------------------------------------------------------------------
@@ -336,7 +342,7 @@ def test_what_passes_while_a_batch_is_awaited_is_waited_for(batched, server):
     server.refusals["GET /batches/"] = deque(PASSING)
     model = batched()
     assert texts(answer(model, questions(model))) == WORDS
-    assert (created(server), server.routes["GET /batches/"]) == (1, 2 + len(PASSING))
+    assert (created(server), server.tally["GET /batches/"]) == (1, 2 + len(PASSING))
 
 
 def test_what_passes_while_answers_are_read_is_waited_for(batched, server):
@@ -435,7 +441,7 @@ def interrupted(model, asked, server):
 
     async def call():
         task = asyncio.create_task(model.complete_many(asked))
-        while "GET /batches/" not in server.routes:
+        while "GET /batches/" not in server.tally:
             await asyncio.sleep(0.001)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -358,3 +358,28 @@ def test_params_that_cannot_be_sent(build, params, text):
     with pytest.raises(ConfigError) as caught:
         build(params=params)
     assert str(caught.value) == f"ftgate.yaml:7: {text}"
+
+
+@pytest.mark.parametrize("cancelled", [True, False])
+def test_a_cancellation_that_comes_as_a_lost_connection_is_one(build, server, monkeypatch, cancelled):
+    """aiohttp tells of it so under load: a time limit then stays a time limit, and Ctrl-C ends the run."""
+    model = build(base_url=server.url)
+
+    async def ask_it():
+        client = model._client()
+
+        async def lost(request):
+            try:
+                await asyncio.Event().wait() if cancelled else 1 / 0
+            except (asyncio.CancelledError, ZeroDivisionError):
+                raise ConnectionError("the connection was closed") from asyncio.CancelledError()
+
+        monkeypatch.setattr(client._http, "send", lost)
+        task = asyncio.create_task(model.complete(Example("e", "hello", "x")))
+        await asyncio.sleep(0)
+        if cancelled:
+            task.cancel()
+        return await asyncio.gather(task, return_exceptions=True)
+
+    (found,) = asyncio.run(ask_it())
+    assert isinstance(found, asyncio.CancelledError if cancelled else ModelError)

@@ -1,0 +1,63 @@
+"""Whether one of the alternatives that the gate makes would nearly do in place of a fine-tune."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import floor
+from typing import TYPE_CHECKING
+
+from pytest_ftgate.numbers import plural
+from pytest_ftgate.result import Check
+
+if TYPE_CHECKING:
+    from pytest_ftgate.config import GateConfig, ModelSpec
+    from pytest_ftgate.metrics import Metric
+
+MOST_OF_THE_GAP = 0.8
+"""The share of the gap between prompt and candidate from which an alternative is said to close most of it."""
+_DECIMALS = 12
+_WAYS = {"few_shot": "few-shot with", "retrieval": "retrieval of"}
+
+
+def gap_checks(config: GateConfig, values: Mapping[str, float | None], metric: Metric) -> list[Check]:
+    """Say so where examples in the prompt bring most of what the candidate brings over the prompt alone.
+
+    Args:
+        config: the gate.
+        values: what the models scored, by role: the baselines' names, and "candidate".
+        metric: by which they did.
+    """
+    sign = 1 if metric.greater_is_better else -1
+    scored = {role: sign * value for role, value in values.items() if value is not None}
+    shown = {role: way for role in config.alternatives if (way := _way(config.baselines[role])) and role in scored}
+    prompt = next((role for role in config.alternatives if role in scored and role not in shown), None)
+    if prompt is None or not shown:
+        return []
+    best = max(shown, key=lambda role: scored[role])
+    gap = scored["candidate"] - scored[prompt]
+    if gap <= 0:
+        return []
+    closed = round((scored[best] - scored[prompt]) / gap, _DECIMALS)
+    if closed < MOST_OF_THE_GAP:
+        return []
+    share = f"{floor(100 * closed)} %" if closed < 1 else "all"
+    return [
+        Check(
+            "alternative_closes_gap",
+            "warning",
+            f"{shown[best]} closes {share} of the gap between the prompt and the candidate: it may be enough",
+            observed=closed,
+            required=MOST_OF_THE_GAP,
+            source=str(config.baselines[best].source),
+            advice="Weigh what is left of the gain against training, hosting and training again: "
+            "examples in the prompt change with an edit.",
+        )
+    ]
+
+
+def _way(spec: ModelSpec) -> str | None:
+    """How it shows the model examples; None where it does not."""
+    return next(
+        (f"{text} {plural(spec.options[key]['k'], 'example')}" for key, text in _WAYS.items() if key in spec.options),
+        None,
+    )
