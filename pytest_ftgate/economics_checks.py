@@ -71,7 +71,7 @@ def measured_economics(
     training = training_cost(
         spec.training_cost_usd,
         str(spec.sources["training_cost_usd"]),
-        trained_tokens=getattr(candidate, "trained_tokens", None),
+        trained_tokens=candidate.trained_tokens,
         price=price_of(models["candidate"]),
     )
     costs = Costs(

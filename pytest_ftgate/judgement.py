@@ -109,11 +109,13 @@ def _judge_scores(
         found += _second_opinion(prepared, scored[role], candidate, _against(role))
     if config.objective == "match":
         found += match.advantage_checks(config, result.baseline, result.candidate)
+        found += match.rival_checks(config, result.baselines, best, result.candidate, metric)
     found += [_require(prepared, bound, result) for bound in config.require]
     economics, limits = _economics(prepared, result)
     found += limits
     found += _remarks(prepared, scored, comparisons)
-    found += gap_checks(config, {role: one.value for role, one in facts.items()}, metric)
+    if config.objective == "beat":  # else no gain is weighed against the costs of a fine-tune
+        found += gap_checks(config, {role: one.value for role, one in facts.items()}, metric)
     slices, held = judge_slices(prepared.slices, scored[best], candidate, metric.name)
     found += held
     wins, losses, broken = flips(scored[best], candidate, metric.name, _BROKEN_KEPT)

@@ -283,6 +283,60 @@ def advantage_checks(config: GateConfig, baseline: ModelResult, candidate: Model
     return found
 
 
+def rival_checks(
+    config: GateConfig, baselines: Mapping[str, ModelResult], best: str, candidate: ModelResult, metric: Metric
+) -> list[Check]:
+    """Say where another baseline does what is asked of the candidate: not much worse than the best, and no dearer.
+
+    By what was measured, without bounds, and so a warning; what is unknown of a baseline is not held against anybody.
+
+    Args:
+        config: a gate with ``objective: match``.
+        baselines: by role.
+        best: the role of the one that cost and time are compared with.
+        candidate: the fine-tuned model.
+        metric: the one that decides.
+    """
+    assert config.max_drop is not None  # a gate that matches has one
+    top, sign = baselines[best].value, 1 if metric.greater_is_better else -1
+    found = []
+    for role, one in baselines.items():
+        if role == best or top is None or one.value is None or not _no_dearer(config, one, candidate):
+            continue
+        drop = sign * (top - one.value)
+        if round(drop, 12) > round(config.max_drop, 12):
+            continue
+        loses = show_amount(drop, share=is_share((metric.low, metric.high)))
+        found.append(
+            Check(
+                "rival",
+                "warning",
+                f"{called(role)} {one.name} is worse than {called(best)} by {loses}, and no {_asked_less(config)} than "
+                "the candidate: it may be enough without a fine-tune",
+                observed=-drop,
+                required=-config.max_drop,
+                source=str(config.baselines[role].source),
+                advice="Make it the only baseline, and see what the fine-tune brings over it.",
+            )
+        )
+    return found
+
+
+def _no_dearer(config: GateConfig, baseline: ModelResult, candidate: ModelResult) -> bool:
+    """No dearer and no slower than the candidate, as far as the gate asks for it."""
+    pairs = []
+    if config.cheaper_by is not None:
+        pairs.append((_per_call(baseline), _per_call(candidate)))
+    if config.faster_by is not None:
+        pairs.append((baseline.latency_p50_s, candidate.latency_p50_s))
+    return all(old is not None and new is not None and round(old, 12) <= round(new, 12) for old, new in pairs)
+
+
+def _asked_less(config: GateConfig) -> str:
+    words = [("dearer", config.cheaper_by), ("slower", config.faster_by)]
+    return " or ".join(word for word, factor in words if factor is not None)
+
+
 def _cheaper_check(config: GateConfig, factor: float, baseline: ModelResult, candidate: ModelResult) -> Check:
     costs = [_per_call(model) for model in (baseline, candidate)]
     unknown = [

@@ -335,11 +335,36 @@ def test_macro_f1_is_matched(recorded: Project) -> None:
     assert "reach" not in statuses(gate)  # how many examples do is not foreseen for a metric of the whole set
 
 
-def test_a_metric_that_cannot_tell_names_one_that_can(recorded: Project) -> None:
-    """No answer differs: the jackknife sees nothing move."""
+def test_macro_f1_is_matched_where_no_answer_differs(recorded: Project) -> None:
     answers(recorded, "base.jsonl", latency_s=1.0)
     answers(recorded, "ft.jsonl", latency_s=0.5)  # else the two files, and so the two models, were one
     recorded.gate_test(metric="f1_macro")
+    gate = recorded.gate()
+    assert (gate["verdict"], check(gate, "max_drop")["status"]) == ("pass", "pass")
+    assert -0.02 < gate["lower_bound"] < 0
+
+
+UNBOUNDED = """
+import math
+from pytest_ftgate import metric
+
+
+@metric(low=0, high=math.inf)
+def length(expected, answer):
+    return float(len(answer or ""))
+
+
+def pytest_ftgate_metrics():
+    return {"length": length}
+"""
+
+
+def test_a_metric_that_cannot_tell_names_one_that_can(recorded: Project) -> None:
+    """No answer differs, and nothing says how far one could."""
+    recorded.file("conftest.py", UNBOUNDED)
+    answers(recorded, "base.jsonl", latency_s=1.0)
+    answers(recorded, "ft.jsonl", latency_s=0.5)
+    recorded.gate_test(metric="length", allow_weak_baseline="lengths")
     gate = recorded.gate()
     drop = check(gate, "max_drop")
     assert (gate["verdict"], drop["status"]) == ("inconclusive", "inconclusive")
