@@ -100,6 +100,8 @@ def test_what_would_settle_it_is_said() -> None:
     assert "about 900 test examples in all (600 more)" in (found.advice or "")
     (found,) = drop_checks(JUDGEMENT, comparison(Fraction(0), -0.03, reaches=False, needed=None), "the baseline")
     assert found.advice == "More examples help only if the candidate is better than it looks here."
+    (found,) = drop_checks(JUDGEMENT, comparison(Fraction(0), None, reaches=False), "the baseline")
+    assert (found.advice or "").startswith("Decide by a metric that scores each answer")
 
 
 @pytest.mark.parametrize(("mistakes", "status"), [(0, "warning"), (4, "warning"), (5, "fail")])

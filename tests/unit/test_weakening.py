@@ -195,6 +195,13 @@ def test_facts_of_the_economics_change() -> None:
     assert found(before, {"economics": {"calls_per_month": 9, "max_break_even_days": 30}}) == []
 
 
+def test_under_match_guards_and_slices_are_promises_too() -> None:
+    before = {**MATCH, **guard(), **sliced(max_drop=0.03)}
+    after = {**MATCH, **guard(max_drop=0.1), **sliced(max_drop=0.05), "max_drop": 0.01}
+    assert found(before, after) == ["guards.general.max_drop: 0.03 -> 0.1", "slices.max_drop: 0.03 -> 0.05"]
+    assert found(after, before) == ["max_drop: 0.01 -> 0.02"]
+
+
 def test_to_match_asks_for_less_than_to_beat_and_to_beat_for_no_lower_cost() -> None:
     assert found({}, MATCH) == ["objective: beat -> match"]
     assert found(MATCH, {}) == ["cheaper_by: 6 -> removed"]
