@@ -42,7 +42,8 @@ _FIXTURES = {
     "ftgate_training_set": "training_set",
 }
 _ANSWERED_BY = (*_FIXTURES.values(), "repeats", "guards")
-_REQUIRED = (*_FIXTURES.values(), "baselines", "candidates", "margin")
+_OBJECTIVE = ("margin", "objective", "max_drop", "cheaper_by", "faster_by")
+_REQUIRED = (*_FIXTURES.values(), "baselines", "candidates", *_OBJECTIVE)
 
 
 # --- the verdict and the test's outcome ----------------------------------------------------------------------

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pytest_ftgate import advice, gate, hypothesis, readiness
+from pytest_ftgate import advice, gate, hypothesis, match, readiness
 from pytest_ftgate.alternatives import gap_checks
 from pytest_ftgate.errors import FtgateError
 from pytest_ftgate.numbers import is_share
@@ -24,6 +24,7 @@ from pytest_ftgate.result import (
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import GateConfig
+    from pytest_ftgate.economics import Economics
     from pytest_ftgate.inference import Comparison
     from pytest_ftgate.measure import Measured
     from pytest_ftgate.metrics import Metric
@@ -160,18 +161,22 @@ def _judge_scores(
     comparisons = {role: _compare(prepared, scored[role], candidate) for role in config.baselines}
     found = [*checks, *_against_constant(prepared, scored), *_hypothesis(prepared, scored, best)]
     for role, comparison in comparisons.items():
-        same = gate.identical_check(
-            _against(role), identical=same_outputs(scored[role].run, candidate.run), n=len(expected)
-        )
-        found += [same] if same else []
-        found += gate.gain_checks(_judgement(prepared), comparison, _against(role))
+        identical = same_outputs(scored[role].run, candidate.run)
+        found += _alike(prepared, role, scored[role], identical=identical)
+        found += _gain_checks(prepared, comparison, _against(role))
         found += _repeats(prepared, scored[role], candidate, comparison)
         found += _second_opinion(prepared, scored[role], candidate, _against(role))
+    if config.objective == "match":
+        found += match.advantage_checks(config, result.baseline, result.candidate)
+        found += match.rival_checks(config, result.baselines, best, result.candidate, metric)
     found += [_require(prepared, bound, result) for bound in config.require]
+    economics, limits = _economics(prepared, result)
+    found += limits
     found += _remarks(prepared, scored, comparisons)
     diagnosis = _diagnosis(prepared, scored, best)
     found += advice.knowledge_checks(diagnosis)
-    found += gap_checks(config, {role: one.value for role, one in facts.items()}, metric)
+    if config.objective == "beat":  # else no gain is weighed against the costs of a fine-tune
+        found += gap_checks(config, {role: one.value for role, one in facts.items()}, metric)
     slices, held = judge_slices(prepared.slices, scored[best], candidate, metric.name)
     found += held
     wins, losses, broken = flips(scored[best], candidate, metric.name, _BROKEN_KEPT)
@@ -182,7 +187,7 @@ def _judge_scores(
         lower_bound=decided.lower,
         upper_bound=decided.upper,
         tango_interval=_tango(prepared, decided),
-        margin_proven=decided.reaches_margin,
+        margin_proven=decided.reaches_margin if config.objective == "beat" else None,
         method=decided.method,
         p_value=decided.p_margin if config.evidence == "proven" else decided.p_zero,
         n=decided.n,
@@ -192,11 +197,39 @@ def _judge_scores(
         note=decided.note,
         broken=broken,
         diagnosis=diagnosis,
+        economics=economics,
         gains={role: Gain(one.gain, one.lower, one.upper) for role, one in comparisons.items()},
         slices=slices,
         labels=label_results(scored[best], candidate, metric),
     )
     return closed(result, tuple(found))
+
+
+def _gain_checks(prepared: Prepared, comparison: Comparison, against: str) -> list[Check]:
+    rule = match.drop_checks if prepared.config.objective == "match" else gate.gain_checks
+    return rule(_judgement(prepared), comparison, against)
+
+
+def _alike(prepared: Prepared, role: str, baseline: Measured, *, identical: bool) -> list[Check]:
+    """What is to be said of a baseline whose answers are those of the candidate, or the labels themselves."""
+    n, scored = len(prepared.test), baseline.scores[prepared.deciding.name]
+    if prepared.config.objective == "beat":
+        same = gate.identical_check(_against(role), identical=identical, n=n)
+        return [same] if same else []
+    found = [match.identical_check(_against(role), n=n, mistakes=match.mistakes_in(scored))] if identical else []
+    labels = match.answers_are_labels(prepared.expected, baseline.answers, scored)
+    circular = match.circular_check(role, baseline.facts, all_right=labels, n=n)
+    return [*found, circular] if circular else found
+
+
+def _economics(prepared: Prepared, result: GateResult) -> tuple[Economics | None, list[Check]]:
+    from pytest_ftgate.economics_checks import economics_checks, measured_economics
+
+    spec = prepared.config.economics
+    if spec is None:
+        return None, []
+    economics = measured_economics(spec, result.baseline, result.candidate, prepared.models)
+    return economics, economics_checks(spec, economics)
 
 
 def _against_constant(prepared: Prepared, scored: Mapping[str, Measured]) -> Sequence[Check]:
@@ -235,10 +268,10 @@ def _judgement(prepared: Prepared) -> gate.Judgement:
     config = prepared.config
     return gate.Judgement(
         prepared.deciding,
-        config.margin,
+        config.asked_gain,
         config.evidence,
         config.confidence,
-        str(config.sources["margin"]),
+        str(config.sources[config.asked_by]),
         str(config.sources["evidence"]),
     )
 
@@ -256,7 +289,7 @@ def compare_scores(config: GateConfig, baseline: Any, candidate: Any, groups: An
     metric = candidate.metric
     worse, better = (baseline, candidate) if metric.greater_is_better else (candidate, baseline)
     asked = {
-        "margin": config.margin,
+        "margin": config.asked_gain,
         "confidence": config.confidence,
         "evidence": config.evidence,
         "groups": groups,
@@ -279,7 +312,7 @@ def _repeats(prepared: Prepared, baseline: Measured, candidate: Measured, compar
     worse, better = (baseline, candidate) if metric.greater_is_better else (candidate, baseline)
     scores = [rightness_by_repeat(one, prepared.expected, metric) for one in (worse, better)]
     spread = spread_of(*scores)
-    target = config.margin if config.evidence == "proven" else 0.0
+    target = config.asked_gain if config.evidence == "proven" else 0.0
     cure = remedy(spread, gain=comparison.gain, target=target, confidence=config.confidence)
     return [gate.repeats_check(spread, cure, settled=comparison.reaches_margin or comparison.above_zero)]
 
@@ -326,12 +359,11 @@ def _normalization(prepared: Prepared, scored: Mapping[str, Measured], role: str
     expected = prepared.expected
     baseline, candidate = (lenient.score(expected, scored[r].answers) for r in (role, "candidate"))
     comparison = compare_scores(prepared.config, baseline, candidate, prepared.groups)
-    judgement = _judgement(prepared)
-    verdicts = [verdict_of(tuple(gate.gain_checks(judgement, one, _against(role)))) for one in (strict, comparison)]
+    verdicts = [verdict_of(tuple(_gain_checks(prepared, one, _against(role)))) for one in (strict, comparison)]
     return gate.normalization_check(
         verdict=verdicts[0],
         lenient_verdict=verdicts[1],
         gain=strict.gain,
         lenient_gain=comparison.gain,
-        share=judgement.share,
+        share=_judgement(prepared).share,
     )

@@ -32,6 +32,14 @@ def show_amount(value: float, *, share: bool) -> str:
     return f"{100 * value:.4g} {'point' if 100 * value == 1 else 'points'}"
 
 
+def sure_of_drop(lower: float, confidence: float, *, share: bool) -> str:
+    """The lower bound of the gain in words: ``95 % sure of at most 1.3 points``."""
+    sure = f"{100 * confidence:g} % sure"
+    if lower > 0:
+        return f"{sure} that it is better by at least {show_difference(lower, share=share).removeprefix('+')}"
+    return f"{sure} of at most {show_difference(-lower, share=share).removeprefix('+')}"
+
+
 def show_seconds(value: float | None) -> str:
     """``0.0421`` as ``42 ms``, ``3.2`` as ``3.2 s``."""
     if value is None:
@@ -51,6 +59,11 @@ def show_usd(value: float | None) -> str:
 def show_count(value: int | None) -> str:
     """``12345`` as ``12,345``."""
     return "-" if value is None else f"{value:,}"
+
+
+def show_number(value: float) -> str:
+    """A large number, whole or not: ``200,000``, ``0.5``."""
+    return f"{value:,.10g}"
 
 
 def plural(count: int, noun: str, nouns: str | None = None) -> str:

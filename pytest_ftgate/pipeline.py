@@ -216,6 +216,8 @@ def _described(config: GateConfig, nodeid: str) -> GateResult:
         verdict="error",
         metric=config.metric.name,
         margin=config.margin,
+        objective=config.objective,
+        max_drop=config.max_drop,
         evidence=config.evidence,
         confidence=config.confidence,
         baseline=next(iter(baselines.values())),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from pytest_ftgate import audit_checks, gate, goal, hypothesis, prompt_leak, readiness, straw_man
+from pytest_ftgate import audit_checks, gate, goal, hypothesis, match, prompt_leak, readiness, straw_man
 from pytest_ftgate.errors import ConfigError, ModelError, Where
 from pytest_ftgate.foreign import guarded
 from pytest_ftgate.result import Check, ModelResult
@@ -281,13 +281,14 @@ def _custom_metrics(hook: Any | None) -> dict[str, Any]:
 def _check_margin(config: GateConfig, metric: Metric) -> None:
     """A margin that no model could reach is a slip of the pen: 3 for three points."""
     widest = metric.high - metric.low
-    if config.margin < widest:
+    key, asked = config.asked_by, abs(config.asked_gain)
+    if asked < widest:
         return
-    percent = config.margin / 100
+    percent = asked / 100
     raise ConfigError(
-        f"margin {config.margin:g} ({config.sources['margin']}) is impossible: "
+        f"{key} {asked:g} ({config.sources[key]}) is impossible: "
         f"{metric.name} lies between {metric.low:g} and {metric.high:g}",
-        cure=f"Did you mean {percent:g}?" if percent < widest else "Give the margin in the metric's unit.",
+        cure=f"Did you mean {percent:g}?" if percent < widest else f"Give the {key} in the metric's unit.",
     )
 
 
@@ -322,6 +323,7 @@ def _check_errors(config: GateConfig) -> None:
 
 def free_checks(prepared: Prepared) -> list[Check]:
     """Training set, test set, and what the baseline is: judged before anything is paid for."""
+    from pytest_ftgate.economics_checks import free_economics_checks
     from pytest_ftgate.guards import guard_checks
     from pytest_ftgate.inference import MIN_GROUPS, fewest_wins, group_codes
     from pytest_ftgate.latency import unsampled_checks
@@ -341,9 +343,13 @@ def free_checks(prepared: Prepared) -> list[Check]:
     if groups is not None and config.evidence != "observed":
         few = gate.groups_check(config, int(groups.max()) + 1, MIN_GROUPS)
         checks += [few] if few else []
-    elif metric.kind == "right_wrong" and config.repeats == 1 and n:
-        wins = fewest_wins(n, margin=config.margin, confidence=config.confidence, evidence=config.evidence)
+    elif config.objective == "beat" and metric.kind == "right_wrong" and config.repeats == 1 and n:
+        wins = fewest_wins(n, margin=config.asked_gain, confidence=config.confidence, evidence=config.evidence)
         checks.append(gate.reach_check(config, n, wins))
+    if config.objective == "match":
+        checks += match.free_match_checks(config, metric, n, prepared.models, grouped=groups is not None)
+    if config.stage == "accept":
+        checks += free_economics_checks(config.economics, prepared.models)
     if config.stage == "accept" and prepared.contest is None:
         checks += straw_man.same_model_checks(config, prepared.models, prepared.test)
     checks += straw_man.prompt_checks(config, prepared.test)
@@ -351,7 +357,8 @@ def free_checks(prepared: Prepared) -> list[Check]:
         checks += straw_man.params_checks(config)
         checks += straw_man.swapped_checks(config)
         checks += straw_man.base_model_checks(config, prepared.tuned)
-    checks += unsampled_checks(config.bounds, prepared.models)
+    latencies = match.latency_bounds(config) if config.stage == "accept" else []
+    checks += unsampled_checks([*config.bounds, *latencies], prepared.models)
     checks += slice_size_checks(prepared.slices)
     checks += guard_checks(prepared.guards, prepared.models, prepared.test, errors=config.errors)
     return checks

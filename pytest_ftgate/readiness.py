@@ -54,18 +54,18 @@ def _ignored(config: GateConfig) -> Check:
 def _expectation(config: GateConfig, metric: Metric) -> list[Check]:
     """A hypothesis that asks for less than the gate does: it could come true, and the gate would still be red."""
     prediction = config.prediction
-    if prediction is None or prediction.metric.name != metric.name:
+    if config.objective == "match" or prediction is None or prediction.metric.name != metric.name:
         return []
     gain, share = expected_gain(prediction, metric), is_share((metric.low, metric.high))
-    enough = gain_reaches(gain, config.margin)
+    enough = gain_reaches(gain, config.asked_gain)
     return [
         Check(
             "hypothesis_gain",
             "pass" if enough else "fail",
             f"the hypothesis expects a gain of {show_amount(gain, share=share)}, "
-            f"the gate asks for {show_amount(config.margin, share=share)}",
+            f"the gate asks for {show_amount(config.asked_gain, share=share)}",
             gain,
-            config.margin,
+            config.asked_gain,
             str(config.sources["margin"]),
             None if enough else "Do not train for less than the gate asks for: expect more, or drop it.",
         )
@@ -124,6 +124,8 @@ def readiness_checks(
         examples: of the test set.
         compare: baseline and candidate to the gain, as the gate compares them.
     """
+    if config.objective == "match":  # no gain is asked for
+        return []
     room = _room(config, best, role)
     found = [room] if room is not None else []
     if config.evidence == "observed" or (room is not None and room.status == "fail"):
@@ -138,9 +140,9 @@ def _room(config: GateConfig, best: Scored, role: str) -> Check | None:
     if not isfinite(top):
         return None
     left = _left(best, top)
-    enough = gain_reaches(left, config.margin)
+    enough = gain_reaches(left, config.asked_gain)
     share = is_share((metric.low, metric.high))
-    asked = f"the margin asks for {show_amount(config.margin, share=share)}"
+    asked = f"the margin asks for {show_amount(config.asked_gain, share=share)}"
     message = f"{called(role)} is at {show_value(best.value, share=share)}, "
     message += f"a candidate can gain {show_difference(float(left), share=share)} at most, {asked}"
     return Check(
@@ -148,7 +150,7 @@ def _room(config: GateConfig, best: Scored, role: str) -> Check | None:
         "pass" if enough else "fail",
         message if enough else f"no room: {message}",
         float(left),
-        config.margin,
+        config.asked_gain,
         str(config.sources["margin"]),
         None
         if enough
@@ -181,8 +183,8 @@ def _power(config: GateConfig, best: Scored, examples: int, compare: Callable[[S
     if prediction is not None and prediction.metric.name == metric.name:
         expected = _Expected(expected_gain(prediction, metric), str(prediction.source), said=True)
     else:
-        expected = _Expected(config.margin, str(config.sources["margin"]), said=False)
-        if config.margin == 0 or config.evidence == "proven":  # no gain of just the margin is proven to reach it
+        expected = _Expected(config.asked_gain, str(config.sources["margin"]), said=False)
+        if config.asked_gain == 0 or config.evidence == "proven":  # no gain of just the margin is proven to reach it
             return _untold("how likely a gain would be proven cannot be told: none is expected in numbers", expected)
     candidate = _mended(best, expected.gain)
     share = is_share((metric.low, metric.high))

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from pytest_ftgate.economics import Economics
 from pytest_ftgate.safe import printable, shortened
 
 if TYPE_CHECKING:
@@ -300,7 +301,8 @@ class GateResult:
     where a mark asks for less than the file. ``gains`` are over each baseline, by name. ``bare`` is the candidate
     without its prompt and examples, where it has any. ``candidates`` are those of several, in the written order;
     ``candidate`` is the chosen one, or, where none passed, the one that came nearest. ``slices`` and ``labels`` are
-    against ``baseline``, the worst first. At the ``stage`` ``ready`` there is no candidate yet.
+    against ``baseline``, the worst first. At the ``stage`` ``ready`` there is no candidate yet. Under the objective
+    ``match`` there is no margin, and ``max_drop`` says how much worse the candidate may be.
     """
 
     name: str
@@ -337,6 +339,9 @@ class GateResult:
     stage: str | None = None
     diagnosis: Diagnosis | None = None
     advice: tuple[Advice, ...] = ()
+    objective: str | None = None
+    max_drop: float | None = None
+    economics: Economics | None = None
     gains: Mapping[str, Gain] = field(default_factory=dict)
     bare: ModelResult | None = None
     candidates: tuple[CandidateResult, ...] = ()
@@ -375,6 +380,8 @@ class GateResult:
         known["test_set"] = TestSetResult(**facts["test_set"])
         known["checks"] = tuple(Check(**check) for check in facts["checks"])
         known["broken"] = tuple(Flip(**flip) for flip in facts["broken"])
+        if known.get("economics") is not None:
+            known["economics"] = Economics.from_dict(facts["economics"])
         known["gains"] = {name: Gain(**gain) for name, gain in facts.get("gains", {}).items()}
         known["bare"] = ModelResult(**facts["bare"]) if facts.get("bare") else None
         known["candidates"] = tuple(CandidateResult(**one) for one in facts.get("candidates", ()))

@@ -12,9 +12,9 @@ from pytest_ftgate.errors import shown_path
 from pytest_ftgate.goal import not_served
 
 if TYPE_CHECKING:
-    from pytest_ftgate.config import Bound, GateConfig, GuardSpec, MetricSpec, ModelSpec, SliceSpec
+    from pytest_ftgate.config import Bound, EconomicsSpec, GateConfig, GuardSpec, MetricSpec, ModelSpec, SliceSpec
 
-_LOWER_IS_WEAKER = ("margin", "confidence", "min_training_examples", "min_test_examples")
+_LOWER_IS_WEAKER = ("confidence", "min_training_examples", "min_test_examples")
 _ORDERED: Mapping[str, Sequence[str]] = {
     "evidence": ("observed", "significant", "proven"),
     "errors": ("score_zero", "error"),
@@ -44,12 +44,14 @@ def weakenings(before: GateConfig, after: GateConfig) -> tuple[Weakening, ...]:
     Another candidate or training set is no weakening: they are what is judged. To read less of one training set is.
     """
     return (
+        *_objective(before, after),
         *_thresholds(before, after),
         *_allowance(before, after),
         *_goal(before, after),
         *_hypothesis(before, after),
         *_audit(before, after),
         *_bounds(before.require, after.require),
+        *_economics(before.economics, after.economics),
         *_changed("metric", _written_metric(before.metric), _written_metric(after.metric)),
         *_changed("test_set", _shown(before.test_set), _shown(after.test_set)),
         *_reading("test_set", before.test_set, after.test_set),
@@ -60,6 +62,32 @@ def weakenings(before: GateConfig, after: GateConfig) -> tuple[Weakening, ...]:
     )
 
 
+def _objective(before: GateConfig, after: GateConfig) -> Iterator[Weakening]:
+    """To match asks for less quality than to beat; what was asked of cost and time counts by itself."""
+    if before.objective == "beat" and after.objective == "match":
+        yield Weakening("objective", before.objective, after.objective)
+    if before.margin is not None and after.margin is not None and after.margin < before.margin:
+        yield Weakening("margin", _number(before.margin), _number(after.margin))
+    if before.max_drop is not None and after.max_drop is not None and after.max_drop > before.max_drop:
+        yield Weakening("max_drop", _number(before.max_drop), _number(after.max_drop))
+    for key in ("cheaper_by", "faster_by"):
+        yield from _lowered(key, getattr(before, key), getattr(after, key))
+
+
+def _economics(before: EconomicsSpec | None, after: EconomicsSpec | None) -> Iterator[Weakening]:
+    """Limits alone: what a fine-tune costs and how often it is called are facts, and they change."""
+    saving, days = "min_monthly_saving_usd", "max_break_even_days"
+    yield from _lowered(f"economics.{saving}", getattr(before, saving, None), getattr(after, saving, None))
+    old, new = getattr(before, days, None), getattr(after, days, None)
+    if old is not None and (new is None or new > old):
+        yield Weakening(f"economics.{days}", _number(old), "removed" if new is None else _number(new))
+
+
+def _lowered(key: str, before: float | None, after: float | None) -> Iterator[Weakening]:
+    if before is not None and (after is None or after < before):
+        yield Weakening(key, _number(before), "removed" if after is None else _number(after))
+
+
 def _thresholds(before: GateConfig, after: GateConfig) -> Iterator[Weakening]:
     for key in _LOWER_IS_WEAKER:
         old, new = getattr(before, key), getattr(after, key)
@@ -67,6 +95,8 @@ def _thresholds(before: GateConfig, after: GateConfig) -> Iterator[Weakening]:
             yield Weakening(key, _number(old), _number(new))
     for key, order in _ORDERED.items():
         old, new = getattr(before, key), getattr(after, key)
+        if key == "evidence" and before.objective != after.objective:
+            continue  # what is to be proven is another thing
         if order.index(new) < order.index(old):
             yield Weakening(key, old, new)
 

@@ -179,6 +179,23 @@ class SliceSpec:
 
 
 @dataclass(frozen=True)
+class EconomicsSpec:
+    """What fine-tuning costs besides its answers, and what it must bring; ``None``: not declared.
+
+    Amounts in US dollars. ``sources`` says where each key was written.
+    """
+
+    calls_per_month: float | None
+    training_cost_usd: float | None
+    data_cost_usd: float | None
+    hosting_usd_per_month: float | None
+    retrains_per_year: float | None
+    max_break_even_days: float | None
+    min_monthly_saving_usd: float | None
+    sources: Mapping[str, Source]
+
+
+@dataclass(frozen=True)
 class GateConfig:
     """Everything that is asked of one gate. ``sources`` says of every key where its value came from.
 
@@ -194,7 +211,11 @@ class GateConfig:
     baselines: Mapping[str, ModelSpec]
     candidate: ModelSpec
     metric: MetricSpec
-    margin: float
+    margin: float | None
+    objective: Literal["beat", "match"]
+    max_drop: float | None
+    cheaper_by: float | None
+    faster_by: float | None
     evidence: Literal["observed", "significant", "proven"]
     confidence: float
     min_training_examples: int
@@ -209,6 +230,7 @@ class GateConfig:
     goal: str | None
     goal_override: str | None
     stage: Literal["accept", "ready"]
+    economics: EconomicsSpec | None
     audit: AuditSpec
     allow_weak_baseline: str | None
     guards: Mapping[str, GuardSpec]
@@ -237,6 +259,20 @@ class GateConfig:
     def bounds(self) -> tuple[Bound, ...]:
         """Those of ``require`` that are about models that are asked."""
         return tuple(bound for bound in self.require if self.stage == "accept" or bound.of == "baseline")
+
+    @property
+    def asked_by(self) -> Literal["margin", "max_drop"]:
+        """The key that says what gain is asked for."""
+        return "max_drop" if self.objective == "match" else "margin"
+
+    @property
+    def asked_gain(self) -> float:
+        """The gain that is asked for, in the metric's unit; below zero where the candidate may be worse."""
+        if self.objective == "match":
+            assert self.max_drop is not None  # one of the two is always there
+            return -self.max_drop
+        assert self.margin is not None
+        return self.margin
 
     def quoted(self, key: str) -> str:
         """The key with its value and source, as messages quote it: ``margin 0.05 (ftgate.yaml:14)``."""

@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from pytest_ftgate.config.baseline_keys import BaselinesValue
+from pytest_ftgate.config.economics_keys import EconomicsKeys
 from pytest_ftgate.config.keys import (
     Amount,
     Count,
@@ -101,6 +102,12 @@ def _read_candidates(value: Any) -> Any:
     return value
 
 
+def _read_drop(value: Any) -> Any:
+    if value == 0 and isinstance(value, int | float) and not isinstance(value, bool):
+        raise refusal("must be above 0: that two models are exactly equal cannot be proven")
+    return value
+
+
 def _read_names(values: dict[str, Any]) -> dict[str, Any]:
     return _objecting(values, [name for name in values if not name.strip()], "a name must not be blank")
 
@@ -134,6 +141,7 @@ Goal = Literal[
     "new_modality",
 ]
 DataValue = Annotated[Any, PlainValidator(_read_data, json_schema_input_type=str | DataKeys)]
+Factor = Annotated[float, Field(gt=1, allow_inf_nan=False)]
 MetricValue = Annotated[MetricKeys, PlainValidator(_read_metric, json_schema_input_type=str | MetricKeys)]
 
 
@@ -279,7 +287,7 @@ class SliceKeys(Keys):
         return self
 
 
-_LATER = "objective economics max_attempts ledger stop_early"
+_LATER = "max_attempts ledger stop_early"
 
 
 class GateKeys(Keys):
@@ -333,7 +341,27 @@ class GateKeys(Keys):
     metric: MetricValue = Field("accuracy", validate_default=True, description="The metric that decides.")
     margin: Amount = Field(
         default_factory=absent,
-        description="How much better the candidate must be, in the metric's unit. 0 asks for a gain above 0. Required.",
+        description="How much better the candidate must be, in the metric's unit. 0 asks for a gain above 0. "
+        "Required, but for objective: match.",
+    )
+    objective: Literal["beat", "match"] = Field(
+        "beat",
+        description="beat: the candidate is better than the baseline by the margin. match: it is worse by at most "
+        "max_drop, which is proven, and cheaper or faster.",
+    )
+    max_drop: Annotated[float, BeforeValidator(_read_drop), Field(gt=0, allow_inf_nan=False)] = Field(
+        default_factory=absent,
+        description="For objective: match: how much worse the candidate may be, in the metric's unit.",
+    )
+    cheaper_by: Factor = Field(
+        default_factory=absent,
+        description="For objective: match: a call of the candidate costs this many times less than one of the "
+        "baseline, as 6 for a sixth.",
+    )
+    faster_by: Factor = Field(
+        default_factory=absent,
+        description="For objective: match: half of the candidate's answers are there this many times sooner than "
+        "half of the baseline's, as 2 for half of the time.",
     )
     evidence: Literal["observed", "significant", "proven"] = Field(
         "significant",
@@ -381,6 +409,9 @@ class GateKeys(Keys):
         "accept",
         description="accept: the candidate is judged. ready: no candidate yet; all that can be judged before "
         "training is, and green means train now.",
+    )
+    economics: EconomicsKeys = Field(
+        default_factory=absent, description="What the fine-tune costs and saves, and what it must bring."
     )
     audit: AuditKeys = Field(
         default_factory=absent,

@@ -14,12 +14,14 @@ from pytest_ftgate.config.baseline_keys import AlternativesKeys
 from pytest_ftgate.config.gate_config import GateConfig, ModelSpec, no_candidate
 from pytest_ftgate.config.gate_file import GateFile
 from pytest_ftgate.config.gate_keys import GateKeys
+from pytest_ftgate.config.objective import check_objective
 from pytest_ftgate.config.problems import Reading, read_keys
 from pytest_ftgate.config.source import BUILT_IN, KeyPath, Layer, Source
 from pytest_ftgate.config.specs import (
     audit_spec,
     bound,
     data_spec,
+    economics_spec,
     guard_spec,
     hypothesis,
     metric_spec,
@@ -32,6 +34,10 @@ from pytest_ftgate.errors import ConfigError, Where, shown_path
 _REQUIRED = ("test_set", "training_set", "baseline", "candidate", "margin")
 _AS_READ = (
     "margin",
+    "objective",
+    "max_drop",
+    "cheaper_by",
+    "faster_by",
     "evidence",
     "confidence",
     "min_training_examples",
@@ -78,10 +84,13 @@ def resolve_gate(
     """
     models = file.models if file else {}
     values = _nearest(layers, models)
-    required = [key for key in _REQUIRED if key != "candidate" or values["stage"].read != "ready"]
-    missing = [key for key in required if values[key].read is None]
+    matched = values["objective"].read == "match"
+    left_out = {"candidate"} if values["stage"].read == "ready" else set()
+    left_out |= {"margin"} if matched else set()
+    missing = [key for key in _REQUIRED if values[key].read is None and key not in left_out]
     if missing:
         raise _missing(missing, file, gate)
+    check_objective({key: value.read for key, value in values.items()}, {k: v.at() for k, v in values.items()})
     config = _config(values, models, gate, gate or default_name)
     if root is not None:
         for spec in (*config.baselines.values(), config.candidate, *config.candidates.values()):
@@ -147,6 +156,8 @@ def _missing(keys: Sequence[str], file: GateFile | None, gate: str | None) -> Co
 
 def _config(values: Mapping[str, _Value], models: Mapping[str, ModelSpec], gate: str | None, name: str) -> GateConfig:
     read = {key: value.read for key, value in values.items()}
+    if read["objective"] == "match":
+        read["evidence"] = "proven"
     at = {key: value.at for key, value in values.items()}
     metric = metric_spec(read["metric"], at["metric"]())
     baselines, alternatives = _baselines(values["baselines"], models)
@@ -166,6 +177,7 @@ def _config(values: Mapping[str, _Value], models: Mapping[str, ModelSpec], gate:
         require=tuple(bound(item, at["require"](i)) for i, item in enumerate(read["require"])),
         audit=audit_spec(read["audit"]),
         show=tuple(metric_spec(item, at["show"](i)) for i, item in enumerate(read["show"])),
+        economics=read["economics"] and economics_spec(read["economics"], at["economics"]),
         guards={name: guard_spec(keys, partial(at["guards"], name)) for name, keys in read["guards"].items()},
         slices=slice_spec(read["slices"], at["slices"]) if read["slices"] else None,
         sources={key: source() for key, source in at.items()},

@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from pytest_ftgate.config.economics_keys import EconomicsKeys
 from pytest_ftgate.config.gate_config import (
     AUDIT_DEFAULTS,
     AuditSpec,
     Bound,
     DataSpec,
+    EconomicsSpec,
     GuardSpec,
     MetricSpec,
     ModelSpec,
@@ -56,6 +58,12 @@ def hypothesis(read: HypothesisKeys | str | None, source: Source, deciding: Metr
         return read
     metric = deciding if read.metric is None else metric_spec(read.metric, source)
     return Prediction(metric, read.from_, read.to, read.because, source)
+
+
+def economics_spec(read: EconomicsKeys, at: Callable[[str], Source]) -> EconomicsSpec:
+    """What was written; ``at`` gives the source of each key."""
+    keys = EconomicsKeys.model_fields
+    return EconomicsSpec(**{key: getattr(read, key) for key in keys}, sources={key: at(key) for key in keys})
 
 
 def audit_spec(read: AuditKeys | None) -> AuditSpec:

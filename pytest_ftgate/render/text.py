@@ -9,13 +9,16 @@ from pytest_ftgate.numbers import (
     is_share,
     plural,
     show_age,
+    show_amount,
     show_count,
     show_difference,
     show_seconds,
     show_usd,
     show_value,
+    sure_of_drop,
 )
 from pytest_ftgate.render.advice import advice_lines, diagnosis_lines
+from pytest_ftgate.render.economics import economics_lines
 from pytest_ftgate.render.parts import part_lines
 from pytest_ftgate.result import Check, GateResult, ModelResult, Verdict, called
 from pytest_ftgate.safe import printable
@@ -57,6 +60,7 @@ def block(result: GateResult, *, verbosity: int = 0) -> list[Line]:
     lines += _prices(result, verbosity)
     lines += _ages(result)
     lines += _gain(result, verbosity)
+    lines += [Line(text) for text in economics_lines(result.economics)] if result.economics else []
     for check in result.checks:
         lines += _check(check)
     lines += [Line(text) for text in part_lines(result, full=verbosity > 0)]
@@ -223,12 +227,18 @@ def _gain(result: GateResult, verbosity: int) -> Iterator[Line]:
     fixed = f"{result.wins or 0:,} fixed, {result.losses or 0:,} broken of {plural(result.n or 0, 'example')}"
     yield Line(f"gain{over}: {show_difference(result.gain, share=share)} {result.metric} ({fixed})", "bold")
     if result.lower_bound is not None and result.confidence is not None:
-        sure = f"{100 * result.confidence:g} % sure"
-        lower = show_difference(result.lower_bound, share=share)
         basis = f" ({result.note})" if result.note else ""
-        yield Line(f"we can be {sure} that the real gain is at least {lower}{basis}")
+        yield Line(_sure(result, result.lower_bound, result.confidence, share=share) + basis)
     if verbosity > 0:
         yield from _method(result, share)
+
+
+def _sure(result: GateResult, lower: float, confidence: float, *, share: bool) -> str:
+    if result.max_drop is None:
+        shown = show_difference(lower, share=share)
+        return f"we can be {100 * confidence:g} % sure that the real gain is at least {shown}"
+    allowed = show_amount(result.max_drop, share=share)
+    return f"it may be worse by at most {allowed}; we can be {sure_of_drop(lower, confidence, share=share)}"
 
 
 def _method(result: GateResult, share: bool) -> Iterator[Line]:

@@ -42,6 +42,13 @@ def bound(**limits: Any) -> dict[str, Any]:
 HYPOTHESIS = {"hypothesis": {"from": 0.8, "to": 0.9}}
 
 
+def limits(**given: float) -> dict[str, Any]:
+    return {"economics": {"calls_per_month": 1000, **given}}
+
+
+MATCH: dict[str, Any] = {"margin": ..., "objective": "match", "max_drop": 0.02, "cheaper_by": 6}
+
+
 def made(*alternatives: Any) -> dict[str, Any]:
     return {"baseline": ..., "baselines": {"base": BASE, "alternatives": list(alternatives)}}
 
@@ -88,6 +95,18 @@ ONE_WAY: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     (bound(min=0.2, max=0.8), bound(min=0.2), "require.candidate.accuracy: min 0.2, max 0.8 -> min 0.2"),
     ({"test_set": {"path": "test.jsonl"}}, {}, "test_set.limit: all rows -> 100"),
     ({}, {"test_set": {"path": "test.jsonl", "limit": 99}}, "test_set.limit: 100 -> 99"),
+    (MATCH, {**MATCH, "max_drop": 0.021}, "max_drop: 0.02 -> 0.021"),
+    (MATCH, {**MATCH, "cheaper_by": 5.9}, "cheaper_by: 6 -> 5.9"),
+    ({**MATCH, "faster_by": 2}, MATCH, "faster_by: 2 -> removed"),
+    ({**MATCH, "faster_by": 2}, {**MATCH, "faster_by": 1.5}, "faster_by: 2 -> 1.5"),
+    (limits(max_break_even_days=30), {}, "economics.max_break_even_days: 30 -> removed"),
+    (limits(max_break_even_days=30), limits(max_break_even_days=31), "economics.max_break_even_days: 30 -> 31"),
+    (
+        limits(min_monthly_saving_usd=100),
+        limits(min_monthly_saving_usd=99.5),
+        "economics.min_monthly_saving_usd: 100 -> 99.5",
+    ),
+    (limits(min_monthly_saving_usd=100), limits(), "economics.min_monthly_saving_usd: 100 -> removed"),
     (
         {"baseline": ..., "baselines": {"a": "recorded:a.jsonl", "b": BASE}},
         {"baseline": ..., "baselines": {"b": BASE}},
@@ -175,6 +194,7 @@ def test_what_cannot_be_compared_is_found_both_ways(after: dict[str, Any], told:
         {"name": "another"},
         {"repeats": 3},
         {"require": [{"metric": "accuracy", "min": 0.1}]},
+        limits(max_break_even_days=30),
         {"baseline": {**BASE, "concurrency": 1, "timeout_s": 9, "retries": 0, "name": "m", "api_key_env": "KEY"}},
         {"baseline": {**BASE, "price": {"input_per_1m": 1}}},
         {"baseline": ..., "baselines": {"prompted": BASE, "more": "recorded:more.jsonl"}},
@@ -185,6 +205,24 @@ def test_what_cannot_be_compared_is_found_both_ways(after: dict[str, Any], told:
 )
 def test_what_is_judged_may_change_and_a_gate_may_ask_for_more(after: dict[str, Any]) -> None:
     assert found({}, after) == []
+
+
+def test_facts_of_the_economics_change() -> None:
+    """How often the model is called, and what it costs, is no promise."""
+    before = limits(max_break_even_days=30, training_cost_usd=100)
+    assert found(before, {"economics": {"calls_per_month": 9, "max_break_even_days": 30}}) == []
+
+
+def test_under_match_guards_and_slices_are_promises_too() -> None:
+    before = {**MATCH, **guard(), **sliced(max_drop=0.03)}
+    after = {**MATCH, **guard(max_drop=0.1), **sliced(max_drop=0.05), "max_drop": 0.01}
+    assert found(before, after) == ["guards.general.max_drop: 0.03 -> 0.1", "slices.max_drop: 0.03 -> 0.05"]
+    assert found(after, before) == ["max_drop: 0.01 -> 0.02"]
+
+
+def test_to_match_asks_for_less_than_to_beat_and_to_beat_for_no_lower_cost() -> None:
+    assert found({}, MATCH) == ["objective: beat -> match"]
+    assert found(MATCH, {}) == ["cheaper_by: 6 -> removed"]
 
 
 def test_fewer_examples_for_an_alternative_is_found() -> None:

@@ -64,6 +64,7 @@ def test_defaults_and_enumerations_are_those_of_the_gate() -> None:
     gate = SCHEMA["$defs"]["GateKeys"]["properties"]
     assert {key: part["default"] for key, part in gate.items() if "default" in part} == {
         "metric": "accuracy",
+        "objective": "beat",
         "evidence": "significant",
         "confidence": 0.95,
         "min_training_examples": 200,
