@@ -15,10 +15,8 @@ from pytest_ftgate.safe import one_line, printable
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import Bound, GateConfig
-    from pytest_ftgate.data import DataSet
     from pytest_ftgate.inference import Comparison, Remedy, Spread
     from pytest_ftgate.metrics import Metric
-    from pytest_ftgate.training import TrainingAudit
 
 ROWS_SHOWN = 5
 """So many rows a message names."""
@@ -34,94 +32,6 @@ RUN_METRICS = {
 
 
 # --- free checks: nothing is paid for before they hold -------------------------------------------------------
-
-
-def training_checks(config: GateConfig, audit: TrainingAudit, training: DataSet, test: DataSet) -> list[Check]:
-    """Enough usable examples, none of them in the test set, no contradictions, the labels covered."""
-    found = [_enough_training(config, audit), _no_leak(config, audit, training, test)]
-    if audit.conflicts:
-        row, first = audit.conflict_rows[0]
-        found.append(
-            Check(
-                "conflicts",
-                "warning",
-                f"{plural(audit.conflicts, 'training row')} repeat an input with another output, "
-                f"first {training.where(row)} against {training.where(first)}",
-                observed=audit.conflicts,
-                advice="Decide which output is right: contradictions teach the model to guess.",
-            )
-        )
-    return found + _label_checks(audit)
-
-
-def _enough_training(config: GateConfig, audit: TrainingAudit) -> Check:
-    needed = config.min_training_examples
-    held = audit.usable >= needed
-    message = f"{plural(audit.usable, 'usable training example')}, {needed:,} needed"
-    if audit.rows != audit.usable:
-        left_out = [plural(audit.duplicates, "repeated input")] if audit.duplicates else []
-        unusable = audit.rows - audit.usable - audit.duplicates
-        left_out += [plural(unusable, "blank row")] if unusable else []
-        message += f" ({audit.rows:,} rows, less {' and '.join(left_out)})"
-    return Check(
-        "min_training_examples",
-        "pass" if held else "fail",
-        message,
-        observed=audit.usable,
-        required=needed,
-        source=str(config.sources["min_training_examples"]),
-        advice=None
-        if held
-        else f"Write {plural(needed - audit.usable, 'more distinct example')}; "
-        "with fewer, few-shot prompting is likely enough.",
-    )
-
-
-def _no_leak(config: GateConfig, audit: TrainingAudit, training: DataSet, test: DataSet) -> Check:
-    if not audit.leaked:
-        return Check("leaked", "pass", "no test example stands in the training set", observed=0, required=0)
-    pairs = ", ".join(f"{test.where(t)} = {training.where(r)}" for t, r in audit.leaked_rows[:ROWS_SHOWN])
-    more = ", ..." if len(audit.leaked_rows) > ROWS_SHOWN else ""
-    return Check(
-        "leaked",
-        "fail",
-        f"{audit.leaked:,} of {plural(len(test), 'test example')} {'stands' if audit.leaked == 1 else 'stand'} "
-        f"in the training set: {pairs}{more}",
-        observed=audit.leaked,
-        required=0,
-        source=str(config.sources["training_set"]),
-        advice="Take them out of the training set and train again: a model is not tested on what it was taught.",
-    )
-
-
-def _label_checks(audit: TrainingAudit) -> list[Check]:
-    found = []
-    if audit.labels_only_in_test:
-        found.append(
-            Check(
-                "labels_missing",
-                "warning",
-                f"the training set has no example of {_names(audit.labels_only_in_test)}, which the test set expects",
-                observed=len(audit.labels_only_in_test),
-                advice="Add training examples of these labels.",
-            )
-        )
-    if audit.labels_only_in_training:
-        found.append(
-            Check(
-                "labels_untested",
-                "note",
-                f"the test set has no example of {_names(audit.labels_only_in_training)}, "
-                "which the training set teaches",
-                observed=len(audit.labels_only_in_training),
-            )
-        )
-    return found
-
-
-def _names(labels: Sequence[str]) -> str:
-    shown = ", ".join(repr(label[:60]) for label in labels[:ROWS_SHOWN])
-    return shown + (f" and {len(labels) - ROWS_SHOWN} more" if len(labels) > ROWS_SHOWN else "")
 
 
 def test_size_check(config: GateConfig, examples: int) -> Check:

@@ -39,7 +39,7 @@ _FIXTURES = {
     "ftgate_test_set": "test_set",
     "ftgate_training_set": "training_set",
 }
-_ANSWERED_BY = (*_FIXTURES.values(), "repeats")
+_ANSWERED_BY = (*_FIXTURES.values(), "repeats", "guards")
 _REQUIRED = (*_FIXTURES.values(), "baselines", "candidates", "margin")
 
 
@@ -90,7 +90,9 @@ def _judge(item: pytest.Item, request: pytest.FixtureRequest) -> GateResult:
             judged = judge_gate(config, session.services(item.ihook), nodeid=nodeid, reviewed=reviewed)
             judged = replace(judged, result=replace(judged.result, loosened=layers.loosened()))
             samples = {f"{role}_latency": run for role, run in judged.samples.items()}
-            session.record(_recording_name(config, nodeid), {**judged.runs, **samples, **judged.contest}, judged.jobs)
+            guards = {f"{role} guard {guard}": run for (guard, role), run in judged.guards.items()}
+            runs = {**judged.runs, **samples, **judged.contest, **guards}
+            session.record(_recording_name(config, nodeid), runs, judged.jobs)
         except FtgateError as error:
             judged = Judged(failed_result(unnamed, error))
         except BaseException as error:

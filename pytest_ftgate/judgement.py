@@ -89,6 +89,7 @@ def _judge_scores(
     result: GateResult, prepared: Prepared, checks: tuple[Check, ...], measured: Mapping[str, Measured]
 ) -> GateResult:
     from pytest_ftgate.measure import flips, same_outputs, score_run
+    from pytest_ftgate.slices import judge_slices, label_results
 
     config, metric = prepared.config, prepared.deciding
     expected = prepared.expected
@@ -110,6 +111,8 @@ def _judge_scores(
     found += [_require(prepared, bound, result) for bound in config.require]
     found += _remarks(prepared, scored, comparisons)
     found += gap_checks(config, {role: one.value for role, one in facts.items()}, metric)
+    slices, held = judge_slices(prepared.slices, scored[best], candidate, metric.name)
+    found += held
     wins, losses, broken = flips(scored[best], candidate, metric.name, _BROKEN_KEPT)
     decided = comparisons[best]
     result = replace(
@@ -128,6 +131,8 @@ def _judge_scores(
         note=decided.note,
         broken=broken,
         gains={role: Gain(one.gain, one.lower, one.upper) for role, one in comparisons.items()},
+        slices=slices,
+        labels=label_results(scored[best], candidate, metric),
     )
     return closed(result, tuple(found))
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_ftgate.bare import with_bare
 from pytest_ftgate.errors import FtgateError
+from pytest_ftgate.guards import described, guard_jobs, judge_guards
 from pytest_ftgate.job_notes import JobNotes
 from pytest_ftgate.judgement import judge
 from pytest_ftgate.preparation import Prepared, decided, free_checks, prepare
@@ -82,6 +83,7 @@ class Judged:
         contest: of a job's checkpoints over the validation set, by ``validation_step_100``.
         jobs: what is known of the fine-tuning jobs, for recordings.
         prepared: what the models were called with; ``None`` where none was scored.
+        guards: of the models over the guards' test sets, by guard and role.
     """
 
     result: GateResult
@@ -90,6 +92,7 @@ class Judged:
     contest: Mapping[str, Run] = field(default_factory=dict)
     jobs: Mapping[str, str] = field(default_factory=dict)
     prepared: Prepared | None = None
+    guards: Mapping[tuple[str, str], Run] = field(default_factory=dict)
 
 
 def run_gate(config: GateConfig, services: Services, *, nodeid: str, reviewed: tuple[Check, ...] = ()) -> Judged:
@@ -160,14 +163,17 @@ def judge_ready(ready: Ready, services: Services) -> Judged:
             result, free = _with_data(result, prepared), (*free, *chosen)
             if verdict_of(free) != "pass":
                 return Judged(closed(result, free), contest=contest, jobs=notes.used)
-        runs, samples = _run(prepared, options)
+        runs, samples, guarded = _run(prepared, options)
     except FtgateError as error:
         return Judged(failed_result(replace(result, checks=free), error), contest=contest, jobs=notes.used)
     finally:
         if services.progress is not None:
             services.progress.wipe()
         _tell_unfinished(asked, services)
-    return Judged(judge(result, prepared, free, runs, samples), runs, samples, contest, notes.used, prepared)
+    result = judge(result, prepared, free, runs, samples)
+    guards, held = judge_guards(prepared.guards, guarded, prepared.config)
+    result = closed(replace(result, guards=guards), (*result.checks, *held))
+    return Judged(result, runs, samples, contest, notes.used, prepared, guarded)
 
 
 def show_bare(judged: Judged, services: Services) -> Judged:
@@ -224,9 +230,17 @@ def _with_data(result: GateResult, prepared: Prepared) -> GateResult:
             audit.duplicates,
             audit.conflicts,
             audit.leaked,
+            near_duplicates=len(audit.near_rows),
+            leaked_near=len(audit.leaked_near_rows),
+            truncated=len(audit.unfinished),
+            chat_errors=len(audit.chat_errors),
+            too_long=len(audit.long_rows),
+            imbalance=audit.labels.imbalance,
+            suspicious=len(audit.doubts.rows),
         ),
         test_set=TestSetResult(test.path, test.sha256, len(test)),
         metric_range=(metric.low, metric.high),
+        guards=tuple(map(described, prepared.guards.values())),
         **_with_jobs(result, prepared),
     )
 
@@ -263,16 +277,21 @@ def _find_best(
     return chosen, dict(zip(names, runs, strict=True)), checks
 
 
-def _run(prepared: Prepared, options: dict[str, Any]) -> tuple[dict[str, Run], dict[str, Run]]:
-    """The models over the test set, and before that the samples of latencies, by role."""
+def _run(
+    prepared: Prepared, options: dict[str, Any]
+) -> tuple[dict[str, Run], dict[str, Run], dict[tuple[str, str], Run]]:
+    """The models over the test set, before that the samples of latencies, and the models over the guards, by role."""
     from pytest_ftgate.latency import take_samples
     from pytest_ftgate.runner import Job, run_models
 
-    _warm_up(prepared.metrics.values())
-    jobs = [Job(model, prepared.test, prepared.config.repeats) for model in prepared.models.values()]
+    repeats = prepared.config.repeats
+    _warm_up([*prepared.metrics.values(), *(guard.metric for guard in prepared.guards.values())])
+    guards = guard_jobs(prepared.guards, prepared.models, repeats)
+    jobs = [Job(model, prepared.test, repeats) for model in prepared.models.values()]
     samples = take_samples(prepared.models, prepared.test, **options)
-    runs = run_models(jobs, **options)
-    return dict(zip(prepared.models, runs, strict=True)), samples
+    runs = run_models([*jobs, *guards.values()], **options)
+    guarded = dict(zip(guards, runs[len(jobs) :], strict=True))
+    return dict(zip(prepared.models, runs[: len(jobs)], strict=True)), samples, guarded
 
 
 def _tell_unfinished(models: Iterable[Model], services: Services) -> None:

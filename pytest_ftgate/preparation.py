@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from pytest_ftgate import gate, prompt_leak, straw_man
+from pytest_ftgate import audit_checks, gate, prompt_leak, straw_man
 from pytest_ftgate.errors import ConfigError, ModelError, Where
 from pytest_ftgate.foreign import guarded
 from pytest_ftgate.result import Check, ModelResult
@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from pytest_ftgate.checkpoints import Contest, Shared
     from pytest_ftgate.config import GateConfig, MetricSpec, ModelSpec
     from pytest_ftgate.data import DataSet
+    from pytest_ftgate.guards import Guard
     from pytest_ftgate.metrics import Metric
     from pytest_ftgate.models import Model, Notes, Surroundings
+    from pytest_ftgate.slices import Slices
     from pytest_ftgate.training import TrainingAudit
     from pytest_ftgate.training_file import JobFile
     from pytest_ftgate.tuning import Tuned
@@ -47,6 +49,8 @@ class Prepared:
     trained_on_content: bytes | None = None
     shared: Shared | None = None
     contest: Contest | None = None
+    guards: Mapping[str, Guard] = field(default_factory=dict)
+    slices: Slices | None = None
 
     def asked(self, role: str) -> ModelSpec:
         """The model that is asked: as written, with its name at the endpoint in place of a job."""
@@ -87,6 +91,7 @@ def prepare(
     newer_than: float | None = None,
 ) -> Prepared:
     """Read the data, build metrics and models. Raises :class:`FtgateError` where something cannot be used."""
+    from pytest_ftgate.guards import prepare_guards
     from pytest_ftgate.models import Surroundings, build_model
     from pytest_ftgate.training import audit_training_set, check_test_set
     from pytest_ftgate.tuning import Tuned, has_job, settle
@@ -98,8 +103,10 @@ def prepare(
     _check_margin(config, metrics[config.metric.name])
     _check_bounds(config, metrics)
     _check_errors(config)
-    audit = audit_training_set(training, test)
+    audit = audit_training_set(training, test, max_tokens=config.audit.max_tokens)
     specs = {**config.baselines, "candidate": config.candidate}
+    guards = prepare_guards(config, load, training, lambda: _custom_metrics(hook))
+    slices = _prepare_slices(config, test, training, metrics[config.metric.name], hook)
     surroundings = Surroundings(training, notes, offline, newer_than, test)
     contest = _contest(config, load, training, surroundings, hook)
     settled = config.baselines if contest else specs
@@ -109,7 +116,9 @@ def prepare(
     if contest:
         models["candidate"] = contest.models[-1]
         tuned["candidate"] = Tuned(config.candidate, contest.tuned[-1].job)
-    prepared = Prepared(config, test, training, audit, metrics, models, tuned, contest=contest)
+    prepared = Prepared(
+        config, test, training, audit, metrics, models, tuned, contest=contest, guards=guards, slices=slices
+    )
     if "candidate" not in tuned:
         return prepared
     return replace(_with_training_file(prepared, surroundings), shared=_shared(prepared, surroundings))
@@ -180,6 +189,20 @@ def _with_training_file(prepared: Prepared, surroundings: Surroundings) -> Prepa
         with suppress(ModelError):
             content = records.content(file.id, "training file")
     return replace(prepared, trained_on=file, trained_on_content=content)
+
+
+def _prepare_slices(
+    config: GateConfig, test: DataSet, training: DataSet, metric: Metric, hook: Any | None
+) -> Slices | None:
+    from pytest_ftgate.data import expected_text
+    from pytest_ftgate.metrics import build_metric
+    from pytest_ftgate.slices import prepare_slices
+
+    def build(spec: MetricSpec, labels: Sequence[str]) -> Metric:
+        known = {expected_text(example.expected) for data in (test, training) for example in data.examples}
+        return build_metric(spec, labels=labels, custom=_custom_metrics(hook), known=sorted(known))
+
+    return prepare_slices(config, test, metric, build)
 
 
 def build_metrics(config: GateConfig, test: DataSet, training: DataSet | None, hook: Any | None) -> dict[str, Metric]:
@@ -278,6 +301,7 @@ def _check_errors(config: GateConfig) -> None:
     if config.errors != "score_zero":
         return
     asked = [config.metric, *(bound.metric for bound in config.require if bound.of == "candidate")]
+    asked += [guard.metric for guard in config.guards.values()]
     for spec in asked:
         if spec.name.partition("_")[0] == "precision":
             raise ConfigError(
@@ -289,11 +313,13 @@ def _check_errors(config: GateConfig) -> None:
 
 def free_checks(prepared: Prepared) -> list[Check]:
     """Training set, test set, and what the baseline is: judged before anything is paid for."""
+    from pytest_ftgate.guards import guard_checks
     from pytest_ftgate.inference import MIN_GROUPS, fewest_wins, group_codes
     from pytest_ftgate.latency import unsampled_checks
+    from pytest_ftgate.slices import slice_size_checks
 
     config, metric, n = prepared.config, prepared.deciding, len(prepared.test)
-    checks = gate.training_checks(config, prepared.audit, prepared.training, prepared.test)
+    checks = audit_checks.training_checks(config, prepared.audit, prepared.training, prepared.test)
     checks += prompt_leak.prompt_leak_checks(config, prepared.models["candidate"], prepared.test)
     checks += _job_checks(prepared)
     checks.append(gate.test_size_check(config, n))
@@ -312,6 +338,8 @@ def free_checks(prepared: Prepared) -> list[Check]:
     checks += straw_man.swapped_checks(config)
     checks += straw_man.base_model_checks(config, prepared.tuned)
     checks += unsampled_checks(config.require, prepared.models)
+    checks += slice_size_checks(prepared.slices)
+    checks += guard_checks(prepared.guards, prepared.models, prepared.test, errors=config.errors)
     return checks
 
 

@@ -31,13 +31,13 @@ class ProgressLine:
         self._write = write
         self._fresh_line = fresh_line
         self._uncaptured = uncaptured
-        self._models: dict[str, Progress] = {}
+        self._jobs: dict[tuple[str, int], Progress] = {}  # a model may have several, told apart by their size
         self._width = 0
 
     def __call__(self, progress: Progress) -> None:
         """Called as answers arrive."""
-        self._models[progress.model] = progress
-        text = "ftgate: " + ", ".join(map(_shown, self._models.values()))
+        self._jobs[progress.model, progress.total] = progress
+        text = "ftgate: " + ", ".join(map(_shown, self._jobs.values()))
         with self._uncaptured():  # the terminal's width is not known to a captured stream
             if not self._width:
                 self._fresh_line()
@@ -50,7 +50,7 @@ class ProgressLine:
         if self._width:
             with self._uncaptured():
                 self._write("\r" + " " * self._width + "\r")
-        self._models, self._width = {}, 0
+        self._jobs, self._width = {}, 0
 
 
 def _columns() -> int:

@@ -112,7 +112,11 @@ class CandidateResult:
 
 @dataclass(frozen=True, slots=True)
 class TrainingResult:
-    """The training set as counted: see :func:`pytest_ftgate.training.audit_training_set`."""
+    """The training set as counted: see :class:`pytest_ftgate.training.TrainingAudit`.
+
+    ``imbalance`` is the rows of the most frequent label by those of the rarest, ``None`` where outputs are no labels;
+    ``suspicious`` counts rows whose nearest neighbours carry another label; the others are counts of rows.
+    """
 
     path: str | None = None
     sha256: str | None = None
@@ -121,6 +125,13 @@ class TrainingResult:
     duplicates: int | None = None
     conflicts: int | None = None
     leaked: int | None = None
+    near_duplicates: int | None = None
+    leaked_near: int | None = None
+    truncated: int | None = None
+    chat_errors: int | None = None
+    too_long: int | None = None
+    imbalance: float | None = None
+    suspicious: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +156,76 @@ class Flip:
     candidate: str
 
 
+@dataclass(frozen=True, slots=True)
+class GuardResult:
+    """Another test set: ``baseline`` and ``candidate`` are values of its metric, ``against`` the baseline's role.
+
+    ``gain`` and its bounds are as in :class:`GateResult`. ``verdict`` may also be ``warning``; None: not measured.
+    """
+
+    name: str
+    metric: str
+    max_drop: float
+    evidence: str
+    confidence: float
+    against: str | None = None
+    baseline: float | None = None
+    candidate: float | None = None
+    gain: float | None = None
+    lower_bound: float | None = None
+    upper_bound: float | None = None
+    method: str | None = None
+    n: int | None = None
+    wins: int | None = None
+    losses: int | None = None
+    examples_needed: int | None = None
+    note: str | None = None
+    verdict: Status | None = None
+    test_set: TestSetResult = field(default_factory=TestSetResult)
+    metric_range: tuple[float, float] | None = None
+
+    @classmethod
+    def from_dict(cls, facts: Mapping[str, Any]) -> GuardResult:
+        """The inverse of its part of :meth:`GateResult.to_dict`."""
+        span = facts["metric_range"]
+        known = {"test_set": TestSetResult(**facts["test_set"]), "metric_range": None if span is None else tuple(span)}
+        return cls(**{**facts, **known})
+
+
+@dataclass(frozen=True, slots=True)
+class SliceResult:
+    """The examples of the test set with one value of one field, by the deciding metric.
+
+    ``confidence`` is that of the bounds, corrected for the number of slices. ``note`` says why a slice was not judged:
+    its ``verdict`` is then None.
+    """
+
+    field: str
+    value: str
+    n: int
+    baseline: float | None = None
+    candidate: float | None = None
+    gain: float | None = None
+    lower_bound: float | None = None
+    upper_bound: float | None = None
+    confidence: float | None = None
+    wins: int | None = None
+    losses: int | None = None
+    note: str | None = None
+    verdict: Status | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LabelResult:
+    """The examples that expect one label: how many of their answers are right (recall), and the change."""
+
+    label: str
+    n: int
+    baseline: float
+    candidate: float
+    change: float
+
+
 @dataclass(frozen=True)
 class GateResult:
     """Everything known about one gate after it was judged. ``None`` where it was not measured; never NaN.
@@ -155,7 +236,8 @@ class GateResult:
     what the bounds rest on, such as the number of groups. ``gate`` is the gate's name in the file; ``loosened`` says
     where a mark asks for less than the file. ``gains`` are over each baseline, by name. ``bare`` is the candidate
     without its prompt and examples, where it has any. ``candidates`` are those of several, in the written order;
-    ``candidate`` is the chosen one, or, where none passed, the one that came nearest.
+    ``candidate`` is the chosen one, or, where none passed, the one that came nearest. ``slices`` and ``labels`` are
+    against ``baseline``, the worst first.
     """
 
     name: str
@@ -192,6 +274,9 @@ class GateResult:
     gains: Mapping[str, Gain] = field(default_factory=dict)
     bare: ModelResult | None = None
     candidates: tuple[CandidateResult, ...] = ()
+    guards: tuple[GuardResult, ...] = ()
+    slices: tuple[SliceResult, ...] = ()
+    labels: tuple[LabelResult, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -226,6 +311,9 @@ class GateResult:
         known["gains"] = {name: Gain(**gain) for name, gain in facts.get("gains", {}).items()}
         known["bare"] = ModelResult(**facts["bare"]) if facts.get("bare") else None
         known["candidates"] = tuple(CandidateResult(**one) for one in facts.get("candidates", ()))
+        known["guards"] = tuple(map(GuardResult.from_dict, facts["guards"]))
+        known["slices"] = tuple(SliceResult(**one) for one in facts["slices"])
+        known["labels"] = tuple(LabelResult(**one) for one in facts["labels"])
         known["loosened"] = tuple(facts["loosened"])
         for pair in ("metric_range", "tango_interval"):
             if known.get(pair) is not None:

@@ -132,10 +132,14 @@ def _weakened(findings: Sequence[str], count: int, ref: str, *, forbidden: bool)
 
 
 def _contents(before: GateConfig, after: GateConfig, past: Past) -> Iterator[Weakening | str]:
-    """The test set, and what the baselines read: their prompts and recordings."""
-    path = getattr(after.test_set, "path", None)
-    if path is not None and path == getattr(before.test_set, "path", None):
-        yield from _content("test_set", path, past, in_order=after.test_set.limit is not None)  # type: ignore[union-attr]
+    """The test sets, and what the baselines read: their prompts and recordings."""
+    tests = {"test_set": (before.test_set, after.test_set)}
+    kept = (name for name in after.guards if name in before.guards)
+    tests |= {f"guards.{name}.test_set": (before.guards[name].test_set, after.guards[name].test_set) for name in kept}
+    for key, (old, new) in tests.items():
+        path = getattr(new, "path", None)
+        if path is not None and path == getattr(old, "path", None):
+            yield from _content(key, path, past, in_order=new.limit is not None)  # type: ignore[union-attr]
     for name, spec in same_baselines(before, after).items():
         for key, value in spec.options.items():
             if isinstance(value, Path):

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 from pytest_ftgate.errors import shown_path
 
 if TYPE_CHECKING:
-    from pytest_ftgate.config import Bound, GateConfig, MetricSpec, ModelSpec
+    from pytest_ftgate.config import Bound, GateConfig, GuardSpec, MetricSpec, ModelSpec, SliceSpec
 
 _LOWER_IS_WEAKER = ("margin", "confidence", "min_training_examples", "min_test_examples")
 _ORDERED: Mapping[str, Sequence[str]] = {
     "evidence": ("observed", "significant", "proven"),
     "errors": ("score_zero", "error"),
 }
+_DROP_EVIDENCE = ("significant", "observed", "proven")
 _OPERATION = ("name", "price", "concurrency", "timeout_s", "retries", "api_key_env")
 """Keys of a model that change no answer."""
 _SHOWN = 60
@@ -36,19 +37,22 @@ class Weakening:
 
 
 def weakenings(before: GateConfig, after: GateConfig) -> tuple[Weakening, ...]:
-    """What ``after`` asks less for than ``before``: thresholds, evidence, bounds, the test set, the metric, a baseline.
+    """What ``after`` asks less for than ``before``: thresholds, evidence, audit, bounds, data, metric, models, guards.
 
     Another candidate or training set is no weakening: they are what is judged. To read less of one training set is.
     """
     return (
         *_thresholds(before, after),
         *_allowance(before, after),
+        *_audit(before, after),
         *_bounds(before.require, after.require),
-        *_changed("metric", _metric(before), _metric(after)),
+        *_changed("metric", _written_metric(before.metric), _written_metric(after.metric)),
         *_changed("test_set", _shown(before.test_set), _shown(after.test_set)),
         *_reading("test_set", before.test_set, after.test_set),
         *_training_set(before.training_set, after.training_set),
         *_baselines(before, after),
+        *_guards(before.guards, after.guards),
+        *_slices(before.slices, after.slices),
     )
 
 
@@ -71,6 +75,21 @@ def _allowance(before: GateConfig, after: GateConfig) -> Iterator[Weakening]:
     """A reason that was reworded allows no more than it did."""
     if before.allow_weak_baseline is None and after.allow_weak_baseline is not None:
         yield Weakening("allow_weak_baseline", "not allowed", after.allow_weak_baseline)
+
+
+def _audit(before: GateConfig, after: GateConfig) -> Iterator[Weakening]:
+    from pytest_ftgate.config.gate_config import AUDIT_LEVELS
+
+    for name, old in before.audit.levels.items():
+        new = after.audit.levels[name]
+        if AUDIT_LEVELS.index(new) < AUDIT_LEVELS.index(old):
+            yield Weakening(f"audit.{name}", _level(old), _level(new))
+    if after.audit.max_tokens > before.audit.max_tokens:
+        yield Weakening("audit.max_tokens", str(before.audit.max_tokens), str(after.audit.max_tokens))
+
+
+def _level(level: str) -> str:
+    return "fail above a limit" if level == "limit" else level
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +129,9 @@ def _tightest(bounds: Sequence[Bound]) -> dict[str, _Limits]:
     return found
 
 
-def _metric(config: GateConfig) -> str:
-    options = _options(config.metric)
-    return f"{config.metric.name} ({options})" if options else config.metric.name
+def _written_metric(metric: MetricSpec) -> str:
+    options = _options(metric)
+    return f"{metric.name} ({options})" if options else metric.name
 
 
 def _options(metric: MetricSpec) -> str:
@@ -161,6 +180,39 @@ def _baselines(before: GateConfig, after: GateConfig) -> Iterator[Weakening]:
         key = name if name == "baseline" else f"baselines.{name}"
         new = after.baselines.get(name)
         yield Weakening(key, *_told_apart(old, new)) if new else Weakening(key, old.spelling, "removed")
+
+
+def _guards(before: Mapping[str, GuardSpec], after: Mapping[str, GuardSpec]) -> Iterator[Weakening]:
+    for name, old in before.items():
+        key, new = f"guards.{name}", after.get(name)
+        if new is None:
+            yield Weakening(key, f"max_drop {_number(old.max_drop)}", "removed")
+            continue
+        yield from _drops(key, old, new)
+        yield from _changed(f"{key}.metric", _written_metric(old.metric), _written_metric(new.metric))
+        yield from _changed(f"{key}.test_set", _shown(old.test_set), _shown(new.test_set))
+        yield from _reading(f"{key}.test_set", old.test_set, new.test_set)
+
+
+def _slices(before: SliceSpec | None, after: SliceSpec | None) -> Iterator[Weakening]:
+    if before is None:
+        return
+    if after is None:
+        yield Weakening("slices", ", ".join(before.fields), "removed")
+        return
+    if not set(before.fields) <= set(after.fields):
+        yield Weakening("slices.fields", ", ".join(before.fields), ", ".join(after.fields))
+    yield from _drops("slices", before, after)
+    if after.min_examples > before.min_examples:
+        yield Weakening("slices.min_examples", str(before.min_examples), str(after.min_examples))
+
+
+def _drops(key: str, before: GuardSpec | SliceSpec, after: GuardSpec | SliceSpec) -> Iterator[Weakening]:
+    """Of a drop "significant" asks for least: it also lets a drop pass that is too large and may be chance."""
+    if after.max_drop > before.max_drop:
+        yield Weakening(f"{key}.max_drop", _number(before.max_drop), _number(after.max_drop))
+    if _DROP_EVIDENCE.index(after.evidence) < _DROP_EVIDENCE.index(before.evidence):
+        yield Weakening(f"{key}.evidence", before.evidence, after.evidence)
 
 
 def same_baselines(before: GateConfig, after: GateConfig) -> dict[str, ModelSpec]:

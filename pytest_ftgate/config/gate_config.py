@@ -10,6 +10,8 @@ from typing import Any, Literal
 from pytest_ftgate.config.source import Source
 from pytest_ftgate.errors import shown_path
 
+DropEvidence = Literal["observed", "significant", "proven"]
+
 
 @dataclass(frozen=True)
 class DataSpec:
@@ -82,6 +84,77 @@ class ModelSpec:
         return self.spelling
 
 
+AuditLevel = Literal["ignore", "warn", "limit", "fail"]
+AUDIT_LEVELS: tuple[AuditLevel, ...] = ("ignore", "warn", "limit", "fail")
+"""From lenient to strict. ``limit``, which cannot be written: a warning up to a limit of its own, then a failure."""
+
+AUDIT_DEFAULTS: Mapping[str, AuditLevel] = {
+    "usable": "fail",
+    "leaked": "fail",
+    "leaked_near": "fail",
+    "conflicts": "limit",
+    "near_duplicates": "limit",
+    "labels_missing": "warn",
+    "imbalance": "warn",
+    "truncated": "warn",
+    "chat_format": "warn",
+    "too_long": "warn",
+}
+
+
+@dataclass(frozen=True)
+class AuditSpec:
+    """What each finding of the training audit means.
+
+    Attributes:
+        levels: of every finding.
+        max_tokens: a row with more is too long.
+    """
+
+    levels: Mapping[str, AuditLevel]
+    max_tokens: int
+
+    @property
+    def loosened(self) -> dict[str, AuditLevel]:
+        """The findings that mean less than they do by default, and what they mean."""
+        return {
+            name: level
+            for name, level in self.levels.items()
+            if AUDIT_LEVELS.index(level) < AUDIT_LEVELS.index(AUDIT_DEFAULTS[name])
+        }
+
+    def __str__(self) -> str:
+        return ", ".join(f"{name}: {level}" for name, level in self.levels.items() if level != AUDIT_DEFAULTS[name])
+
+
+@dataclass(frozen=True)
+class GuardSpec:
+    """Another test set, on which the candidate may be worse than the best baseline by at most ``max_drop``.
+
+    ``sources`` says of each of its keys where the value came from.
+    """
+
+    test_set: DataSpec | Iterable[Any]
+    metric: MetricSpec
+    max_drop: float
+    evidence: DropEvidence
+    sources: Mapping[str, Source]
+
+
+@dataclass(frozen=True)
+class SliceSpec:
+    """Parts of the test set: all examples with one value of one of ``fields``.
+
+    ``sources`` says of each of its keys where the value came from.
+    """
+
+    fields: tuple[str, ...]
+    max_drop: float
+    evidence: DropEvidence
+    min_examples: int
+    sources: Mapping[str, Source]
+
+
 @dataclass(frozen=True)
 class GateConfig:
     """Everything that is asked of one gate. ``sources`` says of every key where its value came from.
@@ -109,7 +182,10 @@ class GateConfig:
     repeats: int
     timeout_s: float | None
     hypothesis: str | None
+    audit: AuditSpec
     allow_weak_baseline: str | None
+    guards: Mapping[str, GuardSpec]
+    slices: SliceSpec | None
     sources: Mapping[str, Source]
     alternatives: tuple[str, ...] = ()
     candidates: Mapping[str, ModelSpec] = field(default_factory=dict)
@@ -129,6 +205,8 @@ def _shown(value: Any) -> str:
         return ", ".join(str(model) for model in value.values())
     if isinstance(value, tuple) and all(isinstance(part, Bound | MetricSpec) for part in value):
         return ", ".join(map(str, value))
+    if isinstance(value, AuditSpec):
+        return str(value) or "as by default"
     if isinstance(value, str | int | DataSpec | MetricSpec | ModelSpec):
         return str(value)
     return "given as objects"

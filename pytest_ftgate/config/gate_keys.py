@@ -151,9 +151,97 @@ class BoundKeys(Keys):
         return self
 
 
-_LATER = (
-    "goal goal_override stage objective guards slices audit economics require_hypothesis max_attempts ledger stop_early"
-)
+MAX_TOKENS = 65_536
+"""What OpenAI takes for one training example of its gpt-4o and gpt-4.1 models."""
+
+Level = Literal["fail", "warn", "ignore"]
+
+
+class AuditKeys(Keys):
+    """What findings of the training audit mean for the verdict."""
+
+    usable: Level = Field(default_factory=absent, description="Fewer than min_training_examples. Default: fail.")
+    leaked: Level = Field(default_factory=absent, description="Test examples in the training set. Default: fail.")
+    leaked_near: Level = Field(
+        default_factory=absent, description="Test examples with a near copy in the training set. Default: fail."
+    )
+    conflicts: Level = Field(
+        default_factory=absent,
+        description="Rows that repeat an input with another output. Default: a warning, above 1 % of rows fail.",
+    )
+    near_duplicates: Level = Field(
+        default_factory=absent,
+        description="Near copies within the training set. Default: a warning, and fail where fewer than "
+        "min_training_examples are left without them.",
+    )
+    labels_missing: Level = Field(
+        default_factory=absent,
+        description="Labels of the test set with no or fewer than 5 training examples. Default: warn.",
+    )
+    imbalance: Level = Field(
+        default_factory=absent,
+        description="The most frequent label has more than 10 times as many rows as the rarest. Default: warn.",
+    )
+    truncated: Level = Field(
+        default_factory=absent, description="Outputs that are empty, of one character, or cut off. Default: warn."
+    )
+    chat_format: Level = Field(
+        default_factory=absent, description="Conversations whose turns are not in order. Default: warn."
+    )
+    too_long: Level = Field(default_factory=absent, description="Rows with more than max_tokens. Default: warn.")
+    max_tokens: Positive = Field(MAX_TOKENS, description="The most tokens of a row, estimated as UTF-8 bytes / 4.")
+
+
+# A drop that is 0 can be measured, but no number of examples rules out every smaller one.
+_UNPROVABLE = "max_drop 0 cannot be proven: no number of examples rules out every drop"
+_DropEvidence = Literal["observed", "significant", "proven"]
+
+
+class GuardKeys(Keys):
+    """Another test set, on which the candidate must not be worse than the baseline."""
+
+    test_set: DataValue = Field(description="The examples: a path relative to this file, or a mapping.")
+    metric: MetricValue = Field("accuracy", validate_default=True, description="The metric of this test set.")
+    max_drop: Amount = Field(
+        description="How much worse than the best baseline the candidate may be, in the metric's unit."
+    )
+    evidence: _DropEvidence = Field(
+        "proven",
+        description="proven: it is sure at confidence that the drop is at most max_drop. observed: the measured drop "
+        "is. significant: fails only where the measured drop is above max_drop and it is sure at confidence that the "
+        "candidate is worse at all.",
+    )
+
+    @model_validator(mode="after")
+    def _provable(self) -> GuardKeys:
+        if self.evidence == "proven" and not self.max_drop:
+            raise refusals([(("max_drop",), _UNPROVABLE)])
+        return self
+
+
+class SliceKeys(Keys):
+    """Parts of the test set, on which the candidate must not be worse than the baseline."""
+
+    fields: Annotated[list[Text], Field(min_length=1), BeforeValidator(_listed)] = Field(
+        description="Fields of the examples; all examples with one value of a field are a slice."
+    )
+    max_drop: Amount = Field(0.03, description="How much worse than the best baseline the candidate may be on a slice.")
+    evidence: _DropEvidence = Field("significant", description="As for guards.")
+    min_examples: Annotated[int, Field(ge=1)] = Field(
+        30, description="A slice with fewer examples is listed, and not judged."
+    )
+
+    @model_validator(mode="after")
+    def _judgeable(self) -> SliceKeys:
+        if self.evidence == "proven" and not self.max_drop:
+            raise refusals([(("max_drop",), _UNPROVABLE)])
+        twice = [name for i, name in enumerate(self.fields) if name in self.fields[:i]]
+        if twice:
+            raise refusals([(("fields",), f"names {quoted(twice[0])} twice")])
+        return self
+
+
+_LATER = "goal goal_override stage objective economics require_hypothesis max_attempts ledger stop_early"
 
 
 class GateKeys(Keys):
@@ -240,10 +328,20 @@ class GateKeys(Keys):
     hypothesis: Annotated[Text, BeforeValidator(_read_hypothesis)] = Field(
         default_factory=absent, description="What the fine-tune is expected to change, in a sentence."
     )
+    audit: AuditKeys = Field(
+        default_factory=absent,
+        description="Which findings of the training audit fail the gate, warn, or are ignored.",
+    )
     allow_weak_baseline: Text = Field(
         default_factory=absent,
         description="Why a baseline may be no better than one constant answer to everything; it is printed. "
         "Without a reason such a gate fails.",
+    )
+    guards: Annotated[dict[str, GuardKeys], AfterValidator(_read_names)] = Field(
+        {}, description="Other test sets by name: what the candidate must not lose."
+    )
+    slices: SliceKeys = Field(
+        default_factory=absent, description="Parts of the test set on which the candidate must not be worse."
     )
 
     @model_validator(mode="after")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,15 @@ from pytest_ftgate.config.gate_file import GateFile
 from pytest_ftgate.config.gate_keys import GateKeys
 from pytest_ftgate.config.problems import Reading, read_keys
 from pytest_ftgate.config.source import BUILT_IN, KeyPath, Layer, Source
-from pytest_ftgate.config.specs import bound, data_spec, metric_spec, model_spec
+from pytest_ftgate.config.specs import (
+    audit_spec,
+    bound,
+    data_spec,
+    guard_spec,
+    metric_spec,
+    model_spec,
+    slice_spec,
+)
 from pytest_ftgate.config.words import cut, dotted
 from pytest_ftgate.errors import ConfigError, Where, shown_path
 
@@ -148,7 +157,10 @@ def _config(values: Mapping[str, _Value], models: Mapping[str, ModelSpec], gate:
         candidates=candidates if values["candidates"].key == "candidates" else {},
         metric=metric_spec(read["metric"], at["metric"]()),
         require=tuple(bound(item, at["require"](i)) for i, item in enumerate(read["require"])),
+        audit=audit_spec(read["audit"]),
         show=tuple(metric_spec(item, at["show"](i)) for i, item in enumerate(read["show"])),
+        guards={name: guard_spec(keys, partial(at["guards"], name)) for name, keys in read["guards"].items()},
+        slices=slice_spec(read["slices"], at["slices"]) if read["slices"] else None,
         sources={key: source() for key, source in at.items()},
         **{key: read[key] for key in _AS_READ},
     )

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pytest_ftgate.config.gate_config import Bound, DataSpec, MetricSpec, ModelSpec
-from pytest_ftgate.config.gate_keys import BoundKeys, DataKeys, MetricKeys
+from pytest_ftgate.config.gate_config import (
+    AUDIT_DEFAULTS,
+    AuditSpec,
+    Bound,
+    DataSpec,
+    GuardSpec,
+    MetricSpec,
+    ModelSpec,
+    SliceSpec,
+)
+from pytest_ftgate.config.gate_keys import MAX_TOKENS, AuditKeys, BoundKeys, DataKeys, GuardKeys, MetricKeys, SliceKeys
 from pytest_ftgate.config.keys import Keys
 from pytest_ftgate.config.model_keys import AnyModel, Given, ModelKeys, Named, OpenAIKeys, PythonKeys, RecordedKeys
-from pytest_ftgate.config.source import Source
+from pytest_ftgate.config.source import BUILT_IN, Source
 
 
 def data_spec(read: DataKeys | Iterable[Any], source: Source) -> DataSpec | Iterable[Any]:
@@ -29,6 +38,33 @@ def metric_spec(read: MetricKeys, source: Source) -> MetricSpec:
 def bound(read: BoundKeys, source: Source) -> Bound:
     """The bound that was written."""
     return Bound(metric_spec(read.metric, source), read.min, read.max, read.of, source)
+
+
+def audit_spec(read: AuditKeys | None) -> AuditSpec:
+    """What was written about the training audit, and the defaults where nothing was."""
+    levels = {name: getattr(read, name, None) or level for name, level in AUDIT_DEFAULTS.items()}
+    return AuditSpec(levels, read.max_tokens if read else MAX_TOKENS)
+
+
+def guard_spec(read: GuardKeys, at: Callable[[str], Source]) -> GuardSpec:
+    """The guard that was written; ``at`` gives the source of each of its keys."""
+    sources = _sources(read, at)
+    return GuardSpec(
+        data_spec(read.test_set, sources["test_set"]),
+        metric_spec(read.metric, sources["metric"]),
+        read.max_drop,
+        read.evidence,
+        sources,
+    )
+
+
+def slice_spec(read: SliceKeys, at: Callable[[str], Source]) -> SliceSpec:
+    """The slices that were written; ``at`` gives the source of each of their keys."""
+    return SliceSpec(tuple(read.fields), read.max_drop, read.evidence, read.min_examples, _sources(read, at))
+
+
+def _sources(read: Keys, at: Callable[[str], Source]) -> dict[str, Source]:
+    return {key: at(key) if key in read.model_fields_set else BUILT_IN for key in type(read).model_fields}
 
 
 def model_spec(

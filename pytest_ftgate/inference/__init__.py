@@ -7,7 +7,7 @@ from pytest_ftgate.inference.bootstrap import bca_set
 from pytest_ftgate.inference.compare import compare_graded, compare_right_wrong, compare_set
 from pytest_ftgate.inference.comparison import Comparison, LabelCounts
 from pytest_ftgate.inference.groups import MIN_GROUPS, group_codes
-from pytest_ftgate.inference.planning import corrected_confidence, fewest_wins
+from pytest_ftgate.inference.planning import corrected_confidence, fewest_examples, fewest_wins
 from pytest_ftgate.inference.repeats import Remedy, Spread, remedy, spread_of
 from pytest_ftgate.inference.score import tango_interval
 
@@ -22,6 +22,7 @@ __all__ = [
     "compare_right_wrong",
     "compare_set",
     "corrected_confidence",
+    "fewest_examples",
     "fewest_wins",
     "group_codes",
     "remedy",

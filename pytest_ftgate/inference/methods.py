@@ -72,11 +72,11 @@ def _by_groups(
         return None, TOO_FEW.format(n=n_groups, needed=MIN_GROUPS)
     left_out = jackknife.means_without_a_group(differences, codes)
     finding, note = _by_left_out(gain, left_out, n, "group", question)
-    if finding is None or ungrouped is None:
+    if ungrouped is None or (finding is None and question.margin >= 0):
         return None, note
-    both = more_cautious(finding, ungrouped)
     if question.margin < 0 and math.isfinite(unit):
-        both = more_cautious(finding, _with_a_unit_lost(gain, left_out, n, (-unit, -unit), unit, question))
+        ungrouped = _with_a_unit_lost(gain, left_out, n, (-unit, -unit), unit, question)
+    both = ungrouped if finding is None else more_cautious(finding, ungrouped)
     return within(both, -unit, unit), GROUPS.format(n=n_groups)
 
 
@@ -87,7 +87,11 @@ def of_set(
     codes: NDArray[np.int64] | None,
     question: Question,
 ) -> Found:
-    """The jackknife; where a drop is to be ruled out, Gaffke's bound of its pseudo-values too."""
+    """The jackknife; where a drop is to be ruled out, Gaffke's bound of its pseudo-values too.
+
+    Where nothing moves, as with equal answers, the jackknife says nothing and Gaffke's bound alone decides. It then has
+    no losses to go by: what counts as lost is the example that weighs most.
+    """
     n, n_groups = len(baseline.gold), None if codes is None else int(codes.max()) + 1
     if n_groups is not None and n_groups < MIN_GROUPS:
         return None, TOO_FEW.format(n=n_groups, needed=MIN_GROUPS)
@@ -96,11 +100,13 @@ def of_set(
     else:
         left_out = set_level.values_without_unit(candidate, codes) - set_level.values_without_unit(baseline, codes)
     finding, note = _by_left_out(gain, left_out, n, "example" if codes is None else "group", question)
-    if finding is not None and question.margin < 0:
-        worst = set_level.lost_example(baseline, candidate), set_level.lost_example(candidate, baseline)
+    if question.margin < 0 and math.isfinite(left_out.sum()):
+        lose = set_level.heaviest_lost_example if finding is None else set_level.lost_example
+        worst = lose(baseline, candidate), lose(candidate, baseline)
         if not math.isfinite(sum(worst)):
             return None, WORST_UNDEFINED
-        finding = more_cautious(finding, _with_a_unit_lost(gain, left_out, n, worst, 1.0, question))
+        lost = _with_a_unit_lost(gain, left_out, n, worst, 1.0, question)
+        finding, note = lost if finding is None else more_cautious(finding, lost), None
     return finding, note if n_groups is None or note else GROUPS.format(n=n_groups)
 
 

@@ -111,3 +111,46 @@ def fewest_wins(n: int, *, margin: float, confidence: float, evidence: str) -> i
         middle = (short + most) // 2
         short, most = (short, middle) if enough(middle) else (middle, most)
     return most
+
+
+def fewest_examples(max_drop: float, *, confidence: float, evidence: str, exact: bool) -> int:
+    """The fewest examples (or groups of them) that can say whether a model got worse by more than ``max_drop``.
+
+    Under "proven" as many as rule the drop out where the two models never differ: fewer ask for a gain. Under
+    "significant" as many as show a loss where every example is lost: fewer can never fail.
+
+    Args:
+        max_drop: as a share of the metric's range, below 1; above 0 where it is to be proven.
+        confidence: one-sided.
+        evidence: "observed", "significant" or "proven".
+        exact: by the exact test of right and wrong answers; otherwise by Gaffke's test.
+
+    Raises:
+        ValueError: no number of examples proves that nothing at all was lost.
+    """
+    alpha = level(confidence)
+    if evidence == "observed":
+        return 1
+    if evidence == "proven" and max_drop <= 0:
+        raise ValueError(f"max_drop must be above 0 to be proven, got {max_drop!r}")
+
+    def enough(n: int) -> bool:
+        if exact:
+            return _passes(0, 0, n, -max_drop, alpha) if evidence == "proven" else _passes(n, 0, n, 0.0, alpha)
+        difference, target = (0.0, -max_drop) if evidence == "proven" else (1.0, 0.0)
+        return is_sure(graded_p_value(_alike(difference, n), target), alpha)
+
+    short, most = 0, 1
+    while not enough(most):
+        short, most = most, 2 * most
+    while most - short > 1:
+        middle = (short + most) // 2
+        short, most = (short, middle) if enough(middle) else (middle, most)
+    return most
+
+
+def _alike(difference: float, n: int) -> Sample:
+    """As many examples with one and the same difference."""
+    import numpy as np
+
+    return Sample(np.array([difference]), np.array([float(n)]), -1.0)

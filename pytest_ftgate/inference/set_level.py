@@ -63,13 +63,39 @@ def lost_example(baseline: LabelCounts, candidate: LabelCounts) -> float:
     import numpy as np
 
     n, gold = len(baseline.gold), np.bincount(baseline.gold, minlength=baseline.n_labels)
-    by_size = np.argsort(np.where(gold > 0, gold, n + 1), kind="stable")
-    labels = np.flatnonzero(gold)
-    rarest_other = np.where(labels == by_size[0], by_size[1] if len(by_size) > 1 else baseline.n_labels, by_size[0])
+    labels, rarest_other = _rarest_others(baseline)
     unknown = np.full_like(labels, baseline.n_labels)
     answers = [values_with_one_more(candidate, labels, answer) for answer in (rarest_other, unknown)]
     gains = np.minimum(*answers) - values_with_one_more(baseline, labels, labels)
     return (n + 1) * float(gains @ gold[labels]) / n - n * (set_value(candidate) - set_value(baseline))
+
+
+def heaviest_lost_example(baseline: LabelCounts, candidate: LabelCounts) -> float:
+    """What the example weighs that lowers the gain most when the candidate loses it: in macro averages one of the
+    rarest label. The losses go into the set as it is, so that those of one label weigh as much as all of its examples.
+    """
+    import numpy as np
+
+    n, repeats, total = len(candidate.gold), len(candidate.predicted), _confusion(candidate)
+    gain, value, lowest = set_value(candidate) - set_value(baseline), set_value(candidate), 0.0
+    for label, other in zip(*_rarest_others(candidate), strict=True):
+        lost = np.stack([total, total])
+        right = min(float(repeats), float(total[label, label]))
+        lost[:, label, label] -= right
+        lost[(0, 1), label, (other, candidate.n_labels)] += right
+        lowest = min(lowest, float(candidate.statistic(lost).min()) - value)
+    return gain + n * lowest if lowest < 0 else lost_example(baseline, candidate)
+
+
+def _rarest_others(counts: LabelCounts) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The labels that are expected, and for each the rarest other one; the code for none where there is no other."""
+    import numpy as np
+
+    gold = np.bincount(counts.gold, minlength=counts.n_labels)
+    by_size = np.argsort(np.where(gold > 0, gold, len(counts.gold) + 1), kind="stable")
+    labels = np.flatnonzero(gold)
+    second = by_size[1] if len(by_size) > 1 else counts.n_labels
+    return labels, np.where(labels == by_size[0], second, by_size[0])
 
 
 def kinds(*arms: LabelCounts) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

@@ -15,6 +15,7 @@ from pytest_ftgate.numbers import (
     show_usd,
     show_value,
 )
+from pytest_ftgate.render.parts import part_lines
 from pytest_ftgate.result import Check, GateResult, ModelResult, Verdict, called
 from pytest_ftgate.safe import printable
 
@@ -56,6 +57,7 @@ def block(result: GateResult, *, verbosity: int = 0) -> list[Line]:
     lines += _gain(result, verbosity)
     for check in result.checks:
         lines += _check(check)
+    lines += [Line(text) for text in part_lines(result, full=verbosity > 0)]
     if verbosity > 0:
         lines += _jobs(result)
         lines += _data(result)

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from gate_project import Project, refused, write_jsonl
 
+from pytest_ftgate.config.gate_keys import GateKeys
+
 Change = Callable[[bytes], "bytes | None"]
 
 
@@ -309,10 +311,7 @@ gates:
     metric: accuracy
     margin: 0.05
 """
-KNOWN = (
-    "name, test_set, training_set, validation_set, baseline, baselines, candidate, metric, margin, evidence, "
-    "confidence, min_training_examples, min_test_examples, require, show, errors, repeats, timeout_s, hypothesis"
-)
+KNOWN = ", ".join(GateKeys.model_fields)
 
 
 def line(text: str) -> str:

@@ -36,6 +36,8 @@ CANNOT_BE_CLOSED = {
 }
 """By row: what is said where the gate cannot look."""
 
+NAMES = ("Anna", "Boris", "Clara", "Dmitri", "Emine", "Farid", "Greta", "Hector", "Ingrid", "Jamal")
+TOWNS = ("Aberdeen", "Bologna", "Casablanca", "Dunkirk", "Edinburgh", "Florence", "Gothenburg", "Helsinki")
 GATE = (
     "test_set: test.jsonl, training_set: train.jsonl, margin: 0.05, "
     "baseline: 'recorded:base.jsonl', candidate: 'recorded:ft.jsonl'"
@@ -444,7 +446,7 @@ def test_row_13_copies(project: Project) -> None:
 
 
 def test_row_14_near_copies(project: Project) -> None:
-    """Other case, spacing or width makes no new example. A paraphrase does: its words are others."""
+    """Other case or spacing makes no new example, nor does a word more. A paraphrase does: its words are others."""
     project.gate_test()
     write_training(project, [f"training question {i}" for i in range(200)])
     accepted(project)
@@ -456,6 +458,10 @@ def test_row_14_near_copies(project: Project) -> None:
     said = ("training question {}", "question {} for training", "please: training question {}", "training, no. {}")
     write_training(project, [text.format(i) for i in range(50) for text in said])
     assert accepted(project)["training"]["usable"] == 200
+    said = ("where is the parcel of {}", "please: where is the parcel of {}", "where is the parcel of {}?!")
+    people = [f"{name} who lives in {town}" for name in NAMES for town in TOWNS]
+    write_training(project, [text.format(one) for one in people for text in said], lambda i: "refund")
+    refused(project, "fail", "near_duplicates", "200 needed: train.jsonl:2 ~ train.jsonl:1")
 
 
 def test_row_15_rows_that_are_no_examples(project: Project) -> None:

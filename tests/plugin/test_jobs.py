@@ -246,8 +246,8 @@ def test_only_a_named_key_is_sent(jobs: JobProject, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_missing_key_is_said_before_anything_is_asked(jobs: JobProject) -> None:
-    jobs.gate_test(candidate=jobs.job(api_key_env="FTGATE_TEST_KEY"))
-    assert refused(jobs).endswith("api_key_env: the environment variable FTGATE_TEST_KEY is not set")
+    jobs.gate_test(candidate=jobs.job(api_key_env="FTGATE_ABSENT_KEY"))
+    assert refused(jobs).endswith("api_key_env: the environment variable FTGATE_ABSENT_KEY is not set")
     assert jobs.server.requests == []
 
 

@@ -212,7 +212,7 @@ def test_a_price_by_tokens_and_by_the_hour_is_refused(http: EndpointProject) -> 
 def test_a_known_endpoint_has_its_price_from_the_table(http: EndpointProject, monkeypatch: pytest.MonkeyPatch) -> None:
     """The model is OpenAI's own in all but the connection, which leads to loopback."""
     pytest.importorskip("genai_prices", reason="genai-prices is not installed: pip install .[prices]")
-    monkeypatch.setattr(OpenAIModel, "_endpoint", lambda model: Endpoint(http.server.url, model.model, None, None))
+    monkeypatch.setattr(OpenAIModel, "address", lambda model: Endpoint(http.server.url, model.model, None, None))
     monkeypatch.setenv("OPENAI_API_KEY", "k")
     http.server.answer = lambda body: Reply(answer({**body, "model": ROLES[body["model"]]}), usage=USAGE)
     http.gate_test(baseline="openai:gpt-4.1-mini", candidate="openai:ft:gpt-4.1-mini:org::1")

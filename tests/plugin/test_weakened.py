@@ -209,6 +209,26 @@ def test_a_test_set_that_grew_is_noted(repo: Project) -> None:
     assert "test.jsonl: 3 lines added, none changed" in check(gate, "weakened")["message"]
 
 
+def test_a_guard_that_was_loosened_or_whose_test_set_shrank(repo: Project) -> None:
+    def guard(n: int, max_drop: float) -> None:
+        rows = [{"id": f"g{i}", "input": f"general item {i}", "expected": "refund"} for i in range(n)]
+        write_jsonl(repo.path / "general.jsonl", rows)
+        repo.gate_file(f"{GATE_FILE}    guards: {{general: {{test_set: general.jsonl, max_drop: {max_drop}}}}}\n")
+
+    guard(60, 0.05)
+    for name in ("base.jsonl", "ft.jsonl"):
+        with (repo.path / name).open("a") as file:
+            file.writelines(json.dumps({"id": f"g{i}", "output": "refund"}) + "\n" for i in range(60))
+    commit(repo)
+    git(repo.path, "branch", "-q", "-f", "main", "work")
+    unchanged(repo)
+    guard(60, 0.06)
+    assert weakened(repo) == "guards.general.max_drop: 0.05 -> 0.06"
+    ini(repo)
+    guard(59, 0.05)
+    assert weakened(repo).startswith("guards.general.test_set: general.jsonl with 60 lines (sha256 ")
+
+
 def test_a_worse_baseline_in_its_recording(repo: Project) -> None:
     repo.predictions("base.jsonl", 60, wrong_at=range(30, 60))
     assert weakened(repo).startswith("baseline.path: base.jsonl with 60 lines (sha256 ")

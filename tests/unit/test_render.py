@@ -21,7 +21,10 @@ from pytest_ftgate.result import (
     Check,
     Flip,
     GateResult,
+    GuardResult,
+    LabelResult,
     ModelResult,
+    SliceResult,
     TestSetResult,
     TrainingResult,
     verdict_of,
@@ -251,3 +254,58 @@ def test_a_share_is_what_lies_between_0_and_1() -> None:
     assert is_share((0.0, 1.0))
     assert not is_share((-1.0, 1.0))
     assert not is_share(None)
+
+
+# --- guards, slices, labels --------------------------------------------------------------------------------------
+
+GUARD = GuardResult("general", "accuracy", 0.03, "proven", 0.95, baseline=0.9, candidate=0.88, gain=-0.02, n=1200,
+                    lower_bound=-0.031, upper_bound=-0.01, verdict="inconclusive", metric_range=(0.0, 1.0))  # fmt: skip
+
+
+def a_slice(value: str, gain: float, verdict: str) -> SliceResult:
+    return SliceResult("lang", value, 40, 0.9, 0.9 + gain, gain, gain - 0.1, gain + 0.1, 0.99, verdict=verdict)  # type: ignore[arg-type]
+
+
+SLICES = (
+    *(a_slice(f"l{i}", -0.1, "fail") for i in range(6)),
+    a_slice("en", 0.1, "pass"),
+    SliceResult("lang", "xx", 12, note="too few to judge (12 of 30)"),
+)
+
+
+def rows(text: list[str], begin: str) -> list[str]:
+    return [" ".join(line.split()) for line in text if line.strip().startswith(begin)]
+
+
+def test_of_the_parts_only_slices_that_do_not_hold_are_shown_at_most_five() -> None:
+    result = gate(guards=(GUARD,), slices=SLICES, labels=(LabelResult("refund", 20, 0.9, 0.8, -0.1),))
+    text = [line.text for line in block(result)]
+    assert rows(text, "lang=") == [f"lang=l{i} 40 90.0 % 80.0 % -10.0 -20.0 +0.0 fail" for i in range(5)]
+    assert not rows(text, "general") + rows(text, "refund")
+
+
+def test_all_parts_are_shown_in_full() -> None:
+    result = gate(guards=(GUARD,), slices=SLICES, labels=(LabelResult("refund", 20, 0.9, 0.8, -0.1),))
+    text = [line.text for line in block(result, verbosity=1)]
+    assert rows(text, "general") == ["general (accuracy) 1,200 90.0 % 88.0 % -2.0 -3.1 -1.0 inconclusive"]
+    assert len(rows(text, "lang=")) == 8
+    assert rows(text, "lang=xx") == ["lang=xx 12 - - - - - too few to judge (12 of 30)"]
+    assert rows(text, "label") == ["label n baseline candidate change"]
+    assert rows(text, "refund") == ["refund 20 90.0 % 80.0 % -10.0"]
+
+
+def test_names_of_parts_command_no_terminal() -> None:
+    hostile = "\x1b[31m\u202e::error::\n" + "x" * 500
+    parts = {
+        "guards": (replace(GUARD, name=hostile),),
+        "slices": (replace(SLICES[0], value=hostile),),
+        "labels": (LabelResult(hostile, 1, 0.0, 0.0, 0.0),),
+    }
+    text = [line.text for line in block(gate(**parts), verbosity=1)]
+    assert not any("\x1b" in line or "\n" in line or "\u202e" in line for line in text)
+    assert max(map(len, text)) < 200
+
+
+def test_parts_survive_the_way_through_json() -> None:
+    result = gate(guards=(GUARD,), slices=SLICES, labels=(LabelResult("refund", 20, 0.9, 0.8, -0.1),))
+    assert GateResult.from_dict(json.loads(json.dumps(result.to_dict()))) == result

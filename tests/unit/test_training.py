@@ -88,7 +88,7 @@ class TestCounts:
         shuffler.shuffle(shuffled)
         test = [("a", "x"), ("new", "y"), (chat("b", "u"), "x")]
         counts = [
-            (found.rows, found.usable, found.duplicates, found.conflicts > 0, found.leaked, found.labels_only_in_test)
+            (found.rows, found.usable, found.duplicates, found.conflicts > 0, found.leaked, found.labels.only_in_test)
             for found in (audit(rows, test), audit(shuffled, test))
         ]
         assert counts[0] == counts[1]
@@ -193,23 +193,23 @@ class TestLabels:
         training = [(f"t{n}", label) for n, label in enumerate("aabbcczz")]
         test = [(f"u{n}", label) for n, label in enumerate("abqp")]
         found = audit(training, test)
-        assert (found.labels_only_in_test, found.labels_only_in_training) == (("p", "q"), ("c", "z"))
+        assert (found.labels.only_in_test, found.labels.only_in_training) == (("p", "q"), ("c", "z"))
 
     def test_free_text_has_no_labels(self) -> None:
         found = audit([(f"t{n}", f"text {n}") for n in range(10)], [(f"u{n}", f"other {n}") for n in range(10)])
-        assert (found.labels_only_in_test, found.labels_only_in_training) == ((), ())
+        assert (found.labels.only_in_test, found.labels.only_in_training) == ((), ())
 
     def test_two_labels_are_labels_however_few_the_rows(self) -> None:
         found = audit([("t", "a")], [("u", "b")])
-        assert (found.labels_only_in_test, found.labels_only_in_training) == (("b",), ("a",))
+        assert (found.labels.only_in_test, found.labels.only_in_training) == (("b",), ("a",))
 
     def test_other_json_values_are_labels_by_their_text(self) -> None:
         found = audit([("t", True), ("v", "1")], [("u", "true"), ("w", 1)])
-        assert (found.labels_only_in_test, found.labels_only_in_training) == ((), ())
+        assert (found.labels.only_in_test, found.labels.only_in_training) == ((), ())
 
     def test_blank_outputs_are_no_label(self) -> None:
-        assert audit([("t", "a"), ("v", "")], [("u", "a")]).labels_only_in_training == ()
-        assert audit([("t", "a")], [("u", "a"), ("v", " ")]).labels_only_in_test == ()
+        assert audit([("t", "a"), ("v", "")], [("u", "a")]).labels.only_in_training == ()
+        assert audit([("t", "a")], [("u", "a"), ("v", " ")]).labels.only_in_test == ()
 
 
 class TestCheckTestSet:

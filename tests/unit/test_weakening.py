@@ -43,6 +43,14 @@ def made(*alternatives: Any) -> dict[str, Any]:
     return {"baseline": ..., "baselines": {"base": BASE, "alternatives": list(alternatives)}}
 
 
+def guard(**changes: Any) -> dict[str, Any]:
+    return {"guards": {"general": {"test_set": "general.jsonl", "max_drop": 0.03, **changes}}}
+
+
+def sliced(**changes: Any) -> dict[str, Any]:
+    return {"slices": {"fields": ["lang"], "evidence": "proven", **changes}}
+
+
 ONE_WAY: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"margin": 0.05}, {"margin": 0.049999999}, "margin: 0.05 -> 0.049999999"),
     ({"margin": 1}, {"margin": 0}, "margin: 1 -> 0"),
@@ -53,6 +61,12 @@ ONE_WAY: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"evidence": "proven"}, {}, "evidence: proven -> significant"),
     ({}, {"errors": "score_zero"}, "errors: error -> score_zero"),
     ({}, {"allow_weak_baseline": "a stub"}, "allow_weak_baseline: not allowed -> a stub"),
+    ({}, {"audit": {"leaked": "warn"}}, "audit.leaked: fail -> warn"),
+    ({"audit": {"leaked": "warn"}}, {"audit": {"leaked": "ignore"}}, "audit.leaked: warn -> ignore"),
+    ({"audit": {"conflicts": "fail"}}, {}, "audit.conflicts: fail -> fail above a limit"),
+    ({}, {"audit": {"near_duplicates": "warn"}}, "audit.near_duplicates: fail above a limit -> warn"),
+    ({"audit": {"truncated": "fail"}}, {}, "audit.truncated: fail -> warn"),
+    ({}, {"audit": {"max_tokens": 100_000}}, "audit.max_tokens: 65536 -> 100000"),
     (bound(min=0.8), {}, "require.candidate.accuracy: min 0.8 -> removed"),
     (bound(min=0.8), bound(min=0.7), "require.candidate.accuracy: min 0.8 -> min 0.7"),
     (bound(max=0.8), bound(max=0.9), "require.candidate.accuracy: max 0.8 -> max 0.9"),
@@ -74,6 +88,20 @@ ONE_WAY: list[tuple[dict[str, Any], dict[str, Any], str]] = [
         made("prompt", {"few_shot": {"k": 8}}),
         "baselines.few_shot_32: openai:mini -> removed",
     ),
+    (guard(), {}, "guards.general: max_drop 0.03 -> removed"),
+    (guard(), guard(max_drop=0.04), "guards.general.max_drop: 0.03 -> 0.04"),
+    (guard(), guard(evidence="observed"), "guards.general.evidence: proven -> observed"),
+    (guard(evidence="observed"), guard(evidence="significant"), "guards.general.evidence: observed -> significant"),
+    (
+        guard(),
+        guard(test_set={"path": "general.jsonl", "limit": 99}),
+        "guards.general.test_set.limit: all rows -> 99",
+    ),
+    (sliced(), {}, "slices: lang -> removed"),
+    (sliced(fields=["lang", "area"]), sliced(), "slices.fields: lang, area -> lang"),
+    (sliced(), sliced(max_drop=0.05), "slices.max_drop: 0.03 -> 0.05"),
+    (sliced(), sliced(evidence="significant"), "slices.evidence: proven -> significant"),
+    (sliced(), sliced(min_examples=31), "slices.min_examples: 30 -> 31"),
 ]
 
 
@@ -144,6 +172,18 @@ def test_what_is_judged_may_change_and_a_gate_may_ask_for_more(after: dict[str, 
 def test_fewer_examples_for_an_alternative_is_found() -> None:
     (line,) = found(made({"few_shot": {"k": 8}}), made({"few_shot": {"k": 2}}))
     assert line.startswith("baselines.few_shot: openai:mini (few_shot {'k': 8}) -> ")
+
+
+@pytest.mark.parametrize(
+    ("after", "told"),
+    [
+        (guard(metric="f1_macro"), "guards.general.metric: accuracy -> f1_macro"),
+        (guard(test_set="easy.jsonl"), "guards.general.test_set: general.jsonl -> easy.jsonl"),
+    ],
+)
+def test_a_guard_on_something_else_is_found_both_ways(after: dict[str, Any], told: str) -> None:
+    assert found(guard(), after) == [told]
+    assert len(found(after, guard())) == 1
 
 
 def test_a_reason_that_was_reworded_is_no_finding() -> None:

@@ -254,9 +254,9 @@ def test_accuracy_as_a_set_metric_is_the_paired_t_test():
     assert found.lower == pytest.approx(differences.mean() - width, abs=1e-12)
 
 
-def test_identical_answers_are_not_sure():
+def test_identical_answers_are_no_gain():
     before, _ = arms(13, 100, 3)
-    found = of_set(before, before, margin=-0.05)
+    found = of_set(before, before, margin=0.05)
     assert (found.gain, found.lower, found.upper, found.above_zero, found.reaches_margin) == (
         0.0,
         None,
@@ -266,6 +266,44 @@ def test_identical_answers_are_not_sure():
     )
     assert (found.p_zero, found.p_margin, found.examples_needed, found.method) == (None, None, None, "none")
     assert found.note == "leaving out any example changes nothing: there is no telling how sure the gain is"
+
+
+def test_identical_answers_of_enough_examples_rule_out_a_drop():
+    # The baseline has each label 25, 33 or 42 times: one lost example of the rarest weighs most.
+    gold = np.repeat([0, 1, 2], [25, 33, 42])
+    for factor, sure in ((1, False), (3, True)):
+        arm = LabelCounts(np.tile(gold, factor), np.tile(gold, factor)[None], 3, macro_f1)
+        found = of_set(arm, arm, margin=-0.03)
+        assert found.reaches_margin is sure
+        assert not found.above_zero
+        assert found.upper == pytest.approx(-found.lower)
+        assert (found.lower > -0.03) is sure
+        assert (found.method, found.note) == (GAFFKE, None)
+
+
+def recall_macro(confusions):
+    right, gold = np.diagonal(confusions, axis1=1, axis2=2)[:, :-1], confusions.sum(axis=2)[:, :-1]
+    return np.divide(right, gold, out=np.zeros_like(right), where=gold > 0).mean(axis=1)
+
+
+@pytest.mark.parametrize("sizes", [(1, 99), (10, 190), (50, 50), (5, 5, 90), (2, 30, 40, 128)])
+@pytest.mark.parametrize("drop", [0.02, 0.05, 0.1])
+def test_losses_that_nobody_met_pass_falsely_no_more_often_than_they_say(sizes, drop):
+    # The real model loses only answers of the rarest label, just so many that the drop is the margin. The p-value of a
+    # set on which it lost none must be at least the chance of such a set.
+    gold = np.repeat(np.arange(len(sizes)), sizes)
+    arm = LabelCounts(gold, gold[None], len(sizes), recall_macro)
+    unseen = (1 - min(drop * len(sizes), 1)) ** min(sizes)
+    assert of_set(arm, arm, margin=-drop).p_margin >= unseen
+
+
+def test_everything_lost_is_a_loss():
+    gold = np.arange(40) % 2
+    before, after = (LabelCounts(gold, answers[None], 2, macro_f1) for answers in (gold, np.full(40, 2)))
+    found = of_set(before, after, margin=-0.03)
+    assert found.gain == -1
+    assert found.upper < -0.5
+    assert not found.reaches_margin
 
 
 def test_one_example_is_never_undefined_or_sure():
@@ -387,10 +425,21 @@ def test_outcomes_that_go_together_are_less_evidence():
     assert together.lower == pytest.approx(1 / 6 - width, abs=1e-12)
 
 
-def test_no_disagreement_in_groups_is_not_sure():
-    found = right_wrong(0, 0, 200, margin=-0.1, groups=np.arange(200) // 10)
+def test_no_disagreement_in_groups_is_no_gain():
+    found = right_wrong(0, 0, 200, margin=0.1, groups=np.arange(200) // 10)
     assert (found.lower, found.reaches_margin) == (None, False)
     assert found.note == "leaving out any group changes nothing: there is no telling how sure the gain is"
+
+
+@pytest.mark.parametrize(("n_groups", "sure"), [(98, False), (99, True)])
+def test_no_disagreement_in_enough_groups_rules_out_a_drop(n_groups, sure):
+    # A group in 33 may be lost as a whole: 99 groups without a difference are as good as 99 examples.
+    groups = np.arange(5 * n_groups) // 5
+    asked = {"margin": -0.03, "groups": groups}
+    found = right_wrong(0, 0, 5 * n_groups, **asked)
+    assert (found.reaches_margin, found.note) == (sure, f"{n_groups} groups")
+    zeros = np.zeros(5 * n_groups)
+    assert graded(zeros, **asked, evidence="proven").reaches_margin is sure
 
 
 def test_to_rule_out_a_drop_a_lost_group_counts_as_if_it_had_been_seen():

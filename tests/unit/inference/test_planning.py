@@ -8,7 +8,7 @@ from enumeration import outcomes, trinomial
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_ftgate.inference import corrected_confidence, fewest_wins
+from pytest_ftgate.inference import corrected_confidence, fewest_examples, fewest_wins
 from pytest_ftgate.inference.exact import exact_p_value
 from pytest_ftgate.inference.graded import Sample, graded_p_value
 from pytest_ftgate.inference.planning import needed_by_error, needed_graded, needed_right_wrong
@@ -136,3 +136,33 @@ def test_corrected_confidence():
 def test_no_candidates():
     with pytest.raises(ValueError, match=r"^candidates must be at least 1, got 0$"):
         corrected_confidence(0.95, 0)
+
+
+# --- how few examples --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("exact", [True, False])
+@pytest.mark.parametrize(
+    ("max_drop", "evidence", "needed"),
+    [
+        (0.03, "proven", 99),
+        (0.05, "proven", 59),
+        (0.1, "proven", 29),
+        (0.03, "significant", 5),
+        (0.0, "significant", 5),
+        (0.03, "observed", 1),
+    ],
+)
+def test_fewest_examples(max_drop, evidence, needed, exact):
+    assert fewest_examples(max_drop, confidence=0.95, evidence=evidence, exact=exact) == needed
+
+
+def test_more_examples_never_say_less():
+    """The search looks for the first number that does; all larger ones must do too."""
+    passing = [exact_p_value(0, 0, n, -0.05) <= 0.05 for n in range(1, 150)]
+    assert passing == [n >= 59 for n in range(1, 150)]
+
+
+def test_no_number_of_examples_proves_that_nothing_was_lost():
+    with pytest.raises(ValueError, match=r"^max_drop must be above 0 to be proven, got 0$"):
+        fewest_examples(0, confidence=0.95, evidence="proven", exact=True)

@@ -1,4 +1,4 @@
-"""What the training set is worth: usable examples, contradictions, and what of the test set is in it."""
+"""Inputs that are the same: repeats and contradictions in a set, and what of a test set is in a training set."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from pytest_ftgate.data import (
     DataSet,
-    Example,
     Input,
     expected_text,
     is_blank,
@@ -21,62 +20,51 @@ from pytest_ftgate.errors import DataError
 
 
 @dataclass(frozen=True)
-class TrainingAudit:
-    """What was counted in a training set. Rows are numbered from 0, as the examples are.
+class ExactCounts:
+    """Rows by what their inputs share. Rows are numbered from 0, as the examples are.
+
+    Args:
+        usable_rows: rows whose input and output are both non-blank, and whose input no earlier such row has.
+        repeats: further such rows, as (row, first row with its input).
+        conflicts: those of the repeats whose output differs from that of the first row.
+        leaked: rows of the test set whose input is one of the training set, as (row, first training row).
+        compared, compared_in_test: of each row, the input as far as it tells rows apart.
+    """
+
+    usable_rows: tuple[int, ...]
+    repeats: tuple[tuple[int, int], ...]
+    conflicts: tuple[tuple[int, int], ...]
+    leaked: tuple[tuple[int, int], ...]
+    compared: tuple[Input, ...]
+    compared_in_test: tuple[Input, ...]
+
+
+def count_exact(training: DataSet, test: DataSet, outputs: Sequence[str]) -> ExactCounts:
+    """Count usable rows, repeats, contradictions and leaks.
 
     Two inputs are the same when their normalised forms are equal. A system prompt is no disguise: with it, without
     it or with another one, a question stays the same input. Only where the training set itself answers a question
     differently under different instructions (as when these hold the document that is asked about) do they count.
 
     Args:
-        path, sha256: of the training set.
-        rows: all of them.
-        usable: distinct inputs of the rows whose input and output are both non-blank.
-        duplicates: further such rows, whose input an earlier one has.
-        conflicts: those of the duplicates whose output differs from that of the first row with their input.
-        leaked: examples of the test set whose input is an input of the training set, usable or not.
-        leaked_rows: each of those, as (row of the test set, first row of the training set with its input).
-        conflict_rows: each conflict, as (row, first row with its input).
-        labels_only_in_test, labels_only_in_training: sorted; empty where outputs do not look like labels.
+        training, test: the sets.
+        outputs: the training set's outputs as stripped text.
     """
-
-    path: str | None
-    sha256: str
-    rows: int
-    usable: int
-    duplicates: int
-    conflicts: int
-    leaked: int
-    leaked_rows: tuple[tuple[int, int], ...]
-    conflict_rows: tuple[tuple[int, int], ...]
-    labels_only_in_test: tuple[str, ...]
-    labels_only_in_training: tuple[str, ...]
-
-
-def audit_training_set(training: DataSet, test: DataSet) -> TrainingAudit:
-    """Count what a training set is worth for a test set. Takes time proportional to the rows of both."""
     keys = [_InputKey.of(example.input) for example in training]
-    told_apart = _told_apart_by_instructions(training, keys)
+    told_apart = _told_apart_by_instructions(keys, outputs)
     digests = [key.compared(told_apart) for key in keys]
-    usable_rows = [row for row, example in enumerate(training) if _is_usable(example)]
-    repeats = _repeats((row, digests[row]) for row in usable_rows)
-    conflict_rows = tuple((row, first) for row, first in repeats if _outputs_differ(training, row, first))
-    leaked_rows = _leaked_rows(
-        training, digests, [_InputKey.of(example.input).compared(told_apart) for example in test]
-    )
-    only_in_test, only_in_training = _labels_in_one_only(test, training)
-    return TrainingAudit(
-        path=training.path,
-        sha256=training.sha256,
-        rows=len(training),
-        usable=len(usable_rows) - len(repeats),
-        duplicates=len(repeats),
-        conflicts=len(conflict_rows),
-        leaked=len(leaked_rows),
-        leaked_rows=leaked_rows,
-        conflict_rows=conflict_rows,
-        labels_only_in_test=only_in_test,
-        labels_only_in_training=only_in_training,
+    blank = [is_blank(example.input) for example in training]
+    filled = [row for row, output in enumerate(outputs) if visible(output) and not blank[row]]
+    repeats = _repeats((row, digests[row]) for row in filled)
+    repeated = {row for row, _ in repeats}
+    test_keys = [_InputKey.of(example.input) for example in test]
+    return ExactCounts(
+        usable_rows=tuple(row for row in filled if row not in repeated),
+        repeats=tuple(repeats),
+        conflicts=tuple((row, first) for row, first in repeats if outputs[row] != outputs[first]),
+        leaked=_leaked(blank, digests, [key.compared(told_apart) for key in test_keys]),
+        compared=_compared(training, keys, told_apart),
+        compared_in_test=_compared(test, test_keys, told_apart),
     )
 
 
@@ -133,10 +121,6 @@ def _digest(given: Input) -> bytes:
     return hashlib.blake2b(normalized_input(given).encode(), digest_size=16).digest()
 
 
-def _is_usable(example: Example) -> bool:
-    return not is_blank(example.input) and visible(_output(example)) != ""
-
-
 def _repeats(rows: Iterable[tuple[int, bytes]]) -> list[tuple[int, int]]:
     """Each row whose key an earlier row has, with the first row that has it."""
     first_with: dict[bytes, int] = {}
@@ -144,25 +128,17 @@ def _repeats(rows: Iterable[tuple[int, bytes]]) -> list[tuple[int, int]]:
     return [(row, first) for row, first in pairs if row != first]
 
 
-def _outputs_differ(data: DataSet, one: int, other: int) -> bool:
-    return _output(data.examples[one]) != _output(data.examples[other])
-
-
-def _output(example: Example) -> str:
-    return expected_text(example.expected).strip()
-
-
-def _leaked_rows(
-    training: DataSet, training_digests: Sequence[bytes], test_digests: Sequence[bytes]
+def _leaked(
+    blank: Sequence[bool], digests: Sequence[bytes], test_digests: Sequence[bytes]
 ) -> tuple[tuple[int, int], ...]:
     first_with: dict[bytes, int] = {}
-    for row, (example, digest) in enumerate(zip(training, training_digests, strict=True)):
-        if not is_blank(example.input):
+    for row, digest in enumerate(digests):
+        if not blank[row]:
             first_with.setdefault(digest, row)
     return tuple((row, first_with[digest]) for row, digest in enumerate(test_digests) if digest in first_with)
 
 
-def _told_apart_by_instructions(training: DataSet, keys: Sequence[_InputKey]) -> set[bytes]:
+def _told_apart_by_instructions(keys: Sequence[_InputKey], outputs: Sequence[str]) -> set[bytes]:
     """What is asked several times in the training set, under other instructions and with another output."""
     first_with: dict[bytes, int] = {}
     other_instructions, other_output = set(), set()
@@ -171,19 +147,13 @@ def _told_apart_by_instructions(training: DataSet, keys: Sequence[_InputKey]) ->
             first = first_with.setdefault(key.spoken, row)
             if keys[first].whole != key.whole:
                 other_instructions.add(key.spoken)
-            if _outputs_differ(training, row, first):
+            if outputs[row] != outputs[first]:
                 other_output.add(key.spoken)
     return other_instructions & other_output
 
 
-def _labels_in_one_only(test: DataSet, training: DataSet) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The labels of the test set alone, and those of the training set alone.
-
-    Outputs look like labels where both sets together have at most two distinct ones, or at most half as
-    many as they have rows: free text hardly repeats itself.
-    """
-    in_test = {_output(example) for example in test} - {""}
-    in_training = {_output(example) for example in training} - {""}
-    if len(in_test | in_training) > max(2, (len(test) + len(training)) // 2):
-        return (), ()
-    return tuple(sorted(in_test - in_training)), tuple(sorted(in_training - in_test))
+def _compared(data: DataSet, keys: Sequence[_InputKey], told_apart: Set[bytes]) -> tuple[Input, ...]:
+    return tuple(
+        example.input if key.spoken in told_apart else without_instructions(example.input)
+        for example, key in zip(data, keys, strict=True)
+    )

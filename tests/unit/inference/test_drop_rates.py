@@ -1,0 +1,141 @@
+"""How often the three standards of a drop are wrong, by enumeration; and their definitions."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from enumeration import outcomes, rates_at, trinomial
+
+from pytest_ftgate.drop import Allowance, is_within, judge_drop, size_of
+from pytest_ftgate.inference import corrected_confidence
+from pytest_ftgate.metrics import Scored, metric
+from pytest_ftgate.metrics.custom import ExampleMetric
+from pytest_ftgate.metrics.text import ExactMatch
+
+MOST_RATE = 0.3  # of disagreement; models that differ more often are looked at by the tests of the exact test
+
+
+def judged(wins, losses, n, *, max_drop=0.03, evidence="proven", confidence=0.95):
+    rows = np.arange(n)
+    scores = (
+        Scored(ExactMatch(), float(right.mean()), per_example=right.astype(float))
+        for right in (rows >= wins, (rows < wins) | (rows >= wins + losses))
+    )
+    return judge_drop(*scores, Allowance(max_drop, evidence, confidence), [None] * n)
+
+
+def worst_rate(n, margin, counted):
+    """The largest chance of an outcome that is counted, where the real gain is the margin.
+
+    Args:
+        counted: for each number of losses the smallest number of wins that counts, and the one from which on none does.
+    """
+    wins, losses = outcomes(n)
+    inside = np.zeros(len(wins), dtype=bool)
+    for lost, (first, end) in counted.items():
+        inside |= (losses == lost) & (wins >= first) & (wins < end)
+    inside |= losses > max(counted)
+    win_rates, loss_rates = rates_at(margin)
+    some = win_rates + loss_rates <= MOST_RATE
+    return float((inside @ trinomial(wins, losses, n, win_rates[some], loss_rates[some])).max())
+
+
+def first_where(holds, low, high):
+    """The smallest number in [low, high) from which on it holds; high where it never does."""
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if holds(middle) else (middle + 1, high)
+    return low
+
+
+def test_proven_passes_a_drop_at_the_boundary_at_most_five_percent_of_the_time():
+    n = 100
+    passing, first = {}, 0
+    for lost in range(36):
+        first = first_where(lambda won, lost=lost: judged(won, lost, n).status == "pass", first, first + 3)
+        passing[lost] = (first, n)
+    assert passing[0][0] == 0  # a hundred examples without a difference are enough
+    assert 0.03 <= worst_rate(n, -0.03, passing) <= 0.05
+
+
+@pytest.mark.parametrize("slices", [1, 10])
+def test_significant_raises_a_false_alarm_at_most_five_percent_of_the_time_on_all_slices_together(slices):
+    n, confidence = 40, corrected_confidence(0.95, slices)
+    failing, first = {}, 0
+    for lost in range(22):
+
+        def holds(won, lost=lost):
+            asked = {"evidence": "significant", "confidence": confidence}
+            return judged(min(won, n - lost), lost, n, **asked).status != "fail"
+
+        first = first_where(holds, first, first + 3)
+        failing[lost] = (0, first)
+    assert 0.01 / slices <= worst_rate(n, 0.0, failing) <= 0.05 / slices
+
+
+def test_an_observed_drop_is_exact():
+    assert judged(0, 3, 100, evidence="observed").status == "pass"
+    assert judged(0, 4, 100, evidence="observed").status == "fail"
+    assert is_within(Fraction(-7, 100), 0.07)
+    assert not is_within(Fraction(-71, 1000), 0.07)
+    assert is_within(-0.1 - 0.2, 0.3)
+    assert is_within(Fraction(0), 0)
+
+
+@pytest.mark.parametrize(
+    ("wins", "losses", "evidence", "status"),
+    [
+        (0, 0, "proven", "pass"),
+        (0, 1, "proven", "inconclusive"),
+        (0, 4, "proven", "fail"),
+        (2, 6, "proven", "fail"),
+        (2, 6, "observed", "fail"),
+        (2, 6, "significant", "warning"),
+        (0, 6, "significant", "fail"),
+        (0, 3, "significant", "pass"),
+    ],
+)
+def test_the_three_standards(wins, losses, evidence, status):
+    assert judged(wins, losses, 100, evidence=evidence).status == status
+
+
+def test_any_drop_counts_where_none_is_allowed():
+    assert judged(0, 0, 100, max_drop=0.0, evidence="observed").status == "pass"
+    assert judged(0, 1, 100, max_drop=0.0, evidence="observed").status == "fail"
+    assert judged(0, 1, 100, max_drop=0.0, evidence="significant").status == "warning"
+    assert judged(0, 5, 100, max_drop=0.0, evidence="significant").status == "fail"
+
+
+def test_where_lower_is_better_more_is_worse():
+    declared = metric(low=0, high=10, greater_is_better=False)(lambda expected, answer: 0.0)
+    length = ExampleMetric("length", declared)
+    before, after = (Scored(length, value, per_example=np.full(50, value)) for value in (2.0, 4.0))
+    for allowed, status in ((1.0, "fail"), (2.0, "pass")):
+        found = judge_drop(before, after, Allowance(allowed, "observed", 0.95), [None] * 50)
+        assert (found.status, found.compared.gain) == (status, -2.0)
+
+
+@pytest.mark.parametrize(
+    ("max_drop", "evidence", "repeats", "groups", "told"),
+    [
+        (0.03, "proven", 1, None, (50, 99, "example")),
+        (0.03, "proven", 2, None, (50, 99, "example")),
+        (0.03, "proven", 1, 5, (10, 99, "group")),
+        (0.03, "significant", 1, 5, (10, 10, "group")),
+        (0.03, "significant", 1, None, (50, 5, "example")),
+        (0.03, "observed", 1, 5, (10, 1, "group")),
+    ],
+)
+def test_how_many_are_needed(max_drop, evidence, repeats, groups, told):
+    names = [None if groups is None else f"g{i // groups}" for i in range(50)]
+    found = size_of(ExactMatch(), names, Allowance(max_drop, evidence, 0.95, repeats))
+    assert (found.have, found.needed, found.unit) == told
+    assert found.enough is (told[0] >= told[1])
+
+
+def test_a_drop_is_a_share_of_the_metrics_range():
+    declared = metric(low=1, high=5, greater_is_better=True)(lambda expected, answer: 1.0)
+    found = size_of(ExampleMetric("grade", declared), [None] * 9, Allowance(0.12, "proven", 0.95))
+    assert found.needed == 99

@@ -1,0 +1,188 @@
+"""Near copies: what is one and what is not, and that the search finds what a comparison of all pairs would."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pytest_ftgate.training.near import NEAR, SHORTEST, near_copies
+from pytest_ftgate.training.wording import Wording, resemblance, shingles, words_of
+
+PARCEL = "Where is the parcel that I ordered last week?"
+
+
+def wordings(rows: Sequence[str | tuple[str, str]]) -> list[Wording]:
+    pairs = [(row, "label") if isinstance(row, str) else row for row in rows]
+    return [Wording.of(text, output) for text, output in pairs]
+
+
+def within(*rows: str | tuple[str, str]) -> tuple[tuple[int, int], ...]:
+    return near_copies(wordings(rows), []).within
+
+
+@pytest.mark.parametrize(
+    "copy",
+    [
+        "where is the parcel that i ordered last week",
+        "Where is the parcel, that I ordered last week?!",
+        "Where is the parcel that I ordred last week?",
+        "Please: where is the parcel that I ordered last week?",
+        "Where is the parcel that I ordered last week, please?",
+        "Where is the big parcel that I ordered last week?",
+        "Where is the parcel I ordered last week?",
+        "Last week I ordered: where is the parcel that I ordered last week?",
+    ],
+)
+def test_a_copy_with_little_changed_is_near(copy: str) -> None:
+    assert within(PARCEL, "How do I return a lamp?", copy) == ((2, 0),)
+    assert near_copies(wordings([copy]), wordings([PARCEL])).across == ((0, 0),)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "Where is the shop that I visited last year?",
+        "Why was the parcel sent back to the shop last week?",
+        "I ordered a parcel, where is it?",
+    ],
+)
+def test_another_sentence_is_not_near(other: str) -> None:
+    assert within(PARCEL, other) == ()
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("turn on the light", "turn off the light"),
+        ("lights on", "lights off"),
+        ("lights on", "lights on please"),
+        ("pause radio", "unpause radio"),
+        ("turn on the kitchen light", "turn on the bedroom light"),
+        ("make the hallway lamp a bit brighter", "make the bedroom lamp a bit brighter"),
+        ("set a timer for two minutes", "set a timer for ten minutes"),
+        ("great :)", "great :("),
+        ("2 + 2", "2 - 2"),
+    ],
+)
+def test_templates_that_look_alike_are_different_sentences(one: str, other: str) -> None:
+    assert within(one, other) == ()
+
+
+def test_short_texts_are_near_only_where_their_words_are_equal() -> None:
+    assert within("lights on", "Lights on!", "lights, on.") == ((1, 0), (2, 0))
+
+
+def test_numbers_are_content() -> None:
+    assert within(*(f"What is the status of my order number {number}?" for number in range(20))) == ()
+    order = "What is the status of my order number {}?"
+    assert within(order.format(7), order.format(7).replace("status", "statuss")) == ((1, 0),)
+
+
+def test_the_same_question_with_another_answer_is_no_copy() -> None:
+    louder = "increase the volume of the radio in the living room"
+    quieter = "decrease the volume of the radio in the living room"
+    assert within((louder, "up"), (quieter, "up")) == ((1, 0),)
+    assert within((louder, "up"), (quieter, "down")) == ()
+    assert within((PARCEL, "up"), (f"{PARCEL}!", "down")) == ((1, 0),)
+    answer = "It left our house on Monday and should be with you soon."
+    assert within((louder, answer), (quieter, answer.replace("soon", "very soon"))) == ((1, 0),)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (
+            "请问我上个星期在你们网上商店订购的那个蓝色大包裹现在到底在哪里",
+            "请问我上个星期在你们网上商店订购的那个蓝色大包裹现在在哪里",
+        ),
+        ("พัสดุที่ฉันสั่งซื้อเมื่อสัปดาห์ที่แล้วอยู่ที่ไหน", "พัสดุที่ฉันสั่งซื้อเมื่อสัปดาห์ที่แล้วอยู่ที่ไหนคะ"),
+        ("Donaudampfschifffahrtsgesellschaftskapitän gesucht", "Donaudampfschiffahrtsgesellschaftskapitän gesucht"),
+    ],
+    ids=["Chinese", "Thai", "German"],
+)
+def test_languages_without_spaces(one: str, other: str) -> None:
+    assert within(one, other) == ((1, 0),)
+
+
+def test_chinese_sentences_about_other_things_are_not_near() -> None:
+    assert (
+        within("请问我上个星期订购的包裹现在在哪里可以查到呢谢谢", "我想退回昨天收到的那件衣服请问应该怎么办理手续")
+        == ()
+    )
+
+
+def test_a_chain_keeps_what_is_near_to_no_kept_row() -> None:
+    """A copy of a copy is one only if it is near to a row that is kept."""
+    words = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
+    other = ["altered", "modified"]
+    chain = [" ".join(other[:done] + words[done:]) for done in (0, 1, 2)]
+    assert within(chain[0], chain[1]) == ((1, 0),)
+    assert within(chain[1], chain[2]) == ((1, 0),)
+    assert within(*chain) == ((1, 0),)
+
+
+def test_empty_and_wordless_texts_are_compared_with_nothing() -> None:
+    assert within("", "?!", "...", "") == ()
+    assert near_copies([], wordings(["a", PARCEL])).across == ()
+
+
+def test_a_test_row_names_the_first_training_row_it_is_near_to() -> None:
+    training = ["something else altogether here", PARCEL.replace("week", "weeks"), PARCEL.replace("is", "iss")]
+    assert near_copies(wordings(training), wordings([PARCEL])).across == ((0, 1),)
+
+
+def test_half_pairs_do_no_harm() -> None:
+    text = "a text with half of an emoji \ud83d in the middle of it"
+    assert within(text, f"{text} too") == ((1, 0),)
+
+
+WORDS = ["where", "is", "the", "parcel", "invoice", "ordered", "yesterday", "number", "7", "8"]
+SENTENCES = st.lists(st.sampled_from(WORDS), min_size=1, max_size=9).map(" ".join)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(SENTENCES, max_size=25), st.lists(SENTENCES, max_size=5))
+def test_the_search_finds_what_comparing_all_pairs_finds(training: list[str], test: list[str]) -> None:
+    found = near_copies(wordings(training), wordings(test))
+    kept: list[int] = []
+    expected = []
+    for row, text in enumerate(training):
+        near = next((one for one in kept if brute_force_near(training[one], text)), None)
+        expected += [] if near is None else [row]
+        kept += [row] if near is None else []
+    assert [row for row, _ in found.within] == expected
+    assert all(brute_force_near(training[row], training[first]) for row, first in found.within)
+    leaked = [row for row, text in enumerate(test) if any(brute_force_near(one, text) for one in training)]
+    assert [row for row, _ in found.across] == leaked
+
+
+def brute_force_near(one: str, other: str) -> bool:
+    if words_of(one) == words_of(other):
+        return True
+    numbers = [sorted(word for word in text.split() if word.isdigit()) for text in (one, other)]
+    long = min(len(words_of(one)), len(words_of(other))) >= SHORTEST
+    return long and numbers[0] == numbers[1] and resemblance(shingles(words_of(one)), shingles(words_of(other))) >= NEAR
+
+
+def test_of_many_pairs_at_the_threshold_none_is_missed() -> None:
+    """With a fixed seed on both sides: 1,000 sentences with a word changed, of which those that are near are found."""
+    rng = random.Random(3)
+    vocabulary = ["".join(rng.choices("abcdefghij", k=rng.randint(3, 8))) for _ in range(500)]
+    originals = [rng.choices(vocabulary, k=rng.randint(7, 16)) for _ in range(1000)]
+    copies = [[*words[:3], rng.choice(vocabulary), *words[4:]] for words in originals]
+    training, test = ([" ".join(words) for words in rows] for rows in (originals, copies))
+    near = [row for row in range(1000) if brute_force_near(training[row], test[row])]
+    assert 300 < len(near) < 900
+    assert [row for row, _ in near_copies(wordings(training), wordings(test)).across] == near
+
+
+def test_a_word_that_thousands_share_does_not_stop_the_search() -> None:
+    rows = [
+        f"{'the very same beginning of all these sentences ' * 3}{chr(97 + i // 26)}{chr(97 + i % 26)}"
+        for i in range(500)
+    ]
+    assert [row for row, _ in within(*rows)] == list(range(1, 500))
