@@ -38,7 +38,8 @@ def untimed(gate: dict[str, Any]) -> dict[str, Any]:
         return {name: value for name, value in model.items() if name not in TIMED}
 
     baselines = {role: bare(model) for role, model in gate["baselines"].items()}
-    return {**gate, "baseline": bare(gate["baseline"]), "baselines": baselines, "candidate": bare(gate["candidate"])}
+    models = {role: bare(gate[role]) for role in ("baseline", "candidate", "bare") if gate[role] is not None}
+    return {**gate, **models, "baselines": baselines}
 
 
 class EndpointProject(Project):

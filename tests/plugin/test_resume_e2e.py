@@ -205,6 +205,7 @@ def test_two_tests_of_one_gate_with_other_models_do_not_overwrite_each_other(
     assert sorted(path.name.split("-")[0] for path in (http.path / "recorded").iterdir()) == [
         "support",
         "support",
+        "support",  # baseline, candidate, and the candidate without its prompt
         "support.baseline.jsonl",
         "support.candidate.jsonl",
     ]
