@@ -123,13 +123,15 @@ def _together(judged: Mapping[str, Judged], shown: Judged) -> Judged:
     samples: dict[str, Run] = {}
     contest: dict[str, Run] = {}
     jobs: dict[str, str] = {}
+    guards: dict[tuple[str, str], Run] = {}
     for name, one in judged.items():
-        runs.update(_named(one.runs, name))
-        samples.update(_named(one.samples, name))
+        runs.update({_named(role, name): run for role, run in one.runs.items()})
+        samples.update({_named(role, name): run for role, run in one.samples.items()})
         contest.update({f"{role}_{name}": run for role, run in one.contest.items()})
         jobs.update(one.jobs)
-    return replace(shown, runs=runs, samples=samples, contest=contest, jobs=jobs)
+        guards.update({(guard, _named(role, name)): run for (guard, role), run in one.guards.items()})
+    return replace(shown, runs=runs, samples=samples, contest=contest, jobs=jobs, guards=guards)
 
 
-def _named(runs: Mapping[str, Run], name: str) -> dict[str, Run]:
-    return {f"{role}_{name}" if role in _OWN else role: run for role, run in runs.items()}
+def _named(role: str, name: str) -> str:
+    return f"{role}_{name}" if role in _OWN else role
