@@ -168,6 +168,30 @@ def test_only_the_chosen_one_is_shown_bare(endpoints: EndpointProject) -> None:
     ]
 
 
+def test_recordings_hold_all_that_was_asked_of_those_that_fell_short(endpoints: EndpointProject) -> None:
+    """One falls short by its guard alone: without its answers there CI could not come to the same choice."""
+    rows = [{"id": f"g{i}", "input": f"general question {i}", "expected": label(i)} for i in range(100)]
+    write_jsonl(endpoints.path / "general.jsonl", rows)
+
+    def answer(body: dict[str, Any]) -> str:
+        index, guarded = index_of(body), "general" in body["messages"][-1]["content"]
+        if guarded:
+            return wrong(index) if body["model"] == "small" and index < 50 else label(index)
+        return wrong(index) if index in (range(40, 60) if body["model"] == "base" else GOOD) else label(index)
+
+    endpoints.server.answer = answer
+    candidates = {name: endpoints.model(name) for name in ("small", "large")}
+    guards = {"general": {"test_set": "general.jsonl", "max_drop": 0.04}}
+    endpoints.gate_test(candidate=..., candidates=candidates, guards=guards)
+    assert verdicts(endpoints.gate("--ftgate-report=recordings:kept")) == {"small": "fail", "large": "pass"}
+    endpoints.forget()
+    endpoints.pytester.makeini("[pytest]\nftgate_recordings = kept\nftgate_state = other\n")
+    gate = endpoints.gate("--ftgate-offline")
+    assert verdicts(gate) == {"small": "fail", "large": "pass"}, gate["checks"]
+    assert gate["verdict"] == "pass"
+    assert endpoints.server.bodies == []
+
+
 def test_evidence_observed_allows_for_no_choice_and_says_so(project: Project) -> None:
     chosen_from(project, WORSE, GOOD, evidence="observed")
     gate = project.gate()
