@@ -259,7 +259,7 @@ def test_missing_keys_are_listed_with_the_places_that_may_give_them(load: Callab
         ({"margin": float("nan")}, "margin: must be a finite number, got nan (marker)"),
         ({"confidence": 95}, "confidence: must be below 1, got 95; did you mean 0.95? (marker)"),
         ({"confidence": 100}, "confidence: must be below 1, got 100 (marker)"),
-        ({"objective": {}}, "objective: objective is not supported yet (marker)"),
+        ({"ledger": {}}, "ledger: ledger is not supported yet (marker)"),
         ({"baseline": None}, "baseline: has no value: give one, or remove the key (marker)"),
         (
             {"test_set": 500},
