@@ -72,7 +72,7 @@ def test_the_free_checks_hold_for_real(voice: VoiceProject) -> None:
     weak = check(gate, "weak_baseline")
     assert weak["status"] == "pass"
     assert weak["observed"] > 5 * weak["required"]  # it has learned something: the gain is none over nothing
-    assert "warning" not in found.values()
+    assert {name for name, status in found.items() if status == "warning"} == {"near_duplicates"}  # 16 of 832
 
 
 def test_a_test_body_can_ask_both_models(voice: VoiceProject) -> None:
@@ -101,7 +101,7 @@ def test_tokens_are_those_of_the_models_own_tokenizer(voice: VoiceProject, check
     gate = voice.gate("--ftgate-report=recordings:recorded")
     asked = sum(len(checkpoints.tokenizer.encode(chat.prompt)) for chat in chats(voice.path / "test.jsonl"))
     assert gate["baseline"]["input_tokens"] == gate["candidate"]["input_tokens"] == asked
-    (recorded,) = (voice.path / "recorded").glob("*candidate*.jsonl")
+    (recorded,) = (voice.path / "recorded").glob("*.candidate.jsonl")
     answers = [json.loads(line)["output"] for line in recorded.read_text().splitlines()]
     assert len(answers) == N
     given = sum(len(checkpoints.tokenizer.encode(text)) + 1 for text in answers)  # and the token that ends it
@@ -182,7 +182,9 @@ def test_nothing_is_asked_twice(voice: VoiceProject, served: Callable[[str], Ser
     start = made(served, "base", "tuned")
     first = voice.gate(apart=True)
     after = made(served, "base", "tuned")
-    assert [b - a for a, b in zip(start, after, strict=True)] == [first[role]["output_tokens"] for role in ROLES]
+    made_by = {role: first[role]["output_tokens"] for role in ROLES}
+    made_by["candidate"] += first["bare"]["output_tokens"]  # its prompt is its own, and it is shown without it, too
+    assert [b - a for a, b in zip(start, after, strict=True)] == list(made_by.values())
     again = voice.gate(apart=True)
     assert made(served, "base", "tuned") == after
     assert [first[role]["n_stored"] for role in ROLES] == [0, 0]

@@ -92,7 +92,7 @@ def test_a_grammar_holds_the_model_to_its_words(voice: VoiceProject) -> None:
     grammar = {"grammar": 'root ::= "HassTurnOn" | "HassTurnOff"'}
     voice.gates(candidate=voice.model("tuned", params=grammar))
     gate = voice.gate("--ftgate-report=recordings:recorded")
-    (recorded,) = (voice.path / "recorded").glob("*candidate*.jsonl")
+    (recorded,) = (voice.path / "recorded").glob("*.candidate.jsonl")
     assert {json.loads(line)["output"] for line in recorded.read_text().splitlines()} == {"HassTurnOn", "HassTurnOff"}
     assert gate["verdict"] == "fail"
 
@@ -106,7 +106,7 @@ def test_without_a_temperature_the_server_rolls_dice(voice: VoiceProject) -> Non
     assert [gate[role]["n_scored"] for role in ("baseline", "candidate")] == [2 * N, 2 * N]
     answers: dict[str, dict[str, set[str]]] = {}
     for role in ("baseline", "candidate"):
-        (recorded,) = (voice.path / "recorded").glob(f"*{role}*.jsonl")
+        (recorded,) = (voice.path / "recorded").glob(f"*.{role}.jsonl")
         by_id = answers.setdefault(role, {})
         for row in map(json.loads, recorded.read_text().splitlines()):
             by_id.setdefault(row["id"], set()).add(row["output"])
