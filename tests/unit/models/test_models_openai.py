@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import traceback
 
 import openai
@@ -382,4 +383,5 @@ def test_a_cancellation_that_comes_as_a_lost_connection_is_one(build, server, mo
         return await asyncio.gather(task, return_exceptions=True)
 
     (found,) = asyncio.run(ask_it())
-    assert isinstance(found, asyncio.CancelledError if cancelled else ModelError)
+    told_apart = sys.version_info >= (3, 11)  # before that a task does not say whether somebody cancels it
+    assert isinstance(found, asyncio.CancelledError if cancelled or not told_apart else ModelError)
