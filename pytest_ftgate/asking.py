@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
@@ -147,7 +146,7 @@ class Asker:
     async def _admitted(self, example: Example, repeat: int) -> Answer:
         """One attempt, once the throttle lets it begin and the budget allows it."""
         expected = self._expected_tokens(example) if self._throttle and self._throttle.counts_tokens else 0.0
-        async with self._admission(expected):
+        async with _Admission(self._throttle, expected):
             (reservation,) = self._meter.reserve([example]) if self._meter else [None]
             completion, busy_s = None, None
             try:
@@ -163,7 +162,7 @@ class Asker:
         """One attempt at several questions; where it fails as a whole, it fails for each of them."""
         model = cast("BatchModel", self._model)
         try:
-            async with self._admission():
+            async with _Admission(self._throttle):
                 reserved = self._meter.reserve([question.example for question in questions]) if self._meter else []
                 found: Sequence[Completion | ModelError] = []
                 busy_s = None
@@ -183,26 +182,6 @@ class Asker:
             for question, one in zip(questions, found, strict=True)
         ]
 
-    @asynccontextmanager
-    async def _admission(self, tokens: float = 0.0) -> AsyncIterator[None]:
-        """The time of one attempt; the throttle hears how it ended."""
-        if self._throttle is None:
-            yield
-            return
-        window = await self._throttle.enter(tokens)
-        try:
-            yield
-        except ModelError as error:
-            if error.trouble == "busy":
-                self._throttle.refused(window, error.retry_after_s)
-            else:
-                self._throttle.failed()
-            raise
-        except BaseException:
-            self._throttle.failed()
-            raise
-        self._throttle.answered()
-
     def _expected_tokens(self, example: Example) -> float:
         """What an answer has taken on average; before the first one, what the question alone may take."""
         if self._answers:
@@ -214,6 +193,29 @@ class Asker:
         self._tokens += taken
         if self._throttle is not None:
             self._throttle.correct(taken - expected)
+
+
+class _Admission:
+    """The time of one attempt, which the throttle lets begin and hears the end of."""
+
+    def __init__(self, throttle: Throttle | None, tokens: float = 0.0) -> None:
+        self._throttle = throttle
+        self._tokens = tokens
+        self._window = 0
+
+    async def __aenter__(self) -> None:
+        if self._throttle is not None:
+            self._window = await self._throttle.enter(self._tokens)
+
+    async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if self._throttle is None:
+            return
+        if error is None:
+            self._throttle.answered()
+        elif isinstance(error, ModelError) and error.trouble == "busy":
+            self._throttle.refused(self._window, error.retry_after_s)
+        else:
+            self._throttle.failed()
 
 
 class _Attempts:
