@@ -84,7 +84,7 @@ class Asker:
         self._model = model
         self._policy = policy
         self._throttle = throttle
-        self._meter = meter
+        self.meter = meter
         self._busy = BusyTime()
         self._answers = 0
         self._tokens = 0
@@ -147,14 +147,14 @@ class Asker:
         """One attempt, once the throttle lets it begin and the budget allows it."""
         expected = self._expected_tokens(example) if self._throttle and self._throttle.counts_tokens else 0.0
         async with _Admission(self._throttle, expected):
-            (reservation,) = self._meter.reserve([example]) if self._meter else [None]
+            (reservation,) = self.meter.reserve([example]) if self.meter else [None]
             completion, busy_s = None, None
             try:
                 completion, latency_s = await _attempt(self._model, example, repeat)
                 busy_s = self._busy.share_s()
             finally:
-                if self._meter is not None and reservation is not None:
-                    self._meter.settle(reservation, completion, busy_s)
+                if self.meter is not None and reservation is not None:
+                    self.meter.settle(reservation, completion, busy_s)
         self._count_tokens(completion, expected)
         return Answer(completion, latency_s, busy_s)
 
@@ -163,7 +163,7 @@ class Asker:
         model = cast("BatchModel", self._model)
         try:
             async with _Admission(self._throttle):
-                reserved = self._meter.reserve([question.example for question in questions]) if self._meter else []
+                reserved = self.meter.reserve([question.example for question in questions]) if self.meter else []
                 found: Sequence[Completion | ModelError] = []
                 busy_s = None
                 try:
@@ -174,7 +174,7 @@ class Asker:
                     for i, reservation in enumerate(reserved):
                         one = found[i] if found else None
                         answer = one if isinstance(one, Completion) else None
-                        self._meter.settle(reservation, answer, busy_s)  # type: ignore[union-attr]
+                        self.meter.settle(reservation, answer, busy_s)  # type: ignore[union-attr]
         except ModelError as error:
             return [(question, error) for question in questions]
         return [

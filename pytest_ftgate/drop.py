@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import isfinite
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_ftgate.errors import ConfigError
-from pytest_ftgate.numbers import is_share, plural, show_amount, show_difference, show_value
+from pytest_ftgate.numbers import is_share, plural, settled_by, show_amount, show_difference, show_value
 from pytest_ftgate.result import Status
 
 if TYPE_CHECKING:
@@ -116,25 +116,17 @@ def _status(compared: Comparison, within: bool, evidence: str) -> Status:
 
 
 def _compare(baseline: Scored, candidate: Scored, allowance: Allowance, groups: Sequence[str | None]) -> Comparison:
-    from pytest_ftgate import inference
+    from pytest_ftgate.measure import compare_scored
 
-    metric = candidate.metric
-    worse, better = (baseline, candidate) if metric.greater_is_better else (candidate, baseline)
-    asked: dict[str, Any] = {
-        "margin": -allowance.max_drop or _NO_MARGIN,
-        "confidence": allowance.confidence,
-        "evidence": "proven" if allowance.evidence == "proven" else "observed",
-        "groups": groups,
-    }
-    if metric.kind == "set":
-        assert worse.statistic is not None  # one of the two is always there
-        assert better.statistic is not None
-        return inference.compare_set(worse.statistic, better.statistic, **asked)
-    assert worse.per_example is not None
-    assert better.per_example is not None
-    if metric.kind == "right_wrong" and allowance.repeats == 1:
-        return inference.compare_right_wrong(worse.per_example > 0.5, better.per_example > 0.5, **asked)
-    return inference.compare_graded(worse.per_example, better.per_example, low=metric.low, high=metric.high, **asked)
+    return compare_scored(
+        baseline,
+        candidate,
+        repeats=allowance.repeats,
+        margin=-allowance.max_drop or _NO_MARGIN,
+        confidence=allowance.confidence,
+        evidence="proven" if allowance.evidence == "proven" else "observed",
+        groups=groups,
+    )
 
 
 # --- in words ------------------------------------------------------------------------------------------------
@@ -182,8 +174,4 @@ def examples_advice(drop: Drop) -> str:
     needed = drop.compared.examples_needed
     if needed is None:
         return "More examples help only if the candidate lost less than it looks here."
-    more = max(needed - drop.compared.n, 1)
-    return (
-        f"If the difference is really what was seen, about {plural(needed, 'example')} in all ({more:,} more) would "
-        "settle it, 4 times out of 5."
-    )
+    return settled_by("difference", needed, drop.compared.n, "example")

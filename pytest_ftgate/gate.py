@@ -8,7 +8,7 @@ from fractions import Fraction
 from math import inf
 from typing import TYPE_CHECKING
 
-from pytest_ftgate.numbers import is_share, plural, show_amount, show_difference, show_value
+from pytest_ftgate.numbers import is_share, plural, settled_by, show_amount, show_difference, show_value
 from pytest_ftgate.price import PRICE_CURE, UNKNOWN
 from pytest_ftgate.result import Check, ModelResult, Status
 from pytest_ftgate.safe import one_line, printable
@@ -233,11 +233,7 @@ def _sure_sentence(judgement: Judgement, comparison: Comparison, against: str) -
 def _advice_thin(comparison: Comparison) -> str:
     if comparison.examples_needed is None:
         return "More examples help only if the candidate is better than it looks here."
-    more = max(comparison.examples_needed - comparison.n, 1)
-    return (
-        f"If the gain is really what was seen, about {plural(comparison.examples_needed, 'test example')} in all "
-        f"({more:,} more) would settle it, 4 times out of 5."
-    )
+    return settled_by("gain", comparison.examples_needed, comparison.n, "test example")
 
 
 def bca_check(bounds: tuple[float, float] | None, judgement: Judgement, against: str, *, grouped: bool) -> Check:

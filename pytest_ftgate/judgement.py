@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pytest_ftgate.economics import Economics
     from pytest_ftgate.inference import Comparison
     from pytest_ftgate.measure import Measured
-    from pytest_ftgate.metrics import Metric
+    from pytest_ftgate.metrics import Metric, Scored
     from pytest_ftgate.preparation import Prepared
     from pytest_ftgate.runner import Run
 
@@ -282,23 +282,19 @@ def _compare(prepared: Prepared, baseline: Measured, candidate: Measured) -> Com
     return compare_scores(prepared.config, baseline.scores[name], candidate.scores[name], prepared.groups)
 
 
-def compare_scores(config: GateConfig, baseline: Any, candidate: Any, groups: Any) -> Comparison:
-    """Candidate minus baseline of one metric, the sign turned where lower is better."""
-    from pytest_ftgate import inference
+def compare_scores(config: GateConfig, baseline: Scored, candidate: Scored, groups: Sequence[str | None]) -> Comparison:
+    """Candidate minus baseline of one metric, as the gate asks for it."""
+    from pytest_ftgate.measure import compare_scored
 
-    metric = candidate.metric
-    worse, better = (baseline, candidate) if metric.greater_is_better else (candidate, baseline)
-    asked = {
-        "margin": config.asked_gain,
-        "confidence": config.confidence,
-        "evidence": config.evidence,
-        "groups": groups,
-    }
-    if metric.kind == "set":
-        return inference.compare_set(worse.statistic, better.statistic, **asked)
-    if metric.kind == "right_wrong" and config.repeats == 1:
-        return inference.compare_right_wrong(worse.per_example > 0.5, better.per_example > 0.5, **asked)
-    return inference.compare_graded(worse.per_example, better.per_example, low=metric.low, high=metric.high, **asked)
+    return compare_scored(
+        baseline,
+        candidate,
+        repeats=config.repeats,
+        margin=config.asked_gain,
+        confidence=config.confidence,
+        evidence=config.evidence,
+        groups=groups,
+    )
 
 
 def _repeats(prepared: Prepared, baseline: Measured, candidate: Measured, comparison: Comparison) -> list[Check]:

@@ -68,8 +68,7 @@ class Lane:
         self._board = board
         self._batch_size: int = getattr(model, "batch_size", 1)
         self._budget = budget
-        self._retry = retry
-        self._asker = Asker(model, retry)
+        self._asker = Asker(model, retry, _throttle(model))
         self._ready: deque[Question] = deque()
         self._elsewhere: dict[str, Question] = {}
         self._polling = asyncio.Lock()
@@ -96,7 +95,7 @@ class Lane:
             try:
                 if callable(check):
                     check()
-                self._asker = Asker(self.model, self._retry, _throttle(self.model), self._meter())
+                self._asker.meter = self._meter()
             except ModelError as error:
                 self.fatal = error
         return self.fatal is None

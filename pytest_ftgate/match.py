@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 from pytest_ftgate.economics import dollars
 from pytest_ftgate.economics_checks import unpriced
 from pytest_ftgate.gate import Judgement, gain_reaches
-from pytest_ftgate.numbers import is_share, plural, show_amount, show_difference, show_seconds, show_usd, sure_of_drop
+from pytest_ftgate.numbers import (
+    is_share,
+    plural,
+    settled_by,
+    show_amount,
+    show_difference,
+    show_seconds,
+    show_usd,
+    sure_of_drop,
+)
 from pytest_ftgate.price import PRICE_CURE, UNKNOWN
 from pytest_ftgate.result import Check, ModelResult, called
 
@@ -186,11 +195,7 @@ def _advice_thin(comparison: Comparison) -> str:
         return "Decide by a metric that scores each answer, as accuracy, and hold the other to a bound under require."
     if comparison.examples_needed is None:
         return "More examples help only if the candidate is better than it looks here."
-    more = max(comparison.examples_needed - comparison.n, 1)
-    return (
-        f"If the difference is really what was seen, about {plural(comparison.examples_needed, 'test example')} in all "
-        f"({more:,} more) would settle it, 4 times out of 5."
-    )
+    return settled_by("difference", comparison.examples_needed, comparison.n, "test example")
 
 
 def identical_check(baseline: str, *, n: int, mistakes: int) -> Check:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from pytest_ftgate.data import Example
+    from pytest_ftgate.inference import Comparison
     from pytest_ftgate.metrics import Metric, Scored
     from pytest_ftgate.models import Completion
     from pytest_ftgate.runner import Prediction, Run
@@ -132,6 +133,32 @@ def _located(error: MetricError, measured: Measured) -> MetricError:
     else:
         what, where = f"{error.what}, answered by {name}", test.where(error.example)
     return MetricError(what, example=error.example, where=where, evidence=error.evidence, cure=error.cure)
+
+
+def compare_scored(baseline: Scored, candidate: Scored, *, repeats: int, **asked: Any) -> Comparison:
+    """Candidate minus baseline, the sign turned where lower is better.
+
+    The method follows from the metric: right or wrong, graded, or of the whole set.
+
+    Args:
+        baseline: scored by the same metric as the candidate.
+        candidate: scored.
+        repeats: answers per example, which make grades of right and wrong.
+        asked: margin, confidence, evidence, groups; see :mod:`pytest_ftgate.inference`.
+    """
+    from pytest_ftgate import inference
+
+    metric = candidate.metric
+    worse, better = (baseline, candidate) if metric.greater_is_better else (candidate, baseline)
+    if metric.kind == "set":
+        assert worse.statistic is not None  # one of the two is always there
+        assert better.statistic is not None
+        return inference.compare_set(worse.statistic, better.statistic, **asked)
+    assert worse.per_example is not None
+    assert better.per_example is not None
+    if metric.kind == "right_wrong" and repeats == 1:
+        return inference.compare_right_wrong(worse.per_example > 0.5, better.per_example > 0.5, **asked)
+    return inference.compare_graded(worse.per_example, better.per_example, low=metric.low, high=metric.high, **asked)
 
 
 def same_outputs(a: Run, b: Run) -> bool:

@@ -66,6 +66,21 @@ def show_number(value: float) -> str:
     return f"{value:,.10g}"
 
 
+def settled_by(what: str, needed: int, have: int, noun: str) -> str:
+    """How many examples in all would settle a question, as advice says it.
+
+    Args:
+        what: is taken to be as it was measured: ``gain``, ``difference``.
+        needed: for a power of 0.8.
+        have: there are now.
+        noun: what they are, in the singular.
+    """
+    return (
+        f"If the {what} is really what was seen, about {plural(needed, noun)} in all "
+        f"({max(needed - have, 1):,} more) would settle it, 4 times out of 5."
+    )
+
+
 def plural(count: int, noun: str, nouns: str | None = None) -> str:
     """``1 example``, ``2 examples``."""
     return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"
