@@ -296,10 +296,11 @@ def _run(
     from pytest_ftgate.runner import Job, run_models
 
     repeats = prepared.config.repeats
-    _warm_up([*prepared.metrics.values(), *(guard.metric for guard in prepared.guards.values())])
     guards = guard_jobs(prepared.guards, prepared.models, repeats)
     jobs = [Job(model, prepared.test, repeats) for model in prepared.models.values()]
     samples = take_samples(prepared.models, prepared.test, **options)
+    # Only now: the time that loading takes would be taken for the models'.
+    _warm_up([*prepared.metrics.values(), *(guard.metric for guard in prepared.guards.values())])
     runs = run_models([*jobs, *guards.values()], **options)
     guarded = dict(zip(guards, runs[len(jobs) :], strict=True))
     return dict(zip(prepared.models, runs[: len(jobs)], strict=True)), samples, guarded

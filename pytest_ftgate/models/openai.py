@@ -7,6 +7,7 @@ import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.data import Example, canonical_json
@@ -85,12 +86,15 @@ class OpenAIModel:
         return hashlib.sha256(canonical_json(facts).encode()).hexdigest()
 
     def ready(self) -> None:
-        """Check that calls can be made; predictions that are stored or recorded need no key.
+        """Check that calls can be made, and load the client, whose first call would else seem to take that long.
+
+        Predictions that are stored or recorded need neither key nor client.
 
         Raises:
             ModelError: fatal; the environment variable that holds the key is not set.
         """
         check_key(self.address(), self.source)
+        import_module("openai")
 
     async def complete(self, example: Example, repeat: int = 0) -> Completion:  # noqa: ARG002
         """Ask the endpoint once."""

@@ -12,6 +12,8 @@ from endpoint_project import EndpointProject, N, answer, index_of
 from gate_project import check, refused, statuses
 from loopback import LoopbackServer, Reply, error
 
+from pytest_ftgate import pipeline
+
 
 @pytest.fixture
 def server() -> Iterator[LoopbackServer]:
@@ -175,3 +177,14 @@ def test_recordings_carry_the_sample(project: EndpointProject) -> None:
     assert again["verdict"] == "pass"
     assert again["candidate"]["latency_p95_s"] == gate["candidate"]["latency_p95_s"]
     assert not project.server.requests
+
+
+def test_nothing_of_ours_is_loaded_while_a_sample_is_taken(
+    project: EndpointProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Loading what scoring needs takes a second of this process, and would be taken for the model's."""
+    asked_when_loading = []
+    monkeypatch.setattr(pipeline, "_warm_up", lambda metrics: asked_when_loading.append(len(project.server.requests)))
+    project.gate_test(candidate=project.model("ft", latency=SAMPLE))
+    assert project.gate()["verdict"] == "pass"
+    assert asked_when_loading == [SAMPLE["examples"]]
