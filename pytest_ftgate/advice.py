@@ -93,8 +93,9 @@ def most_to_try(advice: tuple[Advice, ...], most: int = 3) -> list[Advice]:
 
 
 def unfit_data(facts: Facts) -> Iterator[Advice]:
-    """What the audit fails."""
-    for check in facts.red(*_DATA_CHECKS):
+    """What the audit fails, and guards that were trained on."""
+    leaked = [f"guards.{guard.name}.leaked" for guard in facts.result.guards]
+    for check in facts.red(*_DATA_CHECKS, *leaked):
         yield Advice("fix_data", check.advice or "Mend the training set.", check.message)
 
 
@@ -200,6 +201,13 @@ def too_few_test_examples(facts: Facts) -> Iterator[Advice]:
             yield Advice("add_examples", f"Label {more}, about {needed:,} in all.", check.message)
     for check in facts.red(*_TEST_CHECKS):
         yield Advice("add_examples", check.advice or "Label more test examples.", check.message)
+
+
+def lost_elsewhere(facts: Facts) -> Iterator[Advice]:
+    """What a guard or a slice lost, or could not show to be kept."""
+    names = [f"guards.{guard.name}" for guard in facts.result.guards]
+    for check in facts.red(*names, "slices", "slices_size"):
+        yield Advice("add_examples", check.advice or "Add examples of it to the training set.", check.message)
 
 
 # --- a better prompt -----------------------------------------------------------------------------------------
@@ -376,6 +384,7 @@ RULES: tuple[Callable[[Facts], Iterator[Advice]], ...] = (
     thin_labels,
     half_way,
     too_few_test_examples,
+    lost_elsewhere,
     weak_prompt,
     baseline_form,
     candidate_form,

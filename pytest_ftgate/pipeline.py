@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from pytest_ftgate.metrics import Metric
     from pytest_ftgate.models import Model
     from pytest_ftgate.runner import Job, Progress, Run, Stores
+    from pytest_ftgate.training import TrainingAudit
 
 
 class Display(Protocol):
@@ -59,6 +60,7 @@ class Services:
         jobs: what committed recordings know of fine-tuning jobs.
         tell: says something at the session's end that is no fact of a gate.
         budget: what may be spent in this session; ``None``: no limit.
+        audit: the audit of a training set for a test set; the session's copy where it was made before.
     """
 
     stores: Stores
@@ -69,6 +71,7 @@ class Services:
     jobs: Mapping[str, str] = field(default_factory=dict)
     tell: Callable[[str], None] | None = None
     budget: Budget | None = None
+    audit: Callable[..., TrainingAudit] | None = None
 
     def notes(self) -> JobNotes:
         """What is known besides predictions."""
@@ -142,6 +145,7 @@ def ready_gate(
             notes=notes,
             offline=services.offline,
             newer_than=services.stores.newer_than,
+            audit=services.audit,
         )
         result = _with_data(result, prepared)
         free = (*reviewed, *free_checks(prepared))

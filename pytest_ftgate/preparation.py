@@ -89,6 +89,7 @@ def prepare(
     notes: Notes | None = None,
     offline: bool = False,
     newer_than: float | None = None,
+    audit: Callable[..., TrainingAudit] | None = None,
 ) -> Prepared:
     """Read the data, build metrics and models. Raises :class:`FtgateError` where something cannot be used."""
     from pytest_ftgate.guards import prepare_guards
@@ -104,7 +105,7 @@ def prepare(
     _check_bounds(config, metrics)
     hypothesis.check_prediction(config.prediction, metrics)
     _check_errors(config)
-    audit = audit_training_set(training, test, max_tokens=config.audit.max_tokens)
+    audited = (audit or audit_training_set)(training, test, max_tokens=config.audit.max_tokens)
     specs = config.asked
     guards = prepare_guards(config, load, training, lambda: _custom_metrics(hook))
     slices = _prepare_slices(config, test, training, metrics[config.metric.name], hook)
@@ -118,7 +119,7 @@ def prepare(
         models["candidate"] = contest.models[-1]
         tuned["candidate"] = Tuned(config.candidate, contest.tuned[-1].job)
     prepared = Prepared(
-        config, test, training, audit, metrics, models, tuned, contest=contest, guards=guards, slices=slices
+        config, test, training, audited, metrics, models, tuned, contest=contest, guards=guards, slices=slices
     )
     if "candidate" not in tuned:
         return prepared

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pytest_ftgate.data import DataSet
     from pytest_ftgate.review import Past
     from pytest_ftgate.runner import Run, Stores
+    from pytest_ftgate.training import TrainingAudit
 
 _HIDDEN = -2
 
@@ -57,6 +58,7 @@ class GateSession:
         self._stores: Stores | None = None
         self._budget = _budget(config, self._worker)
         self._data: dict[Any, tuple[Any, DataSet]] = {}
+        self._audits: dict[tuple[int, int, int | None], TrainingAudit] = {}
         self._seen = Seen()
         self._unjudged: list[dict[str, str]] = []
         self._removed: list[str] = []
@@ -134,7 +136,17 @@ class GateSession:
             jobs=self._recorded_jobs(),
             tell=lambda text: self.note(Line(text, "yellow")),
             budget=self._budget,
+            audit=self.audit,
         )
+
+    def audit(self, training: DataSet, test: DataSet, *, max_tokens: int | None = None) -> TrainingAudit:
+        """Audit a training set for a test set, once in a session: many gates and candidates share both."""
+        from pytest_ftgate.training import audit_training_set
+
+        key = (id(training), id(test), max_tokens)  # of sets that ``load`` has given, and keeps
+        if key not in self._audits:
+            self._audits[key] = audit_training_set(training, test, max_tokens=max_tokens)
+        return self._audits[key]
 
     def _recorded_jobs(self) -> dict[str, str]:
         """What committed recordings know of fine-tuning jobs."""

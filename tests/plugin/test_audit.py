@@ -46,6 +46,20 @@ def test_a_good_training_set_has_no_finding(project: Project) -> None:
     }
 
 
+def test_gates_on_one_training_set_have_it_audited_once(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pytest_ftgate import training
+
+    audited = []
+    audit = training.audit_training_set
+    monkeypatch.setattr(
+        training, "audit_training_set", lambda *sets, **keys: audited.append(sets) or audit(*sets, **keys)
+    )
+    other = project.mark(name="other")
+    project.gate_test(f"def test_gate():\n    pass\n\n\n{other}\ndef test_other():\n    pass\n", name="one")
+    project.run().assert_outcomes(passed=2)
+    assert len(audited) == 1
+
+
 # --- near copies ---------------------------------------------------------------------------------------------
 
 

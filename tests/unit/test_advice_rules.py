@@ -14,10 +14,12 @@ from pytest_ftgate.result import (
     Confusion,
     Diagnosis,
     GateResult,
+    GuardResult,
     LabelScore,
     TrainingResult,
 )
 
+GUARD = GuardResult("general", "accuracy", 0.03, "proven", 0.95)
 MARGIN = Check("margin", "fail", "gain too small")
 
 
@@ -72,6 +74,22 @@ GOAL |= {name: Check("goal", "fail", name, name, advice="x") for name in ("reaso
 
 SPEAKS: dict[str, tuple[Facts, str, Facts]] = {
     "leaked": (facts(Check("leaked", "fail", "m")), "fix_data", facts(Check("leaked", "pass", "m"))),
+    "a guard that was trained on": (
+        facts(Check("guards.general.leaked", "fail", "m"), guards=(GUARD,)),
+        "fix_data",
+        facts(Check("guards.other.leaked", "fail", "m"), guards=(GUARD,)),
+    ),
+    "forgotten": (
+        facts(Check("guards.general", "fail", "m"), guards=(GUARD,)),
+        "add_examples",
+        facts(Check("guards.general", "warning", "m"), guards=(GUARD,)),
+    ),
+    "a guard that is too small": (
+        facts(Check("guards.general", "inconclusive", "m"), guards=(GUARD,)),
+        "add_examples",
+        facts(Check("guards.general", "pass", "m"), guards=(GUARD,)),
+    ),
+    "a slice that lost": (facts(Check("slices", "fail", "m")), "add_examples", facts(Check("slices", "warning", "m"))),
     "contradictions": (
         facts(training={"usable": 300, "conflicts": 3}),
         "fix_data",
