@@ -195,9 +195,15 @@ def _candidates(result: GateResult) -> Iterator[Line]:
             continue
         seen = f", {result.metric} {show_value(one.value, share=share)}" if one.value is not None else ""
         seen += f", gain {show_difference(one.gain, share=share)}" if one.gain is not None else ""
-        seen += f", sure of {show_difference(one.lower_bound, share=share)}" if one.lower_bound is not None else ""
+        seen += f", {_sure_of(result, one.lower_bound, share)}" if one.lower_bound is not None else ""
         seen += f", {show_usd(one.cost_usd)}" if one.cost_usd is not None else ""
         yield Line(f"candidate {one.name} ({one.model}): {one.verdict}{seen}", _COLOURS[one.verdict])
+
+
+def _sure_of(result: GateResult, lower: float, share: bool) -> str:
+    if result.max_drop is None:
+        return f"sure of {show_difference(lower, share=share)}"
+    return sure_of_drop(lower, result.confidence or 0, share=share)
 
 
 def _prices(result: GateResult, verbosity: int) -> Iterator[Line]:

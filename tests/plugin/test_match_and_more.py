@@ -72,6 +72,7 @@ def test_the_smallest_that_matches_is_chosen_at_a_confidence_that_allows_for_it(
     assert {one["name"]: one["verdict"] for one in gate["candidates"]} == {"nano": "fail", "mini": "pass"}
     assert (gate["objective"], gate["evidence"], gate["confidence"]) == ("match", "proven", 0.975)
     assert "97.5 % sure of at most" in check(gate, "max_drop")["message"]
+    recorded.result.stdout.fnmatch_lines(["candidate mini (*): pass, accuracy *, gain -*, 97.5 % sure of at most *"])
     assert check(gate, "cheaper_by")["observed"] == 6.0
 
 
