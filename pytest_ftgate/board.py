@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
+from pytest_ftgate.price import Price, cost_of
 from pytest_ftgate.store import StoredPrediction
 
 Keys = Sequence[Sequence[str]]
@@ -14,12 +15,14 @@ Keys = Sequence[Sequence[str]]
 
 @dataclass(slots=True)
 class Tally:
-    """How far one job is, in predictions."""
+    """How far one job is, in predictions; ``tokens`` and ``usd`` are of the answers that were asked for in this run."""
 
     total: int
     done: int = 0
     stored: int = 0
     errors: int = 0
+    tokens: int = 0
+    usd: float = 0.0
 
 
 class Board:
@@ -27,9 +30,11 @@ class Board:
 
     Args:
         keys: what each job wants.
+        prices: of each job's model.
     """
 
-    def __init__(self, keys: Sequence[Keys]) -> None:
+    def __init__(self, keys: Sequence[Keys], prices: Sequence[Price] = ()) -> None:
+        self._prices = prices
         self.tallies = [Tally(sum(map(len, rows))) for rows in keys]
         self.answers: dict[str, StoredPrediction] = {}
         self.errors: dict[str, str] = {}
@@ -64,8 +69,14 @@ class Board:
     def answered(self, prediction: StoredPrediction) -> None:
         """Note the answer to a call."""
         self.answers[prediction.key] = prediction
+        completion = prediction.completion
+        tokens = (completion.input_tokens or 0) + (completion.output_tokens or 0)
         for job in self._wanted_by[prediction.key]:
-            self.tallies[job].done += 1
+            tally = self.tallies[job]
+            tally.done += 1
+            tally.tokens += tokens
+            if self._prices:
+                tally.usd += cost_of(completion, self._prices[job], prediction.busy_s) or 0.0
 
     def failed(self, key: str, error: str) -> None:
         """Note that there will be no answer, and why."""

@@ -17,6 +17,7 @@ from pytest_ftgate.desk import Desk
 from pytest_ftgate.errors import Interrupted, ModelError
 from pytest_ftgate.lane import Lane
 from pytest_ftgate.models import key_of
+from pytest_ftgate.price import price_of
 
 if TYPE_CHECKING:
     from pytest_ftgate.asking import RetryPolicy
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 _RETRY = asking.RetryPolicy()
 _CANCEL_S = 0.5
 _CLOSE_S = 5.0
+_STILL_S = 20.0  # after which a run says that it is still there
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +141,7 @@ class Progress:
     """How far one job is, in predictions. ``done`` includes ``stored`` and ``errors``.
 
     ``in_batch`` is how many questions the batches under way have done at the endpoint, and how many they hold.
+    ``tokens`` and ``usd`` are of the answers asked for in this run, as far as they are known.
     """
 
     model: str
@@ -147,6 +150,8 @@ class Progress:
     stored: int
     errors: int
     in_batch: tuple[int, int] | None = None
+    tokens: int = 0
+    usd: float = 0.0
 
 
 def run_models(
@@ -169,7 +174,8 @@ def run_models(
     Args:
         jobs: which model is to answer what.
         stores: where predictions are kept.
-        progress: told in the calling thread, at most about ten times a second for each job.
+        progress: told in the calling thread, at most about ten times a second for each job, and now and then while
+            nothing moves.
         offline: models that are endpoints are not asked.
         retry: how long to wait before a failed call is tried again.
         limit: when all asking ends; what has not been answered by then fails.
@@ -179,7 +185,7 @@ def run_models(
         StoreError: predictions cannot be stored or read.
     """
     keys = [_keys(job) for job in jobs]
-    board = Board(keys)
+    board = Board(keys, [price_of(job.model) for job in jobs])
     lanes = _lanes(jobs, keys, board, stores, retry, budget)
     for lane in lanes:
         lane.look_up(stores.recordings, offline=offline)
@@ -242,15 +248,19 @@ def _lanes(
 
 
 def _teller(progress: Callable[[Progress], None] | None, jobs: Sequence[Job], board: Board) -> Callable[[], None]:
-    """What tells how far the jobs are, those only that have moved."""
+    """What tells how far the jobs are: those that have moved, and now and then those that have not."""
     told: dict[int, Progress] = {}
+    last = time.monotonic()
 
     def tell() -> None:
+        nonlocal last
+        still = time.monotonic() - last > _STILL_S
         for number, (job, tally) in enumerate(zip(jobs, board.tallies, strict=True)):
             in_batch: tuple[int, int] | None = getattr(job.model, "in_batch", None)
-            now = Progress(job.model.name, tally.done, tally.total, tally.stored, tally.errors, in_batch)
-            if progress is not None and told.get(number) != now:
-                told[number] = now
+            counts = (tally.done, tally.total, tally.stored, tally.errors)
+            now = Progress(job.model.name, *counts, in_batch, tally.tokens, tally.usd)
+            if progress is not None and (still or told.get(number) != now):
+                told[number], last = now, time.monotonic()
                 with contextlib.suppress(Exception):  # a broken display takes no answer away
                     progress(now)
 

@@ -30,11 +30,13 @@ __tracebackhide__ = True  # what a fixture or a body raises is shown without our
 if TYPE_CHECKING:
     from pytest_ftgate.config import DataSpec, GateFile
     from pytest_ftgate.data import DataSet
+    from pytest_ftgate.progress import ProgressLine, ProgressLog
     from pytest_ftgate.review import Past
     from pytest_ftgate.runner import Run, Stores
     from pytest_ftgate.training import TrainingAudit
 
 _HIDDEN = -2
+_STANDARD_ERROR = 2
 
 
 class GateSession:
@@ -415,13 +417,26 @@ def _budget(config: pytest.Config, worker: Mapping[str, Any] | None) -> Budget |
     return None if limit_usd is None else Budget(limit_usd, worker["workercount"] if worker else 1)
 
 
-def _progress(config: pytest.Config) -> Any:
-    """Shown on a terminal only, beside pytest's own output; a log gets no moving lines."""
-    reporter = config.pluginmanager.getplugin("terminalreporter")
-    if reporter is None or not reporter.isatty or os.environ.get("TERM") == "dumb":
-        return None
-    from pytest_ftgate.progress import ProgressLine
+def _progress(config: pytest.Config) -> ProgressLine | ProgressLog | None:
+    """A moving line on a terminal, beside pytest's own output; elsewhere a line a minute; nothing with ``-qq``."""
+    from pytest_ftgate.progress import ProgressLine, ProgressLog
 
+    if config.get_verbosity() <= _HIDDEN:
+        return None
     capture = config.pluginmanager.getplugin("capturemanager")
     uncaptured = capture.global_and_fixture_disabled if capture else nullcontext
+    reporter = config.pluginmanager.getplugin("terminalreporter")
+    if reporter is None or hasattr(config, "workerinput"):  # a worker of xdist: its standard error is the controller's
+        return ProgressLog(lambda line: os.write(_STANDARD_ERROR, f"{line}\n".encode()), uncaptured)
+    if not reporter.isatty or os.environ.get("TERM") == "dumb":
+        return ProgressLog(lambda line: _line_apart(reporter, line), uncaptured)
     return ProgressLine(lambda text: reporter.write(text, flush=True), reporter.ensure_newline, uncaptured)
+
+
+def _line_apart(reporter: pytest.TerminalReporter, line: str) -> None:
+    """On a line of its own, in the middle of pytest's dots too, which with ``-q`` belong to no file."""
+    reporter.ensure_newline()
+    if getattr(reporter._tw, "width_of_current_line", 0):
+        reporter.write("\n")
+    reporter.write_line(line)
+    reporter.flush()

@@ -413,7 +413,9 @@ def test_progress_is_shown_on_a_terminal_and_wiped(
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("COLUMNS", raising=False)
     terminal = Terminal(http, columns)
-    terminal.read_until("ftgate: base 30/60, ft 30/60"[: columns - 1])
+    terminal.read_until(
+        r"ftgate: base 30/60 \(.*tokens\), ft 30/60 \(.*tokens\)" if columns > 80 else "ftgate: base 30/60"
+    )
     half.set()
     terminal.read_all()
     shown = screen(terminal.transcript, columns)
@@ -422,7 +424,26 @@ def test_progress_is_shown_on_a_terminal_and_wiped(
     assert "0/60, ft" not in shown
 
 
-def test_a_log_gets_no_progress(http: EndpointProject, half: threading.Event) -> None:
+@pytest.mark.parametrize("options", [(), ("-q",), ("-n1",)])
+def test_a_log_of_a_long_run_gets_lines_of_their_own(http: EndpointProject, options: tuple[str, ...]) -> None:
+    http.gate_test()
+    http.file("conftest.py", "from pytest_ftgate import progress\n\nprogress.EVERY_S = 0.0\n")
+    result = http.run_apart(*options, alone=False)
+    result.assert_outcomes(passed=1)
+    lines = [*result.outlines, *result.errlines]
+    told = [line for line in lines if "ftgate, after" in line]
+    assert told, lines
+    assert all(re.match(r"ftgate, after \d+ (s|min): (base|ft) \d+/60", line) for line in told), told
+
+
+def test_two_q_silence_it(http: EndpointProject) -> None:
+    http.gate_test()
+    http.file("conftest.py", "from pytest_ftgate import progress\n\nprogress.EVERY_S = 0.0\n")
+    result = http.run_apart("-qq")
+    assert "ftgate, after" not in result.stdout.str() + result.stderr.str()
+
+
+def test_a_short_run_tells_a_log_nothing_of_its_progress(http: EndpointProject, half: threading.Event) -> None:
     half.set()
     result = http.run_apart("-v")
     result.assert_outcomes(passed=1)

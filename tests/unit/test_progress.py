@@ -1,11 +1,21 @@
-"""The moving line of a terminal."""
+"""The moving line of a terminal, and the line a minute of a log."""
 
 from __future__ import annotations
 
 import pytest
 
-from pytest_ftgate.progress import ProgressLine
+from pytest_ftgate.progress import EVERY_S, ProgressLine, ProgressLog
 from pytest_ftgate.runner import Progress
+
+
+class Clock:
+    """Seconds that pass when they are told to."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
 
 
 @pytest.mark.parametrize(
@@ -14,13 +24,71 @@ from pytest_ftgate.runner import Progress
         (Progress("tuned", 1200, 2000, 100, 0), "tuned 1,200/2,000"),
         (Progress("tuned", 12, 20, 0, 3), "tuned 12/20 (3 failed)"),
         (Progress("tuned", 0, 500, 0, 0, (120, 500)), "tuned 0/500 (batch: 120/500)"),
+        (Progress("tuned", 2, 500, 0, 0, None, 61234, 0.125), "tuned 2/500 (61,234 tokens, $0.1250)"),
         (Progress("\x1b[2J", 1, 2, 0, 0), "\\x1b[2J 1/2"),
     ],
 )
 def test_what_a_line_says_of_a_model(progress: Progress, shown: str) -> None:
     written: list[str] = []
-    line = ProgressLine(written.append, lambda: None)
+    line = ProgressLine(written.append, lambda: None, clock=Clock())
     line(progress)
     assert written[-1] == f"\rftgate: {shown}"
     line.wipe()
     assert written[-1].strip() == ""
+
+
+@pytest.mark.parametrize(
+    ("seconds", "done", "stored", "shown"),
+    [
+        (10, 600, 100, "600/2,000 (50/s, 28 s left)"),
+        (600, 600, 100, "600/2,000 (50/min, 28 min left)"),
+        (7200, 600, 500, "600/2,000 (1/min, 28 h 0 min left)"),
+        (0.5, 600, 0, "600/2,000"),  # too early to tell
+        (10, 600, 600, "600/2,000"),  # what was stored says nothing about the model
+        (10, 2000, 0, "2,000/2,000"),
+    ],
+)
+def test_the_pace_and_what_is_left_of_it(seconds: float, done: int, stored: int, shown: str) -> None:
+    written: list[str] = []
+    clock = Clock()
+    line = ProgressLine(written.append, lambda: None, clock=clock)
+    line(Progress("tuned", stored, 2000, stored, 0))
+    clock.now += seconds
+    line(Progress("tuned", done, 2000, stored, 0))
+    assert written[-1].strip() == f"ftgate: tuned {shown}"
+
+
+def test_a_log_gets_a_line_a_minute() -> None:
+    written: list[str] = []
+    clock = Clock()
+    log = ProgressLog(written.append, clock=clock)
+    for done in range(150):
+        log(Progress("base", done, 200, 0, 0))
+        log(Progress("tuned", done, 200, 0, 1))
+        clock.now += 1
+    assert written == [
+        "ftgate, after 1 min: base 60/200 (1/s, 2 min left), tuned 59/200 (59/min, 2 min left, 1 failed)",
+        "ftgate, after 2 min: base 120/200 (1/s, 1 min left), tuned 119/200 (60/min, 1 min left, 1 failed)",
+    ]
+
+
+def test_a_run_in_which_nothing_moves_is_seen_to_live() -> None:
+    written: list[str] = []
+    clock = Clock()
+    log = ProgressLog(written.append, clock=clock)
+    log(Progress("base", 3, 200, 0, 0))
+    clock.now += EVERY_S
+    log(Progress("base", 3, 200, 0, 0))
+    assert written == ["ftgate, after 1 min: base 3/200 (3/min, 1 h 6 min left)"]
+
+
+def test_a_short_run_says_nothing_and_the_next_one_begins_anew() -> None:
+    written: list[str] = []
+    clock = Clock()
+    log = ProgressLog(written.append, clock=clock)
+    for _ in range(3):
+        log(Progress("base", 1, 2, 0, 0))
+        clock.now += EVERY_S - 1
+        log(Progress("base", 2, 2, 0, 0))
+        log.wipe()
+    assert written == []
