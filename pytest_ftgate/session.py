@@ -375,7 +375,7 @@ class GateSession:
         for result in self.results.values():
             heading = title(result)
             reporter.write_sep("-", heading.text, bold=True, **_markup(heading.colour))
-            for line in block(result, verbosity=verbosity):
+            for line in block(result, verbosity=verbosity, width=_columns(reporter)):
                 reporter.write_line(line.text, **_markup(line.colour))
         lines = [*self._owed(), *(Line(text, "red") for text in self._removed), *self._notes]
         if lines:
@@ -431,6 +431,11 @@ def _progress(config: pytest.Config) -> ProgressLine | ProgressLog | None:
     if not reporter.isatty or os.environ.get("TERM") == "dumb":
         return ProgressLog(lambda line: _line_apart(reporter, line), uncaptured)
     return ProgressLine(lambda text: reporter.write(text, flush=True), reporter.ensure_newline, uncaptured)
+
+
+def _columns(reporter: pytest.TerminalReporter) -> int:
+    """Of the terminal, or of what pytest takes for one in a log."""
+    return int(getattr(reporter._tw, "fullwidth", 80))
 
 
 def _line_apart(reporter: pytest.TerminalReporter, line: str) -> None:

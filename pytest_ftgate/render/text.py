@@ -25,8 +25,8 @@ from pytest_ftgate.safe import printable
 
 _NAME_WIDTH = 300
 _TABLE_WIDTH = 80
-_MODEL_WIDTH = 34
 _NARROW_MODEL_WIDTH = 16
+_RUN_COLUMNS = ("answered", "stored", "p50", "p95", "tokens in/out", "cost")
 _BROKEN_SHOWN = 3
 _UNTOLD = {"-", "unknown"}  # a column with nothing else in it is left out
 _COLOURS = {
@@ -46,22 +46,23 @@ class Line(NamedTuple):
     colour: str = ""
 
 
-def block(result: GateResult, *, verbosity: int = 0) -> list[Line]:
+def block(result: GateResult, *, verbosity: int = 0, width: int = _TABLE_WIDTH) -> list[Line]:
     """The gate's block: models, gain, checks, the examples that the candidate broke. Every line is harmless.
 
     Args:
         result: a judged gate.
         verbosity: pytest's; above 0 every row, check and method is there in full.
+        width: columns of the terminal, into which tables are fitted.
     """
     lines = _stage(result)
     lines += [Line(f"hypothesis: {result.hypothesis}")] if result.hypothesis else []
-    lines += [Line(text) for text in model_table(result, full=verbosity > 0)]
+    lines += [Line(text) for text in model_table(result, full=verbosity > 0, width=width)]
     lines += _candidates(result)
     lines += _prices(result, verbosity)
     lines += _ages(result)
     lines += _gain(result, verbosity)
     lines += [Line(text) for text in economics_lines(result.economics)] if result.economics else []
-    for check in result.checks:
+    for check in sorted(result.checks, key=_held):
         lines += _check(check)
     lines += [Line(text) for text in part_lines(result, full=verbosity > 0)]
     if verbosity > 0:
@@ -114,8 +115,11 @@ def _word(verdict: Verdict) -> str:
 # --- the table -----------------------------------------------------------------------------------------------
 
 
-def model_table(result: GateResult, *, full: bool = False) -> list[str]:
-    """A row per model: its metrics, the answers it gave, its time, tokens and cost. Empty where none was called."""
+def model_table(result: GateResult, *, full: bool = False, width: int = _TABLE_WIDTH) -> list[str]:
+    """A row per model: its metrics, the answers it gave, its time, tokens and cost. Empty where none was called.
+
+    Where that is wider than the terminal it becomes two tables, the metrics first.
+    """
     if not result.models_called:
         return []
     rows = [*result.baselines.items(), *([] if result.stage == "ready" else [("candidate", result.candidate)])]
@@ -124,15 +128,25 @@ def model_table(result: GateResult, *, full: bool = False) -> list[str]:
     header = ["", "model", *map(printable, names), "gain", "answered", "stored", "p50", "p95", "tokens in/out", "cost"]
     body = [[printable(role), printable(model.name), *_cells(result, role, model, names)] for role, model in rows]
     told = [column for column in range(len(header)) if {row[column] for row in body} - _UNTOLD or column < 2]
-    table = [[row[column] for column in told] for row in (header, *body)]
-    return _aligned(table if full else _narrowed(table))
+    whole = [[row[column] for column in told] for row in (header, *body)]
+    run = [column for column, title in enumerate(whole[0]) if title in _RUN_COLUMNS and column > 1]
+    scores = [column for column in range(len(told)) if column not in run]
+    fitted = whole if full else _narrowed(whole, width)
+    if _width_of(fitted) <= width:
+        return _aligned(fitted)
+    first, second = ([[row[column] for column in columns] for row in whole] for columns in (scores, [0, *run]))
+    return [*_aligned(first if full else _narrowed(first, width)), *_aligned(second, texts=1)]
 
 
-def _narrowed(table: Sequence[Sequence[str]]) -> list[list[str]]:
+def _width_of(table: Sequence[Sequence[str]]) -> int:
+    return len(max(_aligned(table), key=len))
+
+
+def _narrowed(table: Sequence[Sequence[str]], width: int) -> list[list[str]]:
     """The same rows with the models' names so short that they fit a terminal, as far as that leaves them readable."""
     others = sum(max(len(row[column]) for row in table) + 2 for column in range(len(table[0])) if column != 1)
-    width = min(max(_TABLE_WIDTH - others, _NARROW_MODEL_WIDTH), _MODEL_WIDTH)
-    return [[row[0], _shortened_name(row[1], width), *row[2:]] for row in table]
+    most = max(width - others, _NARROW_MODEL_WIDTH)
+    return [[row[0], _shortened_name(row[1], most), *row[2:]] for row in table]
 
 
 def _shortened_name(name: str, width: int) -> str:
@@ -171,16 +185,16 @@ def _gain_cell(result: GateResult, role: str) -> str:
     return show_difference(result.gains[role].gain, share=is_share(result.metric_range)).removesuffix(" points")
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+def _aligned(rows: Sequence[Sequence[str]], texts: int = 2) -> list[str]:
+    """Lines in which the first ``texts`` columns begin, and all others end, below each other."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return [
-        "  ".join(_pad(cell, width, i) for i, (cell, width) in enumerate(zip(row, widths, strict=True))).rstrip()
+        "  ".join(
+            cell.ljust(width) if column < texts else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
         for row in rows
     ]
-
-
-def _pad(cell: str, width: int, column: int) -> str:
-    return cell.ljust(width) if column < 2 else cell.rjust(width)
 
 
 # --- the gain, the checks, the examples ----------------------------------------------------------------------
@@ -256,6 +270,11 @@ def _method(result: GateResult, share: bool) -> Iterator[Line]:
         low, high = (show_difference(end, share=share) for end in result.tango_interval)
         level = f"{100 * (2 * result.confidence - 1):g} %"
         yield Line(f"  Tango's two-sided {level} interval, for comparison: {low} to {high}")
+
+
+def _held(check: Check) -> bool:
+    """What does not hold is read first."""
+    return check.status not in ("fail", "error", "inconclusive")
 
 
 def _check(check: Check) -> Iterator[Line]:

@@ -109,12 +109,29 @@ def priced(**models: tuple[float | None, str]) -> GateResult:
     return gate(candidate=made.pop("candidate"), baselines=made)
 
 
-def test_the_table_with_all_its_columns_is_narrow() -> None:
-    lines = model_table(priced(baseline=(0.0756, "x"), candidate=(0.0156, "x")))
+def test_a_table_that_is_wider_than_the_terminal_becomes_two() -> None:
+    lines = model_table(priced(baseline=(0.0756, "x"), candidate=(0.0156, "x")), width=80)
+    assert [line.split() for line in (lines[0], lines[3])] == [
+        ["model", "accuracy"],
+        ["answered", "stored", "p50", "p95", "tokens", "in/out", "cost"],
+    ]
+    assert max(map(len, lines)) <= 80
+    assert lines[4].endswith(" $0.0756")
+    assert "ft:gpt-4.1-mini-2025-04-14:some-company:intents:BTz1aXyz" in lines[2]
+
+
+def test_a_wide_terminal_has_all_in_one_line() -> None:
+    lines = model_table(priced(baseline=(0.0756, "x"), candidate=(0.0156, "x")), width=200)
+    assert len(lines) == 3
     assert lines[0].split()[-3:] == ["tokens", "in/out", "cost"]
-    assert lines[1].endswith(" $0.0756")
-    assert max(map(len, lines)) <= 96  # the narrowest that still tells models apart
-    assert " ft:gpt...z1aXyz " in lines[2]
+    assert "ft:gpt-4.1-mini-2025-04-14:some-company:intents:BTz1aXyz" in lines[2]
+
+
+def test_what_does_not_hold_is_read_first() -> None:
+    checks = (Check("usable", "pass", "fine"), Check("margin", "fail", "small"), Check("guards", "note", "none"))
+    lines = [line.text for line in block(gate(checks=checks))]
+    names = [line.split()[1] for line in lines if line.startswith("  ") and ":" in line]
+    assert names[:3] == ["margin:", "usable:", "guards:"]
 
 
 def test_a_table_that_has_room_shortens_no_name() -> None:
@@ -124,10 +141,10 @@ def test_a_table_that_has_room_shortens_no_name() -> None:
 
 
 def test_a_cost_that_one_model_has_shows_that_the_others_is_unknown() -> None:
-    _, baseline, candidate = model_table(priced(baseline=(None, "unknown: no"), candidate=(0.0156, "x")))
+    *_, baseline, candidate = model_table(priced(baseline=(None, "unknown: no"), candidate=(0.0156, "x")))
     assert baseline.endswith(" unknown")
     assert candidate.endswith(" $0.0156")
-    assert "cost" not in model_table(priced(baseline=(None, "a"), candidate=(None, "b")))[0]
+    assert not any("cost" in line for line in model_table(priced(baseline=(None, "a"), candidate=(None, "b"))))
 
 
 def test_each_source_of_a_price_is_said_once_where_a_cost_is_shown() -> None:
