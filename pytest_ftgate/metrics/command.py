@@ -64,6 +64,7 @@ class Command:
     known: dict[str, float] = field(default_factory=dict, repr=False, compare=False)
     name: ClassVar[str] = NAME
     uses_labels: ClassVar[bool] = False
+    compares: ClassVar[bool] = False
 
     @property
     def kind(self) -> Kind:
