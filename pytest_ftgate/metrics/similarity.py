@@ -32,8 +32,8 @@ _EXTRA = "text"
 class TextSimilarity:
     """How near the answers' texts are to the expected ones, each graded from 0 to 1; no answer is 0.
 
-    An answer that is both longer than `LONG` and more than ten times as long as the expected text is 0, unread: it
-    could get next to nothing, and reading it could take minutes.
+    An answer that is both longer than `LONG` and more than ten times as long as the expected text is 0, unread: it has
+    run away, and reading it could take minutes.
     """
 
     name: str
