@@ -32,6 +32,11 @@ class Standard:
     reason: str | None
     source: str
 
+    @property
+    def compares(self) -> bool:
+        """Whether the metric compares answers with what is expected; else a constant answer is no standard by it."""
+        return getattr(self.metric, "compares", True)
+
     def shown(self, value: float | None) -> str:
         """A value of the metric as people read it."""
         return show_value(value, share=is_share((self.metric.low, self.metric.high)))
@@ -78,9 +83,10 @@ def _advice(standard: Standard) -> str:
     otherwise = 'or say why it may be weak: allow_weak_baseline: "..."'
     if standard.trivial.n_expected == 1:
         return f"The test set expects one output everywhere: add examples with others, {otherwise}."
-    if standard.trivial.perfect:
+    if standard.trivial.perfect or not standard.compares:
+        why = "A constant answer is perfect by" if standard.trivial.perfect else "What is expected does not count for"
         return (
-            f"A constant answer is perfect by {standard.metric.name}: decide by a metric that compares with the "
+            f"{why} {standard.metric.name}: decide by a metric that compares with the "
             f"expected output, and put this one under require, {otherwise}."
         )
     return (
@@ -99,7 +105,7 @@ def _degenerate(standard: Standard, one: Answered) -> Check | None:
         )
         advice = "Look at the training set: most of it may be this answer, or the training has collapsed."
         return _check("degenerate_candidate", "fail", message, standard, one, advice=advice)
-    if standard.reason is None or standard.trivial.perfect or _beaten(standard, one):
+    if standard.reason is None or standard.trivial.perfect or not standard.compares or _beaten(standard, one):
         return None
     message = f"{_value(standard, 'candidate', one)} is no better than a constant answer: {standard}"
     return _check("degenerate_candidate", "fail", message, standard, one, advice="Drop it: it learned nothing of use.")

@@ -174,12 +174,13 @@ def _all_predictions(run: Run) -> Iterator[Prediction]:
 
 
 def rightness(scored: Scored) -> np.ndarray[Any, Any]:
-    """How right each answer is, shape ``(examples,)``: the metric's own score, or for set-level ones the label's."""
+    """How right each answer is, shape ``(examples,)``: the metric's own score, for set-level ones its part's."""
     if scored.per_example is not None:
         return scored.per_example
+    from pytest_ftgate.inference import share_right
+
     assert scored.statistic is not None  # one of the two is always there
-    right: np.ndarray[Any, Any] = (scored.statistic.predicted == scored.statistic.gold).mean(axis=0)
-    return right
+    return share_right(scored.statistic)
 
 
 def rightness_by_repeat(measured: Measured, expected: Sequence[Any], metric: Metric) -> np.ndarray[Any, Any]:

@@ -23,6 +23,8 @@ _ORDERED: Mapping[str, Sequence[str]] = {
 _DROP_EVIDENCE = ("significant", "observed", "proven")
 _OPERATION = ("name", "price", "concurrency", "timeout_s", "retries", "api_key_env")
 """Keys of a model that change no answer."""
+_METRIC_OPERATION = ("concurrency", "timeout_s")
+"""Options of a metric that change no score: a command that takes too long is an error, not a wrong answer."""
 _SHOWN = 60
 
 
@@ -193,7 +195,7 @@ def _written_metric(metric: MetricSpec) -> str:
 
 
 def _options(metric: MetricSpec) -> str:
-    return ", ".join(f"{key}={value}" for key, value in sorted(metric.options.items()))
+    return ", ".join(f"{key}={value}" for key, value in sorted(metric.options.items()) if key not in _METRIC_OPERATION)
 
 
 def _changed(key: str, before: str, after: str) -> Iterator[Weakening]:

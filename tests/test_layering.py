@@ -26,6 +26,8 @@ HEAVY = (
     "aiohttp",
     "sqlite3",
     "genai_prices",
+    "rapidfuzz",
+    "sacrebleu",
 )
 FACE = {"plugin.py", "items.py", "marks.py", "session.py"}
 

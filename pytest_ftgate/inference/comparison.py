@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from pytest_ftgate.inference.evidence import level
+from pytest_ftgate.inference.pooled import PooledCounts
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,6 +71,13 @@ class LabelCounts:
     predicted: NDArray[np.int64]
     n_labels: int
     statistic: Callable[[NDArray[np.float64]], NDArray[np.float64]]
+
+    def __len__(self) -> int:
+        return len(self.gold)
+
+
+SetCounts: TypeAlias = LabelCounts | PooledCounts
+"""What a metric of the whole set may bring."""
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ _OF_OTHER_METRICS = ("normalize", "pattern", "json_field", "labels", "pos_label"
 def did_you_mean(word: str, names: Collection[str]) -> str:
     """The cure for a name that does not exist: the nearest one, or all there are."""
     near = nearest(word, names)
-    return f"Did you mean {near!r}?" if near is not None else f"There are: {listed(names, at_most=20)}."
+    return f"Did you mean {near!r}?" if near is not None else f"There are: {listed(names, at_most=40)}."
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from pytest_ftgate.inference import LabelCounts
+    from pytest_ftgate.inference import SetCounts
 
 Kind: TypeAlias = Literal["right_wrong", "graded", "set"]
 Answers: TypeAlias = Sequence[Sequence[str | None]]
@@ -74,7 +74,7 @@ class Scored:
     value: float
     exact: Fraction | None = None
     per_example: NDArray[np.float64] | None = None
-    statistic: LabelCounts | None = None
+    statistic: SetCounts | None = None
     n_unknown: int = 0
 
 

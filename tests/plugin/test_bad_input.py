@@ -495,7 +495,7 @@ VALUES = {
     ("metric: accuracy", "metric: {name: accuracy, pattern: '('}"): (
         "ftgate.yaml:8: pattern: pattern is no regular expression: missing ), unterminated subpattern at position 0"
     ),
-    ("metric: accuracy", "metric: rouge_l"): "ftgate.yaml:8: the metric rouge_l is not supported yet",
+    ("metric: accuracy", "metric: {name: rouge_l, lang: x}"): "ftgate.yaml:8: lang: rouge_l has no option 'lang'",
     ("test_set: test.jsonl", "test_set: {path: test.jsonl, limit: 0}"): (
         "ftgate.yaml:4: gates.support.test_set.limit: must be at least 1, got 0"
     ),

@@ -1,0 +1,266 @@
+"""A metric from any command: it reads an answer, and its exit code or a number that it prints is the score."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from numbers import Real
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pytest_ftgate.data.wording import excerpt, kind_of
+from pytest_ftgate.errors import ConfigError, MetricError
+from pytest_ftgate.metrics.command_run import MOST_OUTPUT, NOT_RUN, CannotStart, Ended, Runner, environment
+from pytest_ftgate.metrics.options import Options
+from pytest_ftgate.metrics.protocol import Answers, Kind, Scored, check_shape, right_wrong
+from pytest_ftgate.metrics.similarity import graded
+
+NAME = "command"
+TIMEOUT_S = 10.0
+EXIT_CODE = "exit_code"
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_RANGE = ("low", "high", "greater_is_better")
+_EVIDENCE = 300
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How the output of a command becomes a score.
+
+    Attributes:
+        pattern: its one group finds the number.
+        low, high: the range of the number.
+        greater_is_better: the direction.
+    """
+
+    pattern: re.Pattern[str]
+    low: float
+    high: float
+    greater_is_better: bool
+
+
+@dataclass(frozen=True)
+class Command:
+    """Runs a command once for each different answer, which it finds on its standard input, as it came.
+
+    Without a scale the exit code 0 is right, any other is wrong. A command that takes too long, is ended by a signal,
+    exits with 126 or 127, or does not say the number that it should is an error of the gate, never a wrong answer. No
+    answer has the worst score, and nothing is run.
+
+    Args:
+        runner: of the command.
+        shown: the program, as it was written.
+        scale: how the output becomes a score; None for the exit code.
+    """
+
+    runner: Runner = field(repr=False)
+    shown: str
+    scale: Scale | None
+    known: dict[str, float] = field(default_factory=dict, repr=False, compare=False)
+    name: ClassVar[str] = NAME
+    uses_labels: ClassVar[bool] = False
+    compares: ClassVar[bool] = False
+
+    @property
+    def kind(self) -> Kind:
+        return "right_wrong" if self.scale is None else "graded"
+
+    @property
+    def low(self) -> float:
+        return 0.0 if self.scale is None else self.scale.low
+
+    @property
+    def high(self) -> float:
+        return 1.0 if self.scale is None else self.scale.high
+
+    @property
+    def greater_is_better(self) -> bool:
+        return True if self.scale is None else self.scale.greater_is_better
+
+    def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
+        import numpy as np
+
+        check_shape(self.name, expected, answers)
+        given = [[None if answer is None or not answer.strip() else answer for answer in row] for row in answers]
+        self._run(given)
+        worst = self.low if self.greater_is_better else self.high
+        table = np.array([[worst if answer is None else self.known[answer] for answer in row] for row in given])
+        return right_wrong(self, table > 0.5) if self.scale is None else graded(self, table)
+
+    def _run(self, answers: Answers) -> None:
+        places: dict[str, int] = {}
+        for row in answers:
+            for index, answer in enumerate(row):
+                if answer is not None and answer not in self.known:
+                    places.setdefault(answer, index)
+        found = self.runner.run(list(places)) if places else []
+        for (answer, index), ended in zip(places.items(), found, strict=True):
+            if ended is not None:  # one that failed stands for those that it stopped
+                self.known[answer] = self._value(ended, index)
+
+    def _value(self, ended: Ended | CannotStart, index: int) -> float:
+        if isinstance(ended, CannotStart):
+            raise self._failed(index, f"could not be started: {ended.reason}", None, "Run it by hand in that folder.")
+        if ended.timed_out:
+            what = f"did not end within {self.runner.timeout_s:g} s"
+            raise self._failed(index, what, ended, "Give it more time with timeout_s, or mend it.")
+        if ended.code < 0:
+            raise self._failed(
+                index, f"was ended by signal {-ended.code}", ended, "A crash is no wrong answer: mend it."
+            )
+        if ended.code in NOT_RUN:
+            what = f"exited with {ended.code}, which says of the program it calls: {NOT_RUN[ended.code]}"
+            raise self._failed(index, what, ended, "Install the program, or give its path.")
+        return float(ended.code == 0) if self.scale is None else self._number(self.scale, ended, index)
+
+    def _number(self, scale: Scale, ended: Ended, index: int) -> float:
+        if ended.cut:
+            what = f"wrote more than {MOST_OUTPUT:,} bytes, in which a number would be looked for"
+            raise self._failed(index, what, ended, "Let it write less.")
+        found = {_number_in(match[1]) for match in scale.pattern.finditer(ended.output) if match[1] is not None}
+        if len(found) > 1:
+            what = f"wrote {len(found)} different things that score finds"
+            raise self._failed(index, what, ended, "Let score find one number: an answer may be quoted in the output.")
+        number = found.pop() if found else None
+        if number is None:
+            what = "wrote no number that score finds"
+            raise self._failed(index, what, ended, f"It exited with {ended.code}. Mend it, or score.")
+        if not scale.low <= number <= scale.high:
+            what = f"wrote {number!r}, which is not between {scale.low:g} and {scale.high:g}"
+            raise self._failed(index, what, None, "State the range as it is, with low and high.")
+        return number
+
+    def _failed(self, index: int, what: str, ended: Ended | None, cure: str) -> MetricError:
+        text = ended.output.strip() if ended is not None else ""
+        evidence = f"Its output: {excerpt(text, width=_EVIDENCE)}" if text else None
+        return MetricError(
+            f"the command {self.shown} {what}, for test_set[{index}]", example=index, evidence=evidence, cure=cure
+        )
+
+    def lenient(self) -> None:
+        return None
+
+
+def _number_in(text: str) -> float | None:
+    return float(text) if _NUMBER.fullmatch(text.strip()) else None
+
+
+def build(options: Options) -> Command:
+    """``command`` as the options describe it.
+
+    Raises:
+        ConfigError: an option is wrong or absent, or the program cannot be found or executed.
+    """
+    options.allow("argv", "timeout_s", "score", "concurrency", *_RANGE)
+    argv = _argv(options)
+    folder = Path(os.path.abspath(options.spec.source.base_dir))
+    concurrency = _number(options, "concurrency", float(os.cpu_count() or 1))
+    if concurrency < 1 or concurrency != int(concurrency):
+        raise options.error("concurrency is no whole number above 0", key="concurrency", cure="Write 4, for example.")
+    timeout_s = _number(options, "timeout_s", TIMEOUT_S)
+    if timeout_s <= 0:
+        raise options.error(
+            "timeout_s is not above 0", key="timeout_s", cure="Write the seconds that one run may take."
+        )
+    scale = _scale(options)
+    runner = Runner((_program(options, argv[0], folder), *argv[1:]), folder, timeout_s, int(concurrency))
+    return Command(runner, excerpt(argv[0]), scale)
+
+
+def _argv(options: Options) -> list[str]:
+    value = options.spec.options.get("argv")
+    if value is None:
+        raise options.error(
+            "command needs argv, the program and its arguments", key="argv", cure="Write argv: [ruff, check, '-']."
+        )
+    if not isinstance(value, list | tuple) or not value or not all(isinstance(part, str) for part in value):
+        found = "a list with something that is no text" if isinstance(value, list | tuple) and value else kind_of(value)
+        raise options.error(
+            f"argv is {'empty' if value in ([], ()) else found}",
+            key="argv",
+            cure="Write a list of texts, as [ruff, check, '-']: no shell takes it apart.",
+        )
+    if not value[0].strip() or any("\0" in part for part in value):
+        raise options.error("argv names no program", key="argv", cure="Write argv: [ruff, check, '-'].")
+    return list(value)
+
+
+def _program(options: Options, name: str, folder: Path) -> str:
+    """The program's path. One that is written with a slash is relative to the folder of the file it is written in."""
+    is_path = os.path.dirname(name) != ""
+    found = shutil.which(str(folder / name) if is_path else name, path=environment(os.environ).get("PATH"))
+    if found is None:
+        raise options.error(
+            f"there is no program {excerpt(name)!r} that could be executed",
+            key="argv",
+            evidence=f"looked for in {folder}" if is_path else "looked for in the folders of PATH",
+            cure="Install it, or correct its name; a script needs the right to be executed (chmod +x).",
+        )
+    return os.path.abspath(found)
+
+
+def _scale(options: Options) -> Scale | None:
+    score = options.spec.options.get("score", EXIT_CODE)
+    given = [key for key in _RANGE if key in options.spec.options]
+    if not isinstance(score, str) or not score:
+        raise options.error(
+            f"score is {kind_of(score) if score != '' else 'empty'}",
+            key="score",
+            cure=f"Write {EXIT_CODE}, or a pattern with one group that finds a number.",
+        )
+    if score == EXIT_CODE:
+        if given:
+            raise options.error(
+                f"{given[0]} has no meaning with score: {EXIT_CODE}, which makes an answer right or wrong",
+                key=given[0],
+                cure="Remove it, or give a pattern as score.",
+            )
+        return None
+    pattern = _pattern(options, score)
+    if len(given) < len(_RANGE):
+        absent = ", ".join(key for key in _RANGE if key not in given)
+        raise options.error(
+            f"command needs {absent}: the range of the number and its direction",
+            key="score",
+            cure="Write low: 0, high: 10, greater_is_better: true, for example.",
+        )
+    low, high = (_number(options, key, math.nan) for key in ("low", "high"))
+    if not low < high:
+        raise options.error(f"low {low:g} is not below high {high:g}", key="low", cure="Write the range of the number.")
+    return Scale(pattern, low, high, options.flag("greater_is_better"))
+
+
+def _pattern(options: Options, score: str) -> re.Pattern[str]:
+    try:
+        pattern = re.compile(score)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise _no_pattern(options, f"score is no regular expression: {error}", score) from error
+    if pattern.groups != 1:
+        raise _no_pattern(options, f"score has {pattern.groups} groups, and needs one, around the number", score)
+    return pattern
+
+
+def _no_pattern(options: Options, what: str, score: str) -> ConfigError:
+    near = score.replace("-", "_").strip().lower() in (EXIT_CODE, "exitcode", "exit", "returncode")
+    cure = f"Did you mean {EXIT_CODE}?" if near else r"Write it as 'rated at (-?[\d.]+)/10', for example."
+    return options.error(what, key="score", evidence=score, cure=cure)
+
+
+def _number(options: Options, key: str, default: float) -> float:
+    value = options.spec.options.get(key, default)
+    if isinstance(value, bool) or not isinstance(value, Real) or (key in options.spec.options and not _finite(value)):
+        found = kind_of(value) if not isinstance(value, Real) or isinstance(value, bool) else repr(value)
+        raise options.error(f"{key} is {found}", key=key, cure="Write a number.")
+    return float(value)
+
+
+def _finite(value: Any) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False

@@ -1,0 +1,209 @@
+"""Commands that read one text and end soon: started without a shell, bounded in time and output, never left behind."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+MOST_OUTPUT = 1_000_000
+"""Bytes of a command's output that are kept; the rest is read and dropped."""
+
+NOT_RUN = {126: "it cannot be executed", 127: "it was not found"}
+"""Exit codes by which shells and ``env`` speak of a program that they were to call."""
+
+_GRACE_S = 1.0  # for the end of the output once the command has ended
+_CHUNK = 65_536
+_SECRET = re.compile(
+    r"key|token|secret|passw|passphrase|credential|auth(?!or)|private|_pass$|_pwd$|_dsn$", re.IGNORECASE
+)
+_URL_WITH_PASSWORD = re.compile(r"://[^/\s@]*:[^/\s@]*@")
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What became of a command.
+
+    Attributes:
+        code: its exit code; below 0 the signal that ended it.
+        output: of standard output and standard error together, at most `MOST_OUTPUT` bytes, as text.
+        cut: there was more output.
+        timed_out: it was killed, because it took too long or left something running that held on to its output.
+    """
+
+    code: int
+    output: str
+    cut: bool = False
+    timed_out: bool = False
+
+    @property
+    def failed(self) -> bool:
+        """It did not run to its end, so that its exit code says nothing of what it read."""
+        return self.timed_out or self.code < 0 or self.code in NOT_RUN
+
+
+@dataclass(frozen=True, slots=True)
+class CannotStart:
+    """The operating system did not start it."""
+
+    reason: str
+
+
+@dataclass
+class Runner:
+    """Runs one command on several texts at once.
+
+    Args:
+        argv: the program, an absolute path, and its arguments.
+        folder: in which it runs.
+        timeout_s: seconds that one run may take.
+        concurrency: runs at once.
+    """
+
+    argv: Sequence[str]
+    folder: Path
+    timeout_s: float
+    concurrency: int
+    _running: set[subprocess.Popen[bytes]] = field(default_factory=set)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _stopped: bool = False
+
+    def run(self, texts: Sequence[str]) -> list[Ended | CannotStart | None]:
+        """What became of each. After the first that failed all are stopped: None for those that did not end by then.
+
+        Interrupted, it kills what is running and lets the exception through.
+        """
+        self._stopped = False
+        with ThreadPoolExecutor(self.concurrency, thread_name_prefix="ftgate command") as pool:
+            futures = [pool.submit(self._one, text) for text in texts]
+            try:
+                wait(futures, return_when=FIRST_EXCEPTION)
+            except BaseException:
+                with self._lock:
+                    self._stop()
+                pool.shutdown(wait=True, cancel_futures=True)
+                raise
+            return [future.result() for future in futures]
+
+    def _stop(self) -> None:
+        """Let nothing more start, and kill what runs; under the lock."""
+        self._stopped = True
+        for process in self._running:
+            kill_group(process)
+
+    def _one(self, text: str) -> Ended | CannotStart | None:
+        with tempfile.TemporaryFile() as given:
+            given.write(text.encode("utf-8", errors="replace"))
+            given.seek(0)
+            started = self._start(given)
+            if not isinstance(started, subprocess.Popen):
+                return started
+            ended = self._followed(started)
+            with self._lock:
+                self._running.discard(started)
+                if self._stopped:  # killed, perhaps
+                    return None
+                if ended.failed:
+                    self._stop()
+                return ended
+
+    def _start(self, given: IO[bytes]) -> subprocess.Popen[bytes] | CannotStart | None:
+        with self._lock:  # either it is seen by _stop, or it does not start
+            if self._stopped:
+                return None
+            try:
+                process = subprocess.Popen(  # noqa: S603 - the program and its arguments are the gate's, never an answer's
+                    list(self.argv),
+                    stdin=given,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    cwd=self.folder,
+                    env=environment(os.environ),
+                    **_own_group(),
+                )
+            except (OSError, ValueError) as error:
+                self._stop()
+                return CannotStart(str(error))
+            self._running.add(process)
+            return process
+
+    def _followed(self, process: subprocess.Popen[bytes]) -> Ended:
+        deadline = time.monotonic() + self.timeout_s
+        output = _Output(process)
+        timed_out = False
+        try:
+            process.wait(self.timeout_s)
+        except subprocess.TimeoutExpired:
+            timed_out = True
+            kill_group(process)
+            process.wait()
+        if not output.ended(_GRACE_S if timed_out else max(_GRACE_S, deadline - time.monotonic())):
+            timed_out = True
+            kill_group(process)
+            output.ended(_GRACE_S)
+        return Ended(process.returncode, output.text, output.cut, timed_out)
+
+
+class _Output:
+    """Reads all that a process writes, in a thread, and keeps the beginning."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdout is not None
+        self._pipe = process.stdout
+        self._kept = bytearray()
+        self.cut = False
+        self._reader = threading.Thread(target=self._read, name="ftgate command output", daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        with self._pipe:
+            while chunk := os.read(self._pipe.fileno(), _CHUNK):
+                room = MOST_OUTPUT - len(self._kept)
+                self._kept += chunk[:room]
+                self.cut = self.cut or len(chunk) > room
+
+    def ended(self, within_s: float) -> bool:
+        """Whether the output came to its end; everything that writes to it has ended then."""
+        self._reader.join(within_s)
+        return not self._reader.is_alive()
+
+    @property
+    def text(self) -> str:
+        return bytes(self._kept).decode("utf-8", errors="replace")
+
+
+def _own_group() -> dict[str, Any]:
+    """So that a command can be killed with all that it started, and Ctrl-C does not reach it before us."""
+    if sys.platform == "win32":
+        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+    return {"start_new_session": True}
+
+
+def kill_group(process: subprocess.Popen[bytes]) -> None:
+    """Kill a process and what it started; nothing where it is gone."""
+    if sys.platform == "win32":
+        process.kill()
+        return
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):  # macOS says the second of a group of zombies
+        process.kill()
+
+
+def environment(given: Mapping[str, str]) -> dict[str, str]:
+    """The variables without those whose name looks like a secret's, or whose value is a URL with a password."""
+    return {name: value for name, value in given.items() if not _is_secret(name, value)}
+
+
+def _is_secret(name: str, value: str) -> bool:
+    return bool(_SECRET.search(name) or _URL_WITH_PASSWORD.search(value))

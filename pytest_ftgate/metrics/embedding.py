@@ -1,0 +1,146 @@
+"""Similarity of meaning: the cosine of two texts' vectors, by a model of the user's."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pytest_ftgate.data import expected_text
+from pytest_ftgate.data.wording import kind_of
+from pytest_ftgate.errors import MetricError, Where
+from pytest_ftgate.foreign import told
+from pytest_ftgate.metrics.label_options import refuse_blank
+from pytest_ftgate.metrics.normalization import AS_WRITTEN, Normalization
+from pytest_ftgate.metrics.options import Options
+from pytest_ftgate.metrics.protocol import Answers, Kind, Scored, check_shape
+from pytest_ftgate.metrics.similarity import graded
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+NAME = "embedding_similarity"
+BATCH = 256
+"""Texts for one call of the user's function, at most."""
+
+_PROVIDER = "python:"
+_CURE = "It takes a list of texts and returns a list of as many vectors, all of one length, of finite numbers."
+
+
+@dataclass(frozen=True)
+class EmbeddingSimilarity:
+    """The cosine between the vectors of the expected and the answered text; no answer is -1, the worst.
+
+    Each text is embedded once in the metric's life: a model must give one text the same vector every time.
+
+    Args:
+        function: takes a list of at most `BATCH` texts, and returns a vector for each.
+        called: the function, as messages call it.
+    """
+
+    function: Callable[[list[str]], Any] = field(repr=False)
+    called: str
+    normalization: Normalization = AS_WRITTEN
+    known: dict[str, NDArray[np.float64]] = field(default_factory=dict, repr=False, compare=False)
+    name: ClassVar[str] = NAME
+    kind: ClassVar[Kind] = "graded"
+    low: ClassVar[float] = -1.0
+    high: ClassVar[float] = 1.0
+    greater_is_better: ClassVar[bool] = True
+    uses_labels: ClassVar[bool] = False
+
+    def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
+        import numpy as np
+
+        check_shape(self.name, expected, answers)
+        wanted = [self._clean(expected_text(value)) for value in expected]
+        given = [[None if text is None or not text.strip() else self._clean(text) for text in row] for row in answers]
+        self._embed([*wanted, *(text for row in given for text in row if text is not None)])
+        table = [[self._grade(*pair) for pair in zip(wanted, row, strict=True)] for row in given]
+        return graded(self, np.array(table, dtype=np.float64))
+
+    def _clean(self, text: str) -> str:
+        return self.normalization(text.strip())
+
+    def _grade(self, expected: str, answer: str | None) -> float:
+        if answer is None:
+            return self.low
+        return min(max(float(self.known[expected] @ self.known[answer]), self.low), self.high)
+
+    def _embed(self, texts: Sequence[str]) -> None:
+        new = [text for text in dict.fromkeys(texts) if text not in self.known]
+        for start in range(0, len(new), BATCH):
+            batch = new[start : start + BATCH]
+            self.known.update(zip(batch, self._vectors(batch), strict=True))
+
+    def _vectors(self, texts: list[str]) -> NDArray[np.float64]:
+        """Of length 1, shape ``(texts, length)``."""
+        import numpy as np
+
+        try:
+            found = self.function(list(texts))
+        except (KeyboardInterrupt, MetricError):
+            raise
+        except BaseException as error:  # sys.exit() and pytest.skip() too: nothing excuses a gate from judgement
+            raise self._broken(f"raised {type(error).__name__}", told(error, self.function)) from error
+        if inspect.isawaitable(found):
+            raise self._broken("is async: it must be a plain function")
+        try:
+            vectors = np.asarray(found, dtype=np.float64)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise self._broken(f"returned {_shown(found)} that is no list of vectors of one length") from error
+        if vectors.ndim != 2 or len(vectors) != len(texts) or not vectors.shape[1]:
+            raise self._broken(f"returned the shape {vectors.shape} for {len(texts):,} texts")
+        length = len(next(iter(self.known.values()), vectors[0]))
+        if vectors.shape[1] != length:
+            raise self._broken(f"returned vectors of {length:,} numbers, and then of {vectors.shape[1]:,}")
+        if not np.isfinite(vectors).all():
+            raise self._broken("returned a vector with a number that is not finite")
+        largest = np.abs(vectors).max(axis=1, keepdims=True)
+        if not (largest > 0).all():
+            raise self._broken("returned a vector of nothing but zeros, which has no direction")
+        scaled = vectors / largest  # so that no square overflows or vanishes
+        unit: NDArray[np.float64] = scaled / np.linalg.norm(scaled, axis=1, keepdims=True)
+        return unit
+
+    def _broken(self, what: str, evidence: str | None = None) -> MetricError:
+        return MetricError(f"{self.called}, the embed of {self.name}, {what}", evidence=evidence, cure=_CURE)
+
+    def lenient(self) -> None:
+        return None
+
+
+def _shown(value: Any) -> str:
+    kind = kind_of(value)
+    return f"a value {kind}" if kind.startswith("of type") else kind
+
+
+def build(options: Options, expected: Sequence[str]) -> EmbeddingSimilarity:
+    """``embedding_similarity`` for a test set that expects these texts.
+
+    Raises:
+        ConfigError: an option is wrong, the function cannot be found, or an expected text is blank.
+    """
+    from pytest_ftgate.models.target import resolve_target
+
+    options.allow("embed", "normalize")
+    refuse_blank(options, expected)
+    embed = options.spec.options.get("embed")
+    if callable(embed):  # a marker holds the function itself
+        function, called = embed, str(getattr(embed, "__qualname__", type(embed).__name__))
+    elif isinstance(embed, str) and embed.startswith(_PROVIDER):
+        called = embed.removeprefix(_PROVIDER)
+        function = resolve_target(called, Where(str(options.spec.source), key="embed"))
+    else:
+        raise options.error(
+            f"{NAME} needs embed, the function that turns texts into vectors"
+            if embed is None
+            else f"embed is {kind_of(embed) if not isinstance(embed, str) else repr(embed)}",
+            key="embed",
+            cure="Write embed: python:pkg.module:function.",
+        )
+    if inspect.iscoroutinefunction(function):
+        raise options.error(f"{called} is async", key="embed", cure="Give a plain function.")
+    return EmbeddingSimilarity(function, called, options.normalization())

@@ -1,0 +1,156 @@
+"""Metrics that grade how near an answer's text is to the expected one: 1 where it is the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+
+from pytest_ftgate.data import expected_text
+from pytest_ftgate.metrics.extras import needed
+from pytest_ftgate.metrics.label_options import refuse_blank
+from pytest_ftgate.metrics.normalization import AS_WRITTEN, FULL, Normalization
+from pytest_ftgate.metrics.options import Options
+from pytest_ftgate.metrics.protocol import Answers, Kind, Scored, check_shape
+from pytest_ftgate.metrics.tokens import f_measure, n_shared, words
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Compare: TypeAlias = Callable[[str, str], float]
+"""Of the expected and the answered text, neither blank, after normalization; in [0, 1]."""
+
+LONG = 100_000
+"""Characters. What is expected may not be longer: two such texts are compared in a few seconds at most."""
+
+_LONGER = 10
+_EXTRA = "text"
+
+
+@dataclass(frozen=True)
+class TextSimilarity:
+    """How near the answers' texts are to the expected ones, each graded from 0 to 1; no answer is 0.
+
+    An answer that is both longer than `LONG` and more than ten times as long as the expected text is 0, unread: it has
+    run away, and reading it could take minutes.
+    """
+
+    name: str
+    compare: Compare
+    normalization: Normalization = AS_WRITTEN
+    kind: ClassVar[Kind] = "graded"
+    low: ClassVar[float] = 0.0
+    high: ClassVar[float] = 1.0
+    greater_is_better: ClassVar[bool] = True
+    uses_labels: ClassVar[bool] = False
+
+    def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
+        import numpy as np
+
+        check_shape(self.name, expected, answers)
+        wanted = [expected_text(value) for value in expected]
+        grades: dict[tuple[str, str], float] = {}
+        table = [[self._grade(*pair, grades) for pair in zip(wanted, repeat, strict=True)] for repeat in answers]
+        return graded(self, np.array(table, dtype=np.float64))
+
+    def _grade(self, expected: str, answer: str | None, grades: dict[tuple[str, str], float]) -> float:
+        if answer is None or not answer.strip() or too_long(expected, answer):
+            return 0.0
+        if (expected, answer) not in grades:
+            clean = [self.normalization(text.strip()) for text in (expected, answer)]
+            grades[expected, answer] = min(max(self.compare(clean[0], clean[1]), 0.0), 1.0)
+        return grades[expected, answer]
+
+    def lenient(self) -> TextSimilarity | None:
+        return None if self.normalization.full else replace(self, normalization=FULL)
+
+
+def too_long(expected: str, answer: str) -> bool:
+    """Whether an answer is so long that it is not read."""
+    return len(answer) > LONG and len(answer) > _LONGER * len(expected)
+
+
+def graded(metric: Any, table: NDArray[np.float64]) -> Scored:
+    """The mean grade; ``table`` has the shape ``(repeats, examples)``."""
+    per_example = table.mean(axis=0)
+    return Scored(metric, float(per_example.mean()), per_example=per_example)
+
+
+def refuse_unfit(options: Options, expected: Sequence[str]) -> None:
+    """Raise :class:`ConfigError` where an expected text is blank, or too long to be compared."""
+    refuse_blank(options, expected)
+    longest = max((len(text) for text in expected), default=0)
+    if longest > LONG:
+        raise options.error(
+            f"{options.metric} compares with expected texts of up to {LONG:,} characters, and one has {longest:,}",
+            cure="Split the example into parts, or use a metric of your own.",
+        )
+
+
+# --- what is compared, and how -------------------------------------------------------------------------------
+
+
+def token_f1(expected: str, answer: str) -> float:
+    """F1 of the bags of tokens, split on white space.
+
+    Source: P. Rajpurkar, J. Zhang, K. Lopyrev & P. Liang, SQuAD: 100,000+ Questions for Machine Comprehension of
+    Text, EMNLP (2016). What SQuAD removes beyond white space is the gate's ``normalize`` here.
+    """
+    first, second = expected.split(), answer.split()
+    return f_measure(n_shared(first, second), len(first), len(second))
+
+
+def _rouge_l(options: Options) -> Compare:
+    """F-measure of the longest common subsequence of words, the whole text as one sentence.
+
+    Source: C.-Y. Lin, ROUGE: A Package for Automatic Evaluation of Summaries (2004). The same as rouge-score's rougeL
+    without stemming, which knows no letters but a to z and takes time that grows with the product of the lengths.
+    """
+    subsequence = needed(options, "rapidfuzz.distance", extra=_EXTRA).LCSseq
+
+    def rouge_l(expected: str, answer: str) -> float:
+        first, second = words(expected), words(answer)
+        codes: dict[str, int] = {}
+        coded = [[codes.setdefault(word, len(codes)) for word in text] for text in (first, second)]
+        return f_measure(int(subsequence.similarity(*coded)), len(first), len(second))
+
+    return rouge_l
+
+
+def _edit_similarity(options: Options) -> Compare:
+    """1 less Levenshtein's distance over the length of the longer text, in characters.
+
+    Source: V. I. Levenshtein, Soviet Physics Doklady 10 (1966) 707-710.
+    """
+    levenshtein = needed(options, "rapidfuzz.distance", extra=_EXTRA).Levenshtein
+    return lambda expected, answer: float(levenshtein.normalized_similarity(expected, answer))
+
+
+def _chrf(options: Options) -> Compare:
+    """sacrebleu's sentence-level chrF: F-score of character n-grams up to 6, recall weighing twice, by 100.
+
+    Source: M. Popović, chrF: character n-gram F-score for automatic MT evaluation, WMT (2015).
+    """
+    scorer = needed(options, "sacrebleu.metrics", extra=_EXTRA).CHRF()
+    return lambda expected, answer: float(scorer.sentence_score(answer, [expected]).score) / 100
+
+
+_COMPARE: Mapping[str, Callable[[Options], Compare]] = {
+    "token_f1": lambda _: token_f1,
+    "rouge_l": _rouge_l,
+    "chrf": _chrf,
+    "edit_similarity": _edit_similarity,
+}
+NAMES = tuple(_COMPARE)
+
+
+def build(options: Options, expected: Sequence[str]) -> TextSimilarity:
+    """The metric of this family that the options name, for a test set that expects these texts.
+
+    Raises:
+        ConfigError: an option is wrong, an expected text cannot be compared with, or a library is not installed.
+    """
+    options.allow("normalize")
+    refuse_unfit(options, expected)
+    return TextSimilarity(options.metric, _COMPARE[options.metric](options), options.normalization())
