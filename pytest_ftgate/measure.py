@@ -151,7 +151,7 @@ def compare_scored(baseline: Scored, candidate: Scored, *, repeats: int, **asked
 
     metric = candidate.metric
     if isinstance(metric, Preferred):
-        return inference.compare_preferences(_preferences(baseline, candidate), **asked)
+        return inference.compare_preferences(_preferences(baseline, candidate), means=metric.means, **asked)
     worse, better = (baseline, candidate) if metric.greater_is_better else (candidate, baseline)
     if metric.kind == "set":
         assert worse.statistic is not None  # one of the two is always there

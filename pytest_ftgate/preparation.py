@@ -282,9 +282,13 @@ def build_metrics(config: GateConfig, test: DataSet, training: DataSet | None, h
 
 
 def _by_name(asked: Sequence[MetricSpec]) -> dict[str, MetricSpec]:
+    from pytest_ftgate.metrics.judged import NAMES
+
     specs: dict[str, MetricSpec] = {}
     for spec in asked:
         first = specs.setdefault(spec.name, spec)
+        if spec.name in NAMES and not first.options:  # a judge is named once, wherever that is
+            specs[spec.name] = first = spec
         if spec.options and spec.options != first.options:
             raise ConfigError(
                 f"the metric {spec.name} is asked for twice with different options",

@@ -12,11 +12,15 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_ROUNDING = 1e-9
-
 
 def compare_preferences(
-    preferred: NDArray[np.float64], *, margin: float, confidence: float, evidence: str, groups: Groups = None
+    preferred: NDArray[np.float64],
+    *,
+    margin: float,
+    confidence: float,
+    evidence: str,
+    groups: Groups = None,
+    means: bool = False,
 ) -> Comparison:
     """Whether the candidate is preferred more often than not: its win rate less a half.
 
@@ -33,18 +37,19 @@ def compare_preferences(
         confidence: one-sided, in (0.5, 1).
         evidence: "observed", "significant" or "proven".
         groups: a name per example for examples that belong together, None for one on its own.
+        means: whether preferences may be means, whichever were seen.
 
     Raises:
-        ValueError: a preference is outside of [0, 1], or the arguments do not fit together.
+        ValueError: a preference is outside of its range, or the arguments do not fit together.
     """
     import numpy as np
 
-    doubled = np.round(2 * preferred)
     asked = {"margin": 2 * margin, "confidence": confidence, "evidence": evidence, "groups": groups}
-    if np.abs(2 * preferred - doubled).max(initial=0.0) < _ROUNDING and doubled.min() >= 0 and doubled.max() <= 2:
-        return _halved(compare_right_wrong(doubled == 0, doubled == 2, **asked))  # type: ignore[arg-type]
-    shares = np.where(np.abs(preferred - 0.5) < _ROUNDING, 0.5, preferred)
-    return _halved(compare_graded(1 - shares, shares, low=0.0, high=1.0, **asked))  # type: ignore[arg-type]
+    if means:
+        return _halved(compare_graded(1 - preferred, preferred, low=0.0, high=1.0, **asked))  # type: ignore[arg-type]
+    if not np.isin(preferred, (0.0, 0.5, 1.0)).all():
+        raise ValueError("a preference is 1, 0, or 0.5 for a tie, unless it is a mean")
+    return _halved(compare_right_wrong(preferred == 0, preferred == 1, **asked))  # type: ignore[arg-type]
 
 
 def _halved(found: Comparison) -> Comparison:

@@ -228,7 +228,7 @@ def _scored(
     for role in _baselines(answers):
         preferred[role], pair = _compared(judge.asked, role, test, answers, said)
         pairs.append(pair)
-    return paired_metrics(judge.asked.name, preferred), pairs
+    return paired_metrics(judge.asked.name, preferred, means=len(answers["candidate"]) > 1), pairs
 
 
 def _compared(
@@ -254,19 +254,20 @@ def _compared(
     return means, pair
 
 
-def paired_metrics(name: str, preferred: Mapping[str, Sequence[float]]) -> dict[str, Metric]:
+def paired_metrics(name: str, preferred: Mapping[str, Sequence[float]], *, means: bool) -> dict[str, Metric]:
     """The scores of all models, by role; see :class:`~pytest_ftgate.metrics.judged.Preferred`.
 
     Args:
         name: of the metric.
         preferred: how far the candidate is preferred on each example, by baseline.
+        means: whether these are means.
     """
     import numpy as np
 
     scores: dict[str, np.ndarray[Any, Any]] = {role: np.array(values) for role, values in preferred.items()}
     hardest = scores[min(scores, key=lambda role: round(float(scores[role].mean()), 12))]
-    made: dict[str, Metric] = {role: Preferred(name, 0.5 + (hardest - one)) for role, one in scores.items()}
-    return {**made, "candidate": Preferred(name, hardest)}
+    made: dict[str, Metric] = {role: Preferred(name, 0.5 + (hardest - one), means) for role, one in scores.items()}
+    return {**made, "candidate": Preferred(name, hardest, means)}
 
 
 def _by_people(
@@ -275,7 +276,8 @@ def _by_people(
     (role,) = [role for role in runs if role != "candidate"]
     found = stale_check(HUMAN_PREFERENCE, ratings, test, {"baseline": runs[role], "candidate": runs["candidate"]})
     result = people_result(HUMAN_PREFERENCE, ratings, role)
-    return paired_metrics(HUMAN_PREFERENCE, {role: ratings.values()}), found, result
+    several = len(ratings.raters) > 1
+    return paired_metrics(HUMAN_PREFERENCE, {role: ratings.values()}, means=several), found, result
 
 
 # --- a judge's run -------------------------------------------------------------------------------------------

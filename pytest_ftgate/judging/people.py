@@ -185,7 +185,8 @@ def stale_check(name: str, ratings: Ratings, test: DataSet, runs: Mapping[str, R
         return Check(
             f"{name}.outputs",
             "error",
-            f"{plural(len(stale), 'preference')} in {ratings.path} are about other outputs, the first in line {line}: "
+            f"{plural(len(stale), 'preference')} in {ratings.path} {'is' if len(stale) == 1 else 'are'} about other "
+            f"outputs, the first in line {line}: "
             f"the {role}'s output for {printable(id_, 40)} is another one now",
             observed=len(stale),
             required=0,

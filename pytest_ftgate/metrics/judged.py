@@ -171,10 +171,12 @@ class Preferred:
     Attributes:
         name: of the metric.
         scores: shape ``(examples,)``.
+        means: whether they are means, of repeats or of several people, and not wins, ties and losses alone.
     """
 
     name: str
     scores: NDArray[np.float64]
+    means: bool
     kind: ClassVar[Kind] = "graded"
     low: ClassVar[float] = 0.0
     high: ClassVar[float] = 1.0

@@ -63,7 +63,7 @@ def test_it_is_the_paired_test_of_wins_and_losses_at_twice_the_margin() -> None:
 def test_means_of_several_raters_are_held_to_a_bound_for_graded_scores() -> None:
     chance = np.random.default_rng(1)
     values = chance.choice([0.0, 1 / 3, 2 / 3, 1.0], size=200, p=[0.1, 0.2, 0.3, 0.4])
-    found = compare_preferences(values, margin=0.0, confidence=0.95, evidence="significant")
+    found = compare_preferences(values, margin=0.0, confidence=0.95, evidence="significant", means=True)
     assert found.method.startswith("Gaffke")
     assert found.gain == pytest.approx(values.mean() - 0.5)
     assert found.lower is not None
@@ -79,5 +79,8 @@ def test_groups_are_one_piece_of_evidence() -> None:
 
 
 def test_a_preference_outside_of_its_range_is_refused() -> None:
+    asked = {"margin": 0.0, "confidence": 0.95, "evidence": "significant"}
     with pytest.raises(ValueError, match="not in"):
-        compare_preferences(np.array([1.2, 0.0, 0.3]), margin=0.0, confidence=0.95, evidence="significant")
+        compare_preferences(np.array([1.2, 0.0, 0.3]), means=True, **asked)
+    with pytest.raises(ValueError, match="unless it is a mean"):
+        compare_preferences(np.array([1.0, 0.0, 0.3]), **asked)
