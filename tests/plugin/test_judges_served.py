@@ -181,7 +181,7 @@ def test_the_judge_is_stopped_by_max_cost_and_paid_for_apart(judged: ServedJudge
     free = {"input_per_1m": 0.0, "output_per_1m": 0.0}
     judged.keys |= {"baseline": judged.model("base", price=free), "candidate": judged.model("ft", price=free)}
     judged.judged_by(judged.model("judge", price=price, concurrency=1))
-    gate = judged.gate("--ftgate-max-cost=1.5")
+    gate = judged.gate("--ftgate-max-cost=1.25")
     assert gate["verdict"] == "error"
     assert "--ftgate-max-cost" in check(gate, "judge.rubric")["message"]
     assert 0 < judged.n_asked("judge") < 110
