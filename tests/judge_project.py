@@ -107,7 +107,8 @@ class ServedJudged(Judged, EndpointProject):
 
     def judged_by(self, judge: Any = "judge", /, name: str = "rubric", **options: Any) -> None:
         changes = options.pop("gate", {})
-        model = self.model(judge) if isinstance(judge, str) else judge
+        of_file = isinstance(judge, str) and judge.startswith("recorded:")
+        model = self.model(judge) if isinstance(judge, str) and not of_file else judge
         metric = {"name": name, "judge": model, "rubric": RUBRIC, **options}
         self.gates(metric=metric, **{"margin": 0.3 if name == "rubric" else 0.05, **changes})
 

@@ -18,7 +18,7 @@ from pydantic import (
 
 from pytest_ftgate.config.baseline_keys import BaselinesValue
 from pytest_ftgate.config.economics_keys import EconomicsKeys
-from pytest_ftgate.config.judge_keys import JUDGED, read_judged
+from pytest_ftgate.config.judge_keys import JUDGED, JudgedKeys, read_judged
 from pytest_ftgate.config.keys import (
     Amount,
     Count,
@@ -145,7 +145,7 @@ Goal = Literal[
 ]
 DataValue = Annotated[Any, PlainValidator(_read_data, json_schema_input_type=str | DataKeys)]
 Factor = Annotated[float, Field(gt=1, allow_inf_nan=False)]
-MetricValue = Annotated[MetricKeys, PlainValidator(_read_metric, json_schema_input_type=str | MetricKeys)]
+MetricValue = Annotated[MetricKeys, PlainValidator(_read_metric, json_schema_input_type=str | JudgedKeys | MetricKeys)]
 
 
 class BoundKeys(Keys):

@@ -76,7 +76,8 @@ class HumanPreferenceKeys(Keys):
     path: PathText = Field(description="CSV or JSONL of {id, preferred, rater}, relative to this file.")
 
 
-JUDGED: Mapping[str, type[RubricKeys | PreferenceKeys | HumanPreferenceKeys]] = {
+JudgedKeys = RubricKeys | PreferenceKeys | HumanPreferenceKeys
+JUDGED: Mapping[str, type[JudgedKeys]] = {
     "rubric": RubricKeys,
     "preference": PreferenceKeys,
     "human_preference": HumanPreferenceKeys,

@@ -202,6 +202,17 @@ def test_a_model_that_says_one_thing_throughout_is_called_out(judged: PythonJudg
     )
 
 
+def test_a_baseline_may_say_one_thing_where_a_reason_is_given(judged: PythonJudged) -> None:
+    write_jsonl(judged.path / "base.jsonl", [{"id": f"t{i}", "output": "number"} for i in range(60)])
+    judged.judged_by()
+    gate = judged.gate()
+    assert (gate["verdict"], check(gate, "weak_baseline")["status"]) == ("fail", "fail")
+    judged.judged_by(gate={"allow_weak_baseline": "it is what we ship"})
+    gate = judged.gate()
+    assert (gate["verdict"], check(gate, "weak_baseline")["status"]) == ("pass", "warning")
+    assert "(allowed: it is what we ship)" in check(gate, "weak_baseline")["message"]
+
+
 @pytest.mark.parametrize("role", ["candidate", "baseline"])
 def test_the_judge_is_neither_of_the_two_models(judged: PythonJudged, role: str) -> None:
     judged.file("judges.py", (judged.path / "judges.py").read_text() + "\nalias = honest\n")

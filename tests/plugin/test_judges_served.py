@@ -167,6 +167,26 @@ def test_recordings_hold_the_judges_answers_so_that_ci_needs_no_key(
     assert again["judges"][0]["n_stored"] == again["judges"][0]["n_questions"]
 
 
+def test_a_judge_may_be_a_file_of_its_recorded_answers(judged: ServedJudged, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = recorded(judged, monkeypatch, "preference")
+    judged.judged_by("recorded:../kept/support.judge_preference.jsonl", name="preference")
+    judged.forget()
+    again = judged.gate()
+    assert again["verdict"] == "pass", again["checks"]
+    assert again["gain"] == gate["gain"]
+    assert judged.n_asked("judge") == 0
+
+
+def test_workers_of_xdist_share_the_judges_answers(judged: ServedJudged) -> None:
+    judged.judged_by(name="preference")
+    two = "import pytest\n\n\n@pytest.mark.ftgate('support')\ndef test_{0}():\n    pass\n"
+    judged.file("test_gate.py", two.format("one"))
+    judged.file("test_other.py", two.format("two"))
+    report = judged.report("-n2", apart=True)
+    assert [gate["verdict"] for gate in report["gates"]] == ["pass", "pass"]
+    assert (judged.n_asked("judge"), judged.n_asked("base"), judged.n_asked("ft")) == (100, 60, 60)
+
+
 def test_offline_a_judge_that_is_not_recorded_is_an_error(judged: ServedJudged) -> None:
     judged.judged_by()
     assert judged.gate()["verdict"] == "pass"
