@@ -85,6 +85,30 @@ def test_a_judge_that_prefers_the_first_answer_yields_ties_and_a_red_gate(judged
     assert "in 50 of 60 pairs with baseline" in check(gate, "position_bias.preference")["message"]
 
 
+def test_a_preference_in_one_order_alone_is_a_tie(judged: PythonJudged) -> None:
+    """The judge prefers the better answer where it comes first, and sees no difference where it comes second."""
+    shy = "\ndef shy(messages):\n    return honest(messages).replace('\"B\"', '\"tie\"')\n"
+    judged.file("judges.py", (judged.path / "judges.py").read_text() + shy)
+    judged.judged_by("python:judges:shy", name="preference")
+    gate = judged.gate()
+    assert gate["gain"] == 0
+    (pair,) = gate["judges"][0]["pairs"]
+    assert (pair["ties"], pair["disagreements"], pair["first_preferred"]) == (60, 50, 0)
+
+
+def test_ftgate_evaluate_asks_no_judge(judged: PythonJudged) -> None:
+    metric = {"name": "rubric", "judge": "python:judges:honest", "rubric": RUBRIC}
+    judged.file(
+        "test_evaluate.py",
+        f"def test_it(ftgate_evaluate):\n    ftgate_evaluate('recorded:ft.jsonl', 'test.jsonl', metric={metric!r})\n",
+    )
+    result = judged.run("test_evaluate.py")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        ["*rubric cannot be measured by ftgate_evaluate: it is judged on the test set of a gate*"]
+    )
+
+
 def test_a_judge_whose_answers_cannot_be_read_is_an_error(judged: PythonJudged) -> None:
     judged.judged_by("python:judges:chatty")
     gate = judged.gate()
