@@ -66,6 +66,35 @@ def constant_checks(standard: Standard, answered: Mapping[str, Answered]) -> Seq
     return [*baselines, degenerate] if degenerate else baselines
 
 
+def throughout_checks(
+    constants: Mapping[str, str | None], *, n_expected: int, reason: str | None, source: str
+) -> list[Check]:
+    """Models that say one thing to everything, by a metric that would have to be asked what that is worth.
+
+    Args:
+        constants: the one answer that each model gave, by role; None where it gave several.
+        n_expected: how many different outputs the test set expects.
+        reason: why a weak baseline is allowed; None where it is not.
+        source: where that is written.
+    """
+    found = []
+    for role, answer in constants.items():
+        if answer is None or n_expected == 1:
+            continue
+        allowed = role != "candidate" and reason is not None
+        found.append(
+            Check(
+                "degenerate_candidate" if role == "candidate" else "weak_baseline",
+                "warning" if allowed else "fail",
+                f"{called(role)} answers {_quoted(answer)} throughout, and the test set expects {n_expected:,} "
+                f"different outputs{f' (allowed: {reason})' if allowed else ''}",
+                source=source if allowed else None,
+                advice=None if allowed else "Look at its prompt, or at what it was trained on.",
+            )
+        )
+    return found
+
+
 def _weak_baseline(standard: Standard, role: str, one: Answered) -> Check:
     """Any fine-tune beats a baseline that is no better than a constant answer, or is one."""
     throughout = _throughout(standard, one)

@@ -94,7 +94,7 @@ def _judge(item: pytest.Item, request: pytest.FixtureRequest) -> GateResult:
             judged = replace(judged, result=replace(judged.result, loosened=layers.loosened()))
             samples = {f"{role}_latency": run for role, run in judged.samples.items()}
             guards = {f"{role} guard {guard}": run for (guard, role), run in judged.guards.items()}
-            runs = {**judged.runs, **samples, **judged.contest, **guards}
+            runs = {**judged.runs, **samples, **judged.contest, **guards, **judged.judging}
             session.record(_recording_name(config, nodeid), runs, judged.jobs)
         except FtgateError as error:
             judged = Judged(failed_result(unnamed, error))

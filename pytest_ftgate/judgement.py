@@ -106,7 +106,10 @@ def _judge_baselines(
     from pytest_ftgate.measure import score_run
 
     config, metric = prepared.config, prepared.deciding
-    scored = {role: score_run(one, prepared.metrics, metric.name, prepared.expected) for role, one in measured.items()}
+    scored = {
+        role: score_run(one, prepared.metrics_of(role), metric.name, prepared.expected)
+        for role, one in measured.items()
+    }
     result = _with_models(result, {role: one.facts for role, one in scored.items()}, metric)
     best = _best(result.baselines, metric)
     found = [*checks, *_against_constant(prepared, scored), *_hypothesis(prepared, scored, best)]
@@ -122,9 +125,13 @@ def _judge_baselines(
     return closed(replace(result, diagnosis=_diagnosis(prepared, scored, best)), tuple(found))
 
 
-def _diagnosis(prepared: Prepared, scored: Mapping[str, Measured], best: str) -> Diagnosis:
+def _diagnosis(prepared: Prepared, scored: Mapping[str, Measured], best: str) -> Diagnosis | None:
+    """None by a metric that compares answers, and calls none of them right."""
     from pytest_ftgate.diagnosis import diagnose
+    from pytest_ftgate.metrics.judged import is_pairwise
 
+    if is_pairwise(prepared.deciding):
+        return None
     test, training = prepared.test.examples, prepared.training.examples
     return diagnose(prepared.deciding, test, training, scored[best], scored.get("candidate"))
 
@@ -153,7 +160,7 @@ def _judge_scores(
 
     config, metric = prepared.config, prepared.deciding
     expected = prepared.expected
-    scored = {role: score_run(one, prepared.metrics, metric.name, expected) for role, one in measured.items()}
+    scored = {role: score_run(one, prepared.metrics_of(role), metric.name, expected) for role, one in measured.items()}
     facts = {role: one.facts for role, one in scored.items()}
     result = _with_models(result, facts, metric)
     best = _best(result.baselines, metric)
@@ -174,7 +181,7 @@ def _judge_scores(
     found += limits
     found += _remarks(prepared, scored, comparisons)
     diagnosis = _diagnosis(prepared, scored, best)
-    found += advice.knowledge_checks(diagnosis)
+    found += advice.knowledge_checks(diagnosis) if diagnosis else []
     if config.objective == "beat":  # else no gain is weighed against the costs of a fine-tune
         found += gap_checks(config, {role: one.value for role, one in facts.items()}, metric)
     slices, held = judge_slices(prepared.slices, scored[best], candidate, metric.name)
@@ -234,10 +241,19 @@ def _economics(prepared: Prepared, result: GateResult) -> tuple[Economics | None
 
 def _against_constant(prepared: Prepared, scored: Mapping[str, Measured]) -> Sequence[Check]:
     """What one constant answer to everything would score: no model is called for that."""
-    from pytest_ftgate.constant import Answered, Standard, constant_checks
+    from pytest_ftgate.constant import Answered, Standard, constant_checks, throughout_checks
+    from pytest_ftgate.data import expected_text
+    from pytest_ftgate.metrics.judged import is_judged
     from pytest_ftgate.trivial import constant_answer, trivial_baseline
 
     config, metric = prepared.config, prepared.deciding
+    if is_judged(metric):
+        return throughout_checks(
+            {role: constant_answer(metric, one.answers) for role, one in scored.items()},
+            n_expected=len({expected_text(value).strip() for value in prepared.expected}),
+            reason=config.allow_weak_baseline,
+            source=str(config.sources["allow_weak_baseline"]),
+        )
     standard = Standard(
         metric,
         trivial_baseline(metric, prepared.expected),
@@ -301,9 +317,10 @@ def _repeats(prepared: Prepared, baseline: Measured, candidate: Measured, compar
     """Where the noise comes from, and what would lessen it: more answers per example, or more examples."""
     from pytest_ftgate.inference import remedy, spread_of
     from pytest_ftgate.measure import rightness_by_repeat
+    from pytest_ftgate.metrics.judged import is_pairwise
 
     config, metric = prepared.config, prepared.deciding
-    if config.repeats == 1 or len(prepared.test) == 1:
+    if config.repeats == 1 or len(prepared.test) == 1 or is_pairwise(metric):
         return []
     worse, better = (baseline, candidate) if metric.greater_is_better else (candidate, baseline)
     scores = [rightness_by_repeat(one, prepared.expected, metric) for one in (worse, better)]

@@ -147,8 +147,11 @@ def compare_scored(baseline: Scored, candidate: Scored, *, repeats: int, **asked
         asked: margin, confidence, evidence, groups; see :mod:`pytest_ftgate.inference`.
     """
     from pytest_ftgate import inference
+    from pytest_ftgate.metrics.judged import Preferred
 
     metric = candidate.metric
+    if isinstance(metric, Preferred):
+        return inference.compare_preferences(_preferences(baseline, candidate), means=metric.means, **asked)
     worse, better = (baseline, candidate) if metric.greater_is_better else (candidate, baseline)
     if metric.kind == "set":
         assert worse.statistic is not None  # one of the two is always there
@@ -159,6 +162,14 @@ def compare_scored(baseline: Scored, candidate: Scored, *, repeats: int, **asked
     if metric.kind == "right_wrong" and repeats == 1:
         return inference.compare_right_wrong(worse.per_example > 0.5, better.per_example > 0.5, **asked)
     return inference.compare_graded(worse.per_example, better.per_example, low=metric.low, high=metric.high, **asked)
+
+
+def _preferences(baseline: Scored, candidate: Scored) -> np.ndarray[Any, Any]:
+    """How far the candidate is preferred to this baseline: see :class:`pytest_ftgate.metrics.judged.Preferred`."""
+    assert baseline.per_example is not None
+    assert candidate.per_example is not None
+    preferred: np.ndarray[Any, Any] = (candidate.per_example - baseline.per_example + 0.5).round(12)
+    return preferred
 
 
 def same_outputs(a: Run, b: Run) -> bool:

@@ -16,6 +16,7 @@ from pytest_ftgate.errors import FtgateError
 from pytest_ftgate.guards import described, guard_jobs, judge_guards
 from pytest_ftgate.job_notes import JobNotes
 from pytest_ftgate.judgement import judge
+from pytest_ftgate.judging import Opinion, calibrate, judge_answers
 from pytest_ftgate.preparation import Prepared, decided, free_checks, prepare
 from pytest_ftgate.result import (
     Check,
@@ -90,6 +91,7 @@ class Judged:
         jobs: what is known of the fine-tuning jobs, for recordings.
         prepared: what the models were called with; ``None`` where none was scored.
         guards: of the models over the guards' test sets, by guard and role.
+        judging: of the judges, by ``judge_rubric`` and ``judge_rubric_calibration``.
     """
 
     result: GateResult
@@ -99,6 +101,7 @@ class Judged:
     jobs: Mapping[str, str] = field(default_factory=dict)
     prepared: Prepared | None = None
     guards: Mapping[tuple[str, str], Run] = field(default_factory=dict)
+    judging: Mapping[str, Run] = field(default_factory=dict)
 
 
 def run_gate(config: GateConfig, services: Services, *, nodeid: str, reviewed: tuple[Check, ...] = ()) -> Judged:
@@ -162,17 +165,27 @@ def judge_ready(ready: Ready, services: Services) -> Judged:
     prepared, free, notes = ready.prepared, ready.free, ready.notes
     result = replace(ready.result, models_called=True)
     asked = [*prepared.models.values(), *(prepared.contest.models if prepared.contest else ())]
+    asked += prepared.judging.models
     contest: dict[str, Run] = {}
+    opinion = Opinion()
     try:
         options = _options(prepared, services)
+        opinion = calibrate(prepared.judging, options)
+        free, result = (*free, *opinion.checks), replace(result, judges=tuple(opinion.results.values()))
+        if verdict_of(free) != "pass":
+            return Judged(_advised(closed(result, free), prepared), jobs=notes.used, judging=opinion.runs)
         if prepared.contest is not None:
             prepared, contest, chosen = _find_best(prepared, prepared.contest, options)
             result, free = _with_data(result, prepared), (*free, *chosen)
             if verdict_of(free) != "pass":
                 return Judged(_advised(closed(result, free), prepared), contest=contest, jobs=notes.used)
         runs, samples, guarded = _run(prepared, options)
+        opinion = _hear_judges(prepared, runs, opinion, options)
+        free, result = (*free, *opinion.checks), replace(result, judges=tuple(opinion.results.values()))
+        prepared = _with_opinion(prepared, opinion)
     except FtgateError as error:
-        return Judged(failed_result(replace(result, checks=free), error), contest=contest, jobs=notes.used)
+        failed = failed_result(replace(result, checks=free), error)
+        return Judged(failed, contest=contest, jobs=notes.used, judging=opinion.runs)
     finally:
         if services.progress is not None:
             services.progress.wipe()
@@ -180,7 +193,29 @@ def judge_ready(ready: Ready, services: Services) -> Judged:
     result = judge(result, prepared, free, runs, samples)
     guards, held = judge_guards(prepared.guards, guarded, prepared.config)
     result = _advised(closed(replace(result, guards=guards), (*result.checks, *held)), prepared)
-    return Judged(result, runs, samples, contest, notes.used, prepared, guarded)
+    return Judged(result, runs, samples, contest, notes.used, prepared, guarded, opinion.runs)
+
+
+def _hear_judges(prepared: Prepared, runs: Mapping[str, Run], calibrated: Opinion, options: dict[str, Any]) -> Opinion:
+    """What the judges say of complete runs, with the calibration; its checks have been told already.
+
+    Where an answer is missing that makes the gate an error, no judge is paid.
+    """
+    forgiven = ("candidate",) if prepared.config.errors == "score_zero" else ()
+    answered = [
+        one.completion for role, run in runs.items() if role not in forgiven for r in run.predictions for one in r
+    ]
+    if any(completion is None for completion in answered):
+        return replace(calibrated, checks=())
+    said = judge_answers(prepared.judging, prepared.test, runs, options, calibrated.results)
+    return replace(said, runs={**calibrated.runs, **said.runs})
+
+
+def _with_opinion(prepared: Prepared, opinion: Opinion) -> Prepared:
+    """With judged metrics in the place of those that nobody was asked for; the candidate's stand for all."""
+    judged = opinion.metrics
+    shown = judged.get("candidate") or next(iter(judged.values()), {})
+    return replace(prepared, metrics={**prepared.metrics, **shown}, judged=judged)
 
 
 def _advised(result: GateResult, prepared: Prepared) -> GateResult:
@@ -194,6 +229,8 @@ def show_bare(judged: Judged, services: Services) -> Judged:
 
     prepared, stores = judged.prepared, services.stores
     if prepared is None or "candidate" not in prepared.models:
+        return judged
+    if any(prepared.judged.values()):  # the bare answers would have to be judged, too, to decide nothing
         return judged
     surroundings = Surroundings(prepared.training, stores.notes, services.offline, stores.newer_than, prepared.test)
     result, bare = with_bare(judged.result, prepared, surroundings, lambda job: _run_alone(job, prepared, services))

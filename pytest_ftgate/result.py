@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from pytest_ftgate.economics import Economics
+from pytest_ftgate.judge_facts import JudgeResult
 from pytest_ftgate.safe import printable, shortened
 
 if TYPE_CHECKING:
@@ -302,7 +303,8 @@ class GateResult:
     without its prompt and examples, where it has any. ``candidates`` are those of several, in the written order;
     ``candidate`` is the chosen one, or, where none passed, the one that came nearest. ``slices`` and ``labels`` are
     against ``baseline``, the worst first. At the ``stage`` ``ready`` there is no candidate yet. Under the objective
-    ``match`` there is no margin, and ``max_drop`` says how much worse the candidate may be.
+    ``match`` there is no margin, and ``max_drop`` says how much worse the candidate may be. ``judges`` has one for each
+    metric that a model or people judge.
     """
 
     name: str
@@ -348,6 +350,7 @@ class GateResult:
     guards: tuple[GuardResult, ...] = ()
     slices: tuple[SliceResult, ...] = ()
     labels: tuple[LabelResult, ...] = ()
+    judges: tuple[JudgeResult, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -388,6 +391,7 @@ class GateResult:
         known["guards"] = tuple(map(GuardResult.from_dict, facts["guards"]))
         known["slices"] = tuple(SliceResult(**one) for one in facts["slices"])
         known["labels"] = tuple(LabelResult(**one) for one in facts["labels"])
+        known["judges"] = tuple(map(JudgeResult.from_dict, facts.get("judges", ())))
         known["loosened"] = tuple(facts["loosened"])
         known["diagnosis"] = Diagnosis.from_dict(facts["diagnosis"]) if facts.get("diagnosis") else None
         known["advice"] = tuple(Advice(**one) for one in facts.get("advice", ()))

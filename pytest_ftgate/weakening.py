@@ -25,6 +25,9 @@ _OPERATION = ("name", "price", "concurrency", "timeout_s", "retries", "api_key_e
 """Keys of a model that change no answer."""
 _METRIC_OPERATION = ("concurrency", "timeout_s")
 """Options of a metric that change no score: a command that takes too long is an error, not a wrong answer."""
+_JUDGED = ("rubric", "preference", "human_preference")
+_OF_JUDGES = ("judge", "rubric", "rubric_file", "calibration", "path")
+"""Options of judged metrics that are compared by themselves."""
 _SHOWN = 60
 
 
@@ -55,6 +58,7 @@ def weakenings(before: GateConfig, after: GateConfig) -> tuple[Weakening, ...]:
         *_bounds(before.require, after.require),
         *_economics(before.economics, after.economics),
         *_changed("metric", _written_metric(before.metric), _written_metric(after.metric)),
+        *_judges(before, after),
         *_changed("test_set", _shown(before.test_set), _shown(after.test_set)),
         *_reading("test_set", before.test_set, after.test_set),
         *_training_set(before.training_set, after.training_set),
@@ -195,7 +199,38 @@ def _written_metric(metric: MetricSpec) -> str:
 
 
 def _options(metric: MetricSpec) -> str:
-    return ", ".join(f"{key}={value}" for key, value in sorted(metric.options.items()) if key not in _METRIC_OPERATION)
+    apart = (*_METRIC_OPERATION, *(_OF_JUDGES if metric.name in _JUDGED else ()))
+    return ", ".join(f"{key}={value}" for key, value in sorted(metric.options.items()) if key not in apart)
+
+
+def _judges(before: GateConfig, after: GateConfig) -> Iterator[Weakening]:
+    """Another judge or another question cannot be compared with what was; a calibration can."""
+    from pytest_ftgate.config.judge_options import judged_metrics
+
+    now = judged_metrics(after)
+    for name, old in judged_metrics(before).items():
+        if name not in now:
+            continue  # which the metric, or the bound on it, says
+        new, key = now[name], "metric" if name == before.metric.name else name
+        for option in ("rubric", "rubric_file", "path"):
+            yield from _reworded(f"{key}.{option}", old.options.get(option), new.options.get(option))
+        judge, other = old.options.get("judge"), new.options.get("judge")
+        if judge is not None and other is not None and _asked(judge) != _asked(other):
+            yield Weakening(f"{key}.judge", *_told_apart(judge, other))
+        held, kept = old.options.get("calibration"), new.options.get("calibration")
+        if held is not None:
+            kappa = getattr(kept, "min_kappa", None)
+            yield from _lowered(f"{key}.calibration.min_kappa", held.min_kappa, kappa)
+            yield from _changed(f"{key}.calibration.path", _shown(held), _shown(kept or held))
+
+
+def _reworded(key: str, before: Any, after: Any) -> Iterator[Weakening]:
+    if before == after:
+        return
+    old, new = _short(before), _short(after)
+    if old == new:  # they differ where neither is shown
+        old, new = f"{len(str(before)):,} characters", f"{len(str(after)):,} characters, other ones"
+    yield Weakening(key, old, new)
 
 
 def _changed(key: str, before: str, after: str) -> Iterator[Weakening]:

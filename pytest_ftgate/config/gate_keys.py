@@ -18,6 +18,7 @@ from pydantic import (
 
 from pytest_ftgate.config.baseline_keys import BaselinesValue
 from pytest_ftgate.config.economics_keys import EconomicsKeys
+from pytest_ftgate.config.judge_keys import JUDGED, JudgedKeys, read_judged
 from pytest_ftgate.config.keys import (
     Amount,
     Count,
@@ -86,6 +87,8 @@ def _read_metric(value: Any, info: ValidationInfo) -> MetricKeys:
     name = values.get("name")
     if reading_of(info).objects and not isinstance(name, str | int | float | list | tuple | None):
         values |= {"name": _name_of(name), "function": name}
+    if isinstance(value, Mapping) and isinstance(name, str) and name in JUDGED:
+        values = read_judged(values, info)
     if isinstance(value, Mapping) or isinstance(values["name"], str):
         return MetricKeys.model_validate(values, context=info.context)
     raise refusal(f"must be a metric's name, or a mapping with a name, {got(value, ())}")
@@ -142,7 +145,7 @@ Goal = Literal[
 ]
 DataValue = Annotated[Any, PlainValidator(_read_data, json_schema_input_type=str | DataKeys)]
 Factor = Annotated[float, Field(gt=1, allow_inf_nan=False)]
-MetricValue = Annotated[MetricKeys, PlainValidator(_read_metric, json_schema_input_type=str | MetricKeys)]
+MetricValue = Annotated[MetricKeys, PlainValidator(_read_metric, json_schema_input_type=str | JudgedKeys | MetricKeys)]
 
 
 class BoundKeys(Keys):

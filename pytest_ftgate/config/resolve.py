@@ -14,6 +14,7 @@ from pytest_ftgate.config.baseline_keys import AlternativesKeys
 from pytest_ftgate.config.gate_config import GateConfig, ModelSpec, no_candidate
 from pytest_ftgate.config.gate_file import GateFile
 from pytest_ftgate.config.gate_keys import GateKeys
+from pytest_ftgate.config.judge_options import judges, with_judges
 from pytest_ftgate.config.objective import check_objective
 from pytest_ftgate.config.problems import Reading, read_keys
 from pytest_ftgate.config.source import BUILT_IN, KeyPath, Layer, Source
@@ -91,9 +92,9 @@ def resolve_gate(
     if missing:
         raise _missing(missing, file, gate)
     check_objective({key: value.read for key, value in values.items()}, {k: v.at() for k, v in values.items()})
-    config = _config(values, models, gate, gate or default_name)
+    config = with_judges(_config(values, models, gate, gate or default_name), models)
     if root is not None:
-        for spec in (*config.baselines.values(), config.candidate, *config.candidates.values()):
+        for spec in (*config.baselines.values(), config.candidate, *config.candidates.values(), *judges(config)):
             _refuse_outside(spec, root)
     return config
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pytest_ftgate.metrics import bleu, classification, command, custom, embedding, similarity, text
+from pytest_ftgate.metrics import bleu, classification, command, custom, embedding, judged, similarity, text
 from pytest_ftgate.metrics.custom import CustomMetric, metric
 from pytest_ftgate.metrics.labels import check_labels
 from pytest_ftgate.metrics.options import Options, did_you_mean
@@ -21,11 +21,9 @@ BUILT_IN = (
     text.ExactMatch.name,
     *similarity.NAMES,
     *(bleu.NAME, embedding.NAME, command.NAME),
+    *judged.NAMES,
 )
-_LATER = (
-    *("format", "field_f1", "field_accuracy"),
-    *("rubric", "preference", "human_preference"),
-)
+_LATER = (*("format", "field_f1", "field_accuracy"),)
 
 
 def build_metric(
@@ -60,6 +58,8 @@ def build_metric(
         return embedding.build(options, labels)
     if name == command.NAME:
         return command.build(options)
+    if name in judged.NAMES:
+        return judged.build(options)
     if name in _LATER:
         raise options.error(f"the metric {name} is not supported yet", cure=f"Use one of: {', '.join(BUILT_IN)}.")
     raise options.error(f"there is no metric {name!r}", cure=did_you_mean(name, (*BUILT_IN, *custom)))

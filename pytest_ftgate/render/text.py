@@ -19,6 +19,7 @@ from pytest_ftgate.numbers import (
 )
 from pytest_ftgate.render.advice import advice_lines, diagnosis_lines
 from pytest_ftgate.render.economics import economics_lines
+from pytest_ftgate.render.judges import judge_lines
 from pytest_ftgate.render.parts import part_lines
 from pytest_ftgate.result import Check, GateResult, ModelResult, Verdict, called
 from pytest_ftgate.safe import printable
@@ -61,6 +62,7 @@ def block(result: GateResult, *, verbosity: int = 0, width: int = _TABLE_WIDTH) 
     lines += _prices(result, verbosity)
     lines += _ages(result)
     lines += _gain(result, verbosity)
+    lines += [Line(text) for text in judge_lines(result)]
     lines += [Line(text) for text in economics_lines(result.economics)] if result.economics else []
     for check in sorted(result.checks, key=_held):
         lines += _check(check)

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from pytest_ftgate.errors import MetricError
-from pytest_ftgate.metrics import BUILT_IN, CustomMetric
+from pytest_ftgate.metrics import BUILT_IN, CustomMetric, judged
 
 SET = [
     *(f"{score}_{average}" for score in ("f1", "precision", "recall") for average in ("macro", "micro", "weighted")),
@@ -26,10 +26,10 @@ def options_for(name):
 
 
 def test_every_name_of_the_contract_is_there():
-    assert sorted(BUILT_IN) == sorted([*SET, *GRADED, "accuracy", "exact_match", "bleu", "command"])
+    assert sorted(BUILT_IN) == sorted([*SET, *GRADED, "accuracy", "exact_match", "bleu", "command", *judged.NAMES])
 
 
-@pytest.mark.parametrize("name", BUILT_IN)
+@pytest.mark.parametrize("name", [name for name in BUILT_IN if name not in judged.NAMES])
 def test_a_metric_declares_its_kind_range_and_direction(build, name):
     metric = build(name, LONG if name == "bleu" else AB, **options_for(name))
     assert metric.name == name
@@ -58,11 +58,11 @@ def test_an_unknown_name_without_a_near_one_lists_them_all(refusal):
         "  There are: accuracy, balanced_accuracy, f1, precision, recall, f1_macro, f1_micro, f1_weighted, "
         "precision_macro, precision_micro, precision_weighted, recall_macro, recall_micro, recall_weighted, "
         "matthews_corrcoef, cohen_kappa, exact_match, token_f1, rouge_l, chrf, edit_similarity, bleu, "
-        "embedding_similarity, command."
+        "embedding_similarity, command, rubric, preference, human_preference."
     )
 
 
-LATER = "format field_f1 field_accuracy rubric preference human_preference"
+LATER = "format field_f1 field_accuracy"
 
 
 @pytest.mark.parametrize("name", LATER.split())
