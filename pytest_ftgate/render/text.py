@@ -116,6 +116,12 @@ def _word(verdict: Verdict) -> str:
 
 def model_table(result: GateResult, *, full: bool = False) -> list[str]:
     """A row per model: its metrics, the answers it gave, its time, tokens and cost. Empty where none was called."""
+    table = model_cells(result)
+    return _aligned(table if full else _narrowed(table)) if table else []
+
+
+def model_cells(result: GateResult) -> list[list[str]]:
+    """The same as cells, below a row of headings; a column that says nothing is left out."""
     if not result.models_called:
         return []
     rows = [*result.baselines.items(), *([] if result.stage == "ready" else [("candidate", result.candidate)])]
@@ -124,8 +130,7 @@ def model_table(result: GateResult, *, full: bool = False) -> list[str]:
     header = ["", "model", *map(printable, names), "gain", "answered", "stored", "p50", "p95", "tokens in/out", "cost"]
     body = [[printable(role), printable(model.name), *_cells(result, role, model, names)] for role, model in rows]
     told = [column for column in range(len(header)) if {row[column] for row in body} - _UNTOLD or column < 2]
-    table = [[row[column] for column in told] for row in (header, *body)]
-    return _aligned(table if full else _narrowed(table))
+    return [[row[column] for column in told] for row in (header, *body)]
 
 
 def _narrowed(table: Sequence[Sequence[str]]) -> list[list[str]]:
