@@ -12,7 +12,7 @@ MOST_LABELS = 30
 """A matrix of more cannot be read."""
 
 _PAIRS_BESIDE = 10
-_PAIRS_ALONE = 50
+_PAIRS_ALONE = 30
 _STEPS = 5
 
 Cell = tuple[str, str]
@@ -69,7 +69,7 @@ def _matrices(answers: Answers) -> Iterator[Matrix]:
     yield _matrix(answers, "Baseline", "baseline", _counted)
     if answers.candidate is not None:
         yield _matrix(answers, "Candidate", "candidate", _counted)
-        yield _matrix(answers, "Difference (candidate minus baseline)", "difference", _changed)
+        yield _matrix(answers, "Difference: candidate minus baseline", "difference", _changed)
 
 
 def _matrix(

@@ -31,6 +31,18 @@ _SYMBOLS = {
     "note": "\u2022",
 }
 
+_SECTIONS = (
+    ("checks", "Checks"),
+    ("parts", "Part by part"),
+    ("mistakes", "Mistakes"),
+    ("confusions", "Confusion"),
+    ("spreads", "Time and tokens"),
+    ("economics_said", "Economics"),
+    ("training", "Training set"),
+    ("examples", "Examples"),
+)
+"""Parts that are led to at a gate's top, by their names in its view."""
+
 
 @dataclass(frozen=True)
 class Session:
@@ -72,7 +84,7 @@ def page(gates: Sequence[tuple[GateResult, Answers | None]], session: Session) -
             policy=policy,
             style=Drawn(style),
             script=Drawn(script),
-            title=_title(counts, len(gates)),
+            title=_title(counts, len(gates), 0 if session.partial else len(session.unjudged)),
             session=session,
             written=datetime.fromtimestamp(session.written_at, timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
             gates=(gate_view(result, answers, number) for number, (result, answers) in enumerate(gates, 1)),
@@ -82,15 +94,17 @@ def page(gates: Sequence[tuple[GateResult, Answers | None]], session: Session) -
     )
 
 
-def _title(counts: Mapping[Verdict, int], total: int) -> str:
-    if not total:
-        return "no gate was judged"
-    if total == 1:
-        return f"1 gate: {next(iter(counts))}"
-    if counts["pass"] == total:
-        return f"all {total:,} gates pass"
+def _title(counts: Mapping[Verdict, int], total: int, owed: int) -> str:
+    """What became of the session; ``owed`` required gates were not met, which counts whatever was judged."""
     red = [f"{count:,} {verdict}" for verdict, count in sorted(counts.items()) if verdict != "pass"]
-    return f"{counts['pass']:,} of {plural(total, 'gate')} pass, {', '.join(red)}"
+    if not total:
+        told = "no gate was judged"
+    elif total == 1:
+        told = f"1 gate: {next(iter(counts))}"
+    else:
+        told = f"{counts.get('pass', 0):,} of {plural(total, 'gate')} pass" if red else f"all {total:,} gates pass"
+        told = ", ".join([told, *red])
+    return f"{told}, {plural(owed, 'required gate')} not met" if owed else told
 
 
 def _summary(result: GateResult) -> dict[str, str]:
@@ -126,7 +140,7 @@ def _templates() -> Environment:
         lstrip_blocks=True,
         finalize=_harmless,
     )
-    templates.globals["symbols"] = _SYMBOLS
+    templates.globals |= {"symbols": _SYMBOLS, "sections": _SECTIONS}
     return templates
 
 

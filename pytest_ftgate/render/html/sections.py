@@ -220,7 +220,7 @@ def _remarks(result: GateResult) -> Iterator[str]:
         told += ["attested, not verified"] * (model.verified is False)
         told += [_job(model)] if model.job is not None else []
         if told:
-            yield f"{called(role)}: {'; '.join(told)}"
+            yield f"{role if role == 'bare' else called(role)}: {'; '.join(told)}"
 
 
 def _job(model: ModelResult) -> str:
