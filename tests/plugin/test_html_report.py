@@ -82,7 +82,7 @@ def test_equal_but_faster_is_held_against_the_drop_that_is_allowed(project: Proj
     for name, latency_s in (("base.jsonl", 0.5), ("ft.jsonl", 0.1)):
         rows = [{"id": f"t{i}", "output": wrong(i) if i > 50 else label(i), "latency_s": latency_s} for i in range(60)]
         write_jsonl(project.path / name, rows)
-    project.gate_test(objective="match", margin=..., max_drop=0.1, faster_by=0.1)
+    project.gate_test(objective="match", margin=..., max_drop=0.1, faster_by=2)
     found = page(project)
     for words in ("allowed drop: 10 points", "-10.0 points or better", "all 500 ms", "all 100 ms"):
         assert words in found.text, words

@@ -69,7 +69,7 @@ def _matrices(answers: Answers) -> Iterator[Matrix]:
     yield _matrix(answers, "Baseline", "baseline", _counted)
     if answers.candidate is not None:
         yield _matrix(answers, "Candidate", "candidate", _counted)
-        yield _matrix(answers, "Difference: candidate minus baseline", "difference", _changed)
+        yield _matrix(answers, "Difference", "difference", _changed)
 
 
 def _matrix(

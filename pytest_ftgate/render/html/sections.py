@@ -376,7 +376,7 @@ def _said_of_costs(result: GateResult) -> Iterator[str]:
     """The sentence first, then what it is made of."""
     if result.economics is not None:
         yield result.economics.sentence
-        yield from (line.strip() for line in economics_lines(result.economics)[:3])
+        yield from (line.strip().removeprefix("economics: ") for line in economics_lines(result.economics)[:3])
 
 
 def _evidence(result: GateResult) -> Iterator[tuple[str, str]]:
