@@ -40,6 +40,7 @@ def judge(
     free: tuple[Check, ...],
     runs: Mapping[str, Run],
     samples: Mapping[str, Run],
+    scored: dict[str, Measured] | None = None,
 ) -> GateResult:
     """The verdict on complete runs; a missing answer or an undefined score is an error.
 
@@ -49,9 +50,10 @@ def judge(
         free: the checks that rest on it.
         runs: the models over the test set, by role.
         samples: from which latencies are taken, by role, where a model asks for one.
+        scored: takes the runs with their scores, by role, for reports that show every answer.
     """
     from pytest_ftgate.latency import sample_check
-    from pytest_ftgate.measure import measure_run
+    from pytest_ftgate.measure import measure_run, score_run
 
     specs = prepared.config.asked
     measured = {role: measure_run(specs[role].name, run, samples.get(role)) for role, run in runs.items()}
@@ -62,8 +64,14 @@ def judge(
     if verdict_of(checks) == "error":
         return closed(result, checks)
     try:
+        by_metric = {
+            role: score_run(one, prepared.metrics_of(role), prepared.deciding.name, prepared.expected)
+            for role, one in measured.items()
+        }
+        if scored is not None:
+            scored.update(by_metric)
         judge_scores = _judge_scores if "candidate" in measured else _judge_baselines
-        return judge_scores(result, prepared, checks, measured)
+        return judge_scores(result, prepared, checks, by_metric)
     except FtgateError as error:
         return failed_result(replace(result, checks=checks), error)
 
@@ -100,16 +108,10 @@ def _completeness(prepared: Prepared, measured: Mapping[str, Measured]) -> list[
 
 
 def _judge_baselines(
-    result: GateResult, prepared: Prepared, checks: tuple[Check, ...], measured: Mapping[str, Measured]
+    result: GateResult, prepared: Prepared, checks: tuple[Check, ...], scored: Mapping[str, Measured]
 ) -> GateResult:
     """Before training: whether the baselines are what they are said to be, and whether any candidate could pass."""
-    from pytest_ftgate.measure import score_run
-
     config, metric = prepared.config, prepared.deciding
-    scored = {
-        role: score_run(one, prepared.metrics_of(role), metric.name, prepared.expected)
-        for role, one in measured.items()
-    }
     result = _with_models(result, {role: one.facts for role, one in scored.items()}, metric)
     best = _best(result.baselines, metric)
     found = [*checks, *_against_constant(prepared, scored), *_hypothesis(prepared, scored, best)]
@@ -153,14 +155,12 @@ def _hypothesis(prepared: Prepared, scored: Mapping[str, Measured], best: str) -
 
 
 def _judge_scores(
-    result: GateResult, prepared: Prepared, checks: tuple[Check, ...], measured: Mapping[str, Measured]
+    result: GateResult, prepared: Prepared, checks: tuple[Check, ...], scored: Mapping[str, Measured]
 ) -> GateResult:
-    from pytest_ftgate.measure import flips, same_outputs, score_run
+    from pytest_ftgate.measure import flips, same_outputs
     from pytest_ftgate.slices import judge_slices, label_results
 
     config, metric = prepared.config, prepared.deciding
-    expected = prepared.expected
-    scored = {role: score_run(one, prepared.metrics_of(role), metric.name, expected) for role, one in measured.items()}
     facts = {role: one.facts for role, one in scored.items()}
     result = _with_models(result, facts, metric)
     best = _best(result.baselines, metric)

@@ -66,7 +66,7 @@ def measure_run(name: str, run: Run, sample: Run | None = None) -> Measured:
     completions = [p.completion for p in predictions if p.completion is not None]
     recorded = run.model.verified is not None
     timed = predictions if sample is None else sample.predictions[0]
-    latencies = [seconds for p in timed if (seconds := _latency(p, recorded)) is not None]
+    latencies = [seconds for p in timed if (seconds := latency_of(p, recorded=recorded)) is not None]
     stored = [p.created_at for p in predictions if p.stored and p.created_at is not None]
     n_errors = len(predictions) - len(completions)
     p50, p95 = _quantiles(latencies)
@@ -100,7 +100,7 @@ def measure_run(name: str, run: Run, sample: Run | None = None) -> Measured:
     )
 
 
-def _latency(prediction: Prediction, recorded: bool) -> float | None:
+def latency_of(prediction: Prediction, *, recorded: bool) -> float | None:
     """Seconds; of a recording those that it states, since looking a row up says nothing about the model."""
     if prediction.completion is None:
         return None
@@ -218,14 +218,15 @@ def _flip(index: int, baseline: Run, candidate: Run) -> Flip:
     example = candidate.test_set.examples[index]
     return Flip(
         id=_short(example.id),
-        input=_short(_shown_input(example)),
+        input=_short(shown_input(example)),
         expected=_short(expected_text(example.expected)),
         baseline=_short(_shown_answer(baseline, index)),
         candidate=_short(_shown_answer(candidate, index)),
     )
 
 
-def _shown_input(example: Example) -> str:
+def shown_input(example: Example) -> str:
+    """What an example asks: of a conversation the last message."""
     if isinstance(example.input, str):
         return example.input
     content = example.input[-1].get("content")

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from pytest_ftgate.checkpoints import Contest
     from pytest_ftgate.config import GateConfig
     from pytest_ftgate.data import DataSet
+    from pytest_ftgate.measure import Measured
     from pytest_ftgate.metrics import Metric
     from pytest_ftgate.models import Model
     from pytest_ftgate.runner import Job, Progress, Run, Stores
@@ -92,6 +93,7 @@ class Judged:
         prepared: what the models were called with; ``None`` where none was scored.
         guards: of the models over the guards' test sets, by guard and role.
         judging: of the judges, by ``judge_rubric`` and ``judge_rubric_calibration``.
+        scored: the runs that the verdict rests on, with their scores; empty where they could not be scored.
     """
 
     result: GateResult
@@ -102,6 +104,7 @@ class Judged:
     prepared: Prepared | None = None
     guards: Mapping[tuple[str, str], Run] = field(default_factory=dict)
     judging: Mapping[str, Run] = field(default_factory=dict)
+    scored: Mapping[str, Measured] = field(default_factory=dict)
 
 
 def run_gate(config: GateConfig, services: Services, *, nodeid: str, reviewed: tuple[Check, ...] = ()) -> Judged:
@@ -190,10 +193,11 @@ def judge_ready(ready: Ready, services: Services) -> Judged:
         if services.progress is not None:
             services.progress.wipe()
         _tell_unfinished(asked, services)
-    result = judge(result, prepared, free, runs, samples)
+    scored: dict[str, Measured] = {}
+    result = judge(result, prepared, free, runs, samples, scored)
     guards, held = judge_guards(prepared.guards, guarded, prepared.config)
     result = _advised(closed(replace(result, guards=guards), (*result.checks, *held)), prepared)
-    return Judged(result, runs, samples, contest, notes.used, prepared, guarded, opinion.runs)
+    return Judged(result, runs, samples, contest, notes.used, prepared, guarded, opinion.runs, scored)
 
 
 def _hear_judges(prepared: Prepared, runs: Mapping[str, Run], calibrated: Opinion, options: dict[str, Any]) -> Opinion:

@@ -35,10 +35,10 @@ _MARK_HELP = (
 def _report(text: str) -> str:
     """``FORMAT:PATH``, checked when the command line is read."""
     form, separator, path = text.partition(":")
-    if form in ("html", "markdown") and separator:
-        raise argparse.ArgumentTypeError(f"the report format {form} is not supported yet; use json or recordings")
-    if form not in ("json", "recordings") or not path:
-        raise argparse.ArgumentTypeError(f"{text!r} is no FORMAT:PATH with the format json or recordings")
+    if form == "markdown" and separator:
+        raise argparse.ArgumentTypeError(f"the report format {form} is not supported yet; use html, json or recordings")
+    if form not in ("html", "json", "recordings") or not path:
+        raise argparse.ArgumentTypeError(f"{text!r} is no FORMAT:PATH with the format html, json or recordings")
     return text
 
 
@@ -58,7 +58,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--ftgate-config", metavar="PATH", help="another gate file than the ini's")
     group.addoption(
         "--ftgate-report", metavar="FORMAT:PATH", action="append", default=[], type=_report,
-        help="write a report: json:PATH, or recordings:FOLDER with one JSONL per gate and model; repeatable",
+        help="write a report: html:PATH, json:PATH, or recordings:FOLDER with one JSONL per gate and model; repeatable",
     )  # fmt: skip
     group.addoption(
         "--ftgate-cache", choices=("reuse", "refresh", "off"), default="reuse",
@@ -109,6 +109,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", _MARK_HELP)
     config.pluginmanager.register(_Reports(config))  # without a name, which -p no: could switch off
     _refuse_loosening(config)
+    _need_jinja(config)
     if config.getoption("--ftgate-partial") and os.environ.get("CI"):
         raise pytest.UsageError("--ftgate-partial is for local work; CI is set here")
 
@@ -120,6 +121,17 @@ def _refuse_loosening(config: pytest.Config) -> None:
         raise pytest.UsageError(
             f"-o {overridden[0]}: what a gate asks for comes from files under review, not from the command line"
         )
+
+
+def _need_jinja(config: pytest.Config) -> None:
+    """A page that cannot be written is known before any model is paid for."""
+    if any(written.startswith("html:") for written in config.getoption("--ftgate-report")):
+        from importlib.util import find_spec
+
+        if find_spec("jinja2") is None:
+            raise pytest.UsageError(
+                "--ftgate-report=html needs Jinja2, which is not installed: pip install 'pytest-ftgate[report]'"
+            )
 
 
 class _Reports:

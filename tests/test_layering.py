@@ -28,6 +28,7 @@ HEAVY = (
     "genai_prices",
     "rapidfuzz",
     "sacrebleu",
+    "jinja2",
 )
 FACE = {"plugin.py", "items.py", "marks.py", "session.py"}
 

@@ -52,7 +52,7 @@ def test_a_report_that_cannot_be_written_fails_the_session(project: Project) -> 
 @pytest.mark.parametrize(
     ("written", "message"),
     [
-        ("html:x", "not supported yet"),
+        ("markdown:x", "not supported yet"),
         ("pdf:x", "no FORMAT:PATH"),
         ("json:", "no FORMAT:PATH"),
         ("json", "no FORMAT:PATH"),
