@@ -50,6 +50,11 @@ def read_cells(lines: Lines, *, delimiter: str = ",") -> Iterator[tuple[int, dic
             raise located(error, Where(path=lines.path, line=line)) from None
 
 
+def csv_header(lines: Lines, *, delimiter: str = ",") -> list[str]:
+    """The names in the header; none in a file without rows."""
+    return next((cells for _, cells in _rows(lines, delimiter)), [])
+
+
 def _rows(lines: Lines, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """Give each row's first line and its cells, and nothing for a blank line."""
     reader = csv.reader(lines, strict=True, delimiter=delimiter)
