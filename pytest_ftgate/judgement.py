@@ -315,14 +315,14 @@ def _repeats(prepared: Prepared, baseline: Measured, candidate: Measured, compar
 
 def _second_opinion(prepared: Prepared, baseline: Measured, candidate: Measured, against: str) -> list[Check]:
     """The bootstrap's bound, where the metric asks for it: shown, never decisive."""
-    from pytest_ftgate.inference import bca_set
+    from pytest_ftgate.inference import LabelCounts, bca_set
 
     config, metric = prepared.config, prepared.deciding
     if not getattr(metric, "bca", False):
         return []
     before, after = (one.scores[metric.name].statistic for one in (baseline, candidate))
-    assert before is not None  # metrics with this option are of the whole set
-    assert after is not None
+    assert isinstance(before, LabelCounts)  # metrics with this option are of labels
+    assert isinstance(after, LabelCounts)
     bounds = None if prepared.grouped else bca_set(before, after, confidence=config.confidence)
     return [gate.bca_check(bounds, _judgement(prepared), against, grouped=prepared.grouped)]
 

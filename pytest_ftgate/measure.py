@@ -175,10 +175,12 @@ def _all_predictions(run: Run) -> Iterator[Prediction]:
 
 def rightness(scored: Scored) -> np.ndarray[Any, Any]:
     """How right each answer is, shape ``(examples,)``: the metric's own score, or for set-level ones the label's."""
+    from pytest_ftgate.inference import share_right
+
     if scored.per_example is not None:
         return scored.per_example
     assert scored.statistic is not None  # one of the two is always there
-    right: np.ndarray[Any, Any] = (scored.statistic.predicted == scored.statistic.gold).mean(axis=0)
+    right: np.ndarray[Any, Any] = share_right(scored.statistic)
     return right
 
 

@@ -5,20 +5,24 @@ No method that decides draws random numbers: the same answers give the same verd
 
 from pytest_ftgate.inference.bootstrap import bca_set
 from pytest_ftgate.inference.compare import compare_graded, compare_right_wrong, compare_set
-from pytest_ftgate.inference.comparison import Comparison, LabelCounts
+from pytest_ftgate.inference.comparison import Comparison, LabelCounts, SetCounts
 from pytest_ftgate.inference.groups import MIN_GROUPS, group_codes
 from pytest_ftgate.inference.one_value import Interval, interval_graded, interval_right_wrong, interval_set
 from pytest_ftgate.inference.planning import corrected_confidence, fewest_examples, fewest_wins
+from pytest_ftgate.inference.pooled import PooledCounts
 from pytest_ftgate.inference.prospect import chance_of_proof, mended_scores, mended_set
 from pytest_ftgate.inference.repeats import Remedy, Spread, remedy, spread_of
 from pytest_ftgate.inference.score import tango_interval
+from pytest_ftgate.inference.set_level import share_right
 
 __all__ = [
     "MIN_GROUPS",
     "Comparison",
     "Interval",
     "LabelCounts",
+    "PooledCounts",
     "Remedy",
+    "SetCounts",
     "Spread",
     "bca_set",
     "chance_of_proof",
@@ -35,6 +39,7 @@ __all__ = [
     "mended_scores",
     "mended_set",
     "remedy",
+    "share_right",
     "spread_of",
     "tango_interval",
 ]

@@ -8,10 +8,10 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from pytest_ftgate.inference import methods
-from pytest_ftgate.inference.comparison import Comparison, LabelCounts, Question
+from pytest_ftgate.inference.comparison import Comparison, Question, SetCounts
 from pytest_ftgate.inference.evidence import Evidence, weigh
 from pytest_ftgate.inference.groups import group_codes
-from pytest_ftgate.inference.set_level import set_value, share_right
+from pytest_ftgate.inference.set_level import same_examples, set_value, share_right
 
 if TYPE_CHECKING:
     import numpy as np
@@ -97,8 +97,8 @@ def compare_graded(
 
 
 def compare_set(
-    baseline: LabelCounts,
-    candidate: LabelCounts,
+    baseline: SetCounts,
+    candidate: SetCounts,
     *,
     margin: float,
     confidence: float,
@@ -112,7 +112,7 @@ def compare_set(
     pseudo-values, whichever is more cautious.
 
     Args:
-        baseline: labels and answers.
+        baseline: labels and answers, or counts.
         candidate: on the same examples, with the same statistic.
         margin: the gain asked for, in the metric's unit.
         confidence: one-sided, in (0.5, 1).
@@ -122,11 +122,9 @@ def compare_set(
     Raises:
         ValueError: the metric is undefined for all answers together, or the arguments do not fit together.
     """
-    import numpy as np
-
     question = Question(float(margin), confidence, evidence)
     before, after = _same_shape(share_right(baseline), share_right(candidate))
-    if not np.array_equal(baseline.gold, candidate.gold):
+    if not same_examples(baseline, candidate):
         raise ValueError("two models are compared on the same examples, but their expected labels differ")
     gain = set_value(candidate) - set_value(baseline)
     if not math.isfinite(gain):

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from pytest_ftgate.inference.evidence import level
+from pytest_ftgate.inference.pooled import PooledCounts
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,6 +71,10 @@ class LabelCounts:
     predicted: NDArray[np.int64]
     n_labels: int
     statistic: Callable[[NDArray[np.float64]], NDArray[np.float64]]
+
+
+SetCounts: TypeAlias = LabelCounts | PooledCounts
+"""Of one model, what a metric of the whole set is computed from."""
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from pytest_ftgate.inference.comparison import LabelCounts, Question
+    from pytest_ftgate.inference.comparison import Question, SetCounts
 
 NO_BOUNDS = "the metric has no bounds, so rare large losses cannot be ruled out"
 NO_DIFFERENCE = "leaving out any {unit} changes nothing: there is no telling how sure the gain is"
@@ -81,8 +81,8 @@ def _by_groups(
 
 
 def of_set(
-    baseline: LabelCounts,
-    candidate: LabelCounts,
+    baseline: SetCounts,
+    candidate: SetCounts,
     gain: float,
     codes: NDArray[np.int64] | None,
     question: Question,
@@ -92,7 +92,7 @@ def of_set(
     Where nothing moves, as with equal answers, the jackknife says nothing and Gaffke's bound alone decides. It then has
     no losses to go by: what counts as lost is the example that weighs most.
     """
-    n, n_groups = len(baseline.gold), None if codes is None else int(codes.max()) + 1
+    n, n_groups = set_level.size_of(baseline), None if codes is None else int(codes.max()) + 1
     if n_groups is not None and n_groups < MIN_GROUPS:
         return None, TOO_FEW.format(n=n_groups, needed=MIN_GROUPS)
     if codes is None:

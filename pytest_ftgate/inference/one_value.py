@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from pytest_ftgate.inference.comparison import LabelCounts
+    from pytest_ftgate.inference.comparison import SetCounts
 
 Groups = Iterable[Hashable] | None
 
@@ -75,9 +75,9 @@ def interval_graded(
     return alone if codes is None else _within(_grouped(scores, codes, alone, confidence), low, high)
 
 
-def interval_set(counts: LabelCounts, *, low: float, high: float, confidence: float, groups: Groups = None) -> Interval:
+def interval_set(counts: SetCounts, *, low: float, high: float, confidence: float, groups: Groups = None) -> Interval:
     """Of a metric of all answers together, by the jackknife."""
-    codes = group_codes(groups, len(counts.gold))
+    codes = group_codes(groups, set_level.size_of(counts))
     if codes is None:
         method, left_out = jackknife.METHOD, set_level.values_without_one(counts)
     elif (few := _too_few(codes)) is not None:

@@ -8,13 +8,15 @@ from dataclasses import replace
 from statistics import NormalDist
 from typing import TYPE_CHECKING, TypeVar
 
+from pytest_ftgate.inference import pooled
+from pytest_ftgate.inference.pooled import PooledCounts
 from pytest_ftgate.inference.set_level import set_value, share_right
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from pytest_ftgate.inference.comparison import LabelCounts
+    from pytest_ftgate.inference.comparison import SetCounts
 
 _MendedT = TypeVar("_MendedT")
 _GOLDEN = (math.sqrt(5) - 1) / 2
@@ -44,13 +46,15 @@ def mended_scores(scores: NDArray[np.float64], gain: float, *, best: float) -> N
     return _smallest(mended, flawed, lambda changed: abs(float((changed - scores).mean())) >= gain - _ROUNDING)
 
 
-def mended_set(counts: LabelCounts, gain: float) -> LabelCounts | None:
+def mended_set(counts: SetCounts, gain: float) -> SetCounts | None:
     """The same for a metric of all answers together: as many answers as it takes are made right."""
     import numpy as np
 
     before = set_value(counts)
 
-    def mended(fixed: NDArray[np.intp]) -> LabelCounts:
+    def mended(fixed: NDArray[np.intp]) -> SetCounts:
+        if isinstance(counts, PooledCounts):
+            return pooled.mended(counts, fixed)
         predicted = counts.predicted.copy()
         predicted[:, fixed] = counts.gold[fixed]
         return replace(counts, predicted=predicted)

@@ -5,33 +5,47 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from pytest_ftgate.inference import pooled
+from pytest_ftgate.inference.pooled import PooledCounts
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from pytest_ftgate.inference.comparison import LabelCounts
+    from pytest_ftgate.inference.comparison import LabelCounts, SetCounts
 
 _BLOCK = 2_000_000  # entries of stacked matrices at a time, 16 MB
 
 
-def set_value(counts: LabelCounts) -> float:
+def size_of(counts: SetCounts) -> int:
+    """How many examples there are."""
+    return len(counts.counts if isinstance(counts, PooledCounts) else counts.gold)
+
+
+def set_value(counts: SetCounts) -> float:
     """The metric of all answers, repeats pooled."""
+    if isinstance(counts, PooledCounts):
+        return pooled.value(counts)
     return float(counts.statistic(_confusion(counts)[None])[0])
 
 
-def values_without_unit(counts: LabelCounts, units: NDArray[np.int64]) -> NDArray[np.float64]:
+def values_without_unit(counts: SetCounts, units: NDArray[np.int64]) -> NDArray[np.float64]:
     """The metric without one unit, for each unit, shape ``(units,)``.
 
     Args:
         units: the unit of each example as a code 0..U-1; an example is left out with all its repeats.
     """
+    if isinstance(counts, PooledCounts):
+        return pooled.values_without_unit(counts, units)
     return _changed(counts, _confusion(counts), units, -1)
 
 
-def values_without_one(counts: LabelCounts) -> NDArray[np.float64]:
+def values_without_one(counts: SetCounts) -> NDArray[np.float64]:
     """The metric without one example, for each example, shape ``(n,)``. Examples of a kind share one evaluation."""
     import numpy as np
 
+    if isinstance(counts, PooledCounts):
+        return pooled.values_without_one(counts)
     first, kind = kinds(counts)
     some = replace(counts, gold=counts.gold[first], predicted=counts.predicted[:, first])
     return _changed(some, _confusion(counts), np.arange(len(first)), -1)[kind]
@@ -48,13 +62,15 @@ def values_with_one_more(
     return _changed(more, _confusion(counts), np.arange(len(gold)), +1)
 
 
-def share_right(counts: LabelCounts) -> NDArray[np.float64]:
-    """How many of the repeats answer each example rightly, shape ``(n,)``, in [0, 1]."""
+def share_right(counts: SetCounts) -> NDArray[np.float64]:
+    """How right the answers to each example are, shape ``(n,)``, in [0, 1]: of labels, how many of the repeats."""
+    if isinstance(counts, PooledCounts):
+        return counts.scores
     share: NDArray[np.float64] = (counts.predicted == counts.gold).mean(axis=0)
     return share
 
 
-def lost_example(baseline: LabelCounts, candidate: LabelCounts) -> float:
+def lost_example(baseline: SetCounts, candidate: SetCounts) -> float:
     """What one more lost example would weigh: its pseudo-value in candidate minus baseline.
 
     The lost example is one of the usual mix of labels that the baseline has right. The candidate answers with the
@@ -62,6 +78,8 @@ def lost_example(baseline: LabelCounts, candidate: LabelCounts) -> float:
     """
     import numpy as np
 
+    if isinstance(baseline, PooledCounts) or isinstance(candidate, PooledCounts):
+        return pooled.lost_example(*both_pooled(baseline, candidate))
     n, gold = len(baseline.gold), np.bincount(baseline.gold, minlength=baseline.n_labels)
     labels, rarest_other = _rarest_others(baseline)
     unknown = np.full_like(labels, baseline.n_labels)
@@ -70,12 +88,14 @@ def lost_example(baseline: LabelCounts, candidate: LabelCounts) -> float:
     return (n + 1) * float(gains @ gold[labels]) / n - n * (set_value(candidate) - set_value(baseline))
 
 
-def heaviest_lost_example(baseline: LabelCounts, candidate: LabelCounts) -> float:
+def heaviest_lost_example(baseline: SetCounts, candidate: SetCounts) -> float:
     """What the example weighs that lowers the gain most when the candidate loses it: in macro averages one of the
     rarest label. The losses go into the set as it is, so that those of one label weigh as much as all of its examples.
     """
     import numpy as np
 
+    if isinstance(baseline, PooledCounts) or isinstance(candidate, PooledCounts):
+        return pooled.heaviest_lost_example(*both_pooled(baseline, candidate))
     n, repeats, total = len(candidate.gold), len(candidate.predicted), _confusion(candidate)
     gain, value, lowest = set_value(candidate) - set_value(baseline), set_value(candidate), 0.0
     for label, other in zip(*_rarest_others(candidate), strict=True):
@@ -85,6 +105,23 @@ def heaviest_lost_example(baseline: LabelCounts, candidate: LabelCounts) -> floa
         lost[(0, 1), label, (other, candidate.n_labels)] += right
         lowest = min(lowest, float(candidate.statistic(lost).min()) - value)
     return gain + n * lowest if lowest < 0 else lost_example(baseline, candidate)
+
+
+def same_examples(baseline: SetCounts, candidate: SetCounts) -> bool:
+    """Whether both expect the same of as many examples."""
+    import numpy as np
+
+    if isinstance(baseline, PooledCounts) or isinstance(candidate, PooledCounts):
+        before, after = both_pooled(baseline, candidate)
+        return np.array_equal(before.perfect, after.perfect)
+    return np.array_equal(baseline.gold, candidate.gold)
+
+
+def both_pooled(baseline: SetCounts, candidate: SetCounts) -> tuple[PooledCounts, PooledCounts]:
+    """Both as pooled counts. Raises :class:`ValueError` where they are of two kinds of metrics."""
+    if isinstance(baseline, PooledCounts) and isinstance(candidate, PooledCounts):
+        return baseline, candidate
+    raise ValueError("two models are compared by the same metric, but their counts are of two kinds")
 
 
 def _rarest_others(counts: LabelCounts) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
