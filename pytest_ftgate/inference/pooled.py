@@ -1,4 +1,4 @@
-"""Metrics that are a formula of counts summed over examples, such as micro-F1: with examples left out, added or lost."""
+"""Metrics that are a formula of counts summed over examples, such as micro-F1: with examples left out or lost."""
 
 from __future__ import annotations
 

@@ -18,6 +18,7 @@ from pytest_ftgate.numbers import (
     sure_of_drop,
 )
 from pytest_ftgate.render.advice import advice_lines, diagnosis_lines
+from pytest_ftgate.render.breakdowns import breakdown_lines
 from pytest_ftgate.render.economics import economics_lines
 from pytest_ftgate.render.parts import part_lines
 from pytest_ftgate.result import Check, GateResult, ModelResult, Verdict, called
@@ -64,6 +65,7 @@ def block(result: GateResult, *, verbosity: int = 0) -> list[Line]:
     for check in result.checks:
         lines += _check(check)
     lines += [Line(text) for text in part_lines(result, full=verbosity > 0)]
+    lines += [Line(text) for text in breakdown_lines(result, full=verbosity > 0)]
     if verbosity > 0:
         lines += _jobs(result)
         lines += _data(result)
@@ -298,3 +300,5 @@ def _broken(result: GateResult, most: int) -> Iterator[Line]:
         yield Line(f"  {printable(flip.id, 40)}: {printable(flip.input, 100)}")
         answers = f"baseline {printable(flip.baseline, 60)!r}, candidate {printable(flip.candidate, 60)!r}"
         yield Line(f"    expected {printable(flip.expected, 60)!r}, {answers}")
+        if flip.why:
+            yield Line(f"    {printable(flip.why, 150)}")
