@@ -74,9 +74,27 @@ class FieldRules:
     def matched(self, name: str, expected: list[Any], answered: list[Any]) -> int:
         """How many elements of two lists can be paired so that those of a pair are the same.
 
-        Equal elements are paired at once; what is left can only be the same within a tolerance, and is paired in
-        order of value, each with the first that fits.
+        With a tolerance numbers are paired in order of size, which pairs as many as can be. Objects and lists that
+        hold numbers are paired with an equal one, else with the first that is the same.
         """
+        allowed = self._tolerance(name)
+        if allowed:
+            (numbers, expected), (others, answered) = _numbers_apart(expected), _numbers_apart(answered)
+            paired = _paired(numbers, others, allowed)
+        else:
+            paired = 0
+        equal, left, rest = self._equal(name, expected, answered)
+        if not self.tolerance:
+            return paired + equal
+        for value in left[:_MOST_PAIRED]:
+            near = next((i for i, other in enumerate(rest[:_MOST_PAIRED]) if self.same(name, value, other)), None)
+            if near is not None:
+                del rest[near]
+                equal += 1
+        return paired + equal
+
+    def _equal(self, name: str, expected: list[Any], answered: list[Any]) -> tuple[int, list[Any], list[Any]]:
+        """How many elements are equal without a tolerance, and those of both lists that are left."""
         waiting: dict[Any, list[int]] = {}
         for place, value in enumerate(answered):
             waiting.setdefault(self._key(name, value), []).append(place)
@@ -87,16 +105,7 @@ class FieldRules:
                 used.add(places.pop())
             else:
                 left.append(value)
-        found = len(used)
-        if not self.tolerance:
-            return found
-        rest = [value for place, value in enumerate(answered) if place not in used]
-        for value in sorted(left, key=_order)[:_MOST_PAIRED]:
-            near = next((i for i, other in enumerate(rest[:_MOST_PAIRED]) if self.same(name, value, other)), None)
-            if near is not None:
-                del rest[near]
-                found += 1
-        return found
+        return len(used), left, [value for place, value in enumerate(answered) if place not in used]
 
     def _key(self, name: str, value: Any) -> Any:
         """Equal of values that are the same without a tolerance."""
@@ -157,10 +166,23 @@ def isfinite_number(value: float) -> bool:
     return isinstance(value, int) or isfinite(value)
 
 
-def _order(value: Any) -> tuple[int, float, str]:
-    if _is_number(value) and isfinite_number(value):
-        return 0, max(min(value, 1e300), -1e300), ""
-    return 1, 0.0, repr(value)
+def _numbers_apart(values: list[Any]) -> tuple[list[Any], list[Any]]:
+    """The numbers, in order of size, and all other elements."""
+    numbers = sorted(value for value in values if _is_number(value) and isfinite_number(value))
+    return numbers, [value for value in values if not (_is_number(value) and isfinite_number(value))]
+
+
+def _paired(expected: list[Any], answered: list[Any], allowed: float) -> int:
+    """The most pairs of numbers that lie within a tolerance, of two lists in order of size."""
+    found = i = j = 0
+    while i < len(expected) and j < len(answered):
+        if expected[i] == answered[j] or _near(expected[i], answered[j], allowed):
+            found, i, j = found + 1, i + 1, j + 1
+        elif expected[i] < answered[j]:
+            i += 1
+        else:
+            j += 1
+    return found
 
 
 # --- options -------------------------------------------------------------------------------------------------

@@ -16,25 +16,28 @@ SET = [
     "cohen_kappa",
 ]
 AB = ("a", "b")
+SHAPE = ("format", "field_f1", "field_accuracy")
 
 
 def options_for(name):
+    if name == "format":
+        return {"type": "json"}
     return {"pos_label": "a"} if name in ("f1", "precision", "recall") else {}
 
 
 def test_every_name_of_the_contract_is_there():
-    assert sorted(BUILT_IN) == sorted([*SET, "accuracy", "exact_match"])
+    assert sorted(BUILT_IN) == sorted([*SET, *SHAPE, "accuracy", "exact_match"])
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_a_metric_declares_its_kind_range_and_direction(build, name):
-    metric = build(name, AB, **options_for(name))
+    metric = build(name, ('{"a": 1}', '{"a": 2}') if name.startswith("field_") else AB, **options_for(name))
     assert metric.name == name
-    assert metric.kind == ("set" if name in SET else "right_wrong")
+    assert metric.kind == ("set" if name in SET or name.startswith("field_") else "right_wrong")
     assert metric.low == (-1 if name in ("matthews_corrcoef", "cohen_kappa") else 0)
     assert metric.high == 1
     assert metric.greater_is_better is True
-    assert metric.uses_labels is (name != "exact_match")
+    assert metric.uses_labels is (name not in ("exact_match", *SHAPE))
 
 
 def test_an_unknown_name_is_refused_with_the_nearest(refusal):
@@ -54,11 +57,11 @@ def test_an_unknown_name_without_a_near_one_lists_them_all(refusal):
         "ftgate.yaml:14: there is no metric 'zzz'\n"
         "  There are: accuracy, balanced_accuracy, f1, precision, recall, f1_macro, f1_micro, f1_weighted, "
         "precision_macro, precision_micro, precision_weighted, recall_macro, recall_micro, recall_weighted, "
-        "matthews_corrcoef, cohen_kappa, exact_match."
+        "matthews_corrcoef, cohen_kappa, exact_match, format, field_f1, field_accuracy."
     )
 
 
-LATER = "token_f1 rouge_l chrf bleu edit_similarity format field_f1 field_accuracy rubric preference human_preference"
+LATER = "token_f1 rouge_l chrf bleu edit_similarity rubric preference human_preference"
 
 
 @pytest.mark.parametrize("name", [*LATER.split(), "command"])
