@@ -26,6 +26,7 @@ HEAVY = (
     "aiohttp",
     "sqlite3",
     "genai_prices",
+    "jsonschema",
 )
 FACE = {"plugin.py", "items.py", "marks.py", "session.py"}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import partial
@@ -143,11 +143,15 @@ def inside(name: str, key: str) -> str:
 
 def _of(by_field: Mapping[str, Any], name: str) -> Any:
     """What stands for a field, for the nearest object that it is in, or for all others."""
-    while name:
-        if name in by_field:
-            return by_field[name]
-        name = name.rpartition(".")[0]
-    return by_field.get(OTHERS)
+    return by_field.get(innermost(by_field, name) or OTHERS)
+
+
+def innermost(fields: Iterable[str], name: str) -> str | None:
+    """The innermost of the fields that a value of this name is or is in; None where it is in none.
+
+    A name comes out of an answer, and may be megabytes of dots: it is not taken apart.
+    """
+    return max((field for field in fields if name == field or name.startswith(f"{field}.")), key=len, default=None)
 
 
 def _is_number(value: Any) -> bool:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pytest_ftgate.data.wording import excerpt, kind_of
 from pytest_ftgate.errors import MetricError
-from pytest_ftgate.metrics.field_rules import FieldRules, read_rules
+from pytest_ftgate.metrics.field_rules import FieldRules, innermost, read_rules
 from pytest_ftgate.metrics.leaves import (
     INVENTED,
     MISSING,
@@ -129,9 +129,9 @@ class FieldMetric:
 
     @cached_property
     def _fields(self) -> Callable[[str], str | None]:
-        """The field under which a value is counted, by the name of the value; see :func:`_declared_field`."""
+        """The field under which a value is counted, by the name of the value; None: it is not looked at."""
         if self.declared:
-            return lru_cache(maxsize=10_000)(partial(_declared_field, frozenset(self.fields)))
+            return lru_cache(maxsize=10_000)(partial(innermost, self.fields))
         return partial(_known_field, frozenset(self.fields))
 
     # --- values ----------------------------------------------------------------------------------------------
@@ -246,15 +246,6 @@ def _macro(above: Sequence[int], below: Sequence[int], counts: NDArray[np.float6
 
 def _known_field(fields: frozenset[str], name: str) -> str:
     return name if name in fields else UNEXPECTED
-
-
-def _declared_field(fields: frozenset[str], name: str) -> str | None:
-    """The declared field that the value is or is in, the innermost; None where it is in none."""
-    while name not in fields:
-        if "." not in name:
-            return None
-        name = name.rpartition(".")[0]
-    return name
 
 
 def _container(value: Any, metric: str, index: int) -> Any:
