@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate import advice, gate, hypothesis, match, readiness
 from pytest_ftgate.alternatives import gap_checks
+from pytest_ftgate.breakdown import breakdown_results
 from pytest_ftgate.errors import FtgateError
 from pytest_ftgate.numbers import is_share
 from pytest_ftgate.result import (
@@ -124,6 +125,7 @@ def _judge_baselines(
     )
     found += [_require(prepared, bound, result) for bound in config.bounds]
     found += _remarks(prepared, scored, {})
+    result = replace(result, breakdowns=breakdown_results({"baseline": scored[best]}))
     return closed(replace(result, diagnosis=_diagnosis(prepared, scored, best)), tuple(found))
 
 
@@ -208,6 +210,7 @@ def _judge_scores(
         gains={role: Gain(one.gain, one.lower, one.upper) for role, one in comparisons.items()},
         slices=slices,
         labels=label_results(scored[best], candidate, metric),
+        breakdowns=breakdown_results({"baseline": scored[best], "candidate": candidate}),
     )
     return closed(result, tuple(found))
 

@@ -208,11 +208,14 @@ def flips(baseline: Measured, candidate: Measured, metric: str, most: int) -> tu
     sign = 1 if candidate.scores[metric].metric.greater_is_better else -1
     change = sign * (rightness(candidate.scores[metric]) - rightness(baseline.scores[metric]))
     worst = np.argsort(change, kind="stable")[:most]
-    broken = tuple(_flip(int(i), baseline.run, candidate.run) for i in worst if change[i] < 0)
+    notes = candidate.scores[metric].notes
+    broken = tuple(
+        _flip(int(i), baseline.run, candidate.run, notes[i] if notes else None) for i in worst if change[i] < 0
+    )
     return int((change > 0).sum()), int((change < 0).sum()), broken
 
 
-def _flip(index: int, baseline: Run, candidate: Run) -> Flip:
+def _flip(index: int, baseline: Run, candidate: Run, why: str | None) -> Flip:
     from pytest_ftgate.data import expected_text
 
     example = candidate.test_set.examples[index]
@@ -222,6 +225,7 @@ def _flip(index: int, baseline: Run, candidate: Run) -> Flip:
         expected=_short(expected_text(example.expected)),
         baseline=_short(_shown_answer(baseline, index)),
         candidate=_short(_shown_answer(candidate, index)),
+        why=why,
     )
 
 

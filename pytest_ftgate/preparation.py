@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_ftgate import audit_checks, gate, goal, hypothesis, match, prompt_leak, readiness, straw_man
 from pytest_ftgate.errors import ConfigError, ModelError, Where
 from pytest_ftgate.foreign import guarded
+from pytest_ftgate.format_checks import format_checks
 from pytest_ftgate.judging import Judging, free_judging_checks
 from pytest_ftgate.result import Check, ModelResult
 
@@ -380,6 +381,7 @@ def free_checks(prepared: Prepared) -> list[Check]:
         checks += _job_checks(prepared)
     checks.append(gate.test_size_check(config, n))
     checks += gate.limit_checks(config)
+    checks += format_checks(prepared.metrics, prepared.test)
     groups = group_codes(prepared.groups, n)
     if groups is not None and config.evidence != "observed":
         few = gate.groups_check(config, int(groups.max()) + 1, MIN_GROUPS)

@@ -149,13 +149,35 @@ class TestSetResult:
 
 @dataclass(frozen=True, slots=True)
 class Flip:
-    """An example that one model gets right and the other does not."""
+    """An example that one model gets right and the other does not; ``why``: what the metric says of the candidate's."""
 
     id: str
     input: str
     expected: str
     baseline: str
     candidate: str
+    why: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BreakdownResult:
+    """What the value of one metric of one model is made of: see :class:`pytest_ftgate.metrics.Breakdown`.
+
+    ``role`` is ``baseline``, for the one in the headline, or ``candidate``.
+    """
+
+    metric: str
+    role: str
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[float | None, ...]], ...]
+    shares: tuple[str, ...] = ()
+
+    @classmethod
+    def from_dict(cls, facts: Mapping[str, Any]) -> BreakdownResult:
+        """The inverse of ``asdict``, after JSON."""
+        rows = tuple((label, tuple(numbers)) for label, numbers in facts["rows"])
+        return cls(**{**facts, "columns": tuple(facts["columns"]), "rows": rows, "shares": tuple(facts["shares"])})
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,8 +325,9 @@ class GateResult:
     without its prompt and examples, where it has any. ``candidates`` are those of several, in the written order;
     ``candidate`` is the chosen one, or, where none passed, the one that came nearest. ``slices`` and ``labels`` are
     against ``baseline``, the worst first. At the ``stage`` ``ready`` there is no candidate yet. Under the objective
-    ``match`` there is no margin, and ``max_drop`` says how much worse the candidate may be. ``judges`` has one for each
-    metric that a model or people judge.
+    ``match`` there is no margin, and ``max_drop`` says how much worse the candidate may be. ``breakdowns`` are of the
+    metrics that can tell what their value is made of, the deciding one first. ``judges`` has one for each metric that
+    a model or people judge.
     """
 
     name: str
@@ -351,6 +374,7 @@ class GateResult:
     slices: tuple[SliceResult, ...] = ()
     labels: tuple[LabelResult, ...] = ()
     judges: tuple[JudgeResult, ...] = ()
+    breakdowns: tuple[BreakdownResult, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -392,6 +416,7 @@ class GateResult:
         known["slices"] = tuple(SliceResult(**one) for one in facts["slices"])
         known["labels"] = tuple(LabelResult(**one) for one in facts["labels"])
         known["judges"] = tuple(map(JudgeResult.from_dict, facts.get("judges", ())))
+        known["breakdowns"] = tuple(map(BreakdownResult.from_dict, facts.get("breakdowns", ())))
         known["loosened"] = tuple(facts["loosened"])
         known["diagnosis"] = Diagnosis.from_dict(facts["diagnosis"]) if facts.get("diagnosis") else None
         known["advice"] = tuple(Advice(**one) for one in facts.get("advice", ()))

@@ -200,7 +200,9 @@ def _written_metric(metric: MetricSpec) -> str:
 
 def _options(metric: MetricSpec) -> str:
     apart = (*_METRIC_OPERATION, *(_OF_JUDGES if metric.name in _JUDGED else ()))
-    return ", ".join(f"{key}={value}" for key, value in sorted(metric.options.items()) if key not in apart)
+    kept = {key: value for key, value in metric.options.items() if key not in apart}
+    shown = {key: shown_path(value) if isinstance(value, Path) else value for key, value in kept.items()}
+    return ", ".join(f"{key}={value}" for key, value in sorted(shown.items()))
 
 
 def _judges(before: GateConfig, after: GateConfig) -> Iterator[Weakening]:
@@ -231,6 +233,24 @@ def _reworded(key: str, before: Any, after: Any) -> Iterator[Weakening]:
     if old == new:  # they differ where neither is shown
         old, new = f"{len(str(before)):,} characters", f"{len(str(after)):,} characters, other ones"
     yield Weakening(key, old, new)
+
+
+def metric_files(before: GateConfig, after: GateConfig) -> Iterator[tuple[str, Path]]:
+    """The files that the deciding metric, bounds and guards read, each with its key, where both versions name them."""
+    kept = {path for _, metric in _deciding(before) for path in metric.options.values() if isinstance(path, Path)}
+    for key, metric in _deciding(after):
+        for option, path in metric.options.items():
+            if isinstance(path, Path) and path in kept:
+                yield f"{key}.{option}", path
+                kept.discard(path)
+
+
+def _deciding(config: GateConfig) -> Iterator[tuple[str, MetricSpec]]:
+    yield "metric", config.metric
+    for bound in config.require:
+        yield f"require.{bound.of}.{bound.metric.name}", bound.metric
+    for name, guard in config.guards.items():
+        yield f"guards.{name}.metric", guard.metric
 
 
 def _changed(key: str, before: str, after: str) -> Iterator[Weakening]:

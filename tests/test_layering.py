@@ -29,6 +29,7 @@ HEAVY = (
     "rapidfuzz",
     "sacrebleu",
     "jinja2",
+    "jsonschema",
 )
 FACE = {"plugin.py", "items.py", "marks.py", "session.py"}
 

@@ -31,6 +31,7 @@ from pytest_ftgate.config.gate_keys import (
     SliceKeys,
 )
 from pytest_ftgate.config.keys import Keys
+from pytest_ftgate.config.metric_options import metric_options
 from pytest_ftgate.config.model_keys import AnyModel, Given, ModelKeys, Named, OpenAIKeys, PythonKeys, RecordedKeys
 from pytest_ftgate.config.source import BUILT_IN, Source
 
@@ -44,7 +45,7 @@ def data_spec(read: DataKeys | Iterable[Any], source: Source) -> DataSpec | Iter
 
 def metric_spec(read: MetricKeys, source: Source) -> MetricSpec:
     """The metric that was written."""
-    return MetricSpec(read.name, dict(read.model_extra or {}), source)
+    return MetricSpec(read.name, metric_options(read.name, read.model_extra or {}, source), source)
 
 
 def bound(read: BoundKeys, source: Source) -> Bound:

@@ -18,6 +18,7 @@ from pytest_ftgate.numbers import (
     sure_of_drop,
 )
 from pytest_ftgate.render.advice import advice_lines, diagnosis_lines
+from pytest_ftgate.render.breakdowns import breakdown_lines
 from pytest_ftgate.render.economics import economics_lines
 from pytest_ftgate.render.judges import judge_lines
 from pytest_ftgate.render.parts import part_lines
@@ -67,6 +68,7 @@ def block(result: GateResult, *, verbosity: int = 0, width: int = _TABLE_WIDTH) 
     for check in sorted(result.checks, key=_held):
         lines += _check(check)
     lines += [Line(text) for text in part_lines(result, full=verbosity > 0)]
+    lines += [Line(text) for text in breakdown_lines(result, full=verbosity > 0)]
     if verbosity > 0:
         lines += _jobs(result)
         lines += _data(result)
@@ -332,3 +334,5 @@ def _broken(result: GateResult, most: int) -> Iterator[Line]:
         yield Line(f"  {printable(flip.id, 40)}: {printable(flip.input, 100)}")
         answers = f"baseline {printable(flip.baseline, 60)!r}, candidate {printable(flip.candidate, 60)!r}"
         yield Line(f"    expected {printable(flip.expected, 60)!r}, {answers}")
+        if flip.why:
+            yield Line(f"    {printable(flip.why, 150)}")

@@ -1,0 +1,41 @@
+"""Whether what the test set expects has the form that its gate asks of answers, before any call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from pytest_ftgate.numbers import plural
+from pytest_ftgate.result import Check
+from pytest_ftgate.safe import printable
+
+if TYPE_CHECKING:
+    from pytest_ftgate.data import DataSet
+    from pytest_ftgate.metrics import Metric
+
+_SHOWN = 150
+
+
+def format_checks(metrics: Mapping[str, Metric], test: DataSet) -> list[Check]:
+    """A warning where expected outputs break the rules of the metric ``format``: nobody can be right by both."""
+    from pytest_ftgate.data import expected_text
+    from pytest_ftgate.metrics.answer_format import Format
+
+    metric = metrics.get(Format.name)
+    if not isinstance(metric, Format) or not len(test):
+        return []
+    found = [metric.rules.broken(expected_text(example.expected)) for example in test.examples]
+    broken = [(row, one) for row, one in enumerate(found) if one is not None]
+    if not broken:
+        return []
+    row, (_, says) = broken[0]
+    return [
+        Check(
+            "expected_format",
+            "warning",
+            f"{len(broken):,} of {plural(len(test), 'expected output')} {'breaks' if len(broken) == 1 else 'break'} "
+            f"the format that is asked for, first {test.where(row)}: {printable(says, _SHOWN)}",
+            observed=len(broken),
+            advice="Correct the test set, or the rules of the metric format.",
+        )
+    ]
