@@ -21,8 +21,10 @@ def same_examples(first: SetCounts, second: SetCounts) -> bool:
     """Whether both are answers to the same examples: what is expected is the same."""
     import numpy as np
 
-    wanted, other = (counts.perfect if isinstance(counts, PooledCounts) else counts.gold for counts in (first, second))
-    return type(first) is type(second) and np.array_equal(wanted, other)
+    if isinstance(first, PooledCounts) or isinstance(second, PooledCounts):
+        one, other = pooled.both(first, second)
+        return np.array_equal(one.perfect, other.perfect)
+    return np.array_equal(first.gold, second.gold)
 
 
 def set_value(counts: SetCounts) -> float:
