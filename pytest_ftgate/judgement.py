@@ -40,8 +40,8 @@ def judge(
     free: tuple[Check, ...],
     runs: Mapping[str, Run],
     samples: Mapping[str, Run],
-) -> GateResult:
-    """The verdict on complete runs; a missing answer or an undefined score is an error.
+) -> tuple[GateResult, Mapping[str, Measured]]:
+    """The verdict on complete runs, and the scores; a missing answer or an undefined score is an error, without any.
 
     Args:
         result: what is known so far.
@@ -51,7 +51,7 @@ def judge(
         samples: from which latencies are taken, by role, where a model asks for one.
     """
     from pytest_ftgate.latency import sample_check
-    from pytest_ftgate.measure import measure_run
+    from pytest_ftgate.measure import measure_run, score_run
 
     specs = prepared.config.asked
     measured = {role: measure_run(specs[role].name, run, samples.get(role)) for role, run in runs.items()}
@@ -60,12 +60,14 @@ def judge(
     sampled = (sample_check(role, measured[role].facts, sample) for role, sample in samples.items())
     checks = (*free, *_completeness(prepared, measured), *sampled)
     if verdict_of(checks) == "error":
-        return closed(result, checks)
+        return closed(result, checks), {}
+    name, expected = prepared.deciding.name, prepared.expected
     try:
+        scored = {role: score_run(one, prepared.metrics, name, expected) for role, one in measured.items()}
         judge_scores = _judge_scores if "candidate" in measured else _judge_baselines
-        return judge_scores(result, prepared, checks, measured)
+        return judge_scores(result, prepared, checks, scored), scored
     except FtgateError as error:
-        return failed_result(replace(result, checks=checks), error)
+        return failed_result(replace(result, checks=checks), error), {}
 
 
 def _with_models(result: GateResult, facts: Mapping[str, ModelResult], metric: Metric) -> GateResult:
@@ -100,13 +102,10 @@ def _completeness(prepared: Prepared, measured: Mapping[str, Measured]) -> list[
 
 
 def _judge_baselines(
-    result: GateResult, prepared: Prepared, checks: tuple[Check, ...], measured: Mapping[str, Measured]
+    result: GateResult, prepared: Prepared, checks: tuple[Check, ...], scored: Mapping[str, Measured]
 ) -> GateResult:
     """Before training: whether the baselines are what they are said to be, and whether any candidate could pass."""
-    from pytest_ftgate.measure import score_run
-
     config, metric = prepared.config, prepared.deciding
-    scored = {role: score_run(one, prepared.metrics, metric.name, prepared.expected) for role, one in measured.items()}
     result = _with_models(result, {role: one.facts for role, one in scored.items()}, metric)
     best = _best(result.baselines, metric)
     found = [*checks, *_against_constant(prepared, scored), *_hypothesis(prepared, scored, best)]
@@ -146,14 +145,12 @@ def _hypothesis(prepared: Prepared, scored: Mapping[str, Measured], best: str) -
 
 
 def _judge_scores(
-    result: GateResult, prepared: Prepared, checks: tuple[Check, ...], measured: Mapping[str, Measured]
+    result: GateResult, prepared: Prepared, checks: tuple[Check, ...], scored: Mapping[str, Measured]
 ) -> GateResult:
-    from pytest_ftgate.measure import flips, same_outputs, score_run
+    from pytest_ftgate.measure import flips, same_outputs
     from pytest_ftgate.slices import judge_slices, label_results
 
     config, metric = prepared.config, prepared.deciding
-    expected = prepared.expected
-    scored = {role: score_run(one, prepared.metrics, metric.name, expected) for role, one in measured.items()}
     facts = {role: one.facts for role, one in scored.items()}
     result = _with_models(result, facts, metric)
     best = _best(result.baselines, metric)

@@ -18,6 +18,7 @@ from pytest_ftgate.numbers import (
     sure_of_drop,
 )
 from pytest_ftgate.render.advice import advice_lines, diagnosis_lines
+from pytest_ftgate.render.clock import clock_lines
 from pytest_ftgate.render.economics import economics_lines
 from pytest_ftgate.render.parts import part_lines
 from pytest_ftgate.result import Check, GateResult, ModelResult, Verdict, called
@@ -61,6 +62,7 @@ def block(result: GateResult, *, verbosity: int = 0) -> list[Line]:
     lines += _ages(result)
     lines += _gain(result, verbosity)
     lines += [Line(text) for text in economics_lines(result.economics)] if result.economics else []
+    lines += [Line(text) for text in clock_lines(result, full=verbosity > 0)]
     for check in result.checks:
         lines += _check(check)
     lines += [Line(text) for text in part_lines(result, full=verbosity > 0)]
