@@ -188,7 +188,8 @@ def judge_clock(
     """
     config = prepared.config
     oldest = oldest_prediction(evidence)
-    clock = _facts(prepared, last, oldest, now)
+    clock = known_clock(prepared, last, now)
+    clock = replace(clock, evidence_age_days=None if oldest is None else _days(now - oldest))
     if not evidence.scored:
         return replace(result, clock=clock)
     checks: list[Check] = []
@@ -205,9 +206,10 @@ def judge_clock(
     return closed(replace(result, clock=clock), (*result.checks, *checks))
 
 
-def _facts(prepared: Prepared, last: LastGreen | None, oldest: float | None, now: float) -> Clock:
+def known_clock(prepared: Prepared, last: LastGreen | None, now: float) -> Clock:
+    """What the clock says before any call; ``now`` in seconds since the epoch."""
     today = {role: known for role, one in today_models(prepared).items() if (known := _beneath(role, one))}
-    clock = Clock(base_models=today, evidence_age_days=None if oldest is None else _days(now - oldest))
+    clock = Clock(base_models=today)
     if last is None:
         return clock
     then = {role: _beneath(role, last.models.get(_kept_role(prepared.config, role))) for role in prepared.models}

@@ -126,7 +126,8 @@ def drift_check(drift: Drift, since: float, metric: Scored, *, asked_alike: bool
             observed=drift.change,
             advice=_SAME_QUESTION if asked_alike else "Look whether the change was meant.",
         )
-    why = "no more than chance allows" if drift.beyond_noise is False else "how far that is chance cannot be told"
+    untold = f"how far that is chance cannot be told: {drift.note or 'no bound exists'}"
+    why = "no more than chance allows" if drift.beyond_noise is False else untold
     unasked = "" if asked_anew else "; no answer was asked for anew"
     if not drift.worse and not drift.better:
         claim, why = f"{called(drift.role)} does as well on every example as on {day(since)}", ""

@@ -10,7 +10,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from pytest_ftgate.bridge import run_in_own_loop
-from pytest_ftgate.errors import StoreError
+from pytest_ftgate.errors import ModelError, StoreError
 from pytest_ftgate.models.lifetime import Listing, ask_listings
 
 if TYPE_CHECKING:
@@ -44,7 +44,9 @@ class Listings:
         known = self.known(endpoint, models)
         due = [model for model in models if not self._is_fresh(known.get(model))]
         if due:
-            told = run_in_own_loop(ask_listings(endpoint, due, self._now), lambda: None)
+            told: dict[str, Listing] = {}
+            with suppress(ModelError):  # which says that the loop stands still
+                told = run_in_own_loop(ask_listings(endpoint, due, self._now), lambda: None)
             for model, listing in told.items():
                 before = known.get(model)
                 known[model] = replace(before, asked_at=self._now) if before and not listing.known else listing

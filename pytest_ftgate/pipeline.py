@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_ftgate.advice import Facts, advise
 from pytest_ftgate.bare import with_bare
-from pytest_ftgate.clock import Evidence, free_clock_checks, green_verdict, judge_clock
+from pytest_ftgate.clock import Evidence, free_clock_checks, green_verdict, judge_clock, known_clock
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.errors import FtgateError, StoreError
 from pytest_ftgate.guards import described, guard_jobs, judge_guards
@@ -150,6 +150,7 @@ def ready_gate(
         )
         result = _with_data(result, prepared)
         last = _last_green(config, nodeid, services)
+        result = replace(result, clock=known_clock(prepared, last, time.time()))
         free = (*reviewed, *free_checks(prepared), *free_clock_checks(prepared, last))
     except FtgateError as error:
         return Judged(failed_result(result, error))
