@@ -76,8 +76,10 @@ def _is_new(prediction: Prediction) -> bool:
 
 
 def free_clock_checks(prepared: Prepared, last: LastGreen | None) -> list[Check]:
-    """Names that may be moved to other weights, and models that are others than at the last green verdict."""
-    return [*_alias_checks(prepared), *(_changed_checks(prepared, last) if last is not None else [])]
+    """Names that may be moved to other weights, and what is another one than at the last green verdict."""
+    if last is None:
+        return list(_alias_checks(prepared))
+    return [*_alias_checks(prepared), *_changed_checks(prepared, last), *_test_set_checks(prepared, last)]
 
 
 def _alias_checks(prepared: Prepared) -> Iterator[Check]:
@@ -158,6 +160,13 @@ def _changed_checks(prepared: Prepared, last: LastGreen) -> Iterator[Check]:
             source=clock.source("base_changed"),
             advice=_REBASED if clock.base_changed == "fail" else None,
         )
+
+
+def _test_set_checks(prepared: Prepared, last: LastGreen) -> Iterator[Check]:
+    """A gate is read as one story over time, which another test set ends."""
+    if (last.test_set, last.examples) != (prepared.test.sha256, len(prepared.test)):
+        message = f"the test set is another one than at the last green verdict ({day(last.judged_at)})"
+        yield Check("test_set_changed", "note", message, observed=prepared.test.sha256, required=last.test_set)
 
 
 # --- after the models have answered --------------------------------------------------------------------------

@@ -531,8 +531,10 @@ def test_another_candidate_has_not_drifted(http: EndpointProject) -> None:
 def test_another_test_set_cannot_be_compared(http: EndpointProject) -> None:
     http.gate_test()
     assert http.gate()["verdict"] == "pass"
+    assert "test_set_changed" not in statuses(http.gate())
     http.test_set(N, lang="en")
     gate = http.gate("--ftgate-cache=refresh")
+    assert check(gate, "test_set_changed")["status"] == "note"
     assert check(gate, "drift")["status"] == "note"
     assert check(gate, "drift")["message"].startswith("the test set is another one than at the last green verdict (")
 
