@@ -187,7 +187,7 @@ def test_an_edited_prompt_is_a_miss_not_a_stale_pass(http: EndpointProject) -> N
     assert "60 of 60 answers missing" in check(gate, "candidate_predictions")["message"]
     assert http.server.requests == []
     assert n_stored(http.gate()) == (N, 0)
-    assert len(http.server.requests) == N
+    assert len(http.server.bodies) == N
 
 
 @pytest.mark.parametrize("args", [(), ("-n2",)])
