@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 PREFIX = "green: "
 """How the names of notes on green verdicts begin."""
+_BEFORE = "before "
 _FORM = 1
 _ANSWERED_BY = ("baseline", "candidate", "test_set", "training_set", "repeats", "guards")
 
@@ -108,16 +109,35 @@ def note_name(config: GateConfig, nodeid: str) -> str:
     return f"{PREFIX}{config.stage} {filed_as(config, nodeid)}"
 
 
-def read_last(name: str, committed: Mapping[str, str], kept: Notes) -> LastGreen | None:
-    """The newer of what committed recordings and this machine know. Raises :class:`StoreError`."""
-    texts = (committed.get(name), kept.get(name))
+def read_last(
+    name: str, committed: Mapping[str, str], kept: Notes, *, older_than: float | None = None
+) -> LastGreen | None:
+    """The newest that committed recordings and this machine know. Raises :class:`StoreError`.
+
+    Args:
+        name: of the note.
+        committed: notes out of recordings.
+        kept: this machine's.
+        older_than: seconds since the epoch; another test of the same gate may have been judged since.
+    """
+    texts = (committed.get(name), kept.get(name), kept.get(_BEFORE + name))
     found = [one for text in texts if text is not None and (one := LastGreen.from_text(text)) is not None]
+    found = [one for one in found if older_than is None or one.judged_at < older_than]
     return max(found, key=lambda one: one.judged_at, default=None)
 
 
-def keep(name: str, green: LastGreen, notes: Notes) -> None:
-    """In place of an older one. Where nothing can be written, the recordings may still carry it."""
+def keep(name: str, green: LastGreen, notes: Notes, *, before: LastGreen | None = None) -> None:
+    """In place of an older one. Where nothing can be written, the recordings may still carry it.
+
+    Args:
+        name: of the note.
+        green: the new one.
+        notes: where.
+        before: what other tests of the same gate are to be compared with in this session.
+    """
     with suppress(StoreError):
+        if before is not None:
+            notes.put(_BEFORE + name, before.to_text())
         notes.put(name, green.to_text())
 
 

@@ -163,7 +163,8 @@ def ready_gate(
 def _last_green(config: GateConfig, nodeid: str, services: Services) -> LastGreen | None:
     """What is kept; a store that cannot be read is an error only where the verdict hangs on it."""
     try:
-        return read_last(note_name(config, nodeid), services.jobs, services.stores.notes)
+        stores = services.stores
+        return read_last(note_name(config, nodeid), services.jobs, stores.notes, older_than=stores.newer_than)
     except StoreError:
         if config.clock.base_changed == "fail":
             raise
@@ -218,8 +219,8 @@ def _by_the_clock(
     )
     name = note_name(prepared.config, result.nodeid)
     if result.passed:
-        last = green_verdict(result, prepared, evidence, now)
-        keep(name, last, stores.notes)
+        before, last = last, green_verdict(result, prepared, evidence, now)
+        keep(name, last, stores.notes, before=None if stores.newer_than is None else before)
     return result, {} if last is None else {name: last.to_text()}
 
 

@@ -482,6 +482,18 @@ def test_a_baseline_that_got_better_has_drifted(http: EndpointProject) -> None:
     assert check(gate, "drift_baseline")["status"] == "warning"
 
 
+def test_each_test_of_a_gate_is_compared_with_the_verdict_before_this_session(http: EndpointProject) -> None:
+    http.gate_test("@pytest.mark.parametrize('x', range(2))\ndef test_gate(x):\n    pass\n", margin=0.01, name="one")
+    http.run()
+    http.server.answer = getting_worse("ft", at=range(2, 8))
+    one, two = http.report("--ftgate-cache=refresh")["gates"]
+    assert (one["verdict"], two["verdict"]) == ("pass", "pass")
+    assert check(one, "drift_candidate") == check(two, "drift_candidate")
+    assert check(two, "drift_candidate")["status"] == "warning"
+    one, two = http.report("--ftgate-cache=refresh")["gates"]
+    assert statuses(one)["drift_candidate"] == statuses(two)["drift_candidate"] == "note"
+
+
 def test_without_refresh_nothing_is_compared(http: EndpointProject) -> None:
     http.gate_test()
     http.run()
