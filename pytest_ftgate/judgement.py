@@ -41,9 +41,8 @@ def judge(
     free: tuple[Check, ...],
     runs: Mapping[str, Run],
     samples: Mapping[str, Run],
-    scored: dict[str, Measured] | None = None,
-) -> GateResult:
-    """The verdict on complete runs; a missing answer or an undefined score is an error.
+) -> tuple[GateResult, Mapping[str, Measured]]:
+    """The verdict on complete runs, and the scores; a missing answer or an undefined score is an error, without any.
 
     Args:
         result: what is known so far.
@@ -51,7 +50,6 @@ def judge(
         free: the checks that rest on it.
         runs: the models over the test set, by role.
         samples: from which latencies are taken, by role, where a model asks for one.
-        scored: takes the runs with their scores, by role, for reports that show every answer.
     """
     from pytest_ftgate.latency import sample_check
     from pytest_ftgate.measure import measure_run, score_run
@@ -63,18 +61,14 @@ def judge(
     sampled = (sample_check(role, measured[role].facts, sample) for role, sample in samples.items())
     checks = (*free, *_completeness(prepared, measured), *sampled)
     if verdict_of(checks) == "error":
-        return closed(result, checks)
+        return closed(result, checks), {}
+    name, expected = prepared.deciding.name, prepared.expected
     try:
-        by_metric = {
-            role: score_run(one, prepared.metrics_of(role), prepared.deciding.name, prepared.expected)
-            for role, one in measured.items()
-        }
-        if scored is not None:
-            scored.update(by_metric)
+        scored = {role: score_run(one, prepared.metrics_of(role), name, expected) for role, one in measured.items()}
         judge_scores = _judge_scores if "candidate" in measured else _judge_baselines
-        return judge_scores(result, prepared, checks, by_metric)
+        return judge_scores(result, prepared, checks, scored), scored
     except FtgateError as error:
-        return failed_result(replace(result, checks=checks), error)
+        return failed_result(replace(result, checks=checks), error), {}
 
 
 def _with_models(result: GateResult, facts: Mapping[str, ModelResult], metric: Metric) -> GateResult:

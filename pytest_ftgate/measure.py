@@ -67,7 +67,7 @@ def measure_run(name: str, run: Run, sample: Run | None = None) -> Measured:
     recorded = run.model.verified is not None
     timed = predictions if sample is None else sample.predictions[0]
     latencies = [seconds for p in timed if (seconds := latency_of(p, recorded=recorded)) is not None]
-    stored = [p.created_at for p in predictions if p.stored and p.created_at is not None]
+    stored = [p.created_at for p in predictions if p.stored and p.created_at]  # 0: unknown
     n_errors = len(predictions) - len(completions)
     p50, p95 = _quantiles(latencies)
     price = price_of(run.model)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -11,12 +12,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_ftgate.advice import Facts, advise
 from pytest_ftgate.bare import with_bare
+from pytest_ftgate.clock import Evidence, free_clock_checks, green_verdict, judge_clock, known_clock
 from pytest_ftgate.data import expected_text
-from pytest_ftgate.errors import FtgateError
+from pytest_ftgate.errors import FtgateError, StoreError
 from pytest_ftgate.guards import described, guard_jobs, judge_guards
 from pytest_ftgate.job_notes import JobNotes
 from pytest_ftgate.judgement import judge
 from pytest_ftgate.judging import Opinion, calibrate, judge_answers
+from pytest_ftgate.last_green import LastGreen, keep, note_name, read_last
 from pytest_ftgate.preparation import Prepared, decided, free_checks, prepare
 from pytest_ftgate.result import (
     Check,
@@ -59,7 +62,7 @@ class Services:
         hook: pluggy's hook callers, ``None`` outside pytest.
         offline: no endpoint may be called.
         progress: told how far the models are.
-        jobs: what committed recordings know of fine-tuning jobs.
+        jobs: what committed recordings know of fine-tuning jobs, and of the last green verdicts.
         tell: says something at the session's end that is no fact of a gate.
         budget: what may be spent in this session; ``None``: no limit.
         audit: the audit of a training set for a test set; the session's copy where it was made before.
@@ -89,7 +92,7 @@ class Judged:
         runs: of the models over the test set.
         samples: from which latencies are taken, where a model asks for one.
         contest: of a job's checkpoints over the validation set, by ``validation_step_100``.
-        jobs: what is known of the fine-tuning jobs, for recordings.
+        jobs: what is known of the fine-tuning jobs and of the last green verdict, for recordings.
         prepared: what the models were called with; ``None`` where none was scored.
         guards: of the models over the guards' test sets, by guard and role.
         judging: of the judges, by ``judge_rubric`` and ``judge_rubric_calibration``.
@@ -129,12 +132,14 @@ class Ready:
         prepared: what the models are called with.
         free: the free checks.
         notes: what is known of fine-tuning jobs.
+        last_green: the gate's last green verdict, where one is known.
     """
 
     result: GateResult
     prepared: Prepared
     free: tuple[Check, ...]
     notes: JobNotes
+    last_green: LastGreen | None = None
 
 
 def ready_gate(
@@ -154,13 +159,26 @@ def ready_gate(
             audit=services.audit,
         )
         result = _with_data(result, prepared)
-        free = (*reviewed, *free_checks(prepared))
+        last = _last_green(config, nodeid, services)
+        result = replace(result, clock=known_clock(prepared, last, time.time()))
+        free = (*reviewed, *free_checks(prepared), *free_clock_checks(prepared, last))
     except FtgateError as error:
         return Judged(failed_result(result, error))
     if verdict_of(free) != "pass":
         unpaid = Check("models", "note", "no model was called: the free checks come first")
         return Judged(_advised(closed(result, (*free, unpaid)), prepared))
-    return Ready(result, prepared, free, notes)
+    return Ready(result, prepared, free, notes, last)
+
+
+def _last_green(config: GateConfig, nodeid: str, services: Services) -> LastGreen | None:
+    """What is kept; a store that cannot be read is an error only where the verdict hangs on it."""
+    try:
+        stores = services.stores
+        return read_last(note_name(config, nodeid), services.jobs, stores.notes, older_than=stores.newer_than)
+    except StoreError:
+        if config.clock.base_changed == "fail":
+            raise
+        return None
 
 
 def judge_ready(ready: Ready, services: Services) -> Judged:
@@ -193,11 +211,22 @@ def judge_ready(ready: Ready, services: Services) -> Judged:
         if services.progress is not None:
             services.progress.wipe()
         _tell_unfinished(asked, services)
-    scored: dict[str, Measured] = {}
-    result = judge(result, prepared, free, runs, samples, scored)
+    result, scored = judge(result, prepared, free, runs, samples)
     guards, held = judge_guards(prepared.guards, guarded, prepared.config)
-    result = _advised(closed(replace(result, guards=guards), (*result.checks, *held)), prepared)
-    return Judged(result, runs, samples, contest, notes.used, prepared, guarded, opinion.runs, scored)
+    result = closed(replace(result, guards=guards), (*result.checks, *held))
+    evidence = Evidence(runs, samples, guarded, scored)
+    result, green = _by_the_clock(result, prepared, evidence, ready.last_green, services)
+    return Judged(
+        _advised(result, prepared),
+        runs,
+        samples,
+        contest,
+        {**notes.used, **green},
+        prepared,
+        guarded,
+        opinion.runs,
+        scored,
+    )
 
 
 def _hear_judges(prepared: Prepared, runs: Mapping[str, Run], calibrated: Opinion, options: dict[str, Any]) -> Opinion:
@@ -220,6 +249,30 @@ def _with_opinion(prepared: Prepared, opinion: Opinion) -> Prepared:
     judged = opinion.metrics
     shown = judged.get("candidate") or next(iter(judged.values()), {})
     return replace(prepared, metrics={**prepared.metrics, **shown}, judged=judged)
+
+
+def _by_the_clock(
+    result: GateResult, prepared: Prepared, evidence: Evidence, last: LastGreen | None, services: Services
+) -> tuple[GateResult, dict[str, str]]:
+    """The result with what the clock says, and the note on the last green verdict, which a red one never replaces."""
+    from pytest_ftgate.listings import Listings
+
+    stores, now = services.stores, time.time()
+    result = judge_clock(
+        result,
+        prepared,
+        evidence,
+        last,
+        Listings(stores.notes, now),
+        offline=services.offline,
+        refreshed=stores.newer_than is not None,
+        now=now,
+    )
+    name = note_name(prepared.config, result.nodeid)
+    if result.passed:
+        before, last = last, green_verdict(result, prepared, evidence, now)
+        keep(name, last, stores.notes, before=None if stores.newer_than is None else before)
+    return result, {} if last is None else {name: last.to_text()}
 
 
 def _advised(result: GateResult, prepared: Prepared) -> GateResult:

@@ -65,6 +65,7 @@ def weakenings(before: GateConfig, after: GateConfig) -> tuple[Weakening, ...]:
         *_baselines(before, after),
         *_guards(before.guards, after.guards),
         *_slices(before.slices, after.slices),
+        *_clock(before, after),
     )
 
 
@@ -84,9 +85,12 @@ def _economics(before: EconomicsSpec | None, after: EconomicsSpec | None) -> Ite
     """Limits alone: what a fine-tune costs and how often it is called are facts, and they change."""
     saving, days = "min_monthly_saving_usd", "max_break_even_days"
     yield from _lowered(f"economics.{saving}", getattr(before, saving, None), getattr(after, saving, None))
-    old, new = getattr(before, days, None), getattr(after, days, None)
-    if old is not None and (new is None or new > old):
-        yield Weakening(f"economics.{days}", _number(old), "removed" if new is None else _number(new))
+    yield from _raised(f"economics.{days}", getattr(before, days, None), getattr(after, days, None))
+
+
+def _raised(key: str, before: float | None, after: float | None) -> Iterator[Weakening]:
+    if before is not None and (after is None or after > before):
+        yield Weakening(key, _number(before), "removed" if after is None else _number(after))
 
 
 def _lowered(key: str, before: float | None, after: float | None) -> Iterator[Weakening]:
@@ -154,6 +158,18 @@ def _audit(before: GateConfig, after: GateConfig) -> Iterator[Weakening]:
 
 def _level(level: str) -> str:
     return "fail above a limit" if level == "limit" else level
+
+
+def _clock(before: GateConfig, after: GateConfig) -> Iterator[Weakening]:
+    from pytest_ftgate.config.gate_config import CLOCK_LEVELS
+
+    yield from _raised("max_age_days", before.max_age_days, after.max_age_days)
+    old, new = before.clock, after.clock
+    for key in ("alias", "base_changed", "shutdown"):
+        was, is_ = getattr(old, key), getattr(new, key)
+        if CLOCK_LEVELS.index(is_) < CLOCK_LEVELS.index(was):
+            yield Weakening(f"clock.{key}", was, is_)
+    yield from _lowered("clock.shutdown_within_days", old.shutdown_within_days, new.shutdown_within_days)
 
 
 @dataclass(frozen=True, slots=True)

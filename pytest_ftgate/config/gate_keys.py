@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from pytest_ftgate.config.baseline_keys import BaselinesValue
+from pytest_ftgate.config.clock_keys import ClockKeys
 from pytest_ftgate.config.economics_keys import EconomicsKeys
 from pytest_ftgate.config.judge_keys import JUDGED, JudgedKeys, read_judged
 from pytest_ftgate.config.keys import (
@@ -430,6 +431,13 @@ class GateKeys(Keys):
     )
     slices: SliceKeys = Field(
         default_factory=absent, description="Parts of the test set on which the candidate must not be worse."
+    )
+    max_age_days: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
+        default_factory=absent, description="How old the oldest prediction may be that the verdict rests on."
+    )
+    clock: ClockKeys = Field(
+        default_factory=absent,
+        description="What it means that a model is an alias, was changed, or is about to be shut down.",
     )
 
     @model_validator(mode="after")

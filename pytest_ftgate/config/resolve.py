@@ -21,6 +21,7 @@ from pytest_ftgate.config.source import BUILT_IN, KeyPath, Layer, Source
 from pytest_ftgate.config.specs import (
     audit_spec,
     bound,
+    clock_spec,
     data_spec,
     economics_spec,
     guard_spec,
@@ -51,6 +52,7 @@ _AS_READ = (
     "goal_override",
     "stage",
     "allow_weak_baseline",
+    "max_age_days",
 )
 _FIXTURES = ("test_set", "training_set", "baseline", "candidate")
 
@@ -181,6 +183,7 @@ def _config(values: Mapping[str, _Value], models: Mapping[str, ModelSpec], gate:
         economics=read["economics"] and economics_spec(read["economics"], at["economics"]),
         guards={name: guard_spec(keys, partial(at["guards"], name)) for name, keys in read["guards"].items()},
         slices=slice_spec(read["slices"], at["slices"]) if read["slices"] else None,
+        clock=clock_spec(read["clock"], at["clock"]),
         sources={key: source() for key, source in at.items()},
         **{key: read[key] for key in _AS_READ},
     )

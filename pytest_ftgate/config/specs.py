@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from pytest_ftgate.config.clock_keys import ClockKeys
 from pytest_ftgate.config.economics_keys import EconomicsKeys
 from pytest_ftgate.config.gate_config import (
     AUDIT_DEFAULTS,
     AuditSpec,
     Bound,
+    ClockSpec,
     DataSpec,
     EconomicsSpec,
     GuardSpec,
@@ -71,6 +73,13 @@ def audit_spec(read: AuditKeys | None) -> AuditSpec:
     """What was written about the training audit, and the defaults where nothing was."""
     levels = {name: getattr(read, name, None) or level for name, level in AUDIT_DEFAULTS.items()}
     return AuditSpec(levels, read.max_tokens if read else MAX_TOKENS)
+
+
+def clock_spec(read: ClockKeys | None, at: Callable[[str], Source]) -> ClockSpec:
+    """What was written about the clock, and the defaults where nothing was; ``at`` gives the source of each key."""
+    if read is None:
+        return ClockSpec()
+    return ClockSpec(**{key: getattr(read, key) for key in read.model_fields_set}, sources=_sources(read, at))
 
 
 def guard_spec(read: GuardKeys, at: Callable[[str], Source]) -> GuardSpec:

@@ -19,6 +19,7 @@ from pytest_ftgate.numbers import (
 )
 from pytest_ftgate.render.advice import advice_lines, diagnosis_lines
 from pytest_ftgate.render.breakdowns import breakdown_lines
+from pytest_ftgate.render.clock import clock_lines
 from pytest_ftgate.render.economics import economics_lines
 from pytest_ftgate.render.judges import judge_lines
 from pytest_ftgate.render.parts import part_lines
@@ -65,6 +66,7 @@ def block(result: GateResult, *, verbosity: int = 0, width: int = _TABLE_WIDTH) 
     lines += _gain(result, verbosity)
     lines += [Line(text) for text in judge_lines(result)]
     lines += [Line(text) for text in economics_lines(result.economics)] if result.economics else []
+    lines += [Line(text) for text in clock_lines(result, full=verbosity > 0)]
     for check in sorted(result.checks, key=_held):
         lines += _check(check)
     lines += [Line(text) for text in part_lines(result, full=verbosity > 0)]
