@@ -414,7 +414,7 @@ class GateSession:
         for result in self.results.values():
             heading = title(result)
             reporter.write_sep("-", heading.text, bold=True, **_markup(heading.colour))
-            for line in block(result, verbosity=verbosity, width=_columns(reporter)):
+            for line in block(result, verbosity=verbosity, width=_columns(reporter), wrap=bool(reporter.isatty)):
                 reporter.write_line(line.text, **_markup(line.colour))
         lines = [*self._owed(), *(Line(text, "red") for text in self._removed), *self._notes]
         if lines:
