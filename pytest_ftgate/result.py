@@ -302,7 +302,8 @@ class GateResult:
     without its prompt and examples, where it has any. ``candidates`` are those of several, in the written order;
     ``candidate`` is the chosen one, or, where none passed, the one that came nearest. ``slices`` and ``labels`` are
     against ``baseline``, the worst first. At the ``stage`` ``ready`` there is no candidate yet. Under the objective
-    ``match`` there is no margin, and ``max_drop`` says how much worse the candidate may be.
+    ``match`` there is no margin, and ``max_drop`` says how much worse the candidate may be. ``location`` is the line of
+    the mark, as ``tests/test_intents.py:12``, relative to pytest's rootdir.
     """
 
     name: str
@@ -348,6 +349,7 @@ class GateResult:
     guards: tuple[GuardResult, ...] = ()
     slices: tuple[SliceResult, ...] = ()
     labels: tuple[LabelResult, ...] = ()
+    location: str | None = None
 
     @property
     def passed(self) -> bool:

@@ -30,10 +30,17 @@ def _declared(name: str, economics: Economics) -> str:
 def _volumes(volumes: tuple[Volume, ...]) -> list[str]:
     if not volumes:
         return []
-    rows = [("calls a month", "saved a month", "has paid for itself after")]
-    rows += [(show_number(one.calls_per_month or 0), dollars(one.monthly_saving_usd), _payback(one)) for one in volumes]
+    rows = volume_cells(volumes)
     widths = [max(len(row[column]) for row in rows) for column in range(2)]
     return [f"  {row[0]:>{widths[0]}}  {row[1]:>{widths[1]}}  {row[2]}" for row in rows]
+
+
+def volume_cells(volumes: tuple[Volume, ...]) -> list[tuple[str, str, str]]:
+    """What each number of calls comes to, below a row of headings."""
+    rows = [("calls a month", "saved a month", "has paid for itself after")]
+    return rows + [
+        (show_number(one.calls_per_month or 0), dollars(one.monthly_saving_usd), _payback(one)) for one in volumes
+    ]
 
 
 def _payback(volume: Volume) -> str:

@@ -27,6 +27,17 @@ def part_lines(result: GateResult, *, full: bool) -> Iterator[str]:
         yield from _table("label", result.labels, _label)
 
 
+def part_cells(result: GateResult) -> dict[str, list[list[str]]]:
+    """The same tables in full, as cells below a row of headings, by ``guard``, ``slice`` and ``label``."""
+    share = is_share(result.metric_range)
+    cells = {
+        "guard": _cells("guard", result.guards, _guard),
+        "slice": _cells("slice", result.slices, lambda one: _slice(one, share)),
+        "label": _cells("label", result.labels, _label),
+    }
+    return {what: table for what, table in cells.items() if len(table) > 1}
+
+
 def _guard(one: GuardResult) -> list[str]:
     share = is_share(one.metric_range)
     values = [show_value(value, share=share) for value in (one.baseline, one.candidate)]
@@ -56,14 +67,17 @@ def _count(value: int | None) -> str:
 def _table(what: str, rows: Sequence[RowT], cells: Callable[[RowT], list[str]]) -> Iterator[str]:
     if not rows:
         return
-    header = [what, "n", "baseline", "candidate", "change", "at least", "at most", ""]
-    table = [header, *([printable(cell, _NAME_WIDTH) for cell in cells(row)] for row in rows)]
-    told = [column for column in range(len(header)) if column < 2 or any(row[column] for row in table[1:])]
-    widths = {column: max(len(row[column]) for row in table) for column in told}
+    table = _cells(what, rows, cells)
+    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
+    words = {column for column, heading in enumerate(table[0]) if column == 0 or not heading}
     for row in table:
-        texts = (_padded(row[column], widths[column], column, len(header)) for column in told)
+        texts = (cell.ljust(widths[i]) if i in words else cell.rjust(widths[i]) for i, cell in enumerate(row))
         yield ("  " + "  ".join(texts)).rstrip()
 
 
-def _padded(cell: str, width: int, column: int, columns: int) -> str:
-    return cell.ljust(width) if column in (0, columns - 1) else cell.rjust(width)
+def _cells(what: str, rows: Sequence[RowT], cells: Callable[[RowT], list[str]]) -> list[list[str]]:
+    """Without the columns that say nothing."""
+    header = [what, "n", "baseline", "candidate", "change", "at least", "at most", ""]
+    table = [header, *([printable(cell, _NAME_WIDTH) for cell in cells(row)] for row in rows)]
+    told = [column for column in range(len(header)) if column < 2 or any(row[column] for row in table[1:])]
+    return [[row[column] for column in told] for row in table]

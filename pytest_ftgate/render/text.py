@@ -120,6 +120,20 @@ def model_table(result: GateResult, *, full: bool = False, width: int = _TABLE_W
 
     Where that is wider than the terminal it becomes two tables, the metrics first.
     """
+    whole = model_cells(result)
+    if not whole:
+        return []
+    run = [column for column, title in enumerate(whole[0]) if title in _RUN_COLUMNS and column > 1]
+    scores = [column for column in range(len(whole[0])) if column not in run]
+    fitted = whole if full else _narrowed(whole, width)
+    if _width_of(fitted) <= width:
+        return _aligned(fitted)
+    first, second = ([[row[column] for column in columns] for row in whole] for columns in (scores, [0, *run]))
+    return [*_aligned(first if full else _narrowed(first, width)), *_aligned(second, texts=1)]
+
+
+def model_cells(result: GateResult) -> list[list[str]]:
+    """The same as cells, below a row of headings; a column that says nothing is left out."""
     if not result.models_called:
         return []
     rows = [*result.baselines.items(), *([] if result.stage == "ready" else [("candidate", result.candidate)])]
@@ -128,14 +142,7 @@ def model_table(result: GateResult, *, full: bool = False, width: int = _TABLE_W
     header = ["", "model", *map(printable, names), "gain", "answered", "stored", "p50", "p95", "tokens in/out", "cost"]
     body = [[printable(role), printable(model.name), *_cells(result, role, model, names)] for role, model in rows]
     told = [column for column in range(len(header)) if {row[column] for row in body} - _UNTOLD or column < 2]
-    whole = [[row[column] for column in told] for row in (header, *body)]
-    run = [column for column, title in enumerate(whole[0]) if title in _RUN_COLUMNS and column > 1]
-    scores = [column for column in range(len(told)) if column not in run]
-    fitted = whole if full else _narrowed(whole, width)
-    if _width_of(fitted) <= width:
-        return _aligned(fitted)
-    first, second = ([[row[column] for column in columns] for row in whole] for columns in (scores, [0, *run]))
-    return [*_aligned(first if full else _narrowed(first, width)), *_aligned(second, texts=1)]
+    return [[row[column] for column in told] for row in (header, *body)]
 
 
 def _width_of(table: Sequence[Sequence[str]]) -> int:
@@ -251,6 +258,24 @@ def _gain(result: GateResult, verbosity: int) -> Iterator[Line]:
         yield Line(_sure(result, result.lower_bound, result.confidence, share=share) + basis)
     if verbosity > 0:
         yield from _method(result, share)
+
+
+def gain_sentences(result: GateResult) -> list[str]:
+    """What was gained over the best baseline, and how sure we are of it; empty where it was not measured."""
+    return [printable(line.text) for line in _gain(result, 0)]
+
+
+def candidate_lines(result: GateResult) -> list[str]:
+    """What became of each of several candidates."""
+    return [printable(line.text) for line in _candidates(result)]
+
+
+def ground_lines(result: GateResult) -> list[str]:
+    """What the verdict rests on: method, prices, ages, jobs, data."""
+    share = is_share(result.metric_range)
+    method = _method(result, share) if result.gain is not None else ()
+    lines = [*method, *_prices(result, 1), *_ages(result), *_jobs(result), *_data(result)]
+    return [printable(line.text).strip() for line in lines]
 
 
 def _sure(result: GateResult, lower: float, confidence: float, *, share: bool) -> str:
