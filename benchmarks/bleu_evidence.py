@@ -39,7 +39,7 @@ def population(draw: random.Random, keep: tuple[float, float]) -> tuple[PooledCo
 
 
 def taken(counts: np.ndarray, whole: PooledCounts, rows: np.ndarray) -> PooledCounts:
-    return PooledCounts(counts[None], whole.best[rows], whole.worst[rows], whole.grades[rows], bleu_of)
+    return PooledCounts(counts, whole.perfect[rows], whole.lost[rows], whole.scores[rows], bleu_of)
 
 
 def false_passes(first: PooledCounts, second: PooledCounts, n: int, draws: int, rng: np.random.Generator) -> float:
@@ -47,7 +47,7 @@ def false_passes(first: PooledCounts, second: PooledCounts, n: int, draws: int, 
     for _ in range(draws):
         rows = rng.integers(POPULATION, size=n)
         swap = rng.random((n, 1)) < 0.5
-        one, other = first.counts[0][rows], second.counts[0][rows]
+        one, other = first.counts[rows], second.counts[rows]
         baseline, candidate = np.where(swap, other, one), np.where(swap, one, other)
         found = compare_set(
             taken(baseline, first, rows),

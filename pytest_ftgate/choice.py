@@ -127,14 +127,16 @@ def _together(judged: Mapping[str, Judged], shown: Judged) -> Judged:
     samples: dict[str, Run] = {}
     contest: dict[str, Run] = {}
     guards: dict[tuple[str, str], Run] = {}
+    judging: dict[str, Run] = {}
     jobs: dict[str, str] = {}
     for name, one in judged.items():
         runs.update(_named(one.runs, name))
         samples.update(_named(one.samples, name))
         contest.update({f"{role}_{name}": run for role, run in one.contest.items()})
         guards.update({(guard, _role(role, name)): run for (guard, role), run in one.guards.items()})
+        judging.update({f"{role}_{name}": run for role, run in one.judging.items()})
         jobs.update(one.jobs)
-    return replace(shown, runs=runs, samples=samples, contest=contest, jobs=jobs, guards=guards)
+    return replace(shown, runs=runs, samples=samples, contest=contest, jobs=jobs, guards=guards, judging=judging)
 
 
 def _named(runs: Mapping[str, Run], name: str) -> dict[str, Run]:

@@ -56,14 +56,49 @@ class Answered:
 def constant_checks(standard: Standard, answered: Mapping[str, Answered]) -> Sequence[Check]:
     """Every baseline beats the best constant answer, and the candidate is none itself.
 
+    By a metric that does not compare with what is expected a constant answer is no standard: there it is enough that
+    no model gives one answer to everything.
+
     Args:
         standard: the best constant answer.
         answered: by role: the baselines' names, and "candidate" where there is one.
     """
-    baselines = [_weak_baseline(standard, role, one) for role, one in answered.items() if role != "candidate"]
+    held = [(role, one) for role, one in answered.items() if role != "candidate"]
+    if not standard.compares:
+        held = [(role, one) for role, one in held if _throughout(standard, one)]
+    baselines = [_weak_baseline(standard, role, one) for role, one in held]
     candidate = answered.get("candidate")
     degenerate = None if candidate is None else _degenerate(standard, candidate)
     return [*baselines, degenerate] if degenerate else baselines
+
+
+def throughout_checks(
+    constants: Mapping[str, str | None], *, n_expected: int, reason: str | None, source: str
+) -> list[Check]:
+    """Models that say one thing to everything, by a metric that would have to be asked what that is worth.
+
+    Args:
+        constants: the one answer that each model gave, by role; None where it gave several.
+        n_expected: how many different outputs the test set expects.
+        reason: why a weak baseline is allowed; None where it is not.
+        source: where that is written.
+    """
+    found = []
+    for role, answer in constants.items():
+        if answer is None or n_expected == 1:
+            continue
+        allowed = role != "candidate" and reason is not None
+        found.append(
+            Check(
+                "degenerate_candidate" if role == "candidate" else "weak_baseline",
+                "warning" if allowed else "fail",
+                f"{called(role)} answers {_quoted(answer)} throughout, and the test set expects {n_expected:,} "
+                f"different outputs{f' (allowed: {reason})' if allowed else ''}",
+                source=source if allowed else None,
+                advice=None if allowed else "Look at its prompt, or at what it was trained on.",
+            )
+        )
+    return found
 
 
 def _weak_baseline(standard: Standard, role: str, one: Answered) -> Check:
@@ -83,10 +118,9 @@ def _advice(standard: Standard) -> str:
     otherwise = 'or say why it may be weak: allow_weak_baseline: "..."'
     if standard.trivial.n_expected == 1:
         return f"The test set expects one output everywhere: add examples with others, {otherwise}."
-    if standard.trivial.perfect or not standard.compares:
-        why = "A constant answer is perfect by" if standard.trivial.perfect else "What is expected does not count for"
+    if standard.trivial.perfect and standard.compares:
         return (
-            f"{why} {standard.metric.name}: decide by a metric that compares with the "
+            f"A constant answer is perfect by {standard.metric.name}: decide by a metric that compares with the "
             f"expected output, and put this one under require, {otherwise}."
         )
     return (

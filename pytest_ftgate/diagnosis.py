@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
 from math import isfinite
@@ -222,6 +222,25 @@ def _pairs(examples: Sequence[Example], one: Measured, labels: _Labels) -> Count
                 answered = labels.of(prediction.completion.text) or _UNKNOWN
                 found[expected, answered] += answered != expected
     return +found
+
+
+def label_pairs(
+    metric: Metric, examples: Sequence[Example], models: Sequence[Measured]
+) -> list[Counter[tuple[str, str | None]]] | None:
+    """By model, how often each label is answered where each is expected, over all repeats, right answers included.
+
+    ``None`` in place of an answer is what is no label of the test set; ``None`` in all: its outputs are no labels.
+    """
+    labels = _labels(metric, examples, models)
+    return None if labels is None else [Counter(_all_pairs(examples, one, labels)) for one in models]
+
+
+def _all_pairs(examples: Sequence[Example], one: Measured, labels: _Labels) -> Iterator[tuple[str, str | None]]:
+    for repeat in one.run.predictions:
+        for example, prediction in zip(examples, repeat, strict=True):
+            completion = prediction.completion
+            said = labels.of(completion.text) if completion is not None and completion.finish == "stop" else None
+            yield expected_text(example.expected).strip(), said
 
 
 def _label_scores(examples: Sequence[Example], kinds: Sequence[Sequence[Sequence[str]]]) -> tuple[LabelScore, ...]:

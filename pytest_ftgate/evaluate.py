@@ -38,6 +38,7 @@ def evaluate_model(
     """
     from pytest_ftgate.config import Layer, resolve_gate
     from pytest_ftgate.measure import answers_of
+    from pytest_ftgate.metrics.judged import refuse_judged
     from pytest_ftgate.models import Surroundings
     from pytest_ftgate.preparation import build_metrics
     from pytest_ftgate.runner import Job, run_models
@@ -52,6 +53,8 @@ def evaluate_model(
     test = services.load(config.test_set, str(source))
     check_test_set(test)
     metrics = build_metrics(config, test, None, services.hook)
+    for one in metrics.values():
+        refuse_judged(one, "measured by ftgate_evaluate", source=str(source))
     stores = services.stores
     surroundings = Surroundings(None, services.notes(), services.offline, stores.newer_than)
     built = build_settled(config.candidate, surroundings, services.hook)

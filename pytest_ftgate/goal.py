@@ -9,7 +9,7 @@ from pytest_ftgate.result import Check
 if TYPE_CHECKING:
     from pytest_ftgate.config import GateConfig
 
-_SERVED = {
+SERVED = {
     "style": "training teaches how to say things",
     "format": "training teaches a form that a prompt drifts away from",
     "classification": "training teaches the labels of a domain",
@@ -17,7 +17,7 @@ _SERVED = {
     "latency": "a smaller model can be taught to answer as a larger one does",
     "cost": "a smaller model can be taught to answer as a larger one does",
 }
-_NOT_SERVED = {
+NOT_SERVED = {
     "knowledge": (
         "training teaches behaviour, and facts are recalled unreliably",
         "Use retrieval (RAG): give the model the facts with each question.",
@@ -44,14 +44,14 @@ _ADVICE = 'Or say why it is tried all the same: goal_override: "..."'
 
 def not_served(goal: str | None) -> bool:
     """Whether something else than training serves this goal."""
-    return goal in _NOT_SERVED
+    return goal in NOT_SERVED
 
 
 def goal_checks(config: GateConfig) -> list[Check]:
     """Whether fine-tuning serves the goal; nothing where none is given."""
     goal, reason, source = config.goal, config.goal_override, str(config.sources["goal"])
-    if goal in _NOT_SERVED:
-        why, instead = _NOT_SERVED[goal]
+    if goal in NOT_SERVED:
+        why, instead = NOT_SERVED[goal]
         message = f"fine-tuning does not serve the goal {goal}: {why}"
         if reason is None:
             return [Check("goal", "fail", message, goal, None, source, f"{instead} {_ADVICE}")]
@@ -59,7 +59,7 @@ def goal_checks(config: GateConfig) -> list[Check]:
         return [Check("goal", "warning", f"{message} (allowed: {reason})", goal, None, override, instead)]
     found = []
     if goal is not None:
-        message = f"fine-tuning serves the goal {goal}: {_SERVED[goal]}"
+        message = f"fine-tuning serves the goal {goal}: {SERVED[goal]}"
         found.append(Check("goal", "pass", message, goal, None, source))
     if reason is not None:
         found.append(_idle(config))

@@ -105,9 +105,11 @@ def _prepare(
 def _metric(spec: GuardSpec, test: DataSet, training: DataSet, custom: Mapping[str, Any]) -> Metric:
     from pytest_ftgate.data import expected_text
     from pytest_ftgate.metrics import build_metric, check_labels
+    from pytest_ftgate.metrics.judged import refuse_judged
 
     labels, known = (sorted({expected_text(one.expected) for one in data.examples}) for data in (test, training))
     metric = build_metric(spec.metric, labels=labels, custom=custom, known=known)
+    refuse_judged(metric, "the metric of a guard", source=str(spec.sources["metric"]))
     if metric.uses_labels:
         check_labels(metric.name, [example.expected for example in test.examples])
     return metric

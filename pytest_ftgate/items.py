@@ -15,6 +15,7 @@ import pytest
 from pytest_ftgate.choice import judge_gate
 from pytest_ftgate.config import GateConfig, Layer, Source, resolve_gate
 from pytest_ftgate.errors import ConfigError, FtgateError, Interrupted, ModelError, Where, shown_path
+from pytest_ftgate.last_green import filed_as
 from pytest_ftgate.marks import gate_name, marks_nearest_first, test_id
 from pytest_ftgate.pipeline import Judged
 from pytest_ftgate.plugin import REQUEST, gate_session
@@ -41,7 +42,6 @@ _FIXTURES = {
     "ftgate_test_set": "test_set",
     "ftgate_training_set": "training_set",
 }
-_ANSWERED_BY = (*_FIXTURES.values(), "repeats", "guards")
 _OBJECTIVE = ("margin", "objective", "max_drop", "cheaper_by", "faster_by")
 _REQUIRED = (*_FIXTURES.values(), "baselines", "candidates", *_OBJECTIVE)
 
@@ -94,8 +94,8 @@ def _judge(item: pytest.Item, request: pytest.FixtureRequest) -> GateResult:
             judged = replace(judged, result=replace(judged.result, loosened=layers.loosened()))
             samples = {f"{role}_latency": run for role, run in judged.samples.items()}
             guards = {f"{role} guard {guard}": run for (guard, role), run in judged.guards.items()}
-            runs = {**judged.runs, **samples, **judged.contest, **guards}
-            session.record(_recording_name(config, nodeid), runs, judged.jobs)
+            runs = {**judged.runs, **samples, **judged.contest, **guards, **judged.judging}
+            session.record(filed_as(config, nodeid), runs, judged.jobs)
         except FtgateError as error:
             judged = Judged(failed_result(unnamed, error))
         except BaseException as error:
@@ -117,15 +117,6 @@ def _ended_by(error: BaseException) -> FtgateError:
         "interrupted while the models were asked",
         cure=f"{went_on}run again to go on: what had arrived is kept (unless --ftgate-cache=off)",
     )
-
-
-def _recording_name(config: GateConfig, nodeid: str) -> str:
-    """What a test's recordings are filed under: its gate, and itself where it judges others than the gate in the file.
-
-    It depends on no other test, so that workers of xdist and runs of a part of the tests agree on it.
-    """
-    own = any(config.sources[key].kind in ("marker", "fixture") for key in _ANSWERED_BY)
-    return f"{config.name} {nodeid}" if own and config.gate is not None else config.name
 
 
 def fail_unscored(item: pytest.Item) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate import advice, gate, hypothesis, match, readiness
 from pytest_ftgate.alternatives import gap_checks
+from pytest_ftgate.breakdown import breakdown_results
 from pytest_ftgate.errors import FtgateError
 from pytest_ftgate.numbers import is_share
 from pytest_ftgate.result import (
@@ -40,8 +41,8 @@ def judge(
     free: tuple[Check, ...],
     runs: Mapping[str, Run],
     samples: Mapping[str, Run],
-) -> GateResult:
-    """The verdict on complete runs; a missing answer or an undefined score is an error.
+) -> tuple[GateResult, Mapping[str, Measured]]:
+    """The verdict on complete runs, and the scores; a missing answer or an undefined score is an error, without any.
 
     Args:
         result: what is known so far.
@@ -51,7 +52,7 @@ def judge(
         samples: from which latencies are taken, by role, where a model asks for one.
     """
     from pytest_ftgate.latency import sample_check
-    from pytest_ftgate.measure import measure_run
+    from pytest_ftgate.measure import measure_run, score_run
 
     specs = prepared.config.asked
     measured = {role: measure_run(specs[role].name, run, samples.get(role)) for role, run in runs.items()}
@@ -60,12 +61,14 @@ def judge(
     sampled = (sample_check(role, measured[role].facts, sample) for role, sample in samples.items())
     checks = (*free, *_completeness(prepared, measured), *sampled)
     if verdict_of(checks) == "error":
-        return closed(result, checks)
+        return closed(result, checks), {}
+    name, expected = prepared.deciding.name, prepared.expected
     try:
+        scored = {role: score_run(one, prepared.metrics_of(role), name, expected) for role, one in measured.items()}
         judge_scores = _judge_scores if "candidate" in measured else _judge_baselines
-        return judge_scores(result, prepared, checks, measured)
+        return judge_scores(result, prepared, checks, scored), scored
     except FtgateError as error:
-        return failed_result(replace(result, checks=checks), error)
+        return failed_result(replace(result, checks=checks), error), {}
 
 
 def _with_models(result: GateResult, facts: Mapping[str, ModelResult], metric: Metric) -> GateResult:
@@ -100,13 +103,10 @@ def _completeness(prepared: Prepared, measured: Mapping[str, Measured]) -> list[
 
 
 def _judge_baselines(
-    result: GateResult, prepared: Prepared, checks: tuple[Check, ...], measured: Mapping[str, Measured]
+    result: GateResult, prepared: Prepared, checks: tuple[Check, ...], scored: Mapping[str, Measured]
 ) -> GateResult:
     """Before training: whether the baselines are what they are said to be, and whether any candidate could pass."""
-    from pytest_ftgate.measure import score_run
-
     config, metric = prepared.config, prepared.deciding
-    scored = {role: score_run(one, prepared.metrics, metric.name, prepared.expected) for role, one in measured.items()}
     result = _with_models(result, {role: one.facts for role, one in scored.items()}, metric)
     best = _best(result.baselines, metric)
     found = [*checks, *_against_constant(prepared, scored), *_hypothesis(prepared, scored, best)]
@@ -119,12 +119,17 @@ def _judge_baselines(
     )
     found += [_require(prepared, bound, result) for bound in config.bounds]
     found += _remarks(prepared, scored, {})
+    result = replace(result, breakdowns=breakdown_results({"baseline": scored[best]}))
     return closed(replace(result, diagnosis=_diagnosis(prepared, scored, best)), tuple(found))
 
 
-def _diagnosis(prepared: Prepared, scored: Mapping[str, Measured], best: str) -> Diagnosis:
+def _diagnosis(prepared: Prepared, scored: Mapping[str, Measured], best: str) -> Diagnosis | None:
+    """None by a metric that compares answers, and calls none of them right."""
     from pytest_ftgate.diagnosis import diagnose
+    from pytest_ftgate.metrics.judged import is_pairwise
 
+    if is_pairwise(prepared.deciding):
+        return None
     test, training = prepared.test.examples, prepared.training.examples
     return diagnose(prepared.deciding, test, training, scored[best], scored.get("candidate"))
 
@@ -146,14 +151,12 @@ def _hypothesis(prepared: Prepared, scored: Mapping[str, Measured], best: str) -
 
 
 def _judge_scores(
-    result: GateResult, prepared: Prepared, checks: tuple[Check, ...], measured: Mapping[str, Measured]
+    result: GateResult, prepared: Prepared, checks: tuple[Check, ...], scored: Mapping[str, Measured]
 ) -> GateResult:
-    from pytest_ftgate.measure import flips, same_outputs, score_run
+    from pytest_ftgate.measure import flips, same_outputs
     from pytest_ftgate.slices import judge_slices, label_results
 
     config, metric = prepared.config, prepared.deciding
-    expected = prepared.expected
-    scored = {role: score_run(one, prepared.metrics, metric.name, expected) for role, one in measured.items()}
     facts = {role: one.facts for role, one in scored.items()}
     result = _with_models(result, facts, metric)
     best = _best(result.baselines, metric)
@@ -174,7 +177,7 @@ def _judge_scores(
     found += limits
     found += _remarks(prepared, scored, comparisons)
     diagnosis = _diagnosis(prepared, scored, best)
-    found += advice.knowledge_checks(diagnosis)
+    found += advice.knowledge_checks(diagnosis) if diagnosis else []
     if config.objective == "beat":  # else no gain is weighed against the costs of a fine-tune
         found += gap_checks(config, {role: one.value for role, one in facts.items()}, metric)
     slices, held = judge_slices(prepared.slices, scored[best], candidate, metric.name)
@@ -201,6 +204,7 @@ def _judge_scores(
         gains={role: Gain(one.gain, one.lower, one.upper) for role, one in comparisons.items()},
         slices=slices,
         labels=label_results(scored[best], candidate, metric),
+        breakdowns=breakdown_results({"baseline": scored[best], "candidate": candidate}),
     )
     return closed(result, tuple(found))
 
@@ -234,10 +238,19 @@ def _economics(prepared: Prepared, result: GateResult) -> tuple[Economics | None
 
 def _against_constant(prepared: Prepared, scored: Mapping[str, Measured]) -> Sequence[Check]:
     """What one constant answer to everything would score: no model is called for that."""
-    from pytest_ftgate.constant import Answered, Standard, constant_checks
+    from pytest_ftgate.constant import Answered, Standard, constant_checks, throughout_checks
+    from pytest_ftgate.data import expected_text
+    from pytest_ftgate.metrics.judged import is_judged
     from pytest_ftgate.trivial import constant_answer, trivial_baseline
 
     config, metric = prepared.config, prepared.deciding
+    if is_judged(metric):
+        return throughout_checks(
+            {role: constant_answer(metric, one.answers) for role, one in scored.items()},
+            n_expected=len({expected_text(value).strip() for value in prepared.expected}),
+            reason=config.allow_weak_baseline,
+            source=str(config.sources["allow_weak_baseline"]),
+        )
     standard = Standard(
         metric,
         trivial_baseline(metric, prepared.expected),
@@ -301,9 +314,10 @@ def _repeats(prepared: Prepared, baseline: Measured, candidate: Measured, compar
     """Where the noise comes from, and what would lessen it: more answers per example, or more examples."""
     from pytest_ftgate.inference import remedy, spread_of
     from pytest_ftgate.measure import rightness_by_repeat
+    from pytest_ftgate.metrics.judged import is_pairwise
 
     config, metric = prepared.config, prepared.deciding
-    if config.repeats == 1 or len(prepared.test) == 1:
+    if config.repeats == 1 or len(prepared.test) == 1 or is_pairwise(metric):
         return []
     worse, better = (baseline, candidate) if metric.greater_is_better else (candidate, baseline)
     scores = [rightness_by_repeat(one, prepared.expected, metric) for one in (worse, better)]

@@ -66,8 +66,8 @@ def measure_run(name: str, run: Run, sample: Run | None = None) -> Measured:
     completions = [p.completion for p in predictions if p.completion is not None]
     recorded = run.model.verified is not None
     timed = predictions if sample is None else sample.predictions[0]
-    latencies = [seconds for p in timed if (seconds := _latency(p, recorded)) is not None]
-    stored = [p.created_at for p in predictions if p.stored and p.created_at is not None]
+    latencies = [seconds for p in timed if (seconds := latency_of(p, recorded=recorded)) is not None]
+    stored = [p.created_at for p in predictions if p.stored and p.created_at]  # 0: unknown
     n_errors = len(predictions) - len(completions)
     p50, p95 = _quantiles(latencies)
     price = price_of(run.model)
@@ -100,7 +100,7 @@ def measure_run(name: str, run: Run, sample: Run | None = None) -> Measured:
     )
 
 
-def _latency(prediction: Prediction, recorded: bool) -> float | None:
+def latency_of(prediction: Prediction, *, recorded: bool) -> float | None:
     """Seconds; of a recording those that it states, since looking a row up says nothing about the model."""
     if prediction.completion is None:
         return None
@@ -147,8 +147,11 @@ def compare_scored(baseline: Scored, candidate: Scored, *, repeats: int, **asked
         asked: margin, confidence, evidence, groups; see :mod:`pytest_ftgate.inference`.
     """
     from pytest_ftgate import inference
+    from pytest_ftgate.metrics.judged import Preferred
 
     metric = candidate.metric
+    if isinstance(metric, Preferred):
+        return inference.compare_preferences(_preferences(baseline, candidate), means=metric.means, **asked)
     worse, better = (baseline, candidate) if metric.greater_is_better else (candidate, baseline)
     if metric.kind == "set":
         assert worse.statistic is not None  # one of the two is always there
@@ -159,6 +162,14 @@ def compare_scored(baseline: Scored, candidate: Scored, *, repeats: int, **asked
     if metric.kind == "right_wrong" and repeats == 1:
         return inference.compare_right_wrong(worse.per_example > 0.5, better.per_example > 0.5, **asked)
     return inference.compare_graded(worse.per_example, better.per_example, low=metric.low, high=metric.high, **asked)
+
+
+def _preferences(baseline: Scored, candidate: Scored) -> np.ndarray[Any, Any]:
+    """How far the candidate is preferred to this baseline: see :class:`pytest_ftgate.metrics.judged.Preferred`."""
+    assert baseline.per_example is not None
+    assert candidate.per_example is not None
+    preferred: np.ndarray[Any, Any] = (candidate.per_example - baseline.per_example + 0.5).round(12)
+    return preferred
 
 
 def same_outputs(a: Run, b: Run) -> bool:
@@ -197,24 +208,29 @@ def flips(baseline: Measured, candidate: Measured, metric: str, most: int) -> tu
     sign = 1 if candidate.scores[metric].metric.greater_is_better else -1
     change = sign * (rightness(candidate.scores[metric]) - rightness(baseline.scores[metric]))
     worst = np.argsort(change, kind="stable")[:most]
-    broken = tuple(_flip(int(i), baseline.run, candidate.run) for i in worst if change[i] < 0)
+    notes = candidate.scores[metric].notes
+    broken = tuple(
+        _flip(int(i), baseline.run, candidate.run, notes[i] if notes else None) for i in worst if change[i] < 0
+    )
     return int((change > 0).sum()), int((change < 0).sum()), broken
 
 
-def _flip(index: int, baseline: Run, candidate: Run) -> Flip:
+def _flip(index: int, baseline: Run, candidate: Run, why: str | None) -> Flip:
     from pytest_ftgate.data import expected_text
 
     example = candidate.test_set.examples[index]
     return Flip(
         id=_short(example.id),
-        input=_short(_shown_input(example)),
+        input=_short(shown_input(example)),
         expected=_short(expected_text(example.expected)),
         baseline=_short(_shown_answer(baseline, index)),
         candidate=_short(_shown_answer(candidate, index)),
+        why=why,
     )
 
 
-def _shown_input(example: Example) -> str:
+def shown_input(example: Example) -> str:
+    """What an example asks: of a conversation the last message."""
     if isinstance(example.input, str):
         return example.input
     content = example.input[-1].get("content")

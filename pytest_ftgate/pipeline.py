@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -11,11 +12,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_ftgate.advice import Facts, advise
 from pytest_ftgate.bare import with_bare
+from pytest_ftgate.clock import Evidence, free_clock_checks, green_verdict, judge_clock, known_clock
 from pytest_ftgate.data import expected_text
-from pytest_ftgate.errors import FtgateError
+from pytest_ftgate.errors import FtgateError, StoreError
 from pytest_ftgate.guards import described, guard_jobs, judge_guards
 from pytest_ftgate.job_notes import JobNotes
 from pytest_ftgate.judgement import judge
+from pytest_ftgate.judging import Opinion, calibrate, judge_answers
+from pytest_ftgate.last_green import LastGreen, keep, note_name, read_last
 from pytest_ftgate.preparation import Prepared, decided, free_checks, prepare
 from pytest_ftgate.result import (
     Check,
@@ -33,6 +37,7 @@ if TYPE_CHECKING:
     from pytest_ftgate.checkpoints import Contest
     from pytest_ftgate.config import GateConfig
     from pytest_ftgate.data import DataSet
+    from pytest_ftgate.measure import Measured
     from pytest_ftgate.metrics import Metric
     from pytest_ftgate.models import Model
     from pytest_ftgate.runner import Job, Progress, Run, Stores
@@ -57,7 +62,7 @@ class Services:
         hook: pluggy's hook callers, ``None`` outside pytest.
         offline: no endpoint may be called.
         progress: told how far the models are.
-        jobs: what committed recordings know of fine-tuning jobs.
+        jobs: what committed recordings know of fine-tuning jobs, and of the last green verdicts.
         tell: says something at the session's end that is no fact of a gate.
         budget: what may be spent in this session; ``None``: no limit.
         audit: the audit of a training set for a test set; the session's copy where it was made before.
@@ -87,9 +92,11 @@ class Judged:
         runs: of the models over the test set.
         samples: from which latencies are taken, where a model asks for one.
         contest: of a job's checkpoints over the validation set, by ``validation_step_100``.
-        jobs: what is known of the fine-tuning jobs, for recordings.
+        jobs: what is known of the fine-tuning jobs and of the last green verdict, for recordings.
         prepared: what the models were called with; ``None`` where none was scored.
         guards: of the models over the guards' test sets, by guard and role.
+        judging: of the judges, by ``judge_rubric`` and ``judge_rubric_calibration``.
+        scored: the runs that the verdict rests on, with their scores; empty where they could not be scored.
     """
 
     result: GateResult
@@ -99,6 +106,8 @@ class Judged:
     jobs: Mapping[str, str] = field(default_factory=dict)
     prepared: Prepared | None = None
     guards: Mapping[tuple[str, str], Run] = field(default_factory=dict)
+    judging: Mapping[str, Run] = field(default_factory=dict)
+    scored: Mapping[str, Measured] = field(default_factory=dict)
 
 
 def run_gate(config: GateConfig, services: Services, *, nodeid: str, reviewed: tuple[Check, ...] = ()) -> Judged:
@@ -123,12 +132,14 @@ class Ready:
         prepared: what the models are called with.
         free: the free checks.
         notes: what is known of fine-tuning jobs.
+        last_green: the gate's last green verdict, where one is known.
     """
 
     result: GateResult
     prepared: Prepared
     free: tuple[Check, ...]
     notes: JobNotes
+    last_green: LastGreen | None = None
 
 
 def ready_gate(
@@ -148,13 +159,26 @@ def ready_gate(
             audit=services.audit,
         )
         result = _with_data(result, prepared)
-        free = (*reviewed, *free_checks(prepared))
+        last = _last_green(config, nodeid, services)
+        result = replace(result, clock=known_clock(prepared, last, time.time()))
+        free = (*reviewed, *free_checks(prepared), *free_clock_checks(prepared, last))
     except FtgateError as error:
         return Judged(failed_result(result, error))
     if verdict_of(free) != "pass":
         unpaid = Check("models", "note", "no model was called: the free checks come first")
         return Judged(_advised(closed(result, (*free, unpaid)), prepared))
-    return Ready(result, prepared, free, notes)
+    return Ready(result, prepared, free, notes, last)
+
+
+def _last_green(config: GateConfig, nodeid: str, services: Services) -> LastGreen | None:
+    """What is kept; a store that cannot be read is an error only where the verdict hangs on it."""
+    try:
+        stores = services.stores
+        return read_last(note_name(config, nodeid), services.jobs, stores.notes, older_than=stores.newer_than)
+    except StoreError:
+        if config.clock.base_changed == "fail":
+            raise
+        return None
 
 
 def judge_ready(ready: Ready, services: Services) -> Judged:
@@ -162,25 +186,93 @@ def judge_ready(ready: Ready, services: Services) -> Judged:
     prepared, free, notes = ready.prepared, ready.free, ready.notes
     result = replace(ready.result, models_called=True)
     asked = [*prepared.models.values(), *(prepared.contest.models if prepared.contest else ())]
+    asked += prepared.judging.models
     contest: dict[str, Run] = {}
+    opinion = Opinion()
     try:
         options = _options(prepared, services)
+        opinion = calibrate(prepared.judging, options)
+        free, result = (*free, *opinion.checks), replace(result, judges=tuple(opinion.results.values()))
+        if verdict_of(free) != "pass":
+            return Judged(_advised(closed(result, free), prepared), jobs=notes.used, judging=opinion.runs)
         if prepared.contest is not None:
             prepared, contest, chosen = _find_best(prepared, prepared.contest, options)
             result, free = _with_data(result, prepared), (*free, *chosen)
             if verdict_of(free) != "pass":
                 return Judged(_advised(closed(result, free), prepared), contest=contest, jobs=notes.used)
         runs, samples, guarded = _run(prepared, options)
+        opinion = _hear_judges(prepared, runs, opinion, options)
+        free, result = (*free, *opinion.checks), replace(result, judges=tuple(opinion.results.values()))
+        prepared = _with_opinion(prepared, opinion)
     except FtgateError as error:
-        return Judged(failed_result(replace(result, checks=free), error), contest=contest, jobs=notes.used)
+        failed = failed_result(replace(result, checks=free), error)
+        return Judged(failed, contest=contest, jobs=notes.used, judging=opinion.runs)
     finally:
         if services.progress is not None:
             services.progress.wipe()
         _tell_unfinished(asked, services)
-    result = judge(result, prepared, free, runs, samples)
+    result, scored = judge(result, prepared, free, runs, samples)
     guards, held = judge_guards(prepared.guards, guarded, prepared.config)
-    result = _advised(closed(replace(result, guards=guards), (*result.checks, *held)), prepared)
-    return Judged(result, runs, samples, contest, notes.used, prepared, guarded)
+    result = closed(replace(result, guards=guards), (*result.checks, *held))
+    evidence = Evidence(runs, samples, guarded, scored)
+    result, green = _by_the_clock(result, prepared, evidence, ready.last_green, services)
+    return Judged(
+        _advised(result, prepared),
+        runs,
+        samples,
+        contest,
+        {**notes.used, **green},
+        prepared,
+        guarded,
+        opinion.runs,
+        scored,
+    )
+
+
+def _hear_judges(prepared: Prepared, runs: Mapping[str, Run], calibrated: Opinion, options: dict[str, Any]) -> Opinion:
+    """What the judges say of complete runs, with the calibration; its checks have been told already.
+
+    Where an answer is missing that makes the gate an error, no judge is paid.
+    """
+    forgiven = ("candidate",) if prepared.config.errors == "score_zero" else ()
+    answered = [
+        one.completion for role, run in runs.items() if role not in forgiven for r in run.predictions for one in r
+    ]
+    if any(completion is None for completion in answered):
+        return replace(calibrated, checks=())
+    said = judge_answers(prepared.judging, prepared.test, runs, options, calibrated.results)
+    return replace(said, runs={**calibrated.runs, **said.runs})
+
+
+def _with_opinion(prepared: Prepared, opinion: Opinion) -> Prepared:
+    """With judged metrics in the place of those that nobody was asked for; the candidate's stand for all."""
+    judged = opinion.metrics
+    shown = judged.get("candidate") or next(iter(judged.values()), {})
+    return replace(prepared, metrics={**prepared.metrics, **shown}, judged=judged)
+
+
+def _by_the_clock(
+    result: GateResult, prepared: Prepared, evidence: Evidence, last: LastGreen | None, services: Services
+) -> tuple[GateResult, dict[str, str]]:
+    """The result with what the clock says, and the note on the last green verdict, which a red one never replaces."""
+    from pytest_ftgate.listings import Listings
+
+    stores, now = services.stores, time.time()
+    result = judge_clock(
+        result,
+        prepared,
+        evidence,
+        last,
+        Listings(stores.notes, now),
+        offline=services.offline,
+        refreshed=stores.newer_than is not None,
+        now=now,
+    )
+    name = note_name(prepared.config, result.nodeid)
+    if result.passed:
+        before, last = last, green_verdict(result, prepared, evidence, now)
+        keep(name, last, stores.notes, before=None if stores.newer_than is None else before)
+    return result, {} if last is None else {name: last.to_text()}
 
 
 def _advised(result: GateResult, prepared: Prepared) -> GateResult:
@@ -194,6 +286,8 @@ def show_bare(judged: Judged, services: Services) -> Judged:
 
     prepared, stores = judged.prepared, services.stores
     if prepared is None or "candidate" not in prepared.models:
+        return judged
+    if any(prepared.judged.values()):  # the bare answers would have to be judged, too, to decide nothing
         return judged
     surroundings = Surroundings(prepared.training, stores.notes, services.offline, stores.newer_than, prepared.test)
     result, bare = with_bare(judged.result, prepared, surroundings, lambda job: _run_alone(job, prepared, services))

@@ -34,13 +34,11 @@ _MARK_HELP = (
 
 def _report(text: str) -> str:
     """``FORMAT:PATH``, checked when the command line is read."""
-    form, separator, path = text.partition(":")
-    if form == "html" and separator:
+    form, _, path = text.partition(":")
+    if form not in ("html", "json", "markdown", "recordings") or not path:
         raise argparse.ArgumentTypeError(
-            f"the report format {form} is not supported yet; use json, markdown or recordings"
+            f"{text!r} is no FORMAT:PATH with the format html, json, markdown or recordings"
         )
-    if form not in ("json", "markdown", "recordings") or not path:
-        raise argparse.ArgumentTypeError(f"{text!r} is no FORMAT:PATH with the format json, markdown or recordings")
     return text
 
 
@@ -60,8 +58,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--ftgate-config", metavar="PATH", help="another gate file than the ini's")
     group.addoption(
         "--ftgate-report", metavar="FORMAT:PATH", action="append", default=[], type=_report,
-        help="write a report: json:PATH, markdown:PATH for a pull request, or recordings:FOLDER with one JSONL per "
-        "gate and model; repeatable",
+        help="write a report: html:PATH, json:PATH, markdown:PATH for a pull request, or recordings:FOLDER with one "
+        "JSONL per gate and model; repeatable",
     )  # fmt: skip
     group.addoption(
         "--ftgate-cache", choices=("reuse", "refresh", "off"), default="reuse",
@@ -116,6 +114,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", _MARK_HELP)
     config.pluginmanager.register(_Reports(config))  # without a name, which -p no: could switch off
     _refuse_loosening(config)
+    _need_jinja(config)
     if config.getoption("--ftgate-partial") and os.environ.get("CI"):
         raise pytest.UsageError("--ftgate-partial is for local work; CI is set here")
 
@@ -127,6 +126,17 @@ def _refuse_loosening(config: pytest.Config) -> None:
         raise pytest.UsageError(
             f"-o {overridden[0]}: what a gate asks for comes from files under review, not from the command line"
         )
+
+
+def _need_jinja(config: pytest.Config) -> None:
+    """A page that cannot be written is known before any model is paid for."""
+    if any(written.startswith("html:") for written in config.getoption("--ftgate-report")):
+        from importlib.util import find_spec
+
+        if find_spec("jinja2") is None:
+            raise pytest.UsageError(
+                "--ftgate-report=html needs Jinja2, which is not installed: pip install 'pytest-ftgate[report]'"
+            )
 
 
 class _Reports:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from pytest_ftgate import audit_checks, gate, goal, hypothesis, match, prompt_leak, readiness, straw_man
 from pytest_ftgate.errors import ConfigError, ModelError, Where
 from pytest_ftgate.foreign import guarded
+from pytest_ftgate.form_checks import form_alone_checks, format_checks
+from pytest_ftgate.judging import Judging, free_judging_checks
 from pytest_ftgate.result import Check, ModelResult
 
 if TYPE_CHECKING:
@@ -36,6 +38,8 @@ class Prepared:
         trained_on_content: its bytes, where the training set is not that file.
         shared: what the test set shares with the examples on which a checkpoint is chosen.
         contest: the checkpoints of which the best is yet to be found; the last of them stands for the candidate.
+        judging: the judges, and what people have said.
+        judged: metrics that were judged, by role and name; in the place of those in ``metrics``.
     """
 
     config: GateConfig
@@ -51,6 +55,12 @@ class Prepared:
     contest: Contest | None = None
     guards: Mapping[str, Guard] = field(default_factory=dict)
     slices: Slices | None = None
+    judging: Judging = field(default_factory=Judging)
+    judged: Mapping[str, Mapping[str, Metric]] = field(default_factory=dict)
+
+    def metrics_of(self, role: str) -> Mapping[str, Metric]:
+        """The metrics by which a model is scored."""
+        return {**self.metrics, **self.judged.get(role, {})}
 
     def asked(self, role: str) -> ModelSpec:
         """The model that is asked: as written, with its name at the endpoint in place of a job."""
@@ -93,6 +103,7 @@ def prepare(
 ) -> Prepared:
     """Read the data, build metrics and models. Raises :class:`FtgateError` where something cannot be used."""
     from pytest_ftgate.guards import prepare_guards
+    from pytest_ftgate.judging import prepare_judging
     from pytest_ftgate.models import Surroundings, build_model
     from pytest_ftgate.training import audit_training_set, check_test_set
     from pytest_ftgate.tuning import Tuned, has_job, settle
@@ -118,12 +129,36 @@ def prepare(
     if contest:
         models["candidate"] = contest.models[-1]
         tuned["candidate"] = Tuned(config.candidate, contest.tuned[-1].job)
+    judging = prepare_judging(config, test, metrics, _judged_models(config, models, named, contest), surroundings, hook)
     prepared = Prepared(
-        config, test, training, audited, metrics, models, tuned, contest=contest, guards=guards, slices=slices
+        config,
+        test,
+        training,
+        audited,
+        metrics,
+        models,
+        tuned,
+        contest=contest,
+        guards=guards,
+        slices=slices,
+        judging=judging,
     )
     if "candidate" not in tuned:
         return prepared
     return replace(_with_training_file(prepared, surroundings), shared=_shared(prepared, surroundings))
+
+
+def _judged_models(
+    config: GateConfig, models: Mapping[str, Model], named: Mapping[str, ModelSpec], contest: Contest | None
+) -> dict[str, list[tuple[ModelSpec, Model | None]]]:
+    """By role the models that may be judged, of which none may judge: also what else may become the candidate."""
+    found: dict[str, list[tuple[ModelSpec, Model | None]]] = {
+        role: [(named.get(role, config.candidate), model)] for role, model in models.items()
+    }
+    checkpoints = zip(contest.tuned, contest.models, strict=True) if contest else ()
+    others = [*((spec, None) for spec in (config.candidate, *config.candidates.values()) if spec.provider)]
+    found["candidate"] = [*found.get("candidate", ()), *others, *((one.spec, model) for one, model in checkpoints)]
+    return found
 
 
 def _contest(
@@ -135,6 +170,7 @@ def _contest(
 ) -> Contest | None:
     """The candidate's checkpoints, where the gate's own validation set has to find the best."""
     from pytest_ftgate.checkpoints import Contest
+    from pytest_ftgate.metrics.judged import refuse_judged
     from pytest_ftgate.models import build_model
     from pytest_ftgate.training import check_test_set
     from pytest_ftgate.tuning import contenders, has_job
@@ -150,6 +186,7 @@ def _contest(
     validation = load(config.validation_set, str(config.sources["validation_set"]))
     check_test_set(validation)
     metric = build_metrics(config, validation, training, hook)[config.metric.name]
+    refuse_judged(metric, "what checkpoint: best is chosen by", source=str(config.sources["metric"]))
     tuned = contenders(spec, surroundings)
     models = tuple(build_model(one.spec, surroundings, hook) for one in tuned)
     return Contest(validation, metric, tuned, models)
@@ -247,9 +284,13 @@ def build_metrics(config: GateConfig, test: DataSet, training: DataSet | None, h
 
 
 def _by_name(asked: Sequence[MetricSpec]) -> dict[str, MetricSpec]:
+    from pytest_ftgate.metrics.judged import NAMES
+
     specs: dict[str, MetricSpec] = {}
     for spec in asked:
         first = specs.setdefault(spec.name, spec)
+        if spec.name in NAMES and not first.options:  # a judge is named once, wherever that is
+            specs[spec.name] = first = spec
         if spec.options and spec.options != first.options:
             raise ConfigError(
                 f"the metric {spec.name} is asked for twice with different options",
@@ -340,6 +381,9 @@ def free_checks(prepared: Prepared) -> list[Check]:
         checks += _job_checks(prepared)
     checks.append(gate.test_size_check(config, n))
     checks += gate.limit_checks(config)
+    checks += format_checks(prepared.metrics, prepared.test)
+    on_candidate = (bound.metric.name for bound in config.require if bound.of == "candidate")
+    checks += form_alone_checks(metric, [prepared.metrics[name] for name in on_candidate if name in prepared.metrics])
     groups = group_codes(prepared.groups, n)
     if groups is not None and config.evidence != "observed":
         few = gate.groups_check(config, int(groups.max()) + 1, MIN_GROUPS)
@@ -361,6 +405,7 @@ def free_checks(prepared: Prepared) -> list[Check]:
     latencies = match.latency_bounds(config) if config.stage == "accept" else []
     checks += unsampled_checks([*config.bounds, *latencies], prepared.models)
     checks += slice_size_checks(prepared.slices)
+    checks += free_judging_checks(prepared.judging, prepared.metrics)
     checks += guard_checks(prepared.guards, prepared.models, prepared.test, errors=config.errors)
     return checks
 

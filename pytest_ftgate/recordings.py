@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_ftgate.data import input_sha256
 from pytest_ftgate.errors import DataError, Where, shown_path
 from pytest_ftgate.files import write_whole
+from pytest_ftgate.last_green import PREFIX as GREEN
 from pytest_ftgate.store import StoredPrediction
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 _SLUG_CHARACTERS = 80
 _JOBS = ".jobs.json"
+_GREEN = ".green.json"
 
 
 def read_recordings(folder: Path) -> dict[str, StoredPrediction]:
@@ -52,13 +54,13 @@ def read_recordings(folder: Path) -> dict[str, StoredPrediction]:
 
 
 def read_job_notes(folder: Path) -> dict[str, str]:
-    """What the recordings below ``folder`` know of fine-tuning jobs, by the names of the notes.
+    """What the recordings below ``folder`` know of fine-tuning jobs and green verdicts, by the names of the notes.
 
     Raises:
         DataError: a file is no JSON object of texts.
     """
     found: dict[str, str] = {}
-    for path in sorted(folder.rglob(f"*{_JOBS}")):
+    for path in sorted([*folder.rglob(f"*{_JOBS}"), *folder.rglob(f"*{_GREEN}")]):
         try:
             notes = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
@@ -71,7 +73,7 @@ def read_job_notes(folder: Path) -> dict[str, str]:
 
 def _no_notes(path: Path, found: str) -> DataError:
     return DataError(
-        "this is not what is known of fine-tuning jobs",
+        f"this is not what is known of {'green verdicts' if path.name.endswith(_GREEN) else 'fine-tuning jobs'}",
         where=Where(shown_path(path)),
         evidence=found,
         cure="Record it again.",
@@ -85,13 +87,16 @@ def write_recordings(folder: Path, gate: str, runs: Mapping[str, Run], jobs: Map
         folder: where.
         gate: what the files are named after.
         runs: predictions, by the role of the model.
-        jobs: notes on fine-tuning jobs, by their names.
+        jobs: notes on fine-tuning jobs and on the last green verdict, by their names.
     """
     folder.mkdir(parents=True, exist_ok=True)
     written = [_write(folder / f"{_slug(gate)}.{_slug(role)}.jsonl", run) for role, run in runs.items()]
-    if jobs:
-        written.append(folder / f"{_slug(gate)}{_JOBS}")
-        write_whole(written[-1], [json.dumps(jobs, indent=2, sort_keys=True) + "\n"])
+    green = {name: text for name, text in jobs.items() if name.startswith(GREEN)}
+    tuning = {name: text for name, text in jobs.items() if name not in green}
+    for notes, ending in ((tuning, _JOBS), (green, _GREEN)):
+        if notes:
+            written.append(folder / f"{_slug(gate)}{ending}")
+            write_whole(written[-1], [json.dumps(notes, indent=2, sort_keys=True) + "\n"])
     return written
 
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from pytest_ftgate.economics import Economics
+from pytest_ftgate.judge_facts import JudgeResult
 from pytest_ftgate.safe import printable, shortened
 
 if TYPE_CHECKING:
@@ -148,13 +149,35 @@ class TestSetResult:
 
 @dataclass(frozen=True, slots=True)
 class Flip:
-    """An example that one model gets right and the other does not."""
+    """An example that one model gets right and the other does not; ``why``: what the metric says of the candidate's."""
 
     id: str
     input: str
     expected: str
     baseline: str
     candidate: str
+    why: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BreakdownResult:
+    """What the value of one metric of one model is made of: see :class:`pytest_ftgate.metrics.Breakdown`.
+
+    ``role`` is ``baseline``, for the one in the headline, or ``candidate``.
+    """
+
+    metric: str
+    role: str
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[float | None, ...]], ...]
+    shares: tuple[str, ...] = ()
+
+    @classmethod
+    def from_dict(cls, facts: Mapping[str, Any]) -> BreakdownResult:
+        """The inverse of ``asdict``, after JSON."""
+        rows = tuple((label, tuple(numbers)) for label, numbers in facts["rows"])
+        return cls(**{**facts, "columns": tuple(facts["columns"]), "rows": rows, "shares": tuple(facts["shares"])})
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +313,49 @@ class LabelResult:
     change: float
 
 
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """A model today against the same model at the last green verdict: ``then`` and ``now`` are the metric's values.
+
+    ``change`` is ``now`` less ``then``; ``worse`` and ``better`` count examples. ``beyond_noise`` is None where that
+    cannot be told, and ``note`` says why.
+    """
+
+    role: str
+    then: float
+    now: float
+    change: float
+    worse: int
+    better: int
+    beyond_noise: bool | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """What says whether it is time to train again. Times are in UTC, ages in days at judgement.
+
+    ``last_green`` is when this gate was green before this run, ``last_measured`` when the oldest prediction of that
+    verdict was made, ``evidence_age_days`` the age of the oldest that this one rests on. ``base_models`` are those of
+    today by role, ``last_base_models`` those of then, as far as known: what the candidate was fine-tuned from, what a
+    baseline is served as. ``shutdown_dates`` are those that endpoints list, by the models' names.
+    """
+
+    last_green: str | None = None
+    last_green_age_days: float | None = None
+    last_measured: str | None = None
+    evidence_age_days: float | None = None
+    base_models: Mapping[str, str] = field(default_factory=dict)
+    last_base_models: Mapping[str, str] = field(default_factory=dict)
+    shutdown_dates: Mapping[str, str] = field(default_factory=dict)
+    drift: tuple[Drift, ...] = ()
+
+    @classmethod
+    def from_dict(cls, facts: Mapping[str, Any]) -> Clock:
+        """The inverse of its part of :meth:`GateResult.to_dict`."""
+        return cls(**{**facts, "drift": tuple(Drift(**one) for one in facts["drift"])})
+
+
 @dataclass(frozen=True)
 class GateResult:
     """Everything known about one gate after it was judged. ``None`` where it was not measured; never NaN.
@@ -302,8 +368,10 @@ class GateResult:
     without its prompt and examples, where it has any. ``candidates`` are those of several, in the written order;
     ``candidate`` is the chosen one, or, where none passed, the one that came nearest. ``slices`` and ``labels`` are
     against ``baseline``, the worst first. At the ``stage`` ``ready`` there is no candidate yet. Under the objective
-    ``match`` there is no margin, and ``max_drop`` says how much worse the candidate may be. ``location`` is the line of
-    the mark, as ``tests/test_intents.py:12``, relative to pytest's rootdir.
+    ``match`` there is no margin, and ``max_drop`` says how much worse the candidate may be. ``breakdowns`` are of the
+    metrics that can tell what their value is made of, the deciding one first. ``judges`` has one for each metric that
+    a model or people judge. ``location`` is the line of the mark, as ``tests/test_intents.py:12``, relative to
+    pytest's rootdir.
     """
 
     name: str
@@ -349,6 +417,9 @@ class GateResult:
     guards: tuple[GuardResult, ...] = ()
     slices: tuple[SliceResult, ...] = ()
     labels: tuple[LabelResult, ...] = ()
+    judges: tuple[JudgeResult, ...] = ()
+    breakdowns: tuple[BreakdownResult, ...] = ()
+    clock: Clock | None = None
     location: str | None = None
 
     @property
@@ -390,8 +461,11 @@ class GateResult:
         known["guards"] = tuple(map(GuardResult.from_dict, facts["guards"]))
         known["slices"] = tuple(SliceResult(**one) for one in facts["slices"])
         known["labels"] = tuple(LabelResult(**one) for one in facts["labels"])
+        known["judges"] = tuple(map(JudgeResult.from_dict, facts.get("judges", ())))
+        known["breakdowns"] = tuple(map(BreakdownResult.from_dict, facts.get("breakdowns", ())))
         known["loosened"] = tuple(facts["loosened"])
         known["diagnosis"] = Diagnosis.from_dict(facts["diagnosis"]) if facts.get("diagnosis") else None
+        known["clock"] = Clock.from_dict(facts["clock"]) if facts.get("clock") else None
         known["advice"] = tuple(Advice(**one) for one in facts.get("advice", ()))
         for pair in ("metric_range", "tango_interval"):
             if known.get(pair) is not None:

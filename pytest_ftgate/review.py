@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from pytest_ftgate.errors import FtgateError, HistoryError, shown_path
 from pytest_ftgate.numbers import plural
 from pytest_ftgate.result import Check
-from pytest_ftgate.weakening import Weakening, same_baselines, weakenings
+from pytest_ftgate.weakening import Weakening, metric_files, same_baselines, weakenings
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import GateConfig, GateFile
@@ -132,7 +132,7 @@ def _weakened(findings: Sequence[str], count: int, ref: str, *, forbidden: bool)
 
 
 def _contents(before: GateConfig, after: GateConfig, past: Past) -> Iterator[Weakening | str]:
-    """The test sets, and what the baselines read: their prompts and recordings."""
+    """The test sets, what metrics read, and what the baselines read: their prompts and recordings."""
     tests = {"test_set": (before.test_set, after.test_set)}
     kept = (name for name in after.guards if name in before.guards)
     tests |= {f"guards.{name}.test_set": (before.guards[name].test_set, after.guards[name].test_set) for name in kept}
@@ -140,6 +140,8 @@ def _contents(before: GateConfig, after: GateConfig, past: Past) -> Iterator[Wea
         path = getattr(new, "path", None)
         if path is not None and path == getattr(old, "path", None):
             yield from _content(key, path, past, in_order=new.limit is not None)  # type: ignore[union-attr]
+    for key, path in metric_files(before, after):
+        yield from _content(key, path, past, whole=True)
     for name, spec in same_baselines(before, after).items():
         for key, value in spec.options.items():
             if isinstance(value, Path):
@@ -147,7 +149,10 @@ def _contents(before: GateConfig, after: GateConfig, past: Past) -> Iterator[Wea
                 yield from _content(key, value, past)
 
 
-def _content(key: str, path: Path, past: Past, *, in_order: bool = False) -> Iterator[Weakening | str]:
+def _content(
+    key: str, path: Path, past: Past, *, in_order: bool = False, whole: bool = False
+) -> Iterator[Weakening | str]:
+    """What became of one file; ``whole``: each of its lines counts, so that new ones are no addition."""
     if not path.is_file():
         return  # said where the file is needed
     try:
@@ -158,7 +163,9 @@ def _content(key: str, path: Path, past: Past, *, in_order: bool = False) -> Ite
     if then is None:
         yield f"{shown_path(path)} is not in git at {past.ref}, so that it could not be compared"
         return
-    found = compare_contents(then, now, in_order=in_order)
+    found = compare_contents(then, now, in_order=in_order or whole)
+    if isinstance(found, str) and whole:
+        found = _described(then), _described(now)
     if isinstance(found, str):
         yield f"{shown_path(path)}: {found}"
     elif found is not None:

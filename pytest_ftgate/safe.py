@@ -19,6 +19,12 @@ def printable(text: str, most: int = LONGEST) -> str:
     return shortened(_COMMAND_ANYWHERE.sub("## ", _COMMAND_AT_START.sub(": ", text)), most)
 
 
+def readable(text: str, most: int = LONGEST) -> str:
+    """As :func:`printable`, for places that no CI log is read from: its lines stay lines."""
+    text = text[: most + 1].replace("\r\n", "\n")
+    return shortened("".join(char if char in "\n\t" or char.isprintable() else _escaped(char) for char in text), most)
+
+
 def _escaped(char: str) -> str:
     return char.encode("unicode_escape").decode("ascii")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +30,7 @@ from pytest_ftgate.safe import one_line, printable, shortened
 __tracebackhide__ = True  # what a fixture or a body raises is shown without our lines
 
 if TYPE_CHECKING:
+    from pytest_ftgate.answers import Answers
     from pytest_ftgate.config import DataSpec, GateFile
     from pytest_ftgate.data import DataSet
     from pytest_ftgate.progress import ProgressLine, ProgressLog
@@ -56,6 +57,7 @@ class GateSession:
         self.started: float = self._worker["ftgate_started"] if self._worker else time.time()
         self.results: dict[str, GateResult] = {}
         self.facts: dict[str, str] = {}
+        self._answers: dict[str, Answers] = {}
         self._runs: dict[str, tuple[Mapping[str, Run], Mapping[str, str]]] = {}
         self._jobs: dict[str, str] | None = None
         self._files: dict[Path, GateFile] = {}
@@ -204,11 +206,26 @@ class GateSession:
         properties = json_report.junit_properties(judged.result)
         self.facts[item.nodeid] = dict(properties)["ftgate"]
         item.user_properties.extend(properties)
+        if self._writes("html"):
+            self._keep_answers(judged, item.nodeid)
         try:
             hook = item.ihook.pytest_ftgate_gate_finished
             guarded("the hook pytest_ftgate_gate_finished", hook, result=judged.result)
         except FtgateError as error:  # an observer's fault changes no verdict, and is not passed over
             self.note(Line(one_line(str(error)), "red"))
+
+    def _keep_answers(self, judged: Judged, nodeid: str) -> None:
+        """What the page shows of every example."""
+        from pytest_ftgate.answers import side_by_side
+
+        baselines = judged.result.baselines
+        best = next((role for role, facts in baselines.items() if facts == judged.result.baseline), None)
+        if judged.prepared is not None and best is not None and best in judged.scored:
+            deciding = judged.prepared.deciding
+            self._answers[nodeid] = side_by_side(deciding, judged.scored, judged.samples, best)
+
+    def _writes(self, form: str) -> bool:
+        return any(written.startswith(f"{form}:") for written in self._config.getoption("--ftgate-report"))
 
     def record(self, name: str, runs: Mapping[str, Run], jobs: Mapping[str, str]) -> None:
         """Keep what models answered, and what is known of the jobs that made them, for the report ``recordings``.
@@ -231,9 +248,15 @@ class GateSession:
 
     def hear_worker(self, said: Mapping[str, Any]) -> None:
         """What an xdist worker has to say at its end."""
+        import json
+
+        from pytest_ftgate.answers import Answers
+
         self._seen.add(said["seen"])
         for nodeid, facts in said["facts"].items():
             self.hear(nodeid, facts)
+            if nodeid in said["answers"] and self.results[nodeid] == GateResult.from_dict(json.loads(facts)):
+                self._answers[nodeid] = Answers.from_json(said["answers"][nodeid])
         for text, colour in said["notes"]:
             self.note(Line(text, colour))
 
@@ -272,7 +295,8 @@ class GateSession:
         unwritten = any(line.colour == "red" for line in self._notes)
         if self._worker is not None:
             notes = [tuple(line) for line in self._notes]
-            said = {"notes": notes, "seen": self._seen.to_plain(), "facts": self.facts}
+            answers = {nodeid: one.to_json() for nodeid, one in self._answers.items()}
+            said = {"notes": notes, "seen": self._seen.to_plain(), "facts": self.facts, "answers": answers}
             self._config.workeroutput["ftgate"] = said  # type: ignore[attr-defined]
         owed = bool(self._unjudged) and not self._partial
         self._red = red or unwritten or owed
@@ -354,6 +378,8 @@ class GateSession:
                 write_whole(path, [self._json()])
             elif form == "markdown":
                 write_whole(path, [self._markdown(markdown.MOST_BYTES)])
+            elif form == "html":
+                write_whole(path, self._html())
             else:
                 self._write_recordings(path)
         except OSError as error:
@@ -369,6 +395,19 @@ class GateSession:
     def _json(self) -> str:
         config = self._config.getoption("--ftgate-config")
         return json_report.report(self.results.values(), unjudged=self._unjudged, partial=self._partial, config=config)
+
+    def _html(self) -> Iterator[str]:
+        from pytest_ftgate.render.html.page import Session, page
+
+        session = Session(
+            unjudged=tuple((one["name"], one["reason"]) for one in self._unjudged),
+            removed=tuple(self._removed),
+            remarks=tuple(line.text for line in self._notes),
+            partial=self._partial,
+            config=self._config.getoption("--ftgate-config"),
+            written_at=time.time(),
+        )
+        return page([(result, self._answers.get(nodeid)) for nodeid, result in self.results.items()], session)
 
     def _markdown(self, most_bytes: int) -> str:
         said = markdown.Session(

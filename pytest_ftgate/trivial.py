@@ -48,7 +48,8 @@ def trivial_baseline(metric: Metric, expected: Sequence[Any]) -> Trivial:
         MetricError: the metric cannot score an output that its own test set expects elsewhere.
     """
     counted = Counter(expected_text(value).strip() for value in expected).most_common()
-    tried = [answer for answer, _ in (counted[:_TRIED] if metric.kind == "set" else counted[:1])]
+    over_labels = metric.kind == "set" and metric.uses_labels
+    tried = [answer for answer, _ in (counted[:_TRIED] if over_labels else counted[:1])]
     bare = _bare(metric)
     found = [Trivial(answer, *_scored(bare, expected, answer), len(counted)) for answer in tried]
     beatable = [one for one in found if not one.perfect] or found

@@ -25,6 +25,9 @@ _OPERATION = ("name", "price", "concurrency", "timeout_s", "retries", "api_key_e
 """Keys of a model that change no answer."""
 _METRIC_OPERATION = ("concurrency", "timeout_s")
 """Options of a metric that change no score: a command that takes too long is an error, not a wrong answer."""
+_JUDGED = ("rubric", "preference", "human_preference")
+_OF_JUDGES = ("judge", "rubric", "rubric_file", "calibration", "path")
+"""Options of judged metrics that are compared by themselves."""
 _SHOWN = 60
 
 
@@ -55,12 +58,14 @@ def weakenings(before: GateConfig, after: GateConfig) -> tuple[Weakening, ...]:
         *_bounds(before.require, after.require),
         *_economics(before.economics, after.economics),
         *_changed("metric", _written_metric(before.metric), _written_metric(after.metric)),
+        *_judges(before, after),
         *_changed("test_set", _shown(before.test_set), _shown(after.test_set)),
         *_reading("test_set", before.test_set, after.test_set),
         *_training_set(before.training_set, after.training_set),
         *_baselines(before, after),
         *_guards(before.guards, after.guards),
         *_slices(before.slices, after.slices),
+        *_clock(before, after),
     )
 
 
@@ -80,9 +85,12 @@ def _economics(before: EconomicsSpec | None, after: EconomicsSpec | None) -> Ite
     """Limits alone: what a fine-tune costs and how often it is called are facts, and they change."""
     saving, days = "min_monthly_saving_usd", "max_break_even_days"
     yield from _lowered(f"economics.{saving}", getattr(before, saving, None), getattr(after, saving, None))
-    old, new = getattr(before, days, None), getattr(after, days, None)
-    if old is not None and (new is None or new > old):
-        yield Weakening(f"economics.{days}", _number(old), "removed" if new is None else _number(new))
+    yield from _raised(f"economics.{days}", getattr(before, days, None), getattr(after, days, None))
+
+
+def _raised(key: str, before: float | None, after: float | None) -> Iterator[Weakening]:
+    if before is not None and (after is None or after > before):
+        yield Weakening(key, _number(before), "removed" if after is None else _number(after))
 
 
 def _lowered(key: str, before: float | None, after: float | None) -> Iterator[Weakening]:
@@ -152,6 +160,18 @@ def _level(level: str) -> str:
     return "fail above a limit" if level == "limit" else level
 
 
+def _clock(before: GateConfig, after: GateConfig) -> Iterator[Weakening]:
+    from pytest_ftgate.config.gate_config import CLOCK_LEVELS
+
+    yield from _raised("max_age_days", before.max_age_days, after.max_age_days)
+    old, new = before.clock, after.clock
+    for key in ("alias", "base_changed", "shutdown"):
+        was, is_ = getattr(old, key), getattr(new, key)
+        if CLOCK_LEVELS.index(is_) < CLOCK_LEVELS.index(was):
+            yield Weakening(f"clock.{key}", was, is_)
+    yield from _lowered("clock.shutdown_within_days", old.shutdown_within_days, new.shutdown_within_days)
+
+
 @dataclass(frozen=True, slots=True)
 class _Limits:
     """The tightest of all bounds on one value."""
@@ -195,7 +215,58 @@ def _written_metric(metric: MetricSpec) -> str:
 
 
 def _options(metric: MetricSpec) -> str:
-    return ", ".join(f"{key}={value}" for key, value in sorted(metric.options.items()) if key not in _METRIC_OPERATION)
+    apart = (*_METRIC_OPERATION, *(_OF_JUDGES if metric.name in _JUDGED else ()))
+    kept = {key: value for key, value in metric.options.items() if key not in apart}
+    shown = {key: shown_path(value) if isinstance(value, Path) else value for key, value in kept.items()}
+    return ", ".join(f"{key}={value}" for key, value in sorted(shown.items()))
+
+
+def _judges(before: GateConfig, after: GateConfig) -> Iterator[Weakening]:
+    """Another judge or another question cannot be compared with what was; a calibration can."""
+    from pytest_ftgate.config.judge_options import judged_metrics
+
+    now = judged_metrics(after)
+    for name, old in judged_metrics(before).items():
+        if name not in now:
+            continue  # which the metric, or the bound on it, says
+        new, key = now[name], "metric" if name == before.metric.name else name
+        for option in ("rubric", "rubric_file", "path"):
+            yield from _reworded(f"{key}.{option}", old.options.get(option), new.options.get(option))
+        judge, other = old.options.get("judge"), new.options.get("judge")
+        if judge is not None and other is not None and _asked(judge) != _asked(other):
+            yield Weakening(f"{key}.judge", *_told_apart(judge, other))
+        held, kept = old.options.get("calibration"), new.options.get("calibration")
+        if held is not None:
+            kappa = getattr(kept, "min_kappa", None)
+            yield from _lowered(f"{key}.calibration.min_kappa", held.min_kappa, kappa)
+            yield from _changed(f"{key}.calibration.path", _shown(held), _shown(kept or held))
+
+
+def _reworded(key: str, before: Any, after: Any) -> Iterator[Weakening]:
+    if before == after:
+        return
+    old, new = _short(before), _short(after)
+    if old == new:  # they differ where neither is shown
+        old, new = f"{len(str(before)):,} characters", f"{len(str(after)):,} characters, other ones"
+    yield Weakening(key, old, new)
+
+
+def metric_files(before: GateConfig, after: GateConfig) -> Iterator[tuple[str, Path]]:
+    """The files that the deciding metric, bounds and guards read, each with its key, where both versions name them."""
+    kept = {path for _, metric in _deciding(before) for path in metric.options.values() if isinstance(path, Path)}
+    for key, metric in _deciding(after):
+        for option, path in metric.options.items():
+            if isinstance(path, Path) and path in kept:
+                yield f"{key}.{option}", path
+                kept.discard(path)
+
+
+def _deciding(config: GateConfig) -> Iterator[tuple[str, MetricSpec]]:
+    yield "metric", config.metric
+    for bound in config.require:
+        yield f"require.{bound.of}.{bound.metric.name}", bound.metric
+    for name, guard in config.guards.items():
+        yield f"guards.{name}.metric", guard.metric
 
 
 def _changed(key: str, before: str, after: str) -> Iterator[Weakening]:

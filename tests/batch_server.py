@@ -64,8 +64,8 @@ class BatchServer(LoopbackServer):
 
     @property
     def tally(self) -> Counter[str]:
-        """How often each route was asked for."""
-        return Counter(_route(request) for request in self.requests)
+        """How often each route was asked for; but for whether models are about to be shut down."""
+        return Counter(_route(request) for request in self.requests if not request.path.startswith("/v1/models/"))
 
     def reply_to(self, request: Request) -> Reply:
         route = _route(request)

@@ -10,6 +10,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from pkgutil import walk_packages
 
+import jinja2  # noqa: F401
 import openai  # noqa: F401
 import pytest
 import scipy.special  # noqa: F401

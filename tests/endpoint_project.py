@@ -39,7 +39,7 @@ def untimed(gate: dict[str, Any]) -> dict[str, Any]:
 
     baselines = {role: bare(model) for role, model in gate["baselines"].items()}
     models = {role: bare(gate[role]) for role in ("baseline", "candidate", "bare") if gate[role] is not None}
-    return {**gate, **models, "baselines": baselines}
+    return {**gate, **models, "baselines": baselines, "clock": None}
 
 
 class EndpointProject(Project):

@@ -89,8 +89,9 @@ class JobProject(EndpointProject):
 
     @property
     def read(self) -> list[str]:
-        """What was read from the server, in order."""
-        return [f"GET {request.path}" for request in self.server.requests if request.method == "GET"]
+        """What was read from the server, in order; but for whether models are about to be shut down."""
+        paths = [request.path for request in self.server.requests if request.method == "GET"]
+        return [f"GET {path}" for path in paths if not path.startswith("/v1/models/")]
 
 
 def chat(question: str, answer: str) -> dict[str, Any]:

@@ -28,6 +28,8 @@ HEAVY = (
     "genai_prices",
     "rapidfuzz",
     "sacrebleu",
+    "jinja2",
+    "jsonschema",
 )
 FACE = {"plugin.py", "items.py", "marks.py", "session.py"}
 

@@ -43,11 +43,11 @@ def test_every_block_is_of_a_kind_that_is_run_here() -> None:
     assert sorted(block.file for block in blocks() if block.file) == [
         "conftest.py", "ftgate.yaml", "pytest.ini", "test_function.py", "test_intents.py", "test_orders.py",
     ]  # fmt: skip
-    assert [len(of(language)) for language in ("sh", "text", "console", "ini")] == [3, 1, 1, 1]
+    assert [len(of(language)) for language in ("sh", "text", "console", "ini")] == [4, 1, 1, 1]
 
 
 def test_the_main_command_judges_a_gate_and_prints_what_is_shown() -> None:
-    main, _, _ = of("sh")
+    main, *_ = of("sh")
     install, run = main.strip().split(" && ")
     assert install == 'pip install -e ".[example]"'
     command = run.replace("python", sys.executable, 1).split()
@@ -65,7 +65,7 @@ def test_the_main_command_judges_a_gate_and_prints_what_is_shown() -> None:
 
 
 def test_the_test_command_is_what_our_own_gate_runs() -> None:
-    _, tests, _ = of("sh")
+    _, tests, *_ = of("sh")
     assert "readme_command 2" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     assert tests == 'pip install -e ".[test]" && python -m pytest -n auto\n'
 
@@ -75,6 +75,18 @@ def test_the_schema_is_where_the_command_says() -> None:
     result = subprocess.run(shlex.split(command), capture_output=True, text=True, timeout=60, check=True)
     schema = json.loads(Path(result.stdout.strip()).read_text(encoding="utf-8"))
     assert "gates" in schema["properties"]
+
+
+def test_the_commands_begin_a_gate_and_compare_reports(project: Project) -> None:
+    project.gate_test(name="finetune", margin=0.02)
+    project.run_apart("--ftgate-report=json:before.json")
+    for line in of("sh")[3].splitlines():
+        done = subprocess.run(
+            shlex.split(line.replace("python", sys.executable, 1)),
+            cwd=project.path, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert "stricter  margin: 2 points -> 5 points" in done.stdout
 
 
 def test_recorded_models_in_a_mark(project: Project) -> None:

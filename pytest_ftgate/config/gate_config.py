@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from pytest_ftgate.config.source import Source
+from pytest_ftgate.config.source import BUILT_IN, Source
 from pytest_ftgate.errors import shown_path
 
 DropEvidence = Literal["observed", "significant", "proven"]
@@ -178,6 +178,26 @@ class SliceSpec:
     sources: Mapping[str, Source]
 
 
+ClockLevel = Literal["ignore", "warn", "fail"]
+CLOCK_LEVELS: tuple[ClockLevel, ...] = ("ignore", "warn", "fail")
+"""From lenient to strict."""
+
+
+@dataclass(frozen=True)
+class ClockSpec:
+    """What changes of the models beneath a gate mean; ``sources`` says where each key was written."""
+
+    alias: ClockLevel = "warn"
+    base_changed: ClockLevel = "warn"
+    shutdown: ClockLevel = "warn"
+    shutdown_within_days: int = 90
+    sources: Mapping[str, Source] = field(default_factory=dict)
+
+    def source(self, key: str) -> str:
+        """Where the key was written."""
+        return str(self.sources.get(key, BUILT_IN))
+
+
 @dataclass(frozen=True)
 class EconomicsSpec:
     """What fine-tuning costs besides its answers, and what it must bring; ``None``: not declared.
@@ -238,6 +258,8 @@ class GateConfig:
     sources: Mapping[str, Source]
     alternatives: tuple[str, ...] = ()
     candidates: Mapping[str, ModelSpec] = field(default_factory=dict)
+    max_age_days: float | None = None
+    clock: ClockSpec = field(default_factory=ClockSpec)
 
     @property
     def prediction(self) -> Prediction | None:

@@ -17,7 +17,9 @@ from pydantic import (
 )
 
 from pytest_ftgate.config.baseline_keys import BaselinesValue
+from pytest_ftgate.config.clock_keys import ClockKeys
 from pytest_ftgate.config.economics_keys import EconomicsKeys
+from pytest_ftgate.config.judge_keys import JUDGED, JudgedKeys, read_judged
 from pytest_ftgate.config.keys import (
     Amount,
     Count,
@@ -86,6 +88,8 @@ def _read_metric(value: Any, info: ValidationInfo) -> MetricKeys:
     name = values.get("name")
     if reading_of(info).objects and not isinstance(name, str | int | float | list | tuple | None):
         values |= {"name": _name_of(name), "function": name}
+    if isinstance(value, Mapping) and isinstance(name, str) and name in JUDGED:
+        values = read_judged(values, info)
     if isinstance(value, Mapping) or isinstance(values["name"], str):
         return MetricKeys.model_validate(values, context=info.context)
     raise refusal(f"must be a metric's name, or a mapping with a name, {got(value, ())}")
@@ -142,7 +146,7 @@ Goal = Literal[
 ]
 DataValue = Annotated[Any, PlainValidator(_read_data, json_schema_input_type=str | DataKeys)]
 Factor = Annotated[float, Field(gt=1, allow_inf_nan=False)]
-MetricValue = Annotated[MetricKeys, PlainValidator(_read_metric, json_schema_input_type=str | MetricKeys)]
+MetricValue = Annotated[MetricKeys, PlainValidator(_read_metric, json_schema_input_type=str | JudgedKeys | MetricKeys)]
 
 
 class BoundKeys(Keys):
@@ -427,6 +431,13 @@ class GateKeys(Keys):
     )
     slices: SliceKeys = Field(
         default_factory=absent, description="Parts of the test set on which the candidate must not be worse."
+    )
+    max_age_days: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
+        default_factory=absent, description="How old the oldest prediction may be that the verdict rests on."
+    )
+    clock: ClockKeys = Field(
+        default_factory=absent,
+        description="What it means that a model is an alias, was changed, or is about to be shut down.",
     )
 
     @model_validator(mode="after")

@@ -14,12 +14,14 @@ from pytest_ftgate.config.baseline_keys import AlternativesKeys
 from pytest_ftgate.config.gate_config import GateConfig, ModelSpec, no_candidate
 from pytest_ftgate.config.gate_file import GateFile
 from pytest_ftgate.config.gate_keys import GateKeys
+from pytest_ftgate.config.judge_options import judges, with_judges
 from pytest_ftgate.config.objective import check_objective
 from pytest_ftgate.config.problems import Reading, read_keys
 from pytest_ftgate.config.source import BUILT_IN, KeyPath, Layer, Source
 from pytest_ftgate.config.specs import (
     audit_spec,
     bound,
+    clock_spec,
     data_spec,
     economics_spec,
     guard_spec,
@@ -50,6 +52,7 @@ _AS_READ = (
     "goal_override",
     "stage",
     "allow_weak_baseline",
+    "max_age_days",
 )
 _FIXTURES = ("test_set", "training_set", "baseline", "candidate")
 
@@ -91,9 +94,9 @@ def resolve_gate(
     if missing:
         raise _missing(missing, file, gate)
     check_objective({key: value.read for key, value in values.items()}, {k: v.at() for k, v in values.items()})
-    config = _config(values, models, gate, gate or default_name)
+    config = with_judges(_config(values, models, gate, gate or default_name), models)
     if root is not None:
-        for spec in (*config.baselines.values(), config.candidate, *config.candidates.values()):
+        for spec in (*config.baselines.values(), config.candidate, *config.candidates.values(), *judges(config)):
             _refuse_outside(spec, root)
     return config
 
@@ -180,6 +183,7 @@ def _config(values: Mapping[str, _Value], models: Mapping[str, ModelSpec], gate:
         economics=read["economics"] and economics_spec(read["economics"], at["economics"]),
         guards={name: guard_spec(keys, partial(at["guards"], name)) for name, keys in read["guards"].items()},
         slices=slice_spec(read["slices"], at["slices"]) if read["slices"] else None,
+        clock=clock_spec(read["clock"], at["clock"]),
         sources={key: source() for key, source in at.items()},
         **{key: read[key] for key in _AS_READ},
     )

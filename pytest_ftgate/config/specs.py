@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from pytest_ftgate.config.clock_keys import ClockKeys
 from pytest_ftgate.config.economics_keys import EconomicsKeys
 from pytest_ftgate.config.gate_config import (
     AUDIT_DEFAULTS,
     AuditSpec,
     Bound,
+    ClockSpec,
     DataSpec,
     EconomicsSpec,
     GuardSpec,
@@ -31,6 +33,7 @@ from pytest_ftgate.config.gate_keys import (
     SliceKeys,
 )
 from pytest_ftgate.config.keys import Keys
+from pytest_ftgate.config.metric_options import metric_options
 from pytest_ftgate.config.model_keys import AnyModel, Given, ModelKeys, Named, OpenAIKeys, PythonKeys, RecordedKeys
 from pytest_ftgate.config.source import BUILT_IN, Source
 
@@ -44,7 +47,7 @@ def data_spec(read: DataKeys | Iterable[Any], source: Source) -> DataSpec | Iter
 
 def metric_spec(read: MetricKeys, source: Source) -> MetricSpec:
     """The metric that was written."""
-    return MetricSpec(read.name, dict(read.model_extra or {}), source)
+    return MetricSpec(read.name, metric_options(read.name, read.model_extra or {}, source), source)
 
 
 def bound(read: BoundKeys, source: Source) -> Bound:
@@ -70,6 +73,13 @@ def audit_spec(read: AuditKeys | None) -> AuditSpec:
     """What was written about the training audit, and the defaults where nothing was."""
     levels = {name: getattr(read, name, None) or level for name, level in AUDIT_DEFAULTS.items()}
     return AuditSpec(levels, read.max_tokens if read else MAX_TOKENS)
+
+
+def clock_spec(read: ClockKeys | None, at: Callable[[str], Source]) -> ClockSpec:
+    """What was written about the clock, and the defaults where nothing was; ``at`` gives the source of each key."""
+    if read is None:
+        return ClockSpec()
+    return ClockSpec(**{key: getattr(read, key) for key in read.model_fields_set}, sources=_sources(read, at))
 
 
 def guard_spec(read: GuardKeys, at: Callable[[str], Source]) -> GuardSpec:

@@ -223,7 +223,7 @@ class _Composer:
         if ambiguity:
             self._refuse(ambiguity, event, path)
         try:
-            return _plain(text)
+            return plain_value(text)
         except ValueError:  # Python reads no integer of many thousand digits
             self._refuse("a number with too many digits", event, path)
 
@@ -260,7 +260,7 @@ def _ambiguity(text: str) -> str | None:
     return None
 
 
-def _plain(text: str) -> Any:
+def plain_value(text: str) -> Any:
     """The value of an unquoted scalar."""
     if text in _CONSTANTS:
         return _CONSTANTS[text]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pytest_ftgate.data.columns import likely_columns
 from pytest_ftgate.data.dataset import DataSet
 from pytest_ftgate.data.example import (
     NO_FIELDS,
@@ -14,22 +15,25 @@ from pytest_ftgate.data.example import (
     input_sha256,
 )
 from pytest_ftgate.data.iterables import examples_from
-from pytest_ftgate.data.load import FORMATS, load_examples
+from pytest_ftgate.data.load import FORMATS, SUFFIXES, column_names, load_examples
 from pytest_ftgate.data.normalize import is_blank, normalized_input, visible, without_instructions
 
 __all__ = [
     "FORMATS",
     "NO_FIELDS",
+    "SUFFIXES",
     "DataSet",
     "Example",
     "Input",
     "Messages",
     "canonical_json",
+    "column_names",
     "content_id",
     "examples_from",
     "expected_text",
     "input_sha256",
     "is_blank",
+    "likely_columns",
     "load_examples",
     "normalized_input",
     "visible",

@@ -89,18 +89,24 @@ def _other_form_cure(absent: list[str], found: tuple[str, ...], columns: Columns
 
 def _mapping_cure(absent: list[str], found: tuple[str, ...], columns: Columns) -> str:
     free = [name for name in found if name not in columns.column.values()]
-    mapping: dict[str, str] = {}
-    for name in absent:
-        guess = _suggestion(name, columns.required[name], free)
-        if guess is not None:
-            mapping[name] = guess
-            free.remove(guess)
+    mapping = likely_columns({name: columns.required[name] for name in absent}, free)
     if columns.mappable:
         pairs = ", ".join(f"{ours}: {listed([theirs])}" for ours, theirs in (mapping or {absent[0]: "NAME"}).items())
         return f"say what they are called: fields: {{{pairs}}}"
     if mapping:
         return "rename keys: " + ", ".join(f"{listed([theirs])} to {ours}" for ours, theirs in mapping.items())
     return f"each mapping must have the keys {listed(columns.required)}"
+
+
+def likely_columns(wanted: Mapping[str, str], free: Collection[str]) -> dict[str, str]:
+    """Which of the ``free`` columns probably hold the parts that are missing; ``wanted`` gives the column of each."""
+    left, found = list(free), dict[str, str]()
+    for name, column in wanted.items():
+        guess = _suggestion(name, column, left)
+        if guess is not None:
+            found[name] = guess
+            left.remove(guess)
+    return found
 
 
 def _suggestion(name: str, column: str, free: list[str]) -> str | None:

@@ -37,6 +37,24 @@ def read_csv(lines: Lines, fields: Mapping[str, str], *, delimiter: str = ",") -
             raise located(error, Where(path=lines.path, line=line)) from None
 
 
+def read_cells(lines: Lines, *, delimiter: str = ",") -> Iterator[tuple[int, dict[str, str]]]:
+    """Give each row's line and its cells by the names in the header, whatever these are."""
+    header: list[str] | None = None
+    for line, cells in _rows(lines, delimiter):
+        try:
+            if header is None:
+                header = _distinct(cells)
+            else:
+                yield line, _row(header, cells)
+        except DataError as error:
+            raise located(error, Where(path=lines.path, line=line)) from None
+
+
+def csv_header(lines: Lines, *, delimiter: str = ",") -> list[str]:
+    """The names in the header; none in a file without rows."""
+    return next((cells for _, cells in _rows(lines, delimiter)), [])
+
+
 def _rows(lines: Lines, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """Give each row's first line and its cells, and nothing for a blank line."""
     reader = csv.reader(lines, strict=True, delimiter=delimiter)
@@ -73,7 +91,7 @@ def _broken(lines: Lines, line: int, error: csv.Error) -> DataError:
     return DataError(what, where=Where(path=lines.path, line=line), evidence=evidence, cure=cure)
 
 
-def _checked_header(names: list[str], columns: Columns) -> list[str]:
+def _distinct(names: list[str]) -> list[str]:
     for name in names:
         if names.count(name) > 1:
             raise DataError(
@@ -81,6 +99,11 @@ def _checked_header(names: list[str], columns: Columns) -> list[str]:
                 evidence=f"found: {listed(names)}",
                 cure="give each column a name of its own",
             )
+    return names
+
+
+def _checked_header(names: list[str], columns: Columns) -> list[str]:
+    _distinct(names)
     try:
         check_columns(names, columns)
     except DataError as error:

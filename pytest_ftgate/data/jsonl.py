@@ -36,6 +36,17 @@ def read_jsonl(lines: Lines, fields: Mapping[str, str], *, chat: bool | None) ->
             raise located(error, Where(path=lines.path, line=lines.number)) from None
 
 
+def first_keys(lines: Lines) -> list[str]:
+    """The keys of the first row; none in a file without rows."""
+    for text in lines:
+        if text.strip():
+            try:
+                return list(parse_object(text))
+            except DataError as error:
+                raise located(error, Where(path=lines.path, line=lines.number)) from None
+    return []
+
+
 def parse_object(text: str) -> dict[str, Any]:
     """The one JSON object of a text.
 

@@ -8,10 +8,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from pytest_ftgate.data.csvfile import read_csv
+from pytest_ftgate.data.csvfile import csv_header, read_csv
 from pytest_ftgate.data.dataset import DataSet, check_ids
 from pytest_ftgate.data.example import Example
-from pytest_ftgate.data.jsonl import read_jsonl
+from pytest_ftgate.data.jsonl import first_keys, read_jsonl
 from pytest_ftgate.data.lines import Lines, open_lines
 from pytest_ftgate.data.wording import kind_of, listed, nearest
 from pytest_ftgate.errors import DataError, Where, shown_path
@@ -19,6 +19,8 @@ from pytest_ftgate.errors import DataError, Where, shown_path
 FORMATS = ("jsonl", "csv", "chat")
 _JSONL_SUFFIXES = (".jsonl", ".ndjson", ".jsonlines", ".json-lines")
 _CSV_SUFFIXES = (".csv", ".tsv")
+SUFFIXES = (*_JSONL_SUFFIXES, *_CSV_SUFFIXES)
+"""By which a file's format is told."""
 
 
 def load_examples(
@@ -57,6 +59,19 @@ def load_examples(
     return data
 
 
+def column_names(path: Path) -> list[str]:
+    """What a file calls its columns: the header of CSV, the keys of the first row of JSONL.
+
+    Raises:
+        DataError: the file cannot be read so far.
+    """
+    chosen = _format(path, None)
+    with open_lines(path) as lines:
+        if chosen == "csv":
+            return csv_header(lines, delimiter=_delimiter(path.suffix))
+        return first_keys(lines)
+
+
 def check_limit(limit: Any, path: str) -> None:
     """Refuse a limit that is not a whole number from 1."""
     if limit is None or (isinstance(limit, int) and not isinstance(limit, bool) and limit >= 1):
@@ -67,8 +82,12 @@ def check_limit(limit: Any, path: str) -> None:
 
 def _rows(lines: Lines, chosen: str, suffix: str, fields: Mapping[str, str]) -> Iterator[tuple[int, Example]]:
     if chosen == "csv":
-        return read_csv(lines, fields, delimiter="\t" if suffix.lower() == ".tsv" else ",")
+        return read_csv(lines, fields, delimiter=_delimiter(suffix))
     return read_jsonl(lines, fields, chat={"chat": True, "jsonl": False}.get(chosen))
+
+
+def _delimiter(suffix: str) -> str:
+    return "\t" if suffix.lower() == ".tsv" else ","
 
 
 def _format(path: Path, written: str | None) -> str:

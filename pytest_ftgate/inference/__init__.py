@@ -10,6 +10,7 @@ from pytest_ftgate.inference.groups import MIN_GROUPS, group_codes
 from pytest_ftgate.inference.one_value import Interval, interval_graded, interval_right_wrong, interval_set
 from pytest_ftgate.inference.planning import corrected_confidence, fewest_examples, fewest_wins
 from pytest_ftgate.inference.pooled import PooledCounts
+from pytest_ftgate.inference.preferred import compare_preferences
 from pytest_ftgate.inference.prospect import chance_of_proof, mended_scores, mended_set
 from pytest_ftgate.inference.repeats import Remedy, Spread, remedy, spread_of
 from pytest_ftgate.inference.score import tango_interval
@@ -27,6 +28,7 @@ __all__ = [
     "bca_set",
     "chance_of_proof",
     "compare_graded",
+    "compare_preferences",
     "compare_right_wrong",
     "compare_set",
     "corrected_confidence",

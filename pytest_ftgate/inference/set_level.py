@@ -21,14 +21,16 @@ def same_examples(first: SetCounts, second: SetCounts) -> bool:
     """Whether both are answers to the same examples: what is expected is the same."""
     import numpy as np
 
-    wanted, other = (counts.best if isinstance(counts, PooledCounts) else counts.gold for counts in (first, second))
-    return type(first) is type(second) and np.array_equal(wanted, other)
+    if isinstance(first, PooledCounts) or isinstance(second, PooledCounts):
+        one, other = pooled.both(first, second)
+        return np.array_equal(one.perfect, other.perfect)
+    return np.array_equal(first.gold, second.gold)
 
 
 def set_value(counts: SetCounts) -> float:
     """The metric of all answers, repeats pooled."""
     if isinstance(counts, PooledCounts):
-        return pooled.value_of_all(counts)
+        return pooled.value(counts)
     return float(counts.statistic(_confusion(counts)[None])[0])
 
 
@@ -39,7 +41,7 @@ def values_without_unit(counts: SetCounts, units: NDArray[np.int64]) -> NDArray[
         units: the unit of each example as a code 0..U-1; an example is left out with all its repeats.
     """
     if isinstance(counts, PooledCounts):
-        return pooled.without_unit(counts, units)
+        return pooled.values_without_unit(counts, units)
     return _changed(counts, _confusion(counts), units, -1)
 
 
@@ -48,7 +50,7 @@ def values_without_one(counts: SetCounts) -> NDArray[np.float64]:
     import numpy as np
 
     if isinstance(counts, PooledCounts):
-        return pooled.without_unit(counts, np.arange(len(counts)))
+        return pooled.values_without_one(counts)
     first, kind = kinds(counts)
     some = replace(counts, gold=counts.gold[first], predicted=counts.predicted[:, first])
     return _changed(some, _confusion(counts), np.arange(len(first)), -1)[kind]
@@ -68,7 +70,7 @@ def values_with_one_more(
 def share_right(counts: SetCounts) -> NDArray[np.float64]:
     """How many of the repeats answer each example rightly, shape ``(n,)``, in [0, 1]; or how rightly they do."""
     if isinstance(counts, PooledCounts):
-        return counts.grades
+        return counts.scores
     share: NDArray[np.float64] = (counts.predicted == counts.gold).mean(axis=0)
     return share
 

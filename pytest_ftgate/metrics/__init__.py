@@ -5,26 +5,46 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pytest_ftgate.metrics import bleu, classification, command, custom, embedding, similarity, text
+from pytest_ftgate.metrics import (
+    answer_format,
+    bleu,
+    classification,
+    command,
+    custom,
+    embedding,
+    fields,
+    judged,
+    similarity,
+    text,
+)
 from pytest_ftgate.metrics.custom import CustomMetric, metric
 from pytest_ftgate.metrics.labels import check_labels
 from pytest_ftgate.metrics.options import Options, did_you_mean
-from pytest_ftgate.metrics.protocol import Answers, Metric, Scored
+from pytest_ftgate.metrics.protocol import Answers, Breakdown, Metric, Scored
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import MetricSpec
 
-__all__ = ["BUILT_IN", "Answers", "CustomMetric", "Metric", "Scored", "build_metric", "check_labels", "metric"]
+__all__ = [
+    "BUILT_IN",
+    "Answers",
+    "Breakdown",
+    "CustomMetric",
+    "Metric",
+    "Scored",
+    "build_metric",
+    "check_labels",
+    "metric",
+]
 
 BUILT_IN = (
     *classification.NAMES,
     text.ExactMatch.name,
+    answer_format.Format.name,
+    *fields.NAMES,
     *similarity.NAMES,
     *(bleu.NAME, embedding.NAME, command.NAME),
-)
-_LATER = (
-    *("format", "field_f1", "field_accuracy"),
-    *("rubric", "preference", "human_preference"),
+    *judged.NAMES,
 )
 
 
@@ -52,6 +72,10 @@ def build_metric(
         return classification.build(options, labels, known)
     if name == text.ExactMatch.name:
         return text.build(options, labels)
+    if name == answer_format.Format.name:
+        return answer_format.build(options)
+    if name in fields.NAMES:
+        return fields.build(options, labels)
     if name in similarity.NAMES:
         return similarity.build(options, labels)
     if name == bleu.NAME:
@@ -60,13 +84,13 @@ def build_metric(
         return embedding.build(options, labels)
     if name == command.NAME:
         return command.build(options)
-    if name in _LATER:
-        raise options.error(f"the metric {name} is not supported yet", cure=f"Use one of: {', '.join(BUILT_IN)}.")
+    if name in judged.NAMES:
+        return judged.build(options)
     raise options.error(f"there is no metric {name!r}", cure=did_you_mean(name, (*BUILT_IN, *custom)))
 
 
 def _own(options: Options, declared: Any) -> Metric:
-    if options.metric in (*BUILT_IN, *_LATER):
+    if options.metric in BUILT_IN:
         raise options.error(
             f"{options.metric} is the name of a metric of pytest-ftgate, and cannot be given to one's own",
             cure="Rename your metric.",

@@ -62,11 +62,12 @@ class Bleu:
         known: dict[tuple[str, str], tuple[list[int], float]] = {}
         best = np.array([self._counted(text, text, known)[0] for text in wanted], dtype=np.float64)
         rows = [[self._row(*pair, known) for pair in zip(wanted, repeat, strict=True)] for repeat in answers]
-        counts = np.array([[row for row, _ in repeat] for repeat in rows], dtype=np.float64)
+        counts = np.array([[row for row, _ in repeat] for repeat in rows], dtype=np.float64).sum(axis=0)
         grades = np.array([[grade for _, grade in repeat] for repeat in rows], dtype=np.float64).mean(axis=0)
         worst = np.array([_nothing(row) for row in best.tolist()], dtype=np.float64)
-        statistic = PooledCounts(counts, best, worst, grades, bleu_of)
-        return Scored(self, self._value(statistic.total), statistic=statistic)
+        repeats = len(rows)
+        pooled = PooledCounts(counts, repeats * best, repeats * worst, grades, bleu_of)
+        return Scored(self, self._value(counts.sum(axis=0)), statistic=pooled)
 
     def _row(
         self, expected: str, answer: str | None, known: dict[tuple[str, str], tuple[list[int], float]]

@@ -49,7 +49,7 @@ class Options:
         value = self.spec.options.get("normalize", ())
         names = (value,) if isinstance(value, str) else value
         if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
-            raise self._wrong_type("normalize", value, f"one of {', '.join(STEPS)}, or a list of them")
+            raise self.wrong_type("normalize", value, f"one of {', '.join(STEPS)}, or a list of them")
         for name in names:
             if name not in STEPS:
                 cure = did_you_mean(name, STEPS)
@@ -85,31 +85,42 @@ class Options:
         """One label, as the text it has in the data: ``1`` is "1", ``true`` is "true"."""
         return self._label(key, self.spec.options[key]) if key in self.spec.options else None
 
-    def labels(self, key: str) -> tuple[str, ...] | None:
+    def labels(self, key: str, of: str = "labels") -> tuple[str, ...] | None:
         if key not in self.spec.options:
             return None
         value = self.spec.options[key]
         if not isinstance(value, list | tuple) or not value:
-            raise self._wrong_type(key, value, "a list of labels")
+            raise self.wrong_type(key, value, f"a list of {of}")
         return tuple(self._label(key, part) for part in value)
 
     def flag(self, key: str) -> bool:
         value = self.spec.options.get(key, False)
         if not isinstance(value, bool):
-            raise self._wrong_type(key, value, "true or false")
+            raise self.wrong_type(key, value, "true or false")
+        return value
+
+    def text(self, key: str) -> str | None:
+        return self._text(key)
+
+    def count(self, key: str) -> int | None:
+        """A whole number above 0."""
+        value = self.spec.options.get(key)
+        if key in self.spec.options and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+            found = f"{value}" if isinstance(value, int | float) and not isinstance(value, bool) else kind_of(value)
+            raise self.error(f"{key} is {found}", key=key, cure="Write a whole number above 0.")
         return value
 
     def _label(self, key: str, value: Any) -> str:
         if not isinstance(value, str | int | float):
-            raise self._wrong_type(key, value, "a label")
+            raise self.wrong_type(key, value, "a label")
         return expected_text(value)
 
     def _text(self, key: str) -> str | None:
         value = self.spec.options.get(key)
         if key in self.spec.options and not (isinstance(value, str) and value):
-            raise self._wrong_type(key, value, "text")
+            raise self.wrong_type(key, value, "text")
         return value
 
-    def _wrong_type(self, key: str, value: Any, wanted: str) -> ConfigError:
+    def wrong_type(self, key: str, value: Any, wanted: str) -> ConfigError:
         found = "empty" if value in ("", [], ()) else kind_of(value)
         return self.error(f"{key} is {found}", key=key, cure=f"Write {wanted}.")

@@ -30,6 +30,8 @@ class Metric(Protocol):
         low, high: the range of the value, and of the score of one example.
         greater_is_better: the direction.
         uses_labels: the expected outputs are labels out of a small set.
+
+    More is optional: ``compares`` is false where what is expected does not count.
     """
 
     @property
@@ -57,6 +59,23 @@ class Metric(Protocol):
         """The same metric ignoring case, punctuation and white space; None where that would be no other metric."""
 
 
+@dataclass(frozen=True, slots=True)
+class Breakdown:
+    """What a metric's value is made of, as a table.
+
+    Attributes:
+        title: what its rows are: ``failing rule``, ``field``.
+        columns: what the numbers of a row are; the first is the one that a short report shows.
+        rows: a label, which may come from an answer, and a number per column; the worst first.
+        shares: the columns that hold shares, on [0, 1].
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[float | None, ...]], ...]
+    shares: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, eq=False)
 class Scored:
     """One model's answers, measured.
@@ -68,6 +87,9 @@ class Scored:
         statistic: of set-level metrics, what a resampling method needs to compute the value again.
         n_unknown: answers, over all repeats, that are no known label; 0 where there are no labels. A missing answer
             is not counted here.
+        notes: for each example of the first repeat why its answer is not right, short and harmless to print; None
+            where it is. Empty of metrics that say nothing of the kind.
+        breakdown: the value told apart, where the metric can.
     """
 
     metric: Metric
@@ -76,6 +98,8 @@ class Scored:
     per_example: NDArray[np.float64] | None = None
     statistic: SetCounts | None = None
     n_unknown: int = 0
+    notes: Sequence[str | None] = ()
+    breakdown: Breakdown | None = None
 
 
 def check_shape(name: str, expected: Sequence[Any], answers: Answers) -> None:

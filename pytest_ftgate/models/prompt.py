@@ -143,7 +143,7 @@ def build_prompt(spec: ModelSpec, training: DataSet | None, asked: DataSet | Non
     options = spec.options
     system = options.get("system")
     if options.get("system_file") is not None:
-        system = _read_text(Path(options["system_file"]), Where(path=str(spec.source), key="system_file"))
+        system = read_text(Path(options["system_file"]), Where(path=str(spec.source), key="system_file"))
     prompt = Prompt(str(spec.source), system, options.get("template"))
     shots: tuple[Example, ...] = ()
     if options.get("few_shot") is not None:
@@ -233,7 +233,7 @@ def _too_few(key: str, k: int, usable: int, training: DataSet, where: Where, *, 
     )
 
 
-def _read_text(path: Path, where: Where) -> str:
+def read_text(path: Path, where: Where) -> str:
     if is_endless(path):
         raise ConfigError("is a device or a pipe, not a file", where=where, evidence=shown_path(path))
     try:

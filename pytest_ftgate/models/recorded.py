@@ -80,6 +80,11 @@ class RecordedModel:
         text = f"recorded\n{self.sha256}\n{repeat}\n{example.id}"
         return hashlib.sha256(text.encode()).hexdigest()
 
+    def made_at(self, example: Example, repeat: int = 0) -> float | None:
+        """When the answer was made, in seconds since the epoch; None where the recording does not say."""
+        row = self.rows.get((example.id, repeat))
+        return None if row is None else row.created_at or None
+
     async def complete(self, example: Example, repeat: int = 0) -> Completion:
         """The row with this id. An absent one is a missing prediction; one made for another input ends the run."""
         row = self.rows.get((example.id, repeat))

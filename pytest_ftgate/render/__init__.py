@@ -1,1 +1,1 @@
-"""A result as text, JSON or properties. Rendering is pure and cannot change a verdict."""
+"""A result as text, JSON, properties or a page. Rendering is pure and cannot change a verdict."""

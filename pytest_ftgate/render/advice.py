@@ -9,7 +9,7 @@ from pytest_ftgate.numbers import plural
 from pytest_ftgate.result import Diagnosis, GateResult
 from pytest_ftgate.safe import printable
 
-_WORDS = {
+MISTAKES = {
     "missing": "missing",
     "refusal": "refused",
     "cut_off": "cut off",
@@ -19,6 +19,8 @@ _WORDS = {
     "wrong_label": "the wrong label",
     "wrong": "wrong",
 }
+"""Kinds of mistakes, and what an answer of that kind is."""
+
 _IDS_SHOWN = 10
 _PAIRS_SHOWN = 3
 _ID_WIDTH = 40
@@ -49,12 +51,12 @@ def diagnosis_lines(result: GateResult, *, full: bool) -> Iterator[str]:
 
 def _still(found: Diagnosis) -> str | None:
     counts = found.baseline if found.candidate is None else found.candidate
-    kinds = {kind: count for kind, count in counts.items() if kind in _WORDS}
+    kinds = {kind: count for kind, count in counts.items() if kind in MISTAKES}
     if not kinds:
         return None
     worst = max(kinds, key=lambda kind: kinds[kind])
     who = "baseline" if found.candidate is None else "candidate"
-    return f"what still fails most: {plural(kinds[worst], 'answer')} of the {who} {_WORDS[worst]}"
+    return f"what still fails most: {plural(kinds[worst], 'answer')} of the {who} {MISTAKES[worst]}"
 
 
 def _mistakes(found: Diagnosis) -> Iterator[str]:
@@ -65,8 +67,8 @@ def _mistakes(found: Diagnosis) -> Iterator[str]:
 
 
 def _kinds(counts: Mapping[str, int]) -> str:
-    kinds = sorted((kind for kind in counts if kind in _WORDS), key=lambda kind: -counts[kind])
-    return ", ".join(f"{counts[kind]:,} {_WORDS[kind]}" for kind in kinds)
+    kinds = sorted((kind for kind in counts if kind in MISTAKES), key=lambda kind: -counts[kind])
+    return ", ".join(f"{counts[kind]:,} {MISTAKES[kind]}" for kind in kinds)
 
 
 def _pairs(found: Diagnosis) -> Iterator[str]:

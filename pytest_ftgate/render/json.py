@@ -6,7 +6,7 @@ import json
 import platform
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, TypedDict
 
 from pytest_ftgate.result import GateResult
 
@@ -15,6 +15,33 @@ _DISTRIBUTIONS = ("pytest-ftgate", "pytest", "openai", "scikit-learn", "scipy", 
 _AS_PROPERTIES = ("verdict", "passed", "metric", "margin", "evidence", "confidence", "gain", "lower_bound",
                   "upper_bound", "margin_proven", "method", "n", "wins", "losses", "objective", "max_drop",
                   "location")  # fmt: skip
+
+
+class Unjudged(TypedDict):
+    """A gate that had to be judged and was not, or not with the verdict that it owes; and why."""
+
+    name: str
+    reason: str
+
+
+class Report(TypedDict):
+    """Everything that one pytest session knows about its gates.
+
+    Attributes:
+        version: of this format. A later one may have other names; names may be added within one.
+        gates: the judged gates.
+        unjudged: the obligations (ini ftgate_required) that were not met.
+        partial: whether obligations were printed instead of enforced (--ftgate-partial).
+        config: the gate file, where the command line named another than the ini file does.
+        environment: versions of what a verdict depends on, by distribution.
+    """
+
+    version: int
+    gates: list[dict[str, Any]]
+    unjudged: list[Unjudged]
+    partial: bool
+    config: str | None
+    environment: dict[str, str]
 
 
 def report(
@@ -28,10 +55,10 @@ def report(
         partial: whether obligations were printed instead of enforced.
         config: the gate file, where the command line named another than the ini file does.
     """
-    document = {
+    document: Report = {
         "version": REPORT_VERSION,
         "gates": [result.to_dict() for result in results],
-        "unjudged": list(unjudged),
+        "unjudged": [{"name": one["name"], "reason": one["reason"]} for one in unjudged],
         "partial": partial,
         "config": config,
         "environment": environment(),

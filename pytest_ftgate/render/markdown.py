@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from pytest_ftgate.advice import most_to_try
 from pytest_ftgate.numbers import plural
 from pytest_ftgate.render.advice import diagnosis_lines
+from pytest_ftgate.render.breakdowns import breakdown_lines
+from pytest_ftgate.render.clock import clock_lines
 from pytest_ftgate.render.economics import economics_lines
+from pytest_ftgate.render.judges import judge_lines
 from pytest_ftgate.render.parts import part_cells
 from pytest_ftgate.render.text import candidate_lines, failure_text, gain_sentences, ground_lines, model_cells
 from pytest_ftgate.result import Check, GateResult
@@ -26,7 +29,7 @@ _OBLIGATIONS_SHOWN = 30
 _ROWS_SHOWN = 50
 
 # Hosts look for people, issues and links in the text that is shown, so that escaping alone does not hide them: a space
-# of no width breaks them apart.
+# of no width breaks them apart. They look for none within <code> and <pre>.
 _REFERENCE = re.compile(
     r"[@#](?=\w)|[!&](?=\d)|[~%](?=[\w\"'])|:(?=//)|:(?=[\w+-]+:)|\bwww(?=\.)|\bGH(?=-\d)|\bmailto(?=:)|\bxmpp(?=:)",
     re.IGNORECASE,
@@ -209,15 +212,20 @@ def _folded(result: GateResult) -> Iterator[str]:
     yield from _fold(plural(len(rows), "check"), _table([["", "check", "seen"], *rows], texts=3))
     for what, cells in part_cells(result).items():
         yield from _fold(plural(len(cells) - 1, what), _table(cells, texts=1))
-    if result.economics is not None:
-        yield from _fold("economics", _preformatted(economics_lines(result.economics)))
+    yield from _told("what the metrics are made of", breakdown_lines(result, full=True))
+    yield from _told("judges", judge_lines(result))
+    yield from _told("economics", economics_lines(result.economics) if result.economics is not None else ())
+    yield from _told("earlier runs", clock_lines(result, full=True))
     yield from _broken(result)
-    told = list(diagnosis_lines(result, full=True))
-    if told:
-        yield from _fold("mistakes", _preformatted(told))
-    rests_on = ground_lines(result)
-    if rests_on:
-        yield from _fold("method and data", _preformatted(rests_on))
+    yield from _told("mistakes", diagnosis_lines(result, full=True))
+    yield from _told("method and data", ground_lines(result))
+
+
+def _told(title: str, lines: Iterable[str]) -> Iterator[str]:
+    """Lines that keep their columns, folded; nothing without lines."""
+    kept = [printable(line) for line in lines]
+    if kept:
+        yield from _fold(title, ["<pre>" + "\n".join(map(_entities, kept)) + "</pre>", ""])
 
 
 def _broken(result: GateResult) -> Iterator[str]:
@@ -258,12 +266,6 @@ def _listed(lines: Sequence[str]) -> Iterator[str]:
     if lines:
         yield from (f"- {_item(line)}" for line in lines)
         yield ""
-
-
-def _preformatted(lines: Iterable[str]) -> Iterator[str]:
-    """Lines that keep their columns. Within the tag nothing is Markdown, and entities are what they stand for."""
-    yield "<pre>" + "\n".join(_entities(printable(line)) for line in lines) + "</pre>"
-    yield ""
 
 
 # --- text that is not ours -----------------------------------------------------------------------------------

@@ -18,7 +18,10 @@ from pytest_ftgate.numbers import (
     sure_of_drop,
 )
 from pytest_ftgate.render.advice import advice_lines, diagnosis_lines
+from pytest_ftgate.render.breakdowns import breakdown_lines
+from pytest_ftgate.render.clock import clock_lines
 from pytest_ftgate.render.economics import economics_lines
+from pytest_ftgate.render.judges import judge_lines
 from pytest_ftgate.render.parts import part_lines
 from pytest_ftgate.result import Check, GateResult, ModelResult, Verdict, called
 from pytest_ftgate.safe import printable
@@ -61,13 +64,17 @@ def block(result: GateResult, *, verbosity: int = 0, width: int = _TABLE_WIDTH) 
     lines += _prices(result, verbosity)
     lines += _ages(result)
     lines += _gain(result, verbosity)
+    lines += [Line(text) for text in judge_lines(result)]
     lines += [Line(text) for text in economics_lines(result.economics)] if result.economics else []
+    lines += [Line(text) for text in clock_lines(result, full=verbosity > 0)]
     for check in sorted(result.checks, key=_held):
         lines += _check(check)
     lines += [Line(text) for text in part_lines(result, full=verbosity > 0)]
+    lines += [Line(text) for text in breakdown_lines(result, full=verbosity > 0)]
     if verbosity > 0:
         lines += _jobs(result)
         lines += _data(result)
+        lines += [Line(f"mark: {result.location}")] if result.location else []
     lines += _broken(result, len(result.broken) if verbosity > 0 else _BROKEN_SHOWN)
     lines += [Line(text) for text in diagnosis_lines(result, full=verbosity > 0)]
     lines += [Line(text, "bold") for text in advice_lines(result)]
@@ -348,3 +355,5 @@ def _broken(result: GateResult, most: int) -> Iterator[Line]:
         yield Line(f"  {printable(flip.id, 40)}: {printable(flip.input, 100)}")
         answers = f"baseline {printable(flip.baseline, 60)!r}, candidate {printable(flip.candidate, 60)!r}"
         yield Line(f"    expected {printable(flip.expected, 60)!r}, {answers}")
+        if flip.why:
+            yield Line(f"    {printable(flip.why, 150)}")

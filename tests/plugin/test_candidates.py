@@ -73,7 +73,7 @@ def test_the_second_is_chosen_where_the_first_falls_short(endpoints: EndpointPro
     # The baseline is asked once for both.
     assert Counter(body["model"] for body in endpoints.server.bodies) == {"base": N, "small": N, "large": N}
     names = sorted(path.name for path in (endpoints.path / "kept").iterdir())
-    assert [name.split(".")[-2] for name in names] == ["baseline", "candidate_large", "candidate_small"]
+    assert [name.split(".")[-2] for name in names] == ["baseline", "candidate_large", "candidate_small", "green"]
     (kept,) = (endpoints.path / "kept").glob("*.candidate_small.jsonl")
     assert len(kept.read_text().splitlines()) == N
     endpoints.result.stdout.fnmatch_lines(["candidate small (openai:small): fail, accuracy 65.0 %, gain -1.7 *"])
@@ -165,6 +165,7 @@ def test_only_the_chosen_one_is_shown_bare(endpoints: EndpointProject) -> None:
         "candidate_bare_large",
         "candidate_large",
         "candidate_small",
+        "green",
     ]
 
 

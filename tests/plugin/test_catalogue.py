@@ -947,13 +947,14 @@ def test_row_39_reporters(required: Project) -> None:
 
 
 def test_row_40_the_candidate_grades_itself(project: Project) -> None:
-    """No metric asks a model. Whether the labels that answers are held against are right, the gate cannot see."""
+    """A judge is a third model. Whether the labels that answers are held against are right, the gate cannot see."""
     project.gate_test()
     accepted(project)
-    project.gate_test(metric={"name": "rubric", "judge": "recorded:ft.jsonl"})
-    gate = project.gate()
-    assert (gate["verdict"], project.result.ret) == ("error", 1)
-    assert "rubric" in check(gate, "configuration")["message"]
+    for role, path in (("candidate", "ft.jsonl"), ("baseline", "base.jsonl")):
+        project.gate_test(metric={"name": "rubric", "judge": f"recorded:{path}", "rubric": "Is it right?"}, margin=1)
+        gate = project.gate()
+        assert (gate["verdict"], gate["models_called"], project.result.ret) == ("error", False, 1)
+        assert f"the judge of rubric is the {role} itself" in check(gate, "configuration")["message"]
 
 
 # --- what stays open is said ---------------------------------------------------------------------------------

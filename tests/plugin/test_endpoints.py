@@ -46,7 +46,8 @@ def test_a_green_gate_sends_each_input_and_nothing_else(http: EndpointProject) -
     for body in http.server.bodies:
         content = f"customer question {index_of(body)}"
         assert body == {"model": body["model"], "messages": [{"role": "user", "content": content}]}
-    assert {(request.method, request.path) for request in http.server.requests} == {("POST", "/v1/chat/completions")}
+    others = sorted(f"{one.method} {one.path}" for one in http.server.requests if one.path != "/v1/chat/completions")
+    assert others == ["GET /v1/models/base", "GET /v1/models/ft"]  # once each: whether they are about to be shut down
 
 
 def test_the_environment_has_no_say_where_a_base_url_is_given(
@@ -71,8 +72,16 @@ def test_a_named_key_is_sent_to_the_model_that_names_it(http: EndpointProject, m
     monkeypatch.setenv("FTGATE_TEST_KEY", KEY)
     http.gate_test(candidate=http.model("ft", api_key_env="FTGATE_TEST_KEY"))
     assert http.gate()["verdict"] == "pass"
-    sent = {(request.body["model"], request.headers.get("authorization")) for request in http.server.requests}
-    assert sent == {("base", None), ("ft", f"Bearer {KEY}")}
+    sent = {
+        (request.body["model"] if request.body else request.path, request.headers.get("authorization"))
+        for request in http.server.requests
+    }
+    assert sent == {
+        ("base", None),
+        ("ft", f"Bearer {KEY}"),
+        ("/v1/models/base", None),
+        ("/v1/models/ft", f"Bearer {KEY}"),
+    }
 
 
 def test_params_are_sent_as_they_are_written(http: EndpointProject) -> None:
@@ -227,7 +236,7 @@ def test_an_error_that_passes_is_tried_again(http: EndpointProject) -> None:
     http.gate_test(baseline=http.model("base", retries=2), candidate=http.model("ft", retries=2))
     gate = http.gate()
     assert gate["verdict"] == "pass"
-    assert len(http.server.requests) == 2 * N + 4
+    assert len(http.server.bodies) == 2 * N + 4
     assert (gate["baseline"]["n_errors"], gate["candidate"]["n_errors"]) == (0, 0)
 
 

@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 import pytest
 from endpoint_project import EndpointProject, answer, index_of
 from gate_project import Project, check, label, write_jsonl
+from html_page import Page
 from loopback import LoopbackServer, Reply, error
 
 from pytest_ftgate.safe import LONGEST
@@ -30,7 +31,8 @@ COMMAND = re.compile(r"^\s*::|##\w*\[")
 
 def harmless(project: Project, *args: str, verdict: str = "pass") -> dict[str, Any]:
     """Judge with every report there is, and hold all that was written against what must never be written."""
-    gate = project.gate("-v", "-rA", "--junitxml=junit.xml", "--ftgate-report=recordings:recordings", *args)
+    reports = ("--ftgate-report=recordings:recordings", "--ftgate-report=html:report.html")
+    gate = project.gate("-v", "-rA", "--junitxml=junit.xml", *reports, *args)
     assert gate["verdict"] == verdict, gate["checks"]
     for line in (*project.result.outlines, *project.result.errlines):
         assert line.isprintable(), line[:300]
@@ -39,6 +41,9 @@ def harmless(project: Project, *args: str, verdict: str = "pass") -> dict[str, A
     assert not any("Traceback" in line for line in project.result.outlines)
     for name in ("report.json", "junit.xml"):
         assert (project.path / name).stat().st_size < LARGEST_REPORT
+    page = Page((project.path / "report.html").read_text(encoding="utf-8"))
+    assert len(page.scripts) == 1
+    assert all(line.isprintable() for line in page.markup.replace("\t", " ").split("\n"))
     case = ElementTree.parse(project.path / "junit.xml").find(".//testcase")
     assert case is not None
     properties = {item.get("name"): item.get("value") for item in case.iter("property")}

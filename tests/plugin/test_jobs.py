@@ -639,7 +639,7 @@ def test_a_note_that_is_unreadable_is_as_none(jobs: JobProject) -> None:
     jobs.gate_test()
     assert jobs.gate()["verdict"] == "pass"
     with closing(sqlite3.connect(jobs.path / ".ftgate/predictions.sqlite3")) as connection, connection:
-        assert connection.execute("UPDATE notes SET text = '{\"id\": 1'").rowcount == 2
+        assert connection.execute("UPDATE notes SET text = '{\"id\": 1' WHERE name LIKE 'tuning: %'").rowcount == 2
     jobs.forget()
     assert jobs.gate()["verdict"] == "pass"
     assert jobs.read == [JOB_ROUTE, FILE_ROUTE]

@@ -89,7 +89,7 @@ def test_a_gate_that_takes_too_long_is_in_error_and_keeps_what_has_arrived(proje
     gate = project.gate()
     assert gate["verdict"] == "pass"
     assert gate["baseline"]["n_stored"] == answered
-    assert len(project.server.requests) == 2 * N - gate["baseline"]["n_stored"] - gate["candidate"]["n_stored"]
+    assert len(project.server.bodies) == 2 * N - gate["baseline"]["n_stored"] - gate["candidate"]["n_stored"]
 
 
 def test_a_gate_within_its_time_is_judged(project: EndpointProject) -> None:

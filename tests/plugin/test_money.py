@@ -282,7 +282,7 @@ def test_the_limit_ends_a_gate_before_it_is_passed_and_the_next_run_goes_on(http
     http.forget()
     gate = http.gate("--ftgate-max-cost=0.13")
     assert gate["verdict"] == "pass"
-    assert len(http.server.requests) == 120 - answered
+    assert len(http.server.bodies) == 120 - answered
     assert gate["candidate"]["cost_usd"] == pytest.approx(0.12)
 
 

@@ -52,7 +52,7 @@ def test_a_report_that_cannot_be_written_fails_the_session(project: Project) -> 
 @pytest.mark.parametrize(
     ("written", "message"),
     [
-        ("html:x", "not supported yet"),
+        ("markdown:", "no FORMAT:PATH"),
         ("pdf:x", "no FORMAT:PATH"),
         ("json:", "no FORMAT:PATH"),
         ("json", "no FORMAT:PATH"),
@@ -163,7 +163,7 @@ def test_recordings_are_written_and_judged_again(project: Project) -> None:
     project.gate_test(name="support", baseline="python:own:weak", candidate="python:own:good")
     project.run("--ftgate-report=recordings:recorded").assert_outcomes(passed=1)
     files = sorted(path.name for path in (project.path / "recorded").iterdir())
-    assert files == ["support.baseline.jsonl", "support.candidate.jsonl"]
+    assert files == ["support.baseline.jsonl", "support.candidate.jsonl", "support.green.json"]
     row = json.loads((project.path / "recorded" / files[1]).read_text().splitlines()[1])
     assert row.keys() >= {"id", "output", "input_sha256", "key", "latency_s"}
     project.gate_test(

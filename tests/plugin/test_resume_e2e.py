@@ -187,7 +187,7 @@ def test_an_edited_prompt_is_a_miss_not_a_stale_pass(http: EndpointProject) -> N
     assert "60 of 60 answers missing" in check(gate, "candidate_predictions")["message"]
     assert http.server.requests == []
     assert n_stored(http.gate()) == (N, 0)
-    assert len(http.server.requests) == N
+    assert len(http.server.bodies) == N
 
 
 @pytest.mark.parametrize("args", [(), ("-n2",)])
@@ -202,7 +202,7 @@ def test_two_tests_of_one_gate_with_other_models_do_not_overwrite_each_other(
     http.file("test_gate.py", f"{code}\n\n{mark.format(http.model('ft', system='Name the topic.'))}")
     http.run_apart("--ftgate-report=recordings:recorded", *args).assert_outcomes(passed=2)
     shutil.rmtree(http.path / ".ftgate")
-    assert sorted(path.name.split("-")[0] for path in (http.path / "recorded").iterdir()) == [
+    assert sorted(path.name.split("-")[0] for path in (http.path / "recorded").glob("*.jsonl")) == [
         "support",
         "support",
         "support",  # baseline, candidate, and the candidate without its prompt

@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pytest_ftgate.errors import DataError, ModelError, Where
-from pytest_ftgate.safe import LONGEST, one_line, printable, shortened
+from pytest_ftgate.safe import LONGEST, one_line, printable, readable, shortened
 
 HOSTILE = (
     "::error::a \x1b[2J\x9b31m ##[error]b ##vso[c]d ##teamcity[e]\r\n::add-mask::f \u202eg\u200b \u2028 \x00 \ud800"
@@ -50,3 +50,13 @@ def test_shortened() -> None:
     assert shortened("abcdef", 6) == "abcdef"
     assert shortened("abcdefg", 6) == "abc..."
     assert len(shortened("x" * 5000)) == LONGEST
+
+
+@given(st.text(st.characters(), max_size=200), st.integers(3, 200))
+@example(HOSTILE, 100)
+def test_readable_keeps_lines_and_nothing_that_is_not_seen(text: str, most: int) -> None:
+    shown = readable(text, most)
+    assert len(shown) <= most
+    assert all(char in "\n\t" or char.isprintable() for char in shown)
+    shown.encode()
+    assert readable("a\r\nb\tc\n") == "a\nb\tc\n"

@@ -156,7 +156,7 @@ def test_the_standard_error_is_that_of_the_paired_bootstrap(build):
     first, second = (score(build, expected, answers).statistic for answers in (worse, better))
     found = compare_set(first, second, **ASKED)
     draws = np.random.default_rng(0).multinomial(120, np.full(120, 1 / 120), size=4000)
-    drawn = bleu_of(draws @ second.counts[0]) - bleu_of(draws @ first.counts[0])
+    drawn = bleu_of(draws @ second.counts) - bleu_of(draws @ first.counts)
     width = (found.upper - found.lower) / 2 / 1.658  # Student's t at 95 % with 119 degrees
     assert width == pytest.approx(drawn.std(), rel=0.08)
 

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from pytest_ftgate.errors import MetricError
-from pytest_ftgate.metrics import BUILT_IN, CustomMetric
+from pytest_ftgate.metrics import BUILT_IN, CustomMetric, judged
 
 SET = [
     *(f"{score}_{average}" for score in ("f1", "precision", "recall") for average in ("macro", "micro", "weighted")),
@@ -17,23 +17,32 @@ SET = [
 ]
 GRADED = ["token_f1", "rouge_l", "chrf", "edit_similarity", "embedding_similarity"]
 AB = ("a", "b")
+SHAPE = ("format", "field_f1", "field_accuracy")
 LONG = ("a text that bleu can count", "b")
 
 
 def options_for(name):
-    own = {"embedding_similarity": {"embed": len}, "command": {"argv": [sys.executable]}}
+    own = {"embedding_similarity": {"embed": len}, "command": {"argv": [sys.executable]}, "format": {"type": "json"}}
     return {"pos_label": "a"} if name in ("f1", "precision", "recall") else own.get(name, {})
 
 
+def expected_for(name):
+    if name.startswith("field_"):
+        return ('{"a": 1}', '{"a": 2}')
+    return LONG if name == "bleu" else AB
+
+
 def test_every_name_of_the_contract_is_there():
-    assert sorted(BUILT_IN) == sorted([*SET, *GRADED, "accuracy", "exact_match", "bleu", "command"])
+    others = ["accuracy", "exact_match", "bleu", "command"]
+    assert sorted(BUILT_IN) == sorted([*SET, *GRADED, *SHAPE, *others, *judged.NAMES])
 
 
-@pytest.mark.parametrize("name", BUILT_IN)
+@pytest.mark.parametrize("name", [name for name in BUILT_IN if name not in judged.NAMES])
 def test_a_metric_declares_its_kind_range_and_direction(build, name):
-    metric = build(name, LONG if name == "bleu" else AB, **options_for(name))
+    metric = build(name, expected_for(name), **options_for(name))
+    whole = name in (*SET, "bleu", "field_f1", "field_accuracy")
     assert metric.name == name
-    assert metric.kind == ("set" if name in (*SET, "bleu") else "graded" if name in GRADED else "right_wrong")
+    assert metric.kind == ("set" if whole else "graded" if name in GRADED else "right_wrong")
     assert metric.low == (-1 if name in ("matthews_corrcoef", "cohen_kappa", "embedding_similarity") else 0)
     assert metric.high == 1
     assert metric.greater_is_better is True
@@ -57,17 +66,9 @@ def test_an_unknown_name_without_a_near_one_lists_them_all(refusal):
         "ftgate.yaml:14: there is no metric 'zzz'\n"
         "  There are: accuracy, balanced_accuracy, f1, precision, recall, f1_macro, f1_micro, f1_weighted, "
         "precision_macro, precision_micro, precision_weighted, recall_macro, recall_micro, recall_weighted, "
-        "matthews_corrcoef, cohen_kappa, exact_match, token_f1, rouge_l, chrf, edit_similarity, bleu, "
-        "embedding_similarity, command."
+        "matthews_corrcoef, cohen_kappa, exact_match, format, field_f1, field_accuracy, token_f1, rouge_l, chrf, "
+        "edit_similarity, bleu, embedding_similarity, command, rubric, preference, human_preference."
     )
-
-
-LATER = "format field_f1 field_accuracy rubric preference human_preference"
-
-
-@pytest.mark.parametrize("name", LATER.split())
-def test_a_name_of_later_work_is_not_supported_yet(refusal, name):
-    assert refusal(name).startswith(f"ftgate.yaml:14: the metric {name} is not supported yet\n  Use one of: accuracy, ")
 
 
 @pytest.mark.parametrize("name", ["accuracy", "rouge_l"])

@@ -1,0 +1,10 @@
+"""``python -m pytest_ftgate``."""
+
+from __future__ import annotations
+
+import sys
+
+if __name__ == "__main__":
+    from pytest_ftgate.cli.commands import main
+
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,63 @@
+"""How far people, or a judge and people, agree beyond chance: kappa. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from math import fsum
+
+
+def cohen_kappa(one: Sequence[Hashable], other: Sequence[Hashable]) -> float | None:
+    """Cohen's kappa of two raters of the same items; None where it is undefined: both say one thing throughout.
+
+    Source: J. Cohen, A coefficient of agreement for nominal scales, Educational and Psychological Measurement 20 (1960)
+    37-46; computed by scikit-learn.
+    """
+    from sklearn.metrics import cohen_kappa_score
+
+    labels = sorted({*map(str, one), *map(str, other)})
+    if len(labels) < 2:
+        return None
+    return float(cohen_kappa_score(list(map(str, one)), list(map(str, other)), labels=labels))
+
+
+def weighted_kappa(one: Sequence[float], other: Sequence[float]) -> float | None:
+    """Cohen's kappa with quadratic weights: a score that is off by two counts four times as much as one off by one.
+
+    On whole numbers it is scikit-learn's ``cohen_kappa_score(weights="quadratic")``; this form is defined for decimals
+    too, where it is Lin's concordance. None where it is undefined: both say one thing throughout.
+
+    Sources: J. Cohen, Weighted kappa, Psychological Bulletin 70 (1968) 213-220; L. I-K. Lin, Biometrics 45 (1989)
+    255-268.
+    """
+    n = len(one)
+    observed = fsum((a - b) ** 2 for a, b in zip(one, other, strict=True)) / n
+    means = [fsum(scores) / n for scores in (one, other)]
+    spread = fsum(
+        fsum((score - mean) ** 2 for score in scores) / n for scores, mean in zip((one, other), means, strict=True)
+    )
+    by_chance = spread + (means[0] - means[1]) ** 2
+    return None if by_chance == 0 else 1 - observed / by_chance
+
+
+def fleiss_kappa(counts: Sequence[Sequence[int]]) -> float | None:
+    """Fleiss' kappa of several raters, who need not be the same for every item.
+
+    Items with fewer than two ratings say nothing about agreement, and are left out. Where items have different numbers
+    of ratings, the shares of the categories are over all ratings, and every item counts alike. None where it is
+    undefined: no item has two ratings, or all ratings are of one category.
+
+    Source: J. L. Fleiss, Measuring nominal scale agreement among many raters, Psychological Bulletin 76 (1971) 378-382.
+
+    Args:
+        counts: of each item, how many raters chose each category, ``[item][category]``.
+    """
+    rated = [row for row in counts if sum(row) >= 2]
+    if not rated:
+        return None
+    total = sum(map(sum, rated))
+    shares = [sum(column) / total for column in zip(*rated, strict=True)]
+    by_chance = fsum(share * share for share in shares)
+    if by_chance >= 1:
+        return None
+    agreed = fsum((sum(k * k for k in row) - sum(row)) / (sum(row) * (sum(row) - 1)) for row in rated) / len(rated)
+    return (agreed - by_chance) / (1 - by_chance)

@@ -1,0 +1,105 @@
+"""Which command was asked for, with what, and the exit status: 0 fine, 1 something got worse, 2 could not be done."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pytest_ftgate.errors import FtgateError
+from pytest_ftgate.safe import one_line
+
+_UNUSABLE = 2
+
+
+def main(args: Sequence[str]) -> int:
+    """Run one command. What cannot be done is said in one line on standard error."""
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a log may be ASCII
+    sys.stderr.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    asked = _parser().parse_args(args)
+    try:
+        status: int = asked.run(asked)
+        sys.stdout.flush()
+    except FtgateError as error:
+        print(f"pytest_ftgate {asked.command}: {one_line(str(error))}", file=sys.stderr)
+        return _UNUSABLE
+    except BrokenPipeError:  # whoever reads has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _UNUSABLE
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m pytest_ftgate",
+        description="Beside the gates that pytest judges: begin one, compare two reports, print the schemas.",
+        epilog="Exit status: 0 fine, 1 something got worse (compare), 2 could not be done.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_init(commands.add_parser("init", help="look at your data and write a gate for it"))
+    _add_compare(commands.add_parser("compare", help="what moved between two JSON reports; 1 where a gate got worse"))
+    _add_schema(commands.add_parser("schema", help="print the JSON Schema of the gate file, or of the report"))
+    return parser
+
+
+def _add_schema(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--report", action="store_true", help="of the JSON report (--ftgate-report=json:PATH)")
+    parser.set_defaults(run=_schema)
+
+
+def _add_compare(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("before", metavar="BEFORE.json", type=Path, help="a report of --ftgate-report=json:PATH")
+    parser.add_argument("after", metavar="AFTER.json", type=Path, help="a later one")
+    parser.set_defaults(run=_compare)
+
+
+def _add_init(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--test-set", metavar="PATH", type=Path, help="what both models answer (default: the one *test* file here)")
+    add("--training-set", metavar="PATH", type=Path, help="what the model learns from (default: the one *train* file)")
+    add("--input", metavar="COLUMN", help="what the files call the input, where it is not guessed")
+    add("--expected", metavar="COLUMN", help="what the files call the expected output")
+    add("--baseline", metavar="MODEL", help="what you have: openai:NAME, python:module:function, recorded:PATH")
+    add("--candidate", metavar="MODEL", help="the fine-tuned model")
+    add("--directory", metavar="DIR", type=Path, default=Path(), help="where to look and to write (default: here)")
+    add("--force", action="store_true", help="write over ftgate.yaml and test_finetune.py")
+    parser.set_defaults(run=_init)
+
+
+def _schema(asked: argparse.Namespace) -> int:
+    if asked.report:
+        from pytest_ftgate.render.json_schema import render_report_schema as render
+    else:
+        from pytest_ftgate.config import render_json_schema as render
+    print(render(), end="")
+    return 0
+
+
+def _compare(asked: argparse.Namespace) -> int:
+    from pytest_ftgate.cli.comparison import compare_reports
+    from pytest_ftgate.cli.moves_text import comparison_lines
+    from pytest_ftgate.cli.report_file import read_report
+
+    before, after = read_report(asked.before), read_report(asked.after)
+    found = compare_reports(before, after)
+    print("\n".join(comparison_lines(before, after, found)))
+    return int(any(gate.worse for gate in found))
+
+
+def _init(asked: argparse.Namespace) -> int:
+    from pytest_ftgate.cli.init import Wishes, write_project
+
+    wishes = Wishes(
+        asked.directory,
+        asked.test_set,
+        asked.training_set,
+        asked.input,
+        asked.expected,
+        asked.baseline,
+        asked.candidate,
+        asked.force,
+    )
+    write_project(wishes, print)
+    return 0

@@ -1,0 +1,58 @@
+"""A table of any columns, as CSV or JSONL: rows with the lines on which they start."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+from pytest_ftgate.data.csvfile import read_cells
+from pytest_ftgate.data.jsonl import parse_object
+from pytest_ftgate.data.lines import Lines, open_lines
+from pytest_ftgate.data.wording import listed, located, nearest
+from pytest_ftgate.errors import DataError, Where
+
+
+def read_table(path: Path, required: Collection[str]) -> list[tuple[int, dict[str, Any]]]:
+    """All rows of a file: tab-separated under the suffix ``.tsv``, CSV under ``.csv``, else JSONL. Cells are text.
+
+    Args:
+        path: a UTF-8 file.
+        required: the columns that every row must have.
+
+    Raises:
+        DataError: the file cannot be read, has no rows, or a row lacks a column; names the line.
+    """
+    with open_lines(path) as lines:
+        suffix = path.suffix.lower()
+        if suffix in (".csv", ".tsv"):
+            rows = list(read_cells(lines, delimiter="\t" if suffix == ".tsv" else ","))
+        else:
+            rows = list(_objects(lines))
+        if not rows:
+            raise DataError("has no rows", where=Where(path=lines.path))
+    for line, row in rows:
+        _check(row, required, Where(path=lines.path, line=line))
+    return rows
+
+
+def _objects(lines: Lines) -> Iterator[tuple[int, dict[str, Any]]]:
+    for text in lines:
+        if text.isspace():
+            continue
+        try:
+            yield lines.number, parse_object(text)
+        except DataError as error:
+            raise located(error, Where(path=lines.path, line=lines.number)) from None
+
+
+def _check(row: dict[str, Any], required: Collection[str], where: Where) -> None:
+    for name in required:
+        if row.get(name) is None:
+            near = nearest(name, row)
+            raise DataError(
+                f'no field "{name}"',
+                where=where,
+                evidence=f"found: {listed(row)}",
+                cure=f'rename "{near}"' if near else f"each row has {listed(required)}",
+            )

@@ -1,0 +1,61 @@
+"""Metrics that look at the form of an answer, not at what is expected: what that means for a gate, before any call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from pytest_ftgate.numbers import plural
+from pytest_ftgate.result import Check
+from pytest_ftgate.safe import printable
+
+if TYPE_CHECKING:
+    from pytest_ftgate.data import DataSet
+    from pytest_ftgate.metrics import Metric
+
+_SHOWN = 150
+
+
+def format_checks(metrics: Mapping[str, Metric], test: DataSet) -> list[Check]:
+    """A warning where expected outputs break the rules of the metric ``format``: nobody can be right by both."""
+    from pytest_ftgate.data import expected_text
+    from pytest_ftgate.metrics.answer_format import Format
+
+    metric = metrics.get(Format.name)
+    if not isinstance(metric, Format) or not len(test):
+        return []
+    found = [metric.rules.broken(expected_text(example.expected)) for example in test.examples]
+    broken = [(row, one) for row, one in enumerate(found) if one is not None]
+    if not broken:
+        return []
+    row, (_, says) = broken[0]
+    return [
+        Check(
+            "expected_format",
+            "warning",
+            f"{len(broken):,} of {plural(len(test), 'expected output')} {'breaks' if len(broken) == 1 else 'break'} "
+            f"the format that is asked for, first {test.where(row)}: {printable(says, _SHOWN)}",
+            observed=len(broken),
+            advice="Correct the test set, or the rules of the metric format.",
+        )
+    ]
+
+
+def form_alone_checks(deciding: Metric, bounds: Iterable[Metric]) -> list[Check]:
+    """A warning where nothing in the gate looks at whether answers are right.
+
+    Args:
+        deciding: the metric that decides.
+        bounds: those of the bounds on the candidate.
+    """
+    if any(getattr(metric, "compares", True) for metric in (deciding, *bounds)):
+        return []
+    return [
+        Check(
+            "form_alone",
+            "warning",
+            f"{deciding.name} looks at the form of an answer: nothing in this gate looks at whether answers are right",
+            advice="Ask for that too: require: [{metric: exact_match, min: ...}], or another metric that compares with "
+            "the expected output.",
+        )
+    ]

@@ -1,0 +1,424 @@
+"""The judges are asked, like any other model: stored, limited, paid for. What they say becomes scores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from pytest_ftgate.data.wording import excerpt
+from pytest_ftgate.judge_facts import JudgeResult, PairResult
+from pytest_ftgate.judging.answers import read_better, read_score
+from pytest_ftgate.judging.calibration import Item, agreement, calibration_check
+from pytest_ftgate.judging.people import Ratings, people_result, stale_check
+from pytest_ftgate.judging.questions import PROMPT_VERSION, grade_question, preference_question, question_set
+from pytest_ftgate.metrics.judged import HUMAN_PREFERENCE, Graded, Preference, Preferred, Rubric
+from pytest_ftgate.numbers import plural
+from pytest_ftgate.result import Check, called
+from pytest_ftgate.safe import one_line, printable
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from pytest_ftgate.data import DataSet, Example
+    from pytest_ftgate.judging.prepare import Judge, Judging
+    from pytest_ftgate.metrics import Metric
+    from pytest_ftgate.runner import Run
+
+MOST_DISAGREEMENT = 0.3
+"""A judge whose preference hangs on the order in more pairs than this is called out."""
+_LEAST_PAIRS = 10
+_SHOWN = 40
+_PREFERRED = {"A": 1.0, "tie": 0.5, "B": 0.0}
+_TURNED = {"A": "B", "tie": "tie", "B": "A"}
+
+Answers = Mapping[str, Sequence[Sequence[str | None]]]
+"""What the models answered, by role: the baselines' names, and "candidate"; see ``measure.answers_of``."""
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """What the judges said.
+
+    Attributes:
+        metrics: with their scores, by role and name.
+        checks: what is to be said of the judges; an ``error`` where one has not judged everything.
+        runs: of the judges, by what recordings call them.
+        results: the facts, by the name of the metric.
+    """
+
+    metrics: Mapping[str, Mapping[str, Metric]] = field(default_factory=dict)
+    checks: tuple[Check, ...] = ()
+    runs: Mapping[str, Run] = field(default_factory=dict)
+    results: Mapping[str, JudgeResult] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What a judge is asked for one metric: all its questions by id, and what each is about, for messages."""
+
+    judge: Judge
+    questions: DataSet
+    about: Mapping[str, str]
+
+
+# --- the calibration -----------------------------------------------------------------------------------------
+
+
+def calibrate(judging: Judging, options: Mapping[str, Any]) -> Opinion:
+    """Ask the judges what people have judged already, before anything else is paid for.
+
+    Args:
+        judging: of the gate.
+        options: see :func:`~pytest_ftgate.runner.run_models`.
+    """
+    asked: dict[str, _Asked] = {}
+    for name, judge in judging.judges.items():
+        about = {one.id: f"line {item.example.id}" for item in judge.items for one in _item_questions(judge, item)}
+        questions = question_set((one for item in judge.items for one in _item_questions(judge, item)), name)
+        if questions is not None:
+            asked[name] = _Asked(judge, questions, about)
+    runs = _run(asked, options)
+    checks: list[Check] = []
+    results: dict[str, JudgeResult] = {}
+    for name, one in asked.items():
+        said, faults = _read(one, runs[name])
+        results[name], found = _calibrated(one.judge, _facts(name, one.judge, runs[name]), said, faults)
+        checks += found
+    return Opinion({}, tuple(checks), {f"judge_{name}_calibration": run for name, run in runs.items()}, results)
+
+
+def _item_questions(judge: Judge, item: Item) -> list[Example]:
+    if isinstance(judge.asked, Rubric):
+        return [grade_question(judge.asked, item.example, item.outputs[0])]
+    first, second = item.outputs
+    return _both_orders(judge.asked, item.example, first, second)
+
+
+def _both_orders(asked: Preference, example: Example, one: str, other: str) -> list[Example]:
+    return [preference_question(asked, example, one, other), preference_question(asked, example, other, one)]
+
+
+def _calibrated(
+    judge: Judge, facts: JudgeResult, said: Mapping[str, Any], faults: list[Check]
+) -> tuple[JudgeResult, list[Check]]:
+    if faults:
+        return facts, faults
+    labels = []
+    for item in judge.items:
+        values = [said[one.id] for one in _item_questions(judge, item)]
+        labels.append(values[0] if isinstance(judge.asked, Rubric) else _side(*values))
+    kappa, kind = agreement(judge.asked, [item.label for item in judge.items], labels)
+    result = replace(facts, kappa=kappa, kappa_kind=kind, n_kappa=len(labels))
+    return result, [calibration_check(judge.asked, kappa, kind, len(labels))]
+
+
+def _side(straight: str, turned: str) -> str:
+    return straight.lower() if straight == _TURNED[turned] else "tie"
+
+
+# --- the answers of the models -------------------------------------------------------------------------------
+
+
+def judge_answers(
+    judging: Judging,
+    test: DataSet,
+    runs: Mapping[str, Run],
+    options: Mapping[str, Any],
+    calibrated: Mapping[str, JudgeResult],
+) -> Opinion:
+    """Ask the judges about what the models answered. Equal questions are asked once, and equal answers are a tie.
+
+    Args:
+        judging: of the gate.
+        test: the test set.
+        runs: of the models over it, by role; no answer is missing that would make the gate an error.
+        options: see :func:`~pytest_ftgate.runner.run_models`.
+        calibrated: what the calibration has found, by the name of the metric.
+    """
+    from pytest_ftgate.measure import answers_of
+
+    if not judging.judges and judging.people is None:
+        return Opinion()
+    answers = {role: answers_of(run) for role, run in runs.items()}
+    asked: dict[str, _Asked] = {}
+    for name, judge in judging.judges.items():
+        about, questions = _questions(judge, test, answers)
+        made = question_set(questions, name)
+        if made is not None:
+            asked[name] = _Asked(judge, made, about)
+    judged = _run(asked, options)
+    metrics: dict[str, dict[str, Metric]] = {role: {} for role in runs}
+    checks: list[Check] = []
+    results: dict[str, JudgeResult] = {}
+    for name, judge in judging.judges.items():
+        said, faults = _read(asked[name], judged[name]) if name in asked else ({}, [])
+        facts = _merged(calibrated.get(name), _facts(name, judge, judged.get(name)))
+        if not faults:
+            scored, pairs = _scored(judge, test, answers, said)
+            for role, metric in scored.items():
+                metrics[role][name] = metric
+            facts = replace(facts, pairs=tuple(pairs))
+            checks += _bias_checks(facts, judge)
+        checks += faults
+        results[name] = facts
+    if judging.people is not None:
+        scored, found, result = _by_people(judging.people, test, runs)
+        for role, metric in scored.items():
+            metrics[role][HUMAN_PREFERENCE] = metric
+        checks.append(found)
+        results[HUMAN_PREFERENCE] = result
+    return Opinion(metrics, tuple(checks), {f"judge_{name}": run for name, run in judged.items()}, results)
+
+
+def _questions(judge: Judge, test: DataSet, answers: Answers) -> tuple[dict[str, str], list[Example]]:
+    asked = judge.asked
+    found: list[Example] = []
+    about: dict[str, str] = {}
+    for index, example in enumerate(test.examples):
+        if isinstance(asked, Rubric):
+            made = [grade_question(asked, example, answer) for answer in _given(answers, index)]
+        else:
+            pairs = {pair for role in _baselines(answers) for pair in _pairs(answers, role, index) if _differ(*pair)}
+            made = [one for pair in sorted(pairs, key=str) for one in _both_orders(asked, example, *_texts(pair))]
+        about.update((question.id, example.id) for question in made)
+        found += made
+    return about, found
+
+
+def _given(answers: Answers, index: int) -> list[str]:
+    """All different answers of all models to one example."""
+    return sorted({answer for of_role in answers.values() for r in of_role if (answer := r[index]) is not None})
+
+
+def _baselines(answers: Answers) -> list[str]:
+    return [role for role in answers if role != "candidate"]
+
+
+def _pairs(answers: Answers, role: str, index: int) -> Iterator[tuple[str | None, str | None]]:
+    """The candidate's answers to one example with those of a baseline, the first with the first."""
+    for candidate, baseline in zip(answers["candidate"], answers[role], strict=True):
+        yield candidate[index], baseline[index]
+
+
+def _differ(candidate: str | None, baseline: str | None) -> bool:
+    """Whether a judge has to be asked: equal answers are a tie, and a missing one loses."""
+    return candidate is not None and baseline is not None and candidate.strip() != baseline.strip()
+
+
+def _texts(pair: tuple[str | None, str | None]) -> tuple[str, str]:
+    candidate, baseline = pair
+    assert candidate is not None  # only such pairs are asked about
+    assert baseline is not None
+    return candidate, baseline
+
+
+def _scored(
+    judge: Judge, test: DataSet, answers: Answers, said: Mapping[str, Any]
+) -> tuple[dict[str, Metric], list[PairResult]]:
+    if isinstance(judge.asked, Rubric):
+        asked = judge.asked
+        grades = {
+            (index, answer): said[grade_question(asked, example, answer).id]
+            for index, example in enumerate(test.examples)
+            for answer in _given(answers, index)
+        }
+        return dict.fromkeys(answers, Graded(asked, grades)), []
+    preferred, pairs = {}, []
+    for role in _baselines(answers):
+        preferred[role], pair = _compared(judge.asked, role, test, answers, said)
+        pairs.append(pair)
+    return paired_metrics(judge.asked.name, preferred, means=len(answers["candidate"]) > 1), pairs
+
+
+def _compared(
+    asked: Preference, role: str, test: DataSet, answers: Answers, said: Mapping[str, Any]
+) -> tuple[list[float], PairResult]:
+    """How far the candidate is preferred to one baseline on each example, and the counts over all pairs."""
+    means, values, disagreements, first_preferred = [], [], 0, 0
+    for index, example in enumerate(test.examples):
+        of_example = []
+        for candidate, baseline in _pairs(answers, role, index):
+            if candidate is None or baseline is None or not _differ(candidate, baseline):
+                of_example.append(0.5 + ((candidate is not None) - (baseline is not None)) / 2)
+                continue
+            straight, turned = (said[one.id] for one in _both_orders(asked, example, candidate, baseline))
+            agreed = straight == _TURNED[turned]
+            of_example.append(_PREFERRED[straight] if agreed else 0.5)
+            disagreements += not agreed
+            first_preferred += not agreed and (straight, turned) == ("A", "A")
+        means.append(sum(of_example) / len(of_example))
+        values += of_example
+    wins, losses = sum(value > 0.5 for value in values), sum(value < 0.5 for value in values)
+    pair = PairResult(role, len(values), wins, len(values) - wins - losses, losses, disagreements, first_preferred)
+    return means, pair
+
+
+def paired_metrics(name: str, preferred: Mapping[str, Sequence[float]], *, means: bool) -> dict[str, Metric]:
+    """The scores of all models, by role; see :class:`~pytest_ftgate.metrics.judged.Preferred`.
+
+    Args:
+        name: of the metric.
+        preferred: how far the candidate is preferred on each example, by baseline.
+        means: whether these are means.
+    """
+    import numpy as np
+
+    scores: dict[str, np.ndarray[Any, Any]] = {role: np.array(values) for role, values in preferred.items()}
+    hardest = scores[min(scores, key=lambda role: round(float(scores[role].mean()), 12))]
+    made: dict[str, Metric] = {role: Preferred(name, 0.5 + (hardest - one), means) for role, one in scores.items()}
+    return {**made, "candidate": Preferred(name, hardest, means)}
+
+
+def _by_people(
+    ratings: Ratings, test: DataSet, runs: Mapping[str, Run]
+) -> tuple[dict[str, Metric], Check, JudgeResult]:
+    (role,) = [role for role in runs if role != "candidate"]
+    found = stale_check(HUMAN_PREFERENCE, ratings, test, {"baseline": runs[role], "candidate": runs["candidate"]})
+    result = people_result(HUMAN_PREFERENCE, ratings, role)
+    several = len(ratings.raters) > 1
+    return paired_metrics(HUMAN_PREFERENCE, {role: ratings.values()}, means=several), found, result
+
+
+# --- a judge's run -------------------------------------------------------------------------------------------
+
+
+def _run(asked: Mapping[str, _Asked], options: Mapping[str, Any]) -> dict[str, Run]:
+    from pytest_ftgate.runner import Job, run_models
+
+    if not asked:
+        return {}
+    runs = run_models([Job(one.judge.model, one.questions) for one in asked.values()], **options)
+    return dict(zip(asked, runs, strict=True))
+
+
+def _read(asked: _Asked, run: Run) -> tuple[dict[str, Any], list[Check]]:
+    """What the judge said, by question; an answer that is missing or cannot be read makes the gate an error."""
+    parse = _reader(asked.judge)
+    said: dict[str, Any] = {}
+    missing, unread = [], []
+    for prediction in run.predictions[0]:
+        completion = prediction.completion
+        if completion is None:
+            missing.append(prediction)
+            continue
+        value = parse(completion.text) if completion.finish == "stop" else None
+        if value is None:
+            unread.append(prediction)
+        else:
+            said[prediction.id] = value
+    name, judge, n = asked.judge.asked.name, asked.judge.asked.judge.name, len(run.test_set)
+    found = []
+    if missing:
+        reason = str(run.fatal) if run.fatal else missing[0].error or ""
+        about = printable(asked.about[missing[0].id], _SHOWN)
+        found.append(
+            Check(
+                f"judge.{name}",
+                "error",
+                f"judge {judge}: {len(missing):,} of {plural(n, 'answer')} missing (first about {about}): "
+                f"{one_line(reason)}",
+                observed=n - len(missing),
+                required=n,
+                source=asked.judge.asked.source,
+                advice="Run again: what arrived is kept (unless --ftgate-cache=off), only the rest is asked for.",
+            )
+        )
+    if unread:
+        found.append(_unread_check(asked, unread[0], len(unread), n))
+    return said, found
+
+
+def _reader(judge: Judge) -> Callable[[str], Any]:
+    asked = judge.asked
+    if isinstance(asked, Rubric):
+        return lambda text: read_score(text, asked.low, asked.high)
+    return read_better
+
+
+def _unread_check(asked: _Asked, first: Any, unread: int, n: int) -> Check:
+    metric = asked.judge.asked
+    wanted = f'{{"score": {metric.high:g}}}' if isinstance(metric, Rubric) else '{"better": "A"}'
+    said = excerpt(first.completion.text, width=80) if first.completion.text.strip() else "nothing"
+    how = "" if first.completion.finish == "stop" else f" ({first.completion.finish})"
+    return Check(
+        f"judge.{metric.name}",
+        "error",
+        f"judge {metric.judge.name}: {unread:,} of {plural(n, 'answer')} cannot be read, the first about "
+        f"{printable(asked.about[first.id], _SHOWN)}{how}: {said}",
+        observed=n - unread,
+        required=n,
+        source=metric.source,
+        advice=f"A judge answers {wanted} and nothing else. Take a judge that can (params: {{response_format: {{type: "
+        "json_object}} helps where the endpoint has it); to ask this one anew, --ftgate-cache=refresh: answers that "
+        "cannot be read are kept like all others.",
+    )
+
+
+def _facts(name: str, judge: Judge, run: Run | None) -> JudgeResult:
+    """Who judged, how often, and what it cost; nothing where no question was left to ask."""
+    from pytest_ftgate.measure import measure_run
+
+    shown = judge.asked.judge.name
+    if run is None:
+        return JudgeResult(name, shown, judge.model.spelling, PROMPT_VERSION, 0, 0, 0, 0, 0.0)
+    seen = measure_run(shown, run).facts
+    return JudgeResult(
+        name,
+        shown,
+        judge.model.spelling,
+        PROMPT_VERSION,
+        n_questions=seen.n_expected,
+        n_stored=seen.n_stored,
+        input_tokens=seen.input_tokens,
+        output_tokens=seen.output_tokens,
+        cost_usd=seen.cost_usd,
+        cost_unknown=seen.cost_unknown,
+    )
+
+
+def _merged(calibrated: JudgeResult | None, judged: JudgeResult) -> JudgeResult:
+    """What was asked for the calibration counts too."""
+    if calibrated is None:
+        return judged
+    cost = _sum(calibrated.cost_usd, judged.cost_usd)
+    return replace(
+        judged,
+        n_questions=_sum(calibrated.n_questions, judged.n_questions),
+        n_stored=_sum(calibrated.n_stored, judged.n_stored),
+        input_tokens=_sum(calibrated.input_tokens, judged.input_tokens),
+        output_tokens=_sum(calibrated.output_tokens, judged.output_tokens),
+        cost_usd=None if cost is None else round(cost, 12),
+        cost_unknown=judged.cost_unknown or calibrated.cost_unknown,
+        kappa=calibrated.kappa,
+        kappa_kind=calibrated.kappa_kind,
+        n_kappa=calibrated.n_kappa,
+    )
+
+
+def _sum(one: Any, other: Any) -> Any:
+    return None if one is None or other is None else one + other
+
+
+def _bias_checks(facts: JudgeResult, judge: Judge) -> list[Check]:
+    """A judge that often prefers whatever comes first prefers nothing; its ties hide what there may be."""
+    found = []
+    for pair in facts.pairs:
+        disagreed = pair.disagreements or 0
+        if pair.n < _LEAST_PAIRS or disagreed <= MOST_DISAGREEMENT * pair.n:
+            continue
+        first = pair.first_preferred or 0
+        found.append(
+            Check(
+                f"position_bias.{facts.metric}",
+                "warning",
+                f"judge {facts.judge}: turning the order round changed its preference in {disagreed:,} of "
+                f"{plural(pair.n, 'pair')} with {called(pair.baseline)}, which are ties; in {first:,} of them it "
+                "preferred whichever came first",
+                observed=round(disagreed / pair.n, 12),
+                required=MOST_DISAGREEMENT,
+                source=judge.asked.source,
+                advice="Take a stronger judge, or write into the rubric what makes an answer better.",
+            )
+        )
+    return found

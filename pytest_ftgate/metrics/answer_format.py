@@ -1,0 +1,172 @@
+"""Whether answers have the form that was asked for. What they say is not looked at."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, ClassVar
+
+from pytest_ftgate.metrics.json_schema import Broken, Schema, read_schema
+from pytest_ftgate.metrics.options import Options, did_you_mean
+from pytest_ftgate.metrics.protocol import Answers, Breakdown, Kind, Scored, check_shape, right_wrong
+from pytest_ftgate.metrics.text_types import READERS
+from pytest_ftgate.safe import printable
+
+RULES = ("json_schema", "pattern", "type", "allowed", "min_chars", "max_chars")
+_OF_VALUES = ("json", "yaml")
+_NOTE = 200
+_LABEL = 100
+_NO_ANSWER: Broken = ("no answer", "no answer")
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What an answer must hold to; without white space around it, and in the order in which they stand here.
+
+    Attributes:
+        kind: it is JSON, YAML, XML or CSV; see :mod:`pytest_ftgate.metrics.text_types`.
+        schema: its value, as JSON or YAML, is valid by it.
+        pattern: matches the whole of it.
+        allowed: it is one of these texts.
+        min_chars, max_chars: how many characters it has.
+        strip_code_fence: one Markdown code fence around all of it does not count.
+    """
+
+    kind: str | None = None
+    schema: Schema | None = None
+    pattern: re.Pattern[str] | None = None
+    allowed: frozenset[str] | None = None
+    min_chars: int | None = None
+    max_chars: int | None = None
+    strip_code_fence: bool = False
+
+    def broken(self, answer: str | None) -> Broken | None:
+        """The first rule that an answer breaks, and how; None where it breaks none."""
+        text = "" if answer is None else answer.strip()
+        if self.strip_code_fence:
+            text = _without_fence(text)
+        if not text:
+            return _NO_ANSWER
+        return self._of_value(text) or self._of_text(text)
+
+    def _of_value(self, text: str) -> Broken | None:
+        if self.kind is None:
+            return None
+        try:
+            value = READERS[self.kind](text)
+        except ValueError as error:
+            return f"type {self.kind}", f"not {self.kind.upper()}: {error}"
+        found = None if self.schema is None else self.schema.broken(value)
+        return None if found is None else (f"json_schema {found[0]}", found[1])
+
+    def _of_text(self, text: str) -> Broken | None:
+        if self.pattern is not None and not self.pattern.fullmatch(text):
+            return "pattern", f"{_quoted(text)} does not match the pattern as a whole"
+        if self.allowed is not None and text not in self.allowed:
+            return "allowed", f"{_quoted(text)} is none of the allowed answers"
+        if self.min_chars is not None and len(text) < self.min_chars:
+            return "min_chars", f"{len(text):,} characters, fewer than {self.min_chars:,}"
+        if self.max_chars is not None and len(text) > self.max_chars:
+            return "max_chars", f"{len(text):,} characters, more than {self.max_chars:,}"
+        return None
+
+
+@dataclass(frozen=True)
+class Format:
+    """The share of answers that hold to all rules."""
+
+    rules: Rules
+    name: ClassVar[str] = "format"
+    kind: ClassVar[Kind] = "right_wrong"
+    low: ClassVar[float] = 0.0
+    high: ClassVar[float] = 1.0
+    greater_is_better: ClassVar[bool] = True
+    uses_labels: ClassVar[bool] = False
+    compares: ClassVar[bool] = False
+
+    def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
+        """How many answers hold; of each that does not, the first rule that it breaks is counted."""
+        from dataclasses import replace
+
+        import numpy as np
+
+        check_shape(self.name, expected, answers)
+        broken = cache(self.rules.broken)
+        found = [[broken(answer) for answer in repeat] for repeat in answers]
+        scored = right_wrong(self, np.array([[one is None for one in repeat] for repeat in found]))
+        notes = tuple(None if one is None else printable(one[1], _NOTE) for one in found[0])
+        counts = Counter(printable(one[0], _LABEL) for repeat in found for one in repeat if one is not None)
+        rows = tuple((label, (count,)) for label, count in sorted(counts.items(), key=lambda x: (-x[1], x[0])))
+        return replace(scored, notes=notes, breakdown=Breakdown("failing rule", ("answers",), rows))
+
+    def lenient(self) -> None:
+        return None
+
+
+def _without_fence(text: str) -> str:
+    """The text inside of one Markdown code fence that is all there is; else the text itself."""
+    if not (text.startswith("```") and text.endswith("```")):
+        return text
+    head, line_break, rest = text.partition("\n")
+    inner = rest[: -len("```")]
+    if not line_break or not re.fullmatch(r"```[\w+.-]*[ \t\r]*", head) or "```" in inner:
+        return text
+    return inner.strip()
+
+
+def _quoted(text: str) -> str:
+    return repr(text if len(text) <= _LABEL else text[: _LABEL - 3] + "...")
+
+
+def build(options: Options) -> Format:
+    """The metric ``format`` with the rules that the options name.
+
+    Raises:
+        ConfigError: an option is wrong, or there is no rule.
+    """
+    options.allow(*RULES, "strip_code_fence")
+    if not any(rule in options.spec.options for rule in RULES):
+        raise options.error(
+            "format has no rule", cure="Give one or more of json_schema, pattern, type, allowed, max_chars."
+        )
+    schema, kind = read_schema(options), _kind(options)
+    if schema is not None and kind is None:
+        kind = "json"
+    if schema is not None and kind not in _OF_VALUES:
+        raise options.error(
+            f"json_schema and type: {kind} are both given",
+            key="type",
+            cure="A JSON Schema is for type: json or type: yaml.",
+        )
+    allowed, shortest, longest = (
+        options.labels("allowed", "allowed answers"),
+        options.count("min_chars"),
+        options.count("max_chars"),
+    )
+    if shortest is not None and longest is not None and shortest > longest:
+        raise options.error(
+            f"min_chars {shortest} is above max_chars {longest}: no answer can hold to both",
+            key="min_chars",
+            cure="Lower min_chars, or raise max_chars.",
+        )
+    return Format(
+        Rules(
+            kind,
+            schema,
+            options.pattern(),
+            None if allowed is None else frozenset(value.strip() for value in allowed),
+            shortest,
+            longest,
+            options.flag("strip_code_fence"),
+        )
+    )
+
+
+def _kind(options: Options) -> str | None:
+    kind = options.text("type")
+    if kind is not None and kind not in READERS:
+        raise options.error(f"type does not know {kind!r}", key="type", cure=did_you_mean(kind, tuple(READERS)))
+    return kind

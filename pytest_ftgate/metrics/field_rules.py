@@ -1,0 +1,260 @@
+"""Which fields of JSON values are compared, and which differences between two of them do not count."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from functools import partial
+from math import isfinite
+from typing import Any, Literal
+
+from pytest_ftgate.data.wording import kind_of
+from pytest_ftgate.metrics.dates import iso_date
+from pytest_ftgate.metrics.normalization import FULL, STEPS, Normalization
+from pytest_ftgate.metrics.options import Options, did_you_mean
+from pytest_ftgate.metrics.strict_json import json_equal
+
+Lists = Literal["sequence", "set"]
+LISTS: tuple[Lists, ...] = ("sequence", "set")
+DATES: Mapping[str, Callable[[str], str]] = {
+    "date": iso_date,
+    "date_dmy": partial(iso_date, day_first=True),
+    "date_mdy": partial(iso_date, day_first=False),
+}
+OTHERS = "*"
+"""In a mapping of fields: all that have no entry of their own."""
+
+
+@dataclass(frozen=True)
+class Text:
+    """How a text is brought to the form that is compared: first a date to its one form, then what does not count."""
+
+    normalization: Normalization = field(default_factory=Normalization)
+    date: str | None = None
+
+    def __call__(self, text: str) -> str:
+        return self.normalization(DATES[self.date](text) if self.date else text)
+
+
+@dataclass(frozen=True)
+class FieldRules:
+    """When two values of a field are the same. Fields are dotted names; positions in lists are not part of them.
+
+    Attributes:
+        texts: by field, "*" for all others; what is not there is compared exactly.
+        tolerance: how far two numbers may lie apart, by field likewise.
+        lists: "sequence": position by position; "set": whatever the order, an element given twice counts twice.
+    """
+
+    texts: Mapping[str, Text]
+    tolerance: Mapping[str, float]
+    lists: Lists
+
+    def same(self, name: str, expected: Any, answered: Any) -> bool:
+        """Whether two values are the same: 1 is 1.0, true is not 1. Of lists as a set, so are their elements."""
+        if _is_number(expected) and _is_number(answered):
+            allowed = self._tolerance(name)
+            return json_equal(expected, answered, str) or _near(expected, answered, allowed)
+        if isinstance(expected, dict) and isinstance(answered, dict):
+            return expected.keys() == answered.keys() and all(
+                self.same(inside(name, key), expected[key], answered[key]) for key in expected
+            )
+        if isinstance(expected, list) and isinstance(answered, list):
+            return self._same_lists(name, expected, answered)
+        return json_equal(expected, answered, self._text(name))
+
+    def _same_lists(self, name: str, expected: list[Any], answered: list[Any]) -> bool:
+        if len(expected) != len(answered):
+            return False
+        if self.lists == "set":
+            return self.matched(name, expected, answered) == len(expected)
+        return all(self.same(name, one, other) for one, other in zip(expected, answered, strict=True))
+
+    def matched(self, name: str, expected: list[Any], answered: list[Any]) -> int:
+        """How many elements of two lists can be paired so that those of a pair are the same.
+
+        With a tolerance numbers are paired in order of size, which pairs as many as can be. Objects and lists that
+        hold numbers are paired with an equal one, else with the first that is the same.
+        """
+        allowed = self._tolerance(name)
+        if allowed:
+            (numbers, expected), (others, answered) = _numbers_apart(expected), _numbers_apart(answered)
+            paired = _paired(numbers, others, allowed)
+        else:
+            paired = 0
+        equal, left, rest = self._equal(name, expected, answered)
+        if not self.tolerance:
+            return paired + equal
+        for value in left[:_MOST_PAIRED]:
+            near = next((i for i, other in enumerate(rest[:_MOST_PAIRED]) if self.same(name, value, other)), None)
+            if near is not None:
+                del rest[near]
+                equal += 1
+        return paired + equal
+
+    def _equal(self, name: str, expected: list[Any], answered: list[Any]) -> tuple[int, list[Any], list[Any]]:
+        """How many elements are equal without a tolerance, and those of both lists that are left."""
+        waiting: dict[Any, list[int]] = {}
+        for place, value in enumerate(answered):
+            waiting.setdefault(self._key(name, value), []).append(place)
+        left, used = [], set()
+        for value in expected:
+            places = waiting.get(self._key(name, value))
+            if places:
+                used.add(places.pop())
+            else:
+                left.append(value)
+        return len(used), left, [value for place, value in enumerate(answered) if place not in used]
+
+    def _key(self, name: str, value: Any) -> Any:
+        """Equal of values that are the same without a tolerance."""
+        if isinstance(value, dict):
+            return "object", frozenset((key, self._key(inside(name, key), part)) for key, part in value.items())
+        if isinstance(value, list):
+            parts = [self._key(name, part) for part in value]
+            return "list", tuple(sorted(parts, key=repr) if self.lists == "set" else parts)
+        if isinstance(value, str):
+            return "text", self._text(name)(value)
+        return (type(value).__name__, value) if isinstance(value, bool) or value is None else value
+
+    def _text(self, name: str) -> Text:
+        return _of(self.texts, name) or _AS_WRITTEN
+
+    def _tolerance(self, name: str) -> float:
+        return _of(self.tolerance, name) or 0.0
+
+    def lenient(self) -> FieldRules | None:
+        """The same with all texts fully normalized; None where they are."""
+        if OTHERS in self.texts and all(one.normalization.full for one in self.texts.values()):
+            return None
+        texts = {OTHERS: Text(FULL), **{name: replace(one, normalization=FULL) for name, one in self.texts.items()}}
+        return replace(self, texts=texts)
+
+
+_AS_WRITTEN = Text()
+_MOST_PAIRED = 1000
+
+
+def inside(name: str, key: str) -> str:
+    """The name of a field of an object."""
+    return f"{name}.{key}" if name else key
+
+
+def _of(by_field: Mapping[str, Any], name: str) -> Any:
+    """What stands for a field, for the nearest object that it is in, or for all others."""
+    return by_field.get(innermost(by_field, name) or OTHERS)
+
+
+def innermost(fields: Iterable[str], name: str) -> str | None:
+    """The innermost of the fields that a value of this name is or is in; None where it is in none.
+
+    A name comes out of an answer, and may be megabytes of dots: it is not taken apart.
+    """
+    return max((field for field in fields if name == field or name.startswith(f"{field}.")), key=len, default=None)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _near(a: float, b: float, allowed: float) -> bool:
+    """Exact in decimals, as numbers are written: 1.1 is within 0.1 of 1.0."""
+    if not allowed or not isfinite_number(a) or not isfinite_number(b):
+        return False
+    return abs(Fraction(repr(a)) - Fraction(repr(b))) <= Fraction(repr(allowed))
+
+
+def isfinite_number(value: float) -> bool:
+    """Whether a number is one: not NaN, not infinite. A whole number beyond all floats is."""
+    return isinstance(value, int) or isfinite(value)
+
+
+def _numbers_apart(values: list[Any]) -> tuple[list[Any], list[Any]]:
+    """The numbers, in order of size, and all other elements."""
+    numbers = sorted(value for value in values if _is_number(value) and isfinite_number(value))
+    return numbers, [value for value in values if not (_is_number(value) and isfinite_number(value))]
+
+
+def _paired(expected: list[Any], answered: list[Any], allowed: float) -> int:
+    """The most pairs of numbers that lie within a tolerance, of two lists in order of size."""
+    found = i = j = 0
+    while i < len(expected) and j < len(answered):
+        if expected[i] == answered[j] or _near(expected[i], answered[j], allowed):
+            found, i, j = found + 1, i + 1, j + 1
+        elif expected[i] < answered[j]:
+            i += 1
+        else:
+            j += 1
+    return found
+
+
+# --- options -------------------------------------------------------------------------------------------------
+
+
+def read_rules(options: Options, names: frozenset[str]) -> FieldRules:
+    """The rules that a gate's options ask for.
+
+    Args:
+        options: as written.
+        names: all fields that the test set expects, and the objects they are in.
+
+    Raises:
+        ConfigError: an option is wrong, or speaks of a field that no example expects.
+    """
+    lists = options.text("lists") or LISTS[0]
+    if lists not in LISTS:
+        raise options.error(f"lists does not know {lists!r}", key="lists", cure=did_you_mean(lists, LISTS))
+    return FieldRules(_texts(options, names), _tolerances(options, names), lists)
+
+
+def _texts(options: Options, names: frozenset[str]) -> dict[str, Text]:
+    value = options.spec.options.get("normalize", ())
+    by_field = value if isinstance(value, Mapping) else {OTHERS: value}
+    _known_fields(options, "normalize", by_field, names)
+    return {name: _text(options, steps) for name, steps in by_field.items() if steps != ()}
+
+
+def _text(options: Options, value: Any) -> Text:
+    names = (value,) if isinstance(value, str) else value
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        raise options.wrong_type(
+            "normalize", value, f"one of {', '.join((*STEPS, *DATES))}, a list of them, or a mapping of fields to them"
+        )
+    for name in names:
+        if name not in STEPS and name not in DATES:
+            cure = did_you_mean(name, (*STEPS, *DATES))
+            raise options.error(f"normalize does not know {name!r}", key="normalize", cure=cure)
+    dates = [name for name in names if name in DATES]
+    if len(dates) > 1:
+        raise options.error(
+            f"normalize reads dates in two ways: {', '.join(dates)}",
+            key="normalize",
+            cure="Keep the one in which the dates are written; date alone reads no date that could be two.",
+        )
+    return Text(Normalization(frozenset(names) & frozenset(STEPS)), dates[0] if dates else None)
+
+
+def _tolerances(options: Options, names: frozenset[str]) -> dict[str, float]:
+    value = options.spec.options.get("tolerance", {})
+    by_field = value if isinstance(value, Mapping) else {OTHERS: value}
+    _known_fields(options, "tolerance", by_field, names)
+    for amount in by_field.values():
+        if not _is_number(amount) or not isfinite_number(amount) or amount < 0:
+            found = f"{amount!r}" if _is_number(amount) else kind_of(amount)
+            raise options.error(
+                f"tolerance is {found}",
+                key="tolerance",
+                cure="Write a number, 0 or above, or a mapping of fields to numbers.",
+            )
+    return {name: amount for name, amount in by_field.items() if amount}
+
+
+def _known_fields(options: Options, key: str, by_field: Mapping[Any, Any], names: frozenset[str]) -> None:
+    for name in by_field:
+        if name != OTHERS and name not in names:
+            raise options.error(
+                f"{key} names the field {name!r}, which no example of the test set expects",
+                key=key,
+                cure=did_you_mean(str(name), names),
+            )

@@ -1,0 +1,180 @@
+"""JSON Schemas by the package ``jsonschema``: checked before any call, and without a network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from pytest_ftgate.data.lines import is_endless
+from pytest_ftgate.errors import shown_path
+from pytest_ftgate.metrics.strict_json import parse_json
+
+if TYPE_CHECKING:
+    from pytest_ftgate.metrics.options import Options
+
+Broken: TypeAlias = tuple[str, str]
+"""What counts together: the place with ``[*]`` for every position in a list, and the keyword; and what is wrong."""
+
+_KEY = "json_schema"
+_INSTALL = "Install it: pip install 'pytest-ftgate[format]'."
+_ERRORS_LOOKED_AT = 20
+_REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
+
+
+@dataclass(frozen=True)
+class Schema:
+    """A JSON Schema that is valid itself and refers to nothing outside of it; ``validator`` is of ``jsonschema``."""
+
+    validator: Any
+
+    def broken(self, value: Any) -> Broken | None:
+        """What the value breaks, the most telling of the first twenty errors; None where it breaks nothing."""
+        from jsonschema.exceptions import best_match
+
+        try:
+            error = best_match(islice(self.validator.iter_errors(value), _ERRORS_LOOKED_AT))
+        except RecursionError:
+            return "$: nested too deeply", "nested too deeply"
+        except ArithmeticError:  # a whole number beyond all floats, where jsonschema divides
+            return "$: a number beyond all floats", "a number beyond all floats"
+        if error is None:
+            return None
+        return f"{_path(error.absolute_path, anywhere=True)}: {error.validator}", (
+            f"{_path(error.absolute_path)}: {error.message}"
+        )
+
+
+def _path(parts: Any, *, anywhere: bool = False) -> str:
+    return "$" + "".join(f".{part}" if isinstance(part, str) else "[*]" if anywhere else f"[{part}]" for part in parts)
+
+
+def read_schema(options: Options) -> Schema | None:
+    """The schema that ``json_schema`` names or holds; None where the option is absent.
+
+    The dialect is what ``$schema`` says, else draft 2020-12. Formats are checked as far as ``jsonschema`` can here.
+
+    Raises:
+        ConfigError: it cannot be read, is no valid schema, refers to something outside, or ``jsonschema`` is missing.
+    """
+    if _KEY not in options.spec.options:
+        return None
+    given = options.spec.options[_KEY]
+    place, schema = "", given
+    if isinstance(given, Path):
+        place, schema = f" {shown_path(given)}", _from_file(options, given)
+    if not isinstance(schema, Mapping) or not schema:
+        found = "empty" if schema in ({}, [], "", None) else "no mapping"
+        raise options.error(
+            f"{_KEY}{place} is {found}", key=_KEY, cure="Write a JSON Schema as a mapping, or the path of its file."
+        )
+    try:
+        return Schema(_validator(options, dict(schema), place))
+    except ImportError:
+        raise options.error(f"{_KEY} needs the package jsonschema", key=_KEY, cure=_INSTALL) from None
+
+
+def _from_file(options: Options, path: Path) -> Any:
+    if is_endless(path):
+        raise options.error(
+            f"{_KEY}: {shown_path(path)} is a device or a pipe, not a file", key=_KEY, cure="Name a file."
+        )
+    try:
+        return parse_json(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        reason = error.strerror or str(error)
+        cure = "Write its path relative to the file that names it."
+        raise options.error(f"{_KEY}: {shown_path(path)} cannot be read: {reason}", key=_KEY, cure=cure) from None
+    except (ValueError, RecursionError) as error:
+        problem = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise options.error(
+            f"{_KEY}: {shown_path(path)} is not JSON: {problem}", key=_KEY, cure="Correct the file."
+        ) from None
+
+
+def _validator(options: Options, schema: dict[str, Any], place: str) -> Any:
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import SchemaError
+    from jsonschema.validators import extend, validator_for
+    from jsonschema_specifications import REGISTRY
+
+    dialect = schema.get("$schema")
+    known = Draft202012Validator if dialect is None else None
+    if isinstance(dialect, str):
+        known = validator_for(schema, default=None)
+    if known is None:
+        raise options.error(
+            f"{_KEY}{place} is of a dialect that jsonschema does not know: $schema is {dialect!r}",
+            key=_KEY,
+            cure="Use https://json-schema.org/draft/2020-12/schema.",
+        )
+    try:
+        known.check_schema(schema)
+        outside = next(_unresolved(schema, REGISTRY), None)
+    except SchemaError as error:
+        raise options.error(
+            f"{_KEY}{place} is no valid JSON Schema: {_path(error.absolute_path)}: {error.message}",
+            key=_KEY,
+            cure="Correct the schema.",
+        ) from None
+    except RecursionError:
+        raise options.error(f"{_KEY}{place} is nested too deeply", key=_KEY, cure="Write a flatter schema.") from None
+    if outside is not None:
+        raise options.error(
+            f"{_KEY}{place} refers to {outside!r}, which is not in it",
+            key=_KEY,
+            evidence="Nothing is fetched from a network or another file.",
+            cure="Put what it refers to under $defs.",
+        )
+    checked = extend(known, {"uniqueItems": _unique_items})
+    return checked(schema, registry=REGISTRY, format_checker=known.FORMAT_CHECKER)
+
+
+def _unresolved(schema: dict[str, Any], registry: Any) -> Iterator[str]:
+    """The references that lead to nothing in the schema itself or in the specifications of JSON Schema."""
+    from referencing import Resource
+    from referencing.jsonschema import DRAFT202012
+
+    resource = Resource.from_contents(schema, default_specification=DRAFT202012)
+    resolver = registry.with_resource("", resource).crawl().resolver_with_root(resource)
+    yield from _dangling(resource, resolver)
+
+
+def _dangling(resource: Any, resolver: Any) -> Iterator[str]:
+    from referencing.exceptions import Unresolvable
+
+    if isinstance(resource.contents, Mapping):
+        for reference in (resource.contents.get(key) for key in _REFERENCES):
+            if isinstance(reference, str):
+                try:
+                    resolver.lookup(reference)
+                except Unresolvable:
+                    yield reference
+    for part in resource.subresources():
+        yield from _dangling(part, resolver.in_subresource(part))
+
+
+def _unique_items(validator: Any, unique: Any, instance: Any, schema: Any) -> Iterator[Any]:  # noqa: ARG001
+    """The keyword in linear time: as jsonschema has it, a long list of objects takes time by its square."""
+    from jsonschema.exceptions import ValidationError
+
+    if not unique or not validator.is_type(instance, "array"):
+        return
+    seen = set()
+    for item in instance:
+        key = _hashable(item)
+        if key in seen:
+            yield ValidationError("has an item twice")
+            return
+        seen.add(key)
+
+
+def _hashable(value: Any) -> Any:
+    """Equal of equal JSON values: 1 is 1.0, and true is not 1."""
+    if isinstance(value, dict):
+        return "object", frozenset((key, _hashable(part)) for key, part in value.items())
+    if isinstance(value, list):
+        return "list", tuple(map(_hashable, value))
+    return ("bool", value) if isinstance(value, bool) else value

@@ -1,0 +1,199 @@
+"""The page in a browser: it is drawn, searched and filtered, loads nothing, and what a model says stays text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gate_project import Project, label, write_jsonl, wrong
+from opened import Opened
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install -e '.[browser]'")
+expect = sync_api.expect
+Open = Callable[..., Opened]
+
+MANY = 10_000
+HOSTILE = (
+    "</script><script>window.pwned = 1; alert(1)</script>",
+    "<img src=x onerror=\"window.pwned = 1\"><svg onload='alert(2)'>",
+    "<a href='javascript:alert(3)'>javascript:alert(3)</a>",
+    "\u202edrawkcab \x00 \x1b[31mred \u2028 {{ 7 * 7 }}",
+    "<iframe srcdoc='<script>parent.pwned=1</script>'></iframe><link rel=stylesheet href=http://192.0.2.1/a.css>",
+    "x" * 1_000_000,
+)
+
+
+def report(project: Project, **changes: Any) -> Path:
+    project.gate_test(**changes)
+    project.run("--ftgate-report=html:report.html")
+    return project.path / "report.html"
+
+
+@pytest.fixture
+def opened(project: Project, open_page: Open) -> Opened:
+    """60 examples, of which the candidate fixed 18 and broke 2."""
+    return open_page(report(project))
+
+
+def test_it_is_drawn_and_loads_nothing(opened: Opened) -> None:
+    page = opened.page
+    expect(page.locator("h1")).to_have_text("1 gate: pass")
+    expect(page.locator("svg.interval")).to_be_visible()
+    expect(page.locator("table.matrix")).to_have_count(3)
+    assert page.locator("body").evaluate("node => getComputedStyle(node).fontFamily").startswith("system-ui")
+    opened.is_quiet()
+
+
+def test_what_changed_is_shown_first_and_filters_show_the_rest(opened: Opened) -> None:
+    page = opened.page
+    expect(opened.count).to_have_text("1 to 20 of 20 examples")
+    expect(opened.rows.first).to_contain_text("broken")
+    page.get_by_label("fixed (18)").uncheck()
+    expect(opened.rows).to_have_count(2)
+    page.get_by_label("broken (2)").uncheck()
+    expect(opened.count).to_have_text("no example is like that")
+    page.get_by_label("both right (38)").check()
+    expect(opened.rows).to_have_count(38)
+    page.locator("select").select_option("refund")
+    expect(opened.rows).to_have_count(len([i for i in range(2, 40) if label(i) == "refund"]))
+    opened.is_quiet()
+
+
+def test_search_finds_inputs_and_answers(opened: Opened) -> None:
+    opened.search("QUESTION 57")
+    expect(opened.count).to_have_text("1 to 1 of 1 example")
+    expect(opened.rows).to_contain_text(["customer question 57"])
+    opened.search("nothing says this")
+    expect(opened.count).to_have_text("no example is like that")
+    opened.search("")
+    expect(opened.rows).to_have_count(20)
+    opened.is_quiet()
+
+
+def test_the_keyboard_is_enough(opened: Opened) -> None:
+    page = opened.page
+    page.get_by_label("Search").focus()
+    page.keyboard.type("question 1")
+    expect(opened.rows).to_have_count(1)
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Space")
+    expect(page.get_by_label("broken (2)")).not_to_be_checked()
+    expect(opened.rows).to_have_count(0)
+    opened.is_quiet()
+
+
+def test_without_javascript_it_is_readable(project: Project, open_page: Open) -> None:
+    opened = open_page(report(project), java_script_enabled=False)
+    expect(opened.rows).to_have_count(20)
+    expect(opened.rows.first).to_contain_text("customer question 0")
+    expect(opened.page.get_by_text("Without JavaScript 20 of 60 examples")).to_be_visible()
+    expect(opened.page.locator("form")).to_be_hidden()
+    opened.is_quiet()
+
+
+def test_what_models_say_stays_text(project: Project, open_page: Open) -> None:
+    rows = [{"id": f"t{i}", "output": HOSTILE[i % len(HOSTILE)]} for i in range(60)]
+    write_jsonl(project.path / "base.jsonl", rows)
+    tests = [{"id": f"t{i}", "input": f"{HOSTILE[i % 4]} {i}", "expected": label(i)} for i in range(60)]
+    write_jsonl(project.path / "test.jsonl", tests)
+    opened = open_page(report(project, allow_weak_baseline=HOSTILE[0]))
+    page = opened.page
+    expect(opened.rows).to_have_count(56)
+    expect(opened.rows.first).to_contain_text("<a href='javascript:alert(3)'>javascript:alert(3)</a>")
+    assert page.evaluate("() => window.pwned") is None
+    for injected in ("main img", "main iframe", "main link", "main svg svg", "main a:not([href^='#'])"):
+        expect(page.locator(injected)).to_have_count(0)
+    expect(page.locator("script")).to_have_count(2)
+    opened.search("drawkcab \\x00 \\x1b[31mred")
+    expect(opened.rows.first).to_contain_text("\\u202edrawkcab")
+    assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
+    opened.is_quiet()
+
+
+def test_what_is_long_opens(project: Project, open_page: Open) -> None:
+    rows = [{"id": f"t{i}", "output": "word " * 200} for i in range(60)]
+    write_jsonl(project.path / "base.jsonl", rows)
+    opened = open_page(report(project, allow_weak_baseline="it talks"))
+    answer = opened.rows.first.locator("details")
+    expect(answer.locator(".text")).to_be_hidden()
+    answer.locator("summary").click()
+    expect(answer.locator(".text")).to_have_text(re.compile(r"^(word ?){200}$"))
+    opened.is_quiet()
+
+
+def test_ten_thousand_examples_are_usable(project: Project, open_page: Open) -> None:
+    project.test_set(MANY)
+    write_jsonl(project.path / "base.jsonl", ({"id": f"t{i}", "output": wrong(i)} for i in range(MANY)))
+    project.predictions("ft.jsonl", MANY, wrong_at=range(0, MANY, 2))
+    opened = open_page(report(project, allow_weak_baseline="it is bad"))
+    expect(opened.count).to_have_text("1 to 100 of 5,000 examples")
+    expect(opened.rows).to_have_count(100)
+    opened.page.get_by_role("button", name="Next").click()
+    expect(opened.count).to_have_text("101 to 200 of 5,000 examples")
+    opened.search("question 9999")
+    expect(opened.count).to_have_text("1 to 1 of 1 example")
+    expect(opened.rows).to_contain_text(["t9999"])
+    opened.page.get_by_label("both wrong (5,000)").check()
+    opened.search("question 999")
+    expect(opened.count).to_have_text("1 to 11 of 11 examples")
+    opened.is_quiet()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1280])
+def test_every_window_and_scheme(project: Project, open_page: Open, width: int, scheme: str) -> None:
+    project.test_set(60, lang="en")
+    path = report(project, slices={"fields": ["lang"], "max_drop": 0.05}, metric="f1_macro")
+    opened = open_page(path, viewport={"width": width, "height": 800}, color_scheme=scheme)
+    assert opened.page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
+    assert contrasts(opened) == []
+    opened.is_quiet()
+
+
+def test_printed_it_is_light_and_has_no_controls(project: Project, open_page: Open) -> None:
+    opened = open_page(report(project), color_scheme="dark")
+    opened.page.emulate_media(media="print")
+    expect(opened.page.locator("form")).to_be_hidden()
+    expect(opened.page.locator("body")).to_have_css("background-color", "rgb(255, 255, 255)")
+    assert opened.page.pdf().startswith(b"%PDF")
+    opened.is_quiet()
+
+
+def contrasts(opened: Opened) -> list[str]:
+    """Words that WCAG's level AA calls too faint on what is behind them."""
+    found: list[str] = opened.page.evaluate(_CONTRASTS)
+    return found
+
+
+_CONTRASTS = """() => {
+  const parse = (text) => text.match(/[\\d.]+/g).map(Number);
+  const over = (top, under) => {
+    const alpha = top.length > 3 ? top[3] : 1;
+    return [0, 1, 2].map((i) => top[i] * alpha + under[i] * (1 - alpha));
+  };
+  const light = (rgb) => {
+    const [r, g, b] = rgb.map((c) => c / 255).map((c) => c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const behind = (node) => {
+    const layers = [];
+    for (let one = node; one; one = one.parentElement) { layers.push(parse(getComputedStyle(one).backgroundColor)); }
+    return layers.reverse().reduce((under, top) => over(top, under), [255, 255, 255]);
+  };
+  const faint = [];
+  for (const node of document.querySelectorAll("main *, header *")) {
+    const words = [...node.childNodes].filter((one) => one.nodeType === 3 && one.textContent.trim());
+    if (!words.length || !node.getClientRects().length || node.closest("script, [disabled], .hidden")) { continue; }
+    const style = getComputedStyle(node);
+    const under = behind(node);
+    const ink = over(parse(node.closest("svg") ? style.fill : style.color), under);
+    const [a, b] = [light(ink), light(under)].sort((x, y) => y - x);
+    if ((a + 0.05) / (b + 0.05) < 4.5) { faint.push(`${node.tagName}.${node.className}: ${words[0].textContent}`); }
+  }
+  return faint;
+}"""

@@ -1,0 +1,66 @@
+"""A written page, read as a browser would read it: its elements, its words, and the data of its examples."""
+
+from __future__ import annotations
+
+import json
+from html.parser import HTMLParser
+from typing import Any
+
+VOID = {"meta", "input", "br", "link", "img"}
+
+
+class Page(HTMLParser):
+    """Every element is closed in its turn; what is not is an assertion here.
+
+    Attributes:
+        elements: all of them, with their attributes.
+        scripts: texts of the scripts that run.
+        data: the examples of each gate, as the page's script gets them.
+    """
+
+    def __init__(self, markup: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.markup = markup
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.scripts: list[str] = []
+        self.data: list[list[list[Any]]] = []
+        self.headings: list[str] = []
+        self._open: list[str] = []
+        self._words: list[str] = []
+        self.feed(markup)
+        self.close()
+        assert not self._open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag in ("h1", "h2", "h3"):
+            self.headings.append("")
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag, (tag, self.getpos())
+
+    def handle_data(self, data: str) -> None:
+        if "script" in self._open:
+            if self.elements[-1][1].get("type") == "application/json":
+                self.data.append(json.loads(data))
+            else:
+                self.scripts.append(data)
+        elif "style" not in self._open:
+            self._words.append(data)
+            if self._open and any(tag in ("h1", "h2", "h3") for tag in self._open):
+                self.headings[-1] += data
+
+    @property
+    def text(self) -> str:
+        """What is read, white space aside."""
+        return " ".join("".join(self._words).split())
+
+    def attributes(self, name: str) -> list[str]:
+        """The values of an attribute, wherever it stands."""
+        return [attributes[name] or "" for _, attributes in self.elements if name in attributes]
+
+    def classes(self, tag: str) -> list[str]:
+        """The classes of all elements of a name."""
+        return [attributes.get("class") or "" for found, attributes in self.elements if found == tag]

@@ -1,0 +1,153 @@
+"""``python -m pytest_ftgate`` as a user runs it: in a process, with exit statuses, and what it writes then works."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from importlib.resources import files
+
+import pytest
+from gate_project import Project, label, write_jsonl
+
+
+def command(project: Project, *args: str) -> subprocess.CompletedProcess[str]:
+    result = subprocess.run(
+        [sys.executable, "-m", "pytest_ftgate", *args],
+        cwd=project.path, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert "Traceback" not in result.stdout + result.stderr
+    return result
+
+
+@pytest.mark.parametrize(("args", "name"), [((), "ftgate"), (("--report",), "report")])
+def test_schemas_are_printed_as_they_are_shipped(project: Project, args: tuple[str, ...], name: str) -> None:
+    result = command(project, "schema", *args)
+    assert result.returncode == 0
+    assert result.stdout == files("pytest_ftgate").joinpath(f"{name}.schema.json").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("args", [(), ("judge",), ("compare", "a.json"), ("schema", "--wrong")])
+def test_bad_usage_is_said(project: Project, args: tuple[str, ...]) -> None:
+    result = command(project, *args)
+    assert result.returncode == 2
+    assert "usage: python -m pytest_ftgate" in result.stderr
+
+
+def test_reports_of_two_runs_are_compared(project: Project) -> None:
+    project.gate_test(name="support")
+    project.run("--ftgate-report=json:before.json")
+    same = command(project, "compare", "before.json", "before.json")
+    assert (same.returncode, same.stderr) == (0, "")
+    assert same.stdout.splitlines()[-1] == "no gate got worse (1 gate compared)"
+    project.predictions("ft.jsonl", 60, wrong_at=range(30, 60))
+    project.gate_test(name="support", margin=0.01)
+    project.run("--ftgate-report=json:after.json")
+    result = command(project, "compare", "before.json", "after.json")
+    assert result.returncode == 1
+    lines = result.stdout.splitlines()
+    assert lines[0] == "before: before.json (1 gate)"
+    assert "support: WORSE" in lines
+    assert "  worse     verdict: pass -> fail" in lines
+    assert "  loosened  margin: 5 points -> 1 point" in lines
+    assert "            candidate: 93.3 % -> 50.0 % accuracy" in lines
+    assert lines[-1] == "1 of 1 gate got worse: support"
+    assert max(map(len, lines)) <= 80
+    back = command(project, "compare", "after.json", "before.json")
+    assert back.returncode == 0
+    assert "  better    verdict: fail -> pass" in back.stdout.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "other.json: there is no such report; Write one: python -m pytest --ftgate-report=json:PATH"),
+        ('{"version": 99, "gates": []}', "other.json: version: is 99, and only 1 is known here; Upgrade pytest-ftgate"),
+        ("<html>", "other.json: is not a report"),
+    ],
+)
+def test_what_cannot_be_compared_is_one_line(project: Project, content: str | None, message: str) -> None:
+    project.gate_test()
+    project.run("--ftgate-report=json:r.json")
+    if content is not None:
+        project.file("other.json", content)
+    result = command(project, "compare", "r.json", "other.json")
+    assert (result.returncode, result.stdout) == (2, "")
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"pytest_ftgate compare: {message}")
+
+
+@pytest.mark.parametrize(("models", "verdict"), [(("base", "ft"), "pass"), (("ft", "base"), "fail")])
+def test_a_gate_that_init_wrote_judges(project: Project, models: tuple[str, str], verdict: str) -> None:
+    baseline, candidate = (f"recorded:{name}.jsonl" for name in models)
+    result = command(project, "init", "--baseline", baseline, "--candidate", candidate)
+    assert result.returncode == 0, result.stderr
+    assert "labels: 3 in the test set: refund (20), invoice (20), shipping (20)" in result.stdout
+    assert result.stdout.splitlines()[-1] == "    python -m pytest test_finetune.py"
+    gate = project.gate("test_finetune.py", apart=True)
+    assert (gate["name"], gate["verdict"]) == ("finetune", verdict)
+    assert project.result.ret == (0 if verdict == "pass" else 1)
+    assert project.run_apart("-k", "nothing").ret == 1  # the gate is an obligation
+    again = command(project, "init")
+    assert again.returncode == 2
+    assert again.stderr.startswith("pytest_ftgate init: ftgate.yaml: is there already, and nothing was written")
+
+
+def test_a_gate_that_init_wrote_for_csv_judges(project: Project) -> None:
+    for name in ("test.jsonl", "train.jsonl"):
+        (project.path / name).unlink()
+    table = "".join(f'"question, {i}",{label(i)},{i // 3}\n' for i in range(60))
+    project.file("data/intents_test.csv", "utterance,intent,template\n" + table)
+    taught = "".join(f"taught {i},{label(i)}\n" for i in range(200))
+    project.file("data/intents_train.csv", "utterance,intent\n" + taught)
+    project.file(
+        "own.py",
+        "LABELS = ('refund', 'invoice', 'shipping')\n"
+        "def good(text): return LABELS[int(text.split()[-1]) % 3]\n"
+        "def weak(text): return good(text) if int(text.split()[-1]) < 40 else 'refund'\n",
+    )
+    result = command(project, "init", "--baseline", "python:own:weak", "--candidate", "python:own:good")
+    assert result.returncode == 0, result.stderr
+    assert "input is the column utterance, expected is the column intent" in result.stdout
+    assert "groups: perhaps by template (20 values)" in result.stdout
+    project.pytester.syspathinsert()
+    assert project.gate("test_finetune.py")["verdict"] == "pass"
+
+
+def test_data_like_that_of_the_example_gets_a_gate(project: Project) -> None:
+    """Many labels, groups, ids, and a file too small: the gate is red as the warning said."""
+
+    def row(i: int, prefix: str) -> dict[str, object]:
+        return {"id": f"{prefix}-{i}", "input": f"{prefix} {i}", "expected": f"Hass{i % 20}", "group": f"g {i // 3}"}
+
+    write_jsonl(project.path / "test.jsonl", [row(i, "test") for i in range(120)])
+    write_jsonl(project.path / "train.jsonl", [row(i, "train") for i in range(150)])
+    for name, right in (("base", 60), ("ft", 110)):
+        answers = [{"id": f"test-{i}", "output": f"Hass{(i + (i >= right)) % 20}"} for i in range(120)]
+        write_jsonl(project.path / f"{name}.jsonl", answers)
+    result = command(project, "init", "--baseline", "recorded:base.jsonl", "--candidate", "recorded:ft.jsonl")
+    assert "120 examples, 40 groups" in result.stdout
+    assert "metric f1_macro (20 labels" in result.stdout
+    assert "WARNING: 150 usable training examples, and a gate asks for 200" in result.stdout
+    gate = project.gate("test_finetune.py", apart=True)
+    assert (gate["verdict"], gate["metric"]) == ("fail", "f1_macro")
+    write_jsonl(project.path / "train.jsonl", [row(i, "train") for i in range(220)])
+    assert project.gate("test_finetune.py", apart=True)["verdict"] == "pass"
+
+
+def test_a_gate_without_models_is_an_error_and_no_pass(project: Project) -> None:
+    assert command(project, "init").returncode == 0
+    gate = project.gate("test_finetune.py", apart=True)
+    assert gate["verdict"] == "error"
+    assert project.result.ret == 1
+
+
+def test_a_log_that_takes_only_ascii_gets_one(project: Project) -> None:
+    rows = [{"id": f"t{i}", "input": f"Frage {i}", "expected": ("größer", "kleiner")[i % 2]} for i in range(60)]
+    write_jsonl(project.path / "test.jsonl", rows)
+    result = subprocess.run(
+        [sys.executable, "-m", "pytest_ftgate", "init"], env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        cwd=project.path, capture_output=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert rb"gr\xf6\xdfer (30)" in result.stdout

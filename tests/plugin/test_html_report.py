@@ -1,0 +1,137 @@
+"""``--ftgate-report=html:PATH``: one page a session, the same under xdist, whatever became of its gates."""
+
+from __future__ import annotations
+
+import json
+import sys
+from importlib.machinery import PathFinder
+from typing import Any
+
+import pytest
+from gate_project import Project, label, write_jsonl, wrong
+from html_page import Page
+
+
+def page(project: Project, *args: str, apart: bool = False) -> Page:
+    run = project.run_apart if apart else project.run
+    project.result = run("--ftgate-report=html:out/report.html", *args)
+    return Page((project.path / "out" / "report.html").read_text(encoding="utf-8"))
+
+
+def test_a_page_says_what_the_block_says(project: Project) -> None:
+    project.gate_test()
+    found = page(project)
+    assert project.result.ret == 0
+    project.result.stdout.fnmatch_lines(["html report: out/report.html"])
+    for words in (
+        "1 gate: pass",
+        "66.7 %",
+        "93.3 %",
+        "+26.7 points",
+        "18 fixed, 2 broken of 60 examples",
+        "usable 200",
+    ):
+        assert words in found.text, words
+    block = [line for line in project.run("-v").outlines if line.startswith(("  pass", "  note", "gain"))]
+    assert block
+    for line in block:
+        assert " ".join(line.split()) in found.text, line
+
+
+def test_every_example_is_in_it(project: Project) -> None:
+    project.gate_test()
+    (rows,) = page(project).data
+    assert len(rows) == 60
+    assert [row[0] for row in rows if row[3] == "broken"] == ["t0", "t1"]
+    assert rows[0][1:3] == ["customer question 0", "refund"]
+    assert [rows[0][place][:2] for place in (4, 5)] == [["refund", "right"], ["invoice", "wrong"]]
+
+
+@pytest.mark.parametrize("options", [("-n2",), ("-n2", "--dist=each")])
+def test_workers_hand_over_what_they_know(project: Project, options: tuple[str, ...]) -> None:
+    pytest.importorskip("xdist")
+    project.gate_test("@pytest.mark.parametrize('x', range(3))\ndef test_gate(x): pass\n", margin=0.3)
+    alone, apart = page(project), page(project, *options, apart=True)
+    assert [len(rows) for rows in apart.data] == [60] * 3
+    assert sorted(map(json.dumps, apart.data)) == sorted(map(json.dumps, alone.data))
+    assert apart.headings[0] == alone.headings[0] == "0 of 3 gates pass, 3 fail"
+    assert sorted(one for one in apart.headings if "FAIL" in one) == sorted(
+        one for one in alone.headings if "FAIL" in one
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "title", "scored"),
+    [
+        ({"margin": 0.3}, "1 gate: fail", True),
+        ({"baseline": "recorded:absent.jsonl"}, "1 gate: error", False),
+        ({"min_test_examples": 100}, "1 gate: fail", False),
+        ({"stage": "ready", "candidate": ...}, "1 gate: pass", True),
+        ({"metric": "f1_macro", "slices": {"fields": ["lang"], "max_drop": 0.5}}, "1 gate: pass", True),
+    ],
+)
+def test_every_kind_of_gate_has_a_page(project: Project, changes: dict[str, Any], title: str, scored: bool) -> None:
+    project.test_set(60, lang="en")
+    project.gate_test(**changes)
+    found = page(project)
+    assert found.headings[0] == title
+    assert bool(found.data) is scored
+
+
+def test_equal_but_faster_is_held_against_the_drop_that_is_allowed(project: Project) -> None:
+    for name, latency_s in (("base.jsonl", 0.5), ("ft.jsonl", 0.1)):
+        rows = [{"id": f"t{i}", "output": wrong(i) if i > 50 else label(i), "latency_s": latency_s} for i in range(60)]
+        write_jsonl(project.path / name, rows)
+    project.gate_test(objective="match", margin=..., max_drop=0.1, faster_by=2)
+    found = page(project)
+    for words in ("allowed drop: 10 points", "-10.0 points or better", "all 500 ms", "all 100 ms"):
+        assert words in found.text, words
+
+
+def test_an_obligation_that_was_not_met_is_in_the_title(project: Project) -> None:
+    project.file("pytest.ini", "[pytest]\nftgate_required = elsewhere\n")
+    project.gate_test()
+    found = page(project)
+    assert found.headings[0] == "1 gate: pass, 1 required gate not met"
+    assert "elsewhere: no test of this run carries it" in found.text
+
+
+def test_a_session_without_a_gate_has_a_page_too(project: Project) -> None:
+    project.file("test_plain.py", "def test_plain(): pass\n")
+    assert page(project).headings[0] == "no gate was judged"
+
+
+def test_hostile_answers_stay_text(project: Project) -> None:
+    hostile = "</script><img src=x onerror=alert(1)>\u202e\x00\x1b[31m\u2028"
+    write_jsonl(project.path / "base.jsonl", [{"id": f"t{i}", "output": hostile} for i in range(60)])
+    project.gate_test(allow_weak_baseline="it is hostile")
+    found = page(project)
+    assert "img" not in {tag for tag, _ in found.elements}
+    (rows,) = found.data
+    assert rows[-1][4][0].startswith("</script><img src=x onerror=alert(1)>\\u202e\\x00\\x1b[31m\\u2028")
+
+
+def test_a_page_is_replaced_whole(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.gate_test()
+    page(project)
+    before = (project.path / "out" / "report.html").read_bytes()
+    project.file("out/blocked", "")
+    result = project.run("--ftgate-report=html:out/blocked/report.html")
+    result.stdout.fnmatch_lines(["the html report could not be written: *"])
+    assert result.ret == 1
+    assert (project.path / "out" / "report.html").read_bytes() == before
+    assert sorted(path.name for path in (project.path / "out").iterdir()) == ["blocked", "report.html"]
+
+
+def test_without_jinja_it_is_refused_before_any_call(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = PathFinder.find_spec
+    monkeypatch.setattr(
+        PathFinder, "find_spec", lambda name, *rest: None if name.startswith("jinja2") else found(name, *rest)
+    )
+    for name in [name for name in sys.modules if name.startswith("jinja2")]:
+        monkeypatch.delitem(sys.modules, name)
+    project.gate_test()
+    result = project.run("--ftgate-report=html:report.html")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*needs Jinja2, which is not installed: pip install 'pytest-ftgate?report?'*"])
+    assert not (project.path / "report.html").exists()

@@ -1,0 +1,149 @@
+"""Preferences of people, from a file."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from gate_project import check, refused
+from judge_project import N, PythonJudged
+
+WIN, LOSS, TIE = "candidate", "baseline", "tie"
+
+
+@pytest.fixture
+def judged(pytester: pytest.Pytester) -> PythonJudged:
+    return PythonJudged(pytester)
+
+
+def words(wins: int, losses: int) -> list[str]:
+    return [WIN] * wins + [LOSS] * losses + [TIE] * (N - wins - losses)
+
+
+def rated(judged: PythonJudged, *raters: Sequence[str], gate: dict[str, Any] | None = None) -> dict[str, Any]:
+    lines = ["id,preferred,rater"]
+    lines += [f"t{i},{word},r{r}" for r, said in enumerate(raters) for i, word in enumerate(said)]
+    judged.file("prefs.csv", "\n".join(lines) + "\n")
+    return by_file(judged, **(gate or {}))
+
+
+def by_file(judged: PythonJudged, path: str = "prefs.csv", **gate: Any) -> dict[str, Any]:
+    judged.gate_test(metric={"name": "human_preference", "path": path}, **gate)
+    return judged.gate()
+
+
+def test_one_rater(judged: PythonJudged) -> None:
+    gate = rated(judged, words(40, 10))
+    assert gate["verdict"] == "pass", gate["checks"]
+    assert (gate["baseline"]["value"], gate["candidate"]["value"], gate["gain"]) == (0.5, 0.75, 0.25)
+    (judge,) = gate["judges"]
+    assert (judge["judge"], judge["model"], judge["raters"], judge["kappa"]) == ("people", None, 1, None)
+    (pair,) = judge["pairs"]
+    assert (pair["wins"], pair["ties"], pair["losses"], pair["disagreements"]) == (40, 10, 10, None)
+    assert check(gate, "human_preference.agreement")["message"] == "one rater: how far people agree is not known"
+    assert "attested, not verified" in check(gate, "human_preference.outputs")["message"]
+    judged.result.stdout.fnmatch_lines(
+        ["human_preference by 1 rater", "  candidate against baseline: 40 won, 10 ties, 10 lost of 60 examples"]
+    )
+
+
+def test_people_who_prefer_the_baseline_make_the_gate_red(judged: PythonJudged) -> None:
+    gate = rated(judged, words(20, 30))
+    assert gate["verdict"] == "fail"
+    assert gate["gain"] == pytest.approx(-5 / N)
+
+
+def test_two_raters_agree_by_cohens_kappa(judged: PythonJudged) -> None:
+    """25 say yes twice, 15 no twice, and 20 are in dispute: agreement 40/60, by chance (35*35 + 25*25)/3600."""
+    one = [WIN] * 35 + [LOSS] * 25
+    other = [WIN] * 25 + [LOSS] * 10 + [WIN] * 10 + [LOSS] * 15
+    gate = rated(judged, one, other, gate={"margin": 0.01})
+    (judge,) = gate["judges"]
+    by_chance = (35 * 35 + 25 * 25) / 3600
+    assert (judge["raters"], judge["kappa_kind"], judge["n_kappa"]) == (2, "Cohen", 60)
+    assert judge["kappa"] == pytest.approx((40 / 60 - by_chance) / (1 - by_chance))
+    assert check(gate, "human_preference.agreement")["message"] == (
+        f"2 raters on 60 examples agree with Cohen's kappa {judge['kappa']:.2f}"
+    )
+    assert gate["candidate"]["value"] == pytest.approx(35 / 60)
+    assert gate["method"].startswith("Gaffke")
+
+
+def test_three_raters_agree_by_fleiss_kappa_and_hardly_at_all_is_called_out(judged: PythonJudged) -> None:
+    said = [[WIN if (i + r) % 3 else LOSS for i in range(N)] for r in range(3)]
+    gate = rated(judged, *said)
+    (judge,) = gate["judges"]
+    assert (judge["kappa_kind"], judge["raters"]) == ("Fleiss", 3)
+    assert judge["kappa"] == pytest.approx(-0.5)
+    assert check(gate, "human_preference.agreement")["status"] == "warning"
+
+
+def test_a_and_b_may_stand_for_the_models(judged: PythonJudged) -> None:
+    lines = ["id,a,b,preferred"]
+    for i, word in enumerate(words(40, 10)):
+        sides = (WIN, LOSS) if i % 2 else (LOSS, WIN)
+        preferred = word if word == TIE else "AB"[sides.index(word)]
+        lines.append(f"t{i},{','.join(sides)},{preferred}")
+    judged.file("prefs.csv", "\n".join(lines) + "\n")
+    assert by_file(judged)["gain"] == 0.25
+
+
+def sha(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def hashed(judged: PythonJudged, changed: int | None = None) -> None:
+    lines = ["id,preferred,baseline_sha256,candidate_sha256"]
+    for i, word in enumerate(words(40, 10)):
+        candidate = judged.answer_of("ft", i) if i != changed else "another answer"
+        lines.append(f"t{i},{word},{sha(judged.answer_of('base', i))},{sha(candidate)}")
+    judged.file("prefs.csv", "\n".join(lines) + "\n")
+
+
+def test_preferences_may_name_the_outputs_that_they_are_about(judged: PythonJudged) -> None:
+    hashed(judged)
+    gate = by_file(judged)
+    assert gate["verdict"] == "pass"
+    assert check(gate, "human_preference.outputs")["status"] == "pass"
+    hashed(judged, changed=7)
+    gate = by_file(judged)
+    assert gate["verdict"] == "error"
+    assert check(gate, "human_preference.outputs")["message"] == (
+        "1 preference in prefs.csv is about other outputs, the first in line 9: the candidate's output for t7 is "
+        "another one now"
+    )
+
+
+@pytest.mark.parametrize(
+    ("row", "text"),
+    [
+        ("t99,tie,", "prefs.csv:62: id: no test example has the id"),
+        ("t0,tie,", 'prefs.csv:62: the id "t0" is rated twice without a rater: line 2 does it too'),
+        ("t0,better,r2", 'prefs.csv:62: preferred: must be candidate, baseline or tie, is "better"'),
+        ("t0,a,r2", 'prefs.csv:62: preferred: prefers "a", and the columns a and b do not say which'),
+        ("t0,tie", "prefs.csv:62: the row has 2 cells, the header 3"),
+    ],
+)
+def test_rows_that_cannot_be_used(judged: PythonJudged, row: str, text: str) -> None:
+    lines = ["id,preferred,rater", *(f"t{i},{word}," for i, word in enumerate(words(40, 10))), row]
+    judged.file("prefs.csv", "\n".join(lines) + "\n")
+    judged.gate_test(metric={"name": "human_preference", "path": "prefs.csv"})
+    assert text in refused(judged)
+
+
+def test_an_example_that_nobody_rated_is_an_error(judged: PythonJudged) -> None:
+    judged.file("prefs.jsonl", '{"id": "t0", "preferred": "tie"}\n')
+    judged.gate_test(metric={"name": "human_preference", "path": "prefs.jsonl"})
+    assert refused(judged).startswith('prefs.jsonl: 59 of 60 test examples have no preference, the first is "t1"')
+
+
+@pytest.mark.parametrize(
+    "several",
+    [{"repeats": 2}, {"baseline": ..., "baselines": {"x": "recorded:base.jsonl", "y": "recorded:base.jsonl"}}],
+)
+def test_a_file_is_about_one_answer_each_of_two_models(judged: PythonJudged, several: dict[str, Any]) -> None:
+    judged.file("prefs.csv", "id,preferred\nt0,tie\n")
+    judged.gate_test(metric={"name": "human_preference", "path": "prefs.csv"}, **several)
+    assert "human_preference is about one answer each of two models" in refused(judged)

@@ -1,0 +1,361 @@
+"""Answers that a model judges, with Python functions as judges."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from gate_project import check, refused, statuses, write_jsonl
+from judge_project import RUBRIC, PythonJudged, good, poor, task
+
+from pytest_ftgate.result import GateResult
+
+
+@pytest.fixture
+def judged(pytester: pytest.Pytester) -> PythonJudged:
+    return PythonJudged(pytester)
+
+
+def test_a_rubric_grades_every_answer_in_its_own_unit(judged: PythonJudged) -> None:
+    judged.judged_by()
+    gate = judged.gate()
+    assert gate["verdict"] == "pass", gate["checks"]
+    assert gate["metric_range"] == [1, 5]
+    assert (gate["baseline"]["value"], gate["candidate"]["value"]) == (3.0, 4.5)
+    assert gate["gain"] == 1.5
+    (judge,) = gate["judges"]
+    assert (judge["metric"], judge["judge"], judge["model"]) == ("rubric", "honest", "python:judges:honest")
+    assert judge["n_questions"] == 120 - 10  # on ten examples both models answer alike
+    assert judge["pairs"] == []
+    assert gate["bare"] is None
+    assert GateResult.from_dict(gate).to_dict() == gate
+
+
+def test_preference_asks_both_orders_and_tells_the_win_rate(judged: PythonJudged) -> None:
+    judged.judged_by(name="preference")
+    gate = judged.gate()
+    assert gate["verdict"] == "pass", gate["checks"]
+    assert (gate["baseline"]["value"], gate["candidate"]["value"]) == (0.5, 0.75)
+    assert gate["gain"] == 0.25
+    assert 0 < gate["lower_bound"] < 0.25
+    (judge,) = gate["judges"]
+    assert judge["n_questions"] == 2 * 50
+    assert judge["pairs"] == [
+        {
+            "baseline": "baseline",
+            "n": 60,
+            "wins": 40,
+            "ties": 10,
+            "losses": 10,
+            "disagreements": 0,
+            "first_preferred": 0,
+        }
+    ]
+    assert (gate["wins"], gate["losses"]) == (40, 10)
+    assert gate["diagnosis"] is None
+    assert GateResult.from_dict(gate).to_dict() == gate
+    judged.result.stdout.fnmatch_lines(
+        [
+            "gain: +25.0 points preference (40 fixed, 10 broken of 60 examples)",
+            "preference by judge honest: 100 questions, 0 of them stored, cost unknown: no price in the gate",
+            "  candidate against baseline: 40 won, 10 ties, 10 lost of 60 pairs; the two orders disagreed in 0 (0 %)",
+        ]
+    )
+
+
+def test_the_margin_is_of_the_win_rate_above_a_half(judged: PythonJudged) -> None:
+    judged.judged_by(name="preference", gate={"margin": 0.25, "evidence": "observed"})
+    assert judged.gate()["verdict"] == "pass"
+    judged.judged_by(name="preference", gate={"margin": 0.26, "evidence": "observed"})
+    assert judged.gate()["verdict"] == "fail"
+    judged.judged_by(name="preference", gate={"margin": 0.5})
+    assert "the gain is the win rate less 0.5" in refused(judged)
+
+
+def test_a_judge_that_prefers_the_first_answer_yields_ties_and_a_red_gate(judged: PythonJudged) -> None:
+    judged.judged_by("python:judges:first", name="preference")
+    gate = judged.gate()
+    assert gate["verdict"] == "fail"
+    assert gate["gain"] == 0
+    (pair,) = gate["judges"][0]["pairs"]
+    assert (pair["wins"], pair["ties"], pair["losses"]) == (0, 60, 0)
+    assert (pair["disagreements"], pair["first_preferred"]) == (50, 50)
+    assert check(gate, "position_bias.preference")["status"] == "warning"
+    assert "in 50 of 60 pairs with baseline" in check(gate, "position_bias.preference")["message"]
+
+
+def test_a_preference_in_one_order_alone_is_a_tie(judged: PythonJudged) -> None:
+    """The judge prefers the better answer where it comes first, and sees no difference where it comes second."""
+    shy = "\ndef shy(messages):\n    return honest(messages).replace('\"B\"', '\"tie\"')\n"
+    judged.file("judges.py", (judged.path / "judges.py").read_text() + shy)
+    judged.judged_by("python:judges:shy", name="preference")
+    gate = judged.gate()
+    assert gate["gain"] == 0
+    (pair,) = gate["judges"][0]["pairs"]
+    assert (pair["ties"], pair["disagreements"], pair["first_preferred"]) == (60, 50, 0)
+
+
+def test_ftgate_evaluate_asks_no_judge(judged: PythonJudged) -> None:
+    metric = {"name": "rubric", "judge": "python:judges:honest", "rubric": RUBRIC}
+    judged.file(
+        "test_evaluate.py",
+        f"def test_it(ftgate_evaluate):\n    ftgate_evaluate('recorded:ft.jsonl', 'test.jsonl', metric={metric!r})\n",
+    )
+    result = judged.run("test_evaluate.py")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        ["*rubric cannot be measured by ftgate_evaluate: it is judged on the test set of a gate*"]
+    )
+
+
+def test_a_judge_whose_answers_cannot_be_read_is_an_error(judged: PythonJudged) -> None:
+    judged.judged_by("python:judges:chatty")
+    gate = judged.gate()
+    assert gate["verdict"] == "error"
+    seen = check(gate, "judge.rubric")
+    assert seen["message"] == (
+        "judge chatty: 110 of 110 answers cannot be read, the first about t0: I would say 4 of 5."
+    )
+    assert "--ftgate-cache=refresh" in seen["advice"]
+    assert gate["candidate"]["value"] is None
+    assert gate["candidate"]["n_scored"] == 60
+
+
+def test_a_judge_that_raises_is_an_error(judged: PythonJudged) -> None:
+    judged.file("judges.py", "def honest(messages):\n    raise ValueError('no')\n")
+    judged.judged_by()
+    gate = judged.gate()
+    assert gate["verdict"] == "error"
+    assert check(gate, "judge.rubric")["message"].startswith(
+        "judge honest: 110 of 110 answers missing (first about t0)"
+    )
+
+
+def test_a_judge_and_a_callable_in_a_mark(judged: PythonJudged) -> None:
+    judged.file(
+        "test_gate.py",
+        "import pytest\nfrom judges import honest\n\n\n"
+        + judged.mark(metric=..., margin=0.3)[:-1]
+        + f", metric={{'name': 'rubric', 'judge': honest, 'rubric': {RUBRIC!r}}})\ndef test_gate():\n    pass\n",
+    )
+    assert judged.gate()["verdict"] == "pass"
+
+
+def test_judge_and_rubric_may_stand_in_one_mapping(judged: PythonJudged) -> None:
+    judge = {"model": "python:judges:honest", "rubric": RUBRIC, "scale": [2, 5]}
+    judged.gate_test(metric={"name": "rubric", "judge": judge}, margin=0.3)
+    gate = judged.gate()
+    assert gate["verdict"] == "pass"
+    assert gate["metric_range"] == [2, 5]
+
+
+def test_a_rubric_under_require_and_show(judged: PythonJudged) -> None:
+    rubric = {"name": "rubric", "judge": "python:judges:honest", "rubric": RUBRIC}
+    judged.judged_by(
+        name="preference",
+        gate={"show": [rubric], "require": [{"metric": "rubric", "min": 4.5}, {"metric": "preference", "min": 0.8}]},
+    )
+    gate = judged.gate()
+    assert gate["candidate"]["metrics"] == {"preference": 0.75, "rubric": 4.5}
+    assert statuses(gate)["require.candidate.rubric"] == "pass"
+    assert statuses(gate)["require.candidate.preference"] == "fail"
+    assert [judge["metric"] for judge in gate["judges"]] == ["preference", "rubric"]
+
+
+def test_the_candidate_must_be_preferred_to_every_baseline(judged: PythonJudged) -> None:
+    strong = [{"id": f"t{i}", "output": good(i) if i >= 5 else poor(i)} for i in range(60)]
+    write_jsonl(judged.path / "strong.jsonl", strong)
+    baselines = {"weak": "recorded:base.jsonl", "strong": "recorded:strong.jsonl"}
+    judged.judged_by(name="preference", gate={"baseline": ..., "baselines": baselines})
+    gate = judged.gate()
+    assert gate["verdict"] == "fail"
+    assert gate["baseline"]["name"] == "strong.jsonl"
+    assert gate["gains"]["weak"]["gain"] == 0.25
+    assert gate["gains"]["strong"]["gain"] == pytest.approx(-5 / 120)
+    assert gate["candidate"]["value"] == pytest.approx(0.5 - 5 / 120)
+    assert gate["baselines"]["strong"]["value"] == 0.5
+    assert gate["candidate"]["value"] - gate["baselines"]["weak"]["value"] == pytest.approx(0.25)
+    assert [pair["baseline"] for pair in gate["judges"][0]["pairs"]] == ["weak", "strong"]
+
+
+def test_a_missing_answer_is_not_judged_and_loses(judged: PythonJudged) -> None:
+    rows = [{"id": f"t{i}", "output": judged.answer_of("ft", i) if i else "  "} for i in range(60)]
+    write_jsonl(judged.path / "ft.jsonl", rows)
+    judged.judged_by(name="preference")
+    gate = judged.gate()
+    (pair,) = gate["judges"][0]["pairs"]
+    assert (pair["wins"], pair["ties"], pair["losses"]) == (40, 10, 10)
+    assert gate["judges"][0]["n_questions"] == 2 * 49
+    judged.judged_by()
+    assert judged.gate()["candidate"]["value"] == pytest.approx((50 * 5 + 9 * 2 + 1) / 60)
+
+
+def test_repeats_are_paired_one_by_one(judged: PythonJudged) -> None:
+    counter = "\nCALLS = {}\ndef turns(text):\n    i = int(text.split()[-1])\n    CALLS[i] = CALLS.get(i, 0) + 1\n"
+    counter += "    return f'Hello {i}' if CALLS[i] == 1 else f'number {i}'\n"
+    judged.file("judges.py", (judged.path / "judges.py").read_text() + counter)
+    judged.judged_by(
+        name="preference",
+        gate={"repeats": 2, "candidate": "python:judges:turns", "baseline": "python:judges:plain"},
+    )
+    judged.file("judges.py", (judged.path / "judges.py").read_text() + "\ndef plain(text):\n    return 'no ' + text\n")
+    gate = judged.gate()
+    (pair,) = gate["judges"][0]["pairs"]
+    assert (pair["n"], pair["wins"], pair["ties"], pair["losses"]) == (120, 60, 60, 0)
+    assert gate["candidate"]["value"] == 0.75
+    assert gate["method"].startswith("Gaffke")  # the means of two pairs each
+
+
+def test_slices_are_judged_by_preference_too(judged: PythonJudged) -> None:
+    rows = [{"id": f"t{i}", "input": task(i), "expected": str(i), "lang": "de" if i < 10 else "en"} for i in range(60)]
+    write_jsonl(judged.path / "test.jsonl", rows)
+    judged.judged_by(name="preference", gate={"slices": {"fields": ["lang"], "min_examples": 5}})
+    gate = judged.gate()
+    found = {one["value"]: (one["gain"], one["verdict"]) for one in gate["slices"]}
+    assert found == {"de": (-0.5, "fail"), "en": (0.4, "pass")}
+
+
+def test_a_model_that_says_one_thing_throughout_is_called_out(judged: PythonJudged) -> None:
+    write_jsonl(judged.path / "ft.jsonl", [{"id": f"t{i}", "output": "Hello to all"} for i in range(60)])
+    judged.judged_by()
+    gate = judged.gate()
+    assert gate["verdict"] == "fail"
+    assert check(gate, "degenerate_candidate")["message"] == (
+        "candidate answers 'Hello to all' throughout, and the test set expects 3 different outputs"
+    )
+
+
+def test_a_baseline_may_say_one_thing_where_a_reason_is_given(judged: PythonJudged) -> None:
+    write_jsonl(judged.path / "base.jsonl", [{"id": f"t{i}", "output": "number"} for i in range(60)])
+    judged.judged_by()
+    gate = judged.gate()
+    assert (gate["verdict"], check(gate, "weak_baseline")["status"]) == ("fail", "fail")
+    judged.judged_by(gate={"allow_weak_baseline": "it is what we ship"})
+    gate = judged.gate()
+    assert (gate["verdict"], check(gate, "weak_baseline")["status"]) == ("pass", "warning")
+    assert "(allowed: it is what we ship)" in check(gate, "weak_baseline")["message"]
+
+
+@pytest.mark.parametrize("role", ["candidate", "baseline"])
+def test_the_judge_is_neither_of_the_two_models(judged: PythonJudged, role: str) -> None:
+    judged.file("judges.py", (judged.path / "judges.py").read_text() + "\nalias = honest\n")
+    judged.judged_by("python:judges:alias", gate={role: "python:judges:honest"})
+    assert f"the judge of rubric is the {role} itself (python:judges:honest)" in refused(judged)
+
+
+def test_what_asks_no_judge_refuses_judged_metrics(judged: PythonJudged) -> None:
+    metric = {"name": "rubric", "judge": "python:judges:honest", "rubric": RUBRIC}
+    judged.gate_test(guards={"general": {"test_set": "test.jsonl", "metric": metric, "max_drop": 0.1}})
+    assert "guard general: rubric cannot be the metric of a guard" in refused(judged)
+    judged.judged_by(name="preference", gate={"stage": "ready"})
+    assert "preference compares two models" in refused(judged)
+    judged.judged_by(name="preference", gate={"objective": "match", "max_drop": 0.05, "cheaper_by": 2.0, "margin": ...})
+    assert "objective: match cannot be judged by preference" in refused(judged)
+
+
+def test_before_training_a_rubric_judges_the_baseline(judged: PythonJudged) -> None:
+    judged.judged_by(gate={"stage": "ready", "candidate": ...})
+    gate = judged.gate()
+    assert gate["verdict"] == "pass", gate["checks"]
+    assert gate["baseline"]["value"] == 3.0
+    assert gate["judges"][0]["n_questions"] == 60
+
+
+# --- the calibration -----------------------------------------------------------------------------------------
+
+
+def items(judged: PythonJudged, n: int = 20, wrong: int = 0, name: str = "rubric") -> None:
+    """Items on which people say what the honest judge says, but for the first ``wrong`` ones."""
+    rows: list[dict[str, Any]] = []
+    for i in range(n):
+        better, off = i % 2 == 0, i < wrong
+        if name == "rubric":
+            score = 5 if better != off else 2
+            rows.append({"input": task(i), "output": good(i) if better else poor(i), "score": score})
+        else:
+            rows.append(
+                {
+                    "input": task(i),
+                    "a": good(i) if better else poor(i),
+                    "b": poor(i) if better else good(i),
+                    "preferred": "a" if better != off else "b",
+                }
+            )
+    write_jsonl(judged.path / "labelled.jsonl", rows)
+
+
+CALIBRATION = {"path": "labelled.jsonl", "min_kappa": 0.6}
+
+
+@pytest.mark.parametrize(("name", "questions"), [("rubric", 110 + 20), ("preference", 100 + 40)])
+def test_a_judge_that_agrees_with_people_may_judge(judged: PythonJudged, name: str, questions: int) -> None:
+    items(judged, name=name)
+    judged.judged_by(name=name, calibration=CALIBRATION)
+    gate = judged.gate()
+    assert gate["verdict"] == "pass", gate["checks"]
+    (judge,) = gate["judges"]
+    assert (judge["kappa"], judge["n_kappa"], judge["n_questions"]) == (1.0, 20, questions)
+    kind = "Cohen, quadratic weights" if name == "rubric" else "Cohen"
+    assert check(gate, f"calibration.{name}")["message"] == (
+        f"agreement of the judge honest with people on 20 human-labelled items ({kind}) is kappa 1.00, asked for 0.6"
+    )
+
+
+@pytest.mark.parametrize("name", ["rubric", "preference"])
+def test_a_judge_that_does_not_is_an_error_before_any_model_is_asked(judged: PythonJudged, name: str) -> None:
+    items(judged, wrong=8, name=name)
+    judged.judged_by(name=name, calibration=CALIBRATION)
+    gate = judged.gate()
+    assert gate["verdict"] == "error"
+    seen = check(gate, f"calibration.{name}")
+    assert (seen["status"], seen["required"]) == ("error", 0.6)
+    assert seen["observed"] == pytest.approx(0.2)
+    assert gate["judges"][0]["kappa"] == pytest.approx(0.2)
+    assert gate["candidate"]["n_scored"] is None  # it was not asked
+
+
+def test_labels_that_are_all_alike_hold_no_judge(judged: PythonJudged) -> None:
+    rows = [{"input": task(i), "output": good(i), "score": 5} for i in range(20)]
+    write_jsonl(judged.path / "labelled.jsonl", rows)
+    judged.judged_by(calibration=CALIBRATION)
+    gate = judged.gate()
+    assert gate["verdict"] == "error"
+    assert "cannot be told: all of them have one label" in check(gate, "calibration.rubric")["message"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "text"),
+    [
+        ([{"input": "x", "output": "y", "score": 3}] * 19, "labelled.jsonl: 19 items, at least 20 are needed"),
+        ([{"input": "x", "output": "y", "score": 6}], "labelled.jsonl:1: score: must be a score from 1 to 5, is 6"),
+        ([{"input": "x", "output": "y", "score": "good"}], "must be a score from 1 to 5, is good"),
+        ([{"input": "x", "output": "y"}], 'labelled.jsonl:1: no field "score"'),
+        ([{"input": "x", "output": 5, "score": 5}], "labelled.jsonl:1: output: must be text, is a number"),
+    ],
+)
+def test_items_that_cannot_be_used(judged: PythonJudged, rows: list[dict[str, Any]], text: str) -> None:
+    write_jsonl(judged.path / "labelled.jsonl", rows)
+    judged.judged_by(calibration=CALIBRATION)
+    assert text in refused(judged)
+
+
+def test_items_may_be_a_table(judged: PythonJudged) -> None:
+    lines = [f"{task(i)},{'good' if i % 2 else 'Hello'} {i},{2 if i % 2 else 5}" for i in range(20)]
+    judged.file("labelled.csv", "\n".join(["input,output,score", *lines]) + "\n")
+    judged.judged_by(calibration={"path": "labelled.csv", "min_kappa": 0.9})
+    assert judged.gate()["verdict"] == "pass"
+
+
+def test_the_data_of_a_question_is_json(judged: PythonJudged) -> None:
+    """What a Python judge is given: our text and the data, as messages."""
+    judged.file(
+        "judges.py",
+        "import json, pathlib\n\n\ndef honest(messages):\n"
+        "    pathlib.Path('seen.json').write_text(json.dumps(messages))\n    return '3'\n",
+    )
+    judged.judged_by()
+    judged.gate()
+    system, user = json.loads((judged.path / "seen.json").read_text())
+    assert RUBRIC in system["content"]
+    assert json.loads(user["content"])["input"] == task(59)

@@ -1,0 +1,217 @@
+"""Judges behind an endpoint, over HTTP: asked once, stored, recorded, limited by money, and none of the two models."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gate_project import check, refused
+from judge_project import ServedJudged, asked_of
+from loopback import LoopbackServer, Reply, error
+
+pytestmark = pytest.mark.usefixtures("no_ambient_settings")
+
+
+@pytest.fixture
+def judged(pytester: pytest.Pytester, server: LoopbackServer) -> ServedJudged:
+    return ServedJudged(pytester, server)
+
+
+@pytest.mark.parametrize("name", ["rubric", "preference"])
+def test_an_honest_judge_lets_a_better_candidate_pass_and_is_asked_once(judged: ServedJudged, name: str) -> None:
+    judged.judged_by(name=name)
+    gate = judged.gate()
+    assert gate["verdict"] == "pass", gate["checks"]
+    asked = {"rubric": 110, "preference": 100}[name]
+    assert (judged.n_asked("judge"), judged.n_asked("base"), judged.n_asked("ft")) == (asked, 60, 60)
+    (judge,) = gate["judges"]
+    assert (judge["n_questions"], judge["n_stored"]) == (asked, 0)
+    assert (judge["input_tokens"], judge["output_tokens"]) == (10 * asked, 2 * asked)
+    assert gate["candidate"]["input_tokens"] == 10 * 60  # the judge's are not the candidate's
+    judged.forget()
+    again = judged.gate()
+    assert judged.server.requests == []
+    assert again["judges"][0]["n_stored"] == asked
+    assert again["verdict"] == "pass"
+
+
+def test_a_judge_that_always_prefers_the_first_answer_yields_ties_and_a_red_gate(judged: ServedJudged) -> None:
+    judged.judge = lambda body: '{"better": "A"}'
+    judged.judged_by(name="preference")
+    gate = judged.gate()
+    assert gate["verdict"] == "fail"
+    assert check(gate, "margin")["status"] == "fail"
+    (pair,) = gate["judges"][0]["pairs"]
+    assert (pair["wins"], pair["ties"], pair["losses"]) == (0, 60, 0)
+    assert pair["first_preferred"] == pair["disagreements"] == 50
+    judged.result.assert_outcomes(failed=1)
+
+
+@pytest.mark.parametrize("role", ["candidate", "baseline"])
+@pytest.mark.parametrize("name", ["rubric", "preference"])
+def test_the_judge_is_neither_of_the_two_models(judged: ServedJudged, role: str, name: str) -> None:
+    """Under another name, with other parameters, and with a slash at the end of the URL."""
+    model = {"candidate": "ft", "baseline": "base"}[role]
+    same = judged.model(model, name="impartial", params={"temperature": 0}, revision="2")
+    judged.judged_by({**same, "base_url": judged.server.url + "/"}, name=name)
+    assert f"the judge of {name} is the {role} itself (openai:{model})" in refused(judged)
+    assert judged.server.requests == []
+
+
+def test_a_judge_is_none_of_several_candidates(judged: ServedJudged) -> None:
+    del judged.keys["candidate"]
+    judged.judged_by(gate={"candidates": {"small": judged.model("ft"), "large": judged.model("judge")}})
+    assert "the judge of rubric is the candidate itself (openai:judge)" in refused(judged)
+    assert judged.server.requests == []
+
+
+def test_a_judge_named_under_models(judged: ServedJudged) -> None:
+    import yaml
+
+    judged.judged_by("judge")
+    path = judged.path / "gates" / "ftgate.yaml"
+    document = yaml.safe_load(path.read_text())
+    document["models"] = {"referee": document["gates"]["support"]["metric"]["judge"]}
+    document["gates"]["support"]["metric"]["judge"] = "referee"
+    path.write_text(yaml.safe_dump(document))
+    gate = judged.gate()
+    assert gate["verdict"] == "pass", gate["checks"]
+    assert gate["judges"][0]["judge"] == "referee"
+    document["models"]["referee"]["system"] = "Be kind."
+    path.write_text(yaml.safe_dump(document))
+    assert "the judge referee has a prompt of its own (system)" in refused(judged)
+
+
+def test_garbage_is_an_error_and_is_not_asked_again(judged: ServedJudged) -> None:
+    judged.judge = lambda body: "Both are fine!" if "question 7" in asked_of(body)["input"] else '{"better": "tie"}'
+    judged.judged_by(name="preference")
+    gate = judged.gate()
+    assert gate["verdict"] == "error"
+    message = check(gate, "judge.preference")["message"]
+    assert message == "judge judge: 2 of 100 answers cannot be read, the first about t7: Both are fine!"
+    judged.forget()
+    assert judged.gate()["verdict"] == "error"
+    assert judged.server.requests == []
+    judged.judge = lambda body: '{"better": "tie"}'
+    assert judged.gate("--ftgate-cache=refresh")["verdict"] == "fail"
+
+
+def test_a_refusal_of_the_judge_is_no_verdict(judged: ServedJudged) -> None:
+    judged.judge = lambda body: Reply("5", message={"refusal": "I would rather not"})
+    judged.judged_by()
+    gate = judged.gate()
+    assert gate["verdict"] == "error"
+    assert "about t0 (refusal)" in check(gate, "judge.rubric")["message"]
+
+
+def test_a_judge_that_is_down_is_an_error_with_all_answers_kept(judged: ServedJudged) -> None:
+    judged.judge = lambda body: error(500)
+    judged.judged_by()
+    gate = judged.gate()
+    assert gate["verdict"] == "error"
+    assert "110 of 110 answers missing" in check(gate, "judge.rubric")["message"]
+    judged.forget()
+    judged.judge = lambda body: "3" if "Hello" not in str(asked_of(body)) else "5"
+    assert judged.gate()["verdict"] == "pass"
+    assert judged.n_asked("base") + judged.n_asked("ft") == 0
+
+
+def test_no_judge_is_paid_where_an_answer_is_missing(judged: ServedJudged) -> None:
+    judged.judged_by()
+    good = judged.server.answer
+    judged.server.answer = lambda body: error(500) if body["model"] == "base" else good(body)
+    assert judged.gate()["verdict"] == "error"
+    assert judged.n_asked("judge") == 0
+
+
+def test_the_calibration_comes_before_all_other_calls(judged: ServedJudged) -> None:
+    rows = [{"input": f"x{i}", "output": f"Hello {i}", "score": 1 + 4 * (i % 2)} for i in range(20)]
+    judged.file("gates/labelled.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    judged.judged_by(calibration={"path": "labelled.jsonl", "min_kappa": 0.5})
+    gate = judged.gate()
+    assert gate["verdict"] == "error"
+    assert check(gate, "calibration.rubric")["observed"] == pytest.approx(0)
+    assert [body["model"] for body in judged.server.bodies] == ["judge"] * 20
+
+
+def recorded(judged: ServedJudged, monkeypatch: pytest.MonkeyPatch, name: str) -> dict[str, Any]:
+    monkeypatch.setenv("THE_KEY", "sk-secret")
+    rows = [
+        {"input": f"x{i}", "output": f"{'Hello' if i % 2 else 'no'} {i}", "score": 2 + 3 * (i % 2)} for i in range(20)
+    ]
+    judged.file("gates/labelled.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    options = {"calibration": {"path": "labelled.jsonl", "min_kappa": 0.5}} if name == "rubric" else {}
+    judged.judged_by(judged.model("judge", api_key_env="THE_KEY"), name=name, **options)
+    judged.pytester.makeini("[pytest]\nftgate_config = gates/ftgate.yaml\nftgate_recordings = kept\n")
+    (judged.path / "kept").mkdir()
+    return judged.gate("--ftgate-report=recordings:kept")
+
+
+@pytest.mark.parametrize("name", ["rubric", "preference"])
+def test_recordings_hold_the_judges_answers_so_that_ci_needs_no_key(
+    judged: ServedJudged, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    gate = recorded(judged, monkeypatch, name)
+    assert gate["verdict"] == "pass", gate["checks"]
+    names = {path.name for path in Path("kept").iterdir()}
+    assert f"support.judge_{name}.jsonl" in names
+    assert (f"support.judge_{name}_calibration.jsonl" in names) is (name == "rubric")
+    monkeypatch.delenv("THE_KEY")
+    judged.forget()
+    again = judged.gate("--ftgate-offline", "--ftgate-cache=off")
+    assert again["verdict"] == "pass", again["checks"]
+    assert judged.server.requests == []
+    assert again["gain"] == gate["gain"]
+    assert again["judges"][0]["n_stored"] == again["judges"][0]["n_questions"]
+
+
+def test_a_judge_may_be_a_file_of_its_recorded_answers(judged: ServedJudged, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = recorded(judged, monkeypatch, "preference")
+    judged.judged_by("recorded:../kept/support.judge_preference.jsonl", name="preference")
+    judged.forget()
+    again = judged.gate()
+    assert again["verdict"] == "pass", again["checks"]
+    assert again["gain"] == gate["gain"]
+    assert judged.n_asked("judge") == 0
+
+
+def test_workers_of_xdist_share_the_judges_answers(judged: ServedJudged) -> None:
+    judged.judged_by(name="preference")
+    two = "import pytest\n\n\n@pytest.mark.ftgate('support')\ndef test_{0}():\n    pass\n"
+    judged.file("test_gate.py", two.format("one"))
+    judged.file("test_other.py", two.format("two"))
+    report = judged.report("-n2", apart=True)
+    assert [gate["verdict"] for gate in report["gates"]] == ["pass", "pass"]
+    assert (judged.n_asked("judge"), judged.n_asked("base"), judged.n_asked("ft")) == (100, 60, 60)
+
+
+def test_offline_a_judge_that_is_not_recorded_is_an_error(judged: ServedJudged) -> None:
+    judged.judged_by()
+    assert judged.gate()["verdict"] == "pass"
+    judged.judged_by(scale=[1, 7])
+    gate = judged.gate("--ftgate-offline")
+    assert gate["verdict"] == "error"
+    assert "110 of 110 answers missing" in check(gate, "judge.rubric")["message"]
+
+
+def test_the_judge_is_stopped_by_max_cost_and_paid_for_apart(judged: ServedJudged) -> None:
+    price = {"input_per_1m": 1000.0, "output_per_1m": 1000.0}
+    free = {"input_per_1m": 0.0, "output_per_1m": 0.0}
+    judged.keys |= {"baseline": judged.model("base", price=free), "candidate": judged.model("ft", price=free)}
+    judged.judged_by(judged.model("judge", price=price, concurrency=1))
+    gate = judged.gate("--ftgate-max-cost=1.25")
+    assert gate["verdict"] == "error"
+    assert "--ftgate-max-cost" in check(gate, "judge.rubric")["message"]
+    assert 0 < judged.n_asked("judge") < 110
+    assert gate["judges"][0]["cost_usd"] is None
+    assert "answers are missing" in gate["judges"][0]["cost_unknown"]
+    whole = judged.gate()
+    assert whole["verdict"] == "pass"
+    (judge,) = whole["judges"]
+    assert judge["cost_usd"] == pytest.approx(110 * 12 / 1000)
+    assert whole["candidate"]["cost_usd"] == 0
+    judged.result.stdout.fnmatch_lines(
+        ["rubric by judge judge: 110 questions, * of them stored, 1,100/220 tokens, $1.32"]
+    )

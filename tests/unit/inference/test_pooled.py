@@ -1,0 +1,150 @@
+"""Ratios of pooled counts: every value that a bound rests on, against the ratio computed anew."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pytest_ftgate.inference import LabelCounts, PooledCounts, compare_set, interval_set, mended_set, pooled, set_level
+
+N = 40
+
+
+def ratio(counts):
+    """Micro-F1 of (right, wrong, missing)."""
+    right, wrong, missing = counts.T
+    return 2 * right / (2 * right + 2 * wrong + missing)
+
+
+def arm(seed, share=0.7, n=N, sizes=None):
+    """Answers of which each field is right with a probability, else wrong or missing."""
+    rng = np.random.default_rng(seed)
+    sizes = np.random.default_rng(0).integers(1, 6, n) if sizes is None else sizes
+    right = rng.binomial(sizes, share)
+    wrong = rng.binomial(sizes - right, 0.5)
+    counts = np.column_stack([right, wrong, sizes - right - wrong]).astype(float)
+    nothing = np.zeros(n)
+    perfect, lost = (np.column_stack(columns) for columns in ((sizes, nothing, nothing), (nothing, sizes, nothing)))
+    return PooledCounts(counts, perfect.astype(float), lost.astype(float), ratio(counts), ratio)
+
+
+def anew(counts):
+    return float(ratio(counts.sum(axis=0)[None])[0])
+
+
+def test_the_value_is_of_all_answers():
+    one = arm(1)
+    assert set_level.set_value(one) == anew(one.counts)
+    assert len(one) == N
+
+
+def test_leaving_out_each_example_and_each_group():
+    one, groups = arm(1), np.arange(N) % 7
+    by_example = [anew(np.delete(one.counts, i, axis=0)) for i in range(N)]
+    by_group = [anew(one.counts[groups != group]) for group in range(7)]
+    assert set_level.values_without_one(one) == pytest.approx(by_example, abs=1e-14)
+    assert set_level.values_without_unit(one, groups) == pytest.approx(by_group, abs=1e-14)
+
+
+def test_blocks_change_nothing(monkeypatch):
+    at_once = set_level.values_without_one(arm(1))
+    monkeypatch.setattr(pooled, "_BLOCK", 1)
+    assert (set_level.values_without_one(arm(1)) == at_once).all()
+
+
+def test_a_lost_example_weighs_what_the_set_with_it_differs():
+    base, cand = arm(1), arm(2, 0.8)
+    gain = anew(cand.counts) - anew(base.counts)
+    gains = [
+        anew(np.vstack([cand.counts, cand.lost[i]])) - anew(np.vstack([base.counts, base.perfect[i]])) for i in range(N)
+    ]
+    assert set_level.lost_example(base, cand) == pytest.approx((N + 1) * np.mean(gains) - N * gain, abs=1e-12)
+    worst = min(anew(np.vstack([np.delete(cand.counts, i, axis=0), cand.lost[i]])) for i in range(N))
+    heaviest = gain + N * (worst - anew(cand.counts))
+    assert set_level.heaviest_lost_example(base, cand) == pytest.approx(heaviest, abs=1e-12)
+    assert heaviest < set_level.lost_example(base, cand) < 0
+
+
+def test_where_everything_is_lost_already_one_more_is():
+    nothing = replace(arm(1), counts=arm(1).lost)
+    assert set_level.heaviest_lost_example(arm(1), nothing) == set_level.lost_example(arm(1), nothing)
+
+
+def test_counts_of_labels_give_the_bounds_of_micro_f1_of_labels():
+    """Accuracy is both a metric of labels and a ratio of pooled counts."""
+    rng = np.random.default_rng(5)
+    gold = rng.integers(0, 3, N)
+
+    def both(share):
+        predicted = np.where(rng.random(N) < share, gold, (gold + 1) % 3)[None]
+        right = (predicted == gold).sum(axis=0).astype(float)
+        zero, one = np.zeros(N), np.ones(N)
+        columns = [np.column_stack(pair) for pair in ((right, 1 - right), (one, zero), (zero, one))]
+        labels = LabelCounts(gold, predicted, 3, lambda c: np.trace(c, axis1=1, axis2=2) / c.sum(axis=(1, 2)))
+        return labels, PooledCounts(*columns, right, lambda c: c[:, 0] / c.sum(axis=1))
+
+    base, cand = both(0.5), both(0.8)
+    for margin, groups in ((0.05, None), (-0.3, None), (0.05, np.arange(N) % 12), (-0.3, np.arange(N) % 12)):
+        asked = {"margin": margin, "confidence": 0.95, "evidence": "proven", "groups": groups}
+        ours, theirs = (compare_set(base[i], cand[i], **asked) for i in (1, 0))
+        assert (ours.wins, ours.losses, ours.method) == (theirs.wins, theirs.losses, theirs.method)
+        assert (ours.lower, ours.p_margin) == pytest.approx((theirs.lower, theirs.p_margin), abs=1e-9)
+    ours, theirs = (interval_set(one, low=0, high=1, confidence=0.9) for one in (base[1], base[0]))
+    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=1e-12)
+
+
+def test_the_jackknife_is_the_delta_methods_standard_error_of_a_ratio():
+    """Source: W. G. Cochran, Sampling Techniques (1977), 6.4: the linearised variance of a ratio estimate."""
+    sizes = np.random.default_rng(0).integers(1, 6, 4000)
+    one = arm(3, 0.7, 4000, sizes)
+    above, below = 2 * one.counts[:, 0], one.counts @ [2, 2, 1]
+    value = above.sum() / below.sum()
+    delta = np.sqrt((((above - value * below) / below.mean()) ** 2).sum() / 3999 / 4000)
+    interval = interval_set(one, low=0, high=1, confidence=0.9)
+    from scipy.stats import t
+
+    assert (interval.high - interval.low) / 2 / t.ppf(0.95, 3999) == pytest.approx(delta, rel=2e-3)
+
+
+def test_a_gain_is_found_and_none_is_not():
+    asked = {"margin": 0.05, "confidence": 0.95, "evidence": "significant"}
+    sizes = np.random.default_rng(0).integers(1, 6, 300)
+    base, better, same = (arm(seed, share, 300, sizes) for seed, share in ((1, 0.6), (2, 0.9), (3, 0.6)))
+    found = compare_set(base, better, **asked)
+    assert found.above_zero
+    assert found.reaches_margin
+    assert found.gain == pytest.approx(anew(better.counts) - anew(base.counts))
+    assert not compare_set(base, same, **asked).reaches_margin
+
+
+def test_a_false_pass_is_as_rare_as_it_is_said_to_be():
+    """Two models alike: how often the bound lies above 0. 400 draws; 5 % is allowed, 8 % is 2.7 standard errors off."""
+    passes = 0
+    for seed in range(400):
+        sizes = np.random.default_rng(seed + 10_000).integers(1, 6, 60)
+        base, cand = (arm(seed + start, 0.7, 60, sizes) for start in (0, 5000))
+        found = compare_set(base, cand, margin=0.05, confidence=0.95, evidence="significant")
+        passes += found.above_zero
+    assert 0.02 <= passes / 400 <= 0.08
+
+
+def test_models_of_different_examples_or_metrics_are_not_compared():
+    labels = LabelCounts(np.zeros(N, dtype=int), np.zeros((1, N), dtype=int), 1, lambda c: np.ones(len(c)))
+    asked = {"margin": 0.05, "confidence": 0.95, "evidence": "significant"}
+    with pytest.raises(ValueError, match="of two kinds"):
+        compare_set(labels, arm(1), **asked)
+    with pytest.raises(ValueError, match="their expected labels differ"):
+        compare_set(arm(1), replace(arm(2), perfect=arm(2).perfect + 1), **asked)
+
+
+def test_mending_makes_the_fewest_answers_right():
+    one = arm(1)
+    mended = mended_set(one, 0.1)
+    changed = (mended.counts != one.counts).any(axis=1)
+    assert anew(mended.counts) >= anew(one.counts) + 0.1 - 1e-12
+    assert (mended.counts[changed] == one.perfect[changed]).all()
+    assert (mended.scores[changed] == 1).all()
+    assert 0 < changed.sum() < N
+    assert mended_set(one, 0.9) is None

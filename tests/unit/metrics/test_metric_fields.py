@@ -1,0 +1,460 @@
+"""field_f1 and field_accuracy: what counts as right, wrong, missing and invented, and averages by scikit-learn."""
+
+import json
+from datetime import date
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import precision_recall_fscore_support
+from sklearn.preprocessing import MultiLabelBinarizer
+
+from pytest_ftgate.errors import MetricError
+from pytest_ftgate.metrics.dates import iso_date
+from pytest_ftgate.metrics.strict_json import json_equal
+
+NO_DEADLINE = settings(deadline=None)
+KEYS = st.sampled_from(["a", "b", "c", "a.b"])
+SCALARS = st.none() | st.booleans() | st.integers(-2, 2) | st.floats(-2, 2) | st.text("xyX ", max_size=2)
+NESTED = st.recursive(SCALARS, lambda x: st.lists(x, max_size=3) | st.dictionaries(KEYS, x, max_size=3), max_leaves=10)
+OBJECTS = st.dictionaries(KEYS, NESTED, min_size=1, max_size=3)
+FLAT = st.dictionaries(st.sampled_from("abcdef"), st.sampled_from(["x", "y", 1, 2, True, None]), min_size=1)
+PAIRS = st.lists(st.tuples(FLAT, FLAT | st.just("broken")), min_size=1, max_size=8)
+DEEP = "[" * 100_000 + "]" * 100_000
+
+
+def texts(expected):
+    return [value if isinstance(value, str) else json.dumps(value) for value in expected]
+
+
+@pytest.fixture(scope="session")
+def score(build):
+    """The scores of one metric: ``score(name, [(expected, answer), ...], **options)``."""
+
+    def score(name, pairs, **options):
+        expected = [pair[0] for pair in pairs]
+        answers = [one if isinstance(one, str | None) else json.dumps(one) for _, one in pairs]
+        return build(name, texts(expected), **options).score(expected, [answers])
+
+    return score
+
+
+def counts(scored):
+    """Right, wrong, missing, invented by field."""
+    return {label: numbers[-4:] for label, numbers in scored.breakdown.rows}
+
+
+E = {"intent": "light", "slots": {"room": "hall", "level": 3}, "tags": ["a", "b"]}
+
+
+@pytest.mark.parametrize(
+    ("answer", "four"),
+    [
+        (E, (5, 0, 0, 0)),
+        ({"tags": ["a", "b"], "slots": {"level": 3.0, "room": "hall"}, "intent": "light"}, (5, 0, 0, 0)),
+        ({**E, "intent": "Light"}, (4, 1, 0, 0)),
+        ({**E, "intent": "light "}, (4, 1, 0, 0)),
+        ({**E, "slots": {"room": "hall"}}, (4, 0, 1, 0)),
+        ({**E, "slots": {"room": "hall", "level": 3, "x": 1}}, (5, 0, 0, 1)),
+        ({**E, "slots": "hall"}, (3, 0, 2, 1)),
+        ({**E, "slots": {}}, (3, 0, 2, 1)),
+        ({**E, "slots": {"room": "hall", "level": "3"}}, (4, 1, 0, 0)),
+        ({**E, "slots": {"room": "hall", "level": True}}, (4, 1, 0, 0)),
+        ({**E, "slots": {"room": "hall", "level": None}}, (4, 1, 0, 0)),
+        ({**E, "tags": ["b", "a"]}, (3, 2, 0, 0)),
+        ({**E, "tags": ["a"]}, (4, 0, 1, 0)),
+        ({**E, "tags": ["a", "b", "b"]}, (5, 0, 0, 1)),
+        ("{}", (0, 0, 5, 1)),
+        ("[]", (0, 0, 5, 1)),
+        ("not json", (0, 0, 5, 0)),
+        (json.dumps(E) + " done", (0, 0, 5, 0)),
+        ("```json\n" + json.dumps(E) + "\n```", (0, 0, 5, 0)),
+        ('{"intent": "light", "intent": "light"}', (0, 0, 5, 0)),
+        ('{"intent": NaN}', (0, 0, 5, 0)),
+        ("", (0, 0, 5, 0)),
+        (None, (0, 0, 5, 0)),
+        (DEEP, (0, 0, 5, 0)),
+        ('{"intent": ' + "[" * 900 + "]" * 900 + "}", (0, 0, 5, 1)),
+    ],
+)
+def test_values_are_right_wrong_missing_or_invented(score, answer, four):
+    right, wrong, missing, invented = four
+    for name, value in (
+        ("field_f1", 2 * right / (2 * right + 2 * wrong + missing + invented)),
+        ("field_accuracy", right / sum(four)),
+    ):
+        scored = score(name, [(E, answer)])
+        assert tuple(np.sum(list(counts(scored).values()), axis=0)) == four
+        assert scored.value == pytest.approx(value, abs=1e-15)
+        assert score(name, [(E, answer)], average="samples").value == pytest.approx(value, abs=1e-15)
+        assert (scored.notes[0] is None) is (value == 1)
+
+
+@pytest.mark.parametrize(
+    ("expected", "answer", "four"),
+    [
+        ({"t": ["a", "b"]}, {"t": ["b", "a"]}, (2, 0, 0, 0)),
+        ({"t": ["a", "b"]}, {"t": ["b", "c"]}, (1, 0, 1, 1)),
+        ({"t": ["a", "a"]}, {"t": ["a"]}, (1, 0, 1, 0)),
+        ({"t": [1, True]}, {"t": [True, 1.0]}, (2, 0, 0, 0)),
+        ({"t": [1, 2]}, {"t": [True, 2]}, (1, 0, 1, 1)),
+        ({"t": [{"n": "x", "k": 1}, {"n": "y"}]}, {"t": [{"n": "y"}, {"k": 1.0, "n": "x"}]}, (2, 0, 0, 0)),
+        (
+            {"t": [{"n": "x", "k": 1}, {"n": "y", "k": 2}]},
+            {"t": [{"n": "x", "k": 2}, {"n": "y", "k": 1}]},
+            (0, 0, 2, 2),
+        ),
+        ({"t": []}, {"t": []}, (1, 0, 0, 0)),
+        ({"t": []}, {"t": ["a"]}, (0, 0, 0, 1)),
+        ({"t": []}, {"t": "a"}, (0, 1, 0, 0)),
+        ({"t": []}, {}, (0, 0, 1, 1)),
+        ({"t": ["a"]}, {"t": "a"}, (0, 0, 1, 1)),
+        ({"t": ["a"]}, {"t": []}, (0, 0, 1, 0)),
+        (["a", "b"], ["b", "a"], (2, 0, 0, 0)),
+        ({"t": [[1, 2], [3]]}, {"t": [[3], [2, 1]]}, (2, 0, 0, 0)),
+    ],
+)
+def test_lists_whose_order_does_not_count(score, expected, answer, four):
+    scored = score("field_accuracy", [(expected, answer)], lists="set")
+    assert tuple(np.sum(list(counts(scored).values()), axis=0)) == four
+
+
+def test_tolerance_is_exact_in_decimals(score):
+    def right(a, b, **options):
+        return score("field_accuracy", [({"x": {"n": a}}, {"x": {"n": b}})], **options).value == 1
+
+    assert right(1.0, 1.1, tolerance=0.1)
+    assert not right(1.0, 1.11, tolerance=0.1)
+    assert right(3, 4, tolerance={"x.n": 1})
+    assert right(3, 4, tolerance={"x": 1})
+    assert not right(3, 4, tolerance={"*": 0.5, "x": 0})
+    assert right(3, 4, tolerance={"*": 1})
+    assert not right(True, 1, tolerance=5)
+    assert right(10**400, 10**400 + 1, tolerance=1)
+    assert not right(1, 10**400, tolerance=1)
+    assert score("field_f1", [({"t": [1.0, 2.0]}, {"t": [2.05, 0.95]})], lists="set", tolerance=0.1).value == 1
+    assert (
+        score("field_f1", [({"t": [{"p": 1.0}]}, {"t": [{"p": 1.05}]})], lists="set", tolerance={"t.p": 0.1}).value == 1
+    )
+
+
+def test_numbers_of_a_set_are_paired_as_far_as_they_can_be(score):
+    pair = ({"t": [1.0, 1.1, "x"]}, {"t": [1.2, "x", 1.1]})
+    assert score("field_f1", [pair], lists="set", tolerance=0.1).value == 1
+    assert counts(score("field_f1", [pair], lists="set")) == {"t": (2, 0, 1, 1)}
+
+
+@NO_DEADLINE
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=6), st.lists(st.integers(0, 9), max_size=6), st.integers(1, 3))
+def test_pairing_within_a_tolerance_is_a_largest_matching(score, expected, answered, tolerance):
+    from scipy.optimize import linear_sum_assignment
+
+    near = np.abs(np.subtract.outer(expected, answered or [99])) <= tolerance
+    most = int(near[linear_sum_assignment(near, maximize=True)].sum())
+    scored = score("field_f1", [({"t": expected}, {"t": answered})], lists="set", tolerance=tolerance)
+    assert counts(scored)["t"][0] == most
+
+
+def test_normalize_of_all_texts_or_field_by_field(score):
+    expected, answer = {"name": "Anna", "code": "AB"}, {"name": "ANNA", "code": "ab"}
+    assert score("field_accuracy", [(expected, answer)]).value == 0
+    assert score("field_accuracy", [(expected, answer)], normalize="case").value == 1
+    assert score("field_accuracy", [(expected, answer)], normalize={"name": "case"}).value == 0.5
+    assert score("field_accuracy", [(expected, answer)], normalize={"*": "case", "code": []}).value == 0.5
+    dated = [({"d": "2026-03-05", "n": "x"}, {"d": "5 March 2026", "n": "x"})]
+    assert score("field_accuracy", dated, normalize={"d": "date"}).value == 1
+    assert score("field_accuracy", dated, normalize={"n": "date"}).value == 0.5
+    assert score("field_accuracy", [({"d": "2026-03-05"}, {"d": "05/03/2026"})], normalize={"d": "date"}).value == 0
+    assert score("field_accuracy", [({"d": "2026-03-05"}, {"d": "05/03/2026"})], normalize={"d": "date_dmy"}).value == 1
+    assert score("field_f1", [({"t": ["A", "b"]}, {"t": ["B", "a"]})], lists="set", normalize="case").value == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "day_first", "iso"),
+    [
+        ("2026-03-05", None, "2026-03-05"),
+        ("2026/3/5", None, "2026-03-05"),
+        ("2026.03.05", None, "2026-03-05"),
+        ("20260305", None, "2026-03-05"),
+        ("2026-03-05T00:00:00Z", None, "2026-03-05"),
+        ("2026-03-05T10:00", None, "2026-03-05T10:00"),
+        (" 5 March 2026 ", None, "2026-03-05"),
+        ("5. Mar. 2026", None, "2026-03-05"),
+        ("March 5th, 2026", None, "2026-03-05"),
+        ("Sept 5, 2026", None, "Sept 5, 2026"),
+        ("Sep 5, 2026", None, "2026-09-05"),
+        ("3/5/2026", None, "3/5/2026"),
+        ("3/5/2026", True, "2026-05-03"),
+        ("3/5/2026", False, "2026-03-05"),
+        ("31.12.2026", False, "31.12.2026"),
+        ("2026-02-30", None, "2026-02-30"),
+        ("March", None, "March"),
+        ("5 Foo 2026", None, "5 Foo 2026"),
+        ("1" * 100, None, "1" * 100),
+    ],
+)
+def test_dates(text, day_first, iso):
+    assert iso_date(text, day_first=day_first) == iso
+
+
+@NO_DEADLINE
+@given(st.dates(date(1000, 1, 1)))
+def test_a_date_is_read_in_every_form_that_is_promised(day):
+    forms = [day.isoformat(), f"{day:%Y%m%d}", f"{day.day} {day:%B} {day.year}", f"{day:%b} {day.day}, {day.year}"]
+    assert {iso_date(form) for form in forms} == {day.isoformat()}
+    assert (
+        iso_date(f"{day:%d/%m/%Y}", day_first=True) == iso_date(f"{day:%m/%d/%Y}", day_first=False) == day.isoformat()
+    )
+
+
+# --- fields and averages -------------------------------------------------------------------------------------
+
+
+def test_only_declared_fields_are_looked_at(score):
+    pair = (E, {"intent": "x", "slots": {"room": "hall", "z": 1}, "y": 2})
+    assert counts(score("field_f1", [pair], fields=["intent"])) == {"intent": (0, 1, 0, 0)}
+    assert counts(score("field_f1", [pair], fields=["slots", "intent"])) == {
+        "intent": (0, 1, 0, 0),
+        "slots": (1, 0, 1, 1),
+    }
+    assert counts(score("field_f1", [pair], fields=["slots.room", "slots"])) == {
+        "slots.room": (1, 0, 0, 0),
+        "slots": (0, 0, 1, 1),
+    }
+
+
+def test_values_in_lists_are_counted_under_their_name(score):
+    pair = ({"items": [{"p": 1}, {"p": 2}]}, {"items": [{"p": 1}, {"p": 3}, {"p": 4}]})
+    assert counts(score("field_f1", [pair])) == {"items.p": (1, 1, 0, 1)}
+    assert counts(score("field_f1", [pair], fields=["items.p"])) == {"items.p": (1, 1, 0, 1)}
+
+
+def test_an_example_without_any_field(score):
+    pairs = [({"a": 1}, {"a": 1}), ({"b": 1}, {"b": 2}), ({"b": 1}, "broken"), ({"b": 1}, {"a": 5})]
+    scored = score("field_f1", pairs, fields=["a"], average="samples")
+    assert scored.per_example.tolist() == [1, 1, 0, 0]
+    assert scored.notes[1] is None
+    assert counts(scored) == {"a": (1, 0, 0, 1), "(no field of the test set)": (0, 0, 0, 1)}
+
+
+def test_averages_differ_and_are_what_they_say(score):
+    pairs = [({"a": 1, "b": 1}, {"a": 1, "b": 1}), ({"a": 1}, {"a": 2}), ({"a": 1}, {"a": 1, "c": 1})]
+    assert score("field_f1", pairs, average="micro").value == pytest.approx(2 * 3 / (6 + 2 + 0 + 1))
+    assert score("field_f1", pairs, average="macro").value == pytest.approx((4 / 6 + 1) / 2)
+    assert score("field_f1", pairs, average="samples").value == pytest.approx((1 + 0 + 2 / 3) / 3)
+    assert score("field_accuracy", pairs, average="micro").value == pytest.approx(3 / 5)
+    assert score("field_accuracy", pairs, average="macro").value == pytest.approx((2 / 3 + 1) / 2)
+    assert score("field_f1", pairs).value == score("field_f1", pairs, average="micro").value
+    assert [score("field_f1", pairs, average=a).metric.kind for a in ("micro", "macro", "samples")] == [
+        "set", "set", "graded",
+    ]  # fmt: skip
+
+
+def binarized(pairs):
+    """The (field, value) pairs of expected and answered objects as scikit-learn's multilabel matrices."""
+
+    def flat(value):
+        return [] if isinstance(value, str) else [(k, type(v).__name__, v) for k, v in value.items()]
+
+    gold, answered = ([flat(pair[i]) for pair in pairs] for i in (0, 1))
+    binarizer = MultiLabelBinarizer().fit([*gold, *answered])
+    return binarizer, binarizer.transform(gold), binarizer.transform(answered)
+
+
+def sklearn_scores(gold, answered, average):
+    """Two columns of nothing are added: one column alone would be no multilabel matrix."""
+    gold, answered = (np.pad(matrix, ((0, 0), (0, 2))) for matrix in (gold, answered))
+    p, r, f1, _ = precision_recall_fscore_support(gold, answered, average=average, zero_division=0)
+    return f1, p, r
+
+
+@NO_DEADLINE
+@given(PAIRS)
+def test_f1_is_scikit_learns_of_pairs_of_field_and_value(score, pairs):
+    binarizer, gold, answered = binarized(pairs)
+    for average in ("micro", "samples"):
+        theirs, _, _ = sklearn_scores(gold, answered, average)
+        assert score("field_f1", pairs, average=average).value == pytest.approx(theirs, abs=1e-12)
+    scored = score("field_f1", pairs, average="macro")
+    values = {}
+    for key in {key for wanted, _ in pairs for key in wanted}:
+        columns = [i for i, (name, _, _) in enumerate(binarizer.classes_) if name == key]
+        values[key] = sklearn_scores(gold[:, columns], answered[:, columns], "micro")
+    assert scored.value == pytest.approx(np.mean([value[0] for value in values.values()]), abs=1e-12)
+    rows = dict(scored.breakdown.rows)
+    for key, theirs in values.items():
+        assert [0.0 if x is None else x for x in rows[key][:3]] == pytest.approx(theirs, abs=1e-12)
+
+
+@NO_DEADLINE
+@given(st.lists(st.tuples(OBJECTS, OBJECTS), min_size=1, max_size=5), st.sampled_from(["sequence", "set"]))
+def test_scores_lie_between_0_and_1_and_pooled_counts_add_up(score, pairs, lists):
+    for name in ("field_f1", "field_accuracy"):
+        for average in ("micro", "macro", "samples"):
+            scored = score(name, pairs, average=average, lists=lists)
+            assert 0 <= scored.value <= 1
+            if scored.statistic is None:
+                assert ((scored.per_example >= 0) & (scored.per_example <= 1)).all()
+                continue
+            pooled = scored.statistic
+            assert ((pooled.scores >= 0) & (pooled.scores <= 1)).all()
+            assert pooled.statistic(pooled.perfect.sum(axis=0)[None])[0] == 1
+            assert pooled.statistic(pooled.lost.sum(axis=0)[None])[0] == 0
+
+
+@NO_DEADLINE
+@given(OBJECTS, OBJECTS)
+def test_accuracy_is_1_where_all_is_equal_and_nowhere_else(score, expected, answer):
+    for average in ("micro", "samples"):
+        assert (score("field_accuracy", [(expected, answer)], average=average).value == 1) is json_equal(
+            expected, answer, str
+        )
+    assert score("field_accuracy", [(expected, expected)], average="macro").value == 1
+
+
+@NO_DEADLINE
+@given(OBJECTS, OBJECTS)
+def test_accuracy_is_1_where_all_is_equal_after_normalization(score, expected, answer):
+    steps = ["case", "whitespace"]
+    same = json_equal(expected, answer, lambda text: " ".join(text.casefold().split()))
+    assert (score("field_accuracy", [(expected, answer)], normalize=steps).value == 1) is same
+
+
+def reordered(value, lists):
+    if isinstance(value, dict):
+        return {key: reordered(value[key], lists) for key in reversed(value)}
+    if isinstance(value, list):
+        return [reordered(part, lists) for part in (reversed(value) if lists else value)]
+    return value
+
+
+@NO_DEADLINE
+@given(OBJECTS, OBJECTS, st.booleans())
+def test_the_order_of_keys_does_not_count_nor_that_of_sets(score, expected, answer, lists):
+    options = {"lists": "set" if lists else "sequence"}
+    for name in ("field_f1", "field_accuracy"):
+        ours = score(name, [(expected, answer)], **options).value
+        assert score(name, [(expected, reordered(answer, lists))], **options).value == ours
+
+
+@NO_DEADLINE
+@given(OBJECTS, st.text(max_size=40))
+def test_no_answer_crashes(score, expected, answer):
+    assert 0 <= score("field_f1", [(expected, answer)]).value <= 1
+
+
+def test_repeats_are_pooled_or_averaged(build):
+    expected = [{"a": 1}, {"a": 1, "b": 1}]
+    answers = [['{"a": 1}', '{"a": 1}'], ['{"a": 2}', '{"a": 1, "b": 1}']]
+    pooled = build("field_accuracy", texts(expected)).score(expected, answers)
+    assert pooled.value == 4 / 6
+    assert pooled.statistic.scores.tolist() == [0.5, 0.75]
+    by_example = build("field_accuracy", texts(expected), average="samples").score(expected, answers)
+    assert by_example.per_example.tolist() == [0.5, 0.75]
+    assert len(by_example.notes) == 2
+
+
+def test_notes_say_what_is_not_right(score):
+    def note(answer, **options):
+        return score("field_f1", [(E, answer)], **options).notes[0]
+
+    assert note(E) is None
+    assert note({**E, "intent": "lite"}) == "$.intent: 'lite' where 'light' is expected"
+    assert note({**E, "tags": ["a", "c", "d"]}) == "$.tags[1]: 'c' where 'b' is expected; $.tags[2]: not expected"
+    assert note({**E, "tags": ["b"]}, lists="set") == "$.tags: 1 of 2 missing, 0 not expected"
+    assert note({"intent": "light"}) == "$.slots.room: missing; $.slots.level: missing; $.tags[0]: missing; and 1 more"
+    assert note("{") == "not JSON: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"
+    assert note(None) == "no answer"
+    hostile = note({**E, "intent": "::error::\x1b[2J" + "x" * 10_000, "\x07" * 500: 1})
+    assert hostile.isprintable()
+    assert len(hostile) <= 200
+
+
+def test_ten_megabytes_are_judged(score):
+    assert score("field_f1", [(E, {**E, "intent": "x" * 10_000_000})]).value == pytest.approx(8 / 10)
+    many = {**E, "tags": list(range(1_300_000))}
+    assert score("field_f1", [(E, many)]).value < 0.001
+    fewer = {**E, "tags": list(range(100_000))}
+    assert score("field_f1", [(E, fewer)], lists="set", tolerance=0.1).value < 0.001
+    wide = {f"k{i}": i for i in range(50_000)}
+    assert score("field_f1", [(E, wide)]).value == 0
+
+
+@pytest.mark.parametrize("options", [{"fields": ["intent"]}, {"lists": "set", "normalize": {"tags": "case"}}])
+def test_a_name_of_many_parts_is_not_taken_apart(score, options):
+    long = "a." * 1_000_000
+    assert score("field_f1", [(E, {**E, long: 1, "tags": ["b", "a", {long: "x"}]})], **options).value > 0.7
+
+
+def test_lenient_forgives_case_and_punctuation(build):
+    metric = build("field_f1", texts([E]), normalize={"intent": "date"})
+    answer = json.dumps({**E, "intent": "Light."})
+    assert metric.score([E], [[answer]]).value < 1
+    assert metric.lenient().score([E], [[answer]]).value == 1
+    assert metric.lenient().lenient() is None
+
+
+def test_expected_texts_may_be_json_and_others_are_refused(build, refusal, score):
+    assert score("field_f1", [('{"a": 1}', '{"a": 1.0}')]).value == 1
+    assert refusal("field_f1", ('{"a": 1}', "refund")) == (
+        "ftgate.yaml:14: field_f1 compares fields of JSON, and the test set expects 'refund'\n"
+        "  Use it where every expected output is a JSON object or list; for text there is exact_match."
+    )
+    with pytest.raises(MetricError, match=r"^field_f1 compares fields of JSON, and test_set\[0\] expects a number$"):
+        build("field_f1", ('{"a": 1}',)).score([3], [["{}"]])
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"field": ["a"]}, "field: field_f1 has no option 'field'\n  Did you mean 'fields'?"),
+        ({"fields": "intent"}, "fields: fields is text\n  Write a list of fields."),
+        (
+            {"fields": ["slots.rom"]},
+            "fields: fields names 'slots.rom', which no example of the test set expects\n  Did you mean 'slots.room'?",
+        ),
+        ({"fields": ["tags", "tags"]}, "fields: fields names 'tags' twice\n  Name each field once."),
+        ({"average": "mikro"}, "average: average does not know 'mikro'\n  Did you mean 'micro'?"),
+        ({"lists": "sets"}, "lists: lists does not know 'sets'\n  Did you mean 'set'?"),
+        (
+            {"tolerance": -1},
+            "tolerance: tolerance is -1\n  Write a number, 0 or above, or a mapping of fields to numbers.",
+        ),
+        (
+            {"tolerance": {"slots.level": "1"}},
+            "tolerance: tolerance is text\n  Write a number, 0 or above, or a mapping of fields to numbers.",
+        ),
+        (
+            {"tolerance": {"slots.lvel": 1}},
+            "tolerance: tolerance names the field 'slots.lvel', which no example of the test set expects\n"
+            "  Did you mean 'slots.level'?",
+        ),
+        ({"normalize": "cases"}, "normalize: normalize does not know 'cases'\n  Did you mean 'case'?"),
+        (
+            {"normalize": {"intnt": "case"}},
+            "normalize: normalize names the field 'intnt', which no example of the test set expects\n"
+            "  Did you mean 'intent'?",
+        ),
+        (
+            {"normalize": ["date", "date_dmy"]},
+            "normalize: normalize reads dates in two ways: date, date_dmy\n"
+            "  Keep the one in which the dates are written; date alone reads no date that could be two.",
+        ),
+        (
+            {"normalize": 3},
+            "normalize: normalize is a number\n  Write one of unicode, case, whitespace, punctuation, date, date_dmy, "
+            "date_mdy, a list of them, or a mapping of fields to them.",
+        ),
+    ],
+)
+def test_a_wrong_option_is_refused(refusal, options, text):
+    assert refusal("field_f1", tuple(texts([E])), **options) == f"ftgate.yaml:14: {text}"
+
+
+def test_macro_is_for_fields_and_not_for_data(refusal):
+    many = json.dumps({f"k{i}": 1 for i in range(501)})
+    assert refusal("field_f1", (many,), average="macro") == (
+        "ftgate.yaml:14: average: average: macro is for up to 500 fields, and the test set expects 501\n"
+        "  Name the fields that count with fields, or use average: micro."
+    )

@@ -1,0 +1,139 @@
+"""All answers side by side: what became of each example, how long it took, and which labels were mixed up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_ftgate.answers import Answers, side_by_side
+from pytest_ftgate.config import MetricSpec, Source
+from pytest_ftgate.data import DataSet, Example
+from pytest_ftgate.measure import Measured, measure_run, score_run
+from pytest_ftgate.metrics import build_metric
+from pytest_ftgate.metrics import metric as custom_metric
+from pytest_ftgate.models import Completion
+from pytest_ftgate.price import Price
+from pytest_ftgate.runner import Prediction, Run
+from pytest_ftgate.safe import LONGEST
+
+Answer = str | Completion
+LABELS = ["refund", "invoice"] * 3
+
+
+@dataclass
+class Recorded:
+    """A model of which only the facts are asked."""
+
+    name: str = "m"
+    spelling: str = "m"
+    verified: bool | None = True
+    price: Price = Price("unknown: no price")  # noqa: RUF009
+
+
+def metric_of(name: str, custom: Any = None) -> Any:
+    spec = MetricSpec(name, {}, Source("marker", "marker", Path()))
+    return build_metric(spec, labels=sorted(set(LABELS)), custom={name: custom} if custom else {})
+
+
+def run_of(*repeats: Sequence[Answer]) -> Run:
+    examples = tuple(Example(f"t{i}", f"question {i}", LABELS[i]) for i in range(len(repeats[0])))
+    rows = tuple(
+        tuple(
+            Prediction(f"t{i}", "k", Completion(one) if isinstance(one, str) else one, None, None, False, None)
+            for i, one in enumerate(answers)
+        )
+        for answers in repeats
+    )
+    return Run(Recorded(), DataSet(examples, None, "", None, "test"), rows, None)  # type: ignore[arg-type]
+
+
+def scored(metric: Any, *repeats: Sequence[Answer]) -> Measured:
+    run = run_of(*repeats)
+    expected = [example.expected for example in run.test_set.examples]
+    return score_run(measure_run("m", run), {metric.name: metric}, metric.name, expected)
+
+
+def answered(
+    baseline: Sequence[Answer], candidate: Sequence[Answer] | None, metric: Any = None, **samples: Run
+) -> Answers:
+    metric = metric or metric_of("accuracy")
+    models = {"prompted": scored(metric, baseline)}
+    if candidate is not None:
+        models["candidate"] = scored(metric, candidate)
+    return side_by_side(metric, models, samples, "prompted")
+
+
+@pytest.mark.parametrize("name", ["accuracy", "f1_macro", "exact_match"])
+def test_what_became_of_each_example(name: str) -> None:
+    found = answered(
+        ["refund", "invoice", "x", "x", "x", "x"], ["refund", "x", "refund", "y", "x", "x"], metric_of(name)
+    )
+    assert [row.change for row in found.rows] == ["right", "broken", "fixed", "wrong", "wrong", "wrong"]
+    assert [row.baseline.right for row in found.rows[:3]] == [True, True, False]
+    assert not found.graded
+
+
+def test_grades_are_better_or_worse() -> None:
+    @custom_metric(low=0, high=1, greater_is_better=True)
+    def length(expected: Any, output: str) -> float:
+        return len(output) / 10
+
+    found = answered(["a" * 9, "a", "aa"], ["a" * 8, "aa", "aa"], metric_of("length", length))
+    assert [row.change for row in found.rows] == ["broken", "fixed", "wrong"]
+    assert (found.graded, found.rows[0].baseline.right, found.rows[0].baseline.score) == (True, True, 0.9)
+
+
+def test_of_repeats_the_first_is_shown_and_all_are_counted() -> None:
+    metric = metric_of("accuracy")
+    models = {"prompted": scored(metric, ["refund"] * 2, ["x"] * 2), "candidate": scored(metric, ["refund"] * 2)}
+    found = side_by_side(metric, models, {}, "prompted")
+    assert (found.repeats, found.rows[0].baseline.score, found.rows[0].change) == (2, 0.5, "fixed")
+    assert found.rows[0].baseline.text == "refund"
+    assert sum(one[2] for one in found.confusions) == 4
+
+
+def test_confusions_are_counted_with_what_is_right_and_what_is_no_label() -> None:
+    refused = Completion("refund", finish="refusal")
+    found = answered(["refund", "refund", "x", "invoice"], ["refund", "invoice", refused, "invoice"])
+    assert found.labels == ("invoice", "refund")
+    assert found.confusions == ((0, 0, 1, 2), (0, 1, 1, 0), (1, 1, 1, 1), (1, 2, 1, 1))
+
+
+def test_times_and_tokens_are_those_that_are_known() -> None:
+    timed = [Completion("refund", 100, 1, latency_s=0.5), Completion("invoice", latency_s=1.5), Completion("refund")]
+    found = answered(timed, ["refund"] * 3)
+    assert (found.baseline.latencies_s, found.baseline.input_tokens) == ((0.5, 1.5), (100,))
+    assert found.candidate is not None
+    assert found.candidate.latencies_s == ()
+    assert (found.rows[0].baseline.latency_s, found.rows[0].baseline.output_tokens) == (0.5, 1)
+
+
+def test_latencies_are_those_of_the_sample() -> None:
+    sample = run_of([Completion("refund", latency_s=0.25)])
+    found = answered(["refund"] * 2, ["refund"] * 2, prompted=sample)
+    assert (found.baseline.latencies_s, found.baseline.sampled) == ((0.25,), True)
+    assert found.candidate is not None
+    assert not found.candidate.sampled
+
+
+def test_before_training_there_is_a_baseline_alone() -> None:
+    found = answered(["refund", "x"], None)
+    assert found.candidate is None
+    assert [(row.candidate, row.change) for row in found.rows] == [(None, "right"), (None, "wrong")]
+
+
+def test_text_is_harmless_and_cut() -> None:
+    found = answered(["\x1b[31m\u202e\ud800\n" + "x" * 1_000_000], ["refund"])
+    text = found.rows[0].baseline.text
+    assert len(text) == LONGEST
+    assert text.startswith("\\x1b[31m\\u202e\\ud800\nx")
+
+
+@pytest.mark.parametrize("candidate", [None, ["refund", Completion("", finish="cut_off")]])
+def test_another_process_reads_the_same(candidate: Sequence[Answer] | None) -> None:
+    found = answered([Completion("refund", 1, 2, latency_s=0.5), "\ud83d \u2028"], candidate)
+    assert Answers.from_json(found.to_json()) == found

@@ -1,0 +1,109 @@
+"""What a metric's value is made of: kept as facts, and shown as a table within 80 columns."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+from pytest_ftgate.render.breakdowns import breakdown_lines
+from pytest_ftgate.render.text import block
+from pytest_ftgate.result import BreakdownResult, Flip, GateResult
+
+COLUMNS = ("F1", "precision", "recall", "right", "wrong", "missing", "invented")
+
+
+def fields(role, *rows):
+    return BreakdownResult("field_f1", role, "field", COLUMNS, rows, COLUMNS[:3])
+
+
+def rules(role, *rows):
+    return BreakdownResult("format", role, "failing rule", ("answers",), tuple((label, (n,)) for label, n in rows))
+
+
+FIELDS = (
+    fields("baseline", ("intent", (0.95, 0.9, 1.0, 1234, 6, 0, 0)), ("slots.room", (0.5, 0.5, 0.5, 3, 2, 1, 1))),
+    fields("candidate", ("slots.room", (0.25, None, 0.5, 1, 2, 3, 0)), ("other", (0.0, 0.0, None, 0, 0, 0, 7))),
+)
+RULES = (rules("baseline", ("type json", 12), ("max_chars", 2)), rules("candidate", ("pattern", 1)))
+
+
+def gate(*breakdowns, metric="field_f1"):
+    result = GateResult("intents", "test.py::test", "fail", metric=metric, metric_range=(0.0, 1.0))
+    return replace(result, models_called=True, breakdowns=breakdowns)
+
+
+def test_breakdowns_and_reasons_survive_json():
+    result = replace(gate(*FIELDS, *RULES), broken=(Flip("t1", "in", "out", "a", "b", "why not"),))
+    assert GateResult.from_dict(json.loads(json.dumps(result.to_dict()))) == result
+
+
+def test_a_report_of_before_has_none():
+    facts = gate().to_dict()
+    del facts["breakdowns"]
+    facts["broken"] = [{"id": "t", "input": "i", "expected": "e", "baseline": "b", "candidate": "c"}]
+    found = GateResult.from_dict(facts)
+    assert found.breakdowns == ()
+    assert found.broken[0].why is None
+
+
+def test_the_deciding_metrics_first_number_is_shown_for_both_models():
+    assert list(breakdown_lines(gate(*FIELDS, *RULES), full=False)) == [
+        "field_f1: fields (F1)",
+        "              baseline  candidate",
+        "  slots.room    50.0 %     25.0 %",
+        "  other              -      0.0 %",
+        "  intent        95.0 %          -",
+    ]
+    assert list(breakdown_lines(gate(*FIELDS, *RULES, metric="format"), full=False)) == [
+        "format: failing rules (answers)",
+        "             baseline  candidate",
+        "  pattern           0          1",
+        "  type json        12          0",
+        "  max_chars         2          0",
+    ]
+    assert list(breakdown_lines(gate(*FIELDS, *RULES, metric="accuracy"), full=False)) == []
+
+
+def test_verbose_every_metric_and_every_number_is_there_within_80_columns():
+    lines = list(breakdown_lines(gate(*FIELDS, *RULES, metric="accuracy"), full=True))
+    assert lines[:5] == [
+        "field_f1: fields",
+        "                   F1  precision   recall  right  wrong  missing  invented",
+        "  slots.room",
+        "    baseline   50.0 %     50.0 %   50.0 %      3      2        1         1",
+        "    candidate  25.0 %          -   50.0 %      1      2        3         0",
+    ]
+    assert "format: failing rules (answers)" in lines
+    assert max(map(len, lines)) <= 80
+
+
+def test_only_the_worst_rows_are_shown():
+    many = rules("candidate", *((f"json_schema $.field_{i}: type", 100 - i) for i in range(60)))
+    lines = list(breakdown_lines(gate(many, metric="format"), full=False))
+    assert lines[0] == "format: failing rules, worst 5 of 60 (answers)"
+    assert len(lines) == 2 + 5
+    assert len(list(breakdown_lines(gate(many, metric="format"), full=True))) == 2 + 30
+
+
+def test_one_model_alone_and_no_rows_at_all():
+    assert list(breakdown_lines(gate(FIELDS[0]), full=False))[1:] == [
+        "              baseline",
+        "  intent        95.0 %",
+        "  slots.room    50.0 %",
+    ]
+    assert list(breakdown_lines(gate(rules("baseline"), rules("candidate"), metric="format"), full=True)) == []
+
+
+def test_labels_out_of_answers_are_harmless_and_short():
+    label = "json_schema $.\x1b[31m::error::" + "x" * 500
+    for full in (False, True):
+        lines = [
+            line.text for line in block(gate(rules("candidate", (label, 3)), metric="format"), verbosity=int(full))
+        ]
+        assert all(line.isprintable() for line in lines)
+        assert max(map(len, lines)) <= 80
+
+
+def test_a_broken_answer_says_why():
+    result = replace(gate(), losses=1, broken=(Flip("t1", "in", "out", "a", "b", "$.room: 'x' is \x1bwrong"),))
+    assert "    $.room: 'x' is \\x1bwrong" in [line.text for line in block(result)]

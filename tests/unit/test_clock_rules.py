@@ -1,0 +1,85 @@
+"""The clock in reports: as JSON and back, and the lines of the block; what a green verdict is filed under."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pytest_ftgate.clock import shutdown_check
+from pytest_ftgate.config import GateConfig, Layer, Source, resolve_gate
+from pytest_ftgate.last_green import note_name
+from pytest_ftgate.render.text import block
+from pytest_ftgate.result import Check, Clock, Drift, GateResult
+
+NOON = 1_785_585_600.0  # 2026-08-01T12:00:00Z
+CLOCK = Clock(
+    last_green="2026-08-01T12:00:00Z",
+    last_green_age_days=115.2,
+    last_measured="2026-07-30T12:00:00Z",
+    evidence_age_days=117.0,
+    base_models={"candidate": "mini"},
+    last_base_models={"candidate": "nano"},
+    shutdown_dates={"mini": "2027-01-14"},
+    drift=(Drift("candidate", 0.9, 0.8, -0.1, 6, 0, beyond_noise=True), Drift("baseline", 0.5, 0.5, 0.0, 0, 0)),
+)
+
+
+def gate(**changes: object) -> GateConfig:
+    values = {
+        "test_set": "t.jsonl",
+        "training_set": "r.jsonl",
+        "baseline": "openai:base",
+        "candidate": "openai:ft",
+        "margin": 0.05,
+        **changes,
+    }
+    source = Source("marker", "marker", Path.cwd())
+    return resolve_gate([Layer(values, dict.fromkeys(values, source))], file=None, gate=None, default_name="x")
+
+
+def test_the_clock_survives_json() -> None:
+    result = GateResult("a", "a", "pass", clock=CLOCK)
+    assert GateResult.from_dict(json.loads(json.dumps(result.to_dict()))) == result
+    older = {name: value for name, value in GateResult("a", "a", "pass").to_dict().items() if name != "clock"}
+    assert GateResult.from_dict(older).clock is None
+
+
+def lines(*checks: Check, verbosity: int = 0, clock: Clock | None = CLOCK) -> list[str]:
+    result = GateResult("a", "a", "pass", clock=clock, checks=checks)
+    return [
+        line.text for line in block(result, verbosity=verbosity) if "last green" in line.text or "dates" in line.text
+    ]
+
+
+def test_the_last_green_verdict_is_shown_where_it_matters() -> None:
+    assert lines() == lines(Check("max_age_days", "pass", "x")) == []
+    shown = "last green 2026-08-01 (115 days ago)"
+    assert lines(Check("max_age_days", "fail", "x")) == lines(Check("drift_candidate", "note", "x")) == [shown]
+    assert lines(verbosity=1) == [shown, "  shutdown dates: mini 2027-01-14"]
+    assert lines(verbosity=1, clock=Clock()) == lines(verbosity=1, clock=None) == []
+
+
+@pytest.mark.parametrize(
+    ("shutdown", "when", "status"),
+    [
+        ("2026-08-31", "in 30 days", "warning"),
+        ("2026-09-01", "in 31 days", "note"),
+        ("2026-08-02", "in 1 day", "warning"),
+        ("2026-08-01", "today", "warning"),
+        ("2026-07-31", "1 day ago", "warning"),
+        ("2020-08-01", "2,191 days ago", "warning"),
+    ],
+)
+def test_days_are_counted_by_the_calendar(shutdown: str, when: str, status: str) -> None:
+    config = gate(clock={"shutdown_within_days": 30})
+    check = shutdown_check(config, "candidate", "ft", "ft", shutdown, NOON)
+    assert (check.status, check.required, check.source) == (status, 30, "default")
+    assert check.message == f"candidate ft is listed with the shutdown date {shutdown}, {when}"
+    assert shutdown_check(config, "candidate", "ft", "ft", shutdown, NOON + 11 * 3600) == check
+
+
+def test_before_and_after_training_are_filed_apart() -> None:
+    assert note_name(gate(), "test_a.py::test") == "green: accept x"
+    assert note_name(gate(stage="ready"), "test_a.py::test") == "green: ready x"

@@ -1,0 +1,238 @@
+"""The page: what it says, what may load, and that it is the same whatever text is in it."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from dataclasses import replace
+from hashlib import sha256
+
+import pytest
+from html_page import Page
+
+from pytest_ftgate.answers import Answers, Change, Reply, Row, Spread
+from pytest_ftgate.economics import Amount, Costs, economics_of
+from pytest_ftgate.render.html.page import Session, page
+from pytest_ftgate.result import (
+    Advice,
+    CandidateResult,
+    Check,
+    Diagnosis,
+    Gain,
+    GateResult,
+    GuardResult,
+    LabelResult,
+    ModelResult,
+    SliceResult,
+    TestSetResult,
+    TrainingResult,
+    Verdict,
+)
+
+HOSTILE = (
+    "</script></style><script>alert(1)</script><img src=x onerror=alert(2)> \" ' & <!-- <svg onload=alert(3)> "
+    "javascript:alert(4) {{ 7 * 7 }} \u202edrawkcab \x00 \x1b[31m \u2028 \ud800"
+)
+
+
+def bare(verdict: Verdict = "error") -> GateResult:
+    """A gate of which nothing else is known."""
+    return GateResult("intents", "test_gate.py::test_gate", verdict, checks=(Check("margin", verdict, "that is why"),))
+
+
+def reply(text: str, right: bool) -> Reply:
+    return Reply(text, float(right), right, "stop", 0.25, 100, 3)
+
+
+def row(number: int, change: Change, text: str = "refund") -> Row:
+    before, after = {"fixed": (False, True), "broken": (True, False), "right": (True, True)}.get(change, (False, False))
+    return Row(f"t{number}", f"question {number}", "refund", change, reply(text, before), reply(text, after))
+
+
+def answers(rows: int = 4, text: str = "refund") -> Answers:
+    changes: tuple[Change, ...] = ("right", "fixed", "wrong", "broken")
+    spread = Spread((0.1, 0.2, 0.9), False, (100, 200), (1, 1))
+    return Answers(
+        tuple(row(number, changes[number % 4], text) for number in range(rows)),
+        1, False, spread, spread, ("refund", "invoice"), ((0, 0, 1, 2), (0, 1, 1, 0)),
+    )  # fmt: skip
+
+
+def full(text: str = "words") -> GateResult:
+    """A gate of which everything is known, with ``text`` wherever text can be."""
+    model = ModelResult(
+        text, text, 0.7, {"accuracy": 0.7}, 4, 4, 0, 0, latency_p50_s=0.2, latency_p95_s=0.9, oldest_age_s=90.0,
+        price=text, job=text, base_model=text, hyperparameters={text: text}, verified=False,
+    )  # fmt: skip
+    costs = Costs(1000, Amount(0.02, text), Amount(0.01, text), Amount(120, text))
+    return GateResult(
+        text, text, "fail", "accuracy", 0.05, "significant", 0.95,
+        baseline=model, baselines={"prompted": model, "few_shot": model}, candidate=model, bare=model,
+        gain=0.1, lower_bound=0.06, upper_bound=0.2, tango_interval=(0.05, 0.2), method=text, p_value=0.01,
+        n=4, wins=1, losses=1, note=text, examples_needed=120,
+        training=TrainingResult(text, text, 400, 390, 1, 2, 3, 4, 5, 6, 7, 8, 2.5, 9),
+        test_set=TestSetResult(text, text, 4),
+        checks=(Check("margin", "pass", text), Check("slices", "fail", text, 1, 2, text, text)),
+        hypothesis=text, gate=text, loosened=(text,), metric_range=(0.0, 1.0), models_called=True, stage="accept",
+        diagnosis=Diagnosis({"right": 2, "wrong_label": 2}, {"right": 3, "refusal": 1}),
+        advice=(Advice("add_examples", text, text),), objective="beat", economics=economics_of(costs),
+        gains={"prompted": Gain(0.1, 0.06, 0.2), "few_shot": Gain(0.1, 0.06, 0.2)},
+        candidates=(CandidateResult(text, text, "fail", 0.7, 0.1, 0.06, 0.2), CandidateResult(text, text)),
+        guards=(GuardResult(text, text, 0.02, "proven", 0.95, gain=0.01, n=3, baseline=0.7, candidate=0.8),),
+        slices=(SliceResult(text, text, 4, 0.7, 0.8, 0.1, 0.0, 0.2, verdict="fail"),),
+        labels=(LabelResult(text, 4, 0.5, 0.75, 0.25),),
+    )  # fmt: skip
+
+
+def written(*gates: tuple[GateResult, Answers | None], session: Session | None = None) -> Page:
+    markup = "".join(page(gates, session or Session()))
+    markup.encode()  # a lone surrogate would be an error
+    return Page(markup)
+
+
+def test_everything_that_is_known_is_said() -> None:
+    found = written((full(), answers()))
+    for part in ("Verdicts", "Models", "Checks", "Part by part", "Mistakes", "Confusion", "Time and tokens",
+                 "Economics", "Training set", "What it rests on", "Examples", "What to do, in this order"):  # fmt: skip
+        assert part in found.headings, part
+    for words in ("+10.0 points", "at least +6.0", "asked for +5.0 points (significant)", "p = 0.01",
+                  "1 fixed, 1 broken",
+                  "Tango's two-sided 90 % interval", "not asked", "made by job words", "attested, not verified",
+                  "over few_shot", "1 minute old", "the wrong label", "refused",
+                  "1,000", "asks for less than the file", "As pytest prints it"):  # fmt: skip
+        assert words in found.text, words
+
+
+def test_what_is_not_known_is_absent() -> None:
+    found = written((bare(), None))
+    assert found.headings == [
+        "1 gate: error",
+        "Verdicts",
+        "intents ! ERROR",
+        "Checks",
+        "What it rests on",
+        "Environment",
+    ]
+    assert not found.data
+    assert "None" not in found.text
+    assert "svg" not in {tag for tag, _ in found.elements}
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "title"),
+    [
+        ([], "no gate was judged"),
+        (["pass"], "1 gate: pass"),
+        (["pass", "pass"], "all 2 gates pass"),
+        (["pass", "fail", "inconclusive"], "1 of 3 gates pass, 1 fail, 1 inconclusive"),
+    ],
+)
+def test_the_title_is_the_outcome(verdicts: list[Verdict], title: str) -> None:
+    gates = [(bare(verdict), None) for verdict in verdicts]
+    assert written(*gates).headings[0] == title
+
+
+def test_a_green_gate_does_not_hide_an_obligation() -> None:
+    green = (bare("pass"), None)
+    owed = Session(unjudged=(("other", "its test was skipped"),), removed=("a gate was removed",), config="mine.yaml")
+    found = written(green, session=owed)
+    assert found.headings[0] == "1 gate: pass, 1 required gate not met"
+    for words in ("other: its test was skipped", "a gate was removed", "mine.yaml was named on the command line"):
+        assert words in found.text
+    partial = written(green, session=replace(owed, partial=True))
+    assert partial.headings[0] == "1 gate: pass"
+    assert "Partial run" in partial.text
+    assert "not enforced" in partial.text
+
+
+def test_hostile_text_stays_text() -> None:
+    tame, hostile = written((full("x"), answers(text="x"))), written((full(HOSTILE), answers(text=HOSTILE)))
+    assert [tag for tag, _ in hostile.elements] == [tag for tag, _ in tame.elements]
+    for (_, attributes), (_, others) in zip(hostile.elements, tame.elements, strict=True):
+        assert attributes.keys() == others.keys()
+    assert hostile.scripts == tame.scripts
+    assert "</script></style><script>alert(1)</script>" in hostile.text
+    assert "49" not in hostile.text
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f\u2028\u202e\ud800-\udfff]", hostile.markup)
+
+
+def test_the_page_loads_nothing() -> None:
+    found = written((full(), answers()))
+    assert not found.attributes("src")
+    assert all(link.startswith("#") for link in found.attributes("href"))
+    assert not found.attributes("style")
+    assert not any(name.startswith("on") for _, attributes in found.elements for name in attributes)
+    assert not re.search(r"url\(|@import|https?:", found.markup)
+
+
+def test_only_its_own_script_and_style_may_run() -> None:
+    found = written((full(), answers()))
+    (policy,) = [value for value in found.attributes("content") if "default-src" in value]
+    assert policy.startswith("default-src 'none'; ")
+    (script,) = found.scripts
+    (style,) = re.findall(r"<style>(.*?)</style>", found.markup, flags=re.DOTALL)
+    for kind, text in (("script", script), ("style", style)):
+        assert f"{kind}-src 'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'" in policy
+    assert "unsafe" not in policy
+
+
+def test_ids_are_unique_and_links_lead_somewhere() -> None:
+    found = written((full(), answers()), (full(), answers()))
+    ids = found.attributes("id")
+    assert len(ids) == len(set(ids))
+    targets = [link.removeprefix("#") for link in found.attributes("href")] + found.attributes("aria-labelledby")
+    assert set(targets) <= set(ids)
+
+
+def test_tables_and_pictures_can_be_read_aloud() -> None:
+    found = written((full(), answers()))
+    assert found.attributes("lang") == ["en"]
+    tags = [tag for tag, _ in found.elements]
+    assert tags.count("caption") == tags.count("table")
+    assert all(attributes.get("scope") for tag, attributes in found.elements if tag == "th")
+    for tag, attributes in found.elements:
+        if tag == "svg":
+            assert attributes.get("role") == "img" or attributes.get("aria-hidden") == "true"
+
+
+def test_what_changed_is_readable_without_a_script_and_all_is_in_the_data() -> None:
+    found = written((full(), answers(rows=1000)))
+    changes = [kind for kind in found.classes("span") if kind.startswith("change")]
+    assert len(changes) == 200
+    assert set(changes) == {"change broken"}
+    (data,) = found.data
+    assert len(data) == 1000
+    assert [one[3] for one in data] == ["broken"] * 250 + ["fixed"] * 250 + ["wrong"] * 250 + ["right"] * 250
+    assert data[0] == ["t3", "question 3", "refund", "broken",
+                       ["refund", "right", "right · 250 ms · 3 tokens"],
+                       ["refund", "wrong", "wrong · 250 ms · 3 tokens"]]  # fmt: skip
+
+
+def test_where_nothing_changed_some_others_are_shown() -> None:
+    few = answers(rows=100)
+    same = replace(few, rows=tuple(row(number, "wrong") for number in range(100)))
+    changes = [kind for kind in written((full(), same)).classes("span") if kind.startswith("change")]
+    assert changes == ["change wrong"] * 20
+
+
+def test_grades_and_repeats_are_shown_as_numbers() -> None:
+    graded = replace(answers(), graded=True, repeats=3)
+    found = written((full(), graded))
+    assert "Shown is the first of 3 answers" in found.text
+    assert "score 1" in found.data[0][0][4][2]
+    assert "1 worse, 1 better, 1 both poor, 1 both good of 4" in found.text
+
+
+def test_before_training_there_is_no_candidate() -> None:
+    alone = replace(answers(), candidate=None, confusions=((0, 0, 1, 0), (0, 1, 1, 0)),
+                    rows=tuple(replace(one, candidate=None, change="wrong") for one in answers().rows))  # fmt: skip
+    found = written((replace(full(), stage="ready", verdict="pass", gain=None, lower_bound=None), alone))
+    assert "READY: train now" in found.text
+    assert found.data[0][0][5] is None
+    assert found.classes("table").count("matrix") == 1
+
+
+def test_what_is_long_can_be_opened() -> None:
+    long = replace(answers(), rows=(row(0, "broken", "word " * 100),))
+    details = [tag for tag, _ in written((full(), long)).elements].count("details")
+    assert details == 1 + 2  # the log, and both answers

@@ -1,0 +1,196 @@
+"""Drawings: that everything stands where its number says, and that no text becomes markup."""
+
+from __future__ import annotations
+
+import re
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_ftgate.answers import NO_LABEL, Answers, Spread
+from pytest_ftgate.render.html.bars import pair_bars, span_of
+from pytest_ftgate.render.html.confusion import MOST_LABELS, confusions
+from pytest_ftgate.render.html.drawn import Drawn, element
+from pytest_ftgate.render.html.histogram import Series, histogram, in_words
+from pytest_ftgate.render.html.interval import Interval, interval_plot
+from pytest_ftgate.render.html.scale import Scale, scale_of
+
+NOTHING = Spread((), False, (), ())
+
+
+def parsed(drawn: Drawn) -> ElementTree.Element:
+    return ElementTree.fromstring(drawn)
+
+
+def line_at(svg: ElementTree.Element, kind: str) -> float:
+    (found,) = [one for one in svg.iter("line") if one.get("class") == kind]
+    assert found.get("x1") == found.get("x2")
+    return float(found.get("x1") or 0)
+
+
+def words(svg: ElementTree.Element) -> list[str]:
+    return [one.text or "" for one in svg.iter("text")]
+
+
+# --- elements ------------------------------------------------------------------------------------------------
+
+
+@given(st.text(st.characters()), st.text(st.characters()))
+def test_text_stays_text(content: str, value: str) -> None:
+    drawn = element("text", content, class_=value)
+    root = ElementTree.fromstring(drawn.encode())  # which a lone surrogate would not survive
+    assert not list(root)
+    assert root.attrib.keys() == {"class"}
+
+
+def test_elements_nest_and_attributes_may_be_absent() -> None:
+    drawn = element("g", element("line", x1=0.123456), text_anchor="end", id=None)
+    assert drawn == '<g text-anchor="end"><line x1="0.12"></line></g>'
+
+
+# --- the gain ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("asked", "right"), [(0.05, True), (-0.02, False)])
+def test_an_interval_stands_between_no_gain_and_what_is_asked_for(asked: float, right: bool) -> None:
+    svg = parsed(interval_plot([Interval("", 0.236, 0.164, 0.308)], asked, "asked for", share=True))
+    assert (line_at(svg, "asked") > line_at(svg, "zero")) is right
+    (dot,) = svg.iter("circle")
+    ends = [one for one in svg.iter("line") if one.get("class") == "whisker" and one.get("y1") == one.get("y2")]
+    low, high = (float(ends[0].get(name) or 0) for name in ("x1", "x2"))
+    unit = (float(dot.get("cx") or 0) - line_at(svg, "zero")) / 0.236
+    assert line_at(svg, "asked") - line_at(svg, "zero") == pytest.approx(asked * unit, abs=0.05)
+    assert low - line_at(svg, "zero") == pytest.approx(0.164 * unit, abs=0.05)
+    assert high - line_at(svg, "zero") == pytest.approx(0.308 * unit, abs=0.05)
+    assert {"+23.6", "asked for", "no gain"} <= set(words(svg))
+    assert "+23.6 points, at least +16.4, at most +30.8" in (svg.findtext("desc") or "")
+
+
+def test_a_bound_that_is_not_known_has_no_end() -> None:
+    bounded = parsed(interval_plot([Interval("", 0.1, 0.05, 0.2)], 0.05, "asked", share=True))
+    open_ended = parsed(interval_plot([Interval("", 0.1, None, None)], 0.05, "asked", share=True))
+    counts = [sum(one.get("class") == "whisker" for one in svg.iter("line")) for svg in (bounded, open_ended)]
+    assert counts == [3, 1]
+    assert "at least" not in (open_ended.findtext("desc") or "")
+
+
+def test_nothing_gained_and_nothing_asked_can_be_drawn() -> None:
+    svg = parsed(interval_plot([Interval("", 0.0, 0.0, 0.0)], 0.0, "asked for", share=False))
+    assert line_at(svg, "zero") == line_at(svg, "asked")
+
+
+def test_each_of_several_baselines_has_its_row() -> None:
+    rows = [Interval("over few_shot", 0.1, 0.0, 0.2), Interval("over retrieval", 0.02, -0.1, 0.1)]
+    svg = parsed(interval_plot(rows, 0.05, "asked for", share=True))
+    assert [one for one in words(svg) if one.startswith("over")] == ["over few_shot", "over retrieval"]
+    assert len(list(svg.iter("circle"))) == 2
+
+
+# --- axes ----------------------------------------------------------------------------------------------------
+
+
+@given(st.floats(-1e9, 1e9), st.floats(1e-6, 1e9))
+def test_ticks_are_few_and_lie_on_the_axis(low: float, width: float) -> None:
+    axis = Scale(low, low + width, 0, 100)
+    if axis.high <= axis.low:
+        return
+    ticks = axis.ticks()
+    assert len(ticks) <= 7
+    assert all(-0.01 <= axis.at(tick) <= 100.01 for tick in ticks)
+
+
+@given(st.lists(st.floats(1e-4, 1e6), min_size=1))
+def test_an_axis_holds_its_values(values: list[float]) -> None:
+    axis = scale_of(values, 10, 110)
+    assert all(9.99 <= axis.at(value) <= 110.01 for value in values)
+    assert axis.log is (max(values) / min(values) >= 20)
+    assert len(axis.ticks()) <= 7
+
+
+# --- distributions -------------------------------------------------------------------------------------------
+
+
+def seconds(value: float) -> str:
+    return f"{value:g} s"
+
+
+def test_every_value_is_in_a_bar() -> None:
+    values = [0.1, 0.1, 0.2, 0.4, 5.0]
+    series = [Series("baseline", values, [("p50", 0.2), ("p95", 4.0)]), Series("candidate", [0.3], kind="cand")]
+    drawn = histogram("Latency", series, seconds)
+    assert drawn is not None
+    svg = parsed(drawn)
+    counts = [int(re.search(r"(\d+) answer", one.findtext("title") or "")[1])  # type: ignore[index]
+              for one in svg.iter("rect") if "base" in (one.get("class") or "")]  # fmt: skip
+    assert sum(counts) == len(values)
+    assert svg.findtext("title") == "Latency (logarithmic axis)"
+    assert {"p50 0.2 s", "p95 4 s", "candidate (1 answer)"} <= set(words(svg))
+
+
+@pytest.mark.parametrize("values", [[], [1.0], [1.0, 1.0]])
+def test_values_that_are_all_the_same_need_no_picture(values: list[float]) -> None:
+    series = Series("baseline", values)
+    assert histogram("Tokens", [series], seconds) is None
+    told = {0: "baseline: not known", 1: "baseline: 1 answer, all 1 s", 2: "baseline: 2 answers, all 1 s"}
+    assert in_words(series, seconds) == told[len(values)]
+
+
+# --- bars ----------------------------------------------------------------------------------------------------
+
+
+def test_bars_are_as_long_as_their_values() -> None:
+    svg = parsed(pair_bars(0.25, 0.5, (0.0, 1.0)))
+    before, after = (float(one.get("width") or 0) for one in svg.iter("rect"))
+    assert after == 2 * before
+    assert svg.get("aria-hidden") == "true"
+    assert len(list(parsed(pair_bars(0.25, None, (0.0, 1.0))).iter("rect"))) == 1
+
+
+def test_a_metric_without_an_end_is_drawn_as_far_as_it_goes() -> None:
+    assert span_of([3.0, 12.0, None], (0.0, float("inf"))) == (0.0, 12.0)
+    assert span_of([0.3], (0.0, 1.0)) == (0.0, 1.0)
+    assert span_of([], None) == (0.0, 1.0)
+
+
+# --- confusions ----------------------------------------------------------------------------------------------
+
+
+def answers(labels: tuple[str, ...], cells: list[tuple[int, int, int, int]], *, alone: bool = False) -> Answers:
+    return Answers((), 1, False, NOTHING, None if alone else NOTHING, labels, tuple(cells))
+
+
+def test_matrices_count_and_the_difference_says_what_is_better() -> None:
+    found = confusions(answers(("refund", "invoice"), [(0, 0, 6, 9), (0, 1, 4, 1), (1, 1, 10, 8), (1, 2, 0, 2)]))
+    assert found is not None
+    before, after, difference = found.matrices
+    assert before.columns == ("refund", "invoice", NO_LABEL)
+    assert [[said for said, _ in cells] for _, cells in before.rows] == [["6", "4", ""], ["", "10", ""]]
+    assert [[said for said, _ in cells] for _, cells in after.rows] == [["9", "1", ""], ["", "8", "2"]]
+    assert [[said for said, _ in cells] for _, cells in difference.rows] == [["+3", "-3", ""], ["", "-2", "+2"]]
+    kinds = [[kind.split()[0][:-1] for _, kind in cells if kind[:1] in "gb" and kind] for _, cells in difference.rows]
+    assert kinds == [["good", "good"], ["bad", "bad"]]
+    assert [(pair.expected, pair.answered) for pair in found.pairs] == [("refund", "invoice"), ("invoice", NO_LABEL)]
+
+
+def test_without_a_candidate_there_is_one_matrix_and_no_empty_column() -> None:
+    found = confusions(answers(("refund", "invoice"), [(0, 0, 6, 0), (1, 0, 4, 0)], alone=True))
+    assert found is not None
+    (matrix,) = found.matrices
+    assert matrix.columns == ("refund", "invoice")
+
+
+def test_many_labels_are_shown_as_pairs() -> None:
+    labels = tuple(f"label {i}" for i in range(MOST_LABELS + 1))
+    found = confusions(answers(labels, [(0, 0, 9, 9), (3, 1, 2, 7), (2, 1, 5, 0)]))
+    assert found is not None
+    assert not found.matrices
+    assert [(pair.expected, pair.baseline, pair.candidate) for pair in found.pairs] == [
+        ("label 3", 2, 7),
+        ("label 2", 5, 0),
+    ]
+
+
+def test_outputs_that_are_no_labels_are_not_mixed_up() -> None:
+    assert confusions(answers((), [])) is None

@@ -1,0 +1,149 @@
+"""The JSON Schema of the report is made from the facts themselves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from importlib.resources import files
+from typing import Any, Literal
+
+import jsonschema
+import pytest
+
+from pytest_ftgate.render.json import REPORT_VERSION, report
+from pytest_ftgate.render.json_schema import _of, render_report_schema
+from pytest_ftgate.result import Check, GateResult, ModelResult
+
+SCHEMA: dict[str, Any] = json.loads(render_report_schema())
+VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+
+
+def written(*results: GateResult) -> dict[str, Any]:
+    text = report(results, unjudged=[{"name": "a", "reason": "b"}], partial=True, config=None)
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+def test_the_shipped_schema_is_the_one_of_the_code() -> None:
+    """Regenerate: python -m pytest_ftgate schema --report, into pytest_ftgate/report.schema.json"""
+    shipped = files("pytest_ftgate").joinpath("report.schema.json").read_text(encoding="utf-8")
+    assert shipped == render_report_schema()
+
+
+def test_it_is_a_schema_of_this_version() -> None:
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    assert SCHEMA["properties"]["version"] == {"const": REPORT_VERSION}
+    assert not VALIDATOR.is_valid({**written(), "version": REPORT_VERSION + 1})
+
+
+def test_every_object_has_all_its_names_and_no_others() -> None:
+    for part in (SCHEMA, *SCHEMA["$defs"].values()):
+        assert part["additionalProperties"] is False
+        assert sorted(part["required"]) == sorted(part["properties"])
+
+
+def test_a_gate_has_the_names_of_its_report() -> None:
+    facts = GateResult("a", "b", "error").to_dict()
+    assert sorted(SCHEMA["$defs"]["GateResult"]["required"]) == sorted(facts)
+
+
+def test_names_are_explained_where_the_code_explains_them() -> None:
+    check = SCHEMA["$defs"]["Check"]
+    assert check["description"].startswith("One thing that was looked at")
+    assert check["properties"]["observed"]["description"] == "the value seen, null where it could not be measured."
+    assert "`" not in render_report_schema()
+    assert all(part["description"] for part in SCHEMA["$defs"].values())
+
+
+RANGES = [(0.0, 1.0), (0.0, float("inf")), (float("-inf"), float("inf"))]
+
+
+@pytest.mark.parametrize("span", RANGES)
+def test_a_range_may_have_no_end(span: tuple[float, float]) -> None:
+    VALIDATOR.validate(written(GateResult("a", "b", "pass", metric_range=span)))
+
+
+def test_what_was_seen_may_be_anything() -> None:
+    checks = tuple(Check("c", "note", "m", observed=one) for one in (1, "x", None, [1], {"a": True}))
+    VALIDATOR.validate(written(GateResult("a", "b", "pass", checks=checks)))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"verdict": "green"},
+        {"margin": "0.05"},
+        {"passed": None},
+        {"margn": 0.05},
+        {"metric_range": [0]},
+        {"candidate": None},
+        {"gains": {"x": 1}},
+        {"loosened": [1]},
+    ],
+)
+def test_another_gate_is_refused(change: dict[str, Any]) -> None:
+    document = written(GateResult("a", "b", "pass"))
+    document["gates"][0] |= change
+    assert not VALIDATOR.is_valid(document)
+
+
+@pytest.mark.parametrize("name", ["passed", "margin", "candidate", "slices"])
+def test_a_name_that_is_absent_is_refused(name: str) -> None:
+    document = written(GateResult("a", "b", "pass", candidate=ModelResult("x", metrics={"f1": None})))
+    del document["gates"][0][name]
+    assert not VALIDATOR.is_valid(document)
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A leaf."""
+
+    kind: Literal["a", "b"] | None
+    pair: tuple[int, float] | None
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A tree, see :class:`x.y.Leaf` and ``None``.
+
+    Attributes:
+        leaves: all of them,
+            by name.
+    """
+
+    leaves: Mapping[str, Leaf | None] = field(default_factory=dict)
+    rows: tuple[tuple[str, ...], ...] = ()
+    below: tuple[Tree, ...] = ()
+    anything: Mapping[str, Any] | None = None
+
+
+def test_any_dataclass_is_understood() -> None:
+    """So that a new fact needs no line in the generator."""
+    defs: dict[str, Any] = {}
+    schema = {**_of(tuple[Tree, ...], "x", defs), "$defs": defs}
+    tree = {
+        "leaves": {"x": {"kind": "a", "pair": [1, None]}, "y": None},
+        "rows": [["a"], []],
+        "below": [],
+        "anything": {"a": [1]},
+    }
+    validator = jsonschema.Draft202012Validator(schema)
+    validator.validate([{**tree, "below": [tree]}])
+    assert not validator.is_valid([{**tree, "leaves": {"x": {"kind": "c", "pair": None}}}])
+    assert not validator.is_valid([{**tree, "below": [{}]}])
+    assert defs["Tree"]["description"] == "A tree, see Leaf and null."
+    assert defs["Tree"]["properties"]["leaves"]["description"] == "all of them, by name."
+
+
+@dataclass(frozen=True)
+class Odd:
+    """Holds what JSON has no word for."""
+
+    value: Fraction
+
+
+def test_a_type_that_json_cannot_tell_is_an_error() -> None:
+    with pytest.raises(TypeError, match=r"Odd\.value: how .*Fraction.* is told in JSON is not known"):
+        _of(Odd, "x", {})
