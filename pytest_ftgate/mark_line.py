@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,9 @@ def line_of_mark(path: Path, names: Sequence[str], args: Sequence[Any], keys: Ma
         keys: likewise.
     """
     try:
-        body: Sequence[ast.stmt] = ast.parse(path.read_bytes()).body
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Python has said them when it imported the file
+            body: Sequence[ast.stmt] = ast.parse(path.read_bytes()).body
     except (OSError, SyntaxError, ValueError, RecursionError):
         return None
     owner = None
@@ -32,8 +35,7 @@ def line_of_mark(path: Path, names: Sequence[str], args: Sequence[Any], keys: Ma
             return None
         body = owner.body
     found = list(_marks(owner, body))
-    fitting = [call for call in found if _fits(call, args, keys)]
-    return next((call.lineno for call in (*fitting, *found)), None)
+    return max(found, key=lambda call: _likeness(call, args, keys)).lineno if found else None
 
 
 def _defined(body: Sequence[ast.stmt], name: str) -> _Definition | None:
@@ -64,17 +66,19 @@ def _is_pytestmark(statement: ast.Assign) -> bool:
     return any(isinstance(target, ast.Name) and target.id == "pytestmark" for target in statement.targets)
 
 
-def _fits(call: ast.Call, args: Sequence[Any], keys: Mapping[str, Any]) -> bool:
-    """Whether a call may have made the mark: what stands there literally is what the mark has."""
+def _likeness(call: ast.Call, args: Sequence[Any], keys: Mapping[str, Any]) -> int:
+    """How much of a mark stands literally in a call; -1 where the call has made another one."""
     given = {keyword.arg: keyword.value for keyword in call.keywords if keyword.arg is not None}
     if len(call.args) != len(args) or not given.keys() <= keys.keys():
-        return False
+        return -1
     pairs = [*zip(call.args, args, strict=True), *((value, keys[name]) for name, value in given.items())]
-    return all(_may_be(expression, value) for expression, value in pairs)
+    same = [_same(expression, value) for expression, value in pairs]
+    return -1 if False in same else same.count(True)
 
 
-def _may_be(expression: ast.expr, value: Any) -> bool:
+def _same(expression: ast.expr, value: Any) -> bool | None:
+    """``None`` where the source does not tell."""
     try:
         return bool(ast.literal_eval(expression) == value)
-    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-        return True
+    except Exception:  # not a literal, or compared by code that is not ours
+        return None

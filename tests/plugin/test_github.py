@@ -215,6 +215,24 @@ def test_marks_of_several_parameters_are_told_apart(project: Project) -> None:
     assert [gate["location"] for gate in project.report()["gates"]] == ["test_gate.py:3", "test_gate.py:4"]
 
 
+def test_a_source_that_python_warns_of_and_values_that_cannot_be_compared(project: Project) -> None:
+    project.file(
+        "test_set.py", "class Rows(list):\n    def __eq__(self, other): raise RuntimeError\n    __hash__ = None\n"
+    )
+    rows = "Rows([{'id': f't{i}', 'input': f'customer question {i}', 'expected': 'refund'} for i in range(60)])"
+    mark = project.mark(test_set=...).replace("ftgate(", "ftgate(test_set=[] or ROWS, ")
+    twice = mark.replace("test_set=[] or ROWS", "test_set=()")
+    project.file(
+        "test_gate.py",
+        f"import pytest\nfrom test_set import Rows\nROWS = {rows}\nodd = '\\d'\n"
+        f"@pytest.mark.parametrize('x', [\n  pytest.param(0, marks={mark.removeprefix('@')}),\n"
+        f"  pytest.param(1, marks={twice.removeprefix('@')})])\ndef test_gate(x): pass\n",
+    )
+    gates = project.report("-Wignore")["gates"]
+    assert [gate["location"] for gate in gates] == ["test_gate.py:6", "test_gate.py:7"]
+    assert "warnings summary" not in project.result.stdout.str()
+
+
 def test_a_base_class_in_another_file(project: Project) -> None:
     project.file("bases.py", f"import pytest\n\n\n{project.mark()}\nclass Base:\n    def test_gate(self): pass\n")
     project.file("test_gate.py", "from bases import Base\nclass TestGate(Base): pass\n")
