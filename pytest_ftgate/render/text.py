@@ -78,6 +78,7 @@ def block(result: GateResult, *, verbosity: int = 0, width: int = _TABLE_WIDTH, 
     if verbosity > 0:
         lines += _jobs(result)
         lines += _data(result)
+        lines += [Line(f"mark: {result.location}")] if result.location else []
     lines += _broken(result, len(result.broken) if verbosity > 0 else _BROKEN_SHOWN)
     lines += [Line(text) for text in diagnosis_lines(result, full=verbosity > 0)]
     advice = [Line(text, "bold") for text in advice_lines(result)]
@@ -269,6 +270,24 @@ def _gain(result: GateResult, verbosity: int) -> Iterator[Line]:
         yield Line(_sure(result, result.lower_bound, result.confidence, share=share) + basis)
     if verbosity > 0:
         yield from _method(result, share)
+
+
+def gain_sentences(result: GateResult) -> list[str]:
+    """What was gained over the best baseline, and how sure we are of it; empty where it was not measured."""
+    return [printable(line.text) for line in _gain(result, 0)]
+
+
+def candidate_lines(result: GateResult) -> list[str]:
+    """What became of each of several candidates."""
+    return [printable(line.text) for line in _candidates(result)]
+
+
+def ground_lines(result: GateResult) -> list[str]:
+    """What the verdict rests on: method, prices, ages, jobs, data."""
+    share = is_share(result.metric_range)
+    method = _method(result, share) if result.gain is not None else ()
+    lines = [*method, *_prices(result, 1), *_ages(result), *_jobs(result), *_data(result)]
+    return [printable(line.text).strip() for line in lines]
 
 
 def _sure(result: GateResult, lower: float, confidence: float, *, share: bool) -> str:

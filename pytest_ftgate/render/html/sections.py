@@ -389,6 +389,8 @@ def _evidence(result: GateResult) -> Iterator[tuple[str, str]]:
     """What the verdict rests on, to be compared with another run's."""
     test = result.test_set
     yield "test", result.nodeid
+    if result.location is not None:
+        yield "mark", result.location
     if result.gate is not None:
         yield "gate in the file", result.gate
     if result.stage is not None:
