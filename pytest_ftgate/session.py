@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 _HIDDEN = -2
 _STANDARD_ERROR = 2
+_LOG_COLUMNS = 100
 
 
 class GateSession:
@@ -414,7 +415,7 @@ class GateSession:
         for result in self.results.values():
             heading = title(result)
             reporter.write_sep("-", heading.text, bold=True, **_markup(heading.colour))
-            for line in block(result, verbosity=verbosity, width=_columns(reporter)):
+            for line in block(result, verbosity=verbosity, width=_columns(reporter), wrap=bool(reporter.isatty)):
                 reporter.write_line(line.text, **_markup(line.colour))
         lines = [*self._owed(), *(Line(text, "red") for text in self._removed), *self._notes]
         if lines:
@@ -473,8 +474,9 @@ def _progress(config: pytest.Config) -> ProgressLine | ProgressLog | None:
 
 
 def _columns(reporter: pytest.TerminalReporter) -> int:
-    """Of the terminal, or of what pytest takes for one in a log."""
-    return int(getattr(reporter._tw, "fullwidth", 80))
+    """Of the terminal; a log has no width, and is read in windows wider than the 80 columns that pytest takes."""
+    columns = int(getattr(reporter._tw, "fullwidth", 80))
+    return columns if reporter.isatty else max(columns, _LOG_COLUMNS)
 
 
 def _line_apart(reporter: pytest.TerminalReporter, line: str) -> None:
