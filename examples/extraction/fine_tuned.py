@@ -40,36 +40,47 @@ class FineTuned:
             if words_without_slot or pair[1] != NONE
         ]
         self._tag = of_words().fit(*zip(*seen, strict=True))
-        hints = [hint(command, intent) for command, intent in zip(commands, intents, strict=True)]
+        self._letters = letters()
+        hints = self._letters.fit_transform([hint(*pair) for pair in zip(commands, intents, strict=True)])
         self._choose = {}
         for slot in sorted({slot for its_slots in slots for slot in its_slots}):
             choices = [choice(slot, its_slots, its_tags) for its_slots, its_tags in zip(slots, tags, strict=True)]
             if len(set(choices)) > 1:
-                self._choose[slot] = of_text().fit(hints, choices)
+                self._choose[slot] = classifier(3).fit(hints, choices)
 
     def __call__(self, command: str) -> str:
         intent = str(self._intent.predict([command])[0])
-        chosen = {slot: str(model.predict([hint(command, intent)])[0]) for slot, model in self._choose.items()}
+        hints = self._letters.transform([hint(command, intent)])
+        chosen = {slot: str(model.predict(hints)[0]) for slot, model in self._choose.items()}
         slots = {slot: json.loads(value) for slot, value in chosen.items() if value != NONE}
         slots |= read(command, [str(tag) for tag in self._tag.predict(features_of(command, intent))])
         return json.dumps({"intent": intent, "slots": dict(sorted(slots.items()))})
 
 
-def of_text() -> Any:
+def letters() -> Any:
+    """Texts -> how often runs of letters occur in them."""
     from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.pipeline import make_pipeline
+
+    return TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True, preprocessor=without_numbers)
+
+
+def classifier(c: float) -> Any:
     from sklearn.svm import LinearSVC
 
-    letters = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True, preprocessor=without_numbers)
-    return make_pipeline(letters, LinearSVC(C=3, random_state=0))
+    return LinearSVC(C=c, random_state=0)
+
+
+def of_text() -> Any:
+    from sklearn.pipeline import make_pipeline
+
+    return make_pipeline(letters(), classifier(3))
 
 
 def of_words() -> Any:
     from sklearn.feature_extraction.text import CountVectorizer
     from sklearn.pipeline import make_pipeline
-    from sklearn.svm import LinearSVC
 
-    return make_pipeline(CountVectorizer(analyzer=list), LinearSVC(C=0.5, random_state=0))
+    return make_pipeline(CountVectorizer(analyzer=list), classifier(0.5))
 
 
 def without_numbers(text: str) -> str:
