@@ -1,0 +1,261 @@
+"""Builds data/train.jsonl and data/test.jsonl: English voice commands, each with its intent and what fills its slots.
+
+The sentence templates are those that Home Assistant ships (``home-assistant-intents``); ``hassil`` parses them. One
+template, ``<brightness> [<of>] {area} <to> {brightness}``, stands for many sentences, and says what fills which slot.
+Its rules and optional words come with it; rooms, devices and songs differ from home to home, and are below.
+
+Sentences of one template look alike, so the sets are split by template, never by sentence. A template that
+differs only in its slots (another unit of time, a floor instead of a room) counts as the same one. It is also
+the ``group`` of each row, so that a gate does not count many sentences of one template as independent ones.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hassil import expression
+from hassil.intents import IntentData, Intents, RangeSlotList, SlotList, TextSlotList
+from home_assistant_intents import get_intents
+
+FOLDER = Path(__file__).parent / "data"
+SEED = "extraction"
+MIN_TEMPLATES = 4  # per intent: fewer cannot be split and still teach anything
+TEST_SHARE = 1 / 3  # of each intent's templates
+TRAIN_CAP, TEST_CAP = 32, 12  # sentences per intent
+TEST_TURNS = 3  # sentences per template: many small groups tell more than few large ones
+ALIKE = 0.7  # share of common 4-letter pieces from which on a sentence is too much like one that is there already
+
+NOT_LEARNABLE = {"HassRespond"}  # five fixed answers to five unrelated questions: none says anything about the others
+
+HOME = {
+    "area": "kitchen|living room|bedroom|bathroom|garage|office|hallway|dining room|nursery|patio|attic",
+    "floor": "ground floor|first floor|second floor|basement|upstairs|downstairs",
+    "message": "dinner is ready|the guests are here|the school bus leaves soon|we are going out",
+    "zone": "home|work|school|gym",
+    "search_query": "some jazz|Radiohead|Abbey Road|the morning news|Bohemian Rhapsody|Chopin nocturnes",
+    "timer_name": "pizza|laundry|homework|egg|workout|tea|bread",
+    "timer_command": "turn off the oven|open the curtains|lock the door|pause the music",
+    "shopping_list_item": "milk|two lemons|oat flakes|washing powder|coffee beans",
+    "todo_list_item": "call the plumber|water the plants|book the dentist|renew the passport",
+}
+
+NAMES = {
+    "binary_sensor": "back door sensor|motion detector|pantry window",
+    "button": "doorbell|restart router",
+    "input_button": "doorbell|restart router",
+    "climate": "thermostat|heat pump|air conditioner|radiator",
+    "cover": "left blind|roller shutter|skylight shade|garage door",
+    "fan": "ceiling fan|tower fan|extractor fan",
+    "input_boolean": "guest mode|vacation mode",
+    "lawn_mower": "robot mower|grass cutter",
+    "light": "reading lamp|chandelier|desk lamp|spotlight|night light",
+    "lock": "front door|back door|cellar door",
+    "media_player": "television|speaker|stereo|soundbar|radio",
+    "person": "Anna|Miguel|Grandma|Tom",
+    "scene": "movie night|party|sunset|romantic dinner",
+    "script": "good morning|bedtime routine",
+    "sensor": "outdoor humidity|power meter|rain gauge",
+    "switch": "coffee machine|heater|fountain|printer",
+    "todo": "groceries|chores|weekend|garden",
+    "vacuum": "robot vacuum|dust buster|Rosie",
+    "valve": "garden valve|water main|sprinkler valve",
+    "weather": "London|New York|Amsterdam",
+}
+
+SUBJECTS = {"timers": "Timer", "media": "Media|Volume", "climate": "Climate|Weather|Fan"}  # all else is the home
+
+Row = dict[str, Any]
+Slots = dict[str, str | int | float]
+
+
+@dataclass(frozen=True)
+class Template:
+    """One sentence template with all that is needed to say it."""
+
+    intent: str
+    family: str
+    sentence: expression.Sentence
+    lists: Mapping[str, SlotList]
+    rules: Mapping[str, expression.Sentence]
+    slots: Mapping[str, Any]  # those that the template fills by itself: "the lights" are of the domain light
+
+
+def normalized(text: str) -> str:
+    """Two inputs are the same when they are equal after this."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def family_of(text: str) -> str:
+    """The template without its slots: what is left is what a model could recognise again."""
+    text = re.sub(r"\{[^}]*\}", "{}", text.replace("{floor} [floor]", "{}"))
+    text = re.sub(r"\b(hour|minute|second)\b", "unit", text)
+    return re.sub(r"(\{\}\( \|-\)unit\[s\]( \[and\] )?)+", "{duration}", text)
+
+
+def subject(intent: str) -> str:
+    """What the intent is about: a part of the test set that is looked at by itself."""
+    return next((name for name, words in SUBJECTS.items() if re.search(words, intent)), "home")
+
+
+def strings(values: str) -> TextSlotList:
+    return TextSlotList.from_strings(values.split("|"), allow_template=False)
+
+
+def names_in(block: IntentData) -> dict[str, SlotList]:
+    """Devices of the kinds that the block is about: nobody asks to unlock the television."""
+    domains = block.requires_context.get("domain", [])
+    wanted = [domains] if isinstance(domains, str) else domains
+    return {"name": strings("|".join(NAMES[domain] for domain in wanted))} if wanted else {}
+
+
+def templates() -> Iterator[Template]:
+    """All English templates, in the package's order."""
+    intents = Intents.from_dict(get_intents("en") or {})
+    home = {name: strings(values) for name, values in HOME.items()}
+    for intent in intents.intents.values():
+        for block in intent.data:
+            lists = {**intents.slot_lists, **home, **block.slot_lists, **names_in(block)}
+            rules = {**intents.expansion_rules, **block.expansion_rules}
+            for sentence in block.sentences:
+                family = family_of(sentence.text or "")
+                yield Template(intent.name, family, sentence, lists, rules, block.slots)
+
+
+def say(template: Template, rng: random.Random) -> tuple[str, Slots]:
+    """One random sentence of the template, and its slots. Drawn, not listed: some templates stand for millions."""
+    slots: Slots = dict(template.slots)
+
+    def words(part: expression.Expression) -> str:
+        if isinstance(part, expression.TextChunk):
+            return part.original_text
+        if isinstance(part, expression.Alternative):
+            return words(rng.choice(part.items))
+        if isinstance(part, expression.Permutation):
+            return "".join(words(item) for item in rng.sample(part.items, len(part.items)))
+        if isinstance(part, expression.Group):
+            return "".join(words(item) for item in part.items)
+        if isinstance(part, expression.RuleReference):
+            return words(template.rules[part.rule_name].expression)
+        if isinstance(part, expression.ListReference):
+            said, slots[part.slot_name] = value(template.lists[part.list_name])
+            return said
+        raise TypeError(f"unknown part of a template: {part!r}")
+
+    def value(known: SlotList) -> tuple[str, str | int | float]:
+        """What is said, and what it means: "max" is a brightness of 100."""
+        if isinstance(known, TextSlotList):
+            chosen = rng.choice(known.values)
+            return words(chosen.text_in), chosen.value_out
+        if isinstance(known, RangeSlotList):
+            number = rng.choice(list(known.get_numbers()))
+            meant = number * (known.multiplier or 1)
+            return f"{number:g}", int(meant) if meant == int(meant) else meant
+        raise TypeError(f"no values for {known!r}: add them to HOME")
+
+    return " ".join(words(template.sentence.expression).split()), slots
+
+
+def split(families: Sequence[str], rng: random.Random) -> tuple[list[str], list[str]]:
+    """The families for training and those for the test, in random order; at least two of each."""
+    shuffled = rng.sample(families, len(families))
+    n_test = max(2, round(len(families) * TEST_SHARE))
+    return shuffled[n_test:], shuffled[:n_test]
+
+
+def pieces(text: str) -> set[str]:
+    """The runs of four letters, without marks."""
+    text = re.sub(r"[^\w\s]", "", text)
+    return {text[start : start + 4] for start in range(max(1, len(text) - 3))}
+
+
+def alike(one: str, other: str) -> bool:
+    """Whether two sentences are so much alike that the second one teaches nothing new."""
+    shared, all_ = pieces(one) & pieces(other), pieces(one) | pieces(other)
+    return len(shared) >= ALIKE * len(all_)
+
+
+def draw(pool: Sequence[list[Template]], cap: int, turns: int, rng: random.Random) -> Iterator[Row]:
+    """Up to ``cap`` rows, none like another: one of each family per turn, so that none crowds out the others."""
+    seen: list[str] = []
+    for _turn in range(turns):
+        for family in pool:
+            template = rng.choice(family)
+            sentence, slots = say(template, rng)
+            if len(seen) < cap and not any(alike(normalized(sentence), other) for other in seen):
+                seen.append(normalized(sentence))
+                expected = {"intent": template.intent, "slots": dict(sorted(slots.items()))}
+                about = subject(template.intent)
+                yield {"input": sentence, "expected": expected, "about": about, "group": template.family}
+
+
+def rows_of(families: Mapping[str, list[Template]], rng: random.Random) -> tuple[list[Row], list[Row]]:
+    """Training and test rows of one intent."""
+    for_training, for_test = split(list(families), rng)
+    train = draw([families[key] for key in for_training], TRAIN_CAP, TRAIN_CAP, rng)
+    test = draw([families[key] for key in for_test], TEST_CAP, TEST_TURNS, rng)
+    return list(train), list(test)
+
+
+def usable_families() -> dict[str, dict[str, list[Template]]]:
+    """The templates of each intent that can be learned and split, by family."""
+    found: dict[str, dict[str, list[Template]]] = defaultdict(lambda: defaultdict(list))
+    for template in templates():
+        found[template.intent][template.family].append(template)
+    return {
+        intent: families
+        for intent, families in found.items()
+        if len(families) >= MIN_TEMPLATES and intent not in NOT_LEARNABLE
+    }
+
+
+def without_doubtful(*sets: Sequence[Row]) -> tuple[list[Row], ...]:
+    """The sets without any sentence that stands in two rows: two intents claim it, or the test would leak."""
+    times = Counter(normalized(row["input"]) for rows in sets for row in rows)
+    return tuple([row for row in rows if times[normalized(row["input"])] == 1] for rows in sets)
+
+
+def examples() -> tuple[list[Row], list[Row]]:
+    """The training and the test set, the same on each machine."""
+    train: list[Row] = []
+    test: list[Row] = []
+    for intent, families in usable_families().items():
+        train_rows, test_rows = rows_of(families, random.Random(f"{SEED}: {intent}"))
+        train += train_rows
+        test += test_rows
+    train, test = without_doubtful(train, test)
+    random.Random(SEED).shuffle(train)  # so that the first rows are a fair sample of all
+    return numbered("train", train), numbered("test", test)
+
+
+def numbered(prefix: str, rows: Iterable[Row]) -> list[Row]:
+    return [{"id": f"{prefix}-{number:04}", **row} for number, row in enumerate(rows, start=1)]
+
+
+def write(path: Path, rows: Iterable[Row]) -> None:
+    """Writes JSONL at once and only where it differs: other processes may be reading it."""
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_suffix(f".{os.getpid()}")
+        unfinished.write_text(text, encoding="utf-8", newline="\n")
+        os.replace(unfinished, path)
+
+
+def build(folder: Path = FOLDER) -> None:
+    """Writes ``train.jsonl`` and ``test.jsonl`` into the folder. Takes less than a second."""
+    train, test = examples()
+    write(folder / "train.jsonl", train)
+    write(folder / "test.jsonl", test)
+
+
+if __name__ == "__main__":
+    build()

@@ -1,0 +1,223 @@
+"""examples/extraction: its data, its models, and both of its runs, in a copy. Offline."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter, defaultdict
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+
+FOLDER = Path(__file__).parents[2] / "examples" / "extraction"
+HERE = "the room of the speaker"
+MODULES = ("base_model", "fine_tuned", "models", "data")
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory) -> Path:
+    """The example as somebody copies it, without what earlier runs left."""
+    target = tmp_path_factory.mktemp("example") / "extraction"
+    return Path(shutil.copytree(FOLDER, target, ignore=shutil.ignore_patterns("data", ".ftgate", "__pycache__")))
+
+
+@pytest.fixture(scope="module")
+def example(copy) -> SimpleNamespace:
+    """The copy's modules, as a run in its folder would import them, and nothing left behind."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(copy))
+        for name in MODULES:
+            patch.delitem(sys.modules, name, raising=False)
+        loaded: dict[str, ModuleType] = {name: importlib.import_module(name) for name in MODULES}
+        for name in MODULES:
+            del sys.modules[name]
+    assert all(Path(module.__file__ or "").parent == copy for module in loaded.values())
+    loaded["data"].build()
+    return SimpleNamespace(**loaded)
+
+
+@pytest.fixture(scope="module")
+def rows(example) -> SimpleNamespace:
+    train, test = example.data.examples()
+    return SimpleNamespace(train=train, test=test)
+
+
+def run(copy: Path, name: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", name, "--ftgate-offline"]
+    environment = {**os.environ, "COLUMNS": "80", "PYTHONPATH": str(Path(__file__).parents[2])}
+    return subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, timeout=300, check=False)
+
+
+# data.py
+
+
+def test_sets_are_large_enough(rows):
+    assert 600 <= len(rows.train) <= 1000
+    assert 200 <= len(rows.test) <= 300
+    assert min(Counter(row["about"] for row in rows.test).values()) >= 30  # as many as a slice needs to be judged
+
+
+def test_no_template_is_in_both_sets(rows):
+    of_intent = defaultdict(set)
+    for row in rows.train:
+        of_intent[row["expected"]["intent"]].add(row["group"])
+    assert not [row for row in rows.test if row["group"] in of_intent[row["expected"]["intent"]]]
+
+
+def test_no_sentence_of_an_intent_is_nearly_another(example, rows):
+    by_intent = defaultdict(list)
+    for row in rows.train:
+        by_intent[row["expected"]["intent"]].append(example.data.normalized(row["input"]))
+    near = [
+        (one, other)
+        for sentences in by_intent.values()
+        for place, one in enumerate(sentences)
+        for other in sentences[:place]
+        if example.data.alike(one, other)
+    ]
+    assert not near
+    assert example.data.alike("what's the weather like in Paris", "what is the weather like in Paris")
+
+
+def test_slots_are_those_that_hassil_recognises(example, rows):
+    from hassil import recognize_all
+    from hassil.intents import Intents, TextSlotList
+    from home_assistant_intents import get_intents
+
+    intents = Intents.from_dict(get_intents("en"))
+    named = [
+        (name, name, {"domain": domain}) for domain, names in example.data.NAMES.items() for name in names.split("|")
+    ]
+    home = {slot: example.data.strings(values) for slot, values in example.data.HOME.items()}
+    lists = {**intents.slot_lists, **home, "name": TextSlotList.from_tuples(named)}
+
+    def readings(sentence: str) -> list[dict[str, Any]]:
+        """With the room of the speaker taken out: the home knows it, and the sentence does not say it."""
+        found = list(recognize_all(sentence, intents, slot_lists=lists, intent_context={"area": HERE}, language="en"))
+        said = [{name: slot.value for name, slot in one.entities.items() if slot.value != HERE} for one in found]
+        return [{"intent": one.intent.name, "slots": slots} for one, slots in zip(found, said, strict=True)]
+
+    wrong = [row for row in rows.test if row["expected"] not in readings(row["input"])]
+    assert not wrong
+
+
+def test_what_is_meant_is_not_always_what_is_said(example):
+    from hassil.intents import RangeSlotList, RangeType, TextSlotList
+    from hassil.parse_expression import parse_sentence
+
+    lists = {
+        "level": TextSlotList.from_tuples([("max", 100)]),
+        "down": RangeSlotList("down", 7, 7, 1, RangeType.NUMBER, multiplier=-1.0),
+    }
+    sentence = parse_sentence("{level:brightness} {down:step}")
+    template = example.data.Template("Any", "any", sentence, lists, {}, {"domain": "light"})
+    said, slots = example.data.say(template, example.data.random.Random(0))
+    assert (said, slots) == ("max 7", {"domain": "light", "brightness": 100, "step": -7})
+
+
+def test_files_are_the_same_each_time(example, tmp_path, copy):
+    example.data.build(tmp_path)
+    for name in ("train.jsonl", "test.jsonl"):
+        assert (tmp_path / name).read_bytes() == (copy / "data" / name).read_bytes()
+
+
+def test_what_is_expected_holds_to_the_schema(rows):
+    from jsonschema import Draft202012Validator
+
+    schema = json.loads((FOLDER / "command.schema.json").read_text(encoding="utf-8"))
+    Draft202012Validator.check_schema(schema)
+    validator = Draft202012Validator(schema)
+    assert not [row for row in rows.train + rows.test if not validator.is_valid(row["expected"])]
+    assert not validator.is_valid({"intent": "HassSetVolume", "slots": {"area": "kitchen"}})
+    assert not validator.is_valid({"intent": "HassTurnOn", "slots": {"area": "cellar"}})
+
+
+# base_model.py
+
+
+def prompt(system: str, *turns: tuple[str, dict[str, Any]]) -> list[dict[str, str]]:
+    messages = [{"role": "system", "content": system}]
+    for text, answer in turns:
+        messages.append({"role": "user", "content": text})
+        messages.append({"role": "assistant", "content": json.dumps(answer)})
+    return messages
+
+
+DIM = ("dim the kitchen to 40", {"intent": "Dim", "slots": {"area": "kitchen", "level": 40}})
+PLAY = ("play Abbey Road", {"intent": "Play", "slots": {"query": "Abbey Road"}})
+
+
+def test_base_model_puts_what_it_is_told_into_the_nearest_answer(example):
+    model = example.base_model.BaseModel(prompt("Answer.", DIM, PLAY))
+    assert json.loads(model("dim the garage to 7")) == {"intent": "Dim", "slots": {"area": "garage", "level": 7}}
+    assert json.loads(model("play some jazz")) == {"intent": "Play", "slots": {"query": "some jazz"}}
+
+
+def test_base_model_finds_values_that_the_prompt_lists(example):
+    model = example.base_model.BaseModel(prompt("- area, one of: kitchen, living room, room", DIM))
+    assert json.loads(model("dim the living room to 3"))["slots"] == {"area": "living room", "level": 3}
+
+
+def test_base_model_talks_where_it_knows_nothing_alike(example):
+    answer = example.base_model.BaseModel(prompt("Answer.", DIM))("wow")
+    assert answer.startswith("I am not sure")
+
+
+# fine_tuned.py
+
+
+def test_tags_are_the_words_of_the_values(example):
+    tags = example.fine_tuned.tags_of("living room volume down by 10%", {"area": "living room", "step": -10, "x": "no"})
+    assert tags == ["area", "area", "", "", "", "-step", ""]
+    assert dict(example.fine_tuned.read("living room volume down by 10%", tags)) == {"area": "living room", "step": -10}
+
+
+def test_fine_tuned_model_knows_what_it_was_trained_on(example):
+    rows = [
+        {"input": f"{verb} the {room}", "expected": {"intent": intent, "slots": {"area": room, "domain": domain}}}
+        for verb, intent, domain in (("light up", "On", "light"), ("close", "Off", "cover"))
+        for room in ("kitchen", "attic", "garage", "living room")
+    ]
+    model = example.fine_tuned.FineTuned(rows)
+    assert json.loads(model("light up the cellar")) == {"intent": "On", "slots": {"area": "cellar", "domain": "light"}}
+
+
+def test_gain_is_clear_and_the_baseline_is_no_straw_man(example, rows):
+    from pytest_ftgate.config import MetricSpec, Source
+    from pytest_ftgate.metrics import build_metric
+
+    expected = [json.dumps(row["expected"]) for row in rows.test]
+    metric = build_metric(MetricSpec("field_f1", {}, Source("file", "here", Path())), labels=expected, custom={})
+    models = example.models
+    base, tuned, overeager = (
+        metric.score(expected, [[model(row["input"]) for row in rows.test]]).value
+        for model in (models.prompted, models.fine_tuned, models.overeager)
+    )
+    assert 0.5 < base < 0.75
+    assert tuned > 0.88
+    assert overeager < base + 0.1  # the margin
+
+
+# both runs
+
+
+def test_green_gate_is_green(copy):
+    done = run(copy, "test_gate.py")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "ftgate commands: PASS" in done.stdout
+    assert "near_duplicates" not in done.stdout
+    assert "slots.state" in done.stdout
+
+
+def test_red_gates_say_why(copy):
+    done = run(copy, "test_refused.py")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "2 failed" in done.stdout
+    assert "gate invented_slots: failed: gain over the baseline" in done.stdout
+    assert "gate every_answer: failed: candidate format" in done.stdout

@@ -1,0 +1,180 @@
+"""examples/style_preference: its files, its rating sheets, and both of its runs, in a copy. Offline."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import importlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+
+FOLDER = Path(__file__).parents[2] / "examples" / "style_preference"
+MODULES = ("sheet", "make_train")
+CANDIDATES = ("terse", "curt")
+RATERS = ("anna", "boris", "chiara")
+
+
+@pytest.fixture
+def copy(tmp_path) -> Path:
+    """The example as somebody copies it, without what earlier runs left."""
+    target = tmp_path / "style_preference"
+    return Path(shutil.copytree(FOLDER, target, ignore=shutil.ignore_patterns(".ftgate", "__pycache__")))
+
+
+@pytest.fixture(scope="module")
+def example() -> SimpleNamespace:
+    """The example's modules, and nothing left behind."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(FOLDER))
+        loaded: dict[str, ModuleType] = {}
+        for name in MODULES:
+            patch.delitem(sys.modules, name, raising=False)
+            loaded[name] = importlib.import_module(name)
+            del sys.modules[name]
+    return SimpleNamespace(**loaded)
+
+
+def rows(path: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (FOLDER / path).read_text(encoding="utf-8").splitlines()]
+
+
+def ratings(name: str) -> list[dict[str, str]]:
+    with (FOLDER / "preferences" / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def run(folder: Path, name: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", name, "--ftgate-offline"]
+    environment = {**os.environ, "COLUMNS": "80", "PYTHONPATH": str(Path(__file__).parents[2])}
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+# files
+
+
+def test_every_model_answers_every_question():
+    questions = {row["id"]: sha256(row["input"]) for row in rows("test.jsonl")}
+    assert len(questions) == 60
+    for name in ("prompted", *CANDIDATES):
+        answers = rows(f"answers/{name}.jsonl")
+        assert {row["id"]: row["input_sha256"] for row in answers} == questions
+        assert all(row["output"].strip() for row in answers)
+
+
+@pytest.mark.parametrize("name", CANDIDATES)
+def test_three_people_rate_every_question_and_do_not_always_agree(name):
+    found = ratings(name)
+    assert Counter(row["rater"] for row in found) == dict.fromkeys(RATERS, 60)
+    said = {(row["id"], row["rater"]): row.get(row["preferred"], "tie") for row in found}
+    disputed = [row["id"] for row in rows("test.jsonl") if len({said[row["id"], rater] for rater in RATERS}) > 1]
+    assert 10 <= len(disputed) <= 40
+    assert 70 <= sum(row["a"] == "candidate" for row in found) <= 110  # nobody can tell the models by their places
+
+
+@pytest.mark.parametrize("name", CANDIDATES)
+def test_ratings_name_the_answers_that_stand_in_the_files(name):
+    outputs = {
+        role: {row["id"]: sha256(row["output"]) for row in rows(f"answers/{model}.jsonl")}
+        for role, model in (("baseline", "prompted"), ("candidate", name))
+    }
+    wrong = [row for row in ratings(name) for role in outputs if row[f"{role}_sha256"] != outputs[role][row["id"]]]
+    assert not wrong
+
+
+# make_train.py
+
+
+def test_training_set_is_what_its_script_writes(example):
+    assert (FOLDER / "train.jsonl").read_text(encoding="utf-8") == example.make_train.text()
+
+
+def test_training_set_is_varied(example):
+    pairs = [[message["content"] for message in row["messages"]] for row in rows("train.jsonl")]
+    assert len(pairs) == example.make_train.N >= 200
+    assert len({question for question, _reply in pairs}) == len(pairs)
+    assert len({reply for _question, reply in pairs}) >= 120
+    assert not [text for pair in pairs for text in pair if "{" in text or " a A" in text]
+    assert max(len(reply.split()) for _question, reply in pairs) <= 20  # terse
+
+
+# sheet.py
+
+
+def test_sheets_hide_the_models_and_come_back_as_preferences(copy):
+    """As README says: make, fill in, join. Whoever prefers the shorter answer prefers the candidate."""
+
+    def python(*arguments: str) -> str:
+        command = [sys.executable, "sheet.py", *arguments]
+        return subprocess.run(command, cwd=copy, capture_output=True, text=True, check=True, timeout=60).stdout
+
+    python("make", "answers/terse.jsonl", "dora.csv", "emil.csv")
+    for name in ("dora.csv", "emil.csv"):
+        with (copy / name).open(encoding="utf-8", newline="") as file:
+            sheet = list(csv.DictReader(file))
+        assert list(sheet[0]) == ["id", "question", "a", "b", "preferred"]
+        for row in sheet:
+            row["preferred"] = "a" if len(row["a"]) < len(row["b"]) else "b"
+        with (copy / name).open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, sheet[0])
+            writer.writeheader()
+            writer.writerows(sheet)
+    joined = python("join", "dora.csv", "emil.csv")
+    (copy / "preferences" / "terse.csv").write_text(joined, encoding="utf-8")
+    done = run(copy, "test_gate.py")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "human_preference by 2 raters" in done.stdout
+    assert "60 won, 0 ties, 0 lost of 60 examples" in done.stdout
+    assert "about the outputs that the models gave" in done.stdout
+
+
+def test_a_filled_in_sheet_is_not_written_over(copy):
+    (copy / "dora.csv").write_text("filled in", encoding="utf-8")
+    command = [sys.executable, "sheet.py", "make", "answers/terse.jsonl", "dora.csv"]
+    done = subprocess.run(command, cwd=copy, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode != 0
+    assert "FileExistsError" in done.stderr
+    assert (copy / "dora.csv").read_text(encoding="utf-8") == "filled in"
+
+
+# both runs
+
+
+def test_green_gate_is_green(copy):
+    done = run(copy, "test_gate.py")
+    assert done.returncode == 0, done.stdout + done.stderr
+    for line in ("ftgate replies: PASS", "human_preference by 3 raters", "Fleiss's kappa 0."):
+        assert line in done.stdout
+    for finding in ("near_duplicates", "leaked_near", "conflicts", "attested", "WARNING", "warning"):
+        assert finding not in done.stdout
+
+
+def test_red_gates_say_why(copy):
+    done = run(copy, "test_refused.py")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "1 failed, 1 error" in done.stdout
+    assert "gate curt_replies: failed: gain over the baseline" in done.stdout
+    assert "mood=upset" in done.stdout
+    assert "gate other_answers: could not be judged: 180 preferences" in done.stdout
+
+
+def test_a_letter_that_nobody_read_is_an_error(copy):
+    answers = copy / "answers" / "terse.jsonl"
+    answers.write_text(answers.read_text(encoding="utf-8").replace("Four to six", "Five to six"), encoding="utf-8")
+    done = run(copy, "test_gate.py")
+    assert done.returncode == 1
+    assert "3 preferences in preferences/terse.csv are about other outputs" in done.stdout
