@@ -18,13 +18,14 @@ def judge_lines(result: GateResult) -> Iterator[str]:
 
 
 def _judge(one: JudgeResult) -> str:
+    kappa = f", {one.kappa_kind}'s kappa {one.kappa:.2f}" if one.kappa is not None else ""
     if one.model is None:
-        return f"{one.metric} by {plural(one.raters or 0, 'rater')}"
+        return f"{one.metric} by {plural(one.raters or 0, 'rater')}{kappa}"
     asked = f"{plural(one.n_questions or 0, 'question')}, {show_count(one.n_stored)} of them stored"
     known = one.input_tokens is not None and one.output_tokens is not None
     tokens = f", {show_count(one.input_tokens)}/{show_count(one.output_tokens)} tokens" if known else ""
     cost = f", {show_usd(one.cost_usd)}" if one.cost_usd is not None else f", cost unknown: {one.cost_unknown}"
-    return f"{one.metric} by judge {one.judge}: {asked}{tokens}{cost}"
+    return f"{one.metric} by judge {one.judge}{kappa}: {asked}{tokens}{cost}"
 
 
 def _pair(pair: PairResult, *, of_people: bool) -> str:
