@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -41,7 +40,8 @@ def blocks(page: Path) -> Iterator[Block]:
     text = page.read_text(encoding="utf-8")
     for found in _BLOCK.finditer(text):
         line = text.count("\n", 0, found.start()) + 1
-        yield Block(page, line, found[2], found[3] or "", textwrap.dedent(found[4]))
+        inner = re.sub(f"^{found[1]}", "", found[4], flags=re.MULTILINE)
+        yield Block(page, line, found[2], found[3] or "", inner)
 
 
 def file_of(page: str, name: str) -> str:

@@ -211,8 +211,7 @@ def _model_keys() -> str:
     return _page(
         "Keys of models",
         f"A model is a name under `models` in the gate file; a spelling ({spellings}); a mapping with a `provider`; "
-        "or, in Python code, a callable (`str -> str`, sync or async). A callable that was given so is asked anew in "
-        "each session, unless it has an attribute `cache_key`.",
+        "or, in Python code, a callable (`str -> str`, sync or async), which is asked anew in each session.",
         *(schema.section(name) for name in _MODEL_DEFS),
     )
 
