@@ -31,7 +31,8 @@ class Reply:
     """One model's answer to one example, the first of its repeats, harmless and cut.
 
     ``score`` is the mean over the repeats, in the metric's unit; ``right`` is ``None`` where the metric has no middle.
-    ``finish`` is one of :data:`pytest_ftgate.models.FINISHES`.
+    ``finish`` is one of :data:`pytest_ftgate.models.FINISHES`. ``why`` is what the metric finds wrong with it, where it
+    tells.
     """
 
     text: str
@@ -41,6 +42,7 @@ class Reply:
     latency_s: float | None = None
     input_tokens: int | None = None
     output_tokens: int | None = None
+    why: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +126,7 @@ def side_by_side(metric: Metric, scored: Mapping[str, Measured], samples: Mappin
     return Answers(
         rows=tuple(_rows(metric, baseline, candidate)),
         repeats=len(baseline.run.predictions),
-        graded=metric.kind == "graded",
+        graded=metric.kind == "graded" or (metric.kind == "set" and not metric.uses_labels),
         baseline=_spread(baseline.run, samples.get(best)),
         candidate=_spread(candidate.run, samples.get("candidate")) if candidate is not None else None,
         labels=labels,
@@ -155,9 +157,10 @@ def _rows(metric: Metric, baseline: Measured, candidate: Measured | None) -> Ite
 def _replies(metric: Metric, one: Measured) -> list[Reply]:
     from pytest_ftgate.measure import latency_of, rightness
 
-    scores = rightness(one.scores[metric.name])
+    scored, answers = one.scores[metric.name], one.run.predictions[0]
+    notes = scored.notes or [None] * len(answers)
     replies = []
-    for prediction, score in zip(one.run.predictions[0], scores, strict=True):
+    for prediction, score, why in zip(answers, rightness(scored), notes, strict=True):
         completion = prediction.completion
         replies.append(
             Reply(
@@ -168,6 +171,7 @@ def _replies(metric: Metric, one: Measured) -> list[Reply]:
                 latency_s=_rounded(latency_of(prediction, recorded=one.run.model.verified is not None)),
                 input_tokens=None if completion is None else completion.input_tokens,
                 output_tokens=None if completion is None else completion.output_tokens,
+                why=None if why is None else readable(why),
             )
         )
     return replies

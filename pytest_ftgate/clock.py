@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from pytest_ftgate.data.wording import excerpt
 from pytest_ftgate.drift import check_name, day, drift_check, incomparable, measure_drift, replaced_check
 from pytest_ftgate.last_green import KeptModel, LastGreen, asked_hash, metric_text, pack_scores
+from pytest_ftgate.measure import made_at
 from pytest_ftgate.numbers import plural
 from pytest_ftgate.pinned import base_in_name, is_alias
 from pytest_ftgate.result import Check, Clock, Drift, GateResult, Status, called, closed
@@ -241,24 +242,9 @@ def _timestamp(seconds: float) -> str:
 
 def oldest_prediction(evidence: Evidence) -> float | None:
     """When the oldest answer was made, seconds since the epoch; None where that of any is unknown."""
-    times = [at for _, run in evidence.all_runs() for at in _made_at(run)]
+    times = [at for _, run in evidence.all_runs() for _, at in made_at(run)]
     known = [at for at in times if at is not None]
     return min(known) if known and len(known) == len(times) else None
-
-
-def _made_at(run: Run) -> Iterator[float | None]:
-    """When each answer was made; a recording's as the recording says, not when it was read."""
-    from pytest_ftgate.models.recorded import RecordedModel
-
-    recorded = run.model if isinstance(run.model, RecordedModel) else None
-    for repeat, predictions in enumerate(run.predictions):
-        for example, prediction in zip(run.test_set.examples, predictions, strict=True):
-            if prediction.completion is None:
-                continue
-            if recorded is not None:
-                yield recorded.made_at(example, repeat)
-            else:
-                yield (prediction.created_at or None) if run.model.verified is None else None
 
 
 def _age_check(config: GateConfig, evidence: Evidence, oldest: float | None, now: float) -> Check:
@@ -266,7 +252,7 @@ def _age_check(config: GateConfig, evidence: Evidence, oldest: float | None, now
     assert asked is not None  # the caller has seen it
     source = str(config.sources["max_age_days"])
     if oldest is None:
-        undated = {role for role, run in evidence.all_runs() if None in _made_at(run)}
+        undated = {role for role, run in evidence.all_runs() if any(at is None for _, at in made_at(run))}
         roles = ", ".join(called(role) for role in evidence.runs if role in undated)
         return Check(
             "max_age_days",

@@ -56,11 +56,17 @@ class Answered:
 def constant_checks(standard: Standard, answered: Mapping[str, Answered]) -> Sequence[Check]:
     """Every baseline beats the best constant answer, and the candidate is none itself.
 
+    By a metric that does not compare with what is expected a constant answer is no standard: there it is enough that
+    no model gives one answer to everything.
+
     Args:
         standard: the best constant answer.
         answered: by role: the baselines' names, and "candidate" where there is one.
     """
-    baselines = [_weak_baseline(standard, role, one) for role, one in answered.items() if role != "candidate"]
+    held = [(role, one) for role, one in answered.items() if role != "candidate"]
+    if not standard.compares:
+        held = [(role, one) for role, one in held if _throughout(standard, one)]
+    baselines = [_weak_baseline(standard, role, one) for role, one in held]
     candidate = answered.get("candidate")
     degenerate = None if candidate is None else _degenerate(standard, candidate)
     return [*baselines, degenerate] if degenerate else baselines
@@ -112,10 +118,9 @@ def _advice(standard: Standard) -> str:
     otherwise = 'or say why it may be weak: allow_weak_baseline: "..."'
     if standard.trivial.n_expected == 1:
         return f"The test set expects one output everywhere: add examples with others, {otherwise}."
-    if standard.trivial.perfect or not standard.compares:
-        why = "A constant answer is perfect by" if standard.trivial.perfect else "What is expected does not count for"
+    if standard.trivial.perfect and standard.compares:
         return (
-            f"{why} {standard.metric.name}: decide by a metric that compares with the "
+            f"A constant answer is perfect by {standard.metric.name}: decide by a metric that compares with the "
             f"expected output, and put this one under require, {otherwise}."
         )
     return (

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pytest_ftgate.errors import ConfigError, Where, shown_path
+from pytest_ftgate.mark_line import line_of_mark
 
 
 def claimed_name(item: pytest.Item) -> str:
@@ -56,8 +60,50 @@ def gate_name(item: pytest.Item) -> str | None:
 
 def marks_nearest_first(item: pytest.Item) -> Iterator[pytest.Mark]:
     """Parameter, function, derived class, base class, module, package. Two marks on one of them are an error."""
+    yield from (mark for _, mark in _owned_marks(item))
+
+
+def location(item: pytest.Item) -> str:
+    """The line of the nearest mark, as ``tests/test_intents.py:12``, relative to pytest's rootdir.
+
+    It is that of the test itself where the mark's cannot be told: one that a hook added, or that has another name.
+    """
+    path, first, _ = item.location
+    owner, mark = _nearest(item)
+    if mark is not None:
+        source = inspect.getmodule(owner) if inspect.isclass(owner) else None
+        file = Path(getattr(source, "__file__", None) or Path(item.config.rootpath, path))
+        line = line_of_mark(file, _names(owner), mark.args, mark.kwargs)
+        if line is not None:
+            return f"{_below(item.config.rootpath, file)}:{line}"
+    return f"{Path(path).as_posix()}:{(first or 0) + 1}"
+
+
+def _nearest(item: pytest.Item) -> tuple[Any, pytest.Mark | None]:
+    try:
+        return next(_owned_marks(item), (None, None))
+    except ConfigError:
+        return None, None
+
+
+def _names(owner: Any) -> list[str]:
+    """Of a function or class, and of the classes around it; none of a module."""
+    written = getattr(inspect.unwrap(owner) if callable(owner) else owner, "__qualname__", "")
+    return [name for name in written.split(".") if name and name != "<locals>"]
+
+
+def _below(root: Path, file: Path) -> str:
+    """As pytest writes it: relative to the root folder where that is possible."""
+    try:
+        return Path(os.path.relpath(file, root)).as_posix()
+    except ValueError:  # on another drive
+        return file.as_posix()
+
+
+def _owned_marks(item: pytest.Item) -> Iterator[tuple[Any, pytest.Mark]]:
+    """Each mark with the function, class, or module that carries it."""
     for node in reversed(item.listchain()):
-        for level in _levels(node):
+        for owner, level in _levels(node):
             marks = [mark for mark in level if mark.name == "ftgate"]
             if len(marks) > 1:
                 raise ConfigError(
@@ -66,19 +112,20 @@ def marks_nearest_first(item: pytest.Item) -> Iterator[pytest.Mark]:
                     where=Where(shown_path(item.path)),
                     cure="Keep one; a mark on the class or the module may give what they share.",
                 )
-            yield from marks
+            yield from ((owner, mark) for mark in marks)
 
 
-def _levels(node: pytest.Item | pytest.Collector | Any) -> list[list[pytest.Mark]]:
-    """The marks of one node, those that were written together in one list."""
-    own = list(node.own_markers)
+def _levels(node: pytest.Item | pytest.Collector | Any) -> list[tuple[Any, list[pytest.Mark]]]:
+    """The marks of one node, those that were written together in one list, with what carries them."""
+    own, owner = list(node.own_markers), getattr(node, "obj", None)
     if isinstance(node, pytest.Class):
-        return [_as_marks(vars(cls).get("pytestmark", [])) for cls in node.obj.__mro__]
+        return [(cls, _as_marks(vars(cls).get("pytestmark", []))) for cls in node.obj.__mro__]
     callspec = getattr(node, "callspec", None)
     if callspec is None:
-        return [own]
+        return [(owner, own)]
     of_parameter = [mark for mark in own if any(mark is other for other in callspec.marks)]
-    return [of_parameter, [mark for mark in own if not any(mark is other for other in of_parameter)]]
+    of_function = [mark for mark in own if not any(mark is other for other in of_parameter)]
+    return [(owner, of_parameter), (owner, of_function)]
 
 
 def _as_marks(written: Any) -> list[pytest.Mark]:

@@ -67,7 +67,7 @@ def measure_run(name: str, run: Run, sample: Run | None = None) -> Measured:
     recorded = run.model.verified is not None
     timed = predictions if sample is None else sample.predictions[0]
     latencies = [seconds for p in timed if (seconds := latency_of(p, recorded=recorded)) is not None]
-    stored = [p.created_at for p in predictions if p.stored and p.created_at]  # 0: unknown
+    stored = [at for p, at in made_at(run) if at is not None and (recorded or p.stored)]
     n_errors = len(predictions) - len(completions)
     p50, p95 = _quantiles(latencies)
     price = price_of(run.model)
@@ -98,6 +98,24 @@ def measure_run(name: str, run: Run, sample: Run | None = None) -> Measured:
             verified=run.model.verified,
         ),
     )
+
+
+def made_at(run: Run) -> Iterator[tuple[Prediction, float | None]]:
+    """Each answer that is there, and when it was made, in seconds since the epoch; ``None`` where nobody knows.
+
+    A recording's as the recording says, not when it was read.
+    """
+    from pytest_ftgate.models.recorded import RecordedModel
+
+    recorded = run.model if isinstance(run.model, RecordedModel) else None
+    for repeat, predictions in enumerate(run.predictions):
+        for example, prediction in zip(run.test_set.examples, predictions, strict=True):
+            if prediction.completion is None:
+                continue
+            if recorded is not None:
+                yield prediction, recorded.made_at(example, repeat)
+            else:
+                yield prediction, (prediction.created_at or None) if run.model.verified is None else None
 
 
 def latency_of(prediction: Prediction, *, recorded: bool) -> float | None:

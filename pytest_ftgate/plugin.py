@@ -34,11 +34,11 @@ _MARK_HELP = (
 
 def _report(text: str) -> str:
     """``FORMAT:PATH``, checked when the command line is read."""
-    form, separator, path = text.partition(":")
-    if form == "markdown" and separator:
-        raise argparse.ArgumentTypeError(f"the report format {form} is not supported yet; use html, json or recordings")
-    if form not in ("html", "json", "recordings") or not path:
-        raise argparse.ArgumentTypeError(f"{text!r} is no FORMAT:PATH with the format html, json or recordings")
+    form, _, path = text.partition(":")
+    if form not in ("html", "json", "markdown", "recordings") or not path:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no FORMAT:PATH with the format html, json, markdown or recordings"
+        )
     return text
 
 
@@ -58,11 +58,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--ftgate-config", metavar="PATH", help="another gate file than the ini's")
     group.addoption(
         "--ftgate-report", metavar="FORMAT:PATH", action="append", default=[], type=_report,
-        help="write a report: html:PATH, json:PATH, or recordings:FOLDER with one JSONL per gate and model; repeatable",
+        help="write a report: html:PATH, json:PATH, markdown:PATH for a pull request, or recordings:FOLDER with one "
+        "JSONL per gate and model; repeatable",
     )  # fmt: skip
     group.addoption(
         "--ftgate-cache", choices=("reuse", "refresh", "off"), default="reuse",
-        help="what happens to stored predictions (default: reuse)",
+        help="what happens to stored predictions (default: reuse); refresh asks anew, whatever is stored or recorded",
     )  # fmt: skip
     group.addoption(
         "--ftgate-offline", action="store_true",
@@ -83,6 +84,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini(
         "ftgate_forbid_weakening", "fail a gate that asks for less than where this change began",
         type="bool", default=False,
+    )  # fmt: skip
+    parser.addini(
+        "ftgate_github_summary", "under GitHub Actions, add the gates to the summary of the step",
+        type="bool", default=True,
     )  # fmt: skip
     parser.addini("ftgate_required", "gates that must be judged and pass: names, or all", type="args", default=[])
 

@@ -370,7 +370,8 @@ class GateResult:
     against ``baseline``, the worst first. At the ``stage`` ``ready`` there is no candidate yet. Under the objective
     ``match`` there is no margin, and ``max_drop`` says how much worse the candidate may be. ``breakdowns`` are of the
     metrics that can tell what their value is made of, the deciding one first. ``judges`` has one for each metric that
-    a model or people judge.
+    a model or people judge. ``location`` is the line of the mark, as ``tests/test_intents.py:12``, relative to
+    pytest's rootdir.
     """
 
     name: str
@@ -419,6 +420,7 @@ class GateResult:
     judges: tuple[JudgeResult, ...] = ()
     breakdowns: tuple[BreakdownResult, ...] = ()
     clock: Clock | None = None
+    location: str | None = None
 
     @property
     def passed(self) -> bool:

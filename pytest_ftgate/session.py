@@ -16,11 +16,13 @@ from pytest_ftgate.budget import Budget
 from pytest_ftgate.errors import ConfigError, FtgateError, Where, shown_path
 from pytest_ftgate.files import write_whole
 from pytest_ftgate.foreign import guarded
-from pytest_ftgate.marks import claimed_name, function_id
+from pytest_ftgate.github import Step
+from pytest_ftgate.marks import claimed_name, function_id, location
 from pytest_ftgate.numbers import show_usd
 from pytest_ftgate.obligations import Seen, unjudged
 from pytest_ftgate.pipeline import Judged, Services
 from pytest_ftgate.render import json as json_report
+from pytest_ftgate.render import markdown
 from pytest_ftgate.render.text import Line, block, title
 from pytest_ftgate.result import GateResult
 from pytest_ftgate.safe import one_line, printable, shortened
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 
 _HIDDEN = -2
 _STANDARD_ERROR = 2
+_LOG_COLUMNS = 100
 
 
 class GateSession:
@@ -68,6 +71,7 @@ class GateSession:
         self._removed: list[str] = []
         self._pasts: dict[Path, Past | None] = {}
         self._notes: list[Line] = []
+        self._remarks: list[str] = []
         self._red = False
 
     # --- what gates are given --------------------------------------------------------------------------------
@@ -170,7 +174,7 @@ class GateSession:
 
             mode = self._config.getoption("--ftgate-cache")
             state = self._file_folder / self._config.getini("ftgate_state")
-            recordings = self._config.getini("ftgate_recordings")
+            recordings = self._config.getini("ftgate_recordings") if mode != "refresh" else None
             self._stores = Stores(
                 persistent=Store(None if mode == "off" else state / "predictions.sqlite3"),
                 session=Store(None),
@@ -198,6 +202,7 @@ class GateSession:
 
     def keep(self, judged: Judged, item: pytest.Item) -> None:
         """Keep a verdict, and send it along with the test's reports."""
+        judged = replace(judged, result=replace(judged.result, location=location(item)))
         self.results[item.nodeid] = judged.result
         properties = json_report.junit_properties(judged.result)
         self.facts[item.nodeid] = dict(properties)["ftgate"]
@@ -282,8 +287,11 @@ class GateSession:
         if self._worker is None:
             self._unjudged = self._obligations()
             self._removed = self._gone()
+        self._remarks = [line.text for line in self._notes]
         for written in self._config.getoption("--ftgate-report"):
             self._write(*written.split(":", 1))
+        if self._worker is None:
+            self._append_summary()
         red = any(not result.passed for result in self.results.values())
         unwritten = any(line.colour == "red" for line in self._notes)
         if self._worker is not None:
@@ -369,6 +377,8 @@ class GateSession:
         try:
             if form == "json":
                 write_whole(path, [self._json()])
+            elif form == "markdown":
+                write_whole(path, [self._markdown(markdown.MOST_BYTES)])
             elif form == "html":
                 write_whole(path, self._html())
             else:
@@ -400,6 +410,40 @@ class GateSession:
         )
         return page([(result, self._answers.get(nodeid)) for nodeid, result in self.results.items()], session)
 
+    def _markdown(self, most_bytes: int) -> str:
+        said = markdown.Session(
+            unjudged=[(one["name"], one["reason"]) for one in self._unjudged],
+            removed=tuple(self._removed),
+            remarks=self._remarks,
+            partial=self._partial,
+        )
+        return markdown.document(self.results.values(), said, most_bytes=most_bytes)
+
+    def _append_summary(self) -> None:
+        """The summary of a step of GitHub Actions. Nobody has asked for it: where it cannot be written, that is all."""
+        step = Step.from_environment(os.environ)
+        wanted = self._config.getini("ftgate_github_summary") and (self.results or self._unjudged)
+        if step is None or step.summary is None or not wanted:
+            return
+        try:
+            text = self._markdown(step.room())
+            step.append(text)
+            trouble = "" if text else "there is no room left in it"
+        except OSError as error:
+            trouble = str(error)
+        if trouble:
+            self.note(Line(f"the summary of the GitHub step could not be written: {trouble}", "yellow"))
+
+    def _annotate(self, reporter: pytest.TerminalReporter) -> None:
+        """Workflow commands, each on a line of its own; their text is harmless, and they must stay commands."""
+        step = Step.from_environment(os.environ)
+        if step is None:
+            return
+        results = list(self.results.values())
+        root = self._config.rootpath
+        for command in step.annotations(results, self._unjudged, root=root, partial=self._partial):
+            reporter.write_line(command)
+
     def _write_recordings(self, folder: Path) -> None:
         from pytest_ftgate.recordings import write_recordings
 
@@ -407,14 +451,15 @@ class GateSession:
             write_recordings(folder, name, runs, jobs)
 
     def summarize(self, reporter: pytest.TerminalReporter) -> None:
-        """One block a gate, after the test results; hidden by ``-qq``."""
+        """One block a gate, after the test results, hidden by ``-qq``; and what GitHub shows at the marks."""
+        self._annotate(reporter)
         verbosity = self._config.get_verbosity()
         if verbosity <= _HIDDEN:
             return
         for result in self.results.values():
             heading = title(result)
             reporter.write_sep("-", heading.text, bold=True, **_markup(heading.colour))
-            for line in block(result, verbosity=verbosity, width=_columns(reporter)):
+            for line in block(result, verbosity=verbosity, width=_columns(reporter), wrap=bool(reporter.isatty)):
                 reporter.write_line(line.text, **_markup(line.colour))
         lines = [*self._owed(), *(Line(text, "red") for text in self._removed), *self._notes]
         if lines:
@@ -473,8 +518,9 @@ def _progress(config: pytest.Config) -> ProgressLine | ProgressLog | None:
 
 
 def _columns(reporter: pytest.TerminalReporter) -> int:
-    """Of the terminal, or of what pytest takes for one in a log."""
-    return int(getattr(reporter._tw, "fullwidth", 80))
+    """Of the terminal; a log has no width, and is read in windows wider than the 80 columns that pytest takes."""
+    columns = int(getattr(reporter._tw, "fullwidth", 80))
+    return columns if reporter.isatty else max(columns, _LOG_COLUMNS)
 
 
 def _line_apart(reporter: pytest.TerminalReporter, line: str) -> None:

@@ -36,6 +36,13 @@ def project(pytester: pytest.Pytester) -> Project:
     return Project(pytester)
 
 
+@pytest.fixture(autouse=True)
+def _no_github(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Inner runs are no steps of the workflow that our own tests may run in."""
+    for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "GITHUB_WORKSPACE"):
+        monkeypatch.delenv(name, raising=False)
+
+
 @pytest.fixture
 def no_ambient_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the machine's owner has set up must not reach a test."""

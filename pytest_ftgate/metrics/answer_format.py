@@ -85,6 +85,7 @@ class Format:
     high: ClassVar[float] = 1.0
     greater_is_better: ClassVar[bool] = True
     uses_labels: ClassVar[bool] = False
+    compares: ClassVar[bool] = False
 
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
         """How many answers hold; of each that does not, the first rule that it breaks is counted."""

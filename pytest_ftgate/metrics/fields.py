@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 NAMES = ("field_f1", "field_accuracy")
 AVERAGES = ("micro", "macro", "samples")
-UNEXPECTED = "(no field of the test set)"
+UNEXPECTED = "(invented)"
 MOST_FIELDS = 500
 """More fields than this have no macro average: they are data, and no fields."""
 

@@ -30,6 +30,8 @@ class Metric(Protocol):
         low, high: the range of the value, and of the score of one example.
         greater_is_better: the direction.
         uses_labels: the expected outputs are labels out of a small set.
+
+    More is optional: ``compares`` is false where what is expected does not count.
     """
 
     @property

@@ -17,18 +17,40 @@ _Rows = Mapping[str, tuple[float | None, ...]]
 
 def breakdown_lines(result: GateResult, *, full: bool) -> Iterator[str]:
     """A table a metric: of the deciding one the five worst rows by their first number; with ``full`` all of all."""
-    by_metric: dict[str, list[BreakdownResult]] = {}
-    for one in result.breakdowns:
-        by_metric.setdefault(one.metric, []).append(one)
-    for metric, tables in by_metric.items():
+    for metric, tables in _by_metric(result).items():
         if full or metric == result.metric:
             yield from _table(metric, tables, full=full)
 
 
-def _table(metric: str, tables: Sequence[BreakdownResult], *, full: bool) -> Iterator[str]:
+def breakdown_cells(result: GateResult) -> Iterator[tuple[str, list[list[str]]]]:
+    """Every table as its title and its cells, below a row of headings, for pages that have room for them."""
+    for metric, tables in _by_metric(result).items():
+        first, rows, labels = tables[0], _rows(tables), _labels(tables)
+        columns = [(role, column) for column in range(len(first.columns)) for role in rows]
+        header = [first.title, *(f"{first.columns[column]}, {role}" for role, column in columns)]
+        body = [[label, *(_cell(first, rows[role], label, column) for role, column in columns)] for label in labels]
+        if body:
+            yield f"{metric}: {first.title}s", [header, *body]
+
+
+def _by_metric(result: GateResult) -> dict[str, list[BreakdownResult]]:
+    found: dict[str, list[BreakdownResult]] = {}
+    for one in result.breakdowns:
+        found.setdefault(one.metric, []).append(one)
+    return found
+
+
+def _rows(tables: Sequence[BreakdownResult]) -> dict[str, _Rows]:
+    return {one.role: dict(one.rows) for one in tables}
+
+
+def _labels(tables: Sequence[BreakdownResult]) -> list[str]:
     """The candidate's rows come first: they are the worst of what is judged."""
-    rows = {one.role: dict(one.rows) for one in tables}
-    labels = list(dict.fromkeys(label for one in reversed(tables) for label, _ in one.rows))
+    return list(dict.fromkeys(label for one in reversed(tables) for label, _ in one.rows))
+
+
+def _table(metric: str, tables: Sequence[BreakdownResult], *, full: bool) -> Iterator[str]:
+    rows, labels = _rows(tables), _labels(tables)
     if not labels:
         return
     first = tables[0]

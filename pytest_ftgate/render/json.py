@@ -13,7 +13,8 @@ from pytest_ftgate.result import GateResult
 REPORT_VERSION = 1
 _DISTRIBUTIONS = ("pytest-ftgate", "pytest", "openai", "scikit-learn", "scipy", "numpy", "pyyaml")
 _AS_PROPERTIES = ("verdict", "passed", "metric", "margin", "evidence", "confidence", "gain", "lower_bound",
-                  "upper_bound", "margin_proven", "method", "n", "wins", "losses", "objective", "max_drop")  # fmt: skip
+                  "upper_bound", "margin_proven", "method", "n", "wins", "losses", "objective", "max_drop",
+                  "location")  # fmt: skip
 
 
 class Unjudged(TypedDict):

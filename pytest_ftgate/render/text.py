@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from pytest_ftgate.numbers import (
@@ -31,6 +32,8 @@ _TABLE_WIDTH = 80
 _NARROW_MODEL_WIDTH = 16
 _RUN_COLUMNS = ("answered", "stored", "p50", "p95", "tokens in/out", "cost")
 _BROKEN_SHOWN = 3
+_BELOW = " " * 10  # as wide as a check's status
+_BELOW_ADVICE = " " * 5  # as wide as its number
 _UNTOLD = {"-", "unknown"}  # a column with nothing else in it is left out
 _COLOURS = {
     "pass": "green",
@@ -49,13 +52,14 @@ class Line(NamedTuple):
     colour: str = ""
 
 
-def block(result: GateResult, *, verbosity: int = 0, width: int = _TABLE_WIDTH) -> list[Line]:
+def block(result: GateResult, *, verbosity: int = 0, width: int = _TABLE_WIDTH, wrap: bool = False) -> list[Line]:
     """The gate's block: models, gain, checks, the examples that the candidate broke. Every line is harmless.
 
     Args:
         result: a judged gate.
         verbosity: pytest's; above 0 every row, check and method is there in full.
         width: columns of the terminal, into which tables are fitted.
+        wrap: checks are fitted, too; in a log, where one is searched for, each stays on its line.
     """
     lines = _stage(result)
     lines += [Line(f"hypothesis: {result.hypothesis}")] if result.hypothesis else []
@@ -68,15 +72,17 @@ def block(result: GateResult, *, verbosity: int = 0, width: int = _TABLE_WIDTH) 
     lines += [Line(text) for text in economics_lines(result.economics)] if result.economics else []
     lines += [Line(text) for text in clock_lines(result, full=verbosity > 0)]
     for check in sorted(result.checks, key=_held):
-        lines += _check(check)
+        lines += _wrapped(_check(check), width, _BELOW) if wrap else _check(check)
     lines += [Line(text) for text in part_lines(result, full=verbosity > 0)]
     lines += [Line(text) for text in breakdown_lines(result, full=verbosity > 0)]
     if verbosity > 0:
         lines += _jobs(result)
         lines += _data(result)
+        lines += [Line(f"mark: {result.location}")] if result.location else []
     lines += _broken(result, len(result.broken) if verbosity > 0 else _BROKEN_SHOWN)
     lines += [Line(text) for text in diagnosis_lines(result, full=verbosity > 0)]
-    lines += [Line(text, "bold") for text in advice_lines(result)]
+    advice = [Line(text, "bold") for text in advice_lines(result)]
+    lines += _wrapped(advice, width, _BELOW_ADVICE) if wrap else advice
     return [Line(printable(text), colour) for text, colour in lines]
 
 
@@ -266,6 +272,24 @@ def _gain(result: GateResult, verbosity: int) -> Iterator[Line]:
         yield from _method(result, share)
 
 
+def gain_sentences(result: GateResult) -> list[str]:
+    """What was gained over the best baseline, and how sure we are of it; empty where it was not measured."""
+    return [printable(line.text) for line in _gain(result, 0)]
+
+
+def candidate_lines(result: GateResult) -> list[str]:
+    """What became of each of several candidates."""
+    return [printable(line.text) for line in _candidates(result)]
+
+
+def ground_lines(result: GateResult) -> list[str]:
+    """What the verdict rests on: method, prices, ages, jobs, data."""
+    share = is_share(result.metric_range)
+    method = _method(result, share) if result.gain is not None else ()
+    lines = [*method, *_prices(result, 1), *_ages(result), *_jobs(result), *_data(result)]
+    return [printable(line.text).strip() for line in lines]
+
+
 def _sure(result: GateResult, lower: float, confidence: float, *, share: bool) -> str:
     if result.max_drop is None:
         shown = show_difference(lower, share=share)
@@ -295,7 +319,15 @@ def _check(check: Check) -> Iterator[Line]:
     status = check.status.upper() if check.status in ("fail", "error", "inconclusive") else check.status
     yield Line(f"  {status:<7} {check.name}: {check.message}{source}", _colour(check))
     if check.advice:
-        yield Line(f"          {check.advice}")
+        yield Line(f"{_BELOW}{check.advice}")
+
+
+def _wrapped(lines: Iterable[Line], width: int, indent: str) -> Iterator[Line]:
+    """Broken between words; what follows the first part is indented."""
+    for line in lines:
+        parts = textwrap.wrap(printable(line.text), width, subsequent_indent=indent, break_long_words=False,
+                     break_on_hyphens=False)  # fmt: skip
+        yield from (Line(part, line.colour) for part in parts)
 
 
 def _colour(check: Check) -> str:

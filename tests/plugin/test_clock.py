@@ -584,3 +584,12 @@ def test_workers_of_xdist_keep_and_compare(http: EndpointProject) -> None:
     gate = http.gate("-n2", "--ftgate-cache=refresh", apart=True)
     assert statuses(gate)["drift_candidate"] == "warning"
     assert gate["clock"]["drift"][1]["worse"] == 12
+
+
+def test_a_recording_is_not_as_old_as_its_last_reading(project: Project) -> None:
+    """The second gate finds the answers where the first one has read them a moment ago."""
+    other = project.mark(name="other")
+    project.gate_test(f"def test_gate():\n    pass\n\n\n{other}\ndef test_other():\n    pass\n", name="one")
+    gates = project.report()["gates"]
+    assert [gate["candidate"]["oldest_prediction"] for gate in gates] == [None, None]
+    assert "the oldest stored prediction" not in project.result.stdout.str()

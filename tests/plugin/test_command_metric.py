@@ -30,7 +30,6 @@ def judged(project: Project) -> Project:
 
 
 # A linter does not compare with what is expected: one clean answer to everything would be perfect by it.
-LINT_ALONE = {"allow_weak_baseline": "only the style counts here"}
 
 
 def command(*args: str, **options: Any) -> dict[str, Any]:
@@ -39,7 +38,6 @@ def command(*args: str, **options: Any) -> dict[str, Any]:
 
 def test_a_command_decides_beside_other_metrics(judged: Project) -> None:
     judged.gate_test(
-        **LINT_ALONE,
         metric=command("tools/lint.py"),
         require=[{"metric": "token_f1", "min": 0.9}, {"metric": "command", "min": 0.9}],
         show=["accuracy"],
@@ -58,7 +56,7 @@ def test_a_gate_file_may_name_a_program_beside_it(judged: Project) -> None:
     judged.gate_file(
         "version: 1\ngates:\n  lint:\n    test_set: test.jsonl\n    training_set: train.jsonl\n"
         "    baseline: recorded:base.jsonl\n    candidate: recorded:ft.jsonl\n    margin: 0.05\n"
-        "    allow_weak_baseline: only the style counts\n    metric: {name: command, argv: [gates/lint]}\n"
+        "    metric: {name: command, argv: [gates/lint]}\n"
     )
     judged.file("test_gate.py", "import pytest\n\n\n@pytest.mark.ftgate('lint')\ndef test_gate():\n    pass\n")
     gate = judged.gate()
@@ -71,7 +69,7 @@ def test_a_number_that_a_command_prints_decides(judged: Project) -> None:
         "rate.py", "import sys\nprint('Your answer was rated at', 2.5 if sys.stdin.read() == '?' else 9, '/10')\n"
     )
     number = {"score": r"rated at (\S+) /10", "low": 0, "high": 10, "greater_is_better": True}
-    judged.gate_test(**LINT_ALONE, metric=command("rate.py", **number), margin=0.5)
+    judged.gate_test(metric=command("rate.py", **number), margin=0.5)
     gate = judged.gate()
     assert gate["verdict"] == "pass", gate["checks"]
     assert gate["candidate"]["value"] == pytest.approx((56 * 9 + 4 * 2.5) / 60)
@@ -81,7 +79,7 @@ def test_a_number_that_a_command_prints_decides(judged: Project) -> None:
 def test_fewer_complaints_are_better_where_the_gate_says_so(judged: Project) -> None:
     judged.file("count.py", "import sys\nprint('complaints:', 7 if sys.stdin.read() == '?' else 0)\n")
     number = {"score": r"complaints: (\d+)", "low": 0, "high": 20, "greater_is_better": False}
-    judged.gate_test(**LINT_ALONE, metric=command("count.py", **number), margin=1)
+    judged.gate_test(metric=command("count.py", **number), margin=1)
     gate = judged.gate()
     assert gate["verdict"] == "pass", gate["checks"]
     assert gate["candidate"]["value"] == pytest.approx(4 * 7 / 60)
@@ -90,7 +88,7 @@ def test_fewer_complaints_are_better_where_the_gate_says_so(judged: Project) -> 
 def test_a_command_that_hangs_makes_the_gate_an_error(judged: Project) -> None:
     pids = judged.path / "pids"
     judged.file("hang.py", f"import os, time\nopen({str(pids)!r}, 'a').write(f'{{os.getpid()}} ')\ntime.sleep(600)\n")
-    judged.gate_test(**LINT_ALONE, metric=command("hang.py", timeout_s=1, concurrency=2))
+    judged.gate_test(metric=command("hang.py", timeout_s=1, concurrency=2))
     gate = judged.gate()
     assert gate["verdict"] == "error"
     text = judged.result.stdout.str()
@@ -111,7 +109,7 @@ def test_a_program_that_is_not_there_is_said_before_any_call(judged: Project) ->
 def test_an_answer_never_becomes_an_argument(judged: Project) -> None:
     rows = [{"id": f"t{i}", "output": "--version" if i % 2 else "; touch owned; $(touch owned)"} for i in range(60)]
     write_jsonl(judged.path / "base.jsonl", rows)
-    judged.gate_test(**LINT_ALONE, metric=command("tools/lint.py"))
+    judged.gate_test(metric=command("tools/lint.py"))
     gate = judged.gate()
     assert gate["verdict"] == "pass", gate["checks"]
     assert gate["baseline"]["value"] == 0
@@ -121,8 +119,8 @@ def test_an_answer_never_becomes_an_argument(judged: Project) -> None:
 def test_a_linter_alone_is_no_measure_of_right_answers(judged: Project) -> None:
     judged.gate_test(metric=command("tools/lint.py"))
     gate = judged.gate()
-    assert gate["verdict"] == "fail"
-    assert "A constant answer is perfect by command" in check(gate, "weak_baseline")["advice"]
+    assert gate["verdict"] == "pass"
+    assert check(gate, "form_alone")["message"].startswith("command looks at the form of an answer")
 
 
 def test_several_answers_to_one_example_are_each_run(judged: Project) -> None:
@@ -133,7 +131,7 @@ def test_several_answers_to_one_example_are_each_run(judged: Project) -> None:
             for k in range(2)
         ]
         write_jsonl(judged.path / name, rows)
-    judged.gate_test(**LINT_ALONE, metric=command("tools/lint.py"), repeats=2)
+    judged.gate_test(metric=command("tools/lint.py"), repeats=2)
     gate = judged.gate()
     assert (gate["baseline"]["value"], gate["candidate"]["value"]) == (0.5, 1)
     assert check(gate, "repeats")["status"] == "note"

@@ -14,7 +14,6 @@ SCHEMA = {
     "properties": {"intent": {"enum": ["light", "heat"]}, "slots": {"properties": {"room": {"enum": [*ROOMS]}}}},
     "required": ["intent"],
 }
-REASON = "format is all that counts"
 
 
 def wanted(i):
@@ -60,7 +59,7 @@ def gate_file(project, keys, name="ftgate.yaml"):
     project.file("test_gate.py", "import pytest\n\n\n@pytest.mark.ftgate('g')\ndef test_gate():\n    pass\n")
 
 
-FORMAT = f"    metric: {{name: format, json_schema: schemas/intent.json}}\n    allow_weak_baseline: {REASON}\n"
+FORMAT = "    metric: {name: format, json_schema: schemas/intent.json}\n"
 
 
 def test_a_format_gate_is_green_and_counts_what_was_broken(project):
@@ -112,14 +111,24 @@ def test_a_format_gate_is_red_where_the_candidate_does_no_better(project):
     project.result.assert_outcomes(failed=1)
 
 
-def test_format_alone_can_be_met_by_one_answer_to_everything_and_says_so(project):
-    gate_file(project, "    metric: {name: format, json_schema: schemas/intent.json}\n")
-    gate = project.gate()
-    assert gate["verdict"] == "fail"
-    assert "A constant answer is perfect by format" in check(gate, "weak_baseline")["advice"]
-    answers(project, "ft.jsonl", lambda i: right(0))
+def test_format_alone_decides_and_says_that_it_looks_at_nothing_else(project):
     gate_file(project, FORMAT)
-    assert statuses(project.gate())["degenerate_candidate"] == "fail"
+    gate = project.gate()
+    assert gate["verdict"] == "pass"
+    assert "weak_baseline" not in statuses(gate)
+    assert check(gate, "form_alone")["message"] == (
+        "format looks at the form of an answer: nothing in this gate looks at whether answers are right"
+    )
+    gate_file(project, FORMAT + "    require: [{metric: exact_match, min: 0.5}]\n")
+    assert "form_alone" not in statuses(project.gate())
+
+
+@pytest.mark.parametrize(("file", "name"), [("ft.jsonl", "degenerate_candidate"), ("base.jsonl", "weak_baseline")])
+def test_one_answer_to_everything_is_no_model_whatever_its_form(project, file, name):
+    answers(project, file, lambda i: right(0) if file == "ft.jsonl" else "no idea")
+    gate_file(project, FORMAT)
+    gate = project.gate()
+    assert (gate["verdict"], statuses(gate)[name]) == ("fail", "fail")
 
 
 def test_format_under_require_is_a_bound_and_its_counts_are_there_verbose(project):
@@ -262,7 +271,7 @@ def schema_mark(project):
     models = {key: {"provider": "recorded", "path": f"../{name}"} for key, name in
               (("baseline", "base.jsonl"), ("candidate", "ft.jsonl"))}  # fmt: skip
     metric = {"name": "format", "json_schema": "own.json"}
-    return project.mark(**files, **models, metric=metric, allow_weak_baseline=REASON)
+    return project.mark(**files, **models, metric=metric)
 
 
 def git(project, *args):

@@ -110,9 +110,17 @@ def _judged(folder: Path, store: Store) -> GateResult:
 # --- the rule in its plainest form ---------------------------------------------------------------------------
 
 
+class Plain(yaml.SafeLoader):
+    """YAML whose ``<<`` and ``=`` are text where they are values: a reason may be written so."""
+
+
+for tag in ("merge", "value"):
+    Plain.add_constructor(f"tag:yaml.org,2002:{tag}", Plain.construct_scalar)
+
+
 def may_pass(files: Mapping[str, bytes]) -> bool:
     """Whether the gate could pass at all: counts, leakage, exact accuracy, margin. Knows no more than that."""
-    gate = yaml.safe_load(files["ftgate.yaml"].decode("utf-8-sig"))
+    gate = yaml.load(files["ftgate.yaml"].decode("utf-8-sig"), Plain)
     keys = {**gate.get("defaults", {}), **gate["gates"]["support"]}
     margin = Fraction(str(keys["margin"]))
     test, training = rows(files["test.jsonl"]), rows(files["train.jsonl"])

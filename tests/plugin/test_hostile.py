@@ -31,7 +31,7 @@ COMMAND = re.compile(r"^\s*::|##\w*\[")
 
 def harmless(project: Project, *args: str, verdict: str = "pass") -> dict[str, Any]:
     """Judge with every report there is, and hold all that was written against what must never be written."""
-    reports = ("--ftgate-report=recordings:recordings", "--ftgate-report=html:report.html")
+    reports = [f"--ftgate-report={one}" for one in ("recordings:recordings", "html:report.html", "markdown:report.md")]
     gate = project.gate("-v", "-rA", "--junitxml=junit.xml", *reports, *args)
     assert gate["verdict"] == verdict, gate["checks"]
     for line in (*project.result.outlines, *project.result.errlines):
@@ -44,6 +44,11 @@ def harmless(project: Project, *args: str, verdict: str = "pass") -> dict[str, A
     page = Page((project.path / "report.html").read_text(encoding="utf-8"))
     assert len(page.scripts) == 1
     assert all(line.isprintable() for line in page.markup.replace("\t", " ").split("\n"))
+    markdown = (project.path / "report.md").read_text(encoding="utf-8")
+    assert len(markdown.encode()) < LARGEST_REPORT
+    for line in markdown.replace("\ufe0f", "").split("\n"):  # which makes a symbol a picture
+        assert line.isprintable(), line[:300]
+        assert not COMMAND.search(line), line[:300]
     case = ElementTree.parse(project.path / "junit.xml").find(".//testcase")
     assert case is not None
     properties = {item.get("name"): item.get("value") for item in case.iter("property")}

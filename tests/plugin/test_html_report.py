@@ -135,3 +135,23 @@ def test_without_jinja_it_is_refused_before_any_call(project: Project, monkeypat
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*needs Jinja2, which is not installed: pip install 'pytest-ftgate?report?'*"])
     assert not (project.path / "report.html").exists()
+
+
+def test_why_an_answer_is_wrong_and_what_values_are_made_of(project: Project) -> None:
+    rows = [{"id": f"t{i}", "input": f"order {i}", "expected": {"city": f"c{i}", "day": i}} for i in range(60)]
+    write_jsonl(project.path / "test.jsonl", rows)
+    for name, wrong_at in (("base.jsonl", range(30)), ("ft.jsonl", range(3))):
+        said = [{"city": row["expected"]["city"], "day": -1 if i in wrong_at else i} for i, row in enumerate(rows)]
+        write_jsonl(
+            project.path / name,
+            [{"id": row["id"], "output": json.dumps(one)} for row, one in zip(rows, said, strict=True)],
+        )
+    project.gate_test(metric="field_f1")
+    found = page(project)
+    assert project.result.ret == 0, project.result.stdout.str()
+    assert "field_f1: fields, the worst first" in found.text
+    assert "F1, baseline F1, candidate" in found.text
+    (data,) = found.data
+    assert "day" in data[0][4][2], data[0]
+    words = {row[3] for row in data}
+    assert words == {"fixed", "wrong", "right"}

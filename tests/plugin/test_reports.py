@@ -52,7 +52,7 @@ def test_a_report_that_cannot_be_written_fails_the_session(project: Project) -> 
 @pytest.mark.parametrize(
     ("written", "message"),
     [
-        ("markdown:x", "not supported yet"),
+        ("markdown:", "no FORMAT:PATH"),
         ("pdf:x", "no FORMAT:PATH"),
         ("json:", "no FORMAT:PATH"),
         ("json", "no FORMAT:PATH"),
@@ -138,6 +138,18 @@ def test_case_and_punctuation_that_decide_are_called_out(project: Project) -> No
         "and the verdict on it fail instead of pass"
     )
     assert gate["baseline"]["n_unknown"] == 60
+
+
+def test_refresh_asks_anew_whatever_is_recorded(project: Project) -> None:
+    project.file(
+        "own.py", "def model(text):\n    return ('refund', 'invoice', 'shipping')[int(text.split()[-1]) % 3]\n"
+    )
+    project.pytester.syspathinsert()
+    project.gate_test(name="support", candidate={"provider": "python", "target": "own:model", "cache_key": "1"})
+    project.run("--ftgate-report=recordings:recorded").assert_outcomes(passed=1)
+    project.file("pytest.ini", "[pytest]\nftgate_recordings = recorded\nftgate_state = elsewhere\n")
+    assert project.gate()["candidate"]["n_stored"] == 60
+    assert project.gate("--ftgate-cache=refresh")["candidate"]["n_stored"] == 0
 
 
 def test_recordings_are_written_and_judged_again(project: Project) -> None:

@@ -127,6 +127,18 @@ def test_a_wide_terminal_has_all_in_one_line() -> None:
     assert "ft:gpt-4.1-mini-2025-04-14:some-company:intents:BTz1aXyz" in lines[2]
 
 
+def test_on_a_terminal_a_check_is_broken_between_words() -> None:
+    check = Check("leaked", "fail", "one word after the other " * 8, advice="Do this, and that. " * 6)
+    made = gate(checks=(check,), models_called=False, gain=None)
+    lines = block(made, wrap=True)
+    assert max(len(line.text) for line in lines) <= 80
+    assert lines[0].text.startswith("  FAIL    leaked: one word")
+    assert [line.colour for line in lines[:3]] == ["red"] * 3
+    assert lines[1].text.startswith(" " * 10)
+    whole = " ".join(line.text for line in block(made))
+    assert " ".join(line.text for line in lines).split() == whole.split()
+
+
 def test_what_does_not_hold_is_read_first() -> None:
     checks = (Check("usable", "pass", "fine"), Check("margin", "fail", "small"), Check("guards", "note", "none"))
     lines = [line.text for line in block(gate(checks=checks))]

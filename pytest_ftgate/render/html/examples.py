@@ -112,6 +112,7 @@ def _reply(reply: Reply, *, numbers: bool) -> Shown:
     said += [_FINISHES[reply.finish]] if reply.finish in _FINISHES else []
     said += [show_seconds(reply.latency_s)] if reply.latency_s is not None else []
     said += [plural(reply.output_tokens, "token")] if reply.output_tokens is not None else []
+    said += [reply.why] if reply.why is not None and mark != "right" else []
     return Shown(reply.text.strip() or "(empty)", mark, " · ".join(said))
 
 

@@ -21,6 +21,8 @@ from pytest_ftgate.numbers import (
     sure_of_drop,
 )
 from pytest_ftgate.render.advice import MISTAKES
+from pytest_ftgate.render.breakdowns import breakdown_cells
+from pytest_ftgate.render.clock import clock_lines
 from pytest_ftgate.render.economics import economics_lines, volume_cells
 from pytest_ftgate.render.html.bars import pair_bars, span_of
 from pytest_ftgate.render.html.confusion import Confusions, confusions
@@ -29,6 +31,7 @@ from pytest_ftgate.render.html.examples import Examples, examples_of
 from pytest_ftgate.render.html.histogram import Series, histogram, in_words
 from pytest_ftgate.render.html.interval import Interval, interval_plot
 from pytest_ftgate.render.html.interval import in_words as interval_words
+from pytest_ftgate.render.judges import judge_lines
 from pytest_ftgate.render.parts import part_cells
 from pytest_ftgate.render.text import block, failure_text, model_cells
 from pytest_ftgate.result import Advice, Check, GateResult, GuardResult, LabelResult, ModelResult, SliceResult, called
@@ -221,6 +224,7 @@ def _remarks(result: GateResult) -> Iterator[str]:
         told += [_job(model)] if model.job is not None else []
         if told:
             yield f"{role if role == 'bare' else called(role)}: {'; '.join(told)}"
+    yield from (line.strip() for line in (*judge_lines(result), *clock_lines(result, full=True)))
 
 
 def _job(model: ModelResult) -> str:
@@ -266,6 +270,8 @@ def _parts(result: GateResult) -> Iterator[Table]:
     rows = {"guard": result.guards, "slice": result.slices, "label": result.labels}
     for what, cells in part_cells(result).items():
         yield _table(_PARTS[what], cells, [_pair(one, result) for one in rows[what]])
+    for title, cells in breakdown_cells(result):
+        yield _table(f"{title}, the worst first", cells)
 
 
 def _pair(one: GuardResult | SliceResult | LabelResult, result: GateResult) -> Drawn:
@@ -383,6 +389,8 @@ def _evidence(result: GateResult) -> Iterator[tuple[str, str]]:
     """What the verdict rests on, to be compared with another run's."""
     test = result.test_set
     yield "test", result.nodeid
+    if result.location is not None:
+        yield "mark", result.location
     if result.gate is not None:
         yield "gate in the file", result.gate
     if result.stage is not None:

@@ -235,7 +235,7 @@ def test_an_example_without_any_field(score):
     scored = score("field_f1", pairs, fields=["a"], average="samples")
     assert scored.per_example.tolist() == [1, 1, 0, 0]
     assert scored.notes[1] is None
-    assert counts(scored) == {"a": (1, 0, 0, 1), "(no field of the test set)": (0, 0, 0, 1)}
+    assert counts(scored) == {"a": (1, 0, 0, 1), "(invented)": (0, 0, 0, 1)}
 
 
 def test_averages_differ_and_are_what_they_say(score):

@@ -1,8 +1,8 @@
-"""Whether what the test set expects has the form that its gate asks of answers, before any call."""
+"""Metrics that look at the form of an answer, not at what is expected: what that means for a gate, before any call."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from pytest_ftgate.numbers import plural
@@ -37,5 +37,25 @@ def format_checks(metrics: Mapping[str, Metric], test: DataSet) -> list[Check]:
             f"the format that is asked for, first {test.where(row)}: {printable(says, _SHOWN)}",
             observed=len(broken),
             advice="Correct the test set, or the rules of the metric format.",
+        )
+    ]
+
+
+def form_alone_checks(deciding: Metric, bounds: Iterable[Metric]) -> list[Check]:
+    """A warning where nothing in the gate looks at whether answers are right.
+
+    Args:
+        deciding: the metric that decides.
+        bounds: those of the bounds on the candidate.
+    """
+    if any(getattr(metric, "compares", True) for metric in (deciding, *bounds)):
+        return []
+    return [
+        Check(
+            "form_alone",
+            "warning",
+            f"{deciding.name} looks at the form of an answer: nothing in this gate looks at whether answers are right",
+            advice="Ask for that too: require: [{metric: exact_match, min: ...}], or another metric that compares with "
+            "the expected output.",
         )
     ]

@@ -1,0 +1,425 @@
+"""The pipelines that users copy: every step that a shell can run is run, in a repository with a gate on an endpoint.
+
+What a shell cannot run here stands on the PATH as a stub: ``pip install``, and ``gh``. ``git push`` goes to a bare
+repository.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from endpoint_project import EndpointProject, answer, index_of
+from gate_project import ALONE, wrong
+from loopback import LoopbackServer
+
+import pytest_ftgate
+
+pytestmark = pytest.mark.skipif(not shutil.which("git") or not shutil.which("bash"), reason="there is no git or bash")
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples" / "ci"
+PULL_REQUEST = EXAMPLES / "github" / "pull-request.yml"
+NIGHTLY = EXAMPLES / "github" / "nightly.yml"
+GITLAB = EXAMPLES / "gitlab" / ".gitlab-ci.yml"
+KEY = "sk-of-the-nightly-run"
+PUSH_URL = "https://ftgate:push-token@gitlab.example/group/project.git"
+
+PYTHON = f"""#!/bin/sh
+if [ "$1 $2" = "-m pip" ]; then echo "$@" >> "$STUBS/pip.log"; exit 0; fi
+exec "{sys.executable}" "$@"
+"""
+GH = """#!/bin/sh
+printf '%s\\n' "$*" >> "$STUBS/gh.log"
+if [ "$1 $2" = "pr list" ]; then cat "$STUBS/open" 2>/dev/null; fi
+exit 0
+"""
+POST_RECEIVE = """#!/bin/sh
+i=0
+while [ "$i" -lt "${GIT_PUSH_OPTION_COUNT:-0}" ]; do
+  eval "echo \\"\\$GIT_PUSH_OPTION_$i\\"" >> options
+  i=$((i + 1))
+done
+"""
+
+
+# --- running what a pipeline runs ----------------------------------------------------------------------------
+
+
+class Checkout:
+    """A clone as a runner makes it, of a project whose gate is on two models of one endpoint."""
+
+    def __init__(self, http: EndpointProject, folder: Path) -> None:
+        self.http = http
+        self.bare = folder / "remote.git"
+        self.path = folder / "checkout"
+        self.stubs = folder / "stubs"
+        self.stubs.mkdir()
+        for name, text in (("python", PYTHON), ("gh", GH)):
+            (self.stubs / name).write_text(text)
+            (self.stubs / name).chmod(0o755)
+        self.environment = {
+            "PATH": f"{self.stubs}:{os.environ['PATH']}",
+            "HOME": str(folder),
+            "STUBS": str(self.stubs),
+            "CI": "true",
+            "PYTHONPATH": os.pathsep.join([str(Path(pytest_ftgate.__file__).parents[1])]),
+            "PYTEST_ADDOPTS": " ".join((*ALONE, "-pno:cacheprovider")),
+            "GIT_CONFIG_NOSYSTEM": "1",
+        }
+        (folder / ".gitconfig").write_text(
+            f'[init]\n\tdefaultBranch = main\n[url "{self.bare.as_uri()}"]\n\tinsteadOf = {PUSH_URL}\n'
+            "[user]\n\tname = t\n\temail = t@example.org\n"
+        )
+        self._write_project()
+        self.git("init", "-q", "--bare", str(self.bare), cwd=folder)
+        (self.bare / "hooks").mkdir(exist_ok=True)
+        (self.bare / "hooks" / "post-receive").write_text(POST_RECEIVE)
+        (self.bare / "hooks" / "post-receive").chmod(0o755)
+        self.git("config", "receive.advertisePushOptions", "true", cwd=self.bare)
+        self.git("init", "-q", cwd=self.http.path)
+        self.commit("start")
+        self.git("remote", "add", "origin", self.bare.as_uri(), cwd=self.http.path)
+        self.push()
+
+    def _write_project(self) -> None:
+        model = {"provider": "openai", "base_url": self.http.server.url, "api_key_env": "OPENAI_API_KEY", "retries": 0}
+        model["price"] = {"input_per_1m": 1.0, "output_per_1m": 1.0}
+        models = {
+            "prompted": {**model, "model": "base", "system_file": "prompt.md"},
+            "tuned": {**model, "model": "ft"},
+        }
+        gate = {
+            "test_set": "test.jsonl", "training_set": "train.jsonl", "baseline": "prompted", "candidate": "tuned",
+            "margin": 0.05,
+        }  # fmt: skip
+        self.http.file("ftgate.yaml", yaml.safe_dump({"version": 1, "models": models, "gates": {"support": gate}}))
+        self.http.file("prompt.md", "Answer with one label.")
+        self.http.file("pytest.ini", "[pytest]\nftgate_recordings = recordings\nftgate_required = all\n")
+        self.http.file("test_gate.py", "import pytest\n\n\n@pytest.mark.ftgate('support')\ndef test_gate(): pass\n")
+        self.http.file(".gitignore", ".ftgate/\n__pycache__/\nreports/\n")
+        for name in ("base.jsonl", "ft.jsonl"):
+            (self.http.path / name).unlink()
+
+    def git(self, *args: str, cwd: Path | None = None) -> str:
+        environment = {**self.environment, "PATH": os.environ["PATH"]}
+        done = subprocess.run(
+            ["git", *args],
+            cwd=cwd or self.path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+        return done.stdout.strip()
+
+    def commit(self, message: str) -> None:
+        self.git("add", "-A", cwd=self.http.path)
+        self.git("commit", "-q", "-m", message, cwd=self.http.path)
+
+    def push(self) -> None:
+        self.git("push", "-q", "origin", "HEAD:main", cwd=self.http.path)
+
+    def merge_recordings(self) -> None:
+        """What a nightly run has proposed goes to the main branch."""
+        self.git("pull", "-q", "--ff-only", "origin", "ftgate/recordings", cwd=self.http.path)
+        self.push()
+
+    def run(self, script: str, *flags: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["bash", *flags, "-c", script], cwd=self.path, env={**self.environment, **environment},
+            capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+
+    def checkout(self) -> None:
+        """As a runner does: the whole history, at a commit and on no branch."""
+        if self.path.exists():
+            shutil.rmtree(self.path)
+        self.git("clone", "-q", self.bare.as_uri(), str(self.path), cwd=self.bare.parent)
+        self.git("checkout", "-q", "--detach")
+        self.http.forget()
+
+    def github(self, workflow: Path, secrets: Mapping[str, str]) -> dict[str, Any]:
+        """Run a job as a runner does. Gives what became of each step by its name, and the output of all."""
+        self.checkout()
+        (job,) = yaml.safe_load(workflow.read_text(encoding="utf-8"))["jobs"].values()
+        outcomes: dict[str, Any] = {"output": ""}
+        failed = False
+        for step in job["steps"]:
+            name = step.get("name", step.get("uses"))
+            always = "always()" in str(step.get("if")) or "!cancelled()" in str(step.get("if"))
+            if "uses" in step or (failed and not always):
+                outcomes[name] = None
+                continue
+            environment = {key: self._expanded(value, secrets) for key, value in step.get("env", {}).items()}
+            environment |= {"GITHUB_ACTIONS": "true", "GITHUB_WORKSPACE": str(self.path)}
+            environment["GITHUB_STEP_SUMMARY"] = str(self.stubs / "summary.md")
+            done = self.run(step["run"], "-e", **environment)
+            outcomes[name] = done.returncode
+            outcomes["output"] += done.stdout + done.stderr
+            failed = failed or done.returncode != 0
+        outcomes["job"] = "failure" if failed else "success"
+        return outcomes
+
+    @staticmethod
+    def _expanded(value: str, secrets: Mapping[str, str]) -> str:
+        known = {
+            "${{ secrets.OPENAI_API_KEY }}": secrets.get("OPENAI_API_KEY", ""),
+            "${{ secrets.FTGATE_TOKEN || github.token }}": secrets.get("FTGATE_TOKEN", "github-token"),
+        }
+        return known[value]
+
+    def gitlab(self, job: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Run a job as a runner does: all lines in one shell that stops at the first that fails."""
+        self.checkout()
+        lines = yaml.safe_load(GITLAB.read_text(encoding="utf-8"))[job]["script"]
+        return self.run("\n".join(lines), "-eo", "pipefail", **variables)
+
+    def asked(self, stub: str) -> list[str]:
+        path = self.stubs / f"{stub}.log"
+        return path.read_text().splitlines() if path.exists() else []
+
+    def branches(self) -> set[str]:
+        return set(self.git("for-each-ref", "--format=%(refname:short)", cwd=self.bare).split())
+
+    def proposed(self) -> list[str]:
+        """The files that the nightly branch changes."""
+        return self.git("diff", "--name-only", "main", "ftgate/recordings", cwd=self.bare).splitlines()
+
+    def report(self) -> dict[str, Any]:
+        (gate,) = json.loads((self.path / "reports" / "ftgate.json").read_text())["gates"]
+        return gate  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def checkout(
+    pytester: pytest.Pytester, server: LoopbackServer, tmp_path: Path, no_ambient_settings: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Checkout:  # fmt: skip
+    for name in [name for name in os.environ if name.startswith("GIT_")]:
+        monkeypatch.delenv(name)
+    return Checkout(EndpointProject(pytester, server), tmp_path)
+
+
+def nightly(checkout: Checkout, **secrets: str) -> dict[str, Any]:
+    return checkout.github(NIGHTLY, {"OPENAI_API_KEY": KEY, **secrets})
+
+
+def gitlab_nightly(checkout: Checkout, **variables: str) -> subprocess.CompletedProcess[str]:
+    known = {"OPENAI_API_KEY": KEY, "FTGATE_TOKEN": "push-token", "CI_SERVER_HOST": "gitlab.example",
+             "CI_PROJECT_PATH": "group/project", "CI_DEFAULT_BRANCH": "main"}  # fmt: skip
+    return checkout.gitlab("ftgate-nightly", **{**known, **variables})
+
+
+def worse(body: dict[str, Any]) -> str:
+    """The candidate has got worse over night: it is the baseline's equal."""
+    return answer({**body, "model": "base"})
+
+
+def better(body: dict[str, Any]) -> str:
+    """Other answers, and still a clear win."""
+    return wrong(index_of(body)) if body["model"] == "ft" and index_of(body) == 5 else answer(body)
+
+
+ANSWERS = ["recordings/support.baseline.jsonl", "recordings/support.candidate.jsonl"]
+RECORDED = [*ANSWERS, "recordings/support.green.json"]
+
+
+# --- GitHub Actions ------------------------------------------------------------------------------------------
+
+
+def test_github_from_the_first_recording_to_a_miss(checkout: Checkout) -> None:
+    """Nothing is recorded; a night records; pull requests are judged without a key; an edited prompt is red."""
+    before = checkout.github(PULL_REQUEST, {})
+    assert (before["job"], before["Judge what is recorded"]) == ("failure", 1)
+    assert "there is no folder of recordings here" in before["output"]
+
+    night = nightly(checkout)
+    assert night["job"] == "success", night["output"]
+    assert checkout.proposed() == RECORDED
+    assert {headers["authorization"] for headers in checkout.http.server.headers} == {f"Bearer {KEY}"}
+    listed, created = checkout.asked("gh")
+    assert listed.startswith("pr list --head ftgate/recordings")
+    assert created == (
+        "pr create --head ftgate/recordings --title Recorded answers have changed --body-file reports/ftgate.md"
+    )
+    assert "✅ support: PASS" in (checkout.path / "reports" / "ftgate.md").read_text()
+
+    checkout.merge_recordings()
+    green = checkout.github(PULL_REQUEST, {})
+    assert green["job"] == "success", green["output"]
+    assert checkout.http.server.requests == []
+    assert checkout.report()["verdict"] == "pass"
+    assert sorted(path.name for path in (checkout.path / "reports").iterdir()) == [
+        "ftgate.html", "ftgate.json", "ftgate.md", "junit.xml",
+    ]  # fmt: skip
+    assert "✅ support: PASS" in (checkout.stubs / "summary.md").read_text()
+
+    checkout.http.file("prompt.md", "Answer with one label, and nothing else.")
+    checkout.commit("another prompt")
+    checkout.push()
+    red = checkout.github(PULL_REQUEST, {})
+    assert red["job"] == "failure"
+    assert checkout.report()["verdict"] == "error"
+    assert "::error file=test_gate.py,line=4,title=ftgate support%3A ERROR::" in red["output"]
+    assert checkout.http.server.requests == []
+    assert all(one.startswith("-m pip install pytest-ftgate[") for one in checkout.asked("pip"))
+
+
+def test_github_same_answers_open_no_change(checkout: Checkout) -> None:
+    assert nightly(checkout)["job"] == "success"
+    checkout.merge_recordings()
+    checkout.git("branch", "-D", "ftgate/recordings", cwd=checkout.bare)
+    (checkout.stubs / "gh").write_text("#!/bin/sh\nexit 1\n")
+    again = nightly(checkout)
+    assert again["job"] == "success", again["output"]
+    assert "no answer has changed" in again["output"]
+    assert len(checkout.http.server.bodies) == 120
+    assert checkout.branches() == {"main"}
+
+
+def test_github_an_open_change_is_brought_up_to_date(checkout: Checkout) -> None:
+    assert nightly(checkout)["job"] == "success"
+    checkout.merge_recordings()
+    checkout.http.server.answer = better
+    (checkout.stubs / "open").write_text("7\n")
+    assert nightly(checkout)["job"] == "success"
+    assert checkout.proposed() == RECORDED  # all times are new
+    assert checkout.asked("gh")[-1] == "pr edit ftgate/recordings --body-file reports/ftgate.md"
+
+
+def test_github_a_red_verdict_is_proposed_too_and_red_there(checkout: Checkout) -> None:
+    assert nightly(checkout)["job"] == "success"
+    checkout.merge_recordings()
+    checkout.http.server.answer = worse
+    night = nightly(checkout)
+    assert (night["job"], night["Ask the models anew"], night["Open a change"]) == ("failure", 1, 0)
+    assert "⚠️ warning: **drift_candidate**" in (checkout.path / "reports" / "ftgate.md").read_text()
+    checkout.merge_recordings()
+    assert checkout.github(PULL_REQUEST, {})["job"] == "failure"
+    assert checkout.report()["verdict"] == "fail"
+
+
+@pytest.mark.parametrize("broken", ["no key", "an answer is missing", "too expensive"])
+def test_github_what_could_not_be_judged_is_not_recorded(checkout: Checkout, broken: str) -> None:
+    secrets = {"OPENAI_API_KEY": ""} if broken == "no key" else {}
+    if broken == "an answer is missing":
+        checkout.http.server.answer = lambda body: answer(body) if index_of(body) != 7 else 1 / 0  # type: ignore[return-value]
+    if broken == "too expensive":
+        path = checkout.http.path / "ftgate.yaml"
+        path.write_text(path.read_text().replace("input_per_1m: 1.0", "input_per_1m: 1000000.0"))
+        checkout.commit("dear")
+        checkout.push()
+    night = nightly(checkout, **secrets)
+    assert night["job"] == "failure"
+    assert night["Open a change"] == 1
+    assert "not every gate could be judged: nothing is recorded" in night["output"]
+    assert checkout.branches() == {"main"}
+    assert checkout.asked("gh") == []
+
+
+# --- GitLab CI -----------------------------------------------------------------------------------------------
+
+
+def test_gitlab_from_the_first_recording_to_a_miss(checkout: Checkout) -> None:
+    night = gitlab_nightly(checkout)
+    assert night.returncode == 0, night.stdout + night.stderr
+    assert checkout.proposed() == RECORDED
+    assert (checkout.bare / "options").read_text().splitlines() == [
+        "merge_request.create", "merge_request.target=main", "merge_request.title=Recorded answers have changed",
+    ]  # fmt: skip
+    checkout.merge_recordings()
+    green = checkout.gitlab("ftgate")
+    assert green.returncode == 0, green.stdout
+    assert checkout.http.server.requests == []
+    assert "::error" not in green.stdout
+    checkout.http.file("prompt.md", "Answer with one label, and nothing else.")
+    checkout.commit("another prompt")
+    checkout.push()
+    assert checkout.gitlab("ftgate").returncode == 1
+    assert checkout.report()["verdict"] == "error"
+
+
+def test_gitlab_same_answers_open_no_change(checkout: Checkout) -> None:
+    assert gitlab_nightly(checkout).returncode == 0
+    checkout.merge_recordings()
+    (checkout.bare / "options").unlink()
+    again = gitlab_nightly(checkout)
+    assert (again.returncode, "no answer has changed" in again.stdout) == (0, True)
+    assert not (checkout.bare / "options").exists()
+
+
+def test_gitlab_a_red_verdict_is_proposed_too(checkout: Checkout) -> None:
+    checkout.http.server.answer = worse
+    assert gitlab_nightly(checkout).returncode == 1
+    assert checkout.proposed() == ANSWERS
+
+
+def test_gitlab_what_could_not_be_judged_is_not_recorded(checkout: Checkout) -> None:
+    night = gitlab_nightly(checkout, OPENAI_API_KEY="")
+    assert night.returncode == 1
+    assert "nothing is recorded" in night.stderr
+    assert checkout.branches() == {"main"}
+
+
+# --- what is written -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", [PULL_REQUEST, NIGHTLY, GITLAB], ids=lambda path: path.name)
+def test_the_files_are_plain(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert "\t" not in text
+    assert text.isascii()
+    assert max(map(len, text.splitlines())) <= 120
+
+
+@pytest.mark.parametrize("path", [PULL_REQUEST, NIGHTLY], ids=lambda path: path.name)
+def test_a_workflow_has_known_keys_pinned_actions_and_limits(path: Path) -> None:
+    workflow = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert workflow.keys() == {"name", True, "permissions", "concurrency", "jobs"}  # "on" is true in YAML 1.1
+    (job,) = workflow["jobs"].values()
+    assert job.keys() == {"runs-on", "timeout-minutes", "steps"}
+    for step in job["steps"]:
+        assert step.keys() <= {"name", "id", "if", "uses", "with", "env", "run"}
+        assert ("uses" in step) != ("run" in step)
+        assert "uses" not in step or re.fullmatch(r"actions/[\w-]+@v\d+", step["uses"])
+    assert job["steps"][0]["with"]["fetch-depth"] == 0
+    assert job["steps"][-1]["if"] == "always()"
+    expressions = set(re.findall(r"\$\{\{ (.*?) \}\}", path.read_text(encoding="utf-8")))
+    assert expressions <= {
+        "github.ref", "secrets.OPENAI_API_KEY", "secrets.FTGATE_TOKEN || github.token",
+        "!cancelled() && steps.gate.outcome != 'skipped'",
+    }  # fmt: skip
+    assert not any("${{" in step.get("run", "") for step in job["steps"])  # an expression in a script is an injection
+
+
+def test_a_pull_request_has_no_secret_and_may_only_read() -> None:
+    text = PULL_REQUEST.read_text(encoding="utf-8")
+    workflow = yaml.safe_load(text)
+    assert workflow["permissions"] == {"contents": "read"}
+    assert workflow[True] == {"pull_request": None}
+    assert "secrets" not in text
+    assert yaml.safe_load(NIGHTLY.read_text())["permissions"] == {"contents": "write", "pull-requests": "write"}
+
+
+def test_gitlab_jobs_have_known_keys() -> None:
+    known = {"image", "timeout", "interruptible", "resource_group", "rules", "variables", "script", "artifacts"}
+    jobs = yaml.safe_load(GITLAB.read_text(encoding="utf-8"))
+    assert jobs.keys() == {"ftgate", "ftgate-nightly"}
+    for job in jobs.values():
+        assert job.keys() <= known
+        assert all(isinstance(line, str) for line in job["script"])
+        assert job["artifacts"]["when"] == "always"
+        assert job["variables"]["GIT_DEPTH"] == "0"
+    assert "TOKEN" not in str(jobs["ftgate"])
+    assert "KEY" not in str(jobs["ftgate"])

@@ -1,0 +1,311 @@
+"""Under GitHub Actions: the summary of the step, and annotations at the lines of marks; nothing of it elsewhere."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from gate_project import Project, label, write_jsonl
+from test_hostile import HOSTILE
+
+
+class Annotation(NamedTuple):
+    kind: str
+    properties: dict[str, str]
+    message: str
+
+
+@pytest.fixture
+def actions(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A step of a workflow whose checkout is the folder above the project."""
+    (tmp_path / "summary.md").write_text("What another command said.\n")
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_WORKSPACE", str(project.path.parent))
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
+    monkeypatch.delenv("CI", raising=False)
+    return project
+
+
+def summary() -> str:
+    return Path(os.environ["GITHUB_STEP_SUMMARY"]).read_text(encoding="utf-8")
+
+
+def unescaped(text: str) -> str:
+    for code, char in (("%2C", ","), ("%3A", ":"), ("%0A", "\n"), ("%0D", "\r"), ("%25", "%")):
+        text = text.replace(code, char)
+    return text
+
+
+def annotations(result: pytest.RunResult) -> list[Annotation]:
+    """As the runner reads them: commands at the beginning of a line, which ends its properties at the first ``::``."""
+    found = []
+    for line in result.outlines:
+        command = re.match(r"::(\w+) (.*?)::(.*)$", line)
+        if command:
+            pairs = (pair.split("=", 1) for pair in command[2].split(","))
+            properties = {name: unescaped(value) for name, value in pairs}
+            found.append(Annotation(command[1], properties, unescaped(command[3])))
+        else:
+            assert not line.lstrip().startswith("::"), line
+    return found
+
+
+# --- the summary ---------------------------------------------------------------------------------------------
+
+
+def test_the_summary_is_appended(actions: Project) -> None:
+    actions.gate_test(name="intents")
+    actions.run().assert_outcomes(passed=1)
+    assert summary().startswith("What another command said.\n## ✅ ftgate: 1 of 1 gate passed\n")
+    actions.run()
+    assert summary().count("### ✅ intents: PASS") == 2
+
+
+def test_the_summary_is_what_the_report_is(actions: Project) -> None:
+    actions.gate_test(margin=0.3)
+    result = actions.run("--ftgate-report=markdown:out/report.md")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["markdown report: out/report.md"])
+    report = (actions.path / "out" / "report.md").read_text(encoding="utf-8")
+    assert "### ❌ test_gate.py::test_gate: FAIL" in report
+    assert summary() == f"What another command said.\n{report}"
+
+
+def test_the_ini_turns_the_summary_off(actions: Project) -> None:
+    actions.gate_test(margin=0.3)
+    actions.file("pytest.ini", "[pytest]\nftgate_github_summary = false\n")
+    assert len(annotations(actions.run())) == 1
+    assert summary() == "What another command said.\n"
+
+
+def test_nothing_of_it_elsewhere(actions: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GITHUB_ACTIONS")
+    actions.gate_test(margin=0.3)
+    assert annotations(actions.run()) == []
+    assert summary() == "What another command said.\n"
+
+
+def test_a_suite_without_gates_says_nothing(actions: Project) -> None:
+    actions.file("test_plain.py", "def test_plain(): assert False\n")
+    assert annotations(actions.run("--ftgate-report=json:report.json")) == []
+    assert summary() == "What another command said.\n"
+
+
+def test_a_summary_that_cannot_be_written_is_said_and_fails_nothing(
+    actions: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(actions.path))
+    actions.gate_test()
+    result = actions.run()
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["the summary of the GitHub step could not be written: *"])
+
+
+def test_a_summary_that_is_full_is_said(actions: Project) -> None:
+    path = Path(os.environ["GITHUB_STEP_SUMMARY"])
+    path.write_text("x" * 2**20)
+    actions.gate_test()
+    result = actions.run()
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["the summary of the GitHub step could not be written: *"])
+    assert path.stat().st_size == 2**20
+
+
+def test_a_summary_stays_below_the_limit_of_a_step(actions: Project) -> None:
+    path = Path(os.environ["GITHUB_STEP_SUMMARY"])
+    path.write_text("x" * 999_000)
+    actions.gate_test("@pytest.mark.parametrize('x', range(5))\ndef test_gate(x): pass\n")
+    assert actions.run().ret == 0
+    assert "This report would be too long" in summary()
+    assert path.stat().st_size < 2**20
+
+
+def test_obligations_stand_in_the_summary_and_are_annotated(actions: Project) -> None:
+    actions.gate_test(name="intents")
+    actions.file("pytest.ini", "[pytest]\nftgate_required = intents billing\n")
+    result = actions.run("-k", "nothing")
+    assert result.ret == 1
+    assert "## ❌ ftgate: no gate was judged" in summary()
+    assert "required gate **billing** was not met: no test of this run carries it" in summary()
+    one, two = annotations(result)
+    assert one == Annotation(
+        "error",
+        {"title": "ftgate: required gate intents"},
+        "its test was deselected (-k, -m, --deselect, --lf or the like)",
+    )
+    assert two.properties == {"title": "ftgate: required gate billing"}
+    assert [found.kind for found in annotations(actions.run("--ftgate-partial", "-k", "nothing"))] == ["warning"] * 2
+
+
+# --- annotations ---------------------------------------------------------------------------------------------
+
+
+def test_a_red_gate_is_annotated_at_its_mark(actions: Project) -> None:
+    actions.gate_test(name="intents: a, b 5%", margin=0.3)
+    (found,) = annotations(actions.run("-q", "--tb=no"))
+    folder = actions.path.name
+    assert found.kind == "error"
+    assert found.properties == {
+        "file": f"{folder}/test_gate.py",
+        "line": "4",
+        "title": "ftgate intents: a, b 5%: FAIL",
+    }
+    first, *advice = found.message.splitlines()
+    assert first == "gate intents: a, b 5%: failed: gain over the baseline +26.7 points, asked for +30 points"
+    assert advice[0].startswith("  advice: ")
+
+
+@pytest.mark.parametrize("flags", [("-qq",), ("-q", "--tb=no"), ("-v",), ("--color=yes",), ("-s",)])
+def test_annotations_do_not_depend_on_what_is_shown(actions: Project, flags: tuple[str, ...]) -> None:
+    actions.gate_test(baseline="recorded:absent.jsonl")
+    (found,) = annotations(actions.run(*flags))
+    assert found.properties["title"].endswith(": ERROR")
+
+
+def test_a_green_gate_is_not_annotated(actions: Project) -> None:
+    actions.gate_test()
+    assert annotations(actions.run()) == []
+
+
+PLACES = {
+    "function": ("import pytest\n@pytest.mark.x\n{}\n@pytest.mark.x\ndef test_gate(): pass\n", 3),
+    "two_lines": ("import pytest\n@pytest.mark.x\n@pytest.mark.ftgate(**(\n{keys}))\ndef test_gate(): pass\n", 3),
+    "method": ("import pytest\nclass TestGate:\n    @pytest.mark.x\n    {}\n    def test_gate(self): pass\n", 4),
+    "class": ("import pytest\n@pytest.mark.x\n{}\nclass TestGate:\n    def test_gate(self): pass\n", 3),
+    "class_list": ("import pytest\nclass TestGate:\n    pytestmark = [{mark}]\n    def test_gate(self): pass\n", 3),
+    "inner_class": ("import pytest\nclass TestA:\n    {}\n    class TestB:\n        def test_gate(self): pass\n", 3),
+    "base_class": ("import pytest\n{}\nclass Base:\n    def test_gate(self): pass\nclass TestGate(Base): pass\n", 2),
+    "module": ("import pytest\n\npytestmark = {mark}\n\ndef test_gate(): pass\n", 3),
+    "module_list": ("import pytest\npytestmark = [\n    pytest.mark.x,\n    {mark},\n]\ndef test_gate(): pass\n", 4),
+    "parameter": (
+        "import pytest\n@pytest.mark.x\n@pytest.mark.parametrize('x', [\n    pytest.param(1, marks={mark}),\n])\n"
+        "def test_gate(x): pass\n", 4),
+    "nearest": (
+        "import pytest\n{}\nclass TestGate:\n    @pytest.mark.ftgate(margin=0.4)\n    def test_gate(self): pass\n", 4),
+    "other_name": ("import pytest\ngate = {mark}\n\n@pytest.mark.x\n@gate\ndef test_gate(): pass\n", 4),
+    "made_by_a_call": (
+        "import pytest\ndef made():\n    {}\n    def test_gate(): pass\n    return test_gate\ntest_gate = made()\n", 3),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_the_line_of_the_mark(project: Project, place: str) -> None:
+    source, line = PLACES[place]
+    mark = project.mark(margin=0.3)
+    keys = {**project.keys, "margin": 0.3}
+    project.file("sub/test_gate.py", source.format(mark, mark=mark.removeprefix("@"), keys=keys))
+    project.file("pytest.ini", "[pytest]\nmarkers = x: any\n")
+    project.file("conftest.py", "")
+    for name in ("test_set", "training_set"):
+        project.keys[name] = f"../{project.keys[name]}"
+    gate = project.gate("--rootdir=.")
+    assert gate["location"] == f"sub/test_gate.py:{line}"
+
+
+def test_marks_of_several_parameters_are_told_apart(project: Project) -> None:
+    one, two = (project.mark(margin=margin).removeprefix("@") for margin in (0.3, 0.31))
+    project.file(
+        "test_gate.py",
+        f"import pytest\n@pytest.mark.parametrize('x', [\n    pytest.param(1, marks={one}),\n"
+        f"    pytest.param(2, marks={two}),\n])\ndef test_gate(x): pass\n",
+    )
+    assert [gate["location"] for gate in project.report()["gates"]] == ["test_gate.py:3", "test_gate.py:4"]
+
+
+def test_a_source_that_python_warns_of_and_values_that_cannot_be_compared(project: Project) -> None:
+    project.file(
+        "test_set.py", "class Rows(list):\n    def __eq__(self, other): raise RuntimeError\n    __hash__ = None\n"
+    )
+    rows = "Rows([{'id': f't{i}', 'input': f'customer question {i}', 'expected': 'refund'} for i in range(60)])"
+    mark = project.mark(test_set=...).replace("ftgate(", "ftgate(test_set=[] or ROWS, ")
+    twice = mark.replace("test_set=[] or ROWS", "test_set=()")
+    project.file(
+        "test_gate.py",
+        f"import pytest\nfrom test_set import Rows\nROWS = {rows}\nodd = '\\d'\n"
+        f"@pytest.mark.parametrize('x', [\n  pytest.param(0, marks={mark.removeprefix('@')}),\n"
+        f"  pytest.param(1, marks={twice.removeprefix('@')})])\ndef test_gate(x): pass\n",
+    )
+    gates = project.report("-Wignore")["gates"]
+    assert [gate["location"] for gate in gates] == ["test_gate.py:6", "test_gate.py:7"]
+    assert "warnings summary" not in project.result.stdout.str()
+
+
+def test_a_base_class_in_another_file(project: Project) -> None:
+    project.file("bases.py", f"import pytest\n\n\n{project.mark()}\nclass Base:\n    def test_gate(self): pass\n")
+    project.file("test_gate.py", "from bases import Base\nclass TestGate(Base): pass\n")
+    project.pytester.syspathinsert()
+    assert project.gate()["location"] == "bases.py:4"
+
+
+def test_a_mark_that_a_hook_adds(project: Project) -> None:
+    project.file("test_gate.py", "\n\ndef test_gate(): pass\n")
+    mark = project.mark().removeprefix("@")
+    project.file(
+        "conftest.py",
+        f"import pytest\ndef pytest_collection_modifyitems(items):\n    items[0].add_marker({mark})\n",
+    )
+    assert project.gate()["location"] == "test_gate.py:3"
+
+
+def test_a_mark_outside_of_the_checkout_is_annotated_without_a_line(
+    actions: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_WORKSPACE", str(actions.path / "elsewhere"))
+    actions.gate_test(margin=0.3)
+    (found,) = annotations(actions.run())
+    assert found.properties.keys() == {"title"}
+
+
+def test_at_most_ten_and_the_last_says_how_many_more(actions: Project) -> None:
+    actions.gate_test("@pytest.mark.parametrize('x', range(12))\ndef test_gate(x): pass\n", margin=0.3)
+    found = annotations(actions.run())
+    assert len(found) == 10
+    assert found[-1].message.startswith("3 more findings of ftgate")
+
+
+def test_hostile_answers_forge_no_command(actions: Project) -> None:
+    rows = [{"id": f"t{i}", "output": HOSTILE if i < 30 else label(i)} for i in range(60)]
+    write_jsonl(actions.path / "ft.jsonl", rows)
+    actions.gate_test(name=HOSTILE, hypothesis=HOSTILE)
+    result = actions.run("-rA")
+    (found,) = annotations(result)
+    assert found.kind == "error"
+    assert found.properties.keys() == {"file", "line", "title"}
+    assert not [line for line in result.outlines if re.search(r"##\w*\[", line)]
+    text = summary().partition("said.\n")[2]
+    assert all(line.isprintable() or "️" in line for line in text.split("\n"))
+    assert not re.search(r"^\s*::|##\w*\[", text, flags=re.MULTILINE)
+
+
+def test_under_xdist_it_is_said_once(actions: Project) -> None:
+    pytest.importorskip("xdist")
+    actions.gate_test("@pytest.mark.parametrize('x', range(4))\ndef test_gate(x): pass\n", margin=0.3)
+    result = actions.run_apart("-n2", "--ftgate-report=markdown:report.md", "-q")
+    found = annotations(result)
+    assert [one.properties["line"] for one in found] == ["4"] * 4
+    assert re.findall(r"^## .*", summary(), flags=re.MULTILINE) == ["## ❌ ftgate: 0 of 4 gates passed"]
+    assert (actions.path / "report.md").read_text(encoding="utf-8").count("FAIL") == 4
+
+
+# --- the report outside of GitHub ----------------------------------------------------------------------------
+
+
+def test_the_report_of_a_gate_in_error(project: Project) -> None:
+    project.gate_test(margn=1)
+    result = project.run("--ftgate-report=markdown:report.md")
+    assert result.ret == 1
+    text = (project.path / "report.md").read_text(encoding="utf-8")
+    assert ": ERROR\n" in text
+    assert "**could not be judged: " in text
+    assert "margn" in text
+
+
+def test_a_report_that_cannot_be_written_fails_the_session(project: Project) -> None:
+    project.gate_test()
+    project.file("file", "")
+    result = project.run("--ftgate-report=markdown:file/report.md")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["*the markdown report could not be written*"])

@@ -1,0 +1,178 @@
+"""Markdown for those who read a pull request: what is open, folded, and left out, and that it does no harm."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+from markdown_page import Rendered
+
+from pytest_ftgate.render.markdown import MOST_BYTES, Session, document
+from pytest_ftgate.result import Advice, CandidateResult, Check, Flip, GateResult, GuardResult, ModelResult
+from pytest_ftgate.safe import printable
+
+ELEMENTS = {
+    "h2", "h3", "p", "strong", "code", "table", "thead", "tbody", "tr", "th", "td", "ul", "ol", "li", "br", "details",
+    "summary", "pre",
+}  # fmt: skip
+HOSTILE = (
+    "@everyone", "see #123 and GH-7", "!5 &6 ~bug %next acme/shop#9", ":rocket: :+1:", "https://evil.example/x?a=1",
+    "www.evil.example", "mallory@evil.example", "[x](https://evil.example)", "![x](https://evil.example/x.png)",
+    "a | b || c", "`code` ``` fence", "</details></pre></code>", "<script>alert(1)</script>", "<img src=x onerror=y>",
+    "**bold** _it_ __x__ ~~gone~~", "# title", "- item", "+ item", "1. item", "12) item", "> quote", "---", "===",
+    "    code", "a  \nb\r\nc", "&lt;b&gt; &amp; &#64;", "\\*", "$x^2$", "[^1] [ ] [!NOTE]", "/close",
+    "a\u202eb\u200bc\x1b[31m",
+    "<!-- hidden -->", "| --- |", "xmpp:a@b.example mailto:a@b.example",
+)  # fmt: skip
+REFERENCE = re.compile(r"[@#]\w|[!&]\d|[~%][\w\"]|:\w+:|\bGH-\d|://|www\.", re.IGNORECASE)
+
+
+def gate(**changes: object) -> GateResult:
+    facts: dict[str, object] = {
+        "name": "intents",
+        "nodeid": "test_gate.py::test_gate",
+        "verdict": "pass",
+        "metric": "accuracy",
+        "confidence": 0.95,
+        "baselines": {"baseline": ModelResult("mini", metrics={"accuracy": 0.78}, n_scored=200, n_expected=200)},
+        "candidate": ModelResult("ft:mini", value=0.89, metrics={"accuracy": 0.89}, n_scored=200, n_expected=200),
+        "gain": 0.11,
+        "lower_bound": 0.0592,
+        "n": 200,
+        "wins": 31,
+        "losses": 9,
+        "metric_range": (0.0, 1.0),
+        "models_called": True,
+        "checks": (Check("margin", "pass", "gain +11.0 points, asked for +5 points", source="ftgate.yaml:22"),),
+        "location": "test_gate.py:4",
+    }
+    return GateResult(**{**facts, **changes})  # type: ignore[arg-type]
+
+
+def red(**changes: object) -> GateResult:
+    checks = (
+        Check("leaked", "pass", "no test example leaked"),
+        Check("margin", "fail", "gain +1.0 points, asked for +5 points", source="marker", advice="Drop it."),
+        Check("slices", "warning", "lang=fr is worse"),
+    )
+    return gate(verdict="fail", checks=checks, **changes)
+
+
+def opened(text: str) -> str:
+    """What a reader sees before anything is unfolded."""
+    return re.sub(r"<details>.*?</details>", "", text, flags=re.DOTALL)
+
+
+def test_a_green_gate_says_its_sentence_and_folds_the_rest() -> None:
+    text = document([gate()], Session())
+    assert text.startswith("## ✅ ftgate: 1 of 1 gate passed\n")
+    assert "### ✅ intents: PASS\n" in text
+    assert "**gain: +11.0 points accuracy (31 fixed, 9 broken of 200 examples); we can be 95 % sure that" in text
+    assert "| candidate | ft:mini | 89.0 % | 200/200 |\n" in text
+    assert "<code>test_gate.py::test_gate</code> at <code>test_gate.py:4</code>" in text
+    assert "asked for +5 points" not in opened(text)
+    assert "| ✅ pass | margin | gain +11.0 points, asked for +5 points (ftgate.yaml:22) |" in text
+
+
+def test_a_red_gate_shows_what_does_not_hold_with_advice_and_warnings() -> None:
+    advice = (Advice("add_examples", "Write 200 more.", "it still rises"),)
+    shown = opened(document([red(advice=advice)], Session()))
+    assert "## ❌ ftgate: 0 of 1 gate passed" in shown
+    assert "### ❌ intents: FAIL\n\n**failed: gain +1.0 points, asked for +5 points**\n" in shown
+    assert "- ❌ fail: **margin**: gain +1.0 points, asked for +5 points (marker)\n  - Drop it.\n" in shown
+    assert "- ⚠️ warning: **slices**: lang=fr is worse\n" in shown
+    assert "1. **add examples**: Write 200 more.<br>because it still rises" in shown
+    assert "no test example leaked" not in shown
+
+
+@pytest.mark.parametrize(
+    ("verdict", "word"), [("error", "⛔ intents: ERROR"), ("inconclusive", "❓ intents: INCONCLUSIVE")]
+)
+def test_every_verdict_is_a_word_and_a_symbol(verdict: str, word: str) -> None:
+    unmeasured = gate(verdict=verdict, checks=(Check("x", verdict, "cannot be said"),), gain=None)  # type: ignore[arg-type]
+    text = document([unmeasured], Session())
+    assert f"### {word}\n" in text
+    assert "cannot be said**" in text
+
+
+def test_ready_is_no_win() -> None:
+    text = document([gate(stage="ready", gain=None, candidate=ModelResult("candidate"))], Session())
+    assert "**READY: train now**" in text
+    assert "| candidate |" not in text
+
+
+def test_what_is_beside_the_gates_stands_at_the_top() -> None:
+    session = Session([("billing", "its test was skipped")], ["the gate old was removed"], ["$1 spent"], partial=False)
+    text = document([gate()], session)
+    assert text.index("required gate **billing** was not met: its test was skipped") < text.index("intents")
+    assert text.startswith("## ❌ ftgate: 1 of 1 gate passed")
+    assert Rendered(text).text.index("the gate old was removed") < text.index("intents")
+    assert "--ftgate-partial" not in text
+    waived = document([gate()], replace(session, partial=True))
+    assert waived.startswith("## ✅")
+    assert "`--ftgate-partial`: required gates are listed here, and not enforced" in waived
+    assert "- ⚠️ required gate **billing**" in waived
+    assert document([], Session([("billing", "gone")])).startswith("## ❌ ftgate: no gate was judged")
+
+
+def everywhere(text: str) -> tuple[list[GateResult], Session]:
+    """One text in every place that is not ours."""
+    checks = tuple(
+        Check(text, status, text, source=text, advice=text)  # type: ignore[arg-type]
+        for status in ("fail", "warning", "note")
+    )
+    model = ModelResult(text, metrics={text: 0.5}, price=text, job=text, base_model=text)
+    result = red(
+        name=text, nodeid=text, location=text, hypothesis=text, metric=text, note=text, baselines={text: model},
+        candidate=model, broken=(Flip(text, text, text, text, text),), advice=(Advice("x", text, text),),
+        guards=(GuardResult(text, text, 0.1, "proven", 0.95, note=text),), candidates=(CandidateResult(text, text),),
+    )  # fmt: skip
+    return [replace(result, checks=checks)], Session([(text, text)], [text], [text])
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_foreign_text_is_read_as_it_stands_and_does_nothing(hostile: str) -> None:
+    page = Rendered(document(*everywhere(hostile)))
+    assert page.tags <= ELEMENTS
+    assert page.open == []
+    told = printable(hostile.strip())
+    assert page.text.count(told) > 20
+    assert page.cells.count(told) >= 8
+    assert not REFERENCE.search(page.loose)
+
+
+def test_text_that_is_not_hostile_stays_readable_in_the_source() -> None:
+    text = document([gate(name="f1_macro of C++ (v2.1), 50% off: R&D + 2")], Session())
+    assert "### ✅ f1_macro of C++ (v2.1), 50% off: R&#38;D + 2: PASS" in text
+
+
+def test_details_of_green_gates_go_first_then_those_of_red_then_green_gates() -> None:
+    gates = [*(gate(name=f"green {i}") for i in range(60)), red(name="red")]
+    whole = document(gates, Session(), most_bytes=10**9)
+    assert whole.index("red: FAIL") < whole.index("green 0: PASS")
+    assert "left out" not in whole
+    less = document(gates, Session(), most_bytes=len(whole.encode()) - 1000)
+    assert "the details of" in less
+    assert less.count("<details>") < whole.count("<details>")
+    assert all(f"green {i}: PASS" in less for i in range(60))
+    assert "<details>" in less.partition("green 0: PASS")[0]
+    little = document(gates, Session(), most_bytes=3000)
+    assert len(little.encode()) <= 3000
+    assert "red: FAIL" in little
+    assert re.search(r"the details of 61 gates are left out, and \d+ gates altogether, 0 of which did not pass", little)
+    assert "green 59: PASS" not in little
+
+
+def test_a_report_fits_a_comment() -> None:
+    gates = [red(name=f"red {i}") for i in range(500)]
+    text = document(gates, Session([(f"gate {i}", "x" * 2000) for i in range(100)]))
+    assert len(text.encode()) <= MOST_BYTES
+    assert "This report" in text
+
+
+@pytest.mark.parametrize("most", [0, 50, 200, 400, 1000])
+def test_it_never_takes_more_than_it_may(most: int) -> None:
+    text = document([red()], Session([("x", "y" * 500)]), most_bytes=most)
+    assert len(text.encode()) <= most
+    assert not text or "The JSON report has all." in text
