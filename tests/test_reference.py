@@ -39,7 +39,4 @@ def test_options_are_those_that_metrics_take() -> None:
     page = PAGES["reference/metrics.md"]
     assert "| `tokenize` | `bleu` | " in page
     assert "| `pos_label` | `f1`, `precision`, `recall` | " in page
-    assert (
-        "| `bleu` | [corpus BLEU](../text-metrics.md) by 100 | all answers together have a value | 0 to 1 | `text` |"
-        in page
-    )
+    assert "| `bleu` | [corpus BLEU](../text-metrics.md) by 100 | whole set | 0 to 1 | `text` |" in page

@@ -39,6 +39,11 @@ def test_every_page_is_there(site: Path) -> None:
 
 
 @mkdocs
+def test_it_can_be_searched(site: Path) -> None:
+    assert "f1_macro" in (site / "search" / "search_index.json").read_text(encoding="utf-8")
+
+
+@mkdocs
 def test_nothing_is_loaded_from_elsewhere(site: Path) -> None:
     for page in site.rglob("*.html"):
         text = page.read_text(encoding="utf-8")

@@ -21,11 +21,11 @@ from unittest import mock
 ROOT = Path(__file__).parents[1]
 NOTE = "<!-- Made by tools/reference.py: edit the code, or the part of README, that it is made from. -->"
 
-_NO_VALUES = (None, [], {})
+_NO_VALUES: tuple[Any, ...] = (None, [], {})
 _KINDS = {
-    "right_wrong": "each answer is right or wrong",
-    "graded": "each answer has a number",
-    "set": "all answers together have a value",
+    "right_wrong": "right or wrong",
+    "graded": "graded",
+    "set": "whole set",
 }
 _GATE_DEFS = (
     "GateKeys", "DataKeys", "AlternativesKeys", "AlternativeKeys", "MetricKeys", "BoundKeys", "HypothesisKeys",
@@ -353,7 +353,9 @@ def _metrics() -> str:
         "Metrics",
         "`metric` is a name, or a mapping of `name` and options; so are the entries of `show`, and `metric` under "
         "`require`, `guards` and `hypothesis`. Greater is better by all of them, but for a `command` that says "
-        "otherwise. How a gain is judged depends on the kind: see [How sure is the gain?](../evidence.md).",
+        "otherwise.",
+        "**kind**: each answer is right or wrong; or each is graded by a number; or only the whole set has a value. "
+        "How a gain is judged depends on it: see [How sure is the gain?](../evidence.md).",
         _table(("name", "measures", "kind", "range", "extra"), rows),
         '**extra**: `pip install "pytest-ftgate[EXTRA]"`; `format` needs it for `json_schema` alone. Metrics of your '
         "own come by [a hook](hooks.md): see "
