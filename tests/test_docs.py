@@ -1,33 +1,265 @@
-"""Every Python block of the documentation runs, its assertions included; every link leads somewhere."""
+"""Every block of the documentation is run or checked, and every link leads somewhere.
+
+Python runs, its assertions included. Gate files and parts of them are read by the loader. Commands are known commands
+with known options. What is shown of outputs is compared with outputs. Pages of the tutorial and the how-tos, which are
+done step by step, have tests of their own: test_tutorial.py, test_howto.py.
+"""
 
 from __future__ import annotations
 
 import re
+import shlex
+import shutil
+import subprocess
+import sys
+import textwrap
+from datetime import datetime, timezone
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+import yaml
+from doc_pages import PAGES, ROOT, Block, blocks, commands, name_of
+from gate_project import Project
 
-ROOT = Path(__file__).parents[1]
-PAGES = sorted((ROOT / "docs").glob("*.md")) + sorted((ROOT / "examples").glob("*/README.md"))
-BLOCKS = [
-    pytest.param(text, id=f"{page.name}-{number}")
-    for page in PAGES
-    for number, text in enumerate(
-        re.findall(r"^```python\n(.*?)^```$", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+from pytest_ftgate.cli.commands import _parser
+from pytest_ftgate.config import load_gate_file, resolve_gate
+from pytest_ftgate.config.gate_keys import FileKeys, GateKeys
+from pytest_ftgate.drift import drift_check
+from pytest_ftgate.result import Drift
+
+STEP_BY_STEP = {"tutorial.md"}
+BLOCKS = [block for page in PAGES if name_of(page) not in STEP_BY_STEP for block in blocks(page)]
+FILES = {"python", "yaml", "ini", "dockerfile"}
+"""Languages of blocks that may be a file: a title names it, and test_howto.py uses it."""
+
+GATE = {
+    "test_set": "test.jsonl",
+    "training_set": "train.jsonl",
+    "baseline": "recorded:base.jsonl",
+    "candidate": "recorded:ft.jsonl",
+    "margin": 0.05,
+}
+
+
+def of(*languages: str) -> list[Any]:
+    found = [block for block in BLOCKS if block.language in languages]
+    return [pytest.param(block, id=block.place) for block in found]
+
+
+def test_every_block_is_of_a_kind_that_is_checked() -> None:
+    assert {block.language for block in BLOCKS} == {"python", "yaml", "ini", "console", "text", "dockerfile"}
+    for page in PAGES:
+        fences = re.findall(r"^ *```", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        assert len(fences) == 2 * len(list(blocks(page))), f"{page}: a fence that is no block, or has an unknown title"
+    for block in BLOCKS:
+        if block.title:
+            assert block.language in FILES, block.place
+            assert block.page.parent.name == "howto", f"{block.place}: no test uses the file {block.title}"
+
+
+# --- Python, YAML, ini ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("block", [one for one in of("python") if not one.values[0].title])
+def test_python_blocks_run(block: Block) -> None:
+    exec(compile(block.text, block.place, "exec"), {})
+
+
+def whole(text: str) -> dict[str, Any]:
+    """A gate file around what a page shows of one: a file, its sections, or keys of one gate."""
+    shown = yaml.safe_load(textwrap.dedent(text))
+    if set(shown) <= set(FileKeys.model_fields):
+        return {"version": 1, "gates": {}} | shown
+    assert set(shown) <= set(GateKeys.model_fields), shown
+    return {"version": 1, "gates": {"shown": shown}}
+
+
+def completed(gate: dict[str, Any]) -> dict[str, Any]:
+    """A gate with what the page leaves out."""
+    alternatives = {"baseline": "baselines", "candidate": "candidates"}
+    out = {key for key, other in alternatives.items() if other in gate}
+    out |= {"margin"} if gate.get("objective") == "match" else set()
+    out |= {"candidate"} if gate.get("stage") == "ready" else set()
+    return {key: value for key, value in GATE.items() if key not in out} | gate
+
+
+def models_of(page: Path) -> dict[str, Any]:
+    """The models that any block of a page names; another block may use them."""
+    every = [whole(block.text) for block in blocks(page) if block.language == "yaml"]
+    return {name: model for shown in every for name, model in shown.get("models", {}).items()}
+
+
+@pytest.mark.parametrize("block", of("yaml"))
+def test_gate_files_are_read(block: Block, project: Project) -> None:
+    shown = whole(block.text)
+    shown["models"] = models_of(block.page) | shown.get("models", {})
+    shown["gates"] = {name: completed(gate | shown.get("defaults", {})) for name, gate in shown["gates"].items()}
+    file = load_gate_file(project.file("ftgate.yaml", yaml.safe_dump(shown)))
+    assert file.gate_names or file.models
+    for name in file.gate_names:
+        resolve_gate(file.layers(name), file=file, gate=name, default_name="x")
+
+
+@pytest.mark.parametrize("block", of("ini"))
+def test_ini_keys_are_known(block: Block, project: Project) -> None:
+    project.file("pytest.ini", block.text)
+    project.file("test_nothing.py", "def test_nothing(): pass\n")
+    keys = re.findall(r"^(\w+) = ", block.text, flags=re.MULTILINE)
+    project.file("conftest.py", f"def pytest_configure(config):\n    for key in {keys}:\n        config.getini(key)\n")
+    assert project.run_apart("--ftgate-partial" if "ftgate_required" in keys else "-q", "--co").ret == 0
+
+
+# --- commands ------------------------------------------------------------------------------------------------
+
+ELSEWHERE = {
+    "vllm": {"serve", "--enable-lora", "--lora-modules", "--port"},
+    "ollama": {"pull", "create", "serve", "-f"},
+}
+"""Programs that are not here: their commands and options, as their own documentation has them."""
+
+
+def pip(arguments: list[str]) -> None:
+    assert arguments[0] == "install"
+    listed = (ROOT / "pyproject.toml").read_text(encoding="utf-8").partition("[project.optional-dependencies]")[2]
+    extras = set(re.findall(r"^([\w-]+) = \[", listed.partition("\n[")[0], flags=re.MULTILINE))
+    for wanted in arguments[1:]:
+        if wanted in ("-e", "pytest-xdist"):
+            continue
+        found = re.fullmatch(r"(?:pytest-ftgate|\.)(?:\[([\w,-]+)\])?", wanted)
+        assert found, wanted
+        assert set(filter(None, (found[1] or "").split(","))) <= extras, wanted
+
+
+def benchmark(arguments: list[str]) -> None:
+    command = [sys.executable, str(ROOT / arguments[0]), "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    for option in arguments[1:]:
+        assert re.search(rf"{option}\b", done.stdout), option
+
+
+def collected(arguments: list[str], project: Project) -> None:
+    """Pytest knows the options; files of the repository are not in the project, and have to be there."""
+    files = [word for word in arguments if word.endswith(".py")]
+    assert all((ROOT / file).exists() for file in files)
+    result = project.run_apart("--co", "-q", *(word for word in arguments if word not in files))
+    assert result.ret in (pytest.ExitCode.NO_TESTS_COLLECTED, pytest.ExitCode.OK), result.stderr.str()
+
+
+def elsewhere(program: str, arguments: list[str]) -> None:
+    words = [word for word in arguments if word.startswith("-")] + arguments[:1]
+    assert set(words) <= ELSEWHERE[program], words
+
+
+@pytest.mark.parametrize("block", of("console"))
+def test_commands_are_known(block: Block, project: Project) -> None:
+    for command, output in commands(block):
+        assert not output, f"{block.place}: outputs are shown in blocks of text"
+        words = [word for word in shlex.split(command, comments=True) if not re.match(r"[A-Z_]+=", word)]
+        match words:
+            case ["pip", *arguments] | ["python", "-m", "pip", *arguments]:
+                pip(arguments)
+            case ["pytest", *arguments] | ["python", "-m", "pytest", *arguments]:
+                collected(arguments, project)
+            case ["python", "-m", "pytest_ftgate", *arguments]:
+                _parser().parse_args(arguments)
+            case ["python", *arguments]:
+                benchmark(arguments)
+            case [program, *arguments]:
+                elsewhere(program, arguments)
+
+
+# --- outputs -------------------------------------------------------------------------------------------------
+
+
+def economics_block(block: Block, _: Project) -> None:
+    """The table of the page is the one that the Python block below it makes."""
+    (code,) = [one.text for one in blocks(block.page) if one.language == "python"]
+    made: dict[str, Any] = {}
+    exec(compile(code, block.place, "exec"), made)
+    assert block.text.splitlines() == [*made["table"], made["sentence"]]
+
+
+def drift_block(block: Block, _: Project) -> None:
+    """Both findings, said by what says them."""
+    since = datetime(2026, 8, 1, tzinfo=timezone.utc).timestamp()
+    scored: Any = SimpleNamespace(metric=SimpleNamespace(name="accuracy", low=0.0, high=1.0, greater_is_better=True))
+    moved = (
+        Drift("candidate", 0.9, 0.84, -0.06, 12, 3, beyond_noise=True),
+        Drift("baseline", 0.7, 0.71, 0.01, 2, 4, beyond_noise=False),
     )
-]
+    checks = [drift_check(one, since, scored, asked_alike=True, asked_anew=True) for one in moved]
+    assert block.text.splitlines() == [f"  {one.status:<7} {one.name}: {one.message}" for one in checks]
 
 
-@pytest.mark.parametrize("block", BLOCKS)
-def test_python_blocks_run(block: str) -> None:
-    exec(compile(block, "documentation", "exec"), {})
+def compare_block(block: Block, project: Project) -> None:
+    """The same two reports, made anew."""
+    project.gate_test(name="intents")
+    project.run("--ftgate-report=json:before.json")
+    project.predictions("ft.jsonl", 60, wrong_at=range(30))
+    project.gate_test(name="intents", margin=0.01)
+    project.run("--ftgate-report=json:after.json")
+    done = project.pytester.run(sys.executable, "-m", "pytest_ftgate", "compare", "before.json", "after.json")
+    assert done.ret == 1
+    assert done.outlines == block.text.splitlines()
 
 
-def test_there_are_blocks_to_run() -> None:
-    assert len(BLOCKS) >= 4
+def ratings_block(block: Block, project: Project) -> None:
+    """Ratings in the form that is shown, of every example, are read."""
+    head, *rows = block.text.splitlines()
+    assert len(rows) == 2
+    every = [row.replace("t1,", f"t{i},", 1) for i in range(60) for row in rows]
+    project.file("ratings.csv", "\n".join([head, *every]) + "\n")
+    project.gate_test(metric={"name": "human_preference", "path": "ratings.csv"})
+    gate = project.gate()
+    assert (gate["verdict"], gate["candidate"]["value"]) == ("pass", 0.75)  # anna's candidate, boris' tie
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def weakened_block(block: Block, project: Project) -> None:
+    """In a repository of its own, a margin that was lowered."""
+    if not shutil.which("git"):
+        pytest.skip("there is no git")
+    gate = yaml.safe_dump({"version": 1, "gates": {"support": GATE}})
+    project.gate_file(gate)
+    project.file("test_gate.py", "import pytest\n@pytest.mark.ftgate('support')\ndef test_gate(): pass\n")
+    identity = ("-c", "user.name=t", "-c", "user.email=t@example.org")
+    for args in (("init", "-q", "-b", "main"), ("add", "-A"), ("commit", "-q", "-m", "x"), ("checkout", "-qb", "work")):
+        subprocess.run(["git", *identity, *args], cwd=project.path, check=True, capture_output=True)
+    project.gate_file(gate.replace("margin: 0.05", "margin: 0.01"))
+    assert block.text.strip("\n") in project.run().outlines
+
+
+OUTPUTS = {
+    "economics.md": economics_block,
+    "retraining.md": drift_block,
+    "command-line.md": compare_block,
+    "judges.md": ratings_block,
+    "obligations.md": weakened_block,
+}
+
+
+@pytest.mark.parametrize("block", of("text"))
+def test_what_is_shown_is_what_is_printed(block: Block, project: Project) -> None:
+    OUTPUTS[name_of(block.page)](block, project)
+
+
+# --- links ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_links_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#]+?)\)", page.read_text(encoding="utf-8")):
-        assert target.startswith("https://") or (page.parent / target).exists(), target
+    text = re.sub(r"^ *```.*?^ *```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    for target, anchor in re.findall(r"\]\(([^)#\s]*)(#[^)\s]+)?\)", text):
+        if target.startswith("https://"):
+            continue
+        reached = page.parent / target if target else page
+        assert reached.exists(), target
+        if anchor:
+            assert anchor[1:] in anchors(reached), f"{target}{anchor}"
+
+
+def anchors(page: Path) -> set[str]:
+    """As GitHub and mkdocs make them of headings."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}

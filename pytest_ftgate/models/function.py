@@ -32,6 +32,7 @@ TIMEOUT_S = 60.0
 RETRIES = 5
 
 _MODEL_PARTS = ("aclose", "name", "spelling", "concurrency", "timeout_s", "retries", "persistent", "verified", "price")
+_CHANGE_NO_ANSWER = frozenset(("cache_key", "concurrency", "timeout_s", "retries", "price", "name", "latency"))
 _OTHER_LOOP = ("different loop", "different event loop", "event loop is closed")
 
 
@@ -227,7 +228,20 @@ def adopt(given: Any, spec: ModelSpec) -> Model:
             where=Where(path=str(spec.source)),
             cure="give a callable (str -> str, sync or async), or an object with complete() and key()",
         )
-    return _function_model(given, spec, spec.spelling)
+    return _function_model(given, spec, _written(spec) if "cache_key" in spec.options else spec.spelling)
+
+
+def _written(spec: ModelSpec) -> str:
+    """All that was written of a hook's model but what changes no answer: with the cache key it stands for the model."""
+    own = {key: value for key, value in spec.options.items() if key not in _CHANGE_NO_ANSWER}
+    try:
+        return canonical_json([spec.provider, own])
+    except (TypeError, ValueError) as error:
+        raise ConfigError(
+            f"answers of {spec.spelling} cannot be kept under a cache_key: {error}",
+            where=Where(path=str(spec.source), key="cache_key"),
+            cure="write its other keys as text, numbers, lists and mappings, or leave cache_key out",
+        ) from error
 
 
 def _checked_model(model: Model, spec: ModelSpec) -> Model:

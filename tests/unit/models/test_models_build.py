@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 from loopback import LoopbackServer, Reply, error
 
+from pytest_ftgate.data import Example
 from pytest_ftgate.errors import ConfigError
 from pytest_ftgate.models import Surroundings, build_model
 from pytest_ftgate.models.function import FunctionModel
@@ -36,6 +37,25 @@ def test_keys_that_every_provider_has_hold_for_the_hooks_callables(spec):
     model = build_model(spec("echo", **options), Surroundings(), hook(lambda spec: str.upper))
     assert (model.concurrency, model.timeout_s, model.retries) == (4, 1.5, 1)
     assert (model.price.input_per_1m, model.persistent) == (2.0, True)
+
+
+def test_a_cache_key_is_one_models_alone(spec):
+    """Two models of a provider that differ in a key of its own share no answers; what changes no answer is no part."""
+
+    def key(**options):
+        return build_model(spec("echo", **options), Surroundings(), hook(lambda spec: str.upper)).key(
+            Example("e1", "hello", "x")
+        )
+
+    kept = {key(size=size, cache_key=name) for size in (1, 2) for name in ("v1", "v2")}
+    assert len(kept) == 4
+    assert key(size=1, cache_key="v1", concurrency=3, price={"input_per_1m": 1.0}, name="x") in kept
+
+
+def test_what_cannot_be_written_cannot_be_kept(spec):
+    with pytest.raises(ConfigError, match="answers of echo:m cannot be kept under a cache_key") as caught:
+        build_model(spec("echo", size=object(), cache_key="v1"), Surroundings(), hook(lambda spec: str.upper))
+    assert "leave cache_key out" in str(caught.value)
 
 
 @pytest.mark.parametrize("asked", [None, hook(None)])

@@ -1,0 +1,212 @@
+"""The how-to guides, done: their files in a project, their servers on loopback."""
+
+from __future__ import annotations
+
+import json
+import re
+import runpy
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from doc_pages import blocks, commands, file_of, page_named
+from endpoint_project import EndpointProject, index_of
+from gate_project import Project, label, write_jsonl, wrong
+from loopback import LoopbackServer
+
+pytestmark = pytest.mark.usefixtures("no_ambient_settings", "no_ci")
+
+
+@pytest.fixture
+def no_ci(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CI", raising=False)
+
+
+@pytest.fixture
+def endpoint(pytester: pytest.Pytester, server: LoopbackServer) -> EndpointProject:
+    return EndpointProject(pytester, server)
+
+
+def shown(project: Project, page: str, *names: str) -> None:
+    """The page's files, as they stand there."""
+    for name in names:
+        project.file(name, file_of(page, name))
+
+
+def commands_of(page: str) -> list[list[str]]:
+    consoles = [block for block in blocks(page_named(page)) if block.language == "console"]
+    return [shlex.split(command) for block in consoles for command, _ in commands(block)]
+
+
+# --- servers -------------------------------------------------------------------------------------------------
+
+
+def served(project: EndpointProject, page: str) -> dict[str, Any]:
+    """The page's gate, with the loopback server in place of the one that the page is about."""
+    text, n = re.subn(r"http://127\.0\.0\.1:\d+/v1", project.server.url, file_of(page, "ftgate.yaml"))
+    assert n == 2
+    project.gate_file(text)
+    shown(project, page, "test_support.py")
+    models: dict[str, Any] = yaml.safe_load(text)["models"]
+    tuned = models["tuned"]["model"]
+
+    def answer(body: dict[str, Any]) -> str:
+        index = index_of(body)
+        return label(index) if index < (56 if body["model"] == tuned else 40) else wrong(index)
+
+    project.server.answer = answer
+    gate = project.gate()
+    assert gate["verdict"] == "pass", gate["checks"]
+    assert {body["model"] for body in project.server.bodies} == {model["model"] for model in models.values()}
+    assert not [headers for headers in project.server.headers if "authorization" in headers]
+    for body in project.server.bodies:
+        (model,) = [model for model in models.values() if model["model"] == body["model"]]
+        assert {key: body[key] for key in model["params"]} == model["params"]
+    return models
+
+
+def test_vllm(endpoint: EndpointProject) -> None:
+    models = served(endpoint, "howto/vllm.md")
+    (command,) = commands_of("howto/vllm.md")
+    assert command[2] == models["prompted"]["model"]
+    assert command[command.index("--lora-modules") + 1].partition("=")[0] == models["tuned"]["model"]
+    asked = [body for body in endpoint.server.bodies if body["model"] == models["prompted"]["model"]]
+    assert {len(body["messages"]) for body in asked} == {1 + 2 * models["prompted"]["few_shot"]["k"] + 1}
+
+
+def test_vllm_new_weights_under_the_old_name(endpoint: EndpointProject) -> None:
+    """``revision`` is all that tells them apart."""
+    served(endpoint, "howto/vllm.md")
+    endpoint.forget()
+    assert endpoint.gate()["candidate"]["n_stored"] == 60
+    text = (endpoint.path / "ftgate.yaml").read_text(encoding="utf-8")
+    endpoint.gate_file(text.replace('revision: "2026-11-20"', 'revision: "2026-11-21"'))
+    assert endpoint.gate()["candidate"]["n_stored"] == 0
+    assert {body["model"] for body in endpoint.server.bodies} == {"support-v3"}
+
+
+def test_ollama(endpoint: EndpointProject) -> None:
+    models = served(endpoint, "howto/ollama.md")
+    pull, create, _ = commands_of("howto/ollama.md")
+    modelfile = file_of("howto/ollama.md", create[create.index("-f") + 1])
+    assert [line.split()[0] for line in modelfile.splitlines()] == ["FROM", "ADAPTER"]
+    assert pull[2] == models["prompted"]["model"] == modelfile.split()[1]
+    assert create[2] == models["tuned"]["model"]
+
+
+# --- recorded predictions ------------------------------------------------------------------------------------
+
+
+def test_recorded_by_the_gate(endpoint: EndpointProject) -> None:
+    """Once with a server, then without: an edited prompt is an error."""
+    page = "howto/recorded-predictions.md"
+    record, judge = ([word for word in command if word.startswith("--")] for command in commands_of(page))
+    prompted = endpoint.model("base", system="Answer with one word.")
+    endpoint.gate_test(baseline=prompted)
+    assert endpoint.run_apart(*record).ret == 0
+    shown(endpoint, page, "pytest.ini")
+    endpoint.forget()
+    for stored in (endpoint.path / ".ftgate").iterdir():
+        stored.unlink()
+    assert endpoint.run_apart(*judge).ret == 0
+    endpoint.gate_test(baseline={**prompted, "system": "Answer with one label."})
+    result = endpoint.run_apart(*judge)
+    assert result.ret == 1
+    result.assert_outcomes(errors=1)
+    assert endpoint.server.requests == []
+
+
+def test_recorded_by_oneself(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = "howto/recorded-predictions.md"
+    shown(project, page, "record.py", "ftgate.yaml")
+    money = (" about money", "", "")
+    rows = [{"id": f"t{i}", "input": f"question {i}{money[i % 3]}", "expected": label(i)} for i in range(60)]
+    write_jsonl(project.path / "test.jsonl", rows)
+    monkeypatch.chdir(project.path)
+    runpy.run_path("record.py")
+    project.file("test_gate.py", "import pytest\n@pytest.mark.ftgate('support')\ndef test_gate(): pass\n")
+    gate = project.gate()
+    assert (gate["verdict"], gate["baseline"]["verified"], gate["candidate"]["verified"]) == ("pass", True, False)
+    rows[0]["input"] = "another question"
+    write_jsonl(project.path / "test.jsonl", rows)
+    assert project.gate()["verdict"] == "error"
+
+
+def test_what_a_row_may_hold(project: Project) -> None:
+    """The names in the page's table are read: a wrong value of each is an error that names it."""
+    text = page_named("howto/recorded-predictions.md").read_text(encoding="utf-8")
+    names = [
+        name for row in re.findall(r"^\| (`.*?) \|", text, flags=re.MULTILINE) for name in re.findall(r"`(\w+)`", row)
+    ]
+    assert names == ["id", "output", "input_sha256", "repeat", "usage", "latency_s", "finish"]
+    project.gate_test()
+    rows = [json.loads(line) for line in (project.path / "ft.jsonl").read_text(encoding="utf-8").splitlines()]
+    for name in names:
+        write_jsonl(project.path / "ft.jsonl", [{**rows[0], name: ["no"]}, *rows[1:]])
+        gate = project.gate()
+        if name != "output":  # any JSON value is an answer
+            assert gate["verdict"] == "error", name
+            assert name in str(gate["checks"])
+
+
+# --- several gates, a metric and a provider, large test sets ---------------------------------------------------
+
+
+def test_several_gates(project: Project) -> None:
+    page = "howto/several-gates.md"
+    shown(project, page, "ftgate.yaml", "test_gates.py", "test_languages.py")
+    project.file("other.jsonl", (project.path / "ft.jsonl").read_text(encoding="utf-8"))
+    project.run().assert_outcomes(passed=4)
+    _, one, _ = commands_of(page)
+    project.file("pytest.ini", "[pytest]\nftgate_required = all\n")
+    assert project.run().ret == 0
+    assert project.run(*one[3:]).ret == 0
+    assert project.run(*one[3:-1]).ret == 1
+
+
+def test_questions_are_asked_once_for_all_gates(endpoint: EndpointProject) -> None:
+    text = file_of("howto/several-gates.md", "ftgate.yaml")
+    models = yaml.safe_dump(
+        {"prompted": endpoint.model("base"), "tuned": endpoint.model("ft")}, default_flow_style=True
+    )
+    endpoint.gate_file(re.sub(r"models:\n.*?defaults:", f"models: {models}defaults:", text, flags=re.DOTALL))
+    shown(endpoint, "howto/several-gates.md", "test_gates.py")
+    endpoint.run().assert_outcomes(passed=2)
+    assert set(endpoint.asked.values()) == {1}
+
+
+def test_a_metric_and_a_provider(project: Project) -> None:
+    page = "howto/custom-metric-and-provider.md"
+    shown(project, page, "conftest.py", "ftgate.yaml")
+    project.file(
+        "test_gate.py",
+        "import pytest\nfrom conftest import first_word\n@pytest.mark.ftgate('support')\n"
+        "def test_gate(): assert first_word('refund', 'refund now') == 1.0\n",
+    )
+    gate = project.gate()
+    assert gate["verdict"] == "pass", gate["checks"]
+    assert "Gaffke" in gate["method"]
+    assert gate["candidate"]["metrics"]["exact_match"] == pytest.approx(50 / 60)
+    assert (gate["candidate"]["n_stored"], project.gate()["candidate"]["n_stored"]) == (0, 60)
+
+
+def test_a_trial_on_the_first_examples(endpoint: EndpointProject) -> None:
+    (text,) = [block.text for block in blocks(page_named("howto/large-test-sets.md")) if "limit: 60" in block.text]
+    names = {"gpt-4.1-mini": "base", '"ft:gpt-4.1-mini:acme::abc123"': "ft"}
+    for name, ours in names.items():
+        text = text.replace(f"model: {name}", f"base_url: '{endpoint.server.url}', model: {ours}")
+    endpoint.gate_file(text)
+    endpoint.file("test_gate.py", "import pytest\n@pytest.mark.ftgate('trial')\ndef test_gate(): pass\n")
+    endpoint.test_set(100)
+    gate = endpoint.gate()
+    assert (gate["verdict"], gate["n"]) == ("pass", 60)
+
+
+def test_every_how_to_is_done_here() -> None:
+    done = Path(__file__).read_text(encoding="utf-8")
+    for page in page_named("howto").glob("*.md"):
+        assert f'"howto/{page.name}"' in done, page.name
+        for block in blocks(page):
+            assert not block.title or f'"{block.title}"' in done or block.title == "Modelfile", block.place

@@ -1,0 +1,69 @@
+"""The site of the documentation builds without a warning, loads nothing from elsewhere, and shows no raw Markdown."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import site_links
+from doc_pages import DOCS, ROOT
+
+mkdocs = pytest.mark.skipif(
+    not (find_spec("mkdocs") and find_spec("material")), reason='mkdocs is missing: pip install -e ".[docs]"'
+)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("site")
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)],
+        cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@mkdocs
+def test_every_page_is_there(site: Path) -> None:
+    for page in DOCS.rglob("*.md"):
+        name = page.relative_to(DOCS).with_suffix("")
+        built = site / (name.parent if name.name == "index" else name) / "index.html"
+        assert built.exists(), name
+
+
+@mkdocs
+def test_it_can_be_searched(site: Path) -> None:
+    assert "f1_macro" in (site / "search" / "search_index.json").read_text(encoding="utf-8")
+
+
+@mkdocs
+def test_nothing_is_loaded_from_elsewhere(site: Path) -> None:
+    for page in site.rglob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        loads = re.findall(r"<(?:script|link|img|iframe|source)\b[^>]*?\b(?:src|href)=\"?([^\"\s>]+)", text)
+        assert loads
+        assert not [url for url in loads if re.match(r"(?:https?:)?//", url)], page
+
+
+@mkdocs
+def test_no_page_shows_raw_markdown(site: Path) -> None:
+    """Fences, lists and tables that mkdocs reads in another way than GitHub does stand there as text."""
+    for page in site.rglob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        body = re.sub(r"<pre>.*?</pre>|<code>.*?</code>|<script.*?</script>", "", text, flags=re.DOTALL)
+        assert "```" not in text, page
+        assert not re.search(r"<p>(?:(?!</p>).)*^(?:- |\d\. |\| )", body, flags=re.MULTILINE | re.DOTALL), page
+        assert "](" not in body, page
+
+
+def test_links_out_of_the_documentation_lose_the_link() -> None:
+    text = "[the example](../examples/voice_commands/README.md) and [money](money.md#a-limit), [gone](../absent.md)"
+    kept = "the example and [money](money.md#a-limit), [gone](../absent.md)"
+    assert site_links.within(text, DOCS, DOCS) == kept

@@ -1,0 +1,55 @@
+"""The tutorial, done as a reader does it: every block in its order, in one folder, with the outputs that are shown."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+from doctest import ELLIPSIS, NORMALIZE_WHITESPACE, Example, OutputChecker
+from pathlib import Path
+
+import pytest
+from doc_pages import Block, blocks, commands, page_named
+from gate_project import ALONE
+
+FLAGS = ELLIPSIS | NORMALIZE_WHITESPACE
+
+
+@pytest.mark.usefixtures("no_ambient_settings")
+def test_every_step_does_what_the_page_says(tmp_path: Path) -> None:
+    steps = list(blocks(page_named("tutorial.md")))
+    assert len(steps) > 20
+    for step in steps:
+        do(step, tmp_path)
+
+
+def do(step: Block, folder: Path) -> None:
+    path = folder / step.title
+    if step.language in ("python", "yaml") and step.title:
+        path.write_text(step.text, encoding="utf-8")
+    elif step.language == "ini":
+        assert path.read_text(encoding="utf-8") == step.text, step.place
+    elif step.language == "console":
+        *before, last = commands(step)
+        for command, shown in before:
+            run(step, command, shown, folder, status=0)
+        run(step, *last, folder, status=int(step.title.removeprefix("exit status ") or 0))
+    else:
+        raise AssertionError(f"{step.place}: a block that no reader can do")
+
+
+def run(step: Block, command: str, shown: str, folder: Path, *, status: int) -> None:
+    python, *arguments = shlex.split(command)
+    assert python == "python", step.place
+    if arguments[:3] == ["-m", "pip", "install"]:
+        assert arguments[3:] == ["pytest-ftgate"], step.place
+        return
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=folder, capture_output=True, text=True, timeout=120, check=False,
+        env={**os.environ, "PYTEST_ADDOPTS": " ".join((*ALONE, "-pno:cacheprovider")), "COLUMNS": "80"},
+    )  # fmt: skip
+    printed = done.stdout + done.stderr
+    assert done.returncode == status, f"{step.place}: {command}\n{printed}"
+    difference = OutputChecker().output_difference(Example(command, shown), printed, FLAGS)
+    assert OutputChecker().check_output(shown, printed, FLAGS), f"{step.place}: {command}\n{difference}\n{printed}"
