@@ -351,7 +351,18 @@ def test_labels_that_are_all_alike_hold_no_judge(judged: PythonJudged) -> None:
 @pytest.mark.parametrize(
     ("rows", "text"),
     [
-        ([{"input": "x", "output": "y", "score": 3}] * 19, "labelled.jsonl: 19 items, at least 20 are needed"),
+        (
+            [{"input": f"x{i}", "output": "y", "score": 3} for i in range(19)],
+            "labelled.jsonl: 19 items, at least 20 are needed",
+        ),
+        (
+            [{"input": "x", "output": f"y{i % 2}", "score": 3 + i % 2} for i in range(40)],
+            "labelled.jsonl: 2 items of 40 rows are different, at least 20 are needed",
+        ),
+        (
+            [{"input": "x", "output": "y", "score": 10**400}],
+            "labelled.jsonl:1: score: must be a score from 1 to 5, is 1",
+        ),
         ([{"input": "x", "output": "y", "score": 6}], "labelled.jsonl:1: score: must be a score from 1 to 5, is 6"),
         ([{"input": "x", "output": "y", "score": "good"}], "must be a score from 1 to 5, is good"),
         ([{"input": "x", "output": "y"}], 'labelled.jsonl:1: no field "score"'),
