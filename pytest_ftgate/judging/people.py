@@ -20,6 +20,7 @@ from pytest_ftgate.safe import printable
 
 if TYPE_CHECKING:
     from pytest_ftgate.data import DataSet
+    from pytest_ftgate.models import Completion
     from pytest_ftgate.runner import Run
 
 _WORDS = {"candidate": 1.0, "tie": 0.5, "baseline": 0.0}
@@ -212,10 +213,8 @@ def settled(name: str, ratings: Ratings, runs: Mapping[str, Run]) -> tuple[Ratin
         ratings: of people.
         runs: of ``baseline`` and ``candidate``.
     """
-    wins = [
-        _only_value(*(one.completion and one.completion.text for one in pair))
-        for pair in zip(runs["candidate"].predictions[0], runs["baseline"].predictions[0], strict=True)
-    ]
+    both = (runs[role].predictions[0] for role in ("candidate", "baseline"))
+    wins = [_only_value(one.completion, other.completion) for one, other in zip(*both, strict=True)]
     told = [
         tuple(rating if win is None else replace(rating, value=win) for rating in given)
         for win, given in zip(wins, ratings.by_example, strict=True)
@@ -231,11 +230,11 @@ def settled(name: str, ratings: Ratings, runs: Mapping[str, Run]) -> tuple[Ratin
     return replace(ratings, by_example=tuple(told)), [found]
 
 
-def _only_value(candidate: str | None, baseline: str | None) -> float | None:
+def _only_value(candidate: Completion | None, baseline: Completion | None) -> float | None:
     """The value of a pair that leaves nothing to prefer; None where people decide."""
     if candidate is None or baseline is None:
         return 0.5 + ((candidate is not None) - (baseline is not None)) / 2
-    return 0.5 if candidate.strip() == baseline.strip() else None
+    return 0.5 if candidate.text.strip() == baseline.text.strip() else None
 
 
 def _moved(given: Sequence[Rating], now: Sequence[Rating]) -> Iterator[Rating]:
