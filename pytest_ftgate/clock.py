@@ -31,6 +31,7 @@ _UNDATED = (
     "Record them by --ftgate-report=recordings:FOLDER, which writes created_at; or ask the models themselves; "
     "or take max_age_days out."
 )
+_UNBORN = "Set the clock of this machine, or ask the models again: no answer is younger than today."
 _PIN = "Name the dated snapshot."
 _REBASED = "If it was meant: judge it once with clock: {base_changed: warn}; that green verdict is then the reference."
 _RETRAIN = "Train on another base model before that day, and judge the new candidate."
@@ -247,6 +248,11 @@ def oldest_prediction(evidence: Evidence) -> float | None:
     return min(known) if known and len(known) == len(times) else None
 
 
+def _newest(evidence: Evidence) -> float:
+    """When the newest answer was made, where that of each is known."""
+    return max(at for _, run in evidence.all_runs() for _, at in made_at(run) if at is not None)
+
+
 def _age_check(config: GateConfig, evidence: Evidence, oldest: float | None, now: float) -> Check:
     asked = config.max_age_days
     assert asked is not None  # the caller has seen it
@@ -261,6 +267,16 @@ def _age_check(config: GateConfig, evidence: Evidence, oldest: float | None, now
             required=asked,
             source=source,
             advice=_UNDATED,
+        )
+    if (newest := _newest(evidence)) > now + _DAY_S:  # an hour of two clocks apart is no matter
+        return Check(
+            "max_age_days",
+            "error",
+            f"how old the evidence is cannot be told: a prediction says that it was made on {day(newest)}, "
+            f"and today is {day(now)}",
+            required=asked,
+            source=source,
+            advice=_UNBORN,
         )
     age = max(now - oldest, 0.0) / _DAY_S
     held = age <= asked

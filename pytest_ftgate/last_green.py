@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
+from math import isfinite
 from typing import TYPE_CHECKING
 
 from pytest_ftgate.errors import StoreError
@@ -49,6 +50,16 @@ class KeptModel:
     value: float | None = None
     scores: str | None = None
 
+    def is_sound(self) -> bool:
+        """Whether everything is of its type."""
+        texts = (self.model, self.served_as, self.base_model, self.asked, self.scores)
+        number = 0.0 if self.value is None else self.value
+        return (
+            all(text is None or isinstance(text, str) for text in texts)
+            and isinstance(number, int | float)
+            and isfinite(number)
+        )
+
 
 @dataclass(frozen=True)
 class LastGreen:
@@ -84,15 +95,25 @@ class LastGreen:
     @classmethod
     def from_text(cls, text: str) -> LastGreen | None:
         """The inverse; None where it is none, or one of another version."""
-        with suppress(ValueError, TypeError, AttributeError, KeyError):
+        with suppress(ValueError, TypeError, AttributeError, KeyError, RecursionError):
             facts = json.loads(text)
             if facts.pop("form") != _FORM:
                 return None
             models = {role: KeptModel(**one) for role, one in facts.pop("models").items()}
             found = cls(models=models, **facts)
-            times = [found.judged_at, *([] if found.measured_at is None else [found.measured_at])]
-            return found if all(isinstance(at, int | float) and 0 <= at < 1e11 for at in times) else None
+            return found if found._is_sound() else None
         return None
+
+    def _is_sound(self) -> bool:
+        """Whether everything is of its type: the file that it came from may have been edited."""
+        texts = [self.test_set, self.metric, *self.models, *self.shutdown, *self.shutdown.values()]
+        times = [self.judged_at, *([] if self.measured_at is None else [self.measured_at])]
+        return (
+            all(isinstance(text, str) for text in texts)
+            and isinstance(self.examples, int)
+            and all(isinstance(at, int | float) and 0 <= at < 1e11 for at in times)
+            and all(model.is_sound() for model in self.models.values())
+        )
 
 
 def filed_as(config: GateConfig, nodeid: str) -> str:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+FARTHEST = 1e12
+"""From 0, of the ends of a range of scores: with what is beyond, sums of differences lose their digits or overflow."""
+
 
 def is_share(metric_range: Sequence[float] | None) -> bool:
     """A metric on [0, 1] is shown in percent and its differences in points."""

@@ -114,6 +114,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", _MARK_HELP)
     config.pluginmanager.register(_Reports(config))  # without a name, which -p no: could switch off
     _refuse_loosening(config)
+    _refuse_one_file(config)
     _need_jinja(config)
     if config.getoption("--ftgate-partial") and os.environ.get("CI"):
         raise pytest.UsageError("--ftgate-partial is for local work; CI is set here")
@@ -126,6 +127,15 @@ def _refuse_loosening(config: pytest.Config) -> None:
         raise pytest.UsageError(
             f"-o {overridden[0]}: what a gate asks for comes from files under review, not from the command line"
         )
+
+
+def _refuse_one_file(config: pytest.Config) -> None:
+    """Of two reports in one file the second would take the place of the first, and nobody would know."""
+    written = dict.fromkeys(config.getoption("--ftgate-report"))
+    paths = [os.path.realpath(one.partition(":")[2]) for one in written]
+    twice = next((one for one, path in zip(written, paths, strict=True) if paths.count(path) > 1), None)
+    if twice is not None:
+        raise pytest.UsageError(f"--ftgate-report={twice}: another report goes to the same file")
 
 
 def _need_jinja(config: pytest.Config) -> None:

@@ -65,6 +65,8 @@ def read_job_notes(folder: Path) -> dict[str, str]:
             notes = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise _no_notes(path, str(error)) from None
+        except RecursionError:
+            raise _no_notes(path, "it is nested too deep") from None
         if not isinstance(notes, dict) or not all(isinstance(text, str) for text in notes.values()):
             raise _no_notes(path, "it must be one JSON object of texts")
         found |= notes

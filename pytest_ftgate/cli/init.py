@@ -78,7 +78,8 @@ def _tell(say: Callable[[str], None], line: str) -> None:
 def _check_folder(wishes: Wishes) -> None:
     if not wishes.directory.is_dir():
         raise ConfigError("there is no such folder", where=Where(shown_path(wishes.directory)))
-    for name in (_GATE_FILE, _TEST_FILE):
+    dangling = (_INI,) if os.path.islink(wishes.directory / _INI) and not (wishes.directory / _INI).exists() else ()
+    for name in (_GATE_FILE, _TEST_FILE, *dangling):  # an ini file that is one stays as it is
         path = wishes.directory / name
         if os.path.lexists(path) and not wishes.force:
             raise ConfigError(

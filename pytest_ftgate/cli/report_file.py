@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,8 @@ class Facts:
         value = self.values.get(name)
         if isinstance(value, bool) or not (value is None or isinstance(value, int | float)):
             self._refuse(name, "a number", value)
+        if value is not None and not abs(value) <= sys.float_info.max:
+            self._refuse(name, "a number that is no larger than floats are", value)
         return value
 
     def part(self, name: str) -> Facts:
@@ -61,7 +64,7 @@ class Facts:
         """The two ends of a range, where both are known."""
         value = self.values.get(name)
         ends = value if isinstance(value, list) and len(value) == 2 else ()
-        known = [float(end) for end in ends if isinstance(end, int | float)]
+        known = [float(end) for end in ends if isinstance(end, int | float) and abs(end) <= sys.float_info.max]
         return (known[0], known[1]) if len(known) == 2 else None
 
     def _below(self, name: str, value: Any) -> Facts:

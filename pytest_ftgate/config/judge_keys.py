@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, mod
 from pytest_ftgate.config.keys import Keys, Number, PathText, Text, absent
 from pytest_ftgate.config.model_keys import ModelValue
 from pytest_ftgate.config.problems import MISSING, refusal, refusals
+from pytest_ftgate.numbers import FARTHEST
 
 _BESIDE_MODEL = ("rubric", "rubric_file", "scale", "calibration")
 _NOT_BESIDE_MODEL = (
@@ -24,6 +25,8 @@ def _listed(value: Any) -> Any:
 def _ends(values: list[float]) -> list[float]:
     if len(values) != 2 or values[0] >= values[1]:
         raise refusal("must be the lowest and the highest score, as [1, 5]")
+    if max(map(abs, values)) > FARTHEST:
+        raise refusal(f"must lie within {FARTHEST:g} of 0, as [1, 5]")
     return values
 
 

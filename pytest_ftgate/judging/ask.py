@@ -10,7 +10,7 @@ from pytest_ftgate.data.wording import excerpt
 from pytest_ftgate.judge_facts import JudgeResult, PairResult
 from pytest_ftgate.judging.answers import read_better, read_score
 from pytest_ftgate.judging.calibration import Item, agreement, calibration_check
-from pytest_ftgate.judging.people import Ratings, people_result, stale_check
+from pytest_ftgate.judging.people import Ratings, people_result, settled, stale_check
 from pytest_ftgate.judging.questions import PROMPT_VERSION, grade_question, preference_question, question_set
 from pytest_ftgate.metrics.judged import HUMAN_PREFERENCE, Graded, Preference, Preferred, Rubric
 from pytest_ftgate.numbers import plural
@@ -166,7 +166,7 @@ def judge_answers(
         scored, found, result = _by_people(judging.people, test, runs)
         for role, metric in scored.items():
             metrics[role][HUMAN_PREFERENCE] = metric
-        checks.append(found)
+        checks += found
         results[HUMAN_PREFERENCE] = result
     return Opinion(metrics, tuple(checks), {f"judge_{name}": run for name, run in judged.items()}, results)
 
@@ -272,12 +272,15 @@ def paired_metrics(name: str, preferred: Mapping[str, Sequence[float]], *, means
 
 def _by_people(
     ratings: Ratings, test: DataSet, runs: Mapping[str, Run]
-) -> tuple[dict[str, Metric], Check, JudgeResult]:
+) -> tuple[dict[str, Metric], list[Check], JudgeResult]:
     (role,) = [role for role in runs if role != "candidate"]
-    found = stale_check(HUMAN_PREFERENCE, ratings, test, {"baseline": runs[role], "candidate": runs["candidate"]})
-    result = people_result(HUMAN_PREFERENCE, ratings, role)
+    both = {"baseline": runs[role], "candidate": runs["candidate"]}
+    found = stale_check(HUMAN_PREFERENCE, ratings, test, both)
+    said = people_result(HUMAN_PREFERENCE, ratings, role)
+    ratings, moved = settled(HUMAN_PREFERENCE, ratings, both)
+    result = replace(said, pairs=people_result(HUMAN_PREFERENCE, ratings, role).pairs)
     several = len(ratings.raters) > 1
-    return paired_metrics(HUMAN_PREFERENCE, {role: ratings.values()}, means=several), found, result
+    return paired_metrics(HUMAN_PREFERENCE, {role: ratings.values()}, means=several), [found, *moved], result
 
 
 # --- a judge's run -------------------------------------------------------------------------------------------

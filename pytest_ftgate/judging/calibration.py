@@ -41,16 +41,18 @@ def read_items(asked: Rubric | Preference) -> tuple[Item, ...]:
     """The items of a calibration; none where none is asked for.
 
     Raises:
-        DataError: the file cannot be read, a row is no item, or there are fewer than 20. Names the line.
+        DataError: the file cannot be read, a row is no item, or fewer than 20 are different. Names the line.
     """
     if asked.calibration is None:
         return ()
     path, columns = asked.calibration.path, _COLUMNS[asked.name]
     shown = shown_path(path)
     items = [_item(asked, row, Where(path=shown, line=line)) for line, row in read_table(path, columns)]
-    if len(items) < FEWEST_ITEMS:
+    distinct = len({(item.example.input, *item.outputs) for item in items})
+    if distinct < FEWEST_ITEMS:
+        copies = f" of {len(items)} rows are different" if distinct < len(items) else ""
         raise DataError(
-            f"{plural(len(items), 'item')}, at least {FEWEST_ITEMS} are needed to hold a judge to them",
+            f"{plural(distinct, 'item')}{copies}, at least {FEWEST_ITEMS} are needed to hold a judge to them",
             where=Where(path=shown),
             cure="let people judge more",
         )
@@ -76,7 +78,7 @@ def _score(value: Any, asked: Rubric, where: Where) -> float:
     at = Where(where.path, where.line, "score")
     try:
         score = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else None
-    except ValueError:
+    except (ValueError, OverflowError):  # a whole number beyond all floats
         score = None
     if score is None or not asked.low <= score <= asked.high:
         found = excerpt(str(value)) if isinstance(value, str | int | float) else kind_of(value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from pytest_ftgate.safe import printable
 
 if TYPE_CHECKING:
     from pytest_ftgate.data import DataSet
+    from pytest_ftgate.models import Completion
     from pytest_ftgate.runner import Run
 
 _WORDS = {"candidate": 1.0, "tie": 0.5, "baseline": 0.0}
@@ -202,6 +203,42 @@ def stale_check(name: str, ratings: Ratings, test: DataSet, runs: Mapping[str, R
         f"the preferences in {ratings.path} are attested, not verified (no baseline_sha256 and candidate_sha256)",
         source=ratings.source,
     )
+
+
+def settled(name: str, ratings: Ratings, runs: Mapping[str, Run]) -> tuple[Ratings, list[Check]]:
+    """The ratings as models are judged by: equal outputs are a tie, and a missing one loses, whatever the file says.
+
+    Args:
+        name: of the metric.
+        ratings: of people.
+        runs: of ``baseline`` and ``candidate``.
+    """
+    both = (runs[role].predictions[0] for role in ("candidate", "baseline"))
+    wins = [_only_value(one.completion, other.completion) for one, other in zip(*both, strict=True)]
+    told = [
+        tuple(rating if win is None else replace(rating, value=win) for rating in given)
+        for win, given in zip(wins, ratings.by_example, strict=True)
+    ]
+    moved = [one.line for given, now in zip(ratings.by_example, told, strict=True) for one in _moved(given, now)]
+    if not moved:
+        return ratings, []
+    message = (
+        f"{plural(len(moved), 'preference')} in {ratings.path} {'is' if len(moved) == 1 else 'are'} between equal "
+        f"outputs, or for one that is missing, the first in line {moved[0]}: equal ones are a tie, a missing one loses"
+    )
+    found = Check(f"{name}.equal", "warning", message, observed=len(moved), required=0, source=ratings.source)
+    return replace(ratings, by_example=tuple(told)), [found]
+
+
+def _only_value(candidate: Completion | None, baseline: Completion | None) -> float | None:
+    """The value of a pair that leaves nothing to prefer; None where people decide."""
+    if candidate is None or baseline is None:
+        return 0.5 + ((candidate is not None) - (baseline is not None)) / 2
+    return 0.5 if candidate.text.strip() == baseline.text.strip() else None
+
+
+def _moved(given: Sequence[Rating], now: Sequence[Rating]) -> Iterator[Rating]:
+    return (one for one, other in zip(given, now, strict=True) if one.value != other.value)
 
 
 def _stale(ratings: Ratings, test: DataSet, runs: Mapping[str, Run]) -> Iterator[tuple[int, str, str]]:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from inspect import unwrap
+from posixpath import normpath
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
 
 from pytest_ftgate.errors import ConfigError, Where
 from pytest_ftgate.judging.calibration import Item, read_items
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 _OWN_PROMPT = ("system", "system_file", "few_shot", "retrieval", "template")
 _OPERATION = ("name", "price", "concurrency", "timeout_s", "retries", "api_key_env", "revision", "params")
 _PUBLIC_ENDPOINT = "https://api.openai.com/v1"
+_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True)
@@ -169,15 +173,27 @@ def _identity(spec: ModelSpec) -> tuple[Any, ...]:
     """What one model is under whatever name, prompt and parameters it is asked."""
     options = spec.options
     if spec.provider == "openai":
-        url = str(options.get("base_url") or _PUBLIC_ENDPOINT).rstrip("/").lower()
-        return spec.provider, url, options.get("model") or options.get("job")
+        name = str(options.get("model") or options.get("job"))
+        return spec.provider, _place(str(options.get("base_url") or _PUBLIC_ENDPOINT)), name.strip().lower()
     if spec.provider in ("python", "recorded"):
         return spec.provider, options.get("target") or options.get("path")
     return spec.provider, *((key, value) for key, value in sorted(options.items()) if key not in _OPERATION)
 
 
+def _place(url: str) -> tuple[Any, ...]:
+    """Where an endpoint is, in whatever way its URL is written."""
+    parts = urlsplit(url.lower())
+    host = (parts.hostname or "").rstrip(".")
+    if host == "localhost" or host.startswith("127.") or host == "::1":
+        host = "localhost"
+    port = parts.port or _PORTS.get(parts.scheme)
+    return parts.scheme, host, port, normpath(f"/{unquote(parts.path).lstrip('/')}")
+
+
 def _one_function(one: Model | None, other: Model | None) -> bool:
-    functions = [getattr(model, "function", None) for model in (one, other)]
+    functions = [
+        unwrap(found) if callable(found := getattr(model, "function", None)) else None for model in (one, other)
+    ]
     return functions[0] is not None and functions[0] == functions[1]
 
 

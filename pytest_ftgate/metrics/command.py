@@ -18,12 +18,14 @@ from pytest_ftgate.metrics.command_run import MOST_OUTPUT, NOT_RUN, CannotStart,
 from pytest_ftgate.metrics.options import Options
 from pytest_ftgate.metrics.protocol import Answers, Kind, Scored, check_shape, right_wrong
 from pytest_ftgate.metrics.similarity import graded
+from pytest_ftgate.numbers import FARTHEST
 
 NAME = "command"
 TIMEOUT_S = 10.0
 EXIT_CODE = "exit_code"
 
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_LONGEST_S = 86_400.0
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _RANGE = ("low", "high", "greater_is_better")
 _EVIDENCE = 300
 
@@ -167,6 +169,8 @@ def build(options: Options) -> Command:
         raise options.error(
             "timeout_s is not above 0", key="timeout_s", cure="Write the seconds that one run may take."
         )
+    if timeout_s > _LONGEST_S:
+        raise options.error("timeout_s is more than a day", key="timeout_s", cure="Write a time that you would wait.")
     scale = _scale(options)
     runner = Runner((_program(options, argv[0], folder), *argv[1:]), folder, timeout_s, int(concurrency))
     return Command(runner, excerpt(argv[0]), scale)
@@ -230,6 +234,11 @@ def _scale(options: Options) -> Scale | None:
             cure="Write low: 0, high: 10, greater_is_better: true, for example.",
         )
     low, high = (_number(options, key, math.nan) for key in ("low", "high"))
+    far = next((key for key, value in (("low", low), ("high", high)) if abs(value) > FARTHEST), None)
+    if far is not None:
+        raise options.error(
+            f"{far} is farther than {FARTHEST:g} from 0", key=far, cure="Write the range of the number."
+        )
     if not low < high:
         raise options.error(f"low {low:g} is not below high {high:g}", key="low", cure="Write the range of the number.")
     return Scale(pattern, low, high, options.flag("greater_is_better"))

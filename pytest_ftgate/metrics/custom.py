@@ -14,6 +14,7 @@ from pytest_ftgate.errors import ConfigError, MetricError
 from pytest_ftgate.foreign import told
 from pytest_ftgate.metrics.options import Options
 from pytest_ftgate.metrics.protocol import Answers, Kind, Scored, check_shape, right_wrong
+from pytest_ftgate.numbers import FARTHEST
 
 ScoreExample: TypeAlias = Callable[[Any, str], float]
 
@@ -65,6 +66,8 @@ def _problem(metric: CustomMetric) -> str | None:
         return "is async: a metric must be a plain function"
     if not (_is_number(metric.low) and _is_number(metric.high) and metric.low < metric.high):
         return f"has no range: low is {metric.low!r} and high is {metric.high!r}"
+    if max(abs(metric.low), abs(metric.high)) > FARTHEST:
+        return f"has a range that goes farther than {FARTHEST:g} from 0"
     if not isinstance(metric.greater_is_better, bool):
         return f"has no direction: greater_is_better is {metric.greater_is_better!r}"
     if metric.right_wrong and (metric.low, metric.high, metric.greater_is_better) != (0, 1, True):

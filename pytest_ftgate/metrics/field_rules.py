@@ -134,10 +134,17 @@ class FieldRules:
 
 _AS_WRITTEN = Text()
 _MOST_PAIRED = 1000
+_LONGEST_NAME = 1000
 
 
 def inside(name: str, key: str) -> str:
-    """The name of a field of an object."""
+    """The name of a field of an object.
+
+    What lies below a name that is longer than any field's goes by that name: a key of an answer may be megabytes long,
+    and each value below would hold a copy of it.
+    """
+    if len(name) > _LONGEST_NAME:
+        return name
     return f"{name}.{key}" if name else key
 
 

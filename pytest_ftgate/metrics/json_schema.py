@@ -95,7 +95,7 @@ def _from_file(options: Options, path: Path) -> Any:
 
 
 def _validator(options: Options, schema: dict[str, Any], place: str) -> Any:
-    from jsonschema import Draft202012Validator
+    from jsonschema import Draft3Validator, Draft202012Validator
     from jsonschema.exceptions import SchemaError
     from jsonschema.validators import extend, validator_for
     from jsonschema_specifications import REGISTRY
@@ -104,9 +104,9 @@ def _validator(options: Options, schema: dict[str, Any], place: str) -> Any:
     known = Draft202012Validator if dialect is None else None
     if isinstance(dialect, str):
         known = validator_for(schema, default=None)
-    if known is None:
+    if known is None or known is Draft3Validator:
         raise options.error(
-            f"{_KEY}{place} is of a dialect that jsonschema does not know: $schema is {dialect!r}",
+            f"{_KEY}{place} is of a dialect that is not known here: $schema is {dialect!r}",
             key=_KEY,
             cure="Use https://json-schema.org/draft/2020-12/schema.",
         )
@@ -139,21 +139,29 @@ def _unresolved(schema: dict[str, Any], registry: Any) -> Iterator[str]:
 
     resource = Resource.from_contents(schema, default_specification=DRAFT202012)
     resolver = registry.with_resource("", resource).crawl().resolver_with_root(resource)
-    yield from _dangling(resource, resolver)
+    yield from _dangling(resource, resolver, set())
 
 
-def _dangling(resource: Any, resolver: Any) -> Iterator[str]:
+def _dangling(resource: Any, resolver: Any, seen: set[int]) -> Iterator[str]:
+    """Of a schema, of the schemas in it, and of those that it refers to, which may stand under any key."""
+    from referencing import Resource
     from referencing.exceptions import Unresolvable
+    from referencing.jsonschema import DRAFT202012
 
-    if isinstance(resource.contents, Mapping):
-        for reference in (resource.contents.get(key) for key in _REFERENCES):
-            if isinstance(reference, str):
-                try:
-                    resolver.lookup(reference)
-                except Unresolvable:
-                    yield reference
+    if id(resource.contents) in seen or not isinstance(resource.contents, Mapping):
+        return
+    seen.add(id(resource.contents))
+    for reference in (resource.contents.get(key) for key in _REFERENCES):
+        if isinstance(reference, str):
+            try:
+                found = resolver.lookup(reference)
+            except Unresolvable:
+                yield reference
+                continue
+            target = Resource.from_contents(found.contents, default_specification=DRAFT202012)
+            yield from _dangling(target, found.resolver, seen)
     for part in resource.subresources():
-        yield from _dangling(part, resolver.in_subresource(part))
+        yield from _dangling(part, resolver.in_subresource(part), seen)
 
 
 def _unique_items(validator: Any, unique: Any, instance: Any, schema: Any) -> Iterator[Any]:  # noqa: ARG001

@@ -178,9 +178,10 @@ def _row(text: str, line: int) -> tuple[tuple[str, int], Recorded]:
     made_for = _optional(row, "input_sha256", str, "text")
     key = _optional(row, "key", str, "text")
     answer = None if output is None else completion
-    return identity, Recorded(line, answer, made_for, key, _seconds(row, "created_at"), _seconds(row, "busy_s"))
+    return identity, Recorded(line, answer, made_for, key, _moment(row, "created_at"), _seconds(row, "busy_s"))
 
 
+_NO_MOMENT = 1e11  # the year 5138
 _LOOKS = 'a recorded prediction looks like this: {"id": "...", "output": "..."}'
 
 
@@ -221,6 +222,14 @@ def _seconds(row: Mapping[str, Any], name: str) -> float | None:
     if seconds is not None and not 0 <= seconds <= sys.maxsize:
         raise DataError(f"must be a number of seconds, is {excerpt(str(seconds))}", where=Where(key=name))
     return None if seconds is None else float(seconds)
+
+
+def _moment(row: Mapping[str, Any], name: str) -> float | None:
+    """Seconds since the epoch; milliseconds would be years from now."""
+    seconds = _seconds(row, name)
+    if seconds is not None and seconds >= _NO_MOMENT:
+        raise DataError(f"must be seconds since 1970, is {seconds:g}", where=Where(key=name))
+    return seconds
 
 
 def _count(row: Mapping[str, Any], name: str, key: str) -> int | None:

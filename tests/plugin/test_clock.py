@@ -200,6 +200,25 @@ def test_a_recording_is_as_old_as_it_says(project: Project, days: int, verdict: 
     assert project.gate()["verdict"] == verdict
 
 
+def test_answers_of_tomorrow_are_an_error(project: Project) -> None:
+    recorded(project, created_at=time.time())
+    first, *rest = map(json.loads, (project.path / "ft.jsonl").read_text().splitlines())
+    write_jsonl(project.path / "ft.jsonl", [{**first, "created_at": 4_102_444_800}, *rest])
+    project.gate_test(max_age_days=30)
+    message = refused(project, called=True)
+    today = datetime.now(timezone.utc).strftime("%Y-%m-%d")
+    assert message == (
+        "how old the evidence is cannot be told: a prediction says that it was made on 2100-01-01, "
+        f"and today is {today}"
+    )
+
+
+def test_a_time_in_milliseconds_is_an_error(project: Project) -> None:
+    recorded(project, created_at=round(time.time() * 1000))
+    project.gate_test(max_age_days=30)
+    assert "created_at: must be seconds since 1970, is 1." in refused(project)
+
+
 def test_an_unknown_age_is_an_error(project: Project) -> None:
     project.gate_test(max_age_days=30)
     message = refused(project, called=True)

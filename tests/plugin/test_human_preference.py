@@ -7,34 +7,41 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from gate_project import check, refused
+from gate_project import check, refused, write_jsonl
 from judge_project import N, PythonJudged
 
 WIN, LOSS, TIE = "candidate", "baseline", "tie"
 
 
+class Rated(PythonJudged):
+    """The models never say the same, so that there is something to prefer."""
+
+    def answer_of(self, model: str, index: int) -> str:
+        return f"{super().answer_of(model, index)} ({model})"
+
+
 @pytest.fixture
-def judged(pytester: pytest.Pytester) -> PythonJudged:
-    return PythonJudged(pytester)
+def judged(pytester: pytest.Pytester) -> Rated:
+    return Rated(pytester)
 
 
 def words(wins: int, losses: int) -> list[str]:
     return [WIN] * wins + [LOSS] * losses + [TIE] * (N - wins - losses)
 
 
-def rated(judged: PythonJudged, *raters: Sequence[str], gate: dict[str, Any] | None = None) -> dict[str, Any]:
+def rated(judged: Rated, *raters: Sequence[str], gate: dict[str, Any] | None = None) -> dict[str, Any]:
     lines = ["id,preferred,rater"]
     lines += [f"t{i},{word},r{r}" for r, said in enumerate(raters) for i, word in enumerate(said)]
     judged.file("prefs.csv", "\n".join(lines) + "\n")
     return by_file(judged, **(gate or {}))
 
 
-def by_file(judged: PythonJudged, path: str = "prefs.csv", **gate: Any) -> dict[str, Any]:
+def by_file(judged: Rated, path: str = "prefs.csv", **gate: Any) -> dict[str, Any]:
     judged.gate_test(metric={"name": "human_preference", "path": path}, **gate)
     return judged.gate()
 
 
-def test_one_rater(judged: PythonJudged) -> None:
+def test_one_rater(judged: Rated) -> None:
     gate = rated(judged, words(40, 10))
     assert gate["verdict"] == "pass", gate["checks"]
     assert (gate["baseline"]["value"], gate["candidate"]["value"], gate["gain"]) == (0.5, 0.75, 0.25)
@@ -49,13 +56,13 @@ def test_one_rater(judged: PythonJudged) -> None:
     )
 
 
-def test_people_who_prefer_the_baseline_make_the_gate_red(judged: PythonJudged) -> None:
+def test_people_who_prefer_the_baseline_make_the_gate_red(judged: Rated) -> None:
     gate = rated(judged, words(20, 30))
     assert gate["verdict"] == "fail"
     assert gate["gain"] == pytest.approx(-5 / N)
 
 
-def test_two_raters_agree_by_cohens_kappa(judged: PythonJudged) -> None:
+def test_two_raters_agree_by_cohens_kappa(judged: Rated) -> None:
     """25 say yes twice, 15 no twice, and 20 are in dispute: agreement 40/60, by chance (35*35 + 25*25)/3600."""
     one = [WIN] * 35 + [LOSS] * 25
     other = [WIN] * 25 + [LOSS] * 10 + [WIN] * 10 + [LOSS] * 15
@@ -71,7 +78,7 @@ def test_two_raters_agree_by_cohens_kappa(judged: PythonJudged) -> None:
     assert gate["method"].startswith("Gaffke")
 
 
-def test_three_raters_agree_by_fleiss_kappa_and_hardly_at_all_is_called_out(judged: PythonJudged) -> None:
+def test_three_raters_agree_by_fleiss_kappa_and_hardly_at_all_is_called_out(judged: Rated) -> None:
     said = [[WIN if (i + r) % 3 else LOSS for i in range(N)] for r in range(3)]
     gate = rated(judged, *said)
     (judge,) = gate["judges"]
@@ -80,7 +87,7 @@ def test_three_raters_agree_by_fleiss_kappa_and_hardly_at_all_is_called_out(judg
     assert check(gate, "human_preference.agreement")["status"] == "warning"
 
 
-def test_a_and_b_may_stand_for_the_models(judged: PythonJudged) -> None:
+def test_a_and_b_may_stand_for_the_models(judged: Rated) -> None:
     lines = ["id,a,b,preferred"]
     for i, word in enumerate(words(40, 10)):
         sides = (WIN, LOSS) if i % 2 else (LOSS, WIN)
@@ -90,11 +97,31 @@ def test_a_and_b_may_stand_for_the_models(judged: PythonJudged) -> None:
     assert by_file(judged)["gain"] == 0.25
 
 
+def test_there_is_nothing_to_prefer_between_equal_outputs(judged: Rated) -> None:
+    outputs = [{"id": f"t{i}", "output": judged.answer_of("ft" if i < 5 else "base", i)} for i in range(N)]
+    write_jsonl(judged.path / "ft.jsonl", outputs)
+    gate = rated(judged, words(N, 0))
+    assert gate["verdict"] == "fail"
+    assert gate["gain"] == pytest.approx(2.5 / N)
+    assert check(gate, "human_preference.equal")["message"] == (
+        "55 preferences in prefs.csv are between equal outputs, or for one that is missing, the first in line 7: equal "
+        "ones are a tie, a missing one loses"
+    )
+
+
+def test_a_missing_answer_is_preferred_by_nobody(judged: Rated) -> None:
+    outputs = [{"id": f"t{i}", "output": judged.answer_of("ft", i) if i else None} for i in range(N)]
+    write_jsonl(judged.path / "ft.jsonl", outputs)
+    gate = rated(judged, words(N, 0), gate={"errors": "score_zero"})
+    assert gate["candidate"]["value"] == pytest.approx((N - 1) / N)
+    assert check(gate, "human_preference.equal")["observed"] == 1
+
+
 def sha(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def hashed(judged: PythonJudged, changed: int | None = None) -> None:
+def hashed(judged: Rated, changed: int | None = None) -> None:
     lines = ["id,preferred,baseline_sha256,candidate_sha256"]
     for i, word in enumerate(words(40, 10)):
         candidate = judged.answer_of("ft", i) if i != changed else "another answer"
@@ -102,7 +129,7 @@ def hashed(judged: PythonJudged, changed: int | None = None) -> None:
     judged.file("prefs.csv", "\n".join(lines) + "\n")
 
 
-def test_preferences_may_name_the_outputs_that_they_are_about(judged: PythonJudged) -> None:
+def test_preferences_may_name_the_outputs_that_they_are_about(judged: Rated) -> None:
     hashed(judged)
     gate = by_file(judged)
     assert gate["verdict"] == "pass"
@@ -126,14 +153,14 @@ def test_preferences_may_name_the_outputs_that_they_are_about(judged: PythonJudg
         ("t0,tie", "prefs.csv:62: the row has 2 cells, the header 3"),
     ],
 )
-def test_rows_that_cannot_be_used(judged: PythonJudged, row: str, text: str) -> None:
+def test_rows_that_cannot_be_used(judged: Rated, row: str, text: str) -> None:
     lines = ["id,preferred,rater", *(f"t{i},{word}," for i, word in enumerate(words(40, 10))), row]
     judged.file("prefs.csv", "\n".join(lines) + "\n")
     judged.gate_test(metric={"name": "human_preference", "path": "prefs.csv"})
     assert text in refused(judged)
 
 
-def test_an_example_that_nobody_rated_is_an_error(judged: PythonJudged) -> None:
+def test_an_example_that_nobody_rated_is_an_error(judged: Rated) -> None:
     judged.file("prefs.jsonl", '{"id": "t0", "preferred": "tie"}\n')
     judged.gate_test(metric={"name": "human_preference", "path": "prefs.jsonl"})
     assert refused(judged).startswith('prefs.jsonl: 59 of 60 test examples have no preference, the first is "t1"')
@@ -143,7 +170,7 @@ def test_an_example_that_nobody_rated_is_an_error(judged: PythonJudged) -> None:
     "several",
     [{"repeats": 2}, {"baseline": ..., "baselines": {"x": "recorded:base.jsonl", "y": "recorded:base.jsonl"}}],
 )
-def test_a_file_is_about_one_answer_each_of_two_models(judged: PythonJudged, several: dict[str, Any]) -> None:
+def test_a_file_is_about_one_answer_each_of_two_models(judged: Rated, several: dict[str, Any]) -> None:
     judged.file("prefs.csv", "id,preferred\nt0,tie\n")
     judged.gate_test(metric={"name": "human_preference", "path": "prefs.csv"}, **several)
     assert "human_preference is about one answer each of two models" in refused(judged)

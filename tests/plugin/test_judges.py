@@ -244,6 +244,30 @@ def test_the_judge_is_neither_of_the_two_models(judged: PythonJudged, role: str)
     assert f"the judge of rubric is the {role} itself (python:judges:honest)" in refused(judged)
 
 
+@pytest.mark.parametrize(
+    ("url", "other"),
+    [
+        ("http://127.0.0.1/v1", "http://127.0.0.1:80/v1"),
+        ("https://example.com/v1", "https://EXAMPLE.com.:443//v1/"),
+        ("http://127.0.0.1:9/v1", "http://localhost:9/./%761"),
+        ("http://127.0.0.1:9/v1", "http://[::1]:9/v1?x=1"),
+    ],
+)
+def test_the_judge_is_no_model_whose_endpoint_is_written_in_another_way(
+    judged: PythonJudged, url: str, other: str
+) -> None:
+    same = {"provider": "openai", "model": "m"}
+    judged.judged_by({**same, "model": "M", "base_url": other}, gate={"candidate": {**same, "base_url": url}})
+    assert "the judge of rubric is the candidate itself (openai:m)" in refused(judged)
+
+
+def test_the_judge_is_no_model_that_runs_in_processes(judged: PythonJudged) -> None:
+    judged.file("judges.py", (judged.path / "judges.py").read_text() + "\nalias = honest\n")
+    candidate = {"provider": "python", "target": "judges:honest", "workers": 2}
+    judged.judged_by("python:judges:alias", gate={"candidate": candidate})
+    assert "the judge of rubric is the candidate itself (python:judges:honest)" in refused(judged)
+
+
 def test_what_asks_no_judge_refuses_judged_metrics(judged: PythonJudged) -> None:
     metric = {"name": "rubric", "judge": "python:judges:honest", "rubric": RUBRIC}
     judged.gate_test(guards={"general": {"test_set": "test.jsonl", "metric": metric, "max_drop": 0.1}})
@@ -327,7 +351,18 @@ def test_labels_that_are_all_alike_hold_no_judge(judged: PythonJudged) -> None:
 @pytest.mark.parametrize(
     ("rows", "text"),
     [
-        ([{"input": "x", "output": "y", "score": 3}] * 19, "labelled.jsonl: 19 items, at least 20 are needed"),
+        (
+            [{"input": f"x{i}", "output": "y", "score": 3} for i in range(19)],
+            "labelled.jsonl: 19 items, at least 20 are needed",
+        ),
+        (
+            [{"input": "x", "output": f"y{i % 2}", "score": 3 + i % 2} for i in range(40)],
+            "labelled.jsonl: 2 items of 40 rows are different, at least 20 are needed",
+        ),
+        (
+            [{"input": "x", "output": "y", "score": 10**400}],
+            "labelled.jsonl:1: score: must be a score from 1 to 5, is 1",
+        ),
         ([{"input": "x", "output": "y", "score": 6}], "labelled.jsonl:1: score: must be a score from 1 to 5, is 6"),
         ([{"input": "x", "output": "y", "score": "good"}], "must be a score from 1 to 5, is good"),
         ([{"input": "x", "output": "y"}], 'labelled.jsonl:1: no field "score"'),

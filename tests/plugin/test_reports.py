@@ -64,6 +64,14 @@ def test_a_bad_report_is_refused_at_once(project: Project, written: str, message
     result.stderr.fnmatch_lines([f"*{message}*"])
 
 
+def test_two_reports_in_one_file_are_refused_at_once(project: Project) -> None:
+    project.gate_test()
+    result = project.run("--ftgate-report=json:out", "--ftgate-report=html:./out")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*--ftgate-report=json:out: another report goes to the same file"])
+    assert project.run("--ftgate-report=json:out", "--ftgate-report=json:out").ret == 0
+
+
 def test_junit_properties(project: Project) -> None:
     project.gate_test(margin=0.3)
     project.run("--junitxml=junit.xml")

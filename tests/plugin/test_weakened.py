@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,12 @@ def git(folder: Path, *args: str) -> None:
 def commit(project: Project) -> None:
     git(project.path, "add", "-A")
     git(project.path, "commit", "-q", "-m", "change")
+
+
+def on_main(project: Project) -> None:
+    """Make what is there the state of ``main``."""
+    commit(project)
+    git(project.path, "branch", "-q", "-f", "main")
 
 
 @pytest.fixture
@@ -232,6 +239,34 @@ def test_a_guard_that_was_loosened_or_whose_test_set_shrank(repo: Project) -> No
 def test_a_worse_baseline_in_its_recording(repo: Project) -> None:
     repo.predictions("base.jsonl", 60, wrong_at=range(30, 60))
     assert weakened(repo).startswith("baseline.path: base.jsonl with 60 lines (sha256 ")
+
+
+LABELS = "#!/bin/sh\ngrep -qxE 'refund|invoice|shipping'\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a command of POSIX")
+@pytest.mark.parametrize("argv", ["[./check.sh]", "[sh, check.sh]"])
+def test_a_command_whose_script_was_edited(repo: Project, argv: str) -> None:
+    repo.file("check.sh", LABELS).chmod(0o755)
+    repo.gate_file(GATE_FILE.replace("accuracy, min", f"{{name: command, argv: {argv}}}, min"))
+    on_main(repo)
+    unchanged(repo)
+    repo.file("check.sh", LABELS + "exit 0\n")
+    said = weakened(repo)
+    assert said.startswith("require.candidate.command.argv: check.sh with 2 lines (sha256 ")
+    assert " -> 3 lines (sha256 " in said
+
+
+def test_a_calibration_whose_items_were_edited(repo: Project) -> None:
+    repo.file("judges.py", "def judge(messages):\n    return '5' if 'refund\"' in messages[-1]['content'] else '2'\n")
+    items = [{"input": f"q{i}", "output": "refund" if i % 2 else "no", "score": 5 if i % 2 else 2} for i in range(22)]
+    write_jsonl(repo.path / "held.jsonl", items)
+    metric = "{name: rubric, judge: python:judges:judge, rubric: x, calibration: {path: held.jsonl, min_kappa: 0.5}}"
+    repo.gate_file(GATE_FILE.replace("accuracy, min: 0.9", f"{metric}, min: 2"))
+    on_main(repo)
+    unchanged(repo)
+    write_jsonl(repo.path / "held.jsonl", items[1:])
+    assert weakened(repo).startswith("require.candidate.rubric.calibration.path: held.jsonl with 22 lines (sha256 ")
 
 
 def test_a_worse_recording_of_the_candidate_weakens_nothing(repo: Project) -> None:

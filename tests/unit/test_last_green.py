@@ -42,6 +42,13 @@ def test_a_verdict_survives_its_text() -> None:
         GREEN.to_text().replace('"measured_at": 900.5', '"measured_at": -1'),
         GREEN.to_text().replace('"examples"', '"example"'),
         GREEN.to_text().replace('"served_as"', '"served"'),
+        GREEN.to_text().replace('"value": 0.5', '"value": "0.5"'),
+        GREEN.to_text().replace('"value": 0.5', '"value": NaN'),
+        GREEN.to_text().replace('"bits:x"', "3"),
+        GREEN.to_text().replace('"served_as": "base"', '"served_as": ["base"]'),
+        GREEN.to_text().replace('"examples": 3', '"examples": "3"'),
+        GREEN.to_text().replace('"2027-01-14"', "5"),
+        "[" * 100_000,
     ],
 )
 def test_what_is_none_is_none(text: str) -> None:

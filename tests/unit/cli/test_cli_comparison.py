@@ -403,7 +403,15 @@ def test_what_is_no_report_is_refused(tmp_path: Path, content: str | bytes, mess
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("margin", "x"), ("checks", 3), ("candidate", []), ("baselines", {"a": 1}), ("evidence", 1), ("gain", True)],
+    [
+        ("margin", "x"),
+        ("checks", 3),
+        ("candidate", []),
+        ("baselines", {"a": 1}),
+        ("evidence", 1),
+        ("gain", True),
+        ("gain", 10**400),
+    ],
 )
 def test_a_wrong_type_is_said_with_its_place(tmp_path: Path, name: str, value: Any) -> None:
     path = tmp_path / "r.json"
@@ -411,6 +419,13 @@ def test_a_wrong_type_is_said_with_its_place(tmp_path: Path, name: str, value: A
     odd = read_report(path)
     with pytest.raises(DataError, match=rf"gates\[0\]\.{name}"):
         compare_reports(odd, odd)
+
+
+def test_a_range_beyond_all_floats_is_no_range(tmp_path: Path) -> None:
+    path = tmp_path / "r.json"
+    path.write_text(json.dumps({**WHOLE, "gates": [{**WHOLE["gates"][0], "metric_range": [0, 10**400]}]}))
+    odd = read_report(path)
+    assert compare_reports(odd, odd) == (GateMoves("a", ()),)
 
 
 def test_a_report_of_an_earlier_version_that_knew_less_is_read(tmp_path: Path) -> None:

@@ -224,6 +224,14 @@ def test_every_goal_is_named(folder: Path, init: Init) -> None:
         assert word in text
 
 
+def test_nothing_is_written_through_a_link_that_leads_nowhere(folder: Path, init: Init, tmp_path: Path) -> None:
+    furnish(folder)
+    (folder / "pytest.ini").symlink_to(tmp_path / "elsewhere.ini")
+    with pytest.raises(ConfigError, match=r"(?s)pytest.ini: is there already.*--force"):
+        init()
+    assert not (tmp_path / "elsewhere.ini").exists()
+
+
 def test_nothing_is_written_over_without_force(folder: Path, init: Init) -> None:
     furnish(folder)
     for name in ("ftgate.yaml", "test_finetune.py"):

@@ -85,6 +85,7 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
         ({"rubric_file": "x"}, "metric.rubric_file: rubric and rubric_file are both given: keep one"),
         ({"judge": "refere"}, "'refere' is no known model; did you mean 'referee'?"),
         ({"scale": [5, 1]}, "metric.scale: must be the lowest and the highest score, as [1, 5]"),
+        ({"scale": [-1e308, 1e308]}, "metric.scale: must lie within 1e+12 of 0, as [1, 5]"),
         ({"scale": [1, 3, 5]}, "metric.scale: must be the lowest and the highest score, as [1, 5]"),
         ({"scales": [1, 5]}, "metric.scales: unknown key; did you mean 'scale'?"),
         ({"calibration": {"path": "x"}}, "metric.calibration.min_kappa: this key is missing"),

@@ -146,6 +146,10 @@ def test_what_looks_like_a_secret_is_not(name):
 # --- trouble -------------------------------------------------------------------------------------------------
 
 
+def test_digits_are_those_of_ascii(command):
+    assert "wrote no number that score finds" in failure(command("print('score: \u0664')", **NUMBER), "x")
+
+
 def test_a_number_that_is_missing_is_an_error(command):
     assert failure(command("print('nothing')", **NUMBER), "x") == (
         f"the command {sys.executable} wrote no number that score finds, for test_set[0]\n"
@@ -293,6 +297,8 @@ def test_no_process_is_left_in_the_books(command, monkeypatch):
         ({"argv": ["sh"], "timeout_s": 0}, "timeout_s: timeout_s is not above 0"),
         ({"argv": ["sh"], "timeout_s": "10"}, "timeout_s: timeout_s is text"),
         ({"argv": ["sh"], "timeout_s": True}, "timeout_s: timeout_s is true"),
+        ({"argv": ["sh"], "timeout_s": 1e10}, "timeout_s: timeout_s is more than a day"),
+        ({"argv": ["sh"], **NUMBER, "high": 1e300}, "high: high is farther than 1e+12 from 0"),
         ({"argv": ["sh"], "timeout_s": math.inf}, "timeout_s: timeout_s is inf"),
         ({"argv": ["sh"], "concurrency": 0}, "concurrency: concurrency is no whole number above 0"),
         ({"argv": ["sh"], "concurrency": 1.5}, "concurrency: concurrency is no whole number above 0"),

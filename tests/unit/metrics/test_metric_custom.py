@@ -170,6 +170,7 @@ async def later(expected, answer):
         ({"score": later}, "is async: a metric must be a plain function"),
         ({"low": 1, "high": 1}, "has no range: low is 1 and high is 1"),
         ({"low": 1, "high": 0}, "has no range: low is 1 and high is 0"),
+        ({"high": 1e300}, "has a range that goes farther than 1e+12 from 0"),
         ({"high": float("inf")}, "has no range: low is 0 and high is inf"),
         ({"low": float("nan")}, "has no range: low is nan and high is 1"),
         ({"low": None}, "has no range: low is None and high is 1"),

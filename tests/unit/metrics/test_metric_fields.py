@@ -12,6 +12,7 @@ from sklearn.preprocessing import MultiLabelBinarizer
 
 from pytest_ftgate.errors import MetricError
 from pytest_ftgate.metrics.dates import iso_date
+from pytest_ftgate.metrics.leaves import all_leaves
 from pytest_ftgate.metrics.strict_json import json_equal
 
 NO_DEADLINE = settings(deadline=None)
@@ -458,3 +459,10 @@ def test_macro_is_for_fields_and_not_for_data(refusal):
         "ftgate.yaml:14: average: average: macro is for up to 500 fields, and the test set expects 501\n"
         "  Name the fields that count with fields, or use average: micro."
     )
+
+
+def test_values_below_an_endless_key_share_its_name():
+    """Else an answer of a few hundred kilobytes would take gigabytes."""
+    leaves = all_leaves({"k" * 100_000: {str(i): {"x": 1} for i in range(1000)}}, bags=False)
+    assert len(leaves) == 1000
+    assert len({id(leaf.name) for leaf in leaves.values()}) == 1

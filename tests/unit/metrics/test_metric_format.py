@@ -327,8 +327,18 @@ def test_numbers_beyond_all_floats_are_judged(holds):
             "  Nothing is fetched from a network or another file.\n  Put what it refers to under $defs.",
         ),
         (
+            {"json_schema": {"$ref": "#/own", "own": {"items": {"$ref": "https://example.org/a.json"}}}},
+            "json_schema: json_schema refers to 'https://example.org/a.json', which is not in it\n"
+            "  Nothing is fetched from a network or another file.\n  Put what it refers to under $defs.",
+        ),
+        (
+            {"json_schema": {"$schema": "http://json-schema.org/draft-03/schema#", "extends": {"$ref": "x"}}},
+            "json_schema: json_schema is of a dialect that is not known here: $schema is "
+            "'http://json-schema.org/draft-03/schema#'\n  Use https://json-schema.org/draft/2020-12/schema.",
+        ),
+        (
             {"json_schema": {"$schema": "https://example.org/own", "type": "object"}},
-            "json_schema: json_schema is of a dialect that jsonschema does not know: $schema is "
+            "json_schema: json_schema is of a dialect that is not known here: $schema is "
             "'https://example.org/own'\n  Use https://json-schema.org/draft/2020-12/schema.",
         ),
     ],
