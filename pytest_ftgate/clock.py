@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timezone
 from typing import TYPE_CHECKING
 
@@ -47,18 +47,21 @@ class Evidence:
         samples: from which latencies are taken, by role.
         guards: over the guards' test sets, by guard and role.
         scored: the runs with their scores; empty where there are none.
+        judges: what models that judge said, by the names of their recordings.
     """
 
     runs: Mapping[str, Run]
     samples: Mapping[str, Run]
     guards: Mapping[tuple[str, str], Run]
     scored: Mapping[str, Measured]
+    judges: Mapping[str, Run] = field(default_factory=dict)
 
     def all_runs(self) -> Iterator[tuple[str, Run]]:
         """Every run with its role."""
         yield from self.runs.items()
         yield from self.samples.items()
         yield from ((role, run) for (_, role), run in self.guards.items())
+        yield from self.judges.items()
 
     def asked_anew(self, role: str) -> bool:
         """Some answer of the model was asked for in this run; to read a recording is not to ask."""
@@ -259,7 +262,8 @@ def _age_check(config: GateConfig, evidence: Evidence, oldest: float | None, now
     source = str(config.sources["max_age_days"])
     if oldest is None:
         undated = {role for role, run in evidence.all_runs() if any(at is None for _, at in made_at(run))}
-        roles = ", ".join(called(role) for role in evidence.runs if role in undated)
+        models = [called(role) for role in evidence.runs if role in undated]
+        roles = ", ".join([*models, *(["the judge"] if undated.intersection(evidence.judges) else [])])
         return Check(
             "max_age_days",
             "error",

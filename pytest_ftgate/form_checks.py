@@ -10,6 +10,7 @@ from pytest_ftgate.result import Check
 from pytest_ftgate.safe import printable
 
 if TYPE_CHECKING:
+    from pytest_ftgate.config import Bound
     from pytest_ftgate.data import DataSet
     from pytest_ftgate.metrics import Metric
 
@@ -39,6 +40,23 @@ def format_checks(metrics: Mapping[str, Metric], test: DataSet) -> list[Check]:
             advice="Correct the test set, or the rules of the metric format.",
         )
     ]
+
+
+def asked_of_candidate(bounds: Iterable[Bound], metrics: Mapping[str, Metric]) -> list[Metric]:
+    """The metrics on which the candidate must reach more than the worst value, which any answers reach."""
+    found = []
+    for bound in bounds:
+        metric = metrics.get(bound.metric.name)
+        if metric is None or bound.of != "candidate":
+            continue
+        least, most = bound.min, bound.max
+        asks = (
+            least is not None and least > metric.low
+            if metric.greater_is_better
+            else most is not None and most < metric.high
+        )
+        found += [metric] if asks else []
+    return found
 
 
 def form_alone_checks(deciding: Metric, bounds: Iterable[Metric]) -> list[Check]:

@@ -214,7 +214,7 @@ def judge_ready(ready: Ready, services: Services) -> Judged:
     result, scored = judge(result, prepared, free, runs, samples)
     guards, held = judge_guards(prepared.guards, guarded, prepared.config)
     result = closed(replace(result, guards=guards), (*result.checks, *held))
-    evidence = Evidence(runs, samples, guarded, scored)
+    evidence = Evidence(runs, samples, guarded, scored, opinion.runs)
     result, green = _by_the_clock(result, prepared, evidence, ready.last_green, services)
     return Judged(
         _advised(result, prepared),

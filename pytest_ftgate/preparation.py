@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_ftgate import audit_checks, gate, goal, hypothesis, match, prompt_leak, readiness, straw_man
 from pytest_ftgate.errors import ConfigError, ModelError, Where
 from pytest_ftgate.foreign import guarded
-from pytest_ftgate.form_checks import form_alone_checks, format_checks
+from pytest_ftgate.form_checks import asked_of_candidate, form_alone_checks, format_checks
 from pytest_ftgate.judging import Judging, free_judging_checks
 from pytest_ftgate.result import Check, ModelResult
 
@@ -382,8 +382,7 @@ def free_checks(prepared: Prepared) -> list[Check]:
     checks.append(gate.test_size_check(config, n))
     checks += gate.limit_checks(config)
     checks += format_checks(prepared.metrics, prepared.test)
-    on_candidate = (bound.metric.name for bound in config.require if bound.of == "candidate")
-    checks += form_alone_checks(metric, [prepared.metrics[name] for name in on_candidate if name in prepared.metrics])
+    checks += form_alone_checks(metric, asked_of_candidate(config.require, prepared.metrics))
     groups = group_codes(prepared.groups, n)
     if groups is not None and config.evidence != "observed":
         few = gate.groups_check(config, int(groups.max()) + 1, MIN_GROUPS)

@@ -123,6 +123,12 @@ def test_format_alone_decides_and_says_that_it_looks_at_nothing_else(project):
     assert "form_alone" not in statuses(project.gate())
 
 
+@pytest.mark.parametrize("bound", ["min: 0", "max: 1"])
+def test_a_bound_that_any_answer_keeps_does_not_look_at_answers(project, bound):
+    gate_file(project, FORMAT + f"    require: [{{metric: exact_match, {bound}}}]\n")
+    assert check(project.gate(), "form_alone")["status"] == "warning"
+
+
 @pytest.mark.parametrize(("file", "name"), [("ft.jsonl", "degenerate_candidate"), ("base.jsonl", "weak_baseline")])
 def test_one_answer_to_everything_is_no_model_whatever_its_form(project, file, name):
     answers(project, file, lambda i: right(0) if file == "ft.jsonl" else "no idea")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,20 @@ def test_an_honest_judge_lets_a_better_candidate_pass_and_is_asked_once(judged: 
     assert judged.server.requests == []
     assert again["judges"][0]["n_stored"] == asked
     assert again["verdict"] == "pass"
+
+
+def test_what_a_judge_said_ages_too(judged: ServedJudged) -> None:
+    judged.judged_by(gate={"max_age_days": 30})
+    assert check(judged.gate(), "max_age_days")["status"] == "pass"
+    with closing(sqlite3.connect(judged.path / ".ftgate/predictions.sqlite3")) as connection, connection:
+        connection.execute("UPDATE predictions SET created_at = created_at - 100 * 86400")
+    judged.forget()
+    asked_anew = {role: judged.model(name, revision="2") for role, name in (("baseline", "base"), ("candidate", "ft"))}
+    judged.judged_by(gate={"max_age_days": 30, **asked_anew})
+    gate = judged.gate()
+    assert (judged.n_asked("judge"), judged.n_asked("base"), judged.n_asked("ft")) == (0, 60, 60)
+    assert check(gate, "max_age_days")["message"].endswith("100 days old; it may be 30")
+    assert gate["verdict"] == "fail"
 
 
 def test_a_judge_that_always_prefers_the_first_answer_yields_ties_and_a_red_gate(judged: ServedJudged) -> None:
