@@ -30,7 +30,7 @@ CANNOT_BE_CLOSED = {
     28: "Which of several fine-tunes you bring to the gate is your choice",
     29: "Precision looks only at what was answered",
     30: "A test set that was looked at again and again wears out",
-    31: "nothing compares it with the last run's",
+    31: "that it is another one than at the last green verdict is a note",
     33: "A gain on average may hide a loss for a few",
     40: "with right labels",
 }
