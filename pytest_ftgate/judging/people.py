@@ -119,7 +119,8 @@ def _rating(row: Mapping[str, Any], line: int, where: Where) -> Rating:
     if rater is not None and not isinstance(rater, str | int):
         raise DataError(f"must be text, is {kind_of(rater)}", where=_at(where, "rater"))
     hashes = {role: text for column, role in _HASHES.items() if (text := _hash(row.get(column), _at(where, column)))}
-    return Rating(line, "" if rater is None else str(rater).strip(), _WORDS[_preferred(row, where)], hashes)
+    name = "" if rater is None else str(rater).strip().casefold()  # Anna and anna are one person
+    return Rating(line, name, _WORDS[_preferred(row, where)], hashes)
 
 
 def _preferred(row: Mapping[str, Any], where: Where) -> str:

@@ -200,6 +200,16 @@ def test_a_recording_is_as_old_as_it_says(project: Project, days: int, verdict: 
     assert project.gate()["verdict"] == verdict
 
 
+def test_a_green_verdict_of_tomorrow_is_none(project: Project) -> None:
+    """Else it would be the newest for ever, and no later one would count."""
+    project.gate_test()
+    assert project.gate()["verdict"] == "pass"
+    assert project.gate()["clock"]["last_green"] is not None
+    change_green(project, lambda green: {**green, "judged_at": 4_102_444_800})
+    assert project.gate()["clock"]["last_green"] is None
+    assert project.gate()["clock"]["last_green"] is not None  # that of the run before
+
+
 def test_answers_of_tomorrow_are_an_error(project: Project) -> None:
     recorded(project, created_at=time.time())
     first, *rest = map(json.loads, (project.path / "ft.jsonl").read_text().splitlines())

@@ -160,6 +160,13 @@ def test_rows_that_cannot_be_used(judged: Rated, row: str, text: str) -> None:
     assert text in refused(judged)
 
 
+def test_one_person_in_two_spellings_agrees_with_nobody(judged: Rated) -> None:
+    lines = [f"t{i},{word},{rater}" for i, word in enumerate(words(40, 10)) for rater in ("anna", "Anna ")]
+    judged.file("prefs.csv", "\n".join(["id,preferred,rater", *lines]) + "\n")
+    judged.gate_test(metric={"name": "human_preference", "path": "prefs.csv"})
+    assert 'prefs.csv:3: the id "t0" is rated twice by anna: line 2 does it too' in refused(judged)
+
+
 def test_an_example_that_nobody_rated_is_an_error(judged: Rated) -> None:
     judged.file("prefs.jsonl", '{"id": "t0", "preferred": "tie"}\n')
     judged.gate_test(metric={"name": "human_preference", "path": "prefs.jsonl"})
