@@ -88,6 +88,7 @@ def _judge(item: pytest.Item, request: pytest.FixtureRequest) -> GateResult:
         try:
             unnamed = GateResult(gate_name(item) or nodeid, nodeid, "error")
             layers = _layers(item, session, lambda given: _fixture_layer(request, given, request.getfixturevalue))
+            unnamed = replace(unnamed, gate=layers.gate)
             config = layers.resolve()
             reviewed = layers.reviewed(config, session)
             judged = judge_gate(config, session.services(item.ihook), nodeid=nodeid, reviewed=reviewed)

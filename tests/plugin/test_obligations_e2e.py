@@ -50,6 +50,11 @@ def test_a_gate_of_the_same_name_is_another_gate(required: Project) -> None:
     assert reason(required) == "test_gate.py::test_gate is another gate of that name"
 
 
+def test_a_gate_that_contradicts_itself_is_no_other_gate(required: Project) -> None:
+    required.gate_file(GATE_FILE.replace("margin", "objective: match, max_drop: 0.02, faster_by: 2, margin"))
+    assert reason(required) == "the verdict of test_gate.py::test_gate is error"
+
+
 def test_another_gate_file_leaves_the_obligations(required: Project) -> None:
     required.file("easy.yaml", GATE_FILE.replace("support", "easy"))
     required.file("test_gate.py", "import pytest\n@pytest.mark.ftgate('easy')\ndef test_gate(): pass\n")
