@@ -73,7 +73,7 @@ def reach_check(config: GateConfig, examples: int, wins: int | None) -> Check:
         return Check(
             "reach",
             "inconclusive",
-            f"no result on {plural(examples, 'example')} could meet this gate, not even a win on every one",
+            f"no result on {plural(examples, 'example')} could meet this gate, not even one that fixes every one",
             observed=examples,
             source=str(config.sources["evidence"]),
             advice="Label more test examples.",
@@ -81,7 +81,7 @@ def reach_check(config: GateConfig, examples: int, wins: int | None) -> Check:
     return Check(
         "reach",
         "note",
-        f"with {plural(examples, 'example')} this gate needs at least {plural(wins, 'win')} and no loss",
+        f"with {plural(examples, 'example')} this gate needs at least {wins:,} fixed and none broken",
         observed=examples,
         required=wins,
         source=str(config.sources["evidence"]),
@@ -218,13 +218,15 @@ def _evidence_check(judgement: Judgement, comparison: Comparison, against: str) 
 
 
 def _sure_sentence(judgement: Judgement, comparison: Comparison, against: str) -> str:
-    """The bound in plain words; under ``significant`` also where the margin itself is not proven."""
+    """The bound in plain words, and what it leaves open: that there is no gain, or one below the margin."""
     share = judgement.share
     if comparison.lower is None:
         return f"how large the real gain over {against} is cannot be told: {comparison.note or 'no bound exists'}"
     sure = f"{100 * judgement.confidence:g} % sure of at least {show_difference(comparison.lower, share=share)}"
     if judgement.margin and not comparison.reaches_margin:
         measured = show_difference(comparison.gain, share=share)
+        if judgement.evidence == "significant" and not comparison.above_zero:
+            return f"measured {measured}; {sure}: the real gain may be zero or a loss"
         margin = show_amount(judgement.margin, share=share)
         return f"measured {measured}; {sure}; the margin of {margin} itself is not proven"
     return sure

@@ -244,7 +244,7 @@ def test_one_example_can_be_judged_and_shows_nothing(project: Project) -> None:
     project.test_set(1)
     project.gate_test(min_test_examples=1)
     assert refused(project, "inconclusive") == (
-        "no result on 1 example could meet this gate, not even a win on every one"
+        "no result on 1 example could meet this gate, not even one that fixes every one"
     )
 
 

@@ -119,7 +119,7 @@ def test_the_block_explains_itself(project: Project) -> None:
             "gain: +26.7 points accuracy (18 fixed, 2 broken of 60 examples)",
             "we can be 95 % sure that the real gain is at least +*points",
             "*pass*min_training_examples: 200 usable training examples, 200 needed (default)",
-            "*note*reach: with 60 examples this gate needs at least * wins and no loss*",
+            "*note*reach: with 60 examples this gate needs at least * fixed and none broken*",
             "*pass*margin: gain over the baseline +26.7 points, asked for +5 points (marker)",
             "broken by the candidate (2 of 2):",
             "*t0: customer question 0*",
