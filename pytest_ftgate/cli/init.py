@@ -133,11 +133,11 @@ def _seen(survey: Survey) -> Iterator[str]:
     audit = survey.audit
     yield (
         f"training set: {shown_path(survey.training.path)}, {plural(audit.rows, 'row')}, {audit.usable:,} usable, "
-        f"{plural(audit.duplicates, 'duplicate')}, {len(audit.near_rows):,} nearly so"
+        f"{plural(audit.duplicates, 'duplicate')}, {plural(len(audit.near_rows), 'near copy', 'near copies')}"
     )
     yield from _remarks(survey.training, "--training-set")
     leaked, near = plural(audit.leaked, "test example"), len(audit.leaked_near_rows)
-    yield f"leakage: {leaked} in the training set, {near:,} nearly so"
+    yield f"leakage: {leaked} in the training set, {near:,} with a near copy there"
     yield _outputs(survey)
     if survey.group_column:
         column, count = survey.group_column

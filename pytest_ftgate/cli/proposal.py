@@ -64,7 +64,13 @@ def warnings(survey: Survey) -> Iterator[str]:
         verb = "stands" if audit.leaked == 1 else "stand"
         yield f"{plural(audit.leaked, 'test example')} {verb} in the training set, too: take them out of it"
     if audit.leaked_near_rows:
-        yield f"{plural(len(audit.leaked_near_rows), 'test example')} nearly so: look at them"
+        count, (row, first) = len(audit.leaked_near_rows), audit.leaked_near_rows[0]
+        yield (
+            f"{plural(count, 'test example')} {'has' if count == 1 else 'have'} a near copy in the training set, and "
+            f"the gate fails on that: take the copies out of the training set, or say that they differ "
+            f"(audit: {{leaked_near: warn}}); the first is {survey.test.data.where(row)} ~ "
+            f"{survey.training.data.where(first)}"
+        )
     if audit.conflicts:
         yield f"{plural(audit.conflicts, 'training row')} with an earlier row's input and another output: correct them"
     if audit.labels.only_in_test and survey.outputs == "labels":

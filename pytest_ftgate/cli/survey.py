@@ -165,6 +165,6 @@ def _fields(path: Path, columns: Mapping[str, str]) -> dict[str, str]:
             f"which column holds the {' and the '.join(lacking)} is not clear",
             where=Where(shown_path(path)),
             evidence=f"found: {', '.join(names)}",
-            cure=f"Say it: {' '.join(f'--{part} COLUMN' for part in lacking)}",
+            cure=f"say it: {' '.join(f'--{part} COLUMN' for part in lacking)}",
         )
     return {part: {**said, **found}[part] for part in wanted}

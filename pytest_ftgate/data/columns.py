@@ -11,7 +11,7 @@ from pytest_ftgate.errors import DataError
 
 # What others call these columns; only to suggest a mapping, never to guess one.
 _USUAL_NAMES = {
-    "input": ("question", "prompt", "text", "query", "instruction", "utterance", "sentence", "messages"),
+    "input": ("question", "prompt", "text", "query", "instruction", "utterance", "sentence", "message", "messages"),
     "expected": ("label", "answer", "output", "completion", "target", "response", "intent", "class"),
     "messages": ("conversation", "conversations", "dialog", "chat"),
 }

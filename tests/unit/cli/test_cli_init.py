@@ -97,6 +97,20 @@ def test_columns_are_guessed_and_said(folder: Path, init: Init) -> None:
     assert config.training_set.fields == {"input": "prompt", "expected": "output"}  # type: ignore[union-attr]
 
 
+def test_a_test_example_with_a_near_copy_in_the_training_set_is_named(folder: Path, init: Init) -> None:
+    copied = "where is the parcel that I ordered {} days ago, and when will it arrive at my door?"
+    test = [*rows(60), {"input": copied.format("three"), "expected": label(0)}]
+    training = [*rows(220, "training question"), {"input": copied.format("three") + " Thanks", "expected": label(0)}]
+    furnish(folder, test, training)
+    said = " ".join(init().split())
+    assert "leakage: 0 test examples in the training set, 1 with a near copy there" in said
+    assert (
+        "WARNING: 1 test example has a near copy in the training set, and the gate fails on that: take the copies out "
+        "of the training set, or say that they differ (audit: {leaked_near: warn}); the first is "
+        "test.jsonl:61 ~ train.jsonl:221"
+    ) in said
+
+
 def test_columns_that_nobody_can_guess_are_asked_for(folder: Path, init: Init) -> None:
     furnish(folder, [{"frage": f"q {i}", "antwort": label(i)} for i in range(60)])
     with pytest.raises(DataError, match=r"(?s)which column holds the input and the expected.*--input COLUMN"):
