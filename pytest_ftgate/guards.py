@@ -11,7 +11,7 @@ from pytest_ftgate.drop import Allowance
 from pytest_ftgate.errors import ConfigError, FtgateError
 from pytest_ftgate.numbers import is_share, plural, show_amount, show_value
 from pytest_ftgate.result import Check, GuardResult, TestSetResult
-from pytest_ftgate.safe import printable
+from pytest_ftgate.safe import one_line, printable
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import GateConfig, GuardSpec
@@ -267,7 +267,7 @@ def _judge(guard: Guard, runs: Mapping[str, Run], config: GateConfig) -> tuple[G
             return result, [*checks, *found]
         except FtgateError as error:
             head, *rest = str(error).splitlines()
-            advice = " ".join(line.strip() for line in rest) or None
+            advice = one_line("\n".join(rest)) or None
             checks.append(Check(f"guards.{guard.name}", "error", f"guard {guard.name}: {head}", advice=advice))
     return replace(result, verdict="error"), checks
 

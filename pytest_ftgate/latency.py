@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_ftgate.numbers import show_seconds
 from pytest_ftgate.result import Check, ModelResult, called
 from pytest_ftgate.runner import Job, Run, Stores, run_models
+from pytest_ftgate.safe import one_line
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import Bound
@@ -86,7 +87,7 @@ def sample_check(role: str, facts: ModelResult, run: Run) -> Check:
         reason = str(run.fatal) if run.fatal else missing[0].error or ""
         head, *rest = reason.splitlines() or [""]
         counted = f"{len(missing):,} of {len(predictions):,} answers of the latency sample are missing"
-        advice = " ".join(line.strip() for line in rest) or None
+        advice = one_line("\n".join(rest)) or None
         return Check(name, "error", f"{called(role)} {facts.name}: {counted}: {head}", advice=advice)
     n, at_once = len(predictions), run.model.concurrency
     seen = f"half of {n:,} answers within {show_seconds(facts.latency_p50_s)}, 95 % within "

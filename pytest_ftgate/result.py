@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pytest_ftgate.economics import Economics
 from pytest_ftgate.judge_facts import JudgeResult
-from pytest_ftgate.safe import printable, shortened
+from pytest_ftgate.safe import one_line, printable, shortened
 
 if TYPE_CHECKING:
     from pytest_ftgate.errors import FtgateError
@@ -504,5 +504,5 @@ def closed(result: GateResult, checks: tuple[Check, ...]) -> GateResult:
 def failed_result(result: GateResult, error: FtgateError) -> GateResult:
     """The verdict ``error`` with what is wrong, where, and the cure."""
     head, *rest = str(error).splitlines() or [type(error).__name__]
-    check = Check("configuration", "error", head, advice=" ".join(line.strip() for line in rest) or None)
+    check = Check("configuration", "error", head, advice=one_line("\n".join(rest)) or None)
     return closed(result, (*result.checks, check))

@@ -89,10 +89,11 @@ def check_test_set(test: DataSet) -> None:
 
 def _repeated_input(test: DataSet, repeats: list[tuple[int, int]]) -> DataError:
     row, first = repeats[0]
-    ids = f'"{test.examples[row].id}" and "{test.examples[first].id}"'
+    given, earlier = test.examples[row].id, test.examples[first].id
+    ids = f' (ids "{given}" and "{earlier}")' if given != earlier else ""
     total = f"; {len(repeats)} rows repeat an input in all" if len(repeats) > 1 else ""
     return DataError(
-        f"the input is the same as that of {test.row_name(first)} (ids {ids})",
+        f"the input is the same as that of {test.row_name(first)}{ids}",
         where=test.where(row),
         evidence=f"it is: {excerpt(normalized_input(test.examples[row].input).strip())}{total}",
         cure="keep one of the rows; case, width and white space do not tell inputs apart",

@@ -236,6 +236,12 @@ class TestCheckTestSet:
             "  keep one of the rows; case, width and white space do not tell inputs apart"
         )
 
+    def test_ids_that_the_rows_do_not_have_are_not_named(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        Path("test.csv").write_text("input,expected\na,1\na,1\n", encoding="utf-8")
+        with pytest.raises(DataError, match=r"^test\.csv:3: the input is the same as that of line 2\n"):
+            check_test_set(load_examples(Path("test.csv")))
+
     def test_several_repeats_are_counted(self) -> None:
         with pytest.raises(DataError) as caught:
             check_test_set(data([(chat("a"), "x"), ("b", "x"), ("A", "x"), ("b ", "x")], "fixture ftgate_test_set"))
