@@ -93,11 +93,12 @@ def review_checks(
     except FtgateError as error:
         return (_note(*_told(error)),)
     found = [*weakenings(old, after), *_contents(old, after, past)]
+    unseen = _untracked([one for one in found if isinstance(one, _Untracked)], past.ref, forbidden=forbidden)
     weaker = [str(one) for one in found if isinstance(one, Weakening) and str(one) not in loosened]
     remarks = [one for one in found if isinstance(one, str)] + ([past.unseen] if past.unseen else [])
     if weaker:
-        return (_weakened([*weaker, *remarks], len(weaker), past.ref, forbidden=forbidden),)
-    return (_note("; ".join(remarks)),) if remarks else ()
+        return (_weakened([*weaker, *remarks], len(weaker), past.ref, forbidden=forbidden), *unseen)
+    return (*((_note("; ".join(remarks)),) if remarks else ()), *unseen)
 
 
 def removed_gates(past: Past, now: Sequence[str]) -> list[str]:
@@ -113,6 +114,16 @@ def _told(error: FtgateError) -> tuple[str, str | None]:
 
 def _note(message: str, advice: str | None = None) -> Check:
     return Check("weakened", "note", message, advice=advice)
+
+
+def _untracked(files: Sequence[_Untracked], ref: str, *, forbidden: bool) -> tuple[Check, ...]:
+    """What cannot be compared at all; where weakening is forbidden, that is a gap in what was asked for."""
+    if not files:
+        return ()
+    names, verb = ", ".join(shown_path(one.path) for one in files), "is" if len(files) == 1 else "are"
+    message = f"{names} {verb} not in git at {ref}: changes there are not seen"
+    source = "ini ftgate_forbid_weakening" if forbidden else None
+    return (Check("untracked", "warning" if forbidden else "note", message, observed=len(files), source=source),)
 
 
 def _weakened(findings: Sequence[str], count: int, ref: str, *, forbidden: bool) -> Check:
@@ -131,7 +142,14 @@ def _weakened(findings: Sequence[str], count: int, ref: str, *, forbidden: bool)
 # --- files that the gate is judged by ------------------------------------------------------------------------
 
 
-def _contents(before: GateConfig, after: GateConfig, past: Past) -> Iterator[Weakening | str]:
+@dataclass(frozen=True, slots=True)
+class _Untracked:
+    """A file that git did not have where this change began."""
+
+    path: Path
+
+
+def _contents(before: GateConfig, after: GateConfig, past: Past) -> Iterator[Weakening | _Untracked | str]:
     """The test sets, what metrics read, and what the baselines read: their prompts and recordings."""
     tests = {"test_set": (before.test_set, after.test_set)}
     kept = (name for name in after.guards if name in before.guards)
@@ -151,7 +169,7 @@ def _contents(before: GateConfig, after: GateConfig, past: Past) -> Iterator[Wea
 
 def _content(
     key: str, path: Path, past: Past, *, in_order: bool = False, whole: bool = False
-) -> Iterator[Weakening | str]:
+) -> Iterator[Weakening | _Untracked | str]:
     """What became of one file; ``whole``: each of its lines counts, so that new ones are no addition."""
     if not path.is_file():
         return  # said where the file is needed
@@ -161,7 +179,7 @@ def _content(
         yield error.what
         return
     if then is None:
-        yield f"{shown_path(path)} is not in git at {past.ref}, so that it could not be compared"
+        yield _Untracked(path)
         return
     found = compare_contents(then, now, in_order=in_order or whole)
     if isinstance(found, str) and whole:

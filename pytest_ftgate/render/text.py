@@ -71,7 +71,7 @@ def block(result: GateResult, *, verbosity: int = 0, width: int = _TABLE_WIDTH, 
     lines += [Line(text) for text in judge_lines(result)]
     lines += [Line(text) for text in economics_lines(result.economics)] if result.economics else []
     lines += [Line(text) for text in clock_lines(result, full=verbosity > 0)]
-    for check in sorted(result.checks, key=_held):
+    for check in sorted(_told(result, verbosity), key=_held):
         lines += _wrapped(_check(check), width, _BELOW) if wrap else _check(check)
     lines += [Line(text) for text in part_lines(result, full=verbosity > 0)]
     lines += [Line(text) for text in breakdown_lines(result, full=verbosity > 0)]
@@ -307,6 +307,11 @@ def _method(result: GateResult, share: bool) -> Iterator[Line]:
         low, high = (show_difference(end, share=share) for end in result.tango_interval)
         level = f"{100 * (2 * result.confidence - 1):g} %"
         yield Line(f"  Tango's two-sided {level} interval, for comparison: {low} to {high}")
+
+
+def _told(result: GateResult, verbosity: int) -> list[Check]:
+    """All checks; that git does not know a file is a note for whoever asks for all."""
+    return [one for one in result.checks if verbosity > 0 or (one.name, one.status) != ("untracked", "note")]
 
 
 def _held(check: Check) -> bool:

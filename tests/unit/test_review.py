@@ -165,8 +165,15 @@ def test_another_baseline_is_named_once_and_its_file_not_compared(folder: Path) 
 
 
 def test_files_that_git_does_not_have_are_named(folder: Path) -> None:
-    text = note(folder, files={"test.jsonl": None, "base.jsonl": ROWS})
-    assert text == "test.jsonl is not in git at origin/main, so that it could not be compared"
+    files = {"test.jsonl": None, "base.jsonl": ROWS}
+    message = "test.jsonl is not in git at origin/main: changes there are not seen"
+    assert reviewed(folder, files=files) == (Check("untracked", "note", message, observed=1),)
+    (strict,) = reviewed(folder, files=files, forbidden=True)
+    assert (strict.status, strict.message, strict.source) == ("warning", message, "ini ftgate_forbid_weakening")
+    weaker, untracked = reviewed(folder, FILE.replace("0.05", "0.01"), files=files)
+    assert (weaker.name, untracked.name) == ("weakened", "untracked")
+    (both,) = reviewed(folder, files={"test.jsonl": None, "base.jsonl": None})
+    assert both.message == "test.jsonl, base.jsonl are not in git at origin/main: changes there are not seen"
 
 
 def test_an_answer_that_git_does_not_give_hides_no_weakening(folder: Path) -> None:
