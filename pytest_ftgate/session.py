@@ -492,6 +492,8 @@ def _load_file(source: DataSpec, hook: Any | None) -> DataSet:
         return load_examples(source.path, format=source.format, fields=source.fields, limit=source.limit)
     shown = shown_path(source.path)
     data = examples_from(rows, origin=shown, fields=source.fields, limit=source.limit)
+    if not source.path.is_file():  # a folder of shards, or a name that the hook alone understands
+        return replace(data, path=shown)
     return replace(data, path=shown, sha256=sha256(source.path.read_bytes()).hexdigest())
 
 
