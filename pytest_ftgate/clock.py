@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timezone
+from datetime import date
 from typing import TYPE_CHECKING
 
 from pytest_ftgate.data.wording import excerpt
-from pytest_ftgate.drift import check_name, day, drift_check, incomparable, measure_drift, replaced_check
+from pytest_ftgate.drift import check_name, drift_check, incomparable, measure_drift, replaced_check
 from pytest_ftgate.last_green import KeptModel, LastGreen, asked_hash, metric_text, pack_scores
 from pytest_ftgate.measure import made_at
+from pytest_ftgate.moments import DAY_S, date_of, day, timestamp
 from pytest_ftgate.numbers import plural
 from pytest_ftgate.pinned import base_in_name, is_alias
 from pytest_ftgate.result import Check, Clock, Drift, GateResult, Status, called, closed
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from pytest_ftgate.preparation import Prepared
     from pytest_ftgate.runner import Prediction, Run
 
-_DAY_S = 86_400.0
 _STATUS: Mapping[str, Status] = {"warn": "warning", "fail": "fail"}
 _AGAIN = "Ask the models again (--ftgate-cache=refresh; recordings are made anew), and retrain where that is not green."
 _UNDATED = (
@@ -229,19 +229,15 @@ def known_clock(prepared: Prepared, last: LastGreen | None, now: float) -> Clock
     then = {role: _beneath(role, last.models.get(_kept_role(prepared.config, role))) for role in prepared.models}
     return replace(
         clock,
-        last_green=_timestamp(last.judged_at),
+        last_green=timestamp(last.judged_at),
         last_green_age_days=_days(now - last.judged_at),
-        last_measured=None if last.measured_at is None else _timestamp(last.measured_at),
+        last_measured=None if last.measured_at is None else timestamp(last.measured_at),
         last_base_models={role: known for role, known in then.items() if known},
     )
 
 
 def _days(seconds: float) -> float:
-    return round(max(seconds, 0.0) / _DAY_S, 3)
-
-
-def _timestamp(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return round(max(seconds, 0.0) / DAY_S, 3)
 
 
 def oldest_prediction(evidence: Evidence) -> float | None:
@@ -272,7 +268,7 @@ def _age_check(config: GateConfig, evidence: Evidence, oldest: float | None, now
             source=source,
             advice=_UNDATED,
         )
-    if (newest := _newest(evidence)) > now + _DAY_S:  # an hour of two clocks apart is no matter
+    if (newest := _newest(evidence)) > now + DAY_S:  # an hour of two clocks apart is no matter
         return Check(
             "max_age_days",
             "error",
@@ -282,7 +278,7 @@ def _age_check(config: GateConfig, evidence: Evidence, oldest: float | None, now
             source=source,
             advice=_UNBORN,
         )
-    age = max(now - oldest, 0.0) / _DAY_S
+    age = max(now - oldest, 0.0) / DAY_S
     held = age <= asked
     seen = f"the oldest prediction is of {day(oldest)}, {plural(int(age), 'day')} old"
     return Check(
@@ -356,7 +352,7 @@ def shutdown_check(config: GateConfig, role: str, model: str, listed: str, shutd
         now: seconds since the epoch.
     """
     clock = config.clock
-    left = (date.fromisoformat(shutdown) - datetime.fromtimestamp(now, timezone.utc).date()).days
+    left = (date.fromisoformat(shutdown) - date_of(now)).days
     due = left <= clock.shutdown_within_days
     when = f"in {plural(left, 'day')}" if left > 0 else f"{plural(-left, 'day')} ago" if left < 0 else "today"
     what = f"{called(role)} {excerpt(model)}"

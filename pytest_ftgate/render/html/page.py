@@ -5,12 +5,12 @@ from __future__ import annotations
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timezone
 from hashlib import sha256
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.answers import Answers
+from pytest_ftgate.moments import minute
 from pytest_ftgate.numbers import is_share, plural, show_difference, show_value
 from pytest_ftgate.render.html.drawn import Drawn
 from pytest_ftgate.render.html.sections import gate_view
@@ -66,7 +66,7 @@ def page(gates: Sequence[tuple[GateResult, Answers | None]], session: Session, *
             script=Drawn(script),
             title=_title(counts, len(gates), 0 if session.partial else len(session.unjudged)),
             session=session,
-            written=datetime.fromtimestamp(written_at, timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+            written=minute(written_at),
             gates=(gate_view(result, answers, number) for number, (result, answers) in enumerate(gates, 1)),
             summary=[_summary(result) for result, _ in gates],
             environment=environment(),
