@@ -59,7 +59,7 @@ class Listings:
 
     def _noted(self, endpoint: Endpoint, model: str) -> Listing | None:
         """A note that cannot be read is as none."""
-        with suppress(StoreError, ValueError, TypeError):
+        with suppress(StoreError, ValueError, TypeError, OverflowError):
             text = self._notes.get(_name(endpoint, model))
             return None if text is None else Listing.from_dict(json.loads(text))
         return None

@@ -36,7 +36,11 @@ class Listing:
 
     @classmethod
     def from_dict(cls, facts: Mapping[str, Any]) -> Listing:
-        """The inverse of ``asdict``. Raises :class:`ValueError` or :class:`TypeError` where it is none."""
+        """The inverse of ``asdict``.
+
+        Raises:
+            ValueError, TypeError, OverflowError: it is none.
+        """
         found = cls(**facts)
         if found.shutdown is not None:
             date.fromisoformat(found.shutdown)
