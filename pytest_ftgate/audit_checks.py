@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from pytest_ftgate.numbers import plural
-from pytest_ftgate.result import Check, Status
+from pytest_ftgate.result import STATUS_AT, Check
 from pytest_ftgate.safe import printable
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ MOST_IMBALANCE = 10
 """Rows of the most frequent label by rows of the rarest."""
 
 _SHOWN = 5
-_STATUS: Mapping[str, Status] = {"fail": "fail", "warn": "warning", "ignore": "note"}
 
 
 def training_checks(config: GateConfig, audit: TrainingAudit, training: DataSet, test: DataSet) -> list[Check]:
@@ -52,7 +51,7 @@ class _Rules:
             message += f" ({audit.rows:,} rows, less {' and '.join(left_out)})"
         return Check(
             "min_training_examples",
-            "pass" if held else _STATUS[self._levels["usable"]],
+            "pass" if held else STATUS_AT[self._levels["usable"]],
             message,
             observed=audit.usable,
             required=needed,
@@ -71,7 +70,7 @@ class _Rules:
             return Check("leaked", "pass", message, observed=0, required=0)
         return Check(
             "leaked",
-            _STATUS[self._levels["leaked"]],
+            STATUS_AT[self._levels["leaked"]],
             f"{audit.leaked:,} of {plural(len(self._test), 'test example')} "
             f"{'stands' if audit.leaked == 1 else 'stand'} in the training set: "
             f"{self._pairs(self._test, audit.leaked_rows, '=')}",
@@ -290,7 +289,7 @@ class _Rules:
             level = "fail" if beyond else "warn"
         yield Check(
             name,
-            _STATUS[level],
+            STATUS_AT[level],
             message,
             observed=count if observed is None else observed,
             required=required,

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timezone
 from typing import TYPE_CHECKING
 
 from pytest_ftgate.data.wording import excerpt
-from pytest_ftgate.drift import check_name, day, drift_check, incomparable, measure_drift, replaced_check
+from pytest_ftgate.drift import check_name, drift_check, incomparable, measure_drift, replaced_check
 from pytest_ftgate.last_green import KeptModel, LastGreen, asked_hash, metric_text, pack_scores
 from pytest_ftgate.measure import made_at
+from pytest_ftgate.moments import DAY_S, day, timestamp
 from pytest_ftgate.numbers import plural
 from pytest_ftgate.pinned import base_in_name, is_alias
-from pytest_ftgate.result import Check, Clock, Drift, GateResult, Status, called, closed
+from pytest_ftgate.result import STATUS_AT, Check, Clock, Drift, GateResult, called, closed
+from pytest_ftgate.shutdown import Served, shutdowns
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import GateConfig, ModelSpec
     from pytest_ftgate.listings import Listings
     from pytest_ftgate.measure import Measured
-    from pytest_ftgate.models.lifetime import Listing
     from pytest_ftgate.preparation import Prepared
     from pytest_ftgate.runner import Prediction, Run
 
-_DAY_S = 86_400.0
-_STATUS: Mapping[str, Status] = {"warn": "warning", "fail": "fail"}
 _AGAIN = "Ask the models again (--ftgate-cache=refresh; recordings are made anew), and retrain where that is not green."
 _UNDATED = (
     "Record them by --ftgate-report=recordings:FOLDER, which writes created_at; or ask the models themselves; "
@@ -34,8 +31,6 @@ _UNDATED = (
 _UNBORN = "Set the clock of this machine, or ask the models again: no answer is younger than today."
 _PIN = "Name the dated snapshot."
 _REBASED = "If it was meant: judge it once with clock: {base_changed: warn}; that green verdict is then the reference."
-_RETRAIN = "Train on another base model before that day, and judge the new candidate."
-_SUCCESSOR = "Name its successor in time: against another baseline the gate has to be judged anew."
 
 
 @dataclass(frozen=True)
@@ -103,7 +98,7 @@ def _alias_checks(prepared: Prepared) -> Iterator[Check]:
             told.add(model)
             yield Check(
                 check_name("alias", role),
-                _STATUS[clock.alias],
+                STATUS_AT[clock.alias],
                 f"{called(role)} {excerpt(model)} is an alias: it may be moved to another model, and what is measured "
                 "today does not hold for that one",
                 observed=model,
@@ -158,7 +153,7 @@ def _changed_checks(prepared: Prepared, last: LastGreen) -> Iterator[Check]:
         what = f"the base model of {called(role)}" if role == "candidate" else called(role)
         yield Check(
             check_name("base_changed", role),
-            _STATUS[clock.base_changed],
+            STATUS_AT[clock.base_changed],
             f"{what} is {excerpt(now)}; at the last green verdict ({day(last.judged_at)}) it was {excerpt(then)}",
             observed=now,
             required=then,
@@ -210,7 +205,8 @@ def judge_clock(
     if config.max_age_days is not None:
         checks.append(_age_check(config, evidence, oldest, now))
     if config.clock.shutdown != "ignore":
-        dates, found = _shutdowns(prepared, evidence, last, listings, offline=offline, now=now)
+        served = _served(prepared, evidence, offline=offline)
+        dates, found = shutdowns(config, served, last, listings, now)
         checks += found
         clock = replace(clock, shutdown_dates=dates)
     if refreshed:
@@ -218,6 +214,18 @@ def judge_clock(
         checks += found
         clock = replace(clock, drift=tuple(drifts))
     return closed(replace(result, clock=clock), (*result.checks, *checks))
+
+
+def _served(prepared: Prepared, evidence: Evidence, *, offline: bool) -> Iterator[Served]:
+    """The models at endpoints. Only who was asked for answers is asked for dates."""
+    from pytest_ftgate.models.openai import endpoint_of
+
+    for role, today in today_models(prepared).items():
+        spec = prepared.asked(role)
+        model = _served_as(spec)
+        if model is not None:
+            ask = evidence.asked_anew(role) and not offline
+            yield Served(role, model, today.base_model, endpoint_of(spec, model), ask)
 
 
 def known_clock(prepared: Prepared, last: LastGreen | None, now: float) -> Clock:
@@ -229,19 +237,15 @@ def known_clock(prepared: Prepared, last: LastGreen | None, now: float) -> Clock
     then = {role: _beneath(role, last.models.get(_kept_role(prepared.config, role))) for role in prepared.models}
     return replace(
         clock,
-        last_green=_timestamp(last.judged_at),
+        last_green=timestamp(last.judged_at),
         last_green_age_days=_days(now - last.judged_at),
-        last_measured=None if last.measured_at is None else _timestamp(last.measured_at),
+        last_measured=None if last.measured_at is None else timestamp(last.measured_at),
         last_base_models={role: known for role, known in then.items() if known},
     )
 
 
 def _days(seconds: float) -> float:
-    return round(max(seconds, 0.0) / _DAY_S, 3)
-
-
-def _timestamp(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return round(max(seconds, 0.0) / DAY_S, 3)
 
 
 def oldest_prediction(evidence: Evidence) -> float | None:
@@ -272,7 +276,7 @@ def _age_check(config: GateConfig, evidence: Evidence, oldest: float | None, now
             source=source,
             advice=_UNDATED,
         )
-    if (newest := _newest(evidence)) > now + _DAY_S:  # an hour of two clocks apart is no matter
+    if (newest := _newest(evidence)) > now + DAY_S:  # an hour of two clocks apart is no matter
         return Check(
             "max_age_days",
             "error",
@@ -282,7 +286,7 @@ def _age_check(config: GateConfig, evidence: Evidence, oldest: float | None, now
             source=source,
             advice=_UNBORN,
         )
-    age = max(now - oldest, 0.0) / _DAY_S
+    age = max(now - oldest, 0.0) / DAY_S
     held = age <= asked
     seen = f"the oldest prediction is of {day(oldest)}, {plural(int(age), 'day')} old"
     return Check(
@@ -293,91 +297,6 @@ def _age_check(config: GateConfig, evidence: Evidence, oldest: float | None, now
         required=asked,
         source=source,
         advice=None if held else _AGAIN,
-    )
-
-
-# --- shutdowns -----------------------------------------------------------------------------------------------
-
-
-def _shutdowns(
-    prepared: Prepared,
-    evidence: Evidence,
-    last: LastGreen | None,
-    listings: Listings,
-    *,
-    offline: bool,
-    now: float,
-) -> tuple[dict[str, str], list[Check]]:
-    """The dates by the models' names, and what they mean. Only who was asked for answers is asked for dates."""
-    from pytest_ftgate.models.openai import endpoint_of
-
-    dates: dict[str, str] = {}
-    checks: list[Check] = []
-    told: set[str] = set()
-    for role, today in today_models(prepared).items():
-        spec = prepared.asked(role)
-        model = _served_as(spec)
-        if model is None:
-            continue
-        names = list(dict.fromkeys(name for name in (model, today.base_model) if name is not None))
-        look = listings.asked if evidence.asked_anew(role) and not offline else listings.known
-        known = look(endpoint_of(spec, model), names)
-        found = {name: at for name in names if (at := _listed(known.get(name), last, name)) is not None}
-        dates |= found
-        unknown = [name for name in names if name not in found and not (name in known and known[name].known)]
-        if found and not told.issuperset(names):
-            first = min(found, key=lambda name: found[name])
-            checks.append(shutdown_check(prepared.config, role, model, first, found[first], now))
-        elif unknown and prepared.config.clock.shutdown == "fail" and not told.issuperset(names):
-            checks.append(_unknown_check(role, unknown))
-        told.update(names)
-    return dates, checks
-
-
-def _listed(listing: Listing | None, last: LastGreen | None, model: str) -> str | None:
-    """The date that the endpoint lists, else the one that was known at the last green verdict."""
-    if listing is not None and listing.known:
-        return listing.shutdown
-    kept = last.shutdown.get(model) if last is not None else None
-    with suppress(TypeError, ValueError):
-        return date.fromisoformat(kept).isoformat()  # type: ignore[arg-type]
-    return None
-
-
-def shutdown_check(config: GateConfig, role: str, model: str, listed: str, shutdown: str, now: float) -> Check:
-    """Within the horizon, or past, what the gate says; before that a note.
-
-    Args:
-        config: the gate.
-        role: of the model.
-        model: its name at the endpoint.
-        listed: the model that has the date: itself, or its base model.
-        shutdown: the date.
-        now: seconds since the epoch.
-    """
-    clock = config.clock
-    left = (date.fromisoformat(shutdown) - datetime.fromtimestamp(now, timezone.utc).date()).days
-    due = left <= clock.shutdown_within_days
-    when = f"in {plural(left, 'day')}" if left > 0 else f"{plural(-left, 'day')} ago" if left < 0 else "today"
-    what = f"{called(role)} {excerpt(model)}"
-    what += " is" if listed == model else f" ends with its base model {excerpt(listed)}, which is"
-    return Check(
-        check_name("shutdown", role),
-        _STATUS[clock.shutdown] if due else "note",
-        f"{what} listed with the shutdown date {shutdown}, {when}",
-        observed=shutdown,
-        required=clock.shutdown_within_days,
-        source=clock.source("shutdown"),
-        advice=(_RETRAIN if role == "candidate" else _SUCCESSOR) if due else None,
-    )
-
-
-def _unknown_check(role: str, models: Sequence[str]) -> Check:
-    names = " and ".join(map(excerpt, models))
-    return Check(
-        check_name("shutdown", role),
-        "note",
-        f"{called(role)}: whether {names} is about to be shut down is unknown: the endpoint has not said",
     )
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from pytest_ftgate.last_green import KeptModel, LastGreen, as_kept, unpack_scores
+from pytest_ftgate.moments import day
 from pytest_ftgate.numbers import is_share, plural, show_difference
 from pytest_ftgate.result import Check, Drift, called
 
@@ -17,11 +17,6 @@ if TYPE_CHECKING:
     from pytest_ftgate.metrics import Scored
 
 _SAME_QUESTION = "The same examples were asked in the same way: the endpoint serves another model under this name."
-
-
-def day(seconds: float) -> str:
-    """``2026-08-01``, in UTC."""
-    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%d")
 
 
 def check_name(rule: str, role: str) -> str:

@@ -11,9 +11,10 @@ from typing import Any
 class PairResult:
     """The candidate's answers against those of one baseline.
 
-    ``n`` counts pairs (examples times repeats). ``disagreements`` counts those in which the judge preferred another
-    model when the order was turned, which are ties; in ``first_preferred`` of them it preferred whichever came first.
-    Both are ``None`` where people judged.
+    ``n`` counts pairs (examples times repeats). The judge was asked about ``n_asked`` of them: equal answers are a tie,
+    and a missing one loses. ``disagreements`` counts those in which the judge preferred another model when the order
+    was turned, which are ties; in ``first_preferred`` of them it preferred whichever came first. All three are
+    ``None`` where people judged.
     """
 
     baseline: str
@@ -23,6 +24,7 @@ class PairResult:
     losses: int
     disagreements: int | None = None
     first_preferred: int | None = None
+    n_asked: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

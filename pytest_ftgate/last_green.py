@@ -95,7 +95,7 @@ class LastGreen:
     @classmethod
     def from_text(cls, text: str) -> LastGreen | None:
         """The inverse; None where it is none, or one of another version."""
-        with suppress(ValueError, TypeError, AttributeError, KeyError, RecursionError):
+        with suppress(ValueError, TypeError, AttributeError, KeyError, RecursionError, OverflowError):
             facts = json.loads(text)
             if facts.pop("form") != _FORM:
                 return None

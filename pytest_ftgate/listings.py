@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from pytest_ftgate.bridge import run_in_own_loop
 from pytest_ftgate.errors import ModelError, StoreError
 from pytest_ftgate.models.lifetime import Listing, ask_listings
+from pytest_ftgate.moments import DAY_S
 
 if TYPE_CHECKING:
     from pytest_ftgate.models import Notes
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 PREFIX = "listing: "
 """How the names of notes on what endpoints list begin."""
-_KEPT_S = 86_400.0
 
 
 class Listings:
@@ -55,11 +55,11 @@ class Listings:
         return known
 
     def _is_fresh(self, listing: Listing | None) -> bool:
-        return listing is not None and 0 <= self._now - listing.asked_at < _KEPT_S
+        return listing is not None and 0 <= self._now - listing.asked_at < DAY_S
 
     def _noted(self, endpoint: Endpoint, model: str) -> Listing | None:
         """A note that cannot be read is as none."""
-        with suppress(StoreError, ValueError, TypeError):
+        with suppress(StoreError, ValueError, TypeError, OverflowError):
             text = self._notes.get(_name(endpoint, model))
             return None if text is None else Listing.from_dict(json.loads(text))
         return None

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.errors import MetricError
+from pytest_ftgate.moments import timestamp
 from pytest_ftgate.price import cost_of_run, price_of
 from pytest_ftgate.result import Flip, ModelResult
 
@@ -93,7 +93,7 @@ def measure_run(name: str, run: Run, sample: Run | None = None) -> Measured:
             price=price.source,
             cost_unknown=cost.unknown,
             error_rate=n_errors / len(predictions) if predictions else None,
-            oldest_prediction=_timestamp(min(stored)) if stored else None,
+            oldest_prediction=timestamp(min(stored)) if stored else None,
             oldest_age_s=round(max(time.time() - min(stored), 0.0), 3) if stored else None,
             verified=run.model.verified,
         ),
@@ -276,7 +276,3 @@ def _quantiles(latencies: Sequence[float]) -> tuple[float | None, float | None]:
 def _total(counts: Sequence[int | None]) -> int | None:
     known = [count for count in counts if count is not None]
     return sum(known) if known and len(known) == len(counts) else None
-
-
-def _timestamp(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

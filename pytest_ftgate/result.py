@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 Verdict = Literal["pass", "fail", "inconclusive", "error"]
 Status = Literal["pass", "fail", "inconclusive", "error", "warning", "note"]
 
+STATUS_AT: Mapping[str, Status] = {"ignore": "note", "warn": "warning", "fail": "fail"}
+"""Of a check that did not hold, at the level that the gate gives it."""
+
 _SEVERITY: tuple[Verdict, ...] = ("pass", "inconclusive", "fail", "error")
 
 

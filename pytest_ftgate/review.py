@@ -171,6 +171,9 @@ def _content(
     key: str, path: Path, past: Past, *, in_order: bool = False, whole: bool = False
 ) -> Iterator[Weakening | _Untracked | str]:
     """What became of one file; ``whole``: each of its lines counts, so that new ones are no addition."""
+    if path.is_dir():
+        yield f"{shown_path(path)} is a folder, so that it could not be compared with what it was at {past.ref}"
+        return
     if not path.is_file():
         return  # said where the file is needed
     try:

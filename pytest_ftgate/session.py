@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import nullcontext
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,6 @@ import pytest
 
 from pytest_ftgate.budget import Budget
 from pytest_ftgate.errors import ConfigError, FtgateError, Where, shown_path
-from pytest_ftgate.files import write_whole
 from pytest_ftgate.foreign import guarded
 from pytest_ftgate.github import Step
 from pytest_ftgate.marks import claimed_name, function_id, location
@@ -22,10 +20,12 @@ from pytest_ftgate.numbers import show_usd
 from pytest_ftgate.obligations import Seen, unjudged
 from pytest_ftgate.pipeline import Judged, Services
 from pytest_ftgate.render import json as json_report
-from pytest_ftgate.render import markdown
+from pytest_ftgate.render.session import Session
 from pytest_ftgate.render.text import Line, block, title
+from pytest_ftgate.reports import Outcome
 from pytest_ftgate.result import GateResult
 from pytest_ftgate.safe import one_line, printable, shortened
+from pytest_ftgate.terminal import HIDDEN, columns, display, markup
 
 __tracebackhide__ = True  # what a fixture or a body raises is shown without our lines
 
@@ -33,14 +33,9 @@ if TYPE_CHECKING:
     from pytest_ftgate.answers import Answers
     from pytest_ftgate.config import DataSpec, GateFile
     from pytest_ftgate.data import DataSet
-    from pytest_ftgate.progress import ProgressLine, ProgressLog
     from pytest_ftgate.review import Past
     from pytest_ftgate.runner import Run, Stores
     from pytest_ftgate.training import TrainingAudit
-
-_HIDDEN = -2
-_STANDARD_ERROR = 2
-_LOG_COLUMNS = 100
 
 
 class GateSession:
@@ -71,7 +66,6 @@ class GateSession:
         self._removed: list[str] = []
         self._pasts: dict[Path, Past | None] = {}
         self._notes: list[Line] = []
-        self._remarks: list[str] = []
         self._red = False
 
     # --- what gates are given --------------------------------------------------------------------------------
@@ -140,7 +134,7 @@ class GateSession:
             load=lambda source, origin: self.load(source, origin, hook),
             hook=hook,
             offline=bool(self._config.getoption("--ftgate-offline")),
-            progress=_progress(self._config),
+            progress=display(self._config),
             jobs=self._recorded_jobs(),
             tell=lambda text: self.note(Line(text, "yellow")),
             budget=self._budget,
@@ -287,11 +281,11 @@ class GateSession:
         if self._worker is None:
             self._unjudged = self._obligations()
             self._removed = self._gone()
-        self._remarks = [line.text for line in self._notes]
+        outcome = self._outcome()  # which says nothing of the reports themselves, in whatever order they are asked for
         for written in self._config.getoption("--ftgate-report"):
-            self._write(*written.split(":", 1))
+            self._write(outcome, *written.split(":", 1))
         if self._worker is None:
-            self._append_summary()
+            self._append_summary(outcome)
         red = any(not result.passed for result in self.results.values())
         unwritten = any(line.colour == "red" for line in self._notes)
         if self._worker is not None:
@@ -369,20 +363,25 @@ class GateSession:
         """The obligations are the ini's, whatever file the command line names."""
         return self._read(self._ini_gate_file)
 
-    def _write(self, form: str, target: str) -> None:
+    def _outcome(self) -> Outcome:
+        """Of the session as it is now."""
+        session = Session(
+            unjudged=[(one["name"], one["reason"]) for one in self._unjudged],
+            removed=tuple(self._removed),
+            remarks=[line.text for line in self._notes],
+            partial=self._partial,
+            config=self._config.getoption("--ftgate-config"),
+        )
+        gates = [(result, self._answers.get(nodeid)) for nodeid, result in self.results.items()]
+        return Outcome(gates, self._runs, session)
+
+    def _write(self, outcome: Outcome, form: str, target: str) -> None:
         """``recordings`` where the models ran, the others where all verdicts come together."""
         path = self._option_path(target)
         if form != "recordings" and self._worker is not None:
             return
         try:
-            if form == "json":
-                write_whole(path, [self._json()])
-            elif form == "markdown":
-                write_whole(path, [self._markdown(markdown.MOST_BYTES)])
-            elif form == "html":
-                write_whole(path, self._html())
-            else:
-                self._write_recordings(path)
+            outcome.write(form, path)
         except OSError as error:
             self.note(Line(f"the {form} report could not be written: {error}", "red"))
         else:
@@ -393,42 +392,14 @@ class GateSession:
         if line not in self._notes:
             self._notes.append(line)
 
-    def _json(self) -> str:
-        config = self._config.getoption("--ftgate-config")
-        return json_report.report(self.results.values(), unjudged=self._unjudged, partial=self._partial, config=config)
-
-    def _html(self) -> Iterator[str]:
-        from pytest_ftgate.render.html.page import Session, page
-
-        session = Session(
-            unjudged=tuple((one["name"], one["reason"]) for one in self._unjudged),
-            removed=tuple(self._removed),
-            remarks=tuple(line.text for line in self._notes),
-            partial=self._partial,
-            config=self._config.getoption("--ftgate-config"),
-            written_at=time.time(),
-        )
-        return page([(result, self._answers.get(nodeid)) for nodeid, result in self.results.items()], session)
-
-    def _markdown(self, most_bytes: int) -> str:
-        said = markdown.Session(
-            unjudged=[(one["name"], one["reason"]) for one in self._unjudged],
-            removed=tuple(self._removed),
-            remarks=self._remarks,
-            partial=self._partial,
-        )
-        return markdown.document(self.results.values(), said, most_bytes=most_bytes)
-
-    def _append_summary(self) -> None:
+    def _append_summary(self, outcome: Outcome) -> None:
         """The summary of a step of GitHub Actions. Nobody has asked for it: where it cannot be written, that is all."""
         step = Step.from_environment(os.environ)
         wanted = self._config.getini("ftgate_github_summary") and (self.results or self._unjudged)
         if step is None or step.summary is None or not wanted:
             return
         try:
-            text = self._markdown(step.room())
-            step.append(text)
-            trouble = "" if text else "there is no room left in it"
+            trouble = "" if outcome.append_to(step) else "there is no room left in it"
         except OSError as error:
             trouble = str(error)
         if trouble:
@@ -444,37 +415,27 @@ class GateSession:
         for command in step.annotations(results, self._unjudged, root=root, partial=self._partial):
             reporter.write_line(command)
 
-    def _write_recordings(self, folder: Path) -> None:
-        from pytest_ftgate.recordings import write_recordings
-
-        for name, (runs, jobs) in self._runs.items():
-            write_recordings(folder, name, runs, jobs)
-
     def summarize(self, reporter: pytest.TerminalReporter) -> None:
         """One block a gate, after the test results, hidden by ``-qq``; and what GitHub shows at the marks."""
         self._annotate(reporter)
         verbosity = self._config.get_verbosity()
-        if verbosity <= _HIDDEN:
+        if verbosity <= HIDDEN:
             return
         for result in self.results.values():
             heading = title(result)
-            reporter.write_sep("-", heading.text, bold=True, **_markup(heading.colour))
-            for line in block(result, verbosity=verbosity, width=_columns(reporter), wrap=bool(reporter.isatty)):
-                reporter.write_line(line.text, **_markup(line.colour))
+            reporter.write_sep("-", heading.text, bold=True, **markup(heading.colour))
+            for line in block(result, verbosity=verbosity, width=columns(reporter), wrap=bool(reporter.isatty)):
+                reporter.write_line(line.text, **markup(line.colour))
         lines = [*self._owed(), *(Line(text, "red") for text in self._removed), *self._notes]
         if lines:
             reporter.write_sep("-", "ftgate")
         for line in lines:
-            reporter.write_line(printable(line.text), **_markup(line.colour))
+            reporter.write_line(printable(line.text), **markup(line.colour))
 
     def _owed(self) -> list[Line]:
         colour = "yellow" if self._partial else "red"
         waived = " (not enforced: --ftgate-partial)" if self._partial else ""
         return [Line(f"required gate {one['name']}: {one['reason']}{waived}", colour) for one in self._unjudged]
-
-
-def _markup(colour: str) -> dict[str, bool]:
-    return {colour: True} if colour else {}
 
 
 def _load_file(source: DataSpec, hook: Any | None) -> DataSet:
@@ -492,6 +453,8 @@ def _load_file(source: DataSpec, hook: Any | None) -> DataSet:
         return load_examples(source.path, format=source.format, fields=source.fields, limit=source.limit)
     shown = shown_path(source.path)
     data = examples_from(rows, origin=shown, fields=source.fields, limit=source.limit)
+    if not source.path.is_file():  # a folder of shards, or a name that the hook alone understands
+        return replace(data, path=shown)
     return replace(data, path=shown, sha256=sha256(source.path.read_bytes()).hexdigest())
 
 
@@ -499,34 +462,3 @@ def _budget(config: pytest.Config, worker: Mapping[str, Any] | None) -> Budget |
     """What this process may spend: under xdist, where nobody knows what the others spend, an even share."""
     limit_usd = config.getoption("--ftgate-max-cost")
     return None if limit_usd is None else Budget(limit_usd, worker["workercount"] if worker else 1)
-
-
-def _progress(config: pytest.Config) -> ProgressLine | ProgressLog | None:
-    """A moving line on a terminal, beside pytest's own output; elsewhere a line a minute; nothing with ``-qq``."""
-    from pytest_ftgate.progress import ProgressLine, ProgressLog
-
-    if config.get_verbosity() <= _HIDDEN:
-        return None
-    capture = config.pluginmanager.getplugin("capturemanager")
-    uncaptured = capture.global_and_fixture_disabled if capture else nullcontext
-    reporter = config.pluginmanager.getplugin("terminalreporter")
-    if reporter is None or hasattr(config, "workerinput"):  # a worker of xdist: its standard error is the controller's
-        return ProgressLog(lambda line: os.write(_STANDARD_ERROR, f"{line}\n".encode()), uncaptured)
-    if not reporter.isatty or os.environ.get("TERM") == "dumb":
-        return ProgressLog(lambda line: _line_apart(reporter, line), uncaptured)
-    return ProgressLine(lambda text: reporter.write(text, flush=True), reporter.ensure_newline, uncaptured)
-
-
-def _columns(reporter: pytest.TerminalReporter) -> int:
-    """Of the terminal; a log has no width, and is read in windows wider than the 80 columns that pytest takes."""
-    columns = int(getattr(reporter._tw, "fullwidth", 80))
-    return columns if reporter.isatty else max(columns, _LOG_COLUMNS)
-
-
-def _line_apart(reporter: pytest.TerminalReporter, line: str) -> None:
-    """On a line of its own, in the middle of pytest's dots too, which with ``-q`` belong to no file."""
-    reporter.ensure_newline()
-    if getattr(reporter._tw, "width_of_current_line", 0):
-        reporter.write("\n")
-    reporter.write_line(line)
-    reporter.flush()

@@ -31,7 +31,7 @@ HEAVY = (
     "jinja2",
     "jsonschema",
 )
-FACE = {"plugin.py", "items.py", "marks.py", "session.py"}
+FACE = {"plugin.py", "items.py", "marks.py", "session.py", "terminal.py"}
 
 
 def output_of(code: str) -> str:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pytest_ftgate.runner import Run
 
 MOST_DISAGREEMENT = 0.3
-"""A judge whose preference hangs on the order in more pairs than this is called out."""
+"""A judge whose preference hangs on the order in more of the pairs that it was asked about is called out."""
 _LEAST_PAIRS = 10
 _SHOWN = 40
 _PREFERRED = {"A": 1.0, "tie": 0.5, "B": 0.0}
@@ -235,7 +235,7 @@ def _compared(
     asked: Preference, role: str, test: DataSet, answers: Answers, said: Mapping[str, Any]
 ) -> tuple[list[float], PairResult]:
     """How far the candidate is preferred to one baseline on each example, and the counts over all pairs."""
-    means, values, disagreements, first_preferred = [], [], 0, 0
+    means, values, n_asked, disagreements, first_preferred = [], [], 0, 0, 0
     for index, example in enumerate(test.examples):
         of_example = []
         for candidate, baseline in _pairs(answers, role, index):
@@ -243,6 +243,7 @@ def _compared(
                 of_example.append(0.5 + ((candidate is not None) - (baseline is not None)) / 2)
                 continue
             straight, turned = (said[one.id] for one in _both_orders(asked, example, candidate, baseline))
+            n_asked += 1
             agreed = straight == _TURNED[turned]
             of_example.append(_PREFERRED[straight] if agreed else 0.5)
             disagreements += not agreed
@@ -250,7 +251,8 @@ def _compared(
         means.append(sum(of_example) / len(of_example))
         values += of_example
     wins, losses = sum(value > 0.5 for value in values), sum(value < 0.5 for value in values)
-    pair = PairResult(role, len(values), wins, len(values) - wins - losses, losses, disagreements, first_preferred)
+    ties = len(values) - wins - losses
+    pair = PairResult(role, len(values), wins, ties, losses, disagreements, first_preferred, n_asked)
     return means, pair
 
 
@@ -407,18 +409,17 @@ def _bias_checks(facts: JudgeResult, judge: Judge) -> list[Check]:
     """A judge that often prefers whatever comes first prefers nothing; its ties hide what there may be."""
     found = []
     for pair in facts.pairs:
-        disagreed = pair.disagreements or 0
-        if pair.n < _LEAST_PAIRS or disagreed <= MOST_DISAGREEMENT * pair.n:
+        asked, disagreed, first = pair.n_asked or 0, pair.disagreements or 0, pair.first_preferred or 0
+        if asked < _LEAST_PAIRS or disagreed <= MOST_DISAGREEMENT * asked:
             continue
-        first = pair.first_preferred or 0
         found.append(
             Check(
                 f"position_bias.{facts.metric}",
                 "warning",
                 f"judge {facts.judge}: turning the order round changed its preference in {disagreed:,} of "
-                f"{plural(pair.n, 'pair')} with {called(pair.baseline)}, which are ties; in {first:,} of them it "
-                "preferred whichever came first",
-                observed=round(disagreed / pair.n, 12),
+                f"the {plural(asked, 'pair')} with {called(pair.baseline)} that differ, which are ties; in {first:,} "
+                "of them it preferred whichever came first",
+                observed=round(disagreed / asked, 12),
                 required=MOST_DISAGREEMENT,
                 source=judge.asked.source,
                 advice="Take a stronger judge, or write into the rubric what makes an answer better.",

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 _OWN_PROMPT = ("system", "system_file", "few_shot", "retrieval", "template")
 _OPERATION = ("name", "price", "concurrency", "timeout_s", "retries", "api_key_env", "revision", "params")
-_PUBLIC_ENDPOINT = "https://api.openai.com/v1"
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -171,10 +170,12 @@ def _refuse_same(
 
 def _identity(spec: ModelSpec) -> tuple[Any, ...]:
     """What one model is under whatever name, prompt and parameters it is asked."""
+    from pytest_ftgate.models.openai import PUBLIC_ENDPOINT
+
     options = spec.options
     if spec.provider == "openai":
         name = str(options.get("model") or options.get("job"))
-        return spec.provider, _place(str(options.get("base_url") or _PUBLIC_ENDPOINT)), name.strip().lower()
+        return spec.provider, _place(str(options.get("base_url") or PUBLIC_ENDPOINT)), name.strip().lower()
     if spec.provider in ("python", "recorded"):
         return spec.provider, options.get("target") or options.get("path")
     return spec.provider, *((key, value) for key, value in sorted(options.items()) if key not in _OPERATION)

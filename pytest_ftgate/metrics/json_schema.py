@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pytest_ftgate.data.lines import is_endless
 from pytest_ftgate.errors import shown_path
+from pytest_ftgate.metrics.extras import needed
 from pytest_ftgate.metrics.strict_json import parse_json
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ Broken: TypeAlias = tuple[str, str]
 """What counts together: the place with ``[*]`` for every position in a list, and the keyword; and what is wrong."""
 
 _KEY = "json_schema"
-_INSTALL = "Install it: pip install 'pytest-ftgate[format]'."
 _ERRORS_LOOKED_AT = 20
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 
@@ -70,10 +70,8 @@ def read_schema(options: Options) -> Schema | None:
         raise options.error(
             f"{_KEY}{place} is {found}", key=_KEY, cure="Write a JSON Schema as a mapping, or the path of its file."
         )
-    try:
-        return Schema(_validator(options, dict(schema), place))
-    except ImportError:
-        raise options.error(f"{_KEY} needs the package jsonschema", key=_KEY, cure=_INSTALL) from None
+    needed(options, "jsonschema", extra="format", key=_KEY)
+    return Schema(_validator(options, dict(schema), place))
 
 
 def _from_file(options: Options, path: Path) -> Any:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from pytest_ftgate.models.connection import client_headers, open_client
+from pytest_ftgate.moments import date_of
 
 if TYPE_CHECKING:
     from pytest_ftgate.models.endpoint import Endpoint
@@ -35,7 +36,11 @@ class Listing:
 
     @classmethod
     def from_dict(cls, facts: Mapping[str, Any]) -> Listing:
-        """The inverse of ``asdict``. Raises :class:`ValueError` or :class:`TypeError` where it is none."""
+        """The inverse of ``asdict``.
+
+        Raises:
+            ValueError, TypeError, OverflowError: it is none.
+        """
         found = cls(**facts)
         if found.shutdown is not None:
             date.fromisoformat(found.shutdown)
@@ -58,7 +63,7 @@ def _date(written: object) -> date | None:
     """An ISO date, an ISO time or seconds since the epoch, as a day in UTC."""
     with suppress(ValueError, OverflowError, OSError):
         if isinstance(written, int | float) and not isinstance(written, bool):
-            return datetime.fromtimestamp(written, timezone.utc).date()
+            return date_of(written)
         if isinstance(written, str):
             text = written.strip()
             with suppress(ValueError):

@@ -11,7 +11,8 @@ from typing import Any, TypedDict
 from pytest_ftgate.result import GateResult
 
 REPORT_VERSION = 1
-_DISTRIBUTIONS = ("pytest-ftgate", "pytest", "openai", "scikit-learn", "scipy", "numpy", "pyyaml")
+_DISTRIBUTIONS = ("pytest-ftgate", "pytest", "openai", "scikit-learn", "scipy", "numpy", "pyyaml", "genai-prices",
+                  "jsonschema", "rapidfuzz", "sacrebleu")  # fmt: skip
 _AS_PROPERTIES = ("verdict", "passed", "metric", "margin", "evidence", "confidence", "gain", "lower_bound",
                   "upper_bound", "margin_proven", "method", "n", "wins", "losses", "objective", "max_drop",
                   "location")  # fmt: skip

@@ -33,8 +33,9 @@ def _pair(pair: PairResult, *, of_people: bool) -> str:
     text = (
         f"candidate against {called(pair.baseline)}: {counted} of {plural(pair.n, 'example' if of_people else 'pair')}"
     )
-    if pair.disagreements is None or not pair.n:
+    if pair.disagreements is None or not pair.n_asked:
         return text
-    share = f"{100 * pair.disagreements / pair.n:.0f} %"
+    share = f"{100 * pair.disagreements / pair.n_asked:.0f} %"
     first = f", {pair.first_preferred or 0:,} of them for whichever came first" if pair.disagreements else ""
-    return f"{text}; the two orders disagreed in {pair.disagreements:,} ({share}){first}"
+    disagreed = f"{pair.disagreements:,} of the {pair.n_asked:,} that differ ({share})"
+    return f"{text}; the two orders disagreed in {disagreed}{first}"

@@ -14,6 +14,7 @@ from pytest_ftgate.render.clock import clock_lines
 from pytest_ftgate.render.economics import economics_lines
 from pytest_ftgate.render.judges import judge_lines
 from pytest_ftgate.render.parts import part_cells
+from pytest_ftgate.render.session import Session
 from pytest_ftgate.render.text import candidate_lines, failure_text, gain_sentences, ground_lines, model_cells
 from pytest_ftgate.result import Check, GateResult
 from pytest_ftgate.safe import printable
@@ -38,23 +39,6 @@ _BREAK = "\u200b"
 _BEGINS_A_BLOCK = re.compile(r"^(\d*)([-+.)=/])")
 _LONE_UNDERSCORE = re.compile(r"(?<![^\W_])_|_(?![^\W_])")
 _ENTITIES = {ord(char): f"&#{ord(char)};" for char in f"\\`*[]<>|~&$#@^{_BREAK}"}
-
-
-@dataclass(frozen=True)
-class Session:
-    """What is said beside the gates.
-
-    Attributes:
-        unjudged: the obligations that were not met, each a name and a reason.
-        removed: sentences on gates that are gone.
-        remarks: what else is to be said at the end.
-        partial: whether obligations were printed instead of enforced.
-    """
-
-    unjudged: Sequence[tuple[str, str]] = ()
-    removed: Sequence[str] = ()
-    remarks: Sequence[str] = ()
-    partial: bool = False
 
 
 @dataclass(frozen=True)

@@ -416,6 +416,27 @@ def test_fields_and_limit_are_applied_to_what_a_loader_gives(project: Project) -
     assert gate["test_set"]["examples"] == 55
 
 
+def test_a_loader_may_read_a_folder(project: Project) -> None:
+    """As the libraries of data sets keep them: there is no one file to hash, so the examples themselves are."""
+    project.file(
+        "conftest.py",
+        "import json\n\n"
+        "def pytest_ftgate_load_examples(path, options):\n"
+        "    if path.suffix != '.shards': return None\n"
+        "    return [json.loads(line) for shard in sorted(path.iterdir()) for line in shard.open()]\n",
+    )
+    lines = (project.path / "test.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    project.file("test.shards/0", "".join(lines[:30]))
+    project.file("test.shards/1", "".join(lines[30:]))
+    project.gate_test(test_set="test.shards")
+    first = project.gate()
+    assert first["verdict"] == "pass", first["checks"]
+    assert (first["test_set"]["path"], first["test_set"]["examples"]) == ("test.shards", 60)
+    assert project.gate()["test_set"]["sha256"] == first["test_set"]["sha256"]
+    project.file("test.shards/1", "".join(lines[30:59]))
+    assert project.gate()["test_set"]["sha256"] != first["test_set"]["sha256"]
+
+
 def test_the_documented_metric_hook_works(project: Project) -> None:
     project.file("conftest.py", example_of("pytest_ftgate_metrics"))
     answers = [{"id": f"t{i}", "output": "x" * (100 if i % 2 else 20)} for i in range(60)]

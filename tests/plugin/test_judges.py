@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from gate_project import check, refused, statuses, write_jsonl
-from judge_project import RUBRIC, PythonJudged, good, poor, task
+from judge_project import RUBRIC, N, PythonJudged, good, poor, task
 
 from pytest_ftgate.result import GateResult
 
@@ -50,6 +50,7 @@ def test_preference_asks_both_orders_and_tells_the_win_rate(judged: PythonJudged
             "losses": 10,
             "disagreements": 0,
             "first_preferred": 0,
+            "n_asked": 50,
         }
     ]
     assert (gate["wins"], gate["losses"]) == (40, 10)
@@ -59,7 +60,8 @@ def test_preference_asks_both_orders_and_tells_the_win_rate(judged: PythonJudged
         [
             "gain: +25.0 points preference (40 fixed, 10 broken of 60 examples)",
             "preference by judge honest: 100 questions, 0 of them stored, cost unknown: no price in the gate",
-            "  candidate against baseline: 40 won, 10 ties, 10 lost of 60 pairs; the two orders disagreed in 0 (0 %)",
+            "  candidate against baseline: 40 won, 10 ties, 10 lost of 60 pairs; "
+            "the two orders disagreed in 0 of the 50 that differ (0 %)",
         ]
     )
 
@@ -82,7 +84,20 @@ def test_a_judge_that_prefers_the_first_answer_yields_ties_and_a_red_gate(judged
     assert (pair["wins"], pair["ties"], pair["losses"]) == (0, 60, 0)
     assert (pair["disagreements"], pair["first_preferred"]) == (50, 50)
     assert check(gate, "position_bias.preference")["status"] == "warning"
-    assert "in 50 of 60 pairs with baseline" in check(gate, "position_bias.preference")["message"]
+    assert "in 50 of the 50 pairs with baseline that differ" in check(gate, "position_bias.preference")["message"]
+
+
+def test_equal_answers_do_not_hide_that_a_judge_prefers_the_first(judged: PythonJudged) -> None:
+    rows = [{"id": f"t{i}", "output": judged.answer_of("base", i)} for i in range(N)]
+    rows[20:36] = [{"id": f"t{i}", "output": good(i)} for i in range(20, 36)]
+    write_jsonl(judged.path / "ft.jsonl", rows)
+    judged.judged_by("python:judges:first", name="preference")
+    gate = judged.gate()
+    (pair,) = gate["judges"][0]["pairs"]
+    assert (pair["n"], pair["n_asked"], pair["disagreements"]) == (60, 16, 16)
+    found = check(gate, "position_bias.preference")
+    assert (found["status"], found["observed"]) == ("warning", 1)
+    judged.result.stdout.fnmatch_lines(["*60 pairs; the two orders disagreed in 16 of the 16 that differ (100 %)*"])
 
 
 def test_a_preference_in_one_order_alone_is_a_tie(judged: PythonJudged) -> None:

@@ -12,7 +12,8 @@ from html_page import Page
 
 from pytest_ftgate.answers import Answers, Change, Reply, Row, Spread
 from pytest_ftgate.economics import Amount, Costs, economics_of
-from pytest_ftgate.render.html.page import Session, page
+from pytest_ftgate.render.html.page import page
+from pytest_ftgate.render.session import Session
 from pytest_ftgate.result import (
     Advice,
     CandidateResult,
@@ -85,7 +86,7 @@ def full(text: str = "words") -> GateResult:
 
 
 def written(*gates: tuple[GateResult, Answers | None], session: Session | None = None) -> Page:
-    markup = "".join(page(gates, session or Session()))
+    markup = "".join(page(gates, session or Session(), written_at=0.0))
     markup.encode()  # a lone surrogate would be an error
     return Page(markup)
 

@@ -14,6 +14,7 @@ from pytest_ftgate.models.endpoint import Endpoint
 from pytest_ftgate.models.lifetime import Listing, read_listing
 from pytest_ftgate.store import Store
 
+HUGE = 10**400  # a whole number that no float holds
 GREEN = LastGreen(
     judged_at=1_000.0,
     measured_at=900.5,
@@ -44,6 +45,7 @@ def test_a_verdict_survives_its_text() -> None:
         GREEN.to_text().replace('"served_as"', '"served"'),
         GREEN.to_text().replace('"value": 0.5', '"value": "0.5"'),
         GREEN.to_text().replace('"value": 0.5', '"value": NaN'),
+        GREEN.to_text().replace('"value": 0.5', f'"value": {HUGE}'),
         GREEN.to_text().replace('"bits:x"', "3"),
         GREEN.to_text().replace('"served_as": "base"', '"served_as": ["base"]'),
         GREEN.to_text().replace('"examples": 3', '"examples": "3"'),
@@ -165,7 +167,16 @@ def test_an_endpoint_is_asked_once_a_day(monkeypatch: pytest.MonkeyPatch) -> Non
     assert len(asked) == 4
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"asked_at": 1}', '{"asked_at": 1, "known": true, "shutdown": "x"}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        '{"asked_at": 1}',
+        '{"asked_at": 1, "known": true, "shutdown": "x"}',
+        f'{{"asked_at": {HUGE}, "known": true}}',
+    ],
+)
 def test_a_note_that_is_no_listing_is_as_none(text: str) -> None:
     notes, endpoint = Store(None).notes, Endpoint("http://a", "m")
     notes.put(next(iter(_kept_name(endpoint))), text)

@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 from markdown_page import Rendered
 
-from pytest_ftgate.render.markdown import MOST_BYTES, Session, document
+from pytest_ftgate.render.markdown import MOST_BYTES, document
+from pytest_ftgate.render.session import Session
 from pytest_ftgate.result import Advice, CandidateResult, Check, Flip, GateResult, GuardResult, ModelResult
 from pytest_ftgate.safe import printable
 

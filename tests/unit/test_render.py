@@ -227,6 +227,13 @@ def test_the_report_carries_versions_and_every_gate() -> None:
     assert {"python", "pytest", "openai", "scikit-learn"} <= document["environment"].keys()
 
 
+def test_the_report_carries_the_versions_of_what_is_optional(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pytest_ftgate.render.json.version", lambda name: f"version of {name}")
+    found = json.loads(report([gate()], unjudged=[], partial=False, config=None))["environment"]
+    for name in ("genai-prices", "jsonschema", "rapidfuzz", "sacrebleu"):  # by which answers are scored and priced
+        assert found[name] == f"version of {name}"
+
+
 def test_junit_properties_are_flat_and_whole() -> None:
     properties = dict(junit_properties(gate()))
     assert properties["ftgate.verdict"] == "pass"

@@ -176,6 +176,13 @@ def test_files_that_git_does_not_have_are_named(folder: Path) -> None:
     assert both.message == "test.jsonl, base.jsonl are not in git at origin/main: changes there are not seen"
 
 
+def test_a_folder_is_not_passed_over_in_silence(folder: Path) -> None:
+    (folder / "test.jsonl").unlink()
+    (folder / "test.jsonl").mkdir()
+    text = note(folder)
+    assert text == "test.jsonl is a folder, so that it could not be compared with what it was at origin/main"
+
+
 def test_an_answer_that_git_does_not_give_hides_no_weakening(folder: Path) -> None:
     def broken(path: Path) -> bytes:
         raise HistoryError("git gave no answer within 10 seconds")

@@ -5,17 +5,17 @@ from __future__ import annotations
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timezone
 from hashlib import sha256
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.answers import Answers
+from pytest_ftgate.moments import minute
 from pytest_ftgate.numbers import is_share, plural, show_difference, show_value
 from pytest_ftgate.render.html.drawn import Drawn
 from pytest_ftgate.render.html.sections import gate_view
 from pytest_ftgate.render.json import environment
+from pytest_ftgate.render.session import Session
 from pytest_ftgate.result import GateResult, Verdict
 from pytest_ftgate.safe import readable
 
@@ -44,33 +44,13 @@ _SECTIONS = (
 """Parts that are led to at a gate's top, by their names in its view."""
 
 
-@dataclass(frozen=True)
-class Session:
-    """What is said of the session as a whole.
-
-    Attributes:
-        unjudged: obligations that were not met, as ``(name, reason)``.
-        removed: sentences on gates that were removed.
-        remarks: what else the session has to say.
-        partial: obligations are printed, not enforced.
-        config: the gate file, where the command line named it.
-        written_at: seconds since the epoch.
-    """
-
-    unjudged: tuple[tuple[str, str], ...] = ()
-    removed: tuple[str, ...] = ()
-    remarks: tuple[str, ...] = ()
-    partial: bool = False
-    config: str | None = None
-    written_at: float = 0.0
-
-
-def page(gates: Sequence[tuple[GateResult, Answers | None]], session: Session) -> Iterator[str]:
+def page(gates: Sequence[tuple[GateResult, Answers | None]], session: Session, *, written_at: float) -> Iterator[str]:
     """The whole page, piece by piece: one file that loads nothing.
 
     Args:
         gates: what was judged, each with all answers of its models where they were scored.
         session: what was said beside.
+        written_at: seconds since the epoch.
     """
     style, script = (_file(name) for name in ("style.css", "script.js"))
     policy = (
@@ -86,7 +66,7 @@ def page(gates: Sequence[tuple[GateResult, Answers | None]], session: Session) -
             script=Drawn(script),
             title=_title(counts, len(gates), 0 if session.partial else len(session.unjudged)),
             session=session,
-            written=datetime.fromtimestamp(session.written_at, timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+            written=minute(written_at),
             gates=(gate_view(result, answers, number) for number, (result, answers) in enumerate(gates, 1)),
             summary=[_summary(result) for result, _ in gates],
             environment=environment(),
