@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,30 +10,30 @@ from pytest_ftgate.data.wording import excerpt
 from pytest_ftgate.judge_facts import JudgeResult, PairResult
 from pytest_ftgate.judging.answers import read_better, read_score
 from pytest_ftgate.judging.calibration import Item, agreement, calibration_check
+from pytest_ftgate.judging.pairs import (
+    Answers,
+    agreed_side,
+    baselines_of,
+    bias_checks,
+    both_orders,
+    compared,
+    pair_questions,
+    paired_metrics,
+)
 from pytest_ftgate.judging.people import Ratings, people_result, settled, stale_check
-from pytest_ftgate.judging.questions import PROMPT_VERSION, grade_question, preference_question, question_set
-from pytest_ftgate.metrics.judged import HUMAN_PREFERENCE, Graded, Preference, Preferred, Rubric
+from pytest_ftgate.judging.questions import PROMPT_VERSION, grade_question, question_set
+from pytest_ftgate.metrics.judged import HUMAN_PREFERENCE, Graded, Rubric
 from pytest_ftgate.numbers import plural
-from pytest_ftgate.result import Check, called
+from pytest_ftgate.result import Check
 from pytest_ftgate.safe import one_line, printable
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from pytest_ftgate.data import DataSet, Example
     from pytest_ftgate.judging.prepare import Judge, Judging
     from pytest_ftgate.metrics import Metric
     from pytest_ftgate.runner import Run
 
-MOST_DISAGREEMENT = 0.3
-"""A judge whose preference hangs on the order in more of the pairs that it was asked about is called out."""
-_LEAST_PAIRS = 10
 _SHOWN = 40
-_PREFERRED = {"A": 1.0, "tie": 0.5, "B": 0.0}
-_TURNED = {"A": "B", "tie": "tie", "B": "A"}
-
-Answers = Mapping[str, Sequence[Sequence[str | None]]]
-"""What the models answered, by role: the baselines' names, and "candidate"; see ``measure.answers_of``."""
 
 
 @dataclass(frozen=True)
@@ -92,11 +92,7 @@ def _item_questions(judge: Judge, item: Item) -> list[Example]:
     if isinstance(judge.asked, Rubric):
         return [grade_question(judge.asked, item.example, item.outputs[0])]
     first, second = item.outputs
-    return _both_orders(judge.asked, item.example, first, second)
-
-
-def _both_orders(asked: Preference, example: Example, one: str, other: str) -> list[Example]:
-    return [preference_question(asked, example, one, other), preference_question(asked, example, other, one)]
+    return both_orders(judge.asked, item.example, first, second)
 
 
 def _calibrated(
@@ -107,14 +103,10 @@ def _calibrated(
     labels = []
     for item in judge.items:
         values = [said[one.id] for one in _item_questions(judge, item)]
-        labels.append(values[0] if isinstance(judge.asked, Rubric) else _side(*values))
+        labels.append(values[0] if isinstance(judge.asked, Rubric) else agreed_side(*values))
     kappa, kind = agreement(judge.asked, [item.label for item in judge.items], labels)
     result = replace(facts, kappa=kappa, kappa_kind=kind, n_kappa=len(labels))
     return result, [calibration_check(judge.asked, kappa, kind, len(labels))]
-
-
-def _side(straight: str, turned: str) -> str:
-    return straight.lower() if straight == _TURNED[turned] else "tie"
 
 
 # --- the answers of the models -------------------------------------------------------------------------------
@@ -159,7 +151,7 @@ def judge_answers(
             for role, metric in scored.items():
                 metrics[role][name] = metric
             facts = replace(facts, pairs=tuple(pairs))
-            checks += _bias_checks(facts, judge)
+            checks += bias_checks(facts, judge.asked.source)
         checks += faults
         results[name] = facts
     if judging.people is not None:
@@ -179,8 +171,7 @@ def _questions(judge: Judge, test: DataSet, answers: Answers) -> tuple[dict[str,
         if isinstance(asked, Rubric):
             made = [grade_question(asked, example, answer) for answer in _given(answers, index)]
         else:
-            pairs = {pair for role in _baselines(answers) for pair in _pairs(answers, role, index) if _differ(*pair)}
-            made = [one for pair in sorted(pairs, key=str) for one in _both_orders(asked, example, *_texts(pair))]
+            made = pair_questions(asked, example, index, answers)
         about.update((question.id, example.id) for question in made)
         found += made
     return about, found
@@ -189,28 +180,6 @@ def _questions(judge: Judge, test: DataSet, answers: Answers) -> tuple[dict[str,
 def _given(answers: Answers, index: int) -> list[str]:
     """All different answers of all models to one example."""
     return sorted({answer for of_role in answers.values() for r in of_role if (answer := r[index]) is not None})
-
-
-def _baselines(answers: Answers) -> list[str]:
-    return [role for role in answers if role != "candidate"]
-
-
-def _pairs(answers: Answers, role: str, index: int) -> Iterator[tuple[str | None, str | None]]:
-    """The candidate's answers to one example with those of a baseline, the first with the first."""
-    for candidate, baseline in zip(answers["candidate"], answers[role], strict=True):
-        yield candidate[index], baseline[index]
-
-
-def _differ(candidate: str | None, baseline: str | None) -> bool:
-    """Whether a judge has to be asked: equal answers are a tie, and a missing one loses."""
-    return candidate is not None and baseline is not None and candidate.strip() != baseline.strip()
-
-
-def _texts(pair: tuple[str | None, str | None]) -> tuple[str, str]:
-    candidate, baseline = pair
-    assert candidate is not None  # only such pairs are asked about
-    assert baseline is not None
-    return candidate, baseline
 
 
 def _scored(
@@ -225,51 +194,10 @@ def _scored(
         }
         return dict.fromkeys(answers, Graded(asked, grades)), []
     preferred, pairs = {}, []
-    for role in _baselines(answers):
-        preferred[role], pair = _compared(judge.asked, role, test, answers, said)
+    for role in baselines_of(answers):
+        preferred[role], pair = compared(judge.asked, role, test, answers, said)
         pairs.append(pair)
     return paired_metrics(judge.asked.name, preferred, means=len(answers["candidate"]) > 1), pairs
-
-
-def _compared(
-    asked: Preference, role: str, test: DataSet, answers: Answers, said: Mapping[str, Any]
-) -> tuple[list[float], PairResult]:
-    """How far the candidate is preferred to one baseline on each example, and the counts over all pairs."""
-    means, values, n_asked, disagreements, first_preferred = [], [], 0, 0, 0
-    for index, example in enumerate(test.examples):
-        of_example = []
-        for candidate, baseline in _pairs(answers, role, index):
-            if candidate is None or baseline is None or not _differ(candidate, baseline):
-                of_example.append(0.5 + ((candidate is not None) - (baseline is not None)) / 2)
-                continue
-            straight, turned = (said[one.id] for one in _both_orders(asked, example, candidate, baseline))
-            n_asked += 1
-            agreed = straight == _TURNED[turned]
-            of_example.append(_PREFERRED[straight] if agreed else 0.5)
-            disagreements += not agreed
-            first_preferred += not agreed and (straight, turned) == ("A", "A")
-        means.append(sum(of_example) / len(of_example))
-        values += of_example
-    wins, losses = sum(value > 0.5 for value in values), sum(value < 0.5 for value in values)
-    ties = len(values) - wins - losses
-    pair = PairResult(role, len(values), wins, ties, losses, disagreements, first_preferred, n_asked)
-    return means, pair
-
-
-def paired_metrics(name: str, preferred: Mapping[str, Sequence[float]], *, means: bool) -> dict[str, Metric]:
-    """The scores of all models, by role; see :class:`~pytest_ftgate.metrics.judged.Preferred`.
-
-    Args:
-        name: of the metric.
-        preferred: how far the candidate is preferred on each example, by baseline.
-        means: whether these are means.
-    """
-    import numpy as np
-
-    scores: dict[str, np.ndarray[Any, Any]] = {role: np.array(values) for role, values in preferred.items()}
-    hardest = scores[min(scores, key=lambda role: round(float(scores[role].mean()), 12))]
-    made: dict[str, Metric] = {role: Preferred(name, 0.5 + (hardest - one), means) for role, one in scores.items()}
-    return {**made, "candidate": Preferred(name, hardest, means)}
 
 
 def _by_people(
@@ -403,26 +331,3 @@ def _merged(calibrated: JudgeResult | None, judged: JudgeResult) -> JudgeResult:
 
 def _sum(one: Any, other: Any) -> Any:
     return None if one is None or other is None else one + other
-
-
-def _bias_checks(facts: JudgeResult, judge: Judge) -> list[Check]:
-    """A judge that often prefers whatever comes first prefers nothing; its ties hide what there may be."""
-    found = []
-    for pair in facts.pairs:
-        asked, disagreed, first = pair.n_asked or 0, pair.disagreements or 0, pair.first_preferred or 0
-        if asked < _LEAST_PAIRS or disagreed <= MOST_DISAGREEMENT * asked:
-            continue
-        found.append(
-            Check(
-                f"position_bias.{facts.metric}",
-                "warning",
-                f"judge {facts.judge}: turning the order round changed its preference in {disagreed:,} of "
-                f"the {plural(asked, 'pair')} with {called(pair.baseline)} that differ, which are ties; in {first:,} "
-                "of them it preferred whichever came first",
-                observed=round(disagreed / asked, 12),
-                required=MOST_DISAGREEMENT,
-                source=judge.asked.source,
-                advice="Take a stronger judge, or write into the rubric what makes an answer better.",
-            )
-        )
-    return found

@@ -14,6 +14,7 @@ from pytest_ftgate.data.table import read_table
 from pytest_ftgate.data.wording import excerpt, kind_of, nearest
 from pytest_ftgate.errors import DataError, Where, shown_path
 from pytest_ftgate.judge_facts import JudgeResult, PairResult
+from pytest_ftgate.judging.pairs import value_unasked
 from pytest_ftgate.numbers import plural
 from pytest_ftgate.result import Check
 from pytest_ftgate.safe import printable
@@ -215,7 +216,7 @@ def settled(name: str, ratings: Ratings, runs: Mapping[str, Run]) -> tuple[Ratin
         runs: of ``baseline`` and ``candidate``.
     """
     both = (runs[role].predictions[0] for role in ("candidate", "baseline"))
-    wins = [_only_value(one.completion, other.completion) for one, other in zip(*both, strict=True)]
+    wins = [value_unasked(_text(one.completion), _text(other.completion)) for one, other in zip(*both, strict=True)]
     told = [
         tuple(rating if win is None else replace(rating, value=win) for rating in given)
         for win, given in zip(wins, ratings.by_example, strict=True)
@@ -231,11 +232,8 @@ def settled(name: str, ratings: Ratings, runs: Mapping[str, Run]) -> tuple[Ratin
     return replace(ratings, by_example=tuple(told)), [found]
 
 
-def _only_value(candidate: Completion | None, baseline: Completion | None) -> float | None:
-    """The value of a pair that leaves nothing to prefer; None where people decide."""
-    if candidate is None or baseline is None:
-        return 0.5 + ((candidate is not None) - (baseline is not None)) / 2
-    return 0.5 if candidate.text.strip() == baseline.text.strip() else None
+def _text(completion: Completion | None) -> str | None:
+    return None if completion is None else completion.text
 
 
 def _moved(given: Sequence[Rating], now: Sequence[Rating]) -> Iterator[Rating]:
