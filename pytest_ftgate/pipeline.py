@@ -203,7 +203,8 @@ def judge_ready(ready: Ready, services: Services) -> Judged:
             prepared, contest, chosen = _find_best(prepared, prepared.contest, options)
             result, free = _with_data(result, prepared), (*free, *chosen)
             if verdict_of(free) != "pass":
-                return Judged(_advised(closed(result, free), prepared), contest=contest, jobs=notes.used)
+                failed = _advised(closed(result, free), prepared)
+                return Judged(failed, contest=contest, jobs=notes.used, judging=opinion.runs)
         runs, samples, guarded = _run(prepared, options)
         opinion = _hear_judges(prepared, runs, opinion, options)
         free, result = (*free, *opinion.checks), replace(result, judges=tuple(opinion.results.values()))
@@ -222,14 +223,14 @@ def judge_ready(ready: Ready, services: Services) -> Judged:
     result, green = _by_the_clock(result, prepared, evidence, ready.last_green, services)
     return Judged(
         _advised(result, prepared),
-        runs,
-        samples,
-        contest,
-        {**notes.used, **green},
-        prepared,
-        guarded,
-        opinion.runs,
-        scored,
+        runs=runs,
+        samples=samples,
+        contest=contest,
+        jobs={**notes.used, **green},
+        prepared=prepared,
+        guards=guarded,
+        judging=opinion.runs,
+        scored=scored,
     )
 
 
