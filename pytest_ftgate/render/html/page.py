@@ -57,21 +57,19 @@ def page(gates: Sequence[tuple[GateResult, Answers | None]], session: Session, *
         f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; base-uri 'none'; form-action 'none'"
     )
     counts = Counter(result.verdict for result, _ in gates)
-    return (
-        _templates()
-        .get_template("page.html")
-        .generate(
-            policy=policy,
-            style=Drawn(style),
-            script=Drawn(script),
-            title=_title(counts, len(gates), 0 if session.partial else len(session.unjudged)),
-            session=session,
-            written=minute(written_at),
-            gates=(gate_view(result, answers, number) for number, (result, answers) in enumerate(gates, 1)),
-            summary=[_summary(result) for result, _ in gates],
-            environment=environment(),
-        )
+    template = _templates().get_template("page.html")
+    pieces: Iterator[str] = template.generate(
+        policy=policy,
+        style=Drawn(style),
+        script=Drawn(script),
+        title=_title(counts, len(gates), 0 if session.partial else len(session.unjudged)),
+        session=session,
+        written=minute(written_at),
+        gates=(gate_view(result, answers, number) for number, (result, answers) in enumerate(gates, 1)),
+        summary=[_summary(result) for result, _ in gates],
+        environment=environment(),
     )
+    return pieces
 
 
 def _title(counts: Mapping[Verdict, int], total: int, owed: int) -> str:
