@@ -155,7 +155,7 @@ ANEW = "start a new job, and name that one"
         ("queued", WAIT),
         ("running", WAIT),
         ("paused", "resume it, and wait until it has succeeded"),
-        ("failed", f"it says: the file is bad correct what made it fail, {ANEW}"),
+        ("failed", f"it says: the file is bad; correct what made it fail, {ANEW}"),
         ("cancelled", ANEW),
         ("odd", "a candidate is made by a job whose state is succeeded"),
     ],
