@@ -178,10 +178,15 @@ def _mostly_wrong(score: LabelScore) -> bool:
 
 
 def half_way(facts: Facts) -> Iterator[Advice]:
-    """At least half of the margin was gained, from a training set that can still grow."""
+    """At least half of the margin was gained, and the rest may be there, from a training set that can still grow."""
     result, usable = facts.result, facts.result.training.usable or 0
     gain, margin = result.gain or 0.0, result.margin or 0.0
-    if any(facts.red("margin")) and 0 < margin / 2 <= gain < margin and 0 < usable < MOST_TRAINING:
+    if (
+        any(facts.red("margin"))
+        and 0 < margin / 2 <= gain < margin
+        and 0 < usable < MOST_TRAINING
+        and not _below(facts)
+    ):
         share = is_share(result.metric_range)
         yield Advice(
             "add_examples",
@@ -359,8 +364,7 @@ def stop(facts: Facts) -> Iterator[Advice]:
         yield Advice("stop", check.advice or "", check.message)
     for check in facts.red("room"):
         yield Advice("stop", check.advice or "", check.message)
-    below = result.upper_bound is not None and result.margin is not None and result.upper_bound < result.margin
-    if any(facts.red("margin")) and below:
+    if any(facts.red("margin")) and _below(facts):
         share = is_share(result.metric_range)
         yield Advice(
             "stop",
@@ -369,6 +373,12 @@ def stop(facts: Facts) -> Iterator[Advice]:
             f"{show_difference(result.upper_bound, share=share)}, below the margin of "
             f"{show_amount(result.margin or 0.0, share=share)}",
         )
+
+
+def _below(facts: Facts) -> bool:
+    """Whether the real gain is surely below the margin."""
+    upper, margin = facts.result.upper_bound, facts.result.margin
+    return upper is not None and margin is not None and upper < margin
 
 
 def _goal(facts: Facts, *goals: str) -> Iterator[Check]:

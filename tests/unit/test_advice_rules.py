@@ -126,6 +126,11 @@ SPEAKS: dict[str, tuple[Facts, str, Facts]] = {
         "add_examples",
         facts(diagnosis=scored(0, 2), labels=USUAL),
     ),
+    "half of the margin that may be reached": (
+        facts(gain=0.025, training={"usable": 1999}, upper_bound=0.05),
+        "add_examples",
+        facts(gain=0.025, training={"usable": 1999}, upper_bound=0.049),
+    ),
     "half of the margin": (
         facts(gain=0.025, training={"usable": 1999}),
         "add_examples",
