@@ -102,9 +102,13 @@ class Runner:
             kill_group(process)
 
     def _one(self, text: str) -> Ended | CannotStart | None:
-        with tempfile.TemporaryFile() as given:
-            given.write(text.encode("utf-8", errors="replace"))
-            given.seek(0)
+        try:
+            given = _file_of(text)
+        except OSError as error:  # the disk is full, say
+            with self._lock:
+                self._stop()
+            return CannotStart(str(error))
+        with given:
             started = self._start(given)
             if not isinstance(started, subprocess.Popen):
                 return started
@@ -152,6 +156,18 @@ class Runner:
             kill_group(process)
             output.ended(_GRACE_S)
         return Ended(process.returncode, output.text, output.cut, timed_out)
+
+
+def _file_of(text: str) -> IO[bytes]:
+    """A file without a name that holds the text, to be read from its start."""
+    given = tempfile.TemporaryFile()  # noqa: SIM115 - who asked closes it
+    try:
+        given.write(text.encode("utf-8", errors="replace"))
+        given.seek(0)
+    except OSError:
+        given.close()
+        raise
+    return given
 
 
 class _Output:

@@ -15,8 +15,8 @@ MISTAKES = {
     "cut_off": "cut off",
     "empty": "empty",
     "wrong_format": "in the wrong format",
-    "unknown_label": "no known label",
-    "wrong_label": "the wrong label",
+    "unknown_label": "without a known label",
+    "wrong_label": "wrongly labelled",
     "wrong": "wrong",
 }
 """Kinds of mistakes, and what an answer of that kind is."""

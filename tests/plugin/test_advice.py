@@ -48,7 +48,7 @@ def test_a_green_gate_gets_no_advice_and_under_v_one_line(project: Project) -> N
     project.result.stdout.no_fnmatch_line("*what to do*")
     project.result.stdout.no_fnmatch_line("*mistakes of the*")
     judged(project, "pass", "-v")
-    project.result.stdout.fnmatch_lines(["what still fails most: 4 answers of the candidate the wrong label"])
+    project.result.stdout.fnmatch_lines(["what still fails most: 4 answers of the candidate wrongly labelled"])
     project.predictions("ft.jsonl", N)
     judged(project, "pass", "-v")
     project.result.stdout.no_fnmatch_line("*what still fails*")
@@ -57,7 +57,7 @@ def test_a_green_gate_gets_no_advice_and_under_v_one_line(project: Project) -> N
 def test_a_red_gate_says_which_mistakes_and_under_v_which_examples(project: Project) -> None:
     judged(project, "fail", margin=0.5)
     project.result.stdout.fnmatch_lines(
-        ["mistakes of the baseline: 20 the wrong label", "mistakes of the candidate: 4 the wrong label"]
+        ["mistakes of the baseline: 20 wrongly labelled", "mistakes of the candidate: 4 wrongly labelled"]
     )
     project.result.stdout.no_fnmatch_line("fixed (18)*")
     judged(project, "fail", "-v", margin=0.5)

@@ -99,7 +99,7 @@ def test_everything_that_is_known_is_said() -> None:
     for words in ("+10.0 points", "at least +6.0", "asked for +5.0 points (significant)", "p = 0.01",
                   "1 fixed, 1 broken",
                   "Tango's two-sided 90 % interval", "not asked", "made by job words", "attested, not verified",
-                  "over few_shot", "1 minute old", "the wrong label", "refused",
+                  "over few_shot", "1 minute old", "wrongly labelled", "refused",
                   "1,000", "asks for less than the file", "As pytest prints it"):  # fmt: skip
         assert words in found.text, words
 

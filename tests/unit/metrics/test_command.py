@@ -200,6 +200,14 @@ def test_a_script_without_an_interpreter_cannot_be_started(tmp_path):
     assert "could not be started: " in failure(made(tmp_path, argv=["./check"]), "x", "y", "z")
 
 
+def test_an_answer_that_finds_no_room_on_the_disk_is_an_error(command, monkeypatch):
+    def full():
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", full)
+    assert "could not be started: [Errno 28] No space left on device" in failure(command("pass"), "x", "y")
+
+
 def alive(pid):
     try:
         with open(f"/proc/{pid}/stat") as stat:
