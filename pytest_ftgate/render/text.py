@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import takewhile
 from typing import NamedTuple
 
 from pytest_ftgate.numbers import (
@@ -32,6 +33,7 @@ _TABLE_WIDTH = 80
 _NARROW_MODEL_WIDTH = 16
 _RUN_COLUMNS = ("answered", "stored", "p50", "p95", "tokens in/out", "cost")
 _BROKEN_SHOWN = 3
+_EXCERPT, _ALIKE_SHOWN = 60, 20
 _BELOW = " " * 10  # as wide as a check's status
 _BELOW_ADVICE = " " * 5  # as wide as its number
 _UNTOLD = {"-", "unknown"}  # a column with nothing else in it is left out
@@ -371,7 +373,18 @@ def _broken(result: GateResult, most: int) -> Iterator[Line]:
     yield Line(f"broken by the candidate ({len(shown)} of {result.losses or 0:,}):")
     for flip in shown:
         yield Line(f"  {printable(flip.id, 40)}: {printable(flip.input, 100)}")
-        answers = f"baseline {printable(flip.baseline, 60)!r}, candidate {printable(flip.candidate, 60)!r}"
-        yield Line(f"    expected {printable(flip.expected, 60)!r}, {answers}")
+        expected, baseline, candidate = _from_where_they_differ(flip.expected, flip.baseline, flip.candidate)
+        yield Line(f"    expected {expected!r}, baseline {baseline!r}, candidate {candidate!r}")
         if flip.why:
             yield Line(f"    {printable(flip.why, 150)}")
+
+
+def _from_where_they_differ(expected: str, baseline: str, candidate: str) -> list[str]:
+    """Short excerpts; of a long expected text and an answer that is like it at first, from where they part."""
+    same = len(list(takewhile(lambda pair: pair[0] == pair[1], zip(expected, candidate, strict=False))))
+    start = max(same - _ALIKE_SHOWN, 0) if max(len(expected), len(candidate)) > _EXCERPT else 0
+    cut = [text[start:] if text[:start] == expected[:start] else text for text in (expected, baseline, candidate)]
+    return [
+        printable(f"...{part}" if part is not text and start else part, _EXCERPT)
+        for part, text in zip(cut, (expected, baseline, candidate), strict=True)
+    ]

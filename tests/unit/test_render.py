@@ -345,3 +345,20 @@ def test_names_of_parts_command_no_terminal() -> None:
 def test_parts_survive_the_way_through_json() -> None:
     result = gate(guards=(GUARD,), slices=SLICES, labels=(LabelResult("refund", 20, 0.9, 0.8, -0.1),))
     assert GateResult.from_dict(json.loads(json.dumps(result.to_dict()))) == result
+
+
+def test_long_answers_are_shown_from_where_they_part() -> None:
+    start = '{"intent": "HassIncreaseTimer", "slots": {"area": "kitchen", "name": "lamp", '
+    flip = Flip("t1", "x", start + '"minutes": 4}}', start + '"minutes": 4}}', start + '"hours": 4}}')
+    (line,) = (one.text for one in block(gate(broken=(flip,), losses=1)) if one.text.startswith("    expected"))
+    assert line == (
+        """    expected '...", "name": "lamp", "minutes": 4}}', baseline '...", "name": "lamp", "minutes": 4}}', """
+        """candidate '...", "name": "lamp", "hours": 4}}'"""
+    )
+
+
+def test_an_answer_that_is_another_from_the_start_is_shown_from_the_start() -> None:
+    flip = Flip("t1", "x", "a" * 70 + "b", "Sure! Here it is: " + "a" * 60, "a" * 70)
+    (line,) = (one.text for one in block(gate(broken=(flip,), losses=1)) if one.text.startswith("    expected"))
+    assert line.startswith("    expected '..." + "a" * 20 + "b', baseline 'Sure! Here it is: aaa")
+    assert line.endswith("candidate '..." + "a" * 20 + "'")
