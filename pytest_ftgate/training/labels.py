@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
+
+from pytest_ftgate.metrics.strict_json import parse_json
 
 HARDLY = 5
 """Fewer training examples than this of a label that the test set has are called out."""
 
 _ROWS_PER_LABEL = 5
+_LOOKED_AT = 20
 
 
 @dataclass(frozen=True)
@@ -37,12 +41,16 @@ class Labels:
 def compare_labels(training: Sequence[str], test: Sequence[str]) -> Labels:
     """Compare the outputs of both sets; blank ones are no label.
 
-    Outputs look like labels where both sets together have at most two distinct ones, or at most half as many as they
-    have rows: free text hardly repeats itself. They are counted where the training set has ``_ROWS_PER_LABEL`` rows for
-    each on average, or two labels.
+    JSON objects and lists are no labels, however often they repeat (the first outputs tell). Others look like labels
+    where both sets together have at most two distinct ones, or at most half as many as they have rows: free text hardly
+    repeats itself. They are counted where the training set has ``_ROWS_PER_LABEL`` rows for each on average, or two
+    labels.
     """
     counts = Counter(output for output in training if output)
     in_test = {output for output in test if output}
+    looked_at = list(islice(counts or in_test, _LOOKED_AT))
+    if looked_at and all(map(_is_structured, looked_at)):
+        return Labels()
     if len(counts.keys() | in_test) > max(2, (len(test) + len(training)) // 2):
         return Labels()
     only_in_test, only_in_training = (tuple(sorted(one)) for one in (in_test - counts.keys(), counts.keys() - in_test))
@@ -51,3 +59,14 @@ def compare_labels(training: Sequence[str], test: Sequence[str]) -> Labels:
     rare = sorted((counts[label], label) for label in in_test & counts.keys() if counts[label] < HARDLY)
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return Labels(only_in_test, only_in_training, {label: count for count, label in rare}, dict(ordered))
+
+
+def _is_structured(output: str) -> bool:
+    """Whether it is a JSON object or list, as in extraction."""
+    if not output.startswith(("{", "[")):
+        return False
+    try:
+        parse_json(output)
+    except (ValueError, RecursionError):
+        return False
+    return True

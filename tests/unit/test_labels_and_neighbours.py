@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_ftgate.training.labels import HARDLY, compare_labels
+from pytest_ftgate.training.labels import HARDLY, Labels, compare_labels
 from pytest_ftgate.training.neighbours import MOST_ROWS, doubtful_rows
 
 
@@ -22,6 +22,13 @@ def test_free_text_is_not_counted_as_labels(training: list[str]) -> None:
     labels = compare_labels(training, training[:10])
     assert not labels.rare
     assert labels.imbalance is None
+
+
+def test_json_objects_are_no_labels_and_a_label_in_brackets_is_one() -> None:
+    objects = [f'{{"room": "{room}"}}' for room in ("hall", "attic")] * 50
+    assert compare_labels(objects, ['{"room": "cellar"}'] * 20) == Labels()
+    marked = compare_labels(["[1]", "refund"] * 50, ["[1]", "invoice"] * 10)
+    assert marked.only_in_test == ("invoice",)
 
 
 def test_balanced_labels_have_a_ratio_of_one() -> None:
