@@ -17,6 +17,7 @@ from pytest_ftgate.training import TrainingAudit, audit_training_set, check_test
 Outputs = Literal["labels", "json", "text"]
 
 _FOLDERS = ("", "data")
+_OURS = ("id", "group", "input", "expected")
 _ROWS_PER_LABEL = 3
 _GROUP_COLUMNS = (
     *("conversation_id", "conversation", "session_id", "session", "thread_id", "thread", "dialog_id"),
@@ -159,8 +160,12 @@ def _fields(path: Path, columns: Mapping[str, str]) -> dict[str, str]:
     said = {part: columns[part] for part in wanted if part in columns}
     unsaid = {part: column for part, column in wanted.items() if part not in said}
     found = likely_columns(unsaid, [name for name in names if name not in said.values()])
+    taken = {*said.values(), *found.values(), *_OURS}
+    left = [name for name in names if name not in taken]
     lacking = [part for part in unsaid if part not in found]
-    if lacking:
+    if len(lacking) == len(left) == 1:  # nothing else can be meant, and what was taken is said
+        found[lacking[0]] = left[0]
+    elif lacking:
         raise DataError(
             f"which column holds the {' and the '.join(lacking)} is not clear",
             where=Where(shown_path(path)),

@@ -120,6 +120,14 @@ def test_columns_that_nobody_can_guess_are_asked_for(folder: Path, init: Init) -
     assert 'fields: {input: "frage", expected: "antwort"}' in (folder / "ftgate.yaml").read_text()
 
 
+def test_of_two_columns_one_of_which_is_known_the_other_is_taken(folder: Path, init: Init) -> None:
+    furnish(folder, [{"id": f"m{i}", "message": f"q {i}", "team": label(i)} for i in range(60)])
+    assert "input is the column message, expected is the column team" in init()
+    furnish(folder, [{"message": f"q {i}", "team": label(i), "lang": "en"} for i in range(60)])
+    with pytest.raises(DataError, match=r"(?s)which column holds the expected.*--expected COLUMN"):
+        init(force=True)
+
+
 def test_a_conversation_has_no_columns_to_guess(folder: Path, init: Init) -> None:
     def turns(i: int) -> dict[str, Any]:
         return {"messages": [{"role": "user", "content": f"q {i}"}, {"role": "assistant", "content": label(i)}]}
