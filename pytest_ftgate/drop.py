@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _NO_MARGIN = -1e-12
 """Stands for a drop of 0 where nothing has to be proven: what rules out a drop needs a margin below 0."""
+_MOST_EXAMPLES = 10**8
+"""More than any test set has: a drop that takes more to be ruled out is said to take so many at least."""
 
 
 @dataclass(frozen=True)
@@ -87,9 +89,9 @@ def size_of(metric: Metric, groups: Sequence[str | None], allowance: Allowance) 
         return Size(have, 1, unit)
     exact = metric.kind == "right_wrong" and allowance.repeats == 1 and codes is None
     width = metric.high - metric.low if metric.kind != "set" and isfinite(metric.high - metric.low) else 1.0
-    needed = fewest_examples(
-        allowance.max_drop / width, confidence=allowance.confidence, evidence=allowance.evidence, exact=exact
-    )
+    share, confidence = allowance.max_drop / width, allowance.confidence
+    found = fewest_examples(share, confidence=confidence, evidence=allowance.evidence, exact=exact, most=_MOST_EXAMPLES)
+    needed = _MOST_EXAMPLES if found is None else found
     return Size(have, needed if codes is None else max(needed, MIN_GROUPS), unit)
 
 

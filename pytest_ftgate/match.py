@@ -99,7 +99,7 @@ def _reach_check(config: GateConfig, metric: Metric, n: int) -> Check | None:
 
 
 def examples_without_difference(metric: Metric, max_drop: float, confidence: float, *, repeats: int = 1) -> int | None:
-    """The fewest examples that show two models to be so close which differ nowhere, by search; None: above 100,000.
+    """The fewest examples that show two models to be so close which differ nowhere; None: above 100,000.
 
     Args:
         metric: right or wrong, or graded within bounds.
@@ -107,33 +107,11 @@ def examples_without_difference(metric: Metric, max_drop: float, confidence: flo
         confidence: one-sided.
         repeats: answers per example, which make grades of right and wrong.
     """
+    from pytest_ftgate.inference import fewest_examples
 
-    def enough(n: int) -> bool:
-        return _same_everywhere(metric, n, max_drop, confidence, repeats=repeats).reaches_margin
-
-    most = 1
-    while not enough(most):
-        if most == _MOST_EXAMPLES:
-            return None
-        most = min(2 * most, _MOST_EXAMPLES)
-    short = most // 2
-    while most - short > 1:
-        middle = (short + most) // 2
-        short, most = (short, middle) if enough(middle) else (middle, most)
-    return most
-
-
-def _same_everywhere(metric: Metric, n: int, max_drop: float, confidence: float, *, repeats: int) -> Comparison:
-    import numpy as np
-
-    from pytest_ftgate.inference import compare_graded, compare_right_wrong
-
-    asked: dict[str, Any] = {"margin": -max_drop, "confidence": confidence, "evidence": "observed"}
-    if metric.kind == "right_wrong" and repeats == 1:
-        right = np.ones(n, dtype=bool)
-        return compare_right_wrong(right, right, **asked)
-    best = np.full(n, metric.high)
-    return compare_graded(best, best, low=metric.low, high=metric.high, **asked)
+    exact = metric.kind == "right_wrong" and repeats == 1
+    share = max_drop / (metric.high - metric.low)
+    return fewest_examples(share, confidence=confidence, evidence="proven", exact=exact, most=_MOST_EXAMPLES)
 
 
 def latency_bounds(config: GateConfig) -> list[Bound]:

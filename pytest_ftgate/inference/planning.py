@@ -113,8 +113,10 @@ def fewest_wins(n: int, *, margin: float, confidence: float, evidence: str) -> i
     return most
 
 
-def fewest_examples(max_drop: float, *, confidence: float, evidence: str, exact: bool) -> int:
+def fewest_examples(max_drop: float, *, confidence: float, evidence: str, exact: bool, most: int) -> int | None:
     """The fewest examples (or groups of them) that can say whether a model got worse by more than ``max_drop``.
+
+    ``None`` where that takes more than ``most``.
 
     Under "proven" as many as rule the drop out where the two models never differ: fewer ask for a gain. Under
     "significant" as many as show a loss where every example is lost: fewer can never fail.
@@ -124,6 +126,7 @@ def fewest_examples(max_drop: float, *, confidence: float, evidence: str, exact:
         confidence: one-sided.
         evidence: "observed", "significant" or "proven".
         exact: by the exact test of right and wrong answers; otherwise by Gaffke's test.
+        most: where the search ends.
 
     Raises:
         ValueError: no number of examples proves that nothing at all was lost.
@@ -140,13 +143,15 @@ def fewest_examples(max_drop: float, *, confidence: float, evidence: str, exact:
         difference, target = (0.0, -max_drop) if evidence == "proven" else (1.0, 0.0)
         return is_sure(graded_p_value(_alike(difference, n), target), alpha)
 
-    short, most = 0, 1
-    while not enough(most):
-        short, most = most, 2 * most
-    while most - short > 1:
-        middle = (short + most) // 2
-        short, most = (short, middle) if enough(middle) else (middle, most)
-    return most
+    short, long = 0, 1
+    while not enough(long):
+        if long == most:
+            return None
+        short, long = long, min(2 * long, most)
+    while long - short > 1:
+        middle = (short + long) // 2
+        short, long = (short, middle) if enough(middle) else (middle, long)
+    return long
 
 
 def _alike(difference: float, n: int) -> Sample:

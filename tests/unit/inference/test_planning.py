@@ -154,7 +154,7 @@ def test_no_candidates():
     ],
 )
 def test_fewest_examples(max_drop, evidence, needed, exact):
-    assert fewest_examples(max_drop, confidence=0.95, evidence=evidence, exact=exact) == needed
+    assert fewest_examples(max_drop, confidence=0.95, evidence=evidence, exact=exact, most=10**6) == needed
 
 
 def test_more_examples_never_say_less():
@@ -165,4 +165,13 @@ def test_more_examples_never_say_less():
 
 def test_no_number_of_examples_proves_that_nothing_was_lost():
     with pytest.raises(ValueError, match=r"^max_drop must be above 0 to be proven, got 0$"):
-        fewest_examples(0, confidence=0.95, evidence="proven", exact=True)
+        fewest_examples(0, confidence=0.95, evidence="proven", exact=True, most=10**6)
+
+
+@pytest.mark.parametrize("exact", [True, False])
+@pytest.mark.parametrize(("most", "found"), [(58, None), (59, 59), (1000, 59)])
+def test_the_search_for_examples_ends(exact: bool, most: int, found: int | None) -> None:
+    """0.95 ** 59 is the first power below 0.05."""
+    asked = {"confidence": 0.95, "evidence": "proven", "exact": exact, "most": most}
+    assert fewest_examples(0.05, **asked) == found
+    assert fewest_examples(1e-15, **asked) is None
