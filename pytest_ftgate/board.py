@@ -33,7 +33,7 @@ class Board:
         prices: of each job's model.
     """
 
-    def __init__(self, keys: Sequence[Keys], prices: Sequence[Price] = ()) -> None:
+    def __init__(self, keys: Sequence[Keys], prices: Sequence[Price]) -> None:
         self._prices = prices
         self.tallies = [Tally(sum(map(len, rows))) for rows in keys]
         self.answers: dict[str, StoredPrediction] = {}
@@ -75,8 +75,7 @@ class Board:
             tally = self.tallies[job]
             tally.done += 1
             tally.tokens += tokens
-            if self._prices:
-                tally.usd += cost_of(completion, self._prices[job], prediction.busy_s) or 0.0
+            tally.usd += cost_of(completion, self._prices[job], prediction.busy_s) or 0.0
 
     def failed(self, key: str, error: str) -> None:
         """Note that there will be no answer, and why."""

@@ -84,7 +84,7 @@ def _prepare(
     training: DataSet,
     custom: Mapping[str, Any],
 ) -> Guard:
-    from pytest_ftgate.training import audit_training_set, check_test_set
+    from pytest_ftgate.training import check_test_set, leaked_rows
 
     test = load(spec.test_set, f"guard {name}, {spec.sources['test_set']}")
     check_test_set(test)
@@ -99,7 +99,7 @@ def _prepare(
             cure=error.cure,
         ) from error
     allowance = Allowance(spec.max_drop, spec.evidence, config.confidence, config.repeats)
-    return Guard(name, spec, test, metric, allowance, audit_training_set(training, test).leaked_rows)
+    return Guard(name, spec, test, metric, allowance, leaked_rows(training, test))
 
 
 def _metric(spec: GuardSpec, test: DataSet, training: DataSet, custom: Mapping[str, Any]) -> Metric:

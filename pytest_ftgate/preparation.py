@@ -195,13 +195,13 @@ def _contest(
 def _shared(prepared: Prepared, surroundings: Surroundings) -> Shared | None:
     """What the test set has in common with the examples on which the candidate's checkpoint is chosen."""
     from pytest_ftgate.checkpoints import Shared
-    from pytest_ftgate.training import audit_training_set
+    from pytest_ftgate.training import leaked_rows
     from pytest_ftgate.tuning import JobRecords
 
     config, test = prepared.config, prepared.test
     if prepared.contest is not None:
         validation = prepared.contest.validation
-        rows = audit_training_set(validation, test).leaked_rows
+        rows = leaked_rows(validation, test)
         places = ", ".join(f"{test.where(t)} = {validation.where(v)}" for t, v in rows[: gate.ROWS_SHOWN])
         places += ", ..." if len(rows) > gate.ROWS_SHOWN else ""
         return Shared("the validation set", len(rows), places, str(config.sources["validation_set"]))
@@ -242,9 +242,13 @@ def _prepare_slices(
     from pytest_ftgate.metrics import build_metric
     from pytest_ftgate.slices import prepare_slices
 
+    if config.slices is None:
+        return None
+    known = sorted({expected_text(example.expected) for data in (test, training) for example in data.examples})
+    custom = _custom_metrics(hook)
+
     def build(spec: MetricSpec, labels: Sequence[str]) -> Metric:
-        known = {expected_text(example.expected) for data in (test, training) for example in data.examples}
-        return build_metric(spec, labels=labels, custom=_custom_metrics(hook), known=sorted(known))
+        return build_metric(spec, labels=labels, custom=custom, known=known)
 
     return prepare_slices(config, test, metric, build)
 

@@ -17,7 +17,7 @@ from pytest_ftgate.job_notes import PREFIX
 from pytest_ftgate.models import Surroundings, build_model
 from pytest_ftgate.models.job import Checkpoint, TuningJob, choose_checkpoint, read_checkpoints, read_job
 from pytest_ftgate.models.openai import RETRIES, TIMEOUT_S, check_key, endpoint_of
-from pytest_ftgate.training import audit_training_set
+from pytest_ftgate.training import leaked_rows
 from pytest_ftgate.training_file import JobFile, job_file, read_examples
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ class JobRecords:
                     evidence=str(error).splitlines()[0],
                     cure="give the gate a validation_set, on which the checkpoints are compared",
                 ) from None
-            return audit_training_set(examples, test).leaked
+            return len(leaked_rows(examples, test))
 
         return self._noted(f"{PREFIX}shared {self._home} {id_} {test.sha256} {len(test)}", int, str, ask)
 

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from pytest_ftgate.training.audit import TrainingAudit, audit_training_set
-from pytest_ftgate.training.exact import check_test_set
+from pytest_ftgate.training.exact import check_test_set, leaked_rows
 
-__all__ = ["TrainingAudit", "audit_training_set", "check_test_set"]
+__all__ = ["TrainingAudit", "audit_training_set", "check_test_set", "leaked_rows"]

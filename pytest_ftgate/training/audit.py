@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pytest_ftgate.data import DataSet, expected_text, is_blank
+from pytest_ftgate.data import DataSet, is_blank
 from pytest_ftgate.training.conversations import chat_errors, long_rows
-from pytest_ftgate.training.exact import ExactCounts, count_exact
+from pytest_ftgate.training.exact import ExactCounts, count_exact, outputs_of
 from pytest_ftgate.training.labels import Labels, compare_labels
 from pytest_ftgate.training.near import NearCopies, near_copies
 from pytest_ftgate.training.neighbours import Doubts, doubtful_rows
@@ -74,8 +74,7 @@ def audit_training_set(training: DataSet, test: DataSet, *, max_tokens: int | No
         training, test: the sets.
         max_tokens: rows with more are called out; None: none are.
     """
-    outputs = [expected_text(example.expected).strip() for example in training]
-    test_outputs = [expected_text(example.expected).strip() for example in test]
+    outputs, test_outputs = outputs_of(training), outputs_of(test)
     inputs = [example.input for example in training]
     counts = count_exact(training, test, outputs)
     labels = compare_labels(outputs, test_outputs)

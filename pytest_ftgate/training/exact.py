@@ -68,6 +68,16 @@ def count_exact(training: DataSet, test: DataSet, outputs: Sequence[str]) -> Exa
     )
 
 
+def leaked_rows(training: DataSet, test: DataSet) -> tuple[tuple[int, int], ...]:
+    """Rows of the test set whose input is one of the training set: see :attr:`ExactCounts.leaked`. No whole audit."""
+    return count_exact(training, test, outputs_of(training)).leaked
+
+
+def outputs_of(data: DataSet) -> list[str]:
+    """The outputs as they are compared: as stripped text."""
+    return [expected_text(example.expected).strip() for example in data]
+
+
 def check_test_set(test: DataSet) -> None:
     """Refuse a test set with a blank input, or with one input twice: it would count twice.
 
