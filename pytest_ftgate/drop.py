@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 _NO_MARGIN = -1e-12
 """Stands for a drop of 0 where nothing has to be proven: what rules out a drop needs a margin below 0."""
-_MOST_EXAMPLES = 10**8
-"""More than any test set has: a drop that takes more to be ruled out is said to take so many at least."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +79,7 @@ def check_max_drop(metric: Metric, max_drop: float, source: str) -> None:
 def size_of(metric: Metric, groups: Sequence[str | None], allowance: Allowance) -> Size:
     """The examples with these groups, and how many could be judged at all; see
     :func:`~pytest_ftgate.inference.fewest_examples`."""
-    from pytest_ftgate.inference import MIN_GROUPS, fewest_examples, group_codes
+    from pytest_ftgate.inference import MIN_GROUPS, MOST_EXAMPLES, fewest_examples, group_codes
 
     codes = group_codes(groups, len(groups))
     have, unit = (len(groups), "example") if codes is None else (int(codes.max()) + 1, "group")
@@ -90,8 +88,8 @@ def size_of(metric: Metric, groups: Sequence[str | None], allowance: Allowance) 
     exact = metric.kind == "right_wrong" and allowance.repeats == 1 and codes is None
     width = metric.high - metric.low if metric.kind != "set" and isfinite(metric.high - metric.low) else 1.0
     share, confidence = allowance.max_drop / width, allowance.confidence
-    found = fewest_examples(share, confidence=confidence, evidence=allowance.evidence, exact=exact, most=_MOST_EXAMPLES)
-    needed = _MOST_EXAMPLES if found is None else found
+    found = fewest_examples(share, confidence=confidence, evidence=allowance.evidence, exact=exact)
+    needed = MOST_EXAMPLES if found is None else found  # so many at least
     return Size(have, needed if codes is None else max(needed, MIN_GROUPS), unit)
 
 

@@ -8,7 +8,7 @@ from pytest_ftgate.inference.compare import compare_graded, compare_right_wrong,
 from pytest_ftgate.inference.comparison import Comparison, LabelCounts, SetCounts
 from pytest_ftgate.inference.groups import MIN_GROUPS, group_codes
 from pytest_ftgate.inference.one_value import Interval, interval_graded, interval_right_wrong, interval_set
-from pytest_ftgate.inference.planning import corrected_confidence, fewest_examples, fewest_wins
+from pytest_ftgate.inference.planning import MOST_EXAMPLES, corrected_confidence, fewest_examples, fewest_wins
 from pytest_ftgate.inference.pooled import PooledCounts
 from pytest_ftgate.inference.preferred import compare_preferences
 from pytest_ftgate.inference.prospect import chance_of_proof, mended_scores, mended_set
@@ -18,6 +18,7 @@ from pytest_ftgate.inference.set_level import share_right
 
 __all__ = [
     "MIN_GROUPS",
+    "MOST_EXAMPLES",
     "Comparison",
     "Interval",
     "LabelCounts",

@@ -14,7 +14,8 @@ from pytest_ftgate.inference.score import null_variance
 POWER = 0.8  # "4 times out of 5"
 _GROWTH = 1.05
 _LARGE = 100_000  # where the large-sample formula needs no check
-_MOST = 10**9
+MOST_EXAMPLES = 10**9
+"""More than any test set has: where a search for how many are needed ends."""
 
 
 def normal_sum(confidence: float) -> float:
@@ -79,7 +80,7 @@ def needed_graded(sample: Sample, target: float, confidence: float) -> int | Non
     enough = 8
     while not passes(enough):
         enough *= 2
-        if enough > _MOST:
+        if enough > MOST_EXAMPLES:
             return None
     short = enough // 2
     while enough - short > max(1, enough // 1000):
@@ -113,7 +114,9 @@ def fewest_wins(n: int, *, margin: float, confidence: float, evidence: str) -> i
     return most
 
 
-def fewest_examples(max_drop: float, *, confidence: float, evidence: str, exact: bool, most: int) -> int | None:
+def fewest_examples(
+    max_drop: float, *, confidence: float, evidence: str, exact: bool, most: int = MOST_EXAMPLES
+) -> int | None:
     """The fewest examples (or groups of them) that can say whether a model got worse by more than ``max_drop``.
 
     ``None`` where that takes more than ``most``.
