@@ -37,9 +37,9 @@ def project(pytester: pytest.Pytester) -> Project:
 
 
 @pytest.fixture(autouse=True)
-def _no_github(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Inner runs are no steps of the workflow that our own tests may run in."""
-    for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "GITHUB_WORKSPACE"):
+def _no_ci(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Inner runs are somebody's local work, and no steps of the pipeline that our own tests may run in."""
+    for name in ("CI", "BUILD_NUMBER", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "GITHUB_WORKSPACE"):
         monkeypatch.delenv(name, raising=False)
 
 

@@ -16,12 +16,7 @@ from endpoint_project import EndpointProject, index_of
 from gate_project import Project, label, write_jsonl, wrong
 from loopback import LoopbackServer
 
-pytestmark = pytest.mark.usefixtures("no_ambient_settings", "no_ci")
-
-
-@pytest.fixture
-def no_ci(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("CI", raising=False)
+pytestmark = pytest.mark.usefixtures("no_ambient_settings")
 
 
 @pytest.fixture

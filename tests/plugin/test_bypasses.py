@@ -25,9 +25,8 @@ EXPECTED_TO_FAIL = (
 
 
 @pytest.fixture
-def green(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
+def green(project: Project) -> Project:
     """The gate ``support`` of the gate file, on a marked test; nothing is required."""
-    monkeypatch.delenv("CI", raising=False)
     project.gate_file(f"version: 1\ngates:\n  support: {{{KEYS}}}\n")
     project.file("pytest.ini", "[pytest]\n")
     project.file("test_gate.py", "import pytest\n@pytest.mark.ftgate('support')\ndef test_gate(): pass\n")

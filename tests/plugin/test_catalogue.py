@@ -56,11 +56,6 @@ def pytest_ftgate_metrics():
 """
 
 
-@pytest.fixture(autouse=True)
-def no_ci(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("CI", raising=False)
-
-
 @pytest.fixture
 def required(project: Project) -> Project:
     """The gate ``support`` in the gate file, required, on a marked test beside another test."""

@@ -104,9 +104,8 @@ class Meeting:
 
 
 @pytest.fixture
-def many(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Iterator[EndpointProject]:
+def many(pytester: pytest.Pytester) -> Iterator[EndpointProject]:
     """Three gates of the file on three models of one server, all of them required, and two that stand in marks."""
-    monkeypatch.delenv("CI", raising=False)
     with LoopbackServer() as server:
         project = EndpointProject(pytester, server)
         model = {"api_key_env": "FTGATE_TEST_KEY", "concurrency": 2}

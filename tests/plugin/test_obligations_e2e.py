@@ -13,11 +13,6 @@ GATE_FILE = (
 )
 
 
-@pytest.fixture(autouse=True)
-def no_ci(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("CI", raising=False)
-
-
 @pytest.fixture
 def required(project: Project) -> Project:
     project.gate_file(GATE_FILE)

@@ -53,7 +53,6 @@ def repo(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A gate on ``main``; checked out is a branch from it, on which nothing has changed yet."""
     for name in [name for name in os.environ if name.startswith("GIT_")]:
         monkeypatch.delenv(name)
-    monkeypatch.delenv("CI", raising=False)
     project.gate_file(GATE_FILE)
     project.file("test_gate.py", "import pytest\n@pytest.mark.ftgate('support')\ndef test_gate(): pass\n")
     project.file("pytest.ini", "[pytest]\n")
