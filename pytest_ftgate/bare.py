@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pytest_ftgate.measure import Measured
     from pytest_ftgate.models import Surroundings
     from pytest_ftgate.preparation import Prepared
-    from pytest_ftgate.runner import Job, Run
+    from pytest_ftgate.running.runner import Job, Run
 
 _DRESS = ("system", "system_file", "few_shot", "retrieval", "template")
 
@@ -47,7 +47,7 @@ def with_bare(
     if spec is None or not result.scored or result.verdict == "error":
         return result, None
     from pytest_ftgate.models import build_model
-    from pytest_ftgate.runner import Job
+    from pytest_ftgate.running.runner import Job
 
     facts, done = ModelResult(spec.name, spec.spelling), None
     try:

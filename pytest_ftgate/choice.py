@@ -12,7 +12,7 @@ from pytest_ftgate.result import CandidateResult, Check, GateResult, Verdict
 if TYPE_CHECKING:
     from pytest_ftgate.config import GateConfig
     from pytest_ftgate.pipeline import Services
-    from pytest_ftgate.runner import Run
+    from pytest_ftgate.running.runner import Run
 
 _OWN = ("candidate", "candidate_bare")
 """The roles of runs that are a candidate's own."""

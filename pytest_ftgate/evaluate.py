@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from pytest_ftgate.config import GateFile, Source
     from pytest_ftgate.pipeline import Services
-    from pytest_ftgate.runner import Run
+    from pytest_ftgate.running.runner import Run
 
 
 def evaluate_model(
@@ -37,13 +37,13 @@ def evaluate_model(
         FtgateError: the model, the data or the metric cannot be used; :class:`ModelError` where an answer is missing.
     """
     from pytest_ftgate.config import Layer, resolve_gate
+    from pytest_ftgate.jobs.tuning import build_settled
     from pytest_ftgate.measure import answers_of
     from pytest_ftgate.metrics.judged import refuse_judged
     from pytest_ftgate.models import Surroundings
     from pytest_ftgate.preparation import build_metrics
-    from pytest_ftgate.runner import Job, run_models
+    from pytest_ftgate.running.runner import Job, run_models
     from pytest_ftgate.training import check_test_set
-    from pytest_ftgate.tuning import build_settled
 
     # One reading of every spelling: the call is a gate of which only these three keys are used.
     values = {"baseline": model, "candidate": model, "test_set": test_set, "metric": metric}

@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pytest_ftgate import advice, gate, hypothesis, match, readiness
-from pytest_ftgate.alternatives import gap_checks
-from pytest_ftgate.breakdown import breakdown_results
+from pytest_ftgate.checks import gate, hypothesis, readiness
+from pytest_ftgate.checks.alternatives import gap_checks
+from pytest_ftgate.diagnosis import advice
+from pytest_ftgate.diagnosis.breakdown import breakdown_results
 from pytest_ftgate.errors import FtgateError
+from pytest_ftgate.noninferiority import match
 from pytest_ftgate.numbers import is_share
 from pytest_ftgate.result import (
     Check,
@@ -25,12 +27,12 @@ from pytest_ftgate.result import (
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import GateConfig
-    from pytest_ftgate.economics import Economics
     from pytest_ftgate.inference import Comparison
     from pytest_ftgate.measure import Measured
     from pytest_ftgate.metrics import Metric, Scored
+    from pytest_ftgate.money.economics import Economics
     from pytest_ftgate.preparation import Prepared
-    from pytest_ftgate.runner import Run
+    from pytest_ftgate.running.runner import Run
 
 _BROKEN_KEPT = 10
 
@@ -51,8 +53,8 @@ def judge(
         runs: the models over the test set, by role.
         samples: from which latencies are taken, by role, where a model asks for one.
     """
-    from pytest_ftgate.latency import sample_check
     from pytest_ftgate.measure import measure_run, score_run
+    from pytest_ftgate.running.latency import sample_check
 
     specs = prepared.config.asked
     measured = {role: measure_run(specs[role].name, run, samples.get(role)) for role, run in runs.items()}
@@ -125,7 +127,7 @@ def _judge_baselines(
 
 def _diagnosis(prepared: Prepared, scored: Mapping[str, Measured], best: str) -> Diagnosis | None:
     """None by a metric that compares answers, and calls none of them right."""
-    from pytest_ftgate.diagnosis import diagnose
+    from pytest_ftgate.diagnosis.mistakes import diagnose
     from pytest_ftgate.metrics.judged import is_pairwise
 
     if is_pairwise(prepared.deciding):
@@ -154,7 +156,7 @@ def _judge_scores(
     result: GateResult, prepared: Prepared, checks: tuple[Check, ...], scored: Mapping[str, Measured]
 ) -> GateResult:
     from pytest_ftgate.measure import flips, same_outputs
-    from pytest_ftgate.slices import judge_slices, label_results
+    from pytest_ftgate.noninferiority.slices import judge_slices, label_results
 
     config, metric = prepared.config, prepared.deciding
     facts = {role: one.facts for role, one in scored.items()}
@@ -227,7 +229,7 @@ def _alike(prepared: Prepared, role: str, baseline: Measured, *, identical: bool
 
 
 def _economics(prepared: Prepared, result: GateResult) -> tuple[Economics | None, list[Check]]:
-    from pytest_ftgate.economics_checks import economics_checks, measured_economics
+    from pytest_ftgate.checks.economics import economics_checks, measured_economics
 
     spec = prepared.config.economics
     if spec is None:
@@ -238,10 +240,10 @@ def _economics(prepared: Prepared, result: GateResult) -> tuple[Economics | None
 
 def _against_constant(prepared: Prepared, scored: Mapping[str, Measured]) -> Sequence[Check]:
     """What one constant answer to everything would score: no model is called for that."""
-    from pytest_ftgate.constant import Answered, Standard, constant_checks, throughout_checks
+    from pytest_ftgate.checks.constant import Answered, Standard, constant_checks, throughout_checks
+    from pytest_ftgate.checks.trivial import constant_answer, trivial_baseline
     from pytest_ftgate.data import expected_text
     from pytest_ftgate.metrics.judged import is_judged
-    from pytest_ftgate.trivial import constant_answer, trivial_baseline
 
     config, metric = prepared.config, prepared.deciding
     if is_judged(metric):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.errors import MetricError
 from pytest_ftgate.moments import timestamp
-from pytest_ftgate.price import cost_of_run, price_of
+from pytest_ftgate.money.price import cost_of_run, price_of
 from pytest_ftgate.result import Flip, ModelResult
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pytest_ftgate.inference import Comparison
     from pytest_ftgate.metrics import Metric, Scored
     from pytest_ftgate.models import Completion
-    from pytest_ftgate.runner import Prediction, Run
+    from pytest_ftgate.running.runner import Prediction, Run
 
 _NO_ANSWER = ("refusal", "filtered", "cut_off")
 _FLIP_CHARACTERS = 300

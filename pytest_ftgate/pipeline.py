@@ -10,16 +10,14 @@ from importlib import import_module
 from threading import Thread
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pytest_ftgate.advice import Facts, advise
 from pytest_ftgate.bare import with_bare
-from pytest_ftgate.clock import Evidence, free_clock_checks, green_verdict, judge_clock, known_clock
 from pytest_ftgate.data import expected_text
+from pytest_ftgate.diagnosis.advice import Facts, advise
 from pytest_ftgate.errors import FtgateError, StoreError
-from pytest_ftgate.guards import described, guard_jobs, judge_guards
-from pytest_ftgate.job_notes import JobNotes
+from pytest_ftgate.jobs.notes import JobNotes
 from pytest_ftgate.judgement import judge
 from pytest_ftgate.judging import Opinion, calibrate, judge_answers
-from pytest_ftgate.last_green import LastGreen, keep, note_name, read_last
+from pytest_ftgate.noninferiority.guards import described, guard_jobs, judge_guards
 from pytest_ftgate.preparation import Prepared, decided, free_checks, prepare
 from pytest_ftgate.result import (
     Check,
@@ -31,16 +29,18 @@ from pytest_ftgate.result import (
     failed_result,
     verdict_of,
 )
+from pytest_ftgate.retraining.clock import Evidence, free_clock_checks, green_verdict, judge_clock, known_clock
+from pytest_ftgate.retraining.last_green import LastGreen, keep, note_name, read_last
 
 if TYPE_CHECKING:
-    from pytest_ftgate.budget import Budget
-    from pytest_ftgate.checkpoints import Contest
     from pytest_ftgate.config import GateConfig
     from pytest_ftgate.data import DataSet
+    from pytest_ftgate.jobs.checkpoints import Contest
     from pytest_ftgate.measure import Measured
     from pytest_ftgate.metrics import Metric
     from pytest_ftgate.models import Model
-    from pytest_ftgate.runner import Job, Progress, Run, Stores
+    from pytest_ftgate.running.budget import Budget
+    from pytest_ftgate.running.runner import Job, Progress, Run, Stores
     from pytest_ftgate.training import TrainingAudit
 
 _DAY_S = 86_400.0
@@ -260,7 +260,7 @@ def _by_the_clock(
     result: GateResult, prepared: Prepared, evidence: Evidence, last: LastGreen | None, services: Services
 ) -> tuple[GateResult, dict[str, str]]:
     """The result with what the clock says, and the note on the last green verdict, which a red one never replaces."""
-    from pytest_ftgate.listings import Listings
+    from pytest_ftgate.retraining.listings import Listings
 
     stores, now = services.stores, time.time()
     result = judge_clock(
@@ -302,7 +302,7 @@ def show_bare(judged: Judged, services: Services) -> Judged:
 
 
 def _run_alone(job: Job, prepared: Prepared, services: Services) -> Run:
-    from pytest_ftgate.runner import run_models
+    from pytest_ftgate.running.runner import run_models
 
     try:
         (run,) = run_models([job], **_options(prepared, services))
@@ -369,7 +369,7 @@ def _with_jobs(result: GateResult, prepared: Prepared) -> dict[str, Any]:
 
 def _options(prepared: Prepared, services: Services) -> dict[str, Any]:
     """How models are run in this gate. Its time limit begins now."""
-    from pytest_ftgate.runner import TimeLimit
+    from pytest_ftgate.running.runner import TimeLimit
 
     config = prepared.config
     options: dict[str, Any] = {
@@ -397,8 +397,8 @@ def _run(
     prepared: Prepared, options: dict[str, Any]
 ) -> tuple[dict[str, Run], dict[str, Run], dict[tuple[str, str], Run]]:
     """The models over the test set, before that the samples of latencies, and the models over the guards, by role."""
-    from pytest_ftgate.latency import take_samples
-    from pytest_ftgate.runner import Job, run_models
+    from pytest_ftgate.running.latency import take_samples
+    from pytest_ftgate.running.runner import Job, run_models
 
     repeats = prepared.config.repeats
     guards = guard_jobs(prepared.guards, prepared.models, repeats)

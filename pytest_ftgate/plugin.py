@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pytest_ftgate.data import Example
-    from pytest_ftgate.items import CallableModel
+    from pytest_ftgate.face.items import CallableModel
+    from pytest_ftgate.face.session import GateSession
     from pytest_ftgate.result import GateResult
-    from pytest_ftgate.runner import Run
-    from pytest_ftgate.session import GateSession
+    from pytest_ftgate.running.runner import Run
 
 SESSION: pytest.StashKey[GateSession] = pytest.StashKey()
 REQUEST: pytest.StashKey[pytest.FixtureRequest] = pytest.StashKey()
@@ -104,7 +104,7 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 def gate_session(config: pytest.Config) -> GateSession:
     """The session's gates; made when the first one is met."""
     if SESSION not in config.stash:
-        from pytest_ftgate.session import GateSession
+        from pytest_ftgate.face.session import GateSession
 
         config.stash[SESSION] = GateSession(config)
     return config.stash[SESSION]
@@ -227,7 +227,7 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, Any, Any]:
     """After all of the test's own fixtures: judge the gate, in error where that is not possible."""
     outcome = yield
     if _marked(item):
-        from pytest_ftgate.items import judge_in_setup
+        from pytest_ftgate.face.items import judge_in_setup
 
         judge_in_setup(item)
     return outcome
@@ -238,7 +238,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     """The verdict fails the test in its call phase; the body runs where both models were scored."""
     if not _marked(item):
         return (yield)
-    from pytest_ftgate.items import fail_unscored, raise_verdict
+    from pytest_ftgate.face.items import fail_unscored, raise_verdict
 
     fail_unscored(item)
     try:
@@ -256,7 +256,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     known = gate_session(item.config).facts.get(item.nodeid) if SESSION in item.config.stash else None
     report.user_properties = [one for one in report.user_properties if one[0] != "ftgate" or one[1] == known]
     if _marked(item):
-        from pytest_ftgate.items import hold_report
+        from pytest_ftgate.face.items import hold_report
 
         hold_report(item, report)
     return report
@@ -275,7 +275,7 @@ def _ftgate_request(request: pytest.FixtureRequest) -> None:
 @pytest.fixture
 def ftgate(request: pytest.FixtureRequest) -> GateResult:
     """The judged gate of this test: verdict, both models, gain and its bounds, every check."""
-    from pytest_ftgate.items import judged_gate
+    from pytest_ftgate.face.items import judged_gate
 
     return judged_gate(request)
 
@@ -283,7 +283,7 @@ def ftgate(request: pytest.FixtureRequest) -> GateResult:
 @pytest.fixture
 def ftgate_baseline(request: pytest.FixtureRequest) -> CallableModel:
     """The baseline of this test's gate, to be called with one input. Override it to give a model of your own."""
-    from pytest_ftgate.items import configured_model
+    from pytest_ftgate.face.items import configured_model
 
     return configured_model(request, "baseline")
 
@@ -291,7 +291,7 @@ def ftgate_baseline(request: pytest.FixtureRequest) -> CallableModel:
 @pytest.fixture
 def ftgate_candidate(request: pytest.FixtureRequest) -> CallableModel:
     """The candidate of this test's gate, to be called with one input. Override it to give a model of your own."""
-    from pytest_ftgate.items import configured_model
+    from pytest_ftgate.face.items import configured_model
 
     return configured_model(request, "candidate")
 
@@ -299,7 +299,7 @@ def ftgate_candidate(request: pytest.FixtureRequest) -> CallableModel:
 @pytest.fixture
 def ftgate_test_set(request: pytest.FixtureRequest) -> tuple[Example, ...]:
     """The examples that both models are judged on. Override it with any iterable of examples, or a path."""
-    from pytest_ftgate.items import configured_data
+    from pytest_ftgate.face.items import configured_data
 
     return configured_data(request, "test_set")
 
@@ -307,7 +307,7 @@ def ftgate_test_set(request: pytest.FixtureRequest) -> tuple[Example, ...]:
 @pytest.fixture
 def ftgate_training_set(request: pytest.FixtureRequest) -> tuple[Example, ...]:
     """The examples that the candidate was trained on. Override it with any iterable of examples, or a path."""
-    from pytest_ftgate.items import configured_data
+    from pytest_ftgate.face.items import configured_data
 
     return configured_data(request, "training_set")
 
@@ -315,6 +315,6 @@ def ftgate_training_set(request: pytest.FixtureRequest) -> tuple[Example, ...]:
 @pytest.fixture
 def ftgate_evaluate(request: pytest.FixtureRequest) -> Callable[..., Run]:
     """``ftgate_evaluate(model, test_set, metric="accuracy")``: run any model over any labeled examples."""
-    from pytest_ftgate.items import evaluator
+    from pytest_ftgate.face.items import evaluator
 
     return evaluator(request)

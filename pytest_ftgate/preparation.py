@@ -8,24 +8,25 @@ from dataclasses import dataclass, field, replace
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from pytest_ftgate import audit_checks, gate, goal, hypothesis, match, prompt_leak, readiness, straw_man
+from pytest_ftgate.checks import audit, gate, goal, hypothesis, prompt_leak, readiness, straw_man
+from pytest_ftgate.checks.form import asked_of_candidate, form_alone_checks, format_checks
 from pytest_ftgate.errors import ConfigError, ModelError, Where
 from pytest_ftgate.foreign import guarded
-from pytest_ftgate.form_checks import asked_of_candidate, form_alone_checks, format_checks
 from pytest_ftgate.judging import Judging, free_judging_checks
+from pytest_ftgate.noninferiority import match
 from pytest_ftgate.result import Check, ModelResult
 
 if TYPE_CHECKING:
-    from pytest_ftgate.checkpoints import Contest, Shared
     from pytest_ftgate.config import GateConfig, MetricSpec, ModelSpec
     from pytest_ftgate.data import DataSet
-    from pytest_ftgate.guards import Guard
+    from pytest_ftgate.jobs.checkpoints import Contest, Shared
+    from pytest_ftgate.jobs.training_file import JobFile
+    from pytest_ftgate.jobs.tuning import Tuned
     from pytest_ftgate.metrics import Metric
     from pytest_ftgate.models import Model, Notes, Surroundings
-    from pytest_ftgate.slices import Slices
+    from pytest_ftgate.noninferiority.guards import Guard
+    from pytest_ftgate.noninferiority.slices import Slices
     from pytest_ftgate.training import TrainingAudit
-    from pytest_ftgate.training_file import JobFile
-    from pytest_ftgate.tuning import Tuned
 
 
 @dataclass(frozen=True)
@@ -102,11 +103,11 @@ def prepare(
     audit: Callable[..., TrainingAudit] | None = None,
 ) -> Prepared:
     """Read the data, build metrics and models. Raises :class:`FtgateError` where something cannot be used."""
-    from pytest_ftgate.guards import prepare_guards
+    from pytest_ftgate.jobs.tuning import Tuned, has_job, settle
     from pytest_ftgate.judging import prepare_judging
     from pytest_ftgate.models import Surroundings, build_model
+    from pytest_ftgate.noninferiority.guards import prepare_guards
     from pytest_ftgate.training import audit_training_set, check_test_set
-    from pytest_ftgate.tuning import Tuned, has_job, settle
 
     test = load(config.test_set, str(config.sources["test_set"]))
     training = load(config.training_set, str(config.sources["training_set"]))
@@ -169,11 +170,11 @@ def _contest(
     hook: Any | None,
 ) -> Contest | None:
     """The candidate's checkpoints, where the gate's own validation set has to find the best."""
-    from pytest_ftgate.checkpoints import Contest
+    from pytest_ftgate.jobs.checkpoints import Contest
+    from pytest_ftgate.jobs.tuning import contenders, has_job
     from pytest_ftgate.metrics.judged import refuse_judged
     from pytest_ftgate.models import build_model
     from pytest_ftgate.training import check_test_set
-    from pytest_ftgate.tuning import contenders, has_job
 
     spec = config.candidate
     if (
@@ -194,9 +195,9 @@ def _contest(
 
 def _shared(prepared: Prepared, surroundings: Surroundings) -> Shared | None:
     """What the test set has in common with the examples on which the candidate's checkpoint is chosen."""
-    from pytest_ftgate.checkpoints import Shared
+    from pytest_ftgate.jobs.checkpoints import Shared
+    from pytest_ftgate.jobs.tuning import JobRecords
     from pytest_ftgate.training import leaked_rows
-    from pytest_ftgate.tuning import JobRecords
 
     config, test = prepared.config, prepared.test
     if prepared.contest is not None:
@@ -215,8 +216,8 @@ def _shared(prepared: Prepared, surroundings: Surroundings) -> Shared | None:
 
 def _with_training_file(prepared: Prepared, surroundings: Surroundings) -> Prepared:
     """What the candidate's job was trained on; the bytes are fetched once more only to explain a difference."""
-    from pytest_ftgate.training_file import is_the_file
-    from pytest_ftgate.tuning import JobRecords
+    from pytest_ftgate.jobs.training_file import is_the_file
+    from pytest_ftgate.jobs.tuning import JobRecords
 
     job = prepared.tuned["candidate"].job
     if job.training_file is None:
@@ -240,7 +241,7 @@ def _prepare_slices(
 ) -> Slices | None:
     from pytest_ftgate.data import expected_text
     from pytest_ftgate.metrics import build_metric
-    from pytest_ftgate.slices import prepare_slices
+    from pytest_ftgate.noninferiority.slices import prepare_slices
 
     if config.slices is None:
         return None
@@ -369,14 +370,14 @@ def _check_errors(config: GateConfig) -> None:
 
 def free_checks(prepared: Prepared) -> list[Check]:
     """Training set, test set, and what the baseline is: judged before anything is paid for."""
-    from pytest_ftgate.economics_checks import free_economics_checks
-    from pytest_ftgate.guards import guard_checks
+    from pytest_ftgate.checks.economics import free_economics_checks
     from pytest_ftgate.inference import MIN_GROUPS, fewest_wins, group_codes
-    from pytest_ftgate.latency import unsampled_checks
-    from pytest_ftgate.slices import slice_size_checks
+    from pytest_ftgate.noninferiority.guards import guard_checks
+    from pytest_ftgate.noninferiority.slices import slice_size_checks
+    from pytest_ftgate.running.latency import unsampled_checks
 
     config, metric, n = prepared.config, prepared.deciding, len(prepared.test)
-    checks = audit_checks.training_checks(config, prepared.audit, prepared.training, prepared.test)
+    checks = audit.training_checks(config, prepared.audit, prepared.training, prepared.test)
     checks += goal.goal_checks(config)
     checks += hypothesis.required_checks(config)
     checks += readiness.free_readiness_checks(config, metric, prepared.models, prepared.training)
@@ -415,8 +416,8 @@ def free_checks(prepared: Prepared) -> list[Check]:
 
 def _job_checks(prepared: Prepared) -> list[Check]:
     """What is looked at where the candidate is named by the job that made it."""
-    from pytest_ftgate.checkpoints import chosen_check, shared_check, unused_check
-    from pytest_ftgate.training_file import training_file_check
+    from pytest_ftgate.jobs.checkpoints import chosen_check, shared_check, unused_check
+    from pytest_ftgate.jobs.training_file import training_file_check
 
     config, checks = prepared.config, []
     if prepared.trained_on is not None:
@@ -437,7 +438,7 @@ def decided(prepared: Prepared, best: int, chosen_by: str) -> tuple[Prepared, li
         best: the index of its winner.
         chosen_by: by what it won, in words.
     """
-    from pytest_ftgate.checkpoints import chosen_check
+    from pytest_ftgate.jobs.checkpoints import chosen_check
 
     contest = prepared.contest
     assert contest is not None

@@ -12,7 +12,7 @@ from pytest_ftgate.numbers import show_seconds, show_usd
 from pytest_ftgate.safe import printable
 
 if TYPE_CHECKING:
-    from pytest_ftgate.runner import Progress
+    from pytest_ftgate.running.runner import Progress
 
 EVERY_S = 60.0
 _HOUR_S, _MINUTE_S = 3600, 60

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 from pytest_ftgate.data import input_sha256
 from pytest_ftgate.errors import DataError, Where, shown_path
 from pytest_ftgate.files import write_whole
-from pytest_ftgate.last_green import PREFIX as GREEN
-from pytest_ftgate.store import StoredPrediction
+from pytest_ftgate.retraining.last_green import PREFIX as GREEN
+from pytest_ftgate.running.store import StoredPrediction
 
 if TYPE_CHECKING:
-    from pytest_ftgate.runner import Prediction, Run
+    from pytest_ftgate.running.runner import Prediction, Run
 
 _SLUG_CHARACTERS = 80
 _JOBS = ".jobs.json"

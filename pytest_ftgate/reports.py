@@ -9,14 +9,14 @@ from time import time
 from typing import TYPE_CHECKING
 
 from pytest_ftgate.files import write_whole
-from pytest_ftgate.github import Step
 from pytest_ftgate.render import json, markdown
+from pytest_ftgate.render.github import Step
 from pytest_ftgate.render.session import Session
 from pytest_ftgate.result import GateResult
 
 if TYPE_CHECKING:
-    from pytest_ftgate.answers import Answers
-    from pytest_ftgate.runner import Run
+    from pytest_ftgate.diagnosis.answers import Answers
+    from pytest_ftgate.running.runner import Run
 
 
 @dataclass(frozen=True)

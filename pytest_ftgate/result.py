@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from pytest_ftgate.economics import Economics
 from pytest_ftgate.judge_facts import JudgeResult
+from pytest_ftgate.money.economics import Economics
 from pytest_ftgate.safe import one_line, printable, shortened
 
 if TYPE_CHECKING:
@@ -205,7 +205,7 @@ class LabelScore:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """What the answers are like: see :func:`pytest_ftgate.diagnosis.diagnose`.
+    """What the answers are like: see :func:`pytest_ftgate.diagnosis.mistakes.diagnose`.
 
     ``baseline`` (the best one) and ``candidate`` count answers: ``right``, and each kind of mistake that was made.
     ``confusions`` and ``labels`` are empty where the outputs are no labels. ``fixed`` and ``broken`` are the ids of all

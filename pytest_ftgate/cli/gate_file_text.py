@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pytest_ftgate.checks.goal import NOT_SERVED, SERVED
 from pytest_ftgate.cli.proposal import MIN_TEST, MIN_TRAINING, Proposal
 from pytest_ftgate.cli.survey import Source, Survey
-from pytest_ftgate.goal import NOT_SERVED, SERVED
 from pytest_ftgate.numbers import plural
 from pytest_ftgate.safe import printable
 

@@ -22,7 +22,7 @@ from pytest_ftgate.config.keys import (
 )
 from pytest_ftgate.config.problems import MISSING, Reading, reading_of, refusal, refusals
 from pytest_ftgate.config.words import cut, got, quoted, suggestion
-from pytest_ftgate.price import PER_TOKEN, mixed
+from pytest_ftgate.money.price import PER_TOKEN, mixed
 
 SPELLINGS = "openai:NAME, python:pkg.module:function, recorded:PATH"
 _SPELLING = re.compile(r"([A-Za-z][A-Za-z0-9_.-]*):(.*)", re.DOTALL)

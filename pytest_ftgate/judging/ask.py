@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pytest_ftgate.data import DataSet, Example
     from pytest_ftgate.judging.prepare import Judge, Judging
     from pytest_ftgate.metrics import Metric
-    from pytest_ftgate.runner import Run
+    from pytest_ftgate.running.runner import Run
 
 _SHOWN = 40
 
@@ -70,7 +70,7 @@ def calibrate(judging: Judging, options: Mapping[str, Any]) -> Opinion:
 
     Args:
         judging: of the gate.
-        options: see :func:`~pytest_ftgate.runner.run_models`.
+        options: see :func:`~pytest_ftgate.running.runner.run_models`.
     """
     asked: dict[str, _Asked] = {}
     for name, judge in judging.judges.items():
@@ -125,7 +125,7 @@ def judge_answers(
         judging: of the gate.
         test: the test set.
         runs: of the models over it, by role; no answer is missing that would make the gate an error.
-        options: see :func:`~pytest_ftgate.runner.run_models`.
+        options: see :func:`~pytest_ftgate.running.runner.run_models`.
         calibrated: what the calibration has found, by the name of the metric.
     """
     from pytest_ftgate.measure import answers_of
@@ -217,7 +217,7 @@ def _by_people(
 
 
 def _run(asked: Mapping[str, _Asked], options: Mapping[str, Any]) -> dict[str, Run]:
-    from pytest_ftgate.runner import Job, run_models
+    from pytest_ftgate.running.runner import Job, run_models
 
     if not asked:
         return {}

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_ftgate.agreement import cohen_kappa, weighted_kappa
 from pytest_ftgate.data import Example
 from pytest_ftgate.data.table import read_table
 from pytest_ftgate.data.wording import excerpt, kind_of
 from pytest_ftgate.errors import DataError, Where, shown_path
+from pytest_ftgate.judging.agreement import cohen_kappa, weighted_kappa
 from pytest_ftgate.metrics.judged import Preference, Rubric
 from pytest_ftgate.numbers import plural
 from pytest_ftgate.result import Check

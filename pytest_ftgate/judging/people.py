@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_ftgate.agreement import cohen_kappa, fleiss_kappa
 from pytest_ftgate.data.table import read_table
 from pytest_ftgate.data.wording import excerpt, kind_of, nearest
 from pytest_ftgate.errors import DataError, Where, shown_path
 from pytest_ftgate.judge_facts import JudgeResult, PairResult
+from pytest_ftgate.judging.agreement import cohen_kappa, fleiss_kappa
 from pytest_ftgate.judging.pairs import value_unasked
 from pytest_ftgate.numbers import plural
 from pytest_ftgate.result import Check
@@ -22,7 +22,7 @@ from pytest_ftgate.safe import printable
 if TYPE_CHECKING:
     from pytest_ftgate.data import DataSet
     from pytest_ftgate.models import Completion
-    from pytest_ftgate.runner import Run
+    from pytest_ftgate.running.runner import Run
 
 _WORDS = {"candidate": 1.0, "tie": 0.5, "baseline": 0.0}
 _HASHES = {"baseline_sha256": "baseline", "candidate_sha256": "candidate"}

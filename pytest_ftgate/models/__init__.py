@@ -14,7 +14,7 @@ from pytest_ftgate.foreign import guarded
 if TYPE_CHECKING:
     from pytest_ftgate.config import ModelSpec
     from pytest_ftgate.data import DataSet, Example
-    from pytest_ftgate.price import Price
+    from pytest_ftgate.money.price import Price
 
 FINISHES = ("stop", "refusal", "filtered", "cut_off")
 """How an answer can end: as meant, refused, withheld by a content filter, or cut off at a token limit."""
@@ -66,14 +66,14 @@ class Model(Protocol):
         retries: how often a failed call is tried again, where trying again may help.
         persistent: whether its answers may be kept on disk for later sessions.
         verified: recordings only: whether every answer names the input it was made for; ``None`` elsewhere.
-        price: a :class:`~pytest_ftgate.price.Price`, or a mapping of the keys that a gate's ``price`` has.
+        price: a :class:`~pytest_ftgate.money.price.Price`, or a mapping of the keys that a gate's ``price`` has.
 
     More is optional. ``endpoint`` is true where a call leaves the machine or costs money, so that offline
     runs forbid it; ``abandons``, where a call that is given up goes on in the background. ``ready()`` raises a fatal
     :class:`~pytest_ftgate.errors.ModelError` where no call could succeed; a run asks it before its first call.
     ``latency``, a :class:`LatencySample`, has latencies taken from a sample. ``characters(example)`` is the length of
     what is sent, for estimates of tokens; ``requests_per_minute``, ``tokens_per_minute`` and ``pause_s()`` hold calls
-    back: see :class:`pytest_ftgate.throttle.Throttle`.
+    back: see :class:`pytest_ftgate.running.throttle.Throttle`.
     Where ``batch_size`` is there and above 1, ``complete_many`` is called in place of ``complete``: see
     :class:`BatchModel`. ``stored(keys)`` is told which of its answers are on disk now; ``unfinished`` is a line on what
     goes on elsewhere after a run, if anything does.

@@ -19,7 +19,7 @@ from pytest_ftgate.foreign import is_cancelled_from_outside, may_pass, told
 from pytest_ftgate.models import FINISHES, Completion, LatencySample, Question, Surroundings, sample_of, workers
 from pytest_ftgate.models.processes import CALLS_AT_ONCE, InProcesses
 from pytest_ftgate.models.target import resolve_target
-from pytest_ftgate.price import Price, price_of, written_price
+from pytest_ftgate.money.price import Price, price_of, written_price
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import ModelSpec

@@ -16,7 +16,7 @@ from pytest_ftgate.models import Completion, LatencySample, Model, Surroundings,
 from pytest_ftgate.models.chat_client import ChatClient
 from pytest_ftgate.models.endpoint import Endpoint
 from pytest_ftgate.models.prompt import Prompt, build_prompt
-from pytest_ftgate.price import Price, written_price
+from pytest_ftgate.money.price import Price, written_price
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import ModelSpec
@@ -203,7 +203,7 @@ def price_at_endpoint(spec: ModelSpec) -> Price:
     options = spec.options
     if options.get("price") is not None:
         return written_price(options["price"], str(spec.source))
-    from pytest_ftgate.price_table import table_price
+    from pytest_ftgate.money.price_table import table_price
 
     return table_price(
         options["model"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from pytest_ftgate.advice import most_to_try
+from pytest_ftgate.diagnosis.advice import most_to_try
 from pytest_ftgate.numbers import plural
 from pytest_ftgate.result import Diagnosis, GateResult
 from pytest_ftgate.safe import printable

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_ftgate.economics import Economics, Volume, dollars, whole_calls, whole_days
+from pytest_ftgate.money.economics import Economics, Volume, dollars, whole_calls, whole_days
 from pytest_ftgate.numbers import plural, show_number, show_usd
 
 

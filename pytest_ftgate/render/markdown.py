@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from pytest_ftgate.advice import most_to_try
+from pytest_ftgate.diagnosis.advice import most_to_try
 from pytest_ftgate.numbers import plural
 from pytest_ftgate.render.advice import diagnosis_lines
 from pytest_ftgate.render.breakdowns import breakdown_lines

@@ -28,7 +28,7 @@ from pytest_ftgate.models import Completion, Question, Surroundings, batch, buil
 from pytest_ftgate.models.batch import BatchedModel
 from pytest_ftgate.models.batch_lines import Limits
 from pytest_ftgate.models.batch_watch import Pace
-from pytest_ftgate.store import Store
+from pytest_ftgate.running.store import Store
 
 ANSWER = Completion("Mock batch completion", input_tokens=1, output_tokens=1)
 

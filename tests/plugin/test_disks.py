@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from gate_project import Project, check
 
-from pytest_ftgate.database import SCHEMA_VERSION
 from pytest_ftgate.models import Completion
-from pytest_ftgate.store import Store, StoredPrediction
+from pytest_ftgate.running.database import SCHEMA_VERSION
+from pytest_ftgate.running.store import Store, StoredPrediction
 
 STORE = ".ftgate/predictions.sqlite3"
 OFF = "run with --ftgate-cache=off"

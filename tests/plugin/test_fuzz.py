@@ -22,8 +22,8 @@ from pytest_ftgate.data import DataSet, load_examples
 from pytest_ftgate.errors import FtgateError
 from pytest_ftgate.pipeline import Services, run_gate
 from pytest_ftgate.result import GateResult
-from pytest_ftgate.runner import Stores
-from pytest_ftgate.store import Store
+from pytest_ftgate.running.runner import Stores
+from pytest_ftgate.running.store import Store
 
 TIMES = int(os.environ.get("FUZZ_TIMES", "1"))
 """How many times the usual number of inputs is tried."""

@@ -12,12 +12,12 @@ import virtual_time
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_ftgate import asking
-from pytest_ftgate.asking import Answer, Asker, RetryPolicy, ask
 from pytest_ftgate.data import Example
 from pytest_ftgate.errors import ModelError, Where
 from pytest_ftgate.models import Completion, Question
-from pytest_ftgate.throttle import Throttle
+from pytest_ftgate.running import asking
+from pytest_ftgate.running.asking import Answer, Asker, RetryPolicy, ask
+from pytest_ftgate.running.throttle import Throttle
 
 EXAMPLE = Example("e", "question", "answer")
 YES = Completion("yes")

@@ -8,12 +8,12 @@ from contextlib import closing
 
 import pytest
 
-from pytest_ftgate.asking import RetryPolicy
 from pytest_ftgate.data import DataSet, Example
 from pytest_ftgate.errors import ModelError
 from pytest_ftgate.models import Completion, Question
-from pytest_ftgate.runner import Job, Run, Stores, run_models
-from pytest_ftgate.store import Store
+from pytest_ftgate.running.asking import RetryPolicy
+from pytest_ftgate.running.runner import Job, Run, Stores, run_models
+from pytest_ftgate.running.store import Store
 
 Found = Callable[[str], "Completion | ModelError"]
 

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_ftgate.budget import Budget, Reservation, most_output_tokens
 from pytest_ftgate.errors import ModelError
 from pytest_ftgate.models import Completion
-from pytest_ftgate.price import Price, cost_of
+from pytest_ftgate.money.price import Price, cost_of
+from pytest_ftgate.running.budget import Budget, Reservation, most_output_tokens
 
 PRICE = Price("gate", input_per_1m=1.0, output_per_1m=1.0)  # a token costs a millionth of a dollar
 MACHINE = Price("gate", gpu_hour_usd=3600.0)  # a second costs a dollar

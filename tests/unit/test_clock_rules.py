@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from pytest_ftgate.config import GateConfig, Layer, Source, resolve_gate
-from pytest_ftgate.last_green import note_name
 from pytest_ftgate.render.text import block
 from pytest_ftgate.result import Check, Clock, Drift, GateResult
-from pytest_ftgate.shutdown import shutdown_check
+from pytest_ftgate.retraining.last_green import note_name
+from pytest_ftgate.retraining.shutdown import shutdown_check
 
 NOON = 1_785_585_600.0  # 2026-08-01T12:00:00Z
 CLOCK = Clock(

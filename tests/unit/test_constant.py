@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from pytest_ftgate.checks.constant import Answered, Standard, constant_checks
+from pytest_ftgate.checks.trivial import Trivial
 from pytest_ftgate.config import MetricSpec, Source
-from pytest_ftgate.constant import Answered, Standard, constant_checks
 from pytest_ftgate.metrics import build_metric
 from pytest_ftgate.result import Check, ModelResult
-from pytest_ftgate.trivial import Trivial
 
 ACCURACY = build_metric(
     MetricSpec("accuracy", {}, Source("marker", "marker", Path())), labels=["invoice", "refund"], custom={}

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from pytest_ftgate.checks.economics import economics_checks, free_economics_checks, measured_economics, unpriced
 from pytest_ftgate.config import EconomicsSpec, Source
-from pytest_ftgate.economics_checks import economics_checks, free_economics_checks, measured_economics, unpriced
-from pytest_ftgate.price import UNPRICED, Price
+from pytest_ftgate.money.price import UNPRICED, Price
 from pytest_ftgate.result import ModelResult
 
 KEYS = [

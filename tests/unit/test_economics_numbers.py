@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_ftgate.economics import Amount, Costs, Economics, at_volume, dollars, economics_of, training_cost
-from pytest_ftgate.price import Price
+from pytest_ftgate.money.economics import Amount, Costs, Economics, at_volume, dollars, economics_of, training_cost
+from pytest_ftgate.money.price import Price
 from pytest_ftgate.render.economics import economics_lines
 
 UNKNOWN = Amount(None, "nobody knows")

@@ -10,8 +10,8 @@ from hashlib import sha256
 import pytest
 from html_page import Page
 
-from pytest_ftgate.answers import Answers, Change, Reply, Row, Spread
-from pytest_ftgate.economics import Amount, Costs, economics_of
+from pytest_ftgate.diagnosis.answers import Answers, Change, Reply, Row, Spread
+from pytest_ftgate.money.economics import Amount, Costs, economics_of
 from pytest_ftgate.render.html.page import page
 from pytest_ftgate.render.session import Session
 from pytest_ftgate.result import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_ftgate.progress import EVERY_S, ProgressLine, ProgressLog
-from pytest_ftgate.runner import Progress
+from pytest_ftgate.running.runner import Progress
 
 
 class Clock:

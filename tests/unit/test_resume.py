@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 import pytest_ftgate
-from pytest_ftgate.store import Store
+from pytest_ftgate.running.store import Store
 
 N = 120
 CONCURRENCY = 4
@@ -28,8 +28,8 @@ import asyncio, os, sys
 from pathlib import Path
 from pytest_ftgate.data import DataSet, Example
 from pytest_ftgate.models import Completion
-from pytest_ftgate.runner import Job, Stores, run_models
-from pytest_ftgate.store import Store
+from pytest_ftgate.running.runner import Job, Stores, run_models
+from pytest_ftgate.running.store import Store
 
 class Remote:
     name = spelling = "remote"

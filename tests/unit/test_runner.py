@@ -18,14 +18,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_ftgate import asking, bridge, desk, runner
-from pytest_ftgate.asking import RetryPolicy
 from pytest_ftgate.data import DataSet, Example
-from pytest_ftgate.desk import Desk
 from pytest_ftgate.errors import ModelError, StoreError
 from pytest_ftgate.models import Completion
-from pytest_ftgate.runner import Job, Prediction, Progress, Run, Stores, run_models
-from pytest_ftgate.store import Store, StoredPrediction
+from pytest_ftgate.running import asking, bridge, desk, runner
+from pytest_ftgate.running.asking import RetryPolicy
+from pytest_ftgate.running.desk import Desk
+from pytest_ftgate.running.runner import Job, Prediction, Progress, Run, Stores, run_models
+from pytest_ftgate.running.store import Store, StoredPrediction
 
 AT_ONCE = RetryPolicy(base_s=0.0)
 Answer = Callable[["Model", str], Awaitable[str]]

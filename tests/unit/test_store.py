@@ -19,10 +19,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pytest_ftgate
-from pytest_ftgate import database
 from pytest_ftgate.errors import StoreError
 from pytest_ftgate.models import Completion
-from pytest_ftgate.store import Store, StoredPrediction
+from pytest_ftgate.running import database
+from pytest_ftgate.running.store import Store, StoredPrediction
 
 PACKAGE_HOME = str(Path(pytest_ftgate.__file__).parents[1])
 
@@ -218,7 +218,7 @@ HAMMER = """
 import os, sys
 from pathlib import Path
 from pytest_ftgate.models import Completion
-from pytest_ftgate.store import Store, StoredPrediction
+from pytest_ftgate.running.store import Store, StoredPrediction
 
 store, owner = Store(Path(sys.argv[1])), str(os.getpid())
 keys = [str(number) for number in range(400)]

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from pytest_ftgate.checks.straw_man import params_checks, prompt_checks, same_model_checks, swapped_checks
 from pytest_ftgate.config import GateConfig, Layer, Source, resolve_gate
 from pytest_ftgate.data import DataSet, examples_from
 from pytest_ftgate.models import Surroundings, build_model
-from pytest_ftgate.straw_man import params_checks, prompt_checks, same_model_checks, swapped_checks
 
 SOURCE = Source("marker", "marker", Path())
 PLAIN = examples_from([("hello", "a"), ("bye", "b")], origin="test")

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pytest_ftgate
+from pytest_ftgate.checks.trivial import Trivial, beats, constant_answer, trivial_baseline
 from pytest_ftgate.config import MetricSpec, Source
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.errors import MetricError
 from pytest_ftgate.metrics import CustomMetric, Metric, build_metric
-from pytest_ftgate.trivial import Trivial, beats, constant_answer, trivial_baseline
 
 SOURCE = Source("marker", "marker", Path())
 THREE = ["a", "a", "a", "b", "b", "c"]

@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from dataclasses import dataclass
 
-from pytest_ftgate.answers import Answers, Change, Reply, Row
+from pytest_ftgate.diagnosis.answers import Answers, Change, Reply, Row
 from pytest_ftgate.numbers import plural, show_seconds
 from pytest_ftgate.render.html.drawn import Drawn
 

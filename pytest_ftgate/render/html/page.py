@@ -9,7 +9,7 @@ from hashlib import sha256
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from pytest_ftgate.answers import Answers
+from pytest_ftgate.diagnosis.answers import Answers
 from pytest_ftgate.moments import minute
 from pytest_ftgate.numbers import is_share, plural, show_difference, show_value
 from pytest_ftgate.render.html.drawn import Drawn

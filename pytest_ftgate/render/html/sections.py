@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import isfinite
 
-from pytest_ftgate.advice import most_to_try
-from pytest_ftgate.answers import Answers
+from pytest_ftgate.diagnosis.advice import most_to_try
+from pytest_ftgate.diagnosis.answers import Answers
 from pytest_ftgate.numbers import (
     is_share,
     plural,

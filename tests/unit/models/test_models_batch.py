@@ -17,7 +17,7 @@ from pytest_ftgate.models import Completion, Question, Surroundings, build_model
 from pytest_ftgate.models.batch import BatchedModel
 from pytest_ftgate.models.batch_lines import Limits
 from pytest_ftgate.models.batch_watch import Pace
-from pytest_ftgate.store import Store
+from pytest_ftgate.running.store import Store
 
 KEY = "sk-live-0123456789abcdef"
 PACE = Pace(first_s=0.001, slowest_s=0.002, longest_s=0.002, patience=5)

@@ -1,0 +1,152 @@
+"""A hypothesis in numbers, held against what was measured: where the baseline stands, and what was reached."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from pytest_ftgate.checks.gate import RUN_METRICS
+from pytest_ftgate.errors import ConfigError, Where
+from pytest_ftgate.numbers import is_share, show_value
+from pytest_ftgate.result import Check
+
+if TYPE_CHECKING:
+    from pytest_ftgate.config import GateConfig, Prediction
+    from pytest_ftgate.inference import Interval
+    from pytest_ftgate.metrics import Metric, Scored
+
+_SMALLER = "Correct the hypothesis, and ask whether what is left to gain is worth training for."
+_WEAKER = (
+    "Look whether the baseline is asked as it was when the hypothesis was written (prompt, parameters, model); "
+    "then correct the hypothesis."
+)
+
+
+def check_prediction(prediction: Prediction | None, metrics: Mapping[str, Metric]) -> None:
+    """Refuse what no model could do, and what would be no improvement.
+
+    Raises:
+        ConfigError: ``from`` or ``to`` is outside of the metric's range, or ``to`` is worse than ``from``.
+    """
+    if prediction is None:
+        return
+    metric = metrics[prediction.metric.name]
+    for key, value in (("from", prediction.start), ("to", prediction.goal)):
+        if not metric.low <= value <= metric.high:
+            raise ConfigError(
+                f"hypothesis.{key} {value:g} ({prediction.source}) is impossible: "
+                f"{metric.name} lies between {metric.low:g} and {metric.high:g}",
+                cure=f"Did you mean {value / 100:g}?" if metric.high == 1 < value <= 100 else None,
+            )
+    if expected_gain(prediction, metric) <= 0:
+        better = "higher" if metric.greater_is_better else "lower"
+        raise ConfigError(
+            f"hypothesis: from {prediction.start:g} to {prediction.goal:g} ({prediction.source}) is no improvement: "
+            f"of {metric.name} {better} is better",
+            cure="Are from and to swapped?",
+        )
+
+
+def refuse_run_metric(prediction: Prediction) -> None:
+    """How sure a latency or a cost is cannot be told from one run.
+
+    Raises:
+        ConfigError: the hypothesis is about such a value.
+    """
+    name = prediction.metric.name
+    if name in RUN_METRICS:
+        raise ConfigError(
+            f"a hypothesis is about a metric of quality, and {name} is none ({prediction.source})",
+            where=Where(key="hypothesis"),
+            cure=f"Write it as a sentence, and bound the value: require: [{{metric: {name}, max: ...}}].",
+        )
+
+
+def expected_gain(prediction: Prediction, metric: Metric) -> float:
+    """``to`` less ``from``, the sign turned where lower is better; rounded to 12 decimals."""
+    change = prediction.goal - prediction.start
+    return round(change if metric.greater_is_better else -change, 12)
+
+
+def required_checks(config: GateConfig) -> list[Check]:
+    """``require_hypothesis``: training without an expectation can only be judged with hindsight."""
+    if not config.require_hypothesis:
+        return []
+    held = config.hypothesis is not None
+    return [
+        Check(
+            "require_hypothesis",
+            "pass" if held else "fail",
+            "the gate has a hypothesis" if held else "the gate has no hypothesis, and require_hypothesis asks for one",
+            source=str(config.sources["require_hypothesis"]),
+            advice=None
+            if held
+            else "Say what training is expected to change, and why: hypothesis: {from: 0.82, to: 0.87, because: ...}.",
+        )
+    ]
+
+
+def interval_of(scored: Scored, *, confidence: float, repeats: int, groups: Sequence[Hashable]) -> Interval:
+    """Where the real value of one model lies, two-sided: the method follows from the metric, as with gains."""
+    from pytest_ftgate import inference
+
+    metric = scored.metric
+    if scored.statistic is not None:
+        return inference.interval_set(
+            scored.statistic, low=metric.low, high=metric.high, confidence=confidence, groups=groups
+        )
+    assert scored.per_example is not None  # one of the two is always there
+    if metric.kind == "right_wrong" and repeats == 1:
+        return inference.interval_right_wrong(scored.per_example > 0.5, confidence=confidence, groups=groups)
+    return inference.interval_graded(
+        scored.per_example, low=metric.low, high=metric.high, confidence=confidence, groups=groups
+    )
+
+
+def from_check(prediction: Prediction, metric: Metric, value: float, interval: Interval, baseline: str) -> Check:
+    """The measured baseline agrees with ``from`` within its uncertainty."""
+    share = is_share((metric.low, metric.high))
+    said, seen = show_value(prediction.start, share=share), show_value(value, share=share)
+    claim = f"the hypothesis says that {metric.name} of {baseline} is {said}, measured {seen}"
+    holds = interval.holds(prediction.start)
+    if holds is None:
+        same = round(value, 12) == round(prediction.start, 12)
+        return Check(
+            "hypothesis_from",
+            "pass" if same else "inconclusive",
+            f"{claim}; how sure that is cannot be told: {interval.method}",
+            value,
+            prediction.start,
+            str(prediction.source),
+            None if same else "Add test examples.",
+        )
+    ends = f"{show_value(interval.low, share=share)} to {show_value(interval.high, share=share)}"
+    if holds:
+        return Check("hypothesis_from", "pass", f"{claim} ({ends})", value, prediction.start, str(prediction.source))
+    better = (value > prediction.start) == metric.greater_is_better
+    outcome = "the room for improvement is smaller than thought" if better else "the baseline is weaker than thought"
+    return Check(
+        "hypothesis_from",
+        "fail",
+        f"{claim} ({ends}): {outcome}",
+        value,
+        prediction.start,
+        str(prediction.source),
+        _SMALLER if better else _WEAKER,
+    )
+
+
+def to_check(prediction: Prediction, metric: Metric, value: float) -> Check:
+    """Whether the candidate reached ``to``: reported, and never decisive."""
+    share = is_share((metric.low, metric.high))
+    seen, asked = round(value, 12), round(prediction.goal, 12)
+    reached = seen >= asked if metric.greater_is_better else seen <= asked
+    return Check(
+        "hypothesis_to",
+        "pass" if reached else "note",
+        f"the hypothesis expects {metric.name} of the candidate to reach {show_value(prediction.goal, share=share)}, "
+        f"measured {show_value(value, share=share)}: {'reached' if reached else 'not reached'}",
+        value,
+        prediction.goal,
+        str(prediction.source),
+    )

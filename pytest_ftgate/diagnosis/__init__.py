@@ -1,0 +1,1 @@
+"""Why a gate is not green, and what to do about it."""

@@ -1,0 +1,271 @@
+"""Whether a fine-tune pays: what it cost, what it saves, and when it has paid for itself. Unknown is never zero."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from pytest_ftgate.money.price import Price
+from pytest_ftgate.numbers import plural, show_number, show_usd
+
+DAYS_PER_MONTH = 365 / 12
+TRAINING_CURE = "give economics.training_cost_usd; with a fine-tuning job price.training_per_1m will do"
+CALLS_CURE = "give economics.calls_per_month"
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """US dollars; where ``usd`` is ``None``, ``said`` is why it is unknown, else what it rests on."""
+
+    usd: float | None
+    said: str
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What a decision rests on.
+
+    Attributes:
+        calls_per_month: calls that the model will answer; ``None``: unknown.
+        baseline: of one call.
+        candidate: of one call.
+        training: of one training.
+        data_usd: of preparing the data, paid once; ``None``: not declared, and counted as nothing.
+        hosting_usd: of the candidate in a month, whatever it answers; ``None``: likewise.
+        retrains_per_year: each at the cost of training, without data preparation; ``None``: likewise.
+    """
+
+    calls_per_month: float | None
+    baseline: Amount
+    candidate: Amount
+    training: Amount
+    data_usd: float | None = None
+    hosting_usd: float | None = None
+    retrains_per_year: float | None = None
+
+    @property
+    def saved_per_call(self) -> float | None:
+        """US dollars; below zero where a call of the candidate costs more."""
+        if self.baseline.usd is None or self.candidate.usd is None:
+            return None
+        return self.baseline.usd - self.candidate.usd
+
+    @property
+    def retraining_usd(self) -> float | None:
+        """In a month."""
+        if not self.retrains_per_year:
+            return 0.0
+        return None if self.training.usd is None else self.retrains_per_year * self.training.usd / 12
+
+    @property
+    def fixed_usd(self) -> float | None:
+        """In a month, whatever is answered: hosting and retraining."""
+        return None if self.retraining_usd is None else (self.hosting_usd or 0.0) + self.retraining_usd
+
+    @property
+    def upfront_usd(self) -> float | None:
+        """Training and data preparation, paid once."""
+        return None if self.training.usd is None else self.training.usd + (self.data_usd or 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """What a number of calls in a month comes to.
+
+    ``breaks_even`` is False where the fine-tune never pays for itself, and ``None`` where that is unknown. Without
+    ``calls_per_month`` the break-even in calls is still known where nothing is paid by the month.
+    """
+
+    calls_per_month: float | None
+    monthly_saving_usd: float | None = None
+    breaks_even: bool | None = None
+    break_even_days: float | None = None
+    break_even_calls: float | None = None
+
+
+@dataclass(frozen=True)
+class Economics:
+    """The economics of a fine-tune, in US dollars. ``None``: unknown, or not declared.
+
+    ``volumes`` holds half of ``calls_per_month``, the number itself, and the double. ``training_said`` is what the cost
+    of training rests on; ``saving_unknown`` and ``break_even_unknown`` say what is unknown and how to give it;
+    ``undeclared`` names what was counted as nothing because nobody declared it. ``sentence`` is what a manager needs.
+    """
+
+    calls_per_month: float | None
+    baseline_usd_per_1000_calls: float | None
+    candidate_usd_per_1000_calls: float | None
+    training_cost_usd: float | None
+    training_said: str
+    data_cost_usd: float | None
+    hosting_usd_per_month: float | None
+    retrains_per_year: float | None
+    retraining_usd_per_month: float | None
+    upfront_usd: float | None
+    monthly_saving_usd: float | None
+    breaks_even: bool | None
+    break_even_days: float | None
+    break_even_calls: float | None
+    volumes: tuple[Volume, ...]
+    saving_unknown: str | None
+    break_even_unknown: str | None
+    undeclared: tuple[str, ...]
+    sentence: str
+
+    @classmethod
+    def from_dict(cls, facts: Mapping[str, Any]) -> Economics:
+        """The inverse of :func:`dataclasses.asdict`."""
+        known = {item.name: facts[item.name] for item in fields(cls) if item.name in facts}
+        known["volumes"] = tuple(Volume(**volume) for volume in facts["volumes"])
+        known["undeclared"] = tuple(facts["undeclared"])
+        return cls(**known)
+
+
+def training_cost(declared: float | None, source: str, *, trained_tokens: int | None, price: Price) -> Amount:
+    """What training cost: as declared, else the trained tokens of a job times their price.
+
+    Args:
+        declared: US dollars.
+        source: where that is written.
+        trained_tokens: as the fine-tuning job counts them.
+        price: of the candidate.
+    """
+    if declared is not None:
+        return Amount(declared, f"declared ({source})")
+    if trained_tokens is None or price.training_per_1m is None:
+        lacking = "its tokens" if price.training_per_1m is not None else "its price"
+        return Amount(None, f"what training cost, for nothing tells {lacking} ({TRAINING_CURE})")
+    each = f"{show_usd(price.training_per_1m)} per 1M ({price.source})"
+    return Amount(trained_tokens * price.training_per_1m / 1e6, f"{trained_tokens:,} trained tokens at {each}")
+
+
+def economics_of(costs: Costs) -> Economics:
+    """Everything that follows from the costs."""
+    calls = costs.calls_per_month
+    stated = at_volume(costs, calls)
+    volumes = () if calls is None else tuple(at_volume(costs, calls * times) for times in (0.5, 1, 2))
+    saving = _unknown(costs, training=bool(costs.retrains_per_year))
+    return Economics(
+        calls_per_month=calls,
+        baseline_usd_per_1000_calls=_per_1000(costs.baseline),
+        candidate_usd_per_1000_calls=_per_1000(costs.candidate),
+        training_cost_usd=costs.training.usd,
+        training_said=costs.training.said,
+        data_cost_usd=costs.data_usd,
+        hosting_usd_per_month=costs.hosting_usd,
+        retrains_per_year=costs.retrains_per_year,
+        retraining_usd_per_month=costs.retraining_usd,
+        upfront_usd=costs.upfront_usd,
+        monthly_saving_usd=stated.monthly_saving_usd,
+        breaks_even=stated.breaks_even,
+        break_even_days=stated.break_even_days,
+        break_even_calls=stated.break_even_calls,
+        volumes=volumes,
+        saving_unknown=saving,
+        break_even_unknown=_unknown(costs, training=True),
+        undeclared=_undeclared(costs),
+        sentence=_sentence(costs, stated),
+    )
+
+
+def at_volume(costs: Costs, calls: float | None) -> Volume:
+    """What so many calls in a month come to; ``None``: nobody knows how many."""
+    per_call, fixed, upfront = costs.saved_per_call, costs.fixed_usd, costs.upfront_usd
+    if per_call is not None and not _above_zero(per_call):
+        saving = None if calls is None or fixed is None else calls * per_call - fixed
+        return Volume(calls, saving, breaks_even=False)  # what is paid by the month only makes it worse
+    if per_call is None or fixed is None:
+        return Volume(calls)
+    if calls is None:
+        if fixed:
+            return Volume(None)
+        return Volume(None, None, True, None, None if upfront is None else upfront / per_call)
+    saving = calls * per_call - fixed
+    if not _above_zero(saving):
+        return Volume(calls, saving, breaks_even=False)
+    if upfront is None:
+        return Volume(calls, saving, breaks_even=True)
+    months = upfront / saving
+    return Volume(calls, saving, True, months * DAYS_PER_MONTH, months * calls)
+
+
+def _above_zero(usd: float) -> bool:
+    return round(usd, 12) > 0
+
+
+def _per_1000(call: Amount) -> float | None:
+    return None if call.usd is None else round(1000 * call.usd, 12)
+
+
+def _unknown(costs: Costs, *, training: bool) -> str | None:
+    """What a figure lacks that rests on the calls and their cost, and perhaps on training; each with its cure."""
+    lacking = [] if costs.calls_per_month is not None else [f"the number of calls ({CALLS_CURE})"]
+    needed = [costs.baseline, costs.candidate, *([costs.training] if training else [])]
+    lacking += [amount.said for amount in needed if amount.usd is None]
+    return "; ".join(lacking) or None
+
+
+def _undeclared(costs: Costs) -> tuple[str, ...]:
+    given = {
+        "data preparation": costs.data_usd,
+        "hosting": costs.hosting_usd,
+        "retraining": costs.retrains_per_year,
+    }
+    return tuple(name for name, value in given.items() if value is None)
+
+
+# --- in words ------------------------------------------------------------------------------------------------
+
+
+def dollars(usd: float | None) -> str:
+    """An amount as a manager reads it: no cents from 100 dollars on, a loss with its sign, unknown as such."""
+    if usd is None:
+        return "unknown"
+    shown = f"${abs(usd):,.0f}" if abs(usd) >= 100 else show_usd(abs(usd))
+    return f"-{shown}" if usd < 0 else shown
+
+
+def whole_days(days: float) -> int:
+    """Full days; the one that has begun counts."""
+    return math.ceil(round(days, 6))
+
+
+def whole_calls(calls: float) -> int:
+    """Full calls, rounded up."""
+    return math.ceil(round(calls, 6))
+
+
+def _sentence(costs: Costs, stated: Volume) -> str:
+    at = "" if stated.calls_per_month is None else f"At {show_number(stated.calls_per_month)} calls a month "
+    if stated.breaks_even is False:
+        return _never(costs, stated, at)
+    if stated.monthly_saving_usd is not None:
+        saves = f"{at}the fine-tune saves {dollars(stated.monthly_saving_usd)} a month"
+    elif stated.breaks_even and costs.saved_per_call is not None:
+        saves = f"The fine-tune saves {dollars(1000 * costs.saved_per_call)} with every 1,000 calls"
+    else:
+        return f"What the fine-tune saves is unknown: {_unknown(costs, training=bool(costs.retrains_per_year))}."
+    if stated.break_even_calls is None:
+        return f"{saves}; when it has paid for itself is unknown: {_unknown(costs, training=True)}."
+    if not costs.upfront_usd:
+        return f"{saves}, from the first call on{_not_counted(costs)}."
+    calls = plural(whole_calls(stated.break_even_calls), "call")
+    if stated.break_even_days is None:
+        return f"{saves} and has paid for itself after {calls}{_not_counted(costs)}."
+    days = plural(whole_days(stated.break_even_days), "day")
+    return f"{saves} and has paid for itself after {days} ({calls}){_not_counted(costs)}."
+
+
+def _never(costs: Costs, stated: Volume, at: str) -> str:
+    saving = stated.monthly_saving_usd
+    if saving is None:
+        return "The fine-tune never pays for itself: a call of it costs no less than one of the baseline."
+    lost = "saves nothing" if round(saving, 9) == 0 else f"costs {dollars(-saving)} a month more than the baseline"
+    return f"{at}the fine-tune {lost}: it never pays for itself{_not_counted(costs)}."
+
+
+def _not_counted(costs: Costs) -> str:
+    """Data preparation is never free: a payback that leaves it out says so."""
+    return " (data preparation not counted)" if costs.data_usd is None else ""

@@ -1,0 +1,394 @@
+"""Equal but cheaper: the candidate is not much worse than the baseline, which is proven, and cheaper or faster."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pytest_ftgate.checks.economics import unpriced
+from pytest_ftgate.checks.gate import Judgement, gain_reaches
+from pytest_ftgate.money.economics import dollars
+from pytest_ftgate.money.price import PRICE_CURE, UNKNOWN
+from pytest_ftgate.numbers import (
+    is_share,
+    plural,
+    settled_by,
+    show_amount,
+    show_difference,
+    show_seconds,
+    show_usd,
+    sure_of_drop,
+)
+from pytest_ftgate.result import Check, ModelResult, called
+
+if TYPE_CHECKING:
+    from pytest_ftgate.config import Bound, GateConfig
+    from pytest_ftgate.inference import Comparison
+    from pytest_ftgate.metrics import Metric, Scored
+    from pytest_ftgate.models import Model
+
+MIN_CIRCULAR = 50
+"""So many answers that are all as expected are no accident; fewer may be."""
+MOST_SHARED_MISTAKES = 4
+"""Even if two models share every second mistake, five in a row, and no other, happen to them once in thirty times."""
+_MOST_EXAMPLES = 100_000
+"""Of more nobody has to be told how many exactly."""
+
+
+# --- before any call -----------------------------------------------------------------------------------------
+
+
+def free_match_checks(
+    config: GateConfig, metric: Metric, n: int, models: Mapping[str, Model], *, grouped: bool
+) -> list[Check]:
+    """Whether the drop could be ruled out on so many examples, and whether costs can be compared.
+
+    Args:
+        config: a gate with ``objective: match``.
+        metric: the one that decides.
+        n: test examples.
+        models: by role.
+        grouped: some examples belong together; how many then do is not foreseen.
+    """
+    found = []
+    if not grouped:
+        reach = _reach_check(config, metric, n)
+        found += [reach] if reach else []
+    no_price = unpriced(models) if config.cheaper_by is not None else None
+    if no_price:
+        found.append(
+            Check(
+                "cheaper_by",
+                "error",
+                f"how much cheaper a call is cannot be known: {no_price}",
+                required=config.cheaper_by,
+                source=str(config.sources["cheaper_by"]),
+                advice=f"Give the model a {PRICE_CURE}.",
+            )
+        )
+    return found
+
+
+def _reach_check(config: GateConfig, metric: Metric, n: int) -> Check | None:
+    """A model that is only as good must be able to pass: here it is, with not one answer better or worse."""
+    assert config.max_drop is not None  # a gate that matches has one
+    if metric.kind == "set" or metric.high - metric.low == float("inf") or not n:
+        return None
+    needed = examples_without_difference(metric, config.max_drop, config.confidence, repeats=config.repeats)
+    if needed is None and n > _MOST_EXAMPLES:
+        return None
+    drop = show_amount(config.max_drop, share=is_share((metric.low, metric.high)))
+    counted = plural(_MOST_EXAMPLES, "example") if needed is None else plural(needed, "example")
+    message = (
+        f"to be {100 * config.confidence:g} % sure that a candidate which loses no answer is worse by at most {drop}, "
+        f"{'more than ' if needed is None else ''}{counted} are needed"
+    )
+    source = str(config.sources["max_drop"])
+    if needed is not None and n >= needed:
+        return Check("reach", "note", message, observed=n, required=needed, source=source)
+    more = f"Label {plural(needed - n, 'more test example')}, or allow" if needed is not None else "Allow"
+    return Check(
+        "reach",
+        "inconclusive",
+        f"{message}, and there are {n:,}",
+        observed=n,
+        required=needed,
+        source=source,
+        advice=f"{more} more with max_drop. A candidate that is really better is judged by objective: beat.",
+    )
+
+
+def examples_without_difference(metric: Metric, max_drop: float, confidence: float, *, repeats: int = 1) -> int | None:
+    """The fewest examples that show two models to be so close which differ nowhere; None: above 100,000.
+
+    Args:
+        metric: right or wrong, or graded within bounds.
+        max_drop: above 0, in the metric's unit.
+        confidence: one-sided.
+        repeats: answers per example, which make grades of right and wrong.
+    """
+    from pytest_ftgate.inference import fewest_examples
+
+    exact = metric.kind == "right_wrong" and repeats == 1
+    share = max_drop / (metric.high - metric.low)
+    return fewest_examples(share, confidence=confidence, evidence="proven", exact=exact, most=_MOST_EXAMPLES)
+
+
+def latency_bounds(config: GateConfig) -> list[Bound]:
+    """What is asked of latencies, as a bound without ends on either model: what holds of bounds on them holds here."""
+    from pytest_ftgate.config import Bound, MetricSpec
+
+    if config.faster_by is None:
+        return []
+    source = config.sources["faster_by"]
+    spec = MetricSpec("latency_p50_s", {}, source)
+    return [Bound(spec, None, None, "baseline", source), Bound(spec, None, None, "candidate", source)]
+
+
+# --- quality -------------------------------------------------------------------------------------------------
+
+
+def drop_checks(judgement: Judgement, comparison: Comparison, against: str) -> list[Check]:
+    """The measured drop against the one that is allowed, and how sure we can be of it. One check: ``max_drop``.
+
+    Args:
+        judgement: its margin is ``-max_drop``.
+        comparison: held to the same margin.
+        against: the baseline, as messages call it.
+    """
+    share, allowed = judgement.share, -judgement.margin
+    gain = comparison.gain if comparison.gain_exact is None else comparison.gain_exact
+    reached = gain_reaches(gain, judgement.margin)
+    held = reached and comparison.reaches_margin
+    told = [f"measured {show_difference(comparison.gain, share=share)} against {against}"]
+    told.append(f"may be worse by at most {show_amount(allowed, share=share)}")
+    told += [_sure(comparison, judgement)] if reached else []
+    return [
+        Check(
+            "max_drop",
+            "pass" if held else "inconclusive" if reached else "fail",
+            "; ".join(told),
+            observed=comparison.lower if reached else comparison.gain,
+            required=judgement.margin,
+            source=judgement.margin_source,
+            advice=None if held else _advice_thin(comparison) if reached else _ADVICE_WORSE,
+        )
+    ]
+
+
+_ADVICE_WORSE = (
+    "Keep the larger model, or look at the broken examples and mend the training data before another attempt."
+)
+
+
+def _sure(comparison: Comparison, judgement: Judgement) -> str:
+    if comparison.lower is None:
+        return f"how much worse it really is cannot be told: {comparison.note or 'no bound exists'}"
+    sure = sure_of_drop(comparison.lower, judgement.confidence, share=judgement.share)
+    return sure if comparison.reaches_margin else f"{sure}, which is not enough"
+
+
+def _advice_thin(comparison: Comparison) -> str:
+    if comparison.lower is None:
+        return "Decide by a metric that scores each answer, as accuracy, and hold the other to a bound under require."
+    if comparison.examples_needed is None:
+        return "More examples help only if the candidate is better than it looks here."
+    return settled_by("difference", comparison.examples_needed, comparison.n, "test example")
+
+
+def identical_check(baseline: str, *, n: int, mistakes: int) -> Check:
+    """Two models that answer everything alike may be as good as each other, or one model under two names.
+
+    Both may be right everywhere, and that is what is hoped for. But different models make different mistakes.
+
+    Args:
+        baseline: as messages call it.
+        n: examples, all answered alike.
+        mistakes: how many of the answers are not as good as an answer can be.
+    """
+    message = f"the candidate gave the same {plural(n, 'answer')} as {baseline}, word for word"
+    if mistakes > MOST_SHARED_MISTAKES:
+        return Check(
+            "identical_outputs",
+            "fail",
+            f"{message}, and so the same {mistakes:,} mistakes: this is one model under two names",
+            observed=n,
+            advice="Look whether both names reach one model: an alias, a router, a recording that was copied.",
+        )
+    return Check(
+        "identical_outputs",
+        "warning",
+        message,
+        observed=n,
+        advice="Look whether both names reach one model; if they do not, this is as equal as models get.",
+    )
+
+
+def mistakes_in(scored: Scored) -> int:
+    """How many answers are not as good as an answer can be by the metric."""
+    from pytest_ftgate.measure import rightness
+
+    metric = scored.metric
+    best = 1.0 if scored.per_example is None else metric.high if metric.greater_is_better else metric.low
+    return int((rightness(scored).round(12) != round(best, 12)).sum())
+
+
+def circular_check(role: str, model: ModelResult, *, all_right: bool, n: int) -> Check | None:
+    """Labels that a model wrote itself make it perfect, and say how far others agree with it, not who is right.
+
+    A warning, for what the gate proves still holds: a candidate that differs from its teacher on few answers is not
+    much worse than it. How good either of them is, nobody knows.
+
+    Args:
+        role: of a baseline.
+        model: its facts.
+        all_right: whether every answer of it is the expected one.
+        n: examples.
+    """
+    if not all_right or n < MIN_CIRCULAR:
+        return None
+    return Check(
+        "circular",
+        "warning",
+        f"{called(role)} {model.name} is right on all {plural(n, 'example')}: the labels look like its own outputs; "
+        "this test is circular: it measures agreement with that model, not who is right",
+        observed=n,
+        advice="Have people check the labels of the test set, without seeing the model's answers.",
+    )
+
+
+def answers_are_labels(expected: Sequence[Any], answers: Sequence[Sequence[str | None]], scored: Scored) -> bool:
+    """Whether a model gave the expected output everywhere: word for word, or by a metric of labels."""
+    from pytest_ftgate.data import expected_text
+
+    if scored.metric.uses_labels and not mistakes_in(scored):
+        return True
+    labels = [expected_text(value).strip() for value in expected]
+    return all([(answer or "").strip() for answer in repeat] == labels for repeat in answers)
+
+
+# --- cost and time -------------------------------------------------------------------------------------------
+
+
+def advantage_checks(config: GateConfig, baseline: ModelResult, candidate: ModelResult) -> list[Check]:
+    """The candidate is as many times cheaper and faster as the gate asks for.
+
+    Args:
+        config: a gate with ``objective: match``.
+        baseline: the one that is reported.
+        candidate: the fine-tuned model.
+    """
+    found = []
+    if config.cheaper_by is not None:
+        found.append(_cheaper_check(config, config.cheaper_by, baseline, candidate))
+    if config.faster_by is not None:
+        found.append(_faster_check(config, config.faster_by, baseline, candidate))
+    return found
+
+
+def rival_checks(
+    config: GateConfig, baselines: Mapping[str, ModelResult], best: str, candidate: ModelResult, metric: Metric
+) -> list[Check]:
+    """Say where another baseline does what is asked of the candidate: not much worse than the best, and no dearer.
+
+    By what was measured, without bounds, and so a warning; what is unknown of a baseline is not held against anybody.
+
+    Args:
+        config: a gate with ``objective: match``.
+        baselines: by role.
+        best: the role of the one that cost and time are compared with.
+        candidate: the fine-tuned model.
+        metric: the one that decides.
+    """
+    assert config.max_drop is not None  # a gate that matches has one
+    top, sign = baselines[best].value, 1 if metric.greater_is_better else -1
+    found = []
+    for role, one in baselines.items():
+        if role == best or top is None or one.value is None or not _no_dearer(config, one, candidate):
+            continue
+        drop = sign * (top - one.value)
+        if round(drop, 12) > round(config.max_drop, 12):
+            continue
+        loses = show_amount(drop, share=is_share((metric.low, metric.high)))
+        found.append(
+            Check(
+                "rival",
+                "warning",
+                f"{called(role)} {one.name} is worse than {called(best)} by {loses}, and no {_asked_less(config)} than "
+                "the candidate: it may be enough without a fine-tune",
+                observed=-drop,
+                required=-config.max_drop,
+                source=str(config.baselines[role].source),
+                advice="Make it the only baseline, and see what the fine-tune brings over it.",
+            )
+        )
+    return found
+
+
+def _no_dearer(config: GateConfig, baseline: ModelResult, candidate: ModelResult) -> bool:
+    """No dearer and no slower than the candidate, as far as the gate asks for it."""
+    pairs = []
+    if config.cheaper_by is not None:
+        pairs.append((_per_call(baseline), _per_call(candidate)))
+    if config.faster_by is not None:
+        pairs.append((baseline.latency_p50_s, candidate.latency_p50_s))
+    return all(old is not None and new is not None and round(old, 12) <= round(new, 12) for old, new in pairs)
+
+
+def _asked_less(config: GateConfig) -> str:
+    words = [("dearer", config.cheaper_by), ("slower", config.faster_by)]
+    return " or ".join(word for word, factor in words if factor is not None)
+
+
+def _cheaper_check(config: GateConfig, factor: float, baseline: ModelResult, candidate: ModelResult) -> Check:
+    costs = [_per_call(model) for model in (baseline, candidate)]
+    unknown = [
+        f"{role} {model.name}: {model.cost_unknown or 'no cost was measured'}"
+        for role, model, cost in zip(("baseline", "candidate"), (baseline, candidate), costs, strict=True)
+        if cost is None
+    ]
+    source = str(config.sources["cheaper_by"])
+    if unknown:
+        unpriced = any((model.price or "").startswith(UNKNOWN) for model in (baseline, candidate))
+        return Check(
+            "cheaper_by",
+            "error",
+            f"how much cheaper a call is cannot be known: {'; '.join(unknown)}",
+            required=factor,
+            source=source,
+            advice=f"Give the model a {PRICE_CURE}."
+            if unpriced
+            else "Ask again (--ftgate-cache=refresh), or an endpoint that reports usage.",
+        )
+    old, new = (cost for cost in costs if cost is not None)
+    if not new:
+        return Check(
+            "cheaper_by",
+            "error",
+            f"how much cheaper a call is cannot be told: one of candidate {candidate.name} costs nothing "
+            f"by its price ({candidate.price})",
+            required=factor,
+            source=source,
+            advice="A machine of your own is not free: price: {gpu_hour_usd}.",
+        )
+    seen = f"{show_usd(1000 * old)} against {show_usd(1000 * new)} for 1,000 calls"
+    hosting = config.economics.hosting_usd_per_month if config.economics else None
+    beside = f"; hosting, {dollars(hosting)} a month, is not in it" if hosting else ""
+    return _advantage("cheaper", factor, old / new, f"{seen}{beside}", source)
+
+
+def _per_call(model: ModelResult) -> float | None:
+    return None if model.cost_usd is None or not model.n_expected else model.cost_usd / model.n_expected
+
+
+def _faster_check(config: GateConfig, factor: float, baseline: ModelResult, candidate: ModelResult) -> Check:
+    old, new = baseline.latency_p50_s, candidate.latency_p50_s
+    source = str(config.sources["faster_by"])
+    if old is None or not new:
+        roles = (("baseline", baseline), ("candidate", candidate))
+        untimed = " and ".join(f"{role} {model.name}" for role, model in roles if not model.latency_p50_s)
+        return Check(
+            "faster_by",
+            "error",
+            f"how much faster it is cannot be known: there is no latency of {untimed}",
+            required=factor,
+            source=source,
+            advice="Ask the model live, or record latency_s with each answer.",
+        )
+    seen = f"half of the answers within {show_seconds(old)} against {show_seconds(new)}"
+    return _advantage("faster", factor, old / new, seen, source)
+
+
+def _advantage(word: str, factor: float, measured: float, seen: str, source: str) -> Check:
+    measured = round(measured, 12)
+    held = measured >= round(factor, 12)
+    times = f"{measured:.4g}" if held == (float(f"{measured:.4g}") >= factor) else f"{measured:.12g}"
+    return Check(
+        f"{word}_by",
+        "pass" if held else "fail",
+        f"{times} times {word} ({seen}), asked for {factor:g}",
+        observed=measured,
+        required=factor,
+        source=source,
+        advice=None if held else "Try a smaller model, or a shorter prompt: a tuned model needs fewer words.",
+    )

@@ -1,0 +1,1 @@
+"""A gate against itself where this change began, as git knows it."""
