@@ -6,13 +6,14 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any, ClassVar
 
 from pytest_ftgate.metrics.json_schema import Broken, Schema, read_schema
 from pytest_ftgate.metrics.options import Options, did_you_mean
 from pytest_ftgate.metrics.protocol import Answers, Breakdown, Kind, Scored, check_shape, right_wrong
 from pytest_ftgate.metrics.text_types import READERS
+from pytest_ftgate.metrics.time_limit import within_limit
 from pytest_ftgate.safe import printable
 
 RULES = ("json_schema", "pattern", "type", "allowed", "min_chars", "max_chars")
@@ -59,11 +60,11 @@ class Rules:
             value = READERS[self.kind](text)
         except ValueError as error:
             return f"type {self.kind}", f"not {self.kind.upper()}: {error}"
-        found = None if self.schema is None else self.schema.broken(value)
+        found = None if self.schema is None else within_limit("json_schema", partial(self.schema.broken, value), text)
         return None if found is None else (f"json_schema {found[0]}", found[1])
 
     def _of_text(self, text: str) -> Broken | None:
-        if self.pattern is not None and not self.pattern.fullmatch(text):
+        if self.pattern is not None and not _matches(self.pattern, text):
             return "pattern", f"{_quoted(text)} does not match the pattern as a whole"
         if self.allowed is not None and text not in self.allowed:
             return "allowed", f"{_quoted(text)} is none of the allowed answers"
@@ -104,6 +105,11 @@ class Format:
 
     def lenient(self) -> None:
         return None
+
+
+def _matches(pattern: re.Pattern[str], text: str) -> bool:
+    """Whether the pattern matches all of the text."""
+    return within_limit(f"pattern {pattern.pattern!r}", partial(pattern.fullmatch, text), text) is not None
 
 
 def _without_fence(text: str) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.metrics.normalization import AS_WRITTEN, Normalization
 from pytest_ftgate.metrics.options import Options
 from pytest_ftgate.metrics.strict_json import parse_json
+from pytest_ftgate.metrics.time_limit import within_limit
 
 READING_OPTIONS = ("normalize", "pattern", "json_field")
 
@@ -39,7 +41,8 @@ class Reading:
             return _field_text(answer, self.json_field)
         if self.pattern is None:
             return answer
-        found = self.pattern.search(answer.strip())
+        text = answer.strip()
+        found = within_limit(f"pattern {self.pattern.pattern!r}", partial(self.pattern.search, text), text)
         return None if found is None else found[min(self.pattern.groups, 1)]
 
 
