@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pytest_ftgate.checks import gate, hypothesis, readiness
+from pytest_ftgate.checks import answers, gain, hypothesis, readiness
 from pytest_ftgate.checks.alternatives import gap_checks
+from pytest_ftgate.checks.bounds import bound_check
 from pytest_ftgate.diagnosis import advice
 from pytest_ftgate.diagnosis.breakdown import breakdown_results
 from pytest_ftgate.errors import FtgateError
@@ -93,7 +94,7 @@ def _completeness(prepared: Prepared, measured: Mapping[str, Measured]) -> list[
         missing = [p for repeat in one.run.predictions for p in repeat if p.completion is None]
         error = str(one.run.fatal) if one.run.fatal else missing[0].error if missing else None
         checks.append(
-            gate.complete_check(
+            answers.complete_check(
                 role,
                 one.facts,
                 missing_ids=[p.id for p in missing],
@@ -212,7 +213,7 @@ def _judge_scores(
 
 
 def _gain_checks(prepared: Prepared, comparison: Comparison, against: str) -> list[Check]:
-    rule = match.drop_checks if prepared.config.objective == "match" else gate.gain_checks
+    rule = match.drop_checks if prepared.config.objective == "match" else gain.gain_checks
     return rule(_judgement(prepared), comparison, against)
 
 
@@ -220,7 +221,7 @@ def _alike(prepared: Prepared, role: str, baseline: Measured, *, identical: bool
     """What is to be said of a baseline whose answers are those of the candidate, or the labels themselves."""
     n, scored = len(prepared.test), baseline.scores[prepared.deciding.name]
     if prepared.config.objective == "beat":
-        same = gate.identical_check(_against(role), identical=identical, n=n)
+        same = answers.identical_check(_against(role), identical=identical, n=n)
         return [same] if same else []
     found = [match.identical_check(_against(role), n=n, mistakes=match.mistakes_in(scored))] if identical else []
     labels = match.answers_are_labels(prepared.expected, baseline.answers, scored)
@@ -279,9 +280,9 @@ def _against(role: str) -> str:
     return "the baseline" if role == "baseline" else called(role)
 
 
-def _judgement(prepared: Prepared) -> gate.Judgement:
+def _judgement(prepared: Prepared) -> gain.Judgement:
     config = prepared.config
-    return gate.Judgement(
+    return gain.Judgement(
         prepared.deciding,
         config.asked_gain,
         config.evidence,
@@ -326,7 +327,7 @@ def _repeats(prepared: Prepared, baseline: Measured, candidate: Measured, compar
     spread = spread_of(*scores)
     target = config.asked_gain if config.evidence == "proven" else 0.0
     cure = remedy(spread, gain=comparison.gain, target=target, confidence=config.confidence)
-    return [gate.repeats_check(spread, cure, settled=comparison.reaches_margin or comparison.above_zero)]
+    return [gain.repeats_check(spread, cure, settled=comparison.reaches_margin or comparison.above_zero)]
 
 
 def _second_opinion(prepared: Prepared, baseline: Measured, candidate: Measured, against: str) -> list[Check]:
@@ -340,14 +341,14 @@ def _second_opinion(prepared: Prepared, baseline: Measured, candidate: Measured,
     assert isinstance(before, LabelCounts)  # metrics with this option are of labels
     assert isinstance(after, LabelCounts)
     bounds = None if prepared.grouped else bca_set(before, after, confidence=config.confidence)
-    return [gate.bca_check(bounds, _judgement(prepared), against, grouped=prepared.grouped)]
+    return [gain.bca_check(bounds, _judgement(prepared), against, grouped=prepared.grouped)]
 
 
 def _require(prepared: Prepared, bound: Any, result: GateResult) -> Check:
     model = result.candidate if bound.of == "candidate" else result.baseline
     metric = prepared.metrics.get(bound.metric.name)
     share = metric is not None and is_share((metric.low, metric.high))
-    return gate.bound_check(bound, model, share=share)
+    return bound_check(bound, model, share=share)
 
 
 def _remarks(
@@ -357,8 +358,8 @@ def _remarks(
 ) -> list[Check]:
     remarks: list[Check | None] = []
     for role, one in scored.items():
-        remarks += gate.answer_checks(called(role), one.facts)
-        remarks.append(gate.attested_check(called(role), one.facts))
+        remarks += answers.answer_checks(called(role), one.facts)
+        remarks.append(answers.attested_check(called(role), one.facts))
     remarks += [_normalization(prepared, scored, role, comparison) for role, comparison in comparisons.items()]
     return [remark for remark in remarks if remark is not None]
 
@@ -372,7 +373,7 @@ def _normalization(prepared: Prepared, scored: Mapping[str, Measured], role: str
     baseline, candidate = (lenient.score(expected, scored[r].answers) for r in (role, "candidate"))
     comparison = compare_scores(prepared.config, baseline, candidate, prepared.groups)
     verdicts = [verdict_of(tuple(_gain_checks(prepared, one, _against(role)))) for one in (strict, comparison)]
-    return gate.normalization_check(
+    return answers.normalization_check(
         verdict=verdicts[0],
         lenient_verdict=verdicts[1],
         gain=strict.gain,

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from pytest_ftgate.checks import audit, gate, goal, hypothesis, prompt_leak, readiness, straw_man
+from pytest_ftgate.checks import audit, goal, hypothesis, prompt_leak, readiness, straw_man, test_set
+from pytest_ftgate.checks.bounds import RUN_METRICS
 from pytest_ftgate.checks.form import asked_of_candidate, form_alone_checks, format_checks
 from pytest_ftgate.errors import ConfigError, ModelError, Where
 from pytest_ftgate.foreign import guarded
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from pytest_ftgate.noninferiority.guards import Guard
     from pytest_ftgate.noninferiority.slices import Slices
     from pytest_ftgate.training import TrainingAudit
+
+_ROWS_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -203,8 +206,8 @@ def _shared(prepared: Prepared, surroundings: Surroundings) -> Shared | None:
     if prepared.contest is not None:
         validation = prepared.contest.validation
         rows = leaked_rows(validation, test)
-        places = ", ".join(f"{test.where(t)} = {validation.where(v)}" for t, v in rows[: gate.ROWS_SHOWN])
-        places += ", ..." if len(rows) > gate.ROWS_SHOWN else ""
+        places = ", ".join(f"{test.where(t)} = {validation.where(v)}" for t, v in rows[:_ROWS_SHOWN])
+        places += ", ..." if len(rows) > _ROWS_SHOWN else ""
         return Shared("the validation set", len(rows), places, str(config.sources["validation_set"]))
     file = prepared.tuned["candidate"].job.validation_file
     if config.candidate.options.get("checkpoint") != "best" or file is None:
@@ -269,7 +272,7 @@ def build_metrics(config: GateConfig, test: DataSet, training: DataSet | None, h
 
     asked = [
         config.metric,
-        *(b.metric for b in config.require if b.metric.name not in gate.RUN_METRICS),
+        *(b.metric for b in config.require if b.metric.name not in RUN_METRICS),
         *config.show,
     ]
     if config.prediction is not None:
@@ -343,7 +346,7 @@ def _check_bounds(config: GateConfig, metrics: Mapping[str, Metric]) -> None:
     """A bound outside of a metric's range holds always or never: 5 for an error rate of five percent."""
     for bound in config.require:
         name = bound.metric.name
-        low, high = gate.RUN_METRICS.get(name) or (metrics[name].low, metrics[name].high)
+        low, high = RUN_METRICS.get(name) or (metrics[name].low, metrics[name].high)
         lies = f"lies between {low:g} and {high:g}" if high < inf else f"is never below {low:g}"
         for key, value in (("min", bound.min), ("max", bound.max)):
             if value is not None and not low <= value <= high:
@@ -384,17 +387,17 @@ def free_checks(prepared: Prepared) -> list[Check]:
     if config.stage == "accept":
         checks += prompt_leak.prompt_leak_checks(config, prepared.models["candidate"], prepared.test)
         checks += _job_checks(prepared)
-    checks.append(gate.test_size_check(config, n))
-    checks += gate.limit_checks(config)
+    checks.append(test_set.size_check(config, n))
+    checks += test_set.limit_checks(config)
     checks += format_checks(prepared.metrics, prepared.test)
     checks += form_alone_checks(metric, asked_of_candidate(config.require, prepared.metrics))
     groups = group_codes(prepared.groups, n)
     if groups is not None and config.evidence != "observed":
-        few = gate.groups_check(config, int(groups.max()) + 1, MIN_GROUPS)
+        few = test_set.groups_check(config, int(groups.max()) + 1, MIN_GROUPS)
         checks += [few] if few else []
     elif config.objective == "beat" and metric.kind == "right_wrong" and config.repeats == 1 and n:
         wins = fewest_wins(n, margin=config.asked_gain, confidence=config.confidence, evidence=config.evidence)
-        checks.append(gate.reach_check(config, n, wins))
+        checks.append(test_set.reach_check(config, n, wins))
     if config.objective == "match":
         checks += match.free_match_checks(config, metric, n, prepared.models, grouped=groups is not None)
     if config.stage == "accept":

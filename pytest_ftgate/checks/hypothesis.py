@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from pytest_ftgate.checks.gate import RUN_METRICS
+from pytest_ftgate.checks.bounds import RUN_METRICS
 from pytest_ftgate.errors import ConfigError, Where
 from pytest_ftgate.numbers import is_share, show_value
 from pytest_ftgate.result import Check

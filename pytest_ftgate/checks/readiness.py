@@ -8,7 +8,7 @@ from fractions import Fraction
 from math import isfinite
 from typing import TYPE_CHECKING
 
-from pytest_ftgate.checks.gate import gain_reaches
+from pytest_ftgate.checks.gain import gain_reaches
 from pytest_ftgate.checks.hypothesis import expected_gain
 from pytest_ftgate.money.price import price_of, written_price
 from pytest_ftgate.numbers import is_share, plural, show_amount, show_difference, show_usd, show_value

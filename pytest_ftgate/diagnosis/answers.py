@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import isfinite
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
+from pytest_ftgate.plain import from_plain
 from pytest_ftgate.safe import readable
 
 if TYPE_CHECKING:
@@ -91,25 +92,7 @@ class Answers:
     @classmethod
     def from_json(cls, text: str) -> Answers:
         """The inverse of :meth:`to_json`."""
-        facts = json.loads(text)
-        known = {
-            "rows": tuple(map(_row_from, facts["rows"])),
-            "baseline": _spread_from(facts["baseline"]),
-            "candidate": _spread_from(facts["candidate"]) if facts["candidate"] else None,
-            "labels": tuple(facts["labels"]),
-            "confusions": tuple(tuple(one) for one in facts["confusions"]),
-        }
-        return cls(**{**facts, **known})
-
-
-def _row_from(facts: Mapping[str, Any]) -> Row:
-    candidate = Reply(**facts["candidate"]) if facts["candidate"] else None
-    return Row(**{**facts, "baseline": Reply(**facts["baseline"]), "candidate": candidate})
-
-
-def _spread_from(facts: Mapping[str, Any]) -> Spread:
-    known: dict[str, Any] = {name: tuple(value) for name, value in facts.items() if isinstance(value, list)}
-    return Spread(sampled=facts["sampled"], **known)
+        return from_plain(cls, json.loads(text))
 
 
 def side_by_side(metric: Metric, scored: Mapping[str, Measured], samples: Mapping[str, Run], best: str) -> Answers:

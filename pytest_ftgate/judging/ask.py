@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.data.wording import excerpt
-from pytest_ftgate.judge_facts import JudgeResult, PairResult
 from pytest_ftgate.judging.answers import read_better, read_score
 from pytest_ftgate.judging.calibration import Item, agreement, calibration_check
 from pytest_ftgate.judging.pairs import (
@@ -24,7 +23,7 @@ from pytest_ftgate.judging.people import Ratings, people_result, settled, stale_
 from pytest_ftgate.judging.questions import PROMPT_VERSION, grade_question, question_set
 from pytest_ftgate.metrics.judged import HUMAN_PREFERENCE, Graded, Rubric
 from pytest_ftgate.numbers import plural
-from pytest_ftgate.result import Check
+from pytest_ftgate.result import Check, JudgeResult, PairResult
 from pytest_ftgate.safe import one_line, printable
 
 if TYPE_CHECKING:

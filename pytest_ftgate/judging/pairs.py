@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pytest_ftgate.judge_facts import JudgeResult, PairResult
 from pytest_ftgate.judging.questions import preference_question
 from pytest_ftgate.metrics.judged import Preference, Preferred
 from pytest_ftgate.numbers import plural
-from pytest_ftgate.result import Check, called
+from pytest_ftgate.result import Check, JudgeResult, PairResult, called
 
 if TYPE_CHECKING:
     import numpy as np

@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any
 from pytest_ftgate.data.table import read_table
 from pytest_ftgate.data.wording import excerpt, kind_of, nearest
 from pytest_ftgate.errors import DataError, Where, shown_path
-from pytest_ftgate.judge_facts import JudgeResult, PairResult
 from pytest_ftgate.judging.agreement import cohen_kappa, fleiss_kappa
 from pytest_ftgate.judging.pairs import value_unasked
 from pytest_ftgate.numbers import plural
-from pytest_ftgate.result import Check
+from pytest_ftgate.result import Check, JudgeResult, PairResult
 from pytest_ftgate.safe import printable
 
 if TYPE_CHECKING:

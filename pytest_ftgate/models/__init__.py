@@ -1,228 +1,34 @@
-"""A model is anything that completes an example. Built-in providers are registered as anybody's would be."""
+"""A model is anything that completes an example. These are the names that the rest of the house knows.
+
+Modules in here import from each other, and not from this one.
+"""
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from pytest_ftgate.models.protocol import (
+    FINISHES,
+    BatchModel,
+    Completion,
+    LatencySample,
+    Model,
+    Question,
+    key_of,
+    sample_of,
+)
+from pytest_ftgate.models.registry import Builder, build_model
+from pytest_ftgate.models.surroundings import Notes, Surroundings
 
-from pytest_ftgate.errors import ConfigError, ModelError, Where
-from pytest_ftgate.foreign import guarded
-
-if TYPE_CHECKING:
-    from pytest_ftgate.config import ModelSpec
-    from pytest_ftgate.data import DataSet, Example
-    from pytest_ftgate.money.price import Price
-
-FINISHES = ("stop", "refusal", "filtered", "cut_off")
-"""How an answer can end: as meant, refused, withheld by a content filter, or cut off at a token limit."""
-
-
-@dataclass(frozen=True, slots=True)
-class Completion:
-    """One answer of a model.
-
-    Args:
-        text: the answer; empty for a refusal without words.
-        input_tokens: tokens of the whole prompt, cached ones included.
-        output_tokens: tokens of the answer, hidden reasoning included.
-        cached_input_tokens: the part of ``input_tokens`` that the endpoint had cached.
-        cache_write_tokens: the part of ``input_tokens`` that it put into its cache, where that has a price of its own.
-        finish: one of :data:`FINISHES`.
-        latency_s: seconds the answer took; ``None`` leaves it to the runner's own measurement.
-    """
-
-    text: str
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cached_input_tokens: int | None = None
-    finish: str = "stop"
-    latency_s: float | None = None
-    cache_write_tokens: int | None = None
-
-
-class LatencySample(NamedTuple):
-    """How a clean sample of latencies is taken: so many calls at a time, of so many examples."""
-
-    concurrency: int = 1
-    examples: int = 50
-
-
-def sample_of(options: Mapping[str, Any]) -> LatencySample | None:
-    """What a model's key ``latency`` asks for."""
-    return LatencySample(**options["latency"]) if options.get("latency") is not None else None
-
-
-class Model(Protocol):
-    """What the runner asks of a model.
-
-    Attributes:
-        name: what tables call it.
-        spelling: the model as written in the gate, for reports.
-        concurrency: how many calls may be in flight.
-        timeout_s: seconds after which the runner gives one call up; ``None``: never.
-        retries: how often a failed call is tried again, where trying again may help.
-        persistent: whether its answers may be kept on disk for later sessions.
-        verified: recordings only: whether every answer names the input it was made for; ``None`` elsewhere.
-        price: a :class:`~pytest_ftgate.money.price.Price`, or a mapping of the keys that a gate's ``price`` has.
-
-    More is optional. ``endpoint`` is true where a call leaves the machine or costs money, so that offline
-    runs forbid it; ``abandons``, where a call that is given up goes on in the background. ``ready()`` raises a fatal
-    :class:`~pytest_ftgate.errors.ModelError` where no call could succeed; a run asks it before its first call.
-    ``latency``, a :class:`LatencySample`, has latencies taken from a sample. ``characters(example)`` is the length of
-    what is sent, for estimates of tokens; ``requests_per_minute``, ``tokens_per_minute`` and ``pause_s()`` hold calls
-    back: see :class:`pytest_ftgate.running.throttle.Throttle`.
-    Where ``batch_size`` is there and above 1, ``complete_many`` is called in place of ``complete``: see
-    :class:`BatchModel`. ``stored(keys)`` is told which of its answers are on disk now; ``unfinished`` is a line on what
-    goes on elsewhere after a run, if anything does.
-    """
-
-    name: str
-    spelling: str
-    concurrency: int
-    timeout_s: float | None
-    retries: int
-    persistent: bool
-    verified: bool | None
-
-    @property
-    def price(self) -> Price | Mapping[str, float] | None: ...
-
-    def key(self, example: Example, repeat: int = 0) -> str:
-        """SHA-256 (hex) over all that can change the answer, and over nothing else."""
-        ...
-
-    async def complete(self, example: Example, repeat: int = 0) -> Completion:
-        """Answer one example. Raises :class:`~pytest_ftgate.errors.ModelError`, and nothing else."""
-        ...
-
-    async def aclose(self) -> None:
-        """Give back what the model holds: connections, threads. It can be used again afterwards."""
-        ...
-
-
-class Question(NamedTuple):
-    """One example that is to be answered, for the ``repeat``-th time.
-
-    ``key`` is what the model's own ``key()`` gives for it.
-    """
-
-    key: str
-    example: Example
-    repeat: int
-
-
-class BatchModel(Model, Protocol):
-    """A model that takes several questions in one call.
-
-    Attributes:
-        batch_size: how many at most; the runner keeps ``concurrency`` such calls in flight.
-    """
-
-    batch_size: int
-
-    async def complete_many(self, questions: Sequence[Question]) -> Sequence[Completion | ModelError]:
-        """Answer them, in their order; an error in place of an answer is about that question alone.
-
-        The seconds that an answer took are its ``latency_s``; ``None``: unknown. Raises
-        :class:`~pytest_ftgate.errors.ModelError` where the whole call failed.
-        """
-        ...
-
-
-class Notes(Protocol):
-    """Small texts by name that outlive a session: what has to be remembered besides predictions.
-
-    Every method raises :class:`~pytest_ftgate.errors.StoreError` where they cannot be kept or read.
-    """
-
-    def get(self, name: str) -> str | None:
-        """The text kept under this name."""
-        ...
-
-    def put(self, name: str, text: str) -> None:
-        """Keep a text, in place of an older one; it is on disk when this returns."""
-        ...
-
-    def drop(self, name: str) -> None:
-        """Forget it."""
-        ...
-
-    def named(self, prefix: str) -> Mapping[str, str]:
-        """All texts whose name begins so, by name."""
-        ...
-
-
-@dataclass(frozen=True)
-class Surroundings:
-    """What a model is built with, besides its own keys.
-
-    Attributes:
-        training: the training set, from which examples are shown; ``None`` where there is none.
-        notes: what earlier sessions noted; ``None`` where nothing is kept.
-        offline: no endpoint may be called.
-        newer_than: answers from before this time (seconds since the epoch) are not wanted; ``None``: all are.
-        asked: the examples that the model will be asked about, as far as that is known.
-    """
-
-    training: DataSet | None = None
-    notes: Notes | None = None
-    offline: bool = False
-    newer_than: float | None = None
-    asked: DataSet | None = None
-
-
-Builder = Callable[["ModelSpec", Surroundings], Model]
-
-_BUILDERS = {
-    "openai": "pytest_ftgate.models.openai:build_openai",
-    "python": "pytest_ftgate.models.function:build_target",
-    "callable": "pytest_ftgate.models.function:build_callable",
-    "recorded": "pytest_ftgate.models.recorded:build_recorded",
-}
-
-
-def build_model(spec: ModelSpec, surroundings: Surroundings, hook: Any | None = None) -> Model:
-    """The model that a gate asks for.
-
-    Args:
-        spec: the model as written, checked.
-        surroundings: what it is built with.
-        hook: pluggy's namespace of hook callers; asked for the providers that are not built in.
-
-    Raises:
-        ConfigError: the provider is unknown, or the model lacks something that is seen before a call.
-    """
-    if spec.provider in _BUILDERS:
-        module, _, name = _BUILDERS[spec.provider].partition(":")
-        build: Builder = getattr(import_module(module), name)
-        return build(spec, surroundings)
-    made = guarded("the hook pytest_ftgate_model", hook.pytest_ftgate_model, spec=spec) if hook is not None else None
-    if made is None:
-        raise _unknown_provider(spec)
-    from pytest_ftgate.models.function import adopt
-
-    return adopt(made, spec)
-
-
-def key_of(model: Model, example: Example, repeat: int = 0) -> str:
-    """The key of one answer. Raises :class:`FtgateError` where somebody else's model gives none."""
-    called = f"key() of the model {model.name}"
-    key: object = guarded(called, model.key, example, repeat)
-    if not isinstance(key, str):
-        raise ModelError(f"{called} returned a value of type {type(key).__name__}, not text")
-    return key
-
-
-def _unknown_provider(spec: ModelSpec) -> ConfigError:
-    known = [provider for provider in _BUILDERS if provider != "callable"]
-    nearest = difflib.get_close_matches(spec.provider, known, n=1)
-    guess = f"did you mean {nearest[0]!r}? " if nearest else ""
-    return ConfigError(
-        f"unknown provider {spec.provider!r}",
-        where=Where(path=str(spec.source), key="provider"),
-        evidence=f"built in are {', '.join(known)}",
-        cure=f"{guess}other providers come from a hook pytest_ftgate_model in conftest.py or a plugin",
-    )
+__all__ = [
+    "FINISHES",
+    "BatchModel",
+    "Builder",
+    "Completion",
+    "LatencySample",
+    "Model",
+    "Notes",
+    "Question",
+    "Surroundings",
+    "build_model",
+    "key_of",
+    "sample_of",
+]

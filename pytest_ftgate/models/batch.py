@@ -9,17 +9,17 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_ftgate.errors import ModelError, StoreError
-from pytest_ftgate.models import Completion, Question
 from pytest_ftgate.models.batch_api import AbsentError, Batch, BatchApi
 from pytest_ftgate.models.batch_lines import Limits, Part, question_line, write_parts
 from pytest_ftgate.models.batch_notes import BatchNotes, Sent
 from pytest_ftgate.models.batch_watch import Harvest, Pace, Watch
+from pytest_ftgate.models.protocol import Completion, Question
 from pytest_ftgate.numbers import plural
 
 if TYPE_CHECKING:
     from pytest_ftgate.data import Example
-    from pytest_ftgate.models import Notes
     from pytest_ftgate.models.openai import OpenAIModel
+    from pytest_ftgate.models.surroundings import Notes
 
 _Outcomes = dict[str, Completion | ModelError]
 

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from pytest_ftgate.errors import ModelError
-from pytest_ftgate.models import Completion
 from pytest_ftgate.models.batch_api import QUESTIONS_URL
 from pytest_ftgate.models.chat_answer import read_answer
 from pytest_ftgate.models.endpoint import Endpoint, Refusal, refused
+from pytest_ftgate.models.protocol import Completion
 
 _BREATH = 500  # so many lines are written before other work of the loop gets its turn
 

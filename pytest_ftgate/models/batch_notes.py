@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pytest_ftgate.models import Notes
+from pytest_ftgate.models.surroundings import Notes
 
 _PREFIX = "batch "
 _KEPT_S = 30 * 24 * 3600.0  # so long do endpoints keep the files at most

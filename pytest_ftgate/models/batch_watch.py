@@ -9,9 +9,9 @@ from functools import partial
 from typing import TypeVar
 
 from pytest_ftgate.errors import ModelError
-from pytest_ftgate.models import Completion
 from pytest_ftgate.models.batch_api import Batch, BatchApi
 from pytest_ftgate.models.batch_lines import read_line
+from pytest_ftgate.models.protocol import Completion
 
 _T = TypeVar("_T")
 

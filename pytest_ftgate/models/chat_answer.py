@@ -8,8 +8,8 @@ from typing import Any
 
 from pytest_ftgate.data.wording import kind_of
 from pytest_ftgate.errors import ModelError
-from pytest_ftgate.models import Completion
 from pytest_ftgate.models.endpoint import Endpoint
+from pytest_ftgate.models.protocol import Completion
 
 EVIDENCE_CHARACTERS = 120
 _FINISHES = {"length": "cut_off", "content_filter": "filtered"}

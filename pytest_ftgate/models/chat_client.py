@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.foreign import is_cancelled_from_outside
-from pytest_ftgate.models import Completion
 from pytest_ftgate.models.chat_answer import broken_body, read_answer
 from pytest_ftgate.models.connection import headers, open_http
 from pytest_ftgate.models.endpoint import Endpoint, failure, is_cancelled, is_filtered
+from pytest_ftgate.models.protocol import Completion
 from pytest_ftgate.models.rate_limit import pause_s
 
 if TYPE_CHECKING:

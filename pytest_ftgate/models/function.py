@@ -16,15 +16,17 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from pytest_ftgate.data import canonical_json
 from pytest_ftgate.errors import ConfigError, ModelError, Where
 from pytest_ftgate.foreign import is_cancelled_from_outside, may_pass, told
-from pytest_ftgate.models import FINISHES, Completion, LatencySample, Question, Surroundings, sample_of, workers
 from pytest_ftgate.models.processes import CALLS_AT_ONCE, InProcesses
+from pytest_ftgate.models.protocol import FINISHES, Completion, LatencySample, Question, sample_of
+from pytest_ftgate.models.surroundings import Surroundings
 from pytest_ftgate.models.target import resolve_target
+from pytest_ftgate.models.workers import Workers
 from pytest_ftgate.money.price import Price, price_of, written_price
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import ModelSpec
     from pytest_ftgate.data import Example
-    from pytest_ftgate.models import Model
+    from pytest_ftgate.models.protocol import Model
 
 CONCURRENCY_ASYNC = 16
 CONCURRENCY_SYNC = 1
@@ -63,11 +65,11 @@ class FunctionModel:
     verified: bool | None = None
     endpoint: bool = False
     abandons: bool = field(init=False)
-    _workers: workers.Workers = field(init=False, repr=False)
+    _workers: Workers = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.abandons = not is_async(self.function)
-        self._workers = workers.Workers(f"ftgate {self.name}")
+        self._workers = Workers(f"ftgate {self.name}")
 
     def key(self, example: Example, repeat: int = 0) -> str:
         """SHA-256 (hex) of the callable's identity and the input."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from pytest_ftgate.errors import ModelError
 from pytest_ftgate.foreign import may_pass, told
-from pytest_ftgate.models import Completion
+from pytest_ftgate.models.protocol import Completion
 
 CALLS_AT_ONCE = 16
 """Inputs for each process, answered one by one before all are waited for: joblib's own work is spread over them."""

@@ -14,7 +14,8 @@ from pytest_ftgate.data.jsonl import parse_object
 from pytest_ftgate.data.lines import Lines, open_lines
 from pytest_ftgate.data.wording import excerpt, kind_of, listed, located, nearest
 from pytest_ftgate.errors import DataError, ModelError, Where
-from pytest_ftgate.models import FINISHES, Completion, Surroundings
+from pytest_ftgate.models.protocol import FINISHES, Completion
+from pytest_ftgate.models.surroundings import Surroundings
 from pytest_ftgate.money.price import Price, written_price
 
 if TYPE_CHECKING:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
 from pytest_ftgate.money.price import Price
 from pytest_ftgate.numbers import plural, show_number, show_usd
@@ -113,14 +111,6 @@ class Economics:
     break_even_unknown: str | None
     undeclared: tuple[str, ...]
     sentence: str
-
-    @classmethod
-    def from_dict(cls, facts: Mapping[str, Any]) -> Economics:
-        """The inverse of :func:`dataclasses.asdict`."""
-        known = {item.name: facts[item.name] for item in fields(cls) if item.name in facts}
-        known["volumes"] = tuple(Volume(**volume) for volume in facts["volumes"])
-        known["undeclared"] = tuple(facts["undeclared"])
-        return cls(**known)
 
 
 def training_cost(declared: float | None, source: str, *, trained_tokens: int | None, price: Price) -> Amount:

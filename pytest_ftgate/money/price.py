@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_ftgate.errors import ConfigError, Where
 
 if TYPE_CHECKING:
-    from pytest_ftgate.models import Completion, Model
+    from pytest_ftgate.models.protocol import Completion, Model
 
 UNKNOWN = "unknown: "
 UNPRICED = f"{UNKNOWN}no price in the gate"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from pytest_ftgate.checks import gate
+from pytest_ftgate.checks.answers import complete_check
 from pytest_ftgate.errors import ConfigError, FtgateError
 from pytest_ftgate.noninferiority import drop
 from pytest_ftgate.noninferiority.drop import Allowance
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from pytest_ftgate.models import Model
     from pytest_ftgate.running.runner import Job, Run
 
-_ROWS_SHOWN = 5
 _SHOWN = 40
 
 
@@ -294,7 +293,7 @@ def _incomplete(guard: Guard, measured: Mapping[str, Measured], errors: str) -> 
         if missing:
             error = str(one.run.fatal) if one.run.fatal else missing[0].error
             ids = [prediction.id for prediction in missing]
-            check = gate.complete_check(role, one.facts, missing_ids=ids, error=error, policy=errors)
+            check = complete_check(role, one.facts, missing_ids=ids, error=error, policy=errors)
             name, text = f"guards.{guard.name}.{check.name}", f"guard {guard.name}: {check.message}"
             found.append(replace(check, name=name, message=text))
     return found

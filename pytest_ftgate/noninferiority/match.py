@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.checks.economics import unpriced
-from pytest_ftgate.checks.gate import Judgement, gain_reaches
+from pytest_ftgate.checks.gain import Judgement, gain_reaches
 from pytest_ftgate.money.economics import dollars
 from pytest_ftgate.money.price import PRICE_CURE, UNKNOWN
 from pytest_ftgate.numbers import (

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pytest_ftgate.judge_facts import JudgeResult, PairResult
 from pytest_ftgate.numbers import plural, show_count, show_usd
-from pytest_ftgate.result import GateResult, called
+from pytest_ftgate.result import GateResult, JudgeResult, PairResult, called
 
 
 def judge_lines(result: GateResult) -> Iterator[str]:

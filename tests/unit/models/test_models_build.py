@@ -82,7 +82,13 @@ def test_a_hook_that_gives_no_model(spec):
 
 
 @pytest.mark.parametrize(
-    "module", ["pytest_ftgate.models", "pytest_ftgate.models.openai", "pytest_ftgate.models.function"]
+    "module",
+    [
+        "pytest_ftgate.models",
+        "pytest_ftgate.models.openai",
+        "pytest_ftgate.models.openai_build",
+        "pytest_ftgate.models.function",
+    ],
 )
 def test_nothing_heavy_is_imported_before_a_model_is_called(module):
     heavy = ("openai", "httpx2", "httpx", "aiohttp", "pydantic", "numpy", "sklearn", "yaml")

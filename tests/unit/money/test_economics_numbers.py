@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import asdict, replace
 from typing import Any
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from pytest_ftgate.money.economics import Amount, Costs, Economics, at_volume, dollars, economics_of, training_cost
 from pytest_ftgate.money.price import Price
+from pytest_ftgate.plain import from_plain
 from pytest_ftgate.render.economics import economics_lines
 
 UNKNOWN = Amount(None, "nobody knows")
@@ -271,7 +273,7 @@ def test_nothing_unknown_turns_into_a_number(some: Costs) -> None:
 @given(any_costs)
 def test_the_facts_survive_json(some: Costs) -> None:
     found = economics_of(some)
-    assert Economics.from_dict(asdict(found)) == found
+    assert from_plain(Economics, json.loads(json.dumps(asdict(found)))) == found
 
 
 @given(any_costs, st.floats(0, 1e6))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pytest_ftgate.checks.gate import Judgement
+from pytest_ftgate.checks.gain import Judgement
 from pytest_ftgate.inference import Comparison, compare_right_wrong
 from pytest_ftgate.noninferiority.match import circular_check, drop_checks, examples_without_difference, identical_check
 from pytest_ftgate.result import ModelResult

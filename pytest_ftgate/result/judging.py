@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +50,3 @@ class JudgeResult:
     n_kappa: int | None = None
     raters: int | None = None
     pairs: tuple[PairResult, ...] = ()
-
-    @classmethod
-    def from_dict(cls, facts: Mapping[str, Any]) -> JudgeResult:
-        """The inverse of ``asdict``, after JSON."""
-        return cls(**{**facts, "pairs": tuple(PairResult(**pair) for pair in facts["pairs"])})

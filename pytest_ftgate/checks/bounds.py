@@ -1,0 +1,61 @@
+"""The bounds that a gate sets under ``require``: what was measured of a model against each."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import TYPE_CHECKING
+
+from pytest_ftgate.money.price import PRICE_CURE, UNKNOWN
+from pytest_ftgate.numbers import show_value
+from pytest_ftgate.result import Check, ModelResult, Status
+
+if TYPE_CHECKING:
+    from pytest_ftgate.config import Bound
+
+RUN_METRICS = {
+    "latency_p50_s": (0.0, inf),
+    "latency_p95_s": (0.0, inf),
+    "cost_usd": (0.0, inf),
+    "error_rate": (0.0, 1.0),
+}
+"""What is measured of a run, besides quality: the range of each."""
+
+
+def bound_check(bound: Bound, model: ModelResult, *, share: bool) -> Check:
+    """One item of ``require``: a measured value against its bound. What was not measured is an error, never zero."""
+    name = bound.metric.name
+    value = getattr(model, name) if name in RUN_METRICS else model.metrics.get(name)
+    limits = [f"at least {_limit(bound.min, share)}"] if bound.min is not None else []
+    limits += [f"at most {_limit(bound.max, share)}"] if bound.max is not None else []
+    status: Status = "error" if value is None else "pass" if _within(value, bound) else "fail"
+    seen = "unknown" if value is None else _limit(value, share)
+    why = f": {model.cost_unknown}" if value is None and name == "cost_usd" and model.cost_unknown else ""
+    return Check(
+        f"require.{bound.of}.{name}",
+        status,
+        f"{bound.of} {name} {seen}, asked for {' and '.join(limits)}{why}",
+        observed=value,
+        required=bound.min if bound.min is not None else bound.max,
+        source=str(bound.source),
+        advice=_missing_advice(name, model) if value is None else None,
+    )
+
+
+def _limit(value: float, share: bool) -> str:
+    return show_value(value, share=True) if share else f"{value:.6g}"
+
+
+def _within(value: float, bound: Bound) -> bool:
+    """Both sides rounded to 12 decimals: 56 of 60 is not below a bound of 0.9333333333333333."""
+    seen = round(value, 12)
+    above = bound.min is None or seen >= round(bound.min, 12)
+    below = bound.max is None or seen <= round(bound.max, 12)
+    return above and below
+
+
+def _missing_advice(name: str, model: ModelResult) -> str:
+    if name == "cost_usd" and (model.price or "").startswith(UNKNOWN):
+        return f"Give the model a {PRICE_CURE}."
+    if name == "cost_usd":
+        return "Nothing counts what is missing: ask again (--ftgate-cache=refresh), or an endpoint that reports usage."
+    return "The models did not report what is needed to measure it."

@@ -1,0 +1,77 @@
+"""The test set: its size, and what a gain on so many examples or groups could show. Said before any call."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_ftgate.numbers import plural
+from pytest_ftgate.result import Check
+
+if TYPE_CHECKING:
+    from pytest_ftgate.config import GateConfig
+
+
+def size_check(config: GateConfig, examples: int) -> Check:
+    """At least ``min_test_examples`` examples."""
+    needed = config.min_test_examples
+    held = examples >= needed
+    return Check(
+        "min_test_examples",
+        "pass" if held else "fail",
+        f"{plural(examples, 'test example')}, {needed:,} needed",
+        observed=examples,
+        required=needed,
+        source=str(config.sources["min_test_examples"]),
+        advice=None if held else f"Label {plural(needed - examples, 'more example')}.",
+    )
+
+
+def limit_checks(config: GateConfig) -> list[Check]:
+    """Where a file is read in part: what stands in the rest has no part in the verdict."""
+    test, training = (getattr(data, "limit", None) for data in (config.test_set, config.training_set))
+    found = []
+    if test is not None:
+        message = f"of {config.test_set} no more than the first {plural(test, 'row')} count"
+        source = str(config.sources["test_set"])
+        found.append(Check("test_set_limit", "note", message, observed=test, source=source))
+    if training is not None:
+        message = f"of {config.training_set} no more than the first {plural(training, 'row')} were looked at"
+        source, advice = str(config.sources["training_set"]), "Look at all that the candidate was trained on."
+        found.append(Check("training_set_limit", "warning", message, observed=training, source=source, advice=advice))
+    return found
+
+
+def reach_check(config: GateConfig, examples: int, wins: int | None) -> Check:
+    """What the evidence asks of this many examples at best: said before any call, for free."""
+    if wins is None:
+        return Check(
+            "reach",
+            "inconclusive",
+            f"no result on {plural(examples, 'example')} could meet this gate, not even one that fixes every one",
+            observed=examples,
+            source=str(config.sources["evidence"]),
+            advice="Label more test examples.",
+        )
+    return Check(
+        "reach",
+        "note",
+        f"with {plural(examples, 'example')} this gate needs at least {wins:,} fixed and none broken",
+        observed=examples,
+        required=wins,
+        source=str(config.sources["evidence"]),
+    )
+
+
+def groups_check(config: GateConfig, groups: int, needed: int) -> Check | None:
+    """Too few groups of examples that belong together say nothing about the next group."""
+    if groups >= needed:
+        return None
+    return Check(
+        "groups",
+        "inconclusive",
+        f"{plural(groups, 'group')} of test examples, {needed} needed to judge a gain",
+        observed=groups,
+        required=needed,
+        source=str(config.sources["test_set"]),
+        advice="Add test examples from other groups; more from the same ones do not help.",
+    )

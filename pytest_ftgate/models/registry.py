@@ -1,0 +1,60 @@
+"""From a gate's keys to the model that they ask for. Built-in providers are registered as anybody's would be."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from pytest_ftgate.errors import ConfigError, Where
+from pytest_ftgate.foreign import guarded
+from pytest_ftgate.models.protocol import Model
+from pytest_ftgate.models.surroundings import Surroundings
+
+if TYPE_CHECKING:
+    from pytest_ftgate.config import ModelSpec
+
+Builder = Callable[["ModelSpec", Surroundings], Model]
+
+_BUILDERS = {
+    "openai": "pytest_ftgate.models.openai_build:build_openai",
+    "python": "pytest_ftgate.models.function:build_target",
+    "callable": "pytest_ftgate.models.function:build_callable",
+    "recorded": "pytest_ftgate.models.recorded:build_recorded",
+}
+
+
+def build_model(spec: ModelSpec, surroundings: Surroundings, hook: Any | None = None) -> Model:
+    """The model that a gate asks for.
+
+    Args:
+        spec: the model as written, checked.
+        surroundings: what it is built with.
+        hook: pluggy's namespace of hook callers; asked for the providers that are not built in.
+
+    Raises:
+        ConfigError: the provider is unknown, or the model lacks something that is seen before a call.
+    """
+    if spec.provider in _BUILDERS:
+        module, _, name = _BUILDERS[spec.provider].partition(":")
+        build: Builder = getattr(import_module(module), name)
+        return build(spec, surroundings)
+    made = guarded("the hook pytest_ftgate_model", hook.pytest_ftgate_model, spec=spec) if hook is not None else None
+    if made is None:
+        raise _unknown_provider(spec)
+    from pytest_ftgate.models.function import adopt
+
+    return adopt(made, spec)
+
+
+def _unknown_provider(spec: ModelSpec) -> ConfigError:
+    known = [provider for provider in _BUILDERS if provider != "callable"]
+    nearest = difflib.get_close_matches(spec.provider, known, n=1)
+    guess = f"did you mean {nearest[0]!r}? " if nearest else ""
+    return ConfigError(
+        f"unknown provider {spec.provider!r}",
+        where=Where(path=str(spec.source), key="provider"),
+        evidence=f"built in are {', '.join(known)}",
+        cure=f"{guess}other providers come from a hook pytest_ftgate_model in conftest.py or a plugin",
+    )
