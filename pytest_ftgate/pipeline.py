@@ -111,6 +111,12 @@ class Judged:
     judging: Mapping[str, Run] = field(default_factory=dict)
     scored: Mapping[str, Measured] = field(default_factory=dict)
 
+    def recordings(self) -> dict[str, Run]:
+        """All runs, by the names under which recordings keep them."""
+        samples = {f"{role}_latency": run for role, run in self.samples.items()}
+        guards = {f"{role} guard {guard}": run for (guard, role), run in self.guards.items()}
+        return {**self.runs, **samples, **self.contest, **guards, **self.judging}
+
 
 def run_gate(config: GateConfig, services: Services, *, nodeid: str, reviewed: tuple[Check, ...] = ()) -> Judged:
     """Judge one gate. Everything that goes wrong in our or the models' hands becomes the verdict ``error``.
