@@ -160,7 +160,7 @@ class _Reports:
             return  # of this process, where the verdict itself is at hand
         for name, value in report.user_properties:
             if name == "ftgate":
-                gate_session(self._config).hear(report.nodeid, str(value))
+                gate_session(self._config).verdicts.hear(report.nodeid, str(value))
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
@@ -254,7 +254,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    known = gate_session(item.config).facts.get(item.nodeid) if SESSION in item.config.stash else None
+    known = gate_session(item.config).verdicts.facts.get(item.nodeid) if SESSION in item.config.stash else None
     report.user_properties = [one for one in report.user_properties if one[0] != "ftgate" or one[1] == known]
     if _marked(item):
         from pytest_ftgate.face.outcome import hold_report

@@ -52,7 +52,7 @@ def configured_model(request: pytest.FixtureRequest, key: str, session: GateSess
     from pytest_ftgate.models import Surroundings
 
     with _as_failure():
-        config = layers_as_written(request, key, session).resolve()
+        config = layers_as_written(request, key, session.files).resolve()
         spec = _configured_spec(config, key)
         services = session.services(request.node.ihook)
         training = None
@@ -79,8 +79,8 @@ def _configured_spec(config: GateConfig, key: str) -> ModelSpec:
 def configured_data(request: pytest.FixtureRequest, key: str, session: GateSession) -> tuple[Example, ...]:
     """The examples that the gate's marks and file name, overridden fixtures aside."""
     with _as_failure():
-        config = layers_as_written(request, key, session).resolve()
-        return session.load(getattr(config, key), str(config.sources[key]), request.node.ihook).examples
+        config = layers_as_written(request, key, session.files).resolve()
+        return session.data.load(getattr(config, key), str(config.sources[key]), request.node.ihook).examples
 
 
 def evaluator(request: pytest.FixtureRequest, session: GateSession) -> Callable[..., Run]:
@@ -101,7 +101,7 @@ def evaluator(request: pytest.FixtureRequest, session: GateSession) -> Callable[
 
         source = Source("marker", "ftgate_evaluate", request.path.parent)
         services = session.services(request.node.ihook)
-        file = session.gate_file(required=False)
+        file = session.files.gate_file(required=False)
         root = request.config.rootpath
         try:
             return evaluate_model(model, test_set, metric, source=source, file=file, root=root, services=services)

@@ -13,6 +13,7 @@ import pytest
 
 from pytest_ftgate.config import GateConfig, Layer, Source, resolve_gate
 from pytest_ftgate.errors import ConfigError, Where, shown_path
+from pytest_ftgate.face.gate_files import GateFiles
 from pytest_ftgate.face.marks import gate_name, marks_nearest_first, test_id
 from pytest_ftgate.result import Check
 from pytest_ftgate.revision.review import review_checks
@@ -22,7 +23,6 @@ __tracebackhide__ = True  # what a fixture raises is shown without our lines
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import GateFile
-    from pytest_ftgate.face.session import GateSession
 
 _ANY_CANDIDATE = Layer({"candidate": str}, {"candidate": Source("fixture", "no candidate", Path())})
 """Which candidate is judged is no part of what a gate asks for; at the stage ready there is none."""
@@ -38,12 +38,12 @@ _OBJECTIVE = ("margin", "objective", "max_drop", "cheaper_by", "faster_by")
 _REQUIRED = (*_FIXTURES.values(), "baselines", "candidates", *_OBJECTIVE)
 
 
-def layers_as_judged(request: pytest.FixtureRequest, session: GateSession) -> Layers:
+def layers_as_judged(request: pytest.FixtureRequest, files: GateFiles) -> Layers:
     """The layers of a test's gate, for which its overridden fixtures are set up."""
-    return _layers(request.node, session, lambda given: _fixture_layer(request, given, request.getfixturevalue))
+    return _layers(request.node, files, lambda given: _fixture_layer(request, given, request.getfixturevalue))
 
 
-def layers_as_written(request: pytest.FixtureRequest, key: str, session: GateSession) -> Layers:
+def layers_as_written(request: pytest.FixtureRequest, key: str, files: GateFiles) -> Layers:
     """The layers as far as ``key`` goes, without an overridden fixture for it: that one may be what asks.
 
     Other overridden fixtures are not set up; a stand-in for each satisfies "required".
@@ -56,7 +56,7 @@ def layers_as_written(request: pytest.FixtureRequest, key: str, session: GateSes
     def fixtures(given: set[str]) -> Layer | None:
         return _fixture_layer(request, given | {key}, lambda name: _STAND_INS.get(name, ()))
 
-    return _layers(request.node, session, fixtures)
+    return _layers(request.node, files, fixtures)
 
 
 @dataclass(frozen=True)
@@ -84,9 +84,9 @@ class Layers:
             return ()
         return tuple(map(str, weakenings(self._as_of(promised), self.resolve())))
 
-    def reviewed(self, config: GateConfig, session: GateSession) -> tuple[Check, ...]:
+    def reviewed(self, config: GateConfig, files: GateFiles) -> tuple[Check, ...]:
         """Whether ``config`` asks for less than the gate in the file did where this change began."""
-        past = session.past() if self.gate is not None else None
+        past = files.past() if self.gate is not None else None
         if past is None or self.gate is None:
             return ()
         return review_checks(
@@ -95,7 +95,7 @@ class Layers:
             before=self._as_of,
             after=config,
             loosened=self.loosened(),
-            forbidden=session.forbids_weakening,
+            forbidden=files.forbids_weakening,
         )
 
     def _as_of(self, then: GateFile) -> GateConfig:
@@ -110,13 +110,13 @@ def _required_keys(layer: Layer) -> Layer:
     return replace(layer, values={key: value for key, value in layer.values.items() if key in _REQUIRED})
 
 
-def _layers(item: pytest.Item, session: GateSession, fixtures: Callable[[set[str]], Layer | None]) -> Layers:
+def _layers(item: pytest.Item, files: GateFiles, fixtures: Callable[[set[str]], Layer | None]) -> Layers:
     gate = gate_name(item)
     source = Source("marker", "marker", item.path.parent)
     marks = [Layer(dict(mark.kwargs), dict.fromkeys(mark.kwargs, source)) for mark in marks_nearest_first(item)]
     overridden = fixtures({key for layer in marks for key in layer.values})
-    file = session.gate_file(required=gate is not None)
-    promised = session.promised(gate) if gate is not None else None
+    file = files.gate_file(required=gate is not None)
+    promised = files.promised(gate) if gate is not None else None
     root = item.config.rootpath
     return Layers(marks, [overridden] if overridden else [], file, promised, gate, test_id(item), root)
 

@@ -70,10 +70,10 @@ def _judge(request: pytest.FixtureRequest, session: GateSession) -> GateResult:
         unnamed, config = GateResult(nodeid, nodeid, "error"), None
         try:
             unnamed = GateResult(gate_name(item) or nodeid, nodeid, "error")
-            layers = layers_as_judged(request, session)
+            layers = layers_as_judged(request, session.files)
             unnamed = replace(unnamed, gate=layers.gate)
             config = layers.resolve()
-            reviewed = layers.reviewed(config, session)
+            reviewed = layers.reviewed(config, session.files)
             judged = judge_gate(config, session.services(item.ihook), nodeid=nodeid, reviewed=reviewed)
             judged = replace(judged, result=replace(judged.result, loosened=layers.loosened()))
             session.record(filed_as(config, nodeid), judged.recordings(), judged.jobs)
