@@ -18,7 +18,7 @@ from pytest_ftgate.jobs.notes import JobNotes
 from pytest_ftgate.judgement import judge
 from pytest_ftgate.judging import Opinion, calibrate, judge_answers
 from pytest_ftgate.noninferiority.guards import described, guard_jobs, judge_guards
-from pytest_ftgate.preparation import Prepared, decided, free_checks, prepare
+from pytest_ftgate.preparation import Prepared, free_checks, prepare, with_winner
 from pytest_ftgate.result import (
     Check,
     GateResult,
@@ -395,7 +395,7 @@ def _find_best(
     """The best checkpoint becomes the candidate."""
     best, runs, chosen_by = contest.hold(prepared.config.repeats, **options)
     names = [f"validation_step_{one.checkpoint.step}" for one in contest.tuned if one.checkpoint]
-    chosen, checks = decided(prepared, best, chosen_by)
+    chosen, checks = with_winner(prepared, best, chosen_by)
     return chosen, dict(zip(names, runs, strict=True)), checks
 
 
