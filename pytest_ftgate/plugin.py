@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pytest_ftgate.data import Example
-    from pytest_ftgate.face.items import CallableModel
+    from pytest_ftgate.face.fixtures import CallableModel
     from pytest_ftgate.face.session import GateSession
     from pytest_ftgate.result import GateResult
     from pytest_ftgate.running.runner import Run
@@ -160,7 +160,7 @@ class _Reports:
             return  # of this process, where the verdict itself is at hand
         for name, value in report.user_properties:
             if name == "ftgate":
-                gate_session(self._config).hear(report.nodeid, str(value))
+                gate_session(self._config).verdicts.hear(report.nodeid, str(value))
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
@@ -227,9 +227,9 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, Any, Any]:
     """After all of the test's own fixtures: judge the gate, in error where that is not possible."""
     outcome = yield
     if _marked(item):
-        from pytest_ftgate.face.items import judge_in_setup
+        from pytest_ftgate.face.outcome import judge_in_setup
 
-        judge_in_setup(item)
+        judge_in_setup(item, item.stash.get(REQUEST, None), gate_session(item.config))
     return outcome
 
 
@@ -238,27 +238,28 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     """The verdict fails the test in its call phase; the body runs where both models were scored."""
     if not _marked(item):
         return (yield)
-    from pytest_ftgate.face.items import fail_unscored, raise_verdict
+    from pytest_ftgate.face.outcome import fail_unscored, raise_verdict
 
-    fail_unscored(item)
+    gates = gate_session(item.config)
+    fail_unscored(item, gates)
     try:
         outcome = yield
     except (pytest.skip.Exception, pytest.xfail.Exception):
-        raise_verdict(item)
+        raise_verdict(item, gates)
         raise
-    raise_verdict(item)
+    raise_verdict(item, gates)
     return outcome
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    known = gate_session(item.config).facts.get(item.nodeid) if SESSION in item.config.stash else None
+    known = gate_session(item.config).verdicts.facts.get(item.nodeid) if SESSION in item.config.stash else None
     report.user_properties = [one for one in report.user_properties if one[0] != "ftgate" or one[1] == known]
     if _marked(item):
-        from pytest_ftgate.face.items import hold_report
+        from pytest_ftgate.face.outcome import hold_report
 
-        hold_report(item, report)
+        hold_report(item, report, gate_session(item.config))
     return report
 
 
@@ -275,46 +276,46 @@ def _ftgate_request(request: pytest.FixtureRequest) -> None:
 @pytest.fixture
 def ftgate(request: pytest.FixtureRequest) -> GateResult:
     """The judged gate of this test: verdict, both models, gain and its bounds, every check."""
-    from pytest_ftgate.face.items import judged_gate
+    from pytest_ftgate.face.outcome import judged_gate
 
-    return judged_gate(request)
+    return judged_gate(request, gate_session(request.config))
 
 
 @pytest.fixture
 def ftgate_baseline(request: pytest.FixtureRequest) -> CallableModel:
     """The baseline of this test's gate, to be called with one input. Override it to give a model of your own."""
-    from pytest_ftgate.face.items import configured_model
+    from pytest_ftgate.face.fixtures import configured_model
 
-    return configured_model(request, "baseline")
+    return configured_model(request, "baseline", gate_session(request.config))
 
 
 @pytest.fixture
 def ftgate_candidate(request: pytest.FixtureRequest) -> CallableModel:
     """The candidate of this test's gate, to be called with one input. Override it to give a model of your own."""
-    from pytest_ftgate.face.items import configured_model
+    from pytest_ftgate.face.fixtures import configured_model
 
-    return configured_model(request, "candidate")
+    return configured_model(request, "candidate", gate_session(request.config))
 
 
 @pytest.fixture
 def ftgate_test_set(request: pytest.FixtureRequest) -> tuple[Example, ...]:
     """The examples that both models are judged on. Override it with any iterable of examples, or a path."""
-    from pytest_ftgate.face.items import configured_data
+    from pytest_ftgate.face.fixtures import configured_data
 
-    return configured_data(request, "test_set")
+    return configured_data(request, "test_set", gate_session(request.config))
 
 
 @pytest.fixture
 def ftgate_training_set(request: pytest.FixtureRequest) -> tuple[Example, ...]:
     """The examples that the candidate was trained on. Override it with any iterable of examples, or a path."""
-    from pytest_ftgate.face.items import configured_data
+    from pytest_ftgate.face.fixtures import configured_data
 
-    return configured_data(request, "training_set")
+    return configured_data(request, "training_set", gate_session(request.config))
 
 
 @pytest.fixture
 def ftgate_evaluate(request: pytest.FixtureRequest) -> Callable[..., Run]:
     """``ftgate_evaluate(model, test_set, metric="accuracy")``: run any model over any labeled examples."""
-    from pytest_ftgate.face.items import evaluator
+    from pytest_ftgate.face.fixtures import evaluator
 
-    return evaluator(request)
+    return evaluator(request, gate_session(request.config))

@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -96,20 +97,32 @@ def ranks() -> dict[str, int]:
     return found
 
 
-def imports(path: Path) -> set[str]:
-    """The parts of our package that a module imports, also within functions; not those for types alone."""
+def imported(path: Path) -> set[str]:
+    """The modules that a module imports, also within functions; not those for types alone."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
             node.body = []
     found = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom):
-            names = (alias.name for alias in node.names)
-            found |= (
-                {f"pytest_ftgate.{name}" for name in names} if node.module == "pytest_ftgate" else {node.module or ""}
-            )
-    return {name.split(".")[1] for name in found if name.startswith("pytest_ftgate.")}
+        if isinstance(node, ast.ImportFrom) and node.module:
+            modules = {f"{node.module}.{alias.name}" for alias in node.names if is_module(node.module, alias.name)}
+            found |= modules if len(modules) == len(node.names) else modules | {node.module}
+    return found - {name(path)}
+
+
+def is_module(package: str, name: str) -> bool:
+    path = PACKAGE.parent.joinpath(*package.split("."), name)
+    return path.is_dir() or path.with_suffix(".py").exists()
+
+
+def name(path: Path) -> str:
+    return ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
+
+
+def imports(path: Path) -> set[str]:
+    """The parts of our package that a module imports from."""
+    return {one.split(".")[1] for one in imported(path) if one.startswith("pytest_ftgate.")}
 
 
 def part(path: Path) -> str:
@@ -124,6 +137,12 @@ def test_every_module_has_its_place() -> None:
 def test_nothing_imports_what_stands_below_it(path: Path) -> None:
     rank = ranks()
     assert not {name for name in imports(path) if rank[name] > rank[part(path)]}
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    modules = {name(path) for path in PACKAGE.rglob("*.py")}
+    graph = {name(path): {one for one in imported(path) if one in modules} for path in PACKAGE.rglob("*.py")}
+    assert len(list(TopologicalSorter(graph).static_order())) == len(modules)
 
 
 def test_no_import_is_relative() -> None:

@@ -12,7 +12,7 @@ from endpoint_project import EndpointProject, N, answer, index_of
 from gate_project import check, refused, statuses
 from loopback import LoopbackServer, Reply, error
 
-from pytest_ftgate import pipeline
+from pytest_ftgate.pipeline import calls
 
 
 @pytest.fixture
@@ -184,7 +184,7 @@ def test_nothing_of_ours_is_loaded_while_a_sample_is_taken(
 ) -> None:
     """Loading what scoring needs takes a second of this process, and would be taken for the model's."""
     asked_when_loading = []
-    monkeypatch.setattr(pipeline, "_warm_up", lambda metrics: asked_when_loading.append(len(project.server.requests)))
+    monkeypatch.setattr(calls, "_warm_up", lambda metrics: asked_when_loading.append(len(project.server.requests)))
     project.gate_test(candidate=project.model("ft", latency=SAMPLE))
     assert project.gate()["verdict"] == "pass"
     assert asked_when_loading == [SAMPLE["examples"]]

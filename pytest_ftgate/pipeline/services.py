@@ -1,0 +1,54 @@
+"""What a gate is lent by whoever asks for it: the session of pytest, or a plain program."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pytest_ftgate.jobs.notes import JobNotes
+
+if TYPE_CHECKING:
+    from pytest_ftgate.data import DataSet
+    from pytest_ftgate.running.budget import Budget
+    from pytest_ftgate.running.runner import Progress, Stores
+    from pytest_ftgate.training import TrainingAudit
+
+
+class Display(Protocol):
+    """Shows how far the models are, until it is wiped."""
+
+    def __call__(self, progress: Progress) -> None: ...
+
+    def wipe(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Services:
+    """What a session lends to its gates.
+
+    Attributes:
+        stores: where predictions are kept.
+        load: a data source and its origin to a data set; the session's copy where it was read before.
+        hook: pluggy's hook callers, ``None`` outside pytest.
+        offline: no endpoint may be called.
+        progress: told how far the models are.
+        jobs: what committed recordings know of fine-tuning jobs, and of the last green verdicts.
+        tell: says something at the session's end that is no fact of a gate.
+        budget: what may be spent in this session; ``None``: no limit.
+        audit: the audit of a training set for a test set; the session's copy where it was made before.
+    """
+
+    stores: Stores
+    load: Callable[[Any, str], DataSet]
+    hook: Any | None = None
+    offline: bool = False
+    progress: Display | None = None
+    jobs: Mapping[str, str] = field(default_factory=dict)
+    tell: Callable[[str], None] | None = None
+    budget: Budget | None = None
+    audit: Callable[..., TrainingAudit] | None = None
+
+    def notes(self) -> JobNotes:
+        """What is known besides predictions."""
+        return JobNotes(self.jobs, self.stores.notes)
