@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from pytest_ftgate.checks import answers, gain, hypothesis, readiness
 from pytest_ftgate.checks.alternatives import gap_checks
 from pytest_ftgate.checks.bounds import bound_check
-from pytest_ftgate.diagnosis import advice
+from pytest_ftgate.diagnosis import knowledge
 from pytest_ftgate.diagnosis.breakdown import breakdown_results
 from pytest_ftgate.errors import FtgateError
-from pytest_ftgate.noninferiority import match
+from pytest_ftgate.noninferiority import advantage, match
 from pytest_ftgate.numbers import is_share
 from pytest_ftgate.result import (
     Check,
@@ -157,7 +157,8 @@ def _judge_scores(
     result: GateResult, prepared: Prepared, checks: tuple[Check, ...], scored: Mapping[str, Measured]
 ) -> GateResult:
     from pytest_ftgate.measure import flips, same_outputs
-    from pytest_ftgate.noninferiority.slices import judge_slices, label_results
+    from pytest_ftgate.noninferiority.labels import label_results
+    from pytest_ftgate.noninferiority.slices import judge_slices
 
     config, metric = prepared.config, prepared.deciding
     facts = {role: one.facts for role, one in scored.items()}
@@ -173,14 +174,14 @@ def _judge_scores(
         found += _repeats(prepared, scored[role], candidate, comparison)
         found += _second_opinion(prepared, scored[role], candidate, _against(role))
     if config.objective == "match":
-        found += match.advantage_checks(config, result.baseline, result.candidate)
-        found += match.rival_checks(config, result.baselines, best, result.candidate, metric)
+        found += advantage.advantage_checks(config, result.baseline, result.candidate)
+        found += advantage.rival_checks(config, result.baselines, best, result.candidate, metric)
     found += [_require(prepared, bound, result) for bound in config.require]
     economics, limits = _economics(prepared, result)
     found += limits
     found += _remarks(prepared, scored, comparisons)
     diagnosis = _diagnosis(prepared, scored, best)
-    found += advice.knowledge_checks(diagnosis) if diagnosis else []
+    found += knowledge.knowledge_checks(diagnosis) if diagnosis else []
     if config.objective == "beat":  # else no gain is weighed against the costs of a fine-tune
         found += gap_checks(config, {role: one.value for role, one in facts.items()}, metric)
     slices, held = judge_slices(prepared.slices, scored[best], candidate, metric.name)

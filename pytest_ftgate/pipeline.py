@@ -29,7 +29,8 @@ from pytest_ftgate.result import (
     failed_result,
     verdict_of,
 )
-from pytest_ftgate.retraining.clock import Evidence, free_clock_checks, green_verdict, judge_clock, known_clock
+from pytest_ftgate.retraining.clock import free_clock_checks, green_verdict, judge_clock, known_clock
+from pytest_ftgate.retraining.evidence import Evidence
 from pytest_ftgate.retraining.last_green import LastGreen, keep, note_name, read_last
 
 if TYPE_CHECKING:
