@@ -8,6 +8,7 @@ LONGEST = 2000
 """Characters of one text in a message or a report; what is longer is cut there."""
 
 _COMMAND_ANYWHERE = re.compile(r"##(?=\w*\[)")  # ##[error], ##vso[, ##teamcity[
+_SENTENCE = re.compile(r"[A-Z][a-z]*,? ")  # and no name of an error, as in "ValueError: no such label"
 _COMMAND_AT_START = re.compile(r"^\s*:(?=:)")  # ::error::, which some runners also find behind white space
 
 
@@ -40,7 +41,7 @@ def one_line(text: str) -> str:
 def _between(before: str, line: str) -> str:
     if before.endswith((".", "!", "?", ":", ";", ",")):
         return " "
-    return ". " if line[:1].isupper() else "; "
+    return ". " if _SENTENCE.match(line) else "; "
 
 
 def shortened(text: str, most: int = LONGEST) -> str:
