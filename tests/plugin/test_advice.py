@@ -224,6 +224,47 @@ def test_a_candidate_that_misses_the_form_is_asked_otherwise_and_not_dropped(
     assert check(gate, "margin")["advice"].startswith("Drop it: ")
 
 
+def test_a_smaller_model_that_misses_the_form_is_asked_otherwise_too(project: Project) -> None:
+    write_jsonl(
+        project.path / "ft.jsonl",
+        ({"id": f"t{i}", "output": f"It is {label(i)}." if i < 20 else label(i), "latency_s": 0.1} for i in range(N)),
+    )
+    match = {"objective": "match", "max_drop": 0.05, "faster_by": 2, "margin": ...}
+    write_jsonl(project.path / "base.jsonl", ({"id": f"t{i}", "output": label(i), "latency_s": 0.4} for i in range(N)))
+    gate = judged(project, "fail", **match)
+    assert actions(gate) == ["better_prompt"]
+    assert check(gate, "max_drop")["advice"].startswith("Ask the candidate as it was trained: ")
+    write_jsonl(
+        project.path / "ft.jsonl",
+        ({"id": f"t{i}", "output": label(i + (i < 20)), "latency_s": 0.1} for i in range(N)),
+    )
+    gate = judged(project, "fail", **match)
+    assert actions(gate) == ["fix_data", "stop"]
+    assert gate["advice"][-1]["text"].startswith("Keep the larger model: ")
+    assert check(gate, "max_drop")["advice"].startswith("Keep the larger model, ")
+
+
+def test_what_is_no_json_is_called_so(project: Project) -> None:
+    rows = [{"id": f"t{i}", "input": f"question {i}", "expected": {"number": i}} for i in range(N)]
+    write_jsonl(project.path / "test.jsonl", rows)
+    answers(project, "base.jsonl", lambda i: f'{{"number": {i}}}' if i < 30 else "none" if i < 40 else "{}")
+    answers(project, "ft.jsonl", lambda i: f'{{"number": {i}}}' if i < 31 else "none")
+    judged(project, "fail", metric="exact_match")
+    project.result.stdout.fnmatch_lines(
+        ["mistakes of the baseline: 20 wrong, 10 no JSON", "mistakes of the candidate: 29 no JSON"]
+    )
+
+
+def test_no_broken_examples_are_to_be_looked_at_where_none_is_broken(project: Project) -> None:
+    project.predictions("ft.jsonl", N, wrong_at=range(42, 60))  # 2 fixed, and 18 as wrong as before
+    gate = judged(project, "fail")
+    assert check(gate, "margin")["advice"].startswith("Drop it, or look at what it still gets wrong and mend ")
+    (advice,) = [one for one in gate["advice"] if one["action"] == "another_model"]
+    assert advice["fact"] == "all 18 examples that the candidate gets wrong are the prompt's mistakes, too"
+    project.predictions("ft.jsonl", N, wrong_at=(0, *range(42, 60)))
+    assert "look at the broken examples" in check(judged(project, "fail"), "margin")["advice"]
+
+
 def test_a_candidate_that_is_cut_off_is_given_room(pytester: pytest.Pytester, server: LoopbackServer) -> None:
     project = EndpointProject(pytester, server)
     usual = server.answer
