@@ -28,11 +28,13 @@ OF_FORM = ("empty", "wrong_format", "unknown_label")
 MOST_LABELS = 50
 """More different outputs are no small set of labels, but things to be known."""
 
+NO_LABEL = "(no known label)"
+"""Stands among confusions for an answer that is no label of the test set."""
+
 _CONFUSIONS_KEPT = 10
 _TELLING_DIGITS = 3
 _TESTS_OF_A_LABEL = 5
 _START = 3
-_UNKNOWN = "(no known label)"
 _ROUNDING = 1e-9
 _REFUSAL = re.compile(
     r"\W*(?:i['\u2019]?m sorry|i am sorry|sorry,|i apologi[sz]e|i can(?:['\u2019]t|not| not)|"
@@ -219,7 +221,7 @@ def _pairs(examples: Sequence[Example], one: Measured, labels: _Labels) -> Count
         for example, prediction in zip(examples, repeat, strict=True):
             expected = expected_text(example.expected).strip()
             if prediction.completion is not None and prediction.completion.finish == "stop":
-                answered = labels.of(prediction.completion.text) or _UNKNOWN
+                answered = labels.of(prediction.completion.text) or NO_LABEL
                 found[expected, answered] += answered != expected
     return +found
 

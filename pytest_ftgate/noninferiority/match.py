@@ -151,7 +151,11 @@ def drop_checks(judgement: Judgement, comparison: Comparison, against: str) -> l
             observed=comparison.lower if reached else comparison.gain,
             required=judgement.margin,
             source=judgement.margin_source,
-            advice=None if held else _advice_thin(comparison) if reached else _ADVICE_WORSE,
+            advice=None
+            if held
+            else _advice_thin(comparison)
+            if reached
+            else judgement.before_dropping or _ADVICE_WORSE,
         )
     ]
 

@@ -178,13 +178,14 @@ def _source(check: Check) -> str:
 
 
 def _advice(result: GateResult) -> Iterator[str]:
-    if result.advice:
+    shown = most_to_try(result)
+    if shown:
         yield "What to do, in this order:"
         yield ""
-    for number, one in enumerate(most_to_try(result.advice), start=1):
+    for number, one in enumerate(shown, start=1):
         action = _text(one.action.replace("_", " "))
         yield f"{number}. **{action}**: {_text(one.text)}<br>because {_text(one.fact)}"
-    if result.advice:
+    if shown:
         yield ""
 
 

@@ -87,6 +87,24 @@ def test_a_judge_that_prefers_the_first_answer_yields_ties_and_a_red_gate(judged
     assert "in 50 of the 50 pairs with baseline that differ" in check(gate, "position_bias.preference")["message"]
 
 
+def test_a_judge_that_measured_nothing_is_what_is_to_be_changed_and_not_the_candidate(judged: PythonJudged) -> None:
+    judged.judged_by("python:judges:first", name="preference")
+    gate = judged.gate()
+    (advice,) = gate["advice"]
+    assert (advice["action"], advice["fact"]) == (
+        "measure_again",
+        check(gate, "position_bias.preference")["message"],
+    )
+    assert advice["text"] == check(gate, "margin")["advice"]
+    assert advice["text"].startswith("Take another judge, ")
+    judged.result.stdout.no_fnmatch_line("*Drop *")
+    judged.judged_by("python:judges:honest", name="preference", gate={"margin": 0.45})
+    gate = judged.gate()
+    assert gate["verdict"] == "fail"
+    assert check(gate, "margin")["advice"].startswith("Drop it, or look at the broken examples")
+    assert "measure_again" not in {one["action"] for one in gate["advice"]}
+
+
 def test_equal_answers_do_not_hide_that_a_judge_prefers_the_first(judged: PythonJudged) -> None:
     rows = [{"id": f"t{i}", "output": judged.answer_of("base", i)} for i in range(N)]
     rows[20:36] = [{"id": f"t{i}", "output": good(i)} for i in range(20, 36)]

@@ -20,7 +20,7 @@ from pytest_ftgate.numbers import (
     show_value,
     sure_of_drop,
 )
-from pytest_ftgate.render.advice import MISTAKES
+from pytest_ftgate.render.advice import mistake_words
 from pytest_ftgate.render.breakdowns import breakdown_cells
 from pytest_ftgate.render.clock import clock_lines
 from pytest_ftgate.render.economics import economics_lines, volume_cells
@@ -116,7 +116,7 @@ def gate_view(result: GateResult, answers: Answers | None, number: int) -> GateV
         training=tuple(_training(result)),
         economics=_economics(result),
         economics_said=tuple(_said_of_costs(result)),
-        advice=tuple(most_to_try(result.advice)),
+        advice=tuple(most_to_try(result)),
         evidence=tuple(_evidence(result)),
         examples=examples_of(answers) if answers is not None else None,
         text=tuple(line.text for line in block(result, verbosity=1)),
@@ -291,19 +291,19 @@ def _mistakes(result: GateResult) -> Table | None:
     if found is None:
         return None
     after = found.candidate or {}
-    most = {kind: max(found.baseline.get(kind, 0), after.get(kind, 0)) for kind in MISTAKES}
-    kinds = sorted((kind for kind in MISTAKES if most[kind]), key=lambda kind: -most[kind])
+    words = mistake_words(found)
+    most = {kind: max(found.baseline.get(kind, 0), after.get(kind, 0)) for kind in words}
+    kinds = sorted((kind for kind in words if most[kind]), key=lambda kind: -most[kind])
     if not kinds:
         return None
     counts = [(found.baseline.get(kind, 0), after.get(kind, 0)) for kind in kinds]
     span = (0.0, float(most[kinds[0]]))
     if found.candidate is None:
-        alone = tuple((MISTAKES[kind], f"{old:,}") for kind, (old, _) in zip(kinds, counts, strict=True))
+        alone = tuple((words[kind], f"{old:,}") for kind, (old, _) in zip(kinds, counts, strict=True))
         bars = tuple(pair_bars(old, None, span) for old, _ in counts)
         return Table("Kinds of mistakes", ("answers that are", "baseline"), alone, bars)
     rows = tuple(
-        (MISTAKES[kind], f"{old:,}", f"{new:,}", f"{new - old:+,}")
-        for kind, (old, new) in zip(kinds, counts, strict=True)
+        (words[kind], f"{old:,}", f"{new:,}", f"{new - old:+,}") for kind, (old, new) in zip(kinds, counts, strict=True)
     )
     bars = tuple(pair_bars(old, new, span) for old, new in counts)
     return Table("Kinds of mistakes", ("answers that are", "baseline", "candidate", "change"), rows, bars)

@@ -76,7 +76,7 @@ def full(text: str = "words") -> GateResult:
         checks=(Check("margin", "pass", text), Check("slices", "fail", text, 1, 2, text, text)),
         hypothesis=text, gate=text, loosened=(text,), metric_range=(0.0, 1.0), models_called=True, stage="accept",
         diagnosis=Diagnosis({"right": 2, "wrong_label": 2}, {"right": 3, "refusal": 1}),
-        advice=(Advice("add_examples", text, text),), objective="beat", economics=economics_of(costs),
+        advice=(Advice("add_examples", text, f"because {text}"),), objective="beat", economics=economics_of(costs),
         gains={"prompted": Gain(0.1, 0.06, 0.2), "few_shot": Gain(0.1, 0.06, 0.2)},
         candidates=(CandidateResult(text, text, "fail", 0.7, 0.1, 0.06, 0.2), CandidateResult(text, text)),
         guards=(GuardResult(text, text, 0.02, "proven", 0.95, gain=0.01, n=3, baseline=0.7, candidate=0.8),),

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_ftgate.diagnosis.answers import NO_LABEL, Answers, Spread
+from pytest_ftgate.diagnosis.answers import Answers, Spread
+from pytest_ftgate.diagnosis.mistakes import NO_LABEL
 from pytest_ftgate.render.html.bars import pair_bars, span_of
 from pytest_ftgate.render.html.confusion import MOST_LABELS, confusions
 from pytest_ftgate.render.html.drawn import Drawn, element
