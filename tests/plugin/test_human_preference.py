@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from gate_project import check, refused, write_jsonl
-from judge_project import N, PythonJudged
+from judge_project import N, PythonJudged, task
 
 WIN, LOSS, TIE = "candidate", "baseline", "tie"
 
@@ -39,6 +39,12 @@ def rated(judged: Rated, *raters: Sequence[str], gate: dict[str, Any] | None = N
 def by_file(judged: Rated, path: str = "prefs.csv", **gate: Any) -> dict[str, Any]:
     judged.gate_test(metric={"name": "human_preference", "path": path}, **gate)
     return judged.gate()
+
+
+def test_people_may_judge_answers_to_which_none_is_expected(judged: Rated) -> None:
+    write_jsonl(judged.path / "test.jsonl", [{"id": f"t{i}", "input": task(i)} for i in range(N)])
+    gate = rated(judged, words(40, 10))
+    assert gate["verdict"] == "pass", gate["checks"]
 
 
 def test_one_rater(judged: Rated) -> None:
