@@ -213,14 +213,26 @@ def test_ftgate_evaluate_asks_no_judge(judged: PythonJudged) -> None:
     )
 
 
+COUNTING = """
+def counting(messages):
+    with open("asked.txt", "a") as file:
+        file.write("?")
+    return chatty(messages)
+"""
+
+
 def test_a_judge_whose_answers_cannot_be_read_is_an_error(judged: PythonJudged) -> None:
-    judged.judged_by("python:judges:chatty")
+    judged.file("judges.py", HONEST + COUNTING)
+    judged.judged_by("python:judges:counting")
     gate = judged.gate()
     assert gate["verdict"] == "error"
     seen = check(gate, "judge.rubric")
     assert seen["message"] == (
-        "judge chatty: 110 of 110 answers cannot be read, the first about t0: I would say 4 of 5."
+        "judge counting: the first 5 of 110 answers cannot be read (no other was waited for), "
+        "the first about t0: I would say 4 of 5."
     )
+    assert [one["name"] for one in gate["checks"] if one["status"] == "error"] == ["judge.rubric"]
+    assert (judged.path / "asked.txt").read_text(encoding="utf-8") == "?????"
     assert "--ftgate-cache=refresh" in seen["advice"]
     assert gate["candidate"]["value"] is None
     assert gate["candidate"]["n_scored"] == 60
