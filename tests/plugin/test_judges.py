@@ -58,7 +58,7 @@ def test_preference_asks_both_orders_and_tells_the_win_rate(judged: PythonJudged
     assert GateResult.from_dict(gate).to_dict() == gate
     judged.result.stdout.fnmatch_lines(
         [
-            "gain: +25.0 points preference (40 fixed, 10 broken of 60 examples)",
+            "gain: +25.0 points preference (40 won, 10 lost of 60 examples)",
             "preference by judge honest: 100 questions, 0 of them stored, cost unknown: no price in the gate",
             "  candidate against baseline: 40 won, 10 ties, 10 lost of 60 pairs; "
             "the two orders disagreed in 0 of the 50 that differ (0 %)",
@@ -437,6 +437,7 @@ def test_a_judge_that_agrees_with_people_may_judge(judged: PythonJudged, name: s
     (judge,) = gate["judges"]
     assert (judge["kappa"], judge["n_kappa"], judge["n_questions"]) == (1.0, 20, questions)
     kind = "Cohen, quadratic weights" if name == "rubric" else "Cohen"
+    judged.result.stdout.fnmatch_lines([f"{name} by judge honest, kappa 1.00 with people ({kind}): *"])
     assert check(gate, f"calibration.{name}")["message"] == (
         f"agreement of the judge honest with people on 20 human-labelled items ({kind}) is kappa 1.00, asked for 0.6"
     )
