@@ -185,14 +185,17 @@ def _counted(kinds: Sequence[Sequence[str]]) -> dict[str, int]:
 
 
 def _labels(metric: Metric, examples: Sequence[Example], models: Sequence[Measured]) -> _Labels | None:
-    """The labels of the test set; None where its outputs are no labels: most of them differ, or are no plain values."""
+    """The labels of the test set; None where its outputs are no labels.
+
+    Most of them differ then, or are no plain values, or all are blank: nobody knows what is expected.
+    """
     from pytest_ftgate.metrics.classification import Accuracy, LabelMetric
 
     expected = [example.expected for example in examples]
     if any(isinstance(value, dict | list) for value in expected) or any(map(_is_container, expected)):
         return None
     texts = list(dict.fromkeys(expected_text(value).strip() for value in expected))
-    if not are_labels(texts, len(examples)):
+    if not any(texts) or not are_labels(texts, len(examples)):
         return None
     given = {p.completion.text for one in models for repeat in one.run.predictions for p in repeat if p.completion}
     answers = list(given)

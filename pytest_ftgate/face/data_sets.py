@@ -24,20 +24,28 @@ class DataSets:
         self._read: dict[Any, tuple[Any, DataSet]] = {}
         self._audits: dict[tuple[int, int, int | None], TrainingAudit] = {}
 
-    def load(self, source: DataSpec | Iterable[Any], origin: str, hook: Any | None = None) -> DataSet:
-        """Read a data source once in a session; an iterator can be consumed only once anyway."""
+    def load(
+        self, source: DataSpec | Iterable[Any], origin: str, hook: Any | None = None, *, labeled: bool = True
+    ) -> DataSet:
+        """Read a data source once in a session; an iterator can be consumed only once anyway.
+
+        With ``labeled`` each example must say what output is expected; such a set serves those who do not ask, too.
+        """
         from pytest_ftgate.config import DataSpec
         from pytest_ftgate.data import examples_from
 
-        if not isinstance(source, DataSpec):
-            kept = self._read.get(id(source))
-            if kept is None:
-                kept = self._read[id(source)] = (source, examples_from(source, origin=origin))
-            return kept[1]
-        key = (source.path, source.format, tuple(source.fields.items()), source.limit)
-        if key not in self._read:
-            self._read[key] = (source, _load_file(source, hook))
-        return self._read[key][1]
+        key: Any = id(source)
+        if isinstance(source, DataSpec):
+            key = (source.path, source.format, tuple(source.fields.items()), source.limit)
+        if (key, True) in self._read:
+            return self._read[key, True][1]
+        if (key, labeled) not in self._read:
+            if isinstance(source, DataSpec):
+                data = _load_file(source, hook, labeled=labeled)
+            else:
+                data = examples_from(source, origin=origin, labeled=labeled)
+            self._read[key, labeled] = (source, data)
+        return self._read[key, labeled][1]
 
     def audit(self, training: DataSet, test: DataSet, *, max_tokens: int | None = None) -> TrainingAudit:
         """Audit a training set for a test set, once in a session: many gates and candidates share both."""
@@ -49,21 +57,22 @@ class DataSets:
         return self._audits[key]
 
 
-def _load_file(source: DataSpec, hook: Any | None) -> DataSet:
+def _load_file(source: DataSpec, hook: Any | None, *, labeled: bool) -> DataSet:
     """A file's examples: by a hook that knows its format, else by our own readers."""
     from hashlib import sha256
 
     from pytest_ftgate.data import examples_from, load_examples
 
     options = {"format": source.format, "fields": dict(source.fields), "limit": source.limit}
+    asked: dict[str, Any] = {"fields": source.fields, "limit": source.limit, "labeled": labeled}
     rows = None
     if hook is not None:
         called = "the hook pytest_ftgate_load_examples"
         rows = guarded(called, hook.pytest_ftgate_load_examples, path=source.path, options=options)
     if rows is None:
-        return load_examples(source.path, format=source.format, fields=source.fields, limit=source.limit)
+        return load_examples(source.path, format=source.format, **asked)
     shown = shown_path(source.path)
-    data = examples_from(rows, origin=shown, fields=source.fields, limit=source.limit)
+    data = examples_from(rows, origin=shown, **asked)
     if not source.path.is_file():  # a folder of shards, or a name that the hook alone understands
         return replace(data, path=shown)
     return replace(data, path=shown, sha256=sha256(source.path.read_bytes()).hexdigest())

@@ -67,7 +67,7 @@ class GateSession:
         """What this session lends to a gate; ``hook`` sees the plugins that the test sees."""
         return Services(
             stores=self._stores,
-            load=lambda source, origin: self.data.load(source, origin, hook),
+            load=lambda source, origin, **asked: self.data.load(source, origin, hook, **asked),
             hook=hook,
             offline=bool(self._config.getoption("--ftgate-offline")),
             progress=display(self._config),

@@ -40,6 +40,13 @@ def build_metrics(config: GateConfig, test: DataSet, training: DataSet | None, h
     return metrics
 
 
+def needs_expected(config: GateConfig) -> bool:
+    """Whether any metric compares answers with what is expected; judges are told of that where it is known."""
+    from pytest_ftgate.metrics.judged import NAMES
+
+    return any(spec.name not in NAMES for spec in _asked(config))
+
+
 def labels_of(*data: DataSet) -> list[str]:
     """What is expected anywhere in the data, as text."""
     from pytest_ftgate.data import expected_text

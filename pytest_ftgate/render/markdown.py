@@ -10,6 +10,7 @@ from pytest_ftgate.diagnosis.advice import most_to_try
 from pytest_ftgate.numbers import plural
 from pytest_ftgate.render.advice import diagnosis_lines
 from pytest_ftgate.render.breakdowns import breakdown_lines
+from pytest_ftgate.render.changes import worse_title
 from pytest_ftgate.render.clock import clock_lines
 from pytest_ftgate.render.economics import economics_lines
 from pytest_ftgate.render.judges import judge_lines
@@ -216,10 +217,11 @@ def _told(title: str, lines: Iterable[str]) -> Iterator[str]:
 def _broken(result: GateResult) -> Iterator[str]:
     if not result.broken:
         return
-    rows = [[one.id, one.input, one.expected, one.baseline, one.candidate] for one in result.broken]
-    table = [["id", "input", "expected", "baseline", "candidate"], *rows]
-    title = f"broken by the candidate: {len(rows):,} of {result.losses or len(rows):,}"
-    yield from _fold(title, _table(table, texts=5, width=_ANSWER_WIDTH))
+    told = any(one.expected for one in result.broken)
+    columns = ["id", "input", *(["expected"] if told else []), "baseline", "candidate"]
+    rows = [[getattr(one, column) for column in columns] for one in result.broken]
+    title = f"{worse_title(result)}: {len(rows):,} of {result.losses or len(rows):,}"
+    yield from _fold(title, _table([columns, *rows], texts=len(columns), width=_ANSWER_WIDTH))
 
 
 def _fold(title: str, lines: Iterable[str]) -> Iterator[str]:

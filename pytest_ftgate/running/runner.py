@@ -78,11 +78,15 @@ class Run:
 
 @dataclass(frozen=True)
 class Job:
-    """A model that is to answer every example of a test set ``repeats`` times."""
+    """A model that is to answer every example of a test set ``repeats`` times.
+
+    Where ``usable`` is given, and it is true of none of the first few answers, no other is asked for.
+    """
 
     model: Model
     test_set: DataSet
     repeats: int = 1
+    usable: Callable[[Completion], bool] | None = None
 
 
 @dataclass(frozen=True)
@@ -243,7 +247,8 @@ def _lanes(
         store = stores.persistent if model.persistent and stores.persistent is not None else stores.session
         desk = desks.setdefault(id(store), Desk(store, owner, stores.newer_than))
         wanted = [(job.test_set.examples, rows) for job, rows in zip(jobs, keys, strict=True) if job.model is model]
-        lanes.append(Lane(model, wanted, desk=desk, board=board, retry=retry, budget=budget))
+        usable = next((job.usable for job in jobs if job.model is model), None)
+        lanes.append(Lane(model, wanted, desk=desk, board=board, retry=retry, budget=budget, usable=usable))
     return lanes
 
 

@@ -114,6 +114,18 @@ def test_garbage_is_an_error_and_is_not_asked_again(judged: ServedJudged) -> Non
     assert judged.gate("--ftgate-cache=refresh")["verdict"] == "fail"
 
 
+def test_a_judge_that_answers_nothing_but_garbage_is_soon_asked_no_more(judged: ServedJudged) -> None:
+    judged.judge = lambda body: "Both are fine!"
+    judged.judged_by({**judged.model("judge"), "concurrency": 2}, name="preference")
+    assert "(no other was waited for)" in check(judged.gate(), "judge.preference")["message"]
+    assert 5 <= judged.n_asked("judge") <= 8
+    judged.forget()
+    assert "(no other was waited for)" in check(judged.gate(), "judge.preference")["message"]
+    assert judged.server.requests == []  # what was said so far is kept, and it is enough
+    judged.judge = lambda body: '{"better": "tie"}'
+    assert judged.gate("--ftgate-cache=refresh")["verdict"] == "fail"
+
+
 def test_a_refusal_of_the_judge_is_no_verdict(judged: ServedJudged) -> None:
     judged.judge = lambda body: Reply("5", message={"refusal": "I would rather not"})
     judged.judged_by()

@@ -22,6 +22,7 @@ from pytest_ftgate.numbers import (
 )
 from pytest_ftgate.render.advice import mistake_words
 from pytest_ftgate.render.breakdowns import breakdown_cells
+from pytest_ftgate.render.changes import changed
 from pytest_ftgate.render.clock import clock_lines
 from pytest_ftgate.render.economics import economics_lines, volume_cells
 from pytest_ftgate.render.html.bars import pair_bars, span_of
@@ -155,8 +156,7 @@ def _numbers(result: GateResult) -> Iterator[tuple[str, str, str]]:
         if model.value is not None:
             yield f"{role}, {metric}", show_value(model.value, share=share), model.name
     if result.gain is not None:
-        wins = f"{result.wins or 0:,} fixed, {result.losses or 0:,} broken of {plural(result.n or 0, 'example')}"
-        yield "Gain", show_difference(result.gain, share=share), wins
+        yield "Gain", show_difference(result.gain, share=share), changed(result)
     if result.lower_bound is not None:
         lower = show_difference(result.lower_bound, share=share)
         yield f"{100 * (result.confidence or 0):g} % sure of at least", lower, _asked(result)

@@ -53,7 +53,7 @@
     head.appendChild(made("span", "change " + example[CHANGE], words[example[CHANGE]]));
     tr.appendChild(head);
     tr.appendChild(cell(long(example[INPUT]), "input"));
-    tr.appendChild(cell(long(example[EXPECTED]), "expected"));
+    if (example[EXPECTED] !== null) { tr.appendChild(cell(long(example[EXPECTED]), "expected")); }
     tr.appendChild(reply(example[BASELINE], "baseline"));
     if (example[CANDIDATE]) { tr.appendChild(reply(example[CANDIDATE], "candidate")); }
     return tr;
