@@ -30,8 +30,17 @@ def _escaped(char: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """The lines of a text on one."""
-    return "; ".join(line.strip() for line in text.splitlines())
+    """The lines of a text on one: a line that begins a sentence stays one."""
+    first, *rest = [line.strip() for line in text.splitlines()] or [""]
+    return first + "".join(
+        f"{_between(before, line)}{line}" for before, line in zip([first, *rest], rest, strict=False)
+    )
+
+
+def _between(before: str, line: str) -> str:
+    if before.endswith((".", "!", "?", ":", ";", ",")):
+        return " "
+    return ". " if line[:1].isupper() else "; "
 
 
 def shortened(text: str, most: int = LONGEST) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from statistics import median
 
+from pytest_ftgate.diagnosis.knowledge import RAG, recalled_fact, smells_of_knowledge
 from pytest_ftgate.diagnosis.mistakes import OF_FORM, RIGHT
 from pytest_ftgate.numbers import is_share, plural, show_amount, show_difference
 from pytest_ftgate.result import Advice, Check, Confusion, Diagnosis, GateResult, LabelScore
@@ -25,8 +26,6 @@ FORM_LEAST = 5
 FORM_SHARE = 0.5
 NO_ANSWER_LEAST = 3
 NO_ANSWER_SHARE = 0.1
-RECALLED_LEAST = 5
-RECALLED_SHARE = 0.5
 BOTH_WRONG_LEAST = 10
 BOTH_WRONG_SHARE = 0.8
 _LABEL_CHARACTERS = 40
@@ -300,31 +299,6 @@ def retrieval(facts: Facts) -> Iterator[Advice]:
     diagnosis = facts.diagnosis
     if smells_of_knowledge(diagnosis):
         yield Advice("retrieval", RAG, recalled_fact(diagnosis))
-
-
-RAG = "Use RAG: give the model these facts with each question. Training recalls them unreliably, and they grow old."
-
-
-def smells_of_knowledge(diagnosis: Diagnosis) -> bool:
-    """Whether most of what was fixed is told by the training set and not by the question."""
-    count, fixed = diagnosis.recalled or 0, len(diagnosis.fixed)
-    return fixed >= RECALLED_LEAST and count >= RECALLED_SHARE * fixed
-
-
-def knowledge_checks(diagnosis: Diagnosis) -> list[Check]:
-    """A gain that is knowledge, said of green gates too: it is bought at the wrong place."""
-    if not smells_of_knowledge(diagnosis):
-        return []
-    message = f"the gain smells of knowledge: {recalled_fact(diagnosis)}"
-    return [Check("knowledge", "warning", message, diagnosis.recalled, None, None, RAG)]
-
-
-def recalled_fact(diagnosis: Diagnosis) -> str:
-    """The numbers behind it."""
-    return (
-        f"of {plural(len(diagnosis.fixed), 'fixed example')} {diagnosis.recalled or 0:,} expect what stands in "
-        "training rows and not in the input"
-    )
 
 
 def another_model(facts: Facts) -> Iterator[Advice]:

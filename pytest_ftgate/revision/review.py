@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from pytest_ftgate.errors import FtgateError, HistoryError, shown_path
 from pytest_ftgate.numbers import plural
 from pytest_ftgate.result import Check
-from pytest_ftgate.revision.weakening import Weakening, metric_files, same_baselines, weakenings
+from pytest_ftgate.revision.metric_files import metric_files
+from pytest_ftgate.revision.weakening import Weakening, same_baselines, weakenings
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import GateConfig, GateFile

@@ -36,6 +36,7 @@ from pytest_ftgate.render.parts import part_cells
 from pytest_ftgate.render.text import block, failure_text, model_cells
 from pytest_ftgate.result import Advice, Check, GateResult, GuardResult, LabelResult, ModelResult, SliceResult, called
 
+_SMALLEST_P = 1e-6
 _FIRST = ("error", "fail", "inconclusive", "warning", "pass", "note")
 
 Facts = tuple[tuple[str, str], ...]
@@ -183,13 +184,17 @@ def _interval(result: GateResult) -> Plot | None:
 
 def _method(result: GateResult) -> Iterator[str]:
     confidence = f"each bound at {100 * (result.confidence or 0):g} %"
-    p_value = "" if result.p_value is None else f", p = {result.p_value:.2g}"
+    p_value = "" if result.p_value is None else f", {_p_value(result.p_value)}"
     note = f" ({result.note})" if result.note else ""
     yield f"{confidence}, by {result.method}{p_value}{note}"
     if result.tango_interval is not None:
         low, high = (show_difference(end, share=is_share(result.metric_range)) for end in result.tango_interval)
         level = f"{100 * (2 * (result.confidence or 0) - 1):g} %"
         yield f"Tango's two-sided {level} interval, for comparison: {low} to {high}"
+
+
+def _p_value(p: float) -> str:
+    return f"p = {p:.2g}" if p >= _SMALLEST_P else f"p < {_SMALLEST_P:g}"
 
 
 # --- models --------------------------------------------------------------------------------------------------
@@ -405,5 +410,5 @@ def _evidence(result: GateResult) -> Iterator[tuple[str, str]]:
         yield "sha256 of the test set", test.sha256
     for loosened in result.loosened:
         yield "asks for less than the file", loosened
-    if result.examples_needed is not None and not result.passed:
+    if result.examples_needed is not None and result.verdict == "inconclusive":
         yield "examples that would settle it", show_count(result.examples_needed)

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from pytest_ftgate.diagnosis.advice import RULES, Facts, advise, knowledge_checks, most_to_try
+from pytest_ftgate.diagnosis.advice import RULES, Facts, advise, most_to_try
+from pytest_ftgate.diagnosis.knowledge import knowledge_checks
 from pytest_ftgate.result import (
     Advice,
     Check,
