@@ -64,6 +64,22 @@ def examples_from(
     return data
 
 
+def content_of(rows: Iterable[Any]) -> str | None:
+    """A hash of what a list or tuple holds, for telling whether it was changed in place.
+
+    None for what may be read only once, or holds what is no example: reading says so.
+    """
+    if not isinstance(rows, list | tuple):
+        return None
+    digest = hashlib.blake2b(digest_size=16)
+    try:
+        for row in rows:
+            digest.update(_json(_parts(row) if isinstance(row, Example) else row).encode() + b"\n")
+    except (TypeError, ValueError, RecursionError):
+        return None
+    return digest.hexdigest()
+
+
 def _canonical(example: Example) -> str:
     return canonical_json([example.id, example.input, example.expected, example.group, dict(example.fields)])
 
@@ -110,8 +126,7 @@ def _items(rows: Iterable[Any], origin: str, limit: int | None) -> Iterator[Any]
 
 def _example(item: Any, fields: Mapping[str, str] | None, *, labeled: bool) -> Example:
     if isinstance(item, Example):
-        parts = {"id": item.id, "input": item.input, "expected": item.expected, "group": item.group}
-        return checked_example(_json_row({**parts, "fields": item.fields}), labeled=labeled)
+        return checked_example(_json_row(_parts(item)), labeled=labeled)
     if isinstance(item, Mapping):
         row = _json_row(item)
         chat = is_chat(row, fields or {})
@@ -124,6 +139,11 @@ def _example(item: Any, fields: Mapping[str, str] | None, *, labeled: bool) -> E
     raise DataError(f"must be an example, is {kind_of(item)}{size}", cure=_FORMS)
 
 
+def _parts(example: Example) -> dict[str, Any]:
+    parts = {"id": example.id, "input": example.input, "expected": example.expected, "group": example.group}
+    return {**parts, "fields": example.fields}
+
+
 def _json_row(row: Mapping[str, Any]) -> dict[str, Any]:
     """The row as if read from a JSONL file: both obey the same rules, and later changes do not reach it."""
     try:
@@ -133,14 +153,13 @@ def _json_row(row: Mapping[str, Any]) -> dict[str, Any]:
     return parse_object(text)
 
 
-def _json(value: Any) -> str:
-    return json.dumps(value, allow_nan=False, default=_plain)
-
-
 def _plain(value: Any) -> dict[Any, Any]:
     if isinstance(value, Mapping):
         return dict(value)
     raise TypeError(f"type {type(value).__name__}")
+
+
+_json = json.JSONEncoder(allow_nan=False, default=_plain).encode
 
 
 def _no_json(row: Mapping[str, Any]) -> DataError:
