@@ -49,8 +49,8 @@ def labels_of(*data: DataSet) -> list[str]:
 
 def _asked(config: GateConfig) -> list[MetricSpec]:
     """Every place that names a metric of answers, the deciding one first."""
-    bounds = [bound.metric for bound in config.require if bound.metric.name not in bounds.RUN_METRICS]
-    asked = [config.metric, *bounds, *config.show]
+    required = [bound.metric for bound in config.require if bound.metric.name not in bounds.RUN_METRICS]
+    asked = [config.metric, *required, *config.show]
     if config.prediction is None:
         return asked
     hypothesis.refuse_run_metric(config.prediction)
