@@ -114,6 +114,11 @@ class Lane:
             return None
         return Meter(self._budget, self.model)
 
+    def close(self) -> None:
+        """The run has ended: money that was set aside is no longer."""
+        if self._asker.meter is not None:
+            self._asker.meter.close()
+
     def _unasked(self) -> Iterator[Question]:
         """Drawn from as the work goes on; never a list, since examples are many."""
         for examples, rows in self._wanted:

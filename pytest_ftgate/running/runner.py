@@ -200,6 +200,9 @@ def run_models(
             run_in_own_loop(_ask_all(lanes, limit), tell, patience_s=_longest(job.model for job in jobs))
         except KeyboardInterrupt:
             raise Interrupted(tuple(lane.model.name for lane in lanes if lane.abandoned)) from None
+        finally:
+            for lane in lanes:
+                lane.close()
     tell()
     return tuple(_run(job, rows, board, lanes) for job, rows in zip(jobs, keys, strict=True))
 

@@ -243,3 +243,12 @@ def test_the_judge_is_stopped_by_max_cost_and_paid_for_apart(judged: ServedJudge
     judged.result.stdout.fnmatch_lines(
         ["rubric by judge judge: 110 questions, * of them stored, 1,100/220 tokens, $1.32"]
     )
+
+
+def test_a_judge_that_costs_less_than_the_limit_is_heard_to_the_end(judged: ServedJudged) -> None:
+    """At first an answer is taken for 1,000 tokens: three such answers fill the limit, all 110 cost half of it."""
+    free = {"input_per_1m": 0.0, "output_per_1m": 0.0}
+    judged.keys |= {"baseline": judged.model("base", price=free), "candidate": judged.model("ft", price=free)}
+    judged.judged_by(judged.model("judge", price={"input_per_1m": 1000.0, "output_per_1m": 1000.0}))
+    assert judged.gate("--ftgate-max-cost=3")["verdict"] == "pass"
+    judged.result.stdout.fnmatch_lines(["$1.32 spent of --ftgate-max-cost 3"])
