@@ -426,3 +426,53 @@ def test_a_mark_that_allows_more_is_said_to_loosen_the_gate(recorded: Project) -
     gate = recorded.gate()
     assert gate["loosened"] == ["max_drop: 0.02 -> 0.1", "cheaper_by: 6 -> 2"]
     assert check(gate, "max_drop")["source"] == "marker"
+
+
+# --- a hypothesis --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("to", "reached"), [(0.9, False), (0.89, True), (0.88, True), (0.95, False)])
+def test_to_stay_equal_or_nearly_is_what_such_a_gate_expects(recorded: Project, to: float, reached: bool) -> None:
+    """The baseline is at 90 %, the candidate at 89.7 %, and two points are allowed."""
+    recorded.gate_test(hypothesis={"from": 0.9, "to": to})
+    gate = recorded.gate()
+    assert gate["verdict"] == "pass", gate["checks"]
+    assert check(gate, "hypothesis_from")["status"] == "pass"
+    assert check(gate, "hypothesis_to")["status"] == ("pass" if reached else "note")
+
+
+def test_a_hypothesis_that_nothing_changes_reads_like_one(recorded: Project) -> None:
+    recorded.gate_test(hypothesis={"from": 0.9, "to": 0.9, "because": "the task is easy"})
+    assert recorded.gate()["hypothesis"] == "accuracy stays at 0.9, because the task is easy"
+
+
+def test_a_drop_beyond_what_the_gate_allows_contradicts_it(recorded: Project) -> None:
+    recorded.gate_test(hypothesis={"from": 0.9, "to": 0.879})
+    assert refused(recorded) == (
+        "hypothesis: from 0.9 to 0.879 (marker) contradicts max_drop 0.02 (marker): "
+        "it expects accuracy to be worse by 2.1 points, and the gate allows 2 points"
+    )
+
+
+def test_of_another_metric_the_drop_that_is_allowed_says_nothing(recorded: Project) -> None:
+    recorded.gate_test(hypothesis={"metric": "f1_macro", "from": 0.9, "to": 0.8})
+    assert recorded.gate()["verdict"] == "pass"
+
+
+def test_a_baseline_that_is_better_than_was_said_is_harder_to_match(recorded: Project) -> None:
+    recorded.gate_test(hypothesis={"from": 0.7, "to": 0.7})
+    found = check(recorded.gate(), "hypothesis_from")
+    assert found["status"] == "fail"
+    assert found["message"].endswith("there is more to match than thought")
+
+
+@pytest.mark.parametrize(("to", "verdict"), [(2.5, "pass"), (2.6, "error")])
+def test_a_drop_where_lower_is_better(recorded: Project, to: float, verdict: str) -> None:
+    recorded.file(
+        "conftest.py",
+        "import pytest_ftgate\n"
+        "def pytest_ftgate_metrics(): return {'mistakes': pytest_ftgate.metric(\n"
+        "    low=0, high=10, greater_is_better=False)(lambda expected, answer: 0.0 if expected == answer else 10.0)}\n",
+    )
+    recorded.gate_test(metric="mistakes", max_drop=1.5, hypothesis={"from": 1, "to": to})
+    assert recorded.gate()["verdict"] == verdict
