@@ -136,7 +136,9 @@ def _fixture_layer(request: pytest.FixtureRequest, given: set[str], value_of: Ca
         if is_parameter:
             sources[key], value = Source("fixture", f"parameter {name}", request.path.parent), parameters[name]
         elif function is not None:
-            sources[key], value = _fixture_source(name, function), value_of(name)
+            sources[key] = _fixture_source(name, function)
+            _check_parametrized(request, name, sources[key])
+            value = value_of(name)
         else:
             continue
         if value is None:
@@ -160,14 +162,35 @@ def _given_twice(item: pytest.Item, name: str, key: str) -> ConfigError:
 
 
 def _override(request: pytest.FixtureRequest, name: str) -> Callable[..., Any] | None:
-    """The function of a fixture that a user put in place of ours.
+    """The function of a fixture that a user put in place of ours."""
+    definition = _definition(request, name)
+    function = definition.func if definition is not None else None
+    return None if function is None or function.__module__ == "pytest_ftgate.plugin" else function
 
-    pytest has no public way to ask which function stands behind a fixture's name.
-    """
+
+def _definition(request: pytest.FixtureRequest, name: str) -> Any | None:
+    """pytest has no public way to ask which function stands behind a fixture's name."""
     where: Any = request.node if pytest.version_tuple >= (8, 1) else request.node.nodeid
     definitions = request._fixturemanager.getfixturedefs(name, where)
-    function = definitions[-1].func if definitions else None
-    return None if function is None or function.__module__ == "pytest_ftgate.plugin" else function
+    return definitions[-1] if definitions else None
+
+
+def _check_parametrized(request: pytest.FixtureRequest, name: str, source: Source) -> None:
+    """pytest makes a test of each parameter only where the test requests the fixture."""
+    needed, given = [name], _parameters(request.node)
+    for one in needed:
+        definition = _definition(request, one)
+        if definition is None:
+            continue
+        if definition.params is not None and one not in given:
+            through = "" if one == name else f"needs the fixture {one}, which "
+            test = getattr(request.node, "originalname", None) or request.node.name
+            raise ConfigError(
+                f"the {source} {through}is parametrized, and the test does not request it",
+                where=Where(shown_path(request.path)),
+                cure=f"Request it, so that each parameter is a test: def {test}({name}): ...",
+            )
+        needed += [other for other in definition.argnames if other not in needed]
 
 
 def _fixture_source(name: str, function: Callable[..., Any]) -> Source:
