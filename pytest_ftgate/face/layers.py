@@ -137,7 +137,9 @@ def _fixture_layer(request: pytest.FixtureRequest, given: set[str], value_of: Ca
         if is_parameter:
             sources[key], value = Source("fixture", f"parameter {name}", request.path.parent), parametrized[name]
         elif function is not None:
-            sources[key], value = _fixture_source(request, name, function), value_of(name)
+            sources[key] = _fixture_source(request, name, function)
+            _check_parametrized(request, name, sources[key])
+            value = value_of(name)
         else:
             continue
         if value is None:
@@ -159,6 +161,25 @@ def _override(request: pytest.FixtureRequest, name: str) -> Callable[..., Any] |
     found = definitions(request, name)
     function: Callable[..., Any] | None = found[-1].func if found else None
     return None if function is None or function.__module__ == "pytest_ftgate.plugin" else function
+
+
+def _check_parametrized(request: pytest.FixtureRequest, name: str, source: Source) -> None:
+    """pytest makes a test of each parameter only where the test requests the fixture."""
+    needed, given = [name], parameters(request.node)
+    for one in needed:
+        found = definitions(request, one)
+        if not found:
+            continue
+        definition = found[-1]
+        if definition.params is not None and one not in given:
+            through = "" if one == name else f"needs the fixture {one}, which "
+            test = getattr(request.node, "originalname", None) or request.node.name
+            raise ConfigError(
+                f"the {source} {through}is parametrized, and the test does not request it",
+                where=Where(shown_path(request.path)),
+                cure=f"Request it, so that each parameter is a test: def {test}({name}): ...",
+            )
+        needed += [other for other in definition.argnames if other not in needed]
 
 
 def _fixture_source(request: pytest.FixtureRequest, name: str, function: Callable[..., Any]) -> Source:
