@@ -5,14 +5,70 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from pytest_ftgate.checks.bounds import UNTIMED_CURE
+from pytest_ftgate.checks.pricing import FREE_CURE, UNPRICED_CURE, why_free, why_priced_at_nothing, why_unpriced
 from pytest_ftgate.money.economics import dollars
-from pytest_ftgate.money.price import PRICE_CURE, UNKNOWN
-from pytest_ftgate.numbers import is_share, show_amount, show_seconds, show_usd
+from pytest_ftgate.money.price import UNKNOWN
+from pytest_ftgate.numbers import is_share, plural, show_amount, show_seconds, show_usd
 from pytest_ftgate.result import Check, ModelResult, called
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import GateConfig
     from pytest_ftgate.metrics import Metric
+    from pytest_ftgate.models import LatencySample, Model
+
+
+def free_advantage_checks(config: GateConfig, models: Mapping[str, Model]) -> list[Check]:
+    """Whether costs and times can be compared at all, whatever is answered."""
+    return [*_cost_checks(config, models), *_unlike_samples_checks(config, models)]
+
+
+def _cost_checks(config: GateConfig, models: Mapping[str, Model]) -> list[Check]:
+    """Whether costs can be compared, whatever is answered."""
+    if config.cheaper_by is None:
+        return []
+    no_price, nothing = why_unpriced(models), why_priced_at_nothing(models)
+    if no_price:
+        return [_cheaper_unknown(config, f"known: {no_price}", UNPRICED_CURE)]
+    return [_cheaper_unknown(config, f"told: {nothing}", FREE_CURE)] if nothing else []
+
+
+def _cheaper_unknown(config: GateConfig, why: str, advice: str) -> Check:
+    return Check(
+        "cheaper_by",
+        "error",
+        f"how much cheaper a call is cannot be {why}",
+        required=config.cheaper_by,
+        source=str(config.sources["cheaper_by"]),
+        advice=advice,
+    )
+
+
+def _unlike_samples_checks(config: GateConfig, models: Mapping[str, Model]) -> list[Check]:
+    """Latencies are compared, and so their samples must be taken alike."""
+    candidate: LatencySample | None = getattr(models.get("candidate"), "latency", None)
+    if config.faster_by is None or candidate is None:
+        return []
+    found = []
+    for role, model in models.items():
+        sample: LatencySample | None = getattr(model, "latency", None)
+        if sample is not None and sample != candidate:
+            taken = f"{called(role)} {model.name}: {_taken(sample)}; candidate {models['candidate'].name}"
+            found.append(
+                Check(
+                    "faster_by",
+                    "error",
+                    f"latencies of unlike samples cannot be compared: {taken}: {_taken(candidate)}",
+                    required=config.faster_by,
+                    source=str(config.sources["faster_by"]),
+                    advice="Give both models the same latency: {concurrency: 1, examples: 50}.",
+                )
+            )
+    return found
+
+
+def _taken(sample: LatencySample) -> str:
+    return f"{plural(sample.concurrency, 'call')} at a time, {plural(sample.examples, 'example')}"
 
 
 def advantage_checks(config: GateConfig, baseline: ModelResult, candidate: ModelResult) -> list[Check]:
@@ -92,30 +148,15 @@ def _cheaper_check(config: GateConfig, factor: float, baseline: ModelResult, can
         for role, model, cost in zip(("baseline", "candidate"), (baseline, candidate), costs, strict=True)
         if cost is None
     ]
-    source = str(config.sources["cheaper_by"])
     if unknown:
         unpriced = any((model.price or "").startswith(UNKNOWN) for model in (baseline, candidate))
-        return Check(
-            "cheaper_by",
-            "error",
-            f"how much cheaper a call is cannot be known: {'; '.join(unknown)}",
-            required=factor,
-            source=source,
-            advice=f"Give the model a {PRICE_CURE}."
-            if unpriced
-            else "Ask again (--ftgate-cache=refresh), or an endpoint that reports usage.",
-        )
+        again = "Ask again (--ftgate-cache=refresh), or an endpoint that reports usage."
+        return _cheaper_unknown(config, f"known: {'; '.join(unknown)}", UNPRICED_CURE if unpriced else again)
+    free = why_free(candidate)
+    if free:
+        return _cheaper_unknown(config, f"told: {free}", FREE_CURE)
+    source = str(config.sources["cheaper_by"])
     old, new = (cost for cost in costs if cost is not None)
-    if not new:
-        return Check(
-            "cheaper_by",
-            "error",
-            f"how much cheaper a call is cannot be told: one of candidate {candidate.name} costs nothing "
-            f"by its price ({candidate.price})",
-            required=factor,
-            source=source,
-            advice="A machine of your own is not free: price: {gpu_hour_usd}.",
-        )
     seen = f"{show_usd(1000 * old)} against {show_usd(1000 * new)} for 1,000 calls"
     hosting = config.economics.hosting_usd_per_month if config.economics else None
     beside = f"; hosting, {dollars(hosting)} a month, is not in it" if hosting else ""
@@ -131,17 +172,21 @@ def _faster_check(config: GateConfig, factor: float, baseline: ModelResult, cand
     source = str(config.sources["faster_by"])
     if old is None or not new:
         roles = (("baseline", baseline), ("candidate", candidate))
-        untimed = " and ".join(f"{role} {model.name}" for role, model in roles if not model.latency_p50_s)
+        untimed = " and ".join(_untimed(role, model) for role, model in roles if not model.latency_p50_s)
         return Check(
             "faster_by",
             "error",
             f"how much faster it is cannot be known: there is no latency of {untimed}",
             required=factor,
             source=source,
-            advice="Ask the model live, or record latency_s with each answer.",
+            advice=UNTIMED_CURE,
         )
     seen = f"half of the answers within {show_seconds(old)} against {show_seconds(new)}"
     return _advantage("faster", factor, old / new, seen, source)
+
+
+def _untimed(role: str, model: ModelResult) -> str:
+    return f"{role} {model.name}" + (f" ({model.latency_unknown})" if model.latency_unknown else "")
 
 
 def _advantage(word: str, factor: float, measured: float, seen: str, source: str) -> Check:

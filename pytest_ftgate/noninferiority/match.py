@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pytest_ftgate.checks.economics import unpriced
 from pytest_ftgate.checks.gain import Judgement, gain_reaches
-from pytest_ftgate.money.price import PRICE_CURE
+from pytest_ftgate.noninferiority.advantage import free_advantage_checks
 from pytest_ftgate.numbers import (
     is_share,
     plural,
@@ -54,19 +53,7 @@ def free_match_checks(
     if not grouped:
         reach = _reach_check(config, metric, n)
         found += [reach] if reach else []
-    no_price = unpriced(models) if config.cheaper_by is not None else None
-    if no_price:
-        found.append(
-            Check(
-                "cheaper_by",
-                "error",
-                f"how much cheaper a call is cannot be known: {no_price}",
-                required=config.cheaper_by,
-                source=str(config.sources["cheaper_by"]),
-                advice=f"Give the model a {PRICE_CURE}.",
-            )
-        )
-    return found
+    return [*found, *free_advantage_checks(config, models)]
 
 
 def _reach_check(config: GateConfig, metric: Metric, n: int) -> Check | None:

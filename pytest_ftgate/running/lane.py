@@ -221,7 +221,7 @@ class Lane:
         self._abandoned_in_a_row = self._abandoned_in_a_row + 1 if isinstance(error, AbandonedError) else 0
         if self._abandoned_in_a_row < _STUCK_AFTER:
             return None
-        return ModelError(f"{error.what}, as were the {_STUCK_AFTER - 1} before it", fatal=True)
+        return AbandonedError(f"{error.what}, as were the {_STUCK_AFTER - 1} before it", fatal=True)
 
     async def _fail(self, error: str, *questions: Question) -> None:
         for question in questions:

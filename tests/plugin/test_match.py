@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -208,6 +209,12 @@ def test_an_answer_without_usage_leaves_the_factor_unknown(recorded: Project) ->
 
 def test_a_price_of_nothing_is_no_factor(recorded: Project) -> None:
     recorded.gate_test(candidate=model("ft.jsonl", price={"input_per_1m": 0, "output_per_1m": 0}))
+    assert "one of candidate ft.jsonl costs nothing by its price" in refused(recorded)
+
+
+def test_answers_that_cost_nothing_are_no_factor_either(recorded: Project) -> None:
+    answers(recorded, "ft.jsonl", WRONG_SMALL, usage={"input_tokens": 1000, "output_tokens": 0})
+    recorded.gate_test(candidate=model("ft.jsonl", price={"input_per_1m": 0, "output_per_1m": 1}))
     assert "one of candidate ft.jsonl costs nothing by its price" in refused(recorded, called=True)
 
 
@@ -243,8 +250,39 @@ def test_without_latencies_how_much_faster_is_an_error(recorded: Project) -> Non
     answers(recorded, "ft.jsonl", WRONG_SMALL)
     recorded.gate_test(cheaper_by=..., faster_by=2)
     assert refused(recorded, called=True) == (
-        "how much faster it is cannot be known: there is no latency of candidate ft.jsonl"
+        "how much faster it is cannot be known: there is no latency of candidate ft.jsonl "
+        "(300 of 300 answers have no latency)"
     )
+
+
+def test_latencies_of_a_part_of_the_answers_are_none(recorded: Project) -> None:
+    """One fast row of 300 makes no fast model."""
+    answers(recorded, "ft.jsonl", WRONG_SMALL)
+    first, *rest = (recorded.path / "ft.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [{**json.loads(first), "latency_s": 0.01}, *map(json.loads, rest)]
+    write_jsonl(recorded.path / "ft.jsonl", rows)
+    recorded.gate_test(cheaper_by=..., faster_by=2)
+    assert "candidate ft.jsonl (299 of 300 answers have no latency)" in refused(recorded, called=True)
+
+
+@pytest.mark.parametrize("other", [{"concurrency": 32}, {"examples": 40}])
+def test_unlike_samples_are_not_compared_and_nothing_is_asked(http: EndpointProject, other: dict[str, int]) -> None:
+    http.gate_test(
+        baseline=http.model("gpt-large", price=LARGE, system="Answer.", latency=other),
+        candidate=http.model("ft:mini", price=SMALL, latency={}),
+        faster_by=2,
+    )
+    assert refused(http) == (
+        "latencies of unlike samples cannot be compared: baseline gpt-large: "
+        f"{other.get('concurrency', 1)} call{'s' if 'concurrency' in other else ''} at a time, "
+        f"{other.get('examples', 50)} examples; candidate ft:mini: 1 call at a time, 50 examples"
+    )
+    assert not http.server.requests
+    http.gate_test(
+        baseline=http.model("gpt-large", price=LARGE, system="Answer.", latency=other),
+        candidate=http.model("ft:mini", price=SMALL, latency={}),
+    )
+    assert http.gate()["verdict"] == "pass"  # nothing rests on them
 
 
 def test_a_batch_tells_no_latency_and_is_not_sent(http: EndpointProject) -> None:

@@ -88,10 +88,22 @@ def test_a_bound_on_a_cost_without_a_price_is_an_error_that_says_why(http: Endpo
     gate = http.gate()
     found = check(gate, "require.candidate.cost_usd")
     assert (gate["verdict"], found["status"], found["observed"]) == ("error", "error", None)
+    assert (gate["models_called"], http.server.requests) == (False, [])
     assert found["message"].startswith(
         "candidate cost_usd unknown, asked for at most 1: no price in the gate, and genai-prices "
     )
     assert found["advice"].startswith("Give the model a price: {input_per_1m, output_per_1m}, or {gpu_hour_usd}")
+
+
+def test_a_bound_on_the_baseline_waits_for_the_best_of_those_with_a_price(http: EndpointProject) -> None:
+    bound = [{"metric": "cost_usd", "max": 1, "of": "baseline"}]
+    two = {"a": http.model("base"), "b": http.model("base", price=PRICE, system="Answer.")}
+    http.gate_test(baseline=..., baselines=two, require=bound)
+    assert http.gate()["models_called"]
+    http.gate_test(baseline=..., baselines={**two, "b": http.model("base", system="Answer.")}, require=bound)
+    gate = http.gate()
+    assert (gate["verdict"], gate["models_called"]) == ("error", False)
+    assert "baseline cost_usd unknown, asked for at most 1" in check(gate, "require.baseline.cost_usd")["message"]
 
 
 def test_half_a_price_is_none(http: EndpointProject) -> None:
@@ -313,6 +325,14 @@ def test_calls_that_broke_off_are_told_apart_from_what_was_spent(http: EndpointP
     http.result.stdout.fnmatch_lines(
         ["$0.2400 spent of --ftgate-max-cost 1, and perhaps $0.001* for 1 call whose cost is unknown"]
     )
+
+
+def test_the_limit_is_an_error_also_where_missing_answers_count_as_wrong(http: EndpointProject) -> None:
+    """Nobody asked for them: they are not missing after all retries."""
+    http.gate_test(baseline="recorded:base.jsonl", candidate=http.model("ft", **PRICED), errors="score_zero")
+    gate = http.gate("--ftgate-max-cost=0.05")
+    assert gate["verdict"] == "error"
+    assert "--ftgate-max-cost 0.05" in check(gate, "candidate_predictions")["message"]
 
 
 def test_a_limit_needs_prices(http: EndpointProject) -> None:

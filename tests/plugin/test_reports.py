@@ -215,10 +215,12 @@ def test_a_recording_is_held_to_the_inputs_of_every_gate(project: Project, names
 def test_a_bound_that_was_not_measured_is_an_error(project: Project) -> None:
     project.gate_test(require=[{"metric": "cost_usd", "max": 1.0}])
     gate = project.gate()
-    assert gate["verdict"] == "error"
+    assert (gate["verdict"], gate["models_called"]) == ("error", False)
     found = check(gate, "require.candidate.cost_usd")
     assert found["message"] == "candidate cost_usd unknown, asked for at most 1: no price in the gate"
     assert found["advice"].startswith("Give the model a price: {input_per_1m, output_per_1m}, or {gpu_hour_usd}")
+    project.gate_test()
+    gate = project.gate()
     assert gate["candidate"]["price"] == "unknown: no price in the gate"
     assert gate["candidate"]["cost_unknown"] == "no price in the gate"
 
