@@ -36,7 +36,7 @@ def unpriced(models: Mapping[str, Model]) -> str | None:
     baselines = [role for role in models if role != "candidate"]
     unknown = {role: price.source for role in models if not (price := price_of(models[role])).known}
     blind = ["candidate"] if "candidate" in unknown else baselines if all(r in unknown for r in baselines) else []
-    told = [f"{called(role)} {models[role].name}: {unknown[role].removeprefix(UNKNOWN)}" for role in blind]
+    told = [f"{called(role, models[role].name)}: {unknown[role].removeprefix(UNKNOWN)}" for role in blind]
     return "; ".join(told) or None
 
 

@@ -59,7 +59,7 @@ def rival_checks(
             Check(
                 "rival",
                 "warning",
-                f"{called(role)} {one.name} is worse than {called(best)} by {loses}, and no {_asked_less(config)} than "
+                f"{called(role, one.name)} is worse than {called(best)} by {loses}, and no {_asked_less(config)} than "
                 "the candidate: it may be enough without a fine-tune",
                 observed=-drop,
                 required=-config.max_drop,
