@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from pytest_ftgate.numbers import plural, show_difference
-from pytest_ftgate.result import Check, ModelResult
+from pytest_ftgate.result import Check, ModelResult, called
 from pytest_ftgate.safe import one_line, printable
 
 if TYPE_CHECKING:
@@ -38,13 +38,13 @@ def complete_check(
         return Check(
             f"{role}_predictions",
             "pass",
-            f"{role}: all {plural(model.n_expected or 0, 'answer')} arrived",
+            f"{called(role)}: all {plural(model.n_expected or 0, 'answer')} arrived",
             observed=model.n_expected,
             required=model.n_expected,
         )
     ids = ", ".join(printable(id_, _ID_CHARACTERS) for id_ in missing_ids[:_IDS_SHOWN])
     ids += ", ..." if len(missing_ids) > _IDS_SHOWN else ""
-    message = f"{role} {model.name}: {missing:,} of {plural(model.n_expected or 0, 'answer')} missing ({ids}): "
+    message = f"{called(role, model.name)}: {missing:,} of {plural(model.n_expected or 0, 'answer')} missing ({ids}): "
     message += one_line(error or "")
     return Check(
         f"{role}_predictions",
@@ -77,11 +77,12 @@ def answer_checks(role: str, model: ModelResult) -> list[Check]:
         ("n_cut_off", "cut_off", "cut off at the length limit"),
         ("n_empty", "empty", "empty"),
     )
+    model_called = called(role, model.name)
     return [
         Check(
-            f"{role}_{name}",
+            f"{called(role)}_{name}",
             "note",
-            f"{role} {model.name}: {plural(count, 'answer')} {'is' if count == 1 else 'are'} {what}, scored wrong",
+            f"{model_called}: {plural(count, 'answer')} {'is' if count == 1 else 'are'} {what}, scored wrong",
             observed=count,
         )
         for attribute, name, what in counted
@@ -94,9 +95,9 @@ def attested_check(role: str, model: ModelResult) -> Check | None:
     if model.verified is not False:
         return None
     return Check(
-        f"{role}_recording",
+        f"{called(role)}_recording",
         "note",
-        f"{role} {model.name}: the recorded predictions are attested, not verified (no input_sha256)",
+        f"{called(role, model.name)}: the recorded predictions are attested, not verified (no input_sha256)",
     )
 
 

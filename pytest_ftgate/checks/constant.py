@@ -105,8 +105,8 @@ def _weak_baseline(standard: Standard, role: str, one: Answered) -> Check:
     """Any fine-tune beats a baseline that is no better than a constant answer, or is one."""
     throughout = _throughout(standard, one)
     if _beaten(standard, one) and not throughout:
-        return _check("weak_baseline", "pass", f"{_value(standard, called(role), one)}; {standard}", standard, one)
-    message = f"{_value(standard, called(role), one)} is no better than a constant answer: {standard}"
+        return _check("weak_baseline", "pass", f"{_value(standard, role, one)}; {standard}", standard, one)
+    message = f"{_value(standard, role, one)} is no better than a constant answer: {standard}"
     message += f", and it {throughout}" if throughout else ""
     if standard.reason is None:
         return _check("weak_baseline", "fail", message, standard, one, advice=_advice(standard))
@@ -157,8 +157,8 @@ def _throughout(standard: Standard, one: Answered) -> str | None:
     return f"answers {_quoted(one.constant)} throughout"
 
 
-def _value(standard: Standard, name: str, one: Answered) -> str:
-    return f"{name} {one.facts.name}: {standard.metric.name} {standard.shown(one.facts.value)}"
+def _value(standard: Standard, role: str, one: Answered) -> str:
+    return f"{called(role, one.facts.name)}: {standard.metric.name} {standard.shown(one.facts.value)}"
 
 
 def _quoted(answer: str) -> str:

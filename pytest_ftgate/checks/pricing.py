@@ -30,7 +30,7 @@ def why_unpriced(models: Mapping[str, Model]) -> str | None:
     """Why no cost of a candidate can be compared with one of a baseline; ``None`` where it may be known."""
     unknown = unpriced_models(models)
     blind = ["candidate"] if "candidate" in unknown else list(unknown)
-    told = [f"{called(role)} {models[role].name}: {unknown[role].source.removeprefix(UNKNOWN)}" for role in blind]
+    told = [f"{called(role, models[role].name)}: {unknown[role].source.removeprefix(UNKNOWN)}" for role in blind]
     return "; ".join(told) or None
 
 

@@ -56,7 +56,7 @@ def prompt_checks(config: GateConfig, test: DataSet) -> list[Check]:
         Check(
             "baseline_prompt",
             "warning",
-            f"{called(role)} {spec.name} has no prompt: no system message, no template and no few-shot examples",
+            f"{called(role, spec.name)} has no prompt: no system message, no template and no few-shot examples",
             source=str(spec.source),
             advice="Give it the best prompt you have (system_file, few_shot: {k: 8}): that is what the candidate "
             "has to replace.",
@@ -80,7 +80,7 @@ def params_checks(config: GateConfig) -> list[Check]:
                 Check(
                     "baseline_params",
                     "warning",
-                    f"{called(role)} {spec.name} has weaker parameters than the candidate: {'; '.join(weaker)}",
+                    f"{called(role, spec.name)} has weaker parameters than the candidate: {'; '.join(weaker)}",
                     source=str(spec.source),
                     advice="Give both models the same params, unless one of them does not take them.",
                 )
@@ -190,7 +190,7 @@ def swapped_checks(config: GateConfig) -> list[Check]:
         Check(
             "swapped",
             "warning",
-            f"{called(role)} {spec.name} is a fine-tuned model ({_sign(spec)}), "
+            f"{called(role, spec.name)} is a fine-tuned model ({_sign(spec)}), "
             f"and candidate {config.candidate.name} is not",
             source=str(spec.source),
             advice="Look whether the two are swapped.",

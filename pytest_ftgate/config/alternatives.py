@@ -37,7 +37,8 @@ def made_baselines(
             cure="give the base model itself, or name each baseline: baselines: {prompt: ..., few_shot: ...}",
         )
     made = _made(read, base, at)
-    return made | {name: model_spec(further, at(name), models) for name, further in read.further.items()}, tuple(made)
+    further = {name: model_spec(one, at(name), models, name=name) for name, one in read.further.items()}
+    return made | further, tuple(made)
 
 
 def _made(read: AlternativesKeys, base: ModelSpec, at: Callable[..., Source]) -> dict[str, ModelSpec]:

@@ -95,7 +95,8 @@ class ModelSpec:
         options: the provider's keys that were written, without ``provider``; paths are absolute ``Path``s.
             Of "callable" it is ``{"function": object}``.
         spelling: for reports: ``openai:gpt-4.1-mini``, ``python:pkg.mod:fn``, ``conftest.my_model``.
-        name: its ``name`` key, else its name under ``models``, else the model's own short name.
+        name: its ``name`` key, else its name under ``baselines`` or ``candidates``, else that under ``models``, else
+            the model's own short name.
         source: where it is described; of a named model that is under ``models``.
     """
 

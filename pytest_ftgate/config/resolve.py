@@ -54,6 +54,7 @@ _AS_READ = (
     "allow_weak_baseline",
     "max_age_days",
 )
+_SINGLE = ("baseline", "candidate")
 _FIXTURES = ("test_set", "training_set", "baseline", "candidate")
 
 
@@ -206,8 +207,7 @@ def _baselines(value: _Value, models: Mapping[str, ModelSpec]) -> tuple[dict[str
 
 
 def _by_name(value: _Value, models: Mapping[str, ModelSpec]) -> dict[str, ModelSpec]:
-    """The models of one key; a single one goes by the name of its key."""
-    return {
-        name: model_spec(read, value.at() if name == value.key else value.at(name), models)
-        for name, read in value.read.items()
-    }
+    """The models of one key: a single one under the key itself, several each by the name that it has there."""
+    if value.key in _SINGLE:
+        return {value.key: model_spec(value.read[value.key], value.at(), models)}
+    return {name: model_spec(read, value.at(name), models, name=name) for name, read in value.read.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -112,20 +113,22 @@ def model_spec(
         read: what stands there.
         source: where it stands.
         models: the models of the gate file, by name.
-        name: the name under which it stands there itself, if it does.
+        name: the name under which it stands there itself, if it does; a ``name`` of its own goes before it.
     """
     if isinstance(read, Named):
-        return models[read.name]
+        model = models[read.name]
+        return replace(model, name=model.options.get("name") or name or model.name)
     if isinstance(read, Given):
-        return _given(read.function, source)
+        return _given(read.function, source, name)
     spelling, short = _spelling(read)
     options = {key: _option(read, key, source) for key in _written(read) if key != "provider"}
     return ModelSpec(read.provider, options, spelling, read.name or name or short, source)
 
 
-def _given(function: Any, source: Source) -> ModelSpec:
+def _given(function: Any, source: Source, name: str | None) -> ModelSpec:
     named = getattr(function, "func", function)  # functools.partial keeps the function there
-    short = _text(named, "__name__") or _text(function, "name") or type(function).__name__
+    own = _text(function, "name") if hasattr(function, "complete") else None
+    short = own or name or _text(named, "__name__") or _text(function, "name") or type(function).__name__
     qualified = _text(named, "__qualname__") or type(function).__qualname__
     module = _text(named, "__module__") or type(function).__module__
     spelling = _text(function, "spelling") or f"{module}.{qualified}"

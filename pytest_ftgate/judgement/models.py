@@ -91,8 +91,8 @@ def answer_remarks(scored: Mapping[str, Measured]) -> list[Check]:
     """What is to be said of each model's answers, whatever they scored."""
     remarks: list[Check | None] = []
     for role, one in scored.items():
-        remarks += answers.answer_checks(called(role), one.facts)
-        remarks.append(answers.attested_check(called(role), one.facts))
+        remarks += answers.answer_checks(role, one.facts)
+        remarks.append(answers.attested_check(role, one.facts))
     return [remark for remark in remarks if remark is not None]
 
 

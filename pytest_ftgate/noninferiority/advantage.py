@@ -53,7 +53,7 @@ def _unlike_samples_checks(config: GateConfig, models: Mapping[str, Model]) -> l
     for role, model in models.items():
         sample: LatencySample | None = getattr(model, "latency", None)
         if sample is not None and sample != candidate:
-            taken = f"{called(role)} {model.name}: {_taken(sample)}; candidate {models['candidate'].name}"
+            taken = f"{called(role, model.name)}: {_taken(sample)}; {called('candidate', models['candidate'].name)}"
             found.append(
                 Check(
                     "faster_by",
@@ -115,7 +115,7 @@ def rival_checks(
             Check(
                 "rival",
                 "warning",
-                f"{called(role)} {one.name} is worse than {called(best)} by {loses}, and no {_asked_less(config)} than "
+                f"{called(role, one.name)} is worse than {called(best)} by {loses}, and no {_asked_less(config)} than "
                 "the candidate: it may be enough without a fine-tune",
                 observed=-drop,
                 required=-config.max_drop,
@@ -144,7 +144,7 @@ def _asked_less(config: GateConfig) -> str:
 def _cheaper_check(config: GateConfig, factor: float, baseline: ModelResult, candidate: ModelResult) -> Check:
     costs = [_per_call(model) for model in (baseline, candidate)]
     unknown = [
-        f"{role} {model.name}: {model.cost_unknown or 'no cost was measured'}"
+        f"{called(role, model.name)}: {model.cost_unknown or 'no cost was measured'}"
         for role, model, cost in zip(("baseline", "candidate"), (baseline, candidate), costs, strict=True)
         if cost is None
     ]
@@ -186,7 +186,7 @@ def _faster_check(config: GateConfig, factor: float, baseline: ModelResult, cand
 
 
 def _untimed(role: str, model: ModelResult) -> str:
-    return f"{role} {model.name}" + (f" ({model.latency_unknown})" if model.latency_unknown else "")
+    return called(role, model.name) + (f" ({model.latency_unknown})" if model.latency_unknown else "")
 
 
 def _advantage(word: str, factor: float, measured: float, seen: str, source: str) -> Check:

@@ -11,7 +11,7 @@ from pytest_ftgate.errors import ConfigError, FtgateError
 from pytest_ftgate.noninferiority import drop
 from pytest_ftgate.noninferiority.drop import Allowance
 from pytest_ftgate.numbers import is_share, plural, show_amount, show_value
-from pytest_ftgate.result import Check, GuardResult, TestSetResult
+from pytest_ftgate.result import Check, GuardResult, TestSetResult, called
 from pytest_ftgate.safe import one_line, printable
 
 if TYPE_CHECKING:
@@ -189,7 +189,7 @@ def _not_recorded(guard: Guard, models: Mapping[str, Model], errors: str) -> Ite
             yield Check(
                 f"guards.{guard.name}.{role}_predictions",
                 "error",
-                f"guard {guard.name}: {role} {model.name} has no recorded prediction for {len(missing):,} of "
+                f"guard {guard.name}: {called(role, model.name)} has no recorded prediction for {len(missing):,} of "
                 f"{plural(len(guard.test), 'example')}, first {printable(missing[0], _SHOWN)}",
                 observed=len(guard.test) - len(missing),
                 required=len(guard.test),

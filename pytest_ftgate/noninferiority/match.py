@@ -221,7 +221,7 @@ def circular_check(role: str, model: ModelResult, *, all_right: bool, n: int) ->
     return Check(
         "circular",
         "warning",
-        f"{called(role)} {model.name} is right on all {plural(n, 'example')}: the labels look like its own outputs; "
+        f"{called(role, model.name)} is right on all {plural(n, 'example')}: the labels look like its own outputs; "
         "this test is circular: it measures agreement with that model, not who is right",
         observed=n,
         advice="Have people check the labels of the test set, without seeing the model's answers.",

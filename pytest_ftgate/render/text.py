@@ -154,9 +154,15 @@ def model_cells(result: GateResult) -> list[list[str]]:
     rows += [("bare", result.bare)] if result.bare is not None else []
     names = list(result.candidate.metrics or result.baseline.metrics) or ([result.metric] if result.metric else [])
     header = ["", "model", *map(printable, names), "gain", "answered", "stored", "p50", "p95", "tokens in/out", "cost"]
-    body = [[printable(role), printable(model.name), *_cells(result, role, model, names)] for role, model in rows]
+    body = [[printable(role), printable(_own_name(role, model)), *_cells(result, role, model, names)]
+            for role, model in rows]  # fmt: skip
     told = [column for column in range(len(header)) if {row[column] for row in body} - _UNTOLD or column < 2]
     return [[row[column] for column in told] for row in (header, *body)]
+
+
+def _own_name(role: str, model: ModelResult) -> str:
+    """What the model is, where it goes by no other name than the role's."""
+    return model.model or model.name if model.name == role else model.name
 
 
 def _width_of(table: Sequence[Sequence[str]]) -> int:

@@ -71,6 +71,13 @@ class CandidateResult:
     cost_usd: float | None = None
 
 
-def called(role: str) -> str:
-    """What messages call a model: ``candidate``, ``baseline``, or ``baseline few_shot`` of several."""
-    return role if role in ("baseline", "candidate") else f"baseline {role}"
+def called(role: str, name: str = "") -> str:
+    """What messages call a model: ``candidate``, ``baseline``, or ``baseline few_shot`` of several.
+
+    With its own name it is ``candidate tuned``, and of several ``baseline few_shot (gpt few_shot 8)``, unless the role
+    is that name.
+    """
+    own = "" if name == role else name
+    if role in ("baseline", "candidate"):
+        return f"{role} {own}".rstrip()
+    return f"baseline {role} ({own})" if own else f"baseline {role}"

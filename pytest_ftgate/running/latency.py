@@ -87,11 +87,11 @@ def sample_check(role: str, facts: ModelResult, run: Run) -> Check:
         head, *rest = reason.splitlines() or [""]
         counted = f"{len(missing):,} of {len(predictions):,} answers of the latency sample are missing"
         advice = one_line("\n".join(rest)) or None
-        return Check(name, "error", f"{called(role)} {facts.name}: {counted}: {head}", advice=advice)
+        return Check(name, "error", f"{called(role, facts.name)}: {counted}: {head}", advice=advice)
     n, at_once = len(predictions), run.model.concurrency
     seen = f"half of {n:,} answers within {show_seconds(facts.latency_p50_s)}, 95 % within "
     seen += f"{show_seconds(facts.latency_p95_s)}, {at_once:,} call{'s' * (at_once > 1)} at a time"
-    return Check(name, "note", f"{called(role)} {facts.name}: {seen}")
+    return Check(name, "note", f"{called(role, facts.name)}: {seen}")
 
 
 def unsampled_checks(bounds: Sequence[Bound], models: Mapping[str, Model]) -> list[Check]:
@@ -110,7 +110,7 @@ def _unsampled(bound: Bound, role: str, model: Model) -> Check:
         return Check(
             "latency_sample",
             "error",
-            f"{bound.metric.name} of {called(role)} {model.name} cannot be known: mode: batch tells no latency",
+            f"{bound.metric.name} of {called(role, model.name)} cannot be known: mode: batch tells no latency",
             source=str(bound.source),
             advice="Give the model latency: {concurrency: 1, examples: 50}: a sample is then asked live.",
         )
@@ -120,5 +120,5 @@ def _unsampled(bound: Bound, role: str, model: Model) -> Check:
     else:
         seen = f"is measured with up to {model.concurrency:,} calls at a time, beside the other model"
         advice = "Give the model latency: {concurrency: 1, examples: 50}: a sample is then taken by itself."
-    message = f"{bound.metric.name} of {called(role)} {model.name} {seen}"
+    message = f"{bound.metric.name} of {called(role, model.name)} {seen}"
     return Check("latency_sample", "warning", message, source=str(bound.source), advice=advice)

@@ -109,7 +109,7 @@ def test_where_none_passes_the_nearest_is_shown(project: Project, small: Any, la
     gate = project.gate()
     project.result.assert_outcomes(failed=1)
     assert gate["verdict"] == ("inconclusive" if THIN in (small, large) else "fail")
-    assert gate["candidate"]["name"] == f"{shown}.jsonl"
+    assert gate["candidate"]["name"] == shown
     assert check(gate, "candidates")["message"].startswith(
         f"none is good enough; shown is {shown}, which came nearest ("
     )
@@ -321,3 +321,10 @@ def test_a_callable_candidate_is_asked_only_if_its_turn_comes(project: Project) 
     project.gate_test(candidate=..., candidates=candidates)
     assert project.gate()["verdict"] == "pass"
     assert not (project.path / "asked.txt").exists()
+
+
+def test_a_candidate_goes_by_the_name_that_the_gate_gives_it(project: Project) -> None:
+    chosen_from(project, (0, 1, 58, 59), (0, 1, 58, 59))
+    gate = project.gate()
+    assert (gate["candidate"]["name"], gate["candidate"]["model"]) == ("small", "recorded:small.jsonl")
+    project.result.stdout.fnmatch_lines(["candidate  small *", "*candidate small: the recorded predictions are*"])

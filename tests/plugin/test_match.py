@@ -184,7 +184,7 @@ def test_of_several_baselines_one_with_a_price_may_be_the_best(recorded: Project
     answers(recorded, "weak.jsonl", range(280, 300))  # now the one without a price is the best
     gate = recorded.gate()
     assert gate["verdict"] == "error"
-    assert check(gate, "cheaper_by")["message"].endswith("baseline weak.jsonl: no price in the gate")
+    assert check(gate, "cheaper_by")["message"].endswith("baseline free: no price in the gate")
 
 
 def test_a_candidate_must_match_every_baseline(recorded: Project) -> None:

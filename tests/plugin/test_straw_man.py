@@ -118,7 +118,7 @@ def test_each_of_several_baselines_must_be_real(project: Project) -> None:
     assert gate["verdict"] == "fail"
     found = [item for item in gate["checks"] if item["name"] == "weak_baseline"]
     assert [item["status"] for item in found] == ["fail", "pass"]
-    assert found[0]["message"].startswith("baseline prompt base.jsonl: accuracy 33.3 %")
+    assert found[0]["message"].startswith("baseline prompt: accuracy 33.3 %")
 
 
 # --- the candidate -------------------------------------------------------------------------------------------
@@ -223,3 +223,17 @@ def test_where_one_output_is_expected_everywhere_nothing_beats_saying_it(project
     gate = project.gate()
     assert gate["verdict"] == "pass"
     assert check(gate, "weak_baseline")["status"] == "warning"
+
+
+def test_each_of_several_baselines_goes_by_the_name_that_the_gate_gives_it(project: Project) -> None:
+    """Which is its role, too: nothing is called twice."""
+    project.predictions("strong.jsonl", 60, wrong_at=range(45, 60))
+    called = {"provider": "recorded", "path": "base.jsonl", "name": "mini"}
+    project.gate_test(baseline=..., baselines={"one": "recorded:strong.jsonl", "two": called})
+    gate = project.gate()
+    names = {role: model["name"] for role, model in gate["baselines"].items()}
+    assert (gate["baseline"]["name"], names) == ("one", {"one": "one", "two": "mini"})
+    project.result.stdout.fnmatch_lines(["one        recorded:strong.jsonl *", "two        mini *"])
+    project.result.stdout.fnmatch_lines(["gain over one: *"])
+    notes = [item["message"].partition(": the")[0] for item in gate["checks"] if item["name"].endswith("_recording")]
+    assert notes == ["baseline one", "baseline two (mini)", "candidate ft.jsonl"]

@@ -86,7 +86,7 @@ def test_each_of_several_baselines() -> None:
     }
     found = constant_checks(Standard(ACCURACY, HALF, None, "default"), answered)
     assert [check.status for check in found] == ["pass", "fail"]
-    assert found[1].message.startswith("baseline bare nano: accuracy 50.0 % is no better")
+    assert found[1].message.startswith("baseline bare (nano): accuracy 50.0 % is no better")
 
 
 def test_the_advice_where_no_prompt_could_help() -> None:

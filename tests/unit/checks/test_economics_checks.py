@@ -58,9 +58,9 @@ def test_one_baseline_with_a_price_may_be_the_best_one() -> None:
     assert why_unpriced(models(baseline=PRICE, candidate=PRICE)) is None
     assert why_unpriced(models(a=nothing, b=PRICE, candidate=PRICE)) is None
     assert why_unpriced(models(a=nothing, b=nothing, candidate=PRICE)) == (
-        "baseline a a: no price in the gate; baseline b b: no price in the gate"
+        "baseline a: no price in the gate; baseline b: no price in the gate"
     )
-    assert why_unpriced(models(baseline=PRICE, candidate=nothing)) == "candidate candidate: no price in the gate"
+    assert why_unpriced(models(baseline=PRICE, candidate=nothing)) == "candidate: no price in the gate"
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ def test_only_endpoints_show_their_prompt() -> None:
 def test_each_of_several_baselines_is_looked_at() -> None:
     several = {"bare": BARE, "good": {**BARE, "system": "Answer."}, "nano": {**BARE, "model": "nano"}}
     found = prompt_checks(config(baselines=several), PLAIN)
-    assert [check.message.split(" has ")[0] for check in found] == ["baseline bare mini", "baseline nano nano"]
+    assert [check.message.split(" has ")[0] for check in found] == ["baseline bare", "baseline nano"]
 
 
 # --- parameters ----------------------------------------------------------------------------------------------

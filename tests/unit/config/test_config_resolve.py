@@ -162,6 +162,20 @@ def test_a_gate_of_the_file_with_its_defaults_and_lines(load: Callable[[str], Ga
     assert kinds == {"margin": "file", "confidence": "defaults", "evidence": "default"}
 
 
+def test_of_several_models_each_goes_by_the_name_that_the_gate_gives_it(load: Callable[[str], GateFile]) -> None:
+    file = load("version: 1\nmodels:\n  a: x:a\n  b: {provider: x, model: b, name: big}\ngates: {}\n")
+    models = {"one": "a", "two": "b", "three": "x:c", "four": {"provider": "x", "model": "d", "name": "own"}, "f": len}
+    names = ["one", "big", "three", "own", "f"]
+    several = resolve(layer({**SELF_CONTAINED, "baseline": "x:m"}), file=file)
+    assert several.baselines["baseline"].name == "m"
+    keys = {key: value for key, value in SELF_CONTAINED.items() if key not in ("baseline", "candidate")}
+    config = resolve(layer({**keys, "baselines": models, "candidates": models}), file=file)
+    assert [model.name for model in config.baselines.values()] == names
+    assert [model.name for model in config.candidates.values()] == names
+    alone = resolve(layer({**SELF_CONTAINED, "baseline": "a", "candidate": len}), file=file)
+    assert (alone.baselines["baseline"].name, alone.candidate.name) == ("a", "len")
+
+
 def test_a_gate_may_be_named_otherwise_than_in_the_file(load: Callable[[str], GateFile]) -> None:
     file = load(FILE)
     config = resolve(layer(SELF_CONTAINED), *file.layers("named"), file=file, gate="named")
