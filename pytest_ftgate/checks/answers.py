@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pytest_ftgate.missing import cure_of
 from pytest_ftgate.numbers import plural, show_difference
 from pytest_ftgate.result import Check, ModelResult
 from pytest_ftgate.safe import one_line, printable
 
 _IDS_SHOWN = 5
 _ID_CHARACTERS = 40
-_AGAIN = "Run again: what arrived is kept (unless --ftgate-cache=off), only the missing answers are asked for."
 
 
 def complete_check(
@@ -37,7 +37,7 @@ def complete_check(
         message + (" (counted as wrong: errors is score_zero)" if scored_zero else ""),
         observed=(model.n_expected or 0) - missing,
         required=model.n_expected,
-        advice=None if scored_zero or model.verified is not None else _AGAIN,
+        advice=None if scored_zero or model.verified is not None else cure_of(error),
     )
 
 
