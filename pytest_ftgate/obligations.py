@@ -72,12 +72,17 @@ def unjudged(
     return [{"name": name, "reason": reason} for name, reason in reasons.items() if reason is not None]
 
 
+def not_passed(result: GateResult) -> str:
+    """Why an obligation is not met by a gate that was judged, and is not green."""
+    return f"the verdict of {result.nodeid} is {result.verdict}"
+
+
 def _reason(name: str, judged: Sequence[GateResult], namesake: GateResult | None, seen: Seen) -> str | None:
     if not judged:
         return f"{namesake.nodeid} is another gate of that name" if namesake else _absence(name, seen)
     for result in judged:
         if not result.passed:
-            return f"the verdict of {result.nodeid} is {result.verdict}"
+            return not_passed(result)
         if result.loosened:
             return f"{result.nodeid} asks for less than the file: {'; '.join(result.loosened)}"
     return None

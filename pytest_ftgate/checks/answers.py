@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from pytest_ftgate.missing import cure_of
 from pytest_ftgate.numbers import plural, show_difference
 from pytest_ftgate.result import Check, ModelResult, called
 from pytest_ftgate.safe import one_line, printable
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 
 _IDS_SHOWN = 5
 _ID_CHARACTERS = 40
-_AGAIN = "Run again: what arrived is kept (unless --ftgate-cache=off), only the missing answers are asked for."
 
 
 def forgiven_roles(errors: str, runs: Iterable[Run]) -> Collection[str]:
@@ -52,7 +52,7 @@ def complete_check(
         message + (" (counted as wrong: errors is score_zero)" if forgiven else ""),
         observed=(model.n_expected or 0) - missing,
         required=model.n_expected,
-        advice=None if forgiven or model.verified is not None else _AGAIN,
+        advice=None if forgiven or model.verified is not None else cure_of(error),
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from pytest_ftgate.errors import FtgateError, shown_path
 from pytest_ftgate.face.gate_files import GateFiles
-from pytest_ftgate.obligations import Seen, unjudged
+from pytest_ftgate.obligations import Seen, not_passed, unjudged
 from pytest_ftgate.render.text import Line
 from pytest_ftgate.result import GateResult
 
@@ -23,21 +23,25 @@ class Owed:
         unjudged: the obligations that were not met, as ``{"name": ..., "reason": ...}``.
         removed: sentences on gates that are gone since this change began.
         partial: obligations are printed instead of enforced.
+        told: reasons that the block of a gate has told already.
     """
 
     unjudged: Sequence[dict[str, str]] = ()
     removed: Sequence[str] = ()
     partial: bool = False
+    told: frozenset[str] = frozenset()
 
     @property
     def red(self) -> bool:
         return bool(self.unjudged) and not self.partial
 
     def lines(self) -> Iterator[Line]:
-        """As the terminal shows it."""
+        """As the terminal shows it, below the blocks of the gates."""
         colour = "yellow" if self.partial else "red"
         waived = " (not enforced: --ftgate-partial)" if self.partial else ""
         for one in self.unjudged:
+            if one["reason"] in self.told:
+                continue
             yield Line(f"required gate {one['name']}: {one['reason']}{waived}", colour)
         yield from (Line(text, "red") for text in self.removed)
 
@@ -56,7 +60,12 @@ def find_owed(config: pytest.Config, files: GateFiles, results: Sequence[GateRes
     for name in gone:
         if name not in known and ("all" in owed or name in owed):
             unmet.append({"name": name, "reason": f"it {since}"})
-    return Owed(unmet, [f"the gate {name} {since}" for name in gone], bool(config.getoption("--ftgate-partial")))
+    return Owed(
+        unmet,
+        [f"the gate {name} {since}" for name in gone],
+        bool(config.getoption("--ftgate-partial")),
+        told=frozenset(not_passed(result) for result in results if not result.passed),
+    )
 
 
 def _unmet(

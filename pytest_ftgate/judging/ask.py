@@ -22,6 +22,7 @@ from pytest_ftgate.judging.pairs import (
 from pytest_ftgate.judging.people import Ratings, people_result, settled, stale_check
 from pytest_ftgate.judging.questions import PROMPT_VERSION, grade_question, question_set
 from pytest_ftgate.metrics.judged import HUMAN_PREFERENCE, Graded, Rubric
+from pytest_ftgate.missing import cure_of
 from pytest_ftgate.numbers import plural
 from pytest_ftgate.result import Check, JudgeResult, PairResult
 from pytest_ftgate.safe import one_line, printable
@@ -256,7 +257,7 @@ def _read(asked: _Asked, run: Run) -> tuple[dict[str, Any], list[Check]]:
                 observed=n - len(missing),
                 required=n,
                 source=asked.judge.asked.source,
-                advice="Run again: what arrived is kept (unless --ftgate-cache=off), only the rest is asked for.",
+                advice=cure_of(reason),
             )
         )
     if unread:

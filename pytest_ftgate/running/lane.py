@@ -10,6 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from pytest_ftgate.errors import ModelError
+from pytest_ftgate.missing import OFFLINE
 from pytest_ftgate.models import Question
 from pytest_ftgate.running.asking import AbandonedError, Answer, Asker, RetryPolicy
 from pytest_ftgate.running.meter import Meter
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from pytest_ftgate.running.budget import Budget
     from pytest_ftgate.running.desk import Desk
 
-_OFFLINE = "not stored or recorded, and --ftgate-offline forbids asking\n  run once without it"
 _STUCK_AFTER = 5  # abandoned calls in a row: each has cost its whole time limit, and left a thread behind
 _FIRST_POLL_S = 0.05
 _SLOWEST_POLL_S = 0.25
@@ -89,7 +89,7 @@ class Lane:
         if offline and getattr(self.model, "endpoint", False):
             for key in missing:
                 if key not in stored:
-                    self._board.failed(key, _OFFLINE)
+                    self._board.failed(key, OFFLINE)
         else:
             self.workers = min(self.model.concurrency, -(-(len(missing) - len(stored)) // self._batch_size))
         if self.workers:

@@ -139,7 +139,9 @@ def test_a_judge_that_is_down_is_an_error_with_all_answers_kept(judged: ServedJu
     judged.judged_by()
     gate = judged.gate()
     assert gate["verdict"] == "error"
-    assert "110 of 110 answers missing" in check(gate, "judge.rubric")["message"]
+    found = check(gate, "judge.rubric")
+    assert "110 of 110 answers missing" in found["message"]
+    assert "--ftgate-report=recordings:recordings" in found["advice"]
     judged.forget()
     judged.judge = lambda body: "3" if "Hello" not in str(asked_of(body)) else "5"
     assert judged.gate()["verdict"] == "pass"

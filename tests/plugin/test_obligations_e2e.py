@@ -26,7 +26,11 @@ def reason(project: Project, *args: str) -> str:
     (unjudged,) = project.report(*args)["unjudged"]
     assert unjudged["name"] == "support"
     assert project.result.ret == 1
-    project.result.stdout.fnmatch_lines([f"*required gate support: {unjudged['reason'][:40]}*"])
+    if unjudged["reason"].startswith("the verdict of "):  # its block tells it
+        project.result.stdout.fnmatch_lines([f"*ftgate support: {unjudged['reason'].split()[-1].upper()}*"])
+        project.result.stdout.no_fnmatch_line("*required gate support*")
+    else:
+        project.result.stdout.fnmatch_lines([f"*required gate support: {unjudged['reason'][:40]}*"])
     return str(unjudged["reason"])
 
 
@@ -38,6 +42,11 @@ def test_a_judged_gate_owes_nothing(required: Project) -> None:
 def test_a_mark_that_tightens_the_file(required: Project) -> None:
     required.file("test_gate.py", "import pytest\n@pytest.mark.ftgate('support', margin=0.1)\ndef test_gate(): pass\n")
     assert required.run().ret == 0
+
+
+def test_a_red_gate_is_told_in_its_block_alone(required: Project) -> None:
+    required.file("test_gate.py", "import pytest\n@pytest.mark.ftgate('support', margin=0.9)\ndef test_gate(): pass\n")
+    assert reason(required) == "the verdict of test_gate.py::test_gate is fail"
 
 
 def test_a_gate_of_the_same_name_is_another_gate(required: Project) -> None:

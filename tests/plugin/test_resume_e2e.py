@@ -125,9 +125,13 @@ def test_offline_with_an_empty_store_is_an_error_that_says_so(http: EndpointProj
     http.result.assert_outcomes(errors=1)
     assert http.server.requests == []
     assert gate["verdict"] == "error"
-    assert check(gate, "candidate_predictions")["message"] == (
-        "candidate ft: 60 of 60 answers missing (t0, t1, t2, t3, t4, ...): "
-        "not stored or recorded, and --ftgate-offline forbids asking; run once without it"
+    found = check(gate, "candidate_predictions")
+    assert found["message"] == (
+        "candidate ft: 60 of 60 answers missing (t0, t1, t2, t3, t4, ...): nothing that is recorded or stored fits "
+        "these requests, and --ftgate-offline forbids asking (were the prompt, the model or its parameters changed?)"
+    )
+    assert found["advice"] == (
+        "Record anew with a key: `python -m pytest --ftgate-report=recordings:recordings`, and commit the folder."
     )
 
 

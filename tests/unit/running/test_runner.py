@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from pytest_ftgate.data import DataSet, Example
 from pytest_ftgate.errors import ModelError, StoreError
+from pytest_ftgate.missing import OFFLINE
 from pytest_ftgate.models import Completion
 from pytest_ftgate.running import asking, bridge, desk, runner
 from pytest_ftgate.running.asking import RetryPolicy
@@ -697,8 +698,7 @@ def test_offline_an_endpoint_is_not_asked(stores: Stores) -> None:
     run(Model(), stores, test_set("b"))
     model = Model(endpoint=True)
     found = run(model, stores, offline=True)
-    missing = "not stored or recorded, and --ftgate-offline forbids asking\n  run once without it"
-    assert errors(found) == [missing, None, missing]
+    assert errors(found) == [OFFLINE, None, OFFLINE]
     assert (model.calls, found.fatal) == ([], None)
 
 
