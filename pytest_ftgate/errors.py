@@ -92,6 +92,7 @@ class ModelError(FtgateError):
         trouble: of what kind it is, as far as that matters to how the call is tried again. ``busy``: it was one too
             many for the endpoint; ``unreachable``: there was no connection; ``other``.
         fatal: no other call can succeed either (a wrong key, an unknown model): the run stops at once.
+        unpaid: the call has surely cost nothing: it never left, or was turned away.
     """
 
     def __init__(
@@ -102,6 +103,7 @@ class ModelError(FtgateError):
         retry_after_s: float | None = None,
         trouble: Trouble = "other",
         fatal: bool = False,
+        unpaid: bool = False,
         where: Where | None = None,
         evidence: str | None = None,
         cure: str | None = None,
@@ -111,6 +113,7 @@ class ModelError(FtgateError):
         self.retry_after_s = retry_after_s
         self.trouble: Trouble = trouble
         self.fatal = fatal
+        self.unpaid = unpaid
 
 
 class Interrupted(KeyboardInterrupt):  # it is no error

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_ftgate.errors import MetricError
 from pytest_ftgate.moments import timestamp
 from pytest_ftgate.money.price import cost_of_run, price_of
+from pytest_ftgate.numbers import plural
 from pytest_ftgate.result import Flip, ModelResult
 
 if TYPE_CHECKING:
@@ -54,22 +55,24 @@ def _answer(completion: Completion | None) -> str | None:
     return completion.text
 
 
-def measure_run(name: str, run: Run, sample: Run | None = None) -> Measured:
+def measure_run(name: str, run: Run, sample: Run | None = None, *, forgiven: bool = False) -> Measured:
     """Everything but the scores.
 
     Args:
         name: of the model.
         run: over the test set.
         sample: where it is there, latencies are its.
+        forgiven: a missing answer is no error, and takes as long as the model was given for it.
     """
     predictions = [prediction for repeat in run.predictions for prediction in repeat]
     completions = [p.completion for p in predictions if p.completion is not None]
     recorded = run.model.verified is not None
     timed = predictions if sample is None else sample.predictions[0]
-    latencies = [seconds for p in timed if (seconds := latency_of(p, recorded=recorded)) is not None]
+    longest_s = None if recorded else run.model.timeout_s
+    seconds = [_time_of(p, recorded, longest_s) for p in timed if forgiven or p.completion is not None]
+    p50, p95 = _quantiles(seconds)
     stored = [at for p, at in made_at(run) if at is not None and (recorded or p.stored)]
     n_errors = len(predictions) - len(completions)
-    p50, p95 = _quantiles(latencies)
     price = price_of(run.model)
     # How long a file was read says nothing about the machine that the recorded model ran on.
     cost = cost_of_run([(p.completion, None if recorded else p.busy_s) for p in predictions], price)
@@ -87,6 +90,7 @@ def measure_run(name: str, run: Run, sample: Run | None = None) -> Measured:
             n_empty=sum(c.finish == "stop" and not c.text.strip() for c in completions),
             latency_p50_s=p50,
             latency_p95_s=p95,
+            latency_unknown=_why_untimed(seconds) if p50 is None else None,
             input_tokens=_total([c.input_tokens for c in completions]),
             output_tokens=_total([c.output_tokens for c in completions]),
             cost_usd=cost.usd,
@@ -123,6 +127,11 @@ def latency_of(prediction: Prediction, *, recorded: bool) -> float | None:
     if prediction.completion is None:
         return None
     return prediction.completion.latency_s if recorded else prediction.latency_s
+
+
+def _time_of(prediction: Prediction, recorded: bool, longest_s: float | None) -> float | None:
+    """Seconds of one answer, a missing one having taken all that there was; ``None``: unknown."""
+    return longest_s if prediction.completion is None else latency_of(prediction, recorded=recorded)
 
 
 def score_run(measured: Measured, metrics: Mapping[str, Metric], deciding: str, expected: Sequence[Any]) -> Measured:
@@ -264,13 +273,22 @@ def _short(text: str) -> str:
     return text if len(text) <= _FLIP_CHARACTERS else text[: _FLIP_CHARACTERS - 3] + "..."
 
 
-def _quantiles(latencies: Sequence[float]) -> tuple[float | None, float | None]:
-    if not latencies:
+def _quantiles(seconds: Sequence[float | None]) -> tuple[float | None, float | None]:
+    """Half and 95 % of the answers took at most so long; unknown where one of them does not tell."""
+    known = [one for one in seconds if one is not None]
+    if not known or len(known) < len(seconds):
         return None, None
     import numpy as np
 
-    p50, p95 = np.quantile(np.asarray(latencies), (0.5, 0.95))
+    p50, p95 = np.quantile(np.asarray(known), (0.5, 0.95))
     return round(float(p50), 6), round(float(p95), 6)
+
+
+def _why_untimed(seconds: Sequence[float | None]) -> str:
+    if not seconds:
+        return "there is no answer"
+    untold = sum(one is None for one in seconds)
+    return f"{untold:,} of {plural(len(seconds), 'answer')} {'has' if untold == 1 else 'have'} no latency"
 
 
 def _total(counts: Sequence[int | None]) -> int | None:

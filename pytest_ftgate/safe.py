@@ -8,6 +8,7 @@ LONGEST = 2000
 """Characters of one text in a message or a report; what is longer is cut there."""
 
 _COMMAND_ANYWHERE = re.compile(r"##(?=\w*\[)")  # ##[error], ##vso[, ##teamcity[
+_SENTENCE = re.compile(r"[A-Z][a-z]*,? ")  # and no name of an error, as in "ValueError: no such label"
 _COMMAND_AT_START = re.compile(r"^\s*:(?=:)")  # ::error::, which some runners also find behind white space
 
 
@@ -30,8 +31,17 @@ def _escaped(char: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """The lines of a text on one."""
-    return "; ".join(line.strip() for line in text.splitlines())
+    """The lines of a text on one: a line that begins a sentence stays one."""
+    first, *rest = [line.strip() for line in text.splitlines()] or [""]
+    return first + "".join(
+        f"{_between(before, line)}{line}" for before, line in zip([first, *rest], rest, strict=False)
+    )
+
+
+def _between(before: str, line: str) -> str:
+    if before.endswith((".", "!", "?", ":", ";", ",")):
+        return " "
+    return ". " if _SENTENCE.match(line) else "; "
 
 
 def shortened(text: str, most: int = LONGEST) -> str:

@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 MOST_OF_THE_GAP = 0.8
 """The share of the gap between prompt and candidate from which an alternative is said to close most of it."""
 _DECIMALS = 12
-_WAYS = {"few_shot": "few-shot with", "retrieval": "retrieval of"}
+_WAYS = {
+    "few_shot": ("few-shot with {}", "with {} in it"),
+    "retrieval": ("retrieval of {}", "with the {} before each question that are most like it"),
+}
+"""What a way of showing examples is called, and what a prompt is like that does so."""
 
 
 def gap_checks(config: GateConfig, values: Mapping[str, float | None], metric: Metric) -> list[Check]:
@@ -45,19 +49,20 @@ def gap_checks(config: GateConfig, values: Mapping[str, float | None], metric: M
         Check(
             "alternative_closes_gap",
             "warning",
-            f"{shown[best]} closes {share} of the gap between the prompt and the candidate: it may be enough",
+            f"{shown[best][0]} closes {share} of the gap between the prompt and the candidate: it may be enough",
             observed=closed,
             required=MOST_OF_THE_GAP,
             source=str(config.baselines[best].source),
-            advice="Weigh what is left of the gain against training, hosting and training again: "
-            "examples in the prompt change with an edit.",
+            advice=f"Keep the prompt {shown[best][1]}, unless what is left of the gain is worth training, "
+            "hosting and training again: examples in a prompt change with an edit.",
         )
     ]
 
 
-def _way(spec: ModelSpec) -> str | None:
-    """How it shows the model examples; None where it does not."""
-    return next(
-        (f"{text} {plural(spec.options[key]['k'], 'example')}" for key, text in _WAYS.items() if key in spec.options),
-        None,
-    )
+def _way(spec: ModelSpec) -> tuple[str, str] | None:
+    """How it shows the model examples, by name and as a prompt; None where it does not."""
+    for key, (name, prompt) in _WAYS.items():
+        if key in spec.options:
+            shown = plural(spec.options[key]["k"], "example")
+            return name.format(shown), prompt.format(shown)
+    return None

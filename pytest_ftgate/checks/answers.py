@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from pytest_ftgate.numbers import plural, show_difference
 from pytest_ftgate.result import Check, ModelResult
 from pytest_ftgate.safe import one_line, printable
+
+if TYPE_CHECKING:
+    from pytest_ftgate.running.runner import Run
 
 _IDS_SHOWN = 5
 _ID_CHARACTERS = 40
 _AGAIN = "Run again: what arrived is kept (unless --ftgate-cache=off), only the missing answers are asked for."
 
 
+def forgiven_roles(errors: str, runs: Iterable[Run]) -> Collection[str]:
+    """The models whose missing answers count as wrong, by the gate's ``errors``.
+
+    Nobody's where the asking was stopped: what nobody asked for is not missing after all retries. But a model that only
+    hangs has stopped it by not answering.
+    """
+    from pytest_ftgate.running.asking import AbandonedError
+
+    stopped = any(run.fatal is not None and not isinstance(run.fatal, AbandonedError) for run in runs)
+    return ("candidate",) if errors == "score_zero" and not stopped else ()
+
+
 def complete_check(
-    role: str, model: ModelResult, *, missing_ids: Sequence[str], error: str | None, policy: str
+    role: str, model: ModelResult, *, missing_ids: Sequence[str], error: str | None, forgiven: bool
 ) -> Check:
-    """Every answer arrived. A missing one is an error, unless the gate scores it as wrong (candidate alone)."""
+    """Every answer arrived. A missing one is an error, unless the gate scores it as wrong."""
     missing = model.n_errors or 0
     if not missing:
         return Check(
@@ -28,16 +44,15 @@ def complete_check(
         )
     ids = ", ".join(printable(id_, _ID_CHARACTERS) for id_ in missing_ids[:_IDS_SHOWN])
     ids += ", ..." if len(missing_ids) > _IDS_SHOWN else ""
-    scored_zero = policy == "score_zero" and role == "candidate"
     message = f"{role} {model.name}: {missing:,} of {plural(model.n_expected or 0, 'answer')} missing ({ids}): "
     message += one_line(error or "")
     return Check(
         f"{role}_predictions",
-        "warning" if scored_zero else "error",
-        message + (" (counted as wrong: errors is score_zero)" if scored_zero else ""),
+        "warning" if forgiven else "error",
+        message + (" (counted as wrong: errors is score_zero)" if forgiven else ""),
         observed=(model.n_expected or 0) - missing,
         required=model.n_expected,
-        advice=None if scored_zero or model.verified is not None else _AGAIN,
+        advice=None if forgiven or model.verified is not None else _AGAIN,
     )
 
 

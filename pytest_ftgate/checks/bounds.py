@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from math import inf
 from typing import TYPE_CHECKING
 
-from pytest_ftgate.money.price import PRICE_CURE, UNKNOWN
+from pytest_ftgate.checks.pricing import UNPRICED_CURE, unpriced_models
+from pytest_ftgate.money.price import UNKNOWN
 from pytest_ftgate.numbers import show_value
 from pytest_ftgate.result import Check, ModelResult, Status
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import Bound
+    from pytest_ftgate.models import Model
 
 RUN_METRICS = {
     "latency_p50_s": (0.0, inf),
@@ -19,6 +22,22 @@ RUN_METRICS = {
     "error_rate": (0.0, 1.0),
 }
 """What is measured of a run, besides quality: the range of each."""
+LATENCIES = ("latency_p50_s", "latency_p95_s")
+UNTIMED_CURE = "Ask the model live, or record latency_s with each answer."
+
+
+def unpriced_bound_checks(bounds: Sequence[Bound], models: Mapping[str, Model]) -> list[Check]:
+    """Bounds on a cost of which is known before any call that it will be unknown."""
+    unknown = unpriced_models(models)
+    found = []
+    for bound in bounds:
+        blind = [role for role in unknown if (role == "candidate") == (bound.of == "candidate")]
+        if bound.metric.name == "cost_usd" and blind:
+            prices = [unknown[role].source for role in blind]
+            why = "; ".join(dict.fromkeys(price.removeprefix(UNKNOWN) for price in prices))
+            unseen = ModelResult(models[blind[0]].name, price=prices[0], cost_unknown=why)
+            found.append(bound_check(bound, unseen, share=False))
+    return found
 
 
 def bound_check(bound: Bound, model: ModelResult, *, share: bool) -> Check:
@@ -29,7 +48,8 @@ def bound_check(bound: Bound, model: ModelResult, *, share: bool) -> Check:
     limits += [f"at most {_limit(bound.max, share)}"] if bound.max is not None else []
     status: Status = "error" if value is None else "pass" if _within(value, bound) else "fail"
     seen = "unknown" if value is None else _limit(value, share)
-    why = f": {model.cost_unknown}" if value is None and name == "cost_usd" and model.cost_unknown else ""
+    reason = _why_unknown(name, model) if value is None else None
+    why = f": {reason}" if reason else ""
     return Check(
         f"require.{bound.of}.{name}",
         status,
@@ -53,9 +73,17 @@ def _within(value: float, bound: Bound) -> bool:
     return above and below
 
 
+def _why_unknown(name: str, model: ModelResult) -> str | None:
+    if name in LATENCIES:
+        return model.latency_unknown
+    return model.cost_unknown if name == "cost_usd" else None
+
+
 def _missing_advice(name: str, model: ModelResult) -> str:
     if name == "cost_usd" and (model.price or "").startswith(UNKNOWN):
-        return f"Give the model a {PRICE_CURE}."
+        return UNPRICED_CURE
     if name == "cost_usd":
         return "Nothing counts what is missing: ask again (--ftgate-cache=refresh), or an endpoint that reports usage."
+    if name in LATENCIES:
+        return UNTIMED_CURE
     return "The models did not report what is needed to measure it."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from pytest_ftgate.checks.pricing import FREE_CURE, why_free, why_priced_at_nothing, why_unpriced
 from pytest_ftgate.money.economics import (
     CALLS_CURE,
     TRAINING_CURE,
@@ -18,7 +19,7 @@ from pytest_ftgate.money.economics import (
 )
 from pytest_ftgate.money.price import PRICE_CURE, UNKNOWN, price_of
 from pytest_ftgate.numbers import plural, show_number
-from pytest_ftgate.result import Check, ModelResult, called
+from pytest_ftgate.result import Check, ModelResult
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import EconomicsSpec
@@ -28,18 +29,6 @@ _DAYS, _SAVING = "max_break_even_days", "min_monthly_saving_usd"
 LIMITS = (_DAYS, _SAVING)
 
 
-def unpriced(models: Mapping[str, Model]) -> str | None:
-    """Why no cost can be compared, whatever is answered; ``None`` where it may be known.
-
-    The baseline that counts is the best one, which nobody knows yet: one with a price is enough.
-    """
-    baselines = [role for role in models if role != "candidate"]
-    unknown = {role: price.source for role in models if not (price := price_of(models[role])).known}
-    blind = ["candidate"] if "candidate" in unknown else baselines if all(r in unknown for r in baselines) else []
-    told = [f"{called(role)} {models[role].name}: {unknown[role].removeprefix(UNKNOWN)}" for role in blind]
-    return "; ".join(told) or None
-
-
 def free_economics_checks(spec: EconomicsSpec | None, models: Mapping[str, Model]) -> list[Check]:
     """Limits of which is known before any call that they cannot be judged."""
     if spec is None:
@@ -47,8 +36,10 @@ def free_economics_checks(spec: EconomicsSpec | None, models: Mapping[str, Model
     found = []
     for limit in LIMITS:
         lacking = [] if spec.calls_per_month is not None else [f"the number of calls ({CALLS_CURE})"]
-        no_price = unpriced(models)
+        no_price = why_unpriced(models)
         lacking += [f"the cost of a call ({no_price}; give the model a {PRICE_CURE})"] if no_price else []
+        free = None if spec.hosting_usd_per_month else why_priced_at_nothing(models)
+        lacking += [f"the cost of a call ({_unbelieved(free)})"] if free else []
         paid = limit == _DAYS or bool(spec.retrains_per_year)
         untold = spec.training_cost_usd is None and price_of(models["candidate"]).training_per_1m is None
         lacking += [f"what training cost ({TRAINING_CURE})"] if paid and untold else []
@@ -77,7 +68,7 @@ def measured_economics(
     costs = Costs(
         spec.calls_per_month,
         per_call("baseline", baseline),
-        per_call("candidate", candidate),
+        _of_candidate(candidate, hosted=bool(spec.hosting_usd_per_month)),
         training,
         spec.data_cost_usd,
         spec.hosting_usd_per_month,
@@ -93,6 +84,16 @@ def per_call(role: str, model: ModelResult) -> Amount:
         cure = f" (give it a {PRICE_CURE})" if (model.price or "").startswith(UNKNOWN) else ""
         return Amount(None, f"what a call of the {role} {model.name} costs: {reason}{cure}")
     return Amount(model.cost_usd / model.n_expected, "measured")
+
+
+def _of_candidate(candidate: ModelResult, *, hosted: bool) -> Amount:
+    """What a call of the candidate cost: nothing only where its machine is paid by the month."""
+    free = None if hosted else why_free(candidate)
+    return Amount(None, f"what a call costs: {_unbelieved(free)}") if free else per_call("candidate", candidate)
+
+
+def _unbelieved(free: str) -> str:
+    return f"{free}. {FREE_CURE.removesuffix('.')}, or economics.hosting_usd_per_month"
 
 
 def economics_checks(spec: EconomicsSpec, economics: Economics) -> list[Check]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What the gain is held to."""
+    """What the gain is held to; ``before_dropping``: what has to be mended before it tells anything."""
 
     metric: Metric
     margin: float
@@ -24,6 +24,7 @@ class Judgement:
     confidence: float
     margin_source: str
     evidence_source: str
+    before_dropping: str | None = None
 
     @property
     def share(self) -> bool:
@@ -51,20 +52,24 @@ def gain_checks(judgement: Judgement, comparison: Comparison, against: str) -> l
         observed=comparison.gain,
         required=judgement.margin,
         source=judgement.margin_source,
-        advice=None if reached else _advice_below(comparison),
+        advice=None if reached else judgement.before_dropping or _advice_below(comparison),
     )
     return [margin, _evidence_check(judgement, comparison, against)] if reached else [margin]
 
 
 def _advice_below(comparison: Comparison) -> str:
     if comparison.gain <= 0:
-        return (
-            "Drop it: the prompted baseline is as good or better. Look at the broken examples before another attempt."
-        )
+        dropped = "Drop it: the prompted baseline is as good or better."
+        return dropped if _breaks_none(comparison) else f"{dropped} Look at the broken examples before another attempt."
+    look = "what it still gets wrong" if _breaks_none(comparison) else "the broken examples"
     return (
-        "Drop it, or look at the broken examples and mend the training data: two or three attempts are normal, "
+        f"Drop it, or look at {look} and mend the training data: two or three attempts are normal, "
         "each with better data, on the same margin."
     )
+
+
+def _breaks_none(comparison: Comparison) -> bool:
+    return comparison.losses == 0
 
 
 def _evidence_check(judgement: Judgement, comparison: Comparison, against: str) -> Check:

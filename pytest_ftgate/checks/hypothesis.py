@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytest_ftgate.checks.bounds import RUN_METRICS
 from pytest_ftgate.errors import ConfigError, Where
-from pytest_ftgate.numbers import is_share, show_value
+from pytest_ftgate.numbers import is_share, show_amount, show_value
 from pytest_ftgate.result import Check
 
 if TYPE_CHECKING:
@@ -16,18 +16,21 @@ if TYPE_CHECKING:
     from pytest_ftgate.metrics import Metric, Scored
 
 _SMALLER = "Correct the hypothesis, and ask whether what is left to gain is worth training for."
+_HARDER = "Correct the hypothesis, and ask whether a smaller model can be expected to do that well."
 _WEAKER = (
     "Look whether the baseline is asked as it was when the hypothesis was written (prompt, parameters, model); "
     "then correct the hypothesis."
 )
 
 
-def check_prediction(prediction: Prediction | None, metrics: Mapping[str, Metric]) -> None:
-    """Refuse what no model could do, and what would be no improvement.
+def check_prediction(config: GateConfig, metrics: Mapping[str, Metric]) -> None:
+    """Refuse what no model could do, and what the gate could not be green for.
 
     Raises:
-        ConfigError: ``from`` or ``to`` is outside of the metric's range, or ``to`` is worse than ``from``.
+        ConfigError: ``from`` or ``to`` is outside of the metric's range; ``to`` is no improvement, or with ``match`` a
+            greater drop than the gate allows.
     """
+    prediction = config.prediction
     if prediction is None:
         return
     metric = metrics[prediction.metric.name]
@@ -38,6 +41,31 @@ def check_prediction(prediction: Prediction | None, metrics: Mapping[str, Metric
                 f"{metric.name} lies between {metric.low:g} and {metric.high:g}",
                 cure=f"Did you mean {value / 100:g}?" if metric.high == 1 < value <= 100 else None,
             )
+    if config.objective == "match":
+        _check_drop(config, prediction, metric)
+    else:
+        _check_improvement(prediction, metric)
+
+
+def _check_drop(config: GateConfig, prediction: Prediction, metric: Metric) -> None:
+    """To stay equal, or nearly, is what such a gate hopes for. Of another metric it says nothing."""
+    drop = -expected_gain(prediction, metric)
+    if metric.name != config.metric.name or round(drop, 12) <= round(-config.asked_gain, 12):
+        return
+    share = is_share((metric.low, metric.high))
+    raise ConfigError(
+        f"hypothesis: from {prediction.start:g} to {prediction.goal:g} ({prediction.source}) contradicts "
+        f"{config.quoted('max_drop')}: it expects {metric.name} to be worse by {show_amount(drop, share=share)}, "
+        f"and the gate allows {show_amount(-config.asked_gain, share=share)}",
+        cure="Expect no more of a drop than the gate allows, or do not train.",
+    )
+
+
+def _check_improvement(prediction: Prediction, metric: Metric) -> None:
+    if prediction.start == prediction.goal:
+        raise ConfigError(
+            f"hypothesis: from and to are both {prediction.goal:g} ({prediction.source}): nothing is expected to change"
+        )
     if expected_gain(prediction, metric) <= 0:
         better = "higher" if metric.greater_is_better else "lower"
         raise ConfigError(
@@ -103,8 +131,10 @@ def interval_of(scored: Scored, *, confidence: float, repeats: int, groups: Sequ
     )
 
 
-def from_check(prediction: Prediction, metric: Metric, value: float, interval: Interval, baseline: str) -> Check:
-    """The measured baseline agrees with ``from`` within its uncertainty."""
+def from_check(
+    prediction: Prediction, metric: Metric, value: float, interval: Interval, baseline: str, *, match: bool = False
+) -> Check:
+    """The measured baseline agrees with ``from`` within its uncertainty; with ``match`` it is to be equalled."""
     share = is_share((metric.low, metric.high))
     said, seen = show_value(prediction.start, share=share), show_value(value, share=share)
     claim = f"the hypothesis says that {metric.name} of {baseline} is {said}, measured {seen}"
@@ -124,7 +154,8 @@ def from_check(prediction: Prediction, metric: Metric, value: float, interval: I
     if holds:
         return Check("hypothesis_from", "pass", f"{claim} ({ends})", value, prediction.start, str(prediction.source))
     better = (value > prediction.start) == metric.greater_is_better
-    outcome = "the room for improvement is smaller than thought" if better else "the baseline is weaker than thought"
+    stronger = "there is more to match than thought" if match else "the room for improvement is smaller than thought"
+    outcome = stronger if better else "the baseline is weaker than thought"
     return Check(
         "hypothesis_from",
         "fail",
@@ -132,7 +163,7 @@ def from_check(prediction: Prediction, metric: Metric, value: float, interval: I
         value,
         prediction.start,
         str(prediction.source),
-        _SMALLER if better else _WEAKER,
+        (_HARDER if match else _SMALLER) if better else _WEAKER,
     )
 
 

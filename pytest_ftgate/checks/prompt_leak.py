@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from pytest_ftgate.numbers import plural
 from pytest_ftgate.result import Check
@@ -35,26 +36,29 @@ def prompt_leak_checks(config: GateConfig, candidate: Model, test: DataSet) -> l
     return [*_answers(prompt, called, test, source), *_questions(prompt, called, test, source)]
 
 
-def _answers(prompt: Prompt, called: str, test: DataSet, source: str) -> list[Check]:
-    """A field that is the expected output, in every example."""
-    return [
-        Check(
+def _answers(prompt: Prompt, called: str, test: DataSet, source: str) -> Iterator[Check]:
+    """A field that tells the expected output."""
+    from pytest_ftgate.checks.telling_field import telling
+
+    expected = [example.expected for example in test]
+    for name in prompt.fields:
+        found = telling([example.fields.get(name) for example in test], expected)
+        if found is None:
+            continue
+        count, total = len(found.rows), len(test)
+        of = "every test example" if count == total else f"{count:,} of {plural(total, 'test example')}"
+        before, after = found.around
+        within = f" within {printable(f'{before}...{after}', _NAME_CHARACTERS)!r}" if before or after else ""
+        yield Check(
             "leaked_prompt",
             "fail",
-            f"the template of {called} holds {{{printable(name, _NAME_CHARACTERS)}}}, "
-            "which is the expected output of every test example",
+            f"the template of {called} holds {{{printable(name, _NAME_CHARACTERS)}}}, which is the expected output of "
+            f"{of}{within}, first {test.where(found.rows[0])}",
+            observed=count,
+            required=0,
             source=source,
             advice="Take the field out of the template: the model is told the answer.",
         )
-        for name in prompt.fields
-        if all(name in example.fields and _same(example.fields[name], example.expected) for example in test)
-    ]
-
-
-def _same(field: Any, expected: Any) -> bool:
-    from pytest_ftgate.data import expected_text
-
-    return field is not None and expected_text(field).strip() == expected_text(expected).strip()
 
 
 def _questions(prompt: Prompt, called: str, test: DataSet, source: str) -> list[Check]:

@@ -34,10 +34,11 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class GateMoves:
-    """All that moved of one gate."""
+    """All that moved of one gate; ``verdict`` is the later one, where it has one."""
 
     name: str
     moves: tuple[Move, ...]
+    verdict: str = ""
 
     @property
     def worse(self) -> bool:
@@ -79,7 +80,7 @@ def _moves(key: Key, old: Facts | None, new: Facts | None, before: ReportFile, a
         moves.append(Move("gate", f"new, with the verdict {new.text('verdict')}"))
     else:
         moves += compare_gate(old, new)
-    return GateMoves(name, (*moves, *_obligation(key[0], before, after)))
+    return GateMoves(name, (*moves, *_obligation(key[0], before, after)), new.text("verdict") or "")
 
 
 def _obligation(name: str, before: ReportFile, after: ReportFile) -> Iterator[Move]:
@@ -117,21 +118,26 @@ def _severity(verdict: str) -> int:
 
 
 def _data(old: Facts, new: Facts) -> Iterator[Move]:
-    if _another(old, new, "test_set"):
+    if _another_test_set(old, new):
         counts = _counts(old.part("test_set"), new.part("test_set"), "examples")
         yield Move("test set", f"changed{counts}: values cannot be compared")
-    if _another(old, new, "training"):
+    if _another(old, new, "training", "rows"):
         yield Move("training set", f"changed{_counts(old.part('training'), new.part('training'), 'usable')}")
     guards = _by_name(new, "guards")
     for name, guard in _by_name(old, "guards").items():
-        if name in guards and _another(guard, guards[name], "test_set"):
+        if name in guards and _another_test_set(guard, guards[name]):
             yield Move(f"guard {name}", "its test set changed: values cannot be compared")
 
 
-def _another(old: Facts, new: Facts, name: str) -> bool:
-    """Whether both are known, and differ."""
-    was, now = old.part(name).text("sha256"), new.part(name).text("sha256")
-    return was is not None and now is not None and was != now
+def _another_test_set(old: Facts, new: Facts) -> bool:
+    return _another(old, new, "test_set", "examples")
+
+
+def _another(old: Facts, new: Facts, name: str, size: str) -> bool:
+    """Whether the files are known to differ, or how much was read of them: ``limit`` leaves the file as it is."""
+    one, other = old.part(name), new.part(name)
+    facts = ((one.text("sha256"), other.text("sha256")), (one.number(size), other.number(size)))
+    return any(was is not None and now is not None and was != now for was, now in facts)
 
 
 def _counts(old: Facts, new: Facts, name: str) -> str:
@@ -140,7 +146,7 @@ def _counts(old: Facts, new: Facts, name: str) -> str:
 
 
 def _values(old: Facts, new: Facts) -> Iterator[Move]:
-    share = is_share(new.range("metric_range"))
+    share = is_share(new.range("metric_range") or old.range("metric_range"))
     before = dict(roles(old))
     for role, model in roles(new):
         if role not in before:
@@ -163,7 +169,7 @@ def _bounds(gate: Facts, share: bool) -> str:
 
 def _noise(old: Facts, new: Facts) -> str:
     """Whether each gain lies between the bounds of the other; nothing where that is not known."""
-    if _another(old, new, "test_set"):
+    if _another_test_set(old, new):
         return ""
     pairs = [(old, new), (new, old)]
     inside = []

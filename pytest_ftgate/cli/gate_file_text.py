@@ -102,7 +102,7 @@ def _asked(proposal: Proposal) -> Iterator[str]:
     yield f"    metric: {proposal.metric}"
     yield "    # How much better the candidate must be, in the metric's unit (0.05: 5 points). Set it before you look."
     yield "    margin: 0.05"
-    yield "    # observed: the margin is reached. significant: and the gain is no luck. proven: nor the margin."
+    yield "    # observed: margin reached. significant: also 95 % sure of a gain. proven: 95 % sure of the margin."
     yield "    evidence: significant"
     yield "    # How sure to be of it."
     yield "    # confidence: 0.95"

@@ -25,8 +25,7 @@ def comparison_lines(before: ReportFile, after: ReportFile, found: Sequence[Gate
         yield from _wrapped(f"versions: {', '.join(versions)}")
     for gate in found:
         yield ""
-        heading = "WORSE" if gate.worse else "" if gate.moves else "nothing moved"
-        yield from _wrapped(f"{printable(gate.name, _NAME_WIDTH)}: {heading}".rstrip().removesuffix(":"))
+        yield from _wrapped(f"{printable(gate.name, _NAME_WIDTH)}: {_heading(gate)}".rstrip().removesuffix(":"))
         for move in gate.moves:
             yield from _move(move)
     yield ""
@@ -36,6 +35,12 @@ def comparison_lines(before: ReportFile, after: ReportFile, found: Sequence[Gate
 def _report(label: str, report: ReportFile) -> str:
     partial = ", partial: its obligations were not enforced" if report.partial else ""
     return f"{label + ':':<8}{report.path} ({plural(len(report.gates), 'gate')}{partial})"
+
+
+def _heading(gate: GateMoves) -> str:
+    if gate.moves:
+        return "WORSE" if gate.worse else ""
+    return "nothing moved" if gate.verdict in ("", "pass") else f"nothing moved, {gate.verdict} as before"
 
 
 def _move(move: Move) -> list[str]:

@@ -143,6 +143,8 @@ def _parsed(content: str, shown: str) -> dict[str, Any]:
         document = json.loads(content, parse_constant=_refuse_constant)
     except RecursionError:
         raise DataError("is not a report: it is nested too deep", where=Where(shown)) from None
+    except json.JSONDecodeError:
+        raise DataError("is not a report: it is not JSON", where=Where(shown), cure=_CURE) from None
     except ValueError as error:
         raise DataError(f"is not a report: {error}", where=Where(shown), cure=_CURE) from None
     if not isinstance(document, dict):

@@ -81,7 +81,9 @@ class Prediction:
 
     def __str__(self) -> str:
         because = f", because {self.because}" if self.because else ""
-        return f"{self.metric} goes from {_number(self.start)} to {_number(self.goal)}{because}"
+        start, goal = _number(self.start), _number(self.goal)
+        change = f"stays at {goal}" if start == goal else f"goes from {start} to {goal}"
+        return f"{self.metric} {change}{because}"
 
 
 @dataclass(frozen=True)

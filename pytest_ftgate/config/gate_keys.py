@@ -182,12 +182,6 @@ class HypothesisKeys(Keys):
     to: Number = Field(description="What the candidate is expected to reach; reported, and never decisive.")
     because: Text = Field(default_factory=absent, description="The reason.")
 
-    @model_validator(mode="after")
-    def _a_change(self) -> HypothesisKeys:
-        if self.from_ == self.to:
-            raise refusal(f"from and to are both {self.to:g}: nothing is expected to change")
-        return self
-
 
 def _read_hypothesis(value: Any, info: ValidationInfo) -> HypothesisKeys | str:
     if isinstance(value, Mapping):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,11 +19,13 @@ class Source:
         kind: the sort of place; "defaults" is the section of the gate file, "default" is built in.
         text: as quoted in messages: ``marker``, ``ftgate.yaml:14``, ``default``.
         base_dir: what relative paths in the value are relative to.
+        parameters: what a fixture was parametrized with, itself or through the fixtures that it depends on.
     """
 
     kind: Literal["marker", "fixture", "file", "defaults", "default"]
     text: str
     base_dir: Path
+    parameters: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     def __str__(self) -> str:
         return self.text

@@ -14,7 +14,7 @@ from pytest_ftgate.data.example import (
     expected_text,
     input_sha256,
 )
-from pytest_ftgate.data.iterables import examples_from
+from pytest_ftgate.data.iterables import content_of, examples_from
 from pytest_ftgate.data.load import FORMATS, SUFFIXES, column_names, load_examples
 from pytest_ftgate.data.normalize import is_blank, normalized_input, visible, without_instructions
 
@@ -29,6 +29,7 @@ __all__ = [
     "canonical_json",
     "column_names",
     "content_id",
+    "content_of",
     "examples_from",
     "expected_text",
     "input_sha256",

@@ -28,6 +28,7 @@ class Columns:
         required: the columns that every row must have, by the name of their part or field.
         taken: all columns that are not further fields under their own name.
         mappable: whether the user can map names, or must change the rows.
+        labeled: whether every row must hold what output is expected.
     """
 
     chat: bool
@@ -36,16 +37,17 @@ class Columns:
     required: Mapping[str, str]
     taken: frozenset[str]
     mappable: bool
+    labeled: bool
 
     @classmethod
-    def of(cls, fields: Mapping[str, str], *, chat: bool, mappable: bool = True) -> Columns:
+    def of(cls, fields: Mapping[str, str], *, chat: bool, mappable: bool = True, labeled: bool = True) -> Columns:
         """The columns under a mapping of our names to the row's. A mapped column must be there."""
         source = ("messages",) if chat else ("input", "expected")
         column = {name: fields.get(name, name) for name in (*source, "id", "group")}
         renamed = {name: theirs for name, theirs in fields.items() if name not in column}
-        required = {**{name: column[name] for name in source}, **fields}
+        required = {**{name: column[name] for name in source if labeled or name != "expected"}, **fields}
         taken = frozenset((*column.values(), *renamed.values()))
-        return cls(chat, column, renamed, required, taken, mappable)
+        return cls(chat, column, renamed, required, taken, mappable, labeled)
 
     def further_fields(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """All else that the row holds. A renamed field wins over a column that has its name."""

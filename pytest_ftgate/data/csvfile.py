@@ -22,9 +22,11 @@ _KNOWN_FAULTS = (
 )
 
 
-def read_csv(lines: Lines, fields: Mapping[str, str], *, delimiter: str = ",") -> Iterator[tuple[int, Example]]:
+def read_csv(
+    lines: Lines, fields: Mapping[str, str], *, delimiter: str = ",", labeled: bool = True
+) -> Iterator[tuple[int, Example]]:
     """Give each row's line, the one on which it starts, and its example. All cells are text."""
-    columns = Columns.of(fields, chat=False)
+    columns = Columns.of(fields, chat=False, labeled=labeled)
     rows = _rows(lines, delimiter)
     header: list[str] | None = None
     for line, cells in rows:

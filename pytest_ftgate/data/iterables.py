@@ -22,7 +22,12 @@ _FORMS = 'an item is an Example, a mapping {"input": ..., "expected": ...}, or a
 
 
 def examples_from(
-    rows: Iterable[Any], *, origin: str, fields: Mapping[str, str] | None = None, limit: int | None = None
+    rows: Iterable[Any],
+    *,
+    origin: str,
+    fields: Mapping[str, str] | None = None,
+    limit: int | None = None,
+    labeled: bool = True,
 ) -> DataSet:
     """Read all examples of an iterable, or the first ``limit`` ones, going through it once.
 
@@ -32,6 +37,7 @@ def examples_from(
         origin: what gave the iterable, for messages: ``fixture ftgate_test_set``.
         fields: what mappings call ``input``, ``expected`` and so on.
         limit: at least 1; nothing beyond it is asked of the iterable.
+        labeled: whether every item must hold what output is expected; else that is the empty text where absent.
 
     Raises:
         DataError: this is not such an iterable, it raised, or an item is not an example; names the item.
@@ -42,7 +48,7 @@ def examples_from(
     digest = hashlib.sha256()
     for number, item in enumerate(_items(rows, origin, limit), 1):
         try:
-            example = _example(item, fields)
+            example = _example(item, fields, labeled=labeled)
         except DataError as error:
             raise located(error, item_place(origin, number)) from None
         examples.append(example)
@@ -56,6 +62,22 @@ def examples_from(
     data = DataSet(tuple(examples), None, digest.hexdigest(), None, origin)
     check_ids(data)
     return data
+
+
+def content_of(rows: Iterable[Any]) -> str | None:
+    """A hash of what a list or tuple holds, for telling whether it was changed in place.
+
+    None for what may be read only once, or holds what is no example: reading says so.
+    """
+    if not isinstance(rows, list | tuple):
+        return None
+    digest = hashlib.blake2b(digest_size=16)
+    try:
+        for row in rows:
+            digest.update(_json(_parts(row) if isinstance(row, Example) else row).encode() + b"\n")
+    except (TypeError, ValueError, RecursionError):
+        return None
+    return digest.hexdigest()
 
 
 def _canonical(example: Example) -> str:
@@ -102,19 +124,24 @@ def _items(rows: Iterable[Any], origin: str, limit: int | None) -> Iterator[Any]
         ) from error
 
 
-def _example(item: Any, fields: Mapping[str, str] | None) -> Example:
+def _example(item: Any, fields: Mapping[str, str] | None, *, labeled: bool) -> Example:
     if isinstance(item, Example):
-        parts = {"id": item.id, "input": item.input, "expected": item.expected, "group": item.group}
-        return checked_example(_json_row({**parts, "fields": item.fields}))
+        return checked_example(_json_row(_parts(item)), labeled=labeled)
     if isinstance(item, Mapping):
         row = _json_row(item)
         chat = is_chat(row, fields or {})
-        return example_from_row(row, Columns.of(fields or {}, chat=chat, mappable=fields is not None))
+        columns = Columns.of(fields or {}, chat=chat, mappable=fields is not None, labeled=labeled)
+        return example_from_row(row, columns)
     if isinstance(item, tuple | list) and len(item) == 2:
         row = _json_row({"input": item[0], "expected": item[1]})
-        return example_from_row(row, Columns.of({}, chat=False, mappable=False))
+        return example_from_row(row, Columns.of({}, chat=False, mappable=False, labeled=labeled))
     size = f" of {len(item)}" if isinstance(item, tuple | list) else ""
     raise DataError(f"must be an example, is {kind_of(item)}{size}", cure=_FORMS)
+
+
+def _parts(example: Example) -> dict[str, Any]:
+    parts = {"id": example.id, "input": example.input, "expected": example.expected, "group": example.group}
+    return {**parts, "fields": example.fields}
 
 
 def _json_row(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -126,14 +153,13 @@ def _json_row(row: Mapping[str, Any]) -> dict[str, Any]:
     return parse_object(text)
 
 
-def _json(value: Any) -> str:
-    return json.dumps(value, allow_nan=False, default=_plain)
-
-
 def _plain(value: Any) -> dict[Any, Any]:
     if isinstance(value, Mapping):
         return dict(value)
     raise TypeError(f"type {type(value).__name__}")
+
+
+_json = json.JSONEncoder(allow_nan=False, default=_plain).encode
 
 
 def _no_json(row: Mapping[str, Any]) -> DataError:

@@ -19,18 +19,20 @@ from pytest_ftgate.errors import DataError, Where
 _MAX_DEPTH = 100
 
 
-def read_jsonl(lines: Lines, fields: Mapping[str, str], *, chat: bool | None) -> Iterator[tuple[int, Example]]:
+def read_jsonl(
+    lines: Lines, fields: Mapping[str, str], *, chat: bool | None, labeled: bool = True
+) -> Iterator[tuple[int, Example]]:
     """Give each row's line and example. ``chat`` None: as the first row is, so are all.
 
     A line of white space alone is not a row.
     """
-    columns = None if chat is None else Columns.of(fields, chat=chat)
+    columns = None if chat is None else Columns.of(fields, chat=chat, labeled=labeled)
     for text in lines:
         if not text.strip():
             continue
         try:
             row = parse_object(text)
-            columns = columns or Columns.of(fields, chat=is_chat(row, fields))
+            columns = columns or Columns.of(fields, chat=is_chat(row, fields), labeled=labeled)
             yield lines.number, example_from_row(row, columns)
         except DataError as error:
             raise located(error, Where(path=lines.path, line=lines.number)) from None

@@ -29,6 +29,7 @@ def load_examples(
     format: str | None = None,  # noqa: A002
     fields: Mapping[str, str] | None = None,
     limit: int | None = None,
+    labeled: bool = True,
 ) -> DataSet:
     """Read all examples of a file, or the first ``limit`` ones; no row is ever skipped.
 
@@ -38,6 +39,7 @@ def load_examples(
             ``chat`` where the first row has ``messages`` and no ``input``.
         fields: what the file calls ``input``, ``expected``, ``id``, ``group``, ``messages`` or a field.
         limit: at least 1; the file is hashed whole all the same.
+        labeled: whether every row must hold what output is expected; else that is the empty text where absent.
 
     Raises:
         DataError: the file cannot be read, or a row is not an example; names the line.
@@ -48,7 +50,7 @@ def load_examples(
     examples: list[Example] = []
     numbers = array("L")
     with open_lines(path) as lines:
-        for line, example in islice(_rows(lines, chosen, path.suffix, fields or {}), limit):
+        for line, example in islice(_rows(lines, chosen, path.suffix, fields or {}, labeled=labeled), limit):
             examples.append(example)
             numbers.append(line)
         sha256 = lines.sha256()
@@ -80,10 +82,12 @@ def check_limit(limit: Any, path: str) -> None:
     raise DataError(f"must be a whole number from 1, is {found}", where=Where(path=path, key="limit"))
 
 
-def _rows(lines: Lines, chosen: str, suffix: str, fields: Mapping[str, str]) -> Iterator[tuple[int, Example]]:
+def _rows(
+    lines: Lines, chosen: str, suffix: str, fields: Mapping[str, str], *, labeled: bool
+) -> Iterator[tuple[int, Example]]:
     if chosen == "csv":
-        return read_csv(lines, fields, delimiter=_delimiter(suffix))
-    return read_jsonl(lines, fields, chat={"chat": True, "jsonl": False}.get(chosen))
+        return read_csv(lines, fields, delimiter=_delimiter(suffix), labeled=labeled)
+    return read_jsonl(lines, fields, chat={"chat": True, "jsonl": False}.get(chosen), labeled=labeled)
 
 
 def _delimiter(suffix: str) -> str:

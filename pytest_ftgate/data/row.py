@@ -29,7 +29,7 @@ def example_from_row(row: Mapping[str, Any], columns: Columns) -> Example:
         given, expected = split_conversation(row[column["messages"]], column["messages"])
     else:
         given = _checked_input(row[column["input"]], column["input"])
-        expected = _checked_expected(row[column["expected"]], column["expected"])
+        expected = _checked_expected(row.get(column["expected"]), column["expected"], labeled=columns.labeled)
     return Example(
         id=_checked_id(row.get(column["id"], _ABSENT), column["id"], given),
         input=given,
@@ -39,7 +39,7 @@ def example_from_row(row: Mapping[str, Any], columns: Columns) -> Example:
     )
 
 
-def checked_example(parts: Mapping[str, Any]) -> Example:
+def checked_example(parts: Mapping[str, Any], *, labeled: bool) -> Example:
     """An example from its five parts by their own names, which may be of any JSON type."""
     given = _checked_input(parts["input"], "input")
     if not isinstance(parts["fields"], dict):
@@ -47,7 +47,7 @@ def checked_example(parts: Mapping[str, Any]) -> Example:
     return Example(
         id=_checked_id(parts["id"], "id", given),
         input=given,
-        expected=_checked_expected(parts["expected"], "expected"),
+        expected=_checked_expected(parts["expected"], "expected", labeled=labeled),
         group=_checked_group(parts["group"], "group"),
         fields=parts["fields"] or NO_FIELDS,
     )
@@ -71,7 +71,9 @@ def _checked_input(value: Any, key: str) -> Input:
     raise DataError(f"must be text or a list of messages, is {kind_of(value)}", where=Where(key=key))
 
 
-def _checked_expected(value: Any, key: str) -> Any:
+def _checked_expected(value: Any, key: str, *, labeled: bool) -> Any:
+    if value is None and not labeled:
+        return ""
     if value is None:
         raise DataError(
             "is null: an example needs an expected output",

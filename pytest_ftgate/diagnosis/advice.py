@@ -5,403 +5,113 @@ Where a threshold comes from stands in ``docs/advice.md``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from statistics import median
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
-from pytest_ftgate.diagnosis.mistakes import OF_FORM, RIGHT
-from pytest_ftgate.numbers import is_share, plural, show_amount, show_difference
-from pytest_ftgate.result import Advice, Check, Confusion, Diagnosis, GateResult, LabelScore
-from pytest_ftgate.safe import printable
-
-CONFLICTS_SHARE = 0.01
-NEW_CONFUSIONS = 3
-BROKEN_LEAST = 5
-BROKEN_SHARE = 0.5
-THIN_LABEL = 10
-THIN_LABEL_MISTAKES = 3
-MOST_TRAINING = 2000
-FORM_LEAST = 5
-FORM_SHARE = 0.5
-NO_ANSWER_LEAST = 3
-NO_ANSWER_SHARE = 0.1
-RECALLED_LEAST = 5
-RECALLED_SHARE = 0.5
-BOTH_WRONG_LEAST = 10
-BOTH_WRONG_SHARE = 0.8
-_LABEL_CHARACTERS = 40
-
-_DATA_CHECKS = (
-    "leaked",
-    "leaked_near",
-    "conflicts",
-    "near_duplicates",
-    "truncated",
-    "chat_format",
-    "too_long",
-    "usable",
-)
-_TEST_CHECKS = ("min_test_examples", "groups", "reach", "power")
+from pytest_ftgate.diagnosis import alternatives, form, terms, training
+from pytest_ftgate.diagnosis.facts import Facts
+from pytest_ftgate.result import Advice, Check, Diagnosis, GateResult
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What rules look at.
+class Rule:
+    """One advice, and when its fact concerns what the gate failed for."""
 
-    Attributes:
-        result: the gate with all its checks.
-        training_labels: how often each output stands in the training set.
-    """
+    find: Callable[[Facts], Iterator[Advice]]
+    concerns: Callable[[Facts], bool]
 
-    result: GateResult
-    training_labels: Mapping[str, int]
 
-    @property
-    def diagnosis(self) -> Diagnosis:
-        """Without answers there is nothing in it."""
-        return self.result.diagnosis or Diagnosis({})
+def _always(_: Facts) -> bool:
+    return True
 
-    def red(self, *names: str) -> Iterator[Check]:
-        """The checks of these names that do not hold."""
-        return (
-            check for check in self.result.checks if check.name in names and check.status in ("fail", "inconclusive")
-        )
 
-    def said(self, name: str) -> Check | None:
-        """The check of this name that does not hold, or warns."""
-        bad = ("fail", "inconclusive", "warning")
-        return next((check for check in self.result.checks if check.name == name and check.status in bad), None)
+def _lost(facts: Facts) -> bool:
+    return facts.lost
+
+
+def _measured(facts: Facts) -> bool:
+    return facts.lost and not facts.unmeasured
+
+
+def _taught(facts: Facts) -> bool:
+    return facts.taught
+
+
+def _lost_or_unpaid(facts: Facts) -> bool:
+    return facts.lost or facts.unpaid
+
+
+RULES = (
+    Rule(terms.nothing_measured, _lost),
+    Rule(form.form_first, _measured),
+    Rule(terms.unfit_judge, _always),
+    Rule(terms.out_of_date, _always),
+    Rule(terms.failing_endpoint, _always),
+    Rule(form.missing, _lost),
+    Rule(alternatives.enough_without, _lost),
+    Rule(training.unfit_data, _always),
+    Rule(training.contradictions, _lost_or_unpaid),
+    Rule(training.collapsed, _taught),
+    Rule(training.learned_confusion, _taught),
+    Rule(training.broken_examples, _taught),
+    Rule(training.below_a_bound, _taught),
+    Rule(training.too_few_training_examples, _always),
+    Rule(training.thin_labels, _taught),
+    Rule(training.half_way, _taught),
+    Rule(training.too_few_test_examples, _measured),
+    Rule(training.small_test_set, _always),
+    Rule(training.lost_elsewhere, _always),
+    Rule(terms.form_bound, _always),
+    Rule(alternatives.weak_prompt, _always),
+    Rule(alternatives.baseline_bounds, _always),
+    Rule(alternatives.no_prompt, _lost_or_unpaid),
+    Rule(form.baseline_form, _lost),
+    Rule(form.candidate_form, _lost),
+    Rule(form.cut_off, _lost),
+    Rule(form.refusals, _lost),
+    Rule(alternatives.retrieval, _always),
+    Rule(alternatives.other_goal, _always),
+    Rule(alternatives.both_wrong, _taught),
+    Rule(alternatives.both_refuse, _lost),
+    Rule(terms.shutdowns, _always),
+    Rule(terms.costs, _always),
+    Rule(alternatives.no_reason_to_train, _always),
+    Rule(alternatives.out_of_reach, _taught),
+    Rule(alternatives.lost_too_much, _taught),
+)
+"""In the order of the actions: measure again, fix the data, add examples, better prompt, retrieval, another model, cut
+costs, stop. Before all that comes what makes the answers tell anything: a fair measure, and their form."""
 
 
 def advise(facts: Facts) -> tuple[Advice, ...]:
     """The advice for a gate, the first thing to try first; none for one that is green, or could not be judged."""
     if facts.result.verdict in ("pass", "error"):
         return ()
-    found = [advice for rule in RULES for advice in rule(facts)]
+    found = [advice for rule in RULES if rule.concerns(facts) for advice in rule.find(facts)]
     return tuple(dict.fromkeys(found))
 
 
-def most_to_try(advice: tuple[Advice, ...], most: int = 3) -> list[Advice]:
-    """The first advice of each action, at most so many: for people, who do one thing after the other."""
+def before_dropping(result: GateResult, checks: tuple[Check, ...], diagnosis: Diagnosis | None) -> str | None:
+    """What is to be done before a gain that is too small says anything against the candidate; else None.
+
+    Args:
+        result: not judged yet.
+        checks: found so far.
+        diagnosis: of the answers.
+    """
+    facts = Facts(replace(result, checks=checks, diagnosis=diagnosis), {})
+    found = [*terms.nothing_measured(facts), *form.form_first(facts)]
+    return found[0].text if found else None
+
+
+def most_to_try(result: GateResult, most: int = 3) -> list[Advice]:
+    """The first advice of each action, at most so many: for people, who do one thing after the other.
+
+    None where it is one, and a check says the same word for word.
+    """
     first: dict[str, Advice] = {}
-    for one in advice:
+    for one in result.advice:
         first.setdefault(one.action, one)
-    return list(first.values())[:most]
-
-
-# --- fix the data --------------------------------------------------------------------------------------------
-
-
-def unfit_data(facts: Facts) -> Iterator[Advice]:
-    """What the audit fails, and guards that were trained on."""
-    leaked = [f"guards.{guard.name}.leaked" for guard in facts.result.guards]
-    for check in facts.red(*_DATA_CHECKS, *leaked):
-        yield Advice("fix_data", check.advice or "Mend the training set.", check.message)
-
-
-def contradictions(facts: Facts) -> Iterator[Advice]:
-    """Training rows that contradict each other, often enough to be learned."""
-    training = facts.result.training
-    usable, conflicts = training.usable or 0, training.conflicts or 0
-    if conflicts and conflicts >= CONFLICTS_SHARE * usable and not any(facts.red("conflicts")):
-        yield Advice(
-            "fix_data",
-            "Decide which output is right where one input has two.",
-            f"{plural(conflicts, 'training row')} of {usable + conflicts:,} contradict another one",
-        )
-
-
-def learned_confusion(facts: Facts) -> Iterator[Advice]:
-    """A pair of labels that the candidate mixes up more than the baseline: it was taught to."""
-    pairs = [pair for pair in facts.diagnosis.confusions if pair.candidate - pair.baseline >= NEW_CONFUSIONS]
-    if facts.diagnosis.candidate is None or not pairs:
-        return
-    worst = max(pairs, key=lambda pair: pair.candidate - pair.baseline)
-    yield Advice("fix_data", f"Look at the training rows of {_pair(worst)}: do they agree?", _confused(worst))
-
-
-def _name(label: str) -> str:
-    return repr(printable(label, _LABEL_CHARACTERS))
-
-
-def _pair(pair: Confusion) -> str:
-    return f"{_name(pair.expected)} and {_name(pair.answered)}"
-
-
-def _confused(pair: Confusion) -> str:
-    return (
-        f"the candidate answers {_name(pair.answered)} for {_name(pair.expected)} {plural(pair.candidate, 'time')}, "
-        f"the baseline {pair.baseline:,}"
-    )
-
-
-def broken_examples(facts: Facts) -> Iterator[Advice]:
-    """A candidate that breaks nearly as much as it fixes has been taught something else, too."""
-    broken, fixed = len(facts.diagnosis.broken), len(facts.diagnosis.fixed)
-    if broken >= BROKEN_LEAST and broken >= BROKEN_SHARE * fixed:
-        yield Advice(
-            "fix_data",
-            "Look at the broken examples, and at training rows like them: what was taught that is wrong here?",
-            f"the candidate fixes {plural(fixed, 'example')} and breaks {broken:,}",
-        )
-
-
-# --- add examples --------------------------------------------------------------------------------------------
-
-
-def too_few_training_examples(facts: Facts) -> Iterator[Advice]:
-    """Fewer than the gate asks for."""
-    for check in facts.red("min_training_examples"):
-        missing = (check.required or 0) - (check.observed or 0)
-        yield Advice("add_examples", f"Write {plural(missing, 'more distinct training example')}.", check.message)
-
-
-def thin_labels(facts: Facts) -> Iterator[Advice]:
-    """Labels that the candidate gets wrong and has hardly seen."""
-    counts = [facts.training_labels.get(score.label, 0) for score in facts.diagnosis.labels]
-    usual = int(median(counts)) if counts else 0
-    for score, count in zip(facts.diagnosis.labels, counts, strict=True):
-        if count < THIN_LABEL < usual and _mostly_wrong(score):
-            yield Advice(
-                "add_examples",
-                f"Write {plural(usual - count, 'training example')} of {_name(score.label)}.",
-                f"the training set has {count:,} of {_name(score.label)}, {usual:,} of a usual label, "
-                f"and the candidate gets {score.candidate} of {score.answers} right",
-            )
-
-
-def _mostly_wrong(score: LabelScore) -> bool:
-    if score.candidate is None:
-        return False
-    mistakes = score.answers - score.candidate
-    return mistakes >= THIN_LABEL_MISTAKES and mistakes > score.answers / 2
-
-
-def half_way(facts: Facts) -> Iterator[Advice]:
-    """At least half of the margin was gained, and the rest may be there, from a training set that can still grow."""
-    result, usable = facts.result, facts.result.training.usable or 0
-    gain, margin = result.gain or 0.0, result.margin or 0.0
-    if (
-        any(facts.red("margin"))
-        and 0 < margin / 2 <= gain < margin
-        and 0 < usable < MOST_TRAINING
-        and not _below(facts)
-    ):
-        share = is_share(result.metric_range)
-        yield Advice(
-            "add_examples",
-            f"Write {min(usable, MOST_TRAINING - usable):,} more training examples.",
-            f"{show_difference(gain, share=share)} of {show_amount(margin, share=share)} were gained with {usable:,} "
-            "usable ones",
-        )
-
-
-def too_few_test_examples(facts: Facts) -> Iterator[Advice]:
-    """The gain may be real, and this test set does not show it."""
-    result = facts.result
-    needed, n = result.examples_needed, result.n
-    for check in facts.red("evidence"):
-        if needed is not None and n is not None:
-            more = plural(max(needed - n, 1), "more test example")
-            yield Advice("add_examples", f"Label {more}, about {needed:,} in all.", check.message)
-    for check in facts.red(*_TEST_CHECKS):
-        yield Advice("add_examples", check.advice or "Label more test examples.", check.message)
-
-
-def lost_elsewhere(facts: Facts) -> Iterator[Advice]:
-    """What a guard or a slice lost, or could not show to be kept."""
-    names = [f"guards.{guard.name}" for guard in facts.result.guards]
-    for check in facts.red(*names, "slices", "slices_size"):
-        yield Advice("add_examples", check.advice or "Add examples of it to the training set.", check.message)
-
-
-# --- a better prompt -----------------------------------------------------------------------------------------
-
-
-def weak_prompt(facts: Facts) -> Iterator[Advice]:
-    """A baseline that nobody tried to make good."""
-    for name in ("weak_baseline", "baseline_prompt"):
-        check = facts.said(name)
-        if check is not None and check.advice:
-            yield Advice("better_prompt", check.advice, check.message)
-
-
-def baseline_form(facts: Facts) -> Iterator[Advice]:
-    """What the baseline gets wrong is mostly form, which an instruction may mend without any training."""
-    found = _form(facts.diagnosis.baseline)
-    if found:
-        yield Advice(
-            "better_prompt",
-            "Tell the baseline the form of an answer: every possible label, nothing else, an example or two; "
-            "or constrain it with response_format.",
-            f"of the baseline's {found[1]}",
-        )
-
-
-def candidate_form(facts: Facts) -> Iterator[Advice]:
-    """A fine-tuned model that misses the form it was trained on is likely asked in another way than in training."""
-    found = _form(facts.diagnosis.candidate or {})
-    if found:
-        yield Advice(
-            "better_prompt",
-            "Ask the candidate as it was trained: with the system message and the template of its training rows.",
-            f"of the candidate's {found[1]}",
-        )
-
-
-def _form(counts: Mapping[str, int]) -> tuple[int, str] | None:
-    """Mistakes of form, where they are most of the mistakes."""
-    mistakes = sum(counts.values()) - counts.get(RIGHT, 0)
-    form = sum(counts.get(kind, 0) for kind in OF_FORM)
-    if form < FORM_LEAST or form < FORM_SHARE * mistakes:
-        return None
-    return form, f"{plural(mistakes, 'mistake')} {form:,} {'is' if form == 1 else 'are'} of form: no allowed answer"
-
-
-def cut_off(facts: Facts) -> Iterator[Advice]:
-    """Answers that ran into the length limit."""
-    for role, counts in _models(facts):
-        if _many(counts, "cut_off"):
-            yield Advice(
-                "better_prompt",
-                f"Raise max_completion_tokens of the {role}, or ask for shorter answers.",
-                f"{counts['cut_off']:,} of {plural(sum(counts.values()), 'answer')} of the {role} are cut off",
-            )
-
-
-def baseline_refusals(facts: Facts) -> Iterator[Advice]:
-    """The baseline refuses what the candidate answers."""
-    before, after = facts.diagnosis.baseline, facts.diagnosis.candidate or {}
-    if _many(before, "refusal") and not _many(after, "refusal"):
-        yield Advice(
-            "better_prompt",
-            "Tell the baseline what the task is for, and what to answer where it hesitates.",
-            f"the baseline refuses {before['refusal']:,} of {plural(sum(before.values()), 'answer')}",
-        )
-
-
-def _models(facts: Facts) -> list[tuple[str, Mapping[str, int]]]:
-    candidate = facts.diagnosis.candidate
-    return [("baseline", facts.diagnosis.baseline), *([("candidate", candidate)] if candidate else [])]
-
-
-def _many(counts: Mapping[str, int], kind: str) -> bool:
-    count = counts.get(kind, 0)
-    return count >= NO_ANSWER_LEAST and count >= NO_ANSWER_SHARE * sum(counts.values())
-
-
-# --- something else than training ----------------------------------------------------------------------------
-
-
-def retrieval(facts: Facts) -> Iterator[Advice]:
-    """The goal is knowledge, or the gain is."""
-    for check in _goal(facts, "knowledge"):
-        yield Advice("retrieval", check.advice or "", check.message)
-    diagnosis = facts.diagnosis
-    if smells_of_knowledge(diagnosis):
-        yield Advice("retrieval", RAG, recalled_fact(diagnosis))
-
-
-RAG = "Use RAG: give the model these facts with each question. Training recalls them unreliably, and they grow old."
-
-
-def smells_of_knowledge(diagnosis: Diagnosis) -> bool:
-    """Whether most of what was fixed is told by the training set and not by the question."""
-    count, fixed = diagnosis.recalled or 0, len(diagnosis.fixed)
-    return fixed >= RECALLED_LEAST and count >= RECALLED_SHARE * fixed
-
-
-def knowledge_checks(diagnosis: Diagnosis) -> list[Check]:
-    """A gain that is knowledge, said of green gates too: it is bought at the wrong place."""
-    if not smells_of_knowledge(diagnosis):
-        return []
-    message = f"the gain smells of knowledge: {recalled_fact(diagnosis)}"
-    return [Check("knowledge", "warning", message, diagnosis.recalled, None, None, RAG)]
-
-
-def recalled_fact(diagnosis: Diagnosis) -> str:
-    """The numbers behind it."""
-    return (
-        f"of {plural(len(diagnosis.fixed), 'fixed example')} {diagnosis.recalled or 0:,} expect what stands in "
-        "training rows and not in the input"
-    )
-
-
-def another_model(facts: Facts) -> Iterator[Advice]:
-    """What this base model cannot do, prompted or trained."""
-    for check in _goal(facts, "reasoning", "new_modality"):
-        yield Advice("another_model", check.advice or "", check.message)
-    yield from _both_wrong(facts)
-    yield from _both_refuse(facts)
-
-
-def _both_wrong(facts: Facts) -> Iterator[Advice]:
-    both = facts.diagnosis.wrong_in_both or 0
-    wrong = both + len(facts.diagnosis.broken)
-    if any(facts.red("margin")) and both >= BOTH_WRONG_LEAST and both >= BOTH_WRONG_SHARE * wrong:
-        yield Advice(
-            "another_model",
-            "Try a more capable base model, prompted first.",
-            f"{plural(both, 'example')} are wrong with the prompt and after training, {len(facts.diagnosis.broken):,} "
-            "after training alone",
-        )
-
-
-def _both_refuse(facts: Facts) -> Iterator[Advice]:
-    before, after = facts.diagnosis.baseline, facts.diagnosis.candidate or {}
-    if _many(before, "refusal") and _many(after, "refusal"):
-        yield Advice(
-            "another_model",
-            "Try a base model that takes on this task: training on it did not end the refusals.",
-            f"the baseline refuses {before['refusal']:,} answers, the candidate {after['refusal']:,}",
-        )
-
-
-def stop(facts: Facts) -> Iterator[Advice]:
-    """No further attempt on these terms can be expected to pass."""
-    result = facts.result
-    for check in _goal(facts, "one_off", "safety"):
-        yield Advice("stop", check.advice or "", check.message)
-    for check in facts.red("room"):
-        yield Advice("stop", check.advice or "", check.message)
-    if any(facts.red("margin")) and _below(facts):
-        share = is_share(result.metric_range)
-        yield Advice(
-            "stop",
-            "Drop this fine-tune, and keep the prompt.",
-            f"{100 * (result.confidence or 0):g} % sure that the real gain is at most "
-            f"{show_difference(result.upper_bound, share=share)}, below the margin of "
-            f"{show_amount(result.margin or 0.0, share=share)}",
-        )
-
-
-def _below(facts: Facts) -> bool:
-    """Whether the real gain is surely below the margin."""
-    upper, margin = facts.result.upper_bound, facts.result.margin
-    return upper is not None and margin is not None and upper < margin
-
-
-def _goal(facts: Facts, *goals: str) -> Iterator[Check]:
-    return (check for check in facts.red("goal") if check.observed in goals)
-
-
-RULES: tuple[Callable[[Facts], Iterator[Advice]], ...] = (
-    unfit_data,
-    contradictions,
-    learned_confusion,
-    broken_examples,
-    too_few_training_examples,
-    thin_labels,
-    half_way,
-    too_few_test_examples,
-    lost_elsewhere,
-    weak_prompt,
-    baseline_form,
-    candidate_form,
-    cut_off,
-    baseline_refusals,
-    retrieval,
-    another_model,
-    stop,
-)
-"""In the order of the actions: fix the data, add examples, better prompt, retrieval, another model, stop."""
+    shown = list(first.values())[:most]
+    said = {(check.advice, check.message) for check in result.checks}
+    return [] if len(shown) == 1 and (shown[0].text, shown[0].fact) in said else shown

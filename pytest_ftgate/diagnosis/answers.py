@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 Change = Literal["fixed", "broken", "right", "wrong", "same"]
 """What the candidate does to an example; where it changes nothing, what both answers are. ``same``: nobody can tell."""
 
-NO_LABEL = "(no known label)"
-"""The last column of a confusion matrix: refusals and cut-off answers, too."""
-
 _ROUNDING = 1e-9
 _ID_CHARACTERS = 200
 

@@ -28,11 +28,13 @@ OF_FORM = ("empty", "wrong_format", "unknown_label")
 MOST_LABELS = 50
 """More different outputs are no small set of labels, but things to be known."""
 
+NO_LABEL = "(no known label)"
+"""Stands among confusions for an answer that is no label of the test set."""
+
 _CONFUSIONS_KEPT = 10
 _TELLING_DIGITS = 3
 _TESTS_OF_A_LABEL = 5
 _START = 3
-_UNKNOWN = "(no known label)"
 _ROUNDING = 1e-9
 _REFUSAL = re.compile(
     r"\W*(?:i['\u2019]?m sorry|i am sorry|sorry,|i apologi[sz]e|i can(?:['\u2019]t|not| not)|"
@@ -183,14 +185,17 @@ def _counted(kinds: Sequence[Sequence[str]]) -> dict[str, int]:
 
 
 def _labels(metric: Metric, examples: Sequence[Example], models: Sequence[Measured]) -> _Labels | None:
-    """The labels of the test set; None where its outputs are no labels: most of them differ, or are no plain values."""
+    """The labels of the test set; None where its outputs are no labels.
+
+    Most of them differ then, or are no plain values, or all are blank: nobody knows what is expected.
+    """
     from pytest_ftgate.metrics.classification import Accuracy, LabelMetric
 
     expected = [example.expected for example in examples]
     if any(isinstance(value, dict | list) for value in expected) or any(map(_is_container, expected)):
         return None
     texts = list(dict.fromkeys(expected_text(value).strip() for value in expected))
-    if not are_labels(texts, len(examples)):
+    if not any(texts) or not are_labels(texts, len(examples)):
         return None
     given = {p.completion.text for one in models for repeat in one.run.predictions for p in repeat if p.completion}
     answers = list(given)
@@ -219,7 +224,7 @@ def _pairs(examples: Sequence[Example], one: Measured, labels: _Labels) -> Count
         for example, prediction in zip(examples, repeat, strict=True):
             expected = expected_text(example.expected).strip()
             if prediction.completion is not None and prediction.completion.finish == "stop":
-                answered = labels.of(prediction.completion.text) or _UNKNOWN
+                answered = labels.of(prediction.completion.text) or NO_LABEL
                 found[expected, answered] += answered != expected
     return +found
 

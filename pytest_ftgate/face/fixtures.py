@@ -78,9 +78,13 @@ def _configured_spec(config: GateConfig, key: str) -> ModelSpec:
 
 def configured_data(request: pytest.FixtureRequest, key: str, session: GateSession) -> tuple[Example, ...]:
     """The examples that the gate's marks and file name, overridden fixtures aside."""
+    from pytest_ftgate.preparation import needs_expected
+
     with _as_failure():
         config = layers_as_written(request, key, session.files).resolve()
-        return session.data.load(getattr(config, key), str(config.sources[key]), request.node.ihook).examples
+        labeled = key != "test_set" or needs_expected(config)
+        source = str(config.sources[key])
+        return session.data.load(getattr(config, key), source, request.node.ihook, labeled=labeled).examples
 
 
 def evaluator(request: pytest.FixtureRequest, session: GateSession) -> Callable[..., Run]:

@@ -13,6 +13,7 @@ import pytest
 
 from pytest_ftgate.config import GateConfig, Layer, Source, resolve_gate
 from pytest_ftgate.errors import ConfigError, Where, shown_path
+from pytest_ftgate.face.definitions import definitions, parameters, parameters_of
 from pytest_ftgate.face.gate_files import GateFiles
 from pytest_ftgate.face.marks import gate_name, marks_nearest_first, test_id
 from pytest_ftgate.result import Check
@@ -49,7 +50,7 @@ def layers_as_written(request: pytest.FixtureRequest, key: str, files: GateFiles
     Other overridden fixtures are not set up; a stand-in for each satisfies "required".
     """
     name = f"ftgate_{key}"
-    if name in _parameters(request.node):
+    if name in parameters(request.node):
         cure = "Leave out indirect: the parameter itself is the model or the examples."
         raise ConfigError(f"the fixture {name} takes no parameter", where=Where(shown_path(request.path)), cure=cure)
 
@@ -125,30 +126,26 @@ def _fixture_layer(request: pytest.FixtureRequest, given: set[str], value_of: Ca
     """What overridden fixtures give, as far as no mark gives it already, and parameters that stand for fixtures."""
     values: dict[str, Any] = {}
     sources: dict[str, Source] = {}
-    parameters = _parameters(request.node)
+    parametrized = parameters(request.node)
     for name, key in _FIXTURES.items():
         function = _override(request, name)
-        is_parameter = function is None and name in parameters
+        is_parameter = function is None and name in parametrized
         if key in given or (key in ("baseline", "candidate") and f"{key}s" in given):
             if is_parameter:
                 raise _given_twice(request.node, name, key)
             continue
         if is_parameter:
-            sources[key], value = Source("fixture", f"parameter {name}", request.path.parent), parameters[name]
+            sources[key], value = Source("fixture", f"parameter {name}", request.path.parent), parametrized[name]
         elif function is not None:
-            sources[key], value = _fixture_source(name, function), value_of(name)
+            sources[key] = _fixture_source(request, name, function)
+            _check_parametrized(request, name, sources[key])
+            value = value_of(name)
         else:
             continue
         if value is None:
             raise ConfigError(f"the {sources[key]} returned None", cure="Return the model or the examples.")
         values[key] = os.fspath(value) if isinstance(value, os.PathLike) else value
     return Layer(values, sources) if values else None
-
-
-def _parameters(item: pytest.Item) -> Mapping[str, Any]:
-    """The values that the test was parametrized with, by name."""
-    found: Mapping[str, Any] = getattr(getattr(item, "callspec", None), "params", {})
-    return found
 
 
 def _given_twice(item: pytest.Item, name: str, key: str) -> ConfigError:
@@ -160,20 +157,34 @@ def _given_twice(item: pytest.Item, name: str, key: str) -> ConfigError:
 
 
 def _override(request: pytest.FixtureRequest, name: str) -> Callable[..., Any] | None:
-    """The function of a fixture that a user put in place of ours.
-
-    pytest has no public way to ask which function stands behind a fixture's name.
-    """
-    where: Any = request.node if pytest.version_tuple >= (8, 1) else request.node.nodeid
-    definitions = request._fixturemanager.getfixturedefs(name, where)
-    function = definitions[-1].func if definitions else None
+    """The function of a fixture that a user put in place of ours."""
+    found = definitions(request, name)
+    function: Callable[..., Any] | None = found[-1].func if found else None
     return None if function is None or function.__module__ == "pytest_ftgate.plugin" else function
 
 
-def _fixture_source(name: str, function: Callable[..., Any]) -> Source:
+def _check_parametrized(request: pytest.FixtureRequest, name: str, source: Source) -> None:
+    """pytest makes a test of each parameter only where the test requests the fixture."""
+    needed, given = [name], parameters(request.node)
+    for one in needed:
+        found = definitions(request, one)
+        if not found:
+            continue
+        definition = found[-1]
+        if definition.params is not None and one not in given:
+            through = "" if one == name else f"needs the fixture {one}, which "
+            test = getattr(request.node, "originalname", None) or request.node.name
+            raise ConfigError(
+                f"the {source} {through}is parametrized, and the test does not request it",
+                where=Where(shown_path(request.path)),
+                cure=f"Request it, so that each parameter is a test: def {test}({name}): ...",
+            )
+        needed += [other for other in definition.argnames if other not in needed]
+
+
+def _fixture_source(request: pytest.FixtureRequest, name: str, function: Callable[..., Any]) -> Source:
     plain = inspect.unwrap(getattr(function, "__func__", function))
     code = getattr(plain, "__code__", None)
-    if code is None:
-        return Source("fixture", f"fixture {name}", Path.cwd())
-    place = f"{shown_path(code.co_filename)}:{code.co_firstlineno}"
-    return Source("fixture", f"fixture {name}, {place}", Path(code.co_filename).parent)
+    place = f", {shown_path(code.co_filename)}:{code.co_firstlineno}" if code else ""
+    folder = Path(code.co_filename).parent if code else Path.cwd()
+    return Source("fixture", f"fixture {name}{place}", folder, parameters_of(request, name))

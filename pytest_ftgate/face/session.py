@@ -67,7 +67,7 @@ class GateSession:
         """What this session lends to a gate; ``hook`` sees the plugins that the test sees."""
         return Services(
             stores=self._stores,
-            load=lambda source, origin: self.data.load(source, origin, hook),
+            load=lambda source, origin, **asked: self.data.load(source, origin, hook, **asked),
             hook=hook,
             offline=bool(self._config.getoption("--ftgate-offline")),
             progress=display(self._config),
@@ -135,8 +135,7 @@ class GateSession:
 
     def see_skipped(self, item: pytest.Item, report: pytest.TestReport) -> None:
         """A marked test that was skipped before its gate was judged."""
-        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
-        self._seen.skipped[claimed_name(item)] = shortened(reason.removeprefix("Skipped: "))
+        self._seen.skipped[claimed_name(item)] = shortened(_why_skipped(report))
 
     # --- what an xdist worker says, and the controller hears -------------------------------------------------
 
@@ -198,3 +197,15 @@ class GateSession:
         )
         gates = [(result, self.verdicts.answers.get(nodeid)) for nodeid, result in self.results.items()]
         return Outcome(gates, self._runs, session)
+
+
+def _why_skipped(report: pytest.TestReport) -> str:
+    """The reason as the test gives it; of xfail pytest keeps it apart, behind words of its own."""
+    expected = getattr(report, "wasxfail", None)
+    if expected is not None:
+        given = str(expected).removeprefix("reason: ")
+        mark = "xfail(run=False)" if given.startswith("[NOTRUN]") else "xfail"
+        text = given.removeprefix("[NOTRUN]").strip()
+        return f"{mark}: {text}" if text else mark
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    return reason.removeprefix("Skipped: ")

@@ -21,7 +21,8 @@ def session_budget(config: pytest.Config, worker: Mapping[str, Any] | None) -> B
 def spent_lines(config: pytest.Config, budget: Budget) -> Iterator[Line]:
     """What was spent of the limit, and what was not counted."""
     limit_usd = config.getoption("--ftgate-max-cost")
-    yield Line(f"{show_usd(budget.spent_usd)} spent of --ftgate-max-cost {limit_usd:g}")
+    unsure = f", and perhaps {show_usd(budget.unsure_usd)} for {budget.unsure_said}" if budget.unsure_said else ""
+    yield Line(f"{show_usd(budget.spent_usd)} spent of --ftgate-max-cost {limit_usd:g}{unsure}")
     if budget.uncounted:
         names = ", ".join(budget.uncounted)
         yield Line(f"not counted by --ftgate-max-cost, since they have no price: {names}", "yellow")

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from pytest_ftgate.checks import answers
 from pytest_ftgate.checks.alternatives import gap_checks
-from pytest_ftgate.diagnosis import advice
+from pytest_ftgate.diagnosis import knowledge
+from pytest_ftgate.diagnosis.advice import before_dropping
 from pytest_ftgate.diagnosis.breakdown import breakdown_results
 from pytest_ftgate.judgement.gain import (
     compare_models,
@@ -28,7 +29,7 @@ from pytest_ftgate.judgement.models import (
     opponent,
     with_models,
 )
-from pytest_ftgate.noninferiority import match
+from pytest_ftgate.noninferiority import advantage, match
 from pytest_ftgate.result import Check, Gain, GateResult, closed
 
 if TYPE_CHECKING:
@@ -44,25 +45,27 @@ def judge_candidate(
     result: GateResult, prepared: Prepared, checks: tuple[Check, ...], scored: Mapping[str, Measured]
 ) -> GateResult:
     """The result with the candidate's gain, and all checks after those that were known before."""
-    from pytest_ftgate.noninferiority.slices import judge_slices, label_results
+    from pytest_ftgate.noninferiority.labels import label_results
+    from pytest_ftgate.noninferiority.slices import judge_slices
 
     config, metric, candidate = prepared.config, prepared.deciding, scored["candidate"]
     result = with_models(result, {role: one.facts for role, one in scored.items()}, metric)
     best = best_baseline(result.baselines, metric)
     comparisons = {role: compare_models(prepared, scored[role], candidate) for role in config.baselines}
+    diagnosis = diagnosis_of(prepared, scored, best)
+    first = before_dropping(result, checks, diagnosis)
     found = [*checks, *constant_answer_checks(prepared, scored), *hypothesis_checks(prepared, scored, best)]
     for role, comparison in comparisons.items():
-        found += _against_baseline(prepared, role, scored[role], candidate, comparison)
+        found += _against_baseline(prepared, role, scored, comparison, first)
     if config.objective == "match":
-        found += match.advantage_checks(config, result.baseline, result.candidate)
-        found += match.rival_checks(config, result.baselines, best, result.candidate, metric)
+        found += advantage.advantage_checks(config, result.baseline, result.candidate)
+        found += advantage.rival_checks(config, result.baselines, best, result.candidate, metric)
     found += [bound_check(prepared, bound, result) for bound in config.require]
     economics, limits = _economics(prepared, result)
     found += [*limits, *answer_remarks(scored)]
     lenient = (normalization_check(prepared, role, scored[role], candidate, one) for role, one in comparisons.items())
     found += [check for check in lenient if check is not None]
-    diagnosis = diagnosis_of(prepared, scored, best)
-    found += advice.knowledge_checks(diagnosis) if diagnosis else []
+    found += knowledge.knowledge_checks(diagnosis) if diagnosis else []
     if config.objective == "beat":  # else no gain is weighed against the costs of a fine-tune
         found += gap_checks(config, {role: one.facts.value for role, one in scored.items()}, metric)
     slices, held = judge_slices(prepared.slices, scored[best], candidate, metric.name)
@@ -79,15 +82,16 @@ def judge_candidate(
 
 
 def _against_baseline(
-    prepared: Prepared, role: str, baseline: Measured, candidate: Measured, comparison: Comparison
+    prepared: Prepared, role: str, scored: Mapping[str, Measured], comparison: Comparison, first: str | None
 ) -> list[Check]:
-    """What is to be said of the candidate beside one baseline."""
+    """What is to be said of the candidate beside one baseline; ``first``: what is to be mended before it is dropped."""
     from pytest_ftgate.measure import same_outputs
 
+    baseline, candidate = scored[role], scored["candidate"]
     identical = same_outputs(baseline.run, candidate.run)
     return [
         *_alike(prepared, role, baseline, identical=identical),
-        *gain_checks(prepared, comparison, opponent(role)),
+        *gain_checks(prepared, comparison, opponent(role), first),
         *repeats_checks(prepared, baseline, candidate, comparison),
         *second_opinion(prepared, baseline, candidate, opponent(role)),
     ]

@@ -39,13 +39,22 @@ def compare_scores(config: GateConfig, baseline: Scored, candidate: Scored, grou
     )
 
 
-def gain_checks(prepared: Prepared, comparison: Comparison, against: str) -> list[Check]:
-    """Whether the margin is reached, or with ``match`` the drop allowed, and how sure that is."""
+def gain_checks(
+    prepared: Prepared, comparison: Comparison, against: str, before_dropping: str | None = None
+) -> list[Check]:
+    """Whether the margin is reached, or with ``match`` the drop allowed, and how sure that is.
+
+    Args:
+        prepared: what the gate asks for.
+        comparison: of the candidate with a baseline.
+        against: what checks call that.
+        before_dropping: what has to be mended before a gain that is too small says anything against the candidate.
+    """
     rule = match.drop_checks if prepared.config.objective == "match" else gain.gain_checks
-    return rule(_judgement(prepared), comparison, against)
+    return rule(_judgement(prepared, before_dropping), comparison, against)
 
 
-def _judgement(prepared: Prepared) -> gain.Judgement:
+def _judgement(prepared: Prepared, before_dropping: str | None = None) -> gain.Judgement:
     config = prepared.config
     return gain.Judgement(
         prepared.deciding,
@@ -54,6 +63,7 @@ def _judgement(prepared: Prepared) -> gain.Judgement:
         config.confidence,
         str(config.sources[config.asked_by]),
         str(config.sources["evidence"]),
+        before_dropping,
     )
 
 

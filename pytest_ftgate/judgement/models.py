@@ -72,7 +72,8 @@ def hypothesis_checks(prepared: Prepared, scored: Mapping[str, Measured], best: 
     interval = hypothesis.interval_of(
         before, confidence=config.confidence, repeats=config.repeats, groups=prepared.groups
     )
-    found = [hypothesis.from_check(prediction, metric, before.value, interval, opponent(best))]
+    match = config.objective == "match"
+    found = [hypothesis.from_check(prediction, metric, before.value, interval, opponent(best), match=match)]
     if "candidate" in scored:
         found.append(hypothesis.to_check(prediction, metric, scored["candidate"].scores[name].value))
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -39,11 +39,15 @@ def judge(
     from pytest_ftgate.running.latency import sample_check
 
     specs = prepared.config.asked
-    measured = {role: measure_run(specs[role].name, run, samples.get(role)) for role, run in runs.items()}
+    forgiven = answers.forgiven_roles(prepared.config.errors, runs.values())
+    measured = {
+        role: measure_run(specs[role].name, run, samples.get(role), forgiven=role in forgiven)
+        for role, run in runs.items()
+    }
     measured = {role: replace(one, facts=prepared.described(role, one.facts)) for role, one in measured.items()}
     result = with_models(result, {role: one.facts for role, one in measured.items()}, prepared.deciding)
     sampled = (sample_check(role, measured[role].facts, sample) for role, sample in samples.items())
-    checks = (*free, *_completeness(prepared, measured), *sampled)
+    checks = (*free, *_completeness(measured, forgiven), *sampled)
     if verdict_of(checks) == "error":
         return closed(result, checks), {}
     name, expected = prepared.deciding.name, prepared.expected
@@ -55,7 +59,7 @@ def judge(
         return failed_result(replace(result, checks=checks), error), {}
 
 
-def _completeness(prepared: Prepared, measured: Mapping[str, Measured]) -> list[Check]:
+def _completeness(measured: Mapping[str, Measured], forgiven: Collection[str]) -> list[Check]:
     checks = []
     for role, one in sorted(measured.items(), key=lambda item: item[1].run.fatal is None):  # the cause comes first
         missing = [p for repeat in one.run.predictions for p in repeat if p.completion is None]
@@ -66,7 +70,7 @@ def _completeness(prepared: Prepared, measured: Mapping[str, Measured]) -> list[
                 one.facts,
                 missing_ids=[p.id for p in missing],
                 error=error,
-                policy=prepared.config.errors,
+                forgiven=role in forgiven,
             )
         )
     return checks

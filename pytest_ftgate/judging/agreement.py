@@ -59,5 +59,13 @@ def fleiss_kappa(counts: Sequence[Sequence[int]]) -> float | None:
     by_chance = fsum(share * share for share in shares)
     if by_chance >= 1:
         return None
-    agreed = fsum((sum(k * k for k in row) - sum(row)) / (sum(row) * (sum(row) - 1)) for row in rated) / len(rated)
-    return (agreed - by_chance) / (1 - by_chance)
+    return (observed_agreement(rated) - by_chance) / (1 - by_chance)
+
+
+def observed_agreement(counts: Sequence[Sequence[int]]) -> float:
+    """How often two raters of one item say the same, whatever chance would do: the mean over items.
+
+    Args:
+        counts: of each item, how many raters chose each category, ``[item][category]``; at least two of each.
+    """
+    return fsum((sum(k * k for k in row) - sum(row)) / (sum(row) * (sum(row) - 1)) for row in counts) / len(counts)

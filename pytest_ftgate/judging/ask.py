@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pytest_ftgate.data import DataSet, Example
     from pytest_ftgate.judging.prepare import Judge, Judging
     from pytest_ftgate.metrics import Metric
+    from pytest_ftgate.models import Completion
     from pytest_ftgate.running.runner import Run
 
 _SHOWN = 40
@@ -220,26 +221,28 @@ def _run(asked: Mapping[str, _Asked], options: Mapping[str, Any]) -> dict[str, R
 
     if not asked:
         return {}
-    runs = run_models([Job(one.judge.model, one.questions) for one in asked.values()], **options)
+    jobs = [Job(one.judge.model, one.questions, usable=_is_readable(one.judge)) for one in asked.values()]
+    runs = run_models(jobs, **options)
     return dict(zip(asked, runs, strict=True))
 
 
 def _read(asked: _Asked, run: Run) -> tuple[dict[str, Any], list[Check]]:
     """What the judge said, by question; an answer that is missing or cannot be read makes the gate an error."""
-    parse = _reader(asked.judge)
+    from pytest_ftgate.running.opening import UselessError
+
+    read = _reader(asked.judge)
     said: dict[str, Any] = {}
     missing, unread = [], []
     for prediction in run.predictions[0]:
-        completion = prediction.completion
-        if completion is None:
+        if prediction.completion is None:
             missing.append(prediction)
-            continue
-        value = parse(completion.text) if completion.finish == "stop" else None
-        if value is None:
+        elif (value := read(prediction.completion)) is None:
             unread.append(prediction)
         else:
             said[prediction.id] = value
     name, judge, n = asked.judge.asked.name, asked.judge.asked.judge.name, len(run.test_set)
+    if isinstance(run.fatal, UselessError):
+        return said, [_unread_check(asked, unread, n, stopped=len(missing))]
     found = []
     if missing:
         reason = str(run.fatal) if run.fatal else missing[0].error or ""
@@ -257,28 +260,44 @@ def _read(asked: _Asked, run: Run) -> tuple[dict[str, Any], list[Check]]:
             )
         )
     if unread:
-        found.append(_unread_check(asked, unread[0], len(unread), n))
+        found.append(_unread_check(asked, unread, n))
     return said, found
 
 
-def _reader(judge: Judge) -> Callable[[str], Any]:
+def _reader(judge: Judge) -> Callable[[Completion], Any]:
+    """What reads a judgement out of an answer; it gives None where that is not what was asked for."""
     asked = judge.asked
-    if isinstance(asked, Rubric):
-        return lambda text: read_score(text, asked.low, asked.high)
-    return read_better
+
+    def read(completion: Completion) -> Any:
+        if completion.finish != "stop":
+            return None
+        if isinstance(asked, Rubric):
+            return read_score(completion.text, asked.low, asked.high)
+        return read_better(completion.text)
+
+    return read
 
 
-def _unread_check(asked: _Asked, first: Any, unread: int, n: int) -> Check:
-    metric = asked.judge.asked
+def _is_readable(judge: Judge) -> Callable[[Completion], bool]:
+    read = _reader(judge)
+    return lambda completion: read(completion) is not None
+
+
+def _unread_check(asked: _Asked, unread: Sequence[Any], n: int, *, stopped: int = 0) -> Check:
+    """Some answers cannot be read; where the first ones cannot, ``stopped`` others were not waited for."""
+    metric, first = asked.judge.asked, unread[0]
     wanted = f'{{"score": {metric.high:g}}}' if isinstance(metric, Rubric) else '{"better": "A"}'
     said = excerpt(first.completion.text, width=80) if first.completion.text.strip() else "nothing"
+    counted = f"{len(unread):,} of {plural(n, 'answer')} cannot be read"
+    if stopped:
+        counted = f"the first {len(unread):,} of {plural(n, 'answer')} cannot be read (no other was waited for)"
     how = "" if first.completion.finish == "stop" else f" ({first.completion.finish})"
     return Check(
         f"judge.{metric.name}",
         "error",
-        f"judge {metric.judge.name}: {unread:,} of {plural(n, 'answer')} cannot be read, the first about "
+        f"judge {metric.judge.name}: {counted}, the first about "
         f"{printable(asked.about[first.id], _SHOWN)}{how}: {said}",
-        observed=n - unread,
+        observed=n - len(unread) - stopped,
         required=n,
         source=metric.source,
         advice=f"A judge answers {wanted} and nothing else. Take a judge that can (params: {{response_format: {{type: "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_ftgate.data.table import read_table
 from pytest_ftgate.data.wording import excerpt, kind_of, nearest
 from pytest_ftgate.errors import DataError, Where, shown_path
-from pytest_ftgate.judging.agreement import cohen_kappa, fleiss_kappa
+from pytest_ftgate.judging.agreement import cohen_kappa, fleiss_kappa, observed_agreement
 from pytest_ftgate.judging.pairs import value_unasked
 from pytest_ftgate.numbers import plural
 from pytest_ftgate.result import Check, JudgeResult, PairResult
@@ -276,12 +276,17 @@ def agreement(ratings: Ratings) -> tuple[float | None, str | None, int]:
     if len(raters) == 2:
         pairs = [sorted(both, key=lambda one: one.rater) for both in rated]
         return cohen_kappa(*zip(*[(one.value, other.value) for one, other in pairs], strict=True)), "Cohen", len(rated)
-    counts = [[Counter(one.value for one in ratings_)[value] for value in _WORDS.values()] for ratings_ in rated]
-    return fleiss_kappa(counts), "Fleiss", len(rated)
+    return fleiss_kappa(_counts(rated)), "Fleiss", len(rated)
 
 
-def agreement_check(name: str, result: JudgeResult, source: str) -> Check:
+def _counts(rated: Iterable[Sequence[Rating]]) -> list[list[int]]:
+    """How many raters of each example said each word."""
+    return [[Counter(one.value for one in ratings)[value] for value in _WORDS.values()] for ratings in rated]
+
+
+def agreement_check(name: str, ratings: Ratings) -> Check:
     """How far the people agree beyond chance: a preference of which nobody knows whether others share it is weak."""
+    result, source = people_result(name, ratings, "baseline"), ratings.source
     if result.kappa_kind is None:
         who = "one rater" if result.raters == 1 else f"{plural(result.raters or 0, 'rater')}, none of one example"
         advice = "Have a part of the examples judged by a second person."
@@ -291,14 +296,16 @@ def agreement_check(name: str, result: JudgeResult, source: str) -> Check:
         message = f"{people}: all of them say the same throughout, so that kappa is not defined"
         return Check(f"{name}.agreement", "note", message, source=source)
     slight = result.kappa <= SLIGHT
+    share = observed_agreement(_counts(one for one in ratings.by_example if len(one) >= 2))
     return Check(
         f"{name}.agreement",
         "warning" if slight else "note",
-        f"{people} agree with {result.kappa_kind}'s kappa {result.kappa:.2f}",
+        f"{people}: any two agree {100 * share:.0f} % of the time, {result.kappa_kind}'s kappa {result.kappa:.2f}",
         observed=round(result.kappa, 12),
         required=SLIGHT if slight else None,
         source=source,
-        advice="They agree hardly more than by chance: say in words what makes an answer better, and ask again."
+        advice="That is hardly more than by chance: say in words what makes an answer better, and ask again. Where one "
+        "model is preferred nearly always, chance agrees, too, and kappa is low however often people agree."
         if slight
         else None,
     )

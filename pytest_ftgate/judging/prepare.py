@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from pytest_ftgate.errors import ConfigError, Where
 from pytest_ftgate.judging.calibration import Item, read_items
-from pytest_ftgate.judging.people import Ratings, agreement_check, people_result, read_ratings
+from pytest_ftgate.judging.people import Ratings, agreement_check, read_ratings
 from pytest_ftgate.metrics.judged import HumanPreference, Preference, Rubric, is_pairwise
 from pytest_ftgate.result import Check, called
 
@@ -203,8 +203,7 @@ def free_judging_checks(judging: Judging, metrics: Mapping[str, Metric]) -> list
     found: list[Check] = []
     if judging.people is not None:
         name = next(name for name, metric in metrics.items() if isinstance(metric, HumanPreference))
-        result = people_result(name, judging.people, "baseline")
-        found.append(agreement_check(name, result, judging.people.source))
+        found.append(agreement_check(name, judging.people))
     for judge in judging.judges.values():
         if not judge.items:
             found.append(

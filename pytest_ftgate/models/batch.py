@@ -295,6 +295,7 @@ class BatchedModel:
             retryable=for_now,
             trouble="busy" if for_now else "other",
             fatal=not for_now,
+            unpaid=True,
             evidence=batch.errors or "no reason is given",
             cure="run again once other batches are done, or lower concurrency"
             if for_now

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
+from socket import gaierror
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -188,6 +189,7 @@ def _unreachable(cause: BaseException, endpoint: Endpoint) -> ModelError:
         where=endpoint.where,
         retryable=True,
         trouble="unreachable",
+        unpaid=isinstance(cause, ConnectionRefusedError | gaierror) or type(cause).__name__ == "ConnectError",
         evidence=found,
         cure="check base_url, and that the server is running",
     )
@@ -210,7 +212,7 @@ def refused(refusal: Refusal, endpoint: Endpoint, now: float) -> ModelError:
         return _for_now(refusal, endpoint, now)
     else:
         what, cure = "the endpoint refused the request", "check params: they are sent as they are written"
-    return ModelError(what, where=endpoint.where, fatal=True, evidence=said(refusal, endpoint), cure=cure)
+    return ModelError(what, where=endpoint.where, fatal=True, unpaid=True, evidence=said(refusal, endpoint), cure=cure)
 
 
 def _for_now(refusal: Refusal, endpoint: Endpoint, now: float) -> ModelError:
@@ -220,6 +222,7 @@ def _for_now(refusal: Refusal, endpoint: Endpoint, now: float) -> ModelError:
         where=endpoint.where,
         retryable=True,
         trouble="busy" if busy or refusal.status == 503 else "other",
+        unpaid=refusal.status in (409, 429, 503),
         retry_after_s=retry_after_s(refusal.headers, now),
         evidence=said(refusal, endpoint),
         cure="lower concurrency" if busy else None,

@@ -281,7 +281,7 @@ def _function_model(function: Callable[[Any], Any], spec: ModelSpec, target: str
         name=spec.name,
         spelling=spec.spelling,
         function=function,
-        identity=canonical_json([target, cache_key]) if cache_key is not None else _session_identity(function),
+        identity=_session_identity(function, spec) if cache_key is None else canonical_json([target, cache_key]),
         persistent=cache_key is not None,
         concurrency=options.get("concurrency") or concurrency,
         timeout_s=options.get("timeout_s") or TIMEOUT_S,
@@ -295,17 +295,34 @@ def _function_model(function: Callable[[Any], Any], spec: ModelSpec, target: str
 _identities: dict[int, tuple[Callable[[], Any], str]] = {}
 
 
-def _session_identity(function: Callable[..., Any]) -> str:
+def _session_identity(function: Callable[..., Any], spec: ModelSpec) -> str:
+    """A name for the very callable in the state in which a fixture gave it, as far as parameters tell of that.
+
+    A fixture that is parametrized may give one object each time, in another state.
+    """
+    state = [[name, _value(value)] for name, value in sorted(spec.source.parameters.items())]
+    return f"{_token(function)} {canonical_json(state)}" if state else _token(function)
+
+
+def _value(parameter: Any) -> str:
+    """What stands for a parameter: its JSON, or where it has none the very object."""
+    try:
+        return canonical_json(parameter)
+    except (TypeError, ValueError, RecursionError):
+        return _token(parameter)
+
+
+def _token(thing: Any) -> str:
     """A name for the very object, the same as long as it lives, and never given to another.
 
     A bound method is made anew whenever it is asked for: its object and its function stand for it.
     """
-    owner = getattr(function, "__self__", function)
+    owner = getattr(thing, "__self__", thing)
     alive, token = _identities.get(id(owner), (lambda: None, ""))
     if alive() is not owner:
         token = secrets.token_hex(16)
         _identities[id(owner)] = (_reference(owner), token)
-    return f"{token} {getattr(function, '__qualname__', '')}"
+    return f"{token} {getattr(thing, '__qualname__', '')}"
 
 
 def _reference(value: Any) -> Callable[[], Any]:

@@ -77,8 +77,14 @@ class RecordedModel:
         return frozenset(id_ for id_, _ in self.rows)
 
     def key(self, example: Example, repeat: int = 0) -> str:
-        """SHA-256 (hex) of the file's hash, the example's id and the repeat."""
+        """SHA-256 (hex) of the file's hash, the example's id, the repeat, and the input where the row is held to one.
+
+        So what was found right for one input is never taken for another: that is an answer of its own, or an error.
+        """
         text = f"recorded\n{self.sha256}\n{repeat}\n{example.id}"
+        row = self.rows.get((example.id, repeat))
+        if row is not None and row.input_sha256 is not None:
+            text += f"\n{input_sha256(example.input)}"
         return hashlib.sha256(text.encode()).hexdigest()
 
     def made_at(self, example: Example, repeat: int = 0) -> float | None:

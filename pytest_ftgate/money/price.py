@@ -49,6 +49,12 @@ class Price:
         """Whether it tells what an answer costs."""
         return self.gpu_hour_usd is not None or None not in (self.input_per_1m, self.output_per_1m)
 
+    @property
+    def is_free(self) -> bool:
+        """Whether every answer costs nothing by it."""
+        rates = (self.gpu_hour_usd, self.input_per_1m, self.output_per_1m, self.cached_input_per_1m)
+        return self.known and not any((*rates, self.cache_write_per_1m))
+
 
 @dataclass(frozen=True, slots=True)
 class Cost:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from pytest_ftgate.checks.answers import complete_check
+from pytest_ftgate.checks.answers import complete_check, forgiven_roles
 from pytest_ftgate.errors import ConfigError, FtgateError
 from pytest_ftgate.noninferiority import drop
 from pytest_ftgate.noninferiority.drop import Allowance
@@ -287,13 +287,14 @@ def described(guard: Guard) -> GuardResult:
 
 def _incomplete(guard: Guard, measured: Mapping[str, Measured], errors: str) -> list[Check]:
     """Answers that are missing: an error, as on the test set itself."""
+    forgiven = forgiven_roles(errors, [one.run for one in measured.values()])
     found = []
     for role, one in sorted(measured.items(), key=lambda item: item[1].run.fatal is None):  # the cause comes first
         missing = [p for repeat in one.run.predictions for p in repeat if p.completion is None]
         if missing:
             error = str(one.run.fatal) if one.run.fatal else missing[0].error
             ids = [prediction.id for prediction in missing]
-            check = complete_check(role, one.facts, missing_ids=ids, error=error, policy=errors)
+            check = complete_check(role, one.facts, missing_ids=ids, error=error, forgiven=role in forgiven)
             name, text = f"guards.{guard.name}.{check.name}", f"guard {guard.name}: {check.message}"
             found.append(replace(check, name=name, message=text))
     return found

@@ -1,22 +1,21 @@
-"""Equal but cheaper: the candidate is not much worse than the baseline, which is proven, and cheaper or faster."""
+"""Equal but cheaper: the candidate is not much worse than the baseline, which is proven.
+
+That it is cheaper or faster: see :mod:`pytest_ftgate.noninferiority.advantage`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pytest_ftgate.checks.economics import unpriced
 from pytest_ftgate.checks.gain import Judgement, gain_reaches
-from pytest_ftgate.money.economics import dollars
-from pytest_ftgate.money.price import PRICE_CURE, UNKNOWN
+from pytest_ftgate.noninferiority.advantage import free_advantage_checks
 from pytest_ftgate.numbers import (
     is_share,
     plural,
     settled_by,
     show_amount,
     show_difference,
-    show_seconds,
-    show_usd,
     sure_of_drop,
 )
 from pytest_ftgate.result import Check, ModelResult, called
@@ -54,19 +53,7 @@ def free_match_checks(
     if not grouped:
         reach = _reach_check(config, metric, n)
         found += [reach] if reach else []
-    no_price = unpriced(models) if config.cheaper_by is not None else None
-    if no_price:
-        found.append(
-            Check(
-                "cheaper_by",
-                "error",
-                f"how much cheaper a call is cannot be known: {no_price}",
-                required=config.cheaper_by,
-                source=str(config.sources["cheaper_by"]),
-                advice=f"Give the model a {PRICE_CURE}.",
-            )
-        )
-    return found
+    return [*found, *free_advantage_checks(config, models)]
 
 
 def _reach_check(config: GateConfig, metric: Metric, n: int) -> Check | None:
@@ -151,7 +138,11 @@ def drop_checks(judgement: Judgement, comparison: Comparison, against: str) -> l
             observed=comparison.lower if reached else comparison.gain,
             required=judgement.margin,
             source=judgement.margin_source,
-            advice=None if held else _advice_thin(comparison) if reached else _ADVICE_WORSE,
+            advice=None
+            if held
+            else _advice_thin(comparison)
+            if reached
+            else judgement.before_dropping or _ADVICE_WORSE,
         )
     ]
 
@@ -245,150 +236,3 @@ def answers_are_labels(expected: Sequence[Any], answers: Sequence[Sequence[str |
         return True
     labels = [expected_text(value).strip() for value in expected]
     return all([(answer or "").strip() for answer in repeat] == labels for repeat in answers)
-
-
-# --- cost and time -------------------------------------------------------------------------------------------
-
-
-def advantage_checks(config: GateConfig, baseline: ModelResult, candidate: ModelResult) -> list[Check]:
-    """The candidate is as many times cheaper and faster as the gate asks for.
-
-    Args:
-        config: a gate with ``objective: match``.
-        baseline: the one that is reported.
-        candidate: the fine-tuned model.
-    """
-    found = []
-    if config.cheaper_by is not None:
-        found.append(_cheaper_check(config, config.cheaper_by, baseline, candidate))
-    if config.faster_by is not None:
-        found.append(_faster_check(config, config.faster_by, baseline, candidate))
-    return found
-
-
-def rival_checks(
-    config: GateConfig, baselines: Mapping[str, ModelResult], best: str, candidate: ModelResult, metric: Metric
-) -> list[Check]:
-    """Say where another baseline does what is asked of the candidate: not much worse than the best, and no dearer.
-
-    By what was measured, without bounds, and so a warning; what is unknown of a baseline is not held against anybody.
-
-    Args:
-        config: a gate with ``objective: match``.
-        baselines: by role.
-        best: the role of the one that cost and time are compared with.
-        candidate: the fine-tuned model.
-        metric: the one that decides.
-    """
-    assert config.max_drop is not None  # a gate that matches has one
-    top, sign = baselines[best].value, 1 if metric.greater_is_better else -1
-    found = []
-    for role, one in baselines.items():
-        if role == best or top is None or one.value is None or not _no_dearer(config, one, candidate):
-            continue
-        drop = sign * (top - one.value)
-        if round(drop, 12) > round(config.max_drop, 12):
-            continue
-        loses = show_amount(drop, share=is_share((metric.low, metric.high)))
-        found.append(
-            Check(
-                "rival",
-                "warning",
-                f"{called(role)} {one.name} is worse than {called(best)} by {loses}, and no {_asked_less(config)} than "
-                "the candidate: it may be enough without a fine-tune",
-                observed=-drop,
-                required=-config.max_drop,
-                source=str(config.baselines[role].source),
-                advice="Make it the only baseline, and see what the fine-tune brings over it.",
-            )
-        )
-    return found
-
-
-def _no_dearer(config: GateConfig, baseline: ModelResult, candidate: ModelResult) -> bool:
-    """No dearer and no slower than the candidate, as far as the gate asks for it."""
-    pairs = []
-    if config.cheaper_by is not None:
-        pairs.append((_per_call(baseline), _per_call(candidate)))
-    if config.faster_by is not None:
-        pairs.append((baseline.latency_p50_s, candidate.latency_p50_s))
-    return all(old is not None and new is not None and round(old, 12) <= round(new, 12) for old, new in pairs)
-
-
-def _asked_less(config: GateConfig) -> str:
-    words = [("dearer", config.cheaper_by), ("slower", config.faster_by)]
-    return " or ".join(word for word, factor in words if factor is not None)
-
-
-def _cheaper_check(config: GateConfig, factor: float, baseline: ModelResult, candidate: ModelResult) -> Check:
-    costs = [_per_call(model) for model in (baseline, candidate)]
-    unknown = [
-        f"{role} {model.name}: {model.cost_unknown or 'no cost was measured'}"
-        for role, model, cost in zip(("baseline", "candidate"), (baseline, candidate), costs, strict=True)
-        if cost is None
-    ]
-    source = str(config.sources["cheaper_by"])
-    if unknown:
-        unpriced = any((model.price or "").startswith(UNKNOWN) for model in (baseline, candidate))
-        return Check(
-            "cheaper_by",
-            "error",
-            f"how much cheaper a call is cannot be known: {'; '.join(unknown)}",
-            required=factor,
-            source=source,
-            advice=f"Give the model a {PRICE_CURE}."
-            if unpriced
-            else "Ask again (--ftgate-cache=refresh), or an endpoint that reports usage.",
-        )
-    old, new = (cost for cost in costs if cost is not None)
-    if not new:
-        return Check(
-            "cheaper_by",
-            "error",
-            f"how much cheaper a call is cannot be told: one of candidate {candidate.name} costs nothing "
-            f"by its price ({candidate.price})",
-            required=factor,
-            source=source,
-            advice="A machine of your own is not free: price: {gpu_hour_usd}.",
-        )
-    seen = f"{show_usd(1000 * old)} against {show_usd(1000 * new)} for 1,000 calls"
-    hosting = config.economics.hosting_usd_per_month if config.economics else None
-    beside = f"; hosting, {dollars(hosting)} a month, is not in it" if hosting else ""
-    return _advantage("cheaper", factor, old / new, f"{seen}{beside}", source)
-
-
-def _per_call(model: ModelResult) -> float | None:
-    return None if model.cost_usd is None or not model.n_expected else model.cost_usd / model.n_expected
-
-
-def _faster_check(config: GateConfig, factor: float, baseline: ModelResult, candidate: ModelResult) -> Check:
-    old, new = baseline.latency_p50_s, candidate.latency_p50_s
-    source = str(config.sources["faster_by"])
-    if old is None or not new:
-        roles = (("baseline", baseline), ("candidate", candidate))
-        untimed = " and ".join(f"{role} {model.name}" for role, model in roles if not model.latency_p50_s)
-        return Check(
-            "faster_by",
-            "error",
-            f"how much faster it is cannot be known: there is no latency of {untimed}",
-            required=factor,
-            source=source,
-            advice="Ask the model live, or record latency_s with each answer.",
-        )
-    seen = f"half of the answers within {show_seconds(old)} against {show_seconds(new)}"
-    return _advantage("faster", factor, old / new, seen, source)
-
-
-def _advantage(word: str, factor: float, measured: float, seen: str, source: str) -> Check:
-    measured = round(measured, 12)
-    held = measured >= round(factor, 12)
-    times = f"{measured:.4g}" if held == (float(f"{measured:.4g}") >= factor) else f"{measured:.12g}"
-    return Check(
-        f"{word}_by",
-        "pass" if held else "fail",
-        f"{times} times {word} ({seen}), asked for {factor:g}",
-        observed=measured,
-        required=factor,
-        source=source,
-        advice=None if held else "Try a smaller model, or a shorter prompt: a tuned model needs fewer words.",
-    )

@@ -1,4 +1,4 @@
-"""Slices: parts of the test set, named by a field, on which the candidate must not be worse; and label by label."""
+"""Slices: parts of the test set, named by a field, on which the candidate must not be worse."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pytest_ftgate.errors import ConfigError, Where
 from pytest_ftgate.noninferiority import drop
 from pytest_ftgate.noninferiority.drop import Allowance, Size
 from pytest_ftgate.numbers import is_share, plural, show_amount, show_difference
-from pytest_ftgate.result import Check, LabelResult, SliceResult, Status
+from pytest_ftgate.result import Check, SliceResult, Status
 from pytest_ftgate.safe import printable
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 NONE = "(none)"
 """The value of a field that an example does not have."""
 
-MOST_ROWS = 200
-"""Slices and labels kept for reports, the worst first."""
+MOST_SLICES = 200
+"""Slices kept for reports, the worst first."""
 
 _NAMED = 5
 _SHOWN = 40
@@ -284,7 +284,7 @@ def judge_slices(
         return (), []
     judged = [_judge(slices, one, baseline, candidate, deciding) for one in slices.slices]
     judged.sort(key=_worst_first)
-    return tuple(judged[:MOST_ROWS]), _outcomes(slices, judged)
+    return tuple(judged[:MOST_SLICES]), _outcomes(slices, judged)
 
 
 def _worst_first(one: SliceResult) -> tuple[bool, float]:
@@ -363,26 +363,3 @@ def _outcome(slices: Slices, rows: Sequence[SliceResult], status: Status, what: 
         source=str(slices.spec.sources["max_drop"]),
         advice=advice,
     )
-
-
-# --- label by label ------------------------------------------------------------------------------------------
-
-
-def label_results(baseline: Measured, candidate: Measured, metric: Metric) -> tuple[LabelResult, ...]:
-    """How many answers are right for each expected label, the worst change first; empty where answers are no labels."""
-    import numpy as np
-
-    from pytest_ftgate.metrics.classification import Accuracy, LabelMetric
-
-    if not isinstance(metric, Accuracy | LabelMetric):
-        return ()
-    expected = [example.expected for example in candidate.run.test_set.examples]
-    gold = metric.labels.gold(metric.name, expected)
-    right = [(metric.labels.predicted(one.answers)[0] == gold).mean(axis=0) for one in (baseline, candidate)]
-    found = []
-    for code, text in enumerate(metric.labels.texts):
-        rows = np.flatnonzero(gold == code)
-        before, after = (float(one[rows].mean()) for one in right)
-        found.append(LabelResult(text, len(rows), before, after, round(after - before, 12)))
-    found.sort(key=lambda one: one.change)
-    return tuple(found[:MOST_ROWS])

@@ -9,6 +9,7 @@ from importlib import import_module
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
+from pytest_ftgate.checks.answers import forgiven_roles
 from pytest_ftgate.judging import Opinion, judge_answers
 from pytest_ftgate.noninferiority.guards import guard_jobs
 from pytest_ftgate.pipeline.services import Services
@@ -103,7 +104,7 @@ def hear_judges(prepared: Prepared, runs: Mapping[str, Run], calibrated: Opinion
 
     Where an answer is missing that makes the gate an error, no judge is paid.
     """
-    forgiven = ("candidate",) if prepared.config.errors == "score_zero" else ()
+    forgiven = forgiven_roles(prepared.config.errors, runs.values())
     answered = [
         one.completion for role, run in runs.items() if role not in forgiven for r in run.predictions for one in r
     ]

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from pytest_ftgate.errors import StoreError
 from pytest_ftgate.pipeline.services import Services
 from pytest_ftgate.result import GateResult
-from pytest_ftgate.retraining.clock import Evidence, green_verdict, judge_clock
+from pytest_ftgate.retraining.clock import green_verdict, judge_clock
+from pytest_ftgate.retraining.evidence import Evidence
 from pytest_ftgate.retraining.last_green import LastGreen, keep, note_name, read_last
 
 if TYPE_CHECKING:

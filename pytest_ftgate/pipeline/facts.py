@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_ftgate.data import expected_text
-from pytest_ftgate.diagnosis.advice import Facts, advise
+from pytest_ftgate.diagnosis.advice import advise
+from pytest_ftgate.diagnosis.facts import Facts
 from pytest_ftgate.noninferiority.guards import described as described_guard
 from pytest_ftgate.result import GateResult, ModelResult, TestSetResult, TrainingResult
 

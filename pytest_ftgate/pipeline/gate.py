@@ -18,7 +18,8 @@ from pytest_ftgate.pipeline.judged import Judged, Ready
 from pytest_ftgate.pipeline.services import Services
 from pytest_ftgate.preparation import free_checks, prepare
 from pytest_ftgate.result import Check, GateResult, closed, failed_result, verdict_of
-from pytest_ftgate.retraining.clock import Evidence, free_clock_checks, known_clock
+from pytest_ftgate.retraining.clock import free_clock_checks, known_clock
+from pytest_ftgate.retraining.evidence import Evidence
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import GateConfig

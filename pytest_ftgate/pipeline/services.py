@@ -29,7 +29,8 @@ class Services:
 
     Attributes:
         stores: where predictions are kept.
-        load: a data source and its origin to a data set; the session's copy where it was read before.
+        load: a data source and its origin to a data set; the session's copy where it was read before. With
+            ``labeled=False`` its examples need not say what output is expected.
         hook: pluggy's hook callers, ``None`` outside pytest.
         offline: no endpoint may be called.
         progress: told how far the models are.
@@ -40,7 +41,7 @@ class Services:
     """
 
     stores: Stores
-    load: Callable[[Any, str], DataSet]
+    load: Callable[..., DataSet]
     hook: Any | None = None
     offline: bool = False
     progress: Display | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pytest_ftgate.preparation.assembly import prepare
 from pytest_ftgate.preparation.contest import with_winner
 from pytest_ftgate.preparation.free import free_checks
-from pytest_ftgate.preparation.metrics import build_metrics
+from pytest_ftgate.preparation.metrics import build_metrics, needs_expected
 from pytest_ftgate.preparation.prepared import Prepared
 
-__all__ = ["Prepared", "build_metrics", "free_checks", "prepare", "with_winner"]
+__all__ = ["Prepared", "build_metrics", "free_checks", "needs_expected", "prepare", "with_winner"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.preparation.contest import find_contest
 from pytest_ftgate.preparation.job_files import with_job_files
-from pytest_ftgate.preparation.metrics import build_metrics, custom_metrics, labels_of
+from pytest_ftgate.preparation.metrics import build_metrics, custom_metrics, labels_of, needs_expected
 from pytest_ftgate.preparation.models import build_models, judged_models
 from pytest_ftgate.preparation.possible import check_possible
 from pytest_ftgate.preparation.prepared import Prepared
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def prepare(
     config: GateConfig,
-    load: Callable[[Any, str], DataSet],
+    load: Callable[..., DataSet],
     hook: Any | None,
     *,
     notes: Notes | None = None,
@@ -37,7 +37,7 @@ def prepare(
     from pytest_ftgate.noninferiority.guards import prepare_guards
     from pytest_ftgate.training import audit_training_set, check_test_set
 
-    test = load(config.test_set, str(config.sources["test_set"]))
+    test = load(config.test_set, str(config.sources["test_set"]), labeled=needs_expected(config))
     training = load(config.training_set, str(config.sources["training_set"]))
     check_test_set(test)
     metrics = build_metrics(config, test, training, hook)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_ftgate.checks import audit, goal, hypothesis, prompt_leak, readiness, straw_man, test_set
+from pytest_ftgate.checks import audit, bounds, goal, hypothesis, prompt_leak, readiness, straw_man, test_set
 from pytest_ftgate.checks.form import asked_of_candidate, form_alone_checks, format_checks
 from pytest_ftgate.judging import free_judging_checks
 from pytest_ftgate.noninferiority import match
@@ -29,6 +29,7 @@ def free_checks(prepared: Prepared) -> list[Check]:
         *_test_set_checks(prepared),
         *_match_checks(prepared),
         *(_economics_checks(prepared) if accepts else ()),
+        *bounds.unpriced_bound_checks(config.bounds, prepared.models),
         *_straw_man_checks(prepared),
         *unsampled_checks(latencies, prepared.models),
         *slice_size_checks(prepared.slices),

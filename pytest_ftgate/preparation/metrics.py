@@ -40,6 +40,13 @@ def build_metrics(config: GateConfig, test: DataSet, training: DataSet | None, h
     return metrics
 
 
+def needs_expected(config: GateConfig) -> bool:
+    """Whether any metric compares answers with what is expected; judges are told of that where it is known."""
+    from pytest_ftgate.metrics.judged import NAMES
+
+    return any(spec.name not in NAMES for spec in _asked(config))
+
+
 def labels_of(*data: DataSet) -> list[str]:
     """What is expected anywhere in the data, as text."""
     from pytest_ftgate.data import expected_text
@@ -49,8 +56,8 @@ def labels_of(*data: DataSet) -> list[str]:
 
 def _asked(config: GateConfig) -> list[MetricSpec]:
     """Every place that names a metric of answers, the deciding one first."""
-    bounds = [bound.metric for bound in config.require if bound.metric.name not in bounds.RUN_METRICS]
-    asked = [config.metric, *bounds, *config.show]
+    required = [bound.metric for bound in config.require if bound.metric.name not in bounds.RUN_METRICS]
+    asked = [config.metric, *required, *config.show]
     if config.prediction is None:
         return asked
     hypothesis.refuse_run_metric(config.prediction)

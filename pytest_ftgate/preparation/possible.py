@@ -18,7 +18,7 @@ def check_possible(config: GateConfig, metrics: Mapping[str, Metric]) -> None:
     """Raises :class:`ConfigError` where the margin, a bound, the hypothesis or ``errors`` cannot be meant."""
     _check_margin(config, metrics[config.metric.name])
     _check_bounds(config, metrics)
-    hypothesis.check_prediction(config.prediction, metrics)
+    hypothesis.check_prediction(config, metrics)
     _check_errors(config)
 
 

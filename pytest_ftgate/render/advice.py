@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from pytest_ftgate.diagnosis.advice import most_to_try
+from pytest_ftgate.diagnosis.training import learned_pair
 from pytest_ftgate.numbers import plural
 from pytest_ftgate.result import Diagnosis, GateResult
 from pytest_ftgate.safe import printable
 
-MISTAKES = {
+_MISTAKES = {
     "missing": "missing",
     "refusal": "refused",
     "cut_off": "cut off",
@@ -19,7 +20,6 @@ MISTAKES = {
     "wrong_label": "wrongly labelled",
     "wrong": "wrong",
 }
-"""Kinds of mistakes, and what an answer of that kind is."""
 
 _IDS_SHOWN = 10
 _PAIRS_SHOWN = 3
@@ -49,30 +49,37 @@ def diagnosis_lines(result: GateResult, *, full: bool) -> Iterator[str]:
         yield from _ids("broken", found.broken)
 
 
+def mistake_words(found: Diagnosis) -> dict[str, str]:
+    """Kinds of mistakes, and what an answer of that kind is; without labels the wrong format is no JSON."""
+    return _MISTAKES if found.labels else {**_MISTAKES, "wrong_format": "no JSON"}
+
+
 def _still(found: Diagnosis) -> str | None:
     counts = found.baseline if found.candidate is None else found.candidate
-    kinds = {kind: count for kind, count in counts.items() if kind in MISTAKES}
+    kinds = {kind: count for kind, count in counts.items() if kind in _MISTAKES}
     if not kinds:
         return None
     worst = max(kinds, key=lambda kind: kinds[kind])
     who = "baseline" if found.candidate is None else "candidate"
-    return f"what still fails most: {plural(kinds[worst], 'answer')} of the {who} {MISTAKES[worst]}"
+    return f"what still fails most: {plural(kinds[worst], 'answer')} of the {who} {mistake_words(found)[worst]}"
 
 
 def _mistakes(found: Diagnosis) -> Iterator[str]:
     for role, counts in (("baseline", found.baseline), ("candidate", found.candidate)):
-        told = _kinds(counts or {})
+        told = _kinds(counts or {}, mistake_words(found))
         if told:
             yield f"mistakes of the {role}: {told}"
 
 
-def _kinds(counts: Mapping[str, int]) -> str:
-    kinds = sorted((kind for kind in counts if kind in MISTAKES), key=lambda kind: -counts[kind])
-    return ", ".join(f"{counts[kind]:,} {MISTAKES[kind]}" for kind in kinds)
+def _kinds(counts: Mapping[str, int], words: Mapping[str, str]) -> str:
+    kinds = sorted((kind for kind in counts if kind in words), key=lambda kind: -counts[kind])
+    return ", ".join(f"{counts[kind]:,} {words[kind]}" for kind in kinds)
 
 
 def _pairs(found: Diagnosis) -> Iterator[str]:
-    for pair in found.confusions[:_PAIRS_SHOWN]:
+    cited = learned_pair(found)
+    shown = found.confusions[:_PAIRS_SHOWN]
+    for pair in (*shown, *((cited,) if cited is not None and cited not in shown else ())):
         labels = (printable(label, _LABEL_WIDTH) for label in (pair.expected, pair.answered))
         after = (
             "" if found.candidate is None else f", candidate {pair.candidate:,} ({pair.candidate - pair.baseline:+,})"
@@ -88,9 +95,9 @@ def _ids(what: str, ids: tuple[str, ...]) -> Iterator[str]:
 
 def advice_lines(result: GateResult) -> Iterator[str]:
     """At most three things to try, each with the fact that it rests on."""
-    if not result.advice:
-        return
-    yield "what to do, in this order:"
-    for number, one in enumerate(most_to_try(result.advice), start=1):
+    shown = most_to_try(result)
+    if shown:
+        yield "what to do, in this order:"
+    for number, one in enumerate(shown, start=1):
         yield f"  {number}. {one.action.replace('_', ' ')}: {one.text}"
         yield f"     because {one.fact}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from pytest_ftgate.numbers import show_value
-from pytest_ftgate.result import BreakdownResult, GateResult
+from pytest_ftgate.result import BreakdownResult, Check, GateResult
 from pytest_ftgate.safe import printable
 
 _LABEL_WIDTH = 50
@@ -16,10 +16,16 @@ _Rows = Mapping[str, tuple[float | None, ...]]
 
 
 def breakdown_lines(result: GateResult, *, full: bool) -> Iterator[str]:
-    """A table a metric: of the deciding one the five worst rows by their first number; with ``full`` all of all."""
+    """A table a metric: of the deciding one, and of those that miss a bound, the five worst rows by their first number;
+    with ``full`` all of all."""
+    missed = {check.name.rpartition(".")[2] for check in result.checks if _misses_bound(check)}
     for metric, tables in _by_metric(result).items():
-        if full or metric == result.metric:
+        if full or metric in {result.metric, *missed}:
             yield from _table(metric, tables, full=full)
+
+
+def _misses_bound(check: Check) -> bool:
+    return check.name.startswith("require.") and check.status == "fail"
 
 
 def breakdown_cells(result: GateResult) -> Iterator[tuple[str, list[list[str]]]]:

@@ -17,9 +17,10 @@ def judge_lines(result: GateResult) -> Iterator[str]:
 
 
 def _judge(one: JudgeResult) -> str:
-    kappa = f", {one.kappa_kind}'s kappa {one.kappa:.2f}" if one.kappa is not None else ""
     if one.model is None:
+        kappa = f", {one.kappa_kind}'s kappa {one.kappa:.2f}" if one.kappa is not None else ""
         return f"{one.metric} by {plural(one.raters or 0, 'rater')}{kappa}"
+    kappa = f", kappa {one.kappa:.2f} with people ({one.kappa_kind})" if one.kappa is not None else ""
     asked = f"{plural(one.n_questions or 0, 'question')}, {show_count(one.n_stored)} of them stored"
     known = one.input_tokens is not None and one.output_tokens is not None
     tokens = f", {show_count(one.input_tokens)}/{show_count(one.output_tokens)} tokens" if known else ""

@@ -10,6 +10,7 @@ from pytest_ftgate.diagnosis.advice import most_to_try
 from pytest_ftgate.numbers import plural
 from pytest_ftgate.render.advice import diagnosis_lines
 from pytest_ftgate.render.breakdowns import breakdown_lines
+from pytest_ftgate.render.changes import worse_title
 from pytest_ftgate.render.clock import clock_lines
 from pytest_ftgate.render.economics import economics_lines
 from pytest_ftgate.render.judges import judge_lines
@@ -178,13 +179,14 @@ def _source(check: Check) -> str:
 
 
 def _advice(result: GateResult) -> Iterator[str]:
-    if result.advice:
+    shown = most_to_try(result)
+    if shown:
         yield "What to do, in this order:"
         yield ""
-    for number, one in enumerate(most_to_try(result.advice), start=1):
+    for number, one in enumerate(shown, start=1):
         action = _text(one.action.replace("_", " "))
         yield f"{number}. **{action}**: {_text(one.text)}<br>because {_text(one.fact)}"
-    if result.advice:
+    if shown:
         yield ""
 
 
@@ -215,10 +217,11 @@ def _told(title: str, lines: Iterable[str]) -> Iterator[str]:
 def _broken(result: GateResult) -> Iterator[str]:
     if not result.broken:
         return
-    rows = [[one.id, one.input, one.expected, one.baseline, one.candidate] for one in result.broken]
-    table = [["id", "input", "expected", "baseline", "candidate"], *rows]
-    title = f"broken by the candidate: {len(rows):,} of {result.losses or len(rows):,}"
-    yield from _fold(title, _table(table, texts=5, width=_ANSWER_WIDTH))
+    told = any(one.expected for one in result.broken)
+    columns = ["id", "input", *(["expected"] if told else []), "baseline", "candidate"]
+    rows = [[getattr(one, column) for column in columns] for one in result.broken]
+    title = f"{worse_title(result)}: {len(rows):,} of {result.losses or len(rows):,}"
+    yield from _fold(title, _table([columns, *rows], texts=len(columns), width=_ANSWER_WIDTH))
 
 
 def _fold(title: str, lines: Iterable[str]) -> Iterator[str]:

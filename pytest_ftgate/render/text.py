@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 from pytest_ftgate.numbers import (
     is_share,
-    plural,
     show_age,
     show_amount,
     show_count,
@@ -21,6 +20,7 @@ from pytest_ftgate.numbers import (
 )
 from pytest_ftgate.render.advice import advice_lines, diagnosis_lines
 from pytest_ftgate.render.breakdowns import breakdown_lines
+from pytest_ftgate.render.changes import changed, worse_title
 from pytest_ftgate.render.clock import clock_lines
 from pytest_ftgate.render.economics import economics_lines
 from pytest_ftgate.render.judges import judge_lines
@@ -265,8 +265,8 @@ def _gain(result: GateResult, verbosity: int) -> Iterator[Line]:
         return
     share = is_share(result.metric_range)
     over = "" if len(result.baselines) == 1 else f" over {result.baseline.name}"
-    fixed = f"{result.wins or 0:,} fixed, {result.losses or 0:,} broken of {plural(result.n or 0, 'example')}"
-    yield Line(f"gain{over}: {show_difference(result.gain, share=share)} {result.metric} ({fixed})", "bold")
+    gain = f"{show_difference(result.gain, share=share)} {result.metric}"
+    yield Line(f"gain{over}: {gain} ({changed(result)})", "bold")
     if result.lower_bound is not None and result.confidence is not None:
         basis = f" ({result.note})" if result.note else ""
         yield Line(_sure(result, result.lower_bound, result.confidence, share=share) + basis)
@@ -370,11 +370,12 @@ def _broken(result: GateResult, most: int) -> Iterator[Line]:
     if not result.broken or not most:
         return
     shown = result.broken[:most]
-    yield Line(f"broken by the candidate ({len(shown)} of {result.losses or 0:,}):")
+    told = any(flip.expected for flip in shown)  # else the test set does not say what is expected
+    yield Line(f"{worse_title(result)} ({len(shown)} of {result.losses or 0:,}):")
     for flip in shown:
         yield Line(f"  {printable(flip.id, 40)}: {printable(flip.input, 100)}")
         expected, baseline, candidate = _from_where_they_differ(flip.expected, flip.baseline, flip.candidate)
-        yield Line(f"    expected {expected!r}, baseline {baseline!r}, candidate {candidate!r}")
+        yield Line(f"    {f'expected {expected!r}, ' if told else ''}baseline {baseline!r}, candidate {candidate!r}")
         if flip.why:
             yield Line(f"    {printable(flip.why, 150)}")
 

@@ -78,7 +78,8 @@ class Advice:
     """What to do about a gate that is not green.
 
     Attributes:
-        action: ``fix_data``, ``add_examples``, ``better_prompt``, ``retrieval``, ``another_model``, ``stop``.
+        action: ``measure_again``, ``fix_data``, ``add_examples``, ``better_prompt``, ``retrieval``, ``another_model``,
+            ``cut_costs``, ``stop``.
         text: what to do.
         fact: what that rests on.
     """

@@ -18,9 +18,10 @@ class ModelResult:
     ``n_refused`` refusals and filtered answers, ``n_empty`` empty ones, ``n_cut_off`` those that ran into a length
     limit, ``n_unknown`` those that are no known label. ``oldest_prediction`` is the time of the oldest stored one, in
     UTC, ``oldest_age_s`` its age at judgement. ``verified`` is False where recorded predictions do not say what input
-    they were made for. ``price`` says where the price comes from (``unknown: ...`` and why, where there is none), and
-    ``cost_unknown`` why there is no ``cost_usd``. ``job``, ``checkpoint`` (its step), ``base_model``,
-    ``trained_tokens`` and ``hyperparameters`` are what the endpoint says of a model that is named by its job.
+    they were made for. ``latency_unknown`` says why there are no latencies, ``cost_unknown`` why there is no
+    ``cost_usd``; ``price`` says where the price comes from (``unknown: ...`` and why, where there is none). ``job``,
+    ``checkpoint`` (its step), ``base_model``, ``trained_tokens`` and ``hyperparameters`` are what the endpoint says of
+    a model that is named by its job.
     """
 
     name: str
@@ -37,6 +38,7 @@ class ModelResult:
     n_unknown: int | None = None
     latency_p50_s: float | None = None
     latency_p95_s: float | None = None
+    latency_unknown: str | None = None
     input_tokens: int | None = None
     output_tokens: int | None = None
     cost_usd: float | None = None

@@ -2,74 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_ftgate.data.wording import excerpt
-from pytest_ftgate.measure import made_at
 from pytest_ftgate.moments import DAY_S, day, timestamp
-from pytest_ftgate.numbers import plural
 from pytest_ftgate.result import STATUS_AT, Check, Clock, Drift, GateResult, called, closed
 from pytest_ftgate.retraining.drift import check_name, drift_check, incomparable, measure_drift, replaced_check
+from pytest_ftgate.retraining.evidence import Evidence, age_check, oldest_prediction
 from pytest_ftgate.retraining.last_green import KeptModel, LastGreen, asked_hash, metric_text, pack_scores
 from pytest_ftgate.retraining.pinned import base_in_name, is_alias
 from pytest_ftgate.retraining.shutdown import Served, shutdowns
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import GateConfig, ModelSpec
-    from pytest_ftgate.measure import Measured
     from pytest_ftgate.preparation import Prepared
     from pytest_ftgate.retraining.listings import Listings
-    from pytest_ftgate.running.runner import Prediction, Run
 
-_AGAIN = "Ask the models again (--ftgate-cache=refresh; recordings are made anew), and retrain where that is not green."
-_UNDATED = (
-    "Record them by --ftgate-report=recordings:FOLDER, which writes created_at; or ask the models themselves; "
-    "or take max_age_days out."
-)
-_UNBORN = "Set the clock of this machine, or ask the models again: no answer is younger than today."
 _PIN = "Name the dated snapshot."
 _REBASED = "If it was meant: judge it once with clock: {base_changed: warn}; that green verdict is then the reference."
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What a verdict rests on.
-
-    Attributes:
-        runs: of the models over the test set, by role.
-        samples: from which latencies are taken, by role.
-        guards: over the guards' test sets, by guard and role.
-        scored: the runs with their scores; empty where there are none.
-        judges: what models that judge said, by the names of their recordings.
-    """
-
-    runs: Mapping[str, Run]
-    samples: Mapping[str, Run]
-    guards: Mapping[tuple[str, str], Run]
-    scored: Mapping[str, Measured]
-    judges: Mapping[str, Run] = field(default_factory=dict)
-
-    def all_runs(self) -> Iterator[tuple[str, Run]]:
-        """Every run with its role."""
-        yield from self.runs.items()
-        yield from self.samples.items()
-        yield from ((role, run) for (_, role), run in self.guards.items())
-        yield from self.judges.items()
-
-    def asked_anew(self, role: str) -> bool:
-        """Some answer of the model was asked for in this run; to read a recording is not to ask."""
-        runs = [run for name, run in self.all_runs() if name == role and run.model.verified is None]
-        return any(_is_new(one) for run in runs for one in _predictions(run))
-
-
-def _predictions(run: Run) -> Iterator[Prediction]:
-    return (prediction for repeat in run.predictions for prediction in repeat)
-
-
-def _is_new(prediction: Prediction) -> bool:
-    return prediction.completion is not None and not prediction.stored
 
 
 # --- before any call -----------------------------------------------------------------------------------------
@@ -203,7 +155,7 @@ def judge_clock(
         return replace(result, clock=clock)
     checks: list[Check] = []
     if config.max_age_days is not None:
-        checks.append(_age_check(config, evidence, oldest, now))
+        checks.append(age_check(config, evidence, oldest, now))
     if config.clock.shutdown != "ignore":
         served = _served(prepared, evidence, offline=offline)
         dates, found = shutdowns(config, served, last, listings, now)
@@ -246,58 +198,6 @@ def known_clock(prepared: Prepared, last: LastGreen | None, now: float) -> Clock
 
 def _days(seconds: float) -> float:
     return round(max(seconds, 0.0) / DAY_S, 3)
-
-
-def oldest_prediction(evidence: Evidence) -> float | None:
-    """When the oldest answer was made, seconds since the epoch; None where that of any is unknown."""
-    times = [at for _, run in evidence.all_runs() for _, at in made_at(run)]
-    known = [at for at in times if at is not None]
-    return min(known) if known and len(known) == len(times) else None
-
-
-def _newest(evidence: Evidence) -> float:
-    """When the newest answer was made, where that of each is known."""
-    return max(at for _, run in evidence.all_runs() for _, at in made_at(run) if at is not None)
-
-
-def _age_check(config: GateConfig, evidence: Evidence, oldest: float | None, now: float) -> Check:
-    asked = config.max_age_days
-    assert asked is not None  # the caller has seen it
-    source = str(config.sources["max_age_days"])
-    if oldest is None:
-        undated = {role for role, run in evidence.all_runs() if any(at is None for _, at in made_at(run))}
-        models = [called(role) for role in evidence.runs if role in undated]
-        roles = ", ".join([*models, *(["the judge"] if undated.intersection(evidence.judges) else [])])
-        return Check(
-            "max_age_days",
-            "error",
-            f"how old the evidence is cannot be told: predictions of {roles} do not say when they were made",
-            required=asked,
-            source=source,
-            advice=_UNDATED,
-        )
-    if (newest := _newest(evidence)) > now + DAY_S:  # an hour of two clocks apart is no matter
-        return Check(
-            "max_age_days",
-            "error",
-            f"how old the evidence is cannot be told: a prediction says that it was made on {day(newest)}, "
-            f"and today is {day(now)}",
-            required=asked,
-            source=source,
-            advice=_UNBORN,
-        )
-    age = max(now - oldest, 0.0) / DAY_S
-    held = age <= asked
-    seen = f"the oldest prediction is of {day(oldest)}, {plural(int(age), 'day')} old"
-    return Check(
-        "max_age_days",
-        "pass" if held else "fail",
-        f"{seen}; it may be {asked:g}",
-        observed=round(age, 3),
-        required=asked,
-        source=source,
-        advice=None if held else _AGAIN,
-    )
 
 
 # --- drift, and what is kept ---------------------------------------------------------------------------------

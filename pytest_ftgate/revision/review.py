@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING
 from pytest_ftgate.errors import FtgateError, HistoryError, shown_path
 from pytest_ftgate.numbers import plural
 from pytest_ftgate.result import Check
-from pytest_ftgate.revision.weakening import Weakening, metric_files, same_baselines, weakenings
+from pytest_ftgate.revision.metric_files import metric_files
+from pytest_ftgate.revision.weakening import Weakening, same_baselines, shared_confidence, weakenings
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import GateConfig, GateFile
 
 _POINTER = re.compile(rb"version https://git-lfs\.github\.com/spec/v1\n(?:.*\n)*?oid sha256:([0-9a-f]{64})\n")
 _HASH_SHOWN = 8
+_PROMPT = ".system_file"
+"""A model's instructions: a line more may undo all others. To a recording rows may be added."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,7 @@ def review_checks(
         old = before(past.file)
     except FtgateError as error:
         return (_note(*_told(error)),)
-    found = [*weakenings(old, after), *_contents(old, after, past)]
+    found = [*weakenings(old, after), *_contents(old, after, past), *shared_confidence(old, after)]
     unseen = _untracked([one for one in found if isinstance(one, _Untracked)], past.ref, forbidden=forbidden)
     weaker = [str(one) for one in found if isinstance(one, Weakening) and str(one) not in loosened]
     remarks = [one for one in found if isinstance(one, str)] + ([past.unseen] if past.unseen else [])
@@ -164,7 +167,7 @@ def _contents(before: GateConfig, after: GateConfig, past: Past) -> Iterator[Wea
         for key, value in spec.options.items():
             if isinstance(value, Path):
                 key = f"{name if name == 'baseline' else f'baselines.{name}'}.{key}"
-                yield from _content(key, value, past)
+                yield from _content(key, value, past, whole=key.endswith(_PROMPT))
 
 
 def _content(

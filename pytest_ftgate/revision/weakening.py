@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +46,8 @@ class Weakening:
 def weakenings(before: GateConfig, after: GateConfig) -> tuple[Weakening, ...]:
     """What ``after`` asks less for than ``before``: thresholds, evidence, audit, bounds, data, metric, models, guards.
 
-    Another candidate or training set is no weakening: they are what is judged. To read less of one training set is.
+    Another candidate or training set is no weakening: they are what is judged. To read less of one training set is, and
+    so is to name fewer candidates, since each of them is then judged less strictly.
     """
     return (
         *_objective(before, after),
@@ -64,6 +64,7 @@ def weakenings(before: GateConfig, after: GateConfig) -> tuple[Weakening, ...]:
         *_reading("test_set", before.test_set, after.test_set),
         *_training_set(before.training_set, after.training_set),
         *_baselines(before, after),
+        *_candidates(before, after),
         *_guards(before.guards, after.guards),
         *_slices(before.slices, after.slices),
         *_clock(before, after),
@@ -252,38 +253,6 @@ def _reworded(key: str, before: Any, after: Any) -> Iterator[Weakening]:
     yield Weakening(key, old, new)
 
 
-def metric_files(before: GateConfig, after: GateConfig) -> Iterator[tuple[str, Path]]:
-    """The files that the deciding metric, bounds and guards read, each with its key, where both versions name them."""
-    kept = {path for _, metric in _deciding(before) for _, path in _files(metric)}
-    for key, metric in _deciding(after):
-        for option, path in _files(metric):
-            if path in kept:
-                yield f"{key}.{option}", path
-                kept.discard(path)
-
-
-def _files(metric: MetricSpec) -> Iterator[tuple[str, Path]]:
-    """What a metric reads, and of a command what it may be made of: arguments that name a file beside the gate's."""
-    for option, value in metric.options.items():
-        if isinstance(value, Path):
-            yield option, value
-        elif option == "calibration" and hasattr(value, "path"):
-            yield f"{option}.path", value.path
-    argv = metric.options.get("argv")
-    for place, part in enumerate(argv if isinstance(argv, list | tuple) else ()):
-        bare_program = place == 0 and not os.path.dirname(str(part))  # looked for in PATH, and not here
-        if isinstance(part, str) and part and "\0" not in part and not os.path.isabs(part) and not bare_program:
-            yield "argv", Path(os.path.abspath(metric.source.base_dir / part))
-
-
-def _deciding(config: GateConfig) -> Iterator[tuple[str, MetricSpec]]:
-    yield "metric", config.metric
-    for bound in config.require:
-        yield f"require.{bound.of}.{bound.metric.name}", bound.metric
-    for name, guard in config.guards.items():
-        yield f"guards.{name}.metric", guard.metric
-
-
 def _changed(key: str, before: str, after: str) -> Iterator[Weakening]:
     if before != after:
         yield Weakening(key, before, after)
@@ -328,6 +297,21 @@ def _baselines(before: GateConfig, after: GateConfig) -> Iterator[Weakening]:
         yield Weakening(key, *_told_apart(old, new)) if new else Weakening(key, old.spelling, "removed")
 
 
+def _candidates(before: GateConfig, after: GateConfig) -> Iterator[Weakening]:
+    """The choice of one is paid for with the confidence of each; where nothing has to be sure, there is none to pay."""
+    old, new = (max(len(one.candidates), 1) for one in (before, after))
+    if new < old and "observed" not in (before.evidence, after.evidence):
+        yield Weakening("candidates", *map(_judged_at, (before, after)))
+
+
+def _judged_at(config: GateConfig) -> str:
+    from pytest_ftgate.inference import corrected_confidence
+
+    count = max(len(config.candidates), 1)
+    each = f"{100 * corrected_confidence(config.confidence, count):g} %"
+    return f"{count} of which each is judged at {each}" if count > 1 else f"1 that is judged at {each}"
+
+
 def _guards(before: Mapping[str, GuardSpec], after: Mapping[str, GuardSpec]) -> Iterator[Weakening]:
     for name, old in before.items():
         key, new = f"guards.{name}", after.get(name)
@@ -351,6 +335,21 @@ def _slices(before: SliceSpec | None, after: SliceSpec | None) -> Iterator[Weake
     yield from _drops("slices", before, after)
     if after.min_examples > before.min_examples:
         yield Weakening("slices.min_examples", str(before.min_examples), str(after.min_examples))
+
+
+def shared_confidence(before: GateConfig, after: GateConfig) -> Iterator[str]:
+    """What asks for more slices: no weakening, though it makes each a little less strict, which is said.
+
+    One wrong alarm among all of them stays as rare as it was, so that in each a drop must be clearer to fail.
+    """
+    old, new = before.slices, after.slices
+    if old is None or new is None or new.evidence != "significant" or old.evidence != "significant":
+        return
+    effect = "more slices share the confidence, so that in each a drop must be clearer to fail"
+    if set(new.fields) - set(old.fields):
+        yield f"slices.fields: {', '.join(old.fields)} -> {', '.join(new.fields)}: {effect}"
+    if new.min_examples < old.min_examples:
+        yield f"slices.min_examples: {old.min_examples} -> {new.min_examples}: {effect}"
 
 
 def _drops(key: str, before: GuardSpec | SliceSpec, after: GuardSpec | SliceSpec) -> Iterator[Weakening]:

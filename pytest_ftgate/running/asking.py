@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 from pytest_ftgate.errors import ModelError, Trouble
 from pytest_ftgate.models import BatchModel, Completion, Question
 from pytest_ftgate.running.bridge import note_call
-from pytest_ftgate.running.budget import CHARACTERS_PER_TOKEN
 from pytest_ftgate.running.busy_time import BusyTime
+from pytest_ftgate.running.estimate import CHARACTERS_PER_TOKEN
 from pytest_ftgate.running.meter import characters
 
 if TYPE_CHECKING:
@@ -96,65 +96,63 @@ class Asker:
             ModelError: no attempt succeeded; the last one's error, its text saying how many there were.
         """
         tried = _Attempts(self._model.retries)
-        self._busy.begin()
-        try:
-            while True:
-                seen = self._answers
-                try:
-                    answer = await self._admitted(example, repeat)
-                except ModelError as error:
-                    tried.failed(error, others_are_answered=self._answers > seen)
-                    if tried.over(error):
-                        raise tried.told(error) from None
-                    wait_s = tried.wait_s(self._policy, error)
-                else:
-                    self._answers += 1
-                    return answer
-                await asyncio.sleep(wait_s)
-        finally:
-            self._busy.end()
+        while True:
+            seen = self._answers
+            try:
+                answer = await self._admitted(example, repeat)
+            except ModelError as error:
+                tried.failed(error, others_are_answered=self._answers > seen)
+                if tried.over(error):
+                    raise tried.told(error) from None
+                wait_s = tried.wait_s(self._policy, error)
+            else:
+                self._answers += 1
+                return answer
+            await asyncio.sleep(wait_s)
 
     async def ask_many(self, questions: Sequence[Question]) -> AsyncGenerator[Sequence[Outcome], None]:
         """Several questions in one call, those without an answer again in the next; outcomes as they become certain."""
         tried = {question.key: _Attempts(self._model.retries) for question in questions}
-        self._busy.begin()
-        try:
-            while questions:
-                seen = self._answers
-                outcomes = await self._admitted_many(questions)
-                self._answers += sum(isinstance(found, Answer) for _, found in outcomes)
-                again: list[Question] = []
-                told: list[Outcome] = []
-                waits_s = [0.0]
-                for question, found in outcomes:
-                    attempts = tried[question.key]
-                    if isinstance(found, Answer):
-                        told.append((question, found))
-                        continue
-                    attempts.failed(found, others_are_answered=self._answers > seen)
-                    if attempts.over(found):
-                        told.append((question, attempts.told(found)))
-                    else:
-                        again.append(question)
-                        waits_s.append(attempts.wait_s(self._policy, found))
-                yield told
-                questions = again
-                await asyncio.sleep(max(waits_s))
-        finally:
-            self._busy.end()
+        while questions:
+            seen = self._answers
+            outcomes = await self._admitted_many(questions)
+            self._answers += sum(isinstance(found, Answer) for _, found in outcomes)
+            again: list[Question] = []
+            told: list[Outcome] = []
+            waits_s = [0.0]
+            for question, found in outcomes:
+                attempts = tried[question.key]
+                if isinstance(found, Answer):
+                    told.append((question, found))
+                    continue
+                attempts.failed(found, others_are_answered=self._answers > seen)
+                if attempts.over(found):
+                    told.append((question, attempts.told(found)))
+                else:
+                    again.append(question)
+                    waits_s.append(attempts.wait_s(self._policy, found))
+            yield told
+            questions = again
+            await asyncio.sleep(max(waits_s))
 
     async def _admitted(self, example: Example, repeat: int) -> Answer:
         """One attempt, once the throttle lets it begin and the budget allows it."""
         expected = self._expected_tokens(example) if self._throttle and self._throttle.counts_tokens else 0.0
         async with _Admission(self._throttle, expected):
-            (reservation,) = self.meter.reserve([example]) if self.meter else [None]
-            completion, busy_s = None, None
+            (reservation,) = await self.meter.reserve([example]) if self.meter else [None]
+            found: Completion | ModelError | None = None
+            busy_s = None
+            self._busy.begin()
             try:
                 completion, latency_s = await _attempt(self._model, example, repeat)
-                busy_s = self._busy.share_s()
+                found, busy_s = completion, self._busy.share_s()
+            except ModelError as error:
+                found = error
+                raise
             finally:
+                self._busy.end()
                 if self.meter is not None and reservation is not None:
-                    self.meter.settle(reservation, completion, busy_s)
+                    self.meter.settle(reservation, found, busy_s)
         self._count_tokens(completion, expected)
         return Answer(completion, latency_s, busy_s)
 
@@ -163,23 +161,26 @@ class Asker:
         model = cast("BatchModel", self._model)
         try:
             async with _Admission(self._throttle):
-                reserved = self.meter.reserve([question.example for question in questions]) if self.meter else []
-                found: Sequence[Completion | ModelError] = []
+                reserved = await self.meter.reserve([question.example for question in questions]) if self.meter else []
+                found: Sequence[Completion | ModelError | None] = [None] * len(questions)
                 busy_s = None
+                self._busy.begin()
                 try:
-                    found = await _attempt_many(model, questions)
+                    found = answers = await _attempt_many(model, questions)
                     n = sum(isinstance(one, Completion) for one in found)
                     busy_s = self._busy.share_s() / n if n else None
+                except ModelError as error:
+                    found = [error] * len(questions)
+                    raise
                 finally:
-                    for i, reservation in enumerate(reserved):
-                        one = found[i] if found else None
-                        answer = one if isinstance(one, Completion) else None
-                        self.meter.settle(reservation, answer, busy_s)  # type: ignore[union-attr]
+                    self._busy.end()
+                    for reservation, one in zip(reserved, found, strict=False):
+                        self.meter.settle(reservation, one, busy_s)  # type: ignore[union-attr]
         except ModelError as error:
             return [(question, error) for question in questions]
         return [
             (question, one if isinstance(one, ModelError) else Answer(one, one.latency_s, busy_s))
-            for question, one in zip(questions, found, strict=True)
+            for question, one in zip(questions, answers, strict=True)
         ]
 
     def _expected_tokens(self, example: Example) -> float:
@@ -265,6 +266,7 @@ def _after(failures: int, error: ModelError) -> ModelError:
         retry_after_s=error.retry_after_s,
         trouble=error.trouble,
         fatal=error.fatal,
+        unpaid=error.unpaid,
         where=error.where,
         evidence=error.evidence,
         cure=error.cure,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -13,12 +13,13 @@ from pytest_ftgate.errors import ModelError
 from pytest_ftgate.models import Question
 from pytest_ftgate.running.asking import AbandonedError, Answer, Asker, RetryPolicy
 from pytest_ftgate.running.meter import Meter
+from pytest_ftgate.running.opening import Opening
 from pytest_ftgate.running.store import StoredPrediction
 from pytest_ftgate.running.throttle import Throttle
 
 if TYPE_CHECKING:
     from pytest_ftgate.data import Example
-    from pytest_ftgate.models import Model
+    from pytest_ftgate.models import Completion, Model
     from pytest_ftgate.running.board import Board, Keys
     from pytest_ftgate.running.budget import Budget
     from pytest_ftgate.running.desk import Desk
@@ -39,6 +40,7 @@ class Lane:
         board: where outcomes are noted.
         retry: how failed calls are tried again.
         budget: what may be spent; ``None``: no limit.
+        usable: whether an answer is of use; where the first few are not, no other is asked for.
 
     Attributes:
         workers: how many times :meth:`work` is to run at once.
@@ -56,6 +58,7 @@ class Lane:
         board: Board,
         retry: RetryPolicy,
         budget: Budget | None = None,
+        usable: Callable[[Completion], bool] | None = None,
     ) -> None:
         self.model = model
         self.desk = desk
@@ -68,6 +71,7 @@ class Lane:
         self._board = board
         self._batch_size: int = getattr(model, "batch_size", 1)
         self._budget = budget
+        self._opening = Opening(usable)
         self._asker = Asker(model, retry, _throttle(model))
         self._ready: deque[Question] = deque()
         self._elsewhere: dict[str, Question] = {}
@@ -77,7 +81,8 @@ class Lane:
     def look_up(self, recordings: Mapping[str, StoredPrediction], *, offline: bool) -> None:
         """Note what is recorded or stored; the rest fails where it would have to be asked for and may not."""
         missing = self._board.open(row for _, rows in self._wanted for row in rows)
-        self._board.found({key: recordings[key] for key in missing if key in recordings})
+        recorded = {key: recordings[key] for key in missing if key in recordings}
+        self._board.found(recorded)
         missing = [key for key in missing if key not in recordings]
         stored = self.desk.get(missing)
         self._board.found(stored)
@@ -87,6 +92,9 @@ class Lane:
                     self._board.failed(key, _OFFLINE)
         else:
             self.workers = min(self.model.concurrency, -(-(len(missing) - len(stored)) // self._batch_size))
+        if self.workers:
+            known = [*recorded.values(), *stored.values()]
+            self.fatal = self._opening.hear(prediction.completion for prediction in known)
 
     def ready(self) -> bool:
         """Whether the model, where it has to be asked at all, can be asked; where not, :attr:`fatal` says why."""
@@ -105,6 +113,11 @@ class Lane:
         if self._budget is None or not self._budget.covers(self.model):
             return None
         return Meter(self._budget, self.model)
+
+    def close(self) -> None:
+        """The run has ended: money that was set aside is no longer."""
+        if self._asker.meter is not None:
+            self._asker.meter.close()
 
     def _unasked(self) -> Iterator[Question]:
         """Drawn from as the work goes on; never a list, since examples are many."""
@@ -191,6 +204,10 @@ class Lane:
         stored = getattr(self.model, "stored", None)
         if stored is not None:
             stored([prediction.key for prediction in predictions])
+        useless = self._opening.hear(prediction.completion for prediction in predictions)
+        if useless is not None:
+            self.fatal = self.fatal or useless
+            raise useless
 
     def _end_if_fatal(self, error: ModelError) -> None:
         """Raise the error where no other call can succeed either."""
@@ -204,7 +221,7 @@ class Lane:
         self._abandoned_in_a_row = self._abandoned_in_a_row + 1 if isinstance(error, AbandonedError) else 0
         if self._abandoned_in_a_row < _STUCK_AFTER:
             return None
-        return ModelError(f"{error.what}, as were the {_STUCK_AFTER - 1} before it", fatal=True)
+        return AbandonedError(f"{error.what}, as were the {_STUCK_AFTER - 1} before it", fatal=True)
 
     async def _fail(self, error: str, *questions: Question) -> None:
         for question in questions:

@@ -30,7 +30,6 @@ class Sampled:
 
     def __init__(self, model: Model, sample: LatencySample) -> None:
         self._model = model
-        self._sample = sample
         self.name = f"{model.name}, latency"
         self.spelling = model.spelling
         self.concurrency = sample.concurrency

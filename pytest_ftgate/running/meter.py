@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from pytest_ftgate.errors import ModelError
 from pytest_ftgate.money.price import cost_of, price_of
-from pytest_ftgate.running.budget import most_output_tokens
+from pytest_ftgate.running.budget import Call
+from pytest_ftgate.running.estimate import most_output_tokens
 
 if TYPE_CHECKING:
     from pytest_ftgate.data import Example
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Meter:
-    """One model's calls on a budget.
+    """One model's calls on a budget, in one run.
 
     Args:
         budget: what may be spent.
@@ -27,28 +29,43 @@ class Meter:
         self._model = model
         self._price = price_of(model)
         self._most_output = most_output_tokens(getattr(model, "params", {}))
+        self._closed = False
 
-    def reserve(self, examples: Sequence[Example]) -> list[Reservation]:
-        """Set aside what answers to these examples may cost: all of them, or none.
+    async def reserve(self, examples: Sequence[Example]) -> list[Reservation]:
+        """Set aside what answers to these examples may cost, all of them at once, and wait for that if need be.
 
         Raises:
             ModelError: fatal; that would pass the limit.
         """
-        made: list[Reservation] = []
-        try:
-            for example in examples:
-                length = characters(self._model, example)
-                made.append(self._budget.reserve(self._model.name, self._price, length, self._most_output))
-        except BaseException:
-            for reservation in made:
-                self._budget.settle(reservation, 0.0)  # nothing was sent
-            raise
-        return made
+        lengths = [characters(self._model, example) for example in examples]
+        call = Call(self._model.name, self._price, lengths, self._most_output, owner=self)
+        return await self._budget.reserve(call)
 
-    def settle(self, reservation: Reservation, completion: Completion | None, busy_s: float | None = None) -> None:
-        """Book what an answer has cost; without one, the estimate."""
-        usd = None if completion is None else cost_of(completion, self._price, busy_s)
-        self._budget.settle(reservation, usd, completion=completion, busy_s=busy_s)
+    def settle(
+        self, reservation: Reservation, found: Completion | ModelError | None, busy_s: float | None = None
+    ) -> None:
+        """Book what a question has cost.
+
+        Args:
+            reservation: of this question.
+            found: the answer, or why there is none: where that may have cost something, the estimate counts.
+            busy_s: the answer's share of the seconds in which the model was busy.
+        """
+        answer, usd = None, None
+        if isinstance(found, ModelError):
+            usd = 0.0 if found.unpaid else None
+        elif found is not None:
+            answer, usd = found, cost_of(found, self._price, busy_s)
+        try:
+            self._budget.settle(reservation, usd, completion=answer, busy_s=busy_s)
+        except KeyError:
+            if not self._closed:
+                raise
+
+    def close(self) -> None:
+        """The run has ended. What of it still hangs is booked, so that nobody waits for it."""
+        self._closed = True
+        self._budget.close(self)
 
 
 def characters(model: Model, example: Example) -> int:

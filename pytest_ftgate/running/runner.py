@@ -78,11 +78,15 @@ class Run:
 
 @dataclass(frozen=True)
 class Job:
-    """A model that is to answer every example of a test set ``repeats`` times."""
+    """A model that is to answer every example of a test set ``repeats`` times.
+
+    Where ``usable`` is given, and it is true of none of the first few answers, no other is asked for.
+    """
 
     model: Model
     test_set: DataSet
     repeats: int = 1
+    usable: Callable[[Completion], bool] | None = None
 
 
 @dataclass(frozen=True)
@@ -196,6 +200,9 @@ def run_models(
             run_in_own_loop(_ask_all(lanes, limit), tell, patience_s=_longest(job.model for job in jobs))
         except KeyboardInterrupt:
             raise Interrupted(tuple(lane.model.name for lane in lanes if lane.abandoned)) from None
+        finally:
+            for lane in lanes:
+                lane.close()
     tell()
     return tuple(_run(job, rows, board, lanes) for job, rows in zip(jobs, keys, strict=True))
 
@@ -243,7 +250,8 @@ def _lanes(
         store = stores.persistent if model.persistent and stores.persistent is not None else stores.session
         desk = desks.setdefault(id(store), Desk(store, owner, stores.newer_than))
         wanted = [(job.test_set.examples, rows) for job, rows in zip(jobs, keys, strict=True) if job.model is model]
-        lanes.append(Lane(model, wanted, desk=desk, board=board, retry=retry, budget=budget))
+        usable = next((job.usable for job in jobs if job.model is model), None)
+        lanes.append(Lane(model, wanted, desk=desk, board=board, retry=retry, budget=budget, usable=usable))
     return lanes
 
 

@@ -39,7 +39,7 @@ class Labels:
 
 
 def compare_labels(training: Sequence[str], test: Sequence[str]) -> Labels:
-    """Compare the outputs of both sets; blank ones are no label.
+    """Compare the outputs of both sets; blank ones are no label, and a test set of blank ones alone says nothing.
 
     JSON objects and lists are no labels, however often they repeat (the first outputs tell). Others look like labels
     where both sets together have at most two distinct ones, or at most half as many as they have rows: free text hardly
@@ -53,7 +53,8 @@ def compare_labels(training: Sequence[str], test: Sequence[str]) -> Labels:
         return Labels()
     if len(counts.keys() | in_test) > max(2, (len(test) + len(training)) // 2):
         return Labels()
-    only_in_test, only_in_training = (tuple(sorted(one)) for one in (in_test - counts.keys(), counts.keys() - in_test))
+    untested = counts.keys() - in_test if in_test else ()
+    only_in_test, only_in_training = tuple(sorted(in_test - counts.keys())), tuple(sorted(untested))
     if len(counts) > max(2, len(training) // _ROWS_PER_LABEL):
         return Labels(only_in_test, only_in_training)
     rare = sorted((counts[label], label) for label in in_test & counts.keys() if counts[label] < HARDLY)

@@ -54,7 +54,7 @@ def test_what_changed_is_shown_first_and_filters_show_the_rest(opened: Opened) -
     page.get_by_label("fixed (18)").uncheck()
     expect(opened.rows).to_have_count(2)
     page.get_by_label("broken (2)").uncheck()
-    expect(opened.count).to_have_text("no example is like that")
+    expect(opened.count).to_have_text("none among those shown, 60 among the others")
     page.get_by_label("both right (38)").check()
     expect(opened.rows).to_have_count(38)
     page.locator("select").select_option("refund")
@@ -68,6 +68,10 @@ def test_search_finds_inputs_and_answers(opened: Opened) -> None:
     expect(opened.rows).to_contain_text(["customer question 57"])
     opened.search("nothing says this")
     expect(opened.count).to_have_text("no example is like that")
+    opened.search("question 5")  # 5 and 50 to 59, of which 50 to 57 were fixed
+    expect(opened.count).to_have_text("1 to 8 of 8 examples")
+    opened.search("question 7")
+    expect(opened.count).to_have_text("none among those shown, 1 among the others")
     opened.search("")
     expect(opened.rows).to_have_count(20)
     opened.is_quiet()
@@ -84,6 +88,16 @@ def test_the_keyboard_is_enough(opened: Opened) -> None:
     page.keyboard.press("Space")
     expect(page.get_by_label("broken (2)")).not_to_be_checked()
     expect(opened.rows).to_have_count(0)
+    opened.is_quiet()
+
+
+def test_on_a_phone_what_was_seen_stands_under_each_check(project: Project, open_page: Open) -> None:
+    opened = open_page(report(project), viewport={"width": 360, "height": 740})
+    for seen in opened.page.locator("table.checks td:nth-child(3)").all():
+        box = seen.bounding_box()
+        assert box is not None
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= 360
     opened.is_quiet()
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from endpoint_project import EndpointProject, index_of
 from gate_project import LABELS, Project, check, label, statuses, write_jsonl
-from loopback import LoopbackServer
+from loopback import LoopbackServer, Reply
 
 N = 60
 
@@ -153,7 +153,7 @@ def test_free_checks_that_fail_have_advice_without_a_call(project: Project) -> N
     assert actions(gate) == ["add_examples", "retrieval"]
     project.result.stdout.fnmatch_lines(
         [
-            "  1. add examples: Write 50 more distinct training examples.",
+            "  1. add examples: Write 50 more distinct examples; with fewer, few-shot prompting is likely enough.",
             "  2. retrieval: Use retrieval (RAG): *",
             "     because fine-tuning does not serve the goal knowledge: *",
         ]
@@ -190,6 +190,149 @@ def test_before_training_a_baseline_that_misses_the_form_alone_needs_a_prompt(pr
     gate = judged(project, "fail", stage="ready", margin=0.1)
     assert actions(gate) == ["better_prompt", "stop"]
     assert gate["diagnosis"]["candidate"] is None
+
+
+# --- answers that say nothing, and gates that failed for something else ---------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [("The answer is {}.", "in the wrong format"), ("42", "without a known label"), ("", "empty")],
+)
+def test_a_candidate_that_misses_the_form_is_asked_otherwise_and_not_dropped(
+    project: Project, answer: str, kind: str
+) -> None:
+    answers(project, "ft.jsonl", lambda i: answer.format(label(i)) if i < 40 else label(i))
+    gate = judged(project, "fail", "-v")
+    ask = "Ask the candidate as it was trained: with the system message and the template of its training rows."
+    assert gate["advice"] == [
+        {"action": "better_prompt", "text": ask, "fact": "all 40 mistakes of the candidate are of form"}
+    ]
+    assert check(gate, "margin")["advice"] == ask
+    project.result.stdout.fnmatch_lines(
+        [
+            f"mistakes of the candidate: 40 {kind}",
+            "what to do, in this order:",
+            f"  1. better prompt: {ask}",
+            "     because all 40 mistakes of the candidate are of form",
+        ]
+    )
+    project.result.stdout.no_fnmatch_line("*Drop *")
+    answers(project, "ft.jsonl", lambda i: label(i + 1) if i < 21 else answer.format(label(i)) if i < 41 else label(i))
+    gate = judged(project, "fail")
+    assert (actions(gate)[0], actions(gate)[-1]) == ("fix_data", "stop")
+    assert check(gate, "margin")["advice"].startswith("Drop it: ")
+
+
+def test_a_smaller_model_that_misses_the_form_is_asked_otherwise_too(project: Project) -> None:
+    write_jsonl(
+        project.path / "ft.jsonl",
+        ({"id": f"t{i}", "output": f"It is {label(i)}." if i < 20 else label(i), "latency_s": 0.1} for i in range(N)),
+    )
+    match = {"objective": "match", "max_drop": 0.05, "faster_by": 2, "margin": ...}
+    write_jsonl(project.path / "base.jsonl", ({"id": f"t{i}", "output": label(i), "latency_s": 0.4} for i in range(N)))
+    gate = judged(project, "fail", **match)
+    assert actions(gate) == ["better_prompt"]
+    assert check(gate, "max_drop")["advice"].startswith("Ask the candidate as it was trained: ")
+    write_jsonl(
+        project.path / "ft.jsonl",
+        ({"id": f"t{i}", "output": label(i + (i < 20)), "latency_s": 0.1} for i in range(N)),
+    )
+    gate = judged(project, "fail", **match)
+    assert actions(gate) == ["fix_data", "stop"]
+    assert gate["advice"][-1]["text"].startswith("Keep the larger model: ")
+    assert check(gate, "max_drop")["advice"].startswith("Keep the larger model, ")
+
+
+def test_what_is_no_json_is_called_so(project: Project) -> None:
+    rows = [{"id": f"t{i}", "input": f"question {i}", "expected": {"number": i}} for i in range(N)]
+    write_jsonl(project.path / "test.jsonl", rows)
+    answers(project, "base.jsonl", lambda i: f'{{"number": {i}}}' if i < 30 else "none" if i < 40 else "{}")
+    answers(project, "ft.jsonl", lambda i: f'{{"number": {i}}}' if i < 31 else "none")
+    judged(project, "fail", metric="exact_match")
+    project.result.stdout.fnmatch_lines(
+        ["mistakes of the baseline: 20 wrong, 10 no JSON", "mistakes of the candidate: 29 no JSON"]
+    )
+
+
+def test_no_broken_examples_are_to_be_looked_at_where_none_is_broken(project: Project) -> None:
+    project.predictions("ft.jsonl", N, wrong_at=range(42, 60))  # 2 fixed, and 18 as wrong as before
+    gate = judged(project, "fail")
+    assert check(gate, "margin")["advice"].startswith("Drop it, or look at what it still gets wrong and mend ")
+    (advice,) = [one for one in gate["advice"] if one["action"] == "another_model"]
+    assert advice["fact"] == "all 18 examples that the candidate gets wrong are the prompt's mistakes, too"
+    project.predictions("ft.jsonl", N, wrong_at=(0, *range(42, 60)))
+    assert "look at the broken examples" in check(judged(project, "fail"), "margin")["advice"]
+
+
+def test_a_candidate_that_is_cut_off_is_given_room(pytester: pytest.Pytester, server: LoopbackServer) -> None:
+    project = EndpointProject(pytester, server)
+    usual = server.answer
+    server.answer = lambda body: Reply("r", finish_reason="length") if body["model"] == "ft" else usual(body)
+    gate = judged(project, "fail")
+    assert actions(gate) == ["better_prompt"]
+    advice = gate["advice"][0]
+    assert advice["text"].startswith("Raise max_completion_tokens (or max_tokens) of the candidate")
+    assert advice["fact"] == "60 of 60 answers of the candidate are cut off"
+
+
+def test_a_baseline_that_misses_the_form_lost_no_label_to_the_candidate(project: Project) -> None:
+    answers(project, "base.jsonl", lambda i: f"It is {label(i)}." if i < 30 else label(i))
+    answers(project, "ft.jsonl", lambda i: label(i + 1) if i < 24 else label(i))
+    gate = judged(project, "fail", margin=0.3)
+    assert "fix_data" not in actions(gate)
+    assert actions(gate)[0] == "better_prompt"
+    assert check(gate, "margin")["advice"].startswith("Drop it, or look at what it still gets wrong")
+
+
+def test_a_gate_that_failed_for_another_bound_hears_nothing_of_labels(project: Project) -> None:
+    project.predictions("ft.jsonl", N, wrong_at=range(0, 30, 3))  # 20 fixed, 10 broken, and all of refunds
+    slow = {"metric": "latency_p50_s", "max": 0.001}
+    write_jsonl(
+        project.path / "ft.jsonl",
+        ({"id": f"t{i}", "output": label(i + (i < 30 and i % 3 == 0)), "latency_s": 0.2} for i in range(N)),
+    )
+    gate = judged(project, "fail", require=[slow], evidence="observed")
+    (advice,) = gate["advice"]
+    assert advice == {
+        "action": "cut_costs",
+        "text": "Try a smaller model, a shorter prompt, or shorter answers.",
+        "fact": check(gate, "require.candidate.latency_p50_s")["message"],
+    }
+    gate = judged(project, "fail", require=[slow], margin=0.2)
+    assert actions(gate)[0] == "fix_data"
+    assert "cut_costs" in actions(gate)
+
+
+def test_a_bound_on_the_form_says_which_rules_are_broken_and_what_to_do(project: Project) -> None:
+    form = {"name": "format", "allowed": ["refund", "invoice"]}
+    gate = judged(project, "fail", require=[{"metric": form, "min": 0.9}])
+    assert actions(gate) == ["better_prompt"]
+    project.result.stdout.fnmatch_lines(["format: failing rules*", "*allowed*", "  1. better prompt: Constrain *"])
+    gate = judged(project, "fail", require=[{"metric": form, "min": 0.1}], margin=0.5)
+    project.result.stdout.no_fnmatch_line("format: failing rules*")
+
+
+def test_the_confusion_that_advice_rests_on_is_shown(project: Project) -> None:
+    labels = ("a", "b", "c", "d", "e")
+    rows = [{"id": f"t{i}", "input": f"question {i}", "expected": labels[i % 5]} for i in range(N)]
+    write_jsonl(project.path / "test.jsonl", rows)
+
+    def usual(i: int) -> str:
+        return {"a": "b", "b": "c", "c": "d"}.get(labels[i % 5], labels[i % 5])
+
+    answers(project, "base.jsonl", usual)
+    answers(project, "ft.jsonl", lambda i: "e" if labels[i % 5] == "d" and i < 30 else usual(i))
+    gate = judged(project, "fail", "-v", allow_weak_baseline="a test")
+    assert gate["advice"][0]["fact"] == "the candidate answers 'e' for 'd' 6 times, the baseline 0"
+    project.result.stdout.fnmatch_lines(["mixed up: 'a' -> 'b'*", "mixed up: 'd' -> 'e': baseline 0, candidate 6 (+6)"])
+
+
+def test_advice_that_a_check_gives_alone_is_printed_once(project: Project) -> None:
+    gate = judged(project, "fail", goal="knowledge")
+    assert actions(gate) == ["retrieval"]
+    project.result.stdout.no_fnmatch_line("what to do*")
+    project.result.stdout.fnmatch_lines(["          Use retrieval (RAG)*"])
 
 
 # --- a gain that is knowledge --------------------------------------------------------------------------------

@@ -112,6 +112,13 @@ def test_beating_the_prompt_is_not_enough(endpoints: EndpointProject) -> None:
     assert check(gate, "alternative_closes_gap")["message"] == (
         "retrieval of 2 examples closes all of the gap between the prompt and the candidate: it may be enough"
     )
+    assert (gate["advice"][0]["action"], gate["advice"][0]["fact"]) == (
+        "better_prompt",
+        check(gate, "alternative_closes_gap")["message"],
+    )
+    keep = "Keep the prompt with the 2 examples before each question that are most like it, unless what is left of "
+    assert gate["advice"][0]["text"].startswith(keep)
+    endpoints.result.stdout.fnmatch_lines(["what to do, in this order:", f"  1. better prompt: {keep}*"])
 
 
 # Between the prompt's 40 and the candidate's 56 of 60 lie 16; 80 % of them are 12.8.
@@ -127,6 +134,7 @@ def test_few_shot_that_closes_most_of_the_gap(endpoints: EndpointProject, few_sh
         assert found["message"] == (
             "few-shot with 4 examples closes 81 % of the gap between the prompt and the candidate: it may be enough"
         )
+        assert found["advice"].startswith("Keep the prompt with 4 examples in it, unless ")
         endpoints.result.stdout.fnmatch_lines(["*warning alternative_closes_gap: few-shot with 4 examples*81 %*"])
 
 

@@ -302,11 +302,16 @@ def test_a_template_that_tells_the_answer(green: Project, reader: LoopbackServer
         {"id": f"t{i}", "input": f"customer question {i}", "expected": label(i), "hint": f" {label(i)}", "place": "x"}
         for i in range(60)
     ]
+    for i, row in enumerate(rows):
+        row["meta"] = {"label": label(i) if i else "another", "id": i}
     write_jsonl(green.path / "test.jsonl", rows)
     model = {"provider": "openai", "model": "m", "base_url": reader.url}
     green.gate_test(candidate={**model, "template": "{input} {hint}"})
     gate = refused(green, "fail", "leaked_prompt", "the template of the candidate m holds {hint}")
     assert (gate["models_called"], reader.requests) == (False, [])
+    green.gate_test(candidate={**model, "template": "{input} {meta}"})
+    message = "holds {meta}, which is the expected output of 59 of 60 test examples, first test.jsonl:2"
+    refused(green, "fail", "leaked_prompt", message)
     green.gate_test(candidate={**model, "template": "{place} {input}"})
     assert green.gate()["models_called"] is True
 

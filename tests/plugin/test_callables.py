@@ -302,6 +302,106 @@ def test_a_conversation_arrives_as_a_list_of_messages(project: Project) -> None:
     assert gate["candidate"]["n_scored"] == 120
 
 
+# --- which callables are the same ----------------------------------------------------------------------------
+
+STATEFUL = f"""import pytest
+{LABELS}
+class Model:
+    asked = 0
+    checkpoint = None
+    def load(self, checkpoint): self.checkpoint = checkpoint
+    def generate(self, text):
+        self.asked += 1
+        return right(text) if self.checkpoint != 'bad' else 'refund'
+MODEL = Model()
+def pytest_terminal_summary(terminalreporter): terminalreporter.write_line(f"asked {{MODEL.asked}} times")
+"""
+CHANGED = {
+    "by its own parameter": (
+        "@pytest.fixture(params=['good', 'bad'])\n"
+        "def ftgate_candidate(request): MODEL.load(request.param); return MODEL.generate\n",
+        "",
+    ),
+    "by the parameter of a fixture further out": (
+        "@pytest.fixture(scope='session', params=['good', 'bad'])\n"
+        "def checkpoint(request): return request.param\n"
+        "@pytest.fixture(scope='session')\n"
+        "def model(checkpoint): MODEL.load(checkpoint); return MODEL\n"
+        "@pytest.fixture\n"
+        "def ftgate_candidate(model): return model.generate\n",
+        "",
+    ),
+    "by a parameter of the test": (
+        "@pytest.fixture\ndef ftgate_candidate(checkpoint): MODEL.load(checkpoint); return MODEL.generate\n",
+        "@pytest.mark.parametrize('checkpoint', ['good', 'bad'])\n",
+    ),
+    "indirectly": (
+        "@pytest.fixture\ndef ftgate_candidate(request): MODEL.load(request.param); return MODEL.generate\n",
+        "@pytest.mark.parametrize('ftgate_candidate', ['good', 'bad'], indirect=True)\n",
+    ),
+    "in a fixture that extends another": (
+        "@pytest.fixture(params=['good', 'bad'])\n"
+        "def checkpoint(request): return request.param\n"
+        "@pytest.fixture\n"
+        "def ftgate_candidate(checkpoint): MODEL.load(checkpoint); return MODEL.generate\n",
+        "@pytest.fixture\ndef ftgate_candidate(ftgate_candidate): return ftgate_candidate\n",
+    ),
+}
+
+
+@pytest.mark.parametrize(("fixtures", "before"), CHANGED.values(), ids=CHANGED)
+def test_a_model_in_another_state_is_asked_anew(project: Project, fixtures: str, before: str) -> None:
+    """Else one checkpoint would be judged by the answers of the one before it."""
+    project.file("conftest.py", STATEFUL + fixtures)
+    uses = "checkpoint, ftgate_candidate" if "'checkpoint'" in before else "ftgate_candidate"
+    mark = project.mark(candidate=...)
+    project.file("test_gate.py", f"import pytest\n{before}{mark}\ndef test_gate({uses}): pass\n")
+    gates = {gate["nodeid"][-5:]: gate["verdict"] for gate in project.report()["gates"]}
+    assert gates == {"good]": "pass", "[bad]": "fail"}
+    project.result.stdout.fnmatch_lines(["asked 120 times"])
+
+
+@pytest.mark.parametrize(
+    ("given", "asked"),
+    [
+        ("MODEL.generate", 60),
+        ("functools.partial(MODEL.generate)", 120),
+        ("{'provider': 'python', 'target': 'conftest:MODEL.generate'}", 60),
+        ("{'provider': 'python', 'target': 'conftest:MODEL.generate', 'cache_key': MODEL.checkpoint}", 120),
+    ],
+)
+def test_a_state_that_no_parameter_tells(project: Project, given: str, asked: int) -> None:
+    """What the documentation says of it: another callable is asked anew, and so is another cache key."""
+    project.file(
+        "conftest.py", f"import functools\n{STATEFUL}@pytest.fixture\ndef ftgate_candidate(): return {given}\n"
+    )
+    mark = project.mark(candidate=...)
+    project.file(
+        "test_gate.py",
+        "import pytest\nfrom conftest import MODEL\n@pytest.fixture\ndef good(): MODEL.load('good')\n"
+        "@pytest.fixture\ndef bad(): MODEL.load('bad')\n"
+        f"{mark}\ndef test_good(good, ftgate_candidate): pass\n{mark}\ndef test_bad(bad, ftgate_candidate): pass\n",
+    )
+    verdicts = [gate["verdict"] for gate in project.report()["gates"]]
+    assert verdicts == ["pass", "pass" if asked == 60 else "fail"]
+    project.result.stdout.fnmatch_lines([f"asked {asked} times"])
+
+
+@pytest.mark.parametrize("scope", ["function", "session"])
+def test_a_model_is_asked_once_by_all_gates_that_its_fixture_serves(project: Project, scope: str) -> None:
+    project.file(
+        "conftest.py", f"{STATEFUL}@pytest.fixture(scope={scope!r})\ndef ftgate_candidate(): return MODEL.generate\n"
+    )
+    mark = project.mark(candidate=...)
+    project.file(
+        "test_gate.py",
+        f"import pytest\n{mark}\ndef test_one(ftgate_candidate): pass\n"
+        f"@pytest.mark.parametrize('other', [1, 2])\n{mark}\ndef test_two(other): pass\n",
+    )
+    assert [gate["verdict"] for gate in project.report()["gates"]] == ["pass"] * 3
+    project.result.stdout.fnmatch_lines(["asked 60 times"])
+
+
 # --- in the body ---------------------------------------------------------------------------------------------
 
 

@@ -253,6 +253,17 @@ RIGHT = (
 )
 
 
+def test_a_mark_with_fewer_candidates_asks_for_less_than_the_file(project: Project) -> None:
+    gate = in_file(
+        project,
+        "@pytest.mark.ftgate('support', candidate='recorded:ft.jsonl')\ndef test_gate(ftgate):\n"
+        "    assert ftgate.loosened == (\n"
+        "        'candidates: 2 of which each is judged at 97.5 % -> 1 that is judged at 95 %',)\n",
+    )
+    assert gate["verdict"] == "pass"
+    project.result.assert_outcomes(passed=1)
+
+
 def test_a_fixture_replaces_those_of_the_file(project: Project) -> None:
     gate = in_file(project, "@pytest.mark.ftgate('support')\ndef test_gate(): pass\n", RIGHT)
     assert gate["verdict"] == "pass", gate["checks"]

@@ -112,6 +112,32 @@ def test_limits(priced: Project, limits: dict[str, float], verdict: str, message
     assert (gate["verdict"], found["status"], found["source"]) == (verdict, verdict, "marker")
 
 
+@pytest.mark.parametrize("limit", [{"max_break_even_days": 30}, {"min_monthly_saving_usd": 1}], ids=str)
+def test_a_price_of_nothing_is_known_before_any_call_to_save_nothing(priced: Project, limit: dict[str, int]) -> None:
+    priced.keys["candidate"] = model("ft.jsonl", {"input_per_1m": 0, "output_per_1m": 0})
+    gate = judged(priced, **limit)
+    (name,) = limit
+    assert (gate["verdict"], gate["models_called"]) == ("error", False)
+    message = check(gate, f"economics.{name}")["message"]
+    assert "one of candidate ft.jsonl costs nothing by its price (marker)" in message
+    assert "price: {gpu_hour_usd}, or economics.hosting_usd_per_month" in message
+
+
+def test_answers_without_a_token_that_is_paid_for_save_nothing_either(priced: Project) -> None:
+    answers(priced, "ft.jsonl", (0, 1, 58, 59), usage={"input_tokens": 1000, "output_tokens": 0})
+    priced.keys["candidate"] = model("ft.jsonl", {"input_per_1m": 0, "output_per_1m": 3})
+    gate = judged(priced, min_monthly_saving_usd=1)
+    assert (gate["verdict"], gate["economics"]["monthly_saving_usd"]) == ("error", None)
+    assert "costs nothing by its price" in check(gate, "economics.min_monthly_saving_usd")["message"]
+
+
+def test_a_machine_that_is_paid_by_the_month_may_have_calls_for_nothing(priced: Project) -> None:
+    priced.keys["candidate"] = model("ft.jsonl", {"input_per_1m": 0, "output_per_1m": 0})
+    gate = judged(priced, min_monthly_saving_usd=80, hosting_usd_per_month=400)
+    assert check(gate, "economics.min_monthly_saving_usd")["message"].startswith("saves $80")
+    assert gate["verdict"] == "pass"
+
+
 def test_a_limit_says_where_it_is_written(priced: Project) -> None:
     priced.gate_file(
         "version: 1\ngates:\n  g:\n    test_set: test.jsonl\n    training_set: train.jsonl\n    margin: 0.05\n"

@@ -160,3 +160,80 @@ def test_overriding_the_result_does_not_override_the_verdict(project: Project) -
     project.file("conftest.py", "import pytest\n@pytest.fixture\ndef ftgate(): return None\n")
     project.gate_test("def test_gate(ftgate): pass\n", margin=0.3)
     project.run().assert_outcomes(failed=1)
+
+
+RELABELLED = (
+    "import json, pytest\n"
+    "LABELS = ('refund', 'invoice', 'shipping')\n"
+    "ROWS = []\n"
+    "@pytest.fixture(params=[0, 1], ids=['as it was', 'relabelled'])\n"
+    "def data(request):\n"
+    "    turned = [{'id': f't{i}', 'input': f'customer question {i}', 'expected': LABELS[(i + request.param) % 3]}\n"
+    "              for i in range(60)]\n"
+    "    ROWS[:] = turned\n"
+    "    with open('made.jsonl', 'w') as file:\n"
+    "        file.writelines(json.dumps(row) + '\\n' for row in turned)\n"
+)
+IN_PLACE = "@pytest.fixture\ndef ftgate_test_set(data):\n    return {}\n"
+
+
+@pytest.mark.parametrize(
+    ("source", "keys"),
+    [
+        ("", {"test_set": "made.jsonl"}),
+        (IN_PLACE.format("ROWS"), {"test_set": ...}),
+        (
+            "from pytest_ftgate import Example\nEXAMPLES = []\n"
+            "@pytest.fixture\ndef ftgate_test_set(data):\n"
+            "    EXAMPLES[:] = [Example(**row) for row in ROWS]\n    return EXAMPLES\n",
+            {"test_set": ...},
+        ),
+    ],
+    ids=["a file", "a list of mappings", "a list of examples"],
+)
+def test_data_that_changed_within_the_session_are_read_again(
+    project: Project, source: str, keys: dict[str, object]
+) -> None:
+    project.file("conftest.py", RELABELLED + source)
+    project.gate_test("def test_gate(data):\n    pass\n", **keys)
+    first, second = project.report()["gates"]
+    assert (first["verdict"], second["verdict"]) == ("pass", "fail")
+    assert first["candidate"]["value"] > 0.9 > 0.1 > second["candidate"]["value"]
+    assert first["test_set"]["sha256"] != second["test_set"]["sha256"]
+
+
+def test_an_iterator_is_read_once_for_all_gates_of_a_session(project: Project) -> None:
+    project.file(
+        "conftest.py",
+        RELABELLED + "@pytest.fixture(scope='session')\ndef ftgate_test_set():\n"
+        "    return ({'id': f't{i}', 'input': f'customer question {i}', 'expected': LABELS[i % 3]}\n"
+        "            for i in range(60))\n",
+    )
+    project.gate_test("def test_gate(data):\n    pass\n", test_set=...)
+    project.run().assert_outcomes(passed=2)
+
+
+@pytest.mark.parametrize(
+    ("fixtures", "told"),
+    [
+        (
+            "@pytest.fixture(params=['a', 'b'])\ndef ftgate_candidate(request): return lambda text: request.param\n",
+            "the fixture ftgate_candidate, conftest.py:2 is parametrized, and the test does not request it",
+        ),
+        (
+            "@pytest.fixture(params=['a', 'b'])\ndef checkpoint(request): return request.param\n"
+            "@pytest.fixture\ndef ftgate_candidate(checkpoint): return lambda text: checkpoint\n",
+            "the fixture ftgate_candidate, conftest.py:4 needs the fixture checkpoint, which is parametrized, "
+            "and the test does not request it",
+        ),
+    ],
+    ids=["itself", "what it needs"],
+)
+def test_a_parametrized_fixture_has_to_be_requested(project: Project, fixtures: str, told: str) -> None:
+    project.file("conftest.py", f"import pytest\n{fixtures}")
+    project.gate_test(candidate=...)
+    found = check(project.gate(), "configuration")
+    assert found["message"] == f"test_gate.py: {told}"
+    assert found["advice"] == "Request it, so that each parameter is a test: def test_gate(ftgate_candidate): ..."
+    project.gate_test("def test_gate(ftgate_candidate):\n    pass\n", candidate=...)
+    assert len(project.report()["gates"]) == 2

@@ -94,9 +94,9 @@ def judged(files: Mapping[str, bytes]) -> GateResult | FtgateError:
 
 
 def _judged(folder: Path, store: Store) -> GateResult:
-    def load(source: Any, origin: str) -> DataSet:
+    def load(source: Any, origin: str, **asked: Any) -> DataSet:
         assert isinstance(source, DataSpec)
-        return load_examples(source.path, format=source.format, fields=source.fields, limit=source.limit)
+        return load_examples(source.path, format=source.format, fields=source.fields, limit=source.limit, **asked)
 
     file = load_gate_file(folder / "ftgate.yaml")
     config = resolve_gate(file.layers("support"), file=file, gate="support", default_name="fuzz", root=folder)

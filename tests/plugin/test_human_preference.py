@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from gate_project import check, refused, write_jsonl
-from judge_project import N, PythonJudged
+from judge_project import N, PythonJudged, task
 
 WIN, LOSS, TIE = "candidate", "baseline", "tie"
 
@@ -39,6 +39,12 @@ def rated(judged: Rated, *raters: Sequence[str], gate: dict[str, Any] | None = N
 def by_file(judged: Rated, path: str = "prefs.csv", **gate: Any) -> dict[str, Any]:
     judged.gate_test(metric={"name": "human_preference", "path": path}, **gate)
     return judged.gate()
+
+
+def test_people_may_judge_answers_to_which_none_is_expected(judged: Rated) -> None:
+    write_jsonl(judged.path / "test.jsonl", [{"id": f"t{i}", "input": task(i)} for i in range(N)])
+    gate = rated(judged, words(40, 10))
+    assert gate["verdict"] == "pass", gate["checks"]
 
 
 def test_one_rater(judged: Rated) -> None:
@@ -72,7 +78,7 @@ def test_two_raters_agree_by_cohens_kappa(judged: Rated) -> None:
     assert (judge["raters"], judge["kappa_kind"], judge["n_kappa"]) == (2, "Cohen", 60)
     assert judge["kappa"] == pytest.approx((40 / 60 - by_chance) / (1 - by_chance))
     assert check(gate, "human_preference.agreement")["message"] == (
-        f"2 raters on 60 examples agree with Cohen's kappa {judge['kappa']:.2f}"
+        f"2 raters on 60 examples: any two agree 67 % of the time, Cohen's kappa {judge['kappa']:.2f}"
     )
     assert gate["candidate"]["value"] == pytest.approx(35 / 60)
     assert gate["method"].startswith("Gaffke")
@@ -85,6 +91,15 @@ def test_three_raters_agree_by_fleiss_kappa_and_hardly_at_all_is_called_out(judg
     assert (judge["kappa_kind"], judge["raters"]) == ("Fleiss", 3)
     assert judge["kappa"] == pytest.approx(-0.5)
     assert check(gate, "human_preference.agreement")["status"] == "warning"
+
+
+def test_people_who_agree_on_one_model_nearly_always_have_a_low_kappa(judged: Rated) -> None:
+    """Chance would make them agree as often."""
+    said = [[LOSS if i % 12 == 3 * r else WIN for i in range(N)] for r in range(3)]
+    seen = check(rated(judged, *said), "human_preference.agreement")
+    assert seen["status"] == "warning"
+    assert seen["message"] == "3 raters on 60 examples: any two agree 83 % of the time, Fleiss's kappa -0.09"
+    assert "kappa is low however often people agree" in seen["advice"]
 
 
 def test_a_and_b_may_stand_for_the_models(judged: Rated) -> None:

@@ -146,7 +146,7 @@ IMPOSSIBLE = [
     ),
     ({"from": -0.1, "to": 0.5}, "hypothesis.from -0.1 (marker) is impossible"),
     ({"from": 0.9, "to": 0.8}, "hypothesis: from 0.9 to 0.8 (marker) is no improvement: of accuracy higher is better"),
-    ({"from": 0.9, "to": 0.9}, "from and to are both 0.9"),
+    ({"from": 0.9, "to": 0.9}, "hypothesis: from and to are both 0.9 (marker): nothing is expected to change"),
     ({"metric": "acuracy", "from": 0.8, "to": 0.9}, "there is no metric 'acuracy'"),
     (
         {"metric": "latency_p95_s", "from": 3, "to": 1},

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from gate_project import check, refused, statuses, write_jsonl
-from judge_project import RUBRIC, N, PythonJudged, good, poor, task
+from judge_project import HONEST, RUBRIC, N, PythonJudged, good, poor, task
 
 from pytest_ftgate.result import GateResult
 
@@ -58,12 +58,101 @@ def test_preference_asks_both_orders_and_tells_the_win_rate(judged: PythonJudged
     assert GateResult.from_dict(gate).to_dict() == gate
     judged.result.stdout.fnmatch_lines(
         [
-            "gain: +25.0 points preference (40 fixed, 10 broken of 60 examples)",
+            "gain: +25.0 points preference (40 won, 10 lost of 60 examples)",
             "preference by judge honest: 100 questions, 0 of them stored, cost unknown: no price in the gate",
             "  candidate against baseline: 40 won, 10 ties, 10 lost of 60 pairs; "
             "the two orders disagreed in 0 of the 50 that differ (0 %)",
         ]
     )
+
+
+# --- a test set that does not say what is expected -----------------------------------------------------------
+
+
+def unlabeled(judged: PythonJudged) -> None:
+    write_jsonl(judged.path / "test.jsonl", [{"id": f"t{i}", "input": task(i)} for i in range(N)])
+
+
+STRICT = """
+def strict(messages):
+    assert "known to be right" not in messages[0]["content"]
+    assert "expected" not in messages[1]["content"]
+    return honest(messages)
+"""
+
+
+@pytest.mark.parametrize(("name", "gain"), [("rubric", 1.5), ("preference", 0.25)])
+def test_what_is_expected_need_not_be_known(judged: PythonJudged, name: str, gain: float) -> None:
+    unlabeled(judged)
+    judged.file("judges.py", HONEST + STRICT)
+    judged.judged_by("python:judges:strict", name=name)
+    gate = judged.gate("-v", "--ftgate-report=markdown:r.md", "--ftgate-report=html:r.html")
+    assert (gate["verdict"], gate["gain"]) == ("pass", gain), gate["checks"]
+    assert "labels_untested" not in statuses(gate)
+    assert gate["diagnosis"] is None or (gate["diagnosis"]["confusions"], gate["diagnosis"]["labels"]) == ([], [])
+    text = judged.result.stdout.str()
+    assert "    baseline 'Hello! Your number is 0, gladly.', candidate 'number 0'" in text
+    page = (judged.path / "r.html").read_text(encoding="utf-8")
+    assert 'data-label="expected"' not in page
+    for shown in (text, page, (judged.path / "r.md").read_text(encoding="utf-8")):
+        assert "expected ''" not in shown
+        assert "known label" not in shown
+        assert "| expected |" not in shown
+
+
+def test_matching_by_a_rubric_needs_no_expected_output(judged: PythonJudged) -> None:
+    unlabeled(judged)
+    match = {"objective": "match", "max_drop": 0.5, "cheaper_by": 1.5, "margin": ...}
+    prices = {"base": 10.0, "ft": 1.0}
+    models = {
+        model: {"provider": "recorded", "path": f"{model}.jsonl", "price": {"input_per_1m": usd, "output_per_1m": usd}}
+        for model, usd in prices.items()
+    }
+    for model in prices:
+        usage = {"input_tokens": 10, "output_tokens": 10}
+        rows = [{"id": f"t{i}", "output": judged.answer_of(model, i), "usage": usage} for i in range(N)]
+        write_jsonl(judged.path / f"{model}.jsonl", rows)
+    judged.judged_by(gate={"baseline": models["base"], "candidate": models["ft"], **match})
+    assert judged.gate()["verdict"] == "pass", judged.result.stdout.str()
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"show": ["accuracy"]},
+        {"require": [{"metric": "token_f1", "min": 0.1}]},
+        {"hypothesis": {"metric": "accuracy", "from": 0.1, "to": 0.5}},
+        {"metric": "accuracy"},
+    ],
+)
+def test_a_metric_that_compares_needs_what_is_expected(judged: PythonJudged, more: dict[str, Any]) -> None:
+    unlabeled(judged)
+    judged.judged_by(gate=more) if "metric" not in more else judged.gate_test(**more)
+    assert refused(judged).startswith('test.jsonl:1: no field "expected"')
+
+
+def test_gates_of_one_session_each_hold_the_test_set_to_their_own_metric(judged: PythonJudged) -> None:
+    unlabeled(judged)
+    rubric = judged.mark(metric={"name": "rubric", "judge": "python:judges:honest", "rubric": RUBRIC}, margin=0.3)
+    body = "(ftgate_test_set): assert {one.expected for one in ftgate_test_set} == {''}\n"
+    judged.file(
+        "test_gate.py", f"import pytest\n{rubric}\ndef test_rubric{body}\n{judged.mark()}\ndef test_same(): pass\n"
+    )
+    verdicts = {gate["nodeid"].rpartition("::")[2]: gate["verdict"] for gate in judged.report()["gates"]}
+    assert verdicts == {"test_rubric": "pass", "test_same": "error"}
+    judged.result.assert_outcomes(passed=1, errors=1)
+
+
+def test_a_fixture_may_give_inputs_alone(judged: PythonJudged) -> None:
+    rows = f"[{{'id': f't{{i}}', 'input': f'customer question {{i}}'}} for i in range({N})]"
+    judged.file("conftest.py", f"import pytest\n@pytest.fixture\ndef ftgate_test_set(): return {rows}\n")
+    judged.judged_by(gate={"test_set": ...})
+    assert judged.gate()["verdict"] == "pass"
+    judged.gate_test(test_set=...)
+    assert 'item 1: no field "expected"' in refused(judged)
+
+
+# --- preference ----------------------------------------------------------------------------------------------
 
 
 def test_the_margin_is_of_the_win_rate_above_a_half(judged: PythonJudged) -> None:
@@ -85,6 +174,24 @@ def test_a_judge_that_prefers_the_first_answer_yields_ties_and_a_red_gate(judged
     assert (pair["disagreements"], pair["first_preferred"]) == (50, 50)
     assert check(gate, "position_bias.preference")["status"] == "warning"
     assert "in 50 of the 50 pairs with baseline that differ" in check(gate, "position_bias.preference")["message"]
+
+
+def test_a_judge_that_measured_nothing_is_what_is_to_be_changed_and_not_the_candidate(judged: PythonJudged) -> None:
+    judged.judged_by("python:judges:first", name="preference")
+    gate = judged.gate()
+    (advice,) = gate["advice"]
+    assert (advice["action"], advice["fact"]) == (
+        "measure_again",
+        check(gate, "position_bias.preference")["message"],
+    )
+    assert advice["text"] == check(gate, "margin")["advice"]
+    assert advice["text"].startswith("Take another judge, ")
+    judged.result.stdout.no_fnmatch_line("*Drop *")
+    judged.judged_by("python:judges:honest", name="preference", gate={"margin": 0.45})
+    gate = judged.gate()
+    assert gate["verdict"] == "fail"
+    assert check(gate, "margin")["advice"].startswith("Drop it, or look at the broken examples")
+    assert "measure_again" not in {one["action"] for one in gate["advice"]}
 
 
 def test_equal_answers_do_not_hide_that_a_judge_prefers_the_first(judged: PythonJudged) -> None:
@@ -124,14 +231,26 @@ def test_ftgate_evaluate_asks_no_judge(judged: PythonJudged) -> None:
     )
 
 
+COUNTING = """
+def counting(messages):
+    with open("asked.txt", "a") as file:
+        file.write("?")
+    return chatty(messages)
+"""
+
+
 def test_a_judge_whose_answers_cannot_be_read_is_an_error(judged: PythonJudged) -> None:
-    judged.judged_by("python:judges:chatty")
+    judged.file("judges.py", HONEST + COUNTING)
+    judged.judged_by("python:judges:counting")
     gate = judged.gate()
     assert gate["verdict"] == "error"
     seen = check(gate, "judge.rubric")
     assert seen["message"] == (
-        "judge chatty: 110 of 110 answers cannot be read, the first about t0: I would say 4 of 5."
+        "judge counting: the first 5 of 110 answers cannot be read (no other was waited for), "
+        "the first about t0: I would say 4 of 5."
     )
+    assert [one["name"] for one in gate["checks"] if one["status"] == "error"] == ["judge.rubric"]
+    assert (judged.path / "asked.txt").read_text(encoding="utf-8") == "?????"
     assert "--ftgate-cache=refresh" in seen["advice"]
     assert gate["candidate"]["value"] is None
     assert gate["candidate"]["n_scored"] == 60
@@ -336,6 +455,7 @@ def test_a_judge_that_agrees_with_people_may_judge(judged: PythonJudged, name: s
     (judge,) = gate["judges"]
     assert (judge["kappa"], judge["n_kappa"], judge["n_questions"]) == (1.0, 20, questions)
     kind = "Cohen, quadratic weights" if name == "rubric" else "Cohen"
+    judged.result.stdout.fnmatch_lines([f"{name} by judge honest, kappa 1.00 with people ({kind}): *"])
     assert check(gate, f"calibration.{name}")["message"] == (
         f"agreement of the judge honest with people on 20 human-labelled items ({kind}) is kappa 1.00, asked for 0.6"
     )

@@ -114,6 +114,18 @@ def test_garbage_is_an_error_and_is_not_asked_again(judged: ServedJudged) -> Non
     assert judged.gate("--ftgate-cache=refresh")["verdict"] == "fail"
 
 
+def test_a_judge_that_answers_nothing_but_garbage_is_soon_asked_no_more(judged: ServedJudged) -> None:
+    judged.judge = lambda body: "Both are fine!"
+    judged.judged_by({**judged.model("judge"), "concurrency": 2}, name="preference")
+    assert "(no other was waited for)" in check(judged.gate(), "judge.preference")["message"]
+    assert 5 <= judged.n_asked("judge") <= 8
+    judged.forget()
+    assert "(no other was waited for)" in check(judged.gate(), "judge.preference")["message"]
+    assert judged.server.requests == []  # what was said so far is kept, and it is enough
+    judged.judge = lambda body: '{"better": "tie"}'
+    assert judged.gate("--ftgate-cache=refresh")["verdict"] == "fail"
+
+
 def test_a_refusal_of_the_judge_is_no_verdict(judged: ServedJudged) -> None:
     judged.judge = lambda body: Reply("5", message={"refusal": "I would rather not"})
     judged.judged_by()
@@ -231,3 +243,12 @@ def test_the_judge_is_stopped_by_max_cost_and_paid_for_apart(judged: ServedJudge
     judged.result.stdout.fnmatch_lines(
         ["rubric by judge judge: 110 questions, * of them stored, 1,100/220 tokens, $1.32"]
     )
+
+
+def test_a_judge_that_costs_less_than_the_limit_is_heard_to_the_end(judged: ServedJudged) -> None:
+    """At first an answer is taken for 1,000 tokens: three such answers fill the limit, all 110 cost half of it."""
+    free = {"input_per_1m": 0.0, "output_per_1m": 0.0}
+    judged.keys |= {"baseline": judged.model("base", price=free), "candidate": judged.model("ft", price=free)}
+    judged.judged_by(judged.model("judge", price={"input_per_1m": 1000.0, "output_per_1m": 1000.0}))
+    assert judged.gate("--ftgate-max-cost=3")["verdict"] == "pass"
+    judged.result.stdout.fnmatch_lines(["$1.32 spent of --ftgate-max-cost 3"])

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from endpoint_project import EndpointProject, N, answer, index_of
-from gate_project import check, refused, statuses
+from gate_project import check, label, refused, statuses, write_jsonl
 from loopback import LoopbackServer, Reply, error
 
 from pytest_ftgate.pipeline import calls
@@ -188,3 +188,53 @@ def test_nothing_of_ours_is_loaded_while_a_sample_is_taken(
     project.gate_test(candidate=project.model("ft", latency=SAMPLE))
     assert project.gate()["verdict"] == "pass"
     assert asked_when_loading == [SAMPLE["examples"]]
+
+
+# --- latencies of what is missing ----------------------------------------------------------------------------
+
+
+def test_an_answer_that_never_came_took_as_long_as_it_was_waited_for(project: EndpointProject) -> None:
+    """Else the slowest calls made a model faster: those that ran into the time limit."""
+    project.server.answer = lambda body: Reply(hang=True) if index_of(body) in (5, 6, 7, 8) else answer(body)
+    recorded = "recorded:base.jsonl"
+    late = project.model("ft", timeout_s=0.5)
+    bound = [{"metric": "latency_p95_s", "max": 0.4}]
+    project.gate_test(baseline=recorded, candidate=late, errors="score_zero", require=bound)
+    gate = project.gate()
+    found = check(gate, "require.candidate.latency_p95_s")
+    assert (found["status"], gate["candidate"]["n_errors"]) == ("fail", 4)
+    assert gate["candidate"]["latency_p95_s"] == 0.5
+    assert gate["candidate"]["latency_p50_s"] < 0.5
+
+
+def test_without_a_time_limit_nobody_knows_how_long_a_missing_answer_took(project: EndpointProject) -> None:
+    rows = [{"id": f"t{i}", "output": label(i), "latency_s": 0.1} for i in range(59)]
+    write_jsonl(project.path / "ft.jsonl", rows)
+    keys = {"baseline": "recorded:base.jsonl", "candidate": "recorded:ft.jsonl", "errors": "score_zero"}
+    project.gate_test(**keys, require=BOUND)
+    gate = project.gate()
+    assert (gate["verdict"], gate["candidate"]["latency_p95_s"]) == ("error", None)
+    assert gate["candidate"]["latency_unknown"] == "1 of 60 answers has no latency"
+    found = check(gate, "require.candidate.latency_p95_s")
+    assert found["message"] == ("candidate latency_p95_s unknown, asked for at most 60: 1 of 60 answers has no latency")
+    assert found["advice"] == "Ask the model live, or record latency_s with each answer."
+
+
+def test_a_bound_does_not_rest_on_the_latency_of_a_few_rows(project: EndpointProject) -> None:
+    rows = [{"id": f"t{i}", "output": label(i), **({} if i else {"latency_s": 0.1})} for i in range(60)]
+    write_jsonl(project.path / "ft.jsonl", rows)
+    project.gate_test(baseline="recorded:base.jsonl", candidate="recorded:ft.jsonl", require=BOUND)
+    gate = project.gate()
+    assert gate["verdict"] == "error"
+    assert "59 of 60 answers have no latency" in check(gate, "require.candidate.latency_p95_s")["message"]
+
+
+def test_a_model_that_only_hangs_is_wrong_where_missing_answers_are(project: EndpointProject) -> None:
+    """It has stopped the asking by not answering, which is no excuse."""
+    project.pytester.syspathinsert()
+    project.file("stuck.py", "import threading\n\n\ndef model(text):\n    threading.Event().wait()\n")
+    stuck = {"provider": "python", "target": "stuck:model", "timeout_s": 0.1, "retries": 0, "concurrency": 1}
+    project.gate_test(baseline="recorded:base.jsonl", candidate=stuck, errors="score_zero", require=BOUND)
+    gate = project.gate()
+    assert (gate["verdict"], gate["candidate"]["value"], gate["candidate"]["latency_p50_s"]) == ("fail", 0.0, 0.1)
+    assert check(gate, "candidate_predictions")["status"] == "warning"

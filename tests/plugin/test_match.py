@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -208,6 +209,12 @@ def test_an_answer_without_usage_leaves_the_factor_unknown(recorded: Project) ->
 
 def test_a_price_of_nothing_is_no_factor(recorded: Project) -> None:
     recorded.gate_test(candidate=model("ft.jsonl", price={"input_per_1m": 0, "output_per_1m": 0}))
+    assert "one of candidate ft.jsonl costs nothing by its price" in refused(recorded)
+
+
+def test_answers_that_cost_nothing_are_no_factor_either(recorded: Project) -> None:
+    answers(recorded, "ft.jsonl", WRONG_SMALL, usage={"input_tokens": 1000, "output_tokens": 0})
+    recorded.gate_test(candidate=model("ft.jsonl", price={"input_per_1m": 0, "output_per_1m": 1}))
     assert "one of candidate ft.jsonl costs nothing by its price" in refused(recorded, called=True)
 
 
@@ -243,8 +250,39 @@ def test_without_latencies_how_much_faster_is_an_error(recorded: Project) -> Non
     answers(recorded, "ft.jsonl", WRONG_SMALL)
     recorded.gate_test(cheaper_by=..., faster_by=2)
     assert refused(recorded, called=True) == (
-        "how much faster it is cannot be known: there is no latency of candidate ft.jsonl"
+        "how much faster it is cannot be known: there is no latency of candidate ft.jsonl "
+        "(300 of 300 answers have no latency)"
     )
+
+
+def test_latencies_of_a_part_of_the_answers_are_none(recorded: Project) -> None:
+    """One fast row of 300 makes no fast model."""
+    answers(recorded, "ft.jsonl", WRONG_SMALL)
+    first, *rest = (recorded.path / "ft.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [{**json.loads(first), "latency_s": 0.01}, *map(json.loads, rest)]
+    write_jsonl(recorded.path / "ft.jsonl", rows)
+    recorded.gate_test(cheaper_by=..., faster_by=2)
+    assert "candidate ft.jsonl (299 of 300 answers have no latency)" in refused(recorded, called=True)
+
+
+@pytest.mark.parametrize("other", [{"concurrency": 32}, {"examples": 40}])
+def test_unlike_samples_are_not_compared_and_nothing_is_asked(http: EndpointProject, other: dict[str, int]) -> None:
+    http.gate_test(
+        baseline=http.model("gpt-large", price=LARGE, system="Answer.", latency=other),
+        candidate=http.model("ft:mini", price=SMALL, latency={}),
+        faster_by=2,
+    )
+    assert refused(http) == (
+        "latencies of unlike samples cannot be compared: baseline gpt-large: "
+        f"{other.get('concurrency', 1)} call{'s' if 'concurrency' in other else ''} at a time, "
+        f"{other.get('examples', 50)} examples; candidate ft:mini: 1 call at a time, 50 examples"
+    )
+    assert not http.server.requests
+    http.gate_test(
+        baseline=http.model("gpt-large", price=LARGE, system="Answer.", latency=other),
+        candidate=http.model("ft:mini", price=SMALL, latency={}),
+    )
+    assert http.gate()["verdict"] == "pass"  # nothing rests on them
 
 
 def test_a_batch_tells_no_latency_and_is_not_sent(http: EndpointProject) -> None:
@@ -426,3 +464,53 @@ def test_a_mark_that_allows_more_is_said_to_loosen_the_gate(recorded: Project) -
     gate = recorded.gate()
     assert gate["loosened"] == ["max_drop: 0.02 -> 0.1", "cheaper_by: 6 -> 2"]
     assert check(gate, "max_drop")["source"] == "marker"
+
+
+# --- a hypothesis --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("to", "reached"), [(0.9, False), (0.89, True), (0.88, True), (0.95, False)])
+def test_to_stay_equal_or_nearly_is_what_such_a_gate_expects(recorded: Project, to: float, reached: bool) -> None:
+    """The baseline is at 90 %, the candidate at 89.7 %, and two points are allowed."""
+    recorded.gate_test(hypothesis={"from": 0.9, "to": to})
+    gate = recorded.gate()
+    assert gate["verdict"] == "pass", gate["checks"]
+    assert check(gate, "hypothesis_from")["status"] == "pass"
+    assert check(gate, "hypothesis_to")["status"] == ("pass" if reached else "note")
+
+
+def test_a_hypothesis_that_nothing_changes_reads_like_one(recorded: Project) -> None:
+    recorded.gate_test(hypothesis={"from": 0.9, "to": 0.9, "because": "the task is easy"})
+    assert recorded.gate()["hypothesis"] == "accuracy stays at 0.9, because the task is easy"
+
+
+def test_a_drop_beyond_what_the_gate_allows_contradicts_it(recorded: Project) -> None:
+    recorded.gate_test(hypothesis={"from": 0.9, "to": 0.879})
+    assert refused(recorded) == (
+        "hypothesis: from 0.9 to 0.879 (marker) contradicts max_drop 0.02 (marker): "
+        "it expects accuracy to be worse by 2.1 points, and the gate allows 2 points"
+    )
+
+
+def test_of_another_metric_the_drop_that_is_allowed_says_nothing(recorded: Project) -> None:
+    recorded.gate_test(hypothesis={"metric": "f1_macro", "from": 0.9, "to": 0.8})
+    assert recorded.gate()["verdict"] == "pass"
+
+
+def test_a_baseline_that_is_better_than_was_said_is_harder_to_match(recorded: Project) -> None:
+    recorded.gate_test(hypothesis={"from": 0.7, "to": 0.7})
+    found = check(recorded.gate(), "hypothesis_from")
+    assert found["status"] == "fail"
+    assert found["message"].endswith("there is more to match than thought")
+
+
+@pytest.mark.parametrize(("to", "verdict"), [(2.5, "pass"), (2.6, "error")])
+def test_a_drop_where_lower_is_better(recorded: Project, to: float, verdict: str) -> None:
+    recorded.file(
+        "conftest.py",
+        "import pytest_ftgate\n"
+        "def pytest_ftgate_metrics(): return {'mistakes': pytest_ftgate.metric(\n"
+        "    low=0, high=10, greater_is_better=False)(lambda expected, answer: 0.0 if expected == answer else 10.0)}\n",
+    )
+    recorded.gate_test(metric="mistakes", max_drop=1.5, hypothesis={"from": 1, "to": to})
+    assert recorded.gate()["verdict"] == verdict

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from endpoint_project import EndpointProject, answer
 from gate_project import Project, check, label, write_jsonl
-from loopback import LoopbackServer, Reply
+from loopback import LoopbackServer, Reply, error
 
 from pytest_ftgate.models.endpoint import Endpoint
 from pytest_ftgate.models.openai import OpenAIModel
@@ -88,10 +88,22 @@ def test_a_bound_on_a_cost_without_a_price_is_an_error_that_says_why(http: Endpo
     gate = http.gate()
     found = check(gate, "require.candidate.cost_usd")
     assert (gate["verdict"], found["status"], found["observed"]) == ("error", "error", None)
+    assert (gate["models_called"], http.server.requests) == (False, [])
     assert found["message"].startswith(
         "candidate cost_usd unknown, asked for at most 1: no price in the gate, and genai-prices "
     )
     assert found["advice"].startswith("Give the model a price: {input_per_1m, output_per_1m}, or {gpu_hour_usd}")
+
+
+def test_a_bound_on_the_baseline_waits_for_the_best_of_those_with_a_price(http: EndpointProject) -> None:
+    bound = [{"metric": "cost_usd", "max": 1, "of": "baseline"}]
+    two = {"a": http.model("base"), "b": http.model("base", price=PRICE, system="Answer.")}
+    http.gate_test(baseline=..., baselines=two, require=bound)
+    assert http.gate()["models_called"]
+    http.gate_test(baseline=..., baselines={**two, "b": http.model("base", system="Answer.")}, require=bound)
+    gate = http.gate()
+    assert (gate["verdict"], gate["models_called"]) == ("error", False)
+    assert "baseline cost_usd unknown, asked for at most 1" in check(gate, "require.baseline.cost_usd")["message"]
 
 
 def test_half_a_price_is_none(http: EndpointProject) -> None:
@@ -274,7 +286,7 @@ def test_the_limit_ends_a_gate_before_it_is_passed_and_the_next_run_goes_on(http
     http.gate_test(baseline=http.model("base", **PRICED), candidate=http.model("ft", **PRICED))
     gate = http.gate("--ftgate-max-cost=0.13")
     assert gate["verdict"] == "error"
-    http.result.stdout.fnmatch_lines(["*--ftgate-max-cost 0.13: $* is spent or in flight, the next call is*"])
+    http.result.stdout.fnmatch_lines(["*--ftgate-max-cost 0.13: $0.1* is spent, the next call is*"])
     http.result.stdout.fnmatch_lines(["*raise it and run again: what has arrived is kept*"])
     answered = gate["baseline"]["n_scored"] + gate["candidate"]["n_scored"]
     assert 0.12 < 0.002 * answered <= 0.002 * len(http.server.requests) <= 0.13
@@ -284,6 +296,43 @@ def test_the_limit_ends_a_gate_before_it_is_passed_and_the_next_run_goes_on(http
     assert gate["verdict"] == "pass"
     assert len(http.server.bodies) == 120 - answered
     assert gate["candidate"]["cost_usd"] == pytest.approx(0.12)
+
+
+def test_a_run_that_costs_less_than_its_limit_is_not_ended_by_estimates(http: EndpointProject) -> None:
+    """At first an answer is taken for 1,000 tokens, $0.05: two calls fill the limit, though all 120 cost $0.24."""
+    dear = {"price": PRICED["price"]}
+    http.gate_test(baseline=http.model("base", **dear), candidate=http.model("ft", **dear))
+    gate = http.gate("--ftgate-max-cost=0.26")
+    assert gate["verdict"] == "pass"
+    http.result.stdout.fnmatch_lines(["$0.2400 spent of --ftgate-max-cost 0.26"])
+
+
+def test_a_limit_below_the_first_estimate_ends_the_run_before_any_call(http: EndpointProject) -> None:
+    dear = {"price": PRICED["price"]}
+    http.gate_test(baseline=http.model("base", **dear), candidate=http.model("ft", **dear))
+    result = http.run("--ftgate-max-cost=0.04")
+    assert not http.server.requests
+    result.stdout.fnmatch_lines(["*$0* is spent, the next call is estimated at $0.05*give params: {max_tokens}: else*"])
+    result.stdout.fnmatch_lines(["$0* spent of --ftgate-max-cost 0.04"])
+    assert "perhaps" not in result.stdout.str()
+
+
+def test_calls_that_broke_off_are_told_apart_from_what_was_spent(http: EndpointProject) -> None:
+    """A refusal to be busy is free, a connection that was dropped in the middle perhaps not."""
+    http.gate_test(baseline=http.model("base", **PRICED, retries=2), candidate=http.model("ft", **PRICED, retries=2))
+    http.server.faults.extend([error(429, retry_after="0"), Reply(drop=True)])
+    assert http.gate("--ftgate-max-cost=1")["verdict"] == "pass"
+    http.result.stdout.fnmatch_lines(
+        ["$0.2400 spent of --ftgate-max-cost 1, and perhaps $0.001* for 1 call whose cost is unknown"]
+    )
+
+
+def test_the_limit_is_an_error_also_where_missing_answers_count_as_wrong(http: EndpointProject) -> None:
+    """Nobody asked for them: they are not missing after all retries."""
+    http.gate_test(baseline="recorded:base.jsonl", candidate=http.model("ft", **PRICED), errors="score_zero")
+    gate = http.gate("--ftgate-max-cost=0.05")
+    assert gate["verdict"] == "error"
+    assert "--ftgate-max-cost 0.05" in check(gate, "candidate_predictions")["message"]
 
 
 def test_a_limit_needs_prices(http: EndpointProject) -> None:

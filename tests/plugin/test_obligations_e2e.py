@@ -57,6 +57,20 @@ def test_another_gate_file_leaves_the_obligations(required: Project) -> None:
     required.result.stdout.fnmatch_lines(["ftgate: gate file easy.yaml, named on the command line"])
 
 
+@pytest.mark.parametrize(
+    ("mark", "told"),
+    [
+        ("xfail(run=False)", "xfail(run=False)"),
+        ("xfail(run=False, reason='slow')", "xfail(run=False): slow"),
+        ("skip(reason='slow')", "slow"),
+    ],
+)
+def test_why_its_test_did_not_run(required: Project, mark: str, told: str) -> None:
+    text = f"import pytest\n@pytest.mark.{mark}\n@pytest.mark.ftgate('support')\ndef test_gate(): pass\n"
+    required.file("test_gate.py", text)
+    assert reason(required) == f"its test was skipped: {told}"
+
+
 def test_partial_prints_what_it_does_not_enforce(required: Project) -> None:
     report = required.report("--ftgate-partial", "-k", "other")
     assert required.result.ret == 0

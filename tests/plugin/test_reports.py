@@ -6,7 +6,9 @@ import json
 from xml.etree import ElementTree
 
 import pytest
-from gate_project import Project, check, write_jsonl
+from gate_project import Project, check, label, write_jsonl
+
+from pytest_ftgate.data import input_sha256
 
 FACTS = {
     "name", "nodeid", "verdict", "passed", "metric", "margin", "evidence", "confidence", "baseline", "baselines",
@@ -192,13 +194,33 @@ def test_a_recording_of_another_input_is_an_error(project: Project) -> None:
     assert "made for another input" in check(gate, "candidate_predictions")["message"]
 
 
+@pytest.mark.parametrize("names", [("old", "new"), ("new", "old")])
+def test_a_recording_is_held_to_the_inputs_of_every_gate(project: Project, names: tuple[str, str]) -> None:
+    """What one gate has found right says nothing of another gate's inputs under the same ids."""
+    for name in ("base.jsonl", "ft.jsonl"):
+        rows = [json.loads(line) for line in (project.path / name).read_text(encoding="utf-8").splitlines()]
+        for row in rows:
+            row["input_sha256"] = input_sha256(f"customer question {row['id'][1:]}")
+        write_jsonl(project.path / name, rows)
+    others = [{"id": f"t{i}", "input": f"please help: {i}", "expected": label(i)} for i in range(60)]
+    write_jsonl(project.path / "new.jsonl", others)
+    sets = {"old": "test.jsonl", "new": "new.jsonl"}
+    tests = [f"{project.mark(test_set=sets[name])}\ndef test_{name}(): pass\n" for name in names]
+    project.file("test_gate.py", "import pytest\n" + "\n\n".join(tests))
+    gates = {gate["name"].rpartition("::")[2]: gate for gate in project.report()["gates"]}
+    assert {name: gate["verdict"] for name, gate in gates.items()} == {"test_old": "pass", "test_new": "error"}
+    assert "made for another input" in check(gates["test_new"], "candidate_predictions")["message"]
+
+
 def test_a_bound_that_was_not_measured_is_an_error(project: Project) -> None:
     project.gate_test(require=[{"metric": "cost_usd", "max": 1.0}])
     gate = project.gate()
-    assert gate["verdict"] == "error"
+    assert (gate["verdict"], gate["models_called"]) == ("error", False)
     found = check(gate, "require.candidate.cost_usd")
     assert found["message"] == "candidate cost_usd unknown, asked for at most 1: no price in the gate"
     assert found["advice"].startswith("Give the model a price: {input_per_1m, output_per_1m}, or {gpu_hour_usd}")
+    project.gate_test()
+    gate = project.gate()
     assert gate["candidate"]["price"] == "unknown: no price in the gate"
     assert gate["candidate"]["cost_unknown"] == "no price in the gate"
 

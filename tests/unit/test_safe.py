@@ -39,6 +39,9 @@ def test_the_text_of_an_error_is_harmless_and_bounded(kind: type[DataError]) -> 
     lines = str(raised).split("\n")
     assert all(line.isprintable() and not COMMAND.search(line) and len(line) <= LONGEST + 2 for line in lines)
     assert one_line("a\n  b\nc") == "a; b; c"
+    assert one_line("a\n  Do b.\n  Or c: \n  this\n") == "a. Do b. Or c: this"
+    assert one_line("it raised\nValueError: no") == "it raised; ValueError: no"
+    assert one_line("") == ""
 
 
 def test_an_error_of_many_lines_is_cut_after_some() -> None:

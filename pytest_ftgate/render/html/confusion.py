@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from pytest_ftgate.diagnosis.answers import NO_LABEL, Answers
+from pytest_ftgate.diagnosis.answers import Answers
+from pytest_ftgate.diagnosis.mistakes import NO_LABEL
 
 MOST_LABELS = 30
 """A matrix of more cannot be read."""

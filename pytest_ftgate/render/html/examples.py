@@ -46,7 +46,7 @@ class ShownRow:
 
     id: str
     input: str
-    expected: str
+    expected: str | None
     change: Change
     baseline: Shown
     candidate: Shown | None
@@ -61,6 +61,7 @@ class Examples:
         plain: the rows that are readable without a script: what was broken and fixed, up to a limit.
         data: all rows as JSON that may stand in a ``<script>``.
         total: how many there are.
+        expected: some example says what output is expected; else no row has a place for it.
         labels: the expected outputs are labels.
         repeats: answers of each model to an example, of which the first is shown.
         alone: there is no candidate.
@@ -70,6 +71,7 @@ class Examples:
     plain: tuple[ShownRow, ...]
     data: Drawn
     total: int
+    expected: bool
     labels: bool
     repeats: int
     alone: bool
@@ -81,24 +83,26 @@ def examples_of(answers: Answers) -> Examples:
     found = Counter(row.change for row in answers.rows)
     rows = sorted(answers.rows, key=lambda row: _ORDER.index(row.change))
     numbers = answers.graded or answers.repeats > 1
-    shown = [_shown(row, numbers=numbers) for row in rows]
+    expected = any(row.expected for row in rows)
+    shown = [_shown(row, numbers=numbers, expected=expected) for row in rows]
     changed = found["broken"] + found["fixed"]
     return Examples(
         counts=tuple((change, words[change], found[change]) for change in _ORDER if found[change]),
         plain=tuple(shown[: min(changed, _PLAIN_ROWS) or _PLAIN_OTHERS]),
         data=_data(shown),
         total=len(rows),
+        expected=expected,
         labels=bool(answers.labels),
         repeats=answers.repeats,
         alone=answers.candidate is None,
     )
 
 
-def _shown(row: Row, *, numbers: bool) -> ShownRow:
+def _shown(row: Row, *, numbers: bool, expected: bool) -> ShownRow:
     return ShownRow(
         row.id,
         row.input,
-        row.expected,
+        row.expected if expected else None,
         row.change,
         _reply(row.baseline, numbers=numbers),
         _reply(row.candidate, numbers=numbers) if row.candidate is not None else None,

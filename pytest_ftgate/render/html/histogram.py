@@ -16,6 +16,8 @@ _HEAD = 46.0
 _PANEL = 54.0
 _AXIS = 22.0
 _BINS = 38
+_CHARACTER = 6.5
+"""How wide one is drawn, at the most; words are measured by the browser, which is not here."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,8 @@ def histogram(title: str, series: Sequence[Series], show: Callable[[float], str]
     height = _HEAD + _PANEL
     panels = [part for row, one in enumerate(series) for part in _panel(one, height * row, axis, show)]
     bottom = height * len(series)
-    ticks = [text(axis.at(tick), bottom + 15, show(tick), anchor=_anchor(axis.at(tick))) for tick in axis.ticks()]
+    counted = all(float(value).is_integer() for value in values)
+    ticks = list(_ticks(axis, bottom + 15, show, whole=counted))
     said = "; ".join(in_words(one, show) for one in series)
     scaled = " (logarithmic axis)" if axis.log else ""
     return figure(_WIDTH, bottom + _AXIS, f"{title}{scaled}", said, *panels, *ticks, kind="histogram")
@@ -84,6 +87,18 @@ def _marks(one: Series, top: float, floor: float, axis: Scale, show: Callable[[f
         right = x < (axis.start + axis.end) / 2
         yield line(x, y - 9, x, floor, f"quantile q{number}")
         yield text(x + (4 if right else -4), y, f"{name} {show(value)}", anchor="start" if right else "end")
+
+
+def _ticks(axis: Scale, y: float, show: Callable[[float], str], *, whole: bool) -> Iterator[Drawn]:
+    """Words under the axis, as many as do not run into each other."""
+    taken = -_WIDTH
+    for tick in axis.ticks(whole=whole):
+        x, said = axis.at(tick), show(tick)
+        anchor, width = _anchor(x), _CHARACTER * len(said)
+        start = x - {"start": 0.0, "middle": width / 2, "end": width}[anchor]
+        if start > taken + _CHARACTER:
+            taken = start + width
+            yield text(x, y, said, anchor=anchor)
 
 
 def _counts(values: Sequence[float], axis: Scale) -> list[int]:

@@ -104,7 +104,10 @@ def _summary(result: GateResult) -> dict[str, str]:
 def _asked(result: GateResult, *, share: bool) -> str:
     if result.max_drop is not None:
         return f"{show_difference(-result.max_drop, share=share)} or better"
-    return "-" if result.margin is None else show_difference(result.margin, share=share)
+    if result.margin is None:
+        return "-"
+    unit_is_known = result.metric_range is not None
+    return show_difference(result.margin, share=share) if unit_is_known else f"{result.margin:+g}"
 
 
 def _templates() -> Environment:

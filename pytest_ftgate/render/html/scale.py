@@ -31,9 +31,10 @@ class Scale:
         steps = [low + (high - low) * number / bins for number in range(bins + 1)]
         return [math.exp(step) for step in steps] if self.log else steps
 
-    def ticks(self) -> list[float]:
-        """Round values on it, at most six."""
-        return _log_ticks(self.low, self.high) if self.log else _ticks(self.low, self.high)
+    def ticks(self, *, whole: bool = False) -> list[float]:
+        """Round values on it, at most six; ``whole`` numbers alone, where it counts things."""
+        found = _log_ticks(self.low, self.high) if self.log else _ticks(self.low, self.high)
+        return [tick for tick in found if not whole or round(tick, 9).is_integer()]
 
     def _measure(self, value: float) -> float:
         return math.log(value) if self.log else value

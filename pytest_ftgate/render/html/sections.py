@@ -20,8 +20,9 @@ from pytest_ftgate.numbers import (
     show_value,
     sure_of_drop,
 )
-from pytest_ftgate.render.advice import MISTAKES
+from pytest_ftgate.render.advice import mistake_words
 from pytest_ftgate.render.breakdowns import breakdown_cells
+from pytest_ftgate.render.changes import changed
 from pytest_ftgate.render.clock import clock_lines
 from pytest_ftgate.render.economics import economics_lines, volume_cells
 from pytest_ftgate.render.html.bars import pair_bars, span_of
@@ -36,6 +37,7 @@ from pytest_ftgate.render.parts import part_cells
 from pytest_ftgate.render.text import block, failure_text, model_cells
 from pytest_ftgate.result import Advice, Check, GateResult, GuardResult, LabelResult, ModelResult, SliceResult, called
 
+_SMALLEST_P = 1e-6
 _FIRST = ("error", "fail", "inconclusive", "warning", "pass", "note")
 
 Facts = tuple[tuple[str, str], ...]
@@ -115,7 +117,7 @@ def gate_view(result: GateResult, answers: Answers | None, number: int) -> GateV
         training=tuple(_training(result)),
         economics=_economics(result),
         economics_said=tuple(_said_of_costs(result)),
-        advice=tuple(most_to_try(result.advice)),
+        advice=tuple(most_to_try(result)),
         evidence=tuple(_evidence(result)),
         examples=examples_of(answers) if answers is not None else None,
         text=tuple(line.text for line in block(result, verbosity=1)),
@@ -154,8 +156,7 @@ def _numbers(result: GateResult) -> Iterator[tuple[str, str, str]]:
         if model.value is not None:
             yield f"{role}, {metric}", show_value(model.value, share=share), model.name
     if result.gain is not None:
-        wins = f"{result.wins or 0:,} fixed, {result.losses or 0:,} broken of {plural(result.n or 0, 'example')}"
-        yield "Gain", show_difference(result.gain, share=share), wins
+        yield "Gain", show_difference(result.gain, share=share), changed(result)
     if result.lower_bound is not None:
         lower = show_difference(result.lower_bound, share=share)
         yield f"{100 * (result.confidence or 0):g} % sure of at least", lower, _asked(result)
@@ -183,13 +184,17 @@ def _interval(result: GateResult) -> Plot | None:
 
 def _method(result: GateResult) -> Iterator[str]:
     confidence = f"each bound at {100 * (result.confidence or 0):g} %"
-    p_value = "" if result.p_value is None else f", p = {result.p_value:.2g}"
+    p_value = "" if result.p_value is None else f", {_p_value(result.p_value)}"
     note = f" ({result.note})" if result.note else ""
     yield f"{confidence}, by {result.method}{p_value}{note}"
     if result.tango_interval is not None:
         low, high = (show_difference(end, share=is_share(result.metric_range)) for end in result.tango_interval)
         level = f"{100 * (2 * (result.confidence or 0) - 1):g} %"
         yield f"Tango's two-sided {level} interval, for comparison: {low} to {high}"
+
+
+def _p_value(p: float) -> str:
+    return f"p = {p:.2g}" if p >= _SMALLEST_P else f"p < {_SMALLEST_P:g}"
 
 
 # --- models --------------------------------------------------------------------------------------------------
@@ -286,19 +291,19 @@ def _mistakes(result: GateResult) -> Table | None:
     if found is None:
         return None
     after = found.candidate or {}
-    most = {kind: max(found.baseline.get(kind, 0), after.get(kind, 0)) for kind in MISTAKES}
-    kinds = sorted((kind for kind in MISTAKES if most[kind]), key=lambda kind: -most[kind])
+    words = mistake_words(found)
+    most = {kind: max(found.baseline.get(kind, 0), after.get(kind, 0)) for kind in words}
+    kinds = sorted((kind for kind in words if most[kind]), key=lambda kind: -most[kind])
     if not kinds:
         return None
     counts = [(found.baseline.get(kind, 0), after.get(kind, 0)) for kind in kinds]
     span = (0.0, float(most[kinds[0]]))
     if found.candidate is None:
-        alone = tuple((MISTAKES[kind], f"{old:,}") for kind, (old, _) in zip(kinds, counts, strict=True))
+        alone = tuple((words[kind], f"{old:,}") for kind, (old, _) in zip(kinds, counts, strict=True))
         bars = tuple(pair_bars(old, None, span) for old, _ in counts)
         return Table("Kinds of mistakes", ("answers that are", "baseline"), alone, bars)
     rows = tuple(
-        (MISTAKES[kind], f"{old:,}", f"{new:,}", f"{new - old:+,}")
-        for kind, (old, new) in zip(kinds, counts, strict=True)
+        (words[kind], f"{old:,}", f"{new:,}", f"{new - old:+,}") for kind, (old, new) in zip(kinds, counts, strict=True)
     )
     bars = tuple(pair_bars(old, new, span) for old, new in counts)
     return Table("Kinds of mistakes", ("answers that are", "baseline", "candidate", "change"), rows, bars)
@@ -405,5 +410,5 @@ def _evidence(result: GateResult) -> Iterator[tuple[str, str]]:
         yield "sha256 of the test set", test.sha256
     for loosened in result.loosened:
         yield "asks for less than the file", loosened
-    if result.examples_needed is not None and not result.passed:
+    if result.examples_needed is not None and result.verdict == "inconclusive":
         yield "examples that would settle it", show_count(result.examples_needed)

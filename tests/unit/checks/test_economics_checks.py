@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from pytest_ftgate.checks.economics import economics_checks, free_economics_checks, measured_economics, unpriced
+from pytest_ftgate.checks.economics import economics_checks, free_economics_checks, measured_economics
+from pytest_ftgate.checks.pricing import why_unpriced
 from pytest_ftgate.config import EconomicsSpec, Source
 from pytest_ftgate.money.price import UNPRICED, Price
 from pytest_ftgate.result import ModelResult
@@ -54,12 +55,12 @@ def test_a_declared_cost_of_training_comes_first() -> None:
 
 def test_one_baseline_with_a_price_may_be_the_best_one() -> None:
     nothing = Price(UNPRICED)
-    assert unpriced(models(baseline=PRICE, candidate=PRICE)) is None
-    assert unpriced(models(a=nothing, b=PRICE, candidate=PRICE)) is None
-    assert unpriced(models(a=nothing, b=nothing, candidate=PRICE)) == (
+    assert why_unpriced(models(baseline=PRICE, candidate=PRICE)) is None
+    assert why_unpriced(models(a=nothing, b=PRICE, candidate=PRICE)) is None
+    assert why_unpriced(models(a=nothing, b=nothing, candidate=PRICE)) == (
         "baseline a a: no price in the gate; baseline b b: no price in the gate"
     )
-    assert unpriced(models(baseline=PRICE, candidate=nothing)) == "candidate candidate: no price in the gate"
+    assert why_unpriced(models(baseline=PRICE, candidate=nothing)) == "candidate candidate: no price in the gate"
 
 
 @pytest.mark.parametrize(

@@ -84,13 +84,20 @@ def with_check(gate: GateResult, check: Check) -> GateResult:
 def test_the_same_report_has_no_moves(read: Read) -> None:
     before, after = read(GATE), read(GATE)
     found = compare_reports(before, after)
-    assert found == (GateMoves("intents", ()),)
+    assert found == (GateMoves("intents", (), "pass"),)
     assert not found[0].worse
     assert list(comparison_lines(before, after, found))[-3:] == [
         "intents: nothing moved",
         "",
         "no gate got worse (1 gate compared)",
     ]
+
+
+def test_a_gate_that_is_still_red_is_not_told_like_a_green_one(read: Read) -> None:
+    before = read(replace(GATE, verdict="error"))
+    assert "intents: nothing moved, error as before" in list(
+        comparison_lines(before, before, compare_reports(before, before))
+    )
 
 
 VERDICTS = ["pass", "inconclusive", "fail", "error"]
@@ -241,6 +248,21 @@ def test_noise_is_told_where_all_bounds_are_known(read: Read, change: dict[str, 
     assert moved(read, GATE, replace(GATE, **change))["gain"].said.endswith(said)
 
 
+def test_less_of_the_same_file_is_another_test_set(read: Read) -> None:
+    found = moved(read, GATE, replace(GATE, gain=0.2, test_set=TestSetResult("test.jsonl", "b" * 64, 200)))
+    assert found["test set"].said == "changed (226 -> 200 examples): values cannot be compared"
+    assert "noise" not in found["gain"].said
+
+
+def test_values_keep_their_unit_where_the_later_gate_was_not_judged(read: Read) -> None:
+    unknown = replace(
+        GATE, verdict="error", metric_range=None, gain=None, candidate=replace(GATE.candidate, value=None)
+    )
+    found = moved(read, GATE, unknown)
+    assert "%" in found["candidate"].said
+    assert "points" in found["gain"].said
+
+
 def test_another_test_set_makes_values_incomparable(read: Read) -> None:
     found = moved(read, GATE, replace(GATE, test_set=TestSetResult("test.jsonl", "c" * 64, 230)))
     assert found["test set"] == Move("test set", "changed (226 -> 230 examples): values cannot be compared")
@@ -377,7 +399,7 @@ WHOLE: dict[str, Any] = {"version": 1, "gates": [{"name": "a", "nodeid": "b", "v
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "is not a report: Expecting value"),
+        ("", "is not a report: it is not JSON"),
         ("{", "is not a report"),
         ("[]", "is not a report: it is a list"),
         ("{}", "is not a report of pytest-ftgate"),
@@ -425,10 +447,10 @@ def test_a_range_beyond_all_floats_is_no_range(tmp_path: Path) -> None:
     path = tmp_path / "r.json"
     path.write_text(json.dumps({**WHOLE, "gates": [{**WHOLE["gates"][0], "metric_range": [0, 10**400]}]}))
     odd = read_report(path)
-    assert compare_reports(odd, odd) == (GateMoves("a", ()),)
+    assert compare_reports(odd, odd) == (GateMoves("a", (), "pass"),)
 
 
 def test_a_report_of_an_earlier_version_that_knew_less_is_read(tmp_path: Path) -> None:
     path = tmp_path / "r.json"
     path.write_text(json.dumps(WHOLE))
-    assert compare_reports(read_report(path), read_report(path)) == (GateMoves("a", ()),)
+    assert compare_reports(read_report(path), read_report(path)) == (GateMoves("a", (), "pass"),)

@@ -263,11 +263,6 @@ def test_a_file_may_hold_nothing_but_its_version(load: Load) -> None:
         ),
         (
             "margin: 0}",
-            "hypothesis: {from: 0.8, to: 0.8}}",
-            "ftgate.yaml:20: gates.orders.hypothesis: from and to are both 0.8: nothing is expected to change",
-        ),
-        (
-            "margin: 0}",
             "hypothesis: {fron: 0.8, to: 0.9}}",
             "ftgate.yaml:20: gates.orders.hypothesis.fron: unknown key; did you mean 'from'?",
         ),

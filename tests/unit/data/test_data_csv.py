@@ -167,3 +167,8 @@ class TestBrokenRows:
         before = csv.field_size_limit()
         error_of('input,expected\n"a\n')
         assert csv.field_size_limit() == before
+
+
+def test_what_is_expected_may_be_absent_where_nobody_compares_with_it() -> None:
+    assert [example.expected for example in load("input,note\na,x\nb,y\n", labeled=False)] == ["", ""]
+    assert 'no field "expected" in the header' in error_of("input,note\na,x\n")

@@ -309,3 +309,8 @@ class TestWrongItems:
     )
     def test_examples_are_checked_as_rows_are(self, example: Example, message: str) -> None:
         assert error_of([example]).split("\n")[0] == f"fixture ftgate_test_set, item 1: {message}"
+
+
+def test_what_is_expected_may_be_absent_where_nobody_compares_with_it() -> None:
+    items = [{"input": "a"}, ("b", None), Example("e", "c", None), ("d", "D")]
+    assert [example.expected for example in read(items, labeled=False)] == ["", "", "", "D"]

@@ -314,3 +314,24 @@ class TestFieldNames:
         assert error_of_row({"question": 3, "expected": "b"}, fields={"input": "question"}) == (
             "data.jsonl:1: question: must be text or a list of messages, is a number"
         )
+
+
+# --- examples that need not say what is expected -------------------------------------------------------------
+
+
+def test_what_is_expected_may_be_absent_where_nobody_compares_with_it() -> None:
+    found = load_rows({"input": "a"}, {"input": "b", "expected": None}, {"input": "c", "expected": 1}, labeled=False)
+    assert [example.expected for example in found] == ["", "", 1]
+    assert error_of('{"input": "a"}\n').startswith('data.jsonl:1: no field "expected"')
+
+
+def test_a_column_that_was_mapped_must_be_there_all_the_same() -> None:
+    asked = {"fields": {"expected": "label"}, "labeled": False}
+    assert [example.expected for example in load_rows({"input": "a", "label": "x"}, **asked)] == ["x"]
+    assert 'no field "label"' in error_of('{"input": "a"}\n', **asked)
+
+
+def test_a_conversation_may_be_all_input() -> None:
+    row = {"messages": [{"role": "user", "content": "Hello?"}]}
+    found = load_rows(row, format="jsonl", fields={"input": "messages"}, labeled=False)
+    assert [(example.input, example.expected) for example in found] == [(tuple(row["messages"]), "")]

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from pytest_ftgate.diagnosis.advice import RULES, Facts, advise, knowledge_checks, most_to_try
+from pytest_ftgate.diagnosis.advice import RULES, advise, before_dropping, most_to_try
+from pytest_ftgate.diagnosis.facts import Facts
+from pytest_ftgate.diagnosis.knowledge import knowledge_checks
 from pytest_ftgate.result import (
     Advice,
     Check,
@@ -21,6 +23,7 @@ from pytest_ftgate.result import (
 
 GUARD = GuardResult("general", "accuracy", 0.03, "proven", 0.95)
 MARGIN = Check("margin", "fail", "gain too small")
+DROP = Check("max_drop", "fail", "too much worse")
 
 
 def facts(
@@ -28,6 +31,7 @@ def facts(
     diagnosis: dict[str, Any] | None = None,
     training: dict[str, int] | None = None,
     labels: dict[str, int] | None = None,
+    failed: tuple[Check, ...] = (MARGIN,),
     **changes: Any,
 ) -> Facts:
     """A gate that failed for its margin, and nothing else to be said of it."""
@@ -43,7 +47,9 @@ def facts(
         n=60,
         confidence=0.95,
         metric_range=(0.0, 1.0),
-        checks=(MARGIN, *checks),
+        metric="accuracy",
+        models_called=True,
+        checks=(*failed, *checks),
         diagnosis=made,
         training=replace(counted, **(training or {})),
     )
@@ -58,8 +64,9 @@ def wrong(**kinds: int) -> dict[str, int]:
     return {"right": 40, **kinds}
 
 
-def pair(baseline: int, candidate: int) -> dict[str, Any]:
-    return {"confusions": (Confusion("a", "b", baseline, candidate), Confusion("c", "d", 9, 9))}
+def pair(baseline: int, candidate: int, *, lost: int = 5, answered: str = "b") -> dict[str, Any]:
+    labels = (LabelScore("a", 20, 15, 15 - lost), LabelScore("b", 20, 15, 15))
+    return {"confusions": (Confusion("a", answered, baseline, candidate), Confusion("c", "d", 9, 9)), "labels": labels}
 
 
 def scored(right: int, answers: int) -> dict[str, Any]:
@@ -96,6 +103,26 @@ SPEAKS: dict[str, tuple[Facts, str, Facts]] = {
         facts(training={"usable": 300, "conflicts": 2}),
     ),
     "learned confusion": (facts(diagnosis=pair(2, 5)), "fix_data", facts(diagnosis=pair(3, 5))),
+    "a label that was lost to another": (
+        facts(diagnosis=pair(0, 9, lost=3)),
+        "fix_data",
+        facts(diagnosis=pair(0, 9, lost=2)),
+    ),
+    "a label that is one": (
+        facts(diagnosis=pair(0, 9)),
+        "fix_data",
+        facts(diagnosis=pair(0, 9, answered="(no known label)")),
+    ),
+    "a candidate that answers one thing": (
+        facts(Check("degenerate_candidate", "fail", "m")),
+        "fix_data",
+        facts(Check("degenerate_candidate", "pass", "m")),
+    ),
+    "a bound on how good the answers are": (
+        facts(failed=(Check("require.candidate.f1_macro", "fail", "m"),)),
+        "fix_data",
+        facts(failed=(Check("require.candidate.latency_p50_s", "fail", "m"),)),
+    ),
     "broken examples": (
         facts(diagnosis={"fixed": ids(10), "broken": ids(5)}),
         "fix_data",
@@ -146,6 +173,11 @@ SPEAKS: dict[str, tuple[Facts, str, Facts]] = {
         "add_examples",
         facts(HELD, verdict="inconclusive", examples_needed=None),
     ),
+    "more test examples for a small drop": (
+        facts(failed=(Check("max_drop", "inconclusive", "m"),), verdict="inconclusive", examples_needed=150),
+        "add_examples",
+        facts(failed=(Check("max_drop", "fail", "m"),), examples_needed=150),
+    ),
     "a test set that is too small": (
         facts(Check("power", "inconclusive", "m")),
         "add_examples",
@@ -175,6 +207,81 @@ SPEAKS: dict[str, tuple[Facts, str, Facts]] = {
         facts(diagnosis={"candidate": wrong(wrong_format=5)}),
         "better_prompt",
         facts(diagnosis={"candidate": wrong(wrong_label=5)}),
+    ),
+    "refusals of the candidate": (
+        facts(diagnosis={"candidate": wrong(refusal=8, wrong_label=20)}),
+        "better_prompt",
+        facts(diagnosis={"candidate": wrong(refusal=8, wrong_label=20), "baseline": wrong(refusal=6)}),
+    ),
+    "missing answers": (
+        facts(diagnosis={"candidate": {"right": 27, "missing": 3}}),
+        "measure_again",
+        facts(diagnosis={"candidate": {"right": 28, "missing": 3}}),
+    ),
+    "a bound on the form": (
+        facts(failed=(Check("require.candidate.format", "fail", "m"),)),
+        "better_prompt",
+        facts(failed=(Check("require.candidate.accuracy", "fail", "m"),)),
+    ),
+    "a bound on the baseline": (
+        facts(failed=(Check("require.baseline.accuracy", "fail", "m"),)),
+        "better_prompt",
+        facts(failed=(Check("require.candidate.accuracy", "fail", "m"),)),
+    ),
+    "few-shot that is enough": (
+        facts(Check("alternative_closes_gap", "warning", "m", advice="Keep the prompt with 8 examples in it.")),
+        "better_prompt",
+        facts(Check("alternative_closes_gap", "pass", "m", advice="Keep the prompt with 8 examples in it.")),
+    ),
+    "a judge that goes by the order": (
+        facts(Check("position_bias.accuracy", "warning", "m")),
+        "measure_again",
+        facts(Check("position_bias.another", "warning", "m")),
+    ),
+    "one model under two names": (
+        facts(Check("identical_outputs", "fail", "m", advice="Look whether both names reach one model.")),
+        "measure_again",
+        facts(Check("identical_outputs", "warning", "m", advice="Look whether both names reach one model.")),
+    ),
+    "a judge that people disagree with": (
+        facts(Check("calibration.rubric", "fail", "m", advice="Take another judge.")),
+        "measure_again",
+        facts(Check("calibration.rubric", "note", "m", advice="Give 20 items.")),
+    ),
+    "a guard that measures nothing": (
+        facts(Check("guards.general.nothing_to_lose", "fail", "m", advice="Look at it."), guards=(GUARD,)),
+        "measure_again",
+        facts(Check("guards.general.nothing_to_lose", "pass", "m"), guards=(GUARD,)),
+    ),
+    "old evidence": (
+        facts(failed=(Check("max_age_days", "fail", "m", advice="Ask the models again."),)),
+        "measure_again",
+        facts(Check("max_age_days", "pass", "m")),
+    ),
+    "requests that fail": (
+        facts(failed=(Check("require.candidate.error_rate", "fail", "m"),)),
+        "measure_again",
+        facts(failed=(Check("require.candidate.cost_usd", "fail", "m"),)),
+    ),
+    "a shutdown": (
+        facts(failed=(Check("shutdown_candidate", "fail", "m", advice="Train on another base model."),)),
+        "another_model",
+        facts(Check("shutdown_candidate", "warning", "m", advice="Train on another base model.")),
+    ),
+    "economics": (
+        facts(failed=(Check("economics.max_break_even_days", "fail", "m", advice="Wait for more calls."),)),
+        "cut_costs",
+        facts(Check("economics.data_cost_usd", "warning", "m", advice="Give it.")),
+    ),
+    "not faster": (
+        facts(failed=(Check("faster_by", "fail", "m", advice="Try a smaller model."),)),
+        "cut_costs",
+        facts(Check("faster_by", "pass", "m")),
+    ),
+    "too slow": (
+        facts(failed=(Check("require.candidate.latency_p95_s", "fail", "m"),)),
+        "cut_costs",
+        facts(failed=(Check("require.baseline.latency_p95_s", "fail", "m"),)),
     ),
     "cut-off answers": (
         facts(diagnosis={"candidate": {"right": 27, "cut_off": 3}}),
@@ -231,6 +338,11 @@ SPEAKS: dict[str, tuple[Facts, str, Facts]] = {
     "safety": (facts(GOAL["safety"]), "stop", facts(replace(GOAL["safety"], status="warning"))),
     "no room": (facts(Check("room", "fail", "m", advice="Do not train.")), "stop", facts(Check("room", "pass", "m"))),
     "surely below the margin": (facts(upper_bound=0.049), "stop", facts(upper_bound=0.05)),
+    "surely worse than it may be": (
+        facts(failed=(DROP,), margin=None, max_drop=0.03, upper_bound=-0.031),
+        "stop",
+        facts(failed=(DROP,), margin=None, max_drop=0.03, upper_bound=-0.03),
+    ),
 }
 
 
@@ -256,9 +368,8 @@ def test_numbers_of_examples() -> None:
     def text(name: str) -> str:
         return next(one.text for one in advise(SPEAKS[name][0]) if one.action == "add_examples")
 
-    assert text("too few training examples") == "Write 50 more distinct training examples."
     assert text("a label hardly seen and mostly wrong") == "Write 50 training examples of 'a'."
-    assert text("half of the margin") == "Write 1 more training examples."
+    assert text("half of the margin") == "Write 1 more training example."
     assert text("a training set that can grow") == "Write 200 more training examples."
     assert text("more test examples") == "Label 90 more test examples, about 150 in all."
 
@@ -276,20 +387,148 @@ def test_the_order_is_that_of_the_actions() -> None:
     actions = ["fix_data", "add_examples", "better_prompt", "retrieval", "another_model", "stop"]
     assert list(dict.fromkeys(one.action for one in found)) == actions
     assert [one.action for one in found][:2] == ["fix_data", "fix_data"]
-    assert [one.action for one in most_to_try(found)] == actions[:3]
+    assert [one.action for one in most_to_try(replace(everything.result, advice=found))] == actions[:3]
 
 
 def test_the_three_that_are_shown_are_three_things_to_do() -> None:
     advice = (Advice("fix_data", "a", "x"), Advice("fix_data", "b", "y"), Advice("stop", "c", "z"))
-    assert most_to_try(advice) == [advice[0], advice[2]]
+    assert most_to_try(GateResult("g", "n", "fail", advice=advice)) == [advice[0], advice[2]]
 
 
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.find.__name__)
 def test_every_rule_has_a_case(rule: Any) -> None:
-    assert any(list(rule(speaks)) for speaks, *_ in SPEAKS.values())
+    assert any(rule.concerns(speaks) and list(rule.find(speaks)) for speaks, *_ in SPEAKS.values())
+
+
+def test_what_a_check_says_alone_is_not_said_again() -> None:
+    advice = (Advice("retrieval", "Use RAG.", "knowledge"),)
+    alone = GateResult("g", "n", "fail", checks=(Check("goal", "fail", "knowledge", advice="Use RAG."),), advice=advice)
+    assert most_to_try(alone) == []
+    assert most_to_try(replace(alone, advice=(replace(advice[0], fact="another"),))) != []
+    both = (*advice, Advice("stop", "Drop it.", "x"))
+    assert most_to_try(replace(alone, advice=both)) == list(both)
+
+
+# --- what the answers tell, and what the gate failed for -----------------------------------------------------
+
+LOST_MUCH = {**pair(0, 9), "broken": ids(20), "wrong_in_both": 90, "fixed": ids(2)}
+"""A candidate that lost labels and broke examples, surely below the margin."""
+
+
+def lost_much(*checks: Check, candidate: dict[str, int], **changes: Any) -> Facts:
+    return facts(*checks, diagnosis={**LOST_MUCH, "candidate": candidate}, upper_bound=-0.1, **changes)
+
+
+def actions(found: tuple[Advice, ...]) -> list[str]:
+    return [one.action for one in found]
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("wrong_format", "Ask the candidate as it was trained: "),
+        ("unknown_label", "Ask the candidate as it was trained: "),
+        ("empty", "Ask the candidate as it was trained: "),
+        ("cut_off", "Raise max_completion_tokens (or max_tokens) of the candidate"),
+        ("refusal", "Ask the candidate as it was trained, and look for refusals"),
+        ("missing", "Ask again, and look at the endpoint"),
+    ],
+)
+def test_where_most_mistakes_are_of_form_nothing_else_is_learned_from_them(kind: str, text: str) -> None:
+    mostly = lost_much(candidate={"right": 20, kind: 20, "wrong_label": 20})
+    assert [one.text.startswith(text) for one in advise(mostly)] == [True]
+    less = advise(lost_much(candidate={"right": 20, kind: 19, "wrong_label": 20}))
+    assert {"fix_data", "another_model", "stop"} <= set(actions(less))
+    assert actions(less)[-1] == "stop"
+
+
+def test_of_several_kinds_of_form_the_most_frequent_is_mended_first() -> None:
+    found = advise(facts(diagnosis={"candidate": wrong(cut_off=9, wrong_format=12, refusal=8)}))
+    assert [one.text.split(":")[0].split(" (")[0].split(",")[0] for one in found] == [
+        "Ask the candidate as it was trained",
+        "Raise max_completion_tokens",
+        "Ask the candidate as it was trained",
+    ]
+    assert found[0].fact == "12 of 29 mistakes of the candidate are of form"
+
+
+def test_form_comes_before_what_a_check_of_the_data_says() -> None:
+    found = advise(lost_much(training={"usable": 300, "conflicts": 3}, candidate={"right": 20, "cut_off": 40}))
+    assert actions(found) == ["better_prompt", "fix_data"]
+
+
+def test_a_judge_that_goes_by_the_order_leaves_nothing_to_be_said_of_the_candidate() -> None:
+    biased = Check("position_bias.accuracy", "warning", "60 of 60", advice="Take a stronger judge.")
+    (advice,) = advise(lost_much(biased, HELD, candidate={"right": 30, "wrong_label": 30}, examples_needed=500))
+    assert (advice.action, advice.fact) == ("measure_again", "60 of 60")
+    assert advice.text.startswith("Take another judge")
+
+
+@pytest.mark.parametrize(
+    "failed",
+    [
+        Check("economics.max_break_even_days", "fail", "m", advice="Wait."),
+        Check("faster_by", "fail", "m", advice="Try a smaller model."),
+        Check("cheaper_by", "fail", "m", advice="Try a smaller model."),
+        Check("shutdown_candidate", "fail", "m", advice="Train again."),
+        Check("max_age_days", "fail", "m", advice="Ask again."),
+        Check("guards.general", "fail", "m", advice="Mix examples of it in."),
+        Check("require.candidate.latency_p50_s", "fail", "m"),
+        Check("require.candidate.format", "fail", "m"),
+    ],
+    ids=lambda check: check.name,
+)
+def test_what_failed_decides_and_not_the_labels_beside_it(failed: Check) -> None:
+    mistakes = {"right": 20, "wrong_label": 20}
+    beside = {"guards": (GUARD,), "training": {"usable": 300, "conflicts": 3}}
+    prompt = Check("baseline_prompt", "warning", "m", advice="Give it one.")
+    (advice,) = advise(lost_much(prompt, candidate=mistakes, failed=(failed,), **beside))
+    assert advice.fact == "m"
+    both = advise(lost_much(prompt, candidate=mistakes, failed=(failed, MARGIN), **beside))
+    assert advice in both
+    assert {"fix_data", "better_prompt", "stop"} <= set(actions(both))
+
+
+def test_a_candidate_that_is_surely_better_and_surely_not_good_enough_is_told_so() -> None:
+    def told(lower: float) -> Advice:
+        (advice,) = advise(facts(gain=0.236, lower_bound=lower, upper_bound=0.3, margin=0.4))
+        return advice
+
+    assert told(0.164).text == (
+        "It is surely better, by at least 16.4 points, and cannot be expected to reach 40 points: ask whether it must, "
+        "or drop it."
+    )
+    assert told(0.164).fact == "95 % sure that the real gain is at most +30.0 points, below the margin of 40 points"
+    assert told(0.0).text == "Drop this fine-tune, and keep the prompt."
+
+
+def test_a_baseline_that_misses_the_form_has_not_shown_what_the_model_cannot_do() -> None:
+    wrong_label = {"right": 20, "wrong_label": 20}
+    both = {"wrong_in_both": 20, "candidate": wrong_label}
+    assert actions(advise(facts(diagnosis={**both, "baseline": {"right": 20, "wrong_format": 20}}))) == [
+        "better_prompt"
+    ]
+    (advice,) = advise(facts(diagnosis={**both, "baseline": wrong_label}))
+    assert advice.fact == "all 20 examples that the candidate gets wrong are the prompt's mistakes, too"
+    (advice,) = advise(facts(diagnosis={**both, "baseline": wrong_label, "broken": ids(4)}))
+    assert advice.fact == "20 of 24 examples that the candidate gets wrong are the prompt's mistakes, too"
+
+
+def test_what_is_to_be_mended_before_a_candidate_is_dropped() -> None:
+    biased = (Check("position_bias.accuracy", "warning", "60 of 60"),)
+    plain = facts().result
+    cut = Diagnosis({"right": 40, "wrong_label": 20}, {"cut_off": 60})
+    assert (before_dropping(plain, biased, None) or "").startswith("Take another judge")
+    assert (before_dropping(plain, (), cut) or "").startswith("Raise max_completion_tokens")
+    assert before_dropping(plain, (), Diagnosis({"right": 40}, {"right": 20, "cut_off": 20, "wrong": 21})) is None
 
 
 @pytest.mark.parametrize(("fixed", "recalled", "said"), [(6, 3, True), (7, 3, False), (4, 4, False), (0, None, False)])
 def test_a_gain_that_is_knowledge_is_said_of_green_gates_too(fixed: int, recalled: int | None, said: bool) -> None:
     found = knowledge_checks(Diagnosis({}, {}, fixed=ids(fixed), recalled=recalled))
     assert [(check.name, check.status) for check in found] == [("knowledge", "warning")] * said
+
+
+def test_where_both_models_refuse_the_base_model_is_what_refuses() -> None:
+    both = {"baseline": wrong(refusal=30), "candidate": wrong(refusal=30)}
+    assert actions(advise(facts(diagnosis=both, upper_bound=0.0))) == ["another_model"]

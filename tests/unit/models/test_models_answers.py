@@ -207,7 +207,7 @@ def test_a_refusal_that_every_call_would_meet_ends_the_run(ask, build, server, m
     assert head == f"127.0.0.1:{server.port}: {what}"
     assert said.startswith(f"  HTTP {reply.status}: ")
     assert advice.strip() == cure.format(port=server.port)
-    assert (found.fatal, found.retryable) == (True, False)
+    assert (found.fatal, found.retryable, found.unpaid) == (True, False, True)
 
 
 def test_an_endpoint_that_asks_for_a_key_where_none_is_named(ask, build, server):
@@ -230,6 +230,7 @@ def test_a_refusal_that_may_pass(ask, build, server, status):
     assert found.what == ("the endpoint asked to slow down" if status == 429 else "the endpoint failed")
     assert found.evidence == f"HTTP {status}: no"
     assert (found.fatal, found.retryable, found.retry_after_s) == (False, True, 7.0)
+    assert found.unpaid == (status in (409, 429, 503))
 
 
 def test_a_refusal_without_words(ask, build, server):

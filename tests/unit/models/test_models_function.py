@@ -5,13 +5,13 @@ import functools
 import os
 import sys
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
 from pytest_ftgate.data import Example
 from pytest_ftgate.errors import ConfigError, ModelError
-from pytest_ftgate.models import Completion
+from pytest_ftgate.models import Completion, Surroundings, build_model
 from pytest_ftgate.models.function import is_async
 
 MESSAGES = ({"role": "user", "content": "hello"},)
@@ -395,6 +395,20 @@ def test_methods_are_known_by_their_object(model):
     assert model(one.greet).key(E1) == model(one.greet).key(E1)
     assert model(one.greet).key(E1) != model(other.greet).key(E1)
     assert model(one.greet).key(E1) != model(one.greet_later).key(E1)
+
+
+def test_a_callable_is_known_by_the_parameters_of_the_fixture_that_gave_it(spec):
+    def key(function, **parameters):
+        given = spec("callable", function=function)
+        source = replace(given.source, parameters=parameters)
+        return build_model(replace(given, source=source), Surroundings(None)).key(E1)
+
+    one, thing = Greeter(), object()
+    assert key(one.greet, ckpt="a") == key(one.greet, ckpt="a")
+    assert len({key(one.greet), *(key(one.greet, ckpt=value) for value in ("a", "b", 1, thing, object()))}) == 6
+    assert key(upper, a=thing, b=[1]) == key(upper, b=[1], a=thing)
+    assert key(upper, ckpt="a") != key(upper, other="a")
+    assert key(upper, ckpt=one.greet) == key(upper, ckpt=one.greet) != key(upper, ckpt=one.greet_later)
 
 
 def test_equal_objects_are_not_the_same_model(model):

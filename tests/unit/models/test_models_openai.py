@@ -217,6 +217,7 @@ def test_a_dropped_connection(ask, build, server, backend):
     found = failing(ask, build, server, Reply(drop=True))
     assert found.what == "the endpoint cannot be reached, or dropped the connection"
     assert (found.retryable, found.fatal, str(found.where)) == (True, False, f"127.0.0.1:{server.port}")
+    assert not found.unpaid  # the server may have begun to answer
 
 
 def test_an_answer_that_breaks_off(ask, build, server, backend):
@@ -234,7 +235,7 @@ def test_a_refused_connection(ask, build, backend):
     assert head == f"127.0.0.1:{port}: the endpoint cannot be reached, or dropped the connection"
     assert evidence.lstrip().startswith(("ConnectionRefusedError: ", "ConnectError: "))
     assert cure == "  check base_url, and that the server is running"
-    assert caught.value.retryable
+    assert (caught.value.retryable, caught.value.unpaid) == (True, True)
 
 
 def test_no_answer_in_time(ask, build, server, backend):

@@ -137,6 +137,13 @@ def test_conversations_are_verified_too(record, ask):
 # --- keys ----------------------------------------------------------------------------------------------------
 
 
+def test_a_key_stands_for_the_input_where_the_row_is_held_to_one(record):
+    model = record({**ROW, "input_sha256": HELLO}, {"id": "e2", "output": "x"})
+    assert model.key(Example("e1", "hello", "x")) == model.key(Example("e1", "hello", "y"))
+    assert model.key(Example("e1", "hello", "x")) != model.key(Example("e1", "other", "x"))
+    assert model.key(Example("e2", "hello", "x")) == model.key(Example("e2", "other", "x"))
+
+
 def test_a_key_stands_for_the_file_the_id_and_the_repeat(record):
     model, changed = record(ROW), record({**ROW, "output": "x"})
     e1 = Example("e1", "hello", "x")

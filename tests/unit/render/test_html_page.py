@@ -76,7 +76,7 @@ def full(text: str = "words") -> GateResult:
         checks=(Check("margin", "pass", text), Check("slices", "fail", text, 1, 2, text, text)),
         hypothesis=text, gate=text, loosened=(text,), metric_range=(0.0, 1.0), models_called=True, stage="accept",
         diagnosis=Diagnosis({"right": 2, "wrong_label": 2}, {"right": 3, "refusal": 1}),
-        advice=(Advice("add_examples", text, text),), objective="beat", economics=economics_of(costs),
+        advice=(Advice("add_examples", text, f"because {text}"),), objective="beat", economics=economics_of(costs),
         gains={"prompted": Gain(0.1, 0.06, 0.2), "few_shot": Gain(0.1, 0.06, 0.2)},
         candidates=(CandidateResult(text, text, "fail", 0.7, 0.1, 0.06, 0.2), CandidateResult(text, text)),
         guards=(GuardResult(text, text, 0.02, "proven", 0.95, gain=0.01, n=3, baseline=0.7, candidate=0.8),),
@@ -237,3 +237,17 @@ def test_what_is_long_can_be_opened() -> None:
     long = replace(answers(), rows=(row(0, "broken", "word " * 100),))
     details = [tag for tag, _ in written((full(), long)).elements].count("details")
     assert details == 1 + 2  # the log, and both answers
+
+
+def test_a_number_is_shown_in_its_unit_or_as_it_was_written() -> None:
+    text = "".join(page([(replace(bare(), margin=0.3), None)], Session(), written_at=0.0))
+    assert ">+0.3<" in text
+    assert "+0.300" not in text
+
+
+@pytest.mark.parametrize(("verdict", "told"), [("fail", False), ("inconclusive", True), ("pass", False)])
+def test_more_examples_are_named_where_they_would_settle_it(verdict: Verdict, told: bool) -> None:
+    known = replace(bare(verdict), examples_needed=29, gain=0.1, p_value=0.0, confidence=0.95, method="by hand")
+    text = "".join(page([(known, None)], Session(), written_at=0.0))
+    assert ("examples that would settle it" in text) is told
+    assert "p &lt; 1e-06" in text

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_ftgate.diagnosis.answers import NO_LABEL, Answers, Spread
+from pytest_ftgate.diagnosis.answers import Answers, Spread
+from pytest_ftgate.diagnosis.mistakes import NO_LABEL
 from pytest_ftgate.render.html.bars import pair_bars, span_of
 from pytest_ftgate.render.html.confusion import MOST_LABELS, confusions
 from pytest_ftgate.render.html.drawn import Drawn, element
@@ -127,6 +128,22 @@ def test_every_value_is_in_a_bar() -> None:
     assert sum(counts) == len(values)
     assert svg.findtext("title") == "Latency (logarithmic axis)"
     assert {"p50 0.2 s", "p95 4 s", "candidate (1 answer)"} <= set(words(svg))
+
+
+def test_a_count_is_labelled_with_whole_numbers() -> None:
+    drawn = histogram("Tokens", [Series("baseline", [2, 2, 3, 4])], lambda value: f"{value:.0f}")
+    assert [word for word in words(parsed(drawn or "")) if word.isdigit()] == ["2", "3", "4"]
+
+
+@given(st.lists(st.floats(0.001, 1000), min_size=2, max_size=20, unique=True))
+def test_words_under_an_axis_do_not_run_into_each_other(values: list[float]) -> None:
+    drawn = histogram("Latency", [Series("baseline", values)], lambda value: f"{1000 * value:,.1f} ms")
+    ends = [-100.0]
+    for tick in (one for one in parsed(drawn or "").iter("text") if one.get("class") == "tick"):
+        width, x = 6.5 * len(tick.text or ""), float(tick.get("x") or 0)
+        start = x - {"start": 0, "middle": width / 2, "end": width}[tick.get("text-anchor") or ""]
+        assert start > ends[-1]
+        ends.append(start + width)
 
 
 @pytest.mark.parametrize("values", [[], [1.0], [1.0, 1.0]])

@@ -158,6 +158,23 @@ def test_what_a_baseline_reads_counts_too(folder: Path) -> None:
     assert "baseline.path: base.jsonl with 1 line (sha256" in found.message
 
 
+def test_a_line_more_in_a_prompt_is_a_change_like_any_other(folder: Path) -> None:
+    prompted = FILE.replace("'recorded:base.jsonl'", "{provider: openai, model: m, system_file: base.md}")
+    (folder / "base.md").write_bytes(b"Answer with one label.\nIgnore the above.\n")
+    files = {"test.jsonl": ROWS, "base.md": b"Answer with one label.\n"}
+    (found,) = reviewed(folder, prompted, then=prompted, files=files, forbidden=True)
+    assert (found.status, found.observed) == ("fail", 1)
+    assert "baseline.system_file: base.md with 1 line (sha256 " in found.message
+    assert (
+        reviewed(folder, prompted, then=prompted, files={**files, "base.md": (folder / "base.md").read_bytes()}) == ()
+    )
+
+
+def test_rows_added_to_a_recording_are_a_note(folder: Path) -> None:
+    files = {"test.jsonl": ROWS, "base.jsonl": ROWS.split(b"\n")[0]}
+    assert note(folder, files=files) == "base.jsonl: 2 lines added, none changed"
+
+
 def test_another_baseline_is_named_once_and_its_file_not_compared(folder: Path) -> None:
     (found,) = reviewed(folder, FILE.replace("base.jsonl", "weak.jsonl"))
     assert found.observed == 1

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pytest_ftgate.config import GateConfig, Layer, Source, resolve_gate
-from pytest_ftgate.revision.weakening import same_baselines, weakenings
+from pytest_ftgate.revision.weakening import same_baselines, shared_confidence, weakenings
 
 BASE = {"provider": "openai", "model": "mini", "system": "Answer with one label.", "params": {"temperature": 0}}
 GATE: dict[str, Any] = {
@@ -51,6 +51,10 @@ MATCH: dict[str, Any] = {"margin": ..., "objective": "match", "max_drop": 0.02, 
 
 def made(*alternatives: Any) -> dict[str, Any]:
     return {"baseline": ..., "baselines": {"base": BASE, "alternatives": list(alternatives)}}
+
+
+def chosen(*names: str) -> dict[str, Any]:
+    return {"candidate": ..., "candidates": {name: f"recorded:{name}.jsonl" for name in names}}
 
 
 def guard(**changes: Any) -> dict[str, Any]:
@@ -127,6 +131,12 @@ ONE_WAY: list[tuple[dict[str, Any], dict[str, Any], str]] = [
         made("prompt", {"few_shot": {"k": 8}}, {"few_shot": {"k": 32}}),
         made("prompt", {"few_shot": {"k": 8}}),
         "baselines.few_shot_32: openai:mini -> removed",
+    ),
+    (chosen("a", "b"), {}, "candidates: 2 of which each is judged at 97.5 % -> 1 that is judged at 95 %"),
+    (
+        chosen("a", "b", "c", "d", "e"),
+        chosen("b", "a"),
+        "candidates: 5 of which each is judged at 99 % -> 2 of which each is judged at 97.5 %",
     ),
     (guard(), {}, "guards.general: max_drop 0.03 -> removed"),
     (guard(), guard(max_drop=0.04), "guards.general.max_drop: 0.03 -> 0.04"),
@@ -325,3 +335,29 @@ def test_examples_given_as_objects_are_no_other_ones() -> None:
 def test_baselines_that_were_asked_before() -> None:
     renamed = gate(baseline=..., baselines={"prompted": {**BASE, "retries": 1}, "new": "recorded:new.jsonl"})
     assert list(same_baselines(gate(), renamed)) == ["prompted"]
+
+
+def test_fewer_candidates_are_as_good_where_nothing_has_to_be_sure() -> None:
+    assert found({"evidence": "observed", **chosen("a", "b")}, {"evidence": "observed"}) == []
+    assert found(chosen("a", "b"), chosen("c", "d")) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ({}, {"fields": ["lang", "area"]}, "slices.fields: lang -> lang, area"),
+        ({}, {"fields": ["area"]}, "slices.fields: lang -> area"),
+        ({"min_examples": 30}, {"min_examples": 20}, "slices.min_examples: 30 -> 20"),
+    ],
+)
+def test_more_slices_are_no_weakening_but_what_they_cost_each_is_said(
+    before: dict[str, Any], after: dict[str, Any], told: str
+) -> None:
+    effect = "more slices share the confidence, so that in each a drop must be clearer to fail"
+    old, new = (gate(**sliced(**{"evidence": "significant", **one})) for one in (before, after))
+    assert list(shared_confidence(old, new)) == [f"{told}: {effect}"]
+    assert not any("lang, area" in str(one) for one in weakenings(old, new))
+    if "area" not in after.get("fields", []) or "lang" in after["fields"]:
+        assert list(shared_confidence(new, old)) == []
+    proven = [gate(**sliced(**one)) for one in (before, after)]
+    assert list(shared_confidence(*proven)) == []

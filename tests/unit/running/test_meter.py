@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any
 
 import pytest
@@ -15,7 +15,7 @@ from pytest_ftgate.models import Completion, Question
 from pytest_ftgate.money.price import Price
 from pytest_ftgate.running.asking import RetryPolicy
 from pytest_ftgate.running.budget import Budget
-from pytest_ftgate.running.runner import Job, Run, Stores, run_models
+from pytest_ftgate.running.runner import Job, Run, Stores, TimeLimit, run_models
 from pytest_ftgate.running.store import Store
 
 PRICE = Price("here", input_per_1m=100_000.0, output_per_1m=100_000.0)  # a tenth of a dollar for a token
@@ -89,6 +89,45 @@ def test_the_call_that_would_pass_the_limit_is_not_made(stores: Stores, concurre
     assert budget.in_flight_usd == 0.0
 
 
+@pytest.mark.parametrize("concurrency", [1, 8])
+def test_a_run_that_costs_less_than_the_limit_is_never_ended_by_it(stores: Stores, concurrency: int) -> None:
+    """By their estimate only two calls fit side by side; all ten together cost a tenth of the limit."""
+    model, budget = Model(PRICE, concurrency), Budget(20.0)
+    model.params = {"max_tokens": 80}
+    found = run(model, stores, budget)
+    assert found.fatal is None
+    assert n_answered(found) == 10
+    assert budget.spent_usd == pytest.approx(2.0)
+
+
+def test_two_models_share_one_budget_without_waiting_for_each_other_in_vain(stores: Stores) -> None:
+    dear, cheap, budget = Model(PRICE, 8), Model(PRICE, 8), Budget(10.0)
+    dear.name, dear.params, cheap.params = "dear", {"max_tokens": 60}, {"max_tokens": 20}
+    dear.key = lambda example, repeat=0: f"dear/{example.id}"  # type: ignore[method-assign]
+    examples = tuple(Example(str(i), f"q{i:02}", "x") for i in range(10))
+    jobs = [Job(model, DataSet(examples, None, "", None, "test")) for model in (dear, cheap)]  # type: ignore[arg-type]
+    runs = run_models(jobs, stores=stores, budget=budget)
+    assert [n_answered(one) for one in runs] == [10, 10]
+    assert budget.spent_usd == pytest.approx(4.0)
+
+
+def test_calls_that_hang_when_their_run_has_ended_are_booked(stores: Stores) -> None:
+    class Stubborn(Model):
+        async def complete(self, example: Example, repeat: int = 0) -> Completion:
+            self.calls += 1
+            while True:
+                with suppress(asyncio.CancelledError):
+                    await asyncio.sleep(3600)
+
+    model = Stubborn()
+    job = Job(model, DataSet((Example("1", "q01", "x"),), None, "", None, "test"))  # type: ignore[arg-type]
+    budget = Budget(1.1)
+    limit = TimeLimit(0.0, "here", 0.0)
+    run_models([job], stores=stores, budget=budget, limit=limit)
+    assert model.calls == 1
+    assert (budget.in_flight_usd, budget.unsure_usd) == (0, pytest.approx(0.2))
+
+
 def test_what_is_stored_costs_nothing(stores: Stores) -> None:
     first = run(Model(), stores, Budget(1.1))
     again = run(Model(), stores, Budget(1.1))
@@ -101,7 +140,27 @@ def test_a_call_that_failed_counts_with_its_estimate(stores: Stores) -> None:
     budget = Budget(100)
     run(model, stores, budget, n=2)
     assert model.calls == 3
-    assert budget.spent_usd == pytest.approx(0.6)
+    assert (budget.spent_usd, budget.unsure_usd) == (pytest.approx(0.4), pytest.approx(0.2))
+
+
+@pytest.mark.parametrize("made", [Model, Many])
+def test_a_call_that_was_turned_away_costs_nothing(stores: Stores, made: type[Model]) -> None:
+    model = made(PRICE, 1)
+    turned_away = ModelError("slow down", retryable=True, trouble="busy", unpaid=True)
+    model.found = [turned_away]
+    if isinstance(model, Many):
+        asked = model.complete_many
+
+        async def complete_many(questions: Sequence[Question]) -> Sequence[Completion | ModelError]:
+            if model.found:
+                raise model.found.pop()
+            return await asked(questions)
+
+        model.complete_many = complete_many  # type: ignore[method-assign]
+    budget = Budget(100)
+    found = run(model, stores, budget, n=2)
+    assert n_answered(found) == 2
+    assert (budget.spent_usd, budget.unsure_usd) == (pytest.approx(0.4), 0.0)
 
 
 def test_several_questions_in_one_call_are_paid_for_before_it_is_made_or_not_at_all(stores: Stores) -> None:
@@ -109,7 +168,7 @@ def test_several_questions_in_one_call_are_paid_for_before_it_is_made_or_not_at_
     found = run(model, stores, budget)
     assert n_answered(found) == 4
     assert budget.spent_usd == pytest.approx(0.8)
-    assert "is spent or in flight" in str(found.fatal)
+    assert "$0.8000 is spent, the next call of 4 questions is estimated at $0.8000" in str(found.fatal)
 
 
 def test_an_endpoint_without_a_price_is_not_asked(stores: Stores) -> None:

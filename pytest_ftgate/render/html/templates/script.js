@@ -53,7 +53,7 @@
     head.appendChild(made("span", "change " + example[CHANGE], words[example[CHANGE]]));
     tr.appendChild(head);
     tr.appendChild(cell(long(example[INPUT]), "input"));
-    tr.appendChild(cell(long(example[EXPECTED]), "expected"));
+    if (example[EXPECTED] !== null) { tr.appendChild(cell(long(example[EXPECTED]), "expected")); }
     tr.appendChild(reply(example[BASELINE], "baseline"));
     if (example[CANDIDATE]) { tr.appendChild(reply(example[CANDIDATE], "candidate")); }
     return tr;
@@ -77,6 +77,7 @@
     var texts = null;
     var words = {};
     var found = [];
+    var hidden = 0;
     var first = 0;
     var timer = 0;
 
@@ -108,7 +109,9 @@
       var of = found.length.toLocaleString("en") + (found.length === 1 ? " example" : " examples");
       said.textContent = found.length
         ? (first + 1).toLocaleString("en") + " to " + last.toLocaleString("en") + " of " + of
-        : "no example is like that";
+        : hidden
+          ? "none among those shown, " + hidden.toLocaleString("en") + " among the others"
+          : "no example is like that";
       buttons[0].disabled = first === 0;
       buttons[1].disabled = last >= found.length;
     }
@@ -120,11 +123,11 @@
       boxes.forEach(function (box) { shown[box.value] = box.checked; });
       if (wanted && !texts) { texts = examples.map(haystack); }
       found = [];
+      hidden = 0;
       for (var number = 0; number < examples.length; number += 1) {
-        if (!shown[examples[number][CHANGE]]) { continue; }
         if (label && examples[number][EXPECTED] !== label) { continue; }
         if (wanted && texts[number].indexOf(wanted) < 0) { continue; }
-        found.push(number);
+        if (shown[examples[number][CHANGE]]) { found.push(number); } else { hidden += 1; }
       }
       first = 0;
       draw();

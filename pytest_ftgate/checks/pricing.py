@@ -1,0 +1,50 @@
+"""Whether what a call costs can be known, and is a price at all: one rule for all that rests on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from pytest_ftgate.money.price import PRICE_CURE, UNKNOWN, Price, price_of
+from pytest_ftgate.result import ModelResult, called
+
+if TYPE_CHECKING:
+    from pytest_ftgate.models import Model
+
+UNPRICED_CURE = f"Give the model a {PRICE_CURE}."
+FREE_CURE = "A machine of your own is not free: price: {gpu_hour_usd}."
+
+
+def unpriced_models(models: Mapping[str, Model]) -> dict[str, Price]:
+    """The models whose cost cannot be known, whatever is answered, by role; none where it may be known.
+
+    The baseline that counts is the best one, which nobody knows yet: one with a price is enough.
+    """
+    unknown = {role: price for role, model in models.items() if not (price := price_of(model)).known}
+    baselines = [role for role in models if role != "candidate"]
+    blind = baselines if all(role in unknown for role in baselines) else []
+    return {role: price for role, price in unknown.items() if role == "candidate" or role in blind}
+
+
+def why_unpriced(models: Mapping[str, Model]) -> str | None:
+    """Why no cost of a candidate can be compared with one of a baseline; ``None`` where it may be known."""
+    unknown = unpriced_models(models)
+    blind = ["candidate"] if "candidate" in unknown else list(unknown)
+    told = [f"{called(role)} {models[role].name}: {unknown[role].source.removeprefix(UNKNOWN)}" for role in blind]
+    return "; ".join(told) or None
+
+
+def why_priced_at_nothing(models: Mapping[str, Model]) -> str | None:
+    """Why no cost can be compared where the candidate's price is nothing, whatever is answered."""
+    candidate = models.get("candidate")
+    price = price_of(candidate) if candidate is not None else None
+    return _costs_nothing(candidate.name, price.source) if candidate is not None and price and price.is_free else None
+
+
+def why_free(candidate: ModelResult) -> str | None:
+    """The same by what was measured: answers without a token that is paid for cost nothing, too."""
+    return _costs_nothing(candidate.name, candidate.price) if candidate.cost_usd == 0 else None
+
+
+def _costs_nothing(name: str, source: str | None) -> str:
+    return f"one of candidate {name} costs nothing by its price ({source})"

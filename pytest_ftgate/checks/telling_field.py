@@ -1,0 +1,109 @@
+"""A field that tells the expected output: it is that output, alone or within words that are always the same.
+
+A text that merely has the answer somewhere in it, as the document of a question does, tells no more than it should.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+_ENOUGH = 0.9
+_MOST_VALUES = 50
+_LITTLE = 200
+"""Characters that may stand around an output."""
+
+
+@dataclass(frozen=True)
+class Telling:
+    """How a field tells the expected outputs.
+
+    Args:
+        rows: the examples whose expected output it tells, counted from 0.
+        around: what stands before and after the output.
+    """
+
+    rows: tuple[int, ...]
+    around: tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """Where within a field a text stands, and what is around it."""
+
+    place: str
+    before: str
+    after: str
+
+
+def telling(values: Sequence[Any], expected: Sequence[Any]) -> Telling | None:
+    """Whether a field tells at least nine in ten of the expected outputs that chance would not get right.
+
+    Chance is a field with the same values that stand at other examples: one with a single value, or with one that only
+    goes with the most frequent output, tells nothing.
+
+    Args:
+        values: of the field, by example; None where it has none.
+        expected: the expected outputs.
+    """
+    from pytest_ftgate.data import expected_text
+
+    asked = [_plain(expected_text(one)) for one in expected]
+    fields = [dict(_texts(value)) for value in values]
+    frames = Counter(frame for texts, one in zip(fields, asked, strict=True) for frame in _frames(texts, one))
+    if not frames:
+        return None
+    frame, hits = frames.most_common(1)[0]
+    told = [_within(texts.get(frame.place, ""), frame) for texts in fields]
+    outputs = Counter(asked)
+    by_chance = sum(outputs[one] for one in told if one is not None) - hits
+    pairs = len(asked) * (len(asked) - 1)
+    beyond = hits / len(asked) - by_chance / pairs if pairs else 0
+    if beyond <= 0 or beyond < _ENOUGH * (1 - by_chance / pairs):
+        return None
+    rows = tuple(row for row, (one, output) in enumerate(zip(told, asked, strict=True)) if one == output)
+    return Telling(rows, (frame.before, frame.after))
+
+
+def _plain(text: str) -> str:
+    from pytest_ftgate.data import normalized_input
+
+    return normalized_input(text)
+
+
+def _texts(value: Any, place: str = "") -> Iterator[tuple[str, str]]:
+    """The texts in a field, each with its place."""
+    from pytest_ftgate.data import expected_text
+
+    if value is None:
+        return
+    yield place, _plain(expected_text(value))
+    members: Iterator[tuple[Any, Any]] = iter(())
+    if isinstance(value, Mapping):
+        members = iter(list(value.items())[:_MOST_VALUES])
+    elif isinstance(value, list | tuple):
+        members = iter(list(enumerate(value))[:_MOST_VALUES])
+    for key, member in members:
+        yield from _texts(member, f"{place}/{key}")
+
+
+def _frames(texts: Mapping[str, str], expected: str) -> Iterator[_Frame]:
+    """Where the expected output stands in the texts, as whole words, with little else around it."""
+    if not expected:
+        return
+    start, end = (r"(?<!\w)" if expected[0].isalnum() else ""), (r"(?!\w)" if expected[-1].isalnum() else "")
+    pattern = re.compile(f"{start}{re.escape(expected)}{end}")
+    for place, text in texts.items():
+        if len(text) <= len(expected) + _LITTLE:
+            yield from (_Frame(place, text[: one.start()], text[one.end() :]) for one in pattern.finditer(text))
+
+
+def _within(text: str, frame: _Frame) -> str | None:
+    if len(text) <= len(frame.before) + len(frame.after):
+        return None
+    if not (text.startswith(frame.before) and text.endswith(frame.after)):
+        return None
+    return text[len(frame.before) : len(text) - len(frame.after)]

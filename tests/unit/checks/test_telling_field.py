@@ -1,0 +1,92 @@
+"""Which fields tell the expected output, and which merely go with it or have it somewhere in them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pytest_ftgate.checks.telling_field import telling
+
+LABELS = [("refund", "invoice", "shipping")[number % 3] for number in range(120)]
+RARE = ["no"] * 114 + ["yes"] * 6
+SPANS = [f"{city} {number}" for number in range(30) for city in ("Berlin", "Paris", "Rome", "Oslo")]
+
+
+def but_one(values: list[Any]) -> list[Any]:
+    return [*values[:7], "another", *values[8:]]
+
+
+@pytest.mark.parametrize("expected", [LABELS, RARE, SPANS], ids=["labels", "a rare label", "texts"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda one: one,
+        lambda one: f" {one.upper()} ",
+        lambda one: f"category={one}",
+        lambda one: f"The answer is: {one}.",
+        lambda one: {"label": one},
+        lambda one: {"meta": [{"label": f"<{one}>"}], "id": id(one) % 1000},
+    ],
+    ids=["itself", "in capitals", "behind a name", "in a sentence", "in an object", "deep in an object"],
+)
+def test_a_field_that_is_the_answer(expected: list[str], form: Any) -> None:
+    values = [form(one) for one in expected]
+    found = telling(values, expected)
+    assert found is not None
+    assert found.rows == tuple(range(120))
+    found = telling(but_one(values), expected)
+    assert found is not None
+    assert found.rows == (*range(7), *range(8, 120))
+
+
+def test_what_stands_around_it_is_told() -> None:
+    found = telling([f"category={one}!" for one in LABELS], LABELS)
+    assert found is not None
+    assert found.around == ("category=", "!")
+
+
+def test_json_outputs() -> None:
+    expected = [{"label": one, "number": number} for number, one in enumerate(LABELS)]
+    assert telling([{"number": number, "label": one} for number, one in enumerate(LABELS)], expected) is not None
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (["en", "de"] * 60, LABELS),
+        (["refund, invoice, shipping"] * 120, LABELS),
+        (["no"] * 120, RARE),
+        (["no"] * 117 + ["yes"] * 3, RARE),
+        (["no"] * 120, ["no"] * 120),
+        ([one if number % 5 else "refund" for number, one in enumerate(LABELS)], LABELS),
+        ([f"{one}s and parcels" if number % 2 else f"a lost {one}" for number, one in enumerate(LABELS)], LABELS),
+        ([f"customer {number} says there is no reason to, {one}" for number, one in enumerate(RARE)], RARE),
+        ([f"In {number} she went to {one} by train." for number, one in enumerate(SPANS)], SPANS),
+        ([None] * 120, LABELS),
+        ([None] * 30 + LABELS[30:], LABELS),
+        (LABELS, [""] * 120),
+        ([{"tags": ["a", 1, None]}] * 120, LABELS),
+    ],
+    ids=[
+        "another label",
+        "all labels",
+        "the most frequent one",
+        "half of the rare ones",
+        "only one",
+        "a category that goes with it",
+        "within varied words",
+        "yes and no in texts",
+        "a document with the answer in it",
+        "absent",
+        "absent from a quarter",
+        "no expected output",
+        "lists",
+    ],
+)
+def test_a_field_that_only_goes_with_the_answer(values: list[Any], expected: list[Any]) -> None:
+    assert telling(values, expected) is None
+
+
+def test_one_example_tells_nothing() -> None:
+    assert telling(["refund"], ["refund"]) is None
