@@ -62,16 +62,26 @@ def reach_check(config: GateConfig, examples: int, wins: int | None) -> Check:
     )
 
 
-def groups_check(config: GateConfig, groups: int, needed: int) -> Check | None:
-    """Too few groups of examples that belong together say nothing about the next group."""
-    if groups >= needed:
+def groups_check(config: GateConfig, groups: int, counted: int, needed: int) -> Check | None:
+    """Too few groups of examples that belong together say nothing about the next group.
+
+    Args:
+        config: for the source.
+        groups: how many there are.
+        counted: how many of one size they are worth.
+        needed: of one size.
+    """
+    if counted >= needed:
         return None
+    alike = counted == groups
+    said = "" if alike else f", of such different sizes that they count as {counted}"
+    larger = "" if alike else ", or leave out some of those from the largest"
     return Check(
         "groups",
         "inconclusive",
-        f"{plural(groups, 'group')} of test examples, {needed} needed to judge a gain",
-        observed=groups,
+        f"{plural(groups, 'group')} of test examples{said}, {needed} needed to judge a gain",
+        observed=counted,
         required=needed,
         source=str(config.sources["test_set"]),
-        advice="Add test examples from other groups; more from the same ones do not help.",
+        advice=f"Add test examples from other groups{larger}; more from the same ones do not help.",
     )

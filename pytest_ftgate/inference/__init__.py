@@ -6,7 +6,7 @@ No method that decides draws random numbers: the same answers give the same verd
 from pytest_ftgate.inference.bootstrap import bca_set
 from pytest_ftgate.inference.compare import compare_graded, compare_right_wrong, compare_set
 from pytest_ftgate.inference.comparison import Comparison, LabelCounts, SetCounts
-from pytest_ftgate.inference.groups import MIN_GROUPS, group_codes
+from pytest_ftgate.inference.groups import MIN_GROUPS, group_codes, group_sizes, worth
 from pytest_ftgate.inference.one_value import Interval, interval_graded, interval_right_wrong, interval_set
 from pytest_ftgate.inference.planning import MOST_EXAMPLES, corrected_confidence, fewest_examples, fewest_wins
 from pytest_ftgate.inference.pooled import PooledCounts
@@ -36,6 +36,7 @@ __all__ = [
     "fewest_examples",
     "fewest_wins",
     "group_codes",
+    "group_sizes",
     "interval_graded",
     "interval_right_wrong",
     "interval_set",
@@ -45,4 +46,5 @@ __all__ = [
     "share_right",
     "spread_of",
     "tango_interval",
+    "worth",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from pytest_ftgate.inference.evidence import level
 from pytest_ftgate.inference.pooled import PooledCounts
@@ -65,7 +65,10 @@ class LabelCounts:
         n_labels: K.
         statistic: the metric as a function of stacked confusion matrices, ``(m, K + 1, K + 1) -> (m,)``; rows are
             the expected labels (the last row is empty), columns the answered ones. Repeats are pooled.
+        of_parts: a label may be rare, and weigh as much as all others.
     """
+
+    of_parts: ClassVar[bool] = True
 
     gold: NDArray[np.int64]
     predicted: NDArray[np.int64]

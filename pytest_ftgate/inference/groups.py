@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MIN_GROUPS = 10
+"""Of one size. Groups of different sizes count as fewer: see :func:`worth`."""
+_TOO_FEW = "too few {unit}s: {counted}, {needed} are needed"
+_UNLIKE = "{n} of very different weight count as {worth}"
 
 
 def group_codes(groups: Iterable[Hashable] | None, n: int) -> NDArray[np.int64] | None:
@@ -33,3 +36,30 @@ def group_codes(groups: Iterable[Hashable] | None, n: int) -> NDArray[np.int64] 
     if len(of_example) != n:
         raise ValueError(f"{len(of_example)} groups were given for {n} examples")
     return np.asarray(of_example, dtype=np.int64) if len(codes) < n else None
+
+
+def group_sizes(codes: NDArray[np.int64]) -> NDArray[np.float64]:
+    """How many examples each group has."""
+    import numpy as np
+
+    return np.bincount(codes).astype(np.float64)
+
+
+def worth(weights: NDArray[np.float64]) -> int:
+    """How many groups of one weight say as much as these, to the nearest whole number: (sum w)^2 / sum w^2.
+
+    As many as there are where all weigh the same; where a few weigh much more than the others, hardly more than those.
+
+    Sources: L. Kish, Survey Sampling (1965), 8.2; for groups whose examples go together A. V. Carter, K. T. Schnepel &
+    D. G. Steigerwald, Review of Economics and Statistics 99 (2017) 698-709.
+    """
+    return round(float(weights.sum()) ** 2 / float(weights @ weights))
+
+
+def too_few(weights: NDArray[np.float64], unit: str = "group") -> str | None:
+    """In words, where groups of these weights are too few to say anything of others."""
+    n, counted = len(weights), worth(weights)
+    if counted >= MIN_GROUPS:
+        return None
+    said = str(n) if counted == n else _UNLIKE.format(n=n, worth=counted)
+    return _TOO_FEW.format(unit=unit, counted=said, needed=MIN_GROUPS)

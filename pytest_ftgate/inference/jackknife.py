@@ -11,8 +11,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 METHOD = "paired delete-one jackknife, Student's t (Tukey 1958; Efron & Tibshirani 1993)"
-GROUP_METHOD = "paired delete-a-group jackknife, Student's t (Tukey 1958; Efron & Tibshirani 1993)"
+GROUP_METHOD = "paired delete-a-group jackknife, Student's t (Tukey 1958; Bell & McCaffrey 2002)"
 _ROUNDING = 1e-12
+_SLACK = 1e-9
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Jackknife:
     Attributes:
         estimate: from the whole sample.
         standard_error: 0 where leaving out any unit changes nothing, which proves nothing.
-        degrees: units less one.
+        degrees: of freedom.
     """
 
     estimate: float
@@ -42,7 +43,7 @@ class Jackknife:
         return float(stdtrit(self.degrees, 1 - alpha)) * self.standard_error
 
 
-def jackknife(estimate: float, left_out: NDArray[np.float64]) -> Jackknife:
+def jackknife(estimate: float, left_out: NDArray[np.float64], weights: NDArray[np.float64] | None = None) -> Jackknife:
     """Standard error from the estimates with one unit left out, for a smooth statistic.
 
     For a mean and single examples it is the usual standard error.
@@ -52,15 +53,43 @@ def jackknife(estimate: float, left_out: NDArray[np.float64]) -> Jackknife:
     Args:
         estimate: from the whole sample.
         left_out: one estimate per unit, without that unit, shape ``(units,)``.
+        weights: of the units, where they do not weigh the same; see :func:`degrees_of_freedom`.
     """
     import numpy as np
 
     units = len(left_out)
+    degrees = units - 1 if weights is None or units < 2 else degrees_of_freedom(weights)
     deviations = left_out - left_out.mean()
     spread = float(np.abs(deviations).max(initial=0.0))
     if units < 2 or spread <= _ROUNDING * max(1.0, abs(estimate)):
-        return Jackknife(estimate, 0.0, units - 1)
-    return Jackknife(estimate, math.sqrt((units - 1) / units * float(deviations @ deviations)), units - 1)
+        return Jackknife(estimate, 0.0, degrees)
+    return Jackknife(estimate, math.sqrt((units - 1) / units * float(deviations @ deviations)), degrees)
+
+
+def degrees_of_freedom(weights: NDArray[np.float64]) -> int:
+    """Satterthwaite's, rounded down: how well the squares of the jackknife tell its error, by what each unit weighs.
+
+    The error of unlike units hangs on the few that weigh most. As in Bell & McCaffrey the degrees are those of the
+    chi-square with the mean and the variance that the squared error has in a model; here units scatter alike, whatever
+    they weigh, as groups do whose examples go together. Units of one weight have one degree less than there are units.
+
+    Sources: R. M. Bell & D. F. McCaffrey, Survey Methodology 28 (2002) 169-181; G. W. Imbens & M. Kolesar, Review of
+    Economics and Statistics 98 (2016) 701-712.
+
+    Args:
+        weights: not negative, at least two above 0.
+    """
+    share = weights / weights.sum()
+    # With m the means of the units, the estimate is share @ m, and its squared error sums pull_g * (m_g - estimate)^2.
+    # The differences m_g - estimate have the covariances (g = h) - share_g - share_h + squares.
+    squares = float(share @ share)
+    pull = (share / (1 - share)) ** 2
+    own = 1 - 2 * share + squares
+    whole, first, second = float(pull.sum()), float(pull @ share), float(pull @ share**2)
+    shared = squares**2 * whole**2 + 2 * whole * second - 4 * squares * whole * first + 2 * first**2
+    shared -= float(pull**2 @ (squares - 2 * share) ** 2)
+    found = float(pull @ own) ** 2 / (float(pull**2 @ own**2) + shared)
+    return max(1, math.floor(found * (1 + _SLACK)))
 
 
 def means_without_a_group(values: NDArray[np.float64], groups: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pytest_ftgate.inference import graded, jackknife, set_level
 from pytest_ftgate.inference.exact import disagreement_interval
 from pytest_ftgate.inference.graded import Sample
-from pytest_ftgate.inference.groups import MIN_GROUPS, group_codes
+from pytest_ftgate.inference.groups import group_codes, group_sizes, too_few
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,47 +71,51 @@ def interval_graded(
         alone = Interval(lower, upper, graded.METHOD)
     else:
         left_out = (scores.sum() - scores) / max(n - 1, 1)
-        alone = _by_jackknife(float(scores.mean()), left_out, jackknife.METHOD, confidence)
+        alone = _by_jackknife(float(scores.mean()), left_out, None, confidence)
     return alone if codes is None else _within(_grouped(scores, codes, alone, confidence), low, high)
 
 
 def interval_set(counts: SetCounts, *, low: float, high: float, confidence: float, groups: Groups = None) -> Interval:
     """Of a metric of all answers together, by the jackknife."""
-    codes = group_codes(groups, len(counts))
+    codes, value = group_codes(groups, len(counts)), set_level.set_value(counts)
     if codes is None:
-        method, left_out = jackknife.METHOD, set_level.values_without_one(counts)
-    elif (few := _too_few(codes)) is not None:
-        return few
+        found = _by_jackknife(value, set_level.values_without_one(counts), None, confidence)
     else:
-        method, left_out = jackknife.GROUP_METHOD, set_level.values_without_unit(counts, codes)
-    return _within(_by_jackknife(set_level.set_value(counts), left_out, method, confidence), low, high)
+        found = _by_groups(
+            value, set_level.values_without_unit(counts, codes), set_level.weights(counts, codes), confidence
+        )
+    return _within(found, low, high)
 
 
 def _grouped(values: NDArray[np.float64], codes: NDArray[np.int64], alone: Interval, confidence: float) -> Interval:
-    if (few := _too_few(codes)) is not None:
-        return few
     left_out = jackknife.means_without_a_group(values, codes)
-    grouped = _by_jackknife(float(values.mean()), left_out, jackknife.GROUP_METHOD, confidence)
+    grouped = _by_groups(float(values.mean()), left_out, group_sizes(codes), confidence)
     if grouped.low is None or grouped.high is None or alone.low is None or alone.high is None:
         return grouped
     method = f"{grouped.method}, and {alone.method}; the wider counts"
     return Interval(min(grouped.low, alone.low), max(grouped.high, alone.high), method)
 
 
-def _too_few(codes: NDArray[np.int64]) -> Interval | None:
-    found = int(codes.max()) + 1
-    return Interval(None, None, f"too few groups: {found}, {MIN_GROUPS} are needed") if found < MIN_GROUPS else None
+def _by_groups(
+    value: float, left_out: NDArray[np.float64], weights: NDArray[np.float64], confidence: float
+) -> Interval:
+    few = too_few(weights)
+    return _by_jackknife(value, left_out, weights, confidence) if few is None else Interval(None, None, few)
 
 
-def _by_jackknife(value: float, left_out: NDArray[np.float64], method: str, confidence: float) -> Interval:
+def _by_jackknife(
+    value: float, left_out: NDArray[np.float64], weights: NDArray[np.float64] | None, confidence: float
+) -> Interval:
+    """Of examples; of groups with these weights where there are some."""
     import numpy as np
 
     if not np.isfinite(left_out).all():
         return Interval(None, None, "the metric is undefined with one part of the test set left out")
-    found = jackknife.jackknife(value, left_out)
+    found = jackknife.jackknife(value, left_out, weights)
     if found.standard_error == 0:
         return Interval(None, None, "leaving out any part of the test set changes nothing")
     width = found.half_width((1 - confidence) / 2)
+    method = jackknife.METHOD if weights is None else jackknife.GROUP_METHOD
     return Interval(value - width, value + width, method)
 
 

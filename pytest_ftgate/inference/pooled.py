@@ -23,6 +23,7 @@ class PooledCounts:
         lost: what each would add if all of its answers were altogether wrong, shape ``(n, K)``.
         scores: how right the answers of each example are, in [0, 1], shape ``(n,)``.
         statistic: the metric as a function of summed counts, ``(m, K) -> (m,)``.
+        of_parts: it is a mean over parts such as fields, of which some may be rare and weigh as much as all others.
     """
 
     counts: NDArray[np.float64]
@@ -30,6 +31,7 @@ class PooledCounts:
     lost: NDArray[np.float64]
     scores: NDArray[np.float64]
     statistic: Callable[[NDArray[np.float64]], NDArray[np.float64]]
+    of_parts: bool = False
 
     def __len__(self) -> int:
         return len(self.counts)
@@ -49,11 +51,7 @@ def value(pooled: PooledCounts) -> float:
 
 def values_without_unit(pooled: PooledCounts, units: NDArray[np.int64]) -> NDArray[np.float64]:
     """The metric without one unit, for each unit, shape ``(units,)``; ``units`` is the unit of each example."""
-    import numpy as np
-
-    sums = np.zeros((int(units.max()) + 1, pooled.counts.shape[1]))
-    np.add.at(sums, units, pooled.counts)
-    return _changed(pooled, -sums)
+    return _changed(pooled, -_summed(pooled.counts, units))
 
 
 def values_without_one(pooled: PooledCounts) -> NDArray[np.float64]:
@@ -61,21 +59,10 @@ def values_without_one(pooled: PooledCounts) -> NDArray[np.float64]:
     return _changed(pooled, -pooled.counts)
 
 
-def lost_example(baseline: PooledCounts, candidate: PooledCounts) -> float:
-    """What one more example would weigh that the baseline has right and the candidate loses: its pseudo-value.
-
-    The mean over the examples of the test set, each taken once more.
-    """
-    n, gain = len(baseline.counts), value(candidate) - value(baseline)
-    gains = _changed(candidate, candidate.lost) - _changed(baseline, baseline.perfect)
-    return (n + 1) * float(gains.mean()) - n * gain
-
-
-def heaviest_lost_example(baseline: PooledCounts, candidate: PooledCounts) -> float:
-    """What the example weighs that lowers the gain most when the candidate loses it, in the set as it is."""
-    gain, before = value(candidate) - value(baseline), value(candidate)
-    lowest = float(_changed(candidate, candidate.lost - candidate.counts).min()) - before
-    return gain + len(candidate.counts) * lowest if lowest < 0 else lost_example(baseline, candidate)
+def weights(pooled: PooledCounts, units: NDArray[np.int64] | None) -> NDArray[np.float64]:
+    """How far the metric falls from a unit that is altogether right to one that is altogether wrong, for each unit."""
+    own, right, lost = (_summed(counts, units) for counts in (pooled.counts, pooled.perfect, pooled.lost))
+    return _changed(pooled, right - own) - _changed(pooled, lost - own)
 
 
 def mended(pooled: PooledCounts, fixed: NDArray[np.intp]) -> PooledCounts:
@@ -83,6 +70,17 @@ def mended(pooled: PooledCounts, fixed: NDArray[np.intp]) -> PooledCounts:
     counts, scores = pooled.counts.copy(), pooled.scores.copy()
     counts[fixed], scores[fixed] = pooled.perfect[fixed], 1.0
     return replace(pooled, counts=counts, scores=scores)
+
+
+def _summed(counts: NDArray[np.float64], units: NDArray[np.int64] | None) -> NDArray[np.float64]:
+    """The counts of each unit; of each example where there are no units."""
+    import numpy as np
+
+    if units is None:
+        return counts
+    sums = np.zeros((int(units.max()) + 1, counts.shape[1]))
+    np.add.at(sums, units, counts)
+    return sums
 
 
 def _changed(pooled: PooledCounts, changes: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""Metrics of the whole set, such as macro-F1, with some examples left out or one added."""
+"""Metrics of the whole set, such as macro-F1, with some examples left out or lost."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def values_without_unit(counts: SetCounts, units: NDArray[np.int64]) -> NDArray[
     """
     if isinstance(counts, PooledCounts):
         return pooled.values_without_unit(counts, units)
-    return _changed(counts, _confusion(counts), units, -1)
+    return _without(counts, _confusion(counts), units)
 
 
 def values_without_one(counts: SetCounts) -> NDArray[np.float64]:
@@ -53,18 +53,7 @@ def values_without_one(counts: SetCounts) -> NDArray[np.float64]:
         return pooled.values_without_one(counts)
     first, kind = kinds(counts)
     some = replace(counts, gold=counts.gold[first], predicted=counts.predicted[:, first])
-    return _changed(some, _confusion(counts), np.arange(len(first)), -1)[kind]
-
-
-def values_with_one_more(
-    counts: LabelCounts, gold: NDArray[np.int64], predicted: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """The metric with one more example, answered alike in all repeats, for each of these labels and answers."""
-    import numpy as np
-
-    repeats = np.broadcast_to(predicted, (len(counts.predicted), len(gold)))
-    more = replace(counts, gold=gold, predicted=repeats)
-    return _changed(more, _confusion(counts), np.arange(len(gold)), +1)
+    return _without(some, _confusion(counts), np.arange(len(first)))[kind]
 
 
 def share_right(counts: SetCounts) -> NDArray[np.float64]:
@@ -75,52 +64,52 @@ def share_right(counts: SetCounts) -> NDArray[np.float64]:
     return share
 
 
-def lost_example(baseline: SetCounts, candidate: SetCounts) -> float:
-    """What one more lost example would weigh: its pseudo-value in candidate minus baseline.
+def weights(counts: SetCounts, units: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
+    """How far the metric falls from a unit that is answered rightly to one that is lost, for each unit.
 
-    The lost example is one of the usual mix of labels that the baseline has right. The candidate answers with the
-    rarest other label or with none that is known, whichever lowers the gain more.
+    For a share of right answers that is the unit's share of the examples; in macro averages an example of a rare label
+    weighs more. A lost example is answered with the rarest other label, or with none that is known, whichever is worse.
+
+    Args:
+        counts: the rest of the set is as it is.
+        units: the unit of each example as a code 0..U-1; None for each example on its own.
     """
     import numpy as np
 
-    if isinstance(baseline, PooledCounts) or isinstance(candidate, PooledCounts):
-        return pooled.lost_example(*pooled.both(baseline, candidate))
-    n, gold = len(baseline.gold), np.bincount(baseline.gold, minlength=baseline.n_labels)
-    labels, rarest_other = _rarest_others(baseline)
-    unknown = np.full_like(labels, baseline.n_labels)
-    answers = [values_with_one_more(candidate, labels, answer) for answer in (rarest_other, unknown)]
-    gains = np.minimum(*answers) - values_with_one_more(baseline, labels, labels)
-    return (n + 1) * float(gains @ gold[labels]) / n - n * (set_value(candidate) - set_value(baseline))
+    if isinstance(counts, PooledCounts):
+        return pooled.weights(counts, units)
+    if units is not None:
+        return _falls(counts, counts, units)
+    first, kind = kinds(counts)
+    some = replace(counts, gold=counts.gold[first], predicted=counts.predicted[:, first])
+    return _falls(counts, some, np.arange(len(first)))[kind]
 
 
-def heaviest_lost_example(baseline: SetCounts, candidate: SetCounts) -> float:
-    """What the example weighs that lowers the gain most when the candidate loses it: in macro averages one of the
-    rarest label. The losses go into the set as it is, so that those of one label weigh as much as all of its examples.
-    """
+def _falls(counts: LabelCounts, some: LabelCounts, units: NDArray[np.int64]) -> NDArray[np.float64]:
+    """As :func:`weights`, for units of some of the examples of ``counts``."""
     import numpy as np
 
-    if isinstance(baseline, PooledCounts) or isinstance(candidate, PooledCounts):
-        return pooled.heaviest_lost_example(*pooled.both(baseline, candidate))
-    n, repeats, total = len(candidate.gold), len(candidate.predicted), _confusion(candidate)
-    gain, value, lowest = set_value(candidate) - set_value(baseline), set_value(candidate), 0.0
-    for label, other in zip(*_rarest_others(candidate), strict=True):
-        lost = np.stack([total, total])
-        right = min(float(repeats), float(total[label, label]))
-        lost[:, label, label] -= right
-        lost[(0, 1), label, (other, candidate.n_labels)] += right
-        lowest = min(lowest, float(candidate.statistic(lost).min()) - value)
-    return gain + n * lowest if lowest < 0 else lost_example(baseline, candidate)
+    other = _rarest_others(counts)[some.gold]
+    answers = (some.gold, other, np.full_like(other, counts.n_labels))
+    changed = [replace(some, predicted=np.broadcast_to(answer, some.predicted.shape)) for answer in answers]
+    total, n_units = _confusion(counts), int(units.max()) + 1
+    block, found = max(1, _BLOCK // (counts.n_labels + 1) ** 2), []
+    for start in range(0, n_units, block):
+        of_block = units - start, min(block, n_units - start)
+        rest = total - confusions_by_unit(some, *of_block)
+        right, *lost = (counts.statistic(rest + confusions_by_unit(arm, *of_block)) for arm in changed)
+        found.append(right - np.minimum(*lost))
+    return np.concatenate(found)
 
 
-def _rarest_others(counts: LabelCounts) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The labels that are expected, and for each the rarest other one; the code for none where there is no other."""
+def _rarest_others(counts: LabelCounts) -> NDArray[np.int64]:
+    """For each label the rarest other one that is expected; the code for none where there is no other."""
     import numpy as np
 
     gold = np.bincount(counts.gold, minlength=counts.n_labels)
-    by_size = np.argsort(np.where(gold > 0, gold, len(counts.gold) + 1), kind="stable")
-    labels = np.flatnonzero(gold)
-    second = by_size[1] if len(by_size) > 1 else counts.n_labels
-    return labels, np.where(labels == by_size[0], second, by_size[0])
+    by_size = [*np.argsort(gold, kind="stable")[np.count_nonzero(gold == 0) :], counts.n_labels]
+    others: NDArray[np.int64] = np.where(np.arange(counts.n_labels) == by_size[0], by_size[1], by_size[0])
+    return others
 
 
 def kinds(*arms: LabelCounts) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -150,16 +139,14 @@ def _confusion(counts: LabelCounts) -> NDArray[np.float64]:
     return total
 
 
-def _changed(
-    counts: LabelCounts, total: NDArray[np.float64], units: NDArray[np.int64], sign: int
-) -> NDArray[np.float64]:
-    """The metric of ``total`` with each unit of ``counts`` added or taken away, in blocks that fit into memory."""
+def _without(counts: LabelCounts, total: NDArray[np.float64], units: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The metric of ``total`` with each unit of ``counts`` taken away, in blocks that fit into memory."""
     import numpy as np
 
     n_units = int(units.max()) + 1
     block = max(1, _BLOCK // (counts.n_labels + 1) ** 2)
     found = [
-        counts.statistic(total + sign * confusions_by_unit(counts, units - start, min(block, n_units - start)))
+        counts.statistic(total - confusions_by_unit(counts, units - start, min(block, n_units - start)))
         for start in range(0, n_units, block)
     ]
     return np.concatenate(found)

@@ -161,7 +161,7 @@ class FieldMetric:
             repeats * np.array([self._row([_as(kind, sizes)]) for sizes in expected]) for kind in (RIGHT, WRONG)
         )
         statistic = partial(_macro if self.average == "macro" else _micro, *_WEIGHTS[self.name])
-        pooled = PooledCounts(counts, perfect, lost, self._scores(found), statistic)
+        pooled = PooledCounts(counts, perfect, lost, self._scores(found), statistic, self.average == "macro")
         return Scored(self, float(statistic(counts.sum(axis=0)[None])[0]), statistic=pooled)
 
     def _expected_counts(self, wanted: dict[Place, Leaf]) -> dict[str, int]:

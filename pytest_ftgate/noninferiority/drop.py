@@ -48,18 +48,28 @@ class Drop:
 
 @dataclass(frozen=True)
 class Size:
-    """How many examples there are and are needed at least; or groups of them, where some belong together."""
+    """How many examples there are and are needed at least; or groups of one size, where some belong together.
+
+    Attributes:
+        have: so many; groups of different sizes count as fewer than there are.
+        needed: at least.
+        unit: "example" or "group".
+        there: where sizes do not count; as many as ``have`` where it is not said.
+    """
 
     have: int
     needed: int
     unit: str
+    there: int | None = None
 
     @property
     def enough(self) -> bool:
         return self.have >= self.needed
 
     def __str__(self) -> str:
-        return plural(self.have, self.unit)
+        if self.there is None or self.there == self.have:
+            return plural(self.have, self.unit)
+        return f"{plural(self.there, self.unit)} of such different sizes that they count as {self.have:,}"
 
 
 def check_max_drop(metric: Metric, max_drop: float, source: str) -> None:
@@ -79,18 +89,22 @@ def check_max_drop(metric: Metric, max_drop: float, source: str) -> None:
 def size_of(metric: Metric, groups: Sequence[str | None], allowance: Allowance) -> Size:
     """The examples with these groups, and how many could be judged at all; see
     :func:`~pytest_ftgate.inference.fewest_examples`."""
-    from pytest_ftgate.inference import MIN_GROUPS, MOST_EXAMPLES, fewest_examples, group_codes
+    from pytest_ftgate.inference import MIN_GROUPS, MOST_EXAMPLES, fewest_examples, group_codes, group_sizes, worth
 
     codes = group_codes(groups, len(groups))
-    have, unit = (len(groups), "example") if codes is None else (int(codes.max()) + 1, "group")
+    have = there = len(groups)
+    if codes is not None:
+        sizes = group_sizes(codes)
+        have, there = worth(sizes), len(sizes)
+    unit = "example" if codes is None else "group"
     if allowance.evidence == "observed":
-        return Size(have, 1, unit)
+        return Size(have, 1, unit, there)
     exact = metric.kind == "right_wrong" and allowance.repeats == 1 and codes is None
     width = metric.high - metric.low if metric.kind != "set" and isfinite(metric.high - metric.low) else 1.0
     share, confidence = allowance.max_drop / width, allowance.confidence
     found = fewest_examples(share, confidence=confidence, evidence=allowance.evidence, exact=exact)
     needed = MOST_EXAMPLES if found is None else found  # so many at least
-    return Size(have, needed if codes is None else max(needed, MIN_GROUPS), unit)
+    return Size(have, needed if codes is None else max(needed, MIN_GROUPS), unit, there)
 
 
 def judge_drop(baseline: Scored, candidate: Scored, allowance: Allowance, groups: Sequence[str | None]) -> Drop:

@@ -148,6 +148,14 @@ def test_too_few_groups_are_inconclusive_before_any_call(project: Project, group
     assert refused(project, "inconclusive") == said
 
 
+def test_groups_of_which_a_few_hold_nearly_all_examples_are_inconclusive_before_any_call(project: Project) -> None:
+    """Two long conversations and ten single questions say no more of the next conversation than two do."""
+    grouped(project, 60, lambda i: f"customer {i % 2}" if i < 50 else None)
+    project.gate_test()
+    said = "12 groups of test examples, of such different sizes that they count as 3, 10 needed to judge a gain"
+    assert refused(project, "inconclusive") == said
+
+
 def test_observed_needs_no_groups(project: Project) -> None:
     grouped(project, 60, lambda i: i % 3)
     project.gate_test(evidence="observed")

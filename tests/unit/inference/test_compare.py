@@ -14,13 +14,15 @@ from set_examples import accuracy, arms, macro_f1
 
 from pytest_ftgate.inference import LabelCounts, compare_graded, compare_right_wrong, compare_set
 from pytest_ftgate.inference.exact import exact_lower, exact_p_value
+from pytest_ftgate.inference.graded import Sample, graded_lower, graded_p_value
 from pytest_ftgate.inference.jackknife import jackknife
-from pytest_ftgate.inference.set_level import values_without_one
+from pytest_ftgate.inference.set_level import values_without_one, weights
 
 EXACT = "exact unconditional score test (Hsueh, Liu & Chen 2001; Berger & Boos 1994)"
 GAFFKE = "Gaffke's bound of a bounded mean (Gaffke 2005; Learned-Miller & Thomas 2019)"
+CAUTIOUS = "; the more cautious counts"
 DELETE_ONE = "paired delete-one jackknife, Student's t (Tukey 1958; Efron & Tibshirani 1993)"
-DELETE_GROUP = "paired delete-a-group jackknife, Student's t (Tukey 1958; Efron & Tibshirani 1993)"
+DELETE_GROUP = "paired delete-a-group jackknife, Student's t (Tukey 1958; Bell & McCaffrey 2002)"
 
 
 def rights(wins, losses, n):
@@ -236,22 +238,31 @@ def test_macro_f1_by_the_jackknife():
     before, after = arms(11, 300, 4)
     found = of_set(before, after)
     left_out = values_without_one(after) - values_without_one(before)
-    expected = jackknife(found.gain, left_out)
-    assert found.lower == pytest.approx(found.gain - expected.half_width(0.05), abs=1e-12)
-    assert found.upper == pytest.approx(found.gain + expected.half_width(0.05), abs=1e-12)
-    assert found.p_margin == pytest.approx(expected.p_value(0.02), abs=1e-12)
-    assert (found.gain_exact, found.method, found.note) == (None, DELETE_ONE, None)
+    own = jackknife(found.gain, left_out, weights(before) + weights(after))
+    values = 300 * found.gain - 299 * left_out
+    lost, opposite = (
+        Sample.of(sign * values, min(-300 * weights(arm).max(), (sign * values).min()))
+        for sign, arm in ((1, after), (-1, before))
+    )
+    assert found.lower == pytest.approx(min(found.gain - own.half_width(0.05), graded_lower(lost, 0.05)), abs=1e-12)
+    assert found.upper == pytest.approx(
+        max(found.gain + own.half_width(0.05), -graded_lower(opposite, 0.05)), abs=1e-12
+    )
+    assert found.p_margin == pytest.approx(max(own.p_value(0.02), graded_p_value(lost, 0.02)), abs=1e-12)
+    assert (found.gain_exact, found.method, found.note) == (None, f"{DELETE_ONE}, and {GAFFKE}{CAUTIOUS}", None)
     right = [arm.predicted[0] == arm.gold for arm in (before, after)]
     assert (found.wins, found.losses) == ((right[1] & ~right[0]).sum(), (right[0] & ~right[1]).sum())
 
 
-def test_accuracy_as_a_set_metric_is_the_paired_t_test():
+def test_accuracy_as_a_set_metric_is_the_paired_t_test_with_one_more_loss():
     before, after = arms(12, 200, 3, statistic=accuracy)
     found = of_set(before, after)
     differences = (after.predicted[0] == after.gold) * 1.0 - (before.predicted[0] == before.gold)
     width = stdtrit(199, 0.95) * differences.std(ddof=1) / 200**0.5
     assert found.gain == pytest.approx(differences.mean(), abs=1e-12)
-    assert found.lower == pytest.approx(differences.mean() - width, abs=1e-12)
+    lowest = graded_lower(Sample.of(differences, -1.0), 0.05)  # a loss that nobody met is counted as seen
+    assert differences.mean() - width > lowest
+    assert found.lower == pytest.approx(lowest, abs=1e-6)
 
 
 def test_identical_answers_are_no_gain():
@@ -330,10 +341,10 @@ def test_a_metric_that_is_undefined_with_one_more_wrong_answer():
     gold = np.arange(40) % 3
     before = LabelCounts(gold, np.where(np.arange(40) < 10, (gold + 1) % 3, gold)[None], 3, only_known_labels)
     after = LabelCounts(gold, np.where(np.arange(40) < 5, (gold + 1) % 3, gold)[None], 3, only_known_labels)
-    assert of_set(before, after, margin=0.0).above_zero
-    found = of_set(before, after, margin=-0.01)
-    assert (found.lower, found.reaches_margin) == (None, False)
-    assert found.note == "the metric is undefined with one more wrong answer"
+    for margin in (-0.01, 0.0):  # what the next loss would do has a part in both
+        found = of_set(before, after, margin=margin)
+        assert (found.lower, found.above_zero, found.reaches_margin) == (None, False, False)
+        assert found.note == "the metric is undefined with one more wrong answer"
 
 
 def test_a_metric_that_is_undefined_for_all_answers_is_refused():
@@ -395,6 +406,40 @@ def test_a_drop_is_ruled_out_by_many_examples():
     found = of_set(before, after, margin=-0.03)
     assert found.reaches_margin
     assert found.method == f"{DELETE_ONE}, and {GAFFKE}; the more cautious counts"
+
+
+@pytest.mark.parametrize("sizes", [(88, 8, 4), (84, 10, 6), (80, 10, 10), (40, 20, 20), (20, 20, 20)])
+def test_no_gain_is_sure_where_the_losses_of_a_rare_label_may_not_have_been_met(sizes):
+    # The real model fixes as large a share of the common label as it loses of the rarest: recall_macro gains nothing.
+    # The p-value of a set in which it lost none must be at least the chance of such a set.
+    gold = np.repeat(np.arange(3), sizes)
+    before = np.where(np.arange(len(gold)) < sizes[0] // 2, 3, gold)
+    for wins in range(1, sizes[0] // 2 + 1):
+        after = np.where(np.arange(len(gold)) < wins, gold, before)
+        found = of_set(*(LabelCounts(gold, arm[None], 3, recall_macro) for arm in (before, after)), margin=0.0)
+        assert found.p_zero >= (1 - wins / sizes[0]) ** sizes[2]
+
+
+@pytest.mark.parametrize("sizes", [(88, 8, 4), (60, 20, 20), (160, 20, 20)])
+def test_macro_averages_with_a_rare_label_pass_falsely_at_most_five_percent(sizes):
+    # 12 % of the common label are fixed, 12 % of the rarest are lost: the real gain of recall_macro is 0.
+    rng, gold, passed = np.random.default_rng(0), np.repeat(np.arange(3), sizes), 0
+    for _ in range(100):
+        before = np.where((gold == 0) & (rng.random(len(gold)) < 0.2), 1, gold)
+        fixed, lost = (before != gold) & (rng.random(len(gold)) < 0.6), (gold == 2) & (rng.random(len(gold)) < 0.12)
+        after = np.where(lost, 0, np.where(fixed, gold, before))
+        pair = (LabelCounts(gold, arm[None], 3, recall_macro) for arm in (before, after))
+        passed += of_set(*pair, margin=0.0, evidence="observed").above_zero
+    assert passed <= 5
+
+
+def test_a_clear_gain_of_many_labels_is_sure():
+    # 26 labels of 4 to 14 examples, as in examples/voice_commands: a fifth of all answers is mended.
+    gold = np.repeat(np.arange(26), np.linspace(4, 14, 26).round().astype(int))
+    before = np.where(np.arange(len(gold)) % 4 == 0, (gold + 1) % 26, gold)
+    after = np.where(np.arange(len(gold)) % 16 == 0, (gold + 1) % 26, gold)
+    found = of_set(*(LabelCounts(gold, arm[None], 26, macro_f1) for arm in (before, after)), margin=0.05)
+    assert found.reaches_margin
 
 
 # --- groups ------------------------------------------------------------------------------------------------------
@@ -469,6 +514,53 @@ def test_a_drop_of_macro_f1_in_groups():
     assert (found.method, found.note) == (f"{DELETE_GROUP}, and {GAFFKE}; the more cautious counts", "300 groups")
 
 
+def unlike_groups(sizes, seed, spread=0.4):
+    """No gain over all groups; within each one of the two models is better."""
+    rng, codes = np.random.default_rng(seed), np.repeat(np.arange(len(sizes)), sizes)
+    better = rng.choice([-spread, spread], len(sizes))[codes] / 2
+    baseline, candidate = (rng.random(len(codes)) < share for share in (0.7 - better, 0.7 + better))
+    return baseline, candidate, codes
+
+
+@pytest.mark.parametrize(
+    ("sizes", "counted"),
+    [([45, 45] + [1] * 8, 2), ([80, 80] + [1] * 40, 3), ([50] * 3 + [1] * 50, 5), ([100] * 4 + [2] * 100, 9)],
+)
+def test_a_few_large_groups_are_never_sure(sizes, counted):
+    asked = {"margin": 0.0, "confidence": 0.95, "evidence": "significant"}
+    baseline, candidate, groups = unlike_groups(sizes, 0)
+    for pair in ((baseline, candidate), (baseline & ~candidate, candidate | ~baseline)):
+        found = compare_right_wrong(*pair, **asked, groups=groups)
+        assert not found.above_zero
+        assert found.note == f"too few groups: {len(sizes)} of very different weight count as {counted}, 10 are needed"
+    scores = baseline.astype(float), candidate.astype(float)
+    assert compare_graded(*scores, low=0.0, high=1.0, **asked, groups=groups).note == found.note
+    gold = np.arange(len(groups)) % 2
+    pair = (LabelCounts(gold, np.where(right, gold, 1 - gold)[None], 2, accuracy) for right in (baseline, candidate))
+    assert compare_set(*pair, **asked, groups=groups).note == found.note
+
+
+def test_groups_of_slightly_different_sizes_lose_little():
+    # 40 groups of two to five examples: Student's t has 28 degrees instead of 39.
+    groups = np.repeat(np.arange(40), np.arange(40) % 4 + 2)
+    differences = np.where(np.arange(40) % 5 == 0, -0.2, 0.3)[groups]
+    found = graded(differences, groups=groups)
+    left_out = np.array([differences[groups != g].mean() for g in range(40)])
+    error = np.sqrt(39 / 40 * ((left_out - left_out.mean()) ** 2).sum())
+    lower = found.gain - stdtrit(28, 0.95) * error
+    assert found.lower == pytest.approx(min(lower, graded(differences).lower), abs=1e-9)
+    assert lower > found.gain - 1.01 * stdtrit(39, 0.95) * error
+
+
+def test_to_rule_out_a_drop_the_largest_group_counts_as_lost():
+    # One group is a tenth of all examples, and no answer differs: its losses may not have been met.
+    groups = np.concatenate([np.zeros(100, dtype=int), np.arange(1, 901)])
+    found = right_wrong(0, 0, 1000, margin=-0.03, groups=groups)
+    assert not found.reaches_margin
+    assert found.p_margin >= (1 - 0.3) ** 1  # lost 3 times in 10, the real drop is 3 points
+    assert right_wrong(0, 0, 1000, margin=-0.03, groups=np.repeat(np.arange(200), 5)).reaches_margin
+
+
 GROUPED = {
     "right or wrong": lambda groups: right_wrong(55, 0, 100, groups=groups),
     "graded": lambda groups: graded(np.linspace(0, 0.5, 100), groups=groups),
@@ -501,7 +593,7 @@ def test_grouped_graded_scores():
 def test_grouped_set():
     before, after = arms(19, 300, 3)
     found = of_set(before, after, groups=np.arange(300) // 10)
-    assert (found.method, found.note) == (DELETE_GROUP, "30 groups")
+    assert (found.method, found.note) == (f"{DELETE_GROUP}, and {GAFFKE}{CAUTIOUS}", "30 groups")
     assert found.lower < found.gain < found.upper
 
 

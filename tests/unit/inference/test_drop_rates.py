@@ -139,3 +139,10 @@ def test_a_drop_is_a_share_of_the_metrics_range():
     declared = metric(low=1, high=5, greater_is_better=True)(lambda expected, answer: 1.0)
     found = size_of(ExampleMetric("grade", declared), [None] * 9, Allowance(0.12, "proven", 0.95))
     assert found.needed == 99
+
+
+def test_groups_of_different_sizes_count_as_fewer():
+    names = ["long"] * 20 + ["longer"] * 30 + [f"g{i}" for i in range(12)]
+    found = size_of(ExactMatch(), names, Allowance(0.1, "significant", 0.95))
+    assert (found.have, found.needed, found.enough) == (3, 10, False)
+    assert str(found) == "14 groups of such different sizes that they count as 3"

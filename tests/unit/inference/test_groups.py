@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pytest_ftgate.inference.groups import group_codes
+from pytest_ftgate.inference.groups import group_codes, group_sizes, too_few, worth
 
 
 def test_names_become_codes():
@@ -30,3 +30,23 @@ def test_codes_of_an_array():
 def test_another_number_of_names_is_refused():
     with pytest.raises(ValueError, match=r"^2 groups were given for 3 examples$"):
         group_codes(["a", "b"], 3)
+
+
+def test_groups_of_one_size_count_as_many_as_there_are():
+    sizes = group_sizes(np.arange(60) % 12)
+    assert (list(sizes), worth(sizes), too_few(sizes)) == ([5.0] * 12, 12, None)
+    assert too_few(np.full(7, 3.0)) == "too few groups: 7, 10 are needed"
+
+
+@pytest.mark.parametrize(
+    ("sizes", "counted"),
+    [([45, 45] + [1] * 8, 2), ([50] * 3 + [1] * 50, 5), ([10] * 9 + [9], 10), ([39] * 3 + [1] * 100, 10), ([1, 3], 2)],
+)
+def test_groups_of_different_sizes_count_as_fewer(sizes, counted):
+    assert worth(np.array(sizes, dtype=float)) == counted
+
+
+def test_too_few_groups_say_what_they_count_as():
+    sizes = np.array([80.0, 80] + [1] * 40)
+    assert too_few(sizes) == "too few groups: 42 of very different weight count as 3, 10 are needed"
+    assert too_few(sizes, "example").startswith("too few examples: 42 of")

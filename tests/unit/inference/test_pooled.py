@@ -54,22 +54,16 @@ def test_blocks_change_nothing(monkeypatch):
     assert (set_level.values_without_one(arm(1)) == at_once).all()
 
 
-def test_a_lost_example_weighs_what_the_set_with_it_differs():
-    base, cand = arm(1), arm(2, 0.8)
-    gain = anew(cand.counts) - anew(base.counts)
-    gains = [
-        anew(np.vstack([cand.counts, cand.lost[i]])) - anew(np.vstack([base.counts, base.perfect[i]])) for i in range(N)
-    ]
-    assert set_level.lost_example(base, cand) == pytest.approx((N + 1) * np.mean(gains) - N * gain, abs=1e-12)
-    worst = min(anew(np.vstack([np.delete(cand.counts, i, axis=0), cand.lost[i]])) for i in range(N))
-    heaviest = gain + N * (worst - anew(cand.counts))
-    assert set_level.heaviest_lost_example(base, cand) == pytest.approx(heaviest, abs=1e-12)
-    assert heaviest < set_level.lost_example(base, cand) < 0
+def test_an_example_or_a_group_weighs_what_its_loss_takes():
+    one, groups = arm(1), np.arange(N) % 7
 
+    def slow(rows):
+        kept = np.delete(one.counts, rows, axis=0)
+        return anew(np.vstack([kept, one.perfect[rows]])) - anew(np.vstack([kept, one.lost[rows]]))
 
-def test_where_everything_is_lost_already_one_more_is():
-    nothing = replace(arm(1), counts=arm(1).lost)
-    assert set_level.heaviest_lost_example(arm(1), nothing) == set_level.lost_example(arm(1), nothing)
+    assert set_level.weights(one) == pytest.approx([slow([i]) for i in range(N)], abs=1e-14)
+    by_group = [slow(np.flatnonzero(groups == group)) for group in range(7)]
+    assert set_level.weights(one, groups) == pytest.approx(by_group, abs=1e-14)
 
 
 def test_counts_of_labels_give_the_bounds_of_micro_f1_of_labels():
@@ -83,7 +77,7 @@ def test_counts_of_labels_give_the_bounds_of_micro_f1_of_labels():
         zero, one = np.zeros(N), np.ones(N)
         columns = [np.column_stack(pair) for pair in ((right, 1 - right), (one, zero), (zero, one))]
         labels = LabelCounts(gold, predicted, 3, lambda c: np.trace(c, axis1=1, axis2=2) / c.sum(axis=(1, 2)))
-        return labels, PooledCounts(*columns, right, lambda c: c[:, 0] / c.sum(axis=1))
+        return labels, PooledCounts(*columns, right, lambda c: c[:, 0] / c.sum(axis=1), of_parts=True)
 
     base, cand = both(0.5), both(0.8)
     for margin, groups in ((0.05, None), (-0.3, None), (0.05, np.arange(N) % 12), (-0.3, np.arange(N) % 12)):
@@ -128,6 +122,55 @@ def test_a_false_pass_is_as_rare_as_it_is_said_to_be():
         found = compare_set(base, cand, margin=0.05, confidence=0.95, evidence="significant")
         passes += found.above_zero
     assert 0.02 <= passes / 400 <= 0.08
+
+
+def long_documents(long, short, seed):
+    """Two models alike over all documents; of each single one, one of them reads more fields rightly."""
+    rng = np.random.default_rng(seed)
+    sizes = np.array(long + short)
+    better = rng.choice([-0.2, 0.2], len(sizes))
+    zero = np.zeros(len(sizes))
+    pair = []
+    for share in (0.7 - better, 0.7 + better):
+        right = rng.binomial(sizes, share)
+        columns = [np.column_stack(two).astype(float) for two in ((right, sizes - right), (sizes, zero), (zero, sizes))]
+        pair.append(PooledCounts(*columns, right / sizes, lambda c: c[:, 0] / c.sum(axis=1)))
+    return pair
+
+
+def test_a_few_long_documents_show_nothing_of_others():
+    asked = {"margin": 0.0, "confidence": 0.95, "evidence": "significant"}
+    for seed in range(20):
+        found = compare_set(*long_documents([100, 100], [2] * 58, seed), **asked)
+        assert not found.above_zero
+        assert found.note == "too few examples: 60 of very different weight count as 5, 10 are needed"
+
+
+def test_documents_of_very_different_lengths_pass_falsely_at_most_five_percent():
+    asked, passes = {"margin": 0.0, "confidence": 0.95, "evidence": "significant"}, 0
+    lengths = [round(300 / place) for place in range(1, 61)]  # count as 13
+    for seed in range(400):
+        passes += compare_set(*long_documents(lengths[:1], lengths[1:], seed), **asked).above_zero
+    assert passes <= 0.05 * 400
+
+
+def test_in_a_mean_over_fields_the_losses_of_a_rare_field_may_not_have_been_met():
+    # 60 documents: all have a field that the candidate reads better, six have another one, of which none was lost.
+    right = np.column_stack([np.arange(60) < 30, np.ones(60), np.arange(60) < 6, np.arange(60) < 6]).astype(float)
+    better = right.copy()
+    better[:36, 0] = 1
+    perfect, lost = right.copy(), right.copy()
+    perfect[:, 0], lost[:, [0, 2]] = 1, 0
+    arms = [
+        PooledCounts(counts, perfect, lost, counts[:, 0], lambda c: (c[:, 0] / c[:, 1] + c[:, 2] / c[:, 3]) / 2, parts)
+        for parts in (False, True)
+        for counts in (right, better)
+    ]
+    asked = {"margin": 0.0, "confidence": 0.95, "evidence": "significant"}
+    assert compare_set(*arms[:2], **asked).above_zero
+    assert not compare_set(*arms[2:], **asked).above_zero
+    # A candidate that loses a tenth of the rare field gains nothing, and in half of all sets nothing shows it.
+    assert compare_set(*arms[2:], **asked).p_zero >= 0.9**6
 
 
 def test_models_of_different_examples_or_metrics_are_not_compared():

@@ -48,17 +48,6 @@ def test_examples_of_a_kind_share_one_evaluation():
     assert sum(evaluated) <= 3 * 4
 
 
-def test_one_more_example(counts):
-    label, answer = np.array([0]), np.array([counts.n_labels])
-    more = LabelCounts(
-        np.append(counts.gold, 0),
-        np.column_stack([counts.predicted, np.full(len(counts.predicted), counts.n_labels)]),
-        counts.n_labels,
-        counts.statistic,
-    )
-    assert set_level.values_with_one_more(counts, label, answer) == pytest.approx([without(more, [])], abs=1e-14)
-
-
 def test_kinds_of_two_models():
     gold = np.array([0, 0, 1, 0, 1])
     before = LabelCounts(gold, np.array([[0, 1, 1, 0, 1]]), 2, macro_f1)
@@ -74,17 +63,50 @@ def test_share_right_is_averaged_over_repeats():
     assert list(set_level.share_right(counts)) == [1.0, 0.5]
 
 
-def test_a_lost_example_costs_accuracy_one():
-    before, after = arms(3, 60, 3, statistic=accuracy, repeats=2)
-    assert set_level.lost_example(before, after) == pytest.approx(-1.0, abs=1e-9)
-    assert set_level.lost_example(after, before) == pytest.approx(-1.0, abs=1e-9)
+def changed(counts, examples, answers):
+    """The metric with these examples answered otherwise, from scratch."""
+    predicted = counts.predicted.copy()
+    predicted[:, examples] = np.asarray(answers)[examples]
+    return without(replace(counts, predicted=predicted), [])
 
 
-def test_a_lost_example_of_macro_f1_is_averaged_over_the_labels_that_occur():
-    # Two labels, 3 and 1 examples, all right in both models: one more loss costs the rare label more.
+def slow_weight(counts, examples):
+    """From answered rightly to lost: as the rarest other label that is expected, or as no known one."""
+    sizes = np.bincount(counts.gold, minlength=counts.n_labels)
+
+    def rarest_other(label):
+        others = [other for other in range(counts.n_labels) if other != label and sizes[other]]
+        return min(others, key=lambda other: (sizes[other], other), default=counts.n_labels)
+
+    other = [rarest_other(label) for label in counts.gold]
+    unknown = [counts.n_labels] * len(counts.gold)
+    return changed(counts, examples, counts.gold) - min(changed(counts, examples, lost) for lost in (other, unknown))
+
+
+def test_an_example_weighs_what_its_loss_takes(counts):
+    slow = [slow_weight(counts, [i]) for i in range(len(counts.gold))]
+    assert set_level.weights(counts) == pytest.approx(slow, abs=1e-14)
+
+
+def test_a_group_weighs_what_its_loss_takes(counts, monkeypatch):
+    groups = np.arange(len(counts.gold)) ** 2 % 5
+    groups = np.unique(groups, return_inverse=True)[1]
+    slow = [slow_weight(counts, np.flatnonzero(groups == g)) for g in range(groups.max() + 1)]
+    assert set_level.weights(counts, groups) == pytest.approx(slow, abs=1e-14)
+    monkeypatch.setattr(set_level, "_BLOCK", 1)
+    assert set_level.weights(counts, groups) == pytest.approx(slow, abs=1e-14)
+
+
+def test_in_accuracy_all_examples_weigh_alike():
+    counts = arms(3, 60, 3, statistic=accuracy, repeats=2)[0]
+    assert set_level.weights(counts) == pytest.approx(np.full(60, 1 / 60), abs=1e-12)
+    sizes = np.bincount(np.arange(60) // 7)
+    assert set_level.weights(counts, np.arange(60) // 7) == pytest.approx(sizes / 60, abs=1e-12)
+
+
+def test_in_macro_f1_an_example_of_the_rare_label_weighs_more():
+    # Two labels, 3 and 1 examples, all right.
     gold = np.array([0, 0, 0, 1])
-    both = LabelCounts(gold, gold[None], 2, macro_f1)
-    lost_common = min((2 * 3 / 7 + 1) / 2, (2 * 3 / 7 + 2 / 3) / 2) - 1  # answered as unknown, or as the other label
-    lost_rare = min((1 + 2 / 3) / 2, (6 / 7 + 2 / 3) / 2) - 1
-    expected = 5 * (0.75 * lost_common + 0.25 * lost_rare)
-    assert set_level.lost_example(both, both) == pytest.approx(expected, abs=1e-12)
+    counts = LabelCounts(gold, gold[None], 2, macro_f1)
+    common = 1 - min((2 * 2 / 5 + 1) / 2, (2 * 2 / 5 + 2 / 3) / 2)  # answered as unknown, or as the other label
+    assert set_level.weights(counts) == pytest.approx([common, common, common, 1 - (6 / 7 + 0) / 2], abs=1e-12)
