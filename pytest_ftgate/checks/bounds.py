@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING
 
-from pytest_ftgate.money.price import PRICE_CURE, UNKNOWN
+from pytest_ftgate.money.price import UNKNOWN, price_cure
 from pytest_ftgate.numbers import show_value
 from pytest_ftgate.result import Check, ModelResult, Status
 
@@ -55,7 +55,7 @@ def _within(value: float, bound: Bound) -> bool:
 
 def _missing_advice(name: str, model: ModelResult) -> str:
     if name == "cost_usd" and (model.price or "").startswith(UNKNOWN):
-        return f"Give the model a {PRICE_CURE}."
+        return f"Give the model a {price_cure(model.price)}."
     if name == "cost_usd":
         return "Nothing counts what is missing: ask again (--ftgate-cache=refresh), or an endpoint that reports usage."
     return "The models did not report what is needed to measure it."

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.checks.economics import unpriced
 from pytest_ftgate.checks.gain import Judgement, gain_reaches
-from pytest_ftgate.money.price import PRICE_CURE
+from pytest_ftgate.money.price import price_cure
 from pytest_ftgate.numbers import (
     is_share,
     plural,
@@ -63,7 +63,7 @@ def free_match_checks(
                 f"how much cheaper a call is cannot be known: {no_price}",
                 required=config.cheaper_by,
                 source=str(config.sources["cheaper_by"]),
-                advice=f"Give the model a {PRICE_CURE}.",
+                advice=f"Give the model a {price_cure(no_price)}.",
             )
         )
     return found

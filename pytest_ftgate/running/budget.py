@@ -10,7 +10,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.errors import ModelError, Where
-from pytest_ftgate.money.price import PRICE_CURE, UNKNOWN, Price, price_of, tokens_usd
+from pytest_ftgate.money.price import UNKNOWN, Price, price_cure, price_of, tokens_usd
 from pytest_ftgate.numbers import show_usd
 
 if TYPE_CHECKING:
@@ -183,7 +183,7 @@ class Budget:
             fatal=True,
             where=Where(key="price"),
             evidence=why,
-            cure=f"give it a {PRICE_CURE}",
+            cure=f"give it a {price_cure(why)}",
         )
 
 
