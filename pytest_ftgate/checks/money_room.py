@@ -20,7 +20,7 @@ from pytest_ftgate.result import Check, ModelResult
 if TYPE_CHECKING:
     from pytest_ftgate.config import EconomicsSpec
 
-_ADVICE = "Do not train: what the calls cost now is less than the gate asks for. Wait for more calls, or ask for less."
+_ADVICE = "Do not train: there is too little to be saved. Wait for more calls, or ask for less."
 
 
 def known_costs(spec: EconomicsSpec, role: str, baseline: ModelResult) -> Costs:
