@@ -54,9 +54,9 @@ def show_usd(value: float | None) -> str:
     """Money with enough digits that little does not look like nothing; unknown is not zero."""
     if value is None:
         return "unknown"
-    if value >= 1:
+    if round(value, 4) >= 1:
         return f"${value:,.2f}"
-    return f"${value:.4f}" if value >= 0.001 or not value else f"${value:.2g}"
+    return "$0" if not value else f"${value:.4f}" if value >= 0.001 else f"${value:.2g}"
 
 
 def show_count(value: int | None) -> str:

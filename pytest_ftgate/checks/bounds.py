@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from math import inf
 from typing import TYPE_CHECKING
 
-from pytest_ftgate.checks.pricing import UNPRICED_CURE, unpriced_models
+from pytest_ftgate.checks.pricing import unpriced_cure, unpriced_models
 from pytest_ftgate.money.price import UNKNOWN
 from pytest_ftgate.numbers import show_value
 from pytest_ftgate.result import Check, ModelResult, Status
@@ -81,7 +81,7 @@ def _why_unknown(name: str, model: ModelResult) -> str | None:
 
 def _missing_advice(name: str, model: ModelResult) -> str:
     if name == "cost_usd" and (model.price or "").startswith(UNKNOWN):
-        return UNPRICED_CURE
+        return unpriced_cure(model.price)
     if name == "cost_usd":
         return "Nothing counts what is missing: ask again (--ftgate-cache=refresh), or an endpoint that reports usage."
     if name in LATENCIES:

@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from pytest_ftgate.checks.pricing import FREE_CURE, why_free, why_priced_at_nothing, why_unpriced
+from pytest_ftgate.checks.pricing import FREE_CURE, unpriced_cure, why_free, why_priced_at_nothing, why_unpriced
 from pytest_ftgate.money.economics import (
-    CALLS_CURE,
-    TRAINING_CURE,
+    NO_CALLS,
+    NO_PRICE,
+    NO_TRAINING,
     Amount,
     Costs,
-    Economics,
+    Lack,
+    at_volume,
     dollars,
-    economics_of,
+    said,
+    show_days,
     training_cost,
     whole_days,
 )
-from pytest_ftgate.money.price import PRICE_CURE, UNKNOWN, price_of
+from pytest_ftgate.money.price import UNKNOWN, UNPRICED, price_of
 from pytest_ftgate.numbers import plural, show_number
-from pytest_ftgate.result import Check, ModelResult
+from pytest_ftgate.result import Check, ModelResult, called
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import EconomicsSpec
     from pytest_ftgate.models import Model
 
-_DAYS, _SAVING = "max_break_even_days", "min_monthly_saving_usd"
-LIMITS = (_DAYS, _SAVING)
+DAYS, SAVING = "max_break_even_days", "min_monthly_saving_usd"
+LIMITS = (DAYS, SAVING)
+_NOT_COUNTED = "Ask again (--ftgate-cache=refresh), or an endpoint that reports usage."
 
 
 def free_economics_checks(spec: EconomicsSpec | None, models: Mapping[str, Model]) -> list[Check]:
@@ -35,23 +39,28 @@ def free_economics_checks(spec: EconomicsSpec | None, models: Mapping[str, Model
         return []
     found = []
     for limit in LIMITS:
-        lacking = [] if spec.calls_per_month is not None else [f"the number of calls ({CALLS_CURE})"]
+        lacking = [NO_CALLS] if spec.calls_per_month is None else []
         no_price = why_unpriced(models)
-        lacking += [f"the cost of a call ({no_price}; give the model a {PRICE_CURE})"] if no_price else []
+        lacking += [Lack(no_price, unpriced_cure(no_price))] if no_price else []
         free = None if spec.hosting_usd_per_month else why_priced_at_nothing(models)
-        lacking += [f"the cost of a call ({_unbelieved(free)})"] if free else []
-        paid = limit == _DAYS or bool(spec.retrains_per_year)
-        untold = spec.training_cost_usd is None and price_of(models["candidate"]).training_per_1m is None
-        lacking += [f"what training cost ({TRAINING_CURE})"] if paid and untold else []
+        lacking += [_unbelieved(free)] if free else []
+        paid = limit == DAYS or bool(spec.retrains_per_year)
+        lacking += [NO_TRAINING] if paid and _untold(spec, models) else []
         if getattr(spec, limit) is not None and lacking:
-            found.append(_unknown(spec, limit, "; ".join(lacking)))
+            found.append(unknown_check(spec, limit, lacking))
     return found
 
 
-def measured_economics(
+def _untold(spec: EconomicsSpec, models: Mapping[str, Model]) -> bool:
+    """Whether nothing will say what training cost; before there is a candidate it need not be known."""
+    candidate = models.get("candidate")
+    return spec.training_cost_usd is None and candidate is not None and price_of(candidate).training_per_1m is None
+
+
+def measured_costs(
     spec: EconomicsSpec, baseline: ModelResult, candidate: ModelResult, models: Mapping[str, Model]
-) -> Economics:
-    """The economics by what both models cost on the test set.
+) -> Costs:
+    """What the economics rest on, by what both models cost on the test set.
 
     Args:
         spec: what the gate declares.
@@ -65,7 +74,7 @@ def measured_economics(
         trained_tokens=candidate.trained_tokens,
         price=price_of(models["candidate"]),
     )
-    costs = Costs(
+    return Costs(
         spec.calls_per_month,
         per_call("baseline", baseline),
         _of_candidate(candidate, hosted=bool(spec.hosting_usd_per_month)),
@@ -74,72 +83,83 @@ def measured_economics(
         spec.hosting_usd_per_month,
         spec.retrains_per_year,
     )
-    return economics_of(costs)
 
 
 def per_call(role: str, model: ModelResult) -> Amount:
     """What one call cost on the test set."""
     if model.cost_usd is None or not model.n_expected:
-        reason = model.cost_unknown or "nothing was measured"
-        cure = f" (give it a {PRICE_CURE})" if (model.price or "").startswith(UNKNOWN) else ""
-        return Amount(None, f"what a call of the {role} {model.name} costs: {reason}{cure}")
-    return Amount(model.cost_usd / model.n_expected, "measured")
+        price = model.price or ""
+        why = NO_PRICE if price.startswith(UNPRICED) else model.cost_unknown or "nothing was measured"
+        cure = unpriced_cure(price) if price.startswith(UNKNOWN) else _NOT_COUNTED
+        return Amount(None, why, f"{called(role)} {model.name}", cure)
+    return Amount(model.cost_usd / model.n_expected, "measured", f"{called(role)} {model.name}")
 
 
 def _of_candidate(candidate: ModelResult, *, hosted: bool) -> Amount:
     """What a call of the candidate cost: nothing only where its machine is paid by the month."""
     free = None if hosted else why_free(candidate)
-    return Amount(None, f"what a call costs: {_unbelieved(free)}") if free else per_call("candidate", candidate)
+    if free is None:
+        return per_call("candidate", candidate)
+    lack = _unbelieved(free)
+    return Amount(None, lack.what, cure=lack.cure)
 
 
-def _unbelieved(free: str) -> str:
-    return f"{free}. {FREE_CURE.removesuffix('.')}, or economics.hosting_usd_per_month"
+def _unbelieved(free: str) -> Lack:
+    cure = f"{FREE_CURE.removesuffix('.')}, or economics.hosting_usd_per_month."
+    return Lack(f"the cost of a call cannot be told: {free}", cure)
 
 
-def economics_checks(spec: EconomicsSpec, economics: Economics) -> list[Check]:
+def economics_checks(spec: EconomicsSpec, costs: Costs) -> list[Check]:
     """The limits of the gate, and what they leave out."""
     found = []
     if spec.max_break_even_days is not None:
-        found.append(_break_even_check(spec, economics, spec.max_break_even_days))
+        found.append(_break_even_check(spec, costs, spec.max_break_even_days))
     if spec.min_monthly_saving_usd is not None:
-        found.append(_saving_check(spec, economics, spec.min_monthly_saving_usd))
-    if spec.max_break_even_days is not None and economics.data_cost_usd is None:
+        found.append(_saving_check(spec, costs, spec.min_monthly_saving_usd))
+    if spec.max_break_even_days is not None and costs.data_usd is None:
         found.append(
             Check(
                 "economics.data_cost_usd",
                 "warning",
                 "what preparing the data cost is not declared, and not counted",
-                source=str(spec.sources[_DAYS]),
+                source=str(spec.sources[DAYS]),
                 advice="Give economics.data_cost_usd; 0 where it cost nothing.",
             )
         )
     return found
 
 
-def _break_even_check(spec: EconomicsSpec, economics: Economics, most: float) -> Check:
-    asked = f"asked for at most {_days(most)}"
-    if economics.breaks_even is False:
+def _break_even_check(spec: EconomicsSpec, costs: Costs, most: float) -> Check:
+    stated = at_volume(costs, costs.calls_per_month)
+    asked = f"asked for at most {days_asked(most)}"
+    if stated.breaks_even is False:
         message, held = f"never pays for itself, {asked}", False
-    elif economics.break_even_days is None:
-        return _unknown(spec, _DAYS, economics.break_even_unknown or "")
+    elif stated.break_even_days is None:
+        return unknown_check(spec, DAYS, costs.break_even_lacks)
     else:
-        message = f"pays for itself after {plural(whole_days(economics.break_even_days), 'day')}, {asked}"
-        held = round(economics.break_even_days, 12) <= round(most, 12)
+        message = f"pays for itself after {exact_days(stated.break_even_days)}, {asked}"
+        held = round(stated.break_even_days, 12) <= round(most, 12)
     advice = None if held else "Wait for more calls, train for less, or keep the prompted model."
-    return _limit_check(spec, _DAYS, message, held=held, observed=economics.break_even_days, advice=advice)
+    return _limit_check(spec, DAYS, message, held=held, observed=stated.break_even_days, advice=advice)
 
 
-def _saving_check(spec: EconomicsSpec, economics: Economics, least: float) -> Check:
-    saving = economics.monthly_saving_usd
+def _saving_check(spec: EconomicsSpec, costs: Costs, least: float) -> Check:
+    saving = at_volume(costs, costs.calls_per_month).monthly_saving_usd
     if saving is None:
-        return _unknown(spec, _SAVING, economics.saving_unknown or "")
+        return unknown_check(spec, SAVING, costs.saving_lacks)
     held = round(saving, 12) >= round(least, 12)
     message = f"saves {dollars(saving)} a month, asked for at least {dollars(least)}"
     advice = None if held else "Keep the prompted model until there are more calls."
-    return _limit_check(spec, _SAVING, message, held=held, observed=saving, advice=advice)
+    return _limit_check(spec, SAVING, message, held=held, observed=saving, advice=advice)
 
 
-def _days(days: float) -> str:
+def exact_days(days: float) -> str:
+    """``90 days``, and where nobody counts so far ``17,267 days (47 years)``."""
+    exact, short = plural(whole_days(days), "day"), show_days(days)
+    return exact if short == exact else f"{exact} ({short})"
+
+
+def days_asked(days: float) -> str:
     """``90 days``, ``1 day``, ``0.5 days``."""
     return f"{show_number(days)} {'day' if days == 1 else 'days'}"
 
@@ -158,12 +178,14 @@ def _limit_check(
     )
 
 
-def _unknown(spec: EconomicsSpec, limit: str, lacking: str) -> Check:
+def unknown_check(spec: EconomicsSpec, limit: str, lacking: Sequence[Lack]) -> Check:
+    """A limit that rests on something unknown: nothing is taken to cost nothing."""
+    judged = "the break-even" if limit == DAYS else "the saving"
     return Check(
         f"economics.{limit}",
         "error",
-        f"{limit} cannot be judged; unknown is {lacking}",
+        f"{judged} cannot be judged: {said(lacking)}",
         required=getattr(spec, limit),
         source=str(spec.sources[limit]),
-        advice="Give what is unknown: nothing is taken to cost nothing.",
+        advice=" ".join(dict.fromkeys(lack.cure for lack in lacking)) or None,
     )

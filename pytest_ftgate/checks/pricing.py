@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from pytest_ftgate.money.price import PRICE_CURE, UNKNOWN, Price, price_of
+from pytest_ftgate.money.price import UNKNOWN, Price, price_cure, price_of
 from pytest_ftgate.result import ModelResult, called
 
 if TYPE_CHECKING:
     from pytest_ftgate.models import Model
 
-UNPRICED_CURE = f"Give the model a {PRICE_CURE}."
 FREE_CURE = "A machine of your own is not free: price: {gpu_hour_usd}."
+
+
+def unpriced_cure(why: str | None) -> str:
+    """What to do where the price of a model is unknown, by why it is."""
+    return f"Give the model a {price_cure(why)}."
 
 
 def unpriced_models(models: Mapping[str, Model]) -> dict[str, Price]:

@@ -137,10 +137,11 @@ def _with_flips(result: GateResult, baseline: Measured, candidate: Measured, met
 
 
 def _economics(prepared: Prepared, result: GateResult) -> tuple[Economics | None, list[Check]]:
-    from pytest_ftgate.checks.economics import economics_checks, measured_economics
+    from pytest_ftgate.checks.economics import economics_checks, measured_costs
+    from pytest_ftgate.money.economics import economics_of
 
     spec = prepared.config.economics
     if spec is None:
         return None, []
-    economics = measured_economics(spec, result.baseline, result.candidate, prepared.models)
-    return economics, economics_checks(spec, economics)
+    costs = measured_costs(spec, result.baseline, result.candidate, prepared.models)
+    return economics_of(costs), economics_checks(spec, costs)

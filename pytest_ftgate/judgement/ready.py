@@ -18,10 +18,12 @@ from pytest_ftgate.judgement.models import (
     hypothesis_checks,
     with_models,
 )
+from pytest_ftgate.noninferiority import advantage
 from pytest_ftgate.result import Check, GateResult, closed
 
 if TYPE_CHECKING:
     from pytest_ftgate.measure import Measured
+    from pytest_ftgate.money.economics import Economics
     from pytest_ftgate.preparation import Prepared
 
 
@@ -40,7 +42,22 @@ def judge_baselines(
         examples=len(prepared.test),
         compare=lambda baseline, candidate: compare_scores(config, baseline, candidate, prepared.groups),
     )
+    found += advantage.cheaper_room_checks(config, best, result.baseline)
     found += [bound_check(prepared, bound, result) for bound in config.bounds]
+    economics, limits = _economics(prepared, best, result)
+    found += limits
     found += answer_remarks(scored)
-    result = replace(result, breakdowns=breakdown_results({"baseline": scored[best]}))
+    result = replace(result, economics=economics, breakdowns=breakdown_results({"baseline": scored[best]}))
     return closed(replace(result, diagnosis=diagnosis_of(prepared, scored, best)), tuple(found))
+
+
+def _economics(prepared: Prepared, best: str, result: GateResult) -> tuple[Economics | None, list[Check]]:
+    """As far as they are known, and whether any candidate could hold their limits."""
+    from pytest_ftgate.checks.money_room import known_costs, money_room_checks
+    from pytest_ftgate.money.economics import economics_before_training
+
+    spec = prepared.config.economics
+    if spec is None:
+        return None, []
+    costs = known_costs(spec, best, result.baseline)
+    return economics_before_training(costs), money_room_checks(spec, costs)

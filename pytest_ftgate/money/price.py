@@ -14,10 +14,7 @@ if TYPE_CHECKING:
 
 UNKNOWN = "unknown: "
 UNPRICED = f"{UNKNOWN}no price in the gate"
-PRICE_CURE = (
-    "price: {input_per_1m, output_per_1m}, or {gpu_hour_usd} on a machine of your own; "
-    "pip install pytest-ftgate[prices] brings those of many endpoints"
-)
+NO_TABLE = "genai-prices is not installed"
 PER_TOKEN = ("input_per_1m", "output_per_1m", "cached_input_per_1m")
 _KEYS = (*PER_TOKEN, "training_per_1m", "gpu_hour_usd")
 
@@ -62,6 +59,18 @@ class Cost:
 
     usd: float | None
     unknown: str | None = None
+
+
+def price_cure(why: str | None) -> str:
+    """What to give a model whose price is unknown.
+
+    Args:
+        why: it is; the package that knows prices is named where its absence is part of that.
+    """
+    cure = "price: {input_per_1m, output_per_1m}, or {gpu_hour_usd} on a machine of your own"
+    if NO_TABLE not in (why or ""):
+        return cure
+    return f"{cure}; pip install pytest-ftgate[prices] brings those of many endpoints"
 
 
 def written_price(keys: Mapping[str, Any] | None, source: str) -> Price:

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from pytest_ftgate.data.wording import excerpt
-from pytest_ftgate.money.price import UNPRICED, Price
+from pytest_ftgate.money.price import NO_TABLE, UNPRICED, Price
 
 _RATES = {
     "input_mtok": "input_per_1m",
@@ -39,7 +39,7 @@ def table_price(model: str, base_url: str, params: Mapping[str, Any], *, batch: 
     try:
         from genai_prices import Usage, calc_price
     except ImportError:
-        return Price(f"{UNPRICED}, and genai-prices is not installed")
+        return Price(f"{UNPRICED}, and {NO_TABLE}")
     now = datetime.now(timezone.utc)
     at = f"{excerpt(model)!r} at {urlsplit(base_url).netloc.rpartition('@')[2]}"
     try:

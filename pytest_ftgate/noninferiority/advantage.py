@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from pytest_ftgate.checks.bounds import UNTIMED_CURE
-from pytest_ftgate.checks.pricing import FREE_CURE, UNPRICED_CURE, why_free, why_priced_at_nothing, why_unpriced
+from pytest_ftgate.checks.pricing import FREE_CURE, unpriced_cure, why_free, why_priced_at_nothing, why_unpriced
 from pytest_ftgate.money.economics import dollars
-from pytest_ftgate.money.price import UNKNOWN
-from pytest_ftgate.numbers import is_share, plural, show_amount, show_seconds, show_usd
+from pytest_ftgate.money.price import UNKNOWN, Price, tokens_usd, written_price
+from pytest_ftgate.numbers import is_share, plural, show_difference, show_seconds, show_usd
 from pytest_ftgate.result import Check, ModelResult, called
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def _cost_checks(config: GateConfig, models: Mapping[str, Model]) -> list[Check]
         return []
     no_price, nothing = why_unpriced(models), why_priced_at_nothing(models)
     if no_price:
-        return [_cheaper_unknown(config, f"known: {no_price}", UNPRICED_CURE)]
+        return [_cheaper_unknown(config, f"known: {no_price}", unpriced_cure(no_price))]
     return [_cheaper_unknown(config, f"told: {nothing}", FREE_CURE)] if nothing else []
 
 
@@ -110,7 +110,7 @@ def rival_checks(
         drop = sign * (top - one.value)
         if round(drop, 12) > round(config.max_drop, 12):
             continue
-        loses = show_amount(drop, share=is_share((metric.low, metric.high)))
+        loses = show_difference(drop, share=is_share((metric.low, metric.high))).removeprefix("+")
         found.append(
             Check(
                 "rival",
@@ -141,22 +141,81 @@ def _asked_less(config: GateConfig) -> str:
     return " or ".join(word for word, factor in words if factor is not None)
 
 
-def _cheaper_check(config: GateConfig, factor: float, baseline: ModelResult, candidate: ModelResult) -> Check:
-    costs = [_per_call(model) for model in (baseline, candidate)]
-    unknown = [
-        f"{called(role, model.name)}: {model.cost_unknown or 'no cost was measured'}"
-        for role, model, cost in zip(("baseline", "candidate"), (baseline, candidate), costs, strict=True)
-        if cost is None
+def cheaper_room_checks(config: GateConfig, role: str, baseline: ModelResult) -> list[Check]:
+    """Before training: whether a call can be cheaper at all, and with a declared price, how much it would be.
+
+    With as many tokens as the baseline takes. A tuned model needs fewer, so that too little is no failure.
+
+    Args:
+        config: the gate.
+        role: of the baseline.
+        baseline: the one that is reported.
+    """
+    factor = config.cheaper_by
+    if factor is None:
+        return []
+    unknown = _cost_unknown_check(config, {role: baseline})
+    if unknown is not None:
+        return [unknown]
+    source = str(config.sources["cheaper_by"])
+    if not baseline.cost_usd:
+        message = f"no room: a call of {called(role, baseline.name)} costs nothing by its price: none can be cheaper"
+        return [Check("room", "fail", message, 0.0, factor, source, "Do not train to save what is not paid.")]
+    return _foreseen(config, factor, baseline, baseline.cost_usd, source)
+
+
+def _foreseen(config: GateConfig, factor: float, baseline: ModelResult, usd: float, source: str) -> list[Check]:
+    """What the cheapest candidate with a declared price would come to."""
+    specs = config.candidates.values() or [config.candidate]
+    prices = [written_price(spec.options["price"], str(spec.source)) for spec in specs if spec.options.get("price")]
+    costs = [(cost, price.source) for price in prices if (cost := _same_tokens(price, baseline))]
+    if not costs:
+        return []
+    cost, priced = min(costs)
+    times = round(usd / cost, 12)
+    held = times >= round(factor, 12)
+    return [
+        Check(
+            "cheaper_by",
+            "note" if held else "warning",
+            f"with as many tokens as the baseline a call of the candidate would be {times:.4g} times cheaper "
+            f"by its price ({priced}), asked for {factor:g}",
+            observed=times,
+            required=factor,
+            source=source,
+            advice=None if held else "Plan for a smaller model, or a much shorter prompt, before you train.",
+        )
     ]
-    if unknown:
-        unpriced = any((model.price or "").startswith(UNKNOWN) for model in (baseline, candidate))
-        again = "Ask again (--ftgate-cache=refresh), or an endpoint that reports usage."
-        return _cheaper_unknown(config, f"known: {'; '.join(unknown)}", UNPRICED_CURE if unpriced else again)
+
+
+def _same_tokens(price: Price, baseline: ModelResult) -> float | None:
+    if baseline.input_tokens is None or baseline.output_tokens is None:
+        return None
+    return tokens_usd(price, baseline.input_tokens, baseline.output_tokens)
+
+
+def _cost_unknown_check(config: GateConfig, models: Mapping[str, ModelResult]) -> Check | None:
+    """That the cost of one of these models, by role, is unknown."""
+    unknown = {role: model for role, model in models.items() if _per_call(model) is None}
+    if not unknown:
+        return None
+    told = [f"{called(role, one.name)}: {one.cost_unknown or 'no cost was measured'}" for role, one in unknown.items()]
+    unpriced = [price for model in unknown.values() if (price := model.price or "").startswith(UNKNOWN)]
+    again = "Ask again (--ftgate-cache=refresh), or an endpoint that reports usage."
+    advice = unpriced_cure("; ".join(unpriced)) if unpriced else again
+    return _cheaper_unknown(config, f"known: {'; '.join(told)}", advice)
+
+
+def _cheaper_check(config: GateConfig, factor: float, baseline: ModelResult, candidate: ModelResult) -> Check:
+    unknown = _cost_unknown_check(config, {"baseline": baseline, "candidate": candidate})
+    old, new = _per_call(baseline), _per_call(candidate)
+    if unknown is not None or old is None or new is None:
+        assert unknown is not None  # one whose cost is not known is told
+        return unknown
     free = why_free(candidate)
     if free:
         return _cheaper_unknown(config, f"told: {free}", FREE_CURE)
     source = str(config.sources["cheaper_by"])
-    old, new = (cost for cost in costs if cost is not None)
     seen = f"{show_usd(1000 * old)} against {show_usd(1000 * new)} for 1,000 calls"
     hosting = config.economics.hosting_usd_per_month if config.economics else None
     beside = f"; hosting, {dollars(hosting)} a month, is not in it" if hosting else ""

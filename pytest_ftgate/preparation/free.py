@@ -28,7 +28,7 @@ def free_checks(prepared: Prepared) -> list[Check]:
         *(_tuning_checks(prepared) if accepts else ()),
         *_test_set_checks(prepared),
         *_match_checks(prepared),
-        *(_economics_checks(prepared) if accepts else ()),
+        *_economics_checks(prepared),
         *bounds.unpriced_bound_checks(config.bounds, prepared.models),
         *_straw_man_checks(prepared),
         *unsampled_checks(latencies, prepared.models),

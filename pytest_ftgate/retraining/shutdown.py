@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from pytest_ftgate.retraining.listings import Listings
 
 _RETRAIN = "Train on another base model before that day, and judge the new candidate."
+_RETRAIN_LATE = "That day has passed: train on another base model, and judge the new candidate."
 _SUCCESSOR = "Name its successor in time: against another baseline the gate has to be judged anew."
+_SUCCESSOR_LATE = "That day has passed: name its successor, and judge the gate anew against it."
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ def shutdowns(
             first = min(found, key=lambda name: found[name])
             checks.append(shutdown_check(config, one.role, one.model, first, found[first], now))
         elif unknown and config.clock.shutdown == "fail" and not told.issuperset(names):
-            checks.append(_unknown_check(one.role, unknown))
+            checks.append(unknown_check(one.role, unknown))
         told.update(names)
     return dates, checks
 
@@ -114,14 +116,21 @@ def shutdown_check(config: GateConfig, role: str, model: str, listed: str, shutd
         observed=shutdown,
         required=clock.shutdown_within_days,
         source=clock.source("shutdown"),
-        advice=(_RETRAIN if role == "candidate" else _SUCCESSOR) if due else None,
+        advice=_advice(role, past=left < 0) if due else None,
     )
 
 
-def _unknown_check(role: str, models: Sequence[str]) -> Check:
-    names = " and ".join(map(excerpt, models))
+def _advice(role: str, *, past: bool) -> str:
+    if role == "candidate":
+        return _RETRAIN_LATE if past else _RETRAIN
+    return _SUCCESSOR_LATE if past else _SUCCESSOR
+
+
+def unknown_check(role: str, models: Sequence[str]) -> Check:
+    """Nobody has said when these models end."""
+    names, are = " and ".join(map(excerpt, models)), "is" if len(models) == 1 else "are"
     return Check(
         check_name("shutdown", role),
         "note",
-        f"{called(role)}: whether {names} is about to be shut down is unknown: the endpoint has not said",
+        f"{called(role)}: whether {names} {are} about to be shut down is unknown: the endpoint has not said",
     )

@@ -11,7 +11,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from pytest_ftgate.errors import ModelError, Where
-from pytest_ftgate.money.price import PRICE_CURE, UNKNOWN, Price, price_of
+from pytest_ftgate.money.price import UNKNOWN, Price, price_cure, price_of
 from pytest_ftgate.numbers import plural, show_usd
 from pytest_ftgate.running.estimate import FIRST_OUTPUT_TOKENS, Habits, estimate, exact
 
@@ -264,5 +264,5 @@ class Budget:
             fatal=True,
             where=Where(key="price"),
             evidence=why,
-            cure=f"give it a {PRICE_CURE}",
+            cure=f"give it a {price_cure(why)}",
         )

@@ -17,7 +17,7 @@ USAGE = {"input_tokens": 1000, "output_tokens": 50}
 # 200,000 * $0.002 = $400 a month; $300 upfront are earned in 150,000 calls, 0.75 months, 22.8 days.
 ECONOMICS = {"calls_per_month": 200_000, "training_cost_usd": 100, "data_cost_usd": 200}
 SENTENCE = (
-    "At 200,000 calls a month the fine-tune saves $400 a month and has paid for itself after 23 days (150,000 calls)."
+    "At 200,000 calls a month the fine-tune saves $400 a month and pays for itself after 23 days (150,000 calls)."
 )
 
 
@@ -63,7 +63,7 @@ def test_table_sentence_and_facts(priced: Project) -> None:
             "economics: 1,000 calls cost $2.40 (baseline), $0.4000 (candidate)",
             "  once: training $100, data preparation $200",
             "  by the month: hosting not declared, retraining not declared",
-            "  calls a month  saved a month  has paid for itself after",
+            "  calls a month  saved a month  pays for itself after",
             "        100,000           $200  46 days (150,000 calls)",
             "        200,000           $400  23 days (150,000 calls)",
             "        400,000           $800  12 days (150,000 calls)",
@@ -118,9 +118,9 @@ def test_a_price_of_nothing_is_known_before_any_call_to_save_nothing(priced: Pro
     gate = judged(priced, **limit)
     (name,) = limit
     assert (gate["verdict"], gate["models_called"]) == ("error", False)
-    message = check(gate, f"economics.{name}")["message"]
-    assert "one of candidate ft.jsonl costs nothing by its price (marker)" in message
-    assert "price: {gpu_hour_usd}, or economics.hosting_usd_per_month" in message
+    found = check(gate, f"economics.{name}")
+    assert "one of candidate ft.jsonl costs nothing by its price (marker)" in found["message"]
+    assert "price: {gpu_hour_usd}, or economics.hosting_usd_per_month" in found["advice"]
 
 
 def test_answers_without_a_token_that_is_paid_for_save_nothing_either(priced: Project) -> None:
@@ -158,8 +158,8 @@ def test_a_limit_says_where_it_is_written(priced: Project) -> None:
 @pytest.mark.parametrize(
     ("economics", "lacking"),
     [
-        ({"calls_per_month": ...}, "the number of calls (give economics.calls_per_month)"),
-        ({"training_cost_usd": ...}, "what training cost (give economics.training_cost_usd"),
+        ({"calls_per_month": ...}, "the number of calls is not known"),
+        ({"training_cost_usd": ...}, "the training cost is not known"),
     ],
     ids=str,
 )
@@ -168,21 +168,24 @@ def test_a_limit_that_cannot_be_judged_is_an_error_before_any_call(
 ) -> None:
     keys = {key: value for key, value in {**ECONOMICS, **economics}.items() if value is not ...}
     priced.gate_test(economics={**keys, "max_break_even_days": 30})
-    assert refused(priced).startswith(f"max_break_even_days cannot be judged; unknown is {lacking}")
+    assert refused(priced).startswith(f"the break-even cannot be judged: {lacking}")
 
 
 def test_a_model_without_a_price_is_seen_before_any_call(priced: Project) -> None:
     priced.gate_test(candidate=model("ft.jsonl", None), economics={**ECONOMICS, "min_monthly_saving_usd": 1})
     message = refused(priced)
-    assert "unknown is the cost of a call (candidate ft.jsonl: no price in the gate; give the model a price:" in message
+    assert message == "the saving cannot be judged: candidate ft.jsonl: no price in the gate"
+    advice = check(priced.gate(), "economics.min_monthly_saving_usd")["advice"]
+    assert (
+        advice == "Give the model a price: {input_per_1m, output_per_1m}, or {gpu_hour_usd} on a machine of your own."
+    )
 
 
 def test_an_answer_without_usage_is_seen_after_the_calls(priced: Project) -> None:
     answers(priced, "ft.jsonl", (0, 1, 58, 59), usage=None)
     priced.gate_test(economics={**ECONOMICS, "min_monthly_saving_usd": 1})
     assert refused(priced, called=True) == (
-        "min_monthly_saving_usd cannot be judged; unknown is what a call of the candidate ft.jsonl costs: "
-        "60 of 60 answers have no usable token counts"
+        "the saving cannot be judged: candidate ft.jsonl: 60 of 60 answers have no usable token counts"
     )
 
 
@@ -191,7 +194,9 @@ def test_a_price_of_training_without_a_job_is_an_error_after_the_calls(priced: P
         candidate=model("ft.jsonl", {**SMALL, "training_per_1m": 25.0}),
         economics={"calls_per_month": 200_000, "data_cost_usd": 0, "max_break_even_days": 30},
     )
-    assert "what training cost, for nothing tells its tokens" in refused(priced, called=True)
+    assert "the training cost is not known: no fine-tuning job tells how many tokens were trained" in refused(
+        priced, called=True
+    )
 
 
 def test_what_is_unknown_and_not_asked_for_is_only_said_to_be(priced: Project) -> None:
@@ -202,7 +207,7 @@ def test_what_is_unknown_and_not_asked_for_is_only_said_to_be(priced: Project) -
         [
             "  once: training unknown, data preparation $200",
             "        200,000           $400  unknown",
-            "At 200,000 calls a month the fine-tune saves $400 a month; when it has paid for itself is unknown: *",
+            "At 200,000 calls a month the fine-tune saves $400 a month; when it pays for itself is unknown: *",
         ]
     )
 

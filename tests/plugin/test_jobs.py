@@ -121,6 +121,12 @@ def test_another_base_is_said(jobs: JobProject) -> None:
     )
 
 
+def test_where_it_is_to_be_matched_a_larger_baseline_is_the_point(jobs: JobProject) -> None:
+    jobs.tell(model="tiny")
+    jobs.gate_test(objective="match", margin=..., max_drop=0.1, faster_by=2)
+    assert "base_model" not in statuses(jobs.gate())
+
+
 def test_a_job_as_baseline_of_a_model_that_was_not_tuned_looks_swapped(jobs: JobProject) -> None:
     older = job(id="ftjob-older", fine_tuned_model="base")
     jobs.server.replies["GET /v1/fine_tuning/jobs/ftjob-older"] = Reply(body=older)

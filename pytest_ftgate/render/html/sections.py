@@ -377,10 +377,8 @@ def _training(result: GateResult) -> Iterator[tuple[str, str]]:
 
 
 def _economics(result: GateResult) -> Table | None:
-    economics = result.economics
-    if economics is None or not economics.volumes:
-        return None
-    return _table("By the volume", volume_cells(economics.volumes))
+    rows = volume_cells(result.economics.volumes) if result.economics is not None else []
+    return _table("By the volume", rows) if rows else None
 
 
 def _said_of_costs(result: GateResult) -> Iterator[str]:

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from pytest_ftgate.checks.economics import economics_checks, free_economics_checks, measured_economics
+from pytest_ftgate.checks.economics import economics_checks, free_economics_checks, measured_costs
 from pytest_ftgate.checks.pricing import why_unpriced
 from pytest_ftgate.config import EconomicsSpec, Source
+from pytest_ftgate.money.economics import economics_of
 from pytest_ftgate.money.price import UNPRICED, Price
 from pytest_ftgate.result import ModelResult
 
@@ -40,7 +41,7 @@ def test_the_tokens_that_a_job_trained_are_paid_at_the_candidates_price() -> Non
     tuned: Any = SimpleNamespace(name="ft", cost_usd=0.06, n_expected=60, price="p", trained_tokens=4_725_000)
     large = ModelResult("large", cost_usd=0.12, n_expected=60, price="p")
     both = models(baseline=PRICE, candidate=PRICE)
-    found = measured_economics(spec(calls_per_month=10_000.0, data_cost_usd=0.0), large, tuned, both)
+    found = economics_of(measured_costs(spec(calls_per_month=10_000.0, data_cost_usd=0.0), large, tuned, both))
     assert found.training_cost_usd == pytest.approx(37.8)
     assert found.training_said == "4,725,000 trained tokens at $8.00 per 1M (p)"
     assert found.break_even_calls == pytest.approx(37_800)
@@ -50,7 +51,7 @@ def test_a_declared_cost_of_training_comes_first() -> None:
     tuned: Any = SimpleNamespace(name="ft", cost_usd=0.06, n_expected=60, price="p", trained_tokens=4_725_000)
     large = ModelResult("large", cost_usd=0.12, n_expected=60, price="p")
     both = models(baseline=PRICE, candidate=PRICE)
-    assert measured_economics(spec(training_cost_usd=5.0), large, tuned, both).training_cost_usd == 5
+    assert measured_costs(spec(training_cost_usd=5.0), large, tuned, both).training.usd == 5
 
 
 def test_one_baseline_with_a_price_may_be_the_best_one() -> None:
@@ -93,7 +94,7 @@ def test_a_candidate_that_costs_more_never_pays_whatever_training_cost() -> None
     """Known to fail although the cost of training is not."""
     dear, cheap = ModelResult("ft", cost_usd=2.0, n_expected=60), ModelResult("large", cost_usd=1.0, n_expected=60)
     given = spec(calls_per_month=9.0, max_break_even_days=9.0, data_cost_usd=0.0)
-    found = measured_economics(given, cheap, dear, models(baseline=PRICE, candidate=PRICE))
+    found = measured_costs(given, cheap, dear, models(baseline=PRICE, candidate=PRICE))
     (check,) = economics_checks(given, found)
     assert (check.status, check.observed, check.message) == (
         "fail",

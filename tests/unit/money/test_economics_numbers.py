@@ -11,7 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_ftgate.money.economics import Amount, Costs, Economics, at_volume, dollars, economics_of, training_cost
+from pytest_ftgate.money.economics import (
+    NO_PRICE,
+    Amount,
+    Costs,
+    Economics,
+    at_volume,
+    dollars,
+    economics_before_training,
+    economics_of,
+    show_days,
+    training_cost,
+)
 from pytest_ftgate.money.price import Price
 from pytest_ftgate.plain import from_plain
 from pytest_ftgate.render.economics import economics_lines
@@ -20,7 +31,7 @@ UNKNOWN = Amount(None, "nobody knows")
 
 
 def costs(**changes: Any) -> Costs:
-    """The article's example, see docs/economics.md.
+    """The example of docs/economics.md, but with the tuned model at exactly a sixth.
 
     A call of the large model has 1,000 tokens in and 50 out: (1000 * 2.00 + 50 * 8.00) / 1e6 = $0.0024.
     The tuned one at a sixth: $0.0004. Each call saves $0.002.
@@ -33,7 +44,7 @@ def costs(**changes: Any) -> Costs:
     return Costs(**{**known, "training": Amount(100.0, "declared"), "data_usd": 2000.0, **changes})
 
 
-def test_the_example_of_the_article() -> None:
+def test_the_example() -> None:
     """200,000 * $0.002 = $400 a month. $2,100 / $0.002 = 1,050,000 calls = 5.25 months = 159.7 days (365 / 12 each)."""
     found = economics_of(costs())
     assert found.monthly_saving_usd == pytest.approx(400)
@@ -42,7 +53,7 @@ def test_the_example_of_the_article() -> None:
     assert found.break_even_days == pytest.approx(5.25 * 365 / 12)
     assert (found.baseline_usd_per_1000_calls, found.candidate_usd_per_1000_calls) == (2.4, 0.4)
     assert found.sentence == (
-        "At 200,000 calls a month the fine-tune saves $400 a month and has paid for itself after 160 days "
+        "At 200,000 calls a month the fine-tune saves $400 a month and pays for itself after 160 days "
         "(1,050,000 calls)."
     )
 
@@ -75,9 +86,13 @@ def test_hosting_and_retraining_are_paid_by_the_month() -> None:
         (
             {"hosting_usd": 500.0},
             "At 200,000 calls a month the fine-tune costs $100 a month more than the baseline: "
-            "it never pays for itself.",
+            "it never pays for itself; from 250,001 calls a month on it would.",
         ),
-        ({"hosting_usd": 400.0}, "At 200,000 calls a month the fine-tune saves nothing: it never pays for itself."),
+        (
+            {"hosting_usd": 400.0},
+            "At 200,000 calls a month the fine-tune saves nothing: "
+            "it never pays for itself; from 200,001 calls a month on it would.",
+        ),
         (
             {"candidate": Amount(0.003, "measured")},
             "At 200,000 calls a month the fine-tune costs $120 a month more than the baseline: "
@@ -113,13 +128,22 @@ def test_an_unknown_cost_of_a_call_leaves_everything_unknown() -> None:
         assert [one.monthly_saving_usd for one in found.volumes] == [None, None, None]
 
 
+def test_models_without_a_price_are_named_together_and_get_no_table() -> None:
+    """A table of three rows would say nothing three times."""
+    missing = {role: Amount(None, NO_PRICE, f"{role} {role[0]}.jsonl") for role in ("baseline", "candidate")}
+    *table, sentence = economics_lines(economics_of(costs(**missing)))
+    assert sentence == "What the fine-tune saves is unknown: baseline b.jsonl and candidate c.jsonl have no price."
+    assert not [line for line in table if "calls a month" in line]
+    one = economics_of(costs(candidate=missing["candidate"]))
+    assert one.sentence == "What the fine-tune saves is unknown: candidate c.jsonl has no price."
+
+
 def test_an_unknown_cost_of_training_leaves_the_break_even_unknown() -> None:
     found = economics_of(costs(training=UNKNOWN))
     assert (found.monthly_saving_usd, found.upfront_usd, found.break_even_days) == (pytest.approx(400), None, None)
     assert (found.saving_unknown, found.break_even_unknown) == (None, "nobody knows")
     assert found.sentence == (
-        "At 200,000 calls a month the fine-tune saves $400 a month; "
-        "when it has paid for itself is unknown: nobody knows."
+        "At 200,000 calls a month the fine-tune saves $400 a month; when it pays for itself is unknown: nobody knows."
     )
 
 
@@ -132,9 +156,9 @@ def test_without_a_number_of_calls_the_break_even_in_calls_is_known() -> None:
     found = economics_of(costs(calls_per_month=None))
     assert (found.break_even_calls, found.break_even_days) == (pytest.approx(1_050_000), None)
     assert found.volumes == ()
-    assert found.saving_unknown == "the number of calls (give economics.calls_per_month)"
+    assert found.saving_unknown == "the number of calls is not known"
     assert found.sentence == (
-        "The fine-tune saves $2.00 with every 1,000 calls and has paid for itself after 1,050,000 calls."
+        "The fine-tune saves $2.00 with every 1,000 calls and pays for itself after 1,050,000 calls."
     )
 
 
@@ -167,7 +191,8 @@ def test_training_is_declared_or_tokens_by_price(
     found = training_cost(declared, "ftgate.yaml:9", trained_tokens=tokens, price=Price("p", training_per_1m=price))
     assert found.usd == usd
     if usd is None:
-        assert "give economics.training_cost_usd" in found.said
+        assert found.said.startswith("the training cost is not known")
+        assert found.cure.startswith("Give economics.training_cost_usd")
 
 
 # --- the table -----------------------------------------------------------------------------------------------
@@ -178,11 +203,11 @@ def test_the_table() -> None:
         "economics: 1,000 calls cost $2.40 (baseline), $0.4000 (candidate)",
         "  once: training $100, data preparation $2,000",
         "  by the month: hosting $120, retraining $50.00",
-        "  calls a month  saved a month  has paid for itself after",
-        "        100,000         $30.00  2,130 days (7,000,000 calls)",
+        "  calls a month  saved a month  pays for itself after",
+        "        100,000         $30.00  5.8 years (7,000,000 calls)",
         "        200,000           $230  278 days (1,826,087 calls)",
         "        400,000           $630  102 days (1,333,334 calls)",
-        "At 200,000 calls a month the fine-tune saves $230 a month and has paid for itself after 278 days "
+        "At 200,000 calls a month the fine-tune saves $230 a month and pays for itself after 278 days "
         "(1,826,087 calls).",
     ]
 
@@ -207,10 +232,73 @@ def test_the_table_is_small(changes: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     ("usd", "shown"),
-    [(None, "unknown"), (0, "$0.0000"), (412.3, "$412"), (-12.5, "-$12.50"), (99.99, "$99.99"), (1e6, "$1,000,000")],
+    [(None, "unknown"), (0, "$0"), (412.3, "$412"), (-12.5, "-$12.50"), (99.99, "$99.99"), (1e6, "$1,000,000")],
 )
 def test_dollars(usd: float | None, shown: str) -> None:
     assert dollars(usd) == shown
+
+
+@pytest.mark.parametrize(
+    ("days", "shown"),
+    [
+        (0.2, "1 day"),
+        (999, "999 days"),
+        (1000, "2.7 years"),
+        (3650, "10 years"),
+        (17_267, "47 years"),
+        (1e9, "2,739,726 years"),
+    ],
+)
+def test_days(days: float, shown: str) -> None:
+    assert show_days(days) == shown
+
+
+# --- before training -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        (  # 200,000 * $0.0024 = $480; $2,100 / $480 = 4.375 months
+            {},
+            "At 200,000 calls a month a candidate can save $480 a month at most, and pays for itself after 134 days "
+            "(875,000 calls) at the earliest.",
+        ),
+        (
+            {"training": UNKNOWN, "data_usd": None},
+            "At 200,000 calls a month a candidate can save $480 a month at most.",
+        ),
+        (
+            {"training": UNKNOWN},
+            "At 200,000 calls a month a candidate can save $480 a month at most, and pays for itself after 127 days "
+            "(833,334 calls) at the earliest (training not counted).",
+        ),
+        (
+            {"hosting_usd": 600.0},
+            "At 200,000 calls a month even a candidate whose calls cost nothing costs $120 a month more than the "
+            "baseline: it never pays for itself; from 250,001 calls a month on it would.",
+        ),
+        (
+            {"calls_per_month": None},
+            "A candidate can save $2.40 with every 1,000 calls at most, and pays for itself after 875,000 calls at the "
+            "earliest.",
+        ),
+        (
+            {"calls_per_month": None, "hosting_usd": 1.0},
+            "A candidate can save $2.40 with every 1,000 calls at most.",
+        ),
+        (
+            {"calls_per_month": None, "baseline": Amount(0.0, "measured")},
+            "A call of the baseline costs nothing: no candidate can save anything.",
+        ),
+        ({"baseline": UNKNOWN}, "What a candidate can save is unknown: nobody knows."),
+    ],
+    ids=str,
+)
+def test_what_is_known_before_training(changes: dict[str, Any], sentence: str) -> None:
+    found = economics_before_training(costs(candidate=Amount(None, "there is no candidate yet"), **changes))
+    assert found.sentence == sentence
+    assert (found.candidate_usd_per_1000_calls, found.monthly_saving_usd, found.break_even_days) == (None, None, None)
 
 
 # --- for any amounts -----------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pytest_ftgate.errors import ConfigError
 from pytest_ftgate.models import Completion
-from pytest_ftgate.money.price import Cost, Price, cost_of, cost_of_run, price_of, written_price
+from pytest_ftgate.money.price import Cost, Price, cost_of, cost_of_run, price_cure, price_of, written_price
 
 TOKENS = Price("gate", input_per_1m=2.0, output_per_1m=8.0, cached_input_per_1m=0.5)
 MACHINE = Price("gate", gpu_hour_usd=3.6)
@@ -161,3 +161,16 @@ def test_what_is_no_price_is_an_error(given: Any, flaw: str) -> None:
     with pytest.raises(ConfigError) as caught:
         costing(given)
     assert str(caught.value).splitlines()[0] == f"price: the price of the model mine {flaw}"
+
+
+@pytest.mark.parametrize(
+    ("why", "named"),
+    [
+        ("unknown: no price in the gate", False),
+        ("unknown: no price in the gate, and genai-prices does not know 'm' at localhost", False),
+        ("unknown: no price in the gate, and genai-prices is not installed", True),
+        (None, False),
+    ],
+)
+def test_the_package_of_prices_is_named_where_it_would_help(why: str | None, named: bool) -> None:
+    assert ("pytest-ftgate[prices]" in price_cure(why)) is named

@@ -11,7 +11,7 @@ from pytest_ftgate.config import GateConfig, Layer, Source, resolve_gate
 from pytest_ftgate.render.text import block
 from pytest_ftgate.result import Check, Clock, Drift, GateResult
 from pytest_ftgate.retraining.last_green import note_name
-from pytest_ftgate.retraining.shutdown import shutdown_check
+from pytest_ftgate.retraining.shutdown import shutdown_check, unknown_check
 
 NOON = 1_785_585_600.0  # 2026-08-01T12:00:00Z
 CLOCK = Clock(
@@ -83,3 +83,24 @@ def test_days_are_counted_by_the_calendar(shutdown: str, when: str, status: str)
 def test_before_and_after_training_are_filed_apart() -> None:
     assert note_name(gate(), "test_a.py::test") == "green: accept x"
     assert note_name(gate(stage="ready"), "test_a.py::test") == "green: ready x"
+
+
+@pytest.mark.parametrize(
+    ("role", "day", "advice"),
+    [
+        ("candidate", "2026-08-02", "Train on another base model before that day"),
+        ("candidate", "2026-08-01", "Train on another base model before that day"),
+        ("candidate", "2026-07-08", "That day has passed: train on another base model, and judge the new candidate."),
+        ("baseline", "2026-08-02", "Name its successor in time"),
+        ("baseline", "2026-07-08", "That day has passed: name its successor, and judge the gate anew against it."),
+    ],
+)
+def test_what_to_do_about_a_shutdown_depends_on_whether_it_is_past(role: str, day: str, advice: str) -> None:
+    found = shutdown_check(gate(), role, "m", "m", day, NOON)
+    assert (found.advice or "").startswith(advice)
+
+
+def test_two_models_are_about_to_be_shut_down() -> None:
+    one, two = (unknown_check("candidate", names).message for names in (["ft"], ["ft", "mini"]))
+    assert "whether ft is about to be shut down" in one
+    assert "whether ft and mini are about to be shut down" in two
