@@ -28,6 +28,7 @@ class DataSets:
         """Read a data source once in a session; an iterator can be consumed only once anyway."""
         from pytest_ftgate.config import DataSpec
         from pytest_ftgate.data import examples_from
+        from pytest_ftgate.data.lines import written_at
 
         if not isinstance(source, DataSpec):
             kept = self._read.get(id(source))
@@ -36,7 +37,8 @@ class DataSets:
             return kept[1]
         key = (source.path, source.format, tuple(source.fields.items()), source.limit)
         if key not in self._read:
-            self._read[key] = (source, _load_file(source, hook))
+            with written_at(source.source.where()):
+                self._read[key] = (source, _load_file(source, hook))
         return self._read[key][1]
 
     def audit(self, training: DataSet, test: DataSet, *, max_tokens: int | None = None) -> TrainingAudit:

@@ -57,7 +57,7 @@ def configured_model(request: pytest.FixtureRequest, key: str, session: GateSess
         services = session.services(request.node.ihook)
         training = None
         if spec.options.keys() & {"few_shot", "retrieval"}:
-            training = services.load(config.training_set, str(config.sources["training_set"]))
+            training = services.load(config.training_set, config.sources["training_set"].at)
         surroundings = Surroundings(training, services.notes(), services.offline, services.stores.newer_than)
         return CallableModel(build_settled(spec, surroundings, services.hook), offline=services.offline)
 
@@ -68,7 +68,7 @@ def _configured_spec(config: GateConfig, key: str) -> ModelSpec:
     if config.candidates:
         raise ConfigError(
             "the fixture ftgate_candidate cannot say which of the candidates is chosen, before they are judged",
-            where=Where(str(config.sources["candidates"]), key="candidates"),
+            where=config.sources["candidates"].where("candidates"),
             cure="Ask for the fixture ftgate, whose candidate is the chosen one.",
         )
     if not config.candidate.provider:
@@ -80,7 +80,7 @@ def configured_data(request: pytest.FixtureRequest, key: str, session: GateSessi
     """The examples that the gate's marks and file name, overridden fixtures aside."""
     with _as_failure():
         config = layers_as_written(request, key, session.files).resolve()
-        return session.data.load(getattr(config, key), str(config.sources[key]), request.node.ihook).examples
+        return session.data.load(getattr(config, key), config.sources[key].at, request.node.ihook).examples
 
 
 def evaluator(request: pytest.FixtureRequest, session: GateSession) -> Callable[..., Run]:
