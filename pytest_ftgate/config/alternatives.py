@@ -11,7 +11,7 @@ from pytest_ftgate.config.baseline_keys import EXAMPLES, PROMPT, AlternativeKeys
 from pytest_ftgate.config.gate_config import ModelSpec
 from pytest_ftgate.config.source import Source
 from pytest_ftgate.config.specs import model_spec
-from pytest_ftgate.errors import ConfigError, Where
+from pytest_ftgate.errors import ConfigError
 
 _DEFAULT_K = 8
 
@@ -33,7 +33,7 @@ def made_baselines(
     if base.provider != "openai":
         raise ConfigError(
             f"alternatives are made from a model with provider openai, and base is {base.spelling}",
-            where=Where(path=str(at("base")), key="baselines.base"),
+            where=at("base").where("baselines.base"),
             cure="give the base model itself, or name each baseline: baselines: {prompt: ..., few_shot: ...}",
         )
     made = _made(read, base, at)

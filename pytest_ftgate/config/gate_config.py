@@ -22,12 +22,14 @@ class DataSpec:
         format: "jsonl", "csv", "chat", or another loader's; None: by suffix and first row.
         fields: our name of a field to the file's.
         limit: only so many examples from the beginning; None: all.
+        source: where it is named.
     """
 
     path: Path
     format: str | None
     fields: Mapping[str, str]
     limit: int | None
+    source: Source = field(default=BUILT_IN, compare=False, repr=False)
 
     def __str__(self) -> str:
         return shown_path(self.path)

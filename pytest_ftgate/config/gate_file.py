@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -39,11 +39,12 @@ class GateFile:
         """The gates in the order of the file."""
         return tuple(self.root.value.get("gates", {}))
 
-    def layers(self, gate: str | None) -> list[Layer]:
+    def layers(self, gate: str | None, *, named_at: Where | None = None) -> list[Layer]:
         """What the file says about a gate, nearest first: the gate itself, then the defaults.
 
         Args:
             gate: its name in the file; None for a gate that stands in a marker alone.
+            named_at: where the gate is asked for by that name.
 
         Raises:
             ConfigError: the file has no gate of that name.
@@ -54,9 +55,9 @@ class GateFile:
         if gate not in self.gate_names:
             names = cut(", ".join(self.gate_names)) or "none"
             raise ConfigError(
-                f"there is no gate {quoted(gate)}"
-                + suggestion(gate, self.gate_names, f"; the gates here are: {names}"),
-                where=Where(shown_path(self.path)),
+                f"there is no gate {quoted(gate)} in {shown_path(self.path)}"
+                + suggestion(gate, self.gate_names, f"; the gates there are: {names}"),
+                where=named_at,
             )
         return [self._layer("file", ("gates", gate), self.root.value["gates"][gate]), defaults]
 
@@ -94,7 +95,7 @@ def load_gate_file(path: Path, content: bytes | None = None) -> GateFile:
 def _models(keys: FileKeys, path: Path, root: Node) -> dict[str, ModelSpec]:
     models: dict[str, ModelSpec] = {}
     for name, read in (keys.models or {}).items():
-        source = _source(path, root, ("models", name), "file")
+        source = replace(_source(path, root, ("models", name), "file"), key=dotted(("models", name)))
         models[name] = model_spec(read, source, {}, name=name)
     return models
 

@@ -26,7 +26,7 @@ def check_objective(read: Mapping[str, Any], sources: Mapping[str, Source]) -> N
             if read[key] is not None:
                 raise ConfigError(
                     f"{_shown(key, read, sources)} belongs to objective: match, and this gate is to beat the baseline",
-                    where=Where(key=key),
+                    where=Where(sources[key].place or None, key=key),
                     cure=f"write objective: match (without a margin), or remove {key}",
                 )
         return
@@ -35,26 +35,26 @@ def check_objective(read: Mapping[str, Any], sources: Mapping[str, Source]) -> N
         moved = sources["margin"].kind == "defaults"
         raise ConfigError(
             f"{_shown('margin', read, sources)} contradicts {objective}: nothing has to be gained",
-            where=Where(key="margin"),
+            where=Where(sources["margin"].place or None, key="margin"),
             cure=("move the margin to the gates that have to beat something" if moved else "remove the margin")
             + ", and say with max_drop how much worse the candidate may be: max_drop: 0.02",
         )
     if read["max_drop"] is None:
         raise ConfigError(
             f"{objective} needs max_drop: how much worse the candidate may be",
-            where=Where(key="max_drop"),
+            where=Where(sources["objective"].place or None, key="max_drop"),
             cure="write max_drop: 0.02 for two points",
         )
     if read["cheaper_by"] is None and read["faster_by"] is None:
         raise ConfigError(
             f"{objective} needs cheaper_by or faster_by: a model that is only as good is not worth a change",
-            where=Where(key="cheaper_by"),
+            where=Where(sources["objective"].place or None, key="cheaper_by"),
             cure="write cheaper_by: 5 for a fifth of the cost of a call, faster_by: 2 for half of the time, or both",
         )
     if sources["evidence"].kind != "default" and read["evidence"] != "proven":
         raise ConfigError(
             f"evidence {read['evidence']} ({sources['evidence']}) contradicts {objective}, which is always proven",
-            where=Where(key="evidence"),
+            where=Where(sources["evidence"].place or None, key="evidence"),
             cure="remove evidence, or write evidence: proven",
         )
 

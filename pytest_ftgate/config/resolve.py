@@ -30,7 +30,7 @@ from pytest_ftgate.config.specs import (
     model_spec,
     slice_spec,
 )
-from pytest_ftgate.config.words import cut, dotted
+from pytest_ftgate.config.words import cut
 from pytest_ftgate.errors import ConfigError, Where, shown_path
 
 _REQUIRED = ("test_set", "training_set", "baseline", "candidate", "margin")
@@ -93,7 +93,7 @@ def resolve_gate(
     left_out |= {"margin"} if matched else set()
     missing = [key for key in _REQUIRED if values[key].read is None and key not in left_out]
     if missing:
-        raise _missing(missing, file, gate)
+        raise _missing(missing, layers, file, gate)
     check_objective({key: value.read for key, value in values.items()}, {k: v.at() for k, v in values.items()})
     config = with_judges(_config(values, models, gate, gate or default_name), models)
     if root is not None:
@@ -138,12 +138,14 @@ def _read(layer: Layer, models: Mapping[str, ModelSpec]) -> GateKeys:
     reading = Reading(models=frozenset(models), objects=layer.takes_objects)
 
     def place(path: KeyPath, text: str) -> tuple[Where, str]:
-        return Where(key=dotted(path)), f"{text} ({layer.source(path)})"
+        source = layer.source(path)
+        return Where(source.place or None, key=source.key), f"{text} ({source})"
 
     return read_keys(GateKeys, layer.values, reading=reading, place=place)
 
 
-def _missing(keys: Sequence[str], file: GateFile | None, gate: str | None) -> ConfigError:
+def _missing(keys: Sequence[str], layers: Sequence[Layer], file: GateFile | None, gate: str | None) -> ConfigError:
+    marks = (layer.source((key,)).place for layer in layers for key in layer.values)
     shown = ["baseline (or baselines)" if key == "baseline" else key for key in keys]
     fixtures = [f"ftgate_{key}" for key in keys if key in _FIXTURES]
     places = ["in the marker"]
@@ -153,7 +155,7 @@ def _missing(keys: Sequence[str], file: GateFile | None, gate: str | None) -> Co
         places.append(f"under {f'gates.{gate}' if gate else 'defaults'} in {shown_path(file.path)}")
     return ConfigError(
         f"{'required keys are' if len(keys) > 1 else 'a required key is'} missing: {', '.join(shown)}",
-        where=file.where(("gates", gate)) if file and gate else None,
+        where=file.where(("gates", gate)) if file and gate else Where(next(filter(None, marks), None)),
         cure=f"give {'them' if len(keys) > 1 else 'it'} {' or '.join(places)}",
     )
 
@@ -178,7 +180,7 @@ def _config(values: Mapping[str, _Value], models: Mapping[str, ModelSpec], gate:
         candidates=candidates if values["candidates"].key == "candidates" else {},
         metric=metric,
         hypothesis=hypothesis(read["hypothesis"], at["hypothesis"](), metric),
-        require=tuple(bound(item, at["require"](i)) for i, item in enumerate(read["require"])),
+        require=tuple(bound(item, partial(at["require"], i)) for i, item in enumerate(read["require"])),
         audit=audit_spec(read["audit"]),
         show=tuple(metric_spec(item, at["show"](i)) for i, item in enumerate(read["show"])),
         economics=read["economics"] and economics_spec(read["economics"], at["economics"]),

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
+
+from pytest_ftgate.config.words import dotted
+from pytest_ftgate.errors import Where
 
 KeyPath = tuple[str | int, ...]
 """The keys and list positions that lead to a value: ``("require", 0, "metric")``."""
@@ -20,12 +23,25 @@ class Source:
         text: as quoted in messages: ``marker``, ``ftgate.yaml:14``, ``default``.
         base_dir: what relative paths in the value are relative to.
         parameters: what a fixture was parametrized with, itself or through the fixtures that it depends on.
+        place: the file and line of a mark, which its text leaves out: ``test_intents.py:12``.
+        key: what was written there, as messages name it: ``baselines.prompt``.
     """
 
     kind: Literal["marker", "fixture", "file", "defaults", "default"]
     text: str
     base_dir: Path
     parameters: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    place: str = field(default="", compare=False)
+    key: str = field(default="", compare=False)
+
+    def where(self, key: str | None = None) -> Where:
+        """The place for an error, with ``key`` where that says more than the value's own."""
+        return Where(self.at, key=self.key if key is None else key)
+
+    @property
+    def at(self) -> str:
+        """The place alone, which a user can open."""
+        return self.place or self.text
 
     def __str__(self) -> str:
         return self.text
@@ -50,6 +66,9 @@ class Layer:
 
     def source(self, path: KeyPath) -> Source:
         """The source of the value at ``path``, whose first part is a key of the layer."""
+        return replace(self._source(path), key=dotted(path))
+
+    def _source(self, path: KeyPath) -> Source:
         if self.within is not None:
             return self.within(path)
         key = str(path[0])

@@ -43,7 +43,7 @@ def data_spec(read: DataKeys | Iterable[Any], source: Source) -> DataSpec | Iter
     """The file to read, or the examples that Python code gave, untouched."""
     if not isinstance(read, DataKeys):
         return read
-    return DataSpec(_absolute(read.path, source), read.format, read.fields or {}, read.limit)
+    return DataSpec(_absolute(read.path, source), read.format, read.fields or {}, read.limit, source)
 
 
 def metric_spec(read: MetricKeys, source: Source) -> MetricSpec:
@@ -51,9 +51,9 @@ def metric_spec(read: MetricKeys, source: Source) -> MetricSpec:
     return MetricSpec(read.name, metric_options(read.name, read.model_extra or {}, source), source)
 
 
-def bound(read: BoundKeys, source: Source) -> Bound:
-    """The bound that was written."""
-    return Bound(metric_spec(read.metric, source), read.min, read.max, read.of, source)
+def bound(read: BoundKeys, at: Callable[..., Source]) -> Bound:
+    """The bound that was written; ``at`` gives the source of it and of each of its keys."""
+    return Bound(metric_spec(read.metric, at("metric")), read.min, read.max, read.of, at())
 
 
 def hypothesis(read: HypothesisKeys | str | None, source: Source, deciding: MetricSpec) -> Prediction | str | None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pytest_ftgate.config.source import KeyPath
+if TYPE_CHECKING:
+    from pytest_ftgate.config.source import KeyPath
 
 LONGEST_SHOWN = 100
 _SECRET = re.compile(r"key|token(?!s_per_minute)|secret|passw|credential|auth", re.IGNORECASE)

@@ -26,6 +26,20 @@ _OTHER_BEGINNINGS = (
 )
 
 
+class UnopenedError(DataError):
+    """A file that cannot even be opened: what is wrong may be its path, and what to correct where that is written."""
+
+
+@contextmanager
+def written_at(place: Where) -> Iterator[None]:
+    """Say of a file that cannot be opened within where its path is written."""
+    try:
+        yield
+    except UnopenedError as error:
+        what = f"{error.where}: {error.what}"
+        raise DataError(what, where=place, evidence=error.evidence, cure=error.cure) from None
+
+
 class Lines:
     """Iterates over a file's lines, each with its line feed.
 
@@ -116,19 +130,19 @@ def is_endless(path: Path) -> bool:
 def _opened(path: Path, shown: str) -> BinaryIO:
     try:
         if path.is_dir():
-            raise DataError("is a folder", where=Where(path=shown), cure=_contents_cure(path))
+            raise UnopenedError("is a folder", where=Where(path=shown), cure=_contents_cure(path))
         if is_endless(path):
-            raise DataError("is a device or a pipe, not a file", where=Where(path=shown))
+            raise UnopenedError("is a device or a pipe, not a file", where=Where(path=shown))
         return path.open("rb")
     except FileNotFoundError:
-        raise DataError("no such file", where=Where(path=shown), **_missing_hint(path)) from None
+        raise UnopenedError("no such file", where=Where(path=shown), **_missing_hint(path)) from None
     except (OSError, ValueError) as error:  # ValueError: no path can hold a NUL character
         raise _unreadable(shown, error) from error
 
 
-def _unreadable(shown: str, error: Exception) -> DataError:
+def _unreadable(shown: str, error: Exception) -> UnopenedError:
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return DataError(f"cannot be read: {reason}", where=Where(path=shown))
+    return UnopenedError(f"cannot be read: {reason}", where=Where(path=shown))
 
 
 def _contents_cure(folder: Path) -> str:

@@ -12,7 +12,7 @@ from pytest_ftgate.data.csvfile import csv_header, read_csv
 from pytest_ftgate.data.dataset import DataSet, check_ids
 from pytest_ftgate.data.example import Example
 from pytest_ftgate.data.jsonl import first_keys, read_jsonl
-from pytest_ftgate.data.lines import Lines, open_lines
+from pytest_ftgate.data.lines import Lines, UnopenedError, open_lines
 from pytest_ftgate.data.wording import kind_of, listed, nearest
 from pytest_ftgate.errors import DataError, Where, shown_path
 
@@ -103,7 +103,7 @@ def _format(path: Path, written: str | None) -> str:
         return "by first row"
     if suffix in _CSV_SUFFIXES:
         return "csv"
-    raise DataError(
+    raise UnopenedError(
         f'the suffix "{path.suffix}" does not tell the format'
         if path.suffix
         else "without a suffix the format is not known",

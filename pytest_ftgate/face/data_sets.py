@@ -53,10 +53,12 @@ class DataSets:
         """
         from pytest_ftgate.config import DataSpec
         from pytest_ftgate.data import content_of, examples_from
+        from pytest_ftgate.data.lines import written_at
 
         def read() -> DataSet:
             if isinstance(source, DataSpec):
-                return _load_file(source, hook, labeled=labeled)
+                with written_at(source.source.where()):
+                    return _load_file(source, hook, labeled=labeled)
             return examples_from(source, origin=origin, labeled=labeled)
 
         if isinstance(source, DataSpec):

@@ -57,7 +57,7 @@ def configured_model(request: pytest.FixtureRequest, key: str, session: GateSess
         services = session.services(request.node.ihook)
         training = None
         if spec.options.keys() & {"few_shot", "retrieval"}:
-            training = services.load(config.training_set, str(config.sources["training_set"]))
+            training = services.load(config.training_set, config.sources["training_set"].at)
         surroundings = Surroundings(training, services.notes(), services.offline, services.stores.newer_than)
         return CallableModel(build_settled(spec, surroundings, services.hook), offline=services.offline)
 
@@ -68,7 +68,7 @@ def _configured_spec(config: GateConfig, key: str) -> ModelSpec:
     if config.candidates:
         raise ConfigError(
             "the fixture ftgate_candidate cannot say which of the candidates is chosen, before they are judged",
-            where=Where(str(config.sources["candidates"]), key="candidates"),
+            where=config.sources["candidates"].where("candidates"),
             cure="Ask for the fixture ftgate, whose candidate is the chosen one.",
         )
     if not config.candidate.provider:
@@ -83,7 +83,7 @@ def configured_data(request: pytest.FixtureRequest, key: str, session: GateSessi
     with _as_failure():
         config = layers_as_written(request, key, session.files).resolve()
         labeled = key != "test_set" or needs_expected(config)
-        source = str(config.sources[key])
+        source = config.sources[key].at
         return session.data.load(getattr(config, key), source, request.node.ihook, labeled=labeled).examples
 
 

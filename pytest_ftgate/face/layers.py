@@ -15,7 +15,7 @@ from pytest_ftgate.config import GateConfig, Layer, Source, resolve_gate
 from pytest_ftgate.errors import ConfigError, Where, shown_path
 from pytest_ftgate.face.definitions import definitions, parameters, parameters_of
 from pytest_ftgate.face.gate_files import GateFiles
-from pytest_ftgate.face.marks import gate_name, marks_nearest_first, test_id
+from pytest_ftgate.face.marks import gate_name, placed_marks, test_id
 from pytest_ftgate.result import Check
 from pytest_ftgate.revision.review import review_checks
 from pytest_ftgate.revision.weakening import weakenings
@@ -71,10 +71,11 @@ class Layers:
     gate: str | None
     nodeid: str
     root: Path
+    named_at: Where | None
 
     def resolve(self) -> GateConfig:
         """The gate as it is judged."""
-        written = self.file.layers(self.gate) if self.file is not None else ()
+        written = self.file.layers(self.gate, named_at=self.named_at) if self.file is not None else ()
         layers = [*self.marks, *self.fixtures, *written]
         return resolve_gate(layers, file=self.file, gate=self.gate, default_name=self.nodeid, root=self.root)
 
@@ -113,13 +114,19 @@ def _required_keys(layer: Layer) -> Layer:
 
 def _layers(item: pytest.Item, files: GateFiles, fixtures: Callable[[set[str]], Layer | None]) -> Layers:
     gate = gate_name(item)
-    source = Source("marker", "marker", item.path.parent)
-    marks = [Layer(dict(mark.kwargs), dict.fromkeys(mark.kwargs, source)) for mark in marks_nearest_first(item)]
+    placed = list(placed_marks(item))
+    marks = [_mark_layer(item, mark, where) for mark, where in placed]
+    named_at = next((where for mark, where in placed if mark.args), None)
     overridden = fixtures({key for layer in marks for key in layer.values})
     file = files.gate_file(required=gate is not None)
     promised = files.promised(gate) if gate is not None else None
     root = item.config.rootpath
-    return Layers(marks, [overridden] if overridden else [], file, promised, gate, test_id(item), root)
+    return Layers(marks, [overridden] if overridden else [], file, promised, gate, test_id(item), root, named_at)
+
+
+def _mark_layer(item: pytest.Item, mark: pytest.Mark, where: Where) -> Layer:
+    source = Source("marker", "marker", item.path.parent, str(where))
+    return Layer(dict(mark.kwargs), dict.fromkeys(mark.kwargs, source))
 
 
 def _fixture_layer(request: pytest.FixtureRequest, given: set[str], value_of: Callable[[str], Any]) -> Layer | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,7 @@ def line_of_mark(path: Path, names: Sequence[str], args: Sequence[Any], keys: Ma
         keys: likewise.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Python has said them when it imported the file
-            body: Sequence[ast.stmt] = ast.parse(path.read_bytes()).body
+        body: Sequence[ast.stmt] = _parsed(path.read_bytes()).body
     except (OSError, SyntaxError, ValueError, RecursionError):
         return None
     owner = None
@@ -36,6 +35,14 @@ def line_of_mark(path: Path, names: Sequence[str], args: Sequence[Any], keys: Ma
         body = owner.body
     found = list(_marks(owner, body))
     return max(found, key=lambda call: _likeness(call, args, keys)).lineno if found else None
+
+
+@lru_cache(maxsize=4)
+def _parsed(source: bytes) -> ast.Module:
+    """Once for all the marks of a file."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Python has said them when it imported the file
+        return ast.parse(source)
 
 
 def _defined(body: Sequence[ast.stmt], name: str) -> _Definition | None:

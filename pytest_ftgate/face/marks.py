@@ -45,11 +45,11 @@ test_id.__test__ = False  # type: ignore[attr-defined]  # pytest collects functi
 
 def gate_name(item: pytest.Item) -> str | None:
     """The gate that the nearest mark names."""
-    for mark in marks_nearest_first(item):
+    for owner, mark in _owned_marks(item):
         if len(mark.args) > 1 or not all(isinstance(arg, str) for arg in mark.args):
             raise ConfigError(
                 "the ftgate mark takes one positional argument, the name of a gate in the gate file",
-                where=Where(shown_path(item.path)),
+                where=_where(item, owner, mark),
                 evidence=f"Got {', '.join(repr(arg)[:60] for arg in mark.args)}.",
                 cure="Give everything else by keyword.",
             )
@@ -71,12 +71,26 @@ def location(item: pytest.Item) -> str:
     path, first, _ = item.location
     owner, mark = _nearest(item)
     if mark is not None:
-        source = inspect.getmodule(owner) if inspect.isclass(owner) else None
-        file = Path(getattr(source, "__file__", None) or Path(item.config.rootpath, path))
-        line = line_of_mark(file, _names(owner), mark.args, mark.kwargs)
+        file, line = _place(item, owner, mark)
         if line is not None:
             return f"{_below(item.config.rootpath, file)}:{line}"
     return f"{Path(path).as_posix()}:{(first or 0) + 1}"
+
+
+def placed_marks(item: pytest.Item) -> Iterator[tuple[pytest.Mark, Where]]:
+    """Each mark, the nearest first, with the place of it for errors: that of its file where the line is not known."""
+    yield from ((mark, _where(item, owner, mark)) for owner, mark in _owned_marks(item))
+
+
+def _where(item: pytest.Item, owner: Any, mark: pytest.Mark) -> Where:
+    file, line = _place(item, owner, mark)
+    return Where(shown_path(file), line)
+
+
+def _place(item: pytest.Item, owner: Any, mark: pytest.Mark) -> tuple[Path, int | None]:
+    source = inspect.getmodule(owner) if inspect.isclass(owner) or inspect.ismodule(owner) else None
+    file = Path(getattr(source, "__file__", None) or Path(item.config.rootpath, item.location[0]))
+    return file, line_of_mark(file, _names(owner), mark.args, mark.kwargs)
 
 
 def _nearest(item: pytest.Item) -> tuple[Any, pytest.Mark | None]:
@@ -109,7 +123,7 @@ def _owned_marks(item: pytest.Item) -> Iterator[tuple[Any, pytest.Mark]]:
                 raise ConfigError(
                     f"two ftgate marks on one {'function' if node is item else type(node).__name__.lower()}: "
                     f"{node.name}",
-                    where=Where(shown_path(item.path)),
+                    where=max((_where(item, owner, mark) for mark in marks), key=lambda place: place.line or 0),
                     cure="Keep one; a mark on the class or the module may give what they share.",
                 )
             yield from ((owner, mark) for mark in marks)

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pytest_ftgate.errors import DataError, ModelError, StoreError, Where
+from pytest_ftgate.errors import DataError, ModelError, StoreError
 from pytest_ftgate.jobs.notes import PREFIX
 from pytest_ftgate.jobs.training_file import JobFile, job_file, read_examples
 from pytest_ftgate.models import Surroundings, build_model
@@ -162,7 +162,7 @@ class JobRecords:
         if self._offline:
             raise ModelError(
                 f"nothing is known yet of the fine-tuning job {self._id}, and --ftgate-offline forbids asking",
-                where=Where(path=str(self._spec.source), key="job"),
+                where=self._spec.source.where("job"),
                 fatal=True,
                 cure="run once without it: what the endpoint says is kept beside the predictions, and is written with "
                 "the recordings (--ftgate-report=recordings:FOLDER)",

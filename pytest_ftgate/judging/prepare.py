@@ -9,6 +9,7 @@ from posixpath import normpath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
+from pytest_ftgate.data.lines import written_at
 from pytest_ftgate.errors import ConfigError, Where
 from pytest_ftgate.judging.calibration import Item, read_items
 from pytest_ftgate.judging.people import Ratings, agreement_check, read_ratings
@@ -85,22 +86,31 @@ def prepare_judging(
             _check_pairwise(config, name)
         if isinstance(metric, HumanPreference):
             _check_people(config, metric)
-            people = read_ratings(metric.path, metric.source, test)
+            with written_at(_where(config, name, "path")):
+                people = read_ratings(metric.path, metric.source, test)
         elif isinstance(metric, Rubric | Preference):
             _check_judge(metric)
             _refuse_same(metric, None, asked)
             model = build_model(metric.judge, bare, hook)
             _refuse_same(metric, model, asked)
-            judges[name] = Judge(metric, model, read_items(metric))
+            with written_at(_where(config, name, "calibration.path")):
+                judges[name] = Judge(metric, model, read_items(metric))
     return Judging(judges, people)
 
 
+def _where(config: GateConfig, metric: str, option: str) -> Where:
+    """The place of an option of a judged metric."""
+    from pytest_ftgate.config.judge_options import judged_metrics
+
+    source = judged_metrics(config)[metric].source
+    return source.where(f"{source.key}.{option}")
+
+
 def _check_pairwise(config: GateConfig, name: str) -> None:
-    source = str(config.sources["metric"])
     if config.stage == "ready":
         raise ConfigError(
             f"{name} compares two models, and before training there is one",
-            where=Where(str(config.sources["stage"]), key="stage"),
+            where=config.sources["stage"].where("stage"),
             cure="At the stage ready decide by a metric that scores the baseline by itself, as rubric.",
         )
     if config.metric.name != name:
@@ -108,7 +118,7 @@ def _check_pairwise(config: GateConfig, name: str) -> None:
     if config.objective == "match":
         raise ConfigError(
             f"objective: match cannot be judged by {name}, which does not score one model by itself",
-            where=Where(source, key="metric"),
+            where=config.sources["metric"].where("metric"),
             cure="Decide by a metric that scores each answer, as rubric.",
         )
     if config.margin is not None and config.margin >= 0.5:
@@ -126,7 +136,7 @@ def _check_people(config: GateConfig, metric: HumanPreference) -> None:
         key = several or "repeats"
         raise ConfigError(
             f"human_preference is about one answer each of two models, and the gate has several {several or 'repeats'}",
-            where=Where(str(config.sources[key]), key=key),
+            where=config.sources[key].where(key),
             evidence=metric.source,
             cure="Make it a gate of its own with one baseline, one candidate and repeats: 1.",
         )
@@ -140,14 +150,14 @@ def _check_judge(metric: Rubric | Preference) -> None:
         raise ConfigError(
             f"the judge {spec.name} has a prompt of its own ({', '.join(own)}), in place of which it is asked by the "
             "rubric",
-            where=Where(str(spec.source), key=own[0]),
+            where=spec.source.where(own[0]),
             evidence=f"judge of {metric.name} ({metric.source})",
             cure="Name the model without it, and write what matters into the rubric.",
         )
     if "job" in spec.options:
         raise ConfigError(
             f"the judge {spec.name} is named by a fine-tuning job",
-            where=Where(str(spec.source), key="job"),
+            where=spec.source.where("job"),
             evidence=f"judge of {metric.name} ({metric.source})",
             cure="Name the model itself.",
         )

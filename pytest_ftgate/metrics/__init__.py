@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.metrics import (
@@ -49,7 +49,12 @@ BUILT_IN = (
 
 
 def build_metric(
-    spec: MetricSpec, *, labels: Sequence[str], custom: Mapping[str, Any], known: Sequence[str] = ()
+    spec: MetricSpec,
+    *,
+    labels: Sequence[str],
+    custom: Mapping[str, Any],
+    known: Sequence[str] = (),
+    others: Collection[str] = (),
 ) -> Metric:
     """The metric that a gate asks for, ready to score answers on its test set.
 
@@ -58,6 +63,7 @@ def build_metric(
             model, whatever it answers.
         custom: metrics from hooks, by name.
         known: further labels, those of the training set: wrong in an answer, but not counted as unknown.
+        others: what else could have been meant there, besides metrics of answers.
 
     Raises:
         ConfigError: there is no such metric, an option is wrong, or the test set's labels do not suit the metric.
@@ -86,7 +92,7 @@ def build_metric(
         return command.build(options)
     if name in judged.NAMES:
         return judged.build(options)
-    raise options.error(f"there is no metric {name!r}", cure=did_you_mean(name, (*BUILT_IN, *custom)))
+    raise options.error(f"there is no metric {name!r}", cure=did_you_mean(name, (*BUILT_IN, *custom, *others)))
 
 
 def _own(options: Options, declared: Any) -> Metric:

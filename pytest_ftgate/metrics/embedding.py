@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.data.wording import kind_of
-from pytest_ftgate.errors import MetricError, Where
+from pytest_ftgate.errors import MetricError
 from pytest_ftgate.foreign import told
 from pytest_ftgate.metrics.label_options import refuse_blank
 from pytest_ftgate.metrics.normalization import AS_WRITTEN, Normalization
@@ -132,7 +132,7 @@ def build(options: Options, expected: Sequence[str]) -> EmbeddingSimilarity:
         function, called = embed, str(getattr(embed, "__qualname__", type(embed).__name__))
     elif isinstance(embed, str) and embed.startswith(_PROVIDER):
         called = embed.removeprefix(_PROVIDER)
-        function = resolve_target(called, Where(str(options.spec.source), key="embed"))
+        function = resolve_target(called, options.spec.source.where("embed"))
     else:
         raise options.error(
             f"{NAME} needs embed, the function that turns texts into vectors"

@@ -229,7 +229,7 @@ def build(options: Options) -> Asked:
         return HumanPreference(given["path"], source)
     rubric = given.get("rubric")
     if rubric is None:
-        rubric = read_text(given["rubric_file"], Where(path=source, key="rubric_file"))
+        rubric = read_text(given["rubric_file"], options.spec.source.where("rubric_file"))
     written = given.get("calibration")
     calibration = None if written is None else Calibration(written.path, written.min_kappa, source)
     if options.metric == PREFERENCE:

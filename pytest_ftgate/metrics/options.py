@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.data.wording import kind_of, listed, nearest
-from pytest_ftgate.errors import ConfigError, Where
+from pytest_ftgate.errors import ConfigError
 from pytest_ftgate.metrics.normalization import STEPS, Normalization
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Options:
         return self.spec.name
 
     def error(self, what: str, *, key: str | None = None, evidence: str | None = None, cure: str) -> ConfigError:
-        return ConfigError(what, where=Where(str(self.spec.source), key=key), evidence=evidence, cure=cure)
+        return ConfigError(what, where=self.spec.source.where(key), evidence=evidence, cure=cure)
 
     def allow(self, *keys: str) -> None:
         """Refuse every option that the metric does not have."""

@@ -174,10 +174,10 @@ def _given(example: Example) -> Any:
 def build_target(spec: ModelSpec, surroundings: Surroundings) -> FunctionModel:  # noqa: ARG001
     """The model ``python:pkg.module:function``. Raises :class:`ConfigError`."""
     target = spec.options["target"]
-    function = resolve_target(target, Where(path=str(spec.source), key="target"))
+    function = resolve_target(target, spec.source.where("target"))
     workers = spec.options.get("workers")
     model = _function_model(function, spec, target)
-    return model if workers is None else _in_processes(model, workers, Where(path=str(spec.source), key="workers"))
+    return model if workers is None else _in_processes(model, workers, spec.source.where("workers"))
 
 
 def _in_processes(model: FunctionModel, n: int, where: Where) -> FunctionModel:
@@ -212,14 +212,14 @@ def adopt(given: Any, spec: ModelSpec) -> Model:
         if isinstance(given, type):
             raise ConfigError(
                 f"the class {given.__name__} is no model",
-                where=Where(path=str(spec.source)),
+                where=spec.source.where(),
                 cure="give an instance of it",
             )
         missing = [part for part in _MODEL_PARTS if not hasattr(given, part)]
         if missing:
             raise ConfigError(
                 f"the model of type {type(given).__name__} lacks {', '.join(missing)}",
-                where=Where(path=str(spec.source)),
+                where=spec.source.where(),
                 cure="see pytest_ftgate.models.Model for what a model has",
             )
         model: Model = given
@@ -227,7 +227,7 @@ def adopt(given: Any, spec: ModelSpec) -> Model:
     if not callable(given):
         raise ConfigError(
             f"a value of type {type(given).__name__} is not a model",
-            where=Where(path=str(spec.source)),
+            where=spec.source.where(),
             cure="give a callable (str -> str, sync or async), or an object with complete() and key()",
         )
     return _function_model(given, spec, _written(spec) if "cache_key" in spec.options else spec.spelling)
@@ -241,7 +241,7 @@ def _written(spec: ModelSpec) -> str:
     except (TypeError, ValueError) as error:
         raise ConfigError(
             f"answers of {spec.spelling} cannot be kept under a cache_key: {error}",
-            where=Where(path=str(spec.source), key="cache_key"),
+            where=spec.source.where("cache_key"),
             cure="write its other keys as text, numbers, lists and mappings, or leave cache_key out",
         ) from error
 
@@ -257,7 +257,7 @@ def _checked_model(model: Model, spec: ModelSpec) -> Model:
         if is_wrong:
             raise ConfigError(
                 f"the model of type {type(model).__name__} has the {part} {getattr(model, part)!r}",
-                where=Where(path=str(spec.source)),
+                where=spec.source.where(),
                 cure="see pytest_ftgate.models.Model for what a model has",
             )
     price_of(model)

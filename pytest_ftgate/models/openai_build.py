@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.data import canonical_json
-from pytest_ftgate.errors import ConfigError, Where
+from pytest_ftgate.errors import ConfigError
 from pytest_ftgate.models.openai import CONCURRENCY, PUBLIC_ENDPOINT, RETRIES, TIMEOUT_S, OpenAIModel, endpoint_of
 from pytest_ftgate.models.prompt import build_prompt
 from pytest_ftgate.models.protocol import Model, sample_of
@@ -14,7 +14,7 @@ from pytest_ftgate.models.surroundings import Surroundings
 from pytest_ftgate.money.price import Price, written_price
 
 if TYPE_CHECKING:
-    from pytest_ftgate.config import ModelSpec
+    from pytest_ftgate.config import ModelSpec, Source
 
 _OURS = {
     "model": "the model's own key names it",
@@ -45,13 +45,13 @@ def _asked_live(spec: ModelSpec, surroundings: Surroundings) -> OpenAIModel:
         base_url=endpoint.base_url,
         key_env=endpoint.key_env,
         prompt=build_prompt(spec, surroundings.training, surroundings.asked),
-        params=_checked_params(options.get("params") or {}, str(spec.source)),
+        params=_checked_params(options.get("params") or {}, spec.source),
         revision=options.get("revision"),
         concurrency=options.get("concurrency") or CONCURRENCY,
         timeout_s=options.get("timeout_s") or TIMEOUT_S,
         retries=RETRIES if options.get("retries") is None else options["retries"],
         price=price_at_endpoint(spec),
-        source=str(spec.source),
+        source=spec.source.at,
         requests_per_minute=options.get("requests_per_minute"),
         tokens_per_minute=options.get("tokens_per_minute"),
         latency=sample_of(options),
@@ -73,18 +73,16 @@ def price_at_endpoint(spec: ModelSpec) -> Price:
     )
 
 
-def _checked_params(params: Mapping[str, Any], source: str) -> Mapping[str, Any]:
+def _checked_params(params: Mapping[str, Any], source: Source) -> Mapping[str, Any]:
     for name, reason in _OURS.items():
         if name in params:
             raise ConfigError(
                 f"params must not hold {name!r}",
-                where=Where(path=source, key=f"params.{name}"),
+                where=source.where(f"params.{name}"),
                 cure=f"remove it: {reason}",
             )
     try:
         canonical_json(params)
     except (TypeError, ValueError) as error:
-        raise ConfigError(
-            "params must be JSON values", where=Where(path=source, key="params"), evidence=str(error)
-        ) from None
+        raise ConfigError("params must be JSON values", where=source.where("params"), evidence=str(error)) from None
     return params

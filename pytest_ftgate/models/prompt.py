@@ -143,14 +143,14 @@ def build_prompt(spec: ModelSpec, training: DataSet | None, asked: DataSet | Non
     options = spec.options
     system = options.get("system")
     if options.get("system_file") is not None:
-        system = read_text(Path(options["system_file"]), Where(path=str(spec.source), key="system_file"))
-    prompt = Prompt(str(spec.source), system, options.get("template"))
+        system = read_text(Path(options["system_file"]), spec.source.where("system_file"))
+    prompt = Prompt(spec.source.at, system, options.get("template"))
     shots: tuple[Example, ...] = ()
     if options.get("few_shot") is not None:
-        shots = _shots(training, options["few_shot"]["k"], Where(path=str(spec.source), key="few_shot"))
+        shots = _shots(training, options["few_shot"]["k"], spec.source.where("few_shot"))
         prompt = prompt.with_shots(shots)
     if options.get("retrieval") is not None:
-        where = Where(path=str(spec.source), key="retrieval")
+        where = spec.source.where("retrieval")
         neighbours = _neighbours(training, options["retrieval"]["k"], shots, asked, where)
         prompt = replace(prompt, neighbours=neighbours)
     return prompt

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.data import expected_text, input_sha256
 from pytest_ftgate.data.jsonl import parse_object
-from pytest_ftgate.data.lines import Lines, open_lines
+from pytest_ftgate.data.lines import Lines, open_lines, written_at
 from pytest_ftgate.data.wording import excerpt, kind_of, listed, located, nearest
 from pytest_ftgate.errors import DataError, ModelError, Where
 from pytest_ftgate.models.protocol import FINISHES, Completion
@@ -128,7 +128,8 @@ def build_recorded(spec: ModelSpec, surroundings: Surroundings) -> RecordedModel
     Raises:
         DataError: the file cannot be read, or a row is not a prediction; names the line.
     """
-    file = read_rows(Path(spec.options["path"]))
+    with written_at(spec.source.where()):
+        file = read_rows(Path(spec.options["path"]))
     return RecordedModel(
         name=spec.name,
         spelling=spec.spelling,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from pytest_ftgate.errors import ConfigError, Where
+from pytest_ftgate.errors import ConfigError
 from pytest_ftgate.foreign import guarded
 from pytest_ftgate.models.protocol import Model
 from pytest_ftgate.models.surroundings import Surroundings
@@ -50,11 +50,11 @@ def build_model(spec: ModelSpec, surroundings: Surroundings, hook: Any | None = 
 
 def _unknown_provider(spec: ModelSpec) -> ConfigError:
     known = [provider for provider in _BUILDERS if provider != "callable"]
-    nearest = difflib.get_close_matches(spec.provider, known, n=1)
+    nearest = difflib.get_close_matches(spec.provider.lower(), known, n=1)
     guess = f"did you mean {nearest[0]!r}? " if nearest else ""
     return ConfigError(
         f"unknown provider {spec.provider!r}",
-        where=Where(path=str(spec.source), key="provider"),
+        where=spec.source.where(),
         evidence=f"built in are {', '.join(known)}",
         cure=f"{guess}other providers come from a hook pytest_ftgate_model in conftest.py or a plugin",
     )

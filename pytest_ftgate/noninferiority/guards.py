@@ -86,7 +86,7 @@ def _prepare(
 ) -> Guard:
     from pytest_ftgate.training import check_test_set, leaked_rows
 
-    test = load(spec.test_set, f"guard {name}, {spec.sources['test_set']}")
+    test = load(spec.test_set, f"guard {name}, {spec.sources['test_set'].at}")
     check_test_set(test)
     try:
         metric = _metric(spec, test, training, custom)

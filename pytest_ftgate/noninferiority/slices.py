@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from pytest_ftgate.errors import ConfigError, Where
+from pytest_ftgate.errors import ConfigError
 from pytest_ftgate.noninferiority import drop
 from pytest_ftgate.noninferiority.drop import Allowance, Size
 from pytest_ftgate.numbers import is_share, plural, show_amount, show_difference
@@ -105,7 +105,7 @@ def _check_fields(spec: SliceSpec, test: DataSet) -> None:
             near = nearest(name, known)
             raise ConfigError(
                 f"no example of the test set has the field {printable(name, _SHOWN)!r}",
-                where=Where(str(spec.sources["fields"]), key="slices.fields"),
+                where=spec.sources["fields"].where("slices.fields"),
                 evidence=f"their further fields are: {listed(known)}",
                 cure=f"Did you mean {near!r}?" if near else None,
             )

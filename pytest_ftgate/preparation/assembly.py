@@ -37,8 +37,8 @@ def prepare(
     from pytest_ftgate.noninferiority.guards import prepare_guards
     from pytest_ftgate.training import audit_training_set, check_test_set
 
-    test = load(config.test_set, str(config.sources["test_set"]), labeled=needs_expected(config))
-    training = load(config.training_set, str(config.sources["training_set"]))
+    test = load(config.test_set, config.sources["test_set"].at, labeled=needs_expected(config))
+    training = load(config.training_set, config.sources["training_set"].at)
     check_test_set(test)
     metrics = build_metrics(config, test, training, hook)
     check_possible(config, metrics)

@@ -36,7 +36,7 @@ def find_contest(
     best = has_job(spec) and spec.options.get("checkpoint") == "best"
     if config.stage == "ready" or config.validation_set is None or not best:
         return None
-    validation = load(config.validation_set, str(config.sources["validation_set"]))
+    validation = load(config.validation_set, config.sources["validation_set"].at)
     check_test_set(validation)
     metric = build_metrics(config, validation, training, hook)[config.metric.name]
     refuse_judged(metric, "what checkpoint: best is chosen by", source=str(config.sources["metric"]))

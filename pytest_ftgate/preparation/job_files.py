@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pytest_ftgate.errors import ModelError, Where
+from pytest_ftgate.errors import ModelError
 from pytest_ftgate.preparation.prepared import Prepared
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def _with_training_file(prepared: Prepared, surroundings: Surroundings) -> Prepa
         raise ModelError(
             f"the endpoint does not say on which file the fine-tuning job {job.id} was trained, so that the training "
             "set cannot be verified",
-            where=Where(path=str(prepared.config.candidate.source), key="job"),
+            where=prepared.config.candidate.source.where("job"),
             cure="name the fine-tuned model itself: model in place of job",
         )
     records = JobRecords(prepared.config.candidate, surroundings)

@@ -27,7 +27,8 @@ def build_metrics(config: GateConfig, test: DataSet, training: DataSet | None, h
     custom = custom_metrics(hook)
 
     def build(spec: MetricSpec) -> Metric:
-        return build_metric(spec, labels=labels, custom=custom, known=known)
+        others = bounds.RUN_METRICS if any(spec is bound.metric for bound in config.require) else ()
+        return build_metric(spec, labels=labels, custom=custom, known=known, others=others)
 
     metrics = {name: build(spec) for name, spec in _by_name(_asked(config)).items()}
     if metrics[config.metric.name].uses_labels and "accuracy" not in metrics:

@@ -32,6 +32,7 @@ def _check_margin(config: GateConfig, metric: Metric) -> None:
     raise ConfigError(
         f"{key} {asked:g} ({config.sources[key]}) is impossible: "
         f"{metric.name} lies between {metric.low:g} and {metric.high:g}",
+        where=Where(config.sources[key].place or None),
         cure=f"Did you mean {percent:g}?" if percent < widest else f"Give the {key} in the metric's unit.",
     )
 
@@ -46,6 +47,7 @@ def _check_bounds(config: GateConfig, metrics: Mapping[str, Metric]) -> None:
             if value is not None and not low <= value <= high:
                 raise ConfigError(
                     f"{key} {value:g} ({bound.source}) is impossible: {name} {lies}",
+                    where=Where(bound.source.place or None),
                     cure=f"Did you mean {value / 100:g}?" if high == 1 < value <= 100 else None,
                 )
 
@@ -60,6 +62,6 @@ def _check_errors(config: GateConfig) -> None:
         if spec.name.partition("_")[0] == "precision":
             raise ConfigError(
                 f"errors: score_zero has no meaning for {spec.name}, which looks only at what was answered",
-                where=Where(str(config.sources["errors"]), key="errors"),
+                where=config.sources["errors"].where("errors"),
                 cure="Use f1 or recall, or errors: error.",
             )

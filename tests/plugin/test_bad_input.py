@@ -133,6 +133,14 @@ RECORDED_FILE: dict[str, tuple[Change, str]] = {
         ":6: usage.input_tokens: must be a whole number from 0, is 1.5",
     ),
 }
+NAMED_BY = {"test.jsonl": "test_set", "train.jsonl": "training_set", "base.jsonl": "baseline", "ft.jsonl": "candidate"}
+
+
+def written(name: str) -> str:
+    """Where the mark names the file."""
+    return f"test_gate.py:4: {NAMED_BY[name]}: {name}"
+
+
 FILES = [
     *((name, case, change) for name in ("test.jsonl", "train.jsonl", "ft.jsonl") for case, change in ANY_FILE.items()),
     *((name, case, change) for name in ("test.jsonl", "train.jsonl") for case, change in DATA_FILE.items()),
@@ -155,7 +163,7 @@ def test_a_broken_file_is_an_error_that_names_the_line(
     else:
         path.write_bytes(after)
     project.gate_test()
-    expected = name + message.format(last=before.count(b"\n"))
+    expected = (name if path.exists() else written(name)) + message.format(last=before.count(b"\n"))
     assert refused(project).startswith(expected)
 
 
@@ -186,7 +194,7 @@ def test_a_folder_is_no_file(project: Project, name: str) -> None:
     (project.path / name).unlink()
     (project.path / name).mkdir()
     project.gate_test()
-    assert refused(project) == f"{name}: is a folder"
+    assert refused(project) == f"{written(name)}: is a folder"
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
@@ -195,7 +203,7 @@ def test_a_pipe_is_not_waited_for(project: Project, name: str) -> None:
     (project.path / name).unlink()
     os.mkfifo(project.path / name)
     project.gate_test()
-    assert refused(project) == f"{name}: is a device or a pipe, not a file"
+    assert refused(project) == f"{written(name)}: is a device or a pipe, not a file"
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
@@ -208,7 +216,7 @@ def test_a_gate_file_that_is_a_pipe_is_not_waited_for(project: Project) -> None:
 @pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="this system has no such device")
 def test_a_device_is_not_read(project: Project) -> None:
     project.gate_test(test_set={"path": "/dev/zero", "format": "jsonl"})
-    assert refused(project) == "/dev/zero: is a device or a pipe, not a file"
+    assert refused(project) == "test_gate.py:4: test_set: /dev/zero: is a device or a pipe, not a file"
 
 
 @pytest.mark.parametrize("key", ["test_set", "training_set", "candidate"])
@@ -360,11 +368,11 @@ WHOLE_FILE = {
     "version: 1\ngates: [support]\n": ":2: gates: must be a mapping, got a list",
     "version: 1\ngates:\n  support: [1]\n": ":3: gates.support: must be a mapping, got a list",
     "version: 1\ngates:\n  support:\n": ":3: gates.support: must be a mapping, got nothing",
-    "version: 1\ngates: {}\n": ": there is no gate 'support'; the gates here are: none",
+    "version: 1\ngates: {}\n": "test_gate.py:2: there is no gate 'support' in ftgate.yaml; the gates there are: none",
     instead("version: 1\n", ""): ":1: version: this key is missing: write version: 1",
     instead("version: 1", "version: 2"): ":1: version: must be 1, the only version known here, got 2",
     instead("version: 1", "version: true"): ":1: version: must be 1, the only version known here, got true",
-    instead("support", "suport"): ": there is no gate 'support'; did you mean 'suport'?",
+    instead("support", "suport"): "test_gate.py:2: there is no gate 'support' in ftgate.yaml; did you mean 'suport'?",
     GATE + "gate: {}\n": ":10: gate: unknown key; did you mean 'gates'?",
     GATE + "defaults: {margn: 1}\n": ":10: defaults.margn: unknown key; did you mean 'margin'?",
     GATE + "  other: {margn: 1}\n": ":10: gates.other.margn: unknown key; did you mean 'margin'?",
@@ -380,7 +388,7 @@ WHOLE_FILE = {
 @pytest.mark.parametrize(("content", "message"), WHOLE_FILE.items(), ids=map(str, range(len(WHOLE_FILE))))
 def test_a_gate_file_of_another_shape(project: Project, content: str, message: str) -> None:
     judged_from(project, content)
-    assert refused(project) == f"ftgate.yaml{message}"
+    assert refused(project) == (f"ftgate.yaml{message}" if message.startswith(":") else message)
 
 
 @pytest.mark.parametrize(
@@ -487,8 +495,8 @@ def test_a_margin_that_cannot_be_meant(project: Project, written: str, message: 
 
 
 VALUES = {
-    ("metric: accuracy", "metric: acuracy"): "ftgate.yaml:8: there is no metric 'acuracy'",
-    ("metric: accuracy", "metric: f1_makro"): "ftgate.yaml:8: there is no metric 'f1_makro'",
+    ("metric: accuracy", "metric: acuracy"): "ftgate.yaml:8: metric: there is no metric 'acuracy'",
+    ("metric: accuracy", "metric: f1_makro"): "ftgate.yaml:8: metric: there is no metric 'f1_makro'",
     ("metric: accuracy", "metric: {name: accuracy, normalise: case}"): (
         "ftgate.yaml:8: normalise: accuracy has no option 'normalise'"
     ),
@@ -509,13 +517,16 @@ VALUES = {
     ("test_set: test.jsonl", 'test_set: "a\\0.jsonl"'): (
         "ftgate.yaml:4: gates.support.test_set.path: must be a path, which holds no NUL character"
     ),
-    ("test_set: test.jsonl", "test_set: test.txt"): 'test.txt: the suffix ".txt" does not tell the format',
+    (
+        "test_set: test.jsonl",
+        "test_set: test.txt",
+    ): 'ftgate.yaml:4: test_set: test.txt: the suffix ".txt" does not tell the format',
     ("baseline: recorded:base.jsonl", "baseline: gpt-4.1"): (
         "ftgate.yaml:6: gates.support.baseline: 'gpt-4.1' is no known model; a model may be spelled openai:NAME, "
         "python:pkg.module:function, recorded:PATH"
     ),
     ("baseline: recorded:base.jsonl", "baseline: {provider: recrded, path: base.jsonl}"): (
-        "ftgate.yaml:6: provider: unknown provider 'recrded'"
+        "ftgate.yaml:6: baseline: unknown provider 'recrded'"
     ),
     ("baseline: recorded:base.jsonl", "baseline: python:os:nosuch"): (
         "ftgate.yaml:6: target: 'os:nosuch': there is no 'nosuch' in os"
@@ -550,7 +561,8 @@ def test_a_value_that_cannot_be_used(project: Project, change: tuple[str, str], 
         ("accuracy, max: -0.5", "max -0.5 (ftgate.yaml:10) is impossible: accuracy lies between 0 and 1"),
         ("error_rate, max: 5", "max 5 (ftgate.yaml:10) is impossible: error_rate lies between 0 and 1"),
         ("latency_p95_s, max: -1", "max -1 (ftgate.yaml:10) is impossible: latency_p95_s is never below 0"),
-        ("acuracy, min: 0.5", "ftgate.yaml:10: there is no metric 'acuracy'"),
+        ("latency_p95, max: 1", "ftgate.yaml:10: require[0].metric: there is no metric 'latency_p95'"),
+        ("acuracy, min: 0.5", "ftgate.yaml:10: require[0].metric: there is no metric 'acuracy'"),
     ],
 )
 def test_a_bound_that_cannot_be_meant(project: Project, bound: str, message: str) -> None:
@@ -571,33 +583,33 @@ class Literal:
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ({"margin": 3}, "margin 3 (marker) is impossible: accuracy lies between 0 and 1"),
-        ({"margin": Literal("float('nan')")}, "margin: must be a finite number, got nan (marker)"),
-        ({"margin": "0.05"}, "margin: must be a number, got the text '0.05': remove the quotes (marker)"),
-        ({"margn": 0.05}, "margn: unknown key; did you mean 'margin'? (marker)"),
-        ({"margin": Literal("None")}, "margin: has no value: give one, or remove the key (marker)"),
+        ({"margin": 3}, ": margin 3 (marker) is impossible: accuracy lies between 0 and 1"),
+        ({"margin": Literal("float('nan')")}, ": margin: must be a finite number, got nan (marker)"),
+        ({"margin": "0.05"}, ": margin: must be a number, got the text '0.05': remove the quotes (marker)"),
+        ({"margn": 0.05}, ": margn: unknown key; did you mean 'margin'? (marker)"),
+        ({"margin": Literal("None")}, ": margin: has no value: give one, or remove the key (marker)"),
         (
             {"test_set": 60},
-            "test_set: must be the data: a path or the examples themselves; a count proves nothing (marker)",
+            ": test_set: must be the data: a path or the examples themselves; a count proves nothing (marker)",
         ),
-        ({"test_set": ()}, "marker: gave no example"),
+        ({"test_set": ()}, ": gave no example"),
         (
             {"test_set": [{"input": "a", "expected": "b"}] * 2},
-            "marker, item 2: the input is the same as that of item 1",
+            ", item 2: the input is the same as that of item 1",
         ),
         (
             {"test_set": [("a", Literal("float('nan')"))]},
-            "marker, item 1: expected: is not a JSON value: Out of range float values",
+            ", item 1: expected: is not a JSON value: Out of range float values",
         ),
-        ({"test_set": [("a", "b", "c")]}, "marker, item 1: must be an example, is a list of 3"),
-        ({"test_set": {"a", "b"}}, "marker: must be an iterable of examples, is of type set"),
-        ({"metric": ["accuracy"]}, "metric: must be a metric's name, or a mapping with a name, got a list (marker)"),
-        ({"candidate": 3}, "candidate: an object of type int is no model: give a callable or a spelling (marker)"),
+        ({"test_set": [("a", "b", "c")]}, ", item 1: must be an example, is a list of 3"),
+        ({"test_set": {"a", "b"}}, ": must be an iterable of examples, is of type set"),
+        ({"metric": ["accuracy"]}, ": metric: must be a metric's name, or a mapping with a name, got a list (marker)"),
+        ({"candidate": 3}, ": candidate: an object of type int is no model: give a callable or a spelling (marker)"),
     ],
 )
 def test_a_mark_that_cannot_be_meant(project: Project, keys: Mapping[str, Any], message: str) -> None:
     project.gate_test(**keys)
-    assert refused(project).startswith(message)
+    assert refused(project).startswith(f"test_gate.py:4{message}")
 
 
 # --- metrics of one's own ------------------------------------------------------------------------------------
@@ -666,9 +678,11 @@ HOOKS = {
     "def pytest_ftgate_metrics(): return {3: 3}": NO_MAPPING,
     "def pytest_ftgate_metrics(): return 1 / 0": "the hook pytest_ftgate_metrics raised ZeroDivisionError",
     "def pytest_ftgate_metrics(): pytest.skip('x')": "the hook pytest_ftgate_metrics raised Skipped",
-    "def pytest_ftgate_metrics(): return {'own': len}": "marker: the metric own does not state its range and direction",
-    "def pytest_ftgate_metrics(): return {'own': 3}": "marker: the metric own is a number",
-    "def pytest_ftgate_metrics(): return {'accuracy': 3}": "marker: there is no metric 'own'",
+    "def pytest_ftgate_metrics(): return {'own': len}": (
+        "test_gate.py:4: metric: the metric own does not state its range and direction"
+    ),
+    "def pytest_ftgate_metrics(): return {'own': 3}": "test_gate.py:4: metric: the metric own is a number",
+    "def pytest_ftgate_metrics(): return {'accuracy': 3}": "test_gate.py:4: metric: there is no metric 'own'",
 }
 
 

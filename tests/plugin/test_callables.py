@@ -604,14 +604,26 @@ MODEL = """class Model:
     async def aclose(self): pass
 """
 MODELS = {
-    "return None": (False, "marker: provider: unknown provider 'mine'"),
-    "return 3": (False, "marker: a value of type int is not a model"),
-    "return 'openai:gpt-4.1'": (False, "marker: a value of type str is not a model"),
-    "return Model": (False, "marker: the class Model is no model"),
-    "m = Model(); m.concurrency = 0; return m": (False, "marker: the model of type Model has the concurrency 0"),
-    "m = Model(); m.concurrency = None; return m": (False, "marker: the model of type Model has the concurrency None"),
-    "m = Model(); m.retries = -1; return m": (False, "marker: the model of type Model has the retries -1"),
-    "m = Model(); m.timeout_s = 'x'; return m": (False, "marker: the model of type Model has the timeout_s 'x'"),
+    "return None": (False, "test_gate.py:4: candidate: unknown provider 'mine'"),
+    "return 3": (False, "test_gate.py:4: candidate: a value of type int is not a model"),
+    "return 'openai:gpt-4.1'": (False, "test_gate.py:4: candidate: a value of type str is not a model"),
+    "return Model": (False, "test_gate.py:4: candidate: the class Model is no model"),
+    "m = Model(); m.concurrency = 0; return m": (
+        False,
+        "test_gate.py:4: candidate: the model of type Model has the concurrency 0",
+    ),
+    "m = Model(); m.concurrency = None; return m": (
+        False,
+        "test_gate.py:4: candidate: the model of type Model has the concurrency None",
+    ),
+    "m = Model(); m.retries = -1; return m": (
+        False,
+        "test_gate.py:4: candidate: the model of type Model has the retries -1",
+    ),
+    "m = Model(); m.timeout_s = 'x'; return m": (
+        False,
+        "test_gate.py:4: candidate: the model of type Model has the timeout_s 'x'",
+    ),
     "m = Model(); m.key = lambda example, repeat=0: None; return m": (
         False,
         "key() of the model mine returned a value of type NoneType, not text",
@@ -658,7 +670,10 @@ def test_hooks_of_a_folder_are_seen_by_its_tests_alone(project: Project) -> None
     verdicts = {gate["nodeid"]: gate["verdict"] for gate in report["gates"]}
     assert verdicts == {"inside/test_inside.py::test_gate": "pass", "outside/test_outside.py::test_gate": "error"}
     assert report["gates"][0]["candidate"]["metrics"]["brevity"] == 1
-    assert check(report["gates"][1], "configuration")["message"] == "marker: there is no metric 'brevity'"
+    assert (
+        check(report["gates"][1], "configuration")["message"]
+        == "outside/test_outside.py:2: show[0]: there is no metric 'brevity'"
+    )
     assert [line for line in project.result.outlines if "finished:" in line] == [
         "inside/test_inside.py finished: inside/test_inside.py::test_gate"
     ]

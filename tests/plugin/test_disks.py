@@ -296,16 +296,18 @@ def _recorded(project: Project) -> list[dict[str, Any]]:
 # --- the data changes under us -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["test.jsonl", "train.jsonl", "base.jsonl"])
-def test_files_that_cannot_be_read(project: Project, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "key"), [("test.jsonl", "test_set"), ("train.jsonl", "training_set"), ("base.jsonl", "baseline")]
+)
+def test_files_that_cannot_be_read(project: Project, name: str, key: str) -> None:
     project.gate_test()
     assert project.gate()["verdict"] == "pass"
     (project.path / name).unlink()
     gate = project.gate()
     assert gate["verdict"] == "error"
-    assert check(gate, "configuration")["message"] == f"{name}: no such file"
+    assert check(gate, "configuration")["message"] == f"test_gate.py:4: {key}: {name}: no such file"
     (project.path / name).mkdir()
-    assert check(project.gate(), "configuration")["message"] == f"{name}: is a folder"
+    assert check(project.gate(), "configuration")["message"] == f"test_gate.py:4: {key}: {name}: is a folder"
 
 
 def test_a_file_is_read_once_in_a_session(project: Project) -> None:

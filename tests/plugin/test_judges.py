@@ -304,7 +304,7 @@ def test_the_candidate_must_be_preferred_to_every_baseline(judged: PythonJudged)
     judged.judged_by(name="preference", gate={"baseline": ..., "baselines": baselines})
     gate = judged.gate()
     assert gate["verdict"] == "fail"
-    assert gate["baseline"]["name"] == "strong.jsonl"
+    assert gate["baseline"]["name"] == "strong"
     assert gate["gains"]["weak"]["gain"] == 0.25
     assert gate["gains"]["strong"]["gain"] == pytest.approx(-5 / 120)
     assert gate["candidate"]["value"] == pytest.approx(0.5 - 5 / 120)

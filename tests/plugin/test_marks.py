@@ -59,7 +59,7 @@ def test_two_marks_on_one_function_are_an_error(project: Project) -> None:
     )
     result = project.run()
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*two ftgate marks on one function: test_gate*"])
+    result.stdout.fnmatch_lines(["*test_gate.py:3: two ftgate marks on one function: test_gate*"])
 
 
 def test_a_mark_that_conftest_adds_counts(project: Project) -> None:

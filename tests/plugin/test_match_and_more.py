@@ -144,8 +144,8 @@ def test_another_baseline_that_would_do_as_well_is_called_a_rival(http: Endpoint
     rival = check(gate, "rival")
     assert rival["status"] == "warning"
     assert rival["message"] == (
-        "baseline prompt (base prompt) is worse than baseline few_shot by 3.0 points, and no dearer than the candidate: "
-        "it may be enough without a fine-tune"
+        "baseline prompt (base prompt) is worse than baseline few_shot by 3.0 points, and no dearer than the "
+        "candidate: it may be enough without a fine-tune"
     )
 
 

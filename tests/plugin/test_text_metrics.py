@@ -125,7 +125,7 @@ def test_an_extra_that_is_not_installed_is_said_before_any_call(
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, library, None)
     texts.gate_test(metric=metric)
-    assert refused(texts) == f"marker: the metric {metric} needs {library}, which is not installed"
+    assert refused(texts) == f"test_gate.py:4: metric: the metric {metric} needs {library}, which is not installed"
     assert 'pip install "pytest-ftgate[text]"' in texts.result.stdout.str()
 
 

@@ -86,9 +86,9 @@ def test_a_gate_outside_the_file_still_has_the_defaults(load: Load) -> None:
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ("intent", "ftgate.yaml: there is no gate 'intent'; did you mean 'intents'?"),
-        ("INTENTS", "ftgate.yaml: there is no gate 'INTENTS'; did you mean 'intents'?"),
-        ("x", "ftgate.yaml: there is no gate 'x'; the gates here are: intents, orders"),
+        ("intent", "there is no gate 'intent' in ftgate.yaml; did you mean 'intents'?"),
+        ("INTENTS", "there is no gate 'INTENTS' in ftgate.yaml; did you mean 'intents'?"),
+        ("x", "there is no gate 'x' in ftgate.yaml; the gates there are: intents, orders"),
     ],
 )
 def test_an_unknown_gate_names_the_nearest(load: Load, asked: str, message: str) -> None:

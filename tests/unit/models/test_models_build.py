@@ -63,7 +63,7 @@ def test_a_provider_that_nobody_knows(spec, asked):
     with pytest.raises(ConfigError) as caught:
         build_model(spec("opnai"), Surroundings(), asked)
     assert str(caught.value) == (
-        "ftgate.yaml:7: provider: unknown provider 'opnai'\n"
+        "ftgate.yaml:7: unknown provider 'opnai'\n"
         "  built in are openai, python, recorded\n"
         "  did you mean 'openai'? other providers come from a hook pytest_ftgate_model in conftest.py or a plugin"
     )

@@ -233,4 +233,4 @@ def test_a_file_that_is_not_there(record, build, tmp_path):
     record(ROW)
     with pytest.raises(DataError) as caught:
         build("recorded", path=tmp_path / "rr.jsonl")
-    assert str(caught.value) == 'rr.jsonl: no such file\n  did you mean "r.jsonl"?'
+    assert str(caught.value) == 'ftgate.yaml:7: rr.jsonl: no such file\n  did you mean "r.jsonl"?'
