@@ -125,7 +125,7 @@ def _layers(item: pytest.Item, files: GateFiles, fixtures: Callable[[set[str]], 
 
 
 def _mark_layer(item: pytest.Item, mark: pytest.Mark, where: Where) -> Layer:
-    source = Source("marker", "marker", item.path.parent, str(where))
+    source = Source("marker", "marker", item.path.parent, place=str(where))
     return Layer(dict(mark.kwargs), dict.fromkeys(mark.kwargs, source))
 
 
@@ -194,4 +194,4 @@ def _fixture_source(request: pytest.FixtureRequest, name: str, function: Callabl
     code = getattr(plain, "__code__", None)
     place = f", {shown_path(code.co_filename)}:{code.co_firstlineno}" if code else ""
     folder = Path(code.co_filename).parent if code else Path.cwd()
-    return Source("fixture", f"fixture {name}{place}", folder, parameters_of(request, name))
+    return Source("fixture", f"fixture {name}{place}", folder, parameters=parameters_of(request, name))
