@@ -107,9 +107,10 @@ def compare_set(
 ) -> Comparison:
     """Compare two models by a metric of all answers together, such as macro-F1.
 
-    By the delete-one jackknife with Student's t, or delete-a-group with groups. Where a drop is to be ruled out (a
-    negative margin) losses that did not happen to be seen matter: then also by Gaffke's bound on the jackknife's
-    pseudo-values, whichever is more cautious.
+    By the delete-one jackknife with Student's t, or delete-a-group with groups. Losses that did not happen to be seen
+    matter where a drop is to be ruled out (a negative margin), and in means over labels or fields, of which some may be
+    rare: then also by Gaffke's bound on the jackknife's pseudo-values, whichever is more cautious. Ratios of counts
+    whose examples are of so different sizes that they count as fewer than ten show no gain.
 
     Args:
         baseline: labels and answers, or counts.
