@@ -72,21 +72,13 @@ class _Rules:
             "leaked",
             STATUS_AT[self._levels["leaked"]],
             f"{audit.leaked:,} of {plural(len(self._test), 'test example')} "
-            f"{'stands' if audit.leaked == 1 else 'stand'} in the training set{self._within()}: "
+            f"{'stands' if audit.leaked == 1 else 'stand'} in the training set: "
             f"{self._pairs(self._test, audit.leaked_rows, '=')}",
             observed=audit.leaked,
             required=0,
             source=str(self._config.sources["training_set"]),
             advice="Take them out of the training set and train again: a model is not tested on what it was taught.",
         )
-
-    def _within(self) -> str:
-        """What an eye that looks for the test input itself would not find at once."""
-        audit = self._audit
-        if not audit.unwrapped:
-            return ""
-        some = "" if audit.unwrapped == audit.leaked else f"{audit.unwrapped:,} of them "
-        return f" ({some}within a prompt, a longer conversation or behind a row's number)"
 
     def findings(self) -> Iterator[Check]:
         """Findings that are there; nothing for those that are not."""

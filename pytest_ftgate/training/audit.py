@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pytest_ftgate.data import DataSet, is_blank
@@ -12,8 +12,6 @@ from pytest_ftgate.training.labels import Labels, compare_labels
 from pytest_ftgate.training.near import NearCopies, near_copies
 from pytest_ftgate.training.neighbours import Doubts, doubtful_rows
 from pytest_ftgate.training.outputs import unfinished_outputs
-from pytest_ftgate.training.unwrapped import longest_of
-from pytest_ftgate.training.views import View, views
 from pytest_ftgate.training.wording import Wording
 
 
@@ -29,7 +27,6 @@ class TrainingAudit:
         conflict_rows: rows with an earlier row's input and another output, as (row, first row with its input).
         duplicates: rows with an earlier row's input, the conflicts among them.
         leaked_rows: rows of the test set whose input is in the training set, as (row, first such training row).
-        unwrapped: how many of these are there only in a prompt, in a longer conversation or behind a row's number.
         near_rows: usable rows that are near copies of an earlier one, as (row, that row).
         leaked_near_rows: rows of the test set with a near copy among the usable rows, as (row, first such row).
         unfinished: rows whose output is empty or looks cut off, and in which way.
@@ -47,7 +44,6 @@ class TrainingAudit:
     duplicates: int
     conflict_rows: tuple[tuple[int, int], ...]
     leaked_rows: tuple[tuple[int, int], ...]
-    unwrapped: int
     near_rows: tuple[tuple[int, int], ...]
     leaked_near_rows: tuple[tuple[int, int], ...]
     unfinished: Mapping[int, str]
@@ -82,8 +78,8 @@ def audit_training_set(training: DataSet, test: DataSet, *, max_tokens: int | No
     inputs = [example.input for example in training]
     counts = count_exact(training, test, outputs)
     labels = compare_labels(outputs, test_outputs)
-    wordings, parts = _wordings(counts, outputs)
-    near = _near(counts, wordings, parts, test_outputs)
+    wordings = [Wording.of(counts.compared[row], outputs[row]) for row in counts.usable_rows]
+    near = _near(counts, wordings, test_outputs)
     return TrainingAudit(
         path=training.path,
         sha256=training.sha256,
@@ -93,7 +89,6 @@ def audit_training_set(training: DataSet, test: DataSet, *, max_tokens: int | No
         duplicates=len(counts.repeats),
         conflict_rows=counts.conflicts,
         leaked_rows=counts.leaked,
-        unwrapped=counts.unwrapped,
         near_rows=near.within,
         leaked_near_rows=near.across,
         unfinished=unfinished_outputs(outputs),
@@ -104,30 +99,12 @@ def audit_training_set(training: DataSet, test: DataSet, *, max_tokens: int | No
     )
 
 
-def _wordings(counts: ExactCounts, outputs: Sequence[str]) -> tuple[list[Wording], list[tuple[int, Wording]]]:
-    """The usable rows, and what of them would be a row by itself, each with its row."""
-    longest = longest_of(counts.compared_in_test)
-    whole, parts = [], []
-    for row in counts.usable_rows:
-        first, *others = _worded(views(counts.compared[row], outputs[row], counts.wrapping, longest=longest))
-        whole.append(first)
-        parts += [(row, one) for one in others]
-    return whole, parts
-
-
-def _worded(found: Iterable[View]) -> Iterator[Wording]:
-    return (Wording.of(view.text, view.output, view.around) for view in found)
-
-
-def _near(
-    counts: ExactCounts, training: list[Wording], parts: list[tuple[int, Wording]], test_outputs: list[str]
-) -> NearCopies:
+def _near(counts: ExactCounts, training: list[Wording], test_outputs: list[str]) -> NearCopies:
     """With rows as they are numbered in the sets; what leaks as it stands is no near leak."""
     leaked = {row for row, _ in counts.leaked}
     asked = [row for row in range(len(test_outputs)) if row not in leaked]
-    test = [next(_worded(views(counts.compared_in_test[row], test_outputs[row], counts.wrapping))) for row in asked]
-    found = near_copies(training, test, [one for _, one in parts])
-    rows = [*counts.usable_rows, *(row for row, _ in parts)]
+    found = near_copies(training, [Wording.of(counts.compared_in_test[row], test_outputs[row]) for row in asked])
+    rows = counts.usable_rows
     return NearCopies(
         tuple((rows[one], rows[first]) for one, first in found.within),
         tuple((asked[one], rows[first]) for one, first in found.across),

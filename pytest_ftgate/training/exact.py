@@ -17,8 +17,6 @@ from pytest_ftgate.data import (
 )
 from pytest_ftgate.data.wording import excerpt
 from pytest_ftgate.errors import DataError
-from pytest_ftgate.training.unwrapped import unwrapped_leaks
-from pytest_ftgate.training.wrapping import Wrapping
 
 
 @dataclass(frozen=True)
@@ -30,19 +28,15 @@ class ExactCounts:
         repeats: further such rows, as (row, first row with its input).
         conflicts: those of the repeats whose output differs from that of the first row.
         leaked: rows of the test set whose input is one of the training set, as (row, first training row).
-        unwrapped: how many of these are so only within what wraps training rows: see :mod:`.unwrapped`.
         compared, compared_in_test: of each row, the input as far as it tells rows apart.
-        wrapping: what stands around the inputs of the sets.
     """
 
     usable_rows: tuple[int, ...]
     repeats: tuple[tuple[int, int], ...]
     conflicts: tuple[tuple[int, int], ...]
     leaked: tuple[tuple[int, int], ...]
-    unwrapped: int
     compared: tuple[Input, ...]
     compared_in_test: tuple[Input, ...]
-    wrapping: Wrapping
 
 
 def count_exact(training: DataSet, test: DataSet, outputs: Sequence[str]) -> ExactCounts:
@@ -51,8 +45,6 @@ def count_exact(training: DataSet, test: DataSet, outputs: Sequence[str]) -> Exa
     Two inputs are the same when their normalised forms are equal. A system prompt is no disguise: with it, without
     it or with another one, a question stays the same input. Only where the training set itself answers a question
     differently under different instructions (as when these hold the document that is asked about) do they count.
-    Nor are what wraps training rows, or the longer conversation in which a question stands: such a row leaks where
-    its output is that of the test, too.
 
     Args:
         training, test: the sets.
@@ -66,20 +58,13 @@ def count_exact(training: DataSet, test: DataSet, outputs: Sequence[str]) -> Exa
     repeats = _repeats((row, digests[row]) for row in filled)
     repeated = {row for row, _ in repeats}
     test_keys = [_InputKey.of(example.input) for example in test]
-    leaked = _leaked(blank, digests, [key.compared(told_apart) for key in test_keys])
-    compared, in_test = _compared(training, keys, told_apart), _compared(test, test_keys, told_apart)
-    wrapping = Wrapping.of(compared, in_test)
-    answered = [(row, compared[row], outputs[row]) for row in filled]
-    unwrapped = unwrapped_leaks(answered, list(zip(in_test, outputs_of(test), strict=True)), wrapping, set(leaked))
     return ExactCounts(
         usable_rows=tuple(row for row in filled if row not in repeated),
         repeats=tuple(repeats),
         conflicts=tuple((row, first) for row, first in repeats if outputs[row] != outputs[first]),
-        leaked=tuple(sorted((leaked | unwrapped).items())),
-        unwrapped=len(unwrapped),
-        compared=compared,
-        compared_in_test=in_test,
-        wrapping=wrapping,
+        leaked=_leaked(blank, digests, [key.compared(told_apart) for key in test_keys]),
+        compared=_compared(training, keys, told_apart),
+        compared_in_test=_compared(test, test_keys, told_apart),
     )
 
 
@@ -154,12 +139,14 @@ def _repeats(rows: Iterable[tuple[int, bytes]]) -> list[tuple[int, int]]:
     return [(row, first) for row, first in pairs if row != first]
 
 
-def _leaked(blank: Sequence[bool], digests: Sequence[bytes], test_digests: Sequence[bytes]) -> dict[int, int]:
+def _leaked(
+    blank: Sequence[bool], digests: Sequence[bytes], test_digests: Sequence[bytes]
+) -> tuple[tuple[int, int], ...]:
     first_with: dict[bytes, int] = {}
     for row, digest in enumerate(digests):
         if not blank[row]:
             first_with.setdefault(digest, row)
-    return {row: first_with[digest] for row, digest in enumerate(test_digests) if digest in first_with}
+    return tuple((row, first_with[digest]) for row, digest in enumerate(test_digests) if digest in first_with)
 
 
 def _told_apart_by_instructions(keys: Sequence[_InputKey], outputs: Sequence[str]) -> set[bytes]:

@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
-from pytest_ftgate.training.wording import SHINGLE, SHORTEST, Wording, resemblance, shingles, words_of
+from pytest_ftgate.training.wording import SHINGLE, Wording, resemblance, shingles, words_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,6 +21,9 @@ if TYPE_CHECKING:
 
 NEAR = 0.75
 """The resemblance from which two texts are near copies: measured, see docs/training-set.md."""
+
+SHORTEST = 20
+"""Characters. In a shorter text one letter changes the meaning: only equal words make it a near copy."""
 
 _BANDS, _ROWS_PER_BAND = 24, 4
 _LIKELY = 0.55  # 4.5 standard errors of 96 hashes below the threshold
@@ -36,80 +38,41 @@ class NearCopies:
 
     Args:
         within: each near copy in the training set, as (row, earlier row that is kept).
-        across: each row of the test set with a near copy in the training set, as (row, first such training row); the
-            parts of training rows are counted on behind these.
+        across: each row of the test set with a near copy in the training set, as (row, first such training row).
     """
 
     within: tuple[tuple[int, int], ...]
     across: tuple[tuple[int, int], ...]
 
 
-def near_copies(training: Sequence[Wording], test: Sequence[Wording], parts: Sequence[Wording] = ()) -> NearCopies:
+def near_copies(training: Sequence[Wording], test: Sequence[Wording]) -> NearCopies:
     """Find near copies within a training set and between it and a test set.
 
     Two rows are near copies where their words are equal; or where both have at least ``SHORTEST`` characters, the
     resemblance of their words reaches ``NEAR``, their numbers are the same, and so are their outputs, or nearly.
-
-    Args:
-        training, test: the rows.
-        parts: what of training rows would be a row by itself. Equal words with another output make it no copy.
     """
     first_with: dict[str, int] = {}
     within = {
-        row: first
-        for row, one in enumerate(training)
-        if one.words and row != (first := _first(first_with, training, row))
+        row: first for row, one in enumerate(training) if one.words and row != (first := _first(first_with, one, row))
     }
-    across = _of_equal_words(training, parts, test)
-    kept = [row for row in first_with.values() if len(training[row].words) >= SHORTEST]
-    whole = len(kept)
-    kept += _distinct(parts, len(training))
+    across = {row: first_with[one.words] for row, one in enumerate(test) if one.words in first_with}
+    kept = [row for words, row in first_with.items() if len(words) >= SHORTEST]
     asked = [row for row, one in enumerate(test) if len(one.words) >= SHORTEST and row not in across]
-    texts = [training[row] if row < len(training) else parts[row - len(training)] for row in kept]
-    texts += [test[row] for row in asked]
+    texts = [training[row] for row in kept] + [test[row] for row in asked]
     is_near = _nearness(texts)
     dropped: set[int] = set()
     for one, other in _candidates(texts):
-        if other < whole:
+        if other < len(kept):
             if one not in dropped and other not in dropped and is_near(one, other):
                 dropped.add(other)
                 within[kept[other]] = kept[one]
-        elif one < len(kept) <= other and (row := asked[other - len(kept)]) not in across and is_near(one, other):
+        elif one < len(kept) and (row := asked[other - len(kept)]) not in across and is_near(one, other):
             across[row] = kept[one]
     return NearCopies(tuple(sorted(within.items())), tuple(sorted(across.items())))
 
 
-def _first(first_with: dict[str, int], training: Sequence[Wording], row: int) -> int:
-    """The first row with the same words within the same surroundings."""
-    one = training[row]
-    first = first_with.setdefault(one.words, row)
-    if training[first].around != one.around:
-        first = first_with.setdefault(f"{one.words}\n{one.around}", row)
-    return first
-
-
-def _distinct(parts: Sequence[Wording], start: int) -> list[int]:
-    first_with: dict[tuple[str, str], int] = {}
-    for position, one in enumerate(parts, start):
-        if len(one.words) >= SHORTEST:
-            first_with.setdefault((one.words, one.output), position)
-    return list(first_with.values())
-
-
-def _of_equal_words(training: Sequence[Wording], parts: Sequence[Wording], test: Sequence[Wording]) -> dict[int, int]:
-    """Rows of the test set and the first training row with their words; where one was unwrapped, with their output."""
-    with_words: dict[str, list[int]] = {}
-    for row, one in enumerate(test):
-        if one.words:
-            with_words.setdefault(one.words, []).append(row)
-    found: dict[int, int] = {}
-    for position, one in enumerate(chain(training, parts)):
-        for row in with_words.get(one.words, ()):
-            other = test[row]
-            as_it_is = position < len(training) and one.around == other.around
-            if as_it_is or (one.output == other.output and one.around.fits(other.around)):
-                found.setdefault(row, position)
-    return found
+def _first(first_with: dict[str, int], one: Wording, row: int) -> int:
+    return first_with.setdefault(one.words, row)
 
 
 def _nearness(texts: Sequence[Wording]) -> Callable[[int, int], bool]:
@@ -119,13 +82,12 @@ def _nearness(texts: Sequence[Wording]) -> Callable[[int, int], bool]:
 
     def is_near(one: int, other: int) -> bool:
         near = texts[one].numbers == texts[other].numbers and resemblance(of(one), of(other)) >= NEAR
-        return near and same_answer(texts[one].output, texts[other].output)
+        return near and _same_answer(texts[one].output, texts[other].output)
 
     return is_near
 
 
-def same_answer(one: str, other: str) -> bool:
-    """Whether two outputs are the same, or nearly."""
+def _same_answer(one: str, other: str) -> bool:
     if one == other:
         return True
     one, other = words_of(one), words_of(other)

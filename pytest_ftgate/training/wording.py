@@ -6,43 +6,29 @@ import re
 from dataclasses import dataclass
 
 from pytest_ftgate.data import Input, normalized_input
-from pytest_ftgate.training.around import BARE, Around
 
 SHINGLE = 4
 """Characters of a shingle."""
 
-SHORTEST = 20
-"""Characters. In a shorter text one letter changes the meaning: only equal words make it a near copy."""
-
-SIGNS = "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-"""Chinese and Japanese, as within the brackets of a pattern: nearly a word each."""
-
+_SIGNS = "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # Chinese and Japanese: nearly a word each
 _MARKS = ".,;:!?'\"…“”‘’„«»¿¡。、，！？；：؟،।"
-_TOKEN = re.compile(rf"[^\W{SIGNS}]+|[^\s{_MARKS}]")
+_TOKEN = re.compile(rf"[^\W{_SIGNS}]+|[^\s{_MARKS}]")
 _DIGIT = re.compile(r"\d")
 
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """A row as near copies are told.
-
-    Args:
-        words: of its input.
-        numbers: those of the words that hold digits, in order.
-        output: its output.
-        around: what stood around the input in all rows, and is left out.
-    """
+    """A row as near copies are told: the words of its input, its numbers, and the words of its output."""
 
     words: str
     numbers: str
     output: str
-    around: Around = BARE
 
     @classmethod
-    def of(cls, given: Input, output: str, around: Around = BARE) -> Wording:
+    def of(cls, given: Input, output: str) -> Wording:
         tokens = _TOKEN.findall(normalized_input(given))
         numbers = sorted(token for token in tokens if not token.isalpha() and _DIGIT.search(token))
-        return cls(" ".join(tokens), " ".join(numbers), output, around)
+        return cls(" ".join(tokens), " ".join(numbers), output)
 
 
 def words_of(text: str) -> str:

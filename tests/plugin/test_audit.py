@@ -114,52 +114,6 @@ def test_an_exact_leak_is_named_once(project: Project) -> None:
     assert gate["training"]["leaked_near"] == 0
 
 
-@pytest.mark.parametrize(
-    "row",
-    [
-        {"input": f"17. {LEAK}", "expected": "refund"},
-        {
-            "messages": [
-                {"role": "user", "content": LEAK},
-                {"role": "assistant", "content": "refund"},
-                {"role": "user", "content": "and the lamp?"},
-                {"role": "assistant", "content": "invoice"},
-            ]
-        },
-    ],
-    ids=["behind a number", "in an earlier turn"],
-)
-def test_a_leak_within_something_is_a_leak(project: Project, row: Row) -> None:
-    leak(project, "something else")
-    training = rows()
-    if "messages" in row:
-        training = [
-            {
-                "messages": [
-                    {"role": "user", "content": one["input"]},
-                    {"role": "assistant", "content": one["expected"]},
-                ]
-            }
-            for one in training
-        ]
-    write_jsonl(project.path / "train.jsonl", [*training, row])
-    project.gate_test()
-    assert refused(project, "fail") == (
-        "1 of 60 test examples stands in the training set (within a prompt, a longer conversation or behind a row's "
-        "number): test.jsonl:1 = train.jsonl:201"
-    )
-
-
-def test_a_prompt_around_every_training_row_hides_no_leak(project: Project) -> None:
-    leak(project, LEAK)
-    wrapped = [{**one, "input": f"Sort the message. Message: {one['input']}"} for one in rows()]
-    write_jsonl(
-        project.path / "train.jsonl", [*wrapped, {"input": f"Sort the message. Message: {LEAK}", "expected": "refund"}]
-    )
-    project.gate_test()
-    assert "1 of 60 test examples stands in the training set (within a prompt" in refused(project, "fail")
-
-
 def padded(project: Project, bases: int) -> None:
     said = ("{}", "please, {}", "{} please", "{}!!", "I ask you: {}")
     base = [f"where is the {item} that {name} ordered from your shop" for name in NAMES for item in ITEMS][:bases]
