@@ -302,7 +302,7 @@ def test_loosened_failures_still_count(project: Project, level: str, status: str
 )
 def test_what_cannot_be_meant_is_refused(project: Project, audit: Any, message: str) -> None:
     project.gate_test(audit=audit)
-    assert refused(project, "error").startswith(message)
+    assert refused(project, "error").startswith(f"test_gate.py:4: {message}")
 
 
 def test_a_mark_that_loosens_the_audit_meets_no_obligation(project: Project) -> None:
