@@ -77,9 +77,11 @@ def degrees_of_freedom(weights: NDArray[np.float64]) -> int:
     Economics and Statistics 98 (2016) 701-712.
 
     Args:
-        weights: not negative, at least two above 0.
+        weights: not negative, some above 0.
     """
     share = weights / weights.sum()
+    if 1 - float(share.max()) < _SLACK:
+        return 1  # one unit is all there is
     # With m the means of the units, the estimate is share @ m, and its squared error sums pull_g * (m_g - estimate)^2.
     # The differences m_g - estimate have the covariances (g = h) - share_g - share_h + squares.
     squares = float(share @ share)

@@ -627,3 +627,13 @@ def test_importing_costs_nothing_heavy():
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_a_label_of_one_example_shows_nothing():
+    def recall_of_the_last(confusions):
+        right, expected = confusions[:, 1, 1], confusions[:, 1].sum(axis=1)
+        return np.divide(right, expected, out=np.zeros_like(right), where=expected > 0)
+
+    gold = np.append(np.zeros(60, dtype=int), 1)
+    pair = (LabelCounts(gold, arm[None], 2, recall_of_the_last) for arm in (gold * 0, gold))
+    assert not of_set(*pair, margin=0.0).above_zero

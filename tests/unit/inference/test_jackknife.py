@@ -56,6 +56,7 @@ def test_a_few_heavy_units_have_hardly_any_degrees():
     assert degrees_of_freedom(np.array([80.0, 80] + [1] * 40)) == 1
     assert degrees_of_freedom(np.array([39.0] * 3 + [1] * 100)) == 2
     assert degrees_of_freedom(np.arange(1.0, 41)) == 21
+    assert degrees_of_freedom(np.array([0.0, 1, 0])) == 1
 
 
 @pytest.mark.parametrize(
