@@ -92,7 +92,10 @@ class DataSets:
 
 def _file_state(path: Path) -> tuple[object, ...]:
     """What of a file, or of the files in a folder, changes with every write; nothing for a name that is no path."""
-    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    try:
+        files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    except OSError:  # a name that no file can have: whoever reads it says so
+        return ()
     return tuple((str(file), *_written(file)) for file in files)
 
 

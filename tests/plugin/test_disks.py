@@ -310,13 +310,13 @@ def test_files_that_cannot_be_read(project: Project, name: str, key: str) -> Non
     assert check(project.gate(), "configuration")["message"] == f"test_gate.py:4: {key}: {name}: is a folder"
 
 
-def test_a_file_is_read_once_in_a_session(project: Project) -> None:
-    """Two gates of one session are judged on the same examples, whatever happens to the file in between."""
+def test_a_file_that_changed_within_a_session_is_read_again(project: Project) -> None:
+    """No gate of the session is green on examples that are not in the file any more."""
     project.file(
         "conftest.py",
         "import pytest\n@pytest.fixture(autouse=True)\ndef spoil(request):\n"
         "    yield\n    (request.path.parent / 'test.jsonl').write_text('')\n",
     )
     project.gate_test("@pytest.mark.parametrize('x', range(2))\ndef test_gate(x): pass\n")
-    assert [gate["verdict"] for gate in project.report()["gates"]] == ["pass", "pass"]
+    assert [gate["verdict"] for gate in project.report()["gates"]] == ["pass", "error"]
     assert project.report()["gates"][0]["verdict"] == "error"

@@ -258,7 +258,7 @@ def test_a_margin_is_held_against_the_range(project: Project) -> None:
     project.gate_test(metric="distance", margin=7.9)
     assert refused(project, "fail", called=True).endswith("asked for +7.9")
     project.gate_test(metric="distance", margin=8)
-    assert refused(project) == "margin 8 (marker) is impossible: distance lies between 0 and 8"
+    assert refused(project) == "test_gate.py:4: margin 8 (marker) is impossible: distance lies between 0 and 8"
 
 
 SKLEARN: dict[str, Callable[[list[str], list[str]], float]] = {

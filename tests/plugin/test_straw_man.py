@@ -68,7 +68,7 @@ def test_a_reason_must_be_given(project: Project, reason: Any) -> None:
     project.gate_test(allow_weak_baseline=reason)
     gate = project.gate()
     assert gate["verdict"] == "error"
-    assert check(gate, "configuration")["message"].startswith("allow_weak_baseline: must")
+    assert check(gate, "configuration")["message"].startswith("test_gate.py:4: allow_weak_baseline: must")
 
 
 def test_a_mark_that_allows_it_against_the_file_meets_no_obligation(project: Project) -> None:
