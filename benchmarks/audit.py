@@ -66,8 +66,8 @@ def measure(folder: Path) -> None:
     import numpy  # noqa: F401
     import scipy.sparse  # noqa: F401
 
+    from pytest_ftgate.checks.training_set import audit_training_set
     from pytest_ftgate.data import load_examples
-    from pytest_ftgate.training import audit_training_set
 
     start = time.process_time()
     test, training = (load_examples(folder / f"{name}.jsonl") for name in ("test", "train"))

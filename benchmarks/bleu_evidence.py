@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from pytest_ftgate.config import MetricSpec, Source
-from pytest_ftgate.inference import PooledCounts, compare_set
 from pytest_ftgate.metrics import build_metric
 from pytest_ftgate.metrics.bleu import bleu_of
+from pytest_ftgate.statistics import PooledCounts, compare_set
 
 POPULATION = 5_000
 WORDS = [f"w{i}" for i in range(400)]

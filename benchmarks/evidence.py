@@ -1,4 +1,4 @@
-"""How fast and how honest the methods of ``pytest_ftgate.inference`` are, measured in one run.
+"""How fast and how honest the methods of ``pytest_ftgate.statistics`` are, measured in one run.
 
     python benchmarks/evidence.py                 speed, side by side with the usual ways (about 20 seconds)
     python benchmarks/evidence.py --enumerate     worst false-pass rate of right/wrong metrics, every n from 20 to 200
@@ -22,12 +22,12 @@ from statistics import NormalDist
 import numpy as np
 from scipy.special import gammaln, stdtrit
 
-from pytest_ftgate.inference import LabelCounts, PooledCounts, bca_set, compare_right_wrong, compare_set, worth
-from pytest_ftgate.inference.exact import exact_p_value
-from pytest_ftgate.inference.graded import Sample, graded_p_value
-from pytest_ftgate.inference.jackknife import degrees_of_freedom, jackknife
-from pytest_ftgate.inference.score import tango_score
-from pytest_ftgate.inference.set_level import set_value, values_without_one
+from pytest_ftgate.statistics import LabelCounts, PooledCounts, bca_set, compare_right_wrong, compare_set, worth
+from pytest_ftgate.statistics.exact import exact_p_value
+from pytest_ftgate.statistics.graded import Sample, graded_p_value
+from pytest_ftgate.statistics.jackknife import degrees_of_freedom, jackknife
+from pytest_ftgate.statistics.score import tango_score
+from pytest_ftgate.statistics.set_level import set_value, values_without_one
 
 Z95 = NormalDist().inv_cdf(0.95)
 MARGINS = [round(step / 50, 2) for step in range(-5, 6)]

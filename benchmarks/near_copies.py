@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pytest_ftgate.training.wording import Wording, resemblance
+from pytest_ftgate.checks.training_set.wording import Wording, resemblance
 
 ROOT = Path(__file__).parents[1]
 THRESHOLDS = (0.6, 0.65, 0.7, 0.75, 0.8, 0.85)

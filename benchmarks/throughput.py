@@ -113,8 +113,8 @@ def runner(url: str, concurrency: int) -> None:
     from pytest_ftgate.config import ModelSpec, Source
     from pytest_ftgate.data import load_examples
     from pytest_ftgate.models import Surroundings, build_model
-    from pytest_ftgate.running.runner import Job, Stores, run_models
-    from pytest_ftgate.running.store import Store
+    from pytest_ftgate.runs.runner import Job, Stores, run_models
+    from pytest_ftgate.runs.store import Store
 
     test = load_examples(Path("test.jsonl"))
     source = Source("file", "benchmark", Path())

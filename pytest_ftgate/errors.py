@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+import dataclasses
+import inspect
 import os
+import traceback
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
-from pytest_ftgate.safe import printable
+import pluggy
+
+from pytest_ftgate.text import excerpt, printable
+
+
+def located(error: DataError, place: Where) -> DataError:
+    """The same error at a place: the file and line that the code which found it does not know."""
+    key = error.where.key if error.where is not None else None
+    where = dataclasses.replace(place, key=key)
+    return DataError(error.what, where=where, evidence=error.evidence, cure=error.cure)
+
 
 _MOST_LINES = 10
 
@@ -150,3 +165,83 @@ class MetricError(FtgateError):
 
 class HistoryError(FtgateError):
     """Git does not tell what a file was where this change began."""
+
+
+_T = TypeVar("_T")
+
+_LASTING = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError)
+
+_LONGEST = 200  # of an exception's text, in characters
+
+_PASSED_THROUGH = tuple(os.path.join(os.path.dirname(file), "") for file in (__file__, pluggy.__file__))
+
+
+def guarded(called: str, function: Callable[..., _T], /, *args: Any, **kwargs: Any) -> _T:
+    """Call it, and let nothing out but what it returns.
+
+    Args:
+        called: what messages call the function: ``the hook pytest_ftgate_model``.
+        function: somebody else's, or one of ours around it.
+
+    Raises:
+        ConfigError: it raised. ``pytest.skip()`` and ``sys.exit()`` do too: nothing may excuse a gate from judgement.
+    """
+    try:
+        return function(*args, **kwargs)
+    except (FtgateError, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        raise ConfigError(f"{called} raised {type(error).__name__}", evidence=told(error)) from error
+
+
+def may_pass(error: BaseException) -> bool:
+    """Whether it speaks of a connection or a time-out, so that the same call may succeed later."""
+    return isinstance(error, OSError | asyncio.TimeoutError) and not isinstance(error, _LASTING)
+
+
+def is_cancelled_from_outside() -> bool:
+    """Whether somebody cancelled this task; Python 3.10 cannot tell, and takes every cancellation for that."""
+    task = asyncio.current_task()
+    cancelling: Callable[[], int] | None = getattr(task, "cancelling", None)
+    return cancelling is None or cancelling() > 0
+
+
+def told(error: BaseException, function: Callable[..., Any] | None = None) -> str:
+    """The exception in one line, and the last line of code that it passed in the file whose fault it is.
+
+    Args:
+        error: as it was caught.
+        function: whose file that is; where absent, or none of its lines was passed, the first file that is not ours.
+    """
+    text = excerpt("".join(traceback.format_exception_only(type(error), error)), width=_LONGEST)
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(_PASSED_THROUGH)]
+    if not frames:
+        return text
+    code = getattr(inspect.unwrap(function), "__code__", None) if function is not None else None
+    files = {frame.filename for frame in frames}
+    file = code.co_filename if code is not None and code.co_filename in files else frames[0].filename
+    frame = next(frame for frame in reversed(frames) if frame.filename == file)
+    return f"{text} ({shown_path(frame.filename)}:{frame.lineno})"
+
+
+def write_whole(path: Path, parts: Iterable[str]) -> None:
+    """Write text in UTF-8 to a file; its folder is made. Raises :class:`OSError`, the file then being as it was.
+
+    What is no plain file (a device, a pipe, a link to one) is written to directly.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        _write(path, parts)
+        return
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        _write(draft, parts)
+        draft.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+
+
+def _write(path: Path, parts: Iterable[str]) -> None:
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(parts)

@@ -26,11 +26,11 @@ import yaml
 from doc_pages import PAGES, ROOT, Block, blocks, commands, name_of
 from gate_project import Project
 
+from pytest_ftgate.checks.freshness.drift import drift_check
 from pytest_ftgate.cli.commands import _parser
 from pytest_ftgate.config import load_gate_file, resolve_gate
 from pytest_ftgate.config.gate_keys import FileKeys, GateKeys
 from pytest_ftgate.result import Drift
-from pytest_ftgate.retraining.drift import drift_check
 
 STEP_BY_STEP = {"tutorial.md"}
 BLOCKS = [block for page in PAGES if name_of(page) not in STEP_BY_STEP for block in blocks(page)]

@@ -303,8 +303,7 @@ def _watched(name: str) -> tuple[Any, _Seen]:
     """The metric, built as a gate builds it, with the options that it allows and the extra that it loads."""
     from pytest_ftgate.config import MetricSpec, Source
     from pytest_ftgate.metrics import bleu, build_metric, similarity
-    from pytest_ftgate.metrics.extras import needed
-    from pytest_ftgate.metrics.options import Options
+    from pytest_ftgate.metrics.options import Options, needed
 
     seen = _Seen()
 
@@ -451,7 +450,7 @@ def _commands(parser: argparse.ArgumentParser) -> Iterator[str]:
 
 
 def _fixtures() -> str:
-    tree = ast.parse((ROOT / "pytest_ftgate" / "plugin.py").read_text(encoding="utf-8"))
+    tree = ast.parse((ROOT / "pytest_ftgate" / "plugin" / "__init__.py").read_text(encoding="utf-8"))
     rows = []
     for node in tree.body:
         if not isinstance(node, ast.FunctionDef) or node.name.startswith("_"):
@@ -496,7 +495,7 @@ def _prose(text: str) -> str:
 
 
 def _report() -> str:
-    from pytest_ftgate.render.json_schema import render_report_schema
+    from pytest_ftgate.reports.json import render_report_schema
 
     schema = json.loads(render_report_schema())
     defs = schema["$defs"]

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from math import floor
 from typing import TYPE_CHECKING
 
-from pytest_ftgate.numbers import plural
 from pytest_ftgate.result import Check
+from pytest_ftgate.text import plural
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import GateConfig, ModelSpec

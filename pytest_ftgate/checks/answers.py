@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from pytest_ftgate.missing import cure_of
-from pytest_ftgate.numbers import plural, show_difference
 from pytest_ftgate.result import Check, ModelResult, called
-from pytest_ftgate.safe import one_line, printable
+from pytest_ftgate.text import cure_of, one_line, plural, printable, show_difference
 
 if TYPE_CHECKING:
-    from pytest_ftgate.running.runner import Run
+    from pytest_ftgate.runs.runner import Run
 
 _IDS_SHOWN = 5
 _ID_CHARACTERS = 40
@@ -23,7 +21,7 @@ def forgiven_roles(errors: str, runs: Iterable[Run]) -> Collection[str]:
     Nobody's where the asking was stopped: what nobody asked for is not missing after all retries. But a model that only
     hangs has stopped it by not answering.
     """
-    from pytest_ftgate.running.asking import AbandonedError
+    from pytest_ftgate.runs.asking import AbandonedError
 
     stopped = any(run.fatal is not None and not isinstance(run.fatal, AbandonedError) for run in runs)
     return ("candidate",) if errors == "score_zero" and not stopped else ()

@@ -6,14 +6,15 @@ from collections.abc import Mapping, Sequence
 from math import inf
 from typing import TYPE_CHECKING
 
-from pytest_ftgate.checks.pricing import unpriced_cure, unpriced_models
-from pytest_ftgate.money.price import UNKNOWN
-from pytest_ftgate.numbers import show_value
+from pytest_ftgate.checks.pricing import UNTIMED_CURE, unpriced_cure, unpriced_models
+from pytest_ftgate.models.price import UNKNOWN
 from pytest_ftgate.result import Check, ModelResult, Status
+from pytest_ftgate.text import show_value
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import Bound
     from pytest_ftgate.models import Model
+
 
 RUN_METRICS = {
     "latency_p50_s": (0.0, inf),
@@ -22,8 +23,8 @@ RUN_METRICS = {
     "error_rate": (0.0, 1.0),
 }
 """What is measured of a run, besides quality: the range of each."""
+
 LATENCIES = ("latency_p50_s", "latency_p95_s")
-UNTIMED_CURE = "Ask the model live, or record latency_s with each answer."
 
 
 def unpriced_bound_checks(bounds: Sequence[Bound], models: Mapping[str, Model]) -> list[Check]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from pytest_ftgate.checks.pricing import FREE_CURE, unpriced_cure, why_free, why_priced_at_nothing, why_unpriced
-from pytest_ftgate.money.economics import (
+from pytest_ftgate.checks.costs import (
     NO_CALLS,
     NO_PRICE,
     NO_TRAINING,
@@ -20,9 +19,10 @@ from pytest_ftgate.money.economics import (
     training_cost,
     whole_days,
 )
-from pytest_ftgate.money.price import UNKNOWN, UNPRICED, price_of
-from pytest_ftgate.numbers import plural, show_number
+from pytest_ftgate.checks.pricing import FREE_CURE, unpriced_cure, why_free, why_priced_at_nothing, why_unpriced
+from pytest_ftgate.models.price import UNKNOWN, UNPRICED, price_of
 from pytest_ftgate.result import Check, ModelResult, called
+from pytest_ftgate.text import plural, show_number
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import EconomicsSpec

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from pytest_ftgate.numbers import plural
 from pytest_ftgate.result import Check
-from pytest_ftgate.safe import printable
+from pytest_ftgate.text import plural, printable
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import Bound

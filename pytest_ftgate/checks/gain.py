@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from pytest_ftgate.numbers import is_share, plural, settled_by, show_amount, show_difference
 from pytest_ftgate.result import Check
+from pytest_ftgate.text import is_share, plural, settled_by, show_amount, show_difference
 
 if TYPE_CHECKING:
-    from pytest_ftgate.inference import Comparison, Remedy, Spread
     from pytest_ftgate.metrics import Metric
+    from pytest_ftgate.statistics import Comparison, Remedy, Spread
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from pytest_ftgate.checks.bounds import RUN_METRICS
 from pytest_ftgate.errors import ConfigError, Where
-from pytest_ftgate.numbers import is_share, show_amount, show_value
 from pytest_ftgate.result import Check
+from pytest_ftgate.text import is_share, show_amount, show_value
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import GateConfig, Prediction
-    from pytest_ftgate.inference import Interval
     from pytest_ftgate.metrics import Metric, Scored
+    from pytest_ftgate.statistics import Interval
 
 _SMALLER = "Correct the hypothesis, and ask whether what is left to gain is worth training for."
 _HARDER = "Correct the hypothesis, and ask whether a smaller model can be expected to do that well."
@@ -116,7 +116,7 @@ def required_checks(config: GateConfig) -> list[Check]:
 
 def interval_of(scored: Scored, *, confidence: float, repeats: int, groups: Sequence[Hashable]) -> Interval:
     """Where the real value of one model lies, two-sided: the method follows from the metric, as with gains."""
-    from pytest_ftgate import inference
+    from pytest_ftgate import statistics as inference
 
     metric = scored.metric
     if scored.statistic is not None:

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from pytest_ftgate.money.price import UNKNOWN, Price, price_cure, price_of
+from pytest_ftgate.models.price import UNKNOWN, price_cure, price_of
+from pytest_ftgate.models.protocol import Price
 from pytest_ftgate.result import ModelResult, called
 
 if TYPE_CHECKING:
     from pytest_ftgate.models import Model
+
+
+UNTIMED_CURE = "Ask the model live, or record latency_s with each answer."
 
 FREE_CURE = "A machine of your own is not free: price: {gpu_hour_usd}."
 

@@ -6,9 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from pytest_ftgate.numbers import plural
 from pytest_ftgate.result import Check
-from pytest_ftgate.safe import printable
+from pytest_ftgate.text import plural, printable
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import GateConfig
@@ -38,7 +37,7 @@ def prompt_leak_checks(config: GateConfig, candidate: Model, test: DataSet) -> l
 
 def _answers(prompt: Prompt, called: str, test: DataSet, source: str) -> Iterator[Check]:
     """A field that tells the expected output."""
-    from pytest_ftgate.checks.telling_field import telling
+    from pytest_ftgate.checks.answer_leak import telling
 
     expected = [example.expected for example in test]
     for name in prompt.fields:

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING
 
 from pytest_ftgate.checks.gain import gain_reaches
 from pytest_ftgate.checks.hypothesis import expected_gain
-from pytest_ftgate.money.price import price_of, written_price
-from pytest_ftgate.numbers import is_share, plural, show_amount, show_difference, show_usd, show_value
+from pytest_ftgate.models.price import price_of, written_price
 from pytest_ftgate.result import Check, Status, called
+from pytest_ftgate.text import is_share, plural, show_amount, show_difference, show_usd, show_value
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import GateConfig
     from pytest_ftgate.data import DataSet, Example
-    from pytest_ftgate.inference import Comparison
     from pytest_ftgate.metrics import Metric, Scored
     from pytest_ftgate.models import Model
-    from pytest_ftgate.money.price import Price
+    from pytest_ftgate.models.protocol import Price
+    from pytest_ftgate.statistics import Comparison
 
 FEWEST_CHANCES = 0.5
 """A test set that would more often than not leave a good candidate unproven is too small."""
@@ -202,7 +202,7 @@ def _chance(
     config: GateConfig, p: float, comparison: Comparison, examples: int, expected: _Expected, *, share: bool
 ) -> Check:
     """A margin is the least that is asked for, not what is expected: too small a chance of that is a warning."""
-    from pytest_ftgate.inference import chance_of_proof
+    from pytest_ftgate.statistics import chance_of_proof
 
     chance = chance_of_proof(p, config.confidence)
     target = "is above 0" if config.evidence == "significant" else "reaches the margin"
@@ -237,7 +237,7 @@ def _untold(message: str, expected: _Expected) -> Check:
 
 
 def _mended(best: Scored, gain: float) -> Scored | None:
-    from pytest_ftgate.inference import mended_scores, mended_set
+    from pytest_ftgate.statistics import mended_scores, mended_set
 
     metric = best.metric
     if best.statistic is not None:

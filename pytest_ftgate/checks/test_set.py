@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_ftgate.numbers import plural
 from pytest_ftgate.result import Check
+from pytest_ftgate.text import plural
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import GateConfig

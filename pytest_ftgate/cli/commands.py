@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pytest_ftgate.errors import FtgateError
-from pytest_ftgate.safe import one_line
+from pytest_ftgate.text import one_line
 
 _UNUSABLE = 2
 
@@ -70,7 +70,7 @@ def _add_init(parser: argparse.ArgumentParser) -> None:
 
 def _schema(asked: argparse.Namespace) -> int:
     if asked.report:
-        from pytest_ftgate.render.json_schema import render_report_schema as render
+        from pytest_ftgate.reports.json import render_report_schema as render
     else:
         from pytest_ftgate.config import render_json_schema as render
     print(render(), end="")
@@ -78,7 +78,7 @@ def _schema(asked: argparse.Namespace) -> int:
 
 
 def _compare(asked: argparse.Namespace) -> int:
-    from pytest_ftgate.cli.comparison import compare_reports
+    from pytest_ftgate.cli.compare import compare_reports
     from pytest_ftgate.cli.moves_text import comparison_lines
     from pytest_ftgate.cli.report_file import read_report
 

@@ -10,8 +10,7 @@ from pathlib import Path
 from pytest_ftgate.checks.goal import NOT_SERVED, SERVED
 from pytest_ftgate.cli.proposal import MIN_TEST, MIN_TRAINING, Proposal
 from pytest_ftgate.cli.survey import Source, Survey
-from pytest_ftgate.numbers import plural
-from pytest_ftgate.safe import printable
+from pytest_ftgate.text import plural, printable
 
 GATE = "finetune"
 

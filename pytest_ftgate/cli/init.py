@@ -13,10 +13,8 @@ from pytest_ftgate.cli.gate_file_text import GATE, Written, gate_file_text, rela
 from pytest_ftgate.cli.ini import ini_file, ini_lines
 from pytest_ftgate.cli.proposal import Proposal, propose, warnings
 from pytest_ftgate.cli.survey import Source, Survey, look
-from pytest_ftgate.errors import ConfigError, Where, shown_path
-from pytest_ftgate.files import write_whole
-from pytest_ftgate.numbers import plural
-from pytest_ftgate.safe import printable
+from pytest_ftgate.errors import ConfigError, Where, shown_path, write_whole
+from pytest_ftgate.text import plural, printable
 
 _GATE_FILE, _TEST_FILE, _INI = "ftgate.yaml", "test_finetune.py", "pytest.ini"
 _WIDTH = 80

@@ -5,10 +5,9 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from pytest_ftgate.cli.comparison import GateMoves, Move, moved_versions
+from pytest_ftgate.cli.compare import GateMoves, Move, moved_versions
 from pytest_ftgate.cli.report_file import ReportFile
-from pytest_ftgate.numbers import plural
-from pytest_ftgate.safe import printable
+from pytest_ftgate.text import plural, printable
 
 WIDTH = 80
 _MARK_WIDTH = 10

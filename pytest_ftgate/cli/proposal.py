@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pytest_ftgate.cli.survey import Survey
 from pytest_ftgate.config.gate_keys import GateKeys
-from pytest_ftgate.numbers import plural
+from pytest_ftgate.text import plural
 
 MIN_TEST: int = GateKeys.model_fields["min_test_examples"].default
 MIN_TRAINING: int = GateKeys.model_fields["min_training_examples"].default

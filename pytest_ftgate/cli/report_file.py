@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from pytest_ftgate.data.lines import is_endless
-from pytest_ftgate.data.wording import kind_of
 from pytest_ftgate.errors import DataError, Where, shown_path
-from pytest_ftgate.render.json import REPORT_VERSION
+from pytest_ftgate.reports.json import REPORT_VERSION
+from pytest_ftgate.text import kind_of
 
 _CURE = "Write one: python -m pytest --ftgate-report=json:PATH"
 

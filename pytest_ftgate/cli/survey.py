@@ -10,9 +10,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
+from pytest_ftgate.checks.training_set import TrainingAudit, audit_training_set, check_test_set
 from pytest_ftgate.data import SUFFIXES, DataSet, column_names, expected_text, is_blank, likely_columns, load_examples
 from pytest_ftgate.errors import ConfigError, DataError, Where, shown_path
-from pytest_ftgate.training import TrainingAudit, audit_training_set, check_test_set
 
 Outputs = Literal["labels", "json", "text"]
 

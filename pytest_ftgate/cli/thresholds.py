@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from pytest_ftgate.cli.report_file import Facts
-from pytest_ftgate.numbers import is_share, show_amount
+from pytest_ftgate.text import is_share, show_amount
 
 Direction = Literal["loosened", "stricter"]
 

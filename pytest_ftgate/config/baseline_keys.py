@@ -21,7 +21,7 @@ from pydantic import (
 from pytest_ftgate.config.keys import Keys, absent
 from pytest_ftgate.config.model_keys import AnyModel, FewShot, ModelValue, Retrieval
 from pytest_ftgate.config.problems import refusal, refusals
-from pytest_ftgate.config.words import got
+from pytest_ftgate.text import got
 
 PROMPT = "prompt"
 EXAMPLES = ("few_shot", "retrieval")

@@ -11,11 +11,11 @@ from typing import Any, Literal
 from pytest_ftgate.config.gate_config import ModelSpec
 from pytest_ftgate.config.gate_keys import FileKeys
 from pytest_ftgate.config.problems import Reading, read_keys
-from pytest_ftgate.config.source import KeyPath, Layer, Source
+from pytest_ftgate.config.source import Layer, Source
 from pytest_ftgate.config.specs import model_spec
-from pytest_ftgate.config.words import cut, dotted, got, quoted, suggestion
 from pytest_ftgate.config.yaml_file import Node, read_yaml
 from pytest_ftgate.errors import ConfigError, Where, shown_path
+from pytest_ftgate.text import KeyPath, cut, dotted, got, quoted, suggestion
 
 _Kind = Literal["file", "defaults"]
 

@@ -20,20 +20,10 @@ from pytest_ftgate.config.baseline_keys import BaselinesValue
 from pytest_ftgate.config.clock_keys import ClockKeys
 from pytest_ftgate.config.economics_keys import EconomicsKeys
 from pytest_ftgate.config.judge_keys import JUDGED, JudgedKeys, read_judged
-from pytest_ftgate.config.keys import (
-    Amount,
-    Count,
-    Keys,
-    Number,
-    OpenKeys,
-    PathText,
-    Positive,
-    Text,
-    absent,
-)
+from pytest_ftgate.config.keys import Amount, Count, Keys, Number, OpenKeys, PathText, Positive, Text, absent
 from pytest_ftgate.config.model_keys import ModelDefinition, ModelValue
 from pytest_ftgate.config.problems import reading_of, refusal, refusals
-from pytest_ftgate.config.words import got, quoted
+from pytest_ftgate.text import got, quoted
 
 _NOT_SENT = ("expected", "id", "group")
 

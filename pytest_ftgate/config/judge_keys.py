@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, mod
 from pytest_ftgate.config.keys import Keys, Number, PathText, Text, absent
 from pytest_ftgate.config.model_keys import ModelValue
 from pytest_ftgate.config.problems import MISSING, refusal, refusals
-from pytest_ftgate.numbers import FARTHEST
+from pytest_ftgate.text import FARTHEST
 
 _BESIDE_MODEL = ("rubric", "rubric_file", "scale", "calibration")
 _NOT_BESIDE_MODEL = (

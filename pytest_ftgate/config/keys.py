@@ -19,8 +19,7 @@ from pydantic import (
 )
 
 from pytest_ftgate.config.problems import MISSING, own_words, refusal, refusals
-from pytest_ftgate.config.source import KeyPath
-from pytest_ftgate.config.words import got, holds_literal_key, suggestion
+from pytest_ftgate.text import KeyPath, got, holds_literal_key, suggestion
 
 _IN_PLAIN_SIGHT = "a secret must not be written here: name an environment variable with api_key_env"
 

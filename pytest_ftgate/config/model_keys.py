@@ -3,31 +3,37 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, PlainValidator, ValidationInfo, model_validator
 
-from pytest_ftgate.config.keys import (
-    Amount,
-    Count,
-    FreeData,
-    Keys,
-    OpenKeys,
-    PathText,
-    Positive,
-    Text,
-    absent,
-)
+from pytest_ftgate.config.keys import Amount, Count, FreeData, Keys, OpenKeys, PathText, Positive, Text, absent
 from pytest_ftgate.config.problems import MISSING, Reading, reading_of, refusal, refusals
-from pytest_ftgate.config.words import cut, got, quoted, suggestion
-from pytest_ftgate.money.price import PER_TOKEN, mixed
+from pytest_ftgate.text import cut, got, quoted, suggestion
+
+if TYPE_CHECKING:
+    pass
+
+
+PER_TOKEN = ("input_per_1m", "output_per_1m", "cached_input_per_1m")
+
+
+def mixed(keys: Collection[str]) -> str | None:
+    """What is wrong with these keys standing together in one price; ``None``: nothing."""
+    both = [key for key in PER_TOKEN if key in keys] if "gpu_hour_usd" in keys else []
+    return f"has gpu_hour_usd, the price of a machine, and {both[0]}, the price of tokens" if both else None
+
 
 SPELLINGS = "openai:NAME, python:pkg.module:function, recorded:PATH"
+
 _SPELLING = re.compile(r"([A-Za-z][A-Za-z0-9_.-]*):(.*)", re.DOTALL)
+
 _ENVIRONMENT_VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
+
 _JOB = r"^[A-Za-z0-9][A-Za-z0-9_.:-]*$"
+
 _TARGET = r"^[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*$"
 
 
@@ -374,4 +380,5 @@ def _from_object(value: Any) -> Given:
 _Written = str | OpenAIKeys | PythonKeys | RecordedKeys | OtherKeys
 
 ModelValue = Annotated[AnyModel, PlainValidator(_read_model, json_schema_input_type=_Written)]
+
 ModelDefinition = Annotated[AnyModel, PlainValidator(_read_definition, json_schema_input_type=_Written)]

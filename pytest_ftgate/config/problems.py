@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from pydantic import BaseModel, ValidationError, ValidationInfo
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from pytest_ftgate.config.source import KeyPath
-from pytest_ftgate.config.words import got, is_numeral, suggestion
 from pytest_ftgate.errors import ConfigError, Where
+from pytest_ftgate.text import KeyPath, got, is_numeral, suggestion
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails

@@ -17,7 +17,7 @@ from pytest_ftgate.config.gate_keys import GateKeys
 from pytest_ftgate.config.judge_options import judges, with_judges
 from pytest_ftgate.config.objective import check_objective
 from pytest_ftgate.config.problems import Reading, read_keys
-from pytest_ftgate.config.source import BUILT_IN, KeyPath, Layer, Source
+from pytest_ftgate.config.source import BUILT_IN, Layer, Source
 from pytest_ftgate.config.specs import (
     audit_spec,
     bound,
@@ -30,8 +30,8 @@ from pytest_ftgate.config.specs import (
     model_spec,
     slice_spec,
 )
-from pytest_ftgate.config.words import cut
 from pytest_ftgate.errors import ConfigError, Where, shown_path
+from pytest_ftgate.text import KeyPath, cut
 
 _REQUIRED = ("test_set", "training_set", "baseline", "candidate", "margin")
 _AS_READ = (

@@ -7,11 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from pytest_ftgate.config.words import dotted
 from pytest_ftgate.errors import Where
-
-KeyPath = tuple[str | int, ...]
-"""The keys and list positions that lead to a value: ``("require", 0, "metric")``."""
+from pytest_ftgate.text import KeyPath, dotted
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
-from pytest_ftgate.config.source import KeyPath
-from pytest_ftgate.config.words import cut, dotted, quoted
 from pytest_ftgate.data.lines import is_endless
 from pytest_ftgate.errors import ConfigError, Where, shown_path
+from pytest_ftgate.text import KeyPath, cut, dotted, quoted
 
 MOST_VALUES = 100_000
 """How many values a file may hold once its aliases are written out: anchors can double it in every line."""

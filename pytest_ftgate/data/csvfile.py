@@ -10,8 +10,8 @@ from pytest_ftgate.data.columns import Columns, check_columns
 from pytest_ftgate.data.example import Example
 from pytest_ftgate.data.lines import Lines
 from pytest_ftgate.data.row import example_from_row
-from pytest_ftgate.data.wording import excerpt, listed, located
-from pytest_ftgate.errors import DataError, Where
+from pytest_ftgate.errors import DataError, Where, located
+from pytest_ftgate.text import excerpt, listed
 
 _LARGEST_CELL = 2**31 - 1  # characters; the most that every platform takes
 

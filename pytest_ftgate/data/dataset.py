@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pytest_ftgate.data.example import Example, content_id
-from pytest_ftgate.data.wording import excerpt
 from pytest_ftgate.errors import DataError, Where
+from pytest_ftgate.text import excerpt
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from pytest_ftgate.data.example import Example, canonical_json
 from pytest_ftgate.data.jsonl import parse_object
 from pytest_ftgate.data.load import check_limit
 from pytest_ftgate.data.row import checked_example, example_from_row
-from pytest_ftgate.data.wording import excerpt, kind_of, located
-from pytest_ftgate.errors import DataError, FtgateError, Where
+from pytest_ftgate.errors import DataError, FtgateError, Where, located
+from pytest_ftgate.text import excerpt, kind_of
 
 _FORMS = 'an item is an Example, a mapping {"input": ..., "expected": ...}, or a pair (input, expected)'
 

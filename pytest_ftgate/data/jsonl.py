@@ -12,8 +12,8 @@ from pytest_ftgate.data.columns import Columns, is_chat
 from pytest_ftgate.data.example import Example
 from pytest_ftgate.data.lines import Lines
 from pytest_ftgate.data.row import example_from_row
-from pytest_ftgate.data.wording import excerpt, kind_of, located
-from pytest_ftgate.errors import DataError, Where
+from pytest_ftgate.errors import DataError, Where, located
+from pytest_ftgate.text import excerpt, kind_of
 
 # Far below the depth at which Python's own JSON reader and writer give up.
 _MAX_DEPTH = 100

@@ -8,8 +8,8 @@ from typing import Any
 from pytest_ftgate.data.columns import Columns, check_columns
 from pytest_ftgate.data.example import NO_FIELDS, Example, Input, content_id
 from pytest_ftgate.data.messages import checked_messages, split_conversation
-from pytest_ftgate.data.wording import kind_of, listed
 from pytest_ftgate.errors import DataError, Where
+from pytest_ftgate.text import kind_of, listed
 
 _ABSENT: Any = object()
 

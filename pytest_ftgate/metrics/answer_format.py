@@ -14,7 +14,7 @@ from pytest_ftgate.metrics.options import Options, did_you_mean
 from pytest_ftgate.metrics.protocol import Answers, Breakdown, Kind, Scored, check_shape, right_wrong
 from pytest_ftgate.metrics.text_types import READERS
 from pytest_ftgate.metrics.time_limit import within_limit
-from pytest_ftgate.safe import printable
+from pytest_ftgate.text import printable
 
 RULES = ("json_schema", "pattern", "type", "allowed", "min_chars", "max_chars")
 _OF_VALUES = ("json", "yaml")

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.errors import MetricError
-from pytest_ftgate.metrics.extras import needed
 from pytest_ftgate.metrics.normalization import AS_WRITTEN, FULL, Normalization
-from pytest_ftgate.metrics.options import Options, did_you_mean
+from pytest_ftgate.metrics.options import Options, did_you_mean, needed
 from pytest_ftgate.metrics.protocol import Answers, Kind, Scored, check_shape
 from pytest_ftgate.metrics.similarity import refuse_unfit, too_long
 
@@ -55,7 +54,7 @@ class Bleu:
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
         import numpy as np
 
-        from pytest_ftgate.inference import PooledCounts
+        from pytest_ftgate.statistics import PooledCounts
 
         check_shape(self.name, expected, answers)
         wanted = [expected_text(value) for value in expected]

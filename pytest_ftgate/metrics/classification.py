@@ -13,14 +13,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pytest_ftgate.data.wording import listed
 from pytest_ftgate.errors import MetricError
 from pytest_ftgate.metrics import confusion
-from pytest_ftgate.metrics.label_options import label_set, positive_code, selected_codes
-from pytest_ftgate.metrics.labels import LabelSet
+from pytest_ftgate.metrics.labels import READING_OPTIONS, LabelSet, label_set, positive_code, selected_codes
 from pytest_ftgate.metrics.options import Options
 from pytest_ftgate.metrics.protocol import Answers, Kind, Scored, check_shape, right_wrong
-from pytest_ftgate.metrics.reading import READING_OPTIONS
+from pytest_ftgate.text import listed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -94,7 +92,7 @@ class LabelMetric:
     uses_labels: ClassVar[bool] = True
 
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
-        from pytest_ftgate.inference import LabelCounts
+        from pytest_ftgate.statistics import LabelCounts
 
         check_shape(self.name, expected, answers)
         gold = self.labels.gold(self.name, expected)

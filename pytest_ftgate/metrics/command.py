@@ -12,13 +12,12 @@ from numbers import Real
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pytest_ftgate.data.wording import excerpt, kind_of
 from pytest_ftgate.errors import ConfigError, MetricError
 from pytest_ftgate.metrics.command_run import MOST_OUTPUT, NOT_RUN, CannotStart, Ended, Runner, environment
 from pytest_ftgate.metrics.options import Options
 from pytest_ftgate.metrics.protocol import Answers, Kind, Scored, check_shape, right_wrong
 from pytest_ftgate.metrics.similarity import graded
-from pytest_ftgate.numbers import FARTHEST
+from pytest_ftgate.text import FARTHEST, excerpt, kind_of
 
 NAME = "command"
 TIMEOUT_S = 10.0

@@ -9,12 +9,10 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any, ClassVar, TypeAlias
 
-from pytest_ftgate.data.wording import kind_of
-from pytest_ftgate.errors import ConfigError, MetricError
-from pytest_ftgate.foreign import told
+from pytest_ftgate.errors import ConfigError, MetricError, told
 from pytest_ftgate.metrics.options import Options
 from pytest_ftgate.metrics.protocol import Answers, Kind, Scored, check_shape, right_wrong
-from pytest_ftgate.numbers import FARTHEST
+from pytest_ftgate.text import FARTHEST, kind_of
 
 ScoreExample: TypeAlias = Callable[[Any, str], float]
 

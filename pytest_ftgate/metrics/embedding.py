@@ -8,14 +8,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pytest_ftgate.data import expected_text
-from pytest_ftgate.data.wording import kind_of
-from pytest_ftgate.errors import MetricError
-from pytest_ftgate.foreign import told
-from pytest_ftgate.metrics.label_options import refuse_blank
+from pytest_ftgate.errors import MetricError, told
+from pytest_ftgate.metrics.labels import refuse_blank
 from pytest_ftgate.metrics.normalization import AS_WRITTEN, Normalization
 from pytest_ftgate.metrics.options import Options
 from pytest_ftgate.metrics.protocol import Answers, Kind, Scored, check_shape
 from pytest_ftgate.metrics.similarity import graded
+from pytest_ftgate.text import kind_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -123,7 +122,7 @@ def build(options: Options, expected: Sequence[str]) -> EmbeddingSimilarity:
     Raises:
         ConfigError: an option is wrong, the function cannot be found, or an expected text is blank.
     """
-    from pytest_ftgate.models.target import resolve_target
+    from pytest_ftgate.models.python import resolve_target
 
     options.allow("embed", "normalize")
     refuse_blank(options, expected)

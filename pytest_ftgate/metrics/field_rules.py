@@ -9,11 +9,9 @@ from functools import partial
 from math import isfinite
 from typing import Any, Literal
 
-from pytest_ftgate.data.wording import kind_of
-from pytest_ftgate.metrics.dates import iso_date
-from pytest_ftgate.metrics.normalization import FULL, STEPS, Normalization
-from pytest_ftgate.metrics.options import Options, did_you_mean
-from pytest_ftgate.metrics.strict_json import json_equal
+from pytest_ftgate.metrics.normalization import FULL, STEPS, Normalization, iso_date
+from pytest_ftgate.metrics.options import Options, did_you_mean, json_equal
+from pytest_ftgate.text import kind_of
 
 Lists = Literal["sequence", "set"]
 LISTS: tuple[Lists, ...] = ("sequence", "set")

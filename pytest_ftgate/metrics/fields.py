@@ -19,10 +19,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pytest_ftgate.data.wording import excerpt, kind_of
 from pytest_ftgate.errors import MetricError
 from pytest_ftgate.metrics.field_rules import FieldRules, innermost, read_rules
-from pytest_ftgate.metrics.leaves import (
+from pytest_ftgate.metrics.json_diff import (
     INVENTED,
     MISSING,
     RIGHT,
@@ -37,7 +36,7 @@ from pytest_ftgate.metrics.leaves import (
 from pytest_ftgate.metrics.options import Options, did_you_mean
 from pytest_ftgate.metrics.protocol import Answers, Breakdown, Kind, Scored, check_shape
 from pytest_ftgate.metrics.text_types import read_json
-from pytest_ftgate.safe import printable
+from pytest_ftgate.text import excerpt, kind_of, printable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -152,7 +151,7 @@ class FieldMetric:
     def _pooled(self, wanted: Sequence[dict[Place, Leaf]], found: Sequence[Sequence[Differences]]) -> Scored:
         import numpy as np
 
-        from pytest_ftgate.inference import PooledCounts
+        from pytest_ftgate.statistics import PooledCounts
 
         repeats = len(found)
         expected = [self._expected_counts(one) for one in wanted]

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pytest_ftgate.data.lines import is_endless
 from pytest_ftgate.errors import shown_path
-from pytest_ftgate.metrics.extras import needed
-from pytest_ftgate.metrics.strict_json import parse_json
+from pytest_ftgate.metrics.options import needed, parse_json
 
 if TYPE_CHECKING:
     from pytest_ftgate.metrics.options import Options

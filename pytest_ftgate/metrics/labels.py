@@ -2,22 +2,78 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.data import expected_text
-from pytest_ftgate.data.wording import kind_of, listed
 from pytest_ftgate.errors import ConfigError, MetricError
-from pytest_ftgate.metrics.normalization import FULL
-from pytest_ftgate.metrics.reading import Reading
+from pytest_ftgate.metrics.normalization import AS_WRITTEN, FULL, Normalization
+from pytest_ftgate.metrics.options import Options, did_you_mean, parse_json
+from pytest_ftgate.metrics.time_limit import within_limit
+from pytest_ftgate.text import kind_of, listed
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from pytest_ftgate.metrics.protocol import Answers
+
+
+READING_OPTIONS = ("normalize", "pattern", "json_field")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Which part of an answer is the label, and which differences do not count.
+
+    The part is what ``pattern`` finds (its first group, where it has one), or the value of ``json_field``, or all of
+    the answer; then white space around it is stripped, and it is normalized.
+    """
+
+    normalization: Normalization = AS_WRITTEN
+    pattern: re.Pattern[str] | None = None
+    json_field: tuple[str, ...] = ()
+
+    def clean(self, text: str) -> str:
+        return self.normalization(text.strip())
+
+    def label(self, answer: str) -> str | None:
+        """The label in an answer; None where there is nothing to read."""
+        part = self._part(answer)
+        return None if part is None else self.clean(part) or None
+
+    def _part(self, answer: str) -> str | None:
+        if self.json_field:
+            return _field_text(answer, self.json_field)
+        if self.pattern is None:
+            return answer
+        text = answer.strip()
+        found = within_limit(f"pattern {self.pattern.pattern!r}", partial(self.pattern.search, text), text)
+        return None if found is None else found[min(self.pattern.groups, 1)]
+
+
+def _field_text(answer: str, path: Iterable[str]) -> str | None:
+    """The text of a field of a JSON answer; None where the answer is not JSON or has no such plain value."""
+    try:
+        value = parse_json(answer)
+        for part in path:
+            value = value[int(part)] if isinstance(value, list) else value[part]
+        return None if isinstance(value, dict | list) else expected_text(value)
+    except (ValueError, TypeError, LookupError, RecursionError):
+        return None
+
+
+def read_options(options: Options) -> Reading:
+    """The reading that a gate's options ask for."""
+    reading = Reading(options.normalization(), options.pattern(), options.json_field())
+    if reading.pattern is not None and reading.json_field:
+        raise options.error(
+            "pattern and json_field are both given", key="json_field", cure="Keep the one that finds the label."
+        )
+    return reading
 
 
 def check_labels(metric: str, expected: Sequence[Any]) -> None:
@@ -119,3 +175,81 @@ class LabelSet:
             return None
         lenient = replace(self, reading=replace(self.reading, normalization=FULL))
         return None if lenient.confused() else lenient
+
+
+def label_set(options: Options, labels: Sequence[str], known: Sequence[str]) -> LabelSet:
+    """The labels of a test set, read as a gate's options ask.
+
+    Raises:
+        ConfigError: an option is wrong, or the labels cannot be told apart once they are read that way.
+    """
+    reading = read_options(options)
+    made = LabelSet(reading, tuple(dict.fromkeys(label.strip() for label in labels)), tuple(known))
+    refuse_blank(options, made.texts)
+    if (pair := made.confused()) is not None:
+        raise options.error(
+            f"normalize makes one label of {listed(pair[:1])} and {listed(pair[1:])}",
+            key="normalize",
+            cure="Leave out the step that makes them equal, or write the label in one way in the test set.",
+        )
+    return made
+
+
+def refuse_blank(options: Options, expected: Sequence[str]) -> None:
+    """Raise :class:`ConfigError` where an empty output is expected: as an answer it counts as wrong."""
+    if any(not text.strip() for text in expected):
+        raise options.error(
+            f"{options.metric} cannot score an example that expects an empty output: an empty answer counts as wrong",
+            cure="Let the model say something there, as none.",
+        )
+
+
+def selected_codes(options: Options, labels: LabelSet) -> tuple[int, ...]:
+    """The codes that the option ``labels`` names; all where it is absent.
+
+    Raises:
+        ConfigError: it names a label twice, or one that the test set does not expect.
+    """
+    asked = options.labels("labels")
+    if asked is None:
+        return tuple(range(len(labels.texts)))
+    codes = tuple(_code(options, "labels", label, labels) for label in asked)
+    if len(set(codes)) < len(codes):
+        raise options.error("labels names a label twice", key="labels", cure="Name each label once.")
+    return codes
+
+
+def positive_code(options: Options, labels: LabelSet) -> int:
+    """The code of ``pos_label``, the label that a binary metric is about.
+
+    Raises:
+        ConfigError: there are not two labels, or the option is absent or names neither.
+    """
+    if len(labels.texts) != 2:
+        raise options.error(
+            f"{options.metric} needs a test set with two labels, and this one has {len(labels.texts)}",
+            evidence=f"The labels are: {listed(labels.texts)}.",
+            cure=f"Use {options.metric}_macro, {options.metric}_micro or {options.metric}_weighted."
+            if len(labels.texts) > 2
+            else "Add examples of the other label.",
+        )
+    label = options.label("pos_label")
+    if label is None:
+        raise options.error(
+            f"{options.metric} needs pos_label, the label that it is about",
+            key="pos_label",
+            evidence=f"The labels are: {listed(labels.texts)}.",
+            cure=f"Write metric: {{name: {options.metric}, pos_label: {listed(labels.texts[:1])}}}.",
+        )
+    return _code(options, "pos_label", label, labels)
+
+
+def _code(options: Options, key: str, label: str, labels: LabelSet) -> int:
+    code = labels.code(label)
+    if code is None:
+        raise options.error(
+            f"{key} names {listed([label])}, which no example of the test set expects",
+            key=key,
+            cure=did_you_mean(label, labels.texts),
+        )
+    return code

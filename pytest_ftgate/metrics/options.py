@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import json
+import math
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from pytest_ftgate.data import expected_text
-from pytest_ftgate.data.wording import kind_of, listed, nearest
 from pytest_ftgate.errors import ConfigError
 from pytest_ftgate.metrics.normalization import STEPS, Normalization
+from pytest_ftgate.text import kind_of, listed, nearest_wording
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import MetricSpec
+
 
 _OF_OTHER_METRICS = ("normalize", "pattern", "json_field", "labels", "pos_label")  # meant as it is written
 
 
 def did_you_mean(word: str, names: Collection[str]) -> str:
     """The cure for a name that does not exist: the nearest one, or all there are."""
-    near = nearest(word, names)
+    near = nearest_wording(word, names)
     return f"Did you mean {near!r}?" if near is not None else f"There are: {listed(names, at_most=40)}."
 
 
@@ -41,7 +45,7 @@ class Options:
         """Refuse every option that the metric does not have."""
         for key in self.spec.options:
             if key not in keys:
-                near = None if key in _OF_OTHER_METRICS else nearest(key, keys)
+                near = None if key in _OF_OTHER_METRICS else nearest_wording(key, keys)
                 cure = f"Did you mean {near!r}?" if near is not None else f"It has: {listed(keys)}."
                 raise self.error(f"{self.metric} has no option {key!r}", key=key, cure=cure)
 
@@ -124,3 +128,80 @@ class Options:
     def wrong_type(self, key: str, value: Any, wanted: str) -> ConfigError:
         found = "empty" if value in ("", [], ()) else kind_of(value)
         return self.error(f"{key} is {found}", key=key, cure=f"Write {wanted}.")
+
+
+def parse_json(text: str) -> Any:
+    """The value of a JSON text.
+
+    Raises:
+        ValueError: the text is not JSON, holds NaN or an infinity, or an object with the same key twice.
+        RecursionError: it is nested too deeply.
+    """
+    return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        raise ValueError("an object has the same key twice")
+    return made
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def json_equal(a: Any, b: Any, normalize: Callable[[str], str]) -> bool:
+    """Whether two JSON values are the same.
+
+    Objects are, whatever the order of their keys; 1 and 1.0 are; NaN and infinities equal nothing; text values (not
+    keys) are compared after ``normalize``.
+
+    Raises:
+        RecursionError: the values are nested too deeply.
+    """
+    if isinstance(a, str) and isinstance(b, str):
+        return normalize(a) == normalize(b)
+    if isinstance(a, bool) or isinstance(b, bool) or a is None:
+        return a is b
+    if isinstance(a, int | float) and isinstance(b, int | float):
+        return a == b and _finite(a)
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(json_equal(a[key], b[key], normalize) for key in a)
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(json_equal(x, y, normalize) for x, y in zip(a, b, strict=True))
+    return False
+
+
+def _finite(number: float) -> bool:
+    return isinstance(number, int) or math.isfinite(number)
+
+
+_CURE = 'pip install "pytest-ftgate[{extra}]"'
+
+
+def needed(options: Options, module: str, *, extra: str, key: str | None = None) -> Any:
+    """The module of a library that a metric, or one of its options, cannot do without.
+
+    Args:
+        options: of the metric.
+        module: to import, as ``rapidfuzz.distance``.
+        extra: the extra of pytest-ftgate that installs it.
+        key: the option that needs it; None: the metric itself does.
+
+    Raises:
+        ConfigError: it cannot be imported.
+    """
+    library = module.partition(".")[0]
+    try:
+        import_module(library)
+        return import_module(module)
+    except ImportError as error:
+        missing = isinstance(error, ModuleNotFoundError) and error.name == library
+        raise options.error(
+            f"{key or f'the metric {options.metric}'} needs {library}, which "
+            f"{'is not installed' if missing else 'does not load'}",
+            key=key,
+            evidence=None if missing else f"{type(error).__name__}: {error}",
+            cure=_CURE.format(extra=extra),
+        ) from error

@@ -2,21 +2,84 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from pytest_ftgate.data import expected_text
-from pytest_ftgate.metrics.extras import needed
-from pytest_ftgate.metrics.label_options import refuse_blank
+from pytest_ftgate.metrics.labels import refuse_blank
 from pytest_ftgate.metrics.normalization import AS_WRITTEN, FULL, Normalization
-from pytest_ftgate.metrics.options import Options
+from pytest_ftgate.metrics.options import Options, needed
 from pytest_ftgate.metrics.protocol import Answers, Kind, Scored, check_shape
-from pytest_ftgate.metrics.tokens import f_measure, n_shared, words
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+
+# Scripts that put no space between words. Each of their letters is a word: there is nothing that tells more.
+_UNSPACED = (
+    (0x0E00, 0x0EFF),  # Thai, Lao
+    (0x1000, 0x109F),  # Myanmar
+    (0x1780, 0x17FF),  # Khmer
+    (0x3005, 0x3007),
+    (0x3040, 0x30FF),  # Hiragana, Katakana
+    (0x31F0, 0x31FF),
+    (0x3400, 0x4DBF),  # Han
+    (0x4E00, 0x9FFF),
+    (0xF900, 0xFAFF),
+    (0xFF66, 0xFF9F),  # half-width Katakana
+    (0x20000, 0x3FFFF),  # Han
+)
+
+_ASCII_WORD = re.compile("[a-z0-9]+")
+
+
+def words(text: str) -> list[str]:
+    """Lower-case runs of letters, marks and digits; in scripts without spaces one letter each, with its marks.
+
+    For ASCII these are the tokens of rouge-score. A text without any is one word as it stands, stripped.
+    """
+    if text.isascii():
+        return _ASCII_WORD.findall(text.lower()) or [text.lower().strip()]
+    composed = unicodedata.normalize("NFC", text).lower()
+    found: list[str] = []
+    current = ""
+    for character in composed:
+        kind = unicodedata.category(character)[0]
+        if kind == "L" and _is_unspaced(character):
+            found, current = _closed(found, current), character
+        elif kind == "M" or (kind in "LN" and not (current and _is_unspaced(current[0]))):
+            current += character
+        elif kind in "LN":
+            found, current = _closed(found, current), character
+        else:
+            found, current = _closed(found, current), ""
+    return _closed(found, current) or [composed.strip()]
+
+
+def _closed(found: list[str], current: str) -> list[str]:
+    if current:
+        found.append(current)
+    return found
+
+
+def _is_unspaced(character: str) -> bool:
+    return character >= "\u0e00" and any(first <= ord(character) <= last for first, last in _UNSPACED)
+
+
+def n_shared(first: Sequence[Hashable], second: Sequence[Hashable]) -> int:
+    """How many tokens the two have in common, each as often as both have it."""
+    return (Counter(first) & Counter(second)).total()
+
+
+def f_measure(n_common: int, n_expected: int, n_answered: int) -> float:
+    """The harmonic mean of precision and recall; 0 where nothing is common."""
+    return 2 * n_common / (n_expected + n_answered) if n_common else 0.0
+
 
 Compare: TypeAlias = Callable[[str, str], float]
 """Of the expected and the answered text, neither blank, after normalization; in [0, 1]."""
@@ -25,6 +88,7 @@ LONG = 100_000
 """Characters. What is expected may not be longer: two such texts are compared in a few seconds at most."""
 
 _LONGER = 10
+
 _EXTRA = "text"
 
 
@@ -88,9 +152,6 @@ def refuse_unfit(options: Options, expected: Sequence[str]) -> None:
         )
 
 
-# --- what is compared, and how -------------------------------------------------------------------------------
-
-
 def token_f1(expected: str, answer: str) -> float:
     """F1 of the bags of tokens, split on white space.
 
@@ -142,6 +203,7 @@ _COMPARE: Mapping[str, Callable[[Options], Compare]] = {
     "chrf": _chrf,
     "edit_similarity": _edit_similarity,
 }
+
 NAMES = tuple(_COMPARE)
 
 

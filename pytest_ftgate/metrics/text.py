@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias
 
-from pytest_ftgate.metrics.label_options import refuse_blank
+from pytest_ftgate.metrics.labels import refuse_blank
 from pytest_ftgate.metrics.normalization import AS_WRITTEN, FULL, Normalization
-from pytest_ftgate.metrics.options import Options
+from pytest_ftgate.metrics.options import Options, json_equal, parse_json
 from pytest_ftgate.metrics.protocol import Answers, Kind, Scored, check_shape, right_wrong
-from pytest_ftgate.metrics.strict_json import json_equal, parse_json
 
 _Wanted: TypeAlias = tuple[bool, Any]  # whether it is compared as JSON, and the value
 

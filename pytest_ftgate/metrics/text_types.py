@@ -7,7 +7,7 @@ import io
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn
 
-from pytest_ftgate.metrics.strict_json import parse_json
+from pytest_ftgate.metrics.options import parse_json
 
 MOST_YAML = 200_000
 """Characters of a YAML answer: what is longer would keep its parser busy for long, and is refused."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from pytest_ftgate.errors import MetricError
-from pytest_ftgate.safe import printable
+from pytest_ftgate.text import printable
 
 LIMIT_S = 30.0
 """Seconds of this process's own work; waiting does not count, so that a loaded machine changes no verdict."""

@@ -11,12 +11,13 @@ from pytest_ftgate.models.protocol import (
     Completion,
     LatencySample,
     Model,
+    Notes,
     Question,
+    Surroundings,
     key_of,
     sample_of,
 )
 from pytest_ftgate.models.registry import Builder, build_model
-from pytest_ftgate.models.surroundings import Notes, Surroundings
 
 __all__ = [
     "FINISHES",

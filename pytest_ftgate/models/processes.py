@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
-from pytest_ftgate.errors import ModelError
-from pytest_ftgate.foreign import may_pass, told
+from pytest_ftgate.errors import ModelError, may_pass, told
 from pytest_ftgate.models.protocol import Completion
 
 CALLS_AT_ONCE = 16

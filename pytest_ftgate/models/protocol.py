@@ -2,16 +2,72 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from pytest_ftgate.errors import ModelError
-from pytest_ftgate.foreign import guarded
+from pytest_ftgate.errors import ModelError, guarded
 
 if TYPE_CHECKING:
-    from pytest_ftgate.data import Example
-    from pytest_ftgate.money.price import Price
+    from pytest_ftgate.data import DataSet, Example
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """US dollars for a million tokens, or for an hour of the machine that a model runs on.
+
+    Args:
+        source: where the price comes from, as ``ftgate.yaml:14``; of one that is not known ``unknown: ...``, and why.
+        cached_input_per_1m: for input tokens that the endpoint had cached; where absent they cost as others do.
+        training_per_1m: for a million tokens of training.
+        gpu_hour_usd: of the machine; what tokens cost is then left out.
+        cache_write_per_1m: for input tokens that the endpoint put into its cache; where absent they cost as others do.
+        most_input_tokens: a call with more of them has a price that this one does not tell; ``None``: all cost alike.
+    """
+
+    source: str
+    input_per_1m: float | None = None
+    output_per_1m: float | None = None
+    cached_input_per_1m: float | None = None
+    training_per_1m: float | None = None
+    gpu_hour_usd: float | None = None
+    cache_write_per_1m: float | None = None
+    most_input_tokens: int | None = None
+
+    @property
+    def known(self) -> bool:
+        """Whether it tells what an answer costs."""
+        return self.gpu_hour_usd is not None or None not in (self.input_per_1m, self.output_per_1m)
+
+    @property
+    def is_free(self) -> bool:
+        """Whether every answer costs nothing by it."""
+        rates = (self.gpu_hour_usd, self.input_per_1m, self.output_per_1m, self.cached_input_per_1m)
+        return self.known and not any((*rates, self.cache_write_per_1m))
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How long to wait before a failed call is tried again: exponential back-off, of which half is jitter.
+
+    Args:
+        base_s: the longest first wait; each further one may be twice as long.
+        cap_s: no wait of our own is longer.
+        retry_after_cap_s: no wait that an endpoint asks for is kept longer.
+    """
+
+    base_s: float = 0.5
+    cap_s: float = 30.0
+    retry_after_cap_s: float = 120.0
+
+    def wait_s(self, failures: int, retry_after_s: float | None) -> float:
+        """Seconds to wait after so many failed attempts (1 or more); never less than the endpoint asked for."""
+        if retry_after_s is not None:
+            return max(0.0, min(retry_after_s, self.retry_after_cap_s)) + random.random() * self.base_s
+        longest = min(self.cap_s, self.base_s * 2.0 ** min(failures - 1, 30))
+        return longest * (1 + random.random()) / 2
+
 
 FINISHES = ("stop", "refusal", "filtered", "cut_off")
 """How an answer can end: as meant, refused, withheld by a content filter, or cut off at a token limit."""
@@ -63,14 +119,14 @@ class Model(Protocol):
         retries: how often a failed call is tried again, where trying again may help.
         persistent: whether its answers may be kept on disk for later sessions.
         verified: recordings only: whether every answer names the input it was made for; ``None`` elsewhere.
-        price: a :class:`~pytest_ftgate.money.price.Price`, or a mapping of the keys that a gate's ``price`` has.
+        price: a :class:`~pytest_ftgate.models.protocol.Price`, or a mapping of the keys that a gate's ``price`` has.
 
     More is optional. ``endpoint`` is true where a call leaves the machine or costs money, so that offline
     runs forbid it; ``abandons``, where a call that is given up goes on in the background. ``ready()`` raises a fatal
     :class:`~pytest_ftgate.errors.ModelError` where no call could succeed; a run asks it before its first call.
     ``latency``, a :class:`LatencySample`, has latencies taken from a sample. ``characters(example)`` is the length of
     what is sent, for estimates of tokens; ``requests_per_minute``, ``tokens_per_minute`` and ``pause_s()`` hold calls
-    back: see :class:`pytest_ftgate.running.throttle.Throttle`.
+    back: see :class:`pytest_ftgate.runs.throttle.Throttle`.
     Where ``batch_size`` is there and above 1, ``complete_many`` is called in place of ``complete``: see
     :class:`BatchModel`. ``stored(keys)`` is told which of its answers are on disk now; ``unfinished`` is a line on what
     goes on elsewhere after a run, if anything does.
@@ -136,3 +192,45 @@ def key_of(model: Model, example: Example, repeat: int = 0) -> str:
     if not isinstance(key, str):
         raise ModelError(f"{called} returned a value of type {type(key).__name__}, not text")
     return key
+
+
+class Notes(Protocol):
+    """Small texts by name that outlive a session: what has to be remembered besides predictions.
+
+    Every method raises :class:`~pytest_ftgate.errors.StoreError` where they cannot be kept or read.
+    """
+
+    def get(self, name: str) -> str | None:
+        """The text kept under this name."""
+        ...
+
+    def put(self, name: str, text: str) -> None:
+        """Keep a text, in place of an older one; it is on disk when this returns."""
+        ...
+
+    def drop(self, name: str) -> None:
+        """Forget it."""
+        ...
+
+    def named(self, prefix: str) -> Mapping[str, str]:
+        """All texts whose name begins so, by name."""
+        ...
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a model is built with, besides its own keys.
+
+    Attributes:
+        training: the training set, from which examples are shown; ``None`` where there is none.
+        notes: what earlier sessions noted; ``None`` where nothing is kept.
+        offline: no endpoint may be called.
+        newer_than: answers from before this time (seconds since the epoch) are not wanted; ``None``: all are.
+        asked: the examples that the model will be asked about, as far as that is known.
+    """
+
+    training: DataSet | None = None
+    notes: Notes | None = None
+    offline: bool = False
+    newer_than: float | None = None
+    asked: DataSet | None = None

@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any
 from pytest_ftgate.data import expected_text, input_sha256
 from pytest_ftgate.data.jsonl import parse_object
 from pytest_ftgate.data.lines import Lines, open_lines, written_at
-from pytest_ftgate.data.wording import excerpt, kind_of, listed, located, nearest
-from pytest_ftgate.errors import DataError, ModelError, Where
-from pytest_ftgate.models.protocol import FINISHES, Completion
-from pytest_ftgate.models.surroundings import Surroundings
-from pytest_ftgate.money.price import Price, written_price
+from pytest_ftgate.errors import DataError, ModelError, Where, located
+from pytest_ftgate.models.price import written_price
+from pytest_ftgate.models.protocol import FINISHES, Completion, Price, Surroundings
+from pytest_ftgate.text import excerpt, kind_of, listed, nearest_wording
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import ModelSpec
@@ -215,7 +214,7 @@ def _id(value: object) -> str:
 def _finish(row: Mapping[str, Any]) -> str:
     finish: str = _optional(row, "finish", str, "text") or "stop"
     if finish not in FINISHES:
-        near = nearest(finish, FINISHES)
+        near = nearest_wording(finish, FINISHES)
         raise DataError(
             f'is not a way to finish: "{excerpt(finish)}"',
             where=Where(key="finish"),

@@ -7,10 +7,8 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from pytest_ftgate.errors import ConfigError
-from pytest_ftgate.foreign import guarded
-from pytest_ftgate.models.protocol import Model
-from pytest_ftgate.models.surroundings import Surroundings
+from pytest_ftgate.errors import ConfigError, guarded
+from pytest_ftgate.models.protocol import Model, Surroundings
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import ModelSpec
@@ -18,9 +16,9 @@ if TYPE_CHECKING:
 Builder = Callable[["ModelSpec", Surroundings], Model]
 
 _BUILDERS = {
-    "openai": "pytest_ftgate.models.openai_build:build_openai",
-    "python": "pytest_ftgate.models.function:build_target",
-    "callable": "pytest_ftgate.models.function:build_callable",
+    "openai": "pytest_ftgate.models.openai_api.model:build_openai",
+    "python": "pytest_ftgate.models.python:build_target",
+    "callable": "pytest_ftgate.models.python:build_callable",
     "recorded": "pytest_ftgate.models.recorded:build_recorded",
 }
 
@@ -43,7 +41,7 @@ def build_model(spec: ModelSpec, surroundings: Surroundings, hook: Any | None = 
     made = guarded("the hook pytest_ftgate_model", hook.pytest_ftgate_model, spec=spec) if hook is not None else None
     if made is None:
         raise _unknown_provider(spec)
-    from pytest_ftgate.models.function import adopt
+    from pytest_ftgate.models.python import adopt
 
     return adopt(made, spec)
 

@@ -24,11 +24,12 @@ import pytest
 from pytest_ftgate.config import ModelSpec, Source
 from pytest_ftgate.data import Example
 from pytest_ftgate.errors import ModelError
-from pytest_ftgate.models import Completion, Question, Surroundings, batch, build_model, connection
-from pytest_ftgate.models.batch import BatchedModel
-from pytest_ftgate.models.batch_lines import Limits
-from pytest_ftgate.models.batch_watch import Pace
-from pytest_ftgate.running.store import Store
+from pytest_ftgate.models import Completion, Question, Surroundings, build_model
+from pytest_ftgate.models.openai_api import batch, connection
+from pytest_ftgate.models.openai_api.batch import BatchedModel
+from pytest_ftgate.models.openai_api.batch_lines import Limits
+from pytest_ftgate.models.openai_api.batch_watch import Pace
+from pytest_ftgate.runs.store import Store
 
 ANSWER = Completion("Mock batch completion", input_tokens=1, output_tokens=1)
 
@@ -152,7 +153,8 @@ def test_batches_that_end_badly(model: Any, url: str, monkeypatch: pytest.Monkey
     headers = connection.client_headers
     with monkeypatch.context() as patched:
         patched.setattr(
-            "pytest_ftgate.models.batch_api.client_headers", lambda key: {**headers(key), "X-AIMock-Batch-Outcome": end}
+            "pytest_ftgate.models.openai_api.connection.client_headers",
+            lambda key: {**headers(key), "X-AIMock-Batch-Outcome": end},
         )
         if end == "failed":
             with pytest.raises(ModelError, match=r"Mock batch failure .* \(mock_failure\)"):

@@ -47,7 +47,7 @@ def test_a_good_training_set_has_no_finding(project: Project) -> None:
 
 
 def test_gates_on_one_training_set_have_it_audited_once(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pytest_ftgate import training
+    from pytest_ftgate.checks import training_set as training
 
     audited = []
     audit = training.audit_training_set

@@ -35,7 +35,7 @@ batch.Limits = lambda: Limits(questions={questions})
 @pytest.fixture
 def http(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Iterator[EndpointProject]:
     # The limits of the outer process are what in-process runs see, too: they must not outlive the test.
-    from pytest_ftgate.models import batch
+    from pytest_ftgate.models.openai_api import batch
 
     monkeypatch.setattr(batch, "Pace", batch.Pace)
     monkeypatch.setattr(batch, "Limits", batch.Limits)

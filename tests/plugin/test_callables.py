@@ -142,7 +142,7 @@ def test_a_coroutine_that_waits_for_ever_is_cancelled(project: Project) -> None:
 
 
 def test_a_coroutine_that_blocks_for_ever_ends_the_run(project: Project) -> None:
-    sooner = "import pytest_ftgate.running.bridge\npytest_ftgate.running.bridge.OWN_WORK_S = 0.2\n"
+    sooner = "import pytest_ftgate.models.event_loop\npytest_ftgate.models.event_loop.OWN_WORK_S = 0.2\n"
     python(project, f"{sooner}async def answer(text): threading.Event().wait()\n", timeout_s=0.05, retries=0)
     assert refused(project, called=True, apart=True) == (
         "answer holds up the event loop: nothing else could run for 0.25 s"

@@ -14,8 +14,8 @@ import pytest
 from gate_project import Project, check
 
 from pytest_ftgate.models import Completion
-from pytest_ftgate.running.database import SCHEMA_VERSION
-from pytest_ftgate.running.store import Store, StoredPrediction
+from pytest_ftgate.runs.database import SCHEMA_VERSION
+from pytest_ftgate.runs.store import Store, StoredPrediction
 
 STORE = ".ftgate/predictions.sqlite3"
 OFF = "run with --ftgate-cache=off"

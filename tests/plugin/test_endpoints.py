@@ -436,7 +436,7 @@ def test_progress_is_shown_on_a_terminal_and_wiped(
 @pytest.mark.parametrize("options", [(), ("-q",), ("-n1",)])
 def test_a_log_of_a_long_run_gets_lines_of_their_own(http: EndpointProject, options: tuple[str, ...]) -> None:
     http.gate_test()
-    http.file("conftest.py", "from pytest_ftgate import progress\n\nprogress.EVERY_S = 0.0\n")
+    http.file("conftest.py", "from pytest_ftgate.plugin import progress\n\nprogress.EVERY_S = 0.0\n")
     result = http.run_apart(*options, alone=False)
     result.assert_outcomes(passed=1)
     lines = [*result.outlines, *result.errlines]
@@ -447,7 +447,7 @@ def test_a_log_of_a_long_run_gets_lines_of_their_own(http: EndpointProject, opti
 
 def test_two_q_silence_it(http: EndpointProject) -> None:
     http.gate_test()
-    http.file("conftest.py", "from pytest_ftgate import progress\n\nprogress.EVERY_S = 0.0\n")
+    http.file("conftest.py", "from pytest_ftgate.plugin import progress\n\nprogress.EVERY_S = 0.0\n")
     result = http.run_apart("-qq")
     assert "ftgate, after" not in result.stdout.str() + result.stderr.str()
 

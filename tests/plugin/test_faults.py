@@ -11,7 +11,7 @@ import pytest
 from endpoint_project import EVERY_REQUEST, EndpointProject, answer
 from loopback import LoopbackServer, Reply, error
 
-from pytest_ftgate.running.asking import RetryPolicy
+from pytest_ftgate.models.protocol import RetryPolicy
 
 FAULTS = {
     "429": 0.20,

@@ -20,10 +20,11 @@ from hypothesis import strategies as st
 from pytest_ftgate.config import DataSpec, load_gate_file, resolve_gate
 from pytest_ftgate.data import DataSet, load_examples
 from pytest_ftgate.errors import FtgateError
-from pytest_ftgate.pipeline import Services, run_gate
+from pytest_ftgate.gate.run import run_gate
+from pytest_ftgate.gate.state import Services
 from pytest_ftgate.result import GateResult
-from pytest_ftgate.running.runner import Stores
-from pytest_ftgate.running.store import Store
+from pytest_ftgate.runs.runner import Stores
+from pytest_ftgate.runs.store import Store
 
 TIMES = int(os.environ.get("FUZZ_TIMES", "1"))
 """How many times the usual number of inputs is tried."""

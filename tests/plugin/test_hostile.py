@@ -15,7 +15,7 @@ from gate_project import Project, check, label, write_jsonl
 from html_page import Page
 from loopback import LoopbackServer, Reply, error
 
-from pytest_ftgate.safe import LONGEST
+from pytest_ftgate.text import LONGEST
 
 HOSTILE = (
     "::error file=a.py::pwned \x1b[2J\x1b]0;title\x07\x9b31m ##[error]a ##vso[task.complete]b ##teamcity[c]\r\n"

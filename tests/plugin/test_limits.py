@@ -12,7 +12,7 @@ from endpoint_project import EndpointProject, N, answer, index_of
 from gate_project import check, label, refused, statuses, write_jsonl
 from loopback import LoopbackServer, Reply, error
 
-from pytest_ftgate.pipeline import calls
+from pytest_ftgate.gate import calls
 
 
 @pytest.fixture

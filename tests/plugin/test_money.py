@@ -9,8 +9,8 @@ from endpoint_project import EndpointProject, answer
 from gate_project import Project, check, label, write_jsonl
 from loopback import LoopbackServer, Reply, error
 
-from pytest_ftgate.models.endpoint import Endpoint
-from pytest_ftgate.models.openai import OpenAIModel
+from pytest_ftgate.models.openai_api.endpoint import Endpoint
+from pytest_ftgate.models.openai_api.model import OpenAIModel
 
 pytestmark = pytest.mark.usefixtures("no_ambient_settings")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ftgate.files import write_whole
+from pytest_ftgate.errors import write_whole
 
 
 def torn() -> Iterator[str]:

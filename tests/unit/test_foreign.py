@@ -10,8 +10,7 @@ from typing import Any
 import pluggy
 import pytest
 
-from pytest_ftgate.errors import ConfigError, DataError, shown_path
-from pytest_ftgate.foreign import guarded, told
+from pytest_ftgate.errors import ConfigError, DataError, guarded, shown_path, told
 
 HERE = shown_path(__file__)
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_ftgate.obligations import Seen, unjudged
+from pytest_ftgate.plugin.obligations import Seen, unjudged
 from pytest_ftgate.result import GateResult
 
 FILE = ("intents", "other")

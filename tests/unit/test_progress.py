@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_ftgate.progress import EVERY_S, ProgressLine, ProgressLog
-from pytest_ftgate.running.runner import Progress
+from pytest_ftgate.plugin.progress import EVERY_S, ProgressLine, ProgressLog
+from pytest_ftgate.runs.runner import Progress
 
 
 class Clock:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pytest_ftgate.plain import from_plain, to_plain
+from pytest_ftgate.result import from_plain, to_plain
 
 
 @dataclass(frozen=True, slots=True)

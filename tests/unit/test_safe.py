@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pytest_ftgate.errors import DataError, ModelError, Where
-from pytest_ftgate.safe import LONGEST, one_line, printable, readable, shortened
+from pytest_ftgate.text import LONGEST, one_line, printable, readable, shortened
 
 HOSTILE = (
     "::error::a \x1b[2J\x9b31m ##[error]b ##vso[c]d ##teamcity[e]\r\n::add-mask::f \u202eg\u200b \u2028 \x00 \ud800"

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ftgate.checks.constant import Answered, Standard, constant_checks
-from pytest_ftgate.checks.trivial import Trivial
+from pytest_ftgate.checks.constant_baseline import Answered, Standard, Trivial, constant_checks
 from pytest_ftgate.config import MetricSpec, Source
 from pytest_ftgate.metrics import build_metric
 from pytest_ftgate.result import Check, ModelResult

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
+from pytest_ftgate.checks.costs import economics_of
 from pytest_ftgate.checks.economics import economics_checks, free_economics_checks, measured_costs
 from pytest_ftgate.checks.pricing import why_unpriced
 from pytest_ftgate.config import EconomicsSpec, Source
-from pytest_ftgate.money.economics import economics_of
-from pytest_ftgate.money.price import UNPRICED, Price
+from pytest_ftgate.models.price import UNPRICED
+from pytest_ftgate.models.protocol import Price
 from pytest_ftgate.result import ModelResult
 
 KEYS = [

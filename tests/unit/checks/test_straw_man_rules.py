@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pytest_ftgate.checks.straw_man import params_checks, prompt_checks, same_model_checks, swapped_checks
+from pytest_ftgate.checks.baseline_quality import params_checks, prompt_checks, same_model_checks, swapped_checks
 from pytest_ftgate.config import GateConfig, Layer, Source, resolve_gate
 from pytest_ftgate.data import DataSet, examples_from
 from pytest_ftgate.models import Surroundings, build_model

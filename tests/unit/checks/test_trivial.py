@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pytest_ftgate
-from pytest_ftgate.checks.trivial import Trivial, beats, constant_answer, trivial_baseline
+from pytest_ftgate.checks.constant_baseline import Trivial, beats, constant_answer, trivial_baseline
 from pytest_ftgate.config import MetricSpec, Source
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.errors import MetricError

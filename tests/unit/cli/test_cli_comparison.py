@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from pytest_ftgate.cli.comparison import GateMoves, Move, compare_reports
+from pytest_ftgate.cli.compare import GateMoves, Move, compare_reports
 from pytest_ftgate.cli.moves_text import comparison_lines
 from pytest_ftgate.cli.report_file import ReportFile, read_report
 from pytest_ftgate.errors import DataError
-from pytest_ftgate.render.json import report
+from pytest_ftgate.reports.json import report
 from pytest_ftgate.result import (
     CandidateResult,
     Check,

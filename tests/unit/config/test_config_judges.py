@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
+from pytest_ftgate.checks.weakening.comparison import weakenings
 from pytest_ftgate.config import load_gate_file, resolve_gate
 from pytest_ftgate.config.judge_options import judges
 from pytest_ftgate.errors import ConfigError
-from pytest_ftgate.revision.weakening import weakenings
 
 GATE: dict[str, Any] = {
     "test_set": "t.jsonl",

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from pytest_ftgate.diagnosis.advice import RULES, advise, before_dropping, most_to_try
-from pytest_ftgate.diagnosis.facts import Facts
-from pytest_ftgate.diagnosis.knowledge import knowledge_checks
+from pytest_ftgate.checks.advice.facts import Facts
+from pytest_ftgate.checks.advice.rules import RULES, advise, before_dropping, most_to_try
+from pytest_ftgate.checks.knowledge import knowledge_checks
 from pytest_ftgate.result import (
     Advice,
     Check,

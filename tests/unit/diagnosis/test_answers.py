@@ -11,14 +11,14 @@ import pytest
 
 from pytest_ftgate.config import MetricSpec, Source
 from pytest_ftgate.data import DataSet, Example
-from pytest_ftgate.diagnosis.answers import Answers, side_by_side
-from pytest_ftgate.measure import Measured, measure_run, score_run
 from pytest_ftgate.metrics import build_metric
 from pytest_ftgate.metrics import metric as custom_metric
 from pytest_ftgate.models import Completion
-from pytest_ftgate.money.price import Price
-from pytest_ftgate.running.runner import Prediction, Run
-from pytest_ftgate.safe import LONGEST
+from pytest_ftgate.models.protocol import Price
+from pytest_ftgate.runs.answer_rows import Answers, side_by_side
+from pytest_ftgate.runs.measure import Measured, measure_run, score_run
+from pytest_ftgate.runs.runner import Prediction, Run
+from pytest_ftgate.text import LONGEST
 
 Answer = str | Completion
 LABELS = ["refund", "invoice"] * 3

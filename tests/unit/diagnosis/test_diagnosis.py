@@ -11,13 +11,13 @@ import pytest
 
 from pytest_ftgate.config import MetricSpec, Source
 from pytest_ftgate.data import DataSet, Example
-from pytest_ftgate.diagnosis.mistakes import diagnose, recalled
-from pytest_ftgate.measure import Measured, measure_run, score_run
 from pytest_ftgate.metrics import build_metric
 from pytest_ftgate.models import Completion
-from pytest_ftgate.money.price import Price
+from pytest_ftgate.models.protocol import Price
 from pytest_ftgate.result import Confusion, Diagnosis, GateResult, LabelScore
-from pytest_ftgate.running.runner import Prediction, Run
+from pytest_ftgate.runs.measure import Measured, measure_run, score_run
+from pytest_ftgate.runs.mistakes import diagnose, recalled
+from pytest_ftgate.runs.runner import Prediction, Run
 
 Answer = str | Completion | None
 

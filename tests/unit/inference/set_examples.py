@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pytest_ftgate.inference import LabelCounts
+from pytest_ftgate.statistics import LabelCounts
 
 
 def macro_f1(confusions):

@@ -5,8 +5,8 @@ import pytest
 from scipy.stats import bootstrap
 from set_examples import accuracy, arms
 
-from pytest_ftgate.inference import LabelCounts, bca_set
-from pytest_ftgate.inference.bootstrap import acceleration, bca_interval
+from pytest_ftgate.statistics import LabelCounts, bca_set
+from pytest_ftgate.statistics.bootstrap import acceleration, bca_interval
 
 
 def test_it_agrees_with_scipy_on_a_mean_difference():

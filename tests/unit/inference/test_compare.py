@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from scipy.special import stdtrit
 from set_examples import accuracy, arms, macro_f1
 
-from pytest_ftgate.inference import LabelCounts, compare_graded, compare_right_wrong, compare_set
-from pytest_ftgate.inference.exact import exact_lower, exact_p_value
-from pytest_ftgate.inference.graded import Sample, graded_lower, graded_p_value
-from pytest_ftgate.inference.jackknife import jackknife
-from pytest_ftgate.inference.set_level import values_without_one, weights
+from pytest_ftgate.statistics import LabelCounts, compare_graded, compare_right_wrong, compare_set
+from pytest_ftgate.statistics.exact import exact_lower, exact_p_value
+from pytest_ftgate.statistics.graded import Sample, graded_lower, graded_p_value
+from pytest_ftgate.statistics.jackknife import jackknife
+from pytest_ftgate.statistics.set_level import values_without_one, weights
 
 EXACT = "exact unconditional score test (Hsueh, Liu & Chen 2001; Berger & Boos 1994)"
 GAFFKE = "Gaffke's bound of a bounded mean (Gaffke 2005; Learned-Miller & Thomas 2019)"
@@ -622,7 +622,7 @@ def test_an_unknown_evidence_is_refused():
 
 def test_importing_costs_nothing_heavy():
     code = (
-        "import sys, pytest_ftgate.inference\n"
+        "import sys, pytest_ftgate.statistics\n"
         "print(sorted({'numpy', 'scipy', 'sklearn', 'pydantic', 'openai'} & set(sys.modules)))"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from enumeration import outcomes, rates_at, trinomial
 
-from pytest_ftgate.inference import corrected_confidence
+from pytest_ftgate.checks.drop import Allowance, is_within, judge_drop, size_of
 from pytest_ftgate.metrics import Scored, metric
 from pytest_ftgate.metrics.custom import ExampleMetric
 from pytest_ftgate.metrics.text import ExactMatch
-from pytest_ftgate.noninferiority.drop import Allowance, is_within, judge_drop, size_of
+from pytest_ftgate.statistics import corrected_confidence
 
 MOST_RATE = 0.3  # of disagreement; models that differ more often are looked at by the tests of the exact test
 

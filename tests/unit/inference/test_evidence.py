@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_ftgate.inference.evidence import bound, is_sure, level, weigh
+from pytest_ftgate.statistics.evidence import bound, is_sure, level, weigh
 
 UNHURRIED = settings(max_examples=60, deadline=None)
 

@@ -6,8 +6,8 @@ from enumeration import exact_p_values, outcomes, worst_false_pass
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_ftgate.inference.exact import GAMMA, exact_lower, exact_p_value, spent_on_rate
-from pytest_ftgate.inference.score import tango_score
+from pytest_ftgate.statistics.exact import GAMMA, exact_lower, exact_p_value, spent_on_rate
+from pytest_ftgate.statistics.score import tango_score
 
 MARGINS = [-0.1, -0.02, 0.0, 0.03, 0.05]
 
@@ -112,7 +112,7 @@ def test_a_hundred_thousand_examples_agree_with_the_normal_approximation():
 
 def test_the_window_of_losses_changes_nothing(monkeypatch):
     narrow = exact_p_value(60, 30, 900, 0.02)
-    monkeypatch.setattr("pytest_ftgate.inference.exact._WINDOW_SD", 100.0)
+    monkeypatch.setattr("pytest_ftgate.statistics.exact._WINDOW_SD", 100.0)
     assert narrow == pytest.approx(exact_p_value(60, 30, 900, 0.02), abs=1e-10)
 
 

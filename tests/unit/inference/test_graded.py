@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import stdtrit
 
-from pytest_ftgate.inference.graded import Sample, graded_lower, graded_p_value
+from pytest_ftgate.statistics.graded import Sample, graded_lower, graded_p_value
 
 UNHURRIED = settings(max_examples=50, deadline=None)
 small_differences = st.lists(st.integers(-20, 20).map(lambda k: k / 20), min_size=1, max_size=30)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pytest_ftgate.inference.groups import group_codes, group_sizes, too_few, worth
+from pytest_ftgate.statistics.groups import group_codes, group_sizes, too_few, worth
 
 
 def test_names_become_codes():

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pytest_ftgate.inference.jackknife import degrees_of_freedom, jackknife, means_without_a_group
+from pytest_ftgate.statistics.jackknife import degrees_of_freedom, jackknife, means_without_a_group
 
 
 def test_leaving_out_changes_nothing_at_all():

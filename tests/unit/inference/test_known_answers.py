@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pytest_ftgate.inference import Spread, corrected_confidence, remedy, tango_interval
-from pytest_ftgate.inference.bootstrap import acceleration, bca_interval
-from pytest_ftgate.inference.exact import disagreement_interval, exact_p_value
-from pytest_ftgate.inference.graded import Sample, graded_lower
-from pytest_ftgate.inference.jackknife import jackknife, means_without_a_group
+from pytest_ftgate.statistics import Spread, corrected_confidence, remedy, tango_interval
+from pytest_ftgate.statistics.bootstrap import acceleration, bca_interval
+from pytest_ftgate.statistics.exact import disagreement_interval, exact_p_value
+from pytest_ftgate.statistics.graded import Sample, graded_lower
+from pytest_ftgate.statistics.jackknife import jackknife, means_without_a_group
 
 KNOWN = json.loads(Path(__file__).with_name("known_answers.json").read_text(encoding="utf-8"))
 

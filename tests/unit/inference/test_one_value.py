@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import binomtest, t
 from set_examples import arms, without
 
-from pytest_ftgate.inference import interval_graded, interval_right_wrong, interval_set
+from pytest_ftgate.statistics import interval_graded, interval_right_wrong, interval_set
 
 
 @pytest.mark.parametrize("right", [0, 1, 40, 59, 60])

@@ -8,10 +8,10 @@ from enumeration import outcomes, trinomial
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_ftgate.inference import corrected_confidence, fewest_examples, fewest_wins
-from pytest_ftgate.inference.exact import exact_p_value
-from pytest_ftgate.inference.graded import Sample, graded_p_value
-from pytest_ftgate.inference.planning import needed_by_error, needed_graded, needed_right_wrong
+from pytest_ftgate.statistics import corrected_confidence, fewest_examples, fewest_wins
+from pytest_ftgate.statistics.exact import exact_p_value
+from pytest_ftgate.statistics.graded import Sample, graded_p_value
+from pytest_ftgate.statistics.planning import needed_by_error, needed_graded, needed_right_wrong
 
 
 def power(n, margin, win_rate, loss_rate):

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pytest_ftgate.inference import LabelCounts, PooledCounts, compare_set, interval_set, mended_set, pooled, set_level
+from pytest_ftgate.statistics import LabelCounts, PooledCounts, compare_set, interval_set, mended_set, pooled, set_level
 
 N = 40
 

@@ -9,7 +9,7 @@ import pytest
 from enumeration import outcomes, rates_at, trinomial
 from scipy.stats import binomtest
 
-from pytest_ftgate.inference import compare_preferences, compare_right_wrong
+from pytest_ftgate.statistics import compare_preferences, compare_right_wrong
 
 N = 16
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from set_examples import arms
 
-from pytest_ftgate.inference import chance_of_proof, compare_right_wrong, mended_scores, mended_set
-from pytest_ftgate.inference.set_level import set_value
+from pytest_ftgate.statistics import chance_of_proof, compare_right_wrong, mended_scores, mended_set
+from pytest_ftgate.statistics.set_level import set_value
 
 
 def test_as_many_answers_are_mended_as_the_gain_takes_and_none_is_broken():

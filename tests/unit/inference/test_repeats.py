@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from pytest_ftgate.inference import Remedy, Spread, remedy, spread_of
+from pytest_ftgate.statistics import Remedy, Spread, remedy, spread_of
 
 
 def test_noise_is_split_between_and_within_examples():

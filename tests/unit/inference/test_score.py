@@ -9,7 +9,7 @@ from enumeration import outcomes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_ftgate.inference.score import (
+from pytest_ftgate.statistics.score import (
     half_count_lower,
     half_count_score,
     tango_interval,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from set_examples import accuracy, arms, macro_f1, without
 
-from pytest_ftgate.inference import LabelCounts, set_level
+from pytest_ftgate.statistics import LabelCounts, set_level
 
 
 @pytest.fixture(params=[(40, 3, 1), (25, 4, 3), (12, 1, 2)], ids="n={0[0]} labels={0[1]} repeats={0[2]}".format)

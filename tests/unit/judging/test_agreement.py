@@ -7,7 +7,7 @@ import random
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
-from pytest_ftgate.judging.agreement import cohen_kappa, fleiss_kappa, weighted_kappa
+from pytest_ftgate.judges.agreement import cohen_kappa, fleiss_kappa, weighted_kappa
 
 # 14 raters, 10 subjects, 5 categories: the worked example of Wikipedia's article on Fleiss' kappa, which gives 0.210.
 FOURTEEN_RATERS = (

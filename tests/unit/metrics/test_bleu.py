@@ -6,15 +6,9 @@ import numpy as np
 import pytest
 
 from pytest_ftgate.errors import MetricError
-from pytest_ftgate.inference import (
-    PooledCounts,
-    compare_set,
-    interval_set,
-    mended_set,
-    share_right,
-)
-from pytest_ftgate.inference.set_level import set_value, values_without_one, values_without_unit
 from pytest_ftgate.metrics.bleu import bleu_of
+from pytest_ftgate.statistics import PooledCounts, compare_set, interval_set, mended_set, share_right
+from pytest_ftgate.statistics.set_level import set_value, values_without_one, values_without_unit
 
 LONG = ("a text of five words", "another one of six words there")
 ASKED = {"margin": 0.0, "confidence": 0.95, "evidence": "significant"}

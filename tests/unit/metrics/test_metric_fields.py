@@ -11,9 +11,9 @@ from sklearn.metrics import precision_recall_fscore_support
 from sklearn.preprocessing import MultiLabelBinarizer
 
 from pytest_ftgate.errors import MetricError
-from pytest_ftgate.metrics.dates import iso_date
-from pytest_ftgate.metrics.leaves import all_leaves
-from pytest_ftgate.metrics.strict_json import json_equal
+from pytest_ftgate.metrics.json_diff import all_leaves
+from pytest_ftgate.metrics.normalization import iso_date
+from pytest_ftgate.metrics.options import json_equal
 
 NO_DEADLINE = settings(deadline=None)
 KEYS = st.sampled_from(["a", "b", "c", "a.b"])

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_ftgate.metrics.json_schema import _hashable
-from pytest_ftgate.metrics.strict_json import json_equal, parse_json
+from pytest_ftgate.metrics.options import json_equal, parse_json
 
 NO_DEADLINE = settings(deadline=None)
 SCALARS = st.none() | st.booleans() | st.integers(-5, 5) | st.floats(-5, 5) | st.text(max_size=3)

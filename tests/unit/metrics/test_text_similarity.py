@@ -11,8 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_ftgate.errors import ConfigError
-from pytest_ftgate.metrics.similarity import LONG
-from pytest_ftgate.metrics.tokens import words
+from pytest_ftgate.metrics.similarity import LONG, words
 
 NAMES = ("token_f1", "rouge_l", "chrf", "edit_similarity")
 WORDS = ("the", "a", "cat", "sat", "on", "mat", "12", "3.5", "don't", "e-mail", "U.S.", "(yes)", "no,", "maybe;", "x_y")

@@ -14,10 +14,10 @@ from loopback import Reply, error
 from pytest_ftgate.data import Example
 from pytest_ftgate.errors import ModelError
 from pytest_ftgate.models import Completion, Question, Surroundings, build_model
-from pytest_ftgate.models.batch import BatchedModel
-from pytest_ftgate.models.batch_lines import Limits
-from pytest_ftgate.models.batch_watch import Pace
-from pytest_ftgate.running.store import Store
+from pytest_ftgate.models.openai_api.batch import BatchedModel
+from pytest_ftgate.models.openai_api.batch_lines import Limits
+from pytest_ftgate.models.openai_api.batch_watch import Pace
+from pytest_ftgate.runs.store import Store
 
 KEY = "sk-live-0123456789abcdef"
 PACE = Pace(first_s=0.001, slowest_s=0.002, longest_s=0.002, patience=5)

@@ -12,7 +12,7 @@ import pytest
 from pytest_ftgate.data import Example
 from pytest_ftgate.errors import ConfigError, ModelError
 from pytest_ftgate.models import Completion, Surroundings, build_model
-from pytest_ftgate.models.function import is_async
+from pytest_ftgate.models.python import is_async
 
 MESSAGES = ({"role": "user", "content": "hello"},)
 

@@ -8,8 +8,8 @@ import pytest
 from job_project import JOB, checkpoint, job
 
 from pytest_ftgate.errors import ModelError
-from pytest_ftgate.models.endpoint import Endpoint
-from pytest_ftgate.models.job import Checkpoint, TuningJob, choose_checkpoint, read_checkpoints, read_job
+from pytest_ftgate.models.openai_api.endpoint import Endpoint
+from pytest_ftgate.models.openai_api.job import Checkpoint, TuningJob, choose_checkpoint, read_checkpoints, read_job
 
 ENDPOINT = Endpoint("https://host.example/v1", JOB, key="a-key-of-mine")
 TUNED = TuningJob(JOB, "ft")

@@ -11,7 +11,7 @@ from loopback import LoopbackServer, Reply, error
 from pytest_ftgate.data import Example
 from pytest_ftgate.errors import ConfigError, ModelError
 from pytest_ftgate.models import Completion
-from pytest_ftgate.money.price import Price
+from pytest_ftgate.models.protocol import Price
 
 KEY = "sk-live-0123456789abcdef"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_ftgate.models.rate_limit import pause_s
+from pytest_ftgate.models.openai_api.endpoint import pause_s
 
 
 def said(kind: str, remaining: str, reset: str) -> dict[str, str]:

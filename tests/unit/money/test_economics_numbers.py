@@ -11,11 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_ftgate.money.economics import (
+from pytest_ftgate.checks.costs import (
     NO_PRICE,
     Amount,
     Costs,
-    Economics,
     at_volume,
     dollars,
     economics_before_training,
@@ -23,9 +22,9 @@ from pytest_ftgate.money.economics import (
     show_days,
     training_cost,
 )
-from pytest_ftgate.money.price import Price
-from pytest_ftgate.plain import from_plain
-from pytest_ftgate.render.economics import economics_lines
+from pytest_ftgate.models.protocol import Price
+from pytest_ftgate.reports.tables import economics_lines
+from pytest_ftgate.result import Economics, from_plain
 
 UNKNOWN = Amount(None, "nobody knows")
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from pytest_ftgate.errors import ConfigError
 from pytest_ftgate.models import Completion
-from pytest_ftgate.money.price import Cost, Price, cost_of, cost_of_run, price_cure, price_of, written_price
+from pytest_ftgate.models.price import Cost, cost_of, cost_of_run, price_cure, price_of, written_price
+from pytest_ftgate.models.protocol import Price
 
 TOKENS = Price("gate", input_per_1m=2.0, output_per_1m=8.0, cached_input_per_1m=0.5)
 MACHINE = Price("gate", gpu_hour_usd=3.6)

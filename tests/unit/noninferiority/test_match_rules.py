@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from pytest_ftgate.checks.gain import Judgement
-from pytest_ftgate.inference import Comparison, compare_right_wrong
-from pytest_ftgate.noninferiority.match import circular_check, drop_checks, examples_without_difference, identical_check
+from pytest_ftgate.checks.match import circular_check, drop_checks, examples_without_difference, identical_check
 from pytest_ftgate.result import ModelResult
+from pytest_ftgate.statistics import Comparison, compare_right_wrong
 
 RIGHT_WRONG: Any = SimpleNamespace(kind="right_wrong", low=0.0, high=1.0, greater_is_better=True)
 GRADED: Any = SimpleNamespace(kind="graded", low=0.0, high=10.0, greater_is_better=True)

@@ -10,10 +10,8 @@ from hashlib import sha256
 import pytest
 from html_page import Page
 
-from pytest_ftgate.diagnosis.answers import Answers, Change, Reply, Row, Spread
-from pytest_ftgate.money.economics import Amount, Costs, economics_of
-from pytest_ftgate.render.html.page import page
-from pytest_ftgate.render.session import Session
+from pytest_ftgate.checks.costs import Amount, Costs, economics_of
+from pytest_ftgate.reports.html.page import page
 from pytest_ftgate.result import (
     Advice,
     CandidateResult,
@@ -24,11 +22,13 @@ from pytest_ftgate.result import (
     GuardResult,
     LabelResult,
     ModelResult,
+    Session,
     SliceResult,
     TestSetResult,
     TrainingResult,
     Verdict,
 )
+from pytest_ftgate.runs.answer_rows import Answers, Change, Reply, Row, Spread
 
 HOSTILE = (
     "</script></style><script>alert(1)</script><img src=x onerror=alert(2)> \" ' & <!-- <svg onload=alert(3)> "

@@ -9,14 +9,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_ftgate.diagnosis.answers import Answers, Spread
-from pytest_ftgate.diagnosis.mistakes import NO_LABEL
-from pytest_ftgate.render.html.bars import pair_bars, span_of
-from pytest_ftgate.render.html.confusion import MOST_LABELS, confusions
-from pytest_ftgate.render.html.drawn import Drawn, element
-from pytest_ftgate.render.html.histogram import Series, histogram, in_words
-from pytest_ftgate.render.html.interval import Interval, interval_plot
-from pytest_ftgate.render.html.scale import Scale, scale_of
+from pytest_ftgate.reports.html.confusion import MOST_LABELS, confusions
+from pytest_ftgate.reports.html.plots import (
+    Drawn,
+    Interval,
+    Scale,
+    Series,
+    element,
+    histogram,
+    in_words,
+    interval_plot,
+    pair_bars,
+    scale_of,
+    span_of,
+)
+from pytest_ftgate.runs.answer_rows import Answers, Spread
+from pytest_ftgate.runs.mistakes import NO_LABEL
 
 NOTHING = Spread((), False, (), ())
 

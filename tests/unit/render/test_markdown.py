@@ -8,10 +8,9 @@ from dataclasses import replace
 import pytest
 from markdown_page import Rendered
 
-from pytest_ftgate.render.markdown import MOST_BYTES, document
-from pytest_ftgate.render.session import Session
-from pytest_ftgate.result import Advice, CandidateResult, Check, Flip, GateResult, GuardResult, ModelResult
-from pytest_ftgate.safe import printable
+from pytest_ftgate.reports.markdown import MOST_BYTES, document
+from pytest_ftgate.result import Advice, CandidateResult, Check, Flip, GateResult, GuardResult, ModelResult, Session
+from pytest_ftgate.text import printable
 
 ELEMENTS = {
     "h2", "h3", "p", "strong", "code", "table", "thead", "tbody", "tr", "th", "td", "ul", "ol", "li", "br", "details",

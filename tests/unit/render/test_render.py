@@ -5,18 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_ftgate.numbers import (
-    is_share,
-    plural,
-    show_age,
-    show_amount,
-    show_difference,
-    show_seconds,
-    show_usd,
-    show_value,
-)
-from pytest_ftgate.render.json import junit_properties, report
-from pytest_ftgate.render.text import block, failure_text, model_table, title
+from pytest_ftgate.reports.json import junit_properties, report
+from pytest_ftgate.reports.text import block, failure_text, model_table, title
 from pytest_ftgate.result import (
     Check,
     Flip,
@@ -28,6 +18,16 @@ from pytest_ftgate.result import (
     TestSetResult,
     TrainingResult,
     verdict_of,
+)
+from pytest_ftgate.text import (
+    is_share,
+    plural,
+    show_age,
+    show_amount,
+    show_difference,
+    show_seconds,
+    show_usd,
+    show_value,
 )
 
 
@@ -228,7 +228,7 @@ def test_the_report_carries_versions_and_every_gate() -> None:
 
 
 def test_the_report_carries_the_versions_of_what_is_optional(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pytest_ftgate.render.json.version", lambda name: f"version of {name}")
+    monkeypatch.setattr("pytest_ftgate.reports.json.version", lambda name: f"version of {name}")
     found = json.loads(report([gate()], unjudged=[], partial=False, config=None))["environment"]
     for name in ("genai-prices", "jsonschema", "rapidfuzz", "sacrebleu"):  # by which answers are scored and priced
         assert found[name] == f"version of {name}"

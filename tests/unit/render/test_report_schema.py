@@ -12,8 +12,7 @@ from typing import Any, Literal
 import jsonschema
 import pytest
 
-from pytest_ftgate.render.json import REPORT_VERSION, report
-from pytest_ftgate.render.json_schema import _of, render_report_schema
+from pytest_ftgate.reports.json import REPORT_VERSION, _of, render_report_schema, report
 from pytest_ftgate.result import Check, GateResult, ModelResult
 
 SCHEMA: dict[str, Any] = json.loads(render_report_schema())

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from pytest_ftgate.checks.freshness.last_green import note_name
+from pytest_ftgate.checks.freshness.shutdown import shutdown_check, unknown_check
 from pytest_ftgate.config import GateConfig, Layer, Source, resolve_gate
-from pytest_ftgate.render.text import block
+from pytest_ftgate.reports.text import block
 from pytest_ftgate.result import Check, Clock, Drift, GateResult
-from pytest_ftgate.retraining.last_green import note_name
-from pytest_ftgate.retraining.shutdown import shutdown_check, unknown_check
 
 NOON = 1_785_585_600.0  # 2026-08-01T12:00:00Z
 CLOCK = Clock(

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pytest_ftgate.checks.freshness.drift import drift_check, incomparable, measure_drift
+from pytest_ftgate.checks.freshness.last_green import KeptModel, LastGreen, pack_scores
 from pytest_ftgate.metrics import Scored
 from pytest_ftgate.result import Drift
-from pytest_ftgate.retraining.drift import drift_check, incomparable, measure_drift
-from pytest_ftgate.retraining.last_green import KeptModel, LastGreen, pack_scores
 
 AUGUST = 1_785_542_400.0
 

@@ -8,11 +8,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pytest_ftgate.models.endpoint import Endpoint
-from pytest_ftgate.models.lifetime import Listing, read_listing
-from pytest_ftgate.retraining.last_green import KeptModel, LastGreen, as_kept, pack_scores, read_last, unpack_scores
-from pytest_ftgate.retraining.listings import Listings
-from pytest_ftgate.running.store import Store
+from pytest_ftgate.checks.freshness.last_green import (
+    KeptModel,
+    LastGreen,
+    as_kept,
+    pack_scores,
+    read_last,
+    unpack_scores,
+)
+from pytest_ftgate.checks.freshness.shutdown import Listings
+from pytest_ftgate.models.openai_api.endpoint import Endpoint
+from pytest_ftgate.models.openai_api.lifetime import Listing, read_listing
+from pytest_ftgate.runs.store import Store
 
 HUGE = 10**400  # a whole number that no float holds
 GREEN = LastGreen(
@@ -151,7 +158,7 @@ def test_an_endpoint_is_asked_once_a_day(monkeypatch: pytest.MonkeyPatch) -> Non
         asked.append(list(models))
         return {model: answers[model] for model in models if model in answers}
 
-    monkeypatch.setattr("pytest_ftgate.retraining.listings.ask_listings", ask)
+    monkeypatch.setattr("pytest_ftgate.checks.freshness.shutdown.ask_listings", ask)
     notes, here, there = Store(None).notes, Endpoint("http://a", "m"), Endpoint("http://b", "m")
     answers |= {"m": Listing(0.0, known=True, shutdown="2027-01-14"), "n": Listing(0.0, known=False)}
     assert Listings(notes, 0.0).asked(here, ["m", "n", "gone"]) == answers

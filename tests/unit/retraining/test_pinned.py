@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_ftgate.retraining.pinned import base_in_name, is_alias
+from pytest_ftgate.checks.freshness.clock import base_in_name, is_alias
 
 
 @pytest.mark.parametrize(

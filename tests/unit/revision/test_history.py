@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from pytest_ftgate.checks.weakening import history
+from pytest_ftgate.checks.weakening.history import find_base, is_tracked
 from pytest_ftgate.errors import HistoryError
-from pytest_ftgate.revision import history
-from pytest_ftgate.revision.history import find_base, is_tracked
 
 pytestmark = pytest.mark.skipif(not history.shutil.which("git"), reason="there is no git")
 

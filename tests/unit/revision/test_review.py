@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_ftgate.checks.weakening.review import Past, compare_contents, removed_gates, review_checks
 from pytest_ftgate.config import GateFile, load_gate_file, resolve_gate
 from pytest_ftgate.errors import HistoryError
 from pytest_ftgate.result import Check
-from pytest_ftgate.revision.review import Past, compare_contents, removed_gates, review_checks
 
 FILE = """version: 1
 gates:

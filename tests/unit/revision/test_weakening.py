@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from pytest_ftgate.checks.weakening.comparison import same_baselines, shared_confidence, weakenings
 from pytest_ftgate.config import GateConfig, Layer, Source, resolve_gate
-from pytest_ftgate.revision.weakening import same_baselines, shared_confidence, weakenings
 
 BASE = {"provider": "openai", "model": "mini", "system": "Answer with one label.", "params": {"temperature": 0}}
 GATE: dict[str, Any] = {

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from pytest_ftgate.data import Example
 from pytest_ftgate.errors import ModelError, Where
 from pytest_ftgate.models import Completion, Question
-from pytest_ftgate.running import asking
-from pytest_ftgate.running.asking import Answer, Asker, RetryPolicy, ask
-from pytest_ftgate.running.throttle import Throttle
+from pytest_ftgate.models.protocol import RetryPolicy
+from pytest_ftgate.runs import asking
+from pytest_ftgate.runs.asking import Answer, Asker, ask
+from pytest_ftgate.runs.throttle import Throttle
 
 EXAMPLE = Example("e", "question", "answer")
 YES = Completion("yes")

@@ -11,9 +11,9 @@ import pytest
 from pytest_ftgate.data import DataSet, Example
 from pytest_ftgate.errors import ModelError
 from pytest_ftgate.models import Completion, Question
-from pytest_ftgate.running.asking import RetryPolicy
-from pytest_ftgate.running.runner import Job, Run, Stores, run_models
-from pytest_ftgate.running.store import Store
+from pytest_ftgate.models.protocol import RetryPolicy
+from pytest_ftgate.runs.runner import Job, Run, Stores, run_models
+from pytest_ftgate.runs.store import Store
 
 Found = Callable[[str], "Completion | ModelError"]
 

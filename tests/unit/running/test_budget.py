@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from pytest_ftgate.errors import ModelError
 from pytest_ftgate.models import Completion
-from pytest_ftgate.money.price import Price, cost_of
-from pytest_ftgate.running.budget import Budget, Call, Reservation
-from pytest_ftgate.running.estimate import most_output_tokens
+from pytest_ftgate.models.price import cost_of
+from pytest_ftgate.models.protocol import Price
+from pytest_ftgate.runs.budget import Budget, Call, Reservation, most_output_tokens
 
 PRICE = Price("gate", input_per_1m=1.0, output_per_1m=1.0)  # a token costs a millionth of a dollar
 MACHINE = Price("gate", gpu_hour_usd=3600.0)  # a second costs a dollar

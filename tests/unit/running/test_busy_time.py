@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_ftgate.running.busy_time import BusyTime
+from pytest_ftgate.runs.asking import BusyTime
 
 
 def test_the_shares_add_up_to_the_time_in_which_a_call_was_under_way() -> None:

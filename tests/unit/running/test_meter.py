@@ -12,11 +12,10 @@ import pytest
 from pytest_ftgate.data import DataSet, Example
 from pytest_ftgate.errors import ModelError
 from pytest_ftgate.models import Completion, Question
-from pytest_ftgate.money.price import Price
-from pytest_ftgate.running.asking import RetryPolicy
-from pytest_ftgate.running.budget import Budget
-from pytest_ftgate.running.runner import Job, Run, Stores, TimeLimit, run_models
-from pytest_ftgate.running.store import Store
+from pytest_ftgate.models.protocol import Price, RetryPolicy
+from pytest_ftgate.runs.budget import Budget
+from pytest_ftgate.runs.runner import Job, Run, Stores, TimeLimit, run_models
+from pytest_ftgate.runs.store import Store
 
 PRICE = Price("here", input_per_1m=100_000.0, output_per_1m=100_000.0)  # a tenth of a dollar for a token
 

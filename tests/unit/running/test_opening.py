@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pytest_ftgate.models import Completion
-from pytest_ftgate.running.opening import ENOUGH, Opening
+from pytest_ftgate.runs.model_queue import ENOUGH, Opening
 
 GOOD, BAD = Completion("4"), Completion("I would say 4 of 5.")
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 import pytest_ftgate
-from pytest_ftgate.running.store import Store
+from pytest_ftgate.runs.store import Store
 
 N = 120
 CONCURRENCY = 4

@@ -20,13 +20,15 @@ from hypothesis import strategies as st
 
 from pytest_ftgate.data import DataSet, Example
 from pytest_ftgate.errors import ModelError, StoreError
-from pytest_ftgate.missing import OFFLINE
 from pytest_ftgate.models import Completion
-from pytest_ftgate.running import asking, bridge, desk, runner
-from pytest_ftgate.running.asking import RetryPolicy
-from pytest_ftgate.running.desk import Desk
-from pytest_ftgate.running.runner import Job, Prediction, Progress, Run, Stores, run_models
-from pytest_ftgate.running.store import Store, StoredPrediction
+from pytest_ftgate.models import event_loop as bridge
+from pytest_ftgate.models.protocol import RetryPolicy
+from pytest_ftgate.runs import asking, runner
+from pytest_ftgate.runs import store_writer as desk
+from pytest_ftgate.runs.runner import Job, Prediction, Progress, Run, Stores, run_models
+from pytest_ftgate.runs.store import Store, StoredPrediction
+from pytest_ftgate.runs.store_writer import Desk
+from pytest_ftgate.text import OFFLINE
 
 AT_ONCE = RetryPolicy(base_s=0.0)
 Answer = Callable[["Model", str], Awaitable[str]]

@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 import pytest_ftgate
 from pytest_ftgate.errors import StoreError
 from pytest_ftgate.models import Completion
-from pytest_ftgate.running import database
-from pytest_ftgate.running.store import Store, StoredPrediction
+from pytest_ftgate.runs import database
+from pytest_ftgate.runs.store import Store, StoredPrediction
 
 PACKAGE_HOME = str(Path(pytest_ftgate.__file__).parents[1])
 

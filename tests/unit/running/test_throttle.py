@@ -10,7 +10,7 @@ import virtual_time
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_ftgate.running.throttle import MOST_PAUSE_S, Throttle
+from pytest_ftgate.runs.throttle import MOST_PAUSE_S, Throttle
 
 
 class Endpoint:

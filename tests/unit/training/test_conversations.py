@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pytest_ftgate.training.conversations import chat_errors, long_rows
+from pytest_ftgate.checks.training_set.conversations import chat_errors, long_rows
 
 
 def turns(*roles: str, **contents: Any) -> tuple[dict[str, Any], ...]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_ftgate.training.labels import HARDLY, Labels, compare_labels
-from pytest_ftgate.training.neighbours import MOST_ROWS, doubtful_rows
+from pytest_ftgate.checks.training_set.labels import HARDLY, Labels, compare_labels
+from pytest_ftgate.checks.training_set.neighbours import MOST_ROWS, doubtful_rows
 
 
 def test_labels_that_the_test_set_has_are_counted_in_the_training_set() -> None:

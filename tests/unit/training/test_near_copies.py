@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pytest_ftgate.training.near import NEAR, SHORTEST, near_copies
-from pytest_ftgate.training.wording import Wording, resemblance, shingles, words_of
+from pytest_ftgate.checks.training_set.near import NEAR, SHORTEST, near_copies
+from pytest_ftgate.checks.training_set.wording import Wording, resemblance, shingles, words_of
 
 PARCEL = "Where is the parcel that I ordered last week?"
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from pytest_ftgate.training.outputs import unfinished_outputs
+from pytest_ftgate.checks.training_set.outputs import unfinished_outputs
 
 SENTENCES = [f"Your parcel number {n} will be with you tomorrow." for n in range(40)]
 OBJECTS = [json.dumps({"intent": "turn_on", "room": n}) for n in range(40)]

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pytest_ftgate.checks.training_set import TrainingAudit, audit_training_set, check_test_set
 from pytest_ftgate.data import DataSet, examples_from, load_examples
 from pytest_ftgate.errors import DataError
-from pytest_ftgate.training import TrainingAudit, audit_training_set, check_test_set
 
 UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 

@@ -1,0 +1,322 @@
+"""Whether a fine-tune pays: what it cost, what it saves, and when it pays for itself. Unknown is never zero."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from pytest_ftgate.models.protocol import Price
+from pytest_ftgate.result import Economics, Volume
+from pytest_ftgate.text import plural, show_number, show_usd
+
+DAYS_PER_MONTH = 365 / 12
+
+_DAYS_SHOWN = 1000
+"""So many, and more, are told in years."""
+
+NO_PRICE = "no price"
+"""Why an amount is unknown that a price would tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """US dollars; where ``usd`` is ``None``, ``said`` is why it is unknown, else what it rests on.
+
+    ``of`` is the model that the calls are of, as in ``candidate ft``; ``cure`` is what would make the amount known.
+    """
+
+    usd: float | None
+    said: str
+    of: str = ""
+    cure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """What a figure lacks, as a clause, and what would end that, as a sentence."""
+
+    what: str
+    cure: str
+
+
+NO_CALLS = Lack("the number of calls is not known", "Give economics.calls_per_month.")
+
+NO_TRAINING = Lack(
+    "the training cost is not known",
+    "Give economics.training_cost_usd, or with a fine-tuning job price.training_per_1m of the candidate.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What a decision rests on.
+
+    Attributes:
+        calls_per_month: calls that the model will answer; ``None``: unknown.
+        baseline: of one call.
+        candidate: of one call.
+        training: of one training.
+        data_usd: of preparing the data, paid once; ``None``: not declared, and counted as nothing.
+        hosting_usd: of the candidate in a month, whatever it answers; ``None``: likewise.
+        retrains_per_year: each at the cost of training, without data preparation; ``None``: likewise.
+    """
+
+    calls_per_month: float | None
+    baseline: Amount
+    candidate: Amount
+    training: Amount
+    data_usd: float | None = None
+    hosting_usd: float | None = None
+    retrains_per_year: float | None = None
+
+    @property
+    def saved_per_call(self) -> float | None:
+        """US dollars; below zero where a call of the candidate costs more."""
+        if self.baseline.usd is None or self.candidate.usd is None:
+            return None
+        return self.baseline.usd - self.candidate.usd
+
+    @property
+    def retraining_usd(self) -> float | None:
+        """In a month."""
+        if not self.retrains_per_year:
+            return 0.0
+        return None if self.training.usd is None else self.retrains_per_year * self.training.usd / 12
+
+    @property
+    def fixed_usd(self) -> float | None:
+        """In a month, whatever is answered: hosting and retraining."""
+        return None if self.retraining_usd is None else (self.hosting_usd or 0.0) + self.retraining_usd
+
+    @property
+    def upfront_usd(self) -> float | None:
+        """Training and data preparation, paid once."""
+        return None if self.training.usd is None else self.training.usd + (self.data_usd or 0.0)
+
+    def lacking(self, *, training: bool) -> list[Lack]:
+        """What a figure lacks that rests on the calls and their cost, and, if so said, on training."""
+        found = [NO_CALLS] if self.calls_per_month is None else []
+        unknown = [amount for amount in (self.baseline, self.candidate) if amount.usd is None]
+        for why in dict.fromkeys(amount.said for amount in unknown):
+            alike = [amount for amount in unknown if amount.said == why]
+            found.append(Lack(call_unknown([amount.of for amount in alike], why), alike[-1].cure))
+        if training and self.training.usd is None:
+            found.append(Lack(self.training.said, self.training.cure))
+        return found
+
+    @property
+    def saving_lacks(self) -> list[Lack]:
+        """What the saving of a month lacks: retraining is paid by the month."""
+        return self.lacking(training=bool(self.retrains_per_year))
+
+    @property
+    def break_even_lacks(self) -> list[Lack]:
+        """What the break-even lacks."""
+        return self.lacking(training=True)
+
+
+def training_cost(declared: float | None, source: str, *, trained_tokens: int | None, price: Price) -> Amount:
+    """What training cost: as declared, else the trained tokens of a job times their price.
+
+    Args:
+        declared: US dollars.
+        source: where that is written.
+        trained_tokens: as the fine-tuning job counts them.
+        price: of the candidate.
+    """
+    if declared is not None:
+        return Amount(declared, f"declared ({source})")
+    if trained_tokens is None or price.training_per_1m is None:
+        if price.training_per_1m is None:
+            return Amount(None, NO_TRAINING.what, cure=NO_TRAINING.cure)
+        told = "no fine-tuning job tells how many tokens were trained"
+        return Amount(None, f"{NO_TRAINING.what}: {told}", cure="Give economics.training_cost_usd.")
+    each = f"{show_usd(price.training_per_1m)} per 1M ({price.source})"
+    return Amount(trained_tokens * price.training_per_1m / 1e6, f"{trained_tokens:,} trained tokens at {each}")
+
+
+def economics_of(costs: Costs) -> Economics:
+    """Everything that follows from the costs."""
+    calls = costs.calls_per_month
+    stated = at_volume(costs, calls)
+    volumes = () if calls is None else tuple(at_volume(costs, calls * times) for times in (0.5, 1, 2))
+    return Economics(
+        calls_per_month=calls,
+        baseline_usd_per_1000_calls=_per_1000(costs.baseline),
+        candidate_usd_per_1000_calls=_per_1000(costs.candidate),
+        training_cost_usd=costs.training.usd,
+        training_said=costs.training.said,
+        data_cost_usd=costs.data_usd,
+        hosting_usd_per_month=costs.hosting_usd,
+        retrains_per_year=costs.retrains_per_year,
+        retraining_usd_per_month=costs.retraining_usd,
+        upfront_usd=costs.upfront_usd,
+        monthly_saving_usd=stated.monthly_saving_usd,
+        breaks_even=stated.breaks_even,
+        break_even_days=stated.break_even_days,
+        break_even_calls=stated.break_even_calls,
+        volumes=volumes,
+        saving_unknown=said(costs.saving_lacks) or None,
+        break_even_unknown=said(costs.break_even_lacks) or None,
+        undeclared=_undeclared(costs),
+        sentence=_sentence(costs, stated),
+    )
+
+
+def best_case(costs: Costs) -> Costs:
+    """What no candidate undercuts: its calls cost nothing, and neither does training where its cost is not known."""
+    nothing = Amount(0.0, "at best")
+    return replace(costs, candidate=nothing, training=nothing if costs.training.usd is None else costs.training)
+
+
+def economics_before_training(costs: Costs) -> Economics:
+    """What is known without a candidate; its sentence is about the best that one could bring."""
+    return replace(economics_of(costs), sentence=_best_sentence(costs))
+
+
+def at_volume(costs: Costs, calls: float | None) -> Volume:
+    """What so many calls in a month come to; ``None``: nobody knows how many."""
+    per_call, fixed, upfront = costs.saved_per_call, costs.fixed_usd, costs.upfront_usd
+    if per_call is not None and not _above_zero(per_call):
+        saving = None if calls is None or fixed is None else calls * per_call - fixed
+        return Volume(calls, saving, breaks_even=False)  # what is paid by the month only makes it worse
+    if per_call is None or fixed is None:
+        return Volume(calls)
+    if calls is None:
+        if fixed:
+            return Volume(None)
+        return Volume(None, None, True, None, None if upfront is None else upfront / per_call)
+    saving = calls * per_call - fixed
+    if not _above_zero(saving):
+        return Volume(calls, saving, breaks_even=False)
+    if upfront is None:
+        return Volume(calls, saving, breaks_even=True)
+    months = upfront / saving
+    return Volume(calls, saving, True, months * DAYS_PER_MONTH, months * calls)
+
+
+def _above_zero(usd: float) -> bool:
+    return round(usd, 12) > 0
+
+
+def _per_1000(call: Amount) -> float | None:
+    return None if call.usd is None else round(1000 * call.usd, 12)
+
+
+def said(lacks: Sequence[Lack]) -> str:
+    """What is lacking, in one line."""
+    return "; ".join(lack.what for lack in lacks)
+
+
+def call_unknown(models: Sequence[str], why: str) -> str:
+    """That the cost of a call is unknown, and why: ``baseline b.jsonl and candidate h.jsonl have no price``."""
+    names = " and ".join(filter(None, models))
+    if why == NO_PRICE:
+        return f"{names} {'has' if len(models) == 1 else 'have'} no price"
+    return f"{names}: {why}" if names else why
+
+
+def _undeclared(costs: Costs) -> tuple[str, ...]:
+    given = {
+        "data preparation": costs.data_usd,
+        "hosting": costs.hosting_usd,
+        "retraining": costs.retrains_per_year,
+    }
+    return tuple(name for name, value in given.items() if value is None)
+
+
+def dollars(usd: float | None) -> str:
+    """An amount as a manager reads it: no cents from 100 dollars on, a loss with its sign, unknown as such."""
+    if usd is None:
+        return "unknown"
+    shown = f"${abs(usd):,.0f}" if abs(usd) >= 100 else show_usd(abs(usd))
+    return f"-{shown}" if usd < 0 else shown
+
+
+def whole_days(days: float) -> int:
+    """Full days; the one that has begun counts."""
+    return math.ceil(round(days, 6))
+
+
+def show_days(days: float) -> str:
+    """``157 days``; from a thousand on in years, of which nobody needs the days: ``47 years``."""
+    whole = whole_days(days)
+    if whole < _DAYS_SHOWN:
+        return plural(whole, "day")
+    years = days / 365
+    return f"{years:.1f} years" if years < 10 else f"{years:,.0f} years"
+
+
+def whole_calls(calls: float) -> int:
+    """Full calls, rounded up."""
+    return math.ceil(round(calls, 6))
+
+
+def _sentence(costs: Costs, stated: Volume) -> str:
+    at = "" if stated.calls_per_month is None else f"At {show_number(stated.calls_per_month)} calls a month "
+    if stated.breaks_even is False:
+        return _never(costs, stated, at)
+    if stated.monthly_saving_usd is not None:
+        saves = f"{at}the fine-tune saves {dollars(stated.monthly_saving_usd)} a month"
+    elif stated.breaks_even and costs.saved_per_call is not None:
+        saves = f"The fine-tune saves {dollars(1000 * costs.saved_per_call)} with every 1,000 calls"
+    else:
+        return f"What the fine-tune saves is unknown: {said(costs.saving_lacks)}."
+    if stated.break_even_calls is None:
+        return f"{saves}; when it pays for itself is unknown: {said(costs.break_even_lacks)}."
+    if not costs.upfront_usd:
+        return f"{saves}, from the first call on{not_counted(costs)}."
+    calls = plural(whole_calls(stated.break_even_calls), "call")
+    if stated.break_even_days is None:
+        return f"{saves} and pays for itself after {calls}{not_counted(costs)}."
+    return f"{saves} and pays for itself after {show_days(stated.break_even_days)} ({calls}){not_counted(costs)}."
+
+
+def _best_sentence(costs: Costs) -> str:
+    best = best_case(costs)
+    stated = at_volume(best, costs.calls_per_month)
+    if best.saved_per_call is None:
+        return f"What a candidate can save is unknown: {said(best.lacking(training=False))}."
+    at = "" if stated.calls_per_month is None else f"At {show_number(stated.calls_per_month)} calls a month "
+    if stated.breaks_even is False and stated.monthly_saving_usd is None:
+        return "A call of the baseline costs nothing: no candidate can save anything."
+    if stated.breaks_even is False:
+        lost = _lost(stated.monthly_saving_usd or 0.0)
+        return f"{at}even a candidate whose calls cost nothing {lost}: it never pays for itself{_from_then_on(best)}."
+    if stated.monthly_saving_usd is not None:
+        saves = f"{at}a candidate can save {dollars(stated.monthly_saving_usd)} a month at most"
+    else:
+        saves = f"A candidate can save {dollars(1000 * best.saved_per_call)} with every 1,000 calls at most"
+    if not stated.break_even_calls:
+        return f"{saves}."
+    after = calls = plural(whole_calls(stated.break_even_calls), "call")
+    if stated.break_even_days is not None:
+        after = f"{show_days(stated.break_even_days)} ({calls})"
+    return f"{saves}, and pays for itself after {after} at the earliest{not_counted(costs)}."
+
+
+def _never(costs: Costs, stated: Volume, at: str) -> str:
+    saving = stated.monthly_saving_usd
+    if saving is None:
+        return "The fine-tune never pays for itself: a call of it costs no less than one of the baseline."
+    return f"{at}the fine-tune {_lost(saving)}: it never pays for itself{_from_then_on(costs)}."
+
+
+def _from_then_on(costs: Costs) -> str:
+    """How many calls it would take to earn what is paid by the month."""
+    per_call, fixed = costs.saved_per_call, costs.fixed_usd
+    if not per_call or not _above_zero(per_call) or fixed is None:
+        return ""
+    return f"; from {math.floor(round(fixed / per_call, 6)) + 1:,} calls a month on it would"
+
+
+def _lost(saving: float) -> str:
+    return "saves nothing" if round(saving, 9) == 0 else f"costs {dollars(-saving)} a month more than the baseline"
+
+
+def not_counted(costs: Costs) -> str:
+    """Neither data preparation nor training is free: a payback that leaves one out says so."""
+    left_out = ["training"] if costs.training.usd is None else []
+    left_out += ["data preparation"] if costs.data_usd is None else []
+    return f" ({' and '.join(left_out)} not counted)" if left_out else ""

@@ -1,0 +1,201 @@
+"""Near copies: rows that say nearly the same, with the same numbers and the same answer.
+
+Candidates are found by MinHash with banding (Broder 1997; Indyk & Motwani 1998), each is then checked by its exact
+resemblance: no pair below the threshold is ever reported, and of 10,000 pairs at the threshold about one is missed,
+fewer above it. The work grows with the characters, not with the pairs of rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+from zlib import crc32
+
+from pytest_ftgate.checks.training_set.wording import SHINGLE, Wording, resemblance, shingles, words_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+NEAR = 0.75
+"""The resemblance from which two texts are near copies: measured, see docs/training-set.md."""
+
+SHORTEST = 20
+"""Characters. In a shorter text one letter changes the meaning: only equal words make it a near copy."""
+
+_BANDS, _ROWS_PER_BAND = 24, 4
+_LIKELY = 0.55  # 4.5 standard errors of 96 hashes below the threshold
+_CHARACTERS_AT_ONCE = 2_000_000
+_PAIRS_PER_BAND = 5_000_000
+_SEED = 20_261_124
+
+
+@dataclass(frozen=True)
+class NearCopies:
+    """Pairs of rows, each the position in the sequence that was given.
+
+    Args:
+        within: each near copy in the training set, as (row, earlier row that is kept).
+        across: each row of the test set with a near copy in the training set, as (row, first such training row).
+    """
+
+    within: tuple[tuple[int, int], ...]
+    across: tuple[tuple[int, int], ...]
+
+
+def near_copies(training: Sequence[Wording], test: Sequence[Wording]) -> NearCopies:
+    """Find near copies within a training set and between it and a test set.
+
+    Two rows are near copies where their words are equal; or where both have at least ``SHORTEST`` characters, the
+    resemblance of their words reaches ``NEAR``, their numbers are the same, and so are their outputs, or nearly.
+    """
+    first_with: dict[str, int] = {}
+    within = {
+        row: first for row, one in enumerate(training) if one.words and row != (first := _first(first_with, one, row))
+    }
+    across = {row: first_with[one.words] for row, one in enumerate(test) if one.words in first_with}
+    kept = [row for words, row in first_with.items() if len(words) >= SHORTEST]
+    asked = [row for row, one in enumerate(test) if len(one.words) >= SHORTEST and row not in across]
+    texts = [training[row] for row in kept] + [test[row] for row in asked]
+    is_near = _nearness(texts)
+    dropped: set[int] = set()
+    for one, other in _candidates(texts):
+        if other < len(kept):
+            if one not in dropped and other not in dropped and is_near(one, other):
+                dropped.add(other)
+                within[kept[other]] = kept[one]
+        elif one < len(kept) and (row := asked[other - len(kept)]) not in across and is_near(one, other):
+            across[row] = kept[one]
+    return NearCopies(tuple(sorted(within.items())), tuple(sorted(across.items())))
+
+
+def _first(first_with: dict[str, int], one: Wording, row: int) -> int:
+    return first_with.setdefault(one.words, row)
+
+
+def _nearness(texts: Sequence[Wording]) -> Callable[[int, int], bool]:
+    @lru_cache(maxsize=10_000)
+    def of(index: int) -> frozenset[str]:
+        return shingles(texts[index].words)
+
+    def is_near(one: int, other: int) -> bool:
+        near = texts[one].numbers == texts[other].numbers and resemblance(of(one), of(other)) >= NEAR
+        return near and _same_answer(texts[one].output, texts[other].output)
+
+    return is_near
+
+
+def _same_answer(one: str, other: str) -> bool:
+    if one == other:
+        return True
+    one, other = words_of(one), words_of(other)
+    return one == other or resemblance(shingles(one), shingles(other)) >= NEAR
+
+
+def _candidates(texts: Sequence[Wording]) -> Iterator[tuple[int, int]]:
+    """Pairs of positions that may be near copies, the lower first; in the order of the second, then of the first."""
+    import numpy as np
+
+    if len(texts) < 2:
+        return
+    keys, hashes = _signatures(texts)
+    found = [_likely(pairs, hashes) for band in range(_BANDS) for pairs in _sharing(keys[band])]
+    if found:
+        pairs = np.unique(np.concatenate(found))
+        for pair in pairs.tolist():
+            yield pair % len(texts), pair // len(texts)
+
+
+def _signatures(texts: Sequence[Wording]) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
+    """A key per band and text, and the last byte of each text's minimal hashes."""
+    import numpy as np
+
+    random = np.random.default_rng(_SEED)
+    factors = random.integers(0, 2**31, _BANDS * _ROWS_PER_BAND, dtype=np.uint32) * np.uint32(2) + np.uint32(1)
+    offsets = random.integers(0, 2**32, len(factors), dtype=np.uint32)
+    keys = np.empty((_BANDS, len(texts)), np.uint64)
+    keys[:] = np.fromiter((crc32(one.numbers.encode()) for one in texts), np.uint64, len(texts))
+    hashes = np.empty((len(texts), len(factors)), np.uint8)
+    for start, stop in _portions(texts):
+        codes, starts = _shingle_codes([texts[index].words for index in range(start, stop)])
+        for number, (factor, offset) in enumerate(zip(factors, offsets, strict=True)):
+            least = np.minimum.reduceat(_mixed(codes * factor + offset), starts)
+            hashes[start:stop, number] = least & np.uint32(255)
+            band = keys[number // _ROWS_PER_BAND, start:stop]
+            band *= np.uint64(0x9E3779B97F4A7C15)
+            band ^= least
+    return keys, hashes
+
+
+def _portions(texts: Sequence[Wording]) -> Iterator[tuple[int, int]]:
+    start = characters = 0
+    for index, one in enumerate(texts):
+        characters += len(one.words)
+        if characters >= _CHARACTERS_AT_ONCE:
+            yield start, index + 1
+            start, characters = index + 1, 0
+    if start < len(texts):
+        yield start, len(texts)
+
+
+def _shingle_codes(texts: Sequence[str]) -> tuple[NDArray[np.uint32], Any]:
+    """A hash of each shingle of each text, and where each text's begin."""
+    import numpy as np
+
+    characters = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), np.uint32)
+    counts = np.fromiter(map(len, texts), np.int64, len(texts))
+    codes = np.zeros(len(characters) - SHINGLE + 1, np.uint32)
+    for place, factor in enumerate((0x85EBCA6B, 0xC2B2AE35, 0x27D4EB2F, 0x165667B1)):
+        codes += characters[place : len(codes) + place] * np.uint32(factor)
+    ends = np.cumsum(counts)
+    inside = np.ones(len(codes), bool)
+    for last in range(1, SHINGLE):
+        inside[ends[:-1] - last] = False  # these would reach into the next text
+    return _mixed(codes[inside]), np.concatenate([[0], np.cumsum(counts - SHINGLE + 1)[:-1]])
+
+
+def _mixed(codes: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """Spread over all 32 bits, in place."""
+    import numpy as np
+
+    codes ^= codes >> np.uint32(15)
+    codes *= np.uint32(0x2C1B3C6D)
+    codes ^= codes >> np.uint32(13)
+    return codes
+
+
+def _sharing(keys: NDArray[np.uint64]) -> Iterator[NDArray[np.int64]]:
+    """Pairs with an equal key, as ``second * n + first``.
+
+    Of a key that thousands share not all pairs are given, but each with the first that has it, and the next ones.
+    """
+    import numpy as np
+
+    n = len(keys)
+    order = np.argsort(keys, kind="stable")
+    ordered = keys[order]
+    new = np.concatenate([[True], ordered[1:] != ordered[:-1]])
+    firsts = order[np.maximum.accumulate(np.where(new, np.arange(n), 0))]
+    yield (order * n + firsts)[~new]
+    given = 0
+    for distance in range(1, n):
+        equal = np.flatnonzero(ordered[distance:] == ordered[:-distance])
+        given += len(equal)
+        if not len(equal) or given > _PAIRS_PER_BAND:
+            return
+        yield order[equal + distance] * n + order[equal]
+
+
+def _likely(pairs: NDArray[np.int64], hashes: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Those of the pairs whose hashes agree often enough to be worth an exact look."""
+    import numpy as np
+
+    n, size = len(hashes), hashes.shape[1]
+    kept = []
+    for start in range(0, len(pairs), 100_000):
+        some = pairs[start : start + 100_000]
+        agree = np.count_nonzero(hashes[some % n] == hashes[some // n], axis=1)
+        kept.append(some[agree >= _LIKELY * size])
+    return np.concatenate(kept) if kept else pairs

@@ -1,0 +1,260 @@
+"""The files that metrics read: what they hold decides as much as what the gate's file says."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_ftgate.checks.weakening.comparison import Weakening, same_baselines, shared_confidence, weakenings
+from pytest_ftgate.errors import FtgateError, HistoryError, shown_path
+from pytest_ftgate.result import Check
+from pytest_ftgate.text import plural
+
+if TYPE_CHECKING:
+    from pytest_ftgate.config import GateConfig, GateFile, MetricSpec
+
+
+def metric_files(before: GateConfig, after: GateConfig) -> Iterator[tuple[str, Path]]:
+    """The files that the deciding metric, bounds and guards read, each with its key, where both versions name them."""
+    kept = {path for _, metric in _deciding(before) for _, path in _files(metric)}
+    for key, metric in _deciding(after):
+        for option, path in _files(metric):
+            if path in kept:
+                yield f"{key}.{option}", path
+                kept.discard(path)
+
+
+def _files(metric: MetricSpec) -> Iterator[tuple[str, Path]]:
+    """What a metric reads, and of a command what it may be made of: arguments that name a file beside the gate's."""
+    for option, value in metric.options.items():
+        if isinstance(value, Path):
+            yield option, value
+        elif option == "calibration" and hasattr(value, "path"):
+            yield f"{option}.path", value.path
+    argv = metric.options.get("argv")
+    for place, part in enumerate(argv if isinstance(argv, list | tuple) else ()):
+        bare_program = place == 0 and not os.path.dirname(str(part))  # looked for in PATH, and not here
+        if isinstance(part, str) and part and "\0" not in part and not os.path.isabs(part) and not bare_program:
+            yield "argv", Path(os.path.abspath(metric.source.base_dir / part))
+
+
+def _deciding(config: GateConfig) -> Iterator[tuple[str, MetricSpec]]:
+    yield "metric", config.metric
+    for bound in config.require:
+        yield f"require.{bound.of}.{bound.metric.name}", bound.metric
+    for name, guard in config.guards.items():
+        yield f"guards.{name}.metric", guard.metric
+
+
+_POINTER = re.compile(rb"version https://git-lfs\.github\.com/spec/v1\n(?:.*\n)*?oid sha256:([0-9a-f]{64})\n")
+
+_HASH_SHOWN = 8
+
+_PROMPT = ".system_file"
+"""A model's instructions: a line more may undo all others. To a recording rows may be added."""
+
+
+@dataclass(frozen=True)
+class Past:
+    """The gate file where this change began.
+
+    Attributes:
+        ref: the branch that the change goes to, as it was named.
+        file: the file as it was; None where it is new since, or could not be seen.
+        problem: why it could not be seen.
+        unseen: why only a part of the change could be seen.
+        content: the bytes of any file at that time; None where it was not there. Raises :class:`HistoryError`.
+    """
+
+    ref: str = ""
+    file: GateFile | None = None
+    problem: FtgateError | None = None
+    unseen: str | None = None
+    content: Callable[[Path], bytes | None] = lambda path: None  # noqa: ARG005
+
+
+def look_back(path: Path, ref: str | None) -> Past | None:
+    """The gate file where this change began; None without git, a repository, or where git does not know the file.
+
+    Args:
+        path: the gate file, which may be gone.
+        ref: the branch that changes go to; None: the usual ones.
+    """
+    from pytest_ftgate.checks.weakening.history import find_base, is_tracked
+    from pytest_ftgate.config import load_gate_file
+
+    try:
+        base = find_base(path.parent, ref)
+        content = base.content(path) if base else None
+        if base is None or (content is None and not is_tracked(path)):
+            return None
+        file = load_gate_file(path, content) if content is not None else None
+    except HistoryError as error:
+        return Past(problem=error) if is_tracked(path) else None
+    except FtgateError as error:
+        return Past(problem=error)
+    return Past(base.ref, file, None, base.unseen, base.content)
+
+
+def review_checks(
+    past: Past,
+    gate: str,
+    *,
+    before: Callable[[GateFile], GateConfig],
+    after: GateConfig,
+    loosened: Collection[str] = (),
+    forbidden: bool = False,
+) -> tuple[Check, ...]:
+    """Whether the gate asks for less than where this change began; nothing where it asks for as much.
+
+    Args:
+        past: the gate file as it was.
+        gate: the gate's name in the file.
+        before: the gate as that file asked for it.
+        after: the gate as it is judged.
+        loosened: where a mark asks for less than the file, which is said elsewhere.
+        forbidden: whether asking for less is a failure.
+    """
+    if past.problem is not None:
+        return (_note(*_told(past.problem)),)
+    if past.file is None or gate not in past.file.gate_names:
+        new = f"the gate {gate}" if past.file else "the gate file"
+        return (_note(f"{new} is new since {past.ref}: there is nothing to compare with"),)
+    try:
+        old = before(past.file)
+    except FtgateError as error:
+        return (_note(*_told(error)),)
+    found = [*weakenings(old, after), *_contents(old, after, past), *shared_confidence(old, after)]
+    unseen = _untracked([one for one in found if isinstance(one, _Untracked)], past.ref, forbidden=forbidden)
+    weaker = [str(one) for one in found if isinstance(one, Weakening) and str(one) not in loosened]
+    remarks = [one for one in found if isinstance(one, str)] + ([past.unseen] if past.unseen else [])
+    if weaker:
+        return (_weakened([*weaker, *remarks], len(weaker), past.ref, forbidden=forbidden), *unseen)
+    return (*((_note("; ".join(remarks)),) if remarks else ()), *unseen)
+
+
+def removed_gates(past: Past, now: Sequence[str]) -> list[str]:
+    """The gates that the file had where this change began, and has no more."""
+    then = past.file.gate_names if past.file else ()
+    return [name for name in then if name not in now]
+
+
+def _told(error: FtgateError) -> tuple[str, str | None]:
+    head, *rest = str(error).splitlines()
+    return f"could not look whether the gate asks for less than before: {head}", " ".join(rest).strip() or None
+
+
+def _note(message: str, advice: str | None = None) -> Check:
+    return Check("weakened", "note", message, advice=advice)
+
+
+def _untracked(files: Sequence[_Untracked], ref: str, *, forbidden: bool) -> tuple[Check, ...]:
+    """What cannot be compared at all; where weakening is forbidden, that is a gap in what was asked for."""
+    if not files:
+        return ()
+    names, verb = ", ".join(shown_path(one.path) for one in files), "is" if len(files) == 1 else "are"
+    message = f"{names} {verb} not in git at {ref}: changes there are not seen"
+    source = "ini ftgate_forbid_weakening" if forbidden else None
+    return (Check("untracked", "warning" if forbidden else "note", message, observed=len(files), source=source),)
+
+
+def _weakened(findings: Sequence[str], count: int, ref: str, *, forbidden: bool) -> Check:
+    advice = "Put it back, or have it merged as a change of its own, by someone who may overrule this gate."
+    return Check(
+        "weakened",
+        "fail" if forbidden else "warning",
+        f"this change makes the gate ask for less than at {ref}: {'; '.join(findings)}",
+        observed=count,
+        required=0,
+        source="ini ftgate_forbid_weakening" if forbidden else None,
+        advice=advice if forbidden else "Look whether that is meant: a result is worth what its gate asked for.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Untracked:
+    """A file that git did not have where this change began."""
+
+    path: Path
+
+
+def _contents(before: GateConfig, after: GateConfig, past: Past) -> Iterator[Weakening | _Untracked | str]:
+    """The test sets, what metrics read, and what the baselines read: their prompts and recordings."""
+    tests = {"test_set": (before.test_set, after.test_set)}
+    kept = (name for name in after.guards if name in before.guards)
+    tests |= {f"guards.{name}.test_set": (before.guards[name].test_set, after.guards[name].test_set) for name in kept}
+    for key, (old, new) in tests.items():
+        path = getattr(new, "path", None)
+        if path is not None and path == getattr(old, "path", None):
+            yield from _content(key, path, past, in_order=new.limit is not None)  # type: ignore[union-attr]
+    for key, path in metric_files(before, after):
+        yield from _content(key, path, past, whole=True)
+    for name, spec in same_baselines(before, after).items():
+        for key, value in spec.options.items():
+            if isinstance(value, Path):
+                key = f"{name if name == 'baseline' else f'baselines.{name}'}.{key}"
+                yield from _content(key, value, past, whole=key.endswith(_PROMPT))
+
+
+def _content(
+    key: str, path: Path, past: Past, *, in_order: bool = False, whole: bool = False
+) -> Iterator[Weakening | _Untracked | str]:
+    """What became of one file; ``whole``: each of its lines counts, so that new ones are no addition."""
+    if path.is_dir():
+        yield f"{shown_path(path)} is a folder, so that it could not be compared with what it was at {past.ref}"
+        return
+    if not path.is_file():
+        return  # said where the file is needed
+    try:
+        then, now = past.content(path), path.read_bytes()
+    except HistoryError as error:
+        yield error.what
+        return
+    if then is None:
+        yield _Untracked(path)
+        return
+    found = compare_contents(then, now, in_order=in_order or whole)
+    if isinstance(found, str) and whole:
+        found = _described(then), _described(now)
+    if isinstance(found, str):
+        yield f"{shown_path(path)}: {found}"
+    elif found is not None:
+        yield Weakening(key, f"{shown_path(path)} with {found[0]}", found[1])
+
+
+def compare_contents(then: bytes, now: bytes, *, in_order: bool = False) -> tuple[str, str] | str | None:
+    """What became of a file of rows or of a prompt.
+
+    Args:
+        then: its bytes before, or the pointer that Git LFS keeps in their place.
+        now: its bytes.
+        in_order: whether only its beginning counts, so that new lines must stand at the end.
+
+    Returns:
+        None: nothing. A text: lines were added, and all old ones are still there. A pair, before and after: anything
+        else. Blank lines, ends of lines and, unless ``in_order``, the order of lines do not count.
+    """
+    pointer = _POINTER.match(then)
+    if pointer:
+        oid = pointer[1].decode("ascii")
+        return None if oid == sha256(now).hexdigest() else (f"sha256 {oid[:_HASH_SHOWN]}", _described(now))
+    old, new = _lines(then), _lines(now)
+    kept = new[: len(old)] == old if in_order else not Counter(old) - Counter(new)
+    if not kept:
+        return _described(then), _described(now)
+    added = len(new) - len(old)
+    return f"{plural(added, 'line')} added, none changed" if added else None
+
+
+def _lines(content: bytes) -> list[bytes]:
+    return [line.rstrip() for line in content.split(b"\n") if line.strip()]
+
+
+def _described(content: bytes) -> str:
+    return f"{plural(len(_lines(content)), 'line')} (sha256 {sha256(content).hexdigest()[:_HASH_SHOWN]})"

@@ -1,0 +1,1 @@
+"""The use case: read inputs, run models, reach the verdict."""

@@ -1,0 +1,148 @@
+"""Of several candidates, smallest first, the first that passes: no more is paid for than it takes to find it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pytest_ftgate.gate.run import judge_ready, ready_gate, run_gate, show_bare
+from pytest_ftgate.gate.state import Judged, Ready
+from pytest_ftgate.result import CandidateResult, Check, GateResult, Verdict
+
+if TYPE_CHECKING:
+    from pytest_ftgate.config import GateConfig
+    from pytest_ftgate.gate.state import Services
+    from pytest_ftgate.runs.runner import Run
+
+_OWN = ("candidate", "candidate_bare")
+"""The roles of runs that are a candidate's own."""
+_NEAREST_FIRST: tuple[Verdict, ...] = ("error", "pass", "inconclusive", "fail")
+
+
+def judge_gate(config: GateConfig, services: Services, *, nodeid: str, reviewed: tuple[Check, ...] = ()) -> Judged:
+    """Judge one gate, with its one candidate or the first of several that passes. See :func:`run_gate`.
+
+    Several are judged in the order in which they were written, each at a confidence that leaves the gate's own for all
+    of them together, since any might have been chosen (Bonferroni). What costs nothing is looked at for all of them
+    first. An error ends it: what cannot be judged cannot be passed over. Where none passes, the one that came nearest
+    is shown: ``inconclusive`` before ``fail``, and the earlier of two. At the stage ready there is nothing to choose
+    from: what is asked of the baselines and the data is what each candidate will be judged by.
+    """
+    if not config.candidates:
+        return run_gate(config, services, nodeid=nodeid, reviewed=reviewed)
+    reviewed = (*reviewed, *_remarks(config))
+    if config.stage == "ready":
+        _, one = next(_one_by_one(config))
+        return run_gate(one, services, nodeid=nodeid, reviewed=reviewed)
+    gates = {name: ready_gate(one, services, nodeid=nodeid, reviewed=reviewed) for name, one in _one_by_one(config)}
+    judged = _judge_in_turn(gates, services)
+    chosen = min(judged, key=lambda name: _NEAREST_FIRST.index(judged[name].result.verdict))
+    shown = show_bare(judged[chosen], services)
+    results = {name: one.result for name, one in judged.items()}
+    checks = (*shown.result.checks, _outcome(config, results, chosen))
+    result = replace(shown.result, candidates=tuple(_listed(config, results)), checks=checks)
+    return _together({**judged, chosen: shown}, replace(shown, result=result))
+
+
+def _one_by_one(config: GateConfig) -> Iterator[tuple[str, GateConfig]]:
+    from pytest_ftgate.statistics import corrected_confidence
+
+    confidence = corrected_confidence(config.confidence, len(config.candidates))
+    for name, spec in config.candidates.items():
+        yield name, replace(config, candidate=spec, confidence=confidence)
+
+
+def _judge_in_turn(gates: Mapping[str, Ready | Judged], services: Services) -> dict[str, Judged]:
+    """What was judged until one passed or was in error; one that is so before any call comes before all others."""
+    for name, gate in gates.items():
+        if isinstance(gate, Judged) and gate.result.verdict == "error":
+            return {name: gate}
+    judged: dict[str, Judged] = {}
+    for name, gate in gates.items():
+        judged[name] = gate if isinstance(gate, Judged) else judge_ready(gate, services)
+        if judged[name].result.verdict in ("pass", "error"):
+            break
+    return judged
+
+
+def _remarks(config: GateConfig) -> Iterator[Check]:
+    """That the choice is paid for, and with what."""
+    from pytest_ftgate.statistics import corrected_confidence
+
+    count = len(config.candidates)
+    if count == 1:
+        return
+    if config.evidence == "observed":
+        yield Check(
+            "choice",
+            "warning",
+            f"the first of {count:,} candidates that passes is chosen, and evidence observed allows for no choice: "
+            "with enough attempts one passes by luck",
+            source=str(config.sources["evidence"]),
+            advice="Use evidence: significant.",
+        )
+        return
+    each = corrected_confidence(config.confidence, count)
+    yield Check(
+        "choice",
+        "note",
+        f"the first of {count:,} candidates that passes is chosen: to be {100 * config.confidence:g} % sure of it, "
+        f"each is judged at {100 * each:g} %",
+        observed=count,
+        source=str(config.sources["candidates"]),
+    )
+
+
+def _outcome(config: GateConfig, results: Mapping[str, GateResult], chosen: str) -> Check:
+    told = ", ".join(f"{name} {result.verdict}" for name, result in results.items())
+    unasked = [name for name in config.candidates if name not in results]
+    told += f"; not asked: {', '.join(unasked)}" if unasked else ""
+    said = {
+        "pass": f"{chosen} is the first that is good enough",
+        "error": f"{chosen} could not be judged, which ends the choice",
+    }.get(results[chosen].verdict, f"none is good enough; shown is {chosen}, which came nearest")
+    return Check("candidates", "note", f"{said} ({told})", source=str(config.sources["candidates"]))
+
+
+def _listed(config: GateConfig, results: Mapping[str, GateResult]) -> Iterator[CandidateResult]:
+    for name, spec in config.candidates.items():
+        if name not in results:
+            yield CandidateResult(name, spec.spelling)
+            continue
+        one = results[name]
+        yield CandidateResult(
+            name,
+            one.candidate.model or spec.spelling,
+            one.verdict,
+            one.candidate.value,
+            one.gain,
+            one.lower_bound,
+            one.candidate.cost_usd,
+        )
+
+
+def _together(judged: Mapping[str, Judged], shown: Judged) -> Judged:
+    """What is shown, with the runs of all, for recordings: the baselines' once, each candidate's under its name."""
+    runs: dict[str, Run] = {}
+    samples: dict[str, Run] = {}
+    contest: dict[str, Run] = {}
+    guards: dict[tuple[str, str], Run] = {}
+    judging: dict[str, Run] = {}
+    jobs: dict[str, str] = {}
+    for name, one in judged.items():
+        runs.update(_named(one.runs, name))
+        samples.update(_named(one.samples, name))
+        contest.update({f"{role}_{name}": run for role, run in one.contest.items()})
+        guards.update({(guard, _role(role, name)): run for (guard, role), run in one.guards.items()})
+        judging.update({f"{role}_{name}": run for role, run in one.judging.items()})
+        jobs.update(one.jobs)
+    return replace(shown, runs=runs, samples=samples, contest=contest, jobs=jobs, guards=guards, judging=judging)
+
+
+def _named(runs: Mapping[str, Run], name: str) -> dict[str, Run]:
+    return {_role(role, name): run for role, run in runs.items()}
+
+
+def _role(role: str, name: str) -> str:
+    return f"{role}_{name}" if role in _OWN else role

@@ -1,0 +1,103 @@
+"""The metrics that a gate needs, wherever it asks for them, each with one set of options."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pytest_ftgate.checks import bounds, hypothesis
+from pytest_ftgate.errors import ConfigError, Where, guarded
+
+if TYPE_CHECKING:
+    from pytest_ftgate.config import GateConfig, MetricSpec
+    from pytest_ftgate.data import DataSet
+    from pytest_ftgate.metrics import Metric
+
+_READING = ("normalize", "pattern", "json_field")
+"""The options that say how a label is read out of an answer."""
+
+
+def build_metrics(config: GateConfig, test: DataSet, training: DataSet | None, hook: Any | None) -> dict[str, Metric]:
+    """The deciding metric first, then those of ``require`` and ``show``, and accuracy where answers are labels."""
+    from pytest_ftgate.config import MetricSpec
+    from pytest_ftgate.metrics import build_metric, check_labels
+
+    labels, known = labels_of(test), labels_of(training) if training else []
+    custom = custom_metrics(hook)
+
+    def build(spec: MetricSpec) -> Metric:
+        others = bounds.RUN_METRICS if any(spec is bound.metric for bound in config.require) else ()
+        return build_metric(spec, labels=labels, custom=custom, known=known, others=others)
+
+    metrics = {name: build(spec) for name, spec in _by_name(_asked(config)).items()}
+    if metrics[config.metric.name].uses_labels and "accuracy" not in metrics:
+        options = {key: value for key, value in config.metric.options.items() if key in _READING}
+        metrics["accuracy"] = build(MetricSpec("accuracy", options, config.metric.source))
+    expected = [example.expected for example in test.examples]
+    for name, metric in metrics.items():
+        if metric.uses_labels:
+            check_labels(name, expected)
+    return metrics
+
+
+def needs_expected(config: GateConfig) -> bool:
+    """Whether any metric compares answers with what is expected; judges are told of that where it is known."""
+    from pytest_ftgate.metrics.judged import NAMES
+
+    return any(spec.name not in NAMES for spec in _asked(config))
+
+
+def labels_of(*data: DataSet) -> list[str]:
+    """What is expected anywhere in the data, as text."""
+    from pytest_ftgate.data import expected_text
+
+    return sorted({expected_text(example.expected) for one in data for example in one.examples})
+
+
+def _asked(config: GateConfig) -> list[MetricSpec]:
+    """Every place that names a metric of answers, the deciding one first."""
+    required = [bound.metric for bound in config.require if bound.metric.name not in bounds.RUN_METRICS]
+    asked = [config.metric, *required, *config.show]
+    if config.prediction is None:
+        return asked
+    hypothesis.refuse_run_metric(config.prediction)
+    return [*asked, config.prediction.metric]
+
+
+def _by_name(asked: Sequence[MetricSpec]) -> dict[str, MetricSpec]:
+    """One spec a metric; options may stand where it is asked for first, or be the same everywhere."""
+    from pytest_ftgate.metrics.judged import NAMES
+
+    specs: dict[str, MetricSpec] = {}
+    for spec in asked:
+        first = specs.setdefault(spec.name, spec)
+        if spec.name in NAMES and not first.options:  # a judge is named once, wherever that is
+            specs[spec.name] = first = spec
+        if spec.options and spec.options != first.options:
+            raise ConfigError(
+                f"the metric {spec.name} is asked for twice with different options",
+                where=Where(key="metric"),
+                evidence=f"{first.options} ({first.source}) and {spec.options} ({spec.source})",
+                cure="Give it the same options everywhere in one gate.",
+            )
+    return specs
+
+
+def custom_metrics(hook: Any | None) -> dict[str, Any]:
+    """The metrics that plugins add, by name."""
+    custom: dict[str, Any] = {}
+    given = guarded("the hook pytest_ftgate_metrics", hook.pytest_ftgate_metrics) if hook is not None else ()
+    for mapping in given:
+        if not isinstance(mapping, Mapping) or not all(isinstance(name, str) for name in mapping):
+            raise ConfigError(
+                "the hook pytest_ftgate_metrics must return a mapping of names to metrics",
+                evidence=f"it returned a value of type {type(mapping).__name__}",
+            )
+        for name, metric in mapping.items():
+            if name in custom:
+                raise ConfigError(
+                    f"two hooks pytest_ftgate_metrics give a metric named {name!r}",
+                    cure="Rename one of them.",
+                )
+            custom[name] = metric
+    return custom

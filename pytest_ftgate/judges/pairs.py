@@ -1,0 +1,136 @@
+"""Two answers compared in both orders: which pairs are asked about, what a preference counts, and whether it is one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pytest_ftgate.judges.questions import preference_question
+from pytest_ftgate.metrics.judged import Preference, Preferred
+from pytest_ftgate.result import Check, JudgeResult, PairResult, called
+from pytest_ftgate.text import plural
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from pytest_ftgate.data import DataSet, Example
+    from pytest_ftgate.metrics import Metric
+
+MOST_DISAGREEMENT = 0.3
+"""A judge whose preference hangs on the order in more of the pairs that it was asked about is called out."""
+_LEAST_PAIRS = 10
+_PREFERRED = {"A": 1.0, "tie": 0.5, "B": 0.0}
+_TURNED = {"A": "B", "tie": "tie", "B": "A"}
+
+Answers = Mapping[str, Sequence[Sequence[str | None]]]
+"""What the models answered, by role: the baselines' names, and "candidate"; see ``measure.answers_of``."""
+
+
+def pair_questions(asked: Preference, example: Example, index: int, answers: Answers) -> list[Example]:
+    """All different pairs of answers to one example that a judge has to be asked about, each in both orders."""
+    pairs = {pair for role in baselines_of(answers) for pair in _pairs(answers, role, index)}
+    pairs = {pair for pair in pairs if value_unasked(*pair) is None}
+    return [one for pair in sorted(pairs, key=str) for one in both_orders(asked, example, *_texts(pair))]
+
+
+def both_orders(asked: Preference, example: Example, one: str, other: str) -> list[Example]:
+    """The question about two answers, and the same with them turned round."""
+    return [preference_question(asked, example, one, other), preference_question(asked, example, other, one)]
+
+
+def agreed_side(straight: str, turned: str) -> str:
+    """``a`` or ``b``, as preferred in both orders; else ``tie``."""
+    return straight.lower() if straight == _TURNED[turned] else "tie"
+
+
+def baselines_of(answers: Answers) -> list[str]:
+    """The roles that the candidate is compared with."""
+    return [role for role in answers if role != "candidate"]
+
+
+def _pairs(answers: Answers, role: str, index: int) -> Iterator[tuple[str | None, str | None]]:
+    """The candidate's answers to one example with those of a baseline, the first with the first."""
+    for candidate, baseline in zip(answers["candidate"], answers[role], strict=True):
+        yield candidate[index], baseline[index]
+
+
+def value_unasked(candidate: str | None, baseline: str | None) -> float | None:
+    """How far the candidate is preferred where nothing is left to prefer; None where somebody has to be asked.
+
+    Equal answers are a tie, and a missing one loses.
+    """
+    if candidate is None or baseline is None:
+        return 0.5 + ((candidate is not None) - (baseline is not None)) / 2
+    return 0.5 if candidate.strip() == baseline.strip() else None
+
+
+def _texts(pair: tuple[str | None, str | None]) -> tuple[str, str]:
+    candidate, baseline = pair
+    assert candidate is not None  # only such pairs are asked about
+    assert baseline is not None
+    return candidate, baseline
+
+
+def compared(
+    asked: Preference, role: str, test: DataSet, answers: Answers, said: Mapping[str, Any]
+) -> tuple[list[float], PairResult]:
+    """How far the candidate is preferred to one baseline on each example, and the counts over all pairs."""
+    means, values, n_asked, disagreements, first_preferred = [], [], 0, 0, 0
+    for index, example in enumerate(test.examples):
+        of_example = []
+        for both in _pairs(answers, role, index):
+            unasked = value_unasked(*both)
+            if unasked is not None:
+                of_example.append(unasked)
+                continue
+            straight, turned = (said[one.id] for one in both_orders(asked, example, *_texts(both)))
+            n_asked += 1
+            agreed = straight == _TURNED[turned]
+            of_example.append(_PREFERRED[straight] if agreed else 0.5)
+            disagreements += not agreed
+            first_preferred += not agreed and (straight, turned) == ("A", "A")
+        means.append(sum(of_example) / len(of_example))
+        values += of_example
+    wins, losses = sum(value > 0.5 for value in values), sum(value < 0.5 for value in values)
+    ties = len(values) - wins - losses
+    pair = PairResult(role, len(values), wins, ties, losses, disagreements, first_preferred, n_asked)
+    return means, pair
+
+
+def paired_metrics(name: str, preferred: Mapping[str, Sequence[float]], *, means: bool) -> dict[str, Metric]:
+    """The scores of all models, by role; see :class:`~pytest_ftgate.metrics.judged.Preferred`.
+
+    Args:
+        name: of the metric.
+        preferred: how far the candidate is preferred on each example, by baseline.
+        means: whether these are means.
+    """
+    import numpy as np
+
+    scores: dict[str, np.ndarray[Any, Any]] = {role: np.array(values) for role, values in preferred.items()}
+    hardest = scores[min(scores, key=lambda role: round(float(scores[role].mean()), 12))]
+    made: dict[str, Metric] = {role: Preferred(name, 0.5 + (hardest - one), means) for role, one in scores.items()}
+    return {**made, "candidate": Preferred(name, hardest, means)}
+
+
+def bias_checks(facts: JudgeResult, source: str) -> list[Check]:
+    """A judge that often prefers whatever comes first prefers nothing; its ties hide what there may be."""
+    found = []
+    for pair in facts.pairs:
+        asked, disagreed, first = pair.n_asked or 0, pair.disagreements or 0, pair.first_preferred or 0
+        if asked < _LEAST_PAIRS or disagreed <= MOST_DISAGREEMENT * asked:
+            continue
+        found.append(
+            Check(
+                f"position_bias.{facts.metric}",
+                "warning",
+                f"judge {facts.judge}: turning the order round changed its preference in {disagreed:,} of "
+                f"the {plural(asked, 'pair')} with {called(pair.baseline)} that differ, which are ties; in {first:,} "
+                "of them it preferred whichever came first",
+                observed=round(disagreed / asked, 12),
+                required=MOST_DISAGREEMENT,
+                source=source,
+                advice="Take a stronger judge, or write into the rubric what makes an answer better.",
+            )
+        )
+    return found

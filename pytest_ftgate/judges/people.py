@@ -1,0 +1,309 @@
+"""Which of two answers people preferred, from a file, and how far they agree."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_ftgate.data.table import read_table
+from pytest_ftgate.errors import DataError, Where, shown_path
+from pytest_ftgate.judges.agreement import cohen_kappa, fleiss_kappa, observed_agreement
+from pytest_ftgate.judges.pairs import value_unasked
+from pytest_ftgate.result import Check, JudgeResult, PairResult
+from pytest_ftgate.text import excerpt, kind_of, nearest_wording, plural, printable
+
+if TYPE_CHECKING:
+    from pytest_ftgate.data import DataSet
+    from pytest_ftgate.models import Completion
+    from pytest_ftgate.runs.runner import Run
+
+_WORDS = {"candidate": 1.0, "tie": 0.5, "baseline": 0.0}
+_HASHES = {"baseline_sha256": "baseline", "candidate_sha256": "candidate"}
+SLIGHT = 0.2
+"""Up to here agreement is called slight (Landis & Koch 1977)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rating:
+    """One person's word on one example.
+
+    Attributes:
+        line: where it stands.
+        rater: who; "" where that is not said.
+        value: 1 where the candidate is preferred, 0 where the baseline is, 0.5 for a tie.
+        sha256: of the outputs that were judged, by role, as far as they are stated.
+    """
+
+    line: int
+    rater: str
+    value: float
+    sha256: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Ratings:
+    """All ratings of a test set.
+
+    Attributes:
+        path: the file as messages show it.
+        source: where the gate names it.
+        by_example: at least one rating for each, in the order of the test set.
+    """
+
+    path: str
+    source: str
+    by_example: tuple[tuple[Rating, ...], ...]
+
+    @property
+    def raters(self) -> list[str]:
+        return sorted({rating.rater for ratings in self.by_example for rating in ratings})
+
+    @property
+    def verified(self) -> bool:
+        """Every rating states both outputs that it is about."""
+        return all(len(one.sha256) == len(_HASHES) for ratings in self.by_example for one in ratings)
+
+    def values(self) -> list[float]:
+        """How far the candidate is preferred on each example: the mean of the people who rated it."""
+        return [sum(one.value for one in ratings) / len(ratings) for ratings in self.by_example]
+
+
+def read_ratings(path: Path, source: str, test: DataSet) -> Ratings:
+    """The preferences of people for a test set.
+
+    Raises:
+        DataError: a row cannot be read, is about no example, or says again what another row says; or an example has no
+            rating. Names the line.
+    """
+    shown = shown_path(path)
+    places = {example.id: index for index, example in enumerate(test.examples)}
+    found: list[dict[str, Rating]] = [{} for _ in test.examples]
+    for line, row in read_table(path, ("id", "preferred")):
+        where = Where(path=shown, line=line)
+        index = _place(row["id"], places, where)
+        rating = _rating(row, line, where)
+        first = found[index].setdefault(rating.rater, rating)
+        if first is not rating:
+            who = f" by {printable(rating.rater, 40)}" if rating.rater else " without a rater"
+            raise DataError(
+                f'the id "{excerpt(str(row["id"]))}" is rated twice{who}: line {first.line} does it too',
+                where=where,
+                cure="keep one of the two, or name the raters in the column rater",
+            )
+    _complete(found, test, shown)
+    return Ratings(shown, source, tuple(tuple(ratings.values()) for ratings in found))
+
+
+def _place(given: Any, places: Mapping[str, int], where: Where) -> int:
+    id_ = str(given) if isinstance(given, int) and not isinstance(given, bool) else given
+    if not isinstance(id_, str):
+        raise DataError(f"must be text or an integer, is {kind_of(given)}", where=_at(where, "id"))
+    if id_ not in places:
+        near = nearest_wording(id_, places)
+        raise DataError(
+            f'no test example has the id "{excerpt(id_)}"',
+            where=_at(where, "id"),
+            cure=f'did you mean "{near}"?' if near else "the ids are those of the test set",
+        )
+    return places[id_]
+
+
+def _rating(row: Mapping[str, Any], line: int, where: Where) -> Rating:
+    rater = row.get("rater")
+    if rater is not None and not isinstance(rater, str | int):
+        raise DataError(f"must be text, is {kind_of(rater)}", where=_at(where, "rater"))
+    hashes = {role: text for column, role in _HASHES.items() if (text := _hash(row.get(column), _at(where, column)))}
+    name = "" if rater is None else str(rater).strip().casefold()  # Anna and anna are one person
+    return Rating(line, name, _WORDS[_preferred(row, where)], hashes)
+
+
+def _preferred(row: Mapping[str, Any], where: Where) -> str:
+    """``candidate``, ``baseline`` or ``tie``; where the raters were shown a and b, the row says which was which."""
+    word = row["preferred"]
+    word = word.strip().lower() if isinstance(word, str) else word
+    if word in ("a", "b"):
+        sides = [row.get("a"), row.get("b")]
+        if sorted(map(str, sides)) != ["baseline", "candidate"]:
+            raise DataError(
+                f'prefers "{word}", and the columns a and b do not say which of the two models that is',
+                where=_at(where, "preferred"),
+                cure="write candidate in one of the columns a and b, and baseline in the other",
+            )
+        word = sides["ab".index(word)]
+    if not isinstance(word, str) or word not in _WORDS:
+        found = f'is "{excerpt(word)}"' if isinstance(word, str) else f"is {kind_of(word)}"
+        raise DataError(
+            f"must be candidate, baseline or tie, {found}",
+            where=_at(where, "preferred"),
+            cure="or a or b, where the columns a and b name the two models",
+        )
+    return word
+
+
+def _hash(given: Any, where: Where) -> str | None:
+    if given is None or given == "":
+        return None
+    if not isinstance(given, str) or len(given) != 64:
+        raise DataError("must be the SHA-256 of the output, 64 hex digits", where=where)
+    return given.lower()
+
+
+def _complete(found: Sequence[Mapping[str, Rating]], test: DataSet, shown: str) -> None:
+    missing = [example.id for example, ratings in zip(test.examples, found, strict=True) if not ratings]
+    if missing:
+        raise DataError(
+            f"{len(missing):,} of {plural(len(test), 'test example')} have no preference, the first is "
+            f'"{excerpt(missing[0])}"',
+            where=Where(path=shown),
+            cure="let somebody judge them too: a row that is left out is no tie",
+        )
+
+
+def _at(where: Where, key: str) -> Where:
+    return Where(path=where.path, line=where.line, key=key)
+
+
+# --- against the outputs, and among themselves ---------------------------------------------------------------
+
+
+def stale_check(name: str, ratings: Ratings, test: DataSet, runs: Mapping[str, Run]) -> Check:
+    """People judged these very outputs; where the file does not say so, that is taken on trust.
+
+    Args:
+        name: of the metric.
+        ratings: of people.
+        test: the test set.
+        runs: of ``baseline`` and ``candidate``.
+    """
+    stale = list(_stale(ratings, test, runs))
+    if stale:
+        line, id_, role = stale[0]
+        return Check(
+            f"{name}.outputs",
+            "error",
+            f"{plural(len(stale), 'preference')} in {ratings.path} {'is' if len(stale) == 1 else 'are'} about other "
+            f"outputs, the first in line {line}: "
+            f"the {role}'s output for {printable(id_, 40)} is another one now",
+            observed=len(stale),
+            required=0,
+            source=ratings.source,
+            advice="Let people judge the outputs that the models give now.",
+        )
+    if ratings.verified:
+        message = f"all preferences in {ratings.path} are about the outputs that the models gave"
+        return Check(f"{name}.outputs", "pass", message, source=ratings.source)
+    return Check(
+        f"{name}.outputs",
+        "note",
+        f"the preferences in {ratings.path} are attested, not verified (no baseline_sha256 and candidate_sha256)",
+        source=ratings.source,
+    )
+
+
+def settled(name: str, ratings: Ratings, runs: Mapping[str, Run]) -> tuple[Ratings, list[Check]]:
+    """The ratings as models are judged by: equal outputs are a tie, and a missing one loses, whatever the file says.
+
+    Args:
+        name: of the metric.
+        ratings: of people.
+        runs: of ``baseline`` and ``candidate``.
+    """
+    both = (runs[role].predictions[0] for role in ("candidate", "baseline"))
+    wins = [value_unasked(_text(one.completion), _text(other.completion)) for one, other in zip(*both, strict=True)]
+    told = [
+        tuple(rating if win is None else replace(rating, value=win) for rating in given)
+        for win, given in zip(wins, ratings.by_example, strict=True)
+    ]
+    moved = [one.line for given, now in zip(ratings.by_example, told, strict=True) for one in _moved(given, now)]
+    if not moved:
+        return ratings, []
+    message = (
+        f"{plural(len(moved), 'preference')} in {ratings.path} {'is' if len(moved) == 1 else 'are'} between equal "
+        f"outputs, or for one that is missing, the first in line {moved[0]}: equal ones are a tie, a missing one loses"
+    )
+    found = Check(f"{name}.equal", "warning", message, observed=len(moved), required=0, source=ratings.source)
+    return replace(ratings, by_example=tuple(told)), [found]
+
+
+def _text(completion: Completion | None) -> str | None:
+    return None if completion is None else completion.text
+
+
+def _moved(given: Sequence[Rating], now: Sequence[Rating]) -> Iterator[Rating]:
+    return (one for one, other in zip(given, now, strict=True) if one.value != other.value)
+
+
+def _stale(ratings: Ratings, test: DataSet, runs: Mapping[str, Run]) -> Iterator[tuple[int, str, str]]:
+    now: dict[str, list[str | None]] = {
+        role: [None if one.completion is None else sha256_of(one.completion.text) for one in run.predictions[0]]
+        for role, run in runs.items()
+    }
+    for index, example in enumerate(test.examples):
+        for rating in ratings.by_example[index]:
+            for role, stated in rating.sha256.items():
+                if now[role][index] != stated:
+                    yield rating.line, example.id, role
+
+
+def sha256_of(output: str) -> str:
+    """What the columns ``baseline_sha256`` and ``candidate_sha256`` hold: of the output's text in UTF-8, in hex."""
+    return hashlib.sha256(output.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def people_result(name: str, ratings: Ratings, baseline: str) -> JudgeResult:
+    """The facts: how often each model was preferred by most people, and how far people agree."""
+    values = ratings.values()
+    wins, losses = (sum(sign * (value - 0.5) > 0 for value in values) for sign in (1, -1))
+    pair = PairResult(baseline, len(values), wins, len(values) - wins - losses, losses)
+    kappa, kind, n = agreement(ratings)
+    return JudgeResult(
+        name, "people", kappa=kappa, kappa_kind=kind, n_kappa=n, raters=len(ratings.raters), pairs=(pair,)
+    )
+
+
+def agreement(ratings: Ratings) -> tuple[float | None, str | None, int]:
+    """Cohen's kappa of two raters on what both rated, Fleiss' of more; the examples it rests on."""
+    raters = ratings.raters
+    rated = [ratings_ for ratings_ in ratings.by_example if len(ratings_) >= 2]
+    if len(raters) < 2 or not rated:
+        return None, None, 0
+    if len(raters) == 2:
+        pairs = [sorted(both, key=lambda one: one.rater) for both in rated]
+        return cohen_kappa(*zip(*[(one.value, other.value) for one, other in pairs], strict=True)), "Cohen", len(rated)
+    return fleiss_kappa(_counts(rated)), "Fleiss", len(rated)
+
+
+def _counts(rated: Iterable[Sequence[Rating]]) -> list[list[int]]:
+    """How many raters of each example said each word."""
+    return [[Counter(one.value for one in ratings)[value] for value in _WORDS.values()] for ratings in rated]
+
+
+def agreement_check(name: str, ratings: Ratings) -> Check:
+    """How far the people agree beyond chance: a preference of which nobody knows whether others share it is weak."""
+    result, source = people_result(name, ratings, "baseline"), ratings.source
+    if result.kappa_kind is None:
+        who = "one rater" if result.raters == 1 else f"{plural(result.raters or 0, 'rater')}, none of one example"
+        advice = "Have a part of the examples judged by a second person."
+        return Check(f"{name}.agreement", "note", f"{who}: how far people agree is not known", 0, None, source, advice)
+    people = f"{plural(result.raters or 0, 'rater')} on {plural(result.n_kappa or 0, 'example')}"
+    if result.kappa is None:
+        message = f"{people}: all of them say the same throughout, so that kappa is not defined"
+        return Check(f"{name}.agreement", "note", message, source=source)
+    slight = result.kappa <= SLIGHT
+    share = observed_agreement(_counts(one for one in ratings.by_example if len(one) >= 2))
+    return Check(
+        f"{name}.agreement",
+        "warning" if slight else "note",
+        f"{people}: any two agree {100 * share:.0f} % of the time, {result.kappa_kind}'s kappa {result.kappa:.2f}",
+        observed=round(result.kappa, 12),
+        required=SLIGHT if slight else None,
+        source=source,
+        advice="That is hardly more than by chance: say in words what makes an answer better, and ask again. Where one "
+        "model is preferred nearly always, chance agrees, too, and kappa is low however often people agree."
+        if slight
+        else None,
+    )

@@ -1,0 +1,324 @@
+"""An endpoint's model, asked in batches: half the price, no rate limits, answers within a day."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import aclosing
+from typing import TYPE_CHECKING, NamedTuple
+
+from pytest_ftgate.errors import ModelError, StoreError
+from pytest_ftgate.models.openai_api.batch_api import AbsentError, Batch, BatchApi
+from pytest_ftgate.models.openai_api.batch_lines import Limits, Part, question_line, write_parts
+from pytest_ftgate.models.openai_api.batch_notes import BatchNotes, Sent
+from pytest_ftgate.models.openai_api.batch_watch import Harvest, Pace, Watch
+from pytest_ftgate.models.protocol import Completion, Question
+from pytest_ftgate.text import plural
+
+if TYPE_CHECKING:
+    from pytest_ftgate.data import Example
+    from pytest_ftgate.models.openai_api.model import OpenAIModel
+    from pytest_ftgate.models.protocol import Notes
+
+_Outcomes = dict[str, Completion | ModelError]
+
+CONCURRENCY = 1  # accounts have a limit on what may be enqueued, and a batch above it fails as a whole
+# A batch of which no note is left is picked up for so long; what it answered counts as an answer of today.
+_FOUND_S = 7 * 24 * 3600.0
+_FOR_NOW = frozenset({"token_limit_exceeded", "rate_limit_exceeded"})
+
+
+class BatchedModel:
+    """The same model as :class:`OpenAIModel`, with the same keys: its answers are the same, in whatever mode.
+
+    Args:
+        live: the model.
+        notes: where batches are remembered.
+        newer_than: batches from before this time (seconds since the epoch) are not wanted; ``None``: all are.
+        concurrency: how many batches may be open at once.
+        limits: of one batch.
+        pace: how often a batch is looked at.
+
+    Attributes:
+        mode: ``batch``: its answers cost half of what live ones do.
+    """
+
+    mode = "batch"
+    timeout_s: float | None = None  # a batch has a day
+    persistent = True
+    verified: bool | None = None
+    endpoint = True
+
+    def __init__(
+        self,
+        live: OpenAIModel,
+        notes: Notes | None,
+        *,
+        newer_than: float | None = None,
+        concurrency: int | None = None,
+        limits: Limits | None = None,
+        pace: Pace | None = None,
+    ) -> None:
+        self.name = live.name
+        self.spelling = live.spelling
+        self.retries = live.retries
+        self.price = live.price
+        self.params = live.params
+        self.prompt = live.prompt
+        self.latency = live.latency
+        self.concurrency = concurrency or CONCURRENCY
+        self._limits = limits or Limits()
+        self.batch_size = self._limits.questions
+        self._pace = pace or Pace()
+        self._live = live
+        self._notes = BatchNotes(notes, live.base_url)
+        self._newer_than = newer_than
+        self._counts: dict[str, tuple[int, int]] = {}
+        self._found: set[str] = set()  # batches that need not be looked for at the endpoint
+        self._gone: set[str] = set()  # batches that are noted, and that the endpoint does not show
+        self._unstored: dict[str, set[str]] = {}
+        self._open: dict[asyncio.AbstractEventLoop, _Open] = {}
+
+    @property
+    def in_batch(self) -> tuple[int, int] | None:
+        """Questions that the batches under way have done, and all they hold; ``None`` where none is under way."""
+        counts = list(self._counts.values())
+        return (sum(done for done, _ in counts), sum(total for _, total in counts)) if counts else None
+
+    @property
+    def unfinished(self) -> str | None:
+        """What goes on at the endpoint though nobody waits for it any more: to be said where a run is broken off."""
+        if not self._counts:
+            return None
+        address = self._live.address()
+        names = ", ".join(address.quoted(name, 60) for name in sorted(self._counts))
+        return f"{self.name}: the batch {names} goes on at {address.where}; the next run picks it up"
+
+    def key(self, example: Example, repeat: int = 0) -> str:
+        """See :meth:`OpenAIModel.key`."""
+        return self._live.key(example, repeat)
+
+    def characters(self, example: Example) -> int:
+        """See :meth:`OpenAIModel.characters`."""
+        return self._live.characters(example)
+
+    def ready(self) -> None:
+        """See :meth:`OpenAIModel.ready`."""
+        self._live.ready()
+
+    async def complete(self, example: Example, repeat: int = 0) -> Completion:
+        """Ask live: who asks for one answer alone, outside of a run, waits for it."""
+        return await self._live.complete(example, repeat)
+
+    async def complete_many(self, questions: Sequence[Question]) -> list[Completion | ModelError]:
+        """Answer questions: by batches that hold them already, sent by whatever run, then by new ones."""
+        opened = self._opened()
+        try:
+            outcomes = await self._from_noted(opened, questions)
+            outcomes |= await self._send(opened, [q for q in questions if q.key not in outcomes])
+        except StoreError as error:  # without notes a batch may be lost that is paid for
+            raise ModelError(
+                error.what, fatal=True, where=error.where, evidence=error.evidence, cure=error.cure
+            ) from error
+        return [outcomes[question.key] for question in questions]
+
+    def stored(self, keys: Sequence[str]) -> None:
+        """Forget batches of which now all answers are on disk. Raises :class:`StoreError`."""
+        for batch_id, unstored in list(self._unstored.items()):
+            unstored.difference_update(keys)
+            if not unstored:
+                del self._unstored[batch_id]
+                self._notes.forget(batch_id)
+
+    async def aclose(self) -> None:
+        """Close the connections that were opened in this event loop. Batches go on."""
+        opened = self._open.pop(asyncio.get_running_loop(), None)
+        if opened is not None:
+            await opened.api.aclose()
+        await self._live.aclose()
+
+    def _opened(self) -> _Open:
+        loop = asyncio.get_running_loop()
+        if loop not in self._open:
+            self.ready()
+            api = BatchApi(self._live.address())
+            watch = Watch(api, self._pace, self._counts)
+            self._open[loop] = _Open(api, watch, asyncio.Semaphore(self.concurrency))
+        return self._open[loop]
+
+    async def _from_noted(self, opened: _Open, questions: Sequence[Question]) -> _Outcomes:
+        """What batches answer that were sent before; questions of one that cannot be read now get its error."""
+        wanted = {question.key for question in questions}
+        noted = [sent for sent in self._notes.holding(wanted) if self._is_wanted(sent.created_at)]
+        tasks = [
+            asyncio.create_task(self._sent_before(opened, sent, sent.id, wanted))
+            for sent in noted
+            if sent.id not in self._gone
+        ]
+        outcomes: _Outcomes = {}
+        for found in await _all(tasks):
+            for key, outcome in found.items():
+                if not isinstance(outcomes.get(key), Completion):  # which counts more than an error of another batch
+                    outcomes[key] = outcome
+        return outcomes
+
+    async def _send(self, opened: _Open, questions: Sequence[Question]) -> _Outcomes:
+        """Send questions in new batches, but for those that are found at the endpoint without a note."""
+        if not questions:
+            return {}
+        outcomes: _Outcomes = {}
+        tasks: list[asyncio.Task[_Outcomes]] = []
+        failed: ModelError | None = None
+        try:
+            recent = [batch for batch in await opened.api.recent() if self._can_be_picked_up(batch)]
+            async with aclosing(write_parts(self._lines(questions, outcomes), self._limits)) as parts:
+                async for part in parts:
+                    tasks.append(self._pick_up(opened, part, recent) or await self._begin(opened, part, tasks))
+        except ModelError as error:
+            if error.fatal:
+                _cancel(tasks)
+                raise
+            failed = error
+        except BaseException:
+            _cancel(tasks)
+            raise
+        for found in await _all(tasks):
+            outcomes |= found
+        if failed is not None:
+            return dict.fromkeys((question.key for question in questions), failed) | outcomes
+        # What a batch that was found left unanswered; it is not found twice, so that this comes to an end.
+        return outcomes | await self._send(opened, [q for q in questions if q.key not in outcomes])
+
+    def _lines(self, questions: Sequence[Question], outcomes: _Outcomes) -> Iterator[tuple[str, bytes]]:
+        """The questions' lines, in an order of their own, so that the same questions always make the same parts."""
+        for key, example, _ in sorted(questions, key=lambda question: question.key):
+            line = question_line(key, self._live.body(example))
+            if len(line) <= self._limits.size:
+                yield key, line
+            else:
+                outcomes[key] = ModelError(
+                    f"the question alone is larger than a batch may be: {len(line):,} of {self._limits.size:,} bytes",
+                    where=self._live.address().where,
+                    cure="shorten it, or ask it in mode: live",
+                )
+
+    def _pick_up(self, opened: _Open, part: Part, recent: Sequence[Batch]) -> asyncio.Task[_Outcomes] | None:
+        """Follow a batch at the endpoint that holds this very part, where there is one of which no note is left."""
+        label = part.label
+        for batch in recent:
+            if batch.label == label and batch.id not in self._found:
+                self._found.add(batch.id)
+                sent = Sent(batch.id, batch.created_at or time.time(), "", part.keys)
+                self._notes.remember(sent)
+                return asyncio.create_task(self._sent_before(opened, sent, batch, set(part.keys)))
+        return None
+
+    async def _begin(
+        self, opened: _Open, part: Part, earlier: Sequence[asyncio.Task[_Outcomes]]
+    ) -> asyncio.Task[_Outcomes]:
+        """Send a part as soon as a batch may be opened, unless one of the earlier ones says that it is no use."""
+        await opened.slots.acquire()
+        try:
+            for task in earlier:
+                if task.done():
+                    task.result()
+            file_id = await opened.api.upload(part.path)
+            batch = await opened.api.create(file_id, part.label)
+            # Nothing stands between the endpoint's word and the note; who dies there finds the batch by its label.
+            sent = Sent(batch.id, time.time(), file_id, part.keys)
+            self._notes.remember(sent)
+        except BaseException:
+            opened.slots.release()
+            raise
+        task = asyncio.create_task(self._sent_now(opened, sent, batch))
+        task.add_done_callback(lambda _: opened.slots.release())
+        return task
+
+    async def _sent_now(self, opened: _Open, sent: Sent, batch: Batch) -> _Outcomes:
+        """What becomes of each question of a batch that this call has sent."""
+        try:
+            harvest = await opened.watch.harvest(batch, set(sent.keys))
+            self._note(sent, harvest)
+            if harvest.batch.status == "failed":
+                raise self._refused(harvest.batch, len(sent.keys))
+        except ModelError as error:
+            if error.fatal:
+                raise
+            return dict.fromkeys(sent.keys, error)
+        unanswered = ModelError(
+            "the batch ended without a readable answer to this question",
+            where=self._live.address().where,
+            retryable=True,
+            evidence=f"the batch {self._live.address().quoted(sent.id, 60)} is {harvest.batch.status}",
+        )
+        return {key: harvest.outcomes.get(key, unanswered) for key in sent.keys}
+
+    async def _sent_before(self, opened: _Open, sent: Sent, batch: Batch | str, wanted: Collection[str]) -> _Outcomes:
+        """The answers of a batch that an earlier call has sent; what it left unanswered is to be sent again."""
+        try:
+            harvest = await opened.watch.harvest(batch, wanted)
+        except AbsentError:
+            # Another key of the same endpoint may still show it: the note stays, and is not followed again today.
+            self._counts.pop(sent.id, None)
+            self._gone.add(sent.id)
+            return {}
+        except ModelError as error:
+            if error.fatal:
+                raise
+            return {key: error for key in sent.keys if key in wanted}
+        self._note(sent, harvest)
+        return {key: outcome for key, outcome in harvest.outcomes.items() if isinstance(outcome, Completion)}
+
+    def _note(self, sent: Sent, harvest: Harvest) -> None:
+        """Remember the answers alone, until they are known to be on disk: the rest has to be sent again."""
+        self._found.add(sent.id)
+        self._notes.keep_only(sent, harvest.answered)
+        if answered := harvest.answered.intersection(sent.keys):
+            self._unstored[sent.id] = answered
+
+    def _can_be_picked_up(self, batch: Batch) -> bool:
+        """Whether a batch at the endpoint, of which no note is left, can still bring answers that are wanted."""
+        if batch.created_at is None or batch.created_at < time.time() - _FOUND_S:
+            return False
+        brings_any = bool(batch.files) or batch.status not in ("expired", "cancelled")
+        return brings_any and batch.status != "failed" and self._is_wanted(batch.created_at)
+
+    def _is_wanted(self, created_at: float) -> bool:
+        return self._newer_than is None or created_at >= self._newer_than
+
+    def _refused(self, batch: Batch, n: int) -> ModelError:
+        for_now = bool(batch.codes & _FOR_NOW)
+        return ModelError(
+            f"the endpoint refused a batch of {plural(n, 'question')}",
+            where=self._live.address().where,
+            retryable=for_now,
+            trouble="busy" if for_now else "other",
+            fatal=not for_now,
+            unpaid=True,
+            evidence=batch.errors or "no reason is given",
+            cure="run again once other batches are done, or lower concurrency"
+            if for_now
+            else "check params: they are sent as they are written",
+        )
+
+
+class _Open(NamedTuple):
+    """What a model holds in one event loop."""
+
+    api: BatchApi
+    watch: Watch
+    slots: asyncio.Semaphore
+
+
+async def _all(tasks: Sequence[asyncio.Task[_Outcomes]]) -> list[_Outcomes]:
+    """What all of them bring; where one fails, or we are cancelled, none goes on."""
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        _cancel(tasks)
+
+
+def _cancel(tasks: Sequence[asyncio.Task[_Outcomes]]) -> None:
+    for task in tasks:
+        task.cancel()

@@ -1,0 +1,232 @@
+"""The files and batches API of an OpenAI-compatible endpoint, through the ``openai`` client."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from json import JSONDecodeError
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from pytest_ftgate.errors import ModelError
+from pytest_ftgate.models.openai_api.chat_answer import EVIDENCE_CHARACTERS, broken_body
+from pytest_ftgate.models.openai_api.connection import client_headers, open_client
+from pytest_ftgate.models.openai_api.endpoint import Endpoint, failure, refusal_in, said
+
+QUESTIONS_URL = "/v1/chat/completions"
+LABEL = "ftgate"
+"""The key of a batch's metadata that says which questions it holds."""
+
+# Seconds for one call of the API, whatever the gate allows an answer: a file of 200 MB takes its time.
+_TIMEOUT_S = 300.0
+_PAGE = 100
+_PAGES = 2
+_ABSENT = frozenset({404, 405, 501})
+_ERRORS_SHOWN = 3
+
+
+class AbsentError(ModelError):
+    """The endpoint has nothing at this address: no such API, no such batch, no such file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A batch as the endpoint tells of it.
+
+    Args:
+        id: its name there.
+        status: in lower case; see the API's documentation.
+        created_at: seconds since the epoch; ``None`` where the endpoint does not say.
+        label: which questions it holds, as :meth:`BatchApi.create` was told.
+        files: of its answers, then of its errors, as far as there are any.
+        counts: questions that are done (well or badly), and all of them.
+        codes: what the endpoint calls that which is wrong with it as a whole.
+        errors: the same in the endpoint's words, safe to print.
+    """
+
+    id: str
+    status: str
+    created_at: float | None = None
+    label: str | None = None
+    files: tuple[str, ...] = ()
+    counts: tuple[int, int] | None = None
+    codes: frozenset[str] = frozenset()
+    errors: str = ""
+
+
+class BatchApi:
+    """The API of one endpoint, in one event loop. Every method raises :class:`ModelError`, which never quotes the key.
+
+    Args:
+        endpoint: whom to ask, and with which key.
+    """
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        self._openai = open_client(endpoint, _TIMEOUT_S)
+        self._headers = client_headers(endpoint.key)
+
+    async def upload(self, path: Path) -> str:
+        """Send a file of questions, piece by piece, and return its id."""
+        with path.open("rb") as file:
+            data = await self._asked(
+                self._openai.post,
+                "/files",
+                "has no files API, which mode: batch needs",
+                body={"purpose": "batch"},
+                files=[("file", (path.name, file, "application/jsonl"))],
+                # The client leaves the boundary to the HTTP library only where it finds this.
+                headers={**self._headers, "Content-Type": "multipart/form-data"},
+            )
+        return self._id(data, "file")
+
+    async def create(self, file_id: str, label: str) -> Batch:
+        """Have a file's questions answered within 24 hours."""
+        body = {
+            "input_file_id": file_id,
+            "endpoint": QUESTIONS_URL,
+            "completion_window": "24h",
+            "metadata": {LABEL: label},
+        }
+        head = {**self._headers, "Content-Type": "application/json"}
+        absent = "has no batches API, which mode: batch needs"
+        return self._batch(await self._asked(self._openai.post, "/batches", absent, body=body, headers=head))
+
+    async def retrieve(self, batch_id: str) -> Batch:
+        """The batch as it is now. Raises :class:`AbsentError` where the endpoint does not know it."""
+        absent = f"does not know the batch {self.endpoint.quoted(batch_id, 60)}"
+        return self._batch(await self._get(f"/batches/{quote(batch_id, safe='')}", absent))
+
+    async def recent(self) -> list[Batch]:
+        """The latest batches of the account, newest first; none where the endpoint does not list them."""
+        found: list[Batch] = []
+        page: dict[str, Any] = {"limit": _PAGE}
+        for _ in range(_PAGES):
+            try:
+                data = await self._get("/batches", "does not list batches", page)
+            except ModelError as error:
+                if error.retryable:  # it may list them later, and a batch that is overlooked is paid for twice
+                    raise
+                return found
+            listed = data.get("data") if isinstance(data, Mapping) else None
+            batches = self._batches(listed) if isinstance(listed, list) else []
+            found += batches
+            if not batches or not isinstance(data, Mapping) or not data.get("has_more"):
+                break
+            page = {"limit": _PAGE, "after": batches[-1].id}
+        return found
+
+    async def download(self, file_id: str, take: Callable[[bytes], object]) -> None:
+        """Give each line of a file to ``take`` as it arrives. Raises :class:`AbsentError` where there is none."""
+        rest = b""
+        try:
+            streaming = self._openai.files.with_streaming_response.content(
+                file_id, extra_headers={**self._headers, "Accept": "*/*"}
+            )
+            async with streaming as response:
+                async for chunk in response.iter_bytes():
+                    *lines, rest = (rest + chunk).split(b"\n")
+                    for line in lines:
+                        take(line)
+        except Exception as error:
+            absent = f"does not know the file {self.endpoint.quoted(file_id, 60)} of a batch"
+            raise self._failed(error, f"/files/{file_id}/content", absent) from None
+        take(rest)
+
+    async def aclose(self) -> None:
+        await self._openai.close()
+
+    async def _get(self, path: str, absent: str, params: Mapping[str, Any] | None = None) -> object:
+        return await self._asked(self._openai.get, path, absent, headers=self._headers, params=params or {})
+
+    async def _asked(
+        self,
+        call: Callable[..., Awaitable[object]],
+        path: str,
+        absent: str,
+        *,
+        headers: Mapping[str, Any],
+        params: Mapping[str, Any] | None = None,
+        **sent: Any,
+    ) -> object:
+        options = {"headers": headers, "params": params or {}}
+        try:
+            return await call(path, cast_to=object, options=options, **sent)
+        except (JSONDecodeError, UnicodeDecodeError) as error:
+            found = error.doc if isinstance(error, JSONDecodeError) else error.object.decode(errors="replace")
+            raise broken_body(found, self.endpoint) from None
+        except Exception as error:
+            # Not chained: a traceback would show the client's own text, which may quote the key.
+            raise self._failed(error, path, absent) from None
+
+    def _failed(self, error: Exception, path: str, absent: str) -> ModelError:
+        from openai import APIStatusError
+
+        if isinstance(error, APIStatusError) and error.status_code in _ABSENT:
+            asked = self.endpoint.quoted(f"{self.endpoint.where}{urlsplit(self.endpoint.base_url).path}{path}")
+            return AbsentError(
+                f"the endpoint {absent}",
+                where=self.endpoint.where,
+                fatal=True,
+                evidence=f"{asked} answered {said(refusal_in(error), self.endpoint)}",
+                cure="ask it in mode: live, or check base_url",
+            )
+        return failure(error, self.endpoint, timeout_s=_TIMEOUT_S, now=time.time())
+
+    def _id(self, data: object, kind: str) -> str:
+        found = data.get("id") if isinstance(data, Mapping) else None
+        if isinstance(found, str) and found:
+            return found
+        raise ModelError(
+            f"the endpoint's answer is no {kind}: it has no id",
+            where=self.endpoint.where,
+            retryable=True,
+            evidence=f"found: {self.endpoint.quoted(str(data), EVIDENCE_CHARACTERS)}",
+        )
+
+    def _batches(self, listed: Iterable[object]) -> list[Batch]:
+        found = []
+        for data in listed:
+            with suppress(ModelError):  # somebody else's, in a form of its own
+                found.append(self._batch(data))
+        return found
+
+    def _batch(self, data: object) -> Batch:
+        batch_id = self._id(data, "batch")
+        assert isinstance(data, Mapping)  # it has an id
+        status, metadata, created_at = data.get("status"), data.get("metadata"), data.get("created_at")
+        label = metadata.get(LABEL) if isinstance(metadata, Mapping) else None
+        files = (data.get("output_file_id"), data.get("error_file_id"))
+        errors = _errors(data.get("errors"))
+        return Batch(
+            id=batch_id,
+            status=status.lower() if isinstance(status, str) else "",
+            created_at=float(created_at) if isinstance(created_at, int | float) else None,
+            label=label if isinstance(label, str) else None,
+            files=tuple(file for file in files if isinstance(file, str) and file),
+            counts=_counts(data.get("request_counts")),
+            codes=frozenset(code for error in errors if isinstance(code := error.get("code"), str)),
+            errors="; ".join(self.endpoint.quoted(_shown(error)) for error in errors[:_ERRORS_SHOWN]),
+        )
+
+
+def _errors(errors: object) -> list[Mapping[str, Any]]:
+    listed = errors.get("data") if isinstance(errors, Mapping) else errors
+    return [error for error in listed if isinstance(error, Mapping)] if isinstance(listed, list) else []
+
+
+def _shown(error: Mapping[str, Any]) -> str:
+    message, code, line = error.get("message"), error.get("code"), error.get("line")
+    place = f"line {line}: " if isinstance(line, int) else ""
+    return f"{place}{message or 'no reason is given'}" + (f" ({code})" if code else "")
+
+
+def _counts(counts: object) -> tuple[int, int] | None:
+    if not isinstance(counts, Mapping):
+        return None
+    total, *done = (counts.get(name) for name in ("total", "completed", "failed"))
+    known = [count for count in done if isinstance(count, int)]
+    return (sum(known), total) if isinstance(total, int) and known else None

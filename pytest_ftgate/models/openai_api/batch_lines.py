@@ -1,0 +1,122 @@
+"""What a batch is sent and what comes back: one line of JSON a question."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import tempfile
+import time
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pytest_ftgate.errors import ModelError
+from pytest_ftgate.models.openai_api.batch_api import QUESTIONS_URL
+from pytest_ftgate.models.openai_api.chat_answer import read_answer
+from pytest_ftgate.models.openai_api.endpoint import Endpoint, Refusal, refused
+from pytest_ftgate.models.protocol import Completion
+
+_BREATH = 500  # so many lines are written before other work of the loop gets its turn
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one file of a batch may hold.
+
+    Args:
+        questions: how many lines.
+        size: bytes.
+    """
+
+    questions: int = 50_000
+    size: int = 200_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A file of questions.
+
+    Args:
+        path: where it lies, until the next one is asked for.
+        keys: of its questions.
+    """
+
+    path: Path
+    keys: tuple[str, ...]
+
+    @property
+    def label(self) -> str:
+        """The same for the same questions."""
+        return hashlib.sha256("\n".join(sorted(self.keys)).encode()).hexdigest()
+
+
+def question_line(key: str, body: Mapping[str, Any]) -> bytes:
+    """One question as a batch takes it. ASCII alone: no server takes a character within it for the line's end."""
+    return (json.dumps({"custom_id": key, "method": "POST", "url": QUESTIONS_URL, "body": body}) + "\n").encode()
+
+
+async def write_parts(lines: Iterator[tuple[str, bytes]], limits: Limits) -> AsyncGenerator[Part, None]:
+    """Write lines to files within the limits, one file at a time; none of the lines may be above them by itself.
+
+    Raises:
+        ModelError: a file cannot be written.
+    """
+    try:
+        with tempfile.TemporaryDirectory(prefix="pytest-ftgate-") as folder:
+            path = Path(folder) / "questions.jsonl"
+            line = next(lines, None)
+            while line is not None:
+                keys: list[str] = []
+                size = 0
+                with path.open("wb") as file:
+                    while line is not None and len(keys) < limits.questions and size + len(line[1]) <= limits.size:
+                        file.write(line[1])
+                        keys.append(line[0])
+                        size += len(line[1])
+                        line = next(lines, None)
+                        if not len(keys) % _BREATH:
+                            await asyncio.sleep(0)
+                yield Part(path, tuple(keys))
+    except OSError as error:
+        raise ModelError(f"the file of a batch cannot be written: {error}", fatal=True) from error
+
+
+def read_line(line: bytes, endpoint: Endpoint) -> tuple[str, Completion | ModelError] | None:
+    """The key of a question and what became of it; ``None`` where the line says neither."""
+    try:
+        data = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    key = data.get("custom_id") if isinstance(data, Mapping) else None
+    return (key, _outcome(data, endpoint)) if isinstance(key, str) else None
+
+
+def _outcome(data: Mapping[str, Any], endpoint: Endpoint) -> Completion | ModelError:
+    response = data.get("response")
+    status = response.get("status_code") if isinstance(response, Mapping) else None
+    if not isinstance(response, Mapping) or not isinstance(status, int):
+        return _unanswered(data.get("error"), endpoint)
+    body = response.get("body")
+    if status == 200:
+        try:
+            return read_answer(body, endpoint)
+        except ModelError as error:
+            return error
+    told = body.get("error", body) if isinstance(body, Mapping) else body
+    refusal = Refusal(status, told if isinstance(told, Mapping) else {}, told if isinstance(told, str) else "")
+    return Completion("", finish="filtered") if refusal.filtered else refused(refusal, endpoint, now=time.time())
+
+
+def _unanswered(error: object, endpoint: Endpoint) -> ModelError:
+    """A line that no model has answered: the batch expired or was cancelled before its turn, or broke down at it."""
+    said = json.dumps(error) if error else "no reason is given"
+    if isinstance(error, Mapping) and isinstance(error.get("message"), str):
+        said = error["message"]
+    return ModelError(
+        "the batch ended without an answer to this question",
+        where=endpoint.where,
+        retryable=True,
+        evidence=endpoint.quoted(said),
+    )

@@ -1,0 +1,139 @@
+"""A batch is awaited, and its answers are read, through whatever the endpoint does in the meantime."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
+
+from pytest_ftgate.errors import ModelError
+from pytest_ftgate.models.openai_api.batch_api import Batch, BatchApi
+from pytest_ftgate.models.openai_api.batch_lines import read_line
+from pytest_ftgate.models.protocol import Completion
+
+_T = TypeVar("_T")
+
+_UNDER_WAY = frozenset({"validating", "in_progress", "finalizing", "cancelling"})
+_ENDED = frozenset({"completed", "failed", "expired", "cancelled"})
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often a batch is looked at.
+
+    Args:
+        first_s: seconds before the first look; each further wait is half as long again.
+        slowest_s: no wait of our own is longer.
+        longest_s: no wait that an endpoint asks for is kept longer.
+        patience: after so many looks in a row that failed, one with a longer wait each, a call is given up.
+    """
+
+    first_s: float = 1.0
+    slowest_s: float = 30.0
+    longest_s: float = 120.0
+    patience: int = 60
+
+    def after(self, wait_s: float) -> float:
+        """The wait that follows one of so many seconds."""
+        return min(1.5 * wait_s, self.slowest_s)
+
+
+@dataclass(frozen=True)
+class Harvest:
+    """What became of a batch.
+
+    Args:
+        batch: as it ended.
+        outcomes: of the wanted questions, as far as the endpoint tells of them.
+        answered: the keys of all questions that it answered, wanted or not.
+    """
+
+    batch: Batch
+    outcomes: dict[str, Completion | ModelError] = field(default_factory=dict)
+    answered: set[str] = field(default_factory=set)
+
+
+class Watch:
+    """Waits for batches of one endpoint. What may pass (a busy or absent endpoint) is waited for, too.
+
+    Args:
+        api: whom to ask.
+        pace: how often.
+        counts: told how far each batch under way is: questions done, and all; by its id.
+    """
+
+    def __init__(self, api: BatchApi, pace: Pace, counts: dict[str, tuple[int, int]]) -> None:
+        self._api = api
+        self._pace = pace
+        self._counts = counts
+
+    async def harvest(self, batch: Batch | str, wanted: Collection[str]) -> Harvest:
+        """Wait until a batch has ended, and read what it holds.
+
+        Args:
+            batch: as it was last seen, or its id alone.
+            wanted: the keys of the questions to be read.
+
+        Raises:
+            AbsentError: the endpoint does not know the batch or its files (any more).
+            ModelError: the endpoint cannot be asked, or says what cannot be understood. The batch goes on.
+        """
+        if isinstance(batch, str):
+            self._counts.setdefault(batch, (0, 0))
+            batch = await self._patiently(partial(self._api.retrieve, batch))
+        harvest = Harvest(await self._ended(batch))
+        for file_id in harvest.batch.files:
+            await self._patiently(partial(self._read, file_id, harvest, wanted))
+        self._counts.pop(harvest.batch.id, None)
+        return harvest
+
+    async def _ended(self, batch: Batch) -> Batch:
+        wait_s = self._pace.first_s
+        while batch.status not in _ENDED:
+            if batch.status not in _UNDER_WAY:
+                raise self._strange(batch)
+            self._counts[batch.id] = batch.counts or self._counts.get(batch.id, (0, 0))
+            await asyncio.sleep(wait_s)
+            wait_s = self._pace.after(wait_s)
+            batch = await self._patiently(partial(self._api.retrieve, batch.id))
+        return batch
+
+    async def _patiently(self, call: Callable[[], Awaitable[_T]]) -> _T:
+        """Make a call until it succeeds, or until no hope is left."""
+        wait_s = self._pace.first_s
+        for _ in range(self._pace.patience):
+            try:
+                return await call()
+            except ModelError as error:
+                if not error.retryable:
+                    raise
+                asked_s = min(error.retry_after_s or 0.0, self._pace.longest_s)
+            await asyncio.sleep(max(wait_s, asked_s))
+            wait_s = self._pace.after(wait_s)
+        return await call()
+
+    async def _read(self, file_id: str, harvest: Harvest, wanted: Collection[str]) -> None:
+        """Read one file; where that breaks off and begins anew, what was read before stands."""
+
+        def take(line: bytes) -> None:
+            read = read_line(line, self._api.endpoint)
+            if read is None or read[0] in harvest.outcomes:
+                return
+            key, outcome = read
+            if isinstance(outcome, Completion):
+                harvest.answered.add(key)
+            if key in wanted:
+                harvest.outcomes[key] = outcome
+
+        await self._api.download(file_id, take)
+
+    def _strange(self, batch: Batch) -> ModelError:
+        return ModelError(
+            f"the endpoint says that a batch is {self._api.endpoint.quoted(batch.status or 'without a status', 40)!r}",
+            where=self._api.endpoint.where,
+            fatal=True,
+            evidence=f"known are {', '.join(sorted(_UNDER_WAY | _ENDED))}",
+            cure="ask it in mode: live",
+        )

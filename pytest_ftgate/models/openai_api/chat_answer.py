@@ -1,0 +1,95 @@
+"""The body of a chat completion, read without trust: servers that call themselves compatible differ."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pytest_ftgate.errors import ModelError
+from pytest_ftgate.models.openai_api.endpoint import Endpoint
+from pytest_ftgate.models.protocol import Completion
+from pytest_ftgate.text import kind_of
+
+EVIDENCE_CHARACTERS = 120
+_FINISHES = {"length": "cut_off", "content_filter": "filtered"}
+
+
+def read_answer(body: object, endpoint: Endpoint) -> Completion:
+    """The first choice of a chat completion as an answer.
+
+    Args:
+        body: what the client made of the response: JSON data, or text where the server did not call it JSON.
+        endpoint: who answered, for messages.
+
+    Raises:
+        ModelError: this is not a chat completion. Worth another try: a proxy or a restart may have cut it off.
+    """
+    data = _decoded(body, endpoint)
+    message, finish = _first_choice(data, endpoint)
+    content, refusal = message.get("content"), message.get("refusal")
+    if not isinstance(content, str | None):
+        raise _broken(f"the content is {kind_of(content)}, not text", data, endpoint)
+    if isinstance(refusal, str) and refusal:
+        finish, content = "refusal", content or refusal
+    return Completion(content or "", **_tokens(data.get("usage")), finish=finish)
+
+
+def broken_body(found: str, endpoint: Endpoint) -> ModelError:
+    """The error for a body that is not JSON."""
+    return ModelError(
+        "the endpoint answered with something that is not JSON" if found.strip() else "the endpoint's answer is empty",
+        where=endpoint.where,
+        retryable=True,
+        evidence=f"found: {endpoint.quoted(found, EVIDENCE_CHARACTERS)}" if found.strip() else None,
+        cure="base_url may name a web page: it usually ends in /v1" if found.lstrip().startswith("<") else None,
+    )
+
+
+def _decoded(body: object, endpoint: Endpoint) -> Mapping[str, Any]:
+    if isinstance(body, str):
+        try:
+            body = json.loads(body)
+        except ValueError:
+            raise broken_body(str(body), endpoint) from None
+    if not isinstance(body, Mapping):
+        raise _broken(f"it is {kind_of(body)}, not an object", body, endpoint)
+    return body
+
+
+def _first_choice(data: Mapping[str, Any], endpoint: Endpoint) -> tuple[Mapping[str, Any], str]:
+    choices = data.get("choices")
+    if not isinstance(choices, list) or not choices:
+        raise _broken("it holds no choice", data, endpoint)
+    message = choices[0].get("message") if isinstance(choices[0], Mapping) else None
+    if not isinstance(message, Mapping):
+        raise _broken("its first choice holds no message", data, endpoint)
+    reason = choices[0].get("finish_reason")
+    return message, _FINISHES.get(reason, "stop") if isinstance(reason, str) else "stop"
+
+
+def _tokens(usage: object) -> dict[str, int | None]:
+    """What is not a count is left out: an answer is none the worse for them."""
+    counts = usage if isinstance(usage, Mapping) else {}
+    given = counts.get("prompt_tokens_details")
+    details = given if isinstance(given, Mapping) else {}
+    return {
+        "input_tokens": _count(counts.get("prompt_tokens")),
+        "output_tokens": _count(counts.get("completion_tokens")),
+        "cached_input_tokens": _count(details.get("cached_tokens")),
+        "cache_write_tokens": _count(details.get("cache_write_tokens")),
+    }
+
+
+def _count(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def _broken(what: str, data: object, endpoint: Endpoint) -> ModelError:
+    found = json.dumps(data, ensure_ascii=False, default=str)
+    return ModelError(
+        f"the endpoint's answer is not a chat completion: {what}",
+        where=endpoint.where,
+        retryable=True,
+        evidence=f"found: {endpoint.quoted(found, EVIDENCE_CHARACTERS)}",
+    )

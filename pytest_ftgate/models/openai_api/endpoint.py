@@ -1,0 +1,287 @@
+"""What an endpoint's refusals and silences mean: worth another try, the end of the run, or an answer after all."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from socket import gaierror
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from pytest_ftgate.errors import ModelError, Where
+from pytest_ftgate.text import excerpt
+
+if TYPE_CHECKING:
+    from openai import APIStatusError
+
+
+_QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
+
+_CONTEXT_CODES = frozenset({"context_length_exceeded", "exceed_context_size_error"})
+
+_CONTEXT_WORDS = re.compile(
+    r"maximum context length|context (length|window|size) (is )?exceeded|exceeds the (available |model's )?context",
+    re.IGNORECASE,
+)
+
+_FILTER_CODES = frozenset({"content_filter", "content_policy_violation"})
+
+# What goes wrong on the wire while a body is read comes out of the client as the HTTP library raised it.
+_TRANSPORTS = frozenset({"httpx", "httpx2", "httpcore", "httpcore2", "aiohttp", "anyio", "h11"})
+
+_TIMEOUTS = (TimeoutError, asyncio.TimeoutError)
+
+_TRY_AGAIN = frozenset({408, 409, 429})
+
+_LOOKS_LIKE_A_KEY = re.compile(r"\bsk-[\w*.-]{3,}|(?<=\bBearer )\S+")
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Whom a model's calls go to.
+
+    Args:
+        base_url: without a slash at its end.
+        model: the model's name there.
+        key_env: the environment variable that the key came from; ``None`` where none is sent.
+        key: the key itself.
+    """
+
+    base_url: str
+    model: str
+    key_env: str | None = None
+    key: str | None = field(default=None, repr=False)
+
+    @property
+    def where(self) -> Where:
+        """The host, with the port where the URL has one: never more of a URL, which may carry a secret."""
+        return Where(path=urlsplit(self.base_url).netloc.rpartition("@")[2])
+
+    def quoted(self, text: str, width: int = 300) -> str:
+        """The beginning of a stranger's text, without the key and without anything that looks like one."""
+        if self.key:
+            text = text.replace(self.key, "***")
+        return excerpt(_LOOKS_LIKE_A_KEY.sub("***", text), width=width)
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A response that is no answer.
+
+    Args:
+        status: of HTTP.
+        error: what the endpoint says about it, as an object; empty where it says nothing in that form.
+        text: the body as it came, for endpoints that say it in another form.
+        headers: of the response; names in lower case.
+    """
+
+    status: int
+    error: Mapping[str, Any]
+    text: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def codes(self) -> set[str]:
+        """What the endpoint calls the error: compatible servers use ``code`` and ``type`` as they like."""
+        return {code for code in (self.error.get("code"), self.error.get("type")) if isinstance(code, str)}
+
+    @property
+    def filtered(self) -> bool:
+        """Whether a content filter withheld the answer by refusing the request, as Azure's does."""
+        return self.status == 400 and bool(self.codes & _FILTER_CODES)
+
+    @property
+    def too_long(self) -> bool:
+        """Whether the prompt does not fit into the model's context."""
+        if self.status not in (400, 413, 422):
+            return False
+        return bool(self.codes & _CONTEXT_CODES) or _CONTEXT_WORDS.search(self.message) is not None
+
+    @property
+    def message(self) -> str:
+        """The endpoint's own words; unsafe to print."""
+        message = self.error.get("message")
+        return message if isinstance(message, str) else self.text
+
+
+def refusal_in(error: APIStatusError) -> Refusal:
+    """The response that made the client raise."""
+    body = error.body if isinstance(error.body, Mapping) else {}
+    return Refusal(error.status_code, body, error.response.text, error.response.headers)
+
+
+def is_filtered(error: Exception) -> bool:
+    """Whether the client raised because of a content filter: see :attr:`Refusal.filtered`."""
+    from openai import APIStatusError
+
+    return isinstance(error, APIStatusError) and refusal_in(error).filtered
+
+
+def failure(error: Exception, endpoint: Endpoint, *, timeout_s: float | None, now: float) -> ModelError:
+    """What the client raised, in this package's terms.
+
+    Args:
+        error: raised by the ``openai`` client.
+        endpoint: whom was asked.
+        timeout_s: how long the client waited at most.
+        now: seconds since the epoch, for a ``Retry-After`` that is a date.
+    """
+    from openai import APIConnectionError, APIStatusError, APITimeoutError
+
+    root = _root(error)
+    transport = isinstance(error, APIConnectionError | OSError) or _library(error) in _TRANSPORTS
+    if (isinstance(error, APITimeoutError) or transport) and _is_timeout(root):
+        limit = f" within {timeout_s:g} s" if timeout_s is not None else ""
+        return ModelError(f"no answer{limit}", where=endpoint.where, retryable=True)
+    if transport:
+        return _unreachable(root, endpoint)
+    if isinstance(error, APIStatusError):
+        return refused(refusal_in(error), endpoint, now)
+    found = endpoint.quoted(f"{type(error).__name__}: {error}")
+    return ModelError("the call failed", where=endpoint.where, retryable=True, evidence=found)
+
+
+def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
+    """Seconds that a response asks to wait: by ``retry-after-ms``, or ``Retry-After`` in seconds or as a date."""
+    seconds = _number(headers.get("retry-after-ms"))
+    if seconds is not None:
+        return max(0.0, seconds / 1000)
+    text = headers.get("retry-after")
+    seconds = _number(text)
+    if seconds is None and text is not None:
+        try:
+            seconds = parsedate_to_datetime(text).timestamp() - now
+        except (ValueError, OverflowError):
+            return None
+    return None if seconds is None else max(0.0, seconds)
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        number = float(text or "")
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _root(error: BaseException) -> BaseException:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def is_cancelled(error: BaseException) -> bool:
+    """Whether at the bottom of it somebody cancelled the call."""
+    return isinstance(_root(error), asyncio.CancelledError)
+
+
+def _library(error: Exception) -> str:
+    return type(error).__module__.partition(".")[0]
+
+
+def _is_timeout(root: BaseException) -> bool:
+    """With aiohttp the client takes a refused or dropped connection for a time-out, too: the root tells."""
+    return isinstance(root, _TIMEOUTS) or type(root).__name__.endswith("Timeout")
+
+
+def _unreachable(cause: BaseException, endpoint: Endpoint) -> ModelError:
+    text = str(cause) or "the connection was closed"
+    found = endpoint.quoted(f"{type(cause).__name__}: {text}")
+    return ModelError(
+        "the endpoint cannot be reached, or dropped the connection",
+        where=endpoint.where,
+        retryable=True,
+        trouble="unreachable",
+        unpaid=isinstance(cause, ConnectionRefusedError | gaierror) or type(cause).__name__ == "ConnectError",
+        evidence=found,
+        cure="check base_url, and that the server is running",
+    )
+
+
+def refused(refusal: Refusal, endpoint: Endpoint, now: float) -> ModelError:
+    """What a response that is no answer means: see :func:`failure`."""
+    status = refusal.status
+    if refusal.codes & _QUOTA_CODES or status == 402:
+        what, cure = f"the quota of {_key_name(endpoint)} is exhausted", "raise the quota, or name another key"
+    elif status in (401, 403):
+        what, cure = _no_entrance(endpoint)
+    elif status == 404:
+        what = f"the endpoint does not know the model {endpoint.model!r}, or base_url is wrong"
+        cure = f"asked was {endpoint.where}{urlsplit(endpoint.base_url).path}/chat/completions"
+    elif refusal.too_long:
+        what = f"a prompt is longer than the context of {endpoint.model!r}"
+        cure = "shorten the system message, the few-shot examples or the inputs"
+    elif status in _TRY_AGAIN or status >= 500:
+        return _for_now(refusal, endpoint, now)
+    else:
+        what, cure = "the endpoint refused the request", "check params: they are sent as they are written"
+    return ModelError(what, where=endpoint.where, fatal=True, unpaid=True, evidence=said(refusal, endpoint), cure=cure)
+
+
+def _for_now(refusal: Refusal, endpoint: Endpoint, now: float) -> ModelError:
+    busy = refusal.status == 429
+    return ModelError(
+        "the endpoint asked to slow down" if busy else "the endpoint failed",
+        where=endpoint.where,
+        retryable=True,
+        trouble="busy" if busy or refusal.status == 503 else "other",
+        unpaid=refusal.status in (409, 429, 503),
+        retry_after_s=retry_after_s(refusal.headers, now),
+        evidence=said(refusal, endpoint),
+        cure="lower concurrency" if busy else None,
+    )
+
+
+def _no_entrance(endpoint: Endpoint) -> tuple[str, str]:
+    if endpoint.key_env is None:
+        return "the endpoint asks for a key, and the gate names none", "name its variable: api_key_env: NAME"
+    return (
+        f"the endpoint refused {_key_name(endpoint)}",
+        f"set {endpoint.key_env} to a key that may use {endpoint.model!r}",
+    )
+
+
+def _key_name(endpoint: Endpoint) -> str:
+    return f"the key named by {endpoint.key_env}" if endpoint.key_env else "this endpoint"
+
+
+def said(refusal: Refusal, endpoint: Endpoint) -> str:
+    """The status with the endpoint's own words, safe to print."""
+    text = endpoint.quoted(refusal.message)
+    return f"HTTP {refusal.status}: {text}" if text else f"HTTP {refusal.status}"
+
+
+_KINDS = ("requests", "tokens")
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
+
+_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+
+
+def pause_s(headers: Mapping[str, str]) -> float:
+    """Seconds until the endpoint takes another request; 0 where it does now, or does not say.
+
+    Read are ``x-ratelimit-remaining-requests`` and ``x-ratelimit-reset-requests``, likewise of ``tokens``, as OpenAI
+    and servers after its example send them.
+    """
+    waits_s = (_reset_s(headers.get(f"x-ratelimit-reset-{kind}")) for kind in _KINDS if _is_used_up(headers, kind))
+    return max(waits_s, default=0.0)
+
+
+def _is_used_up(headers: Mapping[str, str], kind: str) -> bool:
+    remaining = headers.get(f"x-ratelimit-remaining-{kind}")
+    return remaining is not None and remaining.strip().isdecimal() and int(remaining) == 0
+
+
+def _reset_s(text: str | None) -> float:
+    """A duration as ``1s``, ``6m0s``, ``88ms``, or a bare number of seconds."""
+    if text is None:
+        return 0.0
+    parts = _DURATION.findall(text)
+    if parts and "".join(number + unit for number, unit in parts) == text.strip():
+        return sum(float(number) * _SECONDS[unit] for number, unit in parts)
+    return float(text) if re.fullmatch(r"\s*\d+(\.\d+)?\s*", text) else 0.0

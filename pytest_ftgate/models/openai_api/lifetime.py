@@ -1,0 +1,101 @@
+"""Until when an endpoint serves a model: the ``shutdown_date`` that it lists."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date, datetime, timezone
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from pytest_ftgate.models.openai_api.connection import client_headers, open_client
+from pytest_ftgate.text import date_of
+
+if TYPE_CHECKING:
+    from pytest_ftgate.models.openai_api.endpoint import Endpoint
+
+_TIMEOUT_S = 5.0
+_ABSENT = (404, 405, 501)  # nothing of this name, or no such API: an answer too
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What an endpoint lists of a model.
+
+    Attributes:
+        asked_at: when, seconds since the epoch.
+        known: the endpoint says whether there is a date.
+        shutdown: the date, ``YYYY-MM-DD``; None: none is announced, or nothing is known.
+    """
+
+    asked_at: float
+    known: bool
+    shutdown: str | None = None
+
+    @classmethod
+    def from_dict(cls, facts: Mapping[str, Any]) -> Listing:
+        """The inverse of ``asdict``.
+
+        Raises:
+            ValueError, TypeError, OverflowError: it is none.
+        """
+        found = cls(**facts)
+        if found.shutdown is not None:
+            date.fromisoformat(found.shutdown)
+        return cls(float(found.asked_at), bool(found.known), found.shutdown)
+
+
+def read_listing(body: object, asked_at: float) -> Listing:
+    """Out of the answer to ``GET /models/NAME``, without trust: what is no date is not known."""
+    facts = body if isinstance(body, Mapping) else {}
+    if "shutdown_date" not in facts:
+        return Listing(asked_at, known=False)
+    written = facts["shutdown_date"]
+    if written is None:
+        return Listing(asked_at, known=True)
+    shutdown = _date(written)
+    return Listing(asked_at, shutdown is not None, None if shutdown is None else shutdown.isoformat())
+
+
+def _date(written: object) -> date | None:
+    """An ISO date, an ISO time or seconds since the epoch, as a day in UTC."""
+    with suppress(ValueError, OverflowError, OSError):
+        if isinstance(written, int | float) and not isinstance(written, bool):
+            return date_of(written)
+        if isinstance(written, str):
+            text = written.strip()
+            with suppress(ValueError):
+                at = datetime.fromisoformat(text.replace("Z", "+00:00"))
+                return (at.astimezone(timezone.utc) if at.tzinfo else at).date()
+            return date.fromisoformat(text[:10]) if text[10:11] in ("", "T", " ") else None
+    return None
+
+
+async def ask_listings(endpoint: Endpoint, models: Sequence[str], now: float) -> dict[str, Listing]:
+    """One request for each model, and no other attempt; those are left out to which there was no answer.
+
+    Args:
+        endpoint: whom to ask, and with which key.
+        models: their names there.
+        now: seconds since the epoch.
+    """
+    client: Any = open_client(endpoint, _TIMEOUT_S)
+    try:
+        told = await asyncio.gather(*(_ask(client, endpoint, model, now) for model in models))
+    finally:
+        with suppress(Exception):  # the answers are in
+            await client.close()
+    return {model: listing for model, listing in zip(models, told, strict=True) if listing is not None}
+
+
+async def _ask(client: Any, endpoint: Endpoint, model: str, now: float) -> Listing | None:
+    """None where the endpoint did not answer; what it refuses may be granted next time."""
+    options: Any = {"headers": client_headers(endpoint.key), "params": {}}
+    name = quote(model, safe=":").replace(".", "%2E") if set(model) <= {"."} else quote(model, safe=":")
+    try:
+        asked = client.get(f"/models/{name}", cast_to=object, options=options)
+        return read_listing(await asyncio.wait_for(asked, _TIMEOUT_S), now)
+    except Exception as error:  # this is no question on which a verdict may founder
+        return Listing(now, known=False) if getattr(error, "status_code", None) in _ABSENT else None

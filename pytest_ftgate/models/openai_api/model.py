@@ -1,0 +1,233 @@
+"""Models behind an OpenAI-compatible endpoint, asked through the ``openai`` client."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from pytest_ftgate.data import Example, canonical_json
+from pytest_ftgate.errors import ConfigError, ModelError, Where
+from pytest_ftgate.models.openai_api.chat_client import ChatClient
+from pytest_ftgate.models.openai_api.endpoint import Endpoint
+from pytest_ftgate.models.price import written_price
+from pytest_ftgate.models.prompt import Prompt, build_prompt
+from pytest_ftgate.models.protocol import Completion, LatencySample, Model, Price, Surroundings, sample_of
+
+if TYPE_CHECKING:
+    from pytest_ftgate.config import ModelSpec, Source
+
+
+PUBLIC_ENDPOINT = "https://api.openai.com/v1"
+
+CONCURRENCY = 16
+
+TIMEOUT_S = 60.0
+
+RETRIES = 5
+
+
+@dataclass(eq=False)
+class OpenAIModel:
+    """A chat model at an endpoint. Answers come whole, and one request is one attempt: the runner tries again.
+
+    Args:
+        model: its name at the endpoint.
+        base_url: the endpoint, without a slash at its end.
+        key_env: the environment variable that holds the key; ``None`` sends no key at all.
+        prompt: how examples become messages.
+        params: sent as they are, beside the model and the messages.
+        revision: stands for the state of the weights; a part of the key of every answer.
+        requests_per_minute: calls that may begin within a minute; ``None``: any number.
+        tokens_per_minute: likewise tokens of questions and answers together.
+        latency: how a sample of latencies is taken, where one is asked for.
+        source: where the gate names the model.
+    """
+
+    name: str
+    spelling: str
+    model: str
+    base_url: str
+    key_env: str | None
+    prompt: Prompt
+    params: Mapping[str, Any]
+    revision: str | None
+    concurrency: int
+    timeout_s: float | None
+    retries: int
+    price: Price
+    source: str
+    requests_per_minute: float | None = None
+    tokens_per_minute: float | None = None
+    latency: LatencySample | None = None
+    persistent: bool = True
+    verified: bool | None = None
+    endpoint: bool = True
+    _clients: dict[asyncio.AbstractEventLoop, ChatClient] = field(default_factory=dict, init=False, repr=False)
+
+    def key(self, example: Example, repeat: int = 0) -> str:
+        """SHA-256 (hex) of the endpoint, the model, its revision, the messages and the parameters."""
+        facts: dict[str, Any] = {
+            "provider": "openai",
+            "endpoint": self.base_url,
+            "model": self.model,
+            "revision": self.revision,
+            "messages": self.prompt.messages(example),
+            "params": self.params,
+        }
+        if repeat:
+            facts["repeat"] = repeat
+        return hashlib.sha256(canonical_json(facts).encode()).hexdigest()
+
+    def ready(self) -> None:
+        """Check that calls can be made, and load the client, whose first call would else seem to take that long.
+
+        Predictions that are stored or recorded need neither key nor client.
+
+        Raises:
+            ModelError: fatal; the environment variable that holds the key is not set.
+        """
+        check_key(self.address(), self.source)
+        import_module("openai")
+
+    async def complete(self, example: Example, repeat: int = 0) -> Completion:  # noqa: ARG002
+        """Ask the endpoint once."""
+        return await self._client().ask(self.body(example))
+
+    def body(self, example: Example) -> dict[str, Any]:
+        """What the endpoint is sent for an example."""
+        return {"model": self.model, "messages": self.prompt.messages(example), **self.params}
+
+    def address(self) -> Endpoint:
+        """Whom to ask, with the key as the environment has it now."""
+        return Endpoint(self.base_url, self.model, self.key_env, _secret(self.key_env))
+
+    def characters(self, example: Example) -> int:
+        """The length of all that is sent for an example, for estimates of its tokens."""
+        return sum(len(str(message.get("content"))) for message in self.prompt.messages(example))
+
+    def pause_s(self) -> float:
+        """Seconds for which the endpoint wants no further request, as the headers of its answers said."""
+        return max((client.pause_s() for client in self._clients.values()), default=0.0)
+
+    async def aclose(self) -> None:
+        """Close the connections that were opened in this event loop."""
+        client = self._clients.pop(asyncio.get_running_loop(), None)
+        if client is not None:
+            await client.aclose()
+
+    def _client(self) -> ChatClient:
+        """The client of the running loop: connections cannot be shared between loops."""
+        loop = asyncio.get_running_loop()
+        if loop not in self._clients:
+            self.ready()
+            self._clients[loop] = ChatClient(self.address(), self.timeout_s)
+        return self._clients[loop]
+
+
+def endpoint_of(spec: ModelSpec, model: str) -> Endpoint:
+    """Whom a gate's ``openai`` keys have asked for a model, with the key that they name."""
+    base_url = spec.options.get("base_url")
+    key_env = spec.options.get("api_key_env") or ("OPENAI_API_KEY" if base_url is None else None)
+    return Endpoint((base_url or PUBLIC_ENDPOINT).rstrip("/"), model, key_env, _secret(key_env))
+
+
+def check_key(endpoint: Endpoint, source: str) -> None:
+    """Check that there is a key where one is named.
+
+    Args:
+        endpoint: whose key.
+        source: where the gate names it.
+
+    Raises:
+        ModelError: fatal; the environment variable that holds the key is not set.
+    """
+    if endpoint.key_env is None or (endpoint.key and endpoint.key.isascii()):
+        return
+    raise ModelError(
+        f"the environment variable {endpoint.key_env} {'does not hold a key' if endpoint.key else 'is not set'}",
+        fatal=True,
+        where=Where(path=source, key="api_key_env"),
+        evidence=f"it holds the key for {endpoint.where}",
+        cure=f"set {endpoint.key_env}, or judge stored or recorded predictions, which need no key",
+    )
+
+
+def _secret(key_env: str | None) -> str | None:
+    return os.environ.get(key_env, "").strip() if key_env is not None else None
+
+
+_OURS = {
+    "model": "the model's own key names it",
+    "messages": "they are made from the examples",
+    "stream": "answers are read whole",
+}
+
+
+def build_openai(spec: ModelSpec, surroundings: Surroundings) -> Model:
+    """The model of a gate's ``openai`` keys: one that is asked live, or in batches. Raises :class:`ConfigError`."""
+    live = _asked_live(spec, surroundings)
+    if spec.options.get("mode", "live") == "live":
+        return live
+    from pytest_ftgate.models.openai_api.batch import BatchedModel
+
+    return BatchedModel(
+        live, surroundings.notes, newer_than=surroundings.newer_than, concurrency=spec.options.get("concurrency")
+    )
+
+
+def _asked_live(spec: ModelSpec, surroundings: Surroundings) -> OpenAIModel:
+    options = spec.options
+    endpoint = endpoint_of(spec, options["model"])
+    return OpenAIModel(
+        name=spec.name,
+        spelling=spec.spelling,
+        model=endpoint.model,
+        base_url=endpoint.base_url,
+        key_env=endpoint.key_env,
+        prompt=build_prompt(spec, surroundings.training, surroundings.asked),
+        params=_checked_params(options.get("params") or {}, spec.source),
+        revision=options.get("revision"),
+        concurrency=options.get("concurrency") or CONCURRENCY,
+        timeout_s=options.get("timeout_s") or TIMEOUT_S,
+        retries=RETRIES if options.get("retries") is None else options["retries"],
+        price=price_at_endpoint(spec),
+        source=spec.source.at,
+        requests_per_minute=options.get("requests_per_minute"),
+        tokens_per_minute=options.get("tokens_per_minute"),
+        latency=sample_of(options),
+    )
+
+
+def price_at_endpoint(spec: ModelSpec) -> Price:
+    """What the model of ``openai`` keys costs: as the gate says, else as the package ``genai-prices`` does."""
+    options = spec.options
+    if options.get("price") is not None:
+        return written_price(options["price"], str(spec.source))
+    from pytest_ftgate.models.price_table import table_price
+
+    return table_price(
+        options["model"],
+        options.get("base_url") or PUBLIC_ENDPOINT,
+        options.get("params") or {},
+        batch=options.get("mode") == "batch",
+    )
+
+
+def _checked_params(params: Mapping[str, Any], source: Source) -> Mapping[str, Any]:
+    for name, reason in _OURS.items():
+        if name in params:
+            raise ConfigError(
+                f"params must not hold {name!r}",
+                where=source.where(f"params.{name}"),
+                cure=f"remove it: {reason}",
+            )
+    try:
+        canonical_json(params)
+    except (TypeError, ValueError) as error:
+        raise ConfigError("params must be JSON values", where=source.where("params"), evidence=str(error)) from None
+    return params

@@ -1,0 +1,344 @@
+"""Models that fine-tuning jobs made: what endpoints say of the jobs is asked once, and then kept in notes."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pytest_ftgate.data import DataSet, Example, canonical_json
+from pytest_ftgate.errors import DataError, ModelError, StoreError
+from pytest_ftgate.models.event_loop import run_in_own_loop
+from pytest_ftgate.models.openai_api.job import Checkpoint, TuningJob, choose_checkpoint, read_checkpoints, read_job
+from pytest_ftgate.models.openai_api.model import RETRIES, TIMEOUT_S, check_key, endpoint_of
+from pytest_ftgate.models.protocol import RetryPolicy, Surroundings
+from pytest_ftgate.models.registry import build_model
+
+if TYPE_CHECKING:
+    from pytest_ftgate.config import ModelSpec
+    from pytest_ftgate.data import DataSet
+    from pytest_ftgate.models.openai_api.job_client import JobClient
+    from pytest_ftgate.models.protocol import Model, Notes
+
+
+@dataclass(frozen=True)
+class JobFile:
+    """A file that a job was given.
+
+    Attributes:
+        id: the endpoint's.
+        sha256: hex, of its bytes.
+        rows: its lines that are not blank.
+        content_sha256: hex, of the inputs and outputs of its rows; ``None`` where they are no examples.
+    """
+
+    id: str
+    sha256: str
+    rows: int
+    content_sha256: str | None
+
+
+def job_file(id_: str, content: bytes) -> JobFile:
+    """What is kept of a file."""
+    try:
+        contents = content_sha256(read_examples(content, id_).examples)
+    except DataError:
+        contents = None
+    rows = sum(1 for line in content.split(b"\n") if line.strip())
+    return JobFile(id_, sha256(content).hexdigest(), rows, contents)
+
+
+def read_examples(content: bytes, origin: str) -> DataSet:
+    """The examples of a job's file, which is JSONL. Raises :class:`DataError`.
+
+    Args:
+        content: its bytes.
+        origin: what messages call it.
+    """
+    from pytest_ftgate.data.jsonl import read_jsonl
+    from pytest_ftgate.data.lines import Lines
+
+    rows = list(read_jsonl(Lines(io.BytesIO(content), origin), {}, chat=None))
+    if not rows:
+        raise DataError("has no rows")
+    numbers, examples = zip(*rows, strict=True)
+    return DataSet(examples, origin, sha256(content).hexdigest(), numbers, origin)
+
+
+def content_sha256(examples: Sequence[Example]) -> str:
+    """SHA-256 (hex) of the inputs and outputs, in their order; however they are written."""
+    digest = sha256()
+    for example in examples:
+        digest.update(_content(example).encode() + b"\n")
+    return digest.hexdigest()
+
+
+def _content(example: Example) -> str:
+    """A conversation of one question is that question."""
+    given: Any = example.input
+    if not isinstance(given, str) and len(given) == 1 and given[0].keys() == {"role", "content"}:
+        given = given[0]["content"] if given[0]["role"] == "user" else given
+    return canonical_json([given, example.expected])
+
+
+PREFIX = "tuning: "
+"""How the names of notes on jobs begin."""
+
+
+class JobNotes:
+    """Notes of which those on jobs are also looked up in committed recordings, first of all.
+
+    Args:
+        committed: notes on jobs out of recordings.
+        kept: what this machine keeps.
+
+    Attributes:
+        used: the notes on jobs that were read or written, to be recorded.
+    """
+
+    def __init__(self, committed: Mapping[str, str], kept: Notes) -> None:
+        self._committed = committed
+        self._kept = kept
+        self.used: dict[str, str] = {}
+
+    def get(self, name: str) -> str | None:
+        """The text under this name."""
+        text = self._committed.get(name)
+        text = self._kept.get(name) if text is None else text
+        if text is not None:
+            self._use(name, text)
+        return text
+
+    def put(self, name: str, text: str) -> None:
+        """Keep a text on this machine."""
+        self._use(name, text)
+        self._kept.put(name, text)
+
+    def drop(self, name: str) -> None:
+        """Forget it on this machine."""
+        self._kept.drop(name)
+
+    def named(self, prefix: str) -> Mapping[str, str]:
+        """All texts whose name begins so."""
+        committed = {name: text for name, text in self._committed.items() if name.startswith(prefix)}
+        return {**self._kept.named(prefix), **committed}
+
+    def _use(self, name: str, text: str) -> None:
+        if name.startswith(PREFIX):
+            self.used[name] = text
+
+
+_T = TypeVar("_T")
+
+_RETRY = RetryPolicy()
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """A model that a job made.
+
+    Attributes:
+        spec: the model as written, with its name at the endpoint in place of the job.
+        job: what made it.
+        checkpoint: the one that is meant; ``None``: the job's fine-tuned model.
+        chosen_by: in words; "" without a checkpoint.
+    """
+
+    spec: ModelSpec
+    job: TuningJob
+    checkpoint: Checkpoint | None = None
+    chosen_by: str = ""
+
+    def facts(self) -> dict[str, Any]:
+        """For a :class:`~pytest_ftgate.result.ModelResult`."""
+        return {
+            "model": self.spec.spelling,
+            "job": self.job.id,
+            "checkpoint": self.checkpoint.step if self.checkpoint else None,
+            "base_model": self.job.base_model,
+            "trained_tokens": self.job.trained_tokens,
+            "hyperparameters": dict(self.job.hyperparameters) or None,
+        }
+
+
+class JobRecords:
+    """What the endpoint says of the job of one model.
+
+    A job that has succeeded never changes, nor do its checkpoints and files: what was read once is kept in the notes,
+    and nobody is asked again. All methods raise :class:`ModelError`.
+
+    Args:
+        spec: a model with the key ``job``.
+        surroundings: its notes, and whether the endpoint may be asked.
+    """
+
+    def __init__(self, spec: ModelSpec, surroundings: Surroundings) -> None:
+        self._spec = spec
+        self._notes = surroundings.notes
+        self._offline = surroundings.offline
+        self._id: str = spec.options["job"]
+        self.endpoint = endpoint_of(spec, self._id)
+        self._home = sha256(self.endpoint.base_url.encode()).hexdigest()[:16]
+
+    def job(self) -> TuningJob:
+        """The job, which has succeeded."""
+
+        async def ask(client: JobClient) -> TuningJob:
+            return read_job(await client.job(self._id), self._id, self.endpoint)
+
+        name = f"{PREFIX}job {self._home} {self._id}"
+        return self._noted(name, lambda text: TuningJob(**json.loads(text)), lambda job: json.dumps(job.to_dict()), ask)
+
+    def checkpoints(self) -> tuple[Checkpoint, ...]:
+        """The job's checkpoints, by their steps."""
+
+        async def ask(client: JobClient) -> tuple[Checkpoint, ...]:
+            return read_checkpoints(await client.checkpoints(self._id), self._id, self.endpoint)
+
+        return self._noted(
+            f"{PREFIX}checkpoints {self._home} {self._id}",
+            lambda text: tuple(Checkpoint(**one) for one in json.loads(text)),
+            lambda found: json.dumps([one.to_dict() for one in found]),
+            ask,
+        )
+
+    def file(self, id_: str, purpose: str) -> JobFile:
+        """What is kept of a file of the job; ``purpose`` is what messages call it, such as ``training file``."""
+
+        async def ask(client: JobClient) -> JobFile:
+            return job_file(id_, await client.content(id_, purpose))
+
+        return self._noted(
+            f"{PREFIX}file {self._home} {id_}",
+            lambda text: JobFile(**json.loads(text)),
+            lambda file: json.dumps(asdict(file)),
+            ask,
+        )
+
+    def shared_inputs(self, id_: str, test: DataSet, count: Callable[[DataSet, DataSet], int]) -> int:
+        """Return how many test examples are in a validation file of the job.
+
+        Args:
+            id_: the file's.
+            test: the test set.
+            count: how many examples of the second data set are in the first.
+        """
+
+        async def ask(client: JobClient) -> int:
+            content = await client.content(id_, "validation file")
+            try:
+                examples = read_examples(content, f"validation file {self.endpoint.quoted(id_, 80)}")
+            except DataError as error:
+                raise ModelError(
+                    f"whether the best checkpoint of the fine-tuning job {self._id} was chosen on the test set cannot "
+                    "be told: its validation file cannot be read as examples",
+                    where=self.endpoint.where,
+                    fatal=True,
+                    evidence=str(error).splitlines()[0],
+                    cure="give the gate a validation_set, on which the checkpoints are compared",
+                ) from None
+            return count(examples, test)
+
+        return self._noted(f"{PREFIX}shared {self._home} {id_} {test.sha256} {len(test)}", int, str, ask)
+
+    def content(self, id_: str, purpose: str) -> bytes:
+        """The bytes of a file, which are not kept."""
+
+        async def ask(client: JobClient) -> bytes:
+            return await client.content(id_, purpose)
+
+        return self._asked(ask)
+
+    def _noted(
+        self,
+        name: str,
+        read: Callable[[str], _T],
+        write: Callable[[_T], str],
+        ask: Callable[[JobClient], Awaitable[_T]],
+    ) -> _T:
+        """What stands in the notes, else what the endpoint says. A note that cannot be read is as none."""
+        text = self._notes.get(name) if self._notes is not None else None
+        if text is not None:
+            with suppress(ValueError, TypeError):
+                return read(text)
+        found = self._asked(ask)
+        if self._notes is not None:
+            with suppress(StoreError):  # it is asked again next time
+                self._notes.put(name, write(found))
+        return found
+
+    def _asked(self, ask: Callable[[JobClient], Awaitable[_T]]) -> _T:
+        if self._offline:
+            raise ModelError(
+                f"nothing is known yet of the fine-tuning job {self._id}, and --ftgate-offline forbids asking",
+                where=self._spec.source.where("job"),
+                fatal=True,
+                cure="run once without it: what the endpoint says is kept beside the predictions, and is written with "
+                "the recordings (--ftgate-report=recordings:FOLDER)",
+            )
+        check_key(self.endpoint, str(self._spec.source))
+        return run_in_own_loop(self._patiently(ask), lambda: None)
+
+    async def _patiently(self, ask: Callable[[JobClient], Awaitable[_T]]) -> _T:
+        """Ask, and again where that may help."""
+        from pytest_ftgate.models.openai_api.job_client import JobClient
+
+        options = self._spec.options
+        retries = RETRIES if options.get("retries") is None else options["retries"]
+        client = JobClient(self.endpoint, options.get("timeout_s") or TIMEOUT_S)
+        try:
+            for failures in range(1, retries + 2):
+                try:
+                    return await ask(client)
+                except ModelError as error:
+                    if error.fatal or not error.retryable or failures > retries:
+                        raise
+                    wait_s = _RETRY.wait_s(failures, error.retry_after_s)
+                await asyncio.sleep(wait_s)
+            raise AssertionError  # the last attempt returns or raises
+        finally:
+            with suppress(Exception):  # the answer is in
+                await client.aclose()
+
+
+def has_job(spec: ModelSpec) -> bool:
+    """Whether the model is named by the job that made it."""
+    return spec.provider == "openai" and "job" in spec.options
+
+
+def settle(spec: ModelSpec, surroundings: Surroundings) -> Tuned:
+    """The model of a job, with its name at the endpoint.
+
+    Raises:
+        ModelError: the job has not succeeded, or cannot be read.
+    """
+    records = JobRecords(spec, surroundings)
+    job, wanted = records.job(), spec.options.get("checkpoint")
+    if wanted is None:
+        return Tuned(_named(spec, job.model), job)
+    checkpoint, chosen_by = choose_checkpoint(records.checkpoints(), wanted, job, records.endpoint)
+    return Tuned(_named(spec, checkpoint.model), job, checkpoint, chosen_by)
+
+
+def contenders(spec: ModelSpec, surroundings: Surroundings) -> tuple[Tuned, ...]:
+    """All checkpoints of a job, by their steps. Raises :class:`ModelError`."""
+    records = JobRecords(spec, surroundings)
+    job, checkpoints = records.job(), records.checkpoints()
+    choose_checkpoint(checkpoints, "last", job, records.endpoint)  # there is one
+    return tuple(Tuned(_named(spec, one.model), job, one) for one in checkpoints)
+
+
+def build_settled(spec: ModelSpec, surroundings: Surroundings, hook: Any | None = None) -> Model:
+    """The model that a gate asks for, whether by its name or by the job that made it. Raises :class:`FtgateError`."""
+    named = settle(spec, surroundings).spec if has_job(spec) else spec
+    return build_model(named, surroundings, hook)
+
+
+def _named(spec: ModelSpec, model: str) -> ModelSpec:
+    options = {key: value for key, value in spec.options.items() if key not in ("job", "checkpoint")}
+    return replace(spec, options={"model": model, **options}, spelling=f"openai:{model}")

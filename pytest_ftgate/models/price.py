@@ -1,0 +1,153 @@
+"""What a model costs: its price, and what its answers come to. What is not known is unknown, never zero."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pytest_ftgate.config.model_keys import PER_TOKEN, mixed
+from pytest_ftgate.errors import ConfigError, Where
+from pytest_ftgate.models.protocol import Price
+
+if TYPE_CHECKING:
+    from pytest_ftgate.models.protocol import Completion, Model
+
+
+UNKNOWN = "unknown: "
+
+UNPRICED = f"{UNKNOWN}no price in the gate"
+
+NO_TABLE = "genai-prices is not installed"
+
+_KEYS = (*PER_TOKEN, "training_per_1m", "gpu_hour_usd")
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a run cost in US dollars; where ``usd`` is ``None``, ``unknown`` says why."""
+
+    usd: float | None
+    unknown: str | None = None
+
+
+def price_cure(why: str | None) -> str:
+    """What to give a model whose price is unknown.
+
+    Args:
+        why: it is; the package that knows prices is named where its absence is part of that.
+    """
+    cure = "price: {input_per_1m, output_per_1m}, or {gpu_hour_usd} on a machine of your own"
+    if NO_TABLE not in (why or ""):
+        return cure
+    return f"{cure}; pip install pytest-ftgate[prices] brings those of many endpoints"
+
+
+def written_price(keys: Mapping[str, Any] | None, source: str) -> Price:
+    """The price as the gate gives it.
+
+    Args:
+        keys: the keys of ``price``, checked; ``None`` where there are none.
+        source: where they stand.
+    """
+    if keys is None:
+        return Price(UNPRICED)
+    price = Price(source, **keys)
+    if price.known:
+        return price
+    missing = " and ".join(key for key in ("input_per_1m", "output_per_1m") if keys.get(key) is None)
+    return Price(f"{UNKNOWN}the price at {source} has no {missing}", **keys)
+
+
+def price_of(model: Model) -> Price:
+    """What a model says of its price: a :class:`Price`, or the keys of one, as somebody else's model may.
+
+    Raises:
+        ConfigError: it says something that is no price.
+    """
+    given: object = getattr(model, "price", None)
+    if given is None or isinstance(given, Price):
+        return given or Price(UNPRICED)
+    flaw = _flaw(given)
+    if flaw is not None:
+        raise ConfigError(
+            f"the price of the model {model.name} {flaw}",
+            where=Where(key="price"),
+            cure=f"a price is a mapping of {', '.join(_KEYS)} to US dollars",
+        )
+    assert isinstance(given, Mapping)  # what is none has a flaw
+    return written_price(given, f"the model {model.name}")
+
+
+def _flaw(given: object) -> str | None:
+    if not isinstance(given, Mapping):
+        return f"is a value of type {type(given).__name__}"
+    for key, value in given.items():
+        if key not in _KEYS:
+            return f"has the key {key!r}"
+        if not _is_amount(value):
+            return f"has the {key} {value!r}"
+    return mixed(given)
+
+
+def _is_amount(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
+
+
+def cost_of(completion: Completion, price: Price, busy_s: float | None = None) -> float | None:
+    """US dollars for one answer; ``None`` where a price or a count is unknown, or counts contradict each other.
+
+    Args:
+        completion: the answer, with its tokens.
+        price: of the model that gave it.
+        busy_s: its share of the seconds in which the model was busy.
+    """
+    if price.gpu_hour_usd is not None:
+        return None if busy_s is None else price.gpu_hour_usd * busy_s / 3600
+    inputs, outputs = completion.input_tokens, completion.output_tokens
+    if inputs is None or outputs is None:
+        return None
+    cached, written = completion.cached_input_tokens or 0, completion.cache_write_tokens or 0
+    return tokens_usd(price, inputs, outputs, cached=cached, written=written)
+
+
+def tokens_usd(price: Price, inputs: int, outputs: int, *, cached: int = 0, written: int = 0) -> float | None:
+    """US dollars for so many tokens, ``cached`` and ``written`` to the cache being parts of ``inputs``."""
+    plain = inputs - cached - written
+    if price.input_per_1m is None or price.output_per_1m is None or plain < 0:
+        return None
+    if price.most_input_tokens is not None and inputs > price.most_input_tokens:
+        return None
+    cached_price = price.input_per_1m if price.cached_input_per_1m is None else price.cached_input_per_1m
+    written_at = price.input_per_1m if price.cache_write_per_1m is None else price.cache_write_per_1m
+    return (
+        plain * price.input_per_1m + cached * cached_price + written * written_at + outputs * price.output_per_1m
+    ) / 1e6
+
+
+def cost_of_run(answers: Sequence[tuple[Completion | None, float | None]], price: Price) -> Cost:
+    """What a whole run cost, stored answers included.
+
+    Args:
+        answers: each with its share of the seconds in which the model was busy; ``None`` for a missing answer.
+        price: of the model that gave them.
+    """
+    if not price.known:
+        return Cost(None, price.source.removeprefix(UNKNOWN))
+    given = [(completion, busy_s) for completion, busy_s in answers if completion is not None]
+    if not given or len(given) < len(answers):
+        return Cost(None, f"{len(answers) - len(given):,} of {len(answers):,} answers are missing")
+    costs = [cost_of(completion, price, busy_s) for completion, busy_s in given]
+    known = [cost for cost in costs if cost is not None]
+    if len(known) < len(costs):
+        return Cost(None, f"{len(costs) - len(known):,} of {len(costs):,} answers {_lacking(price)}")
+    return Cost(round(math.fsum(known), 12))
+
+
+def _lacking(price: Price) -> str:
+    if price.gpu_hour_usd is not None:
+        return "do not tell how long the model was busy with them"
+    if price.most_input_tokens is not None:
+        return f"have no usable token counts, or more than {price.most_input_tokens:,} of input, which cost more"
+    return "have no usable token counts"

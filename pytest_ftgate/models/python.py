@@ -1,0 +1,421 @@
+"""Python callables as models: functions in threads of their own, coroutines in the runner's loop."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import inspect
+import secrets
+import weakref
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from importlib import import_module
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from pytest_ftgate.data import canonical_json
+from pytest_ftgate.errors import ConfigError, ModelError, Where, is_cancelled_from_outside, may_pass, told
+from pytest_ftgate.models.price import price_of, written_price
+from pytest_ftgate.models.processes import CALLS_AT_ONCE, InProcesses
+from pytest_ftgate.models.protocol import FINISHES, Completion, LatencySample, Price, Question, Surroundings, sample_of
+from pytest_ftgate.models.workers import Workers
+from pytest_ftgate.text import nearest_wording
+
+if TYPE_CHECKING:
+    from pytest_ftgate.config import ModelSpec
+    from pytest_ftgate.data import Example
+    from pytest_ftgate.models.protocol import Model
+
+
+def resolve_target(target: str, where: Where) -> Callable[..., Any]:
+    """The callable that a target names.
+
+    Raises:
+        ConfigError: the module or the name in it does not exist, importing it fails, or it cannot be called.
+    """
+    module, _, path = target.partition(":")
+    if not (module and path):
+        raise ConfigError(f"{target!r} is not of the form pkg.module:function", where=where)
+    found: Any = _imported(module, where)
+    for name in path.split("."):
+        try:
+            found = getattr(found, name)
+        except AttributeError:
+            near = nearest_wording(name, dir(found))
+            raise ConfigError(
+                f"{target!r}: there is no {name!r} in {_called(found)}",
+                where=where,
+                cure=f"did you mean {near!r}?" if near else None,
+            ) from None
+    if not callable(found):
+        raise ConfigError(f"{target!r} is of type {type(found).__name__}, not a function", where=where)
+    function: Callable[..., Any] = found
+    return function
+
+
+def _imported(module: str, where: Where) -> Any:
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+            raise _broken(module, error, where) from error
+        raise ConfigError(
+            f"there is no module {error.name!r}",
+            where=where,
+            cure="install it, or add its folder to pytest's ini key pythonpath",
+        ) from None
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a module may call sys.exit() or pytest.skip()
+        raise _broken(module, error, where) from error
+
+
+def _broken(module: str, error: BaseException, where: Where) -> ConfigError:
+    return ConfigError(
+        f"the module {module!r} cannot be imported", where=where, evidence=f"{type(error).__name__}: {error}"
+    )
+
+
+def _called(found: Any) -> str:
+    return str(getattr(found, "__name__", type(found).__name__))
+
+
+CONCURRENCY_ASYNC = 16
+
+CONCURRENCY_SYNC = 1
+
+TIMEOUT_S = 60.0
+
+RETRIES = 5
+
+_MODEL_PARTS = ("aclose", "name", "spelling", "concurrency", "timeout_s", "retries", "persistent", "verified", "price")
+
+_CHANGE_NO_ANSWER = frozenset(("cache_key", "concurrency", "timeout_s", "retries", "price", "name", "latency"))
+
+_OTHER_LOOP = ("different loop", "different event loop", "event loop is closed")
+
+
+@dataclass(eq=False)
+class FunctionModel:
+    """A callable ``input -> str`` (or :class:`Completion`), given the input as the example has it.
+
+    An exception of the callable is a failed call. It is tried again where it speaks of a connection or a time-out.
+
+    Args:
+        function: takes text, or a list of message dicts; may be a coroutine function. With ``batch_size`` above 1 it
+            takes a list of such inputs, and returns a list of as many answers.
+        identity: stands for the callable in the keys of its answers.
+        persistent: whether ``identity`` means the same in later sessions.
+    """
+
+    name: str
+    spelling: str
+    function: Callable[[Any], Any]
+    identity: str
+    persistent: bool
+    concurrency: int
+    timeout_s: float | None
+    retries: int
+    price: Price
+    batch_size: int = 1
+    latency: LatencySample | None = None
+    verified: bool | None = None
+    endpoint: bool = False
+    abandons: bool = field(init=False)
+    _workers: Workers = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.abandons = not is_async(self.function)
+        self._workers = Workers(f"ftgate {self.name}")
+
+    def key(self, example: Example, repeat: int = 0) -> str:
+        """SHA-256 (hex) of the callable's identity and the input."""
+        facts: dict[str, Any] = {"provider": "python", "identity": self.identity, "input": example.input}
+        if repeat:
+            facts["repeat"] = repeat
+        return hashlib.sha256(canonical_json(facts).encode()).hexdigest()
+
+    async def complete(self, example: Example, repeat: int = 0) -> Completion:  # noqa: ARG002
+        """Call the callable once."""
+        given = _given(example)
+        if self.batch_size == 1:
+            return self._checked(await self._call(given))
+        (answer,) = self._list(await self._call([given]), 1)
+        if isinstance(answer, ModelError):
+            raise answer
+        return self._checked(answer)
+
+    async def complete_many(self, questions: Sequence[Question]) -> Sequence[Completion | ModelError]:
+        """Call the callable once with all inputs; an answer's latency is the seconds that the call took."""
+        start = perf_counter()
+        answers = self._list(await self._call([_given(question.example) for question in questions]), len(questions))
+        latency_s = perf_counter() - start
+        return [self._checked_of_many(answer, latency_s) for answer in answers]
+
+    async def _call(self, given: Any) -> Any:
+        return await (self._in_thread(given) if self.abandons else self._awaited(self.function, given))
+
+    def _list(self, answers: object, n: int) -> Sequence[object]:
+        """One answer for each input, in their order."""
+        if isinstance(answers, Sequence) and not isinstance(answers, str) and len(answers) == n:
+            return answers
+        found = f"a value of type {type(answers).__name__}"
+        if isinstance(answers, Sequence) and not isinstance(answers, str):
+            found = f"{len(answers):,} answers for {n:,} inputs"
+        raise ModelError(
+            f"{self.name} returned {found}",
+            cure="with batch_size it is given a list of inputs, and must return a list of as many answers",
+        )
+
+    def _checked_of_many(self, answer: object, latency_s: float) -> Completion | ModelError:
+        try:
+            checked = answer if isinstance(answer, ModelError) else self._checked(answer)
+        except ModelError as error:
+            return error
+        if isinstance(checked, Completion) and checked.latency_s is None:
+            return replace(checked, latency_s=latency_s)
+        return checked
+
+    async def aclose(self) -> None:
+        self._workers.stop()
+
+    async def _in_thread(self, given: Any) -> Any:
+        outcome = await self._workers.run(partial(self.function, given))
+        if outcome.error is not None:
+            self._failed(outcome.error)
+        if inspect.isawaitable(outcome.value):  # a plain function around a coroutine
+            return await self._awaited(lambda _: outcome.value, given)
+        return outcome.value
+
+    async def _awaited(self, function: Callable[[Any], Any], given: Any) -> Any:
+        try:
+            return await function(given)
+        except asyncio.CancelledError as error:
+            if is_cancelled_from_outside():
+                raise
+            self._failed(error)
+        except GeneratorExit:
+            raise
+        except BaseException as error:  # sys.exit() and pytest.skip() too
+            self._failed(error)
+
+    def _failed(self, error: BaseException) -> NoReturn:
+        if isinstance(error, KeyboardInterrupt | ModelError):
+            raise error
+        raise ModelError(
+            f"{self.name} raised {type(error).__name__}",
+            retryable=may_pass(error),
+            evidence=told(error, self.function),
+            cure=_cure(error),
+        ) from error
+
+    def _checked(self, answer: object) -> Completion:
+        if isinstance(answer, str):
+            return Completion(str(answer))
+        if not isinstance(answer, Completion):
+            if inspect.iscoroutine(answer):
+                answer.close()  # else Python complains that nobody waited for it
+            found = "None" if answer is None else f"a value of type {type(answer).__name__}"
+            raise ModelError(f"{self.name} returned {found}", cure="return text (str), or a Completion")
+        problem = _problem(answer)
+        if problem:
+            raise ModelError(f"{self.name} returned a broken Completion: {problem}")
+        return answer
+
+
+def _given(example: Example) -> Any:
+    """The input as the callable gets it: a copy, where it could be changed."""
+    return example.input if isinstance(example.input, str) else [dict(message) for message in example.input]
+
+
+def build_target(spec: ModelSpec, surroundings: Surroundings) -> FunctionModel:  # noqa: ARG001
+    """The model ``python:pkg.module:function``. Raises :class:`ConfigError`."""
+    target = spec.options["target"]
+    function = resolve_target(target, spec.source.where("target"))
+    workers = spec.options.get("workers")
+    model = _function_model(function, spec, target)
+    return model if workers is None else _in_processes(model, workers, spec.source.where("workers"))
+
+
+def _in_processes(model: FunctionModel, n: int, where: Where) -> FunctionModel:
+    """The same model, whose calls are spread over processes; the time limit is that of as many calls as one does."""
+    if is_async(model.function):
+        raise ConfigError(
+            "a coroutine function cannot be called in processes",
+            where=where,
+            cure="take workers out: its calls wait for the network side by side, see concurrency",
+        )
+    calls = 1 if model.batch_size > 1 else CALLS_AT_ONCE
+    return replace(
+        model,
+        function=InProcesses(model.function, n, batched=model.batch_size > 1),
+        batch_size=n * model.batch_size * calls,
+        timeout_s=None if model.timeout_s is None else model.timeout_s * calls,
+    )
+
+
+def build_callable(spec: ModelSpec, surroundings: Surroundings) -> Model:  # noqa: ARG001
+    """The model that a fixture or a marker gives as an object. Raises :class:`ConfigError`."""
+    return adopt(spec.options["function"], spec)
+
+
+def adopt(given: Any, spec: ModelSpec) -> Model:
+    """A callable as a model; what is a model already, as it is.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    if hasattr(given, "complete") and hasattr(given, "key"):
+        if isinstance(given, type):
+            raise ConfigError(
+                f"the class {given.__name__} is no model",
+                where=spec.source.where(),
+                cure="give an instance of it",
+            )
+        missing = [part for part in _MODEL_PARTS if not hasattr(given, part)]
+        if missing:
+            raise ConfigError(
+                f"the model of type {type(given).__name__} lacks {', '.join(missing)}",
+                where=spec.source.where(),
+                cure="see pytest_ftgate.models.Model for what a model has",
+            )
+        model: Model = given
+        return _checked_model(model, spec)
+    if not callable(given):
+        raise ConfigError(
+            f"a value of type {type(given).__name__} is not a model",
+            where=spec.source.where(),
+            cure="give a callable (str -> str, sync or async), or an object with complete() and key()",
+        )
+    return _function_model(given, spec, _written(spec) if "cache_key" in spec.options else spec.spelling)
+
+
+def _written(spec: ModelSpec) -> str:
+    """All that was written of a hook's model but what changes no answer: with the cache key it stands for the model."""
+    own = {key: value for key, value in spec.options.items() if key not in _CHANGE_NO_ANSWER}
+    try:
+        return canonical_json([spec.provider, own])
+    except (TypeError, ValueError) as error:
+        raise ConfigError(
+            f"answers of {spec.spelling} cannot be kept under a cache_key: {error}",
+            where=spec.source.where("cache_key"),
+            cure="write its other keys as text, numbers, lists and mappings, or leave cache_key out",
+        ) from error
+
+
+def _checked_model(model: Model, spec: ModelSpec) -> Model:
+    """The model, whose limits the runner relies on, and whose price is one."""
+    flaws = {
+        "concurrency": not _is_count(model.concurrency) or model.concurrency < 1,
+        "retries": not _is_count(model.retries),
+        "timeout_s": model.timeout_s is not None and not _is_seconds(model.timeout_s),
+    }
+    for part, is_wrong in flaws.items():
+        if is_wrong:
+            raise ConfigError(
+                f"the model of type {type(model).__name__} has the {part} {getattr(model, part)!r}",
+                where=spec.source.where(),
+                cure="see pytest_ftgate.models.Model for what a model has",
+            )
+    price_of(model)
+    return model
+
+
+def is_async(function: Callable[..., Any]) -> bool:
+    """Whether calling it gives a coroutine: also for partials, bound methods and objects with ``async __call__``."""
+    while isinstance(function, partial):
+        function = function.func
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+        getattr(type(function), "__call__", None)  # noqa: B004
+    )
+
+
+def _function_model(function: Callable[[Any], Any], spec: ModelSpec, target: str) -> FunctionModel:
+    options = spec.options
+    cache_key = options.get("cache_key")
+    concurrency = CONCURRENCY_ASYNC if is_async(function) else CONCURRENCY_SYNC
+    return FunctionModel(
+        name=spec.name,
+        spelling=spec.spelling,
+        function=function,
+        identity=_session_identity(function, spec) if cache_key is None else canonical_json([target, cache_key]),
+        persistent=cache_key is not None,
+        concurrency=options.get("concurrency") or concurrency,
+        timeout_s=options.get("timeout_s") or TIMEOUT_S,
+        retries=RETRIES if options.get("retries") is None else options["retries"],
+        batch_size=options.get("batch_size") or 1,
+        latency=sample_of(options),
+        price=written_price(options.get("price"), str(spec.source)),
+    )
+
+
+_identities: dict[int, tuple[Callable[[], Any], str]] = {}
+
+
+def _session_identity(function: Callable[..., Any], spec: ModelSpec) -> str:
+    """A name for the very callable in the state in which a fixture gave it, as far as parameters tell of that.
+
+    A fixture that is parametrized may give one object each time, in another state.
+    """
+    state = [[name, _value(value)] for name, value in sorted(spec.source.parameters.items())]
+    return f"{_token(function)} {canonical_json(state)}" if state else _token(function)
+
+
+def _value(parameter: Any) -> str:
+    """What stands for a parameter: its JSON, or where it has none the very object."""
+    try:
+        return canonical_json(parameter)
+    except (TypeError, ValueError, RecursionError):
+        return _token(parameter)
+
+
+def _token(thing: Any) -> str:
+    """A name for the very object, the same as long as it lives, and never given to another.
+
+    A bound method is made anew whenever it is asked for: its object and its function stand for it.
+    """
+    owner = getattr(thing, "__self__", thing)
+    alive, token = _identities.get(id(owner), (lambda: None, ""))
+    if alive() is not owner:
+        token = secrets.token_hex(16)
+        _identities[id(owner)] = (_reference(owner), token)
+    return f"{token} {getattr(thing, '__qualname__', '')}"
+
+
+def _reference(value: Any) -> Callable[[], Any]:
+    """Weak where the type allows it: a model that a test has done with may be large."""
+    try:
+        return weakref.ref(value)
+    except TypeError:
+        return lambda: value
+
+
+def _cure(error: BaseException) -> str | None:
+    said = str(error).lower()
+    if isinstance(error, RuntimeError) and any(words in said for words in _OTHER_LOOP):
+        return "a client made in another event loop cannot be used in this one: make the client inside the call"
+    return None
+
+
+def _problem(answer: Completion) -> str | None:
+    if not isinstance(answer.text, str):
+        return f"text is of type {type(answer.text).__name__}, not str"
+    if answer.finish not in FINISHES:
+        return f"finish is {answer.finish!r}, not one of {', '.join(FINISHES)}"
+    for name in ("input_tokens", "output_tokens", "cached_input_tokens", "cache_write_tokens"):
+        count = getattr(answer, name)
+        if count is not None and not _is_count(count):
+            return f"{name} is {count!r}, not a count"
+    latency = answer.latency_s
+    if latency is not None and not _is_seconds(latency):
+        return f"latency_s is {latency!r}, not a number of seconds"
+    return None
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_seconds(value: Any) -> bool:
+    return isinstance(value, int | float) and 0 <= value < float("inf")

@@ -1,1 +1,0 @@
-"""What models cost and save. What is not known is unknown, and never zero."""

@@ -1,0 +1,321 @@
+"""The pytest face: options, hooks and fixtures. Every body delegates; nothing heavy loads before a gate exists."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Generator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+__tracebackhide__ = True  # what a fixture or a body raises is shown without our lines
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_ftgate.data import Example
+    from pytest_ftgate.plugin.fixtures import CallableModel
+    from pytest_ftgate.plugin.session import GateSession
+    from pytest_ftgate.result import GateResult
+    from pytest_ftgate.runs.runner import Run
+
+SESSION: pytest.StashKey[GateSession] = pytest.StashKey()
+REQUEST: pytest.StashKey[pytest.FixtureRequest] = pytest.StashKey()
+
+_MARK_HELP = (
+    "ftgate(gate=None, *, test_set, training_set, baseline, candidate, metric='accuracy', margin, ...): "
+    "fail the run unless the candidate beats the baseline by the margin; `gate` names one in ftgate.yaml."
+)
+
+
+# --- options -------------------------------------------------------------------------------------------------
+
+
+def _report(text: str) -> str:
+    """``FORMAT:PATH``, checked when the command line is read."""
+    form, _, path = text.partition(":")
+    if form not in ("html", "json", "markdown", "recordings") or not path:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no FORMAT:PATH with the format html, json, markdown or recordings"
+        )
+    return text
+
+
+def _usd(text: str) -> float:
+    """An amount of money that can be a limit."""
+    try:
+        amount = float(text)
+    except ValueError:
+        amount = 0.0
+    if not 0 < amount < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no amount of US dollars above 0")
+    return amount
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("pytest-ftgate", "fine-tuning gate (pytest-ftgate)")
+    group.addoption("--ftgate-config", metavar="PATH", help="another gate file than the ini's")
+    group.addoption(
+        "--ftgate-report", metavar="FORMAT:PATH", action="append", default=[], type=_report,
+        help="write a report: html:PATH, json:PATH, markdown:PATH for a pull request, or recordings:FOLDER with one "
+        "JSONL per gate and model; repeatable",
+    )  # fmt: skip
+    group.addoption(
+        "--ftgate-cache", choices=("reuse", "refresh", "off"), default="reuse",
+        help="what happens to stored predictions (default: reuse); refresh asks anew, whatever is stored or recorded",
+    )  # fmt: skip
+    group.addoption(
+        "--ftgate-offline", action="store_true",
+        help="call no endpoint: a prediction that is not stored or recorded is an error",
+    )  # fmt: skip
+    group.addoption(
+        "--ftgate-partial", action="store_true",
+        help="print the gates that ini ftgate_required asks for instead of enforcing them; refused where CI is set",
+    )  # fmt: skip
+    group.addoption(
+        "--ftgate-max-cost", metavar="USD", type=_usd,
+        help="stop, with everything stored, before the estimate of what is spent passes so many US dollars",
+    )  # fmt: skip
+    parser.addini("ftgate_config", "the gate file (default: ftgate.yaml)", default="ftgate.yaml")
+    parser.addini("ftgate_state", "the folder of stored predictions (default: .ftgate)", default=".ftgate")
+    parser.addini("ftgate_recordings", "a folder of committed predictions, looked up before any model is called")
+    parser.addini("ftgate_base_ref", "the branch that changes go to (default: origin's, main or master)")
+    parser.addini(
+        "ftgate_forbid_weakening", "fail a gate that asks for less than where this change began",
+        type="bool", default=False,
+    )  # fmt: skip
+    parser.addini(
+        "ftgate_github_summary", "under GitHub Actions, add the gates to the summary of the step",
+        type="bool", default=True,
+    )  # fmt: skip
+    parser.addini("ftgate_required", "gates that must be judged and pass: names, or all", type="args", default=[])
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    from pytest_ftgate import hookspecs
+
+    pluginmanager.add_hookspecs(hookspecs)
+
+
+# --- the session ---------------------------------------------------------------------------------------------
+
+
+def gate_session(config: pytest.Config) -> GateSession:
+    """The session's gates; made when the first one is met."""
+    if SESSION not in config.stash:
+        from pytest_ftgate.plugin.session import GateSession
+
+        config.stash[SESSION] = GateSession(config)
+    return config.stash[SESSION]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", _MARK_HELP)
+    config.pluginmanager.register(_Reports(config))  # without a name, which -p no: could switch off
+    _refuse_loosening(config)
+    _refuse_one_file(config)
+    _need_jinja(config)
+    if config.getoption("--ftgate-partial") and os.environ.get("CI"):
+        raise pytest.UsageError("--ftgate-partial is for local work; CI is set here")
+
+
+def _refuse_loosening(config: pytest.Config) -> None:
+    """What a gate asks for comes from files under review, never from a command line or the environment."""
+    overridden = [name for name in config.getoption("override_ini") or () if name.startswith("ftgate_")]
+    if overridden:
+        raise pytest.UsageError(
+            f"-o {overridden[0]}: what a gate asks for comes from files under review, not from the command line"
+        )
+
+
+def _refuse_one_file(config: pytest.Config) -> None:
+    """Of two reports in one file the second would take the place of the first, and nobody would know."""
+    written = dict.fromkeys(config.getoption("--ftgate-report"))
+    paths = [os.path.realpath(one.partition(":")[2]) for one in written]
+    twice = next((one for one, path in zip(written, paths, strict=True) if paths.count(path) > 1), None)
+    if twice is not None:
+        raise pytest.UsageError(f"--ftgate-report={twice}: another report goes to the same file")
+
+
+def _need_jinja(config: pytest.Config) -> None:
+    """A page that cannot be written is known before any model is paid for."""
+    if any(written.startswith("html:") for written in config.getoption("--ftgate-report")):
+        from importlib.util import find_spec
+
+        if find_spec("jinja2") is None:
+            raise pytest.UsageError(
+                "--ftgate-report=html needs Jinja2, which is not installed: pip install 'pytest-ftgate[report]'"
+            )
+
+
+class _Reports:
+    """Hears the reports of xdist's workers: a gate's facts travel in the user properties."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if not hasattr(report, "node"):
+            return  # of this process, where the verdict itself is at hand
+        for name, value in report.user_properties:
+            if name == "ftgate":
+                gate_session(self._config).verdicts.hear(report.nodeid, str(value))
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    named = config.getoption("--ftgate-config")
+    return f"ftgate: gate file {named}, named on the command line" if named else None
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """xdist: the workers share the moment from which on a stored prediction counts as fresh."""
+    node.workerinput["ftgate_started"] = gate_session(node.config).started
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """xdist: what a worker has to say at the session's end; one that crashed says nothing."""
+    said = getattr(node, "workeroutput", {}).get("ftgate")
+    if said:
+        gate_session(node.config).hear_worker(said)
+
+
+def pytest_deselected(items: Sequence[pytest.Item]) -> None:
+    for item in filter(_marked, items):
+        gate_session(item.config).see_deselected(item)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    for item in filter(_marked, session.items):
+        gate_session(item.config).see_collected(item)
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, object]:
+    """After all others' and before the terminal's summary, also where one of them raises."""
+    config = session.config
+    try:
+        return (yield)
+    finally:
+        if SESSION in config.stash or config.getoption("--ftgate-report") or config.getini("ftgate_required"):
+            gate_session(config).finish(session)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> Generator[None, Any, Any]:
+    """The last word: plugins may rewrite the exit status until everything is closed down."""
+    status = yield
+    return gate_session(config).held(status) if SESSION in config.stash else status
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if SESSION in config.stash:
+        gate_session(config).summarize(terminalreporter)
+
+
+# --- a test with the mark ------------------------------------------------------------------------------------
+
+
+def _marked(item: pytest.Item) -> bool:
+    return item.get_closest_marker("ftgate") is not None
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, Any, Any]:
+    """After all of the test's own fixtures: judge the gate, in error where that is not possible."""
+    outcome = yield
+    if _marked(item):
+        from pytest_ftgate.plugin.outcome import judge_in_setup
+
+        judge_in_setup(item, item.stash.get(REQUEST, None), gate_session(item.config))
+    return outcome
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
+    """The verdict fails the test in its call phase; the body runs where both models were scored."""
+    if not _marked(item):
+        return (yield)
+    from pytest_ftgate.plugin.outcome import fail_unscored, raise_verdict
+
+    gates = gate_session(item.config)
+    fail_unscored(item, gates)
+    try:
+        outcome = yield
+    except (pytest.skip.Exception, pytest.xfail.Exception):
+        raise_verdict(item, gates)
+        raise
+    raise_verdict(item, gates)
+    return outcome
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    known = gate_session(item.config).verdicts.facts.get(item.nodeid) if SESSION in item.config.stash else None
+    report.user_properties = [one for one in report.user_properties if one[0] != "ftgate" or one[1] == known]
+    if _marked(item):
+        from pytest_ftgate.plugin.outcome import hold_report
+
+        hold_report(item, report, gate_session(item.config))
+    return report
+
+
+# --- fixtures ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(autouse=True)
+def _ftgate_request(request: pytest.FixtureRequest) -> None:
+    """Keeps the way to a marked test's fixtures, so that the mark alone is enough."""
+    if _marked(request.node):
+        request.node.stash[REQUEST] = request
+
+
+@pytest.fixture
+def ftgate(request: pytest.FixtureRequest) -> GateResult:
+    """The judged gate of this test: verdict, both models, gain and its bounds, every check."""
+    from pytest_ftgate.plugin.outcome import judged_gate
+
+    return judged_gate(request, gate_session(request.config))
+
+
+@pytest.fixture
+def ftgate_baseline(request: pytest.FixtureRequest) -> CallableModel:
+    """The baseline of this test's gate, to be called with one input. Override it to give a model of your own."""
+    from pytest_ftgate.plugin.fixtures import configured_model
+
+    return configured_model(request, "baseline", gate_session(request.config))
+
+
+@pytest.fixture
+def ftgate_candidate(request: pytest.FixtureRequest) -> CallableModel:
+    """The candidate of this test's gate, to be called with one input. Override it to give a model of your own."""
+    from pytest_ftgate.plugin.fixtures import configured_model
+
+    return configured_model(request, "candidate", gate_session(request.config))
+
+
+@pytest.fixture
+def ftgate_test_set(request: pytest.FixtureRequest) -> tuple[Example, ...]:
+    """The examples that both models are judged on. Override it with any iterable of examples, or a path."""
+    from pytest_ftgate.plugin.fixtures import configured_data
+
+    return configured_data(request, "test_set", gate_session(request.config))
+
+
+@pytest.fixture
+def ftgate_training_set(request: pytest.FixtureRequest) -> tuple[Example, ...]:
+    """The examples that the candidate was trained on. Override it with any iterable of examples, or a path."""
+    from pytest_ftgate.plugin.fixtures import configured_data
+
+    return configured_data(request, "training_set", gate_session(request.config))
+
+
+@pytest.fixture
+def ftgate_evaluate(request: pytest.FixtureRequest) -> Callable[..., Run]:
+    """``ftgate_evaluate(model, test_set, metric="accuracy")``: run any model over any labeled examples."""
+    from pytest_ftgate.plugin.fixtures import evaluator
+
+    return evaluator(request, gate_session(request.config))

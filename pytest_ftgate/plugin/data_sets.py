@@ -1,0 +1,127 @@
+"""The data of one session: a source is read again only where it changed, and each pair of sets is audited once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from pytest_ftgate.errors import guarded, shown_path
+
+__tracebackhide__ = True  # what a user's iterable raises is shown without our lines
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pytest_ftgate.checks.training_set import TrainingAudit
+    from pytest_ftgate.config import DataSpec
+    from pytest_ftgate.data import DataSet
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What was read: from where, in which state that was, and the examples. The source is kept, and so is its id."""
+
+    source: Any
+    state: Any
+    data: DataSet
+
+
+@dataclass(frozen=True, slots=True)
+class _Audited:
+    """An audit and the sets that it is of, which are kept, and so are their ids."""
+
+    training: DataSet
+    test: DataSet
+    audit: TrainingAudit
+
+
+class DataSets:
+    """What was read and audited so far."""
+
+    def __init__(self) -> None:
+        self._read: dict[Any, _Read] = {}
+        self._audits: dict[tuple[int, int, int | None], _Audited] = {}
+
+    def load(
+        self, source: DataSpec | Iterable[Any], origin: str, hook: Any | None = None, *, labeled: bool = True
+    ) -> DataSet:
+        """Read a data source, where it was not read before or changed since; an iterator can be consumed only once.
+
+        With ``labeled`` each example must say what output is expected; such a set serves those who do not ask, too.
+        """
+        from pytest_ftgate.config import DataSpec
+        from pytest_ftgate.data import content_of, examples_from
+        from pytest_ftgate.data.lines import written_at
+
+        def read() -> DataSet:
+            if isinstance(source, DataSpec):
+                with written_at(source.source.where()):
+                    return _load_file(source, hook, labeled=labeled)
+            return examples_from(source, origin=origin, labeled=labeled)
+
+        if isinstance(source, DataSpec):
+            key: Any = (source.path, source.format, tuple(source.fields.items()), source.limit)
+            state: Any = _file_state(source.path)
+        else:
+            key, state = id(source), content_of(source)
+        stricter = self._read.get((key, True))
+        if stricter is not None and stricter.state == state:
+            return stricter.data
+        return self._current((key, labeled), source, state, read)
+
+    def _current(self, key: Any, source: Any, state: Any, read: Callable[[], DataSet]) -> DataSet:
+        kept = self._read.get(key)
+        if kept is None or kept.state != state:
+            data = read()
+            same = kept is not None and (kept.data.sha256, kept.data.examples) == (data.sha256, data.examples)
+            kept = self._read[key] = _Read(source, state, kept.data if kept is not None and same else data)
+        return kept.data
+
+    def audit(self, training: DataSet, test: DataSet, *, max_tokens: int | None = None) -> TrainingAudit:
+        """Audit a training set for a test set, once in a session: many gates and candidates share both."""
+        from pytest_ftgate.checks.training_set import audit_training_set
+
+        key = (id(training), id(test), max_tokens)
+        if key not in self._audits:
+            audit = audit_training_set(training, test, max_tokens=max_tokens)
+            self._audits[key] = _Audited(training, test, audit)
+        return self._audits[key].audit
+
+
+def _file_state(path: Path) -> tuple[object, ...]:
+    """What of a file, or of the files in a folder, changes with every write; nothing for a name that is no path."""
+    try:
+        files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    except OSError:  # a name that no file can have: whoever reads it says so
+        return ()
+    return tuple((str(file), *_written(file)) for file in files)
+
+
+def _written(file: Path) -> tuple[int, ...]:
+    try:
+        found = file.stat()
+    except (OSError, ValueError):
+        return ()
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
+
+
+def _load_file(source: DataSpec, hook: Any | None, *, labeled: bool) -> DataSet:
+    """A file's examples: by a hook that knows its format, else by our own readers."""
+    from hashlib import sha256
+
+    from pytest_ftgate.data import examples_from, load_examples
+
+    options = {"format": source.format, "fields": dict(source.fields), "limit": source.limit}
+    asked: dict[str, Any] = {"fields": source.fields, "limit": source.limit, "labeled": labeled}
+    rows = None
+    if hook is not None:
+        called = "the hook pytest_ftgate_load_examples"
+        rows = guarded(called, hook.pytest_ftgate_load_examples, path=source.path, options=options)
+    if rows is None:
+        return load_examples(source.path, format=source.format, **asked)
+    shown = shown_path(source.path)
+    data = examples_from(rows, origin=shown, **asked)
+    if not source.path.is_file():  # a folder of shards, or a name that the hook alone understands
+        return replace(data, path=shown)
+    return replace(data, path=shown, sha256=sha256(source.path.read_bytes()).hexdigest())

@@ -1,0 +1,310 @@
+"""What was judged in one session: in this process, and by xdist's workers, whose verdicts are heard."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_ftgate.errors import FtgateError, guarded
+from pytest_ftgate.gate.state import Judged, Services
+from pytest_ftgate.plugin.data_sets import DataSets
+from pytest_ftgate.plugin.gate_files import GateFiles, ini_path
+from pytest_ftgate.plugin.marks import claimed_name, function_id, location
+from pytest_ftgate.plugin.obligations import Owed, Seen, find_owed
+from pytest_ftgate.plugin.reporting import append_summary, write_reports, writes
+from pytest_ftgate.plugin.terminal import HIDDEN, annotate, display, show_gate, show_lines
+from pytest_ftgate.reports import json as json_report
+from pytest_ftgate.reports.session import Outcome
+from pytest_ftgate.reports.text import Line
+from pytest_ftgate.result import GateResult, Session
+from pytest_ftgate.runs.budget import Budget
+from pytest_ftgate.text import one_line, shortened, show_usd
+
+if TYPE_CHECKING:
+    from pytest_ftgate.runs.answer_rows import Answers
+    from pytest_ftgate.runs.runner import Run, Stores
+
+
+class Verdicts:
+    """The first verdict of each test, by node id.
+
+    Attributes:
+        results: the verdicts.
+        facts: the same as JSON, of the tests of this process.
+        answers: all answers of the models, where a report shows them.
+    """
+
+    def __init__(self) -> None:
+        self.results: dict[str, GateResult] = {}
+        self.facts: dict[str, str] = {}
+        self.answers: dict[str, Answers] = {}
+
+    @property
+    def all_passed(self) -> bool:
+        return all(result.passed for result in self.results.values())
+
+    def keep(self, nodeid: str, result: GateResult, facts: str) -> None:
+        """A verdict of this process."""
+        self.results[nodeid] = result
+        self.facts[nodeid] = facts
+
+    def keep_answers(self, nodeid: str, judged: Judged) -> None:
+        """What a page shows of every example."""
+        from pytest_ftgate.runs.answer_rows import side_by_side
+
+        baselines = judged.result.baselines
+        best = next((role for role, facts in baselines.items() if facts == judged.result.baseline), None)
+        if judged.prepared is not None and best is not None and best in judged.scored:
+            deciding = judged.prepared.deciding
+            self.answers[nodeid] = side_by_side(deciding, judged.scored, judged.samples, best)
+
+    def hear(self, nodeid: str, facts: str) -> None:
+        """A verdict of one of xdist's workers, out of a test report or, where a hook altered that, at its end.
+
+        Where several workers judge one test (``--dist=each``), a verdict that is not ``pass`` counts.
+        """
+        heard, known = json.loads(facts), self.results.get(nodeid)
+        if known is None or (known.passed and not heard["passed"]):
+            self.results[nodeid] = GateResult.from_dict(heard)
+
+    def to_plain(self) -> dict[str, Any]:
+        """For an xdist worker's output."""
+        return {"facts": self.facts, "answers": {nodeid: one.to_json() for nodeid, one in self.answers.items()}}
+
+    def add(self, plain: Mapping[str, Any]) -> None:
+        """What a worker has judged; the answers of a test belong to the verdict that counts."""
+        from pytest_ftgate.runs.answer_rows import Answers
+
+        for nodeid, facts in plain["facts"].items():
+            self.hear(nodeid, facts)
+            if nodeid in plain["answers"] and self.results[nodeid] == GateResult.from_dict(json.loads(facts)):
+                self.answers[nodeid] = Answers.from_json(plain["answers"][nodeid])
+
+
+def session_budget(config: pytest.Config, worker: Mapping[str, Any] | None) -> Budget | None:
+    """What this process may spend: under xdist, where nobody knows what the others spend, an even share."""
+    limit_usd = config.getoption("--ftgate-max-cost")
+    return None if limit_usd is None else Budget(limit_usd, worker["workercount"] if worker else 1)
+
+
+def spent_lines(config: pytest.Config, budget: Budget) -> Iterator[Line]:
+    """What was spent of the limit, and what was not counted."""
+    limit_usd = config.getoption("--ftgate-max-cost")
+    unsure = f", and perhaps {show_usd(budget.unsure_usd)} for {budget.unsure_said}" if budget.unsure_said else ""
+    yield Line(f"{show_usd(budget.spent_usd)} spent of --ftgate-max-cost {limit_usd:g}{unsure}")
+    if budget.uncounted:
+        names = ", ".join(budget.uncounted)
+        yield Line(f"not counted by --ftgate-max-cost, since they have no price: {names}", "yellow")
+
+
+def open_stores(config: pytest.Config, started: float) -> Stores:
+    """On disk, in memory for this session, and in committed recordings.
+
+    Args:
+        config: pytest's.
+        started: with ``--ftgate-cache=refresh`` what is older has to be asked anew.
+    """
+    from pytest_ftgate.reports.recordings import read_recordings
+    from pytest_ftgate.runs.runner import Stores
+    from pytest_ftgate.runs.store import Store
+
+    mode = config.getoption("--ftgate-cache")
+    state = ini_path(config, config.getini("ftgate_state"))
+    recordings = config.getini("ftgate_recordings") if mode != "refresh" else None
+    return Stores(
+        persistent=Store(None if mode == "off" else state / "predictions.sqlite3"),
+        session=Store(None),
+        recordings=read_recordings(ini_path(config, recordings)) if recordings else {},
+        newer_than=started if mode == "refresh" else None,
+    )
+
+
+def recorded_jobs(config: pytest.Config) -> dict[str, str]:
+    """What committed recordings know of fine-tuning jobs."""
+    from pytest_ftgate.reports.recordings import read_job_notes
+
+    recordings = config.getini("ftgate_recordings")
+    return read_job_notes(ini_path(config, recordings)) if recordings else {}
+
+
+__tracebackhide__ = True  # what a fixture or a body raises is shown without our lines
+
+
+class GateSession:
+    """Run-wide state, on the controller and on each xdist worker.
+
+    Attributes:
+        started: seconds since the epoch; the same on all workers of one run.
+        files: the gate files.
+        data: the data sets.
+        verdicts: what was judged.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._worker: Mapping[str, Any] | None = getattr(config, "workerinput", None)
+        self.started: float = self._worker["ftgate_started"] if self._worker else time.time()
+        self.files = GateFiles(config)
+        self.data = DataSets()
+        self.verdicts = Verdicts()
+        self._budget = session_budget(config, self._worker)
+        self._runs: dict[str, tuple[Mapping[str, Run], Mapping[str, str]]] = {}
+        self._seen = Seen()
+        self._owed = Owed(partial=bool(config.getoption("--ftgate-partial")))
+        self._notes: list[Line] = []
+        self._red = False
+
+    # --- what gates are given --------------------------------------------------------------------------------
+
+    def services(self, hook: Any) -> Services:
+        """What this session lends to a gate; ``hook`` sees the plugins that the test sees."""
+        return Services(
+            stores=self._stores,
+            load=lambda source, origin, **asked: self.data.load(source, origin, hook, **asked),
+            hook=hook,
+            offline=bool(self._config.getoption("--ftgate-offline")),
+            progress=display(self._config),
+            jobs=self._jobs,
+            tell=lambda text: self.note(Line(text, "yellow")),
+            budget=self._budget,
+            audit=self.data.audit,
+        )
+
+    @cached_property
+    def _stores(self) -> Stores:
+        return open_stores(self._config, self.started)
+
+    @cached_property
+    def _jobs(self) -> dict[str, str]:
+        return recorded_jobs(self._config)
+
+    # --- what gates bring back -------------------------------------------------------------------------------
+
+    @property
+    def results(self) -> Mapping[str, GateResult]:
+        """The first verdict of each test, by node id."""
+        return self.verdicts.results
+
+    def keep(self, judged: Judged, item: pytest.Item) -> None:
+        """Keep a verdict, and send it along with the test's reports."""
+        judged = replace(judged, result=replace(judged.result, location=location(item)))
+        properties = json_report.junit_properties(judged.result)
+        self.verdicts.keep(item.nodeid, judged.result, dict(properties)["ftgate"])
+        item.user_properties.extend(properties)
+        if writes(self._config, "html"):
+            self.verdicts.keep_answers(item.nodeid, judged)
+        try:
+            hook = item.ihook.pytest_ftgate_gate_finished
+            guarded("the hook pytest_ftgate_gate_finished", hook, result=judged.result)
+        except FtgateError as error:  # an observer's fault changes no verdict, and is not passed over
+            self.note(Line(one_line(str(error)), "red"))
+
+    def record(self, name: str, runs: Mapping[str, Run], jobs: Mapping[str, str]) -> None:
+        """Keep what models answered, and what is known of the jobs that made them, for the report ``recordings``.
+
+        Under one name the last with answers counts.
+        """
+        if runs:
+            self._runs[name] = runs, jobs
+
+    def note(self, line: Line) -> None:
+        """A line for the end of the session, said once however many workers have it to say."""
+        if line not in self._notes:
+            self._notes.append(line)
+
+    def _note_all(self, lines: Iterable[Line]) -> None:
+        for line in lines:
+            self.note(line)
+
+    def see_collected(self, item: pytest.Item) -> None:
+        """A marked test that is about to run."""
+        self._seen.collected.add(claimed_name(item))
+        self._seen.carries(function_id(item), claimed_name(item))
+
+    def see_deselected(self, item: pytest.Item) -> None:
+        """A marked test that was taken out of the run."""
+        self._seen.deselected.add(claimed_name(item))
+        self._seen.carries(function_id(item), claimed_name(item))
+
+    def see_skipped(self, item: pytest.Item, report: pytest.TestReport) -> None:
+        """A marked test that was skipped before its gate was judged."""
+        self._seen.skipped[claimed_name(item)] = shortened(_why_skipped(report))
+
+    # --- what an xdist worker says, and the controller hears -------------------------------------------------
+
+    def _to_plain(self) -> dict[str, Any]:
+        notes = [tuple(line) for line in self._notes]
+        return {"notes": notes, "seen": self._seen.to_plain(), **self.verdicts.to_plain()}
+
+    def hear_worker(self, said: Mapping[str, Any]) -> None:
+        """What an xdist worker has to say at its end."""
+        self._seen.add(said["seen"])
+        self.verdicts.add(said)
+        for text, colour in said["notes"]:
+            self.note(Line(text, colour))
+
+    # --- the session's end -----------------------------------------------------------------------------------
+
+    def finish(self, session: pytest.Session) -> None:
+        """Write the reports; anything but ``pass`` makes the session fail, whatever became of its test.
+
+        So does an obligation that was not met, and a report that could not be written.
+        """
+        if self._budget is not None and self.results:
+            self._note_all(spent_lines(self._config, self._budget))
+        if self._worker is None:
+            self._owed = find_owed(self._config, self.files, list(self.results.values()), self._seen)
+        outcome = self._outcome()  # which says nothing of the reports themselves, in whatever order they are asked for
+        self._note_all(write_reports(self._config, outcome, worker=self._worker is not None))
+        if self._worker is None:
+            self._note_all(append_summary(self._config, outcome))
+        else:
+            self._config.workeroutput["ftgate"] = self._to_plain()  # type: ignore[attr-defined]
+        unwritten = any(line.colour == "red" for line in self._notes)
+        self._red = not self.verdicts.all_passed or unwritten or self._owed.red
+        session.exitstatus = self.held(session.exitstatus)
+
+    def held(self, status: int | pytest.ExitCode) -> int | pytest.ExitCode:
+        """The exit status; where the session is red, none that says otherwise."""
+        says_otherwise = status in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
+        return pytest.ExitCode.TESTS_FAILED if self._red and says_otherwise else status
+
+    def summarize(self, reporter: pytest.TerminalReporter) -> None:
+        """One block a gate, after the test results, hidden by ``-qq``; and what GitHub shows at the marks."""
+        results, verbosity = list(self.results.values()), self._config.get_verbosity()
+        annotate(reporter, results, self._owed)
+        if verbosity <= HIDDEN:
+            return
+        for result in results:
+            show_gate(reporter, result, verbosity=verbosity)
+        show_lines(reporter, [*self._owed.lines(), *self._notes])
+
+    def _outcome(self) -> Outcome:
+        """Of the session as it is now."""
+        session = Session(
+            unjudged=[(one["name"], one["reason"]) for one in self._owed.unjudged],
+            removed=tuple(self._owed.removed),
+            remarks=[line.text for line in self._notes],
+            partial=self._owed.partial,
+            config=self._config.getoption("--ftgate-config"),
+        )
+        gates = [(result, self.verdicts.answers.get(nodeid)) for nodeid, result in self.results.items()]
+        return Outcome(gates, self._runs, session)
+
+
+def _why_skipped(report: pytest.TestReport) -> str:
+    """The reason as the test gives it; of xfail pytest keeps it apart, behind words of its own."""
+    expected = getattr(report, "wasxfail", None)
+    if expected is not None:
+        given = str(expected).removeprefix("reason: ")
+        mark = "xfail(run=False)" if given.startswith("[NOTRUN]") else "xfail"
+        text = given.removeprefix("[NOTRUN]").strip()
+        return f"{mark}: {text}" if text else mark
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    return reason.removeprefix("Skipped: ")

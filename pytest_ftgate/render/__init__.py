@@ -1,1 +1,0 @@
-"""A result as text, JSON, properties or a page. Rendering is pure and cannot change a verdict."""

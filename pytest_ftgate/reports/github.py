@@ -1,0 +1,109 @@
+"""What GitHub Actions shows beside a log: annotations at the lines of marks, and the summary of a step."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_ftgate.reports.text import failure_text
+from pytest_ftgate.result import GateResult
+from pytest_ftgate.text import plural, printable
+
+MOST_ANNOTATIONS = 10
+"""Of one kind and one step; GitHub passes over the rest without a word."""
+SUMMARY_BYTES = 1_000_000
+"""Of one step. GitHub takes 1 MiB, and of a longer one nothing."""
+
+_NAME_WIDTH = 200
+
+
+@dataclass(frozen=True)
+class Step:
+    """The step of a workflow that pytest runs in.
+
+    Attributes:
+        workspace: the checkout; what annotations name is relative to it.
+        summary: the file of the step's summary; ``None`` where there is none.
+    """
+
+    workspace: Path
+    summary: Path | None
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Step | None:
+        """The step, or ``None`` outside of GitHub Actions."""
+        if environment.get("GITHUB_ACTIONS") != "true":
+            return None
+        summary = environment.get("GITHUB_STEP_SUMMARY")
+        return cls(Path(environment.get("GITHUB_WORKSPACE") or Path.cwd()), Path(summary) if summary else None)
+
+    def room(self) -> int:
+        """Bytes that the summary still takes, which all commands of a step share. Raises :class:`OSError`."""
+        if self.summary is None or not self.summary.exists():
+            return SUMMARY_BYTES
+        return max(SUMMARY_BYTES - self.summary.stat().st_size, 0)
+
+    def append(self, text: str) -> None:
+        """Add to the summary. Raises :class:`OSError`."""
+        if self.summary is not None:
+            with self.summary.open("a", encoding="utf-8", newline="\n") as file:
+                file.write(text)
+
+    def annotations(
+        self,
+        results: Sequence[GateResult],
+        unjudged: Sequence[Mapping[str, str]],
+        *,
+        root: Path,
+        partial: bool,
+    ) -> list[str]:
+        """Workflow commands: one for each gate that did not pass, and each obligation that no gate of these explains.
+
+        Args:
+            results: all gates.
+            unjudged: obligations that were not met, each ``{"name", "reason"}``.
+            root: pytest's rootdir, which the locations of gates are relative to.
+            partial: obligations are not enforced.
+        """
+        red = [result for result in results if not result.passed]
+        explained = {name for result in red for name in (result.name, result.gate)}
+        lines = [self._of_gate(result, root) for result in red]
+        lines += [_of_obligation(one, partial) for one in unjudged if one["name"] not in explained]
+        if len(lines) <= MOST_ANNOTATIONS:
+            return lines
+        rest = len(lines) - MOST_ANNOTATIONS + 1
+        message = f"{plural(rest, 'more finding')} of ftgate: see the log, the summary of the job, or the reports"
+        return [*lines[: MOST_ANNOTATIONS - 1], _command("error", {"title": "ftgate"}, message)]
+
+    def _of_gate(self, result: GateResult, root: Path) -> str:
+        title = f"ftgate {printable(result.name, _NAME_WIDTH)}: {result.verdict.upper()}"
+        return _command("error", {**dict(self._place(result, root)), "title": title}, failure_text(result))
+
+    def _place(self, result: GateResult, root: Path) -> Iterator[tuple[str, str]]:
+        """File and line, where the file lies in the checkout."""
+        file, found, line = (result.location or "").rpartition(":")
+        below = os.path.relpath(os.path.realpath(root / file), os.path.realpath(self.workspace)) if found else ".."
+        if not below.startswith(".."):
+            yield "file", Path(below).as_posix()
+            yield "line", line
+
+
+def _of_obligation(one: Mapping[str, str], partial: bool) -> str:
+    title = f"ftgate: required gate {printable(one['name'], _NAME_WIDTH)}"
+    return _command("warning" if partial else "error", {"title": title}, printable(one["reason"]))
+
+
+def _command(kind: str, properties: Mapping[str, str], message: str) -> str:
+    """One line that the runner obeys. Its parts are escaped, so that none of them is taken for another."""
+    told = ",".join(f"{name}={_property(value)}" for name, value in properties.items())
+    return f"::{kind} {told}::{_data(message)}"
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")

@@ -1,0 +1,143 @@
+"""Predictions as files that can be committed: a folder, one JSONL file per gate and model."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_ftgate.checks.freshness.last_green import PREFIX as GREEN
+from pytest_ftgate.data import input_sha256
+from pytest_ftgate.errors import DataError, Where, shown_path, write_whole
+from pytest_ftgate.runs.store import StoredPrediction
+
+if TYPE_CHECKING:
+    from pytest_ftgate.runs.runner import Prediction, Run
+
+_SLUG_CHARACTERS = 80
+_JOBS = ".jobs.json"
+_GREEN = ".green.json"
+
+
+def read_recordings(folder: Path) -> dict[str, StoredPrediction]:
+    """The predictions of all JSONL files below ``folder`` that carry the key they were made under, by that key.
+
+    Raises:
+        DataError: the folder is absent, a row is no prediction, or one key has two different answers.
+    """
+    from pytest_ftgate.models.recorded import read_rows
+
+    if not folder.is_dir():
+        raise DataError(
+            "there is no folder of recordings here",
+            where=Where(shown_path(folder)),
+            cure="Write it with --ftgate-report=recordings:FOLDER, or take ftgate_recordings out of the ini file.",
+        )
+    found: dict[str, StoredPrediction] = {}
+    for path in sorted(folder.rglob("*.jsonl")):
+        for row in read_rows(path).rows.values():
+            if row.key is None or row.completion is None:
+                continue
+            latency_s, created_at = row.completion.latency_s, row.created_at or 0.0
+            one = StoredPrediction(row.key, row.completion, latency_s, created_at, row.busy_s)
+            if found.setdefault(row.key, one).completion.text != row.completion.text:
+                raise DataError(
+                    "another recording has a different answer under the same key",
+                    where=Where(shown_path(path), row.line, "key"),
+                    cure="Delete the older of the two files and record it again.",
+                )
+    return found
+
+
+def read_job_notes(folder: Path) -> dict[str, str]:
+    """What the recordings below ``folder`` know of fine-tuning jobs and green verdicts, by the names of the notes.
+
+    Raises:
+        DataError: a file is no JSON object of texts.
+    """
+    found: dict[str, str] = {}
+    for path in sorted([*folder.rglob(f"*{_JOBS}"), *folder.rglob(f"*{_GREEN}")]):
+        try:
+            notes = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise _no_notes(path, str(error)) from None
+        except RecursionError:
+            raise _no_notes(path, "it is nested too deep") from None
+        if not isinstance(notes, dict) or not all(isinstance(text, str) for text in notes.values()):
+            raise _no_notes(path, "it must be one JSON object of texts")
+        found |= notes
+    return found
+
+
+def _no_notes(path: Path, found: str) -> DataError:
+    return DataError(
+        f"this is not what is known of {'green verdicts' if path.name.endswith(_GREEN) else 'fine-tuning jobs'}",
+        where=Where(shown_path(path)),
+        evidence=found,
+        cure="Record it again.",
+    )
+
+
+def write_recordings(folder: Path, gate: str, runs: Mapping[str, Run], jobs: Mapping[str, str]) -> list[Path]:
+    """Write what was learnt for one gate; a file is replaced whole or not at all. Raises :class:`OSError`.
+
+    Args:
+        folder: where.
+        gate: what the files are named after.
+        runs: predictions, by the role of the model.
+        jobs: notes on fine-tuning jobs and on the last green verdict, by their names.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    written = [_write(folder / f"{_slug(gate)}.{_slug(role)}.jsonl", run) for role, run in runs.items()]
+    green = {name: text for name, text in jobs.items() if name.startswith(GREEN)}
+    tuning = {name: text for name, text in jobs.items() if name not in green}
+    for notes, ending in ((tuning, _JOBS), (green, _GREEN)):
+        if notes:
+            written.append(folder / f"{_slug(gate)}{ending}")
+            write_whole(written[-1], [json.dumps(notes, indent=2, sort_keys=True) + "\n"])
+    return written
+
+
+def _write(path: Path, run: Run) -> Path:
+    write_whole(path, (json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in _rows(run)))
+    return path
+
+
+def _rows(run: Run) -> Iterator[dict[str, Any]]:
+    for repeat, predictions in enumerate(run.predictions):
+        for example, prediction in zip(run.test_set.examples, predictions, strict=True):
+            if prediction.completion is not None:
+                yield _row(prediction, input_sha256(example.input), repeat)
+
+
+def _row(prediction: Prediction, input_hash: str, repeat: int) -> dict[str, Any]:
+    completion = prediction.completion
+    assert completion is not None  # the caller leaves missing ones out
+    usage = {
+        "input_tokens": completion.input_tokens,
+        "output_tokens": completion.output_tokens,
+        "cached_input_tokens": completion.cached_input_tokens,
+        "cache_write_tokens": completion.cache_write_tokens,
+    }
+    row = {
+        "id": prediction.id,
+        "output": completion.text,
+        "finish": completion.finish if completion.finish != "stop" else None,
+        "usage": {name: count for name, count in usage.items() if count is not None} or None,
+        "latency_s": prediction.latency_s,
+        "busy_s": prediction.busy_s,
+        "input_sha256": input_hash,
+        "key": prediction.key,
+        "created_at": prediction.created_at,
+        "repeat": repeat or None,
+    }
+    return {name: value for name, value in row.items() if value is not None}
+
+
+def _slug(name: str) -> str:
+    """A file name that every system takes; what was changed is told apart by a hash of the name."""
+    words = re.sub(r"[^\w.-]+", "-", name).strip("-.")[:_SLUG_CHARACTERS]
+    return words if words == name else f"{words}-{sha256(name.encode()).hexdigest()[:8]}"

@@ -1,0 +1,70 @@
+"""The reports of a session: which forms there are, and how each is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import time
+from typing import TYPE_CHECKING
+
+from pytest_ftgate.errors import write_whole
+from pytest_ftgate.reports import json, markdown
+from pytest_ftgate.reports.github import Step
+from pytest_ftgate.result import GateResult, Session
+
+if TYPE_CHECKING:
+    from pytest_ftgate.runs.answer_rows import Answers
+    from pytest_ftgate.runs.runner import Run
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a session has to report.
+
+    Attributes:
+        gates: each with all answers of its models, where they are known.
+        runs: what models answered, and what is known of the jobs that made them, by the name of their recordings.
+        session: what is said beside.
+    """
+
+    gates: Sequence[tuple[GateResult, Answers | None]]
+    runs: Mapping[str, tuple[Mapping[str, Run], Mapping[str, str]]]
+    session: Session
+
+    def write(self, form: str, path: Path) -> None:
+        """One report: ``json``, ``markdown``, ``html`` or ``recordings``. Raises :class:`OSError`."""
+        if form == "json":
+            write_whole(path, [self._json()])
+        elif form == "markdown":
+            write_whole(path, [self._markdown(markdown.MOST_BYTES)])
+        elif form == "html":
+            from pytest_ftgate.reports.html.page import page
+
+            write_whole(path, page(self.gates, self.session, written_at=time()))
+        else:
+            self._write_recordings(path)
+
+    def append_to(self, step: Step) -> bool:
+        """Add to the summary of a step of GitHub Actions; whether there was room. Raises :class:`OSError`."""
+        text = self._markdown(step.room())
+        step.append(text)
+        return bool(text)
+
+    @property
+    def _results(self) -> list[GateResult]:
+        return [result for result, _ in self.gates]
+
+    def _json(self) -> str:
+        said = self.session
+        unjudged = [{"name": name, "reason": reason} for name, reason in said.unjudged]
+        return json.report(self._results, unjudged=unjudged, partial=said.partial, config=said.config)
+
+    def _markdown(self, most_bytes: int) -> str:
+        return markdown.document(self._results, self.session, most_bytes=most_bytes)
+
+    def _write_recordings(self, folder: Path) -> None:
+        from pytest_ftgate.reports.recordings import write_recordings
+
+        for name, (runs, jobs) in self.runs.items():
+            write_recordings(folder, name, runs, jobs)

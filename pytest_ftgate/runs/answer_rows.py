@@ -1,0 +1,224 @@
+"""Every answer of both models side by side, their times and tokens, and what they mix up."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from math import isfinite
+from typing import TYPE_CHECKING, Literal
+
+from pytest_ftgate.result import from_plain
+from pytest_ftgate.text import readable
+
+if TYPE_CHECKING:
+    from pytest_ftgate.metrics import Metric
+    from pytest_ftgate.runs.measure import Measured
+    from pytest_ftgate.runs.runner import Run
+
+Change = Literal["fixed", "broken", "right", "wrong", "same"]
+"""What the candidate does to an example; where it changes nothing, what both answers are. ``same``: nobody can tell."""
+
+_ROUNDING = 1e-9
+_ID_CHARACTERS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One model's answer to one example, the first of its repeats, harmless and cut.
+
+    ``score`` is the mean over the repeats, in the metric's unit; ``right`` is ``None`` where the metric has no middle.
+    ``finish`` is one of :data:`pytest_ftgate.models.FINISHES`. ``why`` is what the metric finds wrong with it, where it
+    tells.
+    """
+
+    text: str
+    score: float
+    right: bool | None
+    finish: str
+    latency_s: float | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    why: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One example of the test set; ``candidate`` is ``None`` before training."""
+
+    id: str
+    input: str
+    expected: str
+    change: Change
+    baseline: Reply
+    candidate: Reply | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Of all answers of one model: seconds (of the latency sample, where there is one), and tokens."""
+
+    latencies_s: tuple[float, ...]
+    sampled: bool
+    input_tokens: tuple[int, ...]
+    output_tokens: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """All answers of the best baseline and of the candidate.
+
+    ``graded`` is True where an answer may be more or less right. ``labels`` are those of the test set, the most
+    frequent first, and empty where its outputs are no labels. ``confusions`` are ``(expected, answered, baseline,
+    candidate)``: places in ``labels``, with ``len(labels)`` for what is none, and the counts over all repeats.
+    """
+
+    rows: tuple[Row, ...]
+    repeats: int
+    graded: bool
+    baseline: Spread
+    candidate: Spread | None = None
+    labels: tuple[str, ...] = ()
+    confusions: tuple[tuple[int, int, int, int], ...] = ()
+
+    def to_json(self) -> str:
+        """On one line, for another process."""
+        return json.dumps(asdict(self), allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Answers:
+        """The inverse of :meth:`to_json`."""
+        return from_plain(cls, json.loads(text))
+
+
+def side_by_side(metric: Metric, scored: Mapping[str, Measured], samples: Mapping[str, Run], best: str) -> Answers:
+    """What two models answered.
+
+    Args:
+        metric: the one that decides.
+        scored: the models' runs over the test set with their scores, by role.
+        samples: from which latencies are taken, by role, where a model asks for one.
+        best: the role of the baseline that is hardest to beat.
+    """
+    baseline, candidate = scored[best], scored.get("candidate")
+    labels, confusions = _confusions(metric, [one for one in (baseline, candidate) if one is not None])
+    return Answers(
+        rows=tuple(_rows(metric, baseline, candidate)),
+        repeats=len(baseline.run.predictions),
+        graded=metric.kind == "graded" or (metric.kind == "set" and not metric.uses_labels),
+        baseline=_spread(baseline.run, samples.get(best)),
+        candidate=_spread(candidate.run, samples.get("candidate")) if candidate is not None else None,
+        labels=labels,
+        confusions=confusions,
+    )
+
+
+# --- examples ------------------------------------------------------------------------------------------------
+
+
+def _rows(metric: Metric, baseline: Measured, candidate: Measured | None) -> Iterator[Row]:
+    from pytest_ftgate.data import expected_text
+    from pytest_ftgate.runs.measure import shown_input
+
+    before = _replies(metric, baseline)
+    after = _replies(metric, candidate) if candidate is not None else [None] * len(before)
+    for example, old, new in zip(baseline.run.test_set.examples, before, after, strict=True):
+        yield Row(
+            id=readable(example.id, _ID_CHARACTERS),
+            input=readable(shown_input(example)),
+            expected=readable(expected_text(example.expected)),
+            change=_change(metric, old, new),
+            baseline=old,
+            candidate=new,
+        )
+
+
+def _replies(metric: Metric, one: Measured) -> list[Reply]:
+    from pytest_ftgate.runs.measure import latency_of, rightness
+
+    scored, answers = one.scores[metric.name], one.run.predictions[0]
+    notes = scored.notes or [None] * len(answers)
+    replies = []
+    for prediction, score, why in zip(answers, rightness(scored), notes, strict=True):
+        completion = prediction.completion
+        replies.append(
+            Reply(
+                text="" if completion is None else readable(completion.text),
+                score=round(float(score), 6) if isfinite(score) else 0.0,
+                right=_is_right(metric, float(score)),
+                finish="missing" if completion is None else completion.finish,
+                latency_s=_rounded(latency_of(prediction, recorded=one.run.model.verified is not None)),
+                input_tokens=None if completion is None else completion.input_tokens,
+                output_tokens=None if completion is None else completion.output_tokens,
+                why=None if why is None else readable(why),
+            )
+        )
+    return replies
+
+
+def _is_right(metric: Metric, score: float) -> bool | None:
+    if metric.kind != "graded":
+        return score > 0.5
+    if not isfinite(metric.high - metric.low):
+        return None
+    middle = (metric.low + metric.high) / 2
+    return score > middle if metric.greater_is_better else score < middle
+
+
+def _change(metric: Metric, old: Reply, new: Reply | None) -> Change:
+    if new is not None:
+        gain = (new.score - old.score) * (1 if metric.greater_is_better else -1)
+        if abs(gain) > _ROUNDING:
+            return "fixed" if gain > 0 else "broken"
+    if old.right is None:
+        return "same"
+    return "right" if old.right else "wrong"
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None or not isfinite(seconds) else round(seconds, 4)
+
+
+# --- distributions -------------------------------------------------------------------------------------------
+
+
+def _spread(run: Run, sample: Run | None) -> Spread:
+    from pytest_ftgate.runs.measure import latency_of
+
+    predictions = [prediction for repeat in run.predictions for prediction in repeat]
+    timed = predictions if sample is None else sample.predictions[0]
+    recorded = run.model.verified is not None
+    seconds = [_rounded(latency_of(prediction, recorded=recorded)) for prediction in timed]
+    completions = [one.completion for one in predictions if one.completion is not None]
+    return Spread(
+        latencies_s=tuple(one for one in seconds if one is not None),
+        sampled=sample is not None,
+        input_tokens=tuple(one.input_tokens for one in completions if one.input_tokens is not None),
+        output_tokens=tuple(one.output_tokens for one in completions if one.output_tokens is not None),
+    )
+
+
+# --- confusions ----------------------------------------------------------------------------------------------
+
+
+def _confusions(
+    metric: Metric, models: Sequence[Measured]
+) -> tuple[tuple[str, ...], tuple[tuple[int, int, int, int], ...]]:
+    from pytest_ftgate.data import expected_text
+    from pytest_ftgate.runs.mistakes import label_pairs
+
+    examples = models[0].run.test_set.examples
+    counts = label_pairs(metric, examples, models)
+    if counts is None:
+        return (), ()
+    asked = Counter(expected_text(example.expected).strip() for example in examples)
+    labels = sorted(asked, key=lambda label: (-asked[label], label))
+    place = {label: number for number, label in enumerate(labels)}
+    after = counts[1] if len(counts) > 1 else Counter[tuple[str, str | None]]()
+    cells = [
+        (place[expected], len(labels) if answered is None else place[answered], counts[0][pair], after[pair])
+        for pair in {*counts[0], *after}
+        for expected, answered in [pair]
+    ]
+    return tuple(readable(label, _ID_CHARACTERS) for label in labels), tuple(sorted(cells))

@@ -1,0 +1,318 @@
+"""What one model did on the test set: its scores, its time, its tokens, its money."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from pytest_ftgate.errors import MetricError
+from pytest_ftgate.models.price import cost_of_run, price_of
+from pytest_ftgate.result import BreakdownResult, Flip, ModelResult
+from pytest_ftgate.text import plural, timestamp
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from pytest_ftgate.data import Example
+    from pytest_ftgate.metrics import Metric, Scored
+    from pytest_ftgate.models import Completion
+    from pytest_ftgate.runs.runner import Prediction, Run
+    from pytest_ftgate.statistics import Comparison
+
+
+_NO_ANSWER = ("refusal", "filtered", "cut_off")
+
+_FLIP_CHARACTERS = 300
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A run with its facts and its scores by metric name."""
+
+    run: Run
+    facts: ModelResult
+    scores: Mapping[str, Scored] = field(default_factory=dict)
+
+    @cached_property
+    def answers(self) -> list[list[str | None]]:
+        """See :func:`answers_of`."""
+        return answers_of(self.run)
+
+
+def answers_of(run: Run) -> list[list[str | None]]:
+    """The answers as metrics take them, ``[repeat][example]``; ``None`` for what cannot be right.
+
+    A missing prediction, a refusal, a filtered or cut-off answer and an empty text are no answer.
+    """
+    return [[_answer(prediction.completion) for prediction in repeat] for repeat in run.predictions]
+
+
+def _answer(completion: Completion | None) -> str | None:
+    if completion is None or completion.finish in _NO_ANSWER or not completion.text.strip():
+        return None
+    return completion.text
+
+
+def measure_run(name: str, run: Run, sample: Run | None = None, *, forgiven: bool = False) -> Measured:
+    """Everything but the scores.
+
+    Args:
+        name: of the model.
+        run: over the test set.
+        sample: where it is there, latencies are its.
+        forgiven: a missing answer is no error, and takes as long as the model was given for it.
+    """
+    predictions = [prediction for repeat in run.predictions for prediction in repeat]
+    completions = [p.completion for p in predictions if p.completion is not None]
+    recorded = run.model.verified is not None
+    timed = predictions if sample is None else sample.predictions[0]
+    longest_s = None if recorded else run.model.timeout_s
+    seconds = [_time_of(p, recorded, longest_s) for p in timed if forgiven or p.completion is not None]
+    p50, p95 = _quantiles(seconds)
+    stored = [at for p, at in made_at(run) if at is not None and (recorded or p.stored)]
+    n_errors = len(predictions) - len(completions)
+    price = price_of(run.model)
+    # How long a file was read says nothing about the machine that the recorded model ran on.
+    cost = cost_of_run([(p.completion, None if recorded else p.busy_s) for p in predictions], price)
+    return Measured(
+        run,
+        ModelResult(
+            name=name,
+            model=run.model.spelling,
+            n_expected=len(predictions),
+            n_scored=len(completions),
+            n_errors=n_errors,
+            n_stored=len(completions) if recorded else sum(p.stored for p in predictions),
+            n_refused=sum(c.finish in ("refusal", "filtered") for c in completions),
+            n_cut_off=sum(c.finish == "cut_off" for c in completions),
+            n_empty=sum(c.finish == "stop" and not c.text.strip() for c in completions),
+            latency_p50_s=p50,
+            latency_p95_s=p95,
+            latency_unknown=_why_untimed(seconds) if p50 is None else None,
+            input_tokens=_total([c.input_tokens for c in completions]),
+            output_tokens=_total([c.output_tokens for c in completions]),
+            cost_usd=cost.usd,
+            price=price.source,
+            cost_unknown=cost.unknown,
+            error_rate=n_errors / len(predictions) if predictions else None,
+            oldest_prediction=timestamp(min(stored)) if stored else None,
+            oldest_age_s=round(max(time.time() - min(stored), 0.0), 3) if stored else None,
+            verified=run.model.verified,
+        ),
+    )
+
+
+def made_at(run: Run) -> Iterator[tuple[Prediction, float | None]]:
+    """Each answer that is there, and when it was made, in seconds since the epoch; ``None`` where nobody knows.
+
+    A recording's as the recording says, not when it was read.
+    """
+    from pytest_ftgate.models.recorded import RecordedModel
+
+    recorded = run.model if isinstance(run.model, RecordedModel) else None
+    for repeat, predictions in enumerate(run.predictions):
+        for example, prediction in zip(run.test_set.examples, predictions, strict=True):
+            if prediction.completion is None:
+                continue
+            if recorded is not None:
+                yield prediction, recorded.made_at(example, repeat)
+            else:
+                yield prediction, (prediction.created_at or None) if run.model.verified is None else None
+
+
+def latency_of(prediction: Prediction, *, recorded: bool) -> float | None:
+    """Seconds; of a recording those that it states, since looking a row up says nothing about the model."""
+    if prediction.completion is None:
+        return None
+    return prediction.completion.latency_s if recorded else prediction.latency_s
+
+
+def _time_of(prediction: Prediction, recorded: bool, longest_s: float | None) -> float | None:
+    """Seconds of one answer, a missing one having taken all that there was; ``None``: unknown."""
+    return longest_s if prediction.completion is None else latency_of(prediction, recorded=recorded)
+
+
+def score_run(measured: Measured, metrics: Mapping[str, Metric], deciding: str, expected: Sequence[Any]) -> Measured:
+    """Add the value of every metric. Raises :class:`MetricError` where one is undefined."""
+    from dataclasses import replace
+
+    answers = measured.answers
+    try:
+        scores = {name: metric.score(expected, answers) for name, metric in metrics.items()}
+    except MetricError as error:
+        raise _located(error, measured) from error
+    facts = replace(
+        measured.facts,
+        value=scores[deciding].value,
+        metrics={name: scored.value for name, scored in scores.items()},
+        n_unknown=scores[deciding].n_unknown,
+    )
+    return Measured(measured.run, facts, scores)
+
+
+def _located(error: MetricError, measured: Measured) -> MetricError:
+    """The same error, with the model that answered and the place of the example."""
+    name, test = measured.facts.name, measured.run.test_set
+    if error.example is None:
+        what, where = f"{error.what} of {name}", error.where
+    else:
+        what, where = f"{error.what}, answered by {name}", test.where(error.example)
+    return MetricError(what, example=error.example, where=where, evidence=error.evidence, cure=error.cure)
+
+
+def compare_scored(baseline: Scored, candidate: Scored, *, repeats: int, **asked: Any) -> Comparison:
+    """Candidate minus baseline, the sign turned where lower is better.
+
+    The method follows from the metric: right or wrong, graded, or of the whole set.
+
+    Args:
+        baseline: scored by the same metric as the candidate.
+        candidate: scored.
+        repeats: answers per example, which make grades of right and wrong.
+        asked: margin, confidence, evidence, groups; see :mod:`pytest_ftgate.statistics`.
+    """
+    from pytest_ftgate import statistics as inference
+    from pytest_ftgate.metrics.judged import Preferred
+
+    metric = candidate.metric
+    if isinstance(metric, Preferred):
+        return inference.compare_preferences(_preferences(baseline, candidate), means=metric.means, **asked)
+    worse, better = (baseline, candidate) if metric.greater_is_better else (candidate, baseline)
+    if metric.kind == "set":
+        assert worse.statistic is not None  # one of the two is always there
+        assert better.statistic is not None
+        return inference.compare_set(worse.statistic, better.statistic, **asked)
+    assert worse.per_example is not None
+    assert better.per_example is not None
+    if metric.kind == "right_wrong" and repeats == 1:
+        return inference.compare_right_wrong(worse.per_example > 0.5, better.per_example > 0.5, **asked)
+    return inference.compare_graded(worse.per_example, better.per_example, low=metric.low, high=metric.high, **asked)
+
+
+def _preferences(baseline: Scored, candidate: Scored) -> np.ndarray[Any, Any]:
+    """How far the candidate is preferred to this baseline: see :class:`pytest_ftgate.metrics.judged.Preferred`."""
+    assert baseline.per_example is not None
+    assert candidate.per_example is not None
+    preferred: np.ndarray[Any, Any] = (candidate.per_example - baseline.per_example + 0.5).round(12)
+    return preferred
+
+
+def same_outputs(a: Run, b: Run) -> bool:
+    """Word for word the same answers, all of them."""
+    return all(
+        x.completion is not None and y.completion is not None and x.completion.text == y.completion.text
+        for x, y in zip(_all_predictions(a), _all_predictions(b), strict=True)
+    )
+
+
+def _all_predictions(run: Run) -> Iterator[Prediction]:
+    return (prediction for repeat in run.predictions for prediction in repeat)
+
+
+def rightness(scored: Scored) -> np.ndarray[Any, Any]:
+    """How right each answer is, shape ``(examples,)``: the metric's own score, for set-level ones its part's."""
+    if scored.per_example is not None:
+        return scored.per_example
+    from pytest_ftgate.statistics import share_right
+
+    assert scored.statistic is not None  # one of the two is always there
+    return share_right(scored.statistic)
+
+
+def rightness_by_repeat(measured: Measured, expected: Sequence[Any], metric: Metric) -> np.ndarray[Any, Any]:
+    """How right each single answer is, shape ``(repeats, examples)``."""
+    import numpy as np
+
+    return np.stack([rightness(metric.score(expected, [answers])) for answers in measured.answers])
+
+
+def flips(baseline: Measured, candidate: Measured, metric: str, most: int) -> tuple[int, int, tuple[Flip, ...]]:
+    """Wins, losses, and the ``most`` worst examples that the candidate broke."""
+    import numpy as np
+
+    sign = 1 if candidate.scores[metric].metric.greater_is_better else -1
+    change = sign * (rightness(candidate.scores[metric]) - rightness(baseline.scores[metric]))
+    worst = np.argsort(change, kind="stable")[:most]
+    notes = candidate.scores[metric].notes
+    broken = tuple(
+        _flip(int(i), baseline.run, candidate.run, notes[i] if notes else None) for i in worst if change[i] < 0
+    )
+    return int((change > 0).sum()), int((change < 0).sum()), broken
+
+
+def _flip(index: int, baseline: Run, candidate: Run, why: str | None) -> Flip:
+    from pytest_ftgate.data import expected_text
+
+    example = candidate.test_set.examples[index]
+    return Flip(
+        id=_short(example.id),
+        input=_short(shown_input(example)),
+        expected=_short(expected_text(example.expected)),
+        baseline=_short(_shown_answer(baseline, index)),
+        candidate=_short(_shown_answer(candidate, index)),
+        why=why,
+    )
+
+
+def shown_input(example: Example) -> str:
+    """What an example asks: of a conversation the last message."""
+    if isinstance(example.input, str):
+        return example.input
+    content = example.input[-1].get("content")
+    return content if isinstance(content, str) else str(content)
+
+
+def _shown_answer(run: Run, index: int) -> str:
+    completion = run.predictions[0][index].completion
+    return "(no answer)" if completion is None else completion.text.strip() or "(empty)"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _FLIP_CHARACTERS else text[: _FLIP_CHARACTERS - 3] + "..."
+
+
+def _quantiles(seconds: Sequence[float | None]) -> tuple[float | None, float | None]:
+    """Half and 95 % of the answers took at most so long; unknown where one of them does not tell."""
+    known = [one for one in seconds if one is not None]
+    if not known or len(known) < len(seconds):
+        return None, None
+    import numpy as np
+
+    p50, p95 = np.quantile(np.asarray(known), (0.5, 0.95))
+    return round(float(p50), 6), round(float(p95), 6)
+
+
+def _why_untimed(seconds: Sequence[float | None]) -> str:
+    if not seconds:
+        return "there is no answer"
+    untold = sum(one is None for one in seconds)
+    return f"{untold:,} of {plural(len(seconds), 'answer')} {'has' if untold == 1 else 'have'} no latency"
+
+
+def _total(counts: Sequence[int | None]) -> int | None:
+    known = [count for count in counts if count is not None]
+    return sum(known) if known and len(known) == len(counts) else None
+
+
+MOST_ROWS = 200
+
+
+def breakdown_results(scored: Mapping[str, Measured]) -> tuple[BreakdownResult, ...]:
+    """The tables of all metrics that have one, metric by metric, at most 200 rows each.
+
+    Args:
+        scored: the models that are reported, by role: "baseline", and "candidate" where there is one.
+    """
+    return tuple(_results(scored))
+
+
+def _results(scored: Mapping[str, Measured]) -> Iterator[BreakdownResult]:
+    for metric in next(iter(scored.values())).scores:
+        for role, one in scored.items():
+            table = one.scores[metric].breakdown
+            if table is not None:
+                rows = table.rows[:MOST_ROWS]
+                yield BreakdownResult(metric, role, table.title, table.columns, rows, table.shares)

@@ -1,0 +1,343 @@
+"""Which mistakes two models make, on which labels and examples they differ, and what a gain rests on. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property, partial
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+from pytest_ftgate.data import Example, expected_text
+from pytest_ftgate.result import Confusion, Diagnosis, LabelScore
+
+if TYPE_CHECKING:
+    from pytest_ftgate.metrics import Metric
+    from pytest_ftgate.models import Completion
+    from pytest_ftgate.runs.measure import Measured
+
+RIGHT = "right"
+KINDS = ("missing", "refusal", "cut_off", "empty", "wrong_format", "unknown_label", "wrong_label", "wrong")
+"""Kinds of mistakes, the first that fits counts: no answer at all, then its form, then what it says."""
+
+OF_FORM = ("empty", "wrong_format", "unknown_label")
+"""What an instruction may mend: the answer is none of those that the task allows."""
+
+MOST_LABELS = 50
+"""More different outputs are no small set of labels, but things to be known."""
+
+NO_LABEL = "(no known label)"
+"""Stands among confusions for an answer that is no label of the test set."""
+
+_CONFUSIONS_KEPT = 10
+_TELLING_DIGITS = 3
+_TESTS_OF_A_LABEL = 5
+_START = 3
+_ROUNDING = 1e-9
+_REFUSAL = re.compile(
+    r"\W*(?:i['\u2019]?m sorry|i am sorry|sorry,|i apologi[sz]e|i can(?:['\u2019]t|not| not)|"
+    r"i(?:['\u2019]m| am) (?:unable|not able)|as an ai)\b",
+    re.IGNORECASE,
+)
+_WORD = re.compile(r"\w+")
+
+
+@dataclass(frozen=True)
+class _Labels:
+    """The labels that a task allows, as the metric compares them."""
+
+    known: Mapping[str, str]  # the compared form, and the label as it is written
+    read: Mapping[str, str | None]  # of each answer, the label in it as it is compared
+
+    def of(self, answer: str) -> str | None:
+        """The label that an answer is, as it is written; None where it is none that is known."""
+        return self.known.get(self.read[answer] or "")
+
+    @cached_property
+    def _in_words(self) -> list[str]:
+        return [words for label in self.known.values() if (words := _words(label)).strip()]
+
+    def is_wrapped(self, answer: str) -> bool:
+        """One label and something else (a sentence, a full stop, another case), or nothing where a label is read."""
+        words = _words(answer)
+        found = {label for label in self._in_words if label in words}
+        longest = [one for one in found if not any(one in other and one != other for other in found)]
+        return self.read[answer] is None or len(longest) == 1
+
+
+def _words(text: str) -> str:
+    """The words of a text, with a blank around each, so that one text may be looked for in another."""
+    return f" {' '.join(_WORD.findall(text.casefold()))} "
+
+
+def diagnose(
+    metric: Metric,
+    examples: Sequence[Example],
+    training: Iterable[Example],
+    baseline: Measured,
+    candidate: Measured | None,
+) -> Diagnosis:
+    """Look at every answer that was scored.
+
+    Args:
+        metric: the one that decides.
+        examples: of the test set.
+        training: what the candidate learned from.
+        baseline: the one that is hardest to beat, scored.
+        candidate: scored; None before training.
+    """
+    models = [baseline] if candidate is None else [baseline, candidate]
+    labels = _labels(metric, examples, models)
+    kinds = [_kinds(metric, examples, one, labels) for one in models]
+    fixed, broken = _changed(metric, baseline, candidate)
+    told = [examples[i] for i in fixed]
+    return Diagnosis(
+        baseline=_counted(kinds[0]),
+        candidate=_counted(kinds[1]) if candidate is not None else None,
+        confusions=_confusions(examples, models, labels) if labels else (),
+        labels=_label_scores(examples, kinds) if labels else (),
+        fixed=tuple(example.id for example in told),
+        broken=tuple(examples[i].id for i in broken),
+        wrong_in_both=_wrong_in_both(kinds) if candidate is not None else None,
+        recalled=recalled(told, examples, list(training)) if candidate is not None else None,
+    )
+
+
+# --- kinds of mistakes ---------------------------------------------------------------------------------------
+
+
+def _kinds(metric: Metric, examples: Sequence[Example], one: Measured, labels: _Labels | None) -> list[list[str]]:
+    """What became of each answer, ``[repeat][example]``."""
+    right = _right(metric, examples, one)
+    label_kind = cache(partial(_label_kind, labels=labels)) if labels else None
+    return [
+        [
+            RIGHT if right[r][i] else _kind(prediction.completion, examples[i].expected, label_kind)
+            for i, prediction in enumerate(repeat)
+        ]
+        for r, repeat in enumerate(one.run.predictions)
+    ]
+
+
+def _right(metric: Metric, examples: Sequence[Example], one: Measured) -> list[list[bool]]:
+    """Whether each answer is right; of graded scores, whether it is better than the middle of the range."""
+    from pytest_ftgate.runs.measure import rightness, rightness_by_repeat
+
+    if len(one.run.predictions) == 1:
+        scores = rightness(one.scores[metric.name])[None]
+    else:
+        scores = rightness_by_repeat(one, [example.expected for example in examples], metric)
+    if metric.kind != "graded":
+        return [[bool(value > 0.5) for value in repeat] for repeat in scores]
+    if not isfinite(metric.high - metric.low):  # nobody knows what is much there
+        return [[prediction.completion is not None for prediction in repeat] for repeat in one.run.predictions]
+    middle = (metric.low + metric.high) / 2
+    sign = 1 if metric.greater_is_better else -1
+    return [[bool(sign * (value - middle) > 0) for value in repeat] for repeat in scores]
+
+
+def _kind(completion: Completion | None, expected: Any, label_kind: Callable[[str], str] | None) -> str:
+    if completion is None:
+        return "missing"
+    text = completion.text.strip()
+    if completion.finish in ("refusal", "filtered") or _REFUSAL.match(text):
+        return "refusal"
+    if completion.finish == "cut_off":
+        return "cut_off"
+    if not text:
+        return "empty"
+    if label_kind is not None:
+        return label_kind(completion.text)
+    return "wrong_format" if _is_container(expected) and not _is_json(text) else "wrong"
+
+
+def _label_kind(answer: str, labels: _Labels) -> str:
+    if labels.of(answer) is not None:
+        return "wrong_label"
+    return "wrong_format" if labels.is_wrapped(answer) else "unknown_label"
+
+
+def _is_container(expected: Any) -> bool:
+    if isinstance(expected, str):
+        return expected.lstrip()[:1] in ("{", "[") and _is_json(expected)
+    return isinstance(expected, dict | list)
+
+
+def _is_json(text: str) -> bool:
+    from pytest_ftgate.metrics.options import parse_json
+
+    try:
+        parse_json(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _counted(kinds: Sequence[Sequence[str]]) -> dict[str, int]:
+    """How many answers are right, and how many of each kind of mistake there are at all."""
+    counts = Counter(kind for repeat in kinds for kind in repeat)
+    return {RIGHT: counts[RIGHT]} | {kind: counts[kind] for kind in KINDS if counts[kind]}
+
+
+# --- labels --------------------------------------------------------------------------------------------------
+
+
+def _labels(metric: Metric, examples: Sequence[Example], models: Sequence[Measured]) -> _Labels | None:
+    """The labels of the test set; None where its outputs are no labels.
+
+    Most of them differ then, or are no plain values, or all are blank: nobody knows what is expected.
+    """
+    from pytest_ftgate.metrics.classification import Accuracy, LabelMetric
+
+    expected = [example.expected for example in examples]
+    if any(isinstance(value, dict | list) for value in expected) or any(map(_is_container, expected)):
+        return None
+    texts = list(dict.fromkeys(expected_text(value).strip() for value in expected))
+    if not any(texts) or not are_labels(texts, len(examples)):
+        return None
+    given = {p.completion.text for one in models for repeat in one.run.predictions for p in repeat if p.completion}
+    answers = list(given)
+    if isinstance(metric, Accuracy | LabelMetric):
+        read = dict(zip(answers, metric.labels_of(answers), strict=True))
+        return _Labels({metric.labels.reading.clean(text): text for text in texts}, read)
+    return _Labels({text: text for text in texts}, {answer: answer.strip() or None for answer in answers})
+
+
+def are_labels(texts: Iterable[str], rows: int) -> bool:
+    """Whether so few different outputs of so many rows are labels: free text hardly repeats itself."""
+    return len(set(texts)) <= max(2, rows // 2)
+
+
+def _confusions(examples: Sequence[Example], models: Sequence[Measured], labels: _Labels) -> tuple[Confusion, ...]:
+    """The pairs of expected and answered labels that are mixed up most, by either model."""
+    counts = [_pairs(examples, one, labels) for one in models]
+    after = counts[1] if len(counts) > 1 else Counter[tuple[str, str]]()
+    pairs = sorted({*counts[0], *after}, key=lambda pair: (-max(counts[0][pair], after[pair]), pair))
+    return tuple(Confusion(*pair, counts[0][pair], after[pair]) for pair in pairs[:_CONFUSIONS_KEPT])
+
+
+def _pairs(examples: Sequence[Example], one: Measured, labels: _Labels) -> Counter[tuple[str, str]]:
+    found: Counter[tuple[str, str]] = Counter()
+    for repeat in one.run.predictions:
+        for example, prediction in zip(examples, repeat, strict=True):
+            expected = expected_text(example.expected).strip()
+            if prediction.completion is not None and prediction.completion.finish == "stop":
+                answered = labels.of(prediction.completion.text) or NO_LABEL
+                found[expected, answered] += answered != expected
+    return +found
+
+
+def label_pairs(
+    metric: Metric, examples: Sequence[Example], models: Sequence[Measured]
+) -> list[Counter[tuple[str, str | None]]] | None:
+    """By model, how often each label is answered where each is expected, over all repeats, right answers included.
+
+    ``None`` in place of an answer is what is no label of the test set; ``None`` in all: its outputs are no labels.
+    """
+    labels = _labels(metric, examples, models)
+    return None if labels is None else [Counter(_all_pairs(examples, one, labels)) for one in models]
+
+
+def _all_pairs(examples: Sequence[Example], one: Measured, labels: _Labels) -> Iterator[tuple[str, str | None]]:
+    for repeat in one.run.predictions:
+        for example, prediction in zip(examples, repeat, strict=True):
+            completion = prediction.completion
+            said = labels.of(completion.text) if completion is not None and completion.finish == "stop" else None
+            yield expected_text(example.expected).strip(), said
+
+
+def _label_scores(examples: Sequence[Example], kinds: Sequence[Sequence[Sequence[str]]]) -> tuple[LabelScore, ...]:
+    """How many answers to examples of each label are right, the rarest label first."""
+    expected = [expected_text(example.expected).strip() for example in examples]
+    asked = Counter(expected)
+    right = [Counter(label for repeat in one for label, kind in zip(expected, repeat, strict=True) if kind == RIGHT)
+             for one in kinds]  # fmt: skip
+    repeats = len(kinds[0])
+    return tuple(
+        LabelScore(label, count * repeats, right[0][label], right[1][label] if len(right) > 1 else None)
+        for label, count in sorted(asked.items(), key=lambda item: (item[1], item[0]))
+    )
+
+
+# --- examples ------------------------------------------------------------------------------------------------
+
+
+def _changed(metric: Metric, baseline: Measured, candidate: Measured | None) -> tuple[list[int], list[int]]:
+    """The examples that the candidate answers better, and those that it answers worse."""
+    from pytest_ftgate.runs.measure import rightness
+
+    if candidate is None:
+        return [], []
+    before, after = (rightness(one.scores[metric.name]) for one in (baseline, candidate))
+    change = (after - before) * (1 if metric.greater_is_better else -1)
+    return (change > _ROUNDING).nonzero()[0].tolist(), (change < -_ROUNDING).nonzero()[0].tolist()
+
+
+def _wrong_in_both(kinds: Sequence[Sequence[Sequence[str]]]) -> int:
+    """Examples that neither model ever gets right."""
+    never = [{i for i, answers in enumerate(zip(*one, strict=True)) if RIGHT not in answers} for one in kinds]
+    return len(never[0] & never[1])
+
+
+def recalled(fixed: Sequence[Example], test: Sequence[Example], training: Sequence[Example]) -> int:
+    """How many of the fixed examples expect what stands in the training set's outputs, and not in their own input.
+
+    Only what has to be known counts: several words, a number or a name. A label of a small set, or an object, does
+    not: to say the right one is behaviour.
+    """
+    if not fixed or _small_set(test, training):
+        return 0
+    facts = [needle for example in fixed if (needle := _to_be_known(example))]
+    told = _told(set(facts), training)
+    return sum(needle in told for needle in facts)
+
+
+def _small_set(test: Sequence[Example], training: Sequence[Example]) -> bool:
+    """Whether the outputs are labels of a small set: few different ones, or each of them tested several times."""
+    tested = {expected_text(example.expected).strip() for example in test}
+    different = tested | {expected_text(example.expected).strip() for example in training}
+    few = len(different) <= MOST_LABELS or len(tested) * _TESTS_OF_A_LABEL <= len(test)
+    return few and are_labels(different, len(test) + len(training))
+
+
+def _to_be_known(example: Example) -> str:
+    """The words of what is expected; none where it is not to be known, or told by the input."""
+    text = expected_text(example.expected).strip()
+    if not isinstance(example.expected, str | int | float) or _is_container(example.expected) or not _is_fact(text):
+        return ""
+    needle = _words(text)
+    return needle if needle.strip() and needle not in _words(_asked(example)) else ""
+
+
+def _told(needles: Iterable[str], training: Iterable[Example]) -> set[str]:
+    """Those of the needles that stand in the outputs of the training set, word for word.
+
+    They are looked up by their first words, so that each word of the training set is looked at once.
+    """
+    by_start: dict[tuple[str, ...], list[str]] = {}
+    for needle in needles:
+        by_start.setdefault(tuple(needle.split()[:_START]), []).append(needle)
+    heads = {start[0] for start in by_start}
+    found: set[str] = set()
+    for output in {expected_text(example.expected) for example in training}:
+        words = _words(output).split()
+        places = [i for i, word in enumerate(words) if word in heads]
+        starts = {tuple(words[i : i + n]) for i in places for n in range(1, _START + 1)}
+        text = f" {' '.join(words)} "
+        found.update(needle for start in starts & by_start.keys() for needle in by_start[start] if needle in text)
+    return found
+
+
+def _is_fact(text: str) -> bool:
+    """Several words, a name, or a number that is too long to be met by chance."""
+    digits = sum(map(str.isdigit, text))
+    return len(text.split()) > 1 or any(map(str.isupper, text)) or digits >= _TELLING_DIGITS
+
+
+def _asked(example: Example) -> str:
+    """All that the model is given."""
+    if isinstance(example.input, str):
+        return example.input
+    return " ".join(str(message.get("content") or "") for message in example.input)

@@ -1,0 +1,270 @@
+"""Every prediction that was paid for, kept as it arrives; leases, so that no two processes pay for the same."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from pytest_ftgate.models import Completion
+from pytest_ftgate.runs.database import Database
+
+_CHUNK = 800  # older SQLite builds take at most 999 parameters
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPrediction:
+    """One answer under its key.
+
+    Args:
+        key: SHA-256 (hex) of all that can change the answer.
+        completion: the answer.
+        latency_s: seconds of the successful attempt alone; ``None`` where unknown.
+        created_at: when it was asked, seconds since the epoch.
+        busy_s: its share of the seconds in which the model was busy; ``None`` where unknown.
+    """
+
+    key: str
+    completion: Completion
+    latency_s: float | None
+    created_at: float
+    busy_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """How the keys of one claim divide.
+
+    Attributes:
+        done: predictions that are stored already, by key.
+        mine: keys to be asked by the owner, who holds their leases now.
+        elsewhere: keys that somebody else is asking.
+    """
+
+    done: dict[str, StoredPrediction]
+    mine: tuple[str, ...]
+    elsewhere: tuple[str, ...]
+
+
+class Store:
+    """Predictions by key: in one SQLite file that many processes share, or in memory.
+
+    Every method raises :class:`~pytest_ftgate.errors.StoreError` where the file cannot be used. One that can
+    only be read is read; a claim that would lead to a call is refused then: the answer could not be kept.
+
+    Args:
+        path: the file; made on first use, with its folder. ``None``: in memory.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._database = Database(path)
+
+    def get(self, keys: Sequence[str], *, newer_than: float | None = None) -> dict[str, StoredPrediction]:
+        """The predictions that are stored, by key; those made before ``newer_than`` count as absent."""
+        if not keys:
+            return {}
+        return self._database.read(lambda connection: self._found(connection, keys, newer_than))
+
+    def claim(self, keys: Sequence[str], owner: str, lease_s: float, *, newer_than: float | None = None) -> Claim:
+        """Divide keys into stored ones, ones to ask now, and ones that somebody else is asking.
+
+        A lease that has run out, or whose process on this host has ended, is taken over.
+
+        Args:
+            keys: what is wanted.
+            owner: who asks, a name that nobody else uses.
+            lease_s: seconds for which the keys are the owner's, unless renewed.
+            newer_than: see :meth:`get`.
+        """
+
+        def divide(connection: sqlite3.Connection) -> Claim:
+            done = self._found(connection, keys, newer_than)
+            missing = [key for key in keys if key not in done]
+            taken = _taken(connection, missing, owner) if missing else set()
+            mine = tuple(key for key in missing if key not in taken)
+            _lease(connection, mine, owner, lease_s)
+            return Claim(done, mine, tuple(key for key in missing if key in taken))
+
+        if not self._database.writable:
+            done = self.get(keys, newer_than=newer_than)
+            if len(done) == len(set(keys)):
+                return Claim(done, (), ())
+        return self._database.write(divide)
+
+    def renew(self, owner: str, lease_s: float) -> None:
+        """Make every lease of the owner last ``lease_s`` seconds from now."""
+        expires_at = time.time() + lease_s
+        self._execute("UPDATE leases SET expires_at = ? WHERE owner = ?", [(expires_at, owner)])
+
+    def release(self, owner: str, keys: Sequence[str] | None = None) -> None:
+        """Give leases of the owner back: those of ``keys``, or all."""
+        if keys is None:
+            self._execute("DELETE FROM leases WHERE owner = ?", [(owner,)])
+        else:
+            self._execute("DELETE FROM leases WHERE owner = ? AND key = ?", [(owner, key) for key in keys])
+
+    def put(self, predictions: Sequence[StoredPrediction]) -> None:
+        """Keep predictions, all or none, in place of older ones; their leases end."""
+        rows = [(p.key, _value(p), p.created_at) for p in predictions]
+
+        def keep(connection: sqlite3.Connection) -> None:
+            connection.executemany("INSERT OR REPLACE INTO predictions VALUES (?, ?, ?)", rows)
+            connection.executemany("DELETE FROM leases WHERE key = ?", [(row[0],) for row in rows])
+
+        self._database.write(keep)
+
+    @property
+    def notes(self) -> StoreNotes:
+        """Small texts kept beside the predictions."""
+        return StoreNotes(self._database)
+
+    def close(self) -> None:
+        """Close the file; the next use opens it again. A store in memory is emptied."""
+        self._database.close()
+
+    def _execute(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        self._database.write(lambda connection: connection.executemany(statement, rows))
+
+    def _found(
+        self, connection: sqlite3.Connection, keys: Sequence[str], newer_than: float | None
+    ) -> dict[str, StoredPrediction]:
+        rows = _select(
+            connection,
+            "SELECT key, value, created_at FROM predictions WHERE created_at >= ? AND key IN",
+            keys,
+            float("-inf") if newer_than is None else newer_than,
+        )
+        return {key: self._prediction(key, value, created_at) for key, value, created_at in rows}
+
+    def _prediction(self, key: str, value: str, created_at: float) -> StoredPrediction:
+        try:
+            facts = json.loads(value)
+            latency_s, busy_s = facts.pop("measured_s", None), facts.pop("busy_s", None)
+            completion = Completion(**facts)
+            if not isinstance(completion.text, str):
+                raise TypeError("its text is no text")
+            return StoredPrediction(key, completion, latency_s, created_at, busy_s)
+        except (ValueError, TypeError, AttributeError) as error:
+            raise self._database.damaged(f"prediction {key}: {error}") from error
+
+
+class StoreNotes:
+    """The notes of one store: see :class:`pytest_ftgate.models.Notes`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def get(self, name: str) -> str | None:
+        """The text kept under this name."""
+        rows = self._read("SELECT name, text FROM notes WHERE name = ?", name)
+        return rows.get(name)
+
+    def put(self, name: str, text: str) -> None:
+        """Keep a text, in place of an older one; it is on disk when this returns."""
+        self._database.write(lambda c: c.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (name, text)))
+
+    def drop(self, name: str) -> None:
+        """Forget it."""
+        self._database.write(lambda c: c.execute("DELETE FROM notes WHERE name = ?", (name,)))
+
+    def named(self, prefix: str) -> dict[str, str]:
+        """All texts whose name begins so, by name."""
+        return self._read("SELECT name, text FROM notes WHERE substr(name, 1, length(?)) = ?", prefix, prefix)
+
+    def _read(self, statement: str, *values: str) -> dict[str, str]:
+        def found(connection: sqlite3.Connection) -> dict[str, str]:
+            try:
+                return dict(connection.execute(statement, values))
+            except sqlite3.OperationalError as error:
+                if "no such table" in str(error):  # a file of an earlier version, in a place that cannot be written
+                    return {}
+                raise
+
+        return self._database.read(found)
+
+
+def _value(prediction: StoredPrediction) -> str:
+    """The answer as JSON, without what is absent."""
+    completion = prediction.completion
+    facts: dict[str, Any] = {"text": completion.text}
+    for name in ("input_tokens", "output_tokens", "cached_input_tokens", "cache_write_tokens", "latency_s"):
+        value = getattr(completion, name)
+        if value is not None:
+            facts[name] = value
+    if completion.finish != "stop":
+        facts["finish"] = completion.finish
+    if prediction.latency_s is not None:
+        facts["measured_s"] = prediction.latency_s
+    if prediction.busy_s is not None:
+        facts["busy_s"] = prediction.busy_s
+    return _encode(facts)
+
+
+def _select(connection: sqlite3.Connection, statement: str, keys: Sequence[str], *first: Any) -> list[tuple[Any, ...]]:
+    rows: list[tuple[Any, ...]] = []
+    for start in range(0, len(keys), _CHUNK):
+        chunk = keys[start : start + _CHUNK]
+        marks = ",".join("?" * len(chunk))
+        rows += connection.execute(f"{statement} ({marks})", (*first, *chunk))
+    return rows
+
+
+def _lease(connection: sqlite3.Connection, keys: Sequence[str], owner: str, lease_s: float) -> None:
+    pid, expires_at = os.getpid(), time.time() + lease_s
+    connection.executemany(
+        "INSERT OR REPLACE INTO leases (key, owner, pid, host, expires_at) VALUES (?, ?, ?, ?, ?)",
+        [(key, owner, pid, _host(), expires_at) for key in keys],
+    )
+
+
+def _taken(connection: sqlite3.Connection, keys: Sequence[str], owner: str) -> set[str]:
+    """Keys under a live lease of somebody else."""
+    rows = _select(
+        connection,
+        "SELECT key, host, pid FROM leases WHERE owner != ? AND expires_at > ? AND key IN",
+        keys,
+        owner,
+        time.time(),
+    )
+    ended = lru_cache(maxsize=None)(_has_ended)
+    return {key for key, host, pid in rows if not ended(host, pid)}
+
+
+def _has_ended(host: str, pid: int) -> bool:
+    """Whether the process is known to be gone: not so on another host, nor on Windows, where asking kills."""
+    if os.name != "posix" or host != _host():
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return _is_zombie(pid)
+
+
+def _is_zombie(pid: int) -> bool:
+    """Whether the process has ended and its parent has not asked how: so it is with a crashed worker of xdist."""
+    try:
+        facts = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    return facts.rpartition(")")[2].split()[:1] == ["Z"]
+
+
+@lru_cache(maxsize=1)
+def _host() -> str:
+    """Where a process id means one process: the host, and on Linux the container."""
+    import socket
+
+    try:
+        return f"{socket.gethostname()}/{os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return socket.gethostname()

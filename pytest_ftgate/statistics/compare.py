@@ -1,0 +1,194 @@
+"""Two models on the same examples: the method follows from the kind of metric and from the groups."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Iterable
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from pytest_ftgate.statistics import methods
+from pytest_ftgate.statistics.comparison import Comparison, Question, SetCounts
+from pytest_ftgate.statistics.evidence import Evidence, weigh
+from pytest_ftgate.statistics.groups import group_codes
+from pytest_ftgate.statistics.set_level import same_examples, set_value, share_right
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from pytest_ftgate.statistics.finding import Finding
+    from pytest_ftgate.statistics.methods import Found
+
+Groups = Iterable[Hashable] | None
+_ROUNDING = 1e-9
+
+
+def compare_right_wrong(
+    baseline: NDArray[np.bool_],
+    candidate: NDArray[np.bool_],
+    *,
+    margin: float,
+    confidence: float,
+    evidence: str,
+    groups: Groups = None,
+) -> Comparison:
+    """Compare two models by answers that are right or wrong.
+
+    By the exact unconditional test of the gain, for any margin. With groups by the delete-a-group jackknife and the
+    exact test, whichever is more cautious: the jackknife alone is sure too soon where few answers differ.
+
+    Args:
+        baseline: whether each answer is right, shape ``(n,)``.
+        candidate: on the same examples.
+        margin: the gain asked for, in (-1, 1).
+        confidence: one-sided, in (0.5, 1).
+        evidence: "observed", "significant" or "proven"; it decides only what ``examples_needed`` is about.
+        groups: a name per example for examples that belong together, None for one on its own.
+
+    Raises:
+        ValueError: the arguments do not fit together.
+    """
+    question = Question(float(margin), confidence, evidence)
+    before, after = _same_shape(baseline.astype(float), candidate.astype(float))
+    differences, n = after - before, len(after)
+    wins, losses = int((differences > 0).sum()), int((differences < 0).sum())
+    found = methods.of_right_wrong(wins, losses, differences, group_codes(groups, n), question)
+    return _comparison(question, differences, found, gain=Fraction(wins - losses, n))
+
+
+def compare_graded(
+    baseline: NDArray[np.float64],
+    candidate: NDArray[np.float64],
+    *,
+    low: float,
+    high: float,
+    margin: float,
+    confidence: float,
+    evidence: str,
+    groups: Groups = None,
+) -> Comparison:
+    """Compare two models by a score for each answer; repeated answers are averaged within their example first.
+
+    By Gaffke's bound, which holds where large losses are rare. With groups by the delete-a-group jackknife and
+    Gaffke's bound, whichever is more cautious. For a metric without finite bounds by the delete-one jackknife.
+
+    Args:
+        baseline: scores in [low, high], shape ``(n,)``.
+        candidate: on the same examples.
+        low: the smallest possible score.
+        high: the largest possible score.
+        margin: the gain asked for, in the metric's unit.
+        confidence: one-sided, in (0.5, 1).
+        evidence: as for `compare_right_wrong`.
+        groups: as for `compare_right_wrong`.
+
+    Raises:
+        ValueError: a score is not a number or outside of its range, or the arguments do not fit together.
+    """
+    question = Question(float(margin), confidence, evidence)
+    before, after = _same_shape(baseline, candidate)
+    _check_scores(before, low, high)
+    _check_scores(after, low, high)
+    differences, unit = after - before, high - low
+    n = len(differences)
+    found = methods.of_graded(differences, unit, group_codes(groups, n), question)
+    return _comparison(question, differences, found, gain=math.fsum(differences) / n)
+
+
+def compare_set(
+    baseline: SetCounts,
+    candidate: SetCounts,
+    *,
+    margin: float,
+    confidence: float,
+    evidence: str,
+    groups: Groups = None,
+) -> Comparison:
+    """Compare two models by a metric of all answers together, such as macro-F1.
+
+    By the delete-one jackknife with Student's t, or delete-a-group with groups. Losses that did not happen to be seen
+    matter where a drop is to be ruled out (a negative margin), and in means over labels or fields, of which some may be
+    rare: then also by Gaffke's bound on the jackknife's pseudo-values, whichever is more cautious. Ratios of counts
+    whose examples are of so different sizes that they count as fewer than ten show no gain.
+
+    Args:
+        baseline: labels and answers, or counts.
+        candidate: on the same examples, with the same statistic.
+        margin: the gain asked for, in the metric's unit.
+        confidence: one-sided, in (0.5, 1).
+        evidence: as for `compare_right_wrong`.
+        groups: as for `compare_right_wrong`.
+
+    Raises:
+        ValueError: the metric is undefined for all answers together, or the arguments do not fit together.
+    """
+    question = Question(float(margin), confidence, evidence)
+    before, after = _same_shape(share_right(baseline), share_right(candidate))
+    if not same_examples(baseline, candidate):
+        raise ValueError("two models are compared on the same examples, but their expected labels differ")
+    gain = set_value(candidate) - set_value(baseline)
+    if not math.isfinite(gain):
+        raise ValueError(f"the metric is undefined for these answers: the gain is {gain!r}")
+    found = methods.of_set(baseline, candidate, gain, group_codes(groups, len(after)), question)
+    return _comparison(question, after - before, found, gain=gain)
+
+
+def _comparison(
+    question: Question, differences: NDArray[np.float64], found: Found, *, gain: float | Fraction
+) -> Comparison:
+    finding, note = found
+    n = len(differences)
+    wins, losses = int((differences > _ROUNDING).sum()), int((differences < -_ROUNDING).sum())
+    evidence = None
+    if finding is not None:
+        evidence = weigh(
+            finding.p_value,
+            lower=finding.lower,
+            upper=finding.upper,
+            margin=question.margin,
+            alpha=question.alpha,
+        )
+    return Comparison(
+        n=n,
+        gain=float(gain),
+        gain_exact=gain if isinstance(gain, Fraction) else None,
+        lower=evidence.lower if evidence else None,
+        upper=evidence.upper if evidence else None,
+        above_zero=evidence is not None and evidence.above_zero,
+        reaches_margin=evidence is not None and evidence.reaches_margin,
+        p_zero=evidence.p_zero if evidence else None,
+        p_margin=evidence.p_margin if evidence else None,
+        wins=wins,
+        losses=losses,
+        ties=n - wins - losses,
+        method=finding.method if finding else "none",
+        examples_needed=_examples_needed(finding, evidence, question, n) if finding and evidence else None,
+        note=note,
+    )
+
+
+def _examples_needed(finding: Finding, evidence: Evidence, question: Question, n: int) -> int | None:
+    """A number that has just proved too small is never given as enough."""
+    if question.target is None:
+        return None
+    needed = finding.needed(question.target)
+    sure = evidence.above_zero if question.evidence == "significant" else evidence.reaches_margin
+    return needed if needed is None or sure else max(needed, n + 1)
+
+
+def _same_shape(
+    baseline: NDArray[np.float64], candidate: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    if baseline.ndim != 1 or baseline.shape != candidate.shape or not len(baseline):
+        raise ValueError(
+            f"two models are compared on the same examples, but their scores have the shapes "
+            f"{baseline.shape} and {candidate.shape}"
+        )
+    return baseline, candidate
+
+
+def _check_scores(scores: NDArray[np.float64], low: float, high: float) -> None:
+    outside = scores[~((scores >= low - _ROUNDING) & (scores <= high + _ROUNDING))]
+    if len(outside):
+        raise ValueError(f"{len(outside)} scores are not in [{low:g}, {high:g}], first {outside[0]!r}")

@@ -1,0 +1,125 @@
+"""How sure the value of one model is: two-sided intervals, where no second model is compared."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pytest_ftgate.statistics import graded, jackknife, set_level
+from pytest_ftgate.statistics.exact import disagreement_interval
+from pytest_ftgate.statistics.graded import Sample
+from pytest_ftgate.statistics.groups import group_codes, group_sizes, too_few
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from pytest_ftgate.statistics.comparison import SetCounts
+
+Groups = Iterable[Hashable] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """Where the real value lies, two-sided at one confidence.
+
+    Attributes:
+        low, high: the ends; both ``None`` where they cannot be told.
+        method: by name, with its source; where there are no ends, why.
+    """
+
+    low: float | None
+    high: float | None
+    method: str
+
+    def holds(self, value: float) -> bool | None:
+        """Whether a value lies within, ends included; ``None`` where that cannot be told."""
+        if self.low is None or self.high is None:
+            return None
+        return round(self.low, 12) <= round(value, 12) <= round(self.high, 12)
+
+
+CLOPPER_PEARSON = "Clopper-Pearson interval (Clopper & Pearson 1934)"
+
+
+def interval_right_wrong(right: NDArray[np.bool_], *, confidence: float, groups: Groups = None) -> Interval:
+    """Of the share of right answers, each asked once; with groups by the jackknife too, whichever is wider.
+
+    Args:
+        right: whether each answer is, shape ``(n,)``.
+        confidence: two-sided.
+        groups: a name per example for examples that belong together, None for one on its own.
+    """
+    n = len(right)
+    alone = Interval(*disagreement_interval(int(right.sum()), n, 1 - confidence), CLOPPER_PEARSON)
+    codes = group_codes(groups, n)
+    return alone if codes is None else _grouped(right.astype(float), codes, alone, confidence)
+
+
+def interval_graded(
+    scores: NDArray[np.float64], *, low: float, high: float, confidence: float, groups: Groups = None
+) -> Interval:
+    """Of the mean of scores in [low, high], by Gaffke's bound to both sides; without bounds by the jackknife."""
+    n, unit = len(scores), high - low
+    codes = group_codes(groups, n)
+    if math.isfinite(unit):
+        alpha = (1 - confidence) / 2
+        lower = low + unit * graded.graded_lower(Sample.of((scores - low) / unit, 0.0), alpha)
+        upper = high - unit * graded.graded_lower(Sample.of((high - scores) / unit, 0.0), alpha)
+        alone = Interval(lower, upper, graded.METHOD)
+    else:
+        left_out = (scores.sum() - scores) / max(n - 1, 1)
+        alone = _by_jackknife(float(scores.mean()), left_out, None, confidence)
+    return alone if codes is None else _within(_grouped(scores, codes, alone, confidence), low, high)
+
+
+def interval_set(counts: SetCounts, *, low: float, high: float, confidence: float, groups: Groups = None) -> Interval:
+    """Of a metric of all answers together, by the jackknife."""
+    codes, value = group_codes(groups, len(counts)), set_level.set_value(counts)
+    if codes is None:
+        found = _by_jackknife(value, set_level.values_without_one(counts), None, confidence)
+    else:
+        found = _by_groups(
+            value, set_level.values_without_unit(counts, codes), set_level.weights(counts, codes), confidence
+        )
+    return _within(found, low, high)
+
+
+def _grouped(values: NDArray[np.float64], codes: NDArray[np.int64], alone: Interval, confidence: float) -> Interval:
+    left_out = jackknife.means_without_a_group(values, codes)
+    grouped = _by_groups(float(values.mean()), left_out, group_sizes(codes), confidence)
+    if grouped.low is None or grouped.high is None or alone.low is None or alone.high is None:
+        return grouped
+    method = f"{grouped.method}, and {alone.method}; the wider counts"
+    return Interval(min(grouped.low, alone.low), max(grouped.high, alone.high), method)
+
+
+def _by_groups(
+    value: float, left_out: NDArray[np.float64], weights: NDArray[np.float64], confidence: float
+) -> Interval:
+    few = too_few(weights)
+    return _by_jackknife(value, left_out, weights, confidence) if few is None else Interval(None, None, few)
+
+
+def _by_jackknife(
+    value: float, left_out: NDArray[np.float64], weights: NDArray[np.float64] | None, confidence: float
+) -> Interval:
+    """Of examples; of groups with these weights where there are some."""
+    import numpy as np
+
+    if not np.isfinite(left_out).all():
+        return Interval(None, None, "the metric is undefined with one part of the test set left out")
+    found = jackknife.jackknife(value, left_out, weights)
+    if found.standard_error == 0:
+        return Interval(None, None, "leaving out any part of the test set changes nothing")
+    width = found.half_width((1 - confidence) / 2)
+    method = jackknife.METHOD if weights is None else jackknife.GROUP_METHOD
+    return Interval(value - width, value + width, method)
+
+
+def _within(interval: Interval, low: float, high: float) -> Interval:
+    if interval.low is None or interval.high is None:
+        return interval
+    return Interval(max(interval.low, low), min(interval.high, high), interval.method)

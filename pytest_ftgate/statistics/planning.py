@@ -1,0 +1,164 @@
+"""How many examples a gate needs, and what a number of examples can show at best."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from statistics import NormalDist
+
+from pytest_ftgate.statistics.evidence import is_sure, level
+from pytest_ftgate.statistics.exact import exact_p_value, spent_on_rate
+from pytest_ftgate.statistics.graded import Sample, graded_p_value
+from pytest_ftgate.statistics.score import null_variance
+
+POWER = 0.8  # "4 times out of 5"
+_GROWTH = 1.05
+_LARGE = 100_000  # where the large-sample formula needs no check
+MOST_EXAMPLES = 10**9
+"""More than any test set has: where a search for how many are needed ends."""
+
+
+def normal_sum(confidence: float) -> float:
+    """How many standard errors a gain must stand above its target to be shown ``POWER`` of the time."""
+    return NormalDist().inv_cdf(confidence) + NormalDist().inv_cdf(POWER)
+
+
+def corrected_confidence(confidence: float, candidates: int) -> float:
+    """The confidence for each of several candidates that keeps it for the one chosen (Bonferroni).
+
+    The best of ten useless candidates looks good by luck. Judging each at ``1 - (1 - confidence) / candidates`` keeps
+    the chance that any of them passes wrongly at ``1 - confidence``.
+
+    Raises:
+        ValueError: there is no candidate.
+    """
+    if candidates < 1:
+        raise ValueError(f"candidates must be at least 1, got {candidates}")
+    return 1 - level(confidence) / candidates
+
+
+def needed_by_error(n: int, gain: float, error: float, target: float, confidence: float) -> int | None:
+    """Examples needed where the standard error shrinks with the root of their number."""
+    if gain <= target or error <= 0:
+        return None
+    return math.ceil(n * (normal_sum(confidence) * error / (gain - target)) ** 2)
+
+
+def needed_right_wrong(wins: int, losses: int, n: int, target: float, confidence: float) -> int | None:
+    """Examples needed by the score test of right and wrong answers, where wins and losses come as they came.
+
+    Source: J. Nam, Biometrics 53 (1997) 1422-1430, for the form of the formula.
+    """
+    gain = (wins - losses) / n
+    if gain <= target or target <= -1:
+        return None
+    alternative = max((wins + losses) / n - gain * gain, 0.0)
+    null = float(null_variance(wins / n, losses / n, target))
+    normal = NormalDist()
+    deviations = normal.inv_cdf(confidence) * math.sqrt(null) + normal.inv_cdf(POWER) * math.sqrt(alternative)
+    needed = math.ceil((deviations / (gain - target)) ** 2)
+    alpha = level(confidence)
+    while needed <= _LARGE and not _passes(round(wins * needed / n), round(losses * needed / n), needed, target, alpha):
+        needed = math.ceil(needed * _GROWTH)  # the formula is of large samples: the expected outcome must pass
+    return needed
+
+
+def _passes(wins: int, losses: int, n: int, target: float, alpha: float) -> bool:
+    p = exact_p_value(wins, losses, max(n, wins + losses), target, gamma=spent_on_rate(alpha))
+    return is_sure(p, alpha)
+
+
+def needed_graded(sample: Sample, target: float, confidence: float) -> int | None:
+    """Examples needed by Gaffke's test: as many as let it pass with a mean that is luckless by one time in five."""
+    if sample.mean <= target:
+        return None
+    alpha, unlucky = level(confidence), NormalDist().inv_cdf(POWER) * sample.spread
+
+    def passes(n: int) -> bool:
+        return is_sure(graded_p_value(sample.grown(n), target + unlucky / math.sqrt(n)), alpha)
+
+    enough = 8
+    while not passes(enough):
+        enough *= 2
+        if enough > MOST_EXAMPLES:
+            return None
+    short = enough // 2
+    while enough - short > max(1, enough // 1000):
+        middle = (short + enough) // 2
+        short, enough = (short, middle) if passes(middle) else (middle, enough)
+    return enough
+
+
+def fewest_wins(n: int, *, margin: float, confidence: float, evidence: str) -> int | None:
+    """The fewest wins, with no loss, that meet a gate on right and wrong answers; None where ``n`` wins do not.
+
+    Args:
+        n: examples.
+        margin: the gain asked for; the measured gain must reach it (0: be above it) under every standard of evidence.
+        confidence: one-sided.
+        evidence: "observed", "significant" (the real gain is above 0) or "proven" (it reaches the margin).
+    """
+    alpha = level(confidence)
+    asked = {"observed": [], "significant": [0.0], "proven": [min(margin, 0.0), margin]}[evidence]
+
+    def enough(wins: int) -> bool:
+        return all(_passes(wins, 0, n, target, alpha) for target in asked)
+
+    fewest = max(0, math.ceil(Fraction(repr(float(margin))) * n)) if margin else 1
+    if n < 1 or fewest > n or not enough(n):
+        return None
+    short, most = fewest - 1, n  # every further win makes the p-value smaller
+    while most - short > 1:
+        middle = (short + most) // 2
+        short, most = (short, middle) if enough(middle) else (middle, most)
+    return most
+
+
+def fewest_examples(
+    max_drop: float, *, confidence: float, evidence: str, exact: bool, most: int = MOST_EXAMPLES
+) -> int | None:
+    """The fewest examples (or groups of them) that can say whether a model got worse by more than ``max_drop``.
+
+    ``None`` where that takes more than ``most``.
+
+    Under "proven" as many as rule the drop out where the two models never differ: fewer ask for a gain. Under
+    "significant" as many as show a loss where every example is lost: fewer can never fail.
+
+    Args:
+        max_drop: as a share of the metric's range, below 1; above 0 where it is to be proven.
+        confidence: one-sided.
+        evidence: "observed", "significant" or "proven".
+        exact: by the exact test of right and wrong answers; otherwise by Gaffke's test.
+        most: where the search ends.
+
+    Raises:
+        ValueError: no number of examples proves that nothing at all was lost.
+    """
+    alpha = level(confidence)
+    if evidence == "observed":
+        return 1
+    if evidence == "proven" and max_drop <= 0:
+        raise ValueError(f"max_drop must be above 0 to be proven, got {max_drop!r}")
+
+    def enough(n: int) -> bool:
+        if exact:
+            return _passes(0, 0, n, -max_drop, alpha) if evidence == "proven" else _passes(n, 0, n, 0.0, alpha)
+        difference, target = (0.0, -max_drop) if evidence == "proven" else (1.0, 0.0)
+        return is_sure(graded_p_value(_alike(difference, n), target), alpha)
+
+    short, long = 0, 1
+    while not enough(long):
+        if long == most:
+            return None
+        short, long = long, min(2 * long, most)
+    while long - short > 1:
+        middle = (short + long) // 2
+        short, long = (short, middle) if enough(middle) else (middle, long)
+    return long
+
+
+def _alike(difference: float, n: int) -> Sample:
+    """As many examples with one and the same difference."""
+    import numpy as np
+
+    return Sample(np.array([difference]), np.array([float(n)]), -1.0)

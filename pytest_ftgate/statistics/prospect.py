@@ -1,0 +1,89 @@
+"""What a test set could prove of a candidate that is not there yet: the baseline's own answers, some of them mended."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from statistics import NormalDist
+from typing import TYPE_CHECKING, TypeVar
+
+from pytest_ftgate.statistics import pooled
+from pytest_ftgate.statistics.pooled import PooledCounts
+from pytest_ftgate.statistics.set_level import set_value, share_right
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from pytest_ftgate.statistics.comparison import SetCounts
+
+_MendedT = TypeVar("_MendedT")
+_GOLDEN = (math.sqrt(5) - 1) / 2
+_EXTREME = 1e-15
+_ROUNDING = 1e-12
+
+
+def mended_scores(scores: NDArray[np.float64], gain: float, *, best: float) -> NDArray[np.float64] | None:
+    """Scores of which as many as it takes were raised to the best, so that their mean gains at least ``gain``.
+
+    Args:
+        scores: of each example, shape ``(n,)``.
+        gain: above 0, in the direction of ``best``.
+        best: the best possible score, finite.
+
+    Returns:
+        New scores; None where even the best scores everywhere gain less.
+    """
+    import numpy as np
+
+    def mended(fixed: NDArray[np.intp]) -> NDArray[np.float64]:
+        changed: NDArray[np.float64] = scores.copy()
+        changed[fixed] = best
+        return changed
+
+    flawed = np.flatnonzero(np.abs(scores - best) > _ROUNDING)
+    return _smallest(mended, flawed, lambda changed: abs(float((changed - scores).mean())) >= gain - _ROUNDING)
+
+
+def mended_set(counts: SetCounts, gain: float) -> SetCounts | None:
+    """The same for a metric of all answers together: as many answers as it takes are made right."""
+    import numpy as np
+
+    before = set_value(counts)
+
+    def mended(fixed: NDArray[np.intp]) -> SetCounts:
+        if isinstance(counts, PooledCounts):
+            return pooled.mended(counts, fixed)
+        predicted = counts.predicted.copy()
+        predicted[:, fixed] = counts.gold[fixed]
+        return replace(counts, predicted=predicted)
+
+    flawed = np.flatnonzero(share_right(counts) < 1)
+    return _smallest(mended, flawed, lambda changed: set_value(changed) - before >= gain - _ROUNDING)
+
+
+def _smallest(
+    mend: Callable[[NDArray[np.intp]], _MendedT], flawed: NDArray[np.intp], enough: Callable[[_MendedT], bool]
+) -> _MendedT | None:
+    """The result of mending the fewest of ``flawed``, spread evenly over the test set, that is enough."""
+    import numpy as np
+
+    order = flawed[np.argsort((np.arange(1, len(flawed) + 1) * _GOLDEN) % 1.0, kind="stable")]
+    if not enough(mend(order)):
+        return None
+    short, most = 0, len(order)
+    while most - short > 1:
+        middle = (short + most) // 2
+        short, most = (short, middle) if enough(mend(order[:middle])) else (middle, most)
+    return mend(order[:most])
+
+
+def chance_of_proof(p_value: float, confidence: float) -> float:
+    """How often a gain is proven whose expected outcome has this p-value: the outcome scatters like a normal one.
+
+    A half where the expected outcome meets the level exactly.
+    """
+    normal = NormalDist()
+    seen = normal.inv_cdf(1 - min(max(p_value, _EXTREME), 1 - _EXTREME))
+    return normal.cdf(seen - normal.inv_cdf(confidence))
