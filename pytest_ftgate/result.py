@@ -70,6 +70,27 @@ STATUS_AT: Mapping[str, Status] = {"ignore": "note", "warn": "warning", "fail": 
 _SEVERITY: tuple[Verdict, ...] = ("pass", "inconclusive", "fail", "error")
 
 
+Action = Literal[
+    "measure_again", "fix_data", "add_examples", "better_prompt", "retrieval", "another_model", "cut_costs", "stop"
+]
+"""What kind of advice leads to a better result."""
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """A value that a gate asks for.
+
+    Attributes:
+        key: the key of the gate that holds it, as ``margin`` or ``require[0].min``.
+        value: as it was written.
+        weaker: in which direction the gate would ask for less; ``None`` where values have no order.
+    """
+
+    key: str
+    value: Any
+    weaker: Literal["lower", "higher"] | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Check:
     """One thing that was looked at: what was seen, what was asked for, and what to do about it.
@@ -82,6 +103,8 @@ class Check:
         source: where the required value was written, such as ``ftgate.yaml:14``.
         message: one sentence that stands alone.
         advice: what to do, ``None`` where nothing is to be done.
+        action: what kind of advice that is; ``None`` where it leads to no better result.
+        threshold: the required value with its key and direction, where one value is asked for.
     """
 
     name: str
@@ -91,6 +114,8 @@ class Check:
     required: Any = None
     source: str | None = None
     advice: str | None = None
+    action: Action | None = None
+    threshold: Threshold | None = None
 
 
 def verdict_of(checks: tuple[Check, ...]) -> Verdict:
