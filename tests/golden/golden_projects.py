@@ -402,6 +402,34 @@ def job(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
     return project
 
 
+@golden(live=True)
+def looked_up(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
+    """Answers are found by their keys in the folder of recordings, and no endpoint is called."""
+    project = EndpointProject(pytester, server)
+    project.gates()
+    project.run("--ftgate-report=recordings:recorded")
+    shutil.rmtree(project.path / ".ftgate")
+    pytester.makeini("[pytest]\nftgate_config = gates/ftgate.yaml\nftgate_recordings = recorded\n")
+    project.forget()
+    server.answer = None  # type: ignore[assignment]  # so that a call would be an error
+    return project
+
+
+@golden()
+def verified(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
+    """Recorded answers that are held to the inputs that they were given to."""
+    project = EndpointProject(pytester, server)
+    project.gates()
+    project.run("--ftgate-report=recordings:recorded")
+    for name, source in (("base.jsonl", "baseline"), ("ft.jsonl", "candidate")):
+        lines = (project.path / f"recorded/support.{source}.jsonl").read_text(encoding="utf-8").splitlines()
+        rows = [json.loads(line) for line in lines]
+        lasting = ("id", "output", "usage", "input_sha256")
+        write_jsonl(project.path / name, ({key: row[key] for key in lasting} for row in rows))
+    project.gate_test(baseline="recorded:base.jsonl", candidate="recorded:ft.jsonl")
+    return project
+
+
 # --- over time, and in a repository --------------------------------------------------------------------------
 
 
