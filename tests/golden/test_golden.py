@@ -63,7 +63,7 @@ _ALWAYS = [
     (r"\b\d{4}-\d\d-\d\d(T[\d:]+Z)?\b", "<date>"),
 ]
 _OF_LIVE = [
-    (r"\b\d[\d.,]* m?s\b", "<time>"),
+    (r"\b\d[\d.,]* (m?s|seconds?)\b", "<time>"),
     (r"(?<=\S) {2,}", "  "),  # columns are as wide as the times in them
 ]
 _TIMES = {"latency_p50_s", "latency_p95_s", "oldest_age_s"}
