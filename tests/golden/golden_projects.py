@@ -7,6 +7,7 @@ of these.
 from __future__ import annotations
 
 import json
+import random
 import shutil
 import sqlite3
 import subprocess
@@ -117,6 +118,25 @@ def unfit_data(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
     rows += [{"input": f"Training  question {i}", "expected": wrong(i)} for i in range(4)]
     write_jsonl(project.path / "train.jsonl", [*rows, rows[9], {"input": "an unseen label", "expected": "other"}])
     project.gate_test()
+    return project
+
+
+@golden()
+def near_copies(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
+    """Rows that resemble test examples more and more, around what counts as a near copy."""
+    project = Project(pytester)
+    other = random.Random(7)
+
+    def sentence() -> str:
+        return " ".join("".join(other.choices("abcdefghijklmnoprstuvw", k=6)) for _ in range(16))
+
+    questions = [sentence() for _ in range(60)]
+    test = [{"id": f"t{i}", "input": text, "expected": label(i)} for i, text in enumerate(questions)]
+    write_jsonl(project.path / "test.jsonl", test)
+    near = [text[: 112 - i // 2] + sentence()[112 - i // 2 :] for i, text in enumerate(questions)]
+    rows = [{"input": text, "expected": label(i)} for i, text in enumerate([*near, *(sentence() for _ in range(200))])]
+    write_jsonl(project.path / "train.jsonl", rows)
+    project.gate_test(audit={"leaked_near": "warn", "leaked": "warn"})
     return project
 
 
