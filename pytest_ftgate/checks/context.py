@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from copy import copy
 from dataclasses import dataclass, field, replace
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from functools import cached_property, wraps
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pytest_ftgate.judges import Judging, Opinion
 from pytest_ftgate.result import Check, GateResult, ModelResult, closed, verdict_of
 
 if TYPE_CHECKING:
-    from pytest_ftgate.checks.checkpoint import CheckpointSelection, Shared
+    from pytest_ftgate.checks.checkpoint import Shared
     from pytest_ftgate.checks.freshness.last_green import LastGreen
     from pytest_ftgate.checks.guards import Guard
     from pytest_ftgate.checks.slices import Slices
@@ -21,9 +22,12 @@ if TYPE_CHECKING:
     from pytest_ftgate.metrics import Metric
     from pytest_ftgate.models import Model, Surroundings
     from pytest_ftgate.models.openai_api.tuning import JobFile, JobNotes, Tuned
+    from pytest_ftgate.runs.checkpoints import CheckpointSelection
     from pytest_ftgate.runs.measure import Measured
     from pytest_ftgate.runs.runner import Run
     from pytest_ftgate.statistics import Comparison
+
+_T = TypeVar("_T")
 
 ABLATED = "candidate_bare"
 """The role of the candidate without its own prompt."""
@@ -90,12 +94,15 @@ class Context:
     # --- what becomes of it ----------------------------------------------------------------------------------
 
     def with_facts(self, **facts: Any) -> Context:
-        """Return the context with further facts in its result."""
-        return replace(self, result=replace(self.result, **facts))
+        """Return the context with further facts in its result. What was computed from runs and scores is kept."""
+        changed = copy(self)
+        object.__setattr__(changed, "result", replace(self.result, **facts))
+        return changed
 
     def with_checks(self, checks: Iterable[Check]) -> Context:
         """Return the context with further checks, and the verdict that all add up to."""
-        return replace(self, result=closed(self.result, (*self.result.checks, *checks)))
+        result = closed(self.result, (*self.result.checks, *checks))
+        return self.with_facts(checks=result.checks, verdict=result.verdict)
 
     @property
     def holds(self) -> bool:
@@ -153,7 +160,7 @@ class Context:
     @cached_property
     def forgiven(self) -> tuple[str, ...]:
         """Return the roles whose missing answers count as wrong, by the key ``errors``."""
-        from pytest_ftgate.runs.asking import forgiven_roles
+        from pytest_ftgate.runs.measure import forgiven_roles
 
         return forgiven_roles(self.config.errors, self.runs.values())
 
@@ -214,3 +221,20 @@ class Context:
             **{f"{role(name)} guard {guard}": run for (guard, name), run in self.guard_runs.items()},
             **{f"{name}{own}": run for name, run in self.opinion.runs.items()},
         }
+
+
+def once(function: Callable[[Context], _T]) -> Callable[[Context], _T]:
+    """Compute a value of runs and scores once for a gate, however many rules ask for it.
+
+    The value must not depend on ``gate.result``, which changes while it is kept.
+    """
+
+    @wraps(function)
+    def ask(gate: Context) -> _T:
+        known: dict[Any, Any] = gate.__dict__.setdefault("_computed", {})
+        if function not in known:
+            known[function] = function(gate)
+        found: _T = known[function]
+        return found
+
+    return ask

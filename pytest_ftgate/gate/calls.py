@@ -75,7 +75,7 @@ def run_all(gate: Context, options: dict[str, Any]) -> Context:
     """Take the samples of latencies, then run the models over the test set and those of the guards."""
     config = gate.config
     jobs = {role: Job(model, gate.test, config.repeats) for role, model in gate.models.items()}
-    jobs |= {ABLATED: job for job in ablated_job(gate)}
+    jobs.update((ABLATED, job) for job in ablated_job(gate))
     guards = guard_jobs(gate.guards, gate.models, config.repeats)
     samples = take_samples(gate.models, gate.test, **options)
     # Only now: the time that loading takes would be taken for the models'.

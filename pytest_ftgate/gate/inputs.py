@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.checks.checkpoint import Shared
 from pytest_ftgate.checks.context import Context
-from pytest_ftgate.checks.freshness.clock import known_clock, last_green
+from pytest_ftgate.checks.freshness.green import last_green
+from pytest_ftgate.checks.freshness.max_age import known_clock
 from pytest_ftgate.checks.guards import described as described_guard
 from pytest_ftgate.checks.guards import prepare_guards
 from pytest_ftgate.checks.slices import prepare_slices

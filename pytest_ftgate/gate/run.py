@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from pytest_ftgate.checks import advice, rules
-from pytest_ftgate.checks.freshness.last_green import keep_green
+from pytest_ftgate.checks.freshness.green import keep_green
 from pytest_ftgate.errors import ConfigError, FtgateError, guarded
 from pytest_ftgate.gate.calls import calibrate_judges, calling, choose_checkpoint, run_all, run_judges
 from pytest_ftgate.gate.inputs import described, read_inputs
 from pytest_ftgate.gate.score import score
 from pytest_ftgate.gate.state import Judged, Services
-from pytest_ftgate.result import Check, failed_result
+from pytest_ftgate.result import Check, Status, error_check, failed_result
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
     from pytest_ftgate.config import GateConfig
+
+_HOOK = "the hook pytest_ftgate_checks"
 
 
 def run_gate(config: GateConfig, services: Services, *, nodeid: str, reviewed: tuple[Check, ...] = ()) -> Judged:
@@ -61,17 +62,28 @@ def judge_answers(gate: Context, services: Services) -> Judged:
         except FtgateError as error:
             return _close(replace(gate, result=failed_result(gate.result, error)))
     gate = score(replace(gate, now=time.time()))
-    gate = rules.judge(gate, "answered", *(("scored",) if gate.scored else ()))
-    return _close(gate.with_checks(_checks_of_others(gate, services.hook)), keep_green(gate))
+    stages: tuple[rules.Stage, ...] = ("answered", "scored") if gate.scored else ("answered",)
+    gate = rules.with_facts(gate, *stages)
+    gate = gate.with_checks(rules.check(gate, *stages))
+    return _close(gate.with_checks(_checks_of_others(gate, services.hook)))
+
+
+def _close(gate: Context) -> Judged:
+    """Add the advice, and keep a green verdict for the next time."""
+    gate = gate.with_facts(advice=advice.advise(gate))
+    return Judged(gate.result, gate, gate.recordings(), {**gate.notes.used, **keep_green(gate)})
 
 
 def _checks_of_others(gate: Context, hook: Any | None) -> list[Check]:
     """Return what the hook ``pytest_ftgate_checks`` adds. The worst status counts: it can only make a verdict worse."""
-    if hook is None:
+    if hook is None or not gate.scored:
         return []
-    found: list[Check] = []
-    for checks in guarded("the hook pytest_ftgate_checks", hook.pytest_ftgate_checks, gate=gate):
-        if not isinstance(checks, Iterable):
-            raise ConfigError("the hook pytest_ftgate_checks must return an iterable of checks")
-        found += checks
+    try:
+        given = guarded(_HOOK, lambda: [list(checks) for checks in hook.pytest_ftgate_checks(gate=gate)])
+        found = [one for checks in given for one in checks]
+        for one in found:
+            if not isinstance(one, Check) or one.status not in get_args(Status):
+                raise ConfigError(f"{_HOOK} must return checks", evidence=f"it returned {type(one).__name__}")
+    except FtgateError as error:
+        return [error_check(error)]
     return found

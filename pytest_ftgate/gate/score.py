@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pytest_ftgate.checks.context import ABLATED, Context
 from pytest_ftgate.errors import FtgateError
 from pytest_ftgate.result import ModelResult, error_check
-from pytest_ftgate.runs.measure import measure_run, score_run
+from pytest_ftgate.runs.measure import breakdown_results, measure_run, score_run
 
 if TYPE_CHECKING:
     from pytest_ftgate.runs.measure import Measured
@@ -22,9 +22,12 @@ def score(gate: Context) -> Context:
     if not _complete(gate):
         return gate
     try:
-        return _with_models(gate, {role: _score(gate, role, one) for role, one in measured.items()})
+        gate = _with_models(gate, {role: _score(gate, role, one) for role, one in measured.items()})
     except FtgateError as error:
         return gate.with_checks([error_check(error)])
+    reported = {"baseline": gate.scored[gate.best]}
+    reported |= {"candidate": gate.scored["candidate"]} if gate.accepts else {}
+    return gate.with_facts(breakdowns=breakdown_results(reported))
 
 
 def _measure(gate: Context, role: str) -> Measured:
