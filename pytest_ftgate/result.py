@@ -117,6 +117,11 @@ class Check:
     action: Action | None = None
     threshold: Threshold | None = None
 
+    def __post_init__(self) -> None:
+        """Drop the action of a check that holds: there is nothing to be done."""
+        if self.status in ("pass", "note"):
+            object.__setattr__(self, "action", None)
+
 
 def verdict_of(checks: tuple[Check, ...]) -> Verdict:
     """The worst status counts: error > fail > inconclusive > pass. Warnings and notes change nothing."""

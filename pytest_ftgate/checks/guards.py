@@ -360,5 +360,5 @@ def _check(guard: Guard, found: drop.Drop, values: tuple[float, float]) -> Check
         required=-guard.spec.max_drop or 0.0,
         source=guard.source("max_drop"),
         advice=advice,
-        action="add_examples",
+        action=None if found.status == "warning" else "add_examples",
     )

@@ -211,7 +211,7 @@ def _chance(
         FEWEST_CHANCES,
         expected.source,
         _more_examples(comparison.examples_needed, examples, expected) if status != "note" else None,
-        "add_examples",
+        "add_examples" if status == "inconclusive" else None,
     )
 
 

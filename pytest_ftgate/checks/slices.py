@@ -360,7 +360,7 @@ def _outcome(slices: Slices, rows: Sequence[SliceResult], status: Status, what: 
         required=-slices.spec.max_drop or 0.0,
         source=str(slices.spec.sources["max_drop"]),
         advice=advice,
-        action="add_examples",
+        action=None if status == "warning" else "add_examples",
     )
 
 

@@ -372,6 +372,7 @@ def prompted(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
     project.gate_test(
         baseline=project.model("base", system_file="prompt.txt", price=LARGE, **options),
         candidate=project.model("ft", system="Label.", revision="2", price=SMALL),
+        ablate_prompt=True,
     )
     return project
 

@@ -61,5 +61,5 @@ def check(gate: Context) -> Iterator[Check]:
                 advice="Name the dated snapshot."
                 if public
                 else "Name a version that stays, or give the model a revision.",
-                action="measure_again",
+                action="measure_again" if clock.alias == "fail" else None,
             )

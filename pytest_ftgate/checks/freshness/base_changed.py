@@ -44,5 +44,5 @@ def _changed_models(gate: Context) -> Iterator[Check]:
             required=then,
             source=clock.source("base_changed"),
             advice=_REBASED if clock.base_changed == "fail" else None,
-            action="measure_again",
+            action="measure_again" if clock.base_changed == "fail" else None,
         )

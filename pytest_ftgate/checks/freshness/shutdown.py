@@ -157,7 +157,7 @@ def shutdown_check(config: GateConfig, role: str, model: str, listed: str, shutd
         required=clock.shutdown_within_days,
         source=clock.source("shutdown"),
         advice=_advice(role, past=left < 0) if due else None,
-        action="another_model",
+        action="another_model" if due and clock.shutdown == "fail" else None,
     )
 
 
