@@ -50,6 +50,14 @@ def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> Path:
     return path
 
 
+def read_jsonl(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def _each(index: int, fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value(index) if callable(value) else value for name, value in fields.items()}
+
+
 def label(index: int) -> str:
     return LABELS[index % len(LABELS)]
 
@@ -84,18 +92,23 @@ class Project:
         self.predictions("base.jsonl", 60, wrong_at=range(40, 60))
         self.predictions("ft.jsonl", 60, wrong_at=(0, 1, 58, 59))
 
-    def test_set(self, n: int, **extra: Any) -> None:
-        rows = [{"id": f"t{i}", "input": f"customer question {i}", "expected": label(i), **extra} for i in range(n)]
-        write_jsonl(self.path / "test.jsonl", rows)
+    def test_set(self, n: int, name: str = "test.jsonl", *, prefix: str = "t", **fields: Any) -> None:
+        """Examples with further fields, or others in place of the usual ones; a function gives each its own value."""
+        usual = {"input": "customer question {}".format, "expected": label}
+        write_jsonl(self.path / name, ({"id": f"{prefix}{i}", **_each(i, {**usual, **fields})} for i in range(n)))
 
-    def training_set(self, n: int) -> None:
+    def training_set(self, n: int, more: Iterable[Mapping[str, Any]] = ()) -> None:
         rows = [{"input": f"training question {i}", "expected": label(i)} for i in range(n)]
-        write_jsonl(self.path / "train.jsonl", rows)
+        write_jsonl(self.path / "train.jsonl", [*rows, *more])
 
-    def predictions(self, name: str, n: int, wrong_at: Iterable[int] = ()) -> None:
+    def predictions(
+        self, name: str, n: int, wrong_at: Iterable[int] = (), *, prefix: str = "t", add: bool = False, **fields: Any
+    ) -> None:
+        """What a recorded model answers, with further fields; ``add``: after what stands in the file."""
         missed = set(wrong_at)
-        rows = [{"id": f"t{i}", "output": wrong(i) if i in missed else label(i)} for i in range(n)]
-        write_jsonl(self.path / name, rows)
+        usual = {"output": lambda i: wrong(i) if i in missed else label(i)}
+        rows = [{"id": f"{prefix}{i}", **_each(i, {**usual, **fields})} for i in range(n)]
+        write_jsonl(self.path / name, [*(read_jsonl(self.path / name) if add else ()), *rows])
 
     def mark(self, **changes: Any) -> str:
         """The mark as source code; a key changed to ``...`` is left out."""
@@ -154,8 +167,18 @@ class Project:
 
 
 def check(gate: Mapping[str, Any], name: str) -> dict[str, Any]:
-    (found,) = [item for item in gate["checks"] if item["name"] == name]
-    return found  # type: ignore[no-any-return]
+    (found,) = checks(gate, name)
+    return found
+
+
+def checks(gate: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    """All checks of one name, as each baseline may have one."""
+    return [item for item in gate["checks"] if item["name"] == name]
+
+
+def text_of(check: Mapping[str, Any]) -> str:
+    """What a user reads of a check: of that, tests may ask for numbers, keys and places, not for words."""
+    return f"{check['message']} {check['advice'] or ''}"
 
 
 def statuses(gate: Mapping[str, Any]) -> dict[str, str]:
