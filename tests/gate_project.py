@@ -13,6 +13,7 @@ project, which takes half a second::
     project.judge(gate="support", margin=0.1)         # a gate of ftgate.yaml, changed by the mark
     stopped(project.judge(margin=3))                  # "error" before any call; returns the check that says why
     stopped(project.judge(), "fail", called=True)     # "fail" after the models were called
+    mentions(check(gate, "leaked"), "train.jsonl:7")  # numbers, keys and places that a user must read
     block(gate), block(gate, verbose=True)            # the lines that the terminal shows of it
     project.judge(offline=True)                       # as --ftgate-offline
     project.judge(stored=True)                        # predictions are kept in .ftgate, and found there
@@ -176,9 +177,10 @@ def checks(gate: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
     return [item for item in gate["checks"] if item["name"] == name]
 
 
-def text_of(check: Mapping[str, Any]) -> str:
-    """What a user reads of a check: of that, tests may ask for numbers, keys and places, not for words."""
-    return f"{check['message']} {check['advice'] or ''}"
+def mentions(check: Mapping[str, Any], *parts: str) -> None:
+    """See that a user reads these numbers, keys and places in a check: tests ask for no other words of it."""
+    text = f"{check['message']} {check['advice'] or ''}"
+    assert not [part for part in parts if part not in text], text
 
 
 def statuses(gate: Mapping[str, Any]) -> dict[str, str]:
