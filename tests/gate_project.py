@@ -226,15 +226,15 @@ def _judge(
 ) -> dict[str, Any]:
     """What the plugin does with a marked test, without one: layers, resolution, the use case."""
     from pytest_ftgate import hookspecs
-    from pytest_ftgate.gate.candidates import judge_gate
+    from pytest_ftgate.checks.weakening.review import look_back
     from pytest_ftgate.config import Layer, Source, load_gate_file
     from pytest_ftgate.errors import FtgateError, Where
+    from pytest_ftgate.gate.candidates import judge_gate
+    from pytest_ftgate.gate.state import Services
     from pytest_ftgate.plugin.data_sets import DataSets
     from pytest_ftgate.plugin.layers import Layers
-    from pytest_ftgate.gate.state import Services
     from pytest_ftgate.reports.recordings import read_job_notes, read_recordings
     from pytest_ftgate.result import GateResult, failed_result
-    from pytest_ftgate.checks.weakening.review import look_back
     from pytest_ftgate.runs.runner import Stores
     from pytest_ftgate.runs.store import Store
 

@@ -75,7 +75,6 @@ def run_all(gate: Context, options: dict[str, Any]) -> Context:
     """Take the samples of latencies, then run the models over the test set and those of the guards."""
     config = gate.config
     jobs = {role: Job(model, gate.test, config.repeats) for role, model in gate.models.items()}
-    jobs.update((ABLATED, job) for job in ablated_job(gate))
     guards = guard_jobs(gate.guards, gate.models, config.repeats)
     samples = take_samples(gate.models, gate.test, **options)
     # Only now: the time that loading takes would be taken for the models'.
@@ -87,6 +86,14 @@ def run_all(gate: Context, options: dict[str, Any]) -> Context:
         samples=samples,
         guard_runs=dict(zip(guards, runs[len(jobs) :], strict=True)),
     )
+
+
+def run_ablated(gate: Context, options: dict[str, Any]) -> Context:
+    """Run the candidate without its own prompt, after all others: what fails here must not end them."""
+    if any(one.completion is None for run in gate.runs.values() for repeat in run.predictions for one in repeat):
+        return gate
+    runs = {ABLATED: run_models([job], **options)[0] for job in ablated_job(gate)}  # noqa: B035
+    return replace(gate, runs={**gate.runs, **runs})
 
 
 def run_judges(gate: Context, options: dict[str, Any]) -> Context:

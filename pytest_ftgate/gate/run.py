@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from pytest_ftgate.checks import advice, rules
 from pytest_ftgate.checks.freshness.green import keep_green
 from pytest_ftgate.errors import ConfigError, FtgateError, guarded
-from pytest_ftgate.gate.calls import calibrate_judges, calling, choose_checkpoint, run_all, run_judges
+from pytest_ftgate.gate.calls import calibrate_judges, calling, choose_checkpoint, run_ablated, run_all, run_judges
 from pytest_ftgate.gate.inputs import described, read_inputs
 from pytest_ftgate.gate.score import score
 from pytest_ftgate.gate.state import Judged, Services
@@ -58,7 +58,7 @@ def judge_answers(gate: Context, services: Services) -> Judged:
                 gate = prepare(gate, options)
                 if not gate.holds:
                     return _close(gate)
-            gate = run_judges(run_all(gate, options), options)
+            gate = run_ablated(run_judges(run_all(gate, options), options), options)
         except FtgateError as error:
             return _close(replace(gate, result=failed_result(gate.result, error)))
     gate = score(replace(gate, now=time.time()))

@@ -42,6 +42,7 @@ def made(project: EndpointProject, missed: dict[str, Iterable[int]]) -> None:
     del project.keys["baseline"]
     project.keys["baselines"] = {"base": project.model("base", system=SYSTEM), "alternatives": ["prompt", *WAYS]}
     project.keys["candidate"] = project.model("ft", system="x")
+    project.keys["ablate_prompt"] = True
 
 
 def test_every_alternative_is_sent_what_it_says(endpoints: EndpointProject) -> None:
@@ -220,7 +221,7 @@ def test_a_candidate_with_a_prompt_is_also_shown_bare_and_recorded(
 
 def test_all_of_its_dress_is_taken_off(endpoints: EndpointProject) -> None:
     candidate = endpoints.model("ft", few_shot={"k": 2}, retrieval={"k": 2}, template="Q {input}", params={"seed": 1})
-    gate = endpoints.judge(candidate=candidate)
+    gate = endpoints.judge(candidate=candidate, ablate_prompt=True)
     assert gate["verdict"] == "pass", gate["checks"]
     bodies = [body for body in endpoints.server.bodies if body["model"] == "ft"]
     assert Counter(len(body["messages"]) for body in bodies) == {9: N, 1: N}
@@ -231,9 +232,15 @@ def test_all_of_its_dress_is_taken_off(endpoints: EndpointProject) -> None:
 
 
 def test_a_candidate_without_a_prompt_is_asked_once(endpoints: EndpointProject) -> None:
-    gate = endpoints.judge()
+    gate = endpoints.judge(ablate_prompt=True)
     assert gate["bare"] is None
     assert "bare" not in statuses(gate)
+    assert len(endpoints.server.bodies) == 2 * N
+
+
+def test_a_candidate_with_a_prompt_is_asked_once_unless_the_gate_asks_for_more(endpoints: EndpointProject) -> None:
+    gate = endpoints.judge(candidate=endpoints.model("ft", system="x"))
+    assert gate["bare"] is None
     assert len(endpoints.server.bodies) == 2 * N
 
 

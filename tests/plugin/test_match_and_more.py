@@ -135,7 +135,7 @@ def test_a_bare_candidate_decides_neither_drop_nor_cost(http: EndpointProject) -
     http.server.answer = answer
     baseline = http.model("base", system="Answer with one label.", price=LARGE)
     candidate = http.model("ft", system="Label.", price=SMALL)
-    gate = http.judge(baseline=baseline, candidate=candidate, economics={"calls_per_month": 1000})
+    gate = http.judge(baseline=baseline, candidate=candidate, economics={"calls_per_month": 1000}, ablate_prompt=True)
     assert gate["verdict"] == "pass", gate["checks"]
     assert gate["bare"]["value"] == 240 / N
     assert check(gate, "cheaper_by")["observed"] == 6.0
