@@ -78,8 +78,7 @@ def _schema(asked: argparse.Namespace) -> int:
 
 
 def _compare(asked: argparse.Namespace) -> int:
-    from pytest_ftgate.cli.compare import compare_reports
-    from pytest_ftgate.cli.moves_text import comparison_lines
+    from pytest_ftgate.cli.compare import compare_reports, comparison_lines
     from pytest_ftgate.cli.report_file import read_report
 
     before, after = read_report(asked.before), read_report(asked.after)
