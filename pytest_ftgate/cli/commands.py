@@ -90,15 +90,6 @@ def _compare(asked: argparse.Namespace) -> int:
 def _init(asked: argparse.Namespace) -> int:
     from pytest_ftgate.cli.init import Wishes, write_project
 
-    wishes = Wishes(
-        asked.directory,
-        asked.test_set,
-        asked.training_set,
-        asked.input,
-        asked.expected,
-        asked.baseline,
-        asked.candidate,
-        asked.force,
-    )
+    wishes = Wishes(**{name: value for name, value in vars(asked).items() if name not in ("command", "run")})
     write_project(wishes, print)
     return 0
