@@ -184,12 +184,12 @@ def pytest_testnodedown(node: Any) -> None:
 
 def pytest_deselected(items: Sequence[pytest.Item]) -> None:
     for item in filter(_marked, items):
-        gate_session(item.config).see_deselected(item)
+        gate_session(item.config).see(item, deselected=True)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     for item in filter(_marked, session.items):
-        gate_session(item.config).see_collected(item)
+        gate_session(item.config).see(item)
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)

@@ -222,15 +222,9 @@ class GateSession:
         for line in lines:
             self.note(line)
 
-    def see_collected(self, item: pytest.Item) -> None:
-        """A marked test that is about to run."""
-        self._seen.collected.add(claimed_name(item))
-        self._seen.carries(function_id(item), claimed_name(item))
-
-    def see_deselected(self, item: pytest.Item) -> None:
-        """A marked test that was taken out of the run."""
-        self._seen.deselected.add(claimed_name(item))
-        self._seen.carries(function_id(item), claimed_name(item))
+    def see(self, item: pytest.Item, *, deselected: bool = False) -> None:
+        """Note a marked test that is about to run, or was taken out of the run."""
+        self._seen.see(function_id(item), claimed_name(item), deselected=deselected)
 
     def see_skipped(self, item: pytest.Item, report: pytest.TestReport) -> None:
         """A marked test that was skipped before its gate was judged."""
@@ -288,7 +282,7 @@ class GateSession:
     def _outcome(self) -> Outcome:
         """Of the session as it is now."""
         session = Session(
-            unjudged=[(one["name"], one["reason"]) for one in self._owed.unjudged],
+            unjudged=[(one.name, one.reason) for one in self._owed.unmet],
             removed=tuple(self._owed.removed),
             remarks=[line.text for line in self._notes],
             partial=self._owed.partial,

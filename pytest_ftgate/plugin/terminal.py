@@ -62,8 +62,8 @@ def annotate(reporter: pytest.TerminalReporter, results: Sequence[GateResult], o
     step = Step.from_environment(os.environ)
     if step is None:
         return
-    root = reporter.config.rootpath
-    for command in step.annotations(results, owed.unjudged, root=root, partial=owed.partial):
+    unjudged = [{"name": one.name, "reason": one.reason} for one in owed.unmet]
+    for command in step.annotations(results, unjudged, root=reporter.config.rootpath, partial=owed.partial):
         reporter.write_line(command)
 
 
