@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timezone
 from typing import Any
@@ -57,6 +58,23 @@ def _between(before: str, line: str) -> str:
 def shortened(text: str, most: int = LONGEST) -> str:
     """The text, or its beginning and three dots."""
     return text if len(text) <= most else text[: max(most - 3, 0)] + "..."
+
+
+def wrapped(text: str, first: str = "", then: str = "  ", *, width: int = 80, break_words: bool = True) -> list[str]:
+    """Break a text between words into printable lines that fit a CI log.
+
+    Args:
+        text: of any length.
+        first: what the first line begins with.
+        then: what all others begin with.
+        width: characters of a line.
+        break_words: break a word that is longer than a line, too.
+    """
+    lines = textwrap.wrap(
+        printable(text), width, initial_indent=first, subsequent_indent=then,
+        break_on_hyphens=False, break_long_words=break_words,
+    )  # fmt: skip
+    return [printable(line.rstrip()) for line in lines]  # no line of them begins with a command either
 
 
 FARTHEST = 1e12

@@ -16,7 +16,7 @@ from pytest_ftgate.checks.weakening.review import review_checks
 from pytest_ftgate.config import GateConfig, Layer, Source, resolve_gate
 from pytest_ftgate.errors import ConfigError, Where, shown_path
 from pytest_ftgate.plugin.gate_files import GateFiles
-from pytest_ftgate.plugin.marks import gate_name, placed_marks, test_id
+from pytest_ftgate.plugin.marks import GateMark, gate_marks, gate_name, test_id
 from pytest_ftgate.result import Check
 
 if TYPE_CHECKING:
@@ -148,20 +148,24 @@ def _required_keys(layer: Layer) -> Layer:
 
 
 def _layers(item: pytest.Item, files: GateFiles, fixtures: Callable[[set[str]], Layer | None]) -> Layers:
-    gate = gate_name(item)
-    placed = list(placed_marks(item))
-    marks = [_mark_layer(item, mark, where) for mark, where in placed]
-    named_at = next((where for mark, where in placed if mark.args), None)
-    overridden = fixtures({key for layer in marks for key in layer.values})
-    file = files.gate_file(required=gate is not None)
-    promised = files.promised(gate) if gate is not None else None
-    root = item.config.rootpath
-    return Layers(marks, [overridden] if overridden else [], file, promised, gate, test_id(item), root, named_at)
+    gate, marks = gate_name(item), list(gate_marks(item))
+    named_at = next((mark.where for mark in marks if mark.gate is not None), None)
+    overridden = fixtures({key for mark in marks for key in mark.keys})
+    return Layers(
+        [_mark_layer(mark) for mark in marks],
+        [overridden] if overridden else [],
+        files.gate_file(required=gate is not None),
+        files.promised(gate) if gate is not None else None,
+        gate,
+        test_id(item),
+        item.config.rootpath,
+        named_at,
+    )
 
 
-def _mark_layer(item: pytest.Item, mark: pytest.Mark, where: Where) -> Layer:
-    source = Source("marker", "marker", item.path.parent, place=str(where))
-    return Layer(dict(mark.kwargs), dict.fromkeys(mark.kwargs, source))
+def _mark_layer(mark: GateMark) -> Layer:
+    source = Source("marker", "marker", mark.item.path.parent, place=str(mark.where))
+    return Layer(dict(mark.keys), dict.fromkeys(mark.keys, source))
 
 
 def _fixture_layer(request: pytest.FixtureRequest, given: set[str], value_of: Callable[[str], Any]) -> Layer | None:

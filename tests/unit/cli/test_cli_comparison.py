@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from pytest_ftgate.cli.compare import GateMoves, Move, compare_reports
-from pytest_ftgate.cli.moves_text import comparison_lines
+from pytest_ftgate.cli.compare import GateMoves, Move, compare_reports, comparison_lines
 from pytest_ftgate.cli.report_file import ReportFile, read_report
 from pytest_ftgate.errors import DataError
 from pytest_ftgate.reports.json import report
@@ -412,7 +411,7 @@ WHOLE: dict[str, Any] = {"version": 1, "gates": [{"name": "a", "nodeid": "b", "v
         ('{"version": 1, "gates": [], "unjudged": [3]}', "unjudged[0]: is not a report"),
         ('{"version": 1, "gates": [NaN]}', "NaN is not a JSON value"),
         ("[" * 100_000, "nested too deep"),
-        (b"\xff\xfe", "is not UTF-8"),
+        (b"\xff\xfe", "is UTF-16"),
     ],
 )
 def test_what_is_no_report_is_refused(tmp_path: Path, content: str | bytes, message: str) -> None:
