@@ -1,21 +1,16 @@
-"""How a model may be written, wherever a gate asks for one."""
+"""The keys of a model, by provider."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from collections.abc import Collection
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, PlainValidator, ValidationInfo, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, PlainValidator, model_validator
 
 from pytest_ftgate.config.keys import Amount, Count, FreeData, Keys, OpenKeys, PathText, Positive, Text, absent
-from pytest_ftgate.config.problems import MISSING, Reading, reading_of, refusal, refusals
-from pytest_ftgate.text import cut, got, quoted, suggestion
-
-if TYPE_CHECKING:
-    pass
-
+from pytest_ftgate.config.problems import MISSING, refusal, refusals
+from pytest_ftgate.text import got, quoted
 
 PER_TOKEN = ("input_per_1m", "output_per_1m", "cached_input_per_1m")
 
@@ -25,10 +20,6 @@ def mixed(keys: Collection[str]) -> str | None:
     both = [key for key in PER_TOKEN if key in keys] if "gpu_hour_usd" in keys else []
     return f"has gpu_hour_usd, the price of a machine, and {both[0]}, the price of tokens" if both else None
 
-
-SPELLINGS = "openai:NAME, python:pkg.module:function, recorded:PATH"
-
-_SPELLING = re.compile(r"([A-Za-z][A-Za-z0-9_.-]*):(.*)", re.DOTALL)
 
 _ENVIRONMENT_VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
 
@@ -296,89 +287,3 @@ class OtherKeys(OpenKeys):
 
 
 ModelKeys = OpenAIKeys | PythonKeys | RecordedKeys | OtherKeys
-
-_BUILT_IN: dict[str, type[OpenAIKeys | PythonKeys | RecordedKeys]] = {
-    "openai": OpenAIKeys,
-    "python": PythonKeys,
-    "recorded": RecordedKeys,
-}
-
-
-@dataclass(frozen=True)
-class Named:
-    """A model that stands under ``models`` in the gate file."""
-
-    name: str
-
-
-@dataclass(frozen=True)
-class Given:
-    """A model that Python code gave: a callable, or an object that is a model already."""
-
-    function: Any
-
-
-AnyModel = ModelKeys | Named | Given
-
-
-def _read_model(value: Any, info: ValidationInfo) -> AnyModel:
-    reading = reading_of(info)
-    if isinstance(value, str):
-        return Named(value) if value in reading.models else _from_spelling(value, reading)
-    if isinstance(value, Mapping):
-        return _from_mapping(value, reading)
-    if reading.objects and value is not None:
-        return _from_object(value)
-    raise refusal(f"must be a model: a name under models, {SPELLINGS}, or a mapping with a provider")
-
-
-def _read_definition(value: Any, info: ValidationInfo) -> AnyModel:
-    if isinstance(value, str) and value in reading_of(info).models:
-        raise refusal("a named model cannot be another name: write its spelling here")
-    return _read_model(value, info)
-
-
-def _from_spelling(text: str, reading: Reading) -> ModelKeys:
-    found = _SPELLING.fullmatch(text)
-    if not found:
-        names = f"; under models are {cut(', '.join(sorted(reading.models)))}" if reading.models else ""
-        near = suggestion(text, reading.models, f"{names}; a model may be spelled {SPELLINGS}")
-        raise refusal(f"{quoted(text)} is no known model{near}")
-    provider, rest = found.groups()
-    if not rest.strip():
-        raise refusal(f"{quoted(text)} names no model after the colon")
-    return _from_mapping({"provider": provider, _BUILT_IN.get(provider, OtherKeys).short: rest}, reading)
-
-
-def _from_mapping(values: Mapping[Any, Any], reading: Reading) -> ModelKeys:
-    provider = values.get("provider")
-    if provider is None:
-        raise refusals([(("provider",), "this key is missing" + _meant_as_spelling(values))])
-    if provider == "callable":
-        raise refusal("a callable cannot be written: give the function itself in a marker or fixture")
-    keys = _BUILT_IN.get(provider, OtherKeys) if isinstance(provider, str) else OtherKeys
-    return keys.model_validate(values, context=reading)
-
-
-def _meant_as_spelling(values: Mapping[Any, Any]) -> str:
-    """``openai: gpt-4.1-mini`` is a mapping to YAML; its author meant no space."""
-    (key, rest), *further = values.items() or [(None, None)]
-    if not further and key in _BUILT_IN and isinstance(rest, str):
-        return f": for the short spelling write {key}:{cut(rest)}, without a space"
-    return ": one of openai, python, recorded, or a provider that a hook brings"
-
-
-def _from_object(value: Any) -> Given:
-    is_model = hasattr(value, "complete") and hasattr(value, "key")
-    if is_model and isinstance(value, type):
-        raise refusal(f"the class {value.__name__} is no model: give an instance of it")
-    if not (is_model or callable(value)):
-        raise refusal(f"an object of type {type(value).__name__} is no model: give a callable or a spelling")
-    return Given(value)
-
-
-_Written = str | OpenAIKeys | PythonKeys | RecordedKeys | OtherKeys
-
-ModelValue = Annotated[AnyModel, PlainValidator(_read_model, json_schema_input_type=_Written)]
-
-ModelDefinition = Annotated[AnyModel, PlainValidator(_read_definition, json_schema_input_type=_Written)]

@@ -1,16 +1,21 @@
-"""The keys of metrics that a model or people judge: ``rubric``, ``preference``, ``human_preference``."""
+"""How a metric may be written, and the keys of those that a model or people judge."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
+from pydantic import AfterValidator, Field, PlainValidator, ValidationInfo, model_validator
 
-from pytest_ftgate.config.keys import Keys, Number, PathText, Text, absent
-from pytest_ftgate.config.model_keys import ModelValue
-from pytest_ftgate.config.problems import MISSING, refusal, refusals
-from pytest_ftgate.text import FARTHEST
+from pytest_ftgate.config.keys import Keys, Listed, Number, OpenKeys, PathText, Placeable, Text, absent, place
+from pytest_ftgate.config.models import ModelValue
+from pytest_ftgate.config.problems import MISSING, reading_of, refusal, refusals
+from pytest_ftgate.config.source import BUILT_IN, At, Source
+from pytest_ftgate.config.weaker import Weaker
+from pytest_ftgate.text import FARTHEST, got
 
 _BESIDE_MODEL = ("rubric", "rubric_file", "scale", "calibration")
 _NOT_BESIDE_MODEL = (
@@ -18,11 +23,43 @@ _NOT_BESIDE_MODEL = (
 )
 
 
-def _listed(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
+_PATHS = {
+    ("format", "json_schema"),
+    ("rubric", "rubric_file"),
+    ("preference", "rubric_file"),
+    ("human_preference", "path"),
+}
 
 
-def _ends(values: list[float]) -> list[float]:
+@dataclass(frozen=True)
+class MetricSpec(Placeable):
+    """A metric as written; ``options`` holds only what was, and as ``function`` a callable that a marker gave."""
+
+    name: str
+    options: Mapping[str, Any]
+    source: Source
+
+    def __str__(self) -> str:
+        return self.name
+
+    def placed(self, at: At, name: str | None = None) -> MetricSpec:  # noqa: ARG002  # it has a name of its own
+        """Return the metric as it stands at a place, paths and judge included."""
+        source = at()
+        options = {key: self._placed(key, value, source) for key, value in self.options.items()}
+        return MetricSpec(self.name, options, source)
+
+    def _placed(self, key: str, value: Any, source: Source) -> Any:
+        is_path = (self.name, key) in _PATHS and isinstance(value, str | os.PathLike) and os.fspath(value)
+        return source.absolute(value) if is_path else place(value, lambda *_: source)
+
+
+class MetricKeys(OpenKeys):
+    """A metric with its options."""
+
+    name: Text = Field(description="The metric's name, as accuracy, f1_macro, exact_match.")
+
+
+def _ends(values: tuple[float, ...]) -> tuple[float, ...]:
     if len(values) != 2 or values[0] >= values[1]:
         raise refusal("must be the lowest and the highest score, as [1, 5]")
     if max(map(abs, values)) > FARTHEST:
@@ -33,10 +70,15 @@ def _ends(values: list[float]) -> list[float]:
 class CalibrationKeys(Keys):
     """Items that people have judged, on which the judge has to agree with them first."""
 
-    path: PathText = Field(description="CSV or JSONL of judged items, relative to this file.")
-    min_kappa: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = Field(
+    file: PathText = Field(alias="path", description="CSV or JSONL of judged items, relative to this file.")
+    min_kappa: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False), Weaker("lower")] = Field(
         description="The least agreement (Cohen's kappa) at which the judge may judge."
     )
+
+    @property
+    def path(self) -> Path:
+        """The file, absolute."""
+        return self._place.absolute(self.file)
 
 
 class RubricKeys(Keys):
@@ -46,8 +88,8 @@ class RubricKeys(Keys):
     judge: ModelValue = Field(description="The model that grades.")
     rubric: Text = Field(default_factory=absent, description="What makes an answer good. This or rubric_file.")
     rubric_file: PathText = Field(default_factory=absent, description="A file with the rubric, relative to this one.")
-    scale: Annotated[list[Number], BeforeValidator(_listed), AfterValidator(_ends)] = Field(
-        [1, 5], description="The lowest and the highest score."
+    scale: Annotated[tuple[Number, ...], Listed, AfterValidator(_ends)] = Field(
+        (1, 5), description="The lowest and the highest score."
     )
     calibration: CalibrationKeys = Field(default_factory=absent, description="What the judge is held to first.")
 
@@ -95,10 +137,22 @@ def _refuse_two_rubrics(read: RubricKeys | PreferenceKeys) -> None:
         raise refusals([(("rubric",), MISSING)])
 
 
-def read_judged(values: Mapping[str, Any], info: ValidationInfo) -> dict[str, Any]:
-    """The keys of such a metric that were written, checked; ``name`` is one of :data:`JUDGED`."""
-    read = JUDGED[values["name"]].model_validate(_on_one_level(values), context=info.context)
-    return {key: getattr(read, key) for key in type(read).model_fields if key in read.model_fields_set}
+def _read_metric(value: Any, info: ValidationInfo) -> MetricSpec:
+    values = dict(value) if isinstance(value, Mapping) else {"name": value}
+    name = values.get("name")
+    if reading_of(info).objects and not isinstance(name, str | int | float | list | tuple | None):
+        values |= {"name": _name_of(name), "function": name}
+    if not isinstance(value, Mapping) and not isinstance(values["name"], str):
+        raise refusal(f"must be a metric's name, or a mapping with a name, {got(value, ())}")
+    if isinstance(value, Mapping) and isinstance(name, str) and name in JUDGED:
+        values = JUDGED[name].model_validate(_on_one_level(values), context=info.context).written()
+    read = MetricKeys.model_validate(values, context=info.context)
+    return MetricSpec(read.name, read.model_extra or {}, BUILT_IN)
+
+
+def _name_of(metric: Any) -> str:
+    names = (getattr(metric, key, None) for key in ("name", "__name__"))
+    return next((name for name in names if isinstance(name, str) and name.strip()), type(metric).__name__)
 
 
 def _on_one_level(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -115,3 +169,6 @@ def _on_one_level(values: Mapping[str, Any]) -> dict[str, Any]:
         raise refusals(problems)
     beside = {key: value for key, value in judge.items() if key != "model"}
     return {**values, **beside, "judge": judge["model"]}
+
+
+MetricValue = Annotated[MetricSpec, PlainValidator(_read_metric, json_schema_input_type=str | JudgedKeys | MetricKeys)]

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from pytest_ftgate.config.keys import Keys, absent
+from pytest_ftgate.config.weaker import Weaker
 
 _MOST = 1e12  # beyond any use; sums of a few of them are still finite
 
@@ -30,9 +31,9 @@ class EconomicsKeys(Keys):
     retrains_per_year: Dollars = Field(
         default_factory=absent, description="How often it is trained again in a year, at the same cost of training."
     )
-    max_break_even_days: Dollars = Field(
+    max_break_even_days: Annotated[Dollars, Weaker("higher")] = Field(
         default_factory=absent, description="The fine-tune must have paid for itself after so many days."
     )
-    min_monthly_saving_usd: Dollars = Field(
+    min_monthly_saving_usd: Annotated[Dollars, Weaker("lower")] = Field(
         default_factory=absent, description="The fine-tune must save so much in a month."
     )
