@@ -13,7 +13,8 @@ from pytest_ftgate.config.gate_keys import FileKeys
 from pytest_ftgate.config.models import ModelSpec
 from pytest_ftgate.config.problems import Reading, read_keys
 from pytest_ftgate.config.source import Layer, Source
-from pytest_ftgate.config.yaml_file import Node, read_yaml
+from pytest_ftgate.config.yaml_file import read_yaml
+from pytest_ftgate.config.yaml_nodes import Node
 from pytest_ftgate.errors import ConfigError, Where, shown_path
 from pytest_ftgate.text import KeyPath, cut, dotted, got, quoted, suggestion
 
