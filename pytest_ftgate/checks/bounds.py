@@ -59,6 +59,7 @@ def bound_check(bound: Bound, model: ModelResult, *, share: bool) -> Check:
         required=bound.min if bound.min is not None else bound.max,
         source=str(bound.source),
         advice=_missing_advice(name, model) if value is None else None,
+        threshold=bound.threshold,
     )
 
 

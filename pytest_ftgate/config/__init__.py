@@ -6,7 +6,7 @@ from pytest_ftgate.config.data import DataKeys as DataSpec
 from pytest_ftgate.config.economics import EconomicsKeys as EconomicsSpec
 from pytest_ftgate.config.gate_file import GateFile, load_gate_file
 from pytest_ftgate.config.gate_keys import GateKeys as GateConfig
-from pytest_ftgate.config.gate_keys import comparison_of, weaker_of
+from pytest_ftgate.config.gate_keys import comparison_of, threshold, weaker_of
 from pytest_ftgate.config.json_schema import render_json_schema
 from pytest_ftgate.config.levels import AuditKeys as AuditSpec
 from pytest_ftgate.config.metrics import MetricSpec
@@ -36,5 +36,6 @@ __all__ = [
     "load_gate_file",
     "render_json_schema",
     "resolve_gate",
+    "threshold",
     "weaker_of",
 ]

@@ -7,11 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pytest_ftgate.config.gate_keys import FileKeys
-from pytest_ftgate.config.models import ModelSpec
-from pytest_ftgate.config.problems import Reading, read_keys
+from pydantic import AfterValidator, Field
+
+from pytest_ftgate.config.gate_keys import GateKeys
+from pytest_ftgate.config.keys import Keys, Named, absent
+from pytest_ftgate.config.models import ModelDefinition, ModelSpec
+from pytest_ftgate.config.problems import Reading, read_keys, refusals
 from pytest_ftgate.config.source import Layer, Source
 from pytest_ftgate.config.yaml_file import read_yaml
 from pytest_ftgate.config.yaml_nodes import Node
@@ -19,6 +22,27 @@ from pytest_ftgate.errors import ConfigError, Where, shown_path
 from pytest_ftgate.text import KeyPath, cut, dotted, got, quoted, suggestion
 
 _Kind = Literal["file", "defaults"]
+
+
+def _without_colon(values: dict[str, Any]) -> dict[str, Any]:
+    spelled = [name for name in values if ":" in name]
+    if spelled:
+        text = "a model's name holds no colon, which would make it a spelling"
+        raise refusals(((name,), text) for name in spelled)
+    return values
+
+
+class FileKeys(Keys):
+    """Gates for fine-tuned models, and the models they compare."""
+
+    version: Literal[1] = Field(description="The version of this format.")
+    defaults: GateKeys = Field(
+        default_factory=absent, description="Keys for every gate that does not give them itself."
+    )
+    models: Annotated[dict[str, ModelDefinition], Named, AfterValidator(_without_colon)] = Field(
+        default_factory=absent, description="Models by name, to be used wherever a model is asked for."
+    )
+    gates: Annotated[dict[str, GateKeys], Named] = Field(default_factory=absent, description="Gates by name.")
 
 
 @dataclass(frozen=True)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
 
 from pytest_ftgate.config.baselines import BaselinesValue
 from pytest_ftgate.config.data import DataValue
 from pytest_ftgate.config.economics import EconomicsKeys
-from pytest_ftgate.config.keys import Amount, Count, Keys, Listed, Placeable, Text, absent, unwritten
+from pytest_ftgate.config.keys import Amount, Count, Keys, Listed, Named, Placeable, Text, absent, unwritten
 from pytest_ftgate.config.levels import AuditKeys, ClockKeys
 from pytest_ftgate.config.metrics import JUDGED, MetricSpec, MetricValue
-from pytest_ftgate.config.models import ModelDefinition, ModelSpec, ModelValue
+from pytest_ftgate.config.models import ModelSpec, ModelValue
 from pytest_ftgate.config.problems import refusal, refusals
 from pytest_ftgate.config.requirements import (
     BoundKeys,
@@ -25,6 +25,7 @@ from pytest_ftgate.config.requirements import (
 )
 from pytest_ftgate.config.source import Source
 from pytest_ftgate.config.weaker import Direction, Weaker, comparison_in, words
+from pytest_ftgate.result import Threshold
 
 
 def _read_candidates(value: Any) -> Any:
@@ -37,21 +38,6 @@ def _read_drop(value: Any) -> Any:
     if value == 0 and isinstance(value, int | float) and not isinstance(value, bool):
         raise refusal("must be above 0: that two models are exactly equal cannot be proven")
     return value
-
-
-def _read_names(values: dict[str, Any]) -> dict[str, Any]:
-    return _objecting(values, [name for name in values if not name.strip()], "a name must not be blank")
-
-
-def _read_model_names(values: dict[str, Any]) -> dict[str, Any]:
-    with_colon = [name for name in values if ":" in name]
-    return _objecting(values, with_colon, "a model's name holds no colon, which would make it a spelling")
-
-
-def _objecting(values: dict[str, Any], names: list[str], text: str) -> dict[str, Any]:
-    if names:
-        raise refusals(((name,), text) for name in names)
-    return values
 
 
 Evidence = Annotated[Literal["observed", "significant", "proven"], words("observed", "significant", "proven")]
@@ -120,9 +106,7 @@ class GateKeys(Keys):
         description="The fine-tuned model: a name under models, a spelling, or a mapping. This or candidates is "
         "required.",
     )
-    candidates: Annotated[
-        dict[str, ModelValue], Field(min_length=1), BeforeValidator(_read_candidates), AfterValidator(_read_names)
-    ] = Field(
+    candidates: Annotated[dict[str, ModelValue], Field(min_length=1), BeforeValidator(_read_candidates), Named] = Field(
         default_factory=absent,
         description="Fine-tuned models by name, the smallest or cheapest first: the first that passes is chosen, "
         "each judged at a confidence that allows for the choice.",
@@ -211,7 +195,7 @@ class GateKeys(Keys):
         description="Why a baseline may be no better than one constant answer to everything; it is printed. "
         "Without a reason such a gate fails.",
     )
-    guards: Annotated[dict[str, GuardKeys], AfterValidator(_read_names)] = Field(
+    guards: Annotated[dict[str, GuardKeys], Named] = Field(
         {}, description="Other test sets by name: what the candidate must not lose."
     )
     slices: SliceKeys = Field(
@@ -329,16 +313,6 @@ def weaker_of(key: str) -> Direction | None:
     return found.direction if found else None
 
 
-class FileKeys(Keys):
-    """Gates for fine-tuned models, and the models they compare."""
-
-    version: Literal[1] = Field(description="The version of this format.")
-    defaults: GateKeys = Field(
-        default_factory=absent, description="Keys for every gate that does not give them itself."
-    )
-    models: Annotated[dict[str, ModelDefinition], AfterValidator(_read_names), AfterValidator(_read_model_names)] = (
-        Field(default_factory=absent, description="Models by name, to be used wherever a model is asked for.")
-    )
-    gates: Annotated[dict[str, GateKeys], AfterValidator(_read_names)] = Field(
-        default_factory=absent, description="Gates by name."
-    )
+def threshold(key: str, value: Any) -> Threshold:
+    """Return what a check holds to: a value of a gate's key, and which way it would ask for less."""
+    return Threshold(key, value, weaker_of(key))

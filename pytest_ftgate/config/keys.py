@@ -134,6 +134,13 @@ def absent() -> Any:
     return None
 
 
+def _names(values: dict[str, Any]) -> dict[str, Any]:
+    blank = [name for name in values if not name.strip()]
+    if blank:
+        raise refusals(((name,), "a name must not be blank") for name in blank)
+    return values
+
+
 def unwritten(keys: type[Keys]) -> Callable[[], Any]:
     """Return a default: what a mapping means that is not written."""
     return lambda: keys.model_validate({})
@@ -142,6 +149,9 @@ def unwritten(keys: type[Keys]) -> Callable[[], Any]:
 def _as_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
+
+Named = AfterValidator(_names)
+"""Refuses blank names in a mapping of names."""
 
 Listed = BeforeValidator(_as_tuple)
 """Takes a list or a tuple, and makes a tuple of it."""

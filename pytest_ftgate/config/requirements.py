@@ -13,6 +13,7 @@ from pytest_ftgate.config.metrics import MetricValue
 from pytest_ftgate.config.problems import refusal, refusals
 from pytest_ftgate.config.source import Source
 from pytest_ftgate.config.weaker import Weaker, words
+from pytest_ftgate.result import Threshold
 from pytest_ftgate.text import got, quoted
 
 DropEvidence = Annotated[Literal["observed", "significant", "proven"], words("significant", "observed", "proven")]
@@ -52,6 +53,15 @@ class BoundKeys(Keys):
     def source(self) -> Source:
         """Where it is written."""
         return self._place
+
+    @property
+    def threshold(self) -> Threshold:
+        """What is asked for: the one end that is given, with its direction, or both by name."""
+        ends: dict[str, float] = {name: end for name, end in (("min", self.min), ("max", self.max)) if end is not None}
+        if len(ends) != 1:
+            return Threshold(self.source.key, ends)
+        ((name, end),) = ends.items()
+        return Threshold(f"{self.source.key}.{name}", end, "lower" if name == "min" else "higher")
 
     def __str__(self) -> str:
         ends = [("at least", self.min), ("at most", self.max)]
