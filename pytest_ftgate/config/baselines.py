@@ -19,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from pytest_ftgate.config.keys import Keys, Listed, absent
+from pytest_ftgate.config.keys import Keys, Listed, optional
 from pytest_ftgate.config.model_keys import FewShot, Retrieval
 from pytest_ftgate.config.models import ModelSpec, ModelValue
 from pytest_ftgate.config.problems import refusal, refusals
@@ -39,10 +39,8 @@ class AlternativeKeys(Keys):
 
     model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
 
-    few_shot: FewShot = Field(default_factory=absent, description="Training examples sent before every input.")
-    retrieval: Retrieval = Field(
-        default_factory=absent, description="Training examples sent before an input, chosen for that input."
-    )
+    few_shot: FewShot = optional("Training examples sent before every input.")
+    retrieval: Retrieval = optional("Training examples sent before an input, chosen for that input.")
 
     @model_validator(mode="after")
     def _one_way(self) -> AlternativeKeys:
@@ -80,10 +78,9 @@ class AlternativesKeys(Keys):
     __pydantic_extra__: dict[str, ModelValue] = Field(init=False)
 
     base: ModelValue = Field(description="The model that alternatives are made from, with its best prompt.")
-    alternatives: Annotated[tuple[Alternative, ...], Field(min_length=1), Listed, AfterValidator(_distinct)] = Field(
-        default_factory=absent,
-        description="What is made of it: prompt, as it is without examples; few_shot and retrieval, with examples of "
-        "the training set in place of its own. All three with k 8 where absent.",
+    alternatives: Annotated[tuple[Alternative, ...], Field(min_length=1), Listed, AfterValidator(_distinct)] = optional(
+        "What is made of it: prompt, as it is without examples; few_shot and retrieval, with examples of "
+        "the training set in place of its own. All three with k 8 where absent."
     )
 
     @property

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, PlainValidator, ValidationInfo, model_validator
 
-from pytest_ftgate.config.keys import Keys, PathText, Positive, Text, absent
+from pytest_ftgate.config.keys import Keys, PathText, Positive, Text, optional
 from pytest_ftgate.config.problems import reading_of, refusal, refusals
 from pytest_ftgate.config.source import Source
 from pytest_ftgate.config.weaker import Weaker
@@ -23,17 +23,12 @@ class DataKeys(Keys):
     """A file of examples, and how to read it."""
 
     file: PathText = Field(alias="path", description="The file, relative to this one.")
-    format: Text = Field(
-        default_factory=absent,
-        description="jsonl, csv, or chat; by the file's suffix and first row where absent.",
-    )
+    format: Text = optional("jsonl, csv, or chat; by the file's suffix and first row where absent.")
     fields: dict[str, Text] = Field(
         default_factory=dict,
         description="The file's names for id, input, expected, group: {input: question, expected: answer}.",
     )
-    limit: Annotated[Positive, Weaker("lower", unwritten="all rows")] = Field(
-        default_factory=absent, description="Only the first examples of the file."
-    )
+    limit: Annotated[Positive, Weaker("lower", unwritten="all rows")] = optional("Only the first examples of the file.")
 
     @property
     def path(self) -> Path:

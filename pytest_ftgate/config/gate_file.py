@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from pytest_ftgate.config.gate_keys import GateKeys
-from pytest_ftgate.config.keys import Keys, Named, absent
+from pytest_ftgate.config.keys import Keys, Named, optional
 from pytest_ftgate.config.models import ModelDefinition, ModelSpec
 from pytest_ftgate.config.problems import Reading, read_keys, refusals
 from pytest_ftgate.config.source import Layer, Source
@@ -36,13 +36,11 @@ class FileKeys(Keys):
     """Gates for fine-tuned models, and the models they compare."""
 
     version: Literal[1] = Field(description="The version of this format.")
-    defaults: GateKeys = Field(
-        default_factory=absent, description="Keys for every gate that does not give them itself."
+    defaults: GateKeys = optional("Keys for every gate that does not give them itself.")
+    models: Annotated[dict[str, ModelDefinition], Named, AfterValidator(_without_colon)] = optional(
+        "Models by name, to be used wherever a model is asked for."
     )
-    models: Annotated[dict[str, ModelDefinition], Named, AfterValidator(_without_colon)] = Field(
-        default_factory=absent, description="Models by name, to be used wherever a model is asked for."
-    )
-    gates: Annotated[dict[str, GateKeys], Named] = Field(default_factory=absent, description="Gates by name.")
+    gates: Annotated[dict[str, GateKeys], Named] = optional("Gates by name.")
 
 
 @dataclass(frozen=True)

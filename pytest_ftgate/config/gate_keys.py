@@ -10,7 +10,18 @@ from pydantic import BeforeValidator, ConfigDict, Field, PrivateAttr, model_vali
 from pytest_ftgate.config.baselines import BaselinesValue
 from pytest_ftgate.config.data import DataValue
 from pytest_ftgate.config.economics import EconomicsKeys
-from pytest_ftgate.config.keys import Amount, Count, Keys, Listed, Named, Placeable, Text, absent, unwritten
+from pytest_ftgate.config.keys import (
+    AboveZero,
+    Amount,
+    Count,
+    Keys,
+    Listed,
+    Named,
+    Placeable,
+    Text,
+    optional,
+    unwritten,
+)
 from pytest_ftgate.config.levels import AuditKeys, ClockKeys
 from pytest_ftgate.config.metrics import JUDGED, MetricSpec, MetricValue
 from pytest_ftgate.config.models import ModelSpec, ModelValue
@@ -75,66 +86,48 @@ class GateKeys(Keys):
     _gate: str | None = PrivateAttr(None)
     _alternatives: tuple[str, ...] = PrivateAttr(())
 
-    name: Text = Field(
-        default_factory=absent,
-        description="What reports and obligations call the gate; its name in this file where absent.",
+    name: Text = optional("What reports and obligations call the gate; its name in this file where absent.")
+    test_set: DataValue = optional("The examples that decide: a path relative to this file, or a mapping. Required.")
+    training_set: DataValue = optional("What the candidate was trained on, as a path or a mapping. Required.")
+    validation_set: DataValue = optional(
+        "The examples on which checkpoint: best is chosen, as a path or a mapping. None of them may be in the test set."
     )
-    test_set: DataValue = Field(
-        default_factory=absent,
-        description="The examples that decide: a path relative to this file, or a mapping. Required.",
+    baseline: ModelValue = optional(
+        "The model to beat: a name under models, a spelling, or a mapping. This or baselines is required."
     )
-    training_set: DataValue = Field(
-        default_factory=absent,
-        description="What the candidate was trained on, as a path or a mapping. Required.",
+    baselines: BaselinesValue = optional(
+        "Models by name, of which the candidate must beat every one; or base, a model of which the gate "
+        "makes alternatives: its prompt alone, with few-shot examples, with retrieval."
     )
-    validation_set: DataValue = Field(
-        default_factory=absent,
-        description="The examples on which checkpoint: best is chosen, as a path or a mapping. None of them may be in "
-        "the test set.",
+    candidate: ModelValue = optional(
+        "The fine-tuned model: a name under models, a spelling, or a mapping. This or candidates is required."
     )
-    baseline: ModelValue = Field(
-        default_factory=absent,
-        description="The model to beat: a name under models, a spelling, or a mapping. This or baselines is required.",
-    )
-    baselines: BaselinesValue = Field(
-        default_factory=absent,
-        description="Models by name, of which the candidate must beat every one; or base, a model of which the gate "
-        "makes alternatives: its prompt alone, with few-shot examples, with retrieval.",
-    )
-    candidate: ModelValue = Field(
-        default_factory=absent,
-        description="The fine-tuned model: a name under models, a spelling, or a mapping. This or candidates is "
-        "required.",
-    )
-    candidates: Annotated[dict[str, ModelValue], Field(min_length=1), BeforeValidator(_read_candidates), Named] = Field(
-        default_factory=absent,
-        description="Fine-tuned models by name, the smallest or cheapest first: the first that passes is chosen, "
-        "each judged at a confidence that allows for the choice.",
+    candidates: Annotated[dict[str, ModelValue], Field(min_length=1), BeforeValidator(_read_candidates), Named] = (
+        optional(
+            "Fine-tuned models by name, the smallest or cheapest first: the first that passes is chosen, "
+            "each judged at a confidence that allows for the choice."
+        )
     )
     metric: MetricValue = Field("accuracy", validate_default=True, description="The metric that decides.")
-    margin: Annotated[Amount, Weaker("lower")] = Field(
-        default_factory=absent,
-        description="How much better the candidate must be, in the metric's unit. 0 asks for a gain above 0. "
-        "Required, but for objective: match.",
+    margin: Annotated[Amount, Weaker("lower")] = optional(
+        "How much better the candidate must be, in the metric's unit. 0 asks for a gain above 0. "
+        "Required, but for objective: match."
     )
     objective: Annotated[Literal["beat", "match"], words("match", "beat")] = Field(
         "beat",
         description="beat: the candidate is better than the baseline by the margin. match: it is worse by at most "
         "max_drop, which is proven, and cheaper or faster.",
     )
-    max_drop: Annotated[float, BeforeValidator(_read_drop), Field(gt=0, allow_inf_nan=False), Weaker("higher")] = Field(
-        default_factory=absent,
-        description="For objective: match: how much worse the candidate may be, in the metric's unit.",
+    max_drop: Annotated[float, BeforeValidator(_read_drop), Field(gt=0, allow_inf_nan=False), Weaker("higher")] = (
+        optional("For objective: match: how much worse the candidate may be, in the metric's unit.")
     )
-    cheaper_by: Factor = Field(
-        default_factory=absent,
-        description="For objective: match: a call of the candidate costs this many times less than one of the "
-        "baseline, as 6 for a sixth.",
+    cheaper_by: Factor = optional(
+        "For objective: match: a call of the candidate costs this many times less than one of the "
+        "baseline, as 6 for a sixth."
     )
-    faster_by: Factor = Field(
-        default_factory=absent,
-        description="For objective: match: half of the candidate's answers are there this many times sooner than "
-        "half of the baseline's, as 2 for half of the time.",
+    faster_by: Factor = optional(
+        "For objective: match: half of the candidate's answers are there this many times sooner than "
+        "half of the baseline's, as 2 for half of the time."
     )
     evidence: Evidence = Field(
         "significant",
@@ -157,52 +150,43 @@ class GateKeys(Keys):
         "cannot be judged, or it counts as wrong.",
     )
     repeats: Annotated[int, Field(ge=1, le=1000)] = Field(1, description="Answers per example, averaged within it.")
-    timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
-        default_factory=absent,
-        description="Seconds in which all models must have answered; without it there is no limit. What has arrived "
-        "by then is stored, and the gate is in error.",
+    timeout_s: AboveZero = optional(
+        "Seconds in which all models must have answered; without it there is no limit. What has arrived "
+        "by then is stored, and the gate is in error."
     )
-    hypothesis: HypothesisValue = Field(
-        default_factory=absent,
-        description="What the fine-tune is expected to change: a sentence, or a mapping with from and to.",
+    hypothesis: HypothesisValue = optional(
+        "What the fine-tune is expected to change: a sentence, or a mapping with from and to."
     )
     require_hypothesis: Annotated[bool, Weaker("lower")] = Field(
         False, description="Whether a gate without a hypothesis fails."
     )
-    goal: Goal = Field(
-        default_factory=absent,
-        description="What the fine-tune is for. style, format, classification, extraction, latency and cost are "
-        "served well; knowledge, reasoning, one_off, safety and new_modality are not, and fail.",
+    goal: Goal = optional(
+        "What the fine-tune is for. style, format, classification, extraction, latency and cost are "
+        "served well; knowledge, reasoning, one_off, safety and new_modality are not, and fail."
     )
-    goal_override: Annotated[Text, Weaker(None, unwritten="none")] = Field(
-        default_factory=absent,
-        description="Why fine-tuning is tried for a goal that it does not serve well; it is printed.",
+    goal_override: Annotated[Text, Weaker(None, unwritten="none")] = optional(
+        "Why fine-tuning is tried for a goal that it does not serve well; it is printed."
     )
     stage: Annotated[Literal["accept", "ready"], words("ready", "accept")] = Field(
         "accept",
         description="accept: the candidate is judged. ready: no candidate yet; all that can be judged before "
         "training is, and green means train now.",
     )
-    economics: EconomicsKeys = Field(
-        default_factory=absent, description="What the fine-tune costs and saves, and what it must bring."
-    )
+    economics: EconomicsKeys = optional("What the fine-tune costs and saves, and what it must bring.")
     audit: AuditKeys = Field(
         default_factory=unwritten(AuditKeys),
         description="Which findings of the training audit fail the gate, warn, or are ignored.",
     )
-    allow_weak_baseline: Annotated[Text, Weaker(None, unwritten="not allowed")] = Field(
-        default_factory=absent,
-        description="Why a baseline may be no better than one constant answer to everything; it is printed. "
-        "Without a reason such a gate fails.",
+    allow_weak_baseline: Annotated[Text, Weaker(None, unwritten="not allowed")] = optional(
+        "Why a baseline may be no better than one constant answer to everything; it is printed. "
+        "Without a reason such a gate fails."
     )
     guards: Annotated[dict[str, GuardKeys], Named] = Field(
         {}, description="Other test sets by name: what the candidate must not lose."
     )
-    slices: SliceKeys = Field(
-        default_factory=absent, description="Parts of the test set on which the candidate must not be worse."
-    )
-    max_age_days: Annotated[float, Field(gt=0, allow_inf_nan=False), Weaker("higher")] = Field(
-        default_factory=absent, description="How old the oldest prediction may be that the verdict rests on."
+    slices: SliceKeys = optional("Parts of the test set on which the candidate must not be worse.")
+    max_age_days: Annotated[AboveZero, Weaker("higher")] = optional(
+        "How old the oldest prediction may be that the verdict rests on."
     )
     clock: ClockKeys = Field(
         default_factory=unwritten(ClockKeys),

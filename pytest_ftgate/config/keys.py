@@ -129,9 +129,15 @@ def _built_in(*_below: str | int) -> Source:
     return BUILT_IN
 
 
-def absent() -> Any:
-    """Stands for a key that is not written and has no built-in value."""
-    return None
+def optional(description: str, meaning: Any = None, **more: Any) -> Any:
+    """Return the field of a key that need not be written.
+
+    Args:
+        description: what the schema says of the key.
+        meaning: its value while it is not written, which the schema leaves to the description.
+        more: see :func:`pydantic.Field`.
+    """
+    return Field(default_factory=lambda: meaning, description=description, **more)
 
 
 def _names(values: dict[str, Any]) -> dict[str, Any]:
@@ -193,4 +199,5 @@ Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1, le=10**9)]  # beyond any use, and within what Python counts natively
+AboveZero = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 FreeData = Annotated[dict[str, Any], AfterValidator(_free)]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pytest_ftgate.config.keys import Count, Keys, Positive
+from pytest_ftgate.config.keys import Count, Keys, Positive, optional
 from pytest_ftgate.config.source import BUILT_IN
 from pytest_ftgate.config.weaker import Weaker, words
 
@@ -20,51 +20,29 @@ LEVELS = ("ignore", "warn", "limit", "fail")
 Level = Annotated[Literal["fail", "warn", "ignore"], words(*LEVELS)]
 
 
-def _by_default(level: str) -> Callable[[], Any]:
-    """Return a default that the schema of the file leaves to the description."""
-    return lambda: level
-
-
 class AuditKeys(Keys):
     """What findings of the training audit mean for the verdict."""
 
-    usable: Level = Field(
-        default_factory=_by_default("fail"), description="Fewer than min_training_examples. Default: fail."
+    usable: Level = optional("Fewer than min_training_examples. Default: fail.", "fail")
+    leaked: Level = optional("Test examples in the training set. Default: fail.", "fail")
+    leaked_near: Level = optional("Test examples with a near copy in the training set. Default: fail.", "fail")
+    conflicts: Level = optional(
+        "Rows that repeat an input with another output. Default: a warning, above 1 % of rows fail.", "limit"
     )
-    leaked: Level = Field(
-        default_factory=_by_default("fail"), description="Test examples in the training set. Default: fail."
-    )
-    leaked_near: Level = Field(
-        default_factory=_by_default("fail"),
-        description="Test examples with a near copy in the training set. Default: fail.",
-    )
-    conflicts: Level = Field(
-        default_factory=_by_default("limit"),
-        description="Rows that repeat an input with another output. Default: a warning, above 1 % of rows fail.",
-    )
-    near_duplicates: Level = Field(
-        default_factory=_by_default("limit"),
-        description="Near copies within the training set. Default: a warning, and fail where fewer than "
+    near_duplicates: Level = optional(
+        "Near copies within the training set. Default: a warning, and fail where fewer than "
         "min_training_examples are left without them.",
+        "limit",
     )
-    labels_missing: Level = Field(
-        default_factory=_by_default("warn"),
-        description="Labels of the test set with no or fewer than 5 training examples. Default: warn.",
+    labels_missing: Level = optional(
+        "Labels of the test set with no or fewer than 5 training examples. Default: warn.", "warn"
     )
-    imbalance: Level = Field(
-        default_factory=_by_default("warn"),
-        description="The most frequent label has more than 10 times as many rows as the rarest. Default: warn.",
+    imbalance: Level = optional(
+        "The most frequent label has more than 10 times as many rows as the rarest. Default: warn.", "warn"
     )
-    truncated: Level = Field(
-        default_factory=_by_default("warn"),
-        description="Outputs that are empty, of one character, or cut off. Default: warn.",
-    )
-    chat_format: Level = Field(
-        default_factory=_by_default("warn"), description="Conversations whose turns are not in order. Default: warn."
-    )
-    too_long: Level = Field(
-        default_factory=_by_default("warn"), description="Rows with more than max_tokens. Default: warn."
-    )
+    truncated: Level = optional("Outputs that are empty, of one character, or cut off. Default: warn.", "warn")
+    chat_format: Level = optional("Conversations whose turns are not in order. Default: warn.", "warn")
+    too_long: Level = optional("Rows with more than max_tokens. Default: warn.", "warn")
     max_tokens: Annotated[Positive, Weaker("higher")] = Field(
         MAX_TOKENS, description="The most tokens of a row, estimated as UTF-8 bytes / 4."
     )
@@ -89,20 +67,19 @@ class AuditKeys(Keys):
 class ClockKeys(Keys):
     """What changes of the models beneath a gate mean for its verdict."""
 
-    alias: Level = Field(
-        default_factory=_by_default("warn"),
-        description="A model is named by an alias, which may be moved to other weights, not by a pinned snapshot. "
-        "Default: warn.",
+    alias: Level = optional(
+        "A model is named by an alias, which may be moved to other weights, not by a pinned snapshot. Default: warn.",
+        "warn",
     )
-    base_changed: Level = Field(
-        default_factory=_by_default("warn"),
-        description="The candidate's base model, or a baseline's model or revision, is another one than at the last "
+    base_changed: Level = optional(
+        "The candidate's base model, or a baseline's model or revision, is another one than at the last "
         "green verdict. Default: warn.",
+        "warn",
     )
-    shutdown: Level = Field(
-        default_factory=_by_default("warn"),
-        description="The endpoint lists a model, or what it was fine-tuned from, with a shutdown date that has passed "
+    shutdown: Level = optional(
+        "The endpoint lists a model, or what it was fine-tuned from, with a shutdown date that has passed "
         "or is within shutdown_within_days. Default: warn.",
+        "warn",
     )
     shutdown_within_days: Annotated[Count, Weaker("lower")] = Field(
         90, description="How many days before its shutdown a model counts."

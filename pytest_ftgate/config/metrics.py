@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, PlainValidator, ValidationInfo, model_validator
 
-from pytest_ftgate.config.keys import Keys, Listed, Number, OpenKeys, PathText, Placeable, Text, absent, place
+from pytest_ftgate.config.keys import Keys, Listed, Number, OpenKeys, PathText, Placeable, Text, optional, place
 from pytest_ftgate.config.models import ModelValue
 from pytest_ftgate.config.problems import MISSING, reading_of, refusal, refusals
 from pytest_ftgate.config.source import BUILT_IN, At, Source
@@ -86,12 +86,12 @@ class RubricKeys(Keys):
 
     name: Literal["rubric"] = Field(description="The metric.")
     judge: ModelValue = Field(description="The model that grades.")
-    rubric: Text = Field(default_factory=absent, description="What makes an answer good. This or rubric_file.")
-    rubric_file: PathText = Field(default_factory=absent, description="A file with the rubric, relative to this one.")
+    rubric: Text = optional("What makes an answer good. This or rubric_file.")
+    rubric_file: PathText = optional("A file with the rubric, relative to this one.")
     scale: Annotated[tuple[Number, ...], Listed, AfterValidator(_ends)] = Field(
         (1, 5), description="The lowest and the highest score."
     )
-    calibration: CalibrationKeys = Field(default_factory=absent, description="What the judge is held to first.")
+    calibration: CalibrationKeys = optional("What the judge is held to first.")
 
     @model_validator(mode="after")
     def _one_rubric(self) -> RubricKeys:
@@ -104,9 +104,9 @@ class PreferenceKeys(Keys):
 
     name: Literal["preference"] = Field(description="The metric.")
     judge: ModelValue = Field(description="The model that prefers.")
-    rubric: Text = Field(default_factory=absent, description="What makes an answer better. This or rubric_file.")
-    rubric_file: PathText = Field(default_factory=absent, description="A file with the rubric, relative to this one.")
-    calibration: CalibrationKeys = Field(default_factory=absent, description="What the judge is held to first.")
+    rubric: Text = optional("What makes an answer better. This or rubric_file.")
+    rubric_file: PathText = optional("A file with the rubric, relative to this one.")
+    calibration: CalibrationKeys = optional("What the judge is held to first.")
 
     @model_validator(mode="after")
     def _one_rubric(self) -> PreferenceKeys:

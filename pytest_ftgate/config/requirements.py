@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, PlainValidator, ValidationInfo, model_validator
 
 from pytest_ftgate.config.data import DataValue
-from pytest_ftgate.config.keys import Amount, Keys, Listed, Number, Text, absent
+from pytest_ftgate.config.keys import Amount, Keys, Listed, Number, Text, optional
 from pytest_ftgate.config.metrics import MetricValue
 from pytest_ftgate.config.problems import refusal, refusals
 from pytest_ftgate.config.source import Source
@@ -35,10 +35,8 @@ class BoundKeys(Keys):
     metric: MetricValue = Field(
         description="A metric of quality, or latency_p50_s, latency_p95_s, cost_usd, error_rate."
     )
-    min: Annotated[Number, Weaker("lower")] = Field(default_factory=absent, description="The least value that passes.")
-    max: Annotated[Number, Weaker("higher")] = Field(
-        default_factory=absent, description="The largest value that passes."
-    )
+    min: Annotated[Number, Weaker("lower")] = optional("The least value that passes.")
+    max: Annotated[Number, Weaker("higher")] = optional("The largest value that passes.")
     of: Literal["candidate", "baseline"] = Field("candidate", description="Whose value is bounded.")
 
     @model_validator(mode="after")
@@ -72,16 +70,14 @@ class BoundKeys(Keys):
 class HypothesisKeys(Keys):
     """What is expected of the fine-tune, in numbers that are held against what was measured."""
 
-    metric: MetricValue = Field(
-        default_factory=absent, description="A metric of quality; the deciding one where absent."
-    )
+    metric: MetricValue = optional("A metric of quality; the deciding one where absent.")
     start: Number = Field(
         alias="from", description="The baseline's value, in the metric's unit: what was measured must agree with it."
     )
     goal: Number = Field(
         alias="to", description="What the candidate is expected to reach; reported, and never decisive."
     )
-    because: Text = Field(default_factory=absent, description="The reason.")
+    because: Text = optional("The reason.")
 
     @property
     def source(self) -> Source:
