@@ -316,11 +316,6 @@ def kind_of(value: Any) -> str:
     return f"of type {type(value).__name__}"
 
 
-def nearest_wording(name: str, names: Iterable[str]) -> str | None:
-    """The one of the names that was most likely meant, if any is near."""
-    return next(iter(difflib.get_close_matches(name, list(names), n=1)), None)
-
-
 OFFLINE = (
     "nothing that is recorded or stored fits these requests, and --ftgate-offline forbids asking "
     "(were the prompt, the model or its parameters changed?)"

@@ -100,12 +100,12 @@ def prepare_slices(config: GateConfig, test: DataSet, metric: Metric, build: Bui
 
 
 def _check_fields(spec: SliceSpec, test: DataSet) -> None:
-    from pytest_ftgate.text import listed, nearest_wording
+    from pytest_ftgate.text import listed, nearest
 
     known = {name: None for example in test.examples for name in example.fields}
     for name in spec.fields:
         if name not in known:
-            near = nearest_wording(name, known)
+            near = nearest(name, known)
             raise ConfigError(
                 f"no example of the test set has the field {printable(name, _SHOWN)!r}",
                 where=spec.sources["fields"].where("slices.fields"),

@@ -10,7 +10,7 @@ from pytest_ftgate.data.csvfile import read_cells
 from pytest_ftgate.data.jsonl import parse_object
 from pytest_ftgate.data.lines import Lines, open_lines
 from pytest_ftgate.errors import DataError, Where, located
-from pytest_ftgate.text import listed, nearest_wording
+from pytest_ftgate.text import listed, nearest
 
 
 def read_table(path: Path, required: Collection[str]) -> list[tuple[int, dict[str, Any]]]:
@@ -49,7 +49,7 @@ def _objects(lines: Lines) -> Iterator[tuple[int, dict[str, Any]]]:
 def _check(row: dict[str, Any], required: Collection[str], where: Where) -> None:
     for name in required:
         if row.get(name) is None:
-            near = nearest_wording(name, row)
+            near = nearest(name, row)
             raise DataError(
                 f'no field "{name}"',
                 where=where,

@@ -100,9 +100,7 @@ def prepare_judging(
 
 def _where(config: GateConfig, metric: str, option: str) -> Where:
     """The place of an option of a judged metric."""
-    from pytest_ftgate.config.judge_options import judged_metrics
-
-    source = judged_metrics(config)[metric].source
+    source = config.judged_metrics[metric].source
     return source.where(f"{source.key}.{option}")
 
 

@@ -15,7 +15,7 @@ from pytest_ftgate.data.lines import Lines, open_lines, written_at
 from pytest_ftgate.errors import DataError, ModelError, Where, located
 from pytest_ftgate.models.price import written_price
 from pytest_ftgate.models.protocol import FINISHES, Completion, Price, Surroundings
-from pytest_ftgate.text import excerpt, kind_of, listed, nearest_wording
+from pytest_ftgate.text import excerpt, kind_of, listed, nearest
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import ModelSpec
@@ -205,7 +205,7 @@ def _id(value: object) -> str:
 def _finish(row: Mapping[str, Any]) -> str:
     finish: str = _optional(row, "finish", str, "text") or "stop"
     if finish not in FINISHES:
-        near = nearest_wording(finish, FINISHES)
+        near = nearest(finish, FINISHES)
         raise DataError(
             f'is not a way to finish: "{excerpt(finish)}"',
             where=Where(key="finish"),
