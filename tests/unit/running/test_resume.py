@@ -28,8 +28,8 @@ import asyncio, os, sys
 from pathlib import Path
 from pytest_ftgate.data import DataSet, Example
 from pytest_ftgate.models import Completion
-from pytest_ftgate.running.runner import Job, Stores, run_models
-from pytest_ftgate.running.store import Store
+from pytest_ftgate.runs.runner import Job, Stores, run_models
+from pytest_ftgate.runs.store import Store
 
 class Remote:
     name = spelling = "remote"

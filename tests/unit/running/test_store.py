@@ -218,7 +218,7 @@ HAMMER = """
 import os, sys
 from pathlib import Path
 from pytest_ftgate.models import Completion
-from pytest_ftgate.running.store import Store, StoredPrediction
+from pytest_ftgate.runs.store import Store, StoredPrediction
 
 store, owner = Store(Path(sys.argv[1])), str(os.getpid())
 keys = [str(number) for number in range(400)]
