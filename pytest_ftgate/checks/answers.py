@@ -21,14 +21,14 @@ def forgiven_roles(errors: str, runs: Iterable[Run]) -> Collection[str]:
     Nobody's where the asking was stopped: what nobody asked for is not missing after all retries. But a model that only
     hangs has stopped it by not answering.
     """
-    from pytest_ftgate.runs.asking import AbandonedError
+    from pytest_ftgate.runs.run_state import AbandonedError
 
     stopped = any(run.fatal is not None and not isinstance(run.fatal, AbandonedError) for run in runs)
     return ("candidate",) if errors == "score_zero" and not stopped else ()
 
 
 def complete_check(
-    role: str, model: ModelResult, *, missing_ids: Sequence[str], error: str | None, forgiven: bool
+    role: str, model: ModelResult, *, missing_ids: Sequence[str], error: str | None, forgiven: bool, offline: bool
 ) -> Check:
     """Every answer arrived. A missing one is an error, unless the gate scores it as wrong."""
     missing = model.n_errors or 0
@@ -50,7 +50,7 @@ def complete_check(
         message + (" (counted as wrong: errors is score_zero)" if forgiven else ""),
         observed=(model.n_expected or 0) - missing,
         required=model.n_expected,
-        advice=None if forgiven or model.verified is not None else cure_of(error),
+        advice=None if forgiven or model.verified is not None else cure_of(offline=offline),
     )
 
 

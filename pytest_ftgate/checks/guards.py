@@ -180,7 +180,7 @@ def _too_small(guard: Guard) -> Iterator[Check]:
 def _not_recorded(guard: Guard, models: Mapping[str, Model], errors: str) -> Iterator[Check]:
     """Recorded models answer by id: what a file has no row for will be missing, which is known for free."""
     for role, model in models.items():
-        ids = getattr(model, "ids", None)
+        ids = model.ids
         if ids is None or (role == "candidate" and errors == "score_zero"):
             continue
         missing = [example.id for example in guard.test.examples if example.id not in ids]
@@ -199,7 +199,7 @@ def _not_recorded(guard: Guard, models: Mapping[str, Model], errors: str) -> Ite
 
 def _ids_in_two(guards: Any, models: Mapping[str, Model], test: DataSet) -> Iterator[Check]:
     """An id that two test sets give to different inputs: a recorded prediction would serve for both."""
-    recorded = [model.name for model in models.values() if getattr(model, "ids", None) is not None]
+    recorded = [model.name for model in models.values() if model.ids is not None]
     if not recorded:
         return
     first = {example.id: (example, "the test set") for example in test.examples}
@@ -293,7 +293,10 @@ def _incomplete(guard: Guard, measured: Mapping[str, Measured], errors: str) -> 
         if missing:
             error = str(one.run.fatal) if one.run.fatal else missing[0].error
             ids = [prediction.id for prediction in missing]
-            check = complete_check(role, one.facts, missing_ids=ids, error=error, forgiven=role in forgiven)
+            offline = any(prediction.offline for prediction in missing)
+            check = complete_check(
+                role, one.facts, missing_ids=ids, error=error, forgiven=role in forgiven, offline=offline
+            )
             name, text = f"guards.{guard.name}.{check.name}", f"guard {guard.name}: {check.message}"
             found.append(replace(check, name=name, message=text))
     return found

@@ -28,7 +28,7 @@ def prompt_leak_checks(config: GateConfig, candidate: Model, test: DataSet) -> l
         candidate: the model; one without a prompt of ours tells nothing.
         test: the test set.
     """
-    prompt: Prompt | None = getattr(candidate, "prompt", None)
+    prompt = candidate.prompt
     if prompt is None:
         return []
     called, source = f"the candidate {candidate.name}", str(config.candidate.source)

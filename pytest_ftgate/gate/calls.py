@@ -126,10 +126,9 @@ def run_alone(job: Job, prepared: Prepared, services: Services) -> Run:
 
 def _tell_unfinished(models: Iterable[Model], services: Services) -> None:
     """Say what goes on at an endpoint although the run has ended: by Ctrl-C, a fatal error, or out of patience."""
-    unfinished = [getattr(model, "unfinished", None) for model in models]
-    for text in unfinished:
-        if services.tell is not None and isinstance(text, str):
-            services.tell(text)
+    for model in models:
+        if services.tell is not None and model.unfinished is not None:
+            services.tell(model.unfinished)
 
 
 def _warm_up(metrics: Iterable[Metric]) -> None:

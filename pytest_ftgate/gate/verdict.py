@@ -71,6 +71,7 @@ def _completeness(measured: Mapping[str, Measured], forgiven: Collection[str]) -
                 missing_ids=[p.id for p in missing],
                 error=error,
                 forgiven=role in forgiven,
+                offline=any(p.offline for p in missing),
             )
         )
     return checks

@@ -202,10 +202,9 @@ def _place(url: str) -> tuple[Any, ...]:
 
 
 def _one_function(one: Model | None, other: Model | None) -> bool:
-    functions = [
-        unwrap(found) if callable(found := getattr(model, "function", None)) else None for model in (one, other)
-    ]
-    return functions[0] is not None and functions[0] == functions[1]
+    if one is None or other is None or one.function is None or other.function is None:
+        return False
+    return bool(unwrap(one.function) == unwrap(other.function))
 
 
 def free_judging_checks(judging: Judging, metrics: Mapping[str, Metric]) -> list[Check]:

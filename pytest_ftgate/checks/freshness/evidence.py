@@ -12,8 +12,9 @@ from pytest_ftgate.text import DAY_S, day, plural
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import GateConfig
+    from pytest_ftgate.models import Prediction
     from pytest_ftgate.runs.measure import Measured
-    from pytest_ftgate.runs.runner import Prediction, Run
+    from pytest_ftgate.runs.runner import Run
 
 _AGAIN = "Ask the models again (--ftgate-cache=refresh; recordings are made anew), and retrain where that is not green."
 _UNDATED = (

@@ -13,7 +13,7 @@ from pytest_ftgate.models.openai_api.batch_api import AbsentError, Batch, BatchA
 from pytest_ftgate.models.openai_api.batch_lines import Limits, Part, question_line, write_parts
 from pytest_ftgate.models.openai_api.batch_notes import BatchNotes, Sent
 from pytest_ftgate.models.openai_api.batch_watch import Harvest, Pace, Watch
-from pytest_ftgate.models.protocol import Completion, Question
+from pytest_ftgate.models.protocol import Completion, Model, Question
 from pytest_ftgate.text import plural
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ _FOUND_S = 7 * 24 * 3600.0
 _FOR_NOW = frozenset({"token_limit_exceeded", "rate_limit_exceeded"})
 
 
-class BatchedModel:
+class BatchedModel(Model):
     """The same model as :class:`OpenAIModel`, with the same keys: its answers are the same, in whatever mode.
 
     Args:
@@ -47,7 +47,6 @@ class BatchedModel:
     mode = "batch"
     timeout_s: float | None = None  # a batch has a day
     persistent = True
-    verified: bool | None = None
     endpoint = True
 
     def __init__(

@@ -31,8 +31,8 @@ TIMEOUT_S = 60.0
 RETRIES = 5
 
 
-@dataclass(eq=False)
-class OpenAIModel:
+@dataclass(eq=False, kw_only=True)
+class OpenAIModel(Model):
     """A chat model at an endpoint. Answers come whole, and one request is one attempt: the runner tries again.
 
     Args:
@@ -54,7 +54,7 @@ class OpenAIModel:
     base_url: str
     key_env: str | None
     prompt: Prompt
-    params: Mapping[str, Any]
+    params: Mapping[str, Any] = field()
     revision: str | None
     concurrency: int
     timeout_s: float | None
@@ -65,7 +65,6 @@ class OpenAIModel:
     tokens_per_minute: float | None = None
     latency: LatencySample | None = None
     persistent: bool = True
-    verified: bool | None = None
     endpoint: bool = True
     _clients: dict[asyncio.AbstractEventLoop, ChatClient] = field(default_factory=dict, init=False, repr=False)
 
