@@ -180,7 +180,7 @@ def _refuse_same(
 
 def _identity(spec: ModelSpec) -> tuple[Any, ...]:
     """What one model is under whatever name, prompt and parameters it is asked."""
-    from pytest_ftgate.models.openai_api.model import PUBLIC_ENDPOINT
+    from pytest_ftgate.models.openai_api.endpoint import PUBLIC_ENDPOINT
 
     options = spec.options
     if spec.provider == "openai":

@@ -140,6 +140,21 @@ class LatencySample(NamedTuple):
     examples: int = 50
 
 
+TIMEOUT_S = 60.0
+
+RETRIES = 5
+
+
+def timeout_of(options: Mapping[str, Any]) -> float:
+    """Return a model's key ``timeout_s``."""
+    return options.get("timeout_s") or TIMEOUT_S
+
+
+def retries_of(options: Mapping[str, Any]) -> int:
+    """Return a model's key ``retries``."""
+    return RETRIES if options.get("retries") is None else int(options["retries"])
+
+
 def sample_of(options: Mapping[str, Any]) -> LatencySample | None:
     """Return what a model's key ``latency`` asks for."""
     return LatencySample(**options["latency"]) if options.get("latency") is not None else None

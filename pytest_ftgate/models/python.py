@@ -28,7 +28,9 @@ from pytest_ftgate.models.protocol import (
     Price,
     Question,
     Surroundings,
+    retries_of,
     sample_of,
+    timeout_of,
 )
 from pytest_ftgate.models.workers import Workers
 from pytest_ftgate.text import nearest_wording
@@ -94,10 +96,6 @@ def _called(found: Any) -> str:
 CONCURRENCY_ASYNC = 16
 
 CONCURRENCY_SYNC = 1
-
-TIMEOUT_S = 60.0
-
-RETRIES = 5
 
 _MODEL_PARTS = ("aclose", "name", "spelling", "concurrency", "timeout_s", "retries", "persistent", "verified", "price")
 
@@ -359,8 +357,8 @@ def _function_model(function: Callable[[Any], Any], spec: ModelSpec, target: str
         identity=_session_identity(function, spec) if cache_key is None else canonical_json([target, cache_key]),
         persistent=cache_key is not None,
         concurrency=options.get("concurrency") or concurrency,
-        timeout_s=options.get("timeout_s") or TIMEOUT_S,
-        retries=RETRIES if options.get("retries") is None else options["retries"],
+        timeout_s=timeout_of(options),
+        retries=retries_of(options),
         batch_size=options.get("batch_size") or 1,
         latency=sample_of(options),
         price=written_price(options.get("price"), str(spec.source)),

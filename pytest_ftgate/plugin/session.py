@@ -23,11 +23,11 @@ from pytest_ftgate.reports import json as json_report
 from pytest_ftgate.reports.session import Outcome
 from pytest_ftgate.reports.text import Line
 from pytest_ftgate.result import GateResult, Session
-from pytest_ftgate.runs.budget import Budget
 from pytest_ftgate.text import one_line, shortened, show_usd
 
 if TYPE_CHECKING:
     from pytest_ftgate.runs.answer_rows import Answers
+    from pytest_ftgate.runs.budget import Budget
     from pytest_ftgate.runs.runner import Run, Stores
 
 
@@ -90,7 +90,11 @@ class Verdicts:
 def session_budget(config: pytest.Config, worker: Mapping[str, Any] | None) -> Budget | None:
     """What this process may spend: under xdist, where nobody knows what the others spend, an even share."""
     limit_usd = config.getoption("--ftgate-max-cost")
-    return None if limit_usd is None else Budget(limit_usd, worker["workercount"] if worker else 1)
+    if limit_usd is None:
+        return None
+    from pytest_ftgate.runs.budget import Budget
+
+    return Budget(limit_usd, worker["workercount"] if worker else 1)
 
 
 def spent_lines(config: pytest.Config, budget: Budget) -> Iterator[Line]:

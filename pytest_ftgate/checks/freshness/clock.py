@@ -63,7 +63,7 @@ def free_clock_checks(prepared: Prepared, last: LastGreen | None) -> list[Check]
 
 
 def _alias_checks(prepared: Prepared) -> Iterator[Check]:
-    from pytest_ftgate.models.openai_api.model import PUBLIC_ENDPOINT, endpoint_of
+    from pytest_ftgate.models.openai_api.endpoint import PUBLIC_ENDPOINT, endpoint_of
 
     clock, told = prepared.config.clock, set()
     if clock.alias == "ignore":
@@ -195,7 +195,7 @@ def judge_clock(
 
 def _served(prepared: Prepared, evidence: Evidence, *, offline: bool) -> Iterator[Served]:
     """The models at endpoints. Only who was asked for answers is asked for dates."""
-    from pytest_ftgate.models.openai_api.model import endpoint_of
+    from pytest_ftgate.models.openai_api.endpoint import endpoint_of
 
     for role, today in today_models(prepared).items():
         spec = prepared.asked(role)

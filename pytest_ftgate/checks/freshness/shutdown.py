@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from pytest_ftgate.checks.freshness.drift import check_name
 from pytest_ftgate.checks.freshness.last_green import LastGreen
 from pytest_ftgate.errors import ModelError, StoreError
-from pytest_ftgate.models.event_loop import run_in_own_loop
 from pytest_ftgate.models.openai_api.lifetime import Listing, ask_listings
 from pytest_ftgate.result import STATUS_AT, Check, called
 from pytest_ftgate.text import DAY_S, date_of, excerpt, plural
@@ -171,6 +170,8 @@ class Listings:
         if due:
             told: dict[str, Listing] = {}
             with suppress(ModelError):  # which says that the loop stands still
+                from pytest_ftgate.models.event_loop import run_in_own_loop
+
                 told = run_in_own_loop(ask_listings(endpoint, due, self._now), lambda: None)
             for model, listing in told.items():
                 before = known.get(model)

@@ -9,7 +9,8 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_ftgate.errors import ModelError, StoreError
-from pytest_ftgate.models.openai_api.batch_api import AbsentError, Batch, BatchApi
+from pytest_ftgate.models.openai_api.api_client import AbsentError
+from pytest_ftgate.models.openai_api.batch_api import Batch, BatchApi
 from pytest_ftgate.models.openai_api.batch_lines import Limits, Part, question_line, write_parts
 from pytest_ftgate.models.openai_api.batch_notes import BatchNotes, Sent
 from pytest_ftgate.models.openai_api.batch_watch import Harvest, Pace, Watch

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -13,10 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pytest_ftgate.data import DataSet, Example, canonical_json
 from pytest_ftgate.errors import DataError, ModelError, StoreError
-from pytest_ftgate.models.event_loop import run_in_own_loop
+from pytest_ftgate.models.openai_api.endpoint import check_key, endpoint_of
 from pytest_ftgate.models.openai_api.job import Checkpoint, TuningJob, choose_checkpoint, read_checkpoints, read_job
-from pytest_ftgate.models.openai_api.model import RETRIES, TIMEOUT_S, check_key, endpoint_of
-from pytest_ftgate.models.protocol import RetryPolicy, Surroundings
+from pytest_ftgate.models.protocol import RetryPolicy, Surroundings, retries_of, timeout_of
 from pytest_ftgate.models.registry import build_model
 
 if TYPE_CHECKING:
@@ -281,16 +279,19 @@ class JobRecords:
                 cure="run once without it: what the endpoint says is kept beside the predictions, and is written with "
                 "the recordings (--ftgate-report=recordings:FOLDER)",
             )
+        from pytest_ftgate.models.event_loop import run_in_own_loop
+
         check_key(self.endpoint, str(self._spec.source))
         return run_in_own_loop(self._patiently(ask), lambda: None)
 
     async def _patiently(self, ask: Callable[[JobClient], Awaitable[_T]]) -> _T:
         """Ask, and again where that may help."""
+        from asyncio import sleep
+
         from pytest_ftgate.models.openai_api.job_client import JobClient
 
-        options = self._spec.options
-        retries = RETRIES if options.get("retries") is None else options["retries"]
-        client = JobClient(self.endpoint, options.get("timeout_s") or TIMEOUT_S)
+        retries = retries_of(self._spec.options)
+        client = JobClient(self.endpoint, timeout_of(self._spec.options))
         try:
             for failures in range(1, retries + 2):
                 try:
@@ -299,7 +300,7 @@ class JobRecords:
                     if error.fatal or not error.retryable or failures > retries:
                         raise
                     wait_s = _RETRY.wait_s(failures, error.retry_after_s)
-                await asyncio.sleep(wait_s)
+                await sleep(wait_s)
             raise AssertionError  # the last attempt returns or raises
         finally:
             with suppress(Exception):  # the answer is in
