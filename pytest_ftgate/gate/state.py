@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from pytest_ftgate.data import DataSet
     from pytest_ftgate.runs.budget import Budget
     from pytest_ftgate.runs.measure import Measured
-    from pytest_ftgate.runs.runner import Progress, Run, Stores
+    from pytest_ftgate.runs.run_state import Progress
+    from pytest_ftgate.runs.runner import Run, Stores
 
 
 @dataclass(frozen=True)

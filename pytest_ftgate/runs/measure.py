@@ -218,14 +218,20 @@ def flips(baseline: Measured, candidate: Measured, metric: str, most: int) -> tu
     """Wins, losses, and the ``most`` worst examples that the candidate broke."""
     import numpy as np
 
-    sign = 1 if candidate.scores[metric].metric.greater_is_better else -1
-    change = sign * (rightness(candidate.scores[metric]) - rightness(baseline.scores[metric]))
+    change = gains(baseline, candidate, metric)
     worst = np.argsort(change, kind="stable")[:most]
     notes = candidate.scores[metric].notes
     broken = tuple(
         _flip(int(i), baseline.run, candidate.run, notes[i] if notes else None) for i in worst if change[i] < 0
     )
     return int((change > 0).sum()), int((change < 0).sum()), broken
+
+
+def gains(baseline: Measured, candidate: Measured, metric: str) -> np.ndarray[Any, Any]:
+    """Return how much better the candidate answers each example, shape ``(examples,)``."""
+    gain = rightness(candidate.scores[metric]) - rightness(baseline.scores[metric])
+    better: np.ndarray[Any, Any] = gain if candidate.scores[metric].metric.greater_is_better else -gain
+    return better
 
 
 def _flip(index: int, baseline: Run, candidate: Run, why: str | None) -> Flip:
@@ -291,13 +297,9 @@ def breakdown_results(scored: Mapping[str, Measured]) -> tuple[BreakdownResult, 
     Args:
         scored: the models that are reported, by role: "baseline", and "candidate" where there is one.
     """
-    return tuple(_results(scored))
-
-
-def _results(scored: Mapping[str, Measured]) -> Iterator[BreakdownResult]:
-    for metric in next(iter(scored.values())).scores:
-        for role, one in scored.items():
-            table = one.scores[metric].breakdown
-            if table is not None:
-                rows = table.rows[:MOST_ROWS]
-                yield BreakdownResult(metric, role, table.title, table.columns, rows, table.shares)
+    return tuple(
+        BreakdownResult(metric, role, table.title, table.columns, table.rows[:MOST_ROWS], table.shares)
+        for metric in next(iter(scored.values())).scores
+        for role, one in scored.items()
+        if (table := one.scores[metric].breakdown) is not None
+    )

@@ -8,11 +8,11 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from pytest_ftgate.errors import ModelError
-from pytest_ftgate.models.price import cost_of
-from pytest_ftgate.models.protocol import Prediction, Price
+from pytest_ftgate.models.price import cost_of, price_of
+from pytest_ftgate.models.protocol import Prediction
 
 if TYPE_CHECKING:
-    from pytest_ftgate.models import Completion
+    from pytest_ftgate.models import Completion, Model
 
 Keys = Sequence[Sequence[str]]
 """The keys of one job: ``[repeat][example]``."""
@@ -53,13 +53,19 @@ class EarlyStop:
 
 
 @dataclass(slots=True)
-class Tally:
-    """How far one job is, in predictions; ``tokens`` and ``usd`` are of the answers that were asked for in this run."""
+class Progress:
+    """How far one job is, in predictions. ``done`` includes ``stored`` and ``errors``.
 
+    ``in_batch`` is how many questions the batches under way have done at the endpoint, and how many they hold.
+    ``tokens`` and ``usd`` are of the answers asked for in this run, as far as they are known.
+    """
+
+    model: str
+    done: int
     total: int
-    done: int = 0
-    stored: int = 0
-    errors: int = 0
+    stored: int
+    errors: int
+    in_batch: tuple[int, int] | None = None
     tokens: int = 0
     usd: float = 0.0
 
@@ -69,12 +75,16 @@ class RunState:
 
     Args:
         keys: what each job wants.
-        prices: of each job's model.
+        models: who is asked, for each job.
+
+    Attributes:
+        progress: of each job.
     """
 
-    def __init__(self, keys: Sequence[Keys], prices: Sequence[Price]) -> None:
-        self._prices = prices
-        self.tallies = [Tally(sum(map(len, rows))) for rows in keys]
+    def __init__(self, keys: Sequence[Keys], models: Sequence[Model]) -> None:
+        self._prices = [price_of(model) for model in models]
+        names = zip(keys, models, strict=True)
+        self.progress = [Progress(model.name, 0, sum(map(len, rows)), 0, 0) for rows, model in names]
         self._predictions: dict[str, Prediction] = {}
         self._requested: set[str] = set()
         self._jobs = _jobs_by_key(keys)
@@ -100,8 +110,8 @@ class RunState:
         for key, prediction in predictions.items():
             self._predictions[key] = replace(prediction, stored=True)
             for job in self._jobs[key]:
-                self.tallies[job].done += 1
-                self.tallies[job].stored += 1
+                self.progress[job].done += 1
+                self.progress[job].stored += 1
 
     def answered(self, prediction: Prediction) -> None:
         """Note the answer to a call."""
@@ -110,17 +120,17 @@ class RunState:
         assert completion is not None
         tokens = (completion.input_tokens or 0) + (completion.output_tokens or 0)
         for job in self._jobs[prediction.key]:
-            tally = self.tallies[job]
-            tally.done += 1
-            tally.tokens += tokens
-            tally.usd += cost_of(completion, self._prices[job], prediction.busy_s) or 0.0
+            progress = self.progress[job]
+            progress.done += 1
+            progress.tokens += tokens
+            progress.usd += cost_of(completion, self._prices[job], prediction.busy_s) or 0.0
 
     def failed(self, key: str, error: str, *, offline: bool = False) -> None:
         """Note that there will be no answer, and why."""
         self._predictions[key] = Prediction(key, error=error, offline=offline)
         for job in self._jobs[key]:
-            self.tallies[job].done += 1
-            self.tallies[job].errors += 1
+            self.progress[job].done += 1
+            self.progress[job].errors += 1
 
     def prediction(self, key: str, example_id: str, otherwise: str) -> Prediction:
         """Return the outcome for an example; ``otherwise`` is the error where nobody asked."""

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 
 from pytest_ftgate.errors import ModelError
 from pytest_ftgate.models import key_of
-from pytest_ftgate.models.price import price_of
 from pytest_ftgate.models.protocol import Prediction, RetryPolicy
 from pytest_ftgate.models.recorded import RecordedModel
-from pytest_ftgate.runs.run_state import EarlyStop, Keys, RunState
+from pytest_ftgate.runs.run_state import EarlyStop, Keys, Progress, RunState
 
 if TYPE_CHECKING:
     from pytest_ftgate.data import DataSet, Example
@@ -108,24 +107,6 @@ class TimeLimit:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far one job is, in predictions. ``done`` includes ``stored`` and ``errors``.
-
-    ``in_batch`` is how many questions the batches under way have done at the endpoint, and how many they hold.
-    ``tokens`` and ``usd`` are of the answers asked for in this run, as far as they are known.
-    """
-
-    model: str
-    done: int
-    total: int
-    stored: int
-    errors: int
-    in_batch: tuple[int, int] | None = None
-    tokens: int = 0
-    usd: float = 0.0
-
-
 def run_models(
     jobs: Sequence[Job],
     *,
@@ -157,7 +138,7 @@ def run_models(
         StoreError: predictions cannot be stored or read.
     """
     keys = [_keys(job) for job in jobs]
-    state = RunState(keys, [price_of(job.model) for job in jobs])
+    state = RunState(keys, [job.model for job in jobs])
     fatal: dict[int, ModelError] = {}
     for job, rows in zip(jobs, keys, strict=True):
         if error := _read_recorded(job, rows, state):
@@ -230,9 +211,8 @@ def _teller(progress: Callable[[Progress], None] | None, jobs: Sequence[Job], st
     def tell() -> None:
         nonlocal last
         still = time.monotonic() - last > _STILL_S
-        for number, (job, tally) in enumerate(zip(jobs, state.tallies, strict=True)):
-            counts = (tally.done, tally.total, tally.stored, tally.errors)
-            now = Progress(job.model.name, *counts, job.model.in_batch, tally.tokens, tally.usd)
+        for number, (job, counts) in enumerate(zip(jobs, state.progress, strict=True)):
+            now = replace(counts, in_batch=job.model.in_batch)
             if progress is not None and (still or latest.get(number) != now):
                 latest[number], last = now, time.monotonic()
                 with contextlib.suppress(Exception):  # a broken display takes no answer away

@@ -149,11 +149,10 @@ def refusal_in(error: APIStatusError) -> Refusal:
     return Refusal(error.status_code, body, error.response.text, error.response.headers)
 
 
-def is_filtered(error: Exception) -> bool:
-    """Whether the client raised because of a content filter: see :attr:`Refusal.filtered`."""
-    from openai import APIStatusError
-
-    return isinstance(error, APIStatusError) and refusal_in(error).filtered
+def error_in(body: object) -> Mapping[str, Any]:
+    """Return what the body of a refusal says of the error, as an object; empty where it says nothing in that form."""
+    told = body.get("error", body) if isinstance(body, Mapping) else None
+    return told if isinstance(told, Mapping) else {}
 
 
 def failure(error: Exception, endpoint: Endpoint, *, timeout_s: float | None, now: float) -> ModelError:

@@ -23,7 +23,8 @@ from pytest_ftgate.errors import ModelError, StoreError
 from pytest_ftgate.models import Completion, Prediction, event_loop, protocol
 from pytest_ftgate.models.protocol import RetryPolicy
 from pytest_ftgate.runs import asking, calls, runner, store_writer
-from pytest_ftgate.runs.runner import Job, Progress, Run, Stores, run_models
+from pytest_ftgate.runs.run_state import Progress
+from pytest_ftgate.runs.runner import Job, Run, Stores, run_models
 from pytest_ftgate.runs.store import Store
 from pytest_ftgate.runs.store_writer import StoreWriter
 from pytest_ftgate.text import OFFLINE
@@ -715,7 +716,7 @@ def test_the_last_word_on_progress_is_complete(stores: Stores) -> None:
     run_models(jobs, stores=stores, progress=told.append)
     assert [p for p in told if p.model == "model"][-1] == Progress("model", 6, 6, stored=1, errors=1)
     assert [p for p in told if p.model == "two"][-1] == Progress("two", 2, 2, stored=0, errors=0)
-    assert len(told) == len(set(told))
+    assert len(told) == len(set(map(str, told)))
 
 
 def test_progress_is_told_while_models_are_called_and_in_the_caller_s_thread(
