@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -107,8 +107,9 @@ class RunState:
 
     def found(self, predictions: Mapping[str, Prediction]) -> None:
         """Note predictions that were there already."""
-        for key, prediction in predictions.items():
-            self._predictions[key] = replace(prediction, stored=True)
+        self._predictions.update(predictions)
+        self._requested.difference_update(predictions)
+        for key in predictions:
             for job in self._jobs[key]:
                 self.progress[job].done += 1
                 self.progress[job].stored += 1
@@ -135,7 +136,11 @@ class RunState:
     def prediction(self, key: str, example_id: str, otherwise: str) -> Prediction:
         """Return the outcome for an example; ``otherwise`` is the error where nobody asked."""
         found = self._predictions.get(key)
-        return Prediction(key, id=example_id, error=otherwise) if found is None else replace(found, id=example_id)
+        if found is None:
+            return Prediction(key, id=example_id, error=otherwise)
+        stored = found.completion is not None and key not in self._requested
+        times = (found.latency_s, found.created_at, found.busy_s)
+        return Prediction(key, found.completion, *times, example_id, found.error, stored, found.offline)
 
 
 def _jobs_by_key(keys: Sequence[Keys]) -> dict[str, tuple[int, ...]]:

@@ -188,7 +188,7 @@ def _read_recorded(job: Job, keys: Keys, state: RunState) -> ModelError | None:
                     return error
                 state.failed(key, str(error))
                 continue
-            state.found({key: replace(prediction, key=key)})
+            state.found({key: prediction})
             if useless := early_stop.check([prediction]):
                 return useless
     return None
