@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pytest_ftgate.data import Example, canonical_json
 from pytest_ftgate.errors import ConfigError
@@ -144,9 +144,9 @@ def build_openai(spec: ModelSpec, surroundings: Surroundings) -> Model:
         return live
     from pytest_ftgate.models.openai_api.batch import BatchedModel
 
-    return BatchedModel(
-        live, surroundings.notes, newer_than=surroundings.newer_than, concurrency=spec.options.get("concurrency")
-    )
+    concurrency = spec.options.get("concurrency")
+    batched = BatchedModel(live, surroundings.notes, newer_than=surroundings.newer_than, concurrency=concurrency)
+    return cast("Model", batched)
 
 
 def _asked_live(spec: ModelSpec, surroundings: Surroundings) -> OpenAIModel:
