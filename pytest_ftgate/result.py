@@ -129,6 +129,10 @@ def verdict_of(checks: tuple[Check, ...]) -> Verdict:
     return next(verdict for verdict in reversed(_SEVERITY) if verdict in statuses or verdict == "pass")
 
 
+UNKNOWN_PRICE = "unknown: "
+"""Begins :attr:`ModelResult.price` where there is none."""
+
+
 @dataclass(frozen=True, slots=True)
 class ModelResult:
     """What one model did on the test set. Latencies in seconds, cost in US dollars; ``None``: not measured.
@@ -173,6 +177,12 @@ class ModelResult:
     base_model: str | None = None
     trained_tokens: int | None = None
     hyperparameters: Mapping[str, Any] | None = None
+
+    @property
+    def price_unknown(self) -> str | None:
+        """Return why the price is unknown; ``None`` where it is known."""
+        known = self.price is None or not self.price.startswith(UNKNOWN_PRICE)
+        return None if known else (self.price or "").removeprefix(UNKNOWN_PRICE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -327,6 +327,6 @@ _RECORD = "Record anew with a key: `python -m pytest --ftgate-report=recordings:
 _AGAIN = "Run again: what arrived is kept (unless --ftgate-cache=off), only the missing answers are asked for."
 
 
-def cure_of(error: str | None) -> str:
-    """What to do about answers that are missing because of this error."""
-    return _RECORD if error == OFFLINE else _AGAIN
+def cure_of(*, offline: bool) -> str:
+    """Return what to do about missing answers; ``offline``: nobody was allowed to ask for them."""
+    return _RECORD if offline else _AGAIN

@@ -14,7 +14,7 @@ from pytest_ftgate.checks.pricing import (
     why_priced_at_nothing,
     why_unpriced,
 )
-from pytest_ftgate.models.price import UNKNOWN, tokens_usd, written_price
+from pytest_ftgate.models.price import tokens_usd, written_price
 from pytest_ftgate.models.protocol import Price
 from pytest_ftgate.result import Check, ModelResult, called
 from pytest_ftgate.text import is_share, plural, show_difference, show_seconds, show_usd
@@ -70,12 +70,12 @@ def _cheaper_unknown(config: GateConfig, why: str, advice: str) -> Check:
 
 def _unlike_samples_checks(config: GateConfig, models: Mapping[str, Model]) -> list[Check]:
     """Latencies are compared, and so their samples must be taken alike."""
-    candidate: LatencySample | None = getattr(models.get("candidate"), "latency", None)
+    candidate = models["candidate"].latency if "candidate" in models else None
     if config.faster_by is None or candidate is None:
         return []
     found = []
     for role, model in models.items():
-        sample: LatencySample | None = getattr(model, "latency", None)
+        sample = model.latency
         if sample is not None and sample != candidate:
             taken = f"{called(role, model.name)}: {_taken(sample)}; {called('candidate', models['candidate'].name)}"
             found.append(
@@ -224,7 +224,7 @@ def _cost_unknown_check(config: GateConfig, models: Mapping[str, ModelResult]) -
     if not unknown:
         return None
     told = [f"{called(role, one.name)}: {one.cost_unknown or 'no cost was measured'}" for role, one in unknown.items()]
-    unpriced = [price for model in unknown.values() if (price := model.price or "").startswith(UNKNOWN)]
+    unpriced = [model.price_unknown for model in unknown.values() if model.price_unknown is not None]
     again = "Ask again (--ftgate-cache=refresh), or an endpoint that reports usage."
     advice = unpriced_cure("; ".join(unpriced)) if unpriced else again
     return _cheaper_unknown(config, f"known: {'; '.join(told)}", advice)

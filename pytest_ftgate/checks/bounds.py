@@ -7,7 +7,6 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from pytest_ftgate.checks.pricing import UNTIMED_CURE, unpriced_cure, unpriced_models
-from pytest_ftgate.models.price import UNKNOWN
 from pytest_ftgate.result import Action, Check, ModelResult, Status
 from pytest_ftgate.text import is_share, show_value
 
@@ -51,9 +50,8 @@ def unpriced_bound_checks(bounds: Sequence[Bound], models: Mapping[str, Model]) 
     for bound in bounds:
         blind = [role for role in unknown if (role == "candidate") == (bound.of == "candidate")]
         if bound.metric.name == "cost_usd" and blind:
-            prices = [unknown[role].source for role in blind]
-            why = "; ".join(dict.fromkeys(price.removeprefix(UNKNOWN) for price in prices))
-            unseen = ModelResult(models[blind[0]].name, price=prices[0], cost_unknown=why)
+            why = "; ".join(dict.fromkeys(unknown[role].unknown or "" for role in blind))
+            unseen = ModelResult(models[blind[0]].name, price=unknown[blind[0]].text, cost_unknown=why)
             found.append(bound_check(bound, unseen, share=False))
     return found
 
@@ -115,8 +113,8 @@ def _why_unknown(name: str, model: ModelResult) -> str | None:
 
 
 def _missing_advice(name: str, model: ModelResult) -> str:
-    if name == "cost_usd" and (model.price or "").startswith(UNKNOWN):
-        return unpriced_cure(model.price)
+    if name == "cost_usd" and model.price_unknown is not None:
+        return unpriced_cure(model.price_unknown)
     if name == "cost_usd":
         return "Nothing counts what is missing: ask again (--ftgate-cache=refresh), or an endpoint that reports usage."
     if name in LATENCIES:

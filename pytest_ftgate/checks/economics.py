@@ -24,7 +24,7 @@ from pytest_ftgate.checks.costs import (
     whole_days,
 )
 from pytest_ftgate.checks.pricing import FREE_CURE, unpriced_cure, why_free, why_priced_at_nothing, why_unpriced
-from pytest_ftgate.models.price import UNKNOWN, UNPRICED, price_of
+from pytest_ftgate.models.price import UNPRICED, price_of
 from pytest_ftgate.result import Check, ModelResult, called
 from pytest_ftgate.text import plural, show_number, show_usd
 
@@ -124,9 +124,9 @@ def measured_costs(
 def per_call(role: str, model: ModelResult) -> Amount:
     """What one call cost on the test set."""
     if model.cost_usd is None or not model.n_expected:
-        price = model.price or ""
-        why = NO_PRICE if price.startswith(UNPRICED) else model.cost_unknown or "nothing was measured"
-        cure = unpriced_cure(price) if price.startswith(UNKNOWN) else _NOT_COUNTED
+        unpriced = model.price_unknown
+        why = NO_PRICE if (unpriced or "").startswith(UNPRICED) else model.cost_unknown or "nothing was measured"
+        cure = _NOT_COUNTED if unpriced is None else unpriced_cure(unpriced)
         return Amount(None, why, f"{called(role)} {model.name}", cure)
     return Amount(model.cost_usd / model.n_expected, "measured", f"{called(role)} {model.name}")
 

@@ -176,7 +176,7 @@ def _too_small(guard: Guard) -> Iterator[Check]:
 def _not_recorded(guard: Guard, models: Mapping[str, Model], errors: str) -> Iterator[Check]:
     """Recorded models answer by id: what a file has no row for will be missing, which is known for free."""
     for role, model in models.items():
-        ids = getattr(model, "ids", None)
+        ids = model.ids
         if ids is None or (role == "candidate" and errors == "score_zero"):
             continue
         missing = [example.id for example in guard.test.examples if example.id not in ids]
@@ -195,7 +195,7 @@ def _not_recorded(guard: Guard, models: Mapping[str, Model], errors: str) -> Ite
 
 def _ids_in_two(guards: Any, models: Mapping[str, Model], test: DataSet) -> Iterator[Check]:
     """An id that two test sets give to different inputs: a recorded prediction would serve for both."""
-    recorded = [model.name for model in models.values() if getattr(model, "ids", None) is not None]
+    recorded = [model.name for model in models.values() if model.ids is not None]
     if not recorded:
         return
     first = {example.id: (example, "the test set") for example in test.examples}

@@ -62,13 +62,13 @@ def unsampled_checks(bounds: Sequence[Bound], models: Mapping[str, Model]) -> li
     for bound in bounds:
         roles = ["candidate"] if bound.of == "candidate" else [role for role in models if role != "candidate"]
         for role in roles:
-            if bound.metric.name in LATENCIES and getattr(models[role], "latency", None) is None:
+            if bound.metric.name in LATENCIES and models[role].latency is None:
                 found[role] = _unsampled(bound, role, models[role])
     return list(found.values())
 
 
 def _unsampled(bound: Bound, role: str, model: Model) -> Check:
-    if getattr(model, "mode", None) == "batch":
+    if model.mode == "batch":
         return Check(
             "latency_sample",
             "error",

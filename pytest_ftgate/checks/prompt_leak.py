@@ -24,7 +24,7 @@ def check(gate: Context) -> list[Check]:
     if not gate.accepts:
         return []
     config, candidate, test = gate.config, gate.models["candidate"], gate.test
-    prompt: Prompt | None = getattr(candidate, "prompt", None)
+    prompt = candidate.prompt
     if prompt is None:
         return []
     called, source = f"the candidate {candidate.name}", str(config.candidate.source)

@@ -118,9 +118,8 @@ def _with_opinion(gate: Context, opinion: Opinion) -> Context:
 def _tell_unfinished(models: Iterable[Model], services: Services) -> None:
     """Say what goes on at an endpoint although the run has ended: by Ctrl-C, a fatal error, or out of patience."""
     for model in models:
-        text = getattr(model, "unfinished", None)
-        if services.tell is not None and isinstance(text, str):
-            services.tell(text)
+        if services.tell is not None and model.unfinished is not None:
+            services.tell(model.unfinished)
 
 
 def _warm_up(metrics: Iterable[Metric]) -> None:

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from pytest_ftgate.checks.training_set import TrainingAudit
     from pytest_ftgate.data import DataSet
     from pytest_ftgate.runs.budget import Budget
-    from pytest_ftgate.runs.runner import Progress, Run, Stores
+    from pytest_ftgate.runs.run_state import Progress
+    from pytest_ftgate.runs.runner import Run, Stores
 
 
 @dataclass(frozen=True)

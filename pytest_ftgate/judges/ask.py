@@ -226,7 +226,7 @@ def _run(asked: Mapping[str, _Asked], options: Mapping[str, Any]) -> dict[str, R
 
 def _read(asked: _Asked, run: Run) -> tuple[dict[str, Any], list[Check]]:
     """What the judge said, by question; an answer that is missing or cannot be read makes the gate an error."""
-    from pytest_ftgate.runs.model_queue import UselessError
+    from pytest_ftgate.runs.run_state import UselessError
 
     read = _reader(asked.judge)
     said: dict[str, Any] = {}
@@ -254,7 +254,7 @@ def _read(asked: _Asked, run: Run) -> tuple[dict[str, Any], list[Check]]:
                 observed=n - len(missing),
                 required=n,
                 source=asked.judge.asked.source,
-                advice=cure_of(reason),
+                advice=cure_of(offline=any(one.offline for one in missing)),
             )
         )
     if unread:

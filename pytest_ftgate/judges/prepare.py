@@ -178,7 +178,7 @@ def _refuse_same(
 
 def _identity(spec: ModelSpec) -> tuple[Any, ...]:
     """What one model is under whatever name, prompt and parameters it is asked."""
-    from pytest_ftgate.models.openai_api.model import PUBLIC_ENDPOINT
+    from pytest_ftgate.models.openai_api.endpoint import PUBLIC_ENDPOINT
 
     options = spec.options
     if spec.provider == "openai":
@@ -200,10 +200,9 @@ def _place(url: str) -> tuple[Any, ...]:
 
 
 def _one_function(one: Model | None, other: Model | None) -> bool:
-    functions = [
-        unwrap(found) if callable(found := getattr(model, "function", None)) else None for model in (one, other)
-    ]
-    return functions[0] is not None and functions[0] == functions[1]
+    if one is None or other is None or one.function is None or other.function is None:
+        return False
+    return bool(unwrap(one.function) == unwrap(other.function))
 
 
 def free_judging_checks(judging: Judging, metrics: Mapping[str, Metric]) -> list[Check]:

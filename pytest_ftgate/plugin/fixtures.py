@@ -35,7 +35,7 @@ class CallableModel:
     def __init__(self, model: Model, *, offline: bool) -> None:
         self.model = model
         self.name = model.name
-        self._forbidden = offline and getattr(model, "endpoint", False)
+        self._forbidden = offline and model.endpoint
 
     def __call__(self, input: Input) -> str:  # noqa: A002  # the contract's word for it
         from pytest_ftgate.data import Example

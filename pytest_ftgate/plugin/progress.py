@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_ftgate.text import printable, show_seconds, show_usd
 
 if TYPE_CHECKING:
-    from pytest_ftgate.runs.runner import Progress
+    from pytest_ftgate.runs.run_state import Progress
 
 EVERY_S = 60.0
 _HOUR_S, _MINUTE_S = 3600, 60

@@ -24,11 +24,11 @@ from pytest_ftgate.reports import json as json_report
 from pytest_ftgate.reports.session import Outcome
 from pytest_ftgate.reports.text import Line
 from pytest_ftgate.result import GateResult, Session
-from pytest_ftgate.runs.budget import Budget
 from pytest_ftgate.text import one_line, shortened, show_usd
 
 if TYPE_CHECKING:
     from pytest_ftgate.runs.answer_rows import Answers
+    from pytest_ftgate.runs.budget import Budget
     from pytest_ftgate.runs.runner import Run, Stores
 
 

@@ -5,48 +5,33 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+from pytest_ftgate.models.protocol import Delegate
 from pytest_ftgate.runs.runner import Job, Run, Stores, run_models
 
 if TYPE_CHECKING:
     from pytest_ftgate.data import DataSet, Example
-    from pytest_ftgate.models import Completion, LatencySample, Model
+    from pytest_ftgate.models import LatencySample, Model
 
 
-class Sampled:
-    """A model as its sample is taken: the same calls, fewer at a time, kept under keys of their own.
+class Sampled(Delegate):
+    """A model as its sample is taken: one question a call, fewer calls at a time, kept under keys of their own.
 
     So an answer that is stored is asked for once more: how long it took says nothing, for nobody knows what else ran.
     """
 
-    verified: bool | None = None
+    verified = None
+    batch_size = 1
 
     def __init__(self, model: Model, sample: LatencySample) -> None:
-        self._model = model
+        super().__init__(model)
         self.name = f"{model.name}, latency"
-        self.spelling = model.spelling
         self.concurrency = sample.concurrency
-        self.timeout_s = model.timeout_s
-        self.retries = model.retries
-        self.persistent = model.persistent
-        self.price = model.price
-
-    def __getattr__(self, name: str) -> Any:
-        """What is optional is as the model has it, but no answers of many questions at once."""
-        if name in ("batch_size", "complete_many"):
-            raise AttributeError(name)
-        return getattr(self._model, name)
+        self._key = model.key
 
     def key(self, example: Example, repeat: int = 0) -> str:
-        key = f"latency {self.concurrency} {self._model.key(example, repeat)}"
-        return sha256(key.encode()).hexdigest()
-
-    async def complete(self, example: Example, repeat: int = 0) -> Completion:
-        return await self._model.complete(example, repeat)
-
-    async def aclose(self) -> None:
-        await self._model.aclose()
+        return sha256(f"latency {self.concurrency} {self._key(example, repeat)}".encode()).hexdigest()
 
 
 def take_samples(
@@ -63,9 +48,8 @@ def take_samples(
     """
     samples = {}
     for role, model in models.items():
-        sample: LatencySample | None = getattr(model, "latency", None)
-        if sample is not None:
-            first = replace(test, examples=test.examples[: sample.examples])
-            sampled = Sampled(model, sample)
-            (samples[role],) = run_models([Job(sampled, first)], stores=stores, offline=offline, **options)
+        if model.latency is not None:
+            first = replace(test, examples=test.examples[: model.latency.examples])
+            job = Job(cast("Model", Sampled(model, model.latency)), first)
+            (samples[role],) = run_models([job], stores=stores, offline=offline, **options)
     return samples

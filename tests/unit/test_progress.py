@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_ftgate.plugin.progress import EVERY_S, ProgressDisplay
-from pytest_ftgate.runs.runner import Progress
+from pytest_ftgate.runs.run_state import Progress
 
 
 class Clock:

@@ -14,9 +14,8 @@ from pytest_ftgate.checks.context import once
 from pytest_ftgate.checks.freshness.last_green import LastGreen
 from pytest_ftgate.checks.freshness.models import asked_anew, check_name, served_as, today_models
 from pytest_ftgate.errors import ModelError, StoreError
-from pytest_ftgate.models.event_loop import run_in_own_loop
+from pytest_ftgate.models.openai_api.endpoint import endpoint_of
 from pytest_ftgate.models.openai_api.lifetime import Listing, ask_listings
-from pytest_ftgate.models.openai_api.model import endpoint_of
 from pytest_ftgate.result import STATUS_AT, Check, Clock, called
 from pytest_ftgate.text import DAY_S, date_of, excerpt, plural
 
@@ -205,6 +204,8 @@ class Listings:
         if due:
             told: dict[str, Listing] = {}
             with suppress(ModelError):  # which says that the loop stands still
+                from pytest_ftgate.models.event_loop import run_in_own_loop
+
                 told = run_in_own_loop(ask_listings(endpoint, due, self._now), lambda: None)
             for model, listing in told.items():
                 before = known.get(model)
