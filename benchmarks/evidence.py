@@ -22,7 +22,7 @@ from statistics import NormalDist
 import numpy as np
 from scipy.special import gammaln, stdtrit
 
-from pytest_ftgate.statistics import LabelCounts, PooledCounts, bca_set, compare_right_wrong, compare_set, worth
+from pytest_ftgate.statistics import LabelCounts, PooledCounts, compare_right_wrong, compare_set, worth
 from pytest_ftgate.statistics.exact import exact_p_value
 from pytest_ftgate.statistics.graded import Sample, graded_p_value
 from pytest_ftgate.statistics.jackknife import degrees_of_freedom, jackknife
@@ -497,7 +497,6 @@ def seconds(call: Callable[[], object], rounds: int = 5) -> float:
 
 def speed_rows() -> Iterator[tuple[str, float, float | None]]:
     """What, seconds, seconds of the usual way."""
-    from scipy.stats import bootstrap
     from sklearn.metrics import f1_score
 
     for n in (200, 2_000, 100_000):
@@ -528,29 +527,6 @@ def speed_rows() -> Iterator[tuple[str, float, float | None]]:
         "macro-F1: jackknife, Gaffke, planning, 5 labels, n = 2,000 (against a loop over scikit-learn)",
         seconds(lambda: compare_set(*arms, **asked)),
         loop,
-    )
-
-    def difference(labels: np.ndarray, before: np.ndarray, after: np.ndarray) -> float:
-        stacked = [
-            np.bincount(labels * 6 + one, minlength=36).reshape(1, 6, 6).astype(float) for one in (after, before)
-        ]
-        return float(macro_f1(stacked[0])[0] - macro_f1(stacked[1])[0])
-
-    def usual() -> None:
-        bootstrap(
-            (gold, *answers),
-            difference,
-            paired=True,
-            vectorized=False,
-            n_resamples=10_000,
-            method="BCa",
-            rng=np.random.default_rng(0),
-        )
-
-    yield (
-        "macro-F1 BCa, 10,000 resamples, n = 2,000 (against scipy.stats.bootstrap)",
-        seconds(lambda: bca_set(*arms, confidence=0.95)),
-        seconds(usual, 1),
     )
 
 

@@ -110,21 +110,6 @@ def _advice_thin(comparison: Comparison) -> str:
     return settled_by("gain", comparison.examples_needed, comparison.n, "test example")
 
 
-def bca_check(bounds: tuple[float, float] | None, judgement: Judgement, against: str, *, grouped: bool) -> Check:
-    """A second opinion on the bound, by another method. The verdict does not rest on it."""
-    if bounds is None:
-        why = "it would take grouped examples for independent ones" if grouped else "all resamples have one value"
-        return Check("bca", "note", f"BCa bootstrap: no bound over {against}, {why}")
-    lower = show_difference(bounds[0], share=judgement.share)
-    sure = f"{100 * judgement.confidence:g} % sure"
-    return Check(
-        "bca",
-        "note",
-        f"BCa bootstrap, 10,000 resamples, seed 0: {sure} of at least {lower} over {against}",
-        observed=bounds[0],
-    )
-
-
 def repeats_check(spread: Spread, cure: Remedy, *, settled: bool) -> Check:
     """How much of the noise lies between examples and how much within them; what would settle the gain."""
     more = []

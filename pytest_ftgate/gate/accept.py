@@ -14,8 +14,6 @@ from pytest_ftgate.gate.gain import (
     gain_checks,
     normalization_check,
     repeats_checks,
-    second_opinion,
-    tango_of,
 )
 from pytest_ftgate.gate.models import (
     answer_remarks,
@@ -90,7 +88,6 @@ def _against_baseline(
         *_alike(prepared, role, baseline, identical=identical),
         *gain_checks(prepared, comparison, opponent(role), first),
         *repeats_checks(prepared, baseline, candidate, comparison),
-        *second_opinion(prepared, baseline, candidate, opponent(role)),
     ]
 
 
@@ -114,7 +111,6 @@ def _with_gain(result: GateResult, prepared: Prepared, comparisons: Mapping[str,
         gain=decided.gain,
         lower_bound=decided.lower,
         upper_bound=decided.upper,
-        tango_interval=tango_of(prepared, decided),
         margin_proven=decided.reaches_margin if config.objective == "beat" else None,
         method=decided.method,
         p_value=decided.p_margin if config.evidence == "proven" else decided.p_zero,

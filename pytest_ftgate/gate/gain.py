@@ -83,20 +83,6 @@ def repeats_checks(prepared: Prepared, baseline: Measured, candidate: Measured, 
     return [gain.repeats_check(spread, cure, settled=comparison.reaches_margin or comparison.above_zero)]
 
 
-def second_opinion(prepared: Prepared, baseline: Measured, candidate: Measured, against: str) -> list[Check]:
-    """The bootstrap's bound, where the metric asks for it: shown, never decisive."""
-    from pytest_ftgate.statistics import LabelCounts, bca_set
-
-    config, metric = prepared.config, prepared.deciding
-    if not getattr(metric, "bca", False):
-        return []
-    before, after = (one.scores[metric.name].statistic for one in (baseline, candidate))
-    assert isinstance(before, LabelCounts)  # metrics with this option are of labels
-    assert isinstance(after, LabelCounts)
-    bounds = None if prepared.grouped else bca_set(before, after, confidence=config.confidence)
-    return [gain.bca_check(bounds, _judgement(prepared), against, grouped=prepared.grouped)]
-
-
 def normalization_check(
     prepared: Prepared, role: str, baseline: Measured, candidate: Measured, strict: Comparison
 ) -> Check | None:
@@ -115,15 +101,3 @@ def normalization_check(
         lenient_gain=comparison.gain,
         share=_judgement(prepared).share,
     )
-
-
-def tango_of(prepared: Prepared, comparison: Comparison) -> tuple[float, float] | None:
-    """Tango's interval of the gain, where answers are right or wrong, asked once, and independent."""
-    from pytest_ftgate.statistics import tango_interval
-
-    config, n = prepared.config, len(prepared.test)
-    if prepared.deciding.kind != "right_wrong" or config.repeats > 1 or prepared.grouped:
-        return None
-    if comparison.wins is None or comparison.losses is None:
-        return None
-    return tango_interval(comparison.wins, comparison.losses, n, 2 * config.confidence - 1)

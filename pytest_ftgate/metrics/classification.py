@@ -76,16 +76,12 @@ class Formula:
 
 @dataclass(frozen=True)
 class LabelMetric:
-    """A metric of all answers together. Several answers per example are pooled, which averages the confusion matrix.
-
-    ``bca`` asks for a bootstrap bound beside the deciding one.
-    """
+    """A metric of all answers together. Several answers per example are pooled, which averages the confusion matrix."""
 
     name: str
     labels: LabelSet
     formula: Formula
     low: float
-    bca: bool = False
     kind: ClassVar[Kind] = "set"
     high: ClassVar[float] = 1.0
     greater_is_better: ClassVar[bool] = True
@@ -149,7 +145,7 @@ def build(options: Options, labels: Sequence[str], known: Sequence[str]) -> Accu
     """
     name = options.metric
     own = ["pos_label"] if name in _BINARY else []
-    options.allow(*READING_OPTIONS, "labels", *own, *(["bca"] if name != "accuracy" else []))
+    options.allow(*READING_OPTIONS, "labels", *own)
     read = label_set(options, labels, known)
     over = selected_codes(options, read)
     if name not in _AVERAGED and len(over) < len(read.texts):
@@ -166,7 +162,7 @@ def build(options: Options, labels: Sequence[str], known: Sequence[str]) -> Accu
             cure="Use accuracy or exact_match.",
         )
     low = -1.0 if name in _CHANCE_CORRECTED else 0.0
-    return LabelMetric(name, read, _formula(options, read, over), low, bca=options.flag("bca"))
+    return LabelMetric(name, read, _formula(options, read, over), low)
 
 
 def _formula(options: Options, labels: LabelSet, over: Sequence[int]) -> Formula:

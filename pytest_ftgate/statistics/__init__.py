@@ -3,7 +3,6 @@
 No method that decides draws random numbers: the same answers give the same verdict. See ``docs/evidence.md``.
 """
 
-from pytest_ftgate.statistics.bootstrap import bca_set
 from pytest_ftgate.statistics.compare import compare_graded, compare_right_wrong, compare_set
 from pytest_ftgate.statistics.comparison import Comparison, LabelCounts, SetCounts
 from pytest_ftgate.statistics.groups import MIN_GROUPS, group_codes, group_sizes, worth
@@ -13,7 +12,6 @@ from pytest_ftgate.statistics.pooled import PooledCounts
 from pytest_ftgate.statistics.preferred import compare_preferences
 from pytest_ftgate.statistics.prospect import chance_of_proof, mended_scores, mended_set
 from pytest_ftgate.statistics.repeats import Remedy, Spread, remedy, spread_of
-from pytest_ftgate.statistics.score import tango_interval
 from pytest_ftgate.statistics.set_level import share_right
 
 __all__ = [
@@ -26,7 +24,6 @@ __all__ = [
     "Remedy",
     "SetCounts",
     "Spread",
-    "bca_set",
     "chance_of_proof",
     "compare_graded",
     "compare_preferences",
@@ -45,6 +42,5 @@ __all__ = [
     "remedy",
     "share_right",
     "spread_of",
-    "tango_interval",
     "worth",
 ]

@@ -46,21 +46,13 @@ def half_count_score(wins: Any, losses: Any, n: int, margin: float) -> Any:
     return tango_score(wins + 0.5, losses + 0.5, n + 1, margin)
 
 
-def tango_interval(wins: int, losses: int, n: int, confidence: float) -> tuple[float, float]:
-    """Two-sided interval of the gain: all margins whose score is not extreme. For display; the gate decides exactly.
-
-    Source: T. Tango, Statistics in Medicine 17 (1998) 891-908.
-    """
-    critical = NormalDist().inv_cdf(0.5 + confidence / 2)
-    return _lower(wins, losses, n, critical), -_lower(losses, wins, n, critical)
-
-
 def half_count_lower(wins: int, losses: int, n: int, alpha: float) -> float:
     """Where the half-count score meets the level ``alpha``: close to the exact bound, at no cost."""
-    return _lower(wins + 0.5, losses + 0.5, n + 1, NormalDist().inv_cdf(1 - alpha))
+    return score_lower(wins + 0.5, losses + 0.5, n + 1, NormalDist().inv_cdf(1 - alpha))
 
 
-def _lower(wins: float, losses: float, n: float, critical: float) -> float:
+def score_lower(wins: float, losses: float, n: float, critical: float) -> float:
+    """Return the largest margin below the gain whose score reaches ``critical``, the lower end of Tango's interval."""
     if losses == n:
         return -1.0
     low, high = -1.0, (wins - losses) / n  # the score falls from above `critical` to 0 between these

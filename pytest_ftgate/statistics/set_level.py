@@ -51,7 +51,7 @@ def values_without_one(counts: SetCounts) -> NDArray[np.float64]:
 
     if isinstance(counts, PooledCounts):
         return pooled.values_without_one(counts)
-    first, kind = kinds(counts)
+    first, kind = _kinds(counts)
     some = replace(counts, gold=counts.gold[first], predicted=counts.predicted[:, first])
     return _without(some, _confusion(counts), np.arange(len(first)))[kind]
 
@@ -80,7 +80,7 @@ def weights(counts: SetCounts, units: NDArray[np.int64] | None = None) -> NDArra
         return pooled.weights(counts, units)
     if units is not None:
         return _falls(counts, counts, units)
-    first, kind = kinds(counts)
+    first, kind = _kinds(counts)
     some = replace(counts, gold=counts.gold[first], predicted=counts.predicted[:, first])
     return _falls(counts, some, np.arange(len(first)))[kind]
 
@@ -112,14 +112,13 @@ def _rarest_others(counts: LabelCounts) -> NDArray[np.int64]:
     return others
 
 
-def kinds(*arms: LabelCounts) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Examples with equal label and answers of all models: an example of each kind, and the kind of each example."""
+def _kinds(counts: LabelCounts) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Group examples by label and answers: return one example of each kind, and the kind of each example."""
     import numpy as np
 
-    kind = arms[0].gold
-    for arm in arms:
-        for answers in arm.predicted:
-            kind = np.unique(kind * (arm.n_labels + 1) + answers, return_inverse=True)[1].ravel()
+    kind = counts.gold
+    for answers in counts.predicted:
+        kind = np.unique(kind * (counts.n_labels + 1) + answers, return_inverse=True)[1].ravel()
     _, first, of_example = np.unique(kind, return_index=True, return_inverse=True)
     return first, of_example.ravel()
 
