@@ -14,7 +14,7 @@ from pytest_ftgate.checks.context import Prepared
 from pytest_ftgate.checks.guards import guard_jobs
 from pytest_ftgate.gate.contest import with_winner
 from pytest_ftgate.gate.state import Services
-from pytest_ftgate.judges import Opinion, judge_answers
+from pytest_ftgate.judges import JudgeRun, run_judges
 from pytest_ftgate.result import Check
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Calls:
     samples: Mapping[str, Run] = field(default_factory=dict)
     guards: Mapping[tuple[str, str], Run] = field(default_factory=dict)
     contest: Mapping[str, Run] = field(default_factory=dict)
-    opinion: Opinion = field(default_factory=Opinion)
+    opinion: JudgeRun = field(default_factory=JudgeRun)
 
 
 @contextmanager
@@ -100,7 +100,7 @@ def run_all(prepared: Prepared, options: dict[str, Any], calls: Calls) -> Calls:
     )
 
 
-def hear_judges(prepared: Prepared, runs: Mapping[str, Run], calibrated: Opinion, options: dict[str, Any]) -> Opinion:
+def hear_judges(prepared: Prepared, runs: Mapping[str, Run], calibrated: JudgeRun, options: dict[str, Any]) -> JudgeRun:
     """What the judges say of complete runs, with the calibration; its checks have been told already.
 
     Where an answer is missing that makes the gate an error, no judge is paid.
@@ -111,7 +111,7 @@ def hear_judges(prepared: Prepared, runs: Mapping[str, Run], calibrated: Opinion
     ]
     if any(completion is None for completion in answered):
         return replace(calibrated, checks=())
-    said = judge_answers(prepared.judging, prepared.test, runs, options, calibrated.results)
+    said = run_judges(prepared.judging, prepared.test, runs, options, calibrated.results)
     return replace(said, runs={**calibrated.runs, **said.runs})
 
 

@@ -18,7 +18,7 @@ from pytest_ftgate.gate.inputs import prepare
 from pytest_ftgate.gate.prompt_ablation import with_bare
 from pytest_ftgate.gate.state import Judged, Ready, Services
 from pytest_ftgate.gate.verdict import judge
-from pytest_ftgate.judges import Opinion, calibrate
+from pytest_ftgate.judges import JudgeRun, calibrate
 from pytest_ftgate.result import Check, GateResult, closed, failed_result, verdict_of
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def _hear_judges(ready: Ready, calls: Calls, options: dict[str, Any]) -> tuple[R
     return replace(_with_opinion(ready, opinion), prepared=prepared), replace(calls, opinion=opinion)
 
 
-def _with_opinion(ready: Ready, opinion: Opinion) -> Ready:
+def _with_opinion(ready: Ready, opinion: JudgeRun) -> Ready:
     result = replace(ready.result, judges=tuple(opinion.results.values()))
     return replace(ready, result=result, free=(*ready.free, *opinion.checks))
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pytest_ftgate.judges.questions import preference_question
-from pytest_ftgate.metrics.judged import Preference, Preferred
+from pytest_ftgate.judges.questions import questions_about
+from pytest_ftgate.metrics.judged import ModelJudged, Preferred
 from pytest_ftgate.result import Check, JudgeResult, PairResult, called
 from pytest_ftgate.text import plural
 
@@ -26,16 +26,11 @@ Answers = Mapping[str, Sequence[Sequence[str | None]]]
 """What the models answered, by role: the baselines' names, and "candidate"; see ``measure.answers_of``."""
 
 
-def pair_questions(asked: Preference, example: Example, index: int, answers: Answers) -> list[Example]:
+def pair_questions(metric: ModelJudged, example: Example, index: int, answers: Answers) -> list[Example]:
     """All different pairs of answers to one example that a judge has to be asked about, each in both orders."""
     pairs = {pair for role in baselines_of(answers) for pair in _pairs(answers, role, index)}
     pairs = {pair for pair in pairs if value_unasked(*pair) is None}
-    return [one for pair in sorted(pairs, key=str) for one in both_orders(asked, example, *_texts(pair))]
-
-
-def both_orders(asked: Preference, example: Example, one: str, other: str) -> list[Example]:
-    """The question about two answers, and the same with them turned round."""
-    return [preference_question(asked, example, one, other), preference_question(asked, example, other, one)]
+    return [one for pair in sorted(pairs, key=str) for one in questions_about(metric, example, _texts(pair))]
 
 
 def agreed_side(straight: str, turned: str) -> str:
@@ -72,7 +67,7 @@ def _texts(pair: tuple[str | None, str | None]) -> tuple[str, str]:
 
 
 def compared(
-    asked: Preference, role: str, test: DataSet, answers: Answers, said: Mapping[str, Any]
+    metric: ModelJudged, role: str, test: DataSet, answers: Answers, said: Mapping[str, Any]
 ) -> tuple[list[float], PairResult]:
     """How far the candidate is preferred to one baseline on each example, and the counts over all pairs."""
     means, values, n_asked, disagreements, first_preferred = [], [], 0, 0, 0
@@ -83,7 +78,7 @@ def compared(
             if unasked is not None:
                 of_example.append(unasked)
                 continue
-            straight, turned = (said[one.id] for one in both_orders(asked, example, *_texts(both)))
+            straight, turned = (said[one.id] for one in questions_about(metric, example, _texts(both)))
             n_asked += 1
             agreed = straight == _TURNED[turned]
             of_example.append(_PREFERRED[straight] if agreed else 0.5)

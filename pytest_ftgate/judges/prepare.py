@@ -13,7 +13,7 @@ from pytest_ftgate.data.lines import written_at
 from pytest_ftgate.errors import ConfigError, Where
 from pytest_ftgate.judges.calibration import Item, read_items
 from pytest_ftgate.judges.people import Ratings, agreement_check, read_ratings
-from pytest_ftgate.metrics.judged import HumanPreference, Preference, Rubric, is_pairwise
+from pytest_ftgate.metrics.judged import HumanPreference, ModelJudged, by_model, by_people
 from pytest_ftgate.result import Check, called
 
 if TYPE_CHECKING:
@@ -32,12 +32,12 @@ class Judge:
     """A model that judges.
 
     Attributes:
-        asked: what for.
+        metric: that it scores.
         model: to be called.
         items: what it is held to first; empty: nothing.
     """
 
-    asked: Rubric | Preference
+    metric: ModelJudged
     model: Model
     items: tuple[Item, ...] = ()
 
@@ -82,13 +82,13 @@ def prepare_judging(
     people = None
     bare = Surroundings(None, surroundings.notes, surroundings.offline, surroundings.newer_than)
     for name, metric in metrics.items():
-        if is_pairwise(metric):
+        if metric.pairwise:
             _check_pairwise(config, name)
-        if isinstance(metric, HumanPreference):
+        if by_people(metric):
             _check_people(config, metric)
             with written_at(_where(config, name, "path")):
                 people = read_ratings(metric.path, metric.source, test)
-        elif isinstance(metric, Rubric | Preference):
+        elif by_model(metric):
             _check_judge(metric)
             _refuse_same(metric, None, asked)
             model = build_model(metric.judge, bare, hook)
@@ -142,7 +142,7 @@ def _check_people(config: GateConfig, metric: HumanPreference) -> None:
         )
 
 
-def _check_judge(metric: Rubric | Preference) -> None:
+def _check_judge(metric: ModelJudged) -> None:
     """A judge is asked our question and no other."""
     spec = metric.judge
     own = [key for key in _OWN_PROMPT if key in spec.options]
@@ -164,7 +164,7 @@ def _check_judge(metric: Rubric | Preference) -> None:
 
 
 def _refuse_same(
-    metric: Rubric | Preference, model: Model | None, asked: Mapping[str, Sequence[tuple[ModelSpec, Model | None]]]
+    metric: ModelJudged, model: Model | None, asked: Mapping[str, Sequence[tuple[ModelSpec, Model | None]]]
 ) -> None:
     """Who judges his own answers likes them."""
     for role, models in asked.items():
@@ -212,16 +212,16 @@ def free_judging_checks(judging: Judging, metrics: Mapping[str, Metric]) -> list
     """What can be said of the judges before a model is called."""
     found: list[Check] = []
     if judging.people is not None:
-        name = next(name for name, metric in metrics.items() if isinstance(metric, HumanPreference))
+        name = next(name for name, metric in metrics.items() if by_people(metric))
         found.append(agreement_check(name, judging.people))
     for judge in judging.judges.values():
         if not judge.items:
             found.append(
                 Check(
-                    f"calibration.{judge.asked.name}",
+                    f"calibration.{judge.metric.name}",
                     "note",
-                    f"the judge {judge.asked.judge.name} is not held to human labels",
-                    source=judge.asked.source,
+                    f"the judge {judge.metric.judge.name} is not held to human labels",
+                    source=judge.metric.source,
                     advice="Give 20 or more items that people have judged: calibration: {path: ..., min_kappa: 0.6}.",
                 )
             )

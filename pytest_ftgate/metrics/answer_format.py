@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Any, ClassVar
+from typing import Any
 
 from pytest_ftgate.metrics.json_schema import Broken, Schema, read_schema
 from pytest_ftgate.metrics.options import Options, did_you_mean
-from pytest_ftgate.metrics.protocol import Answers, Breakdown, Kind, Scored, check_shape, right_wrong
+from pytest_ftgate.metrics.protocol import Answers, Breakdown, Metric, Scored, check_shape, right_wrong
 from pytest_ftgate.metrics.text_types import READERS
 from pytest_ftgate.metrics.time_limit import within_limit
 from pytest_ftgate.text import printable
@@ -76,17 +76,13 @@ class Rules:
 
 
 @dataclass(frozen=True)
-class Format:
+class Format(Metric):
     """The share of answers that hold to all rules."""
 
     rules: Rules
-    name: ClassVar[str] = "format"
-    kind: ClassVar[Kind] = "right_wrong"
-    low: ClassVar[float] = 0.0
-    high: ClassVar[float] = 1.0
-    greater_is_better: ClassVar[bool] = True
-    uses_labels: ClassVar[bool] = False
-    compares: ClassVar[bool] = False
+    name = "format"
+    kind = "right_wrong"
+    compares = False
 
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
         """How many answers hold; of each that does not, the first rule that it breaks is counted."""
@@ -103,8 +99,12 @@ class Format:
         rows = tuple((label, (count,)) for label, count in sorted(counts.items(), key=lambda x: (-x[1], x[0])))
         return replace(scored, notes=notes, breakdown=Breakdown("failing rule", ("answers",), rows))
 
-    def lenient(self) -> None:
-        return None
+    def broken_form(self, answer: str | None) -> str | None:
+        broken = self.rules.broken(answer)
+        return None if broken is None else broken[1]
+
+
+NAMES = (Format.name,)
 
 
 def _matches(pattern: re.Pattern[str], text: str) -> bool:
@@ -128,7 +128,7 @@ def _quoted(text: str) -> str:
 
 
 def build(options: Options) -> Format:
-    """The metric ``format`` with the rules that the options name.
+    """Build the metric ``format`` with the rules that the options name.
 
     Raises:
         ConfigError: an option is wrong, or there is no rule.
@@ -147,11 +147,8 @@ def build(options: Options) -> Format:
             key="type",
             cure="A JSON Schema is for type: json or type: yaml.",
         )
-    allowed, shortest, longest = (
-        options.labels("allowed", "allowed answers"),
-        options.count("min_chars"),
-        options.count("max_chars"),
-    )
+    allowed = options.labels("allowed", "allowed answers")
+    shortest, longest = options.count("min_chars"), options.count("max_chars")
     if shortest is not None and longest is not None and shortest > longest:
         raise options.error(
             f"min_chars {shortest} is above max_chars {longest}: no answer can hold to both",

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.errors import MetricError
 from pytest_ftgate.metrics.field_rules import FieldRules, innermost, read_rules
@@ -34,7 +34,7 @@ from pytest_ftgate.metrics.json_diff import (
     names_in,
 )
 from pytest_ftgate.metrics.options import Options, did_you_mean
-from pytest_ftgate.metrics.protocol import Answers, Breakdown, Kind, Scored, check_shape
+from pytest_ftgate.metrics.protocol import Answers, Breakdown, Kind, Metric, Scored, check_shape
 from pytest_ftgate.metrics.text_types import read_json
 from pytest_ftgate.text import excerpt, kind_of, printable
 
@@ -56,7 +56,7 @@ _WEIGHTS = {"field_f1": ((2, 0, 0, 0), (2, 2, 1, 1)), "field_accuracy": ((1, 0, 
 
 
 @dataclass(frozen=True)
-class FieldMetric:
+class FieldMetric(Metric):
     """``field_f1`` or ``field_accuracy``.
 
     Attributes:
@@ -71,14 +71,7 @@ class FieldMetric:
     rules: FieldRules
     fields: tuple[str, ...]
     declared: bool
-    low: ClassVar[float] = 0.0
-    high: ClassVar[float] = 1.0
-    greater_is_better: ClassVar[bool] = True
-    uses_labels: ClassVar[bool] = False
-
-    @property
-    def kind(self) -> Kind:
-        return "graded" if self.average == "samples" else "set"
+    kind: Kind
 
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
         check_shape(self.name, expected, answers)
@@ -267,14 +260,14 @@ def _as_container(value: Any) -> dict[str, Any] | list[Any] | None:
 # --- options -------------------------------------------------------------------------------------------------
 
 
-def build(options: Options, expected: Sequence[str]) -> FieldMetric:
-    """``field_f1`` or ``field_accuracy`` for a test set that expects these texts.
+def build(options: Options) -> FieldMetric:
+    """Build ``field_f1`` or ``field_accuracy``.
 
     Raises:
         ConfigError: an option is wrong, or an expected output is no JSON object or list.
     """
     options.allow("fields", "average", "lists", "tolerance", "normalize")
-    values = [_expected(options, text) for text in expected]
+    values = [_expected(options, text) for text in options.expected]
     rules = read_rules(options, frozenset(name for value in values for name in names_in(value)))
     bags = rules.lists == "set"
     known = {leaf.name: None for value in values for leaf in all_leaves(value, bags=bags).values()}
@@ -291,7 +284,8 @@ def build(options: Options, expected: Sequence[str]) -> FieldMetric:
             key="average",
             cure="Name the fields that count with fields, or use average: micro.",
         )
-    return FieldMetric(options.metric, average, rules, fields, declared is not None)
+    kind: Kind = "graded" if average == "samples" else "set"
+    return FieldMetric(options.metric, average, rules, fields, declared is not None, kind)
 
 
 def _expected(options: Options, text: str) -> dict[str, Any] | list[Any]:

@@ -177,15 +177,15 @@ class LabelSet:
         return None if lenient.confused() else lenient
 
 
-def label_set(options: Options, labels: Sequence[str], known: Sequence[str]) -> LabelSet:
-    """The labels of a test set, read as a gate's options ask.
+def label_set(options: Options) -> LabelSet:
+    """Return the labels of the test set, read as a gate's options ask.
 
     Raises:
         ConfigError: an option is wrong, or the labels cannot be told apart once they are read that way.
     """
     reading = read_options(options)
-    made = LabelSet(reading, tuple(dict.fromkeys(label.strip() for label in labels)), tuple(known))
-    refuse_blank(options, made.texts)
+    refuse_blank(options)
+    made = LabelSet(reading, tuple(dict.fromkeys(label.strip() for label in options.expected)), options.known)
     if (pair := made.confused()) is not None:
         raise options.error(
             f"normalize makes one label of {listed(pair[:1])} and {listed(pair[1:])}",
@@ -195,9 +195,9 @@ def label_set(options: Options, labels: Sequence[str], known: Sequence[str]) -> 
     return made
 
 
-def refuse_blank(options: Options, expected: Sequence[str]) -> None:
+def refuse_blank(options: Options) -> None:
     """Raise :class:`ConfigError` where an empty output is expected: as an answer it counts as wrong."""
-    if any(not text.strip() for text in expected):
+    if any(not text.strip() for text in options.expected):
         raise options.error(
             f"{options.metric} cannot score an example that expects an empty output: an empty answer counts as wrong",
             cure="Let the model say something there, as none.",

@@ -30,9 +30,17 @@ def did_you_mean(word: str, names: Collection[str]) -> str:
 
 @dataclass(frozen=True)
 class Options:
-    """What is written for one metric; every reader below raises :class:`ConfigError` naming place and key."""
+    """What is written for one metric; every reader below raises :class:`ConfigError` naming place and key.
+
+    Attributes:
+        spec: as written.
+        expected: the distinct expected outputs of the test set, as texts.
+        known: further labels, those of the training set: wrong in an answer, but not counted as unknown.
+    """
 
     spec: MetricSpec
+    expected: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()
 
     @property
     def metric(self) -> str:

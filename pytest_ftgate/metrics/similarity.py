@@ -7,17 +7,16 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.metrics.labels import refuse_blank
 from pytest_ftgate.metrics.normalization import AS_WRITTEN, FULL, Normalization
 from pytest_ftgate.metrics.options import Options, needed
-from pytest_ftgate.metrics.protocol import Answers, Kind, Scored, check_shape
+from pytest_ftgate.metrics.protocol import Answers, Metric, Scored, check_shape, graded
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    pass
 
 
 # Scripts that put no space between words. Each of their letters is a word: there is nothing that tells more.
@@ -93,7 +92,7 @@ _EXTRA = "text"
 
 
 @dataclass(frozen=True)
-class TextSimilarity:
+class TextSimilarity(Metric):
     """How near the answers' texts are to the expected ones, each graded from 0 to 1; no answer is 0.
 
     An answer that is both longer than `LONG` and more than ten times as long as the expected text is 0, unread: it has
@@ -103,11 +102,7 @@ class TextSimilarity:
     name: str
     compare: Compare
     normalization: Normalization = AS_WRITTEN
-    kind: ClassVar[Kind] = "graded"
-    low: ClassVar[float] = 0.0
-    high: ClassVar[float] = 1.0
-    greater_is_better: ClassVar[bool] = True
-    uses_labels: ClassVar[bool] = False
+    kind = "graded"
 
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
         import numpy as np
@@ -135,16 +130,10 @@ def too_long(expected: str, answer: str) -> bool:
     return len(answer) > LONG and len(answer) > _LONGER * len(expected)
 
 
-def graded(metric: Any, table: NDArray[np.float64]) -> Scored:
-    """The mean grade; ``table`` has the shape ``(repeats, examples)``."""
-    per_example = table.mean(axis=0)
-    return Scored(metric, float(per_example.mean()), per_example=per_example)
-
-
-def refuse_unfit(options: Options, expected: Sequence[str]) -> None:
+def refuse_unfit(options: Options) -> None:
     """Raise :class:`ConfigError` where an expected text is blank, or too long to be compared."""
-    refuse_blank(options, expected)
-    longest = max((len(text) for text in expected), default=0)
+    refuse_blank(options)
+    longest = max((len(text) for text in options.expected), default=0)
     if longest > LONG:
         raise options.error(
             f"{options.metric} compares with expected texts of up to {LONG:,} characters, and one has {longest:,}",
@@ -207,12 +196,12 @@ _COMPARE: Mapping[str, Callable[[Options], Compare]] = {
 NAMES = tuple(_COMPARE)
 
 
-def build(options: Options, expected: Sequence[str]) -> TextSimilarity:
-    """The metric of this family that the options name, for a test set that expects these texts.
+def build(options: Options) -> TextSimilarity:
+    """Build the metric of this family that the options name.
 
     Raises:
         ConfigError: an option is wrong, an expected text cannot be compared with, or a library is not installed.
     """
     options.allow("normalize")
-    refuse_unfit(options, expected)
+    refuse_unfit(options)
     return TextSimilarity(options.metric, _COMPARE[options.metric](options), options.normalization())
