@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
+from pytest_ftgate.data.strict_json import parse_json
 from pytest_ftgate.errors import MetricError
 from pytest_ftgate.metrics.field_rules import FieldRules, innermost, read_rules
 from pytest_ftgate.metrics.json_diff import (
@@ -35,7 +36,6 @@ from pytest_ftgate.metrics.json_diff import (
 )
 from pytest_ftgate.metrics.options import Options, did_you_mean
 from pytest_ftgate.metrics.protocol import Answers, Breakdown, Kind, Metric, Scored, check_shape
-from pytest_ftgate.metrics.text_types import read_json
 from pytest_ftgate.text import excerpt, kind_of, printable
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class FieldMetric(Metric):
         if answer is None:
             return "no answer"
         try:
-            return self._leaves(read_json(answer))
+            return self._leaves(parse_json(answer))
         except ValueError as error:
             return f"not JSON: {error}"
 
@@ -251,7 +251,7 @@ def _container(value: Any, metric: str, index: int) -> Any:
 def _as_container(value: Any) -> dict[str, Any] | list[Any] | None:
     if isinstance(value, str):
         try:
-            value = read_json(value)
+            value = parse_json(value)
         except ValueError:
             return None
     return value if isinstance(value, dict | list) else None

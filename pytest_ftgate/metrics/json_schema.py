@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pytest_ftgate.data.lines import is_endless
+from pytest_ftgate.data.strict_json import parse_json
 from pytest_ftgate.errors import shown_path
-from pytest_ftgate.metrics.options import needed, parse_json
+from pytest_ftgate.metrics.options import needed
 
 if TYPE_CHECKING:
     from pytest_ftgate.metrics.options import Options
@@ -84,10 +85,9 @@ def _from_file(options: Options, path: Path) -> Any:
         reason = error.strerror or str(error)
         cure = "Write its path relative to the file that names it."
         raise options.error(f"{_KEY}: {shown_path(path)} cannot be read: {reason}", key=_KEY, cure=cure) from None
-    except (ValueError, RecursionError) as error:
-        problem = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+    except ValueError as error:
         raise options.error(
-            f"{_KEY}: {shown_path(path)} is not JSON: {problem}", key=_KEY, cure="Correct the file."
+            f"{_KEY}: {shown_path(path)} is not JSON: {error}", key=_KEY, cure="Correct the file."
         ) from None
 
 

@@ -9,9 +9,10 @@ from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.data import expected_text
+from pytest_ftgate.data.strict_json import parse_json
 from pytest_ftgate.errors import ConfigError, MetricError
 from pytest_ftgate.metrics.normalization import AS_WRITTEN, FULL, Normalization
-from pytest_ftgate.metrics.options import Options, did_you_mean, parse_json
+from pytest_ftgate.metrics.options import Options, did_you_mean
 from pytest_ftgate.metrics.time_limit import within_limit
 from pytest_ftgate.text import kind_of, listed
 
@@ -62,7 +63,7 @@ def _field_text(answer: str, path: Iterable[str]) -> str | None:
         for part in path:
             value = value[int(part)] if isinstance(value, list) else value[part]
         return None if isinstance(value, dict | list) else expected_text(value)
-    except (ValueError, TypeError, LookupError, RecursionError):
+    except (ValueError, TypeError, LookupError):
         return None
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.errors import ConfigError
@@ -136,27 +135,6 @@ class Options:
     def wrong_type(self, key: str, value: Any, wanted: str) -> ConfigError:
         found = "empty" if value in ("", [], ()) else kind_of(value)
         return self.error(f"{key} is {found}", key=key, cure=f"Write {wanted}.")
-
-
-def parse_json(text: str) -> Any:
-    """The value of a JSON text.
-
-    Raises:
-        ValueError: the text is not JSON, holds NaN or an infinity, or an object with the same key twice.
-        RecursionError: it is nested too deeply.
-    """
-    return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse)
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) != len(pairs):
-        raise ValueError("an object has the same key twice")
-    return made
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not JSON")
 
 
 def json_equal(a: Any, b: Any, normalize: Callable[[str], str]) -> bool:

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from pytest_ftgate.data.strict_json import parse_json
 from pytest_ftgate.metrics.labels import refuse_blank
 from pytest_ftgate.metrics.normalization import AS_WRITTEN, FULL, Normalization
-from pytest_ftgate.metrics.options import Options, json_equal, parse_json
+from pytest_ftgate.metrics.options import Options, json_equal
 from pytest_ftgate.metrics.protocol import Answers, Metric, Scored, check_shape, right_wrong
 
 _Wanted: TypeAlias = tuple[bool, Any]  # whether it is compared as JSON, and the value
@@ -65,7 +66,7 @@ def _container(text: str) -> Any | None:
         return None
     try:
         return parse_json(text)
-    except (ValueError, RecursionError):
+    except ValueError:
         return None
 
 

@@ -7,24 +7,12 @@ import io
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn
 
-from pytest_ftgate.metrics.options import parse_json
+from pytest_ftgate.data.strict_json import parse_json
 
 MOST_YAML = 200_000
 """Characters of a YAML answer: what is longer would keep its parser busy for long, and is refused."""
 _DEEPEST = 200
 _TOO_DEEP = "nested too deeply"
-
-
-def read_json(text: str) -> Any:
-    """The value of a JSON text (RFC 8259): one value of any kind and nothing else, no NaN, no key twice.
-
-    Raises:
-        ValueError: it is none, and why.
-    """
-    try:
-        return parse_json(text)
-    except RecursionError:
-        raise ValueError(_TOO_DEEP) from None
 
 
 def read_yaml(text: str) -> Any:
@@ -153,7 +141,7 @@ def check_csv(text: str) -> None:
 
 
 READERS: Mapping[str, Callable[[str], Any]] = {
-    "json": read_json,
+    "json": parse_json,
     "yaml": read_yaml,
     "xml": check_xml,
     "csv": check_csv,

@@ -166,11 +166,11 @@ def _is_container(expected: Any) -> bool:
 
 
 def _is_json(text: str) -> bool:
-    from pytest_ftgate.metrics.options import parse_json
+    from pytest_ftgate.data.strict_json import parse_json
 
     try:
         parse_json(text)
-    except (ValueError, RecursionError):
+    except ValueError:
         return False
     return True
 

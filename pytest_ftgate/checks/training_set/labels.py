@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from pytest_ftgate.metrics.options import parse_json
+from pytest_ftgate.data.strict_json import parse_json
 
 HARDLY = 5
 """Fewer training examples than this of a label that the test set has are called out."""
@@ -68,6 +68,6 @@ def _is_structured(output: str) -> bool:
         return False
     try:
         parse_json(output)
-    except (ValueError, RecursionError):
+    except ValueError:
         return False
     return True

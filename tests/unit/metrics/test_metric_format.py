@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pytest_ftgate.data.strict_json import parse_json
 from pytest_ftgate.metrics.json_schema import _hashable
-from pytest_ftgate.metrics.options import json_equal, parse_json
+from pytest_ftgate.metrics.options import json_equal
 
 NO_DEADLINE = settings(deadline=None)
 SCALARS = st.none() | st.booleans() | st.integers(-5, 5) | st.floats(-5, 5) | st.text(max_size=3)
