@@ -4,37 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, TypeAlias
 
 Messages: TypeAlias = tuple[Mapping[str, Any], ...]
 """A conversation: each message has a ``role`` and a ``content``, perhaps further keys such as ``name``."""
 
 Input: TypeAlias = str | Messages
 """What a model is asked."""
-
-
-class _NoFields(Mapping[str, Any]):
-    """The empty mapping that all examples without further fields share: read-only, small and picklable."""
-
-    def __getitem__(self, key: str) -> NoReturn:
-        raise KeyError(key)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(())
-
-    def __len__(self) -> int:
-        return 0
-
-    def __repr__(self) -> str:
-        return "{}"
-
-    def __reduce__(self) -> str:
-        return "NO_FIELDS"  # copies and unpickled examples share it too
-
-
-NO_FIELDS: Mapping[str, Any] = _NoFields()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +31,7 @@ class Example:
     input: Input
     expected: Any
     group: str | None = None
-    fields: Mapping[str, Any] = field(default_factory=lambda: NO_FIELDS)
+    fields: Mapping[str, Any] = field(default_factory=dict)
 
 
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)

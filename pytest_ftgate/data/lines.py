@@ -122,6 +122,16 @@ def open_lines(path: Path) -> Iterator[Lines]:
             raise _unreadable(shown, error) from error
 
 
+def read_text(path: Path) -> str:
+    """Return the text of a whole file, without a byte order mark.
+
+    Raises:
+        DataError: the file cannot be opened or read, or is not UTF-8.
+    """
+    with open_lines(path) as lines:
+        return "".join(lines)
+
+
 def is_endless(path: Path) -> bool:
     """Whether reading may never end or even begin: a device or a named pipe."""
     return os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path))

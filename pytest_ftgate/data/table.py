@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from pytest_ftgate.data.csvfile import read_cells
-from pytest_ftgate.data.jsonl import parse_object
-from pytest_ftgate.data.lines import Lines, open_lines
-from pytest_ftgate.errors import DataError, Where, located
+from pytest_ftgate.data.jsonl import read_objects
+from pytest_ftgate.data.lines import open_lines
+from pytest_ftgate.errors import DataError, Where
 from pytest_ftgate.text import listed, nearest_wording
 
 
 def read_table(path: Path, required: Collection[str]) -> list[tuple[int, dict[str, Any]]]:
-    """All rows of a file: tab-separated under the suffix ``.tsv``, CSV under ``.csv``, else JSONL. Cells are text.
+    """Return all rows of a file: tab-separated under the suffix ``.tsv``, CSV under ``.csv``, else JSONL.
 
     Args:
         path: a UTF-8 file.
@@ -24,26 +24,13 @@ def read_table(path: Path, required: Collection[str]) -> list[tuple[int, dict[st
         DataError: the file cannot be read, has no rows, or a row lacks a column; names the line.
     """
     with open_lines(path) as lines:
-        suffix = path.suffix.lower()
-        if suffix in (".csv", ".tsv"):
-            rows = list(read_cells(lines, delimiter="\t" if suffix == ".tsv" else ","))
-        else:
-            rows = list(_objects(lines))
+        separator = {".csv": ",", ".tsv": "\t"}.get(path.suffix.lower())
+        rows = list(read_objects(lines) if separator is None else read_cells(lines, delimiter=separator))
         if not rows:
             raise DataError("has no rows", where=Where(path=lines.path))
     for line, row in rows:
         _check(row, required, Where(path=lines.path, line=line))
     return rows
-
-
-def _objects(lines: Lines) -> Iterator[tuple[int, dict[str, Any]]]:
-    for text in lines:
-        if text.isspace():
-            continue
-        try:
-            yield lines.number, parse_object(text)
-        except DataError as error:
-            raise located(error, Where(path=lines.path, line=lines.number)) from None
 
 
 def _check(row: dict[str, Any], required: Collection[str], where: Where) -> None:

@@ -8,9 +8,9 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from pytest_ftgate.data.lines import is_endless
+from pytest_ftgate.data.lines import read_text
 from pytest_ftgate.data.strict_json import parse_json
-from pytest_ftgate.errors import shown_path
+from pytest_ftgate.errors import DataError, shown_path
 from pytest_ftgate.metrics.options import needed
 
 if TYPE_CHECKING:
@@ -75,16 +75,15 @@ def read_schema(options: Options) -> Schema | None:
 
 
 def _from_file(options: Options, path: Path) -> Any:
-    if is_endless(path):
-        raise options.error(
-            f"{_KEY}: {shown_path(path)} is a device or a pipe, not a file", key=_KEY, cure="Name a file."
-        )
     try:
-        return parse_json(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        reason = error.strerror or str(error)
-        cure = "Write its path relative to the file that names it."
-        raise options.error(f"{_KEY}: {shown_path(path)} cannot be read: {reason}", key=_KEY, cure=cure) from None
+        return parse_json(read_text(path))
+    except DataError as error:
+        raise options.error(
+            f"{_KEY}: {error.where}: {error.what}",
+            key=_KEY,
+            evidence=error.evidence,
+            cure=error.cure or "Name the file of a JSON Schema.",
+        ) from None
     except ValueError as error:
         raise options.error(
             f"{_KEY}: {shown_path(path)} is not JSON: {error}", key=_KEY, cure="Correct the file."
