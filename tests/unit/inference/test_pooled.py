@@ -113,6 +113,7 @@ def test_a_gain_is_found_and_none_is_not():
     assert not compare_set(base, same, **asked).reaches_margin
 
 
+@pytest.mark.simulation
 def test_a_false_pass_is_as_rare_as_it_is_said_to_be():
     """Two models alike: how often the bound lies above 0. 400 draws; 5 % is allowed, 8 % is 2.7 standard errors off."""
     passes = 0
@@ -146,6 +147,7 @@ def test_a_few_long_documents_show_nothing_of_others():
         assert found.note == "too few examples: 60 of very different weight count as 5, 10 are needed"
 
 
+@pytest.mark.simulation
 def test_documents_of_very_different_lengths_pass_falsely_at_most_five_percent():
     asked, passes = {"margin": 0.0, "confidence": 0.95, "evidence": "significant"}, 0
     lengths = [round(300 / place) for place in range(1, 61)]  # count as 13
