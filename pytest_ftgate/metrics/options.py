@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -57,15 +57,25 @@ class Options:
                 raise self.error(f"{self.metric} has no option {key!r}", key=key, cure=cure)
 
     def normalization(self) -> Normalization:
-        value = self.spec.options.get("normalize", ())
+        return Normalization(frozenset(self.steps(self.spec.options.get("normalize", ()), STEPS)))
+
+    def steps(self, value: Any, known: Sequence[str], otherwise: str = "") -> tuple[str, ...]:
+        """Return the names that ``normalize`` holds, one or a list of them.
+
+        Args:
+            value: as written.
+            known: all names that there are.
+            otherwise: what else may be written there.
+        """
         names = (value,) if isinstance(value, str) else value
         if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
-            raise self.wrong_type("normalize", value, f"one of {', '.join(STEPS)}, or a list of them")
+            a_list = "a list of them" if otherwise else "or a list of them"
+            raise self.wrong_type("normalize", value, f"one of {', '.join(known)}, {a_list}{otherwise}")
         for name in names:
-            if name not in STEPS:
-                cure = did_you_mean(name, STEPS)
+            if name not in known:
+                cure = did_you_mean(name, known)
                 raise self.error(f"normalize does not know {name!r}", key="normalize", cure=cure)
-        return Normalization(frozenset(names))
+        return tuple(names)
 
     def pattern(self) -> re.Pattern[str] | None:
         text = self._text("pattern")
