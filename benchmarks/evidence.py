@@ -22,7 +22,7 @@ from statistics import NormalDist
 import numpy as np
 from scipy.special import gammaln, stdtrit
 
-from pytest_ftgate.statistics import LabelCounts, PooledCounts, compare_right_wrong, compare_set, worth
+from pytest_ftgate.statistics import LabelCounts, PooledCounts, compare_right_wrong, compare_set, effective_groups
 from pytest_ftgate.statistics.exact import exact_p_value
 from pytest_ftgate.statistics.graded import Sample, graded_p_value
 from pytest_ftgate.statistics.jackknife import degrees_of_freedom, jackknife
@@ -411,7 +411,7 @@ def unlike_group_table(repetitions: int = 10_000) -> None:
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for name, sizes in UNLIKE.items():
         weights = np.array(sizes, dtype=float)
-        few, cells = worth(weights) < 10, []
+        few, cells = effective_groups(weights) < 10, []
         for spread, gain in ((0.2, 0.0), (0.4, 0.0), (0.0, 0.2)):
             rng, passed = np.random.default_rng(1), np.zeros(2)
             better = (rng.choice([-spread, spread], (repetitions, len(sizes))) + gain) / 2
@@ -422,7 +422,7 @@ def unlike_group_table(repetitions: int = 10_000) -> None:
                     passed[place] += found.p_value(0.0) <= 0.05
             cells += [passed[0], 0 if few else passed[1]]
         rates = " | ".join(f"{cell / repetitions:.1%}" for cell in (*cells[:4], cells[5]))
-        print(f"| {name} | {worth(weights)} | {degrees_of_freedom(weights)} | {rates} |", flush=True)
+        print(f"| {name} | {effective_groups(weights)} | {degrees_of_freedom(weights)} | {rates} |", flush=True)
 
 
 def micro_table(repetitions: int = 2000) -> None:
@@ -449,7 +449,7 @@ def micro_table(repetitions: int = 2000) -> None:
                 )
                 passed += compare_set(*arms, margin=0.0, confidence=0.95, evidence="observed").above_zero
             cells.append(f"{passed / repetitions:.1%}")
-        print(f"| {name} | {worth(total)} | {' | '.join(cells)} |", flush=True)
+        print(f"| {name} | {effective_groups(total)} | {' | '.join(cells)} |", flush=True)
 
 
 def group_table(repetitions: int = 2000) -> None:

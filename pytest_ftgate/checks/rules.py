@@ -96,13 +96,13 @@ def _test_set_checks(prepared: Prepared) -> list[Check]:
 
 def _reach_checks(prepared: Prepared) -> list[Check]:
     """Whether so many examples, or groups of them, can be evidence at all."""
-    from pytest_ftgate.statistics import MIN_GROUPS, fewest_wins, group_codes, group_sizes, worth
+    from pytest_ftgate.statistics import MIN_GROUPS, effective_groups, fewest_wins, group_codes, group_sizes
 
     config, n = prepared.config, len(prepared.test)
     groups = group_codes(prepared.groups, n)
     if groups is not None and config.evidence != "observed":
         sizes = group_sizes(groups)
-        few = test_set.groups_check(config, len(sizes), worth(sizes), MIN_GROUPS)
+        few = test_set.groups_check(config, len(sizes), effective_groups(sizes), MIN_GROUPS)
         return [few] if few else []
     if config.objective == "beat" and prepared.deciding.kind == "right_wrong" and config.repeats == 1 and n:
         wins = fewest_wins(n, margin=config.asked_gain, confidence=config.confidence, evidence=config.evidence)

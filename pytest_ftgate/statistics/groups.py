@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MIN_GROUPS = 10
-"""Of one size. Groups of different sizes count as fewer: see :func:`worth`."""
+"""Of one size. Groups of different sizes count as fewer: see :func:`effective_groups`."""
 _TOO_FEW = "too few {unit}s: {counted}, {needed} are needed"
 _UNLIKE = "{n} of very different weight count as {worth}"
 
@@ -45,7 +45,7 @@ def group_sizes(codes: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.bincount(codes).astype(np.float64)
 
 
-def worth(weights: NDArray[np.float64]) -> int:
+def effective_groups(weights: NDArray[np.float64]) -> int:
     """How many groups of one weight say as much as these, to the nearest whole number: (sum w)^2 / sum w^2.
 
     As many as there are where all weigh the same; where a few weigh much more than the others, hardly more than those.
@@ -58,7 +58,7 @@ def worth(weights: NDArray[np.float64]) -> int:
 
 def too_few(weights: NDArray[np.float64], unit: str = "group") -> str | None:
     """In words, where groups of these weights are too few to say anything of others."""
-    n, counted = len(weights), worth(weights)
+    n, counted = len(weights), effective_groups(weights)
     if counted >= MIN_GROUPS:
         return None
     said = str(n) if counted == n else _UNLIKE.format(n=n, worth=counted)

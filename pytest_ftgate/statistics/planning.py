@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from fractions import Fraction
 from statistics import NormalDist
 
@@ -35,6 +36,14 @@ def corrected_confidence(confidence: float, candidates: int) -> float:
     if candidates < 1:
         raise ValueError(f"candidates must be at least 1, got {candidates}")
     return 1 - level(confidence) / candidates
+
+
+def fewest(enough: Callable[[int], bool], short: int, most: int) -> int:
+    """Return the smallest number that is enough, as are all above it, between one that is not and one that is."""
+    while most - short > 1:
+        middle = (short + most) // 2
+        short, most = (short, middle) if enough(middle) else (middle, most)
+    return most
 
 
 def needed_by_error(n: int, gain: float, error: float, target: float, confidence: float) -> int | None:
@@ -104,14 +113,10 @@ def fewest_wins(n: int, *, margin: float, confidence: float, evidence: str) -> i
     def enough(wins: int) -> bool:
         return all(_passes(wins, 0, n, target, alpha) for target in asked)
 
-    fewest = max(0, math.ceil(Fraction(repr(float(margin))) * n)) if margin else 1
-    if n < 1 or fewest > n or not enough(n):
+    least = max(0, math.ceil(Fraction(repr(float(margin))) * n)) if margin else 1
+    if n < 1 or least > n or not enough(n):
         return None
-    short, most = fewest - 1, n  # every further win makes the p-value smaller
-    while most - short > 1:
-        middle = (short + most) // 2
-        short, most = (short, middle) if enough(middle) else (middle, most)
-    return most
+    return fewest(enough, least - 1, n)  # every further win makes the p-value smaller
 
 
 def fewest_examples(
@@ -151,10 +156,7 @@ def fewest_examples(
         if long == most:
             return None
         short, long = long, min(2 * long, most)
-    while long - short > 1:
-        middle = (short + long) // 2
-        short, long = (short, middle) if enough(middle) else (middle, long)
-    return long
+    return fewest(enough, short, long)
 
 
 def _alike(difference: float, n: int) -> Sample:

@@ -65,7 +65,7 @@ def weights(pooled: PooledCounts, units: NDArray[np.int64] | None) -> NDArray[np
     return _changed(pooled, right - own) - _changed(pooled, lost - own)
 
 
-def mended(pooled: PooledCounts, fixed: NDArray[np.intp]) -> PooledCounts:
+def with_right_answers(pooled: PooledCounts, fixed: NDArray[np.intp]) -> PooledCounts:
     """The same with all answers to the examples ``fixed`` made right."""
     counts, scores = pooled.counts.copy(), pooled.scores.copy()
     counts[fixed], scores[fixed] = pooled.perfect[fixed], 1.0

@@ -9,6 +9,7 @@ from statistics import NormalDist
 from typing import TYPE_CHECKING, TypeVar
 
 from pytest_ftgate.statistics import pooled
+from pytest_ftgate.statistics.planning import fewest
 from pytest_ftgate.statistics.pooled import PooledCounts
 from pytest_ftgate.statistics.set_level import set_value, share_right
 
@@ -24,7 +25,7 @@ _EXTREME = 1e-15
 _ROUNDING = 1e-12
 
 
-def mended_scores(scores: NDArray[np.float64], gain: float, *, best: float) -> NDArray[np.float64] | None:
+def hypothetical_scores(scores: NDArray[np.float64], gain: float, *, best: float) -> NDArray[np.float64] | None:
     """Scores of which as many as it takes were raised to the best, so that their mean gains at least ``gain``.
 
     Args:
@@ -46,7 +47,7 @@ def mended_scores(scores: NDArray[np.float64], gain: float, *, best: float) -> N
     return _smallest(mended, flawed, lambda changed: abs(float((changed - scores).mean())) >= gain - _ROUNDING)
 
 
-def mended_set(counts: SetCounts, gain: float) -> SetCounts | None:
+def hypothetical_set(counts: SetCounts, gain: float) -> SetCounts | None:
     """The same for a metric of all answers together: as many answers as it takes are made right."""
     import numpy as np
 
@@ -54,7 +55,7 @@ def mended_set(counts: SetCounts, gain: float) -> SetCounts | None:
 
     def mended(fixed: NDArray[np.intp]) -> SetCounts:
         if isinstance(counts, PooledCounts):
-            return pooled.mended(counts, fixed)
+            return pooled.with_right_answers(counts, fixed)
         predicted = counts.predicted.copy()
         predicted[:, fixed] = counts.gold[fixed]
         return replace(counts, predicted=predicted)
@@ -72,11 +73,7 @@ def _smallest(
     order = flawed[np.argsort((np.arange(1, len(flawed) + 1) * _GOLDEN) % 1.0, kind="stable")]
     if not enough(mend(order)):
         return None
-    short, most = 0, len(order)
-    while most - short > 1:
-        middle = (short + most) // 2
-        short, most = (short, middle) if enough(mend(order[:middle])) else (middle, most)
-    return mend(order[:most])
+    return mend(order[: fewest(lambda n: enough(mend(order[:n])), 0, len(order))])
 
 
 def chance_of_proof(p_value: float, confidence: float) -> float:

@@ -7,7 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pytest_ftgate.statistics import LabelCounts, PooledCounts, compare_set, interval_set, mended_set, pooled, set_level
+from pytest_ftgate.statistics import (
+    LabelCounts,
+    PooledCounts,
+    compare_set,
+    hypothetical_set,
+    interval_set,
+    pooled,
+    set_level,
+)
 
 N = 40
 
@@ -186,10 +194,10 @@ def test_models_of_different_examples_or_metrics_are_not_compared():
 
 def test_mending_makes_the_fewest_answers_right():
     one = arm(1)
-    mended = mended_set(one, 0.1)
+    mended = hypothetical_set(one, 0.1)
     changed = (mended.counts != one.counts).any(axis=1)
     assert anew(mended.counts) >= anew(one.counts) + 0.1 - 1e-12
     assert (mended.counts[changed] == one.perfect[changed]).all()
     assert (mended.scores[changed] == 1).all()
     assert 0 < changed.sum() < N
-    assert mended_set(one, 0.9) is None
+    assert hypothetical_set(one, 0.9) is None
