@@ -50,7 +50,7 @@ def read_cells(
 
 
 def csv_header(lines: Lines, *, delimiter: str = ",") -> list[str]:
-    """The names in the header; none in a file without rows."""
+    """Return the names in the header; none in a file without rows."""
     return next((cells for _, cells in _rows(lines, delimiter)), [])
 
 

@@ -38,7 +38,7 @@ _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_asci
 
 
 def canonical_json(value: Any) -> str:
-    """The one JSON text of a value: keys sorted, no white space, no escapes beyond those that JSON asks for.
+    """Return the one JSON text of a value: keys sorted, no white space, no escapes beyond those that JSON asks for.
 
     Raises:
         TypeError, ValueError: the value is no JSON value (NaN and infinity are none).
@@ -47,16 +47,16 @@ def canonical_json(value: Any) -> str:
 
 
 def input_sha256(input: Input) -> str:  # noqa: A002
-    """SHA-256, in hex, of the exact input: of the text in UTF-8, or of the canonical JSON of the messages."""
+    """Return the SHA-256, in hex, of the exact input: its text in UTF-8, or the canonical JSON of messages."""
     text = input if isinstance(input, str) else canonical_json(input)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def content_id(input: Input) -> str:  # noqa: A002
-    """The id of an example that was given none: the first 16 hex digits of its input's hash."""
+    """Return the id of an example that was given none: the first 16 hex digits of its input's hash."""
     return input_sha256(input)[:16]
 
 
 def expected_text(expected: Any) -> str:
-    """The expected output as a model would write it: text as it is, else compact JSON (``1``, ``true``)."""
+    """Return the expected output as a model would write it: text as it is, else compact JSON (``1``, ``true``)."""
     return expected if isinstance(expected, str) else canonical_json(expected)

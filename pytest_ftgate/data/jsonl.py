@@ -73,7 +73,7 @@ def _broken(text: str, error: json.JSONDecodeError) -> DataError:
 
 
 def _is_cut_off(text: str, error: json.JSONDecodeError) -> bool:
-    """Whether the file ends within an object. Only a file's last line can lack the line feed."""
+    """Return whether the file ends within an object. Only a file's last line can lack the line feed."""
     if text.endswith("\n") or not text.lstrip().startswith("{"):
         return False
     rest = text.rstrip()

@@ -81,7 +81,7 @@ class Lines:
         return self.text
 
     def sha256(self) -> str:
-        """Hex digest of the whole file; reads what no one has asked for."""
+        """Return the hex digest of the whole file; read what no one has asked for."""
         while block := self._file.read(1 << 20):
             self._digest.update(block)
         return self._digest.hexdigest()
@@ -133,7 +133,7 @@ def read_text(path: Path) -> str:
 
 
 def is_endless(path: Path) -> bool:
-    """Whether reading may never end or even begin: a device or a named pipe."""
+    """Return whether reading may never end or even begin: a device or a named pipe."""
     return os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path))
 
 

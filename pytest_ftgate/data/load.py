@@ -95,7 +95,7 @@ def _delimiter(suffix: str) -> str:
 
 
 def _format(path: Path, written: str | None) -> str:
-    """One of ``FORMATS``, or ``by first row``."""
+    """Return one of ``FORMATS``, or ``by first row``."""
     if written is not None:
         return _checked_format(path, written)
     suffix = path.suffix.lower()

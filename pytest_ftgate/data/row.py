@@ -119,7 +119,7 @@ def _checked_id(value: Any, key: str, given: Input) -> str:
 
 
 def _checked_group(value: Any, key: str) -> str | None:
-    """A blank cell of a table says that the row belongs to no group."""
+    """Read a group; a blank cell of a table says that the row belongs to none."""
     text = None if value is None else _text_of(value, key)
     return text if text and text.strip() else None
 

@@ -265,7 +265,7 @@ def _is_readable(metric: ModelJudged, completion: Completion) -> bool:
 def _unread_check(
     metric: ModelJudged, about: Mapping[str, str], unread: Sequence[Prediction], n: int, *, stopped: int = 0
 ) -> Check:
-    """Some answers cannot be read; where the first ones cannot, ``stopped`` others were not waited for."""
+    """Say that some answers cannot be read; where the first cannot, ``stopped`` others were not waited for."""
     first, completion = unread[0], unread[0].completion
     assert completion is not None  # what is missing is not unread
     wanted = '{"better": "A"}' if metric.pairwise else f'{{"score": {metric.high:g}}}'

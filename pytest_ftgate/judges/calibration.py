@@ -37,7 +37,7 @@ class Item:
 
 
 def read_items(metric: ModelJudged) -> tuple[Item, ...]:
-    """The items of a calibration; none where none is asked for.
+    """Return the items of a calibration; none where none is asked for.
 
     Raises:
         DataError: the file cannot be read, a row is no item, or fewer than 20 are different. Names the line.
@@ -94,14 +94,14 @@ def _side(value: Any, where: Where) -> str:
 
 
 def agreement(metric: ModelJudged, people: Sequence[Any], judge: Sequence[Any]) -> tuple[float | None, str]:
-    """Kappa of the judge with people, and its name; None where both say one thing throughout."""
+    """Return the kappa of the judge with people, and its name; None where both say one thing throughout."""
     if not metric.pairwise:
         return weighted_kappa(people, judge), "Cohen, quadratic weights"
     return cohen_kappa(people, judge), "Cohen"
 
 
 def calibration_check(metric: ModelJudged, kappa: float | None, kind: str, n: int) -> Check:
-    """The judge agrees with people as far as is asked; a judge that does not cannot judge this gate."""
+    """Check that the judge agrees with people as far as is asked; one that does not cannot judge this gate."""
     calibration = metric.calibration
     assert calibration is not None  # there are items
     held = kappa is not None and round(kappa, 12) >= round(calibration.min_kappa, 12)

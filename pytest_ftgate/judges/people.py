@@ -68,12 +68,12 @@ class Ratings:
         return all(len(one.sha256) == len(_HASHES) for ratings in self.by_example for one in ratings)
 
     def values(self) -> list[float]:
-        """How far the candidate is preferred on each example: the mean of the people who rated it."""
+        """Return how far the candidate is preferred on each example: the mean of the people who rated it."""
         return [sum(one.value for one in ratings) / len(ratings) for ratings in self.by_example]
 
 
 def read_ratings(path: Path, source: str, test: DataSet) -> Ratings:
-    """The preferences of people for a test set.
+    """Return the preferences of people for a test set.
 
     Raises:
         DataError: a row cannot be read, is about no example, or says again what another row says; or an example has no
@@ -122,7 +122,7 @@ def _rating(row: Mapping[str, Any], line: int, where: Where) -> Rating:
 
 
 def _preferred(row: Mapping[str, Any], where: Where) -> str:
-    """``candidate``, ``baseline`` or ``tie``; where the raters were shown a and b, the row says which was which."""
+    """Return ``candidate``, ``baseline`` or ``tie``; a and b are what the columns of that name say."""
     word = row["preferred"]
     word = word.strip().lower() if isinstance(word, str) else word
     if word in ("a", "b"):
@@ -171,7 +171,7 @@ def _at(where: Where, key: str) -> Where:
 
 
 def stale_check(name: str, ratings: Ratings, test: DataSet, runs: Mapping[str, Run]) -> Check:
-    """People judged these very outputs; where the file does not say so, that is taken on trust.
+    """Check that people judged these very outputs; where the file does not say so, that is taken on trust.
 
     Args:
         name: of the metric.
@@ -205,7 +205,7 @@ def stale_check(name: str, ratings: Ratings, test: DataSet, runs: Mapping[str, R
 
 
 def settled(name: str, ratings: Ratings, runs: Mapping[str, Run]) -> tuple[Ratings, list[Check]]:
-    """The ratings as models are judged by: equal outputs are a tie, and a missing one loses, whatever the file says.
+    """Return ratings to judge by: equal outputs are a tie, a missing one loses, whatever the file says.
 
     Args:
         name: of the metric.
@@ -250,12 +250,12 @@ def _stale(ratings: Ratings, test: DataSet, runs: Mapping[str, Run]) -> Iterator
 
 
 def sha256_of(output: str) -> str:
-    """What the columns ``baseline_sha256`` and ``candidate_sha256`` hold: of the output's text in UTF-8, in hex."""
+    """Return what ``baseline_sha256`` and ``candidate_sha256`` hold: of the output's text in UTF-8, in hex."""
     return hashlib.sha256(output.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def people_result(name: str, ratings: Ratings, baseline: str) -> JudgeResult:
-    """The facts: how often each model was preferred by most people, and how far people agree."""
+    """Return the facts: how often each model was preferred by most people, and how far people agree."""
     values = ratings.values()
     wins, losses = (sum(sign * (value - 0.5) > 0 for value in values) for sign in (1, -1))
     pair = PairResult(baseline, len(values), wins, len(values) - wins - losses, losses)
@@ -266,7 +266,7 @@ def people_result(name: str, ratings: Ratings, baseline: str) -> JudgeResult:
 
 
 def agreement(ratings: Ratings) -> tuple[float | None, str | None, int]:
-    """Cohen's kappa of two raters on what both rated, Fleiss' of more; the examples it rests on."""
+    """Return Cohen's kappa of two raters on what both rated, Fleiss' of more; and on how many examples."""
     raters = ratings.raters
     rated = [ratings_ for ratings_ in ratings.by_example if len(ratings_) >= 2]
     if len(raters) < 2 or not rated:
@@ -278,12 +278,12 @@ def agreement(ratings: Ratings) -> tuple[float | None, str | None, int]:
 
 
 def _counts(rated: Iterable[Sequence[Rating]]) -> list[list[int]]:
-    """How many raters of each example said each word."""
+    """Return how many raters of each example said each word."""
     return [[Counter(one.value for one in ratings)[value] for value in _WORDS.values()] for ratings in rated]
 
 
 def agreement_check(name: str, ratings: Ratings) -> Check:
-    """How far the people agree beyond chance: a preference of which nobody knows whether others share it is weak."""
+    """Say how far people agree beyond chance: a preference that may be one person's own is weak."""
     result, source = people_result(name, ratings, "baseline"), ratings.source
     if result.kappa_kind is None:
         who = "one rater" if result.raters == 1 else f"{plural(result.raters or 0, 'rater')}, none of one example"

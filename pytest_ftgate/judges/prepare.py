@@ -99,7 +99,7 @@ def prepare_judging(
 
 
 def _where(config: GateConfig, metric: str, option: str) -> Where:
-    """The place of an option of a judged metric."""
+    """Return the place of an option of a judged metric."""
     from pytest_ftgate.config.judge_options import judged_metrics
 
     source = judged_metrics(config)[metric].source
@@ -130,7 +130,7 @@ def _check_pairwise(config: GateConfig, name: str) -> None:
 
 
 def _check_people(config: GateConfig, metric: HumanPreference) -> None:
-    """The file speaks of one candidate, one baseline, and one answer of each."""
+    """Refuse a gate of more than one candidate, one baseline, and one answer of each."""
     several = next((key for key in ("baselines", "candidates") if len(getattr(config, key)) > 1), None)
     if several is not None or config.repeats > 1:
         key = several or "repeats"
@@ -143,7 +143,7 @@ def _check_people(config: GateConfig, metric: HumanPreference) -> None:
 
 
 def _check_judge(metric: ModelJudged) -> None:
-    """A judge is asked our question and no other."""
+    """Refuse a judge that would be asked another question than ours."""
     spec = metric.judge
     own = [key for key in _OWN_PROMPT if key in spec.options]
     if spec.provider == "openai" and own:
@@ -166,7 +166,7 @@ def _check_judge(metric: ModelJudged) -> None:
 def _refuse_same(
     metric: ModelJudged, model: Model | None, asked: Mapping[str, Sequence[tuple[ModelSpec, Model | None]]]
 ) -> None:
-    """Who judges his own answers likes them."""
+    """Reject a judge that is also being judged (self-preference bias)."""
     for role, models in asked.items():
         for spec, built in models:
             if _identity(metric.judge) == _identity(spec) or _one_function(model, built):
@@ -179,7 +179,7 @@ def _refuse_same(
 
 
 def _identity(spec: ModelSpec) -> tuple[Any, ...]:
-    """What one model is under whatever name, prompt and parameters it is asked."""
+    """Return what one model is under whatever name, prompt and parameters it is asked."""
     from pytest_ftgate.models.openai_api.model import PUBLIC_ENDPOINT
 
     options = spec.options
@@ -192,7 +192,7 @@ def _identity(spec: ModelSpec) -> tuple[Any, ...]:
 
 
 def _place(url: str) -> tuple[Any, ...]:
-    """Where an endpoint is, in whatever way its URL is written."""
+    """Return where an endpoint is, in whatever way its URL is written."""
     parts = urlsplit(url.lower())
     host = (parts.hostname or "").rstrip(".")
     if host == "localhost" or host.startswith("127.") or host == "::1":
@@ -209,7 +209,7 @@ def _one_function(one: Model | None, other: Model | None) -> bool:
 
 
 def free_judging_checks(judging: Judging, metrics: Mapping[str, Metric]) -> list[Check]:
-    """What can be said of the judges before a model is called."""
+    """Return what can be said of the judges before a model is called."""
     found: list[Check] = []
     if judging.people is not None:
         name = next(name for name, metric in metrics.items() if by_people(metric))

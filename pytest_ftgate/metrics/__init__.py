@@ -38,7 +38,8 @@ _FAMILIES = (
     "command",
     "judged",
 )
-"""Modules of this package that each have ``NAMES``, those of metrics, and ``build(options)``, which makes one."""
+"""Modules of this package. Each has ``NAMES``, those of metrics, and ``build(options)``, which makes one of them or
+raises :class:`ConfigError`: an option is wrong, a library is missing, or the test set does not suit the metric."""
 
 _BUILDERS: dict[str, Callable[[Options], Metric]] = {}
 for _family in _FAMILIES:

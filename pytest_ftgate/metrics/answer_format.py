@@ -45,7 +45,7 @@ class Rules:
     strip_code_fence: bool = False
 
     def broken(self, answer: str | None) -> Broken | None:
-        """The first rule that an answer breaks, and how; None where it breaks none."""
+        """Return the first rule that an answer breaks, and how; None where it breaks none."""
         text = "" if answer is None else answer.strip()
         if self.strip_code_fence:
             text = _without_fence(text)
@@ -85,7 +85,7 @@ class Format(Metric):
     compares = False
 
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
-        """How many answers hold; of each that does not, the first rule that it breaks is counted."""
+        """Count how many answers hold, and of each that does not the first rule that it breaks."""
         from dataclasses import replace
 
         import numpy as np
@@ -108,12 +108,12 @@ NAMES = (Format.name,)
 
 
 def _matches(pattern: re.Pattern[str], text: str) -> bool:
-    """Whether the pattern matches all of the text."""
+    """Return whether the pattern matches all of the text."""
     return within_limit(f"pattern {pattern.pattern!r}", partial(pattern.fullmatch, text), text) is not None
 
 
 def _without_fence(text: str) -> str:
-    """The text inside of one Markdown code fence that is all there is; else the text itself."""
+    """Return the text inside of one Markdown code fence that is all there is; else the text itself."""
     if not (text.startswith("```") and text.endswith("```")):
         return text
     head, line_break, rest = text.partition("\n")
@@ -128,11 +128,7 @@ def _quoted(text: str) -> str:
 
 
 def build(options: Options) -> Format:
-    """Build the metric ``format`` with the rules that the options name.
-
-    Raises:
-        ConfigError: an option is wrong, or there is no rule.
-    """
+    """Build the metric ``format`` with the rules that the options name."""
     options.allow(*RULES, "strip_code_fence")
     if not any(rule in options.spec.options for rule in RULES):
         raise options.error(

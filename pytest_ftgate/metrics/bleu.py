@@ -75,7 +75,7 @@ class Bleu(Metric):
     def _counted(
         self, expected: str, answer: str, known: dict[tuple[str, str], tuple[list[int], float]]
     ) -> tuple[list[int], float]:
-        """What an answer adds to the counts, and its own sentence-level BLEU in [0, 1]."""
+        """Return what an answer adds to the counts, and its own sentence-level BLEU in [0, 1]."""
         if (expected, answer) not in known:
             clean = [self.normalization(text.strip()) for text in (expected, answer)]
             found = self.scorer.sentence_score(clean[1], [clean[0]])
@@ -84,11 +84,11 @@ class Bleu(Metric):
         return known[expected, answer]
 
     def length(self, text: str) -> int:
-        """How many words it has, as they are counted."""
+        """Return how many words it has, as they are counted."""
         return int(self.scorer.sentence_score(self.normalization(text.strip()), [""]).sys_len)
 
     def _value(self, total: NDArray[np.float64]) -> float:
-        """sacrebleu's value of the counts, which ours must be."""
+        """Return sacrebleu's value of the counts, which ours must be."""
         whole = [round(count) for count in total.tolist()]
         found = self.scorer.compute_bleu(
             whole[_FOUND], whole[_ALL], whole[_ANSWERED], whole[_EXPECTED], smooth_method="exp"
@@ -106,12 +106,12 @@ class Bleu(Metric):
 
 
 def _nothing(best: Sequence[Any]) -> list[Any]:
-    """What no answer adds, where ``best`` is what the expected text would add."""
+    """Return what no answer adds, where ``best`` is what the expected text would add."""
     return [0, best[_EXPECTED], *[0] * _ORDERS, *best[_ALL]]
 
 
 def bleu_of(totals: NDArray[np.float64]) -> NDArray[np.float64]:
-    """BLEU in [0, 1] from stacked counts, ``(m, 10) -> (m,)``, smoothed as sacrebleu does it ("exp"): of the orders
+    """Return BLEU in [0, 1] of stacked counts, ``(m, 10) -> (m,)``, smoothed as by sacrebleu ("exp"): of the orders
     without any match the first counts as half a match, the next as a quarter, and so on.
 
     0 where no word matches, or no answer has four words.
@@ -132,11 +132,7 @@ def bleu_of(totals: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def build(options: Options) -> Bleu:
-    """Build ``bleu``.
-
-    Raises:
-        ConfigError: an option is wrong, an expected text cannot be compared with, or sacrebleu is not installed.
-    """
+    """Build ``bleu``."""
     options.allow("normalize", "tokenize")
     refuse_unfit(options)
     tokenize = options.spec.options.get("tokenize", TOKENIZERS[0])

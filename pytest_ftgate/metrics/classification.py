@@ -126,11 +126,7 @@ class LabelMetric(_OfLabels):
 
 
 def build(options: Options) -> Accuracy | LabelMetric:
-    """Build the metric of this family that the options name.
-
-    Raises:
-        ConfigError: an option is wrong, or the test set's labels do not suit the metric.
-    """
+    """Build the metric of this family that the options name."""
     name = options.metric
     own = ["pos_label"] if name in _BINARY else []
     options.allow(*READING_OPTIONS, "labels", *own)

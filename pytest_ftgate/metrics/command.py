@@ -120,11 +120,7 @@ def _number_in(text: str) -> float | None:
 
 
 def build(options: Options) -> Command:
-    """``command`` as the options describe it.
-
-    Raises:
-        ConfigError: an option is wrong or absent, or the program cannot be found or executed.
-    """
+    """Build ``command``."""
     options.allow("argv", "timeout_s", "score", "concurrency", *_RANGE)
     argv = _argv(options)
     folder = Path(os.path.abspath(options.spec.source.base_dir))
@@ -162,7 +158,7 @@ def _argv(options: Options) -> list[str]:
 
 
 def _program(options: Options, name: str, folder: Path) -> str:
-    """The program's path. One that is written with a slash is relative to the folder of the file it is written in."""
+    """Return the program's path. With a slash it is relative to the folder of the file it is written in."""
     is_path = os.path.dirname(name) != ""
     found = shutil.which(str(folder / name) if is_path else name, path=environment(os.environ).get("PATH"))
     if found is None:

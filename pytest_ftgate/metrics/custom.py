@@ -52,12 +52,12 @@ class CustomMetric:
             raise ConfigError(f"the metric {self.name} {problem}", cure=_DECLARE)
 
     def __call__(self, expected: Any, answer: str) -> float:
-        """The decorated function itself, so that it can be tested as one."""
+        """Return the decorated function itself, so that it can be tested as one."""
         return self.score(expected, answer)
 
 
 def _problem(metric: CustomMetric) -> str | None:
-    """What is wrong with a declaration, as the rest of a sentence."""
+    """Return what is wrong with a declaration, as the rest of a sentence."""
     if not callable(metric.score):
         return f"has no function to score with, but {kind_of(metric.score)}"
     if inspect.iscoroutinefunction(metric.score):
@@ -166,11 +166,7 @@ def _is_numpy_bool(value: Any) -> bool:
 
 
 def build(options: Options, declared: Any) -> ExampleMetric:
-    """Build the metric that a hook or a marker gives under the options' name.
-
-    Raises:
-        ConfigError: it has options, or does not state its range and direction.
-    """
+    """Build the metric that a hook or a marker gives under the options' name."""
     for key in options.spec.options:
         if key != "function":
             raise options.error(f"{options.metric} has no option {key!r}", key=key, cure="One's own metrics have none.")

@@ -72,7 +72,7 @@ class EmbeddingSimilarity(Metric):
             self.known.update(zip(batch, self._vectors(batch), strict=True))
 
     def _vectors(self, texts: list[str]) -> NDArray[np.float64]:
-        """Of length 1, shape ``(texts, length)``."""
+        """Return vectors of length 1, shape ``(texts, length)``."""
         import numpy as np
 
         try:
@@ -111,11 +111,7 @@ def _shown(value: Any) -> str:
 
 
 def build(options: Options) -> EmbeddingSimilarity:
-    """Build ``embedding_similarity``.
-
-    Raises:
-        ConfigError: an option is wrong, the function cannot be found, or an expected text is blank.
-    """
+    """Build ``embedding_similarity``."""
     from pytest_ftgate.models.python import resolve_target
 
     options.allow("embed", "normalize")

@@ -50,7 +50,7 @@ class FieldRules:
     lists: Lists
 
     def same(self, name: str, expected: Any, answered: Any) -> bool:
-        """Whether two values are the same: 1 is 1.0, true is not 1. Of lists as a set, so are their elements."""
+        """Return whether two values are the same: 1 is 1.0, true is not 1. Of lists as a set, so are their elements."""
         if _is_number(expected) and _is_number(answered):
             allowed = self._tolerance(name)
             return json_equal(expected, answered, str) or _within_tolerance(expected, answered, allowed)
@@ -70,7 +70,7 @@ class FieldRules:
         return all(self.same(name, one, other) for one, other in zip(expected, answered, strict=True))
 
     def count_matches(self, name: str, expected: list[Any], answered: list[Any]) -> int:
-        """How many elements of two lists can be paired so that those of a pair are the same.
+        """Return how many elements of two lists can be paired so that those of a pair are the same.
 
         With a tolerance numbers are paired in order of size, which pairs as many as can be. Objects and lists that
         hold numbers are paired with an equal one, else with the first that is the same.
@@ -92,7 +92,7 @@ class FieldRules:
         return paired + equal
 
     def _equal(self, name: str, expected: list[Any], answered: list[Any]) -> tuple[int, list[Any], list[Any]]:
-        """How many elements are equal without a tolerance, and those of both lists that are left."""
+        """Return how many elements are equal without a tolerance, and those of both lists that are left."""
         waiting: dict[Any, list[int]] = {}
         for place, value in enumerate(answered):
             waiting.setdefault(self._key(name, value), []).append(place)
@@ -106,7 +106,7 @@ class FieldRules:
         return len(used), left, [value for place, value in enumerate(answered) if place not in used]
 
     def _key(self, name: str, value: Any) -> Any:
-        """Equal of values that are the same without a tolerance."""
+        """Return what is equal of values that are the same without a tolerance."""
         if isinstance(value, dict):
             return "object", frozenset((key, self._key(child_name(name, key), part)) for key, part in value.items())
         if isinstance(value, list):
@@ -123,7 +123,7 @@ class FieldRules:
         return _for_field(self.tolerance, name) or 0.0
 
     def lenient(self) -> FieldRules | None:
-        """The same with all texts fully normalized; None where they are."""
+        """Return the same with all texts fully normalized; None where they are."""
         if ALL_OTHERS in self.texts and all(one.normalization.full for one in self.texts.values()):
             return None
         texts = {name: replace(one, normalization=FULL) for name, one in self.texts.items()}
@@ -136,7 +136,7 @@ _LONGEST_NAME = 1000
 
 
 def child_name(name: str, key: str) -> str:
-    """The name of a field of an object.
+    """Return the name of a field of an object.
 
     What lies below a name that is longer than any field's goes by that name: a key of an answer may be megabytes long,
     and each value below would hold a copy of it.
@@ -147,7 +147,7 @@ def child_name(name: str, key: str) -> str:
 
 
 def _for_field(by_field: Mapping[str, Any], name: str) -> Any:
-    """What stands for a field, for the nearest object that it is in, or for all others."""
+    """Return what stands for a field, for the nearest object that it is in, or for all others."""
     return by_field.get(innermost_field(by_field, name) or ALL_OTHERS)
 
 
@@ -164,25 +164,25 @@ def _is_number(value: Any) -> bool:
 
 
 def _within_tolerance(a: float, b: float, allowed: float) -> bool:
-    """Exact in decimals, as numbers are written: 1.1 is within 0.1 of 1.0."""
+    """Compare in decimals, as numbers are written: 1.1 is within 0.1 of 1.0."""
     if not allowed or not _is_finite(a) or not _is_finite(b):
         return False
     return abs(Fraction(repr(a)) - Fraction(repr(b))) <= Fraction(repr(allowed))
 
 
 def _is_finite(value: float) -> bool:
-    """Whether a number is one: not NaN, not infinite. A whole number beyond all floats is."""
+    """Return whether a number is one: not NaN, not infinite. A whole number beyond all floats is."""
     return isinstance(value, int) or isfinite(value)
 
 
 def _numbers_apart(values: list[Any]) -> tuple[list[Any], list[Any]]:
-    """The numbers, in order of size, and all other elements."""
+    """Return the numbers, in order of size, and all other elements."""
     numbers = sorted(value for value in values if _is_number(value) and _is_finite(value))
     return numbers, [value for value in values if not (_is_number(value) and _is_finite(value))]
 
 
 def _count_near_pairs(expected: list[Any], answered: list[Any], allowed: float) -> int:
-    """The most pairs of numbers that lie within a tolerance, of two lists in order of size."""
+    """Return the most pairs of numbers that lie within a tolerance, of two lists in order of size."""
     found = i = j = 0
     while i < len(expected) and j < len(answered):
         if expected[i] == answered[j] or _within_tolerance(expected[i], answered[j], allowed):
@@ -198,7 +198,7 @@ def _count_near_pairs(expected: list[Any], answered: list[Any], allowed: float) 
 
 
 def read_rules(options: Options, names: frozenset[str]) -> FieldRules:
-    """The rules that a gate's options ask for.
+    """Return the rules that a gate's options ask for.
 
     Args:
         options: as written.

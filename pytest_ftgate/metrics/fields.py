@@ -93,7 +93,7 @@ class FieldMetric(Metric):
         return leaves_by_path(value, unordered=self.rules.lists == "set")
 
     def _read(self, answer: str | None) -> dict[LeafPath, Leaf] | str:
-        """The leaves of an answer, or why there are none."""
+        """Return the leaves of an answer, or why there are none."""
         if answer is None:
             return "no answer"
         try:
@@ -133,7 +133,7 @@ class FieldMetric(Metric):
         return Scored(self, float(per_example.mean()), per_example=per_example)
 
     def _scores(self, found: Sequence[Sequence[Differences]]) -> NDArray[np.float64]:
-        """Of each example, averaged over repeats; 1 where nothing is expected and nothing answered."""
+        """Return the score of each example, averaged over repeats; 1 where nothing is expected and nothing answered."""
         import numpy as np
 
         totals = np.array([[one.total for one in repeat] for repeat in found], dtype=np.float64)
@@ -165,7 +165,7 @@ class FieldMetric(Metric):
         return sizes
 
     def _row(self, counted: Iterable[dict[str, list[int]]]) -> NDArray[np.float64]:
-        """The counts that are pooled: 4 of all fields together, or 4 of each field."""
+        """Return the counts that are pooled: 4 of all fields together, or 4 of each field."""
         import numpy as np
 
         row = np.zeros((len(self.fields) if self.average == "macro" else 1, 4))
@@ -182,7 +182,7 @@ class FieldMetric(Metric):
         return {name: place for place, name in enumerate(self.fields)}
 
     def _breakdown(self, found: Iterable[Differences]) -> Breakdown:
-        """A row per field, that with the lowest value first."""
+        """Return a row per field, that with the lowest value first."""
         totals: dict[str, list[int]] = {name: [0, 0, 0, 0] for name in self.fields}
         for one in found:
             for name, counts in one.counts.items():
@@ -247,7 +247,7 @@ def _known_field(fields: frozenset[str], name: str) -> str:
 
 
 def _container(value: Any, metric: str, index: int) -> Any:
-    """What an example expects, as an object or a list."""
+    """Return what an example expects, as an object or a list."""
     found = _as_container(value)
     if found is None:
         raise MetricError(f"{metric} compares fields of JSON, and test_set[{index}] expects {kind_of(value)}")
@@ -267,11 +267,7 @@ def _as_container(value: Any) -> dict[str, Any] | list[Any] | None:
 
 
 def build(options: Options) -> FieldMetric:
-    """Build ``field_f1`` or ``field_accuracy``.
-
-    Raises:
-        ConfigError: an option is wrong, or an expected output is no JSON object or list.
-    """
+    """Build ``field_f1`` or ``field_accuracy``."""
     options.allow("fields", "average", "lists", "tolerance", "normalize")
     values = [_expected(options, text) for text in options.expected]
     rules = read_rules(options, frozenset(name for value in values for name in names_in(value)))

@@ -31,7 +31,7 @@ class Schema:
     validator: Any
 
     def broken(self, value: Any) -> Broken | None:
-        """What the value breaks, the most telling of the first twenty errors; None where it breaks nothing."""
+        """Return what the value breaks, the most telling of the first twenty errors; None where it breaks nothing."""
         from jsonschema.exceptions import best_match
 
         try:
@@ -52,7 +52,7 @@ def _path(parts: Any, *, anywhere: bool = False) -> str:
 
 
 def read_schema(options: Options) -> Schema | None:
-    """The schema that ``json_schema`` names or holds; None where the option is absent.
+    """Return the schema that ``json_schema`` names or holds; None where the option is absent.
 
     The dialect is what ``$schema`` says, else draft 2020-12. Formats are checked as far as ``jsonschema`` can here.
 
@@ -129,7 +129,7 @@ def _validator(options: Options, schema: dict[str, Any], place: str) -> Any:
 
 
 def _unresolved(schema: dict[str, Any], registry: Any) -> Iterator[str]:
-    """The references that lead to nothing in the schema itself or in the specifications of JSON Schema."""
+    """Yield the references that lead to nothing in the schema itself or in the specifications of JSON Schema."""
     from referencing import Resource
     from referencing.jsonschema import DRAFT202012
 
@@ -139,7 +139,7 @@ def _unresolved(schema: dict[str, Any], registry: Any) -> Iterator[str]:
 
 
 def _dangling(resource: Any, resolver: Any, seen: set[int]) -> Iterator[str]:
-    """Of a schema, of the schemas in it, and of those that it refers to, which may stand under any key."""
+    """Yield those of a schema, of the schemas in it, and of those that it refers to under any key."""
     from referencing import Resource
     from referencing.exceptions import Unresolvable
     from referencing.jsonschema import DRAFT202012
@@ -161,7 +161,7 @@ def _dangling(resource: Any, resolver: Any, seen: set[int]) -> Iterator[str]:
 
 
 def _unique_items(validator: Any, unique: Any, instance: Any, schema: Any) -> Iterator[Any]:  # noqa: ARG001
-    """The keyword in linear time: as jsonschema has it, a long list of objects takes time by its square."""
+    """Check the keyword in linear time: as jsonschema has it, a long list of objects takes time by its square."""
     from jsonschema.exceptions import ValidationError
 
     if not unique or not validator.is_type(instance, "array"):
@@ -176,7 +176,7 @@ def _unique_items(validator: Any, unique: Any, instance: Any, schema: Any) -> It
 
 
 def _hashable(value: Any) -> Any:
-    """Equal of equal JSON values: 1 is 1.0, and true is not 1."""
+    """Return what is equal of equal JSON values: 1 is 1.0, and true is not 1."""
     if isinstance(value, dict):
         return "object", frozenset((key, _hashable(part)) for key, part in value.items())
     if isinstance(value, list):

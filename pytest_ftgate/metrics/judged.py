@@ -186,11 +186,7 @@ def refuse_judged(metric: Metric, what: str, *, source: str) -> None:
 
 
 def build(options: Options) -> Rubric | Preference | HumanPreference:
-    """Build the metric that a gate asks a judge for.
-
-    Raises:
-        ConfigError: a required option is absent, or the file of the rubric cannot be read.
-    """
+    """Build the metric that a gate asks a judge for."""
     given, source = options.spec.options, str(options.spec.source)
     missing = next((key for key in _required(options.metric) if key not in given), None)
     if missing is not None:

@@ -22,7 +22,7 @@ _OF_OTHER_METRICS = ("normalize", "pattern", "json_field", "labels", "pos_label"
 
 
 def did_you_mean(word: str, names: Collection[str]) -> str:
-    """The cure for a name that does not exist: the nearest one, or all there are."""
+    """Return the cure for a name that does not exist: the nearest one, or all there are."""
     near = nearest_wording(word, names)
     return f"Did you mean {near!r}?" if near is not None else f"There are: {listed(names, at_most=40)}."
 
@@ -103,7 +103,7 @@ class Options:
         return parts
 
     def label(self, key: str) -> str | None:
-        """One label, as the text it has in the data: ``1`` is "1", ``true`` is "true"."""
+        """Return one label, as the text it has in the data: ``1`` is "1", ``true`` is "true"."""
         return self._label(key, self.spec.options[key]) if key in self.spec.options else None
 
     def labels(self, key: str, of: str = "labels") -> tuple[str, ...] | None:
@@ -124,7 +124,7 @@ class Options:
         return self._text(key)
 
     def count(self, key: str) -> int | None:
-        """A whole number above 0."""
+        """Return a whole number above 0."""
         value = self.spec.options.get(key)
         if key in self.spec.options and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
             found = f"{value}" if isinstance(value, int | float) and not isinstance(value, bool) else kind_of(value)
@@ -148,7 +148,7 @@ class Options:
 
 
 def json_equal(a: Any, b: Any, normalize: Callable[[str], str]) -> bool:
-    """Whether two JSON values are the same.
+    """Return whether two JSON values are the same.
 
     Objects are, whatever the order of their keys; 1 and 1.0 are; NaN and infinities equal nothing; text values (not
     keys) are compared after ``normalize``.
@@ -177,7 +177,7 @@ _CURE = 'pip install "pytest-ftgate[{extra}]"'
 
 
 def needed(options: Options, module: str, *, extra: str, key: str | None = None) -> Any:
-    """The module of a library that a metric, or one of its options, cannot do without.
+    """Return the module of a library that a metric, or one of its options, cannot do without.
 
     Args:
         options: of the metric.

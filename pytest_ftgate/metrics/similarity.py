@@ -38,7 +38,7 @@ _ASCII_WORD = re.compile("[a-z0-9]+")
 
 
 def words(text: str) -> list[str]:
-    """Lower-case runs of letters, marks and digits; in scripts without spaces one letter each, with its marks.
+    """Split into lower-case runs of letters, marks and digits; in scripts without spaces into single letters.
 
     For ASCII these are the tokens of rouge-score. A text without any is one word as it stands, stripped.
     """
@@ -71,12 +71,12 @@ def _is_unspaced(character: str) -> bool:
 
 
 def n_shared(first: Sequence[Hashable], second: Sequence[Hashable]) -> int:
-    """How many tokens the two have in common, each as often as both have it."""
+    """Return how many tokens the two have in common, each as often as both have it."""
     return (Counter(first) & Counter(second)).total()
 
 
 def f_measure(n_common: int, n_expected: int, n_answered: int) -> float:
-    """The harmonic mean of precision and recall; 0 where nothing is common."""
+    """Return the harmonic mean of precision and recall; 0 where nothing is common."""
     return 2 * n_common / (n_expected + n_answered) if n_common else 0.0
 
 
@@ -126,7 +126,7 @@ class TextSimilarity(Metric):
 
 
 def too_long(expected: str, answer: str) -> bool:
-    """Whether an answer is so long that it is not read."""
+    """Return whether an answer is so long that it is not read."""
     return len(answer) > LONG and len(answer) > _LONGER * len(expected)
 
 
@@ -142,7 +142,7 @@ def refuse_unfit(options: Options) -> None:
 
 
 def token_f1(expected: str, answer: str) -> float:
-    """F1 of the bags of tokens, split on white space.
+    """Return F1 of the bags of tokens, split on white space.
 
     Source: P. Rajpurkar, J. Zhang, K. Lopyrev & P. Liang, SQuAD: 100,000+ Questions for Machine Comprehension of
     Text, EMNLP (2016). What SQuAD removes beyond white space is the gate's ``normalize`` here.
@@ -152,7 +152,7 @@ def token_f1(expected: str, answer: str) -> float:
 
 
 def _rouge_l(options: Options) -> Compare:
-    """F-measure of the longest common subsequence of words, the whole text as one sentence.
+    """Make the F-measure of the longest common subsequence of words, the whole text as one sentence.
 
     Source: C.-Y. Lin, ROUGE: A Package for Automatic Evaluation of Summaries (2004). The same as rouge-score's rougeL
     without stemming, which knows no letters but a to z and takes time that grows with the product of the lengths.
@@ -169,7 +169,7 @@ def _rouge_l(options: Options) -> Compare:
 
 
 def _edit_similarity(options: Options) -> Compare:
-    """1 less Levenshtein's distance over the length of the longer text, in characters.
+    """Make 1 less Levenshtein's distance over the length of the longer text, in characters.
 
     Source: V. I. Levenshtein, Soviet Physics Doklady 10 (1966) 707-710.
     """
@@ -178,7 +178,7 @@ def _edit_similarity(options: Options) -> Compare:
 
 
 def _chrf(options: Options) -> Compare:
-    """sacrebleu's sentence-level chrF: F-score of character n-grams up to 6, recall weighing twice, by 100.
+    """Make sacrebleu's sentence-level chrF: F-score of character n-grams up to 6, recall weighing twice.
 
     Source: M. Popović, chrF: character n-gram F-score for automatic MT evaluation, WMT (2015).
     """
@@ -197,11 +197,7 @@ NAMES = tuple(_COMPARE)
 
 
 def build(options: Options) -> TextSimilarity:
-    """Build the metric of this family that the options name.
-
-    Raises:
-        ConfigError: an option is wrong, an expected text cannot be compared with, or a library is not installed.
-    """
+    """Build the metric of this family that the options name."""
     options.allow("normalize")
     refuse_unfit(options)
     return TextSimilarity(options.metric, _COMPARE[options.metric](options), options.normalization())

@@ -61,7 +61,7 @@ class ExactMatch(Metric):
 
 
 def _container(text: str) -> Any | None:
-    """The object or list that the text is in JSON; None where it is anything else."""
+    """Return the object or list that the text is in JSON; None where it is anything else."""
     if not text.startswith(("{", "[")):
         return None
     try:
@@ -74,11 +74,7 @@ NAMES = (ExactMatch.name,)
 
 
 def build(options: Options) -> ExactMatch:
-    """Build ``exact_match``.
-
-    Raises:
-        ConfigError: an option is wrong, or no answer could ever be right for an example.
-    """
+    """Build ``exact_match``."""
     options.allow("normalize")
     refuse_blank(options)
     return ExactMatch(options.normalization())

@@ -16,7 +16,7 @@ _TOO_DEEP = "nested too deeply"
 
 
 def read_yaml(text: str) -> Any:
-    """The mapping or list that a YAML text holds; plain scalars are read by the core schema of YAML 1.2.
+    """Return the mapping or list that a YAML text holds; plain scalars are read by the core schema of YAML 1.2.
 
     Nearly every text is a scalar in YAML, so that a scalar alone does not count. Tags, aliases, merge keys, keys
     that are no plain text or given twice, and a second document are refused.
@@ -47,7 +47,7 @@ def _yaml_problem(error: Any) -> str:
 
 
 def _yaml_values(events: Iterable[Any]) -> list[Any]:
-    """The value of each document; what is nested too deeply is not read to its end."""
+    """Return the value of each document; what is nested too deeply is not read to its end."""
     import yaml
 
     roots: list[Any] = []

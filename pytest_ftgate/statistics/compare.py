@@ -140,7 +140,7 @@ def _comparison(
 
 
 def _examples_needed(finding: Finding, evidence: Evidence, question: Question, n: int) -> int | None:
-    """A number that has just proved too small is never given as enough."""
+    """Return how many examples would do; never a number that has just proved too small."""
     if question.target is None:
         return None
     needed = finding.needed(question.target)

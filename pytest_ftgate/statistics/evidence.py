@@ -96,7 +96,7 @@ _Point = tuple[float, float]  # a target and the excess of its p-value over the 
 
 
 def _bracket(excess: Callable[[float], float], guess: float, step: float) -> tuple[_Point, _Point]:
-    """Two targets around the bound: steps that double, up or down from the guess."""
+    """Return two targets around the bound: steps that double, up or down from the guess."""
     point = (guess, excess(guess))
     direction = 1 if point[1] <= 0 else -1
     while True:
@@ -108,7 +108,7 @@ def _bracket(excess: Callable[[float], float], guess: float, step: float) -> tup
 
 
 def _narrow(excess: Callable[[float], float], low: _Point, high: _Point, *, width: float) -> float:
-    """Regula falsi (the Illinois rule): an end that stays twice counts half."""
+    """Narrow the bracket by regula falsi (the Illinois rule): an end that stays twice counts half."""
     weights = [1.0, 1.0]
     while high[0] - low[0] > width and low[1] < -_FINE:
         below, above = low[1] * weights[0] + _FINE / 2, high[1] * weights[1] + _FINE / 2

@@ -20,12 +20,12 @@ MOST_EXAMPLES = 10**9
 
 
 def normal_sum(confidence: float) -> float:
-    """How many standard errors a gain must stand above its target to be shown ``POWER`` of the time."""
+    """Return how many standard errors a gain must stand above its target to be shown ``POWER`` of the time."""
     return NormalDist().inv_cdf(confidence) + NormalDist().inv_cdf(POWER)
 
 
 def corrected_confidence(confidence: float, candidates: int) -> float:
-    """The confidence for each of several candidates that keeps it for the one chosen (Bonferroni).
+    """Return the confidence for each of several candidates that keeps it for the one chosen (Bonferroni).
 
     The best of ten useless candidates looks good by luck. Judging each at ``1 - (1 - confidence) / candidates`` keeps
     the chance that any of them passes wrongly at ``1 - confidence``.
@@ -47,14 +47,14 @@ def fewest(enough: Callable[[int], bool], short: int, most: int) -> int:
 
 
 def needed_by_error(n: int, gain: float, error: float, target: float, confidence: float) -> int | None:
-    """Examples needed where the standard error shrinks with the root of their number."""
+    """Return how many examples are needed where the standard error shrinks with the root of their number."""
     if gain <= target or error <= 0:
         return None
     return math.ceil(n * (normal_sum(confidence) * error / (gain - target)) ** 2)
 
 
 def needed_right_wrong(wins: int, losses: int, n: int, target: float, confidence: float) -> int | None:
-    """Examples needed by the score test of right and wrong answers, where wins and losses come as they came.
+    """Return how many examples the score test needs, where wins and losses come as they came.
 
     Source: J. Nam, Biometrics 53 (1997) 1422-1430, for the form of the formula.
     """
@@ -78,7 +78,7 @@ def _passes(wins: int, losses: int, n: int, target: float, alpha: float) -> bool
 
 
 def needed_graded(sample: Sample, target: float, confidence: float) -> int | None:
-    """Examples needed by Gaffke's test: as many as let it pass with a mean that is luckless by one time in five."""
+    """Return how many examples Gaffke's test needs to pass with a mean that is luckless one time in five."""
     if sample.mean <= target:
         return None
     alpha, unlucky = level(confidence), NormalDist().inv_cdf(POWER) * sample.spread
@@ -99,7 +99,7 @@ def needed_graded(sample: Sample, target: float, confidence: float) -> int | Non
 
 
 def fewest_wins(n: int, *, margin: float, confidence: float, evidence: str) -> int | None:
-    """The fewest wins, with no loss, that meet a gate on right and wrong answers; None where ``n`` wins do not.
+    """Return the fewest wins, with no loss, that meet a gate on right and wrong answers; None where ``n`` wins do not.
 
     Args:
         n: examples.
@@ -122,7 +122,7 @@ def fewest_wins(n: int, *, margin: float, confidence: float, evidence: str) -> i
 def fewest_examples(
     max_drop: float, *, confidence: float, evidence: str, exact: bool, most: int = MOST_EXAMPLES
 ) -> int | None:
-    """The fewest examples (or groups of them) that can say whether a model got worse by more than ``max_drop``.
+    """Return the fewest examples (or groups of them) that can say whether a model got worse by more than ``max_drop``.
 
     ``None`` where that takes more than ``most``.
 
@@ -160,7 +160,7 @@ def fewest_examples(
 
 
 def _alike(difference: float, n: int) -> Sample:
-    """As many examples with one and the same difference."""
+    """Return as many examples with one and the same difference."""
     import numpy as np
 
     return Sample(np.array([difference]), np.array([float(n)]), -1.0)

@@ -48,7 +48,7 @@ def compare_preferences(
 
 
 def _halved(found: Comparison) -> Comparison:
-    """From the difference of wins and losses to the win rate less a half; p-values and counts are the same."""
+    """Turn the difference of wins and losses into the win rate less a half; p-values and counts are the same."""
     halves: dict[str, Any] = {
         name: None if (value := getattr(found, name)) is None else value / 2
         for name in ("gain", "gain_exact", "lower", "upper")

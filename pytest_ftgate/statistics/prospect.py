@@ -26,7 +26,7 @@ _ROUNDING = 1e-12
 
 
 def hypothetical_scores(scores: NDArray[np.float64], gain: float, *, best: float) -> NDArray[np.float64] | None:
-    """Scores of which as many as it takes were raised to the best, so that their mean gains at least ``gain``.
+    """Raise as many scores to the best as it takes, so that their mean gains at least ``gain``.
 
     Args:
         scores: of each example, shape ``(n,)``.
@@ -48,7 +48,7 @@ def hypothetical_scores(scores: NDArray[np.float64], gain: float, *, best: float
 
 
 def hypothetical_set(counts: SetCounts, gain: float) -> SetCounts | None:
-    """The same for a metric of all answers together: as many answers as it takes are made right."""
+    """Make as many answers right as it takes to gain ``gain`` in a metric of all answers together."""
     import numpy as np
 
     before = set_value(counts)
@@ -67,7 +67,7 @@ def hypothetical_set(counts: SetCounts, gain: float) -> SetCounts | None:
 def _smallest(
     mend: Callable[[NDArray[np.intp]], _MendedT], flawed: NDArray[np.intp], enough: Callable[[_MendedT], bool]
 ) -> _MendedT | None:
-    """The result of mending the fewest of ``flawed``, spread evenly over the test set, that is enough."""
+    """Return the result of mending the fewest of ``flawed``, spread evenly over the test set, that is enough."""
     import numpy as np
 
     order = flawed[np.argsort((np.arange(1, len(flawed) + 1) * _GOLDEN) % 1.0, kind="stable")]
@@ -77,7 +77,7 @@ def _smallest(
 
 
 def chance_of_proof(p_value: float, confidence: float) -> float:
-    """How often a gain is proven whose expected outcome has this p-value: the outcome scatters like a normal one.
+    """Return how often a gain is proven whose expected outcome, which scatters normally, has this p-value.
 
     A half where the expected outcome meets the level exactly.
     """

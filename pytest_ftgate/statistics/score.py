@@ -14,7 +14,7 @@ _HALVINGS = 60
 
 
 def tango_score(wins: Any, losses: Any, n: float, margin: float) -> Any:
-    """Standard normal score of "the gain is ``margin``"; large values speak for a larger gain.
+    """Return the standard normal score of "the gain is ``margin``"; large values speak for a larger gain.
 
     Source: T. Tango, Statistics in Medicine 17 (1998) 891-908.
 
@@ -30,7 +30,7 @@ def tango_score(wins: Any, losses: Any, n: float, margin: float) -> Any:
 
 
 def null_variance(win_rate: Any, loss_rate: Any, margin: float) -> Any:
-    """Variance of one pair's difference where the gain is exactly ``margin``, at the rates most likely then."""
+    """Return the variance of one pair's difference at the rates most likely where the gain is ``margin``."""
     import numpy as np
 
     b = (2 - win_rate + loss_rate) * margin - win_rate - loss_rate
@@ -39,7 +39,7 @@ def null_variance(win_rate: Any, loss_rate: Any, margin: float) -> Any:
 
 
 def half_count_score(wins: Any, losses: Any, n: int, margin: float) -> Any:
-    """Tango's score with half a win and half a loss added: defined, and not sure, where nothing disagrees.
+    """Add half a win and half a loss to Tango's score: defined, and not sure, where nothing disagrees.
 
     It only orders outcomes for the exact test; adding the halves is our own choice, not a published method.
     """
@@ -47,7 +47,7 @@ def half_count_score(wins: Any, losses: Any, n: int, margin: float) -> Any:
 
 
 def half_count_lower(wins: int, losses: int, n: int, alpha: float) -> float:
-    """Where the half-count score meets the level ``alpha``: close to the exact bound, at no cost."""
+    """Return where the half-count score meets the level ``alpha``: close to the exact bound, at no cost."""
     return score_lower(wins + 0.5, losses + 0.5, n + 1, NormalDist().inv_cdf(1 - alpha))
 
 
@@ -64,7 +64,7 @@ def score_lower(wins: float, losses: float, n: float, critical: float) -> float:
 
 
 def wins_to_reach(score: float, losses: NDArray[np.int64], n: int, margin: float) -> NDArray[np.int64]:
-    """The fewest wins whose half-count score is at least ``score``, for each number of losses.
+    """Return the fewest wins whose half-count score is at least ``score``, for each number of losses.
 
     The score rises with every win, so bisection finds them; ``n - losses + 1`` where no number of wins does.
     """

@@ -64,7 +64,7 @@ def doubtful_rows(words: Sequence[str], labels: Sequence[str]) -> Doubts:
 
 
 def _agreed(row: int, others: NDArray[Any], cosines: NDArray[Any], codes: NDArray[Any]) -> int | None:
-    """The one label of the row's nearest neighbours; None where they differ, or are not near."""
+    """Return the one label of the row's nearest neighbours; None where they differ, or are not near."""
     import numpy as np
 
     near = (cosines >= _NEAREST) & (others != row)
