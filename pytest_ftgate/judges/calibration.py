@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pytest_ftgate.data import Example
-from pytest_ftgate.data.table import read_table
+from pytest_ftgate.data.table import Row, read_table
 from pytest_ftgate.errors import DataError, Where, shown_path
 from pytest_ftgate.judges.agreement import cohen_kappa, weighted_kappa
 from pytest_ftgate.metrics.judged import ModelJudged
@@ -46,7 +46,7 @@ def read_items(metric: ModelJudged) -> tuple[Item, ...]:
         return ()
     path, columns = metric.calibration.path, _COLUMNS[metric.name]
     shown = shown_path(path)
-    items = [_item(metric, row, Where(path=shown, line=line)) for line, row in read_table(path, columns)]
+    items = [_item(metric, row) for row in read_table(path, columns)]
     distinct = len({(item.example.input, *item.outputs) for item in items})
     if distinct < FEWEST_ITEMS:
         copies = f" of {len(items)} rows are different" if distinct < len(items) else ""
@@ -58,38 +58,30 @@ def read_items(metric: ModelJudged) -> tuple[Item, ...]:
     return tuple(items)
 
 
-def _item(metric: ModelJudged, row: Mapping[str, Any], where: Where) -> Item:
-    outputs = ("output",) if not metric.pairwise else ("a", "b")
-    texts = {column: _text(row[column], column, where) for column in ("input", *outputs)}
-    expected = row.get("expected")
-    example = Example(id=str(where.line), input=texts["input"], expected="" if expected is None else expected)
-    label = _score(row["score"], metric, where) if not metric.pairwise else _side(row["preferred"], where)
-    return Item(example, tuple(texts[column] for column in outputs), label)
+def _item(metric: ModelJudged, row: Row) -> Item:
+    given, *outputs = (row.text(column) for column in ("input", *(("a", "b") if metric.pairwise else ("output",))))
+    expected = row.values.get("expected")
+    example = Example(id=str(row.where.line), input=given, expected="" if expected is None else expected)
+    return Item(example, tuple(outputs), _side(row) if metric.pairwise else _score(row, metric))
 
 
-def _text(value: Any, column: str, where: Where) -> str:
-    if not isinstance(value, str):
-        raise DataError(f"must be text, is {kind_of(value)}", where=Where(where.path, where.line, column))
-    return value
-
-
-def _score(value: Any, metric: ModelJudged, where: Where) -> float:
-    at = Where(where.path, where.line, "score")
+def _score(row: Row, metric: ModelJudged) -> float:
+    value = row.values["score"]
     try:
         score = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else None
     except (ValueError, OverflowError):  # a whole number beyond all floats
         score = None
     if score is None or not metric.low <= score <= metric.high:
         found = excerpt(str(value)) if isinstance(value, str | int | float) else kind_of(value)
-        raise DataError(f"must be a score from {metric.low:g} to {metric.high:g}, is {found}", where=at)
+        raise DataError(f"must be a score from {metric.low:g} to {metric.high:g}, is {found}", where=row.at("score"))
     return score
 
 
-def _side(value: Any, where: Where) -> str:
+def _side(row: Row) -> str:
+    value = row.values["preferred"]
     side = value.strip().lower() if isinstance(value, str) else value
     if side not in _SIDES:
-        found = f'"{excerpt(value)}"' if isinstance(value, str) else kind_of(value)
-        raise DataError(f"must be a, b or tie, is {found}", where=Where(where.path, where.line, "preferred"))
+        raise row.wrong("preferred", "a, b or tie")
     return str(side)
 
 

@@ -7,14 +7,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pytest_ftgate.data.table import read_table
+from pytest_ftgate.data.table import Row, read_table
 from pytest_ftgate.errors import DataError, Where, shown_path
 from pytest_ftgate.judges.agreement import cohen_kappa, fleiss_kappa, observed_agreement
 from pytest_ftgate.judges.pairs import value_unasked
 from pytest_ftgate.result import Check, JudgeResult, PairResult
-from pytest_ftgate.text import excerpt, kind_of, nearest_wording, plural, printable
+from pytest_ftgate.text import excerpt, nearest_wording, plural, printable
 
 if TYPE_CHECKING:
     from pytest_ftgate.data import DataSet
@@ -82,73 +82,70 @@ def read_ratings(path: Path, source: str, test: DataSet) -> Ratings:
     shown = shown_path(path)
     places = {example.id: index for index, example in enumerate(test.examples)}
     found: list[dict[str, Rating]] = [{} for _ in test.examples]
-    for line, row in read_table(path, ("id", "preferred")):
-        where = Where(path=shown, line=line)
-        index = _place(row["id"], places, where)
-        rating = _rating(row, line, where)
+    for row in read_table(path, ("id", "preferred")):
+        index = _place(row, places)
+        rating = _rating(row)
         first = found[index].setdefault(rating.rater, rating)
         if first is not rating:
             who = f" by {printable(rating.rater, 40)}" if rating.rater else " without a rater"
             raise DataError(
-                f'the id "{excerpt(str(row["id"]))}" is rated twice{who}: line {first.line} does it too',
-                where=where,
+                f'the id "{excerpt(str(row.values["id"]))}" is rated twice{who}: line {first.line} does it too',
+                where=row.where,
                 cure="keep one of the two, or name the raters in the column rater",
             )
     _complete(found, test, shown)
     return Ratings(shown, source, tuple(tuple(ratings.values()) for ratings in found))
 
 
-def _place(given: Any, places: Mapping[str, int], where: Where) -> int:
+def _place(row: Row, places: Mapping[str, int]) -> int:
+    given = row.values["id"]
     id_ = str(given) if isinstance(given, int) and not isinstance(given, bool) else given
     if not isinstance(id_, str):
-        raise DataError(f"must be text or an integer, is {kind_of(given)}", where=_at(where, "id"))
+        raise row.wrong("id", "text or an integer")
     if id_ not in places:
         near = nearest_wording(id_, places)
         raise DataError(
             f'no test example has the id "{excerpt(id_)}"',
-            where=_at(where, "id"),
+            where=row.at("id"),
             cure=f'did you mean "{near}"?' if near else "the ids are those of the test set",
         )
     return places[id_]
 
 
-def _rating(row: Mapping[str, Any], line: int, where: Where) -> Rating:
-    rater = row.get("rater")
+def _rating(row: Row) -> Rating:
+    rater = row.values.get("rater")
     if rater is not None and not isinstance(rater, str | int):
-        raise DataError(f"must be text, is {kind_of(rater)}", where=_at(where, "rater"))
-    hashes = {role: text for column, role in _HASHES.items() if (text := _hash(row.get(column), _at(where, column)))}
+        raise row.wrong("rater", "text")
+    hashes = {role: text for column, role in _HASHES.items() if (text := _hash(row, column))}
     name = "" if rater is None else str(rater).strip().casefold()  # Anna and anna are one person
-    return Rating(line, name, _WORDS[_preferred(row, where)], hashes)
+    return Rating(row.where.line or 0, name, _WORDS[_preferred(row)], hashes)
 
 
-def _preferred(row: Mapping[str, Any], where: Where) -> str:
+def _preferred(row: Row) -> str:
     """Return ``candidate``, ``baseline`` or ``tie``; a and b are what the columns of that name say."""
-    word = row["preferred"]
+    word = row.values["preferred"]
     word = word.strip().lower() if isinstance(word, str) else word
     if word in ("a", "b"):
-        sides = [row.get("a"), row.get("b")]
+        sides = [row.values.get("a"), row.values.get("b")]
         if sorted(map(str, sides)) != ["baseline", "candidate"]:
             raise DataError(
                 f'prefers "{word}", and the columns a and b do not say which of the two models that is',
-                where=_at(where, "preferred"),
+                where=row.at("preferred"),
                 cure="write candidate in one of the columns a and b, and baseline in the other",
             )
         word = sides["ab".index(word)]
     if not isinstance(word, str) or word not in _WORDS:
-        found = f'is "{excerpt(word)}"' if isinstance(word, str) else f"is {kind_of(word)}"
-        raise DataError(
-            f"must be candidate, baseline or tie, {found}",
-            where=_at(where, "preferred"),
-            cure="or a or b, where the columns a and b name the two models",
-        )
+        cure = "or a or b, where the columns a and b name the two models"
+        raise row.wrong("preferred", "candidate, baseline or tie", value=word, cure=cure)
     return word
 
 
-def _hash(given: Any, where: Where) -> str | None:
+def _hash(row: Row, column: str) -> str | None:
+    given = row.values.get(column)
     if given is None or given == "":
         return None
     if not isinstance(given, str) or len(given) != 64:
-        raise DataError("must be the SHA-256 of the output, 64 hex digits", where=where)
+        raise DataError("must be the SHA-256 of the output, 64 hex digits", where=row.at(column))
     return given.lower()
 
 
@@ -161,10 +158,6 @@ def _complete(found: Sequence[Mapping[str, Rating]], test: DataSet, shown: str) 
             where=Where(path=shown),
             cure="let somebody judge them too: a row that is left out is no tie",
         )
-
-
-def _at(where: Where, key: str) -> Where:
-    return Where(path=where.path, line=where.line, key=key)
 
 
 # --- against the outputs, and among themselves ---------------------------------------------------------------
