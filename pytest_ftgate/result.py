@@ -550,7 +550,7 @@ class GateResult(Delta):
 
     ``gain``, ``lower_bound`` and ``upper_bound`` are in the metric's unit, the sign turned where lower is better;
     both bounds are one-sided at ``confidence``. ``baseline`` is the best of ``baselines`` by value.
-    ``tango_interval`` is two-sided, for display: at either end it leaves out what a one-sided bound does. ``note`` says
+    ``tango_interval`` is always ``None``: it is no longer computed. ``note`` says
     what the bounds rest on, such as the number of groups. ``gate`` is the gate's name in the file; ``loosened`` says
     where a mark asks for less than the file. ``gains`` are over each baseline, by name. ``bare`` is the candidate
     without its prompt and examples, where it has any. ``candidates`` are those of several, in the written order;

@@ -6,10 +6,9 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pytest_ftgate.data.columns import Columns, is_chat
 from pytest_ftgate.data.example import Example
 from pytest_ftgate.data.lines import Lines
-from pytest_ftgate.data.row import example_from_row
+from pytest_ftgate.data.row import examples_of
 from pytest_ftgate.data.strict_json import JsonError, parse_json
 from pytest_ftgate.errors import DataError, Where, located
 from pytest_ftgate.text import excerpt, kind_of
@@ -20,31 +19,19 @@ _ROW = 'a row looks like this: {"input": "...", "expected": "..."}'
 def read_jsonl(
     lines: Lines, fields: Mapping[str, str], *, chat: bool | None, labeled: bool = True
 ) -> Iterator[tuple[int, Example]]:
-    """Give each row's line and example. ``chat`` None: as the first row is, so are all.
+    """Give each row's line and example; see :func:`~pytest_ftgate.data.row.examples_of`."""
+    return examples_of(lines.path, read_objects(lines), fields, chat=chat, labeled=labeled)
 
-    A line of white space alone is not a row.
-    """
-    columns = None if chat is None else Columns.of(fields, chat=chat, labeled=labeled)
+
+def read_objects(lines: Lines) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Give each row's line and object. A line of white space alone is not a row."""
     for text in lines:
         if not text.strip():
             continue
         try:
-            row = parse_object(text)
-            columns = columns or Columns.of(fields, chat=is_chat(row, fields), labeled=labeled)
-            yield lines.number, example_from_row(row, columns)
+            yield lines.number, parse_object(text)
         except DataError as error:
             raise located(error, Where(path=lines.path, line=lines.number)) from None
-
-
-def first_keys(lines: Lines) -> list[str]:
-    """The keys of the first row; none in a file without rows."""
-    for text in lines:
-        if text.strip():
-            try:
-                return list(parse_object(text))
-            except DataError as error:
-                raise located(error, Where(path=lines.path, line=lines.number)) from None
-    return []
 
 
 def parse_object(text: str, *, looks: str = _ROW) -> dict[str, Any]:
@@ -86,7 +73,7 @@ def _broken(text: str, error: json.JSONDecodeError) -> DataError:
 
 
 def _is_cut_off(text: str, error: json.JSONDecodeError) -> bool:
-    """Whether the file ends within an object. Only a file's last line can lack the line feed."""
+    """Return whether the file ends within an object. Only a file's last line can lack the line feed."""
     if text.endswith("\n") or not text.lstrip().startswith("{"):
         return False
     rest = text.rstrip()

@@ -27,7 +27,7 @@ _REFUSED = {
 
 
 def read_yaml(text: str) -> Any:
-    """The mapping or list that a YAML text holds; plain scalars are read by the core schema of YAML 1.2.
+    """Return the mapping or list that a YAML text holds; plain scalars are read by the core schema of YAML 1.2.
 
     Nearly every text is a scalar in YAML, so that a scalar alone does not count. Tags, aliases, merge keys, keys
     that are no plain text or given twice, and a second document are refused.

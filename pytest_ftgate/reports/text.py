@@ -315,10 +315,6 @@ def _method(result: GateResult, share: bool) -> Iterator[Line]:
     yield Line(f"  and {100 * (result.confidence or 0):g} % sure that it is at most {upper}")
     p_value = "" if result.p_value is None else f", p = {result.p_value:.2g}"
     yield Line(f"  method: {result.method}{p_value}")
-    if result.tango_interval is not None and result.confidence is not None:
-        low, high = (show_difference(end, share=share) for end in result.tango_interval)
-        level = f"{100 * (2 * result.confidence - 1):g} %"
-        yield Line(f"  Tango's two-sided {level} interval, for comparison: {low} to {high}")
 
 
 def _told(result: GateResult, verbosity: int) -> list[Check]:

@@ -63,7 +63,7 @@ def compare_labels(training: Sequence[str], test: Sequence[str]) -> Labels:
 
 
 def _is_structured(output: str) -> bool:
-    """Whether it is a JSON object or list, as in extraction."""
+    """Return whether it is a JSON object or list, as in extraction."""
     if not output.startswith(("{", "[")):
         return False
     try:

@@ -196,10 +196,6 @@ def _method(result: GateResult) -> Iterator[str]:
     p_value = "" if result.p_value is None else f", {_p_value(result.p_value)}"
     note = f" ({result.note})" if result.note else ""
     yield f"{confidence}, by {result.method}{p_value}{note}"
-    if result.tango_interval is not None:
-        low, high = (show_difference(end, share=is_share(result.metric_range)) for end in result.tango_interval)
-        level = f"{100 * (2 * (result.confidence or 0) - 1):g} %"
-        yield f"Tango's two-sided {level} interval, for comparison: {low} to {high}"
 
 
 def _p_value(p: float) -> str:

@@ -79,12 +79,6 @@ def test_verbose_shows_method_p_value_and_all_broken_examples() -> None:
     assert text.count("where is it") == 9
 
 
-def test_verbose_shows_tangos_interval() -> None:
-    text = text_of(gate(tango_interval=(0.0587, 0.1621)), verbosity=1)
-    assert "Tango's two-sided 90 % interval, for comparison: +5.9 points to +16.2 points" in text
-    assert "Tango" not in text_of(gate(tango_interval=(0.0587, 0.1621)))
-
-
 def test_verbose_names_the_data_by_hash() -> None:
     training, test = TrainingResult("train.jsonl", "ab12", 210, 200, 10, 0, 0), TestSetResult("test.jsonl", "cd34", 60)
     text = text_of(gate(training=training, test_set=test), verbosity=1)
