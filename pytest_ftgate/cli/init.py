@@ -115,7 +115,7 @@ def _gate_file(wishes: Wishes, survey: Survey, proposal: Proposal) -> str:
     return template.substitute(
         gate=_GATE,
         good_reasons=", ".join(SERVED),
-        bad_reasons="\n    #   ".join(f"{goal}: {instead}" for goal, (_, instead) in NOT_SERVED.items()),
+        bad_reasons="\n    #   ".join(f"{goal}: {instead}" for goal, (_, instead, _) in NOT_SERVED.items()),
         goal=proposal.goal,
         test_seen=plural(len(survey.test.data), "example") + labels,
         groups=_groups(survey, wishes.directory),

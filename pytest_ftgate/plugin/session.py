@@ -64,9 +64,9 @@ class Verdicts:
 
         baselines = judged.result.baselines
         best = next((role for role, facts in baselines.items() if facts == judged.result.baseline), None)
-        if judged.prepared is not None and best is not None and best in judged.scored:
-            deciding = judged.prepared.deciding
-            self.answers[nodeid] = side_by_side(deciding, judged.scored, judged.samples, best)
+        gate = judged.gate
+        if gate is not None and best is not None and best in gate.scored:
+            self.answers[nodeid] = side_by_side(gate.deciding, gate.scored, gate.samples, best)
 
     def hear_report(self, report: pytest.TestReport) -> None:
         """Hear the verdict in a test report of one of xdist's workers."""
