@@ -54,7 +54,7 @@ def test_a_name_that_is_not_there_takes_its_default() -> None:
 
 
 def test_what_is_no_value_of_a_fact_is_refused() -> None:
-    with pytest.raises(ValidationError, match="leaf.name"):
+    with pytest.raises(ValidationError, match=r"leaf\.name"):
         from_plain(Tree, {"leaf": {"name": [1]}})
 
 
