@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 # Other plugins of the environment stay out of the inner runs, unless a test is about them.
-ALONE = tuple(f"-pno:{name}" for name in ("asyncio", "anyio", "hypothesispytest", "rerunfailures", "randomly"))
+OTHERS = ("asyncio", "anyio", "hypothesispytest", "rerunfailures", "randomly", "syrupy")
+ALONE = tuple(f"-pno:{name}" for name in OTHERS)
 LABELS = ("refund", "invoice", "shipping")
 
 
