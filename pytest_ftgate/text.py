@@ -59,6 +59,8 @@ def shortened(text: str, most: int = LONGEST) -> str:
     return text if len(text) <= most else text[: max(most - 3, 0)] + "..."
 
 
+_SMALLEST_P = 1e-6
+
 FARTHEST = 1e12
 """From 0, of the ends of a range of scores: with what is beyond, sums of differences lose their digits or overflow."""
 
@@ -83,6 +85,21 @@ def show_difference(value: float | None, *, share: bool) -> str:
     return f"{100 * value:+.1f} points" if share else f"{value:+.3f}"
 
 
+def show_change(value: float | None, *, share: bool) -> str:
+    """The same without its unit, where a table or an axis has one: ``+5.9``."""
+    return "-" if value is None else show_difference(value, share=share).removesuffix(" points")
+
+
+def show_percent(level: float) -> str:
+    """A confidence: ``95 %``, ``99.5 %``."""
+    return f"{100 * level:g} %"
+
+
+def show_p_value(p: float) -> str:
+    """``p = 0.0048``, ``p < 1e-06``."""
+    return f"p = {p:.2g}" if p >= _SMALLEST_P else f"p < {_SMALLEST_P:g}"
+
+
 def show_amount(value: float, *, share: bool) -> str:
     """A margin or a distance, without sign: ``5 points``, ``0.05``."""
     if not share:
@@ -92,7 +109,7 @@ def show_amount(value: float, *, share: bool) -> str:
 
 def sure_of_drop(lower: float, confidence: float, *, share: bool) -> str:
     """The lower bound of the gain in words: ``95 % sure of at most 1.3 points``."""
-    sure = f"{100 * confidence:g} % sure"
+    sure = f"{show_percent(confidence)} sure"
     if lower > 0:
         return f"{sure} that it is better by at least {show_difference(lower, share=share).removeprefix('+')}"
     return f"{sure} of at most {show_difference(-lower, share=share).removeprefix('+')}"
