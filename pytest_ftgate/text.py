@@ -59,6 +59,8 @@ def shortened(text: str, most: int = LONGEST) -> str:
     return text if len(text) <= most else text[: max(most - 3, 0)] + "..."
 
 
+# --- numbers -------------------------------------------------------------------------------------------------
+
 _SMALLEST_P = 1e-6
 
 FARTHEST = 1e12
@@ -161,15 +163,17 @@ def plural(count: int, noun: str, nouns: str | None = None) -> str:
     return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"
 
 
+# --- times ---------------------------------------------------------------------------------------------------
+
+DAY_S = 86_400.0
+
+
 def show_age(seconds: float) -> str:
     """How long ago, in one unit: ``3 days``."""
-    for unit, size in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
+    for unit, size in (("day", int(DAY_S)), ("hour", 3_600), ("minute", 60)):
         if seconds >= size:
             return plural(int(seconds // size), unit)
     return plural(int(seconds), "second")
-
-
-DAY_S = 86_400.0
 
 
 def timestamp(seconds: float) -> str:
@@ -200,6 +204,8 @@ def _utc(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, timezone.utc)
 
 
+# --- values in messages --------------------------------------------------------------------------------------
+
 LONGEST_SHOWN = 100
 
 _SECRET = re.compile(r"key|token(?!s_per_minute)|secret|passw|credential|auth", re.IGNORECASE)
@@ -212,7 +218,7 @@ _NUMERAL = re.compile(r"\s*[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?\s*"
 def cut(text: str) -> str:
     """The text, safe to print: odd characters and line breaks escaped, what is too long for a message cut."""
     shown = text if len(text) <= LONGEST_SHOWN else text[:LONGEST_SHOWN] + "…"
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in shown)
+    return "".join(char if char.isprintable() else _escaped(char) for char in shown)
 
 
 def quoted(text: str) -> str:
@@ -233,6 +239,9 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     by_lower = {name.lower(): name for name in known}
     found = difflib.get_close_matches(word[:LONGEST_SHOWN].lower(), by_lower, n=1)
     return by_lower[found[0]] if found else None
+
+
+nearest_wording = nearest
 
 
 def suggestion(word: str, known: Iterable[str], otherwise: str = "") -> str:
@@ -313,11 +322,6 @@ def kind_of(value: Any) -> str:
         if isinstance(value, kind):
             return words
     return f"of type {type(value).__name__}"
-
-
-def nearest_wording(name: str, names: Iterable[str]) -> str | None:
-    """The one of the names that was most likely meant, if any is near."""
-    return next(iter(difflib.get_close_matches(name, list(names), n=1)), None)
 
 
 OFFLINE = (

@@ -78,11 +78,6 @@ def stage_sentence(result: GateResult) -> str | None:
     return "READY: train now" if result.passed else "NOT READY: do not train yet"
 
 
-def price_is_asked_for(result: GateResult) -> bool:
-    """Return whether the gate bounds a cost."""
-    return any(check.name.endswith(".cost_usd") for check in result.checks)
-
-
 # --- the gain ------------------------------------------------------------------------------------------------
 
 

@@ -98,7 +98,7 @@ def _models(result: GateResult, *, full: bool, width: int) -> Iterator[Line]:
     for one in result.candidates:
         yield Line(sentences.candidate_sentence(result, one), _COLOURS[one.verdict or "note"])
     known = any(model.cost_usd is not None for model in (*result.baselines.values(), result.candidate))
-    if full or known or sentences.price_is_asked_for(result):
+    if full or known or any(check.name.endswith(".cost_usd") for check in result.checks):
         yield from map(Line, sentences.price_sentences(result))
     age = sentences.age_sentence(result)
     if age is not None:

@@ -47,6 +47,7 @@ class Examples:
 
     @cached_property
     def rows(self) -> Sequence[Row]:
+        """What was broken, then what was fixed, then the others."""
         return sorted(self.answers.rows, key=lambda row: _ORDER.index(row.change))
 
     @cached_property
