@@ -57,7 +57,7 @@ def deciding_checks(result: GateResult) -> list[Check]:
 
 def reason(result: GateResult) -> str:
     """Return why the gate did not pass, as one sentence that stands alone."""
-    return printable(f"{_OUTCOMES[result.verdict]}: {deciding_checks(result)[0].message}")
+    return f"{_OUTCOMES[result.verdict]}: {deciding_checks(result)[0].message}"
 
 
 def more_reasons(result: GateResult) -> Iterator[str]:
@@ -107,7 +107,7 @@ def gain_sentences(result: GateResult) -> list[str]:
     sure = sure_sentence(result)
     if sure is not None:
         sentences.append(f"{sure} ({result.note})" if result.note else sure)
-    return [printable(one) for one in sentences]
+    return sentences
 
 
 def sure_sentence(result: GateResult) -> str | None:
@@ -138,13 +138,13 @@ def method_sentences(result: GateResult) -> list[str]:
         low, high = (show_difference(end, share=share) for end in result.tango_interval)
         level = show_percent(2 * result.confidence - 1)
         sentences.append(f"Tango's two-sided {level} interval, for comparison: {low} to {high}")
-    return [printable(one) for one in sentences]
+    return sentences
 
 
 def candidate_sentence(result: GateResult, one: CandidateResult) -> str:
     """Return what became of one of several candidates."""
     if one.verdict is None:
-        return printable(f"candidate {one.name} ({one.model}): not asked")
+        return f"candidate {one.name} ({one.model}): not asked"
     share = is_share(result.metric_range)
     seen = f", {result.metric} {show_value(one.value, share=share)}" if one.value is not None else ""
     seen += f", gain {show_difference(one.gain, share=share)}" if one.gain is not None else ""
@@ -153,7 +153,7 @@ def candidate_sentence(result: GateResult, one: CandidateResult) -> str:
     elif one.lower_bound is not None:
         seen += f", {sure_of_drop(one.lower_bound, result.confidence or 0, share=share)}"
     seen += f", {show_usd(one.cost_usd)}" if one.cost_usd is not None else ""
-    return printable(f"candidate {one.name} ({one.model}): {one.verdict}{seen}")
+    return f"candidate {one.name} ({one.model}): {one.verdict}{seen}"
 
 
 # --- models and data -----------------------------------------------------------------------------------------
@@ -164,7 +164,7 @@ def price_sentences(result: GateResult) -> Iterator[str]:
     models = {**result.baselines, "candidate": result.candidate}
     for source in dict.fromkeys(model.price for model in models.values() if model.price is not None):
         roles = [role for role, model in models.items() if model.price == source]
-        yield printable(f"price of {', '.join(roles)}: {source}")
+        yield f"price of {', '.join(roles)}: {source}"
 
 
 def age_sentence(result: GateResult) -> str | None:
@@ -178,7 +178,7 @@ def job_sentences(result: GateResult) -> Iterator[str]:
     """Yield what made the models that are named by their job."""
     for role, model in [*result.baselines.items(), ("candidate", result.candidate)]:
         if model.job is not None:
-            yield printable(f"{called(role)}: {job_words(model)}")
+            yield f"{called(role)}: {job_words(model)}"
 
 
 def job_words(model: ModelResult) -> str:
@@ -196,9 +196,9 @@ def data_sentences(result: GateResult) -> Iterator[str]:
     if training.sha256 is None or test.sha256 is None:
         return
     counts = f"{show_count(training.rows)} rows, {show_count(training.usable)} usable"
-    yield printable(f"training set: {training.path or 'iterable'}, {counts}, sha256 {training.sha256}")
+    yield f"training set: {training.path or 'iterable'}, {counts}, sha256 {training.sha256}"
     examples = f"{show_count(test.examples)} examples"
-    yield printable(f"test set: {test.path or 'iterable'}, {examples}, sha256 {test.sha256}")
+    yield f"test set: {test.path or 'iterable'}, {examples}, sha256 {test.sha256}"
 
 
 # --- time and money ------------------------------------------------------------------------------------------

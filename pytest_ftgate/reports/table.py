@@ -37,7 +37,7 @@ class Table:
     Attributes:
         title: what stands above it.
         columns: as many as each row has cells; a row of one cell stands alone on its line.
-        rows: cells, harmless and short.
+        rows: cells, of one line each; whoever shows them makes them harmless.
         bars: a picture a row, or none.
     """
 
