@@ -108,8 +108,9 @@ def render_report_schema() -> str:
         def dataclass_schema(self, schema: Any) -> dict[str, Any]:
             whole = super().dataclass_schema(schema)
             del whole["title"]
-            described = {"description": " ".join(whole["description"].split())}
-            return {**whole, **described, "additionalProperties": False, "required": list(whole["properties"])}
+            description = " ".join(schema["cls"].__doc__.split())
+            exact = {"additionalProperties": False, "required": list(whole["properties"])}
+            return {**whole, "description": description, **exact}
 
     schema = TypeAdapter(Report).json_schema(mode="serialization", schema_generator=Schema)
     head = {"$schema": _DIALECT, "title": f"JSON report of pytest-ftgate, version {REPORT_VERSION}"}
