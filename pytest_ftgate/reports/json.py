@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any, Literal
 
-from pytest_ftgate.result import GateResult, about
+from pytest_ftgate.result import GateResult, Session, about
 
 REPORT_VERSION = 1
 
@@ -44,23 +44,14 @@ class Report:
     environment: Annotated[Mapping[str, str], about("versions of what a verdict depends on, by distribution")]
 
 
-def report(
-    results: Iterable[GateResult], *, unjudged: Sequence[Mapping[str, Any]], partial: bool, config: str | None
-) -> str:
-    """Return the whole report, a :class:`Report`, as JSON text.
-
-    Args:
-        results: the judged gates.
-        unjudged: the obligations that were not met, each ``{"name", "reason"}``.
-        partial: whether obligations were printed instead of enforced.
-        config: the gate file, where the command line named another than the ini file does.
-    """
+def report(results: Iterable[GateResult], session: Session) -> str:
+    """Return a :class:`Report` of the judged gates as JSON text."""
     document = {
         "version": REPORT_VERSION,
         "gates": [result.to_dict() for result in results],
-        "unjudged": [{"name": one["name"], "reason": one["reason"]} for one in unjudged],
-        "partial": partial,
-        "config": config,
+        "unjudged": [{"name": name, "reason": reason} for name, reason in session.unjudged],
+        "partial": session.partial,
+        "config": session.config,
         "environment": environment(),
     }
     return json.dumps(document, indent=2, allow_nan=False) + "\n"

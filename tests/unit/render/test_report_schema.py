@@ -10,14 +10,14 @@ import jsonschema
 import pytest
 
 from pytest_ftgate.reports.json import REPORT_VERSION, render_report_schema, report
-from pytest_ftgate.result import Check, GateResult, ModelResult
+from pytest_ftgate.result import Check, GateResult, ModelResult, Session
 
 SCHEMA: dict[str, Any] = json.loads(render_report_schema())
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 
 
 def written(*results: GateResult) -> dict[str, Any]:
-    text = report(results, unjudged=[{"name": "a", "reason": "b"}], partial=True, config=None)
+    text = report(results, Session(unjudged=[("a", "b")], partial=True))
     found: dict[str, Any] = json.loads(text)
     return found
 
