@@ -115,6 +115,11 @@ class Check:
         Threshold | None, about("the required value with its key and direction, where one value is asked for")
     ] = None
 
+    def __post_init__(self) -> None:
+        """Drop the action of a check that holds: there is nothing to be done."""
+        if self.status in ("pass", "note"):
+            object.__setattr__(self, "action", None)
+
 
 def verdict_of(checks: tuple[Check, ...]) -> Verdict:
     """The worst status counts: error > fail > inconclusive > pass. Warnings and notes change nothing."""
@@ -173,6 +178,11 @@ class CandidateResult:
     gain: float | None = None
     lower_bound: float | None = None
     cost_usd: float | None = None
+
+
+def opponent(role: str) -> str:
+    """Return what messages call the baseline that the candidate is compared with."""
+    return "the baseline" if role == "baseline" else called(role)
 
 
 def called(role: str, name: str = "") -> str:
@@ -371,10 +381,26 @@ class Clock:
     drift: tuple[Drift, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class GuardResult:
-    """Another test set, on which the candidate may lose no more than max_drop. Values are of its own metric; the gain
-    and its bounds are as in GateResult."""
+@dataclass(frozen=True, kw_only=True)
+class Delta:
+    """What a comparison of the candidate with a baseline found, in the metric's unit."""
+
+    gain: Annotated[float | None, about("of the candidate, the sign turned where lower is better")] = None
+    lower_bound: Annotated[float | None, about("of the gain, one-sided at the confidence")] = None
+    upper_bound: Annotated[float | None, about("of the gain, one-sided at the confidence")] = None
+    method: str | None = None
+    n: int | None = None
+    wins: int | None = None
+    losses: int | None = None
+    examples_needed: int | None = None
+    note: Annotated[
+        str | None, about("what the bounds rest on, such as the number of groups; of a slice why it was not judged")
+    ] = None
+
+
+@dataclass(frozen=True)
+class GuardResult(Delta):
+    """Another test set, on which the candidate may lose no more than max_drop. Values are of its own metric."""
 
     name: str
     metric: str
@@ -384,36 +410,20 @@ class GuardResult:
     against: Annotated[str | None, about("the baseline's role")] = None
     baseline: float | None = None
     candidate: float | None = None
-    gain: float | None = None
-    lower_bound: float | None = None
-    upper_bound: float | None = None
-    method: str | None = None
-    n: int | None = None
-    wins: int | None = None
-    losses: int | None = None
-    examples_needed: int | None = None
-    note: str | None = None
     verdict: Annotated[Status | None, about("null: not judged")] = None
     test_set: TestSetResult = field(default_factory=TestSetResult)
     metric_range: Range | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SliceResult:
+@dataclass(frozen=True)
+class SliceResult(Delta):
     """The examples of the test set with one value of one field, by the deciding metric."""
 
     field: str
     value: str
-    n: int
     baseline: float | None = None
     candidate: float | None = None
-    gain: float | None = None
-    lower_bound: float | None = None
-    upper_bound: float | None = None
     confidence: Annotated[float | None, about("that of the bounds, corrected for the number of slices")] = None
-    wins: int | None = None
-    losses: int | None = None
-    note: Annotated[str | None, about("why it was not judged")] = None
     verdict: Annotated[Status | None, about("null: not judged")] = None
 
 
@@ -438,12 +448,8 @@ class Gain:
 
 
 @dataclass(frozen=True)
-class GateResult:
-    """Everything known about one gate after it was judged; null where it was not measured, never NaN.
-
-    Gains and their bounds are in the metric's unit, the sign turned where lower is better; both bounds are one-sided at
-    the confidence.
-    """
+class GateResult(Delta):
+    """Everything known about one gate after it was judged; null where it was not measured, never NaN."""
 
     name: str
     nodeid: str
@@ -460,20 +466,11 @@ class GateResult:
     candidate: Annotated[
         ModelResult, about("of several the chosen one, or, where none passed, the one that came nearest")
     ] = field(default_factory=lambda: ModelResult("candidate"))
-    gain: float | None = None
-    lower_bound: float | None = None
-    upper_bound: float | None = None
     tango_interval: Annotated[
         Range | None, about("two-sided, for display: at either end it leaves out what a one-sided bound does")
     ] = None
     margin_proven: bool | None = None
-    method: str | None = None
     p_value: float | None = None
-    n: int | None = None
-    wins: int | None = None
-    losses: int | None = None
-    examples_needed: int | None = None
-    note: Annotated[str | None, about("what the bounds rest on, such as the number of groups")] = None
     training: TrainingResult = field(default_factory=TrainingResult)
     test_set: TestSetResult = field(default_factory=TestSetResult)
     checks: tuple[Check, ...] = ()
@@ -519,7 +516,8 @@ class GateResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the facts as JSON values; a number that JSON has not becomes ``None``, and long text is cut."""
-        return to_plain(asdict(self))
+        facts = asdict(self)
+        return to_plain({**{name: facts[name] for name in ("name", "nodeid", "verdict", "passed")}, **facts})
 
     @classmethod
     def from_dict(cls, facts: Mapping[str, Any]) -> GateResult:
@@ -562,11 +560,15 @@ def closed(result: GateResult, checks: tuple[Check, ...]) -> GateResult:
     return replace(result, checks=checks, verdict=verdict_of(checks))
 
 
-def failed_result(result: GateResult, error: FtgateError) -> GateResult:
-    """The verdict ``error`` with what is wrong, where, and the cure."""
+def error_check(error: FtgateError, name: str = "configuration") -> Check:
+    """Return a check with the status ``error`` that says what is wrong, where, and the cure."""
     head, *rest = str(error).splitlines() or [type(error).__name__]
-    check = Check("configuration", "error", head, advice=one_line("\n".join(rest)) or None)
-    return closed(result, (*result.checks, check))
+    return Check(name, "error", head, advice=one_line("\n".join(rest)) or None)
+
+
+def failed_result(result: GateResult, error: FtgateError) -> GateResult:
+    """Return the result with an error that keeps it from being judged."""
+    return closed(result, (*result.checks, error_check(error)))
 
 
 @dataclass(frozen=True)

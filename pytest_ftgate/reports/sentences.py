@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from pytest_ftgate.checks.advice.training import learned_pair
+from pytest_ftgate.checks.advice import learned_pair
 from pytest_ftgate.checks.costs import dollars
 from pytest_ftgate.result import (
     CandidateResult,

@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import takewhile
 from typing import NamedTuple
 
-from pytest_ftgate.checks.advice.rules import most_to_try
+from pytest_ftgate.checks.advice import most_to_try
 from pytest_ftgate.reports import sentences, tables
 from pytest_ftgate.reports.table import Table
 from pytest_ftgate.result import Check, Economics, GateResult

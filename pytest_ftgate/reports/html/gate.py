@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pytest_ftgate.checks.advice.rules import most_to_try
+from pytest_ftgate.checks.advice import most_to_try
 from pytest_ftgate.reports import sentences, tables
 from pytest_ftgate.reports.html.confusion import confusions
 from pytest_ftgate.reports.html.examples import Examples

@@ -126,7 +126,7 @@ def test_a_metric_without_an_end_is_drawn_as_far_as_it_goes(
     metric_range: tuple[float, float] | None,
     span: tuple[float, float],
 ) -> None:
-    one = SliceResult("lang", "en", 4, *values)
+    one = SliceResult("lang", "en", *values, n=4)
     (bars,) = slices(GateResult("a", "b", "pass", metric_range=metric_range, slices=(one,))).bars
     assert bars == (*values, *span)
 

@@ -1,4 +1,4 @@
-"""The best of a job's checkpoints, found on a validation set that shares no input with the test set."""
+"""Find the best checkpoint of a fine-tuning job on a validation set."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ID_CHARACTERS = 40
 
 
 @dataclass(frozen=True)
-class Contest:
+class CheckpointSelection:
     """The checkpoints of the candidate's job, of which a validation set is to find the best.
 
     Attributes:
@@ -40,7 +40,7 @@ class Contest:
     tuned: tuple[Tuned, ...]
     models: tuple[Model, ...]
 
-    def hold(self, repeats: int, **options: Any) -> tuple[int, tuple[Run, ...], str]:
+    def run(self, repeats: int, **options: Any) -> tuple[int, tuple[Run, ...], str]:
         """Ask all checkpoints, and find the best; of equals the first.
 
         Args:
