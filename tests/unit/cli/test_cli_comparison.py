@@ -20,6 +20,7 @@ from pytest_ftgate.result import (
     GateResult,
     GuardResult,
     ModelResult,
+    Session,
     SliceResult,
     TestSetResult,
     Threshold,
@@ -66,9 +67,9 @@ def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Read:
     def read(
         *gates: GateResult, unjudged: Mapping[str, str] | None = None, partial: bool = False, name: str = "r.json"
     ) -> ReportFile:
-        owed = [{"name": name, "reason": reason} for name, reason in (unjudged or {}).items()]
+        session = Session(unjudged=list((unjudged or {}).items()), partial=partial)
         path = tmp_path / name
-        path.write_text(report(gates, unjudged=owed, partial=partial, config=None), encoding="utf-8")
+        path.write_text(report(gates, session), encoding="utf-8")
         return read_report(path)
 
     return read

@@ -14,6 +14,7 @@ from pytest_ftgate.result import (
     GuardResult,
     LabelResult,
     ModelResult,
+    Session,
     SliceResult,
     TestSetResult,
     TrainingResult,
@@ -215,7 +216,7 @@ def test_facts_survive_json() -> None:
 
 
 def test_the_report_carries_versions_and_every_gate() -> None:
-    document = json.loads(report([gate()], unjudged=[], partial=False, config=None))
+    document = json.loads(report([gate()], Session()))
     assert document["version"] == 1
     assert document["gates"][0]["passed"] is True
     assert {"python", "pytest", "openai", "scikit-learn"} <= document["environment"].keys()
@@ -223,7 +224,7 @@ def test_the_report_carries_versions_and_every_gate() -> None:
 
 def test_the_report_carries_the_versions_of_what_is_optional(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pytest_ftgate.reports.json.version", lambda name: f"version of {name}")
-    found = json.loads(report([gate()], unjudged=[], partial=False, config=None))["environment"]
+    found = json.loads(report([gate()], Session()))["environment"]
     for name in ("genai-prices", "jsonschema", "rapidfuzz", "sacrebleu"):  # by which answers are scored and priced
         assert found[name] == f"version of {name}"
 
