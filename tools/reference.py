@@ -258,7 +258,6 @@ _OPTION_MEANINGS = {
     "json_field": "where in a JSON answer the label stands, as `result.label`",
     "labels": "the labels that are averaged over; those of the test set where absent",
     "pos_label": "the label that counts as positive",
-    "bca": "`true`: a bootstrap bound beside the one that decides",
     "json_schema": "a JSON Schema, or the path of one, that the value must be valid by",
     "type": "`json`, `yaml`, `xml` or `csv`",
     "allowed": "the list of all answers that hold",

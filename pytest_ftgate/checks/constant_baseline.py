@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.errors import MetricError
-from pytest_ftgate.result import Check, ModelResult, Status, called
+from pytest_ftgate.metrics.judged import is_judged
+from pytest_ftgate.result import Action, Check, ModelResult, Status, called
 from pytest_ftgate.text import is_share, show_value
 
 if TYPE_CHECKING:
+    from pytest_ftgate.checks.context import Context
     from pytest_ftgate.metrics import Answers, Metric
 
 
 _TRIED = 20
+
+
+def check(gate: Context) -> Sequence[Check]:
+    """Check what one constant answer to everything would score: no model is called for that."""
+    config, metric, scored = gate.config, gate.deciding, gate.scored
+    constants = {role: constant_answer(metric, one.answers) for role, one in scored.items()}
+    reason, source = config.allow_weak_baseline, gate.source("allow_weak_baseline")
+    if is_judged(metric):
+        n_expected = len({expected_text(value).strip() for value in gate.expected})
+        return throughout_checks(constants, n_expected=n_expected, reason=reason, source=source)
+    standard = Standard(metric, trivial_baseline(metric, gate.expected), reason, source)
+    return constant_checks(standard, {role: Answered(one.facts, constants[role]) for role, one in scored.items()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +67,7 @@ def trivial_baseline(metric: Metric, expected: Sequence[Any]) -> Trivial:
     counted = Counter(expected_text(value).strip() for value in expected).most_common()
     over_labels = metric.kind == "set" and metric.uses_labels
     tried = [answer for answer, _ in (counted[:_TRIED] if over_labels else counted[:1])]
-    bare = _bare(metric)
+    bare = metric.bare()
     found = [Trivial(answer, *_scored(bare, expected, answer), len(counted)) for answer in tried]
     beatable = [one for one in found if not one.perfect] or found
     return max(beatable, key=lambda one: one.value if metric.greater_is_better else -one.value)
@@ -81,23 +95,8 @@ def constant_answer(metric: Metric, answers: Answers) -> str | None:
 
     Labels are compared as the metric reads them, other answers as text without the white space around it.
     """
-    given = {answer for repeat in answers for answer in _read(metric, repeat) if answer is not None}
+    given = {answer for repeat in answers for answer in metric.answers_read(repeat) if answer is not None}
     return next(iter(given)) if len(given) == 1 else None
-
-
-def _read(metric: Metric, answers: Iterable[str | None]) -> Iterable[str | None]:
-    from pytest_ftgate.metrics.classification import Accuracy, LabelMetric
-
-    if isinstance(metric, Accuracy | LabelMetric):
-        return metric.labels_of(answers)
-    return [None if answer is None else answer.strip() for answer in answers]
-
-
-def _bare(metric: Metric) -> Metric:
-    """The constant answer is a label as it is expected: no pattern or JSON field is needed to find it there."""
-    from pytest_ftgate.metrics.classification import Accuracy, LabelMetric
-
-    return metric.bare() if isinstance(metric, Accuracy | LabelMetric) else metric
 
 
 _SHOWN = 60
@@ -122,7 +121,7 @@ class Standard:
     @property
     def compares(self) -> bool:
         """Whether the metric compares answers with what is expected; else a constant answer is no standard by it."""
-        return getattr(self.metric, "compares", True)
+        return self.metric.compares
 
     def shown(self, value: float | None) -> str:
         """A value of the metric as people read it."""
@@ -183,6 +182,7 @@ def throughout_checks(
                 f"different outputs{f' (allowed: {reason})' if allowed else ''}",
                 source=source if allowed else None,
                 advice=None if allowed else "Look at its prompt, or at what it was trained on.",
+                action="fix_data" if role == "candidate" else "better_prompt",
             )
         )
     return found
@@ -262,4 +262,5 @@ def _check(
     source: str | None = None,
     advice: str | None = None,
 ) -> Check:
-    return Check(name, status, message, one.facts.value, standard.trivial.value, source, advice)
+    action: Action = "better_prompt" if name == "weak_baseline" else "fix_data"
+    return Check(name, status, message, one.facts.value, standard.trivial.value, source, advice, action)

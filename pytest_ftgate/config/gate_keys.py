@@ -192,6 +192,9 @@ class GateKeys(Keys):
         default_factory=unwritten(ClockKeys),
         description="What it means that a model is an alias, was changed, or is about to be shut down.",
     )
+    ablate_prompt: bool = Field(
+        False, description="Whether the candidate is run once more without its own prompt: shown, never decisive."
+    )
 
     @model_validator(mode="after")
     def _one_form(self) -> GateKeys:

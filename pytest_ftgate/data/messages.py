@@ -13,7 +13,7 @@ ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 
 
 def checked_messages(value: Any, key: str) -> Messages:
-    """The messages of a row's ``key``, each with a known role and a content.
+    """Return the messages of a row's ``key``, each with a known role and a content.
 
     Raises:
         DataError: without file and line, which the caller adds.
@@ -28,7 +28,7 @@ def checked_messages(value: Any, key: str) -> Messages:
 
 
 def split_conversation(value: Any, key: str) -> tuple[Messages, str]:
-    """What stands before the last message, and the last message's text, which must be the assistant's."""
+    """Return what stands before the last message, and the last message's text, which must be the assistant's."""
     messages = checked_messages(value, key)
     last = messages[-1]
     place = f"{key}[{len(messages) - 1}]"

@@ -7,7 +7,7 @@ import io
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
-from pytest_ftgate.metrics.options import parse_json
+from pytest_ftgate.data.strict_json import parse_json
 
 MOST_YAML = 200_000
 """Characters of a YAML answer: what is longer would keep its parser busy for long, and is refused."""
@@ -26,20 +26,8 @@ _REFUSED = {
 """What is said of YAML that is valid and not plain, by the kind of problem."""
 
 
-def read_json(text: str) -> Any:
-    """The value of a JSON text (RFC 8259): one value of any kind and nothing else, no NaN, no key twice.
-
-    Raises:
-        ValueError: it is none, and why.
-    """
-    try:
-        return parse_json(text)
-    except RecursionError:
-        raise ValueError(_TOO_DEEP) from None
-
-
 def read_yaml(text: str) -> Any:
-    """The mapping or list that a YAML text holds; plain scalars are read by the core schema of YAML 1.2.
+    """Return the mapping or list that a YAML text holds; plain scalars are read by the core schema of YAML 1.2.
 
     Nearly every text is a scalar in YAML, so that a scalar alone does not count. Tags, aliases, merge keys, keys
     that are no plain text or given twice, and a second document are refused.
@@ -100,7 +88,7 @@ def check_csv(text: str) -> None:
 
 
 READERS: Mapping[str, Callable[[str], Any]] = {
-    "json": read_json,
+    "json": parse_json,
     "yaml": read_yaml,
     "xml": check_xml,
     "csv": check_csv,

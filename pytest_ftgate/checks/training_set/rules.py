@@ -10,6 +10,7 @@ from pytest_ftgate.result import STATUS_AT, Check
 from pytest_ftgate.text import plural, printable
 
 if TYPE_CHECKING:
+    from pytest_ftgate.checks.context import Context
     from pytest_ftgate.checks.training_set.audit import TrainingAudit
     from pytest_ftgate.config import GateConfig
     from pytest_ftgate.data import DataSet
@@ -26,9 +27,9 @@ MOST_IMBALANCE = 10
 _SHOWN = 5
 
 
-def training_checks(config: GateConfig, audit: TrainingAudit, training: DataSet, test: DataSet) -> list[Check]:
-    """What the audit found, worst first. Findings that the gate ignores are left out, except for the two that count."""
-    rules = _Rules(config, audit, training, test)
+def check(gate: Context) -> list[Check]:
+    """Check what the audit found. Findings that the gate ignores are left out, but for the two that always count."""
+    rules = _Rules(gate.config, gate.audit, gate.training, gate.test)
     return [rules.usable(), rules.leaked(), *rules.findings()]
 
 
@@ -59,6 +60,7 @@ class _Rules:
             if held
             else f"Write {plural(needed - audit.usable, 'more distinct example')}; "
             "with fewer, few-shot prompting is likely enough.",
+            action="add_examples",
         )
 
     def leaked(self) -> Check:
@@ -77,10 +79,11 @@ class _Rules:
             required=0,
             source=str(self._config.sources["training_set"]),
             advice="Take them out of the training set and train again: a model is not tested on what it was taught.",
+            action="fix_data",
         )
 
     def findings(self) -> Iterator[Check]:
-        """Findings that are there; nothing for those that are not."""
+        """Yield the findings that are there."""
         yield from self._leaked_near()
         yield from self._conflicts()
         yield from self._near_duplicates()
@@ -256,7 +259,7 @@ class _Rules:
     # --- what the gate makes of a finding ----------------------------------------------------------------------
 
     def _loosened(self) -> Iterator[Check]:
-        """A finding that should fail and does not is said in every run, whether it is there or not."""
+        """Yield a warning of findings that should fail and do not, in every run, whether they are there or not."""
         loosened = self._config.audit.loosened
         if loosened:
             told = ", ".join(f"{name}: {level}" for name, level in loosened.items())
@@ -280,7 +283,7 @@ class _Rules:
         observed: float | None = None,
         required: int | None = None,
     ) -> Iterator[Check]:
-        """The check of a finding that is there and not ignored. ``beyond``: it passes its own limit."""
+        """Yield the check of a finding that is there and not ignored. ``beyond``: it passes its own limit."""
         level = self._levels[name]
         if not count or level == "ignore":
             return
@@ -294,12 +297,13 @@ class _Rules:
             required=required,
             source=str(self._config.sources["audit"]) if level == "fail" else None,
             advice=advice,
+            action="fix_data" if level == "fail" else None,
         )
 
     # --- words -------------------------------------------------------------------------------------------------
 
     def _pairs(self, data: DataSet, pairs: Sequence[tuple[int, int]], sign: str) -> str:
-        """Rows of a set, each with its counterpart in the training set."""
+        """Return rows of a set, each with its counterpart in the training set."""
         shown = (
             f"{_place(data, row, number)} {sign} {_place(self._training, first, number)}"
             for number, (row, first) in enumerate(pairs[:_SHOWN])
@@ -307,7 +311,7 @@ class _Rules:
         return ", ".join(shown) + _more(len(pairs))
 
     def _each(self, remarks: Mapping[int, str]) -> str:
-        """Rows of the training set, each with a remark."""
+        """Return rows of the training set, each with a remark."""
         shown = (
             f"{_place(self._training, row, number)} ({remarks[row]})"
             for number, row in enumerate(list(remarks)[:_SHOWN])
@@ -320,7 +324,7 @@ class _Rules:
         return expected_text(self._training.examples[row].expected).strip()
 
     def _first_rows(self, data: DataSet, labels: Iterable[str]) -> dict[str, str]:
-        """Where each label stands first."""
+        """Return where each label stands first."""
         from pytest_ftgate.data import expected_text
 
         wanted, found = set(labels), dict[str, str]()
@@ -332,7 +336,7 @@ class _Rules:
 
 
 def _near() -> str:
-    """The published measure and its threshold, in words."""
+    """Return the published measure and its threshold, in words."""
     from pytest_ftgate.checks.training_set.near import NEAR
     from pytest_ftgate.checks.training_set.wording import SHINGLE
 
@@ -340,7 +344,7 @@ def _near() -> str:
 
 
 def _place(data: DataSet, row: int, number: int) -> str:
-    """Where a row stands; the first of several with its file, the others without."""
+    """Return where a row stands; the first of several with its file, the others without."""
     return str(data.where(row)) if number == 0 else data.row_name(row)
 
 

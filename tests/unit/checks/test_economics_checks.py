@@ -47,7 +47,7 @@ def test_a_declared_cost_of_training_comes_first() -> None:
 
 
 def test_one_baseline_with_a_price_may_be_the_best_one() -> None:
-    nothing = Price(UNPRICED)
+    nothing = Price(unknown=UNPRICED)
     assert why_unpriced(models(baseline=PRICE, candidate=PRICE)) is None
     assert why_unpriced(models(a=nothing, b=PRICE, candidate=PRICE)) is None
     assert why_unpriced(models(a=nothing, b=nothing, candidate=PRICE)) == (
@@ -79,7 +79,8 @@ def test_what_cannot_be_judged_is_known_before_any_call(given: dict[str, float],
 
 
 def test_no_economics_no_checks() -> None:
-    assert free_economics_checks(None, models(baseline=Price(UNPRICED), candidate=Price(UNPRICED))) == []
+    unpriced = Price(unknown=UNPRICED)
+    assert free_economics_checks(None, models(baseline=unpriced, candidate=unpriced)) == []
 
 
 def test_a_candidate_that_costs_more_never_pays_whatever_training_cost() -> None:

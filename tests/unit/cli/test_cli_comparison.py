@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from pytest_ftgate.cli.compare import GateMoves, Move, compare_reports
-from pytest_ftgate.cli.moves_text import comparison_lines
+from pytest_ftgate.cli.compare import GateMoves, Move, compare_reports, comparison_lines
 from pytest_ftgate.cli.report_file import ReportFile, read_report
 from pytest_ftgate.errors import DataError
 from pytest_ftgate.reports.json import report
@@ -21,6 +20,7 @@ from pytest_ftgate.result import (
     GateResult,
     GuardResult,
     ModelResult,
+    Session,
     SliceResult,
     TestSetResult,
     Threshold,
@@ -67,9 +67,9 @@ def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Read:
     def read(
         *gates: GateResult, unjudged: Mapping[str, str] | None = None, partial: bool = False, name: str = "r.json"
     ) -> ReportFile:
-        owed = [{"name": name, "reason": reason} for name, reason in (unjudged or {}).items()]
+        session = Session(unjudged=list((unjudged or {}).items()), partial=partial)
         path = tmp_path / name
-        path.write_text(report(gates, unjudged=owed, partial=partial, config=None), encoding="utf-8")
+        path.write_text(report(gates, session), encoding="utf-8")
         return read_report(path)
 
     return read
@@ -121,7 +121,7 @@ MATCH = replace(GATE, objective="match", margin=None, max_drop=0.02)
 GUARD = GuardResult("general", "accuracy", 0.03, "proven", 0.95, verdict="pass", metric_range=(0.0, 1.0))
 LOOSE = replace(GUARD, max_drop=0.1)
 GUARDED = replace(GATE, guards=(GUARD,))
-SLICED = replace(GATE, slices=(SliceResult("lang", "de", 50, verdict="pass"),))
+SLICED = replace(GATE, slices=(SliceResult("lang", "de", n=50, verdict="pass"),))
 
 
 def asked(name: str, required: float, threshold: Threshold | None = None, observed: float = 1.0) -> GateResult:
@@ -439,7 +439,7 @@ WHOLE: dict[str, Any] = {"version": 1, "gates": [{"name": "a", "nodeid": "b", "v
         ('{"version": 1, "gates": [], "unjudged": [3]}', "unjudged[0]: is not a report"),
         ('{"version": 1, "gates": [NaN]}', "NaN is not a JSON value"),
         ("[" * 100_000, "nested too deep"),
-        (b"\xff\xfe", "is not UTF-8"),
+        (b"\xff\xfe", "is UTF-16"),
     ],
 )
 def test_what_is_no_report_is_refused(tmp_path: Path, content: str | bytes, message: str) -> None:

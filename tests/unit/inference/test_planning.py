@@ -30,6 +30,7 @@ def power(n, margin, win_rate, loss_rate):
 # --- how many examples -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.simulation
 @pytest.mark.parametrize(
     ("wins", "losses", "n", "target"),
     [(9, 4, 60, 0.03), (9, 4, 60, 0.0), (12, 2, 100, 0.05), (1, 1, 50, -0.05), (8, 8, 100, -0.08)],
@@ -61,6 +62,7 @@ def test_by_error():
     assert needed_by_error(100, 0.05, 0.0, 0.0, 0.95) is None
 
 
+@pytest.mark.simulation
 @pytest.mark.parametrize("seed", range(3))
 def test_graded_examples_would_do_four_times_out_of_five(seed):
     rng = np.random.default_rng(seed)
@@ -157,10 +159,12 @@ def test_fewest_examples(max_drop, evidence, needed, exact):
     assert fewest_examples(max_drop, confidence=0.95, evidence=evidence, exact=exact) == needed
 
 
-def test_more_examples_never_say_less():
+@pytest.mark.parametrize(("confidence", "needed"), [(0.9, 45), (0.95, 59), (0.975, 73), (0.99, 97)])
+def test_more_examples_never_say_less(confidence, needed):
     """The search looks for the first number that does; all larger ones must do too."""
-    passing = [exact_p_value(0, 0, n, -0.05) <= 0.05 for n in range(1, 150)]
-    assert passing == [n >= 59 for n in range(1, 150)]
+    assert fewest_examples(0.05, confidence=confidence, evidence="proven", exact=True) == needed
+    passing = [exact_p_value(0, 0, n, -0.05) <= 1 - confidence for n in range(1, 150)]
+    assert passing == [n >= needed for n in range(1, 150)]
 
 
 def test_no_number_of_examples_proves_that_nothing_was_lost():
