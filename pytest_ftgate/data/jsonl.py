@@ -17,6 +17,7 @@ from pytest_ftgate.text import excerpt, kind_of
 
 # Far below the depth at which Python's own JSON reader and writer give up.
 _MAX_DEPTH = 100
+_LOOKS = 'a row looks like this: {"input": "...", "expected": "..."}'
 
 
 def read_jsonl(
@@ -49,8 +50,12 @@ def first_keys(lines: Lines) -> list[str]:
     return []
 
 
-def parse_object(text: str) -> dict[str, Any]:
-    """The one JSON object of a text.
+def parse_object(text: str, cure: str = _LOOKS) -> dict[str, Any]:
+    """Return the one JSON object of a text.
+
+    Args:
+        text: a row.
+        cure: what is said where it is no object.
 
     Raises:
         DataError: without file and line. Besides broken JSON, what JSON readers disagree about is refused:
@@ -68,7 +73,7 @@ def parse_object(text: str) -> dict[str, Any]:
         raise DataError(
             f"a row must be a JSON object, is {kind_of(row)}",
             evidence=f"found: {excerpt(text)}",
-            cure='a row looks like this: {"input": "...", "expected": "..."}',
+            cure=cure,
         )
     if text.count("[") + text.count("{") > _MAX_DEPTH and _depth(row) > _MAX_DEPTH:
         raise _too_deep()

@@ -142,15 +142,14 @@ class FunctionModel(Model):
             facts["repeat"] = repeat
         return hashlib.sha256(canonical_json(facts).encode()).hexdigest()
 
-    async def complete(self, example: Example, repeat: int = 0) -> Completion:  # noqa: ARG002
+    async def complete(self, example: Example, repeat: int = 0) -> Completion:
         """Call the callable once."""
-        given = _given(example)
         if self.batch_size == 1:
-            return self._checked(await self._call(given))
-        (answer,) = self._list(await self._call([given]), 1)
+            return self._checked(await self._call(_given(example)))
+        (answer,) = await self.complete_many([Question("", example, repeat)])
         if isinstance(answer, ModelError):
             raise answer
-        return self._checked(answer)
+        return answer
 
     async def complete_many(self, questions: Sequence[Question]) -> Sequence[Completion | ModelError]:
         """Call the callable once with all inputs; an answer's latency is the seconds that the call took."""
@@ -164,10 +163,10 @@ class FunctionModel(Model):
 
     def _list(self, answers: object, n: int) -> Sequence[object]:
         """One answer for each input, in their order."""
-        if isinstance(answers, Sequence) and not isinstance(answers, str) and len(answers) == n:
-            return answers
         found = f"a value of type {type(answers).__name__}"
         if isinstance(answers, Sequence) and not isinstance(answers, str):
+            if len(answers) == n:
+                return answers
             found = f"{len(answers):,} answers for {n:,} inputs"
         raise ModelError(
             f"{self.name} returned {found}",
@@ -175,13 +174,13 @@ class FunctionModel(Model):
         )
 
     def _checked_of_many(self, answer: object, latency_s: float) -> Completion | ModelError:
+        if isinstance(answer, ModelError):
+            return answer
         try:
-            checked = answer if isinstance(answer, ModelError) else self._checked(answer)
+            completion = self._checked(answer)
         except ModelError as error:
             return error
-        if isinstance(checked, Completion) and checked.latency_s is None:
-            return replace(checked, latency_s=latency_s)
-        return checked
+        return replace(completion, latency_s=latency_s) if completion.latency_s is None else completion
 
     async def aclose(self) -> None:
         self._workers.stop()

@@ -169,7 +169,7 @@ def _rows(lines: Lines) -> dict[tuple[str, int], RecordedRow]:
 
 
 def _row(text: str, line: int) -> tuple[tuple[str, int], RecordedRow]:
-    row = _object(text)
+    row = parse_object(text, _LOOKS)
     for name in ("id", "output"):
         if name not in row:
             raise DataError(f'no field "{name}"', evidence=f"found: {listed(row)}", cure=_LOOKS)
@@ -194,15 +194,6 @@ def _row(text: str, line: int) -> tuple[tuple[str, int], RecordedRow]:
 
 _NO_MOMENT = 1e11  # the year 5138
 _LOOKS = 'a recorded prediction looks like this: {"id": "...", "output": "..."}'
-
-
-def _object(text: str) -> dict[str, Any]:
-    try:
-        return parse_object(text)
-    except DataError as error:
-        if error.cure and '"expected"' in error.cure:  # that of a data set's row
-            raise DataError(error.what, evidence=error.evidence, cure=_LOOKS) from None
-        raise
 
 
 def _id(value: object) -> str:

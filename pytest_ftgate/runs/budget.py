@@ -107,16 +107,14 @@ class Reservation:
     """What the answer to one question may cost, from before it is asked until it is settled.
 
     Args:
-        model_id: whose answer it is.
+        call: that asks it.
         usd: the estimate in US dollars.
         prompt_characters: how long the question is.
-        owner: see :class:`Call`.
     """
 
-    model_id: str
+    call: Call
     usd: Fraction
     prompt_characters: int
-    owner: object = None
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -235,7 +233,7 @@ class Budget:
                     return None
                 raise self._passed(call, sum(amounts, Fraction()))
             lengths = zip(amounts, call.prompt_characters, strict=True)
-            made = [Reservation(call.model_id, usd, length, call.owner) for usd, length in lengths]
+            made = [Reservation(call, usd, length) for usd, length in lengths]
             self._open.update(dict.fromkeys(made))
             self._in_flight += sum(amounts)
             return made
@@ -270,14 +268,14 @@ class Budget:
         with self._lock:
             self._book(reservation, actual_usd)
             if completion is not None:
-                self._habits[reservation.model_id].learn(reservation.prompt_characters, completion, busy_s)
+                self._habits[reservation.call.model_id].learn(reservation.prompt_characters, completion, busy_s)
             self._wake_first()
 
     def close(self, owner: object) -> None:
         """Book what is still open of this owner, who has ended: nobody is to wait for it, or behind it."""
         with self._lock:
             self._turns = deque(turn for turn in self._turns if turn.owner is not owner)
-            for reservation in [one for one in self._open if one.owner is owner]:
+            for reservation in [one for one in self._open if one.call.owner is owner]:
                 self._book(reservation, None)
             self._wake_first()
 
