@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 
 def resolve_target(target: str, where: Where) -> Callable[..., Any]:
-    """The callable that a target names.
+    """Return the callable that a target names.
 
     Raises:
         ConfigError: the module or the name in it does not exist, importing it fails, or it cannot be called.
@@ -230,12 +230,12 @@ class FunctionModel(Model):
 
 
 def _given(example: Example) -> Any:
-    """The input as the callable gets it: a copy, where it could be changed."""
+    """Return the input as the callable gets it: a copy, where it could be changed."""
     return example.input if isinstance(example.input, str) else [dict(message) for message in example.input]
 
 
 def build_target(spec: ModelSpec, surroundings: Surroundings) -> FunctionModel:  # noqa: ARG001
-    """The model ``python:pkg.module:function``. Raises :class:`ConfigError`."""
+    """Return the model ``python:pkg.module:function``. Raises :class:`ConfigError`."""
     target = spec.options["target"]
     function = resolve_target(target, spec.source.where("target"))
     workers = spec.options.get("workers")
@@ -261,12 +261,12 @@ def _in_processes(model: FunctionModel, n: int, where: Where) -> FunctionModel:
 
 
 def build_callable(spec: ModelSpec, surroundings: Surroundings) -> Model:  # noqa: ARG001
-    """The model that a fixture or a marker gives as an object. Raises :class:`ConfigError`."""
+    """Return the model that a fixture or a marker gives as an object. Raises :class:`ConfigError`."""
     return adopt(spec.options["function"], spec)
 
 
 def adopt(given: Any, spec: ModelSpec) -> Model:
-    """A callable as a model; what is a model already, as it is.
+    """Return a callable as a model; what is a model already, as it is.
 
     Raises:
         ConfigError: it is neither.
@@ -368,7 +368,7 @@ _identities: dict[int, tuple[Callable[[], Any], str]] = {}
 
 
 def _session_identity(function: Callable[..., Any], spec: ModelSpec) -> str:
-    """A name for the very callable in the state in which a fixture gave it, as far as parameters tell of that.
+    """Return a name for the very callable in the state in which a fixture gave it, as far as parameters tell of that.
 
     A fixture that is parametrized may give one object each time, in another state.
     """
@@ -377,7 +377,7 @@ def _session_identity(function: Callable[..., Any], spec: ModelSpec) -> str:
 
 
 def _value(parameter: Any) -> str:
-    """What stands for a parameter: its JSON, or where it has none the very object."""
+    """Return what stands for a parameter: its JSON, or where it has none the very object."""
     try:
         return canonical_json(parameter)
     except (TypeError, ValueError, RecursionError):
@@ -385,7 +385,7 @@ def _value(parameter: Any) -> str:
 
 
 def _token(thing: Any) -> str:
-    """A name for the very object, the same as long as it lives, and never given to another.
+    """Return a name for the very object, the same as long as it lives, and never given to another.
 
     A bound method is made anew whenever it is asked for: its object and its function stand for it.
     """

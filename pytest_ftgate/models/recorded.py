@@ -67,7 +67,7 @@ class RecordedModel(Model):
 
     @property
     def ids(self) -> frozenset[str]:
-        """The examples that have a row."""
+        """Return the examples that have a row."""
         return frozenset(id_ for id_, _ in self.rows)
 
     def key(self, example: Example, repeat: int = 0) -> str:
@@ -122,7 +122,7 @@ class RecordedModel(Model):
 
 
 def build_recorded(spec: ModelSpec, surroundings: Surroundings) -> RecordedModel:  # noqa: ARG001
-    """The model ``recorded:PATH``.
+    """Return the model ``recorded:PATH``.
 
     Raises:
         DataError: the file cannot be read, or a row is not a prediction; names the line.
@@ -141,7 +141,7 @@ def build_recorded(spec: ModelSpec, surroundings: Surroundings) -> RecordedModel
 
 
 def read_rows(path: Path) -> RecordedFile:
-    """The predictions of one file. Raises :class:`DataError` where it has none, or a row is not a prediction."""
+    """Return the predictions of one file. Raises :class:`DataError` where it has none, or a row is not a prediction."""
     with open_lines(path) as lines:
         rows = _rows(lines)
         if not rows:
@@ -227,7 +227,7 @@ def _seconds(row: Mapping[str, Any], name: str) -> float | None:
 
 
 def _moment(row: Mapping[str, Any], name: str) -> float | None:
-    """Seconds since the epoch; milliseconds would be years from now."""
+    """Return the seconds since the epoch; milliseconds would be years from now."""
     seconds = _seconds(row, name)
     if seconds is not None and seconds >= _NO_MOMENT:
         raise DataError(f"must be seconds since 1970, is {seconds:g}", where=Where(key=name))

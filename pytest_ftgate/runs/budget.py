@@ -47,7 +47,7 @@ class Habits:
 
 
 def estimate(price: Price, habits: Habits, characters: int, max_output_tokens: int | None) -> Fraction | None:
-    """US dollars that a call may cost; ``None`` where the price does not tell.
+    """Return the US dollars that a call may cost; ``None`` where the price does not tell.
 
     A token is taken for 3 characters until the model has shown how many tokens it makes of them, then for as many
     as it has made at most. An answer is taken to be as long as the request allows, else as the longest so far, at
@@ -67,7 +67,7 @@ def estimate(price: Price, habits: Habits, characters: int, max_output_tokens: i
 
 
 def exact(amount: float) -> Fraction:
-    """The amount as its decimals read, so that no rounding adds up."""
+    """Return the amount as its decimals read, so that no rounding adds up."""
     return Fraction(repr(float(amount)))
 
 
@@ -153,7 +153,7 @@ class Budget:
 
     @property
     def spent_usd(self) -> float:
-        """US dollars that answers have cost."""
+        """Return the US dollars that answers have cost."""
         return float(self._spent)
 
     @property
@@ -163,12 +163,12 @@ class Budget:
 
     @property
     def unsure_said(self) -> str:
-        """How many these are, in words; empty where there are none."""
+        """Return how many these are, in words; empty where there are none."""
         return f"{plural(self._unsure_calls, 'call')} whose cost is unknown" if self._unsure_calls else ""
 
     @property
     def in_flight_usd(self) -> float:
-        """US dollars that the calls under way are estimated at."""
+        """Return the US dollars that the calls under way are estimated at."""
         return float(self._in_flight)
 
     @property
@@ -177,7 +177,7 @@ class Budget:
         return tuple(self._uncounted)
 
     def covers(self, model: Model) -> bool:
-        """Whether each call of this model has to be reserved; to be asked before its first one.
+        """Return whether each call of this model has to be reserved; to be asked before its first one.
 
         Recorded predictions cost nothing, and a function without a price is taken to: see :attr:`uncounted`.
 

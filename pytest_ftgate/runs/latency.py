@@ -42,7 +42,7 @@ class Sampled(Delegate):
 def take_samples(
     models: Mapping[str, Model], test: DataSet, *, stores: Stores, offline: bool, **options: Any
 ) -> dict[str, Run]:
-    """The sample of each model that asks for one, by role; one after the other, while nothing else runs.
+    """Return the sample of each model that asks for one, by role; one after the other, while nothing else runs.
 
     Args:
         models: by role.
@@ -61,7 +61,7 @@ def take_samples(
 
 
 def sample_check(role: str, facts: ModelResult, run: Run) -> Check:
-    """What the sample found; one with a gap is an error."""
+    """Return what the sample found; one with a gap is an error."""
     name = f"{role}_latency"
     predictions = run.predictions[0]
     missing = [one for one in predictions if one.completion is None]
