@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 if TYPE_CHECKING:
+    from pytest_ftgate.checks.context import Context
     from pytest_ftgate.config import ModelSpec
-    from pytest_ftgate.result import GateResult
+    from pytest_ftgate.result import Check, GateResult
 
 hookspec = pluggy.HookspecMarker("pytest")
 hookimpl = pluggy.HookimplMarker("pytest")
@@ -65,6 +66,24 @@ def pytest_ftgate_metrics() -> Mapping[str, Any]:  # type: ignore[empty-body]
 
         def pytest_ftgate_metrics():
             return {"brevity": brevity}
+    """
+
+
+@hookspec
+def pytest_ftgate_checks(gate: Context) -> Iterable[Check]:  # type: ignore[empty-body]
+    """Add a rule: return further checks of a gate whose models were scored.
+
+    The worst status counts, so that a rule can only make a verdict worse. ``gate`` is the
+    :class:`~pytest_ftgate.checks.context.Context` that all rules look at: ``gate.config``, ``gate.result``,
+    ``gate.test``, ``gate.training``, ``gate.runs``, ``gate.scored``::
+
+        # conftest.py
+        from pytest_ftgate import Check
+
+        def pytest_ftgate_checks(gate):
+            longest = max(len(one.completion.text) for one in gate.runs["candidate"].predictions[0])
+            if longest > 200:
+                yield Check("short_answers", "fail", f"the longest answer has {longest} characters", longest, 200)
     """
 
 

@@ -117,6 +117,11 @@ class Check:
     action: Action | None = None
     threshold: Threshold | None = None
 
+    def __post_init__(self) -> None:
+        """Drop the action of a check that holds: there is nothing to be done."""
+        if self.status in ("pass", "note"):
+            object.__setattr__(self, "action", None)
+
 
 def verdict_of(checks: tuple[Check, ...]) -> Verdict:
     """The worst status counts: error > fail > inconclusive > pass. Warnings and notes change nothing."""
@@ -194,6 +199,11 @@ class CandidateResult:
     gain: float | None = None
     lower_bound: float | None = None
     cost_usd: float | None = None
+
+
+def opponent(role: str) -> str:
+    """Return what messages call the baseline that the candidate is compared with."""
+    return "the baseline" if role == "baseline" else called(role)
 
 
 def called(role: str, name: str = "") -> str:
@@ -411,8 +421,23 @@ class Clock:
     drift: tuple[Drift, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class GuardResult:
+@dataclass(frozen=True, kw_only=True)
+class Delta:
+    """What a comparison of the candidate with a baseline found, in the metric's unit; the bounds are one-sided."""
+
+    gain: float | None = None
+    lower_bound: float | None = None
+    upper_bound: float | None = None
+    method: str | None = None
+    n: int | None = None
+    wins: int | None = None
+    losses: int | None = None
+    examples_needed: int | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True)
+class GuardResult(Delta):
     """Another test set: ``baseline`` and ``candidate`` are values of its metric, ``against`` the baseline's role.
 
     ``gain`` and its bounds are as in :class:`GateResult`. ``verdict`` may also be ``warning``; None: not judged.
@@ -426,22 +451,13 @@ class GuardResult:
     against: str | None = None
     baseline: float | None = None
     candidate: float | None = None
-    gain: float | None = None
-    lower_bound: float | None = None
-    upper_bound: float | None = None
-    method: str | None = None
-    n: int | None = None
-    wins: int | None = None
-    losses: int | None = None
-    examples_needed: int | None = None
-    note: str | None = None
     verdict: Status | None = None
     test_set: TestSetResult = field(default_factory=TestSetResult)
     metric_range: tuple[float, float] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SliceResult:
+@dataclass(frozen=True)
+class SliceResult(Delta):
     """The examples of the test set with one value of one field, by the deciding metric.
 
     ``confidence`` is that of the bounds, corrected for the number of slices. ``note`` says why a slice was not judged:
@@ -450,16 +466,9 @@ class SliceResult:
 
     field: str
     value: str
-    n: int
     baseline: float | None = None
     candidate: float | None = None
-    gain: float | None = None
-    lower_bound: float | None = None
-    upper_bound: float | None = None
     confidence: float | None = None
-    wins: int | None = None
-    losses: int | None = None
-    note: str | None = None
     verdict: Status | None = None
 
 
@@ -536,7 +545,7 @@ class Gain:
 
 
 @dataclass(frozen=True)
-class GateResult:
+class GateResult(Delta):
     """Everything known about one gate after it was judged. ``None`` where it was not measured; never NaN.
 
     ``gain``, ``lower_bound`` and ``upper_bound`` are in the metric's unit, the sign turned where lower is better;
@@ -563,18 +572,9 @@ class GateResult:
     baseline: ModelResult = field(default_factory=lambda: ModelResult("baseline"))
     baselines: Mapping[str, ModelResult] = field(default_factory=dict)
     candidate: ModelResult = field(default_factory=lambda: ModelResult("candidate"))
-    gain: float | None = None
-    lower_bound: float | None = None
-    upper_bound: float | None = None
     tango_interval: tuple[float, float] | None = None
     margin_proven: bool | None = None
-    method: str | None = None
     p_value: float | None = None
-    n: int | None = None
-    wins: int | None = None
-    losses: int | None = None
-    examples_needed: int | None = None
-    note: str | None = None
     training: TrainingResult = field(default_factory=TrainingResult)
     test_set: TestSetResult = field(default_factory=TestSetResult)
     checks: tuple[Check, ...] = ()
@@ -631,11 +631,15 @@ def closed(result: GateResult, checks: tuple[Check, ...]) -> GateResult:
     return replace(result, checks=checks, verdict=verdict_of(checks))
 
 
-def failed_result(result: GateResult, error: FtgateError) -> GateResult:
-    """The verdict ``error`` with what is wrong, where, and the cure."""
+def error_check(error: FtgateError, name: str = "configuration") -> Check:
+    """Return a check with the status ``error`` that says what is wrong, where, and the cure."""
     head, *rest = str(error).splitlines() or [type(error).__name__]
-    check = Check("configuration", "error", head, advice=one_line("\n".join(rest)) or None)
-    return closed(result, (*result.checks, check))
+    return Check(name, "error", head, advice=one_line("\n".join(rest)) or None)
+
+
+def failed_result(result: GateResult, error: FtgateError) -> GateResult:
+    """Return the result with an error that keeps it from being judged."""
+    return closed(result, (*result.checks, error_check(error)))
 
 
 @dataclass(frozen=True)

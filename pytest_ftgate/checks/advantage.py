@@ -20,14 +20,30 @@ from pytest_ftgate.result import Check, ModelResult, called
 from pytest_ftgate.text import is_share, plural, show_difference, show_seconds, show_usd
 
 if TYPE_CHECKING:
+    from pytest_ftgate.checks.context import Context
     from pytest_ftgate.config import GateConfig
     from pytest_ftgate.metrics import Metric
     from pytest_ftgate.models import LatencySample, Model
 
 
-def free_advantage_checks(config: GateConfig, models: Mapping[str, Model]) -> list[Check]:
-    """Whether costs and times can be compared at all, whatever is answered."""
-    return [*_cost_checks(config, models), *_unlike_samples_checks(config, models)]
+def check_free(gate: Context) -> list[Check]:
+    """Check that costs and times can be compared at all, whatever is answered."""
+    if gate.config.objective != "match":
+        return []
+    return [*_cost_checks(gate.config, gate.models), *_unlike_samples_checks(gate.config, gate.models)]
+
+
+def check(gate: Context) -> list[Check]:
+    """Check how many times cheaper and faster the candidate is; before training, whether it can be."""
+    config, result = gate.config, gate.result
+    if not gate.accepts:
+        return cheaper_room_checks(config, gate.best, result.baseline)
+    if config.objective != "match":
+        return []
+    return [
+        *advantage_checks(config, result.baseline, result.candidate),
+        *rival_checks(config, result.baselines, gate.best, result.candidate, gate.deciding),
+    ]
 
 
 def _cost_checks(config: GateConfig, models: Mapping[str, Model]) -> list[Check]:
@@ -48,6 +64,7 @@ def _cheaper_unknown(config: GateConfig, why: str, advice: str) -> Check:
         required=config.cheaper_by,
         source=str(config.sources["cheaper_by"]),
         advice=advice,
+        action="cut_costs",
     )
 
 
@@ -167,7 +184,7 @@ def cheaper_room_checks(config: GateConfig, role: str, baseline: ModelResult) ->
     source = str(config.sources["cheaper_by"])
     if not baseline.cost_usd:
         message = f"no room: a call of {called(role, baseline.name)} costs nothing by its price: none can be cheaper"
-        return [Check("room", "fail", message, 0.0, factor, source, "Do not train to save what is not paid.")]
+        return [Check("room", "fail", message, 0.0, factor, source, "Do not train to save what is not paid.", "stop")]
     return _foreseen(config, factor, baseline, baseline.cost_usd, source)
 
 
@@ -267,4 +284,5 @@ def _advantage(word: str, factor: float, measured: float, seen: str, source: str
         required=factor,
         source=source,
         advice=None if held else "Try a smaller model, or a shorter prompt: a tuned model needs fewer words.",
+        action="cut_costs",
     )

@@ -7,10 +7,11 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from pytest_ftgate.checks.pricing import UNTIMED_CURE, unpriced_cure, unpriced_models
-from pytest_ftgate.result import Check, ModelResult, Status
-from pytest_ftgate.text import show_value
+from pytest_ftgate.result import Action, Check, ModelResult, Status
+from pytest_ftgate.text import is_share, show_value
 
 if TYPE_CHECKING:
+    from pytest_ftgate.checks.context import Context
     from pytest_ftgate.config import Bound
     from pytest_ftgate.models import Model
 
@@ -24,6 +25,22 @@ RUN_METRICS = {
 """What is measured of a run, besides quality: the range of each."""
 
 LATENCIES = ("latency_p50_s", "latency_p95_s")
+
+
+def check_free(gate: Context) -> list[Check]:
+    """Check that the costs that the gate bounds can be known."""
+    return unpriced_bound_checks(gate.config.bounds, gate.models)
+
+
+def check(gate: Context) -> list[Check]:
+    """Check what was measured of each model against the bounds under ``require``."""
+    found = []
+    for bound in gate.config.bounds:
+        model = gate.result.candidate if bound.of == "candidate" else gate.result.baseline
+        metric = gate.metrics.get(bound.metric.name)
+        share = metric is not None and is_share((metric.low, metric.high))
+        found.append(bound_check(bound, model, share=share))
+    return found
 
 
 def unpriced_bound_checks(bounds: Sequence[Bound], models: Mapping[str, Model]) -> list[Check]:
@@ -49,6 +66,7 @@ def bound_check(bound: Bound, model: ModelResult, *, share: bool) -> Check:
     seen = "unknown" if value is None else _limit(value, share)
     reason = _why_unknown(name, model) if value is None else None
     why = f": {reason}" if reason else ""
+    advice, action = _what_to_do(bound)
     return Check(
         f"require.{bound.of}.{name}",
         status,
@@ -56,8 +74,23 @@ def bound_check(bound: Bound, model: ModelResult, *, share: bool) -> Check:
         observed=value,
         required=bound.min if bound.min is not None else bound.max,
         source=str(bound.source),
-        advice=_missing_advice(name, model) if value is None else None,
+        advice=_missing_advice(name, model) if value is None else advice if status == "fail" else None,
+        action=action,
     )
+
+
+def _what_to_do(bound: Bound) -> tuple[str, Action]:
+    """Return the advice where a bound does not hold."""
+    if bound.of == "baseline":
+        return "Give the baseline another prompt, or take another one.", "better_prompt"
+    if bound.metric.name == "error_rate":
+        return "Look at the endpoint of the candidate, and ask again.", "measure_again"
+    if bound.metric.name in RUN_METRICS:
+        return "Try a smaller model, a shorter prompt, or shorter answers.", "cut_costs"
+    if bound.metric.name == "format":
+        advice = "Constrain the candidate's answers with response_format, or train on rows that hold to every rule."
+        return advice, "better_prompt"
+    return "Look at what the candidate still gets wrong, and at training rows like it.", "fix_data"
 
 
 def _limit(value: float, share: bool) -> str:

@@ -51,7 +51,7 @@ def _before_training(proposal: Proposal) -> Iterator[str]:
     yield "    # What the fine-tune is for."
     yield f"    # Good reasons: {', '.join(SERVED)}."
     yield "    # Bad reasons, which fail the gate:"
-    for goal, (_, instead) in NOT_SERVED.items():
+    for goal, (_, instead, _) in NOT_SERVED.items():
         yield f"    #   {goal}: {instead}"
     yield f"    # goal: {proposal.goal}"
     yield ""

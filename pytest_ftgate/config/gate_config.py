@@ -265,6 +265,7 @@ class GateConfig:
     candidates: Mapping[str, ModelSpec] = field(default_factory=dict)
     max_age_days: float | None = None
     clock: ClockSpec = field(default_factory=ClockSpec)
+    ablate_prompt: bool = False
 
     @property
     def prediction(self) -> Prediction | None:

@@ -423,6 +423,10 @@ class GateKeys(Keys):
         default_factory=absent,
         description="What it means that a model is an alias, was changed, or is about to be shut down.",
     )
+    ablate_prompt: bool = Field(
+        default_factory=absent,
+        description="Whether the candidate is run once more without its own prompt: shown, never decisive.",
+    )
 
     @model_validator(mode="after")
     def _one_form(self) -> GateKeys:

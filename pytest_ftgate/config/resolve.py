@@ -53,6 +53,7 @@ _AS_READ = (
     "stage",
     "allow_weak_baseline",
     "max_age_days",
+    "ablate_prompt",
 )
 _SINGLE = ("baseline", "candidate")
 _FIXTURES = ("test_set", "training_set", "baseline", "candidate")

@@ -76,7 +76,7 @@ def _judge(request: pytest.FixtureRequest, session: GateSession) -> GateResult:
             reviewed = layers.reviewed(config, session.files)
             judged = judge_gate(config, session.services(item.ihook), nodeid=nodeid, reviewed=reviewed)
             judged = replace(judged, result=replace(judged.result, loosened=layers.loosened()))
-            session.record(filed_as(config, nodeid), judged.recordings(), judged.jobs)
+            session.record(filed_as(config, nodeid), judged.runs, judged.notes)
         except FtgateError as error:
             judged = Judged(failed_result(unnamed, error))
         except BaseException as error:

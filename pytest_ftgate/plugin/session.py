@@ -60,9 +60,9 @@ class Verdicts:
 
         baselines = judged.result.baselines
         best = next((role for role, facts in baselines.items() if facts == judged.result.baseline), None)
-        if judged.prepared is not None and best is not None and best in judged.scored:
-            deciding = judged.prepared.deciding
-            self.answers[nodeid] = side_by_side(deciding, judged.scored, judged.samples, best)
+        gate = judged.gate
+        if gate is not None and best is not None and best in gate.scored:
+            self.answers[nodeid] = side_by_side(gate.deciding, gate.scored, gate.samples, best)
 
     def hear(self, nodeid: str, facts: str) -> None:
         """A verdict of one of xdist's workers, out of a test report or, where a hook altered that, at its end.

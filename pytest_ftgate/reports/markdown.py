@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from pytest_ftgate.checks.advice.rules import most_to_try
+from pytest_ftgate.checks.advice import most_to_try
 from pytest_ftgate.reports.tables import (
     breakdown_lines,
     clock_lines,

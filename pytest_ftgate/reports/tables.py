@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
-from pytest_ftgate.checks.advice.rules import most_to_try
-from pytest_ftgate.checks.advice.training import learned_pair
+from pytest_ftgate.checks.advice import learned_pair, most_to_try
 from pytest_ftgate.checks.costs import dollars, show_days, whole_calls
 from pytest_ftgate.result import (
     BreakdownResult,

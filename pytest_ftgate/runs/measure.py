@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -105,6 +105,18 @@ def measure_run(name: str, run: Run, sample: Run | None = None, *, forgiven: boo
             verified=run.model.verified,
         ),
     )
+
+
+def forgiven_roles(errors: str, runs: Iterable[Run]) -> tuple[str, ...]:
+    """The models whose missing answers count as wrong, by the gate's ``errors``.
+
+    Nobody's where the asking was stopped: what nobody asked for is not missing after all retries. But a model that only
+    hangs has stopped it by not answering.
+    """
+    from pytest_ftgate.runs.run_state import AbandonedError
+
+    stopped = any(run.fatal is not None and not isinstance(run.fatal, AbandonedError) for run in runs)
+    return ("candidate",) if errors == "score_zero" and not stopped else ()
 
 
 def made_at(run: Run) -> Iterator[tuple[Prediction, float | None]]:

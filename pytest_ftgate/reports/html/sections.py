@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import isfinite
 
-from pytest_ftgate.checks.advice.rules import most_to_try
+from pytest_ftgate.checks.advice import most_to_try
 from pytest_ftgate.reports.html.confusion import Confusions, confusions
 from pytest_ftgate.reports.html.examples import Examples, examples_of
 from pytest_ftgate.reports.html.plots import (

@@ -118,7 +118,7 @@ MATCH = replace(GATE, objective="match", margin=None, max_drop=0.02)
 GUARD = GuardResult("general", "accuracy", 0.03, "proven", 0.95, verdict="pass", metric_range=(0.0, 1.0))
 LOOSE = replace(GUARD, max_drop=0.1)
 GUARDED = replace(GATE, guards=(GUARD,))
-SLICED = replace(GATE, slices=(SliceResult("lang", "de", 50, verdict="pass"),))
+SLICED = replace(GATE, slices=(SliceResult("lang", "de", n=50, verdict="pass"),))
 
 
 def asked(name: str, required: float, message: str = "") -> GateResult:

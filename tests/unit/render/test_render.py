@@ -300,13 +300,14 @@ GUARD = GuardResult("general", "accuracy", 0.03, "proven", 0.95, baseline=0.9, c
 
 
 def a_slice(value: str, gain: float, verdict: str) -> SliceResult:
-    return SliceResult("lang", value, 40, 0.9, 0.9 + gain, gain, gain - 0.1, gain + 0.1, 0.99, verdict=verdict)  # type: ignore[arg-type]
+    return SliceResult("lang", value, n=40, baseline=0.9, candidate=0.9 + gain, gain=gain, lower_bound=gain - 0.1,
+                       upper_bound=gain + 0.1, confidence=0.99, verdict=verdict)  # type: ignore[arg-type]  # fmt: skip
 
 
 SLICES = (
     *(a_slice(f"l{i}", -0.1, "fail") for i in range(6)),
     a_slice("en", 0.1, "pass"),
-    SliceResult("lang", "xx", 12, note="too few to judge (12 of 30)"),
+    SliceResult("lang", "xx", n=12, note="too few to judge (12 of 30)"),
 )
 
 

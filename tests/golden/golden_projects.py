@@ -1,0 +1,505 @@
+"""The projects whose reports are kept: small gates that together show every part of a report.
+
+Each function builds one project in an empty folder. Add a project where a new part of a report would not be seen in any
+of these.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import sqlite3
+import subprocess
+from collections.abc import Callable
+from contextlib import closing
+from typing import Any
+
+import pytest
+from endpoint_project import EndpointProject, index_of
+from gate_project import Project, label, write_jsonl, wrong
+from job_project import CHECKPOINTS_ROUTE, JobProject, checkpoint, page
+from judge_project import PythonJudged, ServedJudged
+from loopback import LoopbackServer
+
+Build = Callable[[pytest.Pytester, LoopbackServer], Project]
+PROJECTS: dict[str, Build] = {}
+LIVE: set[str] = set()
+PAGES = ("guards_and_slices", "extraction", "candidates")  # whose HTML is kept too
+DAY_S = 86_400
+LARGE = {"input_per_1m": 1.8, "output_per_1m": 7.2}
+SMALL = {"input_per_1m": 0.3, "output_per_1m": 1.2}
+ROOMS = ("kitchen", "hall", "attic")
+
+
+def golden(*, live: bool = False) -> Callable[[Build], Build]:
+    """Keep the reports of a project; the models of a live one take a time that differs from run to run."""
+
+    def keep(build: Build) -> Build:
+        PROJECTS[build.__name__] = build
+        if live:
+            LIVE.add(build.__name__)
+        return build
+
+    return keep
+
+
+def answers(project: Project, name: str, n: int, wrong_at: Any = (), prefix: str = "t", **extra: Any) -> None:
+    """Append recorded answers."""
+    missed = set(wrong_at)
+    with (project.path / name).open("a", encoding="utf-8") as file:
+        for i in range(n):
+            output = wrong(i) if i in missed else label(i)
+            file.write(json.dumps({"id": f"{prefix}{i}", "output": output, **extra}) + "\n")
+
+
+def anew(project: Project, *names: str) -> None:
+    """Remove the files that every project begins with."""
+    for name in names:
+        (project.path / name).unlink()
+
+
+def recorded(path: str, **options: Any) -> dict[str, Any]:
+    return {"provider": "recorded", "path": path, **options}
+
+
+# --- what a gate decides -------------------------------------------------------------------------------------
+
+
+@golden()
+def green(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
+    project = Project(pytester)
+    project.gate_test(name="support", show=["f1_macro"], hypothesis="labels are learned", require_hypothesis=True)
+    return project
+
+
+@golden()
+def margin_missed(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
+    project = Project(pytester)
+    keys = {key: value for key, value in project.keys.items() if key != "margin"}
+    project.gate_file(
+        "version: 1\ndefaults: {confidence: 0.9}\ngates:\n  support:\n    margin: 0.3\n"
+        "    require: [{metric: accuracy, min: 0.95}, {metric: f1_macro, min: 0.5, of: baseline}]\n"
+        + "".join(f"    {key}: {value}\n" for key, value in keys.items())
+    )
+    project.file("test_gate.py", "import pytest\n\n\n@pytest.mark.ftgate('support')\ndef test_gate(): pass\n")
+    return project
+
+
+@golden()
+def inconclusive(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
+    project = Project(pytester)
+    project.predictions("ft.jsonl", 60, wrong_at=(*range(3), *range(47, 60)))
+    project.gate_test(evidence="proven")
+    return project
+
+
+@golden()
+def missing_answer(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
+    project = Project(pytester)
+    project.predictions("ft.jsonl", 59)
+    project.gate_test()
+    return project
+
+
+@golden()
+def misspelt_key(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
+    project = Project(pytester)
+    project.gate_test(margn=0.1)
+    return project
+
+
+@golden()
+def unfit_data(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
+    """Leaks, contradictions, duplicates, and too few rows, before any model is asked."""
+    project = Project(pytester)
+    rows = [{"input": f"training question {i}", "expected": label(i)} for i in range(190)]
+    rows += [{"input": f"customer question {i}", "expected": label(i)} for i in range(3)]
+    rows += [{"input": f"Training  question {i}", "expected": wrong(i)} for i in range(4)]
+    write_jsonl(project.path / "train.jsonl", [*rows, rows[9], {"input": "an unseen label", "expected": "other"}])
+    project.gate_test()
+    return project
+
+
+@golden()
+def near_copies(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
+    """Rows that resemble test examples more and more, around what counts as a near copy."""
+    project = Project(pytester)
+    other = random.Random(7)
+
+    def sentence() -> str:
+        return " ".join("".join(other.choices("abcdefghijklmnoprstuvw", k=6)) for _ in range(16))
+
+    questions = [sentence() for _ in range(60)]
+    test = [{"id": f"t{i}", "input": text, "expected": label(i)} for i, text in enumerate(questions)]
+    write_jsonl(project.path / "test.jsonl", test)
+    near = [text[: 112 - i // 2] + sentence()[112 - i // 2 :] for i, text in enumerate(questions)]
+    rows = [{"input": text, "expected": label(i)} for i, text in enumerate([*near, *(sentence() for _ in range(200))])]
+    write_jsonl(project.path / "train.jsonl", rows)
+    project.gate_test(audit={"leaked_near": "warn", "leaked": "warn"})
+    return project
+
+
+@golden()
+def knowledge(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
+    """A goal for which fine-tuning is the wrong means, on a baseline that hardly answers."""
+    project = Project(pytester)
+    project.predictions("base.jsonl", 60, wrong_at=range(10, 60))
+    project.gate_test(goal="knowledge")
+    return project
+
+
+# --- the case for fine-tuning --------------------------------------------------------------------------------
+
+
+@golden()
+def match(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
+    """A small model in place of a large one: as good, cheaper and faster."""
+    project = Project(pytester)
+    project.test_set(300)
+    usage = {"input_tokens": 1000, "output_tokens": 20}
+    anew(project, "base.jsonl", "ft.jsonl")
+    answers(project, "base.jsonl", 300, range(270, 300), usage=usage, latency_s=1.0)
+    answers(project, "ft.jsonl", 300, (0, 1, *range(270, 299)), usage=usage, latency_s=0.5)
+    project.keys |= {
+        "baseline": recorded("base.jsonl", price=LARGE),
+        "candidate": recorded("ft.jsonl", price=SMALL),
+        "require": [{"metric": "latency_p95_s", "max": 0.4}, {"metric": "cost_usd", "max": 1}],
+    }
+    project.gate_test(margin=..., objective="match", max_drop=0.02, cheaper_by=6, faster_by=2)
+    return project
+
+
+@golden()
+def economics(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
+    project = Project(pytester)
+    usage = {"input_tokens": 1000, "output_tokens": 50}
+    anew(project, "base.jsonl", "ft.jsonl")
+    answers(project, "base.jsonl", 60, range(40, 60), usage=usage)
+    answers(project, "ft.jsonl", 60, (0, 1, 58, 59), usage=usage)
+    project.gate_test(
+        baseline=recorded("base.jsonl", price=LARGE, name="large"),
+        candidate=recorded("ft.jsonl", price=SMALL, name="small"),
+        economics={
+            "calls_per_month": 200_000,
+            "training_cost_usd": 100,
+            "data_cost_usd": 200,
+            "hosting_usd_per_month": 10,
+            "retrains_per_year": 4,
+            "max_break_even_days": 60,
+            "min_monthly_saving_usd": 400,
+        },
+    )
+    return project
+
+
+@golden()
+def guards_and_slices(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
+    project = Project(pytester)
+    rows = [
+        {"id": f"t{i}", "input": f"customer question {i}", "expected": label(i), "lang": ("en", "de", "fr")[i // 50]}
+        for i in range(120)
+    ]
+    write_jsonl(project.path / "test.jsonl", rows)
+    project.predictions("base.jsonl", 120, wrong_at=(*range(20), *range(60, 80)))
+    project.predictions("ft.jsonl", 120, wrong_at=range(85, 95))
+    for name, n, ft in (("general", 110, (7,)), ("safety", 120, range(20))):
+        guard = [{"id": f"{name}{i}", "input": f"{name} item {i}", "expected": label(i)} for i in range(n)]
+        write_jsonl(project.path / f"{name}.jsonl", guard)
+        answers(project, "base.jsonl", n, prefix=name)
+        answers(project, "ft.jsonl", n, ft, prefix=name)
+    project.gate_test(
+        slices={"fields": ["lang"], "min_examples": 25},
+        guards={
+            "general": {"test_set": "general.jsonl", "max_drop": 0.03},
+            "safety": {"test_set": "safety.jsonl", "max_drop": 0.03},
+        },
+    )
+    return project
+
+
+@golden()
+def baselines(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
+    project = Project(pytester)
+    project.predictions("weak.jsonl", 60, wrong_at=range(25, 60))
+    models = {"prompted": "recorded:base.jsonl", "plain": "recorded:weak.jsonl"}
+    project.gate_test(baseline=..., baselines=models)
+    return project
+
+
+@golden()
+def candidates(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
+    project = Project(pytester)
+    project.predictions("small.jsonl", 60, wrong_at=range(39, 60))
+    project.predictions("large.jsonl", 60)
+    models = {"small": "recorded:small.jsonl", "medium": "recorded:ft.jsonl", "large": "recorded:large.jsonl"}
+    project.gate_test(candidate=..., candidates=models)
+    return project
+
+
+@golden()
+def ready(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
+    project = Project(pytester)
+    anew(project, "ft.jsonl")
+    hypothesis = {"from": 0.7, "to": 0.85, "because": "labels drift"}
+    project.gate_test(candidate=..., stage="ready", hypothesis=hypothesis)
+    return project
+
+
+# --- metrics -------------------------------------------------------------------------------------------------
+
+
+@golden()
+def f1_macro_in_groups(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
+    project = Project(pytester)
+    rows = [
+        {"id": f"t{i}", "input": f"customer question {i}", "expected": label(i), "group": f"g{i // 2}"}
+        for i in range(60)
+    ]
+    write_jsonl(project.path / "test.jsonl", rows)
+    hypothesis = {"metric": "f1_macro", "from": 0.4, "to": 0.99}
+    project.gate_test(metric={"name": "f1_macro", "bca": True}, show=["cohen_kappa"], hypothesis=hypothesis)
+    return project
+
+
+def _wanted(i: int) -> dict[str, Any]:
+    return {"intent": ("light", "heat")[i % 2], "slots": {"room": ROOMS[i % 3], "level": i}}
+
+
+def _forms(pytester: pytest.Pytester) -> Project:
+    project = Project(pytester)
+    rows = [{"id": f"t{i}", "input": f"say {i}", "expected": _wanted(i)} for i in range(60)]
+    write_jsonl(project.path / "test.jsonl", rows)
+    train = [{"input": f"train {i}", "expected": _wanted(i + 1000)} for i in range(200)]
+    write_jsonl(project.path / "train.jsonl", train)
+
+    def typo(i: int) -> str:
+        return json.dumps(_wanted(i)).replace('"room": "', '"room": "x')
+
+    def output(name: str, i: int) -> str:
+        if name == "ft.jsonl":
+            return typo(i) if i in (30, 31) else json.dumps(_wanted(i))
+        return typo(i) if i < 20 else f"```json\n{json.dumps(_wanted(i))}\n```" if i < 26 else json.dumps(_wanted(i))
+
+    for name in ("base.jsonl", "ft.jsonl"):
+        write_jsonl(project.path / name, [{"id": f"t{i}", "output": output(name, i)} for i in range(60)])
+    return project
+
+
+@golden()
+def extraction(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
+    project = _forms(pytester)
+    project.gate_test(metric="field_f1", require=[{"metric": "field_accuracy", "min": 0.9}], goal="extraction")
+    return project
+
+
+@golden()
+def answer_format(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
+    project = _forms(pytester)
+    rooms = {"type": "object", "properties": {"room": {"enum": [*ROOMS]}}}
+    schema = {"type": "object", "properties": {"slots": rooms}, "required": ["intent"]}
+    project.file("intent.json", json.dumps(schema))
+    project.gate_test(metric={"name": "format", "json_schema": "intent.json"})
+    return project
+
+
+@golden()
+def texts(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
+    """A graded metric, and one from a hook of the project."""
+    project = Project(pytester)
+    words = ("send", "the", "invoice", "again", "to", "our", "office", "in", "Rome")
+
+    def sentence(i: int) -> str:
+        return " ".join(words[(i * 7 + j * (i % 4 + 1)) % len(words)] for j in range(8)) + f" {i}"
+
+    def garbled(i: int) -> str:
+        return " ".join(word if j % 2 else "indeed" for j, word in enumerate(sentence(i).split()))
+
+    rows = [{"id": f"t{i}", "input": f"sentence {i}", "expected": sentence(i)} for i in range(80)]
+    write_jsonl(project.path / "test.jsonl", rows)
+    train = [{"input": f"training {i}", "expected": sentence(1000 + i)} for i in range(200)]
+    write_jsonl(project.path / "train.jsonl", train)
+    for name, bad in (("base.jsonl", range(60)), ("ft.jsonl", range(70, 80))):
+        outputs = [{"id": f"t{i}", "output": garbled(i) if i in bad else sentence(i)} for i in range(80)]
+        write_jsonl(project.path / name, outputs)
+    project.file(
+        "conftest.py",
+        "import pytest_ftgate\n\n\n"
+        "def pytest_ftgate_metrics():\n"
+        "    distance = pytest_ftgate.metric(low=0, high=10, greater_is_better=False)\n"
+        "    return {'distance': distance(lambda expected, answer: 0.0 if expected == answer else 5.0)}\n",
+    )
+    require = [{"metric": "distance", "max": 0.5}]
+    project.gate_test(metric="token_f1", show=["exact_match", "edit_similarity"], require=require)
+    return project
+
+
+@golden(live=True)
+def judged(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
+    project = ServedJudged(pytester, server)
+    project.judged_by()
+    return project
+
+
+@golden()
+def preferred(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
+    """A judge that is a Python function compares the answers of both models."""
+    project = PythonJudged(pytester)
+    project.judged_by({"provider": "python", "target": "judges:honest", "cache_key": "1"}, name="preference")
+    return project
+
+
+@golden()
+def repeats(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
+    project = Project(pytester)
+    anew(project, "base.jsonl", "ft.jsonl")
+    for repeat in range(2):
+        answers(project, "base.jsonl", 60, range(20 + 10 * repeat), repeat=repeat)
+        answers(project, "ft.jsonl", 60, range(12 + 7 * repeat), repeat=repeat)
+    project.gate_test(repeats=2)
+    return project
+
+
+# --- models --------------------------------------------------------------------------------------------------
+
+
+@golden(live=True)
+def prompted(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
+    """All that is part of a question, and so of the key of its answer."""
+    project = EndpointProject(pytester, server)
+    project.file("prompt.txt", "Answer with one label.")
+    options = {"few_shot": {"k": 2}, "template": "Customer: {input}", "params": {"temperature": 0, "seed": 7}}
+    project.gate_test(
+        baseline=project.model("base", system_file="prompt.txt", price=LARGE, **options),
+        candidate=project.model("ft", system="Label.", revision="2", price=SMALL),
+        ablate_prompt=True,
+    )
+    return project
+
+
+@golden(live=True)
+def python_models(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
+    project = Project(pytester)
+    pytester.makeini("[pytest]\npythonpath = .\n")
+    project.file(
+        "own.py",
+        "from pytest_ftgate import Completion\n"
+        "LABELS = ('refund', 'invoice', 'shipping')\n"
+        "def base(text):\n"
+        "    number = int(text.split()[-1])\n"
+        "    return LABELS[(number + (number >= 40)) % 3]\n"
+        "async def ft(text):\n"
+        "    return Completion(text=LABELS[int(text.split()[-1]) % 3], input_tokens=5, output_tokens=1)\n",
+    )
+    project.gate_test(
+        baseline={"provider": "python", "target": "own:base", "cache_key": "1", "name": "rules"},
+        candidate={"provider": "python", "target": "own:ft", "cache_key": "step-500"},
+    )
+    return project
+
+
+@golden(live=True)
+def repeated_calls(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
+    project = EndpointProject(pytester, server)
+    project.gates(repeats=2)
+    return project
+
+
+@golden(live=True)
+def alternatives(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
+    """Baselines made from one model and the training set, and the candidate without its prompt."""
+    project = EndpointProject(pytester, server)
+    ways = ["prompt", {"few_shot": {"k": 4}}, {"retrieval": {"k": 4}}]
+    made = {"base": project.model("base", system="Answer with one label."), "alternatives": ways}
+    project.gate_test(baseline=..., baselines=made, candidate=project.model("ft", system="x"))
+    return project
+
+
+@golden(live=True)
+def job(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
+    project = JobProject(pytester, server)
+    server.replies[CHECKPOINTS_ROUTE] = page(checkpoint(10, "ft:10"), checkpoint(20, "ft:20"))
+    project.gate_test()
+    return project
+
+
+@golden(live=True)
+def looked_up(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
+    """Answers are found by their keys in the folder of recordings, and no endpoint is called."""
+    project = EndpointProject(pytester, server)
+    project.gates()
+    project.run("--ftgate-report=recordings:recorded")
+    shutil.rmtree(project.path / ".ftgate")
+    project.file("pytest.ini", "[pytest]\nftgate_config = gates/ftgate.yaml\nftgate_recordings = recorded\n")
+    project.forget()
+    server.answer = None  # type: ignore[assignment]  # so that a call would be an error
+    return project
+
+
+@golden()
+def verified(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
+    """Recorded answers that are held to the inputs that they were given to."""
+    project = EndpointProject(pytester, server)
+    project.gates()
+    project.run("--ftgate-report=recordings:recorded")
+    for name, source in (("base.jsonl", "baseline"), ("ft.jsonl", "candidate")):
+        lines = (project.path / f"recorded/support.{source}.jsonl").read_text(encoding="utf-8").splitlines()
+        rows = [json.loads(line) for line in lines]
+        lasting = ("id", "output", "usage", "input_sha256")
+        write_jsonl(project.path / name, ({key: row[key] for key in lasting} for row in rows))
+    project.gate_test(baseline="recorded:base.jsonl", candidate="recorded:ft.jsonl")
+    return project
+
+
+# --- over time, and in a repository --------------------------------------------------------------------------
+
+
+@golden(live=True)
+def aged(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
+    """A gate that was green 100 days ago, on answers of that day; some other answers are worse today."""
+    project = EndpointProject(pytester, server)
+    project.gate_test(max_age_days=90)
+    project.run()
+    with closing(sqlite3.connect(project.path / ".ftgate/predictions.sqlite3")) as store, store:
+        store.execute("UPDATE predictions SET created_at = created_at - ?", (100 * DAY_S,))
+        for name, text in store.execute("SELECT name, text FROM notes WHERE name LIKE 'green: %'").fetchall():
+            kept = json.loads(text)
+            kept |= {at: kept[at] - 100 * DAY_S for at in ("judged_at", "measured_at")}
+            store.execute("UPDATE notes SET text = ? WHERE name = ?", (json.dumps(kept), name))
+    project.gate_test(max_age_days=90, candidate=project.model("ft", revision="2"))
+    now = server.answer
+    server.answer = lambda body: wrong(index_of(body)) if index_of(body) in range(20, 24) else now(body)
+    return project
+
+
+@golden()
+def weakened(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
+    """A change that asks less of its own gate, which the project forbids."""
+    if not shutil.which("git"):
+        pytest.skip("there is no git")
+    project = Project(pytester)
+    gate = "".join(f"    {key}: {value}\n" for key, value in project.keys.items())
+    text = f"version: 1\ngates:\n  support:\n{gate}    min_test_examples: 60\n"
+    project.gate_file(text)
+    project.file("test_gate.py", "import pytest\n\n\n@pytest.mark.ftgate('support')\ndef test_gate(): pass\n")
+    project.file("pytest.ini", "[pytest]\nftgate_forbid_weakening = true\n")
+    for args in (("init", "-q", "-b", "main"), ("add", "-A"), ("commit", "-q", "-m", "x"), ("checkout", "-qb", "work")):
+        identity = ("-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false")
+        subprocess.run(["git", *identity, *args], cwd=project.path, check=True, capture_output=True)
+    project.gate_file(text.replace("margin: 0.05", "margin: 0.04").replace("examples: 60", "examples: 55"))
+    return project
+
+
+@golden()
+def obligations(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
+    """One required gate that a mark loosens, one that is skipped, and one that no test has."""
+    project = Project(pytester)
+    keys = "".join(f"    {key}: {value}\n" for key, value in project.keys.items())
+    project.gate_file("version: 1\ngates:\n" + "".join(f"  {name}:\n{keys}" for name in ("orders", "refunds", "rest")))
+    project.file("pytest.ini", "[pytest]\nftgate_required = all\n")
+    project.file(
+        "test_gate.py",
+        "import pytest\n\n\n@pytest.mark.ftgate('orders', margin=0.01)\ndef test_orders(): pass\n\n\n"
+        "@pytest.mark.skip(reason='slow')\n@pytest.mark.ftgate('refunds')\ndef test_refunds(): pass\n",
+    )
+    return project

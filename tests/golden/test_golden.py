@@ -1,0 +1,252 @@
+"""Golden reports: whatever a user or another program reads of a gate, kept as files.
+
+A change of what is reported shows here as a diff. Where it is meant: ``pytest tests/golden --snapshot-update``, and
+read the diff of ``__snapshots__`` as users will read the reports.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from gate_project import Project
+from golden_projects import LIVE, PAGES, PROJECTS
+from loopback import LoopbackServer
+from syrupy.assertion import SnapshotAssertion
+from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
+
+import pytest_ftgate
+
+pytestmark = pytest.mark.usefixtures("no_ambient_settings")
+PORT = 8000  # in the reports, and in the keys of predictions; what listens there is another server
+DIGITS = 10  # the last ones differ between processors
+
+
+class _Text(SingleFileSnapshotExtension):
+    _write_mode = WriteMode.TEXT
+    file_extension = "txt"
+
+
+class _Markdown(_Text):
+    file_extension = "md"
+
+
+class _Html(_Text):
+    file_extension = "html"
+
+
+class _Json(_Text):
+    file_extension = "json"
+
+    def serialize(self, data: Any, **_: Any) -> str:
+        return json.dumps(data, indent=1, ensure_ascii=False) + "\n"
+
+
+# --- what differs from run to run ----------------------------------------------------------------------------
+
+_ALWAYS = [
+    (r"^-+ generated xml file: .* -+\n", ""),
+    (r"\b(in) \d+\.\d+s\b", r"\1 <s>"),  # pytest's last line
+    (r">python \d[^<]*pytest \d[^<]*<", "><versions><"),  # how many they are depends on what is installed
+    (r"\bWritten \d{4}-\d\d-\d\d \d\d:\d\d UTC", "Written <time>"),
+    (r"\b\d{4}-\d\d-\d\d(T[\d:]+Z)?\b", "<date>"),
+]
+_OF_LIVE = [
+    (r"\b\d[\d.,]* (m?s|seconds?)\b", "<time>"),
+    (r"(?<=\S) {2,}", "  "),  # columns are as wide as the times in them
+]
+_TIMES = {"latency_p50_s", "latency_p95_s", "oldest_age_s"}
+
+
+def steady_text(text: str, folder: Path, *, live: bool) -> str:
+    text = text.replace(str(folder), "<folder>")
+    for pattern, replacement in _ALWAYS + (_OF_LIVE if live else []):
+        text = re.sub(pattern, replacement, text, flags=re.MULTILINE)
+    return text
+
+
+def steady(value: Any, folder: Path, *, live: bool, name: str = "") -> Any:
+    if isinstance(value, dict):
+        return {key: steady(one, folder, live=live, name=key) for key, one in value.items()}
+    if isinstance(value, list):
+        return [steady(one, folder, live=live) for one in value]
+    if isinstance(value, str):
+        return steady_text(value, folder, live=live)
+    if live and name in _TIMES and value is not None:
+        return "<time>"
+    return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
+
+
+# --- the reports ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def fixed_port(server: LoopbackServer, monkeypatch: pytest.MonkeyPatch) -> LoopbackServer:
+    """The server as if it always had the same port: ports are in the keys of predictions."""
+    connect = socket.socket.connect
+    listening = server.port
+
+    def redirected(self: socket.socket, address: Any) -> None:
+        connect(self, (address[0], listening) if address[1:] == (PORT,) else address)
+
+    monkeypatch.setattr(socket.socket, "connect", redirected)
+    server.port = PORT
+    return server
+
+
+def shown(result: pytest.RunResult) -> str:
+    """What a run prints, without the header, which is pytest's."""
+    text = result.stdout.str()
+    found = re.search(r"^(collecting \.\.\. )?collected \d+ items?.*$", text, flags=re.MULTILINE)
+    assert found, text
+    return text[found.start() :] + "\n"
+
+
+def junit_names(path: Path, report: dict[str, Any]) -> dict[str, list[str]]:
+    """The names of each test's properties; the one that holds all facts is the gate of the JSON report."""
+    gates = {gate["nodeid"].rpartition("::")[2]: gate for gate in report["gates"]}
+    names = {}
+    for case in ElementTree.parse(path).iter("testcase"):
+        properties = {one.get("name", ""): one.get("value", "") for one in case.iter("property")}
+        names[case.get("name", "")] = list(properties)
+        if "ftgate" in properties:
+            assert json.loads(properties["ftgate"]) == gates[case.get("name", "")]
+    return names
+
+
+def digest(keys: list[str]) -> dict[str, Any]:
+    """How many keys there are, a few of them, and a hash of all."""
+    return {"n": len(keys), "first": keys[:3], "sha256": sha256("\n".join(keys).encode()).hexdigest()}
+
+
+def recordings(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".jsonl":
+            rows = [json.loads(line) for line in text.splitlines()]
+            fields = list(dict.fromkeys(name for row in rows for name in row))
+            found[path.name] = {"fields": fields, "keys": digest([row["key"] for row in rows if "key" in row])}
+        else:
+            found[path.name] = {
+                name: lasting(json.loads(note) if isinstance(note, str) else note)
+                for name, note in json.loads(text).items()
+            }
+    return found
+
+
+def lasting(note: Any) -> Any:
+    """A note of a green verdict or of a job, without when it was, and without what zlib made of the scores."""
+    if not isinstance(note, dict):
+        return note
+    return {
+        name: "<time>" if name.endswith("_at") else one.partition(":")[0] if name == "scores" else lasting(one)
+        for name, one in note.items()
+    }
+
+
+def stored(folder: Path) -> dict[str, Any]:
+    """What is kept on disk between runs: the keys of predictions, the fields of what they name, and further notes."""
+    path = folder / ".ftgate" / "predictions.sqlite3"
+    if not path.exists():
+        return {}
+    with closing(sqlite3.connect(path)) as connection:
+        rows = connection.execute("SELECT key, value FROM predictions ORDER BY key").fetchall()
+        notes = connection.execute("SELECT name FROM notes ORDER BY name").fetchall()
+    fields = sorted({name for _, value in rows for name in json.loads(value)})
+    return {"predictions": digest([key for key, _ in rows]), "fields": fields, "notes": [name for (name,) in notes]}
+
+
+@pytest.mark.parametrize("name", PROJECTS)
+def test_reports(
+    name: str,
+    pytester: pytest.Pytester,
+    fixed_port: LoopbackServer,
+    monkeypatch: pytest.MonkeyPatch,
+    snapshot: SnapshotAssertion,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    for variable in [one for one in os.environ if one.startswith("GIT_")]:
+        monkeypatch.delenv(variable)
+    project = PROJECTS[name](pytester, fixed_port)
+    live = name in LIVE
+    reports = [f"--ftgate-report={form}" for form in ("json:report.json", "markdown:report.md", "recordings:kept")]
+    reports += ["--ftgate-report=html:report.html"] if name in PAGES else []
+    result = project.run(*reports, "--junitxml=junit.xml")
+    verbose = project.run("-v")
+
+    def text(found: str) -> str:
+        return steady_text(found, project.path, live=live)
+
+    report = json.loads((project.path / "report.json").read_text(encoding="utf-8"))
+    names = {
+        "exit status": int(result.ret),
+        "junit properties": junit_names(project.path / "junit.xml", report),
+        "recordings": recordings(project.path / "kept"),
+        "stored": stored(project.path),
+    }
+    assert steady_report(report, project, live=live) == snapshot(name="report", extension_class=_Json)
+    assert text(shown(result)) == snapshot(name="terminal", extension_class=_Text)
+    assert text(shown(verbose)) == snapshot(name="verbose", extension_class=_Text)
+    markdown = (project.path / "report.md").read_text(encoding="utf-8")
+    assert text(markdown) == snapshot(name="report", extension_class=_Markdown)
+    assert names == snapshot(name="names", extension_class=_Json)
+    if name in PAGES:
+        page = (project.path / "report.html").read_text(encoding="utf-8")
+        body = re.sub(r"<(style|script)\b.*?</\1>|sha256-[^&]+(?=&)", "", page, flags=re.DOTALL)
+        assert text(body) == snapshot(name="report", extension_class=_Html)
+
+
+def steady_report(report: dict[str, Any], project: Project, *, live: bool) -> Any:
+    assert report["environment"].keys() >= {"python", "pytest", "pytest-ftgate"}
+    return steady({**report, "environment": "<versions>"}, project.path, live=live)
+
+
+# --- names ---------------------------------------------------------------------------------------------------
+
+
+def told(*args: str) -> str:
+    """What ``python -m pytest_ftgate`` prints."""
+    command = [sys.executable, "-m", "pytest_ftgate", *args]
+    return subprocess.run(command, capture_output=True, encoding="utf-8", check=True, timeout=60).stdout
+
+
+@pytest.mark.parametrize("args", [(), ("--report",)], ids=["gate", "report"])
+def test_schemas(args: tuple[str, ...], snapshot: SnapshotAssertion) -> None:
+    assert json.loads(told("schema", *args)) == snapshot(extension_class=_Json)
+
+
+def test_names(project: Project, monkeypatch: pytest.MonkeyPatch, snapshot: SnapshotAssertion) -> None:
+    """Options, ini keys, the mark, fixtures, hooks with their arguments, and what the package exports."""
+    monkeypatch.setenv("COLUMNS", "100")
+    project.file(
+        "conftest.py",
+        "import inspect, json, pathlib\n\n\n"
+        "def pytest_configure(config):\n"
+        "    hooks = vars(config.pluginmanager.hook)\n"
+        "    found = {name: hooks[name].spec.argnames for name in sorted(hooks) if name.startswith('pytest_ftgate')}\n"
+        "    pathlib.Path('hooks.json').write_text(json.dumps(found))\n",
+    )
+    options = project.run("--help").stdout.str()
+    fixtures = project.run("--fixtures").stdout.str()
+    markers = project.run("--markers").stdout.str()
+    found = {
+        "public names": sorted(pytest_ftgate.__all__),
+        "hooks": json.loads((project.path / "hooks.json").read_text(encoding="utf-8")),
+        "options": sorted(set(re.findall(r"^  (--ftgate-\S+)", options, flags=re.MULTILINE))),
+        "ini keys": sorted(set(re.findall(r"^  (ftgate_\w+ \(.*?\))", options, flags=re.MULTILINE))),
+        "fixtures": sorted(set(re.findall(r"^(ftgate\w*)\b", fixtures, flags=re.MULTILINE))),
+        "mark": re.findall(r"^@pytest.mark.(ftgate.*)$", markers, flags=re.MULTILINE),
+    }
+    assert found == snapshot(extension_class=_Json)
