@@ -22,7 +22,7 @@ from statistics import NormalDist
 import numpy as np
 from scipy.special import gammaln, stdtrit
 
-from pytest_ftgate.statistics import LabelCounts, PooledCounts, bca_set, compare_right_wrong, compare_set, worth
+from pytest_ftgate.statistics import LabelCounts, PooledCounts, compare_right_wrong, compare_set, effective_groups
 from pytest_ftgate.statistics.exact import exact_p_value
 from pytest_ftgate.statistics.graded import Sample, graded_p_value
 from pytest_ftgate.statistics.jackknife import degrees_of_freedom, jackknife
@@ -411,7 +411,7 @@ def unlike_group_table(repetitions: int = 10_000) -> None:
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for name, sizes in UNLIKE.items():
         weights = np.array(sizes, dtype=float)
-        few, cells = worth(weights) < 10, []
+        few, cells = effective_groups(weights) < 10, []
         for spread, gain in ((0.2, 0.0), (0.4, 0.0), (0.0, 0.2)):
             rng, passed = np.random.default_rng(1), np.zeros(2)
             better = (rng.choice([-spread, spread], (repetitions, len(sizes))) + gain) / 2
@@ -422,7 +422,7 @@ def unlike_group_table(repetitions: int = 10_000) -> None:
                     passed[place] += found.p_value(0.0) <= 0.05
             cells += [passed[0], 0 if few else passed[1]]
         rates = " | ".join(f"{cell / repetitions:.1%}" for cell in (*cells[:4], cells[5]))
-        print(f"| {name} | {worth(weights)} | {degrees_of_freedom(weights)} | {rates} |", flush=True)
+        print(f"| {name} | {effective_groups(weights)} | {degrees_of_freedom(weights)} | {rates} |", flush=True)
 
 
 def micro_table(repetitions: int = 2000) -> None:
@@ -449,7 +449,7 @@ def micro_table(repetitions: int = 2000) -> None:
                 )
                 passed += compare_set(*arms, margin=0.0, confidence=0.95, evidence="observed").above_zero
             cells.append(f"{passed / repetitions:.1%}")
-        print(f"| {name} | {worth(total)} | {' | '.join(cells)} |", flush=True)
+        print(f"| {name} | {effective_groups(total)} | {' | '.join(cells)} |", flush=True)
 
 
 def group_table(repetitions: int = 2000) -> None:
@@ -497,7 +497,6 @@ def seconds(call: Callable[[], object], rounds: int = 5) -> float:
 
 def speed_rows() -> Iterator[tuple[str, float, float | None]]:
     """What, seconds, seconds of the usual way."""
-    from scipy.stats import bootstrap
     from sklearn.metrics import f1_score
 
     for n in (200, 2_000, 100_000):
@@ -528,29 +527,6 @@ def speed_rows() -> Iterator[tuple[str, float, float | None]]:
         "macro-F1: jackknife, Gaffke, planning, 5 labels, n = 2,000 (against a loop over scikit-learn)",
         seconds(lambda: compare_set(*arms, **asked)),
         loop,
-    )
-
-    def difference(labels: np.ndarray, before: np.ndarray, after: np.ndarray) -> float:
-        stacked = [
-            np.bincount(labels * 6 + one, minlength=36).reshape(1, 6, 6).astype(float) for one in (after, before)
-        ]
-        return float(macro_f1(stacked[0])[0] - macro_f1(stacked[1])[0])
-
-    def usual() -> None:
-        bootstrap(
-            (gold, *answers),
-            difference,
-            paired=True,
-            vectorized=False,
-            n_resamples=10_000,
-            method="BCa",
-            rng=np.random.default_rng(0),
-        )
-
-    yield (
-        "macro-F1 BCa, 10,000 resamples, n = 2,000 (against scipy.stats.bootstrap)",
-        seconds(lambda: bca_set(*arms, confidence=0.95)),
-        seconds(usual, 1),
     )
 
 

@@ -1,4 +1,4 @@
-"""What others may add: a model provider, a data loader, a metric, an observer. No hook can relax a gate.
+"""What others may add: a model provider, a data loader, a metric, a rule, an observer. No hook can relax a gate.
 
 Implement a hook as a plain function in ``conftest.py``; elsewhere decorate it with :data:`hookimpl`.
 """
@@ -70,20 +70,25 @@ def pytest_ftgate_metrics() -> Mapping[str, Any]:  # type: ignore[empty-body]
 
 
 @hookspec
-def pytest_ftgate_checks(gate: Context) -> Iterable[Check]:  # type: ignore[empty-body]
-    """Add a rule: return further checks of a gate whose models were scored.
+def pytest_ftgate_checks(gate: Context) -> Iterable[Check] | None:
+    """Hold a gate to rules of your own, once its models are scored.
 
-    The worst status counts, so that a rule can only make a verdict worse. ``gate`` is the
-    :class:`~pytest_ftgate.checks.context.Context` that all rules look at: ``gate.config``, ``gate.result``,
-    ``gate.test``, ``gate.training``, ``gate.runs``, ``gate.scored``::
+    Return an iterable of :class:`pytest_ftgate.Check`, or ``None`` where there is nothing to say of this gate. They
+    appear in the reports beside those of this package, and the worst status of them all is the verdict, so that a hook
+    can only make a verdict worse. A status is ``note``, ``warning``, ``pass``, ``inconclusive``, ``fail`` or
+    ``error``; the first three leave a green gate green.
+
+    ``gate`` is everything that the gate is judged on, to be read and not changed: ``config``, its keys; ``test`` and
+    ``training``, its examples; ``runs``, what the models answered; ``scored``, what the metrics made of that;
+    ``result``, a :class:`pytest_ftgate.GateResult` with the facts so far::
 
         # conftest.py
         from pytest_ftgate import Check
 
         def pytest_ftgate_checks(gate):
-            longest = max(len(one.completion.text) for one in gate.runs["candidate"].predictions[0])
-            if longest > 200:
-                yield Check("short_answers", "fail", f"the longest answer has {longest} characters", longest, 200)
+            usd = gate.result.candidate.cost_usd
+            if usd is not None and usd > 2:
+                yield Check("own.budget", "fail", f"the candidate cost ${usd:.2f}", usd, 2.0)
     """
 
 

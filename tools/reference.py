@@ -204,7 +204,7 @@ def _gate_keys() -> str:
 
 
 def _model_keys() -> str:
-    from pytest_ftgate.config.model_keys import SPELLINGS
+    from pytest_ftgate.config.models import SPELLINGS
 
     schema = _schema("model-keys.md")
     spellings = ", ".join(f"`{one}`" for one in SPELLINGS.split(", "))
@@ -258,7 +258,6 @@ _OPTION_MEANINGS = {
     "json_field": "where in a JSON answer the label stands, as `result.label`",
     "labels": "the labels that are averaged over; those of the test set where absent",
     "pos_label": "the label that counts as positive",
-    "bca": "`true`: a bootstrap bound beside the one that decides",
     "json_schema": "a JSON Schema, or the path of one, that the value must be valid by",
     "type": "`json`, `yaml`, `xml` or `csv`",
     "allowed": "the list of all answers that hold",

@@ -99,7 +99,7 @@ class Facts:
     def unmeasured(self) -> list[Check]:
         """Return what says that the scores tell nothing of the candidate: a biased judge, one model under two names."""
         biased = f"position_bias.{self.result.metric}"
-        found = [check for check in self.gate.opinion.checks if check.name == biased and check.status == "warning"]
+        found = [check for check in self.gate.judge_run.checks if check.name == biased and check.status == "warning"]
         return [*found, *(check for name, check in self.red.items() if name == "identical_outputs")]
 
     @property

@@ -41,6 +41,7 @@ def complete_check(role: str, measured: Measured, *, forgiven: bool) -> Check:
     gaps = [one for repeat in run.predictions for one in repeat if one.completion is None]
     missing_ids = [one.id for one in gaps]
     error = str(run.fatal) if run.fatal else gaps[0].error if gaps else None
+    offline = any(one.offline for one in gaps)
     missing = model.n_errors or 0
     if not missing:
         return Check(
@@ -60,7 +61,7 @@ def complete_check(role: str, measured: Measured, *, forgiven: bool) -> Check:
         message + (" (counted as wrong: errors is score_zero)" if forgiven else ""),
         observed=(model.n_expected or 0) - missing,
         required=model.n_expected,
-        advice=None if forgiven or model.verified is not None else cure_of(offline=any(one.offline for one in gaps)),
+        advice=None if forgiven or model.verified is not None else cure_of(offline=offline),
     )
 
 

@@ -76,6 +76,7 @@ def bound_check(bound: Bound, model: ModelResult, *, share: bool) -> Check:
         source=str(bound.source),
         advice=_missing_advice(name, model) if value is None else advice if status == "fail" else None,
         action=action,
+        threshold=bound.threshold,
     )
 
 

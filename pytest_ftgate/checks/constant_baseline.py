@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -67,7 +67,7 @@ def trivial_baseline(metric: Metric, expected: Sequence[Any]) -> Trivial:
     counted = Counter(expected_text(value).strip() for value in expected).most_common()
     over_labels = metric.kind == "set" and metric.uses_labels
     tried = [answer for answer, _ in (counted[:_TRIED] if over_labels else counted[:1])]
-    bare = _bare(metric)
+    bare = metric.bare()
     found = [Trivial(answer, *_scored(bare, expected, answer), len(counted)) for answer in tried]
     beatable = [one for one in found if not one.perfect] or found
     return max(beatable, key=lambda one: one.value if metric.greater_is_better else -one.value)
@@ -95,23 +95,8 @@ def constant_answer(metric: Metric, answers: Answers) -> str | None:
 
     Labels are compared as the metric reads them, other answers as text without the white space around it.
     """
-    given = {answer for repeat in answers for answer in _read(metric, repeat) if answer is not None}
+    given = {answer for repeat in answers for answer in metric.answers_read(repeat) if answer is not None}
     return next(iter(given)) if len(given) == 1 else None
-
-
-def _read(metric: Metric, answers: Iterable[str | None]) -> Iterable[str | None]:
-    from pytest_ftgate.metrics.classification import Accuracy, LabelMetric
-
-    if isinstance(metric, Accuracy | LabelMetric):
-        return metric.labels_of(answers)
-    return [None if answer is None else answer.strip() for answer in answers]
-
-
-def _bare(metric: Metric) -> Metric:
-    """The constant answer is a label as it is expected: no pattern or JSON field is needed to find it there."""
-    from pytest_ftgate.metrics.classification import Accuracy, LabelMetric
-
-    return metric.bare() if isinstance(metric, Accuracy | LabelMetric) else metric
 
 
 _SHOWN = 60
@@ -136,7 +121,7 @@ class Standard:
     @property
     def compares(self) -> bool:
         """Whether the metric compares answers with what is expected; else a constant answer is no standard by it."""
-        return getattr(self.metric, "compares", True)
+        return self.metric.compares
 
     def shown(self, value: float | None) -> str:
         """A value of the metric as people read it."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pytest_ftgate.judges import Judging, Opinion
+from pytest_ftgate.judges import JudgeRun, Judging
 from pytest_ftgate.result import Check, GateResult, ModelResult, closed, verdict_of
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Context:
         samples: from which latencies are taken, by role, where a model asks for one.
         guard_runs: over the guards' test sets, by guard and role.
         checkpoint_runs: over the validation set, by ``validation_step_100``.
-        opinion: what the judges said.
+        judge_run: what the judges said.
         measured: the runs with their facts, by role; with their scores where all could be scored.
     """
 
@@ -88,7 +88,7 @@ class Context:
     samples: Mapping[str, Run] = field(default_factory=dict)
     guard_runs: Mapping[tuple[str, str], Run] = field(default_factory=dict)
     checkpoint_runs: Mapping[str, Run] = field(default_factory=dict)
-    opinion: Opinion = field(default_factory=Opinion)
+    judge_run: JudgeRun = field(default_factory=JudgeRun)
     measured: Mapping[str, Measured] = field(default_factory=dict)
 
     # --- what becomes of it ----------------------------------------------------------------------------------
@@ -123,7 +123,7 @@ class Context:
 
     def metrics_of(self, role: str) -> Mapping[str, Metric]:
         """Return the metrics by which a model is scored; judged ones hold what the judges said of its answers."""
-        return {**self.metrics, **self.opinion.metrics.get(role, {})}
+        return {**self.metrics, **self.judge_run.metrics.get(role, {})}
 
     def asked(self, role: str) -> ModelSpec:
         """Return a model's keys as it is called: with its name at the endpoint in place of a job."""
@@ -205,7 +205,7 @@ class Context:
         yield from ((role, run) for role, run in self.runs.items() if role != ABLATED)
         yield from self.samples.items()
         yield from ((role, run) for (_, role), run in self.guard_runs.items())
-        yield from self.opinion.runs.items()
+        yield from self.judge_run.runs.items()
 
     def recordings(self, candidate: str | None = None) -> dict[str, Run]:
         """Return all runs by the names under which recordings keep them; ``candidate``: its name among several."""
@@ -219,7 +219,7 @@ class Context:
             **{f"{role(name)}_latency": run for name, run in self.samples.items()},
             **{f"{name}{own}": run for name, run in self.checkpoint_runs.items()},
             **{f"{role(name)} guard {guard}": run for (guard, name), run in self.guard_runs.items()},
-            **{f"{name}{own}": run for name, run in self.opinion.runs.items()},
+            **{f"{name}{own}": run for name, run in self.judge_run.runs.items()},
         }
 
 

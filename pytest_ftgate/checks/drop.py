@@ -89,13 +89,20 @@ def check_max_drop(metric: Metric, max_drop: float, source: str) -> None:
 def size_of(metric: Metric, groups: Sequence[str | None], allowance: Allowance) -> Size:
     """The examples with these groups, and how many could be judged at all; see
     :func:`~pytest_ftgate.statistics.fewest_examples`."""
-    from pytest_ftgate.statistics import MIN_GROUPS, MOST_EXAMPLES, fewest_examples, group_codes, group_sizes, worth
+    from pytest_ftgate.statistics import (
+        MIN_GROUPS,
+        MOST_EXAMPLES,
+        effective_groups,
+        fewest_examples,
+        group_codes,
+        group_sizes,
+    )
 
     codes = group_codes(groups, len(groups))
     have = there = len(groups)
     if codes is not None:
         sizes = group_sizes(codes)
-        have, there = worth(sizes), len(sizes)
+        have, there = effective_groups(sizes), len(sizes)
     unit = "example" if codes is None else "group"
     if allowance.evidence == "observed":
         return Size(have, 1, unit, there)

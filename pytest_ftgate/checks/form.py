@@ -26,16 +26,15 @@ def check(gate: Context) -> list[Check]:
 def format_checks(metrics: Mapping[str, Metric], test: DataSet) -> list[Check]:
     """A warning where expected outputs break the rules of the metric ``format``: nobody can be right by both."""
     from pytest_ftgate.data import expected_text
-    from pytest_ftgate.metrics.answer_format import Format
 
-    metric = metrics.get(Format.name)
-    if not isinstance(metric, Format) or not len(test):
+    metric = metrics.get("format")
+    if metric is None or not len(test):
         return []
-    found = [metric.rules.broken(expected_text(example.expected)) for example in test.examples]
+    found = [metric.broken_form(expected_text(example.expected)) for example in test.examples]
     broken = [(row, one) for row, one in enumerate(found) if one is not None]
     if not broken:
         return []
-    row, (_, says) = broken[0]
+    row, says = broken[0]
     return [
         Check(
             "expected_format",
@@ -72,7 +71,7 @@ def form_alone_checks(deciding: Metric, bounds: Iterable[Metric]) -> list[Check]
         deciding: the metric that decides.
         bounds: those of the bounds on the candidate.
     """
-    if any(getattr(metric, "compares", True) for metric in (deciding, *bounds)):
+    if any(metric.compares for metric in (deciding, *bounds)):
         return []
     return [
         Check(

@@ -26,10 +26,9 @@ def smells_of_knowledge(diagnosis: Diagnosis) -> bool:
 
 def facts(gate: Context) -> dict[str, Diagnosis | None]:
     """Return the kinds of mistakes; none by a metric that compares answers, and calls none of them right."""
-    from pytest_ftgate.metrics.judged import is_pairwise
     from pytest_ftgate.runs.mistakes import diagnose
 
-    if is_pairwise(gate.deciding):
+    if gate.deciding.pairwise:
         return {"diagnosis": None}
     test, training, scored = gate.test.examples, gate.training.examples, gate.scored
     return {"diagnosis": diagnose(gate.deciding, test, training, scored[gate.best], scored.get("candidate"))}

@@ -35,7 +35,8 @@ def latency_bounds(config: GateConfig) -> list[Bound]:
         return []
     source = config.sources["faster_by"]
     spec = MetricSpec("latency_p50_s", {}, source)
-    return [Bound(spec, None, None, "baseline", source), Bound(spec, None, None, "candidate", source)]
+    both = [Bound.model_construct(metric=spec, of=of) for of in ("baseline", "candidate")]
+    return [bound.placed(lambda *_: source) for bound in both]
 
 
 def sample_check(role: str, facts: ModelResult, run: Run) -> Check:

@@ -231,14 +231,14 @@ def _untold(message: str, expected: _Expected) -> Check:
 
 
 def _mended(best: Scored, gain: float) -> Scored | None:
-    from pytest_ftgate.statistics import mended_scores, mended_set
+    from pytest_ftgate.statistics import hypothetical_scores, hypothetical_set
 
     metric = best.metric
     if best.statistic is not None:
-        counts = mended_set(best.statistic, gain)
+        counts = hypothetical_set(best.statistic, gain)
         return None if counts is None else replace(best, statistic=counts)
     top = metric.high if metric.greater_is_better else metric.low
     if not isfinite(top) or best.per_example is None:
         return None
-    scores = mended_scores(best.per_example, gain, best=top)
+    scores = hypothetical_scores(best.per_example, gain, best=top)
     return None if scores is None else replace(best, per_example=scores)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_ftgate.metrics.judged import is_pairwise
 from pytest_ftgate.result import Check
 from pytest_ftgate.text import plural
 
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
 
 def check(gate: Context) -> list[Check]:
     """Say of each gain whether more answers per example or more examples would settle it."""
-    if gate.config.repeats == 1 or len(gate.test) == 1 or is_pairwise(gate.deciding):
+    if gate.config.repeats == 1 or len(gate.test) == 1 or gate.deciding.pairwise:
         return []
     return [_check(gate, role, comparison) for role, comparison in gate.comparisons.items()]
 

@@ -100,12 +100,12 @@ def prepare_slices(config: GateConfig, test: DataSet, metric: Metric, build: Bui
 
 
 def _check_fields(spec: SliceSpec, test: DataSet) -> None:
-    from pytest_ftgate.text import listed, nearest_wording
+    from pytest_ftgate.text import listed, nearest
 
     known = {name: None for example in test.examples for name in example.fields}
     for name in spec.fields:
         if name not in known:
-            near = nearest_wording(name, known)
+            near = nearest(name, known)
             raise ConfigError(
                 f"no example of the test set has the field {printable(name, _SHOWN)!r}",
                 where=spec.sources["fields"].where("slices.fields"),
@@ -150,15 +150,14 @@ def _too_few(size: Size) -> str:
 def _metric_of(rows: Sequence[int], asked: MetricSpec, metric: Metric, test: DataSet, build: BuildMetric) -> Metric:
     """An average over labels runs over those of the slice: others would count as 0 for both models."""
     from pytest_ftgate.data import expected_text
-    from pytest_ftgate.metrics.classification import LabelMetric
 
-    if not isinstance(metric, LabelMetric):
+    if metric.label_set is None or metric.kind != "set":
         return metric
     labels = sorted({expected_text(test.examples[row].expected) for row in rows})
     if "labels" not in asked.options:
         return build(asked, labels)
-    codes = {metric.labels.code(label) for label in labels}
-    kept = [one for one in asked.options["labels"] if metric.labels.code(expected_text(one)) in codes]
+    codes = {metric.label_set.code(label) for label in labels}
+    kept = [one for one in asked.options["labels"] if metric.label_set.code(expected_text(one)) in codes]
     if not kept:
         raise ConfigError("it has none of the labels that the metric is over")
     return build(replace(asked, options={**asked.options, "labels": kept}), labels)
@@ -372,15 +371,14 @@ def label_results(baseline: Measured, candidate: Measured, metric: Metric) -> tu
     """How many answers are right for each expected label, the worst change first; empty where answers are no labels."""
     import numpy as np
 
-    from pytest_ftgate.metrics.classification import Accuracy, LabelMetric
-
-    if not isinstance(metric, Accuracy | LabelMetric):
+    labels = metric.label_set
+    if labels is None:
         return ()
     expected = [example.expected for example in candidate.run.test_set.examples]
-    gold = metric.labels.gold(metric.name, expected)
-    right = [(metric.labels.predicted(one.answers)[0] == gold).mean(axis=0) for one in (baseline, candidate)]
+    gold = labels.gold(metric.name, expected)
+    right = [(labels.predicted(one.answers)[0] == gold).mean(axis=0) for one in (baseline, candidate)]
     found = []
-    for code, text in enumerate(metric.labels.texts):
+    for code, text in enumerate(labels.texts):
         rows = np.flatnonzero(gold == code)
         before, after = (float(one[rows].mean()) for one in right)
         found.append(LabelResult(text, len(rows), before, after, round(after - before, 12)))

@@ -19,13 +19,13 @@ def check_size(gate: Context) -> list[Check]:
 
 def check_reach(gate: Context) -> list[Check]:
     """Check that so many examples, or groups of them, can be evidence at all."""
-    from pytest_ftgate.statistics import MIN_GROUPS, fewest_wins, group_codes, group_sizes, worth
+    from pytest_ftgate.statistics import MIN_GROUPS, effective_groups, fewest_wins, group_codes, group_sizes
 
     config, n = gate.config, len(gate.test)
     groups = group_codes(gate.groups, n)
     if groups is not None and config.evidence != "observed":
         sizes = group_sizes(groups)
-        few = groups_check(config, len(sizes), worth(sizes), MIN_GROUPS)
+        few = groups_check(config, len(sizes), effective_groups(sizes), MIN_GROUPS)
         return [few] if few else []
     if config.objective == "beat" and gate.deciding.kind == "right_wrong" and config.repeats == 1 and n:
         wins = fewest_wins(n, margin=config.asked_gain, confidence=config.confidence, evidence=config.evidence)

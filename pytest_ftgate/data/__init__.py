@@ -5,7 +5,6 @@ from __future__ import annotations
 from pytest_ftgate.data.columns import likely_columns
 from pytest_ftgate.data.dataset import DataSet
 from pytest_ftgate.data.example import (
-    NO_FIELDS,
     Example,
     Input,
     Messages,
@@ -20,7 +19,6 @@ from pytest_ftgate.data.normalize import is_blank, normalized_input, visible, wi
 
 __all__ = [
     "FORMATS",
-    "NO_FIELDS",
     "SUFFIXES",
     "DataSet",
     "Example",

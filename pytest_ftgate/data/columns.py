@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_ftgate.errors import DataError
-from pytest_ftgate.text import listed, nearest_wording
+from pytest_ftgate.text import listed, nearest
 
 # What others call these columns; only to suggest a mapping, never to guess one.
 _USUAL_NAMES = {
@@ -41,7 +41,7 @@ class Columns:
 
     @classmethod
     def of(cls, fields: Mapping[str, str], *, chat: bool, mappable: bool = True, labeled: bool = True) -> Columns:
-        """The columns under a mapping of our names to the row's. A mapped column must be there."""
+        """Return the columns under a mapping of our names to the row's. A mapped column must be there."""
         source = ("messages",) if chat else ("input", "expected")
         column = {name: fields.get(name, name) for name in (*source, "id", "group")}
         renamed = {name: theirs for name, theirs in fields.items() if name not in column}
@@ -50,14 +50,14 @@ class Columns:
         return cls(chat, column, renamed, required, taken, mappable, labeled)
 
     def further_fields(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """All else that the row holds. A renamed field wins over a column that has its name."""
+        """Return all else that the row holds. A renamed field wins over a column that has its name."""
         rest = {name: value for name, value in row.items() if name not in self.taken}
         rest.update((name, row[column]) for name, column in self.renamed.items())
         return rest
 
 
 def is_chat(row: Mapping[str, Any], fields: Mapping[str, str]) -> bool:
-    """Whether a row is a conversation: it has messages, and nothing else could be its input."""
+    """Return whether a row is a conversation: it has messages, and nothing else could be its input."""
     mapped = "input" in fields or "expected" in fields
     return not mapped and "input" not in row and fields.get("messages", "messages") in row
 
@@ -101,7 +101,7 @@ def _mapping_cure(absent: list[str], found: tuple[str, ...], columns: Columns) -
 
 
 def likely_columns(wanted: Mapping[str, str], free: Collection[str]) -> dict[str, str]:
-    """Which of the ``free`` columns probably hold the parts that are missing; ``wanted`` gives the column of each."""
+    """Return which ``free`` columns probably hold the missing parts; ``wanted`` gives the column of each."""
     left, found = list(free), dict[str, str]()
     for name, column in wanted.items():
         guess = _suggestion(name, column, left)
@@ -113,7 +113,7 @@ def likely_columns(wanted: Mapping[str, str], free: Collection[str]) -> dict[str
 
 def _suggestion(name: str, column: str, free: list[str]) -> str | None:
     by_lower = {one.strip().lower(): one for one in free}
-    near = nearest_wording(column.lower(), by_lower)
+    near = nearest(column.lower(), by_lower)
     usual = (one for one in _USUAL_NAMES.get(name, ()) if one in by_lower)
     guess = near if near is not None else next(usual, None)
     return by_lower[guess] if guess is not None else None

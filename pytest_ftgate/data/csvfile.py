@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 
 from pytest_ftgate.data.columns import Columns, check_columns
 from pytest_ftgate.data.example import Example
 from pytest_ftgate.data.lines import Lines
-from pytest_ftgate.data.row import example_from_row
+from pytest_ftgate.data.row import examples_of
 from pytest_ftgate.errors import DataError, Where, located
 from pytest_ftgate.text import excerpt, listed
 
@@ -25,35 +26,31 @@ _KNOWN_FAULTS = (
 def read_csv(
     lines: Lines, fields: Mapping[str, str], *, delimiter: str = ",", labeled: bool = True
 ) -> Iterator[tuple[int, Example]]:
-    """Give each row's line, the one on which it starts, and its example. All cells are text."""
-    columns = Columns.of(fields, chat=False, labeled=labeled)
-    rows = _rows(lines, delimiter)
-    header: list[str] | None = None
-    for line, cells in rows:
-        try:
-            if header is None:
-                header = _checked_header(cells, columns)
-            else:
-                yield line, example_from_row(_row(header, cells), columns)
-        except DataError as error:
-            raise located(error, Where(path=lines.path, line=line)) from None
+    """Give each row's line, the one on which it starts, and its example."""
+    check = partial(_check_header, columns=Columns.of(fields, chat=False, labeled=labeled))
+    rows = read_cells(lines, delimiter=delimiter, check_header=check)
+    return examples_of(lines.path, rows, fields, chat=False, labeled=labeled)
 
 
-def read_cells(lines: Lines, *, delimiter: str = ",") -> Iterator[tuple[int, dict[str, str]]]:
-    """Give each row's line and its cells by the names in the header, whatever these are."""
+def read_cells(
+    lines: Lines, *, delimiter: str = ",", check_header: Callable[[list[str]], None] | None = None
+) -> Iterator[tuple[int, dict[str, str]]]:
+    """Give each row's line and its cells, all of them text, by the names in the header."""
     header: list[str] | None = None
     for line, cells in _rows(lines, delimiter):
         try:
-            if header is None:
-                header = _distinct(cells)
-            else:
+            if header is not None:
                 yield line, _row(header, cells)
+                continue
+            header = _distinct(cells)
+            if check_header is not None:
+                check_header(header)
         except DataError as error:
             raise located(error, Where(path=lines.path, line=line)) from None
 
 
 def csv_header(lines: Lines, *, delimiter: str = ",") -> list[str]:
-    """The names in the header; none in a file without rows."""
+    """Return the names in the header; none in a file without rows."""
     return next((cells for _, cells in _rows(lines, delimiter)), [])
 
 
@@ -104,15 +101,13 @@ def _distinct(names: list[str]) -> list[str]:
     return names
 
 
-def _checked_header(names: list[str], columns: Columns) -> list[str]:
-    _distinct(names)
+def _check_header(names: list[str], columns: Columns) -> None:
     try:
         check_columns(names, columns)
     except DataError as error:
         raise DataError(
             f"{error.what} in the header", evidence=error.evidence, cure=_header_cure(names) or error.cure
         ) from None
-    return names
 
 
 def _header_cure(names: list[str]) -> str | None:

@@ -36,18 +36,18 @@ class DataSet:
         return iter(self.examples)
 
     def where(self, index: int, key: str | None = None) -> Where:
-        """The place of the example with this index, which counts from 0; lines and items count from 1."""
+        """Return the place of the example with this index, which counts from 0; lines and items count from 1."""
         if self.lines is None:
             return item_place(self.origin, index + 1, key)
         return Where(path=self.path, line=self.lines[index], key=key)
 
     def row_name(self, index: int) -> str:
-        """The example's place within the set, in words: ``line 7``, or ``item 7``."""
+        """Return the example's place within the set, in words: ``line 7``, or ``item 7``."""
         return f"item {index + 1}" if self.lines is None else f"line {self.lines[index]}"
 
 
 def item_place(origin: str, number: int, key: str | None = None) -> Where:
-    """The place of an iterable's item, counted from 1: ``fixture ftgate_test_set, item 7``."""
+    """Return the place of an iterable's item, counted from 1: ``fixture ftgate_test_set, item 7``."""
     return Where(path=f"{origin}, item {number}", key=key)
 
 

@@ -4,37 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, TypeAlias
 
 Messages: TypeAlias = tuple[Mapping[str, Any], ...]
 """A conversation: each message has a ``role`` and a ``content``, perhaps further keys such as ``name``."""
 
 Input: TypeAlias = str | Messages
 """What a model is asked."""
-
-
-class _NoFields(Mapping[str, Any]):
-    """The empty mapping that all examples without further fields share: read-only, small and picklable."""
-
-    def __getitem__(self, key: str) -> NoReturn:
-        raise KeyError(key)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(())
-
-    def __len__(self) -> int:
-        return 0
-
-    def __repr__(self) -> str:
-        return "{}"
-
-    def __reduce__(self) -> str:
-        return "NO_FIELDS"  # copies and unpickled examples share it too
-
-
-NO_FIELDS: Mapping[str, Any] = _NoFields()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +31,14 @@ class Example:
     input: Input
     expected: Any
     group: str | None = None
-    fields: Mapping[str, Any] = field(default_factory=lambda: NO_FIELDS)
+    fields: Mapping[str, Any] = field(default_factory=dict)
 
 
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def canonical_json(value: Any) -> str:
-    """The one JSON text of a value: keys sorted, no white space, no escapes beyond those that JSON asks for.
+    """Return the one JSON text of a value: keys sorted, no white space, no escapes beyond those that JSON asks for.
 
     Raises:
         TypeError, ValueError: the value is no JSON value (NaN and infinity are none).
@@ -69,16 +47,16 @@ def canonical_json(value: Any) -> str:
 
 
 def input_sha256(input: Input) -> str:  # noqa: A002
-    """SHA-256, in hex, of the exact input: of the text in UTF-8, or of the canonical JSON of the messages."""
+    """Return the SHA-256, in hex, of the exact input: its text in UTF-8, or the canonical JSON of messages."""
     text = input if isinstance(input, str) else canonical_json(input)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def content_id(input: Input) -> str:  # noqa: A002
-    """The id of an example that was given none: the first 16 hex digits of its input's hash."""
+    """Return the id of an example that was given none: the first 16 hex digits of its input's hash."""
     return input_sha256(input)[:16]
 
 
 def expected_text(expected: Any) -> str:
-    """The expected output as a model would write it: text as it is, else compact JSON (``1``, ``true``)."""
+    """Return the expected output as a model would write it: text as it is, else compact JSON (``1``, ``true``)."""
     return expected if isinstance(expected, str) else canonical_json(expected)

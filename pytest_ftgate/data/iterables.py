@@ -65,7 +65,7 @@ def examples_from(
 
 
 def content_of(rows: Iterable[Any]) -> str | None:
-    """A hash of what a list or tuple holds, for telling whether it was changed in place.
+    """Return a hash of what a list or tuple holds, for telling whether it was changed in place.
 
     None for what may be read only once, or holds what is no example: reading says so.
     """
@@ -109,7 +109,7 @@ def _python_kind(value: Any) -> str:
 
 
 def _items(rows: Iterable[Any], origin: str, limit: int | None) -> Iterator[Any]:
-    """The iterable's items; whatever it raises becomes an error of the data."""
+    """Yield the iterable's items; whatever it raises becomes an error of the data."""
     number = 0
     try:
         for item in islice(rows, limit):
@@ -145,7 +145,7 @@ def _parts(example: Example) -> dict[str, Any]:
 
 
 def _json_row(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The row as if read from a JSONL file: both obey the same rules, and later changes do not reach it."""
+    """Return the row as if read from a JSONL file: both obey the same rules, and later changes do not reach it."""
     try:
         text = _json(row)
     except (TypeError, ValueError, RecursionError):

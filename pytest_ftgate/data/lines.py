@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pytest_ftgate.errors import DataError, Where, shown_path
-from pytest_ftgate.text import listed, nearest_wording
+from pytest_ftgate.text import listed, nearest
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _SAVE_AS_UTF8 = "save the file as UTF-8"
@@ -81,7 +81,7 @@ class Lines:
         return self.text
 
     def sha256(self) -> str:
-        """Hex digest of the whole file; reads what no one has asked for."""
+        """Return the hex digest of the whole file; read what no one has asked for."""
         while block := self._file.read(1 << 20):
             self._digest.update(block)
         return self._digest.hexdigest()
@@ -122,8 +122,18 @@ def open_lines(path: Path) -> Iterator[Lines]:
             raise _unreadable(shown, error) from error
 
 
+def read_text(path: Path) -> str:
+    """Return the text of a whole file, without a byte order mark.
+
+    Raises:
+        DataError: the file cannot be opened or read, or is not UTF-8.
+    """
+    with open_lines(path) as lines:
+        return "".join(lines)
+
+
 def is_endless(path: Path) -> bool:
-    """Whether reading may never end or even begin: a device or a named pipe."""
+    """Return whether reading may never end or even begin: a device or a named pipe."""
     return os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path))
 
 
@@ -153,7 +163,7 @@ def _missing_hint(path: Path) -> dict[str, str]:
     folder = path.parent
     if not folder.is_dir():
         return {"evidence": f"there is no folder {shown_path(folder)} either"}
-    near = nearest_wording(path.name, _file_names(folder))
+    near = nearest(path.name, _file_names(folder))
     if near is None:
         return {"cure": "a relative path is relative to the file in which it is written"}
     return {"cure": f'did you mean "{near}"?'}

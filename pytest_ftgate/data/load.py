@@ -11,10 +11,10 @@ from typing import Any
 from pytest_ftgate.data.csvfile import csv_header, read_csv
 from pytest_ftgate.data.dataset import DataSet, check_ids
 from pytest_ftgate.data.example import Example
-from pytest_ftgate.data.jsonl import first_keys, read_jsonl
+from pytest_ftgate.data.jsonl import read_jsonl, read_objects
 from pytest_ftgate.data.lines import Lines, UnopenedError, open_lines
 from pytest_ftgate.errors import DataError, Where, shown_path
-from pytest_ftgate.text import kind_of, listed, nearest_wording
+from pytest_ftgate.text import kind_of, listed, nearest
 
 FORMATS = ("jsonl", "csv", "chat")
 _JSONL_SUFFIXES = (".jsonl", ".ndjson", ".jsonlines", ".json-lines")
@@ -62,7 +62,7 @@ def load_examples(
 
 
 def column_names(path: Path) -> list[str]:
-    """What a file calls its columns: the header of CSV, the keys of the first row of JSONL.
+    """Return what a file calls its columns: the header of CSV, the keys of the first row of JSONL.
 
     Raises:
         DataError: the file cannot be read so far.
@@ -71,7 +71,7 @@ def column_names(path: Path) -> list[str]:
     with open_lines(path) as lines:
         if chosen == "csv":
             return csv_header(lines, delimiter=_delimiter(path.suffix))
-        return first_keys(lines)
+        return next((list(row) for _, row in read_objects(lines)), [])
 
 
 def check_limit(limit: Any, path: str) -> None:
@@ -95,7 +95,7 @@ def _delimiter(suffix: str) -> str:
 
 
 def _format(path: Path, written: str | None) -> str:
-    """One of ``FORMATS``, or ``by first row``."""
+    """Return one of ``FORMATS``, or ``by first row``."""
     if written is not None:
         return _checked_format(path, written)
     suffix = path.suffix.lower()
@@ -126,7 +126,7 @@ def _check_chat_fields(path: Path, chosen: str, fields: Mapping[str, str]) -> No
 def _checked_format(path: Path, written: str) -> str:
     if written in FORMATS:
         return written
-    near = nearest_wording(str(written).lower(), FORMATS)
+    near = nearest(str(written), FORMATS)
     raise DataError(
         f'there is no format "{written}"',
         where=Where(path=shown_path(path), key="format"),

@@ -7,13 +7,13 @@ from typing import Any
 
 from pytest_ftgate.data.example import Messages
 from pytest_ftgate.errors import DataError, Where
-from pytest_ftgate.text import excerpt, kind_of, listed, nearest_wording
+from pytest_ftgate.text import excerpt, kind_of, listed, nearest
 
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 
 
 def checked_messages(value: Any, key: str) -> Messages:
-    """The messages of a row's ``key``, each with a known role and a content.
+    """Return the messages of a row's ``key``, each with a known role and a content.
 
     Raises:
         DataError: without file and line, which the caller adds.
@@ -28,7 +28,7 @@ def checked_messages(value: Any, key: str) -> Messages:
 
 
 def split_conversation(value: Any, key: str) -> tuple[Messages, str]:
-    """What stands before the last message, and the last message's text, which must be the assistant's."""
+    """Return what stands before the last message, and the last message's text, which must be the assistant's."""
     messages = checked_messages(value, key)
     last = messages[-1]
     place = f"{key}[{len(messages) - 1}]"
@@ -83,7 +83,7 @@ def _check_role(role: Any, key: str) -> None:
     if isinstance(role, str) and role in ROLES:
         return
     found = f'"{excerpt(role)}"' if isinstance(role, str) else kind_of(role)
-    near = nearest_wording(role, ROLES) if isinstance(role, str) else None
+    near = nearest(role, ROLES) if isinstance(role, str) else None
     raise DataError(
         f"unknown role: {found}",
         where=Where(key=key),

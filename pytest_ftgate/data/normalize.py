@@ -18,7 +18,7 @@ _INVISIBLE = re.compile(
 
 
 def normalized_input(input: Input) -> str:  # noqa: A002
-    """The form in which inputs are compared: two inputs are the same when these texts are equal.
+    """Return the form in which inputs are compared: two inputs are the same when these texts are equal.
 
     Text is brought to NFKC, case folded, freed of invisible characters, its white space collapsed and stripped.
     Messages keep their order, each with its role. One single message of the user is the same as its plain text.
@@ -32,7 +32,7 @@ def normalized_input(input: Input) -> str:  # noqa: A002
 
 
 def without_instructions(input: Input) -> Input:  # noqa: A002
-    """The input without its system and developer messages; the input itself where it has no others."""
+    """Return the input without its system and developer messages; the input itself where it has no others."""
     if isinstance(input, str):
         return input
     spoken = tuple(message for message in input if message["role"] not in _INSTRUCTIONS)
@@ -40,7 +40,7 @@ def without_instructions(input: Input) -> Input:  # noqa: A002
 
 
 def is_blank(input: Input) -> bool:  # noqa: A002
-    """Whether nothing is asked: blank text, or a conversation whose last message of the user is blank."""
+    """Return whether nothing is asked: blank text, or a conversation whose last message of the user is blank."""
     if isinstance(input, str):
         return not visible(input)
     asked = [message for message in input if message["role"] == "user"] or input
@@ -48,7 +48,7 @@ def is_blank(input: Input) -> bool:  # noqa: A002
 
 
 def visible(text: str) -> str:
-    """The text without invisible characters, and without white space around it."""
+    """Return the text without invisible characters, and without white space around it."""
     return text.strip() if text.isascii() else _INVISIBLE.sub("", text).strip()
 
 
@@ -67,7 +67,7 @@ def _folded(text: str) -> str:
 
 
 def _text(message: Mapping[str, Any]) -> str:
-    """A message's content as text. What is no text (pictures, tool calls) tells inputs apart all the same."""
+    """Return a message's content as text. What is no text (pictures, tool calls) tells inputs apart all the same."""
     content = message.get("content")
     parts = [content] if isinstance(content, str) else list(content or ())
     parts.extend(message.get("tool_calls") or ())

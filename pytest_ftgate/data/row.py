@@ -2,20 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from pytest_ftgate.data.columns import Columns, check_columns
-from pytest_ftgate.data.example import NO_FIELDS, Example, Input, content_id
+from pytest_ftgate.data.columns import Columns, check_columns, is_chat
+from pytest_ftgate.data.example import Example, Input, content_id
 from pytest_ftgate.data.messages import checked_messages, split_conversation
-from pytest_ftgate.errors import DataError, Where
+from pytest_ftgate.errors import DataError, Where, located
 from pytest_ftgate.text import kind_of, listed
 
 _ABSENT: Any = object()
 
 
+def examples_of(
+    path: str,
+    rows: Iterable[tuple[int, Mapping[str, Any]]],
+    fields: Mapping[str, str],
+    *,
+    chat: bool | None,
+    labeled: bool,
+) -> Iterator[tuple[int, Example]]:
+    """Give each row's line and example. ``chat`` None: as the first row is, so are all.
+
+    Raises:
+        DataError: a row is not an example; names the line.
+    """
+    columns = None if chat is None else Columns.of(fields, chat=chat, labeled=labeled)
+    for line, row in rows:
+        try:
+            columns = columns or Columns.of(fields, chat=is_chat(row, fields), labeled=labeled)
+            yield line, example_from_row(row, columns)
+        except DataError as error:
+            raise located(error, Where(path=path, line=line)) from None
+
+
 def example_from_row(row: Mapping[str, Any], columns: Columns) -> Example:
-    """The example that a row of JSON values holds.
+    """Return the example that a row of JSON values holds.
 
     Raises:
         DataError: without file and line, which the caller adds.
@@ -35,12 +57,12 @@ def example_from_row(row: Mapping[str, Any], columns: Columns) -> Example:
         input=given,
         expected=expected,
         group=_checked_group(row.get(column["group"]), column["group"]),
-        fields=columns.further_fields(row) or NO_FIELDS,
+        fields=columns.further_fields(row),
     )
 
 
 def checked_example(parts: Mapping[str, Any], *, labeled: bool) -> Example:
-    """An example from its five parts by their own names, which may be of any JSON type."""
+    """Return an example from its five parts by their own names, which may be of any JSON type."""
     given = _checked_input(parts["input"], "input")
     if not isinstance(parts["fields"], dict):
         raise DataError(f"must be a mapping, is {kind_of(parts['fields'])}", where=Where(key="fields"))
@@ -49,7 +71,7 @@ def checked_example(parts: Mapping[str, Any], *, labeled: bool) -> Example:
         input=given,
         expected=_checked_expected(parts["expected"], "expected", labeled=labeled),
         group=_checked_group(parts["group"], "group"),
-        fields=parts["fields"] or NO_FIELDS,
+        fields=parts["fields"],
     )
 
 
@@ -97,7 +119,7 @@ def _checked_id(value: Any, key: str, given: Input) -> str:
 
 
 def _checked_group(value: Any, key: str) -> str | None:
-    """A blank cell of a table says that the row belongs to no group."""
+    """Read a group; a blank cell of a table says that the row belongs to none."""
     text = None if value is None else _text_of(value, key)
     return text if text and text.strip() else None
 

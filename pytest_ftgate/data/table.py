@@ -2,19 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pytest_ftgate.data.csvfile import read_cells
-from pytest_ftgate.data.jsonl import parse_object
-from pytest_ftgate.data.lines import Lines, open_lines
-from pytest_ftgate.errors import DataError, Where, located
-from pytest_ftgate.text import listed, nearest_wording
+from pytest_ftgate.data.jsonl import read_objects
+from pytest_ftgate.data.lines import open_lines
+from pytest_ftgate.errors import DataError, Where
+from pytest_ftgate.text import excerpt, kind_of, listed, nearest
 
 
-def read_table(path: Path, required: Collection[str]) -> list[tuple[int, dict[str, Any]]]:
-    """All rows of a file: tab-separated under the suffix ``.tsv``, CSV under ``.csv``, else JSONL. Cells are text.
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of a table, and where it stands."""
+
+    values: Mapping[str, Any]
+    where: Where
+
+    def at(self, column: str) -> Where:
+        return replace(self.where, key=column)
+
+    def text(self, column: str) -> str:
+        value = self.values[column]
+        if not isinstance(value, str):
+            raise self.wrong(column, "text")
+        return value
+
+    def wrong(self, column: str, wanted: str, *, value: Any = None, cure: str | None = None) -> DataError:
+        """Return the error of a cell that does not hold what is wanted; ``value``: in place of what it holds."""
+        value = self.values.get(column) if value is None else value
+        found = f'"{excerpt(value)}"' if isinstance(value, str) else kind_of(value)
+        return DataError(f"must be {wanted}, is {found}", where=self.at(column), cure=cure)
+
+
+def read_table(path: Path, required: Collection[str]) -> list[Row]:
+    """Return all rows of a file: tab-separated under the suffix ``.tsv``, CSV under ``.csv``, else JSONL.
 
     Args:
         path: a UTF-8 file.
@@ -24,35 +48,23 @@ def read_table(path: Path, required: Collection[str]) -> list[tuple[int, dict[st
         DataError: the file cannot be read, has no rows, or a row lacks a column; names the line.
     """
     with open_lines(path) as lines:
-        suffix = path.suffix.lower()
-        if suffix in (".csv", ".tsv"):
-            rows = list(read_cells(lines, delimiter="\t" if suffix == ".tsv" else ","))
-        else:
-            rows = list(_objects(lines))
+        separator = {".csv": ",", ".tsv": "\t"}.get(path.suffix.lower())
+        found = read_objects(lines) if separator is None else read_cells(lines, delimiter=separator)
+        rows = [Row(values, Where(path=lines.path, line=line)) for line, values in found]
         if not rows:
             raise DataError("has no rows", where=Where(path=lines.path))
-    for line, row in rows:
-        _check(row, required, Where(path=lines.path, line=line))
+    for row in rows:
+        _check(row, required)
     return rows
 
 
-def _objects(lines: Lines) -> Iterator[tuple[int, dict[str, Any]]]:
-    for text in lines:
-        if text.isspace():
-            continue
-        try:
-            yield lines.number, parse_object(text)
-        except DataError as error:
-            raise located(error, Where(path=lines.path, line=lines.number)) from None
-
-
-def _check(row: dict[str, Any], required: Collection[str], where: Where) -> None:
+def _check(row: Row, required: Collection[str]) -> None:
     for name in required:
-        if row.get(name) is None:
-            near = nearest_wording(name, row)
+        if row.values.get(name) is None:
+            near = nearest(name, row.values)
             raise DataError(
                 f'no field "{name}"',
-                where=where,
-                evidence=f"found: {listed(row)}",
+                where=row.where,
+                evidence=f"found: {listed(row.values)}",
                 cure=f'rename "{near}"' if near else f"each row has {listed(required)}",
             )

@@ -9,13 +9,14 @@ from importlib import import_module
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
+from pytest_ftgate import judges
 from pytest_ftgate.checks import baseline_quality, checkpoint
 from pytest_ftgate.checks.context import ABLATED, Context
 from pytest_ftgate.checks.guards import guard_jobs
 from pytest_ftgate.checks.prompt_ablation import ablated_job
 from pytest_ftgate.gate.inputs import with_input_facts
 from pytest_ftgate.gate.state import Services
-from pytest_ftgate.judges import Opinion, calibrate, judge_answers
+from pytest_ftgate.judges import JudgeRun
 from pytest_ftgate.runs.latency import take_samples
 from pytest_ftgate.runs.runner import Job, TimeLimit, run_models
 
@@ -50,7 +51,7 @@ def calling(gate: Context, services: Services) -> Iterator[dict[str, Any]]:
 
 def calibrate_judges(gate: Context, options: dict[str, Any]) -> Context:
     """Ask the judges what people have judged already."""
-    return _with_opinion(gate, calibrate(gate.judging, options))
+    return _with_judge_run(gate, judges.calibrate(gate.judging, options))
 
 
 def choose_checkpoint(gate: Context, options: dict[str, Any]) -> Context:
@@ -98,21 +99,21 @@ def run_ablated(gate: Context, options: dict[str, Any]) -> Context:
 
 def run_judges(gate: Context, options: dict[str, Any]) -> Context:
     """Ask the judges about the answers. Where one is missing that makes the gate an error, no judge is paid."""
-    calibrated = gate.opinion
+    calibrated = gate.judge_run
     runs = {role: run for role, run in gate.runs.items() if role != ABLATED}
     needed = [run for role, run in runs.items() if role not in gate.forgiven]
     if any(one.completion is None for run in needed for repeat in run.predictions for one in repeat):
         return gate
-    opinion = judge_answers(gate.judging, gate.test, runs, options, calibrated.results)
-    opinion = replace(opinion, runs={**calibrated.runs, **opinion.runs})
+    judge_run = judges.run_judges(gate.judging, gate.test, runs, options, calibrated.results)
+    judge_run = replace(judge_run, runs={**calibrated.runs, **judge_run.runs})
     # The candidate's judged metrics stand for all.
-    shown = opinion.metrics.get("candidate") or next(iter(opinion.metrics.values()), {})
-    return replace(_with_opinion(gate, opinion), metrics={**gate.metrics, **shown})
+    shown = judge_run.metrics.get("candidate") or next(iter(judge_run.metrics.values()), {})
+    return replace(_with_judge_run(gate, judge_run), metrics={**gate.metrics, **shown})
 
 
-def _with_opinion(gate: Context, opinion: Opinion) -> Context:
-    gate = replace(gate, opinion=opinion).with_facts(judges=tuple(opinion.results.values()))
-    return gate.with_checks(opinion.checks)
+def _with_judge_run(gate: Context, judge_run: JudgeRun) -> Context:
+    gate = replace(gate, judge_run=judge_run).with_facts(judges=tuple(judge_run.results.values()))
+    return gate.with_checks(judge_run.checks)
 
 
 def _tell_unfinished(models: Iterable[Model], services: Services) -> None:

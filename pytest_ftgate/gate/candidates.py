@@ -49,7 +49,7 @@ def _one_by_one(config: GateConfig) -> Iterator[tuple[str, GateConfig]]:
 
     confidence = corrected_confidence(config.confidence, len(config.candidates))
     for name, spec in config.candidates.items():
-        yield name, replace(config, candidate=spec, confidence=confidence)
+        yield name, config.model_copy(update={"candidate": spec, "confidence": confidence})
 
 
 def _judge_in_turn(gates: Mapping[str, Context | Judged], services: Services) -> dict[str, Judged]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from pytest_ftgate.judges.ask import Opinion, calibrate, judge_answers
+from pytest_ftgate.judges.ask import JudgeRun, calibrate, run_judges
 from pytest_ftgate.judges.prepare import Judge, Judging, free_judging_checks, prepare_judging
 
 __all__ = [
     "Judge",
+    "JudgeRun",
     "Judging",
-    "Opinion",
     "calibrate",
     "free_judging_checks",
-    "judge_answers",
     "prepare_judging",
+    "run_judges",
 ]

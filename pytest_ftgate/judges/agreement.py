@@ -7,7 +7,7 @@ from math import fsum
 
 
 def cohen_kappa(one: Sequence[Hashable], other: Sequence[Hashable]) -> float | None:
-    """Cohen's kappa of two raters of the same items; None where it is undefined: both say one thing throughout.
+    """Return Cohen's kappa of two raters of the same items; None where both say one thing throughout.
 
     Source: J. Cohen, A coefficient of agreement for nominal scales, Educational and Psychological Measurement 20 (1960)
     37-46; computed by scikit-learn.
@@ -21,7 +21,7 @@ def cohen_kappa(one: Sequence[Hashable], other: Sequence[Hashable]) -> float | N
 
 
 def weighted_kappa(one: Sequence[float], other: Sequence[float]) -> float | None:
-    """Cohen's kappa with quadratic weights: a score that is off by two counts four times as much as one off by one.
+    """Return Cohen's kappa with quadratic weights: being off by two counts four times as much as by one.
 
     On whole numbers it is scikit-learn's ``cohen_kappa_score(weights="quadratic")``; this form is defined for decimals
     too, where it is Lin's concordance. None where it is undefined: both say one thing throughout.
@@ -40,7 +40,7 @@ def weighted_kappa(one: Sequence[float], other: Sequence[float]) -> float | None
 
 
 def fleiss_kappa(counts: Sequence[Sequence[int]]) -> float | None:
-    """Fleiss' kappa of several raters, who need not be the same for every item.
+    """Return Fleiss' kappa of several raters, who need not be the same for every item.
 
     Items with fewer than two ratings say nothing about agreement, and are left out. Where items have different numbers
     of ratings, the shares of the categories are over all ratings, and every item counts alike. None where it is
@@ -63,7 +63,7 @@ def fleiss_kappa(counts: Sequence[Sequence[int]]) -> float | None:
 
 
 def observed_agreement(counts: Sequence[Sequence[int]]) -> float:
-    """How often two raters of one item say the same, whatever chance would do: the mean over items.
+    """Return how often two raters of one item say the same, whatever chance would do: the mean over items.
 
     Args:
         counts: of each item, how many raters chose each category, ``[item][category]``; at least two of each.

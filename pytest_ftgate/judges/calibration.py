@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pytest_ftgate.data import Example
-from pytest_ftgate.data.table import read_table
+from pytest_ftgate.data.table import Row, read_table
 from pytest_ftgate.errors import DataError, Where, shown_path
 from pytest_ftgate.judges.agreement import cohen_kappa, weighted_kappa
-from pytest_ftgate.metrics.judged import Preference, Rubric
+from pytest_ftgate.metrics.judged import ModelJudged
 from pytest_ftgate.result import Check
 from pytest_ftgate.text import excerpt, kind_of, plural
 
@@ -36,17 +36,17 @@ class Item:
     label: float | str
 
 
-def read_items(asked: Rubric | Preference) -> tuple[Item, ...]:
-    """The items of a calibration; none where none is asked for.
+def read_items(metric: ModelJudged) -> tuple[Item, ...]:
+    """Return the items of a calibration; none where none is asked for.
 
     Raises:
         DataError: the file cannot be read, a row is no item, or fewer than 20 are different. Names the line.
     """
-    if asked.calibration is None:
+    if metric.calibration is None:
         return ()
-    path, columns = asked.calibration.path, _COLUMNS[asked.name]
+    path, columns = metric.calibration.path, _COLUMNS[metric.name]
     shown = shown_path(path)
-    items = [_item(asked, row, Where(path=shown, line=line)) for line, row in read_table(path, columns)]
+    items = [_item(metric, row) for row in read_table(path, columns)]
     distinct = len({(item.example.input, *item.outputs) for item in items})
     if distinct < FEWEST_ITEMS:
         copies = f" of {len(items)} rows are different" if distinct < len(items) else ""
@@ -58,59 +58,51 @@ def read_items(asked: Rubric | Preference) -> tuple[Item, ...]:
     return tuple(items)
 
 
-def _item(asked: Rubric | Preference, row: Mapping[str, Any], where: Where) -> Item:
-    outputs = ("output",) if isinstance(asked, Rubric) else ("a", "b")
-    texts = {column: _text(row[column], column, where) for column in ("input", *outputs)}
-    expected = row.get("expected")
-    example = Example(id=str(where.line), input=texts["input"], expected="" if expected is None else expected)
-    label = _score(row["score"], asked, where) if isinstance(asked, Rubric) else _side(row["preferred"], where)
-    return Item(example, tuple(texts[column] for column in outputs), label)
+def _item(metric: ModelJudged, row: Row) -> Item:
+    given, *outputs = (row.text(column) for column in ("input", *(("a", "b") if metric.pairwise else ("output",))))
+    expected = row.values.get("expected")
+    example = Example(id=str(row.where.line), input=given, expected="" if expected is None else expected)
+    return Item(example, tuple(outputs), _side(row) if metric.pairwise else _score(row, metric))
 
 
-def _text(value: Any, column: str, where: Where) -> str:
-    if not isinstance(value, str):
-        raise DataError(f"must be text, is {kind_of(value)}", where=Where(where.path, where.line, column))
-    return value
-
-
-def _score(value: Any, asked: Rubric, where: Where) -> float:
-    at = Where(where.path, where.line, "score")
+def _score(row: Row, metric: ModelJudged) -> float:
+    value = row.values["score"]
     try:
         score = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else None
     except (ValueError, OverflowError):  # a whole number beyond all floats
         score = None
-    if score is None or not asked.low <= score <= asked.high:
+    if score is None or not metric.low <= score <= metric.high:
         found = excerpt(str(value)) if isinstance(value, str | int | float) else kind_of(value)
-        raise DataError(f"must be a score from {asked.low:g} to {asked.high:g}, is {found}", where=at)
+        raise DataError(f"must be a score from {metric.low:g} to {metric.high:g}, is {found}", where=row.at("score"))
     return score
 
 
-def _side(value: Any, where: Where) -> str:
+def _side(row: Row) -> str:
+    value = row.values["preferred"]
     side = value.strip().lower() if isinstance(value, str) else value
     if side not in _SIDES:
-        found = f'"{excerpt(value)}"' if isinstance(value, str) else kind_of(value)
-        raise DataError(f"must be a, b or tie, is {found}", where=Where(where.path, where.line, "preferred"))
+        raise row.wrong("preferred", "a, b or tie")
     return str(side)
 
 
-def agreement(asked: Rubric | Preference, people: Sequence[Any], judge: Sequence[Any]) -> tuple[float | None, str]:
-    """Kappa of the judge with people, and its name; None where both say one thing throughout."""
-    if isinstance(asked, Rubric):
+def agreement(metric: ModelJudged, people: Sequence[Any], judge: Sequence[Any]) -> tuple[float | None, str]:
+    """Return the kappa of the judge with people, and its name; None where both say one thing throughout."""
+    if not metric.pairwise:
         return weighted_kappa(people, judge), "Cohen, quadratic weights"
     return cohen_kappa(people, judge), "Cohen"
 
 
-def calibration_check(asked: Rubric | Preference, kappa: float | None, kind: str, n: int) -> Check:
-    """The judge agrees with people as far as is asked; a judge that does not cannot judge this gate."""
-    calibration = asked.calibration
+def calibration_check(metric: ModelJudged, kappa: float | None, kind: str, n: int) -> Check:
+    """Check that the judge agrees with people as far as is asked; one that does not cannot judge this gate."""
+    calibration = metric.calibration
     assert calibration is not None  # there are items
     held = kappa is not None and round(kappa, 12) >= round(calibration.min_kappa, 12)
     on = f"on {plural(n, 'human-labelled item')} ({kind})"
     seen = "cannot be told: all of them have one label" if kappa is None else f"is kappa {kappa:.2f}"
     return Check(
-        f"calibration.{asked.name}",
+        f"calibration.{metric.name}",
         "pass" if held else "error",
-        f"agreement of the judge {asked.judge.name} with people {on} {seen}, asked for {calibration.min_kappa:g}",
+        f"agreement of the judge {metric.judge.name} with people {on} {seen}, asked for {calibration.min_kappa:g}",
         observed=None if kappa is None else round(kappa, 12),
         required=calibration.min_kappa,
         source=calibration.source,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pytest_ftgate.judges.questions import preference_question
-from pytest_ftgate.metrics.judged import Preference, Preferred
+from pytest_ftgate.judges.questions import questions_about
+from pytest_ftgate.metrics.judged import ModelJudged, Preferred
 from pytest_ftgate.result import Check, JudgeResult, PairResult, called
 from pytest_ftgate.text import plural
 
@@ -26,36 +26,31 @@ Answers = Mapping[str, Sequence[Sequence[str | None]]]
 """What the models answered, by role: the baselines' names, and "candidate"; see ``measure.answers_of``."""
 
 
-def pair_questions(asked: Preference, example: Example, index: int, answers: Answers) -> list[Example]:
-    """All different pairs of answers to one example that a judge has to be asked about, each in both orders."""
+def pair_questions(metric: ModelJudged, example: Example, index: int, answers: Answers) -> list[Example]:
+    """Return all different pairs of answers to one example that a judge has to be asked about, each in both orders."""
     pairs = {pair for role in baselines_of(answers) for pair in _pairs(answers, role, index)}
     pairs = {pair for pair in pairs if value_unasked(*pair) is None}
-    return [one for pair in sorted(pairs, key=str) for one in both_orders(asked, example, *_texts(pair))]
-
-
-def both_orders(asked: Preference, example: Example, one: str, other: str) -> list[Example]:
-    """The question about two answers, and the same with them turned round."""
-    return [preference_question(asked, example, one, other), preference_question(asked, example, other, one)]
+    return [one for pair in sorted(pairs, key=str) for one in questions_about(metric, example, _texts(pair))]
 
 
 def agreed_side(straight: str, turned: str) -> str:
-    """``a`` or ``b``, as preferred in both orders; else ``tie``."""
+    """Return ``a`` or ``b``, as preferred in both orders; else ``tie``."""
     return straight.lower() if straight == _TURNED[turned] else "tie"
 
 
 def baselines_of(answers: Answers) -> list[str]:
-    """The roles that the candidate is compared with."""
+    """Return the roles that the candidate is compared with."""
     return [role for role in answers if role != "candidate"]
 
 
 def _pairs(answers: Answers, role: str, index: int) -> Iterator[tuple[str | None, str | None]]:
-    """The candidate's answers to one example with those of a baseline, the first with the first."""
+    """Yield the candidate's answers to one example with those of a baseline, the first with the first."""
     for candidate, baseline in zip(answers["candidate"], answers[role], strict=True):
         yield candidate[index], baseline[index]
 
 
 def value_unasked(candidate: str | None, baseline: str | None) -> float | None:
-    """How far the candidate is preferred where nothing is left to prefer; None where somebody has to be asked.
+    """Return how far the candidate is preferred where nothing is left to prefer; None where somebody has to be asked.
 
     Equal answers are a tie, and a missing one loses.
     """
@@ -72,9 +67,9 @@ def _texts(pair: tuple[str | None, str | None]) -> tuple[str, str]:
 
 
 def compared(
-    asked: Preference, role: str, test: DataSet, answers: Answers, said: Mapping[str, Any]
+    metric: ModelJudged, role: str, test: DataSet, answers: Answers, said: Mapping[str, Any]
 ) -> tuple[list[float], PairResult]:
-    """How far the candidate is preferred to one baseline on each example, and the counts over all pairs."""
+    """Return how far the candidate is preferred to one baseline on each example, and the counts over all pairs."""
     means, values, n_asked, disagreements, first_preferred = [], [], 0, 0, 0
     for index, example in enumerate(test.examples):
         of_example = []
@@ -83,7 +78,7 @@ def compared(
             if unasked is not None:
                 of_example.append(unasked)
                 continue
-            straight, turned = (said[one.id] for one in both_orders(asked, example, *_texts(both)))
+            straight, turned = (said[one.id] for one in questions_about(metric, example, _texts(both)))
             n_asked += 1
             agreed = straight == _TURNED[turned]
             of_example.append(_PREFERRED[straight] if agreed else 0.5)
@@ -98,7 +93,7 @@ def compared(
 
 
 def paired_metrics(name: str, preferred: Mapping[str, Sequence[float]], *, means: bool) -> dict[str, Metric]:
-    """The scores of all models, by role; see :class:`~pytest_ftgate.metrics.judged.Preferred`.
+    """Return the scores of all models, by role; see :class:`~pytest_ftgate.metrics.judged.Preferred`.
 
     Args:
         name: of the metric.
@@ -114,7 +109,7 @@ def paired_metrics(name: str, preferred: Mapping[str, Sequence[float]], *, means
 
 
 def bias_checks(facts: JudgeResult, source: str) -> list[Check]:
-    """A judge that often prefers whatever comes first prefers nothing; its ties hide what there may be."""
+    """Warn of a judge that often prefers whatever comes first; its ties hide what there may be."""
     found = []
     for pair in facts.pairs:
         asked, disagreed, first = pair.n_asked or 0, pair.disagreements or 0, pair.first_preferred or 0

@@ -7,14 +7,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pytest_ftgate.data.table import read_table
+from pytest_ftgate.data.table import Row, read_table
 from pytest_ftgate.errors import DataError, Where, shown_path
 from pytest_ftgate.judges.agreement import cohen_kappa, fleiss_kappa, observed_agreement
 from pytest_ftgate.judges.pairs import value_unasked
 from pytest_ftgate.result import Check, JudgeResult, PairResult
-from pytest_ftgate.text import excerpt, kind_of, nearest_wording, plural, printable
+from pytest_ftgate.text import excerpt, nearest, plural, printable
 
 if TYPE_CHECKING:
     from pytest_ftgate.data import DataSet
@@ -68,12 +68,12 @@ class Ratings:
         return all(len(one.sha256) == len(_HASHES) for ratings in self.by_example for one in ratings)
 
     def values(self) -> list[float]:
-        """How far the candidate is preferred on each example: the mean of the people who rated it."""
+        """Return how far the candidate is preferred on each example: the mean of the people who rated it."""
         return [sum(one.value for one in ratings) / len(ratings) for ratings in self.by_example]
 
 
 def read_ratings(path: Path, source: str, test: DataSet) -> Ratings:
-    """The preferences of people for a test set.
+    """Return the preferences of people for a test set.
 
     Raises:
         DataError: a row cannot be read, is about no example, or says again what another row says; or an example has no
@@ -82,73 +82,70 @@ def read_ratings(path: Path, source: str, test: DataSet) -> Ratings:
     shown = shown_path(path)
     places = {example.id: index for index, example in enumerate(test.examples)}
     found: list[dict[str, Rating]] = [{} for _ in test.examples]
-    for line, row in read_table(path, ("id", "preferred")):
-        where = Where(path=shown, line=line)
-        index = _place(row["id"], places, where)
-        rating = _rating(row, line, where)
+    for row in read_table(path, ("id", "preferred")):
+        index = _place(row, places)
+        rating = _rating(row)
         first = found[index].setdefault(rating.rater, rating)
         if first is not rating:
             who = f" by {printable(rating.rater, 40)}" if rating.rater else " without a rater"
             raise DataError(
-                f'the id "{excerpt(str(row["id"]))}" is rated twice{who}: line {first.line} does it too',
-                where=where,
+                f'the id "{excerpt(str(row.values["id"]))}" is rated twice{who}: line {first.line} does it too',
+                where=row.where,
                 cure="keep one of the two, or name the raters in the column rater",
             )
     _complete(found, test, shown)
     return Ratings(shown, source, tuple(tuple(ratings.values()) for ratings in found))
 
 
-def _place(given: Any, places: Mapping[str, int], where: Where) -> int:
+def _place(row: Row, places: Mapping[str, int]) -> int:
+    given = row.values["id"]
     id_ = str(given) if isinstance(given, int) and not isinstance(given, bool) else given
     if not isinstance(id_, str):
-        raise DataError(f"must be text or an integer, is {kind_of(given)}", where=_at(where, "id"))
+        raise row.wrong("id", "text or an integer")
     if id_ not in places:
-        near = nearest_wording(id_, places)
+        near = nearest(id_, places)
         raise DataError(
             f'no test example has the id "{excerpt(id_)}"',
-            where=_at(where, "id"),
+            where=row.at("id"),
             cure=f'did you mean "{near}"?' if near else "the ids are those of the test set",
         )
     return places[id_]
 
 
-def _rating(row: Mapping[str, Any], line: int, where: Where) -> Rating:
-    rater = row.get("rater")
+def _rating(row: Row) -> Rating:
+    rater = row.values.get("rater")
     if rater is not None and not isinstance(rater, str | int):
-        raise DataError(f"must be text, is {kind_of(rater)}", where=_at(where, "rater"))
-    hashes = {role: text for column, role in _HASHES.items() if (text := _hash(row.get(column), _at(where, column)))}
+        raise row.wrong("rater", "text")
+    hashes = {role: text for column, role in _HASHES.items() if (text := _hash(row, column))}
     name = "" if rater is None else str(rater).strip().casefold()  # Anna and anna are one person
-    return Rating(line, name, _WORDS[_preferred(row, where)], hashes)
+    return Rating(row.where.line or 0, name, _WORDS[_preferred(row)], hashes)
 
 
-def _preferred(row: Mapping[str, Any], where: Where) -> str:
-    """``candidate``, ``baseline`` or ``tie``; where the raters were shown a and b, the row says which was which."""
-    word = row["preferred"]
+def _preferred(row: Row) -> str:
+    """Return ``candidate``, ``baseline`` or ``tie``; a and b are what the columns of that name say."""
+    word = row.values["preferred"]
     word = word.strip().lower() if isinstance(word, str) else word
     if word in ("a", "b"):
-        sides = [row.get("a"), row.get("b")]
+        sides = [row.values.get("a"), row.values.get("b")]
         if sorted(map(str, sides)) != ["baseline", "candidate"]:
             raise DataError(
                 f'prefers "{word}", and the columns a and b do not say which of the two models that is',
-                where=_at(where, "preferred"),
+                where=row.at("preferred"),
                 cure="write candidate in one of the columns a and b, and baseline in the other",
             )
         word = sides["ab".index(word)]
     if not isinstance(word, str) or word not in _WORDS:
-        found = f'is "{excerpt(word)}"' if isinstance(word, str) else f"is {kind_of(word)}"
-        raise DataError(
-            f"must be candidate, baseline or tie, {found}",
-            where=_at(where, "preferred"),
-            cure="or a or b, where the columns a and b name the two models",
-        )
+        cure = "or a or b, where the columns a and b name the two models"
+        raise row.wrong("preferred", "candidate, baseline or tie", value=word, cure=cure)
     return word
 
 
-def _hash(given: Any, where: Where) -> str | None:
+def _hash(row: Row, column: str) -> str | None:
+    given = row.values.get(column)
     if given is None or given == "":
         return None
     if not isinstance(given, str) or len(given) != 64:
-        raise DataError("must be the SHA-256 of the output, 64 hex digits", where=where)
+        raise DataError("must be the SHA-256 of the output, 64 hex digits", where=row.at(column))
     return given.lower()
 
 
@@ -163,15 +160,11 @@ def _complete(found: Sequence[Mapping[str, Rating]], test: DataSet, shown: str) 
         )
 
 
-def _at(where: Where, key: str) -> Where:
-    return Where(path=where.path, line=where.line, key=key)
-
-
 # --- against the outputs, and among themselves ---------------------------------------------------------------
 
 
 def stale_check(name: str, ratings: Ratings, test: DataSet, runs: Mapping[str, Run]) -> Check:
-    """People judged these very outputs; where the file does not say so, that is taken on trust.
+    """Check that people judged these very outputs; where the file does not say so, that is taken on trust.
 
     Args:
         name: of the metric.
@@ -205,7 +198,7 @@ def stale_check(name: str, ratings: Ratings, test: DataSet, runs: Mapping[str, R
 
 
 def settled(name: str, ratings: Ratings, runs: Mapping[str, Run]) -> tuple[Ratings, list[Check]]:
-    """The ratings as models are judged by: equal outputs are a tie, and a missing one loses, whatever the file says.
+    """Return ratings to judge by: equal outputs are a tie, a missing one loses, whatever the file says.
 
     Args:
         name: of the metric.
@@ -250,12 +243,12 @@ def _stale(ratings: Ratings, test: DataSet, runs: Mapping[str, Run]) -> Iterator
 
 
 def sha256_of(output: str) -> str:
-    """What the columns ``baseline_sha256`` and ``candidate_sha256`` hold: of the output's text in UTF-8, in hex."""
+    """Return what ``baseline_sha256`` and ``candidate_sha256`` hold: of the output's text in UTF-8, in hex."""
     return hashlib.sha256(output.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def people_result(name: str, ratings: Ratings, baseline: str) -> JudgeResult:
-    """The facts: how often each model was preferred by most people, and how far people agree."""
+    """Return the facts: how often each model was preferred by most people, and how far people agree."""
     values = ratings.values()
     wins, losses = (sum(sign * (value - 0.5) > 0 for value in values) for sign in (1, -1))
     pair = PairResult(baseline, len(values), wins, len(values) - wins - losses, losses)
@@ -266,7 +259,7 @@ def people_result(name: str, ratings: Ratings, baseline: str) -> JudgeResult:
 
 
 def agreement(ratings: Ratings) -> tuple[float | None, str | None, int]:
-    """Cohen's kappa of two raters on what both rated, Fleiss' of more; the examples it rests on."""
+    """Return Cohen's kappa of two raters on what both rated, Fleiss' of more; and on how many examples."""
     raters = ratings.raters
     rated = [ratings_ for ratings_ in ratings.by_example if len(ratings_) >= 2]
     if len(raters) < 2 or not rated:
@@ -278,12 +271,12 @@ def agreement(ratings: Ratings) -> tuple[float | None, str | None, int]:
 
 
 def _counts(rated: Iterable[Sequence[Rating]]) -> list[list[int]]:
-    """How many raters of each example said each word."""
+    """Return how many raters of each example said each word."""
     return [[Counter(one.value for one in ratings)[value] for value in _WORDS.values()] for ratings in rated]
 
 
 def agreement_check(name: str, ratings: Ratings) -> Check:
-    """How far the people agree beyond chance: a preference of which nobody knows whether others share it is weak."""
+    """Say how far people agree beyond chance: a preference that may be one person's own is weak."""
     result, source = people_result(name, ratings, "baseline"), ratings.source
     if result.kappa_kind is None:
         who = "one rater" if result.raters == 1 else f"{plural(result.raters or 0, 'rater')}, none of one example"

@@ -13,7 +13,7 @@ from pytest_ftgate.data.lines import written_at
 from pytest_ftgate.errors import ConfigError, Where
 from pytest_ftgate.judges.calibration import Item, read_items
 from pytest_ftgate.judges.people import Ratings, agreement_check, read_ratings
-from pytest_ftgate.metrics.judged import HumanPreference, Preference, Rubric, is_pairwise
+from pytest_ftgate.metrics.judged import HumanPreference, ModelJudged, by_model, by_people
 from pytest_ftgate.result import Check, called
 
 if TYPE_CHECKING:
@@ -32,12 +32,12 @@ class Judge:
     """A model that judges.
 
     Attributes:
-        asked: what for.
+        metric: that it scores.
         model: to be called.
         items: what it is held to first; empty: nothing.
     """
 
-    asked: Rubric | Preference
+    metric: ModelJudged
     model: Model
     items: tuple[Item, ...] = ()
 
@@ -82,13 +82,13 @@ def prepare_judging(
     people = None
     bare = Surroundings(None, surroundings.notes, surroundings.offline, surroundings.newer_than)
     for name, metric in metrics.items():
-        if is_pairwise(metric):
+        if metric.pairwise:
             _check_pairwise(config, name)
-        if isinstance(metric, HumanPreference):
+        if by_people(metric):
             _check_people(config, metric)
             with written_at(_where(config, name, "path")):
                 people = read_ratings(metric.path, metric.source, test)
-        elif isinstance(metric, Rubric | Preference):
+        elif by_model(metric):
             _check_judge(metric)
             _refuse_same(metric, None, asked)
             model = build_model(metric.judge, bare, hook)
@@ -99,10 +99,8 @@ def prepare_judging(
 
 
 def _where(config: GateConfig, metric: str, option: str) -> Where:
-    """The place of an option of a judged metric."""
-    from pytest_ftgate.config.judge_options import judged_metrics
-
-    source = judged_metrics(config)[metric].source
+    """Return the place of an option of a judged metric."""
+    source = config.judged_metrics[metric].source
     return source.where(f"{source.key}.{option}")
 
 
@@ -130,7 +128,7 @@ def _check_pairwise(config: GateConfig, name: str) -> None:
 
 
 def _check_people(config: GateConfig, metric: HumanPreference) -> None:
-    """The file speaks of one candidate, one baseline, and one answer of each."""
+    """Refuse a gate of more than one candidate, one baseline, and one answer of each."""
     several = next((key for key in ("baselines", "candidates") if len(getattr(config, key)) > 1), None)
     if several is not None or config.repeats > 1:
         key = several or "repeats"
@@ -142,8 +140,8 @@ def _check_people(config: GateConfig, metric: HumanPreference) -> None:
         )
 
 
-def _check_judge(metric: Rubric | Preference) -> None:
-    """A judge is asked our question and no other."""
+def _check_judge(metric: ModelJudged) -> None:
+    """Refuse a judge that would be asked another question than ours."""
     spec = metric.judge
     own = [key for key in _OWN_PROMPT if key in spec.options]
     if spec.provider == "openai" and own:
@@ -164,9 +162,9 @@ def _check_judge(metric: Rubric | Preference) -> None:
 
 
 def _refuse_same(
-    metric: Rubric | Preference, model: Model | None, asked: Mapping[str, Sequence[tuple[ModelSpec, Model | None]]]
+    metric: ModelJudged, model: Model | None, asked: Mapping[str, Sequence[tuple[ModelSpec, Model | None]]]
 ) -> None:
-    """Who judges his own answers likes them."""
+    """Reject a judge that is also being judged (self-preference bias)."""
     for role, models in asked.items():
         for spec, built in models:
             if _identity(metric.judge) == _identity(spec) or _one_function(model, built):
@@ -179,7 +177,7 @@ def _refuse_same(
 
 
 def _identity(spec: ModelSpec) -> tuple[Any, ...]:
-    """What one model is under whatever name, prompt and parameters it is asked."""
+    """Return what one model is under whatever name, prompt and parameters it is asked."""
     from pytest_ftgate.models.openai_api.endpoint import PUBLIC_ENDPOINT
 
     options = spec.options
@@ -192,7 +190,7 @@ def _identity(spec: ModelSpec) -> tuple[Any, ...]:
 
 
 def _place(url: str) -> tuple[Any, ...]:
-    """Where an endpoint is, in whatever way its URL is written."""
+    """Return where an endpoint is, in whatever way its URL is written."""
     parts = urlsplit(url.lower())
     host = (parts.hostname or "").rstrip(".")
     if host == "localhost" or host.startswith("127.") or host == "::1":
@@ -208,19 +206,19 @@ def _one_function(one: Model | None, other: Model | None) -> bool:
 
 
 def free_judging_checks(judging: Judging, metrics: Mapping[str, Metric]) -> list[Check]:
-    """What can be said of the judges before a model is called."""
+    """Return what can be said of the judges before a model is called."""
     found: list[Check] = []
     if judging.people is not None:
-        name = next(name for name, metric in metrics.items() if isinstance(metric, HumanPreference))
+        name = next(name for name, metric in metrics.items() if by_people(metric))
         found.append(agreement_check(name, judging.people))
     for judge in judging.judges.values():
         if not judge.items:
             found.append(
                 Check(
-                    f"calibration.{judge.asked.name}",
+                    f"calibration.{judge.metric.name}",
                     "note",
-                    f"the judge {judge.asked.judge.name} is not held to human labels",
-                    source=judge.asked.source,
+                    f"the judge {judge.metric.judge.name} is not held to human labels",
+                    source=judge.metric.source,
                     advice="Give 20 or more items that people have judged: calibration: {path: ..., min_kappa: 0.6}.",
                 )
             )

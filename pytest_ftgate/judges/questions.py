@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_ftgate.data import DataSet, Example, Messages, content_id, expected_text
 
 if TYPE_CHECKING:
-    from pytest_ftgate.metrics.judged import Preference, Rubric
+    from pytest_ftgate.metrics.judged import ModelJudged
 
 PROMPT_VERSION = 1
 """Counts up with every change of the texts below: other questions have other answers."""
@@ -47,34 +47,42 @@ neither is better."""
 _EXPECTED = ', "expected" is an output that is known to be right'
 
 
-def grade_question(asked: Rubric, example: Example, answer: str) -> Example:
-    """One answer, to be graded."""
+def questions_about(metric: ModelJudged, example: Example, outputs: tuple[str, ...]) -> list[Example]:
+    """Return the question about one answer, or about two answers in both orders."""
+    if not metric.pairwise:
+        return [grade_question(metric, example, outputs[0])]
+    first, second = outputs
+    return [preference_question(metric, example, *both) for both in ((first, second), (second, first))]
+
+
+def grade_question(metric: ModelJudged, example: Example, answer: str) -> Example:
+    """Ask for a grade of one answer."""
     data = _given(example)
     system = _GRADE.format(
-        data=_DATA, rubric=asked.rubric.strip(), low=asked.low, high=asked.high, expected=_told(data)
+        data=_DATA, rubric=metric.rubric.strip(), low=metric.low, high=metric.high, expected=_told(data)
     )
     return _question(system, {**data, "answer": answer})
 
 
-def preference_question(asked: Preference, example: Example, first: str, second: str) -> Example:
-    """Two answers, to be compared, in this order."""
+def preference_question(metric: ModelJudged, example: Example, first: str, second: str) -> Example:
+    """Ask which of two answers, in this order, is better."""
     data = _given(example)
-    system = _PREFER.format(data=_DATA, rubric=asked.rubric.strip(), expected=_told(data))
+    system = _PREFER.format(data=_DATA, rubric=metric.rubric.strip(), expected=_told(data))
     return _question(system, {**data, "answer_A": first, "answer_B": second})
 
 
-def question_set(questions: Iterable[Example], metric: str) -> DataSet | None:
-    """Every different question once; None where there is none.
+def question_set(questions: Iterable[Example], name: str) -> DataSet | None:
+    """Return every different question once; None where there is none.
 
     Args:
         questions: their ids are made of their content.
-        metric: what they are asked for.
+        name: of the metric that they are asked for.
     """
     distinct = tuple({question.id: question for question in questions}.values())
     if not distinct:
         return None
     digest = hashlib.sha256("\n".join(question.id for question in distinct).encode()).hexdigest()
-    return DataSet(distinct, None, digest, None, f"the judge's questions for {metric}")
+    return DataSet(distinct, None, digest, None, f"the judge's questions for {name}")
 
 
 def _given(example: Example) -> dict[str, Any]:

@@ -15,7 +15,7 @@ _LETTERS: tuple[Better, ...] = ("A", "B", "tie")
 
 
 def read_score(text: str, low: float, high: float) -> float | None:
-    """The score in ``{"score": 4}`` or ``4``; None where the answer is anything else, or is outside of the scale."""
+    """Return the score in ``{"score": 4}`` or ``4``; None of anything else, and outside of the scale."""
     stripped = text.strip()
     value = float(stripped) if _NUMBER.fullmatch(stripped) else _only(stripped, "score")
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -24,14 +24,14 @@ def read_score(text: str, low: float, high: float) -> float | None:
 
 
 def read_better(text: str) -> Better | None:
-    """The letter in ``{"better": "A"}`` or ``A``; None where the answer is anything else."""
+    """Return the letter in ``{"better": "A"}`` or ``A``; None where the answer is anything else."""
     stripped = text.strip()
     value = stripped if stripped in _LETTERS else _only(stripped, "better")
     return next((letter for letter in _LETTERS if value == letter), None)
 
 
 def _only(text: str, key: str) -> Any:
-    """The value of an object's one key."""
+    """Return the value of an object's one key."""
     try:
         found = parse_object(text)
     except DataError:

@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from pytest_ftgate.metrics import (
-    answer_format,
-    bleu,
-    classification,
-    command,
-    custom,
-    embedding,
-    fields,
-    judged,
-    similarity,
-    text,
-)
 from pytest_ftgate.metrics.custom import CustomMetric, metric
+from pytest_ftgate.metrics.custom import build as build_custom
 from pytest_ftgate.metrics.labels import check_labels
 from pytest_ftgate.metrics.options import Options, did_you_mean
 from pytest_ftgate.metrics.protocol import Answers, Breakdown, Metric, Scored
@@ -37,15 +27,26 @@ __all__ = [
     "metric",
 ]
 
-BUILT_IN = (
-    *classification.NAMES,
-    text.ExactMatch.name,
-    answer_format.Format.name,
-    *fields.NAMES,
-    *similarity.NAMES,
-    *(bleu.NAME, embedding.NAME, command.NAME),
-    *judged.NAMES,
+_FAMILIES = (
+    "classification",
+    "text",
+    "answer_format",
+    "fields",
+    "similarity",
+    "bleu",
+    "embedding",
+    "command",
+    "judged",
 )
+"""Modules of this package. Each has ``NAMES``, those of metrics, and ``build(options)``, which makes one of them or
+raises :class:`ConfigError`: an option is wrong, a library is missing, or the test set does not suit the metric."""
+
+_BUILDERS: dict[str, Callable[[Options], Metric]] = {}
+for _family in _FAMILIES:
+    _module = import_module(f"pytest_ftgate.metrics.{_family}")
+    _BUILDERS.update(dict.fromkeys(_module.NAMES, _module.build))
+
+BUILT_IN = tuple(_BUILDERS)
 
 
 def build_metric(
@@ -56,7 +57,7 @@ def build_metric(
     known: Sequence[str] = (),
     others: Collection[str] = (),
 ) -> Metric:
-    """The metric that a gate asks for, ready to score answers on its test set.
+    """Build the metric that a gate asks for, ready to score answers on its test set.
 
     Args:
         labels: the distinct expected outputs of the test set as texts. Averages over labels run over these, for every
@@ -68,37 +69,16 @@ def build_metric(
     Raises:
         ConfigError: there is no such metric, an option is wrong, or the test set's labels do not suit the metric.
     """
-    options, name = Options(spec), spec.name
+    options, name = Options(spec, tuple(labels), tuple(known)), spec.name
     function = spec.options.get("function")
-    if callable(function):  # a marker holds the metric itself
-        return _own(options, function)
-    if name in custom:
-        return _own(options, custom[name])
-    if name in classification.NAMES:
-        return classification.build(options, labels, known)
-    if name == text.ExactMatch.name:
-        return text.build(options, labels)
-    if name == answer_format.Format.name:
-        return answer_format.build(options)
-    if name in fields.NAMES:
-        return fields.build(options, labels)
-    if name in similarity.NAMES:
-        return similarity.build(options, labels)
-    if name == bleu.NAME:
-        return bleu.build(options, labels)
-    if name == embedding.NAME:
-        return embedding.build(options, labels)
-    if name == command.NAME:
-        return command.build(options)
-    if name in judged.NAMES:
-        return judged.build(options)
-    raise options.error(f"there is no metric {name!r}", cure=did_you_mean(name, (*BUILT_IN, *custom, *others)))
-
-
-def _own(options: Options, declared: Any) -> Metric:
-    if options.metric in BUILT_IN:
+    own = callable(function) or name in custom
+    if own and name in _BUILDERS:
         raise options.error(
-            f"{options.metric} is the name of a metric of pytest-ftgate, and cannot be given to one's own",
+            f"{name} is the name of a metric of pytest-ftgate, and cannot be given to one's own",
             cure="Rename your metric.",
         )
-    return custom.build(options, declared)
+    if own:
+        return build_custom(options, function if callable(function) else custom[name])
+    if name not in _BUILDERS:
+        raise options.error(f"there is no metric {name!r}", cure=did_you_mean(name, (*BUILT_IN, *custom, *others)))
+    return _BUILDERS[name](options)

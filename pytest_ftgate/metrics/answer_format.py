@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Any, ClassVar
+from typing import Any
 
 from pytest_ftgate.metrics.json_schema import Broken, Schema, read_schema
 from pytest_ftgate.metrics.options import Options, did_you_mean
-from pytest_ftgate.metrics.protocol import Answers, Breakdown, Kind, Scored, check_shape, right_wrong
+from pytest_ftgate.metrics.protocol import Answers, Breakdown, Metric, Scored, check_shape, right_wrong
 from pytest_ftgate.metrics.text_types import READERS
 from pytest_ftgate.metrics.time_limit import within_limit
 from pytest_ftgate.text import printable
@@ -45,7 +45,7 @@ class Rules:
     strip_code_fence: bool = False
 
     def broken(self, answer: str | None) -> Broken | None:
-        """The first rule that an answer breaks, and how; None where it breaks none."""
+        """Return the first rule that an answer breaks, and how; None where it breaks none."""
         text = "" if answer is None else answer.strip()
         if self.strip_code_fence:
             text = _without_fence(text)
@@ -76,20 +76,16 @@ class Rules:
 
 
 @dataclass(frozen=True)
-class Format:
+class Format(Metric):
     """The share of answers that hold to all rules."""
 
     rules: Rules
-    name: ClassVar[str] = "format"
-    kind: ClassVar[Kind] = "right_wrong"
-    low: ClassVar[float] = 0.0
-    high: ClassVar[float] = 1.0
-    greater_is_better: ClassVar[bool] = True
-    uses_labels: ClassVar[bool] = False
-    compares: ClassVar[bool] = False
+    name = "format"
+    kind = "right_wrong"
+    compares = False
 
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
-        """How many answers hold; of each that does not, the first rule that it breaks is counted."""
+        """Count how many answers hold, and of each that does not the first rule that it breaks."""
         from dataclasses import replace
 
         import numpy as np
@@ -103,17 +99,21 @@ class Format:
         rows = tuple((label, (count,)) for label, count in sorted(counts.items(), key=lambda x: (-x[1], x[0])))
         return replace(scored, notes=notes, breakdown=Breakdown("failing rule", ("answers",), rows))
 
-    def lenient(self) -> None:
-        return None
+    def broken_form(self, answer: str | None) -> str | None:
+        broken = self.rules.broken(answer)
+        return None if broken is None else broken[1]
+
+
+NAMES = (Format.name,)
 
 
 def _matches(pattern: re.Pattern[str], text: str) -> bool:
-    """Whether the pattern matches all of the text."""
+    """Return whether the pattern matches all of the text."""
     return within_limit(f"pattern {pattern.pattern!r}", partial(pattern.fullmatch, text), text) is not None
 
 
 def _without_fence(text: str) -> str:
-    """The text inside of one Markdown code fence that is all there is; else the text itself."""
+    """Return the text inside of one Markdown code fence that is all there is; else the text itself."""
     if not (text.startswith("```") and text.endswith("```")):
         return text
     head, line_break, rest = text.partition("\n")
@@ -128,11 +128,7 @@ def _quoted(text: str) -> str:
 
 
 def build(options: Options) -> Format:
-    """The metric ``format`` with the rules that the options name.
-
-    Raises:
-        ConfigError: an option is wrong, or there is no rule.
-    """
+    """Build the metric ``format`` with the rules that the options name."""
     options.allow(*RULES, "strip_code_fence")
     if not any(rule in options.spec.options for rule in RULES):
         raise options.error(
@@ -147,11 +143,8 @@ def build(options: Options) -> Format:
             key="type",
             cure="A JSON Schema is for type: json or type: yaml.",
         )
-    allowed, shortest, longest = (
-        options.labels("allowed", "allowed answers"),
-        options.count("min_chars"),
-        options.count("max_chars"),
-    )
+    allowed = options.labels("allowed", "allowed answers")
+    shortest, longest = options.count("min_chars"), options.count("max_chars")
     if shortest is not None and longest is not None and shortest > longest:
         raise options.error(
             f"min_chars {shortest} is above max_chars {longest}: no answer can hold to both",

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.errors import MetricError
 from pytest_ftgate.metrics.normalization import AS_WRITTEN, FULL, Normalization
 from pytest_ftgate.metrics.options import Options, did_you_mean, needed
-from pytest_ftgate.metrics.protocol import Answers, Kind, Scored, check_shape
+from pytest_ftgate.metrics.protocol import Answers, Metric, Scored, check_shape
 from pytest_ftgate.metrics.similarity import refuse_unfit, too_long
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 NAME = "bleu"
+NAMES = (NAME,)
 TOKENIZERS = ("13a", "intl", "zh", "char", "none")
 """Those of sacrebleu that need neither a download nor another library."""
 
@@ -29,7 +30,7 @@ _FOUND, _ALL = slice(2, 2 + _ORDERS), slice(2 + _ORDERS, 2 + 2 * _ORDERS)
 
 
 @dataclass(frozen=True)
-class Bleu:
+class Bleu(Metric):
     """BLEU of all answers together: n-grams are counted over the whole test set, and over repeats.
 
     No answer counts as words that are all wrong, as many as are expected, and as missing in length: it is never
@@ -44,12 +45,8 @@ class Bleu:
 
     scorer: Any = field(repr=False)
     normalization: Normalization = AS_WRITTEN
-    name: ClassVar[str] = NAME
-    kind: ClassVar[Kind] = "set"
-    low: ClassVar[float] = 0.0
-    high: ClassVar[float] = 1.0
-    greater_is_better: ClassVar[bool] = True
-    uses_labels: ClassVar[bool] = False
+    name = NAME
+    kind = "set"
 
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
         import numpy as np
@@ -78,7 +75,7 @@ class Bleu:
     def _counted(
         self, expected: str, answer: str, known: dict[tuple[str, str], tuple[list[int], float]]
     ) -> tuple[list[int], float]:
-        """What an answer adds to the counts, and its own sentence-level BLEU in [0, 1]."""
+        """Return what an answer adds to the counts, and its own sentence-level BLEU in [0, 1]."""
         if (expected, answer) not in known:
             clean = [self.normalization(text.strip()) for text in (expected, answer)]
             found = self.scorer.sentence_score(clean[1], [clean[0]])
@@ -87,11 +84,11 @@ class Bleu:
         return known[expected, answer]
 
     def length(self, text: str) -> int:
-        """How many words it has, as they are counted."""
+        """Return how many words it has, as they are counted."""
         return int(self.scorer.sentence_score(self.normalization(text.strip()), [""]).sys_len)
 
     def _value(self, total: NDArray[np.float64]) -> float:
-        """sacrebleu's value of the counts, which ours must be."""
+        """Return sacrebleu's value of the counts, which ours must be."""
         whole = [round(count) for count in total.tolist()]
         found = self.scorer.compute_bleu(
             whole[_FOUND], whole[_ALL], whole[_ANSWERED], whole[_EXPECTED], smooth_method="exp"
@@ -109,12 +106,12 @@ class Bleu:
 
 
 def _nothing(best: Sequence[Any]) -> list[Any]:
-    """What no answer adds, where ``best`` is what the expected text would add."""
+    """Return what no answer adds, where ``best`` is what the expected text would add."""
     return [0, best[_EXPECTED], *[0] * _ORDERS, *best[_ALL]]
 
 
 def bleu_of(totals: NDArray[np.float64]) -> NDArray[np.float64]:
-    """BLEU in [0, 1] from stacked counts, ``(m, 10) -> (m,)``, smoothed as sacrebleu does it ("exp"): of the orders
+    """Return BLEU in [0, 1] of stacked counts, ``(m, 10) -> (m,)``, smoothed as by sacrebleu ("exp"): of the orders
     without any match the first counts as half a match, the next as a quarter, and so on.
 
     0 where no word matches, or no answer has four words.
@@ -134,14 +131,10 @@ def bleu_of(totals: NDArray[np.float64]) -> NDArray[np.float64]:
     return defined
 
 
-def build(options: Options, expected: Sequence[str]) -> Bleu:
-    """``bleu`` for a test set that expects these texts.
-
-    Raises:
-        ConfigError: an option is wrong, an expected text cannot be compared with, or sacrebleu is not installed.
-    """
+def build(options: Options) -> Bleu:
+    """Build ``bleu``."""
     options.allow("normalize", "tokenize")
-    refuse_unfit(options, expected)
+    refuse_unfit(options)
     tokenize = options.spec.options.get("tokenize", TOKENIZERS[0])
     if tokenize not in TOKENIZERS:
         raise options.error(
@@ -150,7 +143,7 @@ def build(options: Options, expected: Sequence[str]) -> Bleu:
     library = needed(options, "sacrebleu.metrics", extra="text")
     scorer = library.BLEU(tokenize=tokenize, effective_order=True, force=True)
     made = Bleu(scorer, options.normalization())
-    if all(made.length(text) < _ORDERS for text in expected):
+    if all(made.length(text) < _ORDERS for text in options.expected):
         raise options.error(
             f"{NAME} counts runs of {_ORDERS} words, and no expected text has as many: no answer could score above 0",
             cure="Use chrf, token_f1 or edit_similarity; where words are not spaced, tokenize: char or zh.",

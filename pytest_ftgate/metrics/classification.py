@@ -9,15 +9,15 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.errors import MetricError
 from pytest_ftgate.metrics import confusion
 from pytest_ftgate.metrics.labels import READING_OPTIONS, LabelSet, label_set, positive_code, selected_codes
 from pytest_ftgate.metrics.options import Options
-from pytest_ftgate.metrics.protocol import Answers, Kind, Scored, check_shape, right_wrong
+from pytest_ftgate.metrics.protocol import Answers, Metric, Scored, check_shape, right_wrong
 from pytest_ftgate.text import listed
 
 if TYPE_CHECKING:
@@ -37,33 +37,37 @@ _AGREEMENT = 1e-9
 
 
 @dataclass(frozen=True)
-class Accuracy:
+class _OfLabels(Metric):
+    labels: LabelSet
+    uses_labels = True
+
+    @property
+    def label_set(self) -> LabelSet:
+        return self.labels
+
+    def lenient(self) -> Metric | None:
+        labels = self.labels.lenient()
+        return None if labels is None else replace(self, labels=labels)
+
+    def bare(self) -> Metric:
+        return replace(self, labels=self.labels.bare())
+
+    def answers_read(self, answers: Iterable[str | None]) -> list[str | None]:
+        """Return the label in each answer as it is compared, known or not; None where there is none."""
+        return self.labels.read(answers)
+
+
+@dataclass(frozen=True)
+class Accuracy(_OfLabels):
     """The share of answers that are the expected label."""
 
-    labels: LabelSet
-    name: ClassVar[str] = "accuracy"
-    kind: ClassVar[Kind] = "right_wrong"
-    low: ClassVar[float] = 0.0
-    high: ClassVar[float] = 1.0
-    greater_is_better: ClassVar[bool] = True
-    uses_labels: ClassVar[bool] = True
+    name = "accuracy"
+    kind = "right_wrong"
 
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
         check_shape(self.name, expected, answers)
         predicted, n_unknown = self.labels.predicted(answers)
         return right_wrong(self, predicted == self.labels.gold(self.name, expected), n_unknown=n_unknown)
-
-    def lenient(self) -> Accuracy | None:
-        labels = self.labels.lenient()
-        return None if labels is None else Accuracy(labels)
-
-    def bare(self) -> Accuracy:
-        """The same metric for answers that are a label and nothing else."""
-        return Accuracy(self.labels.bare())
-
-    def labels_of(self, answers: Iterable[str | None]) -> list[str | None]:
-        """The label in each answer as it is compared, known or not; None where there is none."""
-        return self.labels.read(answers)
 
 
 @dataclass(frozen=True)
@@ -75,21 +79,13 @@ class Formula:
 
 
 @dataclass(frozen=True)
-class LabelMetric:
-    """A metric of all answers together. Several answers per example are pooled, which averages the confusion matrix.
-
-    ``bca`` asks for a bootstrap bound beside the deciding one.
-    """
+class LabelMetric(_OfLabels):
+    """A metric of all answers together. Several answers per example are pooled, which averages the confusion matrix."""
 
     name: str
-    labels: LabelSet
     formula: Formula
-    low: float
-    bca: bool = False
-    kind: ClassVar[Kind] = "set"
-    high: ClassVar[float] = 1.0
-    greater_is_better: ClassVar[bool] = True
-    uses_labels: ClassVar[bool] = True
+    low: float = field()
+    kind = "set"
 
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
         from pytest_ftgate.statistics import LabelCounts
@@ -128,29 +124,13 @@ class LabelMetric:
             cure="Use a test set with several labels, or another metric, such as accuracy.",
         )
 
-    def lenient(self) -> LabelMetric | None:
-        labels = self.labels.lenient()
-        return None if labels is None else replace(self, labels=labels)
 
-    def bare(self) -> LabelMetric:
-        """The same metric for answers that are a label and nothing else."""
-        return replace(self, labels=self.labels.bare())
-
-    def labels_of(self, answers: Iterable[str | None]) -> list[str | None]:
-        """The label in each answer as it is compared, known or not; None where there is none."""
-        return self.labels.read(answers)
-
-
-def build(options: Options, labels: Sequence[str], known: Sequence[str]) -> Accuracy | LabelMetric:
-    """The metric of this family that the options name.
-
-    Raises:
-        ConfigError: an option is wrong, or the test set's labels do not suit the metric.
-    """
+def build(options: Options) -> Accuracy | LabelMetric:
+    """Build the metric of this family that the options name."""
     name = options.metric
     own = ["pos_label"] if name in _BINARY else []
-    options.allow(*READING_OPTIONS, "labels", *own, *(["bca"] if name != "accuracy" else []))
-    read = label_set(options, labels, known)
+    options.allow(*READING_OPTIONS, "labels", *own)
+    read = label_set(options)
     over = selected_codes(options, read)
     if name not in _AVERAGED and len(over) < len(read.texts):
         raise options.error(
@@ -166,7 +146,7 @@ def build(options: Options, labels: Sequence[str], known: Sequence[str]) -> Accu
             cure="Use accuracy or exact_match.",
         )
     low = -1.0 if name in _CHANCE_CORRECTED else 0.0
-    return LabelMetric(name, read, _formula(options, read, over), low, bca=options.flag("bca"))
+    return LabelMetric(read, name, _formula(options, read, over), low)
 
 
 def _formula(options: Options, labels: LabelSet, over: Sequence[int]) -> Formula:

@@ -10,16 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from numbers import Real
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from pytest_ftgate.errors import ConfigError, MetricError
 from pytest_ftgate.metrics.command_run import MOST_OUTPUT, NOT_RUN, CannotStart, Ended, Runner, environment
 from pytest_ftgate.metrics.options import Options
-from pytest_ftgate.metrics.protocol import Answers, Kind, Scored, check_shape, right_wrong
-from pytest_ftgate.metrics.similarity import graded
+from pytest_ftgate.metrics.protocol import Answers, Kind, Metric, Scored, check_shape, graded, right_wrong
 from pytest_ftgate.text import FARTHEST, excerpt, kind_of
 
 NAME = "command"
+NAMES = (NAME,)
 TIMEOUT_S = 10.0
 EXIT_CODE = "exit_code"
 
@@ -30,58 +30,29 @@ _EVIDENCE = 300
 
 
 @dataclass(frozen=True)
-class Scale:
-    """How the output of a command becomes a score.
-
-    Attributes:
-        pattern: its one group finds the number.
-        low, high: the range of the number.
-        greater_is_better: the direction.
-    """
-
-    pattern: re.Pattern[str]
-    low: float
-    high: float
-    greater_is_better: bool
-
-
-@dataclass(frozen=True)
-class Command:
+class Command(Metric):
     """Runs a command once for each different answer, which it finds on its standard input, as it came.
 
-    Without a scale the exit code 0 is right, any other is wrong. A command that takes too long, is ended by a signal,
+    Without a pattern the exit code 0 is right, any other is wrong. A command that takes too long, is ended by a signal,
     exits with 126 or 127, or does not say the number that it should is an error of the gate, never a wrong answer. No
     answer has the worst score, and nothing is run.
 
     Args:
         runner: of the command.
         shown: the program, as it was written.
-        scale: how the output becomes a score; None for the exit code.
+        pattern: its one group finds the score in the output; None: the exit code is the score.
     """
 
     runner: Runner = field(repr=False)
     shown: str
-    scale: Scale | None
+    pattern: re.Pattern[str] | None = None
+    kind: Kind = "right_wrong"
+    low: float = 0.0
+    high: float = 1.0
+    greater_is_better: bool = True
     known: dict[str, float] = field(default_factory=dict, repr=False, compare=False)
-    name: ClassVar[str] = NAME
-    uses_labels: ClassVar[bool] = False
-    compares: ClassVar[bool] = False
-
-    @property
-    def kind(self) -> Kind:
-        return "right_wrong" if self.scale is None else "graded"
-
-    @property
-    def low(self) -> float:
-        return 0.0 if self.scale is None else self.scale.low
-
-    @property
-    def high(self) -> float:
-        return 1.0 if self.scale is None else self.scale.high
-
-    @property
-    def greater_is_better(self) -> bool:
-        return True if self.scale is None else self.scale.greater_is_better
+    name = NAME
+    compares = False
 
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
         import numpy as np
@@ -91,7 +62,7 @@ class Command:
         self._run(given)
         worst = self.low if self.greater_is_better else self.high
         table = np.array([[worst if answer is None else self.known[answer] for answer in row] for row in given])
-        return right_wrong(self, table > 0.5) if self.scale is None else graded(self, table)
+        return right_wrong(self, table > 0.5) if self.pattern is None else graded(self, table)
 
     def _run(self, answers: Answers) -> None:
         places: dict[str, int] = {}
@@ -117,13 +88,13 @@ class Command:
         if ended.code in NOT_RUN:
             what = f"exited with {ended.code}, which says of the program it calls: {NOT_RUN[ended.code]}"
             raise self._failed(index, what, ended, "Install the program, or give its path.")
-        return float(ended.code == 0) if self.scale is None else self._number(self.scale, ended, index)
+        return float(ended.code == 0) if self.pattern is None else self._number(self.pattern, ended, index)
 
-    def _number(self, scale: Scale, ended: Ended, index: int) -> float:
+    def _number(self, pattern: re.Pattern[str], ended: Ended, index: int) -> float:
         if ended.cut:
             what = f"wrote more than {MOST_OUTPUT:,} bytes, in which a number would be looked for"
             raise self._failed(index, what, ended, "Let it write less.")
-        found = {_number_in(match[1]) for match in scale.pattern.finditer(ended.output) if match[1] is not None}
+        found = {_number_in(match[1]) for match in pattern.finditer(ended.output) if match[1] is not None}
         if len(found) > 1:
             what = f"wrote {len(found)} different things that score finds"
             raise self._failed(index, what, ended, "Let score find one number: an answer may be quoted in the output.")
@@ -131,8 +102,8 @@ class Command:
         if number is None:
             what = "wrote no number that score finds"
             raise self._failed(index, what, ended, f"It exited with {ended.code}. Mend it, or score.")
-        if not scale.low <= number <= scale.high:
-            what = f"wrote {number!r}, which is not between {scale.low:g} and {scale.high:g}"
+        if not self.low <= number <= self.high:
+            what = f"wrote {number!r}, which is not between {self.low:g} and {self.high:g}"
             raise self._failed(index, what, None, "State the range as it is, with low and high.")
         return number
 
@@ -143,20 +114,13 @@ class Command:
             f"the command {self.shown} {what}, for test_set[{index}]", example=index, evidence=evidence, cure=cure
         )
 
-    def lenient(self) -> None:
-        return None
-
 
 def _number_in(text: str) -> float | None:
     return float(text) if _NUMBER.fullmatch(text.strip()) else None
 
 
 def build(options: Options) -> Command:
-    """``command`` as the options describe it.
-
-    Raises:
-        ConfigError: an option is wrong or absent, or the program cannot be found or executed.
-    """
+    """Build ``command``."""
     options.allow("argv", "timeout_s", "score", "concurrency", *_RANGE)
     argv = _argv(options)
     folder = Path(os.path.abspath(options.spec.source.base_dir))
@@ -170,9 +134,9 @@ def build(options: Options) -> Command:
         )
     if timeout_s > _LONGEST_S:
         raise options.error("timeout_s is more than a day", key="timeout_s", cure="Write a time that you would wait.")
-    scale = _scale(options)
+    score = _score(options)
     runner = Runner((_program(options, argv[0], folder), *argv[1:]), folder, timeout_s, int(concurrency))
-    return Command(runner, excerpt(argv[0]), scale)
+    return Command(runner, excerpt(argv[0]), *score)
 
 
 def _argv(options: Options) -> list[str]:
@@ -194,7 +158,7 @@ def _argv(options: Options) -> list[str]:
 
 
 def _program(options: Options, name: str, folder: Path) -> str:
-    """The program's path. One that is written with a slash is relative to the folder of the file it is written in."""
+    """Return the program's path. With a slash it is relative to the folder of the file it is written in."""
     is_path = os.path.dirname(name) != ""
     found = shutil.which(str(folder / name) if is_path else name, path=environment(os.environ).get("PATH"))
     if found is None:
@@ -207,7 +171,8 @@ def _program(options: Options, name: str, folder: Path) -> str:
     return os.path.abspath(found)
 
 
-def _scale(options: Options) -> Scale | None:
+def _score(options: Options) -> tuple[()] | tuple[re.Pattern[str], Kind, float, float, bool]:
+    """Return the pattern of a score with its kind, range and direction; nothing where the exit code is the score."""
     score = options.spec.options.get("score", EXIT_CODE)
     given = [key for key in _RANGE if key in options.spec.options]
     if not isinstance(score, str) or not score:
@@ -223,7 +188,7 @@ def _scale(options: Options) -> Scale | None:
                 key=given[0],
                 cure="Remove it, or give a pattern as score.",
             )
-        return None
+        return ()
     pattern = _pattern(options, score)
     if len(given) < len(_RANGE):
         absent = ", ".join(key for key in _RANGE if key not in given)
@@ -240,7 +205,7 @@ def _scale(options: Options) -> Scale | None:
         )
     if not low < high:
         raise options.error(f"low {low:g} is not below high {high:g}", key="low", cure="Write the range of the number.")
-    return Scale(pattern, low, high, options.flag("greater_is_better"))
+    return pattern, "graded", low, high, options.flag("greater_is_better")
 
 
 def _pattern(options: Options, score: str) -> re.Pattern[str]:

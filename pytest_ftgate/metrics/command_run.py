@@ -11,10 +11,10 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 MOST_OUTPUT = 1_000_000
 """Bytes of a command's output that are kept; the rest is read and dropped."""
@@ -79,133 +79,105 @@ class Runner:
     _stopped: bool = False
 
     def run(self, texts: Sequence[str]) -> list[Ended | CannotStart | None]:
-        """What became of each. After the first that failed all are stopped: None for those that did not end by then.
+        """Return what became of each. After the first that failed all are stopped: None for those that did not end.
 
         Interrupted, it kills what is running and lets the exception through.
         """
         self._stopped = False
         with ThreadPoolExecutor(self.concurrency, thread_name_prefix="ftgate command") as pool:
-            futures = [pool.submit(self._one, text) for text in texts]
             try:
-                wait(futures, return_when=FIRST_EXCEPTION)
+                return list(pool.map(self._one, texts))
             except BaseException:
-                with self._lock:
-                    self._stop()
-                pool.shutdown(wait=True, cancel_futures=True)
+                self._stop()
                 raise
-            return [future.result() for future in futures]
 
     def _stop(self) -> None:
-        """Let nothing more start, and kill what runs; under the lock."""
-        self._stopped = True
-        for process in self._running:
-            kill_group(process)
+        """Let nothing more start, and kill what runs."""
+        with self._lock:
+            self._stopped = True
+            for process in self._running:
+                _kill_group(process)
 
     def _one(self, text: str) -> Ended | CannotStart | None:
         try:
-            given = _file_of(text)
-        except OSError as error:  # the disk is full, say
-            with self._lock:
-                self._stop()
+            with tempfile.TemporaryFile() as given:  # a pipe would block where the command does not read it
+                given.write(text.encode("utf-8", errors="replace"))
+                given.seek(0)
+                process = self._start(given)
+        except (OSError, ValueError) as error:  # the interpreter is missing, or the disk is full
+            self._stop()
             return CannotStart(str(error))
-        with given:
-            started = self._start(given)
-            if not isinstance(started, subprocess.Popen):
-                return started
-            ended = self._followed(started)
-            with self._lock:
-                self._running.discard(started)
-                if self._stopped:  # killed, perhaps
-                    return None
-                if ended.failed:
-                    self._stop()
-                return ended
+        if process is None:
+            return None
+        ended = self._followed(process)
+        with self._lock:
+            self._running.discard(process)
+            if self._stopped:  # killed, perhaps
+                return None
+        if ended.failed:
+            self._stop()
+        return ended
 
-    def _start(self, given: IO[bytes]) -> subprocess.Popen[bytes] | CannotStart | None:
+    def _start(self, given: IO[bytes]) -> subprocess.Popen[bytes] | None:
         with self._lock:  # either it is seen by _stop, or it does not start
             if self._stopped:
                 return None
-            try:
-                process = subprocess.Popen(  # noqa: S603 - the program and its arguments are the gate's, never an answer's
-                    list(self.argv),
-                    stdin=given,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.STDOUT,
-                    cwd=self.folder,
-                    env=environment(os.environ),
-                    **_own_group(),
-                )
-            except (OSError, ValueError) as error:
-                self._stop()
-                return CannotStart(str(error))
+            process = subprocess.Popen(  # noqa: S603 - the program and its arguments are the gate's, never an answer's
+                list(self.argv),
+                stdin=given,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                cwd=self.folder,
+                env=environment(os.environ),
+                start_new_session=True,  # it is killed with all that it started, and Ctrl-C does not reach it before us
+            )
             self._running.add(process)
             return process
 
     def _followed(self, process: subprocess.Popen[bytes]) -> Ended:
+        """Wait for the command and for the end of its output, which whatever it started may hold open."""
         deadline = time.monotonic() + self.timeout_s
         output = _Output(process)
-        timed_out = False
         try:
             process.wait(self.timeout_s)
+            output.join(max(_GRACE_S, deadline - time.monotonic()))
+            timed_out = output.is_alive()
         except subprocess.TimeoutExpired:
             timed_out = True
-            kill_group(process)
+        if timed_out:
+            _kill_group(process)
             process.wait()
-        if not output.ended(_GRACE_S if timed_out else max(_GRACE_S, deadline - time.monotonic())):
-            timed_out = True
-            kill_group(process)
-            output.ended(_GRACE_S)
+            output.join(_GRACE_S)
         return Ended(process.returncode, output.text, output.cut, timed_out)
 
 
-def _file_of(text: str) -> IO[bytes]:
-    """A file without a name that holds the text, to be read from its start."""
-    given = tempfile.TemporaryFile()  # noqa: SIM115 - who asked closes it
-    try:
-        given.write(text.encode("utf-8", errors="replace"))
-        given.seek(0)
-    except OSError:
-        given.close()
-        raise
-    return given
+class _Output(threading.Thread):
+    """Reads all that a process writes, and keeps the beginning.
 
-
-class _Output:
-    """Reads all that a process writes, in a thread, and keeps the beginning."""
+    It does not hold up the end of pytest: what a command started may have left its group, and write on.
+    """
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        super().__init__(name="ftgate command output", daemon=True)
         assert process.stdout is not None
         self._pipe = process.stdout
         self._kept = bytearray()
         self.cut = False
-        self._reader = threading.Thread(target=self._read, name="ftgate command output", daemon=True)
-        self._reader.start()
+        self.start()
 
-    def _read(self) -> None:
+    def run(self) -> None:
         with self._pipe:
             while chunk := os.read(self._pipe.fileno(), _CHUNK):
                 room = MOST_OUTPUT - len(self._kept)
                 self._kept += chunk[:room]
                 self.cut = self.cut or len(chunk) > room
 
-    def ended(self, within_s: float) -> bool:
-        """Whether the output came to its end; everything that writes to it has ended then."""
-        self._reader.join(within_s)
-        return not self._reader.is_alive()
-
     @property
     def text(self) -> str:
         return bytes(self._kept).decode("utf-8", errors="replace")
 
 
-def _own_group() -> dict[str, Any]:
-    """So that a command can be killed with all that it started, and Ctrl-C does not reach it before us."""
-    if sys.platform == "win32":
-        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
-    return {"start_new_session": True}
-
-
-def kill_group(process: subprocess.Popen[bytes]) -> None:
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
     """Kill a process and what it started; nothing where it is gone."""
     if sys.platform == "win32":
         process.kill()
@@ -217,7 +189,7 @@ def kill_group(process: subprocess.Popen[bytes]) -> None:
 
 
 def environment(given: Mapping[str, str]) -> dict[str, str]:
-    """The variables without those whose name looks like a secret's, or whose value is a URL with a password."""
+    """Return the variables without those whose name looks like a secret's, or whose value is a URL with a password."""
     return {name: value for name, value in given.items() if not _is_secret(name, value)}
 
 

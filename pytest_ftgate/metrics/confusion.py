@@ -33,7 +33,7 @@ _SHARE_OF_EXPECTED = {"f1": 0.5, "precision": 0.0, "recall": 1.0}
 
 
 def averaged(confusions: Floats, *, of: str, average: str, over: Sequence[int]) -> Floats:
-    """F1, precision or recall, averaged over the labels with the codes ``over``.
+    """Return F1, precision or recall, averaged over the labels with the codes ``over``.
 
     Args:
         of: "f1", "precision" or "recall".
@@ -53,14 +53,14 @@ def averaged(confusions: Floats, *, of: str, average: str, over: Sequence[int]) 
 
 
 def balanced_accuracy(confusions: Floats) -> Floats:
-    """The mean recall of the labels that are expected at all."""
+    """Return the mean recall of the labels that are expected at all."""
     gold = confusions.sum(axis=2)
     recalls = _ratio(confusions.diagonal(axis1=1, axis2=2), gold)
     return _ratio(recalls.sum(axis=1), (gold > 0).sum(axis=1))
 
 
 def matthews_corrcoef(confusions: Floats) -> Floats:
-    """The correlation of expected and answered labels, R_K; 0 where either is always the same.
+    """Return the correlation of expected and answered labels, R_K; 0 where either is always the same.
 
     Source: J. Gorodkin, Computational Biology and Chemistry 28 (2004) 367-374.
     """
@@ -73,7 +73,7 @@ def matthews_corrcoef(confusions: Floats) -> Floats:
 
 
 def cohen_kappa(confusions: Floats) -> Floats:
-    """Agreement beyond chance; NaN where all expected and all answered labels are one and the same.
+    """Return agreement beyond chance; NaN where all expected and all answered labels are one and the same.
 
     Source: J. Cohen, Educational and Psychological Measurement 20 (1960) 37-46.
     """
@@ -99,7 +99,7 @@ def _ratio(numerator: Any, denominator: Any) -> Floats:
 
 
 def _no_noise(difference: Floats, scale: Floats) -> Floats:
-    """A difference of sums of weights, with what is only rounding set to 0."""
+    """Return a difference of sums of weights, with what is only rounding set to 0."""
     import numpy as np
 
     return np.where(difference > _ROUNDING * scale, difference, 0.0)

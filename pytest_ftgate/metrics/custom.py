@@ -7,11 +7,11 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, TypeAlias
 
 from pytest_ftgate.errors import ConfigError, MetricError, told
 from pytest_ftgate.metrics.options import Options
-from pytest_ftgate.metrics.protocol import Answers, Kind, Scored, check_shape, right_wrong
+from pytest_ftgate.metrics.protocol import Answers, Metric, Scored, check_shape, graded, right_wrong
 from pytest_ftgate.text import FARTHEST, kind_of
 
 ScoreExample: TypeAlias = Callable[[Any, str], float]
@@ -52,12 +52,12 @@ class CustomMetric:
             raise ConfigError(f"the metric {self.name} {problem}", cure=_DECLARE)
 
     def __call__(self, expected: Any, answer: str) -> float:
-        """The decorated function itself, so that it can be tested as one."""
+        """Return the decorated function itself, so that it can be tested as one."""
         return self.score(expected, answer)
 
 
 def _problem(metric: CustomMetric) -> str | None:
-    """What is wrong with a declaration, as the rest of a sentence."""
+    """Return what is wrong with a declaration, as the rest of a sentence."""
     if not callable(metric.score):
         return f"has no function to score with, but {kind_of(metric.score)}"
     if inspect.iscoroutinefunction(metric.score):
@@ -97,29 +97,14 @@ def metric(
     return declare
 
 
-@dataclass(frozen=True)
-class ExampleMetric:
+class ExampleMetric(Metric):
     """A custom metric under the name that a gate calls it."""
 
-    name: str
-    declared: CustomMetric
-    uses_labels: ClassVar[bool] = False
-
-    @property
-    def kind(self) -> Kind:
-        return "right_wrong" if self.declared.right_wrong else "graded"
-
-    @property
-    def low(self) -> float:
-        return float(self.declared.low)
-
-    @property
-    def high(self) -> float:
-        return float(self.declared.high)
-
-    @property
-    def greater_is_better(self) -> bool:
-        return self.declared.greater_is_better
+    def __init__(self, name: str, declared: CustomMetric) -> None:
+        self.name, self.declared = name, declared
+        self.kind = "right_wrong" if declared.right_wrong else "graded"
+        self.low, self.high = float(declared.low), float(declared.high)
+        self.greater_is_better = declared.greater_is_better
 
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
         import numpy as np
@@ -128,10 +113,7 @@ class ExampleMetric:
         scores = np.array(
             [[self._score(i, *pair) for i, pair in enumerate(zip(expected, repeat, strict=True))] for repeat in answers]
         )
-        if self.kind == "right_wrong":
-            return right_wrong(self, scores == 1)
-        per_example = scores.mean(axis=0)
-        return Scored(self, float(per_example.mean()), per_example=per_example)
+        return right_wrong(self, scores == 1) if self.kind == "right_wrong" else graded(self, scores)
 
     def _score(self, index: int, expected: Any, answer: str | None) -> float:
         if answer is None:
@@ -164,9 +146,6 @@ class ExampleMetric:
             cure="Mend the metric's function, or state its range as it is.",
         )
 
-    def lenient(self) -> None:
-        return None
-
 
 def _shown(value: Any) -> str:
     kind = kind_of(value)
@@ -187,11 +166,7 @@ def _is_numpy_bool(value: Any) -> bool:
 
 
 def build(options: Options, declared: Any) -> ExampleMetric:
-    """The metric that a hook or a marker gives under the options' name.
-
-    Raises:
-        ConfigError: it has options, or does not state its range and direction.
-    """
+    """Build the metric that a hook or a marker gives under the options' name."""
     for key in options.spec.options:
         if key != "function":
             raise options.error(f"{options.metric} has no option {key!r}", key=key, cure="One's own metrics have none.")

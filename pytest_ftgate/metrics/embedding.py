@@ -5,15 +5,14 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.errors import MetricError, told
 from pytest_ftgate.metrics.labels import refuse_blank
 from pytest_ftgate.metrics.normalization import AS_WRITTEN, Normalization
 from pytest_ftgate.metrics.options import Options
-from pytest_ftgate.metrics.protocol import Answers, Kind, Scored, check_shape
-from pytest_ftgate.metrics.similarity import graded
+from pytest_ftgate.metrics.protocol import Answers, Metric, Scored, check_shape, graded
 from pytest_ftgate.text import kind_of
 
 if TYPE_CHECKING:
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 NAME = "embedding_similarity"
+NAMES = (NAME,)
 BATCH = 256
 """Texts for one call of the user's function, at most."""
 
@@ -29,7 +29,7 @@ _CURE = "It takes a list of texts and returns a list of as many vectors, all of 
 
 
 @dataclass(frozen=True)
-class EmbeddingSimilarity:
+class EmbeddingSimilarity(Metric):
     """The cosine between the vectors of the expected and the answered text; no answer is -1, the worst.
 
     Each text is embedded once in the metric's life: a model must give one text the same vector every time.
@@ -43,12 +43,9 @@ class EmbeddingSimilarity:
     called: str
     normalization: Normalization = AS_WRITTEN
     known: dict[str, NDArray[np.float64]] = field(default_factory=dict, repr=False, compare=False)
-    name: ClassVar[str] = NAME
-    kind: ClassVar[Kind] = "graded"
-    low: ClassVar[float] = -1.0
-    high: ClassVar[float] = 1.0
-    greater_is_better: ClassVar[bool] = True
-    uses_labels: ClassVar[bool] = False
+    name = NAME
+    kind = "graded"
+    low = -1.0
 
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
         import numpy as np
@@ -75,7 +72,7 @@ class EmbeddingSimilarity:
             self.known.update(zip(batch, self._vectors(batch), strict=True))
 
     def _vectors(self, texts: list[str]) -> NDArray[np.float64]:
-        """Of length 1, shape ``(texts, length)``."""
+        """Return vectors of length 1, shape ``(texts, length)``."""
         import numpy as np
 
         try:
@@ -107,25 +104,18 @@ class EmbeddingSimilarity:
     def _broken(self, what: str, evidence: str | None = None) -> MetricError:
         return MetricError(f"{self.called}, the embed of {self.name}, {what}", evidence=evidence, cure=_CURE)
 
-    def lenient(self) -> None:
-        return None
-
 
 def _shown(value: Any) -> str:
     kind = kind_of(value)
     return f"a value {kind}" if kind.startswith("of type") else kind
 
 
-def build(options: Options, expected: Sequence[str]) -> EmbeddingSimilarity:
-    """``embedding_similarity`` for a test set that expects these texts.
-
-    Raises:
-        ConfigError: an option is wrong, the function cannot be found, or an expected text is blank.
-    """
+def build(options: Options) -> EmbeddingSimilarity:
+    """Build ``embedding_similarity``."""
     from pytest_ftgate.models.python import resolve_target
 
     options.allow("embed", "normalize")
-    refuse_blank(options, expected)
+    refuse_blank(options)
     embed = options.spec.options.get("embed")
     if callable(embed):  # a marker holds the function itself
         function, called = embed, str(getattr(embed, "__qualname__", type(embed).__name__))

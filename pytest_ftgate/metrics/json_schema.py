@@ -8,9 +8,10 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from pytest_ftgate.data.lines import is_endless
-from pytest_ftgate.errors import shown_path
-from pytest_ftgate.metrics.options import needed, parse_json
+from pytest_ftgate.data.lines import read_text
+from pytest_ftgate.data.strict_json import parse_json
+from pytest_ftgate.errors import DataError, shown_path
+from pytest_ftgate.metrics.options import needed
 
 if TYPE_CHECKING:
     from pytest_ftgate.metrics.options import Options
@@ -30,7 +31,7 @@ class Schema:
     validator: Any
 
     def broken(self, value: Any) -> Broken | None:
-        """What the value breaks, the most telling of the first twenty errors; None where it breaks nothing."""
+        """Return what the value breaks, the most telling of the first twenty errors; None where it breaks nothing."""
         from jsonschema.exceptions import best_match
 
         try:
@@ -51,7 +52,7 @@ def _path(parts: Any, *, anywhere: bool = False) -> str:
 
 
 def read_schema(options: Options) -> Schema | None:
-    """The schema that ``json_schema`` names or holds; None where the option is absent.
+    """Return the schema that ``json_schema`` names or holds; None where the option is absent.
 
     The dialect is what ``$schema`` says, else draft 2020-12. Formats are checked as far as ``jsonschema`` can here.
 
@@ -74,20 +75,18 @@ def read_schema(options: Options) -> Schema | None:
 
 
 def _from_file(options: Options, path: Path) -> Any:
-    if is_endless(path):
-        raise options.error(
-            f"{_KEY}: {shown_path(path)} is a device or a pipe, not a file", key=_KEY, cure="Name a file."
-        )
     try:
-        return parse_json(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        reason = error.strerror or str(error)
-        cure = "Write its path relative to the file that names it."
-        raise options.error(f"{_KEY}: {shown_path(path)} cannot be read: {reason}", key=_KEY, cure=cure) from None
-    except (ValueError, RecursionError) as error:
-        problem = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        return parse_json(read_text(path))
+    except DataError as error:
         raise options.error(
-            f"{_KEY}: {shown_path(path)} is not JSON: {problem}", key=_KEY, cure="Correct the file."
+            f"{_KEY}: {error.where}: {error.what}",
+            key=_KEY,
+            evidence=error.evidence,
+            cure=error.cure or "Name the file of a JSON Schema.",
+        ) from None
+    except ValueError as error:
+        raise options.error(
+            f"{_KEY}: {shown_path(path)} is not JSON: {error}", key=_KEY, cure="Correct the file."
         ) from None
 
 
@@ -130,7 +129,7 @@ def _validator(options: Options, schema: dict[str, Any], place: str) -> Any:
 
 
 def _unresolved(schema: dict[str, Any], registry: Any) -> Iterator[str]:
-    """The references that lead to nothing in the schema itself or in the specifications of JSON Schema."""
+    """Yield the references that lead to nothing in the schema itself or in the specifications of JSON Schema."""
     from referencing import Resource
     from referencing.jsonschema import DRAFT202012
 
@@ -140,7 +139,7 @@ def _unresolved(schema: dict[str, Any], registry: Any) -> Iterator[str]:
 
 
 def _dangling(resource: Any, resolver: Any, seen: set[int]) -> Iterator[str]:
-    """Of a schema, of the schemas in it, and of those that it refers to, which may stand under any key."""
+    """Yield those of a schema, of the schemas in it, and of those that it refers to under any key."""
     from referencing import Resource
     from referencing.exceptions import Unresolvable
     from referencing.jsonschema import DRAFT202012
@@ -162,7 +161,7 @@ def _dangling(resource: Any, resolver: Any, seen: set[int]) -> Iterator[str]:
 
 
 def _unique_items(validator: Any, unique: Any, instance: Any, schema: Any) -> Iterator[Any]:  # noqa: ARG001
-    """The keyword in linear time: as jsonschema has it, a long list of objects takes time by its square."""
+    """Check the keyword in linear time: as jsonschema has it, a long list of objects takes time by its square."""
     from jsonschema.exceptions import ValidationError
 
     if not unique or not validator.is_type(instance, "array"):
@@ -177,7 +176,7 @@ def _unique_items(validator: Any, unique: Any, instance: Any, schema: Any) -> It
 
 
 def _hashable(value: Any) -> Any:
-    """Equal of equal JSON values: 1 is 1.0, and true is not 1."""
+    """Return what is equal of equal JSON values: 1 is 1.0, and true is not 1."""
     if isinstance(value, dict):
         return "object", frozenset((key, _hashable(part)) for key, part in value.items())
     if isinstance(value, list):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 from pytest_ftgate.errors import ConfigError, MetricError, Where
 from pytest_ftgate.metrics.options import Options
-from pytest_ftgate.metrics.protocol import Answers, Kind, Scored, check_shape
+from pytest_ftgate.metrics.protocol import Answers, Metric, Scored, check_shape, graded
 from pytest_ftgate.models.prompt import read_text
 
 if TYPE_CHECKING:
@@ -37,9 +37,28 @@ class Calibration:
     source: str
 
 
+def unasked(name: str) -> MetricError:
+    """Return the error of answers that nobody has judged."""
+    return MetricError(
+        f"{name} has no value where nobody was asked to judge the answers",
+        cure="Use it as the metric of a gate, or under require or show.",
+    )
+
+
 @dataclass(frozen=True)
-class Rubric:
-    """A grade between ``low`` and ``high`` that a model gives each answer. It has no score before it was asked.
+class _Judged(Metric):
+    """A metric that has no score before somebody was asked."""
+
+    kind = "graded"
+    judged = True
+
+    def score(self, expected: Sequence[Any], answers: Answers) -> Scored:  # noqa: ARG002
+        raise unasked(self.name)
+
+
+@dataclass(frozen=True)
+class Rubric(_Judged):
+    """A grade between ``low`` and ``high`` that a model gives each answer.
 
     Attributes:
         judge: the model.
@@ -50,103 +69,55 @@ class Rubric:
 
     judge: ModelSpec
     rubric: str
-    low: float
-    high: float
+    low: float = field()
+    high: float = field()
     source: str
     calibration: Calibration | None = None
-    name: ClassVar[str] = RUBRIC
-    kind: ClassVar[Kind] = "graded"
-    greater_is_better: ClassVar[bool] = True
-    uses_labels: ClassVar[bool] = False
-
-    def score(self, expected: Sequence[Any], answers: Answers) -> Scored:  # noqa: ARG002
-        raise unasked(self.name)
-
-    def lenient(self) -> None:
-        return None
+    name = RUBRIC
 
 
 @dataclass(frozen=True)
-class Preference:
+class Preference(_Judged):
     """The share of pairs in which a model prefers the candidate's answer; a tie counts half."""
 
     judge: ModelSpec
     rubric: str
     source: str
     calibration: Calibration | None = None
-    name: ClassVar[str] = PREFERENCE
-    kind: ClassVar[Kind] = "graded"
-    low: ClassVar[float] = 0.0
-    high: ClassVar[float] = 1.0
-    greater_is_better: ClassVar[bool] = True
-    uses_labels: ClassVar[bool] = False
-
-    def score(self, expected: Sequence[Any], answers: Answers) -> Scored:  # noqa: ARG002
-        raise unasked(self.name)
-
-    def lenient(self) -> None:
-        return None
+    name = PREFERENCE
+    pairwise = True
 
 
 @dataclass(frozen=True)
-class HumanPreference:
+class HumanPreference(_Judged):
     """The share of pairs in which people prefer the candidate's answer, as a file says; a tie counts half."""
 
     path: Path
     source: str
-    name: ClassVar[str] = HUMAN_PREFERENCE
-    kind: ClassVar[Kind] = "graded"
-    low: ClassVar[float] = 0.0
-    high: ClassVar[float] = 1.0
-    greater_is_better: ClassVar[bool] = True
-    uses_labels: ClassVar[bool] = False
-
-    def score(self, expected: Sequence[Any], answers: Answers) -> Scored:  # noqa: ARG002
-        raise unasked(self.name)
-
-    def lenient(self) -> None:
-        return None
-
-
-def unasked(name: str) -> MetricError:
-    """Nobody has judged these answers."""
-    return MetricError(
-        f"{name} has no value where nobody was asked to judge the answers",
-        cure="Use it as the metric of a gate, or under require or show.",
-    )
+    name = HUMAN_PREFERENCE
+    pairwise = True
 
 
 @dataclass(frozen=True)
-class Graded:
+class Graded(_Judged):
     """A rubric, with what the judge said of every answer; an answer that is missing has the worst grade.
 
     Attributes:
-        asked: what was asked.
+        low, high: of the rubric's scale.
         grades: by the number of the example and the answer.
     """
 
-    asked: Rubric
+    low: float = field()
+    high: float = field()
     grades: Mapping[tuple[int, str], float]
-    name: ClassVar[str] = RUBRIC
-    kind: ClassVar[Kind] = "graded"
-    greater_is_better: ClassVar[bool] = True
-    uses_labels: ClassVar[bool] = False
-
-    @property
-    def low(self) -> float:
-        return self.asked.low
-
-    @property
-    def high(self) -> float:
-        return self.asked.high
+    name = RUBRIC
 
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
         import numpy as np
 
         check_shape(self.name, expected, answers)
         grades = [[self._grade(index, answer) for index, answer in enumerate(repeat)] for repeat in answers]
-        per_example = np.array(grades, dtype=float).mean(axis=0)
-        return Scored(self, float(per_example.mean()), per_example=per_example)
+        return graded(self, np.array(grades, dtype=float))
 
     def _grade(self, index: int, answer: str | None) -> float:
         if answer is None:
@@ -156,12 +127,9 @@ class Graded:
             raise unasked(self.name)
         return grade
 
-    def lenient(self) -> None:
-        return None
-
 
 @dataclass(frozen=True, eq=False)
-class Preferred:
+class Preferred(_Judged):
     """How one model stands in its pairs, by what the judges said.
 
     The candidate's value is its win rate against the baseline that wins most; that baseline's value is a half by
@@ -176,50 +144,49 @@ class Preferred:
 
     name: str
     scores: NDArray[np.float64]
-    means: bool
-    kind: ClassVar[Kind] = "graded"
-    low: ClassVar[float] = 0.0
-    high: ClassVar[float] = 1.0
-    greater_is_better: ClassVar[bool] = True
-    uses_labels: ClassVar[bool] = False
+    means: bool = field()
+    pairwise = True
 
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
         check_shape(self.name, expected, answers)
         return Scored(self, round(float(self.scores.mean()), 12), per_example=self.scores)
 
-    def lenient(self) -> None:
-        return None
+
+ModelJudged: TypeAlias = Rubric | Preference
 
 
-Asked: TypeAlias = Rubric | Preference | HumanPreference
+def by_model(metric: Metric) -> TypeGuard[ModelJudged]:
+    """Return whether a model has to be asked for the scores."""
+    return isinstance(metric, Rubric | Preference)
 
 
-def is_judged(metric: object) -> bool:
-    """Whether somebody has to be asked, or was asked, how good answers are."""
-    return isinstance(metric, Rubric | Preference | HumanPreference | Graded | Preferred)
+def by_people(metric: Metric) -> TypeGuard[HumanPreference]:
+    """Return whether people have to be asked for the scores."""
+    return isinstance(metric, HumanPreference)
 
 
-def is_pairwise(metric: object) -> bool:
-    """Whether it compares two answers, so that one alone has no score."""
-    return isinstance(metric, Preference | HumanPreference | Preferred)
+def is_judged(metric: Metric) -> bool:
+    """Return ``metric.judged``."""
+    return metric.judged
 
 
-def refuse_judged(metric: object, what: str, *, source: str) -> None:
+def is_pairwise(metric: Metric) -> bool:
+    """Return ``metric.pairwise``."""
+    return metric.pairwise
+
+
+def refuse_judged(metric: Metric, what: str, *, source: str) -> None:
     """Raise :class:`ConfigError` where a judged metric stands in a place that asks no judge."""
-    if is_judged(metric):
+    if metric.judged:
         raise ConfigError(
-            f"{getattr(metric, 'name', metric)} cannot be {what}: it is judged on the test set of a gate alone",
+            f"{metric.name} cannot be {what}: it is judged on the test set of a gate alone",
             where=Where(source, key="metric"),
             cure="Use another metric there.",
         )
 
 
-def build(options: Options) -> Asked:
-    """The metric that a gate asks a judge for.
-
-    Raises:
-        ConfigError: a required option is absent, or the file of the rubric cannot be read.
-    """
+def build(options: Options) -> Rubric | Preference | HumanPreference:
+    """Build the metric that a gate asks a judge for."""
     given, source = options.spec.options, str(options.spec.source)
     missing = next((key for key in _required(options.metric) if key not in given), None)
     if missing is not None:

@@ -9,9 +9,10 @@ from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.data import expected_text
+from pytest_ftgate.data.strict_json import parse_json
 from pytest_ftgate.errors import ConfigError, MetricError
 from pytest_ftgate.metrics.normalization import AS_WRITTEN, FULL, Normalization
-from pytest_ftgate.metrics.options import Options, did_you_mean, parse_json
+from pytest_ftgate.metrics.options import Options, did_you_mean
 from pytest_ftgate.metrics.time_limit import within_limit
 from pytest_ftgate.text import kind_of, listed
 
@@ -41,7 +42,7 @@ class Reading:
         return self.normalization(text.strip())
 
     def label(self, answer: str) -> str | None:
-        """The label in an answer; None where there is nothing to read."""
+        """Return the label in an answer; None where there is nothing to read."""
         part = self._part(answer)
         return None if part is None else self.clean(part) or None
 
@@ -56,18 +57,18 @@ class Reading:
 
 
 def _field_text(answer: str, path: Iterable[str]) -> str | None:
-    """The text of a field of a JSON answer; None where the answer is not JSON or has no such plain value."""
+    """Return the text of a field of a JSON answer; None where the answer is not JSON or has no such plain value."""
     try:
         value = parse_json(answer)
         for part in path:
             value = value[int(part)] if isinstance(value, list) else value[part]
         return None if isinstance(value, dict | list) else expected_text(value)
-    except (ValueError, TypeError, LookupError, RecursionError):
+    except (ValueError, TypeError, LookupError):
         return None
 
 
 def read_options(options: Options) -> Reading:
-    """The reading that a gate's options ask for."""
+    """Return the reading that a gate's options ask for."""
     reading = Reading(options.normalization(), options.pattern(), options.json_field())
     if reading.pattern is not None and reading.json_field:
         raise options.error(
@@ -113,7 +114,7 @@ class LabelSet:
         return frozenset(map(self.reading.clean, self.known))
 
     def confused(self) -> tuple[str, str] | None:
-        """The first two labels that normalization makes one; None where it makes none."""
+        """Return the first two labels that normalization makes one; None where it makes none."""
         seen: dict[str, str] = {}
         for text in self.texts:
             first = seen.setdefault(self.reading.clean(text), text)
@@ -122,11 +123,11 @@ class LabelSet:
         return None
 
     def code(self, label: str) -> int | None:
-        """The code of a label that is written somewhere; None where the test set does not expect it."""
+        """Return the code of a label that is written somewhere; None where the test set does not expect it."""
         return self.codes.get(self.reading.clean(label))
 
     def gold(self, metric: str, expected: Sequence[Any]) -> NDArray[np.int64]:
-        """The code of each expected label, shape ``(examples,)``."""
+        """Return the code of each expected label, shape ``(examples,)``."""
         import numpy as np
 
         check_labels(metric, expected)
@@ -139,7 +140,7 @@ class LabelSet:
         return gold
 
     def predicted(self, answers: Answers) -> tuple[NDArray[np.int64], int]:
-        """What each answer says, and how many answers are no known label.
+        """Return what each answer says, and how many answers are no known label.
 
         The first has the shape ``(repeats, examples)``: the label's code, or K, the number of labels, for whatever is
         no label of the test set.
@@ -152,11 +153,11 @@ class LabelSet:
         return np.minimum(codes, k), int((codes > k).sum())
 
     def read(self, answers: Iterable[str | None]) -> list[str | None]:
-        """The label in each answer as it is compared, known or not; None where there is none."""
+        """Return the label in each answer as it is compared, known or not; None where there is none."""
         return [None if answer is None else self.reading.label(answer) for answer in answers]
 
     def _answer_code(self, answer: str | None) -> int:
-        """The label's code; K for no answer and for labels known from elsewhere, K + 1 for anything else."""
+        """Return the label's code; K for no answer and for labels known from elsewhere, K + 1 for anything else."""
         k = len(self.texts)
         if answer is None:
             return k
@@ -166,26 +167,26 @@ class LabelSet:
         return self.codes.get(label, k if label in self._elsewhere else k + 1)
 
     def bare(self) -> LabelSet:
-        """The same labels for answers that need no pattern and no field to be read."""
+        """Return the same labels for answers that need no pattern and no field to be read."""
         return replace(self, reading=replace(self.reading, pattern=None, json_field=()))
 
     def lenient(self) -> LabelSet | None:
-        """The same labels with the same codes under full normalization; None where that changes or confuses them."""
+        """Return the same labels under full normalization; None where that changes or confuses them."""
         if self.reading.normalization.full:
             return None
         lenient = replace(self, reading=replace(self.reading, normalization=FULL))
         return None if lenient.confused() else lenient
 
 
-def label_set(options: Options, labels: Sequence[str], known: Sequence[str]) -> LabelSet:
-    """The labels of a test set, read as a gate's options ask.
+def label_set(options: Options) -> LabelSet:
+    """Return the labels of the test set, read as a gate's options ask.
 
     Raises:
         ConfigError: an option is wrong, or the labels cannot be told apart once they are read that way.
     """
     reading = read_options(options)
-    made = LabelSet(reading, tuple(dict.fromkeys(label.strip() for label in labels)), tuple(known))
-    refuse_blank(options, made.texts)
+    refuse_blank(options)
+    made = LabelSet(reading, tuple(dict.fromkeys(label.strip() for label in options.expected)), options.known)
     if (pair := made.confused()) is not None:
         raise options.error(
             f"normalize makes one label of {listed(pair[:1])} and {listed(pair[1:])}",
@@ -195,9 +196,9 @@ def label_set(options: Options, labels: Sequence[str], known: Sequence[str]) -> 
     return made
 
 
-def refuse_blank(options: Options, expected: Sequence[str]) -> None:
+def refuse_blank(options: Options) -> None:
     """Raise :class:`ConfigError` where an empty output is expected: as an answer it counts as wrong."""
-    if any(not text.strip() for text in expected):
+    if any(not text.strip() for text in options.expected):
         raise options.error(
             f"{options.metric} cannot score an example that expects an empty output: an empty answer counts as wrong",
             cure="Let the model say something there, as none.",
@@ -205,7 +206,7 @@ def refuse_blank(options: Options, expected: Sequence[str]) -> None:
 
 
 def selected_codes(options: Options, labels: LabelSet) -> tuple[int, ...]:
-    """The codes that the option ``labels`` names; all where it is absent.
+    """Return the codes that the option ``labels`` names; all where it is absent.
 
     Raises:
         ConfigError: it names a label twice, or one that the test set does not expect.
@@ -220,7 +221,7 @@ def selected_codes(options: Options, labels: LabelSet) -> tuple[int, ...]:
 
 
 def positive_code(options: Options, labels: LabelSet) -> int:
-    """The code of ``pos_label``, the label that a binary metric is about.
+    """Return the code of ``pos_label``, the label that a binary metric is about.
 
     Raises:
         ConfigError: there are not two labels, or the option is absent or names neither.

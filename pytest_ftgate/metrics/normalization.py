@@ -90,7 +90,7 @@ _LONGEST = 40
 
 
 def iso_date(text: str, *, day_first: bool | None = None) -> str:
-    """The date that the text is, as ISO 8601 has it; the text itself where it is none.
+    """Return the date that the text is, as ISO 8601 has it; the text itself where it is none.
 
     Read are ``2026-03-05``, ``2026/3/5``, ``20260305`` (each with a midnight after it), ``5 March 2026``,
     ``March 5th, 2026`` and their like with English months. ``3/5/2026`` is read only where ``day_first`` says which
@@ -118,7 +118,7 @@ def iso_date(text: str, *, day_first: bool | None = None) -> str:
 
 
 def _month(name: str) -> str:
-    """The number of an English month, in full or by its first three letters; 0 of anything else."""
+    """Return the number of an English month, in full or by its first three letters; 0 of anything else."""
     full = ("january", "february", "march", "april", "may", "june", "july", "august", "september", "october",
             "november", "december")  # fmt: skip
     lower = name.lower()

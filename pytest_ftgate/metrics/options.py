@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.errors import ConfigError
 from pytest_ftgate.metrics.normalization import STEPS, Normalization
-from pytest_ftgate.text import kind_of, listed, nearest_wording
+from pytest_ftgate.text import kind_of, listed, nearest
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import MetricSpec
@@ -23,16 +22,24 @@ _OF_OTHER_METRICS = ("normalize", "pattern", "json_field", "labels", "pos_label"
 
 
 def did_you_mean(word: str, names: Collection[str]) -> str:
-    """The cure for a name that does not exist: the nearest one, or all there are."""
-    near = nearest_wording(word, names)
+    """Return the cure for a name that does not exist: the nearest one, or all there are."""
+    near = nearest(word, names)
     return f"Did you mean {near!r}?" if near is not None else f"There are: {listed(names, at_most=40)}."
 
 
 @dataclass(frozen=True)
 class Options:
-    """What is written for one metric; every reader below raises :class:`ConfigError` naming place and key."""
+    """What is written for one metric; every reader below raises :class:`ConfigError` naming place and key.
+
+    Attributes:
+        spec: as written.
+        expected: the distinct expected outputs of the test set, as texts.
+        known: further labels, those of the training set: wrong in an answer, but not counted as unknown.
+    """
 
     spec: MetricSpec
+    expected: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()
 
     @property
     def metric(self) -> str:
@@ -45,20 +52,30 @@ class Options:
         """Refuse every option that the metric does not have."""
         for key in self.spec.options:
             if key not in keys:
-                near = None if key in _OF_OTHER_METRICS else nearest_wording(key, keys)
+                near = None if key in _OF_OTHER_METRICS else nearest(key, keys)
                 cure = f"Did you mean {near!r}?" if near is not None else f"It has: {listed(keys)}."
                 raise self.error(f"{self.metric} has no option {key!r}", key=key, cure=cure)
 
     def normalization(self) -> Normalization:
-        value = self.spec.options.get("normalize", ())
+        return Normalization(frozenset(self.steps(self.spec.options.get("normalize", ()), STEPS)))
+
+    def steps(self, value: Any, known: Sequence[str], otherwise: str = "") -> tuple[str, ...]:
+        """Return the names that ``normalize`` holds, one or a list of them.
+
+        Args:
+            value: as written.
+            known: all names that there are.
+            otherwise: what else may be written there.
+        """
         names = (value,) if isinstance(value, str) else value
         if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
-            raise self.wrong_type("normalize", value, f"one of {', '.join(STEPS)}, or a list of them")
+            a_list = "a list of them" if otherwise else "or a list of them"
+            raise self.wrong_type("normalize", value, f"one of {', '.join(known)}, {a_list}{otherwise}")
         for name in names:
-            if name not in STEPS:
-                cure = did_you_mean(name, STEPS)
+            if name not in known:
+                cure = did_you_mean(name, known)
                 raise self.error(f"normalize does not know {name!r}", key="normalize", cure=cure)
-        return Normalization(frozenset(names))
+        return tuple(names)
 
     def pattern(self) -> re.Pattern[str] | None:
         text = self._text("pattern")
@@ -86,7 +103,7 @@ class Options:
         return parts
 
     def label(self, key: str) -> str | None:
-        """One label, as the text it has in the data: ``1`` is "1", ``true`` is "true"."""
+        """Return one label, as the text it has in the data: ``1`` is "1", ``true`` is "true"."""
         return self._label(key, self.spec.options[key]) if key in self.spec.options else None
 
     def labels(self, key: str, of: str = "labels") -> tuple[str, ...] | None:
@@ -107,7 +124,7 @@ class Options:
         return self._text(key)
 
     def count(self, key: str) -> int | None:
-        """A whole number above 0."""
+        """Return a whole number above 0."""
         value = self.spec.options.get(key)
         if key in self.spec.options and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
             found = f"{value}" if isinstance(value, int | float) and not isinstance(value, bool) else kind_of(value)
@@ -130,29 +147,8 @@ class Options:
         return self.error(f"{key} is {found}", key=key, cure=f"Write {wanted}.")
 
 
-def parse_json(text: str) -> Any:
-    """The value of a JSON text.
-
-    Raises:
-        ValueError: the text is not JSON, holds NaN or an infinity, or an object with the same key twice.
-        RecursionError: it is nested too deeply.
-    """
-    return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse)
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) != len(pairs):
-        raise ValueError("an object has the same key twice")
-    return made
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not JSON")
-
-
 def json_equal(a: Any, b: Any, normalize: Callable[[str], str]) -> bool:
-    """Whether two JSON values are the same.
+    """Return whether two JSON values are the same.
 
     Objects are, whatever the order of their keys; 1 and 1.0 are; NaN and infinities equal nothing; text values (not
     keys) are compared after ``normalize``.
@@ -181,7 +177,7 @@ _CURE = 'pip install "pytest-ftgate[{extra}]"'
 
 
 def needed(options: Options, module: str, *, extra: str, key: str | None = None) -> Any:
-    """The module of a library that a metric, or one of its options, cannot do without.
+    """Return the module of a library that a metric, or one of its options, cannot do without.
 
     Args:
         options: of the metric.

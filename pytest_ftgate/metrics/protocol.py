@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from pytest_ftgate.errors import MetricError
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from pytest_ftgate.metrics.labels import LabelSet
     from pytest_ftgate.statistics import SetCounts
 
 Kind: TypeAlias = Literal["right_wrong", "graded", "set"]
@@ -20,8 +22,8 @@ Answers: TypeAlias = Sequence[Sequence[str | None]]
 """``[repeat][example]``; None: there is no answer, which is as wrong as an answer can be."""
 
 
-class Metric(Protocol):
-    """A measure of answers against what was expected.
+class Metric(ABC):
+    """A measure of answers against what was expected. What follows is what most metrics are.
 
     Attributes:
         name: as gates spell it.
@@ -30,23 +32,24 @@ class Metric(Protocol):
         low, high: the range of the value, and of the score of one example.
         greater_is_better: the direction.
         uses_labels: the expected outputs are labels out of a small set.
-
-    More is optional: ``compares`` is false where what is expected does not count.
+        compares: answers are compared with what is expected; else any answers may have the best value.
+        pairwise: answers of two models are compared, so that one model alone has no score.
+        judged: a model or people judge the answers.
+        means: of pairwise metrics, preferences may be means of repeats or of several people.
     """
 
-    @property
-    def name(self) -> str: ...
-    @property
-    def kind(self) -> Kind: ...
-    @property
-    def low(self) -> float: ...
-    @property
-    def high(self) -> float: ...
-    @property
-    def greater_is_better(self) -> bool: ...
-    @property
-    def uses_labels(self) -> bool: ...
+    name: str
+    kind: Kind
+    low: float = 0.0
+    high: float = 1.0
+    greater_is_better: bool = True
+    uses_labels: bool = False
+    compares: bool = True
+    pairwise: bool = False
+    judged: bool = False
+    means: bool = False
 
+    @abstractmethod
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
         """Measure the answers; ``expected`` holds one text or JSON value per example.
 
@@ -56,7 +59,25 @@ class Metric(Protocol):
         """
 
     def lenient(self) -> Metric | None:
-        """The same metric ignoring case, punctuation and white space; None where that would be no other metric."""
+        """Return the metric ignoring case, punctuation and white space; None where that would be no other metric."""
+        return None
+
+    def bare(self) -> Metric:
+        """Return the metric for answers that are the expected output and nothing else: no pattern finds it in them."""
+        return self
+
+    @property
+    def label_set(self) -> LabelSet | None:
+        """The labels that answers are compared with; None where these are no labels."""
+        return None
+
+    def answers_read(self, answers: Iterable[str | None]) -> list[str | None]:
+        """Return the part of each answer that is compared; None where there is none."""
+        return [None if answer is None else answer.strip() for answer in answers]
+
+    def broken_form(self, answer: str | None) -> str | None:  # noqa: ARG002
+        """Return what is wrong with the form of an answer, by a metric that looks at that alone."""
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +132,13 @@ def check_shape(name: str, expected: Sequence[Any], answers: Answers) -> None:
             raise MetricError(f"{name} was given {len(repeat)} answers for {len(expected)} examples")
 
 
+def graded(metric: Metric, scores: NDArray[np.float64]) -> Scored:
+    """Return the mean score; ``scores`` has the shape ``(repeats, examples)``."""
+    per_example = scores.mean(axis=0)
+    return Scored(metric, float(per_example.mean()), per_example=per_example)
+
+
 def right_wrong(metric: Metric, right: NDArray[np.bool_], *, n_unknown: int = 0) -> Scored:
-    """The share of right answers; ``right`` has the shape ``(repeats, examples)``."""
+    """Return the share of right answers; ``right`` has the shape ``(repeats, examples)``."""
     exact = Fraction(int(right.sum()), right.size)
     return Scored(metric, float(exact), exact, right.mean(axis=0), n_unknown=n_unknown)

@@ -7,17 +7,16 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.metrics.labels import refuse_blank
 from pytest_ftgate.metrics.normalization import AS_WRITTEN, FULL, Normalization
 from pytest_ftgate.metrics.options import Options, needed
-from pytest_ftgate.metrics.protocol import Answers, Kind, Scored, check_shape
+from pytest_ftgate.metrics.protocol import Answers, Metric, Scored, check_shape, graded
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    pass
 
 
 # Scripts that put no space between words. Each of their letters is a word: there is nothing that tells more.
@@ -39,7 +38,7 @@ _ASCII_WORD = re.compile("[a-z0-9]+")
 
 
 def words(text: str) -> list[str]:
-    """Lower-case runs of letters, marks and digits; in scripts without spaces one letter each, with its marks.
+    """Split into lower-case runs of letters, marks and digits; in scripts without spaces into single letters.
 
     For ASCII these are the tokens of rouge-score. A text without any is one word as it stands, stripped.
     """
@@ -72,12 +71,12 @@ def _is_unspaced(character: str) -> bool:
 
 
 def n_shared(first: Sequence[Hashable], second: Sequence[Hashable]) -> int:
-    """How many tokens the two have in common, each as often as both have it."""
+    """Return how many tokens the two have in common, each as often as both have it."""
     return (Counter(first) & Counter(second)).total()
 
 
 def f_measure(n_common: int, n_expected: int, n_answered: int) -> float:
-    """The harmonic mean of precision and recall; 0 where nothing is common."""
+    """Return the harmonic mean of precision and recall; 0 where nothing is common."""
     return 2 * n_common / (n_expected + n_answered) if n_common else 0.0
 
 
@@ -93,7 +92,7 @@ _EXTRA = "text"
 
 
 @dataclass(frozen=True)
-class TextSimilarity:
+class TextSimilarity(Metric):
     """How near the answers' texts are to the expected ones, each graded from 0 to 1; no answer is 0.
 
     An answer that is both longer than `LONG` and more than ten times as long as the expected text is 0, unread: it has
@@ -103,11 +102,7 @@ class TextSimilarity:
     name: str
     compare: Compare
     normalization: Normalization = AS_WRITTEN
-    kind: ClassVar[Kind] = "graded"
-    low: ClassVar[float] = 0.0
-    high: ClassVar[float] = 1.0
-    greater_is_better: ClassVar[bool] = True
-    uses_labels: ClassVar[bool] = False
+    kind = "graded"
 
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
         import numpy as np
@@ -131,20 +126,14 @@ class TextSimilarity:
 
 
 def too_long(expected: str, answer: str) -> bool:
-    """Whether an answer is so long that it is not read."""
+    """Return whether an answer is so long that it is not read."""
     return len(answer) > LONG and len(answer) > _LONGER * len(expected)
 
 
-def graded(metric: Any, table: NDArray[np.float64]) -> Scored:
-    """The mean grade; ``table`` has the shape ``(repeats, examples)``."""
-    per_example = table.mean(axis=0)
-    return Scored(metric, float(per_example.mean()), per_example=per_example)
-
-
-def refuse_unfit(options: Options, expected: Sequence[str]) -> None:
+def refuse_unfit(options: Options) -> None:
     """Raise :class:`ConfigError` where an expected text is blank, or too long to be compared."""
-    refuse_blank(options, expected)
-    longest = max((len(text) for text in expected), default=0)
+    refuse_blank(options)
+    longest = max((len(text) for text in options.expected), default=0)
     if longest > LONG:
         raise options.error(
             f"{options.metric} compares with expected texts of up to {LONG:,} characters, and one has {longest:,}",
@@ -153,7 +142,7 @@ def refuse_unfit(options: Options, expected: Sequence[str]) -> None:
 
 
 def token_f1(expected: str, answer: str) -> float:
-    """F1 of the bags of tokens, split on white space.
+    """Return F1 of the bags of tokens, split on white space.
 
     Source: P. Rajpurkar, J. Zhang, K. Lopyrev & P. Liang, SQuAD: 100,000+ Questions for Machine Comprehension of
     Text, EMNLP (2016). What SQuAD removes beyond white space is the gate's ``normalize`` here.
@@ -163,7 +152,7 @@ def token_f1(expected: str, answer: str) -> float:
 
 
 def _rouge_l(options: Options) -> Compare:
-    """F-measure of the longest common subsequence of words, the whole text as one sentence.
+    """Make the F-measure of the longest common subsequence of words, the whole text as one sentence.
 
     Source: C.-Y. Lin, ROUGE: A Package for Automatic Evaluation of Summaries (2004). The same as rouge-score's rougeL
     without stemming, which knows no letters but a to z and takes time that grows with the product of the lengths.
@@ -180,7 +169,7 @@ def _rouge_l(options: Options) -> Compare:
 
 
 def _edit_similarity(options: Options) -> Compare:
-    """1 less Levenshtein's distance over the length of the longer text, in characters.
+    """Make 1 less Levenshtein's distance over the length of the longer text, in characters.
 
     Source: V. I. Levenshtein, Soviet Physics Doklady 10 (1966) 707-710.
     """
@@ -189,7 +178,7 @@ def _edit_similarity(options: Options) -> Compare:
 
 
 def _chrf(options: Options) -> Compare:
-    """sacrebleu's sentence-level chrF: F-score of character n-grams up to 6, recall weighing twice, by 100.
+    """Make sacrebleu's sentence-level chrF: F-score of character n-grams up to 6, recall weighing twice.
 
     Source: M. Popović, chrF: character n-gram F-score for automatic MT evaluation, WMT (2015).
     """
@@ -207,12 +196,8 @@ _COMPARE: Mapping[str, Callable[[Options], Compare]] = {
 NAMES = tuple(_COMPARE)
 
 
-def build(options: Options, expected: Sequence[str]) -> TextSimilarity:
-    """The metric of this family that the options name, for a test set that expects these texts.
-
-    Raises:
-        ConfigError: an option is wrong, an expected text cannot be compared with, or a library is not installed.
-    """
+def build(options: Options) -> TextSimilarity:
+    """Build the metric of this family that the options name."""
     options.allow("normalize")
-    refuse_unfit(options, expected)
+    refuse_unfit(options)
     return TextSimilarity(options.metric, _COMPARE[options.metric](options), options.normalization())

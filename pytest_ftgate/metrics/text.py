@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, TypeAlias
 
+from pytest_ftgate.data.strict_json import parse_json
 from pytest_ftgate.metrics.labels import refuse_blank
 from pytest_ftgate.metrics.normalization import AS_WRITTEN, FULL, Normalization
-from pytest_ftgate.metrics.options import Options, json_equal, parse_json
-from pytest_ftgate.metrics.protocol import Answers, Kind, Scored, check_shape, right_wrong
+from pytest_ftgate.metrics.options import Options, json_equal
+from pytest_ftgate.metrics.protocol import Answers, Metric, Scored, check_shape, right_wrong
 
 _Wanted: TypeAlias = tuple[bool, Any]  # whether it is compared as JSON, and the value
 
 
 @dataclass(frozen=True)
-class ExactMatch:
+class ExactMatch(Metric):
     """The share of answers that are word for word what was expected.
 
     Where an object, a list, a number or a truth value is expected, or a text that is a JSON object or list, values are
@@ -24,12 +25,8 @@ class ExactMatch:
     """
 
     normalization: Normalization = AS_WRITTEN
-    name: ClassVar[str] = "exact_match"
-    kind: ClassVar[Kind] = "right_wrong"
-    low: ClassVar[float] = 0.0
-    high: ClassVar[float] = 1.0
-    greater_is_better: ClassVar[bool] = True
-    uses_labels: ClassVar[bool] = False
+    name = "exact_match"
+    kind = "right_wrong"
 
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
         import numpy as np
@@ -64,21 +61,20 @@ class ExactMatch:
 
 
 def _container(text: str) -> Any | None:
-    """The object or list that the text is in JSON; None where it is anything else."""
+    """Return the object or list that the text is in JSON; None where it is anything else."""
     if not text.startswith(("{", "[")):
         return None
     try:
         return parse_json(text)
-    except (ValueError, RecursionError):
+    except ValueError:
         return None
 
 
-def build(options: Options, expected: Sequence[str]) -> ExactMatch:
-    """``exact_match`` for a test set that expects these texts.
+NAMES = (ExactMatch.name,)
 
-    Raises:
-        ConfigError: an option is wrong, or no answer could ever be right for an example.
-    """
+
+def build(options: Options) -> ExactMatch:
+    """Build ``exact_match``."""
     options.allow("normalize")
-    refuse_blank(options, expected)
+    refuse_blank(options)
     return ExactMatch(options.normalization())

@@ -22,7 +22,7 @@ class _OutOfTimeError(BaseException):
 
 
 def within_limit(what: str, work: Callable[[], _T], text: str) -> _T:
-    """What ``work()`` gives, given up after :data:`LIMIT_S`.
+    """Return what ``work()`` gives; give up after :data:`LIMIT_S`.
 
     Python's regular expressions look for signals while they search, so that a timer can end them: the one that counts
     the time of the process, which test runners and their time-out plugins leave alone. There is no limit where signals

@@ -33,7 +33,7 @@ from pytest_ftgate.models.protocol import (
     timeout_of,
 )
 from pytest_ftgate.models.workers import Workers
-from pytest_ftgate.text import nearest_wording
+from pytest_ftgate.text import nearest
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import ModelSpec
@@ -54,7 +54,7 @@ def resolve_target(target: str, where: Where) -> Callable[..., Any]:
         try:
             found = getattr(found, name)
         except AttributeError:
-            near = nearest_wording(name, dir(found))
+            near = nearest(name, dir(found))
             raise ConfigError(
                 f"{target!r}: there is no {name!r} in {_called(found)}",
                 where=where,

@@ -15,7 +15,7 @@ from pytest_ftgate.data.lines import Lines, open_lines, written_at
 from pytest_ftgate.errors import DataError, ModelError, Where, located
 from pytest_ftgate.models.price import written_price
 from pytest_ftgate.models.protocol import FINISHES, Completion, Model, Prediction, Price, Surroundings
-from pytest_ftgate.text import excerpt, kind_of, listed, nearest_wording
+from pytest_ftgate.text import excerpt, kind_of, listed, nearest
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import ModelSpec
@@ -67,7 +67,7 @@ class RecordedModel(Model):
 
     @property
     def ids(self) -> frozenset[str]:
-        """Return the examples that have a row."""
+        """The examples that have a row."""
         return frozenset(id_ for id_, _ in self.rows)
 
     def key(self, example: Example, repeat: int = 0) -> str:
@@ -122,7 +122,7 @@ class RecordedModel(Model):
 
 
 def build_recorded(spec: ModelSpec, surroundings: Surroundings) -> RecordedModel:  # noqa: ARG001
-    """Return the model ``recorded:PATH``.
+    """The model ``recorded:PATH``.
 
     Raises:
         DataError: the file cannot be read, or a row is not a prediction; names the line.
@@ -141,7 +141,7 @@ def build_recorded(spec: ModelSpec, surroundings: Surroundings) -> RecordedModel
 
 
 def read_rows(path: Path) -> RecordedFile:
-    """Return the predictions of one file. Raises :class:`DataError` where it has none, or a row is not a prediction."""
+    """The predictions of one file. Raises :class:`DataError` where it has none, or a row is not a prediction."""
     with open_lines(path) as lines:
         rows = _rows(lines)
         if not rows:
@@ -169,7 +169,7 @@ def _rows(lines: Lines) -> dict[tuple[str, int], RecordedRow]:
 
 
 def _row(text: str, line: int) -> tuple[tuple[str, int], RecordedRow]:
-    row = parse_object(text, _LOOKS)
+    row = parse_object(text, looks=_LOOKS)
     for name in ("id", "output"):
         if name not in row:
             raise DataError(f'no field "{name}"', evidence=f"found: {listed(row)}", cure=_LOOKS)
@@ -209,7 +209,7 @@ def _id(value: object) -> str:
 def _finish(row: Mapping[str, Any]) -> str:
     finish: str = _optional(row, "finish", str, "text") or "stop"
     if finish not in FINISHES:
-        near = nearest_wording(finish, FINISHES)
+        near = nearest(finish, FINISHES)
         raise DataError(
             f'is not a way to finish: "{excerpt(finish)}"',
             where=Where(key="finish"),
@@ -227,7 +227,7 @@ def _seconds(row: Mapping[str, Any], name: str) -> float | None:
 
 
 def _moment(row: Mapping[str, Any], name: str) -> float | None:
-    """Return the seconds since the epoch; milliseconds would be years from now."""
+    """Seconds since the epoch; milliseconds would be years from now."""
     seconds = _seconds(row, name)
     if seconds is not None and seconds >= _NO_MOMENT:
         raise DataError(f"must be seconds since 1970, is {seconds:g}", where=Where(key=name))

@@ -172,10 +172,9 @@ def compare_scored(baseline: Scored, candidate: Scored, *, repeats: int, **asked
         asked: margin, confidence, evidence, groups; see :mod:`pytest_ftgate.statistics`.
     """
     from pytest_ftgate import statistics as inference
-    from pytest_ftgate.metrics.judged import Preferred
 
     metric = candidate.metric
-    if isinstance(metric, Preferred):
+    if metric.pairwise:
         return inference.compare_preferences(_preferences(baseline, candidate), means=metric.means, **asked)
     worse, better = (baseline, candidate) if metric.greater_is_better else (candidate, baseline)
     if metric.kind == "set":

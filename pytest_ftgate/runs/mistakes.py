@@ -166,11 +166,11 @@ def _is_container(expected: Any) -> bool:
 
 
 def _is_json(text: str) -> bool:
-    from pytest_ftgate.metrics.options import parse_json
+    from pytest_ftgate.data.strict_json import parse_json
 
     try:
         parse_json(text)
-    except (ValueError, RecursionError):
+    except ValueError:
         return False
     return True
 
@@ -189,8 +189,6 @@ def _labels(metric: Metric, examples: Sequence[Example], models: Sequence[Measur
 
     Most of them differ then, or are no plain values, or all are blank: nobody knows what is expected.
     """
-    from pytest_ftgate.metrics.classification import Accuracy, LabelMetric
-
     expected = [example.expected for example in examples]
     if any(isinstance(value, dict | list) for value in expected) or any(map(_is_container, expected)):
         return None
@@ -199,9 +197,9 @@ def _labels(metric: Metric, examples: Sequence[Example], models: Sequence[Measur
         return None
     given = {p.completion.text for one in models for repeat in one.run.predictions for p in repeat if p.completion}
     answers = list(given)
-    if isinstance(metric, Accuracy | LabelMetric):
-        read = dict(zip(answers, metric.labels_of(answers), strict=True))
-        return _Labels({metric.labels.reading.clean(text): text for text in texts}, read)
+    if metric.label_set is not None:
+        read = dict(zip(answers, metric.answers_read(answers), strict=True))
+        return _Labels({metric.label_set.reading.clean(text): text for text in texts}, read)
     return _Labels({text: text for text in texts}, {answer: answer.strip() or None for answer in answers})
 
 

@@ -1,4 +1,15 @@
-"""Two models on the same examples: the method follows from the kind of metric and from the groups."""
+"""Two models on the same examples: the method follows from the kind of metric and from the groups.
+
+What all functions take, besides baseline and candidate on the same examples:
+
+- ``margin``: the gain asked for, in the metric's unit; for right and wrong answers in (-1, 1);
+- ``confidence``: one-sided, in (0.5, 1);
+- ``evidence``: "observed", "significant" or "proven"; it decides only what ``examples_needed`` is about;
+- ``groups``: a name per example for examples that belong together, None for one on its own.
+
+They raise :class:`ValueError` where the arguments do not fit together, a score is not a number or outside of its range,
+or a metric is undefined for all answers together.
+"""
 
 from __future__ import annotations
 
@@ -37,17 +48,6 @@ def compare_right_wrong(
 
     By the exact unconditional test of the gain, for any margin. With groups by the delete-a-group jackknife and the
     exact test, whichever is more cautious: the jackknife alone is sure too soon where few answers differ.
-
-    Args:
-        baseline: whether each answer is right, shape ``(n,)``.
-        candidate: on the same examples.
-        margin: the gain asked for, in (-1, 1).
-        confidence: one-sided, in (0.5, 1).
-        evidence: "observed", "significant" or "proven"; it decides only what ``examples_needed`` is about.
-        groups: a name per example for examples that belong together, None for one on its own.
-
-    Raises:
-        ValueError: the arguments do not fit together.
     """
     question = Question(float(margin), confidence, evidence)
     before, after = _same_shape(baseline.astype(float), candidate.astype(float))
@@ -72,19 +72,6 @@ def compare_graded(
 
     By Gaffke's bound, which holds where large losses are rare. With groups by the delete-a-group jackknife and
     Gaffke's bound, whichever is more cautious. For a metric without finite bounds by the delete-one jackknife.
-
-    Args:
-        baseline: scores in [low, high], shape ``(n,)``.
-        candidate: on the same examples.
-        low: the smallest possible score.
-        high: the largest possible score.
-        margin: the gain asked for, in the metric's unit.
-        confidence: one-sided, in (0.5, 1).
-        evidence: as for `compare_right_wrong`.
-        groups: as for `compare_right_wrong`.
-
-    Raises:
-        ValueError: a score is not a number or outside of its range, or the arguments do not fit together.
     """
     question = Question(float(margin), confidence, evidence)
     before, after = _same_shape(baseline, candidate)
@@ -111,17 +98,6 @@ def compare_set(
     matter where a drop is to be ruled out (a negative margin), and in means over labels or fields, of which some may be
     rare: then also by Gaffke's bound on the jackknife's pseudo-values, whichever is more cautious. Ratios of counts
     whose examples are of so different sizes that they count as fewer than ten show no gain.
-
-    Args:
-        baseline: labels and answers, or counts.
-        candidate: on the same examples, with the same statistic.
-        margin: the gain asked for, in the metric's unit.
-        confidence: one-sided, in (0.5, 1).
-        evidence: as for `compare_right_wrong`.
-        groups: as for `compare_right_wrong`.
-
-    Raises:
-        ValueError: the metric is undefined for all answers together, or the arguments do not fit together.
     """
     question = Question(float(margin), confidence, evidence)
     before, after = _same_shape(share_right(baseline), share_right(candidate))
@@ -140,7 +116,7 @@ def _comparison(
     finding, note = found
     n = len(differences)
     wins, losses = int((differences > _ROUNDING).sum()), int((differences < -_ROUNDING).sum())
-    evidence = None
+    evidence = Evidence()
     if finding is not None:
         evidence = weigh(
             finding.p_value,
@@ -150,26 +126,21 @@ def _comparison(
             alpha=question.alpha,
         )
     return Comparison(
+        **vars(evidence),
         n=n,
         gain=float(gain),
         gain_exact=gain if isinstance(gain, Fraction) else None,
-        lower=evidence.lower if evidence else None,
-        upper=evidence.upper if evidence else None,
-        above_zero=evidence is not None and evidence.above_zero,
-        reaches_margin=evidence is not None and evidence.reaches_margin,
-        p_zero=evidence.p_zero if evidence else None,
-        p_margin=evidence.p_margin if evidence else None,
         wins=wins,
         losses=losses,
         ties=n - wins - losses,
         method=finding.method if finding else "none",
-        examples_needed=_examples_needed(finding, evidence, question, n) if finding and evidence else None,
+        examples_needed=_examples_needed(finding, evidence, question, n) if finding else None,
         note=note,
     )
 
 
 def _examples_needed(finding: Finding, evidence: Evidence, question: Question, n: int) -> int | None:
-    """A number that has just proved too small is never given as enough."""
+    """Return how many examples would do; never a number that has just proved too small."""
     if question.target is None:
         return None
     needed = finding.needed(question.target)

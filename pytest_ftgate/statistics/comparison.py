@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
-from pytest_ftgate.statistics.evidence import level
+from pytest_ftgate.statistics.evidence import Evidence, level
 from pytest_ftgate.statistics.pooled import PooledCounts
 
 if TYPE_CHECKING:
@@ -15,20 +15,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-@dataclass(frozen=True)
-class Comparison:
+@dataclass(frozen=True, kw_only=True)
+class Comparison(Evidence):
     """Candidate minus baseline on the same examples. Where lower is better, the caller swaps the two.
 
     Attributes:
         n: examples.
         gain: the measured gain, in the metric's unit.
         gain_exact: the same as a fraction, where it is a count by a count.
-        lower: the real gain is at least this, one-sided at the confidence asked for; None where it cannot be told.
-        upper: the real gain is at most this, likewise.
-        above_zero: sure, at that confidence, that the real gain is above 0.
-        reaches_margin: sure, at that confidence, that the real gain reaches the margin.
-        p_zero: one-sided p-value of "the real gain is at most 0".
-        p_margin: one-sided p-value of "the real gain is at most the margin".
         wins: examples that the candidate answers better.
         losses: examples that the baseline answers better.
         ties: examples that both answer equally well.
@@ -41,12 +35,6 @@ class Comparison:
     n: int
     gain: float
     gain_exact: Fraction | None
-    lower: float | None
-    upper: float | None
-    above_zero: bool
-    reaches_margin: bool
-    p_zero: float | None
-    p_margin: float | None
     wins: int | None
     losses: int | None
     ties: int | None

@@ -14,38 +14,34 @@ _FINE = 0.002  # of a standard error: what a bound is computed to
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the data show about the real gain, at one confidence.
+    """What the data show about the real gain, at one one-sided confidence; None where it cannot be told.
 
     Attributes:
-        p_zero: p-value of "the real gain is at most 0".
-        p_margin: p-value of "the real gain is at most the margin".
+        p_zero: one-sided p-value of "the real gain is at most 0".
+        p_margin: one-sided p-value of "the real gain is at most the margin".
         above_zero: sure that the real gain is above 0.
-        reaches_margin: sure that the real gain is above the margin.
-        lower: one-sided lower bound of the real gain.
-        upper: one-sided upper bound of the real gain.
+        reaches_margin: sure that the real gain reaches the margin.
+        lower: the real gain is at least this.
+        upper: the real gain is at most this.
     """
 
-    p_zero: float
-    p_margin: float
-    above_zero: bool
-    reaches_margin: bool
-    lower: float
-    upper: float
+    p_zero: float | None = None
+    p_margin: float | None = None
+    above_zero: bool = False
+    reaches_margin: bool = False
+    lower: float | None = None
+    upper: float | None = None
 
 
 def level(confidence: float) -> float:
-    """The false-pass rate that a one-sided confidence leaves: 0.05 for 0.95.
-
-    Raises:
-        ValueError: the confidence is not between 0.5 and 1.
-    """
+    """Return the false-pass rate that a one-sided confidence leaves: 0.05 for 0.95."""
     if not 0.5 < confidence < 1:
         raise ValueError(f"confidence must lie between 0.5 and 1, got {confidence!r}")
     return 1 - confidence
 
 
 def is_sure(p: float, alpha: float) -> bool:
-    """Whether a p-value meets the level. Equal is enough; both are rounded, so that 1 - 0.95 is 0.05."""
+    """Return whether a p-value meets the level. Equal is enough; both are rounded, so that 1 - 0.95 is 0.05."""
     return round(p, _DECIMALS) <= round(alpha, _DECIMALS)
 
 
@@ -74,7 +70,7 @@ def weigh(p_value: Callable[[float], float], *, lower: float, upper: float, marg
 def bound(
     p_value: Callable[[float], float], *, alpha: float, guess: float, step: float, lowest: float, highest: float
 ) -> float:
-    """The largest target, found by search, whose p-value still meets the level: a one-sided lower bound.
+    """Return the largest target, found by search, whose p-value still meets the level: a one-sided lower bound.
 
     Args:
         p_value: p-value of "the real gain is at most this"; grows with its argument. Asked between the ends only.
@@ -100,7 +96,7 @@ _Point = tuple[float, float]  # a target and the excess of its p-value over the 
 
 
 def _bracket(excess: Callable[[float], float], guess: float, step: float) -> tuple[_Point, _Point]:
-    """Two targets around the bound: steps that double, up or down from the guess."""
+    """Return two targets around the bound: steps that double, up or down from the guess."""
     point = (guess, excess(guess))
     direction = 1 if point[1] <= 0 else -1
     while True:
@@ -112,7 +108,7 @@ def _bracket(excess: Callable[[float], float], guess: float, step: float) -> tup
 
 
 def _narrow(excess: Callable[[float], float], low: _Point, high: _Point, *, width: float) -> float:
-    """Regula falsi (the Illinois rule): an end that stays twice counts half."""
+    """Narrow the bracket by regula falsi (the Illinois rule): an end that stays twice counts half."""
     weights = [1.0, 1.0]
     while high[0] - low[0] > width and low[1] < -_FINE:
         below, above = low[1] * weights[0] + _FINE / 2, high[1] * weights[1] + _FINE / 2

@@ -21,7 +21,7 @@ _TINY = 1e-300  # stands for a probability of 0 inside a logarithm
 
 
 def exact_p_value(wins: int, losses: int, n: int, margin: float, *, gamma: float = GAMMA) -> float:
-    """One-sided p-value of "the real gain is at most ``margin``".
+    """Return the one-sided p-value of "the real gain is at most ``margin``".
 
     Outcomes are ordered by Tango's score with half counts. How often the models disagree is not known: the p-value
     is the worst over the Clopper-Pearson set of that rate at level ``1 - gamma``, plus ``gamma``. The worst case
@@ -59,12 +59,12 @@ def exact_p_value(wins: int, losses: int, n: int, margin: float, *, gamma: float
 
 
 def spent_on_rate(alpha: float) -> float:
-    """The share of a level that goes into the disagreement rate: 0.0001, and never more than a hundredth of it."""
+    """Return the share of a level that the disagreement rate takes: 0.0001, at most a hundredth of the level."""
     return min(GAMMA, alpha / 100)
 
 
 def exact_lower(wins: int, losses: int, n: int, alpha: float, *, gamma: float = GAMMA) -> float:
-    """One-sided lower bound of the real gain: the exact test inverted, to a five-hundredth of a standard error."""
+    """Return the lower bound of the real gain: the exact test inverted, to a five-hundredth of a standard error."""
     gain = (wins - losses) / n
     error = math.sqrt(max((wins + losses + 1) / n - gain * gain, 1 / n) / n)
     return bound(
@@ -78,7 +78,7 @@ def exact_lower(wins: int, losses: int, n: int, alpha: float, *, gamma: float = 
 
 
 def disagreement_interval(disagreements: int, n: int, gamma: float) -> tuple[float, float]:
-    """Clopper-Pearson interval at level ``1 - gamma`` of the rate at which two models disagree."""
+    """Return the Clopper-Pearson interval at level ``1 - gamma`` of the rate at which two models disagree."""
     from scipy.special import betaincinv
 
     low = 0.0 if disagreements == 0 else float(betaincinv(disagreements, n - disagreements + 1, gamma / 2))
@@ -87,7 +87,7 @@ def disagreement_interval(disagreements: int, n: int, gamma: float) -> tuple[flo
 
 
 def _losses_that_matter(n: int, lowest_rate: float, highest_rate: float) -> NDArray[np.int64]:
-    """Numbers of losses that can occur; what lies outside is later counted as if it passed."""
+    """Return the numbers of losses that can occur; what lies outside is later counted as if it passed."""
     import numpy as np
 
     def reach(rate: float) -> float:
@@ -105,7 +105,7 @@ def _tail(
     losses: NDArray[np.int64],
     needed: NDArray[np.int64],
 ) -> NDArray[np.float64]:
-    """Probability of at least ``needed`` wins, for each disagreement rate, where the gain is exactly the margin.
+    """Return the chance of at least ``needed`` wins, for each disagreement rate, where the gain is the margin.
 
     Losses are Binomial(n, p_l); given them, wins are Binomial(n - losses, p_w / (1 - p_l)).
     """
@@ -125,7 +125,7 @@ def _enough_wins(
     winning: NDArray[np.float64],
     other: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """P(Binomial(trials, winning) >= needed), a row for each rate, a column for each entry of ``trials``.
+    """Return P(Binomial(trials, winning) >= needed), a row for each rate, a column for each entry of ``trials``.
 
     The first column is computed; each further one has a trial less and follows from its neighbour:
     ``P(Bin(N - 1) >= k) = P(Bin(N) >= k) - winning * P(Bin(N - 1) = k - 1)``, and a larger ``k`` loses a few terms.
@@ -152,7 +152,7 @@ def _binomial(
     rates: NDArray[np.float64],
     others: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """P(Binomial(trials, rate) = count), a row for each rate; 0 for impossible counts. ``others`` is 1 - rates."""
+    """Return P(Binomial(trials, rate) = count), a row for each rate; ``others`` is 1 - rates."""
     import numpy as np
     from scipy.special import gammaln
 

@@ -35,7 +35,7 @@ class Finding:
 
 
 def by_exact_test(wins: int, losses: int, n: int, question: Question) -> Finding:
-    """Of right and wrong answers."""
+    """Apply the exact test to right and wrong answers."""
     alpha, gamma = question.alpha, exact.spent_on_rate(question.alpha)
     return Finding(
         exact.METHOD,
@@ -47,7 +47,7 @@ def by_exact_test(wins: int, losses: int, n: int, question: Question) -> Finding
 
 
 def by_gaffke(sample: Sample, opposite: Sample, unit: float, question: Question, *, size: float = 1.0) -> Finding:
-    """Of bounded differences.
+    """Apply Gaffke's test to bounded differences.
 
     Args:
         sample: the differences.
@@ -71,7 +71,7 @@ def by_gaffke(sample: Sample, opposite: Sample, unit: float, question: Question,
 
 
 def by_jackknife(method: str, found: Jackknife, n: int, question: Question) -> Finding:
-    """Of any smooth statistic; the standard error must not be 0."""
+    """Apply Student's t to the jackknife of any smooth statistic; the standard error must not be 0."""
     width = found.half_width(question.alpha)
     return Finding(
         method,
@@ -83,7 +83,7 @@ def by_jackknife(method: str, found: Jackknife, n: int, question: Question) -> F
 
 
 def more_cautious(first: Finding, second: Finding) -> Finding:
-    """What both find."""
+    """Return what both find."""
 
     def needed(target: float) -> int | None:
         numbers = first.needed(target), second.needed(target)
@@ -99,5 +99,5 @@ def more_cautious(first: Finding, second: Finding) -> Finding:
 
 
 def within(finding: Finding, lowest: float, highest: float) -> Finding:
-    """The bounds cut to what a gain can be at all."""
+    """Return the bounds cut to what a gain can be at all."""
     return replace(finding, lower=max(finding.lower, lowest), upper=min(finding.upper, highest))

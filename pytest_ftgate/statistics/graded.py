@@ -57,12 +57,12 @@ class Sample:
         return math.sqrt(squares / (n - 1)) if n > 1 else 0.0
 
     def grown(self, n: float) -> Sample:
-        """What ``n`` examples like these would be."""
+        """Return what ``n`` examples like these would be."""
         return Sample(self.values, self.counts * (n / float(self.counts.sum())), self.worst)
 
 
 def graded_p_value(sample: Sample, margin: float) -> float:
-    """One-sided p-value of "the real mean is at most ``margin``".
+    """Return the one-sided p-value of "the real mean is at most ``margin``".
 
     The p-value is the probability that a randomly weighted mean is at most the margin, where the weights are uniform
     on the simplex (Dirichlet) and the worst possible difference takes part as if it had been seen once. For two
@@ -81,7 +81,7 @@ def graded_p_value(sample: Sample, margin: float) -> float:
 
 
 def graded_lower(sample: Sample, alpha: float) -> float:
-    """One-sided lower bound of the real mean at level ``alpha``."""
+    """Return the one-sided lower bound of the real mean at level ``alpha``."""
     n = float(sample.counts.sum())
     error = max(sample.spread / math.sqrt(n), (sample.mean - sample.worst) / n, 1e-9)
     highest = float(sample.values.max())
@@ -96,7 +96,7 @@ def graded_lower(sample: Sample, alpha: float) -> float:
 
 
 def _probability_negative(weights: NDArray[np.float64], shapes: NDArray[np.float64]) -> float:
-    """P(sum of weights * G <= 0) for independent Gamma(shapes) variables G, by numerical inversion.
+    """Return P(sum of weights * G <= 0) for independent Gamma(shapes) variables G, by numerical inversion.
 
     The integral of the moment generating function runs along a vertical line through its saddle point, where it falls
     off like a normal density; the trapezoidal rule is then exact to about 12 digits.
@@ -133,7 +133,7 @@ def _probability_negative(weights: NDArray[np.float64], shapes: NDArray[np.float
 
 
 def _saddle_point(weights: NDArray[np.float64], shapes: NDArray[np.float64]) -> float:
-    """Root in t > 0 of ``sum(shapes * weights / (1 + t * weights))`` by Newton's method, kept away from the pole at 0.
+    """Return the root in t > 0 of ``sum(shapes * weights / (1 + t * weights))``, kept away from the pole at 0.
 
     The same equation gives the multiplier of empirical likelihood.
     """

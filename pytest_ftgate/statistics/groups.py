@@ -10,13 +10,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MIN_GROUPS = 10
-"""Of one size. Groups of different sizes count as fewer: see :func:`worth`."""
+"""Of one size. Groups of different sizes count as fewer: see :func:`effective_groups`."""
 _TOO_FEW = "too few {unit}s: {counted}, {needed} are needed"
 _UNLIKE = "{n} of very different weight count as {worth}"
 
 
 def group_codes(groups: Iterable[Hashable] | None, n: int) -> NDArray[np.int64] | None:
-    """The group of each example as a code 0..G-1; None where no two examples share one.
+    """Return the group of each example as a code 0..G-1; None where no two examples share one.
 
     Args:
         groups: a name per example, None for an example on its own; or None for no groups at all.
@@ -39,14 +39,14 @@ def group_codes(groups: Iterable[Hashable] | None, n: int) -> NDArray[np.int64] 
 
 
 def group_sizes(codes: NDArray[np.int64]) -> NDArray[np.float64]:
-    """How many examples each group has."""
+    """Return how many examples each group has."""
     import numpy as np
 
     return np.bincount(codes).astype(np.float64)
 
 
-def worth(weights: NDArray[np.float64]) -> int:
-    """How many groups of one weight say as much as these, to the nearest whole number: (sum w)^2 / sum w^2.
+def effective_groups(weights: NDArray[np.float64]) -> int:
+    """Return how many groups of one weight say as much as these, to the nearest whole number: (sum w)^2 / sum w^2.
 
     As many as there are where all weigh the same; where a few weigh much more than the others, hardly more than those.
 
@@ -57,8 +57,8 @@ def worth(weights: NDArray[np.float64]) -> int:
 
 
 def too_few(weights: NDArray[np.float64], unit: str = "group") -> str | None:
-    """In words, where groups of these weights are too few to say anything of others."""
-    n, counted = len(weights), worth(weights)
+    """Say in words where groups of these weights are too few to say anything of others."""
+    n, counted = len(weights), effective_groups(weights)
     if counted >= MIN_GROUPS:
         return None
     said = str(n) if counted == n else _UNLIKE.format(n=n, worth=counted)

@@ -31,20 +31,20 @@ class Jackknife:
     degrees: int
 
     def p_value(self, target: float) -> float:
-        """One-sided p-value of "the real value is at most ``target``"."""
+        """Return the one-sided p-value of "the real value is at most ``target``"."""
         from scipy.special import stdtr
 
         return float(stdtr(self.degrees, (target - self.estimate) / self.standard_error))
 
     def half_width(self, alpha: float) -> float:
-        """How far a one-sided bound at level ``alpha`` lies from the estimate."""
+        """Return how far a one-sided bound at level ``alpha`` lies from the estimate."""
         from scipy.special import stdtrit
 
         return float(stdtrit(self.degrees, 1 - alpha)) * self.standard_error
 
 
 def jackknife(estimate: float, left_out: NDArray[np.float64], weights: NDArray[np.float64] | None = None) -> Jackknife:
-    """Standard error from the estimates with one unit left out, for a smooth statistic.
+    """Take the standard error from the estimates with one unit left out, for a smooth statistic.
 
     For a mean and single examples it is the usual standard error.
 
@@ -67,7 +67,7 @@ def jackknife(estimate: float, left_out: NDArray[np.float64], weights: NDArray[n
 
 
 def degrees_of_freedom(weights: NDArray[np.float64]) -> int:
-    """Satterthwaite's, rounded down: how well the squares of the jackknife tell its error, by what each unit weighs.
+    """Return Satterthwaite's, rounded down: how well the squares of the jackknife tell its error.
 
     The error of unlike units hangs on the few that weigh most. As in Bell & McCaffrey the degrees are those of the
     chi-square with the mean and the variance that the squared error has in a model; here units scatter alike, whatever
@@ -95,7 +95,7 @@ def degrees_of_freedom(weights: NDArray[np.float64]) -> int:
 
 
 def means_without_a_group(values: NDArray[np.float64], groups: NDArray[np.int64]) -> NDArray[np.float64]:
-    """The mean of all values but one group's, for each group."""
+    """Return the mean of all values but one group's, for each group."""
     import numpy as np
 
     sums, sizes = np.bincount(groups, weights=values), np.bincount(groups)

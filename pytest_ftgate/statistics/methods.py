@@ -49,7 +49,7 @@ class Units:
 
     @classmethod
     def of_mean(cls, differences: NDArray[np.float64], codes: NDArray[np.int64], scale: float) -> Units:
-        """Groups of differences, of which each may be as large as ``scale``."""
+        """Make units of groups of differences, of which each may be as large as ``scale``."""
         n = len(differences)
         weights = group_sizes(codes) / n * scale
         left_out = jackknife.means_without_a_group(differences, codes)
@@ -57,7 +57,7 @@ class Units:
 
     @classmethod
     def of_set(cls, baseline: SetCounts, candidate: SetCounts, gain: float, codes: NDArray[np.int64] | None) -> Units:
-        """Of a metric of the whole set: examples, or groups where codes are given."""
+        """Make units of a metric of the whole set: examples, or groups where codes are given."""
         if codes is None:
             without = [set_level.values_without_one(arm) for arm in (baseline, candidate)]
         else:
@@ -84,7 +84,7 @@ class Units:
 def of_right_wrong(
     wins: int, losses: int, differences: NDArray[np.float64], codes: NDArray[np.int64] | None, question: Question
 ) -> Found:
-    """The exact test; with groups (codes per example) the jackknife too."""
+    """Apply the exact test; with groups (codes per example) the jackknife too."""
     finding = by_exact_test(wins, losses, len(differences), question)
     return (finding, None) if codes is None else _of_grouped_mean(differences, codes, finding, 1.0, question)
 
@@ -92,7 +92,7 @@ def of_right_wrong(
 def of_graded(
     differences: NDArray[np.float64], unit: float, codes: NDArray[np.int64] | None, question: Question
 ) -> Found:
-    """Gaffke's bound, with groups the jackknife too; the jackknife alone where ``unit``, the range, is infinite."""
+    """Apply Gaffke's bound, with groups the jackknife too; that alone where ``unit``, the range, is infinite."""
     finding, note = _of_mean(differences, unit, question)
     return (finding, note) if codes is None else _of_grouped_mean(differences, codes, finding, unit, question)
 
@@ -100,7 +100,7 @@ def of_graded(
 def of_set(
     baseline: SetCounts, candidate: SetCounts, gain: float, codes: NDArray[np.int64] | None, question: Question
 ) -> Found:
-    """The jackknife; and Gaffke's bound of its pseudo-values, since a set that met few of the losses looks calm.
+    """Apply the jackknife; and Gaffke's bound to its pseudo-values, since a set that met few of the losses looks calm.
 
     The bound has a part wherever a drop is to be ruled out, and in means over labels or fields, of which some may be
     rare. Where nothing moves, as with equal answers, the jackknife says nothing: no gain is sure, and what rules out a
@@ -141,7 +141,7 @@ def _of_grouped_mean(
 
 
 def _of_groups(groups: Units, ungrouped: Finding | None, unit: float, question: Question) -> Found:
-    """The jackknife, and what is found without groups; to rule out a drop, a lost group in place of that."""
+    """Apply the jackknife beside what is found without groups; to rule out a drop, a lost group in place of that."""
     unknown = groups.undefined or too_few(groups.weights)
     if unknown is not None:
         return None, unknown
@@ -152,7 +152,7 @@ def _of_groups(groups: Units, ungrouped: Finding | None, unit: float, question: 
 
 
 def _jackknifed(units: Units, other: Finding | None, question: Question) -> Found:
-    """The jackknife and another finding; to rule out a drop, that alone where leaving out anything changes nothing."""
+    """Apply the jackknife beside another finding, which alone rules out a drop where leaving out changes nothing."""
     finding, note = _by_left_out(units, question)
     if finding is None:
         return (None, note) if question.margin >= 0 or other is None else (other, None)
@@ -168,7 +168,7 @@ def _by_left_out(units: Units, question: Question) -> Found:
 
 
 def _with_one_lost(units: Units, unit: float, question: Question) -> Finding:
-    """Gaffke's bound of Tukey's pseudo-values: what each unit adds, and the one that weighs most, lost altogether.
+    """Apply Gaffke's bound to Tukey's pseudo-values: what each unit adds, and the one that weighs most, lost.
 
     It is lost although none was seen to be: that of a rare label in macro averages, or the largest group. No lighter
     one would do, since the losses that nobody met may all be of its kind.

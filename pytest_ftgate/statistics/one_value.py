@@ -35,7 +35,7 @@ class Interval:
     method: str
 
     def holds(self, value: float) -> bool | None:
-        """Whether a value lies within, ends included; ``None`` where that cannot be told."""
+        """Return whether a value lies within, ends included; ``None`` where that cannot be told."""
         if self.low is None or self.high is None:
             return None
         return round(self.low, 12) <= round(value, 12) <= round(self.high, 12)
@@ -45,7 +45,7 @@ CLOPPER_PEARSON = "Clopper-Pearson interval (Clopper & Pearson 1934)"
 
 
 def interval_right_wrong(right: NDArray[np.bool_], *, confidence: float, groups: Groups = None) -> Interval:
-    """Of the share of right answers, each asked once; with groups by the jackknife too, whichever is wider.
+    """Return the interval of the share of right answers; with groups by the jackknife too, whichever is wider.
 
     Args:
         right: whether each answer is, shape ``(n,)``.
@@ -61,7 +61,7 @@ def interval_right_wrong(right: NDArray[np.bool_], *, confidence: float, groups:
 def interval_graded(
     scores: NDArray[np.float64], *, low: float, high: float, confidence: float, groups: Groups = None
 ) -> Interval:
-    """Of the mean of scores in [low, high], by Gaffke's bound to both sides; without bounds by the jackknife."""
+    """Return the interval of the mean of scores in [low, high], by Gaffke's bound to both sides."""
     n, unit = len(scores), high - low
     codes = group_codes(groups, n)
     if math.isfinite(unit):
@@ -76,7 +76,7 @@ def interval_graded(
 
 
 def interval_set(counts: SetCounts, *, low: float, high: float, confidence: float, groups: Groups = None) -> Interval:
-    """Of a metric of all answers together, by the jackknife."""
+    """Return the interval of a metric of all answers together, by the jackknife."""
     codes, value = group_codes(groups, len(counts)), set_level.set_value(counts)
     if codes is None:
         found = _by_jackknife(value, set_level.values_without_one(counts), None, confidence)
@@ -106,7 +106,7 @@ def _by_groups(
 def _by_jackknife(
     value: float, left_out: NDArray[np.float64], weights: NDArray[np.float64] | None, confidence: float
 ) -> Interval:
-    """Of examples; of groups with these weights where there are some."""
+    """Apply the jackknife to examples; to groups where there are weights of them."""
     import numpy as np
 
     if not np.isfinite(left_out).all():

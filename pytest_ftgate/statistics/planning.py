@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from fractions import Fraction
 from statistics import NormalDist
 
@@ -19,12 +20,12 @@ MOST_EXAMPLES = 10**9
 
 
 def normal_sum(confidence: float) -> float:
-    """How many standard errors a gain must stand above its target to be shown ``POWER`` of the time."""
+    """Return how many standard errors a gain must stand above its target to be shown ``POWER`` of the time."""
     return NormalDist().inv_cdf(confidence) + NormalDist().inv_cdf(POWER)
 
 
 def corrected_confidence(confidence: float, candidates: int) -> float:
-    """The confidence for each of several candidates that keeps it for the one chosen (Bonferroni).
+    """Return the confidence for each of several candidates that keeps it for the one chosen (Bonferroni).
 
     The best of ten useless candidates looks good by luck. Judging each at ``1 - (1 - confidence) / candidates`` keeps
     the chance that any of them passes wrongly at ``1 - confidence``.
@@ -37,15 +38,23 @@ def corrected_confidence(confidence: float, candidates: int) -> float:
     return 1 - level(confidence) / candidates
 
 
+def fewest(enough: Callable[[int], bool], short: int, most: int) -> int:
+    """Return the smallest number that is enough, as are all above it, between one that is not and one that is."""
+    while most - short > 1:
+        middle = (short + most) // 2
+        short, most = (short, middle) if enough(middle) else (middle, most)
+    return most
+
+
 def needed_by_error(n: int, gain: float, error: float, target: float, confidence: float) -> int | None:
-    """Examples needed where the standard error shrinks with the root of their number."""
+    """Return how many examples are needed where the standard error shrinks with the root of their number."""
     if gain <= target or error <= 0:
         return None
     return math.ceil(n * (normal_sum(confidence) * error / (gain - target)) ** 2)
 
 
 def needed_right_wrong(wins: int, losses: int, n: int, target: float, confidence: float) -> int | None:
-    """Examples needed by the score test of right and wrong answers, where wins and losses come as they came.
+    """Return how many examples the score test needs, where wins and losses come as they came.
 
     Source: J. Nam, Biometrics 53 (1997) 1422-1430, for the form of the formula.
     """
@@ -69,7 +78,7 @@ def _passes(wins: int, losses: int, n: int, target: float, alpha: float) -> bool
 
 
 def needed_graded(sample: Sample, target: float, confidence: float) -> int | None:
-    """Examples needed by Gaffke's test: as many as let it pass with a mean that is luckless by one time in five."""
+    """Return how many examples Gaffke's test needs to pass with a mean that is luckless one time in five."""
     if sample.mean <= target:
         return None
     alpha, unlucky = level(confidence), NormalDist().inv_cdf(POWER) * sample.spread
@@ -90,7 +99,7 @@ def needed_graded(sample: Sample, target: float, confidence: float) -> int | Non
 
 
 def fewest_wins(n: int, *, margin: float, confidence: float, evidence: str) -> int | None:
-    """The fewest wins, with no loss, that meet a gate on right and wrong answers; None where ``n`` wins do not.
+    """Return the fewest wins, with no loss, that meet a gate on right and wrong answers; None where ``n`` wins do not.
 
     Args:
         n: examples.
@@ -104,20 +113,16 @@ def fewest_wins(n: int, *, margin: float, confidence: float, evidence: str) -> i
     def enough(wins: int) -> bool:
         return all(_passes(wins, 0, n, target, alpha) for target in asked)
 
-    fewest = max(0, math.ceil(Fraction(repr(float(margin))) * n)) if margin else 1
-    if n < 1 or fewest > n or not enough(n):
+    least = max(0, math.ceil(Fraction(repr(float(margin))) * n)) if margin else 1
+    if n < 1 or least > n or not enough(n):
         return None
-    short, most = fewest - 1, n  # every further win makes the p-value smaller
-    while most - short > 1:
-        middle = (short + most) // 2
-        short, most = (short, middle) if enough(middle) else (middle, most)
-    return most
+    return fewest(enough, least - 1, n)  # every further win makes the p-value smaller
 
 
 def fewest_examples(
     max_drop: float, *, confidence: float, evidence: str, exact: bool, most: int = MOST_EXAMPLES
 ) -> int | None:
-    """The fewest examples (or groups of them) that can say whether a model got worse by more than ``max_drop``.
+    """Return the fewest examples (or groups of them) that can say whether a model got worse by more than ``max_drop``.
 
     ``None`` where that takes more than ``most``.
 
@@ -151,14 +156,11 @@ def fewest_examples(
         if long == most:
             return None
         short, long = long, min(2 * long, most)
-    while long - short > 1:
-        middle = (short + long) // 2
-        short, long = (short, middle) if enough(middle) else (middle, long)
-    return long
+    return fewest(enough, short, long)
 
 
 def _alike(difference: float, n: int) -> Sample:
-    """As many examples with one and the same difference."""
+    """Return as many examples with one and the same difference."""
     import numpy as np
 
     return Sample(np.array([difference]), np.array([float(n)]), -1.0)

@@ -38,42 +38,42 @@ class PooledCounts:
 
 
 def both(first: object, second: object) -> tuple[PooledCounts, PooledCounts]:
-    """The two, which must be of this kind. Raises :class:`ValueError` where they are of two kinds of metrics."""
+    """Return the two, which must be of this kind. Raises :class:`ValueError` where they are of two kinds of metrics."""
     if isinstance(first, PooledCounts) and isinstance(second, PooledCounts):
         return first, second
     raise ValueError("two models are compared by one metric, but their counts are of two kinds")
 
 
 def value(pooled: PooledCounts) -> float:
-    """The metric of all answers."""
+    """Return the metric of all answers."""
     return float(pooled.statistic(pooled.counts.sum(axis=0)[None])[0])
 
 
 def values_without_unit(pooled: PooledCounts, units: NDArray[np.int64]) -> NDArray[np.float64]:
-    """The metric without one unit, for each unit, shape ``(units,)``; ``units`` is the unit of each example."""
+    """Return the metric without one unit, for each unit, shape ``(units,)``; ``units`` is the unit of each example."""
     return _changed(pooled, -_summed(pooled.counts, units))
 
 
 def values_without_one(pooled: PooledCounts) -> NDArray[np.float64]:
-    """The metric without one example, for each example, shape ``(n,)``."""
+    """Return the metric without one example, for each example, shape ``(n,)``."""
     return _changed(pooled, -pooled.counts)
 
 
 def weights(pooled: PooledCounts, units: NDArray[np.int64] | None) -> NDArray[np.float64]:
-    """How far the metric falls from a unit that is altogether right to one that is altogether wrong, for each unit."""
+    """Return how far the metric falls from each unit altogether right to the same altogether wrong."""
     own, right, lost = (_summed(counts, units) for counts in (pooled.counts, pooled.perfect, pooled.lost))
     return _changed(pooled, right - own) - _changed(pooled, lost - own)
 
 
-def mended(pooled: PooledCounts, fixed: NDArray[np.intp]) -> PooledCounts:
-    """The same with all answers to the examples ``fixed`` made right."""
+def with_right_answers(pooled: PooledCounts, fixed: NDArray[np.intp]) -> PooledCounts:
+    """Return the same with all answers to the examples ``fixed`` made right."""
     counts, scores = pooled.counts.copy(), pooled.scores.copy()
     counts[fixed], scores[fixed] = pooled.perfect[fixed], 1.0
     return replace(pooled, counts=counts, scores=scores)
 
 
 def _summed(counts: NDArray[np.float64], units: NDArray[np.int64] | None) -> NDArray[np.float64]:
-    """The counts of each unit; of each example where there are no units."""
+    """Return the counts of each unit; of each example where there are no units."""
     import numpy as np
 
     if units is None:
@@ -84,7 +84,7 @@ def _summed(counts: NDArray[np.float64], units: NDArray[np.int64] | None) -> NDA
 
 
 def _changed(pooled: PooledCounts, changes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The metric with each row of ``changes`` added to the sums, in blocks that fit into memory."""
+    """Return the metric with each row of ``changes`` added to the sums, in blocks that fit into memory."""
     import numpy as np
 
     total, block = pooled.counts.sum(axis=0), max(1, _BLOCK // pooled.counts.shape[1])

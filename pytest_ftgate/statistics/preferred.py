@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.statistics.compare import Groups, compare_graded, compare_right_wrong
 from pytest_ftgate.statistics.comparison import Comparison
@@ -22,7 +22,7 @@ def compare_preferences(
     groups: Groups = None,
     means: bool = False,
 ) -> Comparison:
-    """Whether the candidate is preferred more often than not: its win rate less a half.
+    """Compare two models by whether the candidate is preferred more often than not: its win rate less a half.
 
     A win and a loss are the discordant pairs of McNemar's test, and a tie is a concordant one: the win rate (wins and
     half of the ties, of all) less a half is half the difference of the shares of wins and losses. That difference is
@@ -34,13 +34,8 @@ def compare_preferences(
     Args:
         preferred: 1 where the candidate is, 0 where the baseline is, 0.5 for a tie, or a mean of those, ``(n,)``.
         margin: of the win rate above a half; in (-0.5, 0.5).
-        confidence: one-sided, in (0.5, 1).
-        evidence: "observed", "significant" or "proven".
-        groups: a name per example for examples that belong together, None for one on its own.
+        confidence, evidence, groups: see :mod:`~pytest_ftgate.statistics.compare`.
         means: whether preferences may be means, whichever were seen.
-
-    Raises:
-        ValueError: a preference is outside of its range, or the arguments do not fit together.
     """
     import numpy as np
 
@@ -53,11 +48,9 @@ def compare_preferences(
 
 
 def _halved(found: Comparison) -> Comparison:
-    """From the difference of wins and losses to the win rate less a half; p-values and counts are the same."""
-    return replace(
-        found,
-        gain=found.gain / 2,
-        gain_exact=None if found.gain_exact is None else found.gain_exact / 2,
-        lower=None if found.lower is None else found.lower / 2,
-        upper=None if found.upper is None else found.upper / 2,
-    )
+    """Turn the difference of wins and losses into the win rate less a half; p-values and counts are the same."""
+    halves: dict[str, Any] = {
+        name: None if (value := getattr(found, name)) is None else value / 2
+        for name in ("gain", "gain_exact", "lower", "upper")
+    }
+    return replace(found, **halves)

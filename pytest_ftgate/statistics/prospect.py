@@ -9,6 +9,7 @@ from statistics import NormalDist
 from typing import TYPE_CHECKING, TypeVar
 
 from pytest_ftgate.statistics import pooled
+from pytest_ftgate.statistics.planning import fewest
 from pytest_ftgate.statistics.pooled import PooledCounts
 from pytest_ftgate.statistics.set_level import set_value, share_right
 
@@ -24,8 +25,8 @@ _EXTREME = 1e-15
 _ROUNDING = 1e-12
 
 
-def mended_scores(scores: NDArray[np.float64], gain: float, *, best: float) -> NDArray[np.float64] | None:
-    """Scores of which as many as it takes were raised to the best, so that their mean gains at least ``gain``.
+def hypothetical_scores(scores: NDArray[np.float64], gain: float, *, best: float) -> NDArray[np.float64] | None:
+    """Raise as many scores to the best as it takes, so that their mean gains at least ``gain``.
 
     Args:
         scores: of each example, shape ``(n,)``.
@@ -46,15 +47,15 @@ def mended_scores(scores: NDArray[np.float64], gain: float, *, best: float) -> N
     return _smallest(mended, flawed, lambda changed: abs(float((changed - scores).mean())) >= gain - _ROUNDING)
 
 
-def mended_set(counts: SetCounts, gain: float) -> SetCounts | None:
-    """The same for a metric of all answers together: as many answers as it takes are made right."""
+def hypothetical_set(counts: SetCounts, gain: float) -> SetCounts | None:
+    """Make as many answers right as it takes to gain ``gain`` in a metric of all answers together."""
     import numpy as np
 
     before = set_value(counts)
 
     def mended(fixed: NDArray[np.intp]) -> SetCounts:
         if isinstance(counts, PooledCounts):
-            return pooled.mended(counts, fixed)
+            return pooled.with_right_answers(counts, fixed)
         predicted = counts.predicted.copy()
         predicted[:, fixed] = counts.gold[fixed]
         return replace(counts, predicted=predicted)
@@ -66,21 +67,17 @@ def mended_set(counts: SetCounts, gain: float) -> SetCounts | None:
 def _smallest(
     mend: Callable[[NDArray[np.intp]], _MendedT], flawed: NDArray[np.intp], enough: Callable[[_MendedT], bool]
 ) -> _MendedT | None:
-    """The result of mending the fewest of ``flawed``, spread evenly over the test set, that is enough."""
+    """Return the result of mending the fewest of ``flawed``, spread evenly over the test set, that is enough."""
     import numpy as np
 
     order = flawed[np.argsort((np.arange(1, len(flawed) + 1) * _GOLDEN) % 1.0, kind="stable")]
     if not enough(mend(order)):
         return None
-    short, most = 0, len(order)
-    while most - short > 1:
-        middle = (short + most) // 2
-        short, most = (short, middle) if enough(mend(order[:middle])) else (middle, most)
-    return mend(order[:most])
+    return mend(order[: fewest(lambda n: enough(mend(order[:n])), 0, len(order))])
 
 
 def chance_of_proof(p_value: float, confidence: float) -> float:
-    """How often a gain is proven whose expected outcome has this p-value: the outcome scatters like a normal one.
+    """Return how often a gain is proven whose expected outcome, which scatters normally, has this p-value.
 
     A half where the expected outcome meets the level exactly.
     """

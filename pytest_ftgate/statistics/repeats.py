@@ -30,7 +30,7 @@ class Spread:
     within: float
 
     def standard_error(self, examples: int | None = None, repeats: int | None = None) -> float:
-        """Of the mean gain, with these numbers or with others."""
+        """Return that of the mean gain, with these numbers or with others."""
         variance = self.between + self.within / (repeats or self.repeats)
         return math.sqrt(variance / (examples or self.examples))
 
@@ -74,7 +74,7 @@ def spread_of(baseline: NDArray[np.float64], candidate: NDArray[np.float64]) -> 
 
 
 def remedy(spread: Spread, *, gain: float, target: float, confidence: float) -> Remedy:
-    """What would show, 4 times out of 5, that the real gain is above ``target``, if it is what was measured.
+    """Say what would show, 4 times out of 5, that the real gain is above ``target``, if it is what was measured.
 
     Args:
         spread: of the scores measured.

@@ -14,7 +14,7 @@ _HALVINGS = 60
 
 
 def tango_score(wins: Any, losses: Any, n: float, margin: float) -> Any:
-    """Standard normal score of "the gain is ``margin``"; large values speak for a larger gain.
+    """Return the standard normal score of "the gain is ``margin``"; large values speak for a larger gain.
 
     Source: T. Tango, Statistics in Medicine 17 (1998) 891-908.
 
@@ -30,7 +30,7 @@ def tango_score(wins: Any, losses: Any, n: float, margin: float) -> Any:
 
 
 def null_variance(win_rate: Any, loss_rate: Any, margin: float) -> Any:
-    """Variance of one pair's difference where the gain is exactly ``margin``, at the rates most likely then."""
+    """Return the variance of one pair's difference at the rates most likely where the gain is ``margin``."""
     import numpy as np
 
     b = (2 - win_rate + loss_rate) * margin - win_rate - loss_rate
@@ -39,28 +39,20 @@ def null_variance(win_rate: Any, loss_rate: Any, margin: float) -> Any:
 
 
 def half_count_score(wins: Any, losses: Any, n: int, margin: float) -> Any:
-    """Tango's score with half a win and half a loss added: defined, and not sure, where nothing disagrees.
+    """Add half a win and half a loss to Tango's score: defined, and not sure, where nothing disagrees.
 
     It only orders outcomes for the exact test; adding the halves is our own choice, not a published method.
     """
     return tango_score(wins + 0.5, losses + 0.5, n + 1, margin)
 
 
-def tango_interval(wins: int, losses: int, n: int, confidence: float) -> tuple[float, float]:
-    """Two-sided interval of the gain: all margins whose score is not extreme. For display; the gate decides exactly.
-
-    Source: T. Tango, Statistics in Medicine 17 (1998) 891-908.
-    """
-    critical = NormalDist().inv_cdf(0.5 + confidence / 2)
-    return _lower(wins, losses, n, critical), -_lower(losses, wins, n, critical)
-
-
 def half_count_lower(wins: int, losses: int, n: int, alpha: float) -> float:
-    """Where the half-count score meets the level ``alpha``: close to the exact bound, at no cost."""
-    return _lower(wins + 0.5, losses + 0.5, n + 1, NormalDist().inv_cdf(1 - alpha))
+    """Return where the half-count score meets the level ``alpha``: close to the exact bound, at no cost."""
+    return score_lower(wins + 0.5, losses + 0.5, n + 1, NormalDist().inv_cdf(1 - alpha))
 
 
-def _lower(wins: float, losses: float, n: float, critical: float) -> float:
+def score_lower(wins: float, losses: float, n: float, critical: float) -> float:
+    """Return the largest margin below the gain whose score reaches ``critical``, the lower end of Tango's interval."""
     if losses == n:
         return -1.0
     low, high = -1.0, (wins - losses) / n  # the score falls from above `critical` to 0 between these
@@ -72,7 +64,7 @@ def _lower(wins: float, losses: float, n: float, critical: float) -> float:
 
 
 def wins_to_reach(score: float, losses: NDArray[np.int64], n: int, margin: float) -> NDArray[np.int64]:
-    """The fewest wins whose half-count score is at least ``score``, for each number of losses.
+    """Return the fewest wins whose half-count score is at least ``score``, for each number of losses.
 
     The score rises with every win, so bisection finds them; ``n - losses + 1`` where no number of wins does.
     """

@@ -18,7 +18,7 @@ _BLOCK = 2_000_000  # entries of stacked matrices at a time, 16 MB
 
 
 def same_examples(first: SetCounts, second: SetCounts) -> bool:
-    """Whether both are answers to the same examples: what is expected is the same."""
+    """Return whether both are answers to the same examples: what is expected is the same."""
     import numpy as np
 
     if isinstance(first, PooledCounts) or isinstance(second, PooledCounts):
@@ -28,14 +28,14 @@ def same_examples(first: SetCounts, second: SetCounts) -> bool:
 
 
 def set_value(counts: SetCounts) -> float:
-    """The metric of all answers, repeats pooled."""
+    """Return the metric of all answers, repeats pooled."""
     if isinstance(counts, PooledCounts):
         return pooled.value(counts)
     return float(counts.statistic(_confusion(counts)[None])[0])
 
 
 def values_without_unit(counts: SetCounts, units: NDArray[np.int64]) -> NDArray[np.float64]:
-    """The metric without one unit, for each unit, shape ``(units,)``.
+    """Return the metric without one unit, for each unit, shape ``(units,)``.
 
     Args:
         units: the unit of each example as a code 0..U-1; an example is left out with all its repeats.
@@ -46,18 +46,18 @@ def values_without_unit(counts: SetCounts, units: NDArray[np.int64]) -> NDArray[
 
 
 def values_without_one(counts: SetCounts) -> NDArray[np.float64]:
-    """The metric without one example, for each example, shape ``(n,)``. Examples of a kind share one evaluation."""
+    """Return the metric without each example, shape ``(n,)``. Examples of a kind share one evaluation."""
     import numpy as np
 
     if isinstance(counts, PooledCounts):
         return pooled.values_without_one(counts)
-    first, kind = kinds(counts)
+    first, kind = _kinds(counts)
     some = replace(counts, gold=counts.gold[first], predicted=counts.predicted[:, first])
     return _without(some, _confusion(counts), np.arange(len(first)))[kind]
 
 
 def share_right(counts: SetCounts) -> NDArray[np.float64]:
-    """How many of the repeats answer each example rightly, shape ``(n,)``, in [0, 1]; or how rightly they do."""
+    """Return how many of the repeats answer each example rightly, shape ``(n,)``, in [0, 1]; or how rightly they do."""
     if isinstance(counts, PooledCounts):
         return counts.scores
     share: NDArray[np.float64] = (counts.predicted == counts.gold).mean(axis=0)
@@ -65,7 +65,7 @@ def share_right(counts: SetCounts) -> NDArray[np.float64]:
 
 
 def weights(counts: SetCounts, units: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
-    """How far the metric falls from a unit that is answered rightly to one that is lost, for each unit.
+    """Return how far the metric falls from a unit that is answered rightly to one that is lost, for each unit.
 
     For a share of right answers that is the unit's share of the examples; in macro averages an example of a rare label
     weighs more. A lost example is answered with the rarest other label, or with none that is known, whichever is worse.
@@ -80,13 +80,13 @@ def weights(counts: SetCounts, units: NDArray[np.int64] | None = None) -> NDArra
         return pooled.weights(counts, units)
     if units is not None:
         return _falls(counts, counts, units)
-    first, kind = kinds(counts)
+    first, kind = _kinds(counts)
     some = replace(counts, gold=counts.gold[first], predicted=counts.predicted[:, first])
     return _falls(counts, some, np.arange(len(first)))[kind]
 
 
 def _falls(counts: LabelCounts, some: LabelCounts, units: NDArray[np.int64]) -> NDArray[np.float64]:
-    """As :func:`weights`, for units of some of the examples of ``counts``."""
+    """Return :func:`weights` for units of some of the examples of ``counts``."""
     import numpy as np
 
     other = _rarest_others(counts)[some.gold]
@@ -103,7 +103,7 @@ def _falls(counts: LabelCounts, some: LabelCounts, units: NDArray[np.int64]) -> 
 
 
 def _rarest_others(counts: LabelCounts) -> NDArray[np.int64]:
-    """For each label the rarest other one that is expected; the code for none where there is no other."""
+    """Return for each label the rarest other one that is expected; the code for none without another."""
     import numpy as np
 
     gold = np.bincount(counts.gold, minlength=counts.n_labels)
@@ -112,20 +112,19 @@ def _rarest_others(counts: LabelCounts) -> NDArray[np.int64]:
     return others
 
 
-def kinds(*arms: LabelCounts) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Examples with equal label and answers of all models: an example of each kind, and the kind of each example."""
+def _kinds(counts: LabelCounts) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Group examples by label and answers: return one example of each kind, and the kind of each example."""
     import numpy as np
 
-    kind = arms[0].gold
-    for arm in arms:
-        for answers in arm.predicted:
-            kind = np.unique(kind * (arm.n_labels + 1) + answers, return_inverse=True)[1].ravel()
+    kind = counts.gold
+    for answers in counts.predicted:
+        kind = np.unique(kind * (counts.n_labels + 1) + answers, return_inverse=True)[1].ravel()
     _, first, of_example = np.unique(kind, return_index=True, return_inverse=True)
     return first, of_example.ravel()
 
 
 def confusions_by_unit(counts: LabelCounts, units: NDArray[np.int64], n_units: int) -> NDArray[np.float64]:
-    """Confusion matrices of units 0..n_units-1, shape ``(n_units, K + 1, K + 1)``; other codes are passed over."""
+    """Return confusion matrices ``(n_units, K + 1, K + 1)`` of units 0..n_units-1; others are passed over."""
     import numpy as np
 
     size = counts.n_labels + 1
@@ -140,7 +139,7 @@ def _confusion(counts: LabelCounts) -> NDArray[np.float64]:
 
 
 def _without(counts: LabelCounts, total: NDArray[np.float64], units: NDArray[np.int64]) -> NDArray[np.float64]:
-    """The metric of ``total`` with each unit of ``counts`` taken away, in blocks that fit into memory."""
+    """Return the metric of ``total`` with each unit of ``counts`` taken away, in blocks that fit into memory."""
     import numpy as np
 
     n_units = int(units.max()) + 1

@@ -258,7 +258,7 @@ def f1_macro_in_groups(pytester: pytest.Pytester, server: LoopbackServer) -> Pro
     ]
     write_jsonl(project.path / "test.jsonl", rows)
     hypothesis = {"metric": "f1_macro", "from": 0.4, "to": 0.99}
-    project.gate_test(metric={"name": "f1_macro", "bca": True}, show=["cohen_kappa"], hypothesis=hypothesis)
+    project.gate_test(metric={"name": "f1_macro"}, show=["cohen_kappa"], hypothesis=hypothesis)
     return project
 
 

@@ -55,11 +55,3 @@ def test_a_missing_repeat_is_a_missing_answer(project: Project) -> None:
     gate = project.gate()
     assert gate["verdict"] == "error"
     assert gate["candidate"]["n_errors"] == 60
-
-
-def test_a_bootstrap_bound_may_stand_beside_the_deciding_one(project: Project) -> None:
-    project.gate_test(metric={"name": "f1_macro", "bca": True})
-    gate = project.gate()
-    assert gate["verdict"] == "pass"
-    assert check(gate, "bca")["observed"] == pytest.approx(gate["lower_bound"], abs=0.05)
-    assert "BCa bootstrap, 10,000 resamples, seed 0: 95 % sure of at least" in check(gate, "bca")["message"]

@@ -72,7 +72,7 @@ def _age_check(gate: Context, asked: float) -> Check:
     if oldest is None:
         undated = {role for role, run in gate.all_runs() if any(at is None for _, at in made_at(run))}
         models = [called(role) for role in gate.runs if role in undated]
-        roles = ", ".join([*models, *(["the judge"] if undated.intersection(gate.opinion.runs) else [])])
+        roles = ", ".join([*models, *(["the judge"] if undated.intersection(gate.judge_run.runs) else [])])
         return Check(
             "max_age_days",
             "error",

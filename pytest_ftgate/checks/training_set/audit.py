@@ -100,7 +100,7 @@ def audit_training_set(training: DataSet, test: DataSet, *, max_tokens: int | No
 
 
 def _near(counts: ExactCounts, training: list[Wording], test_outputs: list[str]) -> NearCopies:
-    """With rows as they are numbered in the sets; what leaks as it stands is no near leak."""
+    """Number rows as in the sets; what leaks as it stands is no near leak."""
     leaked = {row for row, _ in counts.leaked}
     asked = [row for row in range(len(test_outputs)) if row not in leaked]
     found = near_copies(training, [Wording.of(counts.compared_in_test[row], test_outputs[row]) for row in asked])

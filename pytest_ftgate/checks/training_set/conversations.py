@@ -19,7 +19,7 @@ _RESULTS = ("tool", "function")
 
 
 def chat_errors(inputs: Sequence[Input]) -> dict[int, str]:
-    """Rows whose conversation, to which the expected output is the assistant's answer, is not in order; and why."""
+    """Return rows whose conversation, which the expected output ends, is not in order; and why."""
     found = ((row, _disorder(given)) for row, given in enumerate(inputs) if not isinstance(given, str))
     return {row: what for row, what in found if what is not None}
 
@@ -55,7 +55,7 @@ def _is_empty(message: Mapping[str, Any]) -> bool:
 
 
 def long_rows(inputs: Sequence[Input], outputs: Sequence[str], limit: int) -> dict[int, int]:
-    """Rows whose input and output have more than ``limit`` tokens, and their number: an estimate, UTF-8 bytes / 4."""
+    """Return rows of more than ``limit`` tokens, and how many: an estimate, UTF-8 bytes / 4."""
     sizes = ((row, _tokens(given, outputs[row])) for row, given in enumerate(inputs))
     return {row: tokens for row, tokens in sizes if tokens > limit}
 

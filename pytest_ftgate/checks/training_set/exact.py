@@ -61,12 +61,12 @@ def count_exact(training: DataSet, test: DataSet, outputs: Sequence[str]) -> Exa
 
 
 def leaked_rows(training: DataSet, test: DataSet) -> tuple[tuple[int, int], ...]:
-    """Rows of the test set whose input is one of the training set: see :attr:`ExactCounts.leaked`. No whole audit."""
+    """Return :attr:`ExactCounts.leaked` without a whole audit."""
     return count_exact(training, test, outputs_of(training)).leaked
 
 
 def outputs_of(data: DataSet) -> list[str]:
-    """The outputs as they are compared: as stripped text."""
+    """Return the outputs as they are compared: as stripped text."""
     return [expected_text(example.expected).strip() for example in data]
 
 
@@ -116,7 +116,7 @@ class _InputKey:
         return cls(whole, whole if spoken is given else _digest(spoken))
 
     def compared(self, told_apart: Set[bytes]) -> bytes:
-        """The digest that equal inputs share, given what only instructions tell apart."""
+        """Return the digest that equal inputs share, given what only instructions tell apart."""
         return self.whole if self.spoken in told_apart else self.spoken
 
 
@@ -125,7 +125,7 @@ def _digest(given: Input) -> bytes:
 
 
 def _repeats(rows: Iterable[tuple[int, bytes]]) -> list[tuple[int, int]]:
-    """Each row whose key an earlier row has, with the first row that has it."""
+    """Return each row whose key an earlier row has, with the first row that has it."""
     first_with: dict[bytes, int] = {}
     pairs = ((row, first_with.setdefault(key, row)) for row, key in rows)
     return [(row, first) for row, first in pairs if row != first]
@@ -142,7 +142,7 @@ def _leaked(
 
 
 def _told_apart_by_instructions(keys: Sequence[_InputKey], outputs: Sequence[str]) -> set[bytes]:
-    """What is asked several times in the training set, under other instructions and with another output."""
+    """Return what is asked several times in the training set, under other instructions and with another output."""
     first_with: dict[bytes, int] = {}
     other_instructions, other_output = set(), set()
     for row, key in enumerate(keys):

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from pytest_ftgate.metrics.options import parse_json
+from pytest_ftgate.data.strict_json import parse_json
 
 HARDLY = 5
 """Fewer training examples than this of a label that the test set has are called out."""
@@ -63,11 +63,11 @@ def compare_labels(training: Sequence[str], test: Sequence[str]) -> Labels:
 
 
 def _is_structured(output: str) -> bool:
-    """Whether it is a JSON object or list, as in extraction."""
+    """Return whether it is a JSON object or list, as in extraction."""
     if not output.startswith(("{", "[")):
         return False
     try:
         parse_json(output)
-    except (ValueError, RecursionError):
+    except ValueError:
         return False
     return True

@@ -95,7 +95,7 @@ def _same_answer(one: str, other: str) -> bool:
 
 
 def _candidates(texts: Sequence[Wording]) -> Iterator[tuple[int, int]]:
-    """Pairs of positions that may be near copies, the lower first; in the order of the second, then of the first."""
+    """Yield pairs of positions that may be near copies, the lower first; ordered by the second, then the first."""
     import numpy as np
 
     if len(texts) < 2:
@@ -109,7 +109,7 @@ def _candidates(texts: Sequence[Wording]) -> Iterator[tuple[int, int]]:
 
 
 def _signatures(texts: Sequence[Wording]) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
-    """A key per band and text, and the last byte of each text's minimal hashes."""
+    """Return a key per band and text, and the last byte of each text's minimal hashes."""
     import numpy as np
 
     random = np.random.default_rng(_SEED)
@@ -141,7 +141,7 @@ def _portions(texts: Sequence[Wording]) -> Iterator[tuple[int, int]]:
 
 
 def _shingle_codes(texts: Sequence[str]) -> tuple[NDArray[np.uint32], Any]:
-    """A hash of each shingle of each text, and where each text's begin."""
+    """Return a hash of each shingle of each text, and where each text's begin."""
     import numpy as np
 
     characters = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), np.uint32)
@@ -167,7 +167,7 @@ def _mixed(codes: NDArray[np.uint32]) -> NDArray[np.uint32]:
 
 
 def _sharing(keys: NDArray[np.uint64]) -> Iterator[NDArray[np.int64]]:
-    """Pairs with an equal key, as ``second * n + first``.
+    """Yield pairs with an equal key, as ``second * n + first``.
 
     Of a key that thousands share not all pairs are given, but each with the first that has it, and the next ones.
     """
@@ -189,7 +189,7 @@ def _sharing(keys: NDArray[np.uint64]) -> Iterator[NDArray[np.int64]]:
 
 
 def _likely(pairs: NDArray[np.int64], hashes: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Those of the pairs whose hashes agree often enough to be worth an exact look."""
+    """Return those of the pairs whose hashes agree often enough to be worth an exact look."""
     import numpy as np
 
     n, size = len(hashes), hashes.shape[1]

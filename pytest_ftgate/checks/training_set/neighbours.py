@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 NEIGHBOURS = 5
@@ -49,7 +48,10 @@ def doubtful_rows(words: Sequence[str], labels: Sequence[str]) -> Doubts:
     names, codes = np.unique([labels[row] for row in chosen], return_inverse=True)
     if len(chosen) <= NEIGHBOURS or len(names) < 2:
         return Doubts((), len(chosen))
-    vectors = _vectors([words[row].split() for row in chosen])
+    try:
+        vectors = _vectors([words[row] for row in chosen])
+    except ValueError:
+        return Doubts((), len(chosen))
     found = []
     for start in range(0, len(chosen), _ROWS_AT_ONCE):
         cosines = (vectors[start : start + _ROWS_AT_ONCE] @ vectors.T).tocsr()
@@ -62,7 +64,7 @@ def doubtful_rows(words: Sequence[str], labels: Sequence[str]) -> Doubts:
 
 
 def _agreed(row: int, others: NDArray[Any], cosines: NDArray[Any], codes: NDArray[Any]) -> int | None:
-    """The one label of the row's nearest neighbours; None where they differ, or are not near."""
+    """Return the one label of the row's nearest neighbours; None where they differ, or are not near."""
     import numpy as np
 
     near = (cosines >= _NEAREST) & (others != row)
@@ -74,20 +76,17 @@ def _agreed(row: int, others: NDArray[Any], cosines: NDArray[Any], codes: NDArra
     return label if np.all(codes[others[order]] == label) else None
 
 
-def _vectors(rows: Sequence[Sequence[str]]) -> Any:
-    """TF-IDF vectors of length 1. Words in one row only, or in very many, tell no neighbours."""
-    import numpy as np
-    from scipy import sparse
+def _vectors(rows: Sequence[str]) -> Any:
+    """Return TF-IDF vectors of length 1. Words in one row only, or in very many, tell no neighbours.
 
-    index: dict[str, int] = {}
-    columns = np.array([index.setdefault(word, len(index)) for row in rows for word in row], np.int64)
-    at = np.repeat(np.arange(len(rows)), [len(row) for row in rows])
-    counts = sparse.csr_array((np.ones(len(columns)), (at, columns)), shape=(len(rows), max(len(index), 1)))
-    counts.sum_duplicates()
-    with_word = np.bincount(counts.indices, minlength=counts.shape[1])
-    idf: NDArray[np.float64] = np.log(len(rows) / np.maximum(with_word, 1))
-    idf[(with_word < 2) | (with_word > min(len(rows) / 2, _MOST_WITH_WORD))] = 0
-    weighted = counts.multiply(idf).tocsr()
-    weighted.eliminate_zeros()
-    lengths = np.sqrt(weighted.multiply(weighted).sum(axis=1))
-    return weighted.multiply(1 / np.maximum(lengths, 1e-12)[:, None]).tocsr()
+    Raises:
+        ValueError: no other words are there.
+    """
+    import numpy as np
+    from sklearn.feature_extraction.text import CountVectorizer
+    from sklearn.preprocessing import normalize
+
+    most = min(len(rows) // 2, _MOST_WITH_WORD)
+    counts = CountVectorizer(analyzer=str.split, min_df=2, max_df=most).fit_transform(rows)
+    idf = np.log(len(rows) / np.diff(counts.tocsc().indptr))
+    return normalize(counts.multiply(idf).tocsr())

@@ -21,7 +21,7 @@ _USUAL_CHARACTERS = 10
 
 
 def unfinished_outputs(outputs: Sequence[str]) -> dict[int, str]:
-    """Rows whose output is empty, of one character, or cut off, and which of these, in the order of rows.
+    """Return rows whose output is empty, of one character, or cut off, and which of these, in the order of rows.
 
     Args:
         outputs: stripped text; a JSON value that was no text as compact JSON.
@@ -33,7 +33,7 @@ def unfinished_outputs(outputs: Sequence[str]) -> dict[int, str]:
 
 
 def _single_characters(outputs: Sequence[str]) -> Iterator[tuple[int, str]]:
-    """One character where answers are sentences; a grade, a digit or a choice among its like is none."""
+    """Find one character where answers are sentences; a grade, a digit or a choice among its like is none."""
     rows = [row for row, output in enumerate(outputs) if len(output) == 1 and not output.isdigit()]
     lengths = [len(output) for output in outputs if output]
     if rows and len(rows) <= _MOST_OF_ONE_CHARACTER * len(lengths) and median(lengths) >= _USUAL_CHARACTERS:
@@ -41,7 +41,7 @@ def _single_characters(outputs: Sequence[str]) -> Iterator[tuple[int, str]]:
 
 
 def _broken_json(outputs: Sequence[str]) -> Iterator[tuple[int, str]]:
-    """Text that begins like JSON and does not end, where most that begin so are JSON."""
+    """Find text that begins like JSON and does not end, where most that begin so are JSON."""
     begun = [row for row, output in enumerate(outputs) if output[:1] in ("{", "[")]
     broken = [row for row in begun if not _is_json(outputs[row])]
     if broken and 2 * len(broken) <= len(begun):
@@ -57,7 +57,7 @@ def _is_json(text: str) -> bool:
 
 
 def _open_fences(outputs: Sequence[str]) -> Iterator[tuple[int, str]]:
-    """A code block that is opened and not closed, where others are closed."""
+    """Find a code block that is opened and not closed, where others are closed."""
     fenced = [row for row, output in enumerate(outputs) if _FENCE in output]
     left_open = [row for row in fenced if outputs[row].count(_FENCE) % 2]
     if left_open and 2 * len(left_open) <= len(fenced):
@@ -65,7 +65,7 @@ def _open_fences(outputs: Sequence[str]) -> Iterator[tuple[int, str]]:
 
 
 def _open_sentences(outputs: Sequence[str]) -> Iterator[tuple[int, str]]:
-    """Sentences without an end, where nearly all others have one. What repeats is a label, not a sentence."""
+    """Find sentences without an end, where nearly all others have one. What repeats is a label, not a sentence."""
     times = Counter(outputs)
     sentences = [
         row

@@ -83,7 +83,7 @@ class _Rules:
         )
 
     def findings(self) -> Iterator[Check]:
-        """Findings that are there; nothing for those that are not."""
+        """Yield the findings that are there."""
         yield from self._leaked_near()
         yield from self._conflicts()
         yield from self._near_duplicates()
@@ -259,7 +259,7 @@ class _Rules:
     # --- what the gate makes of a finding ----------------------------------------------------------------------
 
     def _loosened(self) -> Iterator[Check]:
-        """A finding that should fail and does not is said in every run, whether it is there or not."""
+        """Yield a warning of findings that should fail and do not, in every run, whether they are there or not."""
         loosened = self._config.audit.loosened
         if loosened:
             told = ", ".join(f"{name}: {level}" for name, level in loosened.items())
@@ -283,7 +283,7 @@ class _Rules:
         observed: float | None = None,
         required: int | None = None,
     ) -> Iterator[Check]:
-        """The check of a finding that is there and not ignored. ``beyond``: it passes its own limit."""
+        """Yield the check of a finding that is there and not ignored. ``beyond``: it passes its own limit."""
         level = self._levels[name]
         if not count or level == "ignore":
             return
@@ -303,7 +303,7 @@ class _Rules:
     # --- words -------------------------------------------------------------------------------------------------
 
     def _pairs(self, data: DataSet, pairs: Sequence[tuple[int, int]], sign: str) -> str:
-        """Rows of a set, each with its counterpart in the training set."""
+        """Return rows of a set, each with its counterpart in the training set."""
         shown = (
             f"{_place(data, row, number)} {sign} {_place(self._training, first, number)}"
             for number, (row, first) in enumerate(pairs[:_SHOWN])
@@ -311,7 +311,7 @@ class _Rules:
         return ", ".join(shown) + _more(len(pairs))
 
     def _each(self, remarks: Mapping[int, str]) -> str:
-        """Rows of the training set, each with a remark."""
+        """Return rows of the training set, each with a remark."""
         shown = (
             f"{_place(self._training, row, number)} ({remarks[row]})"
             for number, row in enumerate(list(remarks)[:_SHOWN])
@@ -324,7 +324,7 @@ class _Rules:
         return expected_text(self._training.examples[row].expected).strip()
 
     def _first_rows(self, data: DataSet, labels: Iterable[str]) -> dict[str, str]:
-        """Where each label stands first."""
+        """Return where each label stands first."""
         from pytest_ftgate.data import expected_text
 
         wanted, found = set(labels), dict[str, str]()
@@ -336,7 +336,7 @@ class _Rules:
 
 
 def _near() -> str:
-    """The published measure and its threshold, in words."""
+    """Return the published measure and its threshold, in words."""
     from pytest_ftgate.checks.training_set.near import NEAR
     from pytest_ftgate.checks.training_set.wording import SHINGLE
 
@@ -344,7 +344,7 @@ def _near() -> str:
 
 
 def _place(data: DataSet, row: int, number: int) -> str:
-    """Where a row stands; the first of several with its file, the others without."""
+    """Return where a row stands; the first of several with its file, the others without."""
     return str(data.where(row)) if number == 0 else data.row_name(row)
 
 

@@ -32,16 +32,16 @@ class Wording:
 
 
 def words_of(text: str) -> str:
-    """The words of a text with one space between them; marks that end or divide sentences do not count."""
+    """Return the words of a text with one space between them; marks that end or divide sentences do not count."""
     return " ".join(_TOKEN.findall(normalized_input(text)))
 
 
 def shingles(words: str) -> frozenset[str]:
-    """All runs of four characters, also across words, so that languages without spaces have them too."""
+    """Return all runs of four characters, also across words, so that languages without spaces have them too."""
     return frozenset(words[at : at + SHINGLE] for at in range(max(len(words) - SHINGLE, 0) + 1))
 
 
 def resemblance(one: frozenset[str], other: frozenset[str]) -> float:
-    """Broder's resemblance, also called the Jaccard index: shared shingles by all of both."""
+    """Return Broder's resemblance, also called the Jaccard index: shared shingles by all of both."""
     shared = len(one & other)
     return shared / (len(one) + len(other) - shared)

@@ -16,21 +16,12 @@ from pytest_ftgate.models.price import UNPRICED
 from pytest_ftgate.models.protocol import Price
 from pytest_ftgate.result import ModelResult
 
-KEYS = [
-    "calls_per_month",
-    "training_cost_usd",
-    "data_cost_usd",
-    "hosting_usd_per_month",
-    "retrains_per_year",
-    "max_break_even_days",
-    "min_monthly_saving_usd",
-]
 WHERE = Source("file", "ftgate.yaml:9", Path())
 PRICE = Price("p", input_per_1m=1.0, output_per_1m=2.0, training_per_1m=8.0)
 
 
 def spec(**given: Any) -> EconomicsSpec:
-    return EconomicsSpec(**{**dict.fromkeys(KEYS), **given}, sources=dict.fromkeys(KEYS, WHERE))
+    return EconomicsSpec.model_validate(given).placed(lambda *_: WHERE)
 
 
 def models(**prices: Price) -> Any:

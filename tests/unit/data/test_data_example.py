@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import hashlib
 import json
@@ -16,7 +15,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytest_ftgate.data import (
-    NO_FIELDS,
     DataSet,
     Example,
     canonical_json,
@@ -27,7 +25,7 @@ from pytest_ftgate.data import (
     normalized_input,
     without_instructions,
 )
-from pytest_ftgate.text import excerpt, kind_of, listed, nearest_wording
+from pytest_ftgate.text import excerpt, kind_of, listed, nearest
 
 UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -43,25 +41,9 @@ def system(content: str) -> dict[str, Any]:
 
 
 class TestExample:
-    def test_examples_without_fields_share_one_empty_mapping(self) -> None:
-        assert Example("1", "a", "b").fields is Example("2", "c", "d").fields is NO_FIELDS
-        assert dict(NO_FIELDS) == {}
-        assert NO_FIELDS == {}  # a mapping like any other
-        assert repr(Example("1", "a", "b")).endswith("fields={})")
-
-    def test_nobody_can_write_into_the_shared_mapping(self) -> None:
-        with pytest.raises(TypeError):
-            NO_FIELDS["lang"] = "en"  # type: ignore[index]
-        with pytest.raises(KeyError, match="lang"):
-            NO_FIELDS["lang"]
-
     def test_examples_travel_between_processes(self) -> None:
         example = Example("1", (user("a"),), {"x": 1})
-        travelled = pickle.loads(pickle.dumps(example))
-        assert travelled == example
-        assert travelled.fields is NO_FIELDS
-        assert copy.deepcopy(example).fields is NO_FIELDS
-        assert dataclasses.asdict(example)["fields"] is NO_FIELDS
+        assert pickle.loads(pickle.dumps(example)) == example
 
     def test_examples_are_frozen_and_have_no_dict(self) -> None:
         example = Example("1", "a", "b")
@@ -269,8 +251,8 @@ class TestWording:
         assert kind_of(value) == kind
 
     def test_nearest(self) -> None:
-        assert nearest_wording("lable", ["label", "input"]) == "label"
-        assert nearest_wording("lable", ["input"]) is None
+        assert nearest("lable", ["label", "input"]) == "label"
+        assert nearest("lable", ["input"]) is None
 
 
 @UNHURRIED

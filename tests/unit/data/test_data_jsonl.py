@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pytest_ftgate.data import NO_FIELDS, DataSet, Example, content_id, load_examples
+from pytest_ftgate.data import DataSet, Example, content_id, load_examples
 from pytest_ftgate.errors import DataError
 
 UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -50,7 +50,7 @@ class TestRows:
     def test_an_id_is_made_from_the_content_where_absent(self) -> None:
         data = load(GOOD)
         assert data.examples[0].id == content_id("a")
-        assert data.examples[0].fields is NO_FIELDS
+        assert data.examples[0].fields == {}
 
     @pytest.mark.parametrize("expected", ["", "text", 0, 1.5, True, False, [], ["a"], {"a": {"b": None}}])
     def test_expected_is_any_json_value_but_null(self, expected: Any) -> None:

@@ -94,7 +94,7 @@ def facts(
     training_set = [SimpleNamespace(expected=label) for label, count in (labels or {}).items() for _ in range(count)]
     biased = tuple(check for check in checks if check.name.startswith("position_bias"))
     return SimpleNamespace(
-        result=replace(plain, **changes), training=training_set, opinion=SimpleNamespace(checks=biased)
+        result=replace(plain, **changes), training=training_set, judge_run=SimpleNamespace(checks=biased)
     )
 
 

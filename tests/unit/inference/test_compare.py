@@ -297,6 +297,7 @@ def recall_macro(confusions):
     return np.divide(right, gold, out=np.zeros_like(right), where=gold > 0).mean(axis=1)
 
 
+@pytest.mark.simulation
 @pytest.mark.parametrize("sizes", [(1, 99), (10, 190), (50, 50), (5, 5, 90), (2, 30, 40, 128)])
 @pytest.mark.parametrize("drop", [0.02, 0.05, 0.1])
 def test_losses_that_nobody_met_pass_falsely_no_more_often_than_they_say(sizes, drop):
@@ -379,6 +380,7 @@ def test_set_examples_in_another_order():
     assert other.lower == pytest.approx(one.lower, abs=1e-12)
 
 
+@pytest.mark.simulation
 def test_a_drop_is_not_ruled_out_by_a_set_that_met_few_of_the_losses():
     shares = np.array([0.7, 0.2, 0.1])
     rates = np.array([[0.9], [0.9 * 0.98]])  # right answers of the baseline; the candidate loses 2 % of them
@@ -408,6 +410,7 @@ def test_a_drop_is_ruled_out_by_many_examples():
     assert found.method == f"{DELETE_ONE}, and {GAFFKE}; the more cautious counts"
 
 
+@pytest.mark.simulation
 @pytest.mark.parametrize("sizes", [(88, 8, 4), (84, 10, 6), (80, 10, 10), (40, 20, 20), (20, 20, 20)])
 def test_no_gain_is_sure_where_the_losses_of_a_rare_label_may_not_have_been_met(sizes):
     # The real model fixes as large a share of the common label as it loses of the rarest: recall_macro gains nothing.
@@ -420,6 +423,7 @@ def test_no_gain_is_sure_where_the_losses_of_a_rare_label_may_not_have_been_met(
         assert found.p_zero >= (1 - wins / sizes[0]) ** sizes[2]
 
 
+@pytest.mark.simulation
 @pytest.mark.parametrize("sizes", [(88, 8, 4), (60, 20, 20), (160, 20, 20)])
 def test_macro_averages_with_a_rare_label_pass_falsely_at_most_five_percent(sizes):
     # 12 % of the common label are fixed, 12 % of the rarest are lost: the real gain of recall_macro is 0.
@@ -496,6 +500,7 @@ def test_to_rule_out_a_drop_a_lost_group_counts_as_if_it_had_been_seen():
     assert right_wrong(1, 0, 400, margin=-0.03, groups=np.arange(400) // 2).reaches_margin
 
 
+@pytest.mark.simulation
 def test_groups_that_are_lost_rarely_pass_falsely_at_most_five_percent():
     # Groups of five that are lost as a whole, one in 40: the real gain is the margin. The groups are all that counts.
     rng, groups, passed = np.random.default_rng(0), np.arange(300) // 5, 0

@@ -50,6 +50,7 @@ def first_where(holds, low, high):
     return low
 
 
+@pytest.mark.simulation
 def test_proven_passes_a_drop_at_the_boundary_at_most_five_percent_of_the_time():
     n = 100
     passing, first = {}, 0
@@ -60,6 +61,7 @@ def test_proven_passes_a_drop_at_the_boundary_at_most_five_percent_of_the_time()
     assert 0.03 <= worst_rate(n, -0.03, passing) <= 0.05
 
 
+@pytest.mark.simulation
 @pytest.mark.parametrize("slices", [1, 10])
 def test_significant_raises_a_false_alarm_at_most_five_percent_of_the_time_on_all_slices_together(slices):
     n, confidence = 40, corrected_confidence(0.95, slices)

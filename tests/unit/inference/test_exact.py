@@ -36,6 +36,7 @@ def accepted_region(n, margin, alpha=0.05):
 # --- the guarantee: at most 5 % of candidates pass whose gain is only the margin -------------------------------
 
 
+@pytest.mark.simulation
 @pytest.mark.parametrize("n", [20, 35, 50, 64, 100])
 @pytest.mark.parametrize("margin", MARGINS)
 def test_worst_false_pass_is_at_most_five_percent(n, margin):

@@ -37,6 +37,7 @@ def test_equal_differences_leave_the_chance_of_having_seen_no_loss(n, gain):
     assert p_of(np.full(n, gain), margin) == pytest.approx((1 - share) ** n, rel=1e-9)
 
 
+@pytest.mark.simulation
 @pytest.mark.parametrize(("n", "margin"), [(2, 0.1), (5, -0.3), (30, 0.05)])
 def test_it_is_the_probability_of_a_randomly_weighted_mean(n, margin):
     rng = np.random.default_rng(n)
@@ -116,6 +117,7 @@ def test_the_bound_inverts_the_test(differences, alpha):
 # --- the guarantee: enumerated where few values are possible, simulated elsewhere ----------------------------------
 
 
+@pytest.mark.simulation
 @pytest.mark.parametrize("n", [20, 60])
 @pytest.mark.parametrize(("size", "margin"), [(1.0, 0.0), (1.0, 0.05), (0.5, 0.0), (1.0, -0.02)])
 def test_rare_losses_pass_falsely_at_most_five_percent(n, size, margin):
@@ -134,6 +136,7 @@ def test_rare_losses_pass_falsely_at_most_five_percent(n, size, margin):
     assert student > 0.15  # the usual test is no contrast by accident
 
 
+@pytest.mark.simulation
 def test_three_values_pass_falsely_at_most_five_percent():
     n, values, margin = 14, np.array([0.6, -1.0, 0.1]), 0.02
     high, lost = outcomes(n)
@@ -155,6 +158,7 @@ SHAPES = {
 }
 
 
+@pytest.mark.simulation
 @pytest.mark.parametrize("n", [30, 120])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_simulated_shapes_pass_falsely_at_most_five_percent(shape, n):

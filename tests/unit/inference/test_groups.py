@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pytest_ftgate.statistics.groups import group_codes, group_sizes, too_few, worth
+from pytest_ftgate.statistics.groups import effective_groups, group_codes, group_sizes, too_few
 
 
 def test_names_become_codes():
@@ -34,7 +34,7 @@ def test_another_number_of_names_is_refused():
 
 def test_groups_of_one_size_count_as_many_as_there_are():
     sizes = group_sizes(np.arange(60) % 12)
-    assert (list(sizes), worth(sizes), too_few(sizes)) == ([5.0] * 12, 12, None)
+    assert (list(sizes), effective_groups(sizes), too_few(sizes)) == ([5.0] * 12, 12, None)
     assert too_few(np.full(7, 3.0)) == "too few groups: 7, 10 are needed"
 
 
@@ -43,7 +43,7 @@ def test_groups_of_one_size_count_as_many_as_there_are():
     [([45, 45] + [1] * 8, 2), ([50] * 3 + [1] * 50, 5), ([10] * 9 + [9], 10), ([39] * 3 + [1] * 100, 10), ([1, 3], 2)],
 )
 def test_groups_of_different_sizes_count_as_fewer(sizes, counted):
-    assert worth(np.array(sizes, dtype=float)) == counted
+    assert effective_groups(np.array(sizes, dtype=float)) == counted
 
 
 def test_too_few_groups_say_what_they_count_as():

@@ -59,6 +59,7 @@ def test_a_few_heavy_units_have_hardly_any_degrees():
     assert degrees_of_freedom(np.array([0.0, 1, 0])) == 1
 
 
+@pytest.mark.simulation
 @pytest.mark.parametrize(
     ("sizes", "allowed"),
     [

@@ -30,6 +30,7 @@ def power(n, margin, win_rate, loss_rate):
 # --- how many examples -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.simulation
 @pytest.mark.parametrize(
     ("wins", "losses", "n", "target"),
     [(9, 4, 60, 0.03), (9, 4, 60, 0.0), (12, 2, 100, 0.05), (1, 1, 50, -0.05), (8, 8, 100, -0.08)],
@@ -61,6 +62,7 @@ def test_by_error():
     assert needed_by_error(100, 0.05, 0.0, 0.0, 0.95) is None
 
 
+@pytest.mark.simulation
 @pytest.mark.parametrize("seed", range(3))
 def test_graded_examples_would_do_four_times_out_of_five(seed):
     rng = np.random.default_rng(seed)

@@ -7,7 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pytest_ftgate.statistics import LabelCounts, PooledCounts, compare_set, interval_set, mended_set, pooled, set_level
+from pytest_ftgate.statistics import (
+    LabelCounts,
+    PooledCounts,
+    compare_set,
+    hypothetical_set,
+    interval_set,
+    pooled,
+    set_level,
+)
 
 N = 40
 
@@ -113,6 +121,7 @@ def test_a_gain_is_found_and_none_is_not():
     assert not compare_set(base, same, **asked).reaches_margin
 
 
+@pytest.mark.simulation
 def test_a_false_pass_is_as_rare_as_it_is_said_to_be():
     """Two models alike: how often the bound lies above 0. 400 draws; 5 % is allowed, 8 % is 2.7 standard errors off."""
     passes = 0
@@ -146,6 +155,7 @@ def test_a_few_long_documents_show_nothing_of_others():
         assert found.note == "too few examples: 60 of very different weight count as 5, 10 are needed"
 
 
+@pytest.mark.simulation
 def test_documents_of_very_different_lengths_pass_falsely_at_most_five_percent():
     asked, passes = {"margin": 0.0, "confidence": 0.95, "evidence": "significant"}, 0
     lengths = [round(300 / place) for place in range(1, 61)]  # count as 13
@@ -184,10 +194,10 @@ def test_models_of_different_examples_or_metrics_are_not_compared():
 
 def test_mending_makes_the_fewest_answers_right():
     one = arm(1)
-    mended = mended_set(one, 0.1)
+    mended = hypothetical_set(one, 0.1)
     changed = (mended.counts != one.counts).any(axis=1)
     assert anew(mended.counts) >= anew(one.counts) + 0.1 - 1e-12
     assert (mended.counts[changed] == one.perfect[changed]).all()
     assert (mended.scores[changed] == 1).all()
     assert 0 < changed.sum() < N
-    assert mended_set(one, 0.9) is None
+    assert hypothetical_set(one, 0.9) is None

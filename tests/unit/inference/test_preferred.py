@@ -31,6 +31,7 @@ def test_the_gain_is_the_win_rate_less_a_half_with_ties_as_halves() -> None:
     assert 0 < found.lower < found.gain < (found.upper or 0) <= 0.5
 
 
+@pytest.mark.simulation
 @pytest.mark.parametrize("margin", [0.0, 0.05, 0.1])
 @pytest.mark.parametrize("evidence", ["significant", "proven"])
 def test_false_passes_stay_below_the_level_whatever_the_share_of_ties(margin: float, evidence: str) -> None:

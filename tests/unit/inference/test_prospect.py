@@ -4,46 +4,46 @@ import numpy as np
 import pytest
 from set_examples import arms
 
-from pytest_ftgate.statistics import chance_of_proof, compare_right_wrong, mended_scores, mended_set
+from pytest_ftgate.statistics import chance_of_proof, compare_right_wrong, hypothetical_scores, hypothetical_set
 from pytest_ftgate.statistics.set_level import set_value
 
 
 def test_as_many_answers_are_mended_as_the_gain_takes_and_none_is_broken():
     scores = (np.arange(60) < 40).astype(float)
-    mended = mended_scores(scores, 0.1, best=1.0)
+    mended = hypothetical_scores(scores, 0.1, best=1.0)
     assert (mended - scores).sum() == 6
     assert (mended >= scores).all()
     assert (scores == (np.arange(60) < 40)).all()  # what was given is untouched
 
 
 def test_mended_answers_are_spread_over_the_test_set():
-    mended = mended_scores(np.zeros(100), 0.1, best=1.0)
+    mended = hypothetical_scores(np.zeros(100), 0.1, best=1.0)
     assert {int(i) // 25 for i in np.flatnonzero(mended)} == {0, 1, 2, 3}
 
 
 def test_where_lower_is_better_scores_are_lowered():
     scores = np.full(10, 4.0)
-    mended = mended_scores(scores, 0.8, best=0.0)
+    mended = hypothetical_scores(scores, 0.8, best=0.0)
     assert sorted(mended) == [0.0, 0.0, *[4.0] * 8]
 
 
 @pytest.mark.parametrize("gain", [0.34, 1.0])
 def test_more_than_is_left_cannot_be_gained(gain):
-    assert mended_scores((np.arange(60) < 40).astype(float), gain, best=1.0) is None
+    assert hypothetical_scores((np.arange(60) < 40).astype(float), gain, best=1.0) is None
 
 
 def test_all_that_is_left_can_be_gained():
     scores = (np.arange(60) < 40).astype(float)
-    assert mended_scores(scores, 20 / 60, best=1.0).tolist() == [1.0] * 60
+    assert hypothetical_scores(scores, 20 / 60, best=1.0).tolist() == [1.0] * 60
 
 
 def test_answers_of_a_set_are_mended_by_the_metric():
     counts = arms(60, 60, 3)[0]
     before = set_value(counts)
-    mended = mended_set(counts, 0.1)
+    mended = hypothetical_set(counts, 0.1)
     assert before + 0.1 <= set_value(mended) < before + 0.2
     assert ((mended.predicted == counts.predicted) | (mended.predicted == counts.gold)).all()
-    assert mended_set(counts, 1.0) is None
+    assert hypothetical_set(counts, 1.0) is None
 
 
 @pytest.mark.parametrize(("p", "chance"), [(0.05, 0.5), (1e-9, 1.0), (0.5, 0.05), (0.0063, 0.8)])

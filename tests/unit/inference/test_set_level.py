@@ -48,16 +48,6 @@ def test_examples_of_a_kind_share_one_evaluation():
     assert sum(evaluated) <= 3 * 4
 
 
-def test_kinds_of_two_models():
-    gold = np.array([0, 0, 1, 0, 1])
-    before = LabelCounts(gold, np.array([[0, 1, 1, 0, 1]]), 2, macro_f1)
-    after = LabelCounts(gold, np.array([[0, 0, 1, 0, 2]]), 2, macro_f1)
-    first, kind = set_level.kinds(before, after)
-    assert len(first) == 4
-    assert kind[0] == kind[3]
-    assert (kind[first] == np.arange(4)).all()
-
-
 def test_share_right_is_averaged_over_repeats():
     counts = LabelCounts(np.array([0, 1]), np.array([[0, 0], [0, 1]]), 2, accuracy)
     assert list(set_level.share_right(counts)) == [1.0, 0.5]

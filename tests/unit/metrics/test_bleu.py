@@ -7,7 +7,7 @@ import pytest
 
 from pytest_ftgate.errors import MetricError
 from pytest_ftgate.metrics.bleu import bleu_of
-from pytest_ftgate.statistics import PooledCounts, compare_set, interval_set, mended_set, share_right
+from pytest_ftgate.statistics import PooledCounts, compare_set, hypothetical_set, interval_set, share_right
 from pytest_ftgate.statistics.set_level import set_value, values_without_one, values_without_unit
 
 LONG = ("a text of five words", "another one of six words there")
@@ -186,8 +186,8 @@ def test_an_interval_holds_the_value(build):
 
 def test_answers_are_mended_until_the_gain_is_there(build):
     counts = score(build, *corpus(10, 60, 0.4)).statistic
-    mended = mended_set(counts, 0.1)
+    mended = hypothetical_set(counts, 0.1)
     assert isinstance(mended, PooledCounts)
     assert 0.1 <= set_value(mended) - set_value(counts) < 0.15
-    assert mended_set(counts, 0.99) is None
+    assert hypothetical_set(counts, 0.99) is None
     assert (share_right(mended) >= share_right(counts)).all()

@@ -163,7 +163,7 @@ def test_an_undefined_value_is_an_error_that_says_what_happened(build):
 def test_a_formula_that_is_not_scikit_learns_is_an_error(build):
     metric = build("f1_macro")
     wrong = Formula(metric.formula.value, lambda confusions: metric.formula.statistic(confusions) + 2e-9)
-    defect = LabelMetric(metric.name, metric.labels, wrong, low=0.0)
+    defect = LabelMetric(metric.labels, metric.name, wrong, low=0.0)
     with pytest.raises(MetricError) as caught:
         defect.score(["a", "b", "c"], [["a", "b", "c"]])
     assert str(caught.value) == (
@@ -175,7 +175,7 @@ def test_a_formula_that_is_not_scikit_learns_is_an_error(build):
 def test_an_undefined_formula_is_not_agreement(build):
     metric = build("f1_macro")
     undefined = LabelMetric(
-        metric.name, metric.labels, Formula(metric.formula.value, lambda c: c[:, 0, 0] * np.nan), 0.0
+        metric.labels, metric.name, Formula(metric.formula.value, lambda c: c[:, 0, 0] * np.nan), 0.0
     )
     with pytest.raises(MetricError, match=r"^f1_macro is 1\.0 by scikit-learn and nan by its confusion matrix"):
         undefined.score(["a", "b", "c"], [["a", "b", "c"]])

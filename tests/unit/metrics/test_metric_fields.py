@@ -11,7 +11,7 @@ from sklearn.metrics import precision_recall_fscore_support
 from sklearn.preprocessing import MultiLabelBinarizer
 
 from pytest_ftgate.errors import MetricError
-from pytest_ftgate.metrics.json_diff import all_leaves
+from pytest_ftgate.metrics.json_diff import leaves_by_path
 from pytest_ftgate.metrics.normalization import iso_date
 from pytest_ftgate.metrics.options import json_equal
 
@@ -463,6 +463,6 @@ def test_macro_is_for_fields_and_not_for_data(refusal):
 
 def test_values_below_an_endless_key_share_its_name():
     """Else an answer of a few hundred kilobytes would take gigabytes."""
-    leaves = all_leaves({"k" * 100_000: {str(i): {"x": 1} for i in range(1000)}}, bags=False)
+    leaves = leaves_by_path({"k" * 100_000: {str(i): {"x": 1} for i in range(1000)}}, unordered=False)
     assert len(leaves) == 1000
     assert len({id(leaf.name) for leaf in leaves.values()}) == 1

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pytest_ftgate.data.strict_json import parse_json
 from pytest_ftgate.metrics.json_schema import _hashable
-from pytest_ftgate.metrics.options import json_equal, parse_json
+from pytest_ftgate.metrics.options import json_equal
 
 NO_DEADLINE = settings(deadline=None)
 SCALARS = st.none() | st.booleans() | st.integers(-5, 5) | st.floats(-5, 5) | st.text(max_size=3)
@@ -373,9 +374,7 @@ def test_a_schema_comes_from_a_file(build, refusal, holds, tmp_path):
     path.write_text('{"type": "strng"}', encoding="utf-8")
     assert f"json_schema {path} is no valid JSON Schema: $.type: " in refusal("format", (), json_schema=path)
     missing = refusal("format", (), json_schema=tmp_path / "none.json")
-    assert missing.endswith(
-        "cannot be read: No such file or directory\n  Write its path relative to the file that names it."
-    )
+    assert missing.endswith('none.json: no such file\n  did you mean "s.json"?')
 
 
 def test_without_jsonschema_the_extra_is_named(refusal, build, monkeypatch):

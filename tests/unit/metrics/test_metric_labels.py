@@ -63,7 +63,7 @@ def test_under_full_normalization_white_space_and_punctuation_around_a_text_do_n
 
 
 def read(metric, *answers):
-    return metric.labels_of(answers)
+    return metric.answers_read(answers)
 
 
 def test_white_space_around_an_answer_never_counts_and_all_else_does(build):
@@ -208,8 +208,8 @@ def test_lenient_ignores_case_punctuation_and_white_space_and_keeps_the_rest(bui
     lenient = metric.lenient()
     expected, answers = ["Yes", "No"], [["Label:  “YES”. ", "no"]]
     assert (metric.name, metric.kind) == (lenient.name, lenient.kind)
-    assert (metric.score(expected, answers).value, metric.labels_of(answers[0])) == (0, ["“YES”.", None])
-    assert (lenient.score(expected, answers).value, lenient.labels_of(answers[0])) == (0.5, ["yes", None])
+    assert (metric.score(expected, answers).value, metric.answers_read(answers[0])) == (0, ["“YES”.", None])
+    assert (lenient.score(expected, answers).value, lenient.answers_read(answers[0])) == (0.5, ["yes", None])
 
 
 @pytest.mark.parametrize("name", ["accuracy", "f1_macro"])

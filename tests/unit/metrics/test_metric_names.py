@@ -84,11 +84,11 @@ def test_a_name_of_this_package_is_not_for_ones_own(refusal, name):
     [
         ("accuracy", "normalise", "Did you mean 'normalize'?"),
         ("accuracy", "pos_label", "It has: normalize, pattern, json_field, labels."),
-        ("f1_macro", "pos_label", "It has: normalize, pattern, json_field, labels, bca."),
+        ("f1_macro", "pos_label", "It has: normalize, pattern, json_field, labels."),
         ("accuracy", "zzz", "It has: normalize, pattern, json_field, labels."),
         ("f1", "pos_labl", "Did you mean 'pos_label'?"),
         ("exact_match", "pattern", "It has: normalize."),
-        ("f1_macro", "function", "It has: normalize, pattern, json_field, labels, bca."),
+        ("f1_macro", "function", "It has: normalize, pattern, json_field, labels."),
     ],
 )
 def test_an_option_that_the_metric_does_not_have_is_refused(refusal, name, option, cure):

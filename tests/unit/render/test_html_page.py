@@ -69,7 +69,7 @@ def full(text: str = "words") -> GateResult:
     return GateResult(
         text, text, "fail", "accuracy", 0.05, "significant", 0.95,
         baseline=model, baselines={"prompted": model, "few_shot": model}, candidate=model, bare=model,
-        gain=0.1, lower_bound=0.06, upper_bound=0.2, tango_interval=(0.05, 0.2), method=text, p_value=0.01,
+        gain=0.1, lower_bound=0.06, upper_bound=0.2, method=text, p_value=0.01,
         n=4, wins=1, losses=1, note=text, examples_needed=120,
         training=TrainingResult(text, text, 400, 390, 1, 2, 3, 4, 5, 6, 7, 8, 2.5, 9),
         test_set=TestSetResult(text, text, 4),
@@ -98,7 +98,7 @@ def test_everything_that_is_known_is_said() -> None:
         assert part in found.headings, part
     for words in ("+10.0 points", "at least +6.0", "asked for +5.0 points (significant)", "p = 0.01",
                   "1 fixed, 1 broken",
-                  "Tango's two-sided 90 % interval", "not asked", "made by job words", "attested, not verified",
+                  "not asked", "made by job words", "attested, not verified",
                   "over few_shot", "1 minute old", "wrongly labelled", "refused",
                   "1,000", "asks for less than the file", "As pytest prints it"):  # fmt: skip
         assert words in found.text, words

@@ -14,6 +14,7 @@ from pytest_ftgate.result import (
     GuardResult,
     LabelResult,
     ModelResult,
+    Session,
     SliceResult,
     TestSetResult,
     TrainingResult,
@@ -77,12 +78,6 @@ def test_verbose_shows_method_p_value_and_all_broken_examples() -> None:
     text = text_of(gate(), verbosity=1)
     assert "method: exact, p = 0.0048" in text
     assert text.count("where is it") == 9
-
-
-def test_verbose_shows_tangos_interval() -> None:
-    text = text_of(gate(tango_interval=(0.0587, 0.1621)), verbosity=1)
-    assert "Tango's two-sided 90 % interval, for comparison: +5.9 points to +16.2 points" in text
-    assert "Tango" not in text_of(gate(tango_interval=(0.0587, 0.1621)))
 
 
 def test_verbose_names_the_data_by_hash() -> None:
@@ -221,7 +216,7 @@ def test_facts_survive_json() -> None:
 
 
 def test_the_report_carries_versions_and_every_gate() -> None:
-    document = json.loads(report([gate()], unjudged=[], partial=False, config=None))
+    document = json.loads(report([gate()], Session()))
     assert document["version"] == 1
     assert document["gates"][0]["passed"] is True
     assert {"python", "pytest", "openai", "scikit-learn"} <= document["environment"].keys()
@@ -229,7 +224,7 @@ def test_the_report_carries_versions_and_every_gate() -> None:
 
 def test_the_report_carries_the_versions_of_what_is_optional(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pytest_ftgate.reports.json.version", lambda name: f"version of {name}")
-    found = json.loads(report([gate()], unjudged=[], partial=False, config=None))["environment"]
+    found = json.loads(report([gate()], Session()))["environment"]
     for name in ("genai-prices", "jsonschema", "rapidfuzz", "sacrebleu"):  # by which answers are scored and priced
         assert found[name] == f"version of {name}"
 

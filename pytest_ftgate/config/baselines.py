@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BeforeValidator,
     ConfigDict,
     Field,
     PlainValidator,
@@ -18,14 +19,18 @@ from pydantic import (
     model_validator,
 )
 
-from pytest_ftgate.config.keys import Keys, absent
-from pytest_ftgate.config.model_keys import AnyModel, FewShot, ModelValue, Retrieval
+from pytest_ftgate.config.keys import Keys, Listed, optional
+from pytest_ftgate.config.model_keys import FewShot, Retrieval
+from pytest_ftgate.config.models import ModelSpec, ModelValue
 from pytest_ftgate.config.problems import refusal, refusals
+from pytest_ftgate.config.source import At, Source
+from pytest_ftgate.errors import ConfigError
 from pytest_ftgate.text import got
 
 PROMPT = "prompt"
 EXAMPLES = ("few_shot", "retrieval")
 """The keys of a model by which it is shown training examples."""
+_DEFAULT_K = 8
 _WAYS = "prompt, {few_shot: {k: 8}}, {retrieval: {k: 8}}"
 
 
@@ -34,10 +39,8 @@ class AlternativeKeys(Keys):
 
     model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
 
-    few_shot: FewShot = Field(default_factory=absent, description="Training examples sent before every input.")
-    retrieval: Retrieval = Field(
-        default_factory=absent, description="Training examples sent before an input, chosen for that input."
-    )
+    few_shot: FewShot = optional("Training examples sent before every input.")
+    retrieval: Retrieval = optional("Training examples sent before an input, chosen for that input.")
 
     @model_validator(mode="after")
     def _one_way(self) -> AlternativeKeys:
@@ -56,11 +59,7 @@ def _read_alternative(value: Any, info: ValidationInfo) -> AlternativeKeys | str
     raise refusal(f"must be one of {_WAYS}, {got(value, ())}")
 
 
-def _listed(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
-
-
-def _distinct(values: list[Any]) -> list[Any]:
+def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
     seen = [str(value) for value in values]
     twice = [i for i, text in enumerate(seen) if text in seen[:i]]
     if twice:
@@ -79,16 +78,13 @@ class AlternativesKeys(Keys):
     __pydantic_extra__: dict[str, ModelValue] = Field(init=False)
 
     base: ModelValue = Field(description="The model that alternatives are made from, with its best prompt.")
-    alternatives: Annotated[
-        list[Alternative], Field(min_length=1), BeforeValidator(_listed), AfterValidator(_distinct)
-    ] = Field(
-        default_factory=absent,
-        description="What is made of it: prompt, as it is without examples; few_shot and retrieval, with examples of "
-        "the training set in place of its own. All three with k 8 where absent.",
+    alternatives: Annotated[tuple[Alternative, ...], Field(min_length=1), Listed, AfterValidator(_distinct)] = optional(
+        "What is made of it: prompt, as it is without examples; few_shot and retrieval, with examples of "
+        "the training set in place of its own. All three with k 8 where absent."
     )
 
     @property
-    def further(self) -> Mapping[str, AnyModel]:
+    def further(self) -> Mapping[str, ModelSpec]:
         """The models that were named besides."""
         return self.model_extra or {}
 
@@ -128,3 +124,47 @@ BaselinesValue = Annotated[
     AfterValidator(_read_names),
     WrapValidator(_read_baselines, json_schema_input_type=_Named | AlternativesKeys),
 ]
+
+
+def made_baselines(read: AlternativesKeys, at: At) -> tuple[dict[str, ModelSpec], tuple[str, ...]]:
+    """Return all baselines by name, and the names of those that the gate makes; these come first.
+
+    Args:
+        read: what stands under ``baselines``.
+        at: the source of a part of it.
+
+    Raises:
+        ConfigError: the base model is not asked through an endpoint, so that nothing can be made from it.
+    """
+    base = read.base.placed(partial(at, "base"))
+    if base.provider != "openai":
+        raise ConfigError(
+            f"alternatives are made from a model with provider openai, and base is {base.spelling}",
+            where=at("base").where("baselines.base"),
+            cure="give the base model itself, or name each baseline: baselines: {prompt: ..., few_shot: ...}",
+        )
+    made = _made(read, base, at)
+    further = {name: model.placed(partial(at, name), name) for name, model in read.further.items()}
+    return made | further, tuple(made)
+
+
+def _made(read: AlternativesKeys, base: ModelSpec, at: At) -> dict[str, ModelSpec]:
+    if read.alternatives is None:
+        asked: list[tuple[str, int, Source]] = [(PROMPT, 0, base.source)]
+        asked += [(key, _DEFAULT_K, base.source) for key in EXAMPLES]
+    else:
+        asked = [(_name(one), _count(one), at("alternatives", i)) for i, one in enumerate(read.alternatives)]
+    ways = Counter(key for key, _, _ in asked)
+    return {key if ways[key] == 1 else f"{key}_{k}": _made_from(base, key, k, source) for key, k, source in asked}
+
+
+def _count(one: AlternativeKeys | str) -> int:
+    return 0 if isinstance(one, str) else int(getattr(one, _name(one)).k)
+
+
+def _made_from(base: ModelSpec, key: str, k: int, source: Source) -> ModelSpec:
+    """The base model with the examples of one alternative in place of its own."""
+    options: dict[str, Any] = {name: value for name, value in base.options.items() if name not in EXAMPLES}
+    if key == PROMPT:
+        return replace(base, options=options, name=f"{base.name} {PROMPT}")
+    return replace(base, options={**options, key: {"k": k}}, name=f"{base.name} {key} {k}", source=source)

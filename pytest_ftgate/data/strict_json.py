@@ -1,0 +1,113 @@
+"""Read JSON strictly: refuse what readers of JSON disagree about."""
+
+from __future__ import annotations
+
+import json
+import math
+from sys import intern
+from typing import Any, NoReturn
+
+from pytest_ftgate.text import excerpt
+
+MOST_NESTED = 100
+"""Levels of a portable value; far below the depth at which Python's own reader and writer of JSON give up."""
+
+
+class JsonError(ValueError):
+    """A text is JSON for some readers only.
+
+    Attributes:
+        what: what is wrong.
+        key: the key that is given twice, where that is what is wrong.
+        evidence: what was found, where ``what`` does not say it.
+        cure: what to do about it.
+    """
+
+    def __init__(
+        self, what: str, *, key: str | None = None, evidence: str | None = None, cure: str | None = None
+    ) -> None:
+        super().__init__(what if key is None else f"{excerpt(key)}: {what}")
+        self.what = what
+        self.key = key
+        self.evidence = evidence
+        self.cure = cure
+
+
+def parse_json(text: str, *, portable: bool = False) -> Any:
+    """Return the value of a JSON text (RFC 8259).
+
+    Args:
+        text: one value of any kind, and nothing else.
+        portable: refuse, too, what other programs could not read again: a number that is larger than floats are,
+            half a surrogate pair, and more than ``MOST_NESTED`` levels.
+
+    Raises:
+        ValueError: it is a :class:`json.JSONDecodeError` where the text is not JSON at all, and a :class:`JsonError`
+            where it holds NaN, an infinity, a key twice in one object, or too many levels or digits for Python.
+    """
+    try:
+        value = (_PORTABLE if portable else _STRICT).decode(text)
+    except (json.JSONDecodeError, JsonError):
+        raise
+    except RecursionError:
+        raise _too_deep() if portable else JsonError("nested too deeply") from None
+    except ValueError:  # Python's own limit on the digits of an integer
+        raise JsonError("holds a number with too many digits", cure="write it as text") from None
+    if portable:
+        _check_portable(text, value)
+    return value
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = {intern(key): value for key, value in pairs}  # equal keys of many rows share their memory
+    if len(made) != len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise JsonError("the key is given twice in one object", key=twice, cure="keep one of the two")
+    return made
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise JsonError(f"{name} is not a JSON value", cure="write a number, or null where there is none")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise JsonError(f"the number {excerpt(digits)} is too large", cure="write it as text")
+    return number
+
+
+_STRICT = json.JSONDecoder(object_pairs_hook=_unique_keys, parse_constant=_refuse_constant)
+_PORTABLE = json.JSONDecoder(object_pairs_hook=_unique_keys, parse_constant=_refuse_constant, parse_float=_finite)
+
+
+def _check_portable(text: str, value: Any) -> None:
+    if text.count("[") + text.count("{") > MOST_NESTED and _depth(value) > MOST_NESTED:
+        raise _too_deep()
+    if "\\ud" in text or "\\uD" in text:
+        _refuse_half_pairs(value)
+
+
+def _too_deep() -> JsonError:
+    return JsonError(f"is nested more than {MOST_NESTED} levels deep")
+
+
+def _depth(value: Any) -> int:
+    level, depth = [value], 0
+    while level := [one for one in level if isinstance(one, dict | list)]:
+        depth += 1
+        level = [child for one in level for child in (one.values() if isinstance(one, dict) else one)]
+    return depth
+
+
+def _refuse_half_pairs(value: Any) -> None:
+    try:
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError as error:
+        escaped = error.object.encode("ascii", "backslashreplace").decode()
+        raise JsonError(
+            "holds half a surrogate pair, not a character",
+            evidence=f"found: {excerpt(escaped, escaped.find(chr(92) + 'ud'))}",
+            cure="an emoji was cut in half: correct the text",
+        ) from None
