@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from pytest_ftgate.hookspecs import hookimpl as hookimpl
     from pytest_ftgate.metrics import metric as metric
     from pytest_ftgate.models import Completion as Completion
+    from pytest_ftgate.result import Check as Check
     from pytest_ftgate.result import GateResult as GateResult
 
 _HOMES = {
+    "Check": "pytest_ftgate.result",
     "Completion": "pytest_ftgate.models",
     "ConfigError": "pytest_ftgate.errors",
     "DataError": "pytest_ftgate.errors",

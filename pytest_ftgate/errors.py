@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import inspect
 import os
@@ -196,11 +195,15 @@ def guarded(called: str, function: Callable[..., _T], /, *args: Any, **kwargs: A
 
 def may_pass(error: BaseException) -> bool:
     """Whether it speaks of a connection or a time-out, so that the same call may succeed later."""
+    import asyncio
+
     return isinstance(error, OSError | asyncio.TimeoutError) and not isinstance(error, _LASTING)
 
 
 def is_cancelled_from_outside() -> bool:
     """Whether somebody cancelled this task; Python 3.10 cannot tell, and takes every cancellation for that."""
+    import asyncio
+
     task = asyncio.current_task()
     cancelling: Callable[[], int] | None = getattr(task, "cancelling", None)
     return cancelling is None or cancelling() > 0

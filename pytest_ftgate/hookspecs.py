@@ -1,4 +1,4 @@
-"""What others may add: a model provider, a data loader, a metric, an observer. No hook can relax a gate.
+"""What others may add: a model provider, a data loader, a metric, a rule, an observer. No hook can relax a gate.
 
 Implement a hook as a plain function in ``conftest.py``; elsewhere decorate it with :data:`hookimpl`.
 """
@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 if TYPE_CHECKING:
+    from pytest_ftgate.checks.context import Context
     from pytest_ftgate.config import ModelSpec
-    from pytest_ftgate.result import GateResult
+    from pytest_ftgate.result import Check, GateResult
 
 hookspec = pluggy.HookspecMarker("pytest")
 hookimpl = pluggy.HookimplMarker("pytest")
@@ -65,6 +66,29 @@ def pytest_ftgate_metrics() -> Mapping[str, Any]:  # type: ignore[empty-body]
 
         def pytest_ftgate_metrics():
             return {"brevity": brevity}
+    """
+
+
+@hookspec
+def pytest_ftgate_checks(gate: Context) -> Iterable[Check] | None:
+    """Hold a gate to rules of your own, once its models are scored.
+
+    Return an iterable of :class:`pytest_ftgate.Check`, or ``None`` where there is nothing to say of this gate. They
+    appear in the reports beside those of this package, and the worst status of them all is the verdict, so that a hook
+    can only make a verdict worse. A status is ``note``, ``warning``, ``pass``, ``inconclusive``, ``fail`` or
+    ``error``; the first three leave a green gate green.
+
+    ``gate`` is everything that the gate is judged on, to be read and not changed: ``config``, its keys; ``test`` and
+    ``training``, its examples; ``runs``, what the models answered; ``scored``, what the metrics made of that;
+    ``result``, a :class:`pytest_ftgate.GateResult` with the facts so far::
+
+        # conftest.py
+        from pytest_ftgate import Check
+
+        def pytest_ftgate_checks(gate):
+            usd = gate.result.candidate.cost_usd
+            if usd is not None and usd > 2:
+                yield Check("own.budget", "fail", f"the candidate cost ${usd:.2f}", usd, 2.0)
     """
 
 

@@ -1,121 +1,124 @@
-"""One thing that was looked at, and the verdict that all of them add up to."""
+"""The facts of a gate: what was looked at, and the verdict that it adds up to. To and from JSON."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
-from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+
+from pydantic import BeforeValidator, Field, TypeAdapter, WithJsonSchema
 
 from pytest_ftgate.text import one_line, printable, shortened
 
 if TYPE_CHECKING:
     from pytest_ftgate.errors import FtgateError
 
-
-@dataclass(frozen=True, slots=True)
-class Volume:
-    """What a number of calls in a month comes to.
-
-    ``breaks_even`` is False where the fine-tune never pays for itself, and ``None`` where that is unknown. Without
-    ``calls_per_month`` the break-even in calls is still known where nothing is paid by the month.
-    """
-
-    calls_per_month: float | None
-    monthly_saving_usd: float | None = None
-    breaks_even: bool | None = None
-    break_even_days: float | None = None
-    break_even_calls: float | None = None
-
-
-@dataclass(frozen=True)
-class Economics:
-    """The economics of a fine-tune, in US dollars. ``None``: unknown, or not declared.
-
-    ``volumes`` holds half of ``calls_per_month``, the number itself, and the double. ``training_said`` is what the cost
-    of training rests on; ``saving_unknown`` and ``break_even_unknown`` say what they lack;
-    ``undeclared`` names what was counted as nothing because nobody declared it. ``sentence`` is what a manager needs.
-    """
-
-    calls_per_month: float | None
-    baseline_usd_per_1000_calls: float | None
-    candidate_usd_per_1000_calls: float | None
-    training_cost_usd: float | None
-    training_said: str
-    data_cost_usd: float | None
-    hosting_usd_per_month: float | None
-    retrains_per_year: float | None
-    retraining_usd_per_month: float | None
-    upfront_usd: float | None
-    monthly_saving_usd: float | None
-    breaks_even: bool | None
-    break_even_days: float | None
-    break_even_calls: float | None
-    volumes: tuple[Volume, ...]
-    saving_unknown: str | None
-    break_even_unknown: str | None
-    undeclared: tuple[str, ...]
-    sentence: str
-
+T = TypeVar("T")
 
 Verdict = Literal["pass", "fail", "inconclusive", "error"]
-
 Status = Literal["pass", "fail", "inconclusive", "error", "warning", "note"]
+Action = Literal[
+    "measure_again", "fix_data", "add_examples", "better_prompt", "retrieval", "another_model", "cut_costs", "stop"
+]
+"""What kind of advice leads to a better result."""
 
 STATUS_AT: Mapping[str, Status] = {"ignore": "note", "warn": "warning", "fail": "fail"}
 """Of a check that did not hold, at the level that the gate gives it."""
 
 _SEVERITY: tuple[Verdict, ...] = ("pass", "inconclusive", "fail", "error")
 
+_END = WithJsonSchema({"type": ["number", "null"]})  # JSON has no infinity
+_LOW = BeforeValidator(lambda end: -math.inf if end is None else end)
+_HIGH = BeforeValidator(lambda end: math.inf if end is None else end)
+Range = tuple[Annotated[float, _LOW, _END], Annotated[float, _HIGH, _END]]
+"""The two ends of something; one that is infinite is null in JSON."""
 
-Action = Literal[
-    "measure_again", "fix_data", "add_examples", "better_prompt", "retrieval", "another_model", "cut_costs", "stop"
-]
-"""What kind of advice leads to a better result."""
+
+def about(description: str) -> Any:
+    """Describe a field of the report, as its JSON Schema shows it."""
+    return Field(description=description)
+
+
+# Descriptions of classes and fields are shipped in the JSON Schema of the report, which has no mark-up.
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """What a number of calls in a month comes to. Without that number the break-even in calls is still known where
+    nothing is paid by the month."""
+
+    calls_per_month: float | None
+    monthly_saving_usd: float | None = None
+    breaks_even: Annotated[
+        bool | None, about("false where the fine-tune never pays for itself, null where that is unknown")
+    ] = None
+    break_even_days: float | None = None
+    break_even_calls: float | None = None
+
+
+@dataclass(frozen=True)
+class Economics:
+    """The economics of a fine-tune, in US dollars; null: unknown, or not declared."""
+
+    calls_per_month: float | None
+    baseline_usd_per_1000_calls: float | None
+    candidate_usd_per_1000_calls: float | None
+    training_cost_usd: float | None
+    training_said: Annotated[str, about("what the cost of training rests on")]
+    data_cost_usd: float | None
+    hosting_usd_per_month: float | None
+    retrains_per_year: float | None
+    retraining_usd_per_month: float | None
+    upfront_usd: float | None
+    monthly_saving_usd: float | None
+    breaks_even: Annotated[
+        bool | None, about("false where the fine-tune never pays for itself, null where that is unknown")
+    ]
+    break_even_days: float | None
+    break_even_calls: float | None
+    volumes: Annotated[tuple[Volume, ...], about("half of the calls per month, the number itself, and the double")]
+    saving_unknown: Annotated[str | None, about("what is lacking to know the saving")]
+    break_even_unknown: Annotated[str | None, about("what is lacking to know the break-even")]
+    undeclared: Annotated[tuple[str, ...], about("what was counted as nothing because nobody declared it")]
+    sentence: Annotated[str, about("what a manager needs")]
 
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """A value that a gate asks for.
+    """A value that a gate asks for."""
 
-    Attributes:
-        key: the key of the gate that holds it, as ``margin`` or ``require[0].min``.
-        value: as it was written.
-        weaker: in which direction the gate would ask for less; ``None`` where values have no order.
-    """
-
-    key: str
-    value: Any
-    weaker: Literal["lower", "higher"] | None = None
+    key: Annotated[str, about("the key of the gate that holds it, as margin or require[0].min")]
+    value: Annotated[Any, about("as it was written")]
+    weaker: Annotated[
+        Literal["lower", "higher"] | None,
+        about("in which direction the gate would ask for less; null where values have no order"),
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that was looked at: what was seen, what was asked for, and what to do about it.
+    """One thing that was looked at: what was seen, what was asked for, and what to do about it."""
 
-    Attributes:
-        name: the key of the gate that it holds to, or the name of a finding.
-        status: the four verdicts, or ``warning`` and ``note``, which change none.
-        observed: the value seen, ``None`` where it could not be measured.
-        required: the value asked for, ``None`` where nothing is asked.
-        source: where the required value was written, such as ``ftgate.yaml:14``.
-        message: one sentence that stands alone.
-        advice: what to do, ``None`` where nothing is to be done.
-        action: what kind of advice that is; ``None`` where it leads to no better result.
-        threshold: the required value with its key and direction, where one value is asked for.
-    """
+    name: Annotated[str, about("the key of the gate that it holds to, or the name of a finding")]
+    status: Annotated[Status, about("the four verdicts, or warning and note, which change none")]
+    message: Annotated[str, about("one sentence that stands alone")]
+    observed: Annotated[Any, about("the value seen, null where it could not be measured")] = None
+    required: Annotated[Any, about("the value asked for, null where nothing is asked")] = None
+    source: Annotated[str | None, about("where the required value was written, such as ftgate.yaml:14")] = None
+    advice: Annotated[str | None, about("what to do, null where nothing is to be done")] = None
+    action: Annotated[Action | None, about("what kind of advice that is; null where it leads to no better result")] = (
+        None
+    )
+    threshold: Annotated[
+        Threshold | None, about("the required value with its key and direction, where one value is asked for")
+    ] = None
 
-    name: str
-    status: Status
-    message: str
-    observed: Any = None
-    required: Any = None
-    source: str | None = None
-    advice: str | None = None
-    action: Action | None = None
-    threshold: Threshold | None = None
+    def __post_init__(self) -> None:
+        """Drop the action of a check that holds: there is nothing to be done."""
+        if self.status in ("pass", "note"):
+            object.__setattr__(self, "action", None)
 
 
 def verdict_of(checks: tuple[Check, ...]) -> Verdict:
@@ -124,66 +127,72 @@ def verdict_of(checks: tuple[Check, ...]) -> Verdict:
     return next(verdict for verdict in reversed(_SEVERITY) if verdict in statuses or verdict == "pass")
 
 
+UNKNOWN_PRICE = "unknown: "
+"""Begins :attr:`ModelResult.price` where there is none."""
+
+
 @dataclass(frozen=True, slots=True)
 class ModelResult:
-    """What one model did on the test set. Latencies in seconds, cost in US dollars; ``None``: not measured.
-
-    ``n_expected`` counts the answers asked for (examples times repeats), ``n_scored`` those that were scored,
-    ``n_errors`` those missing after all retries, ``n_stored`` those that were not asked for in this run,
-    ``n_refused`` refusals and filtered answers, ``n_empty`` empty ones, ``n_cut_off`` those that ran into a length
-    limit, ``n_unknown`` those that are no known label. ``oldest_prediction`` is the time of the oldest stored one, in
-    UTC, ``oldest_age_s`` its age at judgement. ``verified`` is False where recorded predictions do not say what input
-    they were made for. ``latency_unknown`` says why there are no latencies, ``cost_unknown`` why there is no
-    ``cost_usd``; ``price`` says where the price comes from (``unknown: ...`` and why, where there is none). ``job``,
-    ``checkpoint`` (its step), ``base_model``, ``trained_tokens`` and ``hyperparameters`` are what the endpoint says of
-    a model that is named by its job.
+    """What one model did on the test set. Latencies in seconds, cost in US dollars; null: not measured. The job, its
+    checkpoint, base model, tokens and hyperparameters are what the endpoint says of a model that is named by its job.
     """
 
     name: str
     model: str | None = None
-    value: float | None = None
+    value: Annotated[float | None, about("of the deciding metric")] = None
     metrics: Mapping[str, float | None] = field(default_factory=dict)
-    n_expected: int | None = None
-    n_scored: int | None = None
-    n_errors: int | None = None
-    n_stored: int | None = None
-    n_refused: int | None = None
-    n_empty: int | None = None
-    n_cut_off: int | None = None
-    n_unknown: int | None = None
+    n_expected: Annotated[int | None, about("answers asked for: examples times repeats")] = None
+    n_scored: Annotated[int | None, about("answers that were scored")] = None
+    n_errors: Annotated[int | None, about("answers missing after all retries")] = None
+    n_stored: Annotated[int | None, about("answers that were not asked for in this run")] = None
+    n_refused: Annotated[int | None, about("refusals and filtered answers")] = None
+    n_empty: Annotated[int | None, about("empty answers")] = None
+    n_cut_off: Annotated[int | None, about("answers that ran into a length limit")] = None
+    n_unknown: Annotated[int | None, about("answers that are no known label")] = None
     latency_p50_s: float | None = None
     latency_p95_s: float | None = None
-    latency_unknown: str | None = None
+    latency_unknown: Annotated[str | None, about("why there are no latencies")] = None
     input_tokens: int | None = None
     output_tokens: int | None = None
     cost_usd: float | None = None
-    cost_unknown: str | None = None
-    price: str | None = None
+    cost_unknown: Annotated[str | None, about("why there is no cost_usd")] = None
+    price: Annotated[str | None, about("where the price comes from, or 'unknown: ' and why it is not known")] = None
     error_rate: float | None = None
-    oldest_prediction: str | None = None
-    oldest_age_s: float | None = None
-    verified: bool | None = None
+    oldest_prediction: Annotated[str | None, about("the time of the oldest stored prediction, in UTC")] = None
+    oldest_age_s: Annotated[float | None, about("its age at judgement")] = None
+    verified: Annotated[
+        bool | None, about("false where recorded predictions do not say what input they were made for")
+    ] = None
     job: str | None = None
-    checkpoint: int | None = None
+    checkpoint: Annotated[int | None, about("its step")] = None
     base_model: str | None = None
     trained_tokens: int | None = None
     hyperparameters: Mapping[str, Any] | None = None
 
+    @property
+    def price_unknown(self) -> str | None:
+        """Return why the price is unknown; ``None`` where it is known."""
+        known = self.price is None or not self.price.startswith(UNKNOWN_PRICE)
+        return None if known else (self.price or "").removeprefix(UNKNOWN_PRICE)
+
 
 @dataclass(frozen=True, slots=True)
 class CandidateResult:
-    """One of several candidates, by the name it was written under; ``verdict`` is ``None`` where it was not judged.
+    """One of several candidates. Its gain and lower bound are over the best baseline, at the confidence that allows for
+    the choice."""
 
-    ``gain`` and ``lower_bound`` are over the best baseline, at the confidence that allows for the choice.
-    """
-
-    name: str
+    name: Annotated[str, about("the name it was written under")]
     model: str
-    verdict: Verdict | None = None
+    verdict: Annotated[Verdict | None, about("null where it was not judged")] = None
     value: float | None = None
     gain: float | None = None
     lower_bound: float | None = None
     cost_usd: float | None = None
+
+
+def opponent(role: str) -> str:
+    """Return what messages call the baseline that the candidate is compared with."""
+    return "the baseline" if role == "baseline" else called(role)
 
 
 def called(role: str, name: str = "") -> str:
@@ -200,14 +209,10 @@ def called(role: str, name: str = "") -> str:
 
 @dataclass(frozen=True, slots=True)
 class TrainingResult:
-    """The training set as counted: see :class:`pytest_ftgate.checks.training_set.TrainingAudit`.
+    """The training set as counted: fields without a description are counts of rows."""
 
-    ``imbalance`` is the rows of the most frequent label by those of the rarest, ``None`` where outputs are no labels;
-    ``suspicious`` counts rows whose nearest neighbours carry another label; the others are counts of rows.
-    """
-
-    path: str | None = None
-    sha256: str | None = None
+    path: Annotated[str | None, about("the file; null for an iterable")] = None
+    sha256: Annotated[str | None, about("the hash of its bytes")] = None
     rows: int | None = None
     usable: int | None = None
     duplicates: int | None = None
@@ -218,8 +223,10 @@ class TrainingResult:
     truncated: int | None = None
     chat_errors: int | None = None
     too_long: int | None = None
-    imbalance: float | None = None
-    suspicious: int | None = None
+    imbalance: Annotated[
+        float | None, about("rows of the most frequent label by those of the rarest, null where outputs are no labels")
+    ] = None
+    suspicious: Annotated[int | None, about("rows whose nearest neighbours carry another label")] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,29 +242,26 @@ class TestSetResult:
 
 @dataclass(frozen=True, slots=True)
 class Flip:
-    """An example that one model gets right and the other does not; ``why``: what the metric says of the candidate's."""
+    """An example that one model gets right and the other does not."""
 
     id: str
     input: str
     expected: str
     baseline: str
     candidate: str
-    why: str | None = None
+    why: Annotated[str | None, about("what the metric says of the candidate's answer")] = None
 
 
 @dataclass(frozen=True, slots=True)
 class BreakdownResult:
-    """What the value of one metric of one model is made of: see :class:`pytest_ftgate.metrics.Breakdown`.
-
-    ``role`` is ``baseline``, for the one in the headline, or ``candidate``.
-    """
+    """What the value of one metric of one model is made of."""
 
     metric: str
-    role: str
-    title: str
+    role: Annotated[str, about("baseline, for the one in the headline, or candidate")]
+    title: Annotated[str, about("what a row is")]
     columns: tuple[str, ...]
-    rows: tuple[tuple[str, tuple[float | None, ...]], ...]
-    shares: tuple[str, ...] = ()
+    rows: tuple[tuple[str, tuple[int | float | None, ...]], ...]
+    shares: Annotated[tuple[str, ...], about("the columns whose numbers lie between 0 and 1")] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,185 +276,165 @@ class Confusion:
 
 @dataclass(frozen=True, slots=True)
 class LabelScore:
-    """Of the answers to examples of one label, how many each model gets right; ``None`` without a candidate."""
+    """Of the answers to examples of one label, how many each model gets right."""
 
     label: str
     answers: int
     baseline: int
-    candidate: int | None
+    candidate: Annotated[int | None, about("null without a candidate")]
 
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """What the answers are like: see :func:`pytest_ftgate.runs.mistakes.diagnose`.
+    """What the answers are like."""
 
-    ``baseline`` (the best one) and ``candidate`` count answers: ``right``, and each kind of mistake that was made.
-    ``confusions`` and ``labels`` are empty where the outputs are no labels. ``fixed`` and ``broken`` are the ids of all
-    examples that the candidate answers better or worse. ``wrong_in_both`` counts examples that neither model ever gets
-    right, ``recalled`` fixed ones whose output is told by the training set and not by their input.
-    """
-
-    baseline: Mapping[str, int]
+    baseline: Annotated[
+        Mapping[str, int], about("counts of the best one's answers: right, and each kind of mistake that was made")
+    ]
     candidate: Mapping[str, int] | None = None
-    confusions: tuple[Confusion, ...] = ()
-    labels: tuple[LabelScore, ...] = ()
-    fixed: tuple[str, ...] = ()
-    broken: tuple[str, ...] = ()
-    wrong_in_both: int | None = None
-    recalled: int | None = None
+    confusions: Annotated[tuple[Confusion, ...], about("empty where the outputs are no labels")] = ()
+    labels: Annotated[tuple[LabelScore, ...], about("empty where the outputs are no labels")] = ()
+    fixed: Annotated[tuple[str, ...], about("ids of all examples that the candidate answers better")] = ()
+    broken: Annotated[tuple[str, ...], about("ids of all examples that it answers worse")] = ()
+    wrong_in_both: Annotated[int | None, about("examples that neither model ever gets right")] = None
+    recalled: Annotated[
+        int | None, about("fixed examples whose output is told by the training set and not by their input")
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """What to do about a gate that is not green.
+    """What to do about a gate that is not green."""
 
-    Attributes:
-        action: ``measure_again``, ``fix_data``, ``add_examples``, ``better_prompt``, ``retrieval``, ``another_model``,
-            ``cut_costs``, ``stop``.
-        text: what to do.
-        fact: what that rests on.
-    """
-
-    action: str
-    text: str
-    fact: str
+    action: Annotated[str, about("one of the actions of a check")]
+    text: Annotated[str, about("what to do")]
+    fact: Annotated[str, about("what that rests on")]
 
 
 @dataclass(frozen=True, slots=True)
 class PairResult:
-    """The candidate's answers against those of one baseline.
-
-    ``n`` counts pairs (examples times repeats). The judge was asked about ``n_asked`` of them: equal answers are a tie,
-    and a missing one loses. ``disagreements`` counts those in which the judge preferred another model when the order
-    was turned, which are ties; in ``first_preferred`` of them it preferred whichever came first. All three are
-    ``None`` where people judged.
-    """
+    """The candidate's answers against those of one baseline. A missing answer loses."""
 
     baseline: str
-    n: int
+    n: Annotated[int, about("pairs: examples times repeats")]
     wins: int
-    ties: int
+    ties: Annotated[int, about("equal answers among them")]
     losses: int
-    disagreements: int | None = None
-    first_preferred: int | None = None
-    n_asked: int | None = None
+    disagreements: Annotated[
+        int | None,
+        about("ties in which the judge preferred another model when the order was turned; null where people judged"),
+    ] = None
+    first_preferred: Annotated[int | None, about("disagreements in which the judge preferred whichever came first")] = (
+        None
+    )
+    n_asked: Annotated[int | None, about("pairs that the judge was asked about")] = None
 
 
 @dataclass(frozen=True, slots=True)
 class JudgeResult:
-    """One metric that was judged, by a model or by people (``judge`` is then "people").
-
-    ``n_questions`` counts the different questions that the judge was asked, those of the calibration included, and
-    ``n_stored`` those of them that were not asked in this run. Cost in US dollars, tokens and questions are the judge's
-    alone: no model's own ``cost_usd`` holds them. ``kappa`` is the agreement with the human labels of the calibration
-    (``n_kappa`` items), or of the people among themselves; ``kappa_kind`` says which kappa. ``raters`` counts people.
-    """
+    """One metric that was judged, by a model or by people. Cost in US dollars, tokens and questions are the judge's
+    alone: no model's own cost_usd holds them."""
 
     metric: str
-    judge: str
+    judge: Annotated[str, about("people, where people judged")]
     model: str | None = None
     prompt_version: int | None = None
-    n_questions: int | None = None
-    n_stored: int | None = None
+    n_questions: Annotated[
+        int | None, about("different questions that the judge was asked, those of the calibration included")
+    ] = None
+    n_stored: Annotated[int | None, about("questions that were not asked in this run")] = None
     input_tokens: int | None = None
     output_tokens: int | None = None
     cost_usd: float | None = None
-    cost_unknown: str | None = None
-    kappa: float | None = None
-    kappa_kind: str | None = None
-    n_kappa: int | None = None
-    raters: int | None = None
+    cost_unknown: Annotated[str | None, about("why there is no cost_usd")] = None
+    kappa: Annotated[
+        float | None, about("agreement with the human labels of the calibration, or of the people among themselves")
+    ] = None
+    kappa_kind: Annotated[str | None, about("which kappa")] = None
+    n_kappa: Annotated[int | None, about("items that kappa is over")] = None
+    raters: Annotated[int | None, about("people")] = None
     pairs: tuple[PairResult, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """A model today against the same model at the last green verdict: ``then`` and ``now`` are the metric's values.
-
-    ``change`` is ``now`` less ``then``; ``worse`` and ``better`` count examples. ``beyond_noise`` is None where that
-    cannot be told, and ``note`` says why.
-    """
+    """A model today against the same model at the last green verdict."""
 
     role: str
-    then: float
-    now: float
-    change: float
-    worse: int
-    better: int
-    beyond_noise: bool | None = None
-    note: str | None = None
+    then: Annotated[float, about("the metric's value at the last green verdict")]
+    now: Annotated[float, about("the metric's value today")]
+    change: Annotated[float, about("now less then")]
+    worse: Annotated[int, about("examples")]
+    better: Annotated[int, about("examples")]
+    beyond_noise: Annotated[bool | None, about("null where that cannot be told")] = None
+    note: Annotated[str | None, about("why it cannot be told")] = None
 
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """What says whether it is time to train again. Times are in UTC, ages in days at judgement.
+    """What says whether it is time to train again. Times are in UTC, ages in days at judgement; base models are by
+    role, as far as known: what the candidate was fine-tuned from, what a baseline is served as."""
 
-    ``last_green`` is when this gate was green before this run, ``last_measured`` when the oldest prediction of that
-    verdict was made, ``evidence_age_days`` the age of the oldest that this one rests on. ``base_models`` are those of
-    today by role, ``last_base_models`` those of then, as far as known: what the candidate was fine-tuned from, what a
-    baseline is served as. ``shutdown_dates`` are those that endpoints list, by the models' names.
-    """
-
-    last_green: str | None = None
+    last_green: Annotated[str | None, about("when this gate was green before this run")] = None
     last_green_age_days: float | None = None
-    last_measured: str | None = None
-    evidence_age_days: float | None = None
-    base_models: Mapping[str, str] = field(default_factory=dict)
-    last_base_models: Mapping[str, str] = field(default_factory=dict)
-    shutdown_dates: Mapping[str, str] = field(default_factory=dict)
+    last_measured: Annotated[str | None, about("when the oldest prediction of that verdict was made")] = None
+    evidence_age_days: Annotated[float | None, about("the age of the oldest prediction that this verdict rests on")] = (
+        None
+    )
+    base_models: Annotated[Mapping[str, str], about("those of today")] = field(default_factory=dict)
+    last_base_models: Annotated[Mapping[str, str], about("those of the last green verdict")] = field(
+        default_factory=dict
+    )
+    shutdown_dates: Annotated[Mapping[str, str], about("those that endpoints list, by the models' names")] = field(
+        default_factory=dict
+    )
     drift: tuple[Drift, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class GuardResult:
-    """Another test set: ``baseline`` and ``candidate`` are values of its metric, ``against`` the baseline's role.
+@dataclass(frozen=True, kw_only=True)
+class Delta:
+    """What a comparison of the candidate with a baseline found, in the metric's unit."""
 
-    ``gain`` and its bounds are as in :class:`GateResult`. ``verdict`` may also be ``warning``; None: not judged.
-    """
+    gain: Annotated[float | None, about("of the candidate, the sign turned where lower is better")] = None
+    lower_bound: Annotated[float | None, about("of the gain, one-sided at the confidence")] = None
+    upper_bound: Annotated[float | None, about("of the gain, one-sided at the confidence")] = None
+    method: str | None = None
+    n: int | None = None
+    wins: int | None = None
+    losses: int | None = None
+    examples_needed: int | None = None
+    note: Annotated[
+        str | None, about("what the bounds rest on, such as the number of groups; of a slice why it was not judged")
+    ] = None
+
+
+@dataclass(frozen=True)
+class GuardResult(Delta):
+    """Another test set, on which the candidate may lose no more than max_drop. Values are of its own metric."""
 
     name: str
     metric: str
     max_drop: float
     evidence: str
     confidence: float
-    against: str | None = None
+    against: Annotated[str | None, about("the baseline's role")] = None
     baseline: float | None = None
     candidate: float | None = None
-    gain: float | None = None
-    lower_bound: float | None = None
-    upper_bound: float | None = None
-    method: str | None = None
-    n: int | None = None
-    wins: int | None = None
-    losses: int | None = None
-    examples_needed: int | None = None
-    note: str | None = None
-    verdict: Status | None = None
+    verdict: Annotated[Status | None, about("null: not judged")] = None
     test_set: TestSetResult = field(default_factory=TestSetResult)
-    metric_range: tuple[float, float] | None = None
+    metric_range: Range | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SliceResult:
-    """The examples of the test set with one value of one field, by the deciding metric.
-
-    ``confidence`` is that of the bounds, corrected for the number of slices. ``note`` says why a slice was not judged:
-    its ``verdict`` is then None.
-    """
+@dataclass(frozen=True)
+class SliceResult(Delta):
+    """The examples of the test set with one value of one field, by the deciding metric."""
 
     field: str
     value: str
-    n: int
     baseline: float | None = None
     candidate: float | None = None
-    gain: float | None = None
-    lower_bound: float | None = None
-    upper_bound: float | None = None
-    confidence: float | None = None
-    wins: int | None = None
-    losses: int | None = None
-    note: str | None = None
-    verdict: Status | None = None
+    confidence: Annotated[float | None, about("that of the bounds, corrected for the number of slices")] = None
+    verdict: Annotated[Status | None, about("null: not judged")] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -464,58 +448,6 @@ class LabelResult:
     change: float
 
 
-T = TypeVar("T")
-
-_hints: Callable[[Any], dict[str, Any]] = cache(get_type_hints)
-
-
-def to_plain(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """What ``asdict`` gives, for JSON: a number that it cannot say becomes ``None``, and long text is cut."""
-    return {str(key): _written(value) for key, value in facts.items()}
-
-
-def _written(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, str):
-        return shortened(value)
-    if isinstance(value, Mapping):
-        return to_plain(value)
-    if isinstance(value, list | tuple):
-        return [_written(item) for item in value]
-    return value
-
-
-def from_plain(kind: type[T], facts: Mapping[str, Any]) -> T:
-    """The inverse of ``asdict``, after JSON.
-
-    Args:
-        kind: a dataclass, whose annotations can be looked up when the program runs.
-        facts: its values by name. A name that is not there takes its default.
-    """
-    found: T = _read(kind, facts)
-    return found
-
-
-def _read(hint: Any, value: Any) -> Any:
-    """A value as its annotation has it; as it is, where that says nothing of dataclasses or tuples."""
-    if value is None:
-        return None
-    if isinstance(hint, type) and is_dataclass(hint):
-        hints = _hints(hint)
-        return hint(**{name: _read(hints[name], item) for name, item in value.items()})
-    origin, inner = get_origin(hint), get_args(hint)
-    if origin in (Union, UnionType):
-        kinds = [one for one in inner if one is not NoneType]
-        return _read(kinds[0], value) if len(kinds) == 1 else value
-    if origin is tuple:
-        kinds = list(inner[:1]) * len(value) if inner[1:] == (...,) else list(inner)
-        return tuple(_read(one, item) for one, item in zip(kinds, value, strict=True))
-    if isinstance(origin, type) and issubclass(origin, Mapping):
-        return {key: _read(inner[1], item) for key, item in value.items()}
-    return value
-
-
 @dataclass(frozen=True, slots=True)
 class Gain:
     """The gain over one baseline, in the metric's unit, with its one-sided bounds."""
@@ -526,75 +458,60 @@ class Gain:
 
 
 @dataclass(frozen=True)
-class GateResult:
-    """Everything known about one gate after it was judged. ``None`` where it was not measured; never NaN.
-
-    ``gain``, ``lower_bound`` and ``upper_bound`` are in the metric's unit, the sign turned where lower is better;
-    both bounds are one-sided at ``confidence``. ``baseline`` is the best of ``baselines`` by value.
-    ``tango_interval`` is always ``None``: it is no longer computed. ``note`` says
-    what the bounds rest on, such as the number of groups. ``gate`` is the gate's name in the file; ``loosened`` says
-    where a mark asks for less than the file. ``gains`` are over each baseline, by name. ``bare`` is the candidate
-    without its prompt and examples, where it has any. ``candidates`` are those of several, in the written order;
-    ``candidate`` is the chosen one, or, where none passed, the one that came nearest. ``slices`` and ``labels`` are
-    against ``baseline``, the worst first. At the ``stage`` ``ready`` there is no candidate yet. Under the objective
-    ``match`` there is no margin, and ``max_drop`` says how much worse the candidate may be. ``breakdowns`` are of the
-    metrics that can tell what their value is made of, the deciding one first. ``judges`` has one for each metric that
-    a model or people judge. ``location`` is the line of the mark, as ``tests/test_intents.py:12``, relative to
-    pytest's rootdir.
-    """
+class GateResult(Delta):
+    """Everything known about one gate after it was judged; null where it was not measured, never NaN."""
 
     name: str
     nodeid: str
     verdict: Verdict
+    passed: Annotated[bool, about("true for the verdict pass alone")] = field(init=False, default=False)
     metric: str | None = None
-    margin: float | None = None
+    margin: Annotated[float | None, about("null under the objective match")] = None
     evidence: str | None = None
     confidence: float | None = None
-    baseline: ModelResult = field(default_factory=lambda: ModelResult("baseline"))
+    baseline: Annotated[ModelResult, about("the best of the baselines by value")] = field(
+        default_factory=lambda: ModelResult("baseline")
+    )
     baselines: Mapping[str, ModelResult] = field(default_factory=dict)
-    candidate: ModelResult = field(default_factory=lambda: ModelResult("candidate"))
-    gain: float | None = None
-    lower_bound: float | None = None
-    upper_bound: float | None = None
-    tango_interval: tuple[float, float] | None = None
+    candidate: Annotated[
+        ModelResult, about("of several the chosen one, or, where none passed, the one that came nearest")
+    ] = field(default_factory=lambda: ModelResult("candidate"))
+    tango_interval: Annotated[Range | None, about("always null: it is no longer computed")] = None
     margin_proven: bool | None = None
-    method: str | None = None
     p_value: float | None = None
-    n: int | None = None
-    wins: int | None = None
-    losses: int | None = None
-    examples_needed: int | None = None
-    note: str | None = None
     training: TrainingResult = field(default_factory=TrainingResult)
     test_set: TestSetResult = field(default_factory=TestSetResult)
     checks: tuple[Check, ...] = ()
     hypothesis: str | None = None
-    gate: str | None = None
-    loosened: tuple[str, ...] = ()
-    metric_range: tuple[float, float] | None = None
+    gate: Annotated[str | None, about("the gate's name in the file")] = None
+    loosened: Annotated[tuple[str, ...], about("where a mark asks for less than the file")] = ()
+    metric_range: Range | None = None
     models_called: bool = False
-    broken: tuple[Flip, ...] = ()
-    stage: str | None = None
+    broken: Annotated[tuple[Flip, ...], about("some examples that the candidate answers worse")] = ()
+    stage: Annotated[str | None, about("at the stage ready there is no candidate yet")] = None
     diagnosis: Diagnosis | None = None
     advice: tuple[Advice, ...] = ()
     objective: str | None = None
-    max_drop: float | None = None
+    max_drop: Annotated[float | None, about("how much worse the candidate may be under the objective match")] = None
     economics: Economics | None = None
-    gains: Mapping[str, Gain] = field(default_factory=dict)
-    bare: ModelResult | None = None
-    candidates: tuple[CandidateResult, ...] = ()
+    gains: Annotated[Mapping[str, Gain], about("over each baseline, by name")] = field(default_factory=dict)
+    bare: Annotated[ModelResult | None, about("the candidate without its prompt and examples, where it has any")] = None
+    candidates: Annotated[tuple[CandidateResult, ...], about("those of several, in the written order")] = ()
     guards: tuple[GuardResult, ...] = ()
-    slices: tuple[SliceResult, ...] = ()
-    labels: tuple[LabelResult, ...] = ()
-    judges: tuple[JudgeResult, ...] = ()
-    breakdowns: tuple[BreakdownResult, ...] = ()
+    slices: Annotated[tuple[SliceResult, ...], about("against the best baseline, the worst first")] = ()
+    labels: Annotated[tuple[LabelResult, ...], about("against the best baseline, the worst first")] = ()
+    judges: Annotated[tuple[JudgeResult, ...], about("one for each metric that a model or people judge")] = ()
+    breakdowns: Annotated[
+        tuple[BreakdownResult, ...],
+        about("of the metrics that can tell what their value is made of, the deciding one first"),
+    ] = ()
     clock: Clock | None = None
-    location: str | None = None
+    location: Annotated[
+        str | None, about("the line of the mark, as tests/test_intents.py:12, relative to pytest's rootdir")
+    ] = None
 
-    @property
-    def passed(self) -> bool:
-        """True for the verdict ``pass`` alone."""
-        return self.verdict == "pass"
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "passed", self.verdict == "pass")
 
     @property
     def scored(self) -> bool:
@@ -606,14 +523,44 @@ class GateResult:
         return f"<GateResult {printable(self.name)}: {self.verdict}>"
 
     def to_dict(self) -> dict[str, Any]:
-        """The facts as plain JSON values; a number that JSON cannot say becomes ``None``, and long text is cut."""
-        facts = {"name": self.name, "nodeid": self.nodeid, "verdict": self.verdict, "passed": self.passed}
-        return to_plain({**facts, **asdict(self)})
+        """Return the facts as JSON values; a number that JSON has not becomes ``None``, and long text is cut."""
+        facts = asdict(self)
+        return to_plain({**{name: facts[name] for name in ("name", "nodeid", "verdict", "passed")}, **facts})
 
     @classmethod
     def from_dict(cls, facts: Mapping[str, Any]) -> GateResult:
-        """The inverse of :meth:`to_dict`."""
-        return from_plain(cls, {item.name: facts[item.name] for item in fields(cls) if item.name in facts})
+        """Return the result of :meth:`to_dict`."""
+        return from_plain(cls, facts)
+
+
+def to_plain(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what ``asdict`` gives for JSON: a number that JSON has not becomes ``None``, and long text is cut."""
+    return {str(key): _plain(value) for key, value in facts.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, str):
+        return shortened(value)
+    if isinstance(value, Mapping):
+        return to_plain(value)
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def from_plain(kind: type[T], facts: Mapping[str, Any]) -> T:
+    """Return the dataclass that these values were made from; what is absent takes its default.
+
+    Raises:
+        pydantic.ValidationError: these are not its values.
+    """
+    found: T = _adapter(kind).validate_python(facts)
+    return found
+
+
+_adapter: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)
 
 
 def closed(result: GateResult, checks: tuple[Check, ...]) -> GateResult:
@@ -621,11 +568,15 @@ def closed(result: GateResult, checks: tuple[Check, ...]) -> GateResult:
     return replace(result, checks=checks, verdict=verdict_of(checks))
 
 
-def failed_result(result: GateResult, error: FtgateError) -> GateResult:
-    """The verdict ``error`` with what is wrong, where, and the cure."""
+def error_check(error: FtgateError, name: str = "configuration") -> Check:
+    """Return a check with the status ``error`` that says what is wrong, where, and the cure."""
     head, *rest = str(error).splitlines() or [type(error).__name__]
-    check = Check("configuration", "error", head, advice=one_line("\n".join(rest)) or None)
-    return closed(result, (*result.checks, check))
+    return Check(name, "error", head, advice=one_line("\n".join(rest)) or None)
+
+
+def failed_result(result: GateResult, error: FtgateError) -> GateResult:
+    """Return the result with an error that keeps it from being judged."""
+    return closed(result, (*result.checks, error_check(error)))
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timezone
 from typing import Any
@@ -59,6 +60,27 @@ def shortened(text: str, most: int = LONGEST) -> str:
     return text if len(text) <= most else text[: max(most - 3, 0)] + "..."
 
 
+def wrapped(text: str, first: str = "", then: str = "  ", *, width: int = 80, break_words: bool = True) -> list[str]:
+    """Break a text between words into printable lines that fit a CI log.
+
+    Args:
+        text: of any length.
+        first: what the first line begins with.
+        then: what all others begin with.
+        width: characters of a line.
+        break_words: break a word that is longer than a line, too.
+    """
+    lines = textwrap.wrap(
+        printable(text), width, initial_indent=first, subsequent_indent=then,
+        break_on_hyphens=False, break_long_words=break_words,
+    )  # fmt: skip
+    return [printable(line.rstrip()) for line in lines]  # no line of them begins with a command either
+
+
+# --- numbers -------------------------------------------------------------------------------------------------
+
+_SMALLEST_P = 1e-6
+
 FARTHEST = 1e12
 """From 0, of the ends of a range of scores: with what is beyond, sums of differences lose their digits or overflow."""
 
@@ -83,6 +105,21 @@ def show_difference(value: float | None, *, share: bool) -> str:
     return f"{100 * value:+.1f} points" if share else f"{value:+.3f}"
 
 
+def show_change(value: float | None, *, share: bool) -> str:
+    """The same without its unit, where a table or an axis has one: ``+5.9``."""
+    return "-" if value is None else show_difference(value, share=share).removesuffix(" points")
+
+
+def show_percent(level: float) -> str:
+    """A confidence: ``95 %``, ``99.5 %``."""
+    return f"{100 * level:g} %"
+
+
+def show_p_value(p: float) -> str:
+    """``p = 0.0048``, ``p < 1e-06``."""
+    return f"p = {p:.2g}" if p >= _SMALLEST_P else f"p < {_SMALLEST_P:g}"
+
+
 def show_amount(value: float, *, share: bool) -> str:
     """A margin or a distance, without sign: ``5 points``, ``0.05``."""
     if not share:
@@ -92,7 +129,7 @@ def show_amount(value: float, *, share: bool) -> str:
 
 def sure_of_drop(lower: float, confidence: float, *, share: bool) -> str:
     """The lower bound of the gain in words: ``95 % sure of at most 1.3 points``."""
-    sure = f"{100 * confidence:g} % sure"
+    sure = f"{show_percent(confidence)} sure"
     if lower > 0:
         return f"{sure} that it is better by at least {show_difference(lower, share=share).removeprefix('+')}"
     return f"{sure} of at most {show_difference(-lower, share=share).removeprefix('+')}"
@@ -144,15 +181,17 @@ def plural(count: int, noun: str, nouns: str | None = None) -> str:
     return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"
 
 
+# --- times ---------------------------------------------------------------------------------------------------
+
+DAY_S = 86_400.0
+
+
 def show_age(seconds: float) -> str:
     """How long ago, in one unit: ``3 days``."""
-    for unit, size in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
+    for unit, size in (("day", int(DAY_S)), ("hour", 3_600), ("minute", 60)):
         if seconds >= size:
             return plural(int(seconds // size), unit)
     return plural(int(seconds), "second")
-
-
-DAY_S = 86_400.0
 
 
 def timestamp(seconds: float) -> str:
@@ -183,6 +222,8 @@ def _utc(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, timezone.utc)
 
 
+# --- values in messages --------------------------------------------------------------------------------------
+
 LONGEST_SHOWN = 100
 
 _SECRET = re.compile(r"key|token(?!s_per_minute)|secret|passw|credential|auth", re.IGNORECASE)
@@ -195,7 +236,7 @@ _NUMERAL = re.compile(r"\s*[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?\s*"
 def cut(text: str) -> str:
     """The text, safe to print: odd characters and line breaks escaped, what is too long for a message cut."""
     shown = text if len(text) <= LONGEST_SHOWN else text[:LONGEST_SHOWN] + "…"
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in shown)
+    return "".join(char if char.isprintable() else _escaped(char) for char in shown)
 
 
 def quoted(text: str) -> str:
@@ -298,11 +339,6 @@ def kind_of(value: Any) -> str:
     return f"of type {type(value).__name__}"
 
 
-def nearest_wording(name: str, names: Iterable[str]) -> str | None:
-    """The one of the names that was most likely meant, if any is near."""
-    return next(iter(difflib.get_close_matches(name, list(names), n=1)), None)
-
-
 OFFLINE = (
     "nothing that is recorded or stored fits these requests, and --ftgate-offline forbids asking "
     "(were the prompt, the model or its parameters changed?)"
@@ -314,6 +350,6 @@ _RECORD = "Record anew with a key: `python -m pytest --ftgate-report=recordings:
 _AGAIN = "Run again: what arrived is kept (unless --ftgate-cache=off), only the missing answers are asked for."
 
 
-def cure_of(error: str | None) -> str:
-    """What to do about answers that are missing because of this error."""
-    return _RECORD if error == OFFLINE else _AGAIN
+def cure_of(*, offline: bool) -> str:
+    """Return what to do about missing answers; ``offline``: nobody was allowed to ask for them."""
+    return _RECORD if offline else _AGAIN

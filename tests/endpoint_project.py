@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -45,8 +46,8 @@ def untimed(gate: dict[str, Any]) -> dict[str, Any]:
 class EndpointProject(Project):
     """A green gate, as :class:`Project` has one, on the models ``base`` and ``ft`` of one server."""
 
-    def __init__(self, pytester: pytest.Pytester, server: LoopbackServer) -> None:
-        super().__init__(pytester)
+    def __init__(self, home: pytest.Pytester | Path, server: LoopbackServer) -> None:
+        super().__init__(home)
         self.server = server
         server.answer = answer
         self.keys |= {"baseline": self.model("base"), "candidate": self.model("ft")}
@@ -58,7 +59,8 @@ class EndpointProject(Project):
         """``gates/ftgate.yaml`` with the gate ``support``, named in the ini file, and a marked test."""
         gate = {**self.keys, "test_set": "../test.jsonl", "training_set": "../train.jsonl", **changes}
         self.file("gates/ftgate.yaml", yaml.safe_dump({"version": 1, "gates": {"support": gate}}))
-        self.pytester.makeini("[pytest]\nftgate_config = gates/ftgate.yaml\n")
+        self.file("pytest.ini", "[pytest]\nftgate_config = gates/ftgate.yaml\n")
+        self.ini["ftgate_config"] = "gates/ftgate.yaml"
         self.file("test_gate.py", "import pytest\n\n\n@pytest.mark.ftgate('support')\ndef test_gate():\n    pass\n")
 
     @property

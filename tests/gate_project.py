@@ -1,10 +1,41 @@
-"""A project on recorded predictions, of which a test changes the one thing that it is about."""
+"""A project on recorded predictions, of which a test changes the one thing that it is about.
+
+A test of a rule judges the gate in this process, which takes about 35 ms; a test of what is pytest's runs pytest in the
+project, which takes half a second::
+
+    def test_no_gain_fails(project: Project) -> None:
+        project.predictions("ft.jsonl", 60, wrong_at=range(40, 60))
+        gate = project.judge(margin=0.1)              # the keys of project.mark(...); `...` leaves one out
+        assert gate["verdict"] == "fail"              # the item of the JSON report's `gates`
+        assert check(gate, "margin")["observed"] == 0
+        assert statuses(gate)["leaked"] == "pass"
+
+    project.judge(gate="support", margin=0.1)         # a gate of ftgate.yaml, changed by the mark
+    stopped(project.judge(margin=3))                  # "error" before any call; returns the check that says why
+    stopped(project.judge(), "fail", called=True)     # "fail" after the models were called
+    mentions(check(gate, "leaked"), "train.jsonl:7")  # numbers, keys and places that a user must read
+    block(gate), block(gate, verbose=True)            # the lines that the terminal shows of it
+    project.judge(offline=True)                       # as --ftgate-offline
+    project.judge(stored=True)                        # predictions are kept in .ftgate, and found there
+    project.judge(hook=HOOKS)                         # a module or object with hooks, in place of conftest.py
+    project.ini["ftgate_recordings"] = "recordings"   # also ftgate_config, ftgate_base_ref, ftgate_forbid_weakening
+
+``project.judge`` takes the hooks of the project's ``conftest.py``, and finds ``python:`` models among its files. A mark
+is taken to stand in ``test_gate.py:4``. Fixtures, several marks, obligations and all other options are pytest's part.
+
+The fixture ``project`` needs pytester, which costs a millisecond; ``Project(tmp_path)`` does without.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,6 +50,14 @@ def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return path
+
+
+def read_jsonl(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def _each(index: int, fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value(index) if callable(value) else value for name, value in fields.items()}
 
 
 def label(index: int) -> str:
@@ -36,9 +75,13 @@ class Project:
     win, green under ``significant`` with margin 0.05.
     """
 
-    def __init__(self, pytester: pytest.Pytester) -> None:
-        self.pytester = pytester
-        self.path = pytester.path
+    def __init__(self, home: pytest.Pytester | Path) -> None:
+        if isinstance(home, Path):
+            self.path = home
+        else:
+            self.pytester = home
+            self.path = home.path
+        self.ini: dict[str, Any] = {}
         self.keys: dict[str, Any] = {
             "test_set": "test.jsonl",
             "training_set": "train.jsonl",
@@ -51,18 +94,23 @@ class Project:
         self.predictions("base.jsonl", 60, wrong_at=range(40, 60))
         self.predictions("ft.jsonl", 60, wrong_at=(0, 1, 58, 59))
 
-    def test_set(self, n: int, **extra: Any) -> None:
-        rows = [{"id": f"t{i}", "input": f"customer question {i}", "expected": label(i), **extra} for i in range(n)]
-        write_jsonl(self.path / "test.jsonl", rows)
+    def test_set(self, n: int, name: str = "test.jsonl", *, prefix: str = "t", **fields: Any) -> None:
+        """Examples with further fields, or others in place of the usual ones; a function gives each its own value."""
+        usual = {"input": "customer question {}".format, "expected": label}
+        write_jsonl(self.path / name, ({"id": f"{prefix}{i}", **_each(i, {**usual, **fields})} for i in range(n)))
 
-    def training_set(self, n: int) -> None:
+    def training_set(self, n: int, more: Iterable[Mapping[str, Any]] = ()) -> None:
         rows = [{"input": f"training question {i}", "expected": label(i)} for i in range(n)]
-        write_jsonl(self.path / "train.jsonl", rows)
+        write_jsonl(self.path / "train.jsonl", [*rows, *more])
 
-    def predictions(self, name: str, n: int, wrong_at: Iterable[int] = ()) -> None:
+    def predictions(
+        self, name: str, n: int, wrong_at: Iterable[int] = (), *, prefix: str = "t", add: bool = False, **fields: Any
+    ) -> None:
+        """What a recorded model answers, with further fields; ``add``: after what stands in the file."""
         missed = set(wrong_at)
-        rows = [{"id": f"t{i}", "output": wrong(i) if i in missed else label(i)} for i in range(n)]
-        write_jsonl(self.path / name, rows)
+        usual = {"output": lambda i: wrong(i) if i in missed else label(i)}
+        rows = [{"id": f"{prefix}{i}", **_each(i, {**usual, **fields})} for i in range(n)]
+        write_jsonl(self.path / name, [*(read_jsonl(self.path / name) if add else ()), *rows])
 
     def mark(self, **changes: Any) -> str:
         """The mark as source code; a key changed to ``...`` is left out."""
@@ -81,6 +129,24 @@ class Project:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
         return path
+
+    def judge(
+        self, gate: str | None = None, *, offline: bool = False, stored: bool = False, hook: Any = None, **changes: Any
+    ) -> dict[str, Any]:
+        """Judge a gate without pytest, and give what the JSON report says of it.
+
+        Args:
+            gate: its name in the gate file, where ``changes`` are all that the mark says; without, the mark says
+                ``self.keys``, too.
+            offline: as ``--ftgate-offline``.
+            stored: predictions and notes are kept in ``.ftgate``; otherwise nothing is known of earlier calls.
+            hook: a module or object with hooks, in place of ``conftest.py``.
+            changes: keys of the mark; one that is ``...`` is left out.
+        """
+        keys = {} if gate is not None else self.keys
+        marked = {name: value for name, value in {**keys, **changes}.items() if value is not ...}
+        with _working_in(self.path):
+            return _judge(self, gate, marked, offline=offline, stored=stored, hook=hook)
 
     def run(self, *args: str) -> pytest.RunResult:
         return self.pytester.runpytest_inprocess(*ALONE, *args)
@@ -103,12 +169,34 @@ class Project:
 
 
 def check(gate: Mapping[str, Any], name: str) -> dict[str, Any]:
-    (found,) = [item for item in gate["checks"] if item["name"] == name]
-    return found  # type: ignore[no-any-return]
+    (found,) = checks(gate, name)
+    return found
+
+
+def checks(gate: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    """All checks of one name, as each baseline may have one."""
+    return [item for item in gate["checks"] if item["name"] == name]
+
+
+def mentions(check: Mapping[str, Any], *parts: str) -> None:
+    """See that a user reads these numbers, keys and places in a check: tests ask for no other words of it."""
+    text = f"{check['message']} {check['advice'] or ''}"
+    assert not [part for part in parts if part not in text], text
 
 
 def statuses(gate: Mapping[str, Any]) -> dict[str, str]:
     return {item["name"]: item["status"] for item in gate["checks"]}
+
+
+def stopped(gate: Mapping[str, Any], verdict: str = "error", *, called: bool = False) -> dict[str, Any]:
+    """See that a gate is red in the way of this verdict, and give the first check that says why."""
+    assert gate["verdict"] == verdict, gate["checks"]
+    assert gate["passed"] is False
+    assert gate["models_called"] is called
+    found: dict[str, Any] = next(one for one in gate["checks"] if one["status"] == verdict)
+    assert found["message"]
+    assert "\n" not in found["message"]
+    return found
 
 
 def refused(project: Project, verdict: str = "error", *, called: bool = False, apart: bool = False) -> str:
@@ -128,3 +216,99 @@ def refused(project: Project, verdict: str = "error", *, called: bool = False, a
     word = {"error": "could not be judged", "fail": "failed"}.get(verdict, verdict)
     assert f"{word}: {message[:40]}" in text
     return message
+
+
+# --- in process: the one place that knows the package's inside ------------------------------------------------
+
+
+def _judge(
+    project: Project, gate: str | None, marked: Mapping[str, Any], *, offline: bool, stored: bool, hook: Any
+) -> dict[str, Any]:
+    """What the plugin does with a marked test, without one: layers, resolution, the use case."""
+    from pytest_ftgate import hookspecs
+    from pytest_ftgate.checks.weakening.review import look_back
+    from pytest_ftgate.config import Layer, Source, load_gate_file
+    from pytest_ftgate.errors import FtgateError, Where
+    from pytest_ftgate.gate.candidates import judge_gate
+    from pytest_ftgate.gate.state import Services
+    from pytest_ftgate.plugin.data_sets import DataSets
+    from pytest_ftgate.plugin.layers import Layers
+    from pytest_ftgate.reports.recordings import read_job_notes, read_recordings
+    from pytest_ftgate.result import GateResult, failed_result
+    from pytest_ftgate.runs.runner import Stores
+    from pytest_ftgate.runs.store import Store
+
+    nodeid, place, root = "test_gate.py::test_gate", "test_gate.py:4", project.path
+    plugins = pytest.PytestPluginManager()
+    plugins.add_hookspecs(hookspecs)
+    own = hook if hook is not None else _conftest(root)
+    if own is not None:
+        plugins.register(own)
+    data = DataSets()
+    kept = project.ini.get("ftgate_recordings")
+    file = root / ".ftgate" / "predictions.sqlite3" if stored else None
+    with closing(Store(file)) as persistent, closing(Store(None)) as session:
+        services = Services(
+            stores=Stores(persistent, session, read_recordings(root / kept) if kept else {}),
+            load=lambda source, origin, **asked: data.load(source, origin, plugins.hook, **asked),
+            hook=plugins.hook,
+            offline=offline,
+            jobs=read_job_notes(root / kept) if kept else {},
+            audit=data.audit,
+        )
+        result = GateResult(gate or nodeid, nodeid, "error", gate=gate)
+        try:
+            path = root / project.ini.get("ftgate_config", "ftgate.yaml")
+            written = load_gate_file(path) if gate is not None or path.exists() else None
+            mark = Layer(marked, dict.fromkeys(marked, Source("marker", "marker", root, place=place)))
+            layers = Layers([mark], [], written, None, gate, nodeid, root, Where("test_gate.py", 4))
+            config = layers.resolve()
+            past = look_back(path, project.ini.get("ftgate_base_ref")) if (root / ".git").exists() else None
+            files: Any = SimpleNamespace(
+                past=lambda: past, forbids_weakening=project.ini.get("ftgate_forbid_weakening", False)
+            )
+            reviewed = layers.reviewed(config, files)
+            result = judge_gate(config, services, nodeid=nodeid, reviewed=reviewed).result
+            result = replace(result, loosened=layers.loosened())
+        except FtgateError as error:
+            result = failed_result(result, error)
+    facts: dict[str, Any] = json.loads(json.dumps(replace(result, location=place).to_dict(), allow_nan=False))
+    assert GateResult.from_dict(facts).to_dict() == facts
+    return facts
+
+
+def block(gate: Mapping[str, Any], *, verbose: bool = False) -> list[str]:
+    """The lines that the terminal shows of a gate, the heading first."""
+    from pytest_ftgate.reports import text
+    from pytest_ftgate.result import GateResult
+
+    result = GateResult.from_dict(gate)
+    lines = text.block(result, verbosity=int(verbose), width=100, wrap=False)
+    return [text.title(result).text, *(line.text for line in lines)]
+
+
+def _conftest(folder: Path) -> Any:
+    """The hooks of the project, as it is written now."""
+    path = folder / "conftest.py"
+    if not path.exists():
+        return None
+    module = ModuleType("conftest")
+    module.__file__ = str(path)
+    exec(compile(path.read_bytes(), path, "exec"), vars(module))
+    return module
+
+
+@contextmanager
+def _working_in(folder: Path) -> Iterator[None]:
+    """With the folder as the working folder, and its modules importable; what was imported is forgotten."""
+    before, known = Path.cwd(), set(sys.modules)
+    os.chdir(folder)
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        os.chdir(before)
+        sys.path.remove(str(folder))
+        for name in set(sys.modules) - known:
+            if str(getattr(sys.modules[name], "__file__", None) or "").startswith(str(folder)):
+                del sys.modules[name]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -60,8 +61,8 @@ def page(*rows: Mapping[str, Any], more: bool = False) -> Reply:
 class JobProject(EndpointProject):
     """A green gate: the job made the model ``ft`` of the server, on the chat file that is the training set."""
 
-    def __init__(self, pytester: pytest.Pytester, server: LoopbackServer) -> None:
-        super().__init__(pytester, server)
+    def __init__(self, home: pytest.Pytester | Path, server: LoopbackServer) -> None:
+        super().__init__(home, server)
         write_jsonl(self.path / "train.jsonl", [chat(f"training question {i}", label(i)) for i in range(200)])
         self.keys["candidate"] = self.job()
         server.replies = {

@@ -29,7 +29,8 @@ from gate_project import Project
 from pytest_ftgate.checks.freshness.drift import drift_check
 from pytest_ftgate.cli.commands import _parser
 from pytest_ftgate.config import load_gate_file, resolve_gate
-from pytest_ftgate.config.gate_keys import FileKeys, GateKeys
+from pytest_ftgate.config.gate_file import FileKeys
+from pytest_ftgate.config.gate_keys import GateKeys
 from pytest_ftgate.result import Drift
 
 STEP_BY_STEP = {"tutorial.md"}

@@ -204,7 +204,7 @@ def _gate_keys() -> str:
 
 
 def _model_keys() -> str:
-    from pytest_ftgate.config.model_keys import SPELLINGS
+    from pytest_ftgate.config.models import SPELLINGS
 
     schema = _schema("model-keys.md")
     spellings = ", ".join(f"`{one}`" for one in SPELLINGS.split(", "))

@@ -14,20 +14,36 @@ from pytest_ftgate.checks.pricing import (
     why_priced_at_nothing,
     why_unpriced,
 )
-from pytest_ftgate.models.price import UNKNOWN, tokens_usd, written_price
+from pytest_ftgate.models.price import tokens_usd, written_price
 from pytest_ftgate.models.protocol import Price
 from pytest_ftgate.result import Check, ModelResult, called
 from pytest_ftgate.text import is_share, plural, show_difference, show_seconds, show_usd
 
 if TYPE_CHECKING:
+    from pytest_ftgate.checks.context import Context
     from pytest_ftgate.config import GateConfig
     from pytest_ftgate.metrics import Metric
     from pytest_ftgate.models import LatencySample, Model
 
 
-def free_advantage_checks(config: GateConfig, models: Mapping[str, Model]) -> list[Check]:
-    """Whether costs and times can be compared at all, whatever is answered."""
-    return [*_cost_checks(config, models), *_unlike_samples_checks(config, models)]
+def check_free(gate: Context) -> list[Check]:
+    """Check that costs and times can be compared at all, whatever is answered."""
+    if gate.config.objective != "match":
+        return []
+    return [*_cost_checks(gate.config, gate.models), *_unlike_samples_checks(gate.config, gate.models)]
+
+
+def check(gate: Context) -> list[Check]:
+    """Check how many times cheaper and faster the candidate is; before training, whether it can be."""
+    config, result = gate.config, gate.result
+    if not gate.accepts:
+        return cheaper_room_checks(config, gate.best, result.baseline)
+    if config.objective != "match":
+        return []
+    return [
+        *advantage_checks(config, result.baseline, result.candidate),
+        *rival_checks(config, result.baselines, gate.best, result.candidate, gate.deciding),
+    ]
 
 
 def _cost_checks(config: GateConfig, models: Mapping[str, Model]) -> list[Check]:
@@ -48,17 +64,18 @@ def _cheaper_unknown(config: GateConfig, why: str, advice: str) -> Check:
         required=config.cheaper_by,
         source=str(config.sources["cheaper_by"]),
         advice=advice,
+        action="cut_costs",
     )
 
 
 def _unlike_samples_checks(config: GateConfig, models: Mapping[str, Model]) -> list[Check]:
     """Latencies are compared, and so their samples must be taken alike."""
-    candidate: LatencySample | None = getattr(models.get("candidate"), "latency", None)
+    candidate = models["candidate"].latency if "candidate" in models else None
     if config.faster_by is None or candidate is None:
         return []
     found = []
     for role, model in models.items():
-        sample: LatencySample | None = getattr(model, "latency", None)
+        sample = model.latency
         if sample is not None and sample != candidate:
             taken = f"{called(role, model.name)}: {_taken(sample)}; {called('candidate', models['candidate'].name)}"
             found.append(
@@ -167,7 +184,7 @@ def cheaper_room_checks(config: GateConfig, role: str, baseline: ModelResult) ->
     source = str(config.sources["cheaper_by"])
     if not baseline.cost_usd:
         message = f"no room: a call of {called(role, baseline.name)} costs nothing by its price: none can be cheaper"
-        return [Check("room", "fail", message, 0.0, factor, source, "Do not train to save what is not paid.")]
+        return [Check("room", "fail", message, 0.0, factor, source, "Do not train to save what is not paid.", "stop")]
     return _foreseen(config, factor, baseline, baseline.cost_usd, source)
 
 
@@ -207,7 +224,7 @@ def _cost_unknown_check(config: GateConfig, models: Mapping[str, ModelResult]) -
     if not unknown:
         return None
     told = [f"{called(role, one.name)}: {one.cost_unknown or 'no cost was measured'}" for role, one in unknown.items()]
-    unpriced = [price for model in unknown.values() if (price := model.price or "").startswith(UNKNOWN)]
+    unpriced = [model.price_unknown for model in unknown.values() if model.price_unknown is not None]
     again = "Ask again (--ftgate-cache=refresh), or an endpoint that reports usage."
     advice = unpriced_cure("; ".join(unpriced)) if unpriced else again
     return _cheaper_unknown(config, f"known: {'; '.join(told)}", advice)
@@ -267,4 +284,5 @@ def _advantage(word: str, factor: float, measured: float, seen: str, source: str
         required=factor,
         source=source,
         advice=None if held else "Try a smaller model, or a shorter prompt: a tuned model needs fewer words.",
+        action="cut_costs",
     )

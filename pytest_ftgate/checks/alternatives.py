@@ -10,6 +10,7 @@ from pytest_ftgate.result import Check
 from pytest_ftgate.text import plural
 
 if TYPE_CHECKING:
+    from pytest_ftgate.checks.context import Context
     from pytest_ftgate.config import GateConfig, ModelSpec
     from pytest_ftgate.metrics import Metric
 
@@ -21,6 +22,13 @@ _WAYS = {
     "retrieval": ("retrieval of {}", "with the {} before each question that are most like it"),
 }
 """What a way of showing examples is called, and what a prompt is like that does so."""
+
+
+def check(gate: Context) -> list[Check]:
+    """Check whether an alternative would nearly do; with ``match`` no gain is weighed against a fine-tune's cost."""
+    if gate.config.objective != "beat" or not gate.accepts:
+        return []
+    return gap_checks(gate.config, {role: one.facts.value for role, one in gate.scored.items()}, gate.deciding)
 
 
 def gap_checks(config: GateConfig, values: Mapping[str, float | None], metric: Metric) -> list[Check]:
@@ -55,6 +63,7 @@ def gap_checks(config: GateConfig, values: Mapping[str, float | None], metric: M
             source=str(config.baselines[best].source),
             advice=f"Keep the prompt {shown[best][1]}, unless what is left of the gain is worth training, "
             "hosting and training again: examples in a prompt change with an edit.",
+            action="better_prompt",
         )
     ]
 

@@ -2,35 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from pytest_ftgate.checks.context import ABLATED
 from pytest_ftgate.result import Check, ModelResult, called
-from pytest_ftgate.text import cure_of, one_line, plural, printable, show_difference
+from pytest_ftgate.text import cure_of, one_line, plural, printable
 
 if TYPE_CHECKING:
-    from pytest_ftgate.runs.runner import Run
+    from pytest_ftgate.checks.context import Context
+    from pytest_ftgate.runs.measure import Measured
 
 _IDS_SHOWN = 5
 _ID_CHARACTERS = 40
 
 
-def forgiven_roles(errors: str, runs: Iterable[Run]) -> Collection[str]:
-    """The models whose missing answers count as wrong, by the gate's ``errors``.
-
-    Nobody's where the asking was stopped: what nobody asked for is not missing after all retries. But a model that only
-    hangs has stopped it by not answering.
-    """
-    from pytest_ftgate.runs.asking import AbandonedError
-
-    stopped = any(run.fatal is not None and not isinstance(run.fatal, AbandonedError) for run in runs)
-    return ("candidate",) if errors == "score_zero" and not stopped else ()
+def check_complete(gate: Context) -> list[Check]:
+    """Check that every answer arrived."""
+    roles = [role for role in gate.measured if role != ABLATED]
+    return [
+        complete_check(role, gate.measured[role], forgiven=role in gate.forgiven)
+        for role in sorted(roles, key=lambda role: gate.runs[role].fatal is None)  # the cause comes first
+    ]
 
 
-def complete_check(
-    role: str, model: ModelResult, *, missing_ids: Sequence[str], error: str | None, forgiven: bool
-) -> Check:
-    """Every answer arrived. A missing one is an error, unless the gate scores it as wrong."""
+def check(gate: Context) -> list[Check]:
+    """Say of each model how many of its answers are none, and whether recorded ones are verified."""
+    found: list[Check] = []
+    for role, one in gate.scored.items():
+        found += answer_checks(role, one.facts)
+        attested = attested_check(role, one.facts)
+        found += [attested] if attested else []
+    return found
+
+
+def complete_check(role: str, measured: Measured, *, forgiven: bool) -> Check:
+    """Check one model. A missing answer is an error, unless the gate scores it as wrong."""
+    model, run = measured.facts, measured.run
+    gaps = [one for repeat in run.predictions for one in repeat if one.completion is None]
+    missing_ids = [one.id for one in gaps]
+    error = str(run.fatal) if run.fatal else gaps[0].error if gaps else None
+    offline = any(one.offline for one in gaps)
     missing = model.n_errors or 0
     if not missing:
         return Check(
@@ -50,20 +61,7 @@ def complete_check(
         message + (" (counted as wrong: errors is score_zero)" if forgiven else ""),
         observed=(model.n_expected or 0) - missing,
         required=model.n_expected,
-        advice=None if forgiven or model.verified is not None else cure_of(error),
-    )
-
-
-def identical_check(baseline: str, *, identical: bool, n: int) -> Check | None:
-    """Two models that answer everything alike are one model, or one of them was never called."""
-    if not identical:
-        return None
-    return Check(
-        "identical_outputs",
-        "fail",
-        f"the candidate gave the same {plural(n, 'answer')} as {baseline}, word for word",
-        observed=n,
-        advice="Look whether both names reach one model; a fine-tune that changes no answer is not worth shipping.",
+        advice=None if forgiven or model.verified is not None else cure_of(offline=offline),
     )
 
 
@@ -96,20 +94,4 @@ def attested_check(role: str, model: ModelResult) -> Check | None:
         f"{called(role)}_recording",
         "note",
         f"{called(role, model.name)}: the recorded predictions are attested, not verified (no input_sha256)",
-    )
-
-
-def normalization_check(
-    *, verdict: str, lenient_verdict: str, gain: float, lenient_gain: float, share: bool
-) -> Check | None:
-    """A prompted "Refund." against a fine-tuned "refund" is no better model: said where it changes the verdict."""
-    if verdict == lenient_verdict:
-        return None
-    return Check(
-        "normalization",
-        "warning",
-        f"ignoring case and punctuation the gain is {show_difference(lenient_gain, share=share)} instead of "
-        f"{show_difference(gain, share=share)}, and the verdict on it {lenient_verdict} instead of {verdict}",
-        observed=lenient_gain,
-        advice="If they do not matter to you, say so: metric: {name: ..., normalize: [case, punctuation]}.",
     )

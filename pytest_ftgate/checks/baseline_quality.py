@@ -10,6 +10,7 @@ from pytest_ftgate.models import key_of
 from pytest_ftgate.result import Check, called
 
 if TYPE_CHECKING:
+    from pytest_ftgate.checks.context import Context
     from pytest_ftgate.config import GateConfig, ModelSpec
     from pytest_ftgate.data import DataSet
     from pytest_ftgate.models import Model
@@ -23,6 +24,25 @@ _EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh")
 _CONSTRAINTS = ("guided_json", "guided_choice", "guided_regex", "guided_grammar", "structured_outputs", "grammar")
 _DEFAULT_TEMPERATURE = 1.0
 _SHOWN = 60
+
+
+def check(gate: Context) -> list[Check]:
+    """Check that the baseline is what would be used without the fine-tune, and as well prompted."""
+    config = gate.config
+    if not gate.accepts:
+        return prompt_checks(config, gate.test)
+    return [
+        *(same_model(gate) if gate.checkpoints is None else ()),
+        *prompt_checks(config, gate.test),
+        *params_checks(config),
+        *swapped_checks(config),
+        *base_model_checks(config, gate.tuned),
+    ]
+
+
+def same_model(gate: Context) -> list[Check]:
+    """Check that baseline and candidate are not one model with one prompt."""
+    return same_model_checks(gate.config, gate.models, gate.test)
 
 
 def same_model_checks(config: GateConfig, models: Mapping[str, Model], test: DataSet) -> list[Check]:
@@ -60,6 +80,7 @@ def prompt_checks(config: GateConfig, test: DataSet) -> list[Check]:
             source=str(spec.source),
             advice="Give it the best prompt you have (system_file, few_shot: {k: 8}): that is what the candidate "
             "has to replace.",
+            action="better_prompt",
         )
         for role, spec in config.baselines.items()
         if spec.provider == "openai" and not any(spec.options.get(key) for key in _PROMPTS)

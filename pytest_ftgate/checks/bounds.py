@@ -7,11 +7,11 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from pytest_ftgate.checks.pricing import UNTIMED_CURE, unpriced_cure, unpriced_models
-from pytest_ftgate.models.price import UNKNOWN
-from pytest_ftgate.result import Check, ModelResult, Status
-from pytest_ftgate.text import show_value
+from pytest_ftgate.result import Action, Check, ModelResult, Status
+from pytest_ftgate.text import is_share, show_value
 
 if TYPE_CHECKING:
+    from pytest_ftgate.checks.context import Context
     from pytest_ftgate.config import Bound
     from pytest_ftgate.models import Model
 
@@ -27,6 +27,22 @@ RUN_METRICS = {
 LATENCIES = ("latency_p50_s", "latency_p95_s")
 
 
+def check_free(gate: Context) -> list[Check]:
+    """Check that the costs that the gate bounds can be known."""
+    return unpriced_bound_checks(gate.config.bounds, gate.models)
+
+
+def check(gate: Context) -> list[Check]:
+    """Check what was measured of each model against the bounds under ``require``."""
+    found = []
+    for bound in gate.config.bounds:
+        model = gate.result.candidate if bound.of == "candidate" else gate.result.baseline
+        metric = gate.metrics.get(bound.metric.name)
+        share = metric is not None and is_share((metric.low, metric.high))
+        found.append(bound_check(bound, model, share=share))
+    return found
+
+
 def unpriced_bound_checks(bounds: Sequence[Bound], models: Mapping[str, Model]) -> list[Check]:
     """Bounds on a cost of which is known before any call that it will be unknown."""
     unknown = unpriced_models(models)
@@ -34,9 +50,8 @@ def unpriced_bound_checks(bounds: Sequence[Bound], models: Mapping[str, Model]) 
     for bound in bounds:
         blind = [role for role in unknown if (role == "candidate") == (bound.of == "candidate")]
         if bound.metric.name == "cost_usd" and blind:
-            prices = [unknown[role].source for role in blind]
-            why = "; ".join(dict.fromkeys(price.removeprefix(UNKNOWN) for price in prices))
-            unseen = ModelResult(models[blind[0]].name, price=prices[0], cost_unknown=why)
+            why = "; ".join(dict.fromkeys(unknown[role].unknown or "" for role in blind))
+            unseen = ModelResult(models[blind[0]].name, price=unknown[blind[0]].text, cost_unknown=why)
             found.append(bound_check(bound, unseen, share=False))
     return found
 
@@ -51,6 +66,7 @@ def bound_check(bound: Bound, model: ModelResult, *, share: bool) -> Check:
     seen = "unknown" if value is None else _limit(value, share)
     reason = _why_unknown(name, model) if value is None else None
     why = f": {reason}" if reason else ""
+    advice, action = _what_to_do(bound)
     return Check(
         f"require.{bound.of}.{name}",
         status,
@@ -58,8 +74,24 @@ def bound_check(bound: Bound, model: ModelResult, *, share: bool) -> Check:
         observed=value,
         required=bound.min if bound.min is not None else bound.max,
         source=str(bound.source),
-        advice=_missing_advice(name, model) if value is None else None,
+        advice=_missing_advice(name, model) if value is None else advice if status == "fail" else None,
+        action=action,
+        threshold=bound.threshold,
     )
+
+
+def _what_to_do(bound: Bound) -> tuple[str, Action]:
+    """Return the advice where a bound does not hold."""
+    if bound.of == "baseline":
+        return "Give the baseline another prompt, or take another one.", "better_prompt"
+    if bound.metric.name == "error_rate":
+        return "Look at the endpoint of the candidate, and ask again.", "measure_again"
+    if bound.metric.name in RUN_METRICS:
+        return "Try a smaller model, a shorter prompt, or shorter answers.", "cut_costs"
+    if bound.metric.name == "format":
+        advice = "Constrain the candidate's answers with response_format, or train on rows that hold to every rule."
+        return advice, "better_prompt"
+    return "Look at what the candidate still gets wrong, and at training rows like it.", "fix_data"
 
 
 def _limit(value: float, share: bool) -> str:
@@ -81,8 +113,8 @@ def _why_unknown(name: str, model: ModelResult) -> str | None:
 
 
 def _missing_advice(name: str, model: ModelResult) -> str:
-    if name == "cost_usd" and (model.price or "").startswith(UNKNOWN):
-        return unpriced_cure(model.price)
+    if name == "cost_usd" and model.price_unknown is not None:
+        return unpriced_cure(model.price_unknown)
     if name == "cost_usd":
         return "Nothing counts what is missing: ask again (--ftgate-cache=refresh), or an endpoint that reports usage."
     if name in LATENCIES:

@@ -9,16 +9,28 @@ from pytest_ftgate.result import Check
 from pytest_ftgate.text import plural
 
 if TYPE_CHECKING:
+    from pytest_ftgate.checks.context import Context
     from pytest_ftgate.config import GateConfig
-    from pytest_ftgate.models.openai_api.tuning import Tuned
 
 
-def chosen_check(tuned: Tuned, config: GateConfig) -> Check | None:
-    """Which checkpoint is judged; nothing where the job's own model is."""
-    if tuned.checkpoint is None:
-        return None
-    message = f"the candidate is the checkpoint at step {tuned.checkpoint.step} ({tuned.chosen_by})"
-    return Check("checkpoint", "note", message, observed=tuned.checkpoint.step, source=str(config.candidate.source))
+def check(gate: Context) -> list[Check]:
+    """Check that the checkpoint was not chosen on the test set, and say which it is."""
+    if not gate.accepts:
+        return []
+    found = [shared_check(gate.shared, len(gate.test))] if gate.shared is not None else []
+    if gate.config.validation_set is not None and gate.checkpoints is None:
+        found.append(unused_check(gate.config))
+    return [*found, *chosen(gate)]
+
+
+def chosen(gate: Context) -> list[Check]:
+    """Say which checkpoint is judged; nothing where the job's own model is, or the checkpoint is not chosen yet."""
+    tuned = gate.tuned.get("candidate")
+    if tuned is None or tuned.checkpoint is None:
+        return []
+    step, source = tuned.checkpoint.step, str(gate.config.candidate.source)
+    message = f"the candidate is the checkpoint at step {step} ({tuned.chosen_by})"
+    return [Check("checkpoint", "note", message, observed=step, source=source)]
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,28 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.errors import MetricError
-from pytest_ftgate.result import Check, ModelResult, Status, called
+from pytest_ftgate.metrics.judged import is_judged
+from pytest_ftgate.result import Action, Check, ModelResult, Status, called
 from pytest_ftgate.text import is_share, show_value
 
 if TYPE_CHECKING:
+    from pytest_ftgate.checks.context import Context
     from pytest_ftgate.metrics import Answers, Metric
 
 
 _TRIED = 20
+
+
+def check(gate: Context) -> Sequence[Check]:
+    """Check what one constant answer to everything would score: no model is called for that."""
+    config, metric, scored = gate.config, gate.deciding, gate.scored
+    constants = {role: constant_answer(metric, one.answers) for role, one in scored.items()}
+    reason, source = config.allow_weak_baseline, gate.source("allow_weak_baseline")
+    if is_judged(metric):
+        n_expected = len({expected_text(value).strip() for value in gate.expected})
+        return throughout_checks(constants, n_expected=n_expected, reason=reason, source=source)
+    standard = Standard(metric, trivial_baseline(metric, gate.expected), reason, source)
+    return constant_checks(standard, {role: Answered(one.facts, constants[role]) for role, one in scored.items()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +182,7 @@ def throughout_checks(
                 f"different outputs{f' (allowed: {reason})' if allowed else ''}",
                 source=source if allowed else None,
                 advice=None if allowed else "Look at its prompt, or at what it was trained on.",
+                action="fix_data" if role == "candidate" else "better_prompt",
             )
         )
     return found
@@ -247,4 +262,5 @@ def _check(
     source: str | None = None,
     advice: str | None = None,
 ) -> Check:
-    return Check(name, status, message, one.facts.value, standard.trivial.value, source, advice)
+    action: Action = "better_prompt" if name == "weak_baseline" else "fix_data"
+    return Check(name, status, message, one.facts.value, standard.trivial.value, source, advice, action)

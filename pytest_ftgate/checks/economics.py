@@ -13,24 +13,60 @@ from pytest_ftgate.checks.costs import (
     Costs,
     Lack,
     at_volume,
+    best_case,
     dollars,
+    economics_before_training,
+    economics_of,
+    not_counted,
     said,
     show_days,
     training_cost,
     whole_days,
 )
 from pytest_ftgate.checks.pricing import FREE_CURE, unpriced_cure, why_free, why_priced_at_nothing, why_unpriced
-from pytest_ftgate.models.price import UNKNOWN, UNPRICED, price_of
+from pytest_ftgate.models.price import UNPRICED, price_of
 from pytest_ftgate.result import Check, ModelResult, called
-from pytest_ftgate.text import plural, show_number
+from pytest_ftgate.text import plural, show_number, show_usd
 
 if TYPE_CHECKING:
+    from pytest_ftgate.checks.context import Context
     from pytest_ftgate.config import EconomicsSpec
     from pytest_ftgate.models import Model
+    from pytest_ftgate.result import Economics
 
 DAYS, SAVING = "max_break_even_days", "min_monthly_saving_usd"
 LIMITS = (DAYS, SAVING)
 _NOT_COUNTED = "Ask again (--ftgate-cache=refresh), or an endpoint that reports usage."
+
+
+def check_free(gate: Context) -> list[Check]:
+    """Check that the limits of the gate can be judged at all."""
+    return free_economics_checks(gate.config.economics, gate.models)
+
+
+def facts(gate: Context) -> dict[str, Economics | None]:
+    """Return what the fine-tune costs and saves, as far as it is known."""
+    costs = _costs(gate)
+    if costs is None:
+        return {"economics": None}
+    return {"economics": economics_of(costs) if gate.accepts else economics_before_training(costs)}
+
+
+def check(gate: Context) -> list[Check]:
+    """Check the limits of the gate; before training, whether any candidate could hold them."""
+    spec, costs = gate.config.economics, _costs(gate)
+    if spec is None or costs is None:
+        return []
+    return economics_checks(spec, costs) if gate.accepts else money_room_checks(spec, costs)
+
+
+def _costs(gate: Context) -> Costs | None:
+    spec, result = gate.config.economics, gate.result
+    if spec is None:
+        return None
+    if not gate.accepts:
+        return known_costs(spec, gate.best, result.baseline)
+    return measured_costs(spec, result.baseline, result.candidate, gate.models)
 
 
 def free_economics_checks(spec: EconomicsSpec | None, models: Mapping[str, Model]) -> list[Check]:
@@ -88,9 +124,9 @@ def measured_costs(
 def per_call(role: str, model: ModelResult) -> Amount:
     """What one call cost on the test set."""
     if model.cost_usd is None or not model.n_expected:
-        price = model.price or ""
-        why = NO_PRICE if price.startswith(UNPRICED) else model.cost_unknown or "nothing was measured"
-        cure = unpriced_cure(price) if price.startswith(UNKNOWN) else _NOT_COUNTED
+        unpriced = model.price_unknown
+        why = NO_PRICE if (unpriced or "").startswith(UNPRICED) else model.cost_unknown or "nothing was measured"
+        cure = _NOT_COUNTED if unpriced is None else unpriced_cure(unpriced)
         return Amount(None, why, f"{called(role)} {model.name}", cure)
     return Amount(model.cost_usd / model.n_expected, "measured", f"{called(role)} {model.name}")
 
@@ -175,6 +211,7 @@ def _limit_check(
         required=getattr(spec, limit),
         source=str(spec.sources[limit]),
         advice=advice,
+        action="cut_costs",
     )
 
 
@@ -188,4 +225,80 @@ def unknown_check(spec: EconomicsSpec, limit: str, lacking: Sequence[Lack]) -> C
         required=getattr(spec, limit),
         source=str(spec.sources[limit]),
         advice=" ".join(dict.fromkeys(lack.cure for lack in lacking)) or None,
+    )
+
+
+# --- before training -----------------------------------------------------------------------------------------
+
+_ADVICE = "Do not train: there is too little to be saved. Wait for more calls, or ask for less."
+
+
+def known_costs(spec: EconomicsSpec, role: str, baseline: ModelResult) -> Costs:
+    """What is known before training.
+
+    Args:
+        spec: what the gate declares.
+        role: of the baseline.
+        baseline: the one that is reported.
+    """
+    declared, source = spec.training_cost_usd, spec.sources["training_cost_usd"]
+    training = Amount(None, NO_TRAINING.what, cure=NO_TRAINING.cure)
+    return Costs(
+        spec.calls_per_month,
+        per_call(role, baseline),
+        Amount(None, "there is no candidate yet"),
+        training if declared is None else Amount(declared, f"declared ({source})"),
+        spec.data_cost_usd,
+        spec.hosting_usd_per_month,
+        spec.retrains_per_year,
+    )
+
+
+def money_room_checks(spec: EconomicsSpec, costs: Costs) -> list[Check]:
+    """What the baseline costs bounds what can be saved: no candidate costs less than nothing.
+
+    Args:
+        spec: what the gate asks for.
+        costs: as they are known before training.
+    """
+    best = best_case(costs)
+    lacking = best.lacking(training=False)
+    found = []
+    for limit, check in ((DAYS, _break_even_room), (SAVING, _saving_room)):
+        if getattr(spec, limit) is not None:
+            found.append(unknown_check(spec, limit, lacking) if lacking else check(spec, costs, best))
+    return found
+
+
+def _break_even_room(spec: EconomicsSpec, costs: Costs, best: Costs) -> Check:
+    most = spec.max_break_even_days or 0.0
+    days = at_volume(best, best.calls_per_month).break_even_days
+    held = days is not None and round(days, 12) <= round(most, 12)
+    seen = "never pays for itself" if days is None else f"pays for itself after {exact_days(days)} at the earliest"
+    seen += "" if days is None else not_counted(costs)
+    return _room(spec, DAYS, best, f"a candidate {seen}, asked for at most {days_asked(most)}", days, held=held)
+
+
+def _saving_room(spec: EconomicsSpec, costs: Costs, best: Costs) -> Check:
+    least = spec.min_monthly_saving_usd or 0.0
+    saving = at_volume(best, costs.calls_per_month).monthly_saving_usd or 0.0
+    held = round(saving, 12) >= round(least, 12)
+    seen = f"a candidate saves {dollars(saving)} a month at most, asked for at least {dollars(least)}"
+    return _room(spec, SAVING, best, seen, saving, held=held)
+
+
+def _room(spec: EconomicsSpec, limit: str, best: Costs, seen: str, observed: float | None, *, held: bool) -> Check:
+    calls, usd = best.calls_per_month or 0.0, best.baseline.usd or 0.0
+    fixed = best.fixed_usd
+    beside = f", and {dollars(fixed)} are paid for hosting and retraining" if fixed else ""
+    rests_on = f"{show_number(calls)} calls a month cost {show_usd(calls * usd)} with {best.baseline.of}{beside}"
+    return Check(
+        "room",
+        "pass" if held else "fail",
+        f"{'' if held else 'no room: '}{rests_on}: {seen}",
+        observed,
+        getattr(spec, limit),
+        str(spec.sources[limit]),
+        None if held else _ADVICE,
+        "stop",
     )

@@ -9,11 +9,18 @@ from pytest_ftgate.result import Check
 from pytest_ftgate.text import plural, printable
 
 if TYPE_CHECKING:
+    from pytest_ftgate.checks.context import Context
     from pytest_ftgate.config import Bound
     from pytest_ftgate.data import DataSet
     from pytest_ftgate.metrics import Metric
 
 _SHOWN = 150
+
+
+def check(gate: Context) -> list[Check]:
+    """Check metrics that look at the form of an answer and not at what is expected."""
+    asked = asked_of_candidate(gate.config.require, gate.metrics)
+    return [*format_checks(gate.metrics, gate.test), *form_alone_checks(gate.deciding, asked)]
 
 
 def format_checks(metrics: Mapping[str, Metric], test: DataSet) -> list[Check]:

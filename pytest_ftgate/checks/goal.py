@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from pytest_ftgate.result import Check
+from pytest_ftgate.result import Action, Check
 
 if TYPE_CHECKING:
+    from pytest_ftgate.checks.context import Context
     from pytest_ftgate.config import GateConfig
 
 SERVED = {
@@ -17,26 +19,31 @@ SERVED = {
     "latency": "a smaller model can be taught to answer as a larger one does",
     "cost": "a smaller model can be taught to answer as a larger one does",
 }
-NOT_SERVED = {
+NOT_SERVED: Mapping[str, tuple[str, str, Action]] = {
     "knowledge": (
         "training teaches behaviour, and facts are recalled unreliably",
         "Use retrieval (RAG): give the model the facts with each question.",
+        "retrieval",
     ),
     "reasoning": (
         "training on examples makes no model more intelligent",
         "Use a better model.",
+        "another_model",
     ),
     "one_off": (
         "collecting examples and training costs more than a task that is done once is worth",
         "Use a few-shot prompt.",
+        "stop",
     ),
     "safety": (
         "training weakens a model's alignment more easily than it improves it",
         "Use guardrails: filters of input and output, and a system prompt.",
+        "stop",
     ),
     "new_modality": (
         "training does not change what kinds of input a model can take",
         "Use a multimodal model, or one made for this kind of input.",
+        "another_model",
     ),
 }
 _ADVICE = 'Or say why it is tried all the same: goal_override: "..."'
@@ -47,14 +54,15 @@ def not_served(goal: str | None) -> bool:
     return goal in NOT_SERVED
 
 
-def goal_checks(config: GateConfig) -> list[Check]:
-    """Whether fine-tuning serves the goal; nothing where none is given."""
+def check(gate: Context) -> list[Check]:
+    """Check that fine-tuning serves the goal; nothing where none is given."""
+    config = gate.config
     goal, reason, source = config.goal, config.goal_override, str(config.sources["goal"])
-    if goal in NOT_SERVED:
-        why, instead = NOT_SERVED[goal]
+    if goal is not None and goal in NOT_SERVED:
+        why, instead, action = NOT_SERVED[goal]
         message = f"fine-tuning does not serve the goal {goal}: {why}"
         if reason is None:
-            return [Check("goal", "fail", message, goal, None, source, f"{instead} {_ADVICE}")]
+            return [Check("goal", "fail", message, goal, None, source, f"{instead} {_ADVICE}", action)]
         override = str(config.sources["goal_override"])
         return [Check("goal", "warning", f"{message} (allowed: {reason})", goal, None, override, instead)]
     found = []

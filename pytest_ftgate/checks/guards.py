@@ -7,19 +7,21 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.checks import drop
-from pytest_ftgate.checks.answers import complete_check, forgiven_roles
+from pytest_ftgate.checks.answers import complete_check
+from pytest_ftgate.checks.context import once
 from pytest_ftgate.checks.drop import Allowance
 from pytest_ftgate.errors import ConfigError, FtgateError
-from pytest_ftgate.result import Check, GuardResult, TestSetResult, called
-from pytest_ftgate.text import is_share, one_line, plural, printable, show_amount, show_value
+from pytest_ftgate.result import Check, GuardResult, TestSetResult, called, error_check
+from pytest_ftgate.text import is_share, plural, printable, show_amount, show_value
 
 if TYPE_CHECKING:
+    from pytest_ftgate.checks.context import Context
     from pytest_ftgate.config import GateConfig, GuardSpec
     from pytest_ftgate.data import DataSet
     from pytest_ftgate.metrics import Metric, Scored
     from pytest_ftgate.models import Model
     from pytest_ftgate.runs.measure import Measured
-    from pytest_ftgate.runs.runner import Job, Run
+    from pytest_ftgate.runs.runner import Job
 
 _SHOWN = 40
 
@@ -117,17 +119,9 @@ def _metric(spec: GuardSpec, test: DataSet, training: DataSet, custom: Mapping[s
 # --- before any call -----------------------------------------------------------------------------------------
 
 
-def guard_checks(
-    guards: Mapping[str, Guard], models: Mapping[str, Model], test: DataSet, *, errors: str
-) -> list[Check]:
-    """What can be said of the guards before a model is called.
-
-    Args:
-        guards: by name.
-        models: by role.
-        test: the gate's own test set.
-        errors: what a missing answer of the candidate means.
-    """
+def check_free(gate: Context) -> list[Check]:
+    """Check that the guards can show what is asked of them."""
+    guards, models, errors = gate.guards, gate.models, gate.config.errors
     if not guards:
         text = "forgetting was not measured: give guards, test sets of what the model must not lose"
         return [Check("guards", "note", text)]
@@ -136,7 +130,7 @@ def guard_checks(
         found += _leaked(guard)
         found += _too_small(guard)
         found += _not_recorded(guard, models, errors)
-    return [*found, *_ids_in_two(guards.values(), models, test)]
+    return [*found, *_ids_in_two(guards.values(), models, gate.test)]
 
 
 def _leaked(guard: Guard) -> Iterator[Check]:
@@ -152,6 +146,7 @@ def _leaked(guard: Guard) -> Iterator[Check]:
             required=0,
             source=guard.source("test_set"),
             advice="Take them out of the guard: what was trained on shows nothing about what was forgotten.",
+            action="fix_data",
         )
 
 
@@ -174,13 +169,14 @@ def _too_small(guard: Guard) -> Iterator[Check]:
         source=guard.source("test_set"),
         advice=f"Add {plural(size.needed - size.have, f'more {size.unit}')} to the guard, or ask for less: "
         "a larger max_drop, or evidence: observed.",
+        action="add_examples",
     )
 
 
 def _not_recorded(guard: Guard, models: Mapping[str, Model], errors: str) -> Iterator[Check]:
     """Recorded models answer by id: what a file has no row for will be missing, which is known for free."""
     for role, model in models.items():
-        ids = getattr(model, "ids", None)
+        ids = model.ids
         if ids is None or (role == "candidate" and errors == "score_zero"):
             continue
         missing = [example.id for example in guard.test.examples if example.id not in ids]
@@ -199,7 +195,7 @@ def _not_recorded(guard: Guard, models: Mapping[str, Model], errors: str) -> Ite
 
 def _ids_in_two(guards: Any, models: Mapping[str, Model], test: DataSet) -> Iterator[Check]:
     """An id that two test sets give to different inputs: a recorded prediction would serve for both."""
-    recorded = [model.name for model in models.values() if getattr(model, "ids", None) is not None]
+    recorded = [model.name for model in models.values() if model.ids is not None]
     if not recorded:
         return
     first = {example.id: (example, "the test set") for example in test.examples}
@@ -232,31 +228,28 @@ def guard_jobs(guards: Mapping[str, Guard], models: Mapping[str, Model], repeats
     }
 
 
-def judge_guards(
-    guards: Mapping[str, Guard], runs: Mapping[tuple[str, str], Run], config: GateConfig
-) -> tuple[tuple[GuardResult, ...], list[Check]]:
-    """The facts of each guard, and the checks on it. What cannot be judged is a check with the status ``error``.
-
-    Args:
-        guards: by name.
-        runs: of each model over each guard, by guard and role.
-        config: the gate.
-    """
-    results, checks = [], []
-    for guard in guards.values():
-        own = {role: run for (name, role), run in runs.items() if name == guard.name}
-        result, found = _judge(guard, own, config)
-        results.append(result)
-        checks += found
-    return tuple(results), checks
+def facts(gate: Context) -> dict[str, tuple[GuardResult, ...]]:
+    """Return the facts of each guard."""
+    return {"guards": tuple(result for result, _ in _judged(gate))}
 
 
-def _judge(guard: Guard, runs: Mapping[str, Run], config: GateConfig) -> tuple[GuardResult, list[Check]]:
+def check(gate: Context) -> list[Check]:
+    """Check that the candidate lost no more on a guard than is allowed. What cannot be judged is an error."""
+    return [check for _, checks in _judged(gate) for check in checks]
+
+
+@once
+def _judged(gate: Context) -> list[tuple[GuardResult, list[Check]]]:
+    return [_judge(guard, gate) for guard in gate.guards.values()]
+
+
+def _judge(guard: Guard, gate: Context) -> tuple[GuardResult, list[Check]]:
     from pytest_ftgate.runs.measure import measure_run, score_run
 
-    specs = config.asked
+    specs = gate.config.asked
+    runs = {role: run for (name, role), run in gate.guard_runs.items() if name == guard.name}
     measured = {role: measure_run(specs[role].name, run) for role, run in runs.items()}
-    result, checks = described(guard), _incomplete(guard, measured, config.errors)
+    result, checks = described(guard), _incomplete(guard, measured, gate.config.errors)
     if not any(check.status == "error" for check in checks):
         expected = [example.expected for example in guard.test.examples]
         metrics = {guard.metric.name: guard.metric}
@@ -265,9 +258,8 @@ def _judge(guard: Guard, runs: Mapping[str, Run], config: GateConfig) -> tuple[G
             result, found = _compare(guard, result, scored)
             return result, [*checks, *found]
         except FtgateError as error:
-            head, *rest = str(error).splitlines()
-            advice = one_line("\n".join(rest)) or None
-            checks.append(Check(f"guards.{guard.name}", "error", f"guard {guard.name}: {head}", advice=advice))
+            failed = error_check(error, f"guards.{guard.name}")
+            checks.append(replace(failed, message=f"guard {guard.name}: {failed.message}"))
     return replace(result, verdict="error"), checks
 
 
@@ -286,14 +278,13 @@ def described(guard: Guard) -> GuardResult:
 
 def _incomplete(guard: Guard, measured: Mapping[str, Measured], errors: str) -> list[Check]:
     """Answers that are missing: an error, as on the test set itself."""
+    from pytest_ftgate.runs.measure import forgiven_roles
+
     forgiven = forgiven_roles(errors, [one.run for one in measured.values()])
     found = []
     for role, one in sorted(measured.items(), key=lambda item: item[1].run.fatal is None):  # the cause comes first
-        missing = [p for repeat in one.run.predictions for p in repeat if p.completion is None]
-        if missing:
-            error = str(one.run.fatal) if one.run.fatal else missing[0].error
-            ids = [prediction.id for prediction in missing]
-            check = complete_check(role, one.facts, missing_ids=ids, error=error, forgiven=role in forgiven)
+        if one.facts.n_errors:
+            check = complete_check(role, one, forgiven=role in forgiven)
             name, text = f"guards.{guard.name}.{check.name}", f"guard {guard.name}: {check.message}"
             found.append(replace(check, name=name, message=text))
     return found
@@ -308,21 +299,12 @@ def _compare(guard: Guard, result: GuardResult, scored: Mapping[str, Measured]) 
     values = scores[best].value, scores["candidate"].value
     found = drop.judge_drop(scores[best], scores["candidate"], guard.allowance, guard.groups)
     checks = [*_nothing_to_lose(guard, scored[best].facts.name, values[0]), _check(guard, found, values)]
-    compared = found.compared
     result = replace(
         result,
+        **found.compared.facts(),
         against=best,
         baseline=values[0],
         candidate=values[1],
-        gain=compared.gain,
-        lower_bound=compared.lower,
-        upper_bound=compared.upper,
-        method=compared.method,
-        n=compared.n,
-        wins=compared.wins,
-        losses=compared.losses,
-        examples_needed=compared.examples_needed,
-        note=compared.note,
         verdict="fail" if any(check.status == "fail" for check in checks) else found.status,
     )
     return result, checks
@@ -357,6 +339,7 @@ def _nothing_to_lose(guard: Guard, baseline: str, value: float) -> Sequence[Chec
             source=guard.source("max_drop"),
             advice="Look whether the metric reads the answers (pattern, json_field, normalize); a guard is for what "
             "the baseline can do.",
+            action="measure_again",
         ),
     )
 
@@ -377,4 +360,5 @@ def _check(guard: Guard, found: drop.Drop, values: tuple[float, float]) -> Check
         required=-guard.spec.max_drop or 0.0,
         source=guard.source("max_drop"),
         advice=advice,
+        action=None if found.status == "warning" else "add_examples",
     )

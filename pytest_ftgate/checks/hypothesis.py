@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from pytest_ftgate.checks.bounds import RUN_METRICS
 from pytest_ftgate.errors import ConfigError, Where
-from pytest_ftgate.result import Check
+from pytest_ftgate.result import Check, opponent
 from pytest_ftgate.text import is_share, show_amount, show_value
 
 if TYPE_CHECKING:
+    from pytest_ftgate.checks.context import Context
     from pytest_ftgate.config import GateConfig, Prediction
     from pytest_ftgate.metrics import Metric, Scored
     from pytest_ftgate.statistics import Interval
@@ -96,8 +97,9 @@ def expected_gain(prediction: Prediction, metric: Metric) -> float:
     return round(change if metric.greater_is_better else -change, 12)
 
 
-def required_checks(config: GateConfig) -> list[Check]:
-    """``require_hypothesis``: training without an expectation can only be judged with hindsight."""
+def check_required(gate: Context) -> list[Check]:
+    """Check ``require_hypothesis``: training without an expectation can only be judged with hindsight."""
+    config = gate.config
     if not config.require_hypothesis:
         return []
     held = config.hypothesis is not None
@@ -112,6 +114,21 @@ def required_checks(config: GateConfig) -> list[Check]:
             else "Say what training is expected to change, and why: hypothesis: {from: 0.82, to: 0.87, because: ...}.",
         )
     ]
+
+
+def check(gate: Context) -> list[Check]:
+    """Hold the hypothesis in numbers against the best baseline, and against the candidate where there is one."""
+    config, prediction, scored = gate.config, gate.config.prediction, gate.scored
+    if prediction is None:
+        return []
+    name, best = prediction.metric.name, gate.best
+    metric, before = gate.metrics[name], scored[best].scores[name]
+    interval = interval_of(before, confidence=config.confidence, repeats=config.repeats, groups=gate.groups)
+    match = config.objective == "match"
+    found = [from_check(prediction, metric, before.value, interval, opponent(best), match=match)]
+    if "candidate" in scored:
+        found.append(to_check(prediction, metric, scored["candidate"].scores[name].value))
+    return found
 
 
 def interval_of(scored: Scored, *, confidence: float, repeats: int, groups: Sequence[Hashable]) -> Interval:

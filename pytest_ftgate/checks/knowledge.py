@@ -5,6 +5,11 @@ Where a threshold comes from stands in ``docs/advice.md``.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pytest_ftgate.checks.context import Context
+
 from pytest_ftgate.result import Check, Diagnosis
 from pytest_ftgate.text import plural
 
@@ -19,12 +24,28 @@ def smells_of_knowledge(diagnosis: Diagnosis) -> bool:
     return fixed >= RECALLED_LEAST and count >= RECALLED_SHARE * fixed
 
 
+def facts(gate: Context) -> dict[str, Diagnosis | None]:
+    """Return the kinds of mistakes; none by a metric that compares answers, and calls none of them right."""
+    from pytest_ftgate.runs.mistakes import diagnose
+
+    if gate.deciding.pairwise:
+        return {"diagnosis": None}
+    test, training, scored = gate.test.examples, gate.training.examples, gate.scored
+    return {"diagnosis": diagnose(gate.deciding, test, training, scored[gate.best], scored.get("candidate"))}
+
+
+def check(gate: Context) -> list[Check]:
+    """Say where the gain is knowledge, of green gates too: it is bought at the wrong place."""
+    diagnosis = gate.result.diagnosis
+    return [] if diagnosis is None or not gate.accepts else knowledge_checks(diagnosis)
+
+
 def knowledge_checks(diagnosis: Diagnosis) -> list[Check]:
     """A gain that is knowledge, said of green gates too: it is bought at the wrong place."""
     if not smells_of_knowledge(diagnosis):
         return []
     message = f"the gain smells of knowledge: {recalled_fact(diagnosis)}"
-    return [Check("knowledge", "warning", message, diagnosis.recalled, None, None, RAG)]
+    return [Check("knowledge", "warning", message, diagnosis.recalled, None, None, RAG, "retrieval")]
 
 
 def recalled_fact(diagnosis: Diagnosis) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from pytest_ftgate.models.price import UNKNOWN, price_cure, price_of
+from pytest_ftgate.models.price import price_cure, price_of
 from pytest_ftgate.models.protocol import Price
 from pytest_ftgate.result import ModelResult, called
 
@@ -38,7 +38,7 @@ def why_unpriced(models: Mapping[str, Model]) -> str | None:
     """Why no cost of a candidate can be compared with one of a baseline; ``None`` where it may be known."""
     unknown = unpriced_models(models)
     blind = ["candidate"] if "candidate" in unknown else list(unknown)
-    told = [f"{called(role, models[role].name)}: {unknown[role].source.removeprefix(UNKNOWN)}" for role in blind]
+    told = [f"{called(role, models[role].name)}: {unknown[role].unknown}" for role in blind]
     return "; ".join(told) or None
 
 

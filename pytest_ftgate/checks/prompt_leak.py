@@ -10,9 +10,8 @@ from pytest_ftgate.result import Check
 from pytest_ftgate.text import plural, printable
 
 if TYPE_CHECKING:
-    from pytest_ftgate.config import GateConfig
+    from pytest_ftgate.checks.context import Context
     from pytest_ftgate.data import DataSet, Example
-    from pytest_ftgate.models import Model
     from pytest_ftgate.models.prompt import Prompt
 
 _TELLING_CHARACTERS = 16
@@ -20,15 +19,12 @@ _TELLING_CHARACTERS = 16
 _NAME_CHARACTERS = 60
 
 
-def prompt_leak_checks(config: GateConfig, candidate: Model, test: DataSet) -> list[Check]:
-    """Whether the candidate's own prompt tells it the test set. Few-shot turns are of the training set, and left out.
-
-    Args:
-        config: the gate.
-        candidate: the model; one without a prompt of ours tells nothing.
-        test: the test set.
-    """
-    prompt: Prompt | None = getattr(candidate, "prompt", None)
+def check(gate: Context) -> list[Check]:
+    """Check that the candidate's own prompt does not tell it the test set. Few-shot turns are of the training set."""
+    if not gate.accepts:
+        return []
+    config, candidate, test = gate.config, gate.models["candidate"], gate.test
+    prompt = candidate.prompt
     if prompt is None:
         return []
     called, source = f"the candidate {candidate.name}", str(config.candidate.source)

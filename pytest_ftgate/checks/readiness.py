@@ -15,6 +15,7 @@ from pytest_ftgate.result import Check, Status, called
 from pytest_ftgate.text import is_share, plural, show_amount, show_difference, show_usd, show_value
 
 if TYPE_CHECKING:
+    from pytest_ftgate.checks.context import Context
     from pytest_ftgate.config import GateConfig
     from pytest_ftgate.data import DataSet, Example
     from pytest_ftgate.metrics import Metric, Scored
@@ -31,15 +32,14 @@ _CHARACTERS_PER_TOKEN = 4
 # --- before any call -----------------------------------------------------------------------------------------
 
 
-def free_readiness_checks(
-    config: GateConfig, metric: Metric, models: Mapping[str, Model], training: DataSet
-) -> list[Check]:
-    """What can be said of a gate at ``stage: ready`` for free; nothing at any other stage."""
-    if config.stage != "ready":
+def check_plan(gate: Context) -> list[Check]:
+    """Check what is planned at ``stage: ready``; nothing at any other stage."""
+    config = gate.config
+    if gate.accepts:
         return []
     found = [_ignored(config)] if config.has_candidate else []
-    found += _expectation(config, metric)
-    found.append(_training_cost(config, models, training))
+    found += _expectation(config, gate.deciding)
+    found.append(_training_cost(config, gate.models, gate.training))
     return found
 
 
@@ -112,20 +112,12 @@ def _content(content: object) -> str:
 # --- of the baseline's answers -------------------------------------------------------------------------------
 
 
-def readiness_checks(
-    config: GateConfig, best: Scored, role: str, *, examples: int, compare: Callable[[Scored, Scored], Comparison]
-) -> list[Check]:
-    """Whether any candidate could pass, and whether this test set would show it.
-
-    Args:
-        config: the gate.
-        best: the scores of the baseline that is hardest to beat.
-        role: its role.
-        examples: of the test set.
-        compare: baseline and candidate to the gain, as the gate compares them.
-    """
-    if config.objective == "match":  # no gain is asked for
+def check(gate: Context) -> list[Check]:
+    """Check before training that a candidate could pass, and that this test set would show it."""
+    config, role, examples, compare = gate.config, gate.best, len(gate.test), gate.compare
+    if gate.accepts or config.objective == "match":  # with which no gain is asked for
         return []
+    best = gate.scored[role].scores[gate.deciding.name]
     room = _room(config, best, role)
     found = [room] if room is not None else []
     if config.evidence == "observed" or (room is not None and room.status == "fail"):
@@ -156,6 +148,7 @@ def _room(config: GateConfig, best: Scored, role: str) -> Check | None:
         if enough
         else "Do not train: the prompt does nearly all that can be done here. "
         "If that is not so, the test set is too easy: add examples that the baseline gets wrong.",
+        "stop",
     )
 
 
@@ -218,6 +211,7 @@ def _chance(
         FEWEST_CHANCES,
         expected.source,
         _more_examples(comparison.examples_needed, examples, expected) if status != "note" else None,
+        "add_examples" if status == "inconclusive" else None,
     )
 
 

@@ -1,136 +1,122 @@
-"""The free checks: training set, test set, and what the models are, judged before anything is paid for."""
+"""The list of all rules, in the order in which a report shows their checks."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pytest_ftgate.checks import (
-    baseline_quality as straw_man,
-)
-from pytest_ftgate.checks import (
+    advantage,
+    alternatives,
+    answers,
+    baseline_quality,
     bounds,
+    checkpoint,
+    constant_baseline,
+    economics,
+    form,
+    gain,
     goal,
+    guards,
     hypothesis,
+    identical_outputs,
+    judging,
+    knowledge,
+    latency,
     match,
+    normalization,
+    prompt_ablation,
     prompt_leak,
     readiness,
+    repeats,
+    slices,
     test_set,
+    training_file,
+    training_set,
 )
-from pytest_ftgate.checks.form import asked_of_candidate, form_alone_checks, format_checks
-from pytest_ftgate.checks.training_set import rules as audit
-from pytest_ftgate.judges import free_judging_checks
-from pytest_ftgate.result import Check
+from pytest_ftgate.checks.freshness import alias, base_changed, drift, max_age, shutdown
+from pytest_ftgate.errors import FtgateError
+from pytest_ftgate.result import Check, error_check
 
 if TYPE_CHECKING:
-    from pytest_ftgate.checks.context import Prepared
+    from pytest_ftgate.checks.context import Context
+
+Stage = Literal["free", "answered", "scored"]
+"""When a rule can be checked: before any model is called, once all have answered, once all answers are scored."""
 
 
-def free_checks(prepared: Prepared) -> list[Check]:
-    """In the order in which a report shows them."""
-    from pytest_ftgate.checks.guards import guard_checks
-    from pytest_ftgate.checks.slices import slice_size_checks
-    from pytest_ftgate.runs.latency import unsampled_checks
+class Rule(NamedTuple):
+    """One rule: what it checks, and the facts that it adds to the result before anything of its stage is checked."""
 
-    config = prepared.config
-    accepts = config.stage == "accept"  # else there is no candidate yet
-    latencies = [*config.bounds, *(match.latency_bounds(config) if accepts else ())]
-    return [
-        *_training_checks(prepared),
-        *(_tuning_checks(prepared) if accepts else ()),
-        *_test_set_checks(prepared),
-        *_match_checks(prepared),
-        *_economics_checks(prepared),
-        *bounds.unpriced_bound_checks(config.bounds, prepared.models),
-        *_straw_man_checks(prepared),
-        *unsampled_checks(latencies, prepared.models),
-        *slice_size_checks(prepared.slices),
-        *free_judging_checks(prepared.judging, prepared.metrics),
-        *guard_checks(prepared.guards, prepared.models, prepared.test, errors=config.errors),
-    ]
+    stage: Stage
+    check: Callable[[Context], Iterable[Check]]
+    facts: Callable[[Context], Mapping[str, Any]] | None = None
 
 
-def _training_checks(prepared: Prepared) -> list[Check]:
-    """The training set, and what was planned with it."""
-    config, training = prepared.config, prepared.training
-    return [
-        *audit.training_checks(config, prepared.audit, training, prepared.test),
-        *goal.goal_checks(config),
-        *hypothesis.required_checks(config),
-        *readiness.free_readiness_checks(config, prepared.deciding, prepared.models, training),
-    ]
+RULES: tuple[Rule, ...] = (
+    Rule("free", training_set.check),
+    Rule("free", goal.check),
+    Rule("free", hypothesis.check_required),
+    Rule("free", readiness.check_plan),
+    Rule("free", prompt_leak.check),
+    Rule("free", training_file.check),
+    Rule("free", checkpoint.check),
+    Rule("free", test_set.check_size),
+    Rule("free", form.check),
+    Rule("free", test_set.check_reach),
+    Rule("free", match.check_reach),
+    Rule("free", advantage.check_free),
+    Rule("free", economics.check_free),
+    Rule("free", bounds.check_free),
+    Rule("free", baseline_quality.check),
+    Rule("free", latency.check_free),
+    Rule("free", slices.check_sizes),
+    Rule("free", judging.check),
+    Rule("free", guards.check_free),
+    Rule("free", alias.check),
+    Rule("free", base_changed.check),
+    Rule("answered", answers.check_complete),
+    Rule("answered", latency.check),
+    Rule("scored", constant_baseline.check),
+    Rule("scored", hypothesis.check),
+    Rule("scored", identical_outputs.check),
+    Rule("scored", gain.check, gain.facts),
+    Rule("scored", repeats.check),
+    Rule("scored", readiness.check),
+    Rule("scored", advantage.check),
+    Rule("scored", bounds.check),
+    Rule("scored", economics.check, economics.facts),
+    Rule("scored", answers.check),
+    Rule("scored", normalization.check),
+    Rule("scored", knowledge.check, knowledge.facts),
+    Rule("scored", alternatives.check),
+    Rule("scored", slices.check, slices.facts),
+    Rule("answered", guards.check, guards.facts),
+    Rule("answered", max_age.check, max_age.facts),
+    Rule("scored", shutdown.check, shutdown.facts),
+    Rule("scored", drift.check, drift.facts),
+    Rule("scored", prompt_ablation.check),
+)
 
 
-def _tuning_checks(prepared: Prepared) -> list[Check]:
-    """Whether the candidate was made of that training set, and its prompt of nothing else."""
-    leaks = prompt_leak.prompt_leak_checks(prepared.config, prepared.models["candidate"], prepared.test)
-    return [*leaks, *_job_checks(prepared)]
+def check(gate: Context, *stages: Stage) -> list[Check]:
+    """Return the checks of all rules of these stages. What goes wrong in a rule is an error."""
+    found: list[Check] = []
+    for rule in RULES:
+        if rule.stage in stages:
+            try:
+                found += rule.check(gate)
+            except FtgateError as error:
+                found.append(error_check(error))
+    return found
 
 
-def _job_checks(prepared: Prepared) -> list[Check]:
-    """What is looked at where the candidate is named by the job that made it."""
-    from pytest_ftgate.checks.checkpoint import chosen_check, shared_check, unused_check
-    from pytest_ftgate.checks.training_file import training_file_check
-
-    config, checks = prepared.config, []
-    if prepared.trained_on is not None:
-        checks.append(training_file_check(config, prepared.training, prepared.trained_on, prepared.trained_on_content))
-    if prepared.shared is not None:
-        checks.append(shared_check(prepared.shared, len(prepared.test)))
-    if config.validation_set is not None and prepared.contest is None:
-        checks.append(unused_check(config))
-    chosen = chosen_check(prepared.tuned["candidate"], config) if "candidate" in prepared.tuned else None
-    return [*checks, chosen] if chosen else checks
-
-
-def _test_set_checks(prepared: Prepared) -> list[Check]:
-    """Whether the test set and the metrics can tell what is asked for."""
-    config, test, metrics = prepared.config, prepared.test, prepared.metrics
-    return [
-        test_set.size_check(config, len(test)),
-        *test_set.limit_checks(config),
-        *format_checks(metrics, test),
-        *form_alone_checks(prepared.deciding, asked_of_candidate(config.require, metrics)),
-        *_reach_checks(prepared),
-    ]
-
-
-def _reach_checks(prepared: Prepared) -> list[Check]:
-    """Whether so many examples, or groups of them, can be evidence at all."""
-    from pytest_ftgate.statistics import MIN_GROUPS, effective_groups, fewest_wins, group_codes, group_sizes
-
-    config, n = prepared.config, len(prepared.test)
-    groups = group_codes(prepared.groups, n)
-    if groups is not None and config.evidence != "observed":
-        sizes = group_sizes(groups)
-        few = test_set.groups_check(config, len(sizes), effective_groups(sizes), MIN_GROUPS)
-        return [few] if few else []
-    if config.objective == "beat" and prepared.deciding.kind == "right_wrong" and config.repeats == 1 and n:
-        wins = fewest_wins(n, margin=config.asked_gain, confidence=config.confidence, evidence=config.evidence)
-        return [test_set.reach_check(config, n, wins)]
-    return []
-
-
-def _match_checks(prepared: Prepared) -> list[Check]:
-    config, n = prepared.config, len(prepared.test)
-    if config.objective != "match":
-        return []
-    return match.free_match_checks(config, prepared.deciding, n, prepared.models, grouped=prepared.grouped)
-
-
-def _economics_checks(prepared: Prepared) -> list[Check]:
-    from pytest_ftgate.checks.economics import free_economics_checks
-
-    return free_economics_checks(prepared.config.economics, prepared.models)
-
-
-def _straw_man_checks(prepared: Prepared) -> list[Check]:
-    """Whether the baseline is what would be used without the fine-tune, and as well prompted."""
-    config, models, test = prepared.config, prepared.models, prepared.test
-    accepts = config.stage == "accept"
-    same = straw_man.same_model_checks(config, models, test) if accepts and prepared.contest is None else ()
-    checks = [*same, *straw_man.prompt_checks(config, test)]
-    if accepts:
-        checks += straw_man.params_checks(config)
-        checks += straw_man.swapped_checks(config)
-        checks += straw_man.base_model_checks(config, prepared.tuned)
-    return checks
+def with_facts(gate: Context, *stages: Stage) -> Context:
+    """Add the facts of all rules of these stages to the result. A fact that cannot be had is an error."""
+    for rule in RULES:
+        if rule.stage in stages and rule.facts is not None:
+            try:
+                gate = gate.with_facts(**rule.facts(gate))
+            except FtgateError as error:
+                gate = gate.with_checks([error_check(error)])
+    return gate

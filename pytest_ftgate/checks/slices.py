@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.checks import drop
+from pytest_ftgate.checks.context import once
 from pytest_ftgate.checks.drop import Allowance, Size
 from pytest_ftgate.errors import ConfigError
 from pytest_ftgate.result import Check, LabelResult, SliceResult, Status
 from pytest_ftgate.text import is_share, plural, printable, show_amount, show_difference
 
 if TYPE_CHECKING:
+    from pytest_ftgate.checks.context import Context
     from pytest_ftgate.config import GateConfig, MetricSpec, SliceSpec
     from pytest_ftgate.data import DataSet, Example
     from pytest_ftgate.metrics import Metric, Scored
@@ -98,12 +100,12 @@ def prepare_slices(config: GateConfig, test: DataSet, metric: Metric, build: Bui
 
 
 def _check_fields(spec: SliceSpec, test: DataSet) -> None:
-    from pytest_ftgate.text import listed, nearest_wording
+    from pytest_ftgate.text import listed, nearest
 
     known = {name: None for example in test.examples for name in example.fields}
     for name in spec.fields:
         if name not in known:
-            near = nearest_wording(name, known)
+            near = nearest(name, known)
             raise ConfigError(
                 f"no example of the test set has the field {printable(name, _SHOWN)!r}",
                 where=spec.sources["fields"].where("slices.fields"),
@@ -187,8 +189,9 @@ def _measured_out(slices: Slices, test: DataSet) -> Slices:
     return replace(slices, slices=tuple(found), sizes=sizes)
 
 
-def slice_size_checks(slices: Slices | None) -> list[Check]:
-    """Which slices will not be judged, and which cannot show what is asked of them; known for free."""
+def check_sizes(gate: Context) -> list[Check]:
+    """Check which slices will not be judged, and which cannot show what is asked of them; known for free."""
+    slices = gate.slices
     if slices is None:
         return []
     return [*_unjudged(slices), *_unprovable(slices)]
@@ -243,6 +246,7 @@ def _unprovable(slices: Slices) -> Iterator[Check]:
             required=needed,
             source=str(slices.spec.sources["evidence"]),
             advice=f"Add examples, or ask for less: min_examples: {needed} lists such slices without judging them.",
+            action="add_examples",
         )
 
 
@@ -260,50 +264,49 @@ def _share(metric: Metric) -> bool:
     return is_share((metric.low, metric.high))
 
 
-def judge_slices(
-    slices: Slices | None, baseline: Measured, candidate: Measured, deciding: str
-) -> tuple[tuple[SliceResult, ...], list[Check]]:
-    """The facts of each slice, the worst change first, and one check for each sort of outcome.
-
-    Args:
-        slices: as prepared.
-        baseline: the best baseline of the gate, scored.
-        candidate: scored.
-        deciding: the name of the deciding metric.
+def facts(gate: Context) -> dict[str, Any]:
+    """Return the facts of each slice and label, the worst change first.
 
     Raises:
         MetricError: a metric is undefined for the answers on a slice.
     """
-    if slices is None:
-        return (), []
-    judged = [_judge(slices, one, baseline, candidate, deciding) for one in slices.slices]
-    judged.sort(key=_worst_first)
-    return tuple(judged[:MOST_SLICES]), _outcomes(slices, judged)
+    if not gate.accepts:
+        return {}
+    labels = label_results(gate.scored[gate.best], gate.scored["candidate"], gate.deciding)
+    return {"labels": labels, "slices": tuple(_judged(gate)[:MOST_SLICES])}
+
+
+def check(gate: Context) -> list[Check]:
+    """Check that no slice lost more than is allowed: one check for each sort of outcome."""
+    return _outcomes(gate.slices, _judged(gate)) if gate.slices is not None and gate.accepts else []
+
+
+@once
+def _judged(gate: Context) -> list[SliceResult]:
+    if gate.slices is None:
+        return []
+    baseline, candidate, name = gate.scored[gate.best], gate.scored["candidate"], gate.deciding.name
+    judged = [_judge(gate.slices, one, baseline, candidate, name) for one in gate.slices.slices]
+    return sorted(judged, key=_worst_first)
 
 
 def _worst_first(one: SliceResult) -> tuple[bool, float]:
-    return one.gain is None, one.gain if one.gain is not None else -one.n
+    return one.gain is None, one.gain if one.gain is not None else -(one.n or 0)
 
 
 def _judge(slices: Slices, one: Slice, baseline: Measured, candidate: Measured, deciding: str) -> SliceResult:
-    result = SliceResult(one.field, one.value, len(one.rows), note=one.note)
+    result = SliceResult(one.field, one.value, n=len(one.rows), note=one.note)
     if one.note is not None:
         return result
     scores = [_score(one, measured, deciding) for measured in (baseline, candidate)]
     groups = [candidate.run.test_set.examples[row].group for row in one.rows]
     found = drop.judge_drop(scores[0], scores[1], slices.allowance, groups)
-    compared = found.compared
     return replace(
         result,
+        **found.compared.facts(),
         baseline=scores[0].value,
         candidate=scores[1].value,
-        gain=compared.gain,
-        lower_bound=compared.lower,
-        upper_bound=compared.upper,
         confidence=slices.allowance.confidence,
-        wins=compared.wins,
-        losses=compared.losses,
-        note=compared.note,
         verdict=found.status,
     )
 
@@ -341,7 +344,7 @@ def _outcome(slices: Slices, rows: Sequence[SliceResult], status: Status, what: 
     share = _share(slices.slices[0].metric)
     seen = [
         f"{printable(one.field, _SHOWN)}={printable(one.value, _SHOWN)} {show_difference(one.gain, share=share)} "
-        f"({plural(one.n, 'example')})"
+        f"({plural(one.n or 0, 'example')})"
         for one in (rows if status != "pass" else rows[:1])
     ]
     names = f"worst {seen[0]}" if status == "pass" else _named(seen)
@@ -356,6 +359,7 @@ def _outcome(slices: Slices, rows: Sequence[SliceResult], status: Status, what: 
         required=-slices.spec.max_drop or 0.0,
         source=str(slices.spec.sources["max_drop"]),
         advice=advice,
+        action=None if status == "warning" else "add_examples",
     )
 
 

@@ -8,7 +8,29 @@ from pytest_ftgate.result import Check
 from pytest_ftgate.text import plural
 
 if TYPE_CHECKING:
+    from pytest_ftgate.checks.context import Context
     from pytest_ftgate.config import GateConfig
+
+
+def check_size(gate: Context) -> list[Check]:
+    """Check that there are enough test examples, and say where a file is read in part."""
+    return [size_check(gate.config, len(gate.test)), *limit_checks(gate.config)]
+
+
+def check_reach(gate: Context) -> list[Check]:
+    """Check that so many examples, or groups of them, can be evidence at all."""
+    from pytest_ftgate.statistics import MIN_GROUPS, effective_groups, fewest_wins, group_codes, group_sizes
+
+    config, n = gate.config, len(gate.test)
+    groups = group_codes(gate.groups, n)
+    if groups is not None and config.evidence != "observed":
+        sizes = group_sizes(groups)
+        few = groups_check(config, len(sizes), effective_groups(sizes), MIN_GROUPS)
+        return [few] if few else []
+    if config.objective == "beat" and gate.deciding.kind == "right_wrong" and config.repeats == 1 and n:
+        wins = fewest_wins(n, margin=config.asked_gain, confidence=config.confidence, evidence=config.evidence)
+        return [reach_check(config, n, wins)]
+    return []
 
 
 def size_check(config: GateConfig, examples: int) -> Check:
@@ -23,6 +45,7 @@ def size_check(config: GateConfig, examples: int) -> Check:
         required=needed,
         source=str(config.sources["min_test_examples"]),
         advice=None if held else f"Label {plural(needed - examples, 'more example')}.",
+        action="add_examples",
     )
 
 
@@ -51,6 +74,7 @@ def reach_check(config: GateConfig, examples: int, wins: int | None) -> Check:
             observed=examples,
             source=str(config.sources["evidence"]),
             advice="Label more test examples.",
+            action="add_examples",
         )
     return Check(
         "reach",
@@ -84,4 +108,5 @@ def groups_check(config: GateConfig, groups: int, counted: int, needed: int) -> 
         required=needed,
         source=str(config.sources["test_set"]),
         advice=f"Add test examples from other groups{larger}; more from the same ones do not help.",
+        action="add_examples",
     )

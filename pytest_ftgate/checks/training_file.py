@@ -13,6 +13,7 @@ from pytest_ftgate.result import Check
 from pytest_ftgate.text import plural
 
 if TYPE_CHECKING:
+    from pytest_ftgate.checks.context import Context
     from pytest_ftgate.config import GateConfig
 
 
@@ -24,6 +25,13 @@ def is_the_file(training: DataSet, file: JobFile) -> bool:
     if training.path is None:
         return content_sha256(training.examples) == file.content_sha256
     return training.sha256 == file.sha256
+
+
+def check(gate: Context) -> list[Check]:
+    """Check that the candidate's job was trained on the training set, where the candidate is named by its job."""
+    if not gate.accepts or gate.trained_on is None:
+        return []
+    return [training_file_check(gate.config, gate.training, gate.trained_on, gate.trained_on_content)]
 
 
 def training_file_check(config: GateConfig, training: DataSet, file: JobFile, content: bytes | None) -> Check:

@@ -78,8 +78,7 @@ def _schema(asked: argparse.Namespace) -> int:
 
 
 def _compare(asked: argparse.Namespace) -> int:
-    from pytest_ftgate.cli.compare import compare_reports
-    from pytest_ftgate.cli.moves_text import comparison_lines
+    from pytest_ftgate.cli.compare import compare_reports, comparison_lines
     from pytest_ftgate.cli.report_file import read_report
 
     before, after = read_report(asked.before), read_report(asked.after)
@@ -91,15 +90,6 @@ def _compare(asked: argparse.Namespace) -> int:
 def _init(asked: argparse.Namespace) -> int:
     from pytest_ftgate.cli.init import Wishes, write_project
 
-    wishes = Wishes(
-        asked.directory,
-        asked.test_set,
-        asked.training_set,
-        asked.input,
-        asked.expected,
-        asked.baseline,
-        asked.candidate,
-        asked.force,
-    )
+    wishes = Wishes(**{name: value for name, value in vars(asked).items() if name not in ("command", "run")})
     write_project(wishes, print)
     return 0

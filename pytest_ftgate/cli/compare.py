@@ -1,16 +1,25 @@
-"""What moved between two reports, gate by gate. Pure: facts in, moves out."""
+"""``compare``: tell what moved between two reports, gate by gate."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from pytest_ftgate.cli.report_file import Facts, ReportFile, roles
 from pytest_ftgate.cli.thresholds import shifts
 from pytest_ftgate.result import called
-from pytest_ftgate.text import is_share, show_difference, show_seconds, show_usd, show_value
+from pytest_ftgate.text import (
+    is_share,
+    plural,
+    printable,
+    show_difference,
+    show_seconds,
+    show_usd,
+    show_value,
+    wrapped,
+)
 
 Mark = Literal["worse", "loosened", "better", "stricter", ""]
 
@@ -19,6 +28,9 @@ _STATUSES = ("", "note", "pass", "warning", "inconclusive", "fail", "error")
 _CALLED_OUT = _STATUSES.index("warning")
 _STEADY = 0.1
 """Times that differ by no more than this share of the larger one are the same time measured twice."""
+_MARK_WIDTH = 10
+_NAMES_SHOWN = 10
+_NAME_WIDTH = 60
 
 Key = tuple[str, str]
 
@@ -103,14 +115,19 @@ def compare_gate(old: Facts, new: Facts) -> Iterator[Move]:
     yield from _models(old, new)
 
 
+def _changed(what: str, before: str, after: str, more: str = "", mark: Mark = "") -> Iterator[Move]:
+    """Yield a move unless both texts are the same."""
+    if before != after:
+        yield Move(what, f"{before} -> {after}{more}", mark)
+
+
 def _verdict(old: Facts, new: Facts) -> Iterator[Move]:
-    was, now = old.text("verdict") or "", new.text("verdict") or ""
-    if was != now:
-        yield Move("verdict", f"{was} -> {now}", "worse" if _severity(now) > _severity(was) else "better")
+    before, after = old.text("verdict") or "", new.text("verdict") or ""
+    yield from _changed("verdict", before, after, mark="worse" if _severity(after) > _severity(before) else "better")
 
 
 def _severity(verdict: str) -> int:
-    """A verdict that is not known is taken for the worst."""
+    """Return the rank of a verdict; one that is not known is taken for the worst."""
     return _VERDICTS.index(verdict) if verdict in _VERDICTS else len(_VERDICTS)
 
 
@@ -137,43 +154,41 @@ def _another(old: Facts, new: Facts, name: str, size: str) -> bool:
     """Whether the files are known to differ, or how much was read of them: ``limit`` leaves the file as it is."""
     one, other = old.part(name), new.part(name)
     facts = ((one.text("sha256"), other.text("sha256")), (one.number(size), other.number(size)))
-    return any(was is not None and now is not None and was != now for was, now in facts)
+    return any(before is not None and after is not None and before != after for before, after in facts)
 
 
 def _counts(old: Facts, new: Facts, name: str) -> str:
-    was, now = old.number(name), new.number(name)
-    return "" if was is None or now is None else f" ({was:g} -> {now:g} {name})"
+    before, after = old.number(name), new.number(name)
+    return "" if before is None or after is None else f" ({before:g} -> {after:g} {name})"
 
 
 def _values(old: Facts, new: Facts) -> Iterator[Move]:
     share = is_share(new.range("metric_range") or old.range("metric_range"))
-    before = dict(roles(old))
+
+    def value(model: Facts) -> str:
+        return show_value(model.number("value"), share=share)
+
+    def difference(gate: Facts, name: str) -> str:
+        return show_difference(gate.number(name), share=share)
+
+    def bounds(gate: Facts) -> str:
+        lower, upper = difference(gate, "lower_bound"), difference(gate, "upper_bound")
+        return "unknown" if lower == upper == "unknown" else f"{lower} to {upper}"
+
+    before, metric = dict(roles(old)), new.text("metric")
     for role, model in roles(new):
-        if role not in before:
-            continue
-        was, now = (show_value(one.number("value"), share=share) for one in (before[role], model))
-        if was != now:
-            yield Move(called(role), f"{was} -> {now} {new.text('metric') or ''}".rstrip())
-    was, now = (show_difference(one.number("gain"), share=share) for one in (old, new))
-    if was != now:
-        yield Move("gain", f"{was} -> {now}{_noise(old, new)}")
-    was, now = (_bounds(one, share) for one in (old, new))
-    if was != now:
-        yield Move("bounds of the gain", f"{was} -> {now}")
-
-
-def _bounds(gate: Facts, share: bool) -> str:
-    lower, upper = (show_difference(gate.number(name), share=share) for name in ("lower_bound", "upper_bound"))
-    return "unknown" if lower == upper == "unknown" else f"{lower} to {upper}"
+        if role in before:
+            yield from _changed(called(role), value(before[role]), value(model), f" {metric}" if metric else "")
+    yield from _changed("gain", difference(old, "gain"), difference(new, "gain"), _noise(old, new))
+    yield from _changed("bounds of the gain", bounds(old), bounds(new))
 
 
 def _noise(old: Facts, new: Facts) -> str:
-    """Whether each gain lies between the bounds of the other; nothing where that is not known."""
+    """Say whether each gain lies between the bounds of the other; nothing where that is not known."""
     if _another_test_set(old, new):
         return ""
-    pairs = [(old, new), (new, old)]
     inside = []
-    for one, other in pairs:
+    for one, other in ((old, new), (new, old)):
         gain, lower, upper = one.number("gain"), other.number("lower_bound"), other.number("upper_bound")
         if gain is None or lower is None or upper is None:
             return ""
@@ -185,7 +200,7 @@ def _noise(old: Facts, new: Facts) -> str:
 
 
 def _parts(old: Facts, new: Facts) -> Iterator[Move]:
-    """Guards, slices and several candidates: what became of each."""
+    """What became of each guard, slice and candidate."""
     for what, name, of in (
         ("guard", "guards", ("name",)),
         ("slice", "slices", ("field", "value")),
@@ -193,10 +208,8 @@ def _parts(old: Facts, new: Facts) -> Iterator[Move]:
     ):
         before = _by_name(old, name, of)
         for key, part in _by_name(new, name, of).items():
-            was = before[key].text("verdict") if key in before else "not there"
-            now = part.text("verdict")
-            if was != now:
-                yield Move(f"{what} {key}", f"{was or 'not judged'} -> {now or 'not judged'}")
+            known = (before[key].text("verdict") or "not judged") if key in before else "not there"
+            yield from _changed(f"{what} {key}", known, part.text("verdict") or "not judged")
 
 
 def _by_name(gate: Facts, name: str, of: tuple[str, ...] = ("name",)) -> dict[str, Facts]:
@@ -207,23 +220,21 @@ def _checks(old: Facts, new: Facts) -> Iterator[Move]:
     """Checks that call something out now, or did so before; the verdict is what counts of them."""
     before, after = _worst(old), _worst(new)
     for name in dict.fromkeys((*after, *before)):
-        was, _ = before.get(name, ("", ""))
-        now, message = after.get(name, ("", ""))
-        if was == now or max(_STATUSES.index(was), _STATUSES.index(now)) < _CALLED_OUT:
-            continue
-        told = f": {message}" if _STATUSES.index(now) >= _CALLED_OUT else ""
-        yield Move(f"check {name}", f"{was or 'not made'} -> {now or 'not made'}{told}")
+        rank, message = after.get(name, (0, ""))
+        ranks = before.get(name, (0, ""))[0], rank
+        if max(ranks) >= _CALLED_OUT:
+            was, now = (_STATUSES[one] or "not made" for one in ranks)
+            yield from _changed(f"check {name}", was, now, f": {message}" if rank >= _CALLED_OUT else "")
 
 
-def _worst(gate: Facts) -> dict[str, tuple[str, str]]:
-    """The worst status of each check, which may be made once for each baseline, and its message."""
-    found: dict[str, tuple[str, str]] = {}
+def _worst(gate: Facts) -> dict[str, tuple[int, str]]:
+    """The worst status of each check, which may be made once for each baseline, by its rank, and its message."""
+    found: dict[str, tuple[int, str]] = {}
     for check in gate.parts("checks"):
         name, status = check.text("name") or "", check.text("status") or ""
-        if status not in _STATUSES:
-            status = "error"
-        if name not in found or _STATUSES.index(status) > _STATUSES.index(found[name][0]):
-            found[name] = status, check.text("message") or ""
+        rank = _STATUSES.index(status if status in _STATUSES else "error")
+        if name not in found or rank > found[name][0]:
+            found[name] = rank, check.text("message") or ""
     return found
 
 
@@ -233,41 +244,59 @@ def _worst(gate: Facts) -> dict[str, tuple[str, str]]:
 def _models(old: Facts, new: Facts) -> Iterator[Move]:
     before, after = dict(roles(old)), dict(roles(new))
     for role in dict.fromkeys((*after, *before)):
-        if role not in before or role not in after:
+        if role in before and role in after:
+            yield from _model(called(role), before[role], after[role])
+        else:
             yield Move(called(role), "is new" if role in after else "is no longer asked")
-            continue
-        yield from _model(called(role), before[role], after[role])
 
 
 def _model(role: str, old: Facts, new: Facts) -> Iterator[Move]:
-    was, now = (_identity(one) for one in (old, new))
-    if was and now and was != now:
-        yield Move(f"{role} model", f"{was} -> {now}")
-    for name in ("latency_p50_s", "latency_p95_s"):
-        yield from _moved_time(role, name, old.number(name), new.number(name))
-    was, now = (show_usd(one.number("cost_usd")) for one in (old, new))
-    if was != now:
-        yield Move(f"{role} cost", f"{was} -> {now}")
+    before, after = (", ".join(filter(None, (one.text("model"), one.text("job")))) for one in (old, new))
+    if before and after:
+        yield from _changed(f"{role} model", before, after)
+    for name in ("p50", "p95"):
+        one, other = (model.number(f"latency_{name}_s") for model in (old, new))
+        if one is None or other is None or abs(one - other) > _STEADY * max(one, other):
+            yield from _changed(f"{role} {name}", show_seconds(one), show_seconds(other))
+    yield from _changed(f"{role} cost", show_usd(old.number("cost_usd")), show_usd(new.number("cost_usd")))
 
 
-def _identity(model: Facts) -> str:
-    """What was asked, and the job that made it."""
-    parts = (model.text("model"), model.text("job"))
-    return ", ".join(part for part in parts if part)
+# --- text ----------------------------------------------------------------------------------------------------
 
 
-def _moved_time(role: str, name: str, was: float | None, now: float | None) -> Iterator[Move]:
-    if was == now or (was is not None and now is not None and abs(was - now) <= _STEADY * max(was, now)):
-        return
-    shown = name.removeprefix("latency_").removesuffix("_s")
-    yield Move(f"{role} {shown}", f"{show_seconds(was)} -> {show_seconds(now)}")
+def comparison_lines(before: ReportFile, after: ReportFile, found: Sequence[GateMoves]) -> Iterator[str]:
+    """The two reports, each gate with what moved, and the outcome, no wider than a CI log shows."""
+    for label, report in (("before:", before), ("after:", after)):
+        partial = ", partial: its obligations were not enforced" if report.partial else ""
+        yield from wrapped(f"{label:<8}{report.path} ({plural(len(report.gates), 'gate')}{partial})")
+    versions = _moved_versions(before.environment, after.environment)
+    if versions:
+        yield from wrapped(f"versions: {', '.join(versions)}")
+    for gate in found:
+        yield ""
+        yield from wrapped(": ".join(filter(None, (printable(gate.name, _NAME_WIDTH), _heading(gate)))))
+        for move in gate.moves:
+            first = f"  {move.mark:<{_MARK_WIDTH}}"
+            yield from wrapped(f"{move.what}: {move.said}", first, " " * len(first))
+    yield ""
+    yield from wrapped(_outcome(found))
 
 
-def moved_versions(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+def _moved_versions(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
     """What was installed in another version: ``scipy 1.11.4 -> 1.14.0``."""
-    names = dict.fromkeys((*after, *before))
-    return [
-        f"{name} {before.get(name, 'absent')} -> {after.get(name, 'absent')}"
-        for name in names
-        if before.get(name) != after.get(name)
-    ]
+    versions = ((name, before.get(name, "absent"), after.get(name, "absent")) for name in {**after, **before})
+    return [f"{name} {one} -> {other}" for name, one, other in versions if one != other]
+
+
+def _heading(gate: GateMoves) -> str:
+    if gate.moves:
+        return "WORSE" if gate.worse else ""
+    return "nothing moved" if gate.verdict in ("", "pass") else f"nothing moved, {gate.verdict} as before"
+
+
+def _outcome(found: Sequence[GateMoves]) -> str:
+    worse = [printable(gate.name, _NAME_WIDTH) for gate in found if gate.worse]
+    if not worse:
+        return f"no gate got worse ({plural(len(found), 'gate')} compared)"
+    names = ", ".join(worse[:_NAMES_SHOWN]) + (", ..." if len(worse) > _NAMES_SHOWN else "")
+    return f"{len(worse):,} of {plural(len(found), 'gate')} got worse: {names}"

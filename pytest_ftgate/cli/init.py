@@ -4,23 +4,37 @@ from __future__ import annotations
 
 import os
 import shlex
-import textwrap
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
+from string import Template
 
-from pytest_ftgate.cli.gate_file_text import GATE, Written, gate_file_text, relative_path, test_file_text
-from pytest_ftgate.cli.ini import ini_file, ini_lines
-from pytest_ftgate.cli.proposal import Proposal, propose, warnings
-from pytest_ftgate.cli.survey import Source, Survey, look
+from pytest_ftgate.checks.goal import NOT_SERVED, SERVED
+from pytest_ftgate.cli.survey import MIN_TEST, MIN_TRAINING, Proposal, Source, Survey, look, propose, warnings
 from pytest_ftgate.errors import ConfigError, Where, shown_path, write_whole
-from pytest_ftgate.text import plural, printable
+from pytest_ftgate.text import plural, printable, wrapped
 
+_GATE = "finetune"
 _GATE_FILE, _TEST_FILE, _INI = "ftgate.yaml", "test_finetune.py", "pytest.ini"
-_WIDTH = 80
 _LABELS_SHOWN = 12
 _LABEL_WIDTH = 40
 _RECORDED = "recorded:"
+
+_TEST = f'''"""Red unless the fine-tuned model is worth having: ftgate.yaml says what it must show."""
+
+import pytest
+
+
+@pytest.mark.ftgate("{_GATE}")
+def test_fine_tune_is_worth_it(ftgate):
+    """The mark judges. Here is room for more: ftgate.candidate.metrics and the like."""
+'''
+_NO_BASELINE = """# Until it is written, the gate is an error:
+    # baseline: {provider: openai, model: gpt-4.1-mini, system_file: prompts/task.md, few_shot: {k: 8}}"""
+_NO_CANDIDATE = """# Until one of the two is written, the gate is an error:
+    # candidate: "openai:ft:gpt-4.1-mini:acme::abc123"
+    # stage: ready"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,39 +60,33 @@ def write_project(wishes: Wishes, say: Callable[[str], None]) -> None:
     _check_folder(wishes)
     columns = {part: column for part, column in (("input", wishes.input), ("expected", wishes.expected)) if column}
     survey = look(wishes.directory, wishes.test_set, wishes.training_set, columns)
-    proposal, written = propose(survey), _written(wishes, survey)
-    text = gate_file_text(survey, proposal, written)
-    _check(wishes.directory / _GATE_FILE, text, written)
-    for line in (*_seen(survey), *_proposed(proposal)):
-        _tell(say, line)
-    for warning in (*warnings(survey), *_missing_recordings(wishes)):
-        _tell(say, f"WARNING: {warning}")
+    proposal = propose(survey)
+    text = _gate_file(wishes, survey, proposal)
+    _check_gate(wishes, text)
     ini = ini_file(Path(os.path.abspath(wishes.directory)))
-    files = {_GATE_FILE: text, _TEST_FILE: test_file_text()}
-    files |= {} if ini else {_INI: "\n".join(["[pytest]", *ini_lines()]) + "\n"}
-    _write(wishes.directory, files)
+    written = {_GATE_FILE: text, _TEST_FILE: _TEST}
+    if ini is None:
+        written[_INI] = "\n".join(["[pytest]", *ini_lines(), ""])
+    for line in (*_seen(survey, proposal), *_warned(wishes, survey)):
+        _tell(say, line)
+    _write(wishes.directory, written)
     say("")
-    for line in (*_wrote(wishes.directory, files), *_advice(ini, wishes.directory), *_next(wishes, written)):
+    for line in _written(wishes, ini, list(written)):
         _tell(say, line)
 
 
 def _tell(say: Callable[[str], None], line: str) -> None:
-    """A line in the width of a log; one that begins with blanks is to be copied, and stays whole."""
-    if line.startswith(" "):
-        say("    " + printable(line.strip()))
-        return
-    for part in textwrap.wrap(
-        printable(line), _WIDTH, subsequent_indent="  ", break_on_hyphens=False, break_long_words=False
-    ):
-        say(printable(part))
+    """Say a line in the width of a log; one that begins with blanks is to be copied, and stays whole."""
+    for part in ["    " + printable(line.strip())] if line.startswith(" ") else wrapped(line, break_words=False):
+        say(part)
 
 
 def _check_folder(wishes: Wishes) -> None:
     if not wishes.directory.is_dir():
         raise ConfigError("there is no such folder", where=Where(shown_path(wishes.directory)))
-    dangling = (_INI,) if os.path.islink(wishes.directory / _INI) and not (wishes.directory / _INI).exists() else ()
-    for name in (_GATE_FILE, _TEST_FILE, *dangling):  # an ini file that is one stays as it is
-        path = wishes.directory / name
+    ini = wishes.directory / _INI
+    dangling = [ini] if ini.is_symlink() and not ini.exists() else []  # an ini file that is one stays as it is
+    for path in (wishes.directory / _GATE_FILE, wishes.directory / _TEST_FILE, *dangling):
         if os.path.lexists(path) and not wishes.force:
             raise ConfigError(
                 "is there already, and nothing was written",
@@ -87,44 +95,148 @@ def _check_folder(wishes: Wishes) -> None:
             )
 
 
-def _written(wishes: Wishes, survey: Survey) -> Written:
-    return Written(
-        relative_path(survey.test.path, wishes.directory),
-        relative_path(survey.training.path, wishes.directory),
-        _model(wishes.baseline, wishes.directory),
-        _model(wishes.candidate, wishes.directory),
+def _write(directory: Path, written: Mapping[str, str]) -> None:
+    for name, text in written.items():
+        try:
+            write_whole(directory / name, [text])
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise ConfigError(f"cannot be written: {reason}", where=Where(shown_path(directory / name))) from None
+
+
+# --- the gate file -------------------------------------------------------------------------------------------
+
+
+def _gate_file(wishes: Wishes, survey: Survey, proposal: Proposal) -> str:
+    """The whole file. It loads as it stands; without its models the gate is an error, and says which is missing."""
+    template = Template((files("pytest_ftgate.cli") / "ftgate.yaml.template").read_text(encoding="utf-8"))
+    baseline, candidate = (_model(model, wishes.directory) for model in (wishes.baseline, wishes.candidate))
+    labels = f" with {plural(len(survey.labels), 'label')}" if survey.outputs == "labels" else ""
+    return template.substitute(
+        gate=_GATE,
+        good_reasons=", ".join(SERVED),
+        bad_reasons="\n    #   ".join(f"{goal}: {instead}" for goal, (_, instead, _) in NOT_SERVED.items()),
+        goal=proposal.goal,
+        test_seen=plural(len(survey.test.data), "example") + labels,
+        groups=_groups(survey, wishes.directory),
+        test_set=_data(survey.test.path, survey.test.fields, wishes.directory),
+        training_seen=f"{plural(survey.audit.rows, 'row')}, {survey.audit.usable:,} usable",
+        training_set=_data(survey.training.path, survey.training.fields, wishes.directory),
+        baseline=_NO_BASELINE if baseline is None else f"baseline: {quoted(baseline)}",
+        candidate=_NO_CANDIDATE if candidate is None else f"candidate: {quoted(candidate)}",
+        why=proposal.why,
+        metric=proposal.metric,
+        min_test=MIN_TEST,
+        min_training=MIN_TRAINING,
     )
 
 
-def _model(written: str | None, directory: Path) -> str | None:
-    """Recordings are named as seen from the gate file."""
+def _groups(survey: Survey, folder: Path) -> str:
+    if survey.group_column is None:
+        return ""
+    column, count = survey.group_column
+    test_set = _data(survey.test.path, {**survey.test.fields, "group": column}, folder)
+    return (
+        f"\n    # Do rows with one {column} belong together ({count:,} of them)? Then bounds must know it:"
+        f"\n    # test_set: {printable(test_set)}"
+    )
+
+
+def _data(path: Path, fields: Mapping[str, str], folder: Path) -> str:
+    """A data set as YAML."""
+    written = quoted(_relative(path, folder))
+    named = ", ".join(f"{name}: {quoted(column)}" for name, column in fields.items())
+    return f"{{path: {written}, fields: {{{named}}}}}" if fields else written
+
+
+def quoted(text: str) -> str:
+    """Text as YAML in double quotes, whatever it holds."""
+    import yaml
+
+    dumped: str = yaml.safe_dump(text, default_style='"', width=10**6)
+    return dumped.strip()
+
+
+def _model(written: str | None, folder: Path) -> str | None:
+    """A model as the gate file spells it: recordings are named as seen from there."""
     if written is None or not written.startswith(_RECORDED):
         return written
-    return _RECORDED + relative_path(Path(written.removeprefix(_RECORDED)), directory)
+    return _RECORDED + _relative(Path(written.removeprefix(_RECORDED)), folder)
 
 
-def _check(path: Path, text: str, written: Written) -> None:
+def _relative(path: Path, folder: Path) -> str:
+    """A path as it is written in a file of ``folder``; absolute where nothing else reaches it."""
+    try:
+        return Path(os.path.relpath(path, folder)).as_posix()
+    except ValueError:  # another drive
+        return Path(os.path.abspath(path)).as_posix()
+
+
+def _check_gate(wishes: Wishes, text: str) -> None:
     """The loader that pytest will use takes it; what it may refuse is what the command line gave."""
     from pytest_ftgate.config import load_gate_file, resolve_gate
 
     try:
-        file = load_gate_file(path, text.encode())
-        if written.baseline is not None and written.candidate is not None:
-            resolve_gate(file.layers(GATE), file=file, gate=GATE, default_name=GATE)
+        file = load_gate_file(wishes.directory / _GATE_FILE, text.encode())
+        if wishes.baseline is not None and wishes.candidate is not None:
+            resolve_gate(file.layers(_GATE), file=file, gate=_GATE, default_name=_GATE)
     except ConfigError as error:
-        key = error.where.key if error.where else None
         raise ConfigError(
             f"the gate would not be valid, and nothing was written: {error.what}",
-            where=Where(key=key),
+            where=Where(key=error.where.key if error.where else None),
             evidence=error.evidence,
             cure=error.cure,
         ) from None
 
 
+# --- the ini file --------------------------------------------------------------------------------------------
+
+_SECTIONS: Mapping[str, tuple[str, ...]] = {
+    "pytest.ini": (),
+    ".pytest.ini": (),
+    "pytest.toml": (),
+    ".pytest.toml": (),
+    "pyproject.toml": ("[tool.pytest]", "[tool.pytest.ini_options]"),
+    "tox.ini": ("[pytest]",),
+    "setup.cfg": ("[tool:pytest]",),
+}
+"""The files that pytest takes for its ini file, in their order, where they have one of these sections."""
+
+
+def ini_file(folder: Path) -> Path | None:
+    """The ini file that pytest will use: the nearest in this folder or above."""
+    paths = ((place / name, sections) for place in (folder, *folder.parents) for name, sections in _SECTIONS.items())
+    return next((path for path, sections in paths if path.is_file() and _has(path, sections)), None)
+
+
+def _has(path: Path, sections: tuple[str, ...]) -> bool:
+    if not sections:
+        return True
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    return any(line.partition("#")[0].rstrip() in sections for line in lines)
+
+
+def ini_lines(gate_file: str = _GATE_FILE, *, toml: bool = False) -> list[str]:
+    """What makes a gate an obligation, in the language of the ini file.
+
+    Args:
+        gate_file: its path as seen from the ini file.
+        toml: the ini file is one in TOML.
+    """
+    settings = {
+        "required_plugins": "pytest-ftgate",
+        "addopts": "--strict-markers --strict-config",
+        "ftgate_required": "all",
+    }
+    if gate_file != _GATE_FILE:
+        settings["ftgate_config"] = gate_file
+    return [f'{key} = "{value}"' if toml else f"{key} = {value}" for key, value in settings.items()]
+
+
 # --- what is said --------------------------------------------------------------------------------------------
 
 
-def _seen(survey: Survey) -> Iterator[str]:
+def _seen(survey: Survey, proposal: Proposal) -> Iterator[str]:
     groups = f", {plural(survey.groups, 'group')}" if survey.groups else ""
     yield f"test set: {shown_path(survey.test.path)}, {plural(len(survey.test.data), 'example')}{groups}"
     yield from _remarks(survey.test, "--test-set")
@@ -140,6 +252,7 @@ def _seen(survey: Survey) -> Iterator[str]:
     if survey.group_column:
         column, count = survey.group_column
         yield f"groups: perhaps by {column} ({count:,} values): see the comment in {_GATE_FILE}"
+    yield f"proposed: metric {proposal.metric} ({proposal.why}), margin 0.05, evidence significant"
 
 
 def _remarks(source: Source, option: str) -> Iterator[str]:
@@ -152,57 +265,34 @@ def _remarks(source: Source, option: str) -> Iterator[str]:
 
 
 def _outputs(survey: Survey) -> str:
-    if survey.outputs == "json":
-        return "outputs: JSON"
-    if survey.outputs == "text":
-        return "outputs: text"
-    shown = [
-        f"{printable(label, _LABEL_WIDTH)} ({count:,})" for label, count in survey.labels.most_common(_LABELS_SHOWN)
-    ]
-    more = len(survey.labels) - len(shown)
-    return f"labels: {len(survey.labels):,} in the test set: {', '.join(shown)}" + (
-        f" and {more:,} more" if more else ""
-    )
+    if survey.outputs != "labels":
+        return f"outputs: {'JSON' if survey.outputs == 'json' else 'text'}"
+    frequent = survey.labels.most_common(_LABELS_SHOWN)
+    shown = ", ".join(f"{printable(label, _LABEL_WIDTH)} ({count:,})" for label, count in frequent)
+    more = len(survey.labels) - len(frequent)
+    return f"labels: {len(survey.labels):,} in the test set: {shown}" + (f" and {more:,} more" if more else "")
 
 
-def _proposed(proposal: Proposal) -> Iterator[str]:
-    yield f"proposed: metric {proposal.metric} ({proposal.why}), margin 0.05, evidence significant"
-
-
-def _missing_recordings(wishes: Wishes) -> Iterator[str]:
+def _warned(wishes: Wishes, survey: Survey) -> Iterator[str]:
+    yield from (f"WARNING: {warning}" for warning in warnings(survey))
     for model in (wishes.baseline, wishes.candidate):
         path = model.removeprefix(_RECORDED) if model and model.startswith(_RECORDED) else None
         if path is not None and not os.path.exists(path):
-            yield f"there is no {shown_path(path)} yet: the gate is an error until it is recorded"
+            yield f"WARNING: there is no {shown_path(path)} yet: the gate is an error until it is recorded"
 
 
-def _wrote(directory: Path, files: Mapping[str, str]) -> Iterator[str]:
-    yield f"wrote: {', '.join(shown_path(directory / name) for name in files)}"
-
-
-def _advice(ini: Path | None, directory: Path) -> Iterator[str]:
-    """An ini file that is there already is the user's."""
-    if ini is None:
-        return
-    yield f"{shown_path(ini)} is there already. With these lines in it, a skipped or lost gate makes the run red:"
-    gate_file = relative_path(directory / _GATE_FILE, ini.parent)
-    yield from (f" {line}" for line in ini_lines(gate_file, toml=ini.suffix == ".toml"))
-
-
-def _next(wishes: Wishes, written: Written) -> Iterator[str]:
-    missing = [name for name in ("baseline", "candidate") if getattr(written, name) is None]
-    path = shown_path(wishes.directory / _GATE_FILE)
+def _written(wishes: Wishes, ini: Path | None, names: Sequence[str]) -> Iterator[str]:
+    """What was written, and what is left to do; an ini file that is there already is the user's."""
+    folder = wishes.directory
+    yield f"wrote: {', '.join(shown_path(folder / name) for name in names)}"
+    if ini is not None:
+        yield f"{shown_path(ini)} is there already. With these lines in it, a skipped or lost gate makes the run red:"
+        gate_file = _relative(folder / _GATE_FILE, ini.parent)
+        yield from (f" {line}" for line in ini_lines(gate_file, toml=ini.suffix == ".toml"))
+    missing = [name for name in ("baseline", "candidate") if getattr(wishes, name) is None]
+    path = shown_path(folder / _GATE_FILE)
     if missing:
         yield f"next: write the {' and the '.join(missing)} into {path}, then:"
     else:
         yield f"next: read {path}, write down your hypothesis, then:"
-    yield f" python -m pytest {shlex.quote(shown_path(wishes.directory / _TEST_FILE))}"
-
-
-def _write(directory: Path, files: Mapping[str, str]) -> None:
-    for name, text in files.items():
-        try:
-            write_whole(directory / name, [text])
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise ConfigError(f"cannot be written: {reason}", where=Where(shown_path(directory / name))) from None
+    yield f" python -m pytest {shlex.quote(shown_path(folder / _TEST_FILE))}"

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from pytest_ftgate.data.lines import is_endless
+from pytest_ftgate.data.lines import UnopenedError, open_lines
+from pytest_ftgate.data.strict_json import parse_json
 from pytest_ftgate.errors import DataError, Where, shown_path
 from pytest_ftgate.reports.json import REPORT_VERSION
 from pytest_ftgate.text import kind_of
@@ -106,17 +107,17 @@ def read_report(path: Path) -> ReportFile:
     Raises:
         DataError: the file cannot be read, is no report, or one of a later version.
     """
-    shown = shown_path(path)
-    document = Facts(_parsed(_content(path, shown), shown), shown)
-    _check_version(document)
+    document = _document(path)
     gates = tuple(document.parts("gates"))
     for gate in gates:
         for name in ("name", "nodeid", "verdict"):
             if gate.text(name) is None:
-                raise DataError("is not a report: a gate lacks this", where=Where(shown, key=f"{gate.place}.{name}"))
+                raise DataError(
+                    "is not a report: a gate lacks this", where=Where(document.path, key=f"{gate.place}.{name}")
+                )
     environment = document.part("environment")
     return ReportFile(
-        shown,
+        document.path,
         gates,
         {one.text("name") or "": one.text("reason") or "" for one in document.parts("unjudged")},
         document.values.get("partial") is True,
@@ -124,36 +125,23 @@ def read_report(path: Path) -> ReportFile:
     )
 
 
-def _content(path: Path, shown: str) -> str:
+def _document(path: Path) -> Facts:
+    """Return the whole report, which is of the version that is known here."""
     try:
-        if is_endless(path):
-            raise DataError("is a device or a pipe, not a file", where=Where(shown))
-        return path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise DataError("there is no such report", where=Where(shown), cure=_CURE) from None
-    except UnicodeDecodeError:
-        raise DataError("is not a report: it is not UTF-8", where=Where(shown), cure=_CURE) from None
-    except (OSError, ValueError) as error:  # ValueError: no path can hold a NUL character
-        reason = getattr(error, "strerror", None) or str(error)
-        raise DataError(f"cannot be read: {reason}", where=Where(shown)) from None
-
-
-def _parsed(content: str, shown: str) -> dict[str, Any]:
-    try:
-        document = json.loads(content, parse_constant=_refuse_constant)
-    except RecursionError:
-        raise DataError("is not a report: it is nested too deep", where=Where(shown)) from None
+        with open_lines(path) as lines:
+            value = parse_json("".join(lines))
+    except UnopenedError as error:
+        raise DataError(error.what, where=error.where, cure=_CURE) from None
     except json.JSONDecodeError:
-        raise DataError("is not a report: it is not JSON", where=Where(shown), cure=_CURE) from None
+        raise DataError("is not a report: it is not JSON", where=Where(shown_path(path)), cure=_CURE) from None
     except ValueError as error:
-        raise DataError(f"is not a report: {error}", where=Where(shown), cure=_CURE) from None
-    if not isinstance(document, dict):
-        raise DataError(f"is not a report: it is {kind_of(document)}", where=Where(shown), cure=_CURE)
+        raise DataError(f"is not a report: {error}", where=Where(shown_path(path)), cure=_CURE) from None
+    if not isinstance(value, dict):
+        what = f"is not a report: it is {kind_of(value)}"
+        raise DataError(what, where=Where(shown_path(path)), cure=_CURE)
+    document = Facts(value, shown_path(path))
+    _check_version(document)
     return document
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a JSON value")
 
 
 def _check_version(document: Facts) -> None:

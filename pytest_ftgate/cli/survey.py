@@ -1,24 +1,31 @@
-"""A look at the user's data before a gate is written for it: columns, counts, labels, groups, leakage."""
+"""Look at the user's data before a gate is written for it, and propose what the gate should ask for."""
 
 from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
 from pytest_ftgate.checks.training_set import TrainingAudit, audit_training_set, check_test_set
+from pytest_ftgate.config.gate_keys import GateKeys
 from pytest_ftgate.data import SUFFIXES, DataSet, column_names, expected_text, is_blank, likely_columns, load_examples
 from pytest_ftgate.errors import ConfigError, DataError, Where, shown_path
+from pytest_ftgate.text import plural
 
 Outputs = Literal["labels", "json", "text"]
+
+MIN_TEST: int = GateKeys.model_fields["min_test_examples"].default
+MIN_TRAINING: int = GateKeys.model_fields["min_training_examples"].default
 
 _FOLDERS = ("", "data")
 _OURS = ("id", "group", "input", "expected")
 _ROWS_PER_LABEL = 3
+_MANY_LABELS = 10
+_OUT_OF_BALANCE = 2.0
 _GROUP_COLUMNS = (
     *("conversation_id", "conversation", "session_id", "session", "thread_id", "thread", "dialog_id"),
     *("document_id", "document", "doc_id", "source_id", "template", "family"),
@@ -32,8 +39,9 @@ class Source:
 
     Attributes:
         path: as it was named or found.
-        others: further files that it could have been.
+        data: its examples.
         fields: what the file calls ``input`` and ``expected``, where it has other names for them.
+        others: further files that it could have been.
     """
 
     path: Path
@@ -44,7 +52,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Survey:
-    """What was seen.
+    """Both files, and what was counted.
 
     Attributes:
         refused: why a gate would refuse the test set; None: it would not.
@@ -69,11 +77,6 @@ class Survey:
         distinct = {expected_text(one).strip() for one in expected if not is_blank(expected_text(one))}
         return "labels" if len(distinct) <= max(2, len(expected) // _ROWS_PER_LABEL) else "text"
 
-    @cached_property
-    def imbalance(self) -> float:
-        """In the test set: examples of the most frequent label by those of the rarest."""
-        return max(self.labels.values()) / min(self.labels.values())
-
     @property
     def groups(self) -> int:
         """Groups of the test set that hold what belongs together."""
@@ -92,12 +95,10 @@ class Survey:
         return None
 
 
-def look(
-    directory: Path,
-    test_set: Path | None,
-    training_set: Path | None,
-    columns: Mapping[str, str],
-) -> Survey:
+# --- look ----------------------------------------------------------------------------------------------------
+
+
+def look(directory: Path, test_set: Path | None, training_set: Path | None, columns: Mapping[str, str]) -> Survey:
     """Find, read and count both files.
 
     Args:
@@ -135,13 +136,8 @@ def _candidates(directory: Path, word: str) -> list[Path]:
     """Data files with the word in their name, the most likely one first: near, and with a short name."""
     found = []
     for folder in _FOLDERS:
-        try:
-            names = os.listdir(directory / folder)
-        except OSError:
-            continue
-        fitting = (name for name in names if word in name.lower() and name.lower().endswith(SUFFIXES))
-        here = [directory / folder / name for name in fitting if word == "train" or "train" not in name.lower()]
-        found += sorted(here, key=lambda path: (len(path.name), path.name))
+        paths = sorted((directory / folder).glob("*"), key=lambda path: (len(path.name), path.name))
+        found += [path for path in paths if _fits(path.name.lower(), word)]
     if found:
         return found
     option = "--test-set" if word == "test" else "--training-set"
@@ -151,20 +147,23 @@ def _candidates(directory: Path, word: str) -> list[Path]:
     )
 
 
+def _fits(name: str, word: str) -> bool:
+    return word in name and name.endswith(SUFFIXES) and (word == "train" or "train" not in name)
+
+
 def _fields(path: Path, columns: Mapping[str, str]) -> dict[str, str]:
     """What the file calls ``input`` and ``expected``: as the user says, else as its columns suggest."""
     names = column_names(path)
     if not names or ("messages" in names and "input" not in names and not columns):
         return {}
-    wanted = {part: part for part in ("input", "expected") if part not in names}
-    said = {part: columns[part] for part in wanted if part in columns}
-    unsaid = {part: column for part, column in wanted.items() if part not in said}
-    found = likely_columns(unsaid, [name for name in names if name not in said.values()])
-    taken = {*said.values(), *found.values(), *_OURS}
-    left = [name for name in names if name not in taken]
-    lacking = [part for part in unsaid if part not in found]
+    wanted = [part for part in ("input", "expected") if part not in names]
+    chosen = {part: columns[part] for part in wanted if part in columns}
+    unknown = {part: part for part in wanted if part not in chosen}
+    chosen |= likely_columns(unknown, [name for name in names if name not in chosen.values()])
+    left = [name for name in names if name not in (*chosen.values(), *_OURS)]
+    lacking = [part for part in wanted if part not in chosen]
     if len(lacking) == len(left) == 1:  # nothing else can be meant, and what was taken is said
-        found[lacking[0]] = left[0]
+        chosen[lacking[0]] = left[0]
     elif lacking:
         raise DataError(
             f"which column holds the {' and the '.join(lacking)} is not clear",
@@ -172,4 +171,65 @@ def _fields(path: Path, columns: Mapping[str, str]) -> dict[str, str]:
             evidence=f"found: {', '.join(names)}",
             cure=f"say it: {' '.join(f'--{part} COLUMN' for part in lacking)}",
         )
-    return {part: {**said, **found}[part] for part in wanted}
+    return {part: chosen[part] for part in wanted}
+
+
+# --- propose -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What suits the data.
+
+    Attributes:
+        metric: one of those that are built in.
+        why: the reason for it, in a few words.
+        goal: what such a fine-tune is usually for.
+    """
+
+    metric: str
+    why: str
+    goal: str = "classification"
+
+
+def propose(survey: Survey) -> Proposal:
+    """Choose the metric that suits the outputs, and the goal that it usually stands for."""
+    if survey.outputs == "json":
+        return Proposal("exact_match", "outputs are JSON: values are compared, not the layout", "extraction")
+    if survey.outputs == "text":
+        return Proposal("exact_match", "outputs are text: right means word for word", "style")
+    labels, counts = plural(len(survey.labels), "label"), survey.labels.values()
+    if len(survey.labels) > _MANY_LABELS:
+        return Proposal("f1_macro", f"{labels}: each counts the same, however often it is tested")
+    if max(counts) >= _OUT_OF_BALANCE * min(counts):
+        return Proposal("f1_macro", f"{labels} out of balance: each counts the same")
+    return Proposal("accuracy", f"{labels} in balance: the share of right answers")
+
+
+def warnings(survey: Survey) -> Iterator[str]:
+    """Say what the gate will not let pass, before any of it costs anything."""
+    audit = survey.audit
+    if survey.refused:
+        yield f"the gate cannot use this test set: {survey.refused}"
+    for have, least, noun, cure in (
+        (len(survey.test.data), MIN_TEST, "test example", "label"),
+        (audit.usable, MIN_TRAINING, "usable training example", "collect"),
+    ):
+        if have < least:
+            yield f"{plural(have, noun)}, and a gate asks for {least}: {cure} {least - have} more, or it fails"
+    if audit.leaked:
+        verb = "stands" if audit.leaked == 1 else "stand"
+        yield f"{plural(audit.leaked, 'test example')} {verb} in the training set, too: take them out of it"
+    if audit.leaked_near_rows:
+        count, (row, first) = len(audit.leaked_near_rows), audit.leaked_near_rows[0]
+        yield (
+            f"{plural(count, 'test example')} {'has' if count == 1 else 'have'} a near copy in the training set, and "
+            f"the gate fails on that: take the copies out of the training set, or say that they differ "
+            f"(audit: {{leaked_near: warn}}); the first is {survey.test.data.where(row)} ~ "
+            f"{survey.training.data.where(first)}"
+        )
+    if audit.conflicts:
+        yield f"{plural(audit.conflicts, 'training row')} with an earlier row's input and another output: correct them"
+    if audit.labels.only_in_test and survey.outputs == "labels":
+        count = len(audit.labels.only_in_test)
+        yield f"{plural(count, 'label')} of the test set {'is' if count == 1 else 'are'} not in the training set"

@@ -1,26 +1,25 @@
-"""What a gate asked for, as its report tells it, and where a later report asks for less."""
+"""What a gate asked for, as the facts of its report say it, and where a later report asks for less."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from pytest_ftgate.cli.report_file import Facts
+from pytest_ftgate.config.gate_keys import comparison_of
+from pytest_ftgate.config.weaker import Weaker
 from pytest_ftgate.text import is_share, show_amount
 
 Direction = Literal["loosened", "stricter"]
 
-_EVIDENCE = ("observed", "significant", "proven")
-_DROP_EVIDENCE = ("significant", "observed", "proven")
-"""From the weakest on: of a drop "significant" also lets one pass that is too large and may be chance."""
-_LOWER_IS_STRICTER = ("max_drop", "max_break_even_days", "at most")
 _CHECKED = (
     *("min_test_examples", "min_training_examples", "cheaper_by", "faster_by"),
     *("economics.min_monthly_saving_usd", "economics.max_break_even_days"),
 )
-_LIMIT = re.compile(r"\b(at least|at most) (-?[0-9][0-9.,e+-]*)( %)?")
+"""Keys that have a check of their name whenever they are written."""
+_ENDS = {"min": "at least", "max": "at most"}
+_OF_RUNS = ("latency_p50_s", "latency_p95_s", "cost_usd", "error_rate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +29,12 @@ class Asked:
     Attributes:
         shown: as people read it.
         value: a number, or a word.
-        weakest_first: the words in their order; none where numbers or anything else is compared.
+        comparison: which way it would ask for less; None: any other value cannot be compared.
     """
 
     shown: str
     value: Any
-    weakest_first: Sequence[str] = ()
+    comparison: Weaker | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +62,7 @@ def shifts(before: Facts, after: Facts) -> Iterator[Shift]:
             if judged_to_its_end(before) and not _other_objective(key, old, new):
                 yield Shift(key, "none", new[key].shown, "stricter")
         elif old[key].value != new[key].value and not (key == "evidence" and _other_objective("margin", old, new)):
-            loosened = _is_less(key, old[key], new[key])
+            loosened = _is_less(old[key], new[key])
             yield Shift(key, old[key].shown, new[key].shown, "loosened" if loosened else "stricter")
     for said in set(_texts(after, "loosened")) - set(_texts(before, "loosened")):
         yield Shift("a mark asks for less than the file", "no", said, "loosened")
@@ -77,46 +76,48 @@ def judged_to_its_end(gate: Facts) -> bool:
 
 
 def asked(gate: Facts) -> dict[str, Asked]:
-    """All that a report tells of what its gate asked for, by key."""
+    """Return all that a report tells of what its gate asked for, by key."""
     share = is_share(gate.range("metric_range"))
     found = {
-        "objective": _word(gate.text("objective") or "beat", ("match", "beat")),
-        "stage": _word(gate.text("stage") or "accept", ("ready", "accept")),
-        "metric": _word(gate.text("metric")),
-        "margin": _amount(gate.number("margin"), share),
-        "max_drop": _amount(gate.number("max_drop"), share),
-        "evidence": _word(gate.text("evidence"), _EVIDENCE),
+        "objective": _word("objective", gate.text("objective") or "beat"),
+        "stage": _word("stage", gate.text("stage") or "accept"),
+        "metric": _word("metric", gate.text("metric")),
+        "margin": _amount("margin", gate.number("margin"), share),
+        "max_drop": _amount("max_drop", gate.number("max_drop"), share),
+        "evidence": _word("evidence", gate.text("evidence")),
         "confidence": _confidence(gate.number("confidence"), _chosen_from(gate)),
     }
     for check in gate.parts("checks"):
         name = check.text("name") or ""
         if name in _CHECKED:
-            found[name] = _amount(check.number("required"), share=False)
+            required = check.part("threshold").number("value")
+            found[name] = _amount(name, check.number("required") if required is None else required, share=False)
         elif name.startswith("require."):
-            _tighten(found, name, check.text("message") or "")
+            for end, value in _ends(check).items():
+                _tighten(found, f"{name} {_ENDS[end]}", end, value)
     for guard in gate.parts("guards"):
         found |= _guard(guard, _chosen_from(gate))
     fields = sorted({part.text("field") or "" for part in gate.parts("slices")})
-    found |= {f"slices by {field}": _word("judged") for field in fields}
+    found |= {f"slices by {field}": Asked("judged", "judged") for field in fields}
     return {key: one for key, one in found.items() if one is not None}
 
 
 def _guard(guard: Facts, candidates: int) -> Mapping[str, Asked | None]:
     name, share = f"guards.{guard.text('name')}", is_share(guard.range("metric_range"))
     return {
-        f"{name}.max_drop": _amount(guard.number("max_drop"), share),
-        f"{name}.evidence": _word(guard.text("evidence"), _DROP_EVIDENCE),
+        f"{name}.max_drop": _amount(f"{name}.max_drop", guard.number("max_drop"), share),
+        f"{name}.evidence": _word(f"{name}.evidence", guard.text("evidence")),
         f"{name}.confidence": _confidence(guard.number("confidence"), candidates),
-        f"{name}.metric": _word(guard.text("metric")),
+        f"{name}.metric": _word(f"{name}.metric", guard.text("metric")),
     }
 
 
-def _word(word: str | None, weakest_first: Sequence[str] = ()) -> Asked | None:
-    return None if word is None else Asked(word, word, weakest_first)
+def _word(key: str, word: str | None) -> Asked | None:
+    return None if word is None else Asked(word, word, comparison_of(key))
 
 
-def _amount(value: float | None, share: bool) -> Asked | None:
-    return None if value is None else Asked(show_amount(value, share=share), value)
+def _amount(key: str, value: float | None, share: bool) -> Asked | None:
+    return None if value is None else Asked(show_amount(value, share=share), value, comparison_of(key))
 
 
 def _confidence(value: float | None, candidates: int) -> Asked | None:
@@ -124,7 +125,7 @@ def _confidence(value: float | None, candidates: int) -> Asked | None:
     if value is None:
         return None
     own = round(1 - (1 - value) * candidates, 9)
-    return Asked(f"{100 * own:g} %", own)
+    return Asked(f"{100 * own:g} %", own, comparison_of("confidence"))
 
 
 def _chosen_from(gate: Facts) -> int:
@@ -133,27 +134,42 @@ def _chosen_from(gate: Facts) -> int:
     return max(len(gate.parts("candidates")), *(int(count or 1) for count in told), 1)
 
 
-def _tighten(found: dict[str, Asked | None], name: str, message: str) -> None:
-    """The limits of one bound, of which a check's message tells both; of several on one value the tightest counts."""
-    _, _, limits = message.rpartition("asked for ")
-    for word, digits, percent in _LIMIT.findall(limits):
-        try:
-            value = float(digits.rstrip(".,").replace(",", "")) / (100 if percent else 1)
-        except ValueError:
-            continue
-        key, known = f"{name} {word}", found.get(f"{name} {word}")
-        tightest = max if word == "at least" else min
-        if known is None or tightest(known.value, value) != known.value:
-            found[key] = Asked(f"{digits.rstrip('.,')}{percent}", value)
+def _ends(check: Facts) -> Mapping[str, float]:
+    """Return the limits that a bound holds to; of an earlier report, which tells no key, the one that it tells."""
+    threshold, required = check.part("threshold"), check.number("required")
+    if isinstance(threshold.values.get("value"), dict):
+        both = threshold.part("value")
+        limits = {end: both.number(end) for end in _ENDS}
+    elif threshold.values:
+        limits = {(threshold.text("key") or "").rpartition(".")[2]: threshold.number("value")}
+    else:
+        limits = {_end_of(check, required): required}
+    return {end: value for end, value in limits.items() if end in _ENDS and value is not None}
 
 
-def _is_less(key: str, old: Asked, new: Asked) -> bool:
-    order = new.weakest_first
-    if old.value in order and new.value in order:
-        return order.index(new.value) < order.index(old.value)
-    if isinstance(new.value, str):
+def _end_of(check: Facts, required: float | None) -> str:
+    """Return which end a number is that was held to: a value that passed lies on its right side."""
+    observed, passed = check.number("observed"), check.text("status") == "pass"
+    if observed is None or required is None or observed == required:
+        return "max" if (check.text("name") or "").endswith(_OF_RUNS) else "min"
+    return "min" if (observed > required) == passed else "max"
+
+
+def _tighten(found: dict[str, Asked | None], name: str, end: str, value: float) -> None:
+    """Of several limits on one value the tightest counts."""
+    one, known = _amount(f"require[0].{end}", value, share=False), found.get(name)
+    if one is not None and (known is None or _is_less(one, known)):
+        found[name] = one
+
+
+def _is_less(old: Asked, new: Asked) -> bool:
+    """Whether ``new`` asks for less than ``old``, or for something that cannot be compared with it."""
+    if old.comparison is None:
         return True
-    return bool(new.value > old.value if key.endswith(_LOWER_IS_STRICTER) else new.value < old.value)
+    try:
+        return old.comparison.asks_less(old.value, new.value)
+    except ValueError:  # a word that is not known here
+        return True
 
 
 def _other_objective(key: str, old: Mapping[str, Asked], new: Mapping[str, Asked]) -> bool:

@@ -5,19 +5,42 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pytest_ftgate.config.gate_config import ModelSpec
-from pytest_ftgate.config.gate_keys import FileKeys
-from pytest_ftgate.config.problems import Reading, read_keys
+from pydantic import AfterValidator, Field
+
+from pytest_ftgate.config.gate_keys import GateKeys
+from pytest_ftgate.config.keys import Keys, Named, optional
+from pytest_ftgate.config.models import ModelDefinition, ModelSpec
+from pytest_ftgate.config.problems import Reading, read_keys, refusals
 from pytest_ftgate.config.source import Layer, Source
-from pytest_ftgate.config.specs import model_spec
-from pytest_ftgate.config.yaml_file import Node, read_yaml
+from pytest_ftgate.config.yaml_file import read_yaml
+from pytest_ftgate.config.yaml_nodes import Node
 from pytest_ftgate.errors import ConfigError, Where, shown_path
 from pytest_ftgate.text import KeyPath, cut, dotted, got, quoted, suggestion
 
 _Kind = Literal["file", "defaults"]
+
+
+def _without_colon(values: dict[str, Any]) -> dict[str, Any]:
+    spelled = [name for name in values if ":" in name]
+    if spelled:
+        text = "a model's name holds no colon, which would make it a spelling"
+        raise refusals(((name,), text) for name in spelled)
+    return values
+
+
+class FileKeys(Keys):
+    """Gates for fine-tuned models, and the models they compare."""
+
+    version: Literal[1] = Field(description="The version of this format.")
+    defaults: GateKeys = optional("Keys for every gate that does not give them itself.")
+    models: Annotated[dict[str, ModelDefinition], Named, AfterValidator(_without_colon)] = optional(
+        "Models by name, to be used wherever a model is asked for."
+    )
+    gates: Annotated[dict[str, GateKeys], Named] = optional("Gates by name.")
 
 
 @dataclass(frozen=True)
@@ -86,18 +109,17 @@ def load_gate_file(path: Path, content: bytes | None = None) -> GateFile:
     root = read_yaml(path, content)
     _check_version(path, root)
     written = root.value.get("models")
-    reading = Reading(models=frozenset(written) if isinstance(written, dict) else frozenset())
+    reading = Reading(models=dict.fromkeys(written) if isinstance(written, dict) else {})  # only their names count yet
     keys = read_keys(FileKeys, root.value, reading=reading, place=lambda below, text: (_where(path, root, below), text))
     _check_names(path, root)
     return GateFile(path, _models(keys, path, root), root)
 
 
 def _models(keys: FileKeys, path: Path, root: Node) -> dict[str, ModelSpec]:
-    models: dict[str, ModelSpec] = {}
-    for name, read in (keys.models or {}).items():
-        source = replace(_source(path, root, ("models", name), "file"), key=dotted(("models", name)))
-        models[name] = model_spec(read, source, {}, name=name)
-    return models
+    def at(name: str) -> Source:
+        return replace(_source(path, root, ("models", name), "file"), key=dotted(("models", name)))
+
+    return {name: model.placed(partial(at, name), name) for name, model in (keys.models or {}).items()}
 
 
 def _where(path: Path, root: Node, below: KeyPath) -> Where:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from pytest_ftgate.config.gate_keys import FileKeys
+from pytest_ftgate.config.gate_file import FileKeys
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

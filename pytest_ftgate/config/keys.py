@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, ClassVar
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import (
     AfterValidator,
@@ -14,17 +16,41 @@ from pydantic import (
     ConfigDict,
     Field,
     ModelWrapValidatorHandler,
+    PrivateAttr,
     ValidationError,
     model_validator,
 )
 
 from pytest_ftgate.config.problems import MISSING, own_words, refusal, refusals
+from pytest_ftgate.config.source import BUILT_IN, At, Source
 from pytest_ftgate.text import KeyPath, got, holds_literal_key, suggestion
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 _IN_PLAIN_SIGHT = "a secret must not be written here: name an environment variable with api_key_env"
 
 
-class Keys(BaseModel):
+class Placeable:
+    """A value that remembers where it was written."""
+
+    def placed(self, at: At, name: str | None = None) -> Any:
+        """Return it with its source; ``name`` is the one under which it stands in a mapping of names."""
+        raise NotImplementedError
+
+
+def place(value: Any, at: At, name: str | None = None) -> Any:
+    """Return a validated value in which each part knows its source; what Python code gave stays as it is."""
+    if isinstance(value, Placeable):
+        return value.placed(at, name)
+    if isinstance(value, dict) and all(isinstance(part, Placeable) for part in value.values()):
+        return {key: place(part, partial(at, key), key) for key, part in value.items()}
+    if isinstance(value, tuple) and value and all(isinstance(part, Placeable) for part in value):
+        return tuple(place(part, partial(at, index)) for index, part in enumerate(value))
+    return value
+
+
+class Keys(Placeable, BaseModel):
     """A mapping of which every key is known. Its fields' defaults are the built-in ones.
 
     A key without a default is None while it is not written; which are written stands in ``model_fields_set``.
@@ -32,6 +58,29 @@ class Keys(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
     later: ClassVar[frozenset[str]] = frozenset()
+    _place: Source = PrivateAttr(default_factory=lambda: BUILT_IN)
+    _sources: Mapping[str, Source] = PrivateAttr(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def sources(self) -> Mapping[str, Source]:
+        """Where each key was written."""
+        return self._sources
+
+    def written(self) -> dict[str, Any]:
+        """Return the keys that were written, in the order in which they are declared, with their values."""
+        declared = (*type(self).model_fields, *(self.model_extra or {}))
+        return {key: getattr(self, key) for key in declared if key in self.model_fields_set}
+
+    def placed(self, at: At, name: str | None = None) -> Self:  # noqa: ARG002  # keys have no name of their own
+        """Return a copy that knows where it and its keys were written."""
+        copy, sources = self.model_copy(), {}
+        for field, info in type(self).model_fields.items():
+            key = info.alias or field
+            below: At = partial(at, key) if field in self.model_fields_set else _built_in
+            sources[key] = below()
+            copy.__dict__[field] = place(getattr(self, field), below)
+        copy._place, copy._sources = at(), sources
+        return copy
 
     @model_validator(mode="wrap")
     @classmethod
@@ -76,9 +125,42 @@ class OpenKeys(Keys):
         return self
 
 
-def absent() -> Any:
-    """Stands for a key that is not written and has no built-in value."""
-    return None
+def _built_in(*_below: str | int) -> Source:
+    return BUILT_IN
+
+
+def optional(description: str, meaning: Any = None, **more: Any) -> Any:
+    """Return the field of a key that need not be written.
+
+    Args:
+        description: what the schema says of the key.
+        meaning: its value while it is not written, which the schema leaves to the description.
+        more: see :func:`pydantic.Field`.
+    """
+    return Field(default_factory=lambda: meaning, description=description, **more)
+
+
+def _names(values: dict[str, Any]) -> dict[str, Any]:
+    blank = [name for name in values if not name.strip()]
+    if blank:
+        raise refusals(((name,), "a name must not be blank") for name in blank)
+    return values
+
+
+def unwritten(keys: type[Keys]) -> Callable[[], Any]:
+    """Return a default: what a mapping means that is not written."""
+    return lambda: keys.model_validate({})
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+Named = AfterValidator(_names)
+"""Refuses blank names in a mapping of names."""
+
+Listed = BeforeValidator(_as_tuple)
+"""Takes a list or a tuple, and makes a tuple of it."""
 
 
 def _plain_path(value: Any) -> Any:
@@ -117,4 +199,5 @@ Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1, le=10**9)]  # beyond any use, and within what Python counts natively
+AboveZero = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 FreeData = Annotated[dict[str, Any], AfterValidator(_free)]

@@ -1,21 +1,27 @@
-"""How a model may be written, wherever a gate asks for one."""
+"""The keys of a model, by provider."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from collections.abc import Collection
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, PlainValidator, ValidationInfo, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, PlainValidator, model_validator
 
-from pytest_ftgate.config.keys import Amount, Count, FreeData, Keys, OpenKeys, PathText, Positive, Text, absent
-from pytest_ftgate.config.problems import MISSING, Reading, reading_of, refusal, refusals
-from pytest_ftgate.text import cut, got, quoted, suggestion
-
-if TYPE_CHECKING:
-    pass
-
+from pytest_ftgate.config.keys import (
+    AboveZero,
+    Amount,
+    Count,
+    FreeData,
+    Keys,
+    OpenKeys,
+    PathText,
+    Positive,
+    Text,
+    optional,
+)
+from pytest_ftgate.config.problems import MISSING, refusal, refusals
+from pytest_ftgate.text import got, quoted
 
 PER_TOKEN = ("input_per_1m", "output_per_1m", "cached_input_per_1m")
 
@@ -25,10 +31,6 @@ def mixed(keys: Collection[str]) -> str | None:
     both = [key for key in PER_TOKEN if key in keys] if "gpu_hour_usd" in keys else []
     return f"has gpu_hour_usd, the price of a machine, and {both[0]}, the price of tokens" if both else None
 
-
-SPELLINGS = "openai:NAME, python:pkg.module:function, recorded:PATH"
-
-_SPELLING = re.compile(r"([A-Za-z][A-Za-z0-9_.-]*):(.*)", re.DOTALL)
 
 _ENVIRONMENT_VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
 
@@ -76,15 +78,12 @@ class Price(Keys):
         json_schema_extra={"not": {"anyOf": [{"required": ["gpu_hour_usd", key]} for key in PER_TOKEN]}}
     )
 
-    input_per_1m: Amount = Field(default_factory=absent, description="USD for a million input tokens.")
-    output_per_1m: Amount = Field(default_factory=absent, description="USD for a million output tokens.")
-    cached_input_per_1m: Amount = Field(
-        default_factory=absent, description="USD for a million input tokens that the endpoint had cached."
-    )
-    training_per_1m: Amount = Field(default_factory=absent, description="USD for a million training tokens.")
-    gpu_hour_usd: Amount = Field(
-        default_factory=absent,
-        description="USD for an hour of the machine that a model of your own runs on, spread over its calls.",
+    input_per_1m: Amount = optional("USD for a million input tokens.")
+    output_per_1m: Amount = optional("USD for a million output tokens.")
+    cached_input_per_1m: Amount = optional("USD for a million input tokens that the endpoint had cached.")
+    training_per_1m: Amount = optional("USD for a million training tokens.")
+    gpu_hour_usd: Amount = optional(
+        "USD for an hour of the machine that a model of your own runs on, spread over its calls."
     )
 
     @model_validator(mode="after")
@@ -131,79 +130,49 @@ class OpenAIKeys(Keys):
     short: ClassVar[str] = "model"
 
     provider: Literal["openai"] = Field(description="An OpenAI-compatible endpoint.")
-    model: Text = Field(
-        default_factory=absent, description="The model's name at the endpoint. This or job is required."
-    )
-    job: Annotated[Text, AfterValidator(_job)] = Field(
-        default_factory=absent,
-        description="The fine-tuning job that made the model: its name, base model and training file are read from "
-        "the endpoint.",
+    model: Text = optional("The model's name at the endpoint. This or job is required.")
+    job: Annotated[Text, AfterValidator(_job)] = optional(
+        "The fine-tuning job that made the model: its name, base model and training file are read from the endpoint.",
         json_schema_extra={"pattern": _JOB},
     )
     checkpoint: Annotated[
         Any,
         PlainValidator(_read_checkpoint, json_schema_input_type=Literal["best", "last"] | Annotated[int, Field(ge=0)]),
-    ] = Field(
-        default_factory=absent,
-        description="Which of the job's checkpoints is meant: best (on validation_set, or by the job's own validation "
-        "loss), last, or the number of a step. Where absent, the job's fine_tuned_model.",
+    ] = optional(
+        "Which of the job's checkpoints is meant: best (on validation_set, or by the job's own validation "
+        "loss), last, or the number of a step. Where absent, the job's fine_tuned_model."
     )
-    base_url: Annotated[str, AfterValidator(_url)] = Field(
-        default_factory=absent,
-        description="The endpoint; OpenAI's own where absent. OPENAI_BASE_URL and its like are ignored.",
+    base_url: Annotated[str, AfterValidator(_url)] = optional(
+        "The endpoint; OpenAI's own where absent. OPENAI_BASE_URL and its like are ignored.",
         json_schema_extra={"pattern": "^https?://[^/]"},
     )
-    api_key_env: Annotated[str, AfterValidator(_environment_variable)] = Field(
-        default_factory=absent,
-        description="The environment variable that holds the key. Never the key itself.",
+    api_key_env: Annotated[str, AfterValidator(_environment_variable)] = optional(
+        "The environment variable that holds the key. Never the key itself.",
         json_schema_extra={"pattern": _ENVIRONMENT_VARIABLE},
     )
-    system: Text = Field(default_factory=absent, description="The system message; it replaces one in the data.")
-    system_file: PathText = Field(
-        default_factory=absent, description="A file with the system message, relative to this file."
+    system: Text = optional("The system message; it replaces one in the data.")
+    system_file: PathText = optional("A file with the system message, relative to this file.")
+    few_shot: FewShot = optional("Training examples sent before every input.")
+    retrieval: Retrieval = optional("Training examples sent before an input, chosen for that input.")
+    template: Text = optional("The user message: {input} and {FIELD} are replaced literally, nothing else.")
+    params: FreeData = optional("Request parameters, sent untouched, as temperature: 0.")
+    mode: Literal["live", "batch"] = optional(
+        "How it is asked: live, an answer a call (where absent), or batch, "
+        "through the endpoint's files and batches API: half the price, done within a day."
     )
-    few_shot: FewShot = Field(default_factory=absent, description="Training examples sent before every input.")
-    retrieval: Retrieval = Field(
-        default_factory=absent, description="Training examples sent before an input, chosen for that input."
+    concurrency: Positive = optional(
+        "Most calls at the same time; 16 where absent. In mode batch: most batches; 1 where absent."
     )
-    template: Text = Field(
-        default_factory=absent,
-        description="The user message: {input} and {FIELD} are replaced literally, nothing else.",
+    timeout_s: AboveZero = optional("Seconds that one attempt may take; 60 where absent. In mode batch it is no limit.")
+    retries: Count = optional("How often a failed call is tried again; 5 where absent.")
+    requests_per_minute: AboveZero = optional("Most calls that begin within a minute, in each process that asks.")
+    tokens_per_minute: AboveZero = optional("Most tokens within a minute, questions and answers, in each process.")
+    latency: Latency = optional("Latencies are taken from a sample by itself, in place of the whole run.")
+    revision: Text = optional(
+        "The state of the weights, where the name does not tell; part of what answers are stored under."
     )
-    params: FreeData = Field(
-        default_factory=absent, description="Request parameters, sent untouched, as temperature: 0."
-    )
-    mode: Literal["live", "batch"] = Field(
-        default_factory=absent,
-        description="How it is asked: live, an answer a call (where absent), or batch, "
-        "through the endpoint's files and batches API: half the price, done within a day.",
-    )
-    concurrency: Positive = Field(
-        default_factory=absent,
-        description="Most calls at the same time; 16 where absent. In mode batch: most batches; 1 where absent.",
-    )
-    timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
-        default_factory=absent,
-        description="Seconds that one attempt may take; 60 where absent. In mode batch it is no limit.",
-    )
-    retries: Count = Field(
-        default_factory=absent, description="How often a failed call is tried again; 5 where absent."
-    )
-    requests_per_minute: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
-        default_factory=absent, description="Most calls that begin within a minute, in each process that asks."
-    )
-    tokens_per_minute: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
-        default_factory=absent, description="Most tokens within a minute, questions and answers, in each process."
-    )
-    latency: Latency = Field(
-        default_factory=absent, description="Latencies are taken from a sample by itself, in place of the whole run."
-    )
-    revision: Text = Field(
-        default_factory=absent,
-        description="The state of the weights, where the name does not tell; part of what answers are stored under.",
-    )
-    price: Price = Field(default_factory=absent, description="What the model's tokens cost.")
-    name: Text = Field(default_factory=absent, description="What reports call the model.")
+    price: Price = optional("What the model's tokens cost.")
+    name: Text = optional("What reports call the model.")
 
     @model_validator(mode="after")
     def _one_system_message(self) -> OpenAIKeys:
@@ -232,32 +201,19 @@ class PythonKeys(Keys):
         description="The function, as pkg.module:function.",
         json_schema_extra={"pattern": r"^[^:\s]+:[^:\s]+$"},
     )
-    concurrency: Positive = Field(
-        default_factory=absent,
-        description="Most calls at the same time; where absent, 16 for async functions and 1 for others.",
+    concurrency: Positive = optional(
+        "Most calls at the same time; where absent, 16 for async functions and 1 for others."
     )
-    timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
-        default_factory=absent, description="Seconds that one attempt may take; 60 where absent."
+    timeout_s: AboveZero = optional("Seconds that one attempt may take; 60 where absent.")
+    retries: Count = optional("How often a failed call is tried again; 5 where absent.")
+    latency: Latency = optional("Latencies are taken from a sample by itself, in place of the whole run.")
+    cache_key: Text = optional("Names the function's state: its answers are kept on disk until this changes.")
+    batch_size: Positive = optional(
+        "The function takes a list of up to so many inputs, and returns a list of as many answers."
     )
-    retries: Count = Field(
-        default_factory=absent, description="How often a failed call is tried again; 5 where absent."
-    )
-    latency: Latency = Field(
-        default_factory=absent, description="Latencies are taken from a sample by itself, in place of the whole run."
-    )
-    cache_key: Text = Field(
-        default_factory=absent,
-        description="Names the function's state: its answers are kept on disk until this changes.",
-    )
-    batch_size: Positive = Field(
-        default_factory=absent,
-        description="The function takes a list of up to so many inputs, and returns a list of as many answers.",
-    )
-    workers: Positive = Field(
-        default_factory=absent, description="So many processes call the function, by joblib: for work of the CPU."
-    )
-    price: Price = Field(default_factory=absent, description="What the model's tokens cost.")
-    name: Text = Field(default_factory=absent, description="What reports call the model.")
+    workers: Positive = optional("So many processes call the function, by joblib: for work of the CPU.")
+    price: Price = optional("What the model's tokens cost.")
+    name: Text = optional("What reports call the model.")
 
     @model_validator(mode="after")
     def _one_number_of_calls(self) -> PythonKeys:
@@ -273,8 +229,8 @@ class RecordedKeys(Keys):
 
     provider: Literal["recorded"] = Field(description="Recorded predictions, joined to the test set by id.")
     path: PathText = Field(description="JSONL of {id, output}, relative to this file.")
-    price: Price = Field(default_factory=absent, description="What the model's tokens cost.")
-    name: Text = Field(default_factory=absent, description="What reports call the model.")
+    price: Price = optional("What the model's tokens cost.")
+    name: Text = optional("What reports call the model.")
 
 
 class OtherKeys(OpenKeys):
@@ -286,99 +242,11 @@ class OtherKeys(OpenKeys):
         description="The name by which the hook knows its models.",
         json_schema_extra={"not": {"enum": ["openai", "python", "recorded", "callable"]}},
     )
-    concurrency: Positive = Field(default_factory=absent, description="Most calls at the same time.")
-    timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
-        default_factory=absent, description="Seconds that one attempt may take."
-    )
-    retries: Count = Field(default_factory=absent, description="How often a failed call is tried again.")
-    price: Price = Field(default_factory=absent, description="What the model's tokens cost.")
-    name: Text = Field(default_factory=absent, description="What reports call the model.")
+    concurrency: Positive = optional("Most calls at the same time.")
+    timeout_s: AboveZero = optional("Seconds that one attempt may take.")
+    retries: Count = optional("How often a failed call is tried again.")
+    price: Price = optional("What the model's tokens cost.")
+    name: Text = optional("What reports call the model.")
 
 
 ModelKeys = OpenAIKeys | PythonKeys | RecordedKeys | OtherKeys
-
-_BUILT_IN: dict[str, type[OpenAIKeys | PythonKeys | RecordedKeys]] = {
-    "openai": OpenAIKeys,
-    "python": PythonKeys,
-    "recorded": RecordedKeys,
-}
-
-
-@dataclass(frozen=True)
-class Named:
-    """A model that stands under ``models`` in the gate file."""
-
-    name: str
-
-
-@dataclass(frozen=True)
-class Given:
-    """A model that Python code gave: a callable, or an object that is a model already."""
-
-    function: Any
-
-
-AnyModel = ModelKeys | Named | Given
-
-
-def _read_model(value: Any, info: ValidationInfo) -> AnyModel:
-    reading = reading_of(info)
-    if isinstance(value, str):
-        return Named(value) if value in reading.models else _from_spelling(value, reading)
-    if isinstance(value, Mapping):
-        return _from_mapping(value, reading)
-    if reading.objects and value is not None:
-        return _from_object(value)
-    raise refusal(f"must be a model: a name under models, {SPELLINGS}, or a mapping with a provider")
-
-
-def _read_definition(value: Any, info: ValidationInfo) -> AnyModel:
-    if isinstance(value, str) and value in reading_of(info).models:
-        raise refusal("a named model cannot be another name: write its spelling here")
-    return _read_model(value, info)
-
-
-def _from_spelling(text: str, reading: Reading) -> ModelKeys:
-    found = _SPELLING.fullmatch(text)
-    if not found:
-        names = f"; under models are {cut(', '.join(sorted(reading.models)))}" if reading.models else ""
-        near = suggestion(text, reading.models, f"{names}; a model may be spelled {SPELLINGS}")
-        raise refusal(f"{quoted(text)} is no known model{near}")
-    provider, rest = found.groups()
-    if not rest.strip():
-        raise refusal(f"{quoted(text)} names no model after the colon")
-    return _from_mapping({"provider": provider, _BUILT_IN.get(provider, OtherKeys).short: rest}, reading)
-
-
-def _from_mapping(values: Mapping[Any, Any], reading: Reading) -> ModelKeys:
-    provider = values.get("provider")
-    if provider is None:
-        raise refusals([(("provider",), "this key is missing" + _meant_as_spelling(values))])
-    if provider == "callable":
-        raise refusal("a callable cannot be written: give the function itself in a marker or fixture")
-    keys = _BUILT_IN.get(provider, OtherKeys) if isinstance(provider, str) else OtherKeys
-    return keys.model_validate(values, context=reading)
-
-
-def _meant_as_spelling(values: Mapping[Any, Any]) -> str:
-    """``openai: gpt-4.1-mini`` is a mapping to YAML; its author meant no space."""
-    (key, rest), *further = values.items() or [(None, None)]
-    if not further and key in _BUILT_IN and isinstance(rest, str):
-        return f": for the short spelling write {key}:{cut(rest)}, without a space"
-    return ": one of openai, python, recorded, or a provider that a hook brings"
-
-
-def _from_object(value: Any) -> Given:
-    is_model = hasattr(value, "complete") and hasattr(value, "key")
-    if is_model and isinstance(value, type):
-        raise refusal(f"the class {value.__name__} is no model: give an instance of it")
-    if not (is_model or callable(value)):
-        raise refusal(f"an object of type {type(value).__name__} is no model: give a callable or a spelling")
-    return Given(value)
-
-
-_Written = str | OpenAIKeys | PythonKeys | RecordedKeys | OtherKeys
-
-ModelValue = Annotated[AnyModel, PlainValidator(_read_model, json_schema_input_type=_Written)]
-
-ModelDefinition = Annotated[AnyModel, PlainValidator(_read_definition, json_schema_input_type=_Written)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError, ValidationInfo
@@ -27,11 +27,11 @@ class Reading:
     """What validators must know besides the value.
 
     Attributes:
-        models: the names under ``models`` in the gate file.
+        models: those under ``models`` in the gate file, by name.
         objects: whether Python objects may stand for models, metrics and data.
     """
 
-    models: frozenset[str] = frozenset()
+    models: Mapping[str, Any] = field(default_factory=dict)
     objects: bool = False
 
 
@@ -78,6 +78,8 @@ def own_words(error: ValidationError) -> list[tuple[KeyPath, str]]:
     """The path and text of each problem."""
     problems = []
     for line in error.errors(include_url=False):
+        if line["type"] == "too_short" and line["input"]:
+            continue  # pydantic counts the valid items of a tuple, and says of the others what is wrong
         path = tuple(part for part in line["loc"] if part != "[key]")  # which pydantic adds for a key itself
         problems.append((path, _text(line, path)))
     return problems
@@ -116,7 +118,7 @@ _MUST = {
     "literal_error": "must be one of {expected}",
     "dict_type": "must be a mapping",
     "model_type": "must be a mapping",
-    "list_type": "must be a list",
+    "tuple_type": "must be a list",
     "too_short": "must not be empty",
 }
 

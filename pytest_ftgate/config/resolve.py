@@ -9,52 +9,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pytest_ftgate.config.alternatives import made_baselines
-from pytest_ftgate.config.baseline_keys import AlternativesKeys
-from pytest_ftgate.config.gate_config import GateConfig, ModelSpec, no_candidate
+from pytest_ftgate.config.baselines import AlternativesKeys, made_baselines
 from pytest_ftgate.config.gate_file import GateFile
 from pytest_ftgate.config.gate_keys import GateKeys
-from pytest_ftgate.config.judge_options import judges, with_judges
+from pytest_ftgate.config.keys import place
+from pytest_ftgate.config.models import ModelSpec, no_candidate
 from pytest_ftgate.config.objective import check_objective
 from pytest_ftgate.config.problems import Reading, read_keys
+from pytest_ftgate.config.requirements import HypothesisKeys
 from pytest_ftgate.config.source import BUILT_IN, Layer, Source
-from pytest_ftgate.config.specs import (
-    audit_spec,
-    bound,
-    clock_spec,
-    data_spec,
-    economics_spec,
-    guard_spec,
-    hypothesis,
-    metric_spec,
-    model_spec,
-    slice_spec,
-)
 from pytest_ftgate.errors import ConfigError, Where, shown_path
 from pytest_ftgate.text import KeyPath, cut
 
 _REQUIRED = ("test_set", "training_set", "baseline", "candidate", "margin")
-_AS_READ = (
-    "margin",
-    "objective",
-    "max_drop",
-    "cheaper_by",
-    "faster_by",
-    "evidence",
-    "confidence",
-    "min_training_examples",
-    "min_test_examples",
-    "errors",
-    "repeats",
-    "timeout_s",
-    "require_hypothesis",
-    "goal",
-    "goal_override",
-    "stage",
-    "allow_weak_baseline",
-    "max_age_days",
-)
-_SINGLE = ("baseline", "candidate")
 _FIXTURES = ("test_set", "training_set", "baseline", "candidate")
 
 
@@ -73,7 +40,7 @@ class _Value:
 
 def resolve_gate(
     layers: Sequence[Layer], *, file: GateFile | None, gate: str | None, default_name: str, root: Path | None = None
-) -> GateConfig:
+) -> GateKeys:
     """Merge all places that speak about a gate, and check the outcome.
 
     Args:
@@ -95,9 +62,9 @@ def resolve_gate(
     if missing:
         raise _missing(missing, layers, file, gate)
     check_objective({key: value.read for key, value in values.items()}, {k: v.at() for k, v in values.items()})
-    config = with_judges(_config(values, models, gate, gate or default_name), models)
+    config = _merged(values, gate, gate or default_name)
     if root is not None:
-        for spec in (*config.baselines.values(), config.candidate, *config.candidates.values(), *judges(config)):
+        for spec in (*config.baselines.values(), config.candidate, *config.candidates.values(), *config.judges):
             _refuse_outside(spec, root)
     return config
 
@@ -130,12 +97,12 @@ def _nearest(layers: Sequence[Layer], models: Mapping[str, ModelSpec]) -> dict[s
 def _one_form(given: dict[str, _Value], one: str, many: str) -> dict[str, _Value]:
     """``baseline`` and ``baselines`` are two forms of one key: whichever is nearer replaces the other."""
     if one in given:
-        return given | {many: _Value(one, {one: given[one].read}, given[one].layer)}
+        return given | {many: given[one]}
     return given | {one: given[many]} if many in given else given
 
 
 def _read(layer: Layer, models: Mapping[str, ModelSpec]) -> GateKeys:
-    reading = Reading(models=frozenset(models), objects=layer.takes_objects)
+    reading = Reading(models=models, objects=layer.takes_objects)
 
     def place(path: KeyPath, text: str) -> tuple[Where, str]:
         source = layer.source(path)
@@ -160,56 +127,33 @@ def _missing(keys: Sequence[str], layers: Sequence[Layer], file: GateFile | None
     )
 
 
-def _config(values: Mapping[str, _Value], models: Mapping[str, ModelSpec], gate: str | None, name: str) -> GateConfig:
-    read = {key: value.read for key, value in values.items()}
+def _merged(values: Mapping[str, _Value], gate: str | None, name: str) -> GateKeys:
+    """Return one gate of all that was read, in which each value knows where it was written."""
+    read = {key: place(value.read, value.at) for key, value in values.items()}
+    read["name"] = read["name"] or name
     if read["objective"] == "match":
         read["evidence"] = "proven"
-    at = {key: value.at for key, value in values.items()}
-    metric = metric_spec(read["metric"], at["metric"]())
-    baselines, alternatives = _baselines(values["baselines"], models)
-    candidates = _candidates(values["candidates"], models)
-    return GateConfig(
-        name=read["name"] or name,
-        gate=gate,
-        test_set=data_spec(read["test_set"], at["test_set"]()),
-        training_set=data_spec(read["training_set"], at["training_set"]()),
-        validation_set=_optional(read["validation_set"], at["validation_set"]()),
-        baselines=baselines,
-        alternatives=alternatives,
-        candidate=next(iter(candidates.values()), no_candidate(at["candidate"]())),
-        candidates=candidates if values["candidates"].key == "candidates" else {},
-        metric=metric,
-        hypothesis=hypothesis(read["hypothesis"], at["hypothesis"](), metric),
-        require=tuple(bound(item, partial(at["require"], i)) for i, item in enumerate(read["require"])),
-        audit=audit_spec(read["audit"]),
-        show=tuple(metric_spec(item, at["show"](i)) for i, item in enumerate(read["show"])),
-        economics=read["economics"] and economics_spec(read["economics"], at["economics"]),
-        guards={name: guard_spec(keys, partial(at["guards"], name)) for name, keys in read["guards"].items()},
-        slices=slice_spec(read["slices"], at["slices"]) if read["slices"] else None,
-        clock=clock_spec(read["clock"], at["clock"]),
-        sources={key: source() for key, source in at.items()},
-        **{key: read[key] for key in _AS_READ},
+    read["baselines"], alternatives = _baselines(values["baselines"])
+    candidates = _by_name(values["candidates"]) if values["candidates"].read is not None else {}
+    read["candidate"] = next(iter(candidates.values()), no_candidate(values["candidate"].at()))
+    read["candidates"] = candidates if values["candidates"].key == "candidates" else {}
+    if isinstance(read["hypothesis"], HypothesisKeys) and read["hypothesis"].metric is None:
+        read["hypothesis"] = read["hypothesis"].model_copy(update={"metric": read["metric"]})
+    written = {key for key, value in values.items() if value.layer}
+    return GateKeys.model_construct(written, **read).settled(
+        {key: value.at() for key, value in values.items()}, gate=gate, alternatives=alternatives
     )
 
 
-def _optional(read: Any, source: Source) -> Any:
-    return None if read is None else data_spec(read, source)
-
-
-def _candidates(value: _Value, models: Mapping[str, ModelSpec]) -> dict[str, ModelSpec]:
-    """One or several by name; none where nothing was trained yet."""
-    return {} if value.read is None else _by_name(value, models)
-
-
-def _baselines(value: _Value, models: Mapping[str, ModelSpec]) -> tuple[dict[str, ModelSpec], tuple[str, ...]]:
+def _baselines(value: _Value) -> tuple[dict[str, ModelSpec], tuple[str, ...]]:
     """The baselines by name, and the names of those that the gate makes."""
     if isinstance(value.read, AlternativesKeys):
-        return made_baselines(value.read, value.at, models)
-    return _by_name(value, models), ()
+        return made_baselines(value.read, value.at)
+    return _by_name(value), ()
 
 
-def _by_name(value: _Value, models: Mapping[str, ModelSpec]) -> dict[str, ModelSpec]:
+def _by_name(value: _Value) -> dict[str, ModelSpec]:
     """The models of one key: a single one under the key itself, several each by the name that it has there."""
-    if value.key in _SINGLE:
-        return {value.key: model_spec(value.read[value.key], value.at(), models)}
-    return {name: model_spec(read, value.at(name), models, name=name) for name, read in value.read.items()}
+    if isinstance(value.read, ModelSpec):
+        return {value.key: value.read.placed(value.at)}
+    return {name: model.placed(partial(value.at, name), name) for name, model in value.read.items()}

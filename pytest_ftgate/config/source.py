@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -40,11 +41,18 @@ class Source:
         """The place alone, which a user can open."""
         return self.place or self.text
 
+    def absolute(self, path: str | os.PathLike[str]) -> Path:
+        """Return a path that was written there, which may be relative to it."""
+        return Path(os.path.abspath(self.base_dir / path))
+
     def __str__(self) -> str:
         return self.text
 
 
 BUILT_IN = Source("default", "default", Path())
+
+At = Callable[..., Source]
+"""Tells where a value was written: called with nothing, or with the path of a part of it."""
 
 
 @dataclass(frozen=True)

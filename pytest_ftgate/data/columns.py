@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_ftgate.errors import DataError
-from pytest_ftgate.text import listed, nearest_wording
+from pytest_ftgate.text import listed, nearest
 
 # What others call these columns; only to suggest a mapping, never to guess one.
 _USUAL_NAMES = {
@@ -113,7 +113,7 @@ def likely_columns(wanted: Mapping[str, str], free: Collection[str]) -> dict[str
 
 def _suggestion(name: str, column: str, free: list[str]) -> str | None:
     by_lower = {one.strip().lower(): one for one in free}
-    near = nearest_wording(column.lower(), by_lower)
+    near = nearest(column.lower(), by_lower)
     usual = (one for one in _USUAL_NAMES.get(name, ()) if one in by_lower)
     guess = near if near is not None else next(usual, None)
     return by_lower[guess] if guess is not None else None

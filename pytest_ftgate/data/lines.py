@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pytest_ftgate.errors import DataError, Where, shown_path
-from pytest_ftgate.text import listed, nearest_wording
+from pytest_ftgate.text import listed, nearest
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _SAVE_AS_UTF8 = "save the file as UTF-8"
@@ -163,7 +163,7 @@ def _missing_hint(path: Path) -> dict[str, str]:
     folder = path.parent
     if not folder.is_dir():
         return {"evidence": f"there is no folder {shown_path(folder)} either"}
-    near = nearest_wording(path.name, _file_names(folder))
+    near = nearest(path.name, _file_names(folder))
     if near is None:
         return {"cure": "a relative path is relative to the file in which it is written"}
     return {"cure": f'did you mean "{near}"?'}

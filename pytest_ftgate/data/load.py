@@ -14,7 +14,7 @@ from pytest_ftgate.data.example import Example
 from pytest_ftgate.data.jsonl import read_jsonl, read_objects
 from pytest_ftgate.data.lines import Lines, UnopenedError, open_lines
 from pytest_ftgate.errors import DataError, Where, shown_path
-from pytest_ftgate.text import kind_of, listed, nearest_wording
+from pytest_ftgate.text import kind_of, listed, nearest
 
 FORMATS = ("jsonl", "csv", "chat")
 _JSONL_SUFFIXES = (".jsonl", ".ndjson", ".jsonlines", ".json-lines")
@@ -126,7 +126,7 @@ def _check_chat_fields(path: Path, chosen: str, fields: Mapping[str, str]) -> No
 def _checked_format(path: Path, written: str) -> str:
     if written in FORMATS:
         return written
-    near = nearest_wording(str(written).lower(), FORMATS)
+    near = nearest(str(written), FORMATS)
     raise DataError(
         f'there is no format "{written}"',
         where=Where(path=shown_path(path), key="format"),

@@ -7,7 +7,7 @@ from typing import Any
 
 from pytest_ftgate.data.example import Messages
 from pytest_ftgate.errors import DataError, Where
-from pytest_ftgate.text import excerpt, kind_of, listed, nearest_wording
+from pytest_ftgate.text import excerpt, kind_of, listed, nearest
 
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 
@@ -83,7 +83,7 @@ def _check_role(role: Any, key: str) -> None:
     if isinstance(role, str) and role in ROLES:
         return
     found = f'"{excerpt(role)}"' if isinstance(role, str) else kind_of(role)
-    near = nearest_wording(role, ROLES) if isinstance(role, str) else None
+    near = nearest(role, ROLES) if isinstance(role, str) else None
     raise DataError(
         f"unknown role: {found}",
         where=Where(key=key),

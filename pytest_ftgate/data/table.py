@@ -11,7 +11,7 @@ from pytest_ftgate.data.csvfile import read_cells
 from pytest_ftgate.data.jsonl import read_objects
 from pytest_ftgate.data.lines import open_lines
 from pytest_ftgate.errors import DataError, Where
-from pytest_ftgate.text import excerpt, kind_of, listed, nearest_wording
+from pytest_ftgate.text import excerpt, kind_of, listed, nearest
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def read_table(path: Path, required: Collection[str]) -> list[Row]:
 def _check(row: Row, required: Collection[str]) -> None:
     for name in required:
         if row.values.get(name) is None:
-            near = nearest_wording(name, row.values)
+            near = nearest(name, row.values)
             raise DataError(
                 f'no field "{name}"',
                 where=row.where,

@@ -1,64 +1,37 @@
-"""The calls of one gate: the best checkpoint is found, all models run over their test sets, judges are heard."""
+"""Call the models and judges of one gate."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from importlib import import_module
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
-from pytest_ftgate.checks.answers import forgiven_roles
-from pytest_ftgate.checks.context import Prepared
+from pytest_ftgate import judges
+from pytest_ftgate.checks import baseline_quality, checkpoint
+from pytest_ftgate.checks.context import ABLATED, Context
 from pytest_ftgate.checks.guards import guard_jobs
-from pytest_ftgate.gate.contest import with_winner
+from pytest_ftgate.checks.prompt_ablation import ablated_job
+from pytest_ftgate.gate.inputs import with_input_facts
 from pytest_ftgate.gate.state import Services
-from pytest_ftgate.judges import JudgeRun, run_judges
-from pytest_ftgate.result import Check
+from pytest_ftgate.judges import JudgeRun
+from pytest_ftgate.runs.latency import take_samples
+from pytest_ftgate.runs.runner import Job, TimeLimit, run_models
 
 if TYPE_CHECKING:
-    from pytest_ftgate.gate.checkpoints import Contest
     from pytest_ftgate.metrics import Metric
     from pytest_ftgate.models import Model
-    from pytest_ftgate.runs.runner import Job, Run
-
-
-@dataclass(frozen=True)
-class Calls:
-    """What models and judges have answered so far.
-
-    Attributes:
-        runs: of the models over the test set, by role.
-        samples: from which latencies are taken, by role, where a model asks for one.
-        guards: of the models over the guards' test sets, by guard and role.
-        contest: of a job's checkpoints over the validation set, by ``validation_step_100``.
-        opinion: of the judges.
-    """
-
-    runs: Mapping[str, Run] = field(default_factory=dict)
-    samples: Mapping[str, Run] = field(default_factory=dict)
-    guards: Mapping[tuple[str, str], Run] = field(default_factory=dict)
-    contest: Mapping[str, Run] = field(default_factory=dict)
-    opinion: JudgeRun = field(default_factory=JudgeRun)
 
 
 @contextmanager
-def calling(models: Iterable[Model], services: Services) -> Iterator[None]:
-    """Around calls: whatever ends them, the progress is wiped, and it is said what goes on at an endpoint."""
-    try:
-        yield
-    finally:
-        if services.progress is not None:
-            services.progress.wipe()
-        _tell_unfinished(models, services)
+def calling(gate: Context, services: Services) -> Iterator[dict[str, Any]]:
+    """Yield the options of all runs of a gate; at the end wipe the progress, and say what goes on at an endpoint.
 
-
-def run_options(prepared: Prepared, services: Services) -> dict[str, Any]:
-    """How models are run in this gate. Its time limit begins now."""
-    from pytest_ftgate.runs.runner import TimeLimit
-
-    config = prepared.config
+    The gate's time limit begins now.
+    """
+    config = gate.config
     options: dict[str, Any] = {
         "stores": services.stores,
         "offline": services.offline,
@@ -66,70 +39,88 @@ def run_options(prepared: Prepared, services: Services) -> dict[str, Any]:
         "budget": services.budget,
     }
     if config.timeout_s is not None:
-        options["limit"] = TimeLimit.from_now(config.timeout_s, str(config.sources["timeout_s"]))
-    return options
+        options["limit"] = TimeLimit.from_now(config.timeout_s, gate.source("timeout_s"))
+    checkpoints = gate.checkpoints.models if gate.checkpoints else ()
+    try:
+        yield options
+    finally:
+        if services.progress is not None:
+            services.progress.wipe()
+        _tell_unfinished([*gate.models.values(), *checkpoints, *gate.judging.models], services)
 
 
-def find_best(
-    prepared: Prepared, contest: Contest, options: dict[str, Any]
-) -> tuple[Prepared, dict[str, Run], list[Check]]:
-    """The best checkpoint becomes the candidate."""
-    best, runs, chosen_by = contest.hold(prepared.config.repeats, **options)
-    names = [f"validation_step_{one.checkpoint.step}" for one in contest.tuned if one.checkpoint]
-    chosen, checks = with_winner(prepared, best, chosen_by)
-    return chosen, dict(zip(names, runs, strict=True)), checks
+def calibrate_judges(gate: Context, options: dict[str, Any]) -> Context:
+    """Ask the judges what people have judged already."""
+    return _with_judge_run(gate, judges.calibrate(gate.judging, options))
 
 
-def run_all(prepared: Prepared, options: dict[str, Any], calls: Calls) -> Calls:
-    """The samples of latencies, then the models over the test set and over those of the guards."""
-    from pytest_ftgate.runs.latency import take_samples
-    from pytest_ftgate.runs.runner import Job, run_models
+def choose_checkpoint(gate: Context, options: dict[str, Any]) -> Context:
+    """Find the candidate's best checkpoint on the validation set; it is the candidate from here on."""
+    selection = gate.checkpoints
+    if selection is None:
+        return gate
+    best, runs, chosen_by = selection.run(gate.config.repeats, **options)
+    names = [f"validation_step_{one.checkpoint.step}" for one in selection.tuned if one.checkpoint]
+    winner = replace(selection.tuned[best], chosen_by=chosen_by)
+    gate = replace(
+        gate,
+        models={**gate.models, "candidate": selection.models[best]},
+        tuned={**gate.tuned, "candidate": winner},
+        checkpoints=None,
+        checkpoint_runs=dict(zip(names, runs, strict=True)),
+    )
+    return with_input_facts(gate).with_checks([*checkpoint.chosen(gate), *baseline_quality.same_model(gate)])
 
-    repeats = prepared.config.repeats
-    guards = guard_jobs(prepared.guards, prepared.models, repeats)
-    jobs = [Job(model, prepared.test, repeats) for model in prepared.models.values()]
-    samples = take_samples(prepared.models, prepared.test, **options)
+
+def run_all(gate: Context, options: dict[str, Any]) -> Context:
+    """Take the samples of latencies, then run the models over the test set and those of the guards."""
+    config = gate.config
+    jobs = {role: Job(model, gate.test, config.repeats) for role, model in gate.models.items()}
+    guards = guard_jobs(gate.guards, gate.models, config.repeats)
+    samples = take_samples(gate.models, gate.test, **options)
     # Only now: the time that loading takes would be taken for the models'.
-    _warm_up([*prepared.metrics.values(), *(guard.metric for guard in prepared.guards.values())])
-    runs = run_models([*jobs, *guards.values()], **options)
+    _warm_up([*gate.metrics.values(), *(guard.metric for guard in gate.guards.values())])
+    runs = run_models([*jobs.values(), *guards.values()], **options)
     return replace(
-        calls,
-        runs=dict(zip(prepared.models, runs[: len(jobs)], strict=True)),
+        gate,
+        runs=dict(zip(jobs, runs[: len(jobs)], strict=True)),
         samples=samples,
-        guards=dict(zip(guards, runs[len(jobs) :], strict=True)),
+        guard_runs=dict(zip(guards, runs[len(jobs) :], strict=True)),
     )
 
 
-def hear_judges(prepared: Prepared, runs: Mapping[str, Run], calibrated: JudgeRun, options: dict[str, Any]) -> JudgeRun:
-    """What the judges say of complete runs, with the calibration; its checks have been told already.
-
-    Where an answer is missing that makes the gate an error, no judge is paid.
-    """
-    forgiven = forgiven_roles(prepared.config.errors, runs.values())
-    answered = [
-        one.completion for role, run in runs.items() if role not in forgiven for r in run.predictions for one in r
-    ]
-    if any(completion is None for completion in answered):
-        return replace(calibrated, checks=())
-    said = run_judges(prepared.judging, prepared.test, runs, options, calibrated.results)
-    return replace(said, runs={**calibrated.runs, **said.runs})
+def run_ablated(gate: Context, options: dict[str, Any]) -> Context:
+    """Run the candidate without its own prompt, after all others: what fails here must not end them."""
+    if any(one.completion is None for run in gate.runs.values() for repeat in run.predictions for one in repeat):
+        return gate
+    runs = {ABLATED: run_models([job], **options)[0] for job in ablated_job(gate)}  # noqa: B035
+    return replace(gate, runs={**gate.runs, **runs})
 
 
-def run_alone(job: Job, prepared: Prepared, services: Services) -> Run:
-    """One more model, after all others."""
-    from pytest_ftgate.runs.runner import run_models
+def run_judges(gate: Context, options: dict[str, Any]) -> Context:
+    """Ask the judges about the answers. Where one is missing that makes the gate an error, no judge is paid."""
+    calibrated = gate.judge_run
+    runs = {role: run for role, run in gate.runs.items() if role != ABLATED}
+    needed = [run for role, run in runs.items() if role not in gate.forgiven]
+    if any(one.completion is None for run in needed for repeat in run.predictions for one in repeat):
+        return gate
+    judge_run = judges.run_judges(gate.judging, gate.test, runs, options, calibrated.results)
+    judge_run = replace(judge_run, runs={**calibrated.runs, **judge_run.runs})
+    # The candidate's judged metrics stand for all.
+    shown = judge_run.metrics.get("candidate") or next(iter(judge_run.metrics.values()), {})
+    return replace(_with_judge_run(gate, judge_run), metrics={**gate.metrics, **shown})
 
-    with calling([job.model], services):
-        (run,) = run_models([job], **run_options(prepared, services))
-    return run
+
+def _with_judge_run(gate: Context, judge_run: JudgeRun) -> Context:
+    gate = replace(gate, judge_run=judge_run).with_facts(judges=tuple(judge_run.results.values()))
+    return gate.with_checks(judge_run.checks)
 
 
 def _tell_unfinished(models: Iterable[Model], services: Services) -> None:
     """Say what goes on at an endpoint although the run has ended: by Ctrl-C, a fatal error, or out of patience."""
-    unfinished = [getattr(model, "unfinished", None) for model in models]
-    for text in unfinished:
-        if services.tell is not None and isinstance(text, str):
-            services.tell(text)
+    for model in models:
+        if services.tell is not None and model.unfinished is not None:
+            services.tell(model.unfinished)
 
 
 def _warm_up(metrics: Iterable[Metric]) -> None:

@@ -6,17 +6,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pytest_ftgate.gate.run import judge_ready, ready_gate, run_gate, show_bare
-from pytest_ftgate.gate.state import Judged, Ready
+from pytest_ftgate.gate.run import check_free, judge_answers, run_gate
+from pytest_ftgate.gate.state import Judged, Services
 from pytest_ftgate.result import CandidateResult, Check, GateResult, Verdict
 
 if TYPE_CHECKING:
+    from pytest_ftgate.checks.context import Context
     from pytest_ftgate.config import GateConfig
-    from pytest_ftgate.gate.state import Services
-    from pytest_ftgate.runs.runner import Run
+    from pytest_ftgate.gate.state import Judged, Services
 
-_OWN = ("candidate", "candidate_bare")
-"""The roles of runs that are a candidate's own."""
 _NEAREST_FIRST: tuple[Verdict, ...] = ("error", "pass", "inconclusive", "fail")
 
 
@@ -35,14 +33,15 @@ def judge_gate(config: GateConfig, services: Services, *, nodeid: str, reviewed:
     if config.stage == "ready":
         _, one = next(_one_by_one(config))
         return run_gate(one, services, nodeid=nodeid, reviewed=reviewed)
-    gates = {name: ready_gate(one, services, nodeid=nodeid, reviewed=reviewed) for name, one in _one_by_one(config)}
+    gates = {name: check_free(one, services, nodeid=nodeid, reviewed=reviewed) for name, one in _one_by_one(config)}
     judged = _judge_in_turn(gates, services)
     chosen = min(judged, key=lambda name: _NEAREST_FIRST.index(judged[name].result.verdict))
-    shown = show_bare(judged[chosen], services)
     results = {name: one.result for name, one in judged.items()}
-    checks = (*shown.result.checks, _outcome(config, results, chosen))
-    result = replace(shown.result, candidates=tuple(_listed(config, results)), checks=checks)
-    return _together({**judged, chosen: shown}, replace(shown, result=result))
+    checks = (*results[chosen].checks, _outcome(config, results, chosen))
+    result = replace(results[chosen], candidates=tuple(_listed(config, results)), checks=checks)
+    runs = {role: run for name, one in judged.items() if one.gate for role, run in one.gate.recordings(name).items()}
+    notes = {name: note for one in judged.values() for name, note in one.notes.items()}
+    return Judged(result, judged[chosen].gate, runs, notes)
 
 
 def _one_by_one(config: GateConfig) -> Iterator[tuple[str, GateConfig]]:
@@ -50,17 +49,17 @@ def _one_by_one(config: GateConfig) -> Iterator[tuple[str, GateConfig]]:
 
     confidence = corrected_confidence(config.confidence, len(config.candidates))
     for name, spec in config.candidates.items():
-        yield name, replace(config, candidate=spec, confidence=confidence)
+        yield name, config.model_copy(update={"candidate": spec, "confidence": confidence})
 
 
-def _judge_in_turn(gates: Mapping[str, Ready | Judged], services: Services) -> dict[str, Judged]:
+def _judge_in_turn(gates: Mapping[str, Context | Judged], services: Services) -> dict[str, Judged]:
     """What was judged until one passed or was in error; one that is so before any call comes before all others."""
     for name, gate in gates.items():
         if isinstance(gate, Judged) and gate.result.verdict == "error":
             return {name: gate}
     judged: dict[str, Judged] = {}
     for name, gate in gates.items():
-        judged[name] = gate if isinstance(gate, Judged) else judge_ready(gate, services)
+        judged[name] = gate if isinstance(gate, Judged) else judge_answers(gate, services)
         if judged[name].result.verdict in ("pass", "error"):
             break
     return judged
@@ -120,29 +119,3 @@ def _listed(config: GateConfig, results: Mapping[str, GateResult]) -> Iterator[C
             one.lower_bound,
             one.candidate.cost_usd,
         )
-
-
-def _together(judged: Mapping[str, Judged], shown: Judged) -> Judged:
-    """What is shown, with the runs of all, for recordings: the baselines' once, each candidate's under its name."""
-    runs: dict[str, Run] = {}
-    samples: dict[str, Run] = {}
-    contest: dict[str, Run] = {}
-    guards: dict[tuple[str, str], Run] = {}
-    judging: dict[str, Run] = {}
-    jobs: dict[str, str] = {}
-    for name, one in judged.items():
-        runs.update(_named(one.runs, name))
-        samples.update(_named(one.samples, name))
-        contest.update({f"{role}_{name}": run for role, run in one.contest.items()})
-        guards.update({(guard, _role(role, name)): run for (guard, role), run in one.guards.items()})
-        judging.update({f"{role}_{name}": run for role, run in one.judging.items()})
-        jobs.update(one.jobs)
-    return replace(shown, runs=runs, samples=samples, contest=contest, jobs=jobs, guards=guards, judging=judging)
-
-
-def _named(runs: Mapping[str, Run], name: str) -> dict[str, Run]:
-    return {_role(role, name): run for role, run in runs.items()}
-
-
-def _role(role: str, name: str) -> str:
-    return f"{role}_{name}" if role in _OWN else role

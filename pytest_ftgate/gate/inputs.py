@@ -1,183 +1,252 @@
-"""From a configuration to all that its models are called with: data read and audited, metrics and models built."""
+"""Read all that is free to know about a gate: data, metrics, models, and what endpoints say of fine-tuning jobs."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from math import inf
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from pytest_ftgate.checks import bounds, hypothesis
-from pytest_ftgate.checks.context import Prepared
-from pytest_ftgate.errors import ConfigError, Where
-from pytest_ftgate.gate.contest import find_contest
-from pytest_ftgate.gate.job_files import with_job_files
+from pytest_ftgate.checks.checkpoint import Shared
+from pytest_ftgate.checks.context import Context
+from pytest_ftgate.checks.freshness.green import last_green
+from pytest_ftgate.checks.freshness.max_age import known_clock
+from pytest_ftgate.checks.guards import described as described_guard
+from pytest_ftgate.checks.guards import prepare_guards
+from pytest_ftgate.checks.slices import prepare_slices
+from pytest_ftgate.checks.training_file import is_the_file
+from pytest_ftgate.checks.training_set import TrainingAudit, audit_training_set, check_test_set, leaked_rows
+from pytest_ftgate.errors import ModelError
 from pytest_ftgate.gate.metrics import build_metrics, custom_metrics, labels_of, needs_expected
+from pytest_ftgate.gate.possible import check_possible
+from pytest_ftgate.gate.state import Services
+from pytest_ftgate.judges import prepare_judging
+from pytest_ftgate.metrics.judged import refuse_judged
+from pytest_ftgate.models import Surroundings, build_model
+from pytest_ftgate.models.openai_api.tuning import JobRecords, Tuned, contenders, has_job, settle
+from pytest_ftgate.result import GateResult, ModelResult, TestSetResult, TrainingResult
+from pytest_ftgate.runs.checkpoints import CheckpointSelection
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.slices import Slices
-    from pytest_ftgate.checks.training_set import TrainingAudit
     from pytest_ftgate.config import GateConfig, MetricSpec, ModelSpec
     from pytest_ftgate.data import DataSet
-    from pytest_ftgate.gate.checkpoints import Contest
     from pytest_ftgate.metrics import Metric
-    from pytest_ftgate.models import Model, Notes, Surroundings
-    from pytest_ftgate.models.openai_api.tuning import Tuned
+    from pytest_ftgate.models import Model
+
+_ROWS_SHOWN = 5
+
+
+def read_inputs(config: GateConfig, services: Services, nodeid: str) -> Context:
+    """Read the data, build metrics and models, and note what is known of them.
+
+    Raises:
+        FtgateError: something cannot be read or used.
+    """
+    test = services.load(config.test_set, config.sources["test_set"].at, labeled=needs_expected(config))
+    training = services.load(config.training_set, config.sources["training_set"].at)
+    check_test_set(test)
+    metrics = build_metrics(config, test, training, services.hook)
+    check_possible(config, metrics)
+    audit = (services.audit or audit_training_set)(training, test, max_tokens=config.audit.max_tokens)
+    notes, stores = services.notes(), services.stores
+    surroundings = Surroundings(training, notes, services.offline, stores.newer_than, test)
+    guards = prepare_guards(config, services.load, training, lambda: custom_metrics(services.hook))
+    slices = _slices(config, test, training, metrics[config.metric.name], services.hook)
+    checkpoints = _checkpoints(config, services, training, surroundings)
+    built = _build_models(config, checkpoints, surroundings, services.hook)
+    judged = _judged_models(config, built, checkpoints)
+    gate = Context(
+        config,
+        described(config, nodeid),
+        test,
+        training,
+        audit,
+        metrics,
+        built.models,
+        surroundings,
+        notes,
+        time.time(),
+        tuned=built.tuned,
+        checkpoints=checkpoints,
+        guards=guards,
+        slices=slices,
+        judging=prepare_judging(config, test, metrics, judged, surroundings, services.hook),
+        last_green=last_green(config, nodeid, services.jobs, stores),
+    )
+    if "candidate" in gate.tuned:
+        gate = replace(_with_training_file(gate), shared=_shared_examples(gate))
+    return with_input_facts(gate)
+
+
+# --- facts of the result -----------------------------------------------------------------------------------------
+
+
+def described(config: GateConfig, nodeid: str) -> GateResult:
+    """Return the result of a gate as it is written; in error until it is judged."""
+    baselines = {role: ModelResult(spec.name, spec.spelling) for role, spec in config.baselines.items()}
+    return GateResult(
+        name=config.name,
+        nodeid=nodeid,
+        verdict="error",
+        metric=config.metric.name,
+        margin=config.margin,
+        objective=config.objective,
+        max_drop=config.max_drop,
+        evidence=config.evidence,
+        confidence=config.confidence,
+        baseline=next(iter(baselines.values())),
+        baselines=baselines,
+        candidate=ModelResult(config.candidate.name, config.candidate.spelling if config.has_candidate else None),
+        hypothesis=None if config.hypothesis is None else str(config.hypothesis),
+        gate=config.gate,
+        stage=config.stage,
+    )
+
+
+def with_input_facts(gate: Context) -> Context:
+    """Add what is known of data and models before any is called."""
+    test, metric, result = gate.test, gate.deciding, gate.result
+    baselines = {role: gate.described(role, facts) for role, facts in result.baselines.items()}
+    return gate.with_facts(
+        training=_training_result(gate.audit),
+        test_set=TestSetResult(test.path, test.sha256, len(test)),
+        metric_range=(metric.low, metric.high),
+        guards=tuple(map(described_guard, gate.guards.values())),
+        baselines=baselines,
+        baseline=next(iter(baselines.values())),
+        candidate=gate.described("candidate", result.candidate),
+        clock=known_clock(gate),
+    )
+
+
+def _training_result(audit: TrainingAudit) -> TrainingResult:
+    return TrainingResult(
+        audit.path,
+        audit.sha256,
+        audit.rows,
+        audit.usable,
+        audit.duplicates,
+        audit.conflicts,
+        audit.leaked,
+        near_duplicates=len(audit.near_rows),
+        leaked_near=len(audit.leaked_near_rows),
+        truncated=len(audit.unfinished),
+        chat_errors=len(audit.chat_errors),
+        too_long=len(audit.long_rows),
+        imbalance=audit.labels.imbalance,
+        suspicious=len(audit.doubts.rows),
+    )
+
+
+# --- models --------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class BuiltModels:
-    """By role: the baselines' names, then "candidate", which the stage ready leaves out.
-
-    Attributes:
-        models: to be called.
-        specs: as they are asked; none of a candidate that is yet to be found.
-        tuned: those that are named by their job.
-    """
+class _Built:
+    """Models by role; ``specs`` as they are called, none of a candidate that is yet to be found; ``tuned`` by job."""
 
     models: Mapping[str, Model]
     specs: Mapping[str, ModelSpec]
     tuned: Mapping[str, Tuned]
 
 
-def build_models(
-    config: GateConfig, contest: Contest | None, surroundings: Surroundings, hook: Any | None
-) -> BuiltModels:
-    """Build each; in a contest of checkpoints, its last stands for the candidate."""
-    from pytest_ftgate.models import build_model
-    from pytest_ftgate.models.openai_api.tuning import Tuned, has_job, settle
-
-    settled = config.baselines if contest else config.asked
+def _build_models(
+    config: GateConfig, checkpoints: CheckpointSelection | None, surroundings: Surroundings, hook: Any | None
+) -> _Built:
+    """Build each model; where the best checkpoint is yet to be found, the last stands for the candidate."""
+    settled = config.baselines if checkpoints else config.asked
     tuned = {role: settle(spec, surroundings) for role, spec in settled.items() if has_job(spec)}
     specs = {**settled, **{role: one.spec for role, one in tuned.items()}}
     models = {role: build_model(spec, surroundings, hook) for role, spec in specs.items()}
-    if contest:
-        models["candidate"] = contest.models[-1]
-        tuned["candidate"] = Tuned(config.candidate, contest.tuned[-1].job)
-    return BuiltModels(models, specs, tuned)
+    if checkpoints:
+        models["candidate"] = checkpoints.models[-1]
+        tuned["candidate"] = Tuned(config.candidate, checkpoints.tuned[-1].job)
+    return _Built(models, specs, tuned)
 
 
-def judged_models(
-    config: GateConfig, built: BuiltModels, contest: Contest | None
+def _judged_models(
+    config: GateConfig, built: _Built, checkpoints: CheckpointSelection | None
 ) -> dict[str, list[tuple[ModelSpec, Model | None]]]:
-    """By role the models that may be judged, of which none may judge: also what else may become the candidate."""
+    """Return by role the models that may be judged, of which none may judge: also what may become the candidate."""
     found: dict[str, list[tuple[ModelSpec, Model | None]]] = {
         role: [(built.specs.get(role, config.candidate), model)] for role, model in built.models.items()
     }
-    checkpoints = zip(contest.tuned, contest.models, strict=True) if contest else ()
-    others = [*((spec, None) for spec in (config.candidate, *config.candidates.values()) if spec.provider)]
-    found["candidate"] = [*found.get("candidate", ()), *others, *((one.spec, model) for one, model in checkpoints)]
+    steps = zip(checkpoints.tuned, checkpoints.models, strict=True) if checkpoints else ()
+    others = [(spec, None) for spec in (config.candidate, *config.candidates.values()) if spec.provider]
+    found["candidate"] = [*found.get("candidate", ()), *others, *((one.spec, model) for one, model in steps)]
     return found
 
 
-def check_possible(config: GateConfig, metrics: Mapping[str, Metric]) -> None:
-    """Raises :class:`ConfigError` where the margin, a bound, the hypothesis or ``errors`` cannot be meant."""
-    _check_margin(config, metrics[config.metric.name])
-    _check_bounds(config, metrics)
-    hypothesis.check_prediction(config, metrics)
-    _check_errors(config)
+def _checkpoints(
+    config: GateConfig, services: Services, training: DataSet, surroundings: Surroundings
+) -> CheckpointSelection | None:
+    """Return the candidate's checkpoints, where the gate's own validation set has to find the best of them."""
+    spec = config.candidate
+    best = has_job(spec) and spec.options.get("checkpoint") == "best"
+    if config.stage == "ready" or config.validation_set is None or not best:
+        return None
+    validation = services.load(config.validation_set, config.sources["validation_set"].at)
+    check_test_set(validation)
+    metric = build_metrics(config, validation, training, services.hook)[config.metric.name]
+    refuse_judged(metric, "what checkpoint: best is chosen by", source=str(config.sources["metric"]))
+    tuned = contenders(spec, surroundings)
+    models = tuple(build_model(one.spec, surroundings, services.hook) for one in tuned)
+    return CheckpointSelection(validation, metric, tuned, models)
 
 
-def _check_margin(config: GateConfig, metric: Metric) -> None:
-    """A margin that no model could reach is a slip of the pen: 3 for three points."""
-    widest = metric.high - metric.low
-    key, asked = config.asked_by, abs(config.asked_gain)
-    if asked < widest:
-        return
-    percent = asked / 100
-    raise ConfigError(
-        f"{key} {asked:g} ({config.sources[key]}) is impossible: "
-        f"{metric.name} lies between {metric.low:g} and {metric.high:g}",
-        where=Where(config.sources[key].place or None),
-        cure=f"Did you mean {percent:g}?" if percent < widest else f"Give the {key} in the metric's unit.",
-    )
+# --- files of a fine-tuning job ------------------------------------------------------------------------------
 
 
-def _check_bounds(config: GateConfig, metrics: Mapping[str, Metric]) -> None:
-    """A bound outside of a metric's range holds always or never: 5 for an error rate of five percent."""
-    for bound in config.require:
-        name = bound.metric.name
-        low, high = bounds.RUN_METRICS.get(name) or (metrics[name].low, metrics[name].high)
-        lies = f"lies between {low:g} and {high:g}" if high < inf else f"is never below {low:g}"
-        for key, value in (("min", bound.min), ("max", bound.max)):
-            if value is not None and not low <= value <= high:
-                raise ConfigError(
-                    f"{key} {value:g} ({bound.source}) is impossible: {name} {lies}",
-                    where=Where(bound.source.place or None),
-                    cure=f"Did you mean {value / 100:g}?" if high == 1 < value <= 100 else None,
-                )
+def _with_training_file(gate: Context) -> Context:
+    """Add what the candidate's job was trained on; its bytes are fetched only to explain a difference."""
+    job = gate.tuned["candidate"].job
+    if job.training_file is None:
+        raise ModelError(
+            f"the endpoint does not say on which file the fine-tuning job {job.id} was trained, so that the training "
+            "set cannot be verified",
+            where=gate.config.candidate.source.where("job"),
+            cure="name the fine-tuned model itself: model in place of job",
+        )
+    records = JobRecords(gate.config.candidate, gate.surroundings)
+    file = records.file(job.training_file, "training file")
+    content = None
+    if not is_the_file(gate.training, file):
+        with suppress(ModelError):
+            content = records.content(file.id, "training file")
+    return replace(gate, trained_on=file, trained_on_content=content)
 
 
-def _check_errors(config: GateConfig) -> None:
-    """A missing answer counts as wrong. For precision none is no fault: the more are missing, the higher it is."""
-    if config.errors != "score_zero":
-        return
-    asked = [config.metric, *(bound.metric for bound in config.require if bound.of == "candidate")]
-    asked += [guard.metric for guard in config.guards.values()]
-    for spec in asked:
-        if spec.name.partition("_")[0] == "precision":
-            raise ConfigError(
-                f"errors: score_zero has no meaning for {spec.name}, which looks only at what was answered",
-                where=config.sources["errors"].where("errors"),
-                cure="Use f1 or recall, or errors: error.",
-            )
+def _shared_examples(gate: Context) -> Shared | None:
+    """Return what the test set has in common with the examples on which the candidate's checkpoint is chosen."""
+    config, test = gate.config, gate.test
+    if gate.checkpoints is not None:
+        validation = gate.checkpoints.validation
+        rows = leaked_rows(validation, test)
+        places = ", ".join(f"{test.where(t)} = {validation.where(v)}" for t, v in rows[:_ROWS_SHOWN])
+        places += ", ..." if len(rows) > _ROWS_SHOWN else ""
+        return Shared("the validation set", len(rows), places, str(config.sources["validation_set"]))
+    file = gate.tuned["candidate"].job.validation_file
+    if config.candidate.options.get("checkpoint") != "best" or file is None:
+        return None
+    records = JobRecords(config.candidate, gate.surroundings)
+    name = f"the job's validation file {records.endpoint.quoted(file, 80)}"
+    count = records.shared_inputs(file, test, lambda examples, tested: len(leaked_rows(examples, tested)))
+    return Shared(name, count, "", str(config.candidate.source))
 
 
-def prepare(
-    config: GateConfig,
-    load: Callable[..., DataSet],
-    hook: Any | None,
-    *,
-    notes: Notes | None = None,
-    offline: bool = False,
-    newer_than: float | None = None,
-    audit: Callable[..., TrainingAudit] | None = None,
-) -> Prepared:
-    """Read the data, build metrics and models. Raises :class:`FtgateError` where something cannot be used."""
-    from pytest_ftgate.checks.guards import prepare_guards
-    from pytest_ftgate.checks.training_set import audit_training_set, check_test_set
-    from pytest_ftgate.judges import prepare_judging
-    from pytest_ftgate.models import Surroundings
-
-    test = load(config.test_set, config.sources["test_set"].at, labeled=needs_expected(config))
-    training = load(config.training_set, config.sources["training_set"].at)
-    check_test_set(test)
-    metrics = build_metrics(config, test, training, hook)
-    check_possible(config, metrics)
-    audited = (audit or audit_training_set)(training, test, max_tokens=config.audit.max_tokens)
-    guards = prepare_guards(config, load, training, lambda: custom_metrics(hook))
-    slices = _slices(config, test, training, metrics[config.metric.name], hook)
-    surroundings = Surroundings(training, notes, offline, newer_than, test)
-    contest = find_contest(config, load, training, surroundings, hook)
-    built = build_models(config, contest, surroundings, hook)
-    judged = judged_models(config, built, contest)
-    prepared = Prepared(
-        config,
-        test,
-        training,
-        audited,
-        metrics,
-        built.models,
-        built.tuned,
-        contest=contest,
-        guards=guards,
-        slices=slices,
-        judging=prepare_judging(config, test, metrics, judged, surroundings, hook),
-    )
-    return with_job_files(prepared, surroundings)
+# --- slices --------------------------------------------------------------------------------------------------
 
 
 def _slices(config: GateConfig, test: DataSet, training: DataSet, metric: Metric, hook: Any | None) -> Slices | None:
-    """The slices of the test set, each with a metric of its own labels."""
-    from pytest_ftgate.checks.slices import prepare_slices
+    """Divide the test set; each slice has a metric of its own labels."""
     from pytest_ftgate.metrics import build_metric
 
     if config.slices is None:
         return None
-    known = labels_of(test, training)
-    custom = custom_metrics(hook)
-
-    def build(spec: MetricSpec, labels: Sequence[str]) -> Metric:
-        return build_metric(spec, labels=labels, custom=custom, known=known)
-
+    known, custom = labels_of(test, training), custom_metrics(hook)
+    build: Callable[[MetricSpec, Sequence[str]], Metric] = lambda spec, labels: build_metric(  # noqa: E731
+        spec, labels=labels, custom=custom, known=known
+    )
     return prepare_slices(config, test, metric, build)

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from pytest_ftgate.data import DataSet, Example
     from pytest_ftgate.judges.prepare import Judge, Judging
     from pytest_ftgate.metrics import Metric
-    from pytest_ftgate.models import Completion
-    from pytest_ftgate.runs.runner import Prediction, Run
+    from pytest_ftgate.models import Completion, Prediction
+    from pytest_ftgate.runs.runner import Run
 
 _SHOWN = 40
 
@@ -217,7 +217,7 @@ def _ask(
 
 def _read(metric: ModelJudged, about: Mapping[str, str], run: Run) -> _Replies:
     """Read what the judge said; an answer that is missing or cannot be read makes the gate an error."""
-    from pytest_ftgate.runs.model_queue import UselessError
+    from pytest_ftgate.runs.run_state import UselessError
 
     values: dict[str, Any] = {}
     missing, unread = [], []
@@ -243,7 +243,7 @@ def _read(metric: ModelJudged, about: Mapping[str, str], run: Run) -> _Replies:
                 observed=n - len(missing),
                 required=n,
                 source=metric.source,
-                advice=cure_of(reason),
+                advice=cure_of(offline=any(one.offline for one in missing)),
             )
         )
     if unread:

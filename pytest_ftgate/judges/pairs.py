@@ -125,7 +125,9 @@ def bias_checks(facts: JudgeResult, source: str) -> list[Check]:
                 observed=round(disagreed / asked, 12),
                 required=MOST_DISAGREEMENT,
                 source=source,
-                advice="Take a stronger judge, or write into the rubric what makes an answer better.",
+                advice="Take another judge, or say in the rubric what makes an answer better: this one goes by "
+                "the order.",
+                action="measure_again",
             )
         )
     return found

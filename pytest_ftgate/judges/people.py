@@ -14,7 +14,7 @@ from pytest_ftgate.errors import DataError, Where, shown_path
 from pytest_ftgate.judges.agreement import cohen_kappa, fleiss_kappa, observed_agreement
 from pytest_ftgate.judges.pairs import value_unasked
 from pytest_ftgate.result import Check, JudgeResult, PairResult
-from pytest_ftgate.text import excerpt, nearest_wording, plural, printable
+from pytest_ftgate.text import excerpt, nearest, plural, printable
 
 if TYPE_CHECKING:
     from pytest_ftgate.data import DataSet
@@ -103,7 +103,7 @@ def _place(row: Row, places: Mapping[str, int]) -> int:
     if not isinstance(id_, str):
         raise row.wrong("id", "text or an integer")
     if id_ not in places:
-        near = nearest_wording(id_, places)
+        near = nearest(id_, places)
         raise DataError(
             f'no test example has the id "{excerpt(id_)}"',
             where=row.at("id"),

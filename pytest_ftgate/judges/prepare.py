@@ -100,9 +100,7 @@ def prepare_judging(
 
 def _where(config: GateConfig, metric: str, option: str) -> Where:
     """Return the place of an option of a judged metric."""
-    from pytest_ftgate.config.judge_options import judged_metrics
-
-    source = judged_metrics(config)[metric].source
+    source = config.judged_metrics[metric].source
     return source.where(f"{source.key}.{option}")
 
 
@@ -180,7 +178,7 @@ def _refuse_same(
 
 def _identity(spec: ModelSpec) -> tuple[Any, ...]:
     """Return what one model is under whatever name, prompt and parameters it is asked."""
-    from pytest_ftgate.models.openai_api.model import PUBLIC_ENDPOINT
+    from pytest_ftgate.models.openai_api.endpoint import PUBLIC_ENDPOINT
 
     options = spec.options
     if spec.provider == "openai":
@@ -202,10 +200,9 @@ def _place(url: str) -> tuple[Any, ...]:
 
 
 def _one_function(one: Model | None, other: Model | None) -> bool:
-    functions = [
-        unwrap(found) if callable(found := getattr(model, "function", None)) else None for model in (one, other)
-    ]
-    return functions[0] is not None and functions[0] == functions[1]
+    if one is None or other is None or one.function is None or other.function is None:
+        return False
+    return bool(unwrap(one.function) == unwrap(other.function))
 
 
 def free_judging_checks(judging: Judging, metrics: Mapping[str, Metric]) -> list[Check]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.errors import ConfigError
 from pytest_ftgate.metrics.normalization import STEPS, Normalization
-from pytest_ftgate.text import kind_of, listed, nearest_wording
+from pytest_ftgate.text import kind_of, listed, nearest
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import MetricSpec
@@ -23,7 +23,7 @@ _OF_OTHER_METRICS = ("normalize", "pattern", "json_field", "labels", "pos_label"
 
 def did_you_mean(word: str, names: Collection[str]) -> str:
     """Return the cure for a name that does not exist: the nearest one, or all there are."""
-    near = nearest_wording(word, names)
+    near = nearest(word, names)
     return f"Did you mean {near!r}?" if near is not None else f"There are: {listed(names, at_most=40)}."
 
 
@@ -52,7 +52,7 @@ class Options:
         """Refuse every option that the metric does not have."""
         for key in self.spec.options:
             if key not in keys:
-                near = None if key in _OF_OTHER_METRICS else nearest_wording(key, keys)
+                near = None if key in _OF_OTHER_METRICS else nearest(key, keys)
                 cure = f"Did you mean {near!r}?" if near is not None else f"It has: {listed(keys)}."
                 raise self.error(f"{self.metric} has no option {key!r}", key=key, cure=cure)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 from pytest_ftgate.data.strict_json import parse_json
@@ -13,6 +13,17 @@ MOST_YAML = 200_000
 """Characters of a YAML answer: what is longer would keep its parser busy for long, and is refused."""
 _DEEPEST = 200
 _TOO_DEEP = "nested too deeply"
+_REFUSED = {
+    "document": "more than one document",
+    "depth": _TOO_DEEP,
+    "tag": "tags and aliases are refused",
+    "alias": "tags and aliases are refused",
+    "key": "a key that is no text",
+    "merge": "a merge key (<<)",
+    "twice": "a key given twice",
+    "escape": "an escape that is no character",
+}
+"""What is said of YAML that is valid and not plain, by the kind of problem."""
 
 
 def read_yaml(text: str) -> Any:
@@ -24,83 +35,19 @@ def read_yaml(text: str) -> Any:
     Raises:
         ValueError: it is none, and why.
     """
-    import yaml
+    from pytest_ftgate.config.yaml_nodes import YamlError, compose
 
     if len(text) > MOST_YAML:
         raise ValueError(f"longer than {MOST_YAML:,} characters")
     try:
-        roots = _yaml_values(yaml.parse(text, Loader=yaml.SafeLoader))
-    except yaml.YAMLError as error:
-        raise ValueError(_yaml_problem(error)) from None
-    except OverflowError:  # PyYAML lets "\\UFFFFFFFF" and its like through to chr()
-        raise ValueError("an escape that is no character") from None
-    if len(roots) != 1:
-        raise ValueError("more than one document" if roots else "no value")
-    if not isinstance(roots[0], dict | list):
+        root = compose(text, deepest=_DEEPEST, strict=False, aliases=False)
+    except YamlError as error:
+        raise ValueError(_REFUSED.get(error.kind) or f"{error.what} (line {error.line})") from None
+    if root is None:
+        raise ValueError("no value")
+    if not isinstance(root.value, dict | list):
         raise ValueError("a scalar, where a mapping or a list is asked for")
-    return roots[0]
-
-
-def _yaml_problem(error: Any) -> str:
-    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None) or "a character not allowed"
-    return f"{problem} (line {mark.line + 1})" if mark is not None else str(problem)
-
-
-def _yaml_values(events: Iterable[Any]) -> list[Any]:
-    """Return the value of each document; what is nested too deeply is not read to its end."""
-    import yaml
-
-    roots: list[Any] = []
-    open_: list[_Container] = []
-    for event in events:
-        if isinstance(event, yaml.AliasEvent) or getattr(event, "tag", None) is not None:
-            raise ValueError("tags and aliases are refused")
-        if isinstance(event, yaml.CollectionEndEvent):
-            value = open_.pop().value
-        elif isinstance(event, yaml.CollectionStartEvent):
-            if len(open_) == _DEEPEST:
-                raise ValueError(_TOO_DEEP)
-            open_.append(_Container({} if isinstance(event, yaml.MappingStartEvent) else []))
-            continue
-        elif isinstance(event, yaml.ScalarEvent):
-            value = _yaml_scalar(event)
-        else:
-            continue
-        if open_:
-            open_[-1].add(value)
-        else:
-            roots.append(value)
-    return roots
-
-
-def _yaml_scalar(event: Any) -> Any:
-    from pytest_ftgate.config.yaml_file import plain_value
-
-    return event.value if event.style is not None else plain_value(event.value)
-
-
-class _Container:
-    """A mapping or list that is being read: of a mapping, keys and values come in turn."""
-
-    def __init__(self, value: dict[str, Any] | list[Any]) -> None:
-        self.value = value
-        self._key: str | None = None
-
-    def add(self, part: Any) -> None:
-        if isinstance(self.value, list):
-            self.value.append(part)
-        elif self._key is None:
-            self._key = self._checked_key(part)
-        else:
-            self.value[self._key] = part
-            self._key = None
-
-    def _checked_key(self, key: Any) -> str:
-        if not isinstance(key, str):
-            raise ValueError("a key that is no text")
-        if key == "<<" or key in self.value:
-            raise ValueError("a merge key (<<)" if key == "<<" else "a key given twice")
-        return key
+    return root.value
 
 
 def check_xml(text: str) -> None:

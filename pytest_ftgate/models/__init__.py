@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from pytest_ftgate.models.protocol import (
     FINISHES,
-    BatchModel,
     Completion,
     LatencySample,
     Model,
     Notes,
+    Prediction,
     Question,
     Surroundings,
     key_of,
@@ -21,12 +21,12 @@ from pytest_ftgate.models.registry import Builder, build_model
 
 __all__ = [
     "FINISHES",
-    "BatchModel",
     "Builder",
     "Completion",
     "LatencySample",
     "Model",
     "Notes",
+    "Prediction",
     "Question",
     "Surroundings",
     "build_model",

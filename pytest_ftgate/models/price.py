@@ -15,9 +15,7 @@ if TYPE_CHECKING:
     from pytest_ftgate.models.protocol import Completion, Model
 
 
-UNKNOWN = "unknown: "
-
-UNPRICED = f"{UNKNOWN}no price in the gate"
+UNPRICED = "no price in the gate"
 
 NO_TABLE = "genai-prices is not installed"
 
@@ -52,12 +50,12 @@ def written_price(keys: Mapping[str, Any] | None, source: str) -> Price:
         source: where they stand.
     """
     if keys is None:
-        return Price(UNPRICED)
+        return Price(unknown=UNPRICED)
     price = Price(source, **keys)
     if price.known:
         return price
     missing = " and ".join(key for key in ("input_per_1m", "output_per_1m") if keys.get(key) is None)
-    return Price(f"{UNKNOWN}the price at {source} has no {missing}", **keys)
+    return Price(unknown=f"the price at {source} has no {missing}", **keys)
 
 
 def price_of(model: Model) -> Price:
@@ -66,9 +64,9 @@ def price_of(model: Model) -> Price:
     Raises:
         ConfigError: it says something that is no price.
     """
-    given: object = getattr(model, "price", None)
+    given: object = model.price
     if given is None or isinstance(given, Price):
-        return given or Price(UNPRICED)
+        return given or Price(unknown=UNPRICED)
     flaw = _flaw(given)
     if flaw is not None:
         raise ConfigError(
@@ -134,7 +132,7 @@ def cost_of_run(answers: Sequence[tuple[Completion | None, float | None]], price
         price: of the model that gave them.
     """
     if not price.known:
-        return Cost(None, price.source.removeprefix(UNKNOWN))
+        return Cost(None, price.unknown or price.source)
     given = [(completion, busy_s) for completion, busy_s in answers if completion is not None]
     if not given or len(given) < len(answers):
         return Cost(None, f"{len(answers) - len(given):,} of {len(answers):,} answers are missing")

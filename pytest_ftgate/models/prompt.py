@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_ftgate.data import Example, Messages, expected_text, is_blank, normalized_input
 from pytest_ftgate.data.lines import is_endless
 from pytest_ftgate.errors import ConfigError, Where, shown_path
-from pytest_ftgate.text import listed, nearest_wording
+from pytest_ftgate.text import listed, nearest
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import ModelSpec
@@ -112,7 +112,7 @@ class Prompt:
     def _nothing_to_replace(self, values: Mapping[str, Any]) -> ConfigError:
         """Every example would be sent the same text."""
         names = _PLACEHOLDER.findall(self.template or "")
-        near = next((guess for name in names if (guess := nearest_wording(name, values))), "input")
+        near = next((guess for name in names if (guess := nearest(name, values))), "input")
         return self._template_error(
             "the template names neither {input} nor a field of the examples",
             f"fields: {listed(values)}",
@@ -240,7 +240,7 @@ def read_text(path: Path, where: Where) -> str:
             cure="save the file as UTF-8",
         ) from None
     except FileNotFoundError:
-        near = nearest_wording(path.name, [other.name for other in path.parent.glob("*")])
+        near = nearest(path.name, [other.name for other in path.parent.glob("*")])
         raise ConfigError(
             "no such file",
             where=where,

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from pytest_ftgate.errors import ModelError, guarded
+from pytest_ftgate.result import UNKNOWN_PRICE
 
 if TYPE_CHECKING:
     from pytest_ftgate.data import DataSet, Example
+    from pytest_ftgate.models.prompt import Prompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +21,8 @@ class Price:
     """US dollars for a million tokens, or for an hour of the machine that a model runs on.
 
     Args:
-        source: where the price comes from, as ``ftgate.yaml:14``; of one that is not known ``unknown: ...``, and why.
+        source: where the price comes from, as ``ftgate.yaml:14``.
+        unknown: why there is none; ``None`` where there is one.
         cached_input_per_1m: for input tokens that the endpoint had cached; where absent they cost as others do.
         training_per_1m: for a million tokens of training.
         gpu_hour_usd: of the machine; what tokens cost is then left out.
@@ -26,7 +30,7 @@ class Price:
         most_input_tokens: a call with more of them has a price that this one does not tell; ``None``: all cost alike.
     """
 
-    source: str
+    source: str = ""
     input_per_1m: float | None = None
     output_per_1m: float | None = None
     cached_input_per_1m: float | None = None
@@ -34,17 +38,23 @@ class Price:
     gpu_hour_usd: float | None = None
     cache_write_per_1m: float | None = None
     most_input_tokens: int | None = None
+    unknown: str | None = None
 
     @property
     def known(self) -> bool:
-        """Whether it tells what an answer costs."""
+        """Return whether it tells what an answer costs."""
         return self.gpu_hour_usd is not None or None not in (self.input_per_1m, self.output_per_1m)
 
     @property
     def is_free(self) -> bool:
-        """Whether every answer costs nothing by it."""
+        """Return whether every answer costs nothing by it."""
         rates = (self.gpu_hour_usd, self.input_per_1m, self.output_per_1m, self.cached_input_per_1m)
         return self.known and not any((*rates, self.cache_write_per_1m))
+
+    @property
+    def text(self) -> str:
+        """Return the ``price`` of a model in reports."""
+        return self.source if self.unknown is None else f"{UNKNOWN_PRICE}{self.unknown}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +106,33 @@ class Completion:
     cache_write_tokens: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What a model answered to one question, or why there is no answer.
+
+    Attributes:
+        key: SHA-256 (hex) of all that can change the answer.
+        completion: the answer; ``None`` where it is missing after all retries.
+        latency_s: seconds of the successful attempt alone, without queueing and waits; ``None`` where unknown.
+        created_at: when it was asked for, seconds since the epoch; ``None`` where unknown.
+        busy_s: its share of the seconds in which the model was busy; ``None`` where unknown.
+        id: the example's; empty where it is kept for whichever example asks.
+        error: why it is missing.
+        stored: it came from the store or the recordings, and was not asked for in this run.
+        offline: it is missing because ``--ftgate-offline`` forbids asking for it.
+    """
+
+    key: str
+    completion: Completion | None = None
+    latency_s: float | None = None
+    created_at: float | None = None
+    busy_s: float | None = None
+    id: str = ""
+    error: str | None = None
+    stored: bool = False
+    offline: bool = False
+
+
 class LatencySample(NamedTuple):
     """How a clean sample of latencies is taken: so many calls at a time, of so many examples."""
 
@@ -103,13 +140,36 @@ class LatencySample(NamedTuple):
     examples: int = 50
 
 
+TIMEOUT_S = 60.0
+
+RETRIES = 5
+
+
+def timeout_of(options: Mapping[str, Any]) -> float:
+    """Return a model's key ``timeout_s``."""
+    return options.get("timeout_s") or TIMEOUT_S
+
+
+def retries_of(options: Mapping[str, Any]) -> int:
+    """Return a model's key ``retries``."""
+    return RETRIES if options.get("retries") is None else int(options["retries"])
+
+
 def sample_of(options: Mapping[str, Any]) -> LatencySample | None:
-    """What a model's key ``latency`` asks for."""
+    """Return what a model's key ``latency`` asks for."""
     return LatencySample(**options["latency"]) if options.get("latency") is not None else None
 
 
+class Question(NamedTuple):
+    """One example that is to be answered, for the ``repeat``-th time. ``key`` is what the model's ``key()`` gives."""
+
+    key: str
+    example: Example
+    repeat: int
+
+
 class Model(Protocol):
-    """What the runner asks of a model.
+    """What a model is. What has a value or a body here may be left out: this is then what it has.
 
     Attributes:
         name: what tables call it.
@@ -119,17 +179,17 @@ class Model(Protocol):
         retries: how often a failed call is tried again, where trying again may help.
         persistent: whether its answers may be kept on disk for later sessions.
         verified: recordings only: whether every answer names the input it was made for; ``None`` elsewhere.
-        price: a :class:`~pytest_ftgate.models.protocol.Price`, or a mapping of the keys that a gate's ``price`` has.
-
-    More is optional. ``endpoint`` is true where a call leaves the machine or costs money, so that offline
-    runs forbid it; ``abandons``, where a call that is given up goes on in the background. ``ready()`` raises a fatal
-    :class:`~pytest_ftgate.errors.ModelError` where no call could succeed; a run asks it before its first call.
-    ``latency``, a :class:`LatencySample`, has latencies taken from a sample. ``characters(example)`` is the length of
-    what is sent, for estimates of tokens; ``requests_per_minute``, ``tokens_per_minute`` and ``pause_s()`` hold calls
-    back: see :class:`pytest_ftgate.runs.throttle.Throttle`.
-    Where ``batch_size`` is there and above 1, ``complete_many`` is called in place of ``complete``: see
-    :class:`BatchModel`. ``stored(keys)`` is told which of its answers are on disk now; ``unfinished`` is a line on what
-    goes on elsewhere after a run, if anything does.
+        price: a :class:`Price`, or a mapping of the keys that a gate's ``price`` has.
+        endpoint: a call leaves the machine or costs money, so that offline runs forbid it.
+        abandons: a call that is given up goes on in the background.
+        batch_size: how many questions :meth:`complete_many` takes; 1: :meth:`complete` is called instead.
+        mode: ``batch`` where answers come hours later, so that how long they took tells nothing.
+        latency: how latencies are taken from a sample; ``None``: from all answers.
+        params: what is sent with each request.
+        prompt: what is sent around the input, where it is ours.
+        requests_per_minute, tokens_per_minute: see :class:`pytest_ftgate.runs.throttle.Throttle`.
+        function: the user's code behind it.
+        ids: the examples that a recording answers.
     """
 
     name: str
@@ -138,51 +198,93 @@ class Model(Protocol):
     timeout_s: float | None
     retries: int
     persistent: bool
-    verified: bool | None
+    verified: bool | None = None
+    price: Price | Mapping[str, float] | None = None
+    endpoint: bool = False
+    abandons: bool = False
+    batch_size: int = 1
+    mode: str = "live"
+    latency: LatencySample | None = None
+    params: Mapping[str, Any] = MappingProxyType({})
+    prompt: Prompt | None = None
+    requests_per_minute: float | None = None
+    tokens_per_minute: float | None = None
+    function: Callable[..., Any] | None = None
 
     @property
-    def price(self) -> Price | Mapping[str, float] | None: ...
+    def ids(self) -> Collection[str] | None:
+        return None
+
+    @property
+    def in_batch(self) -> tuple[int, int] | None:
+        """Return how many questions the batches under way have answered, and how many they hold."""
+        return None
+
+    @property
+    def unfinished(self) -> str | None:
+        """Return a line on what goes on elsewhere after a run, if anything does."""
+        return None
 
     def key(self, example: Example, repeat: int = 0) -> str:
-        """SHA-256 (hex) over all that can change the answer, and over nothing else."""
+        """Return the SHA-256 (hex) of all that can change the answer, and of nothing else."""
         ...
 
     async def complete(self, example: Example, repeat: int = 0) -> Completion:
         """Answer one example. Raises :class:`~pytest_ftgate.errors.ModelError`, and nothing else."""
         ...
 
-    async def aclose(self) -> None:
-        """Give back what the model holds: connections, threads. It can be used again afterwards."""
-        ...
-
-
-class Question(NamedTuple):
-    """One example that is to be answered, for the ``repeat``-th time.
-
-    ``key`` is what the model's own ``key()`` gives for it.
-    """
-
-    key: str
-    example: Example
-    repeat: int
-
-
-class BatchModel(Model, Protocol):
-    """A model that takes several questions in one call.
-
-    Attributes:
-        batch_size: how many at most; the runner keeps ``concurrency`` such calls in flight.
-    """
-
-    batch_size: int
-
     async def complete_many(self, questions: Sequence[Question]) -> Sequence[Completion | ModelError]:
-        """Answer them, in their order; an error in place of an answer is about that question alone.
+        """Answer questions, in their order; an error in place of an answer is about that question alone.
 
         The seconds that an answer took are its ``latency_s``; ``None``: unknown. Raises
         :class:`~pytest_ftgate.errors.ModelError` where the whole call failed.
         """
+        return [await self.complete(question.example, question.repeat) for question in questions]
+
+    async def aclose(self) -> None:
+        """Give back what the model holds: connections, threads. It can be used again afterwards."""
         ...
+
+    def ready(self) -> None:
+        """Raise a fatal :class:`~pytest_ftgate.errors.ModelError` where no call could succeed."""
+        return None  # noqa: RET501  # else it would be abstract
+
+    def stored(self, keys: Sequence[str]) -> None:  # noqa: ARG002
+        """Hear which of its answers are on disk now."""
+        return None  # noqa: RET501
+
+    def characters(self, example: Example) -> int:
+        """Return the length of what is sent for an example, for estimates of its tokens."""
+        if isinstance(example.input, str):
+            return len(example.input)
+        return sum(len(str(message.get("content"))) for message in example.input)
+
+    def pause_s(self) -> float:
+        """Return for how many seconds no further call is wanted."""
+        return 0.0
+
+
+class Delegate:
+    """A model that is another one, but for what it says itself."""
+
+    def __init__(self, model: object) -> None:
+        self._model = model
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+
+class Adopted(Delegate):
+    """Somebody else's model, with the defaults of :class:`Model` for what it leaves out."""
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return getattr(self._model, name)
+        except AttributeError:
+            if name.startswith("_") or name not in vars(Model):
+                raise
+            default = vars(Model)[name]
+            return default.__get__(self) if hasattr(default, "__get__") else default
 
 
 def key_of(model: Model, example: Example, repeat: int = 0) -> str:

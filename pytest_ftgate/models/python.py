@@ -12,20 +12,32 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib import import_module
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
+from weakref import WeakValueDictionary
 
 from pytest_ftgate.data import canonical_json
 from pytest_ftgate.errors import ConfigError, ModelError, Where, is_cancelled_from_outside, may_pass, told
 from pytest_ftgate.models.price import price_of, written_price
 from pytest_ftgate.models.processes import CALLS_AT_ONCE, InProcesses
-from pytest_ftgate.models.protocol import FINISHES, Completion, LatencySample, Price, Question, Surroundings, sample_of
+from pytest_ftgate.models.protocol import (
+    FINISHES,
+    Adopted,
+    Completion,
+    LatencySample,
+    Model,
+    Price,
+    Question,
+    Surroundings,
+    retries_of,
+    sample_of,
+    timeout_of,
+)
 from pytest_ftgate.models.workers import Workers
-from pytest_ftgate.text import nearest_wording
+from pytest_ftgate.text import nearest
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import ModelSpec
     from pytest_ftgate.data import Example
-    from pytest_ftgate.models.protocol import Model
 
 
 def resolve_target(target: str, where: Where) -> Callable[..., Any]:
@@ -42,7 +54,7 @@ def resolve_target(target: str, where: Where) -> Callable[..., Any]:
         try:
             found = getattr(found, name)
         except AttributeError:
-            near = nearest_wording(name, dir(found))
+            near = nearest(name, dir(found))
             raise ConfigError(
                 f"{target!r}: there is no {name!r} in {_called(found)}",
                 where=where,
@@ -85,10 +97,6 @@ CONCURRENCY_ASYNC = 16
 
 CONCURRENCY_SYNC = 1
 
-TIMEOUT_S = 60.0
-
-RETRIES = 5
-
 _MODEL_PARTS = ("aclose", "name", "spelling", "concurrency", "timeout_s", "retries", "persistent", "verified", "price")
 
 _CHANGE_NO_ANSWER = frozenset(("cache_key", "concurrency", "timeout_s", "retries", "price", "name", "latency"))
@@ -96,8 +104,8 @@ _CHANGE_NO_ANSWER = frozenset(("cache_key", "concurrency", "timeout_s", "retries
 _OTHER_LOOP = ("different loop", "different event loop", "event loop is closed")
 
 
-@dataclass(eq=False)
-class FunctionModel:
+@dataclass(eq=False, kw_only=True)
+class FunctionModel(Model):
     """A callable ``input -> str`` (or :class:`Completion`), given the input as the example has it.
 
     An exception of the callable is a failed call. It is tried again where it speaks of a connection or a time-out.
@@ -120,8 +128,6 @@ class FunctionModel:
     price: Price
     batch_size: int = 1
     latency: LatencySample | None = None
-    verified: bool | None = None
-    endpoint: bool = False
     abandons: bool = field(init=False)
     _workers: Workers = field(init=False, repr=False)
 
@@ -280,8 +286,7 @@ def adopt(given: Any, spec: ModelSpec) -> Model:
                 where=spec.source.where(),
                 cure="see pytest_ftgate.models.Model for what a model has",
             )
-        model: Model = given
-        return _checked_model(model, spec)
+        return _checked_model(given, _adopted(given), spec)
     if not callable(given):
         raise ConfigError(
             f"a value of type {type(given).__name__} is not a model",
@@ -289,6 +294,16 @@ def adopt(given: Any, spec: ModelSpec) -> Model:
             cure="give a callable (str -> str, sync or async), or an object with complete() and key()",
         )
     return _function_model(given, spec, _written(spec) if "cache_key" in spec.options else spec.spelling)
+
+
+_adoptions: WeakValueDictionary[int, Adopted] = WeakValueDictionary()
+
+
+def _adopted(given: object) -> Model:
+    """One model an object, so that its limit on concurrency holds wherever it is used. (It keeps the object alive.)"""
+    if Model in type(given).__mro__:
+        return cast("Model", given)
+    return cast("Model", _adoptions.setdefault(id(given), Adopted(given)))
 
 
 def _written(spec: ModelSpec) -> str:
@@ -304,7 +319,7 @@ def _written(spec: ModelSpec) -> str:
         ) from error
 
 
-def _checked_model(model: Model, spec: ModelSpec) -> Model:
+def _checked_model(given: object, model: Model, spec: ModelSpec) -> Model:
     """The model, whose limits the runner relies on, and whose price is one."""
     flaws = {
         "concurrency": not _is_count(model.concurrency) or model.concurrency < 1,
@@ -314,7 +329,7 @@ def _checked_model(model: Model, spec: ModelSpec) -> Model:
     for part, is_wrong in flaws.items():
         if is_wrong:
             raise ConfigError(
-                f"the model of type {type(model).__name__} has the {part} {getattr(model, part)!r}",
+                f"the model of type {type(given).__name__} has the {part} {getattr(model, part)!r}",
                 where=spec.source.where(),
                 cure="see pytest_ftgate.models.Model for what a model has",
             )
@@ -342,8 +357,8 @@ def _function_model(function: Callable[[Any], Any], spec: ModelSpec, target: str
         identity=_session_identity(function, spec) if cache_key is None else canonical_json([target, cache_key]),
         persistent=cache_key is not None,
         concurrency=options.get("concurrency") or concurrency,
-        timeout_s=options.get("timeout_s") or TIMEOUT_S,
-        retries=RETRIES if options.get("retries") is None else options["retries"],
+        timeout_s=timeout_of(options),
+        retries=retries_of(options),
         batch_size=options.get("batch_size") or 1,
         latency=sample_of(options),
         price=written_price(options.get("price"), str(spec.source)),

@@ -14,8 +14,8 @@ from pytest_ftgate.data.jsonl import parse_object
 from pytest_ftgate.data.lines import Lines, open_lines, written_at
 from pytest_ftgate.errors import DataError, ModelError, Where, located
 from pytest_ftgate.models.price import written_price
-from pytest_ftgate.models.protocol import FINISHES, Completion, Price, Surroundings
-from pytest_ftgate.text import excerpt, kind_of, listed, nearest_wording
+from pytest_ftgate.models.protocol import FINISHES, Completion, Model, Prediction, Price, Surroundings
+from pytest_ftgate.text import excerpt, kind_of, listed, nearest
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import ModelSpec
@@ -25,16 +25,12 @@ _COUNTS = ("input_tokens", "output_tokens", "cached_input_tokens", "cache_write_
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
-    """One row: the answer (``None`` where none was got), and where stated the input it was made for, the key it was
-    stored under, when (seconds since the epoch), and its share of the seconds in which the model was busy."""
+class RecordedRow:
+    """One row of a file, and where stated the input that it was made for. A prediction without a key says none."""
 
     line: int
-    completion: Completion | None
+    prediction: Prediction
     input_sha256: str | None
-    key: str | None
-    created_at: float | None
-    busy_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +39,11 @@ class RecordedFile:
 
     path: str
     sha256: str
-    rows: Mapping[tuple[str, int], Recorded]
+    rows: Mapping[tuple[str, int], RecordedRow]
 
 
-@dataclass(eq=False)
-class RecordedModel:
+@dataclass(eq=False, kw_only=True)
+class RecordedModel(Model):
     """A model that answers from a file.
 
     Args:
@@ -61,14 +57,13 @@ class RecordedModel:
     spelling: str
     path: str
     sha256: str
-    rows: Mapping[tuple[str, int], Recorded]
+    rows: Mapping[tuple[str, int], RecordedRow]
     verified: bool | None
     price: Price
     concurrency: int = 16
     timeout_s: float | None = None
     retries: int = 0
     persistent: bool = False
-    endpoint: bool = False
 
     @property
     def ids(self) -> frozenset[str]:
@@ -86,13 +81,18 @@ class RecordedModel:
             text += f"\n{input_sha256(example.input)}"
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def made_at(self, example: Example, repeat: int = 0) -> float | None:
-        """When the answer was made, in seconds since the epoch; None where the recording does not say."""
-        row = self.rows.get((example.id, repeat))
-        return None if row is None else row.created_at or None
-
     async def complete(self, example: Example, repeat: int = 0) -> Completion:
-        """The row with this id. An absent one is a missing prediction; one made for another input ends the run."""
+        """See :meth:`prediction`."""
+        completion = self.prediction(example, repeat).completion
+        assert completion is not None
+        return completion
+
+    def prediction(self, example: Example, repeat: int = 0) -> Prediction:
+        """Return the row with this id.
+
+        Raises:
+            ModelError: there is none, or it holds no answer; fatal: it was made for another input.
+        """
         row = self.rows.get((example.id, repeat))
         if row is None:
             raise self._absent(example.id, repeat)
@@ -105,9 +105,9 @@ class RecordedModel:
                 evidence="its input_sha256 is not that of the test set's input",
                 cure="record the model anew, or correct the ids",
             )
-        if row.completion is None:
+        if row.prediction.completion is None:
             raise ModelError(f'the recording with id "{excerpt(example.id)}" holds no answer', where=where)
-        return row.completion
+        return row.prediction
 
     async def aclose(self) -> None:
         """Nothing is held open."""
@@ -149,8 +149,8 @@ def read_rows(path: Path) -> RecordedFile:
         return RecordedFile(lines.path, lines.sha256(), rows)
 
 
-def _rows(lines: Lines) -> dict[tuple[str, int], Recorded]:
-    rows: dict[tuple[str, int], Recorded] = {}
+def _rows(lines: Lines) -> dict[tuple[str, int], RecordedRow]:
+    rows: dict[tuple[str, int], RecordedRow] = {}
     for text in lines:
         if text.isspace():
             continue
@@ -168,7 +168,7 @@ def _rows(lines: Lines) -> dict[tuple[str, int], Recorded]:
     return rows
 
 
-def _row(text: str, line: int) -> tuple[tuple[str, int], Recorded]:
+def _row(text: str, line: int) -> tuple[tuple[str, int], RecordedRow]:
     row = parse_object(text, looks=_LOOKS)
     for name in ("id", "output"):
         if name not in row:
@@ -182,10 +182,14 @@ def _row(text: str, line: int) -> tuple[tuple[str, int], Recorded]:
         **{name: _count(usage, name, f"usage.{name}") for name in _COUNTS},
     )
     identity = (_id(row["id"]), _count(row, "repeat", "repeat") or 0)
-    made_for = _optional(row, "input_sha256", str, "text")
-    key = _optional(row, "key", str, "text")
-    answer = None if output is None else completion
-    return identity, Recorded(line, answer, made_for, key, _moment(row, "created_at"), _seconds(row, "busy_s"))
+    prediction = Prediction(
+        _optional(row, "key", str, "text") or "",
+        None if output is None else completion,
+        completion.latency_s,
+        _moment(row, "created_at") or None,
+        _seconds(row, "busy_s"),
+    )
+    return identity, RecordedRow(line, prediction, _optional(row, "input_sha256", str, "text"))
 
 
 _NO_MOMENT = 1e11  # the year 5138
@@ -205,7 +209,7 @@ def _id(value: object) -> str:
 def _finish(row: Mapping[str, Any]) -> str:
     finish: str = _optional(row, "finish", str, "text") or "stop"
     if finish not in FINISHES:
-        near = nearest_wording(finish, FINISHES)
+        near = nearest(finish, FINISHES)
         raise DataError(
             f'is not a way to finish: "{excerpt(finish)}"',
             where=Where(key="finish"),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.errors import ConfigError, guarded
 from pytest_ftgate.models.protocol import Model, Surroundings
+from pytest_ftgate.text import nearest
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import ModelSpec
@@ -48,8 +48,8 @@ def build_model(spec: ModelSpec, surroundings: Surroundings, hook: Any | None = 
 
 def _unknown_provider(spec: ModelSpec) -> ConfigError:
     known = [provider for provider in _BUILDERS if provider != "callable"]
-    nearest = difflib.get_close_matches(spec.provider.lower(), known, n=1)
-    guess = f"did you mean {nearest[0]!r}? " if nearest else ""
+    near = nearest(spec.provider, known)
+    guess = f"did you mean {near!r}? " if near else ""
     return ConfigError(
         f"unknown provider {spec.provider!r}",
         where=spec.source.where(),

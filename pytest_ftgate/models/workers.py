@@ -12,7 +12,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ThreadResult:
     """What a call came to. Never raised through a future, which takes no ``StopIteration``."""
 
     value: Any = None
@@ -30,7 +30,7 @@ class Workers:
         self._name = name
         self._idle: list[_Worker] = []
 
-    async def run(self, call: Callable[[], Any]) -> Outcome:
+    async def run(self, call: Callable[[], Any]) -> ThreadResult:
         """Do the call in a thread, and wait for it."""
         try:
             worker = self._idle.pop()
@@ -50,7 +50,7 @@ class Workers:
             self._idle.pop().stop()
 
 
-_Job = tuple[Callable[[], Any], "asyncio.Future[Outcome]"]
+_Job = tuple[Callable[[], Any], "asyncio.Future[ThreadResult]"]
 
 
 class _Worker:
@@ -58,8 +58,8 @@ class _Worker:
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         Thread(target=self._work, name=name, daemon=True).start()
 
-    def submit(self, call: Callable[[], Any]) -> asyncio.Future[Outcome]:
-        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+    def submit(self, call: Callable[[], Any]) -> asyncio.Future[ThreadResult]:
+        future: asyncio.Future[ThreadResult] = asyncio.get_running_loop().create_future()
         self._jobs.put((call, future))
         return future
 
@@ -78,21 +78,21 @@ class _Worker:
             del job, call, future, outcome  # an idle thread keeps no data alive
 
 
-def _outcome(call: Callable[[], Any]) -> Outcome:
+def _outcome(call: Callable[[], Any]) -> ThreadResult:
     try:
-        return Outcome(call())
+        return ThreadResult(call())
     except BaseException as error:
-        return Outcome(error=error)
+        return ThreadResult(error=error)
 
 
-def _deliver(future: asyncio.Future[Outcome], outcome: Outcome) -> None:
+def _deliver(future: asyncio.Future[ThreadResult], outcome: ThreadResult) -> None:
     if future.done():
         _discard(outcome)
     else:
         future.set_result(outcome)
 
 
-def _discard(outcome: Outcome) -> None:
+def _discard(outcome: ThreadResult) -> None:
     """A coroutine that nobody will await says so with a warning unless it is closed."""
     if inspect.iscoroutine(outcome.value):
         outcome.value.close()

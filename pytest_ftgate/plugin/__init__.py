@@ -1,9 +1,7 @@
-"""The pytest face: options, hooks and fixtures. Every body delegates; nothing heavy loads before a gate exists."""
+"""Options, hooks and fixtures. Every body delegates; nothing heavy loads before a gate exists."""
 
 from __future__ import annotations
 
-import argparse
-import os
 from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -33,24 +31,15 @@ _MARK_HELP = (
 
 
 def _report(text: str) -> str:
-    """``FORMAT:PATH``, checked when the command line is read."""
-    form, _, path = text.partition(":")
-    if form not in ("html", "json", "markdown", "recordings") or not path:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is no FORMAT:PATH with the format html, json, markdown or recordings"
-        )
-    return text
+    from pytest_ftgate.plugin.options import report_option
+
+    return report_option(text)
 
 
 def _usd(text: str) -> float:
-    """An amount of money that can be a limit."""
-    try:
-        amount = float(text)
-    except ValueError:
-        amount = 0.0
-    if not 0 < amount < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is no amount of US dollars above 0")
-    return amount
+    from pytest_ftgate.plugin.options import usd_option
+
+    return usd_option(text)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -112,55 +101,27 @@ def gate_session(config: pytest.Config) -> GateSession:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", _MARK_HELP)
-    config.pluginmanager.register(_Reports(config))  # without a name, which -p no: could switch off
-    _refuse_loosening(config)
-    _refuse_one_file(config)
-    _need_jinja(config)
-    if config.getoption("--ftgate-partial") and os.environ.get("CI"):
-        raise pytest.UsageError("--ftgate-partial is for local work; CI is set here")
+    config.pluginmanager.register(_WorkerReports(config))  # without a name, which -p no: could switch off
+    if any(config.getoption(name) for name in ("override_ini", "--ftgate-report", "--ftgate-partial")):
+        from pytest_ftgate.plugin.options import check_options
+
+        check_options(config)
 
 
-def _refuse_loosening(config: pytest.Config) -> None:
-    """What a gate asks for comes from files under review, never from a command line or the environment."""
-    overridden = [name for name in config.getoption("override_ini") or () if name.startswith("ftgate_")]
-    if overridden:
-        raise pytest.UsageError(
-            f"-o {overridden[0]}: what a gate asks for comes from files under review, not from the command line"
-        )
-
-
-def _refuse_one_file(config: pytest.Config) -> None:
-    """Of two reports in one file the second would take the place of the first, and nobody would know."""
-    written = dict.fromkeys(config.getoption("--ftgate-report"))
-    paths = [os.path.realpath(one.partition(":")[2]) for one in written]
-    twice = next((one for one, path in zip(written, paths, strict=True) if paths.count(path) > 1), None)
-    if twice is not None:
-        raise pytest.UsageError(f"--ftgate-report={twice}: another report goes to the same file")
-
-
-def _need_jinja(config: pytest.Config) -> None:
-    """A page that cannot be written is known before any model is paid for."""
-    if any(written.startswith("html:") for written in config.getoption("--ftgate-report")):
-        from importlib.util import find_spec
-
-        if find_spec("jinja2") is None:
-            raise pytest.UsageError(
-                "--ftgate-report=html needs Jinja2, which is not installed: pip install 'pytest-ftgate[report]'"
-            )
-
-
-class _Reports:
+class _WorkerReports:
     """Hears the reports of xdist's workers: a gate's facts travel in the user properties."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if not hasattr(report, "node"):
-            return  # of this process, where the verdict itself is at hand
-        for name, value in report.user_properties:
-            if name == "ftgate":
-                gate_session(self._config).verdicts.hear(report.nodeid, str(value))
+        if hasattr(report, "node") and _claims(report):  # in this process the verdict itself is at hand
+            gate_session(self._config).verdicts.hear_report(report)
+
+
+def _claims(report: pytest.TestReport) -> bool:
+    """Whether a report holds what may be the facts of a gate."""
+    return any(one[0] == "ftgate" for one in report.user_properties)
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
@@ -184,12 +145,12 @@ def pytest_testnodedown(node: Any) -> None:
 
 def pytest_deselected(items: Sequence[pytest.Item]) -> None:
     for item in filter(_marked, items):
-        gate_session(item.config).see_deselected(item)
+        gate_session(item.config).see(item, deselected=True)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     for item in filter(_marked, session.items):
-        gate_session(item.config).see_collected(item)
+        gate_session(item.config).see(item)
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)
@@ -238,25 +199,17 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     """The verdict fails the test in its call phase; the body runs where both models were scored."""
     if not _marked(item):
         return (yield)
-    from pytest_ftgate.plugin.outcome import fail_unscored, raise_verdict
+    from pytest_ftgate.plugin.outcome import fail_unscored, verdict_after_body
 
-    gates = gate_session(item.config)
-    fail_unscored(item, gates)
-    try:
-        outcome = yield
-    except (pytest.skip.Exception, pytest.xfail.Exception):
-        raise_verdict(item, gates)
-        raise
-    raise_verdict(item, gates)
-    return outcome
+    fail_unscored(item, gate_session(item.config))
+    with verdict_after_body(item, gate_session(item.config)):
+        return (yield)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    known = gate_session(item.config).verdicts.facts.get(item.nodeid) if SESSION in item.config.stash else None
-    report.user_properties = [one for one in report.user_properties if one[0] != "ftgate" or one[1] == known]
-    if _marked(item):
+    if _marked(item) or _claims(report):
         from pytest_ftgate.plugin.outcome import hold_report
 
         hold_report(item, report, gate_session(item.config))

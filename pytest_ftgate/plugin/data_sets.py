@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_ftgate.errors import guarded, shown_path
 
@@ -18,30 +18,20 @@ if TYPE_CHECKING:
     from pytest_ftgate.data import DataSet
 
 
-@dataclass(frozen=True, slots=True)
-class _Read:
-    """What was read: from where, in which state that was, and the examples. The source is kept, and so is its id."""
+class _Read(NamedTuple):
+    """What was read: from where, in which state that was, and the examples."""
 
-    source: Any
+    source: Any  # kept, since its id is the key
     state: Any
     data: DataSet
-
-
-@dataclass(frozen=True, slots=True)
-class _Audited:
-    """An audit and the sets that it is of, which are kept, and so are their ids."""
-
-    training: DataSet
-    test: DataSet
-    audit: TrainingAudit
 
 
 class DataSets:
     """What was read and audited so far."""
 
     def __init__(self) -> None:
-        self._read: dict[Any, _Read] = {}
-        self._audits: dict[tuple[int, int, int | None], _Audited] = {}
+        self._read: dict[tuple[Any, bool], _Read] = {}
+        self._audits: dict[tuple[int, int, int | None], tuple[DataSet, DataSet, TrainingAudit]] = {}
 
     def load(
         self, source: DataSpec | Iterable[Any], origin: str, hook: Any | None = None, *, labeled: bool = True
@@ -52,57 +42,47 @@ class DataSets:
         """
         from pytest_ftgate.config import DataSpec
         from pytest_ftgate.data import content_of, examples_from
-        from pytest_ftgate.data.lines import written_at
-
-        def read() -> DataSet:
-            if isinstance(source, DataSpec):
-                with written_at(source.source.where()):
-                    return _load_file(source, hook, labeled=labeled)
-            return examples_from(source, origin=origin, labeled=labeled)
 
         if isinstance(source, DataSpec):
             key: Any = (source.path, source.format, tuple(source.fields.items()), source.limit)
             state: Any = _file_state(source.path)
         else:
             key, state = id(source), content_of(source)
-        stricter = self._read.get((key, True))
-        if stricter is not None and stricter.state == state:
-            return stricter.data
-        return self._current((key, labeled), source, state, read)
-
-    def _current(self, key: Any, source: Any, state: Any, read: Callable[[], DataSet]) -> DataSet:
-        kept = self._read.get(key)
-        if kept is None or kept.state != state:
-            data = read()
-            same = kept is not None and (kept.data.sha256, kept.data.examples) == (data.sha256, data.examples)
-            kept = self._read[key] = _Read(source, state, kept.data if kept is not None and same else data)
-        return kept.data
+        for kept in (self._read.get((key, True)), self._read.get((key, labeled))):
+            if kept is not None and kept.state == state:
+                return kept.data
+        if isinstance(source, DataSpec):
+            data = _load_file(source, hook, labeled=labeled)
+        else:
+            data = examples_from(source, origin=origin, labeled=labeled)
+        if kept is not None and (kept.data.sha256, kept.data.examples) == (data.sha256, data.examples):
+            data = kept.data  # written anew with the same content: what was audited stays so
+        self._read[key, labeled] = _Read(source, state, data)
+        return data
 
     def audit(self, training: DataSet, test: DataSet, *, max_tokens: int | None = None) -> TrainingAudit:
         """Audit a training set for a test set, once in a session: many gates and candidates share both."""
         from pytest_ftgate.checks.training_set import audit_training_set
 
         key = (id(training), id(test), max_tokens)
-        if key not in self._audits:
-            audit = audit_training_set(training, test, max_tokens=max_tokens)
-            self._audits[key] = _Audited(training, test, audit)
-        return self._audits[key].audit
+        if key not in self._audits:  # which keeps both sets, and so their ids
+            self._audits[key] = training, test, audit_training_set(training, test, max_tokens=max_tokens)
+        return self._audits[key][2]
 
 
 def _file_state(path: Path) -> tuple[object, ...]:
     """What of a file, or of the files in a folder, changes with every write; nothing for a name that is no path."""
     try:
         files = sorted(path.rglob("*")) if path.is_dir() else [path]
-    except OSError:  # a name that no file can have: whoever reads it says so
+        return tuple((str(file), *_written(file)) for file in files)
+    except (OSError, ValueError):  # a name that no file can have: whoever reads it says so
         return ()
-    return tuple((str(file), *_written(file)) for file in files)
 
 
 def _written(file: Path) -> tuple[int, ...]:
-    try:
-        found = file.stat()
-    except (OSError, ValueError):
+    if not file.exists():
         return ()
+    found = file.stat()
     return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
 
 
@@ -111,6 +91,7 @@ def _load_file(source: DataSpec, hook: Any | None, *, labeled: bool) -> DataSet:
     from hashlib import sha256
 
     from pytest_ftgate.data import examples_from, load_examples
+    from pytest_ftgate.data.lines import written_at
 
     options = {"format": source.format, "fields": dict(source.fields), "limit": source.limit}
     asked: dict[str, Any] = {"fields": source.fields, "limit": source.limit, "labeled": labeled}
@@ -119,7 +100,8 @@ def _load_file(source: DataSpec, hook: Any | None, *, labeled: bool) -> DataSet:
         called = "the hook pytest_ftgate_load_examples"
         rows = guarded(called, hook.pytest_ftgate_load_examples, path=source.path, options=options)
     if rows is None:
-        return load_examples(source.path, format=source.format, **asked)
+        with written_at(source.source.where()):
+            return load_examples(source.path, format=source.format, **asked)
     shown = shown_path(source.path)
     data = examples_from(rows, origin=shown, **asked)
     if not source.path.is_file():  # a folder of shards, or a name that the hook alone understands

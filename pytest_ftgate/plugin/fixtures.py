@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -16,12 +16,10 @@ from pytest_ftgate.plugin.outcome import fail
 from pytest_ftgate.text import one_line, printable
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from pytest_ftgate.config import GateConfig, GateFile, ModelSpec, Source
-    from pytest_ftgate.data import Example, Input
+    from pytest_ftgate.config import GateConfig, ModelSpec
+    from pytest_ftgate.data import DataSet, Example, Input
     from pytest_ftgate.gate.state import Services
-    from pytest_ftgate.models import Model
+    from pytest_ftgate.models import Model, Surroundings
     from pytest_ftgate.plugin.session import GateSession
     from pytest_ftgate.runs.runner import Run
 
@@ -35,7 +33,7 @@ class CallableModel:
     def __init__(self, model: Model, *, offline: bool) -> None:
         self.model = model
         self.name = model.name
-        self._forbidden = offline and getattr(model, "endpoint", False)
+        self._forbidden = offline and model.endpoint
 
     def __call__(self, input: Input) -> str:  # noqa: A002  # the contract's word for it
         from pytest_ftgate.data import Example
@@ -54,7 +52,6 @@ class CallableModel:
 
 def configured_model(request: pytest.FixtureRequest, key: str, session: GateSession) -> CallableModel:
     """What the gate's marks and file say the model is, overridden fixtures aside."""
-    from pytest_ftgate.models import Surroundings
     from pytest_ftgate.models.openai_api.tuning import build_settled
 
     with _as_failure():
@@ -64,8 +61,14 @@ def configured_model(request: pytest.FixtureRequest, key: str, session: GateSess
         training = None
         if spec.options.keys() & {"few_shot", "retrieval"}:
             training = services.load(config.training_set, config.sources["training_set"].at)
-        surroundings = Surroundings(training, services.notes(), services.offline, services.stores.newer_than)
-        return CallableModel(build_settled(spec, surroundings, services.hook), offline=services.offline)
+        model = build_settled(spec, _surroundings(services, training), services.hook)
+        return CallableModel(model, offline=services.offline)
+
+
+def _surroundings(services: Services, training: DataSet | None = None) -> Surroundings:
+    from pytest_ftgate.models import Surroundings
+
+    return Surroundings(training, services.notes(), services.offline, services.stores.newer_than)
 
 
 def _configured_spec(config: GateConfig, key: str) -> ModelSpec:
@@ -93,33 +96,6 @@ def configured_data(request: pytest.FixtureRequest, key: str, session: GateSessi
         return session.data.load(getattr(config, key), source, request.node.ihook, labeled=labeled).examples
 
 
-def evaluator(request: pytest.FixtureRequest, session: GateSession) -> Callable[..., Run]:
-    """The function that the fixture ``ftgate_evaluate`` gives."""
-
-    def evaluate(model: Any, test_set: Any, metric: Any = "accuracy") -> Run:
-        """Run ``model`` over ``test_set`` and score it.
-
-        Args:
-            model: a spelling, a mapping, or a callable, as a gate takes it.
-            test_set: a path, or an iterable of examples.
-            metric: a name, or a mapping with options.
-
-        Raises:
-            FtgateError: the model or the data cannot be used, or an answer is missing.
-        """
-
-        source = Source("marker", "ftgate_evaluate", request.path.parent)
-        services = session.services(request.node.ihook)
-        file = session.files.gate_file(required=False)
-        root = request.config.rootpath
-        try:
-            return evaluate_model(model, test_set, metric, source=source, file=file, root=root, services=services)
-        except FtgateError as error:
-            raise error.with_traceback(None) from None
-
-    return evaluate
-
-
 @contextmanager
 def _as_failure() -> Iterator[None]:
     """Our own errors become pytest's, without a traceback of ours."""
@@ -129,57 +105,67 @@ def _as_failure() -> Iterator[None]:
         fail(str(error))
 
 
-def evaluate_model(
-    model: Any, test_set: Any, metric: Any, *, source: Source, file: GateFile | None, root: Path, services: Services
-) -> Run:
-    """Run a model over a test set and score it; what is stored already is not asked for again.
+# --- ftgate_evaluate -----------------------------------------------------------------------------------------
 
-    Args:
-        model: a spelling, a name under ``models`` in the gate file, a mapping, or a callable.
-        test_set: a path, a mapping, or an iterable of examples.
-        metric: a name, or a mapping with options.
-        source: where relative paths start.
-        file: the gate file, if there is one.
-        root: the project's folder.
-        services: what the session lends.
 
-    Returns:
-        The run, with ``metrics``: the metric's value by its name.
+def evaluator(request: pytest.FixtureRequest, session: GateSession) -> Callable[..., Run]:
+    """The function that the fixture ``ftgate_evaluate`` gives."""
 
-    Raises:
-        FtgateError: the model, the data or the metric cannot be used; :class:`ModelError` where an answer is missing.
-    """
+    def evaluate(model: Any, test_set: Any, metric: Any = "accuracy") -> Run:
+        """Run a model over a test set and score it; what is stored already is not asked for again.
+
+        Args:
+            model: a spelling, a name under ``models`` in the gate file, a mapping, or a callable.
+            test_set: a path, a mapping, or an iterable of examples.
+            metric: a name, or a mapping with options.
+
+        Returns:
+            The run, with ``metrics``: the metric's value by its name.
+
+        Raises:
+            FtgateError: the model, the data or the metric cannot be used; :class:`ModelError` where an answer is
+                missing.
+        """
+        try:
+            # One reading of every spelling: the call is a gate of which only these three keys are used.
+            keys = {"baseline": model, "candidate": model, "test_set": test_set, "metric": metric}
+            return _evaluate(keys | {"training_set": (), "margin": 0.0}, request, session)
+        except FtgateError as error:
+            raise error.with_traceback(None) from None
+
+    return evaluate
+
+
+def _evaluate(keys: Mapping[str, Any], request: pytest.FixtureRequest, session: GateSession) -> Run:
     from pytest_ftgate.checks.training_set import check_test_set
     from pytest_ftgate.config import Layer, resolve_gate
     from pytest_ftgate.gate.metrics import build_metrics
     from pytest_ftgate.metrics.judged import refuse_judged
-    from pytest_ftgate.models import Surroundings
     from pytest_ftgate.models.openai_api.tuning import build_settled
     from pytest_ftgate.runs.measure import answers_of
     from pytest_ftgate.runs.runner import Job, run_models
 
-    # One reading of every spelling: the call is a gate of which only these three keys are used.
-    values = {"baseline": model, "candidate": model, "test_set": test_set, "metric": metric}
-    values |= {"training_set": (), "margin": 0.0}
-    layer = Layer(values, dict.fromkeys(values, source))
-    config = resolve_gate([layer], file=file, gate=None, default_name="ftgate_evaluate", root=root)
+    source, services = Source("marker", "ftgate_evaluate", request.path.parent), session.services(request.node.ihook)
+    config = resolve_gate(
+        [Layer(keys, dict.fromkeys(keys, source))],
+        file=session.files.gate_file(required=False),
+        gate=None,
+        default_name="ftgate_evaluate",
+        root=request.config.rootpath,
+    )
     test = services.load(config.test_set, str(source))
     check_test_set(test)
     metrics = build_metrics(config, test, None, services.hook)
     for one in metrics.values():
         refuse_judged(one, "measured by ftgate_evaluate", source=str(source))
-    stores = services.stores
-    surroundings = Surroundings(None, services.notes(), services.offline, stores.newer_than)
-    built = build_settled(config.candidate, surroundings, services.hook)
-    (run,) = run_models([Job(built, test)], stores=stores, offline=services.offline, budget=services.budget)
-    _complete(run)
-    answers = answers_of(run)
-    expected = [example.expected for example in test.examples]
-    scores = {name: one.score(expected, answers).value for name, one in metrics.items()}
-    return replace(run, metrics=scores)
+    model = build_settled(config.candidate, _surroundings(services), services.hook)
+    (run,) = run_models([Job(model, test)], stores=services.stores, offline=services.offline, budget=services.budget)
+    _check_complete(run)
+    answers, expected = answers_of(run), [example.expected for example in test.examples]
+    return replace(run, metrics={name: one.score(expected, answers).value for name, one in metrics.items()})
 
 
-def _complete(run: Run) -> None:
+def _check_complete(run: Run) -> None:
     missing = [prediction for repeat in run.predictions for prediction in repeat if prediction.completion is None]
     if run.fatal is not None:
         raise run.fatal

@@ -1,4 +1,4 @@
-"""Which functions stand behind a fixture's name for one test, and what they were parametrized with."""
+"""The places that give the keys of a test's gate: its marks, overridden fixtures and the gate file."""
 
 from __future__ import annotations
 
@@ -16,51 +16,17 @@ from pytest_ftgate.checks.weakening.review import review_checks
 from pytest_ftgate.config import GateConfig, Layer, Source, resolve_gate
 from pytest_ftgate.errors import ConfigError, Where, shown_path
 from pytest_ftgate.plugin.gate_files import GateFiles
-from pytest_ftgate.plugin.marks import gate_name, placed_marks, test_id
+from pytest_ftgate.plugin.marks import GateMark, gate_marks, gate_name, test_id
 from pytest_ftgate.result import Check
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import GateFile
 
 
-def definitions(request: pytest.FixtureRequest, name: str) -> Sequence[Any]:
-    """The fixtures of this name that the test sees, the nearest last.
-
-    pytest has no public way to ask for them.
-    """
-    where: Any = request.node if pytest.version_tuple >= (8, 1) else request.node.nodeid
-    return request._fixturemanager.getfixturedefs(name, where) or ()
-
-
-def parameters(item: pytest.Item) -> Mapping[str, Any]:
-    """The values that the test was parametrized with, by name."""
-    found: Mapping[str, Any] = getattr(getattr(item, "callspec", None), "params", {})
-    return found
-
-
-def parameters_of(request: pytest.FixtureRequest, name: str) -> Mapping[str, Any]:
-    """Those of the test's parameters that reach a fixture: its own, and those of all fixtures that it depends on."""
-    reached: set[str] = set()
-    waiting = [name]
-    while waiting:
-        one = waiting.pop()
-        if one in reached:
-            continue
-        reached.add(one)
-        for definition in reversed(definitions(request, one)):
-            waiting += definition.argnames
-            if one not in definition.argnames:  # else it extends the next one further out
-                break
-    return {one: value for one, value in parameters(request.node).items() if one in reached}
-
-
 __tracebackhide__ = True  # what a fixture raises is shown without our lines
 
 _ANY_CANDIDATE = Layer({"candidate": str}, {"candidate": Source("fixture", "no candidate", Path())})
 """Which candidate is judged is no part of what a gate asks for; at the stage ready there is none."""
-
-_STAND_INS: Mapping[str, Any] = {"ftgate_baseline": str, "ftgate_candidate": str}
-"""What satisfies "required" in the place of a fixture that is not set up; where it gives examples, ()."""
 
 _FIXTURES = {
     "ftgate_baseline": "baseline",
@@ -82,15 +48,15 @@ def layers_as_judged(request: pytest.FixtureRequest, files: GateFiles) -> Layers
 def layers_as_written(request: pytest.FixtureRequest, key: str, files: GateFiles) -> Layers:
     """The layers as far as ``key`` goes, without an overridden fixture for it: that one may be what asks.
 
-    Other overridden fixtures are not set up; a stand-in for each satisfies "required".
+    Other overridden fixtures are not set up; a stand-in for each satisfies "required": a callable, or no examples.
     """
     name = f"ftgate_{key}"
-    if name in parameters(request.node):
+    if name in _parameters(request.node):
         cure = "Leave out indirect: the parameter itself is the model or the examples."
         raise ConfigError(f"the fixture {name} takes no parameter", where=Where(shown_path(request.path)), cure=cure)
 
     def fixtures(given: set[str]) -> Layer | None:
-        return _fixture_layer(request, given | {key}, lambda name: _STAND_INS.get(name, ()))
+        return _fixture_layer(request, given | {key}, lambda name: () if name.endswith("_set") else str)
 
     return _layers(request.node, files, fixtures)
 
@@ -148,39 +114,49 @@ def _required_keys(layer: Layer) -> Layer:
 
 
 def _layers(item: pytest.Item, files: GateFiles, fixtures: Callable[[set[str]], Layer | None]) -> Layers:
-    gate = gate_name(item)
-    placed = list(placed_marks(item))
-    marks = [_mark_layer(item, mark, where) for mark, where in placed]
-    named_at = next((where for mark, where in placed if mark.args), None)
-    overridden = fixtures({key for layer in marks for key in layer.values})
-    file = files.gate_file(required=gate is not None)
-    promised = files.promised(gate) if gate is not None else None
-    root = item.config.rootpath
-    return Layers(marks, [overridden] if overridden else [], file, promised, gate, test_id(item), root, named_at)
+    gate, marks = gate_name(item), list(gate_marks(item))
+    named_at = next((mark.where for mark in marks if mark.gate is not None), None)
+    overridden = fixtures({key for mark in marks for key in mark.keys})
+    return Layers(
+        [_mark_layer(mark) for mark in marks],
+        [overridden] if overridden else [],
+        files.gate_file(required=gate is not None),
+        files.promised(gate) if gate is not None else None,
+        gate,
+        test_id(item),
+        item.config.rootpath,
+        named_at,
+    )
 
 
-def _mark_layer(item: pytest.Item, mark: pytest.Mark, where: Where) -> Layer:
-    source = Source("marker", "marker", item.path.parent, place=str(where))
-    return Layer(dict(mark.kwargs), dict.fromkeys(mark.kwargs, source))
+def _mark_layer(mark: GateMark) -> Layer:
+    source = Source("marker", "marker", mark.item.path.parent, place=str(mark.where))
+    return Layer(dict(mark.keys), dict.fromkeys(mark.keys, source))
+
+
+# --- fixtures ------------------------------------------------------------------------------------------------
 
 
 def _fixture_layer(request: pytest.FixtureRequest, given: set[str], value_of: Callable[[str], Any]) -> Layer | None:
     """What overridden fixtures give, as far as no mark gives it already, and parameters that stand for fixtures."""
     values: dict[str, Any] = {}
     sources: dict[str, Source] = {}
-    parametrized = parameters(request.node)
+    parametrized = _parameters(request.node)
     for name, key in _FIXTURES.items():
         function = _override(request, name)
         is_parameter = function is None and name in parametrized
         if key in given or (key in ("baseline", "candidate") and f"{key}s" in given):
             if is_parameter:
-                raise _given_twice(request.node, name, key)
+                raise ConfigError(
+                    f"{key} is given by a mark and by the parameter {name}",
+                    where=Where(shown_path(request.path)),
+                    cure="Keep one of the two.",
+                )
             continue
         if is_parameter:
             sources[key], value = Source("fixture", f"parameter {name}", request.path.parent), parametrized[name]
         elif function is not None:
             sources[key] = _fixture_source(request, name, function)
-            _check_parametrized(request, name, sources[key])
             value = value_of(name)
         else:
             continue
@@ -190,43 +166,64 @@ def _fixture_layer(request: pytest.FixtureRequest, given: set[str], value_of: Ca
     return Layer(values, sources) if values else None
 
 
-def _given_twice(item: pytest.Item, name: str, key: str) -> ConfigError:
-    return ConfigError(
-        f"{key} is given by a mark and by the parameter {name}",
-        where=Where(shown_path(item.path)),
-        cure="Keep one of the two.",
-    )
+def _parameters(item: pytest.Item) -> Mapping[str, Any]:
+    """The values that the test was parametrized with, by name."""
+    found: Mapping[str, Any] = getattr(getattr(item, "callspec", None), "params", {})
+    return found
+
+
+def _definitions(request: pytest.FixtureRequest, name: str) -> Sequence[Any]:
+    """The fixtures of this name that the test sees, the nearest last.
+
+    pytest has no public way to ask for them.
+    """
+    where: Any = request.node if pytest.version_tuple >= (8, 1) else request.node.nodeid
+    return request._fixturemanager.getfixturedefs(name, where) or ()
 
 
 def _override(request: pytest.FixtureRequest, name: str) -> Callable[..., Any] | None:
     """The function of a fixture that a user put in place of ours."""
-    found = definitions(request, name)
+    found = _definitions(request, name)
     function: Callable[..., Any] | None = found[-1].func if found else None
     return None if function is None or function.__module__ == "pytest_ftgate.plugin" else function
 
 
-def _check_parametrized(request: pytest.FixtureRequest, name: str, source: Source) -> None:
-    """pytest makes a test of each parameter only where the test requests the fixture."""
-    needed, given = [name], parameters(request.node)
-    for one in needed:
-        found = definitions(request, one)
-        if not found:
-            continue
-        definition = found[-1]
-        if definition.params is not None and one not in given:
-            through = "" if one == name else f"needs the fixture {one}, which "
-            test = getattr(request.node, "originalname", None) or request.node.name
-            raise ConfigError(
-                f"the {source} {through}is parametrized, and the test does not request it",
-                where=Where(shown_path(request.path)),
-                cure=f"Request it, so that each parameter is a test: def {test}({name}): ...",
-            )
-        needed += [other for other in definition.argnames if other not in needed]
-
-
 def _fixture_source(request: pytest.FixtureRequest, name: str, function: Callable[..., Any]) -> Source:
+    """Where an overridden fixture is defined, and the test's parameters that reach it.
+
+    Raises:
+        ConfigError: it is parametrized, or what it needs is, and the test does not request it: pytest makes a test of
+            each parameter only where it does.
+    """
     plain = inspect.unwrap(getattr(function, "__func__", function))
     code = getattr(plain, "__code__", None)
     place = f", {shown_path(code.co_filename)}:{code.co_firstlineno}" if code else ""
     folder = Path(code.co_filename).parent if code else Path.cwd()
-    return Source("fixture", f"fixture {name}{place}", folder, parameters=parameters_of(request, name))
+    given, reached = _parameters(request.node), _reached(request, name)
+    for one, used in reached.items():
+        if one not in given and any(definition.params is not None for definition in used):
+            through = "" if one == name else f"needs the fixture {one}, which "
+            test = getattr(request.node, "originalname", None) or request.node.name
+            raise ConfigError(
+                f"the fixture {name}{place} {through}is parametrized, and the test does not request it",
+                where=Where(shown_path(request.path)),
+                cure=f"Request it, so that each parameter is a test: def {test}({name}): ...",
+            )
+    reaching = {one: value for one, value in given.items() if one in reached}
+    return Source("fixture", f"fixture {name}{place}", folder, parameters=reaching)
+
+
+def _reached(request: pytest.FixtureRequest, name: str) -> dict[str, list[Any]]:
+    """A fixture and all that it depends on, each with the definitions that are used: those that it extends, too."""
+    found: dict[str, list[Any]] = {}
+    waiting = [name]
+    for one in waiting:
+        if one in found:
+            continue
+        found[one] = []
+        for definition in reversed(_definitions(request, one)):
+            found[one].append(definition)
+            waiting += definition.argnames
+            if one not in definition.argnames:  # else it extends the next one further out
+                break
+    return found

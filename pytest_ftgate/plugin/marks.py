@@ -1,4 +1,4 @@
-"""Where in a source file a mark stands, which Python's own marks do not know."""
+"""The ftgate marks of a test: what they name and give, and where they are written, which pytest's marks do not know."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import ast
 import inspect
 import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,93 +18,162 @@ from pytest_ftgate.errors import ConfigError, Where, shown_path
 
 MARK = "ftgate"
 
-_Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
+@dataclass(frozen=True)
+class GateMark:
+    """One mark of a test.
 
-def line_of_mark(path: Path, names: Sequence[str], args: Sequence[Any], keys: Mapping[str, Any]) -> int | None:
-    """The line where a mark is written; ``None`` where the source does not tell, as with one made elsewhere.
-
-    Args:
-        path: the source file.
-        names: of the classes and the function that carry the mark, from the outside; none for the module's own.
-        args: of the mark, which tell it apart from others on the same function.
-        keys: likewise.
+    Attributes:
+        item: the test.
+        owner: the function, class or module that carries the mark.
+        mark: pytest's.
     """
+
+    item: pytest.Item
+    owner: Any
+    mark: pytest.Mark
+
+    @property
+    def gate(self) -> str | None:
+        """The gate that it names in the gate file."""
+        args = self.mark.args
+        if len(args) > 1 or not all(isinstance(arg, str) for arg in args):
+            raise ConfigError(
+                "the ftgate mark takes one positional argument, the name of a gate in the gate file",
+                where=self.where,
+                evidence=f"Got {', '.join(repr(arg)[:60] for arg in args)}.",
+                cure="Give everything else by keyword.",
+            )
+        return args[0] if args else None
+
+    @property
+    def keys(self) -> Mapping[str, Any]:
+        """The keys of the gate that it gives."""
+        return self.mark.kwargs
+
+    @property
+    def where(self) -> Where:
+        """Its place for errors: that of its file where the line is not known."""
+        file, line = self.place
+        return Where(shown_path(file), line)
+
+    @cached_property
+    def place(self) -> tuple[Path, int | None]:
+        """Its file, and the line, where the source tells it: not of a mark that a hook added, or of another name."""
+        owner = inspect.unwrap(self.owner) if callable(self.owner) else self.owner
+        try:
+            file = Path(inspect.getsourcefile(owner) or "")
+            calls = list(_calls_in(owner))
+        except (OSError, TypeError, SyntaxError):  # no source
+            return Path(self.item.config.rootpath, self.item.location[0]), None
+        return file, max(calls, key=self._likeness).lineno if calls else None
+
+    def _likeness(self, call: ast.Call) -> tuple[bool, int]:
+        """How much of the mark stands literally in a call, which may stand beside those of other parameters."""
+        args, keys = self.mark.args, self.mark.kwargs
+        fits = (len(call.args), len(call.keywords)) == (len(args), len(keys))
+        values = [*zip(call.args, args, strict=False), *((one.value, keys.get(one.arg or "")) for one in call.keywords)]
+        return fits, sum(_is_literal(expression, value) for expression, value in values)
+
+
+def _is_literal(expression: ast.expr, value: Any) -> bool:
     try:
-        body: Sequence[ast.stmt] = _parsed(path.read_bytes()).body
-    except (OSError, SyntaxError, ValueError, RecursionError):
-        return None
-    owner = None
-    for name in names:
-        owner = _defined(body, name)
-        if owner is None:
-            return None
-        body = owner.body
-    found = list(_marks(owner, body))
-    return max(found, key=lambda call: _likeness(call, args, keys)).lineno if found else None
+        return bool(ast.literal_eval(expression) == value)
+    except Exception:  # not a literal, or compared by code that is not ours
+        return False
 
 
-@lru_cache(maxsize=4)
-def _parsed(source: bytes) -> ast.Module:
-    """Once for all the marks of a file."""
+def _calls_in(owner: Any) -> Iterator[ast.Call]:
+    """The calls of the mark in decorators, parameters included, and in ``pytestmark``; their lines are the file's."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Python has said them when it imported the file
-        return ast.parse(source)
-
-
-def _defined(body: Sequence[ast.stmt], name: str) -> _Definition | None:
-    """The last definition of a name, also below ``if`` and ``try``."""
-    found = [one for one in _statements(body) if isinstance(one, _Definition) and one.name == name]
-    return found[-1] if found else None
-
-
-def _statements(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
-    for statement in body:
-        yield statement
-        if not isinstance(statement, _Definition):
-            yield from _statements([one for one in ast.iter_child_nodes(statement) if isinstance(one, ast.stmt)])
-
-
-def _marks(owner: _Definition | None, body: Sequence[ast.stmt]) -> Iterator[ast.Call]:
-    """The calls of the mark in decorators, parameters included, and in ``pytestmark``."""
-    written: list[ast.expr] = [] if owner is None else list(owner.decorator_list)
-    if not isinstance(owner, ast.FunctionDef | ast.AsyncFunctionDef):
-        written += [one.value for one in _statements(body) if isinstance(one, ast.Assign) and _is_pytestmark(one)]
+        lines, first = inspect.getsourcelines(owner)
+        indented = lines[0][:1].isspace()
+        tree = ast.parse("".join(["if True:\n"] * indented + lines))
+    ast.increment_lineno(tree, max(first, 1) - 1 - indented)
+    body = tree.body[0].body if indented and isinstance(tree.body[0], ast.If) else tree.body
+    written: list[ast.expr] = []
+    if not inspect.ismodule(owner) and isinstance(body[0], ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        written, body = list(body[0].decorator_list), body[0].body
+    if inspect.isclass(owner) or inspect.ismodule(owner):
+        assigned = (one for one in body if isinstance(one, ast.Assign))
+        written += [one.value for one in assigned if "pytestmark" in map(ast.unparse, one.targets)]
     for expression in written:
         for node in ast.walk(expression):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == MARK:
                 yield node
 
 
-def _is_pytestmark(statement: ast.Assign) -> bool:
-    return any(isinstance(target, ast.Name) and target.id == "pytestmark" for target in statement.targets)
+# --- the marks of a test -------------------------------------------------------------------------------------
 
 
-def _likeness(call: ast.Call, args: Sequence[Any], keys: Mapping[str, Any]) -> int:
-    """How much of a mark stands literally in a call; -1 where the call has made another one."""
-    given = {keyword.arg: keyword.value for keyword in call.keywords if keyword.arg is not None}
-    if len(call.args) != len(args) or not given.keys() <= keys.keys():
-        return -1
-    pairs = [*zip(call.args, args, strict=True), *((value, keys[name]) for name, value in given.items())]
-    same = [_same(expression, value) for expression, value in pairs]
-    return -1 if False in same else same.count(True)
+def gate_marks(item: pytest.Item) -> Iterator[GateMark]:
+    """Parameter, function, derived class, base class, module, package. Two marks on one of them are an error."""
+    for node in reversed(item.listchain()):
+        for owner, level in _levels(node):
+            marks = [GateMark(item, owner, mark) for mark in level if mark.name == MARK]
+            if len(marks) > 1:
+                raise ConfigError(
+                    f"two ftgate marks on one {'function' if node is item else type(node).__name__.lower()}: "
+                    f"{node.name}",
+                    where=max((mark.where for mark in marks), key=lambda place: place.line or 0),
+                    cure="Keep one; a mark on the class or the module may give what they share.",
+                )
+            yield from marks
 
 
-def _same(expression: ast.expr, value: Any) -> bool | None:
-    """``None`` where the source does not tell."""
-    try:
-        return bool(ast.literal_eval(expression) == value)
-    except Exception:  # not a literal, or compared by code that is not ours
-        return None
+def _levels(node: pytest.Item | pytest.Collector | Any) -> list[tuple[Any, list[pytest.Mark]]]:
+    """The marks of one node, those that were written together in one list, with what carries them."""
+    own, owner = list(node.own_markers), getattr(node, "obj", None)
+    if isinstance(node, pytest.Class):
+        return [(cls, _as_marks(vars(cls).get("pytestmark", []))) for cls in node.obj.__mro__]
+    callspec = getattr(node, "callspec", None)
+    if callspec is None:
+        return [(owner, own)]
+    of_parameter = [mark for mark in own if any(mark is other for other in callspec.marks)]
+    of_function = [mark for mark in own if not any(mark is other for other in of_parameter)]
+    return [(owner, of_parameter), (owner, of_function)]
+
+
+def _as_marks(written: Any) -> list[pytest.Mark]:
+    listed = written if isinstance(written, list | tuple) else [written]
+    marks = [mark.mark if isinstance(mark, pytest.MarkDecorator) else mark for mark in listed]
+    return [mark for mark in marks if isinstance(mark, pytest.Mark)]
+
+
+def gate_name(item: pytest.Item) -> str | None:
+    """The gate that the nearest mark names."""
+    return next((gate for mark in gate_marks(item) if (gate := mark.gate) is not None), None)
 
 
 def claimed_name(item: pytest.Item) -> str:
     """What obligations call the gate of a marked test, without reading any file."""
     try:
-        named = next((mark.kwargs["name"] for mark in marks_nearest_first(item) if "name" in mark.kwargs), None)
+        named = next((mark.keys["name"] for mark in gate_marks(item) if "name" in mark.keys), None)
         return str(gate_name(item) or named or test_id(item))
     except ConfigError:
         return test_id(item)
+
+
+def location(item: pytest.Item) -> str:
+    """The line of the nearest mark, as ``tests/test_intents.py:12``, relative to pytest's rootdir.
+
+    It is that of the test itself where the mark's cannot be told.
+    """
+    path, first, _ = item.location
+    try:
+        file, line = next(gate_marks(item)).place
+    except (ConfigError, StopIteration):
+        line = None
+    if line is None:
+        return f"{Path(path).as_posix()}:{(first or 0) + 1}"
+    try:
+        return f"{Path(os.path.relpath(file, item.config.rootpath)).as_posix()}:{line}"
+    except ValueError:  # on another drive
+        return f"{file.as_posix()}:{line}"
+
+
+# --- the name of a test --------------------------------------------------------------------------------------
 
 
 def test_id(item: pytest.Item) -> str:
@@ -124,108 +194,3 @@ def _called(item: pytest.Item, name: str) -> str:
 
 
 test_id.__test__ = False  # type: ignore[attr-defined]  # pytest collects functions by their name
-
-
-def gate_name(item: pytest.Item) -> str | None:
-    """The gate that the nearest mark names."""
-    for owner, mark in _owned_marks(item):
-        if len(mark.args) > 1 or not all(isinstance(arg, str) for arg in mark.args):
-            raise ConfigError(
-                "the ftgate mark takes one positional argument, the name of a gate in the gate file",
-                where=_where(item, owner, mark),
-                evidence=f"Got {', '.join(repr(arg)[:60] for arg in mark.args)}.",
-                cure="Give everything else by keyword.",
-            )
-        if mark.args:
-            return str(mark.args[0])
-    return None
-
-
-def marks_nearest_first(item: pytest.Item) -> Iterator[pytest.Mark]:
-    """Parameter, function, derived class, base class, module, package. Two marks on one of them are an error."""
-    yield from (mark for _, mark in _owned_marks(item))
-
-
-def location(item: pytest.Item) -> str:
-    """The line of the nearest mark, as ``tests/test_intents.py:12``, relative to pytest's rootdir.
-
-    It is that of the test itself where the mark's cannot be told: one that a hook added, or that has another name.
-    """
-    path, first, _ = item.location
-    owner, mark = _nearest(item)
-    if mark is not None:
-        file, line = _place(item, owner, mark)
-        if line is not None:
-            return f"{_below(item.config.rootpath, file)}:{line}"
-    return f"{Path(path).as_posix()}:{(first or 0) + 1}"
-
-
-def placed_marks(item: pytest.Item) -> Iterator[tuple[pytest.Mark, Where]]:
-    """Each mark, the nearest first, with the place of it for errors: that of its file where the line is not known."""
-    yield from ((mark, _where(item, owner, mark)) for owner, mark in _owned_marks(item))
-
-
-def _where(item: pytest.Item, owner: Any, mark: pytest.Mark) -> Where:
-    file, line = _place(item, owner, mark)
-    return Where(shown_path(file), line)
-
-
-def _place(item: pytest.Item, owner: Any, mark: pytest.Mark) -> tuple[Path, int | None]:
-    source = inspect.getmodule(owner) if inspect.isclass(owner) or inspect.ismodule(owner) else None
-    file = Path(getattr(source, "__file__", None) or Path(item.config.rootpath, item.location[0]))
-    return file, line_of_mark(file, _names(owner), mark.args, mark.kwargs)
-
-
-def _nearest(item: pytest.Item) -> tuple[Any, pytest.Mark | None]:
-    try:
-        return next(_owned_marks(item), (None, None))
-    except ConfigError:
-        return None, None
-
-
-def _names(owner: Any) -> list[str]:
-    """Of a function or class, and of the classes around it; none of a module."""
-    written = getattr(inspect.unwrap(owner) if callable(owner) else owner, "__qualname__", "")
-    return [name for name in written.split(".") if name and name != "<locals>"]
-
-
-def _below(root: Path, file: Path) -> str:
-    """As pytest writes it: relative to the root folder where that is possible."""
-    try:
-        return Path(os.path.relpath(file, root)).as_posix()
-    except ValueError:  # on another drive
-        return file.as_posix()
-
-
-def _owned_marks(item: pytest.Item) -> Iterator[tuple[Any, pytest.Mark]]:
-    """Each mark with the function, class, or module that carries it."""
-    for node in reversed(item.listchain()):
-        for owner, level in _levels(node):
-            marks = [mark for mark in level if mark.name == "ftgate"]
-            if len(marks) > 1:
-                raise ConfigError(
-                    f"two ftgate marks on one {'function' if node is item else type(node).__name__.lower()}: "
-                    f"{node.name}",
-                    where=max((_where(item, owner, mark) for mark in marks), key=lambda place: place.line or 0),
-                    cure="Keep one; a mark on the class or the module may give what they share.",
-                )
-            yield from ((owner, mark) for mark in marks)
-
-
-def _levels(node: pytest.Item | pytest.Collector | Any) -> list[tuple[Any, list[pytest.Mark]]]:
-    """The marks of one node, those that were written together in one list, with what carries them."""
-    own, owner = list(node.own_markers), getattr(node, "obj", None)
-    if isinstance(node, pytest.Class):
-        return [(cls, _as_marks(vars(cls).get("pytestmark", []))) for cls in node.obj.__mro__]
-    callspec = getattr(node, "callspec", None)
-    if callspec is None:
-        return [(owner, own)]
-    of_parameter = [mark for mark in own if any(mark is other for other in callspec.marks)]
-    of_function = [mark for mark in own if not any(mark is other for other in of_parameter)]
-    return [(owner, of_parameter), (owner, of_function)]
-
-
-def _as_marks(written: Any) -> list[pytest.Mark]:
-    listed = written if isinstance(written, list | tuple) else [written]
-    marks = [mark.mark if isinstance(mark, pytest.MarkDecorator) else mark for mark in listed]
-    return [mark for mark in marks if isinstance(mark, pytest.Mark)]

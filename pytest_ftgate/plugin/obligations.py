@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import pytest
@@ -31,157 +31,96 @@ class Seen:
     skipped: dict[str, str] = field(default_factory=dict)
     tests: dict[str, set[str]] = field(default_factory=dict)
 
-    def carries(self, test: str, name: str) -> None:
-        """A test, by its id without parameters, carries a gate."""
+    def see(self, test: str, name: str, *, deselected: bool = False) -> None:
+        """Note that a test, by its id without parameters, carries a gate."""
+        (self.deselected if deselected else self.collected).add(name)
         self.tests.setdefault(name, set()).add(test)
 
     def to_plain(self) -> dict[str, Any]:
-        """For an xdist worker's output."""
-        return {
-            "collected": sorted(self.collected),
-            "deselected": sorted(self.deselected),
-            "skipped": dict(self.skipped),
-            "tests": {name: sorted(tests) for name, tests in self.tests.items()},
-        }
+        """Return what an xdist worker sends."""
+        return asdict(self)
 
-    def add(self, plain: dict[str, Any]) -> None:
-        """What another process has seen."""
-        self.collected.update(plain["collected"])
-        self.deselected.update(plain["deselected"])
-        self.skipped.update(plain["skipped"])
+    def add(self, plain: Mapping[str, Any]) -> None:
+        """Add what another process has seen."""
+        self.collected |= plain["collected"]
+        self.deselected |= plain["deselected"]
+        self.skipped |= plain["skipped"]
         for name, tests in plain["tests"].items():
             self.tests.setdefault(name, set()).update(tests)
 
 
-def unjudged(
-    required: Sequence[str], results: Sequence[GateResult], seen: Seen, *, in_file: Collection[str]
-) -> list[dict[str, str]]:
-    """The obligations that are not met, each with the reason: ``[{"name": ..., "reason": ...}]``.
+@dataclass(frozen=True, slots=True)
+class Unmet:
+    """An obligation that was not met.
 
-    An obligation is met where the gate was judged at least once, every time with ``pass``, and no mark and no fixture
-    asked for less than the file. A gate of the file is not met by another that a mark gives its name; where marks alone
-    give a name, every test that carries it must have been judged, since each may be a gate of its own.
-
-    Args:
-        required: names of gates.
-        results: what was judged.
-        seen: what became of the tests that carry a gate.
-        in_file: the gates of the gate file.
+    Attributes:
+        name: of the gate.
+        reason: why.
+        told: the block of the gate has told it already.
     """
-    reasons = {}
-    for name in dict.fromkeys(required):
-        judged = [result for result in results if (result.gate if name in in_file else result.name) == name]
-        namesake = next((result for result in results if result.name == name and result not in judged), None)
-        reasons[name] = _reason(name, judged, namesake, seen)
-        if reasons[name] is None and name not in in_file:
-            reasons[name] = _left_out(name, judged, seen)
-    return [{"name": name, "reason": reason} for name, reason in reasons.items() if reason is not None]
+
+    name: str
+    reason: str
+    told: bool = False
 
 
-def not_passed(result: GateResult) -> str:
-    """Why an obligation is not met by a gate that was judged, and is not green."""
-    return f"the verdict of {result.nodeid} is {result.verdict}"
-
-
-def _reason(name: str, judged: Sequence[GateResult], namesake: GateResult | None, seen: Seen) -> str | None:
-    if not judged:
-        return f"{namesake.nodeid} is another gate of that name" if namesake else _absence(name, seen)
-    for result in judged:
-        if not result.passed:
-            return not_passed(result)
-        if result.loosened:
-            return f"{result.nodeid} asks for less than the file: {'; '.join(result.loosened)}"
-    return None
-
-
-def _left_out(name: str, judged: Sequence[GateResult], seen: Seen) -> str | None:
-    missing = [
-        test
-        for test in sorted(seen.tests.get(name, ()))
-        if not any(result.nodeid == test or result.nodeid.startswith(f"{test}[") for result in judged)
-    ]
-    return f"{missing[0]} carries it too, and was not judged" if missing else None
-
-
-def _absence(name: str, seen: Seen) -> str:
-    if name in seen.skipped:
-        return f"its test was skipped: {seen.skipped[name]}"
-    if name in seen.deselected:
-        return "its test was deselected (-k, -m, --deselect, --lf or the like)"
-    if name in seen.collected:
-        return "its test was collected but not judged: the run stopped early, or a worker was lost"
-    return "no test of this run carries it"
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Owed:
     """What has to be said of gates that were not judged.
 
     Attributes:
-        unjudged: the obligations that were not met, as ``{"name": ..., "reason": ...}``.
+        unmet: the obligations that were not met.
         removed: sentences on gates that are gone since this change began.
         partial: obligations are printed instead of enforced.
-        told: reasons that the block of a gate has told already.
     """
 
-    unjudged: Sequence[dict[str, str]] = ()
+    unmet: Sequence[Unmet] = ()
     removed: Sequence[str] = ()
     partial: bool = False
-    told: frozenset[str] = frozenset()
 
     @property
     def red(self) -> bool:
-        return bool(self.unjudged) and not self.partial
+        return bool(self.unmet) and not self.partial
 
     def lines(self) -> Iterator[Line]:
         """As the terminal shows it, below the blocks of the gates."""
-        colour = "yellow" if self.partial else "red"
-        waived = " (not enforced: --ftgate-partial)" if self.partial else ""
-        for one in self.unjudged:
-            if one["reason"] in self.told:
-                continue
-            yield Line(f"required gate {one['name']}: {one['reason']}{waived}", colour)
+        colour, waived = ("yellow", " (not enforced: --ftgate-partial)") if self.partial else ("red", "")
+        for one in self.unmet:
+            if not one.told:
+                yield Line(f"required gate {one.name}: {one.reason}{waived}", colour)
         yield from (Line(text, "red") for text in self.removed)
 
 
 def find_owed(config: pytest.Config, files: GateFiles, results: Sequence[GateResult], seen: Seen) -> Owed:
     """Hold what the ini asks for against what this session has judged and seen.
 
-    Where weakening is forbidden, gates that are required and were removed stay an obligation.
+    The obligations are those of the ini's gate file, whatever file the command line names. Where weakening is
+    forbidden, gates that are required and were removed stay an obligation.
     """
     required: list[str] = config.getini("ftgate_required")
-    unmet = _unmet(required, files, results, seen)
-    owed = required if files.forbids_weakening else []
-    ref, gone = _removed(files) if results or owed else ("", [])
-    known = {one["name"] for one in unmet}
+    unmet = _unmet_of_file(required, files, results, seen) if required else []
+    forbidden = required if files.forbids_weakening else []
+    ref, gone = _removed(files) if results or forbidden else ("", [])
+    known = {one.name for one in unmet}
     since = f"was removed from {shown_path(files.ini_path)} since {ref}"
-    for name in gone:
-        if name not in known and ("all" in owed or name in owed):
-            unmet.append({"name": name, "reason": f"it {since}"})
-    return Owed(
-        unmet,
-        [f"the gate {name} {since}" for name in gone],
-        bool(config.getoption("--ftgate-partial")),
-        told=frozenset(not_passed(result) for result in results if not result.passed),
-    )
+    unmet += [
+        Unmet(name, f"it {since}") for name in gone if name not in known and not {"all", name}.isdisjoint(forbidden)
+    ]
+    partial = bool(config.getoption("--ftgate-partial"))
+    return Owed(unmet, [f"the gate {name} {since}" for name in gone], partial)
 
 
-def _unmet(
-    required: Sequence[str], files: GateFiles, results: Sequence[GateResult], seen: Seen
-) -> list[dict[str, str]]:
-    """The obligations are those of the ini's gate file, whatever file the command line names."""
-    if not required:
-        return []
+def _unmet_of_file(required: Sequence[str], files: GateFiles, results: Sequence[GateResult], seen: Seen) -> list[Unmet]:
     try:
         in_file = files.ini_file().gate_names
     except FtgateError as error:
         if "all" in required or os.path.exists(files.ini_path):
-            return [{"name": name, "reason": str(error).splitlines()[0]} for name in required]
+            return [Unmet(name, str(error).splitlines()[0]) for name in required]
         in_file = ()  # gates may stand in marks alone
     if "all" in required and not in_file:
-        return [{"name": "all", "reason": f"{shown_path(files.ini_path)} has no gates"}]
+        return [Unmet("all", f"{shown_path(files.ini_path)} has no gates")]
     names = [name for one in required for name in (in_file if one == "all" else (one,))]
-    return unjudged(names, results, seen, in_file=in_file)
+    return find_unmet(names, results, seen, in_file=in_file)
 
 
 def _removed(files: GateFiles) -> tuple[str, Sequence[str]]:
@@ -196,3 +135,49 @@ def _removed(files: GateFiles) -> tuple[str, Sequence[str]]:
     except FtgateError:
         return "", []  # a file that cannot be read is said where a gate needs it
     return past.ref, removed_gates(past, now)
+
+
+def find_unmet(
+    required: Sequence[str], results: Sequence[GateResult], seen: Seen, *, in_file: Collection[str]
+) -> list[Unmet]:
+    """Return the obligations that are not met, each with its first reason.
+
+    An obligation is met where the gate was judged at least once, every time with ``pass``, and no mark and no fixture
+    asked for less than the file. A gate of the file is not met by another that a mark gives its name; where marks alone
+    give a name, every test that carries it must have been judged, since each may be a gate of its own.
+
+    Args:
+        required: names of gates.
+        results: what was judged.
+        seen: what became of the tests that carry a gate.
+        in_file: the gates of the gate file.
+    """
+    firsts = (next(_unmet(name, results, seen, name in in_file), None) for name in dict.fromkeys(required))
+    return [one for one in firsts if one is not None]
+
+
+def _unmet(name: str, results: Sequence[GateResult], seen: Seen, in_file: bool) -> Iterator[Unmet]:
+    judged = [result for result in results if (result.gate if in_file else result.name) == name]
+    if not judged:
+        namesake = next((result for result in results if result.name == name), None)
+        yield Unmet(name, f"{namesake.nodeid} is another gate of that name" if namesake else _absence(name, seen))
+    for result in judged:
+        if not result.passed:
+            yield Unmet(name, f"the verdict of {result.nodeid} is {result.verdict}", told=True)
+        elif result.loosened:
+            yield Unmet(name, f"{result.nodeid} asks for less than the file: {'; '.join(result.loosened)}")
+    if not in_file:
+        tests = {result.nodeid for result in judged}
+        for test in sorted(seen.tests.get(name, ())):
+            if not any(nodeid == test or nodeid.startswith(f"{test}[") for nodeid in tests):
+                yield Unmet(name, f"{test} carries it too, and was not judged")
+
+
+def _absence(name: str, seen: Seen) -> str:
+    if name in seen.skipped:
+        return f"its test was skipped: {seen.skipped[name]}"
+    if name in seen.deselected:
+        return "its test was deselected (-k, -m, --deselect, --lf or the like)"
+    if name in seen.collected:
+        return "its test was collected but not judged: the run stopped early, or a worker was lost"
+    return "no test of this run carries it"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
 
@@ -12,7 +14,7 @@ from pytest_ftgate.errors import FtgateError, Interrupted
 from pytest_ftgate.gate.candidates import judge_gate
 from pytest_ftgate.gate.state import Judged
 from pytest_ftgate.plugin.layers import layers_as_judged
-from pytest_ftgate.plugin.marks import gate_name, test_id
+from pytest_ftgate.plugin.marks import MARK, gate_name, test_id
 from pytest_ftgate.reports.text import failure_text
 from pytest_ftgate.result import GateResult, failed_result
 
@@ -44,7 +46,7 @@ def judge_in_setup(item: pytest.Item, request: pytest.FixtureRequest | None, ses
 
 def judged_gate(request: pytest.FixtureRequest, session: GateSession) -> GateResult:
     """What the fixture ``ftgate`` gives."""
-    if request.node.get_closest_marker("ftgate") is None:
+    if request.node.get_closest_marker(MARK) is None:
         fail("the fixture ftgate needs the mark: @pytest.mark.ftgate(...)")
     result = _judge(request, session)
     _fail_in_error(result)
@@ -76,7 +78,7 @@ def _judge(request: pytest.FixtureRequest, session: GateSession) -> GateResult:
             reviewed = layers.reviewed(config, session.files)
             judged = judge_gate(config, session.services(item.ihook), nodeid=nodeid, reviewed=reviewed)
             judged = replace(judged, result=replace(judged.result, loosened=layers.loosened()))
-            session.record(filed_as(config, nodeid), judged.recordings(), judged.jobs)
+            session.record(filed_as(config, nodeid), judged.runs, judged.notes)
         except FtgateError as error:
             judged = Judged(failed_result(unnamed, error))
         except BaseException as error:
@@ -91,34 +93,45 @@ def _ended_by(error: BaseException) -> FtgateError:
     """What keeps the gate from being judged, in our terms."""
     if not isinstance(error, Interrupted):
         return FtgateError(f"{type(error).__name__}: {error}")
-    went_on = f"calls of {', '.join(error.abandoned)} could not be cancelled and were abandoned; " * bool(
-        error.abandoned
-    )
-    return FtgateError(
-        "interrupted while the models were asked",
-        cure=f"{went_on}run again to go on: what had arrived is kept (unless --ftgate-cache=off)",
-    )
+    cure = "run again to go on: what had arrived is kept (unless --ftgate-cache=off)"
+    if error.abandoned:
+        cure = f"calls of {', '.join(error.abandoned)} could not be cancelled and were abandoned; {cure}"
+    return FtgateError("interrupted while the models were asked", cure=cure)
 
 
 def fail_unscored(item: pytest.Item, session: GateSession) -> None:
     """The free checks did not hold: there is nothing that a body could look at."""
     result = session.results[item.nodeid]
     if not result.scored:
-        raise_verdict(item, session)
+        _fail_unless_passed(result)
 
 
-def raise_verdict(item: pytest.Item, session: GateSession) -> None:
-    """Fail the test unless the gate passed."""
-    result = session.results[item.nodeid]
+@contextmanager
+def verdict_after_body(item: pytest.Item, session: GateSession) -> Iterator[None]:
+    """Fail the test unless the gate passed, also where its body skips; a failure of the body goes first."""
+    try:
+        yield
+    except _SKIPPED:
+        _fail_unless_passed(session.results[item.nodeid])
+        raise
+    _fail_unless_passed(session.results[item.nodeid])
+
+
+def _fail_unless_passed(result: GateResult) -> None:
     if not result.passed:
         fail(failure_text(result))
 
 
 def hold_report(item: pytest.Item, report: pytest.TestReport, session: GateSession) -> None:
-    """A gate that is not green shows in the report, whatever the body did: a failure of its own, or a skip."""
+    """A gate that is not green shows in the report, whatever the body did: a failure of its own, or a skip.
+
+    No test can give itself the facts of a gate.
+    """
+    known = session.verdicts.facts.get(item.nodeid)
+    report.user_properties = [one for one in report.user_properties if one[0] != MARK or one[1] == known]
     result = session.results.get(item.nodeid)
-    if report.when == "setup" and report.skipped and result is None:
-        session.see_skipped(item, report)
+    if report.when == "setup" and report.skipped and result is None and item.get_closest_marker(MARK) is not None:
+        session.see_skipped(item, _why_skipped(report))
     if report.when != "call" or result is None or result.passed:
         return
     text = failure_text(result)
@@ -130,3 +143,15 @@ def hold_report(item: pytest.Item, report: pytest.TestReport, session: GateSessi
     elif not hasattr(report, "wasxfail"):
         report.outcome = "failed"
         report.longrepr = text
+
+
+def _why_skipped(report: pytest.TestReport) -> str:
+    """The reason as the test gives it; of xfail pytest keeps it apart, behind words of its own."""
+    expected = getattr(report, "wasxfail", None)
+    if expected is not None:
+        given = str(expected).removeprefix("reason: ")
+        mark = "xfail(run=False)" if given.startswith("[NOTRUN]") else "xfail"
+        text = given.removeprefix("[NOTRUN]").strip()
+        return f"{mark}: {text}" if text else mark
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    return reason.removeprefix("Skipped: ")

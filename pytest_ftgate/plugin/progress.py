@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_ftgate.text import printable, show_seconds, show_usd
 
 if TYPE_CHECKING:
-    from pytest_ftgate.runs.runner import Progress
+    from pytest_ftgate.runs.run_state import Progress
 
 EVERY_S = 60.0
 _HOUR_S, _MINUTE_S = 3600, 60
@@ -19,37 +19,12 @@ _HOUR_S, _MINUTE_S = 3600, 60
 Uncaptured = Callable[[], AbstractContextManager[Any]]
 
 
-class _Jobs:
-    """What is known of the jobs under way, as one line.
+class ProgressDisplay:
+    """Show how far the models are: on a moving line that wipes itself away in the end, or as a line a minute.
 
     Args:
-        clock: seconds that never run backwards.
-    """
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._latest: dict[tuple[str, int], Progress] = {}  # a model may have several, told apart by their size
-        self._began: dict[tuple[str, int], float] = {}
-
-    def note(self, progress: Progress) -> None:
-        job = (progress.model, progress.total)
-        self._latest[job] = progress
-        self._began.setdefault(job, self._clock())
-
-    def told(self) -> str:
-        now = self._clock()
-        return ", ".join(_shown(progress, now - self._began[job]) for job, progress in self._latest.items())
-
-    def clear(self) -> None:
-        self._latest, self._began = {}, {}
-
-
-class ProgressLine:
-    """Writes over itself, and wipes itself away in the end.
-
-    Args:
-        write: puts text on the terminal as it is, at once.
-        fresh_line: ends the line that something else has begun.
+        write: puts text on a terminal as it is, or one line into a log, at once.
+        fresh_line: ends the line of a terminal that something else has begun; None: ``write`` writes a log.
         uncaptured: a context in which what is written is seen.
         clock: seconds that never run backwards.
     """
@@ -57,74 +32,57 @@ class ProgressLine:
     def __init__(
         self,
         write: Callable[[str], Any],
-        fresh_line: Callable[[], Any],
+        fresh_line: Callable[[], Any] | None = None,
         uncaptured: Uncaptured = nullcontext,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._write = write
         self._fresh_line = fresh_line
         self._uncaptured = uncaptured
-        self._jobs = _Jobs(clock)
+        self._clock = clock
+        self._start()
+
+    def _start(self) -> None:
+        self._latest: dict[tuple[str, int], Progress] = {}  # a model may have several jobs, told apart by their size
+        self._began: dict[tuple[str, int], float] = {}
+        self._logged: float | None = None
         self._width = 0
 
     def __call__(self, progress: Progress) -> None:
-        """Called as answers arrive."""
-        self._jobs.note(progress)
-        text = "ftgate: " + self._jobs.told()
-        with self._uncaptured():  # the terminal's width is not known to a captured stream
-            if not self._width:
-                self._fresh_line()
-            line = text.ljust(self._width)[: _columns()]
-            self._write("\r" + line)
-        self._width = len(line)
+        """Take note of what has arrived; called now and then while nothing does, too."""
+        job, now = (progress.model, progress.total), self._clock()
+        self._latest[job] = progress
+        self._began.setdefault(job, now)
+        if self._fresh_line is not None:
+            self._move(self._fresh_line, now)
+        else:
+            self._log(now)
 
     def wipe(self) -> None:
-        """Leave the terminal as it was."""
+        """Leave a terminal as it was, and begin anew."""
         if self._width:
             with self._uncaptured():
                 self._write("\r" + " " * self._width + "\r")
-        self._jobs.clear()
-        self._width = 0
+        self._start()
 
+    def _move(self, fresh_line: Callable[[], Any], now: float) -> None:
+        with self._uncaptured():  # the terminal's width is not known to a captured stream
+            if not self._width:
+                fresh_line()
+            line = f"ftgate: {self._text(now)}".ljust(self._width)[: _columns()]
+            self._write("\r" + line)
+        self._width = len(line)
 
-class ProgressLog:
-    """A line in a log whenever a minute has passed, so that a long run is seen to live; a short one says nothing.
+    def _log(self, now: float) -> None:
+        if self._logged is None:
+            self._logged = now
+        if now - self._logged >= EVERY_S:
+            self._logged = now
+            with self._uncaptured():
+                self._write(f"ftgate, after {_span(now - min(self._began.values()))}: {self._text(now)}")
 
-    Args:
-        write: puts one line into the log, at once.
-        uncaptured: a context in which what is written is seen.
-        clock: seconds that never run backwards.
-    """
-
-    def __init__(
-        self,
-        write: Callable[[str], Any],
-        uncaptured: Uncaptured = nullcontext,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._write = write
-        self._uncaptured = uncaptured
-        self._clock = clock
-        self._jobs = _Jobs(clock)
-        self._began: float | None = None
-        self._said = 0.0
-
-    def __call__(self, progress: Progress) -> None:
-        """Called as answers arrive, and now and then while none do."""
-        now = self._clock()
-        if self._began is None:
-            self._began = self._said = now
-        self._jobs.note(progress)
-        if now - self._said < EVERY_S:
-            return
-        self._said = now
-        with self._uncaptured():
-            self._write(f"ftgate, after {_span(now - self._began)}: {self._jobs.told()}")
-
-    def wipe(self) -> None:
-        """The next run starts anew."""
-        self._jobs.clear()
-        self._began = None
+    def _text(self, now: float) -> str:
+        return ", ".join(_shown(progress, now - self._began[job]) for job, progress in self._latest.items())
 
 
 def _columns() -> int:

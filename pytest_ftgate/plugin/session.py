@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,7 +16,7 @@ from pytest_ftgate.errors import FtgateError, guarded
 from pytest_ftgate.gate.state import Judged, Services
 from pytest_ftgate.plugin.data_sets import DataSets
 from pytest_ftgate.plugin.gate_files import GateFiles, ini_path
-from pytest_ftgate.plugin.marks import claimed_name, function_id, location
+from pytest_ftgate.plugin.marks import MARK, claimed_name, function_id, location
 from pytest_ftgate.plugin.obligations import Owed, Seen, find_owed
 from pytest_ftgate.plugin.reporting import append_summary, write_reports, writes
 from pytest_ftgate.plugin.terminal import HIDDEN, annotate, display, show_gate, show_lines
@@ -23,12 +24,15 @@ from pytest_ftgate.reports import json as json_report
 from pytest_ftgate.reports.session import Outcome
 from pytest_ftgate.reports.text import Line
 from pytest_ftgate.result import GateResult, Session
-from pytest_ftgate.runs.budget import Budget
 from pytest_ftgate.text import one_line, shortened, show_usd
 
 if TYPE_CHECKING:
     from pytest_ftgate.runs.answer_rows import Answers
+    from pytest_ftgate.runs.budget import Budget
     from pytest_ftgate.runs.runner import Run, Stores
+
+
+__tracebackhide__ = True  # what a fixture or a body raises is shown without our lines
 
 
 class Verdicts:
@@ -50,90 +54,44 @@ class Verdicts:
         return all(result.passed for result in self.results.values())
 
     def keep(self, nodeid: str, result: GateResult, facts: str) -> None:
-        """A verdict of this process."""
+        """Keep a verdict of this process."""
         self.results[nodeid] = result
         self.facts[nodeid] = facts
 
     def keep_answers(self, nodeid: str, judged: Judged) -> None:
-        """What a page shows of every example."""
+        """Keep what a page shows of every example."""
         from pytest_ftgate.runs.answer_rows import side_by_side
 
         baselines = judged.result.baselines
         best = next((role for role, facts in baselines.items() if facts == judged.result.baseline), None)
-        if judged.prepared is not None and best is not None and best in judged.scored:
-            deciding = judged.prepared.deciding
-            self.answers[nodeid] = side_by_side(deciding, judged.scored, judged.samples, best)
+        gate = judged.gate
+        if gate is not None and best is not None and best in gate.scored:
+            self.answers[nodeid] = side_by_side(gate.deciding, gate.scored, gate.samples, best)
 
-    def hear(self, nodeid: str, facts: str) -> None:
-        """A verdict of one of xdist's workers, out of a test report or, where a hook altered that, at its end.
+    def hear_report(self, report: pytest.TestReport) -> None:
+        """Hear the verdict in a test report of one of xdist's workers."""
+        for name, value in report.user_properties:
+            if name == MARK:
+                self._hear(report.nodeid, str(value))
 
-        Where several workers judge one test (``--dist=each``), a verdict that is not ``pass`` counts.
-        """
+    def _hear(self, nodeid: str, facts: str) -> None:
+        """Where several workers judge one test (``--dist=each``), a verdict that is not ``pass`` counts."""
         heard, known = json.loads(facts), self.results.get(nodeid)
         if known is None or (known.passed and not heard["passed"]):
             self.results[nodeid] = GateResult.from_dict(heard)
 
     def to_plain(self) -> dict[str, Any]:
-        """For an xdist worker's output."""
+        """Return what an xdist worker sends at its end."""
         return {"facts": self.facts, "answers": {nodeid: one.to_json() for nodeid, one in self.answers.items()}}
 
     def add(self, plain: Mapping[str, Any]) -> None:
-        """What a worker has judged; the answers of a test belong to the verdict that counts."""
+        """Add what a worker has judged, where a hook altered its reports; answers belong to the verdict that counts."""
         from pytest_ftgate.runs.answer_rows import Answers
 
         for nodeid, facts in plain["facts"].items():
-            self.hear(nodeid, facts)
+            self._hear(nodeid, facts)
             if nodeid in plain["answers"] and self.results[nodeid] == GateResult.from_dict(json.loads(facts)):
                 self.answers[nodeid] = Answers.from_json(plain["answers"][nodeid])
-
-
-def session_budget(config: pytest.Config, worker: Mapping[str, Any] | None) -> Budget | None:
-    """What this process may spend: under xdist, where nobody knows what the others spend, an even share."""
-    limit_usd = config.getoption("--ftgate-max-cost")
-    return None if limit_usd is None else Budget(limit_usd, worker["workercount"] if worker else 1)
-
-
-def spent_lines(config: pytest.Config, budget: Budget) -> Iterator[Line]:
-    """What was spent of the limit, and what was not counted."""
-    limit_usd = config.getoption("--ftgate-max-cost")
-    unsure = f", and perhaps {show_usd(budget.unsure_usd)} for {budget.unsure_said}" if budget.unsure_said else ""
-    yield Line(f"{show_usd(budget.spent_usd)} spent of --ftgate-max-cost {limit_usd:g}{unsure}")
-    if budget.uncounted:
-        names = ", ".join(budget.uncounted)
-        yield Line(f"not counted by --ftgate-max-cost, since they have no price: {names}", "yellow")
-
-
-def open_stores(config: pytest.Config, started: float) -> Stores:
-    """On disk, in memory for this session, and in committed recordings.
-
-    Args:
-        config: pytest's.
-        started: with ``--ftgate-cache=refresh`` what is older has to be asked anew.
-    """
-    from pytest_ftgate.reports.recordings import read_recordings
-    from pytest_ftgate.runs.runner import Stores
-    from pytest_ftgate.runs.store import Store
-
-    mode = config.getoption("--ftgate-cache")
-    state = ini_path(config, config.getini("ftgate_state"))
-    recordings = config.getini("ftgate_recordings") if mode != "refresh" else None
-    return Stores(
-        persistent=Store(None if mode == "off" else state / "predictions.sqlite3"),
-        session=Store(None),
-        recordings=read_recordings(ini_path(config, recordings)) if recordings else {},
-        newer_than=started if mode == "refresh" else None,
-    )
-
-
-def recorded_jobs(config: pytest.Config) -> dict[str, str]:
-    """What committed recordings know of fine-tuning jobs."""
-    from pytest_ftgate.reports.recordings import read_job_notes
-
-    recordings = config.getini("ftgate_recordings")
-    return read_job_notes(ini_path(config, recordings)) if recordings else {}
-
-
-__tracebackhide__ = True  # what a fixture or a body raises is shown without our lines
 
 
 class GateSession:
@@ -153,7 +111,7 @@ class GateSession:
         self.files = GateFiles(config)
         self.data = DataSets()
         self.verdicts = Verdicts()
-        self._budget = session_budget(config, self._worker)
+        self._limit_usd: float | None = config.getoption("--ftgate-max-cost")
         self._runs: dict[str, tuple[Mapping[str, Run], Mapping[str, str]]] = {}
         self._seen = Seen()
         self._owed = Owed(partial=bool(config.getoption("--ftgate-partial")))
@@ -177,12 +135,40 @@ class GateSession:
         )
 
     @cached_property
+    def _budget(self) -> Budget | None:
+        """What this process may spend: under xdist, where nobody knows what the others spend, an even share."""
+        workers = self._worker["workercount"] if self._worker else 1
+        return None if self._limit_usd is None else Budget(self._limit_usd, workers)
+
+    @cached_property
+    def _recordings(self) -> Path | None:
+        """The folder of committed recordings."""
+        folder = self._config.getini("ftgate_recordings")
+        return ini_path(self._config, folder) if folder else None
+
+    @cached_property
     def _stores(self) -> Stores:
-        return open_stores(self._config, self.started)
+        """On disk, in memory for this session, and in committed recordings; with ``refresh`` none of them counts."""
+        from pytest_ftgate.reports.recordings import read_recordings
+        from pytest_ftgate.runs.runner import Stores
+        from pytest_ftgate.runs.store import Store
+
+        mode = self._config.getoption("--ftgate-cache")
+        state = ini_path(self._config, self._config.getini("ftgate_state"))
+        recordings = self._recordings if mode != "refresh" else None
+        return Stores(
+            persistent=Store(None if mode == "off" else state / "predictions.sqlite3"),
+            session=Store(None),
+            recordings=read_recordings(recordings) if recordings else {},
+            newer_than=self.started if mode == "refresh" else None,
+        )
 
     @cached_property
     def _jobs(self) -> dict[str, str]:
-        return recorded_jobs(self._config)
+        """What committed recordings know of fine-tuning jobs."""
+        from pytest_ftgate.reports.recordings import read_job_notes
+
+        return read_job_notes(self._recordings) if self._recordings else {}
 
     # --- what gates bring back -------------------------------------------------------------------------------
 
@@ -213,41 +199,25 @@ class GateSession:
         if runs:
             self._runs[name] = runs, jobs
 
-    def note(self, line: Line) -> None:
-        """A line for the end of the session, said once however many workers have it to say."""
-        if line not in self._notes:
-            self._notes.append(line)
+    def note(self, *lines: Line) -> None:
+        """Lines for the end of the session, said once however many workers have them to say."""
+        self._notes += [line for line in dict.fromkeys(lines) if line not in self._notes]
 
-    def _note_all(self, lines: Iterable[Line]) -> None:
-        for line in lines:
-            self.note(line)
+    def see(self, item: pytest.Item, *, deselected: bool = False) -> None:
+        """Note a marked test that is about to run, or was taken out of the run."""
+        self._seen.see(function_id(item), claimed_name(item), deselected=deselected)
 
-    def see_collected(self, item: pytest.Item) -> None:
-        """A marked test that is about to run."""
-        self._seen.collected.add(claimed_name(item))
-        self._seen.carries(function_id(item), claimed_name(item))
-
-    def see_deselected(self, item: pytest.Item) -> None:
-        """A marked test that was taken out of the run."""
-        self._seen.deselected.add(claimed_name(item))
-        self._seen.carries(function_id(item), claimed_name(item))
-
-    def see_skipped(self, item: pytest.Item, report: pytest.TestReport) -> None:
-        """A marked test that was skipped before its gate was judged."""
-        self._seen.skipped[claimed_name(item)] = shortened(_why_skipped(report))
+    def see_skipped(self, item: pytest.Item, reason: str) -> None:
+        """Note a marked test that was skipped before its gate was judged."""
+        self._seen.skipped[claimed_name(item)] = shortened(reason)
 
     # --- what an xdist worker says, and the controller hears -------------------------------------------------
 
-    def _to_plain(self) -> dict[str, Any]:
-        notes = [tuple(line) for line in self._notes]
-        return {"notes": notes, "seen": self._seen.to_plain(), **self.verdicts.to_plain()}
-
-    def hear_worker(self, said: Mapping[str, Any]) -> None:
+    def hear_worker(self, plain: Mapping[str, Any]) -> None:
         """What an xdist worker has to say at its end."""
-        self._seen.add(said["seen"])
-        self.verdicts.add(said)
-        for text, colour in said["notes"]:
-            self.note(Line(text, colour))
+        self._seen.add(plain["seen"])
+        self.verdicts.add(plain)
+        self.note(*(Line(text, colour) for text, colour in plain["notes"]))
 
     # --- the session's end -----------------------------------------------------------------------------------
 
@@ -257,18 +227,28 @@ class GateSession:
         So does an obligation that was not met, and a report that could not be written.
         """
         if self._budget is not None and self.results:
-            self._note_all(spent_lines(self._config, self._budget))
+            self.note(*self._spent(self._budget))
         if self._worker is None:
             self._owed = find_owed(self._config, self.files, list(self.results.values()), self._seen)
         outcome = self._outcome()  # which says nothing of the reports themselves, in whatever order they are asked for
-        self._note_all(write_reports(self._config, outcome, worker=self._worker is not None))
+        self.note(*write_reports(self._config, outcome, worker=self._worker is not None))
         if self._worker is None:
-            self._note_all(append_summary(self._config, outcome))
+            self.note(*append_summary(self._config, outcome))
         else:
-            self._config.workeroutput["ftgate"] = self._to_plain()  # type: ignore[attr-defined]
+            notes = [tuple(line) for line in self._notes]
+            plain = {"notes": notes, "seen": self._seen.to_plain(), **self.verdicts.to_plain()}
+            self._config.workeroutput["ftgate"] = plain  # type: ignore[attr-defined]
         unwritten = any(line.colour == "red" for line in self._notes)
         self._red = not self.verdicts.all_passed or unwritten or self._owed.red
         session.exitstatus = self.held(session.exitstatus)
+
+    def _spent(self, budget: Budget) -> Iterator[Line]:
+        """What was spent of the limit, and what was not counted."""
+        unsure = f", and perhaps {show_usd(budget.unsure_usd)} for {budget.unsure_said}" if budget.unsure_said else ""
+        yield Line(f"{show_usd(budget.spent_usd)} spent of --ftgate-max-cost {self._limit_usd:g}{unsure}")
+        if budget.uncounted:
+            names = ", ".join(budget.uncounted)
+            yield Line(f"not counted by --ftgate-max-cost, since they have no price: {names}", "yellow")
 
     def held(self, status: int | pytest.ExitCode) -> int | pytest.ExitCode:
         """The exit status; where the session is red, none that says otherwise."""
@@ -288,7 +268,7 @@ class GateSession:
     def _outcome(self) -> Outcome:
         """Of the session as it is now."""
         session = Session(
-            unjudged=[(one["name"], one["reason"]) for one in self._owed.unjudged],
+            unjudged=[(one.name, one.reason) for one in self._owed.unmet],
             removed=tuple(self._owed.removed),
             remarks=[line.text for line in self._notes],
             partial=self._owed.partial,
@@ -296,15 +276,3 @@ class GateSession:
         )
         gates = [(result, self.verdicts.answers.get(nodeid)) for nodeid, result in self.results.items()]
         return Outcome(gates, self._runs, session)
-
-
-def _why_skipped(report: pytest.TestReport) -> str:
-    """The reason as the test gives it; of xfail pytest keeps it apart, behind words of its own."""
-    expected = getattr(report, "wasxfail", None)
-    if expected is not None:
-        given = str(expected).removeprefix("reason: ")
-        mark = "xfail(run=False)" if given.startswith("[NOTRUN]") else "xfail"
-        text = given.removeprefix("[NOTRUN]").strip()
-        return f"{mark}: {text}" if text else mark
-    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
-    return reason.removeprefix("Skipped: ")

@@ -9,7 +9,7 @@ from contextlib import nullcontext
 import pytest
 
 from pytest_ftgate.plugin.obligations import Owed
-from pytest_ftgate.plugin.progress import ProgressLine, ProgressLog
+from pytest_ftgate.plugin.progress import ProgressDisplay
 from pytest_ftgate.reports.github import Step
 from pytest_ftgate.reports.text import Line, block, title
 from pytest_ftgate.result import GateResult
@@ -23,7 +23,7 @@ _STANDARD_ERROR = 2
 _LOG_COLUMNS = 100
 
 
-def display(config: pytest.Config) -> ProgressLine | ProgressLog | None:
+def display(config: pytest.Config) -> ProgressDisplay | None:
     """A moving line on a terminal, beside pytest's own output; elsewhere a line a minute; nothing with ``-qq``."""
     if config.get_verbosity() <= HIDDEN:
         return None
@@ -31,15 +31,15 @@ def display(config: pytest.Config) -> ProgressLine | ProgressLog | None:
     uncaptured = capture.global_and_fixture_disabled if capture else nullcontext
     reporter = config.pluginmanager.getplugin("terminalreporter")
     if reporter is None or hasattr(config, "workerinput"):  # a worker of xdist: its standard error is the controller's
-        return ProgressLog(lambda line: os.write(_STANDARD_ERROR, f"{line}\n".encode()), uncaptured)
+        return ProgressDisplay(lambda line: os.write(_STANDARD_ERROR, f"{line}\n".encode()), None, uncaptured)
     if not reporter.isatty or os.environ.get("TERM") == "dumb":
-        return ProgressLog(lambda line: _line_apart(reporter, line), uncaptured)
-    return ProgressLine(lambda text: reporter.write(text, flush=True), reporter.ensure_newline, uncaptured)
+        return ProgressDisplay(lambda line: _line_apart(reporter, line), None, uncaptured)
+    return ProgressDisplay(lambda text: reporter.write(text, flush=True), reporter.ensure_newline, uncaptured)
 
 
 def columns(reporter: pytest.TerminalReporter) -> int:
     """Of the terminal; a log has no width, and is read in windows wider than the 80 columns that pytest takes."""
-    found = int(getattr(reporter._tw, "fullwidth", 80))
+    found = reporter.config.get_terminal_writer().fullwidth
     return found if reporter.isatty else max(found, _LOG_COLUMNS)
 
 
@@ -51,7 +51,7 @@ def markup(colour: str) -> dict[str, bool]:
 def _line_apart(reporter: pytest.TerminalReporter, line: str) -> None:
     """On a line of its own, in the middle of pytest's dots too, which with ``-q`` belong to no file."""
     reporter.ensure_newline()
-    if getattr(reporter._tw, "width_of_current_line", 0):
+    if reporter.config.get_terminal_writer().width_of_current_line:
         reporter.write("\n")
     reporter.write_line(line)
     reporter.flush()
@@ -62,8 +62,8 @@ def annotate(reporter: pytest.TerminalReporter, results: Sequence[GateResult], o
     step = Step.from_environment(os.environ)
     if step is None:
         return
-    root = reporter.config.rootpath
-    for command in step.annotations(results, owed.unjudged, root=root, partial=owed.partial):
+    unjudged = [{"name": one.name, "reason": one.reason} for one in owed.unmet]
+    for command in step.annotations(results, unjudged, root=reporter.config.rootpath, partial=owed.partial):
         reporter.write_line(command)
 
 

@@ -6,18 +6,11 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from pytest_ftgate.checks.advice.rules import most_to_try
-from pytest_ftgate.reports.tables import (
-    breakdown_lines,
-    clock_lines,
-    diagnosis_lines,
-    economics_lines,
-    judge_lines,
-    part_cells,
-    worse_title,
-)
-from pytest_ftgate.reports.text import candidate_lines, failure_text, gain_sentences, ground_lines, model_cells
-from pytest_ftgate.result import Check, GateResult, Session
+from pytest_ftgate.checks.advice import most_to_try
+from pytest_ftgate.reports import sentences, tables
+from pytest_ftgate.reports.table import Table
+from pytest_ftgate.reports.text import breakdown_lines, economics_lines
+from pytest_ftgate.result import GateResult, Session
 from pytest_ftgate.text import plural, printable
 
 MOST_BYTES = 60_000
@@ -26,7 +19,7 @@ MOST_BYTES = 60_000
 _SYMBOLS = {"pass": "✅", "fail": "❌", "inconclusive": "❓", "error": "⛔", "warning": "⚠️", "note": "ℹ️"}
 _RED = ("error", "fail", "inconclusive")
 _NAME_WIDTH = 200
-_ANSWER_WIDTH = 100
+_CELL_WIDTH = 500
 _OBLIGATIONS_SHOWN = 30
 _ROWS_SHOWN = 50
 
@@ -145,20 +138,19 @@ def _open(result: GateResult) -> Iterator[str]:
     if result.hypothesis:
         yield f"Hypothesis: {_text(result.hypothesis)}"
         yield ""
-    yield from _table(model_cells(result), texts=2)
-    yield from _listed(candidate_lines(result))
+    yield from _table(tables.models(result))
+    yield from _listed([sentences.candidate_sentence(result, one) for one in result.candidates])
     yield from _not_held(result)
     yield from _advice(result)
 
 
 def _sentence(result: GateResult) -> str:
     """What a reader needs, who reads one sentence."""
-    gained = _text("; ".join(gain_sentences(result)))
+    gained = _text("; ".join(sentences.gain_sentences(result)))
     if not result.passed:
-        why = failure_text(result).splitlines()[0].removeprefix(f"gate {printable(result.name, 300)}: ")
-        return f"**{_text(why)}**" + (f"\n\n{gained}" if gained else "")
+        return f"**{_text(sentences.reason(result))}**" + (f"\n\n{gained}" if gained else "")
     if result.stage == "ready":
-        return "**READY: train now**"
+        return f"**{sentences.stage_sentence(result)}**"
     return f"**{gained}**" if gained else "**passed**"
 
 
@@ -167,15 +159,11 @@ def _not_held(result: GateResult) -> Iterator[str]:
     open_ = [check for check in result.checks if check.status in (*_RED, "warning")]
     for check in sorted(open_, key=lambda check: (*_RED, "warning").index(check.status)):
         found = f"{_SYMBOLS[check.status]} {check.status}: **{_text(check.name)}**"
-        yield f"- {found}: {_text(check.message + _source(check))}"
+        yield f"- {found}: {_text(tables.with_source(check))}"
         if check.advice:
             yield f"  - {_item(check.advice)}"
     if open_:
         yield ""
-
-
-def _source(check: Check) -> str:
-    return f" ({check.source})" if check.source else ""
 
 
 def _advice(result: GateResult) -> Iterator[str]:
@@ -194,17 +182,34 @@ def _advice(result: GateResult) -> Iterator[str]:
 
 
 def _folded(result: GateResult) -> Iterator[str]:
-    rows = [[f"{_SYMBOLS[one.status]} {one.status}", one.name, one.message + _source(one)] for one in result.checks]
-    yield from _fold(plural(len(rows), "check"), _table([["", "check", "seen"], *rows], texts=3))
-    for what, cells in part_cells(result).items():
-        yield from _fold(plural(len(cells) - 1, what), _table(cells, texts=1))
+    checks = tables.checks(result, _SYMBOLS)
+    yield from _fold(checks.title, _table(checks))
+    for what, part in (
+        ("guard", tables.guards(result)),
+        ("slice", tables.slices(result)),
+        ("label", tables.labels(result)),
+    ):
+        if part:
+            yield from _fold(plural(len(part.rows), what), _table(part))
     yield from _told("what the metrics are made of", breakdown_lines(result, full=True))
-    yield from _told("judges", judge_lines(result))
+    yield from _told("judges", sentences.judge_sentences(result))
     yield from _told("economics", economics_lines(result.economics) if result.economics is not None else ())
-    yield from _told("earlier runs", clock_lines(result, full=True))
-    yield from _broken(result)
-    yield from _told("mistakes", diagnosis_lines(result, full=True))
-    yield from _told("method and data", ground_lines(result))
+    yield from _told("earlier runs", sentences.clock_sentences(result, full=True))
+    broken = tables.broken(result)
+    if broken:
+        yield from _fold(broken.title, _table(broken))
+    yield from _told("mistakes", sentences.mistake_sentences(result, full=True))
+    yield from _told("method and data", _ground(result))
+
+
+def _ground(result: GateResult) -> Iterator[str]:
+    """What the verdict rests on."""
+    age = sentences.age_sentence(result)
+    yield from sentences.method_sentences(result)
+    yield from sentences.price_sentences(result)
+    yield from () if age is None else (age,)
+    yield from sentences.job_sentences(result)
+    yield from sentences.data_sentences(result)
 
 
 def _told(title: str, lines: Iterable[str]) -> Iterator[str]:
@@ -214,39 +219,27 @@ def _told(title: str, lines: Iterable[str]) -> Iterator[str]:
         yield from _fold(title, ["<pre>" + "\n".join(map(_entities, kept)) + "</pre>", ""])
 
 
-def _broken(result: GateResult) -> Iterator[str]:
-    if not result.broken:
-        return
-    told = any(one.expected for one in result.broken)
-    columns = ["id", "input", *(["expected"] if told else []), "baseline", "candidate"]
-    rows = [[getattr(one, column) for column in columns] for one in result.broken]
-    title = f"{worse_title(result)}: {len(rows):,} of {result.losses or len(rows):,}"
-    yield from _fold(title, _table([columns, *rows], texts=len(columns), width=_ANSWER_WIDTH))
-
-
 def _fold(title: str, lines: Iterable[str]) -> Iterator[str]:
     yield from ("<details>", f"<summary>{_text(title)}</summary>", "")
     yield from lines
     yield from ("</details>", "")
 
 
-def _table(cells: Sequence[Sequence[str]], *, texts: int, width: int = 500) -> Iterator[str]:
-    """A table below its row of headings, numbers to the right of the first ``texts`` columns; nothing without rows."""
-    if len(cells) < 2:
+def _table(table: Table) -> Iterator[str]:
+    """Its first rows; nothing without rows."""
+    if not table:
         return
-    heading, *rows = cells
-    words = {column for column in range(len(heading)) if column < texts or not heading[column]}
-    yield _row(heading, width)
-    yield "|" + "|".join(" --- " if column in words else " ---: " for column in range(len(heading))) + "|"
-    yield from (_row(row, width) for row in rows[:_ROWS_SHOWN])
+    yield _row([column.heading for column in table.columns])
+    yield "|" + "|".join(" ---: " if column.kind == "number" else " --- " for column in table.columns) + "|"
+    yield from map(_row, table.rows[:_ROWS_SHOWN])
     yield ""
-    if len(rows) > _ROWS_SHOWN:
-        yield f"and {len(rows) - _ROWS_SHOWN:,} more, which the JSON report has"
+    if len(table.rows) > _ROWS_SHOWN:
+        yield f"and {len(table.rows) - _ROWS_SHOWN:,} more, which the JSON report has"
         yield ""
 
 
-def _row(cells: Sequence[str], width: int) -> str:
-    return "| " + " | ".join(_text(cell, width) for cell in cells) + " |"
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(_text(cell, _CELL_WIDTH) for cell in cells) + " |"
 
 
 def _listed(lines: Sequence[str]) -> Iterator[str]:

@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any
 from pytest_ftgate.checks.freshness.last_green import PREFIX as GREEN
 from pytest_ftgate.data import input_sha256
 from pytest_ftgate.errors import DataError, Where, shown_path, write_whole
-from pytest_ftgate.runs.store import StoredPrediction
 
 if TYPE_CHECKING:
-    from pytest_ftgate.runs.runner import Prediction, Run
+    from pytest_ftgate.models import Prediction
+    from pytest_ftgate.runs.runner import Run
 
 _SLUG_CHARACTERS = 80
 _JOBS = ".jobs.json"
 _GREEN = ".green.json"
 
 
-def read_recordings(folder: Path) -> dict[str, StoredPrediction]:
+def read_recordings(folder: Path) -> dict[str, Prediction]:
     """The predictions of all JSONL files below ``folder`` that carry the key they were made under, by that key.
 
     Raises:
@@ -36,14 +36,14 @@ def read_recordings(folder: Path) -> dict[str, StoredPrediction]:
             where=Where(shown_path(folder)),
             cure="Write it with --ftgate-report=recordings:FOLDER, or take ftgate_recordings out of the ini file.",
         )
-    found: dict[str, StoredPrediction] = {}
+    found: dict[str, Prediction] = {}
     for path in sorted(folder.rglob("*.jsonl")):
         for row in read_rows(path).rows.values():
-            if row.key is None or row.completion is None:
+            one = row.prediction
+            if not one.key or one.completion is None:
                 continue
-            latency_s, created_at = row.completion.latency_s, row.created_at or 0.0
-            one = StoredPrediction(row.key, row.completion, latency_s, created_at, row.busy_s)
-            if found.setdefault(row.key, one).completion.text != row.completion.text:
+            first = found.setdefault(one.key, one).completion
+            if first is not None and first.text != one.completion.text:
                 raise DataError(
                     "another recording has a different answer under the same key",
                     where=Where(shown_path(path), row.line, "key"),

@@ -35,7 +35,7 @@ class Outcome:
     def write(self, form: str, path: Path) -> None:
         """One report: ``json``, ``markdown``, ``html`` or ``recordings``. Raises :class:`OSError`."""
         if form == "json":
-            write_whole(path, [self._json()])
+            write_whole(path, [json.report(self._results, self.session)])
         elif form == "markdown":
             write_whole(path, [self._markdown(markdown.MOST_BYTES)])
         elif form == "html":
@@ -54,11 +54,6 @@ class Outcome:
     @property
     def _results(self) -> list[GateResult]:
         return [result for result, _ in self.gates]
-
-    def _json(self) -> str:
-        said = self.session
-        unjudged = [{"name": name, "reason": reason} for name, reason in said.unjudged]
-        return json.report(self._results, unjudged=unjudged, partial=said.partial, config=said.config)
 
     def _markdown(self, most_bytes: int) -> str:
         return markdown.document(self._results, self.session, most_bytes=most_bytes)

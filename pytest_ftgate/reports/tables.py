@@ -1,197 +1,283 @@
-"""Guards, slices and labels as tables, the worst first."""
+"""The tables of a result, which every report shows in its own way."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
-from pytest_ftgate.checks.advice.rules import most_to_try
-from pytest_ftgate.checks.advice.training import learned_pair
 from pytest_ftgate.checks.costs import dollars, show_days, whole_calls
-from pytest_ftgate.result import (
-    BreakdownResult,
-    Check,
-    Clock,
-    Diagnosis,
-    Economics,
-    GateResult,
-    GuardResult,
-    JudgeResult,
-    LabelResult,
-    PairResult,
-    SliceResult,
-    Status,
-    Volume,
-    called,
-)
+from pytest_ftgate.reports.sentences import mistake_words, worse_title
+from pytest_ftgate.reports.table import Bars, Column, Kind, Table
+from pytest_ftgate.result import BreakdownResult, Check, Economics, GateResult, ModelResult, SliceResult, Volume
 from pytest_ftgate.text import (
     is_share,
     plural,
     printable,
+    show_change,
     show_count,
     show_difference,
     show_number,
+    show_seconds,
     show_usd,
     show_value,
 )
 
 _NAME_WIDTH = 40
-
-_MOST = 5
-
-_RED: tuple[Status | None, ...] = ("fail", "error", "inconclusive", "warning")
-
-RowT = TypeVar("RowT", GuardResult, SliceResult, LabelResult)
+_ANSWER_WIDTH = 100
+_CHECK_WIDTH = 500
+_TEXT: Kind = "text"
 
 
-def part_lines(result: GateResult, *, full: bool) -> Iterator[str]:
-    """A table each of guards, slices and labels; unless ``full`` only the slices that do not hold, at most five."""
-    if full:
-        yield from _table("guard", result.guards, lambda one: _guard(one))
+# --- models --------------------------------------------------------------------------------------------------
+
+
+RUN_COLUMNS = ("answered", "stored", "p50", "p95", "tokens in/out", "cost")
+"""What a model's run took, beside its scores."""
+
+
+def models(result: GateResult) -> Table:
+    """Return a row per model that was called: its metrics, the answers it gave, its time, tokens and cost."""
+    names = list(result.candidate.metrics or result.baseline.metrics) or ([result.metric] if result.metric else [])
+    headings = (*map(printable, names), "gain", *RUN_COLUMNS)
+    columns = (Column("", _TEXT), Column("model", _TEXT), *map(Column, headings))
+    rows = tuple(_model(result, role, model, names) for role, model in _roles(result)) if result.models_called else ()
+    return Table("Every model over the test set", columns, rows).told()
+
+
+def _roles(result: GateResult) -> Iterator[tuple[str, ModelResult]]:
+    yield from result.baselines.items()
+    if result.stage != "ready":
+        yield "candidate", result.candidate
+    if result.bare is not None:
+        yield "bare", result.bare
+
+
+def _model(result: GateResult, role: str, model: ModelResult, names: Sequence[str]) -> tuple[str, ...]:
+    tokens = "-"
+    if model.input_tokens is not None and model.output_tokens is not None:
+        tokens = f"{model.input_tokens:,}/{model.output_tokens:,}"
+    return (
+        printable(role),
+        printable(model.model or model.name if model.name == role else model.name),
+        *(_metric(result, name, model.metrics.get(name)) for name in names),
+        _gain_over(result, role),
+        f"{show_count(model.n_scored)}/{show_count(model.n_expected)}",
+        show_count(model.n_stored),
+        show_seconds(model.latency_p50_s),
+        show_seconds(model.latency_p95_s),
+        tokens,
+        show_usd(model.cost_usd),
+    )
+
+
+def _metric(result: GateResult, name: str, value: float | None) -> str:
+    share = is_share(result.metric_range) if name == result.metric else 0 <= (value or 0) <= 1
+    return show_value(value, share=share)
+
+
+def _gain_over(result: GateResult, role: str) -> str:
+    """The candidate's gain over a baseline, where there are several; over one it has a line of its own."""
+    if len(result.gains) < 2 or role not in result.gains:
+        return "-"
+    return show_change(result.gains[role].gain, share=is_share(result.metric_range))
+
+
+def candidates(result: GateResult) -> Table:
+    """Return a row for each of several candidates."""
     share = is_share(result.metric_range)
-    shown = result.slices if full else [one for one in result.slices if one.verdict in _RED][:_MOST]
-    yield from _table("slice", shown, lambda one: _slice(one, share))
-    if full:
-        yield from _table("label", result.labels, _label)
+    rows = tuple(
+        (
+            one.name,
+            one.model,
+            one.verdict or "not asked",
+            show_value(one.value, share=share),
+            "-" if one.gain is None else show_difference(one.gain, share=share),
+            "-" if one.lower_bound is None else show_difference(one.lower_bound, share=share),
+            "-" if one.cost_usd is None else show_usd(one.cost_usd),
+        )
+        for one in result.candidates
+    )
+    columns = (
+        Column("candidate", _TEXT),
+        Column("model", _TEXT),
+        Column("verdict", "status"),
+        *map(Column, (result.metric or "value", "gain", "at least", "cost")),
+    )
+    return Table("Candidates, in the order in which they were tried", columns, rows)
 
 
-def part_cells(result: GateResult) -> dict[str, list[list[str]]]:
-    """The same tables in full, as cells below a row of headings, by ``guard``, ``slice`` and ``label``."""
-    share = is_share(result.metric_range)
-    cells = {
-        "guard": _cells("guard", result.guards, _guard),
-        "slice": _cells("slice", result.slices, lambda one: _slice(one, share)),
-        "label": _cells("label", result.labels, _label),
-    }
-    return {what: table for what, table in cells.items() if len(table) > 1}
+# --- parts of the data ---------------------------------------------------------------------------------------
 
 
-def _guard(one: GuardResult) -> list[str]:
-    share = is_share(one.metric_range)
-    values = [show_value(value, share=share) for value in (one.baseline, one.candidate)]
-    change, lower, upper = (_difference(x, share) for x in (one.gain, one.lower_bound, one.upper_bound))
-    return [f"{one.name} ({one.metric})", _count(one.n), *values, change, lower, upper, one.verdict or "not measured"]
+class _Part(NamedTuple):
+    """A guard, a slice or a label: both values, and the change, with its bounds where they are known."""
+
+    name: str
+    n: int | None
+    values: tuple[float | None, float | None]
+    changes: tuple[float | None, ...]
+    verdict: str
+    metric_range: tuple[float, float] | None
 
 
-def _slice(one: SliceResult, share: bool) -> list[str]:
-    values = [show_value(value, share=share) for value in (one.baseline, one.candidate)]
-    change, lower, upper = (_difference(x, share) for x in (one.gain, one.lower_bound, one.upper_bound))
-    return [f"{one.field}={one.value}", _count(one.n), *values, change, lower, upper, one.verdict or one.note or ""]
+def guards(result: GateResult) -> Table:
+    """Return a row per guard."""
+    parts = [
+        _Part(f"{one.name} ({one.metric})", one.n, (one.baseline, one.candidate),
+              (one.gain, one.lower_bound, one.upper_bound), one.verdict or "not measured", one.metric_range)
+        for one in result.guards
+    ]  # fmt: skip
+    return _parts("Guards: other test sets, on which nothing may be lost", "guard", parts)
 
 
-def _label(one: LabelResult) -> list[str]:
-    values = [show_value(value, share=True) for value in (one.baseline, one.candidate)]
-    return [one.label, _count(one.n), *values, _difference(one.change, share=True), "", "", ""]
+def slices(result: GateResult, shown: Sequence[SliceResult] | None = None) -> Table:
+    """Return a row per slice, or per slice to be shown."""
+    parts = [
+        _Part(f"{one.field}={one.value}", one.n, (one.baseline, one.candidate),
+              (one.gain, one.lower_bound, one.upper_bound), one.verdict or one.note or "", result.metric_range)
+        for one in (result.slices if shown is None else shown)
+    ]  # fmt: skip
+    return _parts("Slices of the test set, the worst change first", "slice", parts)
 
 
-def _difference(value: float | None, share: bool) -> str:
-    return "-" if value is None else show_difference(value, share=share).removesuffix(" points")
+def labels(result: GateResult) -> Table:
+    """Return a row per label that is expected."""
+    parts = [
+        _Part(one.label, one.n, (one.baseline, one.candidate), (one.change,), "", (0.0, 1.0)) for one in result.labels
+    ]
+    title = "Labels: how many of their examples are answered right, the worst change first"
+    return _parts(title, "label", parts)
 
 
-def _count(value: int | None) -> str:
-    return "-" if value is None else f"{value:,}"
+def _parts(title: str, what: str, parts: Sequence[_Part]) -> Table:
+    headings = ("n", "baseline", "candidate", "change", "at least", "at most")
+    rows = []
+    for one in parts:
+        share = is_share(one.metric_range)
+        values = [show_value(value, share=share) for value in one.values]
+        changes = [show_change(change, share=share) for change in one.changes]
+        cells = (one.name, show_count(one.n), *values, *changes, *[""] * (3 - len(changes)), one.verdict)
+        rows.append(tuple(printable(cell, _NAME_WIDTH) for cell in cells))
+    bars = tuple(Bars(*one.values, *_span(one.values, one.metric_range)) for one in parts)
+    columns = (Column(what, _TEXT), *map(Column, headings), Column("", "status"))
+    return Table(title, columns, tuple(rows), bars).told()
 
 
-def _table(what: str, rows: Sequence[RowT], cells: Callable[[RowT], list[str]]) -> Iterator[str]:
-    if not rows:
-        return
-    table = _cells(what, rows, cells)
-    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
-    words = {column for column, heading in enumerate(table[0]) if column == 0 or not heading}
-    for row in table:
-        texts = (cell.ljust(widths[i]) if i in words else cell.rjust(widths[i]) for i, cell in enumerate(row))
-        yield ("  " + "  ".join(texts)).rstrip()
+def _span(values: Iterable[float | None], metric_range: tuple[float, float] | None) -> tuple[float, float]:
+    """The metric's own range where it has one, else as far as the values go from 0."""
+    if metric_range is not None and all(abs(end) < float("inf") for end in metric_range):
+        return metric_range
+    known = [value for value in values if value is not None] or [1.0]
+    low, high = min(0.0, *known), max(0.0, *known)
+    return (low, high) if high > low else (0.0, 1.0)
 
 
-def _cells(what: str, rows: Sequence[RowT], cells: Callable[[RowT], list[str]]) -> list[list[str]]:
-    """Without the columns that say nothing."""
-    header = [what, "n", "baseline", "candidate", "change", "at least", "at most", ""]
-    table = [header, *([printable(cell, _NAME_WIDTH) for cell in cells(row)] for row in rows)]
-    told = [column for column in range(len(header)) if column < 2 or any(row[column] for row in table[1:])]
-    return [[row[column] for column in told] for row in table]
+# --- what metrics are made of --------------------------------------------------------------------------------
+
+_LABEL_WIDTH, _LONG_LABEL_WIDTH = 50, 74
+
+_Cells = Mapping[str, tuple[int | float | None, ...]]
+"""Numbers by label."""
 
 
-def changed(result: GateResult) -> str:
-    """Of all examples: ``40 fixed, 10 broken of 60 examples``."""
-    better, worse = ("won", "lost") if _is_of_pairs(result) else ("fixed", "broken")
-    return f"{result.wins or 0:,} {better}, {result.losses or 0:,} {worse} of {plural(result.n or 0, 'example')}"
+def breakdowns(result: GateResult) -> Iterator[Table]:
+    """Yield a table per metric, with all numbers of each model side by side."""
+    for metric, (first, by_role, rows) in _breakdowns(result).items():
+        columns = [(role, number) for number in range(len(first.columns)) for role in by_role]
+        yield Table(
+            f"{metric}: {first.title}s, the worst first",
+            (Column(first.title, _TEXT), *(Column(f"{first.columns[number]}, {role}") for role, number in columns)),
+            tuple((row, *(_cell(first, by_role[role], row, number) for role, number in columns)) for row in rows),
+        )
 
 
-def worse_title(result: GateResult) -> str:
-    """What the examples that became worse are called."""
-    return f"{'lost' if _is_of_pairs(result) else 'broken'} by the candidate"
+def worst_rows(result: GateResult, metrics: Iterable[str] | None, most: int) -> Iterator[Table]:
+    """Yield the same for 80 columns: the worst rows, with the first number of each model, or with a line a model.
 
-
-def _is_of_pairs(result: GateResult) -> bool:
-    """Whether answers were compared with each other, so that each pair is won, lost or a tie."""
-    return any(one.metric == result.metric and one.pairs for one in result.judges)
-
-
-_SPEAKING = ("max_age_days", "alias_", "base_changed_", "shutdown_", "drift")
-
-
-def clock_lines(result: GateResult, *, full: bool) -> list[str]:
-    """``last green 2026-08-01 (115 days ago)``, where the clock has something to say; always where ``full``."""
-    clock = result.clock
-    if clock is None or not (full or any(_speaks(check.name, check.status) for check in result.checks)):
-        return []
-    lines = [] if clock.last_green is None else [_last(clock.last_green, clock.last_green_age_days)]
-    return lines + ([f"  {_dates(clock)}"] if full and clock.shutdown_dates else [])
-
-
-def _speaks(name: str, status: str) -> bool:
-    return status != "pass" and name.startswith(_SPEAKING)
-
-
-def _last(at: str, age_days: float | None) -> str:
-    ago = "" if age_days is None else f" ({plural(int(age_days), 'day')} ago)" if age_days >= 1 else " (today)"
-    return f"last green {at[:10]}{ago}"
-
-
-def _dates(clock: Clock) -> str:
-    return "shutdown dates: " + ", ".join(f"{model} {day}" for model, day in sorted(clock.shutdown_dates.items()))
-
-
-def economics_lines(economics: Economics) -> list[str]:
-    """At most eight lines, and all but the last, the sentence, within 80 columns for any usual amount.
-
-    What is unknown at any number of calls gets no table.
+    Args:
+        result: a judged gate.
+        metrics: those with the first number alone; ``None``: all, with all numbers.
+        most: rows of each.
     """
-    each = [show_usd(cost) for cost in (economics.baseline_usd_per_1000_calls, economics.candidate_usd_per_1000_calls)]
-    return [
-        f"economics: 1,000 calls cost {each[0]} (baseline), {each[1]} (candidate)",
-        f"  once: training {dollars(economics.training_cost_usd)}, {_declared('data preparation', economics)}",
-        f"  by the month: {_declared('hosting', economics)}, {_declared('retraining', economics)}",
-        *_volumes(economics.volumes),
-        economics.sentence,
-    ]
+    for metric, (first, by_role, rows) in _breakdowns(result).items():
+        if metrics is not None and metric not in metrics:
+            continue
+        shown = rows[:most]
+        title = f"{metric}: {first.title}s"
+        if len(shown) < len(rows):
+            title += f", worst {len(shown)} of {len(rows):,}"
+        if metrics is None and len(first.columns) > 1:
+            lines = [line for row in shown for line in _line_a_model(first, by_role, row)]
+            yield Table(title, (Column("", _TEXT), *map(Column, first.columns)), tuple(lines))
+        else:
+            cells = tuple(
+                (printable(row, _LABEL_WIDTH), *(_cell(first, values, row, 0) for values in by_role.values()))
+                for row in shown
+            )
+            yield Table(f"{title} ({first.columns[0]})", (Column("", _TEXT), *map(Column, by_role)), cells)
 
 
-def _declared(name: str, economics: Economics) -> str:
-    if name in economics.undeclared:
-        return f"{name} not declared"
-    if name == "retraining":
-        return f"retraining {dollars(economics.retraining_usd_per_month)}"
-    amount = economics.data_cost_usd if name == "data preparation" else economics.hosting_usd_per_month
-    return f"{name} {dollars(amount)}"
+def _line_a_model(first: BreakdownResult, by_role: Mapping[str, _Cells], row: str) -> Iterator[tuple[str, ...]]:
+    yield (printable(row, _LONG_LABEL_WIDTH),)
+    for role, values in by_role.items():
+        yield f"  {role}", *(_cell(first, values, row, number) for number in range(len(first.columns)))
 
 
-def _volumes(volumes: tuple[Volume, ...]) -> list[str]:
-    rows = volume_cells(volumes)
-    if not rows:
-        return []
-    widths = [max(len(row[column]) for row in rows) for column in range(2)]
-    return [f"  {row[0]:>{widths[0]}}  {row[1]:>{widths[1]}}  {row[2]}" for row in rows]
+def _breakdowns(result: GateResult) -> dict[str, tuple[BreakdownResult, dict[str, _Cells], list[str]]]:
+    """By metric: one of its breakdowns, the numbers of all by role, and the rows, those of the candidate first, since
+    they are the worst of what is judged."""
+    by_metric: dict[str, list[BreakdownResult]] = {}
+    for one in result.breakdowns:
+        by_metric.setdefault(one.metric, []).append(one)
+    found: dict[str, tuple[BreakdownResult, dict[str, _Cells], list[str]]] = {}
+    for metric, several in by_metric.items():
+        rows = list(dict.fromkeys(label for one in reversed(several) for label, _ in one.rows))
+        if rows:
+            found[metric] = (several[0], {one.role: dict(one.rows) for one in several}, rows)
+    return found
 
 
-def volume_cells(volumes: tuple[Volume, ...]) -> list[tuple[str, str, str]]:
-    """What each number of calls comes to, below a row of headings; nothing where that is unknown."""
-    if all(one.monthly_saving_usd is None and one.breaks_even is None for one in volumes):
-        return []
-    rows = [("calls a month", "saved a month", "pays for itself after")]
-    return rows + [
-        (show_number(one.calls_per_month or 0), dollars(one.monthly_saving_usd), _payback(one)) for one in volumes
-    ]
+def _cell(first: BreakdownResult, values: _Cells, row: str, number: int) -> str:
+    share = first.columns[number] in first.shares
+    if row not in values:
+        return "-" if share else "0"
+    value = values[row][number]
+    return show_count(value) if isinstance(value, int) and not share else show_value(value, share=share)
+
+
+# --- mistakes, money, checks ---------------------------------------------------------------------------------
+
+
+def mistakes(result: GateResult) -> Table:
+    """Return a row per kind of mistake, the most frequent first."""
+    found = result.diagnosis
+    if found is None:
+        return Table("", (), ())
+    after, words = found.candidate or {}, mistake_words(found)
+    counts = {kind: (found.baseline.get(kind, 0), after.get(kind, 0)) for kind in words}
+    kinds = sorted((kind for kind in words if any(counts[kind])), key=lambda kind: -max(counts[kind]))
+    most = float(max((count for kind in kinds for count in counts[kind]), default=0))
+    table = Table(
+        "Kinds of mistakes",
+        (Column("answers that are", _TEXT), *map(Column, ("baseline", "candidate", "change"))),
+        tuple(
+            (words[kind], f"{old:,}", f"{new:,}", f"{new - old:+,}") for kind in kinds for old, new in [counts[kind]]
+        ),
+        tuple(Bars(*counts[kind], 0.0, most) for kind in kinds),
+    )
+    if found.candidate is not None:
+        return table
+    return replace(table.only((0, 1)), bars=tuple(one._replace(candidate=None) for one in table.bars))
+
+
+def volumes(economics: Economics) -> Table:
+    """Return what each number of calls comes to; no row where that is unknown."""
+    several = economics.volumes
+    known = any(one.monthly_saving_usd is not None or one.breaks_even is not None for one in several)
+    rows = [(show_number(one.calls_per_month or 0), dollars(one.monthly_saving_usd), _payback(one)) for one in several]
+    columns = (Column("calls a month"), Column("saved a month"), Column("pays for itself after", _TEXT))
+    return Table("By the volume", columns, tuple(rows) if known else ())
 
 
 def _payback(volume: Volume) -> str:
@@ -203,234 +289,23 @@ def _payback(volume: Volume) -> str:
     return f"{show_days(volume.break_even_days)} ({calls})"
 
 
-def judge_lines(result: GateResult) -> Iterator[str]:
-    """A line a judge, and one for each baseline that the candidate's answers were compared with."""
-    for one in result.judges:
-        yield _judge(one)
-        for pair in one.pairs:
-            yield f"  {_pair(pair, of_people=one.model is None)}"
+def broken(result: GateResult) -> Table:
+    """Return the examples that the candidate answers worse."""
+    names = ["id", "input", "expected", "baseline", "candidate"]
+    if not any(one.expected for one in result.broken):
+        names.remove("expected")  # the test set does not say what it is
+    rows = [tuple(printable(getattr(one, name).strip(), _ANSWER_WIDTH) for name in names) for one in result.broken]
+    title = f"{worse_title(result)}: {len(rows):,} of {result.losses or len(rows):,}"
+    return Table(title, tuple(Column(name, _TEXT) for name in names), tuple(rows))
 
 
-def _judge(one: JudgeResult) -> str:
-    if one.model is None:
-        kappa = f", {one.kappa_kind}'s kappa {one.kappa:.2f}" if one.kappa is not None else ""
-        return f"{one.metric} by {plural(one.raters or 0, 'rater')}{kappa}"
-    kappa = f", kappa {one.kappa:.2f} with people ({one.kappa_kind})" if one.kappa is not None else ""
-    asked = f"{plural(one.n_questions or 0, 'question')}, {show_count(one.n_stored)} of them stored"
-    known = one.input_tokens is not None and one.output_tokens is not None
-    tokens = f", {show_count(one.input_tokens)}/{show_count(one.output_tokens)} tokens" if known else ""
-    cost = f", {show_usd(one.cost_usd)}" if one.cost_usd is not None else f", cost unknown: {one.cost_unknown}"
-    return f"{one.metric} by judge {one.judge}{kappa}: {asked}{tokens}{cost}"
+def checks(result: GateResult, symbols: Mapping[str, str]) -> Table:
+    """Return all checks, each status with its symbol."""
+    rows = tuple((f"{symbols[one.status]} {one.status}", one.name, with_source(one)) for one in result.checks)
+    columns = (Column("", "status"), Column("check", _TEXT), Column("seen", _TEXT))
+    return Table(plural(len(rows), "check"), columns, rows)
 
 
-def _pair(pair: PairResult, *, of_people: bool) -> str:
-    counted = f"{pair.wins:,} won, {plural(pair.ties, 'tie')}, {pair.losses:,} lost"
-    text = (
-        f"candidate against {called(pair.baseline)}: {counted} of {plural(pair.n, 'example' if of_people else 'pair')}"
-    )
-    if pair.disagreements is None or not pair.n_asked:
-        return text
-    share = f"{100 * pair.disagreements / pair.n_asked:.0f} %"
-    first = f", {pair.first_preferred or 0:,} of them for whichever came first" if pair.disagreements else ""
-    disagreed = f"{pair.disagreements:,} of the {pair.n_asked:,} that differ ({share})"
-    return f"{text}; the two orders disagreed in {disagreed}{first}"
-
-
-_LABEL_WIDTH = 50
-
-_LONG_LABEL_WIDTH = 74
-
-_FEW, _MANY = 5, 30
-
-_Rows = Mapping[str, tuple[float | None, ...]]
-
-
-def breakdown_lines(result: GateResult, *, full: bool) -> Iterator[str]:
-    """A table a metric: of the deciding one, and of those that miss a bound, the five worst rows by their first number;
-    with ``full`` all of all."""
-    missed = {check.name.rpartition(".")[2] for check in result.checks if _misses_bound(check)}
-    for metric, tables in _by_metric(result).items():
-        if full or metric in {result.metric, *missed}:
-            yield from _table_breakdowns(metric, tables, full=full)
-
-
-def _misses_bound(check: Check) -> bool:
-    return check.name.startswith("require.") and check.status == "fail"
-
-
-def breakdown_cells(result: GateResult) -> Iterator[tuple[str, list[list[str]]]]:
-    """Every table as its title and its cells, below a row of headings, for pages that have room for them."""
-    for metric, tables in _by_metric(result).items():
-        first, rows, labels = tables[0], _rows(tables), _labels(tables)
-        columns = [(role, column) for column in range(len(first.columns)) for role in rows]
-        header = [first.title, *(f"{first.columns[column]}, {role}" for role, column in columns)]
-        body = [[label, *(_cell(first, rows[role], label, column) for role, column in columns)] for label in labels]
-        if body:
-            yield f"{metric}: {first.title}s", [header, *body]
-
-
-def _by_metric(result: GateResult) -> dict[str, list[BreakdownResult]]:
-    found: dict[str, list[BreakdownResult]] = {}
-    for one in result.breakdowns:
-        found.setdefault(one.metric, []).append(one)
-    return found
-
-
-def _rows(tables: Sequence[BreakdownResult]) -> dict[str, _Rows]:
-    return {one.role: dict(one.rows) for one in tables}
-
-
-def _labels(tables: Sequence[BreakdownResult]) -> list[str]:
-    """The candidate's rows come first: they are the worst of what is judged."""
-    return list(dict.fromkeys(label for one in reversed(tables) for label, _ in one.rows))
-
-
-def _table_breakdowns(metric: str, tables: Sequence[BreakdownResult], *, full: bool) -> Iterator[str]:
-    rows, labels = _rows(tables), _labels(tables)
-    if not labels:
-        return
-    first = tables[0]
-    shown = labels[: _MANY if full else _FEW]
-    of_all = "" if len(shown) == len(labels) else f", worst {len(shown)} of {len(labels):,}"
-    wide = full and len(first.columns) > 1
-    yield f"{metric}: {first.title}s{of_all}" + ("" if wide else f" ({first.columns[0]})")
-    lines = _wide(first, rows, shown) if wide else _narrow(first, rows, shown)
-    yield from _aligned(lines)
-
-
-def _narrow(first: BreakdownResult, rows: Mapping[str, _Rows], labels: Sequence[str]) -> list[list[str]]:
-    """A line a label, the first number of each model."""
-    body = [
-        [_label_breakdowns(label, _LABEL_WIDTH), *(_cell(first, rows[role], label, 0) for role in rows)]
-        for label in labels
-    ]
-    return [["", *rows], *body]
-
-
-def _wide(first: BreakdownResult, rows: Mapping[str, _Rows], labels: Sequence[str]) -> list[list[str]]:
-    """A line a label, and below it one a model with all of its numbers."""
-    lines = [["", *first.columns]]
-    for label in labels:
-        lines.append([_label_breakdowns(label, _LONG_LABEL_WIDTH)])
-        for role in rows:
-            cells = (_cell(first, rows[role], label, column) for column in range(len(first.columns)))
-            lines.append([f"  {role}", *cells])
-    return lines
-
-
-def _label_breakdowns(label: str, width: int) -> str:
-    return printable(label, width)
-
-
-def _cell(first: BreakdownResult, rows: _Rows, label: str, column: int) -> str:
-    share = first.columns[column] in first.shares
-    if label not in rows:
-        return "-" if share else "0"
-    value = rows[label][column]
-    if value is None:
-        return "-"
-    return f"{value:,}" if isinstance(value, int) and not share else show_value(value, share=share)
-
-
-def _aligned(lines: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Columns below each other; a line of its label alone takes no part in that."""
-    widths = [max(len(line[i]) for line in lines if len(line) > 1) for i in range(len(lines[0]))]
-    for line in lines:
-        cells = [cell.ljust(widths[0]) if i == 0 else cell.rjust(widths[i]) for i, cell in enumerate(line)]
-        yield ("  " + "  ".join(cells)).rstrip()
-
-
-_MISTAKES = {
-    "missing": "missing",
-    "refusal": "refused",
-    "cut_off": "cut off",
-    "empty": "empty",
-    "wrong_format": "in the wrong format",
-    "unknown_label": "without a known label",
-    "wrong_label": "wrongly labelled",
-    "wrong": "wrong",
-}
-
-_IDS_SHOWN = 10
-
-_PAIRS_SHOWN = 3
-
-_ID_WIDTH = 40
-
-_LABEL_WIDTH_ADVICE = 40
-
-
-def diagnosis_lines(result: GateResult, *, full: bool) -> Iterator[str]:
-    """What kinds of mistakes the models make; of a green gate one line, and that only where all is shown.
-
-    Args:
-        result: a judged gate.
-        full: also which labels are mixed up, and which examples were fixed and broken.
-    """
-    found = result.diagnosis
-    if found is None:
-        return
-    if result.passed:
-        still = _still(found) if full else None
-        if still:
-            yield still
-        return
-    yield from _mistakes(found)
-    if full:
-        yield from _pairs(found)
-        yield from _ids("fixed", found.fixed)
-        yield from _ids("broken", found.broken)
-
-
-def mistake_words(found: Diagnosis) -> dict[str, str]:
-    """Kinds of mistakes, and what an answer of that kind is; without labels the wrong format is no JSON."""
-    return _MISTAKES if found.labels else {**_MISTAKES, "wrong_format": "no JSON"}
-
-
-def _still(found: Diagnosis) -> str | None:
-    counts = found.baseline if found.candidate is None else found.candidate
-    kinds = {kind: count for kind, count in counts.items() if kind in _MISTAKES}
-    if not kinds:
-        return None
-    worst = max(kinds, key=lambda kind: kinds[kind])
-    who = "baseline" if found.candidate is None else "candidate"
-    return f"what still fails most: {plural(kinds[worst], 'answer')} of the {who} {mistake_words(found)[worst]}"
-
-
-def _mistakes(found: Diagnosis) -> Iterator[str]:
-    for role, counts in (("baseline", found.baseline), ("candidate", found.candidate)):
-        told = _kinds(counts or {}, mistake_words(found))
-        if told:
-            yield f"mistakes of the {role}: {told}"
-
-
-def _kinds(counts: Mapping[str, int], words: Mapping[str, str]) -> str:
-    kinds = sorted((kind for kind in counts if kind in words), key=lambda kind: -counts[kind])
-    return ", ".join(f"{counts[kind]:,} {words[kind]}" for kind in kinds)
-
-
-def _pairs(found: Diagnosis) -> Iterator[str]:
-    cited = learned_pair(found)
-    shown = found.confusions[:_PAIRS_SHOWN]
-    for pair in (*shown, *((cited,) if cited is not None and cited not in shown else ())):
-        labels = (printable(label, _LABEL_WIDTH_ADVICE) for label in (pair.expected, pair.answered))
-        after = (
-            "" if found.candidate is None else f", candidate {pair.candidate:,} ({pair.candidate - pair.baseline:+,})"
-        )
-        yield f"mixed up: {' -> '.join(map(repr, labels))}: baseline {pair.baseline:,}{after}"
-
-
-def _ids(what: str, ids: tuple[str, ...]) -> Iterator[str]:
-    if ids:
-        shown = ", ".join(printable(id_, _ID_WIDTH) for id_ in ids[:_IDS_SHOWN])
-        yield f"{what} ({len(ids):,}): {shown}{', ...' if len(ids) > _IDS_SHOWN else ''}"
-
-
-def advice_lines(result: GateResult) -> Iterator[str]:
-    """At most three things to try, each with the fact that it rests on."""
-    shown = most_to_try(result)
-    if shown:
-        yield "what to do, in this order:"
-    for number, one in enumerate(shown, start=1):
-        yield f"  {number}. {one.action.replace('_', ' ')}: {one.text}"
-        yield f"     because {one.fact}"
+def with_source(check: Check) -> str:
+    """Return what a check says, and where the value that it asks for was written."""
+    return check.message + (f" ({check.source})" if check.source else "")

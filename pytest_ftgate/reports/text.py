@@ -3,44 +3,27 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import takewhile
 from typing import NamedTuple
 
-from pytest_ftgate.reports.tables import (
-    advice_lines,
-    breakdown_lines,
-    changed,
-    clock_lines,
-    diagnosis_lines,
-    economics_lines,
-    judge_lines,
-    part_lines,
-    worse_title,
-)
-from pytest_ftgate.result import Check, GateResult, ModelResult, Verdict, called
-from pytest_ftgate.text import (
-    is_share,
-    printable,
-    show_age,
-    show_amount,
-    show_count,
-    show_difference,
-    show_seconds,
-    show_usd,
-    show_value,
-    sure_of_drop,
-)
+from pytest_ftgate.checks.advice import most_to_try
+from pytest_ftgate.reports import sentences, tables
+from pytest_ftgate.reports.table import Table
+from pytest_ftgate.result import Check, Economics, GateResult
+from pytest_ftgate.text import printable
 
 _NAME_WIDTH = 300
 _TABLE_WIDTH = 80
 _NARROW_MODEL_WIDTH = 16
-_RUN_COLUMNS = ("answered", "stored", "p50", "p95", "tokens in/out", "cost")
 _BROKEN_SHOWN = 3
+_SLICES_SHOWN = 5
+_FEW_ROWS, _MANY_ROWS = 5, 30  # of what a metric is made of
 _EXCERPT, _ALIKE_SHOWN = 60, 20
 _BELOW = " " * 10  # as wide as a check's status
 _BELOW_ADVICE = " " * 5  # as wide as its number
-_UNTOLD = {"-", "unknown"}  # a column with nothing else in it is left out
+_RED = ("fail", "error", "inconclusive")
 _COLOURS = {
     "pass": "green",
     "fail": "red",
@@ -59,7 +42,7 @@ class Line(NamedTuple):
 
 
 def block(result: GateResult, *, verbosity: int = 0, width: int = _TABLE_WIDTH, wrap: bool = False) -> list[Line]:
-    """The gate's block: models, gain, checks, the examples that the candidate broke. Every line is harmless.
+    """Return the gate's block: models, gain, checks, the examples that the candidate broke. Every line is harmless.
 
     Args:
         result: a judged gate.
@@ -67,52 +50,33 @@ def block(result: GateResult, *, verbosity: int = 0, width: int = _TABLE_WIDTH, 
         width: columns of the terminal, into which tables are fitted.
         wrap: checks are fitted, too; in a log, where one is searched for, each stays on its line.
     """
-    lines = _stage(result)
-    lines += [Line(f"hypothesis: {result.hypothesis}")] if result.hypothesis else []
-    lines += [Line(text) for text in model_table(result, full=verbosity > 0, width=width)]
-    lines += _candidates(result)
-    lines += _prices(result, verbosity)
-    lines += _ages(result)
-    lines += _gain(result, verbosity)
-    lines += [Line(text) for text in judge_lines(result)]
-    lines += [Line(text) for text in economics_lines(result.economics)] if result.economics else []
-    lines += [Line(text) for text in clock_lines(result, full=verbosity > 0)]
-    for check in sorted(_told(result, verbosity), key=_held):
-        lines += _wrapped(_check(check), width, _BELOW) if wrap else _check(check)
-    lines += [Line(text) for text in part_lines(result, full=verbosity > 0)]
-    lines += [Line(text) for text in breakdown_lines(result, full=verbosity > 0)]
-    if verbosity > 0:
-        lines += _jobs(result)
-        lines += _data(result)
-        lines += [Line(f"mark: {result.location}")] if result.location else []
-    lines += _broken(result, len(result.broken) if verbosity > 0 else _BROKEN_SHOWN)
-    lines += [Line(text) for text in diagnosis_lines(result, full=verbosity > 0)]
-    advice = [Line(text, "bold") for text in advice_lines(result)]
-    lines += _wrapped(advice, width, _BELOW_ADVICE) if wrap else advice
+    full = verbosity > 0
+    checks = [line for check in _in_order(result, full=full) for line in _check(check)]
+    advice = [Line(text, "bold") for text in _advice(result)]
+    lines = [
+        *_models(result, full=full, width=width),
+        *_gain(result, full=full),
+        *map(Line, _facts(result, full=full)),
+        *(_wrapped(checks, width, _BELOW) if wrap else checks),
+        *map(Line, part_lines(result, full=full)),
+        *map(Line, breakdown_lines(result, full=full)),
+        *map(Line, _ground(result) if full else ()),
+        *map(Line, _broken(result, len(result.broken) if full else _BROKEN_SHOWN)),
+        *map(Line, sentences.mistake_sentences(result, full=full)),
+        *(_wrapped(advice, width, _BELOW_ADVICE) if wrap else advice),
+    ]
     return [Line(printable(text), colour) for text, colour in lines]
 
 
-def _stage(result: GateResult) -> list[Line]:
-    """What green means before training."""
-    if result.stage != "ready":
-        return []
-    return [Line("READY: train now", "green") if result.passed else Line("NOT READY: do not train yet", "red")]
-
-
 def title(result: GateResult) -> Line:
-    """``ftgate intents: PASS``."""
+    """Return ``ftgate intents: PASS``."""
     return Line(f"ftgate {_name(result)}: {result.verdict.upper()}", _COLOURS[result.verdict])
 
 
 def failure_text(result: GateResult) -> str:
-    """Why the gate is not green. The first line stands alone: the short summary shows no more than that."""
-    held = [check for check in result.checks if check.status == result.verdict]
-    first, *others = held
-    lines = [f"gate {_name(result)}: {_word(result.verdict)}: {first.message}"]
-    lines += [f"  advice: {first.advice}"] if first.advice else []
-    for check in others:
-        lines.append(f"  and {check.name}: {check.message}")
-        lines += [f"    advice: {check.advice}"] if check.advice else []
+    """Return why the gate is not green. The first line stands alone: the short summary shows no more than that."""
+    lines = [f"gate {_name(result)}: {sentences.reason(result)}"]
+    lines += [f"  {text}" for text in sentences.more_reasons(result)]
     return "\n".join(map(printable, lines))
 
 
@@ -121,63 +85,46 @@ def _name(result: GateResult) -> str:
     return printable(result.name, _NAME_WIDTH)
 
 
-def _word(verdict: Verdict) -> str:
-    return {
-        "pass": "passed",
-        "fail": "failed",
-        "inconclusive": "inconclusive",
-        "error": "could not be judged",
-    }[verdict]
+# --- models --------------------------------------------------------------------------------------------------
 
 
-# --- the table -----------------------------------------------------------------------------------------------
+def _models(result: GateResult, *, full: bool, width: int) -> Iterator[Line]:
+    stage = sentences.stage_sentence(result)
+    if stage is not None:
+        yield Line(stage, "green" if result.passed else "red")
+    if result.hypothesis:
+        yield Line(f"hypothesis: {result.hypothesis}")
+    yield from map(Line, model_table(result, full=full, width=width))
+    for one in result.candidates:
+        yield Line(sentences.candidate_sentence(result, one), _COLOURS[one.verdict or "note"])
+    known = any(model.cost_usd is not None for model in (*result.baselines.values(), result.candidate))
+    if full or known or any(check.name.endswith(".cost_usd") for check in result.checks):
+        yield from map(Line, sentences.price_sentences(result))
+    age = sentences.age_sentence(result)
+    if age is not None:
+        yield Line(age)
 
 
 def model_table(result: GateResult, *, full: bool = False, width: int = _TABLE_WIDTH) -> list[str]:
-    """A row per model: its metrics, the answers it gave, its time, tokens and cost. Empty where none was called.
-
-    Where that is wider than the terminal it becomes two tables, the metrics first.
-    """
-    whole = model_cells(result)
-    if not whole:
-        return []
-    run = [column for column, title in enumerate(whole[0]) if title in _RUN_COLUMNS and column > 1]
-    scores = [column for column in range(len(whole[0])) if column not in run]
+    """Return the table of models; where it is wider than the terminal it becomes two, the metrics first."""
+    whole = tables.models(result)
     fitted = whole if full else _narrowed(whole, width)
     if _width_of(fitted) <= width:
-        return _aligned(fitted)
-    first, second = ([[row[column] for column in columns] for row in whole] for columns in (scores, [0, *run]))
-    return [*_aligned(first if full else _narrowed(first, width)), *_aligned(second, texts=1)]
+        return fitted.lines()
+    run = [number for number, column in enumerate(whole.columns) if number > 1 and column.heading in tables.RUN_COLUMNS]
+    scores = whole.only(number for number in range(len(whole.columns)) if number not in run)
+    return [*(scores if full else _narrowed(scores, width)).lines(), *whole.only([0, *run]).lines()]
 
 
-def model_cells(result: GateResult) -> list[list[str]]:
-    """The same as cells, below a row of headings; a column that says nothing is left out."""
-    if not result.models_called:
-        return []
-    rows = [*result.baselines.items(), *([] if result.stage == "ready" else [("candidate", result.candidate)])]
-    rows += [("bare", result.bare)] if result.bare is not None else []
-    names = list(result.candidate.metrics or result.baseline.metrics) or ([result.metric] if result.metric else [])
-    header = ["", "model", *map(printable, names), "gain", "answered", "stored", "p50", "p95", "tokens in/out", "cost"]
-    body = [[printable(role), printable(_own_name(role, model)), *_cells(result, role, model, names)]
-            for role, model in rows]  # fmt: skip
-    told = [column for column in range(len(header)) if {row[column] for row in body} - _UNTOLD or column < 2]
-    return [[row[column] for column in told] for row in (header, *body)]
+def _width_of(table: Table) -> int:
+    return max(map(len, table.lines()), default=0)
 
 
-def _own_name(role: str, model: ModelResult) -> str:
-    """What the model is, where it goes by no other name than the role's."""
-    return model.model or model.name if model.name == role else model.name
-
-
-def _width_of(table: Sequence[Sequence[str]]) -> int:
-    return len(max(_aligned(table), key=len))
-
-
-def _narrowed(table: Sequence[Sequence[str]], width: int) -> list[list[str]]:
-    """The same rows with the models' names so short that they fit a terminal, as far as that leaves them readable."""
-    others = sum(max(len(row[column]) for row in table) + 2 for column in range(len(table[0])) if column != 1)
-    most = max(width - others, _NARROW_MODEL_WIDTH)
-    return [[row[0], _shortened_name(row[1], most), *row[2:]] for row in table]
+def _narrowed(table: Table, width: int) -> Table:
+    """The same with the models' names so short that it fits a terminal, as far as that leaves them readable."""
+    others = _width_of(table.only(number for number in range(len(table.columns)) if number != 1))
+    most = max(width - others - 2, _NARROW_MODEL_WIDTH)
+    return replace(table, rows=tuple((row[0], _shortened_name(row[1], most), *row[2:]) for row in table.rows))
 
 
 def _shortened_name(name: str, width: int) -> str:
@@ -188,149 +135,80 @@ def _shortened_name(name: str, width: int) -> str:
     return f"{name[:half]}...{name[-half:]}"
 
 
-def _cells(result: GateResult, role: str, model: ModelResult, names: Sequence[str]) -> list[str]:
-    tokens = "-"
-    if model.input_tokens is not None and model.output_tokens is not None:
-        tokens = f"{model.input_tokens:,}/{model.output_tokens:,}"
+# --- facts ---------------------------------------------------------------------------------------------------
+
+
+def _gain(result: GateResult, *, full: bool) -> Iterator[Line]:
+    for number, text in enumerate(sentences.gain_sentences(result)):
+        yield Line(text, "" if number else "bold")
+    for text in sentences.method_sentences(result) if full else ():
+        yield Line(f"  {text}")
+
+
+def _facts(result: GateResult, *, full: bool) -> Iterator[str]:
+    yield from sentences.judge_sentences(result)
+    if result.economics is not None:
+        yield from economics_lines(result.economics)
+    yield from sentences.clock_sentences(result, full=full)
+
+
+def economics_lines(economics: Economics) -> list[str]:
+    """Return at most eight lines, and all but the last, the sentence, within 80 columns for any usual amount."""
+    first, *others = sentences.economics_sentences(economics)
     return [
-        *(_metric_cell(result, name, model.metrics.get(name)) for name in names),
-        _gain_cell(result, role),
-        f"{show_count(model.n_scored)}/{show_count(model.n_expected)}",
-        show_count(model.n_stored),
-        show_seconds(model.latency_p50_s),
-        show_seconds(model.latency_p95_s),
-        tokens,
-        show_usd(model.cost_usd),
+        f"economics: {first}",
+        *(f"  {text}" for text in others),
+        *tables.volumes(economics).lines("  "),
+        economics.sentence,
     ]
 
 
-def _metric_cell(result: GateResult, name: str, value: float | None) -> str:
-    share = is_share(result.metric_range) if name == result.metric else 0 <= (value or 0) <= 1
-    return show_value(value, share=share)
+def part_lines(result: GateResult, *, full: bool) -> list[str]:
+    """Return guards, slices and labels; unless ``full`` only the slices that do not hold, at most five."""
+    if full:
+        parts = [tables.guards(result), tables.slices(result), tables.labels(result)]
+    else:
+        red = [one for one in result.slices if one.verdict in (*_RED, "warning")]
+        parts = [tables.slices(result, red[:_SLICES_SHOWN])]
+    return [line for table in parts for line in table.lines("  ")]
 
 
-def _gain_cell(result: GateResult, role: str) -> str:
-    """The candidate's gain over a baseline, where there are several; over one it has a line of its own."""
-    if len(result.gains) < 2 or role not in result.gains:
-        return "-"
-    return show_difference(result.gains[role].gain, share=is_share(result.metric_range)).removesuffix(" points")
+def breakdown_lines(result: GateResult, *, full: bool) -> Iterator[str]:
+    """Yield what metrics are made of: the worst rows of the deciding one and of those that miss a bound; with ``full``
+    all of all."""
+    explained = {one.metric for one in result.breakdowns}
+    missed = {name for name in explained if any(_misses_bound(check, name) for check in result.checks)}
+    metrics = None if full else {result.metric or "", *missed}
+    for table in tables.worst_rows(result, metrics, _MANY_ROWS if full else _FEW_ROWS):
+        yield table.title
+        yield from table.lines("  ")
 
 
-def _aligned(rows: Sequence[Sequence[str]], texts: int = 2) -> list[str]:
-    """Lines in which the first ``texts`` columns begin, and all others end, below each other."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return [
-        "  ".join(
-            cell.ljust(width) if column < texts else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
+def _misses_bound(check: Check, metric: str) -> bool:
+    return check.status == "fail" and check.name in (f"require.candidate.{metric}", f"require.baseline.{metric}")
 
 
-# --- the gain, the checks, the examples ----------------------------------------------------------------------
+def _ground(result: GateResult) -> Iterator[str]:
+    yield from sentences.job_sentences(result)
+    yield from sentences.data_sentences(result)
+    if result.location:
+        yield f"mark: {result.location}"
 
 
-def _candidates(result: GateResult) -> Iterator[Line]:
-    """What became of each of several candidates."""
-    share = is_share(result.metric_range)
-    for one in result.candidates:
-        if one.verdict is None:
-            yield Line(f"candidate {one.name} ({one.model}): not asked")
-            continue
-        seen = f", {result.metric} {show_value(one.value, share=share)}" if one.value is not None else ""
-        seen += f", gain {show_difference(one.gain, share=share)}" if one.gain is not None else ""
-        seen += f", {_sure_of(result, one.lower_bound, share)}" if one.lower_bound is not None else ""
-        seen += f", {show_usd(one.cost_usd)}" if one.cost_usd is not None else ""
-        yield Line(f"candidate {one.name} ({one.model}): {one.verdict}{seen}", _COLOURS[one.verdict])
+# --- checks and advice ---------------------------------------------------------------------------------------
 
 
-def _sure_of(result: GateResult, lower: float, share: bool) -> str:
-    if result.max_drop is None:
-        return f"sure of {show_difference(lower, share=share)}"
-    return sure_of_drop(lower, result.confidence or 0, share=share)
-
-
-def _prices(result: GateResult, verbosity: int) -> Iterator[Line]:
-    """Where the prices come from, each said once, where a cost is shown or asked for."""
-    models = {**result.baselines, "candidate": result.candidate}
-    asked = any(check.name.endswith(".cost_usd") for check in result.checks)
-    if not (verbosity > 0 or asked or any(model.cost_usd is not None for model in models.values())):
-        return
-    sources = dict.fromkeys(model.price for model in models.values() if model.price is not None)
-    for source in sources:
-        roles = [role for role, model in models.items() if model.price == source]
-        yield Line(f"price of {', '.join(roles)}: {source}")
-
-
-def _ages(result: GateResult) -> Iterator[Line]:
-    ages = [model.oldest_age_s for model in (*result.baselines.values(), result.candidate)]
-    known = [age for age in ages if age is not None]
-    if known:
-        yield Line(f"the oldest stored prediction is {show_age(max(known))} old")
-
-
-def _gain(result: GateResult, verbosity: int) -> Iterator[Line]:
-    if result.gain is None:
-        return
-    share = is_share(result.metric_range)
-    over = "" if len(result.baselines) == 1 else f" over {result.baseline.name}"
-    gain = f"{show_difference(result.gain, share=share)} {result.metric}"
-    yield Line(f"gain{over}: {gain} ({changed(result)})", "bold")
-    if result.lower_bound is not None and result.confidence is not None:
-        basis = f" ({result.note})" if result.note else ""
-        yield Line(_sure(result, result.lower_bound, result.confidence, share=share) + basis)
-    if verbosity > 0:
-        yield from _method(result, share)
-
-
-def gain_sentences(result: GateResult) -> list[str]:
-    """What was gained over the best baseline, and how sure we are of it; empty where it was not measured."""
-    return [printable(line.text) for line in _gain(result, 0)]
-
-
-def candidate_lines(result: GateResult) -> list[str]:
-    """What became of each of several candidates."""
-    return [printable(line.text) for line in _candidates(result)]
-
-
-def ground_lines(result: GateResult) -> list[str]:
-    """What the verdict rests on: method, prices, ages, jobs, data."""
-    share = is_share(result.metric_range)
-    method = _method(result, share) if result.gain is not None else ()
-    lines = [*method, *_prices(result, 1), *_ages(result), *_jobs(result), *_data(result)]
-    return [printable(line.text).strip() for line in lines]
-
-
-def _sure(result: GateResult, lower: float, confidence: float, *, share: bool) -> str:
-    if result.max_drop is None:
-        shown = show_difference(lower, share=share)
-        return f"we can be {100 * confidence:g} % sure that the real gain is at least {shown}"
-    allowed = show_amount(result.max_drop, share=share)
-    return f"it may be worse by at most {allowed}; we can be {sure_of_drop(lower, confidence, share=share)}"
-
-
-def _method(result: GateResult, share: bool) -> Iterator[Line]:
-    upper = show_difference(result.upper_bound, share=share)
-    yield Line(f"  and {100 * (result.confidence or 0):g} % sure that it is at most {upper}")
-    p_value = "" if result.p_value is None else f", p = {result.p_value:.2g}"
-    yield Line(f"  method: {result.method}{p_value}")
-
-
-def _told(result: GateResult, verbosity: int) -> list[Check]:
-    """All checks; that git does not know a file is a note for whoever asks for all."""
-    return [one for one in result.checks if verbosity > 0 or (one.name, one.status) != ("untracked", "note")]
-
-
-def _held(check: Check) -> bool:
-    """What does not hold is read first."""
-    return check.status not in ("fail", "error", "inconclusive")
+def _in_order(result: GateResult, *, full: bool) -> list[Check]:
+    """What does not hold is read first. That git does not know a file is a note for whoever asks for all."""
+    shown = [one for one in result.checks if full or (one.name, one.status) != ("untracked", "note")]
+    return sorted(shown, key=lambda check: check.status not in _RED)
 
 
 def _check(check: Check) -> Iterator[Line]:
-    source = f" ({check.source})" if check.source else ""
-    status = check.status.upper() if check.status in ("fail", "error", "inconclusive") else check.status
-    yield Line(f"  {status:<7} {check.name}: {check.message}{source}", _colour(check))
+    status = check.status.upper() if check.status in _RED else check.status
+    # A gate that was weakened is green by its own word alone: that is not passed over.
+    red = check.name == "weakened" and check.status == "warning"
+    yield Line(f"  {status:<7} {check.name}: {tables.with_source(check)}", "red" if red else _COLOURS[check.status])
     if check.advice:
         yield Line(f"{_BELOW}{check.advice}")
 
@@ -339,51 +217,35 @@ def _wrapped(lines: Iterable[Line], width: int, indent: str) -> Iterator[Line]:
     """Broken between words; what follows the first part is indented."""
     for line in lines:
         parts = textwrap.wrap(printable(line.text), width, subsequent_indent=indent, break_long_words=False,
-                     break_on_hyphens=False)  # fmt: skip
+                              break_on_hyphens=False)  # fmt: skip
         yield from (Line(part, line.colour) for part in parts)
 
 
-def _colour(check: Check) -> str:
-    """A gate that was weakened is green by its own word alone: that is not passed over."""
-    return "red" if check.name == "weakened" and check.status == "warning" else _COLOURS[check.status]
+def _advice(result: GateResult) -> Iterator[str]:
+    """At most three things to try, each with the fact that it rests on."""
+    shown = most_to_try(result)
+    if shown:
+        yield "what to do, in this order:"
+    for number, one in enumerate(shown, start=1):
+        yield f"  {number}. {one.action.replace('_', ' ')}: {one.text}"
+        yield f"     because {one.fact}"
 
 
-def _jobs(result: GateResult) -> Iterator[Line]:
-    """What made the models that are named by their job."""
-    for role, model in [*result.baselines.items(), ("candidate", result.candidate)]:
-        if model.job is None:
-            continue
-        settings = ", ".join(f"{name} {value}" for name, value in (model.hyperparameters or {}).items())
-        tokens = "" if model.trained_tokens is None else f", {model.trained_tokens:,} trained tokens"
-        step = "" if model.checkpoint is None else f", step {model.checkpoint}"
-        base = f", from {model.base_model}" if model.base_model else ""
-        settings = f", {settings}" if settings else ""
-        yield Line(f"{called(role)}: {model.model}, made by job {model.job}{step}{base}{tokens}{settings}")
+# --- examples ------------------------------------------------------------------------------------------------
 
 
-def _data(result: GateResult) -> Iterator[Line]:
-    """What the verdict rests on, to be compared with another run's."""
-    training, test = result.training, result.test_set
-    if training.sha256 is None or test.sha256 is None:
-        return
-    counts = f"{show_count(training.rows)} rows, {show_count(training.usable)} usable"
-    yield Line(f"training set: {training.path or 'iterable'}, {counts}, sha256 {training.sha256}")
-    examples = f"{show_count(test.examples)} examples"
-    yield Line(f"test set: {test.path or 'iterable'}, {examples}, sha256 {test.sha256}")
-
-
-def _broken(result: GateResult, most: int) -> Iterator[Line]:
-    if not result.broken or not most:
-        return
+def _broken(result: GateResult, most: int) -> Iterator[str]:
     shown = result.broken[:most]
+    if not shown:
+        return
     told = any(flip.expected for flip in shown)  # else the test set does not say what is expected
-    yield Line(f"{worse_title(result)} ({len(shown)} of {result.losses or 0:,}):")
+    yield f"{sentences.worse_title(result)} ({len(shown)} of {result.losses or 0:,}):"
     for flip in shown:
-        yield Line(f"  {printable(flip.id, 40)}: {printable(flip.input, 100)}")
+        yield f"  {printable(flip.id, 40)}: {printable(flip.input, 100)}"
         expected, baseline, candidate = _from_where_they_differ(flip.expected, flip.baseline, flip.candidate)
-        yield Line(f"    {f'expected {expected!r}, ' if told else ''}baseline {baseline!r}, candidate {candidate!r}")
+        yield f"    {f'expected {expected!r}, ' if told else ''}baseline {baseline!r}, candidate {candidate!r}"
         if flip.why:
-            yield Line(f"    {printable(flip.why, 150)}")
+            yield f"    {printable(flip.why, 150)}"
 
 
 def _from_where_they_differ(expected: str, baseline: str, candidate: str) -> list[str]:

@@ -135,7 +135,7 @@ def _rows(metric: Metric, baseline: Measured, candidate: Measured | None) -> Ite
 
 
 def _replies(metric: Metric, one: Measured) -> list[Reply]:
-    from pytest_ftgate.runs.measure import latency_of, rightness
+    from pytest_ftgate.runs.measure import rightness
 
     scored, answers = one.scores[metric.name], one.run.predictions[0]
     notes = scored.notes or [None] * len(answers)
@@ -148,7 +148,7 @@ def _replies(metric: Metric, one: Measured) -> list[Reply]:
                 score=round(float(score), 6) if isfinite(score) else 0.0,
                 right=_is_right(metric, float(score)),
                 finish="missing" if completion is None else completion.finish,
-                latency_s=_rounded(latency_of(prediction, recorded=one.run.model.verified is not None)),
+                latency_s=_rounded(prediction.latency_s),
                 input_tokens=None if completion is None else completion.input_tokens,
                 output_tokens=None if completion is None else completion.output_tokens,
                 why=None if why is None else readable(why),
@@ -184,12 +184,9 @@ def _rounded(seconds: float | None) -> float | None:
 
 
 def _spread(run: Run, sample: Run | None) -> Spread:
-    from pytest_ftgate.runs.measure import latency_of
-
     predictions = [prediction for repeat in run.predictions for prediction in repeat]
     timed = predictions if sample is None else sample.predictions[0]
-    recorded = run.model.verified is not None
-    seconds = [_rounded(latency_of(prediction, recorded=recorded)) for prediction in timed]
+    seconds = [_rounded(prediction.latency_s) for prediction in timed]
     completions = [one.completion for one in predictions if one.completion is not None]
     return Spread(
         latencies_s=tuple(one for one in seconds if one is not None),

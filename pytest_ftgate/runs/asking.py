@@ -1,4 +1,4 @@
-"""For how long a model was busy, spread over its answers."""
+"""Calls to one model: tried again where that may help, limited in time, checked, and timed."""
 
 from __future__ import annotations
 
@@ -6,20 +6,25 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import replace
-from time import perf_counter
-from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
+from time import perf_counter, time
+from typing import TYPE_CHECKING, TypeVar
 
 from pytest_ftgate.errors import ModelError, Trouble
-from pytest_ftgate.models import BatchModel, Completion, Question
+from pytest_ftgate.models import Completion, Prediction, Question
 from pytest_ftgate.models.event_loop import note_call
 from pytest_ftgate.models.protocol import RetryPolicy
-from pytest_ftgate.runs.budget import CHARACTERS_PER_TOKEN, characters
+from pytest_ftgate.runs.budget import CHARACTERS_PER_TOKEN
+from pytest_ftgate.runs.run_state import AbandonedError
 
 if TYPE_CHECKING:
-    from pytest_ftgate.data import Example
     from pytest_ftgate.models import Model
     from pytest_ftgate.runs.budget import Meter
     from pytest_ftgate.runs.throttle import Throttle
+
+_T = TypeVar("_T")
+
+Outcome = tuple[Question, Prediction | ModelError]
+"""What became of one question."""
 
 
 class BusyTime:
@@ -36,45 +41,23 @@ class BusyTime:
         self._unspent_s = 0.0
 
     def begin(self) -> None:
-        """A call begins."""
+        """Note that a call begins."""
         if not self._calls:
             self._since = self._clock()
         self._calls += 1
 
     def end(self) -> None:
-        """A call has ended, with an answer or without."""
+        """Note that a call has ended, with an answer or without."""
         self._calls -= 1
         if not self._calls:
             self._unspent_s += self._clock() - self._since
 
     def share_s(self) -> float:
-        """Seconds that no answer has been given yet; asked for while the call that answered is still under way."""
+        """Return the seconds that no answer has been given yet, while the call that answered is still under way."""
         now = self._clock()
         share_s, self._unspent_s = self._unspent_s + now - self._since, 0.0
         self._since = now
         return share_s
-
-
-_T = TypeVar("_T")
-
-Outcome = tuple[Question, "Answer | ModelError"]
-"""What became of one question."""
-
-
-class AbandonedError(ModelError):
-    """Nobody waits any more for a call that goes on in its thread: to try again would only pile up more of them."""
-
-
-class Answer(NamedTuple):
-    """What one question brought.
-
-    ``latency_s`` is of the successful attempt alone, ``busy_s`` the answer's share of the seconds in which the model
-    was busy; ``None`` where unknown.
-    """
-
-    completion: Completion
-    latency_s: float | None
-    busy_s: float | None
 
 
 class Asker:
@@ -84,122 +67,133 @@ class Asker:
         model: whom to ask.
         policy: how long to wait before a failed call is tried again.
         throttle: lets the calls begin; ``None``: each begins at once.
+        batched: several questions go into one call.
+        now: tells the time at which an answer was made, seconds since the epoch.
+
+    Attributes:
         meter: what the calls cost; ``None``: nobody counts.
     """
 
     def __init__(
-        self, model: Model, policy: RetryPolicy, throttle: Throttle | None = None, meter: Meter | None = None
+        self,
+        model: Model,
+        policy: RetryPolicy,
+        throttle: Throttle | None = None,
+        *,
+        batched: bool = False,
+        now: Callable[[], float] = time,
     ) -> None:
+        self.meter: Meter | None = None
         self._model = model
         self._policy = policy
         self._throttle = throttle
-        self.meter = meter
+        self._batched = batched
+        self._now = now
         self._busy = BusyTime()
         self._answers = 0
         self._tokens = 0
 
-    async def ask(self, example: Example, repeat: int) -> Answer:
-        """The model's answer.
+    async def ask(self, question: Question) -> Prediction:
+        """Return the model's answer.
 
         Raises:
             ModelError: no attempt succeeded; the last one's error, its text saying how many there were.
         """
-        tried = _Attempts(self._model.retries)
-        while True:
-            seen = self._answers
-            try:
-                answer = await self._admitted(example, repeat)
-            except ModelError as error:
-                tried.failed(error, others_are_answered=self._answers > seen)
-                if tried.over(error):
-                    raise tried.told(error) from None
-                wait_s = tried.wait_s(self._policy, error)
-            else:
-                self._answers += 1
-                return answer
-            await asyncio.sleep(wait_s)
+        async for outcomes in self.ask_many([question]):
+            for _, outcome in outcomes:
+                if isinstance(outcome, ModelError):
+                    raise outcome from None
+                return outcome
+        raise AssertionError  # each question has an outcome
 
     async def ask_many(self, questions: Sequence[Question]) -> AsyncGenerator[Sequence[Outcome], None]:
-        """Several questions in one call, those without an answer again in the next; outcomes as they become certain."""
-        tried = {question.key: _Attempts(self._model.retries) for question in questions}
+        """Ask in one call, those without an answer again in the next; yield outcomes as they become certain."""
+        attempts = {question.key: _Attempts(self._model.retries) for question in questions}
         while questions:
             seen = self._answers
-            outcomes = await self._admitted_many(questions)
-            self._answers += sum(isinstance(found, Answer) for _, found in outcomes)
+            outcomes = await self._attempt(questions)
+            self._answers += sum(isinstance(outcome, Prediction) for _, outcome in outcomes)
             again: list[Question] = []
-            told: list[Outcome] = []
-            waits_s = [0.0]
-            for question, found in outcomes:
-                attempts = tried[question.key]
-                if isinstance(found, Answer):
-                    told.append((question, found))
-                    continue
-                attempts.failed(found, others_are_answered=self._answers > seen)
-                if attempts.over(found):
-                    told.append((question, attempts.told(found)))
-                else:
-                    again.append(question)
-                    waits_s.append(attempts.wait_s(self._policy, found))
-            yield told
+            certain: list[Outcome] = []
+            wait_s = 0.0
+            for question, outcome in outcomes:
+                if isinstance(outcome, ModelError):
+                    one = attempts[question.key]
+                    one.failed(outcome, others_are_answered=self._answers > seen)
+                    if not one.over(outcome):
+                        again.append(question)
+                        wait_s = max(wait_s, one.wait_s(self._policy, outcome))
+                        continue
+                    outcome = one.last(outcome)
+                certain.append((question, outcome))
+            if certain:
+                yield certain
             questions = again
-            await asyncio.sleep(max(waits_s))
+            if questions:
+                await asyncio.sleep(wait_s)
 
-    async def _admitted(self, example: Example, repeat: int) -> Answer:
-        """One attempt, once the throttle lets it begin and the budget allows it."""
-        expected = self._expected_tokens(example) if self._throttle and self._throttle.counts_tokens else 0.0
+    async def _attempt(self, questions: Sequence[Question]) -> list[Outcome]:
+        """Make one call, once the throttle lets it begin and the budget allows it; its error is that of each."""
+        try:
+            return await self._admitted(questions)
+        except ModelError as error:
+            return [(question, error) for question in questions]
+
+    async def _admitted(self, questions: Sequence[Question]) -> list[Outcome]:
+        expected = self._expected_tokens(questions) if self._throttle and self._throttle.counts_tokens else 0.0
         async with _Admission(self._throttle, expected):
-            (reservation,) = await self.meter.reserve([example]) if self.meter else [None]
-            found: Completion | ModelError | None = None
+            reserved = await self.meter.reserve([question.example for question in questions]) if self.meter else []
+            found: Sequence[Completion | ModelError | None] = [None] * len(questions)
             busy_s = None
             self._busy.begin()
+            begun = perf_counter()
             try:
-                completion, latency_s = await _attempt(self._model, example, repeat)
-                found, busy_s = completion, self._busy.share_s()
+                found = answers = await self._call(questions)
+                taken_s = perf_counter() - begun
+                n = sum(isinstance(one, Completion) for one in found)
+                busy_s = self._busy.share_s() / n if n else None
             except ModelError as error:
-                found = error
+                found = [error] * len(questions)
                 raise
             finally:
                 self._busy.end()
-                if self.meter is not None and reservation is not None:
-                    self.meter.settle(reservation, found, busy_s)
-        self._count_tokens(completion, expected)
-        return Answer(completion, latency_s, busy_s)
-
-    async def _admitted_many(self, questions: Sequence[Question]) -> Sequence[Outcome]:
-        """One attempt at several questions; where it fails as a whole, it fails for each of them."""
-        model = cast("BatchModel", self._model)
-        try:
-            async with _Admission(self._throttle):
-                reserved = await self.meter.reserve([question.example for question in questions]) if self.meter else []
-                found: Sequence[Completion | ModelError | None] = [None] * len(questions)
-                busy_s = None
-                self._busy.begin()
-                try:
-                    found = answers = await _attempt_many(model, questions)
-                    n = sum(isinstance(one, Completion) for one in found)
-                    busy_s = self._busy.share_s() / n if n else None
-                except ModelError as error:
-                    found = [error] * len(questions)
-                    raise
-                finally:
-                    self._busy.end()
-                    for reservation, one in zip(reserved, found, strict=False):
-                        self.meter.settle(reservation, one, busy_s)  # type: ignore[union-attr]
-        except ModelError as error:
-            return [(question, error) for question in questions]
+                for reservation, one in zip(reserved, found, strict=False):
+                    self.meter.settle(reservation, one, busy_s)  # type: ignore[union-attr]
+        self._count_tokens(answers, expected)
         return [
-            (question, one if isinstance(one, ModelError) else Answer(one, one.latency_s, busy_s))
+            (question, one if isinstance(one, ModelError) else self._prediction(question, one, taken_s, busy_s))
             for question, one in zip(questions, answers, strict=True)
         ]
 
-    def _expected_tokens(self, example: Example) -> float:
-        """What an answer has taken on average; before the first one, what the question alone may take."""
-        if self._answers:
-            return self._tokens / self._answers
-        return characters(self._model, example) / CHARACTERS_PER_TOKEN
+    async def _call(self, questions: Sequence[Question]) -> list[Completion | ModelError]:
+        model = self._model
+        if not self._batched:
+            (_, example, repeat), *_ = questions
+            return [_checked(await _in_time(model, lambda: model.complete(example, repeat)))]
+        found: object = await _in_time(model, lambda: model.complete_many(questions))
+        if not isinstance(found, Sequence) or len(found) != len(questions):
+            counted = f"{len(found)} answers" if isinstance(found, Sequence) else type(found).__name__
+            raise ModelError(f"the model returned {counted} for {len(questions)} questions")
+        return [_checked_of_many(one) for one in found]
 
-    def _count_tokens(self, completion: Completion, expected: float) -> None:
-        taken = (completion.input_tokens or 0) + (completion.output_tokens or 0)
+    def _prediction(
+        self, question: Question, completion: Completion, taken_s: float, busy_s: float | None
+    ) -> Prediction:
+        """Tell of no latency that nobody knows: of many answers in one call, or of one that was read from a file."""
+        latency_s = completion.latency_s
+        if latency_s is None and not self._batched and self._model.verified is None:
+            latency_s = taken_s
+        return Prediction(question.key, completion, latency_s, self._now(), busy_s)
+
+    def _expected_tokens(self, questions: Sequence[Question]) -> float:
+        """Return what answers have taken on average; before the first one, what the questions alone may take."""
+        if self._answers:
+            return len(questions) * self._tokens / self._answers
+        return sum(self._model.characters(question.example) for question in questions) / CHARACTERS_PER_TOKEN
+
+    def _count_tokens(self, answers: Sequence[Completion | ModelError], expected: float) -> None:
+        given = [one for one in answers if isinstance(one, Completion)]
+        taken = sum((one.input_tokens or 0) + (one.output_tokens or 0) for one in given)
         self._tokens += taken
         if self._throttle is not None:
             self._throttle.correct(taken - expected)
@@ -208,7 +202,7 @@ class Asker:
 class _Admission:
     """The time of one attempt, which the throttle lets begin and hears the end of."""
 
-    def __init__(self, throttle: Throttle | None, tokens: float = 0.0) -> None:
+    def __init__(self, throttle: Throttle | None, tokens: float) -> None:
         self._throttle = throttle
         self._tokens = tokens
         self._window = 0
@@ -242,10 +236,10 @@ class _Attempts:
     def __init__(self, retries: int) -> None:
         self._retries = retries
         self._met: Counter[Trouble] = Counter()
-        self.n = 0
+        self._n = 0
 
     def failed(self, error: ModelError, *, others_are_answered: bool) -> None:
-        self.n += 1
+        self._n += 1
         if error.trouble != "busy" or not others_are_answered:
             self._met[error.trouble] += 1
 
@@ -255,69 +249,40 @@ class _Attempts:
         return max(self._met.values(), default=0) > self._retries
 
     def wait_s(self, policy: RetryPolicy, error: ModelError) -> float:
-        """Seconds to wait before the next attempt."""
+        """Return the seconds to wait before the next attempt."""
         return policy.wait_s(max(1, self._met.total()), error.retry_after_s)
 
-    def told(self, error: ModelError) -> ModelError:
-        """The error that ends it."""
-        return error if self.n == 1 else _after(self.n, error)
-
-
-async def ask(model: Model, example: Example, repeat: int, policy: RetryPolicy) -> Answer:
-    """See :meth:`Asker.ask`; with nothing to hold back the calls."""
-    return await Asker(model, policy).ask(example, repeat)
-
-
-def _after(failures: int, error: ModelError) -> ModelError:
-    return ModelError(
-        f"{error.what} (tried {failures} times)",
-        retryable=error.retryable,
-        retry_after_s=error.retry_after_s,
-        trouble=error.trouble,
-        fatal=error.fatal,
-        unpaid=error.unpaid,
-        where=error.where,
-        evidence=error.evidence,
-        cure=error.cure,
-    )
-
-
-async def _attempt(model: Model, example: Example, repeat: int) -> tuple[Completion, float]:
-    start = perf_counter()
-    completion = _checked(await _in_time(model, lambda: model.complete(example, repeat)))
-    latency_s = perf_counter() - start
-    return completion, latency_s if completion.latency_s is None else completion.latency_s
-
-
-async def _attempt_many(model: BatchModel, questions: Sequence[Question]) -> Sequence[Completion | ModelError]:
-    found: object = await _in_time(model, lambda: model.complete_many(questions))
-    if not isinstance(found, Sequence) or len(found) != len(questions):
-        counted = f"{len(found)} answers" if isinstance(found, Sequence) else type(found).__name__
-        raise ModelError(f"the model returned {counted} for {len(questions)} questions")
-    return [_checked_of_many(one) for one in found]
-
-
-def _checked_of_many(found: object) -> Completion | ModelError:
-    try:
-        return found if isinstance(found, ModelError) else _checked(found)
-    except ModelError as error:
-        return error
+    def last(self, error: ModelError) -> ModelError:
+        """Return the error that ends it."""
+        if self._n == 1:
+            return error
+        return ModelError(
+            f"{error.what} (tried {self._n} times)",
+            retryable=error.retryable,
+            retry_after_s=error.retry_after_s,
+            trouble=error.trouble,
+            fatal=error.fatal,
+            unpaid=error.unpaid,
+            where=error.where,
+            evidence=error.evidence,
+            cure=error.cure,
+        )
 
 
 async def _in_time(model: Model, call: Callable[[], Awaitable[_T]]) -> _T:
     if model.timeout_s is None:
-        return await _called(model, call)
+        return await _guarded(model, call)
     try:
-        return await asyncio.wait_for(_called(model, call), model.timeout_s)
+        return await asyncio.wait_for(_guarded(model, call), model.timeout_s)
     except asyncio.TimeoutError:
         text = f"no answer within {model.timeout_s:g} s"
-        if getattr(model, "abandons", False):
+        if model.abandons:
             raise AbandonedError(f"{text}; the call was abandoned") from None
         raise ModelError(text, retryable=True) from None
 
 
-async def _called(model: Model, call: Callable[[], Awaitable[_T]]) -> _T:
-    """One call. Whatever else a model raises becomes a :class:`ModelError`."""
+async def _guarded(model: Model, call: Callable[[], Awaitable[_T]]) -> _T:
+    """Make one call. Whatever else a model raises becomes a :class:`ModelError`."""
     note_call(model.name)
     try:
         return await call()
@@ -328,19 +293,25 @@ async def _called(model: Model, call: Callable[[], Awaitable[_T]]) -> _T:
         raise ModelError(f"{type(error).__name__}: {error}") from error
 
 
+def _checked_of_many(found: object) -> Completion | ModelError:
+    try:
+        return found if isinstance(found, ModelError) else _checked(found)
+    except ModelError as error:
+        return error
+
+
 def _checked(completion: object) -> Completion:
-    """What a model returned, if it is an answer. Raises :class:`ModelError`."""
+    """Return what a model returned, if it is an answer. Raise :class:`ModelError` else.
+
+    Half a surrogate pair, which no file can hold, becomes U+FFFD: a model may stop within an emoji.
+    """
     if not isinstance(completion, Completion):
         raise ModelError(f"the model returned {type(completion).__name__} instead of a Completion")
-    if not isinstance(completion.text, str):
-        raise ModelError(f"the model returned a text of type {type(completion.text).__name__} instead of str")
-    return _whole(completion)
-
-
-def _whole(completion: Completion) -> Completion:
-    """With U+FFFD for half a surrogate pair, which no file can hold: a model may stop within an emoji."""
+    text = completion.text
+    if not isinstance(text, str):
+        raise ModelError(f"the model returned a text of type {type(text).__name__} instead of str")
     try:
-        completion.text.encode()
+        text.encode()
     except UnicodeEncodeError:
-        return replace(completion, text=completion.text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+        return replace(completion, text=text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
     return completion

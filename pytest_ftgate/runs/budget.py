@@ -12,7 +12,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.errors import ModelError, Where
-from pytest_ftgate.models.price import UNKNOWN, cost_of, price_cure, price_of, tokens_usd
+from pytest_ftgate.models.price import cost_of, price_cure, price_of, tokens_usd
 from pytest_ftgate.models.protocol import Price
 from pytest_ftgate.text import plural, show_usd
 
@@ -191,7 +191,7 @@ class Budget:
             return False
         if price.known:
             return True
-        if getattr(model, "endpoint", False):
+        if model.endpoint:
             raise self._unpriced(model.name, price)
         with self._lock:
             self._uncounted[model.name] = None
@@ -319,7 +319,7 @@ class Budget:
         if price.known:
             why = f"the next call has more input than the {price.most_input_tokens:,} tokens that {price.source} is for"
         else:
-            why = price.source.removeprefix(UNKNOWN)
+            why = price.unknown or price.source
         return ModelError(
             f"the price of {name} is unknown, so {_OPTION} cannot be kept",
             fatal=True,
@@ -341,7 +341,7 @@ class Meter:
         self._budget = budget
         self._model = model
         self._price = price_of(model)
-        self._most_output = most_output_tokens(getattr(model, "params", {}))
+        self._most_output = most_output_tokens(model.params)
         self._closed = False
 
     async def reserve(self, examples: Sequence[Example]) -> list[Reservation]:
@@ -350,7 +350,7 @@ class Meter:
         Raises:
             ModelError: fatal; that would pass the limit.
         """
-        lengths = [characters(self._model, example) for example in examples]
+        lengths = [self._model.characters(example) for example in examples]
         call = Call(self._model.name, self._price, lengths, self._most_output, owner=self)
         return await self._budget.reserve(call)
 
@@ -379,14 +379,3 @@ class Meter:
         """The run has ended. What of it still hangs is booked, so that nobody waits for it."""
         self._closed = True
         self._budget.close(self)
-
-
-def characters(model: Model, example: Example) -> int:
-    """How long the question is: as the model says, which knows its prompt, else of the input alone."""
-    told = getattr(model, "characters", None)
-    if callable(told):
-        length: int = told(example)
-        return length
-    if isinstance(example.input, str):
-        return len(example.input)
-    return sum(len(str(message.get("content"))) for message in example.input)

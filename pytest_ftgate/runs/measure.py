@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from pytest_ftgate.data import Example
     from pytest_ftgate.metrics import Metric, Scored
-    from pytest_ftgate.models import Completion
-    from pytest_ftgate.runs.runner import Prediction, Run
+    from pytest_ftgate.models import Completion, Prediction
+    from pytest_ftgate.runs.runner import Run
     from pytest_ftgate.statistics import Comparison
 
 
@@ -70,7 +70,9 @@ def measure_run(name: str, run: Run, sample: Run | None = None, *, forgiven: boo
     recorded = run.model.verified is not None
     timed = predictions if sample is None else sample.predictions[0]
     longest_s = None if recorded else run.model.timeout_s
-    seconds = [_time_of(p, recorded, longest_s) for p in timed if forgiven or p.completion is not None]
+    seconds = [
+        longest_s if p.completion is None else p.latency_s for p in timed if forgiven or p.completion is not None
+    ]
     p50, p95 = _quantiles(seconds)
     stored = [at for p, at in made_at(run) if at is not None and (recorded or p.stored)]
     n_errors = len(predictions) - len(completions)
@@ -95,7 +97,7 @@ def measure_run(name: str, run: Run, sample: Run | None = None, *, forgiven: boo
             input_tokens=_total([c.input_tokens for c in completions]),
             output_tokens=_total([c.output_tokens for c in completions]),
             cost_usd=cost.usd,
-            price=price.source,
+            price=price.text,
             cost_unknown=cost.unknown,
             error_rate=n_errors / len(predictions) if predictions else None,
             oldest_prediction=timestamp(min(stored)) if stored else None,
@@ -105,6 +107,18 @@ def measure_run(name: str, run: Run, sample: Run | None = None, *, forgiven: boo
     )
 
 
+def forgiven_roles(errors: str, runs: Iterable[Run]) -> tuple[str, ...]:
+    """The models whose missing answers count as wrong, by the gate's ``errors``.
+
+    Nobody's where the asking was stopped: what nobody asked for is not missing after all retries. But a model that only
+    hangs has stopped it by not answering.
+    """
+    from pytest_ftgate.runs.run_state import AbandonedError
+
+    stopped = any(run.fatal is not None and not isinstance(run.fatal, AbandonedError) for run in runs)
+    return ("candidate",) if errors == "score_zero" and not stopped else ()
+
+
 def made_at(run: Run) -> Iterator[tuple[Prediction, float | None]]:
     """Each answer that is there, and when it was made, in seconds since the epoch; ``None`` where nobody knows.
 
@@ -112,27 +126,10 @@ def made_at(run: Run) -> Iterator[tuple[Prediction, float | None]]:
     """
     from pytest_ftgate.models.recorded import RecordedModel
 
-    recorded = run.model if isinstance(run.model, RecordedModel) else None
-    for repeat, predictions in enumerate(run.predictions):
-        for example, prediction in zip(run.test_set.examples, predictions, strict=True):
-            if prediction.completion is None:
-                continue
-            if recorded is not None:
-                yield prediction, recorded.made_at(example, repeat)
-            else:
-                yield prediction, (prediction.created_at or None) if run.model.verified is None else None
-
-
-def latency_of(prediction: Prediction, *, recorded: bool) -> float | None:
-    """Seconds; of a recording those that it states, since looking a row up says nothing about the model."""
-    if prediction.completion is None:
-        return None
-    return prediction.completion.latency_s if recorded else prediction.latency_s
-
-
-def _time_of(prediction: Prediction, recorded: bool, longest_s: float | None) -> float | None:
-    """Seconds of one answer, a missing one having taken all that there was; ``None``: unknown."""
-    return longest_s if prediction.completion is None else latency_of(prediction, recorded=recorded)
+    dated = run.model.verified is None or isinstance(run.model, RecordedModel)
+    for prediction in _all_predictions(run):
+        if prediction.completion is not None:
+            yield prediction, (prediction.created_at or None) if dated else None
 
 
 def score_run(measured: Measured, metrics: Mapping[str, Metric], deciding: str, expected: Sequence[Any]) -> Measured:
@@ -232,14 +229,20 @@ def flips(baseline: Measured, candidate: Measured, metric: str, most: int) -> tu
     """Wins, losses, and the ``most`` worst examples that the candidate broke."""
     import numpy as np
 
-    sign = 1 if candidate.scores[metric].metric.greater_is_better else -1
-    change = sign * (rightness(candidate.scores[metric]) - rightness(baseline.scores[metric]))
+    change = gains(baseline, candidate, metric)
     worst = np.argsort(change, kind="stable")[:most]
     notes = candidate.scores[metric].notes
     broken = tuple(
         _flip(int(i), baseline.run, candidate.run, notes[i] if notes else None) for i in worst if change[i] < 0
     )
     return int((change > 0).sum()), int((change < 0).sum()), broken
+
+
+def gains(baseline: Measured, candidate: Measured, metric: str) -> np.ndarray[Any, Any]:
+    """Return how much better the candidate answers each example, shape ``(examples,)``."""
+    gain = rightness(candidate.scores[metric]) - rightness(baseline.scores[metric])
+    better: np.ndarray[Any, Any] = gain if candidate.scores[metric].metric.greater_is_better else -gain
+    return better
 
 
 def _flip(index: int, baseline: Run, candidate: Run, why: str | None) -> Flip:
@@ -305,13 +308,9 @@ def breakdown_results(scored: Mapping[str, Measured]) -> tuple[BreakdownResult, 
     Args:
         scored: the models that are reported, by role: "baseline", and "candidate" where there is one.
     """
-    return tuple(_results(scored))
-
-
-def _results(scored: Mapping[str, Measured]) -> Iterator[BreakdownResult]:
-    for metric in next(iter(scored.values())).scores:
-        for role, one in scored.items():
-            table = one.scores[metric].breakdown
-            if table is not None:
-                rows = table.rows[:MOST_ROWS]
-                yield BreakdownResult(metric, role, table.title, table.columns, rows, table.shares)
+    return tuple(
+        BreakdownResult(metric, role, table.title, table.columns, table.rows[:MOST_ROWS], table.shares)
+        for metric in next(iter(scored.values())).scores
+        for role, one in scored.items()
+        if (table := one.scores[metric].breakdown) is not None
+    )

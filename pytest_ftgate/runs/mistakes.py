@@ -264,12 +264,11 @@ def _label_scores(examples: Sequence[Example], kinds: Sequence[Sequence[Sequence
 
 def _changed(metric: Metric, baseline: Measured, candidate: Measured | None) -> tuple[list[int], list[int]]:
     """The examples that the candidate answers better, and those that it answers worse."""
-    from pytest_ftgate.runs.measure import rightness
+    from pytest_ftgate.runs.measure import gains
 
     if candidate is None:
         return [], []
-    before, after = (rightness(one.scores[metric.name]) for one in (baseline, candidate))
-    change = (after - before) * (1 if metric.greater_is_better else -1)
+    change = gains(baseline, candidate, metric.name)
     return (change > _ROUNDING).nonzero()[0].tolist(), (change < -_ROUNDING).nonzero()[0].tolist()
 
 

@@ -4,38 +4,22 @@ from __future__ import annotations
 
 import json
 import os
-import sqlite3
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pytest_ftgate.models import Completion
-from pytest_ftgate.runs.database import Database
+from pytest_ftgate.models import Completion, Prediction
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from pytest_ftgate.runs.database import Database
 
 _CHUNK = 800  # older SQLite builds take at most 999 parameters
 _encode = json.JSONEncoder(separators=(",", ":")).encode
-
-
-@dataclass(frozen=True, slots=True)
-class StoredPrediction:
-    """One answer under its key.
-
-    Args:
-        key: SHA-256 (hex) of all that can change the answer.
-        completion: the answer.
-        latency_s: seconds of the successful attempt alone; ``None`` where unknown.
-        created_at: when it was asked, seconds since the epoch.
-        busy_s: its share of the seconds in which the model was busy; ``None`` where unknown.
-    """
-
-    key: str
-    completion: Completion
-    latency_s: float | None
-    created_at: float
-    busy_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +32,7 @@ class Claim:
         elsewhere: keys that somebody else is asking.
     """
 
-    done: dict[str, StoredPrediction]
+    done: dict[str, Prediction]
     mine: tuple[str, ...]
     elsewhere: tuple[str, ...]
 
@@ -64,9 +48,16 @@ class Store:
     """
 
     def __init__(self, path: Path | None) -> None:
-        self._database = Database(path)
+        self._path = path
 
-    def get(self, keys: Sequence[str], *, newer_than: float | None = None) -> dict[str, StoredPrediction]:
+    @cached_property
+    def _database(self) -> Database:
+        """The file, for whose sake SQLite is loaded on first use."""
+        from pytest_ftgate.runs.database import Database
+
+        return Database(self._path)
+
+    def get(self, keys: Sequence[str], *, newer_than: float | None = None) -> dict[str, Prediction]:
         """The predictions that are stored, by key; those made before ``newer_than`` count as absent."""
         if not keys:
             return {}
@@ -110,7 +101,7 @@ class Store:
         else:
             self._execute("DELETE FROM leases WHERE owner = ? AND key = ?", [(owner, key) for key in keys])
 
-    def put(self, predictions: Sequence[StoredPrediction]) -> None:
+    def put(self, predictions: Sequence[Prediction]) -> None:
         """Keep predictions, all or none, in place of older ones; their leases end."""
         rows = [(p.key, _value(p), p.created_at) for p in predictions]
 
@@ -127,14 +118,15 @@ class Store:
 
     def close(self) -> None:
         """Close the file; the next use opens it again. A store in memory is emptied."""
-        self._database.close()
+        if "_database" in self.__dict__:
+            self._database.close()
 
     def _execute(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
         self._database.write(lambda connection: connection.executemany(statement, rows))
 
     def _found(
         self, connection: sqlite3.Connection, keys: Sequence[str], newer_than: float | None
-    ) -> dict[str, StoredPrediction]:
+    ) -> dict[str, Prediction]:
         rows = _select(
             connection,
             "SELECT key, value, created_at FROM predictions WHERE created_at >= ? AND key IN",
@@ -143,14 +135,14 @@ class Store:
         )
         return {key: self._prediction(key, value, created_at) for key, value, created_at in rows}
 
-    def _prediction(self, key: str, value: str, created_at: float) -> StoredPrediction:
+    def _prediction(self, key: str, value: str, created_at: float) -> Prediction:
         try:
             facts = json.loads(value)
             latency_s, busy_s = facts.pop("measured_s", None), facts.pop("busy_s", None)
             completion = Completion(**facts)
             if not isinstance(completion.text, str):
                 raise TypeError("its text is no text")
-            return StoredPrediction(key, completion, latency_s, created_at, busy_s)
+            return Prediction(key, completion, latency_s, created_at, busy_s)
         except (ValueError, TypeError, AttributeError) as error:
             raise self._database.damaged(f"prediction {key}: {error}") from error
 
@@ -179,10 +171,12 @@ class StoreNotes:
         return self._read("SELECT name, text FROM notes WHERE substr(name, 1, length(?)) = ?", prefix, prefix)
 
     def _read(self, statement: str, *values: str) -> dict[str, str]:
+        from sqlite3 import OperationalError
+
         def found(connection: sqlite3.Connection) -> dict[str, str]:
             try:
                 return dict(connection.execute(statement, values))
-            except sqlite3.OperationalError as error:
+            except OperationalError as error:
                 if "no such table" in str(error):  # a file of an earlier version, in a place that cannot be written
                     return {}
                 raise
@@ -190,9 +184,10 @@ class StoreNotes:
         return self._database.read(found)
 
 
-def _value(prediction: StoredPrediction) -> str:
+def _value(prediction: Prediction) -> str:
     """The answer as JSON, without what is absent."""
     completion = prediction.completion
+    assert completion is not None  # what is missing is not kept
     facts: dict[str, Any] = {"text": completion.text}
     for name in ("input_tokens", "output_tokens", "cached_input_tokens", "cache_write_tokens", "latency_s"):
         value = getattr(completion, name)

@@ -8,13 +8,14 @@ import time
 from collections.abc import Sequence
 
 from pytest_ftgate.errors import StoreError
-from pytest_ftgate.runs.store import Claim, Store, StoredPrediction
+from pytest_ftgate.models import Prediction
+from pytest_ftgate.runs.store import Claim, Store
 
 LEASE_S = 30.0
 RENEW_EVERY_S = 5.0
 
 
-class Desk:
+class StoreWriter:
     """What the workers of one run bring in within one turn of the loop is written in one transaction.
 
     Args:
@@ -28,11 +29,11 @@ class Desk:
         self._owner = owner
         self._newer_than = newer_than
         self._leasing = False
-        self._arrived: list[StoredPrediction] = []
+        self._arrived: list[Prediction] = []
         self._given_up: list[str] = []
         self._written: asyncio.Future[None] | None = None
 
-    def get(self, keys: Sequence[str]) -> dict[str, StoredPrediction]:
+    def get(self, keys: Sequence[str]) -> dict[str, Prediction]:
         """See :meth:`Store.get`."""
         return self._store.get(keys, newer_than=self._newer_than)
 
@@ -46,7 +47,7 @@ class Desk:
         """Seconds since the epoch, and never before ``newer_than``: a clock set back makes no answer an old one."""
         return max(time.time(), self._newer_than or 0.0)
 
-    async def keep(self, *predictions: StoredPrediction) -> None:
+    async def keep(self, *predictions: Prediction) -> None:
         """Return once the predictions are stored. Raises :class:`StoreError`."""
         self._arrived += predictions
         await self._next_write()

@@ -38,8 +38,8 @@ class Throttle:
         self._in_flight = 0
         self._resume_at = 0.0
         self._pause_s = pause_s
-        self._requests = Pace(requests_per_minute) if requests_per_minute is not None else None
-        self._tokens = Pace(tokens_per_minute) if tokens_per_minute is not None else None
+        self._requests = RateLimit(requests_per_minute) if requests_per_minute is not None else None
+        self._tokens = RateLimit(tokens_per_minute) if tokens_per_minute is not None else None
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     @property
@@ -139,7 +139,7 @@ class Throttle:
                 free -= 1
 
 
-class Pace:
+class RateLimit:
     """A line in which each unit takes its time: no minute ever sees more of them than it may.
 
     Args:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from pytest_ftgate.statistics.evidence import Evidence, level
 from pytest_ftgate.statistics.pooled import PooledCounts
@@ -41,6 +41,20 @@ class Comparison(Evidence):
     method: str
     examples_needed: int | None
     note: str | None
+
+    def facts(self) -> dict[str, Any]:
+        """Return what reports show of it, by their names."""
+        return {
+            "gain": self.gain,
+            "lower_bound": self.lower,
+            "upper_bound": self.upper,
+            "method": self.method,
+            "n": self.n,
+            "wins": self.wins,
+            "losses": self.losses,
+            "examples_needed": self.examples_needed,
+            "note": self.note,
+        }
 
 
 @dataclass(frozen=True)

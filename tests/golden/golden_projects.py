@@ -372,6 +372,7 @@ def prompted(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
     project.gate_test(
         baseline=project.model("base", system_file="prompt.txt", price=LARGE, **options),
         candidate=project.model("ft", system="Label.", revision="2", price=SMALL),
+        ablate_prompt=True,
     )
     return project
 
@@ -429,7 +430,7 @@ def looked_up(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
     project.gates()
     project.run("--ftgate-report=recordings:recorded")
     shutil.rmtree(project.path / ".ftgate")
-    pytester.makeini("[pytest]\nftgate_config = gates/ftgate.yaml\nftgate_recordings = recorded\n")
+    project.file("pytest.ini", "[pytest]\nftgate_config = gates/ftgate.yaml\nftgate_recordings = recorded\n")
     project.forget()
     server.answer = None  # type: ignore[assignment]  # so that a call would be an error
     return project

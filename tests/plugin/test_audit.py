@@ -1,49 +1,25 @@
-"""The audit of the training set from end to end: each finding, red or yellow, and its near miss."""
+"""The audit of the training set: each finding, red or yellow, and its near miss."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from gate_project import Project, check, label, refused, statuses, write_jsonl
+from gate_project import Project, block, check, label, mentions, statuses, stopped, write_jsonl
 
 FINDINGS = ("leaked_near", "conflicts", "near_duplicates", "labels_missing", "imbalance", "truncated", "chat_format")
 NAMES = ["Anna", "Boris", "Clara", "Dmitri", "Emine", "Farid", "Greta", "Hector", "Ingrid", "Jamal"]
 ITEMS = ["lamp", "carpet", "bicycle", "wardrobe", "telescope", "keyboard", "umbrella", "mattress", "saucepan", "violin"]
 LEAK = "where is the parcel that I ordered last week from your shop in the old town"
 
-Row = dict[str, Any]
-
-
-def rows(n: int = 200) -> list[Row]:
-    return [{"input": f"training question {i}", "expected": label(i)} for i in range(n)]
-
-
-def train(project: Project, more: Sequence[Row] = (), n: int = 200) -> None:
-    write_jsonl(project.path / "train.jsonl", [*rows(n), *more])
-
-
-def judged(project: Project, **keys: Any) -> dict[str, Any]:
-    project.gate_test(**keys)
-    return project.gate()
-
 
 def test_a_good_training_set_has_no_finding(project: Project) -> None:
-    gate = judged(project)
+    gate = project.judge()
     assert gate["verdict"] == "pass"
     assert not {*FINDINGS, "too_long", "label_quality", "training_size", "audit"} & statuses(gate).keys()
-    assert check(gate, "leaked")["message"] == "no test example stands in the training set, not even nearly"
-    assert gate["training"] == {
-        **gate["training"],
-        "near_duplicates": 0,
-        "leaked_near": 0,
-        "truncated": 0,
-        "chat_errors": 0,
-        "too_long": 0,
-        "imbalance": 67 / 66,
-        "suspicious": 0,
-    }
+    counts = ("near_duplicates", "leaked_near", "truncated", "chat_errors", "too_long", "suspicious")
+    assert {key: gate["training"][key] for key in counts} == dict.fromkeys(counts, 0)
+    assert gate["training"]["imbalance"] == 67 / 66
 
 
 def test_gates_on_one_training_set_have_it_audited_once(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,12 +39,11 @@ def test_gates_on_one_training_set_have_it_audited_once(project: Project, monkey
 # --- near copies ---------------------------------------------------------------------------------------------
 
 
-def leak(project: Project, text: str, expected: str = "refund") -> None:
+def leak(project: Project, text: str, expected: str = "refund") -> dict[str, Any]:
     """The first test example is a sentence; the last training row nearly the same."""
-    test = [{"id": f"t{i}", "input": f"customer question {i}", "expected": label(i)} for i in range(60)]
-    test[0]["input"] = LEAK
-    write_jsonl(project.path / "test.jsonl", test)
-    train(project, [{"input": text, "expected": expected}])
+    project.test_set(60, input=lambda i: f"customer question {i}" if i else LEAK)
+    project.training_set(200, [{"input": text, "expected": expected}])
+    return project.judge()
 
 
 @pytest.mark.parametrize(
@@ -82,14 +57,10 @@ def leak(project: Project, text: str, expected: str = "refund") -> None:
     ],
 )
 def test_a_near_copy_of_a_test_example_is_a_leak(project: Project, text: str) -> None:
-    leak(project, text)
-    project.gate_test()
-    message = refused(project, "fail")
-    assert message == (
-        "1 of 60 test examples has a near copy in the training set "
-        "(resemblance of 4-character shingles at least 0.75): test.jsonl:1 ~ train.jsonl:201"
-    )
-    gate = project.gate()
+    gate = leak(project, text)
+    found = stopped(gate, "fail")
+    assert (found["name"], found["observed"], found["required"]) == ("leaked_near", 1, 0)
+    mentions(found, "test.jsonl:1", "train.jsonl:201", "0.75")
     assert (gate["training"]["leaked"], gate["training"]["leaked_near"]) == (0, 1)
 
 
@@ -103,121 +74,98 @@ def test_a_near_copy_of_a_test_example_is_a_leak(project: Project, text: str) ->
     ids=["another sentence", "another answer", "another number"],
 )
 def test_what_looks_alike_is_no_leak(project: Project, text: str, expected: str) -> None:
-    leak(project, text, expected)
-    assert judged(project)["verdict"] == "pass"
+    assert leak(project, text, expected)["verdict"] == "pass"
 
 
 def test_an_exact_leak_is_named_once(project: Project) -> None:
-    leak(project, LEAK)
-    gate = judged(project)
-    assert statuses(gate)["leaked"] == "fail"
+    gate = leak(project, LEAK)
+    assert stopped(gate, "fail")["name"] == "leaked"
     assert gate["training"]["leaked_near"] == 0
 
 
-def padded(project: Project, bases: int) -> None:
+def test_a_set_padded_with_near_copies_is_not_enough_unless_the_gate_takes_them(project: Project) -> None:
     said = ("{}", "please, {}", "{} please", "{}!!", "I ask you: {}")
-    base = [f"where is the {item} that {name} ordered from your shop" for name in NAMES for item in ITEMS][:bases]
-    write_jsonl(
-        project.path / "train.jsonl",
-        [{"input": form.format(text), "expected": "refund"} for text in base for form in said],
-    )
-
-
-def test_a_set_padded_with_near_copies_is_not_enough(project: Project) -> None:
-    padded(project, 40)
-    project.gate_test()
-    gate = project.gate()
-    assert gate["verdict"] == "fail"
-    assert gate["models_called"] is False
-    assert check(gate, "min_training_examples")["status"] == "pass"
-    found = check(gate, "near_duplicates")
-    assert (found["status"], found["required"]) == ("fail", 200)
-    assert found["observed"] == gate["training"]["near_duplicates"] >= 160
-    assert "left, 200 needed: train.jsonl:2 ~ train.jsonl:1, line 3 ~ line 1" in found["message"]
+    base = [f"where is the {item} that {name} ordered from your shop" for name in NAMES for item in ITEMS][:40]
+    project.training_set(0, [{"input": form.format(text), "expected": "refund"} for text in base for form in said])
+    for level, status in (("limit", "fail"), ("fail", "fail"), ("warn", "warning"), ("ignore", None)):
+        gate = project.judge(audit={} if level == "limit" else {"near_duplicates": level})
+        assert (gate["verdict"], gate["models_called"]) == (("fail", False) if status == "fail" else ("pass", True))
+        assert statuses(gate).get("near_duplicates") == status
+        assert statuses(gate)["min_training_examples"] == "pass"
+        assert ("audit" in statuses(gate)) == (level in ("warn", "ignore"))
+        assert gate["training"]["near_duplicates"] >= 160
+        if status == "fail":
+            found = check(gate, "near_duplicates")
+            assert (found["observed"], found["required"]) == (gate["training"]["near_duplicates"], 200)
+            mentions(found, "train.jsonl:2")
 
 
 def test_near_copies_beside_enough_others_are_a_warning(project: Project) -> None:
-    train(project, [{"input": LEAK, "expected": "refund"}, {"input": f"{LEAK}?", "expected": "refund"}])
-    gate = judged(project)
+    project.training_set(200, [{"input": text, "expected": "refund"} for text in (LEAK, f"{LEAK}?")])
+    gate = project.judge()
     assert gate["verdict"] == "pass"
     found = check(gate, "near_duplicates")
-    assert found["status"] == "warning"
-    assert found["message"].startswith("1 of 202 usable rows is a near copy of an earlier one (resemblance ")
-    assert found["message"].endswith("without them 201 are left: train.jsonl:202 ~ train.jsonl:201")
-    project.result.stdout.fnmatch_lines(["*warning near_duplicates: 1 of 202 *"])
+    assert (found["status"], found["observed"], found["required"]) == ("warning", 1, None)
+    mentions(found, "201", "train.jsonl:202", "train.jsonl:201")
+    assert any("near_duplicates" in line for line in block(gate))
 
 
-def test_the_gate_may_take_near_copies_for_examples(project: Project) -> None:
-    padded(project, 40)
-    for level, status in (("warn", "warning"), ("fail", "fail"), ("ignore", None)):
-        gate = judged(project, audit={"near_duplicates": level})
-        assert gate["verdict"] == ("fail" if level == "fail" else "pass")
-        assert statuses(gate).get("near_duplicates") == status
-        assert gate["training"]["near_duplicates"] >= 160
-        assert ("audit" in statuses(gate)) == (level != "fail")
+# --- contradictions and labels -------------------------------------------------------------------------------
 
 
-# --- contradictions ------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("conflicts", "status"), [(2, "warning"), (3, "fail")])
-def test_contradictions_above_one_percent_fail(project: Project, conflicts: int, status: str) -> None:
-    train(project, [{"input": f"Training question {3 * i}", "expected": "invoice"} for i in range(conflicts)])
-    found = check(judged(project), "conflicts")
-    assert (found["status"], found["observed"]) == (status, conflicts)
-    assert "at most 1 % is tolerated" in found["message"]
-    assert "train.jsonl:201 against train.jsonl:1" in found["message"]
-
-
-def test_no_contradiction_is_tolerated_where_the_gate_says_so(project: Project) -> None:
-    train(project, [{"input": "training question 0", "expected": "invoice"}])
-    assert judged(project, audit={"conflicts": "fail"})["verdict"] == "fail"
-    assert judged(project, audit={"conflicts": "warn"})["verdict"] == "pass"
-
-
-# --- labels --------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("conflicts", "level", "status"),
+    [(2, None, "warning"), (3, None, "fail"), (1, "fail", "fail"), (3, "warn", "warning")],
+)
+def test_contradictions_above_one_percent_fail(
+    project: Project, conflicts: int, level: str | None, status: str
+) -> None:
+    more = [{"input": f"Training question {3 * i}", "expected": "invoice"} for i in range(conflicts)]
+    project.training_set(200, more)
+    gate = project.judge(audit={"conflicts": level} if level else {})
+    found = check(gate, "conflicts")
+    assert (gate["verdict"], found["status"]) == ("fail" if status == "fail" else "pass", status)
+    assert found["observed"] == conflicts
+    mentions(found, "train.jsonl:201")
+    assert ("1 %" in found["message"]) is (level is None)
 
 
 def test_a_label_that_the_training_set_hardly_has(project: Project) -> None:
-    test = [{"id": f"t{i}", "input": f"customer question {i}", "expected": label(i)} for i in range(60)]
-    test[58]["expected"], test[59]["expected"] = "rare", "absent"
-    write_jsonl(project.path / "test.jsonl", test)
-    train(project, [{"input": f"rare question {i}", "expected": "rare"} for i in range(4)])
-    found = check(judged(project), "labels_missing")
-    assert (found["status"], found["observed"]) == ("warning", 2)
-    assert found["message"] == (
-        "the training set has no example of 'absent' (test.jsonl:60), which the test set expects, "
-        "and hardly any of 'rare' (4 rows)"
-    )
-    assert judged(project, audit={"labels_missing": "fail"})["verdict"] == "fail"
-    train(project, [{"input": f"rare question {i}", "expected": "rare"} for i in range(5)])
-    assert check(judged(project), "labels_missing")["observed"] == 1
+    project.test_set(60, expected=lambda i: {58: "rare", 59: "absent"}.get(i, label(i)))
+    rare = [{"input": f"rare question {i}", "expected": "rare"} for i in range(5)]
+    project.training_set(200, rare[:4])
+    gate = project.judge()
+    found = check(gate, "labels_missing")
+    assert (gate["verdict"], found["status"], found["observed"]) == ("pass", "warning", 2)
+    mentions(found, "'absent' (test.jsonl:60)", "'rare' (4 rows)")
+    assert stopped(project.judge(audit={"labels_missing": "fail"}), "fail")["name"] == "labels_missing"
+    project.training_set(200, rare)
+    assert check(project.judge(), "labels_missing")["observed"] == 1
 
 
 @pytest.mark.parametrize(("count", "found"), [(7, False), (6, True)])
 def test_labels_out_of_balance(project: Project, count: int, found: bool) -> None:
-    train(project, [{"input": f"other question {i}", "expected": "other"} for i in range(count)])
-    gate = judged(project)
+    project.training_set(200, [{"input": f"other question {i}", "expected": "other"} for i in range(count)])
+    gate = project.judge()
     assert gate["verdict"] == "pass"
     assert ("imbalance" in statuses(gate)) == found
     if found:
-        assert (
-            "label 'invoice' has 67 training rows, 'other' has 6 (train.jsonl:201)"
-            in check(gate, "imbalance")["message"]
-        )
+        imbalance = check(gate, "imbalance")
+        assert (imbalance["observed"], imbalance["required"]) == (67 / 6, 10)
+        mentions(imbalance, "'invoice'", "67", "'other'", "train.jsonl:201")
 
 
 def test_a_label_that_all_neighbours_contradict_is_named(project: Project) -> None:
     said = ("send my {} back to me", "print a bill for the {}", "how long does a {} travel")
     more = [{"input": said[i % 3].format(item), "expected": label(i)} for item in ITEMS for i in range(3)]
-    train(project, more)
-    assert "label_quality" not in statuses(judged(project))
+    project.training_set(200, more)
+    assert "label_quality" not in statuses(project.judge())
     more[3]["expected"] = "invoice"
-    train(project, more)
-    gate = judged(project)
-    assert gate["training"]["suspicious"] == 1
-    assert check(gate, "label_quality")["status"] == "note"
-    assert "train.jsonl:204 ('invoice', they say 'refund')" in check(gate, "label_quality")["message"]
+    project.training_set(200, more)
+    gate = project.judge()
+    found = check(gate, "label_quality")
+    assert (gate["training"]["suspicious"], found["status"], found["observed"]) == (1, "note", 1)
+    mentions(found, "train.jsonl:204", "'invoice'", "'refund'")
 
 
 # --- rows ----------------------------------------------------------------------------------------------------
@@ -225,50 +173,46 @@ def test_a_label_that_all_neighbours_contradict_is_named(project: Project) -> No
 
 def test_unfinished_outputs_are_named(project: Project) -> None:
     whole = [{"input": f"training question {i}", "expected": f'{{"intent": "{label(i)}"}}'} for i in range(200)]
-    cut = [{"input": "a", "expected": '{"intent": "ref'}, {"input": "b", "expected": " "}]
-    write_jsonl(project.path / "train.jsonl", [*whole, *cut])
-    gate = judged(project)
-    assert check(gate, "truncated")["message"] == (
-        "2 outputs of the training set are unfinished: train.jsonl:201 (JSON that does not end), line 202 (empty)"
-    )
-    assert (gate["verdict"], gate["training"]["truncated"]) == ("pass", 2)
-    assert judged(project, audit={"truncated": "fail"})["verdict"] == "fail"
-
-
-def chats(project: Project, roles: Sequence[str]) -> None:
-    def turn(role: str, i: int) -> Row:
-        return {"role": role, "content": f"{role} {i}" if role == "user" else "refund"}
-
-    ordinary = [{"messages": [turn(role, i) for role in ("system", "user", "assistant")]} for i in range(200)]
-    write_jsonl(project.path / "train.jsonl", [*ordinary, {"messages": [turn(role, 200) for role in roles]}])
+    project.training_set(0, [*whole, {"input": "a", "expected": '{"intent": "ref'}, {"input": "b", "expected": " "}])
+    gate = project.judge()
+    found = check(gate, "truncated")
+    assert (gate["verdict"], gate["training"]["truncated"], found["observed"]) == ("pass", 2, 2)
+    mentions(found, "train.jsonl:201", "JSON", "line 202")
+    assert stopped(project.judge(audit={"truncated": "fail"}), "fail")["name"] == "truncated"
 
 
 def test_turns_out_of_order_are_named(project: Project) -> None:
-    chats(project, ["user", "assistant", "user", "assistant"])
-    assert "chat_format" not in statuses(judged(project))
-    chats(project, ["user", "user", "assistant"])
-    gate = judged(project)
-    assert check(gate, "chat_format")["status"] == "warning"
-    assert check(gate, "chat_format")["message"].endswith("train.jsonl:201 (two turns of the user in a row)")
-    assert judged(project, audit={"chat_format": "fail"})["verdict"] == "fail"
-    chats(project, ["system", "user"])
-    assert "train.jsonl:201" in refused(project, "error")
+    def chats(*roles: str) -> dict[str, Any]:
+        """200 rows in order, and one of these roles."""
+        rows = [
+            {"messages": [{"role": role, "content": f"{role} {i}" if role == "user" else "refund"} for role in turns]}
+            for i, turns in enumerate([("system", "user", "assistant")] * 200 + [roles])  # type: ignore[list-item]
+        ]
+        write_jsonl(project.path / "train.jsonl", rows)
+        return project.judge()
+
+    assert "chat_format" not in statuses(chats("user", "assistant", "user", "assistant"))
+    found = check(chats("user", "user", "assistant"), "chat_format")
+    assert (found["status"], found["observed"]) == ("warning", 1)
+    mentions(found, "train.jsonl:201")
+    assert stopped(project.judge(audit={"chat_format": "fail"}), "fail")["name"] == "chat_format"
+    mentions(stopped(chats("system", "user")), "train.jsonl:201")
 
 
 def test_rows_over_the_token_limit_are_named(project: Project) -> None:
-    train(project, [{"input": "long " * 100, "expected": "refund"}])
-    assert "too_long" not in statuses(judged(project))
-    gate = judged(project, audit={"max_tokens": 120})
-    assert check(gate, "too_long")["message"] == (
-        "1 training row has more than 120 tokens (estimated as UTF-8 bytes / 4): train.jsonl:201 (about 126)"
-    )
+    project.training_set(200, [{"input": "long " * 100, "expected": "refund"}])
+    assert "too_long" not in statuses(project.judge())
+    gate = project.judge(audit={"max_tokens": 120})
+    found = check(gate, "too_long")
+    assert (found["status"], found["observed"], found["required"]) == ("warning", 1, 120)
+    mentions(found, "train.jsonl:201", "126")
     assert gate["training"]["too_long"] == 1
 
 
 @pytest.mark.parametrize(("n", "noted"), [(2000, False), (2001, True)])
 def test_more_than_two_thousand_rows_are_noted(project: Project, n: int, noted: bool) -> None:
-    train(project, n=n)
-    gate = judged(project)
+    project.training_set(n)
+    gate = project.judge()
     assert gate["verdict"] == "pass"
     assert ("training_size" in statuses(gate)) == noted
 
@@ -276,33 +220,30 @@ def test_more_than_two_thousand_rows_are_noted(project: Project, n: int, noted: 
 # --- the key audit -------------------------------------------------------------------------------------------
 
 
-def test_what_is_loosened_is_said_whether_it_is_found_or_not(project: Project) -> None:
-    gate = judged(project, audit={"leaked": "ignore", "truncated": "ignore"})
-    assert gate["verdict"] == "pass"
-    project.result.stdout.fnmatch_lines(["*warning audit: the training audit is loosened: leaked: ignore, *(marker)"])
-
-
 @pytest.mark.parametrize(("level", "status"), [("warn", "warning"), ("ignore", "note")])
-def test_loosened_failures_still_count(project: Project, level: str, status: str) -> None:
-    train(project, [{"input": "Customer question 7", "expected": "refund"}], n=150)
-    gate = judged(project, audit={"leaked": level, "usable": level})
+def test_what_is_loosened_is_said_and_still_counts(project: Project, level: str, status: str) -> None:
+    audit = {"leaked": level, "usable": level}
+    found = check(project.judge(audit=audit), "audit")  # whether it is found or not
+    assert (found["status"], found["observed"], found["source"]) == ("warning", 2, "marker")
+    mentions(found, *(f"{key}: {level}" for key in audit))
+    project.training_set(150, [{"input": "Customer question 7", "expected": "refund"}])
+    gate = project.judge(audit=audit)
     assert gate["verdict"] == "pass"
     assert (check(gate, "leaked")["status"], check(gate, "min_training_examples")["status"]) == (status, status)
     assert (gate["training"]["leaked"], gate["training"]["usable"]) == (1, 151)
 
 
 @pytest.mark.parametrize(
-    ("audit", "message"),
+    ("audit", "parts"),
     [
-        ({"leaks": "fail"}, "audit.leaks: unknown key; did you mean 'leaked'?"),
-        ({"leaked": "limit"}, "audit.leaked: must be one of 'fail', 'warn' or 'ignore', got the text 'limit'"),
-        ({"max_tokens": 0}, "audit.max_tokens: must be at least 1"),
-        ("fail", "audit: must be a mapping, got the text 'fail'"),
+        ({"leaks": "fail"}, ["audit.leaks", "'leaked'"]),
+        ({"leaked": "limit"}, ["audit.leaked", "'limit'"]),
+        ({"max_tokens": 0}, ["audit.max_tokens", "at least 1"]),
+        ("fail", ["audit", "'fail'"]),
     ],
 )
-def test_what_cannot_be_meant_is_refused(project: Project, audit: Any, message: str) -> None:
-    project.gate_test(audit=audit)
-    assert refused(project, "error").startswith(f"test_gate.py:4: {message}")
+def test_what_cannot_be_meant_is_refused(project: Project, audit: Any, parts: list[str]) -> None:
+    mentions(stopped(project.judge(audit=audit)), "test_gate.py:4", *parts)
 
 
 def test_a_mark_that_loosens_the_audit_meets_no_obligation(project: Project) -> None:
@@ -316,4 +257,4 @@ def test_a_mark_that_loosens_the_audit_meets_no_obligation(project: Project) -> 
     assert project.report()["unjudged"] == []
     project.file("test_gate.py", gate.format("warn"))
     (unjudged,) = project.report()["unjudged"]
-    assert unjudged["reason"].endswith("asks for less than the file: audit.conflicts: fail above a limit -> warn")
+    assert "audit.conflicts" in unjudged["reason"]

@@ -23,9 +23,9 @@ pytestmark = pytest.mark.usefixtures("no_ambient_settings")
 
 # Batches are looked at often, and are small, in the inner runs.
 QUICK = """
-from pytest_ftgate.models import batch
-from pytest_ftgate.models.batch_lines import Limits
-from pytest_ftgate.models.batch_watch import Pace
+from pytest_ftgate.models.openai_api import batch
+from pytest_ftgate.models.openai_api.batch_lines import Limits
+from pytest_ftgate.models.openai_api.batch_watch import Pace
 
 batch.Pace = lambda: Pace(first_s=0.01, slowest_s=0.02, longest_s=0.02)
 batch.Limits = lambda: Limits(questions={questions})

@@ -153,16 +153,17 @@ def test_what_fails_for_all_is_said_before_any_call(endpoints: EndpointProject) 
     assert endpoints.server.bodies == []
 
 
-def test_only_the_chosen_one_is_shown_bare(endpoints: EndpointProject) -> None:
+def test_each_that_is_asked_is_also_run_without_its_prompt(endpoints: EndpointProject) -> None:
     asked_of(endpoints, {"base": range(40, 60), "small": WORSE, "large": GOOD})
     candidates = {name: endpoints.model(name, system="One label.") for name in ("small", "large")}
-    endpoints.gate_test(candidate=..., candidates=candidates)
+    endpoints.gate_test(candidate=..., candidates=candidates, ablate_prompt=True)
     gate = endpoints.gate("--ftgate-report=recordings:kept")
     assert gate["bare"]["name"] == "large bare"
-    assert Counter(body["model"] for body in endpoints.server.bodies) == {"base": N, "small": N, "large": 2 * N}
+    assert Counter(body["model"] for body in endpoints.server.bodies) == {"base": N, "small": 2 * N, "large": 2 * N}
     assert [path.name.split(".")[-2] for path in sorted((endpoints.path / "kept").iterdir())] == [
         "baseline",
         "candidate_bare_large",
+        "candidate_bare_small",
         "candidate_large",
         "candidate_small",
         "green",

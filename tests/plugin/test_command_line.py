@@ -61,7 +61,7 @@ def test_reports_of_two_runs_are_compared(project: Project) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "other.json: there is no such report. Write one: python -m pytest --ftgate-report=json:PATH"),
+        (None, "other.json: no such file. Write one: python -m pytest --ftgate-report=json:PATH"),
         ('{"version": 99, "gates": []}', "other.json: version: is 99, and only 1 is known here. Upgrade pytest-ftgate"),
         ("<html>", "other.json: is not a report"),
     ],

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from gate_project import Project, check
 
-from pytest_ftgate.models import Completion
+from pytest_ftgate.models import Completion, Prediction
 from pytest_ftgate.runs.database import SCHEMA_VERSION
-from pytest_ftgate.runs.store import Store, StoredPrediction
+from pytest_ftgate.runs.store import Store
 
 STORE = ".ftgate/predictions.sqlite3"
 OFF = "run with --ftgate-cache=off"
@@ -276,7 +276,7 @@ def test_a_lease_that_nobody_will_give_back(stored: Project) -> None:
     path, ended = stored.path / STORE, 2**22 + 1  # beyond the largest process id of Linux
     store = Store(path)
     store.claim(keys, "gone", 3600)
-    store.put([StoredPrediction(keys[0], Completion("refund"), None, 1.0)])
+    store.put([Prediction(keys[0], Completion("refund"), None, 1.0)])
     store.close()
     with sqlite3.connect(path) as connection:
         connection.execute("UPDATE leases SET pid = ?", (ended,))

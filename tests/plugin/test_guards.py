@@ -2,54 +2,49 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
 from endpoint_project import EndpointProject, answer
-from gate_project import Project, check, label, refused, statuses, write_jsonl, wrong
+from gate_project import Project, block, check, label, mentions, statuses, stopped, write_jsonl, wrong
 from loopback import LoopbackServer
 
 LEAST = 99  # examples that rule out a drop of 3 points where nothing differs
+GENERAL = {"test_set": "general.jsonl", "max_drop": 0.03}
 
 
-def guard_set(project: Project, n: int, name: str = "general.jsonl", prefix: str = "g", **extra: Any) -> None:
-    rows = [{"id": f"{prefix}{i}", "input": f"{name} item {i}", "expected": label(i), **extra} for i in range(n)]
-    write_jsonl(project.path / name, rows)
+def guard_set(project: Project, n: int, name: str = "general.jsonl", prefix: str = "g", **fields: Any) -> None:
+    project.test_set(n, name, **{"prefix": prefix, "input": lambda i: f"{name} item {i}", **fields})
 
 
-def answers(project: Project, file: str, n: int, wrong_at: Any = (), prefix: str = "g") -> None:
-    """Add what a recorded model says to the examples of a guard."""
-    missed = set(wrong_at)
-    rows = [{"id": f"{prefix}{i}", "output": wrong(i) if i in missed else label(i)} for i in range(n)]
-    with (project.path / file).open("a", encoding="utf-8") as out:
-        out.writelines(json.dumps(row) + "\n" for row in rows)
+def answers(project: Project, n: int, *, base: Any = (), ft: Any = (), prefix: str = "g") -> None:
+    """Add what the recorded models say to the examples of a guard."""
+    project.predictions("base.jsonl", n, base, prefix=prefix, add=True)
+    project.predictions("ft.jsonl", n, ft, prefix=prefix, add=True)
+
+
+def judged(project: Project, guard: Any = None, **changes: Any) -> dict[str, Any]:
+    return project.judge(guards={"general": {**GENERAL, **(guard or {})}}, **changes)
 
 
 def guarded(project: Project, n: int, *, base: Any = (), ft: Any = (), **guard: Any) -> dict[str, Any]:
     """Judge a green gate with one guard of n examples, of which the models miss these."""
     guard_set(project, n)
-    answers(project, "base.jsonl", n, base)
-    answers(project, "ft.jsonl", n, ft)
-    project.gate_test(guards={"general": {"test_set": "general.jsonl", "max_drop": 0.03, **guard}})
-    return project.gate()
+    answers(project, n, base=base, ft=ft)
+    return judged(project, guard)
 
 
-def test_without_guards_the_block_says_that_forgetting_was_not_measured(project: Project) -> None:
-    project.gate_test()
-    gate = project.gate()
-    assert gate["verdict"] == "pass"
-    assert check(gate, "guards")["status"] == "note"
-    assert gate["guards"] == []
-    project.result.stdout.fnmatch_lines(["*note * guards: forgetting was not measured: give guards, *"])
+def test_without_guards_the_gate_says_that_forgetting_was_not_measured(project: Project) -> None:
+    gate = project.judge()
+    assert (gate["verdict"], gate["guards"], statuses(gate)["guards"]) == ("pass", [], "note")
+    mentions(check(gate, "guards"), "guards")
 
 
 def test_a_guard_on_which_nothing_was_lost(project: Project) -> None:
     gate = guarded(project, LEAST)
     assert gate["verdict"] == "pass"
     (guard,) = gate["guards"]
-    assert guard["verdict"] == "pass"
-    assert {key: guard[key] for key in ("name", "metric", "max_drop", "evidence", "confidence", "against", "n")} == {
+    assert guard == guard | {
         "name": "general",
         "metric": "accuracy",
         "max_drop": 0.03,
@@ -57,45 +52,41 @@ def test_a_guard_on_which_nothing_was_lost(project: Project) -> None:
         "confidence": 0.95,
         "against": "baseline",
         "n": LEAST,
+        "verdict": "pass",
     }
-    assert (guard["baseline"], guard["candidate"], guard["gain"], guard["wins"], guard["losses"]) == (1, 1, 0, 0, 0)
+    assert [guard[key] for key in ("baseline", "candidate", "gain", "wins", "losses")] == [1, 1, 0, 0, 0]
     assert guard["lower_bound"] == pytest.approx(-0.0298, abs=1e-3)
     assert guard["test_set"]["examples"] == LEAST
-    assert "forgetting" not in project.result.stdout.str()
-    seen = check(gate, "guards.general")
-    assert seen["message"].startswith(
-        "guard general: accuracy 100.0 % to 100.0 % (+0.0 points), a drop of 3 points is allowed; "
-        "95 % sure of no more than 3.0 points lost"
-    )
-    assert seen["source"] == "marker"
+    assert "guards" not in statuses(gate)
+    assert check(gate, "guards.general")["source"] == "marker"
+    mentions(check(gate, "guards.general"), "accuracy", "100.0 %", "95 %", "3.0")
+    lines = [" ".join(line.split()) for line in block(gate, verbose=True)]
+    assert "general (accuracy) 99 100.0 % 100.0 % +0.0 -3.0 +3.0 pass" in lines
 
 
-def test_what_was_forgotten_fails_the_gate(project: Project) -> None:
-    gate = guarded(project, LEAST, ft=range(4))
-    assert gate["verdict"] == "fail"
-    assert statuses(gate)["margin"] == "pass"
-    assert check(gate, "guards.general")["status"] == "fail"
+def test_what_was_forgotten_fails_the_test(project: Project) -> None:
+    guard_set(project, LEAST)
+    answers(project, LEAST, ft=range(4))
+    project.gate_test(guards={"general": GENERAL})
+    gate = project.gate()
+    assert (gate["verdict"], statuses(gate)["margin"], statuses(gate)["guards.general"]) == ("fail", "pass", "fail")
     assert check(gate, "guards.general")["observed"] == pytest.approx(-4 / LEAST)
     project.result.assert_outcomes(failed=1)
-    project.result.stdout.fnmatch_lines(["*failed: guard general: accuracy 100.0 % to 96.0 % (-4.0 points), *"])
+    project.result.stdout.fnmatch_lines(["*failed: guard general: *100.0 %*96.0 %*-4.0*"])
 
 
 def test_a_small_drop_that_is_not_ruled_out_is_inconclusive(project: Project) -> None:
     gate = guarded(project, 110, ft=range(1))
-    assert gate["verdict"] == "inconclusive"
-    seen = check(gate, "guards.general")
-    assert seen["status"] == "inconclusive"
+    found = stopped(gate, "inconclusive", called=True)
     needed = gate["guards"][0]["examples_needed"]
-    assert needed > 110
-    assert f"about {needed:,} examples in all ({needed - 110:,} more) would settle it" in seen["advice"]
-    project.result.assert_outcomes(failed=1)
+    assert (found["name"], needed > 110) == ("guards.general", True)
+    mentions(found, f"{needed:,}", f"{needed - 110:,}")
 
 
 @pytest.mark.parametrize(("lost", "verdict"), [(3, "pass"), (4, "fail")])
 def test_observed_holds_the_measured_drop_to_what_is_allowed(project: Project, lost: int, verdict: str) -> None:
     gate = guarded(project, 100, ft=range(lost), evidence="observed")
-    assert gate["verdict"] == verdict
-    assert gate["guards"][0]["verdict"] == verdict
+    assert (gate["verdict"], gate["guards"][0]["verdict"]) == (verdict, verdict)
 
 
 @pytest.mark.parametrize(
@@ -105,103 +96,78 @@ def test_significant_fails_only_what_is_surely_worse(
     project: Project, won: int, lost: int, verdict: str, seen: str
 ) -> None:
     gate = guarded(project, 100, base=range(50, 50 + won), ft=range(lost), evidence="significant")
-    assert gate["verdict"] == verdict
-    assert gate["guards"][0]["verdict"] == seen
+    assert (gate["verdict"], gate["guards"][0]["verdict"]) == (verdict, seen)
     assert (gate["guards"][0]["upper_bound"] < 0) is (seen == "fail")
 
 
-def test_a_guard_that_is_too_small_says_how_many_it_needs_before_any_call(project: Project) -> None:
-    guard_set(project, LEAST - 1)
-    answers(project, "base.jsonl", LEAST - 1)
-    answers(project, "ft.jsonl", LEAST - 1)
-    project.gate_test(guards={"general": {"test_set": "general.jsonl", "max_drop": 0.03}})
-    message = refused(project, "inconclusive")
-    assert message == (
-        "guard general: 98 examples cannot rule out a drop of 3 points without a gain, at least 99 are needed"
-    )
-    gate = project.gate()
-    assert check(gate, "guards.general")["required"] == LEAST
-    assert gate["guards"][0]["verdict"] is None
-    assert gate["guards"][0]["max_drop"] == 0.03
-
-
 @pytest.mark.parametrize(
-    ("evidence", "n", "called"), [("observed", 1, True), ("significant", 4, False), ("significant", 5, True)]
+    ("evidence", "n", "needed"),
+    [("proven", LEAST - 1, LEAST), ("observed", 1, None), ("significant", 4, 5), ("significant", 5, None)],
 )
-def test_other_standards_need_fewer(project: Project, evidence: str, n: int, called: bool) -> None:
+def test_a_guard_that_is_too_small_says_how_many_it_needs_before_any_call(
+    project: Project, evidence: str, n: int, needed: int | None
+) -> None:
     gate = guarded(project, n, evidence=evidence)
-    assert gate["models_called"] is called
-    assert gate["verdict"] == ("pass" if called else "inconclusive")
+    assert (gate["models_called"], gate["verdict"]) == (needed is None, "pass" if needed is None else "inconclusive")
+    if needed:
+        found = check(gate, "guards.general")
+        assert (found["status"], found["observed"], found["required"]) == ("inconclusive", n, needed)
+        assert (gate["guards"][0]["verdict"], gate["guards"][0]["max_drop"]) == (None, 0.03)
+
+
+def test_examples_that_belong_together_are_counted_by_groups(project: Project) -> None:
+    guard_set(project, 200, group=lambda i: f"c{i // 5}")
+    answers(project, 200)
+    found = stopped(judged(project), "inconclusive")
+    assert (found["observed"], found["required"]) == (40, LEAST)
 
 
 def test_a_guard_in_the_training_set_fails_before_any_call(project: Project) -> None:
-    guard_set(project, LEAST)
-    answers(project, "base.jsonl", LEAST)
-    answers(project, "ft.jsonl", LEAST)
-    with (project.path / "train.jsonl").open("a", encoding="utf-8") as out:
-        out.write(json.dumps({"input": "GENERAL.jsonl  item 7", "expected": "refund"}) + "\n")
-    project.gate_test(guards={"general": {"test_set": "general.jsonl", "max_drop": 0.03}})
-    assert refused(project, "fail") == (
-        "guard general: 1 of 99 examples stands in the training set, first general.jsonl:8"
-    )
+    project.training_set(200, [{"input": "GENERAL.jsonl  item 7", "expected": "refund"}])
+    found = stopped(guarded(project, LEAST), "fail")
+    assert (found["name"], found["observed"], found["required"]) == ("guards.general.leaked", 1, 0)
+    mentions(found, "general.jsonl:8")
 
 
 def test_a_guard_that_the_baseline_cannot_do_at_all_is_none(project: Project) -> None:
     gate = guarded(project, LEAST, base=range(LEAST), ft=range(LEAST))
-    assert gate["verdict"] == "fail"
-    assert gate["guards"][0]["verdict"] == "fail"
-    assert check(gate, "guards.general.nothing_to_lose")["message"] == (
-        "guard general: baseline base.jsonl has accuracy 0.0 %, so that no drop could be too large"
-    )
+    assert (gate["verdict"], gate["guards"][0]["verdict"]) == ("fail", "fail")
+    assert check(gate, "guards.general.nothing_to_lose")["status"] == "fail"
+    mentions(check(gate, "guards.general.nothing_to_lose"), "base.jsonl", "0.0 %")
 
 
-def test_recorded_models_without_the_guards_predictions_are_an_error_before_any_call(project: Project) -> None:
-    guard_set(project, LEAST)
-    answers(project, "base.jsonl", LEAST)
-    answers(project, "ft.jsonl", LEAST - 2)
-    project.gate_test(guards={"general": {"test_set": "general.jsonl", "max_drop": 0.03}})
-    assert refused(project) == (
-        "guard general: candidate ft.jsonl has no recorded prediction for 2 of 99 examples, first g97"
-    )
-
-
-def test_missing_answers_of_the_candidate_may_count_as_wrong(project: Project) -> None:
+def test_recorded_models_without_the_guards_predictions(project: Project) -> None:
+    """An error before any call; of the candidate they may count as wrong."""
     guard_set(project, 100)
-    answers(project, "base.jsonl", 100)
-    answers(project, "ft.jsonl", 98)
-    guard = {"test_set": "general.jsonl", "max_drop": 0.03, "evidence": "observed"}
-    project.gate_test(guards={"general": guard}, errors="score_zero")
-    gate = project.gate()
-    assert gate["verdict"] == "pass"
-    assert gate["guards"][0]["candidate"] == 0.98
+    project.predictions("base.jsonl", 100, prefix="g", add=True)
+    project.predictions("ft.jsonl", 98, prefix="g", add=True)
+    found = stopped(judged(project))
+    assert (found["name"], found["observed"]) == ("guards.general.candidate_predictions", 98)
+    mentions(found, "ft.jsonl", "2", "100", "g98")
+    gate = judged(project, {"evidence": "observed"}, errors="score_zero")
+    assert (gate["verdict"], gate["guards"][0]["candidate"]) == ("pass", 0.98)
     assert check(gate, "guards.general.candidate_predictions")["status"] == "warning"
 
 
 def test_one_id_for_two_examples_is_an_error_with_recorded_models(project: Project) -> None:
     guard_set(project, 60, prefix="t")
-    guard = {"test_set": "general.jsonl", "max_drop": 0.3}
-    project.gate_test(guards={"general": guard})
-    assert refused(project) == (
-        "guard general: the id t0 names another example in the test set, and recorded predictions (base.jsonl) are "
-        "joined by id"
-    )
+    found = stopped(judged(project, {"max_drop": 0.3}))
+    assert found["name"] == "guards.general.ids"
+    mentions(found, "t0", "base.jsonl")
 
 
 def test_several_guards_and_baselines(project: Project) -> None:
-    for name, prefix in (("general.jsonl", "g"), ("safety.jsonl", "s")):
-        guard_set(project, LEAST, name, prefix)
-        answers(project, "ft.jsonl", LEAST, prefix=prefix)
     project.predictions("other.jsonl", 60, wrong_at=range(45, 60))
-    answers(project, "base.jsonl", LEAST, range(10))
-    answers(project, "other.jsonl", LEAST)
-    answers(project, "base.jsonl", LEAST, prefix="s")
-    answers(project, "other.jsonl", LEAST, range(10), prefix="s")
+    for name, prefix, base, other in (("general", "g", range(10), ()), ("safety", "s", (), range(10))):
+        guard_set(project, LEAST, f"{name}.jsonl", prefix)
+        answers(project, LEAST, base=base, prefix=prefix)
+        project.predictions("other.jsonl", LEAST, other, prefix=prefix, add=True)
     guards = {
-        "general": {"test_set": "general.jsonl", "max_drop": 0.03, "metric": "f1_macro", "evidence": "observed"},
+        "general": {**GENERAL, "metric": "f1_macro", "evidence": "observed"},
         "safety": {"test_set": "safety.jsonl", "max_drop": 0.03},
     }
-    project.gate_test(baseline=..., baselines={"a": "recorded:base.jsonl", "b": "recorded:other.jsonl"}, guards=guards)
-    gate = project.gate()
+    baselines = {"a": "recorded:base.jsonl", "b": "recorded:other.jsonl"}
+    gate = project.judge(baseline=..., baselines=baselines, guards=guards)
     assert gate["verdict"] == "pass"
     assert [(one["name"], one["metric"], one["against"]) for one in gate["guards"]] == [
         ("general", "f1_macro", "b"),
@@ -219,106 +185,74 @@ def test_repeats_hold_for_guards_too(project: Project) -> None:
         ]
         write_jsonl(project.path / file, rows)
     guard_set(project, LEAST)
-    project.gate_test(guards={"general": {"test_set": "general.jsonl", "max_drop": 0.03}}, repeats=2)
-    gate = project.gate()
-    assert gate["verdict"] == "pass"
-    assert gate["guards"][0]["n"] == LEAST
+    gate = judged(project, repeats=2)
+    assert (gate["verdict"], gate["guards"][0]["n"]) == ("pass", LEAST)
     assert "Gaffke" in gate["guards"][0]["method"]
 
 
-def test_examples_that_belong_together_are_counted_by_groups(project: Project) -> None:
-    rows = [{"id": f"g{i}", "input": f"i {i}", "expected": label(i), "group": f"c{i // 5}"} for i in range(200)]
-    write_jsonl(project.path / "general.jsonl", rows)
-    project.gate_test(guards={"general": {"test_set": "general.jsonl", "max_drop": 0.03}}, errors="score_zero")
-    answers(project, "base.jsonl", 200)
-    assert refused(project, "inconclusive") == (
-        "guard general: 40 groups cannot rule out a drop of 3 points without a gain, at least 99 are needed"
-    )
-
-
 @pytest.mark.parametrize(
-    ("guard", "told"),
+    ("guard", "parts"),
     [
-        ({"max_drop": 3}, "guard general: max_drop 3 (marker) is impossible: accuracy lies between 0 and 1"),
-        ({"max_drop": 0}, "guards.general.max_drop: max_drop 0 cannot be proven"),
-        ({"metric": "acuracy"}, "guard general: there is no metric 'acuracy'"),
-        ({"test_set": "absent.jsonl"}, "absent.jsonl"),
-        ({"maxdrop": 0.1}, "guards.general.maxdrop: unknown key; did you mean 'max_drop'?"),
+        ({"max_drop": 3}, ["guard general", "max_drop 3", "accuracy", "0 and 1"]),
+        ({"max_drop": 0}, ["guards.general.max_drop"]),
+        ({"metric": "acuracy"}, ["guard general", "'acuracy'"]),
+        ({"test_set": "absent.jsonl"}, ["absent.jsonl"]),
+        ({"maxdrop": 0.1}, ["guards.general.maxdrop", "'max_drop'"]),
+        ({"test_set": "repeated.jsonl"}, ["repeated.jsonl:2", "line 1"]),
     ],
 )
-def test_what_cannot_be_judged_is_an_error_before_any_call(project: Project, guard: Any, told: str) -> None:
+def test_what_cannot_be_judged_is_an_error_before_any_call(project: Project, guard: Any, parts: list[str]) -> None:
     guard_set(project, LEAST)
-    project.gate_test(guards={"general": {"test_set": "general.jsonl", "max_drop": 0.03, **guard}})
-    assert told in refused(project)
+    guard_set(project, 2, "repeated.jsonl", input="one and the same")
+    mentions(stopped(judged(project, guard)), *parts)
 
 
-def test_a_blank_or_repeated_input_of_a_guard_is_an_error(project: Project) -> None:
-    rows = [{"id": f"g{i}", "input": "one and the same", "expected": "refund"} for i in range(2)]
-    write_jsonl(project.path / "general.jsonl", rows)
-    project.gate_test(guards={"general": {"test_set": "general.jsonl", "max_drop": 0.03}})
-    assert "general.jsonl:2: the input is the same as that of line 1" in refused(project)
+# --- asked, stored and recorded ------------------------------------------------------------------------------
 
 
-def test_guards_are_shown_in_full_when_asked(project: Project) -> None:
-    guarded(project, LEAST)
-    lines = [" ".join(line.split()) for line in project.run("-v").outlines]
-    assert "guard n baseline candidate change at least at most" in lines
-    assert "general (accuracy) 99 100.0 % 100.0 % +0.0 -3.0 +3.0 pass" in lines
-
-
-def guard_answer(body: dict[str, Any]) -> str:
-    text = body["messages"][-1]["content"]
-    return label(int(text.split()[-1])) if "general" in text else answer(body)
-
-
-@pytest.mark.usefixtures("no_ambient_settings")
-def test_guards_are_asked_with_the_rest_stored_and_recorded(pytester: pytest.Pytester, server: LoopbackServer) -> None:
+@pytest.fixture
+def http(pytester: pytest.Pytester, server: LoopbackServer, no_ambient_settings: None) -> EndpointProject:
     project = EndpointProject(pytester, server)
+
+    def guard_answer(body: dict[str, Any]) -> str:
+        text = body["messages"][-1]["content"]
+        return label(int(text.split()[-1])) if "general" in text else answer(body)
+
     server.answer = guard_answer
     guard_set(project, LEAST)
-    project.gate_test(guards={"general": {"test_set": "general.jsonl", "max_drop": 0.03}})
-    first = project.gate("--ftgate-report=recordings:recordings")
+    return project
+
+
+def test_guards_are_asked_with_the_rest_stored_and_recorded(http: EndpointProject) -> None:
+    http.gate_test(guards={"general": GENERAL})
+    first = http.gate("--ftgate-report=recordings:recordings")
     assert first["verdict"] == "pass"
-    assert len(server.bodies) == 2 * (60 + LEAST)
-    assert set(project.asked.values()) == {1}
-    assert len(list((project.path / "recordings").glob("*.jsonl"))) == 4
-    project.forget()
-    assert project.gate()["verdict"] == "pass"
-    assert not server.bodies
-    project.pytester.makeini("[pytest]\nftgate_recordings = recordings\n")
-    judged = project.gate("--ftgate-offline", "--ftgate-cache=off")
-    assert judged["guards"] == first["guards"]
-    assert not server.bodies
+    assert len(http.server.bodies) == 2 * (60 + LEAST)
+    assert set(http.asked.values()) == {1}
+    assert len(list((http.path / "recordings").glob("*.jsonl"))) == 4
+    http.forget()
+    assert judged(http, stored=True)["verdict"] == "pass"
+    http.ini["ftgate_recordings"] = "recordings"
+    assert judged(http, offline=True)["guards"] == first["guards"]
+    assert not http.server.bodies
 
 
-@pytest.mark.usefixtures("no_ambient_settings")
-def test_a_guards_missing_answer_is_an_error(pytester: pytest.Pytester, server: LoopbackServer) -> None:
-    project = EndpointProject(pytester, server)
-    project.gate_test()
-    assert project.gate()["verdict"] == "pass"
-    guard_set(project, LEAST)
-    project.gate_test(guards={"general": {"test_set": "general.jsonl", "max_drop": 0.03}})
-    gate = project.gate("--ftgate-offline")
-    assert gate["verdict"] == "error"
-    assert gate["guards"][0]["verdict"] == "error"
-    assert gate["candidate"]["value"] == 56 / 60
-    assert check(gate, "guards.general.candidate_predictions")["message"].startswith(
-        "guard general: candidate ft: 99 of 99 answers missing (g0, "
-    )
+def test_a_guards_missing_answer_is_an_error(http: EndpointProject) -> None:
+    assert http.judge(stored=True)["verdict"] == "pass"
+    gate = judged(http, stored=True, offline=True)
+    assert (gate["verdict"], gate["guards"][0]["verdict"], gate["candidate"]["value"]) == ("error", "error", 56 / 60)
+    found = check(gate, "guards.general.candidate_predictions")
+    mentions(found, "general", "ft", "99 of 99", "g0")
 
 
 def test_of_several_candidates_the_guards_choose_and_all_answers_are_recorded(project: Project) -> None:
     """The small one gains as much, and forgot; CI without a key has to judge it again before the large one."""
     guard_set(project, 150)
     project.predictions("small.jsonl", 60, wrong_at=(2, 3))
-    answers(project, "base.jsonl", 150)
-    answers(project, "small.jsonl", 150, range(40))
-    answers(project, "ft.jsonl", 150)
-    project.gate_test(
-        candidate=...,
-        candidates={"small": "recorded:small.jsonl", "large": "recorded:ft.jsonl"},
-        guards={"general": {"test_set": "general.jsonl", "max_drop": 0.03}},
-    )
+    answers(project, 150)
+    project.predictions("small.jsonl", 150, range(40), prefix="g", add=True)
+    candidates = {"small": "recorded:small.jsonl", "large": "recorded:ft.jsonl"}
+    project.gate_test(candidate=..., candidates=candidates, guards={"general": GENERAL})
     gate = project.gate("--ftgate-report=recordings:recordings")
     assert gate["verdict"] == "pass"
     assert [(one["name"], one["verdict"]) for one in gate["candidates"]] == [("small", "fail"), ("large", "pass")]

@@ -531,7 +531,9 @@ def test_the_best_on_the_validation_set(validated: ValidatedProject) -> None:
 
 def test_the_best_checkpoint_of_one_of_several_candidates_is_also_shown_bare(validated: ValidatedProject) -> None:
     tuned = validated.job(checkpoint="best", system="One label.")
-    validated.gate_test(candidate=..., candidates={"prompted": validated.model("base"), "tuned": tuned})
+    validated.gate_test(
+        candidate=..., candidates={"prompted": validated.model("base"), "tuned": tuned}, ablate_prompt=True
+    )
     gate = validated.gate("--ftgate-report=recordings:kept")
     assert gate["verdict"] == "pass", gate["checks"]
     assert [(one["name"], one["model"], one["verdict"]) for one in gate["candidates"]] == [

@@ -2,77 +2,71 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from gate_project import LABELS, Project, check, label, statuses, write_jsonl
+from gate_project import LABELS, Project, block, check, checks, label, mentions, statuses, stopped
 
-QUALITY = (
-    "import pytest_ftgate\n"
-    "def pytest_ftgate_metrics(): return {'closeness': pytest_ftgate.metric(\n"
-    "    low=0, high=1, greater_is_better=True)(lambda expected, answer: float(expected[0] == answer[0]))}\n"
+HOOKS = """
+from pytest_ftgate import metric
+
+@metric(low=0, high=1, greater_is_better=True)
+def closeness(expected, answer): return float(expected[0] == answer[0])
+
+@metric(low=0, high=1, greater_is_better=True)
+def hedged(expected, answer): return 0.5 if answer == "maybe" else float(expected == answer)
+
+@metric(low=0, high=1, greater_is_better=True)
+def short(expected, answer): return float(len(answer) < 9)
+
+def pytest_ftgate_metrics(): return {"closeness": closeness, "hedged": hedged, "short": short}
+"""
+WEAK = range(20, 60)  # right on 20 of 60: as good as one label throughout
+
+
+def says(project: Project, name: str, output: str | Callable[[int], str]) -> None:
+    project.predictions(name, 60, output=output)
+
+
+# --- the baseline against the best constant answer -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("right", "reason", "status"),
+    [
+        (40, None, "pass"),
+        (40, "just in case", "pass"),
+        (21, None, "pass"),
+        (20, None, "fail"),
+        (0, None, "fail"),
+        (20, "no prompt fits in its context", "warning"),
+    ],
 )
-
-
-def answers(project: Project, name: str, texts: list[str]) -> None:
-    write_jsonl(project.path / name, ({"id": f"t{i}", "output": text} for i, text in enumerate(texts)))
-
-
-def weak(project: Project) -> None:
-    """A baseline that is right on 20 of 60: as good as one label throughout."""
-    project.predictions("base.jsonl", 60, wrong_at=range(20, 60))
-
-
-def test_a_real_baseline_is_held_against_the_constant_answer(project: Project) -> None:
-    project.gate_test()
-    gate = project.gate()
-    assert gate["verdict"] == "pass"
+def test_the_baseline_is_held_against_the_constant_answer(
+    project: Project, right: int, reason: str | None, status: str
+) -> None:
+    project.predictions("base.jsonl", 60, wrong_at=range(right, 60))
+    gate = project.judge(allow_weak_baseline=reason or ...)
     found = check(gate, "weak_baseline")
-    assert (found["status"], found["observed"], found["required"]) == ("pass", 40 / 60, 20 / 60)
+    assert (found["status"], found["observed"], found["required"]) == (status, right / 60, 20 / 60)
+    assert gate["verdict"] == ("fail" if status == "fail" else "pass")
     assert "degenerate_candidate" not in statuses(gate)
-
-
-def test_a_baseline_no_better_than_the_most_frequent_label_fails(project: Project) -> None:
-    weak(project)
-    project.gate_test()
-    gate = project.gate()
-    project.result.assert_outcomes(failed=1)
-    assert gate["verdict"] == "fail"
-    found = check(gate, "weak_baseline")
-    assert (found["observed"], found["required"]) == (20 / 60, 20 / 60)
-    assert found["message"] == (
-        "baseline base.jsonl: accuracy 33.3 % is no better than a constant answer: 'refund' to everything scores 33.3 %"
-    )
-    project.result.stdout.fnmatch_lines(["*advice: Write a real prompt: *allow_weak_baseline*"])
-
-
-def test_one_right_answer_more_than_the_constant_is_enough(project: Project) -> None:
-    project.predictions("base.jsonl", 60, wrong_at=range(21, 60))
-    project.gate_test()
-    assert project.gate()["verdict"] == "pass"
-
-
-def test_a_reason_lets_it_pass_and_is_printed(project: Project) -> None:
-    weak(project)
-    project.gate_test(allow_weak_baseline="no prompt fits in its context")
-    gate = project.gate()
-    project.result.assert_outcomes(passed=1)
-    assert check(gate, "weak_baseline")["status"] == "warning"
-    assert check(gate, "weak_baseline")["source"] == "marker"
-    project.result.stdout.fnmatch_lines(["*warning weak_baseline: *(allowed: no prompt fits in its context)*"])
+    mentions(found, "base.jsonl", "'refund'", "33.3 %")
+    if status == "fail":
+        mentions(found, "allow_weak_baseline")
+    if status == "warning":
+        assert found["source"] == "marker"
+        assert any(str(reason) in line for line in block(gate))
 
 
 @pytest.mark.parametrize("reason", ["", "  ", True])
 def test_a_reason_must_be_given(project: Project, reason: Any) -> None:
-    weak(project)
-    project.gate_test(allow_weak_baseline=reason)
-    gate = project.gate()
-    assert gate["verdict"] == "error"
-    assert check(gate, "configuration")["message"].startswith("test_gate.py:4: allow_weak_baseline: must")
+    mentions(stopped(project.judge(allow_weak_baseline=reason)), "test_gate.py:4", "allow_weak_baseline")
 
 
 def test_a_mark_that_allows_it_against_the_file_meets_no_obligation(project: Project) -> None:
-    weak(project)
+    project.predictions("base.jsonl", 60, WEAK)
     project.gate_file(
         "version: 1\ngates:\n  support: {test_set: test.jsonl, training_set: train.jsonl, margin: 0.05, "
         "baseline: 'recorded:base.jsonl', candidate: 'recorded:ft.jsonl'}\n"
@@ -82,158 +76,259 @@ def test_a_mark_that_allows_it_against_the_file_meets_no_obligation(project: Pro
         "test_gate.py",
         "import pytest\n@pytest.mark.ftgate('support', allow_weak_baseline='why not')\ndef test_gate(): pass\n",
     )
-    (unjudged,) = project.report()["unjudged"]
-    assert unjudged["reason"].endswith("allow_weak_baseline: not allowed -> why not")
+    report = project.report()
+    project.result.assert_outcomes(passed=1)
+    assert "allow_weak_baseline" in report["unjudged"][0]["reason"]
     assert project.result.ret == 1
 
 
 @pytest.mark.parametrize("metric", ["f1_macro", "matthews_corrcoef", "exact_match", "closeness"])
 def test_whatever_metric_decides(project: Project, metric: str) -> None:
-    project.file("conftest.py", QUALITY)
-    project.gate_test(metric=metric)
-    assert project.gate()["verdict"] == "pass"
-    answers(project, "base.jsonl", ["refund"] * 60)
-    gate = project.gate()
-    assert (gate["verdict"], check(gate, "weak_baseline")["status"]) == ("fail", "fail")
-    assert check(gate, "weak_baseline")["observed"] == check(gate, "weak_baseline")["required"]
+    project.file("conftest.py", HOOKS)
+    assert project.judge(metric=metric)["verdict"] == "pass"
+    says(project, "base.jsonl", "refund")
+    gate = project.judge(metric=metric)
+    found = check(gate, "weak_baseline")
+    assert (gate["verdict"], found["status"]) == ("fail", "fail")
+    assert found["observed"] == found["required"]
+
+
+def test_one_answer_to_everything_is_weak_however_well_it_scores(project: Project) -> None:
+    project.file("conftest.py", HOOKS)
+    says(project, "base.jsonl", "maybe")
+    found = check(project.judge(metric="hedged"), "weak_baseline")
+    assert (found["status"], found["observed"], found["required"]) == ("fail", 0.5, 20 / 60)
+    mentions(found, "'maybe'")
 
 
 def test_labels_inside_json_answers_hide_no_weak_baseline(project: Project) -> None:
     metric = {"name": "accuracy", "json_field": "label"}
-    answers(project, "ft.jsonl", [f'{{"label": "{label(i)}"}}' for i in range(60)])
-    answers(project, "base.jsonl", [f'{{"label": "{label(i) if i < 40 else "x"}"}}' for i in range(60)])
-    project.gate_test(metric=metric)
-    assert project.gate()["verdict"] == "pass"
-    answers(project, "base.jsonl", ['{"label": "refund"}'] * 60)
-    assert statuses(project.gate())["weak_baseline"] == "fail"
+    says(project, "ft.jsonl", lambda i: f'{{"label": "{label(i)}"}}')
+    says(project, "base.jsonl", lambda i: f'{{"label": "{label(i) if i < 40 else "x"}"}}')
+    assert project.judge(metric=metric)["verdict"] == "pass"
+    says(project, "base.jsonl", '{"label": "refund"}')
+    assert statuses(project.judge(metric=metric))["weak_baseline"] == "fail"
 
 
 def test_each_of_several_baselines_must_be_real(project: Project) -> None:
     project.predictions("strong.jsonl", 60, wrong_at=range(45, 60))
     both = {"prompt": "recorded:base.jsonl", "few": "recorded:strong.jsonl"}
-    project.gate_test(baseline=..., baselines=both)
-    assert project.gate()["verdict"] == "pass"
-    weak(project)
-    gate = project.gate()
+    assert project.judge(baseline=..., baselines=both)["verdict"] == "pass"
+    project.predictions("base.jsonl", 60, WEAK)
+    gate = project.judge(baseline=..., baselines=both)
     assert gate["verdict"] == "fail"
-    found = [item for item in gate["checks"] if item["name"] == "weak_baseline"]
-    assert [item["status"] for item in found] == ["fail", "pass"]
-    assert found[0]["message"].startswith("baseline prompt: accuracy 33.3 %")
+    assert [one["status"] for one in checks(gate, "weak_baseline")] == ["fail", "pass"]
+    mentions(checks(gate, "weak_baseline")[0], "prompt", "33.3 %")
+
+
+@pytest.mark.parametrize("candidate", ["no", lambda i: "no" if i < 30 else "none"], ids=["always", "half"])
+def test_where_one_output_is_expected_everywhere_nothing_beats_saying_it(project: Project, candidate: Any) -> None:
+    """Saying it is perfect: such a gate fails, and a reason lets it pass with the warning."""
+    project.test_set(60, expected="no")
+    says(project, "base.jsonl", "none")
+    says(project, "ft.jsonl", candidate)
+    assert check(project.judge(), "weak_baseline")["status"] == "fail"
+    gate = project.judge(allow_weak_baseline="all of these must be refused")
+    assert (gate["verdict"], statuses(gate)["weak_baseline"]) == ("pass", "warning")
+
+
+def test_a_metric_by_which_a_constant_is_perfect_condemns_no_candidate(project: Project) -> None:
+    project.file("conftest.py", HOOKS)
+    says(project, "base.jsonl", lambda i: label(i) if i < 40 else "something longer")
+    gate = project.judge(metric="short")
+    assert check(gate, "weak_baseline")["status"] == "fail"
+    mentions(check(gate, "weak_baseline"), "short", "require", "allow_weak_baseline")
+    says(project, "ft.jsonl", lambda i: label(i) if i else "something longer")
+    gate = project.judge(metric="short", allow_weak_baseline="the format is all we want")
+    assert (gate["verdict"], "degenerate_candidate" in statuses(gate)) == ("pass", False)
+
+
+def test_a_long_answer_is_cut(project: Project) -> None:
+    project.test_set(60, expected=lambda i: "x" * 500 if i % 3 == 0 else label(i))
+    assert "x" * 60 not in check(project.judge(), "weak_baseline")["message"]
 
 
 # --- the candidate -------------------------------------------------------------------------------------------
 
 
 def test_a_candidate_that_answers_one_label_throughout(project: Project) -> None:
-    answers(project, "base.jsonl", [LABELS[(i + 1) % 3] for i in range(60)])
-    project.gate_test(allow_weak_baseline="a stub")
-    assert project.gate()["verdict"] == "pass"
-    answers(project, "ft.jsonl", ["refund"] * 60)
-    gate = project.gate()
-    assert check(gate, "margin")["status"] == "pass"
-    assert gate["verdict"] == "fail"
-    assert check(gate, "degenerate_candidate")["message"] == (
-        "candidate ft.jsonl answers 'refund' throughout, and the test set expects 3 different outputs"
-    )
+    says(project, "base.jsonl", lambda i: LABELS[(i + 1) % 3])
+    assert project.judge(allow_weak_baseline="a stub")["verdict"] == "pass"
+    says(project, "ft.jsonl", "refund")
+    gate = project.judge(allow_weak_baseline="a stub")
+    assert (gate["verdict"], statuses(gate)["margin"]) == ("fail", "pass")
+    mentions(check(gate, "degenerate_candidate"), "ft.jsonl", "'refund'", "3")
 
 
-def test_a_candidate_worse_than_a_constant_answer(project: Project) -> None:
+@pytest.mark.parametrize(("right", "verdict"), [(19, "fail"), (20, "fail"), (21, "pass")])
+def test_a_weak_baseline_does_not_excuse_a_weak_candidate(project: Project, right: int, verdict: str) -> None:
     project.predictions("base.jsonl", 60, wrong_at=range(60))
-    project.gate_test(allow_weak_baseline="a stub")
-    project.predictions("ft.jsonl", 60, wrong_at=range(19, 60))
-    gate = project.gate()
-    assert check(gate, "margin")["status"] == "pass"
-    assert check(gate, "degenerate_candidate")["status"] == "fail"
-    project.predictions("ft.jsonl", 60, wrong_at=range(21, 60))
-    assert project.gate()["verdict"] == "pass"
+    project.predictions("ft.jsonl", 60, wrong_at=range(right, 60))
+    gate = project.judge(allow_weak_baseline="a stub")
+    assert (gate["verdict"], statuses(gate)["margin"]) == (verdict, "pass")
+    found = checks(gate, "degenerate_candidate")
+    assert [(one["status"], one["observed"]) for one in found] == [("fail", right / 60)] * (verdict == "fail")
+    assert "degenerate_candidate" not in statuses(project.judge())  # there the baseline is what is wrong
 
 
 # --- before any call -----------------------------------------------------------------------------------------
 
-
 ENDPOINT = {"provider": "openai", "model": "mini", "base_url": "http://127.0.0.1:9/v1"}
 TUNED = {**ENDPOINT, "model": "ft:mini:acme::1"}
 PROMPTED = {**ENDPOINT, "system": "Answer with one label.", "params": {"temperature": 0, "max_tokens": 9}}
+OTHER_PLACE = {"base_url": "http://localhost:1/v1"}
 
 
-def free_checks(project: Project, baseline: dict[str, Any], candidate: dict[str, Any]) -> dict[str, Any]:
+def free(project: Project, baseline: Any, candidate: Any = TUNED, **changes: Any) -> dict[str, Any]:
     """Too little is taught, so that nothing is asked of the endpoint, which does not exist."""
     project.training_set(10)
-    project.gate_test(baseline=baseline, candidate=candidate)
-    gate = project.gate()
+    gate = project.judge(baseline=baseline, candidate=candidate, **changes)
     assert gate["models_called"] is False
     return gate
 
 
 def test_a_good_prompt_and_equal_parameters_are_not_called_out(project: Project) -> None:
-    gate = free_checks(project, PROMPTED, {**TUNED, "params": PROMPTED["params"]})
+    gate = free(project, PROMPTED, {**TUNED, "params": PROMPTED["params"]})
     assert not {"baseline_prompt", "baseline_params", "same_model", "swapped"} & statuses(gate).keys()
 
 
-def test_an_endpoint_without_a_prompt_is_called_out(project: Project) -> None:
-    gate = free_checks(project, ENDPOINT, TUNED)
-    assert statuses(gate)["baseline_prompt"] == "warning"
-    project.result.stdout.fnmatch_lines(["*warning baseline_prompt: baseline mini has no prompt: *(marker)"])
+@pytest.mark.parametrize(
+    ("baseline", "called_out"),
+    [
+        (ENDPOINT, True),
+        ({**ENDPOINT, "system": "Answer."}, False),
+        ({**ENDPOINT, "system_file": "p.md"}, False),
+        ({**ENDPOINT, "few_shot": {"k": 2}}, False),
+        ({**ENDPOINT, "template": "Label: {input}"}, False),
+        ("recorded:base.jsonl", False),  # it does not show its prompt
+    ],
+)
+def test_an_endpoint_without_a_prompt_is_called_out(project: Project, baseline: Any, called_out: bool) -> None:
+    project.file("p.md", "Answer.")
+    found = checks(free(project, baseline), "baseline_prompt")
+    assert [(one["status"], one["source"]) for one in found] == [("warning", "marker")] * called_out
 
 
-def test_weaker_parameters_are_called_out(project: Project) -> None:
-    gate = free_checks(project, {**PROMPTED, "params": {"max_tokens": 1, "temperature": 1}}, TUNED)
-    assert check(gate, "baseline_params")["message"].endswith("max_tokens: 1 against no limit")
+@pytest.mark.parametrize(("role", "called_out"), [("system", False), ("developer", False), ("user", True)])
+def test_a_prompt_may_stand_in_the_data(project: Project, role: str, called_out: bool) -> None:
+    turns = [{"role": role, "content": "Answer."}]
+    project.test_set(60, input=lambda i: [*turns, {"role": "user", "content": f"question {i}"}])
+    assert ("baseline_prompt" in statuses(free(project, ENDPOINT))) is called_out
 
 
-def test_swapped_models_are_called_out(project: Project) -> None:
-    assert statuses(free_checks(project, {**TUNED, "system": "Answer."}, ENDPOINT))["swapped"] == "warning"
+def test_each_of_several_baselines_is_looked_at(project: Project) -> None:
+    several = {"bare": ENDPOINT, "good": PROMPTED, "nano": {**ENDPOINT, "model": "nano"}}
+    found = checks(free(project, ..., baselines=several), "baseline_prompt")
+    assert len(found) == 2
+    mentions(found[0], "bare")
+    mentions(found[1], "nano")
+
+
+JSON = {"type": "json_object"}
+SCHEMA = {"type": "json_schema", "json_schema": {"name": "x"}}
+
+
+@pytest.mark.parametrize(
+    ("baseline", "candidate", "parts"),
+    [
+        ({"max_tokens": 5}, {"max_tokens": 50}, ["max_tokens: 5", "50"]),
+        ({"max_tokens": 5}, {}, ["max_tokens: 5"]),
+        ({"max_tokens": 5}, {"max_completion_tokens": 6}, ["max_tokens: 5", "6"]),
+        ({"max_tokens": 9, "max_completion_tokens": 3}, {"max_tokens": 4}, ["max_completion_tokens: 3", "4"]),
+        ({}, {"response_format": JSON}, ["response_format", "json_object"]),
+        ({"response_format": JSON}, {"response_format": SCHEMA}, ["json_object", "json_schema"]),
+        ({}, {"guided_choice": ["a", "b"]}, ["guided_choice", "['a', 'b']"]),
+        ({"temperature": 0.7}, {"temperature": 0}, ["temperature: 0.7", "0"]),
+        ({}, {"temperature": 0}, ["temperature", "0"]),
+        ({"temperature": 1.5}, {}, ["temperature: 1.5"]),
+        ({"reasoning_effort": "low"}, {"reasoning_effort": "high"}, ["reasoning_effort: low", "high"]),
+        ({"stop": ["\n"]}, {}, ["stop: ['\\n']"]),
+        ({"max_tokens": 1, "temperature": 2}, {"max_tokens": 2, "temperature": 1}, ["max_tokens: 1", "temperature: 2"]),
+    ],
+)
+def test_a_weaker_parameter_is_called_out_and_its_opposite_is_not(
+    project: Project, baseline: dict[str, Any], candidate: dict[str, Any], parts: list[str]
+) -> None:
+    found = check(free(project, {**PROMPTED, "params": baseline}, {**TUNED, "params": candidate}), "baseline_params")
+    assert found["status"] == "warning"
+    mentions(found, "mini", *parts)
+    for ours, theirs in ((candidate, baseline), (baseline, baseline), (candidate, candidate)):
+        gate = project.judge(baseline={**PROMPTED, "params": ours}, candidate={**TUNED, "params": theirs})
+        assert "baseline_params" not in statuses(gate)
+
+
+@pytest.mark.parametrize(
+    ("baseline", "candidate"),
+    [
+        ({**PROMPTED, "params": {"max_tokens": "5", "temperature": True}}, {**TUNED, "params": {"temperature": None}}),
+        ({**PROMPTED, "params": {"reasoning_effort": "own"}}, {**TUNED, "params": {"reasoning_effort": "high"}}),
+        ("recorded:base.jsonl", {**TUNED, "params": {"temperature": 0}}),
+        ({**PROMPTED, "params": {"max_tokens": 1}}, "recorded:ft.jsonl"),
+    ],
+)
+def test_what_cannot_be_compared_is_left_to_the_endpoint(project: Project, baseline: Any, candidate: Any) -> None:
+    assert "baseline_params" not in statuses(free(project, baseline, candidate))
+
+
+def shout(text: str) -> str:
+    raise AssertionError("the model must not be called")
+
+
+@pytest.mark.parametrize(
+    ("candidate", "same"),
+    [
+        ({"name": "our tuned one", "concurrency": 1, "timeout_s": 5, "price": {"input_per_1m": 1}}, True),
+        ({"model": "ft:mini:acme::1"}, False),
+        ({"system": "Answer."}, False),
+        ({"params": {"temperature": 0}}, False),
+        ({"few_shot": {"k": 1}}, False),
+        (OTHER_PLACE, False),
+        ({"revision": "2"}, False),
+    ],
+    ids=str,
+)
+def test_whatever_can_change_an_answer_makes_another_model(
+    project: Project, candidate: dict[str, Any], same: bool
+) -> None:
+    gate = free(project, ENDPOINT, {**ENDPOINT, **candidate})
+    assert [one["status"] for one in checks(gate, "same_model")] == ["fail"] * same
 
 
 def test_one_model_under_two_names_is_never_called(project: Project) -> None:
-    project.file(
-        "one.py",
-        "def model(text): raise SystemExit('the model must not be called')\n"
-        f"def tuned(text): return {LABELS!r}[int(text.split()[-1]) % 3]\n"
-        f"def prompted(text): return tuned(text) if int(text.split()[-1]) < 40 else 'refund'\n",
-    )
-    project.pytester.syspathinsert()
-    project.gate_test(baseline="python:one:prompted", candidate="python:one:tuned")
-    assert project.gate()["verdict"] == "pass"
+    project.file("one.py", "def model(text): raise SystemExit('the model must not be called')\n")
     named = {"provider": "python", "target": "one:model", "name": "tuned"}
-    project.gate_test(baseline="python:one:model", candidate=named)
-    gate = project.gate()
-    project.result.assert_outcomes(failed=1)
-    assert (gate["verdict"], gate["models_called"]) == ("fail", False)
-    assert check(gate, "same_model")["message"] == "baseline and candidate are the same model with the same prompt"
+    assert stopped(project.judge(baseline="python:one:model", candidate=named), "fail")["name"] == "same_model"
+    assert stopped(project.judge(baseline=shout, candidate=shout), "fail")["name"] == "same_model"
+    assert "same_model" not in statuses(free(project, shout, lambda text: shout(text)))
+    gate = free(project, ..., {**ENDPOINT, "name": "tuned"}, baselines={"a": TUNED, "b": ENDPOINT})
+    mentions(check(gate, "same_model"), "baseline b")
+
+
+@pytest.mark.parametrize(
+    ("baseline", "candidate", "swapped"),
+    [
+        (TUNED, ENDPOINT, True),
+        (ENDPOINT, TUNED, False),
+        (TUNED, {**TUNED, **OTHER_PLACE}, False),
+        (TUNED, "recorded:ft.jsonl", False),
+    ],
+)
+def test_swapped_models_are_called_out(project: Project, baseline: Any, candidate: Any, swapped: bool) -> None:
+    found = checks(free(project, baseline, candidate), "swapped")
+    assert [one["status"] for one in found] == ["warning"] * swapped
 
 
 def test_a_template_that_no_example_can_fill_is_an_error_before_any_call(project: Project) -> None:
-    baseline = {**ENDPOINT, "template": "Label: {inptu}"}
-    project.gate_test(baseline=baseline, candidate=TUNED)
-    gate = project.gate()
-    assert (gate["verdict"], gate["models_called"]) == ("error", False)
-    assert "the template names neither {input}" in check(gate, "configuration")["message"]
-
-
-def test_where_one_output_is_expected_everywhere_nothing_beats_saying_it(project: Project) -> None:
-    """Saying it is perfect: such a gate fails, and a reason lets it pass with the warning."""
-    write_jsonl(project.path / "test.jsonl", ({"id": f"t{i}", "input": f"q {i}", "expected": "no"} for i in range(60)))
-    answers(project, "base.jsonl", ["none"] * 60)
-    answers(project, "ft.jsonl", ["no"] * 30 + ["none"] * 30)
-    project.gate_test()
-    gate = project.gate()
-    assert check(gate, "weak_baseline")["status"] == "fail"
-    project.gate_test(allow_weak_baseline="all of these must be refused")
-    gate = project.gate()
-    assert gate["verdict"] == "pass"
-    assert check(gate, "weak_baseline")["status"] == "warning"
+    mentions(stopped(project.judge(baseline={**ENDPOINT, "template": "Label: {inptu}"}, candidate=TUNED)), "{input}")
 
 
 def test_each_of_several_baselines_goes_by_the_name_that_the_gate_gives_it(project: Project) -> None:
     """Which is its role, too: nothing is called twice."""
     project.predictions("strong.jsonl", 60, wrong_at=range(45, 60))
     called = {"provider": "recorded", "path": "base.jsonl", "name": "mini"}
-    project.gate_test(baseline=..., baselines={"one": "recorded:strong.jsonl", "two": called})
-    gate = project.gate()
+    gate = project.judge(baseline=..., baselines={"one": "recorded:strong.jsonl", "two": called})
     names = {role: model["name"] for role, model in gate["baselines"].items()}
     assert (gate["baseline"]["name"], names) == ("one", {"one": "one", "two": "mini"})
-    project.result.stdout.fnmatch_lines(["one        recorded:strong.jsonl *", "two        mini *"])
-    project.result.stdout.fnmatch_lines(["gain over one: *"])
-    notes = [item["message"].partition(": the")[0] for item in gate["checks"] if item["name"].endswith("_recording")]
-    assert notes == ["baseline one", "baseline two (mini)", "candidate ft.jsonl"]
+    lines = [" ".join(line.split()) for line in block(gate)]
+    assert any(line.startswith("one recorded:strong.jsonl ") for line in lines)
+    assert any(line.startswith("two mini ") for line in lines)

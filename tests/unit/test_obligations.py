@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_ftgate.plugin.obligations import Seen, unjudged
+from pytest_ftgate.plugin.obligations import Seen, Unmet, find_unmet
 from pytest_ftgate.result import GateResult
 
 FILE = ("intents", "other")
@@ -13,7 +13,7 @@ def judged(name: str, verdict: str = "pass", **facts: object) -> GateResult:
 
 
 def test_a_gate_that_passed_owes_nothing() -> None:
-    assert unjudged(["intents"], [judged("intents")], Seen(), in_file=FILE) == []
+    assert find_unmet(["intents"], [judged("intents")], Seen(), in_file=FILE) == []
 
 
 @pytest.mark.parametrize(
@@ -29,23 +29,23 @@ def test_a_gate_that_passed_owes_nothing() -> None:
     ],
 )
 def test_an_absent_gate_says_why(seen: Seen, reason: str) -> None:
-    assert unjudged(["intents"], [judged("other")], seen, in_file=FILE) == [{"name": "intents", "reason": reason}]
+    assert find_unmet(["intents"], [judged("other")], seen, in_file=FILE) == [Unmet("intents", reason)]
 
 
 def test_every_judged_test_must_pass() -> None:
-    found = unjudged(["intents"], [judged("intents"), judged("intents", "inconclusive")], Seen(), in_file=FILE)
-    assert found == [{"name": "intents", "reason": "the verdict of test_gate.py::test_intents is inconclusive"}]
+    found = find_unmet(["intents"], [judged("intents"), judged("intents", "inconclusive")], Seen(), in_file=FILE)
+    assert found == [Unmet("intents", "the verdict of test_gate.py::test_intents is inconclusive", told=True)]
 
 
 def test_a_mark_may_not_loosen_the_file() -> None:
-    found = unjudged(["intents"], [judged("intents", loosened=("margin: 0.1 -> 0.01",))], Seen(), in_file=FILE)
-    assert found[0]["reason"] == ("test_gate.py::test_intents asks for less than the file: margin: 0.1 -> 0.01")
+    found = find_unmet(["intents"], [judged("intents", loosened=("margin: 0.1 -> 0.01",))], Seen(), in_file=FILE)
+    assert found[0].reason == "test_gate.py::test_intents asks for less than the file: margin: 0.1 -> 0.01"
 
 
 def test_another_gate_cannot_take_the_name_of_one_in_the_file() -> None:
     impostor = GateResult("intents", "test_gate.py::test_x", "pass", gate="easy")
-    assert unjudged(["intents"], [impostor], Seen(), in_file=FILE) == [
-        {"name": "intents", "reason": "test_gate.py::test_x is another gate of that name"}
+    assert find_unmet(["intents"], [impostor], Seen(), in_file=FILE) == [
+        Unmet("intents", "test_gate.py::test_x is another gate of that name")
     ]
 
 
@@ -53,10 +53,10 @@ def test_another_gate_cannot_take_the_name_of_one_in_the_file() -> None:
 def test_a_name_of_marks_alone_is_owed_by_every_test_that_carries_it(judged_id: str) -> None:
     found = [GateResult("orders", judged_id, "pass")]
     seen = Seen(tests={"orders": {"a[1]/test_gate.py::test_orders"}})
-    assert unjudged(["orders"], found, seen, in_file=FILE) == []
-    seen.carries("a[1]/test_gate.py::test_orders_2", "orders")
-    assert unjudged(["orders"], found, seen, in_file=FILE) == [
-        {"name": "orders", "reason": "a[1]/test_gate.py::test_orders_2 carries it too, and was not judged"}
+    assert find_unmet(["orders"], found, seen, in_file=FILE) == []
+    seen.see("a[1]/test_gate.py::test_orders_2", "orders", deselected=True)
+    assert find_unmet(["orders"], found, seen, in_file=FILE) == [
+        Unmet("orders", "a[1]/test_gate.py::test_orders_2 carries it too, and was not judged")
     ]
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_ftgate.plugin.progress import EVERY_S, ProgressLine, ProgressLog
-from pytest_ftgate.runs.runner import Progress
+from pytest_ftgate.plugin.progress import EVERY_S, ProgressDisplay
+from pytest_ftgate.runs.run_state import Progress
 
 
 class Clock:
@@ -30,7 +30,7 @@ class Clock:
 )
 def test_what_a_line_says_of_a_model(progress: Progress, shown: str) -> None:
     written: list[str] = []
-    line = ProgressLine(written.append, lambda: None, clock=Clock())
+    line = ProgressDisplay(written.append, lambda: None, clock=Clock())
     line(progress)
     assert written[-1] == f"\rftgate: {shown}"
     line.wipe()
@@ -51,7 +51,7 @@ def test_what_a_line_says_of_a_model(progress: Progress, shown: str) -> None:
 def test_the_pace_and_what_is_left_of_it(seconds: float, done: int, stored: int, shown: str) -> None:
     written: list[str] = []
     clock = Clock()
-    line = ProgressLine(written.append, lambda: None, clock=clock)
+    line = ProgressDisplay(written.append, lambda: None, clock=clock)
     line(Progress("tuned", stored, 2000, stored, 0))
     clock.now += seconds
     line(Progress("tuned", done, 2000, stored, 0))
@@ -61,7 +61,7 @@ def test_the_pace_and_what_is_left_of_it(seconds: float, done: int, stored: int,
 def test_a_log_gets_a_line_a_minute() -> None:
     written: list[str] = []
     clock = Clock()
-    log = ProgressLog(written.append, clock=clock)
+    log = ProgressDisplay(written.append, clock=clock)
     for done in range(150):
         log(Progress("base", done, 200, 0, 0))
         log(Progress("tuned", done, 200, 0, 1))
@@ -75,7 +75,7 @@ def test_a_log_gets_a_line_a_minute() -> None:
 def test_a_run_in_which_nothing_moves_is_seen_to_live() -> None:
     written: list[str] = []
     clock = Clock()
-    log = ProgressLog(written.append, clock=clock)
+    log = ProgressDisplay(written.append, clock=clock)
     log(Progress("base", 3, 200, 0, 0))
     clock.now += EVERY_S
     log(Progress("base", 3, 200, 0, 0))
@@ -85,7 +85,7 @@ def test_a_run_in_which_nothing_moves_is_seen_to_live() -> None:
 def test_a_short_run_says_nothing_and_the_next_one_begins_anew() -> None:
     written: list[str] = []
     clock = Clock()
-    log = ProgressLog(written.append, clock=clock)
+    log = ProgressDisplay(written.append, clock=clock)
     for _ in range(3):
         log(Progress("base", 1, 2, 0, 0))
         clock.now += EVERY_S - 1

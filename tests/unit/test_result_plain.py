@@ -8,8 +8,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
-from pytest_ftgate.result import from_plain, to_plain
+from pytest_ftgate.result import GateResult, from_plain, to_plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,17 @@ def test_a_name_that_is_not_there_takes_its_default() -> None:
     assert from_plain(Tree, {"leaf": {"name": "a"}}) == Tree(Leaf("a"))
 
 
-def test_a_name_that_is_not_known_is_refused() -> None:
-    with pytest.raises(KeyError, match="twig"):
-        from_plain(Tree, {"leaf": {"name": "a"}, "twig": 1})
+def test_what_is_no_value_of_a_fact_is_refused() -> None:
+    with pytest.raises(ValidationError, match=r"leaf\.name"):
+        from_plain(Tree, {"leaf": {"name": [1]}})
+
+
+def test_a_range_without_an_end_comes_back_without_one() -> None:
+    result = GateResult("a", "b", "pass", metric_range=(0.0, float("inf")))
+    assert result.to_dict()["metric_range"] == [0.0, None]
+    assert GateResult.from_dict(result.to_dict()) == result
+
+
+def test_whether_a_gate_passed_is_told_by_its_verdict_alone() -> None:
+    forged = {**GateResult("a", "b", "fail").to_dict(), "passed": True}
+    assert not GateResult.from_dict(forged).passed

@@ -3,24 +3,70 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pytest_ftgate.checks.freshness.last_green import KeptModel, LastGreen, as_kept, unpack_scores
-from pytest_ftgate.result import Check, Drift, called
+from pytest_ftgate.checks.context import once
+from pytest_ftgate.checks.freshness.last_green import (
+    KeptModel,
+    LastGreen,
+    as_kept,
+    asked_hash,
+    metric_text,
+    unpack_scores,
+)
+from pytest_ftgate.checks.freshness.models import asked_anew, check_name, kept_role
+from pytest_ftgate.result import Check, Clock, Drift, called
 from pytest_ftgate.text import day, is_share, plural, show_difference
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from pytest_ftgate.checks.context import Context
     from pytest_ftgate.metrics import Scored
 
 _SAME_QUESTION = "The same examples were asked in the same way: the endpoint serves another model under this name."
 
 
-def check_name(rule: str, role: str) -> str:
-    """``drift_candidate``, ``drift_baseline``, or ``drift_baseline.few_shot`` of several."""
-    return f"{rule}_{role}" if role in ("baseline", "candidate") else f"{rule}_baseline.{role}"
+def facts(gate: Context) -> dict[str, Clock | None]:
+    """Return the clock with what moved since the last green verdict."""
+    clock = gate.result.clock
+    return {"clock": clock and replace(clock, drift=tuple(_drifts(gate)[0]))}
+
+
+def check(gate: Context) -> list[Check]:
+    """Check whether the models moved since the last green verdict, where stored answers are asked for anew."""
+    return _drifts(gate)[1]
+
+
+@once
+def _drifts(gate: Context) -> tuple[list[Drift], list[Check]]:
+    config, test, last = gate.config, gate.test, gate.last_green
+    if gate.surroundings.newer_than is None:  # nothing is asked for anew
+        return [], []
+    why = incomparable(last, test.sha256, len(test), metric_text(config))
+    if why is not None or last is None:
+        return [], [Check("drift", "note", why or "")]
+    drifts, checks = [], []
+    for role, measured in gate.scored.items():
+        before, run = last.models.get(kept_role(config, role)), measured.run
+        if before is None:
+            continue
+        spelling = gate.asked(role).spelling
+        if before.model != spelling:
+            checks.append(replaced_check(role, before, spelling, last.since))
+            continue
+        scored = measured.scores[config.metric.name]
+        drift = measure_drift(role, before, scored, confidence=config.confidence, groups=gate.groups)
+        if drift is None:
+            continue
+        alike = not run.model.persistent or before.asked == asked_hash(run)
+        drifts.append(drift)
+        checks.append(drift_check(drift, last.since, scored, asked_alike=alike, asked_anew=asked_anew(gate, role)))
+    if not checks:
+        checks.append(Check("drift", "note", "no answers of the last green verdict are known to compare today's with"))
+    return drifts, checks
 
 
 def incomparable(last: LastGreen | None, test_set: str | None, examples: int, metric: str) -> str | None:

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from pytest_ftgate.checks.freshness.drift import check_name
+from pytest_ftgate.checks.context import once
 from pytest_ftgate.checks.freshness.last_green import LastGreen
+from pytest_ftgate.checks.freshness.models import asked_anew, check_name, served_as, today_models
 from pytest_ftgate.errors import ModelError, StoreError
-from pytest_ftgate.models.event_loop import run_in_own_loop
+from pytest_ftgate.models.openai_api.endpoint import endpoint_of
 from pytest_ftgate.models.openai_api.lifetime import Listing, ask_listings
-from pytest_ftgate.result import STATUS_AT, Check, called
+from pytest_ftgate.result import STATUS_AT, Check, Clock, called
 from pytest_ftgate.text import DAY_S, date_of, excerpt, plural
 
 if TYPE_CHECKING:
+    from pytest_ftgate.checks.context import Context
     from pytest_ftgate.config import GateConfig
     from pytest_ftgate.models import Notes
     from pytest_ftgate.models.openai_api.endpoint import Endpoint
@@ -32,6 +34,36 @@ _RETRAIN_LATE = "That day has passed: train on another base model, and judge the
 _SUCCESSOR = "Name its successor in time: against another baseline the gate has to be judged anew."
 
 _SUCCESSOR_LATE = "That day has passed: name its successor, and judge the gate anew against it."
+
+
+def facts(gate: Context) -> dict[str, Clock | None]:
+    """Return the clock with the shutdown dates that endpoints announce."""
+    clock = gate.result.clock
+    return {"clock": clock and replace(clock, shutdown_dates=_announced(gate)[0])}
+
+
+def check(gate: Context) -> list[Check]:
+    """Check that no model is about to be shut down."""
+    return _announced(gate)[1]
+
+
+@once
+def _announced(gate: Context) -> tuple[dict[str, str], list[Check]]:
+    if gate.config.clock.shutdown == "ignore":
+        return {}, []
+    assert gate.surroundings.notes is not None  # of a gate
+    listings = Listings(gate.surroundings.notes, gate.now)
+    return shutdowns(gate.config, _served(gate), gate.last_green, listings, gate.now)
+
+
+def _served(gate: Context) -> Iterator[Served]:
+    """Yield the models at endpoints. Only who was asked for answers is asked for dates."""
+    for role, today in today_models(gate).items():
+        spec = gate.asked(role)
+        model = served_as(spec)
+        if model is not None:
+            ask = asked_anew(gate, role) and not gate.surroundings.offline
+            yield Served(role, model, today.base_model, endpoint_of(spec, model), ask)
 
 
 @dataclass(frozen=True)
@@ -124,6 +156,7 @@ def shutdown_check(config: GateConfig, role: str, model: str, listed: str, shutd
         required=clock.shutdown_within_days,
         source=clock.source("shutdown"),
         advice=_advice(role, past=left < 0) if due else None,
+        action="another_model" if due and clock.shutdown == "fail" else None,
     )
 
 
@@ -171,6 +204,8 @@ class Listings:
         if due:
             told: dict[str, Listing] = {}
             with suppress(ModelError):  # which says that the loop stands still
+                from pytest_ftgate.models.event_loop import run_in_own_loop
+
                 told = run_in_own_loop(ask_listings(endpoint, due, self._now), lambda: None)
             for model, listing in told.items():
                 before = known.get(model)

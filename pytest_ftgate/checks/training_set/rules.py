@@ -10,6 +10,7 @@ from pytest_ftgate.result import STATUS_AT, Check
 from pytest_ftgate.text import plural, printable
 
 if TYPE_CHECKING:
+    from pytest_ftgate.checks.context import Context
     from pytest_ftgate.checks.training_set.audit import TrainingAudit
     from pytest_ftgate.config import GateConfig
     from pytest_ftgate.data import DataSet
@@ -26,9 +27,9 @@ MOST_IMBALANCE = 10
 _SHOWN = 5
 
 
-def training_checks(config: GateConfig, audit: TrainingAudit, training: DataSet, test: DataSet) -> list[Check]:
-    """Return what the audit found, worst first, without what the gate ignores, but for the two that count."""
-    rules = _Rules(config, audit, training, test)
+def check(gate: Context) -> list[Check]:
+    """Check what the audit found. Findings that the gate ignores are left out, but for the two that always count."""
+    rules = _Rules(gate.config, gate.audit, gate.training, gate.test)
     return [rules.usable(), rules.leaked(), *rules.findings()]
 
 
@@ -59,6 +60,7 @@ class _Rules:
             if held
             else f"Write {plural(needed - audit.usable, 'more distinct example')}; "
             "with fewer, few-shot prompting is likely enough.",
+            action="add_examples",
         )
 
     def leaked(self) -> Check:
@@ -77,6 +79,7 @@ class _Rules:
             required=0,
             source=str(self._config.sources["training_set"]),
             advice="Take them out of the training set and train again: a model is not tested on what it was taught.",
+            action="fix_data",
         )
 
     def findings(self) -> Iterator[Check]:
@@ -294,6 +297,7 @@ class _Rules:
             required=required,
             source=str(self._config.sources["audit"]) if level == "fail" else None,
             advice=advice,
+            action="fix_data" if level == "fail" else None,
         )
 
     # --- words -------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,15 +12,10 @@ from pytest_ftgate.checks.goal import not_served
 from pytest_ftgate.errors import shown_path
 
 if TYPE_CHECKING:
-    from pytest_ftgate.config import Bound, EconomicsSpec, GateConfig, GuardSpec, MetricSpec, ModelSpec, SliceSpec
+    from pytest_ftgate.config import Bound, GateConfig, GuardSpec, MetricSpec, ModelSpec, SliceSpec
 
-_LOWER_IS_WEAKER = ("confidence", "min_training_examples", "min_test_examples")
-_ORDERED: Mapping[str, Sequence[str]] = {
-    "evidence": ("observed", "significant", "proven"),
-    "errors": ("score_zero", "error"),
-    "stage": ("ready", "accept"),
-}
-_DROP_EVIDENCE = ("significant", "observed", "proven")
+_OF_OBJECTIVE = ("margin", "max_drop", "evidence")
+"""Keys that come and go with the objective, or mean another thing with another one."""
 _OPERATION = ("name", "price", "concurrency", "timeout_s", "retries", "api_key_env")
 """Keys of a model that change no answer."""
 _METRIC_OPERATION = ("concurrency", "timeout_s")
@@ -28,7 +23,8 @@ _METRIC_OPERATION = ("concurrency", "timeout_s")
 _JUDGED = ("rubric", "preference", "human_preference")
 _OF_JUDGES = ("judge", "rubric", "rubric_file", "calibration", "path")
 """Options of judged metrics that are compared by themselves."""
-_SHOWN = 60
+_LONGEST = 60
+_NOT_GIVEN = "not given"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,20 +40,18 @@ class Weakening:
 
 
 def weakenings(before: GateConfig, after: GateConfig) -> tuple[Weakening, ...]:
-    """What ``after`` asks less for than ``before``: thresholds, evidence, audit, bounds, data, metric, models, guards.
+    """Return what ``after`` asks less for than ``before``: thresholds, data, metric, models, guards and the like.
 
     Another candidate or training set is no weakening: they are what is judged. To read less of one training set is, and
     so is to name fewer candidates, since each of them is then judged less strictly.
     """
     return (
-        *_objective(before, after),
-        *_thresholds(before, after),
-        *_allowance(before, after),
+        *_thresholds(before, after, leave_out=() if before.objective == after.objective else _OF_OBJECTIVE),
         *_goal(before, after),
         *_hypothesis(before, after),
-        *_audit(before, after),
+        *_thresholds(before.audit, after.audit, "audit."),
         *_bounds(before.require, after.require),
-        *_economics(before.economics, after.economics),
+        *_thresholds(before.economics, after.economics, "economics."),
         *_changed("metric", _written_metric(before.metric), _written_metric(after.metric)),
         *_judges(before, after),
         *_changed("test_set", _shown(before.test_set), _shown(after.test_set)),
@@ -67,60 +61,29 @@ def weakenings(before: GateConfig, after: GateConfig) -> tuple[Weakening, ...]:
         *_candidates(before, after),
         *_guards(before.guards, after.guards),
         *_slices(before.slices, after.slices),
-        *_clock(before, after),
+        *_thresholds(before.clock, after.clock, "clock."),
     )
 
 
-def _objective(before: GateConfig, after: GateConfig) -> Iterator[Weakening]:
-    """To match asks for less quality than to beat; what was asked of cost and time counts by itself."""
-    if before.objective == "beat" and after.objective == "match":
-        yield Weakening("objective", before.objective, after.objective)
-    if before.margin is not None and after.margin is not None and after.margin < before.margin:
-        yield Weakening("margin", _number(before.margin), _number(after.margin))
-    if before.max_drop is not None and after.max_drop is not None and after.max_drop > before.max_drop:
-        yield Weakening("max_drop", _number(before.max_drop), _number(after.max_drop))
-    for key in ("cheaper_by", "faster_by"):
-        yield from _lowered(key, getattr(before, key), getattr(after, key))
+def _thresholds(before: Any, after: Any, prefix: str = "", leave_out: Collection[str] = ()) -> Iterator[Weakening]:
+    """Compare the keys of one mapping, each as its type says; a mapping that is not written is None."""
+    from pytest_ftgate.config.weaker import thresholds
+
+    if before is None:
+        return
+    for key, comparison in thresholds(type(before)).items():
+        old, new = getattr(before, key, None), getattr(after, key, None)
+        if key not in leave_out and comparison.asks_less(old, new):
+            absent = comparison.unwritten or "removed"
+            yield Weakening(prefix + key, *(absent if value is None else _value(value) for value in (old, new)))
 
 
-def _economics(before: EconomicsSpec | None, after: EconomicsSpec | None) -> Iterator[Weakening]:
-    """Limits alone: what a fine-tune costs and how often it is called are facts, and they change."""
-    saving, days = "min_monthly_saving_usd", "max_break_even_days"
-    yield from _lowered(f"economics.{saving}", getattr(before, saving, None), getattr(after, saving, None))
-    yield from _raised(f"economics.{days}", getattr(before, days, None), getattr(after, days, None))
-
-
-def _raised(key: str, before: float | None, after: float | None) -> Iterator[Weakening]:
-    if before is not None and (after is None or after > before):
-        yield Weakening(key, _number(before), "removed" if after is None else _number(after))
-
-
-def _lowered(key: str, before: float | None, after: float | None) -> Iterator[Weakening]:
-    if before is not None and (after is None or after < before):
-        yield Weakening(key, _number(before), "removed" if after is None else _number(after))
-
-
-def _thresholds(before: GateConfig, after: GateConfig) -> Iterator[Weakening]:
-    for key in _LOWER_IS_WEAKER:
-        old, new = getattr(before, key), getattr(after, key)
-        if new < old:
-            yield Weakening(key, _number(old), _number(new))
-    for key, order in _ORDERED.items():
-        old, new = getattr(before, key), getattr(after, key)
-        if key == "evidence" and before.objective != after.objective:
-            continue  # what is to be proven is another thing
-        if order.index(new) < order.index(old):
-            yield Weakening(key, old, new)
-
-
-def _number(value: float) -> str:
-    return repr(value).removesuffix(".0")
-
-
-def _allowance(before: GateConfig, after: GateConfig) -> Iterator[Weakening]:
-    """A reason that was reworded allows no more than it did."""
-    if before.allow_weak_baseline is None and after.allow_weak_baseline is not None:
-        yield Weakening("allow_weak_baseline", "not allowed", after.allow_weak_baseline)
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return repr(value).removesuffix(".0")
+    return "fail above a limit" if value == "limit" else str(value)
 
 
 def _goal(before: GateConfig, after: GateConfig) -> Iterator[Weakening]:
@@ -128,14 +91,10 @@ def _goal(before: GateConfig, after: GateConfig) -> Iterator[Weakening]:
     old, new = (not_served(one.goal) for one in (before, after))
     if old and not new:
         yield Weakening("goal", str(before.goal), str(after.goal or "none"))
-    if before.goal_override is None and after.goal_override is not None:
-        yield Weakening("goal_override", "none", after.goal_override)
 
 
 def _hypothesis(before: GateConfig, after: GateConfig) -> Iterator[Weakening]:
     """Numbers that are gone, others, or a smaller gain: what was expected is not made to fit what was seen."""
-    if before.require_hypothesis and not after.require_hypothesis:
-        yield Weakening("require_hypothesis", "true", "false")
     old, new = before.prediction, after.prediction
     if old is None:
         return
@@ -145,33 +104,6 @@ def _hypothesis(before: GateConfig, after: GateConfig) -> Iterator[Weakening]:
         old.goal - old.start
     ):
         yield Weakening("hypothesis", str(old), str(new))
-
-
-def _audit(before: GateConfig, after: GateConfig) -> Iterator[Weakening]:
-    from pytest_ftgate.config.gate_config import AUDIT_LEVELS
-
-    for name, old in before.audit.levels.items():
-        new = after.audit.levels[name]
-        if AUDIT_LEVELS.index(new) < AUDIT_LEVELS.index(old):
-            yield Weakening(f"audit.{name}", _level(old), _level(new))
-    if after.audit.max_tokens > before.audit.max_tokens:
-        yield Weakening("audit.max_tokens", str(before.audit.max_tokens), str(after.audit.max_tokens))
-
-
-def _level(level: str) -> str:
-    return "fail above a limit" if level == "limit" else level
-
-
-def _clock(before: GateConfig, after: GateConfig) -> Iterator[Weakening]:
-    from pytest_ftgate.config.gate_config import CLOCK_LEVELS
-
-    yield from _raised("max_age_days", before.max_age_days, after.max_age_days)
-    old, new = before.clock, after.clock
-    for key in ("alias", "base_changed", "shutdown"):
-        was, is_ = getattr(old, key), getattr(new, key)
-        if CLOCK_LEVELS.index(is_) < CLOCK_LEVELS.index(was):
-            yield Weakening(f"clock.{key}", was, is_)
-    yield from _lowered("clock.shutdown_within_days", old.shutdown_within_days, new.shutdown_within_days)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +121,7 @@ class _Limits:
 
     def __str__(self) -> str:
         ends = (("min", self.min), ("max", self.max))
-        limits = ", ".join(f"{name} {_number(value)}" for name, value in ends if math.isfinite(value))
+        limits = ", ".join(f"{name} {_value(value)}" for name, value in ends if math.isfinite(value))
         return f"{limits} ({self.options})" if self.options else limits
 
 
@@ -225,10 +157,8 @@ def _options(metric: MetricSpec) -> str:
 
 def _judges(before: GateConfig, after: GateConfig) -> Iterator[Weakening]:
     """Another judge or another question cannot be compared with what was; a calibration can."""
-    from pytest_ftgate.config.judge_options import judged_metrics
-
-    now = judged_metrics(after)
-    for name, old in judged_metrics(before).items():
+    now = after.judged_metrics
+    for name, old in before.judged_metrics.items():
         if name not in now:
             continue  # which the metric, or the bound on it, says
         new, key = now[name], "metric" if name == before.metric.name else name
@@ -239,8 +169,7 @@ def _judges(before: GateConfig, after: GateConfig) -> Iterator[Weakening]:
             yield Weakening(f"{key}.judge", *_told_apart(judge, other))
         held, kept = old.options.get("calibration"), new.options.get("calibration")
         if held is not None:
-            kappa = getattr(kept, "min_kappa", None)
-            yield from _lowered(f"{key}.calibration.min_kappa", held.min_kappa, kappa)
+            yield from _thresholds(held, kept, f"{key}.calibration.")
             yield from _changed(f"{key}.calibration.path", _shown(held), _shown(kept or held))
 
 
@@ -266,24 +195,22 @@ def _training_set(before: Any, after: Any) -> Iterator[Weakening]:
 
 
 def _reading(data: str, before: Any, after: Any) -> Iterator[Weakening]:
-    """How a file is read: what its columns are called, and how much of it counts."""
-    for key in ("format", "fields"):
-        old, new = getattr(before, key, None), getattr(after, key, None)
-        yield from _changed(f"{data}.{key}", _written(old), _written(new))
-    most, kept = getattr(before, "limit", None), getattr(after, "limit", None)
-    if kept is not None and (most is None or kept < most):
-        yield Weakening(f"{data}.limit", "all rows" if most is None else str(most), str(kept))
+    """Compare how a file is read: what its columns are called, and how much of it counts."""
+    from pytest_ftgate.config import DataSpec
+
+    if isinstance(before, DataSpec) and isinstance(after, DataSpec):
+        yield from _changed(f"{data}.format", before.format or _NOT_GIVEN, after.format or _NOT_GIVEN)
+        yield from _changed(f"{data}.fields", _columns(before.fields), _columns(after.fields))
+        yield from _thresholds(before, after, f"{data}.")
+
+
+def _columns(fields: Mapping[str, str]) -> str:
+    return ", ".join(f"{key}: {name}" for key, name in sorted(fields.items())) or _NOT_GIVEN
 
 
 def _shown(data: Any) -> str:
     path = getattr(data, "path", None)
     return "an iterable" if path is None else shown_path(path)
-
-
-def _written(value: Any) -> str:
-    if isinstance(value, Mapping):
-        value = ", ".join(f"{key}: {name}" for key, name in sorted(value.items()))
-    return str(value or "not given")
 
 
 def _baselines(before: GateConfig, after: GateConfig) -> Iterator[Weakening]:
@@ -316,9 +243,9 @@ def _guards(before: Mapping[str, GuardSpec], after: Mapping[str, GuardSpec]) -> 
     for name, old in before.items():
         key, new = f"guards.{name}", after.get(name)
         if new is None:
-            yield Weakening(key, f"max_drop {_number(old.max_drop)}", "removed")
+            yield Weakening(key, f"max_drop {_value(old.max_drop)}", "removed")
             continue
-        yield from _drops(key, old, new)
+        yield from _thresholds(old, new, f"{key}.")
         yield from _changed(f"{key}.metric", _written_metric(old.metric), _written_metric(new.metric))
         yield from _changed(f"{key}.test_set", _shown(old.test_set), _shown(new.test_set))
         yield from _reading(f"{key}.test_set", old.test_set, new.test_set)
@@ -332,9 +259,7 @@ def _slices(before: SliceSpec | None, after: SliceSpec | None) -> Iterator[Weake
         return
     if not set(before.fields) <= set(after.fields):
         yield Weakening("slices.fields", ", ".join(before.fields), ", ".join(after.fields))
-    yield from _drops("slices", before, after)
-    if after.min_examples > before.min_examples:
-        yield Weakening("slices.min_examples", str(before.min_examples), str(after.min_examples))
+    yield from _thresholds(before, after, "slices.")
 
 
 def shared_confidence(before: GateConfig, after: GateConfig) -> Iterator[str]:
@@ -350,14 +275,6 @@ def shared_confidence(before: GateConfig, after: GateConfig) -> Iterator[str]:
         yield f"slices.fields: {', '.join(old.fields)} -> {', '.join(new.fields)}: {effect}"
     if new.min_examples < old.min_examples:
         yield f"slices.min_examples: {old.min_examples} -> {new.min_examples}: {effect}"
-
-
-def _drops(key: str, before: GuardSpec | SliceSpec, after: GuardSpec | SliceSpec) -> Iterator[Weakening]:
-    """Of a drop "significant" asks for least: it also lets a drop pass that is too large and may be chance."""
-    if after.max_drop > before.max_drop:
-        yield Weakening(f"{key}.max_drop", _number(before.max_drop), _number(after.max_drop))
-    if _DROP_EVIDENCE.index(after.evidence) < _DROP_EVIDENCE.index(before.evidence):
-        yield Weakening(f"{key}.evidence", before.evidence, after.evidence)
 
 
 def same_baselines(before: GateConfig, after: GateConfig) -> dict[str, ModelSpec]:
@@ -382,5 +299,5 @@ def _told_apart(old: ModelSpec, new: ModelSpec) -> tuple[str, str]:
 
 
 def _short(value: Any) -> str:
-    text = "not given" if value is None else shown_path(value) if isinstance(value, Path) else str(value)
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
+    text = _NOT_GIVEN if value is None else shown_path(value) if isinstance(value, Path) else str(value)
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."

@@ -192,7 +192,7 @@ def _contents(before: GateConfig, after: GateConfig, past: Past) -> Iterator[Wea
     for key, (old, new) in tests.items():
         path = getattr(new, "path", None)
         if path is not None and path == getattr(old, "path", None):
-            yield from _content(key, path, past, in_order=new.limit is not None)  # type: ignore[union-attr]
+            yield from _content(key, path, past, in_order=new.limit is not None)
     for key, path in metric_files(before, after):
         yield from _content(key, path, past, whole=True)
     for name, spec in same_baselines(before, after).items():

@@ -9,15 +9,15 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_ftgate.errors import ModelError, StoreError
-from pytest_ftgate.models.openai_api.batch_api import AbsentError, Batch, BatchApi
+from pytest_ftgate.models.openai_api.api_client import AbsentError
+from pytest_ftgate.models.openai_api.batch_api import Batch, BatchApi
 from pytest_ftgate.models.openai_api.batch_lines import Limits, Part, question_line, write_parts
 from pytest_ftgate.models.openai_api.batch_notes import BatchNotes, Sent
 from pytest_ftgate.models.openai_api.batch_watch import Harvest, Pace, Watch
-from pytest_ftgate.models.protocol import Completion, Question
+from pytest_ftgate.models.protocol import Completion, Delegate, Question
 from pytest_ftgate.text import plural
 
 if TYPE_CHECKING:
-    from pytest_ftgate.data import Example
     from pytest_ftgate.models.openai_api.model import OpenAIModel
     from pytest_ftgate.models.protocol import Notes
 
@@ -29,8 +29,8 @@ _FOUND_S = 7 * 24 * 3600.0
 _FOR_NOW = frozenset({"token_limit_exceeded", "rate_limit_exceeded"})
 
 
-class BatchedModel:
-    """The same model as :class:`OpenAIModel`, with the same keys: its answers are the same, in whatever mode.
+class BatchedModel(Delegate):
+    """The same model, with the same keys: its answers are the same, in whatever mode. One answer alone is asked live.
 
     Args:
         live: the model.
@@ -39,16 +39,11 @@ class BatchedModel:
         concurrency: how many batches may be open at once.
         limits: of one batch.
         pace: how often a batch is looked at.
-
-    Attributes:
-        mode: ``batch``: its answers cost half of what live ones do.
     """
 
     mode = "batch"
     timeout_s: float | None = None  # a batch has a day
-    persistent = True
-    verified: bool | None = None
-    endpoint = True
+    requests_per_minute = tokens_per_minute = None
 
     def __init__(
         self,
@@ -60,13 +55,7 @@ class BatchedModel:
         limits: Limits | None = None,
         pace: Pace | None = None,
     ) -> None:
-        self.name = live.name
-        self.spelling = live.spelling
-        self.retries = live.retries
-        self.price = live.price
-        self.params = live.params
-        self.prompt = live.prompt
-        self.latency = live.latency
+        super().__init__(live)
         self.concurrency = concurrency or CONCURRENCY
         self._limits = limits or Limits()
         self.batch_size = self._limits.questions
@@ -93,23 +82,7 @@ class BatchedModel:
             return None
         address = self._live.address()
         names = ", ".join(address.quoted(name, 60) for name in sorted(self._counts))
-        return f"{self.name}: the batch {names} goes on at {address.where}; the next run picks it up"
-
-    def key(self, example: Example, repeat: int = 0) -> str:
-        """See :meth:`OpenAIModel.key`."""
-        return self._live.key(example, repeat)
-
-    def characters(self, example: Example) -> int:
-        """See :meth:`OpenAIModel.characters`."""
-        return self._live.characters(example)
-
-    def ready(self) -> None:
-        """See :meth:`OpenAIModel.ready`."""
-        self._live.ready()
-
-    async def complete(self, example: Example, repeat: int = 0) -> Completion:
-        """Ask live: who asks for one answer alone, outside of a run, waits for it."""
-        return await self._live.complete(example, repeat)
+        return f"{self._live.name}: the batch {names} goes on at {address.where}; the next run picks it up"
 
     async def complete_many(self, questions: Sequence[Question]) -> list[Completion | ModelError]:
         """Answer questions: by batches that hold them already, sent by whatever run, then by new ones."""
@@ -141,7 +114,7 @@ class BatchedModel:
     def _opened(self) -> _Open:
         loop = asyncio.get_running_loop()
         if loop not in self._open:
-            self.ready()
+            self._live.ready()
             api = BatchApi(self._live.address())
             watch = Watch(api, self._pace, self._counts)
             self._open[loop] = _Open(api, watch, asyncio.Semaphore(self.concurrency))

@@ -1,20 +1,18 @@
-"""The files and batches API of an OpenAI-compatible endpoint, through the ``openai`` client."""
+"""The files and batches API of an OpenAI-compatible endpoint."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from json import JSONDecodeError
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 from pytest_ftgate.errors import ModelError
-from pytest_ftgate.models.openai_api.chat_answer import EVIDENCE_CHARACTERS, broken_body
-from pytest_ftgate.models.openai_api.connection import client_headers, open_client
-from pytest_ftgate.models.openai_api.endpoint import Endpoint, failure, refusal_in, said
+from pytest_ftgate.models.openai_api.api_client import AbsentError, ApiClient
+from pytest_ftgate.models.openai_api.chat_answer import EVIDENCE_CHARACTERS
+from pytest_ftgate.models.openai_api.endpoint import Endpoint
 
 QUESTIONS_URL = "/v1/chat/completions"
 LABEL = "ftgate"
@@ -24,12 +22,7 @@ LABEL = "ftgate"
 _TIMEOUT_S = 300.0
 _PAGE = 100
 _PAGES = 2
-_ABSENT = frozenset({404, 405, 501})
 _ERRORS_SHOWN = 3
-
-
-class AbsentError(ModelError):
-    """The endpoint has nothing at this address: no such API, no such batch, no such file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,29 +50,24 @@ class Batch:
     errors: str = ""
 
 
-class BatchApi:
-    """The API of one endpoint, in one event loop. Every method raises :class:`ModelError`, which never quotes the key.
+class BatchApi(ApiClient):
+    """The API of one endpoint, in one event loop.
 
     Args:
         endpoint: whom to ask, and with which key.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
-        self.endpoint = endpoint
-        self._openai = open_client(endpoint, _TIMEOUT_S)
-        self._headers = client_headers(endpoint.key)
+        super().__init__(endpoint, _TIMEOUT_S)
 
     async def upload(self, path: Path) -> str:
         """Send a file of questions, piece by piece, and return its id."""
-        with path.open("rb") as file:
-            data = await self._asked(
-                self._openai.post,
+        with self._named("has no files API, which mode: batch needs", "/files"), path.open("rb") as file:
+            data = await self.post(
                 "/files",
-                "has no files API, which mode: batch needs",
+                "multipart/form-data",  # the client leaves the boundary to the HTTP library only where it finds this
                 body={"purpose": "batch"},
                 files=[("file", (path.name, file, "application/jsonl"))],
-                # The client leaves the boundary to the HTTP library only where it finds this.
-                headers={**self._headers, "Content-Type": "multipart/form-data"},
             )
         return self._id(data, "file")
 
@@ -91,22 +79,22 @@ class BatchApi:
             "completion_window": "24h",
             "metadata": {LABEL: label},
         }
-        head = {**self._headers, "Content-Type": "application/json"}
-        absent = "has no batches API, which mode: batch needs"
-        return self._batch(await self._asked(self._openai.post, "/batches", absent, body=body, headers=head))
+        with self._named("has no batches API, which mode: batch needs", "/batches"):
+            return self._batch(await self.post("/batches", "application/json", body=body))
 
     async def retrieve(self, batch_id: str) -> Batch:
-        """The batch as it is now. Raises :class:`AbsentError` where the endpoint does not know it."""
-        absent = f"does not know the batch {self.endpoint.quoted(batch_id, 60)}"
-        return self._batch(await self._get(f"/batches/{quote(batch_id, safe='')}", absent))
+        """Return the batch as it is now. Raises :class:`AbsentError` where the endpoint does not know it."""
+        path = f"/batches/{quote(batch_id, safe='')}"
+        with self._named(f"does not know the batch {self.endpoint.quoted(batch_id, 60)}", path):
+            return self._batch(await self.get(path))
 
     async def recent(self) -> list[Batch]:
-        """The latest batches of the account, newest first; none where the endpoint does not list them."""
+        """Return the latest batches of the account, newest first; none where the endpoint does not list them."""
         found: list[Batch] = []
-        page: dict[str, Any] = {"limit": _PAGE}
+        after: dict[str, str] = {}
         for _ in range(_PAGES):
             try:
-                data = await self._get("/batches", "does not list batches", page)
+                data = await self.get("/batches", limit=_PAGE, **after)
             except ModelError as error:
                 if error.retryable:  # it may list them later, and a batch that is overlooked is paid for twice
                     raise
@@ -114,67 +102,42 @@ class BatchApi:
             listed = data.get("data") if isinstance(data, Mapping) else None
             batches = self._batches(listed) if isinstance(listed, list) else []
             found += batches
-            if not batches or not isinstance(data, Mapping) or not data.get("has_more"):
+            if not batches or not data.get("has_more"):
                 break
-            page = {"limit": _PAGE, "after": batches[-1].id}
+            after = {"after": batches[-1].id}
         return found
 
     async def download(self, file_id: str, take: Callable[[bytes], object]) -> None:
         """Give each line of a file to ``take`` as it arrives. Raises :class:`AbsentError` where there is none."""
-        rest = b""
-        try:
-            streaming = self._openai.files.with_streaming_response.content(
-                file_id, extra_headers={**self._headers, "Accept": "*/*"}
-            )
-            async with streaming as response:
-                async for chunk in response.iter_bytes():
-                    *lines, rest = (rest + chunk).split(b"\n")
-                    for line in lines:
-                        take(line)
-        except Exception as error:
-            absent = f"does not know the file {self.endpoint.quoted(file_id, 60)} of a batch"
-            raise self._failed(error, f"/files/{file_id}/content", absent) from None
+        rest, path = b"", f"/files/{file_id}/content"
+        with self._named(f"does not know the file {self.endpoint.quoted(file_id, 60)} of a batch", path):
+            try:
+                streaming = self._openai.files.with_streaming_response.content(
+                    file_id, extra_headers={**self._headers, "Accept": "*/*"}
+                )
+                async with streaming as response:
+                    async for chunk in response.iter_bytes():
+                        *lines, rest = (rest + chunk).split(b"\n")
+                        for line in lines:
+                            take(line)
+            except Exception as error:
+                raise self._failed(error, path) from None
         take(rest)
 
-    async def aclose(self) -> None:
-        await self._openai.close()
-
-    async def _get(self, path: str, absent: str, params: Mapping[str, Any] | None = None) -> object:
-        return await self._asked(self._openai.get, path, absent, headers=self._headers, params=params or {})
-
-    async def _asked(
-        self,
-        call: Callable[..., Awaitable[object]],
-        path: str,
-        absent: str,
-        *,
-        headers: Mapping[str, Any],
-        params: Mapping[str, Any] | None = None,
-        **sent: Any,
-    ) -> object:
-        options = {"headers": headers, "params": params or {}}
+    @contextmanager
+    def _named(self, lack: str, path: str) -> Iterator[None]:
+        """Say of what the endpoint lacks what it means here."""
         try:
-            return await call(path, cast_to=object, options=options, **sent)
-        except (JSONDecodeError, UnicodeDecodeError) as error:
-            found = error.doc if isinstance(error, JSONDecodeError) else error.object.decode(errors="replace")
-            raise broken_body(found, self.endpoint) from None
-        except Exception as error:
-            # Not chained: a traceback would show the client's own text, which may quote the key.
-            raise self._failed(error, path, absent) from None
-
-    def _failed(self, error: Exception, path: str, absent: str) -> ModelError:
-        from openai import APIStatusError
-
-        if isinstance(error, APIStatusError) and error.status_code in _ABSENT:
-            asked = self.endpoint.quoted(f"{self.endpoint.where}{urlsplit(self.endpoint.base_url).path}{path}")
-            return AbsentError(
-                f"the endpoint {absent}",
+            yield
+        except AbsentError as error:
+            address = self.endpoint.quoted(f"{self.endpoint.where}{urlsplit(self.endpoint.base_url).path}{path}")
+            raise AbsentError(
+                f"the endpoint {lack}",
                 where=self.endpoint.where,
                 fatal=True,
-                evidence=f"{asked} answered {said(refusal_in(error), self.endpoint)}",
+                evidence=f"{address} answered {error.evidence}",
                 cure="ask it in mode: live, or check base_url",
-            )
-        return failure(error, self.endpoint, timeout_s=_TIMEOUT_S, now=time.time())
+            ) from None
 
     def _id(self, data: object, kind: str) -> str:
         found = data.get("id") if isinstance(data, Mapping) else None

@@ -15,7 +15,7 @@ from typing import Any
 from pytest_ftgate.errors import ModelError
 from pytest_ftgate.models.openai_api.batch_api import QUESTIONS_URL
 from pytest_ftgate.models.openai_api.chat_answer import read_answer
-from pytest_ftgate.models.openai_api.endpoint import Endpoint, Refusal, refused
+from pytest_ftgate.models.openai_api.endpoint import Endpoint, Refusal, error_in, refused
 from pytest_ftgate.models.protocol import Completion
 
 _BREATH = 500  # so many lines are written before other work of the loop gets its turn
@@ -105,7 +105,7 @@ def _outcome(data: Mapping[str, Any], endpoint: Endpoint) -> Completion | ModelE
         except ModelError as error:
             return error
     told = body.get("error", body) if isinstance(body, Mapping) else body
-    refusal = Refusal(status, told if isinstance(told, Mapping) else {}, told if isinstance(told, str) else "")
+    refusal = Refusal(status, error_in(body), told if isinstance(told, str) else "")
     return Completion("", finish="filtered") if refusal.filtered else refused(refusal, endpoint, now=time.time())
 
 

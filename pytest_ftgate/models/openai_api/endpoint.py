@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,6 +18,10 @@ from pytest_ftgate.text import excerpt
 if TYPE_CHECKING:
     from openai import APIStatusError
 
+    from pytest_ftgate.config import ModelSpec
+
+
+PUBLIC_ENDPOINT = "https://api.openai.com/v1"
 
 _QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
 
@@ -32,8 +36,6 @@ _FILTER_CODES = frozenset({"content_filter", "content_policy_violation"})
 
 # What goes wrong on the wire while a body is read comes out of the client as the HTTP library raised it.
 _TRANSPORTS = frozenset({"httpx", "httpx2", "httpcore", "httpcore2", "aiohttp", "anyio", "h11"})
-
-_TIMEOUTS = (TimeoutError, asyncio.TimeoutError)
 
 _TRY_AGAIN = frozenset({408, 409, 429})
 
@@ -66,6 +68,39 @@ class Endpoint:
         if self.key:
             text = text.replace(self.key, "***")
         return excerpt(_LOOKS_LIKE_A_KEY.sub("***", text), width=width)
+
+
+def endpoint_of(spec: ModelSpec, model: str) -> Endpoint:
+    """Whom a gate's ``openai`` keys have asked for a model, with the key that they name."""
+    base_url = spec.options.get("base_url")
+    key_env = spec.options.get("api_key_env") or ("OPENAI_API_KEY" if base_url is None else None)
+    return Endpoint((base_url or PUBLIC_ENDPOINT).rstrip("/"), model, key_env, secret(key_env))
+
+
+def check_key(endpoint: Endpoint, source: str) -> None:
+    """Check that there is a key where one is named.
+
+    Args:
+        endpoint: whose key.
+        source: where the gate names it.
+
+    Raises:
+        ModelError: fatal; the environment variable that holds the key is not set.
+    """
+    if endpoint.key_env is None or (endpoint.key and endpoint.key.isascii()):
+        return
+    raise ModelError(
+        f"the environment variable {endpoint.key_env} {'does not hold a key' if endpoint.key else 'is not set'}",
+        fatal=True,
+        where=Where(path=source, key="api_key_env"),
+        evidence=f"it holds the key for {endpoint.where}",
+        cure=f"set {endpoint.key_env}, or judge stored or recorded predictions, which need no key",
+    )
+
+
+def secret(key_env: str | None) -> str | None:
+    """Return the key that the environment holds now, empty where it holds none; None where none is named."""
+    return os.environ.get(key_env, "").strip() if key_env is not None else None
 
 
 @dataclass(frozen=True)
@@ -114,11 +149,10 @@ def refusal_in(error: APIStatusError) -> Refusal:
     return Refusal(error.status_code, body, error.response.text, error.response.headers)
 
 
-def is_filtered(error: Exception) -> bool:
-    """Whether the client raised because of a content filter: see :attr:`Refusal.filtered`."""
-    from openai import APIStatusError
-
-    return isinstance(error, APIStatusError) and refusal_in(error).filtered
+def error_in(body: object) -> Mapping[str, Any]:
+    """Return what the body of a refusal says of the error, as an object; empty where it says nothing in that form."""
+    told = body.get("error", body) if isinstance(body, Mapping) else None
+    return told if isinstance(told, Mapping) else {}
 
 
 def failure(error: Exception, endpoint: Endpoint, *, timeout_s: float | None, now: float) -> ModelError:
@@ -176,7 +210,9 @@ def _root(error: BaseException) -> BaseException:
 
 def is_cancelled(error: BaseException) -> bool:
     """Whether at the bottom of it somebody cancelled the call."""
-    return isinstance(_root(error), asyncio.CancelledError)
+    from asyncio import CancelledError
+
+    return isinstance(_root(error), CancelledError)
 
 
 def _library(error: Exception) -> str:
@@ -185,7 +221,9 @@ def _library(error: Exception) -> str:
 
 def _is_timeout(root: BaseException) -> bool:
     """With aiohttp the client takes a refused or dropped connection for a time-out, too: the root tells."""
-    return isinstance(root, _TIMEOUTS) or type(root).__name__.endswith("Timeout")
+    from asyncio import TimeoutError as LoopTimeoutError  # Python 3.10 has two of them
+
+    return isinstance(root, TimeoutError | LoopTimeoutError) or type(root).__name__.endswith("Timeout")
 
 
 def _unreachable(cause: BaseException, endpoint: Endpoint) -> ModelError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from pytest_ftgate.errors import ModelError
@@ -48,10 +48,6 @@ class TuningJob:
     training_file: str | None = None
     validation_file: str | None = None
 
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON values."""
-        return asdict(self)
-
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -66,10 +62,6 @@ class Checkpoint:
     step: int
     model: str
     losses: Mapping[str, float] = field(default_factory=dict)
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON values."""
-        return asdict(self)
 
 
 def read_job(body: object, id_: str, endpoint: Endpoint) -> TuningJob:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timezone
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
-from pytest_ftgate.models.openai_api.connection import client_headers, open_client
 from pytest_ftgate.text import date_of
 
 if TYPE_CHECKING:
+    from pytest_ftgate.models.openai_api.api_client import ApiClient
     from pytest_ftgate.models.openai_api.endpoint import Endpoint
 
 _TIMEOUT_S = 5.0
-_ABSENT = (404, 405, 501)  # nothing of this name, or no such API: an answer too
 
 
 @dataclass(frozen=True)
@@ -74,28 +71,35 @@ def _date(written: object) -> date | None:
 
 
 async def ask_listings(endpoint: Endpoint, models: Sequence[str], now: float) -> dict[str, Listing]:
-    """One request for each model, and no other attempt; those are left out to which there was no answer.
+    """Send one request for each model, and make no other attempt; leave out those to which there was no answer.
 
     Args:
         endpoint: whom to ask, and with which key.
         models: their names there.
         now: seconds since the epoch.
     """
-    client: Any = open_client(endpoint, _TIMEOUT_S)
+    from asyncio import gather
+
+    from pytest_ftgate.models.openai_api.api_client import ApiClient
+
+    client = ApiClient(endpoint, _TIMEOUT_S)
     try:
-        told = await asyncio.gather(*(_ask(client, endpoint, model, now) for model in models))
+        listings = await gather(*(_ask(client, model, now) for model in models))
     finally:
         with suppress(Exception):  # the answers are in
-            await client.close()
-    return {model: listing for model, listing in zip(models, told, strict=True) if listing is not None}
+            await client.aclose()
+    return {model: listing for model, listing in zip(models, listings, strict=True) if listing is not None}
 
 
-async def _ask(client: Any, endpoint: Endpoint, model: str, now: float) -> Listing | None:
-    """None where the endpoint did not answer; what it refuses may be granted next time."""
-    options: Any = {"headers": client_headers(endpoint.key), "params": {}}
-    name = quote(model, safe=":").replace(".", "%2E") if set(model) <= {"."} else quote(model, safe=":")
+async def _ask(client: ApiClient, model: str, now: float) -> Listing | None:
+    """Return None where the endpoint did not answer; what it refuses may be granted next time."""
+    from asyncio import wait_for
+
+    from pytest_ftgate.models.openai_api.api_client import AbsentError, segment
+
     try:
-        asked = client.get(f"/models/{name}", cast_to=object, options=options)
-        return read_listing(await asyncio.wait_for(asked, _TIMEOUT_S), now)
-    except Exception as error:  # this is no question on which a verdict may founder
-        return Listing(now, known=False) if getattr(error, "status_code", None) in _ABSENT else None
+        return read_listing(await wait_for(client.get(f"/models/{segment(model, safe=':')}"), _TIMEOUT_S), now)
+    except AbsentError:
+        return Listing(now, known=False)
+    except Exception:  # this is no question on which a verdict may founder
+        return None

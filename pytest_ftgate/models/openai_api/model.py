@@ -4,35 +4,37 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pytest_ftgate.data import Example, canonical_json
-from pytest_ftgate.errors import ConfigError, ModelError, Where
+from pytest_ftgate.errors import ConfigError
 from pytest_ftgate.models.openai_api.chat_client import ChatClient
-from pytest_ftgate.models.openai_api.endpoint import Endpoint
+from pytest_ftgate.models.openai_api.endpoint import PUBLIC_ENDPOINT, Endpoint, check_key, endpoint_of, secret
 from pytest_ftgate.models.price import written_price
 from pytest_ftgate.models.prompt import Prompt, build_prompt
-from pytest_ftgate.models.protocol import Completion, LatencySample, Model, Price, Surroundings, sample_of
+from pytest_ftgate.models.protocol import (
+    Completion,
+    LatencySample,
+    Model,
+    Price,
+    Surroundings,
+    retries_of,
+    sample_of,
+    timeout_of,
+)
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import ModelSpec, Source
 
 
-PUBLIC_ENDPOINT = "https://api.openai.com/v1"
-
 CONCURRENCY = 16
 
-TIMEOUT_S = 60.0
 
-RETRIES = 5
-
-
-@dataclass(eq=False)
-class OpenAIModel:
+@dataclass(eq=False, kw_only=True)
+class OpenAIModel(Model):
     """A chat model at an endpoint. Answers come whole, and one request is one attempt: the runner tries again.
 
     Args:
@@ -54,7 +56,7 @@ class OpenAIModel:
     base_url: str
     key_env: str | None
     prompt: Prompt
-    params: Mapping[str, Any]
+    params: Mapping[str, Any] = field()
     revision: str | None
     concurrency: int
     timeout_s: float | None
@@ -65,7 +67,6 @@ class OpenAIModel:
     tokens_per_minute: float | None = None
     latency: LatencySample | None = None
     persistent: bool = True
-    verified: bool | None = None
     endpoint: bool = True
     _clients: dict[asyncio.AbstractEventLoop, ChatClient] = field(default_factory=dict, init=False, repr=False)
 
@@ -104,7 +105,7 @@ class OpenAIModel:
 
     def address(self) -> Endpoint:
         """Whom to ask, with the key as the environment has it now."""
-        return Endpoint(self.base_url, self.model, self.key_env, _secret(self.key_env))
+        return Endpoint(self.base_url, self.model, self.key_env, secret(self.key_env))
 
     def characters(self, example: Example) -> int:
         """The length of all that is sent for an example, for estimates of its tokens."""
@@ -129,38 +130,6 @@ class OpenAIModel:
         return self._clients[loop]
 
 
-def endpoint_of(spec: ModelSpec, model: str) -> Endpoint:
-    """Whom a gate's ``openai`` keys have asked for a model, with the key that they name."""
-    base_url = spec.options.get("base_url")
-    key_env = spec.options.get("api_key_env") or ("OPENAI_API_KEY" if base_url is None else None)
-    return Endpoint((base_url or PUBLIC_ENDPOINT).rstrip("/"), model, key_env, _secret(key_env))
-
-
-def check_key(endpoint: Endpoint, source: str) -> None:
-    """Check that there is a key where one is named.
-
-    Args:
-        endpoint: whose key.
-        source: where the gate names it.
-
-    Raises:
-        ModelError: fatal; the environment variable that holds the key is not set.
-    """
-    if endpoint.key_env is None or (endpoint.key and endpoint.key.isascii()):
-        return
-    raise ModelError(
-        f"the environment variable {endpoint.key_env} {'does not hold a key' if endpoint.key else 'is not set'}",
-        fatal=True,
-        where=Where(path=source, key="api_key_env"),
-        evidence=f"it holds the key for {endpoint.where}",
-        cure=f"set {endpoint.key_env}, or judge stored or recorded predictions, which need no key",
-    )
-
-
-def _secret(key_env: str | None) -> str | None:
-    return os.environ.get(key_env, "").strip() if key_env is not None else None
-
-
 _OURS = {
     "model": "the model's own key names it",
     "messages": "they are made from the examples",
@@ -175,9 +144,9 @@ def build_openai(spec: ModelSpec, surroundings: Surroundings) -> Model:
         return live
     from pytest_ftgate.models.openai_api.batch import BatchedModel
 
-    return BatchedModel(
-        live, surroundings.notes, newer_than=surroundings.newer_than, concurrency=spec.options.get("concurrency")
-    )
+    concurrency = spec.options.get("concurrency")
+    batched = BatchedModel(live, surroundings.notes, newer_than=surroundings.newer_than, concurrency=concurrency)
+    return cast("Model", batched)
 
 
 def _asked_live(spec: ModelSpec, surroundings: Surroundings) -> OpenAIModel:
@@ -193,8 +162,8 @@ def _asked_live(spec: ModelSpec, surroundings: Surroundings) -> OpenAIModel:
         params=_checked_params(options.get("params") or {}, spec.source),
         revision=options.get("revision"),
         concurrency=options.get("concurrency") or CONCURRENCY,
-        timeout_s=options.get("timeout_s") or TIMEOUT_S,
-        retries=RETRIES if options.get("retries") is None else options["retries"],
+        timeout_s=timeout_of(options),
+        retries=retries_of(options),
         price=price_at_endpoint(spec),
         source=spec.source.at,
         requests_per_minute=options.get("requests_per_minute"),

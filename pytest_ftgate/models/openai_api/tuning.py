@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -13,10 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pytest_ftgate.data import DataSet, Example, canonical_json
 from pytest_ftgate.errors import DataError, ModelError, StoreError
-from pytest_ftgate.models.event_loop import run_in_own_loop
+from pytest_ftgate.models.openai_api.endpoint import check_key, endpoint_of
 from pytest_ftgate.models.openai_api.job import Checkpoint, TuningJob, choose_checkpoint, read_checkpoints, read_job
-from pytest_ftgate.models.openai_api.model import RETRIES, TIMEOUT_S, check_key, endpoint_of
-from pytest_ftgate.models.protocol import RetryPolicy, Surroundings
+from pytest_ftgate.models.protocol import RetryPolicy, Surroundings, retries_of, timeout_of
 from pytest_ftgate.models.registry import build_model
 
 if TYPE_CHECKING:
@@ -186,39 +184,29 @@ class JobRecords:
         self._home = sha256(self.endpoint.base_url.encode()).hexdigest()[:16]
 
     def job(self) -> TuningJob:
-        """The job, which has succeeded."""
+        """Return the job, which has succeeded."""
 
         async def ask(client: JobClient) -> TuningJob:
             return read_job(await client.job(self._id), self._id, self.endpoint)
 
-        name = f"{PREFIX}job {self._home} {self._id}"
-        return self._noted(name, lambda text: TuningJob(**json.loads(text)), lambda job: json.dumps(job.to_dict()), ask)
+        return self._noted(f"job {self._home} {self._id}", ask, lambda facts: TuningJob(**facts))
 
     def checkpoints(self) -> tuple[Checkpoint, ...]:
-        """The job's checkpoints, by their steps."""
+        """Return the job's checkpoints, by their steps."""
 
         async def ask(client: JobClient) -> tuple[Checkpoint, ...]:
             return read_checkpoints(await client.checkpoints(self._id), self._id, self.endpoint)
 
-        return self._noted(
-            f"{PREFIX}checkpoints {self._home} {self._id}",
-            lambda text: tuple(Checkpoint(**one) for one in json.loads(text)),
-            lambda found: json.dumps([one.to_dict() for one in found]),
-            ask,
-        )
+        name = f"checkpoints {self._home} {self._id}"
+        return self._noted(name, ask, lambda facts: tuple(Checkpoint(**one) for one in facts))
 
     def file(self, id_: str, purpose: str) -> JobFile:
-        """What is kept of a file of the job; ``purpose`` is what messages call it, such as ``training file``."""
+        """Return what is kept of a file of the job; ``purpose`` is for messages, such as ``training file``."""
 
         async def ask(client: JobClient) -> JobFile:
             return job_file(id_, await client.content(id_, purpose))
 
-        return self._noted(
-            f"{PREFIX}file {self._home} {id_}",
-            lambda text: JobFile(**json.loads(text)),
-            lambda file: json.dumps(asdict(file)),
-            ask,
-        )
+        return self._noted(f"file {self._home} {id_}", ask, lambda facts: JobFile(**facts))
 
     def shared_inputs(self, id_: str, test: DataSet, count: Callable[[DataSet, DataSet], int]) -> int:
         """Return how many test examples are in a validation file of the job.
@@ -244,7 +232,7 @@ class JobRecords:
                 ) from None
             return count(examples, test)
 
-        return self._noted(f"{PREFIX}shared {self._home} {id_} {test.sha256} {len(test)}", int, str, ask)
+        return self._noted(f"shared {self._home} {id_} {test.sha256} {len(test)}", ask, int)
 
     def content(self, id_: str, purpose: str) -> bytes:
         """The bytes of a file, which are not kept."""
@@ -254,22 +242,16 @@ class JobRecords:
 
         return self._asked(ask)
 
-    def _noted(
-        self,
-        name: str,
-        read: Callable[[str], _T],
-        write: Callable[[_T], str],
-        ask: Callable[[JobClient], Awaitable[_T]],
-    ) -> _T:
-        """What stands in the notes, else what the endpoint says. A note that cannot be read is as none."""
-        text = self._notes.get(name) if self._notes is not None else None
+    def _noted(self, name: str, ask: Callable[[JobClient], Awaitable[_T]], read: Callable[[Any], _T]) -> _T:
+        """Return what the notes hold, else what the endpoint says. A note that cannot be read is as none."""
+        text = self._notes.get(PREFIX + name) if self._notes is not None else None
         if text is not None:
             with suppress(ValueError, TypeError):
-                return read(text)
+                return read(json.loads(text))
         found = self._asked(ask)
         if self._notes is not None:
             with suppress(StoreError):  # it is asked again next time
-                self._notes.put(name, write(found))
+                self._notes.put(PREFIX + name, json.dumps(found, default=asdict))
         return found
 
     def _asked(self, ask: Callable[[JobClient], Awaitable[_T]]) -> _T:
@@ -281,16 +263,19 @@ class JobRecords:
                 cure="run once without it: what the endpoint says is kept beside the predictions, and is written with "
                 "the recordings (--ftgate-report=recordings:FOLDER)",
             )
+        from pytest_ftgate.models.event_loop import run_in_own_loop
+
         check_key(self.endpoint, str(self._spec.source))
         return run_in_own_loop(self._patiently(ask), lambda: None)
 
     async def _patiently(self, ask: Callable[[JobClient], Awaitable[_T]]) -> _T:
         """Ask, and again where that may help."""
+        from asyncio import sleep
+
         from pytest_ftgate.models.openai_api.job_client import JobClient
 
-        options = self._spec.options
-        retries = RETRIES if options.get("retries") is None else options["retries"]
-        client = JobClient(self.endpoint, options.get("timeout_s") or TIMEOUT_S)
+        retries = retries_of(self._spec.options)
+        client = JobClient(self.endpoint, timeout_of(self._spec.options))
         try:
             for failures in range(1, retries + 2):
                 try:
@@ -299,7 +284,7 @@ class JobRecords:
                     if error.fatal or not error.retryable or failures > retries:
                         raise
                     wait_s = _RETRY.wait_s(failures, error.retry_after_s)
-                await asyncio.sleep(wait_s)
+                await sleep(wait_s)
             raise AssertionError  # the last attempt returns or raises
         finally:
             with suppress(Exception):  # the answer is in

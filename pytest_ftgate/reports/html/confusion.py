@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
 
+from pytest_ftgate.reports.table import Column, Table
 from pytest_ftgate.runs.answer_rows import Answers
 from pytest_ftgate.runs.mistakes import NO_LABEL
+from pytest_ftgate.text import show_count
 
 MOST_LABELS = 30
 """A matrix of more cannot be read."""
@@ -24,19 +25,9 @@ Cell = tuple[str, str]
 class Matrix:
     """Counts by expected label (rows) and answered label (columns), with a heading for each."""
 
-    caption: str
+    title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, tuple[Cell, ...]], ...]
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Two labels that are mixed up."""
-
-    expected: str
-    answered: str
-    baseline: int
-    candidate: int
 
 
 @dataclass(frozen=True)
@@ -44,73 +35,64 @@ class Confusions:
     """All matrices (none where there are too many labels), and the pairs that are mixed up most."""
 
     matrices: tuple[Matrix, ...]
-    pairs: tuple[Pair, ...]
-    n_pairs: int
+    pairs: Table
     n_labels: int
 
 
 def confusions(answers: Answers) -> Confusions | None:
-    """``None`` where the outputs are no labels."""
+    """Return ``None`` where the outputs are no labels."""
     if not answers.labels:
         return None
-    names = (*answers.labels, NO_LABEL)
-    wrong = [one for one in answers.confusions if one[0] != one[1]]
-    wrong.sort(key=lambda one: (-max(one[2:]), one))
     few = len(answers.labels) <= MOST_LABELS
-    shown = wrong[: _PAIRS_BESIDE if few else _PAIRS_ALONE]
-    return Confusions(
-        matrices=tuple(_matrices(answers)) if few else (),
-        pairs=tuple(Pair(names[row], names[column], old, new) for row, column, old, new in shown),
-        n_pairs=len(wrong),
-        n_labels=len(answers.labels),
+    matrices = tuple(_matrices(answers)) if few else ()
+    return Confusions(matrices, _pairs(answers, _PAIRS_BESIDE if few else _PAIRS_ALONE), len(answers.labels))
+
+
+def _pairs(answers: Answers, most: int) -> Table:
+    names = (*answers.labels, NO_LABEL)
+    wrong = sorted((one for one in answers.confusions if one[0] != one[1]), key=lambda one: (-max(one[2:]), one))
+    rows = [
+        (names[expected], names[answered], show_count(old), show_count(new), f"{new - old:+,}")
+        for expected, answered, old, new in wrong[:most]
+    ]
+    table = Table(
+        f"Mixed up most ({len(rows)} of {len(wrong):,} pairs)",
+        (Column("expected", "text"), Column("answered", "text"), *map(Column, ("baseline", "candidate", "change"))),
+        tuple(rows),
     )
+    return table if answers.candidate is not None else table.only((0, 1, 2))
 
 
 def _matrices(answers: Answers) -> Iterator[Matrix]:
-    yield _matrix(answers, "Baseline", "baseline", _counted)
+    yield _matrix(answers, "Baseline", (1, 0))
     if answers.candidate is not None:
-        yield _matrix(answers, "Candidate", "candidate", _counted)
-        yield _matrix(answers, "Difference", "difference", _changed)
+        yield _matrix(answers, "Candidate", (0, 1))
+        yield _matrix(answers, "Difference", (-1, 1))
 
 
-def _matrix(
-    answers: Answers,
-    caption: str,
-    what: Literal["baseline", "candidate", "difference"],
-    cell: Callable[[int, float, bool], Cell],
-) -> Matrix:
-    """Coloured by the share of a row; a column for what is no label only where there is some."""
+def _matrix(answers: Answers, title: str, weights: tuple[int, int]) -> Matrix:
+    """So much of the baseline's counts and the candidate's; a column for what is no label only where there is some.
+
+    The colour goes by the share of all answers that the row has, of the baseline in a difference.
+    """
     size = len(answers.labels)
-    used = max((one[1] for one in answers.confusions), default=0)
-    width = size + 1 if used == size else size
-    counts = [[0] * width for _ in range(size)]
-    totals = [0] * size
+    width = size + any(answered == size for _, answered, _, _ in answers.confusions)
+    counts, totals = [[0] * width for _ in range(size)], [0] * size
     for row, column, old, new in answers.confusions:
-        counts[row][column] += {"baseline": old, "candidate": new, "difference": new - old}[what]
-        totals[row] += new if what == "candidate" else old
+        counts[row][column] += weights[0] * old + weights[1] * new
+        totals[row] += old if weights[0] else new
     rows = tuple(
-        (label, tuple(cell(count, count / (totals[row] or 1), row == column)
+        (label, tuple(_cell(count, totals[row], right=row == column, signed=weights[0] < 0)
                       for column, count in enumerate(counts[row])))
         for row, label in enumerate(answers.labels)
     )  # fmt: skip
-    return Matrix(caption, (*answers.labels, NO_LABEL)[:width], rows)
+    return Matrix(title, (*answers.labels, NO_LABEL)[:width], rows)
 
 
-def _counted(count: int, share: float, diagonal: bool) -> Cell:
+def _cell(count: int, total: int, *, right: bool, signed: bool) -> Cell:
+    """More right answers and fewer wrong ones are better; little is seen, too."""
     if not count:
-        return "", "diagonal" if diagonal else ""
-    kind = "good" if diagonal else "bad"
-    return f"{count:,}", f"{kind}{_step(share)}{' diagonal' * diagonal}"
-
-
-def _changed(count: int, share: float, diagonal: bool) -> Cell:
-    """More right answers and fewer wrong ones are better."""
-    if not count:
-        return "", "diagonal" if diagonal else ""
-    kind = "good" if (count > 0) == diagonal else "bad"
-    return f"{count:+,}", f"{kind}{_step(abs(share))}{' diagonal' * diagonal}"
-
-
-def _step(share: float) -> int:
-    """1 to 5; little is seen, too."""
-    return min(_STEPS, 1 + int(share * _STEPS))
+        return "", "diagonal" if right else ""
+    kind = "good" if (count > 0) == right else "bad"
+    step = min(_STEPS, 1 + int(abs(count) / (total or 1) * _STEPS))
+    return f"{count:+,}" if signed else f"{count:,}", f"{kind}{step}{' diagonal' * right}"

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 from pytest_ftgate.reports.html.plots import Drawn
 from pytest_ftgate.runs.answer_rows import Answers, Change, Reply, Row
@@ -32,101 +35,62 @@ _FINISHES = {"refusal": "refused", "filtered": "filtered", "cut_off": "cut off",
 
 
 @dataclass(frozen=True)
-class Shown:
-    """An answer as it is shown: ``mark`` is ``right``, ``wrong`` or ``open``, ``said`` what there is to say of it."""
-
-    text: str
-    mark: str
-    said: str
-
-
-@dataclass(frozen=True)
-class ShownRow:
-    """An example as it is shown."""
-
-    id: str
-    input: str
-    expected: str | None
-    change: Change
-    baseline: Shown
-    candidate: Shown | None
-
-
-@dataclass(frozen=True)
 class Examples:
-    """All examples of one gate.
+    """All examples of one gate, in the order of what is to be looked at first."""
 
-    Attributes:
-        counts: what there is, as ``(change, its words, how many)``.
-        plain: the rows that are readable without a script: what was broken and fixed, up to a limit.
-        data: all rows as JSON that may stand in a ``<script>``.
-        total: how many there are.
-        expected: some example says what output is expected; else no row has a place for it.
-        labels: the expected outputs are labels.
-        repeats: answers of each model to an example, of which the first is shown.
-        alone: there is no candidate.
-    """
+    answers: Answers
 
-    counts: tuple[tuple[Change, str, int], ...]
-    plain: tuple[ShownRow, ...]
-    data: Drawn
-    total: int
-    expected: bool
-    labels: bool
-    repeats: int
-    alone: bool
+    @property
+    def alone(self) -> bool:
+        """Whether there is no candidate."""
+        return self.answers.candidate is None
 
+    @cached_property
+    def rows(self) -> Sequence[Row]:
+        """What was broken, then what was fixed, then the others."""
+        return sorted(self.answers.rows, key=lambda row: _ORDER.index(row.change))
 
-def examples_of(answers: Answers) -> Examples:
-    """In the order of what is to be looked at first."""
-    words = _ALONE if answers.candidate is None else _GRADED if answers.graded else _WORDS
-    found = Counter(row.change for row in answers.rows)
-    rows = sorted(answers.rows, key=lambda row: _ORDER.index(row.change))
-    numbers = answers.graded or answers.repeats > 1
-    expected = any(row.expected for row in rows)
-    shown = [_shown(row, numbers=numbers, expected=expected) for row in rows]
-    changed = found["broken"] + found["fixed"]
-    return Examples(
-        counts=tuple((change, words[change], found[change]) for change in _ORDER if found[change]),
-        plain=tuple(shown[: min(changed, _PLAIN_ROWS) or _PLAIN_OTHERS]),
-        data=_data(shown),
-        total=len(rows),
-        expected=expected,
-        labels=bool(answers.labels),
-        repeats=answers.repeats,
-        alone=answers.candidate is None,
-    )
+    @cached_property
+    def expected(self) -> bool:
+        """Whether some example says what output is expected; else no row has a place for it."""
+        return any(row.expected for row in self.answers.rows)
 
+    @property
+    def words(self) -> Mapping[Change, str]:
+        """What each change is called."""
+        return _ALONE if self.alone else _GRADED if self.answers.graded else _WORDS
 
-def _shown(row: Row, *, numbers: bool, expected: bool) -> ShownRow:
-    return ShownRow(
-        row.id,
-        row.input,
-        row.expected if expected else None,
-        row.change,
-        _reply(row.baseline, numbers=numbers),
-        _reply(row.candidate, numbers=numbers) if row.candidate is not None else None,
-    )
+    @cached_property
+    def counts(self) -> Mapping[Change, int]:
+        """How many there are of each change; of those that there are."""
+        found = Counter(row.change for row in self.answers.rows)
+        return {change: found[change] for change in _ORDER if found[change]}
 
+    @property
+    def plain(self) -> Sequence[Row]:
+        """Rows that are readable without a script: what was broken and fixed, up to a limit."""
+        changed = self.counts.get("broken", 0) + self.counts.get("fixed", 0)
+        return self.rows[: min(changed, _PLAIN_ROWS) or _PLAIN_OTHERS]
 
-def _reply(reply: Reply, *, numbers: bool) -> Shown:
-    mark = "open" if reply.right is None else "right" if reply.right else "wrong"
-    said = [] if mark == "open" else [mark]
-    said += [f"score {reply.score:.3g}"] if numbers else []
-    said += [_FINISHES[reply.finish]] if reply.finish in _FINISHES else []
-    said += [show_seconds(reply.latency_s)] if reply.latency_s is not None else []
-    said += [plural(reply.output_tokens, "token")] if reply.output_tokens is not None else []
-    said += [reply.why] if reply.why is not None and mark != "right" else []
-    return Shown(reply.text.strip() or "(empty)", mark, " · ".join(said))
+    @property
+    def data(self) -> Drawn:
+        """All rows as JSON that may stand in a ``<script>``: lists, since there may be many, and no ``<``."""
+        rows = [self._row(row) for row in self.rows]
+        text = json.dumps(rows, separators=(",", ":"), allow_nan=False)
+        return Drawn(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
 
+    def _row(self, row: Row) -> list[Any]:
+        candidate = None if row.candidate is None else self.reply(row.candidate)
+        expected = row.expected if self.expected else None
+        return [row.id, row.input, expected, row.change, self.reply(row.baseline), candidate]
 
-def _data(rows: list[ShownRow]) -> Drawn:
-    """Lists in place of objects, since there may be many; ``<`` is written so that no answer can end the script."""
-    plain = [
-        [row.id, row.input, row.expected, row.change, *(
-            [one.text, one.mark, one.said] if one is not None else None for one in (row.baseline, row.candidate)
-        )]
-        for row in rows
-    ]  # fmt: skip
-    text = json.dumps(plain, separators=(",", ":"), allow_nan=False)
-    return Drawn(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
+    def reply(self, reply: Reply) -> tuple[str, str, str]:
+        """Return an answer, ``right``, ``wrong`` or ``open``, and what there is to say of it."""
+        mark = "open" if reply.right is None else "right" if reply.right else "wrong"
+        said = [] if mark == "open" else [mark]
+        said += [f"score {reply.score:.3g}"] if self.answers.graded or self.answers.repeats > 1 else []
+        said += [_FINISHES[reply.finish]] if reply.finish in _FINISHES else []
+        said += [show_seconds(reply.latency_s)] if reply.latency_s is not None else []
+        said += [plural(reply.output_tokens, "token")] if reply.output_tokens is not None else []
+        said += [reply.why] if reply.why is not None and mark != "right" else []
+        return reply.text.strip() or "(empty)", mark, " · ".join(said)

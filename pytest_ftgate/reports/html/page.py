@@ -9,12 +9,12 @@ from hashlib import sha256
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from pytest_ftgate.reports.html.plots import Drawn
-from pytest_ftgate.reports.html.sections import gate_view
+from pytest_ftgate.reports.html.gate import summary, view
+from pytest_ftgate.reports.html.plots import Drawn, pair_bars
 from pytest_ftgate.reports.json import environment
 from pytest_ftgate.result import GateResult, Session, Verdict
 from pytest_ftgate.runs.answer_rows import Answers
-from pytest_ftgate.text import is_share, minute, plural, readable, show_difference, show_value
+from pytest_ftgate.text import minute, plural, readable
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -34,7 +34,7 @@ _SECTIONS = (
     ("mistakes", "Mistakes"),
     ("confusions", "Confusion"),
     ("spreads", "Time and tokens"),
-    ("economics_said", "Economics"),
+    ("economics", "Economics"),
     ("training", "Training set"),
     ("examples", "Examples"),
 )
@@ -62,8 +62,8 @@ def page(gates: Sequence[tuple[GateResult, Answers | None]], session: Session, *
         title=_title(counts, len(gates), 0 if session.partial else len(session.unjudged)),
         session=session,
         written=minute(written_at),
-        gates=(gate_view(result, answers, number) for number, (result, answers) in enumerate(gates, 1)),
-        summary=[_summary(result) for result, _ in gates],
+        gates=(view(result, answers, number) for number, (result, answers) in enumerate(gates, 1)),
+        summary=[summary(result) for result, _ in gates],
         environment=environment(),
     )
     return pieces
@@ -82,31 +82,6 @@ def _title(counts: Mapping[Verdict, int], total: int, owed: int) -> str:
     return f"{told}, {plural(owed, 'required gate')} not met" if owed else told
 
 
-def _summary(result: GateResult) -> dict[str, str]:
-    """One row at the top of the page."""
-    share = is_share(result.metric_range)
-    known = result.gain is not None
-    return {
-        "name": result.name,
-        "verdict": result.verdict,
-        "metric": result.metric or "-",
-        "baseline": show_value(result.baseline.value, share=share),
-        "candidate": show_value(result.candidate.value, share=share),
-        "gain": show_difference(result.gain, share=share) if known else "-",
-        "lower": show_difference(result.lower_bound, share=share) if result.lower_bound is not None else "-",
-        "asked": _asked(result, share=share),
-    }
-
-
-def _asked(result: GateResult, *, share: bool) -> str:
-    if result.max_drop is not None:
-        return f"{show_difference(-result.max_drop, share=share)} or better"
-    if result.margin is None:
-        return "-"
-    unit_is_known = result.metric_range is not None
-    return show_difference(result.margin, share=share) if unit_is_known else f"{result.margin:+g}"
-
-
 def _templates() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -118,7 +93,7 @@ def _templates() -> Environment:
         lstrip_blocks=True,
         finalize=_harmless,
     )
-    templates.globals |= {"symbols": _SYMBOLS, "sections": _SECTIONS}
+    templates.globals |= {"symbols": _SYMBOLS, "sections": _SECTIONS, "pair_bars": pair_bars}
     return templates
 
 

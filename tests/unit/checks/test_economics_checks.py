@@ -16,21 +16,12 @@ from pytest_ftgate.models.price import UNPRICED
 from pytest_ftgate.models.protocol import Price
 from pytest_ftgate.result import ModelResult
 
-KEYS = [
-    "calls_per_month",
-    "training_cost_usd",
-    "data_cost_usd",
-    "hosting_usd_per_month",
-    "retrains_per_year",
-    "max_break_even_days",
-    "min_monthly_saving_usd",
-]
 WHERE = Source("file", "ftgate.yaml:9", Path())
 PRICE = Price("p", input_per_1m=1.0, output_per_1m=2.0, training_per_1m=8.0)
 
 
 def spec(**given: Any) -> EconomicsSpec:
-    return EconomicsSpec(**{**dict.fromkeys(KEYS), **given}, sources=dict.fromkeys(KEYS, WHERE))
+    return EconomicsSpec.model_validate(given).placed(lambda *_: WHERE)
 
 
 def models(**prices: Price) -> Any:
@@ -56,7 +47,7 @@ def test_a_declared_cost_of_training_comes_first() -> None:
 
 
 def test_one_baseline_with_a_price_may_be_the_best_one() -> None:
-    nothing = Price(UNPRICED)
+    nothing = Price(unknown=UNPRICED)
     assert why_unpriced(models(baseline=PRICE, candidate=PRICE)) is None
     assert why_unpriced(models(a=nothing, b=PRICE, candidate=PRICE)) is None
     assert why_unpriced(models(a=nothing, b=nothing, candidate=PRICE)) == (
@@ -88,7 +79,8 @@ def test_what_cannot_be_judged_is_known_before_any_call(given: dict[str, float],
 
 
 def test_no_economics_no_checks() -> None:
-    assert free_economics_checks(None, models(baseline=Price(UNPRICED), candidate=Price(UNPRICED))) == []
+    unpriced = Price(unknown=UNPRICED)
+    assert free_economics_checks(None, models(baseline=unpriced, candidate=unpriced)) == []
 
 
 def test_a_candidate_that_costs_more_never_pays_whatever_training_cost() -> None:

@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from pytest_ftgate.cli.compare import GateMoves, Move, compare_reports
-from pytest_ftgate.cli.moves_text import comparison_lines
+from pytest_ftgate.cli.compare import GateMoves, Move, compare_reports, comparison_lines
 from pytest_ftgate.cli.report_file import ReportFile, read_report
 from pytest_ftgate.errors import DataError
 from pytest_ftgate.reports.json import report
@@ -21,8 +20,10 @@ from pytest_ftgate.result import (
     GateResult,
     GuardResult,
     ModelResult,
+    Session,
     SliceResult,
     TestSetResult,
+    Threshold,
     TrainingResult,
 )
 
@@ -47,7 +48,9 @@ GATE = GateResult(
     checks=(
         Check("min_test_examples", "pass", "226 test examples, 50 needed", 226, 50),
         Check(
-            "require.candidate.accuracy", "pass", "candidate accuracy 91.6 %, asked for at least 85.0 %", 0.916, 0.85
+            *("require.candidate.accuracy", "pass", "candidate accuracy 91.6 %, asked for at least 85.0 %"),
+            *(0.916, 0.85),
+            threshold=Threshold("require[0].min", 0.85, "lower"),
         ),
     ),
     models_called=True,
@@ -64,9 +67,9 @@ def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Read:
     def read(
         *gates: GateResult, unjudged: Mapping[str, str] | None = None, partial: bool = False, name: str = "r.json"
     ) -> ReportFile:
-        owed = [{"name": name, "reason": reason} for name, reason in (unjudged or {}).items()]
+        session = Session(unjudged=list((unjudged or {}).items()), partial=partial)
         path = tmp_path / name
-        path.write_text(report(gates, unjudged=owed, partial=partial, config=None), encoding="utf-8")
+        path.write_text(report(gates, session), encoding="utf-8")
         return read_report(path)
 
     return read
@@ -118,15 +121,15 @@ MATCH = replace(GATE, objective="match", margin=None, max_drop=0.02)
 GUARD = GuardResult("general", "accuracy", 0.03, "proven", 0.95, verdict="pass", metric_range=(0.0, 1.0))
 LOOSE = replace(GUARD, max_drop=0.1)
 GUARDED = replace(GATE, guards=(GUARD,))
-SLICED = replace(GATE, slices=(SliceResult("lang", "de", 50, verdict="pass"),))
+SLICED = replace(GATE, slices=(SliceResult("lang", "de", n=50, verdict="pass"),))
 
 
-def asked(name: str, required: float, message: str = "") -> GateResult:
-    return replace(GATE, checks=(*GATE.checks, Check(name, "pass", message, 1.0, required)))
+def asked(name: str, required: float, threshold: Threshold | None = None, observed: float = 1.0) -> GateResult:
+    check = Check(name, "pass", "", observed, required, threshold=threshold)
+    return replace(GATE, checks=(*GATE.checks, check))
 
 
 BOUND = GATE.checks[1]
-AT_LEAST = "candidate accuracy 91.6 %, asked for at least {}"
 THRESHOLDS: list[tuple[str, GateResult, GateResult, str]] = [
     ("margin", GATE, replace(GATE, margin=0.03), "5 points -> 3 points"),
     ("evidence", GATE, replace(GATE, evidence="observed"), "significant -> observed"),
@@ -144,15 +147,33 @@ THRESHOLDS: list[tuple[str, GateResult, GateResult, str]] = [
     (
         "require.candidate.accuracy at least",
         GATE,
-        with_check(GATE, replace(BOUND, message=AT_LEAST.format("80.0 %"))),
-        "85.0 % -> 80.0 %",
+        with_check(GATE, replace(BOUND, threshold=Threshold("require[0].min", 0.8, "lower"))),
+        "0.85 -> 0.8",
     ),
-    ("require.candidate.accuracy at least", GATE, replace(GATE, checks=GATE.checks[:1]), "85.0 % -> removed"),
+    ("require.candidate.accuracy at least", GATE, replace(GATE, checks=GATE.checks[:1]), "0.85 -> removed"),
     (
         "require.candidate.cost_usd at most",
-        asked("require.candidate.cost_usd", 1, "candidate cost_usd 0.5, asked for at most 1"),
-        asked("require.candidate.cost_usd", 2, "candidate cost_usd 0.5, asked for at most 1.5"),
+        asked("require.candidate.cost_usd", 1, Threshold("require[1].max", 1)),
+        asked("require.candidate.cost_usd", 1.5, Threshold("require[1].max", 1.5)),
         "1 -> 1.5",
+    ),
+    (
+        "require.candidate.cost_usd at most",
+        asked("require.candidate.cost_usd", 1),  # an earlier report says no key
+        asked("require.candidate.cost_usd", 1.5),
+        "1 -> 1.5",
+    ),
+    (
+        "require.candidate.brevity at most",
+        asked("require.candidate.brevity", 1.2),
+        asked("require.candidate.brevity", 1.5),
+        "1.2 -> 1.5",
+    ),
+    (
+        "require.candidate.f1 at least",
+        asked("require.candidate.f1", 0.9),
+        asked("require.candidate.f1", 0.4, Threshold("require[1].min", 0.4)),
+        "0.9 -> 0.4",
     ),
     ("cheaper_by", asked("cheaper_by", 10), asked("cheaper_by", 5), "10 -> 5"),
     (
@@ -191,12 +212,18 @@ def test_a_threshold_that_asks_for_more_does_not(
 
 
 def test_two_limits_of_one_bound_are_two_thresholds(read: Read) -> None:
-    both = "candidate f1 0.5, asked for at least 40.0 % and at most {}"
-    old = asked("require.candidate.f1", 0.4, both.format("60.0 %"))
-    new = asked("require.candidate.f1", 0.4, both.format("70.0 %"))
+    old = asked("require.candidate.f1", 0.4, Threshold("require[1]", {"min": 0.4, "max": 0.6}))
+    new = asked("require.candidate.f1", 0.4, Threshold("require[1]", {"min": 0.4, "max": 0.7}))
     found = moved(read, old, new)
-    assert found["require.candidate.f1 at most"] == Move("require.candidate.f1 at most", "60.0 % -> 70.0 %", "loosened")
+    assert found["require.candidate.f1 at most"] == Move("require.candidate.f1 at most", "0.6 -> 0.7", "loosened")
     assert "require.candidate.f1 at least" not in found
+
+
+def test_of_several_limits_on_one_value_the_tightest_counts(read: Read) -> None:
+    strict = Check("require.candidate.accuracy", "pass", "", 0.916, 0.9, threshold=Threshold("require[1].min", 0.9))
+    old, new = replace(GATE, checks=(*GATE.checks, strict)), replace(GATE, checks=(strict, *GATE.checks))
+    assert "require.candidate.accuracy at least" not in moved(read, old, new)
+    assert moved(read, old, GATE)["require.candidate.accuracy at least"].said == "0.9 -> 0.85"
 
 
 def test_what_was_not_judged_to_its_end_has_removed_nothing(read: Read) -> None:
@@ -412,7 +439,7 @@ WHOLE: dict[str, Any] = {"version": 1, "gates": [{"name": "a", "nodeid": "b", "v
         ('{"version": 1, "gates": [], "unjudged": [3]}', "unjudged[0]: is not a report"),
         ('{"version": 1, "gates": [NaN]}', "NaN is not a JSON value"),
         ("[" * 100_000, "nested too deep"),
-        (b"\xff\xfe", "is not UTF-8"),
+        (b"\xff\xfe", "is UTF-16"),
     ],
 )
 def test_what_is_no_report_is_refused(tmp_path: Path, content: str | bytes, message: str) -> None:

@@ -10,11 +10,8 @@ from typing import Any
 import pytest
 from gate_project import label, write_jsonl
 
-from pytest_ftgate.cli.gate_file_text import quoted
-from pytest_ftgate.cli.ini import ini_file, ini_lines
-from pytest_ftgate.cli.init import Wishes, write_project
-from pytest_ftgate.cli.proposal import propose
-from pytest_ftgate.cli.survey import look
+from pytest_ftgate.cli.init import Wishes, ini_file, ini_lines, quoted, write_project
+from pytest_ftgate.cli.survey import look, propose
 from pytest_ftgate.config import load_gate_file, resolve_gate
 from pytest_ftgate.errors import ConfigError, DataError, FtgateError
 from pytest_ftgate.metrics import BUILT_IN

@@ -10,7 +10,6 @@ import yaml
 
 from pytest_ftgate.checks.weakening.comparison import weakenings
 from pytest_ftgate.config import load_gate_file, resolve_gate
-from pytest_ftgate.config.judge_options import judges
 from pytest_ftgate.errors import ConfigError
 
 GATE: dict[str, Any] = {
@@ -44,12 +43,12 @@ RUBRIC = {"name": "rubric", "judge": "openai:judge", "rubric": "Is it kind?"}
 
 
 def test_a_judge_is_a_model_like_any_other(tmp_path: Path) -> None:
-    (spec,) = judges(resolved(tmp_path, RUBRIC))
+    (spec,) = resolved(tmp_path, RUBRIC).judges
     assert (spec.provider, spec.spelling, spec.name) == ("openai", "openai:judge", "judge")
-    (named,) = judges(resolved(tmp_path, {**RUBRIC, "judge": "referee"}))
+    (named,) = resolved(tmp_path, {**RUBRIC, "judge": "referee"}).judges
     assert (named.name, named.options["params"]) == ("referee", {"temperature": 0})
     own = {"provider": "openai", "model": "judge", "base_url": "http://localhost:1/v1"}
-    (given,) = judges(resolved(tmp_path, {**RUBRIC, "judge": own}))
+    (given,) = resolved(tmp_path, {**RUBRIC, "judge": own}).judges
     assert given.options["base_url"] == "http://localhost:1/v1"
 
 
@@ -58,7 +57,7 @@ def test_rubric_and_scale_may_stand_with_the_judge(tmp_path: Path) -> None:
     config = resolved(tmp_path, {"name": "rubric", "judge": judge})
     assert config.metric.options["scale"] == (0, 10)
     assert config.metric.options["rubric"] == "Is it kind?"
-    assert judges(config)[0].name == "referee"
+    assert config.judges[0].name == "referee"
 
 
 def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_ftgate.config import Bound, DataSpec, GateConfig, GateFile, Layer, MetricSpec, Source, resolve_gate
+from pytest_ftgate.config import DataSpec, GateConfig, GateFile, Layer, MetricSpec, Source, resolve_gate
 from pytest_ftgate.errors import ConfigError
 
 SELF_CONTAINED: dict[str, Any] = {
@@ -76,11 +76,18 @@ def test_what_is_written_is_taken() -> None:
     assert (config.errors, config.hypothesis) == ("score_zero", "It gets better.")
     source = config.sources["margin"]
     assert config.metric == MetricSpec("f1", {"pos_label": "yes"}, source)
-    assert config.require == (Bound(MetricSpec("cost_usd", {}, source), None, 2.0, "baseline", source),)
+    (bound,) = config.require
+    assert (bound.metric, bound.source) == (MetricSpec("cost_usd", {}, source), source)
+    assert (bound.min, bound.max, bound.of) == (None, 2.0, "baseline")
     assert config.show == (
         MetricSpec("f1_macro", {}, source),
         MetricSpec("exact_match", {"normalize": True}, source),
     )
+
+
+def read_as(data: Any) -> tuple[Path, str | None, dict[str, str], int | None]:
+    assert isinstance(data, DataSpec)
+    return data.path, data.format, data.fields, data.limit
 
 
 places = st.lists(st.dictionaries(st.sampled_from(["margin", "confidence", "repeats"]), st.none()), max_size=5)
@@ -110,7 +117,7 @@ def test_keys_are_replaced_whole() -> None:
     )
     config = resolve(near, far)
     assert (config.metric.options, config.require) == ({}, ())
-    assert config.test_set == DataSpec(Path("/gates/a"), None, {}, None)
+    assert read_as(config.test_set) == (Path("/gates/a"), None, {}, None)
 
 
 def test_baseline_and_baselines_are_two_forms_of_one_key() -> None:
@@ -152,8 +159,8 @@ def test_a_gate_of_the_file_with_its_defaults_and_lines(load: Callable[[str], Ga
     file = load(FILE)
     config = resolve(*file.layers("intents"), file=file, gate="intents")
     assert (config.name, config.gate, config.confidence, config.repeats) == ("intents", "intents", 0.9, 3)
-    assert config.test_set == DataSpec(folder / "data/test.jsonl", None, {}, None)
-    assert config.training_set == DataSpec(folder / "data/train.csv", "csv", {"input": "q"}, 9)
+    assert read_as(config.test_set) == (folder / "data/test.jsonl", None, {}, None)
+    assert read_as(config.training_set) == (folder / "data/train.csv", "csv", {"input": "q"}, 9)
     assert config.baselines["prompt"].options == {"model": "m", "system_file": folder / "a.md"}
     assert [str(model.source) for model in config.baselines.values()] == ["ftgate.yaml:9", "ftgate.yaml:3"]
     assert (str(config.candidate.source), str(config.sources["candidate"])) == ("ftgate.yaml:3", "ftgate.yaml:11")
@@ -318,14 +325,13 @@ def test_python_code_may_give_the_examples_themselves(given_data: Any) -> None:
 
 
 def test_a_path_may_be_a_path_object() -> None:
-    assert marked(test_set=Path("t.jsonl")).test_set == DataSpec(Path("/gates/t.jsonl"), None, {}, None)
-    assert marked(test_set={"path": Path("/t")}).test_set == DataSpec(Path("/t"), None, {}, None)
+    assert read_as(marked(test_set=Path("t.jsonl")).test_set) == (Path("/gates/t.jsonl"), None, {}, None)
+    assert read_as(marked(test_set={"path": Path("/t")}).test_set) == (Path("/t"), None, {}, None)
 
 
 def test_a_mapping_need_not_be_a_dict() -> None:
-    assert marked(test_set=MappingProxyType({"path": "a", "limit": 2})).test_set == DataSpec(
-        Path("/gates/a"), None, {}, 2
-    )
+    data = marked(test_set=MappingProxyType({"path": "a", "limit": 2})).test_set
+    assert read_as(data) == (Path("/gates/a"), None, {}, 2)
 
 
 class OwnMetric:

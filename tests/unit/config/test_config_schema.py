@@ -76,6 +76,7 @@ def test_defaults_and_enumerations_are_those_of_the_gate() -> None:
         "require_hypothesis": False,
         "stage": "accept",
         "guards": {},
+        "ablate_prompt": False,
     }
     assert gate["evidence"]["enum"] == ["observed", "significant", "proven"]
     assert list(gate) == list(GateKeys.model_fields)

@@ -25,7 +25,7 @@ from pytest_ftgate.data import (
     normalized_input,
     without_instructions,
 )
-from pytest_ftgate.text import excerpt, kind_of, listed, nearest_wording
+from pytest_ftgate.text import excerpt, kind_of, listed, nearest
 
 UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -251,8 +251,8 @@ class TestWording:
         assert kind_of(value) == kind
 
     def test_nearest(self) -> None:
-        assert nearest_wording("lable", ["label", "input"]) == "label"
-        assert nearest_wording("lable", ["input"]) is None
+        assert nearest("lable", ["label", "input"]) == "label"
+        assert nearest("lable", ["input"]) is None
 
 
 @UNHURRIED

@@ -13,11 +13,11 @@ from pytest_ftgate.config import MetricSpec, Source
 from pytest_ftgate.data import DataSet, Example
 from pytest_ftgate.metrics import build_metric
 from pytest_ftgate.metrics import metric as custom_metric
-from pytest_ftgate.models import Completion
+from pytest_ftgate.models import Completion, Prediction, protocol
 from pytest_ftgate.models.protocol import Price
 from pytest_ftgate.runs.answer_rows import Answers, side_by_side
 from pytest_ftgate.runs.measure import Measured, measure_run, score_run
-from pytest_ftgate.runs.runner import Prediction, Run
+from pytest_ftgate.runs.runner import Run
 from pytest_ftgate.text import LONGEST
 
 Answer = str | Completion
@@ -25,13 +25,13 @@ LABELS = ["refund", "invoice"] * 3
 
 
 @dataclass
-class Recorded:
+class Recorded(protocol.Model):
     """A model of which only the facts are asked."""
 
     name: str = "m"
     spelling: str = "m"
     verified: bool | None = True
-    price: Price = Price("unknown: no price")  # noqa: RUF009
+    price: Price = Price(unknown="no price")  # noqa: RUF009
 
 
 def metric_of(name: str, custom: Any = None) -> Any:
@@ -39,11 +39,15 @@ def metric_of(name: str, custom: Any = None) -> Any:
     return build_metric(spec, labels=sorted(set(LABELS)), custom={name: custom} if custom else {})
 
 
+def latency_of(completion: Completion | None) -> float | None:
+    return None if completion is None else completion.latency_s
+
+
 def run_of(*repeats: Sequence[Answer]) -> Run:
     examples = tuple(Example(f"t{i}", f"question {i}", LABELS[i]) for i in range(len(repeats[0])))
     rows = tuple(
         tuple(
-            Prediction(f"t{i}", "k", Completion(one) if isinstance(one, str) else one, None, None, False, None)
+            Prediction("k", answer := Completion(one) if isinstance(one, str) else one, latency_of(answer), id=f"t{i}")
             for i, one in enumerate(answers)
         )
         for answers in repeats

@@ -12,12 +12,12 @@ import pytest
 from pytest_ftgate.config import MetricSpec, Source
 from pytest_ftgate.data import DataSet, Example
 from pytest_ftgate.metrics import build_metric
-from pytest_ftgate.models import Completion
+from pytest_ftgate.models import Completion, Prediction
 from pytest_ftgate.models.protocol import Price
 from pytest_ftgate.result import Confusion, Diagnosis, GateResult, LabelScore
 from pytest_ftgate.runs.measure import Measured, measure_run, score_run
 from pytest_ftgate.runs.mistakes import diagnose, recalled
-from pytest_ftgate.runs.runner import Prediction, Run
+from pytest_ftgate.runs.runner import Run
 
 Answer = str | Completion | None
 
@@ -27,7 +27,7 @@ class Silent:
 
     name = spelling = "m"
     verified = True
-    price = Price("unknown: no price")
+    price = Price(unknown="no price")
 
 
 def metric_of(expected: Sequence[Any], name: str = "accuracy", **options: Any) -> Any:
@@ -39,10 +39,7 @@ def metric_of(expected: Sequence[Any], name: str = "accuracy", **options: Any) -
 def answered(metric: Any, expected: Sequence[Any], *repeats: Sequence[Answer]) -> Measured:
     examples = tuple(Example(f"t{i}", f"question {i}", one) for i, one in enumerate(expected))
     rows = tuple(
-        tuple(
-            Prediction(f"t{i}", "k", Completion(a) if isinstance(a, str) else a, None, None, False, None)
-            for i, a in enumerate(answers)
-        )
+        tuple(Prediction("k", Completion(a) if isinstance(a, str) else a, id=f"t{i}") for i, a in enumerate(answers))
         for answers in repeats
     )
     run = Run(Silent(), DataSet(examples, None, "", None, "test"), rows, None)  # type: ignore[arg-type]

@@ -159,10 +159,12 @@ def test_fewest_examples(max_drop, evidence, needed, exact):
     assert fewest_examples(max_drop, confidence=0.95, evidence=evidence, exact=exact) == needed
 
 
-def test_more_examples_never_say_less():
+@pytest.mark.parametrize(("confidence", "needed"), [(0.9, 45), (0.95, 59), (0.975, 73), (0.99, 97)])
+def test_more_examples_never_say_less(confidence, needed):
     """The search looks for the first number that does; all larger ones must do too."""
-    passing = [exact_p_value(0, 0, n, -0.05) <= 0.05 for n in range(1, 150)]
-    assert passing == [n >= 59 for n in range(1, 150)]
+    assert fewest_examples(0.05, confidence=confidence, evidence="proven", exact=True) == needed
+    passing = [exact_p_value(0, 0, n, -0.05) <= 1 - confidence for n in range(1, 150)]
+    assert passing == [n >= needed for n in range(1, 150)]
 
 
 def test_no_number_of_examples_proves_that_nothing_was_lost():

@@ -123,7 +123,7 @@ def test_what_the_gate_says(build, batched):
     assert (model.retries, model.price.input_per_1m, model.endpoint, model.persistent) == (2, 1.0, True, True)
     assert (model.name, model.spelling, model.verified) == ("tuned", "openai:m", None)
     assert build(mode="batch", concurrency=3).concurrency == 3
-    assert not hasattr(build(mode="live"), "complete_many")
+    assert build(mode="live").batch_size == 1
     # What looks at a candidate's prompt and parameters must see them in either mode.
     asked = {"system": "Answer.", "params": {"max_tokens": 2}}
     assert (build(mode="batch", **asked).prompt, build(mode="batch", **asked).params) == (

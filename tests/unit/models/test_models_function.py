@@ -11,7 +11,8 @@ import pytest
 
 from pytest_ftgate.data import Example
 from pytest_ftgate.errors import ConfigError, ModelError
-from pytest_ftgate.models import Completion, Surroundings, build_model
+from pytest_ftgate.models import Completion, Surroundings, build_model, protocol
+from pytest_ftgate.models.price import price_of
 from pytest_ftgate.models.python import is_async
 
 MESSAGES = ({"role": "user", "content": "hello"},)
@@ -555,8 +556,33 @@ class Whole:
 
 
 def test_what_is_a_model_already_stays_what_it_is(model):
-    made = Whole()
+    class Declared(Whole, protocol.Model):
+        pass
+
+    made = Declared()
     assert model(made) is made
+
+
+def test_an_object_with_the_parts_of_a_model_gets_the_defaults_of_what_it_leaves_out(model):
+    class Known(Whole):
+        unfinished = "it goes on"
+
+        def __init__(self):
+            self.in_batch = (1, 2)
+
+    made = model(Known())
+    assert (made.name, made.key(None), asyncio.run(made.complete(None)).text) == ("mine", "k", "x")
+    assert (made.unfinished, made.in_batch) == ("it goes on", (1, 2))
+    assert (made.endpoint, made.batch_size, made.latency, made.ids, dict(made.params)) == (False, 1, None, None, {})
+    assert (made.ready(), made.pause_s(), made.characters(Example("e", "four", ""))) == (None, 0.0, 4)
+    with pytest.raises(AttributeError):
+        _ = made.nonsense
+
+
+def test_one_object_is_one_model_wherever_it_is_used(model):
+    given = Whole()
+    assert model(given) is model(given)
+    assert model(given) is not model(Whole())
 
 
 def test_a_model_that_is_not_whole(model):
@@ -580,7 +606,7 @@ def test_a_model_that_is_not_whole(model):
 def test_a_model_may_give_the_keys_of_a_price(model):
     made = Whole()
     made.price = {"input_per_1m": 1, "output_per_1m": 2}
-    assert model(made) is made
+    assert price_of(model(made)).input_per_1m == 1
     made.price = {"input_per_1k": 1}
     with pytest.raises(ConfigError, match="the price of the model mine has the key 'input_per_1k'"):
         model(made)

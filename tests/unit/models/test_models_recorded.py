@@ -7,8 +7,8 @@ import pytest
 
 from pytest_ftgate.data import Example, input_sha256
 from pytest_ftgate.errors import DataError, ModelError
-from pytest_ftgate.models import Completion
-from pytest_ftgate.models.recorded import Recorded, read_rows
+from pytest_ftgate.models import Completion, Prediction
+from pytest_ftgate.models.recorded import RecordedRow, read_rows
 
 
 @pytest.fixture
@@ -162,8 +162,8 @@ def test_rows_tell_what_they_were_made_with(record, tmp_path):
     made = {"key": "k", "created_at": 5, "busy_s": 0.25, "repeat": 2, "input_sha256": HELLO}
     record({**ROW, **made}, {"id": "e2", "output": None})
     rows = read_rows(tmp_path / "r.jsonl").rows
-    assert rows["e1", 2] == Recorded(1, Completion("refund"), HELLO, "k", 5.0, 0.25)
-    assert rows["e2", 0] == Recorded(2, None, None, None, None, None)
+    assert rows["e1", 2] == RecordedRow(1, Prediction("k", Completion("refund"), None, 5.0, 0.25), HELLO)
+    assert rows["e2", 0] == RecordedRow(2, Prediction(""), None)
 
 
 # --- files that cannot be used -------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ from pytest_ftgate.checks.costs import (
     training_cost,
 )
 from pytest_ftgate.models.protocol import Price
-from pytest_ftgate.reports.tables import economics_lines
+from pytest_ftgate.reports.text import economics_lines
 from pytest_ftgate.result import Economics, from_plain
 
 UNKNOWN = Amount(None, "nobody knows")

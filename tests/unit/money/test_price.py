@@ -55,7 +55,7 @@ def test_an_answers_cost(completion: Completion, price: Price, usd: float) -> No
         (answer(None), TOKENS),
         (answer(outputs=None), TOKENS),
         (answer(0, None), TOKENS),
-        (answer(), Price("unknown: no")),
+        (answer(), Price(unknown="no")),
         (answer(), Price("", input_per_1m=2.0)),
         (answer(), Price("", output_per_1m=2.0)),
         (answer(), Price("", training_per_1m=2.0)),
@@ -85,7 +85,7 @@ def test_a_price_by_tokens_needs_no_time() -> None:
 @pytest.mark.parametrize(
     ("answers", "price", "why"),
     [
-        ([(answer(), None)], Price("unknown: nobody said"), "nobody said"),
+        ([(answer(), None)], Price(unknown="nobody said"), "nobody said"),
         ([(answer(), None), (None, None)], TOKENS, "1 of 2 answers are missing"),
         ([], TOKENS, "0 of 0 answers are missing"),
         ([(answer(), None), (answer(None), None)], TOKENS, "1 of 2 answers have no usable token counts"),
@@ -128,16 +128,15 @@ def test_a_run_costs_what_its_tokens_cost(rows: list[tuple[int, int, float]], in
 )
 def test_a_price_as_written(keys: Any, known: bool, source: str) -> None:
     price = written_price(keys, "ftgate.yaml:14")
-    assert (price.known, price.source) == (known, source)
+    assert (price.known, price.text) == (known, source)
     assert all(getattr(price, key) == value for key, value in (keys or {}).items())
 
 
 def test_a_model_says_its_price_as_it_likes() -> None:
     assert costing(TOKENS) is TOKENS
-    assert costing(None) == Price("unknown: no price in the gate")
-    assert price_of(SimpleNamespace(name="mine")) == costing(None)  # type: ignore[arg-type]
+    assert costing(None) == Price(unknown="no price in the gate")
     assert costing({"gpu_hour_usd": 2}) == Price("the model mine", gpu_hour_usd=2)
-    assert costing({"input_per_1m": 2}).source == "unknown: the price at the model mine has no output_per_1m"
+    assert costing({"input_per_1m": 2}).unknown == "the price at the model mine has no output_per_1m"
 
 
 @pytest.mark.parametrize(

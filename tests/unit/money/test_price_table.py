@@ -26,8 +26,8 @@ def reason(found: Any) -> str:
     """Why it is not known, after seeing that it is not."""
     assert not found.known
     assert found.input_per_1m is None
-    assert found.source.startswith("unknown: no price in the gate, and ")
-    return found.source.removeprefix("unknown: no price in the gate, and ")  # type: ignore[no-any-return]
+    assert (found.unknown or "").startswith("no price in the gate, and ")
+    return found.unknown.removeprefix("no price in the gate, and ")  # type: ignore[no-any-return]
 
 
 # --- the real table ------------------------------------------------------------------------------------------

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pytest_ftgate.checks.gain import Judgement
-from pytest_ftgate.checks.match import circular_check, drop_checks, examples_without_difference, identical_check
+from pytest_ftgate.checks.gain import Judgement, drop_checks
+from pytest_ftgate.checks.identical_outputs import circular_check, identical_in_match_check
+from pytest_ftgate.checks.match import examples_without_difference
 from pytest_ftgate.result import ModelResult
 from pytest_ftgate.statistics import Comparison, compare_right_wrong
 
@@ -106,7 +107,7 @@ def test_what_would_settle_it_is_said() -> None:
 
 @pytest.mark.parametrize(("mistakes", "status"), [(0, "warning"), (4, "warning"), (5, "fail")])
 def test_how_many_mistakes_two_models_may_share(mistakes: int, status: str) -> None:
-    assert identical_check("the baseline", n=300, mistakes=mistakes).status == status
+    assert identical_in_match_check("the baseline", n=300, mistakes=mistakes).status == status
 
 
 def test_few_examples_that_are_all_right_are_not_circular() -> None:

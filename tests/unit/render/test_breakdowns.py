@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from pytest_ftgate.reports.tables import breakdown_lines
-from pytest_ftgate.reports.text import block
+from pytest_ftgate.reports.text import block, breakdown_lines
 from pytest_ftgate.result import BreakdownResult, Flip, GateResult
 
 COLUMNS = ("F1", "precision", "recall", "right", "wrong", "missing", "invented")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from xml.etree import ElementTree
 
 import pytest
@@ -10,19 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_ftgate.reports.html.confusion import MOST_LABELS, confusions
-from pytest_ftgate.reports.html.plots import (
-    Drawn,
-    Interval,
-    Scale,
-    Series,
-    element,
-    histogram,
-    in_words,
-    interval_plot,
-    pair_bars,
-    scale_of,
-    span_of,
-)
+from pytest_ftgate.reports.html.plots import Axis, Drawn, Interval, element, interval_plot, pair_bars
+from pytest_ftgate.reports.table import Bars
+from pytest_ftgate.reports.tables import slices
+from pytest_ftgate.result import GateResult, SliceResult
 from pytest_ftgate.runs.answer_rows import Answers, Spread
 from pytest_ftgate.runs.mistakes import NO_LABEL
 
@@ -102,81 +92,43 @@ def test_each_of_several_baselines_has_its_row() -> None:
 
 @given(st.floats(-1e9, 1e9), st.floats(1e-6, 1e9))
 def test_ticks_are_few_and_lie_on_the_axis(low: float, width: float) -> None:
-    axis = Scale(low, low + width, 0, 100)
+    axis = Axis(low, low + width)
     if axis.high <= axis.low:
         return
     ticks = axis.ticks()
     assert len(ticks) <= 7
-    assert all(-0.01 <= axis.at(tick) <= 100.01 for tick in ticks)
-
-
-@given(st.lists(st.floats(1e-4, 1e6), min_size=1))
-def test_an_axis_holds_its_values(values: list[float]) -> None:
-    axis = scale_of(values, 10, 110)
-    assert all(9.99 <= axis.at(value) <= 110.01 for value in values)
-    assert axis.log is (max(values) / min(values) >= 20)
-    assert len(axis.ticks()) <= 7
-
-
-# --- distributions -------------------------------------------------------------------------------------------
-
-
-def seconds(value: float) -> str:
-    return f"{value:g} s"
-
-
-def test_every_value_is_in_a_bar() -> None:
-    values = [0.1, 0.1, 0.2, 0.4, 5.0]
-    series = [Series("baseline", values, [("p50", 0.2), ("p95", 4.0)]), Series("candidate", [0.3], kind="cand")]
-    drawn = histogram("Latency", series, seconds)
-    assert drawn is not None
-    svg = parsed(drawn)
-    counts = [int(re.search(r"(\d+) answer", one.findtext("title") or "")[1])  # type: ignore[index]
-              for one in svg.iter("rect") if "base" in (one.get("class") or "")]  # fmt: skip
-    assert sum(counts) == len(values)
-    assert svg.findtext("title") == "Latency (logarithmic axis)"
-    assert {"p50 0.2 s", "p95 4 s", "candidate (1 answer)"} <= set(words(svg))
-
-
-def test_a_count_is_labelled_with_whole_numbers() -> None:
-    drawn = histogram("Tokens", [Series("baseline", [2, 2, 3, 4])], lambda value: f"{value:.0f}")
-    assert [word for word in words(parsed(drawn or "")) if word.isdigit()] == ["2", "3", "4"]
-
-
-@given(st.lists(st.floats(0.001, 1000), min_size=2, max_size=20, unique=True))
-def test_words_under_an_axis_do_not_run_into_each_other(values: list[float]) -> None:
-    drawn = histogram("Latency", [Series("baseline", values)], lambda value: f"{1000 * value:,.1f} ms")
-    ends = [-100.0]
-    for tick in (one for one in parsed(drawn or "").iter("text") if one.get("class") == "tick"):
-        width, x = 6.5 * len(tick.text or ""), float(tick.get("x") or 0)
-        start = x - {"start": 0, "middle": width / 2, "end": width}[tick.get("text-anchor") or ""]
-        assert start > ends[-1]
-        ends.append(start + width)
-
-
-@pytest.mark.parametrize("values", [[], [1.0], [1.0, 1.0]])
-def test_values_that_are_all_the_same_need_no_picture(values: list[float]) -> None:
-    series = Series("baseline", values)
-    assert histogram("Tokens", [series], seconds) is None
-    told = {0: "baseline: not known", 1: "baseline: 1 answer, all 1 s", 2: "baseline: 2 answers, all 1 s"}
-    assert in_words(series, seconds) == told[len(values)]
+    start, end = axis.at(axis.low), axis.at(axis.high)
+    assert start < end
+    assert all(start - 0.01 <= axis.at(tick) <= end + 0.01 for tick in ticks)
 
 
 # --- bars ----------------------------------------------------------------------------------------------------
 
 
 def test_bars_are_as_long_as_their_values() -> None:
-    svg = parsed(pair_bars(0.25, 0.5, (0.0, 1.0)))
+    svg = parsed(pair_bars(Bars(0.25, 0.5, 0.0, 1.0)))
     before, after = (float(one.get("width") or 0) for one in svg.iter("rect"))
     assert after == 2 * before
     assert svg.get("aria-hidden") == "true"
-    assert len(list(parsed(pair_bars(0.25, None, (0.0, 1.0))).iter("rect"))) == 1
+    assert len(list(parsed(pair_bars(Bars(0.25, None, 0.0, 1.0))).iter("rect"))) == 1
 
 
-def test_a_metric_without_an_end_is_drawn_as_far_as_it_goes() -> None:
-    assert span_of([3.0, 12.0, None], (0.0, float("inf"))) == (0.0, 12.0)
-    assert span_of([0.3], (0.0, 1.0)) == (0.0, 1.0)
-    assert span_of([], None) == (0.0, 1.0)
+@pytest.mark.parametrize(
+    ("values", "metric_range", "span"),
+    [
+        ((3.0, 12.0), (0.0, float("inf")), (0.0, 12.0)),
+        ((0.3, None), (0.0, 1.0), (0.0, 1.0)),
+        ((None, None), None, (0.0, 1.0)),
+    ],
+)
+def test_a_metric_without_an_end_is_drawn_as_far_as_it_goes(
+    values: tuple[float | None, float | None],
+    metric_range: tuple[float, float] | None,
+    span: tuple[float, float],
+) -> None:
+    one = SliceResult("lang", "en", *values, n=4)
+    (bars,) = slices(GateResult("a", "b", "pass", metric_range=metric_range, slices=(one,))).bars
+    assert bars == (*values, *span)
 
 
 # --- confusions ----------------------------------------------------------------------------------------------
@@ -196,7 +148,7 @@ def test_matrices_count_and_the_difference_says_what_is_better() -> None:
     assert [[said for said, _ in cells] for _, cells in difference.rows] == [["+3", "-3", ""], ["", "-2", "+2"]]
     kinds = [[kind.split()[0][:-1] for _, kind in cells if kind[:1] in "gb" and kind] for _, cells in difference.rows]
     assert kinds == [["good", "good"], ["bad", "bad"]]
-    assert [(pair.expected, pair.answered) for pair in found.pairs] == [("refund", "invoice"), ("invoice", NO_LABEL)]
+    assert [row[:2] for row in found.pairs.rows] == [("refund", "invoice"), ("invoice", NO_LABEL)]
 
 
 def test_without_a_candidate_there_is_one_matrix_and_no_empty_column() -> None:
@@ -211,10 +163,10 @@ def test_many_labels_are_shown_as_pairs() -> None:
     found = confusions(answers(labels, [(0, 0, 9, 9), (3, 1, 2, 7), (2, 1, 5, 0)]))
     assert found is not None
     assert not found.matrices
-    assert [(pair.expected, pair.baseline, pair.candidate) for pair in found.pairs] == [
-        ("label 3", 2, 7),
-        ("label 2", 5, 0),
-    ]
+    assert found.pairs.rows == (
+        ("label 3", "label 1", "2", "7", "+5"),
+        ("label 2", "label 1", "5", "0", "-5"),
+    )
 
 
 def test_outputs_that_are_no_labels_are_not_mixed_up() -> None:

@@ -14,6 +14,7 @@ from pytest_ftgate.result import (
     GuardResult,
     LabelResult,
     ModelResult,
+    Session,
     SliceResult,
     TestSetResult,
     TrainingResult,
@@ -215,7 +216,7 @@ def test_facts_survive_json() -> None:
 
 
 def test_the_report_carries_versions_and_every_gate() -> None:
-    document = json.loads(report([gate()], unjudged=[], partial=False, config=None))
+    document = json.loads(report([gate()], Session()))
     assert document["version"] == 1
     assert document["gates"][0]["passed"] is True
     assert {"python", "pytest", "openai", "scikit-learn"} <= document["environment"].keys()
@@ -223,7 +224,7 @@ def test_the_report_carries_versions_and_every_gate() -> None:
 
 def test_the_report_carries_the_versions_of_what_is_optional(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pytest_ftgate.reports.json.version", lambda name: f"version of {name}")
-    found = json.loads(report([gate()], unjudged=[], partial=False, config=None))["environment"]
+    found = json.loads(report([gate()], Session()))["environment"]
     for name in ("genai-prices", "jsonschema", "rapidfuzz", "sacrebleu"):  # by which answers are scored and priced
         assert found[name] == f"version of {name}"
 
@@ -294,13 +295,14 @@ GUARD = GuardResult("general", "accuracy", 0.03, "proven", 0.95, baseline=0.9, c
 
 
 def a_slice(value: str, gain: float, verdict: str) -> SliceResult:
-    return SliceResult("lang", value, 40, 0.9, 0.9 + gain, gain, gain - 0.1, gain + 0.1, 0.99, verdict=verdict)  # type: ignore[arg-type]
+    return SliceResult("lang", value, n=40, baseline=0.9, candidate=0.9 + gain, gain=gain, lower_bound=gain - 0.1,
+                       upper_bound=gain + 0.1, confidence=0.99, verdict=verdict)  # type: ignore[arg-type]  # fmt: skip
 
 
 SLICES = (
     *(a_slice(f"l{i}", -0.1, "fail") for i in range(6)),
     a_slice("en", 0.1, "pass"),
-    SliceResult("lang", "xx", 12, note="too few to judge (12 of 30)"),
+    SliceResult("lang", "xx", n=12, note="too few to judge (12 of 30)"),
 )
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_ftgate.checks.freshness.clock import base_in_name, is_alias
+from pytest_ftgate.checks.freshness.alias import is_alias
+from pytest_ftgate.checks.freshness.models import base_in_name
 
 
 @pytest.mark.parametrize(

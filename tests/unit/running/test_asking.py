@@ -14,17 +14,18 @@ from hypothesis import strategies as st
 
 from pytest_ftgate.data import Example
 from pytest_ftgate.errors import ModelError, Where
-from pytest_ftgate.models import Completion, Question
+from pytest_ftgate.models import Completion, Prediction, Question, protocol
 from pytest_ftgate.models.protocol import RetryPolicy
 from pytest_ftgate.runs import asking
-from pytest_ftgate.runs.asking import Answer, Asker, ask
+from pytest_ftgate.runs.asking import Asker
 from pytest_ftgate.runs.throttle import Throttle
 
 EXAMPLE = Example("e", "question", "answer")
+ONE = Question("k", EXAMPLE, 0)
 YES = Completion("yes")
 
 
-class Model:
+class Model(protocol.Model):
     """Does what it is told at each call; the last step is repeated."""
 
     name = "model"
@@ -56,8 +57,8 @@ class Waits(RetryPolicy):
         return 0.0
 
 
-def answer(model: Model, policy: RetryPolicy | None = None) -> Answer:
-    return asyncio.run(ask(model, EXAMPLE, 0, policy or Waits()))  # type: ignore[arg-type]
+def answer(model: Model, policy: RetryPolicy | None = None) -> Prediction:
+    return asyncio.run(Asker(model, policy or Waits()).ask(ONE))
 
 
 def error(model: Model, policy: RetryPolicy | None = None) -> ModelError:
@@ -83,7 +84,7 @@ async def for_ever() -> None:
 
 def test_what_may_succeed_later_is_tried_again() -> None:
     model, waits = Model(busy(), busy(7.0), YES, retries=2), Waits()
-    assert answer(model, waits)[0] is YES
+    assert answer(model, waits).completion is YES
     assert waits.asked == [(1, None), (2, 7.0)]
 
 
@@ -119,7 +120,7 @@ def test_one_call_too_many_is_no_failure_while_others_are_answered() -> None:
     async def among_others() -> Completion:
         async def other() -> None:
             asker._model, model = others, asker._model  # type: ignore[assignment]
-            await asker.ask(EXAMPLE, 0)
+            await asker.ask(ONE)
             asker._model = model
 
         complete = patient.complete
@@ -129,7 +130,9 @@ def test_one_call_too_many_is_no_failure_while_others_are_answered() -> None:
             return await complete(example, repeat)
 
         patient.complete = after_another  # type: ignore[method-assign]
-        return (await asker.ask(EXAMPLE, 0))[0]
+        completion = (await asker.ask(ONE)).completion
+        assert completion is not None
+        return completion
 
     assert asyncio.run(among_others()) is YES
     assert patient.calls == 21
@@ -144,7 +147,7 @@ def test_where_nobody_is_answered_each_refusal_counts() -> None:
 def test_each_kind_of_trouble_is_counted_apart() -> None:
     gone = ModelError("gone", retryable=True, trouble="unreachable")
     model = Model(too_many(), busy(), gone, too_many(), busy(), gone, YES, retries=2)
-    assert answer(model)[0] is YES
+    assert answer(model).completion is YES
 
 
 def test_without_retries_a_refusal_is_the_end() -> None:
@@ -173,9 +176,9 @@ def outcomes(model: Many, *inputs: str) -> list[dict[str, Any]]:
     questions = [Question(text, Example(text, text, "x"), 0) for text in inputs]
 
     async def ask_them() -> list[dict[str, Any]]:
-        asker = Asker(model, Waits())  # type: ignore[arg-type]
+        asker = Asker(model, Waits(), batched=True)  # type: ignore[arg-type]
         return [
-            {q.key: found.completion.text if isinstance(found, Answer) else str(found) for q, found in told}
+            {q.key: found.completion.text if isinstance(found, Prediction) else str(found) for q, found in told}
             async for told in asker.ask_many(questions)
         ]
 
@@ -206,7 +209,7 @@ def test_a_call_that_fails_as_a_whole_counts_for_all_its_questions() -> None:
             raise busy()
 
     model = Broken(lambda *_: 1, retries=1)
-    assert outcomes(model, "a", "b") == [{}, {"a": "busy (tried 2 times)", "b": "busy (tried 2 times)"}]
+    assert outcomes(model, "a", "b") == [{"a": "busy (tried 2 times)", "b": "busy (tried 2 times)"}]
 
 
 @pytest.mark.parametrize(
@@ -251,7 +254,7 @@ def test_the_waits_without_a_word_from_the_endpoint() -> None:
 
 def test_a_late_answer_is_no_answer_and_tried_again() -> None:
     model = Model(for_ever, YES, retries=1, timeout_s=0.001)
-    assert answer(model)[0] is YES
+    assert answer(model).completion is YES
     model = Model(for_ever, retries=1, timeout_s=0.001)
     assert str(error(model)) == "no answer within 0.001 s (tried 2 times)"
     assert model.calls == 2
@@ -265,7 +268,7 @@ def test_a_call_that_goes_on_in_the_background_is_called_abandoned() -> None:
 
 
 def test_without_a_limit_nothing_is_cut_off() -> None:
-    assert answer(Model(YES, timeout_s=None))[0] is YES
+    assert answer(Model(YES, timeout_s=None)).completion is YES
 
 
 def test_a_time_out_of_the_model_s_own_is_not_ours() -> None:
@@ -332,11 +335,12 @@ def test_only_the_attempt_that_succeeded_is_timed(clock: Callable[[], float]) ->
         clock()
         return YES
 
-    assert answer(Model(busy(), busy(), slow, retries=2))[:2] == (YES, 2.0)
+    found = answer(Model(busy(), busy(), slow, retries=2))
+    assert (found.completion, found.latency_s) == (YES, 2.0)
 
 
 def test_a_model_that_knows_its_time_better_is_believed(clock: Callable[[], float]) -> None:
-    assert answer(Model(Completion("yes", latency_s=0.125)))[1] == 0.125
+    assert answer(Model(Completion("yes", latency_s=0.125))).latency_s == 0.125
 
 
 def test_what_cancels_the_question_cancels_the_call() -> None:
@@ -353,7 +357,7 @@ def test_what_cancels_the_question_cancels_the_call() -> None:
                 heard.append("cancelled")
                 raise
 
-        task = asyncio.create_task(ask(Model(patient), EXAMPLE, 0, RetryPolicy()))  # type: ignore[arg-type]
+        task = asyncio.create_task(Asker(Model(patient), RetryPolicy()).ask(ONE))  # type: ignore[arg-type]
         await begun.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -382,7 +386,7 @@ def test_tokens_are_estimated_from_the_question_and_then_from_the_answers() -> N
     async def three() -> None:
         asker = Asker(Counted(), Waits(), Throttle(1, tokens_per_minute=600))  # type: ignore[arg-type]
         for _ in range(3):
-            await asker.ask(EXAMPLE, 0)
+            await asker.ask(ONE)
 
     virtual_time.run(three())
     assert begun == pytest.approx([0, 4, 8])
@@ -397,5 +401,5 @@ def test_each_attempt_counts_as_a_request() -> None:
             return await super().complete(example, repeat)
 
     asker = Asker(Timed(busy(), busy(), YES, retries=5), Waits(), Throttle(4, requests_per_minute=30))  # type: ignore[arg-type]
-    virtual_time.run(asker.ask(EXAMPLE, 0))
+    virtual_time.run(asker.ask(ONE))
     assert begun == pytest.approx([0, 2, 4])

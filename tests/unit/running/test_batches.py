@@ -10,7 +10,7 @@ import pytest
 
 from pytest_ftgate.data import DataSet, Example
 from pytest_ftgate.errors import ModelError
-from pytest_ftgate.models import Completion, Question
+from pytest_ftgate.models import Completion, Question, protocol
 from pytest_ftgate.models.protocol import RetryPolicy
 from pytest_ftgate.runs.runner import Job, Run, Stores, run_models
 from pytest_ftgate.runs.store import Store
@@ -18,7 +18,7 @@ from pytest_ftgate.runs.store import Store
 Found = Callable[[str], "Completion | ModelError"]
 
 
-class Many:
+class Many(protocol.Model):
     """Echoes inputs in capitals, a call at a time, unless it is told otherwise."""
 
     name = "many"

@@ -11,7 +11,7 @@ import pytest
 
 from pytest_ftgate.data import DataSet, Example
 from pytest_ftgate.errors import ModelError
-from pytest_ftgate.models import Completion, Question
+from pytest_ftgate.models import Completion, Question, protocol
 from pytest_ftgate.models.protocol import Price, RetryPolicy
 from pytest_ftgate.runs.budget import Budget
 from pytest_ftgate.runs.runner import Job, Run, Stores, TimeLimit, run_models
@@ -20,7 +20,7 @@ from pytest_ftgate.runs.store import Store
 PRICE = Price("here", input_per_1m=100_000.0, output_per_1m=100_000.0)  # a tenth of a dollar for a token
 
 
-class Model:
+class Model(protocol.Model):
     """Each question has 3 characters, taken for one token; an answer takes one token and is allowed no more."""
 
     name = "priced"

@@ -27,11 +27,11 @@ ASKING = f"""
 import asyncio, os, sys
 from pathlib import Path
 from pytest_ftgate.data import DataSet, Example
-from pytest_ftgate.models import Completion
-from pytest_ftgate.running.runner import Job, Stores, run_models
-from pytest_ftgate.running.store import Store
+from pytest_ftgate.models import Completion, Model
+from pytest_ftgate.runs.runner import Job, Stores, run_models
+from pytest_ftgate.runs.store import Store
 
-class Remote:
+class Remote(Model):
     name = spelling = "remote"
     concurrency, timeout_s, retries, persistent, verified, price = {CONCURRENCY}, 60.0, 0, True, None, None
 

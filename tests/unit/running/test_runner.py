@@ -20,21 +20,20 @@ from hypothesis import strategies as st
 
 from pytest_ftgate.data import DataSet, Example
 from pytest_ftgate.errors import ModelError, StoreError
-from pytest_ftgate.models import Completion
-from pytest_ftgate.models import event_loop as bridge
+from pytest_ftgate.models import Completion, Prediction, event_loop, protocol
 from pytest_ftgate.models.protocol import RetryPolicy
-from pytest_ftgate.runs import asking, runner
-from pytest_ftgate.runs import store_writer as desk
-from pytest_ftgate.runs.runner import Job, Prediction, Progress, Run, Stores, run_models
-from pytest_ftgate.runs.store import Store, StoredPrediction
-from pytest_ftgate.runs.store_writer import Desk
+from pytest_ftgate.runs import asking, calls, runner, store_writer
+from pytest_ftgate.runs.run_state import Progress
+from pytest_ftgate.runs.runner import Job, Run, Stores, run_models
+from pytest_ftgate.runs.store import Store
+from pytest_ftgate.runs.store_writer import StoreWriter
 from pytest_ftgate.text import OFFLINE
 
 AT_ONCE = RetryPolicy(base_s=0.0)
 Answer = Callable[["Model", str], Awaitable[str]]
 
 
-class Model:
+class Model(protocol.Model):
     """Answers as ``answer`` does, a coroutine function of the model and the key; echoes the key without one."""
 
     spelling = "test:model"
@@ -126,9 +125,8 @@ def test_every_example_is_asked_and_told_in_full(stores: Stores) -> None:
     assert (found.model, found.test_set, found.fatal) == (model, THREE, None)
     (row,) = found.predictions
     first = row[0]
-    assert first == Prediction(
-        "id0", "model/a/0", Completion("model/a/0"), None, first.latency_s, False, first.created_at, first.busy_s
-    )
+    times = (first.latency_s, first.created_at, first.busy_s)
+    assert first == Prediction("model/a/0", Completion("model/a/0"), *times, id="id0")
     assert first.latency_s is not None
     assert first.latency_s > 0
     assert first.created_at is not None
@@ -251,7 +249,7 @@ def test_no_more_workers_than_there_is_work(stores: Stores, monkeypatch: pytest.
 
     monkeypatch.setattr(asyncio, "create_task", noted)
     run(Model(concurrency=1000), stores)
-    assert names.count("Lane.work") == 3
+    assert names.count("ModelQueue.work") == 3
 
 
 def test_all_models_work_at_the_same_time(stores: Stores) -> None:
@@ -307,7 +305,7 @@ def test_without_a_persistent_store_the_session_s_serves(stores: Stores) -> None
 
 
 def test_recordings_come_before_all_else(stores: Stores, path: Path) -> None:
-    kept = {f"model/{text}/0": StoredPrediction(f"model/{text}/0", Completion("recorded"), None, 5.0) for text in "abc"}
+    kept = {f"model/{text}/0": Prediction(f"model/{text}/0", Completion("recorded"), None, 5.0) for text in "abc"}
     model = Model()
     found = run(model, Stores(stores.persistent, stores.session, kept))
     assert (texts(found), stored(found), model.calls) == (["recorded"] * 3, [True] * 3, [])
@@ -317,7 +315,7 @@ def test_recordings_come_before_all_else(stores: Stores, path: Path) -> None:
 
 def test_what_is_too_old_is_asked_again_once(stores: Stores) -> None:
     assert stores.persistent is not None
-    stores.persistent.put([StoredPrediction(f"model/{text}/0", Completion("old"), None, 5.0) for text in "abc"])
+    stores.persistent.put([Prediction(f"model/{text}/0", Completion("old"), None, 5.0) for text in "abc"])
     fresh = Stores(stores.persistent, stores.session, newer_than=100.0)
     assert stored(run(Model(), fresh)) == [False] * 3
     again = run(Model(), fresh)
@@ -338,7 +336,7 @@ def test_what_another_process_is_asking_for_is_waited_for(stores: Stores, path: 
         other.claim(["model/b/0"], "another", 30)
 
         async def other_s_answer(model: Model, key: str) -> str:
-            other.put([StoredPrediction("model/b/0", Completion("the other's"), 1.0, 5.0)])
+            other.put([Prediction("model/b/0", Completion("the other's"), 1.0, 5.0)])
             return key
 
         model = Model(other_s_answer)
@@ -377,7 +375,7 @@ def test_keys_are_claimed_a_few_at_a_time(stores: Stores, path: Path) -> None:
 def test_leases_are_renewed_as_long_as_the_work_takes(
     stores: Stores, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(desk, "RENEW_EVERY_S", 0.0)
+    monkeypatch.setattr(store_writer, "RENEW_EVERY_S", 0.0)
 
     def expires_at() -> float:
         with closing(sqlite3.connect(path)) as raw:
@@ -408,7 +406,7 @@ def test_answers_that_come_together_are_written_together(stores: Stores, monkeyp
     batches: list[int] = []
     put = Store.put
 
-    def counted(self: Store, predictions: Sequence[StoredPrediction]) -> None:
+    def counted(self: Store, predictions: Sequence[Prediction]) -> None:
         batches.append(len(predictions))
         put(self, predictions)
 
@@ -445,7 +443,7 @@ def failing(*failures: str, error: Exception | None = None) -> Answer:
 def test_a_failure_is_missing_and_says_why(stores: Stores) -> None:
     found = run(Model(failing("model/b/0")), stores)
     assert texts(found) == ["model/a/0", None, "model/c/0"]
-    assert found.predictions[0][1] == Prediction("id1", "model/b/0", None, "ValueError: no", None, False, None)
+    assert found.predictions[0][1] == Prediction("model/b/0", id="id1", error="ValueError: no")
     assert found.fatal is None
 
 
@@ -583,9 +581,9 @@ def test_a_model_whose_failures_are_of_another_kind_is_asked_on(stores: Stores) 
 
 
 def test_a_call_that_holds_up_the_loop_ends_the_run(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bridge, "TICK_S", 0.001)
-    monkeypatch.setattr(bridge, "OWN_WORK_S", 0.01)
-    monkeypatch.setattr(bridge, "PATIENCE_S", 0.01)
+    monkeypatch.setattr(event_loop, "TICK_S", 0.001)
+    monkeypatch.setattr(event_loop, "OWN_WORK_S", 0.01)
+    monkeypatch.setattr(event_loop, "PATIENCE_S", 0.01)
     go_on = threading.Event()
 
     async def blocks(model: Model, key: str) -> str:
@@ -606,17 +604,17 @@ def test_a_call_that_holds_up_the_loop_ends_the_run(stores: Stores, monkeypatch:
 def test_calls_that_hold_up_the_loop_one_after_the_other_are_no_standstill(
     stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bridge, "TICK_S", 0.001)
-    monkeypatch.setattr(bridge, "OWN_WORK_S", 0.0)
+    monkeypatch.setattr(event_loop, "TICK_S", 0.001)
+    monkeypatch.setattr(event_loop, "OWN_WORK_S", 0.0)
     ticks: list[int] = []
     beaten: list[int] = []
 
     def noted(caller: str) -> None:
         beaten.append(len(ticks))
-        bridge.note_call(caller)
+        event_loop.note_call(caller)
 
     def counted(work: Coroutine[Any, Any, None], tick: Callable[[], None], **options: Any) -> None:
-        bridge.run_in_own_loop(work, lambda: ticks.append(0), **options)
+        event_loop.run_in_own_loop(work, lambda: ticks.append(0), **options)
 
     async def blocks(model: Model, key: str) -> str:
         until = len(ticks) + 30
@@ -625,7 +623,7 @@ def test_calls_that_hold_up_the_loop_one_after_the_other_are_no_standstill(
         return key
 
     monkeypatch.setattr(asking, "note_call", noted)
-    monkeypatch.setattr(runner, "run_in_own_loop", counted)
+    monkeypatch.setattr(calls, "run_in_own_loop", counted)
     model = Model(blocks)
     model.timeout_s = 0.05
     assert texts(run(model, stores)) == [f"model/{letter}/0" for letter in "abc"]
@@ -654,12 +652,12 @@ def test_an_answer_that_comes_when_all_stops_is_kept(stores: Stores) -> None:
 
 def test_a_worker_cancelled_while_its_answer_is_written_takes_nothing_with_it(stores: Stores) -> None:
     assert stores.persistent is not None
-    kept = Desk(stores.persistent, "me", None)
+    kept = StoreWriter(stores.persistent, "me", None)
     complaints: list[object] = []
 
     async def cancelled() -> None:
         asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
-        task = asyncio.create_task(kept.keep(StoredPrediction("k", Completion("yes"), None, 5.0)))
+        task = asyncio.create_task(kept.keep(Prediction("k", Completion("yes"), None, 5.0)))
         asyncio.get_running_loop().call_soon(task.cancel)
         await asyncio.wait([task])
 
@@ -718,13 +716,13 @@ def test_the_last_word_on_progress_is_complete(stores: Stores) -> None:
     run_models(jobs, stores=stores, progress=told.append)
     assert [p for p in told if p.model == "model"][-1] == Progress("model", 6, 6, stored=1, errors=1)
     assert [p for p in told if p.model == "two"][-1] == Progress("two", 2, 2, stored=0, errors=0)
-    assert len(told) == len(set(told))
+    assert len(told) == len(set(map(str, told)))
 
 
 def test_progress_is_told_while_models_are_called_and_in_the_caller_s_thread(
     stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bridge, "TICK_S", 0.001)
+    monkeypatch.setattr(event_loop, "TICK_S", 0.001)
     ticks: list[int] = []
 
     def counted(work: Coroutine[Any, Any, None], tick: Callable[[], None], **options: Any) -> None:
@@ -732,9 +730,9 @@ def test_progress_is_told_while_models_are_called_and_in_the_caller_s_thread(
             tick()
             ticks.append(threading.get_ident())
 
-        bridge.run_in_own_loop(work, ticking, **options)
+        event_loop.run_in_own_loop(work, ticking, **options)
 
-    monkeypatch.setattr(runner, "run_in_own_loop", counted)
+    monkeypatch.setattr(calls, "run_in_own_loop", counted)
     told: list[Progress] = []
 
     async def wait(model: Model, key: str) -> str:
@@ -791,8 +789,8 @@ def test_ctrl_c_keeps_what_has_arrived_and_gives_the_rest_back(stores: Stores, p
 def test_a_call_that_cannot_be_cancelled_does_not_hold_ctrl_c_up(
     stores: Stores, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bridge, "PATIENCE_S", 0.2)
-    monkeypatch.setattr(runner, "_CANCEL_S", 0.01)
+    monkeypatch.setattr(event_loop, "PATIENCE_S", 0.2)
+    monkeypatch.setattr(calls, "_CANCEL_S", 0.01)
     begun = threading.Event()
 
     async def stubborn(model: Model, key: str) -> str:

@@ -20,15 +20,15 @@ from hypothesis import strategies as st
 
 import pytest_ftgate
 from pytest_ftgate.errors import StoreError
-from pytest_ftgate.models import Completion
+from pytest_ftgate.models import Completion, Prediction
 from pytest_ftgate.runs import database
-from pytest_ftgate.runs.store import Store, StoredPrediction
+from pytest_ftgate.runs.store import Store
 
 PACKAGE_HOME = str(Path(pytest_ftgate.__file__).parents[1])
 
 
-def prediction(key: str, text: str = "yes", created_at: float = 100.0) -> StoredPrediction:
-    return StoredPrediction(key, Completion(text), 0.5, created_at)
+def prediction(key: str, text: str = "yes", created_at: float = 100.0) -> Prediction:
+    return Prediction(key, Completion(text), 0.5, created_at)
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ completions = st.builds(
 
 @given(completion=completions, latency_s=seconds, created_at=st.floats(min_value=0, max_value=4e9))
 def test_a_prediction_comes_back_as_it_went(completion: Completion, latency_s: float | None, created_at: float) -> None:
-    kept = StoredPrediction("k", completion, latency_s, created_at)
+    kept = Prediction("k", completion, latency_s, created_at)
     with closing(Store(None)) as store:
         store.put([kept])
         assert store.get(["k"]) == {"k": kept}
@@ -91,7 +91,7 @@ def test_a_prediction_comes_back_as_it_went(completion: Completion, latency_s: f
 
 def test_it_outlives_the_process_that_put_it_and_is_plain_json(path: Path) -> None:
     with closing(Store(path)) as store:
-        store.put([StoredPrediction("k", Completion("yes", 10, finish="cut_off"), 0.25, 7.0)])
+        store.put([Prediction("k", Completion("yes", 10, finish="cut_off"), 0.25, 7.0)])
     with closing(sqlite3.connect(path)) as raw:
         key, value, created_at = raw.execute("SELECT key, value, created_at FROM predictions").fetchone()
     assert (key, created_at) == ("k", 7.0)
@@ -133,7 +133,7 @@ def test_more_keys_than_one_statement_takes(store: Store) -> None:
 
 def test_all_of_a_batch_or_none(store: Store) -> None:
     with pytest.raises(StoreError):
-        store.put([prediction("a"), StoredPrediction("b", Completion("yes"), None, None)])  # type: ignore[arg-type]
+        store.put([prediction("a"), Prediction("b", Completion("yes"), None, None)])  # type: ignore[arg-type]
     assert store.get(["a", "b"]) == {}
 
 
@@ -217,8 +217,8 @@ def test_a_process_that_may_not_be_asked_counts_as_alive(path: Path, plain_user:
 HAMMER = """
 import os, sys
 from pathlib import Path
-from pytest_ftgate.models import Completion
-from pytest_ftgate.running.store import Store, StoredPrediction
+from pytest_ftgate.models import Completion, Prediction
+from pytest_ftgate.runs.store import Store
 
 store, owner = Store(Path(sys.argv[1])), str(os.getpid())
 keys = [str(number) for number in range(400)]
@@ -228,7 +228,7 @@ while missing:
         claim = store.claim(missing[start : start + 7], owner, 60)
         for key in claim.mine:
             print(key)
-            store.put([StoredPrediction(key, Completion(owner), None, 0.0)])
+            store.put([Prediction(key, Completion(owner), None, 0.0)])
     done = store.get(keys)
     missing = [key for key in keys if key not in done]
 """

@@ -1,1 +1,0 @@
-"""Why a gate is not green, and what to do about it."""

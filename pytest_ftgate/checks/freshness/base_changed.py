@@ -1,0 +1,48 @@
+"""What is another one than at the last green verdict: the models beneath the names, and the test set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from pytest_ftgate.checks.freshness.models import beneath, check_name, kept_role, today_models
+from pytest_ftgate.result import STATUS_AT, Check, called
+from pytest_ftgate.text import day, excerpt
+
+if TYPE_CHECKING:
+    from pytest_ftgate.checks.context import Context
+
+_REBASED = "If it was meant: judge it once with clock: {base_changed: warn}; that green verdict is then the reference."
+
+
+def check(gate: Context) -> Iterator[Check]:
+    """Check that the base models are those of the last green verdict, and say where the test set is another one."""
+    last, clock = gate.last_green, gate.config.clock
+    if last is None:
+        return
+    if clock.base_changed != "ignore":
+        yield from _changed_models(gate)
+    if (last.test_set, last.examples) != (gate.test.sha256, len(gate.test)):
+        message = f"the test set is another one than at the last green verdict ({day(last.judged_at)})"
+        yield Check("test_set_changed", "note", message, observed=gate.test.sha256, required=last.test_set)
+
+
+def _changed_models(gate: Context) -> Iterator[Check]:
+    last, clock = gate.last_green, gate.config.clock
+    assert last is not None  # the caller has seen it
+    for role, model in today_models(gate).items():
+        then = beneath(role, last.models.get(kept_role(gate.config, role)))
+        now = beneath(role, model)
+        if then is None or now is None or then == now:
+            continue
+        what = f"the base model of {called(role)}" if role == "candidate" else called(role)
+        yield Check(
+            check_name("base_changed", role),
+            STATUS_AT[clock.base_changed],
+            f"{what} is {excerpt(now)}; at the last green verdict ({day(last.judged_at)}) it was {excerpt(then)}",
+            observed=now,
+            required=then,
+            source=clock.source("base_changed"),
+            advice=_REBASED if clock.base_changed == "fail" else None,
+            action="measure_again" if clock.base_changed == "fail" else None,
+        )

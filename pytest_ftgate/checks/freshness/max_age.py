@@ -1,0 +1,106 @@
+"""The age of the answers that a verdict rests on, and what was known at the last green verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pytest_ftgate.checks.freshness.models import beneath, kept_role, today_models
+from pytest_ftgate.result import Check, Clock, called
+from pytest_ftgate.runs.measure import made_at
+from pytest_ftgate.text import DAY_S, day, plural, timestamp
+
+if TYPE_CHECKING:
+    from pytest_ftgate.checks.context import Context
+
+_AGAIN = "Ask the models again (--ftgate-cache=refresh; recordings are made anew), and retrain where that is not green."
+_UNDATED = (
+    "Record them by --ftgate-report=recordings:FOLDER, which writes created_at; or ask the models themselves; "
+    "or take max_age_days out."
+)
+_UNBORN = "Set the clock of this machine, or ask the models again: no answer is younger than today."
+
+
+def facts(gate: Context) -> dict[str, Clock | None]:
+    """Return the clock with the age of the oldest answer."""
+    oldest = oldest_answer(gate)
+    age = None if oldest is None else _days(gate.now - oldest)
+    return {"clock": replace(gate.result.clock or Clock(), evidence_age_days=age)}
+
+
+def check(gate: Context) -> list[Check]:
+    """Check that no answer is older than ``max_age_days``. What cannot be known is an error."""
+    asked = gate.config.max_age_days
+    return [] if asked is None or not gate.scored else [_age_check(gate, asked)]
+
+
+def known_clock(gate: Context) -> Clock:
+    """Return what the clock says before any call."""
+    last = gate.last_green
+    today = {role: known for role, one in today_models(gate).items() if (known := beneath(role, one))}
+    clock = Clock(base_models=today)
+    if last is None:
+        return clock
+    then = {role: beneath(role, last.models.get(kept_role(gate.config, role))) for role in gate.models}
+    return replace(
+        clock,
+        last_green=timestamp(last.judged_at),
+        last_green_age_days=_days(gate.now - last.judged_at),
+        last_measured=None if last.measured_at is None else timestamp(last.measured_at),
+        last_base_models={role: known for role, known in then.items() if known},
+    )
+
+
+def oldest_answer(gate: Context) -> float | None:
+    """Return when the oldest answer was made, seconds since the epoch; None where that of any is unknown."""
+    times = list(_times(gate))
+    known = [at for at in times if at is not None]
+    return min(known) if known and len(known) == len(times) else None
+
+
+def _times(gate: Context) -> Iterator[float | None]:
+    return (at for _, run in gate.all_runs() for _, at in made_at(run))
+
+
+def _days(seconds: float) -> float:
+    return round(max(seconds, 0.0) / DAY_S, 3)
+
+
+def _age_check(gate: Context, asked: float) -> Check:
+    oldest, now, source = oldest_answer(gate), gate.now, gate.source("max_age_days")
+    if oldest is None:
+        undated = {role for role, run in gate.all_runs() if any(at is None for _, at in made_at(run))}
+        models = [called(role) for role in gate.runs if role in undated]
+        roles = ", ".join([*models, *(["the judge"] if undated.intersection(gate.judge_run.runs) else [])])
+        return Check(
+            "max_age_days",
+            "error",
+            f"how old the evidence is cannot be told: predictions of {roles} do not say when they were made",
+            required=asked,
+            source=source,
+            advice=_UNDATED,
+        )
+    if (newest := max(at for at in _times(gate) if at is not None)) > now + DAY_S:
+        return Check(
+            "max_age_days",
+            "error",
+            f"how old the evidence is cannot be told: a prediction says that it was made on {day(newest)}, "
+            f"and today is {day(now)}",
+            required=asked,
+            source=source,
+            advice=_UNBORN,
+        )
+    age = max(now - oldest, 0.0) / DAY_S
+    held = age <= asked
+    seen = f"the oldest prediction is of {day(oldest)}, {plural(int(age), 'day')} old"
+    return Check(
+        "max_age_days",
+        "pass" if held else "fail",
+        f"{seen}; it may be {asked:g}",
+        observed=round(age, 3),
+        required=asked,
+        source=source,
+        advice=None if held else _AGAIN,
+        action="measure_again",
+    )

@@ -1,0 +1,16 @@
+"""The judges of a gate: whether they are held to what people say. What they said is checked where they are run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_ftgate.judges import free_judging_checks
+
+if TYPE_CHECKING:
+    from pytest_ftgate.checks.context import Context
+    from pytest_ftgate.result import Check
+
+
+def check(gate: Context) -> list[Check]:
+    """Say which judges are not held to human labels, and how far people agree."""
+    return free_judging_checks(gate.judging, gate.metrics)

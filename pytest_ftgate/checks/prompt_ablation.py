@@ -1,0 +1,64 @@
+"""The candidate without its own prompt, where the gate asks for it: what the prompt brings. It decides nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pytest_ftgate.models import build_model
+from pytest_ftgate.result import Check
+from pytest_ftgate.runs.runner import Job
+from pytest_ftgate.text import is_share, one_line, plural, show_difference, show_value
+
+if TYPE_CHECKING:
+    from pytest_ftgate.checks.context import Context
+    from pytest_ftgate.config import ModelSpec
+
+_USELESS = "Leave it out, then: the fine-tune is as good without, and cheaper."
+_PROMPT = ("system", "system_file", "few_shot", "retrieval", "template")
+
+
+def ablated_job(gate: Context) -> list[Job]:
+    """Return the one more run that ``ablate_prompt`` asks for; none where the candidate has no prompt of its own.
+
+    Judged metrics are left out: a judge would be paid for what decides nothing.
+    """
+    spec = _without_prompt(gate.asked("candidate")) if gate.config.ablate_prompt and gate.accepts else None
+    if spec is None or gate.judging.judges or gate.judging.people:
+        return []
+    return [Job(build_model(spec, gate.surroundings), gate.test, gate.config.repeats)]
+
+
+def _without_prompt(candidate: ModelSpec) -> ModelSpec | None:
+    if candidate.provider != "openai" or candidate.options.keys().isdisjoint(_PROMPT):
+        return None
+    options = {key: value for key, value in candidate.options.items() if key not in (*_PROMPT, "latency")}
+    return replace(candidate, options=options, name=f"{candidate.name} bare")
+
+
+def check(gate: Context) -> list[Check]:
+    """Say what the candidate's own prompt brings."""
+    from pytest_ftgate.checks.context import ABLATED
+
+    if ABLATED not in gate.measured:
+        return []
+    without, value = gate.measured[ABLATED], gate.result.candidate.value
+    if without.facts.value is None or value is None:
+        missing = [one for repeat in without.run.predictions for one in repeat if one.completion is None]
+        reason = str(without.run.fatal or "") or (missing[0].error or "" if missing else "")
+        why = f"{plural(len(missing), 'answer')} missing: {reason}"
+        return [Check("bare", "note", f"the bare candidate could not be scored: {one_line(why)}")]
+    metric = gate.deciding
+    share = is_share((metric.low, metric.high))
+    brings = (value - without.facts.value) * (1 if metric.greater_is_better else -1)
+    keys = " and ".join(key for key in _PROMPT if key in gate.config.candidate.options)
+    return [
+        Check(
+            "bare",
+            "note",
+            f"without {keys} the candidate scores {metric.name} {show_value(without.facts.value, share=share)}: "
+            f"{'they bring' if ' and ' in keys else 'it brings'} {show_difference(brings, share=share)}",
+            observed=without.facts.value,
+            advice=None if round(brings, 12) > 0 else _USELESS,
+        )
+    ]

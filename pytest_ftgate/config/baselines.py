@@ -1,0 +1,170 @@
+"""The key ``baselines``: models by name, or one base model and the alternatives that are made from it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
+
+from pytest_ftgate.config.keys import Keys, Listed, optional
+from pytest_ftgate.config.model_keys import FewShot, Retrieval
+from pytest_ftgate.config.models import ModelSpec, ModelValue
+from pytest_ftgate.config.problems import refusal, refusals
+from pytest_ftgate.config.source import At, Source
+from pytest_ftgate.errors import ConfigError
+from pytest_ftgate.text import got
+
+PROMPT = "prompt"
+EXAMPLES = ("few_shot", "retrieval")
+"""The keys of a model by which it is shown training examples."""
+_DEFAULT_K = 8
+_WAYS = "prompt, {few_shot: {k: 8}}, {retrieval: {k: 8}}"
+
+
+class AlternativeKeys(Keys):
+    """The base model with training examples: the same for every input, or chosen for each."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
+
+    few_shot: FewShot = optional("Training examples sent before every input.")
+    retrieval: Retrieval = optional("Training examples sent before an input, chosen for that input.")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> AlternativeKeys:
+        if len(self.model_fields_set) != 1:
+            raise refusal(f"must be one of {_WAYS}")
+        return self
+
+
+def _read_alternative(value: Any, info: ValidationInfo) -> AlternativeKeys | str:
+    if isinstance(value, Mapping):
+        return AlternativeKeys.model_validate(value, context=info.context)
+    if value == PROMPT:
+        return PROMPT
+    if value in EXAMPLES:
+        raise refusal(f"says not how many examples: write {{{value}: {{k: 8}}}}")
+    raise refusal(f"must be one of {_WAYS}, {got(value, ())}")
+
+
+def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    seen = [str(value) for value in values]
+    twice = [i for i, text in enumerate(seen) if text in seen[:i]]
+    if twice:
+        raise refusals(((i,), "this alternative is given twice") for i in twice)
+    return values
+
+
+_Written = Literal["prompt"] | AlternativeKeys
+Alternative = Annotated[AlternativeKeys | str, PlainValidator(_read_alternative, json_schema_input_type=_Written)]
+
+
+class AlternativesKeys(Keys):
+    """Baselines that the gate makes from one base model and the training set, and further ones by name."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, ModelValue] = Field(init=False)
+
+    base: ModelValue = Field(description="The model that alternatives are made from, with its best prompt.")
+    alternatives: Annotated[tuple[Alternative, ...], Field(min_length=1), Listed, AfterValidator(_distinct)] = optional(
+        "What is made of it: prompt, as it is without examples; few_shot and retrieval, with examples of "
+        "the training set in place of its own. All three with k 8 where absent."
+    )
+
+    @property
+    def further(self) -> Mapping[str, ModelSpec]:
+        """The models that were named besides."""
+        return self.model_extra or {}
+
+    @model_validator(mode="after")
+    def _names_apart(self) -> AlternativesKeys:
+        _read_names(dict(self.further))
+        made = Counter(_name(one) for one in self.alternatives or (PROMPT, *EXAMPLES))
+        taken = [name for name in self.further if any(name == way or name.startswith(f"{way}_") for way in made)]
+        if taken:
+            raise refusals(((name,), "an alternative goes by this name: call the model another") for name in taken)
+        return self
+
+
+def _name(one: AlternativeKeys | str) -> str:
+    return one if isinstance(one, str) else next(iter(one.model_fields_set))
+
+
+def _read_names(values: dict[str, Any]) -> dict[str, Any]:
+    problems = {name: "a name must not be blank" for name in values if not name.strip()}
+    problems |= {name: "a baseline must not be called candidate" for name in values if name == "candidate"}
+    if problems:
+        raise refusals(((name,), text) for name, text in problems.items())
+    return values
+
+
+def _read_baselines(value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+    if isinstance(value, str) or (isinstance(value, Mapping) and "provider" in value):
+        raise refusal("must be a mapping of names to models; for one model use baseline")
+    if isinstance(value, Mapping) and ("alternatives" in value or value.keys() == {"base"}):
+        return AlternativesKeys.model_validate(value, context=info.context)
+    return handler(value)
+
+
+_Named = Annotated[dict[str, ModelValue], Field(min_length=1)]
+BaselinesValue = Annotated[
+    _Named,
+    AfterValidator(_read_names),
+    WrapValidator(_read_baselines, json_schema_input_type=_Named | AlternativesKeys),
+]
+
+
+def made_baselines(read: AlternativesKeys, at: At) -> tuple[dict[str, ModelSpec], tuple[str, ...]]:
+    """Return all baselines by name, and the names of those that the gate makes; these come first.
+
+    Args:
+        read: what stands under ``baselines``.
+        at: the source of a part of it.
+
+    Raises:
+        ConfigError: the base model is not asked through an endpoint, so that nothing can be made from it.
+    """
+    base = read.base.placed(partial(at, "base"))
+    if base.provider != "openai":
+        raise ConfigError(
+            f"alternatives are made from a model with provider openai, and base is {base.spelling}",
+            where=at("base").where("baselines.base"),
+            cure="give the base model itself, or name each baseline: baselines: {prompt: ..., few_shot: ...}",
+        )
+    made = _made(read, base, at)
+    further = {name: model.placed(partial(at, name), name) for name, model in read.further.items()}
+    return made | further, tuple(made)
+
+
+def _made(read: AlternativesKeys, base: ModelSpec, at: At) -> dict[str, ModelSpec]:
+    if read.alternatives is None:
+        asked: list[tuple[str, int, Source]] = [(PROMPT, 0, base.source)]
+        asked += [(key, _DEFAULT_K, base.source) for key in EXAMPLES]
+    else:
+        asked = [(_name(one), _count(one), at("alternatives", i)) for i, one in enumerate(read.alternatives)]
+    ways = Counter(key for key, _, _ in asked)
+    return {key if ways[key] == 1 else f"{key}_{k}": _made_from(base, key, k, source) for key, k, source in asked}
+
+
+def _count(one: AlternativeKeys | str) -> int:
+    return 0 if isinstance(one, str) else int(getattr(one, _name(one)).k)
+
+
+def _made_from(base: ModelSpec, key: str, k: int, source: Source) -> ModelSpec:
+    """The base model with the examples of one alternative in place of its own."""
+    options: dict[str, Any] = {name: value for name, value in base.options.items() if name not in EXAMPLES}
+    if key == PROMPT:
+        return replace(base, options=options, name=f"{base.name} {PROMPT}")
+    return replace(base, options={**options, key: {"k": k}}, name=f"{base.name} {key} {k}", source=source)

@@ -1,0 +1,174 @@
+"""How a metric may be written, and the keys of those that a model or people judge."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, PlainValidator, ValidationInfo, model_validator
+
+from pytest_ftgate.config.keys import Keys, Listed, Number, OpenKeys, PathText, Placeable, Text, optional, place
+from pytest_ftgate.config.models import ModelValue
+from pytest_ftgate.config.problems import MISSING, reading_of, refusal, refusals
+from pytest_ftgate.config.source import BUILT_IN, At, Source
+from pytest_ftgate.config.weaker import Weaker
+from pytest_ftgate.text import FARTHEST, got
+
+_BESIDE_MODEL = ("rubric", "rubric_file", "scale", "calibration")
+_NOT_BESIDE_MODEL = (
+    f"unknown key; beside model stand {', '.join(_BESIDE_MODEL)}; a model with keys of its own has a provider"
+)
+
+
+_PATHS = {
+    ("format", "json_schema"),
+    ("rubric", "rubric_file"),
+    ("preference", "rubric_file"),
+    ("human_preference", "path"),
+}
+
+
+@dataclass(frozen=True)
+class MetricSpec(Placeable):
+    """A metric as written; ``options`` holds only what was, and as ``function`` a callable that a marker gave."""
+
+    name: str
+    options: Mapping[str, Any]
+    source: Source
+
+    def __str__(self) -> str:
+        return self.name
+
+    def placed(self, at: At, name: str | None = None) -> MetricSpec:  # noqa: ARG002  # it has a name of its own
+        """Return the metric as it stands at a place, paths and judge included."""
+        source = at()
+        options = {key: self._placed(key, value, source) for key, value in self.options.items()}
+        return MetricSpec(self.name, options, source)
+
+    def _placed(self, key: str, value: Any, source: Source) -> Any:
+        is_path = (self.name, key) in _PATHS and isinstance(value, str | os.PathLike) and os.fspath(value)
+        return source.absolute(value) if is_path else place(value, lambda *_: source)
+
+
+class MetricKeys(OpenKeys):
+    """A metric with its options."""
+
+    name: Text = Field(description="The metric's name, as accuracy, f1_macro, exact_match.")
+
+
+def _ends(values: tuple[float, ...]) -> tuple[float, ...]:
+    if len(values) != 2 or values[0] >= values[1]:
+        raise refusal("must be the lowest and the highest score, as [1, 5]")
+    if max(map(abs, values)) > FARTHEST:
+        raise refusal(f"must lie within {FARTHEST:g} of 0, as [1, 5]")
+    return values
+
+
+class CalibrationKeys(Keys):
+    """Items that people have judged, on which the judge has to agree with them first."""
+
+    file: PathText = Field(alias="path", description="CSV or JSONL of judged items, relative to this file.")
+    min_kappa: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False), Weaker("lower")] = Field(
+        description="The least agreement (Cohen's kappa) at which the judge may judge."
+    )
+
+    @property
+    def path(self) -> Path:
+        """The file, absolute."""
+        return self._place.absolute(self.file)
+
+
+class RubricKeys(Keys):
+    """Answers that a model grades by a rubric."""
+
+    name: Literal["rubric"] = Field(description="The metric.")
+    judge: ModelValue = Field(description="The model that grades.")
+    rubric: Text = optional("What makes an answer good. This or rubric_file.")
+    rubric_file: PathText = optional("A file with the rubric, relative to this one.")
+    scale: Annotated[tuple[Number, ...], Listed, AfterValidator(_ends)] = Field(
+        (1, 5), description="The lowest and the highest score."
+    )
+    calibration: CalibrationKeys = optional("What the judge is held to first.")
+
+    @model_validator(mode="after")
+    def _one_rubric(self) -> RubricKeys:
+        _refuse_two_rubrics(self)
+        return self
+
+
+class PreferenceKeys(Keys):
+    """Which of two answers a model prefers."""
+
+    name: Literal["preference"] = Field(description="The metric.")
+    judge: ModelValue = Field(description="The model that prefers.")
+    rubric: Text = optional("What makes an answer better. This or rubric_file.")
+    rubric_file: PathText = optional("A file with the rubric, relative to this one.")
+    calibration: CalibrationKeys = optional("What the judge is held to first.")
+
+    @model_validator(mode="after")
+    def _one_rubric(self) -> PreferenceKeys:
+        _refuse_two_rubrics(self)
+        return self
+
+
+class HumanPreferenceKeys(Keys):
+    """Which of two answers people preferred."""
+
+    name: Literal["human_preference"] = Field(description="The metric.")
+    path: PathText = Field(description="CSV or JSONL of {id, preferred, rater}, relative to this file.")
+
+
+JudgedKeys = RubricKeys | PreferenceKeys | HumanPreferenceKeys
+JUDGED: Mapping[str, type[JudgedKeys]] = {
+    "rubric": RubricKeys,
+    "preference": PreferenceKeys,
+    "human_preference": HumanPreferenceKeys,
+}
+
+
+def _refuse_two_rubrics(read: RubricKeys | PreferenceKeys) -> None:
+    given = read.model_fields_set & {"rubric", "rubric_file"}
+    if len(given) == 2:
+        raise refusals([(("rubric_file",), "rubric and rubric_file are both given: keep one")])
+    if not given:
+        raise refusals([(("rubric",), MISSING)])
+
+
+def _read_metric(value: Any, info: ValidationInfo) -> MetricSpec:
+    values = dict(value) if isinstance(value, Mapping) else {"name": value}
+    name = values.get("name")
+    if reading_of(info).objects and not isinstance(name, str | int | float | list | tuple | None):
+        values |= {"name": _name_of(name), "function": name}
+    if not isinstance(value, Mapping) and not isinstance(values["name"], str):
+        raise refusal(f"must be a metric's name, or a mapping with a name, {got(value, ())}")
+    if isinstance(value, Mapping) and isinstance(name, str) and name in JUDGED:
+        values = JUDGED[name].model_validate(_on_one_level(values), context=info.context).written()
+    read = MetricKeys.model_validate(values, context=info.context)
+    return MetricSpec(read.name, read.model_extra or {}, BUILT_IN)
+
+
+def _name_of(metric: Any) -> str:
+    names = (getattr(metric, key, None) for key in ("name", "__name__"))
+    return next((name for name in names if isinstance(name, str) and name.strip()), type(metric).__name__)
+
+
+def _on_one_level(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The judge may be written as a mapping that holds the rubric, too: ``judge: {model, rubric, scale}``."""
+    judge = values.get("judge")
+    if not isinstance(judge, Mapping) or "provider" in judge or "model" not in judge:
+        return dict(values)
+    problems = [
+        (("judge", str(key)), "is given twice: keep one" if key in values else _NOT_BESIDE_MODEL)
+        for key in judge
+        if key != "model" and (key not in _BESIDE_MODEL or key in values)
+    ]
+    if problems:
+        raise refusals(problems)
+    beside = {key: value for key, value in judge.items() if key != "model"}
+    return {**values, **beside, "judge": judge["model"]}
+
+
+MetricValue = Annotated[MetricSpec, PlainValidator(_read_metric, json_schema_input_type=str | JudgedKeys | MetricKeys)]

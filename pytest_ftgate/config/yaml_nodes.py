@@ -1,0 +1,279 @@
+"""Plain YAML as nodes that know their lines: data and no surprises. Reads gate files, and answers of models.
+
+Scalars follow the core schema of YAML 1.2, so that ``1e-2`` is a number and ``1:30`` is text. What would run code, a
+key that is no text or given twice, and a second document are refused. PyYAML's own constructors are never reached, and
+nothing here recurses, so that a deep text cannot exhaust the stack.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, NoReturn
+
+from pytest_ftgate.text import KeyPath, cut, quoted
+
+MOST_VALUES = 100_000
+"""How many values a text may hold once its aliases are written out: anchors can double it in every line."""
+
+Kind = Literal["syntax", "escape", "document", "depth", "alias", "tag", "key", "merge", "twice", "value"]
+
+_CONSTANTS: dict[str, Any] = {
+    **dict.fromkeys(["", "~", "null", "Null", "NULL"], None),
+    **dict.fromkeys(["true", "True", "TRUE"], True),
+    **dict.fromkeys(["false", "False", "FALSE"], False),
+}
+_INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+_YES_NO = {"yes": "true", "on": "true", "no": "false", "off": "false"}
+_LEADING_ZERO = re.compile(r"[-+]?0[0-9]+")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(([Tt]|[ \t]+)[0-9]{1,2}:.*)?")
+
+
+class YamlError(Exception):
+    """A text is refused.
+
+    Attributes:
+        kind: the sort of problem.
+        what: the problem, without the text around it, which may hold secrets.
+        line: counted from 1.
+        path: the keys down to it.
+    """
+
+    def __init__(self, kind: Kind, what: str, line: int, path: KeyPath = ()) -> None:
+        super().__init__(what)
+        self.kind, self.what, self.line, self.path = kind, what, line, path
+
+
+@dataclass(frozen=True)
+class Node:
+    """A value of the text, and where it and its parts stand.
+
+    Attributes:
+        value: plain data: dict, list, text, number, boolean or None.
+        line: the line on which the value begins, counted from 1.
+        parts: of a mapping or list: each key or position with its line and its value's node.
+        size: how many values it holds, itself included, with aliases written out.
+        height: how many levels lie below it.
+    """
+
+    value: Any
+    line: int
+    parts: Mapping[str | int, tuple[int, Node]] = field(default_factory=dict)
+    size: int = 1
+    height: int = 0
+
+    def line_of(self, path: KeyPath) -> int:
+        """Return the line of the key at ``path``; of the nearest key above it where it does not exist."""
+        line, node = self.line, self
+        for part in path:
+            if part not in node.parts:
+                break
+            line, node = node.parts[part]
+        return line
+
+
+@dataclass
+class _Open:
+    """A mapping or list that is being read; of a mapping, keys and values come in turn."""
+
+    start: Any
+    path: KeyPath
+    is_mapping: bool
+    parts: dict[str | int, tuple[int, Node]] = field(default_factory=dict)
+    key: tuple[str, int] | None = None
+
+
+def compose(text: str, *, deepest: int, strict: bool, aliases: bool = True) -> Node | None:
+    """Read a text of one document.
+
+    Args:
+        text: the YAML.
+        deepest: how many levels may be nested.
+        strict: whether what readers of YAML 1.1 and 1.2 understand differently is refused (``yes``, dates, ``010``).
+        aliases: whether ``*name`` may stand for an earlier value.
+
+    Returns:
+        Its value; None where the text holds none.
+
+    Raises:
+        YamlError: it is not valid, or not plain.
+    """
+    return _Composer(text, deepest, strict=strict, aliases=aliases).document()
+
+
+class _Composer:
+    def __init__(self, text: str, deepest: int, *, strict: bool, aliases: bool) -> None:
+        import yaml
+
+        self._yaml = yaml
+        self._deepest, self._strict, self._aliases = deepest, strict, aliases
+        self._anchors: dict[str | None, Node | None] = {}  # None while the anchored value is still being read
+        self._open: list[_Open] = []
+        try:
+            self._loader = yaml.SafeLoader(text)
+        except yaml.YAMLError as error:
+            line = text.count("\n", 0, getattr(error, "position", 0)) + 1
+            raise YamlError("syntax", "a control character, which YAML does not allow", line) from None
+
+    def document(self) -> Node | None:
+        yaml, root = self._yaml, None
+        while not isinstance(event := self._next(), yaml.StreamEndEvent):
+            if isinstance(event, yaml.DocumentStartEvent) and root is not None:
+                raise YamlError("document", "a second document begins here", _line(event))
+            node = self._node(event)
+            if node is None:
+                continue
+            if self._open:
+                self._add(node, event)
+            else:
+                root = node
+        return root
+
+    def _next(self) -> Any:
+        try:
+            return self._loader.get_event()  # type: ignore[no-untyped-call]
+        except self._yaml.YAMLError as error:
+            # Only what is wrong and where: PyYAML's own text would show the lines around it, secrets included.
+            mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+            problem = str(getattr(error, "problem", None) or "not valid here")
+            raise YamlError("syntax", problem[:200], mark.line + 1 if mark else 1) from None
+        except (ValueError, OverflowError):
+            # PyYAML lets "\UFFFFFFFF" and its like through to chr() and int().
+            line = self._loader.get_mark().line + 1
+            raise YamlError("escape", "not a valid escape or number", line) from None
+
+    def _node(self, event: Any) -> Node | None:
+        """Return the value that an event completes, if it does."""
+        yaml = self._yaml
+        if isinstance(event, yaml.CollectionEndEvent):
+            return self._closed(self._open.pop())
+        if not isinstance(event, yaml.NodeEvent):
+            return None
+        if self._open and self._open[-1].is_mapping and self._open[-1].key is None:
+            self._open[-1].key = self._key(event), _line(event)
+            return None
+        path = self._path()
+        if len(path) > self._deepest:
+            self._refuse("depth", f"nested more than {self._deepest} levels deep", event, path[:3])
+        if isinstance(event, yaml.AliasEvent):
+            return self._aliased(event, path)
+        self._refuse_tag(event, path)
+        if isinstance(event, yaml.CollectionStartEvent):
+            self._anchors[event.anchor] = None
+            self._open.append(_Open(event, path, isinstance(event, yaml.MappingStartEvent)))
+            return None
+        return self._anchored(event, Node(self._scalar(event, path), _line(event)))
+
+    def _path(self) -> KeyPath:
+        """Return the keys down to the value that begins now."""
+        if not self._open:
+            return ()
+        within = self._open[-1]
+        return (*within.path, within.key[0] if within.key else len(within.parts))
+
+    def _add(self, node: Node, event: Any) -> None:
+        within = self._open[-1]
+        if within.key is None:
+            ended = isinstance(event, self._yaml.CollectionEndEvent)
+            within.parts[len(within.parts)] = node.line if ended else _line(event), node
+        else:
+            key, line = within.key
+            within.parts[key], within.key = (line, node), None
+
+    def _closed(self, container: _Open) -> Node:
+        parts, nodes = container.parts, [node for _, node in container.parts.values()]
+        size = 1 + sum(node.size for node in nodes)
+        if size > MOST_VALUES and self._aliases:
+            text = f"more than {MOST_VALUES:,} values, aliases written out"
+            self._refuse("depth", text, container.start, container.path)
+        value = {key: node.value for key, (_, node) in parts.items()}
+        height = 1 + max((node.height for node in nodes), default=0)
+        plain = value if container.is_mapping else list(value.values())
+        return self._anchored(container.start, Node(plain, _line(container.start), parts, size, height))
+
+    def _anchored(self, event: Any, node: Node) -> Node:
+        self._anchors[event.anchor] = node  # of values without an anchor the last one, by the name None
+        return node
+
+    def _aliased(self, event: Any, path: KeyPath) -> Node:
+        if not self._aliases:
+            self._refuse("alias", "aliases are refused", event, path)
+        if event.anchor not in self._anchors:
+            self._refuse("alias", f"the alias *{cut(event.anchor)} has no anchor before it", event, path)
+        node = self._anchors[event.anchor]
+        if node is None:
+            self._refuse("alias", f"the alias *{cut(event.anchor)} stands inside its own anchor", event, path)
+        if len(path) + node.height > self._deepest:
+            self._refuse("depth", f"nested more than {self._deepest} levels deep by aliases", event, path)
+        return node
+
+    def _key(self, event: Any) -> str:
+        within = self._open[-1]
+        if not isinstance(event, self._yaml.ScalarEvent):
+            self._refuse("key", "a key must be text, not a list, a mapping or an alias", event, within.path)
+        self._refuse_tag(event, within.path)
+        if event.value == "<<" and event.style is None:
+            self._refuse("merge", "merge keys (<<) are not supported: write the keys out", event, within.path)
+        key = self._scalar(event, within.path)
+        if not isinstance(key, str):
+            self._refuse("key", f"the key {event.value} is not text: quote it", event, within.path)
+        if key in within.parts:
+            text = f"this key is given twice: on line {within.parts[key][0]} and on line {_line(event)}"
+            self._refuse("twice", text, event, (*within.path, key))
+        return key
+
+    def _refuse_tag(self, event: Any, path: KeyPath) -> None:
+        if event.tag is not None:
+            self._refuse("tag", f"the YAML tag {quoted(event.tag)} is refused: a gate file is plain data", event, path)
+
+    def _scalar(self, event: Any, path: KeyPath) -> Any:
+        text: str = event.value
+        if self._strict and not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
+            self._refuse("value", "half of a character pair (a lone surrogate) is not text", event, path)
+        if event.style is not None:
+            return text
+        ambiguity = _ambiguity(text) if self._strict else None
+        if ambiguity:
+            self._refuse("value", ambiguity, event, path)
+        try:
+            return _plain_value(text)
+        except ValueError:  # Python reads no integer of many thousand digits
+            self._refuse("value", "a number with too many digits", event, path)
+
+    def _refuse(self, kind: Kind, what: str, event: Any, path: KeyPath) -> NoReturn:
+        raise YamlError(kind, what, _line(event), path)
+
+
+def _line(event: Any) -> int:
+    return int(event.start_mark.line) + 1
+
+
+def _ambiguity(text: str) -> str | None:
+    """Why readers of YAML 1.1 and 1.2 would not agree on an unquoted scalar that one of them may well meet."""
+    boolean = _YES_NO.get(text.lower())
+    if boolean:
+        return (
+            f"unquoted {text} is a boolean to some readers of YAML and text to others: "
+            f"quote it ('{text}'), or write {boolean}"
+        )
+    if _DATE.fullmatch(text):
+        return f"unquoted {cut(text)} is a date to some readers of YAML and text to others: quote it"
+    if _LEADING_ZERO.fullmatch(text):
+        return f"unquoted {cut(text)} is an octal number to some readers of YAML: remove the leading 0, or quote it"
+    return None
+
+
+def _plain_value(text: str) -> Any:
+    """The value of an unquoted scalar."""
+    if text in _CONSTANTS:
+        return _CONSTANTS[text]
+    if _INT.fullmatch(text):
+        return int(text, 8) if text.startswith("0o") else int(text, 16 if text.startswith("0x") else 10)
+    if _FLOAT.fullmatch(text):
+        return float(text)
+    if _NOT_FINITE.fullmatch(text):
+        return float(text.replace(".", ""))
+    return text

@@ -1,0 +1,140 @@
+"""The calls of one run: the workers of all models in one event loop, until all is answered or the run ends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import uuid
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from pytest_ftgate.errors import Interrupted, ModelError
+from pytest_ftgate.models import Question
+from pytest_ftgate.models.event_loop import run_in_own_loop
+from pytest_ftgate.runs.asking import Asker
+from pytest_ftgate.runs.model_queue import ModelQueue
+from pytest_ftgate.runs.store_writer import StoreWriter
+
+if TYPE_CHECKING:
+    from pytest_ftgate.data import Example
+    from pytest_ftgate.models import Completion, Model
+    from pytest_ftgate.models.protocol import RetryPolicy
+    from pytest_ftgate.runs.budget import Budget
+    from pytest_ftgate.runs.run_state import Keys, RunState
+    from pytest_ftgate.runs.runner import Job, Stores, TimeLimit
+
+_CANCEL_S = 0.5
+_CLOSE_S = 5.0
+
+
+def call_models(
+    jobs: Sequence[tuple[Job, Keys]],
+    state: RunState,
+    stores: Stores,
+    tell: Callable[[], None],
+    *,
+    stopped: bool,
+    offline: bool,
+    retry: RetryPolicy,
+    limit: TimeLimit | None,
+    budget: Budget | None,
+) -> dict[int, ModelError]:
+    """Get the answers that are not recorded: from the store, else by calls.
+
+    Args:
+        jobs: with their keys.
+        state: where outcomes are noted.
+        stores: where predictions are kept.
+        tell: called in this thread about ten times a second.
+        stopped: a model has met a fatal error already, so that no other is asked.
+        offline, retry, limit, budget: see :func:`pytest_ftgate.runs.runner.run_models`.
+
+    Returns:
+        The errors that ended the asking, by the id of the model.
+    """
+    queues = _queues(jobs, state, stores, retry, budget)
+    for queue in queues:
+        queue.look_up(offline=offline)
+    ready = [queue.ready() for queue in queues]  # all of them are asked, so that each run tells its own trouble
+    if all(ready) and not stopped and any(queue.workers for queue in queues):
+        longest_s = max((job.model.timeout_s for job, _ in jobs if job.model.timeout_s is not None), default=None)
+        try:
+            run_in_own_loop(_ask_all(queues, limit), tell, patience_s=longest_s)
+        except KeyboardInterrupt:
+            raise Interrupted(tuple(queue.model.name for queue in queues if queue.abandoned)) from None
+        finally:
+            for queue in queues:
+                queue.close()
+    return {id(queue.model): queue.fatal for queue in queues if queue.fatal is not None}
+
+
+def call_once(model: Model, example: Example, retry: RetryPolicy) -> Completion:
+    """Ask for one answer. Raises :class:`ModelError`."""
+
+    async def once() -> Completion:
+        try:
+            completion = (await Asker(model, retry).ask(Question("", example, 0))).completion
+        finally:
+            await _close(model)
+        assert completion is not None
+        return completion
+
+    return run_in_own_loop(once(), lambda: None, patience_s=model.timeout_s)
+
+
+def _queues(
+    jobs: Sequence[tuple[Job, Keys]], state: RunState, stores: Stores, retry: RetryPolicy, budget: Budget | None
+) -> list[ModelQueue]:
+    """Make one queue a model, so that its limit on concurrency holds over all of its jobs."""
+    owner = uuid.uuid4().hex
+    writers: dict[int, StoreWriter] = {}
+    queues = []
+    for model in {id(job.model): job.model for job, _ in jobs}.values():
+        store = stores.persistent if model.persistent and stores.persistent is not None else stores.session
+        writer = writers.setdefault(id(store), StoreWriter(store, owner, stores.newer_than))
+        own = [(job, rows) for job, rows in jobs if job.model is model]
+        queues.append(ModelQueue(own, writer=writer, state=state, retry=retry, budget=budget))
+    return queues
+
+
+async def _ask_all(queues: Sequence[ModelQueue], limit: TimeLimit | None) -> None:
+    """Let all workers of all queues work until all is asked, one queue meets a fatal error, or we are cancelled."""
+    writers = {id(queue.writer): queue.writer for queue in queues}.values()
+    workers = [asyncio.create_task(queue.work()) for queue in queues for _ in range(queue.workers)]
+    renewals = [asyncio.create_task(writer.keep_leases()) for writer in writers]
+    try:
+        left_s = limit.left_s() if limit is not None else None
+        _, working = await asyncio.wait(workers, timeout=left_s, return_when=asyncio.FIRST_EXCEPTION)
+        if working and limit is not None and limit.left_s() <= 0:
+            for queue in queues:
+                queue.fatal = queue.fatal or limit.error()
+    finally:
+        for queue in queues:
+            queue.stopping = True
+        await _cancel([*workers, *renewals])
+        try:
+            for writer in writers:
+                writer.close()
+        finally:
+            await asyncio.gather(*(_close(queue.model) for queue in queues))
+    _raise_first(workers)
+
+
+async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks, timeout=_CANCEL_S)
+
+
+async def _close(model: Model) -> None:
+    # All answers are in: what goes wrong here takes none of them away.
+    with contextlib.suppress(Exception):
+        await asyncio.wait_for(model.aclose(), _CLOSE_S)
+
+
+def _raise_first(workers: Sequence[asyncio.Task[None]]) -> None:
+    """Raise what ended a worker, unless it is a fatal error of a model, which the runs tell."""
+    ended = [worker.exception() for worker in workers if worker.done() and not worker.cancelled()]
+    for error in ended:
+        if error is not None and not isinstance(error, ModelError):
+            raise error

@@ -1,0 +1,113 @@
+"""Recorded answers: looked up, without an event loop, a socket or a store."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+from test_runner import Model, texts
+
+from pytest_ftgate.data import DataSet, Example, input_sha256
+from pytest_ftgate.models import Completion, Prediction
+from pytest_ftgate.models.price import written_price
+from pytest_ftgate.models.recorded import RecordedModel, read_rows
+from pytest_ftgate.runs.run_state import UselessError
+from pytest_ftgate.runs.runner import Job, Stores, run_models
+from pytest_ftgate.runs.store import Store
+
+ALONE = """
+import sys
+from test_recorded import EXAMPLES, recorded
+from pathlib import Path
+for name in ("asyncio", "socket", "sqlite3"):
+    sys.modules[name] = None  # importing it is an error from now on
+from pytest_ftgate.runs.runner import Job, Stores, run_models
+from pytest_ftgate.runs.store import Store
+(run,) = run_models([Job(recorded(Path(sys.argv[1])), EXAMPLES)], stores=Stores(Store(Path("x")), Store(None)))
+print([prediction.completion.text for prediction in run.predictions[0]])
+"""
+
+EXAMPLES = DataSet(tuple(Example(f"e{i}", f"question {i}", "yes") for i in range(6)), None, "", None, "test")
+
+
+def row(i: int, **more: object) -> dict[str, object]:
+    return {"id": f"e{i}", "output": f"answer {i}", **more}
+
+
+def recorded(folder: Path, *rows: dict[str, object]) -> RecordedModel:
+    path = folder / "r.jsonl"
+    path.write_text("".join(json.dumps(one) + "\n" for one in rows or map(row, range(6))))
+    file = read_rows(path)
+    return RecordedModel(
+        name="tuned",
+        spelling="recorded:r.jsonl",
+        path=file.path,
+        sha256=file.sha256,
+        rows=file.rows,
+        verified=False,
+        price=written_price(None, ""),
+    )
+
+
+def test_a_recording_needs_neither_an_event_loop_nor_a_socket_nor_a_store(tmp_path: Path) -> None:
+    found = subprocess.run(
+        [sys.executable, "-c", ALONE, str(tmp_path)],
+        env={"PYTHONPATH": ":".join(map(str, [Path(__file__).parent, *sys.path]))},
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert (found.stdout, found.returncode) == (f"{[f'answer {i}' for i in range(6)]}\n", 0), found.stderr
+    assert not (tmp_path / "x").exists()
+
+
+def test_committed_recordings_need_them_neither(tmp_path: Path) -> None:
+    model = Model()
+    kept = {model.key(one): Prediction(model.key(one), Completion("kept"), 0.5, 5.0) for one in EXAMPLES}
+    with closing(Store(tmp_path / "x")) as store:
+        (run,) = run_models([Job(model, EXAMPLES)], stores=Stores(store, store, kept))
+    assert texts(run) == ["kept"] * 6
+    assert (model.calls, model.closed, (tmp_path / "x").exists()) == ([], [], False)
+    assert all((one.stored, one.latency_s, one.created_at) == (True, 0.5, 5.0) for one in run.predictions[0])
+
+
+def test_what_a_row_tells_is_what_the_run_tells(tmp_path: Path) -> None:
+    model = recorded(tmp_path, row(0, latency_s=0.25, created_at=5, key="of another model"))
+    one = DataSet(EXAMPLES.examples[:1], None, "", None, "test")
+    ((found,),) = run_models([Job(model, one)], stores=nothing())[0].predictions
+    key = model.key(one.examples[0])
+    completion = Completion("answer 0", latency_s=0.25)
+    assert found == Prediction(key, completion, 0.25, 5.0, id="e0", stored=True)
+
+
+def test_a_missing_row_is_a_missing_answer(tmp_path: Path) -> None:
+    model = recorded(tmp_path, row(0), {"id": "e1", "output": None}, *map(row, range(3, 6)))
+    (run,) = run_models([Job(model, EXAMPLES)], stores=nothing())
+    assert texts(run) == ["answer 0", None, None, "answer 3", "answer 4", "answer 5"]
+    assert run.fatal is None
+    assert "holds no answer" in (run.predictions[0][1].error or "")
+    assert 'no recorded prediction for id "e2"' in (run.predictions[0][2].error or "")
+
+
+def test_a_row_for_another_input_ends_the_run_before_anybody_is_paid(tmp_path: Path) -> None:
+    model = recorded(tmp_path, row(0), row(1, input_sha256=input_sha256("another")), *map(row, range(2, 6)))
+    asked = Model(name="asked")
+    run, other = run_models([Job(model, EXAMPLES), Job(asked, EXAMPLES)], stores=nothing())
+    assert texts(run) == ["answer 0"] + [None] * 5
+    assert "was made for another input" in str(run.fatal)
+    assert (other.fatal, asked.calls) == (None, [])
+    assert "the run was stopped: tuned: " in (other.predictions[0][0].error or "")
+
+
+def test_useless_rows_end_it_early(tmp_path: Path) -> None:
+    (run,) = run_models([Job(recorded(tmp_path), EXAMPLES, usable=lambda _: False)], stores=nothing())
+    assert isinstance(run.fatal, UselessError)
+    assert texts(run) == [*(f"answer {i}" for i in range(5)), None]
+
+
+def nothing() -> Stores:
+    return Stores(None, Store(None))
