@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from pytest_ftgate.errors import ModelError, guarded
-from pytest_ftgate.result import UNKNOWN_PRICE
+from pytest_ftgate.text import UNKNOWN_PRICE
 
 if TYPE_CHECKING:
     from pytest_ftgate.data import DataSet, Example
