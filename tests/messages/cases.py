@@ -413,7 +413,7 @@ def knowledge_that_was_memorised(project: Project) -> dict[str, Any]:
     project.test_set(60, expected=lambda i: facts[i])
     training(project, [(f"training question {i}", facts[i % 60]) for i in range(200)])
     rows(project, "base.jsonl", [facts[i] if i < 20 else "unknown" for i in range(60)])
-    rows(project, "ft.jsonl", facts[:58] + ["x", "y"])
+    rows(project, "ft.jsonl", [*facts[:58], "x", "y"])
     return project.judge(metric="exact_match")
 
 
