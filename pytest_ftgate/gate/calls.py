@@ -126,5 +126,5 @@ def _tell_unfinished(models: Iterable[Model], services: Services) -> None:
 
 def _warm_up(metrics: Iterable[Metric]) -> None:
     """Load what scoring needs, which takes a second, while the network is being waited for."""
-    modules = ["scipy.special", *(["sklearn.metrics"] if any(metric.kind == "set" for metric in metrics) else [])]
-    Thread(target=lambda: [import_module(module) for module in modules], daemon=True).start()
+    if any(metric.kind == "set" for metric in metrics):
+        Thread(target=import_module, args=["sklearn.metrics"], daemon=True).start()
