@@ -19,7 +19,7 @@ from pytest_ftgate.checks.pricing import (
 from pytest_ftgate.models.price import tokens_usd, written_price
 from pytest_ftgate.models.protocol import Price
 from pytest_ftgate.result import Check, ModelResult, Status, called
-from pytest_ftgate.text import plural, show_difference, show_seconds, show_usd
+from pytest_ftgate.text import plural, show_distance, show_seconds, show_usd
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
@@ -158,7 +158,7 @@ def _rivals(gate: Context) -> Iterator[Check]:
         drop = sign * (top - one.value)
         if round(drop, 12) > round(config.max_drop, 12):
             continue
-        loses = show_difference(drop, share=gate.share).removeprefix("+")
+        loses = show_distance(drop, share=gate.share)
         yield Check(
             "rival",
             "warning",

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, get_args
 from pytest_ftgate.checks.advice_form import form_advice, form_first, mostly_form
 from pytest_ftgate.result import Action, Advice, Check, Confusion, Diagnosis, GateResult, LabelScore
 from pytest_ftgate.runs.mistakes import NO_LABEL
-from pytest_ftgate.text import is_share, plural, printable, show_amount, show_difference
+from pytest_ftgate.text import is_share, plural, printable, show_amount, show_difference, show_distance
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
@@ -289,7 +289,7 @@ def _out_of_reach(facts: Facts) -> Iterator[Advice]:
     if lower is None or lower <= 0:
         yield Advice("stop", "Drop this fine-tune, and keep the prompt.", fact)
         return
-    least = show_difference(lower, share=share).removeprefix("+")
+    least = show_distance(lower, share=share)
     text = f"It is surely better, by at least {least}, and cannot be expected to reach {asked}: "
     yield Advice("stop", f"{text}ask whether it must, or drop it.", fact)
 
@@ -300,7 +300,7 @@ def _lost_too_much(facts: Facts) -> Iterator[Advice]:
     if "max_drop" not in facts.red or most is None or result.upper_bound is None or not facts.surely_below(-most):
         return
     share = is_share(result.metric_range)
-    worse = show_difference(-result.upper_bound, share=share).removeprefix("+")
+    worse = show_distance(result.upper_bound, share=share)
     yield Advice(
         "stop",
         "Keep the larger model: this one gives up more than the gate allows.",

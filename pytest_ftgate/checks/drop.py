@@ -17,6 +17,7 @@ from pytest_ftgate.text import (
     settled_by,
     show_amount,
     show_difference,
+    show_distance,
     show_value,
     sure_of_drop,
 )
@@ -232,17 +233,12 @@ def _sureness(drop: Drop, tolerance: Tolerance, share: bool) -> str:
     if compared.lower is None or compared.upper is None:
         return f"; how sure that is cannot be told: {compared.note or 'no bound exists'}"
     if tolerance.evidence == "proven":
-        least = show_difference(compared.lower, share=share)
-        better = compared.lower > 0
-        return f"; {sure} of {f'at least {least}' if better else f'no more than {_lost(least)} lost'}"
+        if compared.lower > 0:
+            return f"; {sure} of at least {show_difference(compared.lower, share=share)}"
+        return f"; {sure} of no more than {show_distance(compared.lower, share=share)} lost"
     if drop.status == "warning":
         return f"; not {sure} that anything was lost"
-    most = show_difference(compared.upper, share=share)
-    return f"; {sure} of at least {_lost(most)} lost" if drop.status == "fail" else ""
-
-
-def _lost(difference: str) -> str:
-    return difference.lstrip("+-")
+    return f"; {sure} of at least {show_distance(compared.upper, share=share)} lost" if drop.status == "fail" else ""
 
 
 def examples_advice(compared: Comparison, hope: str = "lost less", noun: str = "example") -> str:

@@ -24,7 +24,7 @@ from pytest_ftgate.checks.costs import (
     training_cost,
 )
 from pytest_ftgate.checks.pricing import (
-    FREE_CURE,
+    FREE_TO_HOST_CURE,
     UNCOUNTED_CURE,
     call_usd,
     unpriced_cure,
@@ -139,8 +139,7 @@ def _of_candidate(candidate: ModelResult, *, hosted: bool) -> Amount:
 
 
 def _unbelieved(free: str) -> Lack:
-    cure = f"{FREE_CURE.removesuffix('.')}, or economics.hosting_usd_per_month."
-    return Lack(f"the cost of a call cannot be told: {free}", cure)
+    return Lack(f"the cost of a call cannot be told: {free}", FREE_TO_HOST_CURE)
 
 
 # --- the limits ----------------------------------------------------------------------------------------------

@@ -17,7 +17,9 @@ UNTIMED_CURE = "Ask the model live, or record latency_s with each answer."
 
 UNCOUNTED_CURE = "Ask again (--ftgate-cache=refresh), or an endpoint that reports usage."
 
-FREE_CURE = "A machine of your own is not free: price: {gpu_hour_usd}."
+_FREE = "A machine of your own is not free: price: {gpu_hour_usd}"
+FREE_CURE = f"{_FREE}."
+FREE_TO_HOST_CURE = f"{_FREE}, or economics.hosting_usd_per_month."
 
 
 def unpriced_cure(why: str | None) -> str:
