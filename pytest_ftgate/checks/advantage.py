@@ -9,6 +9,7 @@ from pytest_ftgate.checks.costs import dollars
 from pytest_ftgate.checks.pricing import (
     FREE_CURE,
     UNTIMED_CURE,
+    lacks_of,
     unpriced_cure,
     why_free,
     why_priced_at_nothing,
@@ -52,7 +53,7 @@ def _cost_checks(config: GateConfig, models: Mapping[str, Model]) -> list[Check]
         return []
     no_price, nothing = why_unpriced(models), why_priced_at_nothing(models)
     if no_price:
-        return [_cheaper_unknown(config, f"known: {no_price}", unpriced_cure(no_price))]
+        return [_cheaper_unknown(config, f"known: {no_price}", unpriced_cure(*lacks_of(models)))]
     return [_cheaper_unknown(config, f"told: {nothing}", FREE_CURE)] if nothing else []
 
 
@@ -224,9 +225,9 @@ def _cost_unknown_check(config: GateConfig, models: Mapping[str, ModelResult]) -
     if not unknown:
         return None
     told = [f"{called(role, one.name)}: {one.cost_unknown or 'no cost was measured'}" for role, one in unknown.items()]
-    unpriced = [model.price_unknown for model in unknown.values() if model.price_unknown is not None]
+    unpriced = [model.price_lack for model in unknown.values() if model.price_unknown is not None]
     again = "Ask again (--ftgate-cache=refresh), or an endpoint that reports usage."
-    advice = unpriced_cure("; ".join(unpriced)) if unpriced else again
+    advice = unpriced_cure(*unpriced) if unpriced else again
     return _cheaper_unknown(config, f"known: {'; '.join(told)}", advice)
 
 

@@ -23,8 +23,15 @@ from pytest_ftgate.checks.costs import (
     training_cost,
     whole_days,
 )
-from pytest_ftgate.checks.pricing import FREE_CURE, unpriced_cure, why_free, why_priced_at_nothing, why_unpriced
-from pytest_ftgate.models.price import UNPRICED, price_of
+from pytest_ftgate.checks.pricing import (
+    FREE_CURE,
+    lacks_of,
+    unpriced_cure,
+    why_free,
+    why_priced_at_nothing,
+    why_unpriced,
+)
+from pytest_ftgate.models.price import price_of
 from pytest_ftgate.result import Check, ModelResult, called
 from pytest_ftgate.text import plural, show_number, show_usd
 
@@ -77,7 +84,7 @@ def free_economics_checks(spec: EconomicsSpec | None, models: Mapping[str, Model
     for limit in LIMITS:
         lacking = [NO_CALLS] if spec.calls_per_month is None else []
         no_price = why_unpriced(models)
-        lacking += [Lack(no_price, unpriced_cure(no_price))] if no_price else []
+        lacking += [Lack(no_price, unpriced_cure(*lacks_of(models)))] if no_price else []
         free = None if spec.hosting_usd_per_month else why_priced_at_nothing(models)
         lacking += [_unbelieved(free)] if free else []
         paid = limit == DAYS or bool(spec.retrains_per_year)
@@ -124,9 +131,9 @@ def measured_costs(
 def per_call(role: str, model: ModelResult) -> Amount:
     """What one call cost on the test set."""
     if model.cost_usd is None or not model.n_expected:
-        unpriced = model.price_unknown
-        why = NO_PRICE if (unpriced or "").startswith(UNPRICED) else model.cost_unknown or "nothing was measured"
-        cure = _NOT_COUNTED if unpriced is None else unpriced_cure(unpriced)
+        unpriced = model.price_lack in ("price", "table")
+        why = NO_PRICE if unpriced else model.cost_unknown or "nothing was measured"
+        cure = _NOT_COUNTED if model.price_unknown is None else unpriced_cure(model.price_lack)
         return Amount(None, why, f"{called(role)} {model.name}", cure)
     return Amount(model.cost_usd / model.n_expected, "measured", f"{called(role)} {model.name}")
 

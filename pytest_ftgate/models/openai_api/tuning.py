@@ -227,7 +227,7 @@ class JobRecords:
                     "be told: its validation file cannot be read as examples",
                     where=self.endpoint.where,
                     fatal=True,
-                    evidence=str(error).splitlines()[0],
+                    evidence=error.headline,
                     cure="give the gate a validation_set, on which the checkpoints are compared",
                 ) from None
             return count(examples, test)
