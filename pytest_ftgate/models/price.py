@@ -13,11 +13,10 @@ from pytest_ftgate.models.protocol import Price
 
 if TYPE_CHECKING:
     from pytest_ftgate.models.protocol import Completion, Model
+    from pytest_ftgate.result import PriceLack
 
 
 UNPRICED = "no price in the gate"
-
-NO_TABLE = "genai-prices is not installed"
 
 _KEYS = (*PER_TOKEN, "training_per_1m", "gpu_hour_usd")
 
@@ -30,16 +29,10 @@ class Cost:
     unknown: str | None = None
 
 
-def price_cure(why: str | None) -> str:
-    """Return what to give a model whose price is unknown.
-
-    Args:
-        why: it is; the package that knows prices is named where its absence is part of that.
-    """
+def price_cure(*lacks: PriceLack | None) -> str:
+    """Return what to give models whose prices are unknown, by what is lacking."""
     cure = "price: {input_per_1m, output_per_1m}, or {gpu_hour_usd} on a machine of your own"
-    if NO_TABLE not in (why or ""):
-        return cure
-    return f"{cure}; pip install pytest-ftgate[prices] brings those of many endpoints"
+    return f"{cure}; pip install pytest-ftgate[prices] brings those of many endpoints" if "table" in lacks else cure
 
 
 def written_price(keys: Mapping[str, Any] | None, source: str) -> Price:
@@ -50,12 +43,12 @@ def written_price(keys: Mapping[str, Any] | None, source: str) -> Price:
         source: where they stand.
     """
     if keys is None:
-        return Price(unknown=UNPRICED)
+        return Price(unknown=UNPRICED, lack="price")
     price = Price(source, **keys)
     if price.known:
         return price
     missing = " and ".join(key for key in ("input_per_1m", "output_per_1m") if keys.get(key) is None)
-    return Price(unknown=f"the price at {source} has no {missing}", **keys)
+    return Price(unknown=f"the price at {source} has no {missing}", lack="rate", **keys)
 
 
 def price_of(model: Model) -> Price:
@@ -66,7 +59,7 @@ def price_of(model: Model) -> Price:
     """
     given: object = model.price
     if given is None or isinstance(given, Price):
-        return given or Price(unknown=UNPRICED)
+        return given or Price(unknown=UNPRICED, lack="price")
     flaw = _flaw(given)
     if flaw is not None:
         raise ConfigError(

@@ -9,11 +9,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from pytest_ftgate.errors import ModelError, guarded
-from pytest_ftgate.text import UNKNOWN_PRICE
 
 if TYPE_CHECKING:
     from pytest_ftgate.data import DataSet, Example
     from pytest_ftgate.models.prompt import Prompt
+    from pytest_ftgate.result import PriceLack
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,7 @@ class Price:
     Args:
         source: where the price comes from, as ``ftgate.yaml:14``.
         unknown: why there is none; ``None`` where there is one.
+        lack: what is lacking where there is none: a price, also the package that knows prices, or a rate of the price.
         cached_input_per_1m: for input tokens that the endpoint had cached; where absent they cost as others do.
         training_per_1m: for a million tokens of training.
         gpu_hour_usd: of the machine; what tokens cost is then left out.
@@ -39,6 +40,7 @@ class Price:
     cache_write_per_1m: float | None = None
     most_input_tokens: int | None = None
     unknown: str | None = None
+    lack: PriceLack | None = None
 
     @property
     def known(self) -> bool:
@@ -54,7 +56,7 @@ class Price:
     @property
     def text(self) -> str:
         """Return the ``price`` of a model in reports."""
-        return self.source if self.unknown is None else f"{UNKNOWN_PRICE}{self.unknown}"
+        return self.source if self.unknown is None else f"unknown: {self.unknown}"
 
 
 @dataclass(frozen=True, slots=True)

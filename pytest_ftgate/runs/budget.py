@@ -323,7 +323,7 @@ class Budget:
             fatal=True,
             where=Where(key="price"),
             evidence=why,
-            cure=f"give it a {price_cure(why)}",
+            cure=f"give it a {price_cure(price.lack)}",
         )
 
 

@@ -235,4 +235,4 @@ def _run(job: Job, keys: Keys, state: RunState, fatal: Mapping[int, ModelError],
 def _stopped_by(fatal: Mapping[int, ModelError], jobs: Sequence[Job]) -> str:
     """Return why a model without a fault of its own has unanswered examples."""
     models = (job.model for job in jobs if id(job.model) in fatal)
-    return next((f"the run was stopped: {one.name}: {str(fatal[id(one)]).splitlines()[0]}" for one in models), "")
+    return next((f"the run was stopped: {one.name}: {fatal[id(one)].headline}" for one in models), "")

@@ -41,12 +41,8 @@ class OpenAIModel(Model):
         model: its name at the endpoint.
         base_url: the endpoint, without a slash at its end.
         key_env: the environment variable that holds the key; ``None`` sends no key at all.
-        prompt: how examples become messages.
         params: sent as they are, beside the model and the messages.
         revision: stands for the state of the weights; a part of the key of every answer.
-        requests_per_minute: calls that may begin within a minute; ``None``: any number.
-        tokens_per_minute: likewise tokens of questions and answers together.
-        latency: how a sample of latencies is taken, where one is asked for.
         source: where the gate names the model.
     """
 
@@ -88,9 +84,6 @@ class OpenAIModel(Model):
         """Check that calls can be made, and load the client, whose first call would else seem to take that long.
 
         Predictions that are stored or recorded need neither key nor client.
-
-        Raises:
-            ModelError: fatal; the environment variable that holds the key is not set.
         """
         check_key(self.address(), self.source)
         import_module("openai")
@@ -179,22 +172,15 @@ def price_at_endpoint(spec: ModelSpec) -> Price:
         return written_price(options["price"], str(spec.source))
     from pytest_ftgate.models.price_table import table_price
 
-    return table_price(
-        options["model"],
-        options.get("base_url") or PUBLIC_ENDPOINT,
-        options.get("params") or {},
-        batch=options.get("mode") == "batch",
-    )
+    base_url, params = options.get("base_url") or PUBLIC_ENDPOINT, options.get("params") or {}
+    return table_price(options["model"], base_url, params, batch=options.get("mode") == "batch")
 
 
 def _checked_params(params: Mapping[str, Any], source: Source) -> Mapping[str, Any]:
     for name, reason in _OURS.items():
         if name in params:
-            raise ConfigError(
-                f"params must not hold {name!r}",
-                where=source.where(f"params.{name}"),
-                cure=f"remove it: {reason}",
-            )
+            where = source.where(f"params.{name}")
+            raise ConfigError(f"params must not hold {name!r}", where=where, cure=f"remove it: {reason}")
     try:
         canonical_json(params)
     except (TypeError, ValueError) as error:
