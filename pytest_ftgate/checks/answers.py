@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from pytest_ftgate.checks.context import ABLATED
-from pytest_ftgate.result import Check, called
+from pytest_ftgate.result import Check, LabelResult, called
 from pytest_ftgate.text import cure_of, one_line, plural, printable
 
 if TYPE_CHECKING:
@@ -49,6 +49,29 @@ def check(gate: Context) -> Iterator[Check]:
         if one.facts.verified is False:
             message = f"{model}: the recorded predictions are attested, not verified (no input_sha256)"
             yield Check(f"{name}_recording", "note", message)
+
+
+MOST_LABELS = 200
+"""Labels kept for reports, the worst first."""
+
+
+def facts(gate: Context) -> dict[str, tuple[LabelResult, ...]]:
+    """Return how many answers are right for each expected label, the worst change first; none without labels."""
+    import numpy as np
+
+    labels = gate.deciding.label_set
+    if labels is None or not gate.accepts:
+        return {}
+    gold = labels.gold(gate.deciding.name, gate.expected)
+    models = gate.scored[gate.best], gate.scored["candidate"]
+    right = [(labels.predicted(one.answers)[0] == gold).mean(axis=0) for one in models]
+    results = []
+    for code, text in enumerate(labels.texts):
+        rows = np.flatnonzero(gold == code)
+        before, after = (float(one[rows].mean()) for one in right)
+        results.append(LabelResult(text, len(rows), before, after, round(after - before, 12)))
+    results.sort(key=lambda one: one.change)
+    return {"labels": tuple(results[:MOST_LABELS])}
 
 
 def complete_check(role: str, measured: Measured, *, forgiven: bool) -> Check:

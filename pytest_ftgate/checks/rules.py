@@ -86,7 +86,7 @@ RULES: tuple[Rule, ...] = (
     Rule("scored", advantage.check),
     Rule("scored", bounds.check),
     Rule("scored", economics.check, economics.facts),
-    Rule("scored", answers.check),
+    Rule("scored", answers.check, answers.facts),
     Rule("scored", normalization.check),
     Rule("scored", knowledge.check, knowledge.facts),
     Rule("scored", alternatives.check),

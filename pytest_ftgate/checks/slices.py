@@ -10,7 +10,7 @@ from pytest_ftgate.checks import drop
 from pytest_ftgate.checks.context import once
 from pytest_ftgate.checks.drop import Size, Tolerance
 from pytest_ftgate.errors import ConfigError
-from pytest_ftgate.result import Check, LabelResult, SliceResult, Status
+from pytest_ftgate.result import Check, SliceResult, Status
 from pytest_ftgate.text import is_share, plural, printable, show_amount, show_difference
 
 if TYPE_CHECKING:
@@ -259,15 +259,12 @@ def _share(metric: Metric) -> bool:
 
 
 def facts(gate: Context) -> dict[str, Any]:
-    """Return the facts of each slice and label, the worst change first.
+    """Return the facts of each slice, the worst change first.
 
     Raises:
         MetricError: a metric is undefined for the answers on a slice.
     """
-    if not gate.accepts:
-        return {}
-    labels = label_results(gate.scored[gate.best], gate.scored["candidate"], gate.deciding)
-    return {"labels": labels, "slices": tuple(_results(gate)[:MOST_SLICES])}
+    return {"slices": tuple(_results(gate)[:MOST_SLICES])} if gate.accepts else {}
 
 
 @once
@@ -349,26 +346,3 @@ def _outcome(
         advice=advice,
         action=None if status == "warning" else "add_examples",
     )
-
-
-MOST_LABELS = 200
-"""Labels kept for reports, the worst first."""
-
-
-def label_results(baseline: Measured, candidate: Measured, metric: Metric) -> tuple[LabelResult, ...]:
-    """How many answers are right for each expected label, the worst change first; empty where answers are no labels."""
-    import numpy as np
-
-    labels = metric.label_set
-    if labels is None:
-        return ()
-    expected = [example.expected for example in candidate.run.test_set.examples]
-    gold = labels.gold(metric.name, expected)
-    right = [(labels.predicted(one.answers)[0] == gold).mean(axis=0) for one in (baseline, candidate)]
-    found = []
-    for code, text in enumerate(labels.texts):
-        rows = np.flatnonzero(gold == code)
-        before, after = (float(one[rows].mean()) for one in right)
-        found.append(LabelResult(text, len(rows), before, after, round(after - before, 12)))
-    found.sort(key=lambda one: one.change)
-    return tuple(found[:MOST_LABELS])
