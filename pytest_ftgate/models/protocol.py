@@ -6,11 +6,12 @@ import random
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeGuard
 
 from pytest_ftgate.errors import ModelError, guarded
 
 if TYPE_CHECKING:
+    from pytest_ftgate.config import ModelSpec
     from pytest_ftgate.data import DataSet, Example
     from pytest_ftgate.models.prompt import Prompt
     from pytest_ftgate.result import PriceLack
@@ -79,6 +80,11 @@ class RetryPolicy:
             return max(0.0, min(retry_after_s, self.retry_after_cap_s)) + random.random() * self.base_s
         longest = min(self.cap_s, self.base_s * 2.0 ** min(failures - 1, 30))
         return longest * (1 + random.random()) / 2
+
+
+def is_count(value: object) -> TypeGuard[int]:
+    """Return whether a value that somebody else gave is a count."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 FINISHES = ("stop", "refusal", "filtered", "cut_off")
@@ -160,6 +166,17 @@ def retries_of(options: Mapping[str, Any]) -> int:
 def sample_of(options: Mapping[str, Any]) -> LatencySample | None:
     """Return what a model's key ``latency`` asks for."""
     return LatencySample(**options["latency"]) if options.get("latency") is not None else None
+
+
+def parts_of(spec: ModelSpec) -> dict[str, Any]:
+    """Return the parts of a :class:`BuiltModel` that all providers read out of a gate's keys alike."""
+    return {
+        "name": spec.name,
+        "spelling": spec.spelling,
+        "timeout_s": timeout_of(spec.options),
+        "retries": retries_of(spec.options),
+        "latency": sample_of(spec.options),
+    }
 
 
 class Question(NamedTuple):
@@ -264,6 +281,23 @@ class Model(Protocol):
     def pause_s(self) -> float:
         """Return for how many seconds no further call is wanted."""
         return 0.0
+
+
+@dataclass(eq=False, kw_only=True)
+class BuiltModel(Model):
+    """A model that is built out of a gate's keys."""
+
+    name: str
+    spelling: str
+    concurrency: int
+    timeout_s: float | None
+    retries: int
+    persistent: bool
+    price: Price
+    latency: LatencySample | None = None
+
+    async def aclose(self) -> None:
+        """Nothing is held open."""
 
 
 class Delegate:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from pytest_ftgate.errors import ModelError, Where
+from pytest_ftgate.models.protocol import is_count
 from pytest_ftgate.text import excerpt
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def text_or_none(value: object) -> str | None:
 
 def count_or_none(value: object) -> int | None:
     """Return a stranger's value where it is a count."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    return value if is_count(value) else None
 
 
 def endpoint_of(spec: ModelSpec, model: str) -> Endpoint:

@@ -15,16 +15,7 @@ from pytest_ftgate.models.openai_api.chat_client import ChatClient
 from pytest_ftgate.models.openai_api.endpoint import PUBLIC_ENDPOINT, Endpoint, check_key, endpoint_of, secret
 from pytest_ftgate.models.price import written_price
 from pytest_ftgate.models.prompt import Prompt, build_prompt
-from pytest_ftgate.models.protocol import (
-    Completion,
-    LatencySample,
-    Model,
-    Price,
-    Surroundings,
-    retries_of,
-    sample_of,
-    timeout_of,
-)
+from pytest_ftgate.models.protocol import BuiltModel, Completion, Model, Price, Surroundings, parts_of
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import ModelSpec, Source
@@ -34,7 +25,7 @@ CONCURRENCY = 16
 
 
 @dataclass(eq=False, kw_only=True)
-class OpenAIModel(Model):
+class OpenAIModel(BuiltModel):
     """A chat model at an endpoint. Answers come whole, and one request is one attempt: the runner tries again.
 
     Args:
@@ -46,22 +37,15 @@ class OpenAIModel(Model):
         source: where the gate names the model.
     """
 
-    name: str
-    spelling: str
     model: str
     base_url: str
     key_env: str | None
     prompt: Prompt
     params: Mapping[str, Any] = field()
     revision: str | None
-    concurrency: int
-    timeout_s: float | None
-    retries: int
-    price: Price
     source: str
     requests_per_minute: float | None = None
     tokens_per_minute: float | None = None
-    latency: LatencySample | None = None
     persistent: bool = True
     endpoint: bool = True
     _clients: dict[asyncio.AbstractEventLoop, ChatClient] = field(default_factory=dict, init=False, repr=False)
@@ -146,8 +130,7 @@ def _asked_live(spec: ModelSpec, surroundings: Surroundings) -> OpenAIModel:
     options = spec.options
     endpoint = endpoint_of(spec, options["model"])
     return OpenAIModel(
-        name=spec.name,
-        spelling=spec.spelling,
+        **parts_of(spec),
         model=endpoint.model,
         base_url=endpoint.base_url,
         key_env=endpoint.key_env,
@@ -155,13 +138,10 @@ def _asked_live(spec: ModelSpec, surroundings: Surroundings) -> OpenAIModel:
         params=_checked_params(options.get("params") or {}, spec.source),
         revision=options.get("revision"),
         concurrency=options.get("concurrency") or CONCURRENCY,
-        timeout_s=timeout_of(options),
-        retries=retries_of(options),
         price=price_at_endpoint(spec),
         source=spec.source.at,
         requests_per_minute=options.get("requests_per_minute"),
         tokens_per_minute=options.get("tokens_per_minute"),
-        latency=sample_of(options),
     )
 
 
