@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Any
 
 from pytest_ftgate.metrics.json_schema import Broken, Schema, read_schema
 from pytest_ftgate.metrics.options import Options
-from pytest_ftgate.metrics.protocol import Answers, Breakdown, Metric, Scored, check_shape, right_wrong
+from pytest_ftgate.metrics.protocol import Answers, Breakdown, Metric, Scored, by_example
 from pytest_ftgate.metrics.text_types import READERS
 from pytest_ftgate.metrics.time_limit import within_limit
 from pytest_ftgate.text import printable
@@ -31,8 +31,6 @@ class Rules:
         kind: it is JSON, YAML, XML or CSV; see :mod:`pytest_ftgate.metrics.text_types`.
         schema: its value, as JSON or YAML, is valid by it.
         pattern: matches the whole of it.
-        allowed: it is one of these texts.
-        min_chars, max_chars: how many characters it has.
         strip_code_fence: one Markdown code fence around all of it does not count.
     """
 
@@ -51,17 +49,16 @@ class Rules:
             text = _without_fence(text)
         if not text:
             return _NO_ANSWER
-        return self._of_value(text) or self._of_text(text)
-
-    def _of_value(self, text: str) -> Broken | None:
-        if self.kind is None:
-            return None
-        try:
-            value = READERS[self.kind](text)
-        except ValueError as error:
-            return f"type {self.kind}", f"not {self.kind.upper()}: {error}"
-        found = None if self.schema is None else within_limit("json_schema", partial(self.schema.broken, value), text)
-        return None if found is None else (f"json_schema {found[0]}", found[1])
+        if self.kind is not None:
+            try:
+                value = READERS[self.kind](text)
+            except ValueError as error:
+                return f"type {self.kind}", f"not {self.kind.upper()}: {error}"
+            if self.schema is not None:
+                found = within_limit("json_schema", partial(self.schema.broken, value), text)
+                if found is not None:
+                    return f"json_schema {found[0]}", found[1]
+        return self._of_text(text)
 
     def _of_text(self, text: str) -> Broken | None:
         if self.pattern is not None and not _matches(self.pattern, text):
@@ -86,14 +83,9 @@ class Format(Metric):
 
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
         """Count how many answers hold, and of each that does not the first rule that it breaks."""
-        from dataclasses import replace
-
-        import numpy as np
-
-        check_shape(self.name, expected, answers)
         broken = cache(self.rules.broken)
         found = [[broken(answer) for answer in repeat] for repeat in answers]
-        scored = right_wrong(self, np.array([[one is None for one in repeat] for repeat in found]))
+        scored = by_example(self, expected, answers, lambda _, answer: broken(answer) is None)
         notes = tuple(None if one is None else printable(one[1], _NOTE) for one in found[0])
         counts = Counter(printable(one[0], _LABEL) for repeat in found for one in repeat if one is not None)
         rows = tuple((label, (count,)) for label, count in sorted(counts.items(), key=lambda x: (-x[1], x[0])))
@@ -131,9 +123,8 @@ def build(options: Options) -> Format:
     """Build the metric ``format`` with the rules that the options name."""
     options.allow(*RULES, "strip_code_fence")
     if not any(rule in options.spec.options for rule in RULES):
-        raise options.error(
-            "format has no rule", cure="Give one or more of json_schema, pattern, type, allowed, max_chars."
-        )
+        cure = "Give one or more of json_schema, pattern, type, allowed, max_chars."
+        raise options.error("format has no rule", cure=cure)
     schema, kind = read_schema(options), options.choice("type", READERS)
     if schema is not None and kind is None:
         kind = "json"
@@ -151,14 +142,6 @@ def build(options: Options) -> Format:
             key="min_chars",
             cure="Lower min_chars, or raise max_chars.",
         )
-    return Format(
-        Rules(
-            kind,
-            schema,
-            options.pattern(),
-            None if allowed is None else frozenset(value.strip() for value in allowed),
-            shortest,
-            longest,
-            options.flag("strip_code_fence"),
-        )
-    )
+    texts = None if allowed is None else frozenset(value.strip() for value in allowed)
+    fence = options.flag("strip_code_fence")
+    return Format(Rules(kind, schema, options.pattern(), texts, shortest, longest, fence))

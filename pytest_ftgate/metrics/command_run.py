@@ -32,13 +32,9 @@ _URL_WITH_PASSWORD = re.compile(r"://[^/\s@]*:[^/\s@]*@")
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """What became of a command.
-
-    Attributes:
-        code: its exit code; below 0 the signal that ended it.
-        output: of standard output and standard error together, at most `MOST_OUTPUT` bytes, as text.
-        cut: there was more output.
-        timed_out: it was killed, because it took too long or left something running that held on to its output.
+    """What became of a command: its exit code, below 0 the signal that ended it, and what it wrote to standard output
+    and standard error together, at most `MOST_OUTPUT` bytes, as text. ``timed_out``: it was killed, because it took too
+    long or left something running that held on to its output.
     """
 
     code: int
@@ -61,14 +57,7 @@ class CannotStart:
 
 @dataclass
 class Runner:
-    """Runs one command on several texts at once.
-
-    Args:
-        argv: the program, an absolute path, and its arguments.
-        folder: in which it runs.
-        timeout_s: seconds that one run may take.
-        concurrency: runs at once.
-    """
+    """Runs one command on several texts at once. The first of ``argv`` is an absolute path."""
 
     argv: Sequence[str]
     folder: Path
@@ -190,8 +179,6 @@ def _kill_group(process: subprocess.Popen[bytes]) -> None:
 
 def environment(given: Mapping[str, str]) -> dict[str, str]:
     """Return the variables without those whose name looks like a secret's, or whose value is a URL with a password."""
-    return {name: value for name, value in given.items() if not _is_secret(name, value)}
-
-
-def _is_secret(name: str, value: str) -> bool:
-    return bool(_SECRET.search(name) or _URL_WITH_PASSWORD.search(value))
+    return {
+        name: value for name, value in given.items() if not (_SECRET.search(name) or _URL_WITH_PASSWORD.search(value))
+    }

@@ -35,10 +35,7 @@ _SHARE_OF_EXPECTED = {"f1": 0.5, "precision": 0.0, "recall": 1.0}
 def averaged(confusions: Floats, *, of: str, average: str, over: Sequence[int]) -> Floats:
     """Return F1, precision or recall, averaged over the labels with the codes ``over``.
 
-    Args:
-        of: "f1", "precision" or "recall".
-        average: "macro" (labels count the same), "weighted" (by how often they are expected), "micro" (their counts
-            are summed first).
+    "macro": labels count the same; "weighted": by how often they are expected; "micro": their counts are summed first.
     """
     right = confusions.diagonal(axis1=1, axis2=2)[:, over]
     gold, answered = confusions.sum(axis=2)[:, over], confusions.sum(axis=1)[:, over]

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.data.strict_json import parse_json
 from pytest_ftgate.errors import MetricError
-from pytest_ftgate.metrics.field_rules import FieldRules, innermost_field, read_rules
+from pytest_ftgate.metrics.field_rules import FieldRules, innermost_field, read_rules, refuse_unknown
 from pytest_ftgate.metrics.json_diff import (
     MISSING,
     RIGHT,
@@ -34,7 +34,7 @@ from pytest_ftgate.metrics.json_diff import (
     leaves_by_path,
     names_in,
 )
-from pytest_ftgate.metrics.options import Options, did_you_mean
+from pytest_ftgate.metrics.options import Options
 from pytest_ftgate.metrics.protocol import Answers, Breakdown, Kind, Metric, Scored, check_shape
 from pytest_ftgate.text import excerpt, kind_of, printable
 
@@ -59,11 +59,8 @@ _WEIGHTS = {"field_f1": ((2, 0, 0, 0), (2, 2, 1, 1)), "field_accuracy": ((1, 0, 
 class FieldMetric(Metric):
     """``field_f1`` or ``field_accuracy``.
 
-    Attributes:
-        average: see above.
-        rules: when two values are the same.
-        fields: the names under which values are counted; ``declared``: the gate names them, and all else is not
-            looked at.
+    ``fields`` are the names under which values are counted; ``declared``: the gate names them, and all else is not
+    looked at.
     """
 
     name: str
@@ -75,19 +72,29 @@ class FieldMetric(Metric):
 
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
         check_shape(self.name, expected, answers)
-        wanted = [self._leaves(_container(value, self.name, i)) for i, value in enumerate(expected)]
+        wanted = [self._leaves(self._container(value, i)) for i, value in enumerate(expected)]
         read = lru_cache(maxsize=16)(self._read)
         found = [
             [self._differences(leaf, read(answer)) for leaf, answer in zip(wanted, repeat, strict=True)]
             for repeat in answers
         ]
         notes = tuple(None if one.note is None else printable(one.note, _NOTE) for one in found[0])
-        scored = self._by_example(found) if self.average == "samples" else self._pooled(wanted, found)
+        if self.average == "samples":
+            per_example = self._scores(found)
+            scored = Scored(self, float(per_example.mean()), per_example=per_example)
+        else:
+            scored = self._pooled(wanted, found)
         return replace(scored, notes=notes, breakdown=self._breakdown(one for repeat in found for one in repeat))
 
     def lenient(self) -> FieldMetric | None:
         rules = self.rules.lenient()
         return None if rules is None else replace(self, rules=rules)
+
+    def _container(self, value: Any, index: int) -> Any:
+        found = _as_container(value)
+        if found is None:
+            raise MetricError(f"{self.name} compares fields of JSON, and test_set[{index}] expects {kind_of(value)}")
+        return found
 
     def _leaves(self, value: Any) -> dict[LeafPath, Leaf]:
         return leaves_by_path(value, unordered=self.rules.lists == "set")
@@ -108,29 +115,21 @@ class FieldMetric(Metric):
             except RecursionError:
                 read = "nested too deeply"
         found = Differences(remarks=[read])
-        for leaf in wanted.values():
-            name = self._field_of(leaf.name)
-            if name is not None:
-                found.add(name, MISSING, leaf.size)
+        for name, size in self._expected_counts(wanted).items():
+            found.add(name, MISSING, size)
         if not found.counts:  # nothing is expected, and that was not answered either
             found.add(UNEXPECTED, SPURIOUS)
         return found
 
-    def _field_of(self, name: str) -> str | None:
-        return self._fields(name)
-
     @cached_property
-    def _fields(self) -> Callable[[str], str | None]:
+    def _field_of(self) -> Callable[[str], str | None]:
         """The field under which a value is counted, by the name of the value; None: it is not looked at."""
         if self.declared:
             return lru_cache(maxsize=10_000)(partial(innermost_field, self.fields))
-        return partial(_known_field, frozenset(self.fields))
+        known = frozenset(self.fields)
+        return lambda name: name if name in known else UNEXPECTED
 
     # --- values ----------------------------------------------------------------------------------------------
-
-    def _by_example(self, found: Sequence[Sequence[Differences]]) -> Scored:
-        per_example = self._scores(found)
-        return Scored(self, float(per_example.mean()), per_example=per_example)
 
     def _scores(self, found: Sequence[Sequence[Differences]]) -> NDArray[np.float64]:
         """Return the score of each example, averaged over repeats; 1 where nothing is expected and nothing answered."""
@@ -183,14 +182,15 @@ class FieldMetric(Metric):
 
     def _breakdown(self, found: Iterable[Differences]) -> Breakdown:
         """Return a row per field, that with the lowest value first."""
-        totals: dict[str, list[int]] = {name: [0, 0, 0, 0] for name in self.fields}
+        totals = Differences({name: [0, 0, 0, 0] for name in self.fields})
         for one in found:
             for name, counts in one.counts.items():
-                kept = totals.setdefault(name, [0, 0, 0, 0])
                 for kind, count in enumerate(counts):
-                    kept[kind] += count
+                    totals.add(name, kind, count)
         rows = [
-            (printable(name or _WHOLE, _LABEL), self._cells(counts)) for name, counts in totals.items() if any(counts)
+            (printable(name or _WHOLE, _LABEL), self._cells(counts))
+            for name, counts in totals.counts.items()
+            if any(counts)
         ]
         rows.sort(key=lambda row: (1.0 if row[1][0] is None else row[1][0], row[0]))
         counted = ("right", "wrong", "missing", "invented")
@@ -242,18 +242,6 @@ def _macro(above: Sequence[int], below: Sequence[int], counts: NDArray[np.float6
     return means
 
 
-def _known_field(fields: frozenset[str], name: str) -> str:
-    return name if name in fields else UNEXPECTED
-
-
-def _container(value: Any, metric: str, index: int) -> Any:
-    """Return what an example expects, as an object or a list."""
-    found = _as_container(value)
-    if found is None:
-        raise MetricError(f"{metric} compares fields of JSON, and test_set[{index}] expects {kind_of(value)}")
-    return found
-
-
 def _as_container(value: Any) -> dict[str, Any] | list[Any] | None:
     if isinstance(value, str):
         try:
@@ -300,12 +288,7 @@ def _expected(options: Options, text: str) -> dict[str, Any] | list[Any]:
 
 def _check_declared(options: Options, declared: Sequence[str], known: Iterable[str]) -> None:
     names = {name.rsplit(".", depth)[0] for name in known for depth in range(name.count(".") + 1)}
-    for place, name in enumerate(declared):
-        if name not in names:
-            raise options.error(
-                f"fields names {name!r}, which no example of the test set expects",
-                key="fields",
-                cure=did_you_mean(name, names),
-            )
-        if name in declared[:place]:
-            raise options.error(f"fields names {name!r} twice", key="fields", cure="Name each field once.")
+    refuse_unknown(options, "fields", declared, names)
+    twice = next((name for place, name in enumerate(declared) if name in declared[:place]), None)
+    if twice is not None:
+        raise options.error(f"fields names {twice!r} twice", key="fields", cure="Name each field once.")

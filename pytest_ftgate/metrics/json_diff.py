@@ -17,10 +17,8 @@ _NOTED = 3
 class Leaf:
     """A value that is compared as one: no object or list, unless it is empty or a list whose order does not count.
 
-    Attributes:
-        name: of its field: the keys on the way to it with dots between, without positions in lists.
-        value: a plain value, an empty object or list, or an unordered list of any elements.
-        unordered: it is a list whose elements are counted one by one.
+    ``name`` is that of its field: the keys on the way to it with dots between, without positions in lists;
+    ``unordered``: it is a list whose elements are counted one by one.
     """
 
     name: str
@@ -67,8 +65,7 @@ class Differences:
 
     Attributes:
         counts: by field: how many values are right, wrong, missing, spurious.
-        remarks: on the first three paths that are not right.
-        more: how many further paths are not right.
+        remarks: on the first three paths that are not right; ``more``: how many further paths are not.
     """
 
     counts: dict[str, list[int]] = field(default_factory=dict)
@@ -104,13 +101,9 @@ def differences(
     rules: FieldRules,
     field_of: Callable[[str], str | None],
 ) -> Differences:
-    """Compare the leaves of an answer with those that are expected.
+    """Compare the leaves of an answer, by path, with those that are expected.
 
-    Args:
-        expected: by path.
-        answered: likewise, its lists read in the same way.
-        rules: when two values are the same.
-        field_of: under which field a leaf of this name is counted; None: it is not looked at.
+    ``field_of`` gives the field under which a leaf of a name is counted; None: it is not looked at.
     """
     found = Differences()
     for path, leaf in expected.items():

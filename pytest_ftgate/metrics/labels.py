@@ -67,16 +67,6 @@ def _field_text(answer: str, path: Iterable[str]) -> str | None:
         return None
 
 
-def read_options(options: Options) -> Reading:
-    """Return the reading that a gate's options ask for."""
-    reading = Reading(options.normalization(), options.pattern(), options.json_field())
-    if reading.pattern is not None and reading.json_field:
-        raise options.error(
-            "pattern and json_field are both given", key="json_field", cure="Keep the one that finds the label."
-        )
-    return reading
-
-
 def check_labels(metric: str, expected: Sequence[Any]) -> None:
     """Refuse expected outputs that are objects or lists: none of them is a label. Needs no answer, so it is free.
 
@@ -93,11 +83,9 @@ def check_labels(metric: str, expected: Sequence[Any]) -> None:
 
 @dataclass(frozen=True)
 class LabelSet:
-    """The labels of a test set, each with a code: its place in ``texts``.
+    """The labels of a test set, stripped, distinct and not blank, each with a code: its place in ``texts``.
 
-    Attributes:
-        texts: the labels as they are written, without white space around them; distinct and not blank.
-        known: labels that may be in an answer but are expected by no example: wrong there, yet no unknown label.
+    ``known`` are labels that may be in an answer but are expected by no example: wrong there, yet no unknown label.
     """
 
     reading: Reading
@@ -131,7 +119,7 @@ class LabelSet:
         import numpy as np
 
         check_labels(metric, expected)
-        code = cache(lambda text: -1 if (found := self.code(text)) is None else found)
+        code = cache(lambda text: self.codes.get(self.reading.clean(text), -1))
         gold = np.fromiter((code(expected_text(value)) for value in expected), np.int64, len(expected))
         if gold.min() < 0:
             index = int(gold.argmin())
@@ -184,7 +172,10 @@ def label_set(options: Options) -> LabelSet:
     Raises:
         ConfigError: an option is wrong, or the labels cannot be told apart once they are read that way.
     """
-    reading = read_options(options)
+    reading = Reading(options.normalization(), options.pattern(), options.json_field())
+    if reading.pattern is not None and reading.json_field:
+        cure = "Keep the one that finds the label."
+        raise options.error("pattern and json_field are both given", key="json_field", cure=cure)
     refuse_blank(options)
     made = LabelSet(reading, tuple(dict.fromkeys(label.strip() for label in options.expected)), options.known)
     if (pair := made.confused()) is not None:
@@ -226,31 +217,23 @@ def positive_code(options: Options, labels: LabelSet) -> int:
     Raises:
         ConfigError: there are not two labels, or the option is absent or names neither.
     """
+    name, evidence = options.metric, f"The labels are: {listed(labels.texts)}."
     if len(labels.texts) != 2:
-        raise options.error(
-            f"{options.metric} needs a test set with two labels, and this one has {len(labels.texts)}",
-            evidence=f"The labels are: {listed(labels.texts)}.",
-            cure=f"Use {options.metric}_macro, {options.metric}_micro or {options.metric}_weighted."
-            if len(labels.texts) > 2
-            else "Add examples of the other label.",
-        )
+        what = f"{name} needs a test set with two labels, and this one has {len(labels.texts)}"
+        cure = f"Use {name}_macro, {name}_micro or {name}_weighted."
+        cure = cure if len(labels.texts) > 2 else "Add examples of the other label."
+        raise options.error(what, evidence=evidence, cure=cure)
     label = options.label("pos_label")
     if label is None:
-        raise options.error(
-            f"{options.metric} needs pos_label, the label that it is about",
-            key="pos_label",
-            evidence=f"The labels are: {listed(labels.texts)}.",
-            cure=f"Write metric: {{name: {options.metric}, pos_label: {listed(labels.texts[:1])}}}.",
-        )
+        what = f"{name} needs pos_label, the label that it is about"
+        cure = f"Write metric: {{name: {name}, pos_label: {listed(labels.texts[:1])}}}."
+        raise options.error(what, key="pos_label", evidence=evidence, cure=cure)
     return _code(options, "pos_label", label, labels)
 
 
 def _code(options: Options, key: str, label: str, labels: LabelSet) -> int:
     code = labels.code(label)
     if code is None:
-        raise options.error(
-            f"{key} names {listed([label])}, which no example of the test set expects",
-            key=key,
-            cure=did_you_mean(label, labels.texts),
-        )
+        what = f"{key} names {listed([label])}, which no example of the test set expects"
+        raise options.error(what, key=key, cure=did_you_mean(label, labels.texts))
     return code

@@ -32,7 +32,6 @@ class Options:
     """What is written for one metric; every reader below raises :class:`ConfigError` naming place and key.
 
     Attributes:
-        spec: as written.
         expected: the distinct expected outputs of the test set, as texts.
         known: further labels, those of the training set: wrong in an answer, but not counted as unknown.
     """
@@ -60,13 +59,7 @@ class Options:
         return Normalization(frozenset(self.steps(self.spec.options.get("normalize", ()), STEPS)))
 
     def steps(self, value: Any, known: Sequence[str], otherwise: str = "") -> tuple[str, ...]:
-        """Return the names that ``normalize`` holds, one or a list of them.
-
-        Args:
-            value: as written.
-            known: all names that there are.
-            otherwise: what else may be written there.
-        """
+        """Return the names that ``normalize`` holds, one or a list; ``otherwise``: what else may be written there."""
         names = (value,) if isinstance(value, str) else value
         if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
             a_list = "a list of them" if otherwise else "or a list of them"
@@ -79,16 +72,12 @@ class Options:
 
     def pattern(self) -> re.Pattern[str] | None:
         text = self.text("pattern")
-        if text is None:
-            return None
         try:
-            return re.compile(text)
+            return None if text is None else re.compile(text)
         except (re.error, OverflowError, RecursionError) as error:
+            cure = "Write it in the syntax of Python's re; in YAML, single quotes keep backslashes."
             raise self.error(
-                f"pattern is no regular expression: {error}",
-                key="pattern",
-                evidence=text,
-                cure="Write it in the syntax of Python's re; in YAML, single quotes keep backslashes.",
+                f"pattern is no regular expression: {error}", key="pattern", evidence=text, cure=cure
             ) from error
 
     def json_field(self) -> tuple[str, ...]:
@@ -127,7 +116,7 @@ class Options:
         return value
 
     def choice(self, key: str, known: Collection[str]) -> str | None:
-        """Return the option, which is one of the names that are known."""
+        """Return the option, one of the names that are known."""
         value = self.spec.options.get(key)
         if key in self.spec.options and not isinstance(value, str):
             raise self.wrong_type(key, value, f"one of {', '.join(known)}")
@@ -189,13 +178,7 @@ _CURE = 'pip install "pytest-ftgate[{extra}]"'
 
 
 def needed(options: Options, module: str, *, extra: str, key: str | None = None) -> Any:
-    """Return the module of a library that a metric, or one of its options, cannot do without.
-
-    Args:
-        options: of the metric.
-        module: to import, as ``rapidfuzz.distance``.
-        extra: the extra of pytest-ftgate that installs it.
-        key: the option that needs it; None: the metric itself does.
+    """Return ``module`` of a library that a metric (or its option ``key``) needs, and that an extra of ours installs.
 
     Raises:
         ConfigError: it cannot be imported.

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from pytest_ftgate.errors import MetricError
+from pytest_ftgate.metrics.normalization import AS_WRITTEN, FULL, Normalization
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,11 +27,9 @@ class Metric(ABC):
     """A measure of answers against what was expected. What follows is what most metrics are.
 
     Attributes:
-        name: as gates spell it.
         kind: "right_wrong": each answer is right or wrong; "graded": each gets a number; "set": only all answers
             together have a value, as with averages over labels.
         low, high: the range of the value, and of the score of one example.
-        greater_is_better: the direction.
         uses_labels: the expected outputs are labels out of a small set.
         compares: answers are compared with what is expected; else any answers may have the best value.
         pairwise: answers of two models are compared, so that one model alone has no score.
@@ -80,6 +79,19 @@ class Metric(ABC):
         return None
 
 
+@dataclass(frozen=True)
+class TextMetric(Metric):
+    """A metric of texts that are compared after normalization."""
+
+    normalization: Normalization = field(default=AS_WRITTEN, kw_only=True)
+
+    def clean(self, text: str) -> str:
+        return self.normalization(text.strip())
+
+    def lenient(self) -> Metric | None:
+        return None if self.normalization.full else replace(self, normalization=FULL)
+
+
 @dataclass(frozen=True, slots=True)
 class Breakdown:
     """What a metric's value is made of, as a table.
@@ -102,15 +114,12 @@ class Scored:
     """One model's answers, measured.
 
     Attributes:
-        value: the metric, never NaN.
-        exact: the value as a fraction, of right/wrong metrics: right answers by all answers.
+        value: the metric, never NaN; ``exact``: of right/wrong metrics, right answers by all answers.
         per_example: scores, shape ``(examples,)``, averaged over repeats; None for set-level metrics.
         statistic: of set-level metrics, what a resampling method needs to compute the value again.
-        n_unknown: answers, over all repeats, that are no known label; 0 where there are no labels. A missing answer
-            is not counted here.
+        n_unknown: answers, over all repeats, that are no known label. A missing answer is not counted here.
         notes: for each example of the first repeat why its answer is not right, short and harmless to print; None
             where it is. Empty of metrics that say nothing of the kind.
-        breakdown: the value told apart, where the metric can.
     """
 
     metric: Metric
@@ -130,6 +139,22 @@ def check_shape(name: str, expected: Sequence[Any], answers: Answers) -> None:
     for repeat in answers:
         if len(repeat) != len(expected):
             raise MetricError(f"{name} was given {len(repeat)} answers for {len(expected)} examples")
+
+
+def by_example(
+    metric: Metric, expected: Sequence[Any], answers: Answers, score: Callable[[Any, Any], float | bool]
+) -> Scored:
+    """Measure by the score of each answer, which of right/wrong metrics is 1 or 0."""
+    import numpy as np
+
+    check_shape(metric.name, expected, answers)
+    scores = np.array([[score(*pair) for pair in zip(expected, repeat, strict=True)] for repeat in answers], float)
+    return right_wrong(metric, scores == 1) if metric.kind == "right_wrong" else graded(metric, scores)
+
+
+def given(answer: str | None) -> str | None:
+    """Return an answer that says anything; None for one that is missing or blank."""
+    return answer if answer and answer.strip() else None
 
 
 def graded(metric: Metric, scores: NDArray[np.float64]) -> Scored:

@@ -6,18 +6,14 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, TypeAlias
 
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.metrics.labels import refuse_blank
-from pytest_ftgate.metrics.normalization import AS_WRITTEN, FULL, Normalization
 from pytest_ftgate.metrics.options import Options, needed
-from pytest_ftgate.metrics.protocol import Answers, Metric, Scored, check_shape, graded
-
-if TYPE_CHECKING:
-    pass
-
+from pytest_ftgate.metrics.protocol import Answers, Scored, TextMetric, by_example, given
 
 # Scripts that put no space between words. Each of their letters is a word: there is nothing that tells more.
 _UNSPACED = (
@@ -49,21 +45,13 @@ def words(text: str) -> list[str]:
     current = ""
     for character in composed:
         kind = unicodedata.category(character)[0]
-        if kind == "L" and _is_unspaced(character):
-            found, current = _closed(found, current), character
-        elif kind == "M" or (kind in "LN" and not (current and _is_unspaced(current[0]))):
+        alone = bool(current) and _is_unspaced(current[0])
+        if kind == "M" or (kind in "LN" and not alone and not (kind == "L" and _is_unspaced(character))):
             current += character
-        elif kind in "LN":
-            found, current = _closed(found, current), character
-        else:
-            found, current = _closed(found, current), ""
-    return _closed(found, current) or [composed.strip()]
-
-
-def _closed(found: list[str], current: str) -> list[str]:
-    if current:
+            continue
         found.append(current)
-    return found
+        current = character if kind in "LN" else ""
+    return [word for word in (*found, current) if word] or [composed.strip()]
 
 
 def _is_unspaced(character: str) -> bool:
@@ -92,7 +80,7 @@ _EXTRA = "text"
 
 
 @dataclass(frozen=True)
-class TextSimilarity(Metric):
+class TextSimilarity(TextMetric):
     """How near the answers' texts are to the expected ones, each graded from 0 to 1; no answer is 0.
 
     An answer that is both longer than `LONG` and more than ten times as long as the expected text is 0, unread: it has
@@ -101,28 +89,16 @@ class TextSimilarity(Metric):
 
     name: str
     compare: Compare
-    normalization: Normalization = AS_WRITTEN
     kind = "graded"
 
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
-        import numpy as np
+        grade = cache(self._grade)
+        return by_example(self, [expected_text(value) for value in expected], answers, grade)
 
-        check_shape(self.name, expected, answers)
-        wanted = [expected_text(value) for value in expected]
-        grades: dict[tuple[str, str], float] = {}
-        table = [[self._grade(*pair, grades) for pair in zip(wanted, repeat, strict=True)] for repeat in answers]
-        return graded(self, np.array(table, dtype=np.float64))
-
-    def _grade(self, expected: str, answer: str | None, grades: dict[tuple[str, str], float]) -> float:
-        if answer is None or not answer.strip() or too_long(expected, answer):
+    def _grade(self, expected: str, answer: str | None) -> float:
+        if (text := given(answer)) is None or too_long(expected, text):
             return 0.0
-        if (expected, answer) not in grades:
-            clean = [self.normalization(text.strip()) for text in (expected, answer)]
-            grades[expected, answer] = min(max(self.compare(clean[0], clean[1]), 0.0), 1.0)
-        return grades[expected, answer]
-
-    def lenient(self) -> TextSimilarity | None:
-        return None if self.normalization.full else replace(self, normalization=FULL)
+        return min(max(self.compare(self.clean(expected), self.clean(text)), 0.0), 1.0)
 
 
 def too_long(expected: str, answer: str) -> bool:
@@ -200,4 +176,5 @@ def build(options: Options) -> TextSimilarity:
     """Build the metric of this family that the options name."""
     options.allow("normalize")
     refuse_unfit(options)
-    return TextSimilarity(options.metric, _COMPARE[options.metric](options), options.normalization())
+    compare = _COMPARE[options.metric](options)
+    return TextSimilarity(options.metric, compare, normalization=options.normalization())

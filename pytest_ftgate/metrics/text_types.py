@@ -70,18 +70,15 @@ def _refuse_doctype(*_: object) -> NoReturn:
 
 
 def check_csv(text: str) -> None:
-    """Raise :class:`ValueError` unless the text is CSV (RFC 4180): rows of one length, of at least two columns.
-
-    With one column every line of prose would be CSV.
+    """Raise :class:`ValueError` unless the text is CSV (RFC 4180) of rows of one length, and of at least two columns:
+    with one every line of prose would be CSV.
     """
     try:
         rows = [len(row) for row in csv.reader(io.StringIO(text, newline=""), strict=True)]
     except csv.Error as error:
         raise ValueError(str(error)) from None
-    if not rows:
-        raise ValueError("no row")
-    if rows[0] < 2:
-        raise ValueError("fewer than two columns")
+    if not rows or rows[0] < 2:
+        raise ValueError("fewer than two columns" if rows else "no row")
     ragged = next((number for number, width in enumerate(rows, 1) if width != rows[0]), None)
     if ragged is not None:
         raise ValueError(f"row {ragged} has {rows[ragged - 1]} columns, the first has {rows[0]}")
