@@ -12,10 +12,9 @@ from pytest_ftgate.text import excerpt
 
 @dataclass(frozen=True)
 class DataSet:
-    """All examples of a test or training set, in their order.
+    """All examples of a test or training set, in their order; at least one.
 
-    Args:
-        examples: at least one.
+    Attributes:
         path: the file as messages show it; None where the examples came from an iterable.
         sha256: hex, of the file's bytes (all of them, whatever the limit), or of the canonical JSON of an
             iterable's examples.
@@ -60,13 +59,10 @@ def check_ids(data: DataSet) -> None:
     first_with: dict[str, int] = {}
     for index, example in enumerate(data.examples):
         first = first_with.setdefault(example.id, index)
-        if first != index and not _made_from_equal_inputs(data.examples[first], example):
-            raise DataError(
-                f'the id "{excerpt(example.id)}" repeats: {data.row_name(first)} has it too',
-                where=data.where(index, "id"),
-                cure="correct it, or leave ids out of all rows: they are then made from the inputs",
-            )
-
-
-def _made_from_equal_inputs(one: Example, other: Example) -> bool:
-    return one.input == other.input and other.id == content_id(other.input)
+        if first == index or (data.examples[first].input == example.input and example.id == content_id(example.input)):
+            continue
+        raise DataError(
+            f'the id "{excerpt(example.id)}" repeats: {data.row_name(first)} has it too',
+            where=data.where(index, "id"),
+            cure="correct it, or leave ids out of all rows: they are then made from the inputs",
+        )

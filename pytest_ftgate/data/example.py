@@ -19,7 +19,7 @@ Input: TypeAlias = str | Messages
 class Example:
     """An input and the output that is expected for it.
 
-    Args:
+    Attributes:
         id: names the example in reports and joins recordings to it.
         input: text, or the messages of a conversation up to the answer.
         expected: text, or any other JSON value but null.

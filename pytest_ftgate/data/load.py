@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from pytest_ftgate.data.csvfile import csv_header, read_csv
+from pytest_ftgate.data.csvfile import DELIMITERS, csv_header, delimiter_of, read_csv
 from pytest_ftgate.data.dataset import DataSet, check_ids
 from pytest_ftgate.data.example import Example
 from pytest_ftgate.data.jsonl import read_jsonl, read_objects
-from pytest_ftgate.data.lines import Lines, UnopenedError, open_lines
+from pytest_ftgate.data.lines import UnopenedError, open_lines
 from pytest_ftgate.errors import DataError, Where, shown_path
 from pytest_ftgate.text import kind_of, listed, nearest
 
 FORMATS = ("jsonl", "csv", "chat")
-_JSONL_SUFFIXES = (".jsonl", ".ndjson", ".jsonlines", ".json-lines")
-_CSV_SUFFIXES = (".csv", ".tsv")
-SUFFIXES = (*_JSONL_SUFFIXES, *_CSV_SUFFIXES)
+SUFFIXES = (".jsonl", ".ndjson", ".jsonlines", ".json-lines", *DELIMITERS)
 """By which a file's format is told."""
 
 
@@ -39,7 +37,7 @@ def load_examples(
             ``chat`` where the first row has ``messages`` and no ``input``.
         fields: what the file calls ``input``, ``expected``, ``id``, ``group``, ``messages`` or a field.
         limit: at least 1; the file is hashed whole all the same.
-        labeled: whether every row must hold what output is expected; else that is the empty text where absent.
+        labeled: every row must hold what output is expected; else that is the empty text where absent.
 
     Raises:
         DataError: the file cannot be read, or a row is not an example; names the line.
@@ -49,8 +47,13 @@ def load_examples(
     _check_chat_fields(path, chosen, fields or {})
     examples: list[Example] = []
     numbers = array("L")
+    chat = {"chat": True, "jsonl": False}.get(chosen)
     with open_lines(path) as lines:
-        for line, example in islice(_rows(lines, chosen, path.suffix, fields or {}, labeled=labeled), limit):
+        if chosen == "csv":
+            rows = read_csv(lines, fields or {}, delimiter=delimiter_of(path) or ",", labeled=labeled)
+        else:
+            rows = read_jsonl(lines, fields or {}, chat=chat, labeled=labeled)
+        for line, example in islice(rows, limit):
             examples.append(example)
             numbers.append(line)
         sha256 = lines.sha256()
@@ -70,7 +73,7 @@ def column_names(path: Path) -> list[str]:
     chosen = _format(path, None)
     with open_lines(path) as lines:
         if chosen == "csv":
-            return csv_header(lines, delimiter=_delimiter(path.suffix))
+            return csv_header(lines, delimiter=delimiter_of(path) or ",")
         return next((list(row) for _, row in read_objects(lines)), [])
 
 
@@ -82,33 +85,28 @@ def check_limit(limit: Any, path: str) -> None:
     raise DataError(f"must be a whole number from 1, is {found}", where=Where(path=path, key="limit"))
 
 
-def _rows(
-    lines: Lines, chosen: str, suffix: str, fields: Mapping[str, str], *, labeled: bool
-) -> Iterator[tuple[int, Example]]:
-    if chosen == "csv":
-        return read_csv(lines, fields, delimiter=_delimiter(suffix), labeled=labeled)
-    return read_jsonl(lines, fields, chat={"chat": True, "jsonl": False}.get(chosen), labeled=labeled)
-
-
-def _delimiter(suffix: str) -> str:
-    return "\t" if suffix.lower() == ".tsv" else ","
-
-
 def _format(path: Path, written: str | None) -> str:
     """Return one of ``FORMATS``, or ``by first row``."""
-    if written is not None:
-        return _checked_format(path, written)
     suffix = path.suffix.lower()
-    if suffix in _JSONL_SUFFIXES:
-        return "by first row"
-    if suffix in _CSV_SUFFIXES:
-        return "csv"
+    if written in FORMATS:
+        return written
+    if written is not None:
+        near = nearest(str(written), FORMATS)
+        raise DataError(
+            f'there is no format "{written}"',
+            where=Where(path=shown_path(path), key="format"),
+            evidence=f"known: {listed(FORMATS)}",
+            cure=f'did you mean "{near}"?' if near else None,
+        )
+    if suffix in SUFFIXES:
+        return "csv" if suffix in DELIMITERS else "by first row"
+    told = (
+        f'the suffix "{path.suffix}" does not tell the format' if suffix else "without a suffix the format is not known"
+    )
     raise UnopenedError(
-        f'the suffix "{path.suffix}" does not tell the format'
-        if path.suffix
-        else "without a suffix the format is not known",
+        told,
         where=Where(path=shown_path(path)),
-        evidence=f"known: {', '.join((*_JSONL_SUFFIXES, *_CSV_SUFFIXES))}",
+        evidence=f"known: {', '.join(SUFFIXES)}",
         cure=f"say which it is: format: {', '.join(FORMATS[:-1])} or {FORMATS[-1]}",
     )
 
@@ -121,15 +119,3 @@ def _check_chat_fields(path: Path, chosen: str, fields: Mapping[str, str]) -> No
             where=Where(path=shown_path(path), key="fields"),
             cure="to read the messages as the input: format: jsonl, fields: {input: messages}",
         )
-
-
-def _checked_format(path: Path, written: str) -> str:
-    if written in FORMATS:
-        return written
-    near = nearest(str(written), FORMATS)
-    raise DataError(
-        f'there is no format "{written}"',
-        where=Where(path=shown_path(path), key="format"),
-        evidence=f"known: {listed(FORMATS)}",
-        cure=f'did you mean "{near}"?' if near else None,
-    )

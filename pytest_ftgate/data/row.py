@@ -45,7 +45,13 @@ def example_from_row(row: Mapping[str, Any], columns: Columns) -> Example:
     check_columns(row, columns)
     column = columns.column
     if columns.chat:
-        _refuse_second_source(row)
+        second = next((name for name in ("input", "expected") if name in row), None)
+        if second is not None:
+            raise DataError(
+                f'the row has "messages" and "{second}": which of the two counts is not said',
+                evidence=f"found: {listed(row)}",
+                cure="remove one, or make the messages the input: format: jsonl, fields: {input: messages}",
+            )
         given: Any
         expected: Any
         given, expected = split_conversation(row[column["messages"]], column["messages"])
@@ -75,16 +81,6 @@ def checked_example(parts: Mapping[str, Any], *, labeled: bool) -> Example:
     )
 
 
-def _refuse_second_source(row: Mapping[str, Any]) -> None:
-    for name in ("input", "expected"):
-        if name in row:
-            raise DataError(
-                f'the row has "messages" and "{name}": which of the two counts is not said',
-                evidence=f"found: {listed(row)}",
-                cure="remove one, or make the messages the input: format: jsonl, fields: {input: messages}",
-            )
-
-
 def _checked_input(value: Any, key: str) -> Input:
     if isinstance(value, str):
         return value
@@ -94,15 +90,10 @@ def _checked_input(value: Any, key: str) -> Input:
 
 
 def _checked_expected(value: Any, key: str, *, labeled: bool) -> Any:
-    if value is None and not labeled:
-        return ""
-    if value is None:
-        raise DataError(
-            "is null: an example needs an expected output",
-            where=Where(key=key),
-            cure='write the output, or "" where no text is expected',
-        )
-    return value
+    if value is None and labeled:
+        cure = 'write the output, or "" where no text is expected'
+        raise DataError("is null: an example needs an expected output", where=Where(key=key), cure=cure)
+    return "" if value is None else value
 
 
 def _checked_id(value: Any, key: str, given: Input) -> str:
@@ -110,11 +101,8 @@ def _checked_id(value: Any, key: str, given: Input) -> str:
         return content_id(given)
     text = _text_of(value, key)
     if not text.strip():
-        raise DataError(
-            "is blank",
-            where=Where(key=key),
-            cure="write an id, or leave it out of all rows and ids are made from the inputs",
-        )
+        cure = "write an id, or leave it out of all rows and ids are made from the inputs"
+        raise DataError("is blank", where=Where(key=key), cure=cure)
     return text
 
 

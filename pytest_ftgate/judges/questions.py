@@ -51,8 +51,7 @@ def questions_about(metric: ModelJudged, example: Example, outputs: tuple[str, .
     """Return the question about one answer, or about two answers in both orders."""
     if not metric.pairwise:
         return [grade_question(metric, example, outputs[0])]
-    first, second = outputs
-    return [preference_question(metric, example, *both) for both in ((first, second), (second, first))]
+    return [preference_question(metric, example, *both) for both in (outputs, outputs[::-1])]
 
 
 def grade_question(metric: ModelJudged, example: Example, answer: str) -> Example:
@@ -72,12 +71,7 @@ def preference_question(metric: ModelJudged, example: Example, first: str, secon
 
 
 def question_set(questions: Iterable[Example], name: str) -> DataSet | None:
-    """Return every different question once; None where there is none.
-
-    Args:
-        questions: their ids are made of their content.
-        name: of the metric that they are asked for.
-    """
+    """Return every different question once; None where there is none. Their ids are made of their content."""
     distinct = tuple({question.id: question for question in questions}.values())
     if not distinct:
         return None
