@@ -114,17 +114,12 @@ def _comparison(
     question: Question, differences: NDArray[np.float64], found: Found, *, gain: float | Fraction
 ) -> Comparison:
     finding, note = found
-    n = len(differences)
+    n, evidence, needed = len(differences), Evidence(), None
     wins, losses = int((differences > _ROUNDING).sum()), int((differences < -_ROUNDING).sum())
-    evidence = Evidence()
     if finding is not None:
-        evidence = weigh(
-            finding.p_value,
-            lower=finding.lower,
-            upper=finding.upper,
-            margin=question.margin,
-            alpha=question.alpha,
-        )
+        bounds = {"lower": finding.lower, "upper": finding.upper}
+        evidence = weigh(finding.p_value, **bounds, margin=question.margin, alpha=question.alpha)
+        needed = _examples_needed(finding, evidence, question, n)
     return Comparison(
         **vars(evidence),
         n=n,
@@ -134,7 +129,7 @@ def _comparison(
         losses=losses,
         ties=n - wins - losses,
         method=finding.method if finding else "none",
-        examples_needed=_examples_needed(finding, evidence, question, n) if finding else None,
+        examples_needed=needed,
         note=note,
     )
 

@@ -21,7 +21,7 @@ _TINY = 1e-300  # stands for a probability of 0 inside a logarithm
 
 
 def exact_p_value(wins: int, losses: int, n: int, margin: float, *, gamma: float = GAMMA) -> float:
-    """Return the one-sided p-value of "the real gain is at most ``margin``".
+    """Return the one-sided p-value of "the real gain is at most ``margin``" from pairs that one model alone has right.
 
     Outcomes are ordered by Tango's score with half counts. How often the models disagree is not known: the p-value
     is the worst over the Clopper-Pearson set of that rate at level ``1 - gamma``, plus ``gamma``. The worst case
@@ -29,13 +29,6 @@ def exact_p_value(wins: int, losses: int, n: int, margin: float, *, gamma: float
 
     Sources: H.-M. Hsueh, J.-P. Liu & J. J. Chen, Biometrics 57 (2001) 478-483; R. L. Berger & D. D. Boos, JASA 89
     (1994) 1012-1016.
-
-    Args:
-        wins: pairs that only the candidate has right.
-        losses: pairs that only the baseline has right.
-        n: all pairs.
-        margin: negative for "at most so much worse".
-        gamma: share of the level that is spent on the disagreement rate.
     """
     import numpy as np
 

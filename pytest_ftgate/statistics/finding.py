@@ -17,14 +17,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Finding:
-    """A method, applied.
-
-    Attributes:
-        method: by name, with its source.
-        p_value: one-sided p-value of "the real gain is at most this".
-        lower: one-sided bound of the real gain at the level asked for.
-        upper: likewise.
-        needed: how many examples would show that the real gain is above this; None where no number would.
+    """A method, applied: its name with its source, the one-sided p-value of "the real gain is at most this", one-sided
+    bounds at the level asked for, and how many examples would show that the real gain is above a target.
     """
 
     method: str
@@ -47,14 +41,8 @@ def by_exact_test(wins: int, losses: int, n: int, question: Question) -> Finding
 
 
 def by_gaffke(sample: Sample, opposite: Sample, unit: float, question: Question, *, size: float = 1.0) -> Finding:
-    """Apply Gaffke's test to bounded differences.
-
-    Args:
-        sample: the differences.
-        opposite: the same with the sign turned, for the upper bound.
-        unit: what a difference of 1 is in the metric's unit.
-        question: for its confidence.
-        size: examples per difference.
+    """Apply Gaffke's test to bounded differences, and to ``opposite``, the same with the sign turned, for the upper
+    bound. ``unit`` is what a difference of 1 is in the metric's unit, and ``size`` the examples per difference.
     """
 
     def needed(target: float) -> int | None:

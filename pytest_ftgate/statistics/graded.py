@@ -25,12 +25,8 @@ _NEWTON_STEPS = 100
 
 @dataclass(frozen=True)
 class Sample:
-    """Differences with their weights, and the worst difference there could be.
-
-    Attributes:
-        values: distinct values, shape ``(k,)``.
-        counts: how often each was seen, shape ``(k,)``; need not be whole.
-        worst: what one more example could be at worst; it counts once, though it was not seen.
+    """Differences: distinct values, how often each was seen (need not be whole), both of shape ``(k,)``; and what one
+    more could be at worst, which counts once, though it was not seen.
     """
 
     values: NDArray[np.float64]

@@ -11,16 +11,12 @@ if TYPE_CHECKING:
 
 MIN_GROUPS = 10
 """Of one size. Groups of different sizes count as fewer: see :func:`effective_groups`."""
-_TOO_FEW = "too few {unit}s: {counted}, {needed} are needed"
-_UNLIKE = "{n} of very different weight count as {worth}"
 
 
 def group_codes(groups: Iterable[Hashable] | None, n: int) -> NDArray[np.int64] | None:
-    """Return the group of each example as a code 0..G-1; None where no two examples share one.
+    """Return the group of each of ``n`` examples as a code 0..G-1; None where no two examples share one.
 
-    Args:
-        groups: a name per example, None for an example on its own; or None for no groups at all.
-        n: examples.
+    ``groups`` has a name per example, None for an example on its own; or is None for no groups at all.
 
     Raises:
         ValueError: there are not as many names as examples.
@@ -61,5 +57,5 @@ def too_few(weights: NDArray[np.float64], unit: str = "group") -> str | None:
     n, counted = len(weights), effective_groups(weights)
     if counted >= MIN_GROUPS:
         return None
-    said = str(n) if counted == n else _UNLIKE.format(n=n, worth=counted)
-    return _TOO_FEW.format(unit=unit, counted=said, needed=MIN_GROUPS)
+    said = str(n) if counted == n else f"{n} of very different weight count as {counted}"
+    return f"too few {unit}s: {said}, {MIN_GROUPS} are needed"

@@ -18,12 +18,9 @@ _SLACK = 1e-9
 
 @dataclass(frozen=True)
 class Jackknife:
-    """An estimate with its standard error, taken as Student's t.
+    """An estimate from the whole sample with its standard error, taken as Student's t of so many degrees of freedom.
 
-    Attributes:
-        estimate: from the whole sample.
-        standard_error: 0 where leaving out any unit changes nothing, which proves nothing.
-        degrees: of freedom.
+    The error is 0 where leaving out any unit changes nothing, which proves nothing.
     """
 
     estimate: float
@@ -44,16 +41,12 @@ class Jackknife:
 
 
 def jackknife(estimate: float, left_out: NDArray[np.float64], weights: NDArray[np.float64] | None = None) -> Jackknife:
-    """Take the standard error from the estimates with one unit left out, for a smooth statistic.
+    """Take the standard error from the estimates with one unit left out, ``(units,)``, for a smooth statistic.
 
-    For a mean and single examples it is the usual standard error.
+    For a mean and single examples it is the usual standard error. Units that do not weigh the same have ``weights``:
+    see :func:`degrees_of_freedom`.
 
     Source: B. Efron & R. J. Tibshirani, An Introduction to the Bootstrap (1993), chapter 11.
-
-    Args:
-        estimate: from the whole sample.
-        left_out: one estimate per unit, without that unit, shape ``(units,)``.
-        weights: of the units, where they do not weigh the same; see :func:`degrees_of_freedom`.
     """
     import numpy as np
 
@@ -72,12 +65,10 @@ def degrees_of_freedom(weights: NDArray[np.float64]) -> int:
     The error of unlike units hangs on the few that weigh most. As in Bell & McCaffrey the degrees are those of the
     chi-square with the mean and the variance that the squared error has in a model; here units scatter alike, whatever
     they weigh, as groups do whose examples go together. Units of one weight have one degree less than there are units.
+    Weights are not negative, some above 0.
 
     Sources: R. M. Bell & D. F. McCaffrey, Survey Methodology 28 (2002) 169-181; G. W. Imbens & M. Kolesar, Review of
     Economics and Statistics 98 (2016) 701-712.
-
-    Args:
-        weights: not negative, some above 0.
     """
     share = weights / weights.sum()
     if 1 - float(share.max()) < _SLACK:

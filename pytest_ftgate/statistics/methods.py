@@ -18,10 +18,6 @@ if TYPE_CHECKING:
     from pytest_ftgate.statistics.comparison import Question, SetCounts
 
 NO_BOUNDS = "the metric has no bounds, so rare large losses cannot be ruled out"
-NO_DIFFERENCE = "leaving out any {unit} changes nothing: there is no telling how sure the gain is"
-UNDEFINED = "the metric is undefined with one {unit} left out"
-WORST_UNDEFINED = "the metric is undefined with one more wrong answer"
-GROUPS = "{n} groups"
 
 Found = tuple[Finding | None, str | None]
 """What was found, None where no bound can be told; and what a reader should know of it."""
@@ -29,15 +25,13 @@ Found = tuple[Finding | None, str | None]
 
 @dataclass(frozen=True)
 class Units:
-    """A measured gain with its parts that are left out as one: examples, or groups of them.
+    """A measured gain with its parts that are left out as one: examples, or groups of them (``name`` is that of one).
 
     Attributes:
-        gain: of the whole sample.
-        left_out: without one unit, for each.
+        left_out: the gain without one unit, for each.
         before: how far the baseline's score falls from a unit that it has right to one that is lost, for each.
         after: the candidate's score, likewise.
         examples: in all.
-        name: of one.
     """
 
     gain: float
@@ -77,8 +71,9 @@ class Units:
     def undefined(self) -> str | None:
         """In words, where the metric has no value without one of them, or with one lost."""
         if not math.isfinite(self.left_out.sum()):
-            return UNDEFINED.format(unit=self.name)
-        return None if math.isfinite(self.before.sum() + self.after.sum()) else WORST_UNDEFINED
+            return f"the metric is undefined with one {self.name} left out"
+        lost = math.isfinite(self.before.sum() + self.after.sum())
+        return None if lost else "the metric is undefined with one more wrong answer"
 
 
 def of_right_wrong(
@@ -148,7 +143,7 @@ def _of_groups(groups: Units, ungrouped: Finding | None, unit: float, question: 
     if question.margin < 0 and math.isfinite(unit):
         ungrouped = _with_one_lost(groups, unit, question)
     found, note = _jackknifed(groups, ungrouped, question)
-    return found, note or GROUPS.format(n=len(groups.left_out))
+    return found, note or f"{len(groups.left_out)} groups"
 
 
 def _jackknifed(units: Units, other: Finding | None, question: Question) -> Found:
@@ -162,7 +157,7 @@ def _jackknifed(units: Units, other: Finding | None, question: Question) -> Foun
 def _by_left_out(units: Units, question: Question) -> Found:
     found = jackknife.jackknife(units.gain, units.left_out, units.weights)
     if found.standard_error == 0:
-        return None, NO_DIFFERENCE.format(unit=units.name)
+        return None, f"leaving out any {units.name} changes nothing: there is no telling how sure the gain is"
     method = jackknife.METHOD if units.name == "example" else jackknife.GROUP_METHOD
     return by_jackknife(method, found, units.examples, question), None
 
@@ -172,11 +167,7 @@ def _with_one_lost(units: Units, unit: float, question: Question) -> Finding:
 
     It is lost although none was seen to be: that of a rare label in macro averages, or the largest group. No lighter
     one would do, since the losses that nobody met may all be of its kind.
-
-    Args:
-        units: examples or groups.
-        unit: what a difference of 1 is in the metric's unit.
-        question: what the gain is held to.
+    ``unit`` is what a difference of 1 is in the metric's.
     """
     pieces = len(units.left_out)
     values = (pieces * units.gain - (pieces - 1) * units.left_out) / unit

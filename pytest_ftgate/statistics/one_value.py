@@ -23,11 +23,8 @@ Groups = Iterable[Hashable] | None
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """Where the real value lies, two-sided at one confidence.
-
-    Attributes:
-        low, high: the ends; both ``None`` where they cannot be told.
-        method: by name, with its source; where there are no ends, why.
+    """Where the real value lies, two-sided at one confidence: no ends where they cannot be told, and why in place of
+    the method.
     """
 
     low: float | None
@@ -47,10 +44,7 @@ CLOPPER_PEARSON = "Clopper-Pearson interval (Clopper & Pearson 1934)"
 def interval_right_wrong(right: NDArray[np.bool_], *, confidence: float, groups: Groups = None) -> Interval:
     """Return the interval of the share of right answers; with groups by the jackknife too, whichever is wider.
 
-    Args:
-        right: whether each answer is, shape ``(n,)``.
-        confidence: two-sided.
-        groups: a name per example for examples that belong together, None for one on its own.
+    ``groups`` has a name per example for examples that belong together, None for one on its own.
     """
     n = len(right)
     alone = Interval(*disagreement_interval(int(right.sum()), n, 1 - confidence), CLOPPER_PEARSON)

@@ -101,11 +101,8 @@ def needed_graded(sample: Sample, target: float, confidence: float) -> int | Non
 def fewest_wins(n: int, *, margin: float, confidence: float, evidence: str) -> int | None:
     """Return the fewest wins, with no loss, that meet a gate on right and wrong answers; None where ``n`` wins do not.
 
-    Args:
-        n: examples.
-        margin: the gain asked for; the measured gain must reach it (0: be above it) under every standard of evidence.
-        confidence: one-sided.
-        evidence: "observed", "significant" (the real gain is above 0) or "proven" (it reaches the margin).
+    The measured gain must reach the margin (0: be above it) under every standard of evidence; the real gain must be
+    above 0 under "significant", and reach the margin under "proven".
     """
     alpha = level(confidence)
     asked = {"observed": [], "significant": [0.0], "proven": [min(margin, 0.0), margin]}[evidence]
@@ -127,14 +124,8 @@ def fewest_examples(
     ``None`` where that takes more than ``most``.
 
     Under "proven" as many as rule the drop out where the two models never differ: fewer ask for a gain. Under
-    "significant" as many as show a loss where every example is lost: fewer can never fail.
-
-    Args:
-        max_drop: as a share of the metric's range, below 1; above 0 where it is to be proven.
-        confidence: one-sided.
-        evidence: "observed", "significant" or "proven".
-        exact: by the exact test of right and wrong answers; otherwise by Gaffke's test.
-        most: where the search ends.
+    "significant" as many as show a loss where every example is lost: fewer can never fail. By the exact test of right
+    and wrong answers, or else by Gaffke's. The drop is a share of the metric's range, below 1.
 
     Raises:
         ValueError: no number of examples proves that nothing at all was lost.

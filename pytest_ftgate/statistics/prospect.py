@@ -26,15 +26,8 @@ _ROUNDING = 1e-12
 
 
 def hypothetical_scores(scores: NDArray[np.float64], gain: float, *, best: float) -> NDArray[np.float64] | None:
-    """Raise as many scores to the best as it takes, so that their mean gains at least ``gain``.
-
-    Args:
-        scores: of each example, shape ``(n,)``.
-        gain: above 0, in the direction of ``best``.
-        best: the best possible score, finite.
-
-    Returns:
-        New scores; None where even the best scores everywhere gain less.
+    """Raise as many scores to the best, which is finite, as it takes, so that their mean gains at least ``gain``, above
+    0 in the direction of ``best``; None where even the best scores everywhere gain less.
     """
     import numpy as np
 

@@ -14,15 +14,11 @@ _HALVINGS = 60
 
 
 def tango_score(wins: Any, losses: Any, n: float, margin: float) -> Any:
-    """Return the standard normal score of "the gain is ``margin``"; large values speak for a larger gain.
+    """Return the standard normal score of "the gain is ``margin``", in (-1, 1); large values speak for a larger gain.
+
+    Wins and losses, pairs of ``n`` that one model alone has right, are numbers or arrays of one shape.
 
     Source: T. Tango, Statistics in Medicine 17 (1998) 891-908.
-
-    Args:
-        wins: pairs that only the candidate has right; a number or an array.
-        losses: pairs that only the baseline has right; same shape.
-        n: all pairs.
-        margin: the gain under the null hypothesis, in (-1, 1).
     """
     import numpy as np
 

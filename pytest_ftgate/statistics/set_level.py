@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -35,10 +36,8 @@ def set_value(counts: SetCounts) -> float:
 
 
 def values_without_unit(counts: SetCounts, units: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the metric without one unit, for each unit, shape ``(units,)``.
-
-    Args:
-        units: the unit of each example as a code 0..U-1; an example is left out with all its repeats.
+    """Return the metric without one unit, for each unit, shape ``(units,)``; ``units`` is the unit of each example as a
+    code 0..U-1. An example is left out with all its repeats.
     """
     if isinstance(counts, PooledCounts):
         return pooled.values_without_unit(counts, units)
@@ -51,9 +50,8 @@ def values_without_one(counts: SetCounts) -> NDArray[np.float64]:
 
     if isinstance(counts, PooledCounts):
         return pooled.values_without_one(counts)
-    first, kind = _kinds(counts)
-    some = replace(counts, gold=counts.gold[first], predicted=counts.predicted[:, first])
-    return _without(some, _confusion(counts), np.arange(len(first)))[kind]
+    some, kind = _kinds(counts)
+    return _without(some, _confusion(counts), np.arange(len(some)))[kind]
 
 
 def share_right(counts: SetCounts) -> NDArray[np.float64]:
@@ -69,10 +67,7 @@ def weights(counts: SetCounts, units: NDArray[np.int64] | None = None) -> NDArra
 
     For a share of right answers that is the unit's share of the examples; in macro averages an example of a rare label
     weighs more. A lost example is answered with the rarest other label, or with none that is known, whichever is worse.
-
-    Args:
-        counts: the rest of the set is as it is.
-        units: the unit of each example as a code 0..U-1; None for each example on its own.
+    ``units`` is the unit of each example as a code 0..U-1; None for each example on its own.
     """
     import numpy as np
 
@@ -80,9 +75,8 @@ def weights(counts: SetCounts, units: NDArray[np.int64] | None = None) -> NDArra
         return pooled.weights(counts, units)
     if units is not None:
         return _falls(counts, counts, units)
-    first, kind = _kinds(counts)
-    some = replace(counts, gold=counts.gold[first], predicted=counts.predicted[:, first])
-    return _falls(counts, some, np.arange(len(first)))[kind]
+    some, kind = _kinds(counts)
+    return _falls(counts, some, np.arange(len(some)))[kind]
 
 
 def _falls(counts: LabelCounts, some: LabelCounts, units: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -92,10 +86,8 @@ def _falls(counts: LabelCounts, some: LabelCounts, units: NDArray[np.int64]) -> 
     other = _rarest_others(counts)[some.gold]
     answers = (some.gold, other, np.full_like(other, counts.n_labels))
     changed = [replace(some, predicted=np.broadcast_to(answer, some.predicted.shape)) for answer in answers]
-    total, n_units = _confusion(counts), int(units.max()) + 1
-    block, found = max(1, _BLOCK // (counts.n_labels + 1) ** 2), []
-    for start in range(0, n_units, block):
-        of_block = units - start, min(block, n_units - start)
+    total, found = _confusion(counts), []
+    for of_block in _blocks(counts, units):
         rest = total - confusions_by_unit(some, *of_block)
         right, *lost = (counts.statistic(rest + confusions_by_unit(arm, *of_block)) for arm in changed)
         found.append(right - np.minimum(*lost))
@@ -112,7 +104,7 @@ def _rarest_others(counts: LabelCounts) -> NDArray[np.int64]:
     return others
 
 
-def _kinds(counts: LabelCounts) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def _kinds(counts: LabelCounts) -> tuple[LabelCounts, NDArray[np.intp]]:
     """Group examples by label and answers: return one example of each kind, and the kind of each example."""
     import numpy as np
 
@@ -120,7 +112,7 @@ def _kinds(counts: LabelCounts) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     for answers in counts.predicted:
         kind = np.unique(kind * (counts.n_labels + 1) + answers, return_inverse=True)[1].ravel()
     _, first, of_example = np.unique(kind, return_index=True, return_inverse=True)
-    return first, of_example.ravel()
+    return replace(counts, gold=counts.gold[first], predicted=counts.predicted[:, first]), of_example.ravel()
 
 
 def confusions_by_unit(counts: LabelCounts, units: NDArray[np.int64], n_units: int) -> NDArray[np.float64]:
@@ -142,10 +134,12 @@ def _without(counts: LabelCounts, total: NDArray[np.float64], units: NDArray[np.
     """Return the metric of ``total`` with each unit of ``counts`` taken away, in blocks that fit into memory."""
     import numpy as np
 
-    n_units = int(units.max()) + 1
-    block = max(1, _BLOCK // (counts.n_labels + 1) ** 2)
-    found = [
-        counts.statistic(total - confusions_by_unit(counts, units - start, min(block, n_units - start)))
-        for start in range(0, n_units, block)
-    ]
+    found = [counts.statistic(total - confusions_by_unit(counts, *of_block)) for of_block in _blocks(counts, units)]
     return np.concatenate(found)
+
+
+def _blocks(counts: LabelCounts, units: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], int]]:
+    """Yield the units numbered from the start of each block whose matrices fit into memory, and how many it has."""
+    n_units, block = int(units.max()) + 1, max(1, _BLOCK // (counts.n_labels + 1) ** 2)
+    for start in range(0, n_units, block):
+        yield units - start, min(block, n_units - start)
