@@ -16,20 +16,17 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Iterable
 from fractions import Fraction
-from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from pytest_ftgate.statistics import methods
 from pytest_ftgate.statistics.comparison import Comparison, Question, SetCounts
 from pytest_ftgate.statistics.evidence import Evidence, weigh
+from pytest_ftgate.statistics.finding import Finding
 from pytest_ftgate.statistics.groups import group_codes
+from pytest_ftgate.statistics.methods import Found
 from pytest_ftgate.statistics.set_level import same_examples, set_value, share_right
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from pytest_ftgate.statistics.finding import Finding
-    from pytest_ftgate.statistics.methods import Found
 
 Groups = Iterable[Hashable] | None
 _ROUNDING = 1e-9

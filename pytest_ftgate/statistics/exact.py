@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from pytest_ftgate.statistics.evidence import bound
 from pytest_ftgate.statistics.score import half_count_lower, half_count_score, wins_to_reach
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 METHOD = "exact unconditional score test (Hsueh, Liu & Chen 2001; Berger & Boos 1994)"
 GAMMA = 1e-4
@@ -30,8 +28,6 @@ def exact_p_value(wins: int, losses: int, n: int, margin: float, *, gamma: float
     Sources: H.-M. Hsueh, J.-P. Liu & J. J. Chen, Biometrics 57 (2001) 478-483; R. L. Berger & D. D. Boos, JASA 89
     (1994) 1012-1016.
     """
-    import numpy as np
-
     if abs(margin) >= 1:  # no gain is above 1, every one is at least -1
         return 1.0 if margin > 0 else 0.0
     least = abs(margin)  # models that disagree less cannot differ by the margin
@@ -81,7 +77,6 @@ def disagreement_interval(disagreements: int, n: int, gamma: float) -> tuple[flo
 
 def _losses_that_matter(n: int, lowest_rate: float, highest_rate: float) -> NDArray[np.int64]:
     """Return the numbers of losses that can occur; what lies outside is later counted as if it passed."""
-    import numpy as np
 
     def reach(rate: float) -> float:
         return _WINDOW_SD * math.sqrt(n * rate * (1 - rate)) + 2 * _WINDOW_SD
@@ -102,8 +97,6 @@ def _tail(
 
     Losses are Binomial(n, p_l); given them, wins are Binomial(n - losses, p_w / (1 - p_l)).
     """
-    import numpy as np
-
     losing, winning = (rates - margin) / 2, (rates + margin) / 2
     chance = _binomial(losses, np.full_like(losses, n), losing, 1 - losing)
     given = np.minimum(winning / (1 - losing), 1.0)
@@ -123,7 +116,6 @@ def _enough_wins(
     The first column is computed; each further one has a trial less and follows from its neighbour:
     ``P(Bin(N - 1) >= k) = P(Bin(N) >= k) - winning * P(Bin(N - 1) = k - 1)``, and a larger ``k`` loses a few terms.
     """
-    import numpy as np
     from scipy.special import betainc
 
     first, k = int(trials[0]), int(needed[0])
@@ -146,7 +138,6 @@ def _binomial(
     others: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     """Return P(Binomial(trials, rate) = count), a row for each rate; ``others`` is 1 - rates."""
-    import numpy as np
     from scipy.special import gammaln
 
     possible = (counts >= 0) & (counts <= trials)

@@ -5,14 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from pytest_ftgate.statistics import exact, graded, planning
-
-if TYPE_CHECKING:
-    from pytest_ftgate.statistics.comparison import Question
-    from pytest_ftgate.statistics.graded import Sample
-    from pytest_ftgate.statistics.jackknife import Jackknife
+from pytest_ftgate.statistics.comparison import Question
+from pytest_ftgate.statistics.graded import Sample
+from pytest_ftgate.statistics.jackknife import Jackknife
 
 
 @dataclass(frozen=True)

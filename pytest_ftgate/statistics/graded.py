@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from pytest_ftgate.statistics.evidence import bound
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 METHOD = "Gaffke's bound of a bounded mean (Gaffke 2005; Learned-Miller & Thomas 2019)"
 _NODES = 16  # of the integral at a time, at least
@@ -35,8 +33,6 @@ class Sample:
 
     @classmethod
     def of(cls, differences: NDArray[np.float64], worst: float) -> Sample:
-        import numpy as np
-
         values, counts = np.unique(differences, return_counts=True)
         return cls(values, counts.astype(np.float64), worst)
 
@@ -69,8 +65,6 @@ def graded_p_value(sample: Sample, margin: float) -> float:
     variable, Mathematical Methods of Statistics 14 (2005) 451-467; E. Learned-Miller & P. S. Thomas,
     arXiv:1905.06208 (2019).
     """
-    import numpy as np
-
     shifts = np.append(sample.values, sample.worst) - margin
     shifts[np.abs(shifts) < _ROUNDING * np.abs(shifts).max()] = 0.0
     return _probability_negative(shifts, np.append(sample.counts, 1.0))
@@ -97,8 +91,6 @@ def _probability_negative(weights: NDArray[np.float64], shapes: NDArray[np.float
     The integral of the moment generating function runs along a vertical line through its saddle point, where it falls
     off like a normal density; the trapezoidal rule is then exact to about 12 digits.
     """
-    import numpy as np
-
     if not np.isfinite(weights).all():
         raise ValueError("the mean of numbers that are not finite cannot be tested")
     if weights.max() <= 0 or weights.min() >= 0:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+import numpy as np
+from numpy.typing import NDArray
 
 MIN_GROUPS = 10
 """Of one size. Groups of different sizes count as fewer: see :func:`effective_groups`."""
@@ -21,8 +19,6 @@ def group_codes(groups: Iterable[Hashable] | None, n: int) -> NDArray[np.int64] 
     Raises:
         ValueError: there are not as many names as examples.
     """
-    import numpy as np
-
     if groups is None:
         return None
     codes: dict[Hashable, int] = {}
@@ -36,8 +32,6 @@ def group_codes(groups: Iterable[Hashable] | None, n: int) -> NDArray[np.int64] 
 
 def group_sizes(codes: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return how many examples each group has."""
-    import numpy as np
-
     return np.bincount(codes).astype(np.float64)
 
 

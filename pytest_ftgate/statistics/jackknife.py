@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+import numpy as np
+from numpy.typing import NDArray
 
 METHOD = "paired delete-one jackknife, Student's t (Tukey 1958; Efron & Tibshirani 1993)"
 GROUP_METHOD = "paired delete-a-group jackknife, Student's t (Tukey 1958; Bell & McCaffrey 2002)"
@@ -48,8 +46,6 @@ def jackknife(estimate: float, left_out: NDArray[np.float64], weights: NDArray[n
 
     Source: B. Efron & R. J. Tibshirani, An Introduction to the Bootstrap (1993), chapter 11.
     """
-    import numpy as np
-
     units = len(left_out)
     degrees = units - 1 if weights is None or units < 2 else degrees_of_freedom(weights)
     deviations = left_out - left_out.mean()
@@ -87,8 +83,6 @@ def degrees_of_freedom(weights: NDArray[np.float64]) -> int:
 
 def means_without_a_group(values: NDArray[np.float64], groups: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the mean of all values but one group's, for each group."""
-    import numpy as np
-
     sums, sizes = np.bincount(groups, weights=values), np.bincount(groups)
     left: NDArray[np.float64] = (values.sum() - sums) / (len(values) - sizes)
     return left

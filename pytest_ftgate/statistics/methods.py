@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from pytest_ftgate.statistics import jackknife, set_level
+from pytest_ftgate.statistics.comparison import Question, SetCounts
 from pytest_ftgate.statistics.finding import Finding, by_exact_test, by_gaffke, by_jackknife, more_cautious, within
 from pytest_ftgate.statistics.graded import Sample
 from pytest_ftgate.statistics.groups import group_sizes, too_few
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from pytest_ftgate.statistics.comparison import Question, SetCounts
 
 NO_BOUNDS = "the metric has no bounds, so rare large losses cannot be ruled out"
 
@@ -62,8 +59,6 @@ class Units:
     @property
     def weights(self) -> NDArray[np.float64]:
         """Of both models: never negative, and all alike where nothing weighs anything."""
-        import numpy as np
-
         found: NDArray[np.float64] = np.maximum(self.before, 0) + np.maximum(self.after, 0)
         return found if found.any() else found + 1
 

@@ -5,18 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from pytest_ftgate.statistics import graded, jackknife, set_level
+from pytest_ftgate.statistics.comparison import SetCounts
 from pytest_ftgate.statistics.exact import disagreement_interval
 from pytest_ftgate.statistics.graded import Sample
 from pytest_ftgate.statistics.groups import group_codes, group_sizes, too_few
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from pytest_ftgate.statistics.comparison import SetCounts
 
 Groups = Iterable[Hashable] | None
 
@@ -101,8 +98,6 @@ def _by_jackknife(
     value: float, left_out: NDArray[np.float64], weights: NDArray[np.float64] | None, confidence: float
 ) -> Interval:
     """Apply the jackknife to examples; to groups where there are weights of them."""
-    import numpy as np
-
     if not np.isfinite(left_out).all():
         return Interval(None, None, "the metric is undefined with one part of the test set left out")
     found = jackknife.jackknife(value, left_out, weights)

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from fractions import Fraction
 from statistics import NormalDist
 
+import numpy as np
+
 from pytest_ftgate.statistics.evidence import is_sure, level
 from pytest_ftgate.statistics.exact import exact_p_value, spent_on_rate
 from pytest_ftgate.statistics.graded import Sample, graded_p_value
@@ -152,6 +154,4 @@ def fewest_examples(
 
 def _alike(difference: float, n: int) -> Sample:
     """Return as many examples with one and the same difference."""
-    import numpy as np
-
     return Sample(np.array([difference]), np.array([float(n)]), -1.0)

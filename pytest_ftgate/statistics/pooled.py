@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+import numpy as np
+from numpy.typing import NDArray
 
 _BLOCK = 2_000_000  # counts at a time, 16 MB
 
@@ -74,8 +72,6 @@ def with_right_answers(pooled: PooledCounts, fixed: NDArray[np.intp]) -> PooledC
 
 def _summed(counts: NDArray[np.float64], units: NDArray[np.int64] | None) -> NDArray[np.float64]:
     """Return the counts of each unit; of each example where there are no units."""
-    import numpy as np
-
     if units is None:
         return counts
     sums = np.zeros((int(units.max()) + 1, counts.shape[1]))
@@ -85,8 +81,6 @@ def _summed(counts: NDArray[np.float64], units: NDArray[np.int64] | None) -> NDA
 
 def _changed(pooled: PooledCounts, changes: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the metric with each row of ``changes`` added to the sums, in blocks that fit into memory."""
-    import numpy as np
-
     total, block = pooled.counts.sum(axis=0), max(1, _BLOCK // pooled.counts.shape[1])
     found = [pooled.statistic(total + changes[start : start + block]) for start in range(0, len(changes), block)]
     return np.concatenate(found)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from pytest_ftgate.statistics.compare import Groups, compare_graded, compare_right_wrong
 from pytest_ftgate.statistics.comparison import Comparison
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 
 def compare_preferences(
@@ -37,8 +36,6 @@ def compare_preferences(
         confidence, evidence, groups: see :mod:`~pytest_ftgate.statistics.compare`.
         means: whether preferences may be means, whichever were seen.
     """
-    import numpy as np
-
     asked = {"margin": 2 * margin, "confidence": confidence, "evidence": evidence, "groups": groups}
     if means:
         return _halved(compare_graded(1 - preferred, preferred, low=0.0, high=1.0, **asked))  # type: ignore[arg-type]

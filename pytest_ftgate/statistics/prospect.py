@@ -6,18 +6,16 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from statistics import NormalDist
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from pytest_ftgate.statistics import pooled
+from pytest_ftgate.statistics.comparison import SetCounts
 from pytest_ftgate.statistics.planning import fewest
 from pytest_ftgate.statistics.pooled import PooledCounts
 from pytest_ftgate.statistics.set_level import set_value, share_right
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from pytest_ftgate.statistics.comparison import SetCounts
 
 _MendedT = TypeVar("_MendedT")
 _GOLDEN = (math.sqrt(5) - 1) / 2
@@ -29,7 +27,6 @@ def hypothetical_scores(scores: NDArray[np.float64], gain: float, *, best: float
     """Raise as many scores to the best, which is finite, as it takes, so that their mean gains at least ``gain``, above
     0 in the direction of ``best``; None where even the best scores everywhere gain less.
     """
-    import numpy as np
 
     def mended(fixed: NDArray[np.intp]) -> NDArray[np.float64]:
         changed: NDArray[np.float64] = scores.copy()
@@ -42,8 +39,6 @@ def hypothetical_scores(scores: NDArray[np.float64], gain: float, *, best: float
 
 def hypothetical_set(counts: SetCounts, gain: float) -> SetCounts | None:
     """Make as many answers right as it takes to gain ``gain`` in a metric of all answers together."""
-    import numpy as np
-
     before = set_value(counts)
 
     def mended(fixed: NDArray[np.intp]) -> SetCounts:
@@ -61,8 +56,6 @@ def _smallest(
     mend: Callable[[NDArray[np.intp]], _MendedT], flawed: NDArray[np.intp], enough: Callable[[_MendedT], bool]
 ) -> _MendedT | None:
     """Return the result of mending the fewest of ``flawed``, spread evenly over the test set, that is enough."""
-    import numpy as np
-
     order = flawed[np.argsort((np.arange(1, len(flawed) + 1) * _GOLDEN) % 1.0, kind="stable")]
     if not enough(mend(order)):
         return None

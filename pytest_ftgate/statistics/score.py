@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+import numpy as np
+from numpy.typing import NDArray
 
 _HALVINGS = 60
 
@@ -20,15 +19,11 @@ def tango_score(wins: Any, losses: Any, n: float, margin: float) -> Any:
 
     Source: T. Tango, Statistics in Medicine 17 (1998) 891-908.
     """
-    import numpy as np
-
     return (wins - losses - n * margin) / np.sqrt(n * null_variance(wins / n, losses / n, margin))
 
 
 def null_variance(win_rate: Any, loss_rate: Any, margin: float) -> Any:
     """Return the variance of one pair's difference at the rates most likely where the gain is ``margin``."""
-    import numpy as np
-
     b = (2 - win_rate + loss_rate) * margin - win_rate - loss_rate
     root = np.sqrt(np.maximum(b * b + 8 * loss_rate * margin * (1 - margin), 0))
     return (root - b) / 2 + margin * (1 - margin)  # twice the restricted loss rate, and what the margin adds
@@ -64,8 +59,6 @@ def wins_to_reach(score: float, losses: NDArray[np.int64], n: int, margin: float
 
     The score rises with every win, so bisection finds them; ``n - losses + 1`` where no number of wins does.
     """
-    import numpy as np
-
     slack = 1e-9 * max(1.0, abs(score))  # equal scores of other counts belong in, whatever the last bits say
     low, high = np.zeros_like(losses), n - losses + 1
     for _ in range(math.ceil(math.log2(n + 2))):

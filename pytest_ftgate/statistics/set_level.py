@@ -4,24 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from pytest_ftgate.statistics import pooled
+from pytest_ftgate.statistics.comparison import LabelCounts, SetCounts
 from pytest_ftgate.statistics.pooled import PooledCounts
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from pytest_ftgate.statistics.comparison import LabelCounts, SetCounts
 
 _BLOCK = 2_000_000  # entries of stacked matrices at a time, 16 MB
 
 
 def same_examples(first: SetCounts, second: SetCounts) -> bool:
     """Return whether both are answers to the same examples: what is expected is the same."""
-    import numpy as np
-
     if isinstance(first, PooledCounts) or isinstance(second, PooledCounts):
         one, other = pooled.both(first, second)
         return np.array_equal(one.perfect, other.perfect)
@@ -46,8 +41,6 @@ def values_without_unit(counts: SetCounts, units: NDArray[np.int64]) -> NDArray[
 
 def values_without_one(counts: SetCounts) -> NDArray[np.float64]:
     """Return the metric without each example, shape ``(n,)``. Examples of a kind share one evaluation."""
-    import numpy as np
-
     if isinstance(counts, PooledCounts):
         return pooled.values_without_one(counts)
     some, kind = _kinds(counts)
@@ -69,8 +62,6 @@ def weights(counts: SetCounts, units: NDArray[np.int64] | None = None) -> NDArra
     weighs more. A lost example is answered with the rarest other label, or with none that is known, whichever is worse.
     ``units`` is the unit of each example as a code 0..U-1; None for each example on its own.
     """
-    import numpy as np
-
     if isinstance(counts, PooledCounts):
         return pooled.weights(counts, units)
     if units is not None:
@@ -81,8 +72,6 @@ def weights(counts: SetCounts, units: NDArray[np.int64] | None = None) -> NDArra
 
 def _falls(counts: LabelCounts, some: LabelCounts, units: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return :func:`weights` for units of some of the examples of ``counts``."""
-    import numpy as np
-
     other = _rarest_others(counts)[some.gold]
     answers = (some.gold, other, np.full_like(other, counts.n_labels))
     changed = [replace(some, predicted=np.broadcast_to(answer, some.predicted.shape)) for answer in answers]
@@ -96,8 +85,6 @@ def _falls(counts: LabelCounts, some: LabelCounts, units: NDArray[np.int64]) -> 
 
 def _rarest_others(counts: LabelCounts) -> NDArray[np.int64]:
     """Return for each label the rarest other one that is expected; the code for none without another."""
-    import numpy as np
-
     gold = np.bincount(counts.gold, minlength=counts.n_labels)
     by_size = [*np.argsort(gold, kind="stable")[np.count_nonzero(gold == 0) :], counts.n_labels]
     others: NDArray[np.int64] = np.where(np.arange(counts.n_labels) == by_size[0], by_size[1], by_size[0])
@@ -106,8 +93,6 @@ def _rarest_others(counts: LabelCounts) -> NDArray[np.int64]:
 
 def _kinds(counts: LabelCounts) -> tuple[LabelCounts, NDArray[np.intp]]:
     """Group examples by label and answers: return one example of each kind, and the kind of each example."""
-    import numpy as np
-
     kind = counts.gold
     for answers in counts.predicted:
         kind = np.unique(kind * (counts.n_labels + 1) + answers, return_inverse=True)[1].ravel()
@@ -117,8 +102,6 @@ def _kinds(counts: LabelCounts) -> tuple[LabelCounts, NDArray[np.intp]]:
 
 def confusions_by_unit(counts: LabelCounts, units: NDArray[np.int64], n_units: int) -> NDArray[np.float64]:
     """Return confusion matrices ``(n_units, K + 1, K + 1)`` of units 0..n_units-1; others are passed over."""
-    import numpy as np
-
     size = counts.n_labels + 1
     inside = (units >= 0) & (units < n_units)
     cells = (units * size + counts.gold)[inside] * size + counts.predicted[:, inside]
@@ -132,8 +115,6 @@ def _confusion(counts: LabelCounts) -> NDArray[np.float64]:
 
 def _without(counts: LabelCounts, total: NDArray[np.float64], units: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the metric of ``total`` with each unit of ``counts`` taken away, in blocks that fit into memory."""
-    import numpy as np
-
     found = [counts.statistic(total - confusions_by_unit(counts, *of_block)) for of_block in _blocks(counts, units)]
     return np.concatenate(found)
 
