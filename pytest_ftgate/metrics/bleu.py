@@ -5,17 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.errors import MetricError
 from pytest_ftgate.metrics.options import Options, needed
-from pytest_ftgate.metrics.protocol import Answers, Scored, TextMetric, check_shape, given
+from pytest_ftgate.metrics.protocol import Answers, Floats, Scored, TextMetric, check_shape, given
 from pytest_ftgate.metrics.similarity import refuse_unfit, too_long
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 NAME = "bleu"
 NAMES = (NAME,)
@@ -80,7 +76,7 @@ class Bleu(TextMetric):
         """Return how many words it has, as they are counted."""
         return int(self.scorer.sentence_score(self.clean(text), [""]).sys_len)
 
-    def _value(self, total: NDArray[np.float64]) -> float:
+    def _value(self, total: Floats) -> float:
         """Return sacrebleu's value of the counts, which ours must be."""
         whole = [round(count) for count in total.tolist()]
         found = self.scorer.compute_bleu(
@@ -100,7 +96,7 @@ def _nothing(best: Sequence[Any]) -> list[Any]:
     return [0, best[_EXPECTED], *[0] * _ORDERS, *best[_ALL]]
 
 
-def bleu_of(totals: NDArray[np.float64]) -> NDArray[np.float64]:
+def bleu_of(totals: Floats) -> Floats:
     """Return BLEU in [0, 1] of stacked counts, ``(m, 10) -> (m,)``, smoothed as by sacrebleu ("exp"): of the orders
     without any match the first counts as half a match, the next as a quarter, and so on.
 
@@ -115,7 +111,7 @@ def bleu_of(totals: NDArray[np.float64]) -> NDArray[np.float64]:
         precisions = np.where(answered > 0, matches / answered, 0.0)
         brevity = np.exp(np.minimum(0.0, 1 - totals[:, _EXPECTED] / totals[:, _ANSWERED]))
         values = brevity * np.exp(np.log(precisions).mean(axis=1))
-    defined: NDArray[np.float64] = np.where(
+    defined: Floats = np.where(
         (found.sum(axis=1) > 0) & (answered > 0).all(axis=1) & (totals[:, _ANSWERED] > 0), values, 0.0
     )
     return defined

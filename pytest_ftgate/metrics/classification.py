@@ -11,18 +11,14 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pytest_ftgate.errors import MetricError
 from pytest_ftgate.metrics import confusion
 from pytest_ftgate.metrics.labels import READING_OPTIONS, LabelSet, label_set, positive_code, selected_codes
 from pytest_ftgate.metrics.options import Options
-from pytest_ftgate.metrics.protocol import Answers, Metric, Scored, check_shape, right_wrong
+from pytest_ftgate.metrics.protocol import Answers, Codes, Floats, Metric, Scored, check_shape, right_wrong
 from pytest_ftgate.text import listed
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 _AVERAGES = ("macro", "micro", "weighted")
 _AVERAGED = tuple(f"{score}_{average}" for score in ("f1", "precision", "recall") for average in _AVERAGES)
@@ -74,8 +70,8 @@ class Accuracy(_OfLabels):
 class Formula:
     """One metric twice: by scikit-learn on codes, and on stacked confusion matrices."""
 
-    value: Callable[[NDArray[np.int64], NDArray[np.int64]], float]
-    statistic: Callable[[confusion.Floats], confusion.Floats]
+    value: Callable[[Codes, Codes], float]
+    statistic: Callable[[Floats], Floats]
 
 
 @dataclass(frozen=True)
@@ -97,7 +93,7 @@ class LabelMetric(_OfLabels):
         counts = LabelCounts(gold, predicted, len(self.labels.texts), self.formula.statistic)
         return Scored(self, value, statistic=counts, n_unknown=n_unknown)
 
-    def _value(self, gold: NDArray[np.int64], predicted: NDArray[np.int64]) -> float:
+    def _value(self, gold: Codes, predicted: Codes) -> float:
         import numpy as np
 
         with warnings.catch_warnings():  # what they warn of is either meant (zero_division=0) or an error below
@@ -113,7 +109,7 @@ class LabelMetric(_OfLabels):
             )
         return value
 
-    def _undefined(self, gold: NDArray[np.int64], predicted: NDArray[np.int64]) -> MetricError:
+    def _undefined(self, gold: Codes, predicted: Codes) -> MetricError:
         import numpy as np
 
         names = (*self.labels.texts, "no label of the test set")

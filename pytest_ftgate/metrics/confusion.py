@@ -9,23 +9,21 @@ answered one; the last row is empty, the last column counts answers that are no 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+from pytest_ftgate.metrics.protocol import Codes, Floats
 
-Floats: TypeAlias = "NDArray[np.float64]"
 _ROUNDING = 1e-12  # relative; the smallest denominator that is not 0 is 2 / n of its scale
 
 
-def confusion_matrix(gold: NDArray[np.int64], predicted: NDArray[np.int64], k: int) -> Floats:
+def confusion_matrix(gold: Codes, predicted: Codes, k: int) -> Floats:
     """Count the pairs of codes, over all repeats, into one matrix of the shape ``(k + 1, k + 1)``."""
     import numpy as np
 
     cells = (gold * (k + 1) + predicted).ravel()
-    counts: NDArray[Any] = np.bincount(cells, minlength=(k + 1) ** 2).reshape(k + 1, k + 1)
-    return counts.astype(np.float64)
+    counts: Any = np.bincount(cells, minlength=(k + 1) ** 2).reshape(k + 1, k + 1)
+    matrix: Floats = counts.astype(np.float64)
+    return matrix
 
 
 # Each is right / (share * expected + (1 - share) * answered).

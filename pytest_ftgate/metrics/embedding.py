@@ -5,18 +5,14 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.errors import MetricError, told
 from pytest_ftgate.metrics.labels import refuse_blank
 from pytest_ftgate.metrics.options import Options, described
-from pytest_ftgate.metrics.protocol import Answers, Scored, TextMetric, check_shape, given, graded
+from pytest_ftgate.metrics.protocol import Answers, Floats, Scored, TextMetric, check_shape, given, graded
 from pytest_ftgate.text import kind_of
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 NAME = "embedding_similarity"
 NAMES = (NAME,)
@@ -37,7 +33,7 @@ class EmbeddingSimilarity(TextMetric):
 
     function: Callable[[list[str]], Any] = field(repr=False)
     called: str
-    known: dict[str, NDArray[np.float64]] = field(default_factory=dict, repr=False, compare=False)
+    known: dict[str, Floats] = field(default_factory=dict, repr=False, compare=False)
     name = NAME
     kind = "graded"
     low = -1.0
@@ -64,7 +60,7 @@ class EmbeddingSimilarity(TextMetric):
     def lenient(self) -> None:
         """Return None: the user's model alone says which differences count."""
 
-    def _vectors(self, texts: list[str]) -> NDArray[np.float64]:
+    def _vectors(self, texts: list[str]) -> Floats:
         """Return vectors of length 1, shape ``(texts, length)``."""
         import numpy as np
 
@@ -91,7 +87,7 @@ class EmbeddingSimilarity(TextMetric):
         if not (largest > 0).all():
             raise self._broken("returned a vector of nothing but zeros, which has no direction")
         scaled = vectors / largest  # so that no square overflows or vanishes
-        unit: NDArray[np.float64] = scaled / np.linalg.norm(scaled, axis=1, keepdims=True)
+        unit: Floats = scaled / np.linalg.norm(scaled, axis=1, keepdims=True)
         return unit
 
     def _broken(self, what: str, evidence: str | None = None) -> MetricError:

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pytest_ftgate.data.strict_json import parse_json
 from pytest_ftgate.errors import MetricError
@@ -35,12 +35,8 @@ from pytest_ftgate.metrics.json_diff import (
     names_in,
 )
 from pytest_ftgate.metrics.options import Options
-from pytest_ftgate.metrics.protocol import Answers, Breakdown, Kind, Metric, Scored, check_shape
+from pytest_ftgate.metrics.protocol import Answers, Breakdown, Floats, Kind, Metric, Scored, check_shape
 from pytest_ftgate.text import excerpt, kind_of, printable
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 NAMES = ("field_f1", "field_accuracy")
 AVERAGES = ("micro", "macro", "samples")
@@ -131,13 +127,13 @@ class FieldMetric(Metric):
 
     # --- values ----------------------------------------------------------------------------------------------
 
-    def _scores(self, found: Sequence[Sequence[Differences]]) -> NDArray[np.float64]:
+    def _scores(self, found: Sequence[Sequence[Differences]]) -> Floats:
         """Return the score of each example, averaged over repeats; 1 where nothing is expected and nothing answered."""
         import numpy as np
 
         totals = np.array([[one.total for one in repeat] for repeat in found], dtype=np.float64)
         above, below = (totals @ np.array(weights, dtype=np.float64) for weights in _WEIGHTS[self.name])
-        scores: NDArray[np.float64] = np.divide(above, below, out=np.ones_like(above), where=below > 0).mean(axis=0)
+        scores: Floats = np.divide(above, below, out=np.ones_like(above), where=below > 0).mean(axis=0)
         return scores
 
     def _pooled(self, wanted: Sequence[dict[LeafPath, Leaf]], found: Sequence[Sequence[Differences]]) -> Scored:
@@ -163,7 +159,7 @@ class FieldMetric(Metric):
                 sizes[name] = sizes.get(name, 0) + leaf.size
         return sizes
 
-    def _row(self, counted: Iterable[dict[str, list[int]]]) -> NDArray[np.float64]:
+    def _row(self, counted: Iterable[dict[str, list[int]]]) -> Floats:
         """Return the counts that are pooled: 4 of all fields together, or 4 of each field."""
         import numpy as np
 
@@ -217,9 +213,7 @@ def _as(kind: int, sizes: dict[str, int]) -> dict[str, list[int]]:
     return {name: [size if kind == other else 0 for other in range(4)] for name, size in sizes.items()}
 
 
-def _ratios(
-    above: Sequence[int], below: Sequence[int], counts: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _ratios(above: Sequence[int], below: Sequence[int], counts: Floats) -> tuple[Floats, Floats]:
     """Return ratios of weighted sums of counts, ``(..., 4) -> (...)``, 0 without a denominator; and those."""
     import numpy as np
 
@@ -227,18 +221,18 @@ def _ratios(
     return np.divide(over, under, out=np.zeros_like(over), where=under > 0), under
 
 
-def _micro(above: Sequence[int], below: Sequence[int], counts: NDArray[np.float64]) -> NDArray[np.float64]:
+def _micro(above: Sequence[int], below: Sequence[int], counts: Floats) -> Floats:
     """Return the ratio of each row of counts ``(m, 4)``."""
     return _ratios(above, below, counts)[0]
 
 
-def _macro(above: Sequence[int], below: Sequence[int], counts: NDArray[np.float64]) -> NDArray[np.float64]:
+def _macro(above: Sequence[int], below: Sequence[int], counts: Floats) -> Floats:
     """Return the mean of the fields' ratios of each row of counts ``(m, 4 F)``; fields without any are left out."""
     import numpy as np
 
     ratios, under = _ratios(above, below, counts.reshape(len(counts), -1, 4))
     there = (under > 0).sum(axis=1)
-    means: NDArray[np.float64] = np.divide(ratios.sum(axis=1), there, out=np.zeros(len(counts)), where=there > 0)
+    means: Floats = np.divide(ratios.sum(axis=1), there, out=np.zeros(len(counts)), where=there > 0)
     return means
 
 

@@ -9,12 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 from pytest_ftgate.errors import ConfigError, MetricError, Where
 from pytest_ftgate.metrics.options import Options
-from pytest_ftgate.metrics.protocol import Answers, Metric, Scored, by_example, check_shape
+from pytest_ftgate.metrics.protocol import Answers, Floats, Metric, Scored, by_example, check_shape
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from pytest_ftgate.config import ModelSpec
 
 RUBRIC, PREFERENCE, HUMAN_PREFERENCE = NAMES = ("rubric", "preference", "human_preference")
@@ -118,7 +115,7 @@ class Preferred(_Judged):
     """
 
     name: str
-    scores: NDArray[np.float64]
+    scores: Floats
     means: bool = field()
     pairwise = True
 

@@ -13,13 +13,11 @@ from pytest_ftgate.data.strict_json import parse_json
 from pytest_ftgate.errors import ConfigError, MetricError
 from pytest_ftgate.metrics.normalization import AS_WRITTEN, FULL, Normalization
 from pytest_ftgate.metrics.options import Options, did_you_mean
+from pytest_ftgate.metrics.protocol import Codes
 from pytest_ftgate.metrics.time_limit import within_limit
 from pytest_ftgate.text import kind_of, listed
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from pytest_ftgate.metrics.protocol import Answers
 
 
@@ -114,7 +112,7 @@ class LabelSet:
         """Return the code of a label that is written somewhere; None where the test set does not expect it."""
         return self.codes.get(self.reading.clean(label))
 
-    def gold(self, metric: str, expected: Sequence[Any]) -> NDArray[np.int64]:
+    def gold(self, metric: str, expected: Sequence[Any]) -> Codes:
         """Return the code of each expected label, shape ``(examples,)``."""
         import numpy as np
 
@@ -127,7 +125,7 @@ class LabelSet:
             raise MetricError(f"{metric} was made for other labels: test_set[{index}] expects {label}")
         return gold
 
-    def predicted(self, answers: Answers) -> tuple[NDArray[np.int64], int]:
+    def predicted(self, answers: Answers) -> tuple[Codes, int]:
         """Return what each answer says, and how many answers are no known label.
 
         The first has the shape ``(repeats, examples)``: the label's code, or K, the number of labels, for whatever is

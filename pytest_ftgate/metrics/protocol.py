@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from pytest_ftgate.metrics.labels import LabelSet
     from pytest_ftgate.statistics import SetCounts
 
+Floats: TypeAlias = "NDArray[np.float64]"
+Bools: TypeAlias = "NDArray[np.bool_]"
+Codes: TypeAlias = "NDArray[np.int64]"
 Kind: TypeAlias = Literal["right_wrong", "graded", "set"]
 Answers: TypeAlias = Sequence[Sequence[str | None]]
 """``[repeat][example]``; None: there is no answer, which is as wrong as an answer can be."""
@@ -125,7 +128,7 @@ class Scored:
     metric: Metric
     value: float
     exact: Fraction | None = None
-    per_example: NDArray[np.float64] | None = None
+    per_example: Floats | None = None
     statistic: SetCounts | None = None
     n_unknown: int = 0
     notes: Sequence[str | None] = ()
@@ -157,13 +160,13 @@ def given(answer: str | None) -> str | None:
     return answer if answer and answer.strip() else None
 
 
-def graded(metric: Metric, scores: NDArray[np.float64]) -> Scored:
+def graded(metric: Metric, scores: Floats) -> Scored:
     """Return the mean score; ``scores`` has the shape ``(repeats, examples)``."""
     per_example = scores.mean(axis=0)
     return Scored(metric, float(per_example.mean()), per_example=per_example)
 
 
-def right_wrong(metric: Metric, right: NDArray[np.bool_], *, n_unknown: int = 0) -> Scored:
+def right_wrong(metric: Metric, right: Bools, *, n_unknown: int = 0) -> Scored:
     """Return the share of right answers; ``right`` has the shape ``(repeats, examples)``."""
     exact = Fraction(int(right.sum()), right.size)
     return Scored(metric, float(exact), exact, right.mean(axis=0), n_unknown=n_unknown)

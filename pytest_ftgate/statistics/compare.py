@@ -17,10 +17,8 @@ import math
 from collections.abc import Hashable, Iterable
 from fractions import Fraction
 
-import numpy as np
-from numpy.typing import NDArray
-
 from pytest_ftgate.statistics import methods
+from pytest_ftgate.statistics.arrays import Bools, Floats
 from pytest_ftgate.statistics.comparison import Comparison, Question, SetCounts
 from pytest_ftgate.statistics.evidence import Evidence, weigh
 from pytest_ftgate.statistics.finding import Finding
@@ -33,13 +31,7 @@ _ROUNDING = 1e-9
 
 
 def compare_right_wrong(
-    baseline: NDArray[np.bool_],
-    candidate: NDArray[np.bool_],
-    *,
-    margin: float,
-    confidence: float,
-    evidence: str,
-    groups: Groups = None,
+    baseline: Bools, candidate: Bools, *, margin: float, confidence: float, evidence: str, groups: Groups = None
 ) -> Comparison:
     """Compare two models by answers that are right or wrong.
 
@@ -55,8 +47,8 @@ def compare_right_wrong(
 
 
 def compare_graded(
-    baseline: NDArray[np.float64],
-    candidate: NDArray[np.float64],
+    baseline: Floats,
+    candidate: Floats,
     *,
     low: float,
     high: float,
@@ -81,13 +73,7 @@ def compare_graded(
 
 
 def compare_set(
-    baseline: SetCounts,
-    candidate: SetCounts,
-    *,
-    margin: float,
-    confidence: float,
-    evidence: str,
-    groups: Groups = None,
+    baseline: SetCounts, candidate: SetCounts, *, margin: float, confidence: float, evidence: str, groups: Groups = None
 ) -> Comparison:
     """Compare two models by a metric of all answers together, such as macro-F1.
 
@@ -107,9 +93,7 @@ def compare_set(
     return _comparison(question, after - before, found, gain=gain)
 
 
-def _comparison(
-    question: Question, differences: NDArray[np.float64], found: Found, *, gain: float | Fraction
-) -> Comparison:
+def _comparison(question: Question, differences: Floats, found: Found, *, gain: float | Fraction) -> Comparison:
     finding, note = found
     n, evidence, needed = len(differences), Evidence(), None
     wins, losses = int((differences > _ROUNDING).sum()), int((differences < -_ROUNDING).sum())
@@ -140,9 +124,7 @@ def _examples_needed(finding: Finding, evidence: Evidence, question: Question, n
     return needed if needed is None or sure else max(needed, n + 1)
 
 
-def _same_shape(
-    baseline: NDArray[np.float64], candidate: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _same_shape(baseline: Floats, candidate: Floats) -> tuple[Floats, Floats]:
     if baseline.ndim != 1 or baseline.shape != candidate.shape or not len(baseline):
         raise ValueError(
             f"two models are compared on the same examples, but their scores have the shapes "
@@ -151,7 +133,7 @@ def _same_shape(
     return baseline, candidate
 
 
-def _check_scores(scores: NDArray[np.float64], low: float, high: float) -> None:
+def _check_scores(scores: Floats, low: float, high: float) -> None:
     outside = scores[~((scores >= low - _ROUNDING) & (scores <= high + _ROUNDING))]
     if len(outside):
         raise ValueError(f"{len(outside)} scores are not in [{low:g}, {high:g}], first {outside[0]!r}")

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, ClassVar, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
-
+from pytest_ftgate.statistics.arrays import Codes, Floats
 from pytest_ftgate.statistics.evidence import Evidence, level
 from pytest_ftgate.statistics.pooled import PooledCounts
 
@@ -58,10 +56,10 @@ class LabelCounts:
 
     of_parts: ClassVar[bool] = True
 
-    gold: NDArray[np.int64]
-    predicted: NDArray[np.int64]
+    gold: Codes
+    predicted: Codes
     n_labels: int
-    statistic: Callable[[NDArray[np.float64]], NDArray[np.float64]]
+    statistic: Callable[[Floats], Floats]
 
     def __len__(self) -> int:
         return len(self.gold)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pytest_ftgate.statistics.arrays import Codes, Floats
 from pytest_ftgate.statistics.evidence import bound
 from pytest_ftgate.statistics.score import half_count_lower, half_count_score, wins_to_reach
 
@@ -35,7 +35,7 @@ def exact_p_value(wins: int, losses: int, n: int, margin: float, *, gamma: float
     losing = _losses_that_matter(n, (low - margin) / 2, (high - margin) / 2)
     needed = wins_to_reach(float(half_count_score(wins, losses, n, margin)), losing, n, margin)
 
-    def worst(roots: NDArray[np.float64]) -> tuple[int, float]:
+    def worst(roots: Floats) -> tuple[int, float]:
         tails = _tail(np.minimum(least + roots**2, 1.0), margin, n, losing, needed)
         top = int(tails.argmax())
         return top, float(tails[top])
@@ -75,7 +75,7 @@ def disagreement_interval(disagreements: int, n: int, gamma: float) -> tuple[flo
     return low, high
 
 
-def _losses_that_matter(n: int, lowest_rate: float, highest_rate: float) -> NDArray[np.int64]:
+def _losses_that_matter(n: int, lowest_rate: float, highest_rate: float) -> Codes:
     """Return the numbers of losses that can occur; what lies outside is later counted as if it passed."""
 
     def reach(rate: float) -> float:
@@ -86,13 +86,7 @@ def _losses_that_matter(n: int, lowest_rate: float, highest_rate: float) -> NDAr
     return np.arange(first, last + 1)
 
 
-def _tail(
-    rates: NDArray[np.float64],
-    margin: float,
-    n: int,
-    losses: NDArray[np.int64],
-    needed: NDArray[np.int64],
-) -> NDArray[np.float64]:
+def _tail(rates: Floats, margin: float, n: int, losses: Codes, needed: Codes) -> Floats:
     """Return the chance of at least ``needed`` wins, for each disagreement rate, where the gain is the margin.
 
     Losses are Binomial(n, p_l); given them, wins are Binomial(n - losses, p_w / (1 - p_l)).
@@ -101,16 +95,11 @@ def _tail(
     chance = _binomial(losses, np.full_like(losses, n), losing, 1 - losing)
     given = np.minimum(winning / (1 - losing), 1.0)
     enough = _enough_wins(n - losses, needed, given, (1 - rates) / (1 - losing))
-    passing: NDArray[np.float64] = (chance * enough).sum(axis=1) + np.maximum(1 - chance.sum(axis=1), 0)
+    passing: Floats = (chance * enough).sum(axis=1) + np.maximum(1 - chance.sum(axis=1), 0)
     return passing
 
 
-def _enough_wins(
-    trials: NDArray[np.int64],
-    needed: NDArray[np.int64],
-    winning: NDArray[np.float64],
-    other: NDArray[np.float64],
-) -> NDArray[np.float64]:
+def _enough_wins(trials: Codes, needed: Codes, winning: Floats, other: Floats) -> Floats:
     """Return P(Binomial(trials, winning) >= needed), a row for each rate, a column for each entry of ``trials``.
 
     The first column is computed; each further one has a trial less and follows from its neighbour:
@@ -127,16 +116,11 @@ def _enough_wins(
     lost = winning[:, None] * _binomial(before - 1, fewer, winning, other)
     for step in range(int((after - before).max(initial=0))):
         lost += np.where(before + step < after, _binomial(before + step, fewer, winning, other), 0.0)
-    falling: NDArray[np.float64] = np.cumsum(np.concatenate([start[:, None], -lost], axis=1), axis=1)
+    falling: Floats = np.cumsum(np.concatenate([start[:, None], -lost], axis=1), axis=1)
     return np.clip(falling, 0.0, 1.0)
 
 
-def _binomial(
-    counts: NDArray[np.int64],
-    trials: NDArray[np.int64],
-    rates: NDArray[np.float64],
-    others: NDArray[np.float64],
-) -> NDArray[np.float64]:
+def _binomial(counts: Codes, trials: Codes, rates: Floats, others: Floats) -> Floats:
     """Return P(Binomial(trials, rate) = count), a row for each rate; ``others`` is 1 - rates."""
     from scipy.special import gammaln
 
@@ -144,5 +128,5 @@ def _binomial(
     k = np.where(possible, counts, 0)
     ways = gammaln(trials + 1) - gammaln(k + 1) - gammaln(trials - k + 1)
     log_rate, log_other = (np.log(np.maximum(part, _TINY))[:, None] for part in (rates, others))
-    chance: NDArray[np.float64] = np.exp(ways + k * log_rate + (trials - k) * log_other)
+    chance: Floats = np.exp(ways + k * log_rate + (trials - k) * log_other)
     return np.where(possible, chance, 0.0)

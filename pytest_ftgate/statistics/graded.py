@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pytest_ftgate.statistics.arrays import Floats
 from pytest_ftgate.statistics.evidence import bound
 
 METHOD = "Gaffke's bound of a bounded mean (Gaffke 2005; Learned-Miller & Thomas 2019)"
@@ -27,12 +27,12 @@ class Sample:
     more could be at worst, which counts once, though it was not seen.
     """
 
-    values: NDArray[np.float64]
-    counts: NDArray[np.float64]
+    values: Floats
+    counts: Floats
     worst: float
 
     @classmethod
-    def of(cls, differences: NDArray[np.float64], worst: float) -> Sample:
+    def of(cls, differences: Floats, worst: float) -> Sample:
         values, counts = np.unique(differences, return_counts=True)
         return cls(values, counts.astype(np.float64), worst)
 
@@ -85,7 +85,7 @@ def graded_lower(sample: Sample, alpha: float) -> float:
     )
 
 
-def _probability_negative(weights: NDArray[np.float64], shapes: NDArray[np.float64]) -> float:
+def _probability_negative(weights: Floats, shapes: Floats) -> float:
     """Return P(sum of weights * G <= 0) for independent Gamma(shapes) variables G, by numerical inversion.
 
     The integral of the moment generating function runs along a vertical line through its saddle point, where it falls
@@ -120,7 +120,7 @@ def _probability_negative(weights: NDArray[np.float64], shapes: NDArray[np.float
             return min(max(0.0, -total * scale * _SPACING / math.pi), 1.0)
 
 
-def _saddle_point(weights: NDArray[np.float64], shapes: NDArray[np.float64]) -> float:
+def _saddle_point(weights: Floats, shapes: Floats) -> float:
     """Return the root in t > 0 of ``sum(shapes * weights / (1 + t * weights))``, kept away from the pole at 0.
 
     The same equation gives the multiplier of empirical likelihood.

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable
 
 import numpy as np
-from numpy.typing import NDArray
+
+from pytest_ftgate.statistics.arrays import Codes, Floats
 
 MIN_GROUPS = 10
 """Of one size. Groups of different sizes count as fewer: see :func:`effective_groups`."""
 
 
-def group_codes(groups: Iterable[Hashable] | None, n: int) -> NDArray[np.int64] | None:
+def group_codes(groups: Iterable[Hashable] | None, n: int) -> Codes | None:
     """Return the group of each of ``n`` examples as a code 0..G-1; None where no two examples share one.
 
     ``groups`` has a name per example, None for an example on its own; or is None for no groups at all.
@@ -30,12 +31,12 @@ def group_codes(groups: Iterable[Hashable] | None, n: int) -> NDArray[np.int64] 
     return np.asarray(of_example, dtype=np.int64) if len(codes) < n else None
 
 
-def group_sizes(codes: NDArray[np.int64]) -> NDArray[np.float64]:
+def group_sizes(codes: Codes) -> Floats:
     """Return how many examples each group has."""
     return np.bincount(codes).astype(np.float64)
 
 
-def effective_groups(weights: NDArray[np.float64]) -> int:
+def effective_groups(weights: Floats) -> int:
     """Return how many groups of one weight say as much as these, to the nearest whole number: (sum w)^2 / sum w^2.
 
     As many as there are where all weigh the same; where a few weigh much more than the others, hardly more than those.
@@ -46,7 +47,7 @@ def effective_groups(weights: NDArray[np.float64]) -> int:
     return round(float(weights.sum()) ** 2 / float(weights @ weights))
 
 
-def too_few(weights: NDArray[np.float64], unit: str = "group") -> str | None:
+def too_few(weights: Floats, unit: str = "group") -> str | None:
     """Say in words where groups of these weights are too few to say anything of others."""
     n, counted = len(weights), effective_groups(weights)
     if counted >= MIN_GROUPS:

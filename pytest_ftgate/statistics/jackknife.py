@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+
+from pytest_ftgate.statistics.arrays import Codes, Floats
 
 METHOD = "paired delete-one jackknife, Student's t (Tukey 1958; Efron & Tibshirani 1993)"
 GROUP_METHOD = "paired delete-a-group jackknife, Student's t (Tukey 1958; Bell & McCaffrey 2002)"
@@ -38,7 +39,7 @@ class Jackknife:
         return float(stdtrit(self.degrees, 1 - alpha)) * self.standard_error
 
 
-def jackknife(estimate: float, left_out: NDArray[np.float64], weights: NDArray[np.float64] | None = None) -> Jackknife:
+def jackknife(estimate: float, left_out: Floats, weights: Floats | None = None) -> Jackknife:
     """Take the standard error from the estimates with one unit left out, ``(units,)``, for a smooth statistic.
 
     For a mean and single examples it is the usual standard error. Units that do not weigh the same have ``weights``:
@@ -55,7 +56,7 @@ def jackknife(estimate: float, left_out: NDArray[np.float64], weights: NDArray[n
     return Jackknife(estimate, math.sqrt((units - 1) / units * float(deviations @ deviations)), degrees)
 
 
-def degrees_of_freedom(weights: NDArray[np.float64]) -> int:
+def degrees_of_freedom(weights: Floats) -> int:
     """Return Satterthwaite's, rounded down: how well the squares of the jackknife tell its error.
 
     The error of unlike units hangs on the few that weigh most. As in Bell & McCaffrey the degrees are those of the
@@ -81,8 +82,8 @@ def degrees_of_freedom(weights: NDArray[np.float64]) -> int:
     return max(1, math.floor(found * (1 + _SLACK)))
 
 
-def means_without_a_group(values: NDArray[np.float64], groups: NDArray[np.int64]) -> NDArray[np.float64]:
+def means_without_a_group(values: Floats, groups: Codes) -> Floats:
     """Return the mean of all values but one group's, for each group."""
     sums, sizes = np.bincount(groups, weights=values), np.bincount(groups)
-    left: NDArray[np.float64] = (values.sum() - sums) / (len(values) - sizes)
+    left: Floats = (values.sum() - sums) / (len(values) - sizes)
     return left

@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pytest_ftgate.statistics import jackknife, set_level
+from pytest_ftgate.statistics.arrays import Codes, Floats
 from pytest_ftgate.statistics.comparison import Question, SetCounts
 from pytest_ftgate.statistics.finding import Finding, by_exact_test, by_gaffke, by_jackknife, more_cautious, within
 from pytest_ftgate.statistics.graded import Sample
@@ -32,14 +32,14 @@ class Units:
     """
 
     gain: float
-    left_out: NDArray[np.float64]
-    before: NDArray[np.float64]
-    after: NDArray[np.float64]
+    left_out: Floats
+    before: Floats
+    after: Floats
     examples: int
     name: str
 
     @classmethod
-    def of_mean(cls, differences: NDArray[np.float64], codes: NDArray[np.int64], scale: float) -> Units:
+    def of_mean(cls, differences: Floats, codes: Codes, scale: float) -> Units:
         """Make units of groups of differences, of which each may be as large as ``scale``."""
         n = len(differences)
         weights = group_sizes(codes) / n * scale
@@ -47,7 +47,7 @@ class Units:
         return cls(float(differences.mean()), left_out, weights, weights, n, "group")
 
     @classmethod
-    def of_set(cls, baseline: SetCounts, candidate: SetCounts, gain: float, codes: NDArray[np.int64] | None) -> Units:
+    def of_set(cls, baseline: SetCounts, candidate: SetCounts, gain: float, codes: Codes | None) -> Units:
         """Make units of a metric of the whole set: examples, or groups where codes are given."""
         if codes is None:
             without = [set_level.values_without_one(arm) for arm in (baseline, candidate)]
@@ -57,9 +57,9 @@ class Units:
         return cls(gain, without[1] - without[0], before, after, len(baseline), "example" if codes is None else "group")
 
     @property
-    def weights(self) -> NDArray[np.float64]:
+    def weights(self) -> Floats:
         """Of both models: never negative, and all alike where nothing weighs anything."""
-        found: NDArray[np.float64] = np.maximum(self.before, 0) + np.maximum(self.after, 0)
+        found: Floats = np.maximum(self.before, 0) + np.maximum(self.after, 0)
         return found if found.any() else found + 1
 
     @property
@@ -71,25 +71,19 @@ class Units:
         return None if lost else "the metric is undefined with one more wrong answer"
 
 
-def of_right_wrong(
-    wins: int, losses: int, differences: NDArray[np.float64], codes: NDArray[np.int64] | None, question: Question
-) -> Found:
+def of_right_wrong(wins: int, losses: int, differences: Floats, codes: Codes | None, question: Question) -> Found:
     """Apply the exact test; with groups (codes per example) the jackknife too."""
     finding = by_exact_test(wins, losses, len(differences), question)
     return (finding, None) if codes is None else _of_grouped_mean(differences, codes, finding, 1.0, question)
 
 
-def of_graded(
-    differences: NDArray[np.float64], unit: float, codes: NDArray[np.int64] | None, question: Question
-) -> Found:
+def of_graded(differences: Floats, unit: float, codes: Codes | None, question: Question) -> Found:
     """Apply Gaffke's bound, with groups the jackknife too; that alone where ``unit``, the range, is infinite."""
     finding, note = _of_mean(differences, unit, question)
     return (finding, note) if codes is None else _of_grouped_mean(differences, codes, finding, unit, question)
 
 
-def of_set(
-    baseline: SetCounts, candidate: SetCounts, gain: float, codes: NDArray[np.int64] | None, question: Question
-) -> Found:
+def of_set(baseline: SetCounts, candidate: SetCounts, gain: float, codes: Codes | None, question: Question) -> Found:
     """Apply the jackknife; and Gaffke's bound to its pseudo-values, since a set that met few of the losses looks calm.
 
     The bound has a part wherever a drop is to be ruled out, and in means over labels or fields, of which some may be
@@ -107,7 +101,7 @@ def of_set(
     return (None, few) if few is not None else _jackknifed(examples, alone, question)
 
 
-def _of_mean(differences: NDArray[np.float64], unit: float, question: Question) -> Found:
+def _of_mean(differences: Floats, unit: float, question: Question) -> Found:
     if math.isfinite(unit):
         sample, opposite = Sample.of(differences / unit, -1.0), Sample.of(-differences / unit, -1.0)
         return by_gaffke(sample, opposite, unit, question), None
@@ -119,11 +113,7 @@ def _of_mean(differences: NDArray[np.float64], unit: float, question: Question) 
 
 
 def _of_grouped_mean(
-    differences: NDArray[np.float64],
-    codes: NDArray[np.int64],
-    ungrouped: Finding | None,
-    unit: float,
-    question: Question,
+    differences: Floats, codes: Codes, ungrouped: Finding | None, unit: float, question: Question
 ) -> Found:
     groups = Units.of_mean(differences, codes, unit if math.isfinite(unit) else 1.0)
     found, note = _of_groups(groups, ungrouped, unit, question)
@@ -167,7 +157,7 @@ def _with_one_lost(units: Units, unit: float, question: Question) -> Finding:
     pieces = len(units.left_out)
     values = (pieces * units.gain - (pieces - 1) * units.left_out) / unit
 
-    def sample(values: NDArray[np.float64], weights: NDArray[np.float64]) -> Sample:
+    def sample(values: Floats, weights: Floats) -> Sample:
         return Sample.of(values, min(-pieces * float(weights.max()) / unit, float(values.min())))
 
     size = units.examples / pieces

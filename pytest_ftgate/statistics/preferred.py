@@ -6,20 +6,14 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pytest_ftgate.statistics.arrays import Floats
 from pytest_ftgate.statistics.compare import Groups, compare_graded, compare_right_wrong
 from pytest_ftgate.statistics.comparison import Comparison
 
 
 def compare_preferences(
-    preferred: NDArray[np.float64],
-    *,
-    margin: float,
-    confidence: float,
-    evidence: str,
-    groups: Groups = None,
-    means: bool = False,
+    preferred: Floats, *, margin: float, confidence: float, evidence: str, groups: Groups = None, means: bool = False
 ) -> Comparison:
     """Compare two models by whether the candidate is preferred more often than not: its win rate less a half.
 

@@ -9,9 +9,9 @@ from statistics import NormalDist
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pytest_ftgate.statistics import pooled
+from pytest_ftgate.statistics.arrays import Floats, Places
 from pytest_ftgate.statistics.comparison import SetCounts
 from pytest_ftgate.statistics.planning import fewest
 from pytest_ftgate.statistics.pooled import PooledCounts
@@ -23,13 +23,13 @@ _EXTREME = 1e-15
 _ROUNDING = 1e-12
 
 
-def hypothetical_scores(scores: NDArray[np.float64], gain: float, *, best: float) -> NDArray[np.float64] | None:
+def hypothetical_scores(scores: Floats, gain: float, *, best: float) -> Floats | None:
     """Raise as many scores to the best, which is finite, as it takes, so that their mean gains at least ``gain``, above
     0 in the direction of ``best``; None where even the best scores everywhere gain less.
     """
 
-    def mended(fixed: NDArray[np.intp]) -> NDArray[np.float64]:
-        changed: NDArray[np.float64] = scores.copy()
+    def mended(fixed: Places) -> Floats:
+        changed: Floats = scores.copy()
         changed[fixed] = best
         return changed
 
@@ -41,7 +41,7 @@ def hypothetical_set(counts: SetCounts, gain: float) -> SetCounts | None:
     """Make as many answers right as it takes to gain ``gain`` in a metric of all answers together."""
     before = set_value(counts)
 
-    def mended(fixed: NDArray[np.intp]) -> SetCounts:
+    def mended(fixed: Places) -> SetCounts:
         if isinstance(counts, PooledCounts):
             return pooled.with_right_answers(counts, fixed)
         predicted = counts.predicted.copy()
@@ -53,7 +53,7 @@ def hypothetical_set(counts: SetCounts, gain: float) -> SetCounts | None:
 
 
 def _smallest(
-    mend: Callable[[NDArray[np.intp]], _MendedT], flawed: NDArray[np.intp], enough: Callable[[_MendedT], bool]
+    mend: Callable[[Places], _MendedT], flawed: Places, enough: Callable[[_MendedT], bool]
 ) -> _MendedT | None:
     """Return the result of mending the fewest of ``flawed``, spread evenly over the test set, that is enough."""
     order = flawed[np.argsort((np.arange(1, len(flawed) + 1) * _GOLDEN) % 1.0, kind="stable")]

@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
+from pytest_ftgate.statistics.arrays import Floats
 from pytest_ftgate.statistics.planning import normal_sum
 
 
@@ -42,7 +40,7 @@ class Remedy:
     more_examples: int | None
 
 
-def spread_of(baseline: NDArray[np.float64], candidate: NDArray[np.float64]) -> Spread:
+def spread_of(baseline: Floats, candidate: Floats) -> Spread:
     """Split the variance of the differences of scores ``(repeats, n)``, two of each or more, by the method of moments.
 
     The answers of the two models are independent given the example, so their variances within examples add up.

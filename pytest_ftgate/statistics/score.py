@@ -7,7 +7,8 @@ from statistics import NormalDist
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from pytest_ftgate.statistics.arrays import Codes
 
 _HALVINGS = 60
 
@@ -54,7 +55,7 @@ def score_lower(wins: float, losses: float, n: float, critical: float) -> float:
     return low
 
 
-def wins_to_reach(score: float, losses: NDArray[np.int64], n: int, margin: float) -> NDArray[np.int64]:
+def wins_to_reach(score: float, losses: Codes, n: int, margin: float) -> Codes:
     """Return the fewest wins whose half-count score is at least ``score``, for each number of losses.
 
     The score rises with every win, so bisection finds them; ``n - losses + 1`` where no number of wins does.
