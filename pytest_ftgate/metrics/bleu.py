@@ -8,9 +8,8 @@ from functools import cache
 from typing import Any
 
 from pytest_ftgate.data import expected_text
-from pytest_ftgate.errors import MetricError
 from pytest_ftgate.metrics.options import Options, needed
-from pytest_ftgate.metrics.protocol import Answers, Floats, Scored, TextMetric, check_shape, given
+from pytest_ftgate.metrics.protocol import Answers, Floats, Scored, TextMetric, check_agreement, check_shape, given
 from pytest_ftgate.metrics.similarity import refuse_unfit, too_long
 
 NAME = "bleu"
@@ -19,7 +18,6 @@ TOKENIZERS = ("13a", "intl", "zh", "char", "none")
 """Those of sacrebleu that need neither a download nor another library."""
 
 _ORDERS = 4
-_AGREEMENT = 1e-9
 # A row of counts: length of the answer, of the expected text, n-grams found by order, n-grams answered by order.
 _ANSWERED, _EXPECTED = 0, 1
 _FOUND, _ALL = slice(2, 2 + _ORDERS), slice(2 + _ORDERS, 2 + 2 * _ORDERS)
@@ -83,11 +81,7 @@ class Bleu(TextMetric):
             whole[_FOUND], whole[_ALL], whole[_ANSWERED], whole[_EXPECTED], smooth_method="exp"
         )
         value, ours = float(found.score) / 100, float(bleu_of(total[None])[0])
-        if not abs(ours - value) <= _AGREEMENT:
-            raise MetricError(
-                f"{self.name} is {value!r} by sacrebleu and {ours!r} by its counts",
-                cure="This is a defect of pytest-ftgate or of the installed sacrebleu: please report it.",
-            )
+        check_agreement(self.name, value, ours, "sacrebleu", "counts")
         return min(max(value, 0.0), 1.0)
 
 

@@ -27,14 +27,6 @@ class Calibration:
     source: str
 
 
-def unasked(name: str) -> MetricError:
-    """Return the error of answers that nobody has judged."""
-    return MetricError(
-        f"{name} has no value where nobody was asked to judge the answers",
-        cure="Use it as the metric of a gate, or under require or show.",
-    )
-
-
 @dataclass(frozen=True)
 class _Judged(Metric):
     """A metric that has no score before somebody was asked."""
@@ -43,7 +35,11 @@ class _Judged(Metric):
     judged = True
 
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:  # noqa: ARG002
-        raise unasked(self.name)
+        raise self.unasked()
+
+    def unasked(self) -> MetricError:
+        what = f"{self.name} has no value where nobody was asked to judge the answers"
+        return MetricError(what, cure="Use it as the metric of a gate, or under require or show.")
 
 
 @dataclass(frozen=True)
@@ -94,12 +90,9 @@ class Graded(_Judged):
         return by_example(self, list(range(len(expected))), answers, self._grade)
 
     def _grade(self, index: int, answer: str | None) -> float:
-        if answer is None:
-            return self.low
-        grade = self.grades.get((index, answer))
-        if grade is None:
-            raise unasked(self.name)
-        return grade
+        if answer is not None and (index, answer) not in self.grades:
+            raise self.unasked()
+        return self.low if answer is None else self.grades[index, answer]
 
 
 @dataclass(frozen=True, eq=False)

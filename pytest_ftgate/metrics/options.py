@@ -75,20 +75,16 @@ class Options:
         try:
             return None if text is None else re.compile(text)
         except (re.error, OverflowError, RecursionError) as error:
+            what = f"pattern is no regular expression: {error}"
             cure = "Write it in the syntax of Python's re; in YAML, single quotes keep backslashes."
-            raise self.error(
-                f"pattern is no regular expression: {error}", key="pattern", evidence=text, cure=cure
-            ) from error
+            raise self.error(what, key="pattern", evidence=text, cure=cure) from error
 
     def json_field(self) -> tuple[str, ...]:
         text = self.text("json_field")
         parts = tuple(text.split(".")) if text is not None else ()
         if not all(part.strip() for part in parts):
-            raise self.error(
-                f"json_field {text!r} has an empty part",
-                key="json_field",
-                cure="Write the names on the way with dots between them, as in result.label.",
-            )
+            cure = "Write the names on the way with dots between them, as in result.label."
+            raise self.error(f"json_field {text!r} has an empty part", key="json_field", cure=cure)
         return parts
 
     def label(self, key: str) -> str | None:
@@ -96,30 +92,26 @@ class Options:
         return self._label(key, self.spec.options[key]) if key in self.spec.options else None
 
     def labels(self, key: str, of: str = "labels") -> tuple[str, ...] | None:
-        if key not in self.spec.options:
-            return None
-        value = self.spec.options[key]
-        if not isinstance(value, list | tuple) or not value:
-            raise self.wrong_type(key, value, f"a list of {of}")
-        return tuple(self._label(key, part) for part in value)
+        value = self._read(key, lambda value: isinstance(value, list | tuple) and value, f"a list of {of}")
+        return None if value is None else tuple(self._label(key, part) for part in value)
 
     def flag(self, key: str) -> bool:
-        value = self.spec.options.get(key, False)
-        if not isinstance(value, bool):
-            raise self.wrong_type(key, value, "true or false")
+        return bool(self._read(key, lambda value: isinstance(value, bool), "true or false"))
+
+    def _read(self, key: str, fits: Callable[[Any], Any], wanted: str) -> Any:
+        """Return an option's value, which must be what is wanted; None where it is absent."""
+        value = self.spec.options.get(key)
+        if key in self.spec.options and not fits(value):
+            raise self.wrong_type(key, value, wanted)
         return value
 
     def text(self, key: str) -> str | None:
-        value = self.spec.options.get(key)
-        if key in self.spec.options and not (isinstance(value, str) and value):
-            raise self.wrong_type(key, value, "text")
-        return value
+        found: str | None = self._read(key, lambda value: isinstance(value, str) and value, "text")
+        return found
 
     def choice(self, key: str, known: Collection[str]) -> str | None:
         """Return the option, one of the names that are known."""
-        value = self.spec.options.get(key)
-        if key in self.spec.options and not isinstance(value, str):
-            raise self.wrong_type(key, value, f"one of {', '.join(known)}")
+        value: str | None = self._read(key, lambda value: isinstance(value, str), f"one of {', '.join(known)}")
         if value is not None and value not in known:
             raise self.error(f"{key} does not know {value!r}", key=key, cure=did_you_mean(value, known))
         return value
@@ -127,8 +119,9 @@ class Options:
     def count(self, key: str) -> int | None:
         """Return a whole number above 0."""
         value = self.spec.options.get(key)
-        if key in self.spec.options and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-            found = f"{value}" if isinstance(value, int | float) and not isinstance(value, bool) else kind_of(value)
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if key in self.spec.options and not (number and isinstance(value, int) and value > 0):
+            found = f"{value}" if number else kind_of(value)
             raise self.error(f"{key} is {found}", key=key, cure="Write a whole number above 0.")
         return value
 
@@ -156,7 +149,7 @@ def json_equal(a: Any, b: Any, normalize: Callable[[str], str]) -> bool:
     if isinstance(a, bool) or isinstance(b, bool) or a is None:
         return a is b
     if isinstance(a, int | float) and isinstance(b, int | float):
-        return a == b and _finite(a)
+        return a == b and (isinstance(a, int) or math.isfinite(a))
     if isinstance(a, dict) and isinstance(b, dict):
         return a.keys() == b.keys() and all(json_equal(a[key], b[key], normalize) for key in a)
     if isinstance(a, list) and isinstance(b, list):
@@ -164,17 +157,10 @@ def json_equal(a: Any, b: Any, normalize: Callable[[str], str]) -> bool:
     return False
 
 
-def _finite(number: float) -> bool:
-    return isinstance(number, int) or math.isfinite(number)
-
-
 def described(value: Any) -> str:
     """Say of what kind a value is that somebody's function returned."""
     kind = kind_of(value)
     return f"a value {kind}" if kind.startswith("of type") else kind
-
-
-_CURE = 'pip install "pytest-ftgate[{extra}]"'
 
 
 def needed(options: Options, module: str, *, extra: str, key: str | None = None) -> Any:
@@ -189,10 +175,8 @@ def needed(options: Options, module: str, *, extra: str, key: str | None = None)
         return import_module(module)
     except ImportError as error:
         missing = isinstance(error, ModuleNotFoundError) and error.name == library
-        raise options.error(
-            f"{key or f'the metric {options.metric}'} needs {library}, which "
-            f"{'is not installed' if missing else 'does not load'}",
-            key=key,
-            evidence=None if missing else f"{type(error).__name__}: {error}",
-            cure=_CURE.format(extra=extra),
-        ) from error
+        what = f"{key or f'the metric {options.metric}'} needs {library}, which "
+        what += "is not installed" if missing else "does not load"
+        evidence = None if missing else f"{type(error).__name__}: {error}"
+        cure = f'pip install "pytest-ftgate[{extra}]"'
+        raise options.error(what, key=key, evidence=evidence, cure=cure) from error
