@@ -10,8 +10,7 @@ from itertools import islice
 from typing import Any
 
 from pytest_ftgate.data.columns import Columns, is_chat
-from pytest_ftgate.data.dataset import DataSet, check_ids, item_place
-from pytest_ftgate.data.example import Example, canonical_json
+from pytest_ftgate.data.example import DataSet, Example, canonical_json, check_ids, item_place
 from pytest_ftgate.data.jsonl import parse_object
 from pytest_ftgate.data.load import check_limit
 from pytest_ftgate.data.row import checked_example, example_from_row

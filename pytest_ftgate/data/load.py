@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_ftgate.data.csvfile import DELIMITERS, csv_header, delimiter_of, read_csv
-from pytest_ftgate.data.dataset import DataSet, check_ids
-from pytest_ftgate.data.example import Example
+from pytest_ftgate.data.example import DataSet, Example, check_ids
 from pytest_ftgate.data.jsonl import read_jsonl, read_objects
 from pytest_ftgate.data.lines import UnopenedError, open_lines
 from pytest_ftgate.errors import DataError, Where, shown_path

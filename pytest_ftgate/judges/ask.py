@@ -10,8 +10,14 @@ from typing import TYPE_CHECKING, Any
 from pytest_ftgate.judges.calibration import agreement, calibration_check
 from pytest_ftgate.judges.pairs import Answers, agreed_side, bias_checks, compared, pair_questions, paired_metrics
 from pytest_ftgate.judges.people import Ratings, people_result, settled, stale_check
-from pytest_ftgate.judges.questions import PROMPT_VERSION, grade_question, question_set, questions_about
-from pytest_ftgate.judges.replies import read_better, read_score
+from pytest_ftgate.judges.questions import (
+    PROMPT_VERSION,
+    grade_question,
+    question_set,
+    questions_about,
+    read_better,
+    read_score,
+)
 from pytest_ftgate.metrics.judged import HUMAN_PREFERENCE, Graded, ModelJudged
 from pytest_ftgate.result import Check, JudgeResult, PairResult
 from pytest_ftgate.text import cure_of, excerpt, one_line, plural, printable

@@ -15,21 +15,12 @@ from pytest_ftgate.metrics.labels import refuse_blank
 from pytest_ftgate.metrics.options import Options, needed
 from pytest_ftgate.metrics.protocol import Answers, Scored, TextMetric, by_example, given
 
-# Scripts that put no space between words. Each of their letters is a word: there is nothing that tells more.
-_UNSPACED = (
-    (0x0E00, 0x0EFF),  # Thai, Lao
-    (0x1000, 0x109F),  # Myanmar
-    (0x1780, 0x17FF),  # Khmer
-    (0x3005, 0x3007),
-    (0x3040, 0x30FF),  # Hiragana, Katakana
-    (0x31F0, 0x31FF),
-    (0x3400, 0x4DBF),  # Han
-    (0x4E00, 0x9FFF),
-    (0xF900, 0xFAFF),
-    (0xFF66, 0xFF9F),  # half-width Katakana
-    (0x20000, 0x3FFFF),  # Han
+# Scripts that put no space between words (Thai, Lao; Myanmar; Khmer; Hiragana, Katakana; Han). Each of their letters is
+# a word: there is nothing that tells more.
+_UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
+    "\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff]"
 )
-
 _ASCII_WORD = re.compile("[a-z0-9]+")
 
 
@@ -45,17 +36,13 @@ def words(text: str) -> list[str]:
     current = ""
     for character in composed:
         kind = unicodedata.category(character)[0]
-        alone = bool(current) and _is_unspaced(current[0])
-        if kind == "M" or (kind in "LN" and not alone and not (kind == "L" and _is_unspaced(character))):
+        alone = _UNSPACED.match(current)
+        if kind == "M" or (kind in "LN" and not alone and not (kind == "L" and _UNSPACED.match(character))):
             current += character
             continue
         found.append(current)
         current = character if kind in "LN" else ""
     return [word for word in (*found, current) if word] or [composed.strip()]
-
-
-def _is_unspaced(character: str) -> bool:
-    return character >= "\u0e00" and any(first <= ord(character) <= last for first, last in _UNSPACED)
 
 
 def n_shared(first: Sequence[Hashable], second: Sequence[Hashable]) -> int:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 
-from pytest_ftgate.statistics import jackknife, set_level
+from pytest_ftgate.statistics import exact, graded, jackknife, planning, set_level
 from pytest_ftgate.statistics.arrays import Codes, Floats
 from pytest_ftgate.statistics.comparison import Question, SetCounts
-from pytest_ftgate.statistics.finding import Finding, by_exact_test, by_gaffke, by_jackknife, more_cautious, within
 from pytest_ftgate.statistics.graded import Sample
 from pytest_ftgate.statistics.groups import group_sizes, too_few
+from pytest_ftgate.statistics.jackknife import Jackknife
 
 NO_BOUNDS = "the metric has no bounds, so rare large losses cannot be ruled out"
 
-Found = tuple[Finding | None, str | None]
+Found: TypeAlias = "tuple[Finding | None, str | None]"
 """What was found, None where no bound can be told; and what a reader should know of it."""
 
 
@@ -162,3 +164,79 @@ def _with_one_lost(units: Units, unit: float, question: Question) -> Finding:
 
     size = units.examples / pieces
     return by_gaffke(sample(values, units.after), sample(-values, units.before), unit, question, size=size)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A method, applied: its name with its source, the one-sided p-value of "the real gain is at most this", one-sided
+    bounds at the level asked for, and how many examples would show that the real gain is above a target.
+    """
+
+    method: str
+    p_value: Callable[[float], float]
+    lower: float
+    upper: float
+    needed: Callable[[float], int | None]
+
+
+def by_exact_test(wins: int, losses: int, n: int, question: Question) -> Finding:
+    """Apply the exact test to right and wrong answers."""
+    alpha, gamma = question.alpha, exact.spent_on_rate(question.alpha)
+    return Finding(
+        exact.METHOD,
+        lambda target: exact.exact_p_value(wins, losses, n, target, gamma=gamma),
+        exact.exact_lower(wins, losses, n, alpha, gamma=gamma),
+        -exact.exact_lower(losses, wins, n, alpha, gamma=gamma),
+        lambda target: planning.needed_right_wrong(wins, losses, n, target, question.confidence),
+    )
+
+
+def by_gaffke(sample: Sample, opposite: Sample, unit: float, question: Question, *, size: float = 1.0) -> Finding:
+    """Apply Gaffke's test to bounded differences, and to ``opposite``, the same with the sign turned, for the upper
+    bound. ``unit`` is what a difference of 1 is in the metric's unit, and ``size`` the examples per difference.
+    """
+
+    def needed(target: float) -> int | None:
+        differences = planning.needed_graded(sample, target / unit, question.confidence)
+        return None if differences is None else math.ceil(differences * size)
+
+    return Finding(
+        graded.METHOD,
+        lambda target: graded.graded_p_value(sample, target / unit),
+        graded.graded_lower(sample, question.alpha) * unit,
+        -graded.graded_lower(opposite, question.alpha) * unit,
+        needed,
+    )
+
+
+def by_jackknife(method: str, found: Jackknife, n: int, question: Question) -> Finding:
+    """Apply Student's t to the jackknife of any smooth statistic; the standard error must not be 0."""
+    width = found.half_width(question.alpha)
+    return Finding(
+        method,
+        found.p_value,
+        found.estimate - width,
+        found.estimate + width,
+        lambda target: planning.needed_by_error(n, found.estimate, found.standard_error, target, question.confidence),
+    )
+
+
+def more_cautious(first: Finding, second: Finding) -> Finding:
+    """Return what both find."""
+
+    def needed(target: float) -> int | None:
+        numbers = first.needed(target), second.needed(target)
+        return None if None in numbers else max(number for number in numbers if number is not None)
+
+    return Finding(
+        f"{first.method}, and {second.method}; the more cautious counts",
+        lambda target: max(first.p_value(target), second.p_value(target)),
+        min(first.lower, second.lower),
+        max(first.upper, second.upper),
+        needed,
+    )
+
+
+def within(finding: Finding, lowest: float, highest: float) -> Finding:
+    """Return the bounds cut to what a gain can be at all."""
+    return replace(finding, lower=max(finding.lower, lowest), upper=min(finding.upper, highest))
