@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pytest_ftgate.data.columns import Columns, check_columns
-from pytest_ftgate.data.example import Example
 from pytest_ftgate.data.lines import Lines
-from pytest_ftgate.data.row import examples_of
 from pytest_ftgate.errors import DataError, Where, located
 from pytest_ftgate.text import excerpt, listed
 
@@ -27,15 +25,6 @@ _KNOWN_FAULTS = (
 def delimiter_of(path: Path) -> str | None:
     """Return what separates cells, by the file's suffix; None where that is not one of CSV."""
     return DELIMITERS.get(path.suffix.lower())
-
-
-def read_csv(
-    lines: Lines, fields: Mapping[str, str], *, delimiter: str = ",", labeled: bool = True
-) -> Iterator[tuple[int, Example]]:
-    """Give each row's line, the one on which it starts, and its example."""
-    columns = Columns.of(fields, chat=False, labeled=labeled)
-    rows = read_cells(lines, delimiter=delimiter, check_header=lambda names: _check_header(names, columns))
-    return examples_of(lines.path, rows, fields, chat=False, labeled=labeled)
 
 
 def read_cells(
@@ -99,7 +88,8 @@ def _distinct(names: list[str]) -> list[str]:
     return names
 
 
-def _check_header(names: list[str], columns: Columns) -> None:
+def check_header(names: list[str], columns: Columns) -> None:
+    """Refuse a header that lacks a column."""
     try:
         check_columns(names, columns)
     except DataError as error:

@@ -43,8 +43,7 @@ _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_asci
 def canonical_json(value: Any) -> str:
     """Return the one JSON text of a value: keys sorted, no white space, no escapes beyond those that JSON asks for.
 
-    Raises:
-        TypeError, ValueError: the value is no JSON value (NaN and infinity are none).
+    Raise :class:`TypeError` or :class:`ValueError` of what is no JSON value (NaN and infinity are none).
     """
     return _CANONICAL.encode(value)
 
@@ -106,11 +105,7 @@ def item_place(origin: str, number: int, key: str | None = None) -> Where:
 
 
 def check_ids(data: DataSet) -> None:
-    """Refuse an id that was written twice. Ids made from equal inputs may repeat: the audit counts those.
-
-    Raises:
-        DataError: names both rows.
-    """
+    """Refuse an id that was written twice. Ids made from equal inputs may repeat: the audit counts those."""
     first_with: dict[str, int] = {}
     for index, example in enumerate(data.examples):
         first = first_with.setdefault(example.id, index)

@@ -37,9 +37,8 @@ def read_objects(lines: Lines) -> Iterator[tuple[int, dict[str, Any]]]:
 def parse_object(text: str, *, looks: str = _ROW) -> dict[str, Any]:
     """Return the one JSON object of a text; ``looks`` is the cure for a value that is none.
 
-    Raises:
-        DataError: without file and line. Besides broken JSON, what JSON readers disagree about is refused:
-            NaN, infinity, a key given twice, half a surrogate pair.
+    Errors lack file and line. Besides broken JSON, what JSON readers disagree about is refused: NaN, infinity, a key
+    given twice, half a surrogate pair.
     """
     try:
         row = parse_json(text, portable=True)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Mapping
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from pytest_ftgate.data.csvfile import DELIMITERS, csv_header, delimiter_of, read_csv
+from pytest_ftgate.data.columns import Columns
+from pytest_ftgate.data.csvfile import DELIMITERS, check_header, csv_header, delimiter_of, read_cells
 from pytest_ftgate.data.example import DataSet, Example, check_ids
 from pytest_ftgate.data.jsonl import read_jsonl, read_objects
 from pytest_ftgate.data.lines import UnopenedError, open_lines
+from pytest_ftgate.data.row import examples_of
 from pytest_ftgate.errors import DataError, Where, shown_path
 from pytest_ftgate.text import kind_of, listed, nearest
 
@@ -42,16 +45,24 @@ def load_examples(
         DataError: the file cannot be read, or a row is not an example; names the line.
     """
     check_limit(limit, shown_path(path))
-    chosen = _format(path, format)
-    _check_chat_fields(path, chosen, fields or {})
+    chosen, names = _format(path, format), fields or {}
+    clash = listed(name for name in ("input", "expected") if name in names)
+    if chosen == "chat" and clash != "none":
+        raise DataError(
+            f"names {clash}, but in the format chat both come from the messages",
+            where=Where(path=shown_path(path), key="fields"),
+            cure="to read the messages as the input: format: jsonl, fields: {input: messages}",
+        )
     examples: list[Example] = []
     numbers = array("L")
     chat = {"chat": True, "jsonl": False}.get(chosen)
     with open_lines(path) as lines:
         if chosen == "csv":
-            rows = read_csv(lines, fields or {}, delimiter=delimiter_of(path) or ",", labeled=labeled)
+            check = partial(check_header, columns=Columns.of(names, chat=False, labeled=labeled))
+            cells = read_cells(lines, delimiter=delimiter_of(path) or ",", check_header=check)
+            rows = examples_of(lines.path, cells, names, chat=False, labeled=labeled)
         else:
-            rows = read_jsonl(lines, fields or {}, chat=chat, labeled=labeled)
+            rows = read_jsonl(lines, names, chat=chat, labeled=labeled)
         for line, example in islice(rows, limit):
             examples.append(example)
             numbers.append(line)
@@ -64,11 +75,7 @@ def load_examples(
 
 
 def column_names(path: Path) -> list[str]:
-    """Return what a file calls its columns: the header of CSV, the keys of the first row of JSONL.
-
-    Raises:
-        DataError: the file cannot be read so far.
-    """
+    """Return what a file calls its columns: the header of CSV, the keys of the first row of JSONL."""
     chosen = _format(path, None)
     with open_lines(path) as lines:
         if chosen == "csv":
@@ -108,13 +115,3 @@ def _format(path: Path, written: str | None) -> str:
         evidence=f"known: {', '.join(SUFFIXES)}",
         cure=f"say which it is: format: {', '.join(FORMATS[:-1])} or {FORMATS[-1]}",
     )
-
-
-def _check_chat_fields(path: Path, chosen: str, fields: Mapping[str, str]) -> None:
-    clash = listed(name for name in ("input", "expected") if name in fields)
-    if chosen == "chat" and clash != "none":
-        raise DataError(
-            f"names {clash}, but in the format chat both come from the messages",
-            where=Where(path=shown_path(path), key="fields"),
-            cure="to read the messages as the input: format: jsonl, fields: {input: messages}",
-        )

@@ -13,11 +13,7 @@ ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 
 
 def checked_messages(value: Any, key: str) -> Messages:
-    """Return the messages of a row's ``key``, each with a known role and a content.
-
-    Raises:
-        DataError: without file and line, which the caller adds.
-    """
+    """Return the messages of a row's ``key``, each with a known role and a content; errors lack file and line."""
     if not isinstance(value, list):
         raise DataError(f"must be a list of messages, is {kind_of(value)}", where=Where(key=key))
     if not value:

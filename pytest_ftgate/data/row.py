@@ -22,11 +22,7 @@ def examples_of(
     chat: bool | None,
     labeled: bool,
 ) -> Iterator[tuple[int, Example]]:
-    """Give each row's line and example. ``chat`` None: as the first row is, so are all.
-
-    Raises:
-        DataError: a row is not an example; names the line.
-    """
+    """Give each row's line and example. ``chat`` None: as the first row is, so are all."""
     columns = None if chat is None else Columns.of(fields, chat=chat, labeled=labeled)
     for line, row in rows:
         try:
@@ -37,11 +33,7 @@ def examples_of(
 
 
 def example_from_row(row: Mapping[str, Any], columns: Columns) -> Example:
-    """Return the example that a row of JSON values holds.
-
-    Raises:
-        DataError: without file and line, which the caller adds.
-    """
+    """Return the example that a row of JSON values holds; errors lack file and line."""
     check_columns(row, columns)
     column = columns.column
     if columns.chat:

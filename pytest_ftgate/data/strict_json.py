@@ -29,10 +29,8 @@ class JsonError(ValueError):
 def parse_json(text: str, *, portable: bool = False) -> Any:
     """Return the value of a JSON text (RFC 8259), which is one value of any kind, and nothing else.
 
-    Args:
-        text: from anywhere.
-        portable: refuse, too, what other programs could not read again: a number that is larger than floats are,
-            half a surrogate pair, and more than ``MOST_NESTED`` levels.
+    ``portable``: refuse, too, what other programs could not read again: a number that is larger than floats are, half a
+    surrogate pair, and more than ``MOST_NESTED`` levels.
 
     Raises:
         ValueError: it is a :class:`json.JSONDecodeError` where the text is not JSON at all, and a :class:`JsonError`

@@ -38,10 +38,8 @@ class Row:
 
 
 def read_table(path: Path, required: Collection[str]) -> list[Row]:
-    """Return all rows of a file: tab-separated under the suffix ``.tsv``, CSV under ``.csv``, else JSONL.
-
-    Raises:
-        DataError: the file cannot be read, has no rows, or a row lacks a ``required`` column; names the line.
+    """Return all rows of a file, each with all columns that are ``required``: tab-separated under the suffix ``.tsv``,
+    CSV under ``.csv``, else JSONL.
     """
     with open_lines(path) as lines:
         separator = delimiter_of(path)

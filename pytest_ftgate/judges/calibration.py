@@ -37,11 +37,7 @@ class Item:
 
 
 def read_items(metric: ModelJudged) -> tuple[Item, ...]:
-    """Return the items of a calibration; none where none is asked for.
-
-    Raises:
-        DataError: the file cannot be read, a row is no item, or fewer than 20 are different. Names the line.
-    """
+    """Return the items of a calibration, at least 20 different ones; none where none is asked for."""
     if metric.calibration is None:
         return ()
     path, columns = metric.calibration.path, _COLUMNS[metric.name]

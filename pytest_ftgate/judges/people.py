@@ -67,12 +67,7 @@ class Ratings:
 
 
 def read_ratings(path: Path, source: str, test: DataSet) -> Ratings:
-    """Return the preferences of people for a test set.
-
-    Raises:
-        DataError: a row cannot be read, is about no example, or says again what another row says; or an example has no
-            rating. Names the line.
-    """
+    """Return the preferences of people for a test set: one or more for each example, one of each person."""
     shown = shown_path(path)
     places = {example.id: index for index, example in enumerate(test.examples)}
     found: list[dict[str, Rating]] = [{} for _ in test.examples]

@@ -56,14 +56,10 @@ def prepare_judging(
     surroundings: Surroundings,
     hook: Any | None,
 ) -> Judging:
-    """Read what people have said, and build the judges.
+    """Read what people have said, and build the judges; refuse a judge that is one of the models that it would judge.
 
     ``asked`` are the models that are judged, by role: as they are asked, and built where they are; ``surroundings`` are
     those of the gate's models, and ``hook`` is for the providers of others.
-
-    Raises:
-        ConfigError: a judge is one of the models that it would judge, or the gate cannot be judged in this way.
-        DataError: a file of people's judgements cannot be used.
     """
     from pytest_ftgate.models import Surroundings, build_model
 

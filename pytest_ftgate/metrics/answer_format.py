@@ -29,11 +29,7 @@ _NO_ANSWER: Broken = ("no answer", "no answer")
 class Rules:
     """What an answer must hold to; without white space around it, and in the order in which they stand here.
 
-    Attributes:
-        kind: it is JSON, YAML, XML or CSV; see :mod:`pytest_ftgate.metrics.answer_format`.
-        schema: its value, as JSON or YAML, is valid by it.
-        pattern: matches the whole of it.
-        strip_code_fence: one Markdown code fence around all of it does not count.
+    It is of the type ``kind``, its value is valid by the schema, and the pattern matches the whole of it.
     """
 
     kind: str | None = None
@@ -169,11 +165,8 @@ _REFUSED = {
 def read_yaml(text: str) -> Any:
     """Return the mapping or list that a YAML text holds; plain scalars are read by the core schema of YAML 1.2.
 
-    Nearly every text is a scalar in YAML, so that a scalar alone does not count. Tags, aliases, merge keys, keys
-    that are no plain text or given twice, and a second document are refused.
-
-    Raises:
-        ValueError: it is none, and why.
+    Nearly every text is a scalar in YAML, so that a scalar alone does not count. Raise :class:`ValueError` of tags,
+    aliases, merge keys, keys that are no plain text or given twice, and a second document, too.
     """
     from pytest_ftgate.config.yaml_nodes import YamlError, compose
 

@@ -196,10 +196,7 @@ def _count_near_pairs(expected: list[Any], answered: list[Any], allowed: float) 
 
 def read_rules(options: Options, names: frozenset[str]) -> FieldRules:
     """Return the rules that a gate's options ask for; ``names``: all fields that the test set expects, and the objects
-    they are in.
-
-    Raises:
-        ConfigError: an option is wrong, or speaks of a field that no example expects.
+    they are in. Raise :class:`ConfigError` where an option is wrong.
     """
     lists: Lists = "set" if options.choice("lists", LISTS) == "set" else "sequence"
     return FieldRules(_texts(options, names), _tolerances(options, names), lists)

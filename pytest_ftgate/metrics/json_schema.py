@@ -53,9 +53,7 @@ def read_schema(options: Options) -> Schema | None:
     """Return the schema that ``json_schema`` names or holds; None where the option is absent.
 
     The dialect is what ``$schema`` says, else draft 2020-12. Formats are checked as far as ``jsonschema`` can here.
-
-    Raises:
-        ConfigError: it cannot be read, is no valid schema, refers to something outside, or ``jsonschema`` is missing.
+    Raise :class:`ConfigError` where it cannot be read, is no valid schema, or refers to something outside.
     """
     if _KEY not in options.spec.options:
         return None

@@ -66,11 +66,7 @@ def _field_text(answer: str, path: Iterable[str]) -> str | None:
 
 
 def check_labels(metric: str, expected: Sequence[Any]) -> None:
-    """Refuse expected outputs that are objects or lists: none of them is a label. Needs no answer, so it is free.
-
-    Raises:
-        ConfigError: naming the first such example by its position, counted from 0.
-    """
+    """Refuse expected outputs that are objects or lists: none of them is a label. Needs no answer, so it is free."""
     for index, value in enumerate(expected):
         if isinstance(value, dict | list):
             raise ConfigError(
@@ -94,10 +90,6 @@ class LabelSet:
     def codes(self) -> dict[str, int]:
         """The code of each label by its clean text."""
         return {self.reading.clean(text): code for code, text in enumerate(self.texts)}
-
-    @cached_property
-    def _elsewhere(self) -> frozenset[str]:
-        return frozenset(map(self.reading.clean, self.known))
 
     def confused(self) -> tuple[str, str] | None:
         """Return the first two labels that normalization makes one; None where it makes none."""
@@ -126,31 +118,21 @@ class LabelSet:
         return gold
 
     def predicted(self, answers: Answers) -> tuple[Codes, int]:
-        """Return what each answer says, and how many answers are no known label.
+        """Return what each answer says, ``(repeats, examples)``, and how many answers are no known label.
 
-        The first has the shape ``(repeats, examples)``: the label's code, or K, the number of labels, for whatever is
-        no label of the test set.
+        That is the label's code, or K, the number of labels, for whatever is no label of the test set.
         """
         import numpy as np
 
-        code = cache(self._answer_code)
-        codes = np.array([np.fromiter(map(code, repeat), np.int64, len(repeat)) for repeat in answers])
         k = len(self.texts)
+        known: dict[Any, int] = {**{self.reading.clean(text): k for text in self.known}, **self.codes}
+        code = cache(lambda answer: k if answer is None else known.get(self.reading.label(answer), k + 1))
+        codes = np.array([np.fromiter(map(code, repeat), np.int64, len(repeat)) for repeat in answers])
         return np.minimum(codes, k), int((codes > k).sum())
 
     def read(self, answers: Iterable[str | None]) -> list[str | None]:
         """Return the label in each answer as it is compared, known or not; None where there is none."""
         return [None if answer is None else self.reading.label(answer) for answer in answers]
-
-    def _answer_code(self, answer: str | None) -> int:
-        """Return the label's code; K for no answer and for labels known from elsewhere, K + 1 for anything else."""
-        k = len(self.texts)
-        if answer is None:
-            return k
-        label = self.reading.label(answer)
-        if label is None:
-            return k + 1
-        return self.codes.get(label, k if label in self._elsewhere else k + 1)
 
     def bare(self) -> LabelSet:
         """Return the same labels for answers that need no pattern and no field to be read."""
@@ -165,11 +147,7 @@ class LabelSet:
 
 
 def label_set(options: Options) -> LabelSet:
-    """Return the labels of the test set, read as a gate's options ask.
-
-    Raises:
-        ConfigError: an option is wrong, or the labels cannot be told apart once they are read that way.
-    """
+    """Return the labels of the test set, read as a gate's options ask; refuse those that normalization makes equal."""
     reading = Reading(options.normalization(), options.pattern(), options.json_field())
     if reading.pattern is not None and reading.json_field:
         cure = "Keep the one that finds the label."
@@ -186,7 +164,7 @@ def label_set(options: Options) -> LabelSet:
 
 
 def refuse_blank(options: Options) -> None:
-    """Raise :class:`ConfigError` where an empty output is expected: as an answer it counts as wrong."""
+    """Refuse an empty expected output: as an answer it counts as wrong."""
     if any(not text.strip() for text in options.expected):
         raise options.error(
             f"{options.metric} cannot score an example that expects an empty output: an empty answer counts as wrong",
@@ -195,11 +173,7 @@ def refuse_blank(options: Options) -> None:
 
 
 def selected_codes(options: Options, labels: LabelSet) -> tuple[int, ...]:
-    """Return the codes that the option ``labels`` names; all where it is absent.
-
-    Raises:
-        ConfigError: it names a label twice, or one that the test set does not expect.
-    """
+    """Return the codes that the option ``labels`` names; all where it is absent."""
     asked = options.labels("labels")
     if asked is None:
         return tuple(range(len(labels.texts)))
@@ -210,11 +184,7 @@ def selected_codes(options: Options, labels: LabelSet) -> tuple[int, ...]:
 
 
 def positive_code(options: Options, labels: LabelSet) -> int:
-    """Return the code of ``pos_label``, the label that a binary metric is about.
-
-    Raises:
-        ConfigError: there are not two labels, or the option is absent or names neither.
-    """
+    """Return the code of ``pos_label``, the label that a binary metric is about, of two."""
     name, evidence = options.metric, f"The labels are: {listed(labels.texts)}."
     if len(labels.texts) != 2:
         what = f"{name} needs a test set with two labels, and this one has {len(labels.texts)}"

@@ -136,13 +136,10 @@ class Options:
 
 
 def json_equal(a: Any, b: Any, normalize: Callable[[str], str]) -> bool:
-    """Return whether two JSON values are the same.
+    """Return whether two JSON values are the same; raise :class:`RecursionError` where they are nested too deeply.
 
     Objects are, whatever the order of their keys; 1 and 1.0 are; NaN and infinities equal nothing; text values (not
     keys) are compared after ``normalize``.
-
-    Raises:
-        RecursionError: the values are nested too deeply.
     """
     if isinstance(a, str) and isinstance(b, str):
         return normalize(a) == normalize(b)
@@ -164,11 +161,7 @@ def described(value: Any) -> str:
 
 
 def needed(options: Options, module: str, *, extra: str, key: str | None = None) -> Any:
-    """Return ``module`` of a library that a metric (or its option ``key``) needs, and that an extra of ours installs.
-
-    Raises:
-        ConfigError: it cannot be imported.
-    """
+    """Return ``module`` of a library that a metric, or its option ``key``, needs, and that an extra of ours holds."""
     library = module.partition(".")[0]
     try:
         import_module(library)

@@ -22,14 +22,12 @@ class _OutOfTimeError(BaseException):
 
 
 def within_limit(what: str, work: Callable[[], _T], text: str) -> _T:
-    """Return what ``work()`` gives; give up after :data:`LIMIT_S`. ``what`` was tried and ``text`` are for messages.
+    """Return what ``work()`` gives; give up after :data:`LIMIT_S`: then neither right nor wrong, the gate is in error.
 
     Python's regular expressions look for signals while they search, so that a timer can end them: the one that counts
     the time of the process, which test runners and their time-out plugins leave alone. There is no limit where signals
-    cannot be had: outside of the main thread, on Windows, or where somebody else uses that timer.
-
-    Raises:
-        MetricError: it took too long. That is neither right nor wrong: the gate is in error.
+    cannot be had: outside of the main thread, on Windows, or where somebody else uses that timer. ``what`` was tried
+    and ``text`` are for the message.
     """
     if (
         not hasattr(signal, "setitimer")

@@ -152,13 +152,10 @@ def compare_preferences(
     tested, at twice the margin, by the exact unconditional test, and its bounds are halved. So ties are neither dropped
     nor split at random: they count as pairs in which nothing was won, which for the margin 0 asks for about as
     much as the sign test without them (Dixon & Mood 1946), and has a meaning for every other margin. Where preferences
-    are means (of repeats or of several raters) the same difference, which lies in [-1, 1], is held to Gaffke's bound.
+    may be means (of repeats or raters) the same difference, which lies in [-1, 1], is held to Gaffke's bound.
 
-    Args:
-        preferred: 1 where the candidate is, 0 where the baseline is, 0.5 for a tie, or a mean of those, ``(n,)``.
-        margin: of the win rate above a half; in (-0.5, 0.5).
-        confidence, evidence, groups: see :mod:`~pytest_ftgate.statistics.compare`.
-        means: whether preferences may be means, whichever were seen.
+    ``preferred`` is 1 where the candidate is, 0 where the baseline is, 0.5 for a tie, or a mean of those, ``(n,)``; the
+    margin is of the win rate above a half, in (-0.5, 0.5).
     """
     asked = {"margin": 2 * margin, "confidence": confidence, "evidence": evidence, "groups": groups}
     if means:

@@ -16,9 +16,6 @@ def group_codes(groups: Iterable[Hashable] | None, n: int) -> Codes | None:
     """Return the group of each of ``n`` examples as a code 0..G-1; None where no two examples share one.
 
     ``groups`` has a name per example, None for an example on its own; or is None for no groups at all.
-
-    Raises:
-        ValueError: there are not as many names as examples.
     """
     if groups is None:
         return None

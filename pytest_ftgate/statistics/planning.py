@@ -38,9 +38,6 @@ def corrected_confidence(confidence: float, candidates: int) -> float:
 
     The best of ten useless candidates looks good by luck. Judging each at ``1 - (1 - confidence) / candidates`` keeps
     the chance that any of them passes wrongly at ``1 - confidence``.
-
-    Raises:
-        ValueError: there is no candidate.
     """
     if candidates < 1:
         raise ValueError(f"candidates must be at least 1, got {candidates}")
@@ -128,16 +125,12 @@ def fewest_wins(n: int, *, margin: float, confidence: float, evidence: str) -> i
 def fewest_examples(
     max_drop: float, *, confidence: float, evidence: str, exact: bool, most: int = MOST_EXAMPLES
 ) -> int | None:
-    """Return the fewest examples (or groups of them) that can say whether a model got worse by more than ``max_drop``.
-
-    ``None`` where that takes more than ``most``.
+    """Return the fewest examples (or groups of them) that can say whether a model got worse by more than ``max_drop``,
+    a share of the metric's range, above 0 where it is to be proven; ``None`` where that takes more than ``most``.
 
     Under "proven" as many as rule the drop out where the two models never differ: fewer ask for a gain. Under
     "significant" as many as show a loss where every example is lost: fewer can never fail. By the exact test of right
-    and wrong answers, or else by Gaffke's. The drop is a share of the metric's range, below 1.
-
-    Raises:
-        ValueError: no number of examples proves that nothing at all was lost.
+    and wrong answers, or else by Gaffke's.
     """
     alpha = level(confidence)
     if evidence == "observed":

@@ -17,9 +17,8 @@ class PooledCounts:
     """Everything that such a metric needs, for one model. K is the number of counts.
 
     Attributes:
-        counts: what each example adds, its repeats summed, shape ``(n, K)``.
-        perfect: what each would add if all of its answers were right, shape ``(n, K)``.
-        lost: what each would add if all of its answers were altogether wrong, shape ``(n, K)``.
+        counts: what each example adds, its repeats summed, ``(n, K)``; ``perfect``: what it would add if all of its
+            answers were right, and ``lost``: if all were altogether wrong.
         scores: how right the answers of each example are, in [0, 1], shape ``(n,)``.
         statistic: the metric as a function of summed counts, ``(m, K) -> (m,)``.
         of_parts: it is a mean over parts such as fields, of which some may be rare and weigh as much as all others.

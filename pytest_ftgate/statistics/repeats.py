@@ -46,9 +46,6 @@ def spread_of(baseline: Floats, candidate: Floats) -> Spread:
     The answers of the two models are independent given the example, so their variances within examples add up.
 
     Source: E. Miller, Adding Error Bars to Evals, arXiv:2411.00640 (2024).
-
-    Raises:
-        ValueError: another shape.
     """
     if baseline.shape != candidate.shape or baseline.ndim != 2 or min(baseline.shape) < 2:
         raise ValueError(
