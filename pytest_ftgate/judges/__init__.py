@@ -5,12 +5,4 @@ from __future__ import annotations
 from pytest_ftgate.judges.ask import JudgeRun, calibrate, run_judges
 from pytest_ftgate.judges.prepare import Judge, Judging, free_judging_checks, prepare_judging
 
-__all__ = [
-    "Judge",
-    "JudgeRun",
-    "Judging",
-    "calibrate",
-    "free_judging_checks",
-    "prepare_judging",
-    "run_judges",
-]
+__all__ = ["Judge", "JudgeRun", "Judging", "calibrate", "free_judging_checks", "prepare_judging", "run_judges"]

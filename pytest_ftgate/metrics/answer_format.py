@@ -16,7 +16,7 @@ from pytest_ftgate.metrics.json_schema import Broken, Schema, read_schema
 from pytest_ftgate.metrics.options import Options
 from pytest_ftgate.metrics.protocol import Answers, Breakdown, Metric, Scored, by_example
 from pytest_ftgate.metrics.time_limit import within_limit
-from pytest_ftgate.text import printable
+from pytest_ftgate.text import printable, shortened
 
 RULES = ("json_schema", "pattern", "type", "allowed", "min_chars", "max_chars")
 _OF_VALUES = ("json", "yaml")
@@ -59,10 +59,13 @@ class Rules:
         return self._of_text(text)
 
     def _of_text(self, text: str) -> Broken | None:
-        if self.pattern is not None and not _matches(self.pattern, text):
-            return "pattern", f"{_quoted(text)} does not match the pattern as a whole"
+        quoted = repr(shortened(text, _LABEL))
+        if self.pattern is not None:
+            match = partial(self.pattern.fullmatch, text)
+            if within_limit(f"pattern {self.pattern.pattern!r}", match, text) is None:
+                return "pattern", f"{quoted} does not match the pattern as a whole"
         if self.allowed is not None and text not in self.allowed:
-            return "allowed", f"{_quoted(text)} is none of the allowed answers"
+            return "allowed", f"{quoted} is none of the allowed answers"
         if self.min_chars is not None and len(text) < self.min_chars:
             return "min_chars", f"{len(text):,} characters, fewer than {self.min_chars:,}"
         if self.max_chars is not None and len(text) > self.max_chars:
@@ -97,11 +100,6 @@ class Format(Metric):
 NAMES = (Format.name,)
 
 
-def _matches(pattern: re.Pattern[str], text: str) -> bool:
-    """Return whether the pattern matches all of the text."""
-    return within_limit(f"pattern {pattern.pattern!r}", partial(pattern.fullmatch, text), text) is not None
-
-
 def _without_fence(text: str) -> str:
     """Return the text inside of one Markdown code fence that is all there is; else the text itself."""
     if not (text.startswith("```") and text.endswith("```")):
@@ -111,10 +109,6 @@ def _without_fence(text: str) -> str:
     if not line_break or not re.fullmatch(r"```[\w+.-]*[ \t\r]*", head) or "```" in inner:
         return text
     return inner.strip()
-
-
-def _quoted(text: str) -> str:
-    return repr(text if len(text) <= _LABEL else text[: _LABEL - 3] + "...")
 
 
 def build(options: Options) -> Format:

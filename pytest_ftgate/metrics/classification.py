@@ -92,12 +92,14 @@ class LabelMetric(_OfLabels):
 
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
         from pytest_ftgate.statistics import LabelCounts
+        from pytest_ftgate.statistics.set_level import set_value
 
         check_shape(self.name, expected, answers)
         gold = self.labels.gold(self.name, expected)
         predicted, n_unknown = self.labels.predicted(answers)
-        value = self._value(gold, predicted)
         counts = LabelCounts(gold, predicted, len(self.labels.texts), self.formula.statistic)
+        value = self._value(gold, predicted)
+        check_agreement(self.name, value, set_value(counts), "scikit-learn", "confusion matrix")
         return Scored(self, value, statistic=counts, n_unknown=n_unknown)
 
     def _value(self, gold: Codes, predicted: Codes) -> float:
@@ -114,8 +116,6 @@ class LabelMetric(_OfLabels):
                 evidence=f"The expected labels are: {shown[0]}. The answers are: {shown[1]}.",
                 cure="Use a test set with several labels, or another metric, such as accuracy.",
             )
-        ours = self.formula.statistic(confusion.confusion_matrix(gold, predicted, len(self.labels.texts))[None])[0]
-        check_agreement(self.name, value, float(ours), "scikit-learn", "confusion matrix")
         return value
 
 

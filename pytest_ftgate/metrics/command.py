@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_ftgate.errors import MetricError
-from pytest_ftgate.metrics.command_run import MOST_OUTPUT, NOT_RUN, CannotStart, Ended, Runner, environment
+from pytest_ftgate.metrics.command_run import MOST_OUTPUT, NOT_RUN, Ended, Runner, environment
 from pytest_ftgate.metrics.options import Options
 from pytest_ftgate.metrics.protocol import Answers, Kind, Metric, Scored, by_example, check_shape, given
 from pytest_ftgate.text import FARTHEST, excerpt, kind_of
@@ -68,9 +68,9 @@ class Command(Metric):
             self, expected, answers, lambda _, answer: self.known[text] if (text := given(answer)) else worst
         )
 
-    def _value(self, ended: Ended | CannotStart, index: int) -> float:
-        if isinstance(ended, CannotStart):
-            raise self._failed(index, f"could not be started: {ended.reason}", None, "Run it by hand in that folder.")
+    def _value(self, ended: Ended | str, index: int) -> float:
+        if isinstance(ended, str):
+            raise self._failed(index, f"could not be started: {ended}", None, "Run it by hand in that folder.")
         if ended.timed_out:
             what = f"did not end within {self.runner.timeout_s:g} s"
             raise self._failed(index, what, ended, "Give it more time with timeout_s, or mend it.")

@@ -48,13 +48,6 @@ class Ended:
         return self.timed_out or self.code < 0 or self.code in NOT_RUN
 
 
-@dataclass(frozen=True, slots=True)
-class CannotStart:
-    """The operating system did not start it."""
-
-    reason: str
-
-
 @dataclass
 class Runner:
     """Runs one command on several texts at once. The first of ``argv`` is an absolute path."""
@@ -67,7 +60,7 @@ class Runner:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _stopped: bool = False
 
-    def run(self, texts: Sequence[str]) -> list[Ended | CannotStart | None]:
+    def run(self, texts: Sequence[str]) -> list[Ended | str | None]:
         """Return what became of each. After the first that failed all are stopped: None for those that did not end.
 
         Interrupted, it kills what is running and lets the exception through.
@@ -87,7 +80,7 @@ class Runner:
             for process in self._running:
                 _kill_group(process)
 
-    def _one(self, text: str) -> Ended | CannotStart | None:
+    def _one(self, text: str) -> Ended | str | None:
         try:
             with tempfile.TemporaryFile() as given:  # a pipe would block where the command does not read it
                 given.write(text.encode("utf-8", errors="replace"))
@@ -95,7 +88,7 @@ class Runner:
                 process = self._start(given)
         except (OSError, ValueError) as error:  # the interpreter is missing, or the disk is full
             self._stop()
-            return CannotStart(str(error))
+            return str(error)
         if process is None:
             return None
         ended = self._followed(process)

@@ -11,19 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pytest_ftgate.metrics.protocol import Codes, Floats
+from pytest_ftgate.metrics.protocol import Floats
 
 _ROUNDING = 1e-12  # relative; the smallest denominator that is not 0 is 2 / n of its scale
-
-
-def confusion_matrix(gold: Codes, predicted: Codes, k: int) -> Floats:
-    """Count the pairs of codes, over all repeats, into one matrix of the shape ``(k + 1, k + 1)``."""
-    import numpy as np
-
-    cells = (gold * (k + 1) + predicted).ravel()
-    counts: Any = np.bincount(cells, minlength=(k + 1) ** 2).reshape(k + 1, k + 1)
-    matrix: Floats = counts.astype(np.float64)
-    return matrix
 
 
 # Each is right / (share * expected + (1 - share) * answered).

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from pytest_ftgate.metrics.field_rules import FieldRules, child_name
+from pytest_ftgate.text import shortened
 
 LeafPath: TypeAlias = tuple[str | int, ...]
 RIGHT, WRONG, MISSING, SPURIOUS = range(4)
@@ -78,7 +79,7 @@ class Differences:
 
     def remark(self, path: LeafPath, text: Callable[[], str]) -> None:
         if len(self.remarks) < _NOTED:
-            self.remarks.append(f"{_shown_path(path)}: {text()}")
+            self.remarks.append(f"{shown_place(path)}: {text()}")
         else:
             self.more += 1
 
@@ -140,10 +141,10 @@ def _compare(found: Differences, name: str, path: LeafPath, leaf: Leaf, other: L
         found.remark(path, lambda: f"{_shown(other.value)} where {_shown(leaf.value)} is expected")
 
 
-def _shown_path(path: LeafPath) -> str:
-    return "$" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+def shown_place(path: Iterable[str | int], *, anywhere: bool = False) -> str:
+    """Return a path as ``$.orders[0].id``; with ``anywhere`` as ``$.orders[*].id``."""
+    return "$" + "".join(f".{part}" if isinstance(part, str) else "[*]" if anywhere else f"[{part}]" for part in path)
 
 
 def _shown(value: Any) -> str:
-    text = repr(value[:60] if isinstance(value, str) else value)
-    return text if len(text) <= 60 else text[:57] + "..."
+    return shortened(repr(value[:60] if isinstance(value, str) else value), 60)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from pytest_ftgate.data.lines import read_text
 from pytest_ftgate.data.strict_json import parse_json
 from pytest_ftgate.errors import ConfigError, DataError, shown_path
+from pytest_ftgate.metrics.json_diff import shown_place
 from pytest_ftgate.metrics.options import needed
 
 if TYPE_CHECKING:
@@ -41,12 +42,8 @@ class Schema:
             return f"$: {what}", what
         if error is None:
             return None
-        place, kind = _path(error.absolute_path), _path(error.absolute_path, anywhere=True)
+        place, kind = shown_place(error.absolute_path), shown_place(error.absolute_path, anywhere=True)
         return f"{kind}: {error.validator}", f"{place}: {error.message}"
-
-
-def _path(parts: Any, *, anywhere: bool = False) -> str:
-    return "$" + "".join(f".{part}" if isinstance(part, str) else "[*]" if anywhere else f"[{part}]" for part in parts)
 
 
 def read_schema(options: Options) -> Schema | None:
@@ -99,7 +96,7 @@ def _validator(options: Options, schema: dict[str, Any], place: str) -> Any:
         known.check_schema(schema)
         outside = next(_unresolved(schema, REGISTRY), None)
     except SchemaError as error:
-        what = f"{place} is no valid JSON Schema: {_path(error.absolute_path)}: {error.message}"
+        what = f"{place} is no valid JSON Schema: {shown_place(error.absolute_path)}: {error.message}"
         raise _error(options, what, "Correct the schema.") from None
     except RecursionError:
         raise _error(options, f"{place} is nested too deeply", "Write a flatter schema.") from None
