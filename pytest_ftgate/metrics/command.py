@@ -158,21 +158,16 @@ def _score(options: Options) -> tuple[()] | tuple[re.Pattern[str], Kind, float, 
     if not isinstance(score, str) or not score:
         raise options.wrong_type("score", score, f"{EXIT_CODE}, or a pattern with one group that finds a number")
     if score == EXIT_CODE:
-        if given:
-            raise options.error(
-                f"{given[0]} has no meaning with score: {EXIT_CODE}, which makes an answer right or wrong",
-                key=given[0],
-                cure="Remove it, or give a pattern as score.",
-            )
+        for key in given:
+            what = f"{key} has no meaning with score: {EXIT_CODE}, which makes an answer right or wrong"
+            raise options.error(what, key=key, cure="Remove it, or give a pattern as score.")
         return ()
     pattern = _pattern(options, score)
     if len(given) < len(_RANGE):
         absent = ", ".join(key for key in _RANGE if key not in given)
-        raise options.error(
-            f"command needs {absent}: the range of the number and its direction",
-            key="score",
-            cure="Write low: 0, high: 10, greater_is_better: true, for example.",
-        )
+        what = f"command needs {absent}: the range of the number and its direction"
+        cure = "Write low: 0, high: 10, greater_is_better: true, for example."
+        raise options.error(what, key="score", cure=cure)
     low, high = (_number(options, key, math.nan) for key in ("low", "high"))
     for key, value in (("low", low), ("high", high)):
         if abs(value) > FARTHEST:
@@ -200,7 +195,6 @@ def _number(options: Options, key: str, default: float) -> float:
     value = options.spec.options.get(key, default)
     real = isinstance(value, int | float) and not isinstance(value, bool)
     if not real or (key in options.spec.options and not abs(value) <= sys.float_info.max):
-        raise options.error(
-            f"{key} is {value!r}" if real else f"{key} is {kind_of(value)}", key=key, cure="Write a number."
-        )
+        found = repr(value) if real else kind_of(value)
+        raise options.error(f"{key} is {found}", key=key, cure="Write a number.")
     return float(value)

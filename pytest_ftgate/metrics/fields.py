@@ -45,6 +45,7 @@ MOST_FIELDS = 500
 """More fields than this have no macro average: they are data, and no fields."""
 
 _WHOLE = "(the answer)"
+_NONE = (0, 0, 0, 0)
 _NOTE = 200
 _LABEL = 100
 # What right, wrong, missing and spurious values weigh, above and below the line.
@@ -110,12 +111,9 @@ class FieldMetric(Metric):
                 return differences(wanted, read, self.rules, self._field_of)
             except RecursionError:
                 read = "nested too deeply"
-        found = Differences(remarks=[read])
-        for name, size in self._expected_counts(wanted).items():
-            found.add(name, MISSING, size)
-        if not found.counts:  # nothing is expected, and that was not answered either
-            found.add(UNEXPECTED, SPURIOUS)
-        return found
+        # Where nothing is expected, and that was not answered either, something counts as spurious.
+        sizes = self._expected_counts(wanted)
+        return Differences(_as(MISSING if sizes else WRONG, sizes), [read])
 
     @cached_property
     def _field_of(self) -> Callable[[str], str | None]:
@@ -147,7 +145,7 @@ class FieldMetric(Metric):
         perfect, lost = (
             repeats * np.array([self._row([_as(kind, sizes)]) for sizes in expected]) for kind in (RIGHT, WRONG)
         )
-        statistic = partial(_macro if self.average == "macro" else _micro, *_WEIGHTS[self.name])
+        statistic = partial(_mean_of_parts, *_WEIGHTS[self.name])
         pooled = PooledCounts(counts, perfect, lost, self._scores(found), statistic, self.average == "macro")
         return Scored(self, float(statistic(counts.sum(axis=0)[None])[0]), statistic=pooled)
 
@@ -163,18 +161,10 @@ class FieldMetric(Metric):
         """Return the counts that are pooled: 4 of all fields together, or 4 of each field."""
         import numpy as np
 
-        row = np.zeros((len(self.fields) if self.average == "macro" else 1, 4))
-        for by_field in counted:
-            for name, counts in by_field.items():
-                if self.average == "micro":
-                    row[0] += counts
-                elif name in self._places:
-                    row[self._places[name]] += counts
-        return row.ravel()
-
-    @cached_property
-    def _places(self) -> dict[str, int]:
-        return {name: place for place, name in enumerate(self.fields)}
+        names = self.fields if self.average == "macro" else None
+        rows = [[by.get(name, _NONE) for name in names] if names else [Differences(by).total] for by in counted]
+        row: Floats = np.array(rows, dtype=np.float64).sum(axis=0).ravel()
+        return row
 
     def _breakdown(self, found: Iterable[Differences]) -> Breakdown:
         """Return a row per field, that with the lowest value first."""
@@ -194,44 +184,31 @@ class FieldMetric(Metric):
         return Breakdown("field", (*shares, *counted), tuple(rows), shares)
 
     def _cells(self, counts: Sequence[int]) -> tuple[float | None, ...]:
-        right, wrong, missing, spurious = counts[RIGHT], counts[WRONG], counts[MISSING], counts[SPURIOUS]
+        right, wrong, missing, spurious = counts
         above, below = (sum(w * c for w, c in zip(weights, counts, strict=True)) for weights in _WEIGHTS[self.name])
-        shares = [_share(above, below)]
+        parts = [(above, below)]
         if self.name == "field_f1":
-            shares += [_share(right, right + wrong + spurious), _share(right, right + wrong + missing)]
-        return (*shares, right, wrong, missing, spurious)
-
-
-def _share(part: int, whole: int) -> float | None:
-    return part / whole if whole else None
+            parts += [(right, right + wrong + spurious), (right, right + wrong + missing)]
+        return (*(part / whole if whole else None for part, whole in parts), *counts)
 
 
 def _as(kind: int, sizes: dict[str, int]) -> dict[str, list[int]]:
     """Return counts in which all that is expected is of one kind; where nothing is, an answer can only be spurious."""
-    if not sizes:
-        return {UNEXPECTED: [0, 0, 0, 1]} if kind == WRONG else {}
-    return {name: [size if kind == other else 0 for other in range(4)] for name, size in sizes.items()}
+    found = Differences()
+    for name, size in sizes.items():
+        found.add(name, kind, size)
+    if kind == WRONG and not sizes:
+        found.add(UNEXPECTED, SPURIOUS)
+    return found.counts
 
 
-def _ratios(above: Sequence[int], below: Sequence[int], counts: Floats) -> tuple[Floats, Floats]:
-    """Return ratios of weighted sums of counts, ``(..., 4) -> (...)``, 0 without a denominator; and those."""
+def _mean_of_parts(above: Sequence[int], below: Sequence[int], counts: Floats) -> Floats:
+    """Return the mean of the parts' ratios of each row of counts, ``(m, 4 P)``; parts without any are left out."""
     import numpy as np
 
-    over, under = counts @ np.array(above, dtype=float), counts @ np.array(below, dtype=float)
-    return np.divide(over, under, out=np.zeros_like(over), where=under > 0), under
-
-
-def _micro(above: Sequence[int], below: Sequence[int], counts: Floats) -> Floats:
-    """Return the ratio of each row of counts ``(m, 4)``."""
-    return _ratios(above, below, counts)[0]
-
-
-def _macro(above: Sequence[int], below: Sequence[int], counts: Floats) -> Floats:
-    """Return the mean of the fields' ratios of each row of counts ``(m, 4 F)``; fields without any are left out."""
-    import numpy as np
-
-    ratios, under = _ratios(above, below, counts.reshape(len(counts), -1, 4))
-    there = (under > 0).sum(axis=1)
+    parts = counts.reshape(len(counts), -1, 4)
+    over, under = parts @ np.array(above, dtype=float), parts @ np.array(below, dtype=float)
+    ratios, there = np.divide(over, under, out=np.zeros_like(over), where=under > 0), (under > 0).sum(axis=1)
     means: Floats = np.divide(ratios.sum(axis=1), there, out=np.zeros(len(counts)), where=there > 0)
     return means
 
@@ -261,11 +238,9 @@ def build(options: Options) -> FieldMetric:
     fields = tuple(known) if declared is None else declared
     average = options.choice("average", AVERAGES) or AVERAGES[0]
     if average == "macro" and len(fields) > MOST_FIELDS:
-        raise options.error(
-            f"average: macro is for up to {MOST_FIELDS} fields, and the test set expects {len(fields):,}",
-            key="average",
-            cure="Name the fields that count with fields, or use average: micro.",
-        )
+        what = f"average: macro is for up to {MOST_FIELDS} fields, and the test set expects {len(fields):,}"
+        cure = "Name the fields that count with fields, or use average: micro."
+        raise options.error(what, key="average", cure=cure)
     kind: Kind = "graded" if average == "samples" else "set"
     return FieldMetric(options.metric, average, rules, fields, declared is not None, kind)
 
@@ -273,10 +248,9 @@ def build(options: Options) -> FieldMetric:
 def _expected(options: Options, text: str) -> dict[str, Any] | list[Any]:
     found = _as_container(text)
     if found is None:
-        raise options.error(
-            f"{options.metric} compares fields of JSON, and the test set expects {excerpt(text)!r}",
-            cure="Use it where every expected output is a JSON object or list; for text there is exact_match.",
-        )
+        what = f"{options.metric} compares fields of JSON, and the test set expects {excerpt(text)!r}"
+        cure = "Use it where every expected output is a JSON object or list; for text there is exact_match."
+        raise options.error(what, cure=cure)
     return found
 
 
