@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pytest_ftgate.data.columns import likely_columns
-from pytest_ftgate.data.dataset import DataSet
 from pytest_ftgate.data.example import (
+    DataSet,
     Example,
     Input,
     Messages,

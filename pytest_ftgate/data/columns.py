@@ -21,14 +21,14 @@ _USUAL_NAMES = {
 class Columns:
     """Which column of a row holds which part of an example.
 
-    Args:
+    Attributes:
         chat: the input and the expected output come from ``messages``.
         column: the column of each part: ``input`` and ``expected`` or ``messages``, ``id``, ``group``.
         renamed: the columns of further fields that are called otherwise in the row.
         required: the columns that every row must have, by the name of their part or field.
         taken: all columns that are not further fields under their own name.
-        mappable: whether the user can map names, or must change the rows.
-        labeled: whether every row must hold what output is expected.
+        mappable: the user can map names, or must change the rows.
+        labeled: every row must hold what output is expected.
     """
 
     chat: bool
@@ -64,36 +64,28 @@ def is_chat(row: Mapping[str, Any], fields: Mapping[str, str]) -> bool:
 
 def check_columns(found: Collection[str], columns: Columns) -> None:
     """Refuse a row, or a header, that lacks a column."""
-    absent = [name for name, column in columns.required.items() if column not in found]
-    if absent:
-        raise _absent_error(absent, tuple(found), columns)
-
-
-def _absent_error(absent: list[str], found: tuple[str, ...], columns: Columns) -> DataError:
-    return DataError(
-        "; ".join(_absent_words(name, columns.required[name]) for name in absent),
-        evidence=f"found: {listed(found)}",
-        cure=_other_form_cure(absent, found, columns) or _mapping_cure(absent, found, columns),
+    absent = {name: column for name, column in columns.required.items() if column not in found}
+    if not absent:
+        return
+    what = "; ".join(
+        f'no field "{column}"' + (f', which `fields` gives for "{name}"' if name != column else "")
+        for name, column in absent.items()
     )
-
-
-def _absent_words(name: str, column: str) -> str:
-    return f'no field "{column}"' + (f', which `fields` gives for "{name}"' if name != column else "")
-
-
-def _other_form_cure(absent: list[str], found: tuple[str, ...], columns: Columns) -> str | None:
+    other = None
     if columns.chat and "input" in found:
-        return 'this row is not a conversation: all rows of a file have one form, set by the first or by "format"'
-    if "messages" in found and {"input", "expected"} <= set(absent):
-        return 'this row is a conversation: all rows of a file have one form, set by the first or by "format"'
-    return None
+        other = "not a conversation"
+    elif "messages" in found and {"input", "expected"} <= absent.keys():
+        other = "a conversation"
+    one_form = f'this row is {other}: all rows of a file have one form, set by the first or by "format"'
+    cure = one_form if other else _mapping_cure(absent, tuple(found), columns)
+    raise DataError(what, evidence=f"found: {listed(found)}", cure=cure)
 
 
-def _mapping_cure(absent: list[str], found: tuple[str, ...], columns: Columns) -> str:
-    free = [name for name in found if name not in columns.column.values()]
-    mapping = likely_columns({name: columns.required[name] for name in absent}, free)
+def _mapping_cure(absent: Mapping[str, str], found: tuple[str, ...], columns: Columns) -> str:
+    mapping = likely_columns(absent, [name for name in found if name not in columns.column.values()])
     if columns.mappable:
-        pairs = ", ".join(f"{ours}: {listed([theirs])}" for ours, theirs in (mapping or {absent[0]: "NAME"}).items())
+        named = mapping or {next(iter(absent)): "NAME"}
+        pairs = ", ".join(f"{ours}: {listed([theirs])}" for ours, theirs in named.items())
         return f"say what they are called: fields: {{{pairs}}}"
     if mapping:
         return "rename keys: " + ", ".join(f"{listed([theirs])} to {ours}" for ours, theirs in mapping.items())
@@ -102,18 +94,10 @@ def _mapping_cure(absent: list[str], found: tuple[str, ...], columns: Columns) -
 
 def likely_columns(wanted: Mapping[str, str], free: Collection[str]) -> dict[str, str]:
     """Return which ``free`` columns probably hold the missing parts; ``wanted`` gives the column of each."""
-    left, found = list(free), dict[str, str]()
+    left, found = {one.strip().lower(): one for one in free}, dict[str, str]()
     for name, column in wanted.items():
-        guess = _suggestion(name, column, left)
+        usual = (one for one in _USUAL_NAMES.get(name, ()) if one in left)
+        guess = nearest(column.lower(), left) or next(usual, None)
         if guess is not None:
-            found[name] = guess
-            left.remove(guess)
+            found[name] = left.pop(guess)
     return found
-
-
-def _suggestion(name: str, column: str, free: list[str]) -> str | None:
-    by_lower = {one.strip().lower(): one for one in free}
-    near = nearest(column.lower(), by_lower)
-    usual = (one for one in _USUAL_NAMES.get(name, ()) if one in by_lower)
-    guess = near if near is not None else next(usual, None)
-    return by_lower[guess] if guess is not None else None

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from pytest_ftgate.data.columns import Columns, check_columns
-from pytest_ftgate.data.example import Example
 from pytest_ftgate.data.lines import Lines
-from pytest_ftgate.data.row import examples_of
 from pytest_ftgate.errors import DataError, Where, located
 from pytest_ftgate.text import excerpt, listed
 
+DELIMITERS = {".csv": ",", ".tsv": "\t"}
 _LARGEST_CELL = 2**31 - 1  # characters; the most that every platform takes
 
+_SEPARATORS = {";": "semicolons", "\t": "tabs (those take the suffix .tsv)", "|": "bars"}
 # What Python's reader says, and what that means.
 _KNOWN_FAULTS = (
     ("unexpected end of data", "a quoted cell is never closed", 'close it with "; within a cell write ""'),
@@ -23,13 +22,9 @@ _KNOWN_FAULTS = (
 )
 
 
-def read_csv(
-    lines: Lines, fields: Mapping[str, str], *, delimiter: str = ",", labeled: bool = True
-) -> Iterator[tuple[int, Example]]:
-    """Give each row's line, the one on which it starts, and its example."""
-    check = partial(_check_header, columns=Columns.of(fields, chat=False, labeled=labeled))
-    rows = read_cells(lines, delimiter=delimiter, check_header=check)
-    return examples_of(lines.path, rows, fields, chat=False, labeled=labeled)
+def delimiter_of(path: Path) -> str | None:
+    """Return what separates cells, by the file's suffix; None where that is not one of CSV."""
+    return DELIMITERS.get(path.suffix.lower())
 
 
 def read_cells(
@@ -59,25 +54,17 @@ def _rows(lines: Lines, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     reader = csv.reader(lines, strict=True, delimiter=delimiter)
     while True:
         line = lines.number + 1
+        before = csv.field_size_limit(_LARGEST_CELL)  # it holds for the whole process: lifted for one row at a time
         try:
-            with _large_cells():
-                cells = next(reader, None)
+            cells = next(reader, None)
         except csv.Error as error:
             raise _broken(lines, line, error) from None
+        finally:
+            csv.field_size_limit(before)
         if cells is None:
             return
         if cells and not (len(cells) == 1 and lines.text.isspace()):
             yield line, cells
-
-
-@contextmanager
-def _large_cells() -> Iterator[None]:
-    """Lift the limit on a cell's size, which holds for the whole process, while one row is read."""
-    before = csv.field_size_limit(_LARGEST_CELL)
-    try:
-        yield
-    finally:
-        csv.field_size_limit(before)
 
 
 def _broken(lines: Lines, line: int, error: csv.Error) -> DataError:
@@ -91,32 +78,24 @@ def _broken(lines: Lines, line: int, error: csv.Error) -> DataError:
 
 
 def _distinct(names: list[str]) -> list[str]:
-    for name in names:
-        if names.count(name) > 1:
-            raise DataError(
-                f'the header has the column "{excerpt(name)}" {names.count(name)} times',
-                evidence=f"found: {listed(names)}",
-                cure="give each column a name of its own",
-            )
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise DataError(
+            f'the header has the column "{excerpt(twice)}" {names.count(twice)} times',
+            evidence=f"found: {listed(names)}",
+            cure="give each column a name of its own",
+        )
     return names
 
 
-def _check_header(names: list[str], columns: Columns) -> None:
+def check_header(names: list[str], columns: Columns) -> None:
+    """Refuse a header that lacks a column."""
     try:
         check_columns(names, columns)
     except DataError as error:
-        raise DataError(
-            f"{error.what} in the header", evidence=error.evidence, cure=_header_cure(names) or error.cure
-        ) from None
-
-
-def _header_cure(names: list[str]) -> str | None:
-    if len(names) > 1:
-        return None
-    for separator, words in ((";", "semicolons"), ("\t", "tabs (those take the suffix .tsv)"), ("|", "bars")):
-        if separator in names[0]:
-            return f"the columns seem to be separated by {words}: separate them with commas"
-    return None
+        between = next((words for sign, words in _SEPARATORS.items() if len(names) == 1 and sign in names[0]), None)
+        cure = f"the columns seem to be separated by {between}: separate them with commas" if between else error.cure
+        raise DataError(f"{error.what} in the header", evidence=error.evidence, cure=cure) from None
 
 
 def _row(header: list[str], cells: list[str]) -> dict[str, str]:

@@ -10,8 +10,7 @@ from itertools import islice
 from typing import Any
 
 from pytest_ftgate.data.columns import Columns, is_chat
-from pytest_ftgate.data.dataset import DataSet, check_ids, item_place
-from pytest_ftgate.data.example import Example, canonical_json
+from pytest_ftgate.data.example import DataSet, Example, canonical_json, check_ids, item_place
 from pytest_ftgate.data.jsonl import parse_object
 from pytest_ftgate.data.load import check_limit
 from pytest_ftgate.data.row import checked_example, example_from_row
@@ -37,7 +36,7 @@ def examples_from(
         origin: what gave the iterable, for messages: ``fixture ftgate_test_set``.
         fields: what mappings call ``input``, ``expected`` and so on.
         limit: at least 1; nothing beyond it is asked of the iterable.
-        labeled: whether every item must hold what output is expected; else that is the empty text where absent.
+        labeled: every item must hold what output is expected; else that is the empty text where absent.
 
     Raises:
         DataError: this is not such an iterable, it raised, or an item is not an example; names the item.
@@ -54,11 +53,8 @@ def examples_from(
         examples.append(example)
         digest.update(_canonical(example).encode() + b"\n")
     if not examples:
-        raise DataError(
-            "gave no example",
-            where=Where(path=origin),
-            cure="give at least one; a generator can be used up once only",
-        )
+        cure = "give at least one; a generator can be used up once only"
+        raise DataError("gave no example", where=Where(path=origin), cure=cure)
     data = DataSet(tuple(examples), None, digest.hexdigest(), None, origin)
     check_ids(data)
     return data
@@ -93,19 +89,12 @@ def _check_iterable(rows: Any, origin: str) -> None:
         cure = "a set has no order: give a list"
     elif hasattr(rows, "to_dict") and hasattr(rows, "columns"):
         cure = 'give the rows of a table: table.to_dict("records")'
-    elif isinstance(rows, bytes | bytearray) or not _is_iterable(rows):
+    elif isinstance(rows, bytes | bytearray) or not (hasattr(rows, "__iter__") or hasattr(rows, "__getitem__")):
         cure = "give a list, a tuple or a generator of examples"
     else:
         return
-    raise DataError(f"must be an iterable of examples, is {_python_kind(rows)}", where=Where(path=origin), cure=cure)
-
-
-def _is_iterable(rows: Any) -> bool:
-    return hasattr(rows, "__iter__") or hasattr(rows, "__getitem__")
-
-
-def _python_kind(value: Any) -> str:
-    return "None" if value is None else f"of type {type(value).__name__}"
+    kind = "None" if rows is None else f"of type {type(rows).__name__}"
+    raise DataError(f"must be an iterable of examples, is {kind}", where=Where(path=origin), cure=cure)
 
 
 def _items(rows: Iterable[Any], origin: str, limit: int | None) -> Iterator[Any]:
@@ -128,20 +117,19 @@ def _example(item: Any, fields: Mapping[str, str] | None, *, labeled: bool) -> E
     if isinstance(item, Example):
         return checked_example(_json_row(_parts(item)), labeled=labeled)
     if isinstance(item, Mapping):
-        row = _json_row(item)
-        chat = is_chat(row, fields or {})
-        columns = Columns.of(fields or {}, chat=chat, mappable=fields is not None, labeled=labeled)
-        return example_from_row(row, columns)
-    if isinstance(item, tuple | list) and len(item) == 2:
-        row = _json_row({"input": item[0], "expected": item[1]})
-        return example_from_row(row, Columns.of({}, chat=False, mappable=False, labeled=labeled))
-    size = f" of {len(item)}" if isinstance(item, tuple | list) else ""
-    raise DataError(f"must be an example, is {kind_of(item)}{size}", cure=_FORMS)
+        row, names = _json_row(item), fields or {}
+        chat, mappable = is_chat(row, names), fields is not None
+    elif isinstance(item, tuple | list) and len(item) == 2:
+        row, names = _json_row({"input": item[0], "expected": item[1]}), {}
+        chat = mappable = False
+    else:
+        size = f" of {len(item)}" if isinstance(item, tuple | list) else ""
+        raise DataError(f"must be an example, is {kind_of(item)}{size}", cure=_FORMS)
+    return example_from_row(row, Columns.of(names, chat=chat, mappable=mappable, labeled=labeled))
 
 
 def _parts(example: Example) -> dict[str, Any]:
-    parts = {"id": example.id, "input": example.input, "expected": example.expected, "group": example.group}
-    return {**parts, "fields": example.fields}
+    return {name: getattr(example, name) for name in ("id", "input", "expected", "group", "fields")}
 
 
 def _json_row(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -35,15 +35,10 @@ def read_objects(lines: Lines) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def parse_object(text: str, *, looks: str = _ROW) -> dict[str, Any]:
-    """Return the one JSON object of a text.
+    """Return the one JSON object of a text; ``looks`` is the cure for a value that is none.
 
-    Args:
-        text: a line of a file, or what was made to obey the same rules.
-        looks: the cure for a value that is no object.
-
-    Raises:
-        DataError: without file and line. Besides broken JSON, what JSON readers disagree about is refused:
-            NaN, infinity, a key given twice, half a surrogate pair.
+    Errors lack file and line. Besides broken JSON, what JSON readers disagree about is refused: NaN, infinity, a key
+    given twice, half a surrogate pair.
     """
     try:
         row = parse_json(text, portable=True)
@@ -59,30 +54,20 @@ def parse_object(text: str, *, looks: str = _ROW) -> dict[str, Any]:
 
 
 def _broken(text: str, error: json.JSONDecodeError) -> DataError:
-    if _is_cut_off(text, error):
-        return DataError(
-            "the last line is cut off: its JSON object does not end",
-            evidence=f"found: {excerpt(text, len(text))}",
-            cure="write the file anew, or remove the line",
-        )
-    return DataError(
-        f"is not JSON: {error.msg} at column {error.pos + 1}",
-        evidence=f"found: {excerpt(text, error.pos)}",
-        cure=_cure(text),
-    )
-
-
-def _is_cut_off(text: str, error: json.JSONDecodeError) -> bool:
-    """Return whether the file ends within an object. Only a file's last line can lack the line feed."""
-    if text.endswith("\n") or not text.lstrip().startswith("{"):
-        return False
     rest = text.rstrip()
-    return not rest.endswith("}") or error.pos >= len(rest) or error.msg.startswith("Unterminated string")
-
-
-def _cure(text: str) -> str:
-    if text.lstrip().startswith("["):
-        return "this looks like one JSON array: write each of its objects on a line of its own"
-    if "\r" in text.rstrip("\r\n"):
-        return "the lines end in carriage returns alone: end them with line feeds"
-    return "JSONL has one whole JSON object on each line"
+    # Only a file's last line can lack the line feed: where it ends within an object, the file was cut off.
+    if (
+        not text.endswith("\n")
+        and text.lstrip().startswith("{")
+        and (not rest.endswith("}") or error.pos >= len(rest) or error.msg.startswith("Unterminated string"))
+    ):
+        what, at = "the last line is cut off: its JSON object does not end", len(text)
+        cure = "write the file anew, or remove the line"
+    else:
+        what, at = f"is not JSON: {error.msg} at column {error.pos + 1}", error.pos
+        cure = "JSONL has one whole JSON object on each line"
+        if text.lstrip().startswith("["):
+            cure = "this looks like one JSON array: write each of its objects on a line of its own"
+        elif "\r" in text.rstrip("\r\n"):
+            cure = "the lines end in carriage returns alone: end them with line feeds"
+    return DataError(what, evidence=f"found: {excerpt(text, at)}", cure=cure)

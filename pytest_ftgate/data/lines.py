@@ -108,11 +108,7 @@ class Lines:
 
 @contextmanager
 def open_lines(path: Path) -> Iterator[Lines]:
-    """Open a file for reading line by line.
-
-    Raises:
-        DataError: the file cannot be opened or read; names similar files where there is none.
-    """
+    """Open a file for reading line by line; where there is none, the error names similar files."""
     shown = shown_path(path)
     with _opened(path, shown) as file:
         try:
@@ -122,11 +118,7 @@ def open_lines(path: Path) -> Iterator[Lines]:
 
 
 def read_text(path: Path) -> str:
-    """Return the text of a whole file, without a byte order mark.
-
-    Raises:
-        DataError: the file cannot be opened or read, or is not UTF-8.
-    """
+    """Return the text of a whole UTF-8 file, without a byte order mark."""
     with open_lines(path) as lines:
         return "".join(lines)
 

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from pytest_ftgate.data.csvfile import csv_header, read_csv
-from pytest_ftgate.data.dataset import DataSet, check_ids
-from pytest_ftgate.data.example import Example
+from pytest_ftgate.data.columns import Columns
+from pytest_ftgate.data.csvfile import DELIMITERS, check_header, csv_header, delimiter_of, read_cells
+from pytest_ftgate.data.example import DataSet, Example, check_ids
 from pytest_ftgate.data.jsonl import read_jsonl, read_objects
-from pytest_ftgate.data.lines import Lines, UnopenedError, open_lines
+from pytest_ftgate.data.lines import UnopenedError, open_lines
+from pytest_ftgate.data.row import examples_of
 from pytest_ftgate.errors import DataError, Where, shown_path
 from pytest_ftgate.text import kind_of, listed, nearest
 
 FORMATS = ("jsonl", "csv", "chat")
-_JSONL_SUFFIXES = (".jsonl", ".ndjson", ".jsonlines", ".json-lines")
-_CSV_SUFFIXES = (".csv", ".tsv")
-SUFFIXES = (*_JSONL_SUFFIXES, *_CSV_SUFFIXES)
+SUFFIXES = (".jsonl", ".ndjson", ".jsonlines", ".json-lines", *DELIMITERS)
 """By which a file's format is told."""
 
 
@@ -39,18 +39,31 @@ def load_examples(
             ``chat`` where the first row has ``messages`` and no ``input``.
         fields: what the file calls ``input``, ``expected``, ``id``, ``group``, ``messages`` or a field.
         limit: at least 1; the file is hashed whole all the same.
-        labeled: whether every row must hold what output is expected; else that is the empty text where absent.
+        labeled: every row must hold what output is expected; else that is the empty text where absent.
 
     Raises:
         DataError: the file cannot be read, or a row is not an example; names the line.
     """
     check_limit(limit, shown_path(path))
-    chosen = _format(path, format)
-    _check_chat_fields(path, chosen, fields or {})
+    chosen, names = _format(path, format), fields or {}
+    clash = listed(name for name in ("input", "expected") if name in names)
+    if chosen == "chat" and clash != "none":
+        raise DataError(
+            f"names {clash}, but in the format chat both come from the messages",
+            where=Where(path=shown_path(path), key="fields"),
+            cure="to read the messages as the input: format: jsonl, fields: {input: messages}",
+        )
     examples: list[Example] = []
     numbers = array("L")
+    chat = {"chat": True, "jsonl": False}.get(chosen)
     with open_lines(path) as lines:
-        for line, example in islice(_rows(lines, chosen, path.suffix, fields or {}, labeled=labeled), limit):
+        if chosen == "csv":
+            check = partial(check_header, columns=Columns.of(names, chat=False, labeled=labeled))
+            cells = read_cells(lines, delimiter=delimiter_of(path) or ",", check_header=check)
+            rows = examples_of(lines.path, cells, names, chat=False, labeled=labeled)
+        else:
+            rows = read_jsonl(lines, names, chat=chat, labeled=labeled)
+        for line, example in islice(rows, limit):
             examples.append(example)
             numbers.append(line)
         sha256 = lines.sha256()
@@ -62,15 +75,11 @@ def load_examples(
 
 
 def column_names(path: Path) -> list[str]:
-    """Return what a file calls its columns: the header of CSV, the keys of the first row of JSONL.
-
-    Raises:
-        DataError: the file cannot be read so far.
-    """
+    """Return what a file calls its columns: the header of CSV, the keys of the first row of JSONL."""
     chosen = _format(path, None)
     with open_lines(path) as lines:
         if chosen == "csv":
-            return csv_header(lines, delimiter=_delimiter(path.suffix))
+            return csv_header(lines, delimiter=delimiter_of(path) or ",")
         return next((list(row) for _, row in read_objects(lines)), [])
 
 
@@ -82,54 +91,27 @@ def check_limit(limit: Any, path: str) -> None:
     raise DataError(f"must be a whole number from 1, is {found}", where=Where(path=path, key="limit"))
 
 
-def _rows(
-    lines: Lines, chosen: str, suffix: str, fields: Mapping[str, str], *, labeled: bool
-) -> Iterator[tuple[int, Example]]:
-    if chosen == "csv":
-        return read_csv(lines, fields, delimiter=_delimiter(suffix), labeled=labeled)
-    return read_jsonl(lines, fields, chat={"chat": True, "jsonl": False}.get(chosen), labeled=labeled)
-
-
-def _delimiter(suffix: str) -> str:
-    return "\t" if suffix.lower() == ".tsv" else ","
-
-
 def _format(path: Path, written: str | None) -> str:
     """Return one of ``FORMATS``, or ``by first row``."""
-    if written is not None:
-        return _checked_format(path, written)
     suffix = path.suffix.lower()
-    if suffix in _JSONL_SUFFIXES:
-        return "by first row"
-    if suffix in _CSV_SUFFIXES:
-        return "csv"
-    raise UnopenedError(
-        f'the suffix "{path.suffix}" does not tell the format'
-        if path.suffix
-        else "without a suffix the format is not known",
-        where=Where(path=shown_path(path)),
-        evidence=f"known: {', '.join((*_JSONL_SUFFIXES, *_CSV_SUFFIXES))}",
-        cure=f"say which it is: format: {', '.join(FORMATS[:-1])} or {FORMATS[-1]}",
-    )
-
-
-def _check_chat_fields(path: Path, chosen: str, fields: Mapping[str, str]) -> None:
-    clash = listed(name for name in ("input", "expected") if name in fields)
-    if chosen == "chat" and clash != "none":
-        raise DataError(
-            f"names {clash}, but in the format chat both come from the messages",
-            where=Where(path=shown_path(path), key="fields"),
-            cure="to read the messages as the input: format: jsonl, fields: {input: messages}",
-        )
-
-
-def _checked_format(path: Path, written: str) -> str:
     if written in FORMATS:
         return written
-    near = nearest(str(written), FORMATS)
-    raise DataError(
-        f'there is no format "{written}"',
-        where=Where(path=shown_path(path), key="format"),
-        evidence=f"known: {listed(FORMATS)}",
-        cure=f'did you mean "{near}"?' if near else None,
+    if written is not None:
+        near = nearest(str(written), FORMATS)
+        raise DataError(
+            f'there is no format "{written}"',
+            where=Where(path=shown_path(path), key="format"),
+            evidence=f"known: {listed(FORMATS)}",
+            cure=f'did you mean "{near}"?' if near else None,
+        )
+    if suffix in SUFFIXES:
+        return "csv" if suffix in DELIMITERS else "by first row"
+    told = (
+        f'the suffix "{path.suffix}" does not tell the format' if suffix else "without a suffix the format is not known"
+    )
+    raise UnopenedError(
+        told,
+        where=Where(path=shown_path(path)),
+        evidence=f"known: {', '.join(SUFFIXES)}",
+        cure=f"say which it is: format: {', '.join(FORMATS[:-1])} or {FORMATS[-1]}",
     )

@@ -13,11 +13,7 @@ ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 
 
 def checked_messages(value: Any, key: str) -> Messages:
-    """Return the messages of a row's ``key``, each with a known role and a content.
-
-    Raises:
-        DataError: without file and line, which the caller adds.
-    """
+    """Return the messages of a row's ``key``, each with a known role and a content; errors lack file and line."""
     if not isinstance(value, list):
         raise DataError(f"must be a list of messages, is {kind_of(value)}", where=Where(key=key))
     if not value:
@@ -63,20 +59,21 @@ def _answer(message: Mapping[str, Any], place: str) -> str:
 def _check_message(message: Any, place: str) -> None:
     if not isinstance(message, dict):
         raise DataError(f"a message must be an object, is {kind_of(message)}", where=Where(key=place))
-    if "role" not in message:
-        raise _incomplete(message, "role", place)
-    _check_role(message["role"], f"{place}.role")
-    calls_tools = message["role"] == "assistant" and ("tool_calls" in message or "function_call" in message)
-    content = message.get("content")
-    if content is None and calls_tools:
-        return
-    if "content" not in message:
-        raise _incomplete(message, "content", place)
-    if not isinstance(content, str) and not _is_parts(content):
-        raise DataError(
-            f'must be text or a list of parts with a "type", is {kind_of(content)}',
-            where=Where(key=f"{place}.content"),
-        )
+    content, role = message.get("content"), message.get("role")
+    calls_tools = role == "assistant" and ("tool_calls" in message or "function_call" in message)
+    for key in ("role", "content"):
+        if key not in message and not (key == "content" and calls_tools):
+            raise DataError(
+                f'a message must have a "{key}"',
+                where=Where(key=place),
+                evidence=f"found: {listed(message)}",
+                cure='a message looks like this: {"role": "user", "content": "..."}',
+            )
+        if key == "role":
+            _check_role(role, f"{place}.role")
+    if not isinstance(content, str) and not _is_parts(content) and not (content is None and calls_tools):
+        what = f'must be text or a list of parts with a "type", is {kind_of(content)}'
+        raise DataError(what, where=Where(key=f"{place}.content"))
 
 
 def _check_role(role: Any, key: str) -> None:
@@ -94,12 +91,3 @@ def _check_role(role: Any, key: str) -> None:
 
 def _is_parts(content: Any) -> bool:
     return isinstance(content, list) and all(isinstance(part, dict) and "type" in part for part in content)
-
-
-def _incomplete(message: Mapping[str, Any], key: str, place: str) -> DataError:
-    return DataError(
-        f'a message must have a "{key}"',
-        where=Where(key=place),
-        evidence=f"found: {listed(message)}",
-        cure='a message looks like this: {"role": "user", "content": "..."}',
-    )

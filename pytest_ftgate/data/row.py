@@ -22,11 +22,7 @@ def examples_of(
     chat: bool | None,
     labeled: bool,
 ) -> Iterator[tuple[int, Example]]:
-    """Give each row's line and example. ``chat`` None: as the first row is, so are all.
-
-    Raises:
-        DataError: a row is not an example; names the line.
-    """
+    """Give each row's line and example. ``chat`` None: as the first row is, so are all."""
     columns = None if chat is None else Columns.of(fields, chat=chat, labeled=labeled)
     for line, row in rows:
         try:
@@ -37,15 +33,17 @@ def examples_of(
 
 
 def example_from_row(row: Mapping[str, Any], columns: Columns) -> Example:
-    """Return the example that a row of JSON values holds.
-
-    Raises:
-        DataError: without file and line, which the caller adds.
-    """
+    """Return the example that a row of JSON values holds; errors lack file and line."""
     check_columns(row, columns)
     column = columns.column
     if columns.chat:
-        _refuse_second_source(row)
+        second = next((name for name in ("input", "expected") if name in row), None)
+        if second is not None:
+            raise DataError(
+                f'the row has "messages" and "{second}": which of the two counts is not said',
+                evidence=f"found: {listed(row)}",
+                cure="remove one, or make the messages the input: format: jsonl, fields: {input: messages}",
+            )
         given: Any
         expected: Any
         given, expected = split_conversation(row[column["messages"]], column["messages"])
@@ -75,16 +73,6 @@ def checked_example(parts: Mapping[str, Any], *, labeled: bool) -> Example:
     )
 
 
-def _refuse_second_source(row: Mapping[str, Any]) -> None:
-    for name in ("input", "expected"):
-        if name in row:
-            raise DataError(
-                f'the row has "messages" and "{name}": which of the two counts is not said',
-                evidence=f"found: {listed(row)}",
-                cure="remove one, or make the messages the input: format: jsonl, fields: {input: messages}",
-            )
-
-
 def _checked_input(value: Any, key: str) -> Input:
     if isinstance(value, str):
         return value
@@ -94,15 +82,10 @@ def _checked_input(value: Any, key: str) -> Input:
 
 
 def _checked_expected(value: Any, key: str, *, labeled: bool) -> Any:
-    if value is None and not labeled:
-        return ""
-    if value is None:
-        raise DataError(
-            "is null: an example needs an expected output",
-            where=Where(key=key),
-            cure='write the output, or "" where no text is expected',
-        )
-    return value
+    if value is None and labeled:
+        cure = 'write the output, or "" where no text is expected'
+        raise DataError("is null: an example needs an expected output", where=Where(key=key), cure=cure)
+    return "" if value is None else value
 
 
 def _checked_id(value: Any, key: str, given: Input) -> str:
@@ -110,11 +93,8 @@ def _checked_id(value: Any, key: str, given: Input) -> str:
         return content_id(given)
     text = _text_of(value, key)
     if not text.strip():
-        raise DataError(
-            "is blank",
-            where=Where(key=key),
-            cure="write an id, or leave it out of all rows and ids are made from the inputs",
-        )
+        cure = "write an id, or leave it out of all rows and ids are made from the inputs"
+        raise DataError("is blank", where=Where(key=key), cure=cure)
     return text
 
 

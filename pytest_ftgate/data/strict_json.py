@@ -14,14 +14,7 @@ MOST_NESTED = 100
 
 
 class JsonError(ValueError):
-    """A text is JSON for some readers only.
-
-    Attributes:
-        what: what is wrong.
-        key: the key that is given twice, where that is what is wrong.
-        evidence: what was found, where ``what`` does not say it.
-        cure: what to do about it.
-    """
+    """A text is JSON for some readers only; ``key`` is the one that is given twice, where that is what is wrong."""
 
     def __init__(
         self, what: str, *, key: str | None = None, evidence: str | None = None, cure: str | None = None
@@ -34,12 +27,10 @@ class JsonError(ValueError):
 
 
 def parse_json(text: str, *, portable: bool = False) -> Any:
-    """Return the value of a JSON text (RFC 8259).
+    """Return the value of a JSON text (RFC 8259), which is one value of any kind, and nothing else.
 
-    Args:
-        text: one value of any kind, and nothing else.
-        portable: refuse, too, what other programs could not read again: a number that is larger than floats are,
-            half a surrogate pair, and more than ``MOST_NESTED`` levels.
+    ``portable``: refuse, too, what other programs could not read again: a number that is larger than floats are, half a
+    surrogate pair, and more than ``MOST_NESTED`` levels.
 
     Raises:
         ValueError: it is a :class:`json.JSONDecodeError` where the text is not JSON at all, and a :class:`JsonError`
@@ -85,8 +76,17 @@ _PORTABLE = json.JSONDecoder(object_pairs_hook=_unique_keys, parse_constant=_ref
 def _check_portable(text: str, value: Any) -> None:
     if text.count("[") + text.count("{") > MOST_NESTED and _depth(value) > MOST_NESTED:
         raise _too_deep()
-    if "\\ud" in text or "\\uD" in text:
-        _refuse_half_pairs(value)
+    if "\\ud" not in text and "\\uD" not in text:
+        return
+    try:
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError as error:
+        escaped = error.object.encode("ascii", "backslashreplace").decode()
+        raise JsonError(
+            "holds half a surrogate pair, not a character",
+            evidence=f"found: {excerpt(escaped, escaped.find(chr(92) + 'ud'))}",
+            cure="an emoji was cut in half: correct the text",
+        ) from None
 
 
 def _too_deep() -> JsonError:
@@ -99,15 +99,3 @@ def _depth(value: Any) -> int:
         depth += 1
         level = [child for one in level for child in (one.values() if isinstance(one, dict) else one)]
     return depth
-
-
-def _refuse_half_pairs(value: Any) -> None:
-    try:
-        json.dumps(value, ensure_ascii=False).encode("utf-8")
-    except UnicodeEncodeError as error:
-        escaped = error.object.encode("ascii", "backslashreplace").decode()
-        raise JsonError(
-            "holds half a surrogate pair, not a character",
-            evidence=f"found: {excerpt(escaped, escaped.find(chr(92) + 'ud'))}",
-            cure="an emoji was cut in half: correct the text",
-        ) from None

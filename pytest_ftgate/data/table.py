@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pytest_ftgate.data.csvfile import read_cells
+from pytest_ftgate.data.csvfile import delimiter_of, read_cells
 from pytest_ftgate.data.jsonl import read_objects
 from pytest_ftgate.data.lines import open_lines
 from pytest_ftgate.errors import DataError, Where
@@ -38,33 +38,19 @@ class Row:
 
 
 def read_table(path: Path, required: Collection[str]) -> list[Row]:
-    """Return all rows of a file: tab-separated under the suffix ``.tsv``, CSV under ``.csv``, else JSONL.
-
-    Args:
-        path: a UTF-8 file.
-        required: the columns that every row must have.
-
-    Raises:
-        DataError: the file cannot be read, has no rows, or a row lacks a column; names the line.
+    """Return all rows of a file, each with all columns that are ``required``: tab-separated under the suffix ``.tsv``,
+    CSV under ``.csv``, else JSONL.
     """
     with open_lines(path) as lines:
-        separator = {".csv": ",", ".tsv": "\t"}.get(path.suffix.lower())
+        separator = delimiter_of(path)
         found = read_objects(lines) if separator is None else read_cells(lines, delimiter=separator)
         rows = [Row(values, Where(path=lines.path, line=line)) for line, values in found]
         if not rows:
             raise DataError("has no rows", where=Where(path=lines.path))
     for row in rows:
-        _check(row, required)
-    return rows
-
-
-def _check(row: Row, required: Collection[str]) -> None:
-    for name in required:
-        if row.values.get(name) is None:
+        name = next((name for name in required if row.values.get(name) is None), None)
+        if name is not None:
             near = nearest(name, row.values)
-            raise DataError(
-                f'no field "{name}"',
-                where=row.where,
-                evidence=f"found: {listed(row.values)}",
-                cure=f'rename "{near}"' if near else f"each row has {listed(required)}",
-            )
+            cure = f'rename "{near}"' if near else f"each row has {listed(required)}"
+            raise DataError(f'no field "{name}"', where=row.where, evidence=f"found: {listed(row.values)}", cure=cure)
+    return rows

@@ -14,10 +14,10 @@ def cohen_kappa(one: Sequence[Hashable], other: Sequence[Hashable]) -> float | N
     """
     from sklearn.metrics import cohen_kappa_score
 
-    labels = sorted({*map(str, one), *map(str, other)})
-    if len(labels) < 2:
+    first, second = (list(map(str, labels)) for labels in (one, other))
+    if len({*first, *second}) < 2:
         return None
-    return float(cohen_kappa_score(list(map(str, one)), list(map(str, other)), labels=labels))
+    return float(cohen_kappa_score(first, second))
 
 
 def weighted_kappa(one: Sequence[float], other: Sequence[float]) -> float | None:
@@ -32,24 +32,19 @@ def weighted_kappa(one: Sequence[float], other: Sequence[float]) -> float | None
     n = len(one)
     observed = fsum((a - b) ** 2 for a, b in zip(one, other, strict=True)) / n
     means = [fsum(scores) / n for scores in (one, other)]
-    spread = fsum(
-        fsum((score - mean) ** 2 for score in scores) / n for scores, mean in zip((one, other), means, strict=True)
-    )
+    spread = sum(fsum((s - mean) ** 2 for s in scores) / n for scores, mean in zip((one, other), means, strict=True))
     by_chance = spread + (means[0] - means[1]) ** 2
     return None if by_chance == 0 else 1 - observed / by_chance
 
 
 def fleiss_kappa(counts: Sequence[Sequence[int]]) -> float | None:
-    """Return Fleiss' kappa of several raters, who need not be the same for every item.
+    """Return Fleiss' kappa of several raters, who need not be the same for every item: ``counts[item][category]``.
 
     Items with fewer than two ratings say nothing about agreement, and are left out. Where items have different numbers
     of ratings, the shares of the categories are over all ratings, and every item counts alike. None where it is
     undefined: no item has two ratings, or all ratings are of one category.
 
     Source: J. L. Fleiss, Measuring nominal scale agreement among many raters, Psychological Bulletin 76 (1971) 378-382.
-
-    Args:
-        counts: of each item, how many raters chose each category, ``[item][category]``.
     """
     rated = [row for row in counts if sum(row) >= 2]
     if not rated:
@@ -63,9 +58,7 @@ def fleiss_kappa(counts: Sequence[Sequence[int]]) -> float | None:
 
 
 def observed_agreement(counts: Sequence[Sequence[int]]) -> float:
-    """Return how often two raters of one item say the same, whatever chance would do: the mean over items.
-
-    Args:
-        counts: of each item, how many raters chose each category, ``[item][category]``; at least two of each.
+    """Return how often two raters of one item say the same, whatever chance would do: the mean over items, of which
+    each has two ratings or more, ``counts[item][category]``.
     """
     return fsum((sum(k * k for k in row) - sum(row)) / (sum(row) * (sum(row) - 1)) for row in counts) / len(counts)

@@ -9,18 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.judges import JudgeRun
 from pytest_ftgate.judges.calibration import agreement, calibration_check
-from pytest_ftgate.judges.pairs import (
-    Answers,
-    agreed_side,
-    baselines_of,
-    bias_checks,
-    compared,
-    pair_questions,
-    paired_metrics,
-)
+from pytest_ftgate.judges.pairs import Answers, agreed_side, bias_checks, compared, pair_questions, paired_metrics
 from pytest_ftgate.judges.people import Ratings, people_result, settled, stale_check
-from pytest_ftgate.judges.questions import PROMPT_VERSION, grade_question, question_set, questions_about
-from pytest_ftgate.judges.replies import read_better, read_score
+from pytest_ftgate.judges.questions import (
+    PROMPT_VERSION,
+    grade_question,
+    question_set,
+    questions_about,
+    read_better,
+    read_score,
+)
 from pytest_ftgate.metrics.judged import HUMAN_PREFERENCE, Graded, ModelJudged
 from pytest_ftgate.result import Check, JudgeResult, PairResult
 from pytest_ftgate.text import cure_of, excerpt, one_line, plural, printable
@@ -33,9 +31,9 @@ if TYPE_CHECKING:
     from pytest_ftgate.runs.runner import Run
 
 _SHOWN = 40
+_COUNTED = ("n_questions", "n_stored", "input_tokens", "output_tokens", "cost_usd")
 
-_Questions = Iterable[tuple[str, "Example"]]
-"""What each question is about, as messages call it, and the question."""
+_Questions = Iterable[tuple[str, "Example"]]  # what each question is about, as messages call it, and the question
 
 
 @dataclass(frozen=True)
@@ -50,9 +48,7 @@ class _Replies:
 def calibrate(judging: Judging, options: Mapping[str, Any]) -> JudgeRun:
     """Ask the judges what people have judged already, before anything else is paid for.
 
-    Args:
-        judging: of the gate.
-        options: see :func:`~pytest_ftgate.runs.runner.run_models`.
+    ``options`` are those of :func:`~pytest_ftgate.runs.runner.run_models`.
     """
     questions = {
         name: [
@@ -95,12 +91,8 @@ def run_judges(
 ) -> JudgeRun:
     """Ask the judges about what the models answered. Equal questions are asked once, and equal answers are a tie.
 
-    Args:
-        judging: of the gate.
-        test: the test set.
-        runs: of the models over it, by role; no answer is missing that would make the gate an error.
-        options: see :func:`~pytest_ftgate.runs.runner.run_models`.
-        calibrated: what the calibration has found, by the name of the metric.
+    ``runs`` of the models are by role, and miss no answer that would make the gate an error; ``calibrated`` is what the
+    calibration has found, by the name of the metric; ``options`` as in :func:`calibrate`.
     """
     from pytest_ftgate.runs.measure import answers_of
 
@@ -156,7 +148,7 @@ def _scored(
         }
         return dict.fromkeys(answers, Graded(metric.low, metric.high, grades)), []
     preferred, pairs = {}, []
-    for role in baselines_of(answers):
+    for role in [role for role in answers if role != "candidate"]:
         preferred[role], pair = compared(metric, role, test, answers, values)
         pairs.append(pair)
     return paired_metrics(metric.name, preferred, means=len(answers["candidate"]) > 1), pairs
@@ -171,8 +163,8 @@ def _by_people(
     stated = people_result(HUMAN_PREFERENCE, ratings, role)
     ratings, moved = settled(HUMAN_PREFERENCE, ratings, both)
     result = replace(stated, pairs=people_result(HUMAN_PREFERENCE, ratings, role).pairs)
-    several = len(ratings.raters) > 1
-    return paired_metrics(HUMAN_PREFERENCE, {role: ratings.values()}, means=several), [stale, *moved], result
+    scored = paired_metrics(HUMAN_PREFERENCE, {role: ratings.values()}, means=len(ratings.raters) > 1)
+    return scored, [stale, *moved], result
 
 
 # --- a judge's run -------------------------------------------------------------------------------------------
@@ -215,19 +207,12 @@ def _read(metric: ModelJudged, about: Mapping[str, str], run: Run) -> _Replies:
         return _Replies(run, values, [_unread_check(metric, about, unread, n, stopped=len(missing))])
     errors = []
     if missing:
-        reason = str(run.fatal) if run.fatal else missing[0].error or ""
-        errors.append(
-            Check(
-                f"judge.{metric.name}",
-                "error",
-                f"judge {metric.judge.name}: {len(missing):,} of {plural(n, 'answer')} missing "
-                f"(first about {printable(about[missing[0].id], _SHOWN)}): {one_line(reason)}",
-                observed=n - len(missing),
-                required=n,
-                source=metric.source,
-                advice=cure_of(offline=any(one.offline for one in missing)),
-            )
-        )
+        reason = one_line(str(run.fatal) if run.fatal else missing[0].error or "")
+        first = printable(about[missing[0].id], _SHOWN)
+        counted = f"{len(missing):,} of {plural(n, 'answer')} missing"
+        message = f"judge {metric.judge.name}: {counted} (first about {first}): {reason}"
+        advice = cure_of(offline=any(one.offline for one in missing))
+        errors.append(Check(f"judge.{metric.name}", "error", message, n - len(missing), n, metric.source, advice))
     if unread:
         errors.append(_unread_check(metric, about, unread, n))
     return _Replies(run, values, errors)
@@ -253,20 +238,17 @@ def _unread_check(
     wanted = '{"better": "A"}' if metric.pairwise else f'{{"score": {metric.high:g}}}'
     quoted = excerpt(completion.text, width=80) if completion.text.strip() else "nothing"
     counted = f"{len(unread):,} of {plural(n, 'answer')} cannot be read"
-    if stopped:
-        counted = f"the first {len(unread):,} of {plural(n, 'answer')} cannot be read (no other was waited for)"
+    counted = f"the first {counted} (no other was waited for)" if stopped else counted
     how = "" if completion.finish == "stop" else f" ({completion.finish})"
-    return Check(
-        f"judge.{metric.name}",
-        "error",
-        f"judge {metric.judge.name}: {counted}, the first about {printable(about[first.id], _SHOWN)}{how}: {quoted}",
-        observed=n - len(unread) - stopped,
-        required=n,
-        source=metric.source,
-        advice=f"A judge answers {wanted} and nothing else. Take a judge that can (params: {{response_format: {{type: "
+    about_first = f"the first about {printable(about[first.id], _SHOWN)}{how}: {quoted}"
+    message = f"judge {metric.judge.name}: {counted}, {about_first}"
+    advice = (
+        f"A judge answers {wanted} and nothing else. Take a judge that can (params: {{response_format: {{type: "
         "json_object}} helps where the endpoint has it); to ask this one anew, --ftgate-cache=refresh: answers that "
-        "cannot be read are kept like all others.",
+        "cannot be read are kept like all others."
     )
+    read = n - len(unread) - stopped
+    return Check(f"judge.{metric.name}", "error", message, read, n, metric.source, advice)
 
 
 def _facts(name: str, judge: Judge, run: Run | None) -> JudgeResult:
@@ -274,41 +256,20 @@ def _facts(name: str, judge: Judge, run: Run | None) -> JudgeResult:
     from pytest_ftgate.runs.measure import measure_run
 
     shown = judge.metric.judge.name
+    facts = JudgeResult(name, shown, judge.model.spelling, PROMPT_VERSION, 0, 0, 0, 0, 0.0)
     if run is None:
-        return JudgeResult(name, shown, judge.model.spelling, PROMPT_VERSION, 0, 0, 0, 0, 0.0)
+        return facts
     seen = measure_run(shown, run).facts
-    return JudgeResult(
-        name,
-        shown,
-        judge.model.spelling,
-        PROMPT_VERSION,
-        n_questions=seen.n_expected,
-        n_stored=seen.n_stored,
-        input_tokens=seen.input_tokens,
-        output_tokens=seen.output_tokens,
-        cost_usd=seen.cost_usd,
-        cost_unknown=seen.cost_unknown,
-    )
+    counted: dict[str, Any] = {one: getattr(seen, one) for one in (*_COUNTED[1:], "cost_unknown")}
+    return replace(facts, n_questions=seen.n_expected, **counted)
 
 
 def _merged(calibrated: JudgeResult | None, judged: JudgeResult) -> JudgeResult:
     """Count what was asked for the calibration too."""
     if calibrated is None:
         return judged
-    cost = _sum(calibrated.cost_usd, judged.cost_usd)
-    return replace(
-        judged,
-        n_questions=_sum(calibrated.n_questions, judged.n_questions),
-        n_stored=_sum(calibrated.n_stored, judged.n_stored),
-        input_tokens=_sum(calibrated.input_tokens, judged.input_tokens),
-        output_tokens=_sum(calibrated.output_tokens, judged.output_tokens),
-        cost_usd=None if cost is None else round(cost, 12),
-        cost_unknown=judged.cost_unknown or calibrated.cost_unknown,
-        kappa=calibrated.kappa,
-        kappa_kind=calibrated.kappa_kind,
-        n_kappa=calibrated.n_kappa,
-    )
-
-
-def _sum(one: Any, other: Any) -> Any:
-    return None if one is None or other is None else one + other
+    both = {name: (getattr(calibrated, name), getattr(judged, name)) for name in _COUNTED}
+    sums: dict[str, Any] = {name: None if None in pair else round(sum(pair), 12) for name, pair in both.items()}
+    unknown = judged.cost_unknown or calibrated.cost_unknown
+    agreement = {name: getattr(calibrated, name) for name in ("kappa", "kappa_kind", "n_kappa")}
+    return replace(judged, **sums, **agreement, cost_unknown=unknown)

@@ -11,7 +11,7 @@ from pytest_ftgate.data.table import Row, read_table
 from pytest_ftgate.errors import DataError, Where, shown_path
 from pytest_ftgate.judges.agreement import cohen_kappa, weighted_kappa
 from pytest_ftgate.metrics.judged import ModelJudged
-from pytest_ftgate.result import Check
+from pytest_ftgate.result import Check, Status
 from pytest_ftgate.text import excerpt, kind_of, plural
 
 FEWEST_ITEMS = 20
@@ -19,16 +19,16 @@ FEWEST_ITEMS = 20
 
 _COLUMNS = {"rubric": ("input", "output", "score"), "preference": ("input", "a", "b", "preferred")}
 _SIDES = ("a", "b", "tie")
+_ADVICE = (
+    "Write the rubric so that two people would agree by it, or take another judge; where people do not agree among "
+    "themselves, no judge can agree with them."
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One item that people have judged.
-
-    Attributes:
-        example: the task.
-        outputs: the answer, or the two answers.
-        label: the score, or ``a``, ``b`` or ``tie``.
+    """One item that people have judged: the task, the answer or the two answers, and the score, ``a``, ``b`` or
+    ``tie``.
     """
 
     example: Example
@@ -37,24 +37,16 @@ class Item:
 
 
 def read_items(metric: ModelJudged) -> tuple[Item, ...]:
-    """Return the items of a calibration; none where none is asked for.
-
-    Raises:
-        DataError: the file cannot be read, a row is no item, or fewer than 20 are different. Names the line.
-    """
+    """Return the items of a calibration, at least 20 different ones; none where none is asked for."""
     if metric.calibration is None:
         return ()
     path, columns = metric.calibration.path, _COLUMNS[metric.name]
-    shown = shown_path(path)
     items = [_item(metric, row) for row in read_table(path, columns)]
     distinct = len({(item.example.input, *item.outputs) for item in items})
     if distinct < FEWEST_ITEMS:
         copies = f" of {len(items)} rows are different" if distinct < len(items) else ""
-        raise DataError(
-            f"{plural(distinct, 'item')}{copies}, at least {FEWEST_ITEMS} are needed to hold a judge to them",
-            where=Where(path=shown),
-            cure="let people judge more",
-        )
+        what = f"{plural(distinct, 'item')}{copies}, at least {FEWEST_ITEMS} are needed to hold a judge to them"
+        raise DataError(what, where=Where(path=shown_path(path)), cure="let people judge more")
     return tuple(items)
 
 
@@ -96,18 +88,11 @@ def calibration_check(metric: ModelJudged, kappa: float | None, kind: str, n: in
     """Check that the judge agrees with people as far as is asked; one that does not cannot judge this gate."""
     calibration = metric.calibration
     assert calibration is not None  # there are items
-    held = kappa is not None and round(kappa, 12) >= round(calibration.min_kappa, 12)
+    status: Status
+    asked, rounded = calibration.min_kappa, None if kappa is None else round(kappa, 12)
+    held = rounded is not None and rounded >= round(asked, 12)
     on = f"on {plural(n, 'human-labelled item')} ({kind})"
     seen = "cannot be told: all of them have one label" if kappa is None else f"is kappa {kappa:.2f}"
-    return Check(
-        f"calibration.{metric.name}",
-        "pass" if held else "error",
-        f"agreement of the judge {metric.judge.name} with people {on} {seen}, asked for {calibration.min_kappa:g}",
-        observed=None if kappa is None else round(kappa, 12),
-        required=calibration.min_kappa,
-        source=calibration.source,
-        advice=None
-        if held
-        else "Write the rubric so that two people would agree by it, or take another judge; where people do not agree "
-        "among themselves, no judge can agree with them.",
-    )
+    message = f"agreement of the judge {metric.judge.name} with people {on} {seen}, asked for {asked:g}"
+    status, advice = "pass" if held else "error", None if held else _ADVICE
+    return Check(f"calibration.{metric.name}", status, message, rounded, asked, calibration.source, advice)

@@ -28,9 +28,9 @@ Answers = Mapping[str, Sequence[Sequence[str | None]]]
 
 def pair_questions(metric: ModelJudged, example: Example, index: int, answers: Answers) -> list[Example]:
     """Return all different pairs of answers to one example that a judge has to be asked about, each in both orders."""
-    pairs = {pair for role in baselines_of(answers) for pair in _pairs(answers, role, index)}
+    pairs = {pair for role in answers if role != "candidate" for pair in _pairs(answers, role, index)}
     pairs = {pair for pair in pairs if value_unasked(*pair) is None}
-    return [one for pair in sorted(pairs, key=str) for one in questions_about(metric, example, _texts(pair))]
+    return [one for pair in sorted(pairs, key=str) for one in questions_about(metric, example, pair)]
 
 
 def agreed_side(straight: str, turned: str) -> str:
@@ -38,12 +38,7 @@ def agreed_side(straight: str, turned: str) -> str:
     return straight.lower() if straight == _TURNED[turned] else "tie"
 
 
-def baselines_of(answers: Answers) -> list[str]:
-    """Return the roles that the candidate is compared with."""
-    return [role for role in answers if role != "candidate"]
-
-
-def _pairs(answers: Answers, role: str, index: int) -> Iterator[tuple[str | None, str | None]]:
+def _pairs(answers: Answers, role: str, index: int) -> Iterator[tuple[Any, Any]]:
     """Yield the candidate's answers to one example with those of a baseline, the first with the first."""
     for candidate, baseline in zip(answers["candidate"], answers[role], strict=True):
         yield candidate[index], baseline[index]
@@ -59,13 +54,6 @@ def value_unasked(candidate: str | None, baseline: str | None) -> float | None:
     return 0.5 if candidate.strip() == baseline.strip() else None
 
 
-def _texts(pair: tuple[str | None, str | None]) -> tuple[str, str]:
-    candidate, baseline = pair
-    assert candidate is not None  # only such pairs are asked about
-    assert baseline is not None
-    return candidate, baseline
-
-
 def compared(
     metric: ModelJudged, role: str, test: DataSet, answers: Answers, said: Mapping[str, Any]
 ) -> tuple[list[float], PairResult]:
@@ -78,7 +66,7 @@ def compared(
             if unasked is not None:
                 of_example.append(unasked)
                 continue
-            straight, turned = (said[one.id] for one in questions_about(metric, example, _texts(both)))
+            straight, turned = (said[one.id] for one in questions_about(metric, example, both))
             n_asked += 1
             agreed = straight == _TURNED[turned]
             of_example.append(_PREFERRED[straight] if agreed else 0.5)
@@ -95,10 +83,7 @@ def compared(
 def paired_metrics(name: str, preferred: Mapping[str, Sequence[float]], *, means: bool) -> dict[str, Metric]:
     """Return the scores of all models, by role; see :class:`~pytest_ftgate.metrics.judged.Preferred`.
 
-    Args:
-        name: of the metric.
-        preferred: how far the candidate is preferred on each example, by baseline.
-        means: whether these are means.
+    ``preferred`` says how far the candidate is on each example, by baseline; ``means``: these are means.
     """
     import numpy as np
 
@@ -115,19 +100,12 @@ def bias_checks(facts: JudgeResult, source: str) -> list[Check]:
         asked, disagreed, first = pair.n_asked or 0, pair.disagreements or 0, pair.first_preferred or 0
         if asked < _LEAST_PAIRS or disagreed <= MOST_DISAGREEMENT * asked:
             continue
-        found.append(
-            Check(
-                f"position_bias.{facts.metric}",
-                "warning",
-                f"judge {facts.judge}: turning the order round changed its preference in {disagreed:,} of "
-                f"the {plural(asked, 'pair')} with {called(pair.baseline)} that differ, which are ties; in {first:,} "
-                "of them it preferred whichever came first",
-                observed=round(disagreed / asked, 12),
-                required=MOST_DISAGREEMENT,
-                source=source,
-                advice="Take another judge, or say in the rubric what makes an answer better: this one goes by "
-                "the order.",
-                action="measure_again",
-            )
+        message = (
+            f"judge {facts.judge}: turning the order round changed its preference in {disagreed:,} of "
+            f"the {plural(asked, 'pair')} with {called(pair.baseline)} that differ, which are ties; in {first:,} "
+            "of them it preferred whichever came first"
         )
+        advice = "Take another judge, or say in the rubric what makes an answer better: this one goes by the order."
+        name, share = f"position_bias.{facts.metric}", round(disagreed / asked, 12)
+        found.append(Check(name, "warning", message, share, MOST_DISAGREEMENT, source, advice, "measure_again"))
     return found

@@ -18,24 +18,24 @@ from pytest_ftgate.text import excerpt, nearest, plural, printable
 
 if TYPE_CHECKING:
     from pytest_ftgate.data import DataSet
-    from pytest_ftgate.models import Completion
     from pytest_ftgate.runs.runner import Run
 
 _WORDS = {"candidate": 1.0, "tie": 0.5, "baseline": 0.0}
 _HASHES = {"baseline_sha256": "baseline", "candidate_sha256": "candidate"}
+_ROLES = ("candidate", "baseline")
+_SLIGHT_ADVICE = (
+    "That is hardly more than by chance: say in words what makes an answer better, and ask again. Where one model is "
+    "preferred nearly always, chance agrees, too, and kappa is low however often people agree."
+)
 SLIGHT = 0.2
 """Up to here agreement is called slight (Landis & Koch 1977)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rating:
-    """One person's word on one example.
+    """One person's word on one example: 1 where the candidate is preferred, 0 where the baseline is, 0.5 for a tie.
 
-    Attributes:
-        line: where it stands.
-        rater: who; "" where that is not said.
-        value: 1 where the candidate is preferred, 0 where the baseline is, 0.5 for a tie.
-        sha256: of the outputs that were judged, by role, as far as they are stated.
+    ``rater`` is "" where that is not said; ``sha256`` are of the outputs that were judged, by role, as far as stated.
     """
 
     line: int
@@ -46,13 +46,7 @@ class Rating:
 
 @dataclass(frozen=True)
 class Ratings:
-    """All ratings of a test set.
-
-    Attributes:
-        path: the file as messages show it.
-        source: where the gate names it.
-        by_example: at least one rating for each, in the order of the test set.
-    """
+    """All ratings of a test set, at least one for each example, in the order of the test set."""
 
     path: str
     source: str
@@ -73,12 +67,7 @@ class Ratings:
 
 
 def read_ratings(path: Path, source: str, test: DataSet) -> Ratings:
-    """Return the preferences of people for a test set.
-
-    Raises:
-        DataError: a row cannot be read, is about no example, or says again what another row says; or an example has no
-            rating. Names the line.
-    """
+    """Return the preferences of people for a test set: one or more for each example, one of each person."""
     shown = shown_path(path)
     places = {example.id: index for index, example in enumerate(test.examples)}
     found: list[dict[str, Rating]] = [{} for _ in test.examples]
@@ -93,7 +82,14 @@ def read_ratings(path: Path, source: str, test: DataSet) -> Ratings:
                 where=row.where,
                 cure="keep one of the two, or name the raters in the column rater",
             )
-    _complete(found, test, shown)
+    missing = [example.id for example, ratings in zip(test.examples, found, strict=True) if not ratings]
+    if missing:
+        counted = f"{len(missing):,} of {plural(len(test), 'test example')} have no preference"
+        raise DataError(
+            f'{counted}, the first is "{excerpt(missing[0])}"',
+            where=Where(path=shown),
+            cure="let somebody judge them too: a row that is left out is no tie",
+        )
     return Ratings(shown, source, tuple(tuple(ratings.values()) for ratings in found))
 
 
@@ -104,11 +100,8 @@ def _place(row: Row, places: Mapping[str, int]) -> int:
         raise row.wrong("id", "text or an integer")
     if id_ not in places:
         near = nearest(id_, places)
-        raise DataError(
-            f'no test example has the id "{excerpt(id_)}"',
-            where=row.at("id"),
-            cure=f'did you mean "{near}"?' if near else "the ids are those of the test set",
-        )
+        cure = f'did you mean "{near}"?' if near else "the ids are those of the test set"
+        raise DataError(f'no test example has the id "{excerpt(id_)}"', where=row.at("id"), cure=cure)
     return places[id_]
 
 
@@ -149,85 +142,48 @@ def _hash(row: Row, column: str) -> str | None:
     return given.lower()
 
 
-def _complete(found: Sequence[Mapping[str, Rating]], test: DataSet, shown: str) -> None:
-    missing = [example.id for example, ratings in zip(test.examples, found, strict=True) if not ratings]
-    if missing:
-        raise DataError(
-            f"{len(missing):,} of {plural(len(test), 'test example')} have no preference, the first is "
-            f'"{excerpt(missing[0])}"',
-            where=Where(path=shown),
-            cure="let somebody judge them too: a row that is left out is no tie",
-        )
-
-
 # --- against the outputs, and among themselves ---------------------------------------------------------------
 
 
 def stale_check(name: str, ratings: Ratings, test: DataSet, runs: Mapping[str, Run]) -> Check:
-    """Check that people judged these very outputs; where the file does not say so, that is taken on trust.
-
-    Args:
-        name: of the metric.
-        ratings: of people.
-        test: the test set.
-        runs: of ``baseline`` and ``candidate``.
-    """
+    """Check that people judged these very outputs; where the file does not say so, that is taken on trust."""
+    name, path, source = f"{name}.outputs", ratings.path, ratings.source
     stale = list(_stale(ratings, test, runs))
     if stale:
         line, id_, role = stale[0]
-        return Check(
-            f"{name}.outputs",
-            "error",
-            f"{plural(len(stale), 'preference')} in {ratings.path} {'is' if len(stale) == 1 else 'are'} about other "
-            f"outputs, the first in line {line}: "
-            f"the {role}'s output for {printable(id_, 40)} is another one now",
-            observed=len(stale),
-            required=0,
-            source=ratings.source,
-            advice="Let people judge the outputs that the models give now.",
+        message = (
+            f"{_preferences(len(stale), path)} about other outputs, the first in line {line}: the {role}'s output for "
+            f"{printable(id_, 40)} is another one now"
         )
+        advice = "Let people judge the outputs that the models give now."
+        return Check(name, "error", message, len(stale), 0, source, advice)
     if ratings.verified:
-        message = f"all preferences in {ratings.path} are about the outputs that the models gave"
-        return Check(f"{name}.outputs", "pass", message, source=ratings.source)
-    return Check(
-        f"{name}.outputs",
-        "note",
-        f"the preferences in {ratings.path} are attested, not verified (no baseline_sha256 and candidate_sha256)",
-        source=ratings.source,
-    )
+        message = f"all preferences in {path} are about the outputs that the models gave"
+        return Check(name, "pass", message, source=source)
+    message = f"the preferences in {path} are attested, not verified (no baseline_sha256 and candidate_sha256)"
+    return Check(name, "note", message, source=source)
+
+
+def _preferences(n: int, path: str) -> str:
+    return f"{plural(n, 'preference')} in {path} {'is' if n == 1 else 'are'}"
 
 
 def settled(name: str, ratings: Ratings, runs: Mapping[str, Run]) -> tuple[Ratings, list[Check]]:
-    """Return ratings to judge by: equal outputs are a tie, a missing one loses, whatever the file says.
-
-    Args:
-        name: of the metric.
-        ratings: of people.
-        runs: of ``baseline`` and ``candidate``.
-    """
-    both = (runs[role].predictions[0] for role in ("candidate", "baseline"))
-    wins = [value_unasked(_text(one.completion), _text(other.completion)) for one, other in zip(*both, strict=True)]
-    told = [
-        tuple(rating if win is None else replace(rating, value=win) for rating in given)
-        for win, given in zip(wins, ratings.by_example, strict=True)
-    ]
-    moved = [one.line for given, now in zip(ratings.by_example, told, strict=True) for one in _moved(given, now)]
+    """Return ratings to judge by: equal outputs are a tie, a missing one loses, whatever the file says."""
+    both = ([one.completion and one.completion.text for one in runs[role].predictions[0]] for role in _ROLES)
+    told, moved = [], []
+    for outputs, given in zip(zip(*both, strict=True), ratings.by_example, strict=True):
+        win = value_unasked(*outputs)
+        told.append(tuple(rating if win is None else replace(rating, value=win) for rating in given))
+        moved += [rating.line for rating in given if win not in (None, rating.value)]
     if not moved:
         return ratings, []
     message = (
-        f"{plural(len(moved), 'preference')} in {ratings.path} {'is' if len(moved) == 1 else 'are'} between equal "
-        f"outputs, or for one that is missing, the first in line {moved[0]}: equal ones are a tie, a missing one loses"
+        f"{_preferences(len(moved), ratings.path)} between equal outputs, or for one that is missing, the first in "
+        f"line {moved[0]}: equal ones are a tie, a missing one loses"
     )
-    found = Check(f"{name}.equal", "warning", message, observed=len(moved), required=0, source=ratings.source)
+    found = Check(f"{name}.equal", "warning", message, len(moved), 0, ratings.source)
     return replace(ratings, by_example=tuple(told)), [found]
-
-
-def _text(completion: Completion | None) -> str | None:
-    return None if completion is None else completion.text
-
-
-def _moved(given: Sequence[Rating], now: Sequence[Rating]) -> Iterator[Rating]:
-    return (one for one, other in zip(given, now, strict=True) if one.value != other.value)
 
 
 def _stale(ratings: Ratings, test: DataSet, runs: Mapping[str, Run]) -> Iterator[tuple[int, str, str]]:
@@ -277,26 +233,21 @@ def _counts(rated: Iterable[Sequence[Rating]]) -> list[list[int]]:
 
 def agreement_check(name: str, ratings: Ratings) -> Check:
     """Say how far people agree beyond chance: a preference that may be one person's own is weak."""
-    result, source = people_result(name, ratings, "baseline"), ratings.source
-    if result.kappa_kind is None:
-        who = "one rater" if result.raters == 1 else f"{plural(result.raters or 0, 'rater')}, none of one example"
+    name, source, n_raters = f"{name}.agreement", ratings.source, len(ratings.raters)
+    kappa, kind, n = agreement(ratings)
+    if kind is None:
+        who = "one rater" if n_raters == 1 else f"{plural(n_raters, 'rater')}, none of one example"
         advice = "Have a part of the examples judged by a second person."
-        return Check(f"{name}.agreement", "note", f"{who}: how far people agree is not known", 0, None, source, advice)
-    people = f"{plural(result.raters or 0, 'rater')} on {plural(result.n_kappa or 0, 'example')}"
-    if result.kappa is None:
+        return Check(name, "note", f"{who}: how far people agree is not known", 0, None, source, advice)
+    people = f"{plural(n_raters, 'rater')} on {plural(n, 'example')}"
+    if kappa is None:
         message = f"{people}: all of them say the same throughout, so that kappa is not defined"
-        return Check(f"{name}.agreement", "note", message, source=source)
-    slight = result.kappa <= SLIGHT
+        return Check(name, "note", message, source=source)
     share = observed_agreement(_counts(one for one in ratings.by_example if len(one) >= 2))
-    return Check(
-        f"{name}.agreement",
-        "warning" if slight else "note",
-        f"{people}: any two agree {100 * share:.0f} % of the time, {result.kappa_kind}'s kappa {result.kappa:.2f}",
-        observed=round(result.kappa, 12),
-        required=SLIGHT if slight else None,
-        source=source,
-        advice="That is hardly more than by chance: say in words what makes an answer better, and ask again. Where one "
-        "model is preferred nearly always, chance agrees, too, and kappa is low however often people agree."
-        if slight
-        else None,
+    message = f"{people}: any two agree {100 * share:.0f} % of the time, {kind}'s kappa {kappa:.2f}"
+    rounded = round(kappa, 12)
+    return (
+        Check(name, "warning", message, rounded, SLIGHT, source, _SLIGHT_ADVICE)
+        if kappa <= SLIGHT
+        else Check(name, "note", message, rounded, source=source)
     )

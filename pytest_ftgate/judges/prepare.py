@@ -36,19 +36,10 @@ def prepare_judging(
     surroundings: Surroundings,
     hook: Any | None,
 ) -> Judging:
-    """Read what people have said, and build the judges.
+    """Read what people have said, and build the judges; refuse a judge that is one of the models that it would judge.
 
-    Args:
-        config: the gate.
-        test: the test set.
-        metrics: of the gate, by name.
-        asked: the models that are judged, by role: as they are asked, and built where they are.
-        surroundings: of the gate's models.
-        hook: for the providers of others.
-
-    Raises:
-        ConfigError: a judge is one of the models that it would judge, or the gate cannot be judged in this way.
-        DataError: a file of people's judgements cannot be used.
+    ``asked`` are the models that are judged, by role: as they are asked, and built where they are; ``surroundings`` are
+    those of the gate's models, and ``hook`` is for the providers of others.
     """
     from pytest_ftgate.models import Surroundings, build_model
 
@@ -79,20 +70,17 @@ def _where(config: GateConfig, metric: str, option: str) -> Where:
 
 
 def _check_pairwise(config: GateConfig, name: str) -> None:
+    def refused(key: str, what: str, cure: str) -> ConfigError:
+        return ConfigError(what, where=config.sources[key].where(key), cure=cure)
+
     if config.stage == "ready":
-        raise ConfigError(
-            f"{name} compares two models, and before training there is one",
-            where=config.sources["stage"].where("stage"),
-            cure="At the stage ready decide by a metric that scores the baseline by itself, as rubric.",
-        )
+        cure = "At the stage ready decide by a metric that scores the baseline by itself, as rubric."
+        raise refused("stage", f"{name} compares two models, and before training there is one", cure)
     if config.metric.name != name:
         return
     if config.objective == "match":
-        raise ConfigError(
-            f"objective: match cannot be judged by {name}, which does not score one model by itself",
-            where=config.sources["metric"].where("metric"),
-            cure="Decide by a metric that scores each answer, as rubric.",
-        )
+        what = f"objective: match cannot be judged by {name}, which does not score one model by itself"
+        raise refused("metric", what, "Decide by a metric that scores each answer, as rubric.")
     if config.margin is not None and config.margin >= 0.5:
         raise ConfigError(
             f"margin {config.margin:g} ({config.sources['margin']}) is impossible: the gain is the win rate less 0.5, "
@@ -119,20 +107,14 @@ def _check_judge(metric: ModelJudged) -> None:
     spec = metric.judge
     own = [key for key in _OWN_PROMPT if key in spec.options]
     if spec.provider == "openai" and own:
-        raise ConfigError(
-            f"the judge {spec.name} has a prompt of its own ({', '.join(own)}), in place of which it is asked by the "
-            "rubric",
-            where=spec.source.where(own[0]),
-            evidence=f"judge of {metric.name} ({metric.source})",
-            cure="Name the model without it, and write what matters into the rubric.",
-        )
-    if "job" in spec.options:
-        raise ConfigError(
-            f"the judge {spec.name} is named by a fine-tuning job",
-            where=spec.source.where("job"),
-            evidence=f"judge of {metric.name} ({metric.source})",
-            cure="Name the model itself.",
-        )
+        key, cure = own[0], "Name the model without it, and write what matters into the rubric."
+        what = f"has a prompt of its own ({', '.join(own)}), in place of which it is asked by the rubric"
+    elif "job" in spec.options:
+        key, what, cure = "job", "is named by a fine-tuning job", "Name the model itself."
+    else:
+        return
+    evidence = f"judge of {metric.name} ({metric.source})"
+    raise ConfigError(f"the judge {spec.name} {what}", where=spec.source.where(key), evidence=evidence, cure=cure)
 
 
 def _refuse_same(
@@ -185,15 +167,8 @@ def free_judging_checks(judging: Judging, metrics: Mapping[str, Metric]) -> list
     if judging.people is not None:
         name = next(name for name, metric in metrics.items() if by_people(metric))
         found.append(agreement_check(name, judging.people))
-    for judge in judging.judges.values():
-        if not judge.items:
-            found.append(
-                Check(
-                    f"calibration.{judge.metric.name}",
-                    "note",
-                    f"the judge {judge.metric.judge.name} is not held to human labels",
-                    source=judge.metric.source,
-                    advice="Give 20 or more items that people have judged: calibration: {path: ..., min_kappa: 0.6}.",
-                )
-            )
+    advice = "Give 20 or more items that people have judged: calibration: {path: ..., min_kappa: 0.6}."
+    for metric in (judge.metric for judge in judging.judges.values() if not judge.items):
+        message = f"the judge {metric.judge.name} is not held to human labels"
+        found.append(Check(f"calibration.{metric.name}", "note", message, source=metric.source, advice=advice))
     return found

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pytest_ftgate.data import DataSet, Example, Messages, content_id, expected_text
+from pytest_ftgate.data.jsonl import parse_object
+from pytest_ftgate.errors import DataError
 
 if TYPE_CHECKING:
     from pytest_ftgate.metrics.judged import ModelJudged
@@ -51,8 +54,7 @@ def questions_about(metric: ModelJudged, example: Example, outputs: tuple[str, .
     """Return the question about one answer, or about two answers in both orders."""
     if not metric.pairwise:
         return [grade_question(metric, example, outputs[0])]
-    first, second = outputs
-    return [preference_question(metric, example, *both) for both in ((first, second), (second, first))]
+    return [preference_question(metric, example, *both) for both in (outputs, outputs[::-1])]
 
 
 def grade_question(metric: ModelJudged, example: Example, answer: str) -> Example:
@@ -72,12 +74,7 @@ def preference_question(metric: ModelJudged, example: Example, first: str, secon
 
 
 def question_set(questions: Iterable[Example], name: str) -> DataSet | None:
-    """Return every different question once; None where there is none.
-
-    Args:
-        questions: their ids are made of their content.
-        name: of the metric that they are asked for.
-    """
+    """Return every different question once; None where there is none. Their ids are made of their content."""
     distinct = tuple({question.id: question for question in questions}.values())
     if not distinct:
         return None
@@ -99,3 +96,34 @@ def _question(system: str, data: Mapping[str, Any]) -> Example:
     text = json.dumps(data, ensure_ascii=False, indent=1)
     messages: Messages = ({"role": "system", "content": system}, {"role": "user", "content": text})
     return Example(id=content_id(messages), input=messages, expected="")
+
+
+Better = Literal["A", "B", "tie"]
+
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+_LETTERS: tuple[Better, ...] = ("A", "B", "tie")
+
+
+def read_score(text: str, low: float, high: float) -> float | None:
+    """Return the score in ``{"score": 4}`` or ``4``; None of anything else, and outside of the scale."""
+    stripped = text.strip()
+    value = float(stripped) if _NUMBER.fullmatch(stripped) else _only(stripped, "score")
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if low <= value <= high else None
+
+
+def read_better(text: str) -> Better | None:
+    """Return the letter in ``{"better": "A"}`` or ``A``; None where the answer is anything else."""
+    stripped = text.strip()
+    value = stripped if stripped in _LETTERS else _only(stripped, "better")
+    return next((letter for letter in _LETTERS if value == letter), None)
+
+
+def _only(text: str, key: str) -> Any:
+    """Return the value of an object's one key."""
+    try:
+        found = parse_object(text)
+    except DataError:
+        return None
+    return found[key] if found.keys() == {key} else None

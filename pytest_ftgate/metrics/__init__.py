@@ -29,17 +29,7 @@ __all__ = [
     "metric",
 ]
 
-_FAMILIES = (
-    "classification",
-    "text",
-    "answer_format",
-    "fields",
-    "similarity",
-    "bleu",
-    "embedding",
-    "command",
-    "judged",
-)
+_FAMILIES = "classification text answer_format fields similarity bleu embedding command judged"
 """Modules of this package. Each has ``NAMES``, those of metrics, and ``build(options)``, which makes one of them or
 raises :class:`ConfigError`: an option is wrong, a library is missing, or the test set does not suit the metric."""
 
@@ -75,12 +65,9 @@ def build_metric(
 ) -> Metric:
     """Build the metric that a gate asks for, ready to score answers on its test set.
 
-    Args:
-        labels: the distinct expected outputs of the test set as texts. Averages over labels run over these, for every
-            model, whatever it answers.
-        custom: metrics from hooks, by name.
-        known: further labels, those of the training set: wrong in an answer, but not counted as unknown.
-        others: what else could have been meant there, besides metrics of answers.
+    Averages over labels run over ``labels``, the distinct expected outputs as texts, for every model, whatever it
+    answers; ``known``, those of the training set, are wrong in an answer, but not counted as unknown. ``custom`` are
+    metrics from hooks by name, and ``others`` what else could have been meant there.
 
     Raises:
         ConfigError: there is no such metric, an option is wrong, or the test set's labels do not suit the metric.

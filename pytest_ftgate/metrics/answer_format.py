@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache, partial
-from typing import Any
+from typing import Any, NoReturn
 
+from pytest_ftgate.data.strict_json import parse_json
 from pytest_ftgate.metrics.json_schema import Broken, Schema, read_schema
 from pytest_ftgate.metrics.options import Options
-from pytest_ftgate.metrics.protocol import Answers, Breakdown, Metric, Scored, check_shape, right_wrong
-from pytest_ftgate.metrics.text_types import READERS
+from pytest_ftgate.metrics.protocol import Answers, Breakdown, Metric, Scored, by_example
 from pytest_ftgate.metrics.time_limit import within_limit
-from pytest_ftgate.text import printable
+from pytest_ftgate.text import printable, shortened
 
 RULES = ("json_schema", "pattern", "type", "allowed", "min_chars", "max_chars")
 _OF_VALUES = ("json", "yaml")
@@ -27,13 +29,7 @@ _NO_ANSWER: Broken = ("no answer", "no answer")
 class Rules:
     """What an answer must hold to; without white space around it, and in the order in which they stand here.
 
-    Attributes:
-        kind: it is JSON, YAML, XML or CSV; see :mod:`pytest_ftgate.metrics.text_types`.
-        schema: its value, as JSON or YAML, is valid by it.
-        pattern: matches the whole of it.
-        allowed: it is one of these texts.
-        min_chars, max_chars: how many characters it has.
-        strip_code_fence: one Markdown code fence around all of it does not count.
+    It is of the type ``kind``, its value is valid by the schema, and the pattern matches the whole of it.
     """
 
     kind: str | None = None
@@ -51,23 +47,25 @@ class Rules:
             text = _without_fence(text)
         if not text:
             return _NO_ANSWER
-        return self._of_value(text) or self._of_text(text)
-
-    def _of_value(self, text: str) -> Broken | None:
-        if self.kind is None:
-            return None
-        try:
-            value = READERS[self.kind](text)
-        except ValueError as error:
-            return f"type {self.kind}", f"not {self.kind.upper()}: {error}"
-        found = None if self.schema is None else within_limit("json_schema", partial(self.schema.broken, value), text)
-        return None if found is None else (f"json_schema {found[0]}", found[1])
+        if self.kind is not None:
+            try:
+                value = READERS[self.kind](text)
+            except ValueError as error:
+                return f"type {self.kind}", f"not {self.kind.upper()}: {error}"
+            if self.schema is not None:
+                found = within_limit("json_schema", partial(self.schema.broken, value), text)
+                if found is not None:
+                    return f"json_schema {found[0]}", found[1]
+        return self._of_text(text)
 
     def _of_text(self, text: str) -> Broken | None:
-        if self.pattern is not None and not _matches(self.pattern, text):
-            return "pattern", f"{_quoted(text)} does not match the pattern as a whole"
+        quoted = repr(shortened(text, _LABEL))
+        if self.pattern is not None:
+            match = partial(self.pattern.fullmatch, text)
+            if within_limit(f"pattern {self.pattern.pattern!r}", match, text) is None:
+                return "pattern", f"{quoted} does not match the pattern as a whole"
         if self.allowed is not None and text not in self.allowed:
-            return "allowed", f"{_quoted(text)} is none of the allowed answers"
+            return "allowed", f"{quoted} is none of the allowed answers"
         if self.min_chars is not None and len(text) < self.min_chars:
             return "min_chars", f"{len(text):,} characters, fewer than {self.min_chars:,}"
         if self.max_chars is not None and len(text) > self.max_chars:
@@ -86,14 +84,9 @@ class Format(Metric):
 
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
         """Count how many answers hold, and of each that does not the first rule that it breaks."""
-        from dataclasses import replace
-
-        import numpy as np
-
-        check_shape(self.name, expected, answers)
         broken = cache(self.rules.broken)
         found = [[broken(answer) for answer in repeat] for repeat in answers]
-        scored = right_wrong(self, np.array([[one is None for one in repeat] for repeat in found]))
+        scored = by_example(self, expected, answers, lambda _, answer: broken(answer) is None)
         notes = tuple(None if one is None else printable(one[1], _NOTE) for one in found[0])
         counts = Counter(printable(one[0], _LABEL) for repeat in found for one in repeat if one is not None)
         rows = tuple((label, (count,)) for label, count in sorted(counts.items(), key=lambda x: (-x[1], x[0])))
@@ -107,11 +100,6 @@ class Format(Metric):
 NAMES = (Format.name,)
 
 
-def _matches(pattern: re.Pattern[str], text: str) -> bool:
-    """Return whether the pattern matches all of the text."""
-    return within_limit(f"pattern {pattern.pattern!r}", partial(pattern.fullmatch, text), text) is not None
-
-
 def _without_fence(text: str) -> str:
     """Return the text inside of one Markdown code fence that is all there is; else the text itself."""
     if not (text.startswith("```") and text.endswith("```")):
@@ -123,17 +111,12 @@ def _without_fence(text: str) -> str:
     return inner.strip()
 
 
-def _quoted(text: str) -> str:
-    return repr(text if len(text) <= _LABEL else text[: _LABEL - 3] + "...")
-
-
 def build(options: Options) -> Format:
     """Build the metric ``format`` with the rules that the options name."""
     options.allow(*RULES, "strip_code_fence")
     if not any(rule in options.spec.options for rule in RULES):
-        raise options.error(
-            "format has no rule", cure="Give one or more of json_schema, pattern, type, allowed, max_chars."
-        )
+        cure = "Give one or more of json_schema, pattern, type, allowed, max_chars."
+        raise options.error("format has no rule", cure=cure)
     schema, kind = read_schema(options), options.choice("type", READERS)
     if schema is not None and kind is None:
         kind = "json"
@@ -151,14 +134,87 @@ def build(options: Options) -> Format:
             key="min_chars",
             cure="Lower min_chars, or raise max_chars.",
         )
-    return Format(
-        Rules(
-            kind,
-            schema,
-            options.pattern(),
-            None if allowed is None else frozenset(value.strip() for value in allowed),
-            shortest,
-            longest,
-            options.flag("strip_code_fence"),
-        )
-    )
+    texts = None if allowed is None else frozenset(value.strip() for value in allowed)
+    fence = options.flag("strip_code_fence")
+    return Format(Rules(kind, schema, options.pattern(), texts, shortest, longest, fence))
+
+
+MOST_YAML = 200_000
+"""Characters of a YAML answer: what is longer would keep its parser busy for long, and is refused."""
+_DEEPEST = 200
+_TOO_DEEP = "nested too deeply"
+_REFUSED = {
+    "document": "more than one document",
+    "depth": _TOO_DEEP,
+    "tag": "tags and aliases are refused",
+    "alias": "tags and aliases are refused",
+    "key": "a key that is no text",
+    "merge": "a merge key (<<)",
+    "twice": "a key given twice",
+    "escape": "an escape that is no character",
+}
+"""What is said of YAML that is valid and not plain, by the kind of problem."""
+
+
+def read_yaml(text: str) -> Any:
+    """Return the mapping or list that a YAML text holds; plain scalars are read by the core schema of YAML 1.2.
+
+    Nearly every text is a scalar in YAML, so that a scalar alone does not count. Raise :class:`ValueError` of tags,
+    aliases, merge keys, keys that are no plain text or given twice, and a second document, too.
+    """
+    from pytest_ftgate.config.yaml_nodes import YamlError, compose
+
+    if len(text) > MOST_YAML:
+        raise ValueError(f"longer than {MOST_YAML:,} characters")
+    try:
+        root = compose(text, deepest=_DEEPEST, strict=False, aliases=False)
+    except YamlError as error:
+        raise ValueError(_REFUSED.get(error.kind) or f"{error.what} (line {error.line})") from None
+    if root is None:
+        raise ValueError("no value")
+    if not isinstance(root.value, dict | list):
+        raise ValueError("a scalar, where a mapping or a list is asked for")
+    return root.value
+
+
+def check_xml(text: str) -> None:
+    """Raise :class:`ValueError` unless the text is one well-formed XML document without a document type.
+
+    A document type is where entities are declared, which can grow without bounds or name files.
+    """
+    from xml.parsers import expat  # no document type gets through, and so no entity of its own
+
+    parser = expat.ParserCreate(namespace_separator=" ")
+    parser.StartDoctypeDeclHandler = _refuse_doctype
+    try:
+        parser.Parse(text, True)
+    except expat.ExpatError as error:
+        raise ValueError(f"{expat.ErrorString(error.code)} (line {error.lineno})") from None
+
+
+def _refuse_doctype(*_: object) -> NoReturn:
+    raise ValueError("a document type (DTD) is refused")
+
+
+def check_csv(text: str) -> None:
+    """Raise :class:`ValueError` unless the text is CSV (RFC 4180) of rows of one length, and of at least two columns:
+    with one every line of prose would be CSV.
+    """
+    try:
+        rows = [len(row) for row in csv.reader(io.StringIO(text, newline=""), strict=True)]
+    except csv.Error as error:
+        raise ValueError(str(error)) from None
+    if not rows or rows[0] < 2:
+        raise ValueError("fewer than two columns" if rows else "no row")
+    ragged = next((number for number, width in enumerate(rows, 1) if width != rows[0]), None)
+    if ragged is not None:
+        raise ValueError(f"row {ragged} has {rows[ragged - 1]} columns, the first has {rows[0]}")
+
+
+READERS: Mapping[str, Callable[[str], Any]] = {
+    "json": parse_json,
+    "yaml": read_yaml,
+    "xml": check_xml,
+    "csv": check_csv,
+}
+"""What reads a text of each type, or raises :class:`ValueError`."""

@@ -11,18 +11,23 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pytest_ftgate.errors import MetricError
 from pytest_ftgate.metrics import confusion
 from pytest_ftgate.metrics.labels import READING_OPTIONS, LabelSet, label_set, positive_code, selected_codes
 from pytest_ftgate.metrics.options import Options
-from pytest_ftgate.metrics.protocol import Answers, Metric, Scored, check_shape, right_wrong
+from pytest_ftgate.metrics.protocol import (
+    Answers,
+    Codes,
+    Floats,
+    Metric,
+    Scored,
+    check_agreement,
+    check_shape,
+    right_wrong,
+)
 from pytest_ftgate.text import listed
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 _AVERAGES = ("macro", "micro", "weighted")
 _AVERAGED = tuple(f"{score}_{average}" for score in ("f1", "precision", "recall") for average in _AVERAGES)
@@ -32,8 +37,6 @@ NAMES = ("accuracy", "balanced_accuracy", *_BINARY, *_AVERAGED, *_CHANCE_CORRECT
 
 MOST_LABELS = 2000
 """A confusion matrix of more labels would not fit the memory of an ordinary machine."""
-
-_AGREEMENT = 1e-9
 
 
 @dataclass(frozen=True)
@@ -74,8 +77,8 @@ class Accuracy(_OfLabels):
 class Formula:
     """One metric twice: by scikit-learn on codes, and on stacked confusion matrices."""
 
-    value: Callable[[NDArray[np.int64], NDArray[np.int64]], float]
-    statistic: Callable[[confusion.Floats], confusion.Floats]
+    value: Callable[[Codes, Codes], float]
+    statistic: Callable[[Floats], Floats]
 
 
 @dataclass(frozen=True)
@@ -89,62 +92,48 @@ class LabelMetric(_OfLabels):
 
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
         from pytest_ftgate.statistics import LabelCounts
+        from pytest_ftgate.statistics.set_level import set_value
 
         check_shape(self.name, expected, answers)
         gold = self.labels.gold(self.name, expected)
         predicted, n_unknown = self.labels.predicted(answers)
-        value = self._value(gold, predicted)
         counts = LabelCounts(gold, predicted, len(self.labels.texts), self.formula.statistic)
+        value = self._value(gold, predicted)
+        check_agreement(self.name, value, set_value(counts), "scikit-learn", "confusion matrix")
         return Scored(self, value, statistic=counts, n_unknown=n_unknown)
 
-    def _value(self, gold: NDArray[np.int64], predicted: NDArray[np.int64]) -> float:
+    def _value(self, gold: Codes, predicted: Codes) -> float:
         import numpy as np
 
         with warnings.catch_warnings():  # what they warn of is either meant (zero_division=0) or an error below
             warnings.simplefilter("ignore")
             value = float(self.formula.value(np.tile(gold, len(predicted)), predicted.ravel()))
         if not math.isfinite(value):
-            raise self._undefined(gold, predicted)
-        ours = self.formula.statistic(confusion.confusion_matrix(gold, predicted, len(self.labels.texts))[None])[0]
-        if not abs(ours - value) <= _AGREEMENT:
+            names = (*self.labels.texts, "no label of the test set")
+            shown = [listed(names[code] for code in np.unique(codes)) for codes in (gold, predicted)]
             raise MetricError(
-                f"{self.name} is {value!r} by scikit-learn and {float(ours)!r} by its confusion matrix",
-                cure="This is a defect of pytest-ftgate or of the installed scikit-learn: please report it.",
+                f"{self.name} is undefined for these answers",
+                evidence=f"The expected labels are: {shown[0]}. The answers are: {shown[1]}.",
+                cure="Use a test set with several labels, or another metric, such as accuracy.",
             )
         return value
-
-    def _undefined(self, gold: NDArray[np.int64], predicted: NDArray[np.int64]) -> MetricError:
-        import numpy as np
-
-        names = (*self.labels.texts, "no label of the test set")
-        shown = [listed(names[code] for code in np.unique(codes)) for codes in (gold, predicted)]
-        return MetricError(
-            f"{self.name} is undefined for these answers",
-            evidence=f"The expected labels are: {shown[0]}. The answers are: {shown[1]}.",
-            cure="Use a test set with several labels, or another metric, such as accuracy.",
-        )
 
 
 def build(options: Options) -> Accuracy | LabelMetric:
     """Build the metric of this family that the options name."""
     name = options.metric
-    own = ["pos_label"] if name in _BINARY else []
-    options.allow(*READING_OPTIONS, "labels", *own)
+    options.allow(*READING_OPTIONS, "labels", *(["pos_label"] if name in _BINARY else []))
     read = label_set(options)
     over = selected_codes(options, read)
     if name not in _AVERAGED and len(over) < len(read.texts):
-        raise options.error(
-            f"{name} is no average over labels: labels cannot leave one out",
-            key="labels",
-            cure=f"Name all labels of the test set ({listed(read.texts)}), or remove the option.",
-        )
+        cure = f"Name all labels of the test set ({listed(read.texts)}), or remove the option."
+        what = f"{name} is no average over labels: labels cannot leave one out"
+        raise options.error(what, key="labels", cure=cure)
     if name == "accuracy":
         return Accuracy(read)
     if len(read.texts) > MOST_LABELS:
-        raise options.error(
-            f"{name} is for up to {MOST_LABELS} labels, and the test set expects {len(read.texts)} different ones",
-            cure="Use accuracy or exact_match.",
-        )
+        what = f"{name} is for up to {MOST_LABELS} labels, and the test set expects {len(read.texts)} different ones"
+        raise options.error(what, cure="Use accuracy or exact_match.")
     low = -1.0 if name in _CHANCE_CORRECTED else 0.0
     return LabelMetric(read, name, _formula(options, read, over), low)
 
@@ -169,10 +158,8 @@ def _formula(options: Options, labels: LabelSet, over: Sequence[int]) -> Formula
 
 def _chance_corrected(options: Options, labels: LabelSet) -> Formula:
     if len(labels.texts) < 2:
-        raise options.error(
-            f"{options.metric} needs two labels or more, and all of the test set expects {listed(labels.texts)}",
-            cure="Add examples of other labels, or use accuracy.",
-        )
+        what = f"{options.metric} needs two labels or more, and all of the test set expects {listed(labels.texts)}"
+        raise options.error(what, cure="Add examples of other labels, or use accuracy.")
     if options.metric == "cohen_kappa":
         codes = list(range(len(labels.texts) + 1))
         return Formula(partial(_sklearn, "cohen_kappa_score", labels=codes), confusion.cohen_kappa)

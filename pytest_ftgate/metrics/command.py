@@ -6,16 +6,16 @@ import math
 import os
 import re
 import shutil
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from numbers import Real
 from pathlib import Path
 from typing import Any
 
-from pytest_ftgate.errors import ConfigError, MetricError
-from pytest_ftgate.metrics.command_run import MOST_OUTPUT, NOT_RUN, CannotStart, Ended, Runner, environment
+from pytest_ftgate.errors import MetricError
+from pytest_ftgate.metrics.command_run import MOST_OUTPUT, NOT_RUN, Ended, Runner, environment
 from pytest_ftgate.metrics.options import Options
-from pytest_ftgate.metrics.protocol import Answers, Kind, Metric, Scored, check_shape, graded, right_wrong
+from pytest_ftgate.metrics.protocol import Answers, Kind, Metric, Scored, by_example, check_shape, given
 from pytest_ftgate.text import FARTHEST, excerpt, kind_of
 
 NAME = "command"
@@ -27,20 +27,18 @@ _LONGEST_S = 86_400.0
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _RANGE = ("low", "high", "greater_is_better")
 _EVIDENCE = 300
+_ARGV = "Write argv: [ruff, check, '-']."
+_ARGV_LIST = "a list of texts, as [ruff, check, '-']: no shell takes it apart"
+_RANGE_CURE = "Write the range of the number."
 
 
 @dataclass(frozen=True)
 class Command(Metric):
     """Runs a command once for each different answer, which it finds on its standard input, as it came.
 
-    Without a pattern the exit code 0 is right, any other is wrong. A command that takes too long, is ended by a signal,
-    exits with 126 or 127, or does not say the number that it should is an error of the gate, never a wrong answer. No
-    answer has the worst score, and nothing is run.
-
-    Args:
-        runner: of the command.
-        shown: the program, as it was written.
-        pattern: its one group finds the score in the output; None: the exit code is the score.
+    Without a pattern, whose one group finds the score in the output, the exit code 0 is right, any other is wrong. A
+    command that takes too long, is ended by a signal, exits with 126 or 127, or does not say the number that it should
+    is an error of the gate, never a wrong answer. No answer has the worst score, and nothing is run.
     """
 
     runner: Runner = field(repr=False)
@@ -55,36 +53,30 @@ class Command(Metric):
     compares = False
 
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
-        import numpy as np
-
         check_shape(self.name, expected, answers)
-        given = [[None if answer is None or not answer.strip() else answer for answer in row] for row in answers]
-        self._run(given)
-        worst = self.low if self.greater_is_better else self.high
-        table = np.array([[worst if answer is None else self.known[answer] for answer in row] for row in given])
-        return right_wrong(self, table > 0.5) if self.pattern is None else graded(self, table)
-
-    def _run(self, answers: Answers) -> None:
         places: dict[str, int] = {}
         for row in answers:
             for index, answer in enumerate(row):
-                if answer is not None and answer not in self.known:
+                if answer is not None and given(answer) and answer not in self.known:
                     places.setdefault(answer, index)
         found = self.runner.run(list(places)) if places else []
         for (answer, index), ended in zip(places.items(), found, strict=True):
             if ended is not None:  # one that failed stands for those that it stopped
                 self.known[answer] = self._value(ended, index)
+        worst = self.low if self.greater_is_better else self.high
+        return by_example(
+            self, expected, answers, lambda _, answer: self.known[text] if (text := given(answer)) else worst
+        )
 
-    def _value(self, ended: Ended | CannotStart, index: int) -> float:
-        if isinstance(ended, CannotStart):
-            raise self._failed(index, f"could not be started: {ended.reason}", None, "Run it by hand in that folder.")
+    def _value(self, ended: Ended | str, index: int) -> float:
+        if isinstance(ended, str):
+            raise self._failed(index, f"could not be started: {ended}", None, "Run it by hand in that folder.")
         if ended.timed_out:
             what = f"did not end within {self.runner.timeout_s:g} s"
             raise self._failed(index, what, ended, "Give it more time with timeout_s, or mend it.")
         if ended.code < 0:
-            raise self._failed(
-                index, f"was ended by signal {-ended.code}", ended, "A crash is no wrong answer: mend it."
-            )
+            what = f"was ended by signal {-ended.code}"
+            raise self._failed(index, what, ended, "A crash is no wrong answer: mend it.")
         if ended.code in NOT_RUN:
             what = f"exited with {ended.code}, which says of the program it calls: {NOT_RUN[ended.code]}"
             raise self._failed(index, what, ended, "Install the program, or give its path.")
@@ -94,7 +86,8 @@ class Command(Metric):
         if ended.cut:
             what = f"wrote more than {MOST_OUTPUT:,} bytes, in which a number would be looked for"
             raise self._failed(index, what, ended, "Let it write less.")
-        found = {_number_in(match[1]) for match in pattern.finditer(ended.output) if match[1] is not None}
+        texts = [match[1].strip() for match in pattern.finditer(ended.output) if match[1] is not None]
+        found = {float(text) if _NUMBER.fullmatch(text) else None for text in texts}
         if len(found) > 1:
             what = f"wrote {len(found)} different things that score finds"
             raise self._failed(index, what, ended, "Let score find one number: an answer may be quoted in the output.")
@@ -110,13 +103,8 @@ class Command(Metric):
     def _failed(self, index: int, what: str, ended: Ended | None, cure: str) -> MetricError:
         text = ended.output.strip() if ended is not None else ""
         evidence = f"Its output: {excerpt(text, width=_EVIDENCE)}" if text else None
-        return MetricError(
-            f"the command {self.shown} {what}, for test_set[{index}]", example=index, evidence=evidence, cure=cure
-        )
-
-
-def _number_in(text: str) -> float | None:
-    return float(text) if _NUMBER.fullmatch(text.strip()) else None
+        what = f"the command {self.shown} {what}, for test_set[{index}]"
+        return MetricError(what, example=index, evidence=evidence, cure=cure)
 
 
 def build(options: Options) -> Command:
@@ -128,32 +116,24 @@ def build(options: Options) -> Command:
     if concurrency < 1 or concurrency != int(concurrency):
         raise options.error("concurrency is no whole number above 0", key="concurrency", cure="Write 4, for example.")
     timeout_s = _number(options, "timeout_s", TIMEOUT_S)
-    if timeout_s <= 0:
-        raise options.error(
-            "timeout_s is not above 0", key="timeout_s", cure="Write the seconds that one run may take."
-        )
-    if timeout_s > _LONGEST_S:
-        raise options.error("timeout_s is more than a day", key="timeout_s", cure="Write a time that you would wait.")
-    score = _score(options)
+    if not 0 < timeout_s <= _LONGEST_S:
+        what = "is not above 0" if timeout_s <= 0 else "is more than a day"
+        cure = "Write the seconds that one run may take."
+        raise options.error(f"timeout_s {what}", key="timeout_s", cure=cure)
     runner = Runner((_program(options, argv[0], folder), *argv[1:]), folder, timeout_s, int(concurrency))
-    return Command(runner, excerpt(argv[0]), *score)
+    return Command(runner, excerpt(argv[0]), *_score(options))
 
 
 def _argv(options: Options) -> list[str]:
     value = options.spec.options.get("argv")
     if value is None:
-        raise options.error(
-            "command needs argv, the program and its arguments", key="argv", cure="Write argv: [ruff, check, '-']."
-        )
-    if not isinstance(value, list | tuple) or not value or not all(isinstance(part, str) for part in value):
-        found = "a list with something that is no text" if isinstance(value, list | tuple) and value else kind_of(value)
-        raise options.error(
-            f"argv is {'empty' if value in ([], ()) else found}",
-            key="argv",
-            cure="Write a list of texts, as [ruff, check, '-']: no shell takes it apart.",
-        )
+        raise options.error("command needs argv, the program and its arguments", key="argv", cure=_ARGV)
+    if not isinstance(value, list | tuple) or not value:
+        raise options.wrong_type("argv", value, _ARGV_LIST)
+    if not all(isinstance(part, str) for part in value):
+        raise options.error("argv is a list with something that is no text", key="argv", cure=f"Write {_ARGV_LIST}.")
     if not value[0].strip() or any("\0" in part for part in value):
-        raise options.error("argv names no program", key="argv", cure="Write argv: [ruff, check, '-'].")
+        raise options.error("argv names no program", key="argv", cure=_ARGV)
     return list(value)
 
 
@@ -176,64 +156,45 @@ def _score(options: Options) -> tuple[()] | tuple[re.Pattern[str], Kind, float, 
     score = options.spec.options.get("score", EXIT_CODE)
     given = [key for key in _RANGE if key in options.spec.options]
     if not isinstance(score, str) or not score:
-        raise options.error(
-            f"score is {kind_of(score) if score != '' else 'empty'}",
-            key="score",
-            cure=f"Write {EXIT_CODE}, or a pattern with one group that finds a number.",
-        )
+        raise options.wrong_type("score", score, f"{EXIT_CODE}, or a pattern with one group that finds a number")
     if score == EXIT_CODE:
-        if given:
-            raise options.error(
-                f"{given[0]} has no meaning with score: {EXIT_CODE}, which makes an answer right or wrong",
-                key=given[0],
-                cure="Remove it, or give a pattern as score.",
-            )
+        for key in given:
+            what = f"{key} has no meaning with score: {EXIT_CODE}, which makes an answer right or wrong"
+            raise options.error(what, key=key, cure="Remove it, or give a pattern as score.")
         return ()
     pattern = _pattern(options, score)
     if len(given) < len(_RANGE):
         absent = ", ".join(key for key in _RANGE if key not in given)
-        raise options.error(
-            f"command needs {absent}: the range of the number and its direction",
-            key="score",
-            cure="Write low: 0, high: 10, greater_is_better: true, for example.",
-        )
+        what = f"command needs {absent}: the range of the number and its direction"
+        cure = "Write low: 0, high: 10, greater_is_better: true, for example."
+        raise options.error(what, key="score", cure=cure)
     low, high = (_number(options, key, math.nan) for key in ("low", "high"))
-    far = next((key for key, value in (("low", low), ("high", high)) if abs(value) > FARTHEST), None)
-    if far is not None:
-        raise options.error(
-            f"{far} is farther than {FARTHEST:g} from 0", key=far, cure="Write the range of the number."
-        )
+    for key, value in (("low", low), ("high", high)):
+        if abs(value) > FARTHEST:
+            raise options.error(f"{key} is farther than {FARTHEST:g} from 0", key=key, cure=_RANGE_CURE)
     if not low < high:
-        raise options.error(f"low {low:g} is not below high {high:g}", key="low", cure="Write the range of the number.")
+        raise options.error(f"low {low:g} is not below high {high:g}", key="low", cure=_RANGE_CURE)
     return pattern, "graded", low, high, options.flag("greater_is_better")
 
 
 def _pattern(options: Options, score: str) -> re.Pattern[str]:
+    cause = None
     try:
         pattern = re.compile(score)
+        if pattern.groups == 1:
+            return pattern
+        what = f"score has {pattern.groups} groups, and needs one, around the number"
     except (re.error, OverflowError, RecursionError) as error:
-        raise _no_pattern(options, f"score is no regular expression: {error}", score) from error
-    if pattern.groups != 1:
-        raise _no_pattern(options, f"score has {pattern.groups} groups, and needs one, around the number", score)
-    return pattern
-
-
-def _no_pattern(options: Options, what: str, score: str) -> ConfigError:
+        what, cause = f"score is no regular expression: {error}", error
     near = score.replace("-", "_").strip().lower() in (EXIT_CODE, "exitcode", "exit", "returncode")
     cure = f"Did you mean {EXIT_CODE}?" if near else r"Write it as 'rated at (-?[\d.]+)/10', for example."
-    return options.error(what, key="score", evidence=score, cure=cure)
+    raise options.error(what, key="score", evidence=score, cure=cure) from cause
 
 
 def _number(options: Options, key: str, default: float) -> float:
     value = options.spec.options.get(key, default)
-    if isinstance(value, bool) or not isinstance(value, Real) or (key in options.spec.options and not _finite(value)):
-        found = kind_of(value) if not isinstance(value, Real) or isinstance(value, bool) else repr(value)
+    real = isinstance(value, int | float) and not isinstance(value, bool)
+    if not real or (key in options.spec.options and not abs(value) <= sys.float_info.max):
+        found = repr(value) if real else kind_of(value)
         raise options.error(f"{key} is {found}", key=key, cure="Write a number.")
     return float(value)
-
-
-def _finite(value: Any) -> bool:
-    try:
-        return math.isfinite(value)
-    except OverflowError:
-        return False

@@ -32,13 +32,9 @@ _URL_WITH_PASSWORD = re.compile(r"://[^/\s@]*:[^/\s@]*@")
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """What became of a command.
-
-    Attributes:
-        code: its exit code; below 0 the signal that ended it.
-        output: of standard output and standard error together, at most `MOST_OUTPUT` bytes, as text.
-        cut: there was more output.
-        timed_out: it was killed, because it took too long or left something running that held on to its output.
+    """What became of a command: its exit code, below 0 the signal that ended it, and what it wrote to standard output
+    and standard error together, at most `MOST_OUTPUT` bytes, as text. ``timed_out``: it was killed, because it took too
+    long or left something running that held on to its output.
     """
 
     code: int
@@ -52,23 +48,9 @@ class Ended:
         return self.timed_out or self.code < 0 or self.code in NOT_RUN
 
 
-@dataclass(frozen=True, slots=True)
-class CannotStart:
-    """The operating system did not start it."""
-
-    reason: str
-
-
 @dataclass
 class Runner:
-    """Runs one command on several texts at once.
-
-    Args:
-        argv: the program, an absolute path, and its arguments.
-        folder: in which it runs.
-        timeout_s: seconds that one run may take.
-        concurrency: runs at once.
-    """
+    """Runs one command on several texts at once. The first of ``argv`` is an absolute path."""
 
     argv: Sequence[str]
     folder: Path
@@ -78,7 +60,7 @@ class Runner:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _stopped: bool = False
 
-    def run(self, texts: Sequence[str]) -> list[Ended | CannotStart | None]:
+    def run(self, texts: Sequence[str]) -> list[Ended | str | None]:
         """Return what became of each. After the first that failed all are stopped: None for those that did not end.
 
         Interrupted, it kills what is running and lets the exception through.
@@ -98,7 +80,7 @@ class Runner:
             for process in self._running:
                 _kill_group(process)
 
-    def _one(self, text: str) -> Ended | CannotStart | None:
+    def _one(self, text: str) -> Ended | str | None:
         try:
             with tempfile.TemporaryFile() as given:  # a pipe would block where the command does not read it
                 given.write(text.encode("utf-8", errors="replace"))
@@ -106,7 +88,7 @@ class Runner:
                 process = self._start(given)
         except (OSError, ValueError) as error:  # the interpreter is missing, or the disk is full
             self._stop()
-            return CannotStart(str(error))
+            return str(error)
         if process is None:
             return None
         ended = self._followed(process)
@@ -190,8 +172,6 @@ def _kill_group(process: subprocess.Popen[bytes]) -> None:
 
 def environment(given: Mapping[str, str]) -> dict[str, str]:
     """Return the variables without those whose name looks like a secret's, or whose value is a URL with a password."""
-    return {name: value for name, value in given.items() if not _is_secret(name, value)}
-
-
-def _is_secret(name: str, value: str) -> bool:
-    return bool(_SECRET.search(name) or _URL_WITH_PASSWORD.search(value))
+    return {
+        name: value for name, value in given.items() if not (_SECRET.search(name) or _URL_WITH_PASSWORD.search(value))
+    }

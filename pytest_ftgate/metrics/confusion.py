@@ -9,23 +9,11 @@ answered one; the last row is empty, the last column counts answers that are no 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+from pytest_ftgate.metrics.protocol import Floats
 
-Floats: TypeAlias = "NDArray[np.float64]"
 _ROUNDING = 1e-12  # relative; the smallest denominator that is not 0 is 2 / n of its scale
-
-
-def confusion_matrix(gold: NDArray[np.int64], predicted: NDArray[np.int64], k: int) -> Floats:
-    """Count the pairs of codes, over all repeats, into one matrix of the shape ``(k + 1, k + 1)``."""
-    import numpy as np
-
-    cells = (gold * (k + 1) + predicted).ravel()
-    counts: NDArray[Any] = np.bincount(cells, minlength=(k + 1) ** 2).reshape(k + 1, k + 1)
-    return counts.astype(np.float64)
 
 
 # Each is right / (share * expected + (1 - share) * answered).
@@ -35,10 +23,7 @@ _SHARE_OF_EXPECTED = {"f1": 0.5, "precision": 0.0, "recall": 1.0}
 def averaged(confusions: Floats, *, of: str, average: str, over: Sequence[int]) -> Floats:
     """Return F1, precision or recall, averaged over the labels with the codes ``over``.
 
-    Args:
-        of: "f1", "precision" or "recall".
-        average: "macro" (labels count the same), "weighted" (by how often they are expected), "micro" (their counts
-            are summed first).
+    "macro": labels count the same; "weighted": by how often they are expected; "micro": their counts are summed first.
     """
     right = confusions.diagonal(axis1=1, axis2=2)[:, over]
     gold, answered = confusions.sum(axis=2)[:, over], confusions.sum(axis=1)[:, over]

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from pytest_ftgate.errors import ConfigError, MetricError, told
 from pytest_ftgate.metrics.options import Options, described
-from pytest_ftgate.metrics.protocol import Answers, Metric, Scored, check_shape, graded, right_wrong
+from pytest_ftgate.metrics.protocol import Answers, Metric, Scored, by_example
 from pytest_ftgate.text import FARTHEST, kind_of
 
 ScoreExample: TypeAlias = Callable[[Any, str], float]
@@ -30,7 +30,6 @@ class CustomMetric:
         name: what it is called; in the hook's mapping the key counts.
         score: called with what an example expects (text or a JSON value) and the answer as it came; returns a number.
         low, high: the range of the number, of which it is never outside. An example without an answer has the worst.
-        greater_is_better: the direction.
         description: a sentence for reports.
         right_wrong: the number is 1 for right and 0 for wrong, nothing else.
 
@@ -107,15 +106,10 @@ class ExampleMetric(Metric):
         self.greater_is_better = declared.greater_is_better
 
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
-        import numpy as np
+        return by_example(self, list(enumerate(expected)), answers, self._score)
 
-        check_shape(self.name, expected, answers)
-        scores = np.array(
-            [[self._score(i, *pair) for i, pair in enumerate(zip(expected, repeat, strict=True))] for repeat in answers]
-        )
-        return right_wrong(self, scores == 1) if self.kind == "right_wrong" else graded(self, scores)
-
-    def _score(self, index: int, expected: Any, answer: str | None) -> float:
+    def _score(self, place: tuple[int, Any], answer: str | None) -> float:
+        index, expected = place
         if answer is None:
             return self.low if self.greater_is_better else self.high
         try:
@@ -129,9 +123,15 @@ class ExampleMetric(Metric):
         return self._checked(index, value)
 
     def _checked(self, index: int, value: Any) -> float:
-        if not (isinstance(value, Real) or _is_numpy_bool(value)):
+        import numpy as np
+
+        numeric = isinstance(value, Real | np.bool_)
+        if not numeric:
             raise self._broken(index, f"{described(value)} where a number is needed")
-        number = _as_float(value)
+        try:
+            number = float(value)
+        except OverflowError:  # a whole number or fraction beyond all floats
+            number = math.inf if value > 0 else -math.inf
         slack = _ROUNDING * (self.high - self.low)
         if not self.low - slack <= number <= self.high + slack:
             raise self._broken(index, f"{number!r}, which is not between {self.low:g} and {self.high:g}")
@@ -140,24 +140,8 @@ class ExampleMetric(Metric):
         return min(max(number, self.low), self.high)
 
     def _broken(self, index: int, returned: str) -> MetricError:
-        return MetricError(
-            f"the metric {self.name} returned {returned}, for test_set[{index}]",
-            example=index,
-            cure="Mend the metric's function, or state its range as it is.",
-        )
-
-
-def _as_float(value: Any) -> float:
-    try:
-        return float(value)
-    except OverflowError:  # a whole number or fraction beyond all floats
-        return math.inf if value > 0 else -math.inf
-
-
-def _is_numpy_bool(value: Any) -> bool:
-    import numpy as np
-
-    return isinstance(value, np.bool_)
+        what = f"the metric {self.name} returned {returned}, for test_set[{index}]"
+        return MetricError(what, example=index, cure="Mend the metric's function, or state its range as it is.")
 
 
 def build(options: Options, declared: Any) -> ExampleMetric:

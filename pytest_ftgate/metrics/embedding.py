@@ -5,19 +5,14 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.errors import MetricError, told
 from pytest_ftgate.metrics.labels import refuse_blank
-from pytest_ftgate.metrics.normalization import AS_WRITTEN, Normalization
 from pytest_ftgate.metrics.options import Options, described
-from pytest_ftgate.metrics.protocol import Answers, Metric, Scored, check_shape, graded
+from pytest_ftgate.metrics.protocol import Answers, Floats, Scored, TextMetric, check_shape, given, graded
 from pytest_ftgate.text import kind_of
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 NAME = "embedding_similarity"
 NAMES = (NAME,)
@@ -29,20 +24,16 @@ _CURE = "It takes a list of texts and returns a list of as many vectors, all of 
 
 
 @dataclass(frozen=True)
-class EmbeddingSimilarity(Metric):
+class EmbeddingSimilarity(TextMetric):
     """The cosine between the vectors of the expected and the answered text; no answer is -1, the worst.
 
     Each text is embedded once in the metric's life: a model must give one text the same vector every time.
-
-    Args:
-        function: takes a list of at most `BATCH` texts, and returns a vector for each.
-        called: the function, as messages call it.
+    ``function`` takes a list of at most `BATCH` texts; ``called`` is what messages call it.
     """
 
     function: Callable[[list[str]], Any] = field(repr=False)
     called: str
-    normalization: Normalization = AS_WRITTEN
-    known: dict[str, NDArray[np.float64]] = field(default_factory=dict, repr=False, compare=False)
+    known: dict[str, Floats] = field(default_factory=dict, repr=False, compare=False)
     name = NAME
     kind = "graded"
     low = -1.0
@@ -51,27 +42,25 @@ class EmbeddingSimilarity(Metric):
         import numpy as np
 
         check_shape(self.name, expected, answers)
-        wanted = [self._clean(expected_text(value)) for value in expected]
-        given = [[None if text is None or not text.strip() else self._clean(text) for text in row] for row in answers]
-        self._embed([*wanted, *(text for row in given for text in row if text is not None)])
-        table = [[self._grade(*pair) for pair in zip(wanted, row, strict=True)] for row in given]
+        wanted = [self.clean(expected_text(value)) for value in expected]
+        answered = [[text and self.clean(text) for text in map(given, row)] for row in answers]
+        texts = dict.fromkeys([*wanted, *(text for row in answered for text in row if text is not None)])
+        new = [text for text in texts if text not in self.known]
+        for start in range(0, len(new), BATCH):
+            batch = new[start : start + BATCH]
+            self.known.update(zip(batch, self._vectors(batch), strict=True))
+        table = [[self._grade(*pair) for pair in zip(wanted, row, strict=True)] for row in answered]
         return graded(self, np.array(table, dtype=np.float64))
-
-    def _clean(self, text: str) -> str:
-        return self.normalization(text.strip())
 
     def _grade(self, expected: str, answer: str | None) -> float:
         if answer is None:
             return self.low
         return min(max(float(self.known[expected] @ self.known[answer]), self.low), self.high)
 
-    def _embed(self, texts: Sequence[str]) -> None:
-        new = [text for text in dict.fromkeys(texts) if text not in self.known]
-        for start in range(0, len(new), BATCH):
-            batch = new[start : start + BATCH]
-            self.known.update(zip(batch, self._vectors(batch), strict=True))
+    def lenient(self) -> None:
+        """Return None: the user's model alone says which differences count."""
 
-    def _vectors(self, texts: list[str]) -> NDArray[np.float64]:
+    def _vectors(self, texts: list[str]) -> Floats:
         """Return vectors of length 1, shape ``(texts, length)``."""
         import numpy as np
 
@@ -98,7 +87,7 @@ class EmbeddingSimilarity(Metric):
         if not (largest > 0).all():
             raise self._broken("returned a vector of nothing but zeros, which has no direction")
         scaled = vectors / largest  # so that no square overflows or vanishes
-        unit: NDArray[np.float64] = scaled / np.linalg.norm(scaled, axis=1, keepdims=True)
+        unit: Floats = scaled / np.linalg.norm(scaled, axis=1, keepdims=True)
         return unit
 
     def _broken(self, what: str, evidence: str | None = None) -> MetricError:
@@ -127,4 +116,4 @@ def build(options: Options) -> EmbeddingSimilarity:
         )
     if inspect.iscoroutinefunction(function):
         raise options.error(f"{called} is async", key="embed", cure="Give a plain function.")
-    return EmbeddingSimilarity(function, called, options.normalization())
+    return EmbeddingSimilarity(function, called, normalization=options.normalization())

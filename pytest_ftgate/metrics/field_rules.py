@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import partial
@@ -59,15 +59,12 @@ class FieldRules:
                 self.same(child_name(name, key), expected[key], answered[key]) for key in expected
             )
         if isinstance(expected, list) and isinstance(answered, list):
-            return self._same_lists(name, expected, answered)
+            if len(expected) != len(answered):
+                return False
+            if self.lists == "set":
+                return self.count_matches(name, expected, answered) == len(expected)
+            return all(self.same(name, one, other) for one, other in zip(expected, answered, strict=True))
         return json_equal(expected, answered, self._text(name))
-
-    def _same_lists(self, name: str, expected: list[Any], answered: list[Any]) -> bool:
-        if len(expected) != len(answered):
-            return False
-        if self.lists == "set":
-            return self.count_matches(name, expected, answered) == len(expected)
-        return all(self.same(name, one, other) for one, other in zip(expected, answered, strict=True))
 
     def count_matches(self, name: str, expected: list[Any], answered: list[Any]) -> int:
         """Return how many elements of two lists can be paired so that those of a pair are the same.
@@ -198,23 +195,15 @@ def _count_near_pairs(expected: list[Any], answered: list[Any], allowed: float) 
 
 
 def read_rules(options: Options, names: frozenset[str]) -> FieldRules:
-    """Return the rules that a gate's options ask for.
-
-    Args:
-        options: as written.
-        names: all fields that the test set expects, and the objects they are in.
-
-    Raises:
-        ConfigError: an option is wrong, or speaks of a field that no example expects.
+    """Return the rules that a gate's options ask for; ``names``: all fields that the test set expects, and the objects
+    they are in. Raise :class:`ConfigError` where an option is wrong.
     """
     lists: Lists = "set" if options.choice("lists", LISTS) == "set" else "sequence"
     return FieldRules(_texts(options, names), _tolerances(options, names), lists)
 
 
 def _texts(options: Options, names: frozenset[str]) -> dict[str, TextRule]:
-    value = options.spec.options.get("normalize", ())
-    by_field = value if isinstance(value, Mapping) else {ALL_OTHERS: value}
-    _known_fields(options, "normalize", by_field, names)
+    by_field = _by_field(options, "normalize", (), names)
     return {name: _text(options, steps) for name, steps in by_field.items() if steps != ()}
 
 
@@ -231,25 +220,26 @@ def _text(options: Options, value: Any) -> TextRule:
 
 
 def _tolerances(options: Options, names: frozenset[str]) -> dict[str, float]:
-    value = options.spec.options.get("tolerance", {})
-    by_field = value if isinstance(value, Mapping) else {ALL_OTHERS: value}
-    _known_fields(options, "tolerance", by_field, names)
+    by_field = _by_field(options, "tolerance", {}, names)
     for amount in by_field.values():
         if not _is_number(amount) or not _is_finite(amount) or amount < 0:
             found = f"{amount!r}" if _is_number(amount) else kind_of(amount)
-            raise options.error(
-                f"tolerance is {found}",
-                key="tolerance",
-                cure="Write a number, 0 or above, or a mapping of fields to numbers.",
-            )
+            cure = "Write a number, 0 or above, or a mapping of fields to numbers."
+            raise options.error(f"tolerance is {found}", key="tolerance", cure=cure)
     return {name: amount for name, amount in by_field.items() if amount}
 
 
-def _known_fields(options: Options, key: str, by_field: Mapping[Any, Any], names: frozenset[str]) -> None:
-    for name in by_field:
-        if name != ALL_OTHERS and name not in names:
-            raise options.error(
-                f"{key} names the field {name!r}, which no example of the test set expects",
-                key=key,
-                cure=did_you_mean(str(name), names),
-            )
+def _by_field(options: Options, key: str, default: Any, names: frozenset[str]) -> Mapping[str, Any]:
+    value = options.spec.options.get(key, default)
+    by_field = value if isinstance(value, Mapping) else {ALL_OTHERS: value}
+    refuse_unknown(options, key, [name for name in by_field if name != ALL_OTHERS], names)
+    return by_field
+
+
+def refuse_unknown(options: Options, key: str, fields: Collection[str], names: Collection[str]) -> None:
+    """Refuse a field that no example of the test set expects; ``names`` are those that are."""
+    unknown = next((name for name in fields if name not in names), None)
+    if unknown is not None:
+        field = repr(unknown) if key == "fields" else f"the field {unknown!r}"
+        what = f"{key} names {field}, which no example of the test set expects"
+        raise options.error(what, key=key, cure=did_you_mean(str(unknown), names))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from pytest_ftgate.metrics.field_rules import FieldRules, child_name
+from pytest_ftgate.text import shortened
 
 LeafPath: TypeAlias = tuple[str | int, ...]
 RIGHT, WRONG, MISSING, SPURIOUS = range(4)
@@ -17,10 +18,8 @@ _NOTED = 3
 class Leaf:
     """A value that is compared as one: no object or list, unless it is empty or a list whose order does not count.
 
-    Attributes:
-        name: of its field: the keys on the way to it with dots between, without positions in lists.
-        value: a plain value, an empty object or list, or an unordered list of any elements.
-        unordered: it is a list whose elements are counted one by one.
+    ``name`` is that of its field: the keys on the way to it with dots between, without positions in lists;
+    ``unordered``: it is a list whose elements are counted one by one.
     """
 
     name: str
@@ -67,8 +66,7 @@ class Differences:
 
     Attributes:
         counts: by field: how many values are right, wrong, missing, spurious.
-        remarks: on the first three paths that are not right.
-        more: how many further paths are not right.
+        remarks: on the first three paths that are not right; ``more``: how many further paths are not.
     """
 
     counts: dict[str, list[int]] = field(default_factory=dict)
@@ -81,7 +79,7 @@ class Differences:
 
     def remark(self, path: LeafPath, text: Callable[[], str]) -> None:
         if len(self.remarks) < _NOTED:
-            self.remarks.append(f"{_shown_path(path)}: {text()}")
+            self.remarks.append(f"{shown_place(path)}: {text()}")
         else:
             self.more += 1
 
@@ -104,13 +102,9 @@ def differences(
     rules: FieldRules,
     field_of: Callable[[str], str | None],
 ) -> Differences:
-    """Compare the leaves of an answer with those that are expected.
+    """Compare the leaves of an answer, by path, with those that are expected.
 
-    Args:
-        expected: by path.
-        answered: likewise, its lists read in the same way.
-        rules: when two values are the same.
-        field_of: under which field a leaf of this name is counted; None: it is not looked at.
+    ``field_of`` gives the field under which a leaf of a name is counted; None: it is not looked at.
     """
     found = Differences()
     for path, leaf in expected.items():
@@ -147,10 +141,10 @@ def _compare(found: Differences, name: str, path: LeafPath, leaf: Leaf, other: L
         found.remark(path, lambda: f"{_shown(other.value)} where {_shown(leaf.value)} is expected")
 
 
-def _shown_path(path: LeafPath) -> str:
-    return "$" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+def shown_place(path: Iterable[str | int], *, anywhere: bool = False) -> str:
+    """Return a path as ``$.orders[0].id``; with ``anywhere`` as ``$.orders[*].id``."""
+    return "$" + "".join(f".{part}" if isinstance(part, str) else "[*]" if anywhere else f"[{part}]" for part in path)
 
 
 def _shown(value: Any) -> str:
-    text = repr(value[:60] if isinstance(value, str) else value)
-    return text if len(text) <= 60 else text[:57] + "..."
+    return shortened(repr(value[:60] if isinstance(value, str) else value), 60)

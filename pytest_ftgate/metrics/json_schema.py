@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pytest_ftgate.data.lines import read_text
 from pytest_ftgate.data.strict_json import parse_json
-from pytest_ftgate.errors import DataError, shown_path
+from pytest_ftgate.errors import ConfigError, DataError, shown_path
+from pytest_ftgate.metrics.json_diff import shown_place
 from pytest_ftgate.metrics.options import needed
 
 if TYPE_CHECKING:
@@ -36,58 +37,46 @@ class Schema:
 
         try:
             error = best_match(islice(self.validator.iter_errors(value), _ERRORS_LOOKED_AT))
-        except RecursionError:
-            return "$: nested too deeply", "nested too deeply"
-        except ArithmeticError:  # a whole number beyond all floats, where jsonschema divides
-            return "$: a number beyond all floats", "a number beyond all floats"
+        except (RecursionError, ArithmeticError) as failure:  # a whole number beyond all floats, which is divided
+            what = "nested too deeply" if isinstance(failure, RecursionError) else "a number beyond all floats"
+            return f"$: {what}", what
         if error is None:
             return None
-        return f"{_path(error.absolute_path, anywhere=True)}: {error.validator}", (
-            f"{_path(error.absolute_path)}: {error.message}"
-        )
-
-
-def _path(parts: Any, *, anywhere: bool = False) -> str:
-    return "$" + "".join(f".{part}" if isinstance(part, str) else "[*]" if anywhere else f"[{part}]" for part in parts)
+        place, kind = shown_place(error.absolute_path), shown_place(error.absolute_path, anywhere=True)
+        return f"{kind}: {error.validator}", f"{place}: {error.message}"
 
 
 def read_schema(options: Options) -> Schema | None:
     """Return the schema that ``json_schema`` names or holds; None where the option is absent.
 
     The dialect is what ``$schema`` says, else draft 2020-12. Formats are checked as far as ``jsonschema`` can here.
-
-    Raises:
-        ConfigError: it cannot be read, is no valid schema, refers to something outside, or ``jsonschema`` is missing.
+    Raise :class:`ConfigError` where it cannot be read, is no valid schema, or refers to something outside.
     """
     if _KEY not in options.spec.options:
         return None
-    given = options.spec.options[_KEY]
-    place, schema = "", given
-    if isinstance(given, Path):
-        place, schema = f" {shown_path(given)}", _from_file(options, given)
+    schema = options.spec.options[_KEY]
+    place = ""
+    if isinstance(schema, Path):
+        place, schema = f" {shown_path(schema)}", _from_file(options, schema)
     if not isinstance(schema, Mapping) or not schema:
         found = "empty" if schema in ({}, [], "", None) else "no mapping"
-        raise options.error(
-            f"{_KEY}{place} is {found}", key=_KEY, cure="Write a JSON Schema as a mapping, or the path of its file."
-        )
+        raise _error(options, f"{place} is {found}", "Write a JSON Schema as a mapping, or the path of its file.")
     needed(options, "jsonschema", extra="format", key=_KEY)
     return Schema(_validator(options, dict(schema), place))
+
+
+def _error(options: Options, what: str, cure: str, evidence: str | None = None) -> ConfigError:
+    return options.error(f"{_KEY}{what}", key=_KEY, evidence=evidence, cure=cure)
 
 
 def _from_file(options: Options, path: Path) -> Any:
     try:
         return parse_json(read_text(path))
     except DataError as error:
-        raise options.error(
-            f"{_KEY}: {error.where}: {error.what}",
-            key=_KEY,
-            evidence=error.evidence,
-            cure=error.cure or "Name the file of a JSON Schema.",
-        ) from None
+        cure = error.cure or "Name the file of a JSON Schema."
+        raise _error(options, f": {error.where}: {error.what}", cure, error.evidence) from None
     except ValueError as error:
-        raise options.error(
-            f"{_KEY}: {shown_path(path)} is not JSON: {error}", key=_KEY, cure="Correct the file."
-        ) from None
+        raise _error(options, f": {shown_path(path)} is not JSON: {error}", "Correct the file.") from None
 
 
 def _validator(options: Options, schema: dict[str, Any], place: str) -> Any:
@@ -101,29 +90,20 @@ def _validator(options: Options, schema: dict[str, Any], place: str) -> Any:
     if isinstance(dialect, str):
         known = validator_for(schema, default=None)
     if known is None or known is Draft3Validator:
-        raise options.error(
-            f"{_KEY}{place} is of a dialect that is not known here: $schema is {dialect!r}",
-            key=_KEY,
-            cure="Use https://json-schema.org/draft/2020-12/schema.",
-        )
+        what = f"{place} is of a dialect that is not known here: $schema is {dialect!r}"
+        raise _error(options, what, "Use https://json-schema.org/draft/2020-12/schema.")
     try:
         known.check_schema(schema)
         outside = next(_unresolved(schema, REGISTRY), None)
     except SchemaError as error:
-        raise options.error(
-            f"{_KEY}{place} is no valid JSON Schema: {_path(error.absolute_path)}: {error.message}",
-            key=_KEY,
-            cure="Correct the schema.",
-        ) from None
+        what = f"{place} is no valid JSON Schema: {shown_place(error.absolute_path)}: {error.message}"
+        raise _error(options, what, "Correct the schema.") from None
     except RecursionError:
-        raise options.error(f"{_KEY}{place} is nested too deeply", key=_KEY, cure="Write a flatter schema.") from None
+        raise _error(options, f"{place} is nested too deeply", "Write a flatter schema.") from None
     if outside is not None:
-        raise options.error(
-            f"{_KEY}{place} refers to {outside!r}, which is not in it",
-            key=_KEY,
-            evidence="Nothing is fetched from a network or another file.",
-            cure="Put what it refers to under $defs.",
-        )
+        evidence = "Nothing is fetched from a network or another file."
+        what = f"{place} refers to {outside!r}, which is not in it"
+        raise _error(options, what, "Put what it refers to under $defs.", evidence)
     checked = extend(known, {"uniqueItems": _unique_items})
     return checked(schema, registry=REGISTRY, format_checker=known.FORMAT_CHECKER)
 

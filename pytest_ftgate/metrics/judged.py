@@ -9,12 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 from pytest_ftgate.errors import ConfigError, MetricError, Where
 from pytest_ftgate.metrics.options import Options
-from pytest_ftgate.metrics.protocol import Answers, Metric, Scored, check_shape, graded
+from pytest_ftgate.metrics.protocol import Answers, Floats, Metric, Scored, by_example, check_shape
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from pytest_ftgate.config import ModelSpec
 
 RUBRIC, PREFERENCE, HUMAN_PREFERENCE = NAMES = ("rubric", "preference", "human_preference")
@@ -23,25 +20,11 @@ _SCALE = (1.0, 5.0)
 
 @dataclass(frozen=True)
 class Calibration:
-    """Items that people have judged, and the kappa that the judge must reach on them.
-
-    Attributes:
-        path: of the items.
-        min_kappa: in (0, 1].
-        source: where that is written.
-    """
+    """Items that people have judged, and the kappa in (0, 1] that the judge must reach on them."""
 
     path: Path
     min_kappa: float
     source: str
-
-
-def unasked(name: str) -> MetricError:
-    """Return the error of answers that nobody has judged."""
-    return MetricError(
-        f"{name} has no value where nobody was asked to judge the answers",
-        cure="Use it as the metric of a gate, or under require or show.",
-    )
 
 
 @dataclass(frozen=True)
@@ -52,19 +35,16 @@ class _Judged(Metric):
     judged = True
 
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:  # noqa: ARG002
-        raise unasked(self.name)
+        raise self.unasked()
+
+    def unasked(self) -> MetricError:
+        what = f"{self.name} has no value where nobody was asked to judge the answers"
+        return MetricError(what, cure="Use it as the metric of a gate, or under require or show.")
 
 
 @dataclass(frozen=True)
 class Rubric(_Judged):
-    """A grade between ``low`` and ``high`` that a model gives each answer.
-
-    Attributes:
-        judge: the model.
-        rubric: what makes an answer good.
-        source: where the metric is written.
-        calibration: what the judge is held to first; None: nothing.
-    """
+    """A grade between ``low`` and ``high`` that a model gives each answer, by what ``rubric`` says makes one good."""
 
     judge: ModelSpec
     rubric: str
@@ -99,12 +79,7 @@ class HumanPreference(_Judged):
 
 @dataclass(frozen=True)
 class Graded(_Judged):
-    """A rubric, with what the judge said of every answer; an answer that is missing has the worst grade.
-
-    Attributes:
-        low, high: of the rubric's scale.
-        grades: by the number of the example and the answer.
-    """
+    """A rubric, with what the judge said: grades by the number of the example and the answer; none has the worst."""
 
     low: float = field()
     high: float = field()
@@ -112,19 +87,12 @@ class Graded(_Judged):
     name = RUBRIC
 
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
-        import numpy as np
-
-        check_shape(self.name, expected, answers)
-        grades = [[self._grade(index, answer) for index, answer in enumerate(repeat)] for repeat in answers]
-        return graded(self, np.array(grades, dtype=float))
+        return by_example(self, list(range(len(expected))), answers, self._grade)
 
     def _grade(self, index: int, answer: str | None) -> float:
-        if answer is None:
-            return self.low
-        grade = self.grades.get((index, answer))
-        if grade is None:
-            raise unasked(self.name)
-        return grade
+        if answer is not None and (index, answer) not in self.grades:
+            raise self.unasked()
+        return self.low if answer is None else self.grades[index, answer]
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,14 +103,12 @@ class Preferred(_Judged):
     definition, and another baseline's is lower by as much as the candidate is preferred to it more often. So the
     candidate's score less a baseline's, plus a half, is the candidate's win rate against that baseline.
 
-    Attributes:
-        name: of the metric.
-        scores: shape ``(examples,)``.
-        means: whether they are means, of repeats or of several people, and not wins, ties and losses alone.
+    ``scores`` has the shape ``(examples,)``; ``means``: they are means, of repeats or of several people, and not wins,
+    ties and losses alone.
     """
 
     name: str
-    scores: NDArray[np.float64]
+    scores: Floats
     means: bool = field()
     pairwise = True
 
@@ -177,10 +143,10 @@ def refuse_judged(metric: Metric, what: str, *, source: str) -> None:
 def build(options: Options) -> Rubric | Preference | HumanPreference:
     """Build the metric that a gate asks a judge for."""
     given, source = options.spec.options, str(options.spec.source)
-    missing = next((key for key in _required(options.metric) if key not in given), None)
-    if missing is not None:
-        cure = f"Write metric: {{name: {options.metric}, {missing}: ...}}; see docs/judges.md."
-        raise options.error(f"{options.metric} needs the option {missing}", key=missing, cure=cure)
+    needs = "path" if options.metric == HUMAN_PREFERENCE else "judge"
+    if needs not in given:
+        cure = f"Write metric: {{name: {options.metric}, {needs}: ...}}; see docs/judges.md."
+        raise options.error(f"{options.metric} needs the option {needs}", key=needs, cure=cure)
     if options.metric == HUMAN_PREFERENCE:
         return HumanPreference(given["path"], source)
     rubric = given.get("rubric")
@@ -194,7 +160,3 @@ def build(options: Options) -> Rubric | Preference | HumanPreference:
         return Preference(given["judge"], rubric, source, calibration)
     low, high = given.get("scale", _SCALE)
     return Rubric(given["judge"], rubric, float(low), float(high), source, calibration)
-
-
-def _required(name: str) -> tuple[str, ...]:
-    return ("path",) if name == HUMAN_PREFERENCE else ("judge",)

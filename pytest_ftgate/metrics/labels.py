@@ -13,13 +13,11 @@ from pytest_ftgate.data.strict_json import parse_json
 from pytest_ftgate.errors import ConfigError, MetricError
 from pytest_ftgate.metrics.normalization import AS_WRITTEN, FULL, Normalization
 from pytest_ftgate.metrics.options import Options, did_you_mean
+from pytest_ftgate.metrics.protocol import Codes
 from pytest_ftgate.metrics.time_limit import within_limit
 from pytest_ftgate.text import kind_of, listed
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from pytest_ftgate.metrics.protocol import Answers
 
 
@@ -67,22 +65,8 @@ def _field_text(answer: str, path: Iterable[str]) -> str | None:
         return None
 
 
-def read_options(options: Options) -> Reading:
-    """Return the reading that a gate's options ask for."""
-    reading = Reading(options.normalization(), options.pattern(), options.json_field())
-    if reading.pattern is not None and reading.json_field:
-        raise options.error(
-            "pattern and json_field are both given", key="json_field", cure="Keep the one that finds the label."
-        )
-    return reading
-
-
 def check_labels(metric: str, expected: Sequence[Any]) -> None:
-    """Refuse expected outputs that are objects or lists: none of them is a label. Needs no answer, so it is free.
-
-    Raises:
-        ConfigError: naming the first such example by its position, counted from 0.
-    """
+    """Refuse expected outputs that are objects or lists: none of them is a label. Needs no answer, so it is free."""
     for index, value in enumerate(expected):
         if isinstance(value, dict | list):
             raise ConfigError(
@@ -93,11 +77,9 @@ def check_labels(metric: str, expected: Sequence[Any]) -> None:
 
 @dataclass(frozen=True)
 class LabelSet:
-    """The labels of a test set, each with a code: its place in ``texts``.
+    """The labels of a test set, stripped, distinct and not blank, each with a code: its place in ``texts``.
 
-    Attributes:
-        texts: the labels as they are written, without white space around them; distinct and not blank.
-        known: labels that may be in an answer but are expected by no example: wrong there, yet no unknown label.
+    ``known`` are labels that may be in an answer but are expected by no example: wrong there, yet no unknown label.
     """
 
     reading: Reading
@@ -108,10 +90,6 @@ class LabelSet:
     def codes(self) -> dict[str, int]:
         """The code of each label by its clean text."""
         return {self.reading.clean(text): code for code, text in enumerate(self.texts)}
-
-    @cached_property
-    def _elsewhere(self) -> frozenset[str]:
-        return frozenset(map(self.reading.clean, self.known))
 
     def confused(self) -> tuple[str, str] | None:
         """Return the first two labels that normalization makes one; None where it makes none."""
@@ -126,12 +104,12 @@ class LabelSet:
         """Return the code of a label that is written somewhere; None where the test set does not expect it."""
         return self.codes.get(self.reading.clean(label))
 
-    def gold(self, metric: str, expected: Sequence[Any]) -> NDArray[np.int64]:
+    def gold(self, metric: str, expected: Sequence[Any]) -> Codes:
         """Return the code of each expected label, shape ``(examples,)``."""
         import numpy as np
 
         check_labels(metric, expected)
-        code = cache(lambda text: -1 if (found := self.code(text)) is None else found)
+        code = cache(lambda text: self.codes.get(self.reading.clean(text), -1))
         gold = np.fromiter((code(expected_text(value)) for value in expected), np.int64, len(expected))
         if gold.min() < 0:
             index = int(gold.argmin())
@@ -139,32 +117,22 @@ class LabelSet:
             raise MetricError(f"{metric} was made for other labels: test_set[{index}] expects {label}")
         return gold
 
-    def predicted(self, answers: Answers) -> tuple[NDArray[np.int64], int]:
-        """Return what each answer says, and how many answers are no known label.
+    def predicted(self, answers: Answers) -> tuple[Codes, int]:
+        """Return what each answer says, ``(repeats, examples)``, and how many answers are no known label.
 
-        The first has the shape ``(repeats, examples)``: the label's code, or K, the number of labels, for whatever is
-        no label of the test set.
+        That is the label's code, or K, the number of labels, for whatever is no label of the test set.
         """
         import numpy as np
 
-        code = cache(self._answer_code)
-        codes = np.array([np.fromiter(map(code, repeat), np.int64, len(repeat)) for repeat in answers])
         k = len(self.texts)
+        known: dict[Any, int] = {**{self.reading.clean(text): k for text in self.known}, **self.codes}
+        code = cache(lambda answer: k if answer is None else known.get(self.reading.label(answer), k + 1))
+        codes = np.array([np.fromiter(map(code, repeat), np.int64, len(repeat)) for repeat in answers])
         return np.minimum(codes, k), int((codes > k).sum())
 
     def read(self, answers: Iterable[str | None]) -> list[str | None]:
         """Return the label in each answer as it is compared, known or not; None where there is none."""
         return [None if answer is None else self.reading.label(answer) for answer in answers]
-
-    def _answer_code(self, answer: str | None) -> int:
-        """Return the label's code; K for no answer and for labels known from elsewhere, K + 1 for anything else."""
-        k = len(self.texts)
-        if answer is None:
-            return k
-        label = self.reading.label(answer)
-        if label is None:
-            return k + 1
-        return self.codes.get(label, k if label in self._elsewhere else k + 1)
 
     def bare(self) -> LabelSet:
         """Return the same labels for answers that need no pattern and no field to be read."""
@@ -179,12 +147,11 @@ class LabelSet:
 
 
 def label_set(options: Options) -> LabelSet:
-    """Return the labels of the test set, read as a gate's options ask.
-
-    Raises:
-        ConfigError: an option is wrong, or the labels cannot be told apart once they are read that way.
-    """
-    reading = read_options(options)
+    """Return the labels of the test set, read as a gate's options ask; refuse those that normalization makes equal."""
+    reading = Reading(options.normalization(), options.pattern(), options.json_field())
+    if reading.pattern is not None and reading.json_field:
+        cure = "Keep the one that finds the label."
+        raise options.error("pattern and json_field are both given", key="json_field", cure=cure)
     refuse_blank(options)
     made = LabelSet(reading, tuple(dict.fromkeys(label.strip() for label in options.expected)), options.known)
     if (pair := made.confused()) is not None:
@@ -197,7 +164,7 @@ def label_set(options: Options) -> LabelSet:
 
 
 def refuse_blank(options: Options) -> None:
-    """Raise :class:`ConfigError` where an empty output is expected: as an answer it counts as wrong."""
+    """Refuse an empty expected output: as an answer it counts as wrong."""
     if any(not text.strip() for text in options.expected):
         raise options.error(
             f"{options.metric} cannot score an example that expects an empty output: an empty answer counts as wrong",
@@ -206,11 +173,7 @@ def refuse_blank(options: Options) -> None:
 
 
 def selected_codes(options: Options, labels: LabelSet) -> tuple[int, ...]:
-    """Return the codes that the option ``labels`` names; all where it is absent.
-
-    Raises:
-        ConfigError: it names a label twice, or one that the test set does not expect.
-    """
+    """Return the codes that the option ``labels`` names; all where it is absent."""
     asked = options.labels("labels")
     if asked is None:
         return tuple(range(len(labels.texts)))
@@ -221,36 +184,24 @@ def selected_codes(options: Options, labels: LabelSet) -> tuple[int, ...]:
 
 
 def positive_code(options: Options, labels: LabelSet) -> int:
-    """Return the code of ``pos_label``, the label that a binary metric is about.
-
-    Raises:
-        ConfigError: there are not two labels, or the option is absent or names neither.
-    """
+    """Return the code of ``pos_label``, the label that a binary metric is about, of two."""
+    name, evidence = options.metric, f"The labels are: {listed(labels.texts)}."
     if len(labels.texts) != 2:
-        raise options.error(
-            f"{options.metric} needs a test set with two labels, and this one has {len(labels.texts)}",
-            evidence=f"The labels are: {listed(labels.texts)}.",
-            cure=f"Use {options.metric}_macro, {options.metric}_micro or {options.metric}_weighted."
-            if len(labels.texts) > 2
-            else "Add examples of the other label.",
-        )
+        what = f"{name} needs a test set with two labels, and this one has {len(labels.texts)}"
+        cure = f"Use {name}_macro, {name}_micro or {name}_weighted."
+        cure = cure if len(labels.texts) > 2 else "Add examples of the other label."
+        raise options.error(what, evidence=evidence, cure=cure)
     label = options.label("pos_label")
     if label is None:
-        raise options.error(
-            f"{options.metric} needs pos_label, the label that it is about",
-            key="pos_label",
-            evidence=f"The labels are: {listed(labels.texts)}.",
-            cure=f"Write metric: {{name: {options.metric}, pos_label: {listed(labels.texts[:1])}}}.",
-        )
+        what = f"{name} needs pos_label, the label that it is about"
+        cure = f"Write metric: {{name: {name}, pos_label: {listed(labels.texts[:1])}}}."
+        raise options.error(what, key="pos_label", evidence=evidence, cure=cure)
     return _code(options, "pos_label", label, labels)
 
 
 def _code(options: Options, key: str, label: str, labels: LabelSet) -> int:
     code = labels.code(label)
     if code is None:
-        raise options.error(
-            f"{key} names {listed([label])}, which no example of the test set expects",
-            key=key,
-            cure=did_you_mean(label, labels.texts),
-        )
+        what = f"{key} names {listed([label])}, which no example of the test set expects"
+        raise options.error(what, key=key, cure=did_you_mean(label, labels.texts))
     return code

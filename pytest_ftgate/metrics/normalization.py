@@ -7,17 +7,10 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 
 # Signs that carry meaning where they stand at the edge of a text: "C#", "5%", "-1", "@ana".
 _MEANT = frozenset("#%‰&@/\\-")
-
-
-def _unicode(text: str) -> str:
-    return unicodedata.normalize("NFKC", text)
-
-
-def _whitespace(text: str) -> str:
-    return " ".join(text.split())
 
 
 def _is_edge(character: str) -> bool:
@@ -36,12 +29,11 @@ def _punctuation(text: str) -> str:
 
 
 _STEPS: Mapping[str, Callable[[str], str]] = {
-    "unicode": _unicode,
+    "unicode": partial(unicodedata.normalize, "NFKC"),
     "case": str.casefold,
-    "whitespace": _whitespace,
+    "whitespace": lambda text: " ".join(text.split()),
     "punctuation": _punctuation,
 }
-
 STEPS = tuple(_STEPS)
 """The names of all steps, in the order in which they are taken."""
 
@@ -74,19 +66,20 @@ AS_WRITTEN = Normalization()
 
 FULL = Normalization(frozenset(STEPS))
 
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-
-_YEAR_FIRST = re.compile(r"([0-9]{4})[-/. ]([0-9]{1,2})[-/. ]([0-9]{1,2})|([0-9]{4})([0-9]{2})([0-9]{2})")
-
-_MIDNIGHT = re.compile(r"[Tt ]00:00(:00(\.0+)?)?(Z|[+-]00:?00)?$")
-
-_DAY_AND_NAME = re.compile(r"([0-9]{1,2})(?:st|nd|rd|th|\.)?\s+([A-Za-z]{3,9})\.?,?\s+([0-9]{4})")
-
-_NAME_AND_DAY = re.compile(r"([A-Za-z]{3,9})\.?\s+([0-9]{1,2})(?:st|nd|rd|th)?,?\s+([0-9]{4})")
-
-_YEAR_LAST = re.compile(r"([0-9]{1,2})[-/. ]([0-9]{1,2})[-/. ]([0-9]{4})")
-
+_MONTHS = ("january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",
+           "december")  # fmt: skip
 _LONGEST = 40
+_MIDNIGHT = re.compile(r"[Tt ]00:00(:00(\.0+)?)?(Z|[+-]00:?00)?$")
+_DATES = (
+    re.compile(r"(?P<y>[0-9]{4})[-/. ](?P<m>[0-9]{1,2})[-/. ](?P<d>[0-9]{1,2})"),
+    re.compile(r"(?P<y>[0-9]{4})(?P<m>[0-9]{2})(?P<d>[0-9]{2})"),
+    re.compile(r"(?P<d>[0-9]{1,2})(?:st|nd|rd|th|\.)?\s+(?P<m>[A-Za-z]{3,9})\.?,?\s+(?P<y>[0-9]{4})"),
+    re.compile(r"(?P<m>[A-Za-z]{3,9})\.?\s+(?P<d>[0-9]{1,2})(?:st|nd|rd|th)?,?\s+(?P<y>[0-9]{4})"),
+)
+_YEAR_LAST = {
+    True: re.compile(r"(?P<d>[0-9]{1,2})[-/. ](?P<m>[0-9]{1,2})[-/. ](?P<y>[0-9]{4})"),
+    False: re.compile(r"(?P<m>[0-9]{1,2})[-/. ](?P<d>[0-9]{1,2})[-/. ](?P<y>[0-9]{4})"),
+}
 
 
 def iso_date(text: str, *, day_first: bool | None = None) -> str:
@@ -100,27 +93,19 @@ def iso_date(text: str, *, day_first: bool | None = None) -> str:
     if len(short) > _LONGEST:
         return text
     short = _MIDNIGHT.sub("", short)
-    if found := _YEAR_FIRST.fullmatch(short):
-        year, month, day = (part for part in found.groups() if part is not None)
-    elif found := _DAY_AND_NAME.fullmatch(short):
-        day, month, year = found[1], _month(found[2]), found[3]
-    elif found := _NAME_AND_DAY.fullmatch(short):
-        month, day, year = _month(found[1]), found[2], found[3]
-    elif day_first is not None and (found := _YEAR_LAST.fullmatch(short)):
-        day, month = (found[1], found[2]) if day_first else (found[2], found[1])
-        year = found[3]
-    else:
-        return text
+    forms = _DATES if day_first is None else (*_DATES, _YEAR_LAST[day_first])
+    found = next((match for form in forms if (match := form.fullmatch(short))), None)
     try:
-        return date(int(year), int(month), int(day)).isoformat()
+        return text if found is None else date(int(found["y"]), _month(found["m"]), int(found["d"])).isoformat()
     except ValueError:
         return text
 
 
-def _month(name: str) -> str:
-    """Return the number of an English month, in full or by its first three letters; 0 of anything else."""
-    full = ("january", "february", "march", "april", "may", "june", "july", "august", "september", "october",
-            "november", "december")  # fmt: skip
-    lower = name.lower()
-    known = full.index(lower) if lower in full else _MONTHS.index(lower) if lower in _MONTHS else -1
-    return str(known + 1)
+def _month(written: str) -> int:
+    """Return a month that is a number or an English name, in full or its first three letters; 0 of anything else."""
+    lower = written.lower()
+    return (
+        int(lower)
+        if lower.isdigit()
+        else next((n for n, name in enumerate(_MONTHS, 1) if lower in (name, name[:3])), 0)
+    )

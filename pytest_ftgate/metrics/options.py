@@ -32,7 +32,6 @@ class Options:
     """What is written for one metric; every reader below raises :class:`ConfigError` naming place and key.
 
     Attributes:
-        spec: as written.
         expected: the distinct expected outputs of the test set, as texts.
         known: further labels, those of the training set: wrong in an answer, but not counted as unknown.
     """
@@ -60,13 +59,7 @@ class Options:
         return Normalization(frozenset(self.steps(self.spec.options.get("normalize", ()), STEPS)))
 
     def steps(self, value: Any, known: Sequence[str], otherwise: str = "") -> tuple[str, ...]:
-        """Return the names that ``normalize`` holds, one or a list of them.
-
-        Args:
-            value: as written.
-            known: all names that there are.
-            otherwise: what else may be written there.
-        """
+        """Return the names that ``normalize`` holds, one or a list; ``otherwise``: what else may be written there."""
         names = (value,) if isinstance(value, str) else value
         if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
             a_list = "a list of them" if otherwise else "or a list of them"
@@ -79,27 +72,19 @@ class Options:
 
     def pattern(self) -> re.Pattern[str] | None:
         text = self.text("pattern")
-        if text is None:
-            return None
         try:
-            return re.compile(text)
+            return None if text is None else re.compile(text)
         except (re.error, OverflowError, RecursionError) as error:
-            raise self.error(
-                f"pattern is no regular expression: {error}",
-                key="pattern",
-                evidence=text,
-                cure="Write it in the syntax of Python's re; in YAML, single quotes keep backslashes.",
-            ) from error
+            what = f"pattern is no regular expression: {error}"
+            cure = "Write it in the syntax of Python's re; in YAML, single quotes keep backslashes."
+            raise self.error(what, key="pattern", evidence=text, cure=cure) from error
 
     def json_field(self) -> tuple[str, ...]:
         text = self.text("json_field")
         parts = tuple(text.split(".")) if text is not None else ()
         if not all(part.strip() for part in parts):
-            raise self.error(
-                f"json_field {text!r} has an empty part",
-                key="json_field",
-                cure="Write the names on the way with dots between them, as in result.label.",
-            )
+            cure = "Write the names on the way with dots between them, as in result.label."
+            raise self.error(f"json_field {text!r} has an empty part", key="json_field", cure=cure)
         return parts
 
     def label(self, key: str) -> str | None:
@@ -107,30 +92,26 @@ class Options:
         return self._label(key, self.spec.options[key]) if key in self.spec.options else None
 
     def labels(self, key: str, of: str = "labels") -> tuple[str, ...] | None:
-        if key not in self.spec.options:
-            return None
-        value = self.spec.options[key]
-        if not isinstance(value, list | tuple) or not value:
-            raise self.wrong_type(key, value, f"a list of {of}")
-        return tuple(self._label(key, part) for part in value)
+        value = self._read(key, lambda value: isinstance(value, list | tuple) and value, f"a list of {of}")
+        return None if value is None else tuple(self._label(key, part) for part in value)
 
     def flag(self, key: str) -> bool:
-        value = self.spec.options.get(key, False)
-        if not isinstance(value, bool):
-            raise self.wrong_type(key, value, "true or false")
+        return bool(self._read(key, lambda value: isinstance(value, bool), "true or false"))
+
+    def _read(self, key: str, fits: Callable[[Any], Any], wanted: str) -> Any:
+        """Return an option's value, which must be what is wanted; None where it is absent."""
+        value = self.spec.options.get(key)
+        if key in self.spec.options and not fits(value):
+            raise self.wrong_type(key, value, wanted)
         return value
 
     def text(self, key: str) -> str | None:
-        value = self.spec.options.get(key)
-        if key in self.spec.options and not (isinstance(value, str) and value):
-            raise self.wrong_type(key, value, "text")
-        return value
+        found: str | None = self._read(key, lambda value: isinstance(value, str) and value, "text")
+        return found
 
     def choice(self, key: str, known: Collection[str]) -> str | None:
-        """Return the option, which is one of the names that are known."""
-        value = self.spec.options.get(key)
-        if key in self.spec.options and not isinstance(value, str):
-            raise self.wrong_type(key, value, f"one of {', '.join(known)}")
+        """Return the option, one of the names that are known."""
+        value: str | None = self._read(key, lambda value: isinstance(value, str), f"one of {', '.join(known)}")
         if value is not None and value not in known:
             raise self.error(f"{key} does not know {value!r}", key=key, cure=did_you_mean(value, known))
         return value
@@ -138,8 +119,9 @@ class Options:
     def count(self, key: str) -> int | None:
         """Return a whole number above 0."""
         value = self.spec.options.get(key)
-        if key in self.spec.options and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-            found = f"{value}" if isinstance(value, int | float) and not isinstance(value, bool) else kind_of(value)
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if key in self.spec.options and not (number and isinstance(value, int) and value > 0):
+            found = f"{value}" if number else kind_of(value)
             raise self.error(f"{key} is {found}", key=key, cure="Write a whole number above 0.")
         return value
 
@@ -154,29 +136,22 @@ class Options:
 
 
 def json_equal(a: Any, b: Any, normalize: Callable[[str], str]) -> bool:
-    """Return whether two JSON values are the same.
+    """Return whether two JSON values are the same; raise :class:`RecursionError` where they are nested too deeply.
 
     Objects are, whatever the order of their keys; 1 and 1.0 are; NaN and infinities equal nothing; text values (not
     keys) are compared after ``normalize``.
-
-    Raises:
-        RecursionError: the values are nested too deeply.
     """
     if isinstance(a, str) and isinstance(b, str):
         return normalize(a) == normalize(b)
     if isinstance(a, bool) or isinstance(b, bool) or a is None:
         return a is b
     if isinstance(a, int | float) and isinstance(b, int | float):
-        return a == b and _finite(a)
+        return a == b and (isinstance(a, int) or math.isfinite(a))
     if isinstance(a, dict) and isinstance(b, dict):
         return a.keys() == b.keys() and all(json_equal(a[key], b[key], normalize) for key in a)
     if isinstance(a, list) and isinstance(b, list):
         return len(a) == len(b) and all(json_equal(x, y, normalize) for x, y in zip(a, b, strict=True))
     return False
-
-
-def _finite(number: float) -> bool:
-    return isinstance(number, int) or math.isfinite(number)
 
 
 def described(value: Any) -> str:
@@ -185,31 +160,16 @@ def described(value: Any) -> str:
     return f"a value {kind}" if kind.startswith("of type") else kind
 
 
-_CURE = 'pip install "pytest-ftgate[{extra}]"'
-
-
 def needed(options: Options, module: str, *, extra: str, key: str | None = None) -> Any:
-    """Return the module of a library that a metric, or one of its options, cannot do without.
-
-    Args:
-        options: of the metric.
-        module: to import, as ``rapidfuzz.distance``.
-        extra: the extra of pytest-ftgate that installs it.
-        key: the option that needs it; None: the metric itself does.
-
-    Raises:
-        ConfigError: it cannot be imported.
-    """
+    """Return ``module`` of a library that a metric, or its option ``key``, needs, and that an extra of ours holds."""
     library = module.partition(".")[0]
     try:
         import_module(library)
         return import_module(module)
     except ImportError as error:
         missing = isinstance(error, ModuleNotFoundError) and error.name == library
-        raise options.error(
-            f"{key or f'the metric {options.metric}'} needs {library}, which "
-            f"{'is not installed' if missing else 'does not load'}",
-            key=key,
-            evidence=None if missing else f"{type(error).__name__}: {error}",
-            cure=_CURE.format(extra=extra),
-        ) from error
+        what = f"{key or f'the metric {options.metric}'} needs {library}, which "
+        what += "is not installed" if missing else "does not load"
+        evidence = None if missing else f"{type(error).__name__}: {error}"
+        cure = f'pip install "pytest-ftgate[{extra}]"'
+        raise options.error(what, key=key, evidence=evidence, cure=cure) from error

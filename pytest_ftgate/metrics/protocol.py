@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from pytest_ftgate.errors import MetricError
+from pytest_ftgate.metrics.normalization import AS_WRITTEN, FULL, Normalization
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from pytest_ftgate.metrics.labels import LabelSet
     from pytest_ftgate.statistics import SetCounts
 
+Floats: TypeAlias = "NDArray[np.float64]"
+Bools: TypeAlias = "NDArray[np.bool_]"
+Codes: TypeAlias = "NDArray[np.int64]"
 Kind: TypeAlias = Literal["right_wrong", "graded", "set"]
 Answers: TypeAlias = Sequence[Sequence[str | None]]
 """``[repeat][example]``; None: there is no answer, which is as wrong as an answer can be."""
@@ -26,11 +30,9 @@ class Metric(ABC):
     """A measure of answers against what was expected. What follows is what most metrics are.
 
     Attributes:
-        name: as gates spell it.
         kind: "right_wrong": each answer is right or wrong; "graded": each gets a number; "set": only all answers
             together have a value, as with averages over labels.
         low, high: the range of the value, and of the score of one example.
-        greater_is_better: the direction.
         uses_labels: the expected outputs are labels out of a small set.
         compares: answers are compared with what is expected; else any answers may have the best value.
         pairwise: answers of two models are compared, so that one model alone has no score.
@@ -80,6 +82,19 @@ class Metric(ABC):
         return None
 
 
+@dataclass(frozen=True)
+class TextMetric(Metric):
+    """A metric of texts that are compared after normalization."""
+
+    normalization: Normalization = field(default=AS_WRITTEN, kw_only=True)
+
+    def clean(self, text: str) -> str:
+        return self.normalization(text.strip())
+
+    def lenient(self) -> Metric | None:
+        return None if self.normalization.full else replace(self, normalization=FULL)
+
+
 @dataclass(frozen=True, slots=True)
 class Breakdown:
     """What a metric's value is made of, as a table.
@@ -102,21 +117,18 @@ class Scored:
     """One model's answers, measured.
 
     Attributes:
-        value: the metric, never NaN.
-        exact: the value as a fraction, of right/wrong metrics: right answers by all answers.
+        value: the metric, never NaN; ``exact``: of right/wrong metrics, right answers by all answers.
         per_example: scores, shape ``(examples,)``, averaged over repeats; None for set-level metrics.
         statistic: of set-level metrics, what a resampling method needs to compute the value again.
-        n_unknown: answers, over all repeats, that are no known label; 0 where there are no labels. A missing answer
-            is not counted here.
+        n_unknown: answers, over all repeats, that are no known label. A missing answer is not counted here.
         notes: for each example of the first repeat why its answer is not right, short and harmless to print; None
             where it is. Empty of metrics that say nothing of the kind.
-        breakdown: the value told apart, where the metric can.
     """
 
     metric: Metric
     value: float
     exact: Fraction | None = None
-    per_example: NDArray[np.float64] | None = None
+    per_example: Floats | None = None
     statistic: SetCounts | None = None
     n_unknown: int = 0
     notes: Sequence[str | None] = ()
@@ -132,13 +144,38 @@ def check_shape(name: str, expected: Sequence[Any], answers: Answers) -> None:
             raise MetricError(f"{name} was given {len(repeat)} answers for {len(expected)} examples")
 
 
-def graded(metric: Metric, scores: NDArray[np.float64]) -> Scored:
+def check_agreement(name: str, value: float, ours: float, library: str, counts: str) -> None:
+    """Refuse a library's value that our own formula of counts, from which bounds are computed, does not give."""
+    if not abs(ours - value) <= 1e-9:
+        raise MetricError(
+            f"{name} is {value!r} by {library} and {ours!r} by its {counts}",
+            cure=f"This is a defect of pytest-ftgate or of the installed {library}: please report it.",
+        )
+
+
+def by_example(
+    metric: Metric, expected: Sequence[Any], answers: Answers, score: Callable[[Any, Any], float | bool]
+) -> Scored:
+    """Measure by the score of each answer, which of right/wrong metrics is 1 or 0."""
+    import numpy as np
+
+    check_shape(metric.name, expected, answers)
+    scores = np.array([[score(*pair) for pair in zip(expected, repeat, strict=True)] for repeat in answers], float)
+    return right_wrong(metric, scores == 1) if metric.kind == "right_wrong" else graded(metric, scores)
+
+
+def given(answer: str | None) -> str | None:
+    """Return an answer that says anything; None for one that is missing or blank."""
+    return answer if answer and answer.strip() else None
+
+
+def graded(metric: Metric, scores: Floats) -> Scored:
     """Return the mean score; ``scores`` has the shape ``(repeats, examples)``."""
     per_example = scores.mean(axis=0)
     return Scored(metric, float(per_example.mean()), per_example=per_example)
 
 
-def right_wrong(metric: Metric, right: NDArray[np.bool_], *, n_unknown: int = 0) -> Scored:
+def right_wrong(metric: Metric, right: Bools, *, n_unknown: int = 0) -> Scored:
     """Return the share of right answers; ``right`` has the shape ``(repeats, examples)``."""
     exact = Fraction(int(right.sum()), right.size)
     return Scored(metric, float(exact), exact, right.mean(axis=0), n_unknown=n_unknown)

@@ -6,34 +6,21 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, TypeAlias
 
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.metrics.labels import refuse_blank
-from pytest_ftgate.metrics.normalization import AS_WRITTEN, FULL, Normalization
 from pytest_ftgate.metrics.options import Options, needed
-from pytest_ftgate.metrics.protocol import Answers, Metric, Scored, check_shape, graded
+from pytest_ftgate.metrics.protocol import Answers, Scored, TextMetric, by_example, given
 
-if TYPE_CHECKING:
-    pass
-
-
-# Scripts that put no space between words. Each of their letters is a word: there is nothing that tells more.
-_UNSPACED = (
-    (0x0E00, 0x0EFF),  # Thai, Lao
-    (0x1000, 0x109F),  # Myanmar
-    (0x1780, 0x17FF),  # Khmer
-    (0x3005, 0x3007),
-    (0x3040, 0x30FF),  # Hiragana, Katakana
-    (0x31F0, 0x31FF),
-    (0x3400, 0x4DBF),  # Han
-    (0x4E00, 0x9FFF),
-    (0xF900, 0xFAFF),
-    (0xFF66, 0xFF9F),  # half-width Katakana
-    (0x20000, 0x3FFFF),  # Han
+# Scripts that put no space between words (Thai, Lao; Myanmar; Khmer; Hiragana, Katakana; Han). Each of their letters is
+# a word: there is nothing that tells more.
+_UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
+    "\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff]"
 )
-
 _ASCII_WORD = re.compile("[a-z0-9]+")
 
 
@@ -49,25 +36,13 @@ def words(text: str) -> list[str]:
     current = ""
     for character in composed:
         kind = unicodedata.category(character)[0]
-        if kind == "L" and _is_unspaced(character):
-            found, current = _closed(found, current), character
-        elif kind == "M" or (kind in "LN" and not (current and _is_unspaced(current[0]))):
+        alone = _UNSPACED.match(current)
+        if kind == "M" or (kind in "LN" and not alone and not (kind == "L" and _UNSPACED.match(character))):
             current += character
-        elif kind in "LN":
-            found, current = _closed(found, current), character
-        else:
-            found, current = _closed(found, current), ""
-    return _closed(found, current) or [composed.strip()]
-
-
-def _closed(found: list[str], current: str) -> list[str]:
-    if current:
+            continue
         found.append(current)
-    return found
-
-
-def _is_unspaced(character: str) -> bool:
-    return character >= "\u0e00" and any(first <= ord(character) <= last for first, last in _UNSPACED)
+        current = character if kind in "LN" else ""
+    return [word for word in (*found, current) if word] or [composed.strip()]
 
 
 def n_shared(first: Sequence[Hashable], second: Sequence[Hashable]) -> int:
@@ -92,7 +67,7 @@ _EXTRA = "text"
 
 
 @dataclass(frozen=True)
-class TextSimilarity(Metric):
+class TextSimilarity(TextMetric):
     """How near the answers' texts are to the expected ones, each graded from 0 to 1; no answer is 0.
 
     An answer that is both longer than `LONG` and more than ten times as long as the expected text is 0, unread: it has
@@ -101,28 +76,16 @@ class TextSimilarity(Metric):
 
     name: str
     compare: Compare
-    normalization: Normalization = AS_WRITTEN
     kind = "graded"
 
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
-        import numpy as np
+        grade = cache(self._grade)
+        return by_example(self, [expected_text(value) for value in expected], answers, grade)
 
-        check_shape(self.name, expected, answers)
-        wanted = [expected_text(value) for value in expected]
-        grades: dict[tuple[str, str], float] = {}
-        table = [[self._grade(*pair, grades) for pair in zip(wanted, repeat, strict=True)] for repeat in answers]
-        return graded(self, np.array(table, dtype=np.float64))
-
-    def _grade(self, expected: str, answer: str | None, grades: dict[tuple[str, str], float]) -> float:
-        if answer is None or not answer.strip() or too_long(expected, answer):
+    def _grade(self, expected: str, answer: str | None) -> float:
+        if (text := given(answer)) is None or too_long(expected, text):
             return 0.0
-        if (expected, answer) not in grades:
-            clean = [self.normalization(text.strip()) for text in (expected, answer)]
-            grades[expected, answer] = min(max(self.compare(clean[0], clean[1]), 0.0), 1.0)
-        return grades[expected, answer]
-
-    def lenient(self) -> TextSimilarity | None:
-        return None if self.normalization.full else replace(self, normalization=FULL)
+        return min(max(self.compare(self.clean(expected), self.clean(text)), 0.0), 1.0)
 
 
 def too_long(expected: str, answer: str) -> bool:
@@ -200,4 +163,5 @@ def build(options: Options) -> TextSimilarity:
     """Build the metric of this family that the options name."""
     options.allow("normalize")
     refuse_unfit(options)
-    return TextSimilarity(options.metric, _COMPARE[options.metric](options), options.normalization())
+    compare = _COMPARE[options.metric](options)
+    return TextSimilarity(options.metric, compare, normalization=options.normalization())

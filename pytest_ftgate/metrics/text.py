@@ -8,15 +8,14 @@ from typing import Any, TypeAlias
 
 from pytest_ftgate.data.strict_json import parse_json
 from pytest_ftgate.metrics.labels import refuse_blank
-from pytest_ftgate.metrics.normalization import AS_WRITTEN, FULL, Normalization
 from pytest_ftgate.metrics.options import Options, json_equal
-from pytest_ftgate.metrics.protocol import Answers, Metric, Scored, check_shape, right_wrong
+from pytest_ftgate.metrics.protocol import Answers, Scored, TextMetric, by_example
 
 _Wanted: TypeAlias = tuple[bool, Any]  # whether it is compared as JSON, and the value
 
 
 @dataclass(frozen=True)
-class ExactMatch(Metric):
+class ExactMatch(TextMetric):
     """The share of answers that are word for word what was expected.
 
     Where an object, a list, a number or a truth value is expected, or a text that is a JSON object or list, values are
@@ -24,23 +23,21 @@ class ExactMatch(Metric):
     compared without the white space around it. Normalization applies to text, and to the text values inside JSON.
     """
 
-    normalization: Normalization = AS_WRITTEN
     name = "exact_match"
     kind = "right_wrong"
 
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
-        import numpy as np
-
-        check_shape(self.name, expected, answers)
-        wanted = [self._wanted(value) for value in expected]
-        right = [[self._is_right(*pair) for pair in zip(wanted, repeat, strict=True)] for repeat in answers]
-        return right_wrong(self, np.array(right, dtype=bool))
+        return by_example(self, [self._wanted(value) for value in expected], answers, self._is_right)
 
     def _wanted(self, expected: Any) -> _Wanted:
         if not isinstance(expected, str):
             return True, expected
-        value = _container(expected.strip())
-        return (False, self.clean(expected)) if value is None else (True, value)
+        if expected.strip().startswith(("{", "[")):
+            try:
+                return True, parse_json(expected)
+            except ValueError:
+                pass
+        return False, self.clean(expected)
 
     def _is_right(self, wanted: _Wanted, answer: str | None) -> bool:
         as_json, value = wanted
@@ -53,22 +50,6 @@ class ExactMatch(Metric):
         except (ValueError, RecursionError):
             return False
 
-    def clean(self, text: str) -> str:
-        return self.normalization(text.strip())
-
-    def lenient(self) -> ExactMatch | None:
-        return None if self.normalization.full else ExactMatch(FULL)
-
-
-def _container(text: str) -> Any | None:
-    """Return the object or list that the text is in JSON; None where it is anything else."""
-    if not text.startswith(("{", "[")):
-        return None
-    try:
-        return parse_json(text)
-    except ValueError:
-        return None
-
 
 NAMES = (ExactMatch.name,)
 
@@ -77,4 +58,4 @@ def build(options: Options) -> ExactMatch:
     """Build ``exact_match``."""
     options.allow("normalize")
     refuse_blank(options)
-    return ExactMatch(options.normalization())
+    return ExactMatch(normalization=options.normalization())

@@ -22,21 +22,19 @@ class _OutOfTimeError(BaseException):
 
 
 def within_limit(what: str, work: Callable[[], _T], text: str) -> _T:
-    """Return what ``work()`` gives; give up after :data:`LIMIT_S`.
+    """Return what ``work()`` gives; give up after :data:`LIMIT_S`: then neither right nor wrong, the gate is in error.
 
     Python's regular expressions look for signals while they search, so that a timer can end them: the one that counts
     the time of the process, which test runners and their time-out plugins leave alone. There is no limit where signals
-    cannot be had: outside of the main thread, on Windows, or where somebody else uses that timer.
-
-    Args:
-        what: what is held against the answer, for the message.
-        work: does so.
-        text: the answer, for the message.
-
-    Raises:
-        MetricError: it took too long. That is neither right nor wrong: the gate is in error.
+    cannot be had: outside of the main thread, on Windows, or where somebody else uses that timer. ``what`` was tried
+    and ``text`` are for the message.
     """
-    if not _can_be_timed():
+    if (
+        not hasattr(signal, "setitimer")
+        or threading.current_thread() is not threading.main_thread()
+        or signal.getitimer(signal.ITIMER_VIRTUAL)[0] != 0
+        or signal.getsignal(signal.SIGVTALRM) is None  # a handler that was not set by Python cannot be put back
+    ):
         return work()
     before = signal.signal(signal.SIGVTALRM, _out_of_time)
     try:
@@ -51,15 +49,6 @@ def within_limit(what: str, work: Callable[[], _T], text: str) -> _T:
     finally:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         signal.signal(signal.SIGVTALRM, before)
-
-
-def _can_be_timed() -> bool:
-    return (
-        hasattr(signal, "setitimer")
-        and threading.current_thread() is threading.main_thread()
-        and signal.getitimer(signal.ITIMER_VIRTUAL)[0] == 0
-        and signal.getsignal(signal.SIGVTALRM) is not None  # a handler that was not set by Python cannot be put back
-    )
 
 
 def _out_of_time(*_: object) -> None:

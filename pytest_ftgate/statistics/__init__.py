@@ -3,14 +3,20 @@
 No method that decides draws random numbers: the same answers give the same verdict. See ``docs/evidence.md``.
 """
 
-from pytest_ftgate.statistics.compare import compare_graded, compare_right_wrong, compare_set
+from pytest_ftgate.statistics.compare import compare_graded, compare_preferences, compare_right_wrong, compare_set
 from pytest_ftgate.statistics.comparison import Comparison, LabelCounts, SetCounts
 from pytest_ftgate.statistics.groups import MIN_GROUPS, effective_groups, group_codes, group_sizes
 from pytest_ftgate.statistics.one_value import Interval, interval_graded, interval_right_wrong, interval_set
-from pytest_ftgate.statistics.planning import MOST_EXAMPLES, corrected_confidence, fewest_examples, fewest_wins
+from pytest_ftgate.statistics.planning import (
+    MOST_EXAMPLES,
+    chance_of_proof,
+    corrected_confidence,
+    fewest_examples,
+    fewest_wins,
+    hypothetical_scores,
+    hypothetical_set,
+)
 from pytest_ftgate.statistics.pooled import PooledCounts
-from pytest_ftgate.statistics.preferred import compare_preferences
-from pytest_ftgate.statistics.prospect import chance_of_proof, hypothetical_scores, hypothetical_set
 from pytest_ftgate.statistics.repeats import Remedy, Spread, remedy, spread_of
 from pytest_ftgate.statistics.set_level import share_right
 

@@ -15,34 +15,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Iterable
+from dataclasses import replace
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import Any
+
+import numpy as np
 
 from pytest_ftgate.statistics import methods
+from pytest_ftgate.statistics.arrays import Bools, Floats
 from pytest_ftgate.statistics.comparison import Comparison, Question, SetCounts
 from pytest_ftgate.statistics.evidence import Evidence, weigh
 from pytest_ftgate.statistics.groups import group_codes
+from pytest_ftgate.statistics.methods import Finding, Found
 from pytest_ftgate.statistics.set_level import same_examples, set_value, share_right
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from pytest_ftgate.statistics.finding import Finding
-    from pytest_ftgate.statistics.methods import Found
 
 Groups = Iterable[Hashable] | None
 _ROUNDING = 1e-9
 
 
 def compare_right_wrong(
-    baseline: NDArray[np.bool_],
-    candidate: NDArray[np.bool_],
-    *,
-    margin: float,
-    confidence: float,
-    evidence: str,
-    groups: Groups = None,
+    baseline: Bools, candidate: Bools, *, margin: float, confidence: float, evidence: str, groups: Groups = None
 ) -> Comparison:
     """Compare two models by answers that are right or wrong.
 
@@ -58,8 +50,8 @@ def compare_right_wrong(
 
 
 def compare_graded(
-    baseline: NDArray[np.float64],
-    candidate: NDArray[np.float64],
+    baseline: Floats,
+    candidate: Floats,
     *,
     low: float,
     high: float,
@@ -84,13 +76,7 @@ def compare_graded(
 
 
 def compare_set(
-    baseline: SetCounts,
-    candidate: SetCounts,
-    *,
-    margin: float,
-    confidence: float,
-    evidence: str,
-    groups: Groups = None,
+    baseline: SetCounts, candidate: SetCounts, *, margin: float, confidence: float, evidence: str, groups: Groups = None
 ) -> Comparison:
     """Compare two models by a metric of all answers together, such as macro-F1.
 
@@ -110,21 +96,14 @@ def compare_set(
     return _comparison(question, after - before, found, gain=gain)
 
 
-def _comparison(
-    question: Question, differences: NDArray[np.float64], found: Found, *, gain: float | Fraction
-) -> Comparison:
+def _comparison(question: Question, differences: Floats, found: Found, *, gain: float | Fraction) -> Comparison:
     finding, note = found
-    n = len(differences)
+    n, evidence, needed = len(differences), Evidence(), None
     wins, losses = int((differences > _ROUNDING).sum()), int((differences < -_ROUNDING).sum())
-    evidence = Evidence()
     if finding is not None:
-        evidence = weigh(
-            finding.p_value,
-            lower=finding.lower,
-            upper=finding.upper,
-            margin=question.margin,
-            alpha=question.alpha,
-        )
+        bounds = {"lower": finding.lower, "upper": finding.upper}
+        evidence = weigh(finding.p_value, **bounds, margin=question.margin, alpha=question.alpha)
+        needed = _examples_needed(finding, evidence, question, n)
     return Comparison(
         **vars(evidence),
         n=n,
@@ -134,7 +113,7 @@ def _comparison(
         losses=losses,
         ties=n - wins - losses,
         method=finding.method if finding else "none",
-        examples_needed=_examples_needed(finding, evidence, question, n) if finding else None,
+        examples_needed=needed,
         note=note,
     )
 
@@ -148,9 +127,7 @@ def _examples_needed(finding: Finding, evidence: Evidence, question: Question, n
     return needed if needed is None or sure else max(needed, n + 1)
 
 
-def _same_shape(
-    baseline: NDArray[np.float64], candidate: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _same_shape(baseline: Floats, candidate: Floats) -> tuple[Floats, Floats]:
     if baseline.ndim != 1 or baseline.shape != candidate.shape or not len(baseline):
         raise ValueError(
             f"two models are compared on the same examples, but their scores have the shapes "
@@ -159,7 +136,39 @@ def _same_shape(
     return baseline, candidate
 
 
-def _check_scores(scores: NDArray[np.float64], low: float, high: float) -> None:
+def _check_scores(scores: Floats, low: float, high: float) -> None:
     outside = scores[~((scores >= low - _ROUNDING) & (scores <= high + _ROUNDING))]
     if len(outside):
         raise ValueError(f"{len(outside)} scores are not in [{low:g}, {high:g}], first {outside[0]!r}")
+
+
+def compare_preferences(
+    preferred: Floats, *, margin: float, confidence: float, evidence: str, groups: Groups = None, means: bool = False
+) -> Comparison:
+    """Compare two models by whether the candidate is preferred more often than not: its win rate less a half.
+
+    A win and a loss are the discordant pairs of McNemar's test, and a tie is a concordant one: the win rate (wins and
+    half of the ties, of all) less a half is half the difference of the shares of wins and losses. That difference is
+    tested, at twice the margin, by the exact unconditional test, and its bounds are halved. So ties are neither dropped
+    nor split at random: they count as pairs in which nothing was won, which for the margin 0 asks for about as
+    much as the sign test without them (Dixon & Mood 1946), and has a meaning for every other margin. Where preferences
+    may be means (of repeats or raters) the same difference, which lies in [-1, 1], is held to Gaffke's bound.
+
+    ``preferred`` is 1 where the candidate is, 0 where the baseline is, 0.5 for a tie, or a mean of those, ``(n,)``; the
+    margin is of the win rate above a half, in (-0.5, 0.5).
+    """
+    asked = {"margin": 2 * margin, "confidence": confidence, "evidence": evidence, "groups": groups}
+    if means:
+        return _halved(compare_graded(1 - preferred, preferred, low=0.0, high=1.0, **asked))  # type: ignore[arg-type]
+    if not np.isin(preferred, (0.0, 0.5, 1.0)).all():
+        raise ValueError("a preference is 1, 0, or 0.5 for a tie, unless it is a mean")
+    return _halved(compare_right_wrong(preferred == 0, preferred == 1, **asked))  # type: ignore[arg-type]
+
+
+def _halved(found: Comparison) -> Comparison:
+    """Turn the difference of wins and losses into the win rate less a half; p-values and counts are the same."""
+    halves: dict[str, Any] = {
+        name: None if (value := getattr(found, name)) is None else value / 2
+        for name in ("gain", "gain_exact", "lower", "upper")
+    }
+    return replace(found, **halves)

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
+from pytest_ftgate.statistics.arrays import Codes, Floats
 from pytest_ftgate.statistics.evidence import Evidence, level
 from pytest_ftgate.statistics.pooled import PooledCounts
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,12 +17,8 @@ class Comparison(Evidence):
     """Candidate minus baseline on the same examples. Where lower is better, the caller swaps the two.
 
     Attributes:
-        n: examples.
-        gain: the measured gain, in the metric's unit.
-        gain_exact: the same as a fraction, where it is a count by a count.
-        wins: examples that the candidate answers better.
-        losses: examples that the baseline answers better.
-        ties: examples that both answer equally well.
+        gain: measured, in the metric's unit; ``gain_exact`` as a fraction, where it is a count by a count.
+        wins, losses, ties: examples that the candidate answers better, worse, equally well.
         method: by name, with its source.
         examples_needed: how many examples in all would do for the evidence asked for, 4 times out of 5, if the real
             gain is what was measured; None where no number would, or where nothing is to be shown.
@@ -44,17 +37,8 @@ class Comparison(Evidence):
 
     def facts(self) -> dict[str, Any]:
         """Return what reports show of it, by their names."""
-        return {
-            "gain": self.gain,
-            "lower_bound": self.lower,
-            "upper_bound": self.upper,
-            "method": self.method,
-            "n": self.n,
-            "wins": self.wins,
-            "losses": self.losses,
-            "examples_needed": self.examples_needed,
-            "note": self.note,
-        }
+        names = ("gain", "lower", "upper", "method", "n", "wins", "losses", "examples_needed", "note")
+        return {{"lower": "lower_bound", "upper": "upper_bound"}.get(name, name): getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True)
@@ -72,10 +56,10 @@ class LabelCounts:
 
     of_parts: ClassVar[bool] = True
 
-    gold: NDArray[np.int64]
-    predicted: NDArray[np.int64]
+    gold: Codes
+    predicted: Codes
     n_labels: int
-    statistic: Callable[[NDArray[np.float64]], NDArray[np.float64]]
+    statistic: Callable[[Floats], Floats]
 
     def __len__(self) -> int:
         return len(self.gold)
@@ -87,12 +71,8 @@ SetCounts: TypeAlias = LabelCounts | PooledCounts
 
 @dataclass(frozen=True)
 class Question:
-    """What the gain is held to.
-
-    Attributes:
-        margin: the gain asked for, in the metric's unit; negative for "at most so much worse".
-        confidence: one-sided.
-        evidence: "observed", "significant" or "proven".
+    """What the gain is held to: the margin asked for, in the metric's unit, negative for "at most so much worse"; a
+    one-sided confidence; and "observed", "significant" or "proven".
     """
 
     margin: float

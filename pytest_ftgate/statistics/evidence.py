@@ -17,12 +17,9 @@ class Evidence:
     """What the data show about the real gain, at one one-sided confidence; None where it cannot be told.
 
     Attributes:
-        p_zero: one-sided p-value of "the real gain is at most 0".
-        p_margin: one-sided p-value of "the real gain is at most the margin".
-        above_zero: sure that the real gain is above 0.
-        reaches_margin: sure that the real gain reaches the margin.
-        lower: the real gain is at least this.
-        upper: the real gain is at most this.
+        p_zero, p_margin: one-sided p-values of "the real gain is at most 0", and "at most the margin".
+        above_zero, reaches_margin: sure that the real gain is above 0, and reaches the margin.
+        lower, upper: one-sided bounds of the real gain.
     """
 
     p_zero: float | None = None
@@ -51,12 +48,7 @@ def weigh(p_value: Callable[[float], float], *, lower: float, upper: float, marg
     A larger gain is never easier to prove than a smaller one: the p-value of the larger target is at least that of
     the smaller. (The exact p-value alone is not perfectly monotone in its margin.)
 
-    Args:
-        p_value: p-value of "the real gain is at most this".
-        lower: bound found by inverting ``p_value``, to the precision of a search.
-        upper: likewise.
-        margin: the gain that is asked for.
-        alpha: the level.
+    ``p_value`` is that of "the real gain is at most this"; the bounds come from inverting it, to a search's precision.
     """
     p_zero, p_margin = p_value(0.0), p_value(margin)
     worse = max(p_zero, p_margin)
@@ -72,13 +64,9 @@ def bound(
 ) -> float:
     """Return the largest target, found by search, whose p-value still meets the level: a one-sided lower bound.
 
-    Args:
-        p_value: p-value of "the real gain is at most this"; grows with its argument. Asked between the ends only.
-        alpha: the level.
-        guess: where to look first.
-        step: width of the first bracket, of the order of a standard error.
-        lowest: the smallest possible gain, which needs no proof.
-        highest: the largest possible gain, which nothing proves.
+    ``p_value``, of "the real gain is at most this", grows with its argument, and is asked between ``lowest``, the
+    smallest possible gain, which needs no proof, and ``highest``, which nothing proves. The search begins at ``guess``,
+    and its first bracket is ``step`` wide, of the order of a standard error.
     """
     normal = NormalDist()
     critical = normal.inv_cdf(alpha)

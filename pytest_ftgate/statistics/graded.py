@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+import numpy as np
+
+from pytest_ftgate.statistics.arrays import Floats
 from pytest_ftgate.statistics.evidence import bound
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 METHOD = "Gaffke's bound of a bounded mean (Gaffke 2005; Learned-Miller & Thomas 2019)"
 _NODES = 16  # of the integral at a time, at least
@@ -25,22 +23,16 @@ _NEWTON_STEPS = 100
 
 @dataclass(frozen=True)
 class Sample:
-    """Differences with their weights, and the worst difference there could be.
-
-    Attributes:
-        values: distinct values, shape ``(k,)``.
-        counts: how often each was seen, shape ``(k,)``; need not be whole.
-        worst: what one more example could be at worst; it counts once, though it was not seen.
+    """Differences: distinct values, how often each was seen (need not be whole), both of shape ``(k,)``; and what one
+    more could be at worst, which counts once, though it was not seen.
     """
 
-    values: NDArray[np.float64]
-    counts: NDArray[np.float64]
+    values: Floats
+    counts: Floats
     worst: float
 
     @classmethod
-    def of(cls, differences: NDArray[np.float64], worst: float) -> Sample:
-        import numpy as np
-
+    def of(cls, differences: Floats, worst: float) -> Sample:
         values, counts = np.unique(differences, return_counts=True)
         return cls(values, counts.astype(np.float64), worst)
 
@@ -73,8 +65,6 @@ def graded_p_value(sample: Sample, margin: float) -> float:
     variable, Mathematical Methods of Statistics 14 (2005) 451-467; E. Learned-Miller & P. S. Thomas,
     arXiv:1905.06208 (2019).
     """
-    import numpy as np
-
     shifts = np.append(sample.values, sample.worst) - margin
     shifts[np.abs(shifts) < _ROUNDING * np.abs(shifts).max()] = 0.0
     return _probability_negative(shifts, np.append(sample.counts, 1.0))
@@ -95,14 +85,12 @@ def graded_lower(sample: Sample, alpha: float) -> float:
     )
 
 
-def _probability_negative(weights: NDArray[np.float64], shapes: NDArray[np.float64]) -> float:
+def _probability_negative(weights: Floats, shapes: Floats) -> float:
     """Return P(sum of weights * G <= 0) for independent Gamma(shapes) variables G, by numerical inversion.
 
     The integral of the moment generating function runs along a vertical line through its saddle point, where it falls
     off like a normal density; the trapezoidal rule is then exact to about 12 digits.
     """
-    import numpy as np
-
     if not np.isfinite(weights).all():
         raise ValueError("the mean of numbers that are not finite cannot be tested")
     if weights.max() <= 0 or weights.min() >= 0:
@@ -132,7 +120,7 @@ def _probability_negative(weights: NDArray[np.float64], shapes: NDArray[np.float
             return min(max(0.0, -total * scale * _SPACING / math.pi), 1.0)
 
 
-def _saddle_point(weights: NDArray[np.float64], shapes: NDArray[np.float64]) -> float:
+def _saddle_point(weights: Floats, shapes: Floats) -> float:
     """Return the root in t > 0 of ``sum(shapes * weights / (1 + t * weights))``, kept away from the pole at 0.
 
     The same equation gives the multiplier of empirical likelihood.

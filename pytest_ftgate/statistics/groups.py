@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+import numpy as np
+
+from pytest_ftgate.statistics.arrays import Codes, Floats
 
 MIN_GROUPS = 10
 """Of one size. Groups of different sizes count as fewer: see :func:`effective_groups`."""
-_TOO_FEW = "too few {unit}s: {counted}, {needed} are needed"
-_UNLIKE = "{n} of very different weight count as {worth}"
 
 
-def group_codes(groups: Iterable[Hashable] | None, n: int) -> NDArray[np.int64] | None:
-    """Return the group of each example as a code 0..G-1; None where no two examples share one.
+def group_codes(groups: Iterable[Hashable] | None, n: int) -> Codes | None:
+    """Return the group of each of ``n`` examples as a code 0..G-1; None where no two examples share one.
 
-    Args:
-        groups: a name per example, None for an example on its own; or None for no groups at all.
-        n: examples.
-
-    Raises:
-        ValueError: there are not as many names as examples.
+    ``groups`` has a name per example, None for an example on its own; or is None for no groups at all.
     """
-    import numpy as np
-
     if groups is None:
         return None
     codes: dict[Hashable, int] = {}
@@ -38,14 +28,12 @@ def group_codes(groups: Iterable[Hashable] | None, n: int) -> NDArray[np.int64] 
     return np.asarray(of_example, dtype=np.int64) if len(codes) < n else None
 
 
-def group_sizes(codes: NDArray[np.int64]) -> NDArray[np.float64]:
+def group_sizes(codes: Codes) -> Floats:
     """Return how many examples each group has."""
-    import numpy as np
-
     return np.bincount(codes).astype(np.float64)
 
 
-def effective_groups(weights: NDArray[np.float64]) -> int:
+def effective_groups(weights: Floats) -> int:
     """Return how many groups of one weight say as much as these, to the nearest whole number: (sum w)^2 / sum w^2.
 
     As many as there are where all weigh the same; where a few weigh much more than the others, hardly more than those.
@@ -56,10 +44,10 @@ def effective_groups(weights: NDArray[np.float64]) -> int:
     return round(float(weights.sum()) ** 2 / float(weights @ weights))
 
 
-def too_few(weights: NDArray[np.float64], unit: str = "group") -> str | None:
+def too_few(weights: Floats, unit: str = "group") -> str | None:
     """Say in words where groups of these weights are too few to say anything of others."""
     n, counted = len(weights), effective_groups(weights)
     if counted >= MIN_GROUPS:
         return None
-    said = str(n) if counted == n else _UNLIKE.format(n=n, worth=counted)
-    return _TOO_FEW.format(unit=unit, counted=said, needed=MIN_GROUPS)
+    said = str(n) if counted == n else f"{n} of very different weight count as {counted}"
+    return f"too few {unit}s: {said}, {MIN_GROUPS} are needed"

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+import numpy as np
+
+from pytest_ftgate.statistics.arrays import Codes, Floats
 
 METHOD = "paired delete-one jackknife, Student's t (Tukey 1958; Efron & Tibshirani 1993)"
 GROUP_METHOD = "paired delete-a-group jackknife, Student's t (Tukey 1958; Bell & McCaffrey 2002)"
@@ -18,12 +17,9 @@ _SLACK = 1e-9
 
 @dataclass(frozen=True)
 class Jackknife:
-    """An estimate with its standard error, taken as Student's t.
+    """An estimate from the whole sample with its standard error, taken as Student's t of so many degrees of freedom.
 
-    Attributes:
-        estimate: from the whole sample.
-        standard_error: 0 where leaving out any unit changes nothing, which proves nothing.
-        degrees: of freedom.
+    The error is 0 where leaving out any unit changes nothing, which proves nothing.
     """
 
     estimate: float
@@ -43,20 +39,14 @@ class Jackknife:
         return float(stdtrit(self.degrees, 1 - alpha)) * self.standard_error
 
 
-def jackknife(estimate: float, left_out: NDArray[np.float64], weights: NDArray[np.float64] | None = None) -> Jackknife:
-    """Take the standard error from the estimates with one unit left out, for a smooth statistic.
+def jackknife(estimate: float, left_out: Floats, weights: Floats | None = None) -> Jackknife:
+    """Take the standard error from the estimates with one unit left out, ``(units,)``, for a smooth statistic.
 
-    For a mean and single examples it is the usual standard error.
+    For a mean and single examples it is the usual standard error. Units that do not weigh the same have ``weights``:
+    see :func:`degrees_of_freedom`.
 
     Source: B. Efron & R. J. Tibshirani, An Introduction to the Bootstrap (1993), chapter 11.
-
-    Args:
-        estimate: from the whole sample.
-        left_out: one estimate per unit, without that unit, shape ``(units,)``.
-        weights: of the units, where they do not weigh the same; see :func:`degrees_of_freedom`.
     """
-    import numpy as np
-
     units = len(left_out)
     degrees = units - 1 if weights is None or units < 2 else degrees_of_freedom(weights)
     deviations = left_out - left_out.mean()
@@ -66,18 +56,16 @@ def jackknife(estimate: float, left_out: NDArray[np.float64], weights: NDArray[n
     return Jackknife(estimate, math.sqrt((units - 1) / units * float(deviations @ deviations)), degrees)
 
 
-def degrees_of_freedom(weights: NDArray[np.float64]) -> int:
+def degrees_of_freedom(weights: Floats) -> int:
     """Return Satterthwaite's, rounded down: how well the squares of the jackknife tell its error.
 
     The error of unlike units hangs on the few that weigh most. As in Bell & McCaffrey the degrees are those of the
     chi-square with the mean and the variance that the squared error has in a model; here units scatter alike, whatever
     they weigh, as groups do whose examples go together. Units of one weight have one degree less than there are units.
+    Weights are not negative, some above 0.
 
     Sources: R. M. Bell & D. F. McCaffrey, Survey Methodology 28 (2002) 169-181; G. W. Imbens & M. Kolesar, Review of
     Economics and Statistics 98 (2016) 701-712.
-
-    Args:
-        weights: not negative, some above 0.
     """
     share = weights / weights.sum()
     if 1 - float(share.max()) < _SLACK:
@@ -94,10 +82,8 @@ def degrees_of_freedom(weights: NDArray[np.float64]) -> int:
     return max(1, math.floor(found * (1 + _SLACK)))
 
 
-def means_without_a_group(values: NDArray[np.float64], groups: NDArray[np.int64]) -> NDArray[np.float64]:
+def means_without_a_group(values: Floats, groups: Codes) -> Floats:
     """Return the mean of all values but one group's, for each group."""
-    import numpy as np
-
     sums, sizes = np.bincount(groups, weights=values), np.bincount(groups)
-    left: NDArray[np.float64] = (values.sum() - sums) / (len(values) - sizes)
+    left: Floats = (values.sum() - sums) / (len(values) - sizes)
     return left

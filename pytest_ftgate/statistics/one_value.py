@@ -5,29 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+import numpy as np
 
 from pytest_ftgate.statistics import graded, jackknife, set_level
+from pytest_ftgate.statistics.arrays import Bools, Codes, Floats
+from pytest_ftgate.statistics.comparison import SetCounts
 from pytest_ftgate.statistics.exact import disagreement_interval
 from pytest_ftgate.statistics.graded import Sample
 from pytest_ftgate.statistics.groups import group_codes, group_sizes, too_few
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from pytest_ftgate.statistics.comparison import SetCounts
 
 Groups = Iterable[Hashable] | None
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """Where the real value lies, two-sided at one confidence.
-
-    Attributes:
-        low, high: the ends; both ``None`` where they cannot be told.
-        method: by name, with its source; where there are no ends, why.
+    """Where the real value lies, two-sided at one confidence: no ends where they cannot be told, and why in place of
+    the method.
     """
 
     low: float | None
@@ -44,13 +38,10 @@ class Interval:
 CLOPPER_PEARSON = "Clopper-Pearson interval (Clopper & Pearson 1934)"
 
 
-def interval_right_wrong(right: NDArray[np.bool_], *, confidence: float, groups: Groups = None) -> Interval:
+def interval_right_wrong(right: Bools, *, confidence: float, groups: Groups = None) -> Interval:
     """Return the interval of the share of right answers; with groups by the jackknife too, whichever is wider.
 
-    Args:
-        right: whether each answer is, shape ``(n,)``.
-        confidence: two-sided.
-        groups: a name per example for examples that belong together, None for one on its own.
+    ``groups`` has a name per example for examples that belong together, None for one on its own.
     """
     n = len(right)
     alone = Interval(*disagreement_interval(int(right.sum()), n, 1 - confidence), CLOPPER_PEARSON)
@@ -58,9 +49,7 @@ def interval_right_wrong(right: NDArray[np.bool_], *, confidence: float, groups:
     return alone if codes is None else _grouped(right.astype(float), codes, alone, confidence)
 
 
-def interval_graded(
-    scores: NDArray[np.float64], *, low: float, high: float, confidence: float, groups: Groups = None
-) -> Interval:
+def interval_graded(scores: Floats, *, low: float, high: float, confidence: float, groups: Groups = None) -> Interval:
     """Return the interval of the mean of scores in [low, high], by Gaffke's bound to both sides."""
     n, unit = len(scores), high - low
     codes = group_codes(groups, n)
@@ -87,7 +76,7 @@ def interval_set(counts: SetCounts, *, low: float, high: float, confidence: floa
     return _within(found, low, high)
 
 
-def _grouped(values: NDArray[np.float64], codes: NDArray[np.int64], alone: Interval, confidence: float) -> Interval:
+def _grouped(values: Floats, codes: Codes, alone: Interval, confidence: float) -> Interval:
     left_out = jackknife.means_without_a_group(values, codes)
     grouped = _by_groups(float(values.mean()), left_out, group_sizes(codes), confidence)
     if grouped.low is None or grouped.high is None or alone.low is None or alone.high is None:
@@ -96,19 +85,13 @@ def _grouped(values: NDArray[np.float64], codes: NDArray[np.int64], alone: Inter
     return Interval(min(grouped.low, alone.low), max(grouped.high, alone.high), method)
 
 
-def _by_groups(
-    value: float, left_out: NDArray[np.float64], weights: NDArray[np.float64], confidence: float
-) -> Interval:
+def _by_groups(value: float, left_out: Floats, weights: Floats, confidence: float) -> Interval:
     few = too_few(weights)
     return _by_jackknife(value, left_out, weights, confidence) if few is None else Interval(None, None, few)
 
 
-def _by_jackknife(
-    value: float, left_out: NDArray[np.float64], weights: NDArray[np.float64] | None, confidence: float
-) -> Interval:
+def _by_jackknife(value: float, left_out: Floats, weights: Floats | None, confidence: float) -> Interval:
     """Apply the jackknife to examples; to groups where there are weights of them."""
-    import numpy as np
-
     if not np.isfinite(left_out).all():
         return Interval(None, None, "the metric is undefined with one part of the test set left out")
     found = jackknife.jackknife(value, left_out, weights)

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from statistics import NormalDist
+from typing import TypeVar
 
+import numpy as np
+
+from pytest_ftgate.statistics import pooled
+from pytest_ftgate.statistics.arrays import Floats, Places
+from pytest_ftgate.statistics.comparison import SetCounts
 from pytest_ftgate.statistics.evidence import is_sure, level
 from pytest_ftgate.statistics.exact import exact_p_value, spent_on_rate
 from pytest_ftgate.statistics.graded import Sample, graded_p_value
+from pytest_ftgate.statistics.pooled import PooledCounts
 from pytest_ftgate.statistics.score import null_variance
+from pytest_ftgate.statistics.set_level import set_value, share_right
 
 POWER = 0.8  # "4 times out of 5"
 _GROWTH = 1.05
@@ -29,9 +38,6 @@ def corrected_confidence(confidence: float, candidates: int) -> float:
 
     The best of ten useless candidates looks good by luck. Judging each at ``1 - (1 - confidence) / candidates`` keeps
     the chance that any of them passes wrongly at ``1 - confidence``.
-
-    Raises:
-        ValueError: there is no candidate.
     """
     if candidates < 1:
         raise ValueError(f"candidates must be at least 1, got {candidates}")
@@ -101,11 +107,8 @@ def needed_graded(sample: Sample, target: float, confidence: float) -> int | Non
 def fewest_wins(n: int, *, margin: float, confidence: float, evidence: str) -> int | None:
     """Return the fewest wins, with no loss, that meet a gate on right and wrong answers; None where ``n`` wins do not.
 
-    Args:
-        n: examples.
-        margin: the gain asked for; the measured gain must reach it (0: be above it) under every standard of evidence.
-        confidence: one-sided.
-        evidence: "observed", "significant" (the real gain is above 0) or "proven" (it reaches the margin).
+    The measured gain must reach the margin (0: be above it) under every standard of evidence; the real gain must be
+    above 0 under "significant", and reach the margin under "proven".
     """
     alpha = level(confidence)
     asked = {"observed": [], "significant": [0.0], "proven": [min(margin, 0.0), margin]}[evidence]
@@ -122,22 +125,12 @@ def fewest_wins(n: int, *, margin: float, confidence: float, evidence: str) -> i
 def fewest_examples(
     max_drop: float, *, confidence: float, evidence: str, exact: bool, most: int = MOST_EXAMPLES
 ) -> int | None:
-    """Return the fewest examples (or groups of them) that can say whether a model got worse by more than ``max_drop``.
-
-    ``None`` where that takes more than ``most``.
+    """Return the fewest examples (or groups of them) that can say whether a model got worse by more than ``max_drop``,
+    a share of the metric's range, above 0 where it is to be proven; ``None`` where that takes more than ``most``.
 
     Under "proven" as many as rule the drop out where the two models never differ: fewer ask for a gain. Under
-    "significant" as many as show a loss where every example is lost: fewer can never fail.
-
-    Args:
-        max_drop: as a share of the metric's range, below 1; above 0 where it is to be proven.
-        confidence: one-sided.
-        evidence: "observed", "significant" or "proven".
-        exact: by the exact test of right and wrong answers; otherwise by Gaffke's test.
-        most: where the search ends.
-
-    Raises:
-        ValueError: no number of examples proves that nothing at all was lost.
+    "significant" as many as show a loss where every example is lost: fewer can never fail. By the exact test of right
+    and wrong answers, or else by Gaffke's.
     """
     alpha = level(confidence)
     if evidence == "observed":
@@ -161,6 +154,59 @@ def fewest_examples(
 
 def _alike(difference: float, n: int) -> Sample:
     """Return as many examples with one and the same difference."""
-    import numpy as np
-
     return Sample(np.array([difference]), np.array([float(n)]), -1.0)
+
+
+_MendedT = TypeVar("_MendedT")
+_GOLDEN = (math.sqrt(5) - 1) / 2
+_EXTREME = 1e-15
+_ROUNDING = 1e-12
+
+
+def hypothetical_scores(scores: Floats, gain: float, *, best: float) -> Floats | None:
+    """Raise as many scores to the best, which is finite, as it takes, so that their mean gains at least ``gain``, above
+    0 in the direction of ``best``; None where even the best scores everywhere gain less.
+    """
+
+    def mended(fixed: Places) -> Floats:
+        changed: Floats = scores.copy()
+        changed[fixed] = best
+        return changed
+
+    flawed = np.flatnonzero(np.abs(scores - best) > _ROUNDING)
+    return _smallest(mended, flawed, lambda changed: abs(float((changed - scores).mean())) >= gain - _ROUNDING)
+
+
+def hypothetical_set(counts: SetCounts, gain: float) -> SetCounts | None:
+    """Make as many answers right as it takes to gain ``gain`` in a metric of all answers together."""
+    before = set_value(counts)
+
+    def mended(fixed: Places) -> SetCounts:
+        if isinstance(counts, PooledCounts):
+            return pooled.with_right_answers(counts, fixed)
+        predicted = counts.predicted.copy()
+        predicted[:, fixed] = counts.gold[fixed]
+        return replace(counts, predicted=predicted)
+
+    flawed = np.flatnonzero(share_right(counts) < 1)
+    return _smallest(mended, flawed, lambda changed: set_value(changed) - before >= gain - _ROUNDING)
+
+
+def _smallest(
+    mend: Callable[[Places], _MendedT], flawed: Places, enough: Callable[[_MendedT], bool]
+) -> _MendedT | None:
+    """Return the result of mending the fewest of ``flawed``, spread evenly over the test set, that is enough."""
+    order = flawed[np.argsort((np.arange(1, len(flawed) + 1) * _GOLDEN) % 1.0, kind="stable")]
+    if not enough(mend(order)):
+        return None
+    return mend(order[: fewest(lambda n: enough(mend(order[:n])), 0, len(order))])
+
+
+def chance_of_proof(p_value: float, confidence: float) -> float:
+    """Return how often a gain is proven whose expected outcome, which scatters normally, has this p-value.
+
+    A half where the expected outcome meets the level exactly.
+    """
+    normal = NormalDist()
+    seen = normal.inv_cdf(1 - min(max(p_value, _EXTREME), 1 - _EXTREME))
+    return normal.cdf(seen - normal.inv_cdf(confidence))

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from pytest_ftgate.statistics.arrays import Floats
 from pytest_ftgate.statistics.planning import normal_sum
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -18,7 +14,6 @@ class Spread:
     """Where the noise of a measured gain comes from.
 
     Attributes:
-        examples: n.
         repeats: answers per example.
         between: variance between examples of the real difference.
         within: variance of one answer's difference around its example's real difference, averaged over examples.
@@ -37,30 +32,20 @@ class Spread:
 
 @dataclass(frozen=True)
 class Remedy:
-    """What would settle a gain: either of the two, None where it would not.
-
-    Attributes:
-        more_repeats: further answers per example, on the same examples.
-        more_examples: further examples, with as many repeats as now.
+    """What would settle a gain: further answers per example, on the same examples, or further examples, with as many
+    repeats as now; None where it would not.
     """
 
     more_repeats: int | None
     more_examples: int | None
 
 
-def spread_of(baseline: NDArray[np.float64], candidate: NDArray[np.float64]) -> Spread:
-    """Split the variance of the differences by the method of moments.
+def spread_of(baseline: Floats, candidate: Floats) -> Spread:
+    """Split the variance of the differences of scores ``(repeats, n)``, two of each or more, by the method of moments.
 
     The answers of the two models are independent given the example, so their variances within examples add up.
 
     Source: E. Miller, Adding Error Bars to Evals, arXiv:2411.00640 (2024).
-
-    Args:
-        baseline: scores, shape ``(repeats, n)``, at least two of each.
-        candidate: the same shape.
-
-    Raises:
-        ValueError: another shape.
     """
     if baseline.shape != candidate.shape or baseline.ndim != 2 or min(baseline.shape) < 2:
         raise ValueError(
@@ -74,13 +59,8 @@ def spread_of(baseline: NDArray[np.float64], candidate: NDArray[np.float64]) -> 
 
 
 def remedy(spread: Spread, *, gain: float, target: float, confidence: float) -> Remedy:
-    """Say what would show, 4 times out of 5, that the real gain is above ``target``, if it is what was measured.
-
-    Args:
-        spread: of the scores measured.
-        gain: measured.
-        target: what is to be shown: 0, or the margin.
-        confidence: one-sided.
+    """Say what would show, 4 times out of 5, that the real gain is above ``target`` (0, or the margin), if it is what
+    was measured; ``confidence`` is one-sided.
     """
     if gain <= target:
         return Remedy(None, None)

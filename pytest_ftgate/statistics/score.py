@@ -4,35 +4,27 @@ from __future__ import annotations
 
 import math
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+import numpy as np
+
+from pytest_ftgate.statistics.arrays import Codes
 
 _HALVINGS = 60
 
 
 def tango_score(wins: Any, losses: Any, n: float, margin: float) -> Any:
-    """Return the standard normal score of "the gain is ``margin``"; large values speak for a larger gain.
+    """Return the standard normal score of "the gain is ``margin``", in (-1, 1); large values speak for a larger gain.
+
+    Wins and losses, pairs of ``n`` that one model alone has right, are numbers or arrays of one shape.
 
     Source: T. Tango, Statistics in Medicine 17 (1998) 891-908.
-
-    Args:
-        wins: pairs that only the candidate has right; a number or an array.
-        losses: pairs that only the baseline has right; same shape.
-        n: all pairs.
-        margin: the gain under the null hypothesis, in (-1, 1).
     """
-    import numpy as np
-
     return (wins - losses - n * margin) / np.sqrt(n * null_variance(wins / n, losses / n, margin))
 
 
 def null_variance(win_rate: Any, loss_rate: Any, margin: float) -> Any:
     """Return the variance of one pair's difference at the rates most likely where the gain is ``margin``."""
-    import numpy as np
-
     b = (2 - win_rate + loss_rate) * margin - win_rate - loss_rate
     root = np.sqrt(np.maximum(b * b + 8 * loss_rate * margin * (1 - margin), 0))
     return (root - b) / 2 + margin * (1 - margin)  # twice the restricted loss rate, and what the margin adds
@@ -63,13 +55,11 @@ def score_lower(wins: float, losses: float, n: float, critical: float) -> float:
     return low
 
 
-def wins_to_reach(score: float, losses: NDArray[np.int64], n: int, margin: float) -> NDArray[np.int64]:
+def wins_to_reach(score: float, losses: Codes, n: int, margin: float) -> Codes:
     """Return the fewest wins whose half-count score is at least ``score``, for each number of losses.
 
     The score rises with every win, so bisection finds them; ``n - losses + 1`` where no number of wins does.
     """
-    import numpy as np
-
     slack = 1e-9 * max(1.0, abs(score))  # equal scores of other counts belong in, whatever the last bits say
     low, high = np.zeros_like(losses), n - losses + 1
     for _ in range(math.ceil(math.log2(n + 2))):

@@ -9,8 +9,7 @@ import pytest
 
 from pytest_ftgate.config import ModelSpec, Source
 from pytest_ftgate.data import Example
-from pytest_ftgate.judges.questions import grade_question, preference_question, question_set
-from pytest_ftgate.judges.replies import read_better, read_score
+from pytest_ftgate.judges.questions import grade_question, preference_question, question_set, read_better, read_score
 from pytest_ftgate.metrics.judged import Preference, Rubric
 
 SOURCE = Source("file", "ftgate.yaml:9", Path())

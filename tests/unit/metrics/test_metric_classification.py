@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from pytest_ftgate.errors import MetricError
 from pytest_ftgate.metrics.classification import Formula, LabelMetric
-from pytest_ftgate.metrics.confusion import confusion_matrix
+from pytest_ftgate.statistics import LabelCounts
+from pytest_ftgate.statistics.set_level import confusions_by_unit
 
 FEW = settings(max_examples=25, deadline=None)  # scikit-learn takes milliseconds for each
 LABELS = ("a", "b", "c", "d")
@@ -20,6 +21,10 @@ AVERAGED = [f"{s}_{average}" for s in ("f1", "precision", "recall") for average 
 BINARY = ["f1", "precision", "recall"]
 OTHERS = ["accuracy", "balanced_accuracy", "matthews_corrcoef", "cohen_kappa"]
 SET_LEVEL = [*AVERAGED, *BINARY, *OTHERS[1:]]
+
+
+def confusion_matrix(gold, predicted, k):
+    return confusions_by_unit(LabelCounts(gold, np.atleast_2d(predicted), k, None), gold * 0, 1)[0]
 
 
 def oracle(name, gold, answers, labels=LABELS):
