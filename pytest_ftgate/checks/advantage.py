@@ -11,6 +11,7 @@ from pytest_ftgate.checks.pricing import (
     UNCOUNTED_CURE,
     UNTIMED_CURE,
     call_usd,
+    lacks_of,
     unpriced_cure,
     why_free,
     why_priced_at_nothing,
@@ -34,7 +35,7 @@ def check_free(gate: Context) -> Iterator[Check]:
     if gate.config.cheaper_by is not None:
         no_price, nothing = why_unpriced(gate.models), why_priced_at_nothing(gate.models)
         if no_price:
-            yield _cheaper_unknown(gate, f"known: {no_price}", unpriced_cure(no_price))
+            yield _cheaper_unknown(gate, f"known: {no_price}", unpriced_cure(*lacks_of(gate.models)))
         elif nothing:
             yield _cheaper_unknown(gate, f"told: {nothing}", FREE_CURE)
     yield from _unlike_samples(gate)
@@ -137,8 +138,8 @@ def _cost_unknown(gate: Context, models: Mapping[str, ModelResult]) -> Check | N
     if not unknown:
         return None
     why = [f"{called(role, one.name)}: {one.cost_unknown or 'no cost was measured'}" for role, one in unknown.items()]
-    unpriced = [model.price_unknown for model in unknown.values() if model.price_unknown is not None]
-    advice = unpriced_cure("; ".join(unpriced)) if unpriced else UNCOUNTED_CURE
+    unpriced = [model.price_lack for model in unknown.values() if model.price_unknown is not None]
+    advice = unpriced_cure(*unpriced) if unpriced else UNCOUNTED_CURE
     return _cheaper_unknown(gate, f"known: {'; '.join(why)}", advice)
 
 

@@ -33,7 +33,10 @@ def check_free(gate: Context) -> Iterator[Check]:
         blind = [role for role in unknown if (role == "candidate") == (bound.of == "candidate")]
         if bound.metric.name == "cost_usd" and blind:
             why = "; ".join(dict.fromkeys(unknown[role].unknown or "" for role in blind))
-            unseen = ModelResult(gate.models[blind[0]].name, price=unknown[blind[0]].text, cost_unknown=why)
+            first = unknown[blind[0]]
+            unseen = ModelResult(
+                gate.models[blind[0]].name, price_unknown=first.unknown, price_lack=first.lack, cost_unknown=why
+            )
             yield bound_check(bound, unseen, share=False)
 
 
@@ -109,7 +112,7 @@ def _why_unknown(name: str, model: ModelResult) -> str | None:
 
 def _missing_advice(name: str, model: ModelResult) -> str:
     if name == "cost_usd" and model.price_unknown is not None:
-        return unpriced_cure(model.price_unknown)
+        return unpriced_cure(model.price_lack)
     if name == "cost_usd":
         return "Nothing counts what is missing: ask again (--ftgate-cache=refresh), or an endpoint that reports usage."
     if name in LATENCIES:

@@ -27,12 +27,13 @@ from pytest_ftgate.checks.pricing import (
     FREE_TO_HOST_CURE,
     UNCOUNTED_CURE,
     call_usd,
+    lacks_of,
     unpriced_cure,
     why_free,
     why_priced_at_nothing,
     why_unpriced,
 )
-from pytest_ftgate.models.price import UNPRICED, price_of
+from pytest_ftgate.models.price import price_of
 from pytest_ftgate.result import Check, ModelResult, called
 from pytest_ftgate.text import show_number, show_usd
 
@@ -58,7 +59,7 @@ def check_free(gate: Context) -> Iterator[Check]:
     no_price, candidate = why_unpriced(models), models.get("candidate")
     free = None if spec.hosting_usd_per_month else why_priced_at_nothing(models)
     lacks = [NO_CALLS] if spec.calls_per_month is None else []
-    lacks += [Lack(no_price, unpriced_cure(no_price))] if no_price else []
+    lacks += [Lack(no_price, unpriced_cure(*lacks_of(models)))] if no_price else []
     lacks += [_unbelieved(free)] if free else []
     # Before there is a candidate it need not be known what training costs.
     untold = spec.training_cost_usd is None and candidate is not None and price_of(candidate).training_per_1m is None
@@ -122,11 +123,12 @@ def costs_of(gate: Context) -> Costs:
 
 
 def _per_call(role: str, model: ModelResult) -> Amount:
-    usd, unpriced, name = call_usd(model), model.price_unknown, f"{called(role)} {model.name}"
+    usd, name = call_usd(model), f"{called(role)} {model.name}"
     if usd is not None:
         return Amount(usd, "measured", name)
-    why = NO_PRICE if (unpriced or "").startswith(UNPRICED) else model.cost_unknown or "nothing was measured"
-    return Amount(None, why, name, UNCOUNTED_CURE if unpriced is None else unpriced_cure(unpriced))
+    why = NO_PRICE if model.price_lack in ("price", "table") else model.cost_unknown or "nothing was measured"
+    cure = UNCOUNTED_CURE if model.price_unknown is None else unpriced_cure(model.price_lack)
+    return Amount(None, why, name, cure)
 
 
 def _of_candidate(candidate: ModelResult, *, hosted: bool) -> Amount:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from pytest_ftgate.models.price import price_cure, price_of
@@ -11,6 +11,7 @@ from pytest_ftgate.result import ModelResult, called
 
 if TYPE_CHECKING:
     from pytest_ftgate.models import Model
+    from pytest_ftgate.result import PriceLack
 
 
 UNTIMED_CURE = "Ask the model live, or record latency_s with each answer."
@@ -22,9 +23,14 @@ FREE_CURE = f"{_FREE}."
 FREE_TO_HOST_CURE = f"{_FREE}, or economics.hosting_usd_per_month."
 
 
-def unpriced_cure(why: str | None) -> str:
-    """Return what to do where the price of a model is unknown, by why it is."""
-    return f"Give the model a {price_cure(why)}."
+def unpriced_cure(*lacks: PriceLack | None) -> str:
+    """Return what to do where the price of a model is unknown, by what is lacking."""
+    return f"Give the model a {price_cure(*lacks)}."
+
+
+def lacks_of(models: Mapping[str, Model]) -> Iterator[PriceLack | None]:
+    """Return what is lacking of the prices that :func:`why_unpriced` tells of."""
+    return (price.lack for price in _blind(models).values())
 
 
 def call_usd(model: ModelResult) -> float | None:
@@ -45,10 +51,13 @@ def unpriced_models(models: Mapping[str, Model]) -> dict[str, Price]:
 
 def why_unpriced(models: Mapping[str, Model]) -> str | None:
     """Return why no cost of a candidate can be compared with one of a baseline; ``None`` where it may be known."""
-    unknown = unpriced_models(models)
-    blind = ["candidate"] if "candidate" in unknown else list(unknown)
-    told = [f"{called(role, models[role].name)}: {unknown[role].unknown}" for role in blind]
+    told = [f"{called(role, models[role].name)}: {price.unknown}" for role, price in _blind(models).items()]
     return "; ".join(told) or None
+
+
+def _blind(models: Mapping[str, Model]) -> dict[str, Price]:
+    unknown = unpriced_models(models)
+    return {"candidate": unknown["candidate"]} if "candidate" in unknown else unknown
 
 
 def why_priced_at_nothing(models: Mapping[str, Model]) -> str | None:

@@ -53,7 +53,7 @@ def _difference(training: DataSet, content: bytes | None, file: JobFile) -> str:
     try:
         trained = read_examples(content, file.id)
     except DataError as error:
-        return f": that file cannot be read as examples ({str(error).splitlines()[0]})"
+        return f": that file cannot be read as examples ({error.headline})"
     here, there = ([_content(example) for example in data] for data in (training, trained))
     alone = [*_only(training, here, there, "the training set"), *_only(trained, there, here, "that file")]
     if alone:
