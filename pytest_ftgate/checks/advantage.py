@@ -62,7 +62,7 @@ def _cheaper_unknown(gate: Context, why: str, advice: str) -> Check:
 
 
 def _unlike_samples(gate: Context) -> Iterator[Check]:
-    """Latencies are compared, and so their samples must be taken alike."""
+    """Refuse to compare latencies whose samples are not taken alike."""
     candidate = gate.models.get("candidate")
     if gate.config.faster_by is None or candidate is None or candidate.latency is None:
         return
@@ -133,7 +133,7 @@ def _advantage(gate: Context, word: str, measured: float, seen: str) -> Check:
 
 
 def _cost_unknown(gate: Context, models: Mapping[str, ModelResult]) -> Check | None:
-    """That the cost of one of these models, by role, is unknown."""
+    """Say that the cost of one of these models, by role, is unknown."""
     unknown = {role: model for role, model in models.items() if call_usd(model) is None}
     if not unknown:
         return None
@@ -173,7 +173,7 @@ def _rivals(gate: Context) -> Iterator[Check]:
 
 
 def _no_dearer(config: GateConfig, baseline: ModelResult, candidate: ModelResult) -> bool:
-    """No dearer and no slower than the candidate, as far as the gate asks for it."""
+    """Return whether a baseline is no dearer and no slower than the candidate, as far as the gate asks for it."""
     pairs = []
     if config.cheaper_by is not None:
         pairs.append((call_usd(baseline), call_usd(candidate)))
@@ -191,7 +191,7 @@ def _less(config: GateConfig) -> str:
 
 
 def _foreseen(gate: Context) -> Iterator[Check]:
-    """Whether a call can be cheaper at all, and what the cheapest candidate with a declared price would come to.
+    """Check that a call can be cheaper at all, and what the cheapest candidate with a price would come to.
 
     With as many tokens as the baseline takes. A tuned model needs fewer, so that too little is no failure.
     """

@@ -167,7 +167,7 @@ def _of_answers(facts: Facts) -> Iterator[Advice]:
 
 
 def _contradictions(facts: Facts) -> Iterator[Advice]:
-    """Training rows that contradict each other, often enough to be learned."""
+    """Advise on training rows that contradict each other, often enough to be learned."""
     usable, conflicts = facts.result.training.usable or 0, facts.result.training.conflicts or 0
     if conflicts and conflicts >= CONFLICTS_SHARE * usable and "conflicts" not in facts.red:
         fact = f"{plural(conflicts, 'training row')} of {usable + conflicts:,} contradict another one"
@@ -175,7 +175,7 @@ def _contradictions(facts: Facts) -> Iterator[Advice]:
 
 
 def _learned_confusion(facts: Facts) -> Iterator[Advice]:
-    """A pair of labels that the candidate mixes up more than the baseline: it was taught to."""
+    """Advise on a pair of labels that the candidate mixes up more than the baseline: it was taught to."""
     worst = learned_pair(facts.diagnosis)
     if worst is None:
         return
@@ -210,7 +210,7 @@ def _name(label: str) -> str:
 
 
 def _broken_examples(facts: Facts) -> Iterator[Advice]:
-    """A candidate that breaks nearly as much as it fixes has been taught something else, too."""
+    """Advise on a candidate that breaks nearly as much as it fixes: it has been taught something else, too."""
     broken, fixed = len(facts.diagnosis.broken), len(facts.diagnosis.fixed)
     if broken >= BROKEN_LEAST and broken >= BROKEN_SHARE * fixed:
         text = "Look at the broken examples, and at training rows like them: what was taught that is wrong here?"
@@ -218,7 +218,7 @@ def _broken_examples(facts: Facts) -> Iterator[Advice]:
 
 
 def _thin_labels(facts: Facts) -> Iterator[Advice]:
-    """Labels that the candidate gets wrong and has hardly seen."""
+    """Advise on labels that the candidate gets wrong and has hardly seen."""
     scores = facts.diagnosis.labels
     counts = [facts.training_labels.get(score.label, 0) for score in scores] if scores else []
     usual = int(median(counts)) if counts else 0
@@ -238,7 +238,7 @@ def _mostly_wrong(score: LabelScore) -> bool:
 
 
 def _half_way(facts: Facts) -> Iterator[Advice]:
-    """At least half of the margin was gained, and the rest may be there, from a training set that can still grow."""
+    """Advise to go on where half of the margin was gained, from a training set that can still grow."""
     result, usable = facts.result, facts.result.training.usable or 0
     gain, margin = result.gain or 0.0, result.margin or 0.0
     within = 0 < margin / 2 <= gain < margin and 0 < usable < MOST_TRAINING
@@ -253,7 +253,7 @@ def _half_way(facts: Facts) -> Iterator[Advice]:
 
 
 def _too_few_test_examples(facts: Facts) -> Iterator[Advice]:
-    """What was measured may be real, and this test set does not show it."""
+    """Advise on what may be real, and this test set does not show it."""
     needed, n = facts.result.examples_needed, facts.result.n
     for name in ("evidence", "max_drop"):
         check = facts.red.get(name)
@@ -267,7 +267,7 @@ def _too_few_test_examples(facts: Facts) -> Iterator[Advice]:
 
 
 def _both_wrong(facts: Facts) -> Iterator[Advice]:
-    """What this base model cannot do, prompted or trained; a prompted one that misses the form has not shown that."""
+    """Advise on what this base model cannot do, prompted or trained; one that misses the form has not shown that."""
     both, broken = facts.diagnosis.wrong_in_both or 0, len(facts.diagnosis.broken)
     if "margin" not in facts.red or mostly_form(facts.diagnosis.baseline):
         return
@@ -278,7 +278,7 @@ def _both_wrong(facts: Facts) -> Iterator[Advice]:
 
 
 def _out_of_reach(facts: Facts) -> Iterator[Advice]:
-    """The real gain is surely below the margin, so that more of the same cannot be expected to pass."""
+    """Advise to stop where the real gain is surely below the margin: more of the same cannot be expected to pass."""
     result, margin = facts.result, facts.result.margin
     if "margin" not in facts.red or margin is None or not facts.surely_below(margin):
         return
@@ -295,7 +295,7 @@ def _out_of_reach(facts: Facts) -> Iterator[Advice]:
 
 
 def _lost_too_much(facts: Facts) -> Iterator[Advice]:
-    """Equal but cheaper: it is surely worse than it may be."""
+    """Advise to stop where an equal but cheaper candidate is surely worse than it may be."""
     result, most = facts.result, facts.result.max_drop
     if "max_drop" not in facts.red or most is None or result.upper_bound is None or not facts.surely_below(-most):
         return

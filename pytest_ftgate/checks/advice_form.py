@@ -20,7 +20,7 @@ Counts = Mapping[str, int]
 
 
 def _form(counts: Counts) -> int:
-    """The answers that are none of those that the task allows."""
+    """Return the answers that are none of those that the task allows."""
     return sum(counts.get(kind, 0) for kind in OF_FORM)
 
 
@@ -35,7 +35,7 @@ def mostly_form(counts: Counts, also: tuple[str, ...] = _NO_ANSWER) -> bool:
 
 
 def _many(counts: Counts, kind: str) -> bool:
-    """Whether so many answers are of a kind that it is no accident."""
+    """Return whether so many answers are of a kind that it is no accident."""
     count = counts.get(kind, 0)
     return count >= NO_ANSWER_LEAST and count >= NO_ANSWER_SHARE * sum(counts.values())
 
@@ -74,7 +74,7 @@ def form_advice(diagnosis: Diagnosis) -> Iterator[Advice]:
 
 
 def _refusals(before: Counts, after: Counts) -> Iterator[Advice]:
-    """One model refuses what the other answers, or training did not end the refusals."""
+    """Advise where one model refuses what the other answers, or training did not end the refusals."""
     if _many(before, "refusal") and _many(after, "refusal"):
         text = "Try a base model that takes on this task: training on it did not end the refusals."
         fact = f"the baseline refuses {before['refusal']:,} answers, the candidate {after['refusal']:,}"

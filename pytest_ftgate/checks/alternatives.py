@@ -57,7 +57,7 @@ def check(gate: Context) -> list[Check]:
 
 
 def _way(spec: ModelSpec) -> tuple[str, str] | None:
-    """How it shows the model examples, by name and as a prompt; None where it does not."""
+    """Return how it shows the model examples, by name and as a prompt; None where it does not."""
     for key, (name, prompt) in _WAYS.items():
         if key in spec.options:
             shown = plural(spec.options[key]["k"], "example")

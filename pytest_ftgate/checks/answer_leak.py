@@ -40,7 +40,7 @@ class _Frame:
 
 
 def telling(values: Sequence[Any], expected: Sequence[Any]) -> Telling | None:
-    """Whether a field tells at least nine in ten of the expected outputs that chance would not get right.
+    """Return whether a field tells at least nine in ten of the expected outputs that chance would not get right.
 
     Chance is a field with the same values that stand at other examples: one with a single value, or with one that only
     goes with the most frequent output, tells nothing.
@@ -75,7 +75,7 @@ def _plain(text: str) -> str:
 
 
 def _texts(value: Any, place: str = "") -> Iterator[tuple[str, str]]:
-    """The texts in a field, each with its place."""
+    """Yield the texts in a field, each with its place."""
     from pytest_ftgate.data import expected_text
 
     if value is None:
@@ -91,7 +91,7 @@ def _texts(value: Any, place: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _frames(texts: Mapping[str, str], expected: str) -> Iterator[_Frame]:
-    """Where the expected output stands in the texts, as whole words, with little else around it."""
+    """Yield where the expected output stands in the texts, as whole words, with little else around it."""
     if not expected:
         return
     start, end = (r"(?<!\w)" if expected[0].isalnum() else ""), (r"(?!\w)" if expected[-1].isalnum() else "")

@@ -86,7 +86,7 @@ def _params(spec: ModelSpec) -> Mapping[str, Any]:
 
 
 def _weaker(baseline: Mapping[str, Any], candidate: Mapping[str, Any]) -> Iterator[str]:
-    """Each parameter that is weaker for the baseline, as ``name: baseline's against candidate's``."""
+    """Yield each parameter that is weaker for the baseline, as ``name: baseline's against candidate's``."""
     yield from _lower_limit(baseline, candidate)
     yield from _less_constrained(baseline, candidate)
     warm, cool = (_number(params.get("temperature"), _DEFAULT_TEMPERATURE) for params in (baseline, candidate))
@@ -100,7 +100,7 @@ def _weaker(baseline: Mapping[str, Any], candidate: Mapping[str, Any]) -> Iterat
 
 
 def _lower_limit(baseline: Mapping[str, Any], candidate: Mapping[str, Any]) -> Iterator[str]:
-    """Both keys say how long an answer may be; no limit is the highest."""
+    """Compare how long an answer may be, which both keys say; no limit is the highest."""
     name, few = _limit(baseline)
     _, many = _limit(candidate)
     if few < many:
@@ -113,7 +113,7 @@ def _limit(params: Mapping[str, Any]) -> tuple[str, float]:
 
 
 def _less_constrained(baseline: Mapping[str, Any], candidate: Mapping[str, Any]) -> Iterator[str]:
-    """An answer that cannot have the wrong form is half of a right one."""
+    """Compare the constraints: an answer that cannot have the wrong form is half of a right one."""
     if _format(baseline) < _format(candidate):
         yield _against("response_format", baseline, candidate)
     for name in _CONSTRAINTS:
@@ -163,7 +163,7 @@ def _other_base(gate: Context) -> Iterator[Check]:
 
 
 def _undated(model: str) -> str:
-    """A model's name and that of its dated snapshot mean one model."""
+    """Return a model's name without a date: it and its dated snapshot mean one model."""
     return re.sub(r"-\d{4}-\d{2}-\d{2}$", "", model)
 
 
@@ -181,7 +181,7 @@ def _swapped(gate: Context) -> Iterator[Check]:
 
 
 def _sign(spec: ModelSpec) -> str | None:
-    """By what a model is known as a fine-tuned one."""
+    """Return by what a model is known as a fine-tuned one."""
     if "job" in spec.options:
         return "job"
     return "ft:" if str(spec.options.get("model", "")).startswith("ft:") else None

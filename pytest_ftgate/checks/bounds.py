@@ -97,7 +97,7 @@ def _limit(value: float, share: bool) -> str:
 
 
 def _within(value: float, bound: Bound) -> bool:
-    """Both sides rounded to 12 decimals: 56 of 60 is not below a bound of 0.9333333333333333."""
+    """Return whether it is, both sides rounded to 12 decimals: 56 of 60 is not below a bound of 0.9333333333333333."""
     seen = round(value, 12)
     above = bound.min is None or seen >= round(bound.min, 12)
     below = bound.max is None or seen <= round(bound.max, 12)

@@ -51,7 +51,7 @@ def chosen(gate: Context) -> list[Check]:
 
 
 def _shared(shared: Shared, tests: int) -> Check:
-    """A checkpoint that was chosen on the test set has seen it."""
+    """Check that a checkpoint was not chosen on the test set, which it would have seen."""
     count = shared.leaked
     facts: dict[str, Any] = {"observed": shared.leaked, "required": 0, "source": shared.source}
     if not count:

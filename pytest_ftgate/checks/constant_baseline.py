@@ -73,7 +73,7 @@ def best_constant(metric: Metric, expected: Sequence[Any]) -> Constant:
 
 
 def _scored(metric: Metric, expected: Sequence[Any], answer: str) -> tuple[float, bool]:
-    """The value of a constant answer, and whether it is the best there is."""
+    """Return the value of a constant answer, and whether it is the best there is."""
     try:
         value = metric.score(expected, [[answer] * len(expected)]).value
     except MetricError as error:
@@ -182,7 +182,7 @@ class _Standard:
         return value is not None and beats(self.gate.deciding, value, self.constant.value)
 
     def _throughout(self, role: str) -> str | None:
-        """Says so where a model gave one answer to everything and the test set expects several."""
+        """Say so where a model gave one answer to everything and the test set expects several."""
         answer = self.only[role]
         return None if answer is None or self.constant.n_expected == 1 else f"answers {_quoted(answer)} throughout"
 
@@ -195,7 +195,7 @@ _ACTIONS: Mapping[str, Action] = {"weak_baseline": "better_prompt", "degenerate_
 
 
 def _throughout(gate: Context, only: Mapping[str, str | None]) -> Iterator[Check]:
-    """Models that say one thing to everything, by a metric that would have to be asked what that is worth."""
+    """Refuse models that say one thing to everything, by a metric that would have to be asked what that is worth."""
     reason, n = gate.config.allow_weak_baseline, len({expected_text(value).strip() for value in gate.expected})
     for role, answer in only.items():
         if answer is None or n == 1:

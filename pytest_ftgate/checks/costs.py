@@ -72,30 +72,30 @@ class Costs:
 
     @property
     def saved_per_call(self) -> float | None:
-        """US dollars; below zero where a call of the candidate costs more."""
+        """Return US dollars; below zero where a call of the candidate costs more."""
         if self.baseline.usd is None or self.candidate.usd is None:
             return None
         return self.baseline.usd - self.candidate.usd
 
     @property
     def retraining_usd(self) -> float | None:
-        """In a month."""
+        """Return US dollars in a month."""
         if not self.retrains_per_year:
             return 0.0
         return None if self.training.usd is None else self.retrains_per_year * self.training.usd / 12
 
     @property
     def fixed_usd(self) -> float | None:
-        """In a month, whatever is answered: hosting and retraining."""
+        """Return what is paid in a month, whatever is answered: hosting and retraining."""
         return None if self.retraining_usd is None else (self.hosting_usd or 0.0) + self.retraining_usd
 
     @property
     def upfront_usd(self) -> float | None:
-        """Training and data preparation, paid once."""
+        """Return the cost of training and data preparation, paid once."""
         return None if self.training.usd is None else self.training.usd + (self.data_usd or 0.0)
 
     def lacking(self, *, training: bool) -> list[Lack]:
-        """What a figure lacks that rests on the calls and their cost, and, if so said, on training."""
+        """Return what a figure lacks that rests on the calls and their cost, and, if so said, on training."""
         found = [NO_CALLS] if self.calls_per_month is None else []
         unknown = [amount for amount in (self.baseline, self.candidate) if amount.usd is None]
         for why in dict.fromkeys(amount.said for amount in unknown):
@@ -107,12 +107,12 @@ class Costs:
 
     @property
     def saving_lacks(self) -> list[Lack]:
-        """What the saving of a month lacks: retraining is paid by the month."""
+        """Return what the saving of a month lacks: retraining is paid by the month."""
         return self.lacking(training=bool(self.retrains_per_year))
 
     @property
     def break_even_lacks(self) -> list[Lack]:
-        """What the break-even lacks."""
+        """Return what the break-even lacks."""
         return self.lacking(training=True)
 
 
@@ -268,7 +268,7 @@ def days_asked(days: float) -> str:
 
 
 def _sentence(costs: Costs, volume: Volume) -> str:
-    """What a manager needs of a fine-tune as it was measured."""
+    """Return what a manager needs of a fine-tune as it was measured."""
     if volume.breaks_even is False:
         if volume.monthly_saving_usd is None:
             return "The fine-tune never pays for itself: a call of it costs no less than one of the baseline."
@@ -284,7 +284,7 @@ def _sentence(costs: Costs, volume: Volume) -> str:
 
 
 def _best_sentence(costs: Costs) -> str:
-    """What a manager needs before training: no candidate brings more."""
+    """Return what a manager needs before training: no candidate brings more."""
     best = best_case(costs)
     volume = at_volume(best, costs.calls_per_month)
     if best.saved_per_call is None:
@@ -304,7 +304,7 @@ def _at(volume: Volume) -> str:
 
 
 def _saving(costs: Costs, volume: Volume, subject: str) -> str:
-    """What is saved by the month, and with each 1,000 calls where nobody knows how many there are."""
+    """Return what is saved by the month, and with each 1,000 calls where nobody knows how many there are."""
     if volume.monthly_saving_usd is not None:
         return f"{_at(volume)}{subject} {dollars(volume.monthly_saving_usd)} a month"
     each = dollars(1000 * (costs.saved_per_call or 0.0))
@@ -317,7 +317,7 @@ def _break_even(volume: Volume) -> str:
 
 
 def _never(costs: Costs, volume: Volume, subject: str) -> str:
-    """That it never pays, and how many calls it would take to earn what is paid by the month."""
+    """Say that it never pays, and how many calls it would take to earn what is paid by the month."""
     saving, per_call, fixed = volume.monthly_saving_usd or 0.0, costs.saved_per_call, costs.fixed_usd
     lost = f"costs {dollars(-saving)} a month more than the baseline" if round(saving, 9) else "saves nothing"
     later = ""

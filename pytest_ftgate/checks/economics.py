@@ -132,7 +132,7 @@ def _per_call(role: str, model: ModelResult) -> Amount:
 
 
 def _of_candidate(candidate: ModelResult, *, hosted: bool) -> Amount:
-    """What a call of the candidate cost: nothing only where its machine is paid by the month."""
+    """Return what a call of the candidate cost: nothing only where its machine is paid by the month."""
     free = None if hosted else why_free(candidate)
     if free is None:
         return _per_call("candidate", candidate)
@@ -211,7 +211,7 @@ def _outcome(
 
 
 def _unknown(gate: Context, limit: str, lacking: Sequence[Lack]) -> Check:
-    """A limit that rests on something unknown: nothing is taken to cost nothing."""
+    """Refuse a limit that rests on something unknown: nothing is taken to cost nothing."""
     return Check(
         f"economics.{limit}",
         "error",

@@ -21,7 +21,7 @@ def check(gate: Context) -> list[Check]:
 
 
 def _expected_format(gate: Context) -> Iterator[Check]:
-    """A warning where expected outputs break the rules of the metric ``format``: nobody can be right by both."""
+    """Warn where expected outputs break the rules of the metric ``format``: nobody can be right by both."""
     from pytest_ftgate.data import expected_text
 
     metric, test = gate.metrics.get("format"), gate.test
@@ -42,7 +42,7 @@ def _expected_format(gate: Context) -> Iterator[Check]:
 
 
 def _form_alone(gate: Context) -> Iterator[Check]:
-    """A warning where nothing in the gate looks at whether answers are right."""
+    """Warn where nothing in the gate looks at whether answers are right."""
     if not any(metric.compares for metric in (gate.deciding, *_asked_of_candidate(gate))):
         yield Check(
             "form_alone",
@@ -55,7 +55,7 @@ def _form_alone(gate: Context) -> Iterator[Check]:
 
 
 def _asked_of_candidate(gate: Context) -> Iterator[Metric]:
-    """The metrics on which the candidate must reach more than the worst value, which any answers reach."""
+    """Yield the metrics on which the candidate must reach more than the worst value, which any answers reach."""
     for bound in gate.config.require:
         metric = gate.metrics.get(bound.metric.name)
         if metric is None or bound.of != "candidate":

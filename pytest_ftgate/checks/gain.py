@@ -106,7 +106,7 @@ def _evidence_check(gate: Context, comparison: Comparison, against: str) -> Chec
 
 
 def _sureness(gate: Context, comparison: Comparison, against: str) -> str:
-    """The bound in plain words, and what it leaves open: that there is no gain, or one below the margin."""
+    """Return the bound in plain words, and what it leaves open: that there is no gain, or one below the margin."""
     config, share = gate.config, gate.share
     if comparison.lower is None:
         return f"how large the real gain over {against} is cannot be told: {comparison.note or 'no bound exists'}"

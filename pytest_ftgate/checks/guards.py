@@ -165,7 +165,7 @@ def _too_small(gate: Context, guard: Guard) -> Iterator[Check]:
 
 
 def _not_recorded(gate: Context, guard: Guard) -> Iterator[Check]:
-    """Recorded models answer by id: what a file has no row for will be missing, which is known for free."""
+    """Check recorded models, which answer by id: what a file has no row for will be missing."""
     for role, model in gate.models.items():
         ids = model.ids
         if ids is None or (role == "candidate" and gate.config.errors == "score_zero"):
@@ -185,7 +185,7 @@ def _not_recorded(gate: Context, guard: Guard) -> Iterator[Check]:
 
 
 def _ids_in_two(gate: Context) -> Iterator[Check]:
-    """An id that two test sets give to different inputs: a recorded prediction would serve for both."""
+    """Refuse an id that two test sets give to different inputs: a recorded prediction would serve for both."""
     recorded = [model.name for model in gate.models.values() if model.ids is not None]
     if not recorded:
         return
@@ -209,7 +209,7 @@ def _ids_in_two(gate: Context) -> Iterator[Check]:
 
 
 def guard_jobs(guards: Mapping[str, Guard], models: Mapping[str, Model], repeats: int) -> dict[tuple[str, str], Job]:
-    """What is asked besides the test set, by guard and role."""
+    """Return what is asked besides the test set, by guard and role."""
     from pytest_ftgate.runs.runner import Job
 
     return {
@@ -268,7 +268,7 @@ def described(guard: Guard) -> GuardResult:
 
 
 def _incomplete(guard: Guard, measured: Mapping[str, Measured], errors: str) -> list[Check]:
-    """Answers that are missing: an error, as on the test set itself."""
+    """Check that no answers are missing: an error, as on the test set itself."""
     from pytest_ftgate.runs.measure import forgiven_roles
 
     forgiven = forgiven_roles(errors, [one.run for one in measured.values()])
@@ -302,7 +302,7 @@ def _compare(
 
 
 def _nothing_to_lose(gate: Context, guard: Guard, baseline: str, value: float) -> Iterator[Check]:
-    """A baseline that answers so badly that no drop could be too large: such a guard passes whatever is forgotten."""
+    """Refuse a baseline so bad that no drop could be too large: such a guard passes whatever is forgotten."""
     metric = guard.metric
     headroom = value - metric.low if metric.greater_is_better else metric.high - value
     if headroom <= guard.spec.max_drop:

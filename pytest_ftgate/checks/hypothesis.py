@@ -50,7 +50,7 @@ def check_prediction(config: GateConfig, metrics: Mapping[str, Metric]) -> None:
 
 
 def _check_drop(config: GateConfig, prediction: Prediction, metric: Metric) -> None:
-    """To stay equal, or nearly, is what such a gate hopes for. Of another metric it says nothing."""
+    """Refuse a greater drop than the gate allows: to stay equal, or nearly, is what it hopes for."""
     drop = -expected_gain(prediction, metric)
     if metric.name != config.metric.name or round(drop, 12) <= round(-config.asked_gain, 12):
         return
@@ -78,7 +78,7 @@ def _check_improvement(prediction: Prediction, metric: Metric) -> None:
 
 
 def refuse_run_metric(prediction: Prediction) -> None:
-    """How sure a latency or a cost is cannot be told from one run.
+    """Return how sure a latency or a cost is cannot be told from one run.
 
     Raises:
         ConfigError: the hypothesis is about such a value.
@@ -119,7 +119,7 @@ def check(gate: Context) -> list[Check]:
 
 
 def _interval(gate: Context, scored: Scored) -> Interval:
-    """Where the real value of one model lies, two-sided: the method follows from the metric, as with gains."""
+    """Return where the real value of one model lies, two-sided: the method follows from the metric, as with gains."""
     from pytest_ftgate import statistics
 
     metric = scored.metric
@@ -134,7 +134,7 @@ def _interval(gate: Context, scored: Scored) -> Interval:
 
 
 def _from_check(gate: Context, prediction: Prediction) -> Check:
-    """The measured baseline agrees with ``from`` within its uncertainty; with ``match`` it is to be equalled."""
+    """Check that the baseline agrees with ``from`` within its uncertainty; with ``match`` it is to be equalled."""
     metric = gate.metrics[prediction.metric.name]
     scored = gate.scored[gate.best].scores[metric.name]
     share, start, value = is_share((metric.low, metric.high)), prediction.start, scored.value
@@ -161,7 +161,7 @@ def _from_check(gate: Context, prediction: Prediction) -> Check:
 
 
 def _to_check(gate: Context, prediction: Prediction) -> Check:
-    """Whether the candidate reached ``to``: reported, and never decisive."""
+    """Say whether the candidate reached ``to``, which is never decisive."""
     metric, goal = gate.metrics[prediction.metric.name], prediction.goal
     share, value = is_share((metric.low, metric.high)), gate.scored["candidate"].scores[metric.name].value
     seen, least = round(value, 12), round(goal, 12)

@@ -29,7 +29,7 @@ def check(gate: Context) -> Iterator[Check]:
 
 
 def _identical(gate: Context, role: str) -> Check:
-    """Two models that answer everything alike are one model, or one of them was never called.
+    """Refuse two models that answer everything alike: they are one model, or one of them was never called.
 
     With ``match`` both may be right everywhere, and that is what is hoped for. But different models make different
     mistakes.
@@ -51,7 +51,7 @@ def _identical(gate: Context, role: str) -> Check:
 
 
 def _circular(gate: Context, role: str) -> Check:
-    """Labels that a model wrote itself make it perfect, and say how far others agree with it, not who is right.
+    """Warn of labels that a model wrote itself: they say how far others agree with it, not who is right.
 
     A warning, for what the gate proves still holds: a candidate that differs from its teacher on few answers is not
     much worse than it. How good either of them is, nobody knows.
@@ -77,7 +77,7 @@ def mistakes_in(scored: Scored) -> int:
 
 
 def _answers_are_labels(gate: Context, role: str) -> bool:
-    """Whether a model gave the expected output everywhere: word for word, or by a metric of labels."""
+    """Return whether a model gave the expected output everywhere: word for word, or by a metric of labels."""
     from pytest_ftgate.data import expected_text
 
     if gate.deciding.uses_labels and not mistakes_in(gate.scored[role].scores[gate.deciding.name]):

@@ -36,7 +36,7 @@ def check(gate: Context) -> list[Check]:
 
 
 def latency_bounds(config: GateConfig) -> list[Bound]:
-    """What is asked of latencies, as a bound without ends on either model: what holds of bounds on them holds here."""
+    """Return ``faster_by`` as a bound without ends on either model: what holds of bounds on latencies holds here."""
     from pytest_ftgate.config import Bound, MetricSpec
 
     if config.faster_by is None:

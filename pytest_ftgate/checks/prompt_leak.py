@@ -32,7 +32,7 @@ def _leak(gate: Context, rows: Sequence[int], message: str, advice: str) -> Chec
 
 
 def _answers(gate: Context, prompt: Prompt) -> Iterator[Check]:
-    """A field that tells the expected output."""
+    """Refuse a field that tells the expected output."""
     for name in prompt.fields:
         leak = telling([example.fields.get(name) for example in gate.test], gate.expected)
         if leak is None:
@@ -47,11 +47,11 @@ def _answers(gate: Context, prompt: Prompt) -> Iterator[Check]:
 
 
 def _questions(gate: Context, prompt: Prompt) -> Iterator[Check]:
-    """Test inputs that stand in the instructions or the template, compared as inputs of the training set are."""
+    """Refuse test inputs in the instructions or the template, compared as inputs of the training set are."""
     from pytest_ftgate.data import normalized_input
 
-    told = normalized_input(f"{prompt.system or ''} {prompt.template or ''}")
-    rows = [row for row, example in enumerate(gate.test) if _is_told(_asked(example), told)]
+    prompt_text = normalized_input(f"{prompt.system or ''} {prompt.template or ''}")
+    rows = [row for row, example in enumerate(gate.test) if _stands_in(_question(example), prompt_text)]
     if rows:
         verb = "stands" if len(rows) == 1 else "stand"
         message = f"{len(rows):,} of {plural(len(gate.test), 'test example')} {verb} in the prompt of the candidate "
@@ -59,15 +59,15 @@ def _questions(gate: Context, prompt: Prompt) -> Iterator[Check]:
         yield _leak(gate, rows, message + gate.models["candidate"].name, advice)
 
 
-def _is_told(asked: str, told: str) -> bool:
-    """Word for word, and not as the beginning of another question."""
-    if len(asked) < _TELLING_CHARACTERS or asked not in told:
+def _stands_in(question: str, text: str) -> bool:
+    """Return whether it stands there word for word, and not as the beginning of another question."""
+    if len(question) < _TELLING_CHARACTERS or question not in text:
         return False
-    return re.search(rf"(?<!\w){re.escape(asked)}(?!\w)", told) is not None
+    return re.search(rf"(?<!\w){re.escape(question)}(?!\w)", text) is not None
 
 
-def _asked(example: Example) -> str:
-    """The last message of the user, as inputs are compared."""
+def _question(example: Example) -> str:
+    """Return the last message of the user, as inputs are compared."""
     from pytest_ftgate.data import normalized_input
 
     if isinstance(example.input, str):

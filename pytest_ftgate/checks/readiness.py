@@ -46,7 +46,7 @@ def _ignored(gate: Context) -> Iterator[Check]:
 
 
 def _expectation(gate: Context) -> Iterator[Check]:
-    """A hypothesis that asks for less than the gate does: it could come true, and the gate would still be red."""
+    """Check that the hypothesis asks for no less than the gate: it could come true, and the gate still be red."""
     prediction = gate.config.prediction
     if gate.config.objective == "match" or prediction is None or prediction.metric.name != gate.deciding.name:
         return
@@ -64,7 +64,7 @@ def _expectation(gate: Context) -> Iterator[Check]:
 
 
 def _training_cost(gate: Context) -> Check:
-    """An estimate of one pass over the training set, or why there is none."""
+    """Estimate one pass over the training set, or say why that cannot be done."""
     tokens = round(sum(map(_characters, gate.training)) / _CHARACTERS_PER_TOKEN)
     amount = f"one epoch over {plural(len(gate.training), 'training row')} is about {plural(tokens, 'token')}"
     price = _training_price(gate)
@@ -78,7 +78,7 @@ def _training_cost(gate: Context) -> Check:
 
 
 def _training_price(gate: Context) -> Price | None:
-    """The candidate's own price where one is written, else that of a baseline, which is likely the base model."""
+    """Return the candidate's own price where it is written, else that of a baseline, likely the base model."""
     candidate = gate.config.candidate
     written = candidate.options.get("price")
     prices = [written_price(written, str(candidate.source))] if written else []
@@ -113,7 +113,7 @@ def check(gate: Context) -> list[Check]:
 
 
 def _headroom(gate: Context, best: Scored) -> list[Check]:
-    """What is left to gain; nothing where the metric has no best value."""
+    """Check what is left to gain; nothing where the metric has no best value."""
     metric, margin, share = gate.deciding, gate.config.margin, gate.share
     top = metric.high if metric.greater_is_better else metric.low
     if not isfinite(top):
@@ -163,7 +163,7 @@ class _Expected:
 
 
 def _power(gate: Context, best: Scored) -> Check:
-    """How often the expected gain would be proven, if the candidate breaks nothing."""
+    """Say how often the expected gain would be proven, if the candidate breaks nothing."""
     config, metric, prediction = gate.config, gate.deciding, gate.config.prediction
     if prediction is not None and prediction.metric.name == metric.name:
         gain = expected_gain(prediction, metric)
@@ -183,7 +183,7 @@ def _power(gate: Context, best: Scored) -> Check:
 
 
 def _chance(gate: Context, p: float, needed: int | None, expected: _Expected) -> Check:
-    """A margin is the least that is asked for, not what is expected: too small a chance of that is a warning."""
+    """Judge the chance: of a margin, which is the least that is asked for and not what is expected, it only warns."""
     from pytest_ftgate.statistics import chance_of_proof
 
     config, n = gate.config, len(gate.test)

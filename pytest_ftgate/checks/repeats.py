@@ -20,7 +20,7 @@ def check(gate: Context) -> list[Check]:
 
 
 def _check(gate: Context, role: str, comparison: Comparison) -> Check:
-    """How much of the noise lies between examples and how much within them; what would settle the gain."""
+    """Say how much of the noise lies between examples and how much within them; what would settle the gain."""
     from pytest_ftgate.runs.measure import rightness_by_repeat
     from pytest_ftgate.statistics import remedy, spread_of
 

@@ -152,7 +152,7 @@ def _with_metric(one: Slice, config: GateConfig, test: DataSet, build: BuildMetr
 
 
 def _metric_of(one: Slice, spec: MetricSpec, test: DataSet, build: BuildMetric) -> Metric:
-    """An average over labels runs over those of the slice: others would count as 0 for both models."""
+    """Return an average over labels runs over those of the slice: others would count as 0 for both models."""
     from pytest_ftgate.data import expected_text
 
     label_set = one.metric.label_set
@@ -169,7 +169,7 @@ def _metric_of(one: Slice, spec: MetricSpec, test: DataSet, build: BuildMetric) 
 
 
 def _confidence(spec: SliceSpec, confidence: float, slices: Sequence[Slice]) -> float:
-    """Under "significant" one wrong alarm among all slices is as rare as it would be with one slice (Bonferroni).
+    """Return it: under "significant" one wrong alarm among all slices is as rare as with one slice (Bonferroni).
 
     Under "proven" every slice has to show its own: no false pass is more likely with many (Berger 1982).
     """
@@ -294,7 +294,7 @@ def _judge(gate: Context, slices: Slices, one: Slice) -> SliceResult:
 
 
 def _score(one: Slice, measured: Measured, deciding: str) -> Scored:
-    """One model's score on a slice: the examples' own scores, or the metric anew where only a set has a value."""
+    """Return a model's score on a slice: the examples' own scores, or the metric anew where only a set has a value."""
     from pytest_ftgate.metrics import Scored
 
     whole, rows = measured.scores[deciding], list(one.rows)

@@ -51,7 +51,7 @@ def check_reach(gate: Context) -> Iterator[Check]:
 
 
 def _reach(gate: Context, examples: int, wins: int | None) -> Check:
-    """What the evidence asks of this many examples at best."""
+    """Say what the evidence asks of this many examples at best."""
     source, counted = gate.source("evidence"), plural(examples, "example")
     if wins is not None:
         message = f"with {counted} this gate needs at least {wins:,} fixed and none broken"
@@ -62,7 +62,7 @@ def _reach(gate: Context, examples: int, wins: int | None) -> Check:
 
 
 def _few_groups(gate: Context, groups: int, counted: int, needed: int) -> Check:
-    """Too few groups of examples that belong together say nothing about the next group."""
+    """Refuse too few groups of examples that belong together: they say nothing about the next group."""
     alike = counted == groups
     worth = "" if alike else f", of such different sizes that they count as {counted}"
     larger = "" if alike else ", or leave out some of those from the largest"

@@ -64,7 +64,7 @@ def _difference(training: DataSet, content: bytes | None, file: JobFile) -> str:
 
 
 def _only(data: DataSet, these: Sequence[str], those: Sequence[str], name: str) -> list[str]:
-    """How many rows stand in ``these`` alone, and the first of them; a row that repeats counts as often."""
+    """Return how many rows stand in ``these`` alone, and the first of them; a row that repeats counts as often."""
     left = Counter(those)
     alone = []
     for index, row in enumerate(these):

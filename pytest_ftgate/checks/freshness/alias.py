@@ -24,7 +24,7 @@ _FAMILY = re.compile(
 
 
 def is_alias(model: str, *, revision: str | None, public: bool) -> bool:
-    """Whether the name is known to stand for whatever weights are the newest.
+    """Return whether the name is known to stand for whatever weights are the newest.
 
     Args:
         model: its name at the endpoint.
@@ -40,17 +40,17 @@ def is_alias(model: str, *, revision: str | None, public: bool) -> bool:
 
 def check(gate: Context) -> Iterator[Check]:
     """Check that no model is named by an alias."""
-    clock, told = gate.config.clock, set()
+    clock, known = gate.config.clock, set()
     if clock.alias == "ignore":
         return
     for role in gate.models:
         spec = gate.asked(role)
         model, revision = served_as(spec), spec.options.get("revision")
-        if model is None or model in told:
+        if model is None or model in known:
             continue
         public = endpoint_of(spec, model).base_url == PUBLIC_ENDPOINT
         if is_alias(model, revision=revision, public=public):
-            told.add(model)
+            known.add(model)
             yield Check(
                 check_name("alias", role),
                 STATUS_AT[clock.alias],

@@ -122,7 +122,7 @@ def _moved(
     confidence: float,
     groups: Sequence[str | None],
 ) -> tuple[bool | None, str | None]:
-    """Whether it is sure at ``confidence`` that the real value went up or down; None where that cannot be told."""
+    """Return whether it is sure that the real value went up or down; None, and why, where that cannot be told."""
     import numpy as np
 
     from pytest_ftgate import statistics as inference

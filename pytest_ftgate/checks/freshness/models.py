@@ -17,7 +17,7 @@ def check_name(rule: str, role: str) -> str:
 
 
 def base_in_name(model: str) -> str | None:
-    """``gpt-4.1-mini-2025-04-14`` of ``ft:gpt-4.1-mini-2025-04-14:acme::abc123``; None where the name holds no base."""
+    """Return ``gpt-4.1-mini`` of ``ft:gpt-4.1-mini:acme::abc123``; None where the name holds no base."""
     parts = model.split(":")
     return parts[1] if len(parts) > 2 and parts[0] == "ft" and parts[1].strip() else None
 
@@ -38,19 +38,19 @@ def _today(gate: Context, role: str) -> KeptModel:
 
 
 def served_as(spec: ModelSpec) -> str | None:
-    """The model's name at an endpoint; None where it has none, or which checkpoint it is is not known yet."""
+    """Return the model's name at an endpoint; None where it has none, or which checkpoint it is is not known yet."""
     return spec.options.get("model") if spec.provider == "openai" else None
 
 
 def kept_role(config: GateConfig, role: str) -> str:
-    """Under what a model is kept: of several candidates each under its own name."""
+    """Return under what a model is kept: of several candidates each under its own name."""
     if role != "candidate" or not config.candidates:
         return role
     return next((f"candidate {name}" for name, spec in config.candidates.items() if spec is config.candidate), role)
 
 
 def beneath(role: str, model: KeptModel | None) -> str | None:
-    """What must stay the same: a candidate is trained anew, on the same base; a baseline is the same model."""
+    """Return what must stay the same: a candidate is trained anew, on the same base; a baseline is the same model."""
     if model is None:
         return None
     return model.base_model if role == "candidate" else model.served_as

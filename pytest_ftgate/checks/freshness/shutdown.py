@@ -47,7 +47,7 @@ def check(gate: Context) -> list[Check]:
 
 @once
 def _announced(gate: Context) -> tuple[dict[str, str], list[Check]]:
-    """The dates by the models' names, and what they mean."""
+    """Return the dates by the models' names, and what they mean."""
     level, dates, checks, known = gate.config.clock.shutdown, dict[str, str](), list[Check](), set[str]()
     if level == "ignore":
         return dates, checks
@@ -102,7 +102,7 @@ def _served(gate: Context) -> Iterator[Served]:
 
 
 def _listed(listing: Listing | None, last: LastGreen | None, model: str) -> str | None:
-    """The date that the endpoint lists, else the one that was known at the last green verdict."""
+    """Return the date that the endpoint lists, else the one that was known at the last green verdict."""
     if listing is not None and listing.known:
         return listing.shutdown
     kept = last.shutdown.get(model) if last is not None else None
@@ -190,7 +190,7 @@ class Listings:
         return listing is not None and 0 <= self._now - listing.asked_at < DAY_S
 
     def _noted(self, endpoint: Endpoint, model: str) -> Listing | None:
-        """A note that cannot be read is as none."""
+        """Read a note; one that cannot be read is as none."""
         with suppress(StoreError, ValueError, TypeError, OverflowError):
             text = self._notes.get(_name(endpoint, model))
             return None if text is None else Listing.from_dict(json.loads(text))

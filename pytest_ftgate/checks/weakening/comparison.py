@@ -87,14 +87,14 @@ def _value(value: Any) -> str:
 
 
 def _goal(before: GateConfig, after: GateConfig) -> Iterator[Weakening]:
-    """A goal that training does not serve fails, unless it is called another or overridden."""
+    """Compare goals: one that training does not serve fails, unless it is called another or overridden."""
     old, new = (not_served(one.goal) for one in (before, after))
     if old and not new:
         yield Weakening("goal", str(before.goal), str(after.goal or "none"))
 
 
 def _hypothesis(before: GateConfig, after: GateConfig) -> Iterator[Weakening]:
-    """Numbers that are gone, others, or a smaller gain: what was expected is not made to fit what was seen."""
+    """Find numbers that are gone, others, or a smaller gain: expectations are not made to fit what was seen."""
     old, new = before.prediction, after.prediction
     if old is None:
         return
@@ -156,7 +156,7 @@ def _options(metric: MetricSpec) -> str:
 
 
 def _judges(before: GateConfig, after: GateConfig) -> Iterator[Weakening]:
-    """Another judge or another question cannot be compared with what was; a calibration can."""
+    """Compare judges: another one or another question cannot be compared with what was; a calibration can."""
     now = after.judged_metrics
     for name, old in before.judged_metrics.items():
         if name not in now:
@@ -188,7 +188,7 @@ def _changed(key: str, before: str, after: str) -> Iterator[Weakening]:
 
 
 def _training_set(before: Any, after: Any) -> Iterator[Weakening]:
-    """Of the same file, rows or columns that are not looked at may hold the test set."""
+    """Compare how one file is read: rows or columns that are not looked at may hold the test set."""
     path = getattr(before, "path", None)
     if path is not None and path == getattr(after, "path", None):
         yield from _reading("training_set", before, after)
@@ -214,7 +214,7 @@ def _shown(data: Any) -> str:
 
 
 def _baselines(before: GateConfig, after: GateConfig) -> Iterator[Weakening]:
-    """A baseline that goes by another name is still to be beaten."""
+    """Compare baselines; one that goes by another name is still to be beaten."""
     kept = [_asked(new) for new in after.baselines.values()]
     for name, old in before.baselines.items():
         if _asked(old) in kept:
@@ -225,7 +225,7 @@ def _baselines(before: GateConfig, after: GateConfig) -> Iterator[Weakening]:
 
 
 def _candidates(before: GateConfig, after: GateConfig) -> Iterator[Weakening]:
-    """The choice of one is paid for with the confidence of each; where nothing has to be sure, there is none to pay."""
+    """Count candidates: the choice of one is paid for with the confidence of each, where something has to be sure."""
     old, new = (max(len(one.candidates), 1) for one in (before, after))
     if new < old and "observed" not in (before.evidence, after.evidence):
         yield Weakening("candidates", *map(_judged_at, (before, after)))
@@ -263,7 +263,7 @@ def _slices(before: SliceSpec | None, after: SliceSpec | None) -> Iterator[Weake
 
 
 def shared_confidence(before: GateConfig, after: GateConfig) -> Iterator[str]:
-    """What asks for more slices: no weakening, though it makes each a little less strict, which is said.
+    """Say what asks for more slices: no weakening, though it makes each a little less strict.
 
     One wrong alarm among all of them stays as rare as it was, so that in each a drop must be clearer to fail.
     """
@@ -278,18 +278,18 @@ def shared_confidence(before: GateConfig, after: GateConfig) -> Iterator[str]:
 
 
 def same_baselines(before: GateConfig, after: GateConfig) -> dict[str, ModelSpec]:
-    """The baselines of ``after`` that were asked in the same way before, under whatever name."""
+    """Return the baselines of ``after`` that were asked in the same way before, under whatever name."""
     then = [_asked(old) for old in before.baselines.values()]
     return {name: spec for name, spec in after.baselines.items() if _asked(spec) in then}
 
 
 def _asked(spec: ModelSpec) -> tuple[str, Mapping[str, Any]]:
-    """All that may change a model's answers."""
+    """Return all that may change a model's answers."""
     return spec.provider, {key: value for key, value in spec.options.items() if key not in _OPERATION}
 
 
 def _told_apart(old: ModelSpec, new: ModelSpec) -> tuple[str, str]:
-    """The spellings; where they are one, the keys that differ."""
+    """Return the spellings; where they are one, the keys that differ."""
     if old.spelling != new.spelling:
         return old.spelling, new.spelling
     keys = [*old.options, *(key for key in new.options if key not in old.options)]

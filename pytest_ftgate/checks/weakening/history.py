@@ -41,7 +41,7 @@ class Base:
 
     @property
     def unseen(self) -> str | None:
-        """What of the change cannot be seen from here; None where all of it can."""
+        """Return what of the change cannot be seen from here; None where all of it can."""
         if not (self.is_head and self.shallow):
             return None
         return (
@@ -50,7 +50,7 @@ class Base:
         )
 
     def content(self, path: Path) -> bytes | None:
-        """The bytes of a file at that commit; None where it has none at this path.
+        """Return the bytes of a file at that commit; None where it has none at this path.
 
         Raises:
             HistoryError: git gives no answer.
@@ -68,7 +68,7 @@ class Base:
         return None
 
     def _entry(self, path: Path) -> tuple[str, str]:
-        """The mode and the object of a file; empty where it is none, or outside of the repository."""
+        """Return the mode and the object of a file; empty where it is none, or outside of the repository."""
         try:
             relative = Path(os.path.relpath(path, self.folder)).as_posix()
         except ValueError:  # on another drive
@@ -81,7 +81,7 @@ class Base:
 
 
 def find_base(folder: Path, ref: str | None) -> Base | None:
-    """Where this change began; None where there is no git or no repository.
+    """Return where this change began; None where there is no git or no repository.
 
     Args:
         folder: where the gate file is.
@@ -104,7 +104,7 @@ def find_base(folder: Path, ref: str | None) -> Base | None:
 
 
 def is_tracked(path: Path) -> bool:
-    """Whether the file is in git's index; where git gives no answer, it may be."""
+    """Return whether the file is in git's index; where git gives no answer, it may be."""
     try:
         listed = _git(path.parent, "ls-files", "-z", "--", path.name)
     except HistoryError:
@@ -136,7 +136,7 @@ class _Answer:
 
     @property
     def line(self) -> str:
-        """The only line of an answer; empty where there is none."""
+        """Return the only line of an answer; empty where there is none."""
         return "" if self.code else self.out.decode("utf-8", "replace").strip()
 
     @property

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def metric_files(before: GateConfig, after: GateConfig) -> Iterator[tuple[str, Path]]:
-    """The files that the deciding metric, bounds and guards read, each with its key, where both versions name them."""
+    """Yield the files that the deciding metric, bounds and guards read, with their keys, if both versions name them."""
     kept = {path for _, metric in _deciding(before) for _, path in _files(metric)}
     for key, metric in _deciding(after):
         for option, path in _files(metric):
@@ -31,7 +31,7 @@ def metric_files(before: GateConfig, after: GateConfig) -> Iterator[tuple[str, P
 
 
 def _files(metric: MetricSpec) -> Iterator[tuple[str, Path]]:
-    """What a metric reads, and of a command what it may be made of: arguments that name a file beside the gate's."""
+    """Yield what a metric reads, and what a command may be made of: arguments that name a file beside the gate's."""
     for option, value in metric.options.items():
         if isinstance(value, Path):
             yield option, value
@@ -80,7 +80,7 @@ class Past:
 
 
 def look_back(path: Path, ref: str | None) -> Past | None:
-    """The gate file where this change began; None without git, a repository, or where git does not know the file.
+    """Return the gate file where this change began; None without git or a repository, or where git knows no such file.
 
     Args:
         path: the gate file, which may be gone.
@@ -111,7 +111,7 @@ def review_checks(
     loosened: Collection[Weakening] = (),
     forbidden: bool = False,
 ) -> tuple[Check, ...]:
-    """Whether the gate asks for less than where this change began; nothing where it asks for as much.
+    """Check that the gate asks for no less than where this change began; nothing where it asks for as much.
 
     Args:
         past: the gate file as it was.
@@ -140,7 +140,7 @@ def review_checks(
 
 
 def removed_gates(past: Past, now: Sequence[str]) -> list[str]:
-    """The gates that the file had where this change began, and has no more."""
+    """Return the gates that the file had where this change began, and has no more."""
     then = past.file.gate_names if past.file else ()
     return [name for name in then if name not in now]
 
@@ -156,7 +156,7 @@ def _note(message: str, advice: str | None = None) -> Check:
 
 
 def _untracked(files: Sequence[_Untracked], ref: str, *, forbidden: bool) -> tuple[Check, ...]:
-    """What cannot be compared at all; where weakening is forbidden, that is a gap in what was asked for."""
+    """Name what cannot be compared at all; where weakening is forbidden, that is a gap in what was asked for."""
     if not files:
         return ()
     names, verb = ", ".join(shown_path(one.path) for one in files), "is" if len(files) == 1 else "are"
@@ -186,7 +186,7 @@ class _Untracked:
 
 
 def _contents(before: GateConfig, after: GateConfig, past: Past) -> Iterator[Weakening | _Untracked | str]:
-    """The test sets, what metrics read, and what the baselines read: their prompts and recordings."""
+    """Compare the test sets, what metrics read, and what the baselines read: their prompts and recordings."""
     tests = {"test_set": (before.test_set, after.test_set)}
     kept = (name for name in after.guards if name in before.guards)
     tests |= {f"guards.{name}.test_set": (before.guards[name].test_set, after.guards[name].test_set) for name in kept}
@@ -206,7 +206,7 @@ def _contents(before: GateConfig, after: GateConfig, past: Past) -> Iterator[Wea
 def _content(
     key: str, path: Path, past: Past, *, in_order: bool = False, whole: bool = False
 ) -> Iterator[Weakening | _Untracked | str]:
-    """What became of one file; ``whole``: each of its lines counts, so that new ones are no addition."""
+    """Say what became of one file; ``whole``: each of its lines counts, so that new ones are no addition."""
     if path.is_dir():
         yield f"{shown_path(path)} is a folder, so that it could not be compared with what it was at {past.ref}"
         return
@@ -230,7 +230,7 @@ def _content(
 
 
 def compare_contents(then: bytes, now: bytes, *, in_order: bool = False) -> tuple[str, str] | str | None:
-    """What became of a file of rows or of a prompt.
+    """Return what became of a file of rows or of a prompt.
 
     Args:
         then: its bytes before, or the pointer that Git LFS keeps in their place.
