@@ -1,31 +1,60 @@
-"""What the plugin costs a suite without a gate: `pytest --collect-only` on one empty test, in turn, as ratios.
-
-Compares three runs of the same pytest: without this plugin, with a plugin that does nothing, and with this plugin
-installed and unused. Prints medians over the rounds, ratios taken round by round, and the modules of ours that loaded.
+"""What pytest's start costs with this plugin: whole processes in turn, CPU seconds of the operating system, as ratios.
 
     python benchmarks/startup.py --rounds 20
+
+``pytest``     one empty test, without this plugin
+``nothing``    the same, with a plugin that does nothing
+``unused``     the same, with this plugin installed and unused
+``accuracy``   one gate on the recorded answers of two models, 240 examples, that decides by accuracy
+``f1_macro``   the same gate, decided by macro-F1, which is scikit-learn's
+``sklearn``    no plugin and no test: ``import pytest, sklearn.metrics``
+
+Printed are medians over the rounds, each taken round by round: CPU seconds, user and system, and their ratio to
+``pytest``; then the share that a gate has of its own, ``accuracy`` less ``pytest``, beside what importing scikit-learn
+takes. Last come the modules that loaded for ``unused``, and the libraries for each gate.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-_LOADED = """
+LABELS = ("refund", "invoice", "shipping")
+EXAMPLES = 240
+TRAINING = 500
+HEAVY = ["numpy", "scipy", "sklearn", "pydantic", "yaml", "openai", "httpx", "httpx2", "jinja2", "asyncio", "sqlite3"]
+
+_GATE = """
+import pytest
+@pytest.mark.ftgate(
+    test_set="test.jsonl", training_set="train.jsonl", metric="{metric}", margin=0.05,
+    baseline="recorded:base.jsonl", candidate="recorded:tuned.jsonl",
+)
+def test_gate(ftgate): assert ftgate.verdict == "pass"
+"""
+_LOADED = f"""
 import sys
 def pytest_unconfigure():
-    ours = sorted(name for name in sys.modules if name.startswith("pytest_ftgate"))
-    print("loaded:", ", ".join(ours))
-    heavy = {"openai", "sklearn", "scipy", "numpy", "yaml", "pydantic", "httpx2", "sqlite3", "asyncio"}
-    heavy &= set(sys.modules)
-    print("heavy:", ", ".join(sorted(heavy)) or "none")
+    print("ours:", *sorted(name for name in sys.modules if name.startswith("pytest_ftgate")))
+    print("libraries:", *(name for name in {HEAVY!r} if name in sys.modules))
 """
+_PLUGIN = ("-p", "pytest_ftgate.plugin")
+PYTEST = ("-m", "pytest", "-q")
+WAYS: Mapping[str, tuple[str, ...]] = {
+    "pytest": (*PYTEST, "test_empty.py"),
+    "nothing": (*PYTEST, "-p", "does_nothing", "test_empty.py"),
+    "unused": (*PYTEST, *_PLUGIN, "test_empty.py"),
+    "accuracy": (*PYTEST, *_PLUGIN, "test_accuracy.py"),
+    "f1_macro": (*PYTEST, *_PLUGIN, "test_f1_macro.py"),
+    "sklearn": ("-c", "import pytest, sklearn.metrics"),
+}
 
 
 def main() -> None:
@@ -34,49 +63,82 @@ def main() -> None:
     rounds = parser.parse_args().rounds
     with tempfile.TemporaryDirectory() as folder:
         project = Path(folder)
-        (project / "test_empty.py").write_text("def test_empty(): pass\n", encoding="utf-8")
-        (project / "does_nothing.py").write_text("def pytest_configure(config): pass\n", encoding="utf-8")
-        (project / "tells_what_loaded.py").write_text(_LOADED, encoding="utf-8")
-        (project / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
-        _compare(project, rounds)
+        write(project)
+        for arguments in WAYS.values():
+            cpu_seconds(project, arguments)  # byte code and disk caches
+        times = [{name: cpu_seconds(project, arguments) for name, arguments in WAYS.items()} for _ in range(rounds)]
+        report(times)
+        for name in ("unused", "accuracy", "f1_macro"):
+            print(f"\n{name}", *loaded(project, WAYS[name], modules=name == "unused"), sep="\n")
 
 
-def _compare(project: Path, rounds: int) -> None:
-    ways = {
-        "without": [],
-        "does nothing": ["-p", "does_nothing"],
-        "pytest-ftgate": ["-p", "pytest_ftgate.plugin"],
-    }
-    for arguments in ways.values():
-        _seconds(project, arguments)  # byte code and disk caches
-    times = {name: [] for name in ways}
-    for _ in range(rounds):
-        for name, arguments in ways.items():
-            times[name].append(_seconds(project, arguments))
-    print(f"{rounds} rounds, seconds: median (lowest)")
-    for name, taken in times.items():
-        print(f"  {name:<14} {statistics.median(taken):.3f} ({min(taken):.3f})")
-    for other in ("without", "does nothing"):
-        ratios = [ours / theirs for ours, theirs in zip(times["pytest-ftgate"], times[other], strict=True)]
-        lowest = min(times["pytest-ftgate"]) / min(times[other])
-        print(
-            f"  pytest-ftgate against {other}: median of ratios {statistics.median(ratios):.3f}, of lowest {lowest:.3f}"
-        )
-    output = _run(project, [*ways["pytest-ftgate"], "-p", "tells_what_loaded"]).stdout
-    print(*(line for line in output.splitlines() if line.startswith(("loaded:", "heavy:"))), sep="\n")
+def write(project: Path) -> None:
+    """Write a project with an empty test, and a gate for each metric on the recorded answers of two models."""
+
+    def write_jsonl(name: str, rows: Iterable[Mapping[str, str]]) -> None:
+        (project / name).write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+    def answers(wrong: Iterable[int]) -> list[Mapping[str, str]]:
+        labels = [LABELS[(i + (i in wrong)) % len(LABELS)] for i in range(EXAMPLES)]
+        return [{"id": f"t{i}", "output": label} for i, label in enumerate(labels)]
+
+    expected = [LABELS[i % len(LABELS)] for i in range(TRAINING)]
+    rows = [{"id": f"t{i}", "input": f"customer question {i}", "expected": expected[i]} for i in range(EXAMPLES)]
+    write_jsonl("test.jsonl", rows)
+    write_jsonl("train.jsonl", ({"input": f"training question {i}", "expected": one} for i, one in enumerate(expected)))
+    write_jsonl("base.jsonl", answers(range(160, EXAMPLES)))
+    write_jsonl("tuned.jsonl", answers((0, 1, 238, 239)))
+    for metric in ("accuracy", "f1_macro"):
+        (project / f"test_{metric}.py").write_text(_GATE.format(metric=metric), encoding="utf-8")
+    (project / "test_empty.py").write_text("def test_empty(): pass\n", encoding="utf-8")
+    (project / "does_nothing.py").write_text("def pytest_configure(config): pass\n", encoding="utf-8")
+    (project / "tells_what_loaded.py").write_text(_LOADED, encoding="utf-8")
+    (project / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
 
 
-def _seconds(project: Path, arguments: list[str]) -> float:
-    start = time.perf_counter()
-    _run(project, arguments)
-    return time.perf_counter() - start
+def report(times: list[dict[str, float]]) -> None:
+    def own(one: Mapping[str, float], name: str) -> float:
+        return one[name] - one["pytest"]
+
+    print(f"{len(times)} rounds        CPU seconds   beside pytest")
+    for name in WAYS:
+        ratio = statistics.median(one[name] / one["pytest"] for one in times)
+        print(f"  {name:<16} {statistics.median(one[name] for one in times):>9.3f} {ratio:>14.2f}x")
+    unused = statistics.median(one["unused"] / one["nothing"] for one in times)
+    accuracy, sklearn = (statistics.median(own(one, name) for one in times) for name in ("accuracy", "sklearn"))
+    ratio = statistics.median(own(one, "accuracy") / own(one, "sklearn") for one in times)
+    both = statistics.median(own(one, "f1_macro") / (own(one, "accuracy") + own(one, "sklearn")) for one in times)
+    print(f"  unused beside nothing: {unused:.3f}x")
+    print(f"  own share of accuracy {accuracy:.3f} s, of importing scikit-learn {sklearn:.3f} s: {ratio:.2f}x")
+    print(f"  own share of f1_macro beside these two together: {both:.2f}x")
 
 
-def _run(project: Path, arguments: list[str]) -> subprocess.CompletedProcess[str]:
-    # No other installed plugin takes part; each way loads what it names.
-    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": str(project)}
-    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", *arguments]
-    return subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=True)
+def cpu_seconds(project: Path, arguments: Iterable[str]) -> float:
+    """Return the CPU seconds, user and system, of a finished process."""
+    process = subprocess.Popen(
+        [sys.executable, *arguments], cwd=project, env=_environment(project), stdout=subprocess.DEVNULL
+    )
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)  # nobody else will wait for it
+    if process.returncode:
+        raise SystemExit(f"{' '.join(arguments)} ended with {process.returncode}")
+    return used.ru_utime + used.ru_stime
+
+
+def loaded(project: Path, arguments: Iterable[str], *, modules: bool) -> list[str]:
+    """Return the lines that say which libraries, and which modules of ours, a run has loaded."""
+    command = [sys.executable, *arguments, "-p", "tells_what_loaded"]
+    run = subprocess.run(command, cwd=project, env=_environment(project), capture_output=True, text=True, check=True)
+    wanted = ("ours:", "libraries:") if modules else ("libraries:",)
+    return [line for line in run.stdout.splitlines() if line.startswith(wanted)]
+
+
+def _environment(project: Path) -> dict[str, str]:
+    """No other installed plugin takes part, and byte code is kept; each way loads what it names."""
+    path = os.pathsep.join(filter(None, (str(project), os.environ.get("PYTHONPATH"))))
+    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": path}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    return environment
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+from gate_project import ALONE, Project
 
 import pytest_ftgate
 
@@ -62,6 +63,19 @@ def test_a_suite_without_a_gate_loads_three_modules_of_ours(pytester: pytest.Pyt
     assert result.ret == 0
     assert "ours: pytest_ftgate pytest_ftgate.hookspecs pytest_ftgate.plugin" in result.outlines
     assert "heavy:" in [line.rstrip() for line in result.outlines]
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "exact_match"])
+def test_a_gate_on_recorded_answers_loads_the_libraries_that_it_uses(project: Project, metric: str) -> None:
+    project.gate_test(metric=metric)
+    project.pytester.makeconftest(
+        "import sys\ndef pytest_unconfigure():\n"
+        f"    print('loaded:', *(name for name in {(*HEAVY, 'asyncio')!r} if name in sys.modules))\n"
+    )
+    result = project.pytester.runpytest_subprocess(*ALONE)
+    assert result.ret == 0
+    (line,) = (line for line in result.outlines if line.startswith("loaded:"))
+    assert set(line.split()[1:]) == {"numpy", "pydantic", "sqlite3"}
 
 
 def test_the_core_works_without_pytest() -> None:
