@@ -20,10 +20,8 @@ class InProcesses:
     Where the user has set a backend of joblib (``joblib.parallel_config``) when this is made, the calls run on it;
     else on joblib's own processes, which are kept from call to call.
 
-    Args:
-        function: what is called; found by its name in the other processes.
-        workers: how many processes.
-        batched: the function takes a list of inputs itself: it is called once in each process.
+    The function is found by its name in the other processes. ``batched``: it takes a list of inputs itself, and is
+    called once in each process.
     """
 
     def __init__(self, function: Callable[[Any], Any], workers: int, *, batched: bool) -> None:

@@ -351,7 +351,7 @@ class Notes(Protocol):
         ...
 
     def named(self, prefix: str) -> Mapping[str, str]:
-        """All texts whose name begins so, by name."""
+        """Return all texts whose name begins so, by name."""
         ...
 
 

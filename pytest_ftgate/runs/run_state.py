@@ -30,11 +30,7 @@ class UselessError(ModelError):
 
 
 class EarlyStop:
-    """Counts useless answers until there is one that is of use.
-
-    Args:
-        usable: tells whether an answer is of use; ``None``: every one is.
-    """
+    """Counts useless answers until there is one that is of use; without ``usable`` every one is."""
 
     def __init__(self, usable: Callable[[Completion], bool] | None) -> None:
         self._usable = usable
@@ -71,15 +67,7 @@ class Progress:
 
 
 class RunState:
-    """The outcome of every key, each known once however many jobs want it.
-
-    Args:
-        keys: what each job wants.
-        models: who is asked, for each job.
-
-    Attributes:
-        progress: of each job.
-    """
+    """The outcome of every key, each known once however many jobs want it, and the progress of each job."""
 
     def __init__(self, keys: Sequence[Keys], models: Sequence[Model]) -> None:
         self._prices = [price_of(model) for model in models]

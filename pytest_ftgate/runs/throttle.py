@@ -48,14 +48,7 @@ class Throttle:
         return int(self._limit)
 
     async def enter(self, tokens: float = 0.0) -> int:
-        """Return once a call may begin.
-
-        Args:
-            tokens: what question and answer are expected to take; only counted where tokens are limited.
-
-        Returns:
-            The window that the call belongs to, for :meth:`refused`.
-        """
+        """Return, once a call of so many expected tokens may begin, the window that it belongs to."""
         await self._slot()
         try:
             await self._turn(tokens)
@@ -80,12 +73,7 @@ class Throttle:
             self._tokens.correct(tokens)
 
     def refused(self, window: int, retry_after_s: float | None) -> None:
-        """Hear that a call was one too many for the endpoint.
-
-        Args:
-            window: what :meth:`enter` gave it.
-            retry_after_s: seconds for which the endpoint wants no further call.
-        """
+        """Hear that a call of this window was one too many for the endpoint, which wants no other for some seconds."""
         self._shrink(window, retry_after_s)
         self._free()
 
@@ -140,11 +128,7 @@ class Throttle:
 
 
 class RateLimit:
-    """A line in which each unit takes its time: no minute ever sees more of them than it may.
-
-    Args:
-        per_minute: units that may begin within a minute.
-    """
+    """A line in which each unit takes its time: no minute ever sees more of them begin than it may."""
 
     def __init__(self, per_minute: float) -> None:
         self._seconds = 60.0 / per_minute

@@ -305,15 +305,14 @@ def pause_s(headers: Mapping[str, str]) -> float:
 
 
 def _is_used_up(headers: Mapping[str, str], kind: str) -> bool:
-    remaining = headers.get(f"x-ratelimit-remaining-{kind}")
-    return remaining is not None and remaining.strip().isdecimal() and int(remaining) == 0
+    remaining = headers.get(f"x-ratelimit-remaining-{kind}", "").strip()
+    return remaining.isdecimal() and int(remaining) == 0
 
 
 def _reset_s(text: str | None) -> float:
     """Return the seconds of a duration written as ``1s``, ``6m0s``, ``88ms``, or a bare number of seconds."""
-    if text is None:
-        return 0.0
+    text = text or ""
     parts = _DURATION.findall(text)
-    if parts and "".join(number + unit for number, unit in parts) == text.strip():
+    if "".join(number + unit for number, unit in parts) == text.strip():
         return sum(float(number) * _SECONDS[unit] for number, unit in parts)
     return float(text) if re.fullmatch(r"\s*\d+(\.\d+)?\s*", text) else 0.0

@@ -91,14 +91,9 @@ PREFIX = "tuning: "
 
 
 class JobNotes:
-    """Notes of which those on jobs are also looked up in committed recordings, first of all.
+    """The notes that this machine keeps, of which those on jobs are first looked up in committed recordings.
 
-    Args:
-        committed: notes on jobs out of recordings.
-        kept: what this machine keeps.
-
-    Attributes:
-        used: the notes on jobs that were read or written, to be recorded.
+    ``used`` are the notes on jobs that were read or written, to be recorded.
     """
 
     def __init__(self, committed: Mapping[str, str], kept: Notes) -> None:
@@ -107,7 +102,6 @@ class JobNotes:
         self.used: dict[str, str] = {}
 
     def get(self, name: str) -> str | None:
-        """Return the text under this name."""
         text = self._committed.get(name)
         text = self._kept.get(name) if text is None else text
         if text is not None:
@@ -115,16 +109,13 @@ class JobNotes:
         return text
 
     def put(self, name: str, text: str) -> None:
-        """Keep a text on this machine."""
         self._use(name, text)
         self._kept.put(name, text)
 
     def drop(self, name: str) -> None:
-        """Forget it on this machine."""
         self._kept.drop(name)
 
     def named(self, prefix: str) -> Mapping[str, str]:
-        """All texts whose name begins so."""
         committed = {name: text for name, text in self._committed.items() if name.startswith(prefix)}
         return {**self._kept.named(prefix), **committed}
 
