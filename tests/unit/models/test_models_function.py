@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import asyncio
 import functools
 import os
@@ -224,7 +222,7 @@ def test_a_coroutine_that_cancels_itself_has_failed(failure):
     async def give_up(_):
         raise asyncio.CancelledError
 
-    assert failure(give_up).what == "tuned raised CancelledError"
+    assert "CancelledError" in failure(give_up).what
 
 
 def test_a_coroutine_that_is_cancelled_is_cancelled(model):
@@ -264,45 +262,35 @@ def raising_later(error):
 @pytest.mark.parametrize(
     ("error", "retryable"),
     [
-        (ValueError("bad"), False),
-        (KeyError("x"), False),
-        (ConnectionError("reset"), True),
-        (TimeoutError(), True),
-        (asyncio.TimeoutError(), True),
-        (OSError(110, "timed out"), True),
-        (FileNotFoundError("weights.bin"), False),
-        (PermissionError("weights.bin"), False),
-        (SystemExit(2), False),
-        (pytest.skip.Exception("not today"), False),
-        (RecursionError("deep"), False),
-        (StopAsyncIteration(), False),
+        *(
+            (error, True)
+            for error in (ConnectionError("reset"), TimeoutError(), asyncio.TimeoutError(), OSError(110, "x"))
+        ),
+        *((error, False) for error in (FileNotFoundError("weights.bin"), PermissionError("weights.bin"))),
+        *((error, False) for error in (KeyError("x"), SystemExit(2), pytest.skip.Exception("not today"))),
+        *((error, False) for error in (RecursionError("deep"), StopAsyncIteration())),
     ],
 )
 def test_whatever_a_callable_raises_is_a_failed_call(failure, wrap, error, retryable):
     found = failure(wrap(error))
-    assert found.what == f"tuned raised {type(error).__name__}"
-    assert (found.retryable, found.fatal) == (retryable, False)
-    assert found.__cause__ is error
+    assert type(error).__name__ in found.what
+    assert (found.retryable, found.fatal, found.__cause__) == (retryable, False, error)
 
 
 def test_stop_iteration_does_not_break_the_loop(failure):
-    assert failure(raising(StopIteration("done"))).what == "tuned raised StopIteration"
-    assert failure(raising_later(StopIteration("done"))).what == "tuned raised RuntimeError"
+    assert "StopIteration" in failure(raising(StopIteration("done"))).what
+    assert "RuntimeError" in failure(raising_later(StopIteration("done"))).what
 
 
 def test_the_evidence_is_the_exception_and_the_callables_own_line(failure):
     def parse(text):
         return int(text)
 
-    line = parse.__code__.co_firstlineno + 1
     here = os.path.relpath(__file__).replace(os.sep, "/")
-    assert str(failure(parse)) == (
-        f"tuned raised ValueError\n  ValueError: invalid literal for int() with base 10: 'hello' ({here}:{line})"
-    )
-
-
-def test_the_evidence_of_a_callable_without_lines(failure):
-    assert failure(int).evidence == "ValueError: invalid literal for int() with base 10: 'hello'"
+    evidence = failure(parse).evidence
+    assert "invalid literal for int() with base 10: 'hello'" in evidence
+    assert f"{here}:{parse.__code__.co_firstlineno + 1}" in evidence
+    assert "invalid literal" in failure(int).evidence  # which has no lines
 
 
 def test_ctrl_c_passes(model, ask):
@@ -317,21 +305,15 @@ def test_a_model_error_of_the_callable_counts_as_it_is(failure, wrap):
     assert failure(wrap(error)) is error
 
 
-@pytest.mark.parametrize(
-    "said",
-    [
-        "Event loop is closed",
-        "<asyncio.locks.Event object at 0x1 [unset]> is bound to a different event loop",
-        "Task got Future attached to a different loop",
-    ],
-)
+OTHER_LOOP = [
+    "Event loop is closed",
+    "<asyncio.locks.Event object at 0x1 [unset]> is bound to a different event loop",
+    "Task got Future attached to a different loop",
+]
+
+
+@pytest.mark.parametrize("said", [*OTHER_LOOP, None])
 def test_a_client_of_another_loop(failure, said):
-    assert failure(raising_later(RuntimeError(said))).cure == (
-        "a client made in another event loop cannot be used in this one: make the client inside the call"
-    )
-
-
-def test_a_real_lock_of_another_loop(failure):
     lock = asyncio.Lock()
 
     async def bind() -> None:
@@ -345,39 +327,25 @@ def test_a_real_lock_of_another_loop(failure):
         await lock.acquire()
 
     asyncio.run(bind())
-    assert "make the client inside the call" in str(failure(use))
+    assert "inside the call" in failure(raising_later(RuntimeError(said)) if said else use).cure
 
 
 @pytest.mark.parametrize(
-    ("value", "found"),
+    ("answer", "word"),
     [
-        (None, "None"),
-        (1, "a value of type int"),
-        (b"x", "a value of type bytes"),
-        (["x"], "a value of type list"),
-        (("x", 1), "a value of type tuple"),
+        *((value, type(value).__name__) for value in (None, 1, b"x", ["x"], ("x", 1))),
+        (Completion(None), "text"),
+        (Completion("x", finish="length"), "cut_off"),
+        (Completion("x", input_tokens=-1), "input_tokens"),
+        (Completion("x", output_tokens=1.5), "output_tokens"),
+        (Completion("x", cached_input_tokens=True), "cached_input_tokens"),
+        *((Completion("x", latency_s=value), "latency_s") for value in (float("nan"), "1")),
     ],
 )
-def test_an_answer_of_the_wrong_type(failure, value, found):
-    problem = failure(lambda _: value)
-    assert str(problem) == f"tuned returned {found}\n  return text (str), or a Completion"
+def test_an_answer_of_the_wrong_type_and_a_broken_completion(failure, answer, word):
+    problem = failure(lambda _: answer)
+    assert word.removesuffix("Type") in str(problem)
     assert (problem.retryable, problem.fatal) == (False, False)
-
-
-@pytest.mark.parametrize(
-    ("answer", "problem"),
-    [
-        (Completion(None), "text is of type NoneType, not str"),
-        (Completion("x", finish="length"), "finish is 'length', not one of stop, refusal, filtered, cut_off"),
-        (Completion("x", input_tokens=-1), "input_tokens is -1, not a count"),
-        (Completion("x", output_tokens=1.5), "output_tokens is 1.5, not a count"),
-        (Completion("x", cached_input_tokens=True), "cached_input_tokens is True, not a count"),
-        (Completion("x", latency_s=float("nan")), "latency_s is nan, not a number of seconds"),
-        (Completion("x", latency_s="1"), "latency_s is '1', not a number of seconds"),
-    ],
-)
-def test_a_broken_completion(failure, answer, problem):
-    assert failure(lambda _: answer).what == f"tuned returned a broken Completion: {problem}"
 
 
 # --- the key of an answer ------------------------------------------------------------------------------------
@@ -504,38 +472,29 @@ def test_the_key_of_a_cached_answer_is_the_same_in_every_version(build):
 
 
 @pytest.mark.parametrize(
-    ("target", "text"),
+    ("target", "word"),
     [
-        ("{m}", "'{m}' is not of the form pkg.module:function"),
-        ("{m}:", "'{m}:' is not of the form pkg.module:function"),
-        ("{m}:anwser", "'{m}:anwser': there is no 'anwser' in {m}\n  did you mean 'answer'?"),
-        ("{m}:answer.x.y", "'{m}:answer.x.y': there is no 'x' in answer"),
-        ("{m}:VALUE", "'{m}:VALUE' is of type int, not a function"),
-        (
-            "ftgate_no_such:f",
-            "there is no module 'ftgate_no_such'\n  install it, or add its folder to pytest's ini key pythonpath",
-        ),
-        ("{m}.sub:f", "there is no module '{m}.sub'\n  install it, or add its folder to pytest's ini key pythonpath"),
-        (
-            "ftgate_target_broken:f",
-            "the module 'ftgate_target_broken' cannot be imported\n  ZeroDivisionError: division by zero",
-        ),
-        ("ftgate_target_exit:f", "the module 'ftgate_target_exit' cannot be imported\n  SystemExit: 3"),
-        (
-            "ftgate_target_needy:f",
-            "the module 'ftgate_target_needy' cannot be imported\n"
-            "  ModuleNotFoundError: No module named 'ftgate_absent'",
-        ),
+        *((target, "pkg.module:function") for target in ("{m}", "{m}:")),
+        ("{m}:anwser", "'answer'"),
+        ("{m}:answer.x.y", "'x'"),
+        ("{m}:VALUE", "int"),
+        ("ftgate_no_such:f", "pythonpath"),
+        ("{m}.sub:f", "pythonpath"),
+        ("ftgate_target_broken:f", "ZeroDivisionError"),
+        ("ftgate_target_exit:f", "SystemExit: 3"),
+        ("ftgate_target_needy:f", "'ftgate_absent'"),
     ],
 )
-def test_a_target_that_is_not_there(build, module, target, text):
+def test_a_target_that_is_not_there(build, module, target, word):
     module("1 / 0", "ftgate_target_broken")
     module("raise SystemExit(3)", "ftgate_target_exit")
     module("import ftgate_absent", "ftgate_target_needy")
-    name = module("VALUE = 1\n\ndef answer(text):\n    return text\n")
+    target = target.format(m=module("VALUE = 1\n\ndef answer(text):\n    return text\n"))
     with pytest.raises(ConfigError) as caught:
-        build("python", target=target.format(m=name))
-    assert str(caught.value) == f"ftgate.yaml:7: target: {text.format(m=name)}"
+        build("python", target=target)
+    assert str(caught.value.where) == "ftgate.yaml:7: target"
+    assert target.partition(":")[0] in caught.value.what
+    assert word in str(caught.value)
 
 
 # --- objects -------------------------------------------------------------------------------------------------
@@ -595,12 +554,10 @@ def test_a_model_that_is_not_whole(model):
         async def complete(self, example, repeat=0):
             return Completion("x")
 
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(
+        ConfigError, match="aclose, spelling, concurrency, timeout_s, retries, persistent, verified, price"
+    ):
         model(Half())
-    assert str(caught.value) == (
-        "ftgate.yaml:7: the model of type Half lacks aclose, spelling, concurrency, timeout_s, retries, persistent, "
-        "verified, price\n  see pytest_ftgate.models.Model for what a model has"
-    )
 
 
 def test_a_model_may_give_the_keys_of_a_price(model):
@@ -608,14 +565,10 @@ def test_a_model_may_give_the_keys_of_a_price(model):
     made.price = {"input_per_1m": 1, "output_per_1m": 2}
     assert price_of(model(made)).input_per_1m == 1
     made.price = {"input_per_1k": 1}
-    with pytest.raises(ConfigError, match="the price of the model mine has the key 'input_per_1k'"):
+    with pytest.raises(ConfigError, match="input_per_1k"):
         model(made)
 
 
 def test_what_is_not_a_model(model):
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(ConfigError, match=r"^ftgate.yaml:7: .*int"):
         model(3)
-    assert str(caught.value) == (
-        "ftgate.yaml:7: a value of type int is not a model\n"
-        "  give a callable (str -> str, sync or async), or an object with complete() and key()"
-    )

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import asyncio
 import sys
 import traceback
@@ -146,22 +144,17 @@ def test_many_calls_at_once(build, server):
 # --- the key of the endpoint ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("value", "state"), [(None, "is not set"), ("  ", "is not set"), ("sk-ä", "does not hold a key")]
-)
-def test_a_missing_key_ends_the_run_before_a_call_and_names_the_variable(ask, build, server, monkeypatch, value, state):
+@pytest.mark.parametrize("value", [None, "  ", "sk-ä"])
+def test_a_missing_key_ends_the_run_before_a_call_and_names_the_variable(ask, build, server, monkeypatch, value):
     if value is not None:
         monkeypatch.setenv("MY_KEY", value)
     model = build(base_url=server.url, api_key_env="MY_KEY")
-    expected = (
-        f"ftgate.yaml:7: api_key_env: the environment variable MY_KEY {state}\n"
-        f"  it holds the key for 127.0.0.1:{server.port}\n"
-        "  set MY_KEY, or judge stored or recorded predictions, which need no key"
-    )
     for attempt in (model.ready, lambda: ask(model)):
-        with pytest.raises(ModelError) as caught:
+        with pytest.raises(ModelError, match="MY_KEY") as caught:
             attempt()
-        assert (str(caught.value), caught.value.fatal) == (expected, True)
+        assert str(caught.value.where) == "ftgate.yaml:7: api_key_env"
+        assert f"127.0.0.1:{server.port}" in caught.value.evidence
+        assert caught.value.fatal
     assert server.n_connections == 0
 
 
@@ -201,7 +194,8 @@ def test_no_error_tells_the_key(ask, build, server, monkeypatch, fault, key):
 
 def test_keys_of_others_are_not_told_either(ask, build, server):
     found = failing(ask, build, server, error(401, None, "no such key: sk-proj-abc_123*** (Bearer tok.en)"))
-    assert found.evidence == "HTTP 401: no such key: *** (Bearer ***"
+    assert "HTTP 401" in found.evidence
+    assert not any(secret in str(found) for secret in ("abc", "tok.en"))
 
 
 def test_the_models_repr_holds_no_key(build, monkeypatch):
@@ -213,17 +207,12 @@ def test_the_models_repr_holds_no_key(build, monkeypatch):
 # --- what fails ----------------------------------------------------------------------------------------------
 
 
-def test_a_dropped_connection(ask, build, server, backend):
-    found = failing(ask, build, server, Reply(drop=True))
-    assert found.what == "the endpoint cannot be reached, or dropped the connection"
-    assert (found.retryable, found.fatal, str(found.where)) == (True, False, f"127.0.0.1:{server.port}")
+@pytest.mark.parametrize("reply", [Reply(drop=True), Reply("hello", cut_at=20)])
+def test_a_dropped_connection_and_an_answer_that_breaks_off(ask, build, server, backend, reply):
+    found = failing(ask, build, server, reply)
+    assert (found.retryable, found.fatal, found.trouble) == (True, False, "unreachable")
+    assert str(found.where) == f"127.0.0.1:{server.port}"
     assert not found.unpaid  # the server may have begun to answer
-
-
-def test_an_answer_that_breaks_off(ask, build, server, backend):
-    found = failing(ask, build, server, Reply("hello", cut_at=20))
-    assert found.what == "the endpoint cannot be reached, or dropped the connection"
-    assert found.retryable
 
 
 def test_a_refused_connection(ask, build, backend):
@@ -231,16 +220,15 @@ def test_a_refused_connection(ask, build, backend):
         url, port = gone.url, gone.port
     with pytest.raises(ModelError) as caught:
         ask(build(base_url=url))
-    head, evidence, cure = str(caught.value).splitlines()
-    assert head == f"127.0.0.1:{port}: the endpoint cannot be reached, or dropped the connection"
-    assert evidence.lstrip().startswith(("ConnectionRefusedError: ", "ConnectError: "))
-    assert cure == "  check base_url, and that the server is running"
+    assert str(caught.value.where) == f"127.0.0.1:{port}"
+    assert caught.value.evidence.startswith(("ConnectionRefusedError: ", "ConnectError: "))
+    assert "base_url" in caught.value.cure
     assert (caught.value.retryable, caught.value.unpaid) == (True, True)
 
 
 def test_no_answer_in_time(ask, build, server, backend):
     found = failing(ask, build, server, Reply(hang=True), timeout_s=0.05)
-    assert str(found) == f"127.0.0.1:{server.port}: no answer within 0.05 s"
+    assert (str(found.where), "0.05 s" in found.what) == (f"127.0.0.1:{server.port}", True)
     assert found.retryable
 
 
@@ -266,10 +254,13 @@ def test_a_content_filter_that_refuses_the_request_gives_a_filtered_answer(ask, 
 # --- the key of an answer ------------------------------------------------------------------------------------
 
 
+PARAMS = {"temperature": 0}
+
+
 def keys(build, **changes):
     example = changes.pop("example", Example("e1", "hello", "x", fields={"lang": "de"}))
     repeat = changes.pop("repeat", 0)
-    options = {"base_url": "http://127.0.0.1:9/v1", "params": {"temperature": 0}, **changes}
+    options = {"base_url": "http://127.0.0.1:9/v1", "params": PARAMS, **changes}
     return build(**options).key(example, repeat)
 
 
@@ -309,9 +300,6 @@ def test_what_can_change_an_answer_changes_its_key(build, change):
 )
 def test_what_cannot_change_an_answer_does_not_change_its_key(build, change):
     assert keys(build, **change) == keys(build)
-
-
-def test_the_order_of_the_params_does_not_change_the_key(build):
     assert keys(build, params={"a": 1, "b": 2}) == keys(build, params={"b": 2, "a": 1})
 
 
@@ -342,24 +330,18 @@ def test_a_price_of_the_gate_is_never_halved(build):
 
 
 @pytest.mark.parametrize(
-    ("params", "text"),
+    ("params", "key"),
     [
-        ({"model": "x"}, "params.model: params must not hold 'model'\n  remove it: the model's own key names it"),
-        (
-            {"messages": []},
-            "params.messages: params must not hold 'messages'\n  remove it: they are made from the examples",
-        ),
-        ({"stream": True}, "params.stream: params must not hold 'stream'\n  remove it: answers are read whole"),
-        (
-            {"logit_bias": {1, 2}},
-            "params: params must be JSON values\n  Object of type set is not JSON serializable",
-        ),
+        ({"model": "x"}, "params.model"),
+        ({"messages": []}, "params.messages"),
+        ({"stream": True}, "params.stream"),
+        ({"logit_bias": {1, 2}}, "params"),
     ],
 )
-def test_params_that_cannot_be_sent(build, params, text):
+def test_params_that_cannot_be_sent(build, params, key):
     with pytest.raises(ConfigError) as caught:
         build(params=params)
-    assert str(caught.value) == f"ftgate.yaml:7: {text}"
+    assert str(caught.value.where) == f"ftgate.yaml:7: {key}"
 
 
 @pytest.mark.parametrize("cancelled", [True, False])
