@@ -1,12 +1,8 @@
 """What moved between two reports, and what of it counts."""
 
-from __future__ import annotations
-
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -60,13 +56,11 @@ Read = Callable[..., ReportFile]
 
 
 @pytest.fixture
-def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Read:
+def read(tmp_path, monkeypatch):
     """Reports these gates, and reads the file."""
     monkeypatch.chdir(tmp_path)
 
-    def read(
-        *gates: GateResult, unjudged: Mapping[str, str] | None = None, partial: bool = False, name: str = "r.json"
-    ) -> ReportFile:
+    def read(*gates, unjudged=None, partial=False, name="r.json"):
         session = Session(unjudged=list((unjudged or {}).items()), partial=partial)
         path = tmp_path / name
         path.write_text(report(gates, session), encoding="utf-8")
@@ -75,16 +69,16 @@ def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Read:
     return read
 
 
-def moved(read: Read, old: GateResult, new: GateResult) -> dict[str, Move]:
+def moved(read, old, new):
     (found,) = compare_reports(read(old), read(new))
     return {move.what: move for move in found.moves}
 
 
-def with_check(gate: GateResult, check: Check) -> GateResult:
+def with_check(gate, check):
     return replace(gate, checks=tuple(check if one.name == check.name else one for one in gate.checks))
 
 
-def test_the_same_report_has_no_moves(read: Read) -> None:
+def test_the_same_report_has_no_moves(read):
     before, after = read(GATE), read(GATE)
     found = compare_reports(before, after)
     assert found == (GateMoves("intents", (), "pass"),)
@@ -96,7 +90,7 @@ def test_the_same_report_has_no_moves(read: Read) -> None:
     ]
 
 
-def test_a_gate_that_is_still_red_is_not_told_like_a_green_one(read: Read) -> None:
+def test_a_gate_that_is_still_red_is_not_told_like_a_green_one(read):
     before = read(replace(GATE, verdict="error"))
     assert "intents: nothing moved, error as before" in list(
         comparison_lines(before, before, compare_reports(before, before))
@@ -108,7 +102,7 @@ VERDICTS = ["pass", "inconclusive", "fail", "error"]
 
 @pytest.mark.parametrize("old", VERDICTS)
 @pytest.mark.parametrize("new", VERDICTS)
-def test_verdicts_have_an_order(read: Read, old: Any, new: Any) -> None:
+def test_verdicts_have_an_order(read, old, new):
     found = moved(read, replace(GATE, verdict=old), replace(GATE, verdict=new))
     if old == new:
         assert "verdict" not in found
@@ -124,13 +118,13 @@ GUARDED = replace(GATE, guards=(GUARD,))
 SLICED = replace(GATE, slices=(SliceResult("lang", "de", n=50, verdict="pass"),))
 
 
-def asked(name: str, required: float, threshold: Threshold | None = None, observed: float = 1.0) -> GateResult:
+def asked(name, required, threshold=None, observed=1.0):
     check = Check(name, "pass", "", observed, required, threshold=threshold)
     return replace(GATE, checks=(*GATE.checks, check))
 
 
 BOUND = GATE.checks[1]
-THRESHOLDS: list[tuple[str, GateResult, GateResult, str]] = [
+THRESHOLDS = [
     ("margin", GATE, replace(GATE, margin=0.03), "5 points -> 3 points"),
     ("evidence", GATE, replace(GATE, evidence="observed"), "significant -> observed"),
     ("confidence", GATE, replace(GATE, confidence=0.9), "95 % -> 90 %"),
@@ -189,9 +183,7 @@ THRESHOLDS: list[tuple[str, GateResult, GateResult, str]] = [
 
 
 @pytest.mark.parametrize(("key", "old", "new", "said"), THRESHOLDS, ids=[f"{one[0]}: {one[3]}" for one in THRESHOLDS])
-def test_a_threshold_that_asks_for_less_counts_as_worse(
-    read: Read, key: str, old: GateResult, new: GateResult, said: str
-) -> None:
+def test_a_threshold_that_asks_for_less_counts_as_worse(read, key, old, new, said):
     (found,) = compare_reports(read(old), read(new))
     assert Move(key, said, "loosened") in found.moves
     assert found.worse
@@ -202,16 +194,14 @@ def test_a_threshold_that_asks_for_less_counts_as_worse(
     [one for one in THRESHOLDS if one[0] != "metric"],
     ids=[f"{one[0]}: {one[3]}" for one in THRESHOLDS if one[0] != "metric"],
 )
-def test_a_threshold_that_asks_for_more_does_not(
-    read: Read, key: str, old: GateResult, new: GateResult, said: str
-) -> None:
+def test_a_threshold_that_asks_for_more_does_not(read, key, old, new, said):
     (found,) = compare_reports(read(new), read(old))
     (move,) = [one for one in found.moves if one.what == key]
     assert move.mark == "stricter"
     assert not found.worse
 
 
-def test_two_limits_of_one_bound_are_two_thresholds(read: Read) -> None:
+def test_two_limits_of_one_bound_are_two_thresholds(read):
     old = asked("require.candidate.f1", 0.4, Threshold("require[1]", {"min": 0.4, "max": 0.6}))
     new = asked("require.candidate.f1", 0.4, Threshold("require[1]", {"min": 0.4, "max": 0.7}))
     found = moved(read, old, new)
@@ -219,39 +209,39 @@ def test_two_limits_of_one_bound_are_two_thresholds(read: Read) -> None:
     assert "require.candidate.f1 at least" not in found
 
 
-def test_of_several_limits_on_one_value_the_tightest_counts(read: Read) -> None:
+def test_of_several_limits_on_one_value_the_tightest_counts(read):
     strict = Check("require.candidate.accuracy", "pass", "", 0.916, 0.9, threshold=Threshold("require[1].min", 0.9))
     old, new = replace(GATE, checks=(*GATE.checks, strict)), replace(GATE, checks=(strict, *GATE.checks))
     assert "require.candidate.accuracy at least" not in moved(read, old, new)
     assert moved(read, old, GATE)["require.candidate.accuracy at least"].said == "0.9 -> 0.85"
 
 
-def test_what_was_not_judged_to_its_end_has_removed_nothing(read: Read) -> None:
+def test_what_was_not_judged_to_its_end_has_removed_nothing(read):
     """Its verdict says enough."""
     new = replace(GATE, verdict="error", gain=None, checks=(), guards=())
     assert {move.mark for move in moved(read, GUARDED, new).values()} == {"worse", ""}
 
 
-def test_the_correction_for_several_candidates_is_no_looser_threshold(read: Read) -> None:
+def test_the_correction_for_several_candidates_is_no_looser_threshold(read):
     two = (CandidateResult("a", "m", "fail"), CandidateResult("b", "m", "pass"))
     several = replace(GATE, candidates=two, confidence=0.975)
     assert "confidence" not in moved(read, several, GATE)
     assert moved(read, several, replace(GATE, confidence=0.9))["confidence"].said == "95 % -> 90 %"
 
 
-def test_a_mark_that_asks_for_less_than_the_file(read: Read) -> None:
+def test_a_mark_that_asks_for_less_than_the_file(read):
     found = moved(read, GATE, replace(GATE, loosened=("margin: 0.05 -> 0.01",)))
     assert found["a mark asks for less than the file"].mark == "loosened"
 
 
-def test_a_word_that_is_not_known_counts_as_loosened(read: Read) -> None:
+def test_a_word_that_is_not_known_counts_as_loosened(read):
     assert moved(read, GATE, replace(GATE, evidence="guessed"))["evidence"].mark == "loosened"
 
 
 # --- data and values -----------------------------------------------------------------------------------------
 
 
-def test_values_are_shown_and_do_not_count(read: Read) -> None:
+def test_values_are_shown_and_do_not_count(read):
     new = replace(GATE, candidate=replace(GATE.candidate, value=0.88), gain=0.204, lower_bound=0.13, upper_bound=0.27)
     found = moved(read, GATE, new)
     assert found["candidate"] == Move("candidate", "91.2 % -> 88.0 % f1_macro")
@@ -271,17 +261,17 @@ def test_values_are_shown_and_do_not_count(read: Read) -> None:
         ({"gain": 0.20, "test_set": TestSetResult("test.jsonl", "c" * 64, 230)}, "points"),
     ],
 )
-def test_noise_is_told_where_all_bounds_are_known(read: Read, change: dict[str, Any], said: str) -> None:
+def test_noise_is_told_where_all_bounds_are_known(read, change, said):
     assert moved(read, GATE, replace(GATE, **change))["gain"].said.endswith(said)
 
 
-def test_less_of_the_same_file_is_another_test_set(read: Read) -> None:
+def test_less_of_the_same_file_is_another_test_set(read):
     found = moved(read, GATE, replace(GATE, gain=0.2, test_set=TestSetResult("test.jsonl", "b" * 64, 200)))
     assert found["test set"].said == "changed (226 -> 200 examples): values cannot be compared"
     assert "noise" not in found["gain"].said
 
 
-def test_values_keep_their_unit_where_the_later_gate_was_not_judged(read: Read) -> None:
+def test_values_keep_their_unit_where_the_later_gate_was_not_judged(read):
     unknown = replace(
         GATE, verdict="error", metric_range=None, gain=None, candidate=replace(GATE.candidate, value=None)
     )
@@ -290,17 +280,17 @@ def test_values_keep_their_unit_where_the_later_gate_was_not_judged(read: Read) 
     assert "points" in found["gain"].said
 
 
-def test_another_test_set_makes_values_incomparable(read: Read) -> None:
+def test_another_test_set_makes_values_incomparable(read):
     found = moved(read, GATE, replace(GATE, test_set=TestSetResult("test.jsonl", "c" * 64, 230)))
     assert found["test set"] == Move("test set", "changed (226 -> 230 examples): values cannot be compared")
 
 
-def test_another_training_set_is_told(read: Read) -> None:
+def test_another_training_set_is_told(read):
     found = moved(read, GATE, replace(GATE, training=TrainingResult("train.jsonl", "c" * 64, 900, 890)))
     assert found["training set"] == Move("training set", "changed (832 -> 890 usable)")
 
 
-def test_models_times_and_costs(read: Read) -> None:
+def test_models_times_and_costs(read):
     model = replace(GATE.baselines["baseline"], latency_p50_s=0.031, cost_usd=0.03)
     new = replace(
         GATE, baselines={"baseline": model}, candidate=replace(GATE.candidate, model="ft:2", latency_p50_s=0.05)
@@ -312,14 +302,14 @@ def test_models_times_and_costs(read: Read) -> None:
     }  # fmt: skip
 
 
-def test_baselines_come_and_go(read: Read) -> None:
+def test_baselines_come_and_go(read):
     two = {"prompt": ModelResult("p", "m", 0.5), "few_shot": ModelResult("f", "m", 0.6)}
     old, new = replace(GATE, baselines=two), replace(GATE, baselines={"prompt": two["prompt"]})
     assert moved(read, old, new)["baseline few_shot"].said == "is no longer asked"
     assert moved(read, new, old)["baseline few_shot"].said == "is new"
 
 
-def test_guards_slices_and_candidates(read: Read) -> None:
+def test_guards_slices_and_candidates(read):
     one = CandidateResult("small", "m", "pass")
     old = replace(GUARDED, slices=SLICED.slices, candidates=(one,))
     new = replace(
@@ -334,7 +324,7 @@ def test_guards_slices_and_candidates(read: Read) -> None:
     assert found["guard general"].said == "pass -> fail"
 
 
-def test_checks_that_call_something_out(read: Read) -> None:
+def test_checks_that_call_something_out(read):
     new = replace(GATE, checks=(*GATE.checks, Check("weak", "warning", "the prompt is bare"), Check("x", "note", "y")))
     assert moved(read, GATE, new) == {"check weak": Move("check weak", "not made -> warning: the prompt is bare")}
     assert moved(read, new, GATE) == {"check weak": Move("check weak", "warning -> not made")}
@@ -345,35 +335,35 @@ def test_checks_that_call_something_out(read: Read) -> None:
 OTHER = replace(GATE, name="other", nodeid="test_gate.py::test_other")
 
 
-def outcome(read: Read, before: Sequence[GateResult], after: Sequence[GateResult], **more: Any) -> dict[str, GateMoves]:
+def outcome(read, before, after, **more):
     return {one.name: one for one in compare_reports(read(*before), read(*after, **more))}
 
 
-def test_a_lost_gate_is_worse(read: Read) -> None:
+def test_a_lost_gate_is_worse(read):
     found = outcome(read, [GATE, OTHER], [GATE])
     assert found["other"].moves == (Move("gate", "lost: it is not in the later report", "worse"),)
     assert not found["intents"].worse
 
 
-def test_a_lost_gate_says_why(read: Read) -> None:
+def test_a_lost_gate_says_why(read):
     found = outcome(read, [GATE], [], unjudged={"intents": "its test was skipped: slow"})
     (move,) = found["intents"].moves
     assert move.said == "lost: it is not in the later report: its test was skipped: slow"
 
 
-def test_a_new_gate_is_not_worse_whatever_its_verdict(read: Read) -> None:
+def test_a_new_gate_is_not_worse_whatever_its_verdict(read):
     found = outcome(read, [GATE], [GATE, replace(OTHER, verdict="fail")])
     assert found["other"].moves == (Move("gate", "new, with the verdict fail"),)
     assert not found["other"].worse
 
 
-def test_an_obligation_that_is_no_longer_met_is_worse(read: Read) -> None:
+def test_an_obligation_that_is_no_longer_met_is_worse(read):
     found = outcome(read, [GATE], [GATE], unjudged={"absent": "no test of this run carries it", "intents": "loosened"})
     assert found["absent"].moves == (Move("required", "no longer met: no test of this run carries it", "worse"),)
     assert found["intents"].worse
 
 
-def test_one_that_was_not_met_before_is_not_worse(read: Read) -> None:
+def test_one_that_was_not_met_before_is_not_worse(read):
     owed = {"absent": "no test of this run carries it"}
     assert not any(one.worse for one in compare_reports(read(GATE, unjudged=owed), read(GATE, unjudged=owed)))
     (gate, absent) = compare_reports(read(GATE, unjudged=owed), read(GATE))
@@ -381,7 +371,7 @@ def test_one_that_was_not_met_before_is_not_worse(read: Read) -> None:
     assert gate.moves == ()
 
 
-def test_gates_of_one_name_are_told_apart_by_their_tests(read: Read) -> None:
+def test_gates_of_one_name_are_told_apart_by_their_tests(read):
     twin = replace(GATE, nodeid="test_gate.py::test_twin")
     found = outcome(read, [GATE, twin], [replace(GATE, verdict="fail"), twin])
     assert found["intents (test_gate.py::test_gate)"].worse
@@ -393,7 +383,7 @@ def test_gates_of_one_name_are_told_apart_by_their_tests(read: Read) -> None:
 # --- text ----------------------------------------------------------------------------------------------------
 
 
-def test_the_text_fits_a_log_and_commands_nothing(read: Read) -> None:
+def test_the_text_fits_a_log_and_commands_nothing(read):
     hostile = "::error::\x1b[31m" + "x" * 300
     old = replace(GATE, name=hostile)
     new = replace(
@@ -412,7 +402,7 @@ def test_the_text_fits_a_log_and_commands_nothing(read: Read) -> None:
     assert lines[-1].startswith("  ") or lines[-1].startswith("1 of 1 gate got worse")
 
 
-def test_other_versions_are_told(read: Read) -> None:
+def test_other_versions_are_told(read):
     before = replace(read(GATE), environment={"scipy": "1.11", "python": "3.11"})
     lines = list(comparison_lines(before, replace(before, environment={"scipy": "1.14", "python": "3.11"}), ()))
     assert lines[2] == "versions: scipy 1.11 -> 1.14"
@@ -420,7 +410,7 @@ def test_other_versions_are_told(read: Read) -> None:
 
 # --- files ---------------------------------------------------------------------------------------------------
 
-WHOLE: dict[str, Any] = {"version": 1, "gates": [{"name": "a", "nodeid": "b", "verdict": "pass"}]}
+WHOLE = {"version": 1, "gates": [{"name": "a", "nodeid": "b", "verdict": "pass"}]}
 
 
 @pytest.mark.parametrize(
@@ -442,7 +432,7 @@ WHOLE: dict[str, Any] = {"version": 1, "gates": [{"name": "a", "nodeid": "b", "v
         (b"\xff\xfe", "is UTF-16"),
     ],
 )
-def test_what_is_no_report_is_refused(tmp_path: Path, content: str | bytes, message: str) -> None:
+def test_what_is_no_report_is_refused(tmp_path, content, message):
     path = tmp_path / "r.json"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(DataError) as caught:
@@ -462,7 +452,7 @@ def test_what_is_no_report_is_refused(tmp_path: Path, content: str | bytes, mess
         ("gain", 10**400),
     ],
 )
-def test_a_wrong_type_is_said_with_its_place(tmp_path: Path, name: str, value: Any) -> None:
+def test_a_wrong_type_is_said_with_its_place(tmp_path, name, value):
     path = tmp_path / "r.json"
     path.write_text(json.dumps({**WHOLE, "gates": [{**WHOLE["gates"][0], name: value}]}))
     odd = read_report(path)
@@ -470,14 +460,14 @@ def test_a_wrong_type_is_said_with_its_place(tmp_path: Path, name: str, value: A
         compare_reports(odd, odd)
 
 
-def test_a_range_beyond_all_floats_is_no_range(tmp_path: Path) -> None:
+def test_a_range_beyond_all_floats_is_no_range(tmp_path):
     path = tmp_path / "r.json"
     path.write_text(json.dumps({**WHOLE, "gates": [{**WHOLE["gates"][0], "metric_range": [0, 10**400]}]}))
     odd = read_report(path)
     assert compare_reports(odd, odd) == (GateMoves("a", (), "pass"),)
 
 
-def test_a_report_of_an_earlier_version_that_knew_less_is_read(tmp_path: Path) -> None:
+def test_a_report_of_an_earlier_version_that_knew_less_is_read(tmp_path):
     path = tmp_path / "r.json"
     path.write_text(json.dumps(WHOLE))
     assert compare_reports(read_report(path), read_report(path)) == (GateMoves("a", (), "pass"),)

@@ -1,7 +1,5 @@
 """The gate file is checked as a whole when it is loaded; each message names the line of the exact key."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 
@@ -37,12 +35,12 @@ gates:
 """
 
 
-def changed(old: str, new: str) -> str:
+def changed(old, new):
     assert old in WHOLE
     return WHOLE.replace(old, new)
 
 
-def test_a_file_knows_its_gates_models_and_lines(load: Load, folder: Path) -> None:
+def test_a_file_knows_its_gates_models_and_lines(load, folder):
     file = load(WHOLE)
     assert file.path == folder / "ftgate.yaml"
     assert file.gate_names == ("intents", "orders")
@@ -52,7 +50,7 @@ def test_a_file_knows_its_gates_models_and_lines(load: Load, folder: Path) -> No
     )
 
 
-def test_a_file_may_be_read_as_it_was_at_another_time(load: Load, folder: Path) -> None:
+def test_a_file_may_be_read_as_it_was_at_another_time(load, folder):
     now = load(WHOLE)
     then = load_gate_file(now.path, changed("margin: 0.05", "margin: 0.1").encode())
     assert (then.path, then.layers("intents")[0].values["margin"]) == (now.path, 0.1)
@@ -60,7 +58,7 @@ def test_a_file_may_be_read_as_it_was_at_another_time(load: Load, folder: Path) 
         load_gate_file(folder / "ftgate.yaml", changed("margin: 0.05", "margin: x").encode())
 
 
-def test_a_relative_path_means_the_folder_of_the_moment(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_relative_path_means_the_folder_of_the_moment(folder, monkeypatch):
     (folder / "sub").mkdir()
     (folder / "sub" / "g.yaml").write_text(WHOLE)
     file = load_gate_file(Path("sub/g.yaml"))
@@ -69,7 +67,7 @@ def test_a_relative_path_means_the_folder_of_the_moment(folder: Path, monkeypatc
     assert str(file.layers("intents")[0].source(("margin",))) == "g.yaml:17"
 
 
-def test_layers_of_a_gate_are_the_gate_and_the_defaults(load: Load, folder: Path) -> None:
+def test_layers_of_a_gate_are_the_gate_and_the_defaults(load, folder):
     gate, defaults = load(WHOLE).layers("intents")
     assert (gate.values["margin"], defaults.values) == (0.05, {"confidence": 0.9})
     of_gate, of_default = gate.source(("require", 0, "min")), defaults.source(("confidence",))
@@ -79,7 +77,7 @@ def test_layers_of_a_gate_are_the_gate_and_the_defaults(load: Load, folder: Path
     assert str(gate.source_of("margin")) == "ftgate.yaml:17"
 
 
-def test_a_gate_outside_the_file_still_has_the_defaults(load: Load) -> None:
+def test_a_gate_outside_the_file_still_has_the_defaults(load):
     assert [layer.values for layer in load(WHOLE).layers(None)] == [{"confidence": 0.9}]
 
 
@@ -91,13 +89,13 @@ def test_a_gate_outside_the_file_still_has_the_defaults(load: Load) -> None:
         ("x", "there is no gate 'x' in ftgate.yaml; the gates there are: intents, orders"),
     ],
 )
-def test_an_unknown_gate_names_the_nearest(load: Load, asked: str, message: str) -> None:
+def test_an_unknown_gate_names_the_nearest(load, asked, message):
     with pytest.raises(ConfigError) as caught:
         load(WHOLE).layers(asked)
     assert str(caught.value) == message
 
 
-def test_a_file_may_hold_nothing_but_its_version(load: Load) -> None:
+def test_a_file_may_hold_nothing_but_its_version(load):
     file = load("version: 1")
     assert (file.gate_names, file.models, [layer.values for layer in file.layers(None)]) == ((), {}, [{}])
 
@@ -300,7 +298,7 @@ def test_a_file_may_hold_nothing_but_its_version(load: Load) -> None:
         ),
     ],
 )
-def test_what_is_wrong_is_said_with_the_line_of_the_key(refused: Refused, old: str, new: str, message: str) -> None:
+def test_what_is_wrong_is_said_with_the_line_of_the_key(refused, old, new, message):
     assert refused(changed(old, new)) == message
 
 
@@ -308,12 +306,12 @@ LATER = ["max_attempts", "ledger", "stop_early"]
 
 
 @pytest.mark.parametrize("key", LATER)
-def test_keys_of_later_work_are_refused_by_name(refused: Refused, key: str) -> None:
+def test_keys_of_later_work_are_refused_by_name(refused, key):
     message = refused(changed("margin: 0}", f"{key}: anything}}"))
     assert message == f"ftgate.yaml:20: gates.orders.{key}: {key} is not supported yet"
 
 
-def test_several_problems_are_listed_in_the_order_of_their_lines(refused: Refused) -> None:
+def test_several_problems_are_listed_in_the_order_of_their_lines(refused):
     text = WHOLE.replace("confidence: 0.9", "confidance: 0.9").replace("k: 8", "k: 0")
     text = text.replace("margin: 0.05", "margin: x").replace("orders: {margin: 0}", "orders: {a: 1, b: 2, c: 3, d: 4}")
     known = ", ".join(GateKeys.model_fields)
@@ -327,14 +325,14 @@ def test_several_problems_are_listed_in_the_order_of_their_lines(refused: Refuse
     ]
 
 
-def test_a_misspelled_key_does_not_hide_wrong_values_beside_it(refused: Refused) -> None:
+def test_a_misspelled_key_does_not_hide_wrong_values_beside_it(refused):
     assert refused(changed("margin: 0}", "margn: 1, repeats: 0}")).splitlines() == [
         "ftgate.yaml:20: gates.orders.margn: unknown key; did you mean 'margin'?",
         "  ftgate.yaml:20: gates.orders.repeats: must be at least 1, got 0",
     ]
 
 
-def test_a_misspelled_required_key_is_not_called_missing_too(refused: Refused) -> None:
+def test_a_misspelled_required_key_is_not_called_missing_too(refused):
     assert refused(changed("model: gpt-4.1-mini", "modl: gpt-4.1-mini")) == (
         "ftgate.yaml:13: gates.intents.baseline.modl: unknown key; did you mean 'model'?"
     )
@@ -350,17 +348,17 @@ def test_a_misspelled_required_key_is_not_called_missing_too(refused: Refused) -
         ),
     ],
 )
-def test_two_gates_cannot_go_by_one_name(refused: Refused, orders: str, message: str) -> None:
+def test_two_gates_cannot_go_by_one_name(refused, orders, message):
     assert refused(changed("{margin: 0}", orders)) == message
 
 
-def test_a_name_for_all_gates_is_a_name_too_many(refused: Refused) -> None:
+def test_a_name_for_all_gates_is_a_name_too_many(refused):
     assert refused(changed("confidence: 0.9", "name: all")) == (
         "ftgate.yaml:20: gates.orders: two gates are called 'all': intents and orders"
     )
 
 
-def test_a_long_value_is_cut_and_odd_characters_are_escaped(refused: Refused) -> None:
+def test_a_long_value_is_cut_and_odd_characters_are_escaped(refused):
     message = refused(changed("margin: 0}", f'margin: "\\e[31m{"x" * 500}"}}'))
     assert message == (f"ftgate.yaml:20: gates.orders.margin: must be a number, got the text '\\x1b[31m{'x' * 95}…'")
     assert len(refused(changed("margin: 0}", f"{'k' * 500}: 1}}"))) < 600
@@ -380,7 +378,7 @@ SECRETS = [
 
 @pytest.mark.parametrize("line", SECRETS)
 @pytest.mark.parametrize("provider", ["openai", "elsewhere"])
-def test_a_secret_in_the_file_is_refused_and_not_shown(refused: Refused, line: str, provider: str) -> None:
+def test_a_secret_in_the_file_is_refused_and_not_shown(refused, line, provider):
     message = refused(changed("provider: openai", f"provider: {provider}\n      {line}"))
     assert message.startswith("ftgate.yaml:13: gates.intents.baseline.")
     assert message.endswith(": a secret must not be written here: name an environment variable with api_key_env")
@@ -388,7 +386,7 @@ def test_a_secret_in_the_file_is_refused_and_not_shown(refused: Refused, line: s
 
 
 @pytest.mark.parametrize("value", ["sk-7-abc", "[sk-7-abc]", "{a: sk-7-abc}"])
-def test_a_key_in_place_of_its_variables_name_is_not_shown(refused: Refused, value: str) -> None:
+def test_a_key_in_place_of_its_variables_name_is_not_shown(refused, value):
     message = refused(changed("few_shot: {k: 8}", f"api_key_env: {value}"))
     assert "gates.intents.baseline.api_key_env: must be" in message
     assert "sk-7" not in message
@@ -399,7 +397,7 @@ def test_a_key_in_place_of_its_variables_name_is_not_shown(refused: Refused, val
     "key", ["api_key", "api_key_env", "cache_key", "apikey", "Authorization", "token", "x-api-key"]
 )
 @pytest.mark.parametrize("value", ["SENTINEL", "[SENTINEL]", "{a: [SENTINEL, .nan]}"])
-def test_no_message_shows_what_a_secret_looking_key_holds(refused: Refused, place: str, key: str, value: str) -> None:
+def test_no_message_shows_what_a_secret_looking_key_holds(refused, place, key, value):
     message = refused(WHOLE.replace(f"{place}}}", f"{place}, {key}: {value}}}"))
     assert key in message
     assert "SENTINEL" not in message

@@ -1,10 +1,5 @@
 """How a judged metric is written, and what is said of it where it is written wrong."""
 
-from __future__ import annotations
-
-from pathlib import Path
-from typing import Any
-
 import pytest
 import yaml
 
@@ -12,7 +7,7 @@ from pytest_ftgate.checks.weakening.comparison import weakenings
 from pytest_ftgate.config import load_gate_file, resolve_gate
 from pytest_ftgate.errors import ConfigError
 
-GATE: dict[str, Any] = {
+GATE = {
     "test_set": "t.jsonl",
     "training_set": "r.jsonl",
     "baseline": "openai:base",
@@ -21,7 +16,7 @@ GATE: dict[str, Any] = {
 }
 
 
-def resolved(tmp_path: Path, metric: Any, **changes: Any) -> Any:
+def resolved(tmp_path, metric, **changes):
     path = tmp_path / "ftgate.yaml"
     document = {
         "version": 1,
@@ -33,7 +28,7 @@ def resolved(tmp_path: Path, metric: Any, **changes: Any) -> Any:
     return resolve_gate(file.layers("a"), file=file, gate="a", default_name="a")
 
 
-def refusal(tmp_path: Path, metric: Any) -> str:
+def refusal(tmp_path, metric):
     with pytest.raises(ConfigError) as caught:
         resolved(tmp_path, metric)
     return str(caught.value)
@@ -42,7 +37,7 @@ def refusal(tmp_path: Path, metric: Any) -> str:
 RUBRIC = {"name": "rubric", "judge": "openai:judge", "rubric": "Is it kind?"}
 
 
-def test_a_judge_is_a_model_like_any_other(tmp_path: Path) -> None:
+def test_a_judge_is_a_model_like_any_other(tmp_path):
     (spec,) = resolved(tmp_path, RUBRIC).judges
     assert (spec.provider, spec.spelling, spec.name) == ("openai", "openai:judge", "judge")
     (named,) = resolved(tmp_path, {**RUBRIC, "judge": "referee"}).judges
@@ -52,7 +47,7 @@ def test_a_judge_is_a_model_like_any_other(tmp_path: Path) -> None:
     assert given.options["base_url"] == "http://localhost:1/v1"
 
 
-def test_rubric_and_scale_may_stand_with_the_judge(tmp_path: Path) -> None:
+def test_rubric_and_scale_may_stand_with_the_judge(tmp_path):
     judge = {"model": "referee", "rubric": "Is it kind?", "scale": [0, 10]}
     config = resolved(tmp_path, {"name": "rubric", "judge": judge})
     assert config.metric.options["scale"] == (0, 10)
@@ -60,7 +55,7 @@ def test_rubric_and_scale_may_stand_with_the_judge(tmp_path: Path) -> None:
     assert config.judges[0].name == "referee"
 
 
-def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
+def test_paths_are_relative_to_the_file(tmp_path):
     config = resolved(
         tmp_path,
         {
@@ -95,14 +90,14 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
         ({"api_key": "sk-1"}, "a secret must not be written here"),
     ],
 )
-def test_what_is_wrong_is_named_with_its_key(tmp_path: Path, changes: dict[str, Any], text: str) -> None:
+def test_what_is_wrong_is_named_with_its_key(tmp_path, changes, text):
     metric = {key: value for key, value in {**RUBRIC, **changes}.items() if value is not ...}
     message = refusal(tmp_path, metric)
     assert text in message
     assert "sk-1" not in message
 
 
-def told(tmp_path: Path, before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+def told(tmp_path, before, after):
     return [str(one) for one in weakenings(resolved(tmp_path, before), resolved(tmp_path, after))]
 
 
@@ -135,13 +130,11 @@ HELD = {**RUBRIC, "calibration": {"path": "labels.csv", "min_kappa": 0.6}}
         ),
     ],
 )
-def test_what_asks_for_less_is_told(
-    tmp_path: Path, before: dict[str, Any], after: dict[str, Any], found: list[str]
-) -> None:
+def test_what_asks_for_less_is_told(tmp_path, before, after, found):
     assert told(tmp_path, before, after) == found
 
 
-def test_another_file_of_labels_is_told(tmp_path: Path) -> None:
+def test_another_file_of_labels_is_told(tmp_path):
     other = {**HELD, "calibration": {"path": "easy.csv", "min_kappa": 0.6}}
     (found,) = told(tmp_path, HELD, other)
     assert found.startswith("metric.calibration.path: ")

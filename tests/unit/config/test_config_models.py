@@ -1,21 +1,17 @@
 """Every way to write a model, and what becomes of it."""
 
-from __future__ import annotations
-
 import functools
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from pytest_ftgate.config import GateFile, Layer, ModelSpec, Source, resolve_gate
+from pytest_ftgate.config import Layer, Source, resolve_gate
 from pytest_ftgate.errors import ConfigError
 
-GATE: dict[str, Any] = {"test_set": [], "training_set": [], "baseline": str.lower, "margin": 0}
+GATE = {"test_set": [], "training_set": [], "baseline": str.lower, "margin": 0}
 
 
-def candidate(value: Any, file: GateFile | None = None, folder: Path = Path("/gates")) -> ModelSpec:
+def candidate(value, file=None, folder=Path("/gates")):
     """The model that a marker's ``candidate`` becomes."""
     keys = {**GATE, "candidate": value}
     marker = Source("marker", "marker", folder)
@@ -23,7 +19,7 @@ def candidate(value: Any, file: GateFile | None = None, folder: Path = Path("/ga
     return resolve_gate([layer], file=file, gate=None, default_name="test").candidate
 
 
-def refusal(value: Any, file: GateFile | None = None) -> str:
+def refusal(value, file=None):
     with pytest.raises(ConfigError) as caught:
         candidate(value, file)
     return str(caught.value)
@@ -70,15 +66,13 @@ def refusal(value: Any, file: GateFile | None = None) -> str:
         ),
     ],
 )
-def test_a_spelling_or_mapping_becomes_a_model(
-    written: Any, provider: str, options: dict[str, Any], spelling: str, name: str
-) -> None:
+def test_a_spelling_or_mapping_becomes_a_model(written, provider, options, spelling, name):
     spec = candidate(written)
     assert (spec.provider, spec.options, spec.spelling, spec.name) == (provider, options, spelling, name)
     assert spec.source.text == "marker"
 
 
-def test_every_key_of_an_endpoint_is_kept_as_written() -> None:
+def test_every_key_of_an_endpoint_is_kept_as_written():
     written = {
         "provider": "openai",
         "model": "m",
@@ -102,7 +96,7 @@ def test_every_key_of_an_endpoint_is_kept_as_written() -> None:
     assert list(spec.options) == list(expected)
 
 
-def test_a_path_object_is_a_path_too() -> None:
+def test_a_path_object_is_a_path_too():
     spec = candidate({"provider": "recorded", "path": Path("ft.jsonl")})
     assert spec.options == {"path": Path("/gates/ft.jsonl")}
 
@@ -112,10 +106,10 @@ class Model:
 
     name, spelling = "tiny", "lab:tiny"
 
-    def key(self) -> str:
+    def key(self):
         return ""
 
-    def complete(self) -> str:
+    def complete(self):
         return ""
 
 
@@ -123,7 +117,7 @@ class Bare:
     key = complete = None
 
 
-def answer(text: str, shout: bool = False) -> str:
+def answer(text, shout=False):
     return text.upper() if shout else text
 
 
@@ -138,7 +132,7 @@ def answer(text: str, shout: bool = False) -> str:
         (str, "builtins.str", "str"),
     ],
 )
-def test_python_code_may_give_the_model_itself(given: Any, spelling: str, name: str) -> None:
+def test_python_code_may_give_the_model_itself(given, spelling, name):
     spec = candidate(given)
     assert (spec.provider, spec.options["function"], spec.spelling, spec.name) == ("callable", given, spelling, name)
 
@@ -180,7 +174,7 @@ def test_python_code_may_give_the_model_itself(given: Any, spelling: str, name: 
         ),
     ],
 )
-def test_what_is_no_model_is_refused(written: Any, message: str) -> None:
+def test_what_is_no_model_is_refused(written, message):
     assert refusal(written).startswith(message)
 
 
@@ -222,14 +216,14 @@ def test_what_is_no_model_is_refused(written: Any, message: str) -> None:
         ("temperature", 0, "candidate.temperature: unknown key"),
     ],
 )
-def test_a_wrong_key_of_an_endpoint_is_refused(key: str, value: Any, message: str) -> None:
+def test_a_wrong_key_of_an_endpoint_is_refused(key, value, message):
     text = refusal({"provider": "openai", "model": "m", "system": "s", key: value})
     assert text.startswith(message)
     assert "sk-1" not in text
     assert "pw" not in text
 
 
-def test_a_number_too_long_to_be_written_out_is_refused_like_any() -> None:
+def test_a_number_too_long_to_be_written_out_is_refused_like_any():
     message = refusal({"provider": "openai", "model": "m", "timeout_s": 10**5000})
     assert message == "candidate.timeout_s: must be a number, got a very large number (marker)"
 
@@ -242,27 +236,27 @@ models:
 """
 
 
-def test_a_named_model_goes_by_its_name_and_knows_its_own_line(load: Callable[[str], GateFile], folder: Path) -> None:
+def test_a_named_model_goes_by_its_name_and_knows_its_own_line(load, folder):
     file = load(NAMED)
     assert [candidate(name, file).name for name in file.models] == ["tuned", "base", "The model"]
     spec = candidate("base", file)
     assert (str(spec.source), spec.options) == ("ftgate.yaml:4", {"path": folder / "base.jsonl"})
 
 
-def test_a_name_that_is_not_there_names_the_nearest(load: Callable[[str], GateFile]) -> None:
+def test_a_name_that_is_not_there_names_the_nearest(load):
     file = load(NAMED)
     assert refusal("tunde", file) == "candidate: 'tunde' is no known model; did you mean 'tuned'? (marker)"
     assert "; under models are base, called, tuned; a model may be spelled" in refusal("other", file)
 
 
-def test_a_named_model_is_no_other_name(refused: Callable[[str], str]) -> None:
+def test_a_named_model_is_no_other_name(refused):
     assert refused("version: 1\nmodels:\n  a: b\n  b: a\n") == (
         "ftgate.yaml:3: models.a: a named model cannot be another name: write its spelling here\n"
         "  ftgate.yaml:4: models.b: a named model cannot be another name: write its spelling here"
     )
 
 
-def test_a_file_holds_no_python_objects(refused: Callable[[str], str]) -> None:
+def test_a_file_holds_no_python_objects(refused):
     assert refused("version: 1\nmodels: {a: 5}\n") == (
         "ftgate.yaml:2: models.a: must be a model: a name under models, openai:NAME, python:pkg.module:function, "
         "recorded:PATH, or a mapping with a provider"
@@ -296,5 +290,5 @@ def test_a_file_holds_no_python_objects(refused: Callable[[str], str]) -> None:
         ),
     ],
 )
-def test_a_job_takes_the_place_of_a_model(keys: dict[str, Any], message: str) -> None:
+def test_a_job_takes_the_place_of_a_model(keys, message):
     assert refusal({"provider": "openai", **keys}) == message

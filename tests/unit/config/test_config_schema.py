@@ -1,23 +1,19 @@
 """The JSON Schema that editors use says of a file what the loader says."""
 
-from __future__ import annotations
-
 import json
-from collections.abc import Callable, Iterator
 from importlib.resources import files
-from typing import Any
 
 import jsonschema
 import pytest
 
-from pytest_ftgate.config import GateFile, render_json_schema
+from pytest_ftgate.config import render_json_schema
 from pytest_ftgate.config.gate_keys import GateKeys
 from pytest_ftgate.errors import ConfigError
 
-SCHEMA: dict[str, Any] = json.loads(render_json_schema())
+SCHEMA = json.loads(render_json_schema())
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 
-GATE: dict[str, Any] = {
+GATE = {
     "hypothesis": "It rises.",
     "test_set": "t.jsonl",
     "training_set": {"path": "t.csv", "format": "csv", "fields": {"input": "q"}, "limit": 5},
@@ -30,37 +26,37 @@ GATE: dict[str, Any] = {
 }
 
 
-def whole(**changes: Any) -> dict[str, Any]:
+def whole(**changes):
     models = {"tuned": "openai:x", "own": {"provider": "echo", "anything": [1]}}
     return {"version": 1, "defaults": {"confidence": 0.9}, "models": models, "gates": {"a": {**GATE, **changes}}}
 
 
-def test_the_shipped_schema_is_the_one_of_the_models() -> None:
+def test_the_shipped_schema_is_the_one_of_the_models():
     """Regenerate: python -c "from pytest_ftgate.config import render_json_schema as r; print(r(), end='')" """
     shipped = files("pytest_ftgate").joinpath("ftgate.schema.json").read_text(encoding="utf-8")
     assert shipped == render_json_schema()
 
 
-def test_the_schema_is_a_schema() -> None:
+def test_the_schema_is_a_schema():
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
     assert SCHEMA["title"] == "Gate file of pytest-ftgate (ftgate.yaml)"
 
 
-def properties(schema: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+def properties(schema):
     for name, part in schema["$defs"].items():
         for key, described in part["properties"].items():
             yield f"{name}.{key}", described
     yield from schema["properties"].items()
 
 
-def test_every_key_is_explained() -> None:
+def test_every_key_is_explained():
     unexplained = [
         name for name, described in properties(SCHEMA) if not ("description" in described or "$ref" in described)
     ]
     assert unexplained == []
 
 
-def test_defaults_and_enumerations_are_those_of_the_gate() -> None:
+def test_defaults_and_enumerations_are_those_of_the_gate():
     gate = SCHEMA["$defs"]["GateKeys"]["properties"]
     assert {key: part["default"] for key, part in gate.items() if "default" in part} == {
         "metric": "accuracy",
@@ -82,9 +78,9 @@ def test_defaults_and_enumerations_are_those_of_the_gate() -> None:
     assert list(gate) == list(GateKeys.model_fields)
 
 
-WAYS: list[Any] = ["prompt", {"few_shot": {"k": 8}}, {"retrieval": {"k": 8}}]
+WAYS = ["prompt", {"few_shot": {"k": 8}}, {"retrieval": {"k": 8}}]
 
-GOOD: list[dict[str, Any]] = [
+GOOD = [
     {"version": 1},
     whole(),
     whole(baseline="recorded:b.jsonl", margin=0),
@@ -110,7 +106,7 @@ GOOD: list[dict[str, Any]] = [
     {"version": 1, "gates": {"a": {"baselines": {"x": "openai:y", "z": {"provider": "recorded", "path": "p"}}}}},
 ]
 
-BAD: list[dict[str, Any]] = [
+BAD = [
     {},
     {"version": 2},
     {"version": 1, "gate": {}},
@@ -183,15 +179,13 @@ BAD: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("data", GOOD)
-def test_a_good_file_pleases_editor_and_loader(load: Callable[[str], GateFile], data: dict[str, Any]) -> None:
+def test_a_good_file_pleases_editor_and_loader(load, data):
     VALIDATOR.validate(data)
     load("# yaml-language-server: $schema=ftgate.schema.json\n" + json.dumps(data))
 
 
 @pytest.mark.parametrize("data", BAD)
-def test_a_bad_file_is_marked_by_the_editor_and_refused_by_the_loader(
-    load: Callable[[str], GateFile], data: dict[str, Any]
-) -> None:
+def test_a_bad_file_is_marked_by_the_editor_and_refused_by_the_loader(load, data):
     assert not VALIDATOR.is_valid(data)
     with pytest.raises(ConfigError):
         load(json.dumps(data))

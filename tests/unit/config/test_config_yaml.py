@@ -1,11 +1,7 @@
 """YAML as a gate file may use it."""
 
-from __future__ import annotations
-
 import json
 import math
-from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,17 +9,17 @@ from hypothesis import strategies as st
 
 from pytest_ftgate.config import GateFile, load_gate_file
 from pytest_ftgate.config.yaml_file import DEEPEST, read_yaml
-from pytest_ftgate.config.yaml_nodes import MOST_VALUES, Node
+from pytest_ftgate.config.yaml_nodes import MOST_VALUES
 from pytest_ftgate.errors import ConfigError
 
 
-def read(folder: Path, content: str | bytes) -> Node:
+def read(folder, content):
     path = folder / "ftgate.yaml"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     return read_yaml(path)
 
 
-def refusal(folder: Path, content: str | bytes) -> str:
+def refusal(folder, content):
     with pytest.raises(ConfigError) as caught:
         read(folder, content)
     return str(caught.value)
@@ -66,22 +62,22 @@ def refusal(folder: Path, content: str | bytes) -> str:
         ("{b: {c: 2}}", {"b": {"c": 2}}),
     ],
 )
-def test_a_value_is_what_the_core_schema_of_yaml_1_2_says(folder: Path, written: str, value: Any) -> None:
+def test_a_value_is_what_the_core_schema_of_yaml_1_2_says(folder, written, value):
     got = read(folder, f"a: {written}\n").value["a"]
     assert (got, type(got)) == (value, type(value))
 
 
-def test_nan_is_a_number_that_later_checks_refuse(folder: Path) -> None:
+def test_nan_is_a_number_that_later_checks_refuse(folder):
     assert math.isnan(read(folder, "a: .nan").value["a"])
 
 
-def test_a_byte_order_mark_and_windows_line_ends_are_fine(folder: Path) -> None:
+def test_a_byte_order_mark_and_windows_line_ends_are_fine(folder):
     root = read(folder, "\ufeffversion: 1\r\ngates:\r\n  é: {}\r\n".encode())
     assert root.value == {"version": 1, "gates": {"é": {}}}
     assert root.line_of(("gates", "é")) == 3
 
 
-def test_every_key_and_item_knows_its_line(folder: Path) -> None:
+def test_every_key_and_item_knows_its_line(folder):
     root = read(folder, "a:\n  b: 1\n  c:\n  - x\n  - {d: 1,\n     e: 2}\nf: {g: [1]}\n")
     lines = {
         (): 1,
@@ -97,19 +93,19 @@ def test_every_key_and_item_knows_its_line(folder: Path) -> None:
     assert {path: root.line_of(path) for path in lines} == lines
 
 
-def test_a_key_that_is_not_there_has_the_line_of_the_nearest_above(folder: Path) -> None:
+def test_a_key_that_is_not_there_has_the_line_of_the_nearest_above(folder):
     root = read(folder, "a:\n  b:\n    c: 1\n")
     assert root.line_of(("a", "b", "nothing", "at all")) == 2
 
 
-def test_a_repeated_value_keeps_the_lines_of_its_anchor(folder: Path) -> None:
+def test_a_repeated_value_keeps_the_lines_of_its_anchor(folder):
     root = read(folder, "a: &shared\n  k: 1\nb: *shared\n")
     assert root.value["b"] == {"k": 1}
     assert (root.line_of(("b",)), root.line_of(("b", "k"))) == (3, 2)
 
 
 @pytest.mark.parametrize("word", ["yes", "No", "ON", "oFf"])
-def test_an_unquoted_yes_or_no_is_refused(folder: Path, word: str) -> None:
+def test_an_unquoted_yes_or_no_is_refused(folder, word):
     meant = {"yes": "true", "on": "true", "no": "false", "off": "false"}[word.lower()]
     assert refusal(folder, f"a:\n  b: {word}\n") == (
         f"ftgate.yaml:2: a.b: unquoted {word} is a boolean to some readers of YAML and text to others: "
@@ -117,13 +113,13 @@ def test_an_unquoted_yes_or_no_is_refused(folder: Path, word: str) -> None:
     )
 
 
-def test_an_unquoted_yes_is_refused_as_a_key_and_in_a_list(folder: Path) -> None:
+def test_an_unquoted_yes_is_refused_as_a_key_and_in_a_list(folder):
     assert refusal(folder, "on: 1").startswith("ftgate.yaml:1: unquoted on is a boolean")
     assert refusal(folder, "a:\n- x\n- no\n").startswith("ftgate.yaml:3: a[1]: unquoted no is a boolean")
 
 
 @pytest.mark.parametrize("date", ["2026-05-01", "2026-5-1", "2026-05-01 10:00:00", "2026-05-01T10:00:00Z"])
-def test_an_unquoted_date_is_refused(folder: Path, date: str) -> None:
+def test_an_unquoted_date_is_refused(folder, date):
     assert refusal(folder, f"revision: {date}") == (
         f"ftgate.yaml:1: revision: unquoted {date} is a date to some readers of YAML and text to others: quote it"
     )
@@ -178,11 +174,11 @@ def test_an_unquoted_date_is_refused(folder: Path, date: str) -> None:
         ("a: " + "9" * 5000, "ftgate.yaml:1: a: a number with too many digits"),
     ],
 )
-def test_what_cannot_be_read_is_refused_with_its_place(folder: Path, content: str | bytes, message: str) -> None:
+def test_what_cannot_be_read_is_refused_with_its_place(folder, content, message):
     assert refusal(folder, content) == message
 
 
-def test_a_missing_file_and_a_folder_are_refused(folder: Path) -> None:
+def test_a_missing_file_and_a_folder_are_refused(folder):
     with pytest.raises(ConfigError, match=r"^ftgate\.yaml: there is no such gate file$"):
         load_gate_file(folder / "ftgate.yaml")
     (folder / "gates").mkdir()
@@ -190,21 +186,21 @@ def test_a_missing_file_and_a_folder_are_refused(folder: Path) -> None:
         load_gate_file(folder / "gates")
 
 
-def test_a_syntax_error_never_shows_the_line_it_is_in(folder: Path) -> None:
+def test_a_syntax_error_never_shows_the_line_it_is_in(folder):
     assert "sk-secret" not in refusal(folder, 'a: {api_key: "sk-secret-1" "sk-secret-2"}\nb: "sk-secret')
 
 
 @pytest.mark.parametrize("opening", ["[", "{a: ", "- "])
-def test_nesting_is_bounded_long_before_python_gives_up(folder: Path, opening: str) -> None:
+def test_nesting_is_bounded_long_before_python_gives_up(folder, opening):
     assert f"nested more than {DEEPEST} levels deep" in refusal(folder, "a:\n  " + opening * 5000)
 
 
-def test_nesting_by_aliases_is_bounded(folder: Path) -> None:
+def test_nesting_by_aliases_is_bounded(folder):
     chain = "".join(f"k{i}: &a{i} [*a{i - 1}]\n" for i in range(1, DEEPEST + 5))
     assert f"nested more than {DEEPEST} levels deep by aliases" in refusal(folder, f"k0: &a0 x\n{chain}")
 
 
-def test_anchors_that_double_are_bounded(folder: Path) -> None:
+def test_anchors_that_double_are_bounded(folder):
     doubling = "".join(f"k{i}: &a{i} [*a{i - 1}, *a{i - 1}]\n" for i in range(1, 40))
     message = refusal(folder, f"k0: &a0 x\n{doubling}")
     assert message == f"ftgate.yaml:17: k16: more than {MOST_VALUES:,} values, aliases written out"
@@ -222,7 +218,7 @@ json_values = st.recursive(
 
 @given(st.dictionaries(plain_text, json_values, min_size=1, max_size=4))
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_json_reads_as_itself(tmp_path: Path, data: dict[str, Any]) -> None:
+def test_json_reads_as_itself(tmp_path, data):
     content = json.dumps(data, ensure_ascii=False, indent=1)
     assert read(tmp_path, content).value == data
 
@@ -245,7 +241,7 @@ pieces = st.sampled_from(PIECES.split("|"))
 edits = st.lists(st.tuples(st.integers(0, len(WHOLE)), st.integers(0, 12), pieces), max_size=4)
 
 
-def edited(edits: list[tuple[int, int, str]]) -> str:
+def edited(edits):
     text = WHOLE
     for start, length, piece in edits:
         text = text[:start] + piece + text[start + length :]
@@ -254,7 +250,7 @@ def edited(edits: list[tuple[int, int, str]]) -> str:
 
 @given(st.text(max_size=60) | st.binary(max_size=60) | st.lists(pieces, max_size=30).map("".join) | edits.map(edited))
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_whatever_a_file_holds_it_is_a_gate_file_or_refused(tmp_path: Path, content: str | bytes) -> None:
+def test_whatever_a_file_holds_it_is_a_gate_file_or_refused(tmp_path, content):
     path = tmp_path / "ftgate.yaml"
     path.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8", "surrogatepass"))
     try:

@@ -1,23 +1,19 @@
 """Examples from fixtures and markers: three forms of items, and what everything else is told."""
 
-from __future__ import annotations
-
 import contextlib
 import datetime
 import enum
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pytest_ftgate.data import DataSet, Example, content_id, examples_from, load_examples
+from pytest_ftgate.data import Example, content_id, examples_from, load_examples
 from pytest_ftgate.errors import ConfigError, DataError
 
 UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -27,66 +23,66 @@ USER = {"role": "user", "content": "u"}
 ANSWER = {"role": "assistant", "content": "A"}
 
 
-def read(rows: Any, **options: Any) -> DataSet:
+def read(rows, **options):
     return examples_from(rows, origin=ORIGIN, **options)
 
 
-def error_of(rows: Any, **options: Any) -> str:
+def error_of(rows, **options):
     with pytest.raises(DataError) as caught:
         read(rows, **options)
     return str(caught.value)
 
 
 class TestItems:
-    def test_pairs(self) -> None:
+    def test_pairs(self):
         assert read([("a", "b"), ["c", {"x": 1}], ([USER], 3)]).examples == (
             Example(content_id("a"), "a", "b"),
             Example(content_id("c"), "c", {"x": 1}),
             Example(content_id((USER,)), (USER,), 3),
         )
 
-    def test_mappings_are_rows(self) -> None:
+    def test_mappings_are_rows(self):
         row = {"id": 1, "input": "a", "expected": "b", "group": 2, "lang": "en"}
         assert read([row, MappingProxyType({**row, "id": 2})]).examples == (
             Example("1", "a", "b", "2", {"lang": "en"}),
             Example("2", "a", "b", "2", {"lang": "en"}),
         )
 
-    def test_conversations(self) -> None:
+    def test_conversations(self):
         assert read([{"messages": [USER, ANSWER], "id": "x"}]).examples == (Example("x", (USER,), "A"),)
 
-    def test_forms_may_be_mixed(self) -> None:
+    def test_forms_may_be_mixed(self):
         rows = [("a", "b"), {"messages": [USER, ANSWER]}, {"input": "c", "expected": "d"}, Example("x", "e", "f")]
         assert [example.expected for example in read(rows)] == ["b", "A", "d", "f"]
 
-    def test_examples_stay_what_they_are(self) -> None:
+    def test_examples_stay_what_they_are(self):
         examples = (Example("1", (USER,), 3, "g", {"input": "context"}), Example("2", "a", "b"))
         assert read(examples).examples == examples
 
-    def test_names_are_mapped_for_mappings_only(self) -> None:
+    def test_names_are_mapped_for_mappings_only(self):
         rows = [{"question": "a", "label": "b"}, ("c", "d"), Example("x", "e", "f")]
         data = read(rows, fields={"input": "question", "expected": "label"})
         assert [example.input for example in data] == ["a", "c", "e"]
 
-    def test_a_data_set_is_an_iterable_of_examples(self) -> None:
+    def test_a_data_set_is_an_iterable_of_examples(self):
         data = read([("a", "b"), ("a", "c")])
         assert read(data).examples == data.examples
 
-    def test_values_are_copied_as_json(self) -> None:
+    def test_values_are_copied_as_json(self):
         class Label(str, enum.Enum):
             YES = "yes"
 
         expected = {"x": (1, 2)}
         data = read([("a", expected), (np.str_("b"), Label.YES)])
-        expected["x"] = ()  # type: ignore[assignment]
+        expected["x"] = ()
         assert data.examples[0].expected == {"x": [1, 2]}
         assert [type(value) for value in (data.examples[1].input, data.examples[1].expected)] == [str, str]
         assert data.examples[1].expected == "yes"
 
-    def test_a_generator_is_used_once_and_up_to_the_limit_only(self) -> None:
+    def test_a_generator_is_used_once_and_up_to_the_limit_only(self):
         asked = []
 
-        def endless() -> Iterator[tuple[str, str]]:
+        def endless():
             while True:
                 asked.append(1)
                 yield str(len(asked)), "x"
@@ -103,11 +99,11 @@ class TestItems:
             )
         )
     )
-    def test_any_rows_give_examples_or_a_data_error(self, rows: list[dict[str, Any]]) -> None:
+    def test_any_rows_give_examples_or_a_data_error(self, rows):
         with contextlib.suppress(DataError):
             assert len(read(rows)) == len(rows)
 
-    def test_an_iterable_and_a_file_of_the_same_rows_agree(self, tmp_path: Path) -> None:
+    def test_an_iterable_and_a_file_of_the_same_rows_agree(self, tmp_path):
         rows = [{"id": 1, "input": "a", "expected": [1.5]}, {"input": [USER], "expected": "b", "x": None}]
         path = tmp_path / "rows.jsonl"
         path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
@@ -115,13 +111,13 @@ class TestItems:
 
 
 class TestDataSet:
-    def test_there_is_no_path_and_no_line(self) -> None:
+    def test_there_is_no_path_and_no_line(self):
         data = read([("a", "b")])
         assert (data.path, data.lines, data.origin) == (None, None, ORIGIN)
         assert str(data.where(0, "input")) == "fixture ftgate_test_set, item 1: input"
 
-    def test_the_hash_is_of_the_content_whatever_the_form(self) -> None:
-        forms: list[Any] = [
+    def test_the_hash_is_of_the_content_whatever_the_form(self):
+        forms = [
             [("a", "b")],
             iter([["a", "b"]]),
             ({"expected": "b", "input": "a"},),
@@ -140,10 +136,10 @@ class TestDataSet:
             Example("x", "a", "b", None, {"k": 1}),
         ],
     )
-    def test_the_hash_sees_every_part(self, other: Example) -> None:
+    def test_the_hash_sees_every_part(self, other):
         assert read([other]).sha256 != read([Example("x", "a", "b")]).sha256
 
-    def test_repeated_ids_name_both_items(self) -> None:
+    def test_repeated_ids_name_both_items(self):
         assert error_of([Example("x", "a", "b"), ("c", "d"), {"id": "x", "input": "e", "expected": "f"}]) == (
             'fixture ftgate_test_set, item 3: id: the id "x" repeats: item 1 has it too\n'
             "  correct it, or leave ids out of all rows: they are then made from the inputs"
@@ -153,10 +149,10 @@ class TestDataSet:
 class _Table:
     columns = ("input", "expected")
 
-    def to_dict(self, orient: str) -> list[Mapping[str, str]]:
+    def to_dict(self, orient):
         raise NotImplementedError
 
-    def __iter__(self) -> Iterator[str]:
+    def __iter__(self):
         return iter(self.columns)
 
 
@@ -179,21 +175,21 @@ class TestNoIterables:
             (Example("x", "a", "b"), "of type Example", "give a list, a tuple or a generator of examples"),
         ],
     )
-    def test_they_are_refused(self, rows: Any, kind: str, cure: str) -> None:
+    def test_they_are_refused(self, rows, kind, cure):
         assert error_of(rows) == f"fixture ftgate_test_set: must be an iterable of examples, is {kind}\n  {cure}"
 
     @pytest.mark.parametrize("rows", [[], (), iter([])])
-    def test_no_items(self, rows: Any) -> None:
+    def test_no_items(self, rows):
         assert error_of(rows) == (
             "fixture ftgate_test_set: gave no example\n  give at least one; a generator can be used up once only"
         )
 
     @pytest.mark.parametrize("limit", [0, True])
-    def test_a_limit_is_a_whole_number_from_1(self, limit: Any) -> None:
+    def test_a_limit_is_a_whole_number_from_1(self, limit):
         assert error_of([("a", "b")], limit=limit).startswith("fixture ftgate_test_set: limit: must be a whole number")
 
-    def test_an_iterable_that_raises(self) -> None:
-        def broken() -> Iterator[tuple[str, str]]:
+    def test_an_iterable_that_raises(self):
+        def broken():
             yield "a", "b"
             raise KeyError("first\nsecond")
 
@@ -202,23 +198,23 @@ class TestNoIterables:
         assert str(caught.value) == ("fixture ftgate_test_set, item 2: the iterable raised KeyError: 'first\\nsecond'")
         assert isinstance(caught.value.__cause__, KeyError)
 
-    def test_an_iterable_that_cannot_even_begin(self) -> None:
+    def test_an_iterable_that_cannot_even_begin(self):
         class Broken:
-            def __iter__(self) -> Iterator[Any]:
+            def __iter__(self):
                 raise RuntimeError("no\nway")
 
         assert error_of(Broken()) == "fixture ftgate_test_set, item 1: the iterable raised RuntimeError: no way"
 
-    def test_our_own_errors_pass_through_it(self) -> None:
-        def broken() -> Iterator[Any]:
+    def test_our_own_errors_pass_through_it(self):
+        def broken():
             raise ConfigError("mine")
             yield
 
         with pytest.raises(ConfigError, match=r"^mine$"):
             read(broken())
 
-    def test_an_interrupt_passes_through_it(self) -> None:
-        def interrupted() -> Iterator[Any]:
+    def test_an_interrupt_passes_through_it(self):
+        def interrupted():
             raise KeyboardInterrupt
             yield
 
@@ -238,13 +234,13 @@ class TestWrongItems:
             (object(), "of type object"),
         ],
     )
-    def test_an_item_has_one_of_three_forms(self, item: Any, kind: str) -> None:
+    def test_an_item_has_one_of_three_forms(self, item, kind):
         assert error_of([("a", "b"), item]) == (
             f"fixture ftgate_test_set, item 2: must be an example, is {kind}\n"
             '  an item is an Example, a mapping {"input": ..., "expected": ...}, or a pair (input, expected)'
         )
 
-    def test_absent_keys_are_to_be_renamed_where_no_mapping_is_possible(self) -> None:
+    def test_absent_keys_are_to_be_renamed_where_no_mapping_is_possible(self):
         assert error_of([{"question": "a", "label": "b"}]) == (
             'fixture ftgate_test_set, item 1: no field "input"; no field "expected"\n'
             "  found: question, label\n"
@@ -252,12 +248,12 @@ class TestWrongItems:
         )
         assert error_of([{"foo": "a"}]).endswith("\n  each mapping must have the keys input, expected")
 
-    def test_absent_keys_are_to_be_mapped_where_that_is_possible(self) -> None:
+    def test_absent_keys_are_to_be_mapped_where_that_is_possible(self):
         assert error_of([{"question": "a", "label": "b"}], fields={}).endswith(
             "\n  say what they are called: fields: {input: question, expected: label}"
         )
 
-    def test_a_value_that_is_no_json(self) -> None:
+    def test_a_value_that_is_no_json(self):
         assert error_of([{"input": "a", "expected": datetime.date(2026, 1, 2)}]) == (
             "fixture ftgate_test_set, item 1: expected: is not a JSON value: type date\n"
             "  found: datetime.date(2026, 1, 2)\n"
@@ -277,20 +273,20 @@ class TestWrongItems:
             pytest.param(10**5000, id="digits"),
         ],
     )
-    def test_further_values_that_are_no_json(self, value: Any) -> None:
+    def test_further_values_that_are_no_json(self, value):
         for rows in ([("a", value)], [Example("x", "a", value)], [{"input": "a", "expected": value}]):
             assert error_of(rows).startswith("fixture ftgate_test_set, item 1: expected: is not a JSON value: ")
 
-    def test_a_value_that_holds_itself(self) -> None:
-        endless: list[Any] = []
+    def test_a_value_that_holds_itself(self):
+        endless = []
         endless.append(endless)
         assert "expected: is not a JSON value: " in error_of([("a", endless)])
 
-    def test_a_field_that_is_no_json(self) -> None:
+    def test_a_field_that_is_no_json(self):
         row = {"input": "a", "expected": "b", "score": float("nan")}
         assert error_of([row]).startswith("fixture ftgate_test_set, item 1: score: is not a JSON value: ")
 
-    def test_half_a_surrogate_pair(self) -> None:
+    def test_half_a_surrogate_pair(self):
         assert error_of([("a\ud83d", "b")]).startswith(
             "fixture ftgate_test_set, item 1: holds half a surrogate pair, not a character\n"
         )
@@ -298,19 +294,19 @@ class TestWrongItems:
     @pytest.mark.parametrize(
         ("example", "message"),
         [
-            (Example(True, "a", "b"), "id: must be text or an integer, is true"),  # type: ignore[arg-type]
+            (Example(True, "a", "b"), "id: must be text or an integer, is true"),
             (Example(" ", "a", "b"), "id: is blank"),
-            (Example("x", 3, "b"), "input: must be text or a list of messages, is a number"),  # type: ignore[arg-type]
+            (Example("x", 3, "b"), "input: must be text or a list of messages, is a number"),
             (Example("x", ({"role": "user"},), "b"), 'input[0]: a message must have a "content"'),
             (Example("x", "a", None), "expected: is null: an example needs an expected output"),
-            (Example("x", "a", "b", 1.5), "group: must be text or an integer, is a number"),  # type: ignore[arg-type]
-            (Example("x", "a", "b", None, [1]), "fields: must be a mapping, is a list"),  # type: ignore[arg-type]
+            (Example("x", "a", "b", 1.5), "group: must be text or an integer, is a number"),
+            (Example("x", "a", "b", None, [1]), "fields: must be a mapping, is a list"),
         ],
     )
-    def test_examples_are_checked_as_rows_are(self, example: Example, message: str) -> None:
+    def test_examples_are_checked_as_rows_are(self, example, message):
         assert error_of([example]).split("\n")[0] == f"fixture ftgate_test_set, item 1: {message}"
 
 
-def test_what_is_expected_may_be_absent_where_nobody_compares_with_it() -> None:
+def test_what_is_expected_may_be_absent_where_nobody_compares_with_it():
     items = [{"input": "a"}, ("b", None), Example("e", "c", None), ("d", "D")]
     assert [example.expected for example in read(items, labeled=False)] == ["", "", "", "D"]

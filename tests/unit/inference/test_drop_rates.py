@@ -1,7 +1,5 @@
 """How often the three standards of a drop are wrong, by enumeration; and their definitions."""
 
-from __future__ import annotations
-
 from fractions import Fraction
 
 import numpy as np

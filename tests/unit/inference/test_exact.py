@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from enumeration import exact_p_values, outcomes, worst_false_pass

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import math
 
 import numpy as np
@@ -174,7 +172,7 @@ def test_no_number_of_examples_proves_that_nothing_was_lost():
 
 @pytest.mark.parametrize("exact", [True, False])
 @pytest.mark.parametrize(("most", "found"), [(58, None), (59, 59), (1000, 59)])
-def test_the_search_for_examples_ends(exact: bool, most: int, found: int | None) -> None:
+def test_the_search_for_examples_ends(exact, most, found):
     """0.95 ** 59 is the first power below 0.05."""
     asked = {"confidence": 0.95, "evidence": "proven", "exact": exact, "most": most}
     assert fewest_examples(0.05, **asked) == found

@@ -1,7 +1,5 @@
 """Ratios of pooled counts: every value that a bound rests on, against the ratio computed anew."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

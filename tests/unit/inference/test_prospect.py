@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from set_examples import arms
@@ -56,7 +54,7 @@ def test_the_chance_is_about_that_of_the_exact_distribution(n, gain):
     """A candidate that breaks nothing wins binomially: every outcome judged by the gate's own test."""
     from scipy.stats import binom
 
-    def p_zero(wins: int) -> float:
+    def p_zero(wins):
         before, after = np.zeros(n, dtype=bool), np.arange(n) < wins
         return compare_right_wrong(before, after, margin=0.0, confidence=0.95, evidence="significant").p_zero
 

@@ -388,7 +388,7 @@ def test_an_endpoint_without_the_api_is_told_apart(batched, server, status, api)
 
 @pytest.mark.parametrize(
     ("route", "status", "word"),
-    [("GET /batches/", 401, ""), ("GET /batches/", 404, "batch_0"), ("GET /files/", 404, "file-1")],
+    [("GET /batches/", 401, "key"), ("GET /batches/", 404, "batch_0"), ("GET /files/", 404, "file-1")],
 )
 def test_a_refused_key_and_a_batch_that_vanishes_end_the_run(batched, server, route, status, word):
     server.refusals[route] = deque([error(status)])

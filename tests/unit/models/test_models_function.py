@@ -117,7 +117,7 @@ def test_a_synchronous_callable_runs_in_one_daemon_thread_call_after_call(model)
         threads.append(threading.current_thread())
         return text
 
-    async def three() -> None:
+    async def three():
         made = model(note)
         for _ in range(3):
             await made.complete(Example("e", "hello", "x"))
@@ -135,7 +135,7 @@ def test_a_coroutine_runs_in_the_callers_loop(model):
     async def where(_):
         return str(id(asyncio.get_running_loop()))
 
-    async def call() -> bool:
+    async def call():
         answer = await model(where).complete(Example("e", "hello", "x"))
         return answer.text == str(id(asyncio.get_running_loop()))
 
@@ -149,7 +149,7 @@ def test_calls_at_the_same_time_have_threads_of_their_own(model):
         both.wait(10)
         return text
 
-    async def two() -> list[Completion]:
+    async def two():
         made = model(meet)
         return await asyncio.gather(*(made.complete(Example(t, t, "x")) for t in "ab"))
 
@@ -168,7 +168,7 @@ def test_a_blocked_call_is_abandoned_and_the_next_one_answered(model):
             release.wait(30)
         return text
 
-    async def both() -> str:
+    async def both():
         made = model(block)
         stuck = asyncio.ensure_future(made.complete(Example("a", "stuck", "x")))
         while not threads:
@@ -200,7 +200,7 @@ def test_an_answer_that_comes_too_late_is_dropped(model, answer, is_closed):
         release.wait(30)
         return answer(text)
 
-    async def leave() -> None:
+    async def leave():
         call = asyncio.ensure_future(model(block).complete(Example("a", "stuck", "x")))
         while not entered.is_set():
             await asyncio.sleep(0)
@@ -229,7 +229,7 @@ def test_a_coroutine_that_is_cancelled_is_cancelled(model):
     async def wait(_):
         await asyncio.Event().wait()
 
-    async def call() -> None:
+    async def call():
         for function in (wait, lambda text: wait(text)):
             task = asyncio.ensure_future(model(function).complete(Example("a", "x", "x")))
             done, _ = await asyncio.wait([task], timeout=0.05)
@@ -316,7 +316,7 @@ OTHER_LOOP = [
 def test_a_client_of_another_loop(failure, said):
     lock = asyncio.Lock()
 
-    async def bind() -> None:
+    async def bind():
         async with lock:
             waiter = asyncio.ensure_future(lock.acquire())
             await asyncio.sleep(0)
@@ -428,7 +428,7 @@ def test_the_input_and_the_repeat_are_in_the_key_and_nothing_else_is(model):
 def module(tmp_path, monkeypatch):
     """A module under a name of its own, importable in this test."""
 
-    def write(source: str, name: str = "ftgate_target_under_test") -> str:
+    def write(source, name="ftgate_target_under_test"):
         (tmp_path / f"{name}.py").write_text(source)
         monkeypatch.delitem(sys.modules, name, raising=False)
         return name

@@ -107,7 +107,7 @@ def test_a_request_is_sent_once_whatever_becomes_of_it(ask, build, server):
 def test_connections_are_kept_within_a_loop_and_opened_anew_in_another(build, server):
     model = build(base_url=server.url)
 
-    async def three() -> None:
+    async def three():
         for i in range(3):
             await model.complete(Example("e", f"text {i}", "x"))
         await model.aclose()
@@ -121,7 +121,7 @@ def test_connections_are_kept_within_a_loop_and_opened_anew_in_another(build, se
 def test_closing_twice_or_unused_is_fine(build):
     model = build(base_url="http://127.0.0.1:9/v1")
 
-    async def close() -> None:
+    async def close():
         await model.aclose()
         await model.aclose()
 
@@ -132,7 +132,7 @@ def test_many_calls_at_once(build, server):
     model = build(base_url=server.url)
     server.answer = lambda body: Reply(body["messages"][-1]["content"], delay_s=0.05)
 
-    async def all_at_once() -> list[Completion]:
+    async def all_at_once():
         found = await asyncio.gather(*(model.complete(Example("e", f"text {i}", "x")) for i in range(16)))
         await model.aclose()
         return found
@@ -236,10 +236,10 @@ def test_a_failure_leaves_the_model_usable(ask, build, server):
     model = build(base_url=server.url)
     server.faults.append(Reply(drop=True))
 
-    async def twice() -> Completion:
+    async def twice():
         with pytest.raises(ModelError):
             await model.complete(Example("e", "hello", "x"))
-        answer: Completion = await model.complete(Example("e", "hello", "x"))
+        answer = await model.complete(Example("e", "hello", "x"))
         await model.aclose()
         return answer
 

@@ -1,7 +1,5 @@
 """What a metric's value is made of: kept as facts, and shown as a table within 80 columns."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 

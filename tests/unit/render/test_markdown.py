@@ -1,7 +1,5 @@
 """Markdown for those who read a pull request: what is open, folded, and left out, and that it does no harm."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import replace
 
@@ -28,8 +26,8 @@ HOSTILE = (
 REFERENCE = re.compile(r"[@#]\w|[!&]\d|[~%][\w\"]|:\w+:|\bGH-\d|://|www\.", re.IGNORECASE)
 
 
-def gate(**changes: object) -> GateResult:
-    facts: dict[str, object] = {
+def gate(**changes):
+    facts = {
         "name": "intents",
         "nodeid": "test_gate.py::test_gate",
         "verdict": "pass",
@@ -47,10 +45,10 @@ def gate(**changes: object) -> GateResult:
         "checks": (Check("margin", "pass", "gain +11.0 points, asked for +5 points", source="ftgate.yaml:22"),),
         "location": "test_gate.py:4",
     }
-    return GateResult(**{**facts, **changes})  # type: ignore[arg-type]
+    return GateResult(**{**facts, **changes})
 
 
-def red(**changes: object) -> GateResult:
+def red(**changes):
     checks = (
         Check("leaked", "pass", "no test example leaked"),
         Check("margin", "fail", "gain +1.0 points, asked for +5 points", source="marker", advice="Drop it."),
@@ -59,12 +57,12 @@ def red(**changes: object) -> GateResult:
     return gate(verdict="fail", checks=checks, **changes)
 
 
-def opened(text: str) -> str:
+def opened(text):
     """What a reader sees before anything is unfolded."""
     return re.sub(r"<details>.*?</details>", "", text, flags=re.DOTALL)
 
 
-def test_a_green_gate_says_its_sentence_and_folds_the_rest() -> None:
+def test_a_green_gate_says_its_sentence_and_folds_the_rest():
     text = document([gate()], Session())
     assert text.startswith("## ✅ ftgate: 1 of 1 gate passed\n")
     assert "### ✅ intents: PASS\n" in text
@@ -75,7 +73,7 @@ def test_a_green_gate_says_its_sentence_and_folds_the_rest() -> None:
     assert "| ✅ pass | margin | gain +11.0 points, asked for +5 points (ftgate.yaml:22) |" in text
 
 
-def test_a_red_gate_shows_what_does_not_hold_with_advice_and_warnings() -> None:
+def test_a_red_gate_shows_what_does_not_hold_with_advice_and_warnings():
     advice = (Advice("add_examples", "Write 200 more.", "it still rises"),)
     shown = opened(document([red(advice=advice)], Session()))
     assert "## ❌ ftgate: 0 of 1 gate passed" in shown
@@ -89,20 +87,20 @@ def test_a_red_gate_shows_what_does_not_hold_with_advice_and_warnings() -> None:
 @pytest.mark.parametrize(
     ("verdict", "word"), [("error", "⛔ intents: ERROR"), ("inconclusive", "❓ intents: INCONCLUSIVE")]
 )
-def test_every_verdict_is_a_word_and_a_symbol(verdict: str, word: str) -> None:
-    unmeasured = gate(verdict=verdict, checks=(Check("x", verdict, "cannot be said"),), gain=None)  # type: ignore[arg-type]
+def test_every_verdict_is_a_word_and_a_symbol(verdict, word):
+    unmeasured = gate(verdict=verdict, checks=(Check("x", verdict, "cannot be said"),), gain=None)
     text = document([unmeasured], Session())
     assert f"### {word}\n" in text
     assert "cannot be said**" in text
 
 
-def test_ready_is_no_win() -> None:
+def test_ready_is_no_win():
     text = document([gate(stage="ready", gain=None, candidate=ModelResult("candidate"))], Session())
     assert "**READY: train now**" in text
     assert "| candidate |" not in text
 
 
-def test_what_is_beside_the_gates_stands_at_the_top() -> None:
+def test_what_is_beside_the_gates_stands_at_the_top():
     session = Session([("billing", "its test was skipped")], ["the gate old was removed"], ["$1 spent"], partial=False)
     text = document([gate()], session)
     assert text.index("required gate **billing** was not met: its test was skipped") < text.index("intents")
@@ -116,12 +114,9 @@ def test_what_is_beside_the_gates_stands_at_the_top() -> None:
     assert document([], Session([("billing", "gone")])).startswith("## ❌ ftgate: no gate was judged")
 
 
-def everywhere(text: str) -> tuple[list[GateResult], Session]:
+def everywhere(text):
     """One text in every place that is not ours."""
-    checks = tuple(
-        Check(text, status, text, source=text, advice=text)  # type: ignore[arg-type]
-        for status in ("fail", "warning", "note")
-    )
+    checks = tuple(Check(text, status, text, source=text, advice=text) for status in ("fail", "warning", "note"))
     model = ModelResult(text, metrics={text: 0.5}, price=text, job=text, base_model=text)
     result = red(
         name=text, nodeid=text, location=text, hypothesis=text, metric=text, note=text, baselines={text: model},
@@ -132,7 +127,7 @@ def everywhere(text: str) -> tuple[list[GateResult], Session]:
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)
-def test_foreign_text_is_read_as_it_stands_and_does_nothing(hostile: str) -> None:
+def test_foreign_text_is_read_as_it_stands_and_does_nothing(hostile):
     page = Rendered(document(*everywhere(hostile)))
     assert page.tags <= ELEMENTS
     assert page.open == []
@@ -142,12 +137,12 @@ def test_foreign_text_is_read_as_it_stands_and_does_nothing(hostile: str) -> Non
     assert not REFERENCE.search(page.loose)
 
 
-def test_text_that_is_not_hostile_stays_readable_in_the_source() -> None:
+def test_text_that_is_not_hostile_stays_readable_in_the_source():
     text = document([gate(name="f1_macro of C++ (v2.1), 50% off: R&D + 2")], Session())
     assert "### ✅ f1_macro of C++ (v2.1), 50% off: R&#38;D + 2: PASS" in text
 
 
-def test_details_of_green_gates_go_first_then_those_of_red_then_green_gates() -> None:
+def test_details_of_green_gates_go_first_then_those_of_red_then_green_gates():
     gates = [*(gate(name=f"green {i}") for i in range(60)), red(name="red")]
     whole = document(gates, Session(), most_bytes=10**9)
     assert whole.index("red: FAIL") < whole.index("green 0: PASS")
@@ -164,7 +159,7 @@ def test_details_of_green_gates_go_first_then_those_of_red_then_green_gates() ->
     assert "green 59: PASS" not in little
 
 
-def test_a_report_fits_a_comment() -> None:
+def test_a_report_fits_a_comment():
     gates = [red(name=f"red {i}") for i in range(500)]
     text = document(gates, Session([(f"gate {i}", "x" * 2000) for i in range(100)]))
     assert len(text.encode()) <= MOST_BYTES
@@ -172,7 +167,7 @@ def test_a_report_fits_a_comment() -> None:
 
 
 @pytest.mark.parametrize("most", [0, 50, 200, 400, 1000])
-def test_it_never_takes_more_than_it_may(most: int) -> None:
+def test_it_never_takes_more_than_it_may(most):
     text = document([red()], Session([("x", "y" * 500)]), most_bytes=most)
     assert len(text.encode()) <= most
     assert not text or "The JSON report has all." in text

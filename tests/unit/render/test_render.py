@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 
@@ -32,8 +30,8 @@ from pytest_ftgate.text import (
 )
 
 
-def gate(**changes: object) -> GateResult:
-    facts: dict[str, object] = {
+def gate(**changes):
+    facts = {
         "name": "intents",
         "nodeid": "test_gate.py::test_gate",
         "verdict": "pass",
@@ -59,14 +57,14 @@ def gate(**changes: object) -> GateResult:
         "checks": (Check("margin", "pass", "gain +11.0 points, asked for +5 points", source="marker"),),
         "broken": tuple(Flip(f"t{i}", "where is it", "shipping", "shipping", "refund") for i in range(9)),
     }
-    return GateResult(**{**facts, **changes})  # type: ignore[arg-type]
+    return GateResult(**{**facts, **changes})
 
 
-def text_of(result: GateResult, verbosity: int = 0) -> str:
+def text_of(result, verbosity=0):
     return "\n".join(line.text for line in block(result, verbosity=verbosity))
 
 
-def test_the_block_says_how_sure_we_are_in_words() -> None:
+def test_the_block_says_how_sure_we_are_in_words():
     text = text_of(gate())
     assert "gain: +11.0 points accuracy (31 fixed, 9 broken of 200 examples)" in text
     assert "we can be 95 % sure that the real gain is at least +5.9 points" in text
@@ -74,27 +72,27 @@ def test_the_block_says_how_sure_we_are_in_words() -> None:
     assert text.count("where is it") == 3
 
 
-def test_verbose_shows_method_p_value_and_all_broken_examples() -> None:
+def test_verbose_shows_method_p_value_and_all_broken_examples():
     text = text_of(gate(), verbosity=1)
     assert "method: exact, p = 0.0048" in text
     assert text.count("where is it") == 9
 
 
-def test_verbose_names_the_data_by_hash() -> None:
+def test_verbose_names_the_data_by_hash():
     training, test = TrainingResult("train.jsonl", "ab12", 210, 200, 10, 0, 0), TestSetResult("test.jsonl", "cd34", 60)
     text = text_of(gate(training=training, test_set=test), verbosity=1)
     assert "training set: train.jsonl, 210 rows, 200 usable, sha256 ab12" in text
     assert "test set: test.jsonl, 60 examples, sha256 cd34" in text
 
 
-def test_the_table_has_a_row_per_model() -> None:
+def test_the_table_has_a_row_per_model():
     header, baseline, candidate = model_table(gate())
     assert header.split() == ["model", "accuracy", "answered"]  # what is not known of any model takes no room
     assert baseline.split()[:5] == ["baseline", "gpt-4.1-mini", "78.0", "%", "200/200"]
     assert candidate.split()[:5] == ["candidate", "ft:mini", "89.0", "%", "200/200"]
 
 
-def priced(**models: tuple[float | None, str]) -> GateResult:
+def priced(**models):
     made = {
         role: ModelResult("ft:gpt-4.1-mini-2025-04-14:some-company:intents:BTz1aXyz", metrics={"accuracy": 0.8},
                           n_scored=200, n_expected=200, n_stored=0, latency_p50_s=0.31, latency_p95_s=1.2,
@@ -104,7 +102,7 @@ def priced(**models: tuple[float | None, str]) -> GateResult:
     return gate(candidate=made.pop("candidate"), baselines=made)
 
 
-def test_a_table_that_is_wider_than_the_terminal_becomes_two() -> None:
+def test_a_table_that_is_wider_than_the_terminal_becomes_two():
     lines = model_table(priced(baseline=(0.0756, "x"), candidate=(0.0156, "x")), width=80)
     assert [line.split() for line in (lines[0], lines[3])] == [
         ["model", "accuracy"],
@@ -115,14 +113,14 @@ def test_a_table_that_is_wider_than_the_terminal_becomes_two() -> None:
     assert "ft:gpt-4.1-mini-2025-04-14:some-company:intents:BTz1aXyz" in lines[2]
 
 
-def test_a_wide_terminal_has_all_in_one_line() -> None:
+def test_a_wide_terminal_has_all_in_one_line():
     lines = model_table(priced(baseline=(0.0756, "x"), candidate=(0.0156, "x")), width=200)
     assert len(lines) == 3
     assert lines[0].split()[-3:] == ["tokens", "in/out", "cost"]
     assert "ft:gpt-4.1-mini-2025-04-14:some-company:intents:BTz1aXyz" in lines[2]
 
 
-def test_on_a_terminal_a_check_is_broken_between_words() -> None:
+def test_on_a_terminal_a_check_is_broken_between_words():
     check = Check("leaked", "fail", "one word after the other " * 8, advice="Do this, and that. " * 6)
     made = gate(checks=(check,), models_called=False, gain=None)
     lines = block(made, wrap=True)
@@ -134,27 +132,27 @@ def test_on_a_terminal_a_check_is_broken_between_words() -> None:
     assert " ".join(line.text for line in lines).split() == whole.split()
 
 
-def test_what_does_not_hold_is_read_first() -> None:
+def test_what_does_not_hold_is_read_first():
     checks = (Check("usable", "pass", "fine"), Check("margin", "fail", "small"), Check("guards", "note", "none"))
     lines = [line.text for line in block(gate(checks=checks))]
     names = [line.split()[1] for line in lines if line.startswith("  ") and ":" in line]
     assert names[:3] == ["margin:", "usable:", "guards:"]
 
 
-def test_a_table_that_has_room_shortens_no_name() -> None:
+def test_a_table_that_has_room_shortens_no_name():
     _, baseline, candidate = model_table(gate(candidate=ModelResult("ft:gpt-4.1-mini:company:intents", n_scored=1)))
     assert "ft:gpt-4.1-mini:company:intents" in candidate
     assert len(baseline) <= 80
 
 
-def test_a_cost_that_one_model_has_shows_that_the_others_is_unknown() -> None:
+def test_a_cost_that_one_model_has_shows_that_the_others_is_unknown():
     *_, baseline, candidate = model_table(priced(baseline=(None, "unknown: no"), candidate=(0.0156, "x")))
     assert baseline.endswith(" unknown")
     assert candidate.endswith(" $0.0156")
     assert not any("cost" in line for line in model_table(priced(baseline=(None, "a"), candidate=(None, "b"))))
 
 
-def test_each_source_of_a_price_is_said_once_where_a_cost_is_shown() -> None:
+def test_each_source_of_a_price_is_said_once_where_a_cost_is_shown():
     text = text_of(priced(baseline=(1.0, "ftgate.yaml:4"), few_shot=(2.0, "ftgate.yaml:4"), candidate=(0.5, "mine")))
     assert [line for line in text.splitlines() if line.startswith("price")] == [
         "price of baseline, few_shot: ftgate.yaml:4",
@@ -162,7 +160,7 @@ def test_each_source_of_a_price_is_said_once_where_a_cost_is_shown() -> None:
     ]
 
 
-def test_prices_are_not_spoken_of_where_nobody_asks() -> None:
+def test_prices_are_not_spoken_of_where_nobody_asks():
     unknown = priced(baseline=(None, "unknown: no"), candidate=(None, "unknown: no"))
     assert "price" not in text_of(unknown)
     assert "price of baseline, candidate: unknown: no" in text_of(unknown, verbosity=1)
@@ -170,22 +168,22 @@ def test_prices_are_not_spoken_of_where_nobody_asks() -> None:
     assert "price of baseline, candidate: unknown: no" in text_of(asked)
 
 
-def test_stored_predictions_show_their_age() -> None:
+def test_stored_predictions_show_their_age():
     old = ModelResult("ft:mini", metrics={"accuracy": 0.89}, n_stored=3, oldest_age_s=7_200.0)
     assert "the oldest stored prediction is 2 hours old" in text_of(gate(candidate=old))
     assert "oldest" not in text_of(gate())
 
 
-def test_no_table_where_no_model_was_called() -> None:
+def test_no_table_where_no_model_was_called():
     assert model_table(gate(models_called=False)) == []
 
 
-def test_the_title_is_coloured_by_verdict() -> None:
+def test_the_title_is_coloured_by_verdict():
     assert title(gate()) == ("ftgate intents: PASS", "green")
     assert title(gate(verdict="inconclusive")).colour == "red"
 
 
-def test_the_failures_first_line_stands_alone() -> None:
+def test_the_failures_first_line_stands_alone():
     checks = (
         Check("a", "fail", "too few", advice="Add some."),
         Check("b", "warning", "odd"),
@@ -198,7 +196,7 @@ def test_the_failures_first_line_stands_alone() -> None:
     ]
 
 
-def test_foreign_text_cannot_command_a_terminal_or_a_ci_log() -> None:
+def test_foreign_text_cannot_command_a_terminal_or_a_ci_log():
     hostile = Flip("t\x1b[2J", "::error::x\n::add-mask::y", "##[group]", "\r\x07", "a" * 1000)
     text = text_of(gate(broken=(hostile,)))
     assert "\x1b" not in text
@@ -208,28 +206,28 @@ def test_foreign_text_cannot_command_a_terminal_or_a_ci_log() -> None:
     assert max(map(len, text.splitlines())) < 300
 
 
-def test_facts_survive_json() -> None:
+def test_facts_survive_json():
     result = gate(gain=float("nan"))
     facts = json.loads(json.dumps(result.to_dict(), allow_nan=False))
     assert facts["gain"] is None
     assert GateResult.from_dict(facts) == gate(gain=None)
 
 
-def test_the_report_carries_versions_and_every_gate() -> None:
+def test_the_report_carries_versions_and_every_gate():
     document = json.loads(report([gate()], Session()))
     assert document["version"] == 1
     assert document["gates"][0]["passed"] is True
     assert {"python", "pytest", "openai", "scikit-learn"} <= document["environment"].keys()
 
 
-def test_the_report_carries_the_versions_of_what_is_optional(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_report_carries_the_versions_of_what_is_optional(monkeypatch):
     monkeypatch.setattr("pytest_ftgate.reports.json.version", lambda name: f"version of {name}")
     found = json.loads(report([gate()], Session()))["environment"]
     for name in ("genai-prices", "jsonschema", "rapidfuzz", "sacrebleu"):  # by which answers are scored and priced
         assert found[name] == f"version of {name}"
 
 
-def test_junit_properties_are_flat_and_whole() -> None:
+def test_junit_properties_are_flat_and_whole():
     properties = dict(junit_properties(gate()))
     assert properties["ftgate.verdict"] == "pass"
     assert properties["ftgate.passed"] == "true"
@@ -247,8 +245,8 @@ def test_junit_properties_are_flat_and_whole() -> None:
         (("fail", "error"), "error"),
     ],
 )
-def test_the_worst_check_counts(statuses: tuple[str, ...], verdict: str) -> None:
-    assert verdict_of(tuple(Check("x", status, "") for status in statuses)) == verdict  # type: ignore[arg-type]
+def test_the_worst_check_counts(statuses, verdict):
+    assert verdict_of(tuple(Check("x", status, "") for status in statuses)) == verdict
 
 
 @pytest.mark.parametrize(
@@ -278,11 +276,11 @@ def test_the_worst_check_counts(statuses: tuple[str, ...], verdict: str) -> None
         (plural(2000, "example"), "2,000 examples"),
     ],
 )
-def test_numbers(shown: str, expected: str) -> None:
+def test_numbers(shown, expected):
     assert shown == expected
 
 
-def test_a_share_is_what_lies_between_0_and_1() -> None:
+def test_a_share_is_what_lies_between_0_and_1():
     assert is_share((0.0, 1.0))
     assert not is_share((-1.0, 1.0))
     assert not is_share(None)
@@ -294,9 +292,9 @@ GUARD = GuardResult("general", "accuracy", 0.03, "proven", 0.95, baseline=0.9, c
                     lower_bound=-0.031, upper_bound=-0.01, verdict="inconclusive", metric_range=(0.0, 1.0))  # fmt: skip
 
 
-def a_slice(value: str, gain: float, verdict: str) -> SliceResult:
+def a_slice(value, gain, verdict):
     return SliceResult("lang", value, n=40, baseline=0.9, candidate=0.9 + gain, gain=gain, lower_bound=gain - 0.1,
-                       upper_bound=gain + 0.1, confidence=0.99, verdict=verdict)  # type: ignore[arg-type]  # fmt: skip
+                       upper_bound=gain + 0.1, confidence=0.99, verdict=verdict)  # fmt: skip
 
 
 SLICES = (
@@ -306,18 +304,18 @@ SLICES = (
 )
 
 
-def rows(text: list[str], begin: str) -> list[str]:
+def rows(text, begin):
     return [" ".join(line.split()) for line in text if line.strip().startswith(begin)]
 
 
-def test_of_the_parts_only_slices_that_do_not_hold_are_shown_at_most_five() -> None:
+def test_of_the_parts_only_slices_that_do_not_hold_are_shown_at_most_five():
     result = gate(guards=(GUARD,), slices=SLICES, labels=(LabelResult("refund", 20, 0.9, 0.8, -0.1),))
     text = [line.text for line in block(result)]
     assert rows(text, "lang=") == [f"lang=l{i} 40 90.0 % 80.0 % -10.0 -20.0 +0.0 fail" for i in range(5)]
     assert not rows(text, "general") + rows(text, "refund")
 
 
-def test_all_parts_are_shown_in_full() -> None:
+def test_all_parts_are_shown_in_full():
     result = gate(guards=(GUARD,), slices=SLICES, labels=(LabelResult("refund", 20, 0.9, 0.8, -0.1),))
     text = [line.text for line in block(result, verbosity=1)]
     assert rows(text, "general") == ["general (accuracy) 1,200 90.0 % 88.0 % -2.0 -3.1 -1.0 inconclusive"]
@@ -327,7 +325,7 @@ def test_all_parts_are_shown_in_full() -> None:
     assert rows(text, "refund") == ["refund 20 90.0 % 80.0 % -10.0"]
 
 
-def test_names_of_parts_command_no_terminal() -> None:
+def test_names_of_parts_command_no_terminal():
     hostile = "\x1b[31m\u202e::error::\n" + "x" * 500
     parts = {
         "guards": (replace(GUARD, name=hostile),),
@@ -339,12 +337,12 @@ def test_names_of_parts_command_no_terminal() -> None:
     assert max(map(len, text)) < 200
 
 
-def test_parts_survive_the_way_through_json() -> None:
+def test_parts_survive_the_way_through_json():
     result = gate(guards=(GUARD,), slices=SLICES, labels=(LabelResult("refund", 20, 0.9, 0.8, -0.1),))
     assert GateResult.from_dict(json.loads(json.dumps(result.to_dict()))) == result
 
 
-def test_long_answers_are_shown_from_where_they_part() -> None:
+def test_long_answers_are_shown_from_where_they_part():
     start = '{"intent": "HassIncreaseTimer", "slots": {"area": "kitchen", "name": "lamp", '
     flip = Flip("t1", "x", start + '"minutes": 4}}', start + '"minutes": 4}}', start + '"hours": 4}}')
     (line,) = (one.text for one in block(gate(broken=(flip,), losses=1)) if one.text.startswith("    expected"))
@@ -354,7 +352,7 @@ def test_long_answers_are_shown_from_where_they_part() -> None:
     )
 
 
-def test_an_answer_that_is_another_from_the_start_is_shown_from_the_start() -> None:
+def test_an_answer_that_is_another_from_the_start_is_shown_from_the_start():
     flip = Flip("t1", "x", "a" * 70 + "b", "Sure! Here it is: " + "a" * 60, "a" * 70)
     (line,) = (one.text for one in block(gate(broken=(flip,), losses=1)) if one.text.startswith("    expected"))
     assert line.startswith("    expected '..." + "a" * 20 + "b', baseline 'Sure! Here it is: aaa")

@@ -1,15 +1,11 @@
 """The order of turns, and rows that are too long."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import pytest
 
 from pytest_ftgate.checks.training_set.conversations import chat_errors, long_rows
 
 
-def turns(*roles: str, **contents: Any) -> tuple[dict[str, Any], ...]:
+def turns(*roles, **contents):
     return tuple({"role": role, "content": contents.get(role, "text")} for role in roles)
 
 
@@ -29,7 +25,7 @@ CALL = {"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]}
         ({"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]},),
     ],
 )
-def test_in_order(messages: Any) -> None:
+def test_in_order(messages):
     assert chat_errors([messages]) == {}
 
 
@@ -49,11 +45,11 @@ def test_in_order(messages: Any) -> None:
         (turns("user", "assistant", "user", assistant=""), "an empty message"),
     ],
 )
-def test_out_of_order(messages: Any, what: str) -> None:
+def test_out_of_order(messages, what):
     assert chat_errors(["text", messages, turns("user")]) == {1: what}
 
 
-def test_tokens_are_bytes_by_four() -> None:
+def test_tokens_are_bytes_by_four():
     assert long_rows(["x" * 36], ["y" * 7], 10) == {}
     assert long_rows(["short", "x" * 36], ["", "y" * 8], 10) == {1: 11}
     assert long_rows(["ü" * 22], [""], 10) == {0: 11}
