@@ -1,12 +1,10 @@
 from statistics import NormalDist
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_ftgate.statistics.evidence import bound, is_sure, level, weigh
-
-UNHURRIED = settings(max_examples=60, deadline=None)
 
 
 def normal_p(estimate, error):
@@ -23,7 +21,7 @@ def test_level_of_a_confidence():
 
 @pytest.mark.parametrize("confidence", [0.5, 1.0, 0.0, 95.0, float("nan")])
 def test_a_confidence_that_means_nothing(confidence):
-    with pytest.raises(ValueError, match=r"^confidence must lie between 0\.5 and 1, got "):
+    with pytest.raises(ValueError, match="confidence"):
         level(confidence)
 
 
@@ -68,7 +66,6 @@ def test_the_upper_bound_is_never_below_the_lower():
     assert found.upper == found.lower == 0.05
 
 
-@UNHURRIED
 @given(st.floats(-0.9, 0.9), st.floats(0.001, 0.3), st.floats(-1, 1), st.sampled_from([0.05, 0.01, 0.2]))
 def test_bound_inverts_a_smooth_p_value(estimate, error, guess, alpha):
     found = bound(normal_p(estimate, error), alpha=alpha, guess=guess, step=error / 4, lowest=-10.0, highest=10.0)

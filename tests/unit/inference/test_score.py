@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from enumeration import half_count_score as textbook_score
 from enumeration import outcomes
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_ftgate.statistics.score import (
@@ -15,7 +15,6 @@ from pytest_ftgate.statistics.score import (
     wins_to_reach,
 )
 
-UNHURRIED = settings(max_examples=40, deadline=None)
 MARGINS = [-0.99, -0.5, -0.05, 0.0, 0.03, 0.1, 0.5, 0.99]
 
 
@@ -62,7 +61,6 @@ def test_wins_to_reach_includes_the_outcome_itself():
     assert wins_to_reach(score, np.array([4]), 60, 0.03)[0] == 9
 
 
-@UNHURRIED
 @given(st.integers(1, 60), st.data())
 def test_the_lower_limit_lies_below_the_gain(n, data):
     wins = data.draw(st.integers(0, n))
