@@ -27,11 +27,11 @@ def load(folder):
 
 @pytest.fixture
 def refused(load):
-    """Writes ftgate.yaml, which must be refused, and gives the whole message."""
+    """Write ftgate.yaml, which must be refused, and give the error and its place without the file's name."""
 
     def refused(content):
         with pytest.raises(ConfigError) as caught:
             load(content)
-        return str(caught.value)
+        return caught.value, str(caught.value.where).removeprefix("ftgate.yaml:")
 
     return refused

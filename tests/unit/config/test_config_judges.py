@@ -31,7 +31,7 @@ def resolved(tmp_path, metric, **changes):
 def refusal(tmp_path, metric):
     with pytest.raises(ConfigError) as caught:
         resolved(tmp_path, metric)
-    return str(caught.value)
+    return caught.value
 
 
 RUBRIC = {"name": "rubric", "judge": "openai:judge", "rubric": "Is it kind?"}
@@ -72,29 +72,29 @@ def test_paths_are_relative_to_the_file(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("changes", "text"),
+    ("changes", "key", "word"),
     [
-        ({"judge": ...}, "metric.judge: this key is missing"),
-        ({"rubric": ...}, "metric.rubric: this key is missing"),
-        ({"rubric_file": "x"}, "metric.rubric_file: rubric and rubric_file are both given: keep one"),
-        ({"judge": "refere"}, "'refere' is no known model; did you mean 'referee'?"),
-        ({"scale": [5, 1]}, "metric.scale: must be the lowest and the highest score, as [1, 5]"),
-        ({"scale": [-1e308, 1e308]}, "metric.scale: must lie within 1e+12 of 0, as [1, 5]"),
-        ({"scale": [1, 3, 5]}, "metric.scale: must be the lowest and the highest score, as [1, 5]"),
-        ({"scales": [1, 5]}, "metric.scales: unknown key; did you mean 'scale'?"),
-        ({"calibration": {"path": "x"}}, "metric.calibration.min_kappa: this key is missing"),
-        ({"calibration": {"path": "x", "min_kappa": 0}}, "metric.calibration.min_kappa: must be above 0"),
-        ({"calibration": {"path": "x", "min_kappa": 2}}, "metric.calibration.min_kappa: must be at most 1"),
-        ({"judge": {"model": "referee", "rubric": "x"}}, "metric.judge.rubric: is given twice: keep one"),
-        ({"judge": {"model": "judge", "base_url": "http://x"}}, "metric.judge.base_url: unknown key; beside model"),
-        ({"api_key": "sk-1"}, "a secret must not be written here"),
+        ({"judge": ...}, "judge", "missing"),
+        ({"rubric": ...}, "rubric", "missing"),
+        ({"rubric_file": "x"}, "rubric_file", "rubric and rubric_file"),
+        ({"judge": "refere"}, "judge", "'referee'"),
+        *(({"scale": scale}, "scale", "[1, 5]") for scale in ([5, 1], [-1e308, 1e308], [1, 3, 5])),
+        ({"scales": [1, 5]}, "scales", "'scale'"),
+        ({"calibration": {"path": "x"}}, "calibration.min_kappa", "missing"),
+        *(
+            ({"calibration": {"path": "x", "min_kappa": kappa}}, "calibration.min_kappa", str(kappa))
+            for kappa in (0, 2)
+        ),
+        ({"judge": {"model": "referee", "rubric": "x"}}, "judge.rubric", "twice"),
+        ({"judge": {"model": "judge", "base_url": "http://x"}}, "judge.base_url", "model"),
+        ({"api_key": "sk-1"}, "api_key", "secret"),
     ],
 )
-def test_what_is_wrong_is_named_with_its_key(tmp_path, changes, text):
-    metric = {key: value for key, value in {**RUBRIC, **changes}.items() if value is not ...}
-    message = refusal(tmp_path, metric)
-    assert text in message
-    assert "sk-1" not in message
+def test_what_is_wrong_is_named_with_its_key(tmp_path, changes, key, word):
+    error = refusal(tmp_path, {key: value for key, value in {**RUBRIC, **changes}.items() if value is not ...})
+    assert error.where.key == f"gates.a.metric.{key}"
+    assert word in error.what
+    assert "sk-1" not in str(error)
 
 
 def told(tmp_path, before, after):

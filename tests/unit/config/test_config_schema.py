@@ -39,7 +39,7 @@ def test_the_shipped_schema_is_the_one_of_the_models():
 
 def test_the_schema_is_a_schema():
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
-    assert SCHEMA["title"] == "Gate file of pytest-ftgate (ftgate.yaml)"
+    assert "ftgate.yaml" in SCHEMA["title"]
 
 
 def properties(schema):

@@ -8,7 +8,7 @@ import sys
 import unicodedata
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_ftgate.data import (
@@ -23,8 +23,6 @@ from pytest_ftgate.data import (
     without_instructions,
 )
 from pytest_ftgate.text import excerpt, kind_of, listed, nearest
-
-UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 
@@ -104,33 +102,24 @@ class TestNormalizedInput:
     def test_other_differences_count(self, one, other):
         assert normalized_input(one) != normalized_input(other)
 
-    @UNHURRIED
     @given(TEXT)
     def test_normalising_twice_changes_nothing(self, text):
         once = normalized_input(text)
         assert normalized_input(once) == once
 
     def test_normalising_is_idempotent_for_every_character_that_folds(self):
-        for code in range(sys.maxunicode + 1):
-            character = chr(code)
-            if (
-                unicodedata.category(character) != "Cs"
-                and unicodedata.normalize("NFKC", character.casefold()) != character
-            ):
+        for character in map(chr, range(sys.maxunicode + 1)):
+            folded = unicodedata.normalize("NFKC", character.casefold())
+            if folded != character and unicodedata.category(character) != "Cs":
                 once = normalized_input(f"a{character}\u0345")
-                assert normalized_input(once) == once, hex(code)
+                assert normalized_input(once) == once, ascii(character)
 
-    @UNHURRIED
     @given(TEXT, st.sampled_from(["", " ", "\n\t", "\u3000"]))
-    def test_white_space_around_never_counts(self, text, space):
+    def test_neither_white_space_around_a_text_nor_a_message_of_the_user_counts(self, text, space):
         assert normalized_input(space + text + space) == normalized_input(text)
-
-    @UNHURRIED
-    @given(TEXT)
-    def test_a_single_message_of_the_user_is_its_text(self, text):
         assert normalized_input((user(text),)) == normalized_input(text)
+        assert is_blank(text) == (normalized_input(text) == "")
 
-    @UNHURRIED
     @given(TEXT, TEXT)
     def test_no_text_is_taken_for_a_conversation(self, first, second):
         messages = (user(first), {"role": "assistant", "content": second})
@@ -186,24 +175,19 @@ class TestInstructionsAndBlanks:
     def test_not_blank(self, asked):
         assert not is_blank(asked)
 
-    @UNHURRIED
-    @given(TEXT)
-    def test_blank_means_that_nothing_is_left_by_normalising(self, text):
-        assert is_blank(text) == (normalized_input(text) == "")
-
 
 class TestDataSet:
-    def test_where_names_the_line_of_a_file(self):
-        data = DataSet((Example("1", "a", "b"),), "data/a.jsonl", "00", [7], "data/a.jsonl")
-        assert str(data.where(0)) == "data/a.jsonl:7"
-        assert str(data.where(0, "input")) == "data/a.jsonl:7: input"
-        assert data.row_name(0) == "line 7"
-
-    def test_where_names_the_item_of_an_iterable(self):
-        data = DataSet((Example("1", "a", "b"),), None, "00", None, "fixture ftgate_test_set")
-        assert str(data.where(0)) == "fixture ftgate_test_set, item 1"
-        assert str(data.where(0, "input")) == "fixture ftgate_test_set, item 1: input"
-        assert data.row_name(0) == "item 1"
+    @pytest.mark.parametrize(
+        ("path", "lines", "origin", "place", "row"),
+        [
+            ("data/a.jsonl", [7], "data/a.jsonl", "data/a.jsonl:7", "line 7"),
+            (None, None, "fixture ftgate_test_set", "fixture ftgate_test_set, item 1", "item 1"),
+        ],
+    )
+    def test_where_names_the_line_of_a_file_or_the_item_of_an_iterable(self, path, lines, origin, place, row):
+        data = DataSet((Example("1", "a", "b"),), path, "00", lines, origin)
+        assert (str(data.where(0)), str(data.where(0, "input"))) == (place, f"{place}: input")
+        assert data.row_name(0) == row
 
     def test_it_is_a_sized_iterable_of_examples(self):
         examples = (Example("1", "a", "b"), Example("2", "c", "d"))
@@ -218,7 +202,6 @@ class TestWording:
         assert excerpt("x" * 100) == "x" * 60 + "..."
         assert excerpt("x" * 100 + "HERE", at=100) == "..." + "x" * 56 + "HERE"
 
-    @UNHURRIED
     @given(TEXT, st.integers(0, 300))
     def test_an_excerpt_is_always_one_short_printable_line(self, text, at):
         found = excerpt(text, min(at, len(text)))
@@ -250,7 +233,6 @@ class TestWording:
         assert nearest("lable", ["input"]) is None
 
 
-@UNHURRIED
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | TEXT, lambda value: st.lists(value) | st.dictionaries(TEXT, value)
