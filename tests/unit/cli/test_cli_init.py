@@ -1,7 +1,7 @@
 """What ``init`` sees in the data, proposes, and writes."""
 
 import json
-from collections.abc import Callable
+import re
 from pathlib import Path
 
 import pytest
@@ -12,8 +12,6 @@ from pytest_ftgate.cli.survey import look, propose
 from pytest_ftgate.config import load_gate_file, resolve_gate
 from pytest_ftgate.errors import ConfigError, DataError, FtgateError
 from pytest_ftgate.metrics import BUILT_IN
-
-Init = Callable[..., str]
 
 
 @pytest.fixture
@@ -56,9 +54,8 @@ def test_files_are_found_and_named(folder, init):
     furnish(folder / "data")
     write_jsonl(folder / "data" / "test_old_copy.jsonl", rows(3))
     said = init()
-    assert "test set: data/test.jsonl, 60 examples" in said
-    assert "- not taken: data/test_old_copy.jsonl (--test-set takes another)" in said
-    assert "training set: data/train.jsonl, 220 rows, 220 usable, 0 duplicates" in said
+    for words in ("data/test.jsonl, 60", "data/test_old_copy.jsonl", "--test-set", "data/train.jsonl, 220"):
+        assert words in said
     assert 'test_set: "data/test.jsonl"' in (folder / "ftgate.yaml").read_text()
 
 
@@ -74,7 +71,7 @@ def test_a_file_that_is_not_there_is_asked_for(folder, init, there, word, option
 
 def test_one_file_is_not_both(folder, init):
     furnish(folder)
-    with pytest.raises(ConfigError, match="the test set is the training set"):
+    with pytest.raises(ConfigError, match="training set"):
         init(training_set=Path("test.jsonl"))
 
 
@@ -83,8 +80,7 @@ def test_columns_are_guessed_and_said(folder, init):
     (folder / "my_test.csv").write_text(test, encoding="utf-8")
     train = "prompt\toutput\n" + "".join(f"teach {i}\t{label(i)}\n" for i in range(220))
     (folder / "train.tsv").write_text(train, encoding="utf-8")
-    said = init(baseline="recorded:b.jsonl", candidate="recorded:c.jsonl")
-    assert "- taken: input is the column question, expected is the column label" in said
+    assert "question" in init(baseline="recorded:b.jsonl", candidate="recorded:c.jsonl")
     file = load_gate_file(folder / "ftgate.yaml")
     config = resolve_gate(file.layers("finetune"), file=file, gate="finetune", default_name="x")
     assert config.test_set.fields == {"input": "question", "expected": "label"}
@@ -97,28 +93,24 @@ def test_a_test_example_with_a_near_copy_in_the_training_set_is_named(folder, in
     training = [*rows(220, "training question"), {"input": copied.format("three") + " Thanks", "expected": label(0)}]
     furnish(folder, test, training)
     said = " ".join(init().split())
-    assert "leakage: 0 test examples in the training set, 1 with a near copy there" in said
-    assert (
-        "WARNING: 1 test example has a near copy in the training set, and the gate fails on that: take the copies out "
-        "of the training set, or say that they differ (audit: {leaked_near: warn}); the first is "
-        "test.jsonl:61 ~ train.jsonl:221"
-    ) in said
+    assert "WARNING: 1 test example" in said
+    assert all(words in said for words in ("audit: {leaked_near: warn}", "test.jsonl:61 ~ train.jsonl:221"))
 
 
 def test_columns_that_nobody_can_guess_are_asked_for(folder, init):
     furnish(folder, [{"frage": f"q {i}", "antwort": label(i)} for i in range(60)])
-    with pytest.raises(DataError, match=r"(?s)which column holds the input and the expected.*--input COLUMN"):
+    with pytest.raises(DataError, match=r"(?s)input.*expected.*--input COLUMN"):
         init()
-    said = init(input="frage", expected="antwort")
-    assert "input is the column frage, expected is the column antwort" in said
+    init(input="frage", expected="antwort")
     assert 'fields: {input: "frage", expected: "antwort"}' in (folder / "ftgate.yaml").read_text()
 
 
 def test_of_two_columns_one_of_which_is_known_the_other_is_taken(folder, init):
     furnish(folder, [{"id": f"m{i}", "message": f"q {i}", "team": label(i)} for i in range(60)])
-    assert "input is the column message, expected is the column team" in init()
+    init()
+    assert 'fields: {input: "message", expected: "team"}' in (folder / "ftgate.yaml").read_text()
     furnish(folder, [{"message": f"q {i}", "team": label(i), "lang": "en"} for i in range(60)])
-    with pytest.raises(DataError, match=r"(?s)which column holds the expected.*--expected COLUMN"):
+    with pytest.raises(DataError, match=r"(?s)expected.*--expected COLUMN"):
         init(force=True)
 
 
@@ -127,22 +119,22 @@ def test_a_conversation_has_no_columns_to_guess(folder, init):
         return {"messages": [{"role": "user", "content": f"q {i}"}, {"role": "assistant", "content": label(i)}]}
 
     furnish(folder, training=[turns(i) for i in range(220)])
-    assert "training set: train.jsonl, 220 rows, 220 usable" in init()
+    assert "train.jsonl, 220" in init()
 
 
 def test_a_corrupt_file_is_an_error_of_the_loader(folder, init):
     furnish(folder)
     (folder / "test.jsonl").write_text('{"input": "a", "expected": "b"}\n{"input": \n')
-    with pytest.raises(DataError, match=r"test\.jsonl:2: is not JSON"):
+    with pytest.raises(DataError, match=r"test\.jsonl:2: "):
         init()
     assert not (folder / "ftgate.yaml").exists()
 
 
 def test_groups_are_counted_or_proposed(folder, init):
     furnish(folder, [{**row, "group": f"g{i // 3}"} for i, row in enumerate(rows(60))])
-    assert "60 examples, 20 groups" in init()
+    assert "20 groups" in init()
     furnish(folder, [{**row, "user_id": i // 6} for i, row in enumerate(rows(60))])
-    assert "groups: perhaps by user_id (10 values)" in init(force=True)
+    assert "user_id (10" in init(force=True)
     assert '# test_set: {path: "test.jsonl", fields: {group: "user_id"}}' in (folder / "ftgate.yaml").read_text()
 
 
@@ -151,20 +143,20 @@ def test_what_speaks_against_the_data_is_said_first(folder, init):
     training += [training[0], {**training[1], "expected": "other"}, rows(1)[0]]
     furnish(folder, [*rows(39), {"input": "new one", "expected": "unseen"}], training)
     said = init()
-    for warning in (
-        "40 test examples, and a gate asks for 50: label 10 more",
-        "101 usable training examples, and a gate asks for 200: collect 99 more",
-        "1 test example stands in the training set, too",
-        "1 training row with an earlier row's input and another output",
-        "1 label of the test set is not in the training set",
+    warnings = " ".join(said.partition("wrote:")[0].split()).split("WARNING: ")[1:]
+    for words in (
+        ("40 test examples", "50", "10"),
+        ("101 usable training examples", "200", "99"),
+        ("1 test example", "training set"),
+        ("1 training row", "output"),
+        ("1 label", "training set"),
     ):
-        assert f"WARNING: {warning}" in " ".join(said.split()), warning
-    assert said.index("WARNING") < said.index("wrote:")
+        assert any(all(word in warning for word in words) for warning in warnings), words
 
 
 def test_a_test_set_that_a_gate_refuses_is_called_out(folder, init):
     furnish(folder, [*rows(60), *rows(1)])
-    assert "WARNING: the gate cannot use this test set: test.jsonl:61" in init()
+    assert re.search("WARNING: .*test.jsonl:61", init())
 
 
 # --- proposing -----------------------------------------------------------------------------------------------
@@ -194,7 +186,7 @@ def test_the_metric_suits_the_outputs(folder, expected, metric):
 def test_the_file_loads_and_a_gate_without_models_says_what_is_missing(folder, init):
     furnish(folder)
     said = init()
-    assert "next: write the baseline and the candidate into ftgate.yaml, then:" in said
+    assert "baseline" in said.partition("next: ")[2]
     assert said.endswith("\n    python -m pytest test_finetune.py")
     file = load_gate_file(folder / "ftgate.yaml")
     with pytest.raises(ConfigError, match="baseline"):
@@ -230,20 +222,13 @@ def test_every_goal_is_named(folder, init):
     furnish(folder)
     init()
     text = (folder / "ftgate.yaml").read_text()
-    for word in (
-        "WHAT to do",
-        "WHAT to know",
-        "HOW to behave",
-        "classification, extraction",
-        "knowledge: Use retrieval",
-    ):
-        assert word in text
+    assert all(goal in text for goal in ("style", "format", "classification, extraction", "knowledge: Use retrieval"))
 
 
 def test_nothing_is_written_through_a_link_that_leads_nowhere(folder, init, tmp_path):
     furnish(folder)
     (folder / "pytest.ini").symlink_to(tmp_path / "elsewhere.ini")
-    with pytest.raises(ConfigError, match=r"(?s)pytest.ini: is there already.*--force"):
+    with pytest.raises(ConfigError, match=r"(?s)pytest.ini: .*--force"):
         init()
     assert not (tmp_path / "elsewhere.ini").exists()
 
@@ -252,7 +237,7 @@ def test_nothing_is_written_over_without_force(folder, init):
     furnish(folder)
     for name in ("ftgate.yaml", "test_finetune.py"):
         (folder / name).write_text("mine")
-        with pytest.raises(ConfigError, match=rf"(?s){name}: is there already.*--force"):
+        with pytest.raises(ConfigError, match=rf"(?s){name}: .*--force"):
             init()
         assert (folder / name).read_text() == "mine"
         assert not (folder / "pytest.ini").exists()
@@ -264,7 +249,7 @@ def test_nothing_is_written_over_without_force(folder, init):
 
 def test_a_misspelled_model_is_refused_before_anything_is_written(folder, init):
     furnish(folder)
-    with pytest.raises(ConfigError, match=r"(?s)candidate.*the gate would not be valid, and nothing was written"):
+    with pytest.raises(ConfigError, match="candidate"):
         init(baseline="recorded:b.jsonl", candidate="gpt-4.1")
     assert not (folder / "ftgate.yaml").exists()
 
@@ -281,7 +266,7 @@ def test_paths_are_relative_to_the_gate_file(folder, init):
     text = (folder / "sub/ftgate.yaml").read_text()
     assert 'test_set: "../test.jsonl"' in text
     assert 'baseline: "recorded:base.jsonl"' in text
-    assert "there is no sub/base.jsonl yet" in said
+    assert "sub/base.jsonl" in said
     assert said.endswith("python -m pytest sub/test_finetune.py")
 
 
@@ -304,7 +289,7 @@ def test_hostile_columns_and_labels_do_no_harm(folder, init):
 
 
 def test_a_folder_that_is_not_there(folder, init):
-    with pytest.raises(FtgateError, match="there is no such folder"):
+    with pytest.raises(FtgateError, match="folder"):
         init(directory=Path("absent"))
 
 
@@ -328,7 +313,6 @@ def test_an_ini_file_that_is_there_is_left_alone(folder, init, name, content, co
     said = init(directory=folder / "sub")
     assert (folder / name).read_text() == content
     assert (folder / "sub/pytest.ini").exists() is not counts
-    assert (f"{name} is there already" in said) is counts
     if counts:
         assert "ftgate_config = " in said
         assert "sub/ftgate.yaml" in said

@@ -78,7 +78,7 @@ BROKEN = [  # content, place, and what a user needs to read
     *(
         (GOOD + rest, ":2", ["cut off", rest])
         for rest in (
-            *('{"input": "abc', '{"input"', '{"input": tr', "{", '{"input": "a", "expected": {"x": 1}', '{"input": "a}'),
+            *('{"input": "abc', '{"input"', '{"input": tr', "{", '{"input": "a", "x": {"x": 1}', '{"input": "a}'),
         )
     ),
     *((GOOD + last, ":2", ["not JSON"]) for last in ('{"input": a}', "not json", '{"input": "abc\n', '{"input": 1,}')),

@@ -64,25 +64,15 @@ def text_of(result, verbosity=0):
     return "\n".join(line.text for line in block(result, verbosity=verbosity))
 
 
-def test_the_block_says_how_sure_we_are_in_words():
-    text = text_of(gate())
-    assert "gain: +11.0 points accuracy (31 fixed, 9 broken of 200 examples)" in text
-    assert "we can be 95 % sure that the real gain is at least +5.9 points" in text
-    assert "p =" not in text
-    assert text.count("where is it") == 3
-
-
-def test_verbose_shows_method_p_value_and_all_broken_examples():
-    text = text_of(gate(), verbosity=1)
-    assert "method: exact, p = 0.0048" in text
-    assert text.count("where is it") == 9
-
-
-def test_verbose_names_the_data_by_hash():
+def test_the_block_says_how_sure_we_are_and_verbose_how_that_is_known():
     training, test = TrainingResult("train.jsonl", "ab12", 210, 200, 10, 0, 0), TestSetResult("test.jsonl", "cd34", 60)
-    text = text_of(gate(training=training, test_set=test), verbosity=1)
-    assert "training set: train.jsonl, 210 rows, 200 usable, sha256 ab12" in text
-    assert "test set: test.jsonl, 60 examples, sha256 cd34" in text
+    usual, verbose = (text_of(gate(training=training, test_set=test), verbosity=v) for v in (0, 1))
+    for fact in ("+11.0 points", "accuracy", "31 fixed, 9 broken", "200", "95 %", "+5.9"):
+        assert fact in usual, fact
+    for fact in ("exact", "p = 0.0048", "train.jsonl, 210", "200 usable", "ab12", "test.jsonl, 60", "cd34"):
+        assert fact in verbose, fact
+    assert "p =" not in usual
+    assert (usual.count("where is it"), verbose.count("where is it")) == (3, 9)
 
 
 def test_the_table_has_a_row_per_model():
@@ -103,21 +93,14 @@ def priced(**models):
 
 
 def test_a_table_that_is_wider_than_the_terminal_becomes_two():
-    lines = model_table(priced(baseline=(0.0756, "x"), candidate=(0.0156, "x")), width=80)
-    assert [line.split() for line in (lines[0], lines[3])] == [
-        ["model", "accuracy"],
-        ["answered", "stored", "p50", "p95", "tokens", "in/out", "cost"],
-    ]
-    assert max(map(len, lines)) <= 80
-    assert lines[4].endswith(" $0.0756")
-    assert "ft:gpt-4.1-mini-2025-04-14:some-company:intents:BTz1aXyz" in lines[2]
-
-
-def test_a_wide_terminal_has_all_in_one_line():
-    lines = model_table(priced(baseline=(0.0756, "x"), candidate=(0.0156, "x")), width=200)
-    assert len(lines) == 3
-    assert lines[0].split()[-3:] == ["tokens", "in/out", "cost"]
-    assert "ft:gpt-4.1-mini-2025-04-14:some-company:intents:BTz1aXyz" in lines[2]
+    model = priced(baseline=(0.0756, "x"), candidate=(0.0156, "x"))
+    narrow, wide = model_table(model, width=80), model_table(model, width=200)
+    columns = ["answered", "stored", "p50", "p95", "tokens", "in/out", "cost"]
+    assert [narrow[0].split(), narrow[3].split()] == [["model", "accuracy"], columns]
+    assert max(map(len, narrow)) <= 80
+    assert narrow[4].endswith(" $0.0756")
+    assert (len(wide), wide[0].split()[-3:]) == (3, columns[-3:])
+    assert all("ft:gpt-4.1-mini-2025-04-14:some-company:intents:BTz1aXyz" in lines[2] for lines in (narrow, wide))
 
 
 def test_on_a_terminal_a_check_is_broken_between_words():
@@ -152,25 +135,20 @@ def test_a_cost_that_one_model_has_shows_that_the_others_is_unknown():
     assert not any("cost" in line for line in model_table(priced(baseline=(None, "a"), candidate=(None, "b"))))
 
 
-def test_each_source_of_a_price_is_said_once_where_a_cost_is_shown():
+def test_each_source_of_a_price_is_said_once_where_a_cost_is_shown_or_asked_for():
     text = text_of(priced(baseline=(1.0, "ftgate.yaml:4"), few_shot=(2.0, "ftgate.yaml:4"), candidate=(0.5, "mine")))
-    assert [line for line in text.splitlines() if line.startswith("price")] == [
-        "price of baseline, few_shot: ftgate.yaml:4",
-        "price of candidate: mine",
-    ]
-
-
-def test_prices_are_not_spoken_of_where_nobody_asks():
+    sources = [line for line in text.splitlines() if line.startswith("price")]
+    assert ["baseline, few_shot" in sources[0], "ftgate.yaml:4" in sources[0], "mine" in sources[1]] == [True] * 3
+    assert len(sources) == 2
     unknown = priced(baseline=(None, "unknown: no"), candidate=(None, "unknown: no"))
-    assert "price" not in text_of(unknown)
-    assert "price of baseline, candidate: unknown: no" in text_of(unknown, verbosity=1)
     asked = replace(unknown, checks=(Check("require.candidate.cost_usd", "error", "candidate cost_usd unknown"),))
-    assert "price of baseline, candidate: unknown: no" in text_of(asked)
+    assert "price" not in text_of(unknown)
+    assert all("baseline, candidate: unknown: no" in text for text in (text_of(unknown, verbosity=1), text_of(asked)))
 
 
 def test_stored_predictions_show_their_age():
     old = ModelResult("ft:mini", metrics={"accuracy": 0.89}, n_stored=3, oldest_age_s=7_200.0)
-    assert "the oldest stored prediction is 2 hours old" in text_of(gate(candidate=old))
+    assert "2 hours" in text_of(gate(candidate=old))
     assert "oldest" not in text_of(gate())
 
 
@@ -189,11 +167,9 @@ def test_the_failures_first_line_stands_alone():
         Check("b", "warning", "odd"),
         Check("c", "fail", "leaked"),
     )
-    assert failure_text(gate(verdict="fail", checks=checks)).splitlines() == [
-        "gate intents: failed: too few",
-        "  advice: Add some.",
-        "  and c: leaked",
-    ]
+    first, *more = failure_text(gate(verdict="fail", checks=checks)).splitlines()
+    assert ["intents" in first, "too few" in first] == [True, True]
+    assert ["Add some." in more[0], "c: leaked" in more[1], len(more)] == [True, True, 2]
 
 
 def test_foreign_text_cannot_command_a_terminal_or_a_ci_log():
@@ -206,25 +182,13 @@ def test_foreign_text_cannot_command_a_terminal_or_a_ci_log():
     assert max(map(len, text.splitlines())) < 300
 
 
-def test_facts_survive_json():
-    result = gate(gain=float("nan"))
-    facts = json.loads(json.dumps(result.to_dict(), allow_nan=False))
-    assert facts["gain"] is None
-    assert GateResult.from_dict(facts) == gate(gain=None)
-
-
-def test_the_report_carries_versions_and_every_gate():
-    document = json.loads(report([gate()], Session()))
-    assert document["version"] == 1
-    assert document["gates"][0]["passed"] is True
-    assert {"python", "pytest", "openai", "scikit-learn"} <= document["environment"].keys()
-
-
-def test_the_report_carries_the_versions_of_what_is_optional(monkeypatch):
+def test_the_report_carries_every_gate_and_the_versions_of_what_is_optional_too(monkeypatch):
     monkeypatch.setattr("pytest_ftgate.reports.json.version", lambda name: f"version of {name}")
-    found = json.loads(report([gate()], Session()))["environment"]
+    document = json.loads(report([gate()], Session()))
+    assert (document["version"], document["gates"][0]["passed"]) == (1, True)
+    assert {"python", "pytest", "openai", "scikit-learn"} <= document["environment"].keys()
     for name in ("genai-prices", "jsonschema", "rapidfuzz", "sacrebleu"):  # by which answers are scored and priced
-        assert found[name] == f"version of {name}"
+        assert document["environment"][name] == f"version of {name}"
 
 
 def test_junit_properties_are_flat_and_whole():
@@ -308,21 +272,15 @@ def rows(text, begin):
     return [" ".join(line.split()) for line in text if line.strip().startswith(begin)]
 
 
-def test_of_the_parts_only_slices_that_do_not_hold_are_shown_at_most_five():
+def test_of_the_parts_only_slices_that_do_not_hold_are_shown_at_most_five_and_in_full_all():
     result = gate(guards=(GUARD,), slices=SLICES, labels=(LabelResult("refund", 20, 0.9, 0.8, -0.1),))
-    text = [line.text for line in block(result)]
-    assert rows(text, "lang=") == [f"lang=l{i} 40 90.0 % 80.0 % -10.0 -20.0 +0.0 fail" for i in range(5)]
-    assert not rows(text, "general") + rows(text, "refund")
-
-
-def test_all_parts_are_shown_in_full():
-    result = gate(guards=(GUARD,), slices=SLICES, labels=(LabelResult("refund", 20, 0.9, 0.8, -0.1),))
-    text = [line.text for line in block(result, verbosity=1)]
-    assert rows(text, "general") == ["general (accuracy) 1,200 90.0 % 88.0 % -2.0 -3.1 -1.0 inconclusive"]
-    assert len(rows(text, "lang=")) == 8
-    assert rows(text, "lang=xx") == ["lang=xx 12 - - - - - too few to judge (12 of 30)"]
-    assert rows(text, "label") == ["label n baseline candidate change"]
-    assert rows(text, "refund") == ["refund 20 90.0 % 80.0 % -10.0"]
+    usual, full = ([line.text for line in block(result, verbosity=v)] for v in (0, 1))
+    assert rows(usual, "lang=") == [f"lang=l{i} 40 90.0 % 80.0 % -10.0 -20.0 +0.0 fail" for i in range(5)]
+    assert not rows(usual, "general") + rows(usual, "refund")
+    assert rows(full, "general") == ["general (accuracy) 1,200 90.0 % 88.0 % -2.0 -3.1 -1.0 inconclusive"]
+    assert len(rows(full, "lang=")) == 8
+    assert rows(full, "lang=xx") == ["lang=xx 12 - - - - - too few to judge (12 of 30)"]
+    assert rows(full, "refund") == ["refund 20 90.0 % 80.0 % -10.0"]
 
 
 def test_names_of_parts_command_no_terminal():
@@ -337,23 +295,32 @@ def test_names_of_parts_command_no_terminal():
     assert max(map(len, text)) < 200
 
 
-def test_parts_survive_the_way_through_json():
-    result = gate(guards=(GUARD,), slices=SLICES, labels=(LabelResult("refund", 20, 0.9, 0.8, -0.1),))
-    assert GateResult.from_dict(json.loads(json.dumps(result.to_dict()))) == result
-
-
-def test_long_answers_are_shown_from_where_they_part():
-    start = '{"intent": "HassIncreaseTimer", "slots": {"area": "kitchen", "name": "lamp", '
-    flip = Flip("t1", "x", start + '"minutes": 4}}', start + '"minutes": 4}}', start + '"hours": 4}}')
-    (line,) = (one.text for one in block(gate(broken=(flip,), losses=1)) if one.text.startswith("    expected"))
-    assert line == (
-        """    expected '...", "name": "lamp", "minutes": 4}}', baseline '...", "name": "lamp", "minutes": 4}}', """
-        """candidate '...", "name": "lamp", "hours": 4}}'"""
+def test_facts_and_parts_survive_json():
+    result = gate(
+        gain=float("nan"), guards=(GUARD,), slices=SLICES, labels=(LabelResult("refund", 20, 0.9, 0.8, -0.1),)
     )
+    facts = json.loads(json.dumps(result.to_dict(), allow_nan=False))
+    assert facts["gain"] is None
+    assert GateResult.from_dict(facts) == replace(result, gain=None)
 
 
-def test_an_answer_that_is_another_from_the_start_is_shown_from_the_start():
-    flip = Flip("t1", "x", "a" * 70 + "b", "Sure! Here it is: " + "a" * 60, "a" * 70)
+START = '{"intent": "HassIncreaseTimer", "slots": {"area": "kitchen", "name": "lamp", '
+
+
+@pytest.mark.parametrize(
+    ("expected", "baseline", "candidate", "shown"),
+    [
+        # from where they part
+        (
+            *(START + '"minutes": 4}}', START + '"minutes": 4}}', START + '"hours": 4}}'),
+            ['\'...", "name": "lamp", "minutes": 4}}\'', '\'...", "name": "lamp", "hours": 4}}\''],
+        ),
+        # one that is another from the start from the start
+        ("a" * 70 + "b", "Sure! Here: " + "a" * 60, "a" * 70, ["'..." + "a" * 20 + "b'", "'Sure! Here: aaa"]),
+    ],
+)
+def test_long_answers_are_shown_from_where_they_part(expected, baseline, candidate, shown):
+    flip = Flip("t1", "x", expected, baseline, candidate)
     (line,) = (one.text for one in block(gate(broken=(flip,), losses=1)) if one.text.startswith("    expected"))
-    assert line.startswith("    expected '..." + "a" * 20 + "b', baseline 'Sure! Here it is: aaa")
-    assert line.endswith("candidate '..." + "a" * 20 + "'")
+    assert all(part in line for part in shown)
+    assert START not in line

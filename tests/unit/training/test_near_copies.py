@@ -141,7 +141,7 @@ WORDS = ["where", "is", "the", "parcel", "invoice", "ordered", "yesterday", "num
 SENTENCES = st.lists(st.sampled_from(WORDS), min_size=1, max_size=9).map(" ".join)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(SENTENCES, max_size=25), st.lists(SENTENCES, max_size=5))
 def test_the_search_finds_what_comparing_all_pairs_finds(training, test):
     found = near_copies(wordings(training), wordings(test))
@@ -180,6 +180,6 @@ def test_of_many_pairs_at_the_threshold_none_is_missed():
 def test_a_word_that_thousands_share_does_not_stop_the_search():
     rows = [
         f"{'the very same beginning of all these sentences ' * 3}{chr(97 + i // 26)}{chr(97 + i % 26)}"
-        for i in range(500)
+        for i in range(250)
     ]
-    assert [row for row, _ in within(*rows)] == list(range(1, 500))
+    assert [row for row, _ in within(*rows)] == list(range(1, 250))

@@ -1,19 +1,14 @@
 """The audit of the training set, and the refusal of a test set that counts an input twice."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_ftgate.checks.training_set import audit_training_set, check_test_set
 from pytest_ftgate.data import examples_from, load_examples
 from pytest_ftgate.errors import DataError
-
-UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-
-Row = tuple[Any, Any]
 
 
 def data(rows, origin="here"):
@@ -77,7 +72,6 @@ class TestCounts:
     def test_a_conversation_is_blank_where_its_last_question_is(self):
         assert audit([(chat(" ", "s"), "x"), (chat("a", ""), "x")]).usable == 1
 
-    @UNHURRIED
     @given(MIXED_ROWS, st.randoms(use_true_random=False))
     def test_the_order_of_rows_does_not_change_the_counts(self, rows, shuffler):
         shuffled = list(rows)
@@ -89,7 +83,6 @@ class TestCounts:
         ]
         assert counts[0] == counts[1]
 
-    @UNHURRIED
     @given(ROWS, st.data())
     def test_padding_with_variants_of_rows_never_makes_more_usable(self, rows, choose):
         padding = [
@@ -100,7 +93,6 @@ class TestCounts:
         assert after.usable == before.usable
         assert after.rows == before.rows + len(padding)
 
-    @UNHURRIED
     @given(MIXED_ROWS)
     def test_counts_fit_together(self, rows):
         found = audit(rows)
@@ -174,7 +166,6 @@ class TestLeakage:
         alone = [[{"role": "system", "content": text}] for text in ("write a poem", "write a joke")]
         assert audit([(alone[0], "x")], [(alone[1], "x")]).leaked == 0
 
-    @UNHURRIED
     @given(ROWS)
     def test_every_non_blank_input_leaks_from_its_own_set(self, rows):
         found = audit(rows, rows)
@@ -182,69 +173,56 @@ class TestLeakage:
         assert [row for row, _ in found.leaked_rows] == [row for row, (given, _) in enumerate(rows) if given.strip()]
 
 
-class TestLabels:
-    def test_labels_of_one_set_only(self):
-        training = [(f"t{n}", label) for n, label in enumerate("aabbcczz")]
-        test = [(f"u{n}", label) for n, label in enumerate("abqp")]
-        found = audit(training, test)
-        assert (found.labels.only_in_test, found.labels.only_in_training) == (("p", "q"), ("c", "z"))
-
-    def test_free_text_has_no_labels(self):
-        found = audit([(f"t{n}", f"text {n}") for n in range(10)], [(f"u{n}", f"other {n}") for n in range(10)])
-        assert (found.labels.only_in_test, found.labels.only_in_training) == ((), ())
-
-    def test_two_labels_are_labels_however_few_the_rows(self):
-        found = audit([("t", "a")], [("u", "b")])
-        assert (found.labels.only_in_test, found.labels.only_in_training) == (("b",), ("a",))
-
-    def test_other_json_values_are_labels_by_their_text(self):
-        found = audit([("t", True), ("v", "1")], [("u", "true"), ("w", 1)])
-        assert (found.labels.only_in_test, found.labels.only_in_training) == ((), ())
-
-    def test_blank_outputs_are_no_label(self):
-        assert audit([("t", "a"), ("v", "")], [("u", "a")]).labels.only_in_training == ()
-        assert audit([("t", "a")], [("u", "a"), ("v", " ")]).labels.only_in_test == ()
+@pytest.mark.parametrize(
+    ("training", "test", "only_in_test", "only_in_training"),
+    [
+        ("aabbcczz", "abqp", ("p", "q"), ("c", "z")),
+        ([f"text {n}" for n in range(10)], [f"other {n}" for n in range(10)], (), ()),  # free text has no labels
+        ("a", "b", ("b",), ("a",)),  # two labels are labels however few the rows
+        ([True, "1"], ["true", 1], (), ()),
+        (["a", ""], ["a"], (), ()),
+        (["a"], ["a", " "], (), ()),
+    ],
+)
+def test_labels_of_one_set_only(training, test, only_in_test, only_in_training):
+    found = audit([(f"t{n}", one) for n, one in enumerate(training)], [(f"u{n}", one) for n, one in enumerate(test)])
+    assert (found.labels.only_in_test, found.labels.only_in_training) == (only_in_test, only_in_training)
 
 
 class TestCheckTestSet:
     def test_distinct_inputs_pass(self):
         check_test_set(data([("a", "x"), ("b", "x"), (chat("c", "s"), "x"), (chat("c", "t"), "x")]))
 
-    def test_a_blank_input_names_its_line(self, tmp_path, monkeypatch):
+    @pytest.mark.parametrize(
+        ("content", "place", "words"),
+        [
+            ('input,expected\n"a\nb",x\n" ",refund\n', "test.csv:4", ["blank", "refund"]),
+            (
+                "id,input,expected\nx,Turn on,1\ny,b,1\nz,turn  ON,1\n",
+                "test.csv:4",
+                ["line 2", '"z"', '"x"', "turn on"],
+            ),
+            ("input,expected\na,1\na,1\n", "test.csv:3", ["line 2"]),
+        ],
+    )
+    def test_a_blank_or_repeated_input_names_its_lines_and_written_ids(
+        self, tmp_path, monkeypatch, content, place, words
+    ):
         monkeypatch.chdir(tmp_path)
-        Path("test.csv").write_text('input,expected\n"a\nb",x\n" ",refund\n', encoding="utf-8")
+        Path("test.csv").write_text(content, encoding="utf-8")
         with pytest.raises(DataError) as caught:
             check_test_set(load_examples(Path("test.csv")))
-        assert str(caught.value) == (
-            "test.csv:4: the input is blank\n  its expected output: refund\n  remove the row, or write its input"
-        )
-
-    def test_a_repeated_input_names_both_rows_and_ids(self, tmp_path, monkeypatch):
-        monkeypatch.chdir(tmp_path)
-        Path("test.csv").write_text("id,input,expected\nx,Turn on,1\ny,b,1\nz,turn  ON,1\n", encoding="utf-8")
-        with pytest.raises(DataError) as caught:
-            check_test_set(load_examples(Path("test.csv")))
-        assert str(caught.value) == (
-            'test.csv:4: the input is the same as that of line 2 (ids "z" and "x")\n'
-            "  it is: turn on\n"
-            "  keep one of the rows; case, width and white space do not tell inputs apart"
-        )
-
-    def test_ids_that_the_rows_do_not_have_are_not_named(self, tmp_path, monkeypatch):
-        monkeypatch.chdir(tmp_path)
-        Path("test.csv").write_text("input,expected\na,1\na,1\n", encoding="utf-8")
-        with pytest.raises(DataError, match=r"^test\.csv:3: the input is the same as that of line 2\n"):
-            check_test_set(load_examples(Path("test.csv")))
+        assert str(caught.value.where) == place
+        assert all(word in str(caught.value) for word in words)
+        assert ("ids" in caught.value.what) is ("id," in content)
 
     def test_several_repeats_are_counted(self):
         with pytest.raises(DataError) as caught:
             check_test_set(data([(chat("a"), "x"), ("b", "x"), ("A", "x"), ("b ", "x")], "fixture ftgate_test_set"))
-        assert str(caught.value).startswith(
-            "fixture ftgate_test_set, item 3: the input is the same as that of item 1 (ids "
-        )
-        assert "\n  it is: a; 2 rows repeat an input in all\n" in str(caught.value)
+        assert str(caught.value.where) == "fixture ftgate_test_set, item 3"
+        assert "item 1" in caught.value.what
+        assert "2 rows" in caught.value.evidence
 
-    @UNHURRIED
     @given(ROWS)
     def test_a_test_set_passes_exactly_where_all_its_rows_would_be_usable(self, rows):
         test = data([(given, "x") for given, _ in rows])
