@@ -75,10 +75,7 @@ def test_what_is_written_is_taken():
     (bound,) = config.require
     assert (bound.metric, bound.source) == (MetricSpec("cost_usd", {}, source), source)
     assert (bound.min, bound.max, bound.of) == (None, 2.0, "baseline")
-    assert config.show == (
-        MetricSpec("f1_macro", {}, source),
-        MetricSpec("exact_match", {"normalize": True}, source),
-    )
+    assert config.show == (MetricSpec("f1_macro", {}, source), MetricSpec("exact_match", {"normalize": True}, source))
 
 
 def read_as(data):

@@ -86,8 +86,7 @@ class TestHashes:
 
 class TestNormalizedInput:
     @pytest.mark.parametrize(
-        "variant",
-        ["TURN on", "  turn\t\non ", "ｔｕｒｎ　ｏｎ", "turn\u00a0on", "𝐭𝐮𝐫𝐧 on", "Turn\u2003On\x85"],
+        "variant", ["TURN on", "  turn\t\non ", "ｔｕｒｎ　ｏｎ", "turn\u00a0on", "𝐭𝐮𝐫𝐧 on", "Turn\u2003On\x85"]
     )
     def test_case_width_and_white_space_do_not_count(self, variant):
         assert normalized_input(variant) == "turn on"
@@ -169,8 +168,7 @@ class TestInstructionsAndBlanks:
         assert is_blank(blank)
 
     @pytest.mark.parametrize(
-        "asked",
-        ["a", (user("a"),), (user([{"type": "image_url", "image_url": {"url": "a.png"}}]),), (system("s"),)],
+        "asked", ["a", (user("a"),), (user([{"type": "image_url", "image_url": {"url": "a.png"}}]),), (system("s"),)]
     )
     def test_not_blank(self, asked):
         assert not is_blank(asked)

@@ -7,13 +7,7 @@ from enumeration import outcomes
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_ftgate.statistics.score import (
-    half_count_lower,
-    half_count_score,
-    score_lower,
-    tango_score,
-    wins_to_reach,
-)
+from pytest_ftgate.statistics.score import half_count_lower, half_count_score, score_lower, tango_score, wins_to_reach
 
 MARGINS = [-0.99, -0.5, -0.05, 0.0, 0.03, 0.1, 0.5, 0.99]
 

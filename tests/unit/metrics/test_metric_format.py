@@ -234,8 +234,7 @@ def test_a_schema_may_be_of_another_draft_and_refer_to_itself(holds):
 
 
 @pytest.mark.parametrize(
-    ("content", "word"),
-    [("{", "JSON"), ("[]", "empty"), ('{"type": "strng"}', "$.type"), (None, "no such file")],
+    ("content", "word"), [("{", "JSON"), ("[]", "empty"), ('{"type": "strng"}', "$.type"), (None, "no such file")]
 )
 def test_a_schema_comes_from_a_file(refusal, holds, tmp_path, content, word):
     path = tmp_path / "s.json"

@@ -74,10 +74,7 @@ def test_a_failed_job_says_why():
 
 def test_checkpoints_are_read_in_the_order_of_their_steps():
     rows = [checkpoint(20, "b", full_valid_loss=0.5, valid_loss=float("inf")), checkpoint(10, "a")]
-    assert read_checkpoints(rows, JOB, ENDPOINT) == (
-        Checkpoint(10, "a"),
-        Checkpoint(20, "b", {"full_valid_loss": 0.5}),
-    )
+    assert read_checkpoints(rows, JOB, ENDPOINT) == (Checkpoint(10, "a"), Checkpoint(20, "b", {"full_valid_loss": 0.5}))
     assert read_checkpoints([{**checkpoint(1, "a"), "metrics": None}], JOB, ENDPOINT) == (Checkpoint(1, "a"),)
 
 

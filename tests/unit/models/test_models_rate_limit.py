@@ -11,15 +11,7 @@ def said(kind, remaining, reset):
 
 @pytest.mark.parametrize(
     ("reset", "seconds"),
-    [
-        ("1s", 1.0),
-        ("6m0s", 360.0),
-        ("88ms", 0.088),
-        ("1h2m3.5s", 3723.5),
-        ("7.66s", 7.66),
-        ("12", 12.0),
-        ("0.5", 0.5),
-    ],
+    [("1s", 1.0), ("6m0s", 360.0), ("88ms", 0.088), ("1h2m3.5s", 3723.5), ("7.66s", 7.66), ("12", 12.0), ("0.5", 0.5)],
 )
 def test_where_nothing_is_left_the_reset_is_waited_for(reset, seconds):
     assert pause_s(said("requests", "0", reset)) == pytest.approx(seconds)

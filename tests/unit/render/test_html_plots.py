@@ -119,11 +119,7 @@ def test_bars_are_as_long_as_their_values():
         ((None, None), None, (0.0, 1.0)),
     ],
 )
-def test_a_metric_without_an_end_is_drawn_as_far_as_it_goes(
-    values,
-    metric_range,
-    span,
-):
+def test_a_metric_without_an_end_is_drawn_as_far_as_it_goes(values, metric_range, span):
     one = SliceResult("lang", "en", *values, n=4)
     (bars,) = slices(GateResult("a", "b", "pass", metric_range=metric_range, slices=(one,))).bars
     assert bars == (*values, *span)
@@ -161,10 +157,7 @@ def test_many_labels_are_shown_as_pairs():
     found = confusions(answers(labels, [(0, 0, 9, 9), (3, 1, 2, 7), (2, 1, 5, 0)]))
     assert found is not None
     assert not found.matrices
-    assert found.pairs.rows == (
-        ("label 3", "label 1", "2", "7", "+5"),
-        ("label 2", "label 1", "5", "0", "-5"),
-    )
+    assert found.pairs.rows == (("label 3", "label 1", "2", "7", "+5"), ("label 2", "label 1", "5", "0", "-5"))
 
 
 def test_outputs_that_are_no_labels_are_not_mixed_up():

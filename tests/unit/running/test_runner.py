@@ -34,16 +34,7 @@ class Model(protocol.Model):
     verified = None
     price = None
 
-    def __init__(
-        self,
-        answer=None,
-        *,
-        name="model",
-        concurrency=4,
-        retries=0,
-        persistent=True,
-        endpoint=False,
-    ):
+    def __init__(self, answer=None, *, name="model", concurrency=4, retries=0, persistent=True, endpoint=False):
         self.answer = answer
         self.name = name
         self.concurrency = concurrency

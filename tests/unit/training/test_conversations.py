@@ -33,7 +33,7 @@ OUT_OF_ORDER = {
     "instructions": [turns("user", "system"), turns("user", "assistant", "system", "user")],
     "the user": [turns("user", "user"), turns("system"), turns("system", "assistant")],
     "the assistant": [
-        *(turns("user", "assistant", "assistant", "user"), turns("user", "assistant"), turns("assistant", "user")),
+        *(turns("user", "assistant", "assistant", "user"), turns("user", "assistant"), turns("assistant", "user"))
     ],
     "call": [turns("user", "tool")],
     "empty": [turns("system", "user", system=" "), turns("user", "assistant", "user", assistant="")],
