@@ -40,8 +40,7 @@ def ask():
     def once(model, given="hello", repeat=0, **fields):
         async def call():
             try:
-                answer = await model.complete(Example("e1", given, "x", fields=fields), repeat)
-                return answer
+                return await model.complete(Example("e1", given, "x", fields=fields), repeat)
             finally:
                 await model.aclose()
 

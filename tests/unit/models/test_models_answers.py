@@ -198,23 +198,13 @@ def test_a_refusal_without_words_or_as_a_web_page(ask, build, server, reply, evi
 NOW = 1_700_000_000.0
 
 
-@pytest.mark.parametrize(
-    ("headers", "seconds"),
-    [
-        ({}, None),
-        ({"retry-after": "3"}, 3.0),
-        ({"retry-after": "0.5"}, 0.5),
-        ({"retry-after": "-3"}, 0.0),
-        ({"retry-after": formatdate(NOW + 20, usegmt=True)}, 20.0),
-        ({"retry-after": formatdate(NOW - 20, usegmt=True)}, 0.0),
-        ({"retry-after": "soon"}, None),
-        ({"retry-after": ""}, None),
-        ({"retry-after": "nan"}, None),
-        ({"retry-after": "inf"}, None),
-        ({"retry-after-ms": "250", "retry-after": "3"}, 0.25),
-        ({"retry-after-ms": "x", "retry-after": "3"}, 3.0),
-    ],
-)
+AFTER = {"3": 3.0, "0.5": 0.5, "-3": 0.0, **dict.fromkeys(("soon", "", "nan", "inf"))}
+AFTER |= {formatdate(NOW + 20, usegmt=True): 20.0, formatdate(NOW - 20, usegmt=True): 0.0}
+HEADERS = [({"retry-after": value}, seconds) for value, seconds in AFTER.items()]
+HEADERS += [({"retry-after-ms": "250", "retry-after": "3"}, 0.25), ({"retry-after-ms": "x", "retry-after": "3"}, 3.0)]
+
+
+@pytest.mark.parametrize(("headers", "seconds"), [*HEADERS, ({}, None)])
 def test_retry_after(headers, seconds):
     assert retry_after_s(headers, NOW) == seconds
 

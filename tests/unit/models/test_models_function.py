@@ -98,15 +98,12 @@ def test_messages_arrive_as_dicts_of_the_callables_own(model, ask):
     assert given == MESSAGES
 
 
-def test_a_completion_is_taken_as_it_is(model, ask):
-    answer = Completion("x", 1, 2, 0, "cut_off", 0.5)
-    assert ask(model(lambda _: answer)) is answer
-
-
-def test_text_of_a_subclass_becomes_plain_text(model, ask):
+def test_a_completion_is_taken_as_it_is_and_text_of_a_subclass_becomes_plain_text(model, ask):
     class Label(str):
         __slots__ = ()
 
+    answer = Completion("x", 1, 2, 0, "cut_off", 0.5)
+    assert ask(model(lambda _: answer)) is answer
     assert type(ask(model(lambda _: Label("x"))).text) is str
 
 
@@ -353,17 +350,12 @@ def test_an_answer_of_the_wrong_type_and_a_broken_completion(failure, answer, wo
 E1 = Example("e1", "hello", "x")
 
 
-def test_a_plain_callable_is_known_by_itself_for_this_session(model):
-    assert model(upper).key(E1) == model(upper).key(E1)
-    assert model(upper).key(E1) != model(lambda text: text).key(E1)
-    assert not model(upper).persistent
-
-
-def test_methods_are_known_by_their_object(model):
+def test_a_callable_is_known_by_itself_and_a_method_by_its_object_for_this_session(model):
     one, other = Greeter(), Greeter()
-    assert model(one.greet).key(E1) == model(one.greet).key(E1)
-    assert model(one.greet).key(E1) != model(other.greet).key(E1)
-    assert model(one.greet).key(E1) != model(one.greet_later).key(E1)
+    for given in (upper, one.greet):
+        assert model(given).key(E1) == model(given).key(E1)
+    assert len({model(given).key(E1) for given in (upper, str.upper, one.greet, other.greet, one.greet_later)}) == 5
+    assert not model(upper).persistent
 
 
 def test_a_callable_is_known_by_the_parameters_of_the_fixture_that_gave_it(spec):
@@ -380,7 +372,7 @@ def test_a_callable_is_known_by_the_parameters_of_the_fixture_that_gave_it(spec)
     assert key(upper, ckpt=one.greet) == key(upper, ckpt=one.greet) != key(upper, ckpt=one.greet_later)
 
 
-def test_equal_objects_are_not_the_same_model(model):
+def test_equal_objects_are_not_the_same_model_and_a_key_is_never_given_to_another_object(model):
     @dataclass(frozen=True)
     class Echo:
         state: int = 0
@@ -388,25 +380,16 @@ def test_equal_objects_are_not_the_same_model(model):
         def __call__(self, text):
             return text
 
-    assert model(Echo()).key(E1) != model(Echo()).key(E1)
-
-
-def test_a_key_is_never_given_to_another_object(model):
-    seen = set()
-    for _ in range(100):
-        seen.add(model(lambda text: text).key(E1))  # freed at once: ids are used again
-    assert len(seen) == 100
-
-
-def test_objects_that_cannot_be_weakly_referenced(model):
-    class Slotted:
+    class Slotted:  # it cannot be weakly referenced
         __slots__ = ()
 
         def __call__(self, text):
             return text
 
     slotted = Slotted()
+    assert model(Echo()).key(E1) != model(Echo()).key(E1)
     assert model(slotted).key(E1) == model(slotted).key(E1)
+    assert len({model(lambda text: text).key(E1) for _ in range(100)}) == 100  # freed at once: ids are used again
 
 
 def test_the_input_and_the_repeat_are_in_the_key_and_nothing_else_is(model):
@@ -445,11 +428,8 @@ def test_a_target_is_imported_and_called(build, ask, module):
     assert ask(model).text == "olleh"
     assert (model.concurrency, model.timeout_s, model.retries, model.persistent) == (1, 60.0, 5, False)
     assert (model.name, model.spelling, model.endpoint, model.verified) == ("tuned", "python:m", False, None)
-
-
-def test_keys_of_a_target(build, module):
-    name = module("async def answer(text):\n    return text\n")
-    model = build("python", target=f"{name}:answer", concurrency=3, timeout_s=2, retries=0, price={"input_per_1m": 1.0})
+    asked = {"concurrency": 3, "timeout_s": 2, "retries": 0, "price": {"input_per_1m": 1.0}}
+    model = build("python", target=f"{name}:Model.answer", **asked)
     assert (model.concurrency, model.timeout_s, model.retries, model.price.input_per_1m) == (3, 2, 0, 1.0)
 
 
@@ -464,9 +444,7 @@ def test_a_cache_key_makes_answers_last(build, module):
     model = build("python", target=f"{name}:answer", cache_key="v1", concurrency=9)
     assert model.persistent
     assert model.key(E1) in keys
-
-
-def test_the_key_of_a_cached_answer_is_the_same_in_every_version(build):
+    # committed recordings are found by a key that is the same in every version
     key = build("python", target="os.path:basename", cache_key="v1").key(E1)
     assert key == "511049e71fc7f9a43532783c821811dd63ba1a97e1bada19cf11948cd83365fd"
 
@@ -514,12 +492,18 @@ class Whole:
         """Nothing to do."""
 
 
-def test_what_is_a_model_already_stays_what_it_is(model):
+class Half:
+    name = "half"
+    key = complete = Whole.complete
+
+
+def test_what_is_a_model_already_stays_what_it_is_and_one_object_is_one_model(model):
     class Declared(Whole, protocol.Model):
         pass
 
-    made = Declared()
+    made, given = Declared(), Whole()
     assert model(made) is made
+    assert model(given) is model(given) is not model(Whole())
 
 
 def test_an_object_with_the_parts_of_a_model_gets_the_defaults_of_what_it_leaves_out(model):
@@ -538,26 +522,13 @@ def test_an_object_with_the_parts_of_a_model_gets_the_defaults_of_what_it_leaves
         _ = made.nonsense
 
 
-def test_one_object_is_one_model_wherever_it_is_used(model):
-    given = Whole()
-    assert model(given) is model(given)
-    assert model(given) is not model(Whole())
-
-
-def test_a_model_that_is_not_whole(model):
-    class Half:
-        name = "half"
-
-        def key(self, example, repeat=0):
-            return "k"
-
-        async def complete(self, example, repeat=0):
-            return Completion("x")
-
-    with pytest.raises(
-        ConfigError, match="aclose, spelling, concurrency, timeout_s, retries, persistent, verified, price"
-    ):
-        model(Half())
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [(Half(), "aclose, spelling, concurrency, timeout_s, retries, persistent, verified, price"), (3, "int")],
+)
+def test_what_is_no_model_or_not_a_whole_one(model, given, missing):
+    with pytest.raises(ConfigError, match=f"^ftgate.yaml:7: .*{missing}"):
+        model(given)
 
 
 def test_a_model_may_give_the_keys_of_a_price(model):
@@ -567,8 +538,3 @@ def test_a_model_may_give_the_keys_of_a_price(model):
     made.price = {"input_per_1k": 1}
     with pytest.raises(ConfigError, match="input_per_1k"):
         model(made)
-
-
-def test_what_is_not_a_model(model):
-    with pytest.raises(ConfigError, match=r"^ftgate.yaml:7: .*int"):
-        model(3)

@@ -99,11 +99,6 @@ def test_without_base_url_the_public_endpoint_is_asked_with_its_own_key(build, m
     assert build(api_key_env="OTHER").key_env == "OTHER"
 
 
-def test_a_request_is_sent_once_whatever_becomes_of_it(ask, build, server):
-    failing(ask, build, server, error(503))
-    assert len(server.requests) == 1
-
-
 def test_connections_are_kept_within_a_loop_and_opened_anew_in_another(build, server):
     model = build(base_url=server.url)
 
@@ -111,21 +106,12 @@ def test_connections_are_kept_within_a_loop_and_opened_anew_in_another(build, se
         for i in range(3):
             await model.complete(Example("e", f"text {i}", "x"))
         await model.aclose()
+        await model.aclose()  # twice, or unused, is fine
 
     asyncio.run(three())
     assert server.n_connections == 1
     asyncio.run(three())
     assert server.n_connections == 2
-
-
-def test_closing_twice_or_unused_is_fine(build):
-    model = build(base_url="http://127.0.0.1:9/v1")
-
-    async def close():
-        await model.aclose()
-        await model.aclose()
-
-    asyncio.run(close())
 
 
 def test_many_calls_at_once(build, server):
@@ -158,14 +144,12 @@ def test_a_missing_key_ends_the_run_before_a_call_and_names_the_variable(ask, bu
     assert server.n_connections == 0
 
 
-def test_ready_where_no_key_is_named_or_the_named_one_is_set(build, monkeypatch):
+def test_a_key_is_needed_only_where_one_is_named_and_never_for_stored_predictions(build, monkeypatch):
     build(base_url="http://127.0.0.1:9/v1").ready()
+    assert len(build().key(Example("e", "hello", "x"))) == 64
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     build().ready()
-
-
-def test_stored_predictions_need_no_key(build):
-    assert len(build().key(Example("e", "hello", "x"))) == 64
+    assert KEY not in repr(build()) + repr(build().address())
 
 
 @pytest.mark.parametrize(
@@ -198,18 +182,13 @@ def test_keys_of_others_are_not_told_either(ask, build, server):
     assert not any(secret in str(found) for secret in ("abc", "tok.en"))
 
 
-def test_the_models_repr_holds_no_key(build, monkeypatch):
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    model = build()
-    assert KEY not in repr(model) + repr(model.address())
-
-
 # --- what fails ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("reply", [Reply(drop=True), Reply("hello", cut_at=20)])
 def test_a_dropped_connection_and_an_answer_that_breaks_off(ask, build, server, backend, reply):
     found = failing(ask, build, server, reply)
+    assert len(server.requests) == 1
     assert (found.retryable, found.fatal, found.trouble) == (True, False, "unreachable")
     assert str(found.where) == f"127.0.0.1:{server.port}"
     assert not found.unpaid  # the server may have begun to answer
@@ -258,75 +237,44 @@ PARAMS = {"temperature": 0}
 
 
 def keys(build, **changes):
-    example = changes.pop("example", Example("e1", "hello", "x", fields={"lang": "de"}))
+    example = changes.pop("example", E1)
     repeat = changes.pop("repeat", 0)
     options = {"base_url": "http://127.0.0.1:9/v1", "params": PARAMS, **changes}
     return build(**options).key(example, repeat)
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"model": "m2"},
-        {"base_url": "http://127.0.0.1:8/v1"},
-        {"revision": "r2"},
-        {"params": {"temperature": 1}},
-        {"params": {}},
-        {"system": "s"},
-        {"template": "{input}!"},
-        {"template": "{lang}{input}"},
-        {"example": Example("e1", "hullo", "x")},
-        {"example": Example("e1", ({"role": "assistant", "content": "hello"},), "x")},
-        {"repeat": 1},
-    ],
-)
-def test_what_can_change_an_answer_changes_its_key(build, change):
-    assert keys(build, **change) != keys(build)
+E1 = Example("e1", "hello", "x", fields={"lang": "de"})
+SAME = [{"base_url": "http://127.0.0.1:9/v1/"}, {"api_key_env": "OTHER"}, {"concurrency": 3}, {"timeout_s": 5}]
+SAME += [{"retries": 0}, {"price": {"input_per_1m": 1.0}}, {"template": "{input}"}]
+SAME += [{"example": Example("e2", "hello", "y", group="g", fields={"lang": "fr"})}]
+SAME += [{"example": Example("e1", ({"role": "user", "content": "hello"},), "x")}]
+OTHER = [{"model": "m2"}, {"base_url": "http://127.0.0.1:8/v1"}, {"revision": "r2"}, {"params": {"temperature": 1}}]
+OTHER += [{"params": {}}, {"system": "s"}, {"template": "{input}!"}, {"template": "{lang}{input}"}, {"repeat": 1}]
+OTHER += [{"example": Example("e1", "hullo", "x")}]
+OTHER += [{"example": Example("e1", ({"role": "assistant", "content": "hello"},), "x")}]
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"base_url": "http://127.0.0.1:9/v1/"},
-        {"api_key_env": "OTHER"},
-        {"concurrency": 3},
-        {"timeout_s": 5},
-        {"retries": 0},
-        {"price": {"input_per_1m": 1.0}},
-        {"template": "{input}"},
-        {"example": Example("e2", "hello", "y", group="g", fields={"lang": "fr"})},
-        {"example": Example("e1", ({"role": "user", "content": "hello"},), "x")},
-    ],
-)
-def test_what_cannot_change_an_answer_does_not_change_its_key(build, change):
-    assert keys(build, **change) == keys(build)
-    assert keys(build, params={"a": 1, "b": 2}) == keys(build, params={"b": 2, "a": 1})
-
-
-def test_the_key_is_the_same_in_every_version(build):
-    """Committed recordings are found by it."""
+def test_what_can_change_an_answer_changes_its_key_and_nothing_else_does(build):
+    # committed recordings are found by it: it is the same in every version
     assert keys(build) == "b13ba91c71ea60689aa6617805386c04ae34e96f6b12e06d844900f0e06b749d"
+    assert [change for change in SAME if keys(build, **change) != keys(build)] == []
+    assert [change for change in OTHER if keys(build, **change) == keys(build)] == []
+    assert keys(build, params={"a": 1, "b": 2}) == keys(build, params={"b": 2, "a": 1})
 
 
 # --- what the gate says --------------------------------------------------------------------------------------
 
 
-def test_defaults(build):
+def test_defaults_and_what_is_written(build):
     model = build()
     assert (model.concurrency, model.timeout_s, model.retries) == (16, 60.0, 5)
     assert (model.persistent, model.verified, model.endpoint, model.price.known) == (True, None, True, False)
     assert (model.name, model.spelling) == ("tuned", "openai:m")
-
-
-def test_what_is_written_counts(build):
     model = build(concurrency=2, timeout_s=3.0, retries=0, price={"input_per_1m": 1.0, "output_per_1m": 0})
     assert (model.concurrency, model.timeout_s, model.retries) == (2, 3.0, 0)
     assert model.price == Price("ftgate.yaml:7", input_per_1m=1.0, output_per_1m=0)
-
-
-def test_a_price_of_the_gate_is_never_halved(build):
-    model = build(mode="batch", price={"input_per_1m": 1.0, "output_per_1m": 4.0})
-    assert (model.price.input_per_1m, model.price.output_per_1m) == (1.0, 4.0)
+    halved = build(mode="batch", price={"input_per_1m": 1.0, "output_per_1m": 4.0}).price
+    assert (halved.input_per_1m, halved.output_per_1m) == (1.0, 4.0)  # a price of the gate never is
 
 
 @pytest.mark.parametrize(

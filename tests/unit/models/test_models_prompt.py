@@ -32,16 +32,9 @@ def test_system_replaces_one_in_the_data_wherever_it_stands(role, place):
     assert Prompt(system="new").messages(example(tuple(turns))) == [{"role": "system", "content": "new"}, USER]
 
 
-def test_without_system_the_one_in_the_data_is_kept():
-    assert Prompt().messages(example((SYSTEM, USER))) == [SYSTEM, USER]
-
-
-def test_messages_keep_all_their_keys():
-    turns = (
-        USER,
-        {"role": "assistant", "content": None, "tool_calls": [{"id": "c"}]},
-        {"role": "tool", "content": "1"},
-    )
+def test_without_system_the_one_in_the_data_is_kept_and_messages_keep_all_their_keys():
+    call = {"role": "assistant", "content": None, "tool_calls": [{"id": "c"}]}
+    turns = (SYSTEM, USER, call, {"role": "tool", "content": "1"})
     assert Prompt().messages(example(turns)) == list(turns)
 
 
@@ -93,12 +86,8 @@ def test_template_replaces_the_input_and_fields_and_nothing_else(template, sent)
 
 @given(text=st.text(), field=st.text())
 def test_what_is_put_in_is_never_expanded_again(text, field):
-    (message,) = Prompt(template="<{a}|{input}>").messages(example(text, a=field))
+    (message,) = Prompt(template="<{a}|{input}>").messages(example(text, a=field, input="other"))
     assert message["content"] == f"<{field}|{text}>"
-
-
-def test_a_field_named_input_does_not_hide_the_input():
-    assert Prompt(template="{input}").messages(example("hi", input="other")) == [USER]
 
 
 def test_template_stands_for_the_users_last_message():
@@ -138,12 +127,9 @@ def test_shots_stand_between_system_and_input_in_the_same_template(training, spe
     assert all(turns[i]["content"].startswith(f"Q: {turns[i + 1]['content']} question") for i in (0, 2))
 
 
-def test_shots_are_the_same_for_every_input(training, spec):
+def test_shots_are_the_same_for_every_input_and_stand_after_the_instructions_of_the_data(training, spec):
     prompt = build_prompt(spec(few_shot={"k": 4}), training)
     assert prompt.messages(example("one"))[:-1] == prompt.messages(example("two"))[:-1] != []
-
-
-def test_shots_stand_after_the_instructions_of_the_data(training, spec):
     sent = build_prompt(spec(few_shot={"k": 1}), training).messages(example((SYSTEM, USER)))
     assert [message["role"] for message in sent] == ["system", "user", "assistant", "user"]
 

@@ -39,17 +39,12 @@ def test_a_row_answers_the_example_with_its_id(record, ask):
     assert ask(record({"id": "e2", "output": "x"}, ROW)) == Completion("refund")
 
 
-def test_all_that_a_row_may_tell(record, ask):
+def test_all_that_a_row_may_tell_and_that_null_says_nothing(record, ask):
     usage = {"input_tokens": 7, "output_tokens": 2, "cached_input_tokens": 3}
-    model = record(
-        {**ROW, "usage": usage, "latency_s": 0.25, "finish": "cut_off", "key": "k", "created_at": 1.0, "x": []}
-    )
-    assert ask(model) == Completion("refund", 7, 2, 3, "cut_off", 0.25)
-
-
-def test_null_says_nothing(record, ask):
-    row = {**ROW, "usage": None, "latency_s": None, "finish": None, "input_sha256": None, "repeat": None}
-    assert ask(record(row)) == Completion("refund")
+    more = {"latency_s": 0.25, "finish": "cut_off", "key": "k", "created_at": 1.0, "x": []}
+    assert ask(record({**ROW, "usage": usage, **more})) == Completion("refund", 7, 2, 3, "cut_off", 0.25)
+    nothing = dict.fromkeys(("usage", "latency_s", "finish", "input_sha256", "repeat"))
+    assert ask(record({**ROW, **nothing})) == Completion("refund")
 
 
 @pytest.mark.parametrize(
@@ -101,14 +96,12 @@ def test_an_absent_id_and_null_are_missing_predictions(record, ask, row, where):
 # --- verified ------------------------------------------------------------------------------------------------
 
 
-def test_a_recording_whose_rows_all_name_their_input_is_verified(record, ask):
+def test_a_recording_whose_rows_all_name_their_input_is_verified_and_else_attested(record, ask):
     model = record({**ROW, "input_sha256": HELLO})
-    assert model.verified is True
-    assert ask(model).text == "refund"
-
-
-def test_one_row_that_does_not_makes_it_attested(record):
+    assert (model.verified, ask(model).text) == (True, "refund")
     assert record({**ROW, "input_sha256": HELLO}, {"id": "e2", "output": "x"}).verified is False
+    turns = ({"role": "user", "content": "hello"},)
+    assert ask(record({**ROW, "input_sha256": input_sha256(turns)}), turns).text == "refund"
 
 
 @pytest.mark.parametrize("output", ["refund", None])
@@ -118,11 +111,6 @@ def test_a_row_that_was_made_for_another_input_ends_the_run(record, ask, output)
     assert '"e1"' in found.what
     assert "input_sha256" in found.evidence
     assert found.fatal
-
-
-def test_conversations_are_verified_too(record, ask):
-    turns = ({"role": "user", "content": "hello"},)
-    assert ask(record({**ROW, "input_sha256": input_sha256(turns)}), turns).text == "refund"
 
 
 # --- keys ----------------------------------------------------------------------------------------------------
