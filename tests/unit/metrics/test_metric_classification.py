@@ -47,18 +47,12 @@ def sample(labels, size=40):
     return st.builds(lambda first, more: [list(column) for column in zip(*first, *more, strict=True)], firsts, pairs)
 
 
-@pytest.mark.parametrize("name", [*AVERAGED, *OTHERS])
-@given(sample(LABELS))
-def test_the_value_is_that_of_scikit_learn(build, name, drawn):
-    gold, answers = drawn
-    assert made(build, name).score(gold, [answers]).value == pytest.approx(oracle(name, gold, answers), abs=1e-12)
-
-
-@pytest.mark.parametrize("name", BINARY)
-@given(sample(("a", "b")))
-def test_a_binary_value_is_that_of_scikit_learn(build, name, drawn):
-    gold, answers = drawn
-    value = made(build, name, ("a", "b")).score(gold, [answers]).value
+@pytest.mark.parametrize("name", [*AVERAGED, *OTHERS, *BINARY])
+@given(st.data())
+def test_the_value_is_that_of_scikit_learn(build, name, data):
+    labels = ("a", "b") if name in BINARY else LABELS
+    gold, answers = data.draw(sample(labels))
+    value = made(build, name, labels).score(gold, [answers]).value
     assert value == pytest.approx(oracle(name, gold, answers), abs=1e-12)
 
 
@@ -117,17 +111,12 @@ def test_a_confusion_matrix_counts_pairs_over_all_repeats():
     assert confusion_matrix(gold, predicted, 2).tolist() == [[2, 0, 0], [1, 1, 2], [0, 0, 0]]
 
 
-def test_accuracy_is_an_exact_fraction(build):
+def test_accuracy_is_an_exact_fraction_and_averages_repeats_within_the_example(build):
     scored = build("accuracy").score(["a", "b", "c"], [["a", "x", None]])
     assert (scored.value, scored.exact, scored.statistic, scored.n_unknown) == (1 / 3, Fraction(1, 3), None, 1)
-    assert scored.per_example.tolist() == [1, 0, 0]
-    assert scored.per_example.dtype == np.float64
-
-
-def test_accuracy_averages_repeats_within_the_example(build):
+    assert (scored.per_example.tolist(), scored.per_example.dtype) == ([1, 0, 0], np.float64)
     scored = build("accuracy").score(["a", "b"], [["a", "b"], ["a", "c"], ["b", "c"]])
-    assert scored.exact == Fraction(3, 6)
-    assert scored.per_example.tolist() == [2 / 3, 1 / 3]
+    assert (scored.exact, scored.per_example.tolist()) == (Fraction(3, 6), [2 / 3, 1 / 3])
 
 
 def test_nothing_right_is_0_and_warns_of_nothing(build):
@@ -150,12 +139,9 @@ def test_a_formula_that_is_not_scikit_learns_is_an_error(build, failure, shift):
     assert f"{1 + shift:.9f}".rstrip("0") in error.what
 
 
-def test_a_positive_label_is_read_as_labels_are(build):
+def test_a_positive_label_is_read_as_labels_are_and_may_be_a_json_value(build):
     metric = build("f1", ("Ham", "Spam"), pos_label="SPAM", normalize="case")
     assert metric.score(["Ham", "Spam"], [["spam", "spam"]]).value == pytest.approx(2 / 3)
-
-
-def test_a_positive_label_may_be_a_json_value(build):
     assert build("recall", ("0", "1"), pos_label=1).score([0, 1, 1], [["1", "1", "0"]]).value == 0.5
 
 

@@ -98,23 +98,29 @@ def test_values_are_right_wrong_missing_or_invented(score, expected, answer, opt
         assert (scored.notes[0] is None) is (value == 1)
 
 
-def test_tolerance_is_exact_in_decimals(score):
-    def right(a, b, **options):
-        return score("field_accuracy", [({"x": {"n": a}}, {"x": {"n": b}})], **options).value == 1
+@pytest.mark.parametrize(
+    ("expected", "answer", "tolerance", "right"),
+    [
+        (1.0, 1.1, 0.1, True),
+        (1.0, 1.11, 0.1, False),
+        *((3, 4, tolerance, True) for tolerance in ({"x.n": 1}, {"x": 1}, {"*": 1})),
+        (3, 4, {"*": 0.5, "x": 0}, False),
+        (True, 1, 5, False),
+        (10**400, 10**400 + 1, 1, True),
+        (1, 10**400, 1, False),
+    ],
+)
+def test_tolerance_is_exact_in_decimals(score, expected, answer, tolerance, right):
+    pair = ({"x": {"n": expected}}, {"x": {"n": answer}})
+    assert (score("field_accuracy", [pair], tolerance=tolerance).value == 1) is right
 
-    assert right(1.0, 1.1, tolerance=0.1)
-    assert not right(1.0, 1.11, tolerance=0.1)
-    assert right(3, 4, tolerance={"x.n": 1})
-    assert right(3, 4, tolerance={"x": 1})
-    assert not right(3, 4, tolerance={"*": 0.5, "x": 0})
-    assert right(3, 4, tolerance={"*": 1})
-    assert not right(True, 1, tolerance=5)
-    assert right(10**400, 10**400 + 1, tolerance=1)
-    assert not right(1, 10**400, tolerance=1)
-    assert score("field_f1", [({"t": [1.0, 2.0]}, {"t": [2.05, 0.95]})], lists="set", tolerance=0.1).value == 1
-    assert (
-        score("field_f1", [({"t": [{"p": 1.0}]}, {"t": [{"p": 1.05}]})], lists="set", tolerance={"t.p": 0.1}).value == 1
-    )
+
+@pytest.mark.parametrize(
+    ("expected", "answer", "tolerance"),
+    [([1.0, 2.0], [2.05, 0.95], 0.1), ([{"p": 1.0}], [{"p": 1.05}], {"t.p": 0.1})],
+)
+def test_tolerance_of_sets(score, expected, answer, tolerance):
+    assert score("field_f1", [({"t": expected}, {"t": answer})], lists="set", tolerance=tolerance).value == 1
 
 
 def test_numbers_of_a_set_are_paired_as_far_as_they_can_be(score):

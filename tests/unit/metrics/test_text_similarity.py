@@ -83,15 +83,11 @@ def test_normalize_makes_texts_equal(build, name):
 
 @pytest.mark.parametrize("name", NAMES)
 @given(expected=texts, answer=texts)
-def test_every_value_is_in_range_and_identity_is_one(build, name, expected, answer):
-    assert 0 <= value(build, name, expected, answer) <= 1
+def test_every_value_is_in_range_identity_is_one_and_what_has_no_direction_is_symmetric(build, name, expected, answer):
+    found = value(build, name, expected, answer)
+    assert 0 <= found <= 1
     assert value(build, name, expected, expected) == 1
-
-
-@pytest.mark.parametrize("name", ["token_f1", "rouge_l", "edit_similarity"])
-@given(expected=texts, answer=texts)
-def test_what_has_no_direction_is_symmetric(build, name, expected, answer):
-    assert value(build, name, expected, answer) == value(build, name, answer, expected)
+    assert name == "chrf" or found == value(build, name, answer, expected)
 
 
 # --- against others ------------------------------------------------------------------------------------------

@@ -133,20 +133,17 @@ def test_one_call_too_many_is_no_failure_while_others_are_answered():
     assert patient.calls == 21
 
 
-def test_where_nobody_is_answered_each_refusal_counts():
-    model = Model(too_many(), retries=2)
+@pytest.mark.parametrize("retries", [2, 0])
+def test_where_nobody_is_answered_each_refusal_counts_and_without_retries_it_is_the_end(retries):
+    model = Model(too_many(), retries=retries)
     assert "too many" in error(model).what
-    assert model.calls == 3
+    assert model.calls == 1 + retries
 
 
 def test_each_kind_of_trouble_is_counted_apart():
     gone = ModelError("gone", retryable=True, trouble="unreachable")
     model = Model(too_many(), busy(), gone, too_many(), busy(), gone, YES, retries=2)
     assert answer(model).completion is YES
-
-
-def test_without_retries_a_refusal_is_the_end():
-    assert str(error(Model(too_many(), YES))) == "too many"
 
 
 # --- several questions in one call ----------------------------------------------------------------------------
@@ -180,21 +177,28 @@ def outcomes(model, *inputs):
     return asyncio.run(ask_them())
 
 
-def test_all_are_answered_in_one_call():
-    model = Many(lambda _, text: Completion(text.upper()))
-    assert outcomes(model, "a", "b", "c") == [{"a": "A", "b": "B", "c": "C"}]
-    assert model.asked == [["a", "b", "c"]]
-
-
-def test_only_those_without_an_answer_are_asked_again_and_the_others_are_told_at_once():
-    model = Many(lambda call, text: Completion(text) if call == 2 or text != "b" else busy())
-    assert outcomes(model, "a", "b", "c") == [{"a": "a", "c": "c"}, {"b": "b"}]
-    assert model.asked == [["a", "b", "c"], ["b"]]
-
-
-def test_one_that_cannot_succeed_is_told_beside_the_others():
-    model = Many(lambda _, text: Completion(text) if text == "a" else ModelError("never"))
-    assert outcomes(model, "a", "b") == [{"a": "a", "b": "never"}]
+@pytest.mark.parametrize(
+    ("answers", "told", "asked"),
+    [
+        (lambda _, text: Completion(text.upper()), [{"a": "A", "b": "B", "c": "C"}], ["abc"]),
+        # only those without an answer are asked again, and the others are told at once
+        (
+            lambda call, text: Completion(text) if call == 2 or text != "b" else busy(),
+            [{"a": "a", "c": "c"}, {"b": "b"}],
+            ["abc", "b"],
+        ),
+        # one that cannot succeed is told beside the others
+        (
+            lambda _, text: Completion(text) if text == "a" else ModelError("never"),
+            [{"a": "a", "b": "never", "c": "never"}],
+            ["abc"],
+        ),
+    ],
+)
+def test_several_questions_are_answered_in_one_call(answers, told, asked):
+    model = Many(answers)
+    assert outcomes(model, "a", "b", "c") == told
+    assert ["".join(inputs) for inputs in model.asked] == asked
 
 
 def test_a_call_that_fails_as_a_whole_counts_for_all_its_questions():

@@ -85,14 +85,9 @@ def test_the_hour_of_a_machine_is_estimated_by_what_it_took_so_far():
 @pytest.mark.parametrize(
     ("params", "most"),
     [
-        ({}, None),
-        ({"max_tokens": 5}, 5),
-        ({"max_completion_tokens": 7}, 7),
+        *((params, None) for params in ({}, {"max_tokens": "5"}, {"max_tokens": True}, {"max_tokens": None})),
+        *(({"max_tokens": 5}, 5), ({"max_completion_tokens": 7}, 7), ({"max_tokens": 5, "n": 3}, 15)),
         ({"max_tokens": 5, "max_completion_tokens": 7}, 7),
-        ({"max_tokens": 5, "n": 3}, 15),
-        ({"max_tokens": "5"}, None),
-        ({"max_tokens": True}, None),
-        ({"max_tokens": None}, None),
     ],
 )
 def test_how_long_a_request_allows_an_answer_to_be(params, most):
@@ -348,11 +343,20 @@ def test_a_queue_outlives_the_loop_of_its_first():
 # --- who is counted ------------------------------------------------------------------------------------------
 
 
-def test_what_has_a_price_is_counted():
+@pytest.mark.parametrize(
+    ("asked", "covered", "uncounted"),
+    [
+        (model(PRICE, endpoint=True), True, ()),
+        (model({"gpu_hour_usd": 1}), True, ()),
+        (model(), False, ("mine",)),  # a function without a price is named, once
+        (model(PRICE, verified=True), False, ()),  # recorded predictions cost nothing
+        (model(verified=False), False, ()),
+    ],
+)
+def test_what_has_a_price_is_counted(asked, covered, uncounted):
     budget = Budget(1.0)
-    assert budget.covers(model(PRICE, endpoint=True))
-    assert budget.covers(model({"gpu_hour_usd": 1}))
-    assert budget.uncounted == ()
+    assert [budget.covers(asked), budget.covers(asked)] == [covered, covered]
+    assert budget.uncounted == uncounted
 
 
 def test_an_endpoint_without_a_price_ends_the_run_before_its_first_call():
@@ -363,20 +367,6 @@ def test_an_endpoint_without_a_price_ends_the_run_before_its_first_call():
     assert "mine" in caught.value.what
     assert caught.value.evidence == UNKNOWN.unknown
     assert "input_per_1m" in caught.value.cure
-
-
-def test_a_function_without_a_price_is_named_once_and_not_counted():
-    budget = Budget(1.0)
-    assert not budget.covers(model())
-    assert not budget.covers(model())
-    assert budget.uncounted == ("mine",)
-
-
-def test_recorded_predictions_cost_nothing():
-    budget = Budget(1.0)
-    assert not budget.covers(model(PRICE, verified=True))
-    assert not budget.covers(model(verified=False))
-    assert budget.uncounted == ()
 
 
 def test_a_call_whose_cost_nobody_knows_is_not_made():

@@ -107,18 +107,13 @@ def test_every_example_is_asked_and_told_in_full(stores):
     assert sorted(model.calls) == ["model/a/0", "model/b/0", "model/c/0"]
 
 
-def test_nothing_to_do(stores):
+def test_repeats_are_rows_and_nothing_to_do_is_nothing_done(stores):
+    (found,) = run_models([Job(Model(), THREE, repeats=2)], stores=stores)
+    keys = [[f"model/{text}/{repeat}" for text in "abc"] for repeat in (0, 1)]
+    assert [[p.key for p in row] for row in found.predictions] == keys
+    assert texts(found) == [*keys[0], *keys[1]]
     assert run_models([], stores=stores) == ()
     assert run(Model(), stores, test_set()).predictions == ((),)
-
-
-def test_repeats_are_rows(stores):
-    (found,) = run_models([Job(Model(), THREE, repeats=2)], stores=stores)
-    assert [[p.key for p in row] for row in found.predictions] == [
-        ["model/a/0", "model/b/0", "model/c/0"],
-        ["model/a/1", "model/b/1", "model/c/1"],
-    ]
-    assert texts(found) == [p.key for row in found.predictions for p in row]
 
 
 @given(order=st.permutations(range(6)), concurrency=st.integers(1, 8))
@@ -158,17 +153,13 @@ def test_models_are_closed_once_in_the_loop_that_they_answered_in(stores):
     assert one.closed == list(one.loops) == two.closed == list(two.loops)
 
 
-def test_a_model_that_cannot_be_closed_has_answered_all_the_same(stores):
+def test_a_model_that_cannot_be_closed_has_answered_all_the_same_and_no_thread_is_left_behind(stores):
     class Stuck(Model):
         async def aclose(self):
             raise OSError("already gone")
 
-    assert None not in texts(run(Stuck(), stores))
-
-
-def test_no_thread_is_left_behind(stores):
     before = threading.active_count()
-    run(Model(), stores)
+    assert None not in texts(run(Stuck(), stores))
     assert threading.active_count() == before
 
 
@@ -194,21 +185,17 @@ class Busy(Model):
         return Completion("yes")
 
 
-def test_as_many_calls_as_allowed_and_no_more(stores):
+@pytest.mark.parametrize("split", [30, 20])
+def test_as_many_calls_as_allowed_and_no_more_also_of_two_jobs_of_one_model(stores, split):
     model = Busy(30, concurrency=5)
-    run(model, stores, test_set(*range(30)))
-    assert (model.most, len(model.calls)) == (5, 30)
-
-
-def test_two_jobs_of_one_model_share_its_limit(stores):
-    model = Busy(30, concurrency=5)
-    run_models([Job(model, test_set(*range(20))), Job(model, test_set(*range(20, 30)))], stores=stores)
+    jobs = [Job(model, test_set(*range(split))), Job(model, test_set(*range(split, 30)))]
+    run_models(jobs, stores=stores)
     assert (model.most, len(model.calls)) == (5, 30)
 
 
 def test_an_example_is_never_a_task(stores):
-    model = Busy(1000, concurrency=3)
-    run(model, stores, test_set(*range(1000)))
+    model = Busy(300, concurrency=3)
+    run(model, stores, test_set(*range(300)))
     assert model.tasks <= 12
 
 
@@ -246,18 +233,13 @@ def test_only_what_is_missing_is_asked(stores):
     assert sorted(model.calls) == ["model/a/0", "model/c/0"]
 
 
-def test_what_may_not_outlive_the_session_is_kept_within_it(stores, path):
-    run(Model(persistent=False), stores)
-    model = Model(persistent=False)
-    assert stored(run(model, stores)) == [True] * 3
-    assert model.calls == []
-    assert not path.exists()
-
-
-def test_without_a_persistent_store_the_session_s_serves(stores):
-    volatile = Stores(None, stores.session)
-    run(Model(), volatile)
-    assert stored(run(Model(), volatile)) == [True] * 3
+@pytest.mark.parametrize("persistent", [True, False])
+def test_without_a_persistent_store_and_for_what_may_not_outlive_it_the_sessions_serves(stores, path, persistent):
+    volatile = Stores(None, stores.session) if persistent else stores
+    run(Model(persistent=persistent), volatile)
+    model = Model(persistent=persistent)
+    assert stored(run(model, volatile)) == [True] * 3
+    assert (model.calls, path.exists()) == ([], False)
 
 
 def test_recordings_come_before_all_else(stores, path):
@@ -486,12 +468,8 @@ def test_where_one_model_cannot_be_asked_no_model_is(stores):
     assert (one.fatal, two.fatal, fine.calls, locked.calls) == (None, REVOKED, [], [])
     assert all(f"ft: {REVOKED.what}" in error for error in errors(one))
     assert errors(two) == [str(REVOKED)] * 3
-
-
-def test_a_model_that_need_not_be_asked_need_not_be_ready(stores):
-    run(Model(), stores)
-    again = Locked()
-    assert (texts(run(again, stores)), again.calls) == ([f"model/{letter}/0" for letter in "abc"], [])
+    run(Model(name="ft"), stores)
+    assert texts(run(locked, stores)) == ["ft/a/0", "ft/b/0", "ft/c/0"]  # what need not be asked need not be ready
 
 
 async def hangs(model, key):
@@ -516,23 +494,18 @@ def test_a_model_that_hangs_call_after_call_is_given_up(stores):
     assert errors(found)[4:] == [str(found.fatal)] * 16
 
 
-def test_a_model_that_answers_now_and_then_is_asked_on(stores):
-    async def answers_each_fifth(model, key):
-        return key if len(model.calls) % 5 == 0 else await hangs(model, key)
-
-    found = run(hanging(answers_each_fifth), stores, test_set(*range(20)))
-    assert found.fatal is None
-    assert [text is not None for text in texts(found)] == [False, False, False, False, True] * 4
-
-
-def test_a_model_whose_failures_are_of_another_kind_is_asked_on(stores):
-    async def fails_each_fifth(model, key):
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_model_that_answers_or_fails_otherwise_now_and_then_is_asked_on(stores, fails):
+    async def each_fifth(model, key):
         if len(model.calls) % 5 == 0:
-            raise ModelError("no idea")
+            if fails:
+                raise ModelError("no idea")
+            return key
         return await hangs(model, key)
 
-    found = run(hanging(fails_each_fifth), stores, test_set(*range(20)))
+    found = run(hanging(each_fifth), stores, test_set(*range(20)))
     assert (found.fatal, len(found.model.calls)) == (None, 20)
+    assert [text is not None for text in texts(found)] == [False, False, False, False, not fails] * 4
 
 
 def test_a_call_that_holds_up_the_loop_ends_the_run(stores, monkeypatch):
@@ -619,41 +592,35 @@ def test_a_worker_cancelled_while_its_answer_is_written_takes_nothing_with_it(st
     assert set(stores.persistent.get(["k"])) == {"k"}
 
 
-def test_a_store_that_fails_ends_the_run(stores, path):
+@pytest.mark.parametrize("read_only", [True, False])
+def test_a_store_that_fails_ends_the_run_and_one_that_only_can_be_read_before_a_call(
+    stores, path, monkeypatch, read_only
+):
     async def sabotage(model, key):
         with closing(sqlite3.connect(path)) as raw:
             raw.execute("DROP TABLE IF EXISTS predictions")
         return key
 
-    model = Model(sabotage)
-    with pytest.raises(StoreError, match="predictions"):
-        run(model, stores)
-    assert len(model.closed) == 1
-
-
-def test_a_store_that_only_can_be_read_is_noticed_before_a_call(stores, monkeypatch):
     def refuse(*_, **__):
         raise StoreError("read-only")
 
-    monkeypatch.setattr(Store, "claim", refuse)
-    model = Model()
-    with pytest.raises(StoreError, match="read-only"):
+    if read_only:
+        monkeypatch.setattr(Store, "claim", refuse)
+    model = Model(sabotage)
+    with pytest.raises(StoreError, match="read-only" if read_only else "no such table"):
         run(model, stores)
-    assert model.calls == []
+    assert (len(model.closed), model.calls == []) == (1, read_only)
 
 
 # --- offline ---------------------------------------------------------------------------------------------------
 
 
-def test_offline_an_endpoint_is_not_asked(stores):
+def test_offline_an_endpoint_is_not_asked_and_everything_else_is(stores):
     run(Model(), stores, test_set("b"))
     model = Model(endpoint=True)
     found = run(model, stores, offline=True)
     assert errors(found) == [OFFLINE, None, OFFLINE]
     assert (model.calls, found.fatal) == ([], None)
-
-
-def test_offline_everything_else_is(stores):
     assert texts(run(Model(), stores, offline=True)) == ["model/a/0", "model/b/0", "model/c/0"]
 
 

@@ -117,18 +117,14 @@ def test_more_keys_than_one_statement_takes(store):
     assert store.claim(keys, "you", 30).elsewhere == tuple(keys[2000:])
 
 
-def test_all_of_a_batch_or_none(store):
+def test_all_of_a_batch_or_none_and_any_thread_may_use_it(store):
     with pytest.raises(StoreError):
-        store.put([prediction("a"), Prediction("b", Completion("yes"), None, None)])
-    assert store.get(["a", "b"]) == {}
-
-
-def test_any_thread_may_use_it(store):
+        store.put([prediction("c"), Prediction("d", Completion("yes"), None, None)])
     store.put([prediction("a")])
     thread = threading.Thread(target=lambda: store.put([prediction("b")]))
     thread.start()
     thread.join()
-    assert set(store.get(["a", "b"])) == {"a", "b"}
+    assert set(store.get(["a", "b", "c", "d"])) == {"a", "b"}
 
 
 # --- leases ----------------------------------------------------------------------------------------------------
@@ -143,15 +139,11 @@ def test_a_claim_divides_keys_three_ways(store):
     assert store.claim(["free"], "me", 30).mine == ("free",), "the owner's own lease is no obstacle"
 
 
-def test_a_stored_prediction_ends_the_lease(store):
-    store.claim(["k"], "somebody", 30)
+def test_a_stored_prediction_ends_the_lease_and_leases_given_back_are_free(store):
+    store.claim(["k", "a", "b", "c"], "somebody", 30)
+    store.claim(["d"], "another", 30)
     store.put([prediction("k")])
     assert store.claim(["k"], "me", 30, newer_than=1e12).mine == ("k",)
-
-
-def test_leases_given_back_are_free(store):
-    store.claim(["a", "b", "c"], "somebody", 30)
-    store.claim(["d"], "another", 30)
     store.release("somebody", ["a", "d"])
     assert store.claim(["a", "b", "d"], "me", 30).mine == ("a",)
     store.release("somebody")
@@ -238,10 +230,14 @@ def test_nothing_is_made_before_it_is_used_and_a_new_folder_ignores_itself(path)
     assert (path.parent / ".gitignore").read_text() == "*\n"
 
 
-def test_a_folder_of_the_user_is_left_alone(path):
+@pytest.mark.parametrize("empty", [False, True])
+def test_a_folder_of_the_user_is_left_alone_and_an_empty_file_is_a_start(path, empty):
     path.parent.mkdir()
+    if empty:
+        path.touch()
     with closing(Store(path)) as store:
         store.put([prediction("k")])
+        assert set(store.get(["k"])) == {"k"}
     assert [entry.name for entry in path.parent.iterdir()] == [path.name]
 
 
@@ -252,14 +248,6 @@ def test_many_may_read_while_one_writes(path):
         other.execute("BEGIN IMMEDIATE")
         assert set(store.get(["k"])) == {"k"}
         assert other.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-
-
-def test_an_empty_file_is_a_start(path):
-    path.parent.mkdir()
-    path.touch()
-    with closing(Store(path)) as store:
-        store.put([prediction("k")])
-        assert set(store.get(["k"])) == {"k"}
 
 
 def refusal(store):
@@ -348,29 +336,23 @@ def test_a_full_disk(path):
         assert store.claim(["k"], "me", 30).mine == ("k",), "the file is as it was before"
 
 
-def test_somebody_who_holds_the_file_for_good(path, monkeypatch):
+@pytest.mark.parametrize("for_good", [True, False])
+def test_somebody_who_holds_the_file(path, monkeypatch, for_good):
     monkeypatch.setattr(database, "_BUSY_S", 0.0)
     pauses = []
-    monkeypatch.setattr(time, "sleep", pauses.append)
     stored_file(path)
     with closing(sqlite3.connect(path, isolation_level=None)) as other, closing(Store(path)) as store:
         store.get(["k"])
         other.execute("BEGIN IMMEDIATE")
+        monkeypatch.setattr(time, "sleep", pauses.append if for_good else lambda _: other.rollback())
+        if not for_good:
+            store.put([prediction("k", "new")])
+            assert store.get(["k"])["k"].completion.text == "new"
+            return
         with pytest.raises(StoreError) as caught:
             store.put([prediction("k")])
         assert "database is locked" in of_store(caught.value).evidence
         assert len(pauses) == len(database._PAUSES_S)
-
-
-def test_somebody_who_holds_the_file_for_a_moment(path, monkeypatch):
-    monkeypatch.setattr(database, "_BUSY_S", 0.0)
-    stored_file(path)
-    with closing(sqlite3.connect(path, isolation_level=None)) as other, closing(Store(path)) as store:
-        store.get(["k"])
-        other.execute("BEGIN IMMEDIATE")
-        monkeypatch.setattr(time, "sleep", lambda _: other.rollback())
-        store.put([prediction("k", "new")])
-        assert store.get(["k"])["k"].completion.text == "new"
 
 
 # --- where nothing may be written ------------------------------------------------------------------------------
