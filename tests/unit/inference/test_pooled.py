@@ -40,22 +40,14 @@ def anew(counts):
     return float(ratio(counts.sum(axis=0)[None])[0])
 
 
-def test_the_value_is_of_all_answers():
-    one = arm(1)
-    assert set_level.set_value(one) == anew(one.counts)
-    assert len(one) == N
-
-
-def test_leaving_out_each_example_and_each_group():
+def test_leaving_out_each_example_and_each_group(monkeypatch):
     one, groups = arm(1), np.arange(N) % 7
+    assert (set_level.set_value(one), len(one)) == (anew(one.counts), N)
     by_example = [anew(np.delete(one.counts, i, axis=0)) for i in range(N)]
     by_group = [anew(one.counts[groups != group]) for group in range(7)]
-    assert set_level.values_without_one(one) == pytest.approx(by_example, abs=1e-14)
+    at_once = set_level.values_without_one(one)
+    assert at_once == pytest.approx(by_example, abs=1e-14)
     assert set_level.values_without_unit(one, groups) == pytest.approx(by_group, abs=1e-14)
-
-
-def test_blocks_change_nothing(monkeypatch):
-    at_once = set_level.values_without_one(arm(1))
     monkeypatch.setattr(pooled, "_BLOCK", 1)
     assert (set_level.values_without_one(arm(1)) == at_once).all()
 
