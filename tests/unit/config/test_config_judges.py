@@ -101,42 +101,32 @@ def told(tmp_path, before, after):
     return [str(one) for one in weakenings(resolved(tmp_path, before), resolved(tmp_path, after))]
 
 
-HELD = {**RUBRIC, "calibration": {"path": "labels.csv", "min_kappa": 0.6}}
+def with_labels(path="labels.csv", kappa=0.6):
+    return {**RUBRIC, "calibration": {"path": path, "min_kappa": kappa}}
+
+
+PEOPLE = {"name": "human_preference", "path": "prefs.csv"}
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "found"),
+    ("before", "after", "facts"),
     [
-        (RUBRIC, {**RUBRIC, "rubric": "Is it short?"}, ["metric.rubric: Is it kind? -> Is it short?"]),
-        (RUBRIC, {**RUBRIC, "judge": "openai:other"}, ["metric.judge: openai:judge -> openai:other"]),
-        (
-            {**RUBRIC, "judge": "referee"},
-            RUBRIC,
-            ["metric.judge: openai:judge (params {'temperature': 0}) -> openai:judge (params not given)"],
-        ),
-        (HELD, RUBRIC, ["metric.calibration.min_kappa: 0.6 -> removed"]),
-        (
-            HELD,
-            {**HELD, "calibration": {"path": "labels.csv", "min_kappa": 0.4}},
-            ["metric.calibration.min_kappa: 0.6 -> 0.4"],
-        ),
-        (HELD, {**HELD, "calibration": {"path": "labels.csv", "min_kappa": 0.8}}, []),
-        (RUBRIC, HELD, []),
-        (RUBRIC, {**RUBRIC, "scale": [1, 10]}, ["metric: rubric -> rubric (scale=(1.0, 10.0))"]),
-        (
-            {**RUBRIC, "rubric": "x" * 100 + "y"},
-            {**RUBRIC, "rubric": "x" * 100 + "z"},
-            ["metric.rubric: 101 characters -> 101 characters, other ones"],
-        ),
+        (RUBRIC, {**RUBRIC, "rubric": "Is it short?"}, ["metric.rubric", "Is it kind?", "Is it short?"]),
+        ({**RUBRIC, "rubric": "x" * 100 + "y"}, {**RUBRIC, "rubric": "x" * 100 + "z"}, ["metric.rubric", "101"]),
+        (RUBRIC, {**RUBRIC, "judge": "openai:other"}, ["metric.judge", "openai:judge", "openai:other"]),
+        ({**RUBRIC, "judge": "referee"}, RUBRIC, ["metric.judge", "{'temperature': 0}"]),
+        (with_labels(), RUBRIC, ["metric.calibration.min_kappa", "0.6"]),
+        (with_labels(), with_labels(kappa=0.4), ["metric.calibration.min_kappa", "0.6", "0.4"]),
+        (with_labels(), with_labels(kappa=0.8), None),
+        (with_labels(), with_labels("easy.csv"), ["metric.calibration.path"]),
+        (RUBRIC, with_labels(), None),
+        (RUBRIC, {**RUBRIC, "scale": [1, 10]}, ["metric", "(1.0, 10.0)"]),
+        (PEOPLE, {**PEOPLE, "path": "others.csv"}, ["metric"]),
     ],
 )
-def test_what_asks_for_less_is_told(tmp_path, before, after, found):
-    assert told(tmp_path, before, after) == found
-
-
-def test_another_file_of_labels_is_told(tmp_path):
-    other = {**HELD, "calibration": {"path": "easy.csv", "min_kappa": 0.6}}
-    (found,) = told(tmp_path, HELD, other)
-    assert found.startswith("metric.calibration.path: ")
-    people = {"name": "human_preference", "path": "prefs.csv"}
-    assert len(told(tmp_path, people, {**people, "path": "others.csv"})) == 1
+def test_what_asks_for_less_is_told(tmp_path, before, after, facts):
+    found = told(tmp_path, before, after)
+    assert len(found) == (facts is not None)
+    if facts:
+        assert found[0].startswith(facts[0])
+        assert all(fact in found[0] for fact in facts)

@@ -25,45 +25,30 @@ def refusal(value, file=None):
     return caught.value
 
 
+JOB = {"job": "ftjob-1", "checkpoint": 100, "name": "tuned"}
+OWN = {"model": "m", "colour": [1, None], "name": "E", "retries": 2, "price": {}}
+TARGET = {"target": "m:C.f", "concurrency": 4, "cache_key": "v1", "timeout_s": 2.0}
+RECORDED = {"name": "tuned", "price": {"input_per_1m": 0.4}}
+
+
 @pytest.mark.parametrize(
     ("written", "provider", "options", "spelling", "name"),
     [
         ("openai:gpt-4.1-mini", "openai", {"model": "gpt-4.1-mini"}, "openai:gpt-4.1-mini", "gpt-4.1-mini"),
         ("openai:ft:g:a::1", "openai", {"model": "ft:g:a::1"}, "openai:ft:g:a::1", "ft:g:a::1"),
         ({"provider": "openai", "job": "ftjob-1"}, "openai", {"job": "ftjob-1"}, "openai job ftjob-1", "ftjob-1"),
-        (
-            {"provider": "openai", "job": "ftjob-1", "checkpoint": 100, "name": "tuned"},
-            "openai",
-            {"job": "ftjob-1", "checkpoint": 100, "name": "tuned"},
-            "openai job ftjob-1",
-            "tuned",
-        ),
+        ({"provider": "openai", **JOB}, "openai", JOB, "openai job ftjob-1", "tuned"),
         ("python:pkg.mod:fn", "python", {"target": "pkg.mod:fn"}, "python:pkg.mod:fn", "fn"),
+        ({"provider": "python", **TARGET, "timeout_s": 2}, "python", TARGET, "python:m:C.f", "C.f"),
         ("recorded:a/ft.jsonl", "recorded", {"path": Path("/gates/a/ft.jsonl")}, "recorded:a/ft.jsonl", "ft.jsonl"),
         ("recorded:/x/../y.jsonl", "recorded", {"path": Path("/y.jsonl")}, "recorded:/x/../y.jsonl", "y.jsonl"),
+        (
+            {"provider": "recorded", "path": "ft.jsonl", **RECORDED},
+            *("recorded", {"path": Path("/gates/ft.jsonl"), **RECORDED}, "recorded:ft.jsonl", "tuned"),
+        ),
         ("echo:loud", "echo", {"model": "loud"}, "echo:loud", "loud"),
         ({"provider": "echo"}, "echo", {}, "echo", "echo"),
-        (
-            {"provider": "echo", "model": "m", "colour": [1, None], "name": "E", "retries": 2, "price": {}},
-            "echo",
-            {"retries": 2, "price": {}, "name": "E", "model": "m", "colour": [1, None]},
-            "echo:m",
-            "E",
-        ),
-        (
-            {"provider": "python", "target": "m:C.f", "concurrency": 4, "cache_key": "v1", "timeout_s": 2},
-            "python",
-            {"target": "m:C.f", "concurrency": 4, "timeout_s": 2.0, "cache_key": "v1"},
-            "python:m:C.f",
-            "C.f",
-        ),
-        (
-            {"provider": "recorded", "path": "ft.jsonl", "name": "tuned", "price": {"input_per_1m": 0.4}},
-            "recorded",
-            {"path": Path("/gates/ft.jsonl"), "price": {"input_per_1m": 0.4}, "name": "tuned"},
-            "recorded:ft.jsonl",
-            "tuned",
-        ),
+        ({"provider": "echo", **OWN}, "echo", OWN, "echo:m", "E"),
     ],
 )
 def test_a_spelling_or_mapping_becomes_a_model(written, provider, options, spelling, name):
