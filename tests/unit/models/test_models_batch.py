@@ -166,7 +166,9 @@ def test_more_questions_than_one_file_may_hold_make_several(batched, server, n, 
     assert [len(batch.lines) for batch in server.batches.values()] == sizes
 
 
-def test_more_bytes_than_one_file_may_hold_make_several(batched, server):
+def test_more_bytes_than_one_file_may_hold_make_several_and_no_question_makes_no_call(batched, server):
+    assert answer(batched(), []) == []
+    assert "POST /files" not in server.tally
     model = batched(Limits(size=600))
     assert texts(answer(model, questions(model))) == WORDS
     assert len(server.batches) == 2
@@ -201,11 +203,6 @@ def test_no_more_batches_are_open_than_the_gate_allows(batched, server, concurre
     assert max(most) == concurrency
 
 
-def test_no_question_makes_no_call(batched, server):
-    assert answer(batched(), []) == []
-    assert "POST /files" not in server.tally
-
-
 # --- lines that are no answers -------------------------------------------------------------------------------
 
 
@@ -215,31 +212,24 @@ def only(model, server, reply):
     return found
 
 
-@pytest.mark.parametrize("status", [429, 503])
-def test_a_line_that_may_succeed_later_is_worth_another_try(batched, server, status):
-    found = only(batched(), server, error(status, message="busy"))
-    assert (found.retryable, found.fatal) == (True, False)
-    assert str(status) in found.evidence
-
-
-def test_a_line_that_was_refused_is_what_it_is_live(batched, server):
-    for reply in (
-        error(400, "context_length_exceeded"),
-        error(400, "unknown_parameter", f"no such: {KEY}"),
-        error(404),
-    ):
-        found = only(batched(), server, reply)
-        assert found.fatal
-        assert KEY not in str(found)
+@pytest.mark.parametrize(
+    ("reply", "retryable"),
+    [
+        *((error(status, message="busy"), True) for status in (429, 503)),
+        (Reply(body={"choices": []}), True),
+        *((error(400, code, f"no such: {KEY}"), False) for code in ("context_length_exceeded", "unknown_parameter")),
+        (error(404), False),
+    ],
+)
+def test_a_line_without_an_answer_is_worth_another_try_or_refused_as_live(batched, server, reply, retryable):
+    found = only(batched(), server, reply)
+    assert (found.retryable, found.fatal) == (retryable, not retryable)
+    assert KEY not in str(found)
 
 
 def test_a_line_that_a_content_filter_refused_is_a_filtered_answer(batched, server):
     found = only(batched(), server, error(400, "content_filter", "The response was filtered"))
     assert found == Completion("", finish="filtered")
-
-
-def test_a_line_without_a_chat_completion_is_worth_another_try(batched, server):
-    assert only(batched(), server, Reply(body={"choices": []})).retryable
 
 
 def test_of_odd_lines_the_first_readable_one_of_a_question_counts(batched, server):
@@ -432,9 +422,10 @@ def interrupted(model, asked, server):
     server.done.set()
 
 
-@pytest.mark.parametrize("lost", ["nothing", "notes", "labels"])
+@pytest.mark.parametrize("lost", ["nothing", "notes", "notes kept by nobody", "labels"])
 def test_a_batch_that_was_left_is_picked_up(batched, server, notes, lost):
-    model = batched()
+    keep = None if lost == "notes kept by nobody" else notes
+    model = batched(notes=keep)
     asked = questions(model)
     interrupted(model, asked, server)
     assert "batch_0" in model.unfinished
@@ -442,7 +433,7 @@ def test_a_batch_that_was_left_is_picked_up(batched, server, notes, lost):
     if lost == "notes":
         notes.drop("batch batch_0")
     server.labels = lost != "labels"
-    assert texts(answer(batched(), list(reversed(asked)))) == WORDS[::-1]
+    assert texts(answer(batched(notes=keep), list(reversed(asked)))) == WORDS[::-1]
     assert created(server) == 1
 
 
@@ -455,25 +446,13 @@ def test_without_notes_and_without_a_list_it_is_sent_anew(batched, server, notes
     assert created(server) == 2
 
 
-def test_a_model_without_notes_works_and_finds_its_batch(batched, server):
-    interrupted(batched(notes=None), questions(batched()), server)
-    assert texts(answer(batched(notes=None), questions(batched()))) == WORDS
-    assert created(server) == 1
-
-
-def test_a_crash_between_download_and_store_loses_nothing(batched, server, notes):
-    model = batched()
-    assert texts(answer(model, questions(model))) == WORDS
-    server.labels = False
-    assert texts(answer(batched(), questions(model))) == WORDS
-    assert created(server) == 1
-    assert len(notes.named("batch ")) == 1
-
-
-def test_the_note_goes_once_all_answers_are_stored(batched, server, notes):
+def test_a_crash_between_download_and_store_loses_nothing_and_the_note_goes_once_all_are_stored(batched, server, notes):
     model = batched()
     asked = questions(model)
-    answer(model, asked)
+    assert texts(answer(model, asked)) == WORDS
+    server.labels = False
+    assert texts(answer(batched(), asked)) == WORDS
+    assert created(server) == 1
     (note,) = notes.named("batch ").values()
     facts = json.loads(note)
     assert (facts["endpoint"], facts["input_file"]) == (server.url, "file-0")
@@ -556,20 +535,15 @@ def test_a_batch_of_long_ago_is_not_picked_up_and_its_note_goes(batched, server,
     assert list(notes.named("batch ")) == ["batch batch_1"]
 
 
-@pytest.mark.parametrize(
-    "note", ["", "[]", "{}", '{"endpoint": "%s"}', '{"endpoint": "%s", "created_at": 9e99, "keys": 3}']
-)
-def test_a_note_that_cannot_be_read_hinders_nothing(batched, server, notes, note):
-    notes.put("batch odd", note.replace("%s", server.url))
-    model = batched()
-    assert texts(answer(model, questions(model))) == WORDS
+OTHERS = '{"endpoint": "http://elsewhere/v1", "created_at": 9e99, "input_file": "f", "keys": %k}'
+NOTES = ["", "[]", "{}", '{"endpoint": "%s"}', '{"endpoint": "%s", "created_at": 9e99, "keys": 3}', OTHERS]
 
 
-def test_notes_of_another_endpoint_are_none_of_ours(batched, server, notes):
+@pytest.mark.parametrize("note", NOTES)
+def test_a_note_that_cannot_be_read_or_is_of_another_endpoint_hinders_nothing(batched, server, notes, note):
     model = batched()
-    keys = [question.key for question in questions(model)]
-    facts = {"endpoint": "http://elsewhere/v1", "created_at": 9e99, "input_file": "f", "keys": keys}
-    notes.put("batch other", json.dumps(facts))
+    keys = json.dumps([question.key for question in questions(model)])
+    notes.put("batch odd", note.replace("%s", server.url).replace("%k", keys))
     assert texts(answer(model, questions(model))) == WORDS
     assert created(server) == 1
 
