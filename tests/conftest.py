@@ -30,7 +30,7 @@ if find_spec("genai_prices"):
     import_module("genai_prices.data")
 
 # The full number of examples is for CI. Heavy libraries load within the first of them, so no example has a deadline.
-settings.register_profile("local", max_examples=25, deadline=None)
+settings.register_profile("local", max_examples=15, deadline=None)
 settings.register_profile("ci", max_examples=100, deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 

@@ -2,23 +2,19 @@
 
 import asyncio
 
+from fakes import Fake
+
 from pytest_ftgate.data import DataSet, Example
 from pytest_ftgate.errors import ModelError
-from pytest_ftgate.models import Completion, protocol
+from pytest_ftgate.models import Completion
 from pytest_ftgate.models.protocol import RetryPolicy
 from pytest_ftgate.runs.runner import Job, run_models
 
 
-class Many(protocol.Model):
+class Many(Fake):
     """Echoes inputs in capitals, a call at a time, unless it is told otherwise."""
 
     name = "many"
-    spelling = "test:many"
-    verified = None
-    price = None
-    timeout_s = 60.0
-    retries = 1
-    persistent = True
 
     def __init__(self, batch_size, concurrency, found=lambda text: Completion(text.upper())):
         self.batch_size = batch_size
@@ -27,9 +23,6 @@ class Many(protocol.Model):
         self.calls = []
         self.in_flight = 0
         self.most = 0
-
-    def key(self, example, repeat=0):
-        return f"many/{example.input}/{repeat}"
 
     async def complete(self, example, repeat=0):
         raise AssertionError("asked one by one")
@@ -43,9 +36,6 @@ class Many(protocol.Model):
         await asyncio.sleep(0)
         self.in_flight -= 1
         return [self.found(text) for text in inputs]
-
-    async def aclose(self):
-        pass
 
 
 def run(model, stores, n=8, repeats=1):

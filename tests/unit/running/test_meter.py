@@ -4,10 +4,11 @@ import asyncio
 from contextlib import suppress
 
 import pytest
+from fakes import Fake
 
 from pytest_ftgate.data import DataSet, Example
 from pytest_ftgate.errors import ModelError
-from pytest_ftgate.models import Completion, protocol
+from pytest_ftgate.models import Completion
 from pytest_ftgate.models.protocol import Price, RetryPolicy
 from pytest_ftgate.runs.budget import Budget
 from pytest_ftgate.runs.runner import Job, TimeLimit, run_models
@@ -15,15 +16,10 @@ from pytest_ftgate.runs.runner import Job, TimeLimit, run_models
 PRICE = Price("here", input_per_1m=100_000.0, output_per_1m=100_000.0)  # a tenth of a dollar for a token
 
 
-class Model(protocol.Model):
+class Model(Fake):
     """Each question has 3 characters, taken for one token; an answer takes one token and is allowed no more."""
 
     name = "priced"
-    spelling = "test:priced"
-    verified = None
-    timeout_s = 60.0
-    retries = 1
-    persistent = True
     endpoint = True
     params = {"max_tokens": 1}  # noqa: RUF012
 
@@ -33,9 +29,6 @@ class Model(protocol.Model):
         self.found = list(found)
         self.calls = 0
 
-    def key(self, example, repeat=0):
-        return f"{example.input}/{repeat}"
-
     async def complete(self, example, repeat=0):
         self.calls += 1
         await asyncio.sleep(0)
@@ -43,9 +36,6 @@ class Model(protocol.Model):
         if isinstance(found, BaseException):
             raise found
         return Completion("yes", input_tokens=1, output_tokens=1)
-
-    async def aclose(self):
-        pass
 
 
 class Many(Model):

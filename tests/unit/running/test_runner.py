@@ -10,12 +10,13 @@ import threading
 from contextlib import closing
 
 import pytest
+from fakes import Fake
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_ftgate.data import DataSet, Example
 from pytest_ftgate.errors import ModelError, StoreError
-from pytest_ftgate.models import Completion, Prediction, event_loop, protocol
+from pytest_ftgate.models import Completion, Prediction, event_loop
 from pytest_ftgate.models.protocol import RetryPolicy
 from pytest_ftgate.runs import asking, calls, runner, store_writer
 from pytest_ftgate.runs.run_state import Progress
@@ -27,27 +28,19 @@ from pytest_ftgate.text import OFFLINE
 AT_ONCE = RetryPolicy(base_s=0.0)
 
 
-class Model(protocol.Model):
+class Model(Fake):
     """Answers as ``answer`` does, a coroutine function of the model and the key; echoes the key without one."""
-
-    spelling = "test:model"
-    verified = None
-    price = None
 
     def __init__(self, answer=None, *, name="model", concurrency=4, retries=0, persistent=True, endpoint=False):
         self.answer = answer
         self.name = name
         self.concurrency = concurrency
         self.retries = retries
-        self.timeout_s = 60.0
         self.persistent = persistent
         self.endpoint = endpoint
         self.calls = []
         self.closed = []
         self.loops = set()
-
-    def key(self, example, repeat=0):
-        return f"{self.name}/{example.input}/{repeat}"
 
     async def complete(self, example, repeat=0):
         key = self.key(example, repeat)
