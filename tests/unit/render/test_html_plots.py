@@ -42,11 +42,6 @@ def test_text_stays_text(content, value):
     assert root.attrib.keys() == {"class"}
 
 
-def test_elements_nest_and_attributes_may_be_absent():
-    drawn = element("g", element("line", x1=0.123456), text_anchor="end", id=None)
-    assert drawn == '<g text-anchor="end"><line x1="0.12"></line></g>'
-
-
 # --- the gain ------------------------------------------------------------------------------------------------
 
 
@@ -61,28 +56,21 @@ def test_an_interval_stands_between_no_gain_and_what_is_asked_for(asked, right):
     assert line_at(svg, "asked") - line_at(svg, "zero") == pytest.approx(asked * unit, abs=0.05)
     assert low - line_at(svg, "zero") == pytest.approx(0.164 * unit, abs=0.05)
     assert high - line_at(svg, "zero") == pytest.approx(0.308 * unit, abs=0.05)
-    assert {"+23.6", "asked for", "no gain"} <= set(words(svg))
-    assert "+23.6 points, at least +16.4, at most +30.8" in (svg.findtext("desc") or "")
+    assert {"+23.6", "asked for"} <= set(words(svg))
+    assert all(number in svg.findtext("desc") for number in ("+23.6", "+16.4", "+30.8"))
 
 
-def test_a_bound_that_is_not_known_has_no_end():
+def test_a_bound_that_is_not_known_has_no_end_and_each_of_several_baselines_its_row():
     bounded = parsed(interval_plot([Interval("", 0.1, 0.05, 0.2)], 0.05, "asked", share=True))
     open_ended = parsed(interval_plot([Interval("", 0.1, None, None)], 0.05, "asked", share=True))
     counts = [sum(one.get("class") == "whisker" for one in svg.iter("line")) for svg in (bounded, open_ended)]
     assert counts == [3, 1]
-    assert "at least" not in (open_ended.findtext("desc") or "")
-
-
-def test_nothing_gained_and_nothing_asked_can_be_drawn():
-    svg = parsed(interval_plot([Interval("", 0.0, 0.0, 0.0)], 0.0, "asked for", share=False))
-    assert line_at(svg, "zero") == line_at(svg, "asked")
-
-
-def test_each_of_several_baselines_has_its_row():
     rows = [Interval("over few_shot", 0.1, 0.0, 0.2), Interval("over retrieval", 0.02, -0.1, 0.1)]
     svg = parsed(interval_plot(rows, 0.05, "asked for", share=True))
     assert [one for one in words(svg) if one.startswith("over")] == ["over few_shot", "over retrieval"]
     assert len(list(svg.iter("circle"))) == 2
+    nothing = parsed(interval_plot([Interval("", 0.0, 0.0, 0.0)], 0.0, "asked for", share=False))
+    assert line_at(nothing, "zero") == line_at(nothing, "asked")
 
 
 # --- axes ----------------------------------------------------------------------------------------------------
@@ -134,7 +122,6 @@ def answers(labels, cells, *, alone=False):
 
 def test_matrices_count_and_the_difference_says_what_is_better():
     found = confusions(answers(("refund", "invoice"), [(0, 0, 6, 9), (0, 1, 4, 1), (1, 1, 10, 8), (1, 2, 0, 2)]))
-    assert found is not None
     before, after, difference = found.matrices
     assert before.columns == ("refund", "invoice", NO_LABEL)
     assert [[said for said, _ in cells] for _, cells in before.rows] == [["6", "4", ""], ["", "10", ""]]
@@ -147,18 +134,13 @@ def test_matrices_count_and_the_difference_says_what_is_better():
 
 def test_without_a_candidate_there_is_one_matrix_and_no_empty_column():
     found = confusions(answers(("refund", "invoice"), [(0, 0, 6, 0), (1, 0, 4, 0)], alone=True))
-    assert found is not None
     (matrix,) = found.matrices
     assert matrix.columns == ("refund", "invoice")
 
 
-def test_many_labels_are_shown_as_pairs():
+def test_many_labels_are_shown_as_pairs_and_outputs_that_are_no_labels_not_at_all():
     labels = tuple(f"label {i}" for i in range(MOST_LABELS + 1))
     found = confusions(answers(labels, [(0, 0, 9, 9), (3, 1, 2, 7), (2, 1, 5, 0)]))
-    assert found is not None
     assert not found.matrices
     assert found.pairs.rows == (("label 3", "label 1", "2", "7", "+5"), ("label 2", "label 1", "5", "0", "-5"))
-
-
-def test_outputs_that_are_no_labels_are_not_mixed_up():
     assert confusions(answers((), [])) is None

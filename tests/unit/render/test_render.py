@@ -213,33 +213,30 @@ def test_the_worst_check_counts(statuses, verdict):
     assert verdict_of(tuple(Check("x", status, "") for status in statuses)) == verdict
 
 
-@pytest.mark.parametrize(
-    ("shown", "expected"),
-    [
-        (show_value(0.8125, share=True), "81.2 %"),
-        (show_value(0.8125, share=False), "0.812"),
-        (show_value(None, share=True), "-"),
-        (show_difference(-0.0, share=True), "+0.0 points"),
-        (show_difference(-0.031, share=False), "-0.031"),
-        (show_amount(0.05, share=True), "5 points"),
-        (show_amount(0.01, share=True), "1 point"),
-        (show_amount(0.125, share=True), "12.5 points"),
-        (show_amount(0.125, share=False), "0.125"),
-        (show_seconds(0.0421), "42 ms"),
-        (show_seconds(3.21), "3.2 s"),
+SHARE, PLAIN = {"share": True}, {"share": False}
+NUMBERS = [
+    *(
+        (show_value(0.8125, **SHARE), "81.2 %"),
+        (show_value(0.8125, **PLAIN), "0.812"),
+        (show_value(None, **SHARE), "-"),
+    ),
+    *((show_difference(-0.0, **SHARE), "+0.0 points"), (show_difference(-0.031, **PLAIN), "-0.031")),
+    *((show_amount(0.05, **SHARE), "5 points"), (show_amount(0.01, **SHARE), "1 point")),
+    *((show_amount(0.125, **SHARE), "12.5 points"), (show_amount(0.125, **PLAIN), "0.125")),
+    *((show_seconds(0.0421), "42 ms"), (show_seconds(3.21), "3.2 s")),
+    *(
         (show_usd(None), "unknown"),
         (show_usd(0), "$0"),
         (show_usd(0.99999999), "$1.00"),
         (show_usd(0.00012), "$0.00012"),
-        (show_usd(0.0756), "$0.0756"),
-        (show_usd(1234.5), "$1,234.50"),
-        (show_age(59.9), "59 seconds"),
-        (show_age(3_700), "1 hour"),
-        (show_age(3 * 86_400 + 5), "3 days"),
-        (plural(1, "example"), "1 example"),
-        (plural(2000, "example"), "2,000 examples"),
-    ],
-)
+    ),
+    *((show_usd(0.0756), "$0.0756"), (show_usd(1234.5), "$1,234.50")),
+    *((show_age(59.9), "59 seconds"), (show_age(3_700), "1 hour"), (show_age(3 * 86_400 + 5), "3 days")),
+    *((plural(1, "example"), "1 example"), (plural(2000, "example"), "2,000 examples")),
+]
+
+
+@pytest.mark.parametrize(("shown", "expected"), NUMBERS)
 def test_numbers(shown, expected):
     assert shown == expected
 
