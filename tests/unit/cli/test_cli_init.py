@@ -257,17 +257,15 @@ def test_a_misspelled_model_is_refused_before_anything_is_written(folder, init):
 def test_paths_are_relative_to_the_gate_file(folder, init):
     furnish(folder)
     (folder / "sub").mkdir()
-    said = init(
-        directory=Path("sub"),
-        test_set=Path("test.jsonl"),
-        training_set=Path("train.jsonl"),
-        baseline="recorded:sub/base.jsonl",
-    )
+    sets = {"test_set": Path("test.jsonl"), "training_set": Path("train.jsonl")}
+    said = init(directory=Path("sub"), **sets, baseline="recorded:sub/base.jsonl")
     text = (folder / "sub/ftgate.yaml").read_text()
     assert 'test_set: "../test.jsonl"' in text
     assert 'baseline: "recorded:base.jsonl"' in text
     assert "sub/base.jsonl" in said
     assert said.endswith("python -m pytest sub/test_finetune.py")
+    with pytest.raises(FtgateError, match="folder"):
+        init(directory=Path("absent"))
 
 
 @pytest.mark.parametrize(
@@ -286,11 +284,6 @@ def test_hostile_columns_and_labels_do_no_harm(folder, init):
     init(input=odd)
     file = load_gate_file(folder / "ftgate.yaml")
     assert file.root.value["gates"]["finetune"]["test_set"]["fields"] == {"input": odd}
-
-
-def test_a_folder_that_is_not_there(folder, init):
-    with pytest.raises(FtgateError, match="folder"):
-        init(directory=Path("absent"))
 
 
 # --- the ini file --------------------------------------------------------------------------------------------

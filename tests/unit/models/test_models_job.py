@@ -20,19 +20,11 @@ def refused(body):
     return caught.value
 
 
-def test_all_of_a_job_is_read():
-    assert read_job(job(validation_file="file-v"), JOB, ENDPOINT) == TuningJob(
-        id=JOB,
-        model="ft",
-        base_model="base-2025-04-14",
-        trained_tokens=5768,
-        hyperparameters={"n_epochs": 3, "batch_size": 8, "learning_rate_multiplier": 1.8},
-        training_file="file-train",
-        validation_file="file-v",
-    )
-
-
-def test_what_is_unsound_is_unknown():
+def test_all_of_a_job_is_read_and_what_is_unsound_is_unknown():
+    numbers = {"n_epochs": 3, "batch_size": 8, "learning_rate_multiplier": 1.8}
+    files = {"training_file": "file-train", "validation_file": "file-v"}
+    whole = TuningJob(JOB, "ft", base_model="base-2025-04-14", trained_tokens=5768, hyperparameters=numbers, **files)
+    assert read_job(job(validation_file="file-v"), JOB, ENDPOINT) == whole
     odd = job(model=3, trained_tokens="5", hyperparameters=[1], training_file="", validation_file={})
     assert read_job(odd, JOB, ENDPOINT) == TUNED
     assert read_job({"status": "succeeded", "fine_tuned_model": "ft"}, JOB, ENDPOINT) == TUNED

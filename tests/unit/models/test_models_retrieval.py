@@ -52,12 +52,9 @@ def test_they_are_sent_as_turns_before_the_input(spec):
     ]
 
 
-def test_the_template_applies_to_them_as_to_the_input(spec):
+def test_the_template_applies_to_them_as_to_the_input_and_of_equals_the_earlier_row_is_nearer(spec):
     prompt = build_prompt(spec(retrieval={"k": 1}, template="Q: {input}"), examples_from(ROWS, origin="t"))
     assert [one["content"] for one in prompt.messages(asked(ASKED))] == [f"Q: {ROWS[0][0]}", "shipping", f"Q: {ASKED}"]
-
-
-def test_of_equals_the_earlier_row_is_nearer():
     equal = data("one one", "two two", "three three").examples
     assert near(Neighbours(equal, 2), "999") == ["two two", "one one"]
 

@@ -46,20 +46,13 @@ WORDS = [f"{command} {room}" for command in COMMANDS.values() for room in ROOMS]
 LABELS = [label for label in COMMANDS for _ in ROOMS]
 
 
-def test_right_labels_raise_no_doubt():
+def test_a_wrong_label_among_right_ones_is_found_and_a_row_without_near_neighbours_not_doubted():
     found = doubtful_rows(WORDS, LABELS)
     assert (found.rows, found.compared) == ((), len(WORDS))
-
-
-def test_a_wrong_label_among_right_ones_is_found():
     labels = list(LABELS)
     labels[4] = "music"
     assert doubtful_rows(WORDS, labels).rows == ((4, "light"),)
-
-
-def test_a_row_without_near_neighbours_is_not_doubted():
-    labels = [*LABELS, "other"]
-    assert doubtful_rows([*WORDS, "completely unrelated sentence here"], labels).rows == ()
+    assert doubtful_rows([*WORDS, "completely unrelated sentence here"], [*LABELS, "other"]).rows == ()
 
 
 def test_many_rows_are_sampled_evenly():

@@ -122,19 +122,16 @@ def test_a_chain_keeps_what_is_near_to_no_kept_row():
     assert within(*chain) == ((1, 0),)
 
 
-def test_empty_and_wordless_texts_are_compared_with_nothing():
+def test_empty_and_wordless_texts_are_compared_with_nothing_and_half_pairs_do_no_harm():
     assert within("", "?!", "...", "") == ()
     assert near_copies([], wordings(["a", PARCEL])).across == ()
+    text = "a text with half of an emoji \ud83d in the middle of it"
+    assert within(text, f"{text} too") == ((1, 0),)
 
 
 def test_a_test_row_names_the_first_training_row_it_is_near_to():
     training = ["something else altogether here", PARCEL.replace("week", "weeks"), PARCEL.replace("is", "iss")]
     assert near_copies(wordings(training), wordings([PARCEL])).across == ((0, 1),)
-
-
-def test_half_pairs_do_no_harm():
-    text = "a text with half of an emoji \ud83d in the middle of it"
-    assert within(text, f"{text} too") == ((1, 0),)
 
 
 WORDS = ["where", "is", "the", "parcel", "invoice", "ordered", "yesterday", "number", "7", "8"]

@@ -118,13 +118,10 @@ class TestInstructions:
         )
         assert (found.usable, found.duplicates, found.conflicts) == (2, 1, 0)
 
-    def test_an_answer_with_instructions_and_another_without_are_a_conflict(self):
-        found = audit([("a", "x"), (chat("a", "s"), "y")])
+    @pytest.mark.parametrize("first", ["a", chat("a", "s")])
+    def test_two_answers_under_the_same_instructions_or_one_without_are_a_conflict(self, first):
+        found = audit([(first, "x"), (chat("a", "s"), "y")])
         assert (found.usable, found.conflict_rows) == (1, ((1, 0),))
-
-    def test_two_answers_under_the_same_instructions_are_a_conflict(self):
-        found = audit([(chat("a", "s"), "x"), (chat("a", "s"), "y")])
-        assert (found.usable, found.conflicts) == (1, 1)
 
 
 class TestLeakage:
@@ -135,10 +132,8 @@ class TestLeakage:
         found = audit([("other", "x"), (variant, "y"), ("turn on", "x")], [("new", "x"), ("turn on", "x")])
         assert (found.leaked, found.leaked_rows) == (1, ((1, 1),))
 
-    def test_rows_that_are_not_usable_leak_too(self):
+    def test_rows_that_are_not_usable_leak_too_and_blank_inputs_do_not(self):
         assert audit([("a", "")], [("a", "x")]).leaked == 1
-
-    def test_blank_inputs_do_not_leak(self):
         assert audit([("", "x")], [(" ", "x")]).leaked == 0
 
     @pytest.mark.parametrize(
