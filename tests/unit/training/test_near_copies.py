@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from pytest_ftgate.checks.training_set.near import NEAR, SHORTEST, near_copies
@@ -139,6 +139,7 @@ SENTENCES = st.lists(st.sampled_from(WORDS), min_size=1, max_size=9).map(" ".joi
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow])
+@example([], [PARCEL.lower(), PARCEL.lower().replace("week", "weeks")])
 @given(st.lists(SENTENCES, max_size=25), st.lists(SENTENCES, max_size=5))
 def test_the_search_finds_what_comparing_all_pairs_finds(training, test):
     found = near_copies(wordings(training), wordings(test))
