@@ -189,7 +189,9 @@ def test_the_marker_is_nearer_than_a_fixture_than_the_file(load):
 QUOTED = {
     "margin": "0.05 (ftgate.yaml:12)",
     "confidence": "0.9 (ftgate.yaml:2)",
-    "evidence": "significant (default)", "min_test_examples": "50 (default)", "metric": "accuracy (default)",
+    "evidence": "significant (default)",
+    "min_test_examples": "50 (default)",
+    "metric": "accuracy (default)",
     **dict.fromkeys(("hypothesis", "stage", "show"), "(default)"),
     "candidate": "recorded:ft.jsonl (ftgate.yaml:11)",
     **dict.fromkeys(("baseline", "baselines"), "openai:m, recorded:ft.jsonl (ftgate.yaml:8)"),
