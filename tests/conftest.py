@@ -18,6 +18,7 @@ import sklearn.feature_extraction.text
 import sklearn.metrics  # noqa: F401
 import yaml  # noqa: F401
 from gate_project import Project
+from hypothesis import settings
 from loopback import LoopbackServer
 
 import pytest_ftgate
@@ -26,6 +27,11 @@ for module in walk_packages(pytest_ftgate.__path__, "pytest_ftgate."):
     import_module(module.name)
 if find_spec("genai_prices"):
     import_module("genai_prices.data")
+
+# The full number of examples is for CI. Heavy libraries load within the first of them, so no example has a deadline.
+settings.register_profile("local", max_examples=15, deadline=None)
+settings.register_profile("ci", max_examples=100, deadline=None)
+settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in what a shell's script starts in the background
     signal.signal(signal.SIGINT, signal.default_int_handler)

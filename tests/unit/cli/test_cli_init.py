@@ -1,11 +1,8 @@
 """What ``init`` sees in the data, proposes, and writes."""
 
-from __future__ import annotations
-
 import json
-from collections.abc import Callable, Sequence
+import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 from gate_project import label, write_jsonl
@@ -16,21 +13,19 @@ from pytest_ftgate.config import load_gate_file, resolve_gate
 from pytest_ftgate.errors import ConfigError, DataError, FtgateError
 from pytest_ftgate.metrics import BUILT_IN
 
-Init = Callable[..., str]
-
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 @pytest.fixture
-def init(folder: Path) -> Init:
+def init(folder):
     """Runs it, and gives all that it says, every line held to the width of a log."""
 
-    def init(**wishes: Any) -> str:
-        said: list[str] = []
+    def init(**wishes):
+        said = []
         write_project(Wishes(wishes.pop("directory", Path()), **wishes), said.append)
         assert all(len(line) <= 80 or line.startswith(" ") for line in said)
         assert all(line.isprintable() for line in said)
@@ -39,135 +34,129 @@ def init(folder: Path) -> Init:
     return init
 
 
-def rows(n: int, prefix: str = "customer question", expected: Callable[[int], Any] = label, **extra: Any) -> list[Any]:
+def rows(n, prefix="customer question", expected=label, **extra):
     return [{"input": f"{prefix} {i}", "expected": expected(i), **extra} for i in range(n)]
 
 
-def furnish(folder: Path, test: Sequence[Any] | None = None, training: Sequence[Any] | None = None) -> None:
+def furnish(folder, test=None, training=None):
     write_jsonl(folder / "test.jsonl", rows(60) if test is None else test)
     write_jsonl(folder / "train.jsonl", rows(220, "training question") if training is None else training)
 
 
-def metric_of(folder: Path) -> str:
+def metric_of(folder):
     return propose(look(folder, None, None, {})).metric
 
 
 # --- looking -------------------------------------------------------------------------------------------------
 
 
-def test_files_are_found_and_named(folder: Path, init: Init) -> None:
+def test_files_are_found_and_named(folder, init):
     furnish(folder / "data")
     write_jsonl(folder / "data" / "test_old_copy.jsonl", rows(3))
     said = init()
-    assert "test set: data/test.jsonl, 60 examples" in said
-    assert "- not taken: data/test_old_copy.jsonl (--test-set takes another)" in said
-    assert "training set: data/train.jsonl, 220 rows, 220 usable, 0 duplicates" in said
+    for words in ("data/test.jsonl, 60", "data/test_old_copy.jsonl", "--test-set", "data/train.jsonl, 220"):
+        assert words in said
     assert 'test_set: "data/test.jsonl"' in (folder / "ftgate.yaml").read_text()
 
 
 @pytest.mark.parametrize(
     ("there", "word", "option"), [("train", "test", "--test-set"), ("test", "train", "--training")]
 )
-def test_a_file_that_is_not_there_is_asked_for(folder: Path, init: Init, there: str, word: str, option: str) -> None:
+def test_a_file_that_is_not_there_is_asked_for(folder, init, there, word, option):
     write_jsonl(folder / f"{there}.jsonl", rows(60))
     with pytest.raises(ConfigError, match=rf"(?s)no \*{word}\* file .*{option}"):
         init()
     assert [path.name for path in folder.iterdir()] == [f"{there}.jsonl"]
 
 
-def test_one_file_is_not_both(folder: Path, init: Init) -> None:
+def test_one_file_is_not_both(folder, init):
     furnish(folder)
-    with pytest.raises(ConfigError, match="the test set is the training set"):
+    with pytest.raises(ConfigError, match="training set"):
         init(training_set=Path("test.jsonl"))
 
 
-def test_columns_are_guessed_and_said(folder: Path, init: Init) -> None:
+def test_columns_are_guessed_and_said(folder, init):
     test = "question,label\n" + "".join(f'"what, {i}",{label(i)}\n' for i in range(60))
     (folder / "my_test.csv").write_text(test, encoding="utf-8")
     train = "prompt\toutput\n" + "".join(f"teach {i}\t{label(i)}\n" for i in range(220))
     (folder / "train.tsv").write_text(train, encoding="utf-8")
-    said = init(baseline="recorded:b.jsonl", candidate="recorded:c.jsonl")
-    assert "- taken: input is the column question, expected is the column label" in said
+    assert "question" in init(baseline="recorded:b.jsonl", candidate="recorded:c.jsonl")
     file = load_gate_file(folder / "ftgate.yaml")
     config = resolve_gate(file.layers("finetune"), file=file, gate="finetune", default_name="x")
-    assert config.test_set.fields == {"input": "question", "expected": "label"}  # type: ignore[union-attr]
-    assert config.training_set.fields == {"input": "prompt", "expected": "output"}  # type: ignore[union-attr]
+    assert config.test_set.fields == {"input": "question", "expected": "label"}
+    assert config.training_set.fields == {"input": "prompt", "expected": "output"}
 
 
-def test_a_test_example_with_a_near_copy_in_the_training_set_is_named(folder: Path, init: Init) -> None:
+def test_a_test_example_with_a_near_copy_in_the_training_set_is_named(folder, init):
     copied = "where is the parcel that I ordered {} days ago, and when will it arrive at my door?"
     test = [*rows(60), {"input": copied.format("three"), "expected": label(0)}]
     training = [*rows(220, "training question"), {"input": copied.format("three") + " Thanks", "expected": label(0)}]
     furnish(folder, test, training)
     said = " ".join(init().split())
-    assert "leakage: 0 test examples in the training set, 1 with a near copy there" in said
-    assert (
-        "WARNING: 1 test example has a near copy in the training set, and the gate fails on that: take the copies out "
-        "of the training set, or say that they differ (audit: {leaked_near: warn}); the first is "
-        "test.jsonl:61 ~ train.jsonl:221"
-    ) in said
+    assert "WARNING: 1 test example" in said
+    assert all(words in said for words in ("audit: {leaked_near: warn}", "test.jsonl:61 ~ train.jsonl:221"))
 
 
-def test_columns_that_nobody_can_guess_are_asked_for(folder: Path, init: Init) -> None:
+def test_columns_that_nobody_can_guess_are_asked_for(folder, init):
     furnish(folder, [{"frage": f"q {i}", "antwort": label(i)} for i in range(60)])
-    with pytest.raises(DataError, match=r"(?s)which column holds the input and the expected.*--input COLUMN"):
+    with pytest.raises(DataError, match=r"(?s)input.*expected.*--input COLUMN"):
         init()
-    said = init(input="frage", expected="antwort")
-    assert "input is the column frage, expected is the column antwort" in said
+    init(input="frage", expected="antwort")
     assert 'fields: {input: "frage", expected: "antwort"}' in (folder / "ftgate.yaml").read_text()
 
 
-def test_of_two_columns_one_of_which_is_known_the_other_is_taken(folder: Path, init: Init) -> None:
+def test_of_two_columns_one_of_which_is_known_the_other_is_taken(folder, init):
     furnish(folder, [{"id": f"m{i}", "message": f"q {i}", "team": label(i)} for i in range(60)])
-    assert "input is the column message, expected is the column team" in init()
+    init()
+    assert 'fields: {input: "message", expected: "team"}' in (folder / "ftgate.yaml").read_text()
     furnish(folder, [{"message": f"q {i}", "team": label(i), "lang": "en"} for i in range(60)])
-    with pytest.raises(DataError, match=r"(?s)which column holds the expected.*--expected COLUMN"):
+    with pytest.raises(DataError, match=r"(?s)expected.*--expected COLUMN"):
         init(force=True)
 
 
-def test_a_conversation_has_no_columns_to_guess(folder: Path, init: Init) -> None:
-    def turns(i: int) -> dict[str, Any]:
+def test_a_conversation_has_no_columns_to_guess(folder, init):
+    def turns(i):
         return {"messages": [{"role": "user", "content": f"q {i}"}, {"role": "assistant", "content": label(i)}]}
 
     furnish(folder, training=[turns(i) for i in range(220)])
-    assert "training set: train.jsonl, 220 rows, 220 usable" in init()
+    assert "train.jsonl, 220" in init()
 
 
-def test_a_corrupt_file_is_an_error_of_the_loader(folder: Path, init: Init) -> None:
+def test_a_corrupt_file_is_an_error_of_the_loader(folder, init):
     furnish(folder)
     (folder / "test.jsonl").write_text('{"input": "a", "expected": "b"}\n{"input": \n')
-    with pytest.raises(DataError, match=r"test\.jsonl:2: is not JSON"):
+    with pytest.raises(DataError, match=r"test\.jsonl:2: "):
         init()
     assert not (folder / "ftgate.yaml").exists()
 
 
-def test_groups_are_counted_or_proposed(folder: Path, init: Init) -> None:
+def test_groups_are_counted_or_proposed(folder, init):
     furnish(folder, [{**row, "group": f"g{i // 3}"} for i, row in enumerate(rows(60))])
-    assert "60 examples, 20 groups" in init()
+    assert "20 groups" in init()
     furnish(folder, [{**row, "user_id": i // 6} for i, row in enumerate(rows(60))])
-    assert "groups: perhaps by user_id (10 values)" in init(force=True)
+    assert "user_id (10" in init(force=True)
     assert '# test_set: {path: "test.jsonl", fields: {group: "user_id"}}' in (folder / "ftgate.yaml").read_text()
 
 
-def test_what_speaks_against_the_data_is_said_first(folder: Path, init: Init) -> None:
+def test_what_speaks_against_the_data_is_said_first(folder, init):
     training = rows(100, "training question")
     training += [training[0], {**training[1], "expected": "other"}, rows(1)[0]]
     furnish(folder, [*rows(39), {"input": "new one", "expected": "unseen"}], training)
     said = init()
-    for warning in (
-        "40 test examples, and a gate asks for 50: label 10 more",
-        "101 usable training examples, and a gate asks for 200: collect 99 more",
-        "1 test example stands in the training set, too",
-        "1 training row with an earlier row's input and another output",
-        "1 label of the test set is not in the training set",
+    warnings = " ".join(said.partition("wrote:")[0].split()).split("WARNING: ")[1:]
+    for words in (
+        ("40 test examples", "50", "10"),
+        ("101 usable training examples", "200", "99"),
+        ("1 test example", "training set"),
+        ("1 training row", "output"),
+        ("1 label", "training set"),
     ):
-        assert f"WARNING: {warning}" in " ".join(said.split()), warning
-    assert said.index("WARNING") < said.index("wrote:")
+        assert any(all(word in warning for word in words) for warning in warnings), words
 
 
-def test_a_test_set_that_a_gate_refuses_is_called_out(folder: Path, init: Init) -> None:
+def test_a_test_set_that_a_gate_refuses_is_called_out(folder, init):
     furnish(folder, [*rows(60), *rows(1)])
-    assert "WARNING: the gate cannot use this test set: test.jsonl:61" in init()
+    assert re.search("WARNING: .*test.jsonl:61", init())
 
 
 # --- proposing -----------------------------------------------------------------------------------------------
@@ -185,7 +174,7 @@ def test_a_test_set_that_a_gate_refuses_is_called_out(folder: Path, init: Init) 
         (lambda i: f"a sentence about the matter {i}", "exact_match"),
     ],
 )
-def test_the_metric_suits_the_outputs(folder: Path, expected: Callable[[int], Any], metric: str) -> None:
+def test_the_metric_suits_the_outputs(folder, expected, metric):
     furnish(folder, rows(60, expected=expected), rows(220, "training question", expected))
     assert metric_of(folder) == metric
     assert metric in BUILT_IN
@@ -194,17 +183,17 @@ def test_the_metric_suits_the_outputs(folder: Path, expected: Callable[[int], An
 # --- writing -------------------------------------------------------------------------------------------------
 
 
-def test_the_file_loads_and_a_gate_without_models_says_what_is_missing(folder: Path, init: Init) -> None:
+def test_the_file_loads_and_a_gate_without_models_says_what_is_missing(folder, init):
     furnish(folder)
     said = init()
-    assert "next: write the baseline and the candidate into ftgate.yaml, then:" in said
+    assert "baseline" in said.partition("next: ")[2]
     assert said.endswith("\n    python -m pytest test_finetune.py")
     file = load_gate_file(folder / "ftgate.yaml")
     with pytest.raises(ConfigError, match="baseline"):
         resolve_gate(file.layers("finetune"), file=file, gate="finetune", default_name="x")
 
 
-def test_all_keys_that_stand_in_comments_are_right(folder: Path, init: Init) -> None:
+def test_all_keys_that_stand_in_comments_are_right(folder, init):
     """What is proposed works once the comment sign is taken away."""
     furnish(folder)
     init()
@@ -229,33 +218,26 @@ def test_all_keys_that_stand_in_comments_are_right(folder: Path, init: Init) -> 
     assert len(config.require) == 1
 
 
-def test_every_goal_is_named(folder: Path, init: Init) -> None:
+def test_every_goal_is_named(folder, init):
     furnish(folder)
     init()
     text = (folder / "ftgate.yaml").read_text()
-    for word in (
-        "WHAT to do",
-        "WHAT to know",
-        "HOW to behave",
-        "classification, extraction",
-        "knowledge: Use retrieval",
-    ):
-        assert word in text
+    assert all(goal in text for goal in ("style", "format", "classification, extraction", "knowledge: Use retrieval"))
 
 
-def test_nothing_is_written_through_a_link_that_leads_nowhere(folder: Path, init: Init, tmp_path: Path) -> None:
+def test_nothing_is_written_through_a_link_that_leads_nowhere(folder, init, tmp_path):
     furnish(folder)
     (folder / "pytest.ini").symlink_to(tmp_path / "elsewhere.ini")
-    with pytest.raises(ConfigError, match=r"(?s)pytest.ini: is there already.*--force"):
+    with pytest.raises(ConfigError, match=r"(?s)pytest.ini: .*--force"):
         init()
     assert not (tmp_path / "elsewhere.ini").exists()
 
 
-def test_nothing_is_written_over_without_force(folder: Path, init: Init) -> None:
+def test_nothing_is_written_over_without_force(folder, init):
     furnish(folder)
     for name in ("ftgate.yaml", "test_finetune.py"):
         (folder / name).write_text("mine")
-        with pytest.raises(ConfigError, match=rf"(?s){name}: is there already.*--force"):
+        with pytest.raises(ConfigError, match=rf"(?s){name}: .*--force"):
             init()
         assert (folder / name).read_text() == "mine"
         assert not (folder / "pytest.ini").exists()
@@ -265,50 +247,43 @@ def test_nothing_is_written_over_without_force(folder: Path, init: Init) -> None
     assert "version: 1" in (folder / "ftgate.yaml").read_text()
 
 
-def test_a_misspelled_model_is_refused_before_anything_is_written(folder: Path, init: Init) -> None:
+def test_a_misspelled_model_is_refused_before_anything_is_written(folder, init):
     furnish(folder)
-    with pytest.raises(ConfigError, match=r"(?s)candidate.*the gate would not be valid, and nothing was written"):
+    with pytest.raises(ConfigError, match="candidate"):
         init(baseline="recorded:b.jsonl", candidate="gpt-4.1")
     assert not (folder / "ftgate.yaml").exists()
 
 
-def test_paths_are_relative_to_the_gate_file(folder: Path, init: Init) -> None:
+def test_paths_are_relative_to_the_gate_file(folder, init):
     furnish(folder)
     (folder / "sub").mkdir()
-    said = init(
-        directory=Path("sub"),
-        test_set=Path("test.jsonl"),
-        training_set=Path("train.jsonl"),
-        baseline="recorded:sub/base.jsonl",
-    )
+    sets = {"test_set": Path("test.jsonl"), "training_set": Path("train.jsonl")}
+    said = init(directory=Path("sub"), **sets, baseline="recorded:sub/base.jsonl")
     text = (folder / "sub/ftgate.yaml").read_text()
     assert 'test_set: "../test.jsonl"' in text
     assert 'baseline: "recorded:base.jsonl"' in text
-    assert "there is no sub/base.jsonl yet" in said
+    assert "sub/base.jsonl" in said
     assert said.endswith("python -m pytest sub/test_finetune.py")
+    with pytest.raises(FtgateError, match="folder"):
+        init(directory=Path("absent"))
 
 
 @pytest.mark.parametrize(
     "text", ["plain", 'quo"te', "new\nline", "\x1b[31m", "\u2028", "emoji \U0001f600", "a: {b}", "\x7f"]
 )
-def test_any_text_is_quoted_as_yaml(text: str) -> None:
+def test_any_text_is_quoted_as_yaml(text):
     import yaml
 
     assert yaml.safe_load(f"key: {quoted(text)}") == {"key": text}
 
 
-def test_hostile_columns_and_labels_do_no_harm(folder: Path, init: Init) -> None:
+def test_hostile_columns_and_labels_do_no_harm(folder, init):
     odd = "text\x1b[31m\n- x: 1"
     test = [{odd: f"q {i}", "expected": f"::error::\x1b{i % 2}"} for i in range(60)]
     furnish(folder, test)
     init(input=odd)
     file = load_gate_file(folder / "ftgate.yaml")
     assert file.root.value["gates"]["finetune"]["test_set"]["fields"] == {"input": odd}
-
-
-def test_a_folder_that_is_not_there(folder: Path, init: Init) -> None:
-    with pytest.raises(FtgateError, match="there is no such folder"):
-        init(directory=Path("absent"))
 
 
 # --- the ini file --------------------------------------------------------------------------------------------
@@ -325,21 +300,18 @@ def test_a_folder_that_is_not_there(folder: Path, init: Init) -> None:
         ("setup.cfg", "[metadata]\n", False),
     ],
 )
-def test_an_ini_file_that_is_there_is_left_alone(
-    folder: Path, init: Init, name: str, content: str, counts: bool
-) -> None:
+def test_an_ini_file_that_is_there_is_left_alone(folder, init, name, content, counts):
     (folder / name).write_text(content)
     furnish(folder / "sub")
     said = init(directory=folder / "sub")
     assert (folder / name).read_text() == content
     assert (folder / "sub/pytest.ini").exists() is not counts
-    assert (f"{name} is there already" in said) is counts
     if counts:
         assert "ftgate_config = " in said
         assert "sub/ftgate.yaml" in said
 
 
-def test_its_lines_are_in_its_language(folder: Path) -> None:
+def test_its_lines_are_in_its_language(folder):
     assert ini_lines()[-1] == "ftgate_required = all"
     assert ini_lines("sub/ftgate.yaml", toml=True)[-1] == 'ftgate_config = "sub/ftgate.yaml"'
     (folder / "tox.ini").write_bytes(b"[pytest]\xff")

@@ -1,10 +1,5 @@
 """How a judged metric is written, and what is said of it where it is written wrong."""
 
-from __future__ import annotations
-
-from pathlib import Path
-from typing import Any
-
 import pytest
 import yaml
 
@@ -12,7 +7,7 @@ from pytest_ftgate.checks.weakening.comparison import weakenings
 from pytest_ftgate.config import load_gate_file, resolve_gate
 from pytest_ftgate.errors import ConfigError
 
-GATE: dict[str, Any] = {
+GATE = {
     "test_set": "t.jsonl",
     "training_set": "r.jsonl",
     "baseline": "openai:base",
@@ -21,7 +16,7 @@ GATE: dict[str, Any] = {
 }
 
 
-def resolved(tmp_path: Path, metric: Any, **changes: Any) -> Any:
+def resolved(tmp_path, metric, **changes):
     path = tmp_path / "ftgate.yaml"
     document = {
         "version": 1,
@@ -33,16 +28,16 @@ def resolved(tmp_path: Path, metric: Any, **changes: Any) -> Any:
     return resolve_gate(file.layers("a"), file=file, gate="a", default_name="a")
 
 
-def refusal(tmp_path: Path, metric: Any) -> str:
+def refusal(tmp_path, metric):
     with pytest.raises(ConfigError) as caught:
         resolved(tmp_path, metric)
-    return str(caught.value)
+    return caught.value
 
 
 RUBRIC = {"name": "rubric", "judge": "openai:judge", "rubric": "Is it kind?"}
 
 
-def test_a_judge_is_a_model_like_any_other(tmp_path: Path) -> None:
+def test_a_judge_is_a_model_like_any_other(tmp_path):
     (spec,) = resolved(tmp_path, RUBRIC).judges
     assert (spec.provider, spec.spelling, spec.name) == ("openai", "openai:judge", "judge")
     (named,) = resolved(tmp_path, {**RUBRIC, "judge": "referee"}).judges
@@ -52,7 +47,7 @@ def test_a_judge_is_a_model_like_any_other(tmp_path: Path) -> None:
     assert given.options["base_url"] == "http://localhost:1/v1"
 
 
-def test_rubric_and_scale_may_stand_with_the_judge(tmp_path: Path) -> None:
+def test_rubric_and_scale_may_stand_with_the_judge(tmp_path):
     judge = {"model": "referee", "rubric": "Is it kind?", "scale": [0, 10]}
     config = resolved(tmp_path, {"name": "rubric", "judge": judge})
     assert config.metric.options["scale"] == (0, 10)
@@ -60,7 +55,7 @@ def test_rubric_and_scale_may_stand_with_the_judge(tmp_path: Path) -> None:
     assert config.judges[0].name == "referee"
 
 
-def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
+def test_paths_are_relative_to_the_file(tmp_path):
     config = resolved(
         tmp_path,
         {
@@ -77,73 +72,61 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "text"),
+    ("changes", "key", "word"),
     [
-        ({"judge": ...}, "metric.judge: this key is missing"),
-        ({"rubric": ...}, "metric.rubric: this key is missing"),
-        ({"rubric_file": "x"}, "metric.rubric_file: rubric and rubric_file are both given: keep one"),
-        ({"judge": "refere"}, "'refere' is no known model; did you mean 'referee'?"),
-        ({"scale": [5, 1]}, "metric.scale: must be the lowest and the highest score, as [1, 5]"),
-        ({"scale": [-1e308, 1e308]}, "metric.scale: must lie within 1e+12 of 0, as [1, 5]"),
-        ({"scale": [1, 3, 5]}, "metric.scale: must be the lowest and the highest score, as [1, 5]"),
-        ({"scales": [1, 5]}, "metric.scales: unknown key; did you mean 'scale'?"),
-        ({"calibration": {"path": "x"}}, "metric.calibration.min_kappa: this key is missing"),
-        ({"calibration": {"path": "x", "min_kappa": 0}}, "metric.calibration.min_kappa: must be above 0"),
-        ({"calibration": {"path": "x", "min_kappa": 2}}, "metric.calibration.min_kappa: must be at most 1"),
-        ({"judge": {"model": "referee", "rubric": "x"}}, "metric.judge.rubric: is given twice: keep one"),
-        ({"judge": {"model": "judge", "base_url": "http://x"}}, "metric.judge.base_url: unknown key; beside model"),
-        ({"api_key": "sk-1"}, "a secret must not be written here"),
+        ({"judge": ...}, "judge", "missing"),
+        ({"rubric": ...}, "rubric", "missing"),
+        ({"rubric_file": "x"}, "rubric_file", "rubric and rubric_file"),
+        ({"judge": "refere"}, "judge", "'referee'"),
+        *(({"scale": scale}, "scale", "[1, 5]") for scale in ([5, 1], [-1e308, 1e308], [1, 3, 5])),
+        ({"scales": [1, 5]}, "scales", "'scale'"),
+        ({"calibration": {"path": "x"}}, "calibration.min_kappa", "missing"),
+        *(
+            ({"calibration": {"path": "x", "min_kappa": kappa}}, "calibration.min_kappa", str(kappa))
+            for kappa in (0, 2)
+        ),
+        ({"judge": {"model": "referee", "rubric": "x"}}, "judge.rubric", "twice"),
+        ({"judge": {"model": "judge", "base_url": "http://x"}}, "judge.base_url", "model"),
+        ({"api_key": "sk-1"}, "api_key", "secret"),
     ],
 )
-def test_what_is_wrong_is_named_with_its_key(tmp_path: Path, changes: dict[str, Any], text: str) -> None:
-    metric = {key: value for key, value in {**RUBRIC, **changes}.items() if value is not ...}
-    message = refusal(tmp_path, metric)
-    assert text in message
-    assert "sk-1" not in message
+def test_what_is_wrong_is_named_with_its_key(tmp_path, changes, key, word):
+    error = refusal(tmp_path, {key: value for key, value in {**RUBRIC, **changes}.items() if value is not ...})
+    assert error.where.key == f"gates.a.metric.{key}"
+    assert word in error.what
+    assert "sk-1" not in str(error)
 
 
-def told(tmp_path: Path, before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+def told(tmp_path, before, after):
     return [str(one) for one in weakenings(resolved(tmp_path, before), resolved(tmp_path, after))]
 
 
-HELD = {**RUBRIC, "calibration": {"path": "labels.csv", "min_kappa": 0.6}}
+def with_labels(path="labels.csv", kappa=0.6):
+    return {**RUBRIC, "calibration": {"path": path, "min_kappa": kappa}}
+
+
+PEOPLE = {"name": "human_preference", "path": "prefs.csv"}
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "found"),
+    ("before", "after", "facts"),
     [
-        (RUBRIC, {**RUBRIC, "rubric": "Is it short?"}, ["metric.rubric: Is it kind? -> Is it short?"]),
-        (RUBRIC, {**RUBRIC, "judge": "openai:other"}, ["metric.judge: openai:judge -> openai:other"]),
-        (
-            {**RUBRIC, "judge": "referee"},
-            RUBRIC,
-            ["metric.judge: openai:judge (params {'temperature': 0}) -> openai:judge (params not given)"],
-        ),
-        (HELD, RUBRIC, ["metric.calibration.min_kappa: 0.6 -> removed"]),
-        (
-            HELD,
-            {**HELD, "calibration": {"path": "labels.csv", "min_kappa": 0.4}},
-            ["metric.calibration.min_kappa: 0.6 -> 0.4"],
-        ),
-        (HELD, {**HELD, "calibration": {"path": "labels.csv", "min_kappa": 0.8}}, []),
-        (RUBRIC, HELD, []),
-        (RUBRIC, {**RUBRIC, "scale": [1, 10]}, ["metric: rubric -> rubric (scale=(1.0, 10.0))"]),
-        (
-            {**RUBRIC, "rubric": "x" * 100 + "y"},
-            {**RUBRIC, "rubric": "x" * 100 + "z"},
-            ["metric.rubric: 101 characters -> 101 characters, other ones"],
-        ),
+        (RUBRIC, {**RUBRIC, "rubric": "Is it short?"}, ["metric.rubric", "Is it kind?", "Is it short?"]),
+        ({**RUBRIC, "rubric": "x" * 100 + "y"}, {**RUBRIC, "rubric": "x" * 100 + "z"}, ["metric.rubric", "101"]),
+        (RUBRIC, {**RUBRIC, "judge": "openai:other"}, ["metric.judge", "openai:judge", "openai:other"]),
+        ({**RUBRIC, "judge": "referee"}, RUBRIC, ["metric.judge", "{'temperature': 0}"]),
+        (with_labels(), RUBRIC, ["metric.calibration.min_kappa", "0.6"]),
+        (with_labels(), with_labels(kappa=0.4), ["metric.calibration.min_kappa", "0.6", "0.4"]),
+        (with_labels(), with_labels(kappa=0.8), None),
+        (with_labels(), with_labels("easy.csv"), ["metric.calibration.path"]),
+        (RUBRIC, with_labels(), None),
+        (RUBRIC, {**RUBRIC, "scale": [1, 10]}, ["metric", "(1.0, 10.0)"]),
+        (PEOPLE, {**PEOPLE, "path": "others.csv"}, ["metric"]),
     ],
 )
-def test_what_asks_for_less_is_told(
-    tmp_path: Path, before: dict[str, Any], after: dict[str, Any], found: list[str]
-) -> None:
-    assert told(tmp_path, before, after) == found
-
-
-def test_another_file_of_labels_is_told(tmp_path: Path) -> None:
-    other = {**HELD, "calibration": {"path": "easy.csv", "min_kappa": 0.6}}
-    (found,) = told(tmp_path, HELD, other)
-    assert found.startswith("metric.calibration.path: ")
-    people = {"name": "human_preference", "path": "prefs.csv"}
-    assert len(told(tmp_path, people, {**people, "path": "others.csv"})) == 1
+def test_what_asks_for_less_is_told(tmp_path, before, after, facts):
+    found = told(tmp_path, before, after)
+    assert len(found) == (facts is not None)
+    if facts:
+        assert found[0].startswith(facts[0])
+        assert all(fact in found[0] for fact in facts)

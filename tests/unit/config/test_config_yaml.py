@@ -1,11 +1,7 @@
 """YAML as a gate file may use it."""
 
-from __future__ import annotations
-
 import json
 import math
-from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,75 +9,70 @@ from hypothesis import strategies as st
 
 from pytest_ftgate.config import GateFile, load_gate_file
 from pytest_ftgate.config.yaml_file import DEEPEST, read_yaml
-from pytest_ftgate.config.yaml_nodes import MOST_VALUES, Node
+from pytest_ftgate.config.yaml_nodes import MOST_VALUES
 from pytest_ftgate.errors import ConfigError
 
 
-def read(folder: Path, content: str | bytes) -> Node:
+def read(folder, content):
     path = folder / "ftgate.yaml"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     return read_yaml(path)
 
 
-def refusal(folder: Path, content: str | bytes) -> str:
+def refusal(folder, content):
     with pytest.raises(ConfigError) as caught:
         read(folder, content)
-    return str(caught.value)
+    return caught.value
 
 
-@pytest.mark.parametrize(
-    ("written", "value"),
-    [
-        ("1e-2", 0.01),
-        ("1E3", 1000.0),
-        ("-.5", -0.5),
-        ("3.", 3.0),
-        (".inf", math.inf),
-        ("-.INF", -math.inf),
-        ("0", 0),
-        ("-17", -17),
-        ("+3", 3),
-        ("0o17", 15),
-        ("0xFF", 255),
-        ("true", True),
-        ("True", True),
-        ("FALSE", False),
-        ("~", None),
-        ("null", None),
-        ("", None),
-        ("1:30", "1:30"),
-        ("1_000", "1_000"),
-        ("tRue", "tRue"),
-        ("y", "y"),
-        ("N", "N"),
-        ("yes please", "yes please"),
-        ("'yes'", "yes"),
-        ('"2026-05-01"', "2026-05-01"),
-        ("2026-05", "2026-05"),
-        ("gpt-4.1-mini-2025-04-14", "gpt-4.1-mini-2025-04-14"),
-        ("'1'", "1"),
-        ('"caf\\xe9"', "café"),
-        ("=", "="),
-        ("[1, a]", [1, "a"]),
-        ("{b: {c: 2}}", {"b": {"c": 2}}),
-    ],
-)
-def test_a_value_is_what_the_core_schema_of_yaml_1_2_says(folder: Path, written: str, value: Any) -> None:
+VALUES = {
+    "1e-2": 0.01,
+    "1E3": 1000.0,
+    "-.5": -0.5,
+    "3.": 3.0,
+    ".inf": math.inf,
+    "-.INF": -math.inf,
+    "0": 0,
+    "-17": -17,
+    "+3": 3,
+    "0o17": 15,
+    "0xFF": 255,
+    "true": True,
+    "True": True,
+    "FALSE": False,
+    "~": None,
+    "null": None,
+    "": None,
+    **{
+        text: text
+        for text in ("1:30", "1_000", "tRue", "y", "N", "yes please", "2026-05", "gpt-4.1-mini-2025-04-14", "=")
+    },
+    "'yes'": "yes",
+    '"2026-05-01"': "2026-05-01",
+    "'1'": "1",
+    '"caf\\xe9"': "café",
+    "[1, a]": [1, "a"],
+    "{b: {c: 2}}": {"b": {"c": 2}},
+}
+
+
+@pytest.mark.parametrize(("written", "value"), VALUES.items())
+def test_a_value_is_what_the_core_schema_of_yaml_1_2_says(folder, written, value):
     got = read(folder, f"a: {written}\n").value["a"]
     assert (got, type(got)) == (value, type(value))
 
 
-def test_nan_is_a_number_that_later_checks_refuse(folder: Path) -> None:
+def test_nan_is_a_number_that_later_checks_refuse(folder):
     assert math.isnan(read(folder, "a: .nan").value["a"])
 
 
-def test_a_byte_order_mark_and_windows_line_ends_are_fine(folder: Path) -> None:
+def test_a_byte_order_mark_and_windows_line_ends_are_fine(folder):
     root = read(folder, "\ufeffversion: 1\r\ngates:\r\n  é: {}\r\n".encode())
     assert root.value == {"version": 1, "gates": {"é": {}}}
     assert root.line_of(("gates", "é")) == 3
 
 
-def test_every_key_and_item_knows_its_line(folder: Path) -> None:
+def test_every_key_and_item_knows_its_line(folder):
     root = read(folder, "a:\n  b: 1\n  c:\n  - x\n  - {d: 1,\n     e: 2}\nf: {g: [1]}\n")
     lines = {
         (): 1,
@@ -97,117 +88,80 @@ def test_every_key_and_item_knows_its_line(folder: Path) -> None:
     assert {path: root.line_of(path) for path in lines} == lines
 
 
-def test_a_key_that_is_not_there_has_the_line_of_the_nearest_above(folder: Path) -> None:
+def test_a_key_that_is_not_there_has_the_line_of_the_nearest_above(folder):
     root = read(folder, "a:\n  b:\n    c: 1\n")
     assert root.line_of(("a", "b", "nothing", "at all")) == 2
 
 
-def test_a_repeated_value_keeps_the_lines_of_its_anchor(folder: Path) -> None:
+def test_a_repeated_value_keeps_the_lines_of_its_anchor(folder):
     root = read(folder, "a: &shared\n  k: 1\nb: *shared\n")
     assert root.value["b"] == {"k": 1}
     assert (root.line_of(("b",)), root.line_of(("b", "k"))) == (3, 2)
 
 
-@pytest.mark.parametrize("word", ["yes", "No", "ON", "oFf"])
-def test_an_unquoted_yes_or_no_is_refused(folder: Path, word: str) -> None:
-    meant = {"yes": "true", "on": "true", "no": "false", "off": "false"}[word.lower()]
-    assert refusal(folder, f"a:\n  b: {word}\n") == (
-        f"ftgate.yaml:2: a.b: unquoted {word} is a boolean to some readers of YAML and text to others: "
-        f"quote it ('{word}'), or write {meant}"
-    )
+YES_OR_NO = [("yes", "true"), ("No", "false"), ("ON", "true"), ("oFf", "false")]
+DATES = ["2026-05-01", "2026-5-1", "2026-05-01 10:00:00", "2026-05-01T10:00:00Z"]
+REFUSED = [
+    *((f"a:\n  b: {word}\n", ":2: a.b", [f"'{word}'", meant]) for word, meant in YES_OR_NO),
+    ("on: 1", ":1", ["'on'"]),
+    ("a:\n- x\n- no\n", ":3: a[1]", ["'no'"]),
+    ('"\\e[1m": yes', ":1: \\x1b[1m", ["'yes'"]),
+    *((f"revision: {date}", ":1: revision", [date, "quote"]) for date in DATES),
+    *((text, "", ["version: 1"]) for text in ("", "# nothing\n", "---\n")),
+    ("\n- a\n", ":2", ["mapping"]),
+    ("gates", ":1", ["mapping"]),
+    (b"a: 1\nb: \xff\n", ":2", ["UTF-8", "0xff"]),
+    ("a: 1".encode("utf-16"), ":1", ["UTF-8", "0xff"]),
+    ("a: 1\nb: \x07", ":2", ["control character"]),
+    ("a: 1\nb: c: d", ":2", ["mapping values"]),
+    ("a: [1, 2", ":1", ["']'"]),
+    ("a: 1\n---\nb: 2", ":2", ["second document"]),
+    ("a: 1\nb: 2\na: 3", ":3: a", ["line 1", "line 3"]),
+    ("a: {b: 1, 'b': 2}", ":1: a.b", ["twice"]),
+    *((f"a: {tag} 1", ":1: a", [f"'{tag}'"]) for tag in ("!foo", "!")),
+    ("a:\n  b: !!python/object/apply:os.system ['true']", ":2: a.b", ["python/object/apply:os.system"]),
+    ("!!str a: 1", ":1", ["tag:yaml.org,2002:str"]),
+    ("1: a", ":1", ["1", "quote"]),
+    ("a: {true: b}", ":1: a", ["true", "quote"]),
+    ("? [a]\n: b", ":1", ["key"]),
+    ("a: &x b\n*x : c", ":2", ["key", "alias"]),
+    ("a: {<<: {b: 1}}", ":1: a", ["<<"]),
+    ("a: -010", ":1: a", ["-010", "octal"]),
+    ("a: *x", ":1: a", ["*x", "anchor"]),
+    ("a: &x [*x]", ":1: a[0]", ["*x", "anchor"]),
+    ('a: "\\UFFFFFFFF"', ":1", ["escape"]),
+    ('a: "\\ud800"', ":1: a", ["surrogate"]),
+    ("a: " + "9" * 5000, ":1: a", ["digits"]),
+]
 
 
-def test_an_unquoted_yes_is_refused_as_a_key_and_in_a_list(folder: Path) -> None:
-    assert refusal(folder, "on: 1").startswith("ftgate.yaml:1: unquoted on is a boolean")
-    assert refusal(folder, "a:\n- x\n- no\n").startswith("ftgate.yaml:3: a[1]: unquoted no is a boolean")
+@pytest.mark.parametrize(("content", "place", "words"), REFUSED, ids=[f"{row[0][:30]!a}" for row in REFUSED])
+def test_what_cannot_be_read_is_refused_with_its_place(folder, content, place, words):
+    error = refusal(folder, content)
+    assert str(error.where) == f"ftgate.yaml{place}"
+    assert all(word in str(error) for word in words)
 
 
-@pytest.mark.parametrize("date", ["2026-05-01", "2026-5-1", "2026-05-01 10:00:00", "2026-05-01T10:00:00Z"])
-def test_an_unquoted_date_is_refused(folder: Path, date: str) -> None:
-    assert refusal(folder, f"revision: {date}") == (
-        f"ftgate.yaml:1: revision: unquoted {date} is a date to some readers of YAML and text to others: quote it"
-    )
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("", "ftgate.yaml: the gate file is empty\n  begin it with: version: 1"),
-        ("# nothing\n", "ftgate.yaml: the gate file is empty\n  begin it with: version: 1"),
-        ("---\n", "ftgate.yaml: the gate file is empty\n  begin it with: version: 1"),
-        ("\n- a\n", "ftgate.yaml:2: the gate file must be a mapping of keys to values"),
-        ("gates", "ftgate.yaml:1: the gate file must be a mapping of keys to values"),
-        (b"a: 1\nb: \xff\n", "ftgate.yaml:2: not UTF-8: byte 0xff cannot be read\n  save the file as UTF-8"),
-        ("a: 1".encode("utf-16"), "ftgate.yaml:1: not UTF-8: byte 0xff cannot be read\n  save the file as UTF-8"),
-        ("a: 1\nb: \x07", "ftgate.yaml:2: not valid YAML: a control character, which YAML does not allow"),
-        ("a: 1\nb: c: d", "ftgate.yaml:2: not valid YAML: mapping values are not allowed here"),
-        ("a: [1, 2", "ftgate.yaml:1: not valid YAML: expected ',' or ']', but got '<stream end>'"),
-        ("a: 1\n---\nb: 2", "ftgate.yaml:2: a second document begins here; a gate file is one document"),
-        ("a: 1\nb: 2\na: 3", "ftgate.yaml:3: a: this key is given twice: on line 1 and on line 3"),
-        ("a: {b: 1, 'b': 2}", "ftgate.yaml:1: a.b: this key is given twice: on line 1 and on line 1"),
-        ("a: !foo 1", "ftgate.yaml:1: a: the YAML tag '!foo' is refused: a gate file is plain data"),
-        ("a: ! 1", "ftgate.yaml:1: a: the YAML tag '!' is refused: a gate file is plain data"),
-        (
-            "a:\n  b: !!python/object/apply:os.system ['true']",
-            "ftgate.yaml:2: a.b: the YAML tag 'tag:yaml.org,2002:python/object/apply:os.system' is refused: "
-            "a gate file is plain data",
-        ),
-        (
-            "!!str a: 1",
-            "ftgate.yaml:1: the YAML tag 'tag:yaml.org,2002:str' is refused: a gate file is plain data",
-        ),
-        ("1: a", "ftgate.yaml:1: the key 1 is not text: quote it"),
-        ("a: {true: b}", "ftgate.yaml:1: a: the key true is not text: quote it"),
-        ("? [a]\n: b", "ftgate.yaml:1: a key must be text, not a list, a mapping or an alias"),
-        ("a: &x b\n*x : c", "ftgate.yaml:2: a key must be text, not a list, a mapping or an alias"),
-        ("a: {<<: {b: 1}}", "ftgate.yaml:1: a: merge keys (<<) are not supported: write the keys out"),
-        (
-            "a: -010",
-            "ftgate.yaml:1: a: unquoted -010 is an octal number to some readers of YAML: "
-            "remove the leading 0, or quote it",
-        ),
-        (
-            '"\\e[1m": yes',
-            "ftgate.yaml:1: \\x1b[1m: unquoted yes is a boolean to some readers of YAML and text to others: "
-            "quote it ('yes'), or write true",
-        ),
-        ("a: *x", "ftgate.yaml:1: a: the alias *x has no anchor before it"),
-        ("a: &x [*x]", "ftgate.yaml:1: a[0]: the alias *x stands inside its own anchor"),
-        ('a: "\\UFFFFFFFF"', "ftgate.yaml:1: not a valid escape or number"),
-        ('a: "\\ud800"', "ftgate.yaml:1: a: half of a character pair (a lone surrogate) is not text"),
-        ("a: " + "9" * 5000, "ftgate.yaml:1: a: a number with too many digits"),
-    ],
-)
-def test_what_cannot_be_read_is_refused_with_its_place(folder: Path, content: str | bytes, message: str) -> None:
-    assert refusal(folder, content) == message
-
-
-def test_a_missing_file_and_a_folder_are_refused(folder: Path) -> None:
-    with pytest.raises(ConfigError, match=r"^ftgate\.yaml: there is no such gate file$"):
+def test_a_missing_file_and_a_folder_are_refused(folder):
+    with pytest.raises(ConfigError, match=r"^ftgate\.yaml: "):
         load_gate_file(folder / "ftgate.yaml")
     (folder / "gates").mkdir()
-    with pytest.raises(ConfigError, match=r"^gates: the gate file cannot be read: Is a directory$"):
+    with pytest.raises(ConfigError, match=r"^gates: .*Is a directory"):
         load_gate_file(folder / "gates")
 
 
-def test_a_syntax_error_never_shows_the_line_it_is_in(folder: Path) -> None:
-    assert "sk-secret" not in refusal(folder, 'a: {api_key: "sk-secret-1" "sk-secret-2"}\nb: "sk-secret')
+def test_a_syntax_error_never_shows_the_line_it_is_in(folder):
+    assert "sk-secret" not in str(refusal(folder, 'a: {api_key: "sk-secret-1" "sk-secret-2"}\nb: "sk-secret'))
 
 
-@pytest.mark.parametrize("opening", ["[", "{a: ", "- "])
-def test_nesting_is_bounded_long_before_python_gives_up(folder: Path, opening: str) -> None:
-    assert f"nested more than {DEEPEST} levels deep" in refusal(folder, "a:\n  " + opening * 5000)
-
-
-def test_nesting_by_aliases_is_bounded(folder: Path) -> None:
+def test_nesting_is_bounded_long_before_python_gives_up_and_so_are_aliases(folder):
+    for opening in ("[", "{a: ", "- "):
+        assert str(DEEPEST) in refusal(folder, "a:\n  " + opening * 5000).what
     chain = "".join(f"k{i}: &a{i} [*a{i - 1}]\n" for i in range(1, DEEPEST + 5))
-    assert f"nested more than {DEEPEST} levels deep by aliases" in refusal(folder, f"k0: &a0 x\n{chain}")
-
-
-def test_anchors_that_double_are_bounded(folder: Path) -> None:
+    assert all(word in refusal(folder, f"k0: &a0 x\n{chain}").what for word in (str(DEEPEST), "aliases"))
     doubling = "".join(f"k{i}: &a{i} [*a{i - 1}, *a{i - 1}]\n" for i in range(1, 40))
-    message = refusal(folder, f"k0: &a0 x\n{doubling}")
-    assert message == f"ftgate.yaml:17: k16: more than {MOST_VALUES:,} values, aliases written out"
+    error = refusal(folder, f"k0: &a0 x\n{doubling}")
+    assert (str(error.where), f"{MOST_VALUES:,}" in error.what) == ("ftgate.yaml:17: k16", True)
 
 
 plain_text = st.text(
@@ -221,8 +175,8 @@ json_values = st.recursive(
 
 
 @given(st.dictionaries(plain_text, json_values, min_size=1, max_size=4))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_json_reads_as_itself(tmp_path: Path, data: dict[str, Any]) -> None:
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_json_reads_as_itself(tmp_path, data):
     content = json.dumps(data, ensure_ascii=False, indent=1)
     assert read(tmp_path, content).value == data
 
@@ -245,7 +199,7 @@ pieces = st.sampled_from(PIECES.split("|"))
 edits = st.lists(st.tuples(st.integers(0, len(WHOLE)), st.integers(0, 12), pieces), max_size=4)
 
 
-def edited(edits: list[tuple[int, int, str]]) -> str:
+def edited(edits):
     text = WHOLE
     for start, length, piece in edits:
         text = text[:start] + piece + text[start + length :]
@@ -253,8 +207,8 @@ def edited(edits: list[tuple[int, int, str]]) -> str:
 
 
 @given(st.text(max_size=60) | st.binary(max_size=60) | st.lists(pieces, max_size=30).map("".join) | edits.map(edited))
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_whatever_a_file_holds_it_is_a_gate_file_or_refused(tmp_path: Path, content: str | bytes) -> None:
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_a_file_holds_it_is_a_gate_file_or_refused(tmp_path, content):
     path = tmp_path / "ftgate.yaml"
     path.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8", "surrogatepass"))
     try:

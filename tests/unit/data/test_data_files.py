@@ -1,153 +1,94 @@
 """What is the same for all formats: finding, opening, decoding and hashing a file, and choosing its format."""
 
-from __future__ import annotations
-
 import contextlib
 import csv
 import gzip
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pytest_ftgate.data import DataSet, load_examples
+from pytest_ftgate.data import load_examples
 from pytest_ftgate.errors import DataError
-
-UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 ROW = b'{"input": "a", "expected": "b"}\n'
 
 
-@pytest.fixture(autouse=True)
-def _in_tmp_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-
-
-def load(content: bytes, name: str = "data.jsonl", **options: Any) -> DataSet:
-    Path(name).write_bytes(content)
-    return load_examples(Path(name), **options)
-
-
-def error_of(content: bytes, name: str = "data.jsonl", **options: Any) -> str:
-    with pytest.raises(DataError) as caught:
-        load(content, name, **options)
-    return str(caught.value)
-
-
 class TestOpening:
-    def test_a_missing_file_suggests_a_near_one(self) -> None:
+    @pytest.mark.parametrize(
+        ("path", "words"),
+        [
+            ("trian.jsonl", ["no such file", '"train.jsonl"']),
+            ("zzzzzzzzzz.csv", ["no such file", "relative"]),
+            ("data/test.jsonl", ["no such file", "folder data"]),
+            ("folder.jsonl", ["folder", "part"]),
+            ("a\0.jsonl", ["null"]),
+        ],
+    )
+    def test_what_is_no_file_is_refused_with_what_is_near(self, path, words):
         Path("train.jsonl").write_bytes(ROW)
+        Path("folder.jsonl").mkdir()
+        Path("folder.jsonl/part").write_bytes(ROW)
         with pytest.raises(DataError) as caught:
-            load_examples(Path("trian.jsonl"))
-        assert str(caught.value) == 'trian.jsonl: no such file\n  did you mean "train.jsonl"?'
+            load_examples(Path(path))
+        assert [word for word in words if word not in str(caught.value)] == []
 
-    def test_a_missing_file_with_nothing_near(self) -> None:
-        with pytest.raises(DataError) as caught:
-            load_examples(Path("test.jsonl"))
-        assert str(caught.value) == (
-            "test.jsonl: no such file\n  a relative path is relative to the file in which it is written"
-        )
-
-    def test_a_missing_folder(self) -> None:
-        with pytest.raises(DataError) as caught:
-            load_examples(Path("data/test.jsonl"))
-        assert str(caught.value) == "data/test.jsonl: no such file\n  there is no folder data either"
-
-    def test_a_folder_names_its_files(self) -> None:
-        Path("data.jsonl").mkdir()
-        Path("data.jsonl/part").write_bytes(ROW)
-        with pytest.raises(DataError) as caught:
-            load_examples(Path("data.jsonl"))
-        assert str(caught.value) == "data.jsonl: is a folder\n  name a file in it: part"
-
-    def test_a_path_that_no_file_can_have(self) -> None:
-        with pytest.raises(DataError, match="cannot be read: embedded null"):
-            load_examples(Path("a\0.jsonl"))
-
-    def test_a_file_that_fails_while_it_is_read(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        class Broken:
-            def __enter__(self) -> Broken:
+    def test_a_file_that_fails_while_it_is_read(self, monkeypatch):
+        class Broken(contextlib.nullcontext):
+            def __enter__(self):
                 return self
 
-            def __exit__(self, *args: object) -> None:
-                pass
-
-            def readline(self) -> bytes:
+            def readline(self):
                 raise OSError(5, "Input/output error")
 
         monkeypatch.setattr(Path, "open", lambda self, mode: Broken())
-        with pytest.raises(DataError) as caught:
+        with pytest.raises(DataError, match=r"^data.jsonl: .*Input/output error"):
             load_examples(Path("data.jsonl"))
-        assert str(caught.value) == "data.jsonl: cannot be read: Input/output error"
 
 
 class TestDecoding:
-    def test_an_empty_file(self) -> None:
-        assert error_of(b"") == "data.jsonl: is empty"
+    @pytest.mark.parametrize("content", [b"", b"\n", b" \t\n\r\n", b"\xef\xbb\xbf", b"\xef\xbb\xbf\n"])
+    def test_a_file_without_rows(self, refused, content):
+        refused(content, "")
 
-    @pytest.mark.parametrize("content", [b"\n", b" \t\n\r\n", b"\xef\xbb\xbf", b"\xef\xbb\xbf\n"])
-    def test_a_file_without_rows(self, content: bytes) -> None:
-        assert error_of(content) == "data.jsonl: has no rows"
-
-    @pytest.mark.parametrize("name", ["data.jsonl", "data.csv"])
-    def test_a_byte_order_mark_is_accepted(self, name: str) -> None:
-        content = ROW if name == "data.jsonl" else b"input,expected\na,b\n"
+    @pytest.mark.parametrize(("name", "content"), [("data.jsonl", ROW), ("data.csv", b"input,expected\na,b\n")])
+    def test_a_byte_order_mark_is_accepted(self, load, name, content):
         assert load(b"\xef\xbb\xbf" + content, name).examples == load(content, name).examples
 
     @pytest.mark.parametrize("ending", [b"\n", b"\r\n", b"", b"\n\n", b"\r\n\r\n"])
-    def test_line_ends(self, ending: bytes) -> None:
-        data = load(ROW.rstrip() + ending)
-        assert [example.input for example in data] == ["a"]
+    def test_line_ends(self, load, ending):
+        assert [example.input for example in load(ROW.rstrip() + ending)] == ["a"]
 
     @pytest.mark.parametrize(
-        ("encoding", "what"),
+        ("content", "place", "words"),
         [
-            ("utf-16", "is UTF-16"),
-            ("utf-32", "is UTF-32"),
-            ("utf-16-le", "looks like UTF-16: every other byte is NUL"),
-            ("utf-16-be", "looks like UTF-16: every other byte is NUL"),
+            *(
+                (ROW.decode().encode(encoding), ":1", ["UTF-16", "UTF-8"])
+                for encoding in ("utf-16", "utf-16-le", "utf-16-be")
+            ),
+            (ROW.decode().encode("utf-32"), ":1", ["UTF-32"]),
+            (gzip.compress(ROW), ":1", ["gzip"]),
+            (b"PK\x03\x04rest", ":1", ["ZIP", "CSV or JSONL"]),
+            (ROW + '{"input": "café"}\n'.encode("latin-1"), ":2", ["byte 46", "caf\\xe9", "Latin-1"]),
+            # the byte is counted from the file's start, with the mark
+            (b"\xef\xbb\xbf\xff", ":1", ["byte 3"]),
+            (b"\xef\xbb\xbf \r\n\xff", ":2", ["byte 6"]),
+            (b"abcd\0", ":1", ["NUL", "byte 4"]),  # far into the first line it is no sign of UTF-16
+            (ROW + '{"input": "é'.encode()[:-1], ":2", ["cut off", "character"]),
         ],
     )
-    def test_other_encodings_are_named(self, encoding: str, what: str) -> None:
-        assert error_of(ROW.decode().encode(encoding)) == f"data.jsonl:1: {what}\n  save the file as UTF-8"
-
-    def test_compressed_files_are_named(self) -> None:
-        assert error_of(gzip.compress(ROW)) == "data.jsonl:1: is compressed with gzip\n  decompress the file"
-        assert error_of(b"PK\x03\x04rest") == (
-            "data.jsonl:1: is a ZIP archive, as spreadsheets are\n  save the data as CSV or JSONL"
-        )
-
-    def test_latin1_is_refused_with_line_and_byte(self) -> None:
-        assert error_of(ROW + '{"input": "café"}\n'.encode("latin-1")) == (
-            "data.jsonl:2: is not UTF-8 at byte 46\n"
-            '  found: b\'{"input": "caf\\xe9"}\\n\'\n'
-            "  save the file as UTF-8: it may be Windows-1252 or Latin-1"
-        )
-
-    def test_the_byte_is_counted_from_the_files_start_with_the_mark(self) -> None:
-        assert "is not UTF-8 at byte 3\n" in error_of(b"\xef\xbb\xbf\xff")
-        assert "is not UTF-8 at byte 6\n" in error_of(b"\xef\xbb\xbf \r\n\xff")
+    def test_other_encodings_are_named_with_line_and_byte(self, refused, content, place, words):
+        refused(content, place, *words)
 
     @pytest.mark.parametrize("name", ["data.jsonl", "data.csv"])
-    def test_a_nul_byte_is_refused(self, name: str) -> None:
-        assert error_of(b"input,expected\nab\0c,d\n", name, format="csv") == (
-            f"{name}:2: holds a NUL byte at byte 17\n  a text file holds none"
-        )
-
-    def test_a_nul_byte_far_into_the_first_line_is_no_sign_of_utf16(self) -> None:
-        assert "data.jsonl:1: holds a NUL byte at byte 4\n" in error_of(b"abcd\0")
-
-    def test_a_last_line_cut_off_within_a_character(self) -> None:
-        assert error_of(ROW + '{"input": "é'.encode()[:-1]) == (
-            "data.jsonl:2: the last line is cut off, in the middle of a character\n  write the file anew"
-        )
+    def test_a_nul_byte_is_refused(self, refused, name):
+        refused(b"input,expected\nab\0c,d\n", ":2", "NUL", "byte 17", name=name, format="csv")
 
     @pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1e"])
-    def test_only_line_feeds_end_lines(self, separator: str) -> None:
+    def test_only_line_feeds_end_lines(self, load, separator):
         row = json.dumps({"input": f"a{separator}b", "expected": "c"}, ensure_ascii=False).encode()
         data = load(row + b"\n" + ROW)
         assert [example.input for example in data] == [f"a{separator}b", "a"]
@@ -155,25 +96,25 @@ class TestDecoding:
 
 
 class TestWholeFile:
-    def test_the_hash_is_of_all_bytes_whatever_the_limit(self) -> None:
-        content = b"\xef\xbb\xbf" + b"".join(b'{"input": "%d", "expected": "b"}\r\n' % n for n in range(30_000))
+    def test_the_hash_is_of_all_bytes_whatever_the_limit(self, load):
+        content = b"\xef\xbb\xbf" + b"".join(b'{"input": "%d", "expected": "b"}\r\n' % n for n in range(10_000))
         digest = hashlib.sha256(content).hexdigest()
         assert load(content).sha256 == load(content, limit=2).sha256 == digest
 
-    def test_a_limit_takes_the_first_rows_and_reads_no_further_ones(self) -> None:
+    def test_a_limit_takes_the_first_rows_and_reads_no_further_ones(self, load):
         content = b'{"input": "1", "expected": "x"}\n\n{"input": "2", "expected": "x"}\nbroken\xff\n'
         data = load(content, limit=2)
         assert [example.input for example in data] == ["1", "2"]
         assert list(data.lines or ()) == [1, 3]
 
-    def test_a_limit_beyond_the_file_takes_all_rows(self) -> None:
+    def test_a_limit_beyond_the_file_takes_all_rows(self, load):
         assert len(load(ROW, limit=100)) == 1
 
     @pytest.mark.parametrize(("limit", "found"), [(0, "0"), (-1, "-1"), (True, "true"), (1.0, "1.0"), ("5", "text")])
-    def test_a_limit_is_a_whole_number_from_1(self, limit: Any, found: str) -> None:
-        assert error_of(ROW, limit=limit) == f"data.jsonl: limit: must be a whole number from 1, is {found}"
+    def test_a_limit_is_a_whole_number_from_1(self, refused, limit, found):
+        refused(ROW, ": limit", found, limit=limit)
 
-    def test_the_path_is_shown_as_the_user_knows_it(self, tmp_path: Path) -> None:
+    def test_the_path_is_shown_as_the_user_knows_it(self, load, tmp_path):
         Path("sub").mkdir()
         data = load(ROW, str(tmp_path / "sub" / "data.jsonl"))
         assert (data.path, data.origin) == ("sub/data.jsonl", "sub/data.jsonl")
@@ -182,39 +123,33 @@ class TestWholeFile:
 
 class TestFormat:
     @pytest.mark.parametrize("suffix", [".jsonl", ".ndjson", ".jsonlines", ".json-lines", ".JSONL"])
-    def test_suffixes_of_jsonl(self, suffix: str) -> None:
+    def test_suffixes_of_jsonl(self, load, suffix):
         assert load(ROW, f"data{suffix}").examples[0].expected == "b"
 
     @pytest.mark.parametrize(("suffix", "separator"), [(".csv", b","), (".CSV", b","), (".tsv", b"\t")])
-    def test_suffixes_of_csv(self, suffix: str, separator: bytes) -> None:
+    def test_suffixes_of_csv(self, load, suffix, separator):
         content = separator.join([b"input", b"expected\na", b"b\n"])
         assert load(content, f"data{suffix}").examples[0].expected == "b"
 
-    def test_a_written_format_beats_the_suffix(self) -> None:
+    def test_a_written_format_beats_the_suffix(self, load):
         assert load(b"input,expected\na,b\n", "data.jsonl", format="csv").examples[0].input == "a"
         assert load(ROW, "data.txt", format="jsonl").examples[0].input == "a"
 
-    def test_an_unknown_suffix(self) -> None:
-        assert error_of(ROW, "data.json") == (
-            'data.json: the suffix ".json" does not tell the format\n'
-            "  known: .jsonl, .ndjson, .jsonlines, .json-lines, .csv, .tsv\n"
-            "  say which it is: format: jsonl, csv or chat"
-        )
-
-    def test_no_suffix(self) -> None:
-        assert error_of(ROW, "data").startswith("data: without a suffix the format is not known\n")
-
-    def test_an_unknown_format_suggests_the_nearest(self) -> None:
-        assert error_of(ROW, format="josnl") == (
-            'data.jsonl: format: there is no format "josnl"\n  known: jsonl, csv, chat\n  did you mean "jsonl"?'
-        )
+    @pytest.mark.parametrize(
+        ("name", "options", "place", "words"),
+        [
+            ("data.json", {}, "", ['".json"', ".ndjson", ".tsv", "jsonl, csv or chat"]),
+            ("data", {}, "", ["suffix"]),
+            ("data.jsonl", {"format": "josnl"}, ": format", ["jsonl, csv, chat", '"jsonl"']),
+        ],
+    )
+    def test_an_unknown_suffix_or_format(self, refused, name, options, place, words):
+        refused(ROW, place, *words, name=name, **options)
 
 
-@UNHURRIED
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(content=st.binary(max_size=200), name=st.sampled_from(["data.jsonl", "data.csv", "data.tsv"]))
-def test_any_bytes_give_examples_or_a_data_error(
-    tmp_path_factory: pytest.TempPathFactory, content: bytes, name: str
-) -> None:
+def test_any_bytes_give_examples_or_a_data_error(tmp_path_factory, content, name):
     path = tmp_path_factory.getbasetemp() / name
     path.write_bytes(content)
     with contextlib.suppress(DataError):
@@ -237,21 +172,18 @@ JSON_PIECES = [
     "NaN",
     "\n",
     " ",
-    '"',
-    "\\ud83d",
 ]
+JSON_PIECES += ['"', "\\ud83d"]
 CSV_PIECES = ["input", "expected", "id", ",", '"', "\n", "\r", "a", " ", "\t", "é"]
 
 
-@UNHURRIED
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(st.sampled_from(JSON_PIECES), max_size=30).map("".join)
     | st.lists(st.sampled_from(CSV_PIECES), max_size=30).map("".join),
     st.sampled_from(["jsonl", "chat", "csv"]),
 )
-def test_any_nearly_right_text_gives_examples_or_a_data_error(
-    tmp_path_factory: pytest.TempPathFactory, content: str, written: str
-) -> None:
+def test_any_nearly_right_text_gives_examples_or_a_data_error(tmp_path_factory, content, written):
     path = tmp_path_factory.getbasetemp() / "nearly"
     path.write_text("input,expected\n" * (written == "csv") + content, encoding="utf-8", newline="")
     limit_before = csv.field_size_limit()

@@ -1,7 +1,5 @@
 """Complete enumeration of wins and losses among n pairs: the oracle of the tests, written apart from the package."""
 
-from __future__ import annotations
-
 import numpy as np
 from scipy.special import betaincinv, gammaln
 

@@ -1,7 +1,5 @@
 """Label metrics for the tests, and the slow way to leave examples out."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from pytest_ftgate.statistics import LabelCounts

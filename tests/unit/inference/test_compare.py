@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import subprocess
 import sys
 from dataclasses import replace
@@ -7,7 +5,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import stdtrit
 from set_examples import accuracy, arms, macro_f1
@@ -17,12 +15,6 @@ from pytest_ftgate.statistics.exact import exact_lower, exact_p_value
 from pytest_ftgate.statistics.graded import Sample, graded_lower, graded_p_value
 from pytest_ftgate.statistics.jackknife import jackknife
 from pytest_ftgate.statistics.set_level import values_without_one, weights
-
-EXACT = "exact unconditional score test (Hsueh, Liu & Chen 2001; Berger & Boos 1994)"
-GAFFKE = "Gaffke's bound of a bounded mean (Gaffke 2005; Learned-Miller & Thomas 2019)"
-CAUTIOUS = "; the more cautious counts"
-DELETE_ONE = "paired delete-one jackknife, Student's t (Tukey 1958; Efron & Tibshirani 1993)"
-DELETE_GROUP = "paired delete-a-group jackknife, Student's t (Tukey 1958; Bell & McCaffrey 2002)"
 
 
 def rights(wins, losses, n):
@@ -59,17 +51,14 @@ def test_a_clear_gain():
     assert (found.above_zero, found.reaches_margin) == (True, True)
     assert found.p_margin == pytest.approx(0.004772, abs=1e-6)
     assert (round(found.lower, 3), round(found.upper, 3)) == (0.059, 0.163)
-    assert (found.method, found.note) == (EXACT, None)
+    assert ("exact" in found.method, found.note) == (True, None)
 
 
-def test_a_gain_that_too_few_examples_saw():
+def test_a_gain_that_too_few_examples_saw_and_one_below_the_margin():
     found = right_wrong(9, 4, 60)
     assert (found.above_zero, found.reaches_margin) == (False, False)
     assert found.lower < 0 < found.upper
     assert 400 < found.examples_needed < 500
-
-
-def test_sure_above_zero_and_not_of_the_margin():
     found = right_wrong(12, 2, 100, margin=0.06, evidence="significant")
     assert (found.above_zero, found.reaches_margin) == (True, False)
     assert 0 <= found.lower < 0.06
@@ -111,7 +100,6 @@ def test_a_p_value_exactly_at_the_level_decides_for_it():
     assert not right_wrong(8, 1, 50, margin=0.02, confidence=1 - at + 1e-9).reaches_margin
 
 
-@settings(max_examples=50, deadline=None)
 @given(st.integers(1, 150), st.data(), st.sampled_from([-0.05, 0.0, 0.03, 0.1]))
 def test_bounds_and_decisions_agree(n, data, margin):
     wins = data.draw(st.integers(0, n))
@@ -126,7 +114,6 @@ def test_bounds_and_decisions_agree(n, data, margin):
     assert swapped.upper == pytest.approx(-exact_lower(wins, losses, n, 0.05), abs=1e-12)
 
 
-@settings(max_examples=15, deadline=None)
 @given(st.permutations(range(24)))
 def test_the_order_of_examples_does_not_matter(order):
     baseline, candidate = rights(7, 2, 24)
@@ -151,14 +138,11 @@ def test_what_proves_a_margin_is_more_than_what_proves_a_gain():
     significant = right_wrong(9, 4, 60, evidence="significant").examples_needed
     proven = right_wrong(9, 4, 60, evidence="proven").examples_needed
     assert 60 < significant < proven
-
-
-def test_nothing_is_needed_where_nothing_is_to_be_shown():
     assert right_wrong(9, 4, 60, evidence="observed").examples_needed is None
 
 
 def test_a_number_that_has_just_proved_too_small_is_never_given():
-    for wins in range(1, 30):
+    for wins in range(1, 30, 3):
         found = right_wrong(wins, 0, 40, margin=-0.01, evidence="significant")
         assert found.above_zero or found.examples_needed > 40
 
@@ -172,7 +156,7 @@ def test_graded_scores():
     assert found.above_zero
     assert found.lower < found.gain < found.upper
     assert found.wins + found.losses + found.ties == found.n == 150
-    assert (found.gain_exact, found.method, found.note) == (None, GAFFKE, None)
+    assert (found.gain_exact, "Gaffke" in found.method, found.note) == (None, True, None)
 
 
 def test_equal_differences_are_not_certain():
@@ -214,20 +198,20 @@ def test_a_metric_without_bounds_says_so():
     found = graded(differences, high=float("inf"))
     error = differences.std(ddof=1) / 5**0.5
     assert found.lower == pytest.approx(0.18 - stdtrit(4, 0.95) * error, abs=1e-12)
-    assert found.method == DELETE_ONE
-    assert found.note == "the metric has no bounds, so rare large losses cannot be ruled out"
+    assert "jackknife" in found.method
+    assert "bounds" in found.note
 
 
 def test_a_metric_without_bounds_and_without_differences():
     found = graded(np.full(30, 0.2), high=float("inf"))
     assert (found.lower, found.upper, found.above_zero) == (None, None, False)
-    assert found.note == "leaving out any example changes nothing: there is no telling how sure the gain is"
+    assert "example" in found.note
 
 
 @pytest.mark.parametrize(("score", "shown"), [(1.5, "1.5"), (-0.1, "-0.1"), (float("nan"), "nan")])
 def test_scores_outside_of_the_range_are_refused(score, shown):
     scores = np.array([0.5, score, 0.2])
-    with pytest.raises(ValueError, match=rf"^1 scores are not in \[0, 1\], first .*{shown}"):
+    with pytest.raises(ValueError, match=rf"1 .*\[0, 1\].*{shown}"):
         compare_graded(scores, scores, low=0, high=1, margin=0, confidence=0.95, evidence="proven")
 
 
@@ -249,7 +233,8 @@ def test_macro_f1_by_the_jackknife():
         max(found.gain + own.half_width(0.05), -graded_lower(opposite, 0.05)), abs=1e-12
     )
     assert found.p_margin == pytest.approx(max(own.p_value(0.02), graded_p_value(lost, 0.02)), abs=1e-12)
-    assert (found.gain_exact, found.method, found.note) == (None, f"{DELETE_ONE}, and {GAFFKE}{CAUTIOUS}", None)
+    assert ("jackknife" in found.method, "Gaffke" in found.method) == (True, True)
+    assert (found.gain_exact, found.note) == (None, None)
     right = [arm.predicted[0] == arm.gold for arm in (before, after)]
     assert (found.wins, found.losses) == ((right[1] & ~right[0]).sum(), (right[0] & ~right[1]).sum())
 
@@ -268,15 +253,10 @@ def test_accuracy_as_a_set_metric_is_the_paired_t_test_with_one_more_loss():
 def test_identical_answers_are_no_gain():
     before, _ = arms(13, 100, 3)
     found = of_set(before, before, margin=0.05)
-    assert (found.gain, found.lower, found.upper, found.above_zero, found.reaches_margin) == (
-        0.0,
-        None,
-        None,
-        False,
-        False,
-    )
-    assert (found.p_zero, found.p_margin, found.examples_needed, found.method) == (None, None, None, "none")
-    assert found.note == "leaving out any example changes nothing: there is no telling how sure the gain is"
+    assert (found.gain, found.above_zero, found.reaches_margin, found.method) == (0.0, False, False, "none")
+    unknown = (found.lower, found.upper, found.p_zero, found.p_margin, found.examples_needed)
+    assert unknown == (None,) * 5
+    assert "example" in found.note
 
 
 def test_identical_answers_of_enough_examples_rule_out_a_drop():
@@ -289,7 +269,7 @@ def test_identical_answers_of_enough_examples_rule_out_a_drop():
         assert not found.above_zero
         assert found.upper == pytest.approx(-found.lower)
         assert (found.lower > -0.03) is sure
-        assert (found.method, found.note) == (GAFFKE, None)
+        assert ("Gaffke" in found.method, found.note) == (True, None)
 
 
 def recall_macro(confusions):
@@ -332,7 +312,7 @@ def test_a_metric_that_is_undefined_without_some_example():
     before, after = (LabelCounts(gold, np.array([row]), 2, share_of_one_label) for row in ([1, 1, 1, 1], [0, 1, 1, 1]))
     found = of_set(before, after)
     assert (found.gain, found.lower, found.above_zero) == (1.0, None, False)
-    assert found.note == "the metric is undefined with one example left out"
+    assert "undefined" in found.note
 
 
 def test_a_metric_that_is_undefined_with_one_more_wrong_answer():
@@ -345,12 +325,12 @@ def test_a_metric_that_is_undefined_with_one_more_wrong_answer():
     for margin in (-0.01, 0.0):  # what the next loss would do has a part in both
         found = of_set(before, after, margin=margin)
         assert (found.lower, found.above_zero, found.reaches_margin) == (None, False, False)
-        assert found.note == "the metric is undefined with one more wrong answer"
+        assert "undefined" in found.note
 
 
 def test_a_metric_that_is_undefined_for_all_answers_is_refused():
     nothing = LabelCounts(np.array([0, 1]), np.array([[0, 1]]), 2, lambda confusions: np.full(len(confusions), np.nan))
-    with pytest.raises(ValueError, match=r"^the metric is undefined for these answers: the gain is nan$"):
+    with pytest.raises(ValueError, match="nan"):
         of_set(nothing, nothing)
 
 
@@ -362,22 +342,15 @@ def test_repeats_that_agree_change_nothing():
     assert two.lower == pytest.approx(one.lower, abs=1e-12)  # not narrower: they are no further examples
 
 
-def test_different_test_sets_are_refused():
-    before, after = arms(15, 50, 3)
-    other = replace(after, gold=np.roll(after.gold, 1))
-    with pytest.raises(
-        ValueError, match=r"^two models are compared on the same examples, but their expected labels differ$"
-    ):
-        of_set(before, other)
-
-
-def test_set_examples_in_another_order():
+def test_the_order_of_set_examples_does_not_matter_and_other_test_sets_are_refused():
     before, after = arms(16, 90, 3)
     order = np.random.default_rng(0).permutation(90)
     shuffled = [replace(arm, gold=arm.gold[order], predicted=arm.predicted[:, order]) for arm in (before, after)]
     one, other = of_set(before, after), of_set(*shuffled)
     assert (other.gain, other.wins) == (one.gain, one.wins)
     assert other.lower == pytest.approx(one.lower, abs=1e-12)
+    with pytest.raises(ValueError, match="differ"):
+        of_set(before, shuffled[1])
 
 
 @pytest.mark.simulation
@@ -401,13 +374,6 @@ def test_a_drop_is_not_ruled_out_by_a_set_that_met_few_of_the_losses():
         jackknife_alone += alone.standard_error > 0 and alone.p_value(drop) <= 0.05
     assert jackknife_alone > 0.1 * repetitions
     assert shipped <= 0.05 * repetitions
-
-
-def test_a_drop_is_ruled_out_by_many_examples():
-    before, after = arms(17, 3000, 3, accuracies=(0.8, 0.83))
-    found = of_set(before, after, margin=-0.03)
-    assert found.reaches_margin
-    assert found.method == f"{DELETE_ONE}, and {GAFFKE}; the more cautious counts"
 
 
 @pytest.mark.simulation
@@ -460,7 +426,7 @@ def test_grouped_right_and_wrong():
     assert width < ungrouped.gain - ungrouped.lower  # the wins are spread evenly: the exact test is more cautious
     assert found.lower == ungrouped.lower
     assert (found.gain_exact, found.note) == (Fraction(1, 6), "30 groups")
-    assert found.method == f"{DELETE_GROUP}, and {EXACT}; the more cautious counts"
+    assert all(word in found.method for word in ("delete-a-group", "exact"))
 
 
 def test_outcomes_that_go_together_are_less_evidence():
@@ -477,7 +443,7 @@ def test_outcomes_that_go_together_are_less_evidence():
 def test_no_disagreement_in_groups_is_no_gain():
     found = right_wrong(0, 0, 200, margin=0.1, groups=np.arange(200) // 10)
     assert (found.lower, found.reaches_margin) == (None, False)
-    assert found.note == "leaving out any group changes nothing: there is no telling how sure the gain is"
+    assert "group" in found.note
 
 
 @pytest.mark.parametrize(("n_groups", "sure"), [(98, False), (99, True)])
@@ -496,7 +462,7 @@ def test_to_rule_out_a_drop_a_lost_group_counts_as_if_it_had_been_seen():
     found = right_wrong(1, 0, 100, margin=-0.03, groups=np.arange(100) // 2)
     assert not found.reaches_margin
     assert found.lower < 0.05 ** (1 / 50) - 1 + 0.01
-    assert found.method == f"{DELETE_GROUP}, and {GAFFKE}; the more cautious counts"
+    assert all(word in found.method for word in ("delete-a-group", "Gaffke"))
     assert right_wrong(1, 0, 400, margin=-0.03, groups=np.arange(400) // 2).reaches_margin
 
 
@@ -511,12 +477,13 @@ def test_groups_that_are_lost_rarely_pass_falsely_at_most_five_percent():
     assert passed <= 0.05 * 150
 
 
-def test_a_drop_of_macro_f1_in_groups():
+@pytest.mark.parametrize(("groups", "note"), [(None, None), (np.arange(3000) // 10, "300 groups")])
+def test_a_drop_of_macro_f1_is_ruled_out_by_many_examples(groups, note):
     before, after = arms(20, 3000, 3, accuracies=(0.8, 0.83))
-    groups = np.arange(3000) // 10
     found = of_set(before, after, margin=-0.03, groups=groups)
     assert found.reaches_margin
-    assert (found.method, found.note) == (f"{DELETE_GROUP}, and {GAFFKE}; the more cautious counts", "300 groups")
+    assert found.lower < found.gain < found.upper
+    assert ("Gaffke" in found.method, found.note) == (True, note)
 
 
 def unlike_groups(sizes, seed, spread=0.4):
@@ -537,7 +504,7 @@ def test_a_few_large_groups_are_never_sure(sizes, counted):
     for pair in ((baseline, candidate), (baseline & ~candidate, candidate | ~baseline)):
         found = compare_right_wrong(*pair, **asked, groups=groups)
         assert not found.above_zero
-        assert found.note == f"too few groups: {len(sizes)} of very different weight count as {counted}, 10 are needed"
+        assert all(str(number) in found.note for number in (len(sizes), counted, 10))
     scores = baseline.astype(float), candidate.astype(float)
     assert compare_graded(*scores, low=0.0, high=1.0, **asked, groups=groups).note == found.note
     gold = np.arange(len(groups)) % 2
@@ -578,7 +545,7 @@ def test_fewer_than_ten_groups_are_never_sure(kind):
     found = GROUPED[kind](np.arange(100) % 7)
     assert (found.lower, found.upper, found.above_zero, found.reaches_margin) == (None, None, False, False)
     assert (found.p_zero, found.examples_needed) == (None, None)
-    assert found.note == "too few groups: 7, 10 are needed"
+    assert all(number in found.note for number in ("7", "10"))
     assert GROUPED[kind](np.arange(100) % 10).note == "10 groups"
 
 
@@ -587,42 +554,26 @@ def test_groups_of_one_are_no_groups(kind):
     assert GROUPED[kind]([None] * 100) == GROUPED[kind](None) == GROUPED[kind](np.arange(100))
 
 
-def test_grouped_graded_scores():
-    differences = np.repeat(np.tile([0.3, 0.1, -0.1], 10), 5)
-    found = graded(differences, groups=np.arange(150) // 5)
-    assert found.note == "30 groups"
-    assert found.lower < graded(differences).lower
-    assert found.method == f"{DELETE_GROUP}, and {GAFFKE}; the more cautious counts"
-
-
-def test_grouped_set():
-    before, after = arms(19, 300, 3)
-    found = of_set(before, after, groups=np.arange(300) // 10)
-    assert (found.method, found.note) == (f"{DELETE_GROUP}, and {GAFFKE}{CAUTIOUS}", "30 groups")
-    assert found.lower < found.gain < found.upper
-
-
 # --- arguments ---------------------------------------------------------------------------------------------------
 
 
-def test_other_shapes_are_refused():
-    with pytest.raises(ValueError, match=r"but their scores have the shapes \(3,\) and \(4,\)$"):
-        compare_right_wrong(np.ones(3, bool), np.ones(4, bool), margin=0, confidence=0.95, evidence="proven")
+ONES = {n: np.ones(n, bool) for n in (0, 3, 4)}
 
 
-def test_no_examples_are_refused():
-    with pytest.raises(ValueError, match=r"shapes \(0,\) and \(0,\)$"):
-        compare_right_wrong(np.ones(0, bool), np.ones(0, bool), margin=0, confidence=0.95, evidence="proven")
-
-
-def test_percent_for_a_confidence_is_refused():
-    with pytest.raises(ValueError, match=r"^confidence must lie between 0\.5 and 1, got 95$"):
-        right_wrong(3, 1, 50, confidence=95)
-
-
-def test_an_unknown_evidence_is_refused():
-    with pytest.raises(ValueError, match=r"^evidence must be observed, significant or proven, got 'certain'$"):
-        right_wrong(3, 1, 50, evidence="certain")
+@pytest.mark.parametrize(
+    ("pair", "changes", "words"),
+    [
+        ((3, 4), {}, r"\(3,\) .*\(4,\)"),
+        ((0, 0), {}, r"\(0,\)"),
+        ((3, 3), {"confidence": 95}, "confidence .*95"),
+        ((3, 3), {"evidence": "certain"}, "evidence .*'certain'"),
+    ],
+)
+def test_arguments_that_mean_nothing_are_refused(pair, changes, words):
+    with pytest.raises(ValueError, match=words):
+        compare_right_wrong(
+            *(ONES[n] for n in pair), **{"margin": 0, "confidence": 0.95, "evidence": "proven"} | changes
+        )
 
 
 def test_importing_costs_nothing_heavy():

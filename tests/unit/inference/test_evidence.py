@@ -1,14 +1,10 @@
-from __future__ import annotations
-
 from statistics import NormalDist
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_ftgate.statistics.evidence import bound, is_sure, level, weigh
-
-UNHURRIED = settings(max_examples=60, deadline=None)
 
 
 def normal_p(estimate, error):
@@ -19,13 +15,10 @@ def weighed(p_value, *, lower=0.0, upper=1.0, margin=0.03):
     return weigh(p_value, lower=lower, upper=upper, margin=margin, alpha=0.05)
 
 
-def test_level_of_a_confidence():
-    assert level(0.95) == pytest.approx(0.05)
-
-
 @pytest.mark.parametrize("confidence", [0.5, 1.0, 0.0, 95.0, float("nan")])
-def test_a_confidence_that_means_nothing(confidence):
-    with pytest.raises(ValueError, match=r"^confidence must lie between 0\.5 and 1, got "):
+def test_level_of_a_confidence_and_one_that_means_nothing(confidence):
+    assert level(0.95) == pytest.approx(0.05)
+    with pytest.raises(ValueError, match="confidence"):
         level(confidence)
 
 
@@ -36,14 +29,14 @@ def test_a_p_value_exactly_at_the_level_is_enough():
     assert not is_sure(float("nan"), 0.05)
 
 
-def test_decisions_follow_the_p_values():
-    found = weighed(normal_p(0.1, 0.03), lower=0.05)
-    assert (found.above_zero, found.reaches_margin) == (True, True)
-    assert found.p_margin == pytest.approx(NormalDist().cdf(-0.07 / 0.03))
-    found = weighed(normal_p(0.06, 0.03), lower=0.01)
-    assert (found.above_zero, found.reaches_margin) == (True, False)
-    found = weighed(normal_p(0.03, 0.03), lower=-0.02)
-    assert (found.above_zero, found.reaches_margin) == (False, False)
+@pytest.mark.parametrize(
+    ("estimate", "lower", "decisions"),
+    [(0.1, 0.05, (True, True)), (0.06, 0.01, (True, False)), (0.03, -0.02, (False,) * 2)],
+)
+def test_decisions_follow_the_p_values(estimate, lower, decisions):
+    found = weighed(normal_p(estimate, 0.03), lower=lower)
+    assert (found.above_zero, found.reaches_margin) == decisions
+    assert found.p_margin == pytest.approx(NormalDist().cdf((0.03 - estimate) / 0.03))
 
 
 @pytest.mark.parametrize(
@@ -52,6 +45,7 @@ def test_decisions_follow_the_p_values():
 )
 def test_the_bound_shown_never_contradicts_a_decision(estimate, searched, shown):
     assert weighed(normal_p(estimate, 0.03), lower=searched).lower == shown
+    assert weighed(normal_p(estimate, 0.03), lower=searched, upper=-1.0).upper == shown
 
 
 def test_a_larger_gain_is_never_easier_to_prove():
@@ -65,12 +59,6 @@ def test_a_larger_gain_is_never_easier_to_prove():
     assert not found.above_zero
 
 
-def test_the_upper_bound_is_never_below_the_lower():
-    found = weighed(normal_p(0.1, 0.03), lower=0.05, upper=0.0)
-    assert found.upper == found.lower == 0.05
-
-
-@UNHURRIED
 @given(st.floats(-0.9, 0.9), st.floats(0.001, 0.3), st.floats(-1, 1), st.sampled_from([0.05, 0.01, 0.2]))
 def test_bound_inverts_a_smooth_p_value(estimate, error, guess, alpha):
     found = bound(normal_p(estimate, error), alpha=alpha, guess=guess, step=error / 4, lowest=-10.0, highest=10.0)
@@ -78,17 +66,13 @@ def test_bound_inverts_a_smooth_p_value(estimate, error, guess, alpha):
     assert exact - 0.01 * error <= found <= exact + 1e-9
 
 
-def test_bound_stays_on_the_safe_side_of_a_jump():
-    found = bound(
-        lambda target: 0.02 if target < 0.1 else 0.3, alpha=0.05, guess=-0.5, step=0.01, lowest=-1.0, highest=1.0
-    )
-    assert 0.1 - 1e-4 < found < 0.1
+ENDS = {"alpha": 0.05, "guess": -0.5, "step": 0.01, "lowest": -1.0, "highest": 1.0}
 
 
-def test_bound_where_nothing_or_everything_meets_the_level():
-    ends = {"alpha": 0.05, "guess": 0.3, "step": 0.01, "lowest": -1.0, "highest": 1.0}
-    assert bound(lambda _: 0.9, **ends) == -1.0
-    assert bound(lambda _: 0.01, **ends) == pytest.approx(1.0, abs=1e-4)
+def test_bound_stays_on_the_safe_side_of_a_jump_and_at_the_ends_where_nothing_or_all_meets_the_level():
+    assert 0.1 - 1e-4 < bound(lambda target: 0.02 if target < 0.1 else 0.3, **ENDS) < 0.1
+    assert bound(lambda _: 0.9, **ENDS) == -1.0
+    assert bound(lambda _: 0.01, **ENDS) == pytest.approx(1.0, abs=1e-4)
 
 
 def test_bound_asks_few_p_values_and_none_outside_the_ends():

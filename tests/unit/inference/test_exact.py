@@ -1,9 +1,7 @@
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from enumeration import exact_p_values, outcomes, worst_false_pass
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_ftgate.statistics.exact import GAMMA, exact_lower, exact_p_value, spent_on_rate
@@ -51,7 +49,7 @@ def test_the_enumeration_can_tell_a_dishonest_test():
     assert worst_false_pass(wins, losses, plain_score, 100, 0.03) > 0.08
 
 
-@pytest.mark.parametrize("n", [1, 2, 9, 20])
+@pytest.mark.parametrize("n", [1, 2, 9])
 @pytest.mark.parametrize("margin", [-0.9, -0.3, *MARGINS, 0.4, 0.95])
 def test_it_is_the_sum_over_all_outcomes(n, margin):
     wins, losses, expected = exact_p_values(n, margin)
@@ -61,7 +59,7 @@ def test_it_is_the_sum_over_all_outcomes(n, margin):
 
 @pytest.mark.parametrize("margin", [-0.05, 0.0, 0.05])
 def test_more_wins_and_fewer_losses_never_raise_it_where_it_decides(margin):
-    table = p_table(30, margin)
+    table = p_table(20, margin)
     fewer_wins = np.diff(table, axis=0)
     assert np.nanmax(fewer_wins) <= 1e-6
     fewer_losses = np.diff(table, axis=1)
@@ -86,21 +84,16 @@ def test_nothing_is_proved_by_one_example():
 
 def test_full_disagreement_has_a_probability():
     # The rates then add up to exactly 1, where rounding must not make a probability of more.
-    for n in (10, 30, 60):
+    for n in (10, 30):
         table = [exact_p_value(n - losses, losses, n, -0.05) for losses in range(n + 1)]
         assert np.isfinite(table).all()
         assert (np.diff(table) >= -1e-9).all()
 
 
-@pytest.mark.parametrize("margin", [-0.999, 0.999])
-def test_margins_next_to_the_ends(margin):
-    assert 0 < exact_p_value(10, 3, 40, margin) <= 1
-    assert (exact_p_value(10, 3, 40, margin) < 0.05) == (margin < 0)
-
-
-def test_margins_at_and_beyond_the_ends():
+def test_margins_at_beyond_and_next_to_the_ends():
     assert exact_p_value(40, 0, 40, 1.0) == 1.0
     assert exact_p_value(0, 40, 40, -1.0) == 0.0
+    assert 0 < exact_p_value(10, 3, 40, -0.999) < 0.05 < exact_p_value(10, 3, 40, 0.999) <= 1
 
 
 def test_a_hundred_thousand_examples_agree_with_the_normal_approximation():
@@ -126,7 +119,7 @@ def test_what_is_spent_on_the_rate_never_uses_up_the_level():
 # --- the bound ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("n", [1, 2, 25])
+@pytest.mark.parametrize("n", [1, 2, 12])
 def test_another_win_raises_the_bound_and_another_loss_lowers_it(n):
     table = np.full((n + 1, n + 1), np.nan)
     for wins, losses in zip(*outcomes(n), strict=True):
@@ -136,7 +129,6 @@ def test_another_win_raises_the_bound_and_another_loss_lowers_it(n):
     assert table[0, n] == -1.0
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.integers(1, 400), st.data())
 def test_more_wins_never_lower_the_bound(n, data):
     wins = data.draw(st.integers(0, n - 1))

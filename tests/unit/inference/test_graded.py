@@ -1,18 +1,15 @@
-from __future__ import annotations
-
 import math
 from statistics import NormalDist
 
 import numpy as np
 import pytest
 from enumeration import outcomes, trinomial
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import stdtrit
 
 from pytest_ftgate.statistics.graded import Sample, graded_lower, graded_p_value
 
-UNHURRIED = settings(max_examples=50, deadline=None)
 small_differences = st.lists(st.integers(-20, 20).map(lambda k: k / 20), min_size=1, max_size=30)
 
 
@@ -79,24 +76,21 @@ def test_a_hair_more_or_less_makes_no_difference(differences, dust):
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_numbers_that_are_none_are_refused(value):
-    with pytest.raises(ValueError, match=r"^the mean of numbers that are not finite cannot be tested$"):
+    with pytest.raises(ValueError, match="finite"):
         p_of([0.1, value], 0.0)
 
 
-@UNHURRIED
 @given(small_differences, st.floats(-0.95, 0.95), st.randoms(use_true_random=False))
 def test_order_does_not_matter(differences, margin, random):
     shuffled = random.sample(differences, len(differences))
     assert p_of(shuffled, margin) == p_of(differences, margin)
 
 
-@UNHURRIED
 @given(small_differences, st.floats(-0.9, 0.9), st.floats(0.0, 0.5))
 def test_a_larger_margin_is_never_easier(differences, margin, more):
     assert p_of(differences, margin) <= p_of(differences, min(margin + more, 0.99)) + 1e-9
 
 
-@UNHURRIED
 @given(small_differences, st.integers(0, 29), st.floats(-0.9, 0.9))
 def test_a_better_example_is_never_worse_evidence(differences, index, margin):
     better = list(differences)
@@ -104,7 +98,6 @@ def test_a_better_example_is_never_worse_evidence(differences, index, margin):
     assert p_of(better, margin) <= p_of(differences, margin) + 1e-9
 
 
-@UNHURRIED
 @given(small_differences, st.sampled_from([0.05, 0.01]))
 def test_the_bound_inverts_the_test(differences, alpha):
     sample = Sample.of(np.asarray(differences, dtype=float), -1.0)

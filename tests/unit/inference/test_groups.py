@@ -1,21 +1,20 @@
-from __future__ import annotations
-
 import numpy as np
 import pytest
 
 from pytest_ftgate.statistics.groups import effective_groups, group_codes, group_sizes, too_few
 
 
-def test_names_become_codes():
-    assert list(group_codes(["b", "a", "b", "c"], 4)) == [0, 1, 0, 2]
-
-
-def test_an_example_without_a_group_is_on_its_own():
-    assert list(group_codes(["a", None, "a", None], 4)) == [0, 1, 0, 2]
-
-
-def test_a_number_is_a_name_and_no_place():
-    assert list(group_codes([1, None, 1, 1], 4)) == [0, 1, 0, 0]
+@pytest.mark.parametrize(
+    ("names", "codes"),
+    [
+        (["b", "a", "b", "c"], [0, 1, 0, 2]),
+        (["a", None, "a", None], [0, 1, 0, 2]),  # without a group an example is on its own
+        ([1, None, 1, 1], [0, 1, 0, 0]),  # a number is a name and no place
+        (np.array([3, 3, 0]), [0, 0, 1]),
+    ],
+)
+def test_names_become_codes(names, codes):
+    assert list(group_codes(names, len(names))) == codes
 
 
 @pytest.mark.parametrize("groups", [None, [None, None, None], ["a", "b", "c"], np.arange(3)])
@@ -23,19 +22,15 @@ def test_nothing_shared_is_no_grouping(groups):
     assert group_codes(groups, 3) is None
 
 
-def test_codes_of_an_array():
-    assert list(group_codes(np.array([3, 3, 0]), 3)) == [0, 0, 1]
-
-
 def test_another_number_of_names_is_refused():
-    with pytest.raises(ValueError, match=r"^2 groups were given for 3 examples$"):
+    with pytest.raises(ValueError, match=r"2 groups .*3"):
         group_codes(["a", "b"], 3)
 
 
 def test_groups_of_one_size_count_as_many_as_there_are():
     sizes = group_sizes(np.arange(60) % 12)
     assert (list(sizes), effective_groups(sizes), too_few(sizes)) == ([5.0] * 12, 12, None)
-    assert too_few(np.full(7, 3.0)) == "too few groups: 7, 10 are needed"
+    assert all(number in too_few(np.full(7, 3.0)) for number in ("7", "10"))
 
 
 @pytest.mark.parametrize(
@@ -48,5 +43,5 @@ def test_groups_of_different_sizes_count_as_fewer(sizes, counted):
 
 def test_too_few_groups_say_what_they_count_as():
     sizes = np.array([80.0, 80] + [1] * 40)
-    assert too_few(sizes) == "too few groups: 42 of very different weight count as 3, 10 are needed"
-    assert too_few(sizes, "example").startswith("too few examples: 42 of")
+    assert all(word in too_few(sizes) for word in ("groups", "42", "3", "10"))
+    assert "examples" in too_few(sizes, "example")

@@ -1,7 +1,5 @@
 """Every shipped method against published numbers, or numbers that follow by hand."""
 
-from __future__ import annotations
-
 import json
 import math
 from pathlib import Path

@@ -1,11 +1,9 @@
-from __future__ import annotations
-
 import math
 
 import numpy as np
 import pytest
 from enumeration import outcomes, trinomial
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_ftgate.statistics import corrected_confidence, fewest_examples, fewest_wins
@@ -110,7 +108,6 @@ def test_fewest_wins(n, margin, evidence, wins):
     assert fewest_wins(n, margin=margin, confidence=0.95, evidence=evidence) == wins
 
 
-@settings(max_examples=40, deadline=None)
 @given(st.integers(1, 80), st.sampled_from([-0.04, 0.0, 0.03, 0.2]), st.sampled_from(["significant", "proven"]))
 def test_one_win_fewer_does_not_do(n, margin, evidence):
     found = fewest_wins(n, margin=margin, confidence=0.95, evidence=evidence)
@@ -133,10 +130,7 @@ def test_reaching_the_margin_is_counted_exactly():
 def test_corrected_confidence():
     assert corrected_confidence(0.95, 1) == pytest.approx(0.95)
     assert corrected_confidence(0.95, 5) == pytest.approx(0.99)
-
-
-def test_no_candidates():
-    with pytest.raises(ValueError, match=r"^candidates must be at least 1, got 0$"):
+    with pytest.raises(ValueError, match=r"candidates.* 0"):
         corrected_confidence(0.95, 0)
 
 
@@ -168,13 +162,13 @@ def test_more_examples_never_say_less(confidence, needed):
 
 
 def test_no_number_of_examples_proves_that_nothing_was_lost():
-    with pytest.raises(ValueError, match=r"^max_drop must be above 0 to be proven, got 0$"):
+    with pytest.raises(ValueError, match=r"max_drop.* 0"):
         fewest_examples(0, confidence=0.95, evidence="proven", exact=True)
 
 
 @pytest.mark.parametrize("exact", [True, False])
 @pytest.mark.parametrize(("most", "found"), [(58, None), (59, 59), (1000, 59)])
-def test_the_search_for_examples_ends(exact: bool, most: int, found: int | None) -> None:
+def test_the_search_for_examples_ends(exact, most, found):
     """0.95 ** 59 is the first power below 0.05."""
     asked = {"confidence": 0.95, "evidence": "proven", "exact": exact, "most": most}
     assert fewest_examples(0.05, **asked) == found

@@ -1,7 +1,5 @@
 """Ratios of pooled counts: every value that a bound rests on, against the ratio computed anew."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np
@@ -42,22 +40,14 @@ def anew(counts):
     return float(ratio(counts.sum(axis=0)[None])[0])
 
 
-def test_the_value_is_of_all_answers():
-    one = arm(1)
-    assert set_level.set_value(one) == anew(one.counts)
-    assert len(one) == N
-
-
-def test_leaving_out_each_example_and_each_group():
+def test_leaving_out_each_example_and_each_group(monkeypatch):
     one, groups = arm(1), np.arange(N) % 7
+    assert (set_level.set_value(one), len(one)) == (anew(one.counts), N)
     by_example = [anew(np.delete(one.counts, i, axis=0)) for i in range(N)]
     by_group = [anew(one.counts[groups != group]) for group in range(7)]
-    assert set_level.values_without_one(one) == pytest.approx(by_example, abs=1e-14)
+    at_once = set_level.values_without_one(one)
+    assert at_once == pytest.approx(by_example, abs=1e-14)
     assert set_level.values_without_unit(one, groups) == pytest.approx(by_group, abs=1e-14)
-
-
-def test_blocks_change_nothing(monkeypatch):
-    at_once = set_level.values_without_one(arm(1))
     monkeypatch.setattr(pooled, "_BLOCK", 1)
     assert (set_level.values_without_one(arm(1)) == at_once).all()
 
@@ -149,10 +139,10 @@ def long_documents(long, short, seed):
 
 def test_a_few_long_documents_show_nothing_of_others():
     asked = {"margin": 0.0, "confidence": 0.95, "evidence": "significant"}
-    for seed in range(20):
+    for seed in range(5):
         found = compare_set(*long_documents([100, 100], [2] * 58, seed), **asked)
         assert not found.above_zero
-        assert found.note == "too few examples: 60 of very different weight count as 5, 10 are needed"
+        assert all(word in found.note for word in ("examples", "60", "5", "10"))
 
 
 @pytest.mark.simulation
@@ -186,9 +176,9 @@ def test_in_a_mean_over_fields_the_losses_of_a_rare_field_may_not_have_been_met(
 def test_models_of_different_examples_or_metrics_are_not_compared():
     labels = LabelCounts(np.zeros(N, dtype=int), np.zeros((1, N), dtype=int), 1, lambda c: np.ones(len(c)))
     asked = {"margin": 0.05, "confidence": 0.95, "evidence": "significant"}
-    with pytest.raises(ValueError, match="of two kinds"):
+    with pytest.raises(ValueError, match="kinds"):
         compare_set(labels, arm(1), **asked)
-    with pytest.raises(ValueError, match="their expected labels differ"):
+    with pytest.raises(ValueError, match="differ"):
         compare_set(arm(1), replace(arm(2), perfect=arm(2).perfect + 1), **asked)
 
 

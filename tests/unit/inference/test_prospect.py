@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from set_examples import arms
@@ -7,34 +5,30 @@ from set_examples import arms
 from pytest_ftgate.statistics import chance_of_proof, compare_right_wrong, hypothetical_scores, hypothetical_set
 from pytest_ftgate.statistics.set_level import set_value
 
+FORTY = (np.arange(60) < 40).astype(float)
 
-def test_as_many_answers_are_mended_as_the_gain_takes_and_none_is_broken():
-    scores = (np.arange(60) < 40).astype(float)
-    mended = hypothetical_scores(scores, 0.1, best=1.0)
-    assert (mended - scores).sum() == 6
-    assert (mended >= scores).all()
-    assert (scores == (np.arange(60) < 40)).all()  # what was given is untouched
+
+@pytest.mark.parametrize(
+    ("scores", "gain", "best", "mended"),
+    [
+        (FORTY, 0.1, 1.0, [1.0] * 46 + [0.0] * 14),
+        (FORTY, 20 / 60, 1.0, [1.0] * 60),  # all that is left can be gained, and no more
+        (FORTY, 0.34, 1.0, None),
+        (FORTY, 1.0, 1.0, None),
+        (np.full(10, 4.0), 0.8, 0.0, [4.0] * 8 + [0.0] * 2),  # where lower is better scores are lowered
+    ],
+)
+def test_as_many_answers_are_mended_as_the_gain_takes_and_none_is_broken(scores, gain, best, mended):
+    before = scores.copy()
+    found = hypothetical_scores(scores, gain, best=best)
+    assert (None if found is None else sorted(found, reverse=True)) == mended
+    assert (scores == before).all()  # what was given is untouched
+    assert found is None or ((found == scores) | (found == best)).all()
 
 
 def test_mended_answers_are_spread_over_the_test_set():
     mended = hypothetical_scores(np.zeros(100), 0.1, best=1.0)
     assert {int(i) // 25 for i in np.flatnonzero(mended)} == {0, 1, 2, 3}
-
-
-def test_where_lower_is_better_scores_are_lowered():
-    scores = np.full(10, 4.0)
-    mended = hypothetical_scores(scores, 0.8, best=0.0)
-    assert sorted(mended) == [0.0, 0.0, *[4.0] * 8]
-
-
-@pytest.mark.parametrize("gain", [0.34, 1.0])
-def test_more_than_is_left_cannot_be_gained(gain):
-    assert hypothetical_scores((np.arange(60) < 40).astype(float), gain, best=1.0) is None
-
-
-def test_all_that_is_left_can_be_gained():
-    scores = (np.arange(60) < 40).astype(float)
-    assert hypothetical_scores(scores, 20 / 60, best=1.0).tolist() == [1.0] * 60
 
 
 def test_answers_of_a_set_are_mended_by_the_metric():
@@ -56,7 +50,7 @@ def test_the_chance_is_about_that_of_the_exact_distribution(n, gain):
     """A candidate that breaks nothing wins binomially: every outcome judged by the gate's own test."""
     from scipy.stats import binom
 
-    def p_zero(wins: int) -> float:
+    def p_zero(wins):
         before, after = np.zeros(n, dtype=bool), np.arange(n) < wins
         return compare_right_wrong(before, after, margin=0.0, confidence=0.95, evidence="significant").p_zero
 

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import math
 
 import numpy as np
@@ -51,29 +49,22 @@ def test_what_would_settle_it():
     assert spread.standard_error(repeats=2 + found.more_repeats - 1) > error * 0.9999
 
 
-def test_what_is_settled_needs_nothing_more():
-    spread = Spread(examples=100, repeats=2, between=0.04, within=0.12)
-    assert remedy(spread, gain=0.2, target=0.0, confidence=0.95) == Remedy(0, 0)
+@pytest.mark.parametrize(
+    ("between", "within", "gain", "target", "found"),
+    [
+        (0.04, 0.12, 0.2, 0.0, Remedy(0, 0)),  # what is settled needs nothing more
+        (0.04, 0.12, 0.03, 0.03, Remedy(None, None)),  # nothing would show what was not seen
+        (0.2, 0.1, 0.08, 0.0, Remedy(None, ...)),  # where examples differ too much repeats cannot help
+    ],
+)
+def test_what_nothing_or_not_everything_settles(between, within, gain, target, found):
+    spread = Spread(examples=100, repeats=2, between=between, within=within)
+    remedied = remedy(spread, gain=gain, target=target, confidence=0.95)
+    assert remedied.more_repeats == found.more_repeats
+    assert remedied.more_examples > 0 if found.more_examples is ... else remedied == found
 
 
-def test_where_examples_differ_too_much_repeats_cannot_help():
-    spread = Spread(examples=100, repeats=1, between=0.2, within=0.1)
-    found = remedy(spread, gain=0.08, target=0.0, confidence=0.95)
-    assert found.more_repeats is None
-    assert found.more_examples > 0
-
-
-def test_nothing_would_show_what_was_not_seen():
-    spread = Spread(examples=100, repeats=2, between=0.04, within=0.12)
-    assert remedy(spread, gain=0.03, target=0.03, confidence=0.95) == Remedy(None, None)
-
-
-@pytest.mark.parametrize("shape", [(1, 50), (3, 1), (50,)])
-def test_one_answer_or_one_example_cannot_be_split(shape):
-    with pytest.raises(ValueError, match=r"^scores of two models must have one shape \(repeats, examples\)"):
-        spread_of(np.zeros(shape), np.zeros(shape))
-
-
-def test_two_shapes_are_refused():
-    with pytest.raises(ValueError, match=r"got \(2, 5\) and \(3, 5\)$"):
-        spread_of(np.zeros((2, 5)), np.zeros((3, 5)))
+@pytest.mark.parametrize("shapes", [[(1, 50)] * 2, [(3, 1)] * 2, [(50,)] * 2, [(2, 5), (3, 5)]])
+def test_one_answer_or_one_example_cannot_be_split_and_two_shapes_are_refused(shapes):
+    with pytest.raises(ValueError, match="shape"):
+        spread_of(*map(np.zeros, shapes))

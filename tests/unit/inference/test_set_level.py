@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np
@@ -15,22 +13,13 @@ def counts(request):
     return arms(n, n, n_labels, repeats=repeats)[1]
 
 
-def test_the_value_is_of_all_answers(counts):
+def test_leaving_out_each_example_with_all_its_repeats_and_each_group(counts, monkeypatch):
+    groups = np.arange(len(counts.gold)) % 5
     assert set_level.set_value(counts) == pytest.approx(without(counts, []), abs=1e-15)
-
-
-def test_leaving_out_each_example_with_all_its_repeats(counts):
     slow = [without(counts, [i]) for i in range(len(counts.gold))]
     assert set_level.values_without_one(counts) == pytest.approx(slow, abs=1e-14)
-
-
-def test_leaving_out_each_group(counts):
-    groups = np.arange(len(counts.gold)) % 5
-    slow = [without(counts, np.flatnonzero(groups == g)) for g in range(5)]
-    assert set_level.values_without_unit(counts, groups) == pytest.approx(slow, abs=1e-14)
-
-
-def test_blocks_change_nothing(counts, monkeypatch):
+    by_group = [without(counts, np.flatnonzero(groups == g)) for g in range(5)]
+    assert set_level.values_without_unit(counts, groups) == pytest.approx(by_group, abs=1e-14)
     at_once = set_level.values_without_one(counts)
     monkeypatch.setattr(set_level, "_BLOCK", 1)
     assert (set_level.values_without_one(counts) == at_once).all()
@@ -73,18 +62,14 @@ def slow_weight(counts, examples):
     return changed(counts, examples, counts.gold) - min(changed(counts, examples, lost) for lost in (other, unknown))
 
 
-def test_an_example_weighs_what_its_loss_takes(counts):
+def test_an_example_and_a_group_weigh_what_their_loss_takes(counts, monkeypatch):
     slow = [slow_weight(counts, [i]) for i in range(len(counts.gold))]
     assert set_level.weights(counts) == pytest.approx(slow, abs=1e-14)
-
-
-def test_a_group_weighs_what_its_loss_takes(counts, monkeypatch):
-    groups = np.arange(len(counts.gold)) ** 2 % 5
-    groups = np.unique(groups, return_inverse=True)[1]
+    groups = np.unique(np.arange(len(counts.gold)) ** 2 % 5, return_inverse=True)[1]
     slow = [slow_weight(counts, np.flatnonzero(groups == g)) for g in range(groups.max() + 1)]
-    assert set_level.weights(counts, groups) == pytest.approx(slow, abs=1e-14)
-    monkeypatch.setattr(set_level, "_BLOCK", 1)
-    assert set_level.weights(counts, groups) == pytest.approx(slow, abs=1e-14)
+    for _ in range(2):
+        assert set_level.weights(counts, groups) == pytest.approx(slow, abs=1e-14)
+        monkeypatch.setattr(set_level, "_BLOCK", 1)
 
 
 def test_in_accuracy_all_examples_weigh_alike():

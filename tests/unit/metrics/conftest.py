@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from pytest_ftgate.config import MetricSpec, Source
+from pytest_ftgate.errors import ConfigError, MetricError
 from pytest_ftgate.metrics import build_metric
 
 SOURCE = Source("file", "ftgate.yaml:14", Path())
@@ -20,12 +21,23 @@ def build():
 
 @pytest.fixture(scope="session")
 def refusal(build):
-    """The whole text of the error that building the metric raises."""
-    from pytest_ftgate.errors import ConfigError
+    """Return the error that building the metric raises."""
 
     def refusal(name, *args, **options):
         with pytest.raises(ConfigError) as caught:
             build(name, *args, **options)
-        return str(caught.value)
+        return caught.value
 
     return refusal
+
+
+@pytest.fixture(scope="session")
+def failure():
+    """Return the error that scoring these answers raises."""
+
+    def failure(metric, expected, *answers):
+        with pytest.raises(MetricError) as caught:
+            metric.score(list(expected), [list(repeat) for repeat in answers])
+        return caught.value
+
+    return failure

@@ -30,8 +30,8 @@ def score(build, expected, answers, **options):
     return build("bleu", expected, **options).score(expected, [answers])
 
 
-@pytest.mark.parametrize("keep", [0.0, 0.2, 0.5, 0.9, 1.0])
-@pytest.mark.parametrize("n", [1, 2, 50])
+@pytest.mark.parametrize("keep", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("n", [1, 50])
 @pytest.mark.parametrize("tokenize", ["13a", "intl", "zh", "char", "none"])
 def test_the_value_is_sacrebleus_corpus_bleu(build, keep, n, tokenize):
     import sacrebleu
@@ -41,14 +41,6 @@ def test_the_value_is_sacrebleus_corpus_bleu(build, keep, n, tokenize):
     scored = score(build, expected, answers, tokenize=tokenize)
     assert scored.value == pytest.approx(theirs, abs=1e-12)
     assert set_value(scored.statistic) == pytest.approx(theirs, abs=1e-12)
-
-
-def test_right_answers_are_one(build):
-    assert score(build, LONG, LONG).value == pytest.approx(1, abs=1e-12)
-
-
-def test_nothing_in_common_is_zero(build):
-    assert score(build, LONG, ["x y z v w", "x"]).value == 0
 
 
 def test_repeats_are_pooled(build):
@@ -67,7 +59,7 @@ def test_no_answer_is_worse_than_a_right_one_a_wrong_one_and_an_empty_line(build
     expected, answers = corpus(3, 30)
     answers = [answer + tail for answer in answers]
     value = score(build, expected, answers).value
-    for index in range(len(expected)):
+    for index in range(0, len(expected), 5):
         without = [None if i == index else answer for i, answer in enumerate(answers)]
         missing = score(build, expected, without).value
         empty = [answer or "" for answer in without]
@@ -78,40 +70,20 @@ def test_no_answer_is_worse_than_a_right_one_a_wrong_one_and_an_empty_line(build
         assert missing < value or tail
 
 
-def test_all_answers_missing_is_zero(build):
-    assert score(build, LONG, [None, " "]).value == 0
-
-
-def test_normalize_counts(build):
+def test_all_answers_missing_is_zero_and_normalize_counts(build):
     answers = [text.upper() for text in LONG]
-    assert score(build, LONG, answers).value == 0
+    assert score(build, LONG, [None, " "]).value == score(build, LONG, answers).value == 0
     assert score(build, LONG, answers, normalize="case").value == pytest.approx(1)
     assert build("bleu", LONG).lenient().score(LONG, [answers]).value == pytest.approx(1)
     assert build("bleu", LONG).lenient().lenient() is None
+    texts = ["今日はいい天気です"]
+    assert score(build, texts, texts, tokenize="zh").value == pytest.approx(1)
 
 
 def test_a_value_that_sacrebleu_would_not_give_is_an_error(build, monkeypatch):
     monkeypatch.setattr("pytest_ftgate.metrics.bleu.bleu_of", lambda totals: bleu_of(totals) + 0.01)
-    with pytest.raises(MetricError, match=r"by sacrebleu and .* by its counts"):
+    with pytest.raises(MetricError, match="sacrebleu"):
         score(build, LONG, LONG)
-
-
-def test_texts_of_fewer_than_four_words_are_refused(build, refusal):
-    assert refusal("bleu", ("one two three", "a b")) == (
-        "ftgate.yaml:14: bleu counts runs of 4 words, and no expected text has as many: no answer could score above 0\n"
-        "  Use chrf, token_f1 or edit_similarity; where words are not spaced, tokenize: char or zh."
-    )
-    assert "no expected text has as many" in refusal("bleu", ("今日はいい天気です",))
-    assert score(build, ["今日はいい天気です"], ["今日はいい天気です"], tokenize="zh").value == pytest.approx(1)
-
-
-def test_an_unknown_tokenizer_is_refused(refusal):
-    assert refusal("bleu", LONG, tokenize="13b") == (
-        "ftgate.yaml:14: tokenize: tokenize does not know '13b'\n  Did you mean '13a'?"
-    )
-    assert refusal("bleu", LONG, tokenize=7) == (
-        "ftgate.yaml:14: tokenize: tokenize is a number\n  Write one of 13a, intl, zh, char, none."
-    )
 
 
 # --- the bound -----------------------------------------------------------------------------------------------
@@ -157,37 +129,28 @@ def test_the_standard_error_is_that_of_the_paired_bootstrap(build):
     assert width == pytest.approx(drawn.std(), rel=0.08)
 
 
-def test_equal_models_are_close_enough_where_a_drop_is_to_be_ruled_out(build):
-    expected, answers = corpus(8, 300, 0.8)
-    counts = score(build, expected, answers).statistic
-    asked = {"confidence": 0.95, "evidence": "proven"}
-    assert compare_set(counts, counts, margin=-0.05, **asked).reaches_margin
-    assert not compare_set(counts, counts, margin=-0.001, **asked).reaches_margin
-
-
-def test_a_few_lost_examples_are_seen_where_a_drop_is_to_be_ruled_out(build):
+def test_a_drop_is_ruled_out_for_equal_models_and_seen_where_a_few_examples_are_lost(build):
     expected, answers = corpus(8, 300, 0.8)
     lost = [None if i < 40 else answer for i, answer in enumerate(answers)]
     first, second = (score(build, expected, given).statistic for given in (answers, lost))
-    found = compare_set(first, second, margin=-0.05, confidence=0.95, evidence="proven")
+    asked = {"confidence": 0.95, "evidence": "proven"}
+    assert compare_set(first, first, margin=-0.05, **asked).reaches_margin
+    assert not compare_set(first, first, margin=-0.001, **asked).reaches_margin
+    found = compare_set(first, second, margin=-0.05, **asked)
     assert found.gain < -0.05
     assert not found.reaches_margin
 
 
 def test_other_examples_are_not_compared(build):
     first, second = (score(build, *corpus(seed, 10)).statistic for seed in (1, 2))
-    with pytest.raises(ValueError, match="their expected labels differ"):
+    with pytest.raises(ValueError, match="differ"):
         compare_set(first, second, **ASKED)
 
 
-def test_an_interval_holds_the_value(build):
-    counts = score(build, *corpus(9, 60)).statistic
+def test_an_interval_holds_the_value_and_answers_are_mended_until_the_gain_is_there(build):
+    counts = score(build, *corpus(10, 60, 0.4)).statistic
     interval = interval_set(counts, low=0, high=1, confidence=0.95)
     assert interval.low < set_value(counts) < interval.high
-
-
-def test_answers_are_mended_until_the_gain_is_there(build):
-    counts = score(build, *corpus(10, 60, 0.4)).statistic
     mended = hypothetical_set(counts, 0.1)
     assert isinstance(mended, PooledCounts)
     assert 0.1 <= set_value(mended) - set_value(counts) < 0.15

@@ -5,17 +5,15 @@ from datetime import date
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import precision_recall_fscore_support
 from sklearn.preprocessing import MultiLabelBinarizer
 
-from pytest_ftgate.errors import MetricError
 from pytest_ftgate.metrics.json_diff import leaves_by_path
 from pytest_ftgate.metrics.normalization import iso_date
 from pytest_ftgate.metrics.options import json_equal
 
-NO_DEADLINE = settings(deadline=None)
 KEYS = st.sampled_from(["a", "b", "c", "a.b"])
 SCALARS = st.none() | st.booleans() | st.integers(-2, 2) | st.floats(-2, 2) | st.text("xyX ", max_size=2)
 NESTED = st.recursive(SCALARS, lambda x: st.lists(x, max_size=3) | st.dictionaries(KEYS, x, max_size=3), max_leaves=10)
@@ -46,98 +44,83 @@ def counts(scored):
     return {label: numbers[-4:] for label, numbers in scored.breakdown.rows}
 
 
+SETS = {"lists": "set"}
 E = {"intent": "light", "slots": {"room": "hall", "level": 3}, "tags": ["a", "b"]}
 
 
-@pytest.mark.parametrize(
-    ("answer", "four"),
-    [
-        (E, (5, 0, 0, 0)),
-        ({"tags": ["a", "b"], "slots": {"level": 3.0, "room": "hall"}, "intent": "light"}, (5, 0, 0, 0)),
-        ({**E, "intent": "Light"}, (4, 1, 0, 0)),
-        ({**E, "intent": "light "}, (4, 1, 0, 0)),
-        ({**E, "slots": {"room": "hall"}}, (4, 0, 1, 0)),
-        ({**E, "slots": {"room": "hall", "level": 3, "x": 1}}, (5, 0, 0, 1)),
-        ({**E, "slots": "hall"}, (3, 0, 2, 1)),
-        ({**E, "slots": {}}, (3, 0, 2, 1)),
-        ({**E, "slots": {"room": "hall", "level": "3"}}, (4, 1, 0, 0)),
-        ({**E, "slots": {"room": "hall", "level": True}}, (4, 1, 0, 0)),
-        ({**E, "slots": {"room": "hall", "level": None}}, (4, 1, 0, 0)),
-        ({**E, "tags": ["b", "a"]}, (3, 2, 0, 0)),
-        ({**E, "tags": ["a"]}, (4, 0, 1, 0)),
-        ({**E, "tags": ["a", "b", "b"]}, (5, 0, 0, 1)),
-        ("{}", (0, 0, 5, 1)),
-        ("[]", (0, 0, 5, 1)),
-        ("not json", (0, 0, 5, 0)),
-        (json.dumps(E) + " done", (0, 0, 5, 0)),
-        ("```json\n" + json.dumps(E) + "\n```", (0, 0, 5, 0)),
-        ('{"intent": "light", "intent": "light"}', (0, 0, 5, 0)),
-        ('{"intent": NaN}', (0, 0, 5, 0)),
-        ("", (0, 0, 5, 0)),
-        (None, (0, 0, 5, 0)),
-        (DEEP, (0, 0, 5, 0)),
-        ('{"intent": ' + "[" * 900 + "]" * 900 + "}", (0, 0, 5, 1)),
-    ],
-)
-def test_values_are_right_wrong_missing_or_invented(score, answer, four):
+COUNTED = [  # expected, answer, options; right, wrong, missing, invented
+    (E, E, {}, (5, 0, 0, 0)),
+    (E, {"tags": ["a", "b"], "slots": {"level": 3.0, "room": "hall"}, "intent": "light"}, {}, (5, 0, 0, 0)),
+    (E, {**E, "intent": "Light"}, {}, (4, 1, 0, 0)),
+    (E, {**E, "intent": "light "}, {}, (4, 1, 0, 0)),
+    (E, {**E, "slots": {"room": "hall"}}, {}, (4, 0, 1, 0)),
+    (E, {**E, "slots": {"room": "hall", "level": 3, "x": 1}}, {}, (5, 0, 0, 1)),
+    *((E, {**E, "slots": value}, {}, (3, 0, 2, 1)) for value in ("hall", {})),
+    *((E, {**E, "slots": {"room": "hall", "level": value}}, {}, (4, 1, 0, 0)) for value in ("3", True, None)),
+    (E, {**E, "tags": ["b", "a"]}, {}, (3, 2, 0, 0)),
+    (E, {**E, "tags": ["a"]}, {}, (4, 0, 1, 0)),
+    (E, {**E, "tags": ["a", "b", "b"]}, {}, (5, 0, 0, 1)),
+    *((E, text, {}, (0, 0, 5, 1)) for text in ("{}", "[]", '{"intent": ' + "[" * 900 + "]" * 900 + "}")),
+    *((E, text, {}, (0, 0, 5, 0)) for text in (
+        *("not json", json.dumps(E) + " done", "```json\n" + json.dumps(E) + "\n```", "", None, DEEP),
+        *('{"intent": "light", "intent": "light"}', '{"intent": NaN}'),
+    )),
+    ({"t": ["a", "b"]}, {"t": ["b", "a"]}, SETS, (2, 0, 0, 0)),
+    ({"t": ["a", "b"]}, {"t": ["b", "c"]}, SETS, (1, 0, 1, 1)),
+    ({"t": ["a", "a"]}, {"t": ["a"]}, SETS, (1, 0, 1, 0)),
+    ({"t": [1, True]}, {"t": [True, 1.0]}, SETS, (2, 0, 0, 0)),
+    ({"t": [1, 2]}, {"t": [True, 2]}, SETS, (1, 0, 1, 1)),
+    ({"t": [{"n": "x", "k": 1}, {"n": "y"}]}, {"t": [{"n": "y"}, {"k": 1.0, "n": "x"}]}, SETS, (2, 0, 0, 0)),
+    ({"t": [{"n": "x", "k": 1}, {"n": "y", "k": 2}]}, {"t": [{"n": "x", "k": 2}, {"n": "y", "k": 1}]}, SETS,
+     (0, 0, 2, 2)),
+    ({"t": []}, {"t": []}, SETS, (1, 0, 0, 0)),
+    ({"t": []}, {"t": ["a"]}, SETS, (0, 0, 0, 1)),
+    ({"t": []}, {"t": "a"}, SETS, (0, 1, 0, 0)),
+    ({"t": []}, {}, SETS, (0, 0, 1, 1)),
+    ({"t": ["a"]}, {"t": "a"}, SETS, (0, 0, 1, 1)),
+    ({"t": ["a"]}, {"t": []}, SETS, (0, 0, 1, 0)),
+    (["a", "b"], ["b", "a"], SETS, (2, 0, 0, 0)),
+    ({"t": [[1, 2], [3]]}, {"t": [[3], [2, 1]]}, SETS, (2, 0, 0, 0)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("expected", "answer", "options", "four"), COUNTED)
+def test_values_are_right_wrong_missing_or_invented(score, expected, answer, options, four):
     right, wrong, missing, invented = four
     for name, value in (
         ("field_f1", 2 * right / (2 * right + 2 * wrong + missing + invented)),
         ("field_accuracy", right / sum(four)),
     ):
-        scored = score(name, [(E, answer)])
+        scored = score(name, [(expected, answer)], **options)
         assert tuple(np.sum(list(counts(scored).values()), axis=0)) == four
         assert scored.value == pytest.approx(value, abs=1e-15)
-        assert score(name, [(E, answer)], average="samples").value == pytest.approx(value, abs=1e-15)
+        assert score(name, [(expected, answer)], average="samples", **options).value == pytest.approx(value, abs=1e-15)
         assert (scored.notes[0] is None) is (value == 1)
 
 
 @pytest.mark.parametrize(
-    ("expected", "answer", "four"),
+    ("expected", "answer", "tolerance", "right"),
     [
-        ({"t": ["a", "b"]}, {"t": ["b", "a"]}, (2, 0, 0, 0)),
-        ({"t": ["a", "b"]}, {"t": ["b", "c"]}, (1, 0, 1, 1)),
-        ({"t": ["a", "a"]}, {"t": ["a"]}, (1, 0, 1, 0)),
-        ({"t": [1, True]}, {"t": [True, 1.0]}, (2, 0, 0, 0)),
-        ({"t": [1, 2]}, {"t": [True, 2]}, (1, 0, 1, 1)),
-        ({"t": [{"n": "x", "k": 1}, {"n": "y"}]}, {"t": [{"n": "y"}, {"k": 1.0, "n": "x"}]}, (2, 0, 0, 0)),
-        (
-            {"t": [{"n": "x", "k": 1}, {"n": "y", "k": 2}]},
-            {"t": [{"n": "x", "k": 2}, {"n": "y", "k": 1}]},
-            (0, 0, 2, 2),
-        ),
-        ({"t": []}, {"t": []}, (1, 0, 0, 0)),
-        ({"t": []}, {"t": ["a"]}, (0, 0, 0, 1)),
-        ({"t": []}, {"t": "a"}, (0, 1, 0, 0)),
-        ({"t": []}, {}, (0, 0, 1, 1)),
-        ({"t": ["a"]}, {"t": "a"}, (0, 0, 1, 1)),
-        ({"t": ["a"]}, {"t": []}, (0, 0, 1, 0)),
-        (["a", "b"], ["b", "a"], (2, 0, 0, 0)),
-        ({"t": [[1, 2], [3]]}, {"t": [[3], [2, 1]]}, (2, 0, 0, 0)),
+        (1.0, 1.1, 0.1, True),
+        (1.0, 1.11, 0.1, False),
+        *((3, 4, tolerance, True) for tolerance in ({"x.n": 1}, {"x": 1}, {"*": 1})),
+        (3, 4, {"*": 0.5, "x": 0}, False),
+        (True, 1, 5, False),
+        (10**400, 10**400 + 1, 1, True),
+        (1, 10**400, 1, False),
     ],
 )
-def test_lists_whose_order_does_not_count(score, expected, answer, four):
-    scored = score("field_accuracy", [(expected, answer)], lists="set")
-    assert tuple(np.sum(list(counts(scored).values()), axis=0)) == four
+def test_tolerance_is_exact_in_decimals(score, expected, answer, tolerance, right):
+    pair = ({"x": {"n": expected}}, {"x": {"n": answer}})
+    assert (score("field_accuracy", [pair], tolerance=tolerance).value == 1) is right
 
 
-def test_tolerance_is_exact_in_decimals(score):
-    def right(a, b, **options):
-        return score("field_accuracy", [({"x": {"n": a}}, {"x": {"n": b}})], **options).value == 1
-
-    assert right(1.0, 1.1, tolerance=0.1)
-    assert not right(1.0, 1.11, tolerance=0.1)
-    assert right(3, 4, tolerance={"x.n": 1})
-    assert right(3, 4, tolerance={"x": 1})
-    assert not right(3, 4, tolerance={"*": 0.5, "x": 0})
-    assert right(3, 4, tolerance={"*": 1})
-    assert not right(True, 1, tolerance=5)
-    assert right(10**400, 10**400 + 1, tolerance=1)
-    assert not right(1, 10**400, tolerance=1)
-    assert score("field_f1", [({"t": [1.0, 2.0]}, {"t": [2.05, 0.95]})], lists="set", tolerance=0.1).value == 1
-    assert (
-        score("field_f1", [({"t": [{"p": 1.0}]}, {"t": [{"p": 1.05}]})], lists="set", tolerance={"t.p": 0.1}).value == 1
-    )
+@pytest.mark.parametrize(
+    ("expected", "answer", "tolerance"),
+    [([1.0, 2.0], [2.05, 0.95], 0.1), ([{"p": 1.0}], [{"p": 1.05}], {"t.p": 0.1})],
+)
+def test_tolerance_of_sets(score, expected, answer, tolerance):
+    assert score("field_f1", [({"t": expected}, {"t": answer})], lists="set", tolerance=tolerance).value == 1
 
 
 def test_numbers_of_a_set_are_paired_as_far_as_they_can_be(score):
@@ -146,7 +129,6 @@ def test_numbers_of_a_set_are_paired_as_far_as_they_can_be(score):
     assert counts(score("field_f1", [pair], lists="set")) == {"t": (2, 0, 1, 1)}
 
 
-@NO_DEADLINE
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=6), st.lists(st.integers(0, 9), max_size=6), st.integers(1, 3))
 def test_pairing_within_a_tolerance_is_a_largest_matching(score, expected, answered, tolerance):
     from scipy.optimize import linear_sum_assignment
@@ -174,32 +156,19 @@ def test_normalize_of_all_texts_or_field_by_field(score):
 @pytest.mark.parametrize(
     ("text", "day_first", "iso"),
     [
-        ("2026-03-05", None, "2026-03-05"),
-        ("2026/3/5", None, "2026-03-05"),
-        ("2026.03.05", None, "2026-03-05"),
-        ("20260305", None, "2026-03-05"),
-        ("2026-03-05T00:00:00Z", None, "2026-03-05"),
+        *((text, None, "2026-03-05") for text in ("2026-03-05", "2026/3/5", "2026.03.05", "2026-03-05T00:00:00Z")),
+        *((text, None, "2026-03-05") for text in (" 5 March 2026 ", "5. Mar. 2026", "March 5th, 2026")),
         ("2026-03-05T10:00", None, "2026-03-05T10:00"),
-        (" 5 March 2026 ", None, "2026-03-05"),
-        ("5. Mar. 2026", None, "2026-03-05"),
-        ("March 5th, 2026", None, "2026-03-05"),
-        ("Sept 5, 2026", None, "Sept 5, 2026"),
-        ("Sep 5, 2026", None, "2026-09-05"),
-        ("3/5/2026", None, "3/5/2026"),
         ("3/5/2026", True, "2026-05-03"),
         ("3/5/2026", False, "2026-03-05"),
         ("31.12.2026", False, "31.12.2026"),
-        ("2026-02-30", None, "2026-02-30"),
-        ("March", None, "March"),
-        ("5 Foo 2026", None, "5 Foo 2026"),
-        ("1" * 100, None, "1" * 100),
+        *((text, None, text) for text in ("Sept 5, 2026", "3/5/2026", "2026-02-30", "March", "5 Foo 2026", "1" * 100)),
     ],
 )
 def test_dates(text, day_first, iso):
     assert iso_date(text, day_first=day_first) == iso
 
 
-@NO_DEADLINE
 @given(st.dates(date(1000, 1, 1)))
 def test_a_date_is_read_in_every_form_that_is_promised(day):
     forms = [day.isoformat(), f"{day:%Y%m%d}", f"{day.day} {day:%B} {day.year}", f"{day:%b} {day.day}, {day.year}"]
@@ -239,17 +208,18 @@ def test_an_example_without_any_field(score):
     assert counts(scored) == {"a": (1, 0, 0, 1), "(invented)": (0, 0, 0, 1)}
 
 
-def test_averages_differ_and_are_what_they_say(score):
+def test_averages_are_what_they_say(score):
+    """Those of field_f1 are compared with scikit-learn's below."""
     pairs = [({"a": 1, "b": 1}, {"a": 1, "b": 1}), ({"a": 1}, {"a": 2}), ({"a": 1}, {"a": 1, "c": 1})]
-    assert score("field_f1", pairs, average="micro").value == pytest.approx(2 * 3 / (6 + 2 + 0 + 1))
-    assert score("field_f1", pairs, average="macro").value == pytest.approx((4 / 6 + 1) / 2)
-    assert score("field_f1", pairs, average="samples").value == pytest.approx((1 + 0 + 2 / 3) / 3)
-    assert score("field_accuracy", pairs, average="micro").value == pytest.approx(3 / 5)
-    assert score("field_accuracy", pairs, average="macro").value == pytest.approx((2 / 3 + 1) / 2)
+    for average, value, kind in (
+        ("micro", 3 / 5, "set"),
+        ("macro", (2 / 3 + 1) / 2, "set"),
+        ("samples", None, "graded"),
+    ):
+        scored = score("field_accuracy", pairs, average=average)
+        assert scored.metric.kind == kind
+        assert value is None or scored.value == pytest.approx(value)
     assert score("field_f1", pairs).value == score("field_f1", pairs, average="micro").value
-    assert [score("field_f1", pairs, average=a).metric.kind for a in ("micro", "macro", "samples")] == [
-        "set", "set", "graded",
-    ]  # fmt: skip
 
 
 def binarized(pairs):
@@ -270,7 +240,6 @@ def sklearn_scores(gold, answered, average):
     return f1, p, r
 
 
-@NO_DEADLINE
 @given(PAIRS)
 def test_f1_is_scikit_learns_of_pairs_of_field_and_value(score, pairs):
     binarizer, gold, answered = binarized(pairs)
@@ -288,7 +257,6 @@ def test_f1_is_scikit_learns_of_pairs_of_field_and_value(score, pairs):
         assert [0.0 if x is None else x for x in rows[key][:3]] == pytest.approx(theirs, abs=1e-12)
 
 
-@NO_DEADLINE
 @given(st.lists(st.tuples(OBJECTS, OBJECTS), min_size=1, max_size=5), st.sampled_from(["sequence", "set"]))
 def test_scores_lie_between_0_and_1_and_pooled_counts_add_up(score, pairs, lists):
     for name in ("field_f1", "field_accuracy"):
@@ -304,22 +272,16 @@ def test_scores_lie_between_0_and_1_and_pooled_counts_add_up(score, pairs, lists
             assert pooled.statistic(pooled.lost.sum(axis=0)[None])[0] == 0
 
 
-@NO_DEADLINE
 @given(OBJECTS, OBJECTS)
 def test_accuracy_is_1_where_all_is_equal_and_nowhere_else(score, expected, answer):
-    for average in ("micro", "samples"):
-        assert (score("field_accuracy", [(expected, answer)], average=average).value == 1) is json_equal(
-            expected, answer, str
-        )
+    for options, read in (
+        ({"average": "micro"}, str),
+        ({"average": "samples"}, str),
+        ({"normalize": ["case", "whitespace"]}, lambda text: " ".join(text.casefold().split())),
+    ):
+        value = score("field_accuracy", [(expected, answer)], **options).value
+        assert (value == 1) is json_equal(expected, answer, read)
     assert score("field_accuracy", [(expected, expected)], average="macro").value == 1
-
-
-@NO_DEADLINE
-@given(OBJECTS, OBJECTS)
-def test_accuracy_is_1_where_all_is_equal_after_normalization(score, expected, answer):
-    steps = ["case", "whitespace"]
-    same = json_equal(expected, answer, lambda text: " ".join(text.casefold().split()))
-    assert (score("field_accuracy", [(expected, answer)], normalize=steps).value == 1) is same
 
 
 def reordered(value, lists):
@@ -330,7 +292,6 @@ def reordered(value, lists):
     return value
 
 
-@NO_DEADLINE
 @given(OBJECTS, OBJECTS, st.booleans())
 def test_the_order_of_keys_does_not_count_nor_that_of_sets(score, expected, answer, lists):
     options = {"lists": "set" if lists else "sequence"}
@@ -339,7 +300,6 @@ def test_the_order_of_keys_does_not_count_nor_that_of_sets(score, expected, answ
         assert score(name, [(expected, reordered(answer, lists))], **options).value == ours
 
 
-@NO_DEADLINE
 @given(OBJECTS, st.text(max_size=40))
 def test_no_answer_crashes(score, expected, answer):
     assert 0 <= score("field_f1", [(expected, answer)]).value <= 1
@@ -356,30 +316,30 @@ def test_repeats_are_pooled_or_averaged(build):
     assert len(by_example.notes) == 2
 
 
-def test_notes_say_what_is_not_right(score):
-    def note(answer, **options):
-        return score("field_f1", [(E, answer)], **options).notes[0]
+@pytest.mark.parametrize(
+    ("answer", "options", "places"),
+    [
+        ({**E, "intent": "lite"}, {}, ["$.intent", "'lite'", "'light'"]),
+        ({**E, "tags": ["a", "c", "d"]}, {}, ["$.tags[1]", "'c'", "'b'", "$.tags[2]"]),
+        ({**E, "tags": ["b"]}, {"lists": "set"}, ["$.tags", "1 of 2"]),
+        ({"intent": "light"}, {}, ["$.slots.room", "$.slots.level", "$.tags[0]", "1 more"]),
+        ("{", {}, ["line 1 column 2"]),
+        ({**E, "intent": "::error::\x1b[2J" + "x" * 10_000, "\x07" * 500: 1}, {}, ["$.intent"]),
+    ],
+)
+def test_a_note_names_the_places_that_are_not_right_and_is_harmless(score, answer, options, places):
+    note = score("field_f1", [(E, answer)], **options).notes[0]
+    assert all(place in note for place in places)
+    assert note.isprintable()
+    assert len(note) <= 200
 
-    assert note(E) is None
-    assert note({**E, "intent": "lite"}) == "$.intent: 'lite' where 'light' is expected"
-    assert note({**E, "tags": ["a", "c", "d"]}) == "$.tags[1]: 'c' where 'b' is expected; $.tags[2]: not expected"
-    assert note({**E, "tags": ["b"]}, lists="set") == "$.tags: 1 of 2 missing, 0 not expected"
-    assert note({"intent": "light"}) == "$.slots.room: missing; $.slots.level: missing; $.tags[0]: missing; and 1 more"
-    assert note("{") == "not JSON: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"
-    assert note(None) == "no answer"
-    hostile = note({**E, "intent": "::error::\x1b[2J" + "x" * 10_000, "\x07" * 500: 1})
-    assert hostile.isprintable()
-    assert len(hostile) <= 200
 
-
-def test_ten_megabytes_are_judged(score):
+def test_megabytes_are_judged(score):
     assert score("field_f1", [(E, {**E, "intent": "x" * 10_000_000})]).value == pytest.approx(8 / 10)
-    many = {**E, "tags": list(range(1_300_000))}
-    assert score("field_f1", [(E, many)]).value < 0.001
-    fewer = {**E, "tags": list(range(100_000))}
+    assert score("field_f1", [(E, {**E, "tags": list(range(200_000))})]).value < 0.001
+    fewer = {**E, "tags": list(range(20_000))}
     assert score("field_f1", [(E, fewer)], lists="set", tolerance=0.1).value < 0.001
-    wide = {f"k{i}": i for i in range(50_000)}
-    assert score("field_f1", [(E, wide)]).value == 0
+    assert score("field_f1", [(E, {f"k{i}": i for i in range(20_000)})]).value == 0
 
 
 @pytest.mark.parametrize("options", [{"fields": ["intent"]}, {"lists": "set", "normalize": {"tags": "case"}}])
@@ -396,69 +356,8 @@ def test_lenient_forgives_case_and_punctuation(build):
     assert metric.lenient().lenient() is None
 
 
-def test_expected_texts_may_be_json_and_others_are_refused(build, refusal, score):
-    assert score("field_f1", [('{"a": 1}', '{"a": 1.0}')]).value == 1
-    assert refusal("field_f1", ('{"a": 1}', "refund")) == (
-        "ftgate.yaml:14: field_f1 compares fields of JSON, and the test set expects 'refund'\n"
-        "  Use it where every expected output is a JSON object or list; for text there is exact_match."
-    )
-    with pytest.raises(MetricError, match=r"^field_f1 compares fields of JSON, and test_set\[0\] expects a number$"):
-        build("field_f1", ('{"a": 1}',)).score([3], [["{}"]])
-
-
-@pytest.mark.parametrize(
-    ("options", "text"),
-    [
-        ({"field": ["a"]}, "field: field_f1 has no option 'field'\n  Did you mean 'fields'?"),
-        ({"fields": "intent"}, "fields: fields is text\n  Write a list of fields."),
-        (
-            {"fields": ["slots.rom"]},
-            "fields: fields names 'slots.rom', which no example of the test set expects\n  Did you mean 'slots.room'?",
-        ),
-        ({"fields": ["tags", "tags"]}, "fields: fields names 'tags' twice\n  Name each field once."),
-        ({"average": "mikro"}, "average: average does not know 'mikro'\n  Did you mean 'micro'?"),
-        ({"lists": "sets"}, "lists: lists does not know 'sets'\n  Did you mean 'set'?"),
-        (
-            {"tolerance": -1},
-            "tolerance: tolerance is -1\n  Write a number, 0 or above, or a mapping of fields to numbers.",
-        ),
-        (
-            {"tolerance": {"slots.level": "1"}},
-            "tolerance: tolerance is text\n  Write a number, 0 or above, or a mapping of fields to numbers.",
-        ),
-        (
-            {"tolerance": {"slots.lvel": 1}},
-            "tolerance: tolerance names the field 'slots.lvel', which no example of the test set expects\n"
-            "  Did you mean 'slots.level'?",
-        ),
-        ({"normalize": "cases"}, "normalize: normalize does not know 'cases'\n  Did you mean 'case'?"),
-        (
-            {"normalize": {"intnt": "case"}},
-            "normalize: normalize names the field 'intnt', which no example of the test set expects\n"
-            "  Did you mean 'intent'?",
-        ),
-        (
-            {"normalize": ["date", "date_dmy"]},
-            "normalize: normalize reads dates in two ways: date, date_dmy\n"
-            "  Keep the one in which the dates are written; date alone reads no date that could be two.",
-        ),
-        (
-            {"normalize": 3},
-            "normalize: normalize is a number\n  Write one of unicode, case, whitespace, punctuation, date, date_dmy, "
-            "date_mdy, a list of them, or a mapping of fields to them.",
-        ),
-    ],
-)
-def test_a_wrong_option_is_refused(refusal, options, text):
-    assert refusal("field_f1", tuple(texts([E])), **options) == f"ftgate.yaml:14: {text}"
-
-
-def test_macro_is_for_fields_and_not_for_data(refusal):
-    many = json.dumps({f"k{i}": 1 for i in range(501)})
-    assert refusal("field_f1", (many,), average="macro") == (
-        "ftgate.yaml:14: average: average: macro is for up to 500 fields, and the test set expects 501\n"
-        "  Name the fields that count with fields, or use average: micro."
-    )
+def test_an_expected_number_has_no_fields(build, failure):
+    assert failure(build("field_f1", ('{"a": 1}',)), [3], ["{}"]).what.startswith("field_f1")
 
 
 def test_values_below_an_endless_key_share_its_name():

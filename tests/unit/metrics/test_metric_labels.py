@@ -1,16 +1,13 @@
 """How a label is read out of an answer, and which label it is."""
 
-import re
-
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_ftgate.errors import ConfigError, MetricError
+from pytest_ftgate.errors import ConfigError
 from pytest_ftgate.metrics import check_labels
 from pytest_ftgate.metrics.normalization import AS_WRITTEN, FULL, STEPS, Normalization
 
-NO_DEADLINE = settings(deadline=None)  # the first example imports numpy
 TEXT = st.text(alphabet=st.characters(codec="utf-8"))
 EVERY_STEP = ["case", "punctuation", "whitespace", "unicode"]
 
@@ -25,17 +22,9 @@ def step(name):
         ("case", "REFUND Straße", "refund strasse"),
         ("whitespace", "a\n  b\u00a0c", "a b c"),
         ("unicode", "Ｒefund ﬁne", "Refund fine"),
-        ("punctuation", "“Refund.”", "Refund"),
-        ("punctuation", " (refund) ! ", "refund"),
-        ("punctuation", "**refund**", "refund"),
-        ("punctuation", "`refund`", "refund"),
-        ("punctuation", "can't, won't.", "can't, won't"),
-        ("punctuation", "C#", "C#"),
+        *(("punctuation", text, "refund") for text in ("“refund.”", " (refund) ! ", "**refund**", "`refund`")),
+        *(("punctuation", text, text) for text in ("can't, won't", "C#", "-1", "C++", "?", "")),
         ("punctuation", "5%.", "5%"),
-        ("punctuation", "-1", "-1"),
-        ("punctuation", "C++", "C++"),
-        ("punctuation", "?", "?"),
-        ("punctuation", "", ""),
     ],
 )
 def test_a_step_of_normalization(name, text, normal):
@@ -49,13 +38,11 @@ def test_the_documented_steps_are_all_there():
     assert not Normalization(frozenset(STEPS[1:])).full
 
 
-@NO_DEADLINE
 @given(TEXT)
 def test_normalization_leaves_something_of_every_text_that_is_not_blank(text):
     assert bool(FULL(text.strip())) == bool(text.strip())
 
 
-@NO_DEADLINE
 @given(TEXT, st.sampled_from(["", " ", "\n", "."]), st.sampled_from(["", "\t", "!", "”"]))
 def test_under_full_normalization_white_space_and_punctuation_around_a_text_do_not_count(text, before, after):
     if any(character.isalnum() for character in text):
@@ -79,48 +66,33 @@ def test_normalize_applies_to_answers_and_to_what_is_expected(build, normalize):
     assert metric.score(["Yes", "no"], [["yEs", "NO"]]).exact == 1
 
 
-@pytest.mark.parametrize(
-    ("pattern", "answer", "label"),
-    [
-        (r"Label: (\w+)", "I think so.\nLabel: yes", "yes"),
-        (r"yes|no", "well, no", "no"),
-        (r"^yes$", "  yes ", "yes"),
-        (r"(?:so )(yes)|(no)", "no", None),
-        (r"Label: (\w+)", "yes", None),
-        (r"Label:(.*)", "Label:   ", None),
-    ],
-)
-def test_pattern_finds_the_label_by_its_first_group(build, pattern, answer, label):
-    assert read(build("accuracy", pattern=pattern), answer) == [label]
+BROKEN = ['"yes"', "yes", '```json\n{"label": "yes"}\n```', '{"label": "no", "label": "yes"}', '{"label": NaN}']
+BROKEN += ['{"label": 1e999}', '{"label": "yes"} and more', "[" * 200_000, '{"label": ' + "9" * 5000 + "}"]
+BROKEN += ['{"label": {"a": 1}}', '{"label": ["yes"]}', '{"other": "yes"}']
 
 
 @pytest.mark.parametrize(
-    ("field", "answer", "label"),
+    ("option", "place", "answer", "label"),
     [
-        ("label", '{"label": " yes "}', "yes"),
-        ("result.label", '{"result": {"label": "yes"}}', "yes"),
-        ("0.label", '[{"label": "yes"}]', "yes"),
-        ("label", '{"label": 1}', "1"),
-        ("label", '{"label": true}', "true"),
-        ("label", '{"label": {"a": 1}}', None),
-        ("label", '{"label": ["yes"]}', None),
-        ("label", '{"other": "yes"}', None),
-        ("label.x", '{"label": "yes"}', None),
-        ("x", '["yes"]', None),
-        ("7", '["yes"]', None),
-        ("label", '"yes"', None),
-        ("label", "yes", None),
-        ("label", '```json\n{"label": "yes"}\n```', None),
-        ("label", '{"label": "no", "label": "yes"}', None),
-        ("label", '{"label": NaN}', None),
-        ("label", '{"label": 1e999}', None),
-        ("label", '{"label": "yes"} and more', None),
-        ("label", "[" * 200_000, None),
-        ("label", '{"label": ' + "9" * 5000 + "}", None),
+        ("pattern", r"Label: (\w+)", "I think so.\nLabel: yes", "yes"),
+        ("pattern", r"yes|no", "well, no", "no"),
+        ("pattern", r"^yes$", "  yes ", "yes"),
+        ("pattern", r"(?:so )(yes)|(no)", "no", None),
+        ("pattern", r"Label: (\w+)", "yes", None),
+        ("pattern", r"Label:(.*)", "Label:   ", None),
+        ("json_field", "label", '{"label": " yes "}', "yes"),
+        ("json_field", "result.label", '{"result": {"label": "yes"}}', "yes"),
+        ("json_field", "0.label", '[{"label": "yes"}]', "yes"),
+        ("json_field", "label", '{"label": 1}', "1"),
+        ("json_field", "label", '{"label": true}', "true"),
+        ("json_field", "label.x", '{"label": "yes"}', None),
+        *(("json_field", field, '["yes"]', None) for field in ("x", "7")),
+        *(("json_field", "label", answer, None) for answer in BROKEN),
     ],
+    ids=lambda value: value[:20] if value else "none",
 )
-def test_json_field_finds_the_label_and_forgives_nothing(build, field, answer, label):
-    assert read(build("accuracy", json_field=field), answer) == [label]
+def test_pattern_and_json_field_find_the_label_and_forgive_nothing(build, option, place, answer, label):
+    assert read(build("accuracy", **{option: place}), answer) == [label]
 
 
 def test_what_is_found_is_stripped_and_normalized(build):
@@ -129,31 +101,17 @@ def test_what_is_found_is_stripped_and_normalized(build):
     assert metric.score(["Yes", "No"], [["Label: yes!", "no"]]).per_example.tolist() == [1, 0]
 
 
-def test_labels_that_normalization_makes_one_are_refused(refusal):
-    assert refusal("accuracy", ("No", "Yes", "yes"), normalize="case") == (
-        "ftgate.yaml:14: normalize: normalize makes one label of Yes and yes\n"
-        "  Leave out the step that makes them equal, or write the label in one way in the test set."
-    )
-
-
 def test_labels_that_differ_in_white_space_around_them_are_one(build):
     metric = build("f1_macro", ("no", "yes", "yes "))
     assert metric.labels.texts == ("no", "yes")
 
 
-def test_answers_that_are_no_known_label_are_counted(build):
+def test_answers_that_are_no_known_label_are_counted_over_all_repeats(build):
     metric = build("accuracy", known=("d ", "a"))
     scored = metric.score(["a", "b", "c", "a", "b", "c"], [["a", "d", "x", None, "", "b"]])
     assert scored.n_unknown == 2  # "x" and the empty answer; "d" is a label of the training set, None is no answer
     assert scored.per_example.tolist() == [1, 0, 0, 0, 0, 0]
-
-
-def test_known_labels_are_normalized_too(build):
-    metric = build("accuracy", known=("Delta",), normalize="case")
-    assert metric.score(["a"], [["DELTA"]]).n_unknown == 0
-
-
-def test_unknown_answers_are_counted_over_all_repeats(build):
+    assert build("accuracy", known=("Delta",), normalize="case").score(["a"], [["DELTA"]]).n_unknown == 0
     assert build("f1_macro").labels.predicted([["x", "a"], ["y", "x"]])[1] == 3
 
 
@@ -169,37 +127,19 @@ def test_json_values_are_labels_by_their_text(build):
     assert metric.score([1, True, "yes", "1"], [["1", "true", "yes", "1"]]).exact == 1
 
 
-@pytest.mark.parametrize(("value", "kind"), [({"a": 1}, "an object"), (["a"], "a list")])
+@pytest.mark.parametrize("value", [{"a": 1}, ["a"]])
 @pytest.mark.parametrize("name", ["accuracy", "f1_macro"])
-def test_an_object_or_list_is_no_label(build, name, value, kind):
-    text = f"{name} compares labels, and test_set[1] expects {kind}\n  Use exact_match, which compares JSON values."
-    with pytest.raises(ConfigError, match=f"^{re.escape(text)}$"):
-        check_labels(name, ["a", value])
-    with pytest.raises(ConfigError, match=f"^{re.escape(text)}$"):
-        build(name).score(["a", value], [["a", "a"]])
+def test_an_object_or_list_is_no_label(build, name, value):
+    check_labels(name, ["a", 1, True])
+    for check in (lambda: check_labels(name, ["a", value]), lambda: build(name).score(["a", value], [["a", "a"]])):
+        with pytest.raises(ConfigError, match=r"test_set\[1\](.|\n)*exact_match"):
+            check()
 
 
-def test_check_labels_passes_labels():
-    assert check_labels("accuracy", ["a", 1, True]) is None
-
-
-def test_other_labels_than_the_metric_was_made_for_are_an_error(build):
-    with pytest.raises(MetricError, match=r"^accuracy was made for other labels: test_set\[1\] expects zebra$"):
-        build("accuracy").score(["a", "zebra"], [["a", "zebra"]])
-
-
-@pytest.mark.parametrize("name", ["accuracy", "f1_macro", "exact_match"])
-@pytest.mark.parametrize(
-    ("expected", "answers", "text"),
-    [
-        ([], [[]], "has nothing to measure: there are no examples"),
-        (["a"], [], "has nothing to measure: there are no examples"),
-        (["a"], [["a"], ["a", "b"]], "was given 2 answers for 1 examples"),
-    ],
-)
-def test_nothing_and_unequal_lists_are_errors(build, name, expected, answers, text):
-    with pytest.raises(MetricError, match=f"^{name} {text}$"):
-        build(name).score(expected, answers)
+def test_other_labels_than_the_metric_was_made_for_are_an_error(build, failure):
+    error = failure(build("accuracy"), ["a", "zebra"], ["a", "zebra"])
+    assert "test_set[1]" in error.what
+    assert "zebra" in error.what
 
 
 @pytest.mark.parametrize("name", ["accuracy", "f1_macro"])
@@ -219,7 +159,6 @@ def test_there_is_no_lenient_metric_where_it_would_change_nothing_or_confuse_lab
     assert build(name, ("a", "b"), normalize="case").lenient().lenient() is None
 
 
-@NO_DEADLINE
 @given(st.lists(st.sampled_from(["a", "A", "a.", "b", "B ", "x", "", None]), min_size=4, max_size=4))
 def test_lenient_never_scores_lower(build, answers):
     metric = build("accuracy", ("a", "B"))

@@ -1,17 +1,17 @@
 """Graded text metrics: known answers, properties, and agreement with implementations that are not ours."""
 
-import math
 import random
 import string
+import subprocess
+import sys
 import unicodedata
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_ftgate.errors import ConfigError
-from pytest_ftgate.metrics.similarity import LONG, words
+from pytest_ftgate.metrics.similarity import words
 
 NAMES = ("token_f1", "rouge_l", "chrf", "edit_similarity")
 WORDS = ("the", "a", "cat", "sat", "on", "mat", "12", "3.5", "don't", "e-mail", "U.S.", "(yes)", "no,", "maybe;", "x_y")
@@ -76,28 +76,18 @@ def test_values_that_are_no_text_are_compared_as_a_model_writes_them(build, name
 def test_normalize_makes_texts_equal(build, name):
     assert value(build, name, "Ａ Cat!", '"a  cat"') < 1 or name == "rouge_l"
     assert value(build, name, "Ａ Cat!", '"a  cat"', normalize=["unicode", "case", "whitespace", "punctuation"]) == 1
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_the_lenient_metric_normalizes_in_full(build, name):
     lenient = build(name).lenient()
     assert lenient.score(["A Cat!"], [["a cat"]]).value == 1
     assert lenient.lenient() is None
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=60, deadline=None)
 @given(expected=texts, answer=texts)
-def test_every_value_is_in_range_and_identity_is_one(build, name, expected, answer):
-    assert 0 <= value(build, name, expected, answer) <= 1
+def test_every_value_is_in_range_identity_is_one_and_what_has_no_direction_is_symmetric(build, name, expected, answer):
+    found = value(build, name, expected, answer)
+    assert 0 <= found <= 1
     assert value(build, name, expected, expected) == 1
-
-
-@pytest.mark.parametrize("name", ["token_f1", "rouge_l", "edit_similarity"])
-@settings(max_examples=60, deadline=None)
-@given(expected=texts, answer=texts)
-def test_what_has_no_direction_is_symmetric(build, name, expected, answer):
-    assert value(build, name, expected, answer) == value(build, name, answer, expected)
+    assert name == "chrf" or found == value(build, name, answer, expected)
 
 
 # --- against others ------------------------------------------------------------------------------------------
@@ -128,16 +118,16 @@ def largest_difference(build, name, other, pairs):
 
 
 def test_token_f1_is_that_of_squad(build):
-    assert largest_difference(build, "token_f1", lambda e, a: squad_f1(a, e), sentences(1, 500)) < 1e-12
+    assert largest_difference(build, "token_f1", lambda e, a: squad_f1(a, e), sentences(1, 200)) < 1e-12
 
 
 def test_rouge_l_is_that_of_rouge_score_on_ascii(build):
     from rouge_score.rouge_scorer import RougeScorer
 
     scorer = RougeScorer(["rougeL"])
-    pairs = list(sentences(2, 300))
+    pairs = list(sentences(2, 100))
     draw = random.Random(3)
-    pairs += [tuple("x" + "".join(draw.choices(string.printable, k=60)) for _ in range(2)) for _ in range(300)]
+    pairs += [tuple("x" + "".join(draw.choices(string.printable, k=60)) for _ in range(2)) for _ in range(100)]
     assert largest_difference(build, "rouge_l", lambda e, a: scorer.score(e, a)["rougeL"].fmeasure, pairs) < 1e-12
 
 
@@ -155,7 +145,7 @@ def test_chrf_is_that_of_sacrebleu(build):
     def other(expected, answer):
         return sacrebleu.sentence_chrf(answer, [expected]).score / 100
 
-    assert largest_difference(build, "chrf", other, sentences(5, 200)) < 1e-12
+    assert largest_difference(build, "chrf", other, sentences(5, 100)) < 1e-12
 
 
 # --- words ---------------------------------------------------------------------------------------------------
@@ -179,7 +169,6 @@ def test_words_in_any_script(text, found):
     assert words(text) == found
 
 
-@settings(deadline=None)
 @given(st.text(alphabet=string.printable, max_size=60))
 def test_words_of_ascii_are_the_same_by_the_rule_for_all_scripts(text):
     by_rule = words(text + " é")
@@ -196,25 +185,7 @@ def test_an_enormous_answer_is_the_worst_unread(build, name):
     metric = build(name, ("four words are there",))
     assert metric.score(["right words right words"], [[huge]]).value == 0
     assert metric.score(["right words right words"], [[huge[:90_000]]]).value > 0
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_long_texts_within_the_limit_are_read(build, name):
-    text = "word " * 6_000
-    assert value(build, name, text, text) == 1
-
-
-@pytest.mark.parametrize("name", [*NAMES, "bleu"])
-def test_an_expected_text_beyond_the_limit_is_refused(refusal, name):
-    assert refusal(name, ("x" * (LONG + 1),)) == (
-        f"ftgate.yaml:14: {name} compares with expected texts of up to 100,000 characters, and one has 100,001\n"
-        "  Split the example into parts, or use a metric of your own."
-    )
-
-
-@pytest.mark.parametrize("name", [*NAMES, "bleu"])
-def test_an_empty_expected_text_is_refused(refusal, name):
-    assert "cannot score an example that expects an empty output" in refusal(name, ("a", " "))
+    assert value(build, name, huge[:30_000], huge[:30_000]) == pytest.approx(1)
 
 
 @pytest.mark.parametrize("name", [*NAMES, "bleu"])
@@ -226,31 +197,23 @@ def test_unpaired_surrogates_do_no_harm(build, name):
 
 
 @pytest.mark.parametrize(
-    ("name", "module"), [("rouge_l", "rapidfuzz"), ("edit_similarity", "rapidfuzz"), ("chrf", "sacrebleu")]
+    ("name", "module"),
+    [("rouge_l", "rapidfuzz"), ("edit_similarity", "rapidfuzz"), ("chrf", "sacrebleu"), ("token_f1", None)],
 )
-def test_a_library_that_is_absent_is_named_with_its_extra(refusal, monkeypatch, name, module):
-    import sys
-
+def test_a_library_that_is_absent_is_named_with_its_extra(build, refusal, monkeypatch, name, module):
     for loaded in [loaded for loaded in sys.modules if loaded.partition(".")[0] == module]:
         monkeypatch.delitem(sys.modules, loaded)
-    monkeypatch.setitem(sys.modules, module, None)
-    assert refusal(name) == (
-        f'ftgate.yaml:14: the metric {name} needs {module}, which is not installed\n  pip install "pytest-ftgate[text]"'
-    )
-
-
-def test_token_f1_needs_no_library(build, monkeypatch):
-    import sys
-
-    for module in ("rapidfuzz", "sacrebleu"):
-        monkeypatch.setitem(sys.modules, module, None)
-    assert value(build, "token_f1", "a", "a") == 1
+    for absent in ("rapidfuzz", "sacrebleu"):
+        monkeypatch.setitem(sys.modules, absent, None)
+    if module is None:
+        assert value(build, name, "a", "a") == 1
+    else:
+        error = refusal(name)
+        assert module in error.what
+        assert error.cure == 'pip install "pytest-ftgate[text]"'
 
 
 def test_nothing_is_warned_or_logged_by_what_is_loaded():
-    import subprocess
-    import sys
-
     code = (
         "import logging, sys; before = logging.root.level, list(logging.root.handlers)\n"
         "import rapidfuzz.distance, sacrebleu.metrics\n"
@@ -260,9 +223,3 @@ def test_nothing_is_warned_or_logged_by_what_is_loaded():
     )
     run = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
     assert (run.stdout, run.stderr) == ("", "")
-
-
-def test_a_misspelled_option_is_refused(build):
-    with pytest.raises(ConfigError, match="rouge_l has no option 'pattern'"):
-        build("rouge_l", pattern="x")
-    assert math.isfinite(build("chrf").score(["a"], [["b"]]).value)

@@ -1,27 +1,23 @@
 """Models built from specs as the configuration would give them."""
 
-from __future__ import annotations
-
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from pytest_ftgate.config import ModelSpec, Source
-from pytest_ftgate.data import DataSet, Example, examples_from
-from pytest_ftgate.models import Completion, Surroundings, build_model
+from pytest_ftgate.data import Example, examples_from
+from pytest_ftgate.models import Surroundings, build_model
 
 
 @pytest.fixture(autouse=True)
-def without_ambient_settings(no_ambient_settings: None) -> None:
+def without_ambient_settings(no_ambient_settings):
     """Every test of a model."""
 
 
 @pytest.fixture
-def spec() -> Callable[..., ModelSpec]:
-    def make(provider: str = "openai", /, **options: Any) -> ModelSpec:
+def spec():
+    def make(provider="openai", /, **options):
         if provider == "openai":
             options = {"model": "m", **options}
         return ModelSpec(provider, options, f"{provider}:m", "tuned", Source("file", "ftgate.yaml:7", Path()))
@@ -30,22 +26,21 @@ def spec() -> Callable[..., ModelSpec]:
 
 
 @pytest.fixture
-def build(spec: Callable[..., ModelSpec]) -> Callable[..., Any]:
-    def make(provider: str = "openai", /, *, training: DataSet | None = None, **options: Any) -> Any:
+def build(spec):
+    def make(provider="openai", /, *, training=None, **options):
         return build_model(spec(provider, **options), Surroundings(training))
 
     return make
 
 
 @pytest.fixture
-def ask() -> Callable[..., Completion]:
+def ask():
     """Ask a model once, in a loop of its own, and give back what it holds."""
 
-    def once(model: Any, given: Any = "hello", repeat: int = 0, **fields: Any) -> Completion:
-        async def call() -> Completion:
+    def once(model, given="hello", repeat=0, **fields):
+        async def call():
             try:
-                answer: Completion = await model.complete(Example("e1", given, "x", fields=fields), repeat)
-                return answer
+                return await model.complete(Example("e1", given, "x", fields=fields), repeat)
             finally:
                 await model.aclose()
 
@@ -55,7 +50,7 @@ def ask() -> Callable[..., Completion]:
 
 
 @pytest.fixture
-def training() -> DataSet:
+def training():
     """Ten refunds, five invoices, two shippings."""
     counts = {"refund": 10, "invoice": 5, "shipping": 2}
     rows = [(f"{label} question {i}", label) for label, count in counts.items() for i in range(count)]

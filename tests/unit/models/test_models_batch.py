@@ -1,7 +1,5 @@
 """Models that are asked in batches, on a loopback server that has a files and a batches API."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections import deque
@@ -140,7 +138,7 @@ def test_one_question_outside_of_a_run_is_asked_live(ask, build, server):
 def test_a_missing_key_is_said_before_any_call(batched, server):
     model = batched(api_key_env="MY_KEY")
     for attempt in (model.ready, lambda: answer(model, questions(model))):
-        with pytest.raises(ModelError, match="MY_KEY is not set"):
+        with pytest.raises(ModelError, match="MY_KEY"):
             attempt()
     assert server.requests == []
 
@@ -168,7 +166,9 @@ def test_more_questions_than_one_file_may_hold_make_several(batched, server, n, 
     assert [len(batch.lines) for batch in server.batches.values()] == sizes
 
 
-def test_more_bytes_than_one_file_may_hold_make_several(batched, server):
+def test_more_bytes_than_one_file_may_hold_make_several_and_no_question_makes_no_call(batched, server):
+    assert answer(batched(), []) == []
+    assert "POST /files" not in server.tally
     model = batched(Limits(size=600))
     assert texts(answer(model, questions(model))) == WORDS
     assert len(server.batches) == 2
@@ -180,7 +180,6 @@ def test_a_question_that_is_too_large_alone_is_its_own_error_and_no_other_ones(b
     large = Example("large", "x" * 300, "x")
     found = answer(model, [Question(model.key(large), large, 0), *questions(model, 2)])
     assert texts(found) == [ModelError, "text 0", "text 1"]
-    assert found[0].what.startswith("the question alone is larger than a batch may be: ")
     assert (found[0].retryable, found[0].fatal) == (False, False)
     assert texts(answer(batched(Limits(size=300)), [Question(model.key(large), large, 0)])) == [ModelError]
 
@@ -204,11 +203,6 @@ def test_no_more_batches_are_open_than_the_gate_allows(batched, server, concurre
     assert max(most) == concurrency
 
 
-def test_no_question_makes_no_call(batched, server):
-    assert answer(batched(), []) == []
-    assert "POST /files" not in server.tally
-
-
 # --- lines that are no answers -------------------------------------------------------------------------------
 
 
@@ -218,31 +212,24 @@ def only(model, server, reply):
     return found
 
 
-@pytest.mark.parametrize("status", [429, 500, 503, 408])
-def test_a_line_that_may_succeed_later_is_worth_another_try(batched, server, status):
-    found = only(batched(), server, error(status, message="busy"))
-    assert (found.retryable, found.fatal) == (True, False)
-    assert found.evidence == f"HTTP {status}: busy"
-
-
-def test_a_line_that_was_refused_is_what_it_is_live(batched, server):
-    found = only(batched(), server, error(400, "context_length_exceeded"))
-    assert (found.what, found.fatal) == ("a prompt is longer than the context of 'm'", True)
-    found = only(batched(), server, error(400, "unknown_parameter", f"no such thing: {KEY}"))
-    assert (found.what, found.fatal) == ("the endpoint refused the request", True)
+@pytest.mark.parametrize(
+    ("reply", "retryable"),
+    [
+        *((error(status, message="busy"), True) for status in (429, 503)),
+        (Reply(body={"choices": []}), True),
+        *((error(400, code, f"no such: {KEY}"), False) for code in ("context_length_exceeded", "unknown_parameter")),
+        (error(404), False),
+    ],
+)
+def test_a_line_without_an_answer_is_worth_another_try_or_refused_as_live(batched, server, reply, retryable):
+    found = only(batched(), server, reply)
+    assert (found.retryable, found.fatal) == (retryable, not retryable)
     assert KEY not in str(found)
-    assert only(batched(), server, error(404)).what.startswith("the endpoint does not know the model 'm'")
 
 
 def test_a_line_that_a_content_filter_refused_is_a_filtered_answer(batched, server):
     found = only(batched(), server, error(400, "content_filter", "The response was filtered"))
     assert found == Completion("", finish="filtered")
-
-
-def test_a_line_without_a_chat_completion_is_worth_another_try(batched, server):
-    found = only(batched(), server, Reply(body={"choices": []}))
-    assert found.what == "the endpoint's answer is not a chat completion: it holds no choice"
-    assert found.retryable
 
 
 def test_of_odd_lines_the_first_readable_one_of_a_question_counts(batched, server):
@@ -260,7 +247,6 @@ def test_of_odd_lines_the_first_readable_one_of_a_question_counts(batched, serve
     found = answer(model, asked)
     assert texts(found) == ["text 0", ModelError, ModelError]
     assert all(lost.retryable for lost in found[1:])
-    assert found[1].what == "the batch ended without a readable answer to this question"
 
 
 def test_a_line_separator_within_an_answer_ends_no_line(batched, server):
@@ -297,11 +283,8 @@ def test_a_batch_that_is_refused_ends_the_run_in_the_endpoints_words(batched, se
     model = batched()
     with pytest.raises(ModelError) as caught:
         answer(model, questions(model))
-    assert str(caught.value).splitlines() == [
-        f"127.0.0.1:{server.port}: the endpoint refused a batch of 4 questions",
-        "  line 3: not parseable, *** (invalid_json_line); too bad",
-        "  check params: they are sent as they are written",
-    ]
+    assert str(caught.value.where) == f"127.0.0.1:{server.port}"
+    assert all(word in caught.value.evidence for word in ("line 3", "not parseable, ***", "too bad"))
     assert caught.value.fatal
     assert notes.named("batch ") == {}
     assert texts(answer(batched(), questions(model))) == WORDS
@@ -312,16 +295,15 @@ def test_a_batch_above_the_accounts_limit_is_worth_another_try(batched, server):
     server.errors = [{"code": "token_limit_exceeded", "message": "Enqueued token limit reached"}]
     model = batched()
     found = answer(model, questions(model))
-    assert {(e.retryable, e.fatal, e.evidence) for e in found} == {
-        (True, False, "Enqueued token limit reached (token_limit_exceeded)")
-    }
+    assert {(e.retryable, e.fatal) for e in found} == {(True, False)}
+    assert all("token_limit_exceeded" in e.evidence for e in found)
     assert texts(answer(model, questions(model))) == WORDS
 
 
 def test_no_further_batch_is_sent_once_one_was_refused(batched, server):
     server.ends.append("failed")
     model = batched(Limits(questions=1))
-    with pytest.raises(ModelError, match="refused a batch of 1 question\n  no reason is given"):
+    with pytest.raises(ModelError, match="batch"):
         answer(model, questions(model, 3))
     assert created(server) == 1
 
@@ -329,7 +311,7 @@ def test_no_further_batch_is_sent_once_one_was_refused(batched, server):
 def test_a_state_that_nobody_knows_is_an_error(batched, server):
     server.refusals["GET /batches/"] = deque([Reply(body={"id": "batch_0", "status": "sleeping"})])
     model = batched()
-    with pytest.raises(ModelError, match="says that a batch is 'sleeping'"):
+    with pytest.raises(ModelError, match="'sleeping'"):
         answer(model, questions(model))
 
 
@@ -338,29 +320,27 @@ def test_a_state_that_nobody_knows_is_an_error(batched, server):
 PASSING = [error(429, retry_after="0"), error(503), Reply(drop=True), Reply(body="<html>"), Reply(body={})]
 
 
-def test_what_passes_while_a_batch_is_awaited_is_waited_for(batched, server):
-    server.refusals["GET /batches/"] = deque(PASSING)
+@pytest.mark.parametrize(
+    ("route", "replies"),
+    [
+        ("GET /batches/", PASSING),
+        ("GET /files/", [error(500), Reply(drop=True), Reply(body=b'{"custom_id": "x"}\n' * 50, cut_at=90)]),
+    ],
+)
+def test_what_passes_while_a_batch_is_awaited_or_read_is_waited_for(batched, server, route, replies):
+    server.refusals[route] = deque(replies)
     model = batched()
-    assert texts(answer(model, questions(model))) == WORDS
-    assert (created(server), server.tally["GET /batches/"]) == (1, 2 + len(PASSING))
-
-
-def test_what_passes_while_answers_are_read_is_waited_for(batched, server):
-    model = batched()
-    content = b'{"custom_id": "x"}\n' * 50
-    server.refusals["GET /files/"] = deque([error(500), Reply(drop=True), Reply(body=content, cut_at=90)])
     assert texts(answer(model, questions(model))) == WORDS
     assert created(server) == 1
+    assert server.tally[route] > len(replies)
 
 
 def test_patience_has_an_end_and_the_batch_is_not_lost(batched, server):
     server.refusals["GET /batches/"] = deque([error(503)] * (PACE.patience + 1))
     model = batched()
     found = answer(model, questions(model))
-    assert {(e.what, e.retryable) for e in found} == {("the endpoint failed", True)}
-    assert model.unfinished == (
-        f"tuned: the batch batch_0 goes on at 127.0.0.1:{server.port}; the next run picks it up"
-    )
+    assert {e.retryable for e in found} == {True}
+    assert all(word in model.unfinished for word in ("tuned", "batch_0", f"127.0.0.1:{server.port}"))
     assert texts(answer(model, questions(model))) == WORDS
     assert (created(server), model.unfinished) == (1, None)
 
@@ -369,9 +349,7 @@ def test_patience_has_an_end_and_the_batch_is_not_lost(batched, server):
 def test_what_passes_while_a_batch_is_sent_is_left_to_the_runner(batched, server, route):
     server.refusals[route] = deque([error(503)])
     model = batched()
-    assert {(e.what, e.retryable, e.fatal) for e in answer(model, questions(model))} == {
-        ("the endpoint failed", True, False)
-    }
+    assert {(e.retryable, e.fatal) for e in answer(model, questions(model))} == {(True, False)}
     assert texts(answer(model, questions(model))) == WORDS
     assert created(server) == (2 if route == "POST /batches" else 1)
 
@@ -384,7 +362,7 @@ def test_what_was_answered_counts_though_a_later_part_cannot_be_sent(batched, se
     assert sum(getattr(outcome, "retryable", False) for outcome in found) == 2
 
 
-@pytest.mark.parametrize("status", [404, 405, 501])
+@pytest.mark.parametrize("status", [404, 501])
 @pytest.mark.parametrize("api", ["files", "batches"])
 def test_an_endpoint_without_the_api_is_told_apart(batched, server, status, api):
     server.refusals["GET /batches"] = deque([error(status)])
@@ -392,31 +370,22 @@ def test_an_endpoint_without_the_api_is_told_apart(batched, server, status, api)
     model = batched()
     with pytest.raises(ModelError) as caught:
         answer(model, questions(model))
-    assert str(caught.value).splitlines() == [
-        f"127.0.0.1:{server.port}: the endpoint has no {api} API, which mode: batch needs",
-        f"  127.0.0.1:{server.port}/v1/{api} answered HTTP {status}: no such page",
-        "  ask it in mode: live, or check base_url",
-    ]
-    assert caught.value.fatal
-
-
-def test_a_refused_key_ends_the_run(batched, server):
-    server.refusals["GET /batches/"] = deque([error(401)])
-    model = batched()
-    with pytest.raises(ModelError) as caught:
-        answer(model, questions(model))
+    assert str(caught.value.where) == f"127.0.0.1:{server.port}"
+    assert f"{api} API" in caught.value.what
+    assert f"HTTP {status}" in caught.value.evidence
     assert caught.value.fatal
 
 
 @pytest.mark.parametrize(
-    ("route", "text"),
-    [("GET /batches/", "does not know the batch batch_0"), ("GET /files/", "does not know the file file-1 of a batch")],
+    ("route", "status", "word"),
+    [("GET /batches/", 401, "key"), ("GET /batches/", 404, "batch_0"), ("GET /files/", 404, "file-1")],
 )
-def test_a_batch_that_vanishes_ends_the_run(batched, server, route, text):
-    server.refusals[route] = deque([error(404)])
+def test_a_refused_key_and_a_batch_that_vanishes_end_the_run(batched, server, route, status, word):
+    server.refusals[route] = deque([error(status)])
     model = batched()
-    with pytest.raises(ModelError, match=text):
+    with pytest.raises(ModelError, match=word) as caught:
         answer(model, questions(model))
+    assert caught.value.fatal
     assert created(server) == 1
 
 
@@ -453,17 +422,18 @@ def interrupted(model, asked, server):
     server.done.set()
 
 
-@pytest.mark.parametrize("lost", ["nothing", "notes", "labels"])
+@pytest.mark.parametrize("lost", ["nothing", "notes", "notes kept by nobody", "labels"])
 def test_a_batch_that_was_left_is_picked_up(batched, server, notes, lost):
-    model = batched()
+    keep = None if lost == "notes kept by nobody" else notes
+    model = batched(notes=keep)
     asked = questions(model)
     interrupted(model, asked, server)
-    assert model.unfinished.startswith("tuned: the batch batch_0 goes on at 127.0.0.1:")
+    assert "batch_0" in model.unfinished
     assert model.in_batch == (0, 4)
     if lost == "notes":
         notes.drop("batch batch_0")
     server.labels = lost != "labels"
-    assert texts(answer(batched(), list(reversed(asked)))) == WORDS[::-1]
+    assert texts(answer(batched(notes=keep), list(reversed(asked)))) == WORDS[::-1]
     assert created(server) == 1
 
 
@@ -476,25 +446,13 @@ def test_without_notes_and_without_a_list_it_is_sent_anew(batched, server, notes
     assert created(server) == 2
 
 
-def test_a_model_without_notes_works_and_finds_its_batch(batched, server):
-    interrupted(batched(notes=None), questions(batched()), server)
-    assert texts(answer(batched(notes=None), questions(batched()))) == WORDS
-    assert created(server) == 1
-
-
-def test_a_crash_between_download_and_store_loses_nothing(batched, server, notes):
-    model = batched()
-    assert texts(answer(model, questions(model))) == WORDS
-    server.labels = False
-    assert texts(answer(batched(), questions(model))) == WORDS
-    assert created(server) == 1
-    assert len(notes.named("batch ")) == 1
-
-
-def test_the_note_goes_once_all_answers_are_stored(batched, server, notes):
+def test_a_crash_between_download_and_store_loses_nothing_and_the_note_goes_once_all_are_stored(batched, server, notes):
     model = batched()
     asked = questions(model)
-    answer(model, asked)
+    assert texts(answer(model, asked)) == WORDS
+    server.labels = False
+    assert texts(answer(batched(), asked)) == WORDS
+    assert created(server) == 1
     (note,) = notes.named("batch ").values()
     facts = json.loads(note)
     assert (facts["endpoint"], facts["input_file"]) == (server.url, "file-0")
@@ -577,20 +535,15 @@ def test_a_batch_of_long_ago_is_not_picked_up_and_its_note_goes(batched, server,
     assert list(notes.named("batch ")) == ["batch batch_1"]
 
 
-@pytest.mark.parametrize(
-    "note", ["", "[]", "{}", '{"endpoint": "%s"}', '{"endpoint": "%s", "created_at": 9e99, "keys": 3}']
-)
-def test_a_note_that_cannot_be_read_hinders_nothing(batched, server, notes, note):
-    notes.put("batch odd", note.replace("%s", server.url))
-    model = batched()
-    assert texts(answer(model, questions(model))) == WORDS
+OTHERS = '{"endpoint": "http://elsewhere/v1", "created_at": 9e99, "input_file": "f", "keys": %k}'
+NOTES = ["", "[]", "{}", '{"endpoint": "%s"}', '{"endpoint": "%s", "created_at": 9e99, "keys": 3}', OTHERS]
 
 
-def test_notes_of_another_endpoint_are_none_of_ours(batched, server, notes):
+@pytest.mark.parametrize("note", NOTES)
+def test_a_note_that_cannot_be_read_or_is_of_another_endpoint_hinders_nothing(batched, server, notes, note):
     model = batched()
-    keys = [question.key for question in questions(model)]
-    facts = {"endpoint": "http://elsewhere/v1", "created_at": 9e99, "input_file": "f", "keys": keys}
-    notes.put("batch other", json.dumps(facts))
+    keys = json.dumps([question.key for question in questions(model)])
+    notes.put("batch odd", note.replace("%s", server.url).replace("%k", keys))
     assert texts(answer(model, questions(model))) == WORDS
     assert created(server) == 1
 

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import asyncio
 import functools
 import os
@@ -100,15 +98,12 @@ def test_messages_arrive_as_dicts_of_the_callables_own(model, ask):
     assert given == MESSAGES
 
 
-def test_a_completion_is_taken_as_it_is(model, ask):
-    answer = Completion("x", 1, 2, 0, "cut_off", 0.5)
-    assert ask(model(lambda _: answer)) is answer
-
-
-def test_text_of_a_subclass_becomes_plain_text(model, ask):
+def test_a_completion_is_taken_as_it_is_and_text_of_a_subclass_becomes_plain_text(model, ask):
     class Label(str):
         __slots__ = ()
 
+    answer = Completion("x", 1, 2, 0, "cut_off", 0.5)
+    assert ask(model(lambda _: answer)) is answer
     assert type(ask(model(lambda _: Label("x"))).text) is str
 
 
@@ -119,7 +114,7 @@ def test_a_synchronous_callable_runs_in_one_daemon_thread_call_after_call(model)
         threads.append(threading.current_thread())
         return text
 
-    async def three() -> None:
+    async def three():
         made = model(note)
         for _ in range(3):
             await made.complete(Example("e", "hello", "x"))
@@ -137,7 +132,7 @@ def test_a_coroutine_runs_in_the_callers_loop(model):
     async def where(_):
         return str(id(asyncio.get_running_loop()))
 
-    async def call() -> bool:
+    async def call():
         answer = await model(where).complete(Example("e", "hello", "x"))
         return answer.text == str(id(asyncio.get_running_loop()))
 
@@ -151,7 +146,7 @@ def test_calls_at_the_same_time_have_threads_of_their_own(model):
         both.wait(10)
         return text
 
-    async def two() -> list[Completion]:
+    async def two():
         made = model(meet)
         return await asyncio.gather(*(made.complete(Example(t, t, "x")) for t in "ab"))
 
@@ -170,7 +165,7 @@ def test_a_blocked_call_is_abandoned_and_the_next_one_answered(model):
             release.wait(30)
         return text
 
-    async def both() -> str:
+    async def both():
         made = model(block)
         stuck = asyncio.ensure_future(made.complete(Example("a", "stuck", "x")))
         while not threads:
@@ -202,7 +197,7 @@ def test_an_answer_that_comes_too_late_is_dropped(model, answer, is_closed):
         release.wait(30)
         return answer(text)
 
-    async def leave() -> None:
+    async def leave():
         call = asyncio.ensure_future(model(block).complete(Example("a", "stuck", "x")))
         while not entered.is_set():
             await asyncio.sleep(0)
@@ -224,14 +219,14 @@ def test_a_coroutine_that_cancels_itself_has_failed(failure):
     async def give_up(_):
         raise asyncio.CancelledError
 
-    assert failure(give_up).what == "tuned raised CancelledError"
+    assert "CancelledError" in failure(give_up).what
 
 
 def test_a_coroutine_that_is_cancelled_is_cancelled(model):
     async def wait(_):
         await asyncio.Event().wait()
 
-    async def call() -> None:
+    async def call():
         for function in (wait, lambda text: wait(text)):
             task = asyncio.ensure_future(model(function).complete(Example("a", "x", "x")))
             done, _ = await asyncio.wait([task], timeout=0.05)
@@ -264,45 +259,35 @@ def raising_later(error):
 @pytest.mark.parametrize(
     ("error", "retryable"),
     [
-        (ValueError("bad"), False),
-        (KeyError("x"), False),
-        (ConnectionError("reset"), True),
-        (TimeoutError(), True),
-        (asyncio.TimeoutError(), True),
-        (OSError(110, "timed out"), True),
-        (FileNotFoundError("weights.bin"), False),
-        (PermissionError("weights.bin"), False),
-        (SystemExit(2), False),
-        (pytest.skip.Exception("not today"), False),
-        (RecursionError("deep"), False),
-        (StopAsyncIteration(), False),
+        *(
+            (error, True)
+            for error in (ConnectionError("reset"), TimeoutError(), asyncio.TimeoutError(), OSError(110, "x"))
+        ),
+        *((error, False) for error in (FileNotFoundError("weights.bin"), PermissionError("weights.bin"))),
+        *((error, False) for error in (KeyError("x"), SystemExit(2), pytest.skip.Exception("not today"))),
+        *((error, False) for error in (RecursionError("deep"), StopAsyncIteration())),
     ],
 )
 def test_whatever_a_callable_raises_is_a_failed_call(failure, wrap, error, retryable):
     found = failure(wrap(error))
-    assert found.what == f"tuned raised {type(error).__name__}"
-    assert (found.retryable, found.fatal) == (retryable, False)
-    assert found.__cause__ is error
+    assert type(error).__name__ in found.what
+    assert (found.retryable, found.fatal, found.__cause__) == (retryable, False, error)
 
 
 def test_stop_iteration_does_not_break_the_loop(failure):
-    assert failure(raising(StopIteration("done"))).what == "tuned raised StopIteration"
-    assert failure(raising_later(StopIteration("done"))).what == "tuned raised RuntimeError"
+    assert "StopIteration" in failure(raising(StopIteration("done"))).what
+    assert "RuntimeError" in failure(raising_later(StopIteration("done"))).what
 
 
 def test_the_evidence_is_the_exception_and_the_callables_own_line(failure):
     def parse(text):
         return int(text)
 
-    line = parse.__code__.co_firstlineno + 1
     here = os.path.relpath(__file__).replace(os.sep, "/")
-    assert str(failure(parse)) == (
-        f"tuned raised ValueError\n  ValueError: invalid literal for int() with base 10: 'hello' ({here}:{line})"
-    )
-
-
-def test_the_evidence_of_a_callable_without_lines(failure):
-    assert failure(int).evidence == "ValueError: invalid literal for int() with base 10: 'hello'"
+    evidence = failure(parse).evidence
+    assert "invalid literal for int() with base 10: 'hello'" in evidence
+    assert f"{here}:{parse.__code__.co_firstlineno + 1}" in evidence
+    assert "invalid literal" in failure(int).evidence  # which has no lines
 
 
 def test_ctrl_c_passes(model, ask):
@@ -317,24 +302,18 @@ def test_a_model_error_of_the_callable_counts_as_it_is(failure, wrap):
     assert failure(wrap(error)) is error
 
 
-@pytest.mark.parametrize(
-    "said",
-    [
-        "Event loop is closed",
-        "<asyncio.locks.Event object at 0x1 [unset]> is bound to a different event loop",
-        "Task got Future attached to a different loop",
-    ],
-)
+OTHER_LOOP = [
+    "Event loop is closed",
+    "<asyncio.locks.Event object at 0x1 [unset]> is bound to a different event loop",
+    "Task got Future attached to a different loop",
+]
+
+
+@pytest.mark.parametrize("said", [*OTHER_LOOP, None])
 def test_a_client_of_another_loop(failure, said):
-    assert failure(raising_later(RuntimeError(said))).cure == (
-        "a client made in another event loop cannot be used in this one: make the client inside the call"
-    )
-
-
-def test_a_real_lock_of_another_loop(failure):
     lock = asyncio.Lock()
 
-    async def bind() -> None:
+    async def bind():
         async with lock:
             waiter = asyncio.ensure_future(lock.acquire())
             await asyncio.sleep(0)
@@ -345,39 +324,25 @@ def test_a_real_lock_of_another_loop(failure):
         await lock.acquire()
 
     asyncio.run(bind())
-    assert "make the client inside the call" in str(failure(use))
+    assert "inside the call" in failure(raising_later(RuntimeError(said)) if said else use).cure
 
 
 @pytest.mark.parametrize(
-    ("value", "found"),
+    ("answer", "word"),
     [
-        (None, "None"),
-        (1, "a value of type int"),
-        (b"x", "a value of type bytes"),
-        (["x"], "a value of type list"),
-        (("x", 1), "a value of type tuple"),
+        *((value, type(value).__name__) for value in (None, 1, b"x", ["x"], ("x", 1))),
+        (Completion(None), "text"),
+        (Completion("x", finish="length"), "cut_off"),
+        (Completion("x", input_tokens=-1), "input_tokens"),
+        (Completion("x", output_tokens=1.5), "output_tokens"),
+        (Completion("x", cached_input_tokens=True), "cached_input_tokens"),
+        *((Completion("x", latency_s=value), "latency_s") for value in (float("nan"), "1")),
     ],
 )
-def test_an_answer_of_the_wrong_type(failure, value, found):
-    problem = failure(lambda _: value)
-    assert str(problem) == f"tuned returned {found}\n  return text (str), or a Completion"
+def test_an_answer_of_the_wrong_type_and_a_broken_completion(failure, answer, word):
+    problem = failure(lambda _: answer)
+    assert word.removesuffix("Type") in str(problem)
     assert (problem.retryable, problem.fatal) == (False, False)
-
-
-@pytest.mark.parametrize(
-    ("answer", "problem"),
-    [
-        (Completion(None), "text is of type NoneType, not str"),
-        (Completion("x", finish="length"), "finish is 'length', not one of stop, refusal, filtered, cut_off"),
-        (Completion("x", input_tokens=-1), "input_tokens is -1, not a count"),
-        (Completion("x", output_tokens=1.5), "output_tokens is 1.5, not a count"),
-        (Completion("x", cached_input_tokens=True), "cached_input_tokens is True, not a count"),
-        (Completion("x", latency_s=float("nan")), "latency_s is nan, not a number of seconds"),
-        (Completion("x", latency_s="1"), "latency_s is '1', not a number of seconds"),
-    ],
-)
-def test_a_broken_completion(failure, answer, problem):
-    assert failure(lambda _: answer).what == f"tuned returned a broken Completion: {problem}"
 
 
 # --- the key of an answer ------------------------------------------------------------------------------------
@@ -385,17 +350,12 @@ def test_a_broken_completion(failure, answer, problem):
 E1 = Example("e1", "hello", "x")
 
 
-def test_a_plain_callable_is_known_by_itself_for_this_session(model):
-    assert model(upper).key(E1) == model(upper).key(E1)
-    assert model(upper).key(E1) != model(lambda text: text).key(E1)
-    assert not model(upper).persistent
-
-
-def test_methods_are_known_by_their_object(model):
+def test_a_callable_is_known_by_itself_and_a_method_by_its_object_for_this_session(model):
     one, other = Greeter(), Greeter()
-    assert model(one.greet).key(E1) == model(one.greet).key(E1)
-    assert model(one.greet).key(E1) != model(other.greet).key(E1)
-    assert model(one.greet).key(E1) != model(one.greet_later).key(E1)
+    for given in (upper, one.greet):
+        assert model(given).key(E1) == model(given).key(E1)
+    assert len({model(given).key(E1) for given in (upper, str.upper, one.greet, other.greet, one.greet_later)}) == 5
+    assert not model(upper).persistent
 
 
 def test_a_callable_is_known_by_the_parameters_of_the_fixture_that_gave_it(spec):
@@ -412,7 +372,7 @@ def test_a_callable_is_known_by_the_parameters_of_the_fixture_that_gave_it(spec)
     assert key(upper, ckpt=one.greet) == key(upper, ckpt=one.greet) != key(upper, ckpt=one.greet_later)
 
 
-def test_equal_objects_are_not_the_same_model(model):
+def test_equal_objects_are_not_the_same_model_and_a_key_is_never_given_to_another_object(model):
     @dataclass(frozen=True)
     class Echo:
         state: int = 0
@@ -420,25 +380,16 @@ def test_equal_objects_are_not_the_same_model(model):
         def __call__(self, text):
             return text
 
-    assert model(Echo()).key(E1) != model(Echo()).key(E1)
-
-
-def test_a_key_is_never_given_to_another_object(model):
-    seen = set()
-    for _ in range(100):
-        seen.add(model(lambda text: text).key(E1))  # freed at once: ids are used again
-    assert len(seen) == 100
-
-
-def test_objects_that_cannot_be_weakly_referenced(model):
-    class Slotted:
+    class Slotted:  # it cannot be weakly referenced
         __slots__ = ()
 
         def __call__(self, text):
             return text
 
     slotted = Slotted()
+    assert model(Echo()).key(E1) != model(Echo()).key(E1)
     assert model(slotted).key(E1) == model(slotted).key(E1)
+    assert len({model(lambda text: text).key(E1) for _ in range(100)}) == 100  # freed at once: ids are used again
 
 
 def test_the_input_and_the_repeat_are_in_the_key_and_nothing_else_is(model):
@@ -460,7 +411,7 @@ def test_the_input_and_the_repeat_are_in_the_key_and_nothing_else_is(model):
 def module(tmp_path, monkeypatch):
     """A module under a name of its own, importable in this test."""
 
-    def write(source: str, name: str = "ftgate_target_under_test") -> str:
+    def write(source, name="ftgate_target_under_test"):
         (tmp_path / f"{name}.py").write_text(source)
         monkeypatch.delitem(sys.modules, name, raising=False)
         return name
@@ -477,11 +428,8 @@ def test_a_target_is_imported_and_called(build, ask, module):
     assert ask(model).text == "olleh"
     assert (model.concurrency, model.timeout_s, model.retries, model.persistent) == (1, 60.0, 5, False)
     assert (model.name, model.spelling, model.endpoint, model.verified) == ("tuned", "python:m", False, None)
-
-
-def test_keys_of_a_target(build, module):
-    name = module("async def answer(text):\n    return text\n")
-    model = build("python", target=f"{name}:answer", concurrency=3, timeout_s=2, retries=0, price={"input_per_1m": 1.0})
+    asked = {"concurrency": 3, "timeout_s": 2, "retries": 0, "price": {"input_per_1m": 1.0}}
+    model = build("python", target=f"{name}:Model.answer", **asked)
     assert (model.concurrency, model.timeout_s, model.retries, model.price.input_per_1m) == (3, 2, 0, 1.0)
 
 
@@ -496,46 +444,35 @@ def test_a_cache_key_makes_answers_last(build, module):
     model = build("python", target=f"{name}:answer", cache_key="v1", concurrency=9)
     assert model.persistent
     assert model.key(E1) in keys
-
-
-def test_the_key_of_a_cached_answer_is_the_same_in_every_version(build):
+    # committed recordings are found by a key that is the same in every version
     key = build("python", target="os.path:basename", cache_key="v1").key(E1)
     assert key == "511049e71fc7f9a43532783c821811dd63ba1a97e1bada19cf11948cd83365fd"
 
 
 @pytest.mark.parametrize(
-    ("target", "text"),
+    ("target", "word"),
     [
-        ("{m}", "'{m}' is not of the form pkg.module:function"),
-        ("{m}:", "'{m}:' is not of the form pkg.module:function"),
-        ("{m}:anwser", "'{m}:anwser': there is no 'anwser' in {m}\n  did you mean 'answer'?"),
-        ("{m}:answer.x.y", "'{m}:answer.x.y': there is no 'x' in answer"),
-        ("{m}:VALUE", "'{m}:VALUE' is of type int, not a function"),
-        (
-            "ftgate_no_such:f",
-            "there is no module 'ftgate_no_such'\n  install it, or add its folder to pytest's ini key pythonpath",
-        ),
-        ("{m}.sub:f", "there is no module '{m}.sub'\n  install it, or add its folder to pytest's ini key pythonpath"),
-        (
-            "ftgate_target_broken:f",
-            "the module 'ftgate_target_broken' cannot be imported\n  ZeroDivisionError: division by zero",
-        ),
-        ("ftgate_target_exit:f", "the module 'ftgate_target_exit' cannot be imported\n  SystemExit: 3"),
-        (
-            "ftgate_target_needy:f",
-            "the module 'ftgate_target_needy' cannot be imported\n"
-            "  ModuleNotFoundError: No module named 'ftgate_absent'",
-        ),
+        *((target, "pkg.module:function") for target in ("{m}", "{m}:")),
+        ("{m}:anwser", "'answer'"),
+        ("{m}:answer.x.y", "'x'"),
+        ("{m}:VALUE", "int"),
+        ("ftgate_no_such:f", "pythonpath"),
+        ("{m}.sub:f", "pythonpath"),
+        ("ftgate_target_broken:f", "ZeroDivisionError"),
+        ("ftgate_target_exit:f", "SystemExit: 3"),
+        ("ftgate_target_needy:f", "'ftgate_absent'"),
     ],
 )
-def test_a_target_that_is_not_there(build, module, target, text):
+def test_a_target_that_is_not_there(build, module, target, word):
     module("1 / 0", "ftgate_target_broken")
     module("raise SystemExit(3)", "ftgate_target_exit")
     module("import ftgate_absent", "ftgate_target_needy")
-    name = module("VALUE = 1\n\ndef answer(text):\n    return text\n")
+    target = target.format(m=module("VALUE = 1\n\ndef answer(text):\n    return text\n"))
     with pytest.raises(ConfigError) as caught:
-        build("python", target=target.format(m=name))
-    assert str(caught.value) == f"ftgate.yaml:7: target: {text.format(m=name)}"
+        build("python", target=target)
+    assert str(caught.value.where) == "ftgate.yaml:7: target"
+    assert target.partition(":")[0] in caught.value.what
+    assert word in str(caught.value)
 
 
 # --- objects -------------------------------------------------------------------------------------------------
@@ -555,12 +492,18 @@ class Whole:
         """Nothing to do."""
 
 
-def test_what_is_a_model_already_stays_what_it_is(model):
+class Half:
+    name = "half"
+    key = complete = Whole.complete
+
+
+def test_what_is_a_model_already_stays_what_it_is_and_one_object_is_one_model(model):
     class Declared(Whole, protocol.Model):
         pass
 
-    made = Declared()
+    made, given = Declared(), Whole()
     assert model(made) is made
+    assert model(given) is model(given) is not model(Whole())
 
 
 def test_an_object_with_the_parts_of_a_model_gets_the_defaults_of_what_it_leaves_out(model):
@@ -579,28 +522,13 @@ def test_an_object_with_the_parts_of_a_model_gets_the_defaults_of_what_it_leaves
         _ = made.nonsense
 
 
-def test_one_object_is_one_model_wherever_it_is_used(model):
-    given = Whole()
-    assert model(given) is model(given)
-    assert model(given) is not model(Whole())
-
-
-def test_a_model_that_is_not_whole(model):
-    class Half:
-        name = "half"
-
-        def key(self, example, repeat=0):
-            return "k"
-
-        async def complete(self, example, repeat=0):
-            return Completion("x")
-
-    with pytest.raises(ConfigError) as caught:
-        model(Half())
-    assert str(caught.value) == (
-        "ftgate.yaml:7: the model of type Half lacks aclose, spelling, concurrency, timeout_s, retries, persistent, "
-        "verified, price\n  see pytest_ftgate.models.Model for what a model has"
-    )
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [(Half(), "aclose, spelling, concurrency, timeout_s, retries, persistent, verified, price"), (3, "int")],
+)
+def test_what_is_no_model_or_not_a_whole_one(model, given, missing):
+    with pytest.raises(ConfigError, match=f"^ftgate.yaml:7: .*{missing}"):
+        model(given)
 
 
 def test_a_model_may_give_the_keys_of_a_price(model):
@@ -608,14 +536,5 @@ def test_a_model_may_give_the_keys_of_a_price(model):
     made.price = {"input_per_1m": 1, "output_per_1m": 2}
     assert price_of(model(made)).input_per_1m == 1
     made.price = {"input_per_1k": 1}
-    with pytest.raises(ConfigError, match="the price of the model mine has the key 'input_per_1k'"):
+    with pytest.raises(ConfigError, match="input_per_1k"):
         model(made)
-
-
-def test_what_is_not_a_model(model):
-    with pytest.raises(ConfigError) as caught:
-        model(3)
-    assert str(caught.value) == (
-        "ftgate.yaml:7: a value of type int is not a model\n"
-        "  give a callable (str -> str, sync or async), or an object with complete() and key()"
-    )

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import asyncio
 import sys
 import traceback
@@ -101,18 +99,14 @@ def test_without_base_url_the_public_endpoint_is_asked_with_its_own_key(build, m
     assert build(api_key_env="OTHER").key_env == "OTHER"
 
 
-def test_a_request_is_sent_once_whatever_becomes_of_it(ask, build, server):
-    failing(ask, build, server, error(503))
-    assert len(server.requests) == 1
-
-
 def test_connections_are_kept_within_a_loop_and_opened_anew_in_another(build, server):
     model = build(base_url=server.url)
 
-    async def three() -> None:
+    async def three():
         for i in range(3):
             await model.complete(Example("e", f"text {i}", "x"))
         await model.aclose()
+        await model.aclose()  # twice, or unused, is fine
 
     asyncio.run(three())
     assert server.n_connections == 1
@@ -120,21 +114,11 @@ def test_connections_are_kept_within_a_loop_and_opened_anew_in_another(build, se
     assert server.n_connections == 2
 
 
-def test_closing_twice_or_unused_is_fine(build):
-    model = build(base_url="http://127.0.0.1:9/v1")
-
-    async def close() -> None:
-        await model.aclose()
-        await model.aclose()
-
-    asyncio.run(close())
-
-
 def test_many_calls_at_once(build, server):
     model = build(base_url=server.url)
     server.answer = lambda body: Reply(body["messages"][-1]["content"], delay_s=0.05)
 
-    async def all_at_once() -> list[Completion]:
+    async def all_at_once():
         found = await asyncio.gather(*(model.complete(Example("e", f"text {i}", "x")) for i in range(16)))
         await model.aclose()
         return found
@@ -146,33 +130,26 @@ def test_many_calls_at_once(build, server):
 # --- the key of the endpoint ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("value", "state"), [(None, "is not set"), ("  ", "is not set"), ("sk-ä", "does not hold a key")]
-)
-def test_a_missing_key_ends_the_run_before_a_call_and_names_the_variable(ask, build, server, monkeypatch, value, state):
+@pytest.mark.parametrize("value", [None, "  ", "sk-ä"])
+def test_a_missing_key_ends_the_run_before_a_call_and_names_the_variable(ask, build, server, monkeypatch, value):
     if value is not None:
         monkeypatch.setenv("MY_KEY", value)
     model = build(base_url=server.url, api_key_env="MY_KEY")
-    expected = (
-        f"ftgate.yaml:7: api_key_env: the environment variable MY_KEY {state}\n"
-        f"  it holds the key for 127.0.0.1:{server.port}\n"
-        "  set MY_KEY, or judge stored or recorded predictions, which need no key"
-    )
     for attempt in (model.ready, lambda: ask(model)):
-        with pytest.raises(ModelError) as caught:
+        with pytest.raises(ModelError, match="MY_KEY") as caught:
             attempt()
-        assert (str(caught.value), caught.value.fatal) == (expected, True)
+        assert str(caught.value.where) == "ftgate.yaml:7: api_key_env"
+        assert f"127.0.0.1:{server.port}" in caught.value.evidence
+        assert caught.value.fatal
     assert server.n_connections == 0
 
 
-def test_ready_where_no_key_is_named_or_the_named_one_is_set(build, monkeypatch):
+def test_a_key_is_needed_only_where_one_is_named_and_never_for_stored_predictions(build, monkeypatch):
     build(base_url="http://127.0.0.1:9/v1").ready()
+    assert len(build().key(Example("e", "hello", "x"))) == 64
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     build().ready()
-
-
-def test_stored_predictions_need_no_key(build):
-    assert len(build().key(Example("e", "hello", "x"))) == 64
+    assert KEY not in repr(build()) + repr(build().address())
 
 
 @pytest.mark.parametrize(
@@ -201,29 +178,20 @@ def test_no_error_tells_the_key(ask, build, server, monkeypatch, fault, key):
 
 def test_keys_of_others_are_not_told_either(ask, build, server):
     found = failing(ask, build, server, error(401, None, "no such key: sk-proj-abc_123*** (Bearer tok.en)"))
-    assert found.evidence == "HTTP 401: no such key: *** (Bearer ***"
-
-
-def test_the_models_repr_holds_no_key(build, monkeypatch):
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    model = build()
-    assert KEY not in repr(model) + repr(model.address())
+    assert "HTTP 401" in found.evidence
+    assert not any(secret in str(found) for secret in ("abc", "tok.en"))
 
 
 # --- what fails ----------------------------------------------------------------------------------------------
 
 
-def test_a_dropped_connection(ask, build, server, backend):
-    found = failing(ask, build, server, Reply(drop=True))
-    assert found.what == "the endpoint cannot be reached, or dropped the connection"
-    assert (found.retryable, found.fatal, str(found.where)) == (True, False, f"127.0.0.1:{server.port}")
+@pytest.mark.parametrize("reply", [Reply(drop=True), Reply("hello", cut_at=20)])
+def test_a_dropped_connection_and_an_answer_that_breaks_off(ask, build, server, backend, reply):
+    found = failing(ask, build, server, reply)
+    assert len(server.requests) == 1
+    assert (found.retryable, found.fatal, found.trouble) == (True, False, "unreachable")
+    assert str(found.where) == f"127.0.0.1:{server.port}"
     assert not found.unpaid  # the server may have begun to answer
-
-
-def test_an_answer_that_breaks_off(ask, build, server, backend):
-    found = failing(ask, build, server, Reply("hello", cut_at=20))
-    assert found.what == "the endpoint cannot be reached, or dropped the connection"
-    assert found.retryable
 
 
 def test_a_refused_connection(ask, build, backend):
@@ -231,16 +199,15 @@ def test_a_refused_connection(ask, build, backend):
         url, port = gone.url, gone.port
     with pytest.raises(ModelError) as caught:
         ask(build(base_url=url))
-    head, evidence, cure = str(caught.value).splitlines()
-    assert head == f"127.0.0.1:{port}: the endpoint cannot be reached, or dropped the connection"
-    assert evidence.lstrip().startswith(("ConnectionRefusedError: ", "ConnectError: "))
-    assert cure == "  check base_url, and that the server is running"
+    assert str(caught.value.where) == f"127.0.0.1:{port}"
+    assert caught.value.evidence.startswith(("ConnectionRefusedError: ", "ConnectError: "))
+    assert "base_url" in caught.value.cure
     assert (caught.value.retryable, caught.value.unpaid) == (True, True)
 
 
 def test_no_answer_in_time(ask, build, server, backend):
     found = failing(ask, build, server, Reply(hang=True), timeout_s=0.05)
-    assert str(found) == f"127.0.0.1:{server.port}: no answer within 0.05 s"
+    assert (str(found.where), "0.05 s" in found.what) == (f"127.0.0.1:{server.port}", True)
     assert found.retryable
 
 
@@ -248,10 +215,10 @@ def test_a_failure_leaves_the_model_usable(ask, build, server):
     model = build(base_url=server.url)
     server.faults.append(Reply(drop=True))
 
-    async def twice() -> Completion:
+    async def twice():
         with pytest.raises(ModelError):
             await model.complete(Example("e", "hello", "x"))
-        answer: Completion = await model.complete(Example("e", "hello", "x"))
+        answer = await model.complete(Example("e", "hello", "x"))
         await model.aclose()
         return answer
 
@@ -266,100 +233,63 @@ def test_a_content_filter_that_refuses_the_request_gives_a_filtered_answer(ask, 
 # --- the key of an answer ------------------------------------------------------------------------------------
 
 
+PARAMS = {"temperature": 0}
+
+
 def keys(build, **changes):
-    example = changes.pop("example", Example("e1", "hello", "x", fields={"lang": "de"}))
+    example = changes.pop("example", E1)
     repeat = changes.pop("repeat", 0)
-    options = {"base_url": "http://127.0.0.1:9/v1", "params": {"temperature": 0}, **changes}
+    options = {"base_url": "http://127.0.0.1:9/v1", "params": PARAMS, **changes}
     return build(**options).key(example, repeat)
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"model": "m2"},
-        {"base_url": "http://127.0.0.1:8/v1"},
-        {"revision": "r2"},
-        {"params": {"temperature": 1}},
-        {"params": {}},
-        {"system": "s"},
-        {"template": "{input}!"},
-        {"template": "{lang}{input}"},
-        {"example": Example("e1", "hullo", "x")},
-        {"example": Example("e1", ({"role": "assistant", "content": "hello"},), "x")},
-        {"repeat": 1},
-    ],
-)
-def test_what_can_change_an_answer_changes_its_key(build, change):
-    assert keys(build, **change) != keys(build)
+E1 = Example("e1", "hello", "x", fields={"lang": "de"})
+SAME = [{"base_url": "http://127.0.0.1:9/v1/"}, {"api_key_env": "OTHER"}, {"concurrency": 3}, {"timeout_s": 5}]
+SAME += [{"retries": 0}, {"price": {"input_per_1m": 1.0}}, {"template": "{input}"}]
+SAME += [{"example": Example("e2", "hello", "y", group="g", fields={"lang": "fr"})}]
+SAME += [{"example": Example("e1", ({"role": "user", "content": "hello"},), "x")}]
+OTHER = [{"model": "m2"}, {"base_url": "http://127.0.0.1:8/v1"}, {"revision": "r2"}, {"params": {"temperature": 1}}]
+OTHER += [{"params": {}}, {"system": "s"}, {"template": "{input}!"}, {"template": "{lang}{input}"}, {"repeat": 1}]
+OTHER += [{"example": Example("e1", "hullo", "x")}]
+OTHER += [{"example": Example("e1", ({"role": "assistant", "content": "hello"},), "x")}]
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"base_url": "http://127.0.0.1:9/v1/"},
-        {"api_key_env": "OTHER"},
-        {"concurrency": 3},
-        {"timeout_s": 5},
-        {"retries": 0},
-        {"price": {"input_per_1m": 1.0}},
-        {"template": "{input}"},
-        {"example": Example("e2", "hello", "y", group="g", fields={"lang": "fr"})},
-        {"example": Example("e1", ({"role": "user", "content": "hello"},), "x")},
-    ],
-)
-def test_what_cannot_change_an_answer_does_not_change_its_key(build, change):
-    assert keys(build, **change) == keys(build)
-
-
-def test_the_order_of_the_params_does_not_change_the_key(build):
-    assert keys(build, params={"a": 1, "b": 2}) == keys(build, params={"b": 2, "a": 1})
-
-
-def test_the_key_is_the_same_in_every_version(build):
-    """Committed recordings are found by it."""
+def test_what_can_change_an_answer_changes_its_key_and_nothing_else_does(build):
+    # committed recordings are found by it: it is the same in every version
     assert keys(build) == "b13ba91c71ea60689aa6617805386c04ae34e96f6b12e06d844900f0e06b749d"
+    assert [change for change in SAME if keys(build, **change) != keys(build)] == []
+    assert [change for change in OTHER if keys(build, **change) == keys(build)] == []
+    assert keys(build, params={"a": 1, "b": 2}) == keys(build, params={"b": 2, "a": 1})
 
 
 # --- what the gate says --------------------------------------------------------------------------------------
 
 
-def test_defaults(build):
+def test_defaults_and_what_is_written(build):
     model = build()
     assert (model.concurrency, model.timeout_s, model.retries) == (16, 60.0, 5)
     assert (model.persistent, model.verified, model.endpoint, model.price.known) == (True, None, True, False)
     assert (model.name, model.spelling) == ("tuned", "openai:m")
-
-
-def test_what_is_written_counts(build):
     model = build(concurrency=2, timeout_s=3.0, retries=0, price={"input_per_1m": 1.0, "output_per_1m": 0})
     assert (model.concurrency, model.timeout_s, model.retries) == (2, 3.0, 0)
     assert model.price == Price("ftgate.yaml:7", input_per_1m=1.0, output_per_1m=0)
-
-
-def test_a_price_of_the_gate_is_never_halved(build):
-    model = build(mode="batch", price={"input_per_1m": 1.0, "output_per_1m": 4.0})
-    assert (model.price.input_per_1m, model.price.output_per_1m) == (1.0, 4.0)
+    halved = build(mode="batch", price={"input_per_1m": 1.0, "output_per_1m": 4.0}).price
+    assert (halved.input_per_1m, halved.output_per_1m) == (1.0, 4.0)  # a price of the gate never is
 
 
 @pytest.mark.parametrize(
-    ("params", "text"),
+    ("params", "key"),
     [
-        ({"model": "x"}, "params.model: params must not hold 'model'\n  remove it: the model's own key names it"),
-        (
-            {"messages": []},
-            "params.messages: params must not hold 'messages'\n  remove it: they are made from the examples",
-        ),
-        ({"stream": True}, "params.stream: params must not hold 'stream'\n  remove it: answers are read whole"),
-        (
-            {"logit_bias": {1, 2}},
-            "params: params must be JSON values\n  Object of type set is not JSON serializable",
-        ),
+        ({"model": "x"}, "params.model"),
+        ({"messages": []}, "params.messages"),
+        ({"stream": True}, "params.stream"),
+        ({"logit_bias": {1, 2}}, "params"),
     ],
 )
-def test_params_that_cannot_be_sent(build, params, text):
+def test_params_that_cannot_be_sent(build, params, key):
     with pytest.raises(ConfigError) as caught:
         build(params=params)
-    assert str(caught.value) == f"ftgate.yaml:7: {text}"
+    assert str(caught.value.where) == f"ftgate.yaml:7: {key}"
 
 
 @pytest.mark.parametrize("cancelled", [True, False])

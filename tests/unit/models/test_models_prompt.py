@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from collections import Counter
 
 import pytest
@@ -21,11 +19,8 @@ def example(given="hi", expected="x", **fields):
 # --- system message ------------------------------------------------------------------------------------------
 
 
-def test_text_is_sent_as_one_user_message():
+def test_text_is_sent_as_one_user_message_after_the_system():
     assert Prompt().messages(example("hi")) == [USER]
-
-
-def test_system_stands_before_the_input():
     assert Prompt(system="be brief").messages(example("hi")) == [{"role": "system", "content": "be brief"}, USER]
 
 
@@ -37,16 +32,9 @@ def test_system_replaces_one_in_the_data_wherever_it_stands(role, place):
     assert Prompt(system="new").messages(example(tuple(turns))) == [{"role": "system", "content": "new"}, USER]
 
 
-def test_without_system_the_one_in_the_data_is_kept():
-    assert Prompt().messages(example((SYSTEM, USER))) == [SYSTEM, USER]
-
-
-def test_messages_keep_all_their_keys():
-    turns = (
-        USER,
-        {"role": "assistant", "content": None, "tool_calls": [{"id": "c"}]},
-        {"role": "tool", "content": "1"},
-    )
+def test_without_system_the_one_in_the_data_is_kept_and_messages_keep_all_their_keys():
+    call = {"role": "assistant", "content": None, "tool_calls": [{"id": "c"}]}
+    turns = (SYSTEM, USER, call, {"role": "tool", "content": "1"})
     assert Prompt().messages(example(turns)) == list(turns)
 
 
@@ -56,25 +44,20 @@ def test_system_file_is_read_whole(tmp_path, spec):
 
 
 @pytest.mark.parametrize(
-    ("content", "text"),
-    [
-        (None, 'ftgate.yaml:7: system_file: {p}/prompt.md: no such file\n  did you mean "prompts.md"?'),
-        (b"caf\xe9.", "{p}/prompt.md:1: is not UTF-8 at byte 3"),
-        (b" \n", "ftgate.yaml:7: system_file: is blank\n  {p}/prompt.md"),
-    ],
+    ("content", "word"),
+    [(None, '"prompts.md"'), (b"caf\xe9", "byte 3"), (b" \n", "blank"), ("folder", "is a folder")],
 )
-def test_system_file_that_cannot_be_used(tmp_path, spec, content, text):
+def test_system_file_that_cannot_be_used(tmp_path, spec, content, word):
     (tmp_path / "prompts.md").write_text("x")
-    if content is not None:
-        (tmp_path / "prompt.md").write_bytes(content)
+    path = tmp_path / "prompt.md"
+    if content == "folder":
+        path.mkdir()
+    elif content is not None:
+        path.write_bytes(content)
     with pytest.raises(ConfigError) as caught:
-        build_prompt(spec(system_file=tmp_path / "prompt.md"), None)
-    assert str(caught.value).startswith(text.format(p=tmp_path.as_posix()))
-
-
-def test_system_file_that_is_a_folder(tmp_path, spec):
-    with pytest.raises(ConfigError, match=r"system_file: .*: is a folder"):
-        build_prompt(spec(system_file=tmp_path), None)
+        build_prompt(spec(system_file=path), None)
+    assert "prompt.md" in str(caught.value)
+    assert word in str(caught.value)
 
 
 # --- template ------------------------------------------------------------------------------------------------
@@ -102,12 +85,8 @@ def test_template_replaces_the_input_and_fields_and_nothing_else(template, sent)
 
 @given(text=st.text(), field=st.text())
 def test_what_is_put_in_is_never_expanded_again(text, field):
-    (message,) = Prompt(template="<{a}|{input}>").messages(example(text, a=field))
+    (message,) = Prompt(template="<{a}|{input}>").messages(example(text, a=field, input="other"))
     assert message["content"] == f"<{field}|{text}>"
-
-
-def test_a_field_named_input_does_not_hide_the_input():
-    assert Prompt(template="{input}").messages(example("hi", input="other")) == [USER]
 
 
 def test_template_stands_for_the_users_last_message():
@@ -118,26 +97,21 @@ def test_template_stands_for_the_users_last_message():
 
 
 @pytest.mark.parametrize(
-    ("turns", "reason"),
+    ("template", "given", "words"),
     [
-        (({"role": "user", "content": [{"type": "text", "text": "hi"}]},), "the user's last message is not text"),
-        (({"role": "assistant", "content": "hi"},), "there is no message of the user"),
+        ("{input}", ({"role": "user", "content": [{"type": "text", "text": "hi"}]},), ["'e1'"]),
+        ("{input}", ({"role": "assistant", "content": "hi"},), ["'e1'"]),
+        # the same text would be sent for every example
+        ("Q: {inputs}", "hi", ["lang, input", "{input}?"]),
+        ("{langs}", "hi", ["lang, input", "{lang}?"]),
+        ("fixed", "hi", ["lang, input", "{input}?"]),
     ],
 )
-def test_template_that_has_no_text_to_stand_for(turns, reason):
+def test_template_that_cannot_be_applied(template, given, words):
     with pytest.raises(ConfigError) as caught:
-        Prompt("marker", template="{input}").messages(example(turns))
-    assert str(caught.value) == f"marker: template: the template cannot be applied: {reason}\n  example 'e1'"
-
-
-@pytest.mark.parametrize(("template", "guess"), [("Q: {inputs}", "input"), ("{langs}", "lang"), ("fixed", "input")])
-def test_template_that_would_send_the_same_text_for_every_example(template, guess):
-    with pytest.raises(ConfigError) as caught:
-        Prompt("marker", template=template).messages(example("hi", lang="de"))
-    assert str(caught.value) == (
-        "marker: template: the template names neither {input} nor a field of the examples\n"
-        f"  fields: lang, input\n  did you mean {{{guess}}}?"
-    )
+        Prompt("marker", template=template).messages(example(given, lang="de"))
+    assert str(caught.value.where) == "marker: template"
+    assert all(word in str(caught.value) for word in words)
 
 
 # --- few-shot ------------------------------------------------------------------------------------------------
@@ -152,12 +126,9 @@ def test_shots_stand_between_system_and_input_in_the_same_template(training, spe
     assert all(turns[i]["content"].startswith(f"Q: {turns[i + 1]['content']} question") for i in (0, 2))
 
 
-def test_shots_are_the_same_for_every_input(training, spec):
+def test_shots_are_the_same_for_every_input_and_stand_after_the_instructions_of_the_data(training, spec):
     prompt = build_prompt(spec(few_shot={"k": 4}), training)
     assert prompt.messages(example("one"))[:-1] == prompt.messages(example("two"))[:-1] != []
-
-
-def test_shots_stand_after_the_instructions_of_the_data(training, spec):
     sent = build_prompt(spec(few_shot={"k": 1}), training).messages(example((SYSTEM, USER)))
     assert [message["role"] for message in sent] == ["system", "user", "assistant", "user"]
 
@@ -207,24 +178,23 @@ def test_shots_of_one_label_each_are_not_taken_in_alphabetical_order():
     assert [s.expected for s in choose_shots(data, 5)] != [f"answer {i:02}" for i in range(5)]
 
 
-def test_repeated_and_blank_examples_are_not_used(spec):
+def test_repeated_and_blank_examples_are_not_used():
     rows = [("One", "a"), ("one ", "b"), ("two", " "), ("  ", "a")]
     data = examples_from(rows, origin="fixture ftgate_training_set")
     assert [(s.input, s.expected) for s in choose_shots(data, 9)] == [("One", "a")]
+
+
+@pytest.mark.parametrize(
+    ("options", "rows", "words"),
+    [
+        ({"few_shot": {"k": 2}}, [("One", "a"), ("one ", "b"), ("two", " "), ("  ", "a")], ["2", "1 that", "origin"]),
+        ({"few_shot": {"k": 2}}, None, ["training set"]),
+        ({"template": "{question}", "few_shot": {"k": 1}}, [("One", "a")], ["{input}"]),  # before any call
+    ],
+)
+def test_shots_that_cannot_be_given(spec, options, rows, words):
+    data = None if rows is None else examples_from(rows, origin="origin")
     with pytest.raises(ConfigError) as caught:
-        build_prompt(spec(few_shot={"k": 2}), data)
-    assert str(caught.value) == (
-        "ftgate.yaml:7: few_shot: few_shot asks for 2 examples, and the training set has 1 that are usable\n"
-        "  training set: fixture ftgate_training_set\n"
-        "  lower k, or give more training examples with distinct inputs"
-    )
-
-
-def test_few_shot_without_a_training_set(spec):
-    with pytest.raises(ConfigError, match=r"ftgate.yaml:7: few_shot: few_shot needs a training set"):
-        build_prompt(spec(few_shot={"k": 2}), None)
-
-
-def test_a_shot_that_does_not_fit_the_template_is_found_before_any_call(spec, training):
-    with pytest.raises(ConfigError, match="names neither"):
-        build_prompt(spec(template="{question}", few_shot={"k": 2}), training)
+        build_prompt(spec(**options), data)
+    assert caught.value.where.path == "ftgate.yaml:7"
+    assert all(word in str(caught.value) for word in words)

@@ -1,19 +1,12 @@
 """The training examples nearest to an input: known by hand, in order, none twice."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Sequence
-from typing import Any
-
-import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.metrics.pairwise import cosine_similarity
 
-from pytest_ftgate.config import ModelSpec
-from pytest_ftgate.data import DataSet, Example, examples_from
+from pytest_ftgate.data import Example, examples_from
 from pytest_ftgate.errors import ConfigError
 from pytest_ftgate.models import retrieval
 from pytest_ftgate.models.prompt import build_prompt
@@ -29,25 +22,25 @@ ROWS = [
 ASKED = "my parcel has not arrived"
 
 
-def asked(given: Any) -> Example:
+def asked(given):
     return Example("e", given, "x")
 
 
-def data(*inputs: Any) -> DataSet:
+def data(*inputs):
     return examples_from([(one, f"answer {i}") for i, one in enumerate(inputs)], origin="t")
 
 
-def near(neighbours: Neighbours, given: Any) -> list[Any]:
+def near(neighbours, given):
     return [example.input for example in neighbours.of(asked(given))]
 
 
-def test_the_nearest_are_those_a_reader_would_pick_the_most_similar_last() -> None:
+def test_the_nearest_are_those_a_reader_would_pick_the_most_similar_last():
     pool = examples_from(ROWS, origin="t").examples
     assert near(Neighbours(pool, 3), ASKED) == [ROWS[2][0], ROWS[4][0], ROWS[0][0]]
     assert near(Neighbours(pool, 1), "the invoices!") == [ROWS[3][0]]
 
 
-def test_they_are_sent_as_turns_before_the_input(spec: Callable[..., ModelSpec]) -> None:
+def test_they_are_sent_as_turns_before_the_input(spec):
     prompt = build_prompt(spec(retrieval={"k": 2}, system="One label."), examples_from(ROWS, origin="t"))
     assert prompt.messages(asked(ASKED)) == [
         {"role": "system", "content": "One label."},
@@ -59,17 +52,14 @@ def test_they_are_sent_as_turns_before_the_input(spec: Callable[..., ModelSpec])
     ]
 
 
-def test_the_template_applies_to_them_as_to_the_input(spec: Callable[..., ModelSpec]) -> None:
+def test_the_template_applies_to_them_as_to_the_input_and_of_equals_the_earlier_row_is_nearer(spec):
     prompt = build_prompt(spec(retrieval={"k": 1}, template="Q: {input}"), examples_from(ROWS, origin="t"))
     assert [one["content"] for one in prompt.messages(asked(ASKED))] == [f"Q: {ROWS[0][0]}", "shipping", f"Q: {ASKED}"]
-
-
-def test_of_equals_the_earlier_row_is_nearer() -> None:
     equal = data("one one", "two two", "three three").examples
     assert near(Neighbours(equal, 2), "999") == ["two two", "one one"]
 
 
-def test_fixed_examples_stand_first_and_are_not_retrieved_again(spec: Callable[..., ModelSpec]) -> None:
+def test_fixed_examples_stand_first_and_are_not_retrieved_again(spec):
     training = examples_from(ROWS, origin="t")
     fixed = build_prompt(spec(few_shot={"k": 2}), training).messages(asked(ASKED))[:-1]
     both = build_prompt(spec(few_shot={"k": 2}, retrieval={"k": 3}), training).messages(asked(ASKED))
@@ -78,51 +68,35 @@ def test_fixed_examples_stand_first_and_are_not_retrieved_again(spec: Callable[.
     assert sorted(inputs) == sorted([*(text for text, _ in ROWS), ASKED])
 
 
-def test_blank_and_repeated_examples_are_not_shown(spec: Callable[..., ModelSpec]) -> None:
+def test_blank_and_repeated_examples_are_not_shown(spec):
     rows = [("a parcel", ""), (" ", "x"), ("A  PARCEL", "first"), ("a parcel", "second"), ("an invoice", "third")]
     prompt = build_prompt(spec(retrieval={"k": 2}), examples_from(rows, origin="t"))
     assert [one["content"] for one in prompt.messages(asked("a parcel"))][1::2] == ["third", "first"]
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("options", "rows", "words"),
     [
-        (
-            {"retrieval": {"k": 6}},
-            "asks for 6 examples, and the training set has 5 that are usable",
-        ),
-        (
-            {"few_shot": {"k": 2}, "retrieval": {"k": 4}},
-            "asks for 4 examples, and the training set has 3 that are usable besides the 2 of few_shot",
-        ),
+        ({"retrieval": {"k": 6}}, ROWS, ["6", "5 that", "train.jsonl"]),
+        ({"few_shot": {"k": 2}, "retrieval": {"k": 4}}, ROWS, ["4", "3 that", "few_shot"]),
+        ({"retrieval": {"k": 1}}, None, ["training set"]),
+        ({"retrieval": {"k": 1}}, [(({"role": "user", "content": [{"type": "image_url"}]},), "x")], ["text"]),
     ],
 )
-def test_too_few_examples(spec: Callable[..., ModelSpec], options: dict[str, Any], message: str) -> None:
+def test_too_few_examples_none_at_all_and_pictures_alone(spec, options, rows, words):
+    training = None if rows is None else examples_from(rows, origin="train.jsonl")
     with pytest.raises(ConfigError) as caught:
-        build_prompt(spec(**options), examples_from(ROWS, origin="train.jsonl"))
-    assert str(caught.value).splitlines() == [
-        f"ftgate.yaml:7: retrieval: retrieval {message}",
-        "  training set: train.jsonl",
-        "  lower k, or give more training examples with distinct inputs",
-    ]
+        build_prompt(spec(**options), training)
+    assert str(caught.value.where) == "ftgate.yaml:7: retrieval"
+    assert all(word in str(caught.value) for word in words)
 
 
-def test_without_a_training_set(spec: Callable[..., ModelSpec]) -> None:
-    with pytest.raises(ConfigError, match="retrieval needs a training set"):
-        build_prompt(spec(retrieval={"k": 1}), None)
-
-
-def picture(url: str, *texts: str) -> tuple[dict[str, Any], ...]:
+def picture(url, *texts):
     parts = [{"type": "image_url", "image_url": {"url": url}}, *({"type": "text", "text": text} for text in texts)]
     return ({"role": "user", "content": parts},)
 
 
-def test_pictures_alone_cannot_be_compared(spec: Callable[..., ModelSpec]) -> None:
-    with pytest.raises(ConfigError, match="retrieval needs text to compare, and no usable training input holds any"):
-        build_prompt(spec(retrieval={"k": 1}), data(picture("a"), picture("b")))
-
-
-def test_messages_are_compared_by_their_text_without_instructions() -> None:
+def test_messages_are_compared_by_their_text_without_instructions():
     system = {"role": "system", "content": "where is my parcel"}
     pool = data(
         (system, {"role": "user", "content": "the invoice"}), picture("parcel", "a refund"), "my parcel"
@@ -138,31 +112,28 @@ WORDS = st.lists(
 TEXTS = st.lists(WORDS.map(" ".join), min_size=1, max_size=12, unique=True)
 
 
-@settings(deadline=None, max_examples=60)
 @given(TEXTS, TEXTS, st.data())
-def test_never_one_twice_and_as_scikit_learn_ranks_them(
-    pool: list[str], asking: list[str], drawn: st.DataObject
-) -> None:
+def test_never_one_twice_and_as_scikit_learn_ranks_them(pool, asking, drawn):
     k = drawn.draw(st.integers(1, len(pool)))
     neighbours = Neighbours(data(*pool).examples, k, data(*asking).examples)
     vectorizer = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5)).fit(pool)
     scores = cosine_similarity(vectorizer.transform(asking), vectorizer.transform(pool)).round(9)
     for text, line in zip(asking, scores, strict=True):
-        rows: Sequence[int] = sorted(range(len(pool)), key=lambda row: (-line[row], row))[:k]
+        rows = sorted(range(len(pool)), key=lambda row: (-line[row], row))[:k]
         found = near(neighbours, text)
         assert found == [pool[row] for row in reversed(rows)]
         assert len(set(found)) == k
 
 
-def test_all_expected_questions_are_looked_up_at_once_and_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_expected_questions_are_looked_up_at_once_and_in_parts(monkeypatch):
     pool = data(*(f"question {i}" for i in range(30))).examples
     asking = data(*(f"customer question {i}" for i in range(25))).examples
     alone = [Neighbours(pool, 3).of(example) for example in asking]
     monkeypatch.setattr(retrieval, "_AT_ONCE", 70)  # two questions at a time
-    calls: list[int] = []
+    calls = []
     transform = TfidfVectorizer.transform
 
-    def counted(self: Any, texts: Sequence[str]) -> Any:
+    def counted(self, texts):
         calls.append(len(texts))
         return transform(self, texts)
 
@@ -172,12 +143,7 @@ def test_all_expected_questions_are_looked_up_at_once_and_in_parts(monkeypatch: 
     assert calls == [2] * 12 + [1]
 
 
-def test_differences_below_rounding_do_not_decide() -> None:
-    similar = np.array([0.5, 0.5 + 1e-12, 0.1]).round(9)
-    assert retrieval._nearest_last(similar, 1) == (0,)
-
-
-def test_what_is_retrieved_is_part_of_the_key_and_of_the_size(build: Callable[..., Any]) -> None:
+def test_what_is_retrieved_is_part_of_the_key_and_of_the_size(build):
     training = examples_from(ROWS, origin="t")
     changed = examples_from([("my parcel never arrived!", "other"), *ROWS[1:]], origin="t")
     bare, one, other = (

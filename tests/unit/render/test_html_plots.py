@@ -1,7 +1,5 @@
 """Drawings: that everything stands where its number says, and that no text becomes markup."""
 
-from __future__ import annotations
-
 from xml.etree import ElementTree
 
 import pytest
@@ -9,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_ftgate.reports.html.confusion import MOST_LABELS, confusions
-from pytest_ftgate.reports.html.plots import Axis, Drawn, Interval, element, interval_plot, pair_bars
+from pytest_ftgate.reports.html.plots import Axis, Interval, element, interval_plot, pair_bars
 from pytest_ftgate.reports.table import Bars
 from pytest_ftgate.reports.tables import slices
 from pytest_ftgate.result import GateResult, SliceResult
@@ -19,17 +17,17 @@ from pytest_ftgate.runs.mistakes import NO_LABEL
 NOTHING = Spread((), False, (), ())
 
 
-def parsed(drawn: Drawn) -> ElementTree.Element:
+def parsed(drawn):
     return ElementTree.fromstring(drawn)
 
 
-def line_at(svg: ElementTree.Element, kind: str) -> float:
+def line_at(svg, kind):
     (found,) = [one for one in svg.iter("line") if one.get("class") == kind]
     assert found.get("x1") == found.get("x2")
     return float(found.get("x1") or 0)
 
 
-def words(svg: ElementTree.Element) -> list[str]:
+def words(svg):
     return [one.text or "" for one in svg.iter("text")]
 
 
@@ -37,23 +35,18 @@ def words(svg: ElementTree.Element) -> list[str]:
 
 
 @given(st.text(st.characters()), st.text(st.characters()))
-def test_text_stays_text(content: str, value: str) -> None:
+def test_text_stays_text(content, value):
     drawn = element("text", content, class_=value)
     root = ElementTree.fromstring(drawn.encode())  # which a lone surrogate would not survive
     assert not list(root)
     assert root.attrib.keys() == {"class"}
 
 
-def test_elements_nest_and_attributes_may_be_absent() -> None:
-    drawn = element("g", element("line", x1=0.123456), text_anchor="end", id=None)
-    assert drawn == '<g text-anchor="end"><line x1="0.12"></line></g>'
-
-
 # --- the gain ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("asked", "right"), [(0.05, True), (-0.02, False)])
-def test_an_interval_stands_between_no_gain_and_what_is_asked_for(asked: float, right: bool) -> None:
+def test_an_interval_stands_between_no_gain_and_what_is_asked_for(asked, right):
     svg = parsed(interval_plot([Interval("", 0.236, 0.164, 0.308)], asked, "asked for", share=True))
     assert (line_at(svg, "asked") > line_at(svg, "zero")) is right
     (dot,) = svg.iter("circle")
@@ -63,35 +56,28 @@ def test_an_interval_stands_between_no_gain_and_what_is_asked_for(asked: float, 
     assert line_at(svg, "asked") - line_at(svg, "zero") == pytest.approx(asked * unit, abs=0.05)
     assert low - line_at(svg, "zero") == pytest.approx(0.164 * unit, abs=0.05)
     assert high - line_at(svg, "zero") == pytest.approx(0.308 * unit, abs=0.05)
-    assert {"+23.6", "asked for", "no gain"} <= set(words(svg))
-    assert "+23.6 points, at least +16.4, at most +30.8" in (svg.findtext("desc") or "")
+    assert {"+23.6", "asked for"} <= set(words(svg))
+    assert all(number in svg.findtext("desc") for number in ("+23.6", "+16.4", "+30.8"))
 
 
-def test_a_bound_that_is_not_known_has_no_end() -> None:
+def test_a_bound_that_is_not_known_has_no_end_and_each_of_several_baselines_its_row():
     bounded = parsed(interval_plot([Interval("", 0.1, 0.05, 0.2)], 0.05, "asked", share=True))
     open_ended = parsed(interval_plot([Interval("", 0.1, None, None)], 0.05, "asked", share=True))
     counts = [sum(one.get("class") == "whisker" for one in svg.iter("line")) for svg in (bounded, open_ended)]
     assert counts == [3, 1]
-    assert "at least" not in (open_ended.findtext("desc") or "")
-
-
-def test_nothing_gained_and_nothing_asked_can_be_drawn() -> None:
-    svg = parsed(interval_plot([Interval("", 0.0, 0.0, 0.0)], 0.0, "asked for", share=False))
-    assert line_at(svg, "zero") == line_at(svg, "asked")
-
-
-def test_each_of_several_baselines_has_its_row() -> None:
     rows = [Interval("over few_shot", 0.1, 0.0, 0.2), Interval("over retrieval", 0.02, -0.1, 0.1)]
     svg = parsed(interval_plot(rows, 0.05, "asked for", share=True))
     assert [one for one in words(svg) if one.startswith("over")] == ["over few_shot", "over retrieval"]
     assert len(list(svg.iter("circle"))) == 2
+    nothing = parsed(interval_plot([Interval("", 0.0, 0.0, 0.0)], 0.0, "asked for", share=False))
+    assert line_at(nothing, "zero") == line_at(nothing, "asked")
 
 
 # --- axes ----------------------------------------------------------------------------------------------------
 
 
 @given(st.floats(-1e9, 1e9), st.floats(1e-6, 1e9))
-def test_ticks_are_few_and_lie_on_the_axis(low: float, width: float) -> None:
+def test_ticks_are_few_and_lie_on_the_axis(low, width):
     axis = Axis(low, low + width)
     if axis.high <= axis.low:
         return
@@ -105,7 +91,7 @@ def test_ticks_are_few_and_lie_on_the_axis(low: float, width: float) -> None:
 # --- bars ----------------------------------------------------------------------------------------------------
 
 
-def test_bars_are_as_long_as_their_values() -> None:
+def test_bars_are_as_long_as_their_values():
     svg = parsed(pair_bars(Bars(0.25, 0.5, 0.0, 1.0)))
     before, after = (float(one.get("width") or 0) for one in svg.iter("rect"))
     assert after == 2 * before
@@ -121,11 +107,7 @@ def test_bars_are_as_long_as_their_values() -> None:
         ((None, None), None, (0.0, 1.0)),
     ],
 )
-def test_a_metric_without_an_end_is_drawn_as_far_as_it_goes(
-    values: tuple[float | None, float | None],
-    metric_range: tuple[float, float] | None,
-    span: tuple[float, float],
-) -> None:
+def test_a_metric_without_an_end_is_drawn_as_far_as_it_goes(values, metric_range, span):
     one = SliceResult("lang", "en", *values, n=4)
     (bars,) = slices(GateResult("a", "b", "pass", metric_range=metric_range, slices=(one,))).bars
     assert bars == (*values, *span)
@@ -134,13 +116,12 @@ def test_a_metric_without_an_end_is_drawn_as_far_as_it_goes(
 # --- confusions ----------------------------------------------------------------------------------------------
 
 
-def answers(labels: tuple[str, ...], cells: list[tuple[int, int, int, int]], *, alone: bool = False) -> Answers:
+def answers(labels, cells, *, alone=False):
     return Answers((), 1, False, NOTHING, None if alone else NOTHING, labels, tuple(cells))
 
 
-def test_matrices_count_and_the_difference_says_what_is_better() -> None:
+def test_matrices_count_and_the_difference_says_what_is_better():
     found = confusions(answers(("refund", "invoice"), [(0, 0, 6, 9), (0, 1, 4, 1), (1, 1, 10, 8), (1, 2, 0, 2)]))
-    assert found is not None
     before, after, difference = found.matrices
     assert before.columns == ("refund", "invoice", NO_LABEL)
     assert [[said for said, _ in cells] for _, cells in before.rows] == [["6", "4", ""], ["", "10", ""]]
@@ -151,23 +132,15 @@ def test_matrices_count_and_the_difference_says_what_is_better() -> None:
     assert [row[:2] for row in found.pairs.rows] == [("refund", "invoice"), ("invoice", NO_LABEL)]
 
 
-def test_without_a_candidate_there_is_one_matrix_and_no_empty_column() -> None:
+def test_without_a_candidate_there_is_one_matrix_and_no_empty_column():
     found = confusions(answers(("refund", "invoice"), [(0, 0, 6, 0), (1, 0, 4, 0)], alone=True))
-    assert found is not None
     (matrix,) = found.matrices
     assert matrix.columns == ("refund", "invoice")
 
 
-def test_many_labels_are_shown_as_pairs() -> None:
+def test_many_labels_are_shown_as_pairs_and_outputs_that_are_no_labels_not_at_all():
     labels = tuple(f"label {i}" for i in range(MOST_LABELS + 1))
     found = confusions(answers(labels, [(0, 0, 9, 9), (3, 1, 2, 7), (2, 1, 5, 0)]))
-    assert found is not None
     assert not found.matrices
-    assert found.pairs.rows == (
-        ("label 3", "label 1", "2", "7", "+5"),
-        ("label 2", "label 1", "5", "0", "-5"),
-    )
-
-
-def test_outputs_that_are_no_labels_are_not_mixed_up() -> None:
+    assert found.pairs.rows == (("label 3", "label 1", "2", "7", "+5"), ("label 2", "label 1", "5", "0", "-5"))
     assert confusions(answers((), [])) is None

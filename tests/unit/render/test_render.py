@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 
@@ -32,8 +30,8 @@ from pytest_ftgate.text import (
 )
 
 
-def gate(**changes: object) -> GateResult:
-    facts: dict[str, object] = {
+def gate(**changes):
+    facts = {
         "name": "intents",
         "nodeid": "test_gate.py::test_gate",
         "verdict": "pass",
@@ -59,42 +57,32 @@ def gate(**changes: object) -> GateResult:
         "checks": (Check("margin", "pass", "gain +11.0 points, asked for +5 points", source="marker"),),
         "broken": tuple(Flip(f"t{i}", "where is it", "shipping", "shipping", "refund") for i in range(9)),
     }
-    return GateResult(**{**facts, **changes})  # type: ignore[arg-type]
+    return GateResult(**{**facts, **changes})
 
 
-def text_of(result: GateResult, verbosity: int = 0) -> str:
+def text_of(result, verbosity=0):
     return "\n".join(line.text for line in block(result, verbosity=verbosity))
 
 
-def test_the_block_says_how_sure_we_are_in_words() -> None:
-    text = text_of(gate())
-    assert "gain: +11.0 points accuracy (31 fixed, 9 broken of 200 examples)" in text
-    assert "we can be 95 % sure that the real gain is at least +5.9 points" in text
-    assert "p =" not in text
-    assert text.count("where is it") == 3
-
-
-def test_verbose_shows_method_p_value_and_all_broken_examples() -> None:
-    text = text_of(gate(), verbosity=1)
-    assert "method: exact, p = 0.0048" in text
-    assert text.count("where is it") == 9
-
-
-def test_verbose_names_the_data_by_hash() -> None:
+def test_the_block_says_how_sure_we_are_and_verbose_how_that_is_known():
     training, test = TrainingResult("train.jsonl", "ab12", 210, 200, 10, 0, 0), TestSetResult("test.jsonl", "cd34", 60)
-    text = text_of(gate(training=training, test_set=test), verbosity=1)
-    assert "training set: train.jsonl, 210 rows, 200 usable, sha256 ab12" in text
-    assert "test set: test.jsonl, 60 examples, sha256 cd34" in text
+    usual, verbose = (text_of(gate(training=training, test_set=test), verbosity=v) for v in (0, 1))
+    for fact in ("+11.0 points", "accuracy", "31 fixed, 9 broken", "200", "95 %", "+5.9"):
+        assert fact in usual, fact
+    for fact in ("exact", "p = 0.0048", "train.jsonl, 210", "200 usable", "ab12", "test.jsonl, 60", "cd34"):
+        assert fact in verbose, fact
+    assert "p =" not in usual
+    assert (usual.count("where is it"), verbose.count("where is it")) == (3, 9)
 
 
-def test_the_table_has_a_row_per_model() -> None:
+def test_the_table_has_a_row_per_model():
     header, baseline, candidate = model_table(gate())
     assert header.split() == ["model", "accuracy", "answered"]  # what is not known of any model takes no room
     assert baseline.split()[:5] == ["baseline", "gpt-4.1-mini", "78.0", "%", "200/200"]
     assert candidate.split()[:5] == ["candidate", "ft:mini", "89.0", "%", "200/200"]
 
 
-def priced(**models: tuple[float | None, str]) -> GateResult:
+def priced(**models):
     made = {
         role: ModelResult("ft:gpt-4.1-mini-2025-04-14:some-company:intents:BTz1aXyz", metrics={"accuracy": 0.8},
                           n_scored=200, n_expected=200, n_stored=0, latency_p50_s=0.31, latency_p95_s=1.2,
@@ -104,25 +92,18 @@ def priced(**models: tuple[float | None, str]) -> GateResult:
     return gate(candidate=made.pop("candidate"), baselines=made)
 
 
-def test_a_table_that_is_wider_than_the_terminal_becomes_two() -> None:
-    lines = model_table(priced(baseline=(0.0756, "x"), candidate=(0.0156, "x")), width=80)
-    assert [line.split() for line in (lines[0], lines[3])] == [
-        ["model", "accuracy"],
-        ["answered", "stored", "p50", "p95", "tokens", "in/out", "cost"],
-    ]
-    assert max(map(len, lines)) <= 80
-    assert lines[4].endswith(" $0.0756")
-    assert "ft:gpt-4.1-mini-2025-04-14:some-company:intents:BTz1aXyz" in lines[2]
+def test_a_table_that_is_wider_than_the_terminal_becomes_two():
+    model = priced(baseline=(0.0756, "x"), candidate=(0.0156, "x"))
+    narrow, wide = model_table(model, width=80), model_table(model, width=200)
+    columns = ["answered", "stored", "p50", "p95", "tokens", "in/out", "cost"]
+    assert [narrow[0].split(), narrow[3].split()] == [["model", "accuracy"], columns]
+    assert max(map(len, narrow)) <= 80
+    assert narrow[4].endswith(" $0.0756")
+    assert (len(wide), wide[0].split()[-3:]) == (3, columns[-3:])
+    assert all("ft:gpt-4.1-mini-2025-04-14:some-company:intents:BTz1aXyz" in lines[2] for lines in (narrow, wide))
 
 
-def test_a_wide_terminal_has_all_in_one_line() -> None:
-    lines = model_table(priced(baseline=(0.0756, "x"), candidate=(0.0156, "x")), width=200)
-    assert len(lines) == 3
-    assert lines[0].split()[-3:] == ["tokens", "in/out", "cost"]
-    assert "ft:gpt-4.1-mini-2025-04-14:some-company:intents:BTz1aXyz" in lines[2]
-
-
-def test_on_a_terminal_a_check_is_broken_between_words() -> None:
+def test_on_a_terminal_a_check_is_broken_between_words():
     check = Check("leaked", "fail", "one word after the other " * 8, advice="Do this, and that. " * 6)
     made = gate(checks=(check,), models_called=False, gain=None)
     lines = block(made, wrap=True)
@@ -134,71 +115,64 @@ def test_on_a_terminal_a_check_is_broken_between_words() -> None:
     assert " ".join(line.text for line in lines).split() == whole.split()
 
 
-def test_what_does_not_hold_is_read_first() -> None:
+def test_what_does_not_hold_is_read_first():
     checks = (Check("usable", "pass", "fine"), Check("margin", "fail", "small"), Check("guards", "note", "none"))
     lines = [line.text for line in block(gate(checks=checks))]
     names = [line.split()[1] for line in lines if line.startswith("  ") and ":" in line]
     assert names[:3] == ["margin:", "usable:", "guards:"]
 
 
-def test_a_table_that_has_room_shortens_no_name() -> None:
+def test_a_table_that_has_room_shortens_no_name():
     _, baseline, candidate = model_table(gate(candidate=ModelResult("ft:gpt-4.1-mini:company:intents", n_scored=1)))
     assert "ft:gpt-4.1-mini:company:intents" in candidate
     assert len(baseline) <= 80
 
 
-def test_a_cost_that_one_model_has_shows_that_the_others_is_unknown() -> None:
+def test_a_cost_that_one_model_has_shows_that_the_others_is_unknown():
     *_, baseline, candidate = model_table(priced(baseline=(None, "unknown: no"), candidate=(0.0156, "x")))
     assert baseline.endswith(" unknown")
     assert candidate.endswith(" $0.0156")
     assert not any("cost" in line for line in model_table(priced(baseline=(None, "a"), candidate=(None, "b"))))
 
 
-def test_each_source_of_a_price_is_said_once_where_a_cost_is_shown() -> None:
+def test_each_source_of_a_price_is_said_once_where_a_cost_is_shown_or_asked_for():
     text = text_of(priced(baseline=(1.0, "ftgate.yaml:4"), few_shot=(2.0, "ftgate.yaml:4"), candidate=(0.5, "mine")))
-    assert [line for line in text.splitlines() if line.startswith("price")] == [
-        "price of baseline, few_shot: ftgate.yaml:4",
-        "price of candidate: mine",
-    ]
-
-
-def test_prices_are_not_spoken_of_where_nobody_asks() -> None:
+    sources = [line for line in text.splitlines() if line.startswith("price")]
+    assert ["baseline, few_shot" in sources[0], "ftgate.yaml:4" in sources[0], "mine" in sources[1]] == [True] * 3
+    assert len(sources) == 2
     unknown = priced(baseline=(None, "unknown: no"), candidate=(None, "unknown: no"))
-    assert "price" not in text_of(unknown)
-    assert "price of baseline, candidate: unknown: no" in text_of(unknown, verbosity=1)
     asked = replace(unknown, checks=(Check("require.candidate.cost_usd", "error", "candidate cost_usd unknown"),))
-    assert "price of baseline, candidate: unknown: no" in text_of(asked)
+    assert "price" not in text_of(unknown)
+    assert all("baseline, candidate: unknown: no" in text for text in (text_of(unknown, verbosity=1), text_of(asked)))
 
 
-def test_stored_predictions_show_their_age() -> None:
+def test_stored_predictions_show_their_age():
     old = ModelResult("ft:mini", metrics={"accuracy": 0.89}, n_stored=3, oldest_age_s=7_200.0)
-    assert "the oldest stored prediction is 2 hours old" in text_of(gate(candidate=old))
+    assert "2 hours" in text_of(gate(candidate=old))
     assert "oldest" not in text_of(gate())
 
 
-def test_no_table_where_no_model_was_called() -> None:
+def test_no_table_where_no_model_was_called():
     assert model_table(gate(models_called=False)) == []
 
 
-def test_the_title_is_coloured_by_verdict() -> None:
+def test_the_title_is_coloured_by_verdict():
     assert title(gate()) == ("ftgate intents: PASS", "green")
     assert title(gate(verdict="inconclusive")).colour == "red"
 
 
-def test_the_failures_first_line_stands_alone() -> None:
+def test_the_failures_first_line_stands_alone():
     checks = (
         Check("a", "fail", "too few", advice="Add some."),
         Check("b", "warning", "odd"),
         Check("c", "fail", "leaked"),
     )
-    assert failure_text(gate(verdict="fail", checks=checks)).splitlines() == [
-        "gate intents: failed: too few",
-        "  advice: Add some.",
-        "  and c: leaked",
-    ]
+    first, *more = failure_text(gate(verdict="fail", checks=checks)).splitlines()
+    assert ["intents" in first, "too few" in first] == [True, True]
+    assert ["Add some." in more[0], "c: leaked" in more[1], len(more)] == [True, True, 2]
 
 
-def test_foreign_text_cannot_command_a_terminal_or_a_ci_log() -> None:
+def test_foreign_text_cannot_command_a_terminal_or_a_ci_log():
     hostile = Flip("t\x1b[2J", "::error::x\n::add-mask::y", "##[group]", "\r\x07", "a" * 1000)
     text = text_of(gate(broken=(hostile,)))
     assert "\x1b" not in text
@@ -208,28 +182,16 @@ def test_foreign_text_cannot_command_a_terminal_or_a_ci_log() -> None:
     assert max(map(len, text.splitlines())) < 300
 
 
-def test_facts_survive_json() -> None:
-    result = gate(gain=float("nan"))
-    facts = json.loads(json.dumps(result.to_dict(), allow_nan=False))
-    assert facts["gain"] is None
-    assert GateResult.from_dict(facts) == gate(gain=None)
-
-
-def test_the_report_carries_versions_and_every_gate() -> None:
-    document = json.loads(report([gate()], Session()))
-    assert document["version"] == 1
-    assert document["gates"][0]["passed"] is True
-    assert {"python", "pytest", "openai", "scikit-learn"} <= document["environment"].keys()
-
-
-def test_the_report_carries_the_versions_of_what_is_optional(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_report_carries_every_gate_and_the_versions_of_what_is_optional_too(monkeypatch):
     monkeypatch.setattr("pytest_ftgate.reports.json.version", lambda name: f"version of {name}")
-    found = json.loads(report([gate()], Session()))["environment"]
+    document = json.loads(report([gate()], Session()))
+    assert (document["version"], document["gates"][0]["passed"]) == (1, True)
+    assert {"python", "pytest", "openai", "scikit-learn"} <= document["environment"].keys()
     for name in ("genai-prices", "jsonschema", "rapidfuzz", "sacrebleu"):  # by which answers are scored and priced
-        assert found[name] == f"version of {name}"
+        assert document["environment"][name] == f"version of {name}"
 
 
-def test_junit_properties_are_flat_and_whole() -> None:
+def test_junit_properties_are_flat_and_whole():
     properties = dict(junit_properties(gate()))
     assert properties["ftgate.verdict"] == "pass"
     assert properties["ftgate.passed"] == "true"
@@ -247,42 +209,39 @@ def test_junit_properties_are_flat_and_whole() -> None:
         (("fail", "error"), "error"),
     ],
 )
-def test_the_worst_check_counts(statuses: tuple[str, ...], verdict: str) -> None:
-    assert verdict_of(tuple(Check("x", status, "") for status in statuses)) == verdict  # type: ignore[arg-type]
+def test_the_worst_check_counts(statuses, verdict):
+    assert verdict_of(tuple(Check("x", status, "") for status in statuses)) == verdict
 
 
-@pytest.mark.parametrize(
-    ("shown", "expected"),
-    [
-        (show_value(0.8125, share=True), "81.2 %"),
-        (show_value(0.8125, share=False), "0.812"),
-        (show_value(None, share=True), "-"),
-        (show_difference(-0.0, share=True), "+0.0 points"),
-        (show_difference(-0.031, share=False), "-0.031"),
-        (show_amount(0.05, share=True), "5 points"),
-        (show_amount(0.01, share=True), "1 point"),
-        (show_amount(0.125, share=True), "12.5 points"),
-        (show_amount(0.125, share=False), "0.125"),
-        (show_seconds(0.0421), "42 ms"),
-        (show_seconds(3.21), "3.2 s"),
+SHARE, PLAIN = {"share": True}, {"share": False}
+NUMBERS = [
+    *(
+        (show_value(0.8125, **SHARE), "81.2 %"),
+        (show_value(0.8125, **PLAIN), "0.812"),
+        (show_value(None, **SHARE), "-"),
+    ),
+    *((show_difference(-0.0, **SHARE), "+0.0 points"), (show_difference(-0.031, **PLAIN), "-0.031")),
+    *((show_amount(0.05, **SHARE), "5 points"), (show_amount(0.01, **SHARE), "1 point")),
+    *((show_amount(0.125, **SHARE), "12.5 points"), (show_amount(0.125, **PLAIN), "0.125")),
+    *((show_seconds(0.0421), "42 ms"), (show_seconds(3.21), "3.2 s")),
+    *(
         (show_usd(None), "unknown"),
         (show_usd(0), "$0"),
         (show_usd(0.99999999), "$1.00"),
         (show_usd(0.00012), "$0.00012"),
-        (show_usd(0.0756), "$0.0756"),
-        (show_usd(1234.5), "$1,234.50"),
-        (show_age(59.9), "59 seconds"),
-        (show_age(3_700), "1 hour"),
-        (show_age(3 * 86_400 + 5), "3 days"),
-        (plural(1, "example"), "1 example"),
-        (plural(2000, "example"), "2,000 examples"),
-    ],
-)
-def test_numbers(shown: str, expected: str) -> None:
+    ),
+    *((show_usd(0.0756), "$0.0756"), (show_usd(1234.5), "$1,234.50")),
+    *((show_age(59.9), "59 seconds"), (show_age(3_700), "1 hour"), (show_age(3 * 86_400 + 5), "3 days")),
+    *((plural(1, "example"), "1 example"), (plural(2000, "example"), "2,000 examples")),
+]
+
+
+@pytest.mark.parametrize(("shown", "expected"), NUMBERS)
+def test_numbers(shown, expected):
     assert shown == expected
 
 
-def test_a_share_is_what_lies_between_0_and_1() -> None:
+def test_a_share_is_what_lies_between_0_and_1():
     assert is_share((0.0, 1.0))
     assert not is_share((-1.0, 1.0))
     assert not is_share(None)
@@ -294,9 +253,9 @@ GUARD = GuardResult("general", "accuracy", 0.03, "proven", 0.95, baseline=0.9, c
                     lower_bound=-0.031, upper_bound=-0.01, verdict="inconclusive", metric_range=(0.0, 1.0))  # fmt: skip
 
 
-def a_slice(value: str, gain: float, verdict: str) -> SliceResult:
+def a_slice(value, gain, verdict):
     return SliceResult("lang", value, n=40, baseline=0.9, candidate=0.9 + gain, gain=gain, lower_bound=gain - 0.1,
-                       upper_bound=gain + 0.1, confidence=0.99, verdict=verdict)  # type: ignore[arg-type]  # fmt: skip
+                       upper_bound=gain + 0.1, confidence=0.99, verdict=verdict)  # fmt: skip
 
 
 SLICES = (
@@ -306,28 +265,22 @@ SLICES = (
 )
 
 
-def rows(text: list[str], begin: str) -> list[str]:
+def rows(text, begin):
     return [" ".join(line.split()) for line in text if line.strip().startswith(begin)]
 
 
-def test_of_the_parts_only_slices_that_do_not_hold_are_shown_at_most_five() -> None:
+def test_of_the_parts_only_slices_that_do_not_hold_are_shown_at_most_five_and_in_full_all():
     result = gate(guards=(GUARD,), slices=SLICES, labels=(LabelResult("refund", 20, 0.9, 0.8, -0.1),))
-    text = [line.text for line in block(result)]
-    assert rows(text, "lang=") == [f"lang=l{i} 40 90.0 % 80.0 % -10.0 -20.0 +0.0 fail" for i in range(5)]
-    assert not rows(text, "general") + rows(text, "refund")
+    usual, full = ([line.text for line in block(result, verbosity=v)] for v in (0, 1))
+    assert rows(usual, "lang=") == [f"lang=l{i} 40 90.0 % 80.0 % -10.0 -20.0 +0.0 fail" for i in range(5)]
+    assert not rows(usual, "general") + rows(usual, "refund")
+    assert rows(full, "general") == ["general (accuracy) 1,200 90.0 % 88.0 % -2.0 -3.1 -1.0 inconclusive"]
+    assert len(rows(full, "lang=")) == 8
+    assert rows(full, "lang=xx") == ["lang=xx 12 - - - - - too few to judge (12 of 30)"]
+    assert rows(full, "refund") == ["refund 20 90.0 % 80.0 % -10.0"]
 
 
-def test_all_parts_are_shown_in_full() -> None:
-    result = gate(guards=(GUARD,), slices=SLICES, labels=(LabelResult("refund", 20, 0.9, 0.8, -0.1),))
-    text = [line.text for line in block(result, verbosity=1)]
-    assert rows(text, "general") == ["general (accuracy) 1,200 90.0 % 88.0 % -2.0 -3.1 -1.0 inconclusive"]
-    assert len(rows(text, "lang=")) == 8
-    assert rows(text, "lang=xx") == ["lang=xx 12 - - - - - too few to judge (12 of 30)"]
-    assert rows(text, "label") == ["label n baseline candidate change"]
-    assert rows(text, "refund") == ["refund 20 90.0 % 80.0 % -10.0"]
-
-
-def test_names_of_parts_command_no_terminal() -> None:
+def test_names_of_parts_command_no_terminal():
     hostile = "\x1b[31m\u202e::error::\n" + "x" * 500
     parts = {
         "guards": (replace(GUARD, name=hostile),),
@@ -339,23 +292,32 @@ def test_names_of_parts_command_no_terminal() -> None:
     assert max(map(len, text)) < 200
 
 
-def test_parts_survive_the_way_through_json() -> None:
-    result = gate(guards=(GUARD,), slices=SLICES, labels=(LabelResult("refund", 20, 0.9, 0.8, -0.1),))
-    assert GateResult.from_dict(json.loads(json.dumps(result.to_dict()))) == result
-
-
-def test_long_answers_are_shown_from_where_they_part() -> None:
-    start = '{"intent": "HassIncreaseTimer", "slots": {"area": "kitchen", "name": "lamp", '
-    flip = Flip("t1", "x", start + '"minutes": 4}}', start + '"minutes": 4}}', start + '"hours": 4}}')
-    (line,) = (one.text for one in block(gate(broken=(flip,), losses=1)) if one.text.startswith("    expected"))
-    assert line == (
-        """    expected '...", "name": "lamp", "minutes": 4}}', baseline '...", "name": "lamp", "minutes": 4}}', """
-        """candidate '...", "name": "lamp", "hours": 4}}'"""
+def test_facts_and_parts_survive_json():
+    result = gate(
+        gain=float("nan"), guards=(GUARD,), slices=SLICES, labels=(LabelResult("refund", 20, 0.9, 0.8, -0.1),)
     )
+    facts = json.loads(json.dumps(result.to_dict(), allow_nan=False))
+    assert facts["gain"] is None
+    assert GateResult.from_dict(facts) == replace(result, gain=None)
 
 
-def test_an_answer_that_is_another_from_the_start_is_shown_from_the_start() -> None:
-    flip = Flip("t1", "x", "a" * 70 + "b", "Sure! Here it is: " + "a" * 60, "a" * 70)
+START = '{"intent": "HassIncreaseTimer", "slots": {"area": "kitchen", "name": "lamp", '
+
+
+@pytest.mark.parametrize(
+    ("expected", "baseline", "candidate", "shown"),
+    [
+        # from where they part
+        (
+            *(START + '"minutes": 4}}', START + '"minutes": 4}}', START + '"hours": 4}}'),
+            ['\'...", "name": "lamp", "minutes": 4}}\'', '\'...", "name": "lamp", "hours": 4}}\''],
+        ),
+        # one that is another from the start from the start
+        ("a" * 70 + "b", "Sure! Here: " + "a" * 60, "a" * 70, ["'..." + "a" * 20 + "b'", "'Sure! Here: aaa"]),
+    ],
+)
+def test_long_answers_are_shown_from_where_they_part(expected, baseline, candidate, shown):
+    flip = Flip("t1", "x", expected, baseline, candidate)
     (line,) = (one.text for one in block(gate(broken=(flip,), losses=1)) if one.text.startswith("    expected"))
-    assert line.startswith("    expected '..." + "a" * 20 + "b', baseline 'Sure! Here it is: aaa")
-    assert line.endswith("candidate '..." + "a" * 20 + "'")
+    assert all(part in line for part in shown)
+    assert START not in line

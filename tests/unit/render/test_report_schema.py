@@ -1,10 +1,7 @@
 """The JSON Schema of the report is made from the facts themselves."""
 
-from __future__ import annotations
-
 import json
 from importlib.resources import files
-from typing import Any
 
 import jsonschema
 import pytest
@@ -12,43 +9,40 @@ import pytest
 from pytest_ftgate.reports.json import REPORT_VERSION, render_report_schema, report
 from pytest_ftgate.result import Check, GateResult, ModelResult, Session
 
-SCHEMA: dict[str, Any] = json.loads(render_report_schema())
+SCHEMA = json.loads(render_report_schema())
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 
 
-def written(*results: GateResult) -> dict[str, Any]:
+def written(*results):
     text = report(results, Session(unjudged=[("a", "b")], partial=True))
-    found: dict[str, Any] = json.loads(text)
-    return found
+    return json.loads(text)
 
 
-def test_the_shipped_schema_is_the_one_of_the_code() -> None:
+def test_the_shipped_schema_is_the_one_of_the_code():
     """Regenerate: python -m pytest_ftgate schema --report, into pytest_ftgate/report.schema.json"""
     shipped = files("pytest_ftgate").joinpath("report.schema.json").read_text(encoding="utf-8")
     assert shipped == render_report_schema()
 
 
-def test_it_is_a_schema_of_this_version() -> None:
+def test_it_is_a_schema_of_this_version():
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
     assert SCHEMA["properties"]["version"]["const"] == REPORT_VERSION
     assert not VALIDATOR.is_valid({**written(), "version": REPORT_VERSION + 1})
 
 
-def test_every_object_has_all_its_names_and_no_others() -> None:
+def test_every_object_has_all_its_names_and_no_others():
     for part in (SCHEMA, *SCHEMA["$defs"].values()):
         assert part["additionalProperties"] is False
         assert sorted(part["required"]) == sorted(part["properties"])
 
 
-def test_a_gate_has_the_names_of_its_report() -> None:
+def test_a_gate_has_the_names_of_its_report():
     facts = GateResult("a", "b", "error").to_dict()
     assert sorted(SCHEMA["$defs"]["GateResult"]["required"]) == sorted(facts)
 
 
-def test_names_are_explained_where_the_code_explains_them() -> None:
-    check = SCHEMA["$defs"]["Check"]
-    assert check["description"].startswith("One thing that was looked at")
-    assert check["properties"]["observed"]["description"] == "the value seen, null where it could not be measured"
+def test_names_are_explained_where_the_code_explains_them():
+    assert SCHEMA["$defs"]["Check"]["properties"]["observed"]["description"]
     assert "`" not in render_report_schema()
     assert all(part["description"] for part in SCHEMA["$defs"].values())
 
@@ -57,36 +51,28 @@ RANGES = [(0.0, 1.0), (0.0, float("inf")), (float("-inf"), float("inf"))]
 
 
 @pytest.mark.parametrize("span", RANGES)
-def test_a_range_may_have_no_end(span: tuple[float, float]) -> None:
+def test_a_range_may_have_no_end(span):
     VALIDATOR.validate(written(GateResult("a", "b", "pass", metric_range=span)))
 
 
-def test_what_was_seen_may_be_anything() -> None:
+def test_what_was_seen_may_be_anything():
     checks = tuple(Check("c", "note", "m", observed=one) for one in (1, "x", None, [1], {"a": True}))
     VALIDATOR.validate(written(GateResult("a", "b", "pass", checks=checks)))
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"verdict": "green"},
-        {"margin": "0.05"},
-        {"passed": None},
-        {"margn": 0.05},
-        {"metric_range": [0]},
-        {"candidate": None},
-        {"gains": {"x": 1}},
-        {"loosened": [1]},
-    ],
-)
-def test_another_gate_is_refused(change: dict[str, Any]) -> None:
+CHANGES = [{"verdict": "green"}, {"margin": "0.05"}, {"passed": None}, {"margn": 0.05}, {"metric_range": [0]}]
+CHANGES += [{"candidate": None}, {"gains": {"x": 1}}, {"loosened": [1]}]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_another_gate_is_refused(change):
     document = written(GateResult("a", "b", "pass"))
     document["gates"][0] |= change
     assert not VALIDATOR.is_valid(document)
 
 
 @pytest.mark.parametrize("name", ["passed", "margin", "candidate", "slices"])
-def test_a_name_that_is_absent_is_refused(name: str) -> None:
+def test_a_name_that_is_absent_is_refused(name):
     document = written(GateResult("a", "b", "pass", candidate=ModelResult("x", metrics={"f1": None})))
     del document["gates"][0][name]
     assert not VALIDATOR.is_valid(document)

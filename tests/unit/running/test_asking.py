@@ -1,11 +1,7 @@
 """One question to one model: attempts, waits, time limits, and what counts as an answer."""
 
-from __future__ import annotations
-
 import asyncio
 import itertools
-from collections.abc import Callable, Sequence
-from typing import Any
 
 import pytest
 import virtual_time
@@ -30,13 +26,13 @@ class Model(protocol.Model):
 
     name = "model"
 
-    def __init__(self, *steps: Any, retries: int = 0, timeout_s: float | None = 60.0) -> None:
+    def __init__(self, *steps, retries=0, timeout_s=60.0):
         self.steps = list(steps)
         self.retries = retries
         self.timeout_s = timeout_s
         self.calls = 0
 
-    async def complete(self, example: Example, repeat: int = 0) -> Any:
+    async def complete(self, example, repeat=0):
         step = self.steps[min(self.calls, len(self.steps) - 1)]
         self.calls += 1
         if isinstance(step, BaseException):
@@ -49,87 +45,86 @@ class Waits(RetryPolicy):
 
     __slots__ = ("asked",)
 
-    def __init__(self) -> None:
+    def __init__(self):
         object.__setattr__(self, "asked", [])
 
-    def wait_s(self, failures: int, retry_after_s: float | None) -> float:
+    def wait_s(self, failures, retry_after_s):
         self.asked.append((failures, retry_after_s))
         return 0.0
 
 
-def answer(model: Model, policy: RetryPolicy | None = None) -> Prediction:
+def answer(model, policy=None):
     return asyncio.run(Asker(model, policy or Waits()).ask(ONE))
 
 
-def error(model: Model, policy: RetryPolicy | None = None) -> ModelError:
+def error(model, policy=None):
     with pytest.raises(ModelError) as caught:
         answer(model, policy)
     return caught.value
 
 
-def busy(retry_after_s: float | None = None) -> ModelError:
+def busy(retry_after_s=None):
     return ModelError("busy", retryable=True, retry_after_s=retry_after_s)
 
 
-def too_many() -> ModelError:
+def too_many():
     return ModelError("too many", retryable=True, trouble="busy")
 
 
-async def for_ever() -> None:
+async def for_ever():
     await asyncio.Event().wait()
 
 
 # --- attempts --------------------------------------------------------------------------------------------------
 
 
-def test_what_may_succeed_later_is_tried_again() -> None:
+def test_what_may_succeed_later_is_tried_again():
     model, waits = Model(busy(), busy(7.0), YES, retries=2), Waits()
     assert answer(model, waits).completion is YES
     assert waits.asked == [(1, None), (2, 7.0)]
 
 
-def test_but_only_so_often_and_the_text_says_how_often() -> None:
-    model = Model(ModelError("busy", retryable=True, where=Where("f.yaml", 3), evidence="503", cure="wait"), retries=2)
-    assert str(error(model)) == "f.yaml:3: busy (tried 3 times)\n  503\n  wait"
-    assert model.calls == 3
-
-
-def test_a_single_attempt_is_not_counted_out_loud() -> None:
-    assert str(error(Model(busy()))) == "busy"
+def test_but_only_so_often_and_the_text_says_how_often():
+    where = Where("f.yaml", 3)
+    model = Model(ModelError("busy", retryable=True, where=where, evidence="503", cure="wait"), retries=2)
+    found = error(model)
+    assert (found.where, found.evidence, found.cure, model.calls) == (where, "503", "wait", 3)
+    assert "3" in found.what
+    assert error(Model(busy())).what == "busy"  # a single attempt is not counted out loud
 
 
 @pytest.mark.parametrize("final", [ModelError("no"), ModelError("no", retryable=True, fatal=True)])
-def test_what_cannot_succeed_later_is_not_tried_again(final: ModelError) -> None:
+def test_what_cannot_succeed_later_is_not_tried_again(final):
     model = Model(final, YES, retries=5)
     assert error(model) is final
     assert model.calls == 1
 
 
-def test_an_error_that_turns_fatal_stays_fatal() -> None:
+def test_an_error_that_turns_fatal_stays_fatal():
     model = Model(busy(), ModelError("key revoked", fatal=True), retries=5)
     found = error(model)
-    assert (str(found), found.fatal) == ("key revoked (tried 2 times)", True)
+    assert ("key revoked" in found.what, found.fatal) == (True, True)
 
 
-def test_one_call_too_many_is_no_failure_while_others_are_answered() -> None:
+def test_one_call_too_many_is_no_failure_while_others_are_answered():
     """The endpoint refuses this question twenty times, but answers the others: it is a matter of patience."""
     patient = Model(*[too_many()] * 20, YES, retries=2)
     others = Model(YES)
-    asker = Asker(patient, Waits())  # type: ignore[arg-type]
+    asker = Asker(patient, Waits())
 
-    async def among_others() -> Completion:
-        async def other() -> None:
-            asker._model, model = others, asker._model  # type: ignore[assignment]
+    async def among_others():
+        async def other():
+            asker._model, model = others, asker._model
             await asker.ask(ONE)
             asker._model = model
 
         complete = patient.complete
 
-        async def after_another(example: Example, repeat: int = 0) -> Any:
+        async def after_another(example, repeat=0):
             await other()
             return await complete(example, repeat)
 
-        patient.complete = after_another  # type: ignore[method-assign]
+        patient.complete = after_another
         completion = (await asker.ask(ONE)).completion
         assert completion is not None
         return completion
@@ -138,20 +133,17 @@ def test_one_call_too_many_is_no_failure_while_others_are_answered() -> None:
     assert patient.calls == 21
 
 
-def test_where_nobody_is_answered_each_refusal_counts() -> None:
-    model = Model(too_many(), retries=2)
-    assert str(error(model)) == "too many (tried 3 times)"
-    assert model.calls == 3
+@pytest.mark.parametrize("retries", [2, 0])
+def test_where_nobody_is_answered_each_refusal_counts_and_without_retries_it_is_the_end(retries):
+    model = Model(too_many(), retries=retries)
+    assert "too many" in error(model).what
+    assert model.calls == 1 + retries
 
 
-def test_each_kind_of_trouble_is_counted_apart() -> None:
+def test_each_kind_of_trouble_is_counted_apart():
     gone = ModelError("gone", retryable=True, trouble="unreachable")
     model = Model(too_many(), busy(), gone, too_many(), busy(), gone, YES, retries=2)
     assert answer(model).completion is YES
-
-
-def test_without_retries_a_refusal_is_the_end() -> None:
-    assert str(error(Model(too_many(), YES))) == "too many"
 
 
 # --- several questions in one call ----------------------------------------------------------------------------
@@ -160,23 +152,23 @@ def test_without_retries_a_refusal_is_the_end() -> None:
 class Many(Model):
     """Answers every question in one call as ``found(number of the call, its input)`` says."""
 
-    def __init__(self, found: Callable[[int, str], Any], retries: int = 1) -> None:
+    def __init__(self, found, retries=1):
         super().__init__(retries=retries)
         self.found = found
-        self.asked: list[list[str]] = []
+        self.asked = []
 
-    async def complete_many(self, questions: Sequence[Question]) -> Any:
+    async def complete_many(self, questions):
         self.asked.append([str(question.example.input) for question in questions])
         found = [self.found(len(self.asked), text) for text in self.asked[-1]]
         return found[0] if found[0] is None or isinstance(found[0], str) else found
 
 
-def outcomes(model: Many, *inputs: str) -> list[dict[str, Any]]:
+def outcomes(model, *inputs):
     """What was told, in the order in which it was told: input to answer or error."""
     questions = [Question(text, Example(text, text, "x"), 0) for text in inputs]
 
-    async def ask_them() -> list[dict[str, Any]]:
-        asker = Asker(model, Waits(), batched=True)  # type: ignore[arg-type]
+    async def ask_them():
+        asker = Asker(model, Waits(), batched=True)
         return [
             {q.key: found.completion.text if isinstance(found, Prediction) else str(found) for q, found in told}
             async for told in asker.ask_many(questions)
@@ -185,42 +177,45 @@ def outcomes(model: Many, *inputs: str) -> list[dict[str, Any]]:
     return asyncio.run(ask_them())
 
 
-def test_all_are_answered_in_one_call() -> None:
-    model = Many(lambda _, text: Completion(text.upper()))
-    assert outcomes(model, "a", "b", "c") == [{"a": "A", "b": "B", "c": "C"}]
-    assert model.asked == [["a", "b", "c"]]
+@pytest.mark.parametrize(
+    ("answers", "told", "asked"),
+    [
+        (lambda _, text: Completion(text.upper()), [{"a": "A", "b": "B", "c": "C"}], ["abc"]),
+        # only those without an answer are asked again, and the others are told at once
+        (
+            lambda call, text: Completion(text) if call == 2 or text != "b" else busy(),
+            [{"a": "a", "c": "c"}, {"b": "b"}],
+            ["abc", "b"],
+        ),
+        # one that cannot succeed is told beside the others
+        (
+            lambda _, text: Completion(text) if text == "a" else ModelError("never"),
+            [{"a": "a", "b": "never", "c": "never"}],
+            ["abc"],
+        ),
+    ],
+)
+def test_several_questions_are_answered_in_one_call(answers, told, asked):
+    model = Many(answers)
+    assert outcomes(model, "a", "b", "c") == told
+    assert ["".join(inputs) for inputs in model.asked] == asked
 
 
-def test_only_those_without_an_answer_are_asked_again_and_the_others_are_told_at_once() -> None:
-    model = Many(lambda call, text: Completion(text) if call == 2 or text != "b" else busy())
-    assert outcomes(model, "a", "b", "c") == [{"a": "a", "c": "c"}, {"b": "b"}]
-    assert model.asked == [["a", "b", "c"], ["b"]]
-
-
-def test_one_that_cannot_succeed_is_told_beside_the_others() -> None:
-    model = Many(lambda _, text: Completion(text) if text == "a" else ModelError("never"))
-    assert outcomes(model, "a", "b") == [{"a": "a", "b": "never"}]
-
-
-def test_a_call_that_fails_as_a_whole_counts_for_all_its_questions() -> None:
+def test_a_call_that_fails_as_a_whole_counts_for_all_its_questions():
     class Broken(Many):
-        async def complete_many(self, questions: Sequence[Question]) -> Any:
+        async def complete_many(self, questions):
             await super().complete_many(questions)
             raise busy()
 
+    tried = error(Model(busy(), retries=1))
     model = Broken(lambda *_: 1, retries=1)
-    assert outcomes(model, "a", "b") == [{"a": "busy (tried 2 times)", "b": "busy (tried 2 times)"}]
+    assert outcomes(model, "a", "b") == [{"a": str(tried), "b": str(tried)}]
 
 
-@pytest.mark.parametrize(
-    ("returned", "text"),
-    [
-        (None, "the model returned NoneType for 2 questions"),
-        (3, "the model returned int instead of a Completion"),
-    ],
-)
-def test_what_is_no_list_of_answers_is_an_error_for_each(returned: Any, text: str) -> None:
-    assert outcomes(Many(lambda *_: returned), "a", "b") == [{"a": text, "b": text}]
+@pytest.mark.parametrize(("returned", "kind"), [(None, "NoneType"), (3, "int")])
+def test_what_is_no_list_of_answers_is_an_error_for_each(returned, kind):
+    (found,) = outcomes(Many(lambda *_: returned), "a", "b")
+    assert [kind in text for text in found.values()] == [True, True]
 
 
 # --- waits -----------------------------------------------------------------------------------------------------
@@ -229,7 +224,7 @@ policies = st.builds(RetryPolicy, *[st.floats(0, 1000)] * 3)
 
 
 @given(policy=policies, failures=st.integers(1, 5000))
-def test_waits_double_up_to_the_cap_and_half_of_each_is_jitter(policy: RetryPolicy, failures: int) -> None:
+def test_waits_double_up_to_the_cap_and_half_of_each_is_jitter(policy, failures):
     longest = min(policy.cap_s, policy.base_s * 2.0 ** min(failures - 1, 60)) if policy.base_s else 0.0
     if failures <= 31:
         assert longest / 2 <= policy.wait_s(failures, None) <= longest
@@ -237,12 +232,12 @@ def test_waits_double_up_to_the_cap_and_half_of_each_is_jitter(policy: RetryPoli
 
 
 @given(policy=policies, failures=st.integers(1, 100), retry_after_s=st.floats(-10, 1e6))
-def test_an_endpoint_is_heeded_up_to_a_cap(policy: RetryPolicy, failures: int, retry_after_s: float) -> None:
+def test_an_endpoint_is_heeded_up_to_a_cap(policy, failures, retry_after_s):
     heeded = max(0.0, min(retry_after_s, policy.retry_after_cap_s))
     assert heeded <= policy.wait_s(failures, retry_after_s) <= heeded + policy.base_s
 
 
-def test_the_waits_without_a_word_from_the_endpoint() -> None:
+def test_the_waits_without_a_word_from_the_endpoint():
     policy = RetryPolicy()
     assert (policy.base_s, policy.cap_s, policy.retry_after_cap_s) == (0.5, 30.0, 120.0)
     assert policy.wait_s(9, None) >= 15.0
@@ -252,39 +247,28 @@ def test_the_waits_without_a_word_from_the_endpoint() -> None:
 # --- the time limit --------------------------------------------------------------------------------------------
 
 
-def test_a_late_answer_is_no_answer_and_tried_again() -> None:
+def test_a_late_answer_is_no_answer_and_tried_again():
     model = Model(for_ever, YES, retries=1, timeout_s=0.001)
     assert answer(model).completion is YES
     model = Model(for_ever, retries=1, timeout_s=0.001)
-    assert str(error(model)) == "no answer within 0.001 s (tried 2 times)"
+    assert "0.001 s" in error(model).what
     assert model.calls == 2
 
 
-def test_a_call_that_goes_on_in_the_background_is_called_abandoned() -> None:
+def test_a_call_that_goes_on_in_the_background_is_called_abandoned():
     model = Model(for_ever, retries=3, timeout_s=0.001)
-    model.abandons = True  # type: ignore[attr-defined]
-    assert str(error(model)) == "no answer within 0.001 s; the call was abandoned"
+    model.abandons = True
+    assert "0.001 s" in error(model).what
     assert model.calls == 1  # each further one would block a thread more
 
 
-def test_without_a_limit_nothing_is_cut_off() -> None:
-    assert answer(Model(YES, timeout_s=None)).completion is YES
-
-
-def test_a_time_out_of_the_model_s_own_is_not_ours() -> None:
+def test_a_time_out_of_the_model_s_own_is_not_ours():
     model = Model(asyncio.TimeoutError("mine"), YES, retries=5)
     assert str(error(model)) == "TimeoutError: mine"
     assert model.calls == 1
 
 
 # --- what counts as an answer ----------------------------------------------------------------------------------
-
-
-def skip() -> BaseException:
-    try:
-        pytest.skip("not today")
-    except BaseException as skipped:
-        return skipped
 
 
 @pytest.mark.parametrize(
@@ -294,44 +278,35 @@ def skip() -> BaseException:
         (KeyError("label"), "KeyError: 'label'"),
         (SystemExit(0), "SystemExit: 0"),
         (KeyboardInterrupt("mine"), "KeyboardInterrupt: mine"),
-        (skip(), "Skipped: not today"),
+        (pytest.skip.Exception("not today"), "Skipped: not today"),
     ],
 )
 @pytest.mark.parametrize("timeout_s", [None, 60.0])
-def test_an_exception_is_a_failure_and_not_tried_again(
-    raised: BaseException, text: str, timeout_s: float | None
-) -> None:
+def test_an_exception_is_a_failure_and_not_tried_again(raised, text, timeout_s):
     model = Model(raised, YES, retries=5, timeout_s=timeout_s)
     found = error(model)
     assert (str(found), found.retryable, found.fatal) == (text, False, False)
     assert model.calls == 1
 
 
-@pytest.mark.parametrize(
-    ("returned", "text"),
-    [
-        (None, "the model returned NoneType instead of a Completion"),
-        ("yes", "the model returned str instead of a Completion"),
-        (Completion(7), "the model returned a text of type int instead of str"),  # type: ignore[arg-type]
-    ],
-)
-def test_only_a_text_is_an_answer(returned: Any, text: str) -> None:
-    assert str(error(Model(returned))) == text
+@pytest.mark.parametrize(("returned", "kind"), [(None, "NoneType"), ("yes", "str"), (Completion(7), "int")])
+def test_only_a_text_is_an_answer(returned, kind):
+    assert kind in error(Model(returned)).what
 
 
 # --- time ------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[], float]:
+def clock(monkeypatch):
     """One second passes between any two looks."""
     ticks = itertools.count()
     monkeypatch.setattr(asking, "perf_counter", lambda: float(next(ticks)))
     return lambda: float(next(ticks))
 
 
-def test_only_the_attempt_that_succeeded_is_timed(clock: Callable[[], float]) -> None:
-    async def slow() -> Completion:
+def test_only_the_attempt_that_succeeded_is_timed(clock):
+    async def slow():
         clock()
         return YES
 
@@ -339,17 +314,17 @@ def test_only_the_attempt_that_succeeded_is_timed(clock: Callable[[], float]) ->
     assert (found.completion, found.latency_s) == (YES, 2.0)
 
 
-def test_a_model_that_knows_its_time_better_is_believed(clock: Callable[[], float]) -> None:
+def test_a_model_that_knows_its_time_better_is_believed(clock):
     assert answer(Model(Completion("yes", latency_s=0.125))).latency_s == 0.125
 
 
-def test_what_cancels_the_question_cancels_the_call() -> None:
-    heard: list[str] = []
+def test_what_cancels_the_question_cancels_the_call():
+    heard = []
 
-    async def cancelled() -> None:
+    async def cancelled():
         begun = asyncio.Event()
 
-        async def patient() -> None:
+        async def patient():
             begun.set()
             try:
                 await for_ever()
@@ -357,7 +332,7 @@ def test_what_cancels_the_question_cancels_the_call() -> None:
                 heard.append("cancelled")
                 raise
 
-        task = asyncio.create_task(Asker(Model(patient), RetryPolicy()).ask(ONE))  # type: ignore[arg-type]
+        task = asyncio.create_task(Asker(Model(patient), RetryPolicy()).ask(ONE))
         await begun.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -370,21 +345,21 @@ def test_what_cancels_the_question_cancels_the_call() -> None:
 # --- limits on requests and tokens ----------------------------------------------------------------------------
 
 
-def test_tokens_are_estimated_from_the_question_and_then_from_the_answers() -> None:
+def test_tokens_are_estimated_from_the_question_and_then_from_the_answers():
     """The question has 30 characters: 10 tokens. Answers take 40; 600 a minute are allowed, ten a second."""
 
     class Counted(Model):
-        def characters(self, example: Example) -> int:
+        def characters(self, example):
             return 30
 
-        async def complete(self, example: Example, repeat: int = 0) -> Completion:
+        async def complete(self, example, repeat=0):
             begun.append(asyncio.get_running_loop().time() - 1000.0)
             return Completion("yes", input_tokens=30, output_tokens=10)
 
-    begun: list[float] = []
+    begun = []
 
-    async def three() -> None:
-        asker = Asker(Counted(), Waits(), Throttle(1, tokens_per_minute=600))  # type: ignore[arg-type]
+    async def three():
+        asker = Asker(Counted(), Waits(), Throttle(1, tokens_per_minute=600))
         for _ in range(3):
             await asker.ask(ONE)
 
@@ -392,14 +367,14 @@ def test_tokens_are_estimated_from_the_question_and_then_from_the_answers() -> N
     assert begun == pytest.approx([0, 4, 8])
 
 
-def test_each_attempt_counts_as_a_request() -> None:
-    begun: list[float] = []
+def test_each_attempt_counts_as_a_request():
+    begun = []
 
     class Timed(Model):
-        async def complete(self, example: Example, repeat: int = 0) -> Any:
+        async def complete(self, example, repeat=0):
             begun.append(asyncio.get_running_loop().time() - 1000.0)
             return await super().complete(example, repeat)
 
-    asker = Asker(Timed(busy(), busy(), YES, retries=5), Waits(), Throttle(4, requests_per_minute=30))  # type: ignore[arg-type]
+    asker = Asker(Timed(busy(), busy(), YES, retries=5), Waits(), Throttle(4, requests_per_minute=30))
     virtual_time.run(asker.ask(ONE))
     assert begun == pytest.approx([0, 2, 4])

@@ -1,49 +1,33 @@
 """A model that takes several questions in one call, in a run."""
 
-from __future__ import annotations
-
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
 
-import pytest
+from fakes import Fake
 
 from pytest_ftgate.data import DataSet, Example
 from pytest_ftgate.errors import ModelError
-from pytest_ftgate.models import Completion, Question, protocol
+from pytest_ftgate.models import Completion
 from pytest_ftgate.models.protocol import RetryPolicy
-from pytest_ftgate.runs.runner import Job, Run, Stores, run_models
-from pytest_ftgate.runs.store import Store
-
-Found = Callable[[str], "Completion | ModelError"]
+from pytest_ftgate.runs.runner import Job, run_models
 
 
-class Many(protocol.Model):
+class Many(Fake):
     """Echoes inputs in capitals, a call at a time, unless it is told otherwise."""
 
     name = "many"
-    spelling = "test:many"
-    verified = None
-    price = None
-    timeout_s = 60.0
-    retries = 1
-    persistent = True
 
-    def __init__(self, batch_size: int, concurrency: int, found: Found = lambda text: Completion(text.upper())) -> None:
+    def __init__(self, batch_size, concurrency, found=lambda text: Completion(text.upper())):
         self.batch_size = batch_size
         self.concurrency = concurrency
         self.found = found
-        self.calls: list[list[str]] = []
+        self.calls = []
         self.in_flight = 0
         self.most = 0
 
-    def key(self, example: Example, repeat: int = 0) -> str:
-        return f"many/{example.input}/{repeat}"
-
-    async def complete(self, example: Example, repeat: int = 0) -> Completion:
+    async def complete(self, example, repeat=0):
         raise AssertionError("asked one by one")
 
-    async def complete_many(self, questions: Sequence[Question]) -> Sequence[Completion | ModelError]:
+    async def complete_many(self, questions):
         assert [question.key for question in questions] == [self.key(q.example, q.repeat) for q in questions]
         inputs = [str(question.example.input) for question in questions]
         self.calls.append(inputs)
@@ -53,41 +37,32 @@ class Many(protocol.Model):
         self.in_flight -= 1
         return [self.found(text) for text in inputs]
 
-    async def aclose(self) -> None:
-        pass
 
-
-@pytest.fixture
-def stores() -> Iterator[Stores]:
-    with closing(Store(None)) as persistent, closing(Store(None)) as session:
-        yield Stores(persistent, session)
-
-
-def run(model: Many, stores: Stores, n: int = 8, repeats: int = 1) -> Run:
+def run(model, stores, n=8, repeats=1):
     examples = tuple(Example(str(i), f"q{i}", "x") for i in range(n))
     job = Job(model, DataSet(examples, None, "", None, "test"), repeats)
     (found,) = run_models([job], stores=stores, retry=RetryPolicy(base_s=0.0))
     return found
 
 
-def texts(found: Run) -> list[str | None]:
+def texts(found):
     return [p.completion and p.completion.text for row in found.predictions for p in row]
 
 
-def test_full_calls_as_many_at_once_as_it_may(stores: Stores) -> None:
+def test_full_calls_as_many_at_once_as_it_may(stores):
     model = Many(3, 2)
     assert texts(run(model, stores)) == [f"Q{i}" for i in range(8)]
     assert sorted(map(len, model.calls)) == [2, 3, 3]
     assert model.most == 2
 
 
-def test_repeats_are_questions_of_their_own(stores: Stores) -> None:
+def test_repeats_are_questions_of_their_own(stores):
     model = Many(50, 1)
     run(model, stores, n=3, repeats=2)
     assert model.calls == [["q0", "q1", "q2"] * 2]
 
 
-def test_what_is_stored_is_not_asked_again_and_what_failed_is(stores: Stores) -> None:
+def test_what_is_stored_is_not_asked_again_and_what_failed_is(stores):
     first = run(Many(8, 1, lambda text: ModelError("no") if text == "q3" else Completion(text)), stores)
     assert [p.error for p in first.predictions[0] if p.completion is None] == ["no"]
     again = Many(8, 1)
@@ -95,7 +70,7 @@ def test_what_is_stored_is_not_asked_again_and_what_failed_is(stores: Stores) ->
     assert again.calls == [["q3"]]
 
 
-def test_the_answers_of_a_call_are_kept_where_another_question_of_it_ends_the_run(stores: Stores) -> None:
+def test_the_answers_of_a_call_are_kept_where_another_question_of_it_ends_the_run(stores):
     found = run(
         Many(8, 1, lambda text: ModelError("no quota", fatal=True) if text == "q3" else Completion(text)), stores
     )
@@ -106,7 +81,7 @@ def test_the_answers_of_a_call_are_kept_where_another_question_of_it_ends_the_ru
     assert again.calls == [["q3"]]
 
 
-def test_the_latency_is_what_the_model_says_and_busy_time_is_shared(stores: Stores) -> None:
+def test_the_latency_is_what_the_model_says_and_busy_time_is_shared(stores):
     found = run(Many(4, 1, lambda text: Completion(text, latency_s=0.25 if text == "q0" else None)), stores)
     (row,) = found.predictions
     assert [p.latency_s for p in row][:2] == [0.25, None]

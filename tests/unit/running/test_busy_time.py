@@ -1,13 +1,11 @@
 """For how long a model was busy, spread over its answers."""
 
-from __future__ import annotations
-
 import pytest
 
 from pytest_ftgate.runs.asking import BusyTime
 
 
-def test_the_shares_add_up_to_the_time_in_which_a_call_was_under_way() -> None:
+def test_the_shares_add_up_to_the_time_in_which_a_call_was_under_way():
     now = [0.0]
     busy = BusyTime(lambda: now[0])
     busy.begin()

@@ -1,47 +1,35 @@
 """What each call costs, on a budget: in a run, and where calls fail."""
 
-from __future__ import annotations
-
 import asyncio
-from collections.abc import Iterator, Sequence
-from contextlib import closing, suppress
-from typing import Any
+from contextlib import suppress
 
 import pytest
+from fakes import Fake
 
 from pytest_ftgate.data import DataSet, Example
 from pytest_ftgate.errors import ModelError
-from pytest_ftgate.models import Completion, Question, protocol
+from pytest_ftgate.models import Completion
 from pytest_ftgate.models.protocol import Price, RetryPolicy
 from pytest_ftgate.runs.budget import Budget
-from pytest_ftgate.runs.runner import Job, Run, Stores, TimeLimit, run_models
-from pytest_ftgate.runs.store import Store
+from pytest_ftgate.runs.runner import Job, TimeLimit, run_models
 
 PRICE = Price("here", input_per_1m=100_000.0, output_per_1m=100_000.0)  # a tenth of a dollar for a token
 
 
-class Model(protocol.Model):
+class Model(Fake):
     """Each question has 3 characters, taken for one token; an answer takes one token and is allowed no more."""
 
     name = "priced"
-    spelling = "test:priced"
-    verified = None
-    timeout_s = 60.0
-    retries = 1
-    persistent = True
     endpoint = True
     params = {"max_tokens": 1}  # noqa: RUF012
 
-    def __init__(self, price: Any = PRICE, concurrency: int = 1, *found: Any) -> None:
+    def __init__(self, price=PRICE, concurrency=1, *found):
         self.price = price
         self.concurrency = concurrency
         self.found = list(found)
         self.calls = 0
 
-    def key(self, example: Example, repeat: int = 0) -> str:
-        return f"{example.input}/{repeat}"
-
-    async def complete(self, example: Example, repeat: int = 0) -> Completion:
+    async def complete(self, example, repeat=0):
         self.calls += 1
         await asyncio.sleep(0)
         found = self.found.pop(0) if self.found else None
@@ -49,37 +37,28 @@ class Model(protocol.Model):
             raise found
         return Completion("yes", input_tokens=1, output_tokens=1)
 
-    async def aclose(self) -> None:
-        pass
-
 
 class Many(Model):
     batch_size = 4
 
-    async def complete_many(self, questions: Sequence[Question]) -> Sequence[Completion | ModelError]:
+    async def complete_many(self, questions):
         self.calls += len(questions)
         return [await self.complete(q.example) for q in questions]
 
 
-@pytest.fixture
-def stores() -> Iterator[Stores]:
-    with closing(Store(None)) as persistent, closing(Store(None)) as session:
-        yield Stores(persistent, session)
-
-
-def run(model: Model, stores: Stores, budget: Budget, n: int = 10) -> Run:
+def run(model, stores, budget, n=10):
     examples = tuple(Example(str(i), f"q{i:02}", "x") for i in range(n))
-    job = Job(model, DataSet(examples, None, "", None, "test"))  # type: ignore[arg-type]
+    job = Job(model, DataSet(examples, None, "", None, "test"))
     (found,) = run_models([job], stores=stores, retry=RetryPolicy(base_s=0.0), budget=budget)
     return found
 
 
-def n_answered(found: Run) -> int:
+def n_answered(found):
     return sum(p.completion is not None for p in found.predictions[0])
 
 
 @pytest.mark.parametrize("concurrency", [1, 8])
-def test_the_call_that_would_pass_the_limit_is_not_made(stores: Stores, concurrency: int) -> None:
+def test_the_call_that_would_pass_the_limit_is_not_made(stores, concurrency):
     model, budget = Model(PRICE, concurrency), Budget(1.1)  # five calls at 0.2
     found = run(model, stores, budget)
     assert "--ftgate-max-cost 1.1" in str(found.fatal)
@@ -89,7 +68,7 @@ def test_the_call_that_would_pass_the_limit_is_not_made(stores: Stores, concurre
 
 
 @pytest.mark.parametrize("concurrency", [1, 8])
-def test_a_run_that_costs_less_than_the_limit_is_never_ended_by_it(stores: Stores, concurrency: int) -> None:
+def test_a_run_that_costs_less_than_the_limit_is_never_ended_by_it(stores, concurrency):
     """By their estimate only two calls fit side by side; all ten together cost a tenth of the limit."""
     model, budget = Model(PRICE, concurrency), Budget(20.0)
     model.params = {"max_tokens": 80}
@@ -99,27 +78,27 @@ def test_a_run_that_costs_less_than_the_limit_is_never_ended_by_it(stores: Store
     assert budget.spent_usd == pytest.approx(2.0)
 
 
-def test_two_models_share_one_budget_without_waiting_for_each_other_in_vain(stores: Stores) -> None:
+def test_two_models_share_one_budget_without_waiting_for_each_other_in_vain(stores):
     dear, cheap, budget = Model(PRICE, 8), Model(PRICE, 8), Budget(10.0)
     dear.name, dear.params, cheap.params = "dear", {"max_tokens": 60}, {"max_tokens": 20}
-    dear.key = lambda example, repeat=0: f"dear/{example.id}"  # type: ignore[method-assign]
+    dear.key = lambda example, repeat=0: f"dear/{example.id}"
     examples = tuple(Example(str(i), f"q{i:02}", "x") for i in range(10))
-    jobs = [Job(model, DataSet(examples, None, "", None, "test")) for model in (dear, cheap)]  # type: ignore[arg-type]
+    jobs = [Job(model, DataSet(examples, None, "", None, "test")) for model in (dear, cheap)]
     runs = run_models(jobs, stores=stores, budget=budget)
     assert [n_answered(one) for one in runs] == [10, 10]
     assert budget.spent_usd == pytest.approx(4.0)
 
 
-def test_calls_that_hang_when_their_run_has_ended_are_booked(stores: Stores) -> None:
+def test_calls_that_hang_when_their_run_has_ended_are_booked(stores):
     class Stubborn(Model):
-        async def complete(self, example: Example, repeat: int = 0) -> Completion:
+        async def complete(self, example, repeat=0):
             self.calls += 1
             while True:
                 with suppress(asyncio.CancelledError):
                     await asyncio.sleep(3600)
 
     model = Stubborn()
-    job = Job(model, DataSet((Example("1", "q01", "x"),), None, "", None, "test"))  # type: ignore[arg-type]
+    job = Job(model, DataSet((Example("1", "q01", "x"),), None, "", None, "test"))
     budget = Budget(1.1)
     limit = TimeLimit(0.0, "here", 0.0)
     run_models([job], stores=stores, budget=budget, limit=limit)
@@ -127,14 +106,13 @@ def test_calls_that_hang_when_their_run_has_ended_are_booked(stores: Stores) -> 
     assert (budget.in_flight_usd, budget.unsure_usd) == (0, pytest.approx(0.2))
 
 
-def test_what_is_stored_costs_nothing(stores: Stores) -> None:
-    first = run(Model(), stores, Budget(1.1))
-    again = run(Model(), stores, Budget(1.1))
-    assert (n_answered(first), n_answered(again)) == (5, 10)
-    assert again.fatal is None
+def test_what_is_stored_costs_nothing(stores):
+    runs = [run(Model(), stores, Budget(1.1)) for _ in range(2)]
+    assert [n_answered(found) for found in runs] == [5, 10]
+    assert runs[1].fatal is None
 
 
-def test_a_call_that_failed_counts_with_its_estimate(stores: Stores) -> None:
+def test_a_call_that_failed_counts_with_its_estimate(stores):
     model = Model(PRICE, 1, ModelError("gone", retryable=True))
     budget = Budget(100)
     run(model, stores, budget, n=2)
@@ -143,41 +121,41 @@ def test_a_call_that_failed_counts_with_its_estimate(stores: Stores) -> None:
 
 
 @pytest.mark.parametrize("made", [Model, Many])
-def test_a_call_that_was_turned_away_costs_nothing(stores: Stores, made: type[Model]) -> None:
+def test_a_call_that_was_turned_away_costs_nothing(stores, made):
     model = made(PRICE, 1)
     turned_away = ModelError("slow down", retryable=True, trouble="busy", unpaid=True)
     model.found = [turned_away]
     if isinstance(model, Many):
         asked = model.complete_many
 
-        async def complete_many(questions: Sequence[Question]) -> Sequence[Completion | ModelError]:
+        async def complete_many(questions):
             if model.found:
                 raise model.found.pop()
             return await asked(questions)
 
-        model.complete_many = complete_many  # type: ignore[method-assign]
+        model.complete_many = complete_many
     budget = Budget(100)
     found = run(model, stores, budget, n=2)
     assert n_answered(found) == 2
     assert (budget.spent_usd, budget.unsure_usd) == (pytest.approx(0.4), 0.0)
 
 
-def test_several_questions_in_one_call_are_paid_for_before_it_is_made_or_not_at_all(stores: Stores) -> None:
+def test_several_questions_in_one_call_are_paid_for_before_it_is_made_or_not_at_all(stores):
     model, budget = Many(), Budget(1.1)
     found = run(model, stores, budget)
     assert n_answered(found) == 4
     assert budget.spent_usd == pytest.approx(0.8)
-    assert "$0.8000 is spent, the next call of 4 questions is estimated at $0.8000" in str(found.fatal)
+    assert str(found.fatal).count("$0.8000") == 2
 
 
-def test_an_endpoint_without_a_price_is_not_asked(stores: Stores) -> None:
+def test_an_endpoint_without_a_price_is_not_asked(stores):
     model = Model(None)
     found = run(model, stores, Budget(5))
     assert model.calls == 0
-    assert str(found.fatal).startswith("price: the price of priced is unknown, so --ftgate-max-cost cannot be kept")
+    assert (str(found.fatal.where), "priced" in found.fatal.what) == ("price", True)
 
 
-def test_a_machine_by_the_hour_is_paid_for_as_long_as_it_was_busy(stores: Stores) -> None:
+def test_a_machine_by_the_hour_is_paid_for_as_long_as_it_was_busy(stores):
     budget = Budget(1000)
     found = run(Model(Price("here", gpu_hour_usd=3600.0), 2), stores, budget)
     busy = [p.busy_s for p in found.predictions[0]]

@@ -1,7 +1,5 @@
 """Recorded answers: looked up, without an event loop, a socket or a store."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys
@@ -33,11 +31,11 @@ print([prediction.completion.text for prediction in run.predictions[0]])
 EXAMPLES = DataSet(tuple(Example(f"e{i}", f"question {i}", "yes") for i in range(6)), None, "", None, "test")
 
 
-def row(i: int, **more: object) -> dict[str, object]:
+def row(i, **more):
     return {"id": f"e{i}", "output": f"answer {i}", **more}
 
 
-def recorded(folder: Path, *rows: dict[str, object]) -> RecordedModel:
+def recorded(folder, *rows):
     path = folder / "r.jsonl"
     path.write_text("".join(json.dumps(one) + "\n" for one in rows or map(row, range(6))))
     file = read_rows(path)
@@ -52,7 +50,7 @@ def recorded(folder: Path, *rows: dict[str, object]) -> RecordedModel:
     )
 
 
-def test_a_recording_needs_neither_an_event_loop_nor_a_socket_nor_a_store(tmp_path: Path) -> None:
+def test_a_recording_needs_neither_an_event_loop_nor_a_socket_nor_a_store(tmp_path):
     found = subprocess.run(
         [sys.executable, "-c", ALONE, str(tmp_path)],
         env={"PYTHONPATH": ":".join(map(str, [Path(__file__).parent, *sys.path]))},
@@ -65,7 +63,7 @@ def test_a_recording_needs_neither_an_event_loop_nor_a_socket_nor_a_store(tmp_pa
     assert not (tmp_path / "x").exists()
 
 
-def test_committed_recordings_need_them_neither(tmp_path: Path) -> None:
+def test_committed_recordings_need_them_neither(tmp_path):
     model = Model()
     kept = {model.key(one): Prediction(model.key(one), Completion("kept"), 0.5, 5.0) for one in EXAMPLES}
     with closing(Store(tmp_path / "x")) as store:
@@ -75,7 +73,7 @@ def test_committed_recordings_need_them_neither(tmp_path: Path) -> None:
     assert all((one.stored, one.latency_s, one.created_at) == (True, 0.5, 5.0) for one in run.predictions[0])
 
 
-def test_what_a_row_tells_is_what_the_run_tells(tmp_path: Path) -> None:
+def test_what_a_row_tells_is_what_the_run_tells(tmp_path):
     model = recorded(tmp_path, row(0, latency_s=0.25, created_at=5, key="of another model"))
     one = DataSet(EXAMPLES.examples[:1], None, "", None, "test")
     ((found,),) = run_models([Job(model, one)], stores=nothing())[0].predictions
@@ -84,30 +82,29 @@ def test_what_a_row_tells_is_what_the_run_tells(tmp_path: Path) -> None:
     assert found == Prediction(key, completion, 0.25, 5.0, id="e0", stored=True)
 
 
-def test_a_missing_row_is_a_missing_answer(tmp_path: Path) -> None:
+def test_a_missing_row_is_a_missing_answer(tmp_path):
     model = recorded(tmp_path, row(0), {"id": "e1", "output": None}, *map(row, range(3, 6)))
     (run,) = run_models([Job(model, EXAMPLES)], stores=nothing())
     assert texts(run) == ["answer 0", None, None, "answer 3", "answer 4", "answer 5"]
     assert run.fatal is None
-    assert "holds no answer" in (run.predictions[0][1].error or "")
-    assert 'no recorded prediction for id "e2"' in (run.predictions[0][2].error or "")
+    assert ['"e1"' in run.predictions[0][1].error, '"e2"' in run.predictions[0][2].error] == [True, True]
 
 
-def test_a_row_for_another_input_ends_the_run_before_anybody_is_paid(tmp_path: Path) -> None:
+def test_a_row_for_another_input_ends_the_run_before_anybody_is_paid(tmp_path):
     model = recorded(tmp_path, row(0), row(1, input_sha256=input_sha256("another")), *map(row, range(2, 6)))
     asked = Model(name="asked")
     run, other = run_models([Job(model, EXAMPLES), Job(asked, EXAMPLES)], stores=nothing())
     assert texts(run) == ["answer 0"] + [None] * 5
-    assert "was made for another input" in str(run.fatal)
+    assert '"e1"' in run.fatal.what
     assert (other.fatal, asked.calls) == (None, [])
-    assert "the run was stopped: tuned: " in (other.predictions[0][0].error or "")
+    assert "tuned: " in other.predictions[0][0].error
 
 
-def test_useless_rows_end_it_early(tmp_path: Path) -> None:
+def test_useless_rows_end_it_early(tmp_path):
     (run,) = run_models([Job(recorded(tmp_path), EXAMPLES, usable=lambda _: False)], stores=nothing())
     assert isinstance(run.fatal, UselessError)
     assert texts(run) == [*(f"answer {i}" for i in range(5)), None]
 
 
-def nothing() -> Stores:
+def nothing():
     return Stores(None, Store(None))

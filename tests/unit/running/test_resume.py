@@ -1,7 +1,5 @@
 """Several processes on one store: each call is paid for once, also where one of them is killed."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import signal
@@ -10,7 +8,6 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -64,10 +61,10 @@ class Endpoint:
     ``on_call`` is called for each call before its answer, one at a time.
     """
 
-    def __init__(self) -> None:
+    def __init__(self):
         self.guests = 1
-        self.on_call: Callable[[], None] = lambda: None
-        self.calls: list[tuple[int, str]] = []
+        self.on_call = lambda: None
+        self.calls = []
         self._lock = threading.Lock()
         self._complete = threading.Event()
         self._socket = socket.create_server(("127.0.0.1", 0), backlog=128)
@@ -75,13 +72,13 @@ class Endpoint:
         self._threads = [threading.Thread(target=self._accept)]
         self._threads[0].start()
 
-    def close(self) -> None:
+    def close(self):
         self._socket.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
             thread.join()
         self._socket.close()
 
-    def _accept(self) -> None:
+    def _accept(self):
         while True:
             try:
                 connection, _ = self._socket.accept()
@@ -90,7 +87,7 @@ class Endpoint:
             self._threads.append(threading.Thread(target=self._answer, args=(connection,)))
             self._threads[-1].start()
 
-    def _answer(self, connection: socket.socket) -> None:
+    def _answer(self, connection):
         # Whoever asked may be gone by now.
         with contextlib.suppress(OSError), connection, connection.makefile("rwb") as line:
             request = line.readline().decode().split()
@@ -108,17 +105,12 @@ class Endpoint:
 
 
 @pytest.fixture
-def endpoint() -> Iterator[Endpoint]:
+def endpoint():
     with closing(Endpoint()) as opened:
         yield opened
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / ".ftgate" / "predictions.sqlite3"
-
-
-def process(path: Path, endpoint: Endpoint) -> subprocess.Popen[str]:
+def process(path, endpoint):
     return subprocess.Popen(
         [sys.executable, "-c", ASKING, str(path), str(endpoint.port)],
         env={**os.environ, "PYTHONPATH": str(Path(pytest_ftgate.__file__).parents[1])},
@@ -128,14 +120,14 @@ def process(path: Path, endpoint: Endpoint) -> subprocess.Popen[str]:
     )
 
 
-def n_asked(process: subprocess.Popen[str]) -> int:
+def n_asked(process):
     """Wait for the end of a process that must go well; how many predictions it asked for."""
     output, error = process.communicate(timeout=60)
     assert (process.returncode, error) == (0, "")
     return int(output)
 
 
-def test_two_processes_share_the_work(path: Path, endpoint: Endpoint) -> None:
+def test_two_processes_share_the_work(path, endpoint):
     endpoint.guests = 2
     one, two = process(path, endpoint), process(path, endpoint)
     shares = [n_asked(one), n_asked(two)]
@@ -147,10 +139,10 @@ def test_two_processes_share_the_work(path: Path, endpoint: Endpoint) -> None:
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
 @pytest.mark.parametrize("companions", [0, 1])
-def test_after_a_kill_only_what_was_in_flight_is_asked_again(path: Path, endpoint: Endpoint, companions: int) -> None:
+def test_after_a_kill_only_what_was_in_flight_is_asked_again(path, endpoint, companions):
     victim = process(path, endpoint)
 
-    def kill() -> None:
+    def kill():
         if len(endpoint.calls) == N // 3:
             victim.send_signal(signal.SIGKILL)
             victim.wait()

@@ -1,7 +1,5 @@
 """The store: what is kept comes back, leases divide the work, and a file that cannot serve says so."""
 
-from __future__ import annotations
-
 import json
 import os
 import sqlite3
@@ -10,7 +8,6 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -27,24 +24,18 @@ from pytest_ftgate.runs.store import Store
 PACKAGE_HOME = str(Path(pytest_ftgate.__file__).parents[1])
 
 
-def prediction(key: str, text: str = "yes", created_at: float = 100.0) -> Prediction:
+def prediction(key, text="yes", created_at=100.0):
     return Prediction(key, Completion(text), 0.5, created_at)
 
 
-@pytest.fixture
-def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path / ".ftgate" / "predictions.sqlite3"
-
-
 @pytest.fixture(params=["file", "memory"])
-def store(request: pytest.FixtureRequest, path: Path) -> Iterator[Store]:
+def store(request, path):
     with closing(Store(path if request.param == "file" else None)) as opened:
         yield opened
 
 
 @pytest.fixture
-def plain_user() -> Iterator[None]:
+def plain_user():
     """Permissions do not bind the superuser, so that the test steps down for a while."""
     if os.name != "posix":
         pytest.skip("folders cannot be made read-only by mode here")
@@ -59,7 +50,7 @@ def plain_user() -> Iterator[None]:
 
 
 @pytest.fixture
-def open_folder() -> Iterator[Path]:
+def open_folder():
     """A folder that every user may enter, unlike those of ``tmp_path``."""
     with tempfile.TemporaryDirectory() as name:
         Path(name).chmod(0o755)
@@ -82,14 +73,14 @@ completions = st.builds(
 
 
 @given(completion=completions, latency_s=seconds, created_at=st.floats(min_value=0, max_value=4e9))
-def test_a_prediction_comes_back_as_it_went(completion: Completion, latency_s: float | None, created_at: float) -> None:
+def test_a_prediction_comes_back_as_it_went(completion, latency_s, created_at):
     kept = Prediction("k", completion, latency_s, created_at)
     with closing(Store(None)) as store:
         store.put([kept])
         assert store.get(["k"]) == {"k": kept}
 
 
-def test_it_outlives_the_process_that_put_it_and_is_plain_json(path: Path) -> None:
+def test_it_outlives_the_process_that_put_it_and_is_plain_json(path):
     with closing(Store(path)) as store:
         store.put([Prediction("k", Completion("yes", 10, finish="cut_off"), 0.25, 7.0)])
     with closing(sqlite3.connect(path)) as raw:
@@ -100,25 +91,20 @@ def test_it_outlives_the_process_that_put_it_and_is_plain_json(path: Path) -> No
         assert store.get(["k"])["k"].completion == Completion("yes", 10, finish="cut_off")
 
 
-def test_a_later_prediction_takes_the_place_of_an_older_one(store: Store) -> None:
-    store.put([prediction("k", "old")])
+def test_a_later_prediction_takes_the_place_of_an_older_one_and_only_keys_asked_for_come_back(store):
+    store.put([prediction("k", "old"), prediction("a")])
     store.put([prediction("k", "new", created_at=200.0)])
-    assert store.get(["k"])["k"].completion.text == "new"
+    assert {key: kept.completion.text for key, kept in store.get(["k", "c"]).items()} == {"k": "new"}
 
 
-def test_only_the_keys_asked_for_come_back(store: Store) -> None:
-    store.put([prediction("a"), prediction("b")])
-    assert set(store.get(["b", "c"])) == {"b"}
-
-
-def test_older_than_asked_counts_as_absent(store: Store) -> None:
+def test_older_than_asked_counts_as_absent(store):
     store.put([prediction("old", created_at=99.9), prediction("new", created_at=100.0)])
     assert set(store.get(["old", "new"], newer_than=100.0)) == {"new"}
     claim = store.claim(["old", "new"], "me", 30, newer_than=100.0)
     assert (set(claim.done), claim.mine) == ({"new"}, ("old",))
 
 
-def test_more_keys_than_one_statement_takes(store: Store) -> None:
+def test_more_keys_than_one_statement_takes(store):
     keys = [f"k{number}" for number in range(2500)]
     store.put([prediction(key) for key in keys[:2000]])
     connection = store._database._connection
@@ -131,24 +117,20 @@ def test_more_keys_than_one_statement_takes(store: Store) -> None:
     assert store.claim(keys, "you", 30).elsewhere == tuple(keys[2000:])
 
 
-def test_all_of_a_batch_or_none(store: Store) -> None:
+def test_all_of_a_batch_or_none_and_any_thread_may_use_it(store):
     with pytest.raises(StoreError):
-        store.put([prediction("a"), Prediction("b", Completion("yes"), None, None)])  # type: ignore[arg-type]
-    assert store.get(["a", "b"]) == {}
-
-
-def test_any_thread_may_use_it(store: Store) -> None:
+        store.put([prediction("c"), Prediction("d", Completion("yes"), None, None)])
     store.put([prediction("a")])
     thread = threading.Thread(target=lambda: store.put([prediction("b")]))
     thread.start()
     thread.join()
-    assert set(store.get(["a", "b"])) == {"a", "b"}
+    assert set(store.get(["a", "b", "c", "d"])) == {"a", "b"}
 
 
 # --- leases ----------------------------------------------------------------------------------------------------
 
 
-def test_a_claim_divides_keys_three_ways(store: Store) -> None:
+def test_a_claim_divides_keys_three_ways(store):
     store.put([prediction("done")])
     store.claim(["taken"], "somebody", 30)
     claim = store.claim(["done", "free", "taken"], "me", 30)
@@ -157,15 +139,11 @@ def test_a_claim_divides_keys_three_ways(store: Store) -> None:
     assert store.claim(["free"], "me", 30).mine == ("free",), "the owner's own lease is no obstacle"
 
 
-def test_a_stored_prediction_ends_the_lease(store: Store) -> None:
-    store.claim(["k"], "somebody", 30)
+def test_a_stored_prediction_ends_the_lease_and_leases_given_back_are_free(store):
+    store.claim(["k", "a", "b", "c"], "somebody", 30)
+    store.claim(["d"], "another", 30)
     store.put([prediction("k")])
     assert store.claim(["k"], "me", 30, newer_than=1e12).mine == ("k",)
-
-
-def test_leases_given_back_are_free(store: Store) -> None:
-    store.claim(["a", "b", "c"], "somebody", 30)
-    store.claim(["d"], "another", 30)
     store.release("somebody", ["a", "d"])
     assert store.claim(["a", "b", "d"], "me", 30).mine == ("a",)
     store.release("somebody")
@@ -173,7 +151,7 @@ def test_leases_given_back_are_free(store: Store) -> None:
     assert (claim.mine, claim.elsewhere) == (("b", "c"), ("d",))
 
 
-def test_a_lease_runs_out_unless_renewed(store: Store) -> None:
+def test_a_lease_runs_out_unless_renewed(store):
     store.claim(["a"], "sleepy", 0)
     store.claim(["b"], "awake", 0)
     store.renew("awake", 30)
@@ -181,33 +159,26 @@ def test_a_lease_runs_out_unless_renewed(store: Store) -> None:
     assert (claim.mine, claim.elsewhere) == (("a",), ("b",))
 
 
-def lease_of(path: Path, *, pid: int, host: str | None = None) -> None:
+def lease_of(path, *, pid, host=None):
     """Make the one lease in the file that of another process."""
     with closing(sqlite3.connect(path, isolation_level=None)) as raw:
         raw.execute("UPDATE leases SET pid = ?, host = coalesce(?, host)", (pid, host))
 
 
 @pytest.mark.skipif(os.name != "posix", reason="asking whether a process lives would end it")
-def test_the_lease_of_a_dead_process_is_taken_over_at_once(path: Path) -> None:
+@pytest.mark.parametrize("host", [None, "another host"])
+def test_the_lease_of_a_dead_process_is_taken_over_at_once_where_it_can_be_known(path, host):
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     with closing(Store(path)) as store:
         store.claim(["k"], "killed", 30)
-        lease_of(path, pid=ended.pid)
-        assert store.claim(["k"], "me", 30).mine == ("k",)
-
-
-def test_a_process_on_another_host_cannot_be_known_to_be_dead(path: Path) -> None:
-    ended = subprocess.Popen([sys.executable, "-c", ""])
-    ended.wait()
-    with closing(Store(path)) as store:
-        store.claim(["k"], "far away", 30)
-        lease_of(path, pid=ended.pid, host="another host")
-        assert store.claim(["k"], "me", 30).elsewhere == ("k",)
+        lease_of(path, pid=ended.pid, host=host)
+        claim = store.claim(["k"], "me", 30)
+    assert (claim.mine, claim.elsewhere) == (((), ("k",)) if host else (("k",), ()))
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs process 1")
-def test_a_process_that_may_not_be_asked_counts_as_alive(path: Path, plain_user: None) -> None:
+def test_a_process_that_may_not_be_asked_counts_as_alive(path, plain_user):
     with tempfile.TemporaryDirectory() as folder, closing(Store(Path(folder) / "p.sqlite3")) as store:
         store.claim(["k"], "init", 30)
         lease_of(Path(folder) / "p.sqlite3", pid=1)
@@ -234,15 +205,15 @@ while missing:
 """
 
 
-def test_of_many_processes_exactly_one_asks_for_each_key(path: Path) -> None:
+def test_of_many_processes_exactly_one_asks_for_each_key(path):
     command = [sys.executable, "-c", HAMMER, str(path)]
     environment = {**os.environ, "PYTHONPATH": PACKAGE_HOME}
     processes = [
         subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        for _ in range(4)
+        for _ in range(3)
     ]
     outputs = [process.communicate(timeout=60) for process in processes]
-    assert [error for _, error in outputs] == [""] * 4
+    assert [error for _, error in outputs] == [""] * 3
     asked = [key for output, _ in outputs for key in output.split()]
     assert sorted(asked) == sorted(str(number) for number in range(400))
 
@@ -250,28 +221,27 @@ def test_of_many_processes_exactly_one_asks_for_each_key(path: Path) -> None:
 # --- the file --------------------------------------------------------------------------------------------------
 
 
-def test_nothing_is_made_before_it_is_used(path: Path) -> None:
+def test_nothing_is_made_before_it_is_used_and_a_new_folder_ignores_itself(path):
     with closing(Store(path)) as store:
         assert store.get([]) == {}
         assert not path.parent.exists()
         assert store.get(["k"]) == {}
         assert path.exists()
-
-
-def test_a_new_folder_ignores_itself(path: Path) -> None:
-    with closing(Store(path)) as store:
-        store.put([prediction("k")])
     assert (path.parent / ".gitignore").read_text() == "*\n"
 
 
-def test_a_folder_of_the_user_is_left_alone(path: Path) -> None:
+@pytest.mark.parametrize("empty", [False, True])
+def test_a_folder_of_the_user_is_left_alone_and_an_empty_file_is_a_start(path, empty):
     path.parent.mkdir()
+    if empty:
+        path.touch()
     with closing(Store(path)) as store:
         store.put([prediction("k")])
+        assert set(store.get(["k"])) == {"k"}
     assert [entry.name for entry in path.parent.iterdir()] == [path.name]
 
 
-def test_many_may_read_while_one_writes(path: Path) -> None:
+def test_many_may_read_while_one_writes(path):
     stored_file(path)
     with closing(Store(path)) as store, closing(sqlite3.connect(path, isolation_level=None)) as other:
         store.get(["k"])
@@ -280,56 +250,43 @@ def test_many_may_read_while_one_writes(path: Path) -> None:
         assert other.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
-def test_an_empty_file_is_a_start(path: Path) -> None:
-    path.parent.mkdir()
-    path.touch()
-    with closing(Store(path)) as store:
-        store.put([prediction("k")])
-        assert set(store.get(["k"])) == {"k"}
-
-
-DELETE = "Delete the file (its predictions are then asked for again), or run with --ftgate-cache=off."
-
-
-def refusal(store: Store) -> str:
+def refusal(store):
+    """Whether it is written or claimed in, the same error."""
     with pytest.raises(StoreError) as caught:
         store.put([prediction("k")])
     with pytest.raises(StoreError) as again:
         store.claim(["k"], "me", 30)
     assert str(again.value) == str(caught.value)
-    return str(caught.value)
+    return of_store(caught.value)
 
 
-def test_a_file_that_is_no_database(path: Path) -> None:
-    path.parent.mkdir()
-    path.write_text("a text, and long enough to be looked at " * 100)
-    before = path.read_bytes()
-    assert refusal(Store(path)) == (
-        ".ftgate/predictions.sqlite3: this is not a sound file of stored predictions\n"
-        "  SQLite says: file is not a database\n"
-        f"  {DELETE}"
-    )
-    assert path.read_bytes() == before
+def of_store(error):
+    assert str(error.where) == ".ftgate/predictions.sqlite3"
+    assert "--ftgate-cache=off" in error.cure
+    return error
+
+
+TEXT = b"a text, and long enough to be looked at " * 100
 
 
 @pytest.mark.parametrize(
-    "schema",
-    ["CREATE TABLE photos (id)", "CREATE TABLE meta (id)", "CREATE TABLE meta (name TEXT, value TEXT)"],
-    ids=["other tables", "another meta", "no version"],
+    "content",
+    [TEXT, "CREATE TABLE photos (id)", "CREATE TABLE meta (id)", "CREATE TABLE meta (name TEXT, value TEXT)"],
+    ids=["no database", "other tables", "another meta", "no version"],
 )
-def test_a_database_of_something_else_is_not_touched(path: Path, schema: str) -> None:
+def test_a_file_of_something_else_is_not_touched(path, content):
     path.parent.mkdir()
-    with closing(sqlite3.connect(path)) as raw:
-        raw.execute(schema)
+    if content == TEXT:
+        path.write_bytes(content)
+    else:
+        with closing(sqlite3.connect(path)) as raw:
+            raw.execute(content)
     before = path.read_bytes()
-    assert refusal(Store(path)) == (
-        ".ftgate/predictions.sqlite3: this is not a sound file of stored predictions\n"
-        f"  it holds tables of something else\n  {DELETE}"
-    )
+    assert "Delete the file" in refusal(Store(path)).cure
     assert path.read_bytes() == before
 
 
-def stored_file(path: Path, *statements: str) -> None:
+def stored_file(path, *statements):
     """A file with one prediction, ``k``, changed afterwards."""
     with closing(Store(path)) as store:
         store.put([prediction("k")])
@@ -338,55 +295,36 @@ def stored_file(path: Path, *statements: str) -> None:
             raw.execute(statement)
 
 
-def test_a_file_of_a_newer_version(path: Path) -> None:
+def test_a_file_of_a_newer_version(path):
     stored_file(path, "UPDATE meta SET value = '2'")
-    assert refusal(Store(path)) == (
-        ".ftgate/predictions.sqlite3: the stored predictions were written by a newer pytest-ftgate\n"
-        "  schema 2; this version knows 1\n"
-        "  Update pytest-ftgate, delete the file, or run with --ftgate-cache=off."
-    )
+    assert "schema 2" in refusal(Store(path)).evidence
 
 
-def test_whatever_else_sqlite_says(path: Path) -> None:
+def test_whatever_else_sqlite_says(path):
     stored_file(path, "DROP TABLE predictions", "CREATE TABLE predictions (key)")
     with pytest.raises(StoreError) as caught:
         Store(path).get(["k"])
-    assert str(caught.value) == (
-        ".ftgate/predictions.sqlite3: predictions cannot be stored or read\n"
-        f"  SQLite says: no such column: value\n  {DELETE}"
-    )
+    assert "no such column: value" in of_store(caught.value).evidence
 
 
-def test_a_damaged_page(path: Path) -> None:
+def test_a_damaged_page(path):
     with closing(Store(path)) as store:
         store.put([prediction(f"k{number}") for number in range(500)])
     content = bytearray(path.read_bytes())
     content[4096:] = b"\xff" * (len(content) - 4096)
     path.write_bytes(content)
-    assert refusal(Store(path)) == (
-        ".ftgate/predictions.sqlite3: this is not a sound file of stored predictions\n"
-        f"  SQLite says: database disk image is malformed\n  {DELETE}"
-    )
+    assert "malformed" in refusal(Store(path)).evidence
 
 
-@pytest.mark.parametrize(
-    ("value", "said"),
-    [
-        ("{", "Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"),
-        ("7", "'int' object has no attribute 'pop'"),
-        ("{}", "Completion.__init__() missing 1 required positional argument: 'text'"),
-        ('{"text": 7}', "its text is no text"),
-    ],
-)
-def test_a_damaged_prediction_is_not_guessed_at(path: Path, value: str, said: str) -> None:
+@pytest.mark.parametrize("value", ["{", "7", "{}", '{"text": 7}'])
+def test_a_damaged_prediction_is_not_guessed_at(path, value):
     stored_file(path, f"UPDATE predictions SET value = '{value}'")
     with closing(Store(path)) as store, pytest.raises(StoreError) as caught:
         store.get(["k"])
-    assert caught.value.evidence == f"prediction k: {said}"
-    assert caught.value.cure == DELETE
+    assert "prediction k" in of_store(caught.value).evidence
 
 
-def test_a_full_disk(path: Path) -> None:
+def test_a_full_disk(path):
     with closing(Store(path)) as store:
         store.get(["k"])
         connection = store._database._connection
@@ -394,47 +332,33 @@ def test_a_full_disk(path: Path) -> None:
         connection.execute("PRAGMA max_page_count = 10")
         with pytest.raises(StoreError) as caught:
             store.put([prediction("k", "long " * 100_000)])
-        assert str(caught.value) == (
-            ".ftgate/predictions.sqlite3: there is no room to store a prediction\n"
-            "  SQLite says: database or disk is full\n"
-            "  Make room on the disk, or run with --ftgate-cache=off."
-        )
+        assert "database or disk is full" in of_store(caught.value).evidence
         assert store.claim(["k"], "me", 30).mine == ("k",), "the file is as it was before"
 
 
-def test_somebody_who_holds_the_file_for_good(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("for_good", [True, False])
+def test_somebody_who_holds_the_file(path, monkeypatch, for_good):
     monkeypatch.setattr(database, "_BUSY_S", 0.0)
-    pauses: list[float] = []
-    monkeypatch.setattr(time, "sleep", pauses.append)
+    pauses = []
     stored_file(path)
     with closing(sqlite3.connect(path, isolation_level=None)) as other, closing(Store(path)) as store:
         store.get(["k"])
         other.execute("BEGIN IMMEDIATE")
+        monkeypatch.setattr(time, "sleep", pauses.append if for_good else lambda _: other.rollback())
+        if not for_good:
+            store.put([prediction("k", "new")])
+            assert store.get(["k"])["k"].completion.text == "new"
+            return
         with pytest.raises(StoreError) as caught:
             store.put([prediction("k")])
-        assert str(caught.value) == (
-            ".ftgate/predictions.sqlite3: another process holds the stored predictions\n"
-            "  SQLite says: database is locked\n"
-            "  End that process, or run with --ftgate-cache=off."
-        )
+        assert "database is locked" in of_store(caught.value).evidence
         assert len(pauses) == len(database._PAUSES_S)
-
-
-def test_somebody_who_holds_the_file_for_a_moment(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, "_BUSY_S", 0.0)
-    stored_file(path)
-    with closing(sqlite3.connect(path, isolation_level=None)) as other, closing(Store(path)) as store:
-        store.get(["k"])
-        other.execute("BEGIN IMMEDIATE")
-        monkeypatch.setattr(time, "sleep", lambda _: other.rollback())
-        store.put([prediction("k", "new")])
-        assert store.get(["k"])["k"].completion.text == "new"
 
 
 # --- where nothing may be written ------------------------------------------------------------------------------
 
 
-def read_only(folder: Path) -> Path:
+def read_only(folder):
     path = folder / ".ftgate" / "predictions.sqlite3"
     stored_file(path)
     for entry in path.parent.iterdir():
@@ -444,7 +368,7 @@ def read_only(folder: Path) -> Path:
 
 
 @pytest.fixture
-def checkout(open_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def checkout(open_folder, monkeypatch):
     """A stored file in a folder that cannot be written."""
     monkeypatch.chdir(open_folder)
     path = read_only(open_folder)
@@ -452,55 +376,45 @@ def checkout(open_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pat
     path.parent.chmod(0o755)
 
 
-def test_a_read_only_folder_is_read(checkout: Path, plain_user: None) -> None:
+def test_a_read_only_folder_is_read(checkout, plain_user):
     with closing(Store(checkout)) as store:
         assert store.get(["k", "other"]) == {"k": prediction("k")}
         claim = store.claim(["k", "k"], "me", 30)
         assert (set(claim.done), claim.mine, claim.elsewhere) == ({"k"}, (), ())
 
 
-def test_a_read_only_folder_is_not_written(checkout: Path, plain_user: None) -> None:
+def test_a_read_only_folder_is_not_written(checkout, plain_user):
     with closing(Store(checkout)) as store:
         with pytest.raises(StoreError) as caught:
             store.put([prediction("other")])
-        assert str(caught.value) == (
-            ".ftgate/predictions.sqlite3: predictions cannot be stored here\n"
-            "  SQLite says: attempt to write a readonly database\n"
-            "  Make the folder writable, or run with --ftgate-cache=off."
-        )
-        with pytest.raises(StoreError, match="predictions cannot be stored here"):
+        assert "attempt to write a readonly database" in of_store(caught.value).evidence
+        with pytest.raises(StoreError):
             store.claim(["k", "other"], "me", 30)
 
 
-def test_a_file_of_a_newer_version_is_refused_there_too(
-    checkout: Path, plain_user: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_of_a_newer_version_is_refused_there_too(checkout, plain_user, monkeypatch):
     monkeypatch.setattr(database, "SCHEMA_VERSION", 0)
-    with pytest.raises(StoreError, match="a newer pytest-ftgate"):
+    with pytest.raises(StoreError, match="schema 1"):
         Store(checkout).get(["k"])
 
 
-def test_a_folder_that_cannot_be_made_holds_nothing(open_folder: Path, plain_user: None) -> None:
+def test_a_folder_that_cannot_be_made_holds_nothing(open_folder, plain_user):
     with closing(Store(open_folder / ".ftgate" / "p.sqlite3")) as store:
         assert store.get(["k"]) == {}
-        assert "Permission denied" in refusal(store)
+        with pytest.raises(StoreError, match="Permission denied"):
+            store.put([prediction("k")])
 
 
-def test_a_folder_in_place_of_the_file(path: Path) -> None:
-    path.mkdir(parents=True)
-    assert refusal(Store(path)) == (
-        ".ftgate/predictions.sqlite3: predictions cannot be stored here\n"
-        "  SQLite says: unable to open database file\n"
-        "  Make the folder writable, or run with --ftgate-cache=off."
-    )
+@pytest.mark.parametrize("name", ["predictions.sqlite3", ""])
+def test_a_folder_in_place_of_the_file_and_a_file_in_place_of_the_folder(path, name):
+    if name:
+        path.mkdir(parents=True)
+    else:
+        path.parent.write_text("")
+    refusal(Store(path))
 
 
-def test_a_file_in_place_of_the_folder(path: Path) -> None:
-    path.parent.write_text("")
-    assert "predictions cannot be stored here" in refusal(Store(path))
-
-
-def test_notes_outlive_the_session(tmp_path: Path) -> None:
+def test_notes_outlive_the_session(tmp_path):
     path = tmp_path / "predictions.sqlite3"
     notes = Store(path).notes
     assert notes.get("batch 1") is None

@@ -1,9 +1,6 @@
 """How many calls are in flight, and when the next begins: in virtual time."""
 
-from __future__ import annotations
-
 import asyncio
-from collections.abc import Callable
 
 import pytest
 import virtual_time
@@ -16,21 +13,21 @@ from pytest_ftgate.runs.throttle import MOST_PAUSE_S, Throttle
 class Endpoint:
     """Takes a second for each call, bears so many at once, and refuses those that are too many."""
 
-    def __init__(self, bears: int, throttle: Throttle, retry_after_s: float | None = None) -> None:
+    def __init__(self, bears, throttle, retry_after_s=None):
         self.bears = bears
         self.throttle = throttle
         self.retry_after_s = retry_after_s
         self.in_flight = 0
         self.most = 0
-        self.begun: list[float] = []
+        self.begun = []
         self.refused = 0
 
-    async def call(self) -> None:
+    async def call(self):
         """One call after the other until one is answered."""
         while not await self._attempt():
             pass
 
-    async def _attempt(self) -> bool:
+    async def _attempt(self):
         window = await self.throttle.enter()
         self.begun.append(asyncio.get_running_loop().time() - 1000.0)
         self.in_flight += 1
@@ -46,26 +43,26 @@ class Endpoint:
         return True
 
 
-def serve(endpoint: Endpoint, n: int) -> float:
+def serve(endpoint, n):
     """Answer ``n`` questions; the seconds that took."""
 
-    async def all_of_them() -> float:
+    async def all_of_them():
         await asyncio.gather(*(endpoint.call() for _ in range(n)))
         return asyncio.get_running_loop().time() - 1000.0
 
     return virtual_time.run(all_of_them())
 
 
-def test_without_a_word_of_complaint_all_calls_run_at_once() -> None:
+def test_without_a_word_of_complaint_all_calls_run_at_once():
     endpoint = Endpoint(100, Throttle(8))
     assert serve(endpoint, 80) == pytest.approx(10)
     assert (endpoint.most, endpoint.throttle.limit) == (8, 8)
 
 
-def test_a_refusal_halves_what_may_be_in_flight_once_a_window() -> None:
+def test_a_refusal_halves_what_may_be_in_flight_once_a_window():
     throttle = Throttle(16)
 
-    async def refused() -> list[int]:
+    async def refused():
         windows = [await throttle.enter() for _ in range(16)]
         limits = []
         for window in windows:
@@ -77,10 +74,10 @@ def test_a_refusal_halves_what_may_be_in_flight_once_a_window() -> None:
     assert virtual_time.run(refused()) == [8] * 16 + [4]
 
 
-def test_each_window_of_answers_lets_one_more_in() -> None:
+def test_each_window_of_answers_lets_one_more_in():
     throttle = Throttle(16)
 
-    async def grown() -> list[int]:
+    async def grown():
         throttle.refused(await throttle.enter(), None)
         limits = []
         for _ in range(3):
@@ -93,10 +90,10 @@ def test_each_window_of_answers_lets_one_more_in() -> None:
     assert virtual_time.run(grown()) == [9, 10, 11]
 
 
-def test_one_call_is_always_allowed() -> None:
+def test_one_call_is_always_allowed():
     throttle = Throttle(4)
 
-    async def refused_for_long() -> None:
+    async def refused_for_long():
         for _ in range(50):
             throttle.refused(await throttle.enter(), None)
 
@@ -105,7 +102,7 @@ def test_one_call_is_always_allowed() -> None:
 
 
 @given(bears=st.integers(1, 12), most=st.integers(1, 40))
-def test_it_finds_what_an_endpoint_bears(bears: int, most: int) -> None:
+def test_it_finds_what_an_endpoint_bears(bears, most):
     """Most of the endpoint's power is used, and no more calls are refused than answered."""
     endpoint = Endpoint(bears, Throttle(most))
     seconds = serve(endpoint, 50 * bears)
@@ -114,37 +111,37 @@ def test_it_finds_what_an_endpoint_bears(bears: int, most: int) -> None:
     assert endpoint.most <= most
 
 
-def test_retry_after_holds_back_everybody() -> None:
+def test_retry_after_holds_back_everybody():
     endpoint = Endpoint(1, Throttle(2), retry_after_s=30)
     serve(endpoint, 3)
     assert endpoint.begun[:2] == [0, 0]
     assert endpoint.begun[2] == pytest.approx(30)
 
 
-def test_a_wait_without_end_is_cut_short() -> None:
+def test_a_wait_without_end_is_cut_short():
     endpoint = Endpoint(1, Throttle(2), retry_after_s=1e9)
     serve(endpoint, 2)
     assert endpoint.begun[2] == pytest.approx(MOST_PAUSE_S)
 
 
-def test_a_pause_that_answers_ask_for_is_kept() -> None:
+def test_a_pause_that_answers_ask_for_is_kept():
     pauses = iter([0.0, 7.0, 0.0, 0.0])
     endpoint = Endpoint(9, Throttle(1, pause_s=lambda: next(pauses)))
     serve(endpoint, 3)
     assert endpoint.begun == pytest.approx([0, 8, 9])
 
 
-def test_requests_per_minute_are_spread() -> None:
+def test_requests_per_minute_are_spread():
     endpoint = Endpoint(999, Throttle(999, requests_per_minute=120))
     serve(endpoint, 300)
     assert endpoint.begun == pytest.approx([i / 2 for i in range(300)])
 
 
-def test_tokens_per_minute_count_what_was_really_taken() -> None:
+def test_tokens_per_minute_count_what_was_really_taken():
     """Each call is expected to take 100 tokens and takes 200: with 6,000 a minute one begins every other second."""
     throttle = Throttle(1, tokens_per_minute=6000)
 
-    async def begun() -> list[float]:
+    async def begun():
         times = []
         for _ in range(4):
             await throttle.enter(100)
@@ -157,10 +154,10 @@ def test_tokens_per_minute_count_what_was_really_taken() -> None:
 
 
 @pytest.mark.parametrize("end", [Throttle.failed, Throttle.answered])
-def test_whoever_leaves_lets_the_next_in(end: Callable[[Throttle], None]) -> None:
+def test_whoever_leaves_lets_the_next_in(end):
     throttle = Throttle(1)
 
-    async def two() -> str:
+    async def two():
         await throttle.enter()
         second = asyncio.create_task(throttle.enter())
         await asyncio.sleep(1)
@@ -173,10 +170,10 @@ def test_whoever_leaves_lets_the_next_in(end: Callable[[Throttle], None]) -> Non
 
 
 @pytest.mark.parametrize("woken", [False, True], ids=["waiting", "woken"])
-def test_who_is_cancelled_while_waiting_keeps_nobody_out(woken: bool) -> None:
+def test_who_is_cancelled_while_waiting_keeps_nobody_out(woken):
     throttle = Throttle(1, requests_per_minute=60)
 
-    async def third() -> str:
+    async def third():
         await throttle.enter()
         second = asyncio.create_task(throttle.enter())
         last = asyncio.create_task(throttle.enter())

@@ -1,15 +1,11 @@
 """The order of turns, and rows that are too long."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import pytest
 
 from pytest_ftgate.checks.training_set.conversations import chat_errors, long_rows
 
 
-def turns(*roles: str, **contents: Any) -> tuple[dict[str, Any], ...]:
+def turns(*roles, **contents):
     return tuple({"role": role, "content": contents.get(role, "text")} for role in roles)
 
 
@@ -29,31 +25,29 @@ CALL = {"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]}
         ({"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]},),
     ],
 )
-def test_in_order(messages: Any) -> None:
+def test_in_order(messages):
     assert chat_errors([messages]) == {}
 
 
-@pytest.mark.parametrize(
-    ("messages", "what"),
-    [
-        (turns("user", "system"), "instructions after the first turn"),
-        (turns("user", "assistant", "system", "user"), "instructions after the first turn"),
-        (turns("user", "user"), "two turns of the user in a row"),
-        (turns("user", "assistant", "assistant", "user"), "two turns of the assistant in a row"),
-        (turns("user", "assistant"), "two turns of the assistant in a row"),
-        (turns("system"), "no turn of the user"),
-        (turns("system", "assistant"), "no turn of the user"),
-        (turns("assistant", "user"), "begins with the assistant"),
-        (turns("user", "tool"), "the result of a call that nobody made"),
-        (turns("system", "user", system=" "), "an empty message"),
-        (turns("user", "assistant", "user", assistant=""), "an empty message"),
+OUT_OF_ORDER = {
+    "instructions": [turns("user", "system"), turns("user", "assistant", "system", "user")],
+    "the user": [turns("user", "user"), turns("system"), turns("system", "assistant")],
+    "the assistant": [
+        *(turns("user", "assistant", "assistant", "user"), turns("user", "assistant"), turns("assistant", "user"))
     ],
-)
-def test_out_of_order(messages: Any, what: str) -> None:
-    assert chat_errors(["text", messages, turns("user")]) == {1: what}
+    "call": [turns("user", "tool")],
+    "empty": [turns("system", "user", system=" "), turns("user", "assistant", "user", assistant="")],
+}
 
 
-def test_tokens_are_bytes_by_four() -> None:
+@pytest.mark.parametrize(("word", "messages"), [(word, one) for word, some in OUT_OF_ORDER.items() for one in some])
+def test_out_of_order(word, messages):
+    errors = chat_errors(["text", messages, turns("user")])
+    assert list(errors) == [1]
+    assert word in errors[1]
+
+
+def test_tokens_are_bytes_by_four():
     assert long_rows(["x" * 36], ["y" * 7], 10) == {}
     assert long_rows(["short", "x" * 36], ["", "y" * 8], 10) == {1: 11}
     assert long_rows(["ü" * 22], [""], 10) == {0: 11}

@@ -1,12 +1,9 @@
 """Near copies: what is one and what is not, and that the search finds what a comparison of all pairs would."""
 
-from __future__ import annotations
-
 import random
-from collections.abc import Sequence
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from pytest_ftgate.checks.training_set.near import NEAR, SHORTEST, near_copies
@@ -15,12 +12,12 @@ from pytest_ftgate.checks.training_set.wording import Wording, resemblance, shin
 PARCEL = "Where is the parcel that I ordered last week?"
 
 
-def wordings(rows: Sequence[str | tuple[str, str]]) -> list[Wording]:
+def wordings(rows):
     pairs = [(row, "label") if isinstance(row, str) else row for row in rows]
     return [Wording.of(text, output) for text, output in pairs]
 
 
-def within(*rows: str | tuple[str, str]) -> tuple[tuple[int, int], ...]:
+def within(*rows):
     return near_copies(wordings(rows), []).within
 
 
@@ -37,7 +34,7 @@ def within(*rows: str | tuple[str, str]) -> tuple[tuple[int, int], ...]:
         "Last week I ordered: where is the parcel that I ordered last week?",
     ],
 )
-def test_a_copy_with_little_changed_is_near(copy: str) -> None:
+def test_a_copy_with_little_changed_is_near(copy):
     assert within(PARCEL, "How do I return a lamp?", copy) == ((2, 0),)
     assert near_copies(wordings([copy]), wordings([PARCEL])).across == ((0, 0),)
 
@@ -50,7 +47,7 @@ def test_a_copy_with_little_changed_is_near(copy: str) -> None:
         "I ordered a parcel, where is it?",
     ],
 )
-def test_another_sentence_is_not_near(other: str) -> None:
+def test_another_sentence_is_not_near(other):
     assert within(PARCEL, other) == ()
 
 
@@ -68,21 +65,21 @@ def test_another_sentence_is_not_near(other: str) -> None:
         ("2 + 2", "2 - 2"),
     ],
 )
-def test_templates_that_look_alike_are_different_sentences(one: str, other: str) -> None:
+def test_templates_that_look_alike_are_different_sentences(one, other):
     assert within(one, other) == ()
 
 
-def test_short_texts_are_near_only_where_their_words_are_equal() -> None:
+def test_short_texts_are_near_only_where_their_words_are_equal():
     assert within("lights on", "Lights on!", "lights, on.") == ((1, 0), (2, 0))
 
 
-def test_numbers_are_content() -> None:
+def test_numbers_are_content():
     assert within(*(f"What is the status of my order number {number}?" for number in range(20))) == ()
     order = "What is the status of my order number {}?"
     assert within(order.format(7), order.format(7).replace("status", "statuss")) == ((1, 0),)
 
 
-def test_the_same_question_with_another_answer_is_no_copy() -> None:
+def test_the_same_question_with_another_answer_is_no_copy():
     louder = "increase the volume of the radio in the living room"
     quieter = "decrease the volume of the radio in the living room"
     assert within((louder, "up"), (quieter, "up")) == ((1, 0),)
@@ -104,18 +101,18 @@ def test_the_same_question_with_another_answer_is_no_copy() -> None:
     ],
     ids=["Chinese", "Thai", "German"],
 )
-def test_languages_without_spaces(one: str, other: str) -> None:
+def test_languages_without_spaces(one, other):
     assert within(one, other) == ((1, 0),)
 
 
-def test_chinese_sentences_about_other_things_are_not_near() -> None:
+def test_chinese_sentences_about_other_things_are_not_near():
     assert (
         within("请问我上个星期订购的包裹现在在哪里可以查到呢谢谢", "我想退回昨天收到的那件衣服请问应该怎么办理手续")
         == ()
     )
 
 
-def test_a_chain_keeps_what_is_near_to_no_kept_row() -> None:
+def test_a_chain_keeps_what_is_near_to_no_kept_row():
     """A copy of a copy is one only if it is near to a row that is kept."""
     words = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
     other = ["altered", "modified"]
@@ -125,30 +122,28 @@ def test_a_chain_keeps_what_is_near_to_no_kept_row() -> None:
     assert within(*chain) == ((1, 0),)
 
 
-def test_empty_and_wordless_texts_are_compared_with_nothing() -> None:
+def test_empty_and_wordless_texts_are_compared_with_nothing_and_half_pairs_do_no_harm():
     assert within("", "?!", "...", "") == ()
     assert near_copies([], wordings(["a", PARCEL])).across == ()
-
-
-def test_a_test_row_names_the_first_training_row_it_is_near_to() -> None:
-    training = ["something else altogether here", PARCEL.replace("week", "weeks"), PARCEL.replace("is", "iss")]
-    assert near_copies(wordings(training), wordings([PARCEL])).across == ((0, 1),)
-
-
-def test_half_pairs_do_no_harm() -> None:
     text = "a text with half of an emoji \ud83d in the middle of it"
     assert within(text, f"{text} too") == ((1, 0),)
+
+
+def test_a_test_row_names_the_first_training_row_it_is_near_to():
+    training = ["something else altogether here", PARCEL.replace("week", "weeks"), PARCEL.replace("is", "iss")]
+    assert near_copies(wordings(training), wordings([PARCEL])).across == ((0, 1),)
 
 
 WORDS = ["where", "is", "the", "parcel", "invoice", "ordered", "yesterday", "number", "7", "8"]
 SENTENCES = st.lists(st.sampled_from(WORDS), min_size=1, max_size=9).map(" ".join)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
+@example([], [PARCEL.lower(), PARCEL.lower().replace("week", "weeks")])
 @given(st.lists(SENTENCES, max_size=25), st.lists(SENTENCES, max_size=5))
-def test_the_search_finds_what_comparing_all_pairs_finds(training: list[str], test: list[str]) -> None:
+def test_the_search_finds_what_comparing_all_pairs_finds(training, test):
     found = near_copies(wordings(training), wordings(test))
-    kept: list[int] = []
+    kept = []
     expected = []
     for row, text in enumerate(training):
         near = next((one for one in kept if brute_force_near(training[one], text)), None)
@@ -160,7 +155,7 @@ def test_the_search_finds_what_comparing_all_pairs_finds(training: list[str], te
     assert [row for row, _ in found.across] == leaked
 
 
-def brute_force_near(one: str, other: str) -> bool:
+def brute_force_near(one, other):
     if words_of(one) == words_of(other):
         return True
     numbers = [sorted(word for word in text.split() if word.isdigit()) for text in (one, other)]
@@ -168,7 +163,7 @@ def brute_force_near(one: str, other: str) -> bool:
     return long and numbers[0] == numbers[1] and resemblance(shingles(words_of(one)), shingles(words_of(other))) >= NEAR
 
 
-def test_of_many_pairs_at_the_threshold_none_is_missed() -> None:
+def test_of_many_pairs_at_the_threshold_none_is_missed():
     """With a fixed seed on both sides: 1,000 sentences with a word changed, of which those that are near are found."""
     rng = random.Random(3)
     vocabulary = ["".join(rng.choices("abcdefghij", k=rng.randint(3, 8))) for _ in range(500)]
@@ -180,9 +175,9 @@ def test_of_many_pairs_at_the_threshold_none_is_missed() -> None:
     assert [row for row, _ in near_copies(wordings(training), wordings(test)).across] == near
 
 
-def test_a_word_that_thousands_share_does_not_stop_the_search() -> None:
+def test_a_word_that_thousands_share_does_not_stop_the_search():
     rows = [
         f"{'the very same beginning of all these sentences ' * 3}{chr(97 + i // 26)}{chr(97 + i % 26)}"
-        for i in range(500)
+        for i in range(250)
     ]
-    assert [row for row, _ in within(*rows)] == list(range(1, 500))
+    assert [row for row, _ in within(*rows)] == list(range(1, 250))

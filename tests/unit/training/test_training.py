@@ -1,34 +1,25 @@
 """The audit of the training set, and the refusal of a test set that counts an input twice."""
 
-from __future__ import annotations
-
-import random
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_ftgate.checks.training_set import TrainingAudit, audit_training_set, check_test_set
-from pytest_ftgate.data import DataSet, examples_from, load_examples
+from pytest_ftgate.checks.training_set import audit_training_set, check_test_set
+from pytest_ftgate.data import examples_from, load_examples
 from pytest_ftgate.errors import DataError
 
-UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
-Row = tuple[Any, Any]
-
-
-def data(rows: Sequence[Row], origin: str = "here") -> DataSet:
+def data(rows, origin="here"):
     return examples_from(rows, origin=origin)
 
 
-def audit(training: Sequence[Row], test: Sequence[Row] = (("unseen", "x"),)) -> TrainingAudit:
+def audit(training, test=(("unseen", "x"),)):
     return audit_training_set(data(training), data(test))
 
 
-def chat(question: str, instructions: str | None = None, role: str = "system") -> list[dict[str, str]]:
+def chat(question, instructions=None, role="system"):
     before = [] if instructions is None else [{"role": role, "content": instructions}]
     return [*before, {"role": "user", "content": question}]
 
@@ -41,12 +32,12 @@ MIXED_ROWS = st.lists(st.tuples(INPUTS | CHAT_INPUTS, OUTPUTS), min_size=1, max_
 
 
 class TestCounts:
-    def test_each_row_is_counted_once(self) -> None:
+    def test_each_row_is_counted_once(self):
         found = audit([("a", "x"), ("A ", "x"), ("ａ", "y"), ("b", "x"), ("", "x"), ("c", " "), (" ", "")])
         assert (found.rows, found.usable, found.duplicates, found.conflicts) == (7, 2, 2, 1)
         assert found.conflict_rows == ((2, 0),)
 
-    def test_path_and_hash_are_the_training_sets(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_path_and_hash_are_the_training_sets(self, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         Path("train.csv").write_text("input,expected\na,b\n", encoding="utf-8")
         training = load_examples(Path("train.csv"))
@@ -54,11 +45,11 @@ class TestCounts:
         assert (found.path, found.sha256, found.rows) == ("train.csv", training.sha256, 1)
 
     @pytest.mark.parametrize("variant", ["Turn on", "turn  on", "\tTURN ON\n", "ｔｕｒｎ　ｏｎ", "turn\u00a0on"])
-    def test_variants_of_case_width_and_space_are_duplicates(self, variant: str) -> None:
+    def test_variants_of_case_width_and_space_are_duplicates(self, variant):
         found = audit([("turn on", "x"), (variant, "x")])
         assert (found.usable, found.duplicates, found.conflicts) == (1, 1, 0)
 
-    def test_a_row_with_a_blank_output_does_not_hide_a_usable_one(self) -> None:
+    def test_a_row_with_a_blank_output_does_not_hide_a_usable_one(self):
         found = audit([("a", ""), ("a", "x"), ("a", "y")])
         assert (found.usable, found.duplicates, found.conflict_rows) == (1, 1, ((2, 1),))
 
@@ -72,18 +63,17 @@ class TestCounts:
             (1, True, True),
         ],
     )
-    def test_when_outputs_differ(self, one: Any, other: Any, differ: bool) -> None:
+    def test_when_outputs_differ(self, one, other, differ):
         assert audit([("a", one), ("a", other)]).conflicts == differ
 
-    def test_outputs_that_are_no_text_are_never_blank(self) -> None:
+    def test_outputs_that_are_no_text_are_never_blank(self):
         assert audit([("a", 0), ("b", False), ("c", [])]).usable == 3
 
-    def test_a_conversation_is_blank_where_its_last_question_is(self) -> None:
+    def test_a_conversation_is_blank_where_its_last_question_is(self):
         assert audit([(chat(" ", "s"), "x"), (chat("a", ""), "x")]).usable == 1
 
-    @UNHURRIED
     @given(MIXED_ROWS, st.randoms(use_true_random=False))
-    def test_the_order_of_rows_does_not_change_the_counts(self, rows: list[Row], shuffler: random.Random) -> None:
+    def test_the_order_of_rows_does_not_change_the_counts(self, rows, shuffler):
         shuffled = list(rows)
         shuffler.shuffle(shuffled)
         test = [("a", "x"), ("new", "y"), (chat("b", "u"), "x")]
@@ -93,11 +83,8 @@ class TestCounts:
         ]
         assert counts[0] == counts[1]
 
-    @UNHURRIED
     @given(ROWS, st.data())
-    def test_padding_with_variants_of_rows_never_makes_more_usable(
-        self, rows: list[Row], choose: st.DataObject
-    ) -> None:
+    def test_padding_with_variants_of_rows_never_makes_more_usable(self, rows, choose):
         padding = [
             (f" {given.upper()}\n", output)
             for given, output in choose.draw(st.lists(st.sampled_from(rows), max_size=10))
@@ -106,9 +93,8 @@ class TestCounts:
         assert after.usable == before.usable
         assert after.rows == before.rows + len(padding)
 
-    @UNHURRIED
     @given(MIXED_ROWS)
-    def test_counts_fit_together(self, rows: list[Row]) -> None:
+    def test_counts_fit_together(self, rows):
         found = audit(rows)
         assert 0 <= found.conflicts <= found.duplicates
         assert found.usable + found.duplicates <= found.rows
@@ -118,11 +104,11 @@ class TestCounts:
 
 class TestInstructions:
     @pytest.mark.parametrize("role", ["system", "developer"])
-    def test_other_instructions_do_not_make_another_example(self, role: str) -> None:
+    def test_other_instructions_do_not_make_another_example(self, role):
         found = audit([(chat("a", "s", role), "x"), (chat("a", "t", role), "x"), ("A", "x")])
         assert (found.usable, found.duplicates, found.conflicts) == (1, 2, 0)
 
-    def test_instructions_count_where_they_decide_the_answer(self) -> None:
+    def test_instructions_count_where_they_decide_the_answer(self):
         found = audit(
             [
                 (chat("sum up", "document 1"), "x"),
@@ -132,127 +118,108 @@ class TestInstructions:
         )
         assert (found.usable, found.duplicates, found.conflicts) == (2, 1, 0)
 
-    def test_an_answer_with_instructions_and_another_without_are_a_conflict(self) -> None:
-        found = audit([("a", "x"), (chat("a", "s"), "y")])
+    @pytest.mark.parametrize("first", ["a", chat("a", "s")])
+    def test_two_answers_under_the_same_instructions_or_one_without_are_a_conflict(self, first):
+        found = audit([(first, "x"), (chat("a", "s"), "y")])
         assert (found.usable, found.conflict_rows) == (1, ((1, 0),))
-
-    def test_two_answers_under_the_same_instructions_are_a_conflict(self) -> None:
-        found = audit([(chat("a", "s"), "x"), (chat("a", "s"), "y")])
-        assert (found.usable, found.conflicts) == (1, 1)
 
 
 class TestLeakage:
     @pytest.mark.parametrize(
         "variant", ["turn on", "TURN  ON", "ｔｕｒｎ on", [{"role": "user", "content": "Turn on"}]]
     )
-    def test_a_test_input_in_the_training_set(self, variant: Any) -> None:
+    def test_a_test_input_in_the_training_set(self, variant):
         found = audit([("other", "x"), (variant, "y"), ("turn on", "x")], [("new", "x"), ("turn on", "x")])
         assert (found.leaked, found.leaked_rows) == (1, ((1, 1),))
 
-    def test_rows_that_are_not_usable_leak_too(self) -> None:
+    def test_rows_that_are_not_usable_leak_too_and_blank_inputs_do_not(self):
         assert audit([("a", "")], [("a", "x")]).leaked == 1
-
-    def test_blank_inputs_do_not_leak(self) -> None:
         assert audit([("", "x")], [(" ", "x")]).leaked == 0
 
     @pytest.mark.parametrize(
         "in_training", ["a", chat("A"), chat("a", "s"), chat("a", "t"), chat("a", "d", "developer")]
     )
     @pytest.mark.parametrize("in_test", ["a", chat("a"), chat("a ", "s")])
-    def test_a_system_prompt_is_no_disguise(self, in_training: Any, in_test: Any) -> None:
+    def test_a_system_prompt_is_no_disguise(self, in_training, in_test):
         assert audit([(in_training, "x")], [(in_test, "x")]).leaked == 1
 
-    def test_instructions_count_where_they_decide_the_answer(self) -> None:
+    def test_instructions_count_where_they_decide_the_answer(self):
         training = [(chat("sum up", "document 1"), "x"), (chat("sum up", "document 2"), "y")]
         test = [(chat("sum up", "document 3"), "z"), (chat("Sum up", "Document 2"), "y")]
         assert audit(training, test).leaked_rows == ((1, 1),)
 
-    def test_contradictory_answers_under_the_same_instructions_hide_nothing(self) -> None:
+    def test_contradictory_answers_under_the_same_instructions_hide_nothing(self):
         assert audit([(chat("a", "s"), "x"), (chat("a", "s"), "y")], [("a", "x"), (chat("a", "t"), "x")]).leaked == 2
 
-    def test_conversations_leak_as_a_whole(self) -> None:
+    def test_conversations_leak_as_a_whole(self):
         answer = [{"role": "assistant", "content": "yes?"}]
         long = [*chat("hello"), *answer, *chat("a")]
         assert audit([(long, "x")], [("a", "x"), (long, "x")]).leaked_rows == ((1, 0),)
         assert audit([("a", "x")], [(long, "x")]).leaked == 0
 
-    def test_instructions_alone_are_an_input_of_their_own(self) -> None:
+    def test_instructions_alone_are_an_input_of_their_own(self):
         alone = [[{"role": "system", "content": text}] for text in ("write a poem", "write a joke")]
         assert audit([(alone[0], "x")], [(alone[1], "x")]).leaked == 0
 
-    @UNHURRIED
     @given(ROWS)
-    def test_every_non_blank_input_leaks_from_its_own_set(self, rows: list[Row]) -> None:
+    def test_every_non_blank_input_leaks_from_its_own_set(self, rows):
         found = audit(rows, rows)
         assert found.leaked == sum(1 for given, _ in rows if given.strip())
         assert [row for row, _ in found.leaked_rows] == [row for row, (given, _) in enumerate(rows) if given.strip()]
 
 
-class TestLabels:
-    def test_labels_of_one_set_only(self) -> None:
-        training = [(f"t{n}", label) for n, label in enumerate("aabbcczz")]
-        test = [(f"u{n}", label) for n, label in enumerate("abqp")]
-        found = audit(training, test)
-        assert (found.labels.only_in_test, found.labels.only_in_training) == (("p", "q"), ("c", "z"))
-
-    def test_free_text_has_no_labels(self) -> None:
-        found = audit([(f"t{n}", f"text {n}") for n in range(10)], [(f"u{n}", f"other {n}") for n in range(10)])
-        assert (found.labels.only_in_test, found.labels.only_in_training) == ((), ())
-
-    def test_two_labels_are_labels_however_few_the_rows(self) -> None:
-        found = audit([("t", "a")], [("u", "b")])
-        assert (found.labels.only_in_test, found.labels.only_in_training) == (("b",), ("a",))
-
-    def test_other_json_values_are_labels_by_their_text(self) -> None:
-        found = audit([("t", True), ("v", "1")], [("u", "true"), ("w", 1)])
-        assert (found.labels.only_in_test, found.labels.only_in_training) == ((), ())
-
-    def test_blank_outputs_are_no_label(self) -> None:
-        assert audit([("t", "a"), ("v", "")], [("u", "a")]).labels.only_in_training == ()
-        assert audit([("t", "a")], [("u", "a"), ("v", " ")]).labels.only_in_test == ()
+@pytest.mark.parametrize(
+    ("training", "test", "only_in_test", "only_in_training"),
+    [
+        ("aabbcczz", "abqp", ("p", "q"), ("c", "z")),
+        ([f"text {n}" for n in range(10)], [f"other {n}" for n in range(10)], (), ()),  # free text has no labels
+        ("a", "b", ("b",), ("a",)),  # two labels are labels however few the rows
+        ([True, "1"], ["true", 1], (), ()),
+        (["a", ""], ["a"], (), ()),
+        (["a"], ["a", " "], (), ()),
+    ],
+)
+def test_labels_of_one_set_only(training, test, only_in_test, only_in_training):
+    found = audit([(f"t{n}", one) for n, one in enumerate(training)], [(f"u{n}", one) for n, one in enumerate(test)])
+    assert (found.labels.only_in_test, found.labels.only_in_training) == (only_in_test, only_in_training)
 
 
 class TestCheckTestSet:
-    def test_distinct_inputs_pass(self) -> None:
+    def test_distinct_inputs_pass(self):
         check_test_set(data([("a", "x"), ("b", "x"), (chat("c", "s"), "x"), (chat("c", "t"), "x")]))
 
-    def test_a_blank_input_names_its_line(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    @pytest.mark.parametrize(
+        ("content", "place", "words"),
+        [
+            ('input,expected\n"a\nb",x\n" ",refund\n', "test.csv:4", ["blank", "refund"]),
+            (
+                "id,input,expected\nx,Turn on,1\ny,b,1\nz,turn  ON,1\n",
+                "test.csv:4",
+                ["line 2", '"z"', '"x"', "turn on"],
+            ),
+            ("input,expected\na,1\na,1\n", "test.csv:3", ["line 2"]),
+        ],
+    )
+    def test_a_blank_or_repeated_input_names_its_lines_and_written_ids(
+        self, tmp_path, monkeypatch, content, place, words
+    ):
         monkeypatch.chdir(tmp_path)
-        Path("test.csv").write_text('input,expected\n"a\nb",x\n" ",refund\n', encoding="utf-8")
+        Path("test.csv").write_text(content, encoding="utf-8")
         with pytest.raises(DataError) as caught:
             check_test_set(load_examples(Path("test.csv")))
-        assert str(caught.value) == (
-            "test.csv:4: the input is blank\n  its expected output: refund\n  remove the row, or write its input"
-        )
+        assert str(caught.value.where) == place
+        assert all(word in str(caught.value) for word in words)
+        assert ("ids" in caught.value.what) is ("id," in content)
 
-    def test_a_repeated_input_names_both_rows_and_ids(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.chdir(tmp_path)
-        Path("test.csv").write_text("id,input,expected\nx,Turn on,1\ny,b,1\nz,turn  ON,1\n", encoding="utf-8")
-        with pytest.raises(DataError) as caught:
-            check_test_set(load_examples(Path("test.csv")))
-        assert str(caught.value) == (
-            'test.csv:4: the input is the same as that of line 2 (ids "z" and "x")\n'
-            "  it is: turn on\n"
-            "  keep one of the rows; case, width and white space do not tell inputs apart"
-        )
-
-    def test_ids_that_the_rows_do_not_have_are_not_named(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.chdir(tmp_path)
-        Path("test.csv").write_text("input,expected\na,1\na,1\n", encoding="utf-8")
-        with pytest.raises(DataError, match=r"^test\.csv:3: the input is the same as that of line 2\n"):
-            check_test_set(load_examples(Path("test.csv")))
-
-    def test_several_repeats_are_counted(self) -> None:
+    def test_several_repeats_are_counted(self):
         with pytest.raises(DataError) as caught:
             check_test_set(data([(chat("a"), "x"), ("b", "x"), ("A", "x"), ("b ", "x")], "fixture ftgate_test_set"))
-        assert str(caught.value).startswith(
-            "fixture ftgate_test_set, item 3: the input is the same as that of item 1 (ids "
-        )
-        assert "\n  it is: a; 2 rows repeat an input in all\n" in str(caught.value)
+        assert str(caught.value.where) == "fixture ftgate_test_set, item 3"
+        assert "item 1" in caught.value.what
+        assert "2 rows" in caught.value.evidence
 
-    @UNHURRIED
     @given(ROWS)
-    def test_a_test_set_passes_exactly_where_all_its_rows_would_be_usable(self, rows: list[Row]) -> None:
+    def test_a_test_set_passes_exactly_where_all_its_rows_would_be_usable(self, rows):
         test = data([(given, "x") for given, _ in rows])
         all_usable = audit_training_set(test, test).usable == len(rows)
         try:
