@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field, TypeAdapter, WithJsonSchema
 
-from pytest_ftgate.text import one_line, printable, shortened
+from pytest_ftgate.text import UNKNOWN_PRICE, one_line, printable, shortened
 
 if TYPE_CHECKING:
     from pytest_ftgate.errors import FtgateError
@@ -125,10 +125,6 @@ def verdict_of(checks: tuple[Check, ...]) -> Verdict:
     """The worst status counts: error > fail > inconclusive > pass. Warnings and notes change nothing."""
     statuses = {check.status for check in checks}
     return next(verdict for verdict in reversed(_SEVERITY) if verdict in statuses or verdict == "pass")
-
-
-UNKNOWN_PRICE = "unknown: "
-"""Begins :attr:`ModelResult.price` where there is none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -339,6 +339,9 @@ def kind_of(value: Any) -> str:
     return f"of type {type(value).__name__}"
 
 
+UNKNOWN_PRICE = "unknown: "
+"""Begins the ``price`` of a model in reports, where there is none."""
+
 OFFLINE = (
     "nothing that is recorded or stored fits these requests, and --ftgate-offline forbids asking "
     "(were the prompt, the model or its parameters changed?)"

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from doc_pages import blocks, commands, file_of, page_named
 from endpoint_project import EndpointProject, index_of
-from gate_project import Project, label, write_jsonl, wrong
+from gate_project import Project, check, label, write_jsonl, wrong
 from loopback import LoopbackServer
 
 pytestmark = pytest.mark.usefixtures("no_ambient_settings")
@@ -185,6 +185,37 @@ def test_a_metric_and_a_provider(project: Project) -> None:
     assert "Gaffke" in gate["method"]
     assert gate["candidate"]["metrics"]["exact_match"] == pytest.approx(50 / 60)
     assert (gate["candidate"]["n_stored"], project.gate()["candidate"]["n_stored"]) == (0, 60)
+
+
+def test_a_rule(project: Project) -> None:
+    """It fails a gate that all other rules pass, and lifts none that another rule fails."""
+    shown(project, "howto/custom-rule.md", "conftest.py")
+    project.gate_test()
+    own = check(project.gate(), "answer_length")
+    assert (own["status"], own["observed"], own["required"]) == ("pass", len("shipping"), 80)
+    rows = [{"id": f"t{i}", "output": label(i) if i < 59 else "x" * 100} for i in range(60)]
+    write_jsonl(project.path / "ft.jsonl", rows)
+    gate = project.gate()
+    assert (gate["verdict"], check(gate, "answer_length")["status"]) == ("fail", "fail")
+    project.result.stdout.fnmatch_lines(["*answer_length*100*80*"])
+    project.predictions("ft.jsonl", 60, wrong_at=range(20))
+    gate = project.gate()
+    assert (gate["verdict"], check(gate, "answer_length")["status"]) == ("fail", "pass")
+
+
+@pytest.mark.parametrize(
+    "body", ["raise ValueError('no')", "return [1]", "return 3", "return [Check('a', 'fine', 'b')]"]
+)
+def test_a_rule_that_is_broken_is_an_error(project: Project, body: str) -> None:
+    project.file("conftest.py", f"from pytest_ftgate import Check\ndef pytest_ftgate_checks(gate):\n    {body}\n")
+    project.gate_test()
+    assert project.gate()["verdict"] == "error"
+
+
+def test_a_rule_may_have_nothing_to_say(project: Project) -> None:
+    project.file("conftest.py", "def pytest_ftgate_checks(gate): pass\n")
+    project.gate_test()
+    assert project.gate()["verdict"] == "pass"
 
 
 def test_a_trial_on_the_first_examples(endpoint: EndpointProject) -> None:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.errors import MetricError
-from pytest_ftgate.metrics.judged import is_judged
 from pytest_ftgate.result import Action, Check, ModelResult, Status, called
 from pytest_ftgate.text import is_share, show_value
 
@@ -26,7 +25,7 @@ def check(gate: Context) -> Sequence[Check]:
     config, metric, scored = gate.config, gate.deciding, gate.scored
     constants = {role: constant_answer(metric, one.answers) for role, one in scored.items()}
     reason, source = config.allow_weak_baseline, gate.source("allow_weak_baseline")
-    if is_judged(metric):
+    if metric.judged:
         n_expected = len({expected_text(value).strip() for value in gate.expected})
         return throughout_checks(constants, n_expected=n_expected, reason=reason, source=source)
     standard = Standard(metric, trivial_baseline(metric, gate.expected), reason, source)

@@ -46,7 +46,7 @@ def check(gate: Context) -> list[Check]:
     if without.facts.value is None or value is None:
         missing = [one for repeat in without.run.predictions for one in repeat if one.completion is None]
         reason = str(without.run.fatal or "") or (missing[0].error or "" if missing else "")
-        why = f"{plural(len(missing), 'answer')} missing: {reason}"
+        why = f"{plural(len(missing), 'answer')} missing: {reason}" if missing else "the metric is undefined for them"
         return [Check("bare", "note", f"the bare candidate could not be scored: {one_line(why)}")]
     metric = gate.deciding
     share = is_share((metric.low, metric.high))

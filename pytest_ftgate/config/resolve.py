@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ from pytest_ftgate.config.gate_file import GateFile
 from pytest_ftgate.config.gate_keys import GateKeys
 from pytest_ftgate.config.keys import place
 from pytest_ftgate.config.models import ModelSpec, no_candidate
-from pytest_ftgate.config.objective import check_objective
 from pytest_ftgate.config.problems import Reading, read_keys
 from pytest_ftgate.config.requirements import HypothesisKeys
 from pytest_ftgate.config.source import BUILT_IN, Layer, Source
@@ -22,6 +20,7 @@ from pytest_ftgate.errors import ConfigError, Where, shown_path
 from pytest_ftgate.text import KeyPath, cut
 
 _REQUIRED = ("test_set", "training_set", "baseline", "candidate", "margin")
+_OF_MATCH = ("max_drop", "cheaper_by", "faster_by")
 _FIXTURES = ("test_set", "training_set", "baseline", "candidate")
 
 
@@ -55,14 +54,12 @@ def resolve_gate(
     """
     models = file.models if file else {}
     values = _nearest(layers, models)
-    matched = values["objective"].read == "match"
     left_out = {"candidate"} if values["stage"].read == "ready" else set()
-    left_out |= {"margin"} if matched else set()
+    left_out |= {"margin"} if values["objective"].read == "match" else set()
     missing = [key for key in _REQUIRED if values[key].read is None and key not in left_out]
     if missing:
         raise _missing(missing, layers, file, gate)
-    check_objective({key: value.read for key, value in values.items()}, {k: v.at() for k, v in values.items()})
-    config = _merged(values, gate, gate or default_name)
+    config = _of_one_objective(_merged(values, gate, gate or default_name))
     if root is not None:
         for spec in (*config.baselines.values(), config.candidate, *config.candidates.values(), *config.judges):
             _refuse_outside(spec, root)
@@ -130,13 +127,16 @@ def _missing(keys: Sequence[str], layers: Sequence[Layer], file: GateFile | None
 def _merged(values: Mapping[str, _Value], gate: str | None, name: str) -> GateKeys:
     """Return one gate of all that was read, in which each value knows where it was written."""
     read = {key: place(value.read, value.at) for key, value in values.items()}
-    read["name"] = read["name"] or name
-    if read["objective"] == "match":
-        read["evidence"] = "proven"
-    read["baselines"], alternatives = _baselines(values["baselines"])
-    candidates = _by_name(values["candidates"]) if values["candidates"].read is not None else {}
+    alternatives: tuple[str, ...] = ()
+    if isinstance(values["baselines"].read, AlternativesKeys):
+        read["baselines"], alternatives = made_baselines(values["baselines"].read, values["baselines"].at)
+    for many in ("baselines", "candidates"):
+        if isinstance(read[many], ModelSpec):
+            read[many] = {values[many].key: read[many]}
+    candidates = read["candidates"] or {}
     read["candidate"] = next(iter(candidates.values()), no_candidate(values["candidate"].at()))
     read["candidates"] = candidates if values["candidates"].key == "candidates" else {}
+    read["name"] = read["name"] or name
     if isinstance(read["hypothesis"], HypothesisKeys) and read["hypothesis"].metric is None:
         read["hypothesis"] = read["hypothesis"].model_copy(update={"metric": read["metric"]})
     written = {key for key, value in values.items() if value.layer}
@@ -145,15 +145,42 @@ def _merged(values: Mapping[str, _Value], gate: str | None, name: str) -> GateKe
     )
 
 
-def _baselines(value: _Value) -> tuple[dict[str, ModelSpec], tuple[str, ...]]:
-    """The baselines by name, and the names of those that the gate makes."""
-    if isinstance(value.read, AlternativesKeys):
-        return made_baselines(value.read, value.at)
-    return _by_name(value), ()
-
-
-def _by_name(value: _Value) -> dict[str, ModelSpec]:
-    """The models of one key: a single one under the key itself, several each by the name that it has there."""
-    if isinstance(value.read, ModelSpec):
-        return {value.key: value.read.placed(value.at)}
-    return {name: model.placed(partial(value.at, name), name) for name, model in value.read.items()}
+def _of_one_objective(config: GateKeys) -> GateKeys:
+    """Refuse keys that contradict the objective, and ``match``, which is always proven, without what it has to hold."""
+    if config.objective == "beat":
+        for key in _OF_MATCH:
+            if getattr(config, key) is not None:
+                raise ConfigError(
+                    f"{config.quoted(key)} belongs to objective: match, and this gate is to beat the baseline",
+                    where=Where(config.sources[key].place or None, key=key),
+                    cure=f"write objective: match (without a margin), or remove {key}",
+                )
+        return config
+    objective = f"objective: match ({config.sources['objective']})"
+    if config.margin is not None:
+        moved = config.sources["margin"].kind == "defaults"
+        raise ConfigError(
+            f"{config.quoted('margin')} contradicts {objective}: nothing has to be gained",
+            where=Where(config.sources["margin"].place or None, key="margin"),
+            cure=("move the margin to the gates that have to beat something" if moved else "remove the margin")
+            + ", and say with max_drop how much worse the candidate may be: max_drop: 0.02",
+        )
+    if config.max_drop is None:
+        raise ConfigError(
+            f"{objective} needs max_drop: how much worse the candidate may be",
+            where=Where(config.sources["objective"].place or None, key="max_drop"),
+            cure="write max_drop: 0.02 for two points",
+        )
+    if config.cheaper_by is None and config.faster_by is None:
+        raise ConfigError(
+            f"{objective} needs cheaper_by or faster_by: a model that is only as good is not worth a change",
+            where=Where(config.sources["objective"].place or None, key="cheaper_by"),
+            cure="write cheaper_by: 5 for a fifth of the cost of a call, faster_by: 2 for half of the time, or both",
+        )
+    if config.sources["evidence"].kind != "default" and config.evidence != "proven":
+        raise ConfigError(
+            f"{config.quoted('evidence')} contradicts {objective}, which is always proven",
+            where=Where(config.sources["evidence"].place or None, key="evidence"),
+            cure="remove evidence, or write evidence: proven",
+        )
+    return config.model_copy(update={"evidence": "proven"})

@@ -91,7 +91,8 @@ def run_all(gate: Context, options: dict[str, Any]) -> Context:
 
 def run_ablated(gate: Context, options: dict[str, Any]) -> Context:
     """Run the candidate without its own prompt, after all others: what fails here must not end them."""
-    if any(one.completion is None for run in gate.runs.values() for repeat in run.predictions for one in repeat):
+    asked = (*gate.runs.values(), *gate.guard_runs.values())
+    if any(one.completion is None for run in asked for repeat in run.predictions for one in repeat):
         return gate
     runs = {ABLATED: run_models([job], **options)[0] for job in ablated_job(gate)}  # noqa: B035
     return replace(gate, runs={**gate.runs, **runs})

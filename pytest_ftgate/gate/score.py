@@ -45,10 +45,15 @@ def _complete(gate: Context) -> bool:
 
 
 def _score(gate: Context, role: str, measured: Measured) -> Measured:
-    """Score one model; what is shown and not decisive only where all its answers arrived."""
+    """Score one model; what is shown and not decisive only where it can be."""
     if role == ABLATED and measured.facts.n_errors:
         return measured
-    return score_run(measured, gate.metrics_of(role), gate.deciding.name, gate.expected)
+    try:
+        return score_run(measured, gate.metrics_of(role), gate.deciding.name, gate.expected)
+    except FtgateError:
+        if role == ABLATED:
+            return measured
+        raise
 
 
 def _with_models(gate: Context, measured: Mapping[str, Measured]) -> Context:

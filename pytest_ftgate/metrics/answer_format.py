@@ -10,7 +10,7 @@ from functools import cache, partial
 from typing import Any
 
 from pytest_ftgate.metrics.json_schema import Broken, Schema, read_schema
-from pytest_ftgate.metrics.options import Options, did_you_mean
+from pytest_ftgate.metrics.options import Options
 from pytest_ftgate.metrics.protocol import Answers, Breakdown, Metric, Scored, check_shape, right_wrong
 from pytest_ftgate.metrics.text_types import READERS
 from pytest_ftgate.metrics.time_limit import within_limit
@@ -134,7 +134,7 @@ def build(options: Options) -> Format:
         raise options.error(
             "format has no rule", cure="Give one or more of json_schema, pattern, type, allowed, max_chars."
         )
-    schema, kind = read_schema(options), _kind(options)
+    schema, kind = read_schema(options), options.choice("type", READERS)
     if schema is not None and kind is None:
         kind = "json"
     if schema is not None and kind not in _OF_VALUES:
@@ -162,10 +162,3 @@ def build(options: Options) -> Format:
             options.flag("strip_code_fence"),
         )
     )
-
-
-def _kind(options: Options) -> str | None:
-    kind = options.text("type")
-    if kind is not None and kind not in READERS:
-        raise options.error(f"type does not know {kind!r}", key="type", cure=did_you_mean(kind, tuple(READERS)))
-    return kind

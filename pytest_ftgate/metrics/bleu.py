@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.errors import MetricError
 from pytest_ftgate.metrics.normalization import AS_WRITTEN, FULL, Normalization
-from pytest_ftgate.metrics.options import Options, did_you_mean, needed
+from pytest_ftgate.metrics.options import Options, needed
 from pytest_ftgate.metrics.protocol import Answers, Metric, Scored, check_shape
 from pytest_ftgate.metrics.similarity import refuse_unfit, too_long
 
@@ -135,11 +135,7 @@ def build(options: Options) -> Bleu:
     """Build ``bleu``."""
     options.allow("normalize", "tokenize")
     refuse_unfit(options)
-    tokenize = options.spec.options.get("tokenize", TOKENIZERS[0])
-    if tokenize not in TOKENIZERS:
-        raise options.error(
-            f"tokenize does not know {tokenize!r}", key="tokenize", cure=did_you_mean(str(tokenize), TOKENIZERS)
-        )
+    tokenize = options.choice("tokenize", TOKENIZERS) or TOKENIZERS[0]
     library = needed(options, "sacrebleu.metrics", extra="text")
     scorer = library.BLEU(tokenize=tokenize, effective_order=True, force=True)
     made = Bleu(scorer, options.normalization())

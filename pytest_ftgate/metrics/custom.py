@@ -10,7 +10,7 @@ from numbers import Real
 from typing import Any, TypeAlias
 
 from pytest_ftgate.errors import ConfigError, MetricError, told
-from pytest_ftgate.metrics.options import Options
+from pytest_ftgate.metrics.options import Options, described
 from pytest_ftgate.metrics.protocol import Answers, Metric, Scored, check_shape, graded, right_wrong
 from pytest_ftgate.text import FARTHEST, kind_of
 
@@ -130,7 +130,7 @@ class ExampleMetric(Metric):
 
     def _checked(self, index: int, value: Any) -> float:
         if not (isinstance(value, Real) or _is_numpy_bool(value)):
-            raise self._broken(index, f"{_shown(value)} where a number is needed")
+            raise self._broken(index, f"{described(value)} where a number is needed")
         number = _as_float(value)
         slack = _ROUNDING * (self.high - self.low)
         if not self.low - slack <= number <= self.high + slack:
@@ -145,11 +145,6 @@ class ExampleMetric(Metric):
             example=index,
             cure="Mend the metric's function, or state its range as it is.",
         )
-
-
-def _shown(value: Any) -> str:
-    kind = kind_of(value)
-    return f"a value {kind}" if kind.startswith("of type") else kind
 
 
 def _as_float(value: Any) -> float:

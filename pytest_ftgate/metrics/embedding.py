@@ -11,7 +11,7 @@ from pytest_ftgate.data import expected_text
 from pytest_ftgate.errors import MetricError, told
 from pytest_ftgate.metrics.labels import refuse_blank
 from pytest_ftgate.metrics.normalization import AS_WRITTEN, Normalization
-from pytest_ftgate.metrics.options import Options
+from pytest_ftgate.metrics.options import Options, described
 from pytest_ftgate.metrics.protocol import Answers, Metric, Scored, check_shape, graded
 from pytest_ftgate.text import kind_of
 
@@ -86,7 +86,7 @@ class EmbeddingSimilarity(Metric):
         try:
             vectors = np.asarray(found, dtype=np.float64)
         except (TypeError, ValueError, OverflowError) as error:
-            raise self._broken(f"returned {_shown(found)} that is no list of vectors of one length") from error
+            raise self._broken(f"returned {described(found)} that is no list of vectors of one length") from error
         if vectors.ndim != 2 or len(vectors) != len(texts) or not vectors.shape[1]:
             raise self._broken(f"returned the shape {vectors.shape} for {len(texts):,} texts")
         length = len(next(iter(self.known.values()), vectors[0]))
@@ -103,11 +103,6 @@ class EmbeddingSimilarity(Metric):
 
     def _broken(self, what: str, evidence: str | None = None) -> MetricError:
         return MetricError(f"{self.called}, the embed of {self.name}, {what}", evidence=evidence, cure=_CURE)
-
-
-def _shown(value: Any) -> str:
-    kind = kind_of(value)
-    return f"a value {kind}" if kind.startswith("of type") else kind
 
 
 def build(options: Options) -> EmbeddingSimilarity:

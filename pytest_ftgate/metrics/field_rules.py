@@ -207,9 +207,7 @@ def read_rules(options: Options, names: frozenset[str]) -> FieldRules:
     Raises:
         ConfigError: an option is wrong, or speaks of a field that no example expects.
     """
-    lists = options.text("lists") or LISTS[0]
-    if lists not in LISTS:
-        raise options.error(f"lists does not know {lists!r}", key="lists", cure=did_you_mean(lists, LISTS))
+    lists: Lists = "set" if options.choice("lists", LISTS) == "set" else "sequence"
     return FieldRules(_texts(options, names), _tolerances(options, names), lists)
 
 

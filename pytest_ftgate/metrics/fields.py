@@ -277,9 +277,7 @@ def build(options: Options) -> FieldMetric:
     if declared is not None and values:
         _check_declared(options, declared, known)
     fields = tuple(known) if declared is None else declared
-    average = options.text("average") or AVERAGES[0]
-    if average not in AVERAGES:
-        raise options.error(f"average does not know {average!r}", key="average", cure=did_you_mean(average, AVERAGES))
+    average = options.choice("average", AVERAGES) or AVERAGES[0]
     if average == "macro" and len(fields) > MOST_FIELDS:
         raise options.error(
             f"average: macro is for up to {MOST_FIELDS} fields, and the test set expects {len(fields):,}",

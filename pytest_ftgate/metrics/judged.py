@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 from pytest_ftgate.errors import ConfigError, MetricError, Where
 from pytest_ftgate.metrics.options import Options
 from pytest_ftgate.metrics.protocol import Answers, Metric, Scored, check_shape, graded
-from pytest_ftgate.models.prompt import read_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -165,16 +164,6 @@ def by_people(metric: Metric) -> TypeGuard[HumanPreference]:
     return isinstance(metric, HumanPreference)
 
 
-def is_judged(metric: Metric) -> bool:
-    """Return ``metric.judged``."""
-    return metric.judged
-
-
-def is_pairwise(metric: Metric) -> bool:
-    """Return ``metric.pairwise``."""
-    return metric.pairwise
-
-
 def refuse_judged(metric: Metric, what: str, *, source: str) -> None:
     """Raise :class:`ConfigError` where a judged metric stands in a place that asks no judge."""
     if metric.judged:
@@ -196,6 +185,8 @@ def build(options: Options) -> Rubric | Preference | HumanPreference:
         return HumanPreference(given["path"], source)
     rubric = given.get("rubric")
     if rubric is None:
+        from pytest_ftgate.models.prompt import read_text
+
         rubric = read_text(given["rubric_file"], options.spec.source.where("rubric_file"))
     written = given.get("calibration")
     calibration = None if written is None else Calibration(written.path, written.min_kappa, source)

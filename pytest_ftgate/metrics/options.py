@@ -78,7 +78,7 @@ class Options:
         return tuple(names)
 
     def pattern(self) -> re.Pattern[str] | None:
-        text = self._text("pattern")
+        text = self.text("pattern")
         if text is None:
             return None
         try:
@@ -92,7 +92,7 @@ class Options:
             ) from error
 
     def json_field(self) -> tuple[str, ...]:
-        text = self._text("json_field")
+        text = self.text("json_field")
         parts = tuple(text.split(".")) if text is not None else ()
         if not all(part.strip() for part in parts):
             raise self.error(
@@ -121,7 +121,19 @@ class Options:
         return value
 
     def text(self, key: str) -> str | None:
-        return self._text(key)
+        value = self.spec.options.get(key)
+        if key in self.spec.options and not (isinstance(value, str) and value):
+            raise self.wrong_type(key, value, "text")
+        return value
+
+    def choice(self, key: str, known: Collection[str]) -> str | None:
+        """Return the option, which is one of the names that are known."""
+        value = self.spec.options.get(key)
+        if key in self.spec.options and not isinstance(value, str):
+            raise self.wrong_type(key, value, f"one of {', '.join(known)}")
+        if value is not None and value not in known:
+            raise self.error(f"{key} does not know {value!r}", key=key, cure=did_you_mean(value, known))
+        return value
 
     def count(self, key: str) -> int | None:
         """Return a whole number above 0."""
@@ -135,12 +147,6 @@ class Options:
         if not isinstance(value, str | int | float):
             raise self.wrong_type(key, value, "a label")
         return expected_text(value)
-
-    def _text(self, key: str) -> str | None:
-        value = self.spec.options.get(key)
-        if key in self.spec.options and not (isinstance(value, str) and value):
-            raise self.wrong_type(key, value, "text")
-        return value
 
     def wrong_type(self, key: str, value: Any, wanted: str) -> ConfigError:
         found = "empty" if value in ("", [], ()) else kind_of(value)
@@ -171,6 +177,12 @@ def json_equal(a: Any, b: Any, normalize: Callable[[str], str]) -> bool:
 
 def _finite(number: float) -> bool:
     return isinstance(number, int) or math.isfinite(number)
+
+
+def described(value: Any) -> str:
+    """Say of what kind a value is that somebody's function returned."""
+    kind = kind_of(value)
+    return f"a value {kind}" if kind.startswith("of type") else kind
 
 
 _CURE = 'pip install "pytest-ftgate[{extra}]"'

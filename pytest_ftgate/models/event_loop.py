@@ -34,7 +34,7 @@ _pulse: ContextVar[_Pulse] = ContextVar("pytest_ftgate_pulse")
 
 
 def note_call(caller: str) -> None:
-    """A call begins, perhaps one that holds up the loop: so long as calls begin, the loop is alive."""
+    """Note that a call begins, perhaps one that holds up the loop: so long as calls begin, the loop is alive."""
     with contextlib.suppress(LookupError):
         pulse = _pulse.get()
         pulse.caller = caller

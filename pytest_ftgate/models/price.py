@@ -31,7 +31,7 @@ class Cost:
 
 
 def price_cure(why: str | None) -> str:
-    """What to give a model whose price is unknown.
+    """Return what to give a model whose price is unknown.
 
     Args:
         why: it is; the package that knows prices is named where its absence is part of that.
@@ -43,7 +43,7 @@ def price_cure(why: str | None) -> str:
 
 
 def written_price(keys: Mapping[str, Any] | None, source: str) -> Price:
-    """The price as the gate gives it.
+    """Return the price as the gate gives it.
 
     Args:
         keys: the keys of ``price``, checked; ``None`` where there are none.
@@ -59,7 +59,7 @@ def written_price(keys: Mapping[str, Any] | None, source: str) -> Price:
 
 
 def price_of(model: Model) -> Price:
-    """What a model says of its price: a :class:`Price`, or the keys of one, as somebody else's model may.
+    """Return what a model says of its price: a :class:`Price`, or the keys of one, as somebody else's model may.
 
     Raises:
         ConfigError: it says something that is no price.
@@ -111,7 +111,7 @@ def cost_of(completion: Completion, price: Price, busy_s: float | None = None) -
 
 
 def tokens_usd(price: Price, inputs: int, outputs: int, *, cached: int = 0, written: int = 0) -> float | None:
-    """US dollars for so many tokens, ``cached`` and ``written`` to the cache being parts of ``inputs``."""
+    """Return the US dollars for so many tokens, ``cached`` and ``written`` to the cache being parts of ``inputs``."""
     plain = inputs - cached - written
     if price.input_per_1m is None or price.output_per_1m is None or plain < 0:
         return None
@@ -125,7 +125,7 @@ def tokens_usd(price: Price, inputs: int, outputs: int, *, cached: int = 0, writ
 
 
 def cost_of_run(answers: Sequence[tuple[Completion | None, float | None]], price: Price) -> Cost:
-    """What a whole run cost, stored answers included.
+    """Return what a whole run cost, stored answers included.
 
     Args:
         answers: each with its share of the seconds in which the model was busy; ``None`` for a missing answer.

@@ -29,7 +29,7 @@ class _UnknownError(Exception):
 
 
 def table_price(model: str, base_url: str, params: Mapping[str, Any], *, batch: bool = False) -> Price:
-    """The price of a model at an endpoint, unknown where the table does not tell it.
+    """Return the price of a model at an endpoint, unknown where the table does not tell it.
 
     Args:
         model: its name at the endpoint.
@@ -103,7 +103,7 @@ def _halved(price: Price, provider: str) -> Price:
 
 
 def _is_host_of(pattern: str, base_url: str) -> bool:
-    """Whether the whole host is meant: ``https://api.openai.com.proxy.test`` only begins like one of OpenAI's.
+    """Return whether the whole host is meant: ``https://api.openai.com.proxy.test`` only begins like one of OpenAI's.
 
     A pattern that ends in a dot leaves the end of the host open.
     """

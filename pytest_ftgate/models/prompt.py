@@ -46,11 +46,11 @@ class Prompt:
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """What the template names, besides the input: fields of the examples, where they have them."""
+        """Return what the template names, besides the input: fields of the examples, where they have them."""
         return tuple(name for name in dict.fromkeys(_PLACEHOLDER.findall(self.template or "")) if name != "input")
 
     def messages(self, example: Example) -> list[Mapping[str, Any]]:
-        """The messages that are sent for this example. Its expected output has no part in them.
+        """Return the messages that are sent for this example. Its expected output has no part in them.
 
         Raises:
             ConfigError: the template names nothing that this example has, or cannot stand for its content.
@@ -62,7 +62,7 @@ class Prompt:
         return [*instructions, *self.shots, *self._retrieved(example), *turns]
 
     def with_shots(self, examples: Iterable[Example]) -> Prompt:
-        """The prompt with these examples answered before every input. Raises :class:`ConfigError`."""
+        """Return the prompt with these examples answered before every input. Raises :class:`ConfigError`."""
         return replace(self, shots=tuple(turn for example in examples for turn in self._shot(example)))
 
     def _retrieved(self, example: Example) -> Messages:
@@ -74,7 +74,7 @@ class Prompt:
         yield {"role": "assistant", "content": expected_text(example.expected)}
 
     def _split(self, example: Example) -> tuple[Messages, Messages]:
-        """The instructions that lead the input, and its further messages in the template."""
+        """Return the instructions that lead the input, and its further messages in the template."""
         if isinstance(example.input, str):
             return (), ({"role": "user", "content": self._rendered(example.input, example)},)
         leading = tuple(takewhile(lambda message: message["role"] in INSTRUCTIONS, example.input))

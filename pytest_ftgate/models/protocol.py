@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from pytest_ftgate.errors import ModelError, guarded
-from pytest_ftgate.result import UNKNOWN_PRICE
+from pytest_ftgate.text import UNKNOWN_PRICE
 
 if TYPE_CHECKING:
     from pytest_ftgate.data import DataSet, Example
@@ -288,7 +288,7 @@ class Adopted(Delegate):
 
 
 def key_of(model: Model, example: Example, repeat: int = 0) -> str:
-    """The key of one answer. Raises :class:`FtgateError` where somebody else's model gives none."""
+    """Return the key of one answer. Raises :class:`FtgateError` where somebody else's model gives none."""
     called = f"key() of the model {model.name}"
     key: object = guarded(called, model.key, example, repeat)
     if not isinstance(key, str):
@@ -303,7 +303,7 @@ class Notes(Protocol):
     """
 
     def get(self, name: str) -> str | None:
-        """The text kept under this name."""
+        """Return the text kept under this name."""
         ...
 
     def put(self, name: str, text: str) -> None:

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 
 def resolve_target(target: str, where: Where) -> Callable[..., Any]:
-    """The callable that a target names.
+    """Return the callable that a target names.
 
     Raises:
         ConfigError: the module or the name in it does not exist, importing it fails, or it cannot be called.
@@ -142,15 +142,14 @@ class FunctionModel(Model):
             facts["repeat"] = repeat
         return hashlib.sha256(canonical_json(facts).encode()).hexdigest()
 
-    async def complete(self, example: Example, repeat: int = 0) -> Completion:  # noqa: ARG002
+    async def complete(self, example: Example, repeat: int = 0) -> Completion:
         """Call the callable once."""
-        given = _given(example)
         if self.batch_size == 1:
-            return self._checked(await self._call(given))
-        (answer,) = self._list(await self._call([given]), 1)
+            return self._checked(await self._call(_given(example)))
+        (answer,) = await self.complete_many([Question("", example, repeat)])
         if isinstance(answer, ModelError):
             raise answer
-        return self._checked(answer)
+        return answer
 
     async def complete_many(self, questions: Sequence[Question]) -> Sequence[Completion | ModelError]:
         """Call the callable once with all inputs; an answer's latency is the seconds that the call took."""
@@ -164,10 +163,10 @@ class FunctionModel(Model):
 
     def _list(self, answers: object, n: int) -> Sequence[object]:
         """One answer for each input, in their order."""
-        if isinstance(answers, Sequence) and not isinstance(answers, str) and len(answers) == n:
-            return answers
         found = f"a value of type {type(answers).__name__}"
         if isinstance(answers, Sequence) and not isinstance(answers, str):
+            if len(answers) == n:
+                return answers
             found = f"{len(answers):,} answers for {n:,} inputs"
         raise ModelError(
             f"{self.name} returned {found}",
@@ -175,13 +174,13 @@ class FunctionModel(Model):
         )
 
     def _checked_of_many(self, answer: object, latency_s: float) -> Completion | ModelError:
+        if isinstance(answer, ModelError):
+            return answer
         try:
-            checked = answer if isinstance(answer, ModelError) else self._checked(answer)
+            completion = self._checked(answer)
         except ModelError as error:
             return error
-        if isinstance(checked, Completion) and checked.latency_s is None:
-            return replace(checked, latency_s=latency_s)
-        return checked
+        return replace(completion, latency_s=latency_s) if completion.latency_s is None else completion
 
     async def aclose(self) -> None:
         self._workers.stop()
@@ -231,12 +230,12 @@ class FunctionModel(Model):
 
 
 def _given(example: Example) -> Any:
-    """The input as the callable gets it: a copy, where it could be changed."""
+    """Return the input as the callable gets it: a copy, where it could be changed."""
     return example.input if isinstance(example.input, str) else [dict(message) for message in example.input]
 
 
 def build_target(spec: ModelSpec, surroundings: Surroundings) -> FunctionModel:  # noqa: ARG001
-    """The model ``python:pkg.module:function``. Raises :class:`ConfigError`."""
+    """Return the model ``python:pkg.module:function``. Raises :class:`ConfigError`."""
     target = spec.options["target"]
     function = resolve_target(target, spec.source.where("target"))
     workers = spec.options.get("workers")
@@ -262,12 +261,12 @@ def _in_processes(model: FunctionModel, n: int, where: Where) -> FunctionModel:
 
 
 def build_callable(spec: ModelSpec, surroundings: Surroundings) -> Model:  # noqa: ARG001
-    """The model that a fixture or a marker gives as an object. Raises :class:`ConfigError`."""
+    """Return the model that a fixture or a marker gives as an object. Raises :class:`ConfigError`."""
     return adopt(spec.options["function"], spec)
 
 
 def adopt(given: Any, spec: ModelSpec) -> Model:
-    """A callable as a model; what is a model already, as it is.
+    """Return a callable as a model; what is a model already, as it is.
 
     Raises:
         ConfigError: it is neither.
@@ -369,7 +368,7 @@ _identities: dict[int, tuple[Callable[[], Any], str]] = {}
 
 
 def _session_identity(function: Callable[..., Any], spec: ModelSpec) -> str:
-    """A name for the very callable in the state in which a fixture gave it, as far as parameters tell of that.
+    """Return a name for the very callable in the state in which a fixture gave it, as far as parameters tell of that.
 
     A fixture that is parametrized may give one object each time, in another state.
     """
@@ -378,7 +377,7 @@ def _session_identity(function: Callable[..., Any], spec: ModelSpec) -> str:
 
 
 def _value(parameter: Any) -> str:
-    """What stands for a parameter: its JSON, or where it has none the very object."""
+    """Return what stands for a parameter: its JSON, or where it has none the very object."""
     try:
         return canonical_json(parameter)
     except (TypeError, ValueError, RecursionError):
@@ -386,7 +385,7 @@ def _value(parameter: Any) -> str:
 
 
 def _token(thing: Any) -> str:
-    """A name for the very object, the same as long as it lives, and never given to another.
+    """Return a name for the very object, the same as long as it lives, and never given to another.
 
     A bound method is made anew whenever it is asked for: its object and its function stand for it.
     """

@@ -24,7 +24,7 @@ _BUILDERS = {
 
 
 def build_model(spec: ModelSpec, surroundings: Surroundings, hook: Any | None = None) -> Model:
-    """The model that a gate asks for.
+    """Return the model that a gate asks for.
 
     Args:
         spec: the model as written, checked.

@@ -37,7 +37,7 @@ class Neighbours:
         self._found: dict[str, tuple[int, ...]] = {}
 
     def of(self, example: Example) -> tuple[Example, ...]:
-        """The nearest first to last, the most similar last; of equals the earlier in the pool is nearer."""
+        """Return the nearest first to last, the most similar last; of equals the earlier in the pool is nearer."""
         asked = text_of(example)
         if asked not in self._found:
             waiting = [] if self._found else [text_of(one) for one in self._expected]
@@ -55,7 +55,7 @@ class Neighbours:
 
     @cached_property
     def _index(self) -> tuple[Any, Any]:
-        """The vectorizer, and the pool's weights, a column each."""
+        """Return the vectorizer, and the pool's weights, a column each."""
         from sklearn.feature_extraction.text import TfidfVectorizer
 
         vectorizer = TfidfVectorizer(analyzer="char_wb", ngram_range=N_GRAMS)
@@ -73,7 +73,7 @@ def _nearest_last(similarities: Any, k: int) -> tuple[int, ...]:
 
 
 def text_of(example: Example) -> str:
-    """What two inputs are compared by: their text without instructions, and without what is no text."""
+    """Return what two inputs are compared by: their text without instructions, and without what is no text."""
     given = without_instructions(example.input)
     if isinstance(given, str):
         return given
@@ -90,5 +90,5 @@ def _texts(content: Any) -> Iterator[str]:
 
 
 def holds_text(example: Example) -> bool:
-    """Whether there is anything to compare by."""
+    """Return whether there is anything to compare by."""
     return bool(visible(text_of(example)))

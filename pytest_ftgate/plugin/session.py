@@ -138,6 +138,8 @@ class GateSession:
     def _budget(self) -> Budget | None:
         """What this process may spend: under xdist, where nobody knows what the others spend, an even share."""
         workers = self._worker["workercount"] if self._worker else 1
+        from pytest_ftgate.runs.budget import Budget
+
         return None if self._limit_usd is None else Budget(self._limit_usd, workers)
 
     @cached_property

@@ -88,12 +88,12 @@ class Answers:
 
     @classmethod
     def from_json(cls, text: str) -> Answers:
-        """The inverse of :meth:`to_json`."""
+        """Read what :meth:`to_json` wrote."""
         return from_plain(cls, json.loads(text))
 
 
 def side_by_side(metric: Metric, scored: Mapping[str, Measured], samples: Mapping[str, Run], best: str) -> Answers:
-    """What two models answered.
+    """Return what two models answered.
 
     Args:
         metric: the one that decides.

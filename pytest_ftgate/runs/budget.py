@@ -47,7 +47,7 @@ class Habits:
 
 
 def estimate(price: Price, habits: Habits, characters: int, max_output_tokens: int | None) -> Fraction | None:
-    """US dollars that a call may cost; ``None`` where the price does not tell.
+    """Return the US dollars that a call may cost; ``None`` where the price does not tell.
 
     A token is taken for 3 characters until the model has shown how many tokens it makes of them, then for as many
     as it has made at most. An answer is taken to be as long as the request allows, else as the longest so far, at
@@ -67,7 +67,7 @@ def estimate(price: Price, habits: Habits, characters: int, max_output_tokens: i
 
 
 def exact(amount: float) -> Fraction:
-    """The amount as its decimals read, so that no rounding adds up."""
+    """Return the amount as its decimals read, so that no rounding adds up."""
     return Fraction(repr(float(amount)))
 
 
@@ -107,16 +107,14 @@ class Reservation:
     """What the answer to one question may cost, from before it is asked until it is settled.
 
     Args:
-        model_id: whose answer it is.
+        call: that asks it.
         usd: the estimate in US dollars.
         prompt_characters: how long the question is.
-        owner: see :class:`Call`.
     """
 
-    model_id: str
+    call: Call
     usd: Fraction
     prompt_characters: int
-    owner: object = None
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -155,7 +153,7 @@ class Budget:
 
     @property
     def spent_usd(self) -> float:
-        """US dollars that answers have cost."""
+        """Return the US dollars that answers have cost."""
         return float(self._spent)
 
     @property
@@ -165,12 +163,12 @@ class Budget:
 
     @property
     def unsure_said(self) -> str:
-        """How many these are, in words; empty where there are none."""
+        """Return how many these are, in words; empty where there are none."""
         return f"{plural(self._unsure_calls, 'call')} whose cost is unknown" if self._unsure_calls else ""
 
     @property
     def in_flight_usd(self) -> float:
-        """US dollars that the calls under way are estimated at."""
+        """Return the US dollars that the calls under way are estimated at."""
         return float(self._in_flight)
 
     @property
@@ -179,7 +177,7 @@ class Budget:
         return tuple(self._uncounted)
 
     def covers(self, model: Model) -> bool:
-        """Whether each call of this model has to be reserved; to be asked before its first one.
+        """Return whether each call of this model has to be reserved; to be asked before its first one.
 
         Recorded predictions cost nothing, and a function without a price is taken to: see :attr:`uncounted`.
 
@@ -235,7 +233,7 @@ class Budget:
                     return None
                 raise self._passed(call, sum(amounts, Fraction()))
             lengths = zip(amounts, call.prompt_characters, strict=True)
-            made = [Reservation(call.model_id, usd, length, call.owner) for usd, length in lengths]
+            made = [Reservation(call, usd, length) for usd, length in lengths]
             self._open.update(dict.fromkeys(made))
             self._in_flight += sum(amounts)
             return made
@@ -270,14 +268,14 @@ class Budget:
         with self._lock:
             self._book(reservation, actual_usd)
             if completion is not None:
-                self._habits[reservation.model_id].learn(reservation.prompt_characters, completion, busy_s)
+                self._habits[reservation.call.model_id].learn(reservation.prompt_characters, completion, busy_s)
             self._wake_first()
 
     def close(self, owner: object) -> None:
         """Book what is still open of this owner, who has ended: nobody is to wait for it, or behind it."""
         with self._lock:
             self._turns = deque(turn for turn in self._turns if turn.owner is not owner)
-            for reservation in [one for one in self._open if one.owner is owner]:
+            for reservation in [one for one in self._open if one.call.owner is owner]:
                 self._book(reservation, None)
             self._wake_first()
 

@@ -80,13 +80,13 @@ class Database:
 
     @property
     def writable(self) -> bool:
-        """Whether predictions can be stored. Opens the file."""
+        """Return whether predictions can be stored. Opens the file."""
         with self._lock:
             self._connected()
             return self._refusal is None
 
     def damaged(self, what: str) -> StoreError:
-        """The error for content that this version cannot have written."""
+        """Return the error for content that this version cannot have written."""
         return self._error(_DAMAGED, what, _DELETE)
 
     def _guarded(self, step: Callable[[], _T]) -> _T:
@@ -187,7 +187,7 @@ def _make_folder(folder: Path) -> None:
 
 
 def _schema_version(connection: sqlite3.Connection) -> str | None:
-    """The version as written, "" for a file of something else, ``None`` for an empty one."""
+    """Return the version as written, "" for a file of something else, ``None`` for an empty one."""
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if "meta" not in tables:
         return "" if tables else None

@@ -37,7 +37,7 @@ class Sampled(Delegate):
 def take_samples(
     models: Mapping[str, Model], test: DataSet, *, stores: Stores, offline: bool, **options: Any
 ) -> dict[str, Run]:
-    """The sample of each model that asks for one, by role; one after the other, while nothing else runs.
+    """Return the sample of each model that asks for one, by role; one after the other, while nothing else runs.
 
     Args:
         models: by role.

@@ -43,7 +43,7 @@ class Measured:
 
 
 def answers_of(run: Run) -> list[list[str | None]]:
-    """The answers as metrics take them, ``[repeat][example]``; ``None`` for what cannot be right.
+    """Return the answers as metrics take them, ``[repeat][example]``; ``None`` for what cannot be right.
 
     A missing prediction, a refusal, a filtered or cut-off answer and an empty text are no answer.
     """
@@ -151,7 +151,7 @@ def score_run(measured: Measured, metrics: Mapping[str, Metric], deciding: str, 
 
 
 def _located(error: MetricError, measured: Measured) -> MetricError:
-    """The same error, with the model that answered and the place of the example."""
+    """Return the same error, with the model that answered and the place of the example."""
     name, test = measured.facts.name, measured.run.test_set
     if error.example is None:
         what, where = f"{error.what} of {name}", error.where
@@ -209,7 +209,7 @@ def _all_predictions(run: Run) -> Iterator[Prediction]:
 
 
 def rightness(scored: Scored) -> np.ndarray[Any, Any]:
-    """How right each answer is, shape ``(examples,)``: the metric's own score, for set-level ones its part's."""
+    """Return how right each answer is, shape ``(examples,)``: the metric's own score, for set-level ones its part's."""
     if scored.per_example is not None:
         return scored.per_example
     from pytest_ftgate.statistics import share_right
@@ -219,7 +219,7 @@ def rightness(scored: Scored) -> np.ndarray[Any, Any]:
 
 
 def rightness_by_repeat(measured: Measured, expected: Sequence[Any], metric: Metric) -> np.ndarray[Any, Any]:
-    """How right each single answer is, shape ``(repeats, examples)``."""
+    """Return how right each single answer is, shape ``(repeats, examples)``."""
     import numpy as np
 
     return np.stack([rightness(metric.score(expected, [answers])) for answers in measured.answers])
@@ -260,7 +260,7 @@ def _flip(index: int, baseline: Run, candidate: Run, why: str | None) -> Flip:
 
 
 def shown_input(example: Example) -> str:
-    """What an example asks: of a conversation the last message."""
+    """Return what an example asks: of a conversation the last message."""
     if isinstance(example.input, str):
         return example.input
     content = example.input[-1].get("content")
@@ -303,7 +303,7 @@ MOST_ROWS = 200
 
 
 def breakdown_results(scored: Mapping[str, Measured]) -> tuple[BreakdownResult, ...]:
-    """The tables of all metrics that have one, metric by metric, at most 200 rows each.
+    """Return the tables of all metrics that have one, metric by metric, at most 200 rows each.
 
     Args:
         scored: the models that are reported, by role: "baseline", and "candidate" where there is one.

@@ -52,7 +52,7 @@ class _Labels:
     read: Mapping[str, str | None]  # of each answer, the label in it as it is compared
 
     def of(self, answer: str) -> str | None:
-        """The label that an answer is, as it is written; None where it is none that is known."""
+        """Return the label that an answer is, as it is written; None where it is none that is known."""
         return self.known.get(self.read[answer] or "")
 
     @cached_property
@@ -68,7 +68,7 @@ class _Labels:
 
 
 def _words(text: str) -> str:
-    """The words of a text, with a blank around each, so that one text may be looked for in another."""
+    """Return the words of a text, with a blank around each, so that one text may be looked for in another."""
     return f" {' '.join(_WORD.findall(text.casefold()))} "
 
 
@@ -109,7 +109,7 @@ def diagnose(
 
 
 def _kinds(metric: Metric, examples: Sequence[Example], one: Measured, labels: _Labels | None) -> list[list[str]]:
-    """What became of each answer, ``[repeat][example]``."""
+    """Return what became of each answer, ``[repeat][example]``."""
     right = _right(metric, examples, one)
     label_kind = cache(partial(_label_kind, labels=labels)) if labels else None
     return [
@@ -122,7 +122,7 @@ def _kinds(metric: Metric, examples: Sequence[Example], one: Measured, labels: _
 
 
 def _right(metric: Metric, examples: Sequence[Example], one: Measured) -> list[list[bool]]:
-    """Whether each answer is right; of graded scores, whether it is better than the middle of the range."""
+    """Return whether each answer is right; of graded scores, whether it is better than the middle of the range."""
     from pytest_ftgate.runs.measure import rightness, rightness_by_repeat
 
     if len(one.run.predictions) == 1:
@@ -176,7 +176,7 @@ def _is_json(text: str) -> bool:
 
 
 def _counted(kinds: Sequence[Sequence[str]]) -> dict[str, int]:
-    """How many answers are right, and how many of each kind of mistake there are at all."""
+    """Return how many answers are right, and how many of each kind of mistake there are at all."""
     counts = Counter(kind for repeat in kinds for kind in repeat)
     return {RIGHT: counts[RIGHT]} | {kind: counts[kind] for kind in KINDS if counts[kind]}
 
@@ -185,7 +185,7 @@ def _counted(kinds: Sequence[Sequence[str]]) -> dict[str, int]:
 
 
 def _labels(metric: Metric, examples: Sequence[Example], models: Sequence[Measured]) -> _Labels | None:
-    """The labels of the test set; None where its outputs are no labels.
+    """Return the labels of the test set; None where its outputs are no labels.
 
     Most of them differ then, or are no plain values, or all are blank: nobody knows what is expected.
     """
@@ -204,12 +204,12 @@ def _labels(metric: Metric, examples: Sequence[Example], models: Sequence[Measur
 
 
 def are_labels(texts: Iterable[str], rows: int) -> bool:
-    """Whether so few different outputs of so many rows are labels: free text hardly repeats itself."""
+    """Return whether so few different outputs of so many rows are labels: free text hardly repeats itself."""
     return len(set(texts)) <= max(2, rows // 2)
 
 
 def _confusions(examples: Sequence[Example], models: Sequence[Measured], labels: _Labels) -> tuple[Confusion, ...]:
-    """The pairs of expected and answered labels that are mixed up most, by either model."""
+    """Return the pairs of expected and answered labels that are mixed up most, by either model."""
     counts = [_pairs(examples, one, labels) for one in models]
     after = counts[1] if len(counts) > 1 else Counter[tuple[str, str]]()
     pairs = sorted({*counts[0], *after}, key=lambda pair: (-max(counts[0][pair], after[pair]), pair))
@@ -247,7 +247,7 @@ def _all_pairs(examples: Sequence[Example], one: Measured, labels: _Labels) -> I
 
 
 def _label_scores(examples: Sequence[Example], kinds: Sequence[Sequence[Sequence[str]]]) -> tuple[LabelScore, ...]:
-    """How many answers to examples of each label are right, the rarest label first."""
+    """Return how many answers to examples of each label are right, the rarest label first."""
     expected = [expected_text(example.expected).strip() for example in examples]
     asked = Counter(expected)
     right = [Counter(label for repeat in one for label, kind in zip(expected, repeat, strict=True) if kind == RIGHT)
@@ -263,7 +263,7 @@ def _label_scores(examples: Sequence[Example], kinds: Sequence[Sequence[Sequence
 
 
 def _changed(metric: Metric, baseline: Measured, candidate: Measured | None) -> tuple[list[int], list[int]]:
-    """The examples that the candidate answers better, and those that it answers worse."""
+    """Return the examples that the candidate answers better, and those that it answers worse."""
     from pytest_ftgate.runs.measure import gains
 
     if candidate is None:
@@ -300,7 +300,7 @@ def _small_set(test: Sequence[Example], training: Sequence[Example]) -> bool:
 
 
 def _to_be_known(example: Example) -> str:
-    """The words of what is expected; none where it is not to be known, or told by the input."""
+    """Return the words of what is expected; none where it is not to be known, or told by the input."""
     text = expected_text(example.expected).strip()
     if not isinstance(example.expected, str | int | float) or _is_container(example.expected) or not _is_fact(text):
         return ""

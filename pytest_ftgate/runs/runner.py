@@ -74,7 +74,7 @@ class Stores:
 
     @property
     def notes(self) -> Notes:
-        """What is remembered besides predictions, for as long as these are kept."""
+        """Return what is remembered besides predictions, for as long as these are kept."""
         return (self.persistent or self.session).notes
 
 
@@ -97,7 +97,7 @@ class TimeLimit:
         return cls(seconds, source, time.monotonic() + seconds)
 
     def left_s(self) -> float:
-        """Seconds until then; 0 where it has passed."""
+        """Return the seconds until then; 0 where it has passed."""
         return max(0.0, self.ends_at - time.monotonic())
 
     def error(self) -> ModelError:

@@ -52,13 +52,13 @@ class Store:
 
     @cached_property
     def _database(self) -> Database:
-        """The file, for whose sake SQLite is loaded on first use."""
+        """Return the file, for whose sake SQLite is loaded on first use."""
         from pytest_ftgate.runs.database import Database
 
         return Database(self._path)
 
     def get(self, keys: Sequence[str], *, newer_than: float | None = None) -> dict[str, Prediction]:
-        """The predictions that are stored, by key; those made before ``newer_than`` count as absent."""
+        """Return the predictions that are stored, by key; those made before ``newer_than`` count as absent."""
         if not keys:
             return {}
         return self._database.read(lambda connection: self._found(connection, keys, newer_than))
@@ -154,7 +154,7 @@ class StoreNotes:
         self._database = database
 
     def get(self, name: str) -> str | None:
-        """The text kept under this name."""
+        """Return the text kept under this name."""
         rows = self._read("SELECT name, text FROM notes WHERE name = ?", name)
         return rows.get(name)
 
@@ -185,7 +185,7 @@ class StoreNotes:
 
 
 def _value(prediction: Prediction) -> str:
-    """The answer as JSON, without what is absent."""
+    """Return the answer as JSON, without what is absent."""
     completion = prediction.completion
     assert completion is not None  # what is missing is not kept
     facts: dict[str, Any] = {"text": completion.text}
@@ -233,7 +233,7 @@ def _taken(connection: sqlite3.Connection, keys: Sequence[str], owner: str) -> s
 
 
 def _has_ended(host: str, pid: int) -> bool:
-    """Whether the process is known to be gone: not so on another host, nor on Windows, where asking kills."""
+    """Return whether the process is known to be gone: not so on another host, nor on Windows, where asking kills."""
     if os.name != "posix" or host != _host():
         return False
     try:
@@ -256,7 +256,7 @@ def _is_zombie(pid: int) -> bool:
 
 @lru_cache(maxsize=1)
 def _host() -> str:
-    """Where a process id means one process: the host, and on Linux the container."""
+    """Return where a process id means one process: the host, and on Linux the container."""
     import socket
 
     try:

@@ -44,7 +44,7 @@ class Throttle:
 
     @property
     def limit(self) -> int:
-        """How many calls may be in flight now."""
+        """Return how many calls may be in flight now."""
         return int(self._limit)
 
     async def enter(self, tokens: float = 0.0) -> int:
@@ -66,21 +66,21 @@ class Throttle:
 
     @property
     def counts_tokens(self) -> bool:
-        """Whether tokens are limited."""
+        """Return whether tokens are limited."""
         return self._tokens is not None
 
     def answered(self) -> None:
-        """A call has ended with an answer."""
+        """Hear that a call has ended with an answer."""
         self._limit = min(self._most, self._limit + 1 / self._limit)
         self._free()
 
     def correct(self, tokens: float) -> None:
-        """An answer took so many more tokens than had been expected, or fewer where negative."""
+        """Hear that an answer took so many more tokens than expected, or fewer where negative."""
         if self._tokens is not None:
             self._tokens.correct(tokens)
 
     def refused(self, window: int, retry_after_s: float | None) -> None:
-        """A call was one too many for the endpoint.
+        """Hear that a call was one too many for the endpoint.
 
         Args:
             window: what :meth:`enter` gave it.
@@ -90,7 +90,7 @@ class Throttle:
         self._free()
 
     def failed(self) -> None:
-        """A call has ended otherwise, which says nothing about how many the endpoint bears."""
+        """Hear that a call has ended otherwise, which says nothing about how many the endpoint bears."""
         self._free()
 
     async def _slot(self) -> None:

@@ -92,13 +92,6 @@ def test_a_candidate_that_breaks_as_much_as_it_fixes(project: Project) -> None:
     project.result.stdout.fnmatch_lines(["what to do*", "  1. fix data: *", f"*{gate['advice'][0]['fact']}*"])
 
 
-def test_labels_that_the_candidate_mixes_up_anew(project: Project) -> None:
-    project.predictions("ft.jsonl", N, wrong_at=range(0, 60, 3))  # every refund is an invoice to it
-    first = judged(project, "fail")["advice"][0]
-    assert first["action"] == "fix_data"
-    assert all(part in first["fact"] for part in ("'invoice'", "'refund'", "20", "6"))
-
-
 def test_a_label_that_was_hardly_trained(project: Project) -> None:
     rows = [
         {"input": f"training question {i}", "expected": LABELS[1 + i % 2] if i > 4 else "refund"} for i in range(200)
@@ -109,21 +102,6 @@ def test_a_label_that_was_hardly_trained(project: Project) -> None:
     mentions(advice(judged(project, "fail"), "add_examples"), "92", "'refund'", "5", "97", "0 of 20")
     project.training_set(200)  # as many of each
     assert "add_examples" not in actions(judged(project, "fail"))
-
-
-def test_a_gain_that_is_not_sure_asks_for_test_examples(project: Project) -> None:
-    project.predictions("ft.jsonl", N, wrong_at=(0, 1, 2, *range(47, 60)))
-    gate = judged(project, "inconclusive")
-    needed = gate["examples_needed"]
-    mentions(advice(gate, "add_examples"), f"{needed - N}", f"{needed}", check(gate, "evidence")["message"])
-
-
-def test_a_candidate_that_is_surely_worse_is_dropped(project: Project) -> None:
-    project.predictions("ft.jsonl", N, wrong_at=range(30, 60))
-    gate = judged(project, "fail")
-    mentions(advice(gate, "stop"), "95 %", f"{100 * gate['upper_bound']:.1f}")
-    project.predictions("ft.jsonl", N, wrong_at=range(39, 59))
-    assert "stop" not in actions(judged(project, "fail"))  # a gain of 0, and nobody can be sure of much
 
 
 def test_free_checks_that_fail_have_advice_without_a_call(project: Project) -> None:
@@ -156,30 +134,17 @@ def test_advice_that_a_check_gives_alone_is_printed_once(project: Project) -> No
     assert sum("RAG" in line for line in block(gate)) == 1
 
 
-def test_before_training_a_baseline_that_misses_the_form_alone_needs_a_prompt(project: Project) -> None:
-    for right, expected in ((56, ["stop"]), (55, ["better_prompt", "stop"])):
-        answers(project, "base.jsonl", lambda i, right=right: label(i) if i < right else f"It is {label(i)}.")  # type: ignore[misc]
-        gate = judged(project, "fail", stage="ready", margin=0.1)
-        assert (statuses(gate)["room"], actions(gate)) == ("fail", expected)
-        assert gate["diagnosis"]["candidate"] is None
-
-
 # --- answers that say nothing, and gates that failed for something else ---------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("answer", "kind"), [("The answer is {}.", "wrong_format"), ("42", "unknown_label"), ("", "empty")]
-)
-def test_a_candidate_that_misses_the_form_is_asked_otherwise_and_not_dropped(
-    project: Project, answer: str, kind: str
-) -> None:
-    answers(project, "ft.jsonl", lambda i: answer.format(label(i)) if i < 40 else label(i))
+def test_a_candidate_that_misses_the_form_is_asked_otherwise_and_not_dropped(project: Project) -> None:
+    answers(project, "ft.jsonl", lambda i: f"The answer is {label(i)}." if i < 40 else label(i))
     gate = judged(project, "fail")
     assert (actions(gate), len(gate["advice"])) == (["better_prompt"], 1)
-    assert gate["diagnosis"]["candidate"] == {"right": 20, kind: 40}
+    assert gate["diagnosis"]["candidate"] == {"right": 20, "wrong_format": 40}
     mentions(advice(gate, "better_prompt"), "40")
     assert check(gate, "margin")["advice"] == gate["advice"][0]["text"]
-    answers(project, "ft.jsonl", lambda i: label(i + 1) if i < 21 else answer.format(label(i)) if i < 41 else label(i))
+    answers(project, "ft.jsonl", lambda i: label(i + (i < 21)) if not 20 < i < 41 else f"It is {label(i)}.")
     gate = judged(project, "fail")
     assert (actions(gate)[0], actions(gate)[-1]) == ("fix_data", "stop")
     assert check(gate, "margin")["advice"] not in [one["text"] for one in gate["advice"][:-1]]
@@ -194,16 +159,6 @@ def test_a_smaller_model_that_misses_the_form_is_asked_otherwise_too(project: Pr
     assert check(gate, "max_drop")["advice"] == gate["advice"][0]["text"]
     answers(project, "ft.jsonl", lambda i: label(i + (i < 20)), latency_s=0.1)
     assert actions(judged(project, "fail", **match)) == ["fix_data", "stop"]
-
-
-def test_what_is_no_json_is_called_so(project: Project) -> None:
-    project.test_set(N, expected=lambda i: {"number": i})
-    answers(project, "base.jsonl", lambda i: f'{{"number": {i}}}' if i < 30 else "none" if i < 40 else "{}")
-    answers(project, "ft.jsonl", lambda i: f'{{"number": {i}}}' if i < 31 else "none")
-    gate = judged(project, "fail", metric="exact_match")
-    assert gate["diagnosis"]["baseline"] == {"right": 30, "wrong": 20, "wrong_format": 10}
-    assert gate["diagnosis"]["candidate"] == {"right": 31, "wrong_format": 29}
-    assert shows(gate, "29 no JSON")
 
 
 def test_no_broken_examples_are_to_be_looked_at_where_none_is_broken(project: Project) -> None:

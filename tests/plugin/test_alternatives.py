@@ -12,6 +12,8 @@ from endpoint_project import EndpointProject, N, index_of
 from gate_project import Project, block, check, checks, label, mentions, statuses, stopped, wrong
 from loopback import LoopbackServer, Reply, error
 
+from pytest_ftgate import metric
+
 SYSTEM = "Answer with one label."
 WAYS = [{"few_shot": {"k": 4}}, {"retrieval": {"k": 2}}]
 N_MESSAGES = {"prompt": 2, "few_shot": 2 + 2 * 4, "retrieval": 2 + 2 * 2}
@@ -257,10 +259,30 @@ def test_a_bare_model_that_fails_is_no_more_than_a_note(endpoints: EndpointProje
     assert any(line.startswith("bare ") for line in block(gate))
 
 
-def test_nothing_is_shown_bare_where_the_gate_is_in_error(endpoints: EndpointProject) -> None:
+def test_a_bare_model_that_cannot_be_scored_is_no_more_than_a_note(endpoints: EndpointProject) -> None:
+    @metric(low=0, high=1, greater_is_better=True)
+    def picky(expected: str, answer: str) -> float:
+        return {"?": 1 / 0}[answer] if answer == "?" else float(expected == answer)
+
     made(endpoints, ALL)
     answer = endpoints.server.answer
-    endpoints.server.answer = lambda body: error(400) if kind(body) == "retrieval" else answer(body)
-    gate = endpoints.judge()
-    assert (gate["verdict"], gate["bare"]) == ("error", None)
+    endpoints.server.answer = lambda body: "?" if kind(body) == "bare" else answer(body)
+    gate = endpoints.judge(metric=picky)
+    assert gate["verdict"] == "pass", gate["checks"]
+    assert (check(gate, "bare")["status"], gate["bare"]["value"]) == ("note", None)
+
+
+@pytest.mark.parametrize("fault", ["retrieval", "guard"])
+def test_nothing_is_shown_bare_where_the_gate_is_in_error(endpoints: EndpointProject, fault: str) -> None:
+    made(endpoints, ALL)
+    endpoints.test_set(1, "guard.jsonl", prefix="g", input="question 999")
+    answer = endpoints.server.answer
+
+    def faulty(body: dict[str, Any]) -> Any:
+        failing = index_of(body) == 999 if fault == "guard" else kind(body) == "retrieval"
+        return error(400) if failing else answer(body)
+
+    endpoints.server.answer = faulty
+    gate = endpoints.judge(guards={"g": {"test_set": "guard.jsonl", "max_drop": 0.5, "evidence": "observed"}})
+    assert (gate["verdict"], gate["bare"], gate["candidate"]["value"] is not None) == ("error", None, fault == "guard")
     assert not [body for body in endpoints.server.bodies if kind(body) == "bare"]

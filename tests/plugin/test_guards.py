@@ -116,10 +116,11 @@ def test_a_guard_that_is_too_small_says_how_many_it_needs_before_any_call(
 
 
 def test_examples_that_belong_together_are_counted_by_groups(project: Project) -> None:
-    guard_set(project, 200, group=lambda i: f"c{i // 5}")
+    guard_set(project, 200, group=lambda i: f"c{i // 40}")
     answers(project, 200)
     found = stopped(judged(project), "inconclusive")
-    assert (found["observed"], found["required"]) == (40, LEAST)
+    assert (found["observed"], found["required"]) == (5, LEAST)
+    assert judged(project, {"evidence": "observed"})["verdict"] == "pass"
 
 
 def test_a_guard_in_the_training_set_fails_before_any_call(project: Project) -> None:

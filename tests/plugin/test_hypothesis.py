@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from gate_project import Project, block, check, mentions, read_jsonl, statuses, stopped, write_jsonl
+from gate_project import Project, block, check, label, mentions, read_jsonl, statuses, stopped, write_jsonl
 
 CLOSENESS = (
     "import pytest_ftgate\n"
@@ -82,6 +82,10 @@ def test_repeated_answers(project: Project) -> None:
         write_jsonl(project.path / name, [{**row, "repeat": repeat} for repeat in (0, 1) for row in rows])
     assert statuses(believed(project, "pass", 0.7, 0.9, repeats=2))["hypothesis_from"] == "pass"
     assert statuses(believed(project, "fail", 0.4, 0.9, repeats=2))["hypothesis_from"] == "fail"
+    rows = read_jsonl(project.path / "ft.jsonl")  # half of the answers to each example are right
+    halves = [{**row, "output": label(i % 60) if i < 60 else "none"} for i, row in enumerate(rows)]
+    write_jsonl(project.path / "base.jsonl", halves)
+    assert statuses(believed(project, "pass", 0.5, 0.9, repeats=2))["hypothesis_from"] == "pass"
 
 
 def test_where_lower_is_better(project: Project) -> None:

@@ -95,6 +95,8 @@ def test_five_point_nine_times_is_not_six(recorded: Project) -> None:
     found = stopped(recorded.judge(candidate=model("ft.jsonl", price=dearer)), "fail", called=True)
     assert (found["name"], found["observed"], found["required"]) == ("cheaper_by", pytest.approx(5.9), 6)
     mentions(found, "5.9", "$1.94")
+    dear = recorded.judge(candidate=model("ft.jsonl", price=LARGE))
+    assert (dear["verdict"], "rival" in statuses(dear)) == ("fail", False)  # the baseline is no rival of itself
 
 
 @pytest.mark.parametrize(

@@ -209,11 +209,10 @@ def test_two_tests_of_one_gate_with_other_models_do_not_overwrite_each_other(
     assert sorted(path.name.split("-")[0] for path in (http.path / "recorded").glob("*.jsonl")) == [
         "support",
         "support",
-        "support",  # baseline, candidate, and the candidate without its prompt
         "support.baseline.jsonl",
         "support.candidate.jsonl",
     ]
-    http.pytester.makeini("[pytest]\nftgate_config = gates/ftgate.yaml\nftgate_recordings = recorded\n")
+    http.file("pytest.ini", "[pytest]\nftgate_config = gates/ftgate.yaml\nftgate_recordings = recorded\n")
     http.forget()
     http.run("--ftgate-offline").assert_outcomes(passed=2)
     assert http.server.requests == []

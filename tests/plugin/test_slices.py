@@ -63,13 +63,13 @@ def test_a_loss_on_one_slice_fails_a_gate_that_gains_on_the_whole(project: Proje
 @pytest.mark.parametrize(
     ("evidence", "lost", "verdict", "status"),
     [
-        ("significant", 2, "pass", "warning"),
-        ("observed", 3, "fail", "fail"),
-        ("observed", 1, "pass", "pass"),
+        ("significant", 4, "pass", "warning"),
+        ("observed", 4, "fail", "fail"),
+        ("observed", 3, "pass", "pass"),
     ],
 )
 def test_how_large_a_loss_may_be(project: Project, evidence: str, lost: int, verdict: str, status: str) -> None:
-    gate = sliced(project, {"en": 160, "de": 40}, range(60), range(160, 160 + lost), evidence=evidence)
+    gate = sliced(project, {"en": 100, "de": 100}, range(60), range(100, 100 + lost), evidence=evidence)
     assert (gate["verdict"], check(gate, "slices")["status"]) == (verdict, status)
     assert by_value(gate)["de"]["verdict"] == status
 

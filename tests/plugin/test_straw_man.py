@@ -158,6 +158,11 @@ def test_a_candidate_that_answers_one_label_throughout(project: Project) -> None
     gate = project.judge(allow_weak_baseline="a stub")
     assert (gate["verdict"], statuses(gate)["margin"]) == ("fail", "pass")
     mentions(check(gate, "degenerate_candidate"), "ft.jsonl", "'refund'", "3")
+    project.file("conftest.py", HOOKS)  # however well it scores
+    says(project, "ft.jsonl", "maybe")
+    gate = project.judge(metric="hedged", allow_weak_baseline="a stub")
+    found = check(gate, "degenerate_candidate")
+    assert (found["status"], found["observed"], found["required"]) == ("fail", 0.5, 20 / 60)
 
 
 @pytest.mark.parametrize(("right", "verdict"), [(19, "fail"), (20, "fail"), (21, "pass")])

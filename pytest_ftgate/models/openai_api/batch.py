@@ -121,7 +121,7 @@ class BatchedModel(Delegate):
         return self._open[loop]
 
     async def _from_noted(self, opened: _Open, questions: Sequence[Question]) -> _Outcomes:
-        """What batches answer that were sent before; questions of one that cannot be read now get its error."""
+        """Return what batches answer that were sent before; questions of one that cannot be read now get its error."""
         wanted = {question.key for question in questions}
         noted = [sent for sent in self._notes.holding(wanted) if self._is_wanted(sent.created_at)]
         tasks = [
@@ -209,7 +209,7 @@ class BatchedModel(Delegate):
         return task
 
     async def _sent_now(self, opened: _Open, sent: Sent, batch: Batch) -> _Outcomes:
-        """What becomes of each question of a batch that this call has sent."""
+        """Return what becomes of each question of a batch that this call has sent."""
         try:
             harvest = await opened.watch.harvest(batch, set(sent.keys))
             self._note(sent, harvest)
@@ -228,7 +228,7 @@ class BatchedModel(Delegate):
         return {key: harvest.outcomes.get(key, unanswered) for key in sent.keys}
 
     async def _sent_before(self, opened: _Open, sent: Sent, batch: Batch | str, wanted: Collection[str]) -> _Outcomes:
-        """The answers of a batch that an earlier call has sent; what it left unanswered is to be sent again."""
+        """Return the answers of a batch that an earlier call has sent; what it left unanswered is to be sent again."""
         try:
             harvest = await opened.watch.harvest(batch, wanted)
         except AbsentError:
@@ -251,7 +251,7 @@ class BatchedModel(Delegate):
             self._unstored[sent.id] = answered
 
     def _can_be_picked_up(self, batch: Batch) -> bool:
-        """Whether a batch at the endpoint, of which no note is left, can still bring answers that are wanted."""
+        """Return whether a batch at the endpoint, of which no note is left, can still bring answers that are wanted."""
         if batch.created_at is None or batch.created_at < time.time() - _FOUND_S:
             return False
         brings_any = bool(batch.files) or batch.status not in ("expired", "cancelled")
@@ -285,7 +285,7 @@ class _Open(NamedTuple):
 
 
 async def _all(tasks: Sequence[asyncio.Task[_Outcomes]]) -> list[_Outcomes]:
-    """What all of them bring; where one fails, or we are cancelled, none goes on."""
+    """Return what all of them bring; where one fails, or we are cancelled, none goes on."""
     try:
         return await asyncio.gather(*tasks)
     finally:

@@ -48,7 +48,7 @@ class Part:
 
     @property
     def label(self) -> str:
-        """The same for the same questions."""
+        """Return the same for the same questions."""
         return hashlib.sha256("\n".join(sorted(self.keys)).encode()).hexdigest()
 
 
@@ -84,7 +84,7 @@ async def write_parts(lines: Iterator[tuple[str, bytes]], limits: Limits) -> Asy
 
 
 def read_line(line: bytes, endpoint: Endpoint) -> tuple[str, Completion | ModelError] | None:
-    """The key of a question and what became of it; ``None`` where the line says neither."""
+    """Return the key of a question and what became of it; ``None`` where the line says neither."""
     try:
         data = json.loads(line)
     except (ValueError, RecursionError):

@@ -48,7 +48,7 @@ class BatchNotes:
         self._base_url = base_url
 
     def holding(self, keys: Collection[str]) -> list[Sent]:
-        """The batches that hold any of these questions, newest first."""
+        """Return the batches that hold any of these questions, newest first."""
         if self._notes is None:
             return []
         wanted, found = set(keys), []

@@ -36,7 +36,7 @@ class Pace:
     patience: int = 60
 
     def after(self, wait_s: float) -> float:
-        """The wait that follows one of so many seconds."""
+        """Return the wait that follows one of so many seconds."""
         return min(1.5 * wait_s, self.slowest_s)
 
 

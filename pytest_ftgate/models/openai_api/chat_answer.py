@@ -16,7 +16,7 @@ _FINISHES = {"length": "cut_off", "content_filter": "filtered"}
 
 
 def read_answer(body: object, endpoint: Endpoint) -> Completion:
-    """The first choice of a chat completion as an answer.
+    """Return the first choice of a chat completion as an answer.
 
     Args:
         body: what the client made of the response: JSON data, or text where the server did not call it JSON.
@@ -36,7 +36,7 @@ def read_answer(body: object, endpoint: Endpoint) -> Completion:
 
 
 def broken_body(found: str, endpoint: Endpoint) -> ModelError:
-    """The error for a body that is not JSON."""
+    """Return the error for a body that is not JSON."""
     return ModelError(
         "the endpoint answered with something that is not JSON" if found.strip() else "the endpoint's answer is empty",
         where=endpoint.where,

@@ -71,7 +71,7 @@ class ChatClient:
         raise refused(refusal, self._endpoint, time.time())
 
     def pause_s(self) -> float:
-        """Seconds for which the endpoint wants no further request, as its last answers said."""
+        """Return the seconds for which the endpoint wants no further request, as its last answers said."""
         return max(0.0, self._resume_at - time.monotonic()) if self._resume_at else 0.0
 
     async def aclose(self) -> None:

@@ -29,7 +29,7 @@ _UNASKED = (
 
 
 def open_client(endpoint: Endpoint, timeout_s: float | None) -> AsyncOpenAI:
-    """A client for one endpoint, in the running event loop. It tries nothing again.
+    """Return a client for one endpoint, in the running event loop. It tries nothing again.
 
     Give each of its calls ``extra_headers=client_headers(key)``.
 
@@ -49,7 +49,7 @@ def open_client(endpoint: Endpoint, timeout_s: float | None) -> AsyncOpenAI:
 
 
 def open_http(timeout_s: float | None) -> httpx2.AsyncClient:
-    """The HTTP client below, by aiohttp where that is installed: it halves the cost of a call.
+    """Return the HTTP client below, by aiohttp where that is installed: it halves the cost of a call.
 
     Args:
         timeout_s: seconds to wait for a connection, or for the next piece of an answer.
@@ -62,7 +62,7 @@ def open_http(timeout_s: float | None) -> httpx2.AsyncClient:
 
 
 def headers(key: str | None) -> dict[str, str]:
-    """What a request says of us.
+    """Return what a request says of us.
 
     Args:
         key: the endpoint's; ``None`` sends none.

@@ -60,18 +60,18 @@ class Endpoint:
 
     @property
     def where(self) -> Where:
-        """The host, with the port where the URL has one: never more of a URL, which may carry a secret."""
+        """Return the host, with the port where the URL has one: never more of a URL, which may carry a secret."""
         return Where(path=urlsplit(self.base_url).netloc.rpartition("@")[2])
 
     def quoted(self, text: str, width: int = 300) -> str:
-        """The beginning of a stranger's text, without the key and without anything that looks like one."""
+        """Return the beginning of a stranger's text, without the key and without anything that looks like one."""
         if self.key:
             text = text.replace(self.key, "***")
         return excerpt(_LOOKS_LIKE_A_KEY.sub("***", text), width=width)
 
 
 def endpoint_of(spec: ModelSpec, model: str) -> Endpoint:
-    """Whom a gate's ``openai`` keys have asked for a model, with the key that they name."""
+    """Return the endpoint that a gate asks for a model, with the key that the gate names."""
     base_url = spec.options.get("base_url")
     key_env = spec.options.get("api_key_env") or ("OPENAI_API_KEY" if base_url is None else None)
     return Endpoint((base_url or PUBLIC_ENDPOINT).rstrip("/"), model, key_env, secret(key_env))
@@ -121,30 +121,30 @@ class Refusal:
 
     @property
     def codes(self) -> set[str]:
-        """What the endpoint calls the error: compatible servers use ``code`` and ``type`` as they like."""
+        """Return what the endpoint calls the error: compatible servers use ``code`` and ``type`` as they like."""
         return {code for code in (self.error.get("code"), self.error.get("type")) if isinstance(code, str)}
 
     @property
     def filtered(self) -> bool:
-        """Whether a content filter withheld the answer by refusing the request, as Azure's does."""
+        """Return whether a content filter withheld the answer by refusing the request, as Azure's does."""
         return self.status == 400 and bool(self.codes & _FILTER_CODES)
 
     @property
     def too_long(self) -> bool:
-        """Whether the prompt does not fit into the model's context."""
+        """Return whether the prompt does not fit into the model's context."""
         if self.status not in (400, 413, 422):
             return False
         return bool(self.codes & _CONTEXT_CODES) or _CONTEXT_WORDS.search(self.message) is not None
 
     @property
     def message(self) -> str:
-        """The endpoint's own words; unsafe to print."""
+        """Return the endpoint's own words; unsafe to print."""
         message = self.error.get("message")
         return message if isinstance(message, str) else self.text
 
 
 def refusal_in(error: APIStatusError) -> Refusal:
-    """The response that made the client raise."""
+    """Return the response that made the client raise."""
     body = error.body if isinstance(error.body, Mapping) else {}
     return Refusal(error.status_code, body, error.response.text, error.response.headers)
 
@@ -156,7 +156,7 @@ def error_in(body: object) -> Mapping[str, Any]:
 
 
 def failure(error: Exception, endpoint: Endpoint, *, timeout_s: float | None, now: float) -> ModelError:
-    """What the client raised, in this package's terms.
+    """Return what the client raised, in this package's terms.
 
     Args:
         error: raised by the ``openai`` client.
@@ -209,7 +209,7 @@ def _root(error: BaseException) -> BaseException:
 
 
 def is_cancelled(error: BaseException) -> bool:
-    """Whether at the bottom of it somebody cancelled the call."""
+    """Return whether at the bottom of it somebody cancelled the call."""
     from asyncio import CancelledError
 
     return isinstance(_root(error), CancelledError)
@@ -241,7 +241,7 @@ def _unreachable(cause: BaseException, endpoint: Endpoint) -> ModelError:
 
 
 def refused(refusal: Refusal, endpoint: Endpoint, now: float) -> ModelError:
-    """What a response that is no answer means: see :func:`failure`."""
+    """Return what a response that is no answer means: see :func:`failure`."""
     status = refusal.status
     if refusal.codes & _QUOTA_CODES or status == 402:
         what, cure = f"the quota of {_key_name(endpoint)} is exhausted", "raise the quota, or name another key"
@@ -288,7 +288,7 @@ def _key_name(endpoint: Endpoint) -> str:
 
 
 def said(refusal: Refusal, endpoint: Endpoint) -> str:
-    """The status with the endpoint's own words, safe to print."""
+    """Return the status with the endpoint's own words, safe to print."""
     text = endpoint.quoted(refusal.message)
     return f"HTTP {refusal.status}: {text}" if text else f"HTTP {refusal.status}"
 
@@ -301,7 +301,7 @@ _SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 
 
 def pause_s(headers: Mapping[str, str]) -> float:
-    """Seconds until the endpoint takes another request; 0 where it does now, or does not say.
+    """Return the seconds until the endpoint takes another request; 0 where it does now, or does not say.
 
     Read are ``x-ratelimit-remaining-requests`` and ``x-ratelimit-reset-requests``, likewise of ``tokens``, as OpenAI
     and servers after its example send them.
@@ -316,7 +316,7 @@ def _is_used_up(headers: Mapping[str, str], kind: str) -> bool:
 
 
 def _reset_s(text: str | None) -> float:
-    """A duration as ``1s``, ``6m0s``, ``88ms``, or a bare number of seconds."""
+    """Return the seconds of a duration written as ``1s``, ``6m0s``, ``88ms``, or a bare number of seconds."""
     if text is None:
         return 0.0
     parts = _DURATION.findall(text)

@@ -65,7 +65,7 @@ class Checkpoint:
 
 
 def read_job(body: object, id_: str, endpoint: Endpoint) -> TuningJob:
-    """The job, which must have succeeded.
+    """Return the job, which must have succeeded.
 
     Args:
         body: the endpoint's answer, as JSON data.
@@ -103,7 +103,7 @@ def read_job(body: object, id_: str, endpoint: Endpoint) -> TuningJob:
 
 
 def read_checkpoints(rows: Sequence[object], id_: str, endpoint: Endpoint) -> tuple[Checkpoint, ...]:
-    """The checkpoints of a job, by their steps.
+    """Return the checkpoints of a job, by their steps.
 
     Raises:
         ModelError: fatal; a row is no checkpoint, or two of them have one step.

@@ -33,7 +33,7 @@ class Listing:
 
     @classmethod
     def from_dict(cls, facts: Mapping[str, Any]) -> Listing:
-        """The inverse of ``asdict``.
+        """Read what ``asdict`` gave.
 
         Raises:
             ValueError, TypeError, OverflowError: it is none.
@@ -57,7 +57,7 @@ def read_listing(body: object, asked_at: float) -> Listing:
 
 
 def _date(written: object) -> date | None:
-    """An ISO date, an ISO time or seconds since the epoch, as a day in UTC."""
+    """Return an ISO date, an ISO time or seconds since the epoch, as a day in UTC."""
     with suppress(ValueError, OverflowError, OSError):
         if isinstance(written, int | float) and not isinstance(written, bool):
             return date_of(written)

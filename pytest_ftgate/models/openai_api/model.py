@@ -100,19 +100,19 @@ class OpenAIModel(Model):
         return await self._client().ask(self.body(example))
 
     def body(self, example: Example) -> dict[str, Any]:
-        """What the endpoint is sent for an example."""
+        """Return what the endpoint is sent for an example."""
         return {"model": self.model, "messages": self.prompt.messages(example), **self.params}
 
     def address(self) -> Endpoint:
-        """Whom to ask, with the key as the environment has it now."""
+        """Return whom to ask, with the key as the environment has it now."""
         return Endpoint(self.base_url, self.model, self.key_env, secret(self.key_env))
 
     def characters(self, example: Example) -> int:
-        """The length of all that is sent for an example, for estimates of its tokens."""
+        """Return the length of all that is sent for an example, for estimates of its tokens."""
         return sum(len(str(message.get("content"))) for message in self.prompt.messages(example))
 
     def pause_s(self) -> float:
-        """Seconds for which the endpoint wants no further request, as the headers of its answers said."""
+        """Return the seconds for which the endpoint wants no further request, as the headers of its answers said."""
         return max((client.pause_s() for client in self._clients.values()), default=0.0)
 
     async def aclose(self) -> None:
@@ -122,7 +122,7 @@ class OpenAIModel(Model):
             await client.aclose()
 
     def _client(self) -> ChatClient:
-        """The client of the running loop: connections cannot be shared between loops."""
+        """Return the client of the running loop: connections cannot be shared between loops."""
         loop = asyncio.get_running_loop()
         if loop not in self._clients:
             self.ready()
@@ -173,7 +173,7 @@ def _asked_live(spec: ModelSpec, surroundings: Surroundings) -> OpenAIModel:
 
 
 def price_at_endpoint(spec: ModelSpec) -> Price:
-    """What the model of ``openai`` keys costs: as the gate says, else as the package ``genai-prices`` does."""
+    """Return what the model of ``openai`` keys costs: as the gate says, else as the package ``genai-prices`` does."""
     options = spec.options
     if options.get("price") is not None:
         return written_price(options["price"], str(spec.source))

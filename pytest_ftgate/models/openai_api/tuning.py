@@ -42,7 +42,7 @@ class JobFile:
 
 
 def job_file(id_: str, content: bytes) -> JobFile:
-    """What is kept of a file."""
+    """Return what is kept of a file."""
     try:
         contents = content_sha256(read_examples(content, id_).examples)
     except DataError:
@@ -52,7 +52,7 @@ def job_file(id_: str, content: bytes) -> JobFile:
 
 
 def read_examples(content: bytes, origin: str) -> DataSet:
-    """The examples of a job's file, which is JSONL. Raises :class:`DataError`.
+    """Return the examples of a job's file, which is JSONL. Raises :class:`DataError`.
 
     Args:
         content: its bytes.
@@ -105,7 +105,7 @@ class JobNotes:
         self.used: dict[str, str] = {}
 
     def get(self, name: str) -> str | None:
-        """The text under this name."""
+        """Return the text under this name."""
         text = self._committed.get(name)
         text = self._kept.get(name) if text is None else text
         if text is not None:
@@ -235,7 +235,7 @@ class JobRecords:
         return self._noted(f"shared {self._home} {id_} {test.sha256} {len(test)}", ask, int)
 
     def content(self, id_: str, purpose: str) -> bytes:
-        """The bytes of a file, which are not kept."""
+        """Return the bytes of a file, which are not kept."""
 
         async def ask(client: JobClient) -> bytes:
             return await client.content(id_, purpose)
@@ -292,12 +292,12 @@ class JobRecords:
 
 
 def has_job(spec: ModelSpec) -> bool:
-    """Whether the model is named by the job that made it."""
+    """Return whether the model is named by the job that made it."""
     return spec.provider == "openai" and "job" in spec.options
 
 
 def settle(spec: ModelSpec, surroundings: Surroundings) -> Tuned:
-    """The model of a job, with its name at the endpoint.
+    """Return the model of a job, with its name at the endpoint.
 
     Raises:
         ModelError: the job has not succeeded, or cannot be read.

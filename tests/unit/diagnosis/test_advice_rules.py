@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -394,14 +395,18 @@ def test_a_green_gate_and_one_that_could_not_be_judged_get_none() -> None:
         assert advise(judged) == ()  # type: ignore[arg-type]
 
 
-def test_numbers_of_examples() -> None:
-    def text(name: str) -> str:
-        return next(one.text for one in advise(SPEAKS[name][0]) if one.action == "add_examples")
-
-    assert text("a label hardly seen and mostly wrong") == "Write 50 training examples of 'a'."
-    assert text("half of the margin") == "Write 1 more training example."
-    assert text("a training set that can grow") == "Write 200 more training examples."
-    assert text("more test examples") == "Label 90 more test examples, about 150 in all."
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("a label hardly seen and mostly wrong", ["50", "'a'"]),
+        ("half of the margin", ["1"]),
+        ("a training set that can grow", ["200"]),
+        ("more test examples", ["90", "150"]),
+    ],
+)
+def test_numbers_of_examples(name: str, parts: list[str]) -> None:
+    (text,) = [one.text for one in advise(SPEAKS[name][0]) if one.action == "add_examples"]
+    assert re.findall(r"\d+|'\w+'", text) == parts
 
 
 def test_the_order_is_that_of_the_actions() -> None:
@@ -449,20 +454,10 @@ def actions(found: tuple[Advice, ...]) -> list[str]:
     return [one.action for one in found]
 
 
-@pytest.mark.parametrize(
-    ("kind", "text"),
-    [
-        ("wrong_format", "Ask the candidate as it was trained: "),
-        ("unknown_label", "Ask the candidate as it was trained: "),
-        ("empty", "Ask the candidate as it was trained: "),
-        ("cut_off", "Raise max_completion_tokens (or max_tokens) of the candidate"),
-        ("refusal", "Ask the candidate as it was trained, and look for refusals"),
-        ("missing", "Ask again, and look at the endpoint"),
-    ],
-)
-def test_where_most_mistakes_are_of_form_nothing_else_is_learned_from_them(kind: str, text: str) -> None:
+@pytest.mark.parametrize("kind", ["wrong_format", "unknown_label", "empty", "cut_off", "refusal", "missing"])
+def test_where_most_mistakes_are_of_form_nothing_else_is_learned_from_them(kind: str) -> None:
     mostly = lost_much(candidate={"right": 20, kind: 20, "wrong_label": 20})
-    assert [one.text.startswith(text) for one in advise(mostly)] == [True]
+    assert actions(advise(mostly)) == ["measure_again" if kind == "missing" else "better_prompt"]
     less = advise(lost_much(candidate={"right": 20, kind: 19, "wrong_label": 20}))
     assert {"fix_data", "another_model", "stop"} <= set(actions(less))
     assert actions(less)[-1] == "stop"
@@ -470,12 +465,8 @@ def test_where_most_mistakes_are_of_form_nothing_else_is_learned_from_them(kind:
 
 def test_of_several_kinds_of_form_the_most_frequent_is_mended_first() -> None:
     found = advise(facts(diagnosis={"candidate": wrong(cut_off=9, wrong_format=12, refusal=8)}))
-    assert [one.text.split(":")[0].split(" (")[0].split(",")[0] for one in found] == [
-        "Ask the candidate as it was trained",
-        "Raise max_completion_tokens",
-        "Ask the candidate as it was trained",
-    ]
-    assert found[0].fact == "12 of 29 mistakes of the candidate are of form"
+    assert ["max_completion_tokens" in one.text for one in found] == [False, True, False]
+    assert re.findall(r"\d+", found[0].fact) == ["12", "29"]
 
 
 def test_form_comes_before_what_a_check_of_the_data_says() -> None:
@@ -487,7 +478,6 @@ def test_a_judge_that_goes_by_the_order_leaves_nothing_to_be_said_of_the_candida
     biased = Check("position_bias.accuracy", "warning", "60 of 60", advice="Take another judge.")
     (advice,) = advise(lost_much(biased, HELD, candidate={"right": 30, "wrong_label": 30}, examples_needed=500))
     assert (advice.action, advice.fact) == ("measure_again", "60 of 60")
-    assert advice.text.startswith("Take another judge")
 
 
 @pytest.mark.parametrize(
@@ -520,12 +510,11 @@ def test_a_candidate_that_is_surely_better_and_surely_not_good_enough_is_told_so
         (advice,) = advise(facts(gain=0.236, lower_bound=lower, upper_bound=0.3, margin=0.4))
         return advice
 
-    assert told(0.164).text == (
-        "It is surely better, by at least 16.4 points, and cannot be expected to reach 40 points: ask whether it must, "
-        "or drop it."
-    )
-    assert told(0.164).fact == "95 % sure that the real gain is at most +30.0 points, below the margin of 40 points"
-    assert told(0.0).text == "Drop this fine-tune, and keep the prompt."
+    better = told(0.164)
+    assert re.findall(r"[\d.]+\d", better.text) == ["16.4", "40"]
+    assert re.findall(r"[\d.]+\d", better.fact) == ["95", "30.0", "40"]
+    assert (told(0.0).action, better.action) == ("stop", "stop")
+    assert told(0.0).text != better.text
 
 
 def test_a_baseline_that_misses_the_form_has_not_shown_what_the_model_cannot_do() -> None:
@@ -534,17 +523,16 @@ def test_a_baseline_that_misses_the_form_has_not_shown_what_the_model_cannot_do(
     assert actions(advise(facts(diagnosis={**both, "baseline": {"right": 20, "wrong_format": 20}}))) == [
         "better_prompt"
     ]
-    (advice,) = advise(facts(diagnosis={**both, "baseline": wrong_label}))
-    assert advice.fact == "all 20 examples that the candidate gets wrong are the prompt's mistakes, too"
-    (advice,) = advise(facts(diagnosis={**both, "baseline": wrong_label, "broken": ids(4)}))
-    assert advice.fact == "20 of 24 examples that the candidate gets wrong are the prompt's mistakes, too"
+    for broken, counts in ((0, ["20"]), (4, ["20", "24"])):
+        (advice,) = advise(facts(diagnosis={**both, "baseline": wrong_label, "broken": ids(broken)}))
+        assert re.findall(r"\d+", advice.fact) == counts
 
 
 def test_what_is_to_be_mended_before_a_candidate_is_dropped() -> None:
     biased = Check("position_bias.accuracy", "warning", "60 of 60", advice="Take another judge.")
     assert before_dropping(facts(biased)) == "Take another judge."
     cut = facts(diagnosis={"baseline": {"right": 40, "wrong_label": 20}, "candidate": {"cut_off": 60}})
-    assert (before_dropping(cut) or "").startswith("Raise max_completion_tokens")
+    assert "max_completion_tokens" in (before_dropping(cut) or "")
     assert before_dropping(facts(diagnosis={"candidate": {"right": 20, "cut_off": 20, "wrong": 21}})) is None
 
 

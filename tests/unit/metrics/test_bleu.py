@@ -109,7 +109,9 @@ def test_an_unknown_tokenizer_is_refused(refusal):
     assert refusal("bleu", LONG, tokenize="13b") == (
         "ftgate.yaml:14: tokenize: tokenize does not know '13b'\n  Did you mean '13a'?"
     )
-    assert "There are: " in refusal("bleu", LONG, tokenize=7)
+    assert refusal("bleu", LONG, tokenize=7) == (
+        "ftgate.yaml:14: tokenize: tokenize is a number\n  Write one of 13a, intl, zh, char, none."
+    )
 
 
 # --- the bound -----------------------------------------------------------------------------------------------

@@ -285,7 +285,7 @@ def test_numbers_beyond_all_floats_are_judged(holds):
         ),
         ({"json_shema": "a"}, "json_shema: format has no option 'json_shema'\n  Did you mean 'json_schema'?"),
         ({"type": "jsn"}, "type: type does not know 'jsn'\n  Did you mean 'json'?"),
-        ({"type": ["json"]}, "type: type is a list\n  Write text."),
+        ({"type": ["json"]}, "type: type is a list\n  Write one of json, yaml, xml, csv."),
         ({"max_chars": 0}, "max_chars: max_chars is 0\n  Write a whole number above 0."),
         ({"max_chars": True}, "max_chars: max_chars is true\n  Write a whole number above 0."),
         ({"max_chars": "9"}, "max_chars: max_chars is text\n  Write a whole number above 0."),

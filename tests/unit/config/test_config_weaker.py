@@ -1,0 +1,80 @@
+"""Which way a key asks for less is said in its type, and found by the key's path."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_ftgate.config import comparison_of, threshold, weaker_of
+from pytest_ftgate.config.gate_keys import GateKeys
+from pytest_ftgate.config.levels import LEVELS
+from pytest_ftgate.config.weaker import Weaker, thresholds, words
+from pytest_ftgate.result import Threshold
+
+
+@pytest.mark.parametrize(
+    ("key", "direction"),
+    [
+        ("margin", "lower"),
+        ("max_drop", "higher"),
+        ("cheaper_by", "lower"),
+        ("confidence", "lower"),
+        ("min_training_examples", "lower"),
+        ("max_age_days", "higher"),
+        ("require[0].min", "lower"),
+        ("require[12].max", "higher"),
+        ("economics.max_break_even_days", "higher"),
+        ("economics.min_monthly_saving_usd", "lower"),
+        ("slices.min_examples", "higher"),
+        ("guards.general.max_drop", "higher"),
+        ("guards.a.guard.with.dots.max_drop", "higher"),
+        ("audit.max_tokens", "higher"),
+        ("clock.shutdown_within_days", "lower"),
+        ("metric", None),
+        ("allow_weak_baseline", None),
+        ("economics.calls_per_month", None),
+        ("require[0].of", None),
+        ("no.such.key", None),
+    ],
+)
+def test_a_key_says_in_which_direction_it_asks_for_less(key: str, direction: str | None) -> None:
+    assert weaker_of(key) == direction
+    assert threshold(key, 3) == Threshold(key, 3, direction)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("key", "weakest_first"),
+    [
+        ("evidence", ("observed", "significant", "proven")),
+        ("guards.general.evidence", ("significant", "observed", "proven")),
+        ("slices.evidence", ("significant", "observed", "proven")),
+        ("objective", ("match", "beat")),
+        ("stage", ("ready", "accept")),
+        ("audit.leaked", LEVELS),
+        ("clock.alias", LEVELS),
+    ],
+)
+def test_words_have_an_order(key: str, weakest_first: tuple[str, ...]) -> None:
+    assert comparison_of(key) == words(*weakest_first)
+
+
+def test_a_key_that_is_not_written_asks_for_nothing_unless_it_says_otherwise() -> None:
+    minimum, limit, reason = Weaker("lower"), Weaker("lower", unwritten="all rows"), Weaker(None, unwritten="none")
+    removed, added = (5, None), (None, 5)
+    assert [one.asks_less(*removed) for one in (minimum, limit, reason)] == [True, False, False]
+    assert [one.asks_less(*added) for one in (minimum, limit, reason)] == [False, True, True]
+    assert [one.asks_less(5, 4) for one in (minimum, limit, reason)] == [True, True, False]
+    assert not any(one.asks_less(None, None) for one in (minimum, limit, reason))
+
+
+def test_a_word_that_is_not_known_is_an_error() -> None:
+    with pytest.raises(ValueError, match="not in tuple"):
+        words("weak", "strong").asks_less("weak", "guessed")
+
+
+def test_every_key_of_a_gate_says_how_it_compares_or_is_known_not_to() -> None:
+    """A new key is put here only where two of its values cannot be compared, or it is compared by its parts."""
+    data = {"name", "test_set", "training_set", "validation_set"}
+    models = {"baseline", "baselines", "candidate", "candidates"}
+    by_parts = {"metric", "require", "show", "economics", "audit", "guards", "slices", "clock"}
+    others = {"repeats", "timeout_s", "hypothesis", "goal", "ablate_prompt"}
+    assert set(GateKeys.model_fields) - set(thresholds(GateKeys)) == data | models | by_parts | others
