@@ -209,6 +209,14 @@ def stopped(gate: Mapping[str, Any], verdict: str = "error", *, called: bool = F
     return found
 
 
+def because(gate: Mapping[str, Any], verdict: str, name: str, *parts: str) -> dict[str, Any]:
+    """See that a gate has this verdict for this reason, which mentions these parts; give the check."""
+    found = check(gate, name)
+    assert (gate["verdict"], found["status"]) == (verdict, verdict), gate["checks"]
+    mentions(found, *parts)
+    return found
+
+
 def refused(project: Project, verdict: str = "error", *, called: bool = False, apart: bool = False) -> str:
     """Run, see that the gate is red in the way of its verdict, and give the message that says why."""
     gate = project.gate(apart=apart)
