@@ -17,10 +17,9 @@ from pytest_ftgate.text import excerpt, printable
 
 
 def located(error: DataError, place: Where) -> DataError:
-    """The same error at a place: the file and line that the code which found it does not know."""
+    """Return the same error at a place: the file and line that the code which found it does not know."""
     key = error.where.key if error.where is not None else None
-    where = dataclasses.replace(place, key=key)
-    return DataError(error.what, where=where, evidence=error.evidence, cure=error.cure)
+    return DataError(error.what, **error.parts(where=dataclasses.replace(place, key=key)))
 
 
 _MOST_LINES = 10
@@ -70,6 +69,20 @@ class FtgateError(Exception):
         self.evidence = evidence
         self.cure = cure
         super().__init__(what)
+
+    @property
+    def headline(self) -> str:
+        """Return the first line of the text."""
+        return str(self).split("\n", 1)[0]
+
+    @property
+    def rest(self) -> str:
+        """Return what follows the first line: the evidence, and the cure."""
+        return str(self).partition("\n")[2]
+
+    def parts(self, **changed: Any) -> dict[str, Any]:
+        """Return all that the error was made of but ``what``, with these changes: the arguments of one like it."""
+        return {**{name: value for name, value in vars(self).items() if name != "what"}, **changed}
 
     def __str__(self) -> str:
         place = str(self.where) if self.where is not None else ""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field, TypeAdapter, WithJsonSchema
 
-from pytest_ftgate.text import UNKNOWN_PRICE, one_line, printable, shortened
+from pytest_ftgate.text import one_line, printable, shortened
 
 if TYPE_CHECKING:
     from pytest_ftgate.errors import FtgateError
@@ -23,6 +23,8 @@ Action = Literal[
     "measure_again", "fix_data", "add_examples", "better_prompt", "retrieval", "another_model", "cut_costs", "stop"
 ]
 """What kind of advice leads to a better result."""
+
+PriceLack = Literal["price", "table", "rate"]
 
 STATUS_AT: Mapping[str, Status] = {"ignore": "note", "warn": "warning", "fail": "fail"}
 """Of a check that did not hold, at the level that the gate gives it."""
@@ -153,6 +155,11 @@ class ModelResult:
     cost_usd: float | None = None
     cost_unknown: Annotated[str | None, about("why there is no cost_usd")] = None
     price: Annotated[str | None, about("where the price comes from, or 'unknown: ' and why it is not known")] = None
+    price_unknown: Annotated[str | None, about("why the price is not known")] = None
+    price_lack: Annotated[
+        PriceLack | None,
+        about("what is lacking where the price is not known: a price, also the package that knows prices, or a rate"),
+    ] = None
     error_rate: float | None = None
     oldest_prediction: Annotated[str | None, about("the time of the oldest stored prediction, in UTC")] = None
     oldest_age_s: Annotated[float | None, about("its age at judgement")] = None
@@ -164,12 +171,6 @@ class ModelResult:
     base_model: str | None = None
     trained_tokens: int | None = None
     hyperparameters: Mapping[str, Any] | None = None
-
-    @property
-    def price_unknown(self) -> str | None:
-        """Return why the price is unknown; ``None`` where it is known."""
-        known = self.price is None or not self.price.startswith(UNKNOWN_PRICE)
-        return None if known else (self.price or "").removeprefix(UNKNOWN_PRICE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -566,8 +567,7 @@ def closed(result: GateResult, checks: tuple[Check, ...]) -> GateResult:
 
 def error_check(error: FtgateError, name: str = "configuration") -> Check:
     """Return a check with the status ``error`` that says what is wrong, where, and the cure."""
-    head, *rest = str(error).splitlines() or [type(error).__name__]
-    return Check(name, "error", head, advice=one_line("\n".join(rest)) or None)
+    return Check(name, "error", error.headline or type(error).__name__, advice=one_line(error.rest) or None)
 
 
 def failed_result(result: GateResult, error: FtgateError) -> GateResult:

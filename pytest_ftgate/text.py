@@ -105,6 +105,11 @@ def show_difference(value: float | None, *, share: bool) -> str:
     return f"{100 * value:+.1f} points" if share else f"{value:+.3f}"
 
 
+def show_distance(value: float, *, share: bool) -> str:
+    """The same without its sign: ``5.9 points``, ``0.059``."""
+    return f"{abs(100 * value):.1f} points" if share else f"{abs(value):.3f}"
+
+
 def show_change(value: float | None, *, share: bool) -> str:
     """The same without its unit, where a table or an axis has one: ``+5.9``."""
     return "-" if value is None else show_difference(value, share=share).removesuffix(" points")
@@ -131,8 +136,8 @@ def sure_of_drop(lower: float, confidence: float, *, share: bool) -> str:
     """The lower bound of the gain in words: ``95 % sure of at most 1.3 points``."""
     sure = f"{show_percent(confidence)} sure"
     if lower > 0:
-        return f"{sure} that it is better by at least {show_difference(lower, share=share).removeprefix('+')}"
-    return f"{sure} of at most {show_difference(-lower, share=share).removeprefix('+')}"
+        return f"{sure} that it is better by at least {show_distance(lower, share=share)}"
+    return f"{sure} of at most {show_distance(lower, share=share)}"
 
 
 def show_seconds(value: float | None) -> str:
@@ -338,9 +343,6 @@ def kind_of(value: Any) -> str:
             return words
     return f"of type {type(value).__name__}"
 
-
-UNKNOWN_PRICE = "unknown: "
-"""Begins the ``price`` of a model in reports, where there is none."""
 
 OFFLINE = (
     "nothing that is recorded or stored fits these requests, and --ftgate-offline forbids asking "

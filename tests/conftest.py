@@ -15,8 +15,7 @@ import openai  # noqa: F401
 import pytest
 import scipy.special  # noqa: F401
 import sklearn.feature_extraction.text
-import sklearn.metrics
-import sklearn.preprocessing  # noqa: F401
+import sklearn.metrics  # noqa: F401
 import yaml  # noqa: F401
 from gate_project import Project
 from loopback import LoopbackServer

@@ -59,7 +59,7 @@ class EndpointProject(Project):
         """``gates/ftgate.yaml`` with the gate ``support``, named in the ini file, and a marked test."""
         gate = {**self.keys, "test_set": "../test.jsonl", "training_set": "../train.jsonl", **changes}
         self.file("gates/ftgate.yaml", yaml.safe_dump({"version": 1, "gates": {"support": gate}}))
-        self.file("pytest.ini", "[pytest]\nftgate_config = gates/ftgate.yaml\n")
+        self.file("tox.ini", "[pytest]\nftgate_config = gates/ftgate.yaml\n")
         self.ini["ftgate_config"] = "gates/ftgate.yaml"
         self.file("test_gate.py", "import pytest\n\n\n@pytest.mark.ftgate('support')\ndef test_gate():\n    pass\n")
 

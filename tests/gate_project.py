@@ -303,7 +303,7 @@ def _judge(
             )
             reviewed = layers.reviewed(config, files)
             result = judge_gate(config, services, nodeid=nodeid, reviewed=reviewed).result
-            result = replace(result, loosened=layers.loosened())
+            result = replace(result, loosened=tuple(map(str, layers.loosened())))
         except FtgateError as error:
             result = failed_result(result, error)
     facts: dict[str, Any] = json.loads(json.dumps(replace(result, location=place).to_dict(), allow_nan=False))

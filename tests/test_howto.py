@@ -204,7 +204,14 @@ def test_a_rule(project: Project) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", ["raise ValueError('no')", "return [1]", "return 3", "return [Check('a', 'fine', 'b')]"]
+    "body",
+    [
+        "raise ValueError('no')",
+        "return [1]",
+        "return 3",
+        "return [Check('a', 'fine', 'b')]",
+        "return [Check('a', 'pass', 'b', observed={1})]",
+    ],
 )
 def test_a_rule_that_is_broken_is_an_error(project: Project, body: str) -> None:
     project.file("conftest.py", f"from pytest_ftgate import Check\ndef pytest_ftgate_checks(gate):\n    {body}\n")

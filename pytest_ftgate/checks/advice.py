@@ -12,15 +12,14 @@ from functools import cached_property
 from statistics import median
 from typing import TYPE_CHECKING, get_args
 
+from pytest_ftgate.checks.advice_form import form_advice, form_first, mostly_form
 from pytest_ftgate.result import Action, Advice, Check, Confusion, Diagnosis, GateResult, LabelScore
-from pytest_ftgate.runs.mistakes import NO_LABEL, OF_FORM, RIGHT
-from pytest_ftgate.text import is_share, plural, printable, show_amount, show_difference
+from pytest_ftgate.runs.mistakes import NO_LABEL
+from pytest_ftgate.text import is_share, plural, printable, show_amount, show_difference, show_distance
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
 
-FORM_LEAST, FORM_SHARE = 5, 0.5
-NO_ANSWER_LEAST, NO_ANSWER_SHARE = 3, 0.1
 CONFLICTS_SHARE = 0.01
 NEW_CONFUSIONS = 3
 BROKEN_LEAST, BROKEN_SHARE = 5, 0.5
@@ -29,7 +28,6 @@ THIN_LABEL, THIN_LABEL_MISTAKES = 10, 3
 MOST_TRAINING = 2000
 
 _RED = ("fail", "inconclusive")
-_NO_ANSWER = ("cut_off", "refusal", "missing")
 _LABEL_CHARACTERS = 40
 _BY_ANSWERS = {
     "degenerate_candidate",
@@ -131,8 +129,9 @@ def _first(facts: Facts) -> Iterator[Advice]:
         return
     for check in facts.unmeasured:
         yield Advice("measure_again", check.advice or "", check.message)
-    if not facts.unmeasured:
-        yield from _form_first(facts)
+    form = form_first(facts.diagnosis)
+    if form is not None and not facts.unmeasured:
+        yield form
 
 
 def _of_checks(facts: Facts) -> Iterator[Advice]:
@@ -142,9 +141,7 @@ def _of_checks(facts: Facts) -> Iterator[Advice]:
         counts = check.status in _RED or (check.status == "warning" and to_blame)
         if not counts or check.action is None or check.advice is None or check in facts.unmeasured:
             continue
-        if check.action == "fix_data" and check.name in ("degenerate_candidate",) and not facts.taught:
-            continue
-        if _bounds_quality(check) and not facts.taught:
+        if (check.name == "degenerate_candidate" or _bounds_quality(check)) and not facts.taught:
             continue
         yield Advice(check.action, check.advice, check.message)
 
@@ -163,133 +160,7 @@ def _of_answers(facts: Facts) -> Iterator[Advice]:
         yield from _lost_too_much(facts)
     if facts.lost:
         yield from _too_few_test_examples(facts)
-        yield from _baseline_form(facts)
-        yield from _candidate_form(facts)
-        yield from _cut_off(facts)
-        yield from _refusals(facts)
-        yield from _missing(facts)
-
-
-# --- answers that say nothing: of another form, cut off, refused, missing ----------------------------------------
-
-
-def form_in(counts: Mapping[str, int]) -> int:
-    """Count the answers that are none of those that the task allows."""
-    return sum(counts.get(kind, 0) for kind in OF_FORM)
-
-
-def mistakes_in(counts: Mapping[str, int]) -> int:
-    """Count the answers that are not right."""
-    return sum(counts.values()) - counts.get(RIGHT, 0)
-
-
-def mostly_form(counts: Mapping[str, int]) -> bool:
-    """Return whether most mistakes say nothing about what a model knows: of form, cut off, refused, or missing."""
-    none = form_in(counts) + sum(counts.get(kind, 0) for kind in _NO_ANSWER)
-    return none >= FORM_LEAST and none >= FORM_SHARE * mistakes_in(counts)
-
-
-def many(counts: Mapping[str, int], kind: str) -> bool:
-    """Return whether so many answers are of a kind that it is no accident."""
-    count = counts.get(kind, 0)
-    return count >= NO_ANSWER_LEAST and count >= NO_ANSWER_SHARE * sum(counts.values())
-
-
-def _form_first(facts: Facts) -> Iterator[Advice]:
-    """What mends most of the candidate's mistakes, where they say nothing of what it knows."""
-    counts = facts.candidate
-    if not mostly_form(counts):
-        return
-    found = {
-        _ask_as_trained(counts): form_in(counts),
-        _raise_limit("candidate", counts): counts.get("cut_off", 0),
-        _ask_again(counts): counts.get("missing", 0),
-    }
-    if not many(facts.diagnosis.baseline, "refusal"):  # else it is the base model that refuses
-        found[_candidate_refuses(counts)] = counts.get("refusal", 0)
-    worst = max(found, key=lambda advice: found[advice])
-    if found[worst]:
-        yield worst
-
-
-def _baseline_form(facts: Facts) -> Iterator[Advice]:
-    """What the baseline gets wrong is mostly form, which an instruction may mend without any training."""
-    counts = facts.diagnosis.baseline
-    if _misses_form(counts):
-        what = "every possible label" if facts.diagnosis.labels else "what it has to be"
-        text = f"Tell the baseline the form of an answer: {what}, nothing else, an example or two; "
-        yield Advice("better_prompt", f"{text}or constrain it with response_format.", _of_form("baseline", counts))
-
-
-def _candidate_form(facts: Facts) -> Iterator[Advice]:
-    """A fine-tuned model that misses the form it was trained on is likely asked in another way than in training."""
-    if _misses_form(facts.candidate):
-        yield _ask_as_trained(facts.candidate)
-
-
-def _cut_off(facts: Facts) -> Iterator[Advice]:
-    for role, counts in (("baseline", facts.diagnosis.baseline), ("candidate", facts.candidate)):
-        if many(counts, "cut_off"):
-            yield _raise_limit(role, counts)
-
-
-def _refusals(facts: Facts) -> Iterator[Advice]:
-    """One model refuses what the other answers, or training did not end the refusals."""
-    before, after = facts.diagnosis.baseline, facts.candidate
-    if many(before, "refusal") and many(after, "refusal"):
-        yield Advice(
-            "another_model",
-            "Try a base model that takes on this task: training on it did not end the refusals.",
-            f"the baseline refuses {before['refusal']:,} answers, the candidate {after['refusal']:,}",
-        )
-    elif many(before, "refusal"):
-        yield Advice(
-            "better_prompt",
-            "Tell the baseline what the task is for, and what to answer where it hesitates.",
-            f"the baseline refuses {_share_of(before, 'refusal')}",
-        )
-    elif many(after, "refusal"):
-        yield _candidate_refuses(after)
-
-
-def _missing(facts: Facts) -> Iterator[Advice]:
-    if many(facts.candidate, "missing"):
-        yield _ask_again(facts.candidate)
-
-
-def _ask_as_trained(counts: Mapping[str, int]) -> Advice:
-    text = "Ask the candidate as it was trained: with the system message and the template of its training rows."
-    return Advice("better_prompt", text, _of_form("candidate", counts))
-
-
-def _raise_limit(role: str, counts: Mapping[str, int]) -> Advice:
-    text = f"Raise max_completion_tokens (or max_tokens) of the {role}, or ask for shorter answers."
-    return Advice("better_prompt", text, f"{_share_of(counts, 'cut_off')} of the {role} are cut off")
-
-
-def _candidate_refuses(counts: Mapping[str, int]) -> Advice:
-    text = "Ask the candidate as it was trained, and look for refusals among the outputs of its training rows."
-    return Advice("better_prompt", text, f"the candidate refuses {_share_of(counts, 'refusal')}")
-
-
-def _ask_again(counts: Mapping[str, int]) -> Advice:
-    text = "Ask again, and look at the endpoint of the candidate: a missing answer counts as a wrong one here."
-    return Advice("measure_again", text, f"{_share_of(counts, 'missing')} of the candidate are missing")
-
-
-def _share_of(counts: Mapping[str, int], kind: str) -> str:
-    return f"{counts.get(kind, 0):,} of {plural(sum(counts.values()), 'answer')}"
-
-
-def _misses_form(counts: Mapping[str, int]) -> bool:
-    return form_in(counts) >= FORM_LEAST and form_in(counts) >= FORM_SHARE * mistakes_in(counts)
-
-
-def _of_form(role: str, counts: Mapping[str, int]) -> str:
-    mistakes, form = mistakes_in(counts), form_in(counts)
-    if form == mistakes:
-        return f"all {mistakes:,} mistakes of the {role} are of form"
-    return f"{form:,} of {mistakes:,} mistakes of the {role} are of form"
+        yield from form_advice(facts.diagnosis)
 
 
 # --- what was taught ---------------------------------------------------------------------------------------------
@@ -418,7 +289,7 @@ def _out_of_reach(facts: Facts) -> Iterator[Advice]:
     if lower is None or lower <= 0:
         yield Advice("stop", "Drop this fine-tune, and keep the prompt.", fact)
         return
-    least = show_difference(lower, share=share).removeprefix("+")
+    least = show_distance(lower, share=share)
     text = f"It is surely better, by at least {least}, and cannot be expected to reach {asked}: "
     yield Advice("stop", f"{text}ask whether it must, or drop it.", fact)
 
@@ -429,7 +300,7 @@ def _lost_too_much(facts: Facts) -> Iterator[Advice]:
     if "max_drop" not in facts.red or most is None or result.upper_bound is None or not facts.surely_below(-most):
         return
     share = is_share(result.metric_range)
-    worse = show_difference(-result.upper_bound, share=share).removeprefix("+")
+    worse = show_distance(result.upper_bound, share=share)
     yield Advice(
         "stop",
         "Keep the larger model: this one gives up more than the gate allows.",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from pytest_ftgate.checks.context import ABLATED
-from pytest_ftgate.result import Check, ModelResult, called
+from pytest_ftgate.result import Check, LabelResult, called
 from pytest_ftgate.text import cure_of, one_line, plural, printable
 
 if TYPE_CHECKING:
@@ -25,14 +26,52 @@ def check_complete(gate: Context) -> list[Check]:
     ]
 
 
-def check(gate: Context) -> list[Check]:
-    """Say of each model how many of its answers are none, and whether recorded ones are verified."""
-    found: list[Check] = []
+_NO_ANSWERS = (
+    ("n_unknown", "unknown_labels", "no known label"),
+    ("n_refused", "refusals", "a refusal or filtered"),
+    ("n_cut_off", "cut_off", "cut off at the length limit"),
+    ("n_empty", "empty", "empty"),
+)
+
+
+def check(gate: Context) -> Iterator[Check]:
+    """Say of each model how many of its answers are none, and whether recorded ones are verified.
+
+    What is no answer to the question is scored wrong. Recorded predictions without a hash of their input are taken on
+    trust.
+    """
     for role, one in gate.scored.items():
-        found += answer_checks(role, one.facts)
-        attested = attested_check(role, one.facts)
-        found += [attested] if attested else []
-    return found
+        model, name = called(role, one.facts.name), called(role)
+        for attribute, kind, what in _NO_ANSWERS:
+            if count := getattr(one.facts, attribute):
+                message = f"{model}: {plural(count, 'answer')} {'is' if count == 1 else 'are'} {what}, scored wrong"
+                yield Check(f"{name}_{kind}", "note", message, observed=count)
+        if one.facts.verified is False:
+            message = f"{model}: the recorded predictions are attested, not verified (no input_sha256)"
+            yield Check(f"{name}_recording", "note", message)
+
+
+MOST_LABELS = 200
+"""Labels kept for reports, the worst first."""
+
+
+def facts(gate: Context) -> dict[str, tuple[LabelResult, ...]]:
+    """Return how many answers are right for each expected label, the worst change first; none without labels."""
+    import numpy as np
+
+    labels = gate.deciding.label_set
+    if labels is None or not gate.accepts:
+        return {}
+    gold = labels.gold(gate.deciding.name, gate.expected)
+    models = gate.scored[gate.best], gate.scored["candidate"]
+    right = [(labels.predicted(one.answers)[0] == gold).mean(axis=0) for one in models]
+    results = []
+    for code, text in enumerate(labels.texts):
+        rows = np.flatnonzero(gold == code)
+        before, after = (float(one[rows].mean()) for one in right)
+        results.append(LabelResult(text, len(rows), before, after, round(after - before, 12)))
+    results.sort(key=lambda one: one.change)
+    return {"labels": tuple(results[:MOST_LABELS])}
 
 
 def complete_check(role: str, measured: Measured, *, forgiven: bool) -> Check:
@@ -62,36 +101,4 @@ def complete_check(role: str, measured: Measured, *, forgiven: bool) -> Check:
         observed=(model.n_expected or 0) - missing,
         required=model.n_expected,
         advice=None if forgiven or model.verified is not None else cure_of(offline=offline),
-    )
-
-
-def answer_checks(role: str, model: ModelResult) -> list[Check]:
-    """Answers that are no answer to the question: counted, scored wrong, and said."""
-    counted = (
-        ("n_unknown", "unknown_labels", "no known label"),
-        ("n_refused", "refusals", "a refusal or filtered"),
-        ("n_cut_off", "cut_off", "cut off at the length limit"),
-        ("n_empty", "empty", "empty"),
-    )
-    model_called = called(role, model.name)
-    return [
-        Check(
-            f"{called(role)}_{name}",
-            "note",
-            f"{model_called}: {plural(count, 'answer')} {'is' if count == 1 else 'are'} {what}, scored wrong",
-            observed=count,
-        )
-        for attribute, name, what in counted
-        if (count := getattr(model, attribute))
-    ]
-
-
-def attested_check(role: str, model: ModelResult) -> Check | None:
-    """Recorded predictions without a hash of their input are taken on trust, and that is said."""
-    if model.verified is not False:
-        return None
-    return Check(
-        f"{called(role)}_recording",
-        "note",
-        f"{called(role, model.name)}: the recorded predictions are attested, not verified (no input_sha256)",
     )

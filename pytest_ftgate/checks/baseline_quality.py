@@ -11,10 +11,7 @@ from pytest_ftgate.result import Check, called
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
-    from pytest_ftgate.config import GateConfig, ModelSpec
-    from pytest_ftgate.data import DataSet
-    from pytest_ftgate.models import Model
-    from pytest_ftgate.models.openai_api.tuning import Tuned
+    from pytest_ftgate.config import ModelSpec
 
 _INSTRUCTIONS = ("system", "developer")
 _PROMPTS = ("system", "system_file", "few_shot", "retrieval", "template")
@@ -28,89 +25,60 @@ _SHOWN = 60
 
 def check(gate: Context) -> list[Check]:
     """Check that the baseline is what would be used without the fine-tune, and as well prompted."""
-    config = gate.config
     if not gate.accepts:
-        return prompt_checks(config, gate.test)
-    return [
-        *(same_model(gate) if gate.checkpoints is None else ()),
-        *prompt_checks(config, gate.test),
-        *params_checks(config),
-        *swapped_checks(config),
-        *base_model_checks(config, gate.tuned),
-    ]
+        return list(_unprompted(gate))
+    same = same_model(gate) if gate.checkpoints is None else ()
+    return [*same, *_unprompted(gate), *_weaker_params(gate), *_swapped(gate), *_other_base(gate)]
 
 
-def same_model(gate: Context) -> list[Check]:
-    """Check that baseline and candidate are not one model with one prompt."""
-    return same_model_checks(gate.config, gate.models, gate.test)
+def same_model(gate: Context) -> Iterator[Check]:
+    """Check that baseline and candidate are not one model with one prompt.
 
-
-def same_model_checks(config: GateConfig, models: Mapping[str, Model], test: DataSet) -> list[Check]:
-    """One model under two names gives one answer twice: their answers to the first example have the same key.
-
-    Args:
-        config: the gate.
-        models: by role: the baselines' names, and "candidate".
-        test: the test set.
+    One model under two names gives one answer twice: their answers to the first example have the same key.
     """
-    first = test.examples[0]
-    key = key_of(models["candidate"], first)
-    return [
-        Check(
-            "same_model",
-            "fail",
-            f"{called(role)} and candidate are the same model with the same prompt",
-            source=str(config.candidate.source),
-            advice="Name the fine-tuned model as candidate, and the prompted one as baseline.",
-        )
-        for role in config.baselines
-        if key_of(models[role], first) == key
-    ]
+    key = key_of(gate.models["candidate"], gate.test.examples[0])
+    for role in gate.config.baselines:
+        if key_of(gate.models[role], gate.test.examples[0]) == key:
+            yield Check(
+                "same_model",
+                "fail",
+                f"{called(role)} and candidate are the same model with the same prompt",
+                source=str(gate.config.candidate.source),
+                advice="Name the fine-tuned model as candidate, and the prompted one as baseline.",
+            )
 
 
-def prompt_checks(config: GateConfig, test: DataSet) -> list[Check]:
+def _unprompted(gate: Context) -> Iterator[Check]:
     """Call out a base model that is asked without a word of instruction: fine-tuning beats that for free."""
-    if any(_instructed(example.input) for example in test):
-        return []
-    return [
-        Check(
-            "baseline_prompt",
-            "warning",
-            f"{called(role, spec.name)} has no prompt: no system message, no template and no few-shot examples",
-            source=str(spec.source),
-            advice="Give it the best prompt you have (system_file, few_shot: {k: 8}): that is what the candidate "
-            "has to replace.",
-            action="better_prompt",
-        )
-        for role, spec in config.baselines.items()
-        if spec.provider == "openai" and not any(spec.options.get(key) for key in _PROMPTS)
-    ]
+    if any(_instructed(example.input) for example in gate.test):
+        return
+    for role, spec in gate.config.baselines.items():
+        if spec.provider == "openai" and not any(spec.options.get(key) for key in _PROMPTS):
+            yield Check(
+                "baseline_prompt",
+                "warning",
+                f"{called(role, spec.name)} has no prompt: no system message, no template and no few-shot examples",
+                source=str(spec.source),
+                advice="Give it the best prompt you have (system_file, few_shot: {k: 8}): that is what the candidate "
+                "has to replace.",
+                action="better_prompt",
+            )
 
 
 def _instructed(given: Any) -> bool:
     return not isinstance(given, str) and any(message["role"] in _INSTRUCTIONS for message in given)
 
 
-def params_checks(config: GateConfig) -> list[Check]:
+def _weaker_params(gate: Context) -> Iterator[Check]:
     """Call out a baseline that is asked with weaker parameters than the candidate."""
-    found = []
-    for role, spec in config.baselines.items():
-        weaker = list(_weaker(_params(spec), _params(config.candidate))) if _both_openai(spec, config) else []
+    candidate = gate.config.candidate
+    for role, spec in gate.config.baselines.items():
+        both = spec.provider == candidate.provider == "openai"
+        weaker = "; ".join(_weaker(_params(spec), _params(candidate))) if both else ""
         if weaker:
-            found.append(
-                Check(
-                    "baseline_params",
-                    "warning",
-                    f"{called(role, spec.name)} has weaker parameters than the candidate: {'; '.join(weaker)}",
-                    source=str(spec.source),
-                    advice="Give both models the same params, unless one of them does not take them.",
-                )
-            )
-    return found
-
-
-def _both_openai(spec: ModelSpec, config: GateConfig) -> bool:
-    return spec.provider == config.candidate.provider == "openai"
+            message = f"{called(role, spec.name)} has weaker parameters than the candidate: {weaker}"
+            advice = "Give both models the same params, unless one of them does not take them."
+            yield Check("baseline_params", "warning", message, source=str(spec.source), advice=advice)
 
 
 def _params(spec: ModelSpec) -> Mapping[str, Any]:
@@ -173,28 +141,25 @@ def _written(value: Any) -> str:
     return str(value["type"]) if isinstance(value, Mapping) and "type" in value else str(value)[:_SHOWN]
 
 
-def base_model_checks(config: GateConfig, tuned: Mapping[str, Tuned]) -> list[Check]:
-    """Say where a baseline is another model than the one that was tuned: fair, and easily forgotten."""
-    base = tuned["candidate"].job.base_model if "candidate" in tuned else None
-    if base is None or config.objective == "match":  # that the baseline is another, larger model is the point of it
-        return []
-    return [
-        Check(
-            "base_model",
-            "note",
-            f"{called(role)} {model} is not {base}, from which the candidate was tuned: it may be the model that you "
-            "would prompt instead",
-            observed=model,
-            required=base,
-            source=str(spec.source),
-        )
-        for role, spec in config.baselines.items()
-        if spec.provider == "openai" and _undated(model := _model_of(role, spec, tuned)) != _undated(base)
-    ]
+def _other_base(gate: Context) -> Iterator[Check]:
+    """Say where a baseline is another model than the one that was tuned: fair, and easily forgotten.
 
-
-def _model_of(role: str, spec: ModelSpec, tuned: Mapping[str, Tuned]) -> str:
-    return str(tuned[role].spec.options["model"] if role in tuned else spec.options["model"])
+    With ``match`` that the baseline is another, larger model is the point of it.
+    """
+    tuned, match = gate.tuned, gate.config.objective == "match"
+    base = tuned["candidate"].job.base_model if "candidate" in tuned and not match else None
+    for role, spec in gate.config.baselines.items() if base is not None else ():
+        model = str(gate.asked(role).options["model"]) if spec.provider == "openai" else ""
+        if model and base is not None and _undated(model) != _undated(base):
+            yield Check(
+                "base_model",
+                "note",
+                f"{called(role)} {model} is not {base}, from which the candidate was tuned: it may be the model that "
+                "you would prompt instead",
+                observed=model,
+                required=base,
+                source=str(spec.source),
+            )
 
 
 def _undated(model: str) -> str:
@@ -202,27 +167,17 @@ def _undated(model: str) -> str:
     return re.sub(r"-\d{4}-\d{2}-\d{2}$", "", model)
 
 
-def swapped_checks(config: GateConfig) -> list[Check]:
+def _swapped(gate: Context) -> Iterator[Check]:
     """Call out a fine-tuned model as baseline of one that is none: the two may have been mixed up."""
-    candidate = config.candidate.options.get("model")
-    if not isinstance(candidate, str) or _is_tuned(config.candidate):
-        return []
-    return [
-        Check(
-            "swapped",
-            "warning",
-            f"{called(role, spec.name)} is a fine-tuned model ({_sign(spec)}), "
-            f"and candidate {config.candidate.name} is not",
-            source=str(spec.source),
-            advice="Look whether the two are swapped.",
-        )
-        for role, spec in config.baselines.items()
-        if _is_tuned(spec)
-    ]
-
-
-def _is_tuned(spec: ModelSpec) -> bool:
-    return _sign(spec) is not None
+    candidate = gate.config.candidate
+    if not isinstance(candidate.options.get("model"), str) or _sign(candidate) is not None:
+        return
+    for role, spec in gate.config.baselines.items():
+        if (sign := _sign(spec)) is not None:
+            message = f"{called(role, spec.name)} is a fine-tuned model ({sign}), and candidate {candidate.name} is not"
+            yield Check(
+                "swapped", "warning", message, source=str(spec.source), advice="Look whether the two are swapped."
+            )
 
 
 def _sign(spec: ModelSpec) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,6 @@ from pytest_ftgate.text import is_share, show_value
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
     from pytest_ftgate.config import Bound
-    from pytest_ftgate.models import Model
 
 
 RUN_METRICS = {
@@ -27,46 +26,45 @@ RUN_METRICS = {
 LATENCIES = ("latency_p50_s", "latency_p95_s")
 
 
-def check_free(gate: Context) -> list[Check]:
-    """Check that the costs that the gate bounds can be known."""
-    return unpriced_bound_checks(gate.config.bounds, gate.models)
-
-
-def check(gate: Context) -> list[Check]:
-    """Check what was measured of each model against the bounds under ``require``."""
-    found = []
+def check_free(gate: Context) -> Iterator[Check]:
+    """Check that the costs that the gate bounds can be known, whatever is answered."""
+    unknown = unpriced_models(gate.models)
     for bound in gate.config.bounds:
-        model = gate.result.candidate if bound.of == "candidate" else gate.result.baseline
-        metric = gate.metrics.get(bound.metric.name)
-        share = metric is not None and is_share((metric.low, metric.high))
-        found.append(bound_check(bound, model, share=share))
-    return found
-
-
-def unpriced_bound_checks(bounds: Sequence[Bound], models: Mapping[str, Model]) -> list[Check]:
-    """Bounds on a cost of which is known before any call that it will be unknown."""
-    unknown = unpriced_models(models)
-    found = []
-    for bound in bounds:
         blind = [role for role in unknown if (role == "candidate") == (bound.of == "candidate")]
         if bound.metric.name == "cost_usd" and blind:
             why = "; ".join(dict.fromkeys(unknown[role].unknown or "" for role in blind))
-            unseen = ModelResult(models[blind[0]].name, price=unknown[blind[0]].text, cost_unknown=why)
-            found.append(bound_check(bound, unseen, share=False))
-    return found
+            first = unknown[blind[0]]
+            unseen = ModelResult(
+                gate.models[blind[0]].name, price_unknown=first.unknown, price_lack=first.lack, cost_unknown=why
+            )
+            yield bound_check(bound, unseen, share=False)
+
+
+def check(gate: Context) -> Iterator[Check]:
+    """Check what was measured of each model against the bounds under ``require``."""
+    for bound in gate.config.bounds:
+        model = gate.result.candidate if bound.of == "candidate" else gate.result.baseline
+        metric = gate.metrics.get(bound.metric.name)
+        yield bound_check(bound, model, share=metric is not None and is_share((metric.low, metric.high)))
 
 
 def bound_check(bound: Bound, model: ModelResult, *, share: bool) -> Check:
-    """One item of ``require``: a measured value against its bound. What was not measured is an error, never zero."""
+    """Hold a measured value against its bound. What was not measured is an error, never zero."""
     name = bound.metric.name
     value = getattr(model, name) if name in RUN_METRICS else model.metrics.get(name)
     limits = [f"at least {_limit(bound.min, share)}"] if bound.min is not None else []
     limits += [f"at most {_limit(bound.max, share)}"] if bound.max is not None else []
-    status: Status = "error" if value is None else "pass" if _within(value, bound) else "fail"
-    seen = "unknown" if value is None else _limit(value, share)
-    reason = _why_unknown(name, model) if value is None else None
-    why = f": {reason}" if reason else ""
+    advice: str | None
     advice, action = _what_to_do(bound)
+    status: Status = "fail"
+    seen, why = "unknown", ""
+    if value is None:
+        status, advice, reason = "error", _missing_advice(name, model), _why_unknown(name, model)
+        why = f": {reason}" if reason else ""
+    else:
+        seen = _limit(value, share)
+        if _within(value, bound):
+            status, advice = "pass", None
     return Check(
         f"require.{bound.of}.{name}",
         status,
@@ -74,7 +72,7 @@ def bound_check(bound: Bound, model: ModelResult, *, share: bool) -> Check:
         observed=value,
         required=bound.min if bound.min is not None else bound.max,
         source=str(bound.source),
-        advice=_missing_advice(name, model) if value is None else advice if status == "fail" else None,
+        advice=advice,
         action=action,
         threshold=bound.threshold,
     )
@@ -114,7 +112,7 @@ def _why_unknown(name: str, model: ModelResult) -> str | None:
 
 def _missing_advice(name: str, model: ModelResult) -> str:
     if name == "cost_usd" and model.price_unknown is not None:
-        return unpriced_cure(model.price_unknown)
+        return unpriced_cure(model.price_lack)
     if name == "cost_usd":
         return "Nothing counts what is missing: ask again (--ftgate-cache=refresh), or an endpoint that reports usage."
     if name in LATENCIES:

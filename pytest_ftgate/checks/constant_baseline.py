@@ -3,37 +3,37 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.errors import MetricError
-from pytest_ftgate.result import Action, Check, ModelResult, Status, called
-from pytest_ftgate.text import is_share, show_value
+from pytest_ftgate.result import Action, Check, Status, called
+from pytest_ftgate.text import show_value
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
     from pytest_ftgate.metrics import Answers, Metric
 
-
 _TRIED = 20
+_SHOWN = 60
 
 
-def check(gate: Context) -> Sequence[Check]:
+def check(gate: Context) -> list[Check]:
     """Check what one constant answer to everything would score: no model is called for that."""
-    config, metric, scored = gate.config, gate.deciding, gate.scored
-    constants = {role: constant_answer(metric, one.answers) for role, one in scored.items()}
-    reason, source = config.allow_weak_baseline, gate.source("allow_weak_baseline")
-    if metric.judged:
-        n_expected = len({expected_text(value).strip() for value in gate.expected})
-        return throughout_checks(constants, n_expected=n_expected, reason=reason, source=source)
-    standard = Standard(metric, trivial_baseline(metric, gate.expected), reason, source)
-    return constant_checks(standard, {role: Answered(one.facts, constants[role]) for role, one in scored.items()})
+    only = {role: constant_answer(gate.deciding, one.answers) for role, one in gate.scored.items()}
+    if gate.deciding.judged:
+        return list(_throughout(gate, only))
+    standard = _Standard(gate, best_constant(gate.deciding, gate.expected), only)
+    return [*standard.weak_baselines(), *(standard.degenerate_candidate() if "candidate" in only else ())]
+
+
+# --- the best constant answer --------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class Trivial:
+class Constant:
     """The constant answer that a model must beat to be one.
 
     Attributes:
@@ -49,8 +49,8 @@ class Trivial:
     n_expected: int
 
 
-def trivial_baseline(metric: Metric, expected: Sequence[Any]) -> Trivial:
-    """The best constant answer: the most frequent expected output, which is what a model without a clue would say.
+def best_constant(metric: Metric, expected: Sequence[Any]) -> Constant:
+    """Return the best constant answer: the most frequent expected output, as a model without a clue would say it.
 
     Of metrics over all labels together another label may score better (F1 of a rare positive label), so the 20 most
     frequent ones are tried. One that is perfect (recall of the positive label) is left out where another is there:
@@ -67,8 +67,8 @@ def trivial_baseline(metric: Metric, expected: Sequence[Any]) -> Trivial:
     over_labels = metric.kind == "set" and metric.uses_labels
     tried = [answer for answer, _ in (counted[:_TRIED] if over_labels else counted[:1])]
     bare = metric.bare()
-    found = [Trivial(answer, *_scored(bare, expected, answer), len(counted)) for answer in tried]
-    beatable = [one for one in found if not one.perfect] or found
+    constants = [Constant(answer, *_scored(bare, expected, answer), len(counted)) for answer in tried]
+    beatable = [one for one in constants if not one.perfect] or constants
     return max(beatable, key=lambda one: one.value if metric.greater_is_better else -one.value)
 
 
@@ -84,13 +84,13 @@ def _scored(metric: Metric, expected: Sequence[Any], answer: str) -> tuple[float
 
 
 def beats(metric: Metric, value: float, other: float) -> bool:
-    """Strictly better in the metric's direction, after rounding to 12 decimals: 2/3 is not below 40 of 60."""
-    seen, asked = round(value, 12), round(other, 12)
-    return seen > asked if metric.greater_is_better else seen < asked
+    """Return whether a value is strictly better, after rounding to 12 decimals: 2/3 is not below 40 of 60."""
+    seen, least = round(value, 12), round(other, 12)
+    return seen > least if metric.greater_is_better else seen < least
 
 
 def constant_answer(metric: Metric, answers: Answers) -> str | None:
-    """The one answer that a model gave wherever it gave any; None where its answers differ, or are none.
+    """Return the one answer that a model gave wherever it gave any; None where its answers differ, or are none.
 
     Labels are compared as the metric reads them, other answers as text without the white space around it.
     """
@@ -98,168 +98,121 @@ def constant_answer(metric: Metric, answers: Answers) -> str | None:
     return next(iter(given)) if len(given) == 1 else None
 
 
-_SHOWN = 60
+# --- the models ----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Standard:
+class _Standard:
     """What the answers of all models are held against.
 
     Attributes:
-        metric: the one that decides.
-        trivial: the best constant answer by it.
-        reason: why a weak baseline is allowed; None where it is not.
-        source: where that is written.
+        gate: with the models' facts.
+        constant: the best constant answer.
+        only: the one answer that each model gave to everything, by role; None where it gave several.
     """
 
-    metric: Metric
-    trivial: Trivial
-    reason: str | None
-    source: str
+    gate: Context
+    constant: Constant
+    only: Mapping[str, str | None]
+
+    def weak_baselines(self) -> Iterator[Check]:
+        """Yield for every baseline whether it beats a constant answer: any fine-tune beats one that does not.
+
+        By a metric that does not compare with what is expected a constant answer is no standard: there it is enough
+        that no model gives one answer to everything.
+        """
+        config, constant, compares = self.gate.config, self.constant, self.gate.deciding.compares
+        for role in self.only:
+            throughout = self._throughout(role)
+            if role == "candidate" or not (compares or throughout):
+                continue
+            if self._beaten(role) and not throughout:
+                yield self._check("weak_baseline", "pass", role, f"{self._value(role)}; {self}")
+                continue
+            message = f"{self._value(role)} is no better than a constant answer: {self}"
+            message += f", and it {throughout}" if throughout else ""
+            if config.allow_weak_baseline is not None:
+                message += f" (allowed: {config.allow_weak_baseline})"
+                source = self.gate.source("allow_weak_baseline")
+                yield self._check("weak_baseline", "warning", role, message, source=source)
+                continue
+            otherwise = 'or say why it may be weak: allow_weak_baseline: "..."'
+            if constant.n_expected == 1:
+                advice = f"The test set expects one output everywhere: add examples with others, {otherwise}."
+            elif constant.perfect and compares:
+                advice = f"A constant answer is perfect by {self.gate.deciding.name}: decide by a metric that compares "
+                advice += f"with the expected output, and put this one under require, {otherwise}."
+            else:
+                advice = "Write a real prompt: what the task is, every possible answer, a few examples (few_shot: "
+                advice += f"{{k: 8}}); {otherwise}."
+            yield self._check("weak_baseline", "fail", role, message, advice=advice)
+
+    def degenerate_candidate(self) -> Iterator[Check]:
+        """Yield a failure of a candidate that is a constant answer, or is no better than one.
+
+        Where the baseline may be weak, the margin alone does not lift the candidate above it.
+        """
+        constant, throughout, message = self.constant, self._throughout("candidate"), ""
+        if throughout:
+            message = f"candidate {self.gate.scored['candidate'].facts.name} {throughout}, "
+            message += f"and the test set expects {constant.n_expected:,} different outputs"
+            advice = "Look at the training set: most of it may be this answer, or the training has collapsed."
+        elif self._may_be_weak and not constant.perfect and not self._beaten("candidate"):
+            message = f"{self._value('candidate')} is no better than a constant answer: {self}"
+            advice = "Drop it: it learned nothing of use."
+        if message:
+            yield self._check("degenerate_candidate", "fail", "candidate", message, advice=advice)
 
     @property
-    def compares(self) -> bool:
-        """Whether the metric compares answers with what is expected; else a constant answer is no standard by it."""
-        return self.metric.compares
-
-    def shown(self, value: float | None) -> str:
-        """A value of the metric as people read it."""
-        return show_value(value, share=is_share((self.metric.low, self.metric.high)))
+    def _may_be_weak(self) -> bool:
+        return self.gate.config.allow_weak_baseline is not None and self.gate.deciding.compares
 
     def __str__(self) -> str:
-        return f"{_quoted(self.trivial.answer)} to everything scores {self.shown(self.trivial.value)}"
+        return f"{_quoted(self.constant.answer)} to everything scores {self._shown(self.constant.value)}"
+
+    def _shown(self, value: float | None) -> str:
+        return show_value(value, share=self.gate.share)
+
+    def _value(self, role: str) -> str:
+        facts = self.gate.scored[role].facts
+        return f"{called(role, facts.name)}: {self.gate.deciding.name} {self._shown(facts.value)}"
+
+    def _beaten(self, role: str) -> bool:
+        value = self.gate.scored[role].facts.value
+        return value is not None and beats(self.gate.deciding, value, self.constant.value)
+
+    def _throughout(self, role: str) -> str | None:
+        """Says so where a model gave one answer to everything and the test set expects several."""
+        answer = self.only[role]
+        return None if answer is None or self.constant.n_expected == 1 else f"answers {_quoted(answer)} throughout"
+
+    def _check(self, name: str, status: Status, role: str, message: str, **fields: Any) -> Check:
+        value = self.gate.scored[role].facts.value
+        return Check(name, status, message, value, self.constant.value, action=_ACTIONS[name], **fields)
 
 
-@dataclass(frozen=True)
-class Answered:
-    """A model's facts, and the one answer that it gave to everything; None where it gave several."""
-
-    facts: ModelResult
-    constant: str | None
+_ACTIONS: Mapping[str, Action] = {"weak_baseline": "better_prompt", "degenerate_candidate": "fix_data"}
 
 
-def constant_checks(standard: Standard, answered: Mapping[str, Answered]) -> Sequence[Check]:
-    """Every baseline beats the best constant answer, and the candidate is none itself.
-
-    By a metric that does not compare with what is expected a constant answer is no standard: there it is enough that
-    no model gives one answer to everything.
-
-    Args:
-        standard: the best constant answer.
-        answered: by role: the baselines' names, and "candidate" where there is one.
-    """
-    held = [(role, one) for role, one in answered.items() if role != "candidate"]
-    if not standard.compares:
-        held = [(role, one) for role, one in held if _throughout(standard, one)]
-    baselines = [_weak_baseline(standard, role, one) for role, one in held]
-    candidate = answered.get("candidate")
-    degenerate = None if candidate is None else _degenerate(standard, candidate)
-    return [*baselines, degenerate] if degenerate else baselines
-
-
-def throughout_checks(
-    constants: Mapping[str, str | None], *, n_expected: int, reason: str | None, source: str
-) -> list[Check]:
-    """Models that say one thing to everything, by a metric that would have to be asked what that is worth.
-
-    Args:
-        constants: the one answer that each model gave, by role; None where it gave several.
-        n_expected: how many different outputs the test set expects.
-        reason: why a weak baseline is allowed; None where it is not.
-        source: where that is written.
-    """
-    found = []
-    for role, answer in constants.items():
-        if answer is None or n_expected == 1:
+def _throughout(gate: Context, only: Mapping[str, str | None]) -> Iterator[Check]:
+    """Models that say one thing to everything, by a metric that would have to be asked what that is worth."""
+    reason, n = gate.config.allow_weak_baseline, len({expected_text(value).strip() for value in gate.expected})
+    for role, answer in only.items():
+        if answer is None or n == 1:
             continue
-        allowed = role != "candidate" and reason is not None
-        found.append(
-            Check(
-                "degenerate_candidate" if role == "candidate" else "weak_baseline",
-                "warning" if allowed else "fail",
-                f"{called(role)} answers {_quoted(answer)} throughout, and the test set expects {n_expected:,} "
-                f"different outputs{f' (allowed: {reason})' if allowed else ''}",
-                source=source if allowed else None,
-                advice=None if allowed else "Look at its prompt, or at what it was trained on.",
-                action="fix_data" if role == "candidate" else "better_prompt",
-            )
+        name, allowed = "weak_baseline", reason is not None
+        if role == "candidate":
+            name, allowed = "degenerate_candidate", False
+        yield Check(
+            name,
+            "warning" if allowed else "fail",
+            f"{called(role)} answers {_quoted(answer)} throughout, and the test set expects {n:,} different outputs"
+            f"{f' (allowed: {reason})' if allowed else ''}",
+            source=gate.source("allow_weak_baseline") if allowed else None,
+            advice=None if allowed else "Look at its prompt, or at what it was trained on.",
+            action=_ACTIONS[name],
         )
-    return found
-
-
-def _weak_baseline(standard: Standard, role: str, one: Answered) -> Check:
-    """Any fine-tune beats a baseline that is no better than a constant answer, or is one."""
-    throughout = _throughout(standard, one)
-    if _beaten(standard, one) and not throughout:
-        return _check("weak_baseline", "pass", f"{_value(standard, role, one)}; {standard}", standard, one)
-    message = f"{_value(standard, role, one)} is no better than a constant answer: {standard}"
-    message += f", and it {throughout}" if throughout else ""
-    if standard.reason is None:
-        return _check("weak_baseline", "fail", message, standard, one, advice=_advice(standard))
-    allowed = f"{message} (allowed: {standard.reason})"
-    return _check("weak_baseline", "warning", allowed, standard, one, source=standard.source)
-
-
-def _advice(standard: Standard) -> str:
-    otherwise = 'or say why it may be weak: allow_weak_baseline: "..."'
-    if standard.trivial.n_expected == 1:
-        return f"The test set expects one output everywhere: add examples with others, {otherwise}."
-    if standard.trivial.perfect and standard.compares:
-        return (
-            f"A constant answer is perfect by {standard.metric.name}: decide by a metric that compares with the "
-            f"expected output, and put this one under require, {otherwise}."
-        )
-    return (
-        "Write a real prompt: what the task is, every possible answer, a few examples (few_shot: {k: 8}); "
-        f"{otherwise}."
-    )
-
-
-def _degenerate(standard: Standard, one: Answered) -> Check | None:
-    """Where the baseline may be weak, the margin alone does not lift the candidate above a constant answer."""
-    throughout = _throughout(standard, one)
-    if throughout:
-        message = (
-            f"candidate {one.facts.name} {throughout}, "
-            f"and the test set expects {standard.trivial.n_expected:,} different outputs"
-        )
-        advice = "Look at the training set: most of it may be this answer, or the training has collapsed."
-        return _check("degenerate_candidate", "fail", message, standard, one, advice=advice)
-    if standard.reason is None or standard.trivial.perfect or not standard.compares or _beaten(standard, one):
-        return None
-    message = f"{_value(standard, 'candidate', one)} is no better than a constant answer: {standard}"
-    return _check("degenerate_candidate", "fail", message, standard, one, advice="Drop it: it learned nothing of use.")
-
-
-def _beaten(standard: Standard, one: Answered) -> bool:
-    value = one.facts.value
-    return value is not None and beats(standard.metric, value, standard.trivial.value)
-
-
-def _throughout(standard: Standard, one: Answered) -> str | None:
-    """Says so where a model gave one answer to everything and the test set expects several."""
-    if one.constant is None or standard.trivial.n_expected == 1:
-        return None
-    return f"answers {_quoted(one.constant)} throughout"
-
-
-def _value(standard: Standard, role: str, one: Answered) -> str:
-    return f"{called(role, one.facts.name)}: {standard.metric.name} {standard.shown(one.facts.value)}"
 
 
 def _quoted(answer: str) -> str:
     return repr(answer if len(answer) <= _SHOWN else answer[: _SHOWN - 3] + "...")
-
-
-def _check(
-    name: str,
-    status: Status,
-    message: str,
-    standard: Standard,
-    one: Answered,
-    *,
-    source: str | None = None,
-    advice: str | None = None,
-) -> Check:
-    action: Action = "better_prompt" if name == "weak_baseline" else "fix_data"
-    return Check(name, status, message, one.facts.value, standard.trivial.value, source, advice, action)

@@ -8,8 +8,11 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from pytest_ftgate.config import threshold
+from pytest_ftgate.config.source import BUILT_IN
 from pytest_ftgate.judges import JudgeRun, Judging
 from pytest_ftgate.result import Check, GateResult, ModelResult, closed, verdict_of
+from pytest_ftgate.text import is_share
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.checkpoint import Shared
@@ -151,9 +154,36 @@ class Context:
 
         return group_codes(self.groups, len(self.test)) is not None
 
-    def source(self, key: str) -> str:
+    @property
+    def share(self) -> bool:
+        """Return whether the deciding metric lies on [0, 1], so that its differences are spoken of in points."""
+        return is_share((self.deciding.low, self.deciding.high))
+
+    # --- what is asked for -----------------------------------------------------------------------------------
+
+    def source(self, path: str) -> str:
         """Return where a key of the gate was written, as ``ftgate.yaml:14``."""
-        return str(self.config.sources[key])
+        keys, key = self._at(path)
+        return str(keys.sources.get(key, BUILT_IN))
+
+    def requirement(self, path: str, **instead: Any) -> dict[str, Any]:
+        """Return the fields of a check that holds to a key: the value required, its source, and the threshold.
+
+        Args:
+            path: of the key, as ``guards.refunds.max_drop``.
+            instead: fields that are others here.
+        """
+        keys, key = self._at(path)
+        value = getattr(keys, key)
+        return {"required": value, "source": self.source(path), "threshold": threshold(path, value), **instead}
+
+    def _at(self, path: str) -> tuple[Any, str]:
+        """Return the mapping that holds a key, and the key. Names of guards may hold dots."""
+        head, _, rest = path.partition(".")
+        if not rest:
+            return self.config, path
+        keys, (name, _, key) = getattr(self.config, head), rest.rpartition(".")
+        return (keys[name] if name else keys), key
 
     # --- answers ---------------------------------------------------------------------------------------------
 

@@ -116,28 +116,28 @@ class Costs:
         return self.lacking(training=True)
 
 
-def training_cost(declared: float | None, source: str, *, trained_tokens: int | None, price: Price) -> Amount:
-    """What training cost: as declared, else the trained tokens of a job times their price.
+def training_cost(declared: float | None, source: str, *, trained_tokens: int | None, price: Price | None) -> Amount:
+    """Return what training cost: as declared, else the trained tokens of a job times their price.
 
     Args:
         declared: US dollars.
         source: where that is written.
         trained_tokens: as the fine-tuning job counts them.
-        price: of the candidate.
+        price: of the candidate, where there is one.
     """
     if declared is not None:
         return Amount(declared, f"declared ({source})")
-    if trained_tokens is None or price.training_per_1m is None:
-        if price.training_per_1m is None:
-            return Amount(None, NO_TRAINING.what, cure=NO_TRAINING.cure)
-        told = "no fine-tuning job tells how many tokens were trained"
-        return Amount(None, f"{NO_TRAINING.what}: {told}", cure="Give economics.training_cost_usd.")
+    if price is None or price.training_per_1m is None:
+        return Amount(None, NO_TRAINING.what, cure=NO_TRAINING.cure)
+    if trained_tokens is None:
+        why = f"{NO_TRAINING.what}: no fine-tuning job tells how many tokens were trained"
+        return Amount(None, why, cure="Give economics.training_cost_usd.")
     each = f"{show_usd(price.training_per_1m)} per 1M ({price.source})"
     return Amount(trained_tokens * price.training_per_1m / 1e6, f"{trained_tokens:,} trained tokens at {each}")
 
 
 def economics_of(costs: Costs) -> Economics:
-    """Everything that follows from the costs."""
+    """Return everything that follows from the costs."""
     calls = costs.calls_per_month
     stated = at_volume(costs, calls)
     volumes = () if calls is None else tuple(at_volume(costs, calls * times) for times in (0.5, 1, 2))
@@ -157,26 +157,26 @@ def economics_of(costs: Costs) -> Economics:
         break_even_days=stated.break_even_days,
         break_even_calls=stated.break_even_calls,
         volumes=volumes,
-        saving_unknown=said(costs.saving_lacks) or None,
-        break_even_unknown=said(costs.break_even_lacks) or None,
+        saving_unknown=clause(costs.saving_lacks) or None,
+        break_even_unknown=clause(costs.break_even_lacks) or None,
         undeclared=_undeclared(costs),
         sentence=_sentence(costs, stated),
     )
 
 
 def best_case(costs: Costs) -> Costs:
-    """What no candidate undercuts: its calls cost nothing, and neither does training where its cost is not known."""
+    """Return what no candidate undercuts: its calls cost nothing, nor does training where its cost is not known."""
     nothing = Amount(0.0, "at best")
     return replace(costs, candidate=nothing, training=nothing if costs.training.usd is None else costs.training)
 
 
 def economics_before_training(costs: Costs) -> Economics:
-    """What is known without a candidate; its sentence is about the best that one could bring."""
+    """Return what is known without a candidate; its sentence is about the best that one could bring."""
     return replace(economics_of(costs), sentence=_best_sentence(costs))
 
 
 def at_volume(costs: Costs, calls: float | None) -> Volume:
-    """What so many calls in a month come to; ``None``: nobody knows how many."""
+    """Return what so many calls in a month come to; ``None``: nobody knows how many."""
     per_call, fixed, upfront = costs.saved_per_call, costs.fixed_usd, costs.upfront_usd
     if per_call is not None and not _above_zero(per_call):
         saving = None if calls is None or fixed is None else calls * per_call - fixed
@@ -204,13 +204,13 @@ def _per_1000(call: Amount) -> float | None:
     return None if call.usd is None else round(1000 * call.usd, 12)
 
 
-def said(lacks: Sequence[Lack]) -> str:
-    """What is lacking, in one line."""
+def clause(lacks: Sequence[Lack]) -> str:
+    """Say what is lacking, in one line."""
     return "; ".join(lack.what for lack in lacks)
 
 
 def call_unknown(models: Sequence[str], why: str) -> str:
-    """That the cost of a call is unknown, and why: ``baseline b.jsonl and candidate h.jsonl have no price``."""
+    """Say that the cost of a call is unknown, and why: ``baseline b.jsonl and candidate h.jsonl have no price``."""
     names = " and ".join(filter(None, models))
     if why == NO_PRICE:
         return f"{names} {'has' if len(models) == 1 else 'have'} no price"
@@ -227,7 +227,7 @@ def _undeclared(costs: Costs) -> tuple[str, ...]:
 
 
 def dollars(usd: float | None) -> str:
-    """An amount as a manager reads it: no cents from 100 dollars on, a loss with its sign, unknown as such."""
+    """Return an amount as a manager reads it: no cents from 100 dollars on, a loss with its sign, unknown as such."""
     if usd is None:
         return "unknown"
     shown = f"${abs(usd):,.0f}" if abs(usd) >= 100 else show_usd(abs(usd))
@@ -235,12 +235,12 @@ def dollars(usd: float | None) -> str:
 
 
 def whole_days(days: float) -> int:
-    """Full days; the one that has begun counts."""
+    """Return full days; the one that has begun counts."""
     return math.ceil(round(days, 6))
 
 
 def show_days(days: float) -> str:
-    """``157 days``; from a thousand on in years, of which nobody needs the days: ``47 years``."""
+    """Return ``157 days``; from a thousand on in years, of which nobody needs the days: ``47 years``."""
     whole = whole_days(days)
     if whole < _DAYS_SHOWN:
         return plural(whole, "day")
@@ -249,74 +249,85 @@ def show_days(days: float) -> str:
 
 
 def whole_calls(calls: float) -> int:
-    """Full calls, rounded up."""
+    """Return full calls, rounded up."""
     return math.ceil(round(calls, 6))
 
 
-def _sentence(costs: Costs, stated: Volume) -> str:
-    at = "" if stated.calls_per_month is None else f"At {show_number(stated.calls_per_month)} calls a month "
-    if stated.breaks_even is False:
-        return _never(costs, stated, at)
-    if stated.monthly_saving_usd is not None:
-        saves = f"{at}the fine-tune saves {dollars(stated.monthly_saving_usd)} a month"
-    elif stated.breaks_even and costs.saved_per_call is not None:
-        saves = f"The fine-tune saves {dollars(1000 * costs.saved_per_call)} with every 1,000 calls"
-    else:
-        return f"What the fine-tune saves is unknown: {said(costs.saving_lacks)}."
-    if stated.break_even_calls is None:
-        return f"{saves}; when it pays for itself is unknown: {said(costs.break_even_lacks)}."
+def exact_days(days: float) -> str:
+    """Return ``90 days``, and where nobody counts so far ``17,267 days (47 years)``."""
+    exact, short = plural(whole_days(days), "day"), show_days(days)
+    return exact if short == exact else f"{exact} ({short})"
+
+
+def days_asked(days: float) -> str:
+    """Return ``90 days``, ``1 day``, ``0.5 days``."""
+    return f"{show_number(days)} {'day' if days == 1 else 'days'}"
+
+
+# --- in a sentence -------------------------------------------------------------------------------------------
+
+
+def _sentence(costs: Costs, volume: Volume) -> str:
+    """What a manager needs of a fine-tune as it was measured."""
+    if volume.breaks_even is False:
+        if volume.monthly_saving_usd is None:
+            return "The fine-tune never pays for itself: a call of it costs no less than one of the baseline."
+        return _never(costs, volume, "the fine-tune")
+    if volume.monthly_saving_usd is None and not volume.breaks_even:
+        return f"What the fine-tune saves is unknown: {clause(costs.saving_lacks)}."
+    saves = _saving(costs, volume, "the fine-tune saves")
+    if volume.break_even_calls is None:
+        return f"{saves}; when it pays for itself is unknown: {clause(costs.break_even_lacks)}."
     if not costs.upfront_usd:
         return f"{saves}, from the first call on{not_counted(costs)}."
-    calls = plural(whole_calls(stated.break_even_calls), "call")
-    if stated.break_even_days is None:
-        return f"{saves} and pays for itself after {calls}{not_counted(costs)}."
-    return f"{saves} and pays for itself after {show_days(stated.break_even_days)} ({calls}){not_counted(costs)}."
+    return f"{saves} and pays for itself after {_break_even(volume)}{not_counted(costs)}."
 
 
 def _best_sentence(costs: Costs) -> str:
+    """What a manager needs before training: no candidate brings more."""
     best = best_case(costs)
-    stated = at_volume(best, costs.calls_per_month)
+    volume = at_volume(best, costs.calls_per_month)
     if best.saved_per_call is None:
-        return f"What a candidate can save is unknown: {said(best.lacking(training=False))}."
-    at = "" if stated.calls_per_month is None else f"At {show_number(stated.calls_per_month)} calls a month "
-    if stated.breaks_even is False and stated.monthly_saving_usd is None:
-        return "A call of the baseline costs nothing: no candidate can save anything."
-    if stated.breaks_even is False:
-        lost = _lost(stated.monthly_saving_usd or 0.0)
-        return f"{at}even a candidate whose calls cost nothing {lost}: it never pays for itself{_from_then_on(best)}."
-    if stated.monthly_saving_usd is not None:
-        saves = f"{at}a candidate can save {dollars(stated.monthly_saving_usd)} a month at most"
-    else:
-        saves = f"A candidate can save {dollars(1000 * best.saved_per_call)} with every 1,000 calls at most"
-    if not stated.break_even_calls:
+        return f"What a candidate can save is unknown: {clause(best.lacking(training=False))}."
+    if volume.breaks_even is False:
+        if volume.monthly_saving_usd is None:
+            return "A call of the baseline costs nothing: no candidate can save anything."
+        return _never(best, volume, "even a candidate whose calls cost nothing")
+    saves = f"{_saving(best, volume, 'a candidate can save')} at most"
+    if not volume.break_even_calls:
         return f"{saves}."
-    after = calls = plural(whole_calls(stated.break_even_calls), "call")
-    if stated.break_even_days is not None:
-        after = f"{show_days(stated.break_even_days)} ({calls})"
-    return f"{saves}, and pays for itself after {after} at the earliest{not_counted(costs)}."
+    return f"{saves}, and pays for itself after {_break_even(volume)} at the earliest{not_counted(costs)}."
 
 
-def _never(costs: Costs, stated: Volume, at: str) -> str:
-    saving = stated.monthly_saving_usd
-    if saving is None:
-        return "The fine-tune never pays for itself: a call of it costs no less than one of the baseline."
-    return f"{at}the fine-tune {_lost(saving)}: it never pays for itself{_from_then_on(costs)}."
+def _at(volume: Volume) -> str:
+    return f"At {show_number(volume.calls_per_month or 0.0)} calls a month "
 
 
-def _from_then_on(costs: Costs) -> str:
-    """How many calls it would take to earn what is paid by the month."""
-    per_call, fixed = costs.saved_per_call, costs.fixed_usd
-    if not per_call or not _above_zero(per_call) or fixed is None:
-        return ""
-    return f"; from {math.floor(round(fixed / per_call, 6)) + 1:,} calls a month on it would"
+def _saving(costs: Costs, volume: Volume, subject: str) -> str:
+    """What is saved by the month, and with each 1,000 calls where nobody knows how many there are."""
+    if volume.monthly_saving_usd is not None:
+        return f"{_at(volume)}{subject} {dollars(volume.monthly_saving_usd)} a month"
+    each = dollars(1000 * (costs.saved_per_call or 0.0))
+    return f"{subject[0].upper()}{subject[1:]} {each} with every 1,000 calls"
 
 
-def _lost(saving: float) -> str:
-    return "saves nothing" if round(saving, 9) == 0 else f"costs {dollars(-saving)} a month more than the baseline"
+def _break_even(volume: Volume) -> str:
+    calls = plural(whole_calls(volume.break_even_calls or 0.0), "call")
+    return calls if volume.break_even_days is None else f"{show_days(volume.break_even_days)} ({calls})"
+
+
+def _never(costs: Costs, volume: Volume, subject: str) -> str:
+    """That it never pays, and how many calls it would take to earn what is paid by the month."""
+    saving, per_call, fixed = volume.monthly_saving_usd or 0.0, costs.saved_per_call, costs.fixed_usd
+    lost = f"costs {dollars(-saving)} a month more than the baseline" if round(saving, 9) else "saves nothing"
+    later = ""
+    if per_call and _above_zero(per_call) and fixed is not None:
+        later = f"; from {math.floor(round(fixed / per_call, 6)) + 1:,} calls a month on it would"
+    return f"{_at(volume)}{subject} {lost}: it never pays for itself{later}."
 
 
 def not_counted(costs: Costs) -> str:
-    """Neither data preparation nor training is free: a payback that leaves one out says so."""
+    """Say what a payback leaves out: neither data preparation nor training is free."""
     left_out = ["training"] if costs.training.usd is None else []
     left_out += ["data preparation"] if costs.data_usd is None else []
     return f" ({' and '.join(left_out)} not counted)" if left_out else ""

@@ -1,4 +1,4 @@
-"""How much worse the candidate may be: two scores on the same examples, held to one of three standards. Pure."""
+"""How much worse the candidate may be: two scores on the same examples, held to one of three standards."""
 
 from __future__ import annotations
 
@@ -6,22 +6,36 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import isfinite
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from pytest_ftgate.checks.advice import before_dropping
 from pytest_ftgate.errors import ConfigError
-from pytest_ftgate.result import Status
-from pytest_ftgate.text import is_share, plural, settled_by, show_amount, show_difference, show_value
+from pytest_ftgate.result import Check, Status
+from pytest_ftgate.text import (
+    is_share,
+    plural,
+    settled_by,
+    show_amount,
+    show_difference,
+    show_distance,
+    show_value,
+    sure_of_drop,
+)
 
 if TYPE_CHECKING:
+    from pytest_ftgate.checks.context import Context
     from pytest_ftgate.metrics import Metric, Scored
     from pytest_ftgate.statistics import Comparison
 
 _NO_MARGIN = -1e-12
 """Stands for a drop of 0 where nothing has to be proven: what rules out a drop needs a margin below 0."""
 
+_WORSE = "Keep the larger model, or look at the broken examples and mend the training data before another attempt."
+_UNBOUNDED = "Decide by a metric that scores each answer, as accuracy, and hold the other to a bound under require."
+
 
 @dataclass(frozen=True)
-class Allowance:
+class Tolerance:
     """What a drop is held to.
 
     Attributes:
@@ -64,6 +78,7 @@ class Size:
 
     @property
     def enough(self) -> bool:
+        """Return whether there are as many as are needed."""
         return self.have >= self.needed
 
     def __str__(self) -> str:
@@ -73,7 +88,7 @@ class Size:
 
 
 def check_max_drop(metric: Metric, max_drop: float, source: str) -> None:
-    """A drop that no model could exceed is a slip of the pen: 3 for three points. Raises :class:`ConfigError`."""
+    """Refuse a drop that no model could exceed, a slip of the pen: 3 for three points. Raise :class:`ConfigError`."""
     if max_drop < metric.high - metric.low:
         return
     percent = max_drop / 100
@@ -86,8 +101,8 @@ def check_max_drop(metric: Metric, max_drop: float, source: str) -> None:
     )
 
 
-def size_of(metric: Metric, groups: Sequence[str | None], allowance: Allowance) -> Size:
-    """The examples with these groups, and how many could be judged at all; see
+def size_of(metric: Metric, groups: Sequence[str | None], tolerance: Tolerance) -> Size:
+    """Count the examples with these groups, and how many could be judged at all; see
     :func:`~pytest_ftgate.statistics.fewest_examples`."""
     from pytest_ftgate.statistics import (
         MIN_GROUPS,
@@ -104,30 +119,53 @@ def size_of(metric: Metric, groups: Sequence[str | None], allowance: Allowance) 
         sizes = group_sizes(codes)
         have, there = effective_groups(sizes), len(sizes)
     unit = "example" if codes is None else "group"
-    if allowance.evidence == "observed":
+    if tolerance.evidence == "observed":
         return Size(have, 1, unit, there)
-    exact = metric.kind == "right_wrong" and allowance.repeats == 1 and codes is None
+    exact = metric.kind == "right_wrong" and tolerance.repeats == 1 and codes is None
     width = metric.high - metric.low if metric.kind != "set" and isfinite(metric.high - metric.low) else 1.0
-    share, confidence = allowance.max_drop / width, allowance.confidence
-    found = fewest_examples(share, confidence=confidence, evidence=allowance.evidence, exact=exact)
-    needed = MOST_EXAMPLES if found is None else found  # so many at least
+    share, confidence = tolerance.max_drop / width, tolerance.confidence
+    fewest = fewest_examples(share, confidence=confidence, evidence=tolerance.evidence, exact=exact)
+    needed = MOST_EXAMPLES if fewest is None else fewest  # so many at least
     return Size(have, needed if codes is None else max(needed, MIN_GROUPS), unit, there)
 
 
-def judge_drop(baseline: Scored, candidate: Scored, allowance: Allowance, groups: Sequence[str | None]) -> Drop:
+# --- the comparison ------------------------------------------------------------------------------------------
+
+
+def as_fraction(gain: float | Fraction) -> Fraction:
+    """Return a gain as it is compared, exactly: counts as fractions, other values after rounding to 12 decimals."""
+    return gain if isinstance(gain, Fraction) else Fraction(repr(round(gain, 12)))
+
+
+def exact_gain(comparison: Comparison) -> Fraction:
+    """Return a measured gain as it is compared."""
+    return as_fraction(comparison.gain if comparison.gain_exact is None else comparison.gain_exact)
+
+
+def judge_drop(baseline: Scored, candidate: Scored, tolerance: Tolerance, groups: Sequence[str | None]) -> Drop:
     """Hold the candidate's score against the baseline's on the same examples."""
-    compared = _compare(baseline, candidate, allowance, groups)
-    gain = compared.gain if compared.gain_exact is None else compared.gain_exact
-    return Drop(_status(compared, is_within(gain, allowance.max_drop), allowance.evidence), compared)
+    from pytest_ftgate.runs.measure import compare_scored
+
+    compared = compare_scored(
+        baseline,
+        candidate,
+        repeats=tolerance.repeats,
+        margin=-tolerance.max_drop or _NO_MARGIN,
+        confidence=tolerance.confidence,
+        evidence="proven" if tolerance.evidence == "proven" else "observed",
+        groups=groups,
+    )
+    return Drop(status_of(compared, tolerance.max_drop, tolerance.evidence), compared)
 
 
 def is_within(gain: float | Fraction, max_drop: float) -> bool:
-    """Exact: counts as fractions, other values after rounding to 12 decimals. Equal is within."""
-    seen = gain if isinstance(gain, Fraction) else Fraction(repr(round(gain, 12)))
-    return seen >= -Fraction(repr(max_drop))
+    """Return whether no more was lost than that, exactly: see :func:`as_fraction`. Equal is within."""
+    return as_fraction(gain) >= -Fraction(repr(max_drop))
 
 
-def _status(compared: Comparison, within: bool, evidence: str) -> Status:
+def status_of(compared: Comparison, max_drop: float, evidence: str) -> Status:
+    """Return what becomes of a comparison whose margin is ``-max_drop``."""
+    within = is_within(exact_gain(compared), max_drop)
     if evidence == "significant":
         worse = compared.upper is not None and compared.upper < 0
         return "pass" if within else "fail" if worse else "warning"
@@ -136,63 +174,81 @@ def _status(compared: Comparison, within: bool, evidence: str) -> Status:
     return "pass" if evidence == "observed" or compared.reaches_margin else "inconclusive"
 
 
-def _compare(baseline: Scored, candidate: Scored, allowance: Allowance, groups: Sequence[str | None]) -> Comparison:
-    from pytest_ftgate.runs.measure import compare_scored
-
-    return compare_scored(
-        baseline,
-        candidate,
-        repeats=allowance.repeats,
-        margin=-allowance.max_drop or _NO_MARGIN,
-        confidence=allowance.confidence,
-        evidence="proven" if allowance.evidence == "proven" else "observed",
-        groups=groups,
-    )
-
-
 # --- in words ------------------------------------------------------------------------------------------------
 
 
-def told(drop: Drop, metric: Metric, allowance: Allowance, values: tuple[float, float]) -> str:
-    """What was measured and what is allowed, then what can be said of it.
+def max_drop_check(gate: Context, comparison: Comparison, against: str) -> Check:
+    """Check with ``objective: match`` the measured drop against the one that is allowed, and how sure we can be of it.
+
+    Args:
+        gate: what is asked for.
+        comparison: of the candidate with a baseline, held to the margin ``-max_drop``.
+        against: the baseline, as messages call it.
+    """
+    most, share = gate.config.max_drop, gate.share
+    status = status_of(comparison, most, "proven")
+    clauses = [f"measured {show_difference(comparison.gain, share=share)} against {against}"]
+    clauses.append(f"may be worse by at most {show_amount(most, share=share)}")
+    advice, observed = None, comparison.lower
+    if status == "fail":
+        advice, observed = before_dropping(gate) or _WORSE, comparison.gain
+    elif comparison.lower is None:
+        clauses.append(f"how much worse it really is cannot be told: {comparison.note or 'no bound exists'}")
+        advice = _UNBOUNDED
+    else:
+        sure = sure_of_drop(comparison.lower, gate.config.confidence, share=share)
+        clauses.append(sure if status == "pass" else f"{sure}, which is not enough")
+        advice = examples_advice(comparison, "is better", "test example") if status != "pass" else None
+    required = gate.requirement("max_drop", required=-most)
+    return Check("max_drop", status, "; ".join(clauses), observed=observed, **required, advice=advice)
+
+
+def drop_fields(gate: Context, path: str, drop: Drop | None = None) -> dict[str, Any]:
+    """Return the fields of a check of a drop below the key ``path``: what was lost, and what may be."""
+    field = gate.requirement(f"{path}.max_drop")
+    observed = {} if drop is None else {"observed": drop.compared.gain}
+    return {**field, **observed, "required": -field["required"] or 0.0}
+
+
+def describe(drop: Drop, metric: Metric, tolerance: Tolerance, values: tuple[float, float]) -> str:
+    """Say what was measured and what is allowed, then what is known of it.
 
     Args:
         drop: as judged.
         metric: by which.
-        allowance: to what it was held.
+        tolerance: to what it was held.
         values: of the baseline and of the candidate.
     """
     share = is_share((metric.low, metric.high))
     before, after = (show_value(value, share=share) for value in values)
     change = show_difference(drop.compared.gain, share=share)
-    asked = f"a drop of {show_amount(allowance.max_drop, share=share)} is allowed"
-    return f"{metric.name} {before} to {after} ({change}), {asked}{_sureness(drop, allowance, share)}"
+    allowed = f"a drop of {show_amount(tolerance.max_drop, share=share)} is allowed"
+    return f"{metric.name} {before} to {after} ({change}), {allowed}{_sureness(drop, tolerance, share)}"
 
 
-def _sureness(drop: Drop, allowance: Allowance, share: bool) -> str:
-    compared, sure = drop.compared, f"{100 * allowance.confidence:.4g} % sure"
-    if allowance.evidence == "observed":
+def _sureness(drop: Drop, tolerance: Tolerance, share: bool) -> str:
+    compared, sure = drop.compared, f"{100 * tolerance.confidence:.4g} % sure"
+    if tolerance.evidence == "observed":
         return ""
     if compared.lower is None or compared.upper is None:
         return f"; how sure that is cannot be told: {compared.note or 'no bound exists'}"
-    if allowance.evidence == "proven":
-        least = show_difference(compared.lower, share=share)
-        return (
-            f"; {sure} of at least {least}" if compared.lower > 0 else f"; {sure} of no more than {_lost(least)} lost"
-        )
+    if tolerance.evidence == "proven":
+        if compared.lower > 0:
+            return f"; {sure} of at least {show_difference(compared.lower, share=share)}"
+        return f"; {sure} of no more than {show_distance(compared.lower, share=share)} lost"
     if drop.status == "warning":
         return f"; not {sure} that anything was lost"
-    most = show_difference(compared.upper, share=share)
-    return f"; {sure} of at least {_lost(most)} lost" if drop.status == "fail" else ""
+    return f"; {sure} of at least {show_distance(compared.upper, share=share)} lost" if drop.status == "fail" else ""
 
 
-def _lost(difference: str) -> str:
-    return difference.lstrip("+-")
+def examples_advice(compared: Comparison, hope: str = "lost less", noun: str = "example") -> str:
+    """Say what would settle a drop that is not too large, and not proven to be so.
 
-
-def examples_advice(drop: Drop) -> str:
-    """What would settle a drop that is not too large, and not proven to be so."""
-    needed = drop.compared.examples_needed
-    if needed is None:
-        return "More examples help only if the candidate lost less than it looks here."
-    return settled_by("difference", needed, drop.compared.n, "example")
+    Args:
+        compared: the candidate with the baseline.
+        hope: what the candidate would have to have done for more examples to help.
+        noun: what is counted.
+    """
+    if compared.examples_needed is None:
+        return f"More examples help only if the candidate {hope} than it looks here."
+    return settled_by("difference", compared.examples_needed, compared.n, noun)

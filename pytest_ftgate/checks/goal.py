@@ -9,7 +9,6 @@ from pytest_ftgate.result import Action, Check
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
-    from pytest_ftgate.config import GateConfig
 
 SERVED = {
     "style": "training teaches how to say things",
@@ -50,30 +49,25 @@ _ADVICE = 'Or say why it is tried all the same: goal_override: "..."'
 
 
 def not_served(goal: str | None) -> bool:
-    """Whether something else than training serves this goal."""
+    """Return whether something else than training serves this goal."""
     return goal in NOT_SERVED
 
 
 def check(gate: Context) -> list[Check]:
     """Check that fine-tuning serves the goal; nothing where none is given."""
-    config = gate.config
-    goal, reason, source = config.goal, config.goal_override, str(config.sources["goal"])
-    if goal is not None and goal in NOT_SERVED:
+    goal, reason = gate.config.goal, gate.config.goal_override
+    if goal in NOT_SERVED:
         why, instead, action = NOT_SERVED[goal]
         message = f"fine-tuning does not serve the goal {goal}: {why}"
         if reason is None:
-            return [Check("goal", "fail", message, goal, None, source, f"{instead} {_ADVICE}", action)]
-        override = str(config.sources["goal_override"])
-        return [Check("goal", "warning", f"{message} (allowed: {reason})", goal, None, override, instead)]
-    found = []
+            return [Check("goal", "fail", message, goal, None, gate.source("goal"), f"{instead} {_ADVICE}", action)]
+        source = gate.source("goal_override")
+        return [Check("goal", "warning", f"{message} (allowed: {reason})", goal, None, source, instead)]
+    checks = []
     if goal is not None:
         message = f"fine-tuning serves the goal {goal}: {SERVED[goal]}"
-        found.append(Check("goal", "pass", message, goal, None, source))
+        checks.append(Check("goal", "pass", message, goal, None, gate.source("goal")))
     if reason is not None:
-        found.append(_idle(config))
-    return found
-
-
-def _idle(config: GateConfig) -> Check:
-    why = "there is no goal" if config.goal is None else f"the goal {config.goal} needs none"
-    return Check("goal_override", "note", f"{why}: {config.goal_override}", source=str(config.sources["goal_override"]))
+        why = "there is no goal" if goal is None else f"the goal {goal} needs none"
+        checks.append(Check("goal_override", "note", f"{why}: {reason}", source=gate.source("goal_override")))
+    return checks

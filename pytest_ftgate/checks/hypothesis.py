@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.checks.bounds import RUN_METRICS
 from pytest_ftgate.errors import ConfigError, Where
-from pytest_ftgate.result import Check, opponent
+from pytest_ftgate.result import Check, Status, opponent
 from pytest_ftgate.text import is_share, show_amount, show_value
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pytest_ftgate.statistics import Interval
 
 _SMALLER = "Correct the hypothesis, and ask whether what is left to gain is worth training for."
+_LESS_ROOM = "the room for improvement is smaller than thought"
 _HARDER = "Correct the hypothesis, and ask whether a smaller model can be expected to do that well."
 _WEAKER = (
     "Look whether the baseline is asked as it was when the hypothesis was written (prompt, parameters, model); "
@@ -92,109 +93,79 @@ def refuse_run_metric(prediction: Prediction) -> None:
 
 
 def expected_gain(prediction: Prediction, metric: Metric) -> float:
-    """``to`` less ``from``, the sign turned where lower is better; rounded to 12 decimals."""
+    """Return ``to`` less ``from``, the sign turned where lower is better; rounded to 12 decimals."""
     change = prediction.goal - prediction.start
     return round(change if metric.greater_is_better else -change, 12)
 
 
 def check_required(gate: Context) -> list[Check]:
     """Check ``require_hypothesis``: training without an expectation can only be judged with hindsight."""
-    config = gate.config
-    if not config.require_hypothesis:
+    if not gate.config.require_hypothesis:
         return []
-    held = config.hypothesis is not None
-    return [
-        Check(
-            "require_hypothesis",
-            "pass" if held else "fail",
-            "the gate has a hypothesis" if held else "the gate has no hypothesis, and require_hypothesis asks for one",
-            source=str(config.sources["require_hypothesis"]),
-            advice=None
-            if held
-            else "Say what training is expected to change, and why: hypothesis: {from: 0.82, to: 0.87, because: ...}.",
-        )
-    ]
+    source = gate.source("require_hypothesis")
+    if gate.config.hypothesis is not None:
+        return [Check("require_hypothesis", "pass", "the gate has a hypothesis", source=source)]
+    message = "the gate has no hypothesis, and require_hypothesis asks for one"
+    advice = "Say what training is expected to change, and why: hypothesis: {from: 0.82, to: 0.87, because: ...}."
+    return [Check("require_hypothesis", "fail", message, source=source, advice=advice)]
 
 
 def check(gate: Context) -> list[Check]:
     """Hold the hypothesis in numbers against the best baseline, and against the candidate where there is one."""
-    config, prediction, scored = gate.config, gate.config.prediction, gate.scored
+    prediction = gate.config.prediction
     if prediction is None:
         return []
-    name, best = prediction.metric.name, gate.best
-    metric, before = gate.metrics[name], scored[best].scores[name]
-    interval = interval_of(before, confidence=config.confidence, repeats=config.repeats, groups=gate.groups)
-    match = config.objective == "match"
-    found = [from_check(prediction, metric, before.value, interval, opponent(best), match=match)]
-    if "candidate" in scored:
-        found.append(to_check(prediction, metric, scored["candidate"].scores[name].value))
-    return found
+    return [_from_check(gate, prediction), *([_to_check(gate, prediction)] if "candidate" in gate.scored else [])]
 
 
-def interval_of(scored: Scored, *, confidence: float, repeats: int, groups: Sequence[Hashable]) -> Interval:
+def _interval(gate: Context, scored: Scored) -> Interval:
     """Where the real value of one model lies, two-sided: the method follows from the metric, as with gains."""
-    from pytest_ftgate import statistics as inference
+    from pytest_ftgate import statistics
 
     metric = scored.metric
+    ends: dict[str, Any] = {"low": metric.low, "high": metric.high}
+    how: dict[str, Any] = {"confidence": gate.config.confidence, "groups": gate.groups}
     if scored.statistic is not None:
-        return inference.interval_set(
-            scored.statistic, low=metric.low, high=metric.high, confidence=confidence, groups=groups
-        )
+        return statistics.interval_set(scored.statistic, **ends, **how)
     assert scored.per_example is not None  # one of the two is always there
-    if metric.kind == "right_wrong" and repeats == 1:
-        return inference.interval_right_wrong(scored.per_example > 0.5, confidence=confidence, groups=groups)
-    return inference.interval_graded(
-        scored.per_example, low=metric.low, high=metric.high, confidence=confidence, groups=groups
-    )
+    if metric.kind == "right_wrong" and gate.config.repeats == 1:
+        return statistics.interval_right_wrong(scored.per_example > 0.5, **how)
+    return statistics.interval_graded(scored.per_example, **ends, **how)
 
 
-def from_check(
-    prediction: Prediction, metric: Metric, value: float, interval: Interval, baseline: str, *, match: bool = False
-) -> Check:
+def _from_check(gate: Context, prediction: Prediction) -> Check:
     """The measured baseline agrees with ``from`` within its uncertainty; with ``match`` it is to be equalled."""
-    share = is_share((metric.low, metric.high))
-    said, seen = show_value(prediction.start, share=share), show_value(value, share=share)
-    claim = f"the hypothesis says that {metric.name} of {baseline} is {said}, measured {seen}"
-    holds = interval.holds(prediction.start)
+    metric = gate.metrics[prediction.metric.name]
+    scored = gate.scored[gate.best].scores[metric.name]
+    share, start, value = is_share((metric.low, metric.high)), prediction.start, scored.value
+    match = gate.config.objective == "match"
+    interval = _interval(gate, scored)
+    message = f"the hypothesis says that {metric.name} of {opponent(gate.best)} is {show_value(start, share=share)}, "
+    message += f"measured {show_value(value, share=share)}"
+    holds, advice = interval.holds(start), None
+    status: Status = "pass"
     if holds is None:
-        same = round(value, 12) == round(prediction.start, 12)
-        return Check(
-            "hypothesis_from",
-            "pass" if same else "inconclusive",
-            f"{claim}; how sure that is cannot be told: {interval.method}",
-            value,
-            prediction.start,
-            str(prediction.source),
-            None if same else "Add test examples.",
-        )
-    ends = f"{show_value(interval.low, share=share)} to {show_value(interval.high, share=share)}"
-    if holds:
-        return Check("hypothesis_from", "pass", f"{claim} ({ends})", value, prediction.start, str(prediction.source))
-    better = (value > prediction.start) == metric.greater_is_better
-    stronger = "there is more to match than thought" if match else "the room for improvement is smaller than thought"
-    outcome = stronger if better else "the baseline is weaker than thought"
-    return Check(
-        "hypothesis_from",
-        "fail",
-        f"{claim} ({ends}): {outcome}",
-        value,
-        prediction.start,
-        str(prediction.source),
-        (_HARDER if match else _SMALLER) if better else _WEAKER,
-    )
+        message += f"; how sure that is cannot be told: {interval.method}"
+        if round(value, 12) != round(start, 12):
+            status, advice = "inconclusive", "Add test examples."
+    else:
+        message += f" ({show_value(interval.low, share=share)} to {show_value(interval.high, share=share)})"
+    if holds is False:
+        status, advice = "fail", _WEAKER
+        outcome = "the baseline is weaker than thought"
+        if (value > start) == metric.greater_is_better:
+            advice = _HARDER if match else _SMALLER
+            outcome = "there is more to match than thought" if match else _LESS_ROOM
+        message += f": {outcome}"
+    return Check("hypothesis_from", status, message, value, start, str(prediction.source), advice)
 
 
-def to_check(prediction: Prediction, metric: Metric, value: float) -> Check:
+def _to_check(gate: Context, prediction: Prediction) -> Check:
     """Whether the candidate reached ``to``: reported, and never decisive."""
-    share = is_share((metric.low, metric.high))
-    seen, asked = round(value, 12), round(prediction.goal, 12)
-    reached = seen >= asked if metric.greater_is_better else seen <= asked
-    return Check(
-        "hypothesis_to",
-        "pass" if reached else "note",
-        f"the hypothesis expects {metric.name} of the candidate to reach {show_value(prediction.goal, share=share)}, "
-        f"measured {show_value(value, share=share)}: {'reached' if reached else 'not reached'}",
-        value,
-        prediction.goal,
-        str(prediction.source),
-    )
+    metric, goal = gate.metrics[prediction.metric.name], prediction.goal
+    share, value = is_share((metric.low, metric.high)), gate.scored["candidate"].scores[metric.name].value
+    seen, least = round(value, 12), round(goal, 12)
+    reached = seen >= least if metric.greater_is_better else seen <= least
+    message = f"the hypothesis expects {metric.name} of the candidate to reach {show_value(goal, share=share)}, "
+    message += f"measured {show_value(value, share=share)}: {'reached' if reached else 'not reached'}"
+    return Check("hypothesis_to", "pass" if reached else "note", message, value, goal, str(prediction.source))

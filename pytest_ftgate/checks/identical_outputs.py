@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from pytest_ftgate.result import Check, ModelResult, called, opponent
+from pytest_ftgate.result import Action, Check, Status, called, opponent
 from pytest_ftgate.runs.measure import same_outputs
 from pytest_ftgate.text import plural
 
@@ -19,66 +19,56 @@ MOST_SHARED_MISTAKES = 4
 """Even if two models share every second mistake, five in a row, and no other, happen to them once in thirty times."""
 
 
-def check(gate: Context) -> list[Check]:
+def check(gate: Context) -> Iterator[Check]:
     """Check each baseline whose answers are those of the candidate, or the labels themselves."""
-    found: list[Check | None] = []
     for role in gate.comparisons:
-        baseline, n = gate.scored[role], len(gate.test)
-        scored = baseline.scores[gate.deciding.name]
-        identical = same_outputs(baseline.run, gate.scored["candidate"].run)
-        if gate.config.objective == "beat":
-            found.append(identical_check(opponent(role), n=n) if identical else None)
-            continue
-        mistakes = mistakes_in(scored)
-        found.append(identical_in_match_check(opponent(role), n=n, mistakes=mistakes) if identical else None)
-        labels = answers_are_labels(gate.expected, baseline.answers, scored)
-        found.append(circular_check(role, baseline.facts, all_right=labels, n=n))
-    return [check for check in found if check is not None]
+        if same_outputs(gate.scored[role].run, gate.scored["candidate"].run):
+            yield _identical(gate, role)
+        if gate.config.objective == "match" and len(gate.test) >= MIN_CIRCULAR and _answers_are_labels(gate, role):
+            yield _circular(gate, role)
 
 
-def identical_check(baseline: str, *, n: int) -> Check:
-    """Two models that answer everything alike are one model, or one of them was never called."""
-    return Check(
-        "identical_outputs",
-        "fail",
-        f"the candidate gave the same {plural(n, 'answer')} as {baseline}, word for word",
-        observed=n,
-        advice="Look whether both names reach one model; a fine-tune that changes no answer is not worth shipping.",
-        action="measure_again",
-    )
+def _identical(gate: Context, role: str) -> Check:
+    """Two models that answer everything alike are one model, or one of them was never called.
 
-
-def identical_in_match_check(baseline: str, *, n: int, mistakes: int) -> Check:
-    """Two models that answer everything alike may be as good as each other, or one model under two names.
-
-    Both may be right everywhere, and that is what is hoped for. But different models make different mistakes.
-
-    Args:
-        baseline: as messages call it.
-        n: examples, all answered alike.
-        mistakes: how many of the answers are not as good as an answer can be.
+    With ``match`` both may be right everywhere, and that is what is hoped for. But different models make different
+    mistakes.
     """
-    message = f"the candidate gave the same {plural(n, 'answer')} as {baseline}, word for word"
-    if mistakes > MOST_SHARED_MISTAKES:
-        return Check(
-            "identical_outputs",
-            "fail",
-            f"{message}, and so the same {mistakes:,} mistakes: this is one model under two names",
-            observed=n,
-            advice="Look whether both names reach one model: an alias, a router, a recording that was copied.",
-            action="measure_again",
-        )
+    n, match = len(gate.test), gate.config.objective == "match"
+    mistakes = mistakes_in(gate.scored[role].scores[gate.deciding.name]) if match else 0
+    message = f"the candidate gave the same {plural(n, 'answer')} as {opponent(role)}, word for word"
+    status: Status = "fail"
+    advice = "Look whether both names reach one model"
+    if not match:
+        advice += "; a fine-tune that changes no answer is not worth shipping."
+    elif mistakes > MOST_SHARED_MISTAKES:
+        message += f", and so the same {mistakes:,} mistakes: this is one model under two names"
+        advice += ": an alias, a router, a recording that was copied."
+    else:
+        status, advice = "warning", f"{advice}; if they do not, this is as equal as models get."
+    action: Action | None = "measure_again" if status == "fail" else None
+    return Check("identical_outputs", status, message, observed=n, advice=advice, action=action)
+
+
+def _circular(gate: Context, role: str) -> Check:
+    """Labels that a model wrote itself make it perfect, and say how far others agree with it, not who is right.
+
+    A warning, for what the gate proves still holds: a candidate that differs from its teacher on few answers is not
+    much worse than it. How good either of them is, nobody knows.
+    """
+    n = len(gate.test)
     return Check(
-        "identical_outputs",
+        "circular",
         "warning",
-        message,
+        f"{called(role, gate.scored[role].facts.name)} is right on all {plural(n, 'example')}: the labels look like "
+        "its own outputs; this test is circular: it measures agreement with that model, not who is right",
         observed=n,
-        advice="Look whether both names reach one model; if they do not, this is as equal as models get.",
+        advice="Have people check the labels of the test set, without seeing the model's answers.",
     )
 
 
 def mistakes_in(scored: Scored) -> int:
-    """How many answers are not as good as an answer can be by the metric."""
+    """Count the answers that are not as good as an answer can be by the metric."""
     from pytest_ftgate.runs.measure import rightness
 
     metric = scored.metric
@@ -86,35 +76,11 @@ def mistakes_in(scored: Scored) -> int:
     return int((rightness(scored).round(12) != round(best, 12)).sum())
 
 
-def circular_check(role: str, model: ModelResult, *, all_right: bool, n: int) -> Check | None:
-    """Labels that a model wrote itself make it perfect, and say how far others agree with it, not who is right.
-
-    A warning, for what the gate proves still holds: a candidate that differs from its teacher on few answers is not
-    much worse than it. How good either of them is, nobody knows.
-
-    Args:
-        role: of a baseline.
-        model: its facts.
-        all_right: whether every answer of it is the expected one.
-        n: examples.
-    """
-    if not all_right or n < MIN_CIRCULAR:
-        return None
-    return Check(
-        "circular",
-        "warning",
-        f"{called(role, model.name)} is right on all {plural(n, 'example')}: the labels look like its own outputs; "
-        "this test is circular: it measures agreement with that model, not who is right",
-        observed=n,
-        advice="Have people check the labels of the test set, without seeing the model's answers.",
-    )
-
-
-def answers_are_labels(expected: Sequence[Any], answers: Sequence[Sequence[str | None]], scored: Scored) -> bool:
+def _answers_are_labels(gate: Context, role: str) -> bool:
     """Whether a model gave the expected output everywhere: word for word, or by a metric of labels."""
     from pytest_ftgate.data import expected_text
 
-    if scored.metric.uses_labels and not mistakes_in(scored):
+    if gate.deciding.uses_labels and not mistakes_in(gate.scored[role].scores[gate.deciding.name]):
         return True
-    labels = [expected_text(value).strip() for value in expected]
-    return all([(answer or "").strip() for answer in repeat] == labels for repeat in answers)
+    labels = [expected_text(value).strip() for value in gate.expected]
+    return all([(answer or "").strip() for answer in repeat] == labels for repeat in gate.scored[role].answers)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_ftgate.judges import free_judging_checks
-
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
     from pytest_ftgate.result import Check
@@ -13,4 +11,8 @@ if TYPE_CHECKING:
 
 def check(gate: Context) -> list[Check]:
     """Say which judges are not held to human labels, and how far people agree."""
+    if not gate.judging:
+        return []
+    from pytest_ftgate.judges.prepare import free_judging_checks
+
     return free_judging_checks(gate.judging, gate.metrics)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from pytest_ftgate.checks.bounds import LATENCIES
-from pytest_ftgate.result import Check, ModelResult, called
+from pytest_ftgate.result import Check, ModelResult, Status, called
 from pytest_ftgate.text import one_line, show_seconds
 
 if TYPE_CHECKING:
@@ -17,14 +16,23 @@ if TYPE_CHECKING:
 
 
 def check_free(gate: Context) -> list[Check]:
-    """Check that models whose latency is bounded are asked for a sample of it."""
+    """Check that models whose latency is bounded are asked for a sample of it.
+
+    What is bounded without one holds to what else ran at that time, if to anything.
+    """
     compared = latency_bounds(gate.config) if gate.accepts else []
-    return unsampled_checks([*gate.config.bounds, *compared], gate.models)
+    checks = {}
+    for bound in [*gate.config.bounds, *compared]:
+        roles = ["candidate"] if bound.of == "candidate" else [role for role in gate.models if role != "candidate"]
+        for role in roles:
+            if bound.metric.name in LATENCIES and gate.models[role].latency is None:
+                checks[role] = _unsampled(bound, role, gate.models[role])
+    return list(checks.values())
 
 
 def check(gate: Context) -> list[Check]:
     """Say what the samples of latencies found; one with a gap is an error."""
-    return [sample_check(role, gate.measured[role].facts, sample) for role, sample in gate.samples.items()]
+    return [_sample(role, gate.measured[role].facts, run) for role, run in gate.samples.items()]
 
 
 def latency_bounds(config: GateConfig) -> list[Bound]:
@@ -39,48 +47,29 @@ def latency_bounds(config: GateConfig) -> list[Bound]:
     return [bound.placed(lambda *_: source) for bound in both]
 
 
-def sample_check(role: str, facts: ModelResult, run: Run) -> Check:
-    """What the sample found; one with a gap is an error."""
-    name = f"{role}_latency"
-    predictions = run.predictions[0]
+def _sample(role: str, facts: ModelResult, run: Run) -> Check:
+    name, model, predictions = f"{role}_latency", called(role, facts.name), run.predictions[0]
     missing = [one for one in predictions if one.completion is None]
     if missing:
         reason = str(run.fatal) if run.fatal else missing[0].error or ""
         head, *rest = reason.splitlines() or [""]
         counted = f"{len(missing):,} of {len(predictions):,} answers of the latency sample are missing"
-        advice = one_line("\n".join(rest)) or None
-        return Check(name, "error", f"{called(role, facts.name)}: {counted}: {head}", advice=advice)
+        return Check(name, "error", f"{model}: {counted}: {head}", advice=one_line("\n".join(rest)) or None)
     n, at_once = len(predictions), run.model.concurrency
     seen = f"half of {n:,} answers within {show_seconds(facts.latency_p50_s)}, 95 % within "
     seen += f"{show_seconds(facts.latency_p95_s)}, {at_once:,} call{'s' * (at_once > 1)} at a time"
-    return Check(name, "note", f"{called(role, facts.name)}: {seen}")
-
-
-def unsampled_checks(bounds: Sequence[Bound], models: Mapping[str, Model]) -> list[Check]:
-    """A bound on the latency of a model that asks for no sample holds to what else ran at that time, if to anything."""
-    found = {}
-    for bound in bounds:
-        roles = ["candidate"] if bound.of == "candidate" else [role for role in models if role != "candidate"]
-        for role in roles:
-            if bound.metric.name in LATENCIES and models[role].latency is None:
-                found[role] = _unsampled(bound, role, models[role])
-    return list(found.values())
+    return Check(name, "note", f"{model}: {seen}")
 
 
 def _unsampled(bound: Bound, role: str, model: Model) -> Check:
+    what = f"{bound.metric.name} of {called(role, model.name)}"
+    status: Status = "warning"
+    advice: str | None = "Give the model latency: {concurrency: 1, examples: 50}: a sample is then "
     if model.mode == "batch":
-        return Check(
-            "latency_sample",
-            "error",
-            f"{bound.metric.name} of {called(role, model.name)} cannot be known: mode: batch tells no latency",
-            source=str(bound.source),
-            advice="Give the model latency: {concurrency: 1, examples: 50}: a sample is then asked live.",
-        )
-    if model.verified is not None:
-        seen = "is what the recording says, and nobody knows what else ran"
-        advice = None
+        status, seen, advice = "error", "cannot be known: mode: batch tells no latency", f"{advice}asked live."
+    elif model.verified is not None:
+        seen, advice = "is what the recording says, and nobody knows what else ran", None
     else:
         seen = f"is measured with up to {model.concurrency:,} calls at a time, beside the other model"
-        advice = "Give the model latency: {concurrency: 1, examples: 50}: a sample is then taken by itself."
-    message = f"{bound.metric.name} of {called(role, model.name)} {seen}"
-    return Check("latency_sample", "warning", message, source=str(bound.source), advice=advice)
+        advice = f"{advice}taken by itself."
+    return Check("latency_sample", status, f"{what} {seen}", source=str(bound.source), advice=advice)

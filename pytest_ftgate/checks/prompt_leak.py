@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from pytest_ftgate.checks.answer_leak import telling
 from pytest_ftgate.result import Check
 from pytest_ftgate.text import plural, printable
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
-    from pytest_ftgate.data import DataSet, Example
+    from pytest_ftgate.data import Example
     from pytest_ftgate.models.prompt import Prompt
 
 _TELLING_CHARACTERS = 16
@@ -21,62 +22,41 @@ _NAME_CHARACTERS = 60
 
 def check(gate: Context) -> list[Check]:
     """Check that the candidate's own prompt does not tell it the test set. Few-shot turns are of the training set."""
-    if not gate.accepts:
-        return []
-    config, candidate, test = gate.config, gate.models["candidate"], gate.test
-    prompt = candidate.prompt
-    if prompt is None:
-        return []
-    called, source = f"the candidate {candidate.name}", str(config.candidate.source)
-    return [*_answers(prompt, called, test, source), *_questions(prompt, called, test, source)]
+    prompt = gate.models["candidate"].prompt if gate.accepts else None
+    return [] if prompt is None else [*_answers(gate, prompt), *_questions(gate, prompt)]
 
 
-def _answers(prompt: Prompt, called: str, test: DataSet, source: str) -> Iterator[Check]:
+def _leak(gate: Context, rows: Sequence[int], message: str, advice: str) -> Check:
+    first, source = gate.test.where(rows[0]), str(gate.config.candidate.source)
+    return Check("leaked_prompt", "fail", f"{message}, first {first}", len(rows), 0, source, advice)
+
+
+def _answers(gate: Context, prompt: Prompt) -> Iterator[Check]:
     """A field that tells the expected output."""
-    from pytest_ftgate.checks.answer_leak import telling
-
-    expected = [example.expected for example in test]
     for name in prompt.fields:
-        found = telling([example.fields.get(name) for example in test], expected)
-        if found is None:
+        leak = telling([example.fields.get(name) for example in gate.test], gate.expected)
+        if leak is None:
             continue
-        count, total = len(found.rows), len(test)
+        count, total = len(leak.rows), len(gate.test)
         of = "every test example" if count == total else f"{count:,} of {plural(total, 'test example')}"
-        before, after = found.around
+        before, after = leak.around
         within = f" within {printable(f'{before}...{after}', _NAME_CHARACTERS)!r}" if before or after else ""
-        yield Check(
-            "leaked_prompt",
-            "fail",
-            f"the template of {called} holds {{{printable(name, _NAME_CHARACTERS)}}}, which is the expected output of "
-            f"{of}{within}, first {test.where(found.rows[0])}",
-            observed=count,
-            required=0,
-            source=source,
-            advice="Take the field out of the template: the model is told the answer.",
-        )
+        message = f"the template of the candidate {gate.models['candidate'].name} holds "
+        message += f"{{{printable(name, _NAME_CHARACTERS)}}}, which is the expected output of {of}{within}"
+        yield _leak(gate, leak.rows, message, "Take the field out of the template: the model is told the answer.")
 
 
-def _questions(prompt: Prompt, called: str, test: DataSet, source: str) -> list[Check]:
+def _questions(gate: Context, prompt: Prompt) -> Iterator[Check]:
     """Test inputs that stand in the instructions or the template, compared as inputs of the training set are."""
     from pytest_ftgate.data import normalized_input
 
     told = normalized_input(f"{prompt.system or ''} {prompt.template or ''}")
-    rows = [row for row, example in enumerate(test) if _is_told(_asked(example), told)]
-    if not rows:
-        return []
-    verb = "stands" if len(rows) == 1 else "stand"
-    return [
-        Check(
-            "leaked_prompt",
-            "fail",
-            f"{len(rows):,} of {plural(len(test), 'test example')} {verb} in the prompt of {called}, "
-            f"first {test.where(rows[0])}",
-            observed=len(rows),
-            required=0,
-            source=source,
-            advice="Give examples from the training set (few_shot), or take these out of the test set.",
-        )
-    ]
+    rows = [row for row, example in enumerate(gate.test) if _is_told(_asked(example), told)]
+    if rows:
+        verb = "stands" if len(rows) == 1 else "stand"
+        message = f"{len(rows):,} of {plural(len(gate.test), 'test example')} {verb} in the prompt of the candidate "
+        advice = "Give examples from the training set (few_shot), or take these out of the test set."
+        yield _leak(gate, rows, message + gate.models["candidate"].name, advice)
 
 
 def _is_told(asked: str, told: str) -> bool:

@@ -9,7 +9,7 @@ from pytest_ftgate.text import plural
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
-    from pytest_ftgate.statistics import Comparison, Remedy, Spread
+    from pytest_ftgate.statistics import Comparison
 
 
 def check(gate: Context) -> list[Check]:
@@ -20,6 +20,7 @@ def check(gate: Context) -> list[Check]:
 
 
 def _check(gate: Context, role: str, comparison: Comparison) -> Check:
+    """How much of the noise lies between examples and how much within them; what would settle the gain."""
     from pytest_ftgate.runs.measure import rightness_by_repeat
     from pytest_ftgate.statistics import remedy, spread_of
 
@@ -29,16 +30,9 @@ def _check(gate: Context, role: str, comparison: Comparison) -> Check:
     spread = spread_of(*(rightness_by_repeat(one, gate.expected, metric) for one in (worse, better)))
     target = config.asked_gain if config.evidence == "proven" else 0.0
     cure = remedy(spread, gain=comparison.gain, target=target, confidence=config.confidence)
-    return repeats_check(spread, cure, settled=comparison.reaches_margin or comparison.above_zero)
-
-
-def repeats_check(spread: Spread, cure: Remedy, *, settled: bool) -> Check:
-    """How much of the noise lies between examples and how much within them; what would settle the gain."""
-    more = []
-    if cure.more_repeats:
-        more.append(f"{plural(cure.more_repeats, 'more repeat')} of each example")
-    if cure.more_examples:
-        more.append(plural(cure.more_examples, "more example"))
+    settled = comparison.reaches_margin or comparison.above_zero
+    more = [f"{plural(cure.more_repeats, 'more repeat')} of each example"] if cure.more_repeats else []
+    more += [plural(cure.more_examples, "more example")] if cure.more_examples else []
     return Check(
         "repeats",
         "note",

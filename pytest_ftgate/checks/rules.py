@@ -86,7 +86,7 @@ RULES: tuple[Rule, ...] = (
     Rule("scored", advantage.check),
     Rule("scored", bounds.check),
     Rule("scored", economics.check, economics.facts),
-    Rule("scored", answers.check),
+    Rule("scored", answers.check, answers.facts),
     Rule("scored", normalization.check),
     Rule("scored", knowledge.check, knowledge.facts),
     Rule("scored", alternatives.check),
@@ -101,14 +101,14 @@ RULES: tuple[Rule, ...] = (
 
 def check(gate: Context, *stages: Stage) -> list[Check]:
     """Return the checks of all rules of these stages. What goes wrong in a rule is an error."""
-    found: list[Check] = []
+    checks: list[Check] = []
     for rule in RULES:
         if rule.stage in stages:
             try:
-                found += rule.check(gate)
+                checks += list(rule.check(gate))
             except FtgateError as error:
-                found.append(error_check(error))
-    return found
+                checks.append(error_check(error))
+    return checks
 
 
 def with_facts(gate: Context, *stages: Stage) -> Context:

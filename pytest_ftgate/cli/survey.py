@@ -122,7 +122,7 @@ def look(directory: Path, test_set: Path | None, training_set: Path | None, colu
     try:
         check_test_set(test.data)
     except DataError as error:
-        refused = str(error).splitlines()[0]
+        refused = error.headline
     return Survey(test, training, audit_training_set(training.data, test.data), refused)
 
 

@@ -36,8 +36,7 @@ def written_at(place: Where) -> Iterator[None]:
     try:
         yield
     except UnopenedError as error:
-        what = f"{error.where}: {error.what}"
-        raise DataError(what, where=place, evidence=error.evidence, cure=error.cure) from None
+        raise DataError(f"{error.where}: {error.what}", **error.parts(where=place)) from None
 
 
 class Lines:

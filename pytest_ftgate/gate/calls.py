@@ -9,7 +9,6 @@ from importlib import import_module
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
-from pytest_ftgate import judges
 from pytest_ftgate.checks import baseline_quality, checkpoint
 from pytest_ftgate.checks.context import ABLATED, Context
 from pytest_ftgate.checks.guards import guard_jobs
@@ -51,7 +50,11 @@ def calling(gate: Context, services: Services) -> Iterator[dict[str, Any]]:
 
 def calibrate_judges(gate: Context, options: dict[str, Any]) -> Context:
     """Ask the judges what people have judged already."""
-    return _with_judge_run(gate, judges.calibrate(gate.judging, options))
+    if not gate.judging:
+        return gate
+    from pytest_ftgate.judges.ask import calibrate
+
+    return _with_judge_run(gate, calibrate(gate.judging, options))
 
 
 def choose_checkpoint(gate: Context, options: dict[str, Any]) -> Context:
@@ -100,12 +103,16 @@ def run_ablated(gate: Context, options: dict[str, Any]) -> Context:
 
 def run_judges(gate: Context, options: dict[str, Any]) -> Context:
     """Ask the judges about the answers. Where one is missing that makes the gate an error, no judge is paid."""
+    if not gate.judging:
+        return gate
+    from pytest_ftgate.judges import ask
+
     calibrated = gate.judge_run
     runs = {role: run for role, run in gate.runs.items() if role != ABLATED}
     needed = [run for role, run in runs.items() if role not in gate.forgiven]
     if any(one.completion is None for run in needed for repeat in run.predictions for one in repeat):
         return gate
-    judge_run = judges.run_judges(gate.judging, gate.test, runs, options, calibrated.results)
+    judge_run = ask.run_judges(gate.judging, gate.test, runs, options, calibrated.results)
     judge_run = replace(judge_run, runs={**calibrated.runs, **judge_run.runs})
     # The candidate's judged metrics stand for all.
     shown = judge_run.metrics.get("candidate") or next(iter(judge_run.metrics.values()), {})
@@ -126,5 +133,5 @@ def _tell_unfinished(models: Iterable[Model], services: Services) -> None:
 
 def _warm_up(metrics: Iterable[Metric]) -> None:
     """Load what scoring needs, which takes a second, while the network is being waited for."""
-    modules = ["scipy.special", *(["sklearn.metrics"] if any(metric.kind == "set" for metric in metrics) else [])]
-    Thread(target=lambda: [import_module(module) for module in modules], daemon=True).start()
+    if any(metric.kind == "set" for metric in metrics):
+        Thread(target=import_module, args=["sklearn.metrics"], daemon=True).start()

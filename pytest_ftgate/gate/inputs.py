@@ -21,8 +21,7 @@ from pytest_ftgate.errors import ModelError
 from pytest_ftgate.gate.metrics import build_metrics, custom_metrics, labels_of, needs_expected
 from pytest_ftgate.gate.possible import check_possible
 from pytest_ftgate.gate.state import Services
-from pytest_ftgate.judges import prepare_judging
-from pytest_ftgate.metrics.judged import refuse_judged
+from pytest_ftgate.judges import Judging
 from pytest_ftgate.models import Surroundings, build_model
 from pytest_ftgate.models.openai_api.tuning import JobRecords, Tuned, contenders, has_job, settle
 from pytest_ftgate.result import GateResult, ModelResult, TestSetResult, TrainingResult
@@ -56,7 +55,12 @@ def read_inputs(config: GateConfig, services: Services, nodeid: str) -> Context:
     slices = _slices(config, test, training, metrics[config.metric.name], services.hook)
     checkpoints = _checkpoints(config, services, training, surroundings)
     built = _build_models(config, checkpoints, surroundings, services.hook)
-    judged = _judged_models(config, built, checkpoints)
+    judging = Judging()
+    if any(metric.judged for metric in metrics.values()):
+        from pytest_ftgate.judges.prepare import prepare_judging
+
+        asked = _judged_models(config, built, checkpoints)
+        judging = prepare_judging(config, test, metrics, asked, surroundings, services.hook)
     gate = Context(
         config,
         described(config, nodeid),
@@ -72,7 +76,7 @@ def read_inputs(config: GateConfig, services: Services, nodeid: str) -> Context:
         checkpoints=checkpoints,
         guards=guards,
         slices=slices,
-        judging=prepare_judging(config, test, metrics, judged, surroundings, services.hook),
+        judging=judging,
         last_green=last_green(config, nodeid, services.jobs, stores),
     )
     if "candidate" in gate.tuned:
@@ -187,6 +191,8 @@ def _checkpoints(
     best = has_job(spec) and spec.options.get("checkpoint") == "best"
     if config.stage == "ready" or config.validation_set is None or not best:
         return None
+    from pytest_ftgate.metrics.judged import refuse_judged
+
     validation = services.load(config.validation_set, config.sources["validation_set"].at)
     check_test_set(validation)
     metric = build_metrics(config, validation, training, services.hook)[config.metric.name]

@@ -42,9 +42,9 @@ def build_metrics(config: GateConfig, test: DataSet, training: DataSet | None, h
 
 def needs_expected(config: GateConfig) -> bool:
     """Whether any metric compares answers with what is expected; judges are told of that where it is known."""
-    from pytest_ftgate.metrics.judged import NAMES
+    from pytest_ftgate.config.metrics import JUDGED
 
-    return any(spec.name not in NAMES for spec in _asked(config))
+    return any(spec.name not in JUDGED for spec in _asked(config))
 
 
 def labels_of(*data: DataSet) -> list[str]:
@@ -66,12 +66,12 @@ def _asked(config: GateConfig) -> list[MetricSpec]:
 
 def _by_name(asked: Sequence[MetricSpec]) -> dict[str, MetricSpec]:
     """One spec a metric; options may stand where it is asked for first, or be the same everywhere."""
-    from pytest_ftgate.metrics.judged import NAMES
+    from pytest_ftgate.config.metrics import JUDGED
 
     specs: dict[str, MetricSpec] = {}
     for spec in asked:
         first = specs.setdefault(spec.name, spec)
-        if spec.name in NAMES and not first.options:  # a judge is named once, wherever that is
+        if spec.name in JUDGED and not first.options:  # a judge is named once, wherever that is
             specs[spec.name] = first = spec
         if spec.options and spec.options != first.options:
             raise ConfigError(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, get_args
 
 from pytest_ftgate.checks import advice, rules
@@ -84,6 +85,7 @@ def _checks_of_others(gate: Context, hook: Any | None) -> list[Check]:
         for one in found:
             if not isinstance(one, Check) or one.status not in get_args(Status):
                 raise ConfigError(f"{_HOOK} must return checks", evidence=f"it returned {type(one).__name__}")
+            guarded(f"the check {one.name} of {_HOOK} holds what JSON cannot say, and", json.dumps, asdict(one))
     except FtgateError as error:
         return [error_check(error)]
     return found

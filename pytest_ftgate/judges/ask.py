@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from pytest_ftgate.judges import JudgeRun
 from pytest_ftgate.judges.calibration import agreement, calibration_check
 from pytest_ftgate.judges.pairs import (
     Answers,
@@ -26,7 +27,7 @@ from pytest_ftgate.text import cure_of, excerpt, one_line, plural, printable
 
 if TYPE_CHECKING:
     from pytest_ftgate.data import DataSet, Example
-    from pytest_ftgate.judges.prepare import Judge, Judging
+    from pytest_ftgate.judges import Judge, Judging
     from pytest_ftgate.metrics import Metric
     from pytest_ftgate.models import Completion, Prediction
     from pytest_ftgate.runs.runner import Run
@@ -35,23 +36,6 @@ _SHOWN = 40
 
 _Questions = Iterable[tuple[str, "Example"]]
 """What each question is about, as messages call it, and the question."""
-
-
-@dataclass(frozen=True)
-class JudgeRun:
-    """What the judges said.
-
-    Attributes:
-        metrics: with their scores, by role and name.
-        checks: of the judges; an ``error`` where one has not judged everything.
-        runs: of the judges, by what recordings call them.
-        results: the facts, by the name of the metric.
-    """
-
-    metrics: Mapping[str, Mapping[str, Metric]] = field(default_factory=dict)
-    checks: tuple[Check, ...] = ()
-    runs: Mapping[str, Run] = field(default_factory=dict)
-    results: Mapping[str, JudgeResult] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -120,8 +104,6 @@ def run_judges(
     """
     from pytest_ftgate.runs.measure import answers_of
 
-    if not judging.judges and judging.people is None:
-        return JudgeRun()
     answers = {role: answers_of(run) for role, run in runs.items()}
     questions = {name: _questions(judge.metric, test, answers) for name, judge in judging.judges.items()}
     metrics: dict[str, dict[str, Metric]] = {role: {} for role in runs}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from inspect import unwrap
 from posixpath import normpath
 from typing import TYPE_CHECKING, Any
@@ -11,47 +10,22 @@ from urllib.parse import unquote, urlsplit
 
 from pytest_ftgate.data.lines import written_at
 from pytest_ftgate.errors import ConfigError, Where
-from pytest_ftgate.judges.calibration import Item, read_items
-from pytest_ftgate.judges.people import Ratings, agreement_check, read_ratings
-from pytest_ftgate.metrics.judged import HumanPreference, ModelJudged, by_model, by_people
+from pytest_ftgate.judges import Judge, Judging
+from pytest_ftgate.judges.calibration import read_items
+from pytest_ftgate.judges.people import agreement_check, read_ratings
+from pytest_ftgate.metrics.judged import HumanPreference, by_model, by_people
 from pytest_ftgate.result import Check, called
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import GateConfig, ModelSpec
     from pytest_ftgate.data import DataSet
     from pytest_ftgate.metrics import Metric
+    from pytest_ftgate.metrics.judged import ModelJudged
     from pytest_ftgate.models import Model, Surroundings
 
 _OWN_PROMPT = ("system", "system_file", "few_shot", "retrieval", "template")
 _OPERATION = ("name", "price", "concurrency", "timeout_s", "retries", "api_key_env", "revision", "params")
 _PORTS = {"http": 80, "https": 443}
-
-
-@dataclass(frozen=True)
-class Judge:
-    """A model that judges.
-
-    Attributes:
-        metric: that it scores.
-        model: to be called.
-        items: what it is held to first; empty: nothing.
-    """
-
-    metric: ModelJudged
-    model: Model
-    items: tuple[Item, ...] = ()
-
-
-@dataclass(frozen=True)
-class Judging:
-    """All that a gate has judged: the models that do it by the name of the metric, and what people said."""
-
-    judges: Mapping[str, Judge] = field(default_factory=dict)
-    people: Ratings | None = None
-
-    @property
-    def models(self) -> list[Model]:
-        return [judge.model for judge in self.judges.values()]
 
 
 def prepare_judging(

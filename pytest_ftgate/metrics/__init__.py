@@ -15,6 +15,8 @@ from pytest_ftgate.metrics.protocol import Answers, Breakdown, Metric, Scored
 if TYPE_CHECKING:
     from pytest_ftgate.config import MetricSpec
 
+    BUILT_IN: tuple[str, ...]
+
 __all__ = [
     "BUILT_IN",
     "Answers",
@@ -41,12 +43,26 @@ _FAMILIES = (
 """Modules of this package. Each has ``NAMES``, those of metrics, and ``build(options)``, which makes one of them or
 raises :class:`ConfigError`: an option is wrong, a library is missing, or the test set does not suit the metric."""
 
-_BUILDERS: dict[str, Callable[[Options], Metric]] = {}
-for _family in _FAMILIES:
-    _module = import_module(f"pytest_ftgate.metrics.{_family}")
-    _BUILDERS.update(dict.fromkeys(_module.NAMES, _module.build))
 
-BUILT_IN = tuple(_BUILDERS)
+def __getattr__(name: str) -> Any:
+    """Return the names of all metrics as ``BUILT_IN``; who needs no more than one does not load all families."""
+    if name == "BUILT_IN":
+        return _names()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _names() -> tuple[str, ...]:
+    return tuple(name for family in _FAMILIES for name in _module(family).NAMES)
+
+
+def _module(family: str) -> Any:
+    return import_module(f"pytest_ftgate.metrics.{family}")
+
+
+def _builder(name: str) -> Callable[[Options], Metric] | None:
+    """Return what builds the metric; families are loaded up to the one that has it."""
+    found = (module.build for module in map(_module, _FAMILIES) if name in module.NAMES)
+    return next(found, None)
 
 
 def build_metric(
@@ -72,13 +88,14 @@ def build_metric(
     options, name = Options(spec, tuple(labels), tuple(known)), spec.name
     function = spec.options.get("function")
     own = callable(function) or name in custom
-    if own and name in _BUILDERS:
+    build = _builder(name)
+    if own and build is not None:
         raise options.error(
             f"{name} is the name of a metric of pytest-ftgate, and cannot be given to one's own",
             cure="Rename your metric.",
         )
     if own:
         return build_custom(options, function if callable(function) else custom[name])
-    if name not in _BUILDERS:
-        raise options.error(f"there is no metric {name!r}", cure=did_you_mean(name, (*BUILT_IN, *custom, *others)))
-    return _BUILDERS[name](options)
+    if build is None:
+        raise options.error(f"there is no metric {name!r}", cure=did_you_mean(name, (*_names(), *custom, *others)))
+    return build(options)

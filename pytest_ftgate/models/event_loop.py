@@ -22,9 +22,8 @@ OWN_WORK_S = 30.0  # so long at most does the loop stand still by our own doing:
 class _Pulse:
     """How long the loop has not shown a sign of life, in ticks: a clock would also count a computer's sleep."""
 
-    def __init__(self) -> None:
-        self.silent = 0
-        self.caller = ""
+    silent = 0
+    caller = ""
 
     def beat(self) -> None:
         self.silent = 0
@@ -68,7 +67,11 @@ def run_in_own_loop(work: Coroutine[Any, Any, _T], tick: Callable[[], None], *, 
             tick()
             pulse.silent += 1
             if patience_s is not None and pulse.silent * TICK_S > patience_s + OWN_WORK_S:
-                raise _held_up(pulse.caller, patience_s + OWN_WORK_S)
+                raise ModelError(
+                    f"{pulse.caller} holds up the event loop: nothing else could run for {patience_s + OWN_WORK_S:g} s",
+                    fatal=True,
+                    cure="await whatever takes time, or give a plain function: it is called in a thread of its own",
+                )
             with contextlib.suppress(RuntimeError):  # the loop has closed in the meantime
                 loop.call_soon_threadsafe(pulse.beat)
     except BaseException:
@@ -77,14 +80,6 @@ def run_in_own_loop(work: Coroutine[Any, Any, _T], tick: Callable[[], None], *, 
         finished.wait(PATIENCE_S)
         raise
     return outcome.result()
-
-
-def _held_up(caller: str, seconds: float) -> ModelError:
-    return ModelError(
-        f"{caller} holds up the event loop: nothing else could run for {seconds:g} s",
-        fatal=True,
-        cure="await whatever takes time, or give a plain function: it is called in a thread of its own",
-    )
 
 
 def _serve(

@@ -13,11 +13,10 @@ from pytest_ftgate.models.protocol import Price
 
 if TYPE_CHECKING:
     from pytest_ftgate.models.protocol import Completion, Model
+    from pytest_ftgate.result import PriceLack
 
 
 UNPRICED = "no price in the gate"
-
-NO_TABLE = "genai-prices is not installed"
 
 _KEYS = (*PER_TOKEN, "training_per_1m", "gpu_hour_usd")
 
@@ -30,32 +29,21 @@ class Cost:
     unknown: str | None = None
 
 
-def price_cure(why: str | None) -> str:
-    """Return what to give a model whose price is unknown.
-
-    Args:
-        why: it is; the package that knows prices is named where its absence is part of that.
-    """
+def price_cure(*lacks: PriceLack | None) -> str:
+    """Return what to give models whose prices are unknown, by what is lacking."""
     cure = "price: {input_per_1m, output_per_1m}, or {gpu_hour_usd} on a machine of your own"
-    if NO_TABLE not in (why or ""):
-        return cure
-    return f"{cure}; pip install pytest-ftgate[prices] brings those of many endpoints"
+    return f"{cure}; pip install pytest-ftgate[prices] brings those of many endpoints" if "table" in lacks else cure
 
 
 def written_price(keys: Mapping[str, Any] | None, source: str) -> Price:
-    """Return the price as the gate gives it.
-
-    Args:
-        keys: the keys of ``price``, checked; ``None`` where there are none.
-        source: where they stand.
-    """
+    """Return the price as the gate gives it: by the keys of ``price``, checked, and where they are written."""
     if keys is None:
-        return Price(unknown=UNPRICED)
+        return Price(unknown=UNPRICED, lack="price")
     price = Price(source, **keys)
     if price.known:
         return price
     missing = " and ".join(key for key in ("input_per_1m", "output_per_1m") if keys.get(key) is None)
-    return Price(unknown=f"the price at {source} has no {missing}", **keys)
+    return Price(unknown=f"the price at {source} has no {missing}", lack="rate", **keys)
 
 
 def price_of(model: Model) -> Price:
@@ -66,14 +54,11 @@ def price_of(model: Model) -> Price:
     """
     given: object = model.price
     if given is None or isinstance(given, Price):
-        return given or Price(unknown=UNPRICED)
+        return given or Price(unknown=UNPRICED, lack="price")
     flaw = _flaw(given)
     if flaw is not None:
-        raise ConfigError(
-            f"the price of the model {model.name} {flaw}",
-            where=Where(key="price"),
-            cure=f"a price is a mapping of {', '.join(_KEYS)} to US dollars",
-        )
+        cure = f"a price is a mapping of {', '.join(_KEYS)} to US dollars"
+        raise ConfigError(f"the price of the model {model.name} {flaw}", where=Where(key="price"), cure=cure)
     assert isinstance(given, Mapping)  # what is none has a flaw
     return written_price(given, f"the model {model.name}")
 
@@ -94,12 +79,9 @@ def _is_amount(value: object) -> bool:
 
 
 def cost_of(completion: Completion, price: Price, busy_s: float | None = None) -> float | None:
-    """US dollars for one answer; ``None`` where a price or a count is unknown, or counts contradict each other.
+    """Return the US dollars for one answer; ``None`` where a price or a count is unknown, or counts are contradictory.
 
-    Args:
-        completion: the answer, with its tokens.
-        price: of the model that gave it.
-        busy_s: its share of the seconds in which the model was busy.
+    ``busy_s`` is the answer's share of the seconds in which the model was busy.
     """
     if price.gpu_hour_usd is not None:
         return None if busy_s is None else price.gpu_hour_usd * busy_s / 3600
@@ -127,9 +109,7 @@ def tokens_usd(price: Price, inputs: int, outputs: int, *, cached: int = 0, writ
 def cost_of_run(answers: Sequence[tuple[Completion | None, float | None]], price: Price) -> Cost:
     """Return what a whole run cost, stored answers included.
 
-    Args:
-        answers: each with its share of the seconds in which the model was busy; ``None`` for a missing answer.
-        price: of the model that gave them.
+    Each answer comes with its share of the seconds in which the model was busy; ``None`` is a missing answer.
     """
     if not price.known:
         return Cost(None, price.unknown or price.source)

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from typing import Any
 from urllib.parse import urlsplit
 
-from pytest_ftgate.models.price import NO_TABLE, UNPRICED
+from pytest_ftgate.models.price import UNPRICED
 from pytest_ftgate.models.protocol import Price
 from pytest_ftgate.text import excerpt
 
@@ -40,7 +40,7 @@ def table_price(model: str, base_url: str, params: Mapping[str, Any], *, batch: 
     try:
         from genai_prices import Usage, calc_price
     except ImportError:
-        return Price(unknown=f"{UNPRICED}, and {NO_TABLE}")
+        return Price(unknown=f"{UNPRICED}, and genai-prices is not installed", lack="table")
     now = datetime.now(timezone.utc)
     at = f"{excerpt(model)!r} at {urlsplit(base_url).netloc.rpartition('@')[2]}"
     try:
@@ -48,11 +48,12 @@ def table_price(model: str, base_url: str, params: Mapping[str, Any], *, batch: 
         found = calc_price(one, model, provider_api_url=base_url, genai_request_timestamp=now)
         return _price(found, model, base_url, params, batch, now)
     except LookupError:
-        return Price(unknown=f"{UNPRICED}, and genai-prices does not know {at}")
+        why = f"genai-prices does not know {at}"
     except _UnknownError as error:
-        return Price(unknown=f"{UNPRICED}, and by genai-prices {at} {error}")
+        why = f"by genai-prices {at} {error}"
     except Exception as error:  # somebody else's code and data: no fault of theirs ends a run
-        return Price(unknown=f"{UNPRICED}, and genai-prices failed: {excerpt(f'{type(error).__name__}: {error}')}")
+        why = f"genai-prices failed: {excerpt(f'{type(error).__name__}: {error}')}"
+    return Price(unknown=f"{UNPRICED}, and {why}", lack="price")
 
 
 def _price(found: Any, model: str, base_url: str, params: Mapping[str, Any], batch: bool, now: datetime) -> Price:

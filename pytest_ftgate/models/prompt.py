@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.data import Example, Messages, expected_text, is_blank, normalized_input
-from pytest_ftgate.data.lines import is_endless
-from pytest_ftgate.errors import ConfigError, Where, shown_path
+from pytest_ftgate.data.lines import read_text as read_file
+from pytest_ftgate.data.lines import written_at
+from pytest_ftgate.errors import ConfigError, DataError, Where, shown_path
 from pytest_ftgate.text import listed, nearest
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class Prompt:
     """How examples become messages.
 
     Args:
-        source: where the model is written, for messages about its template.
+        source: where the model is written.
         system: replaces the instructions (``system`` and ``developer`` messages) of the data; ``None`` keeps them.
         template: the user message, with ``{input}`` and ``{FIELD}`` for the example's fields; ``None``: the input.
         shots: turns of user and assistant that stand between the instructions and the input.
@@ -87,11 +88,8 @@ class Prompt:
         last = max((i for i, turn in enumerate(turns) if turn["role"] == "user"), default=None)
         content = turns[last]["content"] if last is not None else None
         if last is None or not isinstance(content, str):
-            raise self._template_error(
-                "the template cannot be applied: "
-                + ("there is no message of the user" if last is None else "the user's last message is not text"),
-                f"example {example.id!r}",
-            )
+            why = "there is no message of the user" if last is None else "the user's last message is not text"
+            raise self._template_error(f"the template cannot be applied: {why}", f"example {example.id!r}")
         rendered = {**turns[last], "content": self._rendered(content, example)}
         return (*turns[:last], rendered, *turns[last + 1 :])
 
@@ -100,8 +98,11 @@ class Prompt:
         if self.template is None:
             return text
         values = {**example.fields, "input": text}
-        if values.keys().isdisjoint(_PLACEHOLDER.findall(self.template)):
-            raise self._nothing_to_replace(values)
+        names = _PLACEHOLDER.findall(self.template)
+        if values.keys().isdisjoint(names):  # every example would be sent the same text
+            near = next((guess for name in names if (guess := nearest(name, values))), "input")
+            what = "the template names neither {input} nor a field of the examples"
+            raise self._template_error(what, f"fields: {listed(values)}", f"did you mean {{{near}}}?")
 
         def value(found: re.Match[str]) -> str:
             name = found.group(1)
@@ -109,25 +110,14 @@ class Prompt:
 
         return _PLACEHOLDER.sub(value, self.template)
 
-    def _nothing_to_replace(self, values: Mapping[str, Any]) -> ConfigError:
-        """Every example would be sent the same text."""
-        names = _PLACEHOLDER.findall(self.template or "")
-        near = next((guess for name in names if (guess := nearest(name, values))), "input")
-        return self._template_error(
-            "the template names neither {input} nor a field of the examples",
-            f"fields: {listed(values)}",
-            f"did you mean {{{near}}}?",
-        )
-
     def _template_error(self, what: str, evidence: str, cure: str | None = None) -> ConfigError:
         return ConfigError(what, where=Where(path=self.source, key="template"), evidence=evidence, cure=cure)
 
 
 def build_prompt(spec: ModelSpec, training: DataSet | None, asked: DataSet | None = None) -> Prompt:
-    """The prompt that a model's keys ``system``, ``system_file``, ``template``, ``few_shot``, ``retrieval`` describe.
+    """Return the prompt that the keys ``system``, ``system_file``, ``template``, ``few_shot``, ``retrieval`` describe.
 
     Args:
-        spec: the model.
         training: what examples are taken from.
         asked: the examples that it will be sent for, as far as that is known: neighbours are found for all at once.
 
@@ -209,11 +199,8 @@ def _neighbours(
     if len(pool) < k:
         raise _too_few("retrieval", k, len(pool), training, where, besides=len(shots))
     if not any(map(holds_text, pool)):
-        raise ConfigError(
-            "retrieval needs text to compare, and no usable training input holds any",
-            where=where,
-            evidence=f"training set: {training.origin}",
-        )
+        what = "retrieval needs text to compare, and no usable training input holds any"
+        raise ConfigError(what, where=where, evidence=f"training set: {training.origin}")
     return Neighbours(pool, k, asked.examples if asked is not None else ())
 
 
@@ -228,29 +215,16 @@ def _too_few(key: str, k: int, usable: int, training: DataSet, where: Where, *, 
 
 
 def read_text(path: Path, where: Where) -> str:
-    if is_endless(path):
-        raise ConfigError("is a device or a pipe, not a file", where=where, evidence=shown_path(path))
+    """Return the text of a file that is named there, each of its lines ending in a line feed alone.
+
+    Raises:
+        ConfigError: it cannot be read, or is blank.
+    """
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ConfigError(
-            "is not UTF-8",
-            where=where,
-            evidence=f"{shown_path(path)}, byte {error.start}",
-            cure="save the file as UTF-8",
-        ) from None
-    except FileNotFoundError:
-        near = nearest(path.name, [other.name for other in path.parent.glob("*")])
-        raise ConfigError(
-            "no such file",
-            where=where,
-            evidence=shown_path(path),
-            cure=f'did you mean "{near}"?' if near else "a relative path is relative to the file it is written in",
-        ) from None
-    except OSError as error:
-        raise ConfigError(
-            f"cannot be read: {error.strerror or error}", where=where, evidence=shown_path(path)
-        ) from None
+        with written_at(where):
+            text = read_file(path)
+    except DataError as error:
+        raise ConfigError(error.what, **error.parts()) from None
     if not text.strip():
         raise ConfigError("is blank", where=where, evidence=shown_path(path))
-    return text
+    return text.replace("\r\n", "\n").replace("\r", "\n")

@@ -6,14 +6,15 @@ import random
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeGuard
 
 from pytest_ftgate.errors import ModelError, guarded
-from pytest_ftgate.text import UNKNOWN_PRICE
 
 if TYPE_CHECKING:
+    from pytest_ftgate.config import ModelSpec
     from pytest_ftgate.data import DataSet, Example
     from pytest_ftgate.models.prompt import Prompt
+    from pytest_ftgate.result import PriceLack
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class Price:
     Args:
         source: where the price comes from, as ``ftgate.yaml:14``.
         unknown: why there is none; ``None`` where there is one.
+        lack: what is lacking where there is none: a price, also the package that knows prices, or a rate of the price.
         cached_input_per_1m: for input tokens that the endpoint had cached; where absent they cost as others do.
         training_per_1m: for a million tokens of training.
         gpu_hour_usd: of the machine; what tokens cost is then left out.
@@ -39,6 +41,7 @@ class Price:
     cache_write_per_1m: float | None = None
     most_input_tokens: int | None = None
     unknown: str | None = None
+    lack: PriceLack | None = None
 
     @property
     def known(self) -> bool:
@@ -54,7 +57,7 @@ class Price:
     @property
     def text(self) -> str:
         """Return the ``price`` of a model in reports."""
-        return self.source if self.unknown is None else f"{UNKNOWN_PRICE}{self.unknown}"
+        return self.source if self.unknown is None else f"unknown: {self.unknown}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,11 @@ class RetryPolicy:
             return max(0.0, min(retry_after_s, self.retry_after_cap_s)) + random.random() * self.base_s
         longest = min(self.cap_s, self.base_s * 2.0 ** min(failures - 1, 30))
         return longest * (1 + random.random()) / 2
+
+
+def is_count(value: object) -> TypeGuard[int]:
+    """Return whether a value that somebody else gave is a count."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 FINISHES = ("stop", "refusal", "filtered", "cut_off")
@@ -158,6 +166,17 @@ def retries_of(options: Mapping[str, Any]) -> int:
 def sample_of(options: Mapping[str, Any]) -> LatencySample | None:
     """Return what a model's key ``latency`` asks for."""
     return LatencySample(**options["latency"]) if options.get("latency") is not None else None
+
+
+def parts_of(spec: ModelSpec) -> dict[str, Any]:
+    """Return the parts of a :class:`BuiltModel` that all providers read out of a gate's keys alike."""
+    return {
+        "name": spec.name,
+        "spelling": spec.spelling,
+        "timeout_s": timeout_of(spec.options),
+        "retries": retries_of(spec.options),
+        "latency": sample_of(spec.options),
+    }
 
 
 class Question(NamedTuple):
@@ -262,6 +281,23 @@ class Model(Protocol):
     def pause_s(self) -> float:
         """Return for how many seconds no further call is wanted."""
         return 0.0
+
+
+@dataclass(eq=False, kw_only=True)
+class BuiltModel(Model):
+    """A model that is built out of a gate's keys."""
+
+    name: str
+    spelling: str
+    concurrency: int
+    timeout_s: float | None
+    retries: int
+    persistent: bool
+    price: Price
+    latency: LatencySample | None = None
+
+    async def aclose(self) -> None:
+        """Nothing is held open."""
 
 
 class Delegate:

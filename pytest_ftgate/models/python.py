@@ -22,15 +22,13 @@ from pytest_ftgate.models.processes import CALLS_AT_ONCE, InProcesses
 from pytest_ftgate.models.protocol import (
     FINISHES,
     Adopted,
+    BuiltModel,
     Completion,
-    LatencySample,
     Model,
-    Price,
     Question,
     Surroundings,
-    retries_of,
-    sample_of,
-    timeout_of,
+    is_count,
+    parts_of,
 )
 from pytest_ftgate.models.workers import Workers
 from pytest_ftgate.text import nearest
@@ -54,43 +52,26 @@ def resolve_target(target: str, where: Where) -> Callable[..., Any]:
         try:
             found = getattr(found, name)
         except AttributeError:
-            near = nearest(name, dir(found))
-            raise ConfigError(
-                f"{target!r}: there is no {name!r} in {_called(found)}",
-                where=where,
-                cure=f"did you mean {near!r}?" if near else None,
-            ) from None
+            near, called = nearest(name, dir(found)), getattr(found, "__name__", type(found).__name__)
+            what, cure = f"{target!r}: there is no {name!r} in {called}", f"did you mean {near!r}?" if near else None
+            raise ConfigError(what, where=where, cure=cure) from None
     if not callable(found):
         raise ConfigError(f"{target!r} is of type {type(found).__name__}, not a function", where=where)
-    function: Callable[..., Any] = found
-    return function
+    return cast("Callable[..., Any]", found)
 
 
 def _imported(module: str, where: Where) -> Any:
     try:
         return import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
-            raise _broken(module, error, where) from error
-        raise ConfigError(
-            f"there is no module {error.name!r}",
-            where=where,
-            cure="install it, or add its folder to pytest's ini key pythonpath",
-        ) from None
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a module may call sys.exit() or pytest.skip()
-        raise _broken(module, error, where) from error
-
-
-def _broken(module: str, error: BaseException, where: Where) -> ConfigError:
-    return ConfigError(
-        f"the module {module!r} cannot be imported", where=where, evidence=f"{type(error).__name__}: {error}"
-    )
-
-
-def _called(found: Any) -> str:
-    return str(getattr(found, "__name__", type(found).__name__))
+        absent = error.name if isinstance(error, ModuleNotFoundError) else None
+        if absent is not None and f"{module}.".startswith(f"{absent}."):
+            cure = "install it, or add its folder to pytest's ini key pythonpath"
+            raise ConfigError(f"there is no module {absent!r}", where=where, cure=cure) from None
+        evidence = f"{type(error).__name__}: {error}"
+        raise ConfigError(f"the module {module!r} cannot be imported", where=where, evidence=evidence) from error
 
 
 CONCURRENCY_ASYNC = 16
@@ -105,7 +86,7 @@ _OTHER_LOOP = ("different loop", "different event loop", "event loop is closed")
 
 
 @dataclass(eq=False, kw_only=True)
-class FunctionModel(Model):
+class FunctionModel(BuiltModel):
     """A callable ``input -> str`` (or :class:`Completion`), given the input as the example has it.
 
     An exception of the callable is a failed call. It is tried again where it speaks of a connection or a time-out.
@@ -117,17 +98,9 @@ class FunctionModel(Model):
         persistent: whether ``identity`` means the same in later sessions.
     """
 
-    name: str
-    spelling: str
     function: Callable[[Any], Any]
     identity: str
-    persistent: bool
-    concurrency: int
-    timeout_s: float | None
-    retries: int
-    price: Price
     batch_size: int = 1
-    latency: LatencySample | None = None
     abandons: bool = field(init=False)
     _workers: Workers = field(init=False, repr=False)
 
@@ -246,11 +219,8 @@ def build_target(spec: ModelSpec, surroundings: Surroundings) -> FunctionModel: 
 def _in_processes(model: FunctionModel, n: int, where: Where) -> FunctionModel:
     """The same model, whose calls are spread over processes; the time limit is that of as many calls as one does."""
     if is_async(model.function):
-        raise ConfigError(
-            "a coroutine function cannot be called in processes",
-            where=where,
-            cure="take workers out: its calls wait for the network side by side, see concurrency",
-        )
+        cure = "take workers out: its calls wait for the network side by side, see concurrency"
+        raise ConfigError("a coroutine function cannot be called in processes", where=where, cure=cure)
     calls = 1 if model.batch_size > 1 else CALLS_AT_ONCE
     return replace(
         model,
@@ -266,33 +236,24 @@ def build_callable(spec: ModelSpec, surroundings: Surroundings) -> Model:  # noq
 
 
 def adopt(given: Any, spec: ModelSpec) -> Model:
-    """Return a callable as a model; what is a model already, as it is.
-
-    Raises:
-        ConfigError: it is neither.
-    """
+    """Return a callable as a model; what is a model already, as it is. Raise :class:`ConfigError` for all else."""
     if hasattr(given, "complete") and hasattr(given, "key"):
         if isinstance(given, type):
-            raise ConfigError(
-                f"the class {given.__name__} is no model",
-                where=spec.source.where(),
-                cure="give an instance of it",
-            )
+            raise _unfit(spec, f"the class {given.__name__} is no model", "give an instance of it")
         missing = [part for part in _MODEL_PARTS if not hasattr(given, part)]
         if missing:
-            raise ConfigError(
-                f"the model of type {type(given).__name__} lacks {', '.join(missing)}",
-                where=spec.source.where(),
-                cure="see pytest_ftgate.models.Model for what a model has",
-            )
+            raise _unfit(spec, f"the model of type {type(given).__name__} lacks {', '.join(missing)}")
         return _checked_model(given, _adopted(given), spec)
     if not callable(given):
-        raise ConfigError(
-            f"a value of type {type(given).__name__} is not a model",
-            where=spec.source.where(),
-            cure="give a callable (str -> str, sync or async), or an object with complete() and key()",
-        )
+        cure = "give a callable (str -> str, sync or async), or an object with complete() and key()"
+        raise _unfit(spec, f"a value of type {type(given).__name__} is not a model", cure)
     return _function_model(given, spec, _written(spec) if "cache_key" in spec.options else spec.spelling)
+
+
+def _unfit(
+    spec: ModelSpec, what: str, cure: str = "see pytest_ftgate.models.Model for what a model has"
+) -> ConfigError:
+    return ConfigError(what, where=spec.source.where(), cure=cure)
 
 
 _adoptions: WeakValueDictionary[int, Adopted] = WeakValueDictionary()
@@ -311,27 +272,21 @@ def _written(spec: ModelSpec) -> str:
     try:
         return canonical_json([spec.provider, own])
     except (TypeError, ValueError) as error:
-        raise ConfigError(
-            f"answers of {spec.spelling} cannot be kept under a cache_key: {error}",
-            where=spec.source.where("cache_key"),
-            cure="write its other keys as text, numbers, lists and mappings, or leave cache_key out",
-        ) from error
+        cure = "write its other keys as text, numbers, lists and mappings, or leave cache_key out"
+        what = f"answers of {spec.spelling} cannot be kept under a cache_key: {error}"
+        raise ConfigError(what, where=spec.source.where("cache_key"), cure=cure) from error
 
 
 def _checked_model(given: object, model: Model, spec: ModelSpec) -> Model:
     """The model, whose limits the runner relies on, and whose price is one."""
     flaws = {
-        "concurrency": not _is_count(model.concurrency) or model.concurrency < 1,
-        "retries": not _is_count(model.retries),
+        "concurrency": not is_count(model.concurrency) or model.concurrency < 1,
+        "retries": not is_count(model.retries),
         "timeout_s": model.timeout_s is not None and not _is_seconds(model.timeout_s),
     }
     for part, is_wrong in flaws.items():
         if is_wrong:
-            raise ConfigError(
-                f"the model of type {type(given).__name__} has the {part} {getattr(model, part)!r}",
-                where=spec.source.where(),
-                cure="see pytest_ftgate.models.Model for what a model has",
-            )
+            raise _unfit(spec, f"the model of type {type(given).__name__} has the {part} {getattr(model, part)!r}")
     price_of(model)
     return model
 
@@ -350,16 +305,12 @@ def _function_model(function: Callable[[Any], Any], spec: ModelSpec, target: str
     cache_key = options.get("cache_key")
     concurrency = CONCURRENCY_ASYNC if is_async(function) else CONCURRENCY_SYNC
     return FunctionModel(
-        name=spec.name,
-        spelling=spec.spelling,
+        **parts_of(spec),
         function=function,
         identity=_session_identity(function, spec) if cache_key is None else canonical_json([target, cache_key]),
         persistent=cache_key is not None,
         concurrency=options.get("concurrency") or concurrency,
-        timeout_s=timeout_of(options),
-        retries=retries_of(options),
         batch_size=options.get("batch_size") or 1,
-        latency=sample_of(options),
         price=written_price(options.get("price"), str(spec.source)),
     )
 
@@ -380,7 +331,7 @@ def _value(parameter: Any) -> str:
     """Return what stands for a parameter: its JSON, or where it has none the very object."""
     try:
         return canonical_json(parameter)
-    except (TypeError, ValueError, RecursionError):
+    except (TypeError, ValueError):
         return _token(parameter)
 
 
@@ -419,16 +370,12 @@ def _problem(answer: Completion) -> str | None:
         return f"finish is {answer.finish!r}, not one of {', '.join(FINISHES)}"
     for name in ("input_tokens", "output_tokens", "cached_input_tokens", "cache_write_tokens"):
         count = getattr(answer, name)
-        if count is not None and not _is_count(count):
+        if count is not None and not is_count(count):
             return f"{name} is {count!r}, not a count"
     latency = answer.latency_s
     if latency is not None and not _is_seconds(latency):
         return f"latency_s is {latency!r}, not a number of seconds"
     return None
-
-
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 def _is_seconds(value: Any) -> bool:

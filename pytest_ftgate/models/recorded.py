@@ -14,7 +14,7 @@ from pytest_ftgate.data.jsonl import parse_object
 from pytest_ftgate.data.lines import Lines, open_lines, written_at
 from pytest_ftgate.errors import DataError, ModelError, Where, located
 from pytest_ftgate.models.price import written_price
-from pytest_ftgate.models.protocol import FINISHES, Completion, Model, Prediction, Price, Surroundings
+from pytest_ftgate.models.protocol import FINISHES, BuiltModel, Completion, Prediction, Surroundings, is_count
 from pytest_ftgate.text import excerpt, kind_of, listed, nearest
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class RecordedFile:
 
 
 @dataclass(eq=False, kw_only=True)
-class RecordedModel(Model):
+class RecordedModel(BuiltModel):
     """A model that answers from a file.
 
     Args:
@@ -53,13 +53,10 @@ class RecordedModel(Model):
         verified: whether every row states the input it was made for, so that each is checked when it is used.
     """
 
-    name: str
-    spelling: str
     path: str
     sha256: str
     rows: Mapping[tuple[str, int], RecordedRow]
     verified: bool | None
-    price: Price
     concurrency: int = 16
     timeout_s: float | None = None
     retries: int = 0
@@ -95,7 +92,12 @@ class RecordedModel(Model):
         """
         row = self.rows.get((example.id, repeat))
         if row is None:
-            raise self._absent(example.id, repeat)
+            first = next(iter(self.rows))[0]
+            raise ModelError(
+                f'no recorded prediction for id "{excerpt(example.id)}"' + (f", repeat {repeat}" if repeat else ""),
+                where=Where(path=self.path),
+                evidence=f'recorded are {len(self.rows)}, the first with id "{excerpt(first)}"',
+            )
         where = Where(path=self.path, line=row.line)
         if row.input_sha256 not in (None, input_sha256(example.input)):
             raise ModelError(
@@ -109,24 +111,9 @@ class RecordedModel(Model):
             raise ModelError(f'the recording with id "{excerpt(example.id)}" holds no answer', where=where)
         return row.prediction
 
-    async def aclose(self) -> None:
-        """Nothing is held open."""
-
-    def _absent(self, id_: str, repeat: int) -> ModelError:
-        first = next(iter(self.rows))[0]
-        return ModelError(
-            f'no recorded prediction for id "{excerpt(id_)}"' + (f", repeat {repeat}" if repeat else ""),
-            where=Where(path=self.path),
-            evidence=f'recorded are {len(self.rows)}, the first with id "{excerpt(first)}"',
-        )
-
 
 def build_recorded(spec: ModelSpec, surroundings: Surroundings) -> RecordedModel:  # noqa: ARG001
-    """The model ``recorded:PATH``.
-
-    Raises:
-        DataError: the file cannot be read, or a row is not a prediction; names the line.
-    """
+    """Return the model ``recorded:PATH``. Raise :class:`DataError` as :func:`read_rows` does."""
     with written_at(spec.source.where()):
         file = read_rows(Path(spec.options["path"]))
     return RecordedModel(
@@ -236,7 +223,7 @@ def _moment(row: Mapping[str, Any], name: str) -> float | None:
 
 def _count(row: Mapping[str, Any], name: str, key: str) -> int | None:
     value = row.get(name)
-    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
+    if value is None or is_count(value):
         return value
     found = value if kind_of(value) == "a number" else kind_of(value)
     raise DataError(f"must be a whole number from 0, is {found}", where=Where(key=key))

@@ -24,12 +24,7 @@ _BUILDERS = {
 
 
 def build_model(spec: ModelSpec, surroundings: Surroundings, hook: Any | None = None) -> Model:
-    """Return the model that a gate asks for.
-
-    Args:
-        spec: the model as written, checked.
-        surroundings: what it is built with.
-        hook: pluggy's namespace of hook callers; asked for the providers that are not built in.
+    """Return the model that a gate asks for; ``hook`` (pluggy's) is asked for the providers that are not built in.
 
     Raises:
         ConfigError: the provider is unknown, or the model lacks something that is seen before a call.
@@ -40,19 +35,15 @@ def build_model(spec: ModelSpec, surroundings: Surroundings, hook: Any | None = 
         return build(spec, surroundings)
     made = guarded("the hook pytest_ftgate_model", hook.pytest_ftgate_model, spec=spec) if hook is not None else None
     if made is None:
-        raise _unknown_provider(spec)
+        known = [provider for provider in _BUILDERS if provider != "callable"]
+        near = nearest(spec.provider, known)
+        guess = f"did you mean {near!r}? " if near else ""
+        raise ConfigError(
+            f"unknown provider {spec.provider!r}",
+            where=spec.source.where(),
+            evidence=f"built in are {', '.join(known)}",
+            cure=f"{guess}other providers come from a hook pytest_ftgate_model in conftest.py or a plugin",
+        )
     from pytest_ftgate.models.python import adopt
 
     return adopt(made, spec)
-
-
-def _unknown_provider(spec: ModelSpec) -> ConfigError:
-    known = [provider for provider in _BUILDERS if provider != "callable"]
-    near = nearest(spec.provider, known)
-    guess = f"did you mean {near!r}? " if near else ""
-    return ConfigError(
-        f"unknown provider {spec.provider!r}",
-        where=spec.source.where(),
-        evidence=f"built in are {', '.join(known)}",
-        cure=f"{guess}other providers come from a hook pytest_ftgate_model in conftest.py or a plugin",
-    )

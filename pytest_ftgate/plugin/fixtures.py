@@ -37,7 +37,7 @@ class CallableModel:
 
     def __call__(self, input: Input) -> str:  # noqa: A002  # the contract's word for it
         from pytest_ftgate.data import Example
-        from pytest_ftgate.runs.runner import ask
+        from pytest_ftgate.runs.calls import ask
 
         if self._forbidden:
             raise ModelError(f"{self.name} is an endpoint, and --ftgate-offline forbids asking it")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_ftgate.checks.weakening.comparison import weakenings
+from pytest_ftgate.checks.weakening.comparison import Weakening, weakenings
 from pytest_ftgate.checks.weakening.review import review_checks
 from pytest_ftgate.config import GateConfig, Layer, Source, resolve_gate
 from pytest_ftgate.errors import ConfigError, Where, shown_path
@@ -80,12 +80,12 @@ class Layers:
         layers = [*self.marks, *self.fixtures, *written]
         return resolve_gate(layers, file=self.file, gate=self.gate, default_name=self.nodeid, root=self.root)
 
-    def loosened(self) -> tuple[str, ...]:
+    def loosened(self) -> tuple[Weakening, ...]:
         """Where the test asks for less than the gate in the file does, and the defaults that it relies on there."""
         promised = self.promised or self.file
         if self.gate is None or promised is None:
             return ()
-        return tuple(map(str, weakenings(self._as_of(promised), self.resolve())))
+        return weakenings(self._as_of(promised), self.resolve())
 
     def reviewed(self, config: GateConfig, files: GateFiles) -> tuple[Check, ...]:
         """Whether ``config`` asks for less than the gate in the file did where this change began."""

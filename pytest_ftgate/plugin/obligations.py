@@ -115,7 +115,7 @@ def _unmet_of_file(required: Sequence[str], files: GateFiles, results: Sequence[
         in_file = files.ini_file().gate_names
     except FtgateError as error:
         if "all" in required or os.path.exists(files.ini_path):
-            return [Unmet(name, str(error).splitlines()[0]) for name in required]
+            return [Unmet(name, error.headline) for name in required]
         in_file = ()  # gates may stand in marks alone
     if "all" in required and not in_file:
         return [Unmet("all", f"{shown_path(files.ini_path)} has no gates")]

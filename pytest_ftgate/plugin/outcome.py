@@ -77,7 +77,7 @@ def _judge(request: pytest.FixtureRequest, session: GateSession) -> GateResult:
             config = layers.resolve()
             reviewed = layers.reviewed(config, session.files)
             judged = judge_gate(config, session.services(item.ihook), nodeid=nodeid, reviewed=reviewed)
-            judged = replace(judged, result=replace(judged.result, loosened=layers.loosened()))
+            judged = replace(judged, result=replace(judged.result, loosened=tuple(map(str, layers.loosened()))))
             session.record(filed_as(config, nodeid), judged.runs, judged.notes)
         except FtgateError as error:
             judged = Judged(failed_result(unnamed, error))

@@ -137,10 +137,11 @@ class GateSession:
     @cached_property
     def _budget(self) -> Budget | None:
         """What this process may spend: under xdist, where nobody knows what the others spend, an even share."""
-        workers = self._worker["workercount"] if self._worker else 1
+        if self._limit_usd is None:
+            return None
         from pytest_ftgate.runs.budget import Budget
 
-        return None if self._limit_usd is None else Budget(self._limit_usd, workers)
+        return Budget(self._limit_usd, self._worker["workercount"] if self._worker else 1)
 
     @cached_property
     def _recordings(self) -> Path | None:

@@ -93,13 +93,9 @@ class Answers:
 
 
 def side_by_side(metric: Metric, scored: Mapping[str, Measured], samples: Mapping[str, Run], best: str) -> Answers:
-    """Return what two models answered.
+    """Return what the baseline that is hardest to beat and the candidate answered, by the metric that decides.
 
-    Args:
-        metric: the one that decides.
-        scored: the models' runs over the test set with their scores, by role.
-        samples: from which latencies are taken, by role, where a model asks for one.
-        best: the role of the baseline that is hardest to beat.
+    ``samples`` are those from which latencies are taken, by role, where a model asks for one.
     """
     baseline, candidate = scored[best], scored.get("candidate")
     labels, confusions = _confusions(metric, [one for one in (baseline, candidate) if one is not None])
@@ -135,7 +131,7 @@ def _rows(metric: Metric, baseline: Measured, candidate: Measured | None) -> Ite
 
 
 def _replies(metric: Metric, one: Measured) -> list[Reply]:
-    from pytest_ftgate.runs.measure import rightness
+    from pytest_ftgate.runs.measure import is_right, rightness
 
     scored, answers = one.scores[metric.name], one.run.predictions[0]
     notes = scored.notes or [None] * len(answers)
@@ -146,7 +142,7 @@ def _replies(metric: Metric, one: Measured) -> list[Reply]:
             Reply(
                 text="" if completion is None else readable(completion.text),
                 score=round(float(score), 6) if isfinite(score) else 0.0,
-                right=_is_right(metric, float(score)),
+                right=is_right(metric, float(score)),
                 finish="missing" if completion is None else completion.finish,
                 latency_s=_rounded(prediction.latency_s),
                 input_tokens=None if completion is None else completion.input_tokens,
@@ -155,15 +151,6 @@ def _replies(metric: Metric, one: Measured) -> list[Reply]:
             )
         )
     return replies
-
-
-def _is_right(metric: Metric, score: float) -> bool | None:
-    if metric.kind != "graded":
-        return score > 0.5
-    if not isfinite(metric.high - metric.low):
-        return None
-    middle = (metric.low + metric.high) / 2
-    return score > middle if metric.greater_is_better else score < middle
 
 
 def _change(metric: Metric, old: Reply, new: Reply | None) -> Change:
@@ -184,7 +171,7 @@ def _rounded(seconds: float | None) -> float | None:
 
 
 def _spread(run: Run, sample: Run | None) -> Spread:
-    predictions = [prediction for repeat in run.predictions for prediction in repeat]
+    predictions = run.all_predictions
     timed = predictions if sample is None else sample.predictions[0]
     seconds = [_rounded(prediction.latency_s) for prediction in timed]
     completions = [one.completion for one in predictions if one.completion is not None]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from time import perf_counter, time
 from typing import TYPE_CHECKING, TypeVar
@@ -63,15 +64,8 @@ class BusyTime:
 class Asker:
     """Asks one model, and tries again where that may help.
 
-    Args:
-        model: whom to ask.
-        policy: how long to wait before a failed call is tried again.
-        throttle: lets the calls begin; ``None``: each begins at once.
-        batched: several questions go into one call.
-        now: tells the time at which an answer was made, seconds since the epoch.
-
-    Attributes:
-        meter: what the calls cost; ``None``: nobody counts.
+    Without a ``throttle`` each call begins at once. ``batched``: several questions go into one call. ``now`` tells the
+    time at which an answer was made, seconds since the epoch. Without a ``meter`` nobody counts what the calls cost.
     """
 
     def __init__(
@@ -134,36 +128,40 @@ class Asker:
 
     async def _attempt(self, questions: Sequence[Question]) -> list[Outcome]:
         """Make one call, once the throttle lets it begin and the budget allows it; its error is that of each."""
+        expected = self._expected_tokens(questions) if self._throttle and self._throttle.counts_tokens else 0.0
         try:
-            return await self._admitted(questions)
+            async with _admitted(self._throttle, expected):
+                answers, taken_s, busy_s = await self._measured(questions)
         except ModelError as error:
             return [(question, error) for question in questions]
-
-    async def _admitted(self, questions: Sequence[Question]) -> list[Outcome]:
-        expected = self._expected_tokens(questions) if self._throttle and self._throttle.counts_tokens else 0.0
-        async with _Admission(self._throttle, expected):
-            reserved = await self.meter.reserve([question.example for question in questions]) if self.meter else []
-            found: Sequence[Completion | ModelError | None] = [None] * len(questions)
-            busy_s = None
-            self._busy.begin()
-            begun = perf_counter()
-            try:
-                found = answers = await self._call(questions)
-                taken_s = perf_counter() - begun
-                n = sum(isinstance(one, Completion) for one in found)
-                busy_s = self._busy.share_s() / n if n else None
-            except ModelError as error:
-                found = [error] * len(questions)
-                raise
-            finally:
-                self._busy.end()
-                for reservation, one in zip(reserved, found, strict=False):
-                    self.meter.settle(reservation, one, busy_s)  # type: ignore[union-attr]
         self._count_tokens(answers, expected)
         return [
             (question, one if isinstance(one, ModelError) else self._prediction(question, one, taken_s, busy_s))
             for question, one in zip(questions, answers, strict=True)
         ]
+
+    async def _measured(
+        self, questions: Sequence[Question]
+    ) -> tuple[Sequence[Completion | ModelError], float, float | None]:
+        """Make one call; return also its seconds, and each answer's share of the time in which the model was busy."""
+        reserved = await self.meter.reserve([question.example for question in questions]) if self.meter else []
+        found: Sequence[Completion | ModelError | None] = [None] * len(questions)
+        busy_s = None
+        self._busy.begin()
+        begun = perf_counter()
+        try:
+            found = answers = await self._call(questions)
+            taken_s = perf_counter() - begun
+            n = sum(isinstance(one, Completion) for one in found)
+            busy_s = self._busy.share_s() / n if n else None
+        except ModelError as error:
+            found = [error] * len(questions)
+            raise
+        finally:
+            self._busy.end()
+            for reservation, one in zip(reserved, found, strict=False):
+                self.meter.settle(reservation, one, busy_s)  # type: ignore[union-attr]
+        return answers, taken_s, busy_s
 
     async def _call(self, questions: Sequence[Question]) -> list[Completion | ModelError]:
         model = self._model
@@ -199,27 +197,22 @@ class Asker:
             self._throttle.correct(taken - expected)
 
 
-class _Admission:
-    """The time of one attempt, which the throttle lets begin and hears the end of."""
-
-    def __init__(self, throttle: Throttle | None, tokens: float) -> None:
-        self._throttle = throttle
-        self._tokens = tokens
-        self._window = 0
-
-    async def __aenter__(self) -> None:
-        if self._throttle is not None:
-            self._window = await self._throttle.enter(self._tokens)
-
-    async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
-        if self._throttle is None:
-            return
-        if error is None:
-            self._throttle.answered()
-        elif isinstance(error, ModelError) and error.trouble == "busy":
-            self._throttle.refused(self._window, error.retry_after_s)
+@asynccontextmanager
+async def _admitted(throttle: Throttle | None, tokens: float) -> AsyncIterator[None]:
+    """Be the time of one attempt, which the throttle lets begin and hears the end of."""
+    if throttle is None:
+        yield
+        return
+    window = await throttle.enter(tokens)
+    try:
+        yield
+    except BaseException as error:
+        if isinstance(error, ModelError) and error.trouble == "busy":
+            throttle.refused(window, error.retry_after_s)
         else:
-            self._throttle.failed()
+            throttle.failed()
+        raise
+    throttle.answered()
 
 
 class _Attempts:
@@ -254,19 +247,7 @@ class _Attempts:
 
     def last(self, error: ModelError) -> ModelError:
         """Return the error that ends it."""
-        if self._n == 1:
-            return error
-        return ModelError(
-            f"{error.what} (tried {self._n} times)",
-            retryable=error.retryable,
-            retry_after_s=error.retry_after_s,
-            trouble=error.trouble,
-            fatal=error.fatal,
-            unpaid=error.unpaid,
-            where=error.where,
-            evidence=error.evidence,
-            cure=error.cure,
-        )
+        return error if self._n == 1 else ModelError(f"{error.what} (tried {self._n} times)", **error.parts())
 
 
 async def _in_time(model: Model, call: Callable[[], Awaitable[_T]]) -> _T:
@@ -310,8 +291,5 @@ def _checked(completion: object) -> Completion:
     text = completion.text
     if not isinstance(text, str):
         raise ModelError(f"the model returned a text of type {type(text).__name__} instead of str")
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return replace(completion, text=text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
-    return completion
+    whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return completion if whole == text else replace(completion, text=whole)

@@ -87,11 +87,8 @@ class Call:
     """What is to be sent next.
 
     Args:
-        model_id: whose call it is: what a model shows is held to be its own.
-        price: of the model.
         prompt_characters: of all messages, for each of its questions.
-        max_output_tokens: what the request allows, see :func:`~pytest_ftgate.runs.budget.most_output_tokens`;
-            ``None``: anything.
+        max_output_tokens: what the request allows, see :func:`most_output_tokens`; ``None``: anything.
         owner: on whose behalf, for :meth:`Budget.close`.
     """
 
@@ -104,13 +101,7 @@ class Call:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Reservation:
-    """What the answer to one question may cost, from before it is asked until it is settled.
-
-    Args:
-        call: that asks it.
-        usd: the estimate in US dollars.
-        prompt_characters: how long the question is.
-    """
+    """What the answer to one question may cost, by estimate, from before it is asked until it is settled."""
 
     call: Call
     usd: Fraction
@@ -256,14 +247,9 @@ class Budget:
         completion: Completion | None = None,
         busy_s: float | None = None,
     ) -> None:
-        """Book what an answer has cost.
+        """Book once what an answer has cost, from which further estimates learn.
 
-        Args:
-            reservation: of this answer; settled once.
-            actual_usd: US dollars; ``None`` where nobody knows, as of a call that broke off: it counts with its
-                estimate, since the provider may have billed it.
-            completion: the answer, from which further estimates learn.
-            busy_s: its share of the seconds in which the model was busy.
+        Where nobody knows that, as of a call that broke off, the estimate counts: the provider may have billed it.
         """
         with self._lock:
             self._book(reservation, actual_usd)
@@ -323,17 +309,12 @@ class Budget:
             fatal=True,
             where=Where(key="price"),
             evidence=why,
-            cure=f"give it a {price_cure(why)}",
+            cure=f"give it a {price_cure(price.lack)}",
         )
 
 
 class Meter:
-    """One model's calls on a budget, in one run.
-
-    Args:
-        budget: what may be spent.
-        model: whose calls they are.
-    """
+    """One model's calls on a budget, in one run."""
 
     def __init__(self, budget: Budget, model: Model) -> None:
         self._budget = budget
@@ -343,11 +324,7 @@ class Meter:
         self._closed = False
 
     async def reserve(self, examples: Sequence[Example]) -> list[Reservation]:
-        """Set aside what answers to these examples may cost, all of them at once, and wait for that if need be.
-
-        Raises:
-            ModelError: fatal; that would pass the limit.
-        """
+        """Set aside what answers to these examples may cost, all of them at once: see :meth:`Budget.reserve`."""
         lengths = [self._model.characters(example) for example in examples]
         call = Call(self._model.name, self._price, lengths, self._most_output, owner=self)
         return await self._budget.reserve(call)
@@ -355,12 +332,9 @@ class Meter:
     def settle(
         self, reservation: Reservation, found: Completion | ModelError | None, busy_s: float | None = None
     ) -> None:
-        """Book what a question has cost.
+        """Book what a question has cost; where there is no answer, and that may have cost something, the estimate.
 
-        Args:
-            reservation: of this question.
-            found: the answer, or why there is none: where that may have cost something, the estimate counts.
-            busy_s: the answer's share of the seconds in which the model was busy.
+        ``busy_s`` is the answer's share of the seconds in which the model was busy.
         """
         answer, usd = None, None
         if isinstance(found, ModelError):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from pytest_ftgate.errors import Interrupted, ModelError
 from pytest_ftgate.models import Question
 from pytest_ftgate.models.event_loop import run_in_own_loop
+from pytest_ftgate.models.protocol import RetryPolicy
 from pytest_ftgate.runs.asking import Asker
 from pytest_ftgate.runs.model_queue import ModelQueue
 from pytest_ftgate.runs.store_writer import StoreWriter
@@ -18,7 +19,6 @@ from pytest_ftgate.runs.store_writer import StoreWriter
 if TYPE_CHECKING:
     from pytest_ftgate.data import Example
     from pytest_ftgate.models import Completion, Model
-    from pytest_ftgate.models.protocol import RetryPolicy
     from pytest_ftgate.runs.budget import Budget
     from pytest_ftgate.runs.run_state import Keys, RunState
     from pytest_ftgate.runs.runner import Job, Stores, TimeLimit
@@ -39,15 +39,11 @@ def call_models(
     limit: TimeLimit | None,
     budget: Budget | None,
 ) -> dict[int, ModelError]:
-    """Get the answers that are not recorded: from the store, else by calls.
+    """Get the answers that are not recorded, from the store, else by calls: see :func:`run_models`.
 
     Args:
-        jobs: with their keys.
-        state: where outcomes are noted.
-        stores: where predictions are kept.
         tell: called in this thread about ten times a second.
         stopped: a model has met a fatal error already, so that no other is asked.
-        offline, retry, limit, budget: see :func:`pytest_ftgate.runs.runner.run_models`.
 
     Returns:
         The errors that ended the asking, by the id of the model.
@@ -68,12 +64,16 @@ def call_models(
     return {id(queue.model): queue.fatal for queue in queues if queue.fatal is not None}
 
 
-def call_once(model: Model, example: Example, retry: RetryPolicy) -> Completion:
-    """Ask for one answer. Raises :class:`ModelError`."""
+def ask(model: Model, example: Example) -> Completion:
+    """Ask for one answer outside of any run: tried again like there, but neither looked up nor stored.
+
+    Raises:
+        ModelError: there is no answer.
+    """
 
     async def once() -> Completion:
         try:
-            completion = (await Asker(model, retry).ask(Question("", example, 0))).completion
+            completion = (await Asker(model, RetryPolicy()).ask(Question("", example, 0))).completion
         finally:
             await _close(model)
         assert completion is not None
@@ -111,30 +111,21 @@ async def _ask_all(queues: Sequence[ModelQueue], limit: TimeLimit | None) -> Non
     finally:
         for queue in queues:
             queue.stopping = True
-        await _cancel([*workers, *renewals])
+        for task in (*workers, *renewals):
+            task.cancel()
+        await asyncio.wait([*workers, *renewals], timeout=_CANCEL_S)
         try:
             for writer in writers:
                 writer.close()
         finally:
             await asyncio.gather(*(_close(queue.model) for queue in queues))
-    _raise_first(workers)
-
-
-async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.wait(tasks, timeout=_CANCEL_S)
+    ended = [worker.exception() for worker in workers if worker.done() and not worker.cancelled()]
+    for error in ended:
+        if error is not None and not isinstance(error, ModelError):  # fatal errors of a model are told by its runs
+            raise error
 
 
 async def _close(model: Model) -> None:
     # All answers are in: what goes wrong here takes none of them away.
     with contextlib.suppress(Exception):
         await asyncio.wait_for(model.aclose(), _CLOSE_S)
-
-
-def _raise_first(workers: Sequence[asyncio.Task[None]]) -> None:
-    """Raise what ended a worker, unless it is a fatal error of a model, which the runs tell."""
-    ended = [worker.exception() for worker in workers if worker.done() and not worker.cancelled()]
-    for error in ended:
-        if error is not None and not isinstance(error, ModelError):
-            raise error

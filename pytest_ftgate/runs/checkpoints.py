@@ -26,13 +26,9 @@ _ID_CHARACTERS = 40
 
 @dataclass(frozen=True)
 class CheckpointSelection:
-    """The checkpoints of the candidate's job, of which a validation set is to find the best.
+    """The checkpoints of the candidate's job by their steps, of which a validation set is to find the best.
 
-    Attributes:
-        validation: what they are asked.
-        metric: the gate's deciding one, as built for the validation set.
-        tuned: the checkpoints, by their steps.
-        models: the same, to be called.
+    ``metric`` is the gate's deciding one, as built for the validation set; ``models`` are the checkpoints to be called.
     """
 
     validation: DataSet
@@ -41,11 +37,7 @@ class CheckpointSelection:
     models: tuple[Model, ...]
 
     def run(self, repeats: int, **options: Any) -> tuple[int, tuple[Run, ...], str]:
-        """Ask all checkpoints, and find the best; of equals the first.
-
-        Args:
-            repeats: answers per example.
-            options: see :func:`~pytest_ftgate.runs.runner.run_models`.
+        """Ask all checkpoints (see :func:`run_models`), and find the best; of equals the first.
 
         Returns:
             The index of the best, the runs, and in words by what it was chosen.
@@ -71,7 +63,7 @@ class CheckpointSelection:
             f"step {_step(one)} {show_value(value, share=share)}" for one, value in zip(self.tuned, values, strict=True)
         ]
         more = f" and {len(seen) - _SHOWN} more" if len(seen) > _SHOWN else ""
-        predictions = [one for run in runs for repeat in run.predictions for one in repeat]
+        predictions = [one for run in runs for one in run.all_predictions]
         stored = sum(one.stored for one in predictions)
         counted = f"{plural(len(predictions), 'answer')}, {stored:,} of them stored"
         examples = plural(len(self.validation), "validation example")
@@ -85,13 +77,13 @@ def _step(tuned: Tuned) -> int:
 
 def _complete(step: int, run: Run) -> None:
     """A checkpoint that was not asked everything cannot be compared."""
-    missing = [one for repeat in run.predictions for one in repeat if one.completion is None]
+    missing = [one for one in run.all_predictions if one.completion is None]
     if not missing:
         return
     ids = ", ".join(printable(one.id, _ID_CHARACTERS) for one in missing[:_IDS_SHOWN])
-    total = sum(len(repeat) for repeat in run.predictions)
+    total = plural(len(run.all_predictions), "answer")
     reason = str(run.fatal) if run.fatal else missing[0].error or ""
     raise ModelError(
-        f"the best checkpoint is not known: {len(missing):,} of {plural(total, 'answer')} of step {step} to the "
-        f"validation set are missing ({ids}): {one_line(reason)}"
+        f"the best checkpoint is not known: {len(missing):,} of {total} of step {step} to the validation set are "
+        f"missing ({ids}): {one_line(reason)}"
     )

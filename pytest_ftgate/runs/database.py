@@ -63,7 +63,7 @@ class Database:
         with self._lock:
             connection = self._connected()
             if self._refusal is not None:
-                raise self._read_only(self._refusal)
+                raise self._error(_READ_ONLY, self._refusal, _WRITABLE)
             return self._guarded(lambda: _in_transaction(connection, work))
 
     def close(self) -> None:
@@ -122,7 +122,7 @@ class Database:
         if not path.exists():
             return self._prepared(":memory:")  # nothing is stored, and nothing can be
         if not path.is_file():
-            raise self._read_only(refusal)
+            raise self._error(_READ_ONLY, refusal, _WRITABLE)
         uri = path.absolute().as_uri()
         try:
             return self._checked(_connect(f"{uri}?mode=ro"))
@@ -158,9 +158,6 @@ class Database:
                 f"Update pytest-ftgate, delete the file, or {_OFF}.",
             )
         raise self.damaged(f"schema {version!r}" if version else "it holds tables of something else")
-
-    def _read_only(self, refusal: str) -> StoreError:
-        return self._error(_READ_ONLY, refusal, _WRITABLE)
 
     def _translated(self, error: sqlite3.Error) -> StoreError:
         for parts, what, cure in _CAUSES:

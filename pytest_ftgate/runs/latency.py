@@ -39,12 +39,7 @@ def take_samples(
 ) -> dict[str, Run]:
     """Return the sample of each model that asks for one, by role; one after the other, while nothing else runs.
 
-    Args:
-        models: by role.
-        test: the first examples of which are asked.
-        stores: where the answers are kept.
-        offline: endpoints may not be asked.
-        options: see :func:`~pytest_ftgate.runs.runner.run_models`.
+    Asked are the first examples of the test set; see :func:`~pytest_ftgate.runs.runner.run_models`.
     """
     samples = {}
     for role, model in models.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -57,15 +58,11 @@ def _answer(completion: Completion | None) -> str | None:
 
 
 def measure_run(name: str, run: Run, sample: Run | None = None, *, forgiven: bool = False) -> Measured:
-    """Everything but the scores.
+    """Return everything but the scores; where there is a sample, latencies are its.
 
-    Args:
-        name: of the model.
-        run: over the test set.
-        sample: where it is there, latencies are its.
-        forgiven: a missing answer is no error, and takes as long as the model was given for it.
+    ``forgiven``: a missing answer is no error, and takes as long as the model was given for it.
     """
-    predictions = [prediction for repeat in run.predictions for prediction in repeat]
+    predictions = run.all_predictions
     completions = [p.completion for p in predictions if p.completion is not None]
     recorded = run.model.verified is not None
     timed = predictions if sample is None else sample.predictions[0]
@@ -98,6 +95,8 @@ def measure_run(name: str, run: Run, sample: Run | None = None, *, forgiven: boo
             output_tokens=_total([c.output_tokens for c in completions]),
             cost_usd=cost.usd,
             price=price.text,
+            price_unknown=price.unknown,
+            price_lack=price.lack,
             cost_unknown=cost.unknown,
             error_rate=n_errors / len(predictions) if predictions else None,
             oldest_prediction=timestamp(min(stored)) if stored else None,
@@ -127,7 +126,7 @@ def made_at(run: Run) -> Iterator[tuple[Prediction, float | None]]:
     from pytest_ftgate.models.recorded import RecordedModel
 
     dated = run.model.verified is None or isinstance(run.model, RecordedModel)
-    for prediction in _all_predictions(run):
+    for prediction in run.all_predictions:
         if prediction.completion is not None:
             yield prediction, (prediction.created_at or None) if dated else None
 
@@ -157,19 +156,14 @@ def _located(error: MetricError, measured: Measured) -> MetricError:
         what, where = f"{error.what} of {name}", error.where
     else:
         what, where = f"{error.what}, answered by {name}", test.where(error.example)
-    return MetricError(what, example=error.example, where=where, evidence=error.evidence, cure=error.cure)
+    return MetricError(what, **error.parts(where=where))
 
 
 def compare_scored(baseline: Scored, candidate: Scored, *, repeats: int, **asked: Any) -> Comparison:
-    """Candidate minus baseline, the sign turned where lower is better.
+    """Return candidate minus baseline, the sign turned where lower is better.
 
-    The method follows from the metric: right or wrong, graded, or of the whole set.
-
-    Args:
-        baseline: scored by the same metric as the candidate.
-        candidate: scored.
-        repeats: answers per example, which make grades of right and wrong.
-        asked: margin, confidence, evidence, groups; see :mod:`pytest_ftgate.statistics`.
+    The method follows from the metric: right or wrong, graded (repeats make grades of right and wrong), or of the whole
+    set. ``asked`` are margin, confidence, evidence, groups: see :mod:`pytest_ftgate.statistics`.
     """
     from pytest_ftgate import statistics as inference
 
@@ -200,12 +194,18 @@ def same_outputs(a: Run, b: Run) -> bool:
     """Word for word the same answers, all of them."""
     return all(
         x.completion is not None and y.completion is not None and x.completion.text == y.completion.text
-        for x, y in zip(_all_predictions(a), _all_predictions(b), strict=True)
+        for x, y in zip(a.all_predictions, b.all_predictions, strict=True)
     )
 
 
-def _all_predictions(run: Run) -> Iterator[Prediction]:
-    return (prediction for repeat in run.predictions for prediction in repeat)
+def is_right(metric: Metric, score: float) -> bool | None:
+    """Return whether an answer is right: a graded one above the middle of the range, ``None`` where there is none."""
+    if metric.kind != "graded":
+        return score > 0.5
+    if not math.isfinite(metric.high - metric.low):
+        return None
+    middle = (metric.low + metric.high) / 2
+    return score > middle if metric.greater_is_better else score < middle
 
 
 def rightness(scored: Scored) -> np.ndarray[Any, Any]:
@@ -303,11 +303,7 @@ MOST_ROWS = 200
 
 
 def breakdown_results(scored: Mapping[str, Measured]) -> tuple[BreakdownResult, ...]:
-    """Return the tables of all metrics that have one, metric by metric, at most 200 rows each.
-
-    Args:
-        scored: the models that are reported, by role: "baseline", and "candidate" where there is one.
-    """
+    """Return the tables of all metrics that have one, metric by metric and role by role, at most 200 rows each."""
     return tuple(
         BreakdownResult(metric, role, table.title, table.columns, table.rows[:MOST_ROWS], table.shares)
         for metric in next(iter(scored.values())).scores

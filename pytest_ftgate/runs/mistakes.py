@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
-from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.data import Example, expected_text
@@ -79,15 +78,7 @@ def diagnose(
     baseline: Measured,
     candidate: Measured | None,
 ) -> Diagnosis:
-    """Look at every answer that was scored.
-
-    Args:
-        metric: the one that decides.
-        examples: of the test set.
-        training: what the candidate learned from.
-        baseline: the one that is hardest to beat, scored.
-        candidate: scored; None before training.
-    """
+    """Look at every answer that the metric has scored; there is no candidate before training."""
     models = [baseline] if candidate is None else [baseline, candidate]
     labels = _labels(metric, examples, models)
     kinds = [_kinds(metric, examples, one, labels) for one in models]
@@ -122,20 +113,20 @@ def _kinds(metric: Metric, examples: Sequence[Example], one: Measured, labels: _
 
 
 def _right(metric: Metric, examples: Sequence[Example], one: Measured) -> list[list[bool]]:
-    """Return whether each answer is right; of graded scores, whether it is better than the middle of the range."""
-    from pytest_ftgate.runs.measure import rightness, rightness_by_repeat
+    """Return whether each answer is right; where grades have no middle, nobody knows, and whether there is one."""
+    from pytest_ftgate.runs.measure import is_right, rightness, rightness_by_repeat
 
     if len(one.run.predictions) == 1:
         scores = rightness(one.scores[metric.name])[None]
     else:
         scores = rightness_by_repeat(one, [example.expected for example in examples], metric)
-    if metric.kind != "graded":
-        return [[bool(value > 0.5) for value in repeat] for repeat in scores]
-    if not isfinite(metric.high - metric.low):  # nobody knows what is much there
-        return [[prediction.completion is not None for prediction in repeat] for repeat in one.run.predictions]
-    middle = (metric.low + metric.high) / 2
-    sign = 1 if metric.greater_is_better else -1
-    return [[bool(sign * (value - middle) > 0) for value in repeat] for repeat in scores]
+    return [
+        [
+            p.completion is not None if (right := is_right(metric, float(value))) is None else right
+            for value, p in zip(row, predictions, strict=True)
+        ]
+        for row, predictions in zip(scores, one.run.predictions, strict=True)
+    ]
 
 
 def _kind(completion: Completion | None, expected: Any, label_kind: Callable[[str], str] | None) -> str:
@@ -195,8 +186,7 @@ def _labels(metric: Metric, examples: Sequence[Example], models: Sequence[Measur
     texts = list(dict.fromkeys(expected_text(value).strip() for value in expected))
     if not any(texts) or not are_labels(texts, len(examples)):
         return None
-    given = {p.completion.text for one in models for repeat in one.run.predictions for p in repeat if p.completion}
-    answers = list(given)
+    answers = list({p.completion.text for one in models for p in one.run.all_predictions if p.completion})
     if metric.label_set is not None:
         read = dict(zip(answers, metric.answers_read(answers), strict=True))
         return _Labels({metric.label_set.reading.clean(text): text for text in texts}, read)
@@ -217,14 +207,8 @@ def _confusions(examples: Sequence[Example], models: Sequence[Measured], labels:
 
 
 def _pairs(examples: Sequence[Example], one: Measured, labels: _Labels) -> Counter[tuple[str, str]]:
-    found: Counter[tuple[str, str]] = Counter()
-    for repeat in one.run.predictions:
-        for example, prediction in zip(examples, repeat, strict=True):
-            expected = expected_text(example.expected).strip()
-            if prediction.completion is not None and prediction.completion.finish == "stop":
-                answered = labels.of(prediction.completion.text) or NO_LABEL
-                found[expected, answered] += answered != expected
-    return +found
+    answered = ((expected, labels.of(text) or NO_LABEL) for expected, text in _texts(examples, one) if text is not None)
+    return Counter((expected, label) for expected, label in answered if label != expected)
 
 
 def label_pairs(
@@ -235,15 +219,21 @@ def label_pairs(
     ``None`` in place of an answer is what is no label of the test set; ``None`` in all: its outputs are no labels.
     """
     labels = _labels(metric, examples, models)
-    return None if labels is None else [Counter(_all_pairs(examples, one, labels)) for one in models]
+    if labels is None:
+        return None
+    return [
+        Counter((expected, None if text is None else labels.of(text)) for expected, text in _texts(examples, one))
+        for one in models
+    ]
 
 
-def _all_pairs(examples: Sequence[Example], one: Measured, labels: _Labels) -> Iterator[tuple[str, str | None]]:
+def _texts(examples: Sequence[Example], one: Measured) -> Iterator[tuple[str, str | None]]:
+    """Yield the expected label and the text of each answer; None in place of one that is missing or not whole."""
     for repeat in one.run.predictions:
         for example, prediction in zip(examples, repeat, strict=True):
             completion = prediction.completion
-            said = labels.of(completion.text) if completion is not None and completion.finish == "stop" else None
-            yield expected_text(example.expected).strip(), said
+            whole = completion is not None and completion.finish == "stop"
+            yield expected_text(example.expected).strip(), completion.text if completion and whole else None
 
 
 def _label_scores(examples: Sequence[Example], kinds: Sequence[Sequence[Sequence[str]]]) -> tuple[LabelScore, ...]:

@@ -32,14 +32,7 @@ _SLOWEST_POLL_S = 0.25
 
 
 class ModelQueue:
-    """Asks one model.
-
-    Args:
-        jobs: of this model alone, with their keys.
-        writer: where claims are made and answers are kept.
-        state: where outcomes are noted.
-        retry: how failed calls are tried again.
-        budget: what may be spent; ``None``: no limit.
+    """Asks one model, whose jobs these are.
 
     Attributes:
         workers: how many times :meth:`work` is to run at once.
@@ -132,20 +125,15 @@ class ModelQueue:
     async def _next(self) -> Sequence[Question]:
         """Return what one call takes, as much of it as there is; nothing where all is done."""
         while not self._ready:
-            if self._claim_more():
+            # Few, so that other processes get their share.
+            if questions := list(islice(self._questions, 2 * self.model.concurrency * self.model.batch_size)):
+                self._claim(questions)
                 continue
             async with self._polling:
                 await self._poll()
             if not self._ready and not self._elsewhere:
                 return ()
         return [self._ready.popleft() for _ in range(min(self.model.batch_size, len(self._ready)))]
-
-    def _claim_more(self) -> bool:
-        """Claim the next few keys; false where none are left. Few, so that other processes get their share."""
-        questions = list(islice(self._questions, 2 * self.model.concurrency * self.model.batch_size))
-        if questions:
-            self._claim(questions)
-        return bool(questions)
 
     def _claim(self, questions: Iterable[Question]) -> None:
         by_key = {question.key: question for question in questions}
@@ -187,18 +175,15 @@ class ModelQueue:
             raise useless
 
     def _end_if_fatal(self, error: ModelError) -> None:
-        """Raise the error where no other call can succeed either."""
-        fatal = error if error.fatal else self._stuck(error)
-        if fatal is not None:
-            self.fatal = self.fatal or fatal
-            raise fatal from (None if fatal is error else error)
-
-    def _stuck(self, error: ModelError) -> ModelError | None:
-        """Return a fatal error once so many calls in a row were abandoned that no other can be hoped for."""
+        """Raise the error where no other call can succeed either, nor be hoped for: so many in a row were abandoned."""
         self._abandoned_in_a_row = self._abandoned_in_a_row + 1 if isinstance(error, AbandonedError) else 0
-        if self._abandoned_in_a_row < _STUCK_AFTER:
-            return None
-        return AbandonedError(f"{error.what}, as were the {_STUCK_AFTER - 1} before it", fatal=True)
+        if error.fatal:
+            self.fatal = self.fatal or error
+            raise error from None
+        if self._abandoned_in_a_row >= _STUCK_AFTER:
+            stuck = AbandonedError(f"{error.what}, as were the {_STUCK_AFTER - 1} before it", fatal=True)
+            self.fatal = self.fatal or stuck
+            raise stuck from error
 
     async def _fail(self, error: str, *questions: Question) -> None:
         for question in questions:

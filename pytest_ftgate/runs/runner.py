@@ -15,7 +15,7 @@ from pytest_ftgate.models.recorded import RecordedModel
 from pytest_ftgate.runs.run_state import EarlyStop, Keys, Progress, RunState
 
 if TYPE_CHECKING:
-    from pytest_ftgate.data import DataSet, Example
+    from pytest_ftgate.data import DataSet
     from pytest_ftgate.models import Completion, Model, Notes
     from pytest_ftgate.runs.budget import Budget
     from pytest_ftgate.runs.store import Store
@@ -29,8 +29,6 @@ class Run:
     """One model over one test set.
 
     Attributes:
-        model: who was asked.
-        test_set: what for.
         predictions: ``[repeat][example]``, in the test set's order.
         fatal: the error that ended the asking, where this model's did.
         metrics: values by name, where the run was scored.
@@ -41,6 +39,11 @@ class Run:
     predictions: tuple[tuple[Prediction, ...], ...]
     fatal: ModelError | None
     metrics: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def all_predictions(self) -> list[Prediction]:
+        """Return the predictions of all repeats in one list."""
+        return [prediction for repeat in self.predictions for prediction in repeat]
 
 
 @dataclass(frozen=True)
@@ -80,13 +83,7 @@ class Stores:
 
 @dataclass(frozen=True)
 class TimeLimit:
-    """When all asking ends.
-
-    Attributes:
-        seconds: how long it may take.
-        source: where that is written.
-        ends_at: by the monotonic clock.
-    """
+    """When all asking ends: by the monotonic clock, after so many seconds, and where that is written."""
 
     seconds: float
     source: str
@@ -101,10 +98,7 @@ class TimeLimit:
         return max(0.0, self.ends_at - time.monotonic())
 
     def error(self) -> ModelError:
-        return ModelError(
-            f"the models have not answered within timeout_s {self.seconds:g} ({self.source})",
-            fatal=True,
-        )
+        return ModelError(f"the models have not answered within timeout_s {self.seconds:g} ({self.source})", fatal=True)
 
 
 def run_models(
@@ -125,14 +119,10 @@ def run_models(
     Works where an event loop is running. Ctrl-C ends it within about a second, as :class:`Interrupted`.
 
     Args:
-        jobs: which model is to answer what.
-        stores: where predictions are kept.
         progress: told in the calling thread, at most about ten times a second for each job, and now and then while
             nothing moves.
         offline: models that are endpoints are not asked.
-        retry: how long to wait before a failed call is tried again.
         limit: when all asking ends; what has not been answered by then fails.
-        budget: what may be spent; ``None``: no limit.
 
     Raises:
         StoreError: predictions cannot be stored or read.
@@ -154,17 +144,6 @@ def run_models(
         )
     tell()
     return tuple(_run(job, rows, state, fatal, jobs) for job, rows in zip(jobs, keys, strict=True))
-
-
-def ask(model: Model, example: Example) -> Completion:
-    """Ask one model for one answer, outside of any run: tried again like there, but neither looked up nor stored.
-
-    Raises:
-        ModelError: there is no answer.
-    """
-    from pytest_ftgate.runs.calls import call_once
-
-    return call_once(model, example, _RETRY)
 
 
 def _keys(job: Job) -> Keys:
@@ -235,4 +214,4 @@ def _run(job: Job, keys: Keys, state: RunState, fatal: Mapping[int, ModelError],
 def _stopped_by(fatal: Mapping[int, ModelError], jobs: Sequence[Job]) -> str:
     """Return why a model without a fault of its own has unanswered examples."""
     models = (job.model for job in jobs if id(job.model) in fatal)
-    return next((f"the run was stopped: {one.name}: {str(fatal[id(one)]).splitlines()[0]}" for one in models), "")
+    return next((f"the run was stopped: {one.name}: {fatal[id(one)].headline}" for one in models), "")

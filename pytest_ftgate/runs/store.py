@@ -66,13 +66,8 @@ class Store:
     def claim(self, keys: Sequence[str], owner: str, lease_s: float, *, newer_than: float | None = None) -> Claim:
         """Divide keys into stored ones, ones to ask now, and ones that somebody else is asking.
 
-        A lease that has run out, or whose process on this host has ended, is taken over.
-
-        Args:
-            keys: what is wanted.
-            owner: who asks, a name that nobody else uses.
-            lease_s: seconds for which the keys are the owner's, unless renewed.
-            newer_than: see :meth:`get`.
+        A lease that has run out, or whose process on this host has ended, is taken over. The others are the owner's,
+        whose name nobody else uses, for ``lease_s`` seconds unless renewed.
         """
 
         def divide(connection: sqlite3.Connection) -> Claim:
@@ -154,20 +149,15 @@ class StoreNotes:
         self._database = database
 
     def get(self, name: str) -> str | None:
-        """Return the text kept under this name."""
-        rows = self._read("SELECT name, text FROM notes WHERE name = ?", name)
-        return rows.get(name)
+        return self._read("SELECT name, text FROM notes WHERE name = ?", name).get(name)
 
     def put(self, name: str, text: str) -> None:
-        """Keep a text, in place of an older one; it is on disk when this returns."""
         self._database.write(lambda c: c.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (name, text)))
 
     def drop(self, name: str) -> None:
-        """Forget it."""
         self._database.write(lambda c: c.execute("DELETE FROM notes WHERE name = ?", (name,)))
 
     def named(self, prefix: str) -> dict[str, str]:
-        """All texts whose name begins so, by name."""
         return self._read("SELECT name, text FROM notes WHERE substr(name, 1, length(?)) = ?", prefix, prefix)
 
     def _read(self, statement: str, *values: str) -> dict[str, str]:
@@ -188,18 +178,11 @@ def _value(prediction: Prediction) -> str:
     """Return the answer as JSON, without what is absent."""
     completion = prediction.completion
     assert completion is not None  # what is missing is not kept
-    facts: dict[str, Any] = {"text": completion.text}
-    for name in ("input_tokens", "output_tokens", "cached_input_tokens", "cache_write_tokens", "latency_s"):
-        value = getattr(completion, name)
-        if value is not None:
-            facts[name] = value
-    if completion.finish != "stop":
-        facts["finish"] = completion.finish
-    if prediction.latency_s is not None:
-        facts["measured_s"] = prediction.latency_s
-    if prediction.busy_s is not None:
-        facts["busy_s"] = prediction.busy_s
-    return _encode(facts)
+    names = ("text", "input_tokens", "output_tokens", "cached_input_tokens", "cache_write_tokens", "latency_s")
+    facts = {name: getattr(completion, name) for name in names}
+    facts["finish"] = None if completion.finish == "stop" else completion.finish
+    facts |= {"measured_s": prediction.latency_s, "busy_s": prediction.busy_s}
+    return _encode({name: value for name, value in facts.items() if value is not None})
 
 
 def _select(connection: sqlite3.Connection, statement: str, keys: Sequence[str], *first: Any) -> list[tuple[Any, ...]]:
@@ -238,19 +221,10 @@ def _has_ended(host: str, pid: int) -> bool:
         return False
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    except OSError:
-        return False
-    return _is_zombie(pid)
-
-
-def _is_zombie(pid: int) -> bool:
-    """Whether the process has ended and its parent has not asked how: so it is with a crashed worker of xdist."""
-    try:
         facts = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return False
+    except OSError as error:
+        return isinstance(error, ProcessLookupError)
+    # A crashed worker of xdist has ended, and its parent has not asked how.
     return facts.rpartition(")")[2].split()[:1] == ["Z"]
 
 

@@ -16,13 +16,7 @@ RENEW_EVERY_S = 5.0
 
 
 class StoreWriter:
-    """What the workers of one run bring in within one turn of the loop is written in one transaction.
-
-    Args:
-        store: where predictions are kept.
-        owner: the name under which this run holds its leases.
-        newer_than: see :meth:`Store.get`.
-    """
+    """Writes what the workers of one run bring in within one turn of the loop in one transaction."""
 
     def __init__(self, store: Store, owner: str, newer_than: float | None) -> None:
         self._store = store

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from pytest_ftgate.statistics.binomial import chance_of, chance_of_at_least, rate_of_at_least, reach
 from pytest_ftgate.statistics.evidence import bound
 from pytest_ftgate.statistics.score import half_count_lower, half_count_score, wins_to_reach
 
@@ -17,7 +18,6 @@ GAMMA = 1e-4
 _GRID = 101
 _FINE_GRID = 21
 _WINDOW_SD = 7.0
-_TINY = 1e-300  # stands for a probability of 0 inside a logarithm
 
 
 def exact_p_value(wins: int, losses: int, n: int, margin: float, *, gamma: float = GAMMA) -> float:
@@ -79,10 +79,8 @@ def exact_lower(wins: int, losses: int, n: int, alpha: float, *, gamma: float = 
 
 def disagreement_interval(disagreements: int, n: int, gamma: float) -> tuple[float, float]:
     """Return the Clopper-Pearson interval at level ``1 - gamma`` of the rate at which two models disagree."""
-    from scipy.special import betaincinv
-
-    low = 0.0 if disagreements == 0 else float(betaincinv(disagreements, n - disagreements + 1, gamma / 2))
-    high = 1.0 if disagreements == n else float(betaincinv(disagreements + 1, n - disagreements, 1 - gamma / 2))
+    low = 0.0 if disagreements == 0 else rate_of_at_least(disagreements, n, gamma / 2)
+    high = 1.0 if disagreements == n else 1 - rate_of_at_least(n - disagreements, n, gamma / 2)
     return low, high
 
 
@@ -90,11 +88,8 @@ def _losses_that_matter(n: int, lowest_rate: float, highest_rate: float) -> NDAr
     """Return the numbers of losses that can occur; what lies outside is later counted as if it passed."""
     import numpy as np
 
-    def reach(rate: float) -> float:
-        return _WINDOW_SD * math.sqrt(n * rate * (1 - rate)) + 2 * _WINDOW_SD
-
-    first = max(0, math.floor(n * lowest_rate - reach(lowest_rate)))
-    last = min(n, math.ceil(n * highest_rate + reach(highest_rate)))
+    first = max(0, math.floor(n * lowest_rate - reach(n, lowest_rate, _WINDOW_SD)))
+    last = min(n, math.ceil(n * highest_rate + reach(n, highest_rate, _WINDOW_SD)))
     return np.arange(first, last + 1)
 
 
@@ -112,7 +107,7 @@ def _tail(
     import numpy as np
 
     losing, winning = (rates - margin) / 2, (rates + margin) / 2
-    chance = _binomial(losses, np.full_like(losses, n), losing, 1 - losing)
+    chance = chance_of(losses, np.full_like(losses, n), losing, 1 - losing)
     given = np.minimum(winning / (1 - losing), 1.0)
     enough = _enough_wins(n - losses, needed, given, (1 - rates) / (1 - losing))
     passing: NDArray[np.float64] = (chance * enough).sum(axis=1) + np.maximum(1 - chance.sum(axis=1), 0)
@@ -131,34 +126,11 @@ def _enough_wins(
     ``P(Bin(N - 1) >= k) = P(Bin(N) >= k) - winning * P(Bin(N - 1) = k - 1)``, and a larger ``k`` loses a few terms.
     """
     import numpy as np
-    from scipy.special import betainc
 
-    first, k = int(trials[0]), int(needed[0])
-    if k == 0:
-        start = np.ones_like(winning)
-    else:
-        start = np.zeros_like(winning) if k > first else betainc(k, first - k + 1, winning)
+    start = chance_of_at_least(int(needed[0]), int(trials[0]), winning, other)
     fewer, before, after = trials[1:], needed[:-1], needed[1:]
-    lost = winning[:, None] * _binomial(before - 1, fewer, winning, other)
+    lost = winning[:, None] * chance_of(before - 1, fewer, winning, other)
     for step in range(int((after - before).max(initial=0))):
-        lost += np.where(before + step < after, _binomial(before + step, fewer, winning, other), 0.0)
+        lost += np.where(before + step < after, chance_of(before + step, fewer, winning, other), 0.0)
     falling: NDArray[np.float64] = np.cumsum(np.concatenate([start[:, None], -lost], axis=1), axis=1)
     return np.clip(falling, 0.0, 1.0)
-
-
-def _binomial(
-    counts: NDArray[np.int64],
-    trials: NDArray[np.int64],
-    rates: NDArray[np.float64],
-    others: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    """Return P(Binomial(trials, rate) = count), a row for each rate; ``others`` is 1 - rates."""
-    import numpy as np
-    from scipy.special import gammaln
-
-    possible = (counts >= 0) & (counts <= trials)
-    k = np.where(possible, counts, 0)
-    ways = gammaln(trials + 1) - gammaln(k + 1) - gammaln(trials - k + 1)
-    log_rate, log_other = (np.log(np.maximum(part, _TINY))[:, None] for part in (rates, others))
-    chance: NDArray[np.float64] = np.exp(ways + k * log_rate + (trials - k) * log_other)
-    return np.where(possible, chance, 0.0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from pytest_ftgate.statistics import exact, graded, planning
@@ -34,6 +35,7 @@ class Finding:
     needed: Callable[[float], int | None]
 
 
+@lru_cache(maxsize=100)  # a gate is often asked twice: as it is, and with case and punctuation ignored
 def by_exact_test(wins: int, losses: int, n: int, question: Question) -> Finding:
     """Apply the exact test to right and wrong answers."""
     alpha, gamma = question.alpha, exact.spent_on_rate(question.alpha)

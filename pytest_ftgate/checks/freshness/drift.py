@@ -55,7 +55,9 @@ def _drifts(gate: Context) -> tuple[list[Drift], list[Check]]:
             continue
         spelling = gate.asked(role).spelling
         if before.model != spelling:
-            checks.append(replaced_check(role, before, spelling, last.since))
+            message = f"{called(role)} {spelling} is another model than at the last green verdict "
+            message += f"({before.model}, {day(last.since)}): what changed is no drift"
+            checks.append(Check(check_name("drift", role), "note", message))
             continue
         scored = measured.scores[config.metric.name]
         drift = measure_drift(role, before, scored, confidence=config.confidence, groups=gate.groups)
@@ -70,7 +72,7 @@ def _drifts(gate: Context) -> tuple[list[Drift], list[Check]]:
 
 
 def incomparable(last: LastGreen | None, test_set: str | None, examples: int, metric: str) -> str | None:
-    """Why nothing can be compared, in words; None where it can."""
+    """Return why nothing can be compared, in words; None where it can."""
     if last is None:
         return "no earlier green verdict of this gate is known: there is nothing to compare today's answers with"
     since = f"at the last green verdict ({day(last.judged_at)})"
@@ -89,7 +91,7 @@ def measure_drift(
     confidence: float,
     groups: Sequence[str | None],
 ) -> Drift | None:
-    """Today's answers against the kept ones of the same examples; None where none were kept.
+    """Hold today's answers against the kept ones of the same examples; None where none were kept.
 
     Two-sided at ``confidence``. A metric of the whole set is compared by how many answers are right.
 
@@ -144,7 +146,7 @@ def _moved(
 
 
 def drift_check(drift: Drift, since: float, metric: Scored, *, asked_alike: bool, asked_anew: bool) -> Check:
-    """What moved beyond noise is a warning, all else a note; a verdict rests on today's answers alone.
+    """Say how far a model moved: beyond noise is a warning, all else a note; a verdict rests on today's answers alone.
 
     Args:
         drift: what was measured.
@@ -153,33 +155,18 @@ def drift_check(drift: Drift, since: float, metric: Scored, *, asked_alike: bool
         asked_alike: the same endpoint was asked the same messages with the same parameters.
         asked_anew: some answers were asked for in this run.
     """
-    share = is_share((metric.metric.low, metric.metric.high))
-    move = show_difference(drift.change, share=share)
-    seen = f"{plural(drift.worse, 'example')} worse, {drift.better:,} better"
-    claim = f"{called(drift.role)} moved by {move} since {day(since)} ({seen})"
-    changed = "" if asked_alike else "; it is asked in another way (prompt, examples or parameters) than then"
-    if drift.beyond_noise:
-        return Check(
-            check_name("drift", drift.role),
-            "warning",
-            f"{claim}, more than chance allows{changed}",
-            observed=drift.change,
-            advice=_SAME_QUESTION if asked_alike else "Look whether the change was meant.",
-        )
-    untold = f"how far that is chance cannot be told: {drift.note or 'no bound exists'}"
-    why = "no more than chance allows" if drift.beyond_noise is False else untold
-    unasked = "" if asked_anew else "; no answer was asked for anew"
+    move = show_difference(drift.change, share=is_share((metric.metric.low, metric.metric.high)))
+    message = f"{called(drift.role)} moved by {move} since {day(since)} "
+    message += f"({plural(drift.worse, 'example')} worse, {drift.better:,} better), "
     if not drift.worse and not drift.better:
-        claim, why = f"{called(drift.role)} does as well on every example as on {day(since)}", ""
-    text = f"{claim}{', ' * bool(why)}{why}{changed}{unasked}"
-    return Check(check_name("drift", drift.role), "note", text, observed=drift.change)
-
-
-def replaced_check(role: str, before: KeptModel, now: str | None, since: float) -> Check:
-    """Another model than then has not drifted."""
-    return Check(
-        check_name("drift", role),
-        "note",
-        f"{called(role)} {now} is another model than at the last green verdict ({before.model}, {day(since)}): "
-        "what changed is no drift",
-    )
+        message = f"{called(drift.role)} does as well on every example as on {day(since)}"
+    elif drift.beyond_noise is None:
+        message += f"how far that is chance cannot be told: {drift.note or 'no bound exists'}"
+    else:
+        message += "more than chance allows" if drift.beyond_noise else "no more than chance allows"
+    message += "" if asked_alike else "; it is asked in another way (prompt, examples or parameters) than then"
+    if drift.beyond_noise:
+        advice = _SAME_QUESTION if asked_alike else "Look whether the change was meant."
+        return Check(check_name("drift", drift.role), "warning", message, observed=drift.change, advice=advice)
+    message += "" if asked_anew else "; no answer was asked for anew"
+    return Check(check_name("drift", drift.role), "note", message, observed=drift.change)

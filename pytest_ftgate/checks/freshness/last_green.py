@@ -9,15 +9,16 @@ import zlib
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from hashlib import sha256
-from math import isfinite
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pytest_ftgate.errors import StoreError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from pydantic import TypeAdapter
 
     from pytest_ftgate.config import GateConfig
     from pytest_ftgate.models import Notes
@@ -26,8 +27,11 @@ if TYPE_CHECKING:
 PREFIX = "green: "
 """How the names of notes on green verdicts begin."""
 _BEFORE = "before "
-_FORM = 1
 _ANSWERED_BY = ("baseline", "candidate", "test_set", "training_set", "repeats", "guards")
+
+
+_STRICT = {"strict": True, "extra": "forbid", "allow_inf_nan": False}
+_LATEST = 1e11  # seconds since the epoch
 
 
 @dataclass(frozen=True)
@@ -43,22 +47,14 @@ class KeptModel:
         scores: how right each answer was, packed: see :func:`pack_scores`.
     """
 
+    __pydantic_config__: ClassVar[Any] = _STRICT
+
     model: str | None
     served_as: str | None = None
     base_model: str | None = None
     asked: str | None = None
     value: float | None = None
     scores: str | None = None
-
-    def is_sound(self) -> bool:
-        """Whether everything is of its type."""
-        texts = (self.model, self.served_as, self.base_model, self.asked, self.scores)
-        number = 0.0 if self.value is None else self.value
-        return (
-            all(text is None or isinstance(text, str) for text in texts)
-            and isinstance(number, int | float)
-            and isfinite(number)
-        )
 
 
 @dataclass(frozen=True)
@@ -73,67 +69,64 @@ class LastGreen:
         metric: the deciding one, with its options.
         models: by role.
         shutdown: the dates that endpoints listed, by the models' names.
+        form: the version of what is kept.
     """
+
+    __pydantic_config__: ClassVar[Any] = _STRICT
 
     judged_at: float
     measured_at: float | None
     test_set: str
     examples: int
     metric: str
-    models: Mapping[str, KeptModel]
-    shutdown: Mapping[str, str] = field(default_factory=dict)
+    models: dict[str, KeptModel]
+    shutdown: dict[str, str] = field(default_factory=dict)
+    form: Literal[1] = 1
 
     @property
     def since(self) -> float:
-        """The time that what is measured today is compared with."""
+        """Return the time that what is measured today is compared with."""
         return self.judged_at if self.measured_at is None else self.measured_at
 
     def to_text(self) -> str:
-        """For a note."""
-        return json.dumps({"form": _FORM, **asdict(self)}, sort_keys=True)
+        """Return it for a note."""
+        return json.dumps(asdict(self), sort_keys=True)
 
     @classmethod
     def from_text(cls, text: str) -> LastGreen | None:
-        """The inverse; None where it is none, or one of another version."""
-        with suppress(ValueError, TypeError, AttributeError, KeyError, RecursionError, OverflowError):
-            facts = json.loads(text)
-            if facts.pop("form") != _FORM:
-                return None
-            models = {role: KeptModel(**one) for role, one in facts.pop("models").items()}
-            found = cls(models=models, **facts)
-            return found if found._is_sound() else None
+        """Return the inverse; None where it is none, one of another version, or a file that was edited."""
+        with suppress(ValueError):
+            green = _adapter().validate_json(text)
+            times = (green.judged_at, green.since)
+            return green if all(0 <= at < _LATEST for at in times) else None
         return None
 
-    def _is_sound(self) -> bool:
-        """Whether everything is of its type: the file that it came from may have been edited."""
-        texts = [self.test_set, self.metric, *self.models, *self.shutdown, *self.shutdown.values()]
-        times = [self.judged_at, *([] if self.measured_at is None else [self.measured_at])]
-        return (
-            all(isinstance(text, str) for text in texts)
-            and isinstance(self.examples, int)
-            and all(isinstance(at, int | float) and 0 <= at < 1e11 for at in times)
-            and all(model.is_sound() for model in self.models.values())
-        )
+
+@cache
+def _adapter() -> TypeAdapter[LastGreen]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(LastGreen)
 
 
 def filed_as(config: GateConfig, nodeid: str) -> str:
-    """What is kept of a test is filed under its gate, and itself where it judges others than the gate in the file.
+    """Return what is kept of a test is filed under: its gate, and itself where it judges others than that in the file.
 
-    It depends on no other test, so that workers of xdist and runs of a part of the tests agree on it.
+    That depends on no other test, so that workers of xdist and runs of a part of the tests agree on it.
     """
     own = any(config.sources[key].kind in ("marker", "fixture") for key in _ANSWERED_BY)
     return f"{config.name} {nodeid}" if own and config.gate is not None else config.name
 
 
 def note_name(config: GateConfig, nodeid: str) -> str:
-    """Under what a gate's last green verdict is kept; one before training is another thing than one after it."""
+    """Return under what a gate's last green verdict is kept; one before training is another thing than one after it."""
     return f"{PREFIX}{config.stage} {filed_as(config, nodeid)}"
 
 
 def read_last(
     name: str, committed: Mapping[str, str], kept: Notes, *, older_than: float | None = None
 ) -> LastGreen | None:
-    """The newest that committed recordings and this machine know. Raises :class:`StoreError`.
+    """Return the newest that committed recordings and this machine know. Raises :class:`StoreError`.
 
     Args:
         name: of the note.
@@ -148,7 +141,7 @@ def read_last(
 
 
 def keep(name: str, green: LastGreen, notes: Notes, *, before: LastGreen | None = None) -> None:
-    """In place of an older one. Where nothing can be written, the recordings may still carry it.
+    """Keep it in place of an older one. Where nothing can be written, the recordings may still carry it.
 
     Args:
         name: of the note.
@@ -163,13 +156,13 @@ def keep(name: str, green: LastGreen, notes: Notes, *, before: LastGreen | None 
 
 
 def metric_text(config: GateConfig) -> str:
-    """The deciding metric, so that equal texts mean equal scores."""
+    """Return the deciding metric, so that equal texts mean equal scores."""
     options = json.dumps(dict(config.metric.options), sort_keys=True, default=lambda value: type(value).__name__)
     return f"{config.metric.name} {options}"
 
 
 def asked_hash(run: Run) -> str:
-    """Over the keys of all predictions, in their order."""
+    """Return a hash over the keys of all predictions, in their order."""
     digest = sha256()
     for predictions in run.predictions:
         for prediction in predictions:
@@ -178,7 +171,7 @@ def asked_hash(run: Run) -> str:
 
 
 def pack_scores(scores: NDArray[np.float64]) -> str:
-    """A bit each where all are 0 or 1, else in single precision; deflated, in base 64."""
+    """Return a bit each where all are 0 or 1, else in single precision; deflated, in base 64."""
     import numpy as np
 
     if np.isin(scores, (0.0, 1.0)).all():
@@ -189,7 +182,7 @@ def pack_scores(scores: NDArray[np.float64]) -> str:
 
 
 def unpack_scores(text: str | None, count: int) -> NDArray[np.float64] | None:
-    """``count`` scores; None where the text holds others."""
+    """Return ``count`` scores; None where the text holds others."""
     import numpy as np
 
     kind, _, packed = (text or "").partition(":")
@@ -207,7 +200,7 @@ def unpack_scores(text: str | None, count: int) -> NDArray[np.float64] | None:
 
 
 def as_kept(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """With the precision of kept ones, so that the same score is the same."""
+    """Return scores with the precision of kept ones, so that the same score is the same."""
     import numpy as np
 
     return scores.astype(np.float32).astype(np.float64)

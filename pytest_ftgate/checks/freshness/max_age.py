@@ -31,8 +31,7 @@ def facts(gate: Context) -> dict[str, Clock | None]:
 
 def check(gate: Context) -> list[Check]:
     """Check that no answer is older than ``max_age_days``. What cannot be known is an error."""
-    asked = gate.config.max_age_days
-    return [] if asked is None or not gate.scored else [_age_check(gate, asked)]
+    return [] if gate.config.max_age_days is None or not gate.scored else [_age_check(gate)]
 
 
 def known_clock(gate: Context) -> Clock:
@@ -67,40 +66,26 @@ def _days(seconds: float) -> float:
     return round(max(seconds, 0.0) / DAY_S, 3)
 
 
-def _age_check(gate: Context, asked: float) -> Check:
-    oldest, now, source = oldest_answer(gate), gate.now, gate.source("max_age_days")
+def _age_check(gate: Context) -> Check:
+    oldest, now, required = oldest_answer(gate), gate.now, gate.requirement("max_age_days")
+    untold = "how old the evidence is cannot be told: "
     if oldest is None:
         undated = {role for role, run in gate.all_runs() if any(at is None for _, at in made_at(run))}
         models = [called(role) for role in gate.runs if role in undated]
         roles = ", ".join([*models, *(["the judge"] if undated.intersection(gate.judge_run.runs) else [])])
-        return Check(
-            "max_age_days",
-            "error",
-            f"how old the evidence is cannot be told: predictions of {roles} do not say when they were made",
-            required=asked,
-            source=source,
-            advice=_UNDATED,
-        )
+        message = f"{untold}predictions of {roles} do not say when they were made"
+        return Check("max_age_days", "error", message, **required, advice=_UNDATED)
     if (newest := max(at for at in _times(gate) if at is not None)) > now + DAY_S:
-        return Check(
-            "max_age_days",
-            "error",
-            f"how old the evidence is cannot be told: a prediction says that it was made on {day(newest)}, "
-            f"and today is {day(now)}",
-            required=asked,
-            source=source,
-            advice=_UNBORN,
-        )
-    age = max(now - oldest, 0.0) / DAY_S
-    held = age <= asked
-    seen = f"the oldest prediction is of {day(oldest)}, {plural(int(age), 'day')} old"
+        message = f"{untold}a prediction says that it was made on {day(newest)}, and today is {day(now)}"
+        return Check("max_age_days", "error", message, **required, advice=_UNBORN)
+    age, most = max(now - oldest, 0.0) / DAY_S, required["required"]
+    fresh = age <= most
     return Check(
         "max_age_days",
-        "pass" if held else "fail",
-        f"{seen}; it may be {asked:g}",
+        "pass" if fresh else "fail",
+        f"the oldest prediction is of {day(oldest)}, {plural(int(age), 'day')} old; it may be {most:g}",
         observed=round(age, 3),
-        required=asked,
-        source=source,
-        advice=None if held else _AGAIN,
+        **required,
+        advice=None if fresh else _AGAIN,
         action="measure_again",
     )

@@ -21,10 +21,8 @@ from pytest_ftgate.text import DAY_S, date_of, excerpt, plural
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
-    from pytest_ftgate.config import GateConfig
     from pytest_ftgate.models import Notes
     from pytest_ftgate.models.openai_api.endpoint import Endpoint
-    from pytest_ftgate.models.openai_api.lifetime import Listing
 
 
 _RETRAIN = "Train on another base model before that day, and judge the new candidate."
@@ -49,21 +47,24 @@ def check(gate: Context) -> list[Check]:
 
 @once
 def _announced(gate: Context) -> tuple[dict[str, str], list[Check]]:
-    if gate.config.clock.shutdown == "ignore":
-        return {}, []
+    """The dates by the models' names, and what they mean."""
+    level, dates, checks, known = gate.config.clock.shutdown, dict[str, str](), list[Check](), set[str]()
+    if level == "ignore":
+        return dates, checks
     assert gate.surroundings.notes is not None  # of a gate
     listings = Listings(gate.surroundings.notes, gate.now)
-    return shutdowns(gate.config, _served(gate), gate.last_green, listings, gate.now)
-
-
-def _served(gate: Context) -> Iterator[Served]:
-    """Yield the models at endpoints. Only who was asked for answers is asked for dates."""
-    for role, today in today_models(gate).items():
-        spec = gate.asked(role)
-        model = served_as(spec)
-        if model is not None:
-            ask = asked_anew(gate, role) and not gate.surroundings.offline
-            yield Served(role, model, today.base_model, endpoint_of(spec, model), ask)
+    for one in _served(gate):
+        listed = (listings.asked if one.ask else listings.known)(one.endpoint, one.names)
+        ends = {name: at for name in one.names if (at := _listed(listed.get(name), gate.last_green, name)) is not None}
+        dates |= ends
+        unknown = [name for name in one.names if name not in ends and not (name in listed and listed[name].known)]
+        if ends and not known.issuperset(one.names):
+            first = min(ends, key=lambda name: ends[name])
+            checks.append(shutdown_check(gate, one.role, one.model, first, ends[first]))
+        elif unknown and level == "fail" and not known.issuperset(one.names):
+            checks.append(unknown_check(one.role, unknown))
+        known.update(one.names)
+    return dates, checks
 
 
 @dataclass(frozen=True)
@@ -86,39 +87,18 @@ class Served:
 
     @property
     def names(self) -> list[str]:
-        """Those whose end is its end."""
+        """Return those whose end is its end."""
         return list(dict.fromkeys(name for name in (self.model, self.base_model) if name is not None))
 
 
-def shutdowns(
-    config: GateConfig, models: Iterable[Served], last: LastGreen | None, listings: Listings, now: float
-) -> tuple[dict[str, str], list[Check]]:
-    """The dates by the models' names, and what they mean.
-
-    Args:
-        config: the gate.
-        models: of the gate.
-        last: the last green verdict, which knows what was announced by then.
-        listings: what endpoints say of their models.
-        now: seconds since the epoch.
-    """
-    dates: dict[str, str] = {}
-    checks: list[Check] = []
-    told: set[str] = set()
-    for one in models:
-        names = one.names
-        look = listings.asked if one.ask else listings.known
-        known = look(one.endpoint, names)
-        found = {name: at for name in names if (at := _listed(known.get(name), last, name)) is not None}
-        dates |= found
-        unknown = [name for name in names if name not in found and not (name in known and known[name].known)]
-        if found and not told.issuperset(names):
-            first = min(found, key=lambda name: found[name])
-            checks.append(shutdown_check(config, one.role, one.model, first, found[first], now))
-        elif unknown and config.clock.shutdown == "fail" and not told.issuperset(names):
-            checks.append(unknown_check(one.role, unknown))
-        told.update(names)
-    return dates, checks
+def _served(gate: Context) -> Iterator[Served]:
+    """Yield the models at endpoints. Only who was asked for answers is asked for dates."""
+    for role, today in today_models(gate).items():
+        spec = gate.asked(role)
+        model = served_as(spec)
+        if model is not None:
+            ask = asked_anew(gate, role) and not gate.surroundings.offline
+            yield Served(role, model, today.base_model, endpoint_of(spec, model), ask)
 
 
 def _listed(listing: Listing | None, last: LastGreen | None, model: str) -> str | None:
@@ -131,49 +111,41 @@ def _listed(listing: Listing | None, last: LastGreen | None, model: str) -> str 
     return None
 
 
-def shutdown_check(config: GateConfig, role: str, model: str, listed: str, shutdown: str, now: float) -> Check:
-    """Within the horizon, or past, what the gate says; before that a note.
+def shutdown_check(gate: Context, role: str, model: str, listed: str, shutdown: str) -> Check:
+    """Check one date: within the horizon, or past, it means what the gate says; before that it is a note.
 
     Args:
-        config: the gate.
+        gate: what is asked for, and the time.
         role: of the model.
         model: its name at the endpoint.
         listed: the model that has the date: itself, or its base model.
         shutdown: the date.
-        now: seconds since the epoch.
     """
-    clock = config.clock
-    left = (date.fromisoformat(shutdown) - date_of(now)).days
-    due = left <= clock.shutdown_within_days
+    level = gate.config.clock.shutdown
+    required = gate.requirement("clock.shutdown_within_days", source=gate.source("clock.shutdown"))
+    left = (date.fromisoformat(shutdown) - date_of(gate.now)).days
+    due = left <= required["required"]
     when = f"in {plural(left, 'day')}" if left > 0 else f"{plural(-left, 'day')} ago" if left < 0 else "today"
     what = f"{called(role)} {excerpt(model)}"
     what += " is" if listed == model else f" ends with its base model {excerpt(listed)}, which is"
+    advice = (_RETRAIN_LATE if left < 0 else _RETRAIN) if role == "candidate" else None
+    advice = advice or (_SUCCESSOR_LATE if left < 0 else _SUCCESSOR)
     return Check(
         check_name("shutdown", role),
-        STATUS_AT[clock.shutdown] if due else "note",
+        STATUS_AT[level] if due else "note",
         f"{what} listed with the shutdown date {shutdown}, {when}",
         observed=shutdown,
-        required=clock.shutdown_within_days,
-        source=clock.source("shutdown"),
-        advice=_advice(role, past=left < 0) if due else None,
-        action="another_model" if due and clock.shutdown == "fail" else None,
+        **required,
+        advice=advice if due else None,
+        action="another_model" if due and level == "fail" else None,
     )
-
-
-def _advice(role: str, *, past: bool) -> str:
-    if role == "candidate":
-        return _RETRAIN_LATE if past else _RETRAIN
-    return _SUCCESSOR_LATE if past else _SUCCESSOR
 
 
 def unknown_check(role: str, models: Sequence[str]) -> Check:
-    """Nobody has said when these models end."""
+    """Say that nobody has said when these models end."""
     names, are = " and ".join(map(excerpt, models)), "is" if len(models) == 1 else "are"
-    return Check(
-        check_name("shutdown", role),
-        "note",
-        f"{called(role)}: whether {names} {are} about to be shut down is unknown: the endpoint has not said",
-    )
+    message = f"{called(role)}: whether {names} {are} about to be shut down is unknown: the endpoint has not said"
+    return Check(check_name("shutdown", role), "note", message)
 
 
 PREFIX = "listing: "
@@ -193,12 +165,12 @@ class Listings:
         self._now = now
 
     def known(self, endpoint: Endpoint, models: Iterable[str]) -> dict[str, Listing]:
-        """What earlier runs were told, however long ago: an announced date stays true."""
+        """Return what earlier runs were told, however long ago: an announced date stays true."""
         found = {model: self._noted(endpoint, model) for model in models}
         return {model: listing for model, listing in found.items() if listing is not None}
 
     def asked(self, endpoint: Endpoint, models: Sequence[str]) -> dict[str, Listing]:
-        """The same; what was told more than a day ago is asked again. Whatever goes wrong, nothing is known then."""
+        """Return the same; what was told over a day ago is asked again. Whatever goes wrong, nothing is known then."""
         known = self.known(endpoint, models)
         due = [model for model in models if not self._is_fresh(known.get(model))]
         if due:

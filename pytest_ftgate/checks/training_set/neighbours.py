@@ -6,11 +6,12 @@ a person looks at each row that is found.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 NEIGHBOURS = 5
@@ -19,7 +20,6 @@ MOST_ROWS = 5_000
 
 _NEAREST = 0.4
 _MOST_WITH_WORD = 500
-_ROWS_AT_ONCE = 500
 
 
 @dataclass(frozen=True)
@@ -48,45 +48,51 @@ def doubtful_rows(words: Sequence[str], labels: Sequence[str]) -> Doubts:
     names, codes = np.unique([labels[row] for row in chosen], return_inverse=True)
     if len(chosen) <= NEIGHBOURS or len(names) < 2:
         return Doubts((), len(chosen))
-    try:
-        vectors = _vectors([words[row] for row in chosen])
-    except ValueError:
-        return Doubts((), len(chosen))
     found = []
-    for start in range(0, len(chosen), _ROWS_AT_ONCE):
-        cosines = (vectors[start : start + _ROWS_AT_ONCE] @ vectors.T).tocsr()
-        for offset in np.flatnonzero(np.diff(cosines.indptr) > NEIGHBOURS):
-            part = slice(cosines.indptr[offset], cosines.indptr[offset + 1])
-            label = _agreed(start + offset, cosines.indices[part], cosines.data[part], codes)
-            if label is not None and label != codes[start + offset]:
-                found.append((chosen[start + offset], str(names[label])))
+    for row, cosines in _cosines([words[row].split() for row in chosen]):
+        label = _agreed(row, cosines, codes)
+        if label is not None and label != codes[row]:
+            found.append((chosen[row], str(names[label])))
     return Doubts(tuple(found), len(chosen))
 
 
-def _agreed(row: int, others: NDArray[Any], cosines: NDArray[Any], codes: NDArray[Any]) -> int | None:
+def _agreed(row: int, cosines: NDArray[np.float64], codes: NDArray[np.int64]) -> int | None:
     """Return the one label of the row's nearest neighbours; None where they differ, or are not near."""
     import numpy as np
 
-    near = (cosines >= _NEAREST) & (others != row)
-    if np.count_nonzero(near) < NEIGHBOURS:
+    near = np.flatnonzero(cosines >= _NEAREST)
+    near = near[near != row]
+    if len(near) < NEIGHBOURS:
         return None
-    others, cosines = others[near], cosines[near]
-    order = np.lexsort((others, -cosines))[:NEIGHBOURS]
-    label: int = codes[others[order[0]]]
-    return label if np.all(codes[others[order]] == label) else None
+    labels = codes[near[np.argsort(-cosines[near], kind="stable")[:NEIGHBOURS]]]
+    return int(labels[0]) if np.all(labels == labels[0]) else None
 
 
-def _vectors(rows: Sequence[str]) -> Any:
-    """Return TF-IDF vectors of length 1. Words in one row only, or in very many, tell no neighbours.
+def _cosines(rows: Sequence[Sequence[str]]) -> Iterator[tuple[int, NDArray[np.float64]]]:
+    """Yield the cosines of a row with all rows. Words in one row only, or in very many, tell no neighbours.
 
-    Raises:
-        ValueError: no other words are there.
+    Counted by numpy, since loading scikit-learn's vectors takes longer than a gate on recorded answers does.
     """
     import numpy as np
-    from sklearn.feature_extraction.text import CountVectorizer
-    from sklearn.preprocessing import normalize
 
-    most = min(len(rows) // 2, _MOST_WITH_WORD)
-    counts = CountVectorizer(analyzer=str.split, min_df=2, max_df=most).fit_transform(rows)
-    idf = np.log(len(rows) / np.diff(counts.tocsc().indptr))
-    return normalize(counts.multiply(idf).tocsr())
+    index: dict[str, int] = {}
+    words = np.array([index.setdefault(word, len(index)) for row in rows for word in row], np.int64)
+    at = np.repeat(np.arange(len(rows)), [len(row) for row in rows])
+    cells, times = np.unique(at * len(index) + words, return_counts=True)
+    at, words = np.divmod(cells, max(len(index), 1))
+    rows_with = np.bincount(words, minlength=len(index))
+    kept = ((rows_with >= 2) & (rows_with <= min(len(rows) // 2, _MOST_WITH_WORD)))[words]
+    at, words, times = at[kept], words[kept], times[kept]
+    weights = times * np.log(len(rows) / rows_with[words])
+    weights /= np.sqrt(np.bincount(at, weights**2))[at]
+
+    order = np.argsort(words, kind="stable")
+    end = np.cumsum(np.bincount(words, minlength=len(index)))
+    by_word = [order[first:last] for first, last in zip([0, *end], end, strict=False)]
+    for cells in np.split(np.arange(len(at)), np.flatnonzero(np.diff(at)) + 1):
+        shared = [by_word[word] for word in words[cells]]
+        if shared:
+            others = np.concatenate(shared)
+            products = np.repeat(weights[cells], [len(one) for one in shared]) * weights[others]
+            cosines = np.bincount(at[others], products, minlength=len(rows))
+            yield int(at[cells[0]]), cosines.astype(np.float64, copy=False)

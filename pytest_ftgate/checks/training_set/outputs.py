@@ -6,10 +6,11 @@ in peace.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from statistics import median
+
+from pytest_ftgate.data.strict_json import JsonError, parse_json
 
 _CLOSED = tuple(".!?…:;)]}>\"'”’»`*_|。！？」』）।؟")
 _FENCE = "```"
@@ -50,8 +51,10 @@ def _broken_json(outputs: Sequence[str]) -> Iterator[tuple[int, str]]:
 
 def _is_json(text: str) -> bool:
     try:
-        json.loads(text)
-    except (ValueError, RecursionError):
+        parse_json(text)
+    except JsonError:  # for some readers only, but it ends
+        return True
+    except ValueError:
         return False
     return True
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from pytest_ftgate.result import STATUS_AT, Check
+from pytest_ftgate.result import STATUS_AT, Action, Check
 from pytest_ftgate.text import plural, printable
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
-    from pytest_ftgate.checks.training_set.audit import TrainingAudit
-    from pytest_ftgate.config import GateConfig
     from pytest_ftgate.data import DataSet
 
 MOST_USEFUL = 2_000
@@ -29,20 +27,21 @@ _SHOWN = 5
 
 def check(gate: Context) -> list[Check]:
     """Check what the audit found. Findings that the gate ignores are left out, but for the two that always count."""
-    rules = _Rules(gate.config, gate.audit, gate.training, gate.test)
+    rules = _Rules(gate)
     return [rules.usable(), rules.leaked(), *rules.findings()]
 
 
 class _Rules:
     """The rules on one audit."""
 
-    def __init__(self, config: GateConfig, audit: TrainingAudit, training: DataSet, test: DataSet) -> None:
-        self._config, self._audit, self._training, self._test = config, audit, training, test
-        self._levels = config.audit.levels
+    def __init__(self, gate: Context) -> None:
+        self._gate, self._audit, self._training, self._test = gate, gate.audit, gate.training, gate.test
+        self._levels = gate.config.audit.levels
 
     def usable(self) -> Check:
-        audit, needed = self._audit, self._config.min_training_examples
-        held = audit.usable >= needed
+        """Return whether enough rows can be trained on."""
+        audit, needed = self._audit, self._gate.config.min_training_examples
+        enough = audit.usable >= needed
         message = f"{plural(audit.usable, 'usable training example')}, {needed:,} needed"
         if audit.rows != audit.usable:
             left_out = [plural(audit.duplicates, "repeated input")] if audit.duplicates else []
@@ -51,19 +50,19 @@ class _Rules:
             message += f" ({audit.rows:,} rows, less {' and '.join(left_out)})"
         return Check(
             "min_training_examples",
-            "pass" if held else STATUS_AT[self._levels["usable"]],
+            "pass" if enough else STATUS_AT[self._levels["usable"]],
             message,
             observed=audit.usable,
-            required=needed,
-            source=str(self._config.sources["min_training_examples"]),
+            **self._gate.requirement("min_training_examples"),
             advice=None
-            if held
+            if enough
             else f"Write {plural(needed - audit.usable, 'more distinct example')}; "
             "with fewer, few-shot prompting is likely enough.",
             action="add_examples",
         )
 
     def leaked(self) -> Check:
+        """Return whether a test example stands in the training set."""
         audit = self._audit
         if not audit.leaked:
             nearly = "" if audit.leaked_near_rows or self._levels["leaked_near"] == "ignore" else ", not even nearly"
@@ -77,7 +76,7 @@ class _Rules:
             f"{self._pairs(self._test, audit.leaked_rows, '=')}",
             observed=audit.leaked,
             required=0,
-            source=str(self._config.sources["training_set"]),
+            source=self._gate.source("training_set"),
             advice="Take them out of the training set and train again: a model is not tested on what it was taught.",
             action="fix_data",
         )
@@ -140,7 +139,7 @@ class _Rules:
         )
 
     def _near_duplicates(self) -> Iterator[Check]:
-        audit, needed = self._audit, self._config.min_training_examples
+        audit, needed = self._audit, self._gate.config.min_training_examples
         count = len(audit.near_rows)
         too_few = audit.distinct < needed <= audit.usable
         pairs = self._pairs(self._training, audit.near_rows, "~")
@@ -153,7 +152,7 @@ class _Rules:
             f"{f', {needed:,} needed' if too_few else ''}: {pairs}",
             "Write other examples in their place: a sentence with one word changed teaches nothing new.",
             beyond=too_few,
-            required=needed if too_few else None,
+            **(self._gate.requirement("min_training_examples") if too_few else {}),
         )
 
     # --- labels ------------------------------------------------------------------------------------------------
@@ -235,7 +234,7 @@ class _Rules:
         )
 
     def _too_long(self) -> Iterator[Check]:
-        rows, limit = self._audit.long_rows, self._config.audit.max_tokens
+        rows, limit = self._audit.long_rows, self._gate.config.audit.max_tokens
         told = self._each({row: f"about {tokens:,}" for row, tokens in rows.items()})
         yield from self._finding(
             "too_long",
@@ -243,7 +242,7 @@ class _Rules:
             f"{plural(len(rows), 'training row')} {'has' if len(rows) == 1 else 'have'} more than {limit:,} tokens "
             f"(estimated as UTF-8 bytes / 4): {told}",
             "Shorten them, or say what your training takes: audit: {max_tokens: N}. Most trainers cut what is longer.",
-            required=limit,
+            **self._gate.requirement("audit.max_tokens"),
         )
 
     def _size(self) -> Iterator[Check]:
@@ -260,7 +259,7 @@ class _Rules:
 
     def _loosened(self) -> Iterator[Check]:
         """Yield a warning of findings that should fail and do not, in every run, whether they are there or not."""
-        loosened = self._config.audit.loosened
+        loosened = self._gate.config.audit.loosened
         if loosened:
             told = ", ".join(f"{name}: {level}" for name, level in loosened.items())
             yield Check(
@@ -268,20 +267,12 @@ class _Rules:
                 "warning",
                 f"the training audit is loosened: {told}",
                 observed=len(loosened),
-                source=str(self._config.sources["audit"]),
+                source=self._gate.source("audit"),
                 advice="Look whether that is meant: what it would have failed passes.",
             )
 
     def _finding(
-        self,
-        name: str,
-        count: int,
-        message: str,
-        advice: str,
-        *,
-        beyond: bool = False,
-        observed: float | None = None,
-        required: int | None = None,
+        self, name: str, count: int, message: str, advice: str, *, beyond: bool = False, **fields: Any
     ) -> Iterator[Check]:
         """Yield the check of a finding that is there and not ignored. ``beyond``: it passes its own limit."""
         level = self._levels[name]
@@ -289,16 +280,10 @@ class _Rules:
             return
         if level == "limit":
             level = "fail" if beyond else "warn"
-        yield Check(
-            name,
-            STATUS_AT[level],
-            message,
-            observed=count if observed is None else observed,
-            required=required,
-            source=str(self._config.sources["audit"]) if level == "fail" else None,
-            advice=advice,
-            action="fix_data" if level == "fail" else None,
-        )
+        fails = level == "fail"
+        fields = {"observed": count, **fields, "source": self._gate.source("audit") if fails else None}
+        action: Action | None = "fix_data" if fails else None
+        yield Check(name, STATUS_AT[level], message, **fields, advice=advice, action=action)
 
     # --- words -------------------------------------------------------------------------------------------------
 

@@ -108,7 +108,7 @@ def review_checks(
     *,
     before: Callable[[GateFile], GateConfig],
     after: GateConfig,
-    loosened: Collection[str] = (),
+    loosened: Collection[Weakening] = (),
     forbidden: bool = False,
 ) -> tuple[Check, ...]:
     """Whether the gate asks for less than where this change began; nothing where it asks for as much.
@@ -122,18 +122,18 @@ def review_checks(
         forbidden: whether asking for less is a failure.
     """
     if past.problem is not None:
-        return (_note(*_told(past.problem)),)
+        return (_unknown(past.problem),)
     if past.file is None or gate not in past.file.gate_names:
         new = f"the gate {gate}" if past.file else "the gate file"
         return (_note(f"{new} is new since {past.ref}: there is nothing to compare with"),)
     try:
         old = before(past.file)
     except FtgateError as error:
-        return (_note(*_told(error)),)
-    found = [*weakenings(old, after), *_contents(old, after, past), *shared_confidence(old, after)]
-    unseen = _untracked([one for one in found if isinstance(one, _Untracked)], past.ref, forbidden=forbidden)
-    weaker = [str(one) for one in found if isinstance(one, Weakening) and str(one) not in loosened]
-    remarks = [one for one in found if isinstance(one, str)] + ([past.unseen] if past.unseen else [])
+        return (_unknown(error),)
+    changes = [*weakenings(old, after), *_contents(old, after, past), *shared_confidence(old, after)]
+    unseen = _untracked([one for one in changes if isinstance(one, _Untracked)], past.ref, forbidden=forbidden)
+    weaker = [str(one) for one in changes if isinstance(one, Weakening) and one not in loosened]
+    remarks = [one for one in changes if isinstance(one, str)] + ([past.unseen] if past.unseen else [])
     if weaker:
         return (_weakened([*weaker, *remarks], len(weaker), past.ref, forbidden=forbidden), *unseen)
     return (*((_note("; ".join(remarks)),) if remarks else ()), *unseen)
@@ -145,9 +145,10 @@ def removed_gates(past: Past, now: Sequence[str]) -> list[str]:
     return [name for name in then if name not in now]
 
 
-def _told(error: FtgateError) -> tuple[str, str | None]:
+def _unknown(error: FtgateError) -> Check:
     head, *rest = str(error).splitlines()
-    return f"could not look whether the gate asks for less than before: {head}", " ".join(rest).strip() or None
+    message = f"could not look whether the gate asks for less than before: {head}"
+    return _note(message, advice=" ".join(rest).strip() or None)
 
 
 def _note(message: str, advice: str | None = None) -> Check:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from json import JSONDecodeError
 from typing import TYPE_CHECKING, Any
@@ -26,11 +25,8 @@ class AbsentError(ModelError):
 class ApiClient:
     """Makes calls in one event loop, each of them one attempt.
 
-    Every method raises :class:`ModelError`, which never quotes the key.
-
-    Args:
-        endpoint: whom to ask, and with which key.
-        timeout_s: seconds to wait for a connection, or for the next piece of an answer.
+    Every method raises :class:`ModelError`, which never quotes the key. ``timeout_s`` are the seconds to wait for a
+    connection, or for the next piece of an answer.
     """
 
     def __init__(self, endpoint: Endpoint, timeout_s: float) -> None:
@@ -74,13 +70,10 @@ class ApiClient:
         from openai import APIStatusError
 
         if isinstance(error, APIStatusError) and error.status_code in _ABSENT:
-            return AbsentError(
-                f"the endpoint has nothing at {path}",
-                where=self.endpoint.where,
-                fatal=True,
-                evidence=said(refusal_in(error), self.endpoint),
-            )
-        return failure(error, self.endpoint, timeout_s=self._timeout_s, now=time.time())
+            evidence = said(refusal_in(error), self.endpoint)
+            what = f"the endpoint has nothing at {path}"
+            return AbsentError(what, where=self.endpoint.where, fatal=True, evidence=evidence)
+        return failure(error, self.endpoint, timeout_s=self._timeout_s)
 
 
 def segment(name: str, safe: str = "") -> str:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_ftgate.errors import ModelError, StoreError
 from pytest_ftgate.models.openai_api.api_client import AbsentError
-from pytest_ftgate.models.openai_api.batch_api import Batch, BatchApi
+from pytest_ftgate.models.openai_api.batch_api import Batch
 from pytest_ftgate.models.openai_api.batch_lines import Limits, Part, question_line, write_parts
 from pytest_ftgate.models.openai_api.batch_notes import BatchNotes, Sent
-from pytest_ftgate.models.openai_api.batch_watch import Harvest, Pace, Watch
+from pytest_ftgate.models.openai_api.batch_watch import BatchWatch, Harvest, Pace
 from pytest_ftgate.models.protocol import Completion, Delegate, Question
 from pytest_ftgate.text import plural
 
@@ -32,13 +32,8 @@ _FOR_NOW = frozenset({"token_limit_exceeded", "rate_limit_exceeded"})
 class BatchedModel(Delegate):
     """The same model, with the same keys: its answers are the same, in whatever mode. One answer alone is asked live.
 
-    Args:
-        live: the model.
-        notes: where batches are remembered.
-        newer_than: batches from before this time (seconds since the epoch) are not wanted; ``None``: all are.
-        concurrency: how many batches may be open at once.
-        limits: of one batch.
-        pace: how often a batch is looked at.
+    Batches are remembered in ``notes``. So many as ``concurrency`` may be open at once; those from before
+    ``newer_than`` (seconds since the epoch) are not wanted.
     """
 
     mode = "batch"
@@ -91,9 +86,7 @@ class BatchedModel(Delegate):
             outcomes = await self._from_noted(opened, questions)
             outcomes |= await self._send(opened, [q for q in questions if q.key not in outcomes])
         except StoreError as error:  # without notes a batch may be lost that is paid for
-            raise ModelError(
-                error.what, fatal=True, where=error.where, evidence=error.evidence, cure=error.cure
-            ) from error
+            raise ModelError(error.what, **error.parts(fatal=True)) from error
         return [outcomes[question.key] for question in questions]
 
     def stored(self, keys: Sequence[str]) -> None:
@@ -108,26 +101,24 @@ class BatchedModel(Delegate):
         """Close the connections that were opened in this event loop. Batches go on."""
         opened = self._open.pop(asyncio.get_running_loop(), None)
         if opened is not None:
-            await opened.api.aclose()
+            await opened.batches.aclose()
         await self._live.aclose()
 
     def _opened(self) -> _Open:
         loop = asyncio.get_running_loop()
         if loop not in self._open:
             self._live.ready()
-            api = BatchApi(self._live.address())
-            watch = Watch(api, self._pace, self._counts)
-            self._open[loop] = _Open(api, watch, asyncio.Semaphore(self.concurrency))
+            batches = BatchWatch(self._live.address(), self._pace, self._counts)
+            self._open[loop] = _Open(batches, asyncio.Semaphore(self.concurrency))
         return self._open[loop]
 
     async def _from_noted(self, opened: _Open, questions: Sequence[Question]) -> _Outcomes:
         """Return what batches answer that were sent before; questions of one that cannot be read now get its error."""
         wanted = {question.key for question in questions}
-        noted = [sent for sent in self._notes.holding(wanted) if self._is_wanted(sent.created_at)]
         tasks = [
             asyncio.create_task(self._sent_before(opened, sent, sent.id, wanted))
-            for sent in noted
-            if sent.id not in self._gone
+            for sent in self._notes.holding(wanted)
+            if self._is_wanted(sent.created_at) and sent.id not in self._gone
         ]
         outcomes: _Outcomes = {}
         for found in await _all(tasks):
@@ -144,18 +135,15 @@ class BatchedModel(Delegate):
         tasks: list[asyncio.Task[_Outcomes]] = []
         failed: ModelError | None = None
         try:
-            recent = [batch for batch in await opened.api.recent() if self._can_be_picked_up(batch)]
+            recent = [batch for batch in await opened.batches.recent() if self._can_be_picked_up(batch)]
             async with aclosing(write_parts(self._lines(questions, outcomes), self._limits)) as parts:
                 async for part in parts:
                     tasks.append(self._pick_up(opened, part, recent) or await self._begin(opened, part, tasks))
-        except ModelError as error:
-            if error.fatal:
+        except BaseException as error:
+            if not isinstance(error, ModelError) or error.fatal:
                 _cancel(tasks)
                 raise
             failed = error
-        except BaseException:
-            _cancel(tasks)
-            raise
         for found in await _all(tasks):
             outcomes |= found
         if failed is not None:
@@ -170,9 +158,8 @@ class BatchedModel(Delegate):
             if len(line) <= self._limits.size:
                 yield key, line
             else:
-                outcomes[key] = ModelError(
+                outcomes[key] = self._live.address().error(
                     f"the question alone is larger than a batch may be: {len(line):,} of {self._limits.size:,} bytes",
-                    where=self._live.address().where,
                     cure="shorten it, or ask it in mode: live",
                 )
 
@@ -196,8 +183,8 @@ class BatchedModel(Delegate):
             for task in earlier:
                 if task.done():
                     task.result()
-            file_id = await opened.api.upload(part.path)
-            batch = await opened.api.create(file_id, part.label)
+            file_id = await opened.batches.upload(part.path)
+            batch = await opened.batches.create(file_id, part.label)
             # Nothing stands between the endpoint's word and the note; who dies there finds the batch by its label.
             sent = Sent(batch.id, time.time(), file_id, part.keys)
             self._notes.remember(sent)
@@ -211,7 +198,7 @@ class BatchedModel(Delegate):
     async def _sent_now(self, opened: _Open, sent: Sent, batch: Batch) -> _Outcomes:
         """Return what becomes of each question of a batch that this call has sent."""
         try:
-            harvest = await opened.watch.harvest(batch, set(sent.keys))
+            harvest = await opened.batches.harvest(batch, set(sent.keys))
             self._note(sent, harvest)
             if harvest.batch.status == "failed":
                 raise self._refused(harvest.batch, len(sent.keys))
@@ -219,18 +206,18 @@ class BatchedModel(Delegate):
             if error.fatal:
                 raise
             return dict.fromkeys(sent.keys, error)
-        unanswered = ModelError(
+        address = self._live.address()
+        unanswered = address.error(
             "the batch ended without a readable answer to this question",
-            where=self._live.address().where,
             retryable=True,
-            evidence=f"the batch {self._live.address().quoted(sent.id, 60)} is {harvest.batch.status}",
+            evidence=f"the batch {address.quoted(sent.id, 60)} is {harvest.batch.status}",
         )
         return {key: harvest.outcomes.get(key, unanswered) for key in sent.keys}
 
     async def _sent_before(self, opened: _Open, sent: Sent, batch: Batch | str, wanted: Collection[str]) -> _Outcomes:
         """Return the answers of a batch that an earlier call has sent; what it left unanswered is to be sent again."""
         try:
-            harvest = await opened.watch.harvest(batch, wanted)
+            harvest = await opened.batches.harvest(batch, wanted)
         except AbsentError:
             # Another key of the same endpoint may still show it: the note stays, and is not followed again today.
             self._counts.pop(sent.id, None)
@@ -262,9 +249,8 @@ class BatchedModel(Delegate):
 
     def _refused(self, batch: Batch, n: int) -> ModelError:
         for_now = bool(batch.codes & _FOR_NOW)
-        return ModelError(
+        return self._live.address().error(
             f"the endpoint refused a batch of {plural(n, 'question')}",
-            where=self._live.address().where,
             retryable=for_now,
             trouble="busy" if for_now else "other",
             fatal=not for_now,
@@ -279,8 +265,7 @@ class BatchedModel(Delegate):
 class _Open(NamedTuple):
     """What a model holds in one event loop."""
 
-    api: BatchApi
-    watch: Watch
+    batches: BatchWatch
     slots: asyncio.Semaphore
 
 

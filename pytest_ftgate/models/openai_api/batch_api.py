@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +11,7 @@ from urllib.parse import quote, urlsplit
 
 from pytest_ftgate.errors import ModelError
 from pytest_ftgate.models.openai_api.api_client import AbsentError, ApiClient
-from pytest_ftgate.models.openai_api.chat_answer import EVIDENCE_CHARACTERS
-from pytest_ftgate.models.openai_api.endpoint import Endpoint
+from pytest_ftgate.models.openai_api.endpoint import Endpoint, fields
 
 QUESTIONS_URL = "/v1/chat/completions"
 LABEL = "ftgate"
@@ -51,11 +50,7 @@ class Batch:
 
 
 class BatchApi(ApiClient):
-    """The API of one endpoint, in one event loop.
-
-    Args:
-        endpoint: whom to ask, and with which key.
-    """
+    """The API of one endpoint, in one event loop."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         super().__init__(endpoint, _TIMEOUT_S)
@@ -73,12 +68,8 @@ class BatchApi(ApiClient):
 
     async def create(self, file_id: str, label: str) -> Batch:
         """Have a file's questions answered within 24 hours."""
-        body = {
-            "input_file_id": file_id,
-            "endpoint": QUESTIONS_URL,
-            "completion_window": "24h",
-            "metadata": {LABEL: label},
-        }
+        questions = {"input_file_id": file_id, "endpoint": QUESTIONS_URL}
+        body = {**questions, "completion_window": "24h", "metadata": {LABEL: label}}
         with self._named("has no batches API, which mode: batch needs", "/batches"):
             return self._batch(await self.post("/batches", "application/json", body=body))
 
@@ -99,8 +90,11 @@ class BatchApi(ApiClient):
                 if error.retryable:  # it may list them later, and a batch that is overlooked is paid for twice
                     raise
                 return found
-            listed = data.get("data") if isinstance(data, Mapping) else None
-            batches = self._batches(listed) if isinstance(listed, list) else []
+            listed = fields(data).get("data")
+            batches = []
+            for one in listed if isinstance(listed, list) else ():
+                with suppress(ModelError):  # somebody else's, in a form of its own
+                    batches.append(self._batch(one))
             found += batches
             if not batches or not data.get("has_more"):
                 break
@@ -140,32 +134,19 @@ class BatchApi(ApiClient):
             ) from None
 
     def _id(self, data: object, kind: str) -> str:
-        found = data.get("id") if isinstance(data, Mapping) else None
+        found = fields(data).get("id")
         if isinstance(found, str) and found:
             return found
-        raise ModelError(
-            f"the endpoint's answer is no {kind}: it has no id",
-            where=self.endpoint.where,
-            retryable=True,
-            evidence=f"found: {self.endpoint.quoted(str(data), EVIDENCE_CHARACTERS)}",
-        )
+        what = f"the endpoint's answer is no {kind}: it has no id"
+        raise self.endpoint.error(what, retryable=True, evidence=self.endpoint.found(str(data)))
 
-    def _batches(self, listed: Iterable[object]) -> list[Batch]:
-        found = []
-        for data in listed:
-            with suppress(ModelError):  # somebody else's, in a form of its own
-                found.append(self._batch(data))
-        return found
-
-    def _batch(self, data: object) -> Batch:
-        batch_id = self._id(data, "batch")
-        assert isinstance(data, Mapping)  # it has an id
-        status, metadata, created_at = data.get("status"), data.get("metadata"), data.get("created_at")
-        label = metadata.get(LABEL) if isinstance(metadata, Mapping) else None
+    def _batch(self, answer: object) -> Batch:
+        data = fields(answer)
+        status, label, created_at = data.get("status"), fields(data.get("metadata")).get(LABEL), data.get("created_at")
         files = (data.get("output_file_id"), data.get("error_file_id"))
         errors = _errors(data.get("errors"))
         return Batch(
-            id=batch_id,
+            id=self._id(answer, "batch"),
             status=status.lower() if isinstance(status, str) else "",
             created_at=float(created_at) if isinstance(created_at, int | float) else None,
             label=label if isinstance(label, str) else None,
@@ -177,7 +158,7 @@ class BatchApi(ApiClient):
 
 
 def _errors(errors: object) -> list[Mapping[str, Any]]:
-    listed = errors.get("data") if isinstance(errors, Mapping) else errors
+    listed = fields(errors).get("data", errors)
     return [error for error in listed if isinstance(error, Mapping)] if isinstance(listed, list) else []
 
 
@@ -188,8 +169,6 @@ def _shown(error: Mapping[str, Any]) -> str:
 
 
 def _counts(counts: object) -> tuple[int, int] | None:
-    if not isinstance(counts, Mapping):
-        return None
-    total, *done = (counts.get(name) for name in ("total", "completed", "failed"))
+    total, *done = (fields(counts).get(name) for name in ("total", "completed", "failed"))
     known = [count for count in done if isinstance(count, int)]
     return (sum(known), total) if isinstance(total, int) and known else None

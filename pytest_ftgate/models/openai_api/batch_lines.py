@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import json
 import tempfile
-import time
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 from pytest_ftgate.errors import ModelError
 from pytest_ftgate.models.openai_api.batch_api import QUESTIONS_URL
 from pytest_ftgate.models.openai_api.chat_answer import read_answer
-from pytest_ftgate.models.openai_api.endpoint import Endpoint, Refusal, error_in, refused
+from pytest_ftgate.models.openai_api.endpoint import Endpoint, Refusal, error_in, fields, refused
 from pytest_ftgate.models.protocol import Completion
 
 _BREATH = 500  # so many lines are written before other work of the loop gets its turn
@@ -23,12 +22,7 @@ _BREATH = 500  # so many lines are written before other work of the loop gets it
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one file of a batch may hold.
-
-    Args:
-        questions: how many lines.
-        size: bytes.
-    """
+    """What one file of a batch may hold: lines, and bytes."""
 
     questions: int = 50_000
     size: int = 200_000_000
@@ -36,12 +30,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A file of questions.
-
-    Args:
-        path: where it lies, until the next one is asked for.
-        keys: of its questions.
-    """
+    """A file with the questions of these keys, which is there until the next one is asked for."""
 
     path: Path
     keys: tuple[str, ...]
@@ -89,34 +78,28 @@ def read_line(line: bytes, endpoint: Endpoint) -> tuple[str, Completion | ModelE
         data = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    key = data.get("custom_id") if isinstance(data, Mapping) else None
+    key = fields(data).get("custom_id")
     return (key, _outcome(data, endpoint)) if isinstance(key, str) else None
 
 
 def _outcome(data: Mapping[str, Any], endpoint: Endpoint) -> Completion | ModelError:
-    response = data.get("response")
-    status = response.get("status_code") if isinstance(response, Mapping) else None
-    if not isinstance(response, Mapping) or not isinstance(status, int):
+    response = fields(data.get("response"))
+    status, body = response.get("status_code"), response.get("body")
+    if not isinstance(status, int):
         return _unanswered(data.get("error"), endpoint)
-    body = response.get("body")
     if status == 200:
         try:
             return read_answer(body, endpoint)
         except ModelError as error:
             return error
-    told = body.get("error", body) if isinstance(body, Mapping) else body
+    told = fields(body).get("error", body)
     refusal = Refusal(status, error_in(body), told if isinstance(told, str) else "")
-    return Completion("", finish="filtered") if refusal.filtered else refused(refusal, endpoint, now=time.time())
+    return Completion("", finish="filtered") if refusal.filtered else refused(refusal, endpoint)
 
 
 def _unanswered(error: object, endpoint: Endpoint) -> ModelError:
     """A line that no model has answered: the batch expired or was cancelled before its turn, or broke down at it."""
-    said = json.dumps(error) if error else "no reason is given"
-    if isinstance(error, Mapping) and isinstance(error.get("message"), str):
-        said = error["message"]
-    return ModelError(
-        "the batch ended without an answer to this question",
-        where=endpoint.where,
-        retryable=True,
-        evidence=endpoint.quoted(said),
-    )
+    message = fields(error).get("message")
+    said = message if isinstance(message, str) else json.dumps(error) if error else "no reason is given"
+    what = "the batch ended without an answer to this question"
+    return endpoint.error(what, retryable=True, evidence=endpoint.quoted(said))

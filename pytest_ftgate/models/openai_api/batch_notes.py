@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Collection
+from dataclasses import asdict, dataclass, replace
 
+from pytest_ftgate.models.openai_api.endpoint import fields
 from pytest_ftgate.models.protocol import Notes
 
 _PREFIX = "batch "
@@ -16,13 +16,10 @@ _KEPT_S = 30 * 24 * 3600.0  # so long do endpoints keep the files at most
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A batch that was sent.
+    """A batch that was sent, with the keys of those questions of which an answer can still be expected.
 
-    Args:
-        id: its name at the endpoint.
-        created_at: seconds since the epoch, by this computer's clock.
-        input_file: the id of the file with its questions; empty where it was found at the endpoint.
-        keys: of those questions of which an answer can still be expected.
+    ``created_at`` is in seconds since the epoch, by this computer's clock. ``input_file`` is the id of the file with
+    its questions, empty where the batch was found at the endpoint.
     """
 
     id: str
@@ -37,10 +34,6 @@ class BatchNotes:
     A note is written as soon as the endpoint has named the batch, and dropped only when all of its answers are
     known to be stored, or when the endpoint has surely forgotten it. Between the download of the answers and their
     storing it stays: who crashes there reads the same batch again.
-
-    Args:
-        notes: where they are kept; ``None``: nowhere.
-        base_url: the endpoint.
     """
 
     def __init__(self, notes: Notes | None, base_url: str) -> None:
@@ -65,13 +58,8 @@ class BatchNotes:
     def remember(self, sent: Sent) -> None:
         """Note a batch, in place of what was noted of it before."""
         if self._notes is not None:
-            facts = {
-                "endpoint": self._base_url,
-                "created_at": sent.created_at,
-                "input_file": sent.input_file,
-                "keys": sent.keys,
-            }
-            self._notes.put(_PREFIX + sent.id, json.dumps(facts))
+            facts = {"endpoint": self._base_url} | asdict(sent)
+            self._notes.put(_PREFIX + facts.pop("id"), json.dumps(facts))
 
     def keep_only(self, sent: Sent, keys: Collection[str]) -> None:
         """Of this batch these answers alone are still wanted: the other questions have to be sent again."""
@@ -89,12 +77,12 @@ class BatchNotes:
     def _read(self, name: str, text: str) -> Sent | None:
         """``None`` where the note is about another endpoint, or not in our form."""
         try:
-            facts: Any = json.loads(text)
+            facts = fields(json.loads(text))
         except ValueError:
             return None
-        if not isinstance(facts, Mapping) or facts.get("endpoint") != self._base_url:
+        created_at, keys = facts.get("created_at"), facts.get("keys")
+        if facts.get("endpoint") != self._base_url:
             return None
-        created_at, file, keys = facts.get("created_at"), facts.get("input_file"), facts.get("keys")
         if not isinstance(created_at, int | float) or not isinstance(keys, list):
             return None
-        return Sent(name.removeprefix(_PREFIX), float(created_at), str(file), tuple(map(str, keys)))
+        return Sent(name.removeprefix(_PREFIX), float(created_at), str(facts.get("input_file")), tuple(map(str, keys)))

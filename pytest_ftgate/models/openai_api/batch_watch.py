@@ -11,6 +11,7 @@ from typing import TypeVar
 from pytest_ftgate.errors import ModelError
 from pytest_ftgate.models.openai_api.batch_api import Batch, BatchApi
 from pytest_ftgate.models.openai_api.batch_lines import read_line
+from pytest_ftgate.models.openai_api.endpoint import Endpoint
 from pytest_ftgate.models.protocol import Completion
 
 _T = TypeVar("_T")
@@ -21,13 +22,10 @@ _ENDED = frozenset({"completed", "failed", "expired", "cancelled"})
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How often a batch is looked at.
+    """How often a batch is looked at: first after ``first_s``, each further wait being half as long again.
 
-    Args:
-        first_s: seconds before the first look; each further wait is half as long again.
-        slowest_s: no wait of our own is longer.
-        longest_s: no wait that an endpoint asks for is kept longer.
-        patience: after so many looks in a row that failed, one with a longer wait each, a call is given up.
+    No wait of our own is longer than ``slowest_s``, and none that an endpoint asks for is kept for longer than
+    ``longest_s``. After ``patience`` looks in a row that failed a call is given up.
     """
 
     first_s: float = 1.0
@@ -42,12 +40,10 @@ class Pace:
 
 @dataclass(frozen=True)
 class Harvest:
-    """What became of a batch.
+    """What became of a batch that has ended.
 
-    Args:
-        batch: as it ended.
-        outcomes: of the wanted questions, as far as the endpoint tells of them.
-        answered: the keys of all questions that it answered, wanted or not.
+    ``outcomes`` are those of the wanted questions, as far as the endpoint tells of them, and ``answered`` the keys of
+    all questions that it answered, wanted or not.
     """
 
     batch: Batch
@@ -55,26 +51,19 @@ class Harvest:
     answered: set[str] = field(default_factory=set)
 
 
-class Watch:
-    """Waits for batches of one endpoint. What may pass (a busy or absent endpoint) is waited for, too.
+class BatchWatch(BatchApi):
+    """The same API, whose batches are waited for. What may pass (a busy or absent endpoint) is waited for, too.
 
-    Args:
-        api: whom to ask.
-        pace: how often.
-        counts: told how far each batch under way is: questions done, and all; by its id.
+    ``counts`` is told how far each batch under way is: questions done, and all; by its id.
     """
 
-    def __init__(self, api: BatchApi, pace: Pace, counts: dict[str, tuple[int, int]]) -> None:
-        self._api = api
+    def __init__(self, endpoint: Endpoint, pace: Pace, counts: dict[str, tuple[int, int]]) -> None:
+        super().__init__(endpoint)
         self._pace = pace
         self._counts = counts
 
     async def harvest(self, batch: Batch | str, wanted: Collection[str]) -> Harvest:
-        """Wait until a batch has ended, and read what it holds.
-
-        Args:
-            batch: as it was last seen, or its id alone.
-            wanted: the keys of the questions to be read.
+        """Wait until a batch has ended, given as it was last seen or by its id, and read the questions of these keys.
 
         Raises:
             AbsentError: the endpoint does not know the batch or its files (any more).
@@ -82,7 +71,7 @@ class Watch:
         """
         if isinstance(batch, str):
             self._counts.setdefault(batch, (0, 0))
-            batch = await self._patiently(partial(self._api.retrieve, batch))
+            batch = await self._patiently(partial(self.retrieve, batch))
         harvest = Harvest(await self._ended(batch))
         for file_id in harvest.batch.files:
             await self._patiently(partial(self._read, file_id, harvest, wanted))
@@ -93,11 +82,17 @@ class Watch:
         wait_s = self._pace.first_s
         while batch.status not in _ENDED:
             if batch.status not in _UNDER_WAY:
-                raise self._strange(batch)
+                shown = self.endpoint.quoted(batch.status or "without a status", 40)
+                raise self.endpoint.error(
+                    f"the endpoint says that a batch is {shown!r}",
+                    fatal=True,
+                    evidence=f"known are {', '.join(sorted(_UNDER_WAY | _ENDED))}",
+                    cure="ask it in mode: live",
+                )
             self._counts[batch.id] = batch.counts or self._counts.get(batch.id, (0, 0))
             await asyncio.sleep(wait_s)
             wait_s = self._pace.after(wait_s)
-            batch = await self._patiently(partial(self._api.retrieve, batch.id))
+            batch = await self._patiently(partial(self.retrieve, batch.id))
         return batch
 
     async def _patiently(self, call: Callable[[], Awaitable[_T]]) -> _T:
@@ -118,7 +113,7 @@ class Watch:
         """Read one file; where that breaks off and begins anew, what was read before stands."""
 
         def take(line: bytes) -> None:
-            read = read_line(line, self._api.endpoint)
+            read = read_line(line, self.endpoint)
             if read is None or read[0] in harvest.outcomes:
                 return
             key, outcome = read
@@ -127,13 +122,4 @@ class Watch:
             if key in wanted:
                 harvest.outcomes[key] = outcome
 
-        await self._api.download(file_id, take)
-
-    def _strange(self, batch: Batch) -> ModelError:
-        return ModelError(
-            f"the endpoint says that a batch is {self._api.endpoint.quoted(batch.status or 'without a status', 40)!r}",
-            where=self._api.endpoint.where,
-            fatal=True,
-            evidence=f"known are {', '.join(sorted(_UNDER_WAY | _ENDED))}",
-            cure="ask it in mode: live",
-        )
+        await self.download(file_id, take)

@@ -7,20 +7,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from pytest_ftgate.errors import ModelError
-from pytest_ftgate.models.openai_api.endpoint import Endpoint
+from pytest_ftgate.models.openai_api.endpoint import Endpoint, count_or_none, fields
 from pytest_ftgate.models.protocol import Completion
 from pytest_ftgate.text import kind_of
 
-EVIDENCE_CHARACTERS = 120
 _FINISHES = {"length": "cut_off", "content_filter": "filtered"}
 
 
 def read_answer(body: object, endpoint: Endpoint) -> Completion:
-    """Return the first choice of a chat completion as an answer.
-
-    Args:
-        body: what the client made of the response: JSON data, or text where the server did not call it JSON.
-        endpoint: who answered, for messages.
+    """Return the first choice of a chat completion, given as JSON data, or as text where it was not called JSON.
 
     Raises:
         ModelError: this is not a chat completion. Worth another try: a proxy or a restart may have cut it off.
@@ -37,11 +32,10 @@ def read_answer(body: object, endpoint: Endpoint) -> Completion:
 
 def broken_body(found: str, endpoint: Endpoint) -> ModelError:
     """Return the error for a body that is not JSON."""
-    return ModelError(
+    return endpoint.error(
         "the endpoint answered with something that is not JSON" if found.strip() else "the endpoint's answer is empty",
-        where=endpoint.where,
         retryable=True,
-        evidence=f"found: {endpoint.quoted(found, EVIDENCE_CHARACTERS)}" if found.strip() else None,
+        evidence=endpoint.found(found) if found.strip() else None,
         cure="base_url may name a web page: it usually ends in /v1" if found.lstrip().startswith("<") else None,
     )
 
@@ -70,26 +64,16 @@ def _first_choice(data: Mapping[str, Any], endpoint: Endpoint) -> tuple[Mapping[
 
 def _tokens(usage: object) -> dict[str, int | None]:
     """What is not a count is left out: an answer is none the worse for them."""
-    counts = usage if isinstance(usage, Mapping) else {}
-    given = counts.get("prompt_tokens_details")
-    details = given if isinstance(given, Mapping) else {}
+    counts = fields(usage)
+    details = fields(counts.get("prompt_tokens_details"))
     return {
-        "input_tokens": _count(counts.get("prompt_tokens")),
-        "output_tokens": _count(counts.get("completion_tokens")),
-        "cached_input_tokens": _count(details.get("cached_tokens")),
-        "cache_write_tokens": _count(details.get("cache_write_tokens")),
+        "input_tokens": count_or_none(counts.get("prompt_tokens")),
+        "output_tokens": count_or_none(counts.get("completion_tokens")),
+        "cached_input_tokens": count_or_none(details.get("cached_tokens")),
+        "cache_write_tokens": count_or_none(details.get("cache_write_tokens")),
     }
 
 
-def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
-
-
 def _broken(what: str, data: object, endpoint: Endpoint) -> ModelError:
-    found = json.dumps(data, ensure_ascii=False, default=str)
-    return ModelError(
-        f"the endpoint's answer is not a chat completion: {what}",
-        where=endpoint.where,
-        retryable=True,
-        evidence=f"found: {endpoint.quoted(found, EVIDENCE_CHARACTERS)}",
-    )
+    found = endpoint.found(json.dumps(data, ensure_ascii=False, default=str))
+    return endpoint.error(f"the endpoint's answer is not a chat completion: {what}", retryable=True, evidence=found)

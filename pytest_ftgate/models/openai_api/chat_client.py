@@ -29,11 +29,8 @@ class ChatClient:
     """Asks for chat completions in one event loop.
 
     Requests are built here and sent as they are: making the client's own objects of a question and of its answer
-    would take more than half of the time that a call costs this process.
-
-    Args:
-        endpoint: whom to ask, and with which key.
-        timeout_s: seconds to wait for a connection, or for the next piece of an answer.
+    would take more than half of the time that a call costs this process. ``timeout_s`` are the seconds to wait for a
+    connection, or for the next piece of an answer.
     """
 
     def __init__(self, endpoint: Endpoint, timeout_s: float | None) -> None:
@@ -53,7 +50,7 @@ class ChatClient:
             if is_cancelled(error) and is_cancelled_from_outside():
                 raise asyncio.CancelledError from None  # aiohttp may tell of it as a lost connection
             # Not chained: a traceback would show the client's own text, which may quote the key.
-            raise failure(error, self._endpoint, timeout_s=self._timeout_s, now=time.time()) from None
+            raise failure(error, self._endpoint, timeout_s=self._timeout_s) from None
         wait_s = pause_s(response.headers)
         if wait_s:
             self._resume_at = max(self._resume_at, time.monotonic() + wait_s)
@@ -68,7 +65,7 @@ class ChatClient:
         refusal = Refusal(response.status_code, error_in(data), response.text, response.headers)
         if refusal.filtered:
             return Completion("", finish="filtered")
-        raise refused(refusal, self._endpoint, time.time())
+        raise refused(refusal, self._endpoint)
 
     def pause_s(self) -> float:
         """Return the seconds for which the endpoint wants no further request, as its last answers said."""

@@ -32,10 +32,6 @@ def open_client(endpoint: Endpoint, timeout_s: float | None) -> AsyncOpenAI:
     """Return a client for one endpoint, in the running event loop. It tries nothing again.
 
     Give each of its calls ``extra_headers=client_headers(key)``.
-
-    Args:
-        endpoint: whom to ask.
-        timeout_s: seconds to wait for a connection, or for the next piece of an answer.
     """
     from openai import AsyncOpenAI
 
@@ -49,11 +45,7 @@ def open_client(endpoint: Endpoint, timeout_s: float | None) -> AsyncOpenAI:
 
 
 def open_http(timeout_s: float | None) -> httpx2.AsyncClient:
-    """Return the HTTP client below, by aiohttp where that is installed: it halves the cost of a call.
-
-    Args:
-        timeout_s: seconds to wait for a connection, or for the next piece of an answer.
-    """
+    """Return the HTTP client below, by aiohttp where that is installed: it halves the cost of a call."""
     from openai import DefaultAioHttpClient, DefaultAsyncHttpxClient
 
     with suppress(RuntimeError):  # not installed
@@ -62,11 +54,7 @@ def open_http(timeout_s: float | None) -> httpx2.AsyncClient:
 
 
 def headers(key: str | None) -> dict[str, str]:
-    """Return what a request says of us.
-
-    Args:
-        key: the endpoint's; ``None`` sends none.
-    """
+    """Return what a request says of us; without a key it sends none."""
     said = {"Accept": "application/json"}
     return {**said, "Authorization": f"Bearer {key}"} if key else said
 

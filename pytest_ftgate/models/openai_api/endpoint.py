@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from pytest_ftgate.errors import ModelError, Where
+from pytest_ftgate.models.protocol import is_count
 from pytest_ftgate.text import excerpt
 
 if TYPE_CHECKING:
@@ -38,6 +40,8 @@ _FILTER_CODES = frozenset({"content_filter", "content_policy_violation"})
 _TRANSPORTS = frozenset({"httpx", "httpx2", "httpcore", "httpcore2", "aiohttp", "anyio", "h11"})
 
 _TRY_AGAIN = frozenset({408, 409, 429})
+
+_EVIDENCE_CHARACTERS = 120
 
 _LOOKS_LIKE_A_KEY = re.compile(r"\bsk-[\w*.-]{3,}|(?<=\bBearer )\S+")
 
@@ -69,6 +73,29 @@ class Endpoint:
             text = text.replace(self.key, "***")
         return excerpt(_LOOKS_LIKE_A_KEY.sub("***", text), width=width)
 
+    def found(self, text: str) -> str:
+        """Return the evidence that something else was answered than what was asked for."""
+        return f"found: {self.quoted(text, _EVIDENCE_CHARACTERS)}"
+
+    def error(self, what: str, **facts: Any) -> ModelError:
+        """Return a :class:`ModelError` of this endpoint."""
+        return ModelError(what, where=self.where, **facts)
+
+
+def fields(value: object) -> Mapping[str, Any]:
+    """Return what a stranger's JSON holds at a place: nothing where it is no object."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def text_or_none(value: object) -> str | None:
+    """Return a stranger's value where it is a text that says something."""
+    return value if isinstance(value, str) and value.strip() else None
+
+
+def count_or_none(value: object) -> int | None:
+    """Return a stranger's value where it is a count."""
+    return value if is_count(value) else None
+
 
 def endpoint_of(spec: ModelSpec, model: str) -> Endpoint:
     """Return the endpoint that a gate asks for a model, with the key that the gate names."""
@@ -78,15 +105,7 @@ def endpoint_of(spec: ModelSpec, model: str) -> Endpoint:
 
 
 def check_key(endpoint: Endpoint, source: str) -> None:
-    """Check that there is a key where one is named.
-
-    Args:
-        endpoint: whose key.
-        source: where the gate names it.
-
-    Raises:
-        ModelError: fatal; the environment variable that holds the key is not set.
-    """
+    """Raise a fatal :class:`ModelError` where there is no key although one is named, at ``source``."""
     if endpoint.key_env is None or (endpoint.key and endpoint.key.isascii()):
         return
     raise ModelError(
@@ -145,38 +164,30 @@ class Refusal:
 
 def refusal_in(error: APIStatusError) -> Refusal:
     """Return the response that made the client raise."""
-    body = error.body if isinstance(error.body, Mapping) else {}
-    return Refusal(error.status_code, body, error.response.text, error.response.headers)
+    return Refusal(error.status_code, fields(error.body), error.response.text, error.response.headers)
 
 
 def error_in(body: object) -> Mapping[str, Any]:
     """Return what the body of a refusal says of the error, as an object; empty where it says nothing in that form."""
-    told = body.get("error", body) if isinstance(body, Mapping) else None
-    return told if isinstance(told, Mapping) else {}
+    return fields(fields(body).get("error", body))
 
 
-def failure(error: Exception, endpoint: Endpoint, *, timeout_s: float | None, now: float) -> ModelError:
-    """Return what the client raised, in this package's terms.
-
-    Args:
-        error: raised by the ``openai`` client.
-        endpoint: whom was asked.
-        timeout_s: how long the client waited at most.
-        now: seconds since the epoch, for a ``Retry-After`` that is a date.
-    """
+def failure(error: Exception, endpoint: Endpoint, *, timeout_s: float | None) -> ModelError:
+    """Return what the ``openai`` client raised after ``timeout_s`` at most, in this package's terms."""
     from openai import APIConnectionError, APIStatusError, APITimeoutError
 
     root = _root(error)
-    transport = isinstance(error, APIConnectionError | OSError) or _library(error) in _TRANSPORTS
+    library = type(error).__module__.partition(".")[0]
+    transport = isinstance(error, APIConnectionError | OSError) or library in _TRANSPORTS
     if (isinstance(error, APITimeoutError) or transport) and _is_timeout(root):
         limit = f" within {timeout_s:g} s" if timeout_s is not None else ""
-        return ModelError(f"no answer{limit}", where=endpoint.where, retryable=True)
+        return endpoint.error(f"no answer{limit}", retryable=True)
     if transport:
         return _unreachable(root, endpoint)
     if isinstance(error, APIStatusError):
-        return refused(refusal_in(error), endpoint, now)
+        return refused(refusal_in(error), endpoint)
     found = endpoint.quoted(f"{type(error).__name__}: {error}")
-    return ModelError("the call failed", where=endpoint.where, retryable=True, evidence=found)
+    return endpoint.error("the call failed", retryable=True, evidence=found)
 
 
 def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
@@ -215,10 +226,6 @@ def is_cancelled(error: BaseException) -> bool:
     return isinstance(_root(error), CancelledError)
 
 
-def _library(error: Exception) -> str:
-    return type(error).__module__.partition(".")[0]
-
-
 def _is_timeout(root: BaseException) -> bool:
     """With aiohttp the client takes a refused or dropped connection for a time-out, too: the root tells."""
     from asyncio import TimeoutError as LoopTimeoutError  # Python 3.10 has two of them
@@ -228,25 +235,26 @@ def _is_timeout(root: BaseException) -> bool:
 
 def _unreachable(cause: BaseException, endpoint: Endpoint) -> ModelError:
     text = str(cause) or "the connection was closed"
-    found = endpoint.quoted(f"{type(cause).__name__}: {text}")
-    return ModelError(
+    return endpoint.error(
         "the endpoint cannot be reached, or dropped the connection",
-        where=endpoint.where,
         retryable=True,
         trouble="unreachable",
         unpaid=isinstance(cause, ConnectionRefusedError | gaierror) or type(cause).__name__ == "ConnectError",
-        evidence=found,
+        evidence=endpoint.quoted(f"{type(cause).__name__}: {text}"),
         cure="check base_url, and that the server is running",
     )
 
 
-def refused(refusal: Refusal, endpoint: Endpoint, now: float) -> ModelError:
+def refused(refusal: Refusal, endpoint: Endpoint) -> ModelError:
     """Return what a response that is no answer means: see :func:`failure`."""
     status = refusal.status
+    key = f"the key named by {endpoint.key_env}" if endpoint.key_env else "this endpoint"
     if refusal.codes & _QUOTA_CODES or status == 402:
-        what, cure = f"the quota of {_key_name(endpoint)} is exhausted", "raise the quota, or name another key"
+        what, cure = f"the quota of {key} is exhausted", "raise the quota, or name another key"
+    elif status in (401, 403) and endpoint.key_env is None:
+        what, cure = "the endpoint asks for a key, and the gate names none", "name its variable: api_key_env: NAME"
     elif status in (401, 403):
-        what, cure = _no_entrance(endpoint)
+        what, cure = f"the endpoint refused {key}", f"set {endpoint.key_env} to a key that may use {endpoint.model!r}"
     elif status == 404:
         what = f"the endpoint does not know the model {endpoint.model!r}, or base_url is wrong"
         cure = f"asked was {endpoint.where}{urlsplit(endpoint.base_url).path}/chat/completions"
@@ -254,37 +262,23 @@ def refused(refusal: Refusal, endpoint: Endpoint, now: float) -> ModelError:
         what = f"a prompt is longer than the context of {endpoint.model!r}"
         cure = "shorten the system message, the few-shot examples or the inputs"
     elif status in _TRY_AGAIN or status >= 500:
-        return _for_now(refusal, endpoint, now)
+        return _for_now(refusal, endpoint)
     else:
         what, cure = "the endpoint refused the request", "check params: they are sent as they are written"
-    return ModelError(what, where=endpoint.where, fatal=True, unpaid=True, evidence=said(refusal, endpoint), cure=cure)
+    return endpoint.error(what, fatal=True, unpaid=True, evidence=said(refusal, endpoint), cure=cure)
 
 
-def _for_now(refusal: Refusal, endpoint: Endpoint, now: float) -> ModelError:
+def _for_now(refusal: Refusal, endpoint: Endpoint) -> ModelError:
     busy = refusal.status == 429
-    return ModelError(
+    return endpoint.error(
         "the endpoint asked to slow down" if busy else "the endpoint failed",
-        where=endpoint.where,
         retryable=True,
         trouble="busy" if busy or refusal.status == 503 else "other",
         unpaid=refusal.status in (409, 429, 503),
-        retry_after_s=retry_after_s(refusal.headers, now),
+        retry_after_s=retry_after_s(refusal.headers, time.time()),
         evidence=said(refusal, endpoint),
         cure="lower concurrency" if busy else None,
     )
-
-
-def _no_entrance(endpoint: Endpoint) -> tuple[str, str]:
-    if endpoint.key_env is None:
-        return "the endpoint asks for a key, and the gate names none", "name its variable: api_key_env: NAME"
-    return (
-        f"the endpoint refused {_key_name(endpoint)}",
-        f"set {endpoint.key_env} to a key that may use {endpoint.model!r}",
-    )
-
-
-def _key_name(endpoint: Endpoint) -> str:
-    return f"the key named by {endpoint.key_env}" if endpoint.key_env else "this endpoint"
 
 
 def said(refusal: Refusal, endpoint: Endpoint) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pytest_ftgate.errors import ModelError
-from pytest_ftgate.models.openai_api.endpoint import Endpoint
+from pytest_ftgate.models.openai_api.endpoint import Endpoint, count_or_none, fields, text_or_none
 from pytest_ftgate.text import kind_of
 
 _WAIT = "wait until it has succeeded, then run again"
@@ -25,6 +25,7 @@ _CURES = {
 }
 _LOSSES = ("full_valid_loss", "valid_loss")
 _STEPS_SHOWN = 12
+NEEDS_VALIDATION_SET = "give the gate a validation_set, on which the checkpoints are compared"
 
 
 @dataclass(frozen=True)
@@ -65,40 +66,37 @@ class Checkpoint:
 
 
 def read_job(body: object, id_: str, endpoint: Endpoint) -> TuningJob:
-    """Return the job, which must have succeeded.
-
-    Args:
-        body: the endpoint's answer, as JSON data.
-        id_: the job that was asked for.
-        endpoint: who answered, for messages.
+    """Return the job out of the endpoint's answer; it must have succeeded.
 
     Raises:
         ModelError: fatal; the job has not succeeded (says its state, and why), or this is no job.
     """
-    job = body if isinstance(body, Mapping) else {}
+    job = fields(body)
     status = job.get("status")
     if not isinstance(status, str) or job.get("id", id_) != id_:
-        what = "it has no status" if isinstance(body, Mapping) else f"it is {kind_of(body)}, not an object"
-        if isinstance(status, str):
-            what = "it has another id"
-        raise _fatal(f"the endpoint's answer is not the fine-tuning job {id_}: {what}", endpoint)
+        lack = "it has another id" if isinstance(status, str) else "it has no status"
+        what = lack if isinstance(body, Mapping) else f"it is {kind_of(body)}, not an object"
+        raise endpoint.error(f"the endpoint's answer is not the fine-tuning job {id_}: {what}", fatal=True)
     if status != "succeeded":
-        raise _not_succeeded(job, id_, status, endpoint)
-    model = _text(job.get("fine_tuned_model"))
-    if model is None:
-        raise _fatal(
-            f"the fine-tuning job {id_} has succeeded, but names no fine_tuned_model",
-            endpoint,
-            cure="name the model itself: model in place of job",
+        message = text_or_none(fields(job.get("error")).get("message"))
+        raise endpoint.error(
+            f"the fine-tuning job {id_} has not succeeded: its state is {endpoint.quoted(status, 40)}",
+            fatal=True,
+            evidence=f"it says: {endpoint.quoted(message)}" if message else None,
+            cure=_CURES.get(status, "a candidate is made by a job whose state is succeeded"),
         )
+    model = text_or_none(job.get("fine_tuned_model"))
+    if model is None:
+        what = f"the fine-tuning job {id_} has succeeded, but names no fine_tuned_model"
+        raise endpoint.error(what, fatal=True, cure="name the model itself: model in place of job")
     return TuningJob(
         id=id_,
         model=model,
-        base_model=_text(job.get("model")),
-        trained_tokens=_count(job.get("trained_tokens")),
+        base_model=text_or_none(job.get("model")),
+        trained_tokens=count_or_none(job.get("trained_tokens")),
         hyperparameters=_hyperparameters(job),
-        training_file=_text(job.get("training_file")),
-        validation_file=_text(job.get("validation_file")),
+        training_file=text_or_none(job.get("training_file")),
+        validation_file=text_or_none(job.get("validation_file")),
     )
 
 
@@ -110,35 +108,34 @@ def read_checkpoints(rows: Sequence[object], id_: str, endpoint: Endpoint) -> tu
     """
     found = {}
     for row in rows:
-        parts = row if isinstance(row, Mapping) else {}
-        step, model = _count(parts.get("step_number")), _text(parts.get("fine_tuned_model_checkpoint"))
+        parts = fields(row)
+        step = count_or_none(parts.get("step_number"))
+        model = text_or_none(parts.get("fine_tuned_model_checkpoint"))
         if step is None or model is None or step in found:
             what = "holds one without a step or a name" if step is None or model is None else f"holds step {step} twice"
-            raise _fatal(f"the endpoint's list of checkpoints of the fine-tuning job {id_} {what}", endpoint)
-        found[step] = Checkpoint(step, model, _losses(parts.get("metrics")))
+            what = f"the endpoint's list of checkpoints of the fine-tuning job {id_} {what}"
+            raise endpoint.error(what, fatal=True)
+        losses = fields(parts.get("metrics"))
+        losses = {name: float(losses[name]) for name in _LOSSES if _is_number(losses.get(name))}
+        found[step] = Checkpoint(step, model, losses)
     return tuple(found[step] for step in sorted(found))
 
 
 def choose_checkpoint(
     checkpoints: Sequence[Checkpoint], wanted: str | int, job: TuningJob, endpoint: Endpoint
 ) -> tuple[Checkpoint, str]:
-    """One checkpoint, and in words by what it was chosen.
+    """Return one of a job's checkpoints, which are given by their steps, and in words by what it was chosen.
 
     Args:
-        checkpoints: the job's, by their steps.
         wanted: ``last``, a step, or ``best``: the lowest loss on the job's own validation file; of equals the first.
-        job: whose they are.
-        endpoint: where, for messages.
 
     Raises:
         ModelError: fatal; there is no such checkpoint, or nothing to choose the best by.
     """
     if not checkpoints:
-        raise _fatal(
-            f"the endpoint lists no checkpoint of the fine-tuning job {job.id}",
-            endpoint,
-            cure="leave checkpoint out: the job's fine_tuned_model is then judged",
-        )
+        what = f"the endpoint lists no checkpoint of the fine-tuning job {job.id}"
+        cure = "leave checkpoint out: the job's fine_tuned_model is then judged"
+        raise endpoint.error(what, fatal=True, cure=cure)
     if wanted == "last":
         return checkpoints[-1], "the last"
     if wanted != "best":
@@ -156,11 +153,8 @@ def _at_step(checkpoints: Sequence[Checkpoint], step: int, job: TuningJob, endpo
     if found is None:
         steps = ", ".join(str(one.step) for one in checkpoints[:_STEPS_SHOWN])
         more = f" and {len(checkpoints) - _STEPS_SHOWN} more" if len(checkpoints) > _STEPS_SHOWN else ""
-        raise _fatal(
-            f"the fine-tuning job {job.id} has no checkpoint at step {step}",
-            endpoint,
-            evidence=f"its checkpoints are at {steps}{more}",
-        )
+        what = f"the fine-tuning job {job.id} has no checkpoint at step {step}"
+        raise endpoint.error(what, fatal=True, evidence=f"its checkpoints are at {steps}{more}")
     return found
 
 
@@ -169,55 +163,17 @@ def _no_loss(job: TuningJob, endpoint: Endpoint) -> ModelError:
     why = f"the endpoint gives no {' or '.join(_LOSSES)} for every checkpoint"
     if job.validation_file is None:
         why = "the job had no validation file"
-    return _fatal(
-        f"the best checkpoint of the fine-tuning job {job.id} is not known: {why}",
-        endpoint,
-        cure="give the gate a validation_set, on which the checkpoints are compared",
-    )
-
-
-def _not_succeeded(job: Mapping[Any, Any], id_: str, status: str, endpoint: Endpoint) -> ModelError:
-    error = job.get("error")
-    message = _text(error.get("message")) if isinstance(error, Mapping) else None
-    return _fatal(
-        f"the fine-tuning job {id_} has not succeeded: its state is {endpoint.quoted(status, 40)}",
-        endpoint,
-        evidence=f"it says: {endpoint.quoted(message)}" if message else None,
-        cure=_CURES.get(status, "a candidate is made by a job whose state is succeeded"),
-    )
+    what = f"the best checkpoint of the fine-tuning job {job.id} is not known: {why}"
+    return endpoint.error(what, fatal=True, cure=NEEDS_VALIDATION_SET)
 
 
 def _hyperparameters(job: Mapping[Any, Any]) -> dict[str, Any]:
     """Of the job, or of its method, where newer jobs have them; plain values alone."""
-    method = job.get("method")
-    methods = method if isinstance(method, Mapping) else {}
-    chosen = methods.get(methods.get("type")) if isinstance(methods.get("type"), str) else None
-    below = chosen.get("hyperparameters") if isinstance(chosen, Mapping) else None
-    found = job.get("hyperparameters") or below
-    values = found if isinstance(found, Mapping) else {}
-    return {str(name): value for name, value in values.items() if _is_plain(value)}
-
-
-def _is_plain(value: object) -> bool:
-    return isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
-
-
-def _losses(metrics: object) -> dict[str, float]:
-    values = metrics if isinstance(metrics, Mapping) else {}
-    return {name: float(values[name]) for name in _LOSSES if _is_number(values.get(name))}
+    methods = fields(job.get("method"))
+    below = fields(methods.get(str(methods.get("type")))).get("hyperparameters")
+    values = fields(job.get("hyperparameters") or below)
+    return {str(name): value for name, value in values.items() if isinstance(value, str | int) or _is_number(value)}
 
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value.strip() else None
-
-
-def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
-
-
-def _fatal(what: str, endpoint: Endpoint, *, evidence: str | None = None, cure: str | None = None) -> ModelError:
-    return ModelError(what, where=endpoint.where, fatal=True, evidence=evidence, cure=cure)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pytest_ftgate.errors import ModelError
 from pytest_ftgate.models.openai_api.api_client import AbsentError, ApiClient, segment
-from pytest_ftgate.models.openai_api.endpoint import refusal_in, said
+from pytest_ftgate.models.openai_api.endpoint import fields, refusal_in, said
 
 _JOBS = "/fine_tuning/jobs"
 _FILES = "/files"
@@ -36,35 +34,26 @@ class JobClient(ApiClient):
         rows: list[object] = []
         after: dict[str, str] = {}
         for _ in range(_MOST_PAGES):
-            page = await self._page_of_checkpoints(id_, after)
+            try:
+                page = fields(await self.get(f"{_JOBS}/{segment(id_)}/checkpoints", limit=_PAGE, **after))
+            except AbsentError as absent:
+                raise self._lacks(
+                    f"the API of checkpoints (GET {_JOBS}/{id_}/checkpoints)",
+                    absent,
+                    "leave checkpoint out: the job's fine_tuned_model is then judged; or name a checkpoint by model",
+                ) from None
             found = page.get("data")
             if not isinstance(found, list):
                 raise self._fatal(f"the endpoint's answer is not a list of checkpoints of the fine-tuning job {id_}")
             rows += found
-            last = found[-1].get("id") if found and isinstance(found[-1], dict) else None
+            last = fields(found[-1] if found else None).get("id")
             if page.get("has_more") is not True or not isinstance(last, str):
                 return rows
             after = {"after": last}
         raise self._fatal(f"the endpoint's list of checkpoints of the fine-tuning job {id_} does not end")
 
-    async def _page_of_checkpoints(self, id_: str, after: dict[str, str]) -> dict[str, Any]:
-        try:
-            page = await self.get(f"{_JOBS}/{segment(id_)}/checkpoints", limit=_PAGE, **after)
-        except AbsentError as absent:
-            raise self._lacks(
-                f"the API of checkpoints (GET {_JOBS}/{id_}/checkpoints)",
-                absent,
-                "leave checkpoint out: the job's fine_tuned_model is then judged; or name a checkpoint by model",
-            ) from None
-        return page if isinstance(page, dict) else {}
-
     async def content(self, id_: str, purpose: str) -> bytes:
-        """Return the bytes of a file.
-
-        Args:
-            id_: the file's.
-            purpose: what it is to whoever reads the message: ``training file``.
-        """
+        """Return the bytes of a file, whose purpose messages name: ``training file``."""
         from openai import HttpxBinaryResponseContent
 
         try:
@@ -97,8 +86,7 @@ class JobClient(ApiClient):
         return self._fatal(f"this endpoint lacks {api}", absent, cure)
 
     def _fatal(self, what: str, absent: AbsentError | None = None, cure: str | None = None) -> ModelError:
-        evidence = absent.evidence if absent is not None else None
-        return ModelError(what, where=self.endpoint.where, fatal=True, evidence=evidence, cure=cure)
+        return self.endpoint.error(what, fatal=True, evidence=absent.evidence if absent else None, cure=cure)
 
     def _failed(self, error: Exception, path: str) -> ModelError:
         """Tell of a request that is at fault itself by its path, for it holds nothing that a gate's author wrote."""
@@ -109,9 +97,5 @@ class JobClient(ApiClient):
             return found
         if error.status_code >= 500 or error.status_code in _NOT_THE_REQUEST:
             return found
-        return ModelError(
-            f"the endpoint refused GET {path}",
-            where=self.endpoint.where,
-            fatal=True,
-            evidence=said(refusal_in(error), self.endpoint),
-        )
+        evidence = said(refusal_in(error), self.endpoint)
+        return self.endpoint.error(f"the endpoint refused GET {path}", fatal=True, evidence=evidence)

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import date, datetime, timezone
 from typing import TYPE_CHECKING, Any
 
+from pytest_ftgate.models.openai_api.endpoint import Endpoint, fields
 from pytest_ftgate.text import date_of
 
 if TYPE_CHECKING:
     from pytest_ftgate.models.openai_api.api_client import ApiClient
-    from pytest_ftgate.models.openai_api.endpoint import Endpoint
 
 _TIMEOUT_S = 5.0
 
@@ -46,7 +46,7 @@ class Listing:
 
 def read_listing(body: object, asked_at: float) -> Listing:
     """Out of the answer to ``GET /models/NAME``, without trust: what is no date is not known."""
-    facts = body if isinstance(body, Mapping) else {}
+    facts = fields(body)
     if "shutdown_date" not in facts:
         return Listing(asked_at, known=False)
     written = facts["shutdown_date"]
@@ -71,13 +71,7 @@ def _date(written: object) -> date | None:
 
 
 async def ask_listings(endpoint: Endpoint, models: Sequence[str], now: float) -> dict[str, Listing]:
-    """Send one request for each model, and make no other attempt; leave out those to which there was no answer.
-
-    Args:
-        endpoint: whom to ask, and with which key.
-        models: their names there.
-        now: seconds since the epoch.
-    """
+    """Send one request for each model, and make no other attempt; leave out those to which there was no answer."""
     from asyncio import gather
 
     from pytest_ftgate.models.openai_api.api_client import ApiClient

@@ -15,16 +15,7 @@ from pytest_ftgate.models.openai_api.chat_client import ChatClient
 from pytest_ftgate.models.openai_api.endpoint import PUBLIC_ENDPOINT, Endpoint, check_key, endpoint_of, secret
 from pytest_ftgate.models.price import written_price
 from pytest_ftgate.models.prompt import Prompt, build_prompt
-from pytest_ftgate.models.protocol import (
-    Completion,
-    LatencySample,
-    Model,
-    Price,
-    Surroundings,
-    retries_of,
-    sample_of,
-    timeout_of,
-)
+from pytest_ftgate.models.protocol import BuiltModel, Completion, Model, Price, Surroundings, parts_of
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import ModelSpec, Source
@@ -34,38 +25,27 @@ CONCURRENCY = 16
 
 
 @dataclass(eq=False, kw_only=True)
-class OpenAIModel(Model):
+class OpenAIModel(BuiltModel):
     """A chat model at an endpoint. Answers come whole, and one request is one attempt: the runner tries again.
 
     Args:
         model: its name at the endpoint.
         base_url: the endpoint, without a slash at its end.
         key_env: the environment variable that holds the key; ``None`` sends no key at all.
-        prompt: how examples become messages.
         params: sent as they are, beside the model and the messages.
         revision: stands for the state of the weights; a part of the key of every answer.
-        requests_per_minute: calls that may begin within a minute; ``None``: any number.
-        tokens_per_minute: likewise tokens of questions and answers together.
-        latency: how a sample of latencies is taken, where one is asked for.
         source: where the gate names the model.
     """
 
-    name: str
-    spelling: str
     model: str
     base_url: str
     key_env: str | None
     prompt: Prompt
     params: Mapping[str, Any] = field()
     revision: str | None
-    concurrency: int
-    timeout_s: float | None
-    retries: int
-    price: Price
     source: str
     requests_per_minute: float | None = None
     tokens_per_minute: float | None = None
-    latency: LatencySample | None = None
     persistent: bool = True
     endpoint: bool = True
     _clients: dict[asyncio.AbstractEventLoop, ChatClient] = field(default_factory=dict, init=False, repr=False)
@@ -88,9 +68,6 @@ class OpenAIModel(Model):
         """Check that calls can be made, and load the client, whose first call would else seem to take that long.
 
         Predictions that are stored or recorded need neither key nor client.
-
-        Raises:
-            ModelError: fatal; the environment variable that holds the key is not set.
         """
         check_key(self.address(), self.source)
         import_module("openai")
@@ -153,8 +130,7 @@ def _asked_live(spec: ModelSpec, surroundings: Surroundings) -> OpenAIModel:
     options = spec.options
     endpoint = endpoint_of(spec, options["model"])
     return OpenAIModel(
-        name=spec.name,
-        spelling=spec.spelling,
+        **parts_of(spec),
         model=endpoint.model,
         base_url=endpoint.base_url,
         key_env=endpoint.key_env,
@@ -162,13 +138,10 @@ def _asked_live(spec: ModelSpec, surroundings: Surroundings) -> OpenAIModel:
         params=_checked_params(options.get("params") or {}, spec.source),
         revision=options.get("revision"),
         concurrency=options.get("concurrency") or CONCURRENCY,
-        timeout_s=timeout_of(options),
-        retries=retries_of(options),
         price=price_at_endpoint(spec),
         source=spec.source.at,
         requests_per_minute=options.get("requests_per_minute"),
         tokens_per_minute=options.get("tokens_per_minute"),
-        latency=sample_of(options),
     )
 
 
@@ -179,22 +152,15 @@ def price_at_endpoint(spec: ModelSpec) -> Price:
         return written_price(options["price"], str(spec.source))
     from pytest_ftgate.models.price_table import table_price
 
-    return table_price(
-        options["model"],
-        options.get("base_url") or PUBLIC_ENDPOINT,
-        options.get("params") or {},
-        batch=options.get("mode") == "batch",
-    )
+    base_url, params = options.get("base_url") or PUBLIC_ENDPOINT, options.get("params") or {}
+    return table_price(options["model"], base_url, params, batch=options.get("mode") == "batch")
 
 
 def _checked_params(params: Mapping[str, Any], source: Source) -> Mapping[str, Any]:
     for name, reason in _OURS.items():
         if name in params:
-            raise ConfigError(
-                f"params must not hold {name!r}",
-                where=source.where(f"params.{name}"),
-                cure=f"remove it: {reason}",
-            )
+            where = source.where(f"params.{name}")
+            raise ConfigError(f"params must not hold {name!r}", where=where, cure=f"remove it: {reason}")
     try:
         canonical_json(params)
     except (TypeError, ValueError) as error:

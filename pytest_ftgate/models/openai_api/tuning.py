@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pytest_ftgate.data import DataSet, Example, canonical_json
 from pytest_ftgate.errors import DataError, ModelError, StoreError
 from pytest_ftgate.models.openai_api.endpoint import check_key, endpoint_of
-from pytest_ftgate.models.openai_api.job import Checkpoint, TuningJob, choose_checkpoint, read_checkpoints, read_job
+from pytest_ftgate.models.openai_api.job import (
+    NEEDS_VALIDATION_SET,
+    Checkpoint,
+    TuningJob,
+    choose_checkpoint,
+    read_checkpoints,
+    read_job,
+)
 from pytest_ftgate.models.protocol import RetryPolicy, Surroundings, retries_of, timeout_of
 from pytest_ftgate.models.registry import build_model
 
@@ -52,12 +59,7 @@ def job_file(id_: str, content: bytes) -> JobFile:
 
 
 def read_examples(content: bytes, origin: str) -> DataSet:
-    """Return the examples of a job's file, which is JSONL. Raises :class:`DataError`.
-
-    Args:
-        content: its bytes.
-        origin: what messages call it.
-    """
+    """Return the examples of a job's file, which is JSONL, and which messages call so. Raises :class:`DataError`."""
     from pytest_ftgate.data.jsonl import read_jsonl
     from pytest_ftgate.data.lines import Lines
 
@@ -186,49 +188,42 @@ class JobRecords:
     def job(self) -> TuningJob:
         """Return the job, which has succeeded."""
 
-        async def ask(client: JobClient) -> TuningJob:
-            return read_job(await client.job(self._id), self._id, self.endpoint)
+        def ask() -> TuningJob:
+            return read_job(self._asked(lambda client: client.job(self._id)), self._id, self.endpoint)
 
         return self._noted(f"job {self._home} {self._id}", ask, lambda facts: TuningJob(**facts))
 
     def checkpoints(self) -> tuple[Checkpoint, ...]:
         """Return the job's checkpoints, by their steps."""
 
-        async def ask(client: JobClient) -> tuple[Checkpoint, ...]:
-            return read_checkpoints(await client.checkpoints(self._id), self._id, self.endpoint)
+        def ask() -> tuple[Checkpoint, ...]:
+            return read_checkpoints(self._asked(lambda client: client.checkpoints(self._id)), self._id, self.endpoint)
 
         name = f"checkpoints {self._home} {self._id}"
         return self._noted(name, ask, lambda facts: tuple(Checkpoint(**one) for one in facts))
 
     def file(self, id_: str, purpose: str) -> JobFile:
         """Return what is kept of a file of the job; ``purpose`` is for messages, such as ``training file``."""
-
-        async def ask(client: JobClient) -> JobFile:
-            return job_file(id_, await client.content(id_, purpose))
-
-        return self._noted(f"file {self._home} {id_}", ask, lambda facts: JobFile(**facts))
+        name = f"file {self._home} {id_}"
+        return self._noted(name, lambda: job_file(id_, self.content(id_, purpose)), lambda facts: JobFile(**facts))
 
     def shared_inputs(self, id_: str, test: DataSet, count: Callable[[DataSet, DataSet], int]) -> int:
         """Return how many test examples are in a validation file of the job.
 
-        Args:
-            id_: the file's.
-            test: the test set.
-            count: how many examples of the second data set are in the first.
+        ``count`` tells how many examples of the second data set are in the first.
         """
 
-        async def ask(client: JobClient) -> int:
-            content = await client.content(id_, "validation file")
+        def ask() -> int:
+            content = self.content(id_, "validation file")
             try:
                 examples = read_examples(content, f"validation file {self.endpoint.quoted(id_, 80)}")
             except DataError as error:
-                raise ModelError(
+                raise self.endpoint.error(
                     f"whether the best checkpoint of the fine-tuning job {self._id} was chosen on the test set cannot "
                     "be told: its validation file cannot be read as examples",
-                    where=self.endpoint.where,
                     fatal=True,
-                    evidence=str(error).splitlines()[0],
-                    cure="give the gate a validation_set, on which the checkpoints are compared",
+                    evidence=error.headline,
+                    cure=NEEDS_VALIDATION_SET,
                 ) from None
             return count(examples, test)
 
@@ -236,19 +231,15 @@ class JobRecords:
 
     def content(self, id_: str, purpose: str) -> bytes:
         """Return the bytes of a file, which are not kept."""
+        return self._asked(lambda client: client.content(id_, purpose))
 
-        async def ask(client: JobClient) -> bytes:
-            return await client.content(id_, purpose)
-
-        return self._asked(ask)
-
-    def _noted(self, name: str, ask: Callable[[JobClient], Awaitable[_T]], read: Callable[[Any], _T]) -> _T:
+    def _noted(self, name: str, ask: Callable[[], _T], read: Callable[[Any], _T]) -> _T:
         """Return what the notes hold, else what the endpoint says. A note that cannot be read is as none."""
         text = self._notes.get(PREFIX + name) if self._notes is not None else None
         if text is not None:
             with suppress(ValueError, TypeError):
                 return read(json.loads(text))
-        found = self._asked(ask)
+        found = ask()
         if self._notes is not None:
             with suppress(StoreError):  # it is asked again next time
                 self._notes.put(PREFIX + name, json.dumps(found, default=asdict))

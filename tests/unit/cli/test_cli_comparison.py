@@ -182,6 +182,18 @@ THRESHOLDS: list[tuple[str, GateResult, GateResult, str]] = [
         asked("economics.max_break_even_days", 120),
         "90 -> 120",
     ),
+    (
+        "economics.max_break_even_days",
+        asked("room", 90, Threshold("economics.max_break_even_days", 90, "higher")),
+        asked("room", 120, Threshold("economics.max_break_even_days", 120, "higher")),
+        "90 -> 120",
+    ),
+    (
+        "max_age_days",
+        asked("max_age_days", 90, Threshold("max_age_days", 90, "higher")),
+        asked("max_age_days", 180, Threshold("max_age_days", 180, "higher")),
+        "90 -> 180",
+    ),
     ("guards.general.max_drop", GUARDED, replace(GATE, guards=(LOOSE,)), "3 points -> 10 points"),
     ("guards.general.max_drop", GUARDED, GATE, "3 points -> removed"),
     ("slices by lang", SLICED, GATE, "judged -> removed"),

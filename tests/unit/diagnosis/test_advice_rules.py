@@ -8,10 +8,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from gate_context import context
 
+from pytest_ftgate.checks import knowledge
 from pytest_ftgate.checks.advice import advise, before_dropping, most_to_try
 from pytest_ftgate.checks.goal import NOT_SERVED
-from pytest_ftgate.checks.knowledge import knowledge_checks
 from pytest_ftgate.result import (
     Advice,
     Check,
@@ -538,7 +539,7 @@ def test_what_is_to_be_mended_before_a_candidate_is_dropped() -> None:
 
 @pytest.mark.parametrize(("fixed", "recalled", "said"), [(6, 3, True), (7, 3, False), (4, 4, False), (0, None, False)])
 def test_a_gain_that_is_knowledge_is_said_of_green_gates_too(fixed: int, recalled: int | None, said: bool) -> None:
-    found = knowledge_checks(Diagnosis({}, {}, fixed=ids(fixed), recalled=recalled))
+    found = knowledge.check(context(result={"diagnosis": Diagnosis({}, {}, fixed=ids(fixed), recalled=recalled)}))
     assert [(check.name, check.status) for check in found] == [("knowledge", "warning")] * said
 
 

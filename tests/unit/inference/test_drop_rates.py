@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from enumeration import outcomes, rates_at, trinomial
 
-from pytest_ftgate.checks.drop import Allowance, is_within, judge_drop, size_of
+from pytest_ftgate.checks.drop import Tolerance, is_within, judge_drop, size_of
 from pytest_ftgate.metrics import Scored, metric
 from pytest_ftgate.metrics.custom import ExampleMetric
 from pytest_ftgate.metrics.text import ExactMatch
@@ -23,7 +23,7 @@ def judged(wins, losses, n, *, max_drop=0.03, evidence="proven", confidence=0.95
         Scored(ExactMatch(), float(right.mean()), per_example=right.astype(float))
         for right in (rows >= wins, (rows < wins) | (rows >= wins + losses))
     )
-    return judge_drop(*scores, Allowance(max_drop, evidence, confidence), [None] * n)
+    return judge_drop(*scores, Tolerance(max_drop, evidence, confidence), [None] * n)
 
 
 def worst_rate(n, margin, counted):
@@ -115,7 +115,7 @@ def test_where_lower_is_better_more_is_worse():
     length = ExampleMetric("length", declared)
     before, after = (Scored(length, value, per_example=np.full(50, value)) for value in (2.0, 4.0))
     for allowed, status in ((1.0, "fail"), (2.0, "pass")):
-        found = judge_drop(before, after, Allowance(allowed, "observed", 0.95), [None] * 50)
+        found = judge_drop(before, after, Tolerance(allowed, "observed", 0.95), [None] * 50)
         assert (found.status, found.compared.gain) == (status, -2.0)
 
 
@@ -132,19 +132,19 @@ def test_where_lower_is_better_more_is_worse():
 )
 def test_how_many_are_needed(max_drop, evidence, repeats, groups, told):
     names = [None if groups is None else f"g{i // groups}" for i in range(50)]
-    found = size_of(ExactMatch(), names, Allowance(max_drop, evidence, 0.95, repeats))
+    found = size_of(ExactMatch(), names, Tolerance(max_drop, evidence, 0.95, repeats))
     assert (found.have, found.needed, found.unit) == told
     assert found.enough is (told[0] >= told[1])
 
 
 def test_a_drop_is_a_share_of_the_metrics_range():
     declared = metric(low=1, high=5, greater_is_better=True)(lambda expected, answer: 1.0)
-    found = size_of(ExampleMetric("grade", declared), [None] * 9, Allowance(0.12, "proven", 0.95))
+    found = size_of(ExampleMetric("grade", declared), [None] * 9, Tolerance(0.12, "proven", 0.95))
     assert found.needed == 99
 
 
 def test_groups_of_different_sizes_count_as_fewer():
     names = ["long"] * 20 + ["longer"] * 30 + [f"g{i}" for i in range(12)]
-    found = size_of(ExactMatch(), names, Allowance(0.1, "significant", 0.95))
+    found = size_of(ExactMatch(), names, Tolerance(0.1, "significant", 0.95))
     assert (found.have, found.needed, found.enough) == (3, 10, False)
     assert str(found) == "14 groups of such different sizes that they count as 3"

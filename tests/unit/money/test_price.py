@@ -134,7 +134,7 @@ def test_a_price_as_written(keys: Any, known: bool, source: str) -> None:
 
 def test_a_model_says_its_price_as_it_likes() -> None:
     assert costing(TOKENS) is TOKENS
-    assert costing(None) == Price(unknown="no price in the gate")
+    assert costing(None) == Price(unknown="no price in the gate", lack="price")
     assert costing({"gpu_hour_usd": 2}) == Price("the model mine", gpu_hour_usd=2)
     assert costing({"input_per_1m": 2}).unknown == "the price at the model mine has no output_per_1m"
 
@@ -163,14 +163,6 @@ def test_what_is_no_price_is_an_error(given: Any, flaw: str) -> None:
     assert str(caught.value).splitlines()[0] == f"price: the price of the model mine {flaw}"
 
 
-@pytest.mark.parametrize(
-    ("why", "named"),
-    [
-        ("unknown: no price in the gate", False),
-        ("unknown: no price in the gate, and genai-prices does not know 'm' at localhost", False),
-        ("unknown: no price in the gate, and genai-prices is not installed", True),
-        (None, False),
-    ],
-)
-def test_the_package_of_prices_is_named_where_it_would_help(why: str | None, named: bool) -> None:
-    assert ("pytest-ftgate[prices]" in price_cure(why)) is named
+@pytest.mark.parametrize(("lack", "named"), [("price", False), ("rate", False), ("table", True), (None, False)])
+def test_the_package_of_prices_is_named_where_it_would_help(lack: Any, named: bool) -> None:
+    assert ("pytest-ftgate[prices]" in price_cure(lack)) is named

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
+from gate_context import config, context
 
 from pytest_ftgate.checks.freshness.last_green import note_name
 from pytest_ftgate.checks.freshness.shutdown import shutdown_check, unknown_check
-from pytest_ftgate.config import GateConfig, Layer, Source, resolve_gate
 from pytest_ftgate.reports.text import block
-from pytest_ftgate.result import Check, Clock, Drift, GateResult
+from pytest_ftgate.result import Check, Clock, Drift, GateResult, Threshold
 
 NOON = 1_785_585_600.0  # 2026-08-01T12:00:00Z
 CLOCK = Clock(
@@ -24,19 +24,6 @@ CLOCK = Clock(
     shutdown_dates={"mini": "2027-01-14"},
     drift=(Drift("candidate", 0.9, 0.8, -0.1, 6, 0, beyond_noise=True), Drift("baseline", 0.5, 0.5, 0.0, 0, 0)),
 )
-
-
-def gate(**changes: object) -> GateConfig:
-    values = {
-        "test_set": "t.jsonl",
-        "training_set": "r.jsonl",
-        "baseline": "openai:base",
-        "candidate": "openai:ft",
-        "margin": 0.05,
-        **changes,
-    }
-    source = Source("marker", "marker", Path.cwd())
-    return resolve_gate([Layer(values, dict.fromkeys(values, source))], file=None, gate=None, default_name="x")
 
 
 def test_the_clock_survives_json() -> None:
@@ -73,16 +60,17 @@ def test_the_last_green_verdict_is_shown_where_it_matters() -> None:
     ],
 )
 def test_days_are_counted_by_the_calendar(shutdown: str, when: str, status: str) -> None:
-    config = gate(clock={"shutdown_within_days": 30})
-    check = shutdown_check(config, "candidate", "ft", "ft", shutdown, NOON)
+    gate = context({"clock": {"shutdown_within_days": 30}}, now=NOON)
+    check = shutdown_check(gate, "candidate", "ft", "ft", shutdown)
     assert (check.status, check.required, check.source) == (status, 30, "default")
+    assert check.threshold == Threshold("clock.shutdown_within_days", 30, "lower")
     assert check.message == f"candidate ft is listed with the shutdown date {shutdown}, {when}"
-    assert shutdown_check(config, "candidate", "ft", "ft", shutdown, NOON + 11 * 3600) == check
+    assert shutdown_check(replace(gate, now=NOON + 11 * 3600), "candidate", "ft", "ft", shutdown) == check
 
 
 def test_before_and_after_training_are_filed_apart() -> None:
-    assert note_name(gate(), "test_a.py::test") == "green: accept x"
-    assert note_name(gate(stage="ready"), "test_a.py::test") == "green: ready x"
+    assert note_name(config({}), "test_a.py::test") == "green: accept x"
+    assert note_name(config({"stage": "ready"}), "test_a.py::test") == "green: ready x"
 
 
 @pytest.mark.parametrize(
@@ -96,7 +84,7 @@ def test_before_and_after_training_are_filed_apart() -> None:
     ],
 )
 def test_what_to_do_about_a_shutdown_depends_on_whether_it_is_past(role: str, day: str, advice: str) -> None:
-    found = shutdown_check(gate(), role, "m", "m", day, NOON)
+    found = shutdown_check(context(now=NOON), role, "m", "m", day)
     assert (found.advice or "").startswith(advice)
 
 

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_ftgate.checks.weakening.comparison import Weakening
 from pytest_ftgate.checks.weakening.review import Past, compare_contents, removed_gates, review_checks
 from pytest_ftgate.config import GateFile, load_gate_file, resolve_gate
 from pytest_ftgate.errors import HistoryError
@@ -87,8 +88,8 @@ def test_where_weakening_is_forbidden_it_fails(folder: Path) -> None:
 
 def test_what_a_mark_loosens_is_said_elsewhere(folder: Path) -> None:
     weaker = FILE.replace("0.05", "0.01")
-    assert reviewed(folder, weaker, loosened=("margin: 0.05 -> 0.01",)) == ()
-    assert len(reviewed(folder, weaker, loosened=("margin: 0.04 -> 0.01",))) == 1
+    assert reviewed(folder, weaker, loosened=(Weakening("margin", "0.05", "0.01"),)) == ()
+    assert len(reviewed(folder, weaker, loosened=(Weakening("margin", "0.04", "0.01"),))) == 1
 
 
 def note(folder: Path, *args: Any, **changes: Any) -> str:

@@ -22,7 +22,7 @@ from pytest_ftgate.runs.budget import Budget, Call, Reservation, most_output_tok
 
 PRICE = Price("gate", input_per_1m=1.0, output_per_1m=1.0)  # a token costs a millionth of a dollar
 MACHINE = Price("gate", gpu_hour_usd=3600.0)  # a second costs a dollar
-UNKNOWN = Price(unknown="no price in the gate, and genai-prices is not installed")
+UNKNOWN = Price(unknown="no price in the gate, and genai-prices is not installed", lack="table")
 
 
 def tokens(reservation: Reservation) -> int:

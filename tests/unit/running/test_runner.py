@@ -22,7 +22,7 @@ from pytest_ftgate.data import DataSet, Example
 from pytest_ftgate.errors import ModelError, StoreError
 from pytest_ftgate.models import Completion, Prediction, event_loop, protocol
 from pytest_ftgate.models.protocol import RetryPolicy
-from pytest_ftgate.runs import asking, calls, runner, store_writer
+from pytest_ftgate.runs import asking, calls, store_writer
 from pytest_ftgate.runs.run_state import Progress
 from pytest_ftgate.runs.runner import Job, Run, Stores, run_models
 from pytest_ftgate.runs.store import Store
@@ -420,12 +420,12 @@ def test_a_single_question_is_answered_anywhere() -> None:
     model = Model()
 
     async def within() -> Completion:
-        return runner.ask(model, THREE.examples[0])
+        return calls.ask(model, THREE.examples[0])
 
     assert asyncio.run(within()) == Completion("model/a/0")
     assert model.closed == list(model.loops)
     with pytest.raises(ModelError, match="ValueError: no"):
-        runner.ask(Model(failing("model/a/0")), THREE.examples[0])
+        calls.ask(Model(failing("model/a/0")), THREE.examples[0])
 
 
 # --- what fails ------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pytest_ftgate
-from pytest_ftgate.checks.constant_baseline import Trivial, beats, constant_answer, trivial_baseline
+from pytest_ftgate.checks.constant_baseline import Constant, beats, best_constant, constant_answer
 from pytest_ftgate.config import MetricSpec, Source
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.errors import MetricError
@@ -30,8 +30,8 @@ def own(metric: CustomMetric) -> Metric:
     return build_metric(MetricSpec(metric.name, {"function": metric}, SOURCE), labels=[], custom={})
 
 
-def trivial(name: str, expected: list[Any], **options: Any) -> Trivial:
-    return trivial_baseline(built(name, expected, **options), expected)
+def constant(name: str, expected: list[Any], **options: Any) -> Constant:
+    return best_constant(built(name, expected, **options), expected)
 
 
 @pytest.mark.parametrize(
@@ -48,41 +48,41 @@ def trivial(name: str, expected: list[Any], **options: Any) -> Trivial:
     ],
 )
 def test_the_most_frequent_label_everywhere(metric: str, value: float) -> None:
-    found = trivial(metric, THREE)
+    found = constant(metric, THREE)
     assert (found.answer, found.value, found.perfect, found.n_expected) == ("a", pytest.approx(value), False, 3)
 
 
 def test_f1_of_a_rare_positive_label_is_best_by_always_saying_it() -> None:
-    found = trivial("f1", ["no", "no", "no", "yes"], pos_label="yes")
+    found = constant("f1", ["no", "no", "no", "yes"], pos_label="yes")
     assert (found.answer, found.value) == ("yes", pytest.approx(0.4))
 
 
 @pytest.mark.parametrize("expected", [["yes", "yes", "no"], ["yes", "no", "no"]])
 def test_a_constant_that_nothing_can_beat_is_no_standard(expected: list[str]) -> None:
-    assert trivial("recall", expected, pos_label="yes") == Trivial("no", 0.0, perfect=False, n_expected=2)
+    assert constant("recall", expected, pos_label="yes") == Constant("no", 0.0, perfect=False, n_expected=2)
 
 
 def test_one_label_in_all_of_the_test_set_is_answered_perfectly() -> None:
-    assert trivial("accuracy", ["a", "a"]) == Trivial("a", 1.0, perfect=True, n_expected=1)
+    assert constant("accuracy", ["a", "a"]) == Constant("a", 1.0, perfect=True, n_expected=1)
 
 
 @pytest.mark.parametrize("options", [{"json_field": "intent"}, {"pattern": r"label: (\w+)"}])
 @pytest.mark.parametrize("metric", ["accuracy", "f1_macro"])
 def test_how_answers_are_read_does_not_hide_the_constant_label(metric: str, options: dict[str, str]) -> None:
-    assert trivial(metric, THREE, **options).value == trivial(metric, THREE).value
+    assert constant(metric, THREE, **options).value == constant(metric, THREE).value
 
 
 def test_free_text_that_never_repeats_has_a_constant_answer_all_the_same() -> None:
-    found = trivial("exact_match", [f"answer {i}" for i in range(50)])
+    found = constant("exact_match", [f"answer {i}" for i in range(50)])
     assert (found.answer, found.value, found.n_expected) == ("answer 0", 1 / 50, 50)
 
 
 def test_json_values_are_written_as_a_model_would_write_them() -> None:
-    assert trivial("exact_match", [{"a": 1}, {"a": 2}, {"a": 2}, 7]) == Trivial('{"a":2}', 0.5, False, 3)
+    assert constant("exact_match", [{"a": 1}, {"a": 2}, {"a": 2}, 7]) == Constant('{"a":2}', 0.5, False, 3)
 
 
 def test_white_space_around_an_expected_label_makes_no_other_label() -> None:
-    assert trivial("accuracy", ["a", " a", "a ", "b"]).n_expected == 2
+    assert constant("accuracy", ["a", " a", "a ", "b"]).n_expected == 2
 
 
 def test_a_metric_where_lower_is_better() -> None:
@@ -90,7 +90,7 @@ def test_a_metric_where_lower_is_better() -> None:
     def distance(expected: str, answer: str) -> float:
         return abs(len(expected) - len(answer))
 
-    found = trivial_baseline(own(distance), ["aa", "aa", "aaaa"])
+    found = best_constant(own(distance), ["aa", "aa", "aaaa"])
     assert (found.answer, found.value, found.perfect) == ("aa", pytest.approx(2 / 3), False)
     assert beats(own(distance), 0.5, found.value)
     assert not beats(own(distance), 0.7, found.value)
@@ -101,7 +101,7 @@ def test_a_metric_that_does_not_look_at_what_is_expected_finds_the_constant_perf
     def short(expected: str, answer: str) -> float:
         return float(len(answer) < 5)
 
-    assert trivial_baseline(own(short), ["a", "a", "b"]) == Trivial("a", 1.0, perfect=True, n_expected=2)
+    assert best_constant(own(short), ["a", "a", "b"]) == Constant("a", 1.0, perfect=True, n_expected=2)
 
 
 def test_a_metric_that_cannot_score_its_own_test_sets_outputs_says_what_it_was_given() -> None:
@@ -110,7 +110,7 @@ def test_a_metric_that_cannot_score_its_own_test_sets_outputs_says_what_it_was_g
         return {"b": 1.0}[answer]
 
     with pytest.raises(MetricError) as caught:
-        trivial_baseline(own(picky), ["a", "a", "b"])
+        best_constant(own(picky), ["a", "a", "b"])
     assert str(caught.value).splitlines()[:2] == [
         "the metric picky raised KeyError for test_set[0]",
         "  it was scoring the constant answer 'a', which the test set expects elsewhere",
@@ -125,7 +125,7 @@ def test_a_rounding_error_beats_nothing(seen: float, held: bool) -> None:
 @given(st.lists(st.sampled_from("abcd"), min_size=1, max_size=40))
 def test_no_constant_label_scores_better(expected: list[str]) -> None:
     metric = built("accuracy", expected)
-    found = trivial_baseline(metric, expected)
+    found = best_constant(metric, expected)
     assert found.value == pytest.approx(max(Counter(expected).values()) / len(expected))
     assert all(metric.score(expected, [[label] * len(expected)]).value <= found.value for label in "abcd")
 

@@ -1,0 +1,115 @@
+"""Binomial chances by numpy alone: importing scipy.special takes longer than judging a gate on recorded answers."""
+
+from __future__ import annotations
+
+import math
+from functools import cache, lru_cache
+from statistics import NormalDist
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_DEVIATIONS = 8.0
+_TABLE = 256
+_TINY = 1e-300  # stands for a probability of 0 inside a logarithm
+_STEPS = 100
+_ROUNDING = 1e-12
+
+
+def chance_of(
+    counts: NDArray[np.int64],
+    trials: NDArray[np.int64],
+    rates: NDArray[np.float64],
+    others: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Return P(Binomial(trials, rate) = count), a row for each rate; ``others`` is 1 - rates."""
+    import numpy as np
+
+    possible = (counts >= 0) & (counts <= trials)
+    k = np.where(possible, counts, 0)
+    ways = _log_factorial(trials) - _log_factorial(k) - _log_factorial(trials - k)
+    log_rate, log_other = (np.log(np.maximum(part, _TINY))[:, None] for part in (rates, others))
+    chance: NDArray[np.float64] = np.exp(ways + k * log_rate + (trials - k) * log_other)
+    return np.where(possible, chance, 0.0)
+
+
+def chance_of_at_least(
+    count: int, trials: int, rates: NDArray[np.float64], others: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return P(Binomial(trials, rate) >= count) for each rate; ``others`` is 1 - rates.
+
+    Summed is what is rarer, counts from ``count`` or counts below it, as far as eight standard deviations from it: that
+    keeps the digits of both small chances and those next to 1.
+    """
+    import numpy as np
+
+    if not 0 < count <= trials:
+        return np.full_like(rates, 1.0 if count <= 0 else 0.0)
+    near = reach(trials, count / trials, _DEVIATIONS)
+    first, last = max(0, math.floor(count - near)), min(trials, math.ceil(count + near))
+    counts = np.arange(first, last + 1)
+    chances = chance_of(counts, np.full_like(counts, trials), rates, others)
+    below, above = (part.sum(axis=1) for part in np.split(chances, [count - first], axis=1))
+    reached: NDArray[np.float64] = np.where(trials * rates > count, 1 - below, above)
+    return reached
+
+
+@lru_cache(maxsize=1_000)
+def rate_of_at_least(count: int, trials: int, chance: float) -> float:
+    """Return the rate at which P(Binomial(trials, rate) >= count) is ``chance``, by Newton's method on its logarithm.
+
+    Args:
+        count: from 1 to ``trials``.
+        trials: 1 or more.
+        chance: between 0 and 1.
+    """
+    import numpy as np
+
+    low, high, rate = 0.0, 1.0, _wilson(count / trials, trials, NormalDist().inv_cdf(chance))
+    for _ in range(_STEPS):
+        rates, others = np.array([rate]), np.array([1 - rate])
+        tail = float(chance_of_at_least(count, trials, rates, others)[0])
+        slope = trials * float(chance_of(np.array([count - 1]), np.array([trials - 1]), rates, others)[0, 0])
+        low, high = (rate, high) if tail < chance else (low, rate)
+        after = rate + tail * math.log(chance / tail) / slope if tail and slope else -1
+        if not low <= after <= high:
+            after = (low + high) / 2
+        before, rate = rate, after
+        if abs(rate - before) <= _ROUNDING * rate:
+            break
+    return rate
+
+
+def _wilson(share: float, trials: int, normal: float) -> float:
+    """Return the end of Wilson's interval of a share, a fair guess, so many standard errors from it."""
+    square = normal**2 / trials
+    root = math.sqrt(square * (share * (1 - share) + square / 4))
+    return (share + square / 2 + math.copysign(root, normal)) / (1 + square)
+
+
+def reach(trials: int, rate: float, deviations: float) -> float:
+    """Return how far from the expected count others matter: so many standard deviations, and a few counts more."""
+    return deviations * math.sqrt(trials * rate * (1 - rate)) + 2 * deviations
+
+
+def _log_factorial(n: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the logarithms of factorials: from a table, and of large numbers by Stirling's series."""
+    import numpy as np
+
+    table = _log_factorials()
+    small = table[np.minimum(n, _TABLE - 1)]
+    if n.max(initial=0) < _TABLE:
+        return small
+    large = np.maximum(n, _TABLE).astype(np.float64)
+    rest = (1 / 12 - (1 / 360 - 1 / 1260 / large**2) / large**2) / large
+    series: NDArray[np.float64] = large * np.log(large) - large + np.log(2 * math.pi * large) / 2 + rest
+    return np.where(n < _TABLE, small, series)
+
+
+@cache
+def _log_factorials() -> NDArray[np.float64]:
+    import numpy as np
+
+    return np.array([math.lgamma(n + 1) for n in range(_TABLE)])

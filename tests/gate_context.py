@@ -1,0 +1,38 @@
+"""A gate on its way to a verdict, of which a test of one rule gives the parts that the rule looks at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from pytest_ftgate.checks.context import Context
+from pytest_ftgate.config import GateConfig, Layer, Source, resolve_gate
+from pytest_ftgate.result import GateResult
+
+PLACE = "ftgate.yaml:9"
+KEYS: dict[str, Any] = {
+    "test_set": "t.jsonl",
+    "training_set": "r.jsonl",
+    "baseline": "openai:base",
+    "candidate": "openai:ft",
+    "margin": 0.05,
+}
+ACCURACY: Any = SimpleNamespace(kind="right_wrong", low=0.0, high=1.0, greater_is_better=True)
+
+
+def config(keys: Mapping[str, Any]) -> GateConfig:
+    """The usual keys with these in place of some, all of them written at one place; ``...`` leaves one out."""
+    values = {name: value for name, value in {**KEYS, **keys}.items() if value is not ...}
+    source = Source("file", PLACE, Path.cwd())
+    return resolve_gate([Layer(values, dict.fromkeys(values, source))], file=None, gate=None, default_name="x")
+
+
+def context(keys: Mapping[str, Any] | None = None, *, result: Mapping[str, Any] | None = None, **parts: Any) -> Context:
+    """A gate with these keys, these facts in its result, and these parts; what is not given is nothing."""
+    settled = config(keys or {})
+    usual = {"test": (), "training": (), "audit": None, "models": {}, "surroundings": None, "notes": None, "now": 0.0}
+    usual["metrics"] = {settled.metric.name: ACCURACY}
+    made: Any = {**usual, **parts}
+    return Context(settled, GateResult("x", "x", "error", **(result or {})), **made)

@@ -1,0 +1,508 @@
+"""Gates that together say nearly every sentence of the package: each changes one thing of a green gate."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from gate_project import LABELS, Project, label, write_jsonl, wrong
+
+LARGE = {"input_per_1m": 1.8, "output_per_1m": 7.2}
+SMALL = {"input_per_1m": 0.3, "output_per_1m": 1.2}
+USAGE = {"input_tokens": 1000, "output_tokens": 20}
+
+Case = Callable[[Project], dict[str, Any]]
+CASES: dict[str, Case] = {}
+
+
+def case(function: Case) -> Case:
+    CASES[function.__name__.replace("_", " ")] = function
+    return function
+
+
+def keys(title: str, **changes: Any) -> None:
+    """A case of which only the keys of the gate differ."""
+    CASES[title] = lambda project: project.judge(**changes)
+
+
+def recorded(name: str, **options: Any) -> dict[str, Any]:
+    return {"provider": "recorded", "path": name, **options}
+
+
+def rows(project: Project, name: str, outputs: list[Any], **fields: Any) -> None:
+    write_jsonl(project.path / name, [{"id": f"t{i}", "output": one, **fields} for i, one in enumerate(outputs)])
+
+
+def training(project: Project, made: list[tuple[Any, Any]]) -> None:
+    write_jsonl(project.path / "train.jsonl", [{"input": one, "expected": other} for one, other in made])
+
+
+def lessons(n: int) -> list[tuple[Any, Any]]:
+    return [(f"training question {i}", label(i)) for i in range(n)]
+
+
+# --- the gate itself ---------------------------------------------------------------------------------------------
+
+keys("green")
+keys("green with two baselines", baseline=..., baselines={"a": "recorded:base.jsonl", "b": "recorded:base2.jsonl"})
+keys("a margin that is missed", margin=0.4)
+keys("a margin that is not proven", evidence="proven", margin=0.2)
+keys("any gain above zero", margin=0)
+keys("evidence observed", evidence="observed")
+keys("too few test examples", min_test_examples=100)
+keys("too few training examples", min_training_examples=500)
+keys("a bound that holds", require=[{"metric": "accuracy", "min": 0.8}])
+keys("a bound that is missed", require=[{"metric": "accuracy", "min": 0.95}])
+keys("a bound on the baseline", require=[{"metric": "accuracy", "min": 0.95, "of": "baseline"}])
+keys("a bound on a latency that nobody knows", require=[{"metric": "latency_p95_s", "max": 3}])
+keys("a bound on a cost that nobody knows", require=[{"metric": "cost_usd", "max": 3}])
+keys("a bound on the error rate", require=[{"metric": "error_rate", "max": 0}])
+
+
+@case
+def no_gain(project: Project) -> dict[str, Any]:
+    project.predictions("ft.jsonl", 60, wrong_at=range(20, 60))
+    return project.judge()
+
+
+@case
+def a_gain_that_may_be_luck(project: Project) -> dict[str, Any]:
+    project.predictions("ft.jsonl", 60, wrong_at=(*range(3), *range(44, 60)))
+    return project.judge(margin=0.01)
+
+
+@case
+def one_model_twice(project: Project) -> dict[str, Any]:
+    return project.judge(candidate="recorded:base.jsonl")
+
+
+@case
+def the_same_answers(project: Project) -> dict[str, Any]:
+    project.predictions("ft.jsonl", 60, wrong_at=range(40, 60), note="another file")
+    return project.judge()
+
+
+@case
+def one_answer_throughout(project: Project) -> dict[str, Any]:
+    rows(project, "ft.jsonl", ["refund"] * 60)
+    return project.judge(margin=0)
+
+
+@case
+def a_baseline_that_is_a_constant(project: Project) -> dict[str, Any]:
+    rows(project, "base.jsonl", ["refund"] * 60)
+    return project.judge()
+
+
+@case
+def a_weak_baseline_that_is_allowed(project: Project) -> dict[str, Any]:
+    project.predictions("base.jsonl", 60, wrong_at=range(15, 60))
+    return project.judge(allow_weak_baseline="the prompt is what we ship today")
+
+
+@case
+def answers_that_differ_in_form_alone(project: Project) -> dict[str, Any]:
+    rows(project, "base.jsonl", [f"{label(i).title()}." for i in range(40)] + [label(i) for i in range(40, 60)])
+    return project.judge()
+
+
+@case
+def missing_answers(project: Project) -> dict[str, Any]:
+    project.predictions("ft.jsonl", 57)
+    return project.judge()
+
+
+@case
+def missing_answers_scored_as_wrong(project: Project) -> dict[str, Any]:
+    project.predictions("ft.jsonl", 57)
+    return project.judge(errors="score_zero")
+
+
+@case
+def answers_that_are_none(project: Project) -> dict[str, Any]:
+    made = [{"id": f"t{i}", "output": label(i)} for i in range(60)]
+    for row in made[:8]:
+        row["output"] = ""
+    for row in made[8:16]:
+        row["output"] = "something else"
+    write_jsonl(project.path / "ft.jsonl", made)
+    return project.judge()
+
+
+@case
+def groups_of_examples(project: Project) -> dict[str, Any]:
+    project.test_set(60, group=lambda i: f"g{i // 2}")
+    return project.judge()
+
+
+@case
+def too_few_groups(project: Project) -> dict[str, Any]:
+    project.test_set(60, group=lambda i: f"g{i // 15}")
+    return project.judge()
+
+
+@case
+def twelve_examples(project: Project) -> dict[str, Any]:
+    project.test_set(12)
+    project.predictions("base.jsonl", 12, wrong_at=range(8, 12))
+    project.predictions("ft.jsonl", 12)
+    return project.judge(min_test_examples=10, evidence="proven", margin=0.3)
+
+
+@case
+def several_answers_an_example(project: Project) -> dict[str, Any]:
+    for name, missed in (("base.jsonl", 40), ("ft.jsonl", 58)):
+        made = [
+            {"id": f"t{i}", "repeat": r, "output": label(i) if i < missed or r else wrong(i)}
+            for i in range(60)
+            for r in range(2)
+        ]
+        write_jsonl(project.path / name, made)
+    return project.judge(repeats=2)
+
+
+# --- the training set --------------------------------------------------------------------------------------------
+
+
+@case
+def leaked_and_contradictory_rows(project: Project) -> dict[str, Any]:
+    made = [*lessons(200), *((f"customer question {i}", label(i)) for i in range(3))]
+    made += [*((f"Training  question {i}", wrong(i)) for i in range(4)), ("", "refund")]
+    training(project, made)
+    return project.judge()
+
+
+@case
+def rows_that_are_unfit(project: Project) -> dict[str, Any]:
+    text = "The parcel was sent to the wrong address and nobody answered the phone when I called them number {}."
+    made: list[tuple[Any, Any]] = [
+        (text.format(i), f"We are sorry about that, parcel {i} is on its way.") for i in range(220)
+    ]
+    made += [(f"cut off {i}", "We are sorry about the parcel and we will") for i in range(5)]
+    made += [(f"a very long row {i} " + "word " * 9000, "Done.") for i in range(2)]
+    training(project, made)
+    project.test_set(60, expected=lambda i: f"Answer number {i} is here.")
+    for name in ("base.jsonl", "ft.jsonl"):
+        rows(project, name, [f"Answer number {i} is here." if i % 3 or name == "ft.jsonl" else "no" for i in range(60)])
+    return project.judge(metric="exact_match")
+
+
+@case
+def conversations_out_of_order(project: Project) -> dict[str, Any]:
+    def chat(i: int) -> list[dict[str, str]]:
+        turns = [{"role": "user", "content": f"question {i}"}, {"role": "assistant", "content": label(i)}]
+        return (
+            turns
+            if i > 3
+            else [{"role": "assistant", "content": "hello"}, *turns, {"role": "assistant", "content": "x"}]
+        )
+
+    write_jsonl(project.path / "train.jsonl", [{"messages": chat(i)} for i in range(220)])
+    return project.judge(audit={"chat_format": "fail"})
+
+
+@case
+def labels_out_of_balance(project: Project) -> dict[str, Any]:
+    made = [(f"training question {i}", "refund" if i < 300 else "invoice") for i in range(320)]
+    training(project, [*made, *((f"odd question {i}", "loyalty") for i in range(3))])
+    return project.judge()
+
+
+@case
+def many_rows_and_doubtful_labels(project: Project) -> dict[str, Any]:
+    made = [
+        (f"please {word} order number {i} today", label)
+        for i in range(700)
+        for word, label in zip(("cancel", "bill", "send"), LABELS, strict=True)
+    ]
+    made[0] = (made[0][0], "shipping")
+    training(project, made)
+    return project.judge(audit={"near_duplicates": "ignore"})
+
+
+keys("a loosened audit", audit={"leaked": "warn", "usable": "warn"}, min_training_examples=300)
+keys(
+    "data that are read in part",
+    test_set={"path": "test.jsonl", "limit": 60},
+    training_set={"path": "train.jsonl", "limit": 200},
+)
+
+# --- the case for fine-tuning ------------------------------------------------------------------------------------
+
+for goal in ("classification", "knowledge", "reasoning", "one_off", "safety", "new_modality"):
+    keys(f"the goal {goal}", goal=goal)
+keys("a goal that is overridden", goal="knowledge", goal_override="the facts never change")
+keys("an override without a goal", goal_override="because")
+keys("a hypothesis that holds", hypothesis={"from": 0.66, "to": 0.9, "because": "labels drift"})
+keys("a hypothesis that is too hopeful", hypothesis={"from": 0.4, "to": 0.99})
+keys("a hypothesis that was too modest", hypothesis={"from": 0.9, "to": 0.97})
+keys("a hypothesis that is missing", require_hypothesis=True)
+keys("ready", candidate=..., stage="ready", hypothesis={"from": 0.66, "to": 0.9})
+keys("ready with little to gain", candidate=..., stage="ready", margin=0.4)
+keys(
+    "ready with an expectation that is too low",
+    candidate=...,
+    stage="ready",
+    margin=0.2,
+    hypothesis={"from": 0.66, "to": 0.7},
+)
+keys("ready with a candidate", stage="ready")
+
+
+@case
+def guards(project: Project) -> dict[str, Any]:
+    found = {}
+    for name, n, missed in (("kept", 120, 1), ("lost", 120, 40), ("small", 12, 0), ("thin", 120, 3)):
+        project.test_set(n, f"{name}.jsonl", prefix=name, input=f"{name} question {{}}".format)
+        project.predictions("base.jsonl", n, prefix=name, add=True)
+        project.predictions("ft.jsonl", n, wrong_at=range(missed), prefix=name, add=True)
+        found[name] = {
+            "test_set": f"{name}.jsonl",
+            "max_drop": 0.05,
+            "evidence": "proven" if name != "small" else "observed",
+        }
+    found["thin"]["evidence"] = "significant"
+    return project.judge(guards=found)
+
+
+@case
+def guards_that_show_nothing(project: Project) -> dict[str, Any]:
+    project.test_set(20, "few.jsonl", prefix="f", input="few question {}".format)
+    project.test_set(60, "leak.jsonl", prefix="l", input="training question {}".format)
+    return project.judge(
+        guards={
+            "few": {"test_set": "few.jsonl", "max_drop": 0.05},
+            "leak": {"test_set": "leak.jsonl", "max_drop": 0.3},
+        }
+    )
+
+
+@case
+def slices(project: Project) -> dict[str, Any]:
+    project.test_set(180, lang=lambda i: ("en", "de", "fr", "it")[min(i // 50, 3)] if i < 175 else "pt")
+    project.predictions("base.jsonl", 180, wrong_at=(*range(30), *range(100, 140)))
+    project.predictions("ft.jsonl", 180, wrong_at=(*range(50, 75), *range(150, 153)))
+    return project.judge(slices={"fields": ["lang"], "max_drop": 0.03, "min_examples": 20})
+
+
+@case
+def slices_that_must_be_proven(project: Project) -> dict[str, Any]:
+    project.test_set(60, lang=lambda i: ("en", "de")[i % 2])
+    return project.judge(slices={"fields": ["lang"], "evidence": "proven", "min_examples": 10})
+
+
+# --- several candidates, match, money ----------------------------------------------------------------------------
+
+
+@case
+def several_candidates(project: Project) -> dict[str, Any]:
+    project.predictions("small.jsonl", 60, wrong_at=range(39, 60))
+    models = {"small": "recorded:small.jsonl", "large": "recorded:ft.jsonl", "largest": "recorded:ft.jsonl"}
+    return project.judge(candidate=..., candidates=models)
+
+
+@case
+def several_candidates_of_which_none_passes(project: Project) -> dict[str, Any]:
+    project.predictions("small.jsonl", 60, wrong_at=range(39, 60))
+    return project.judge(
+        candidate=..., candidates={"small": "recorded:small.jsonl", "large": "recorded:ft.jsonl"}, margin=0.4
+    )
+
+
+keys(
+    "candidates and evidence observed",
+    candidate=...,
+    candidates={"a": "recorded:ft.jsonl", "b": "recorded:base2.jsonl"},
+    evidence="observed",
+)
+
+
+def matching(project: Project, missed: Any, *, n: int = 300, usage: Any = USAGE, **changes: Any) -> dict[str, Any]:
+    project.test_set(n)
+    project.predictions("base.jsonl", n, wrong_at=range(n - 30, n), usage=usage, latency_s=1.0)
+    project.predictions("ft.jsonl", n, wrong_at=missed, usage=usage, latency_s=0.5)
+    asked = {
+        "margin": ...,
+        "objective": "match",
+        "max_drop": 0.02,
+        "cheaper_by": 5,
+        "baseline": recorded("base.jsonl", price=LARGE),
+        "candidate": recorded("ft.jsonl", price=SMALL),
+    }
+    return project.judge(**{**asked, **changes})
+
+
+@case
+def match_that_holds(project: Project) -> dict[str, Any]:
+    return matching(project, (0, *range(271, 300)), faster_by=1.5)
+
+
+@case
+def match_that_is_worse_and_dearer(project: Project) -> dict[str, Any]:
+    return matching(project, (*range(30), *range(270, 300)), cheaper_by=20, faster_by=9)
+
+
+@case
+def match_that_is_not_proven(project: Project) -> dict[str, Any]:
+    return matching(project, (*range(4), *range(271, 300)))
+
+
+@case
+def match_on_too_few_examples(project: Project) -> dict[str, Any]:
+    return matching(project, range(55, 60), n=60)
+
+
+@case
+def match_without_prices(project: Project) -> dict[str, Any]:
+    return matching(project, (0, *range(271, 300)), candidate="recorded:ft.jsonl", faster_by=2)
+
+
+@case
+def match_of_labels_that_the_baseline_wrote(project: Project) -> dict[str, Any]:
+    project.test_set(300)
+    project.predictions("base.jsonl", 300, usage=USAGE)
+    project.predictions("ft.jsonl", 300, usage=USAGE)
+    models = {"baseline": recorded("base.jsonl", price=LARGE), "candidate": recorded("ft.jsonl", price=SMALL)}
+    return project.judge(margin=..., objective="match", max_drop=0.02, cheaper_by=2, **models)
+
+
+def priced(project: Project, economics: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    project.predictions("base.jsonl", 60, wrong_at=range(40, 60), usage=USAGE)
+    project.predictions("ft.jsonl", 60, wrong_at=(0, 1, 58, 59), usage=USAGE)
+    models = {"baseline": recorded("base.jsonl", price=LARGE), "candidate": recorded("ft.jsonl", price=SMALL)}
+    return project.judge(**{**models, "economics": economics, **changes})
+
+
+@case
+def economics_that_hold(project: Project) -> dict[str, Any]:
+    limits = {"max_break_even_days": 60, "min_monthly_saving_usd": 100}
+    return priced(project, {"calls_per_month": 200_000, "training_cost_usd": 100, "data_cost_usd": 50, **limits})
+
+
+@case
+def economics_that_do_not_hold(project: Project) -> dict[str, Any]:
+    limits = {"max_break_even_days": 1, "min_monthly_saving_usd": 1000}
+    return priced(project, {"calls_per_month": 20_000, "training_cost_usd": 900, "hosting_usd_per_month": 40, **limits})
+
+
+@case
+def economics_that_are_unknown(project: Project) -> dict[str, Any]:
+    return priced(project, {"max_break_even_days": 60}, candidate="recorded:ft.jsonl")
+
+
+@case
+def economics_before_training(project: Project) -> dict[str, Any]:
+    limits = {"max_break_even_days": 1, "min_monthly_saving_usd": 10_000}
+    gate = {"calls_per_month": 20_000, "training_cost_usd": 900, **limits}
+    return priced(project, gate, candidate=..., stage="ready", margin=0.1)
+
+
+# --- metrics -----------------------------------------------------------------------------------------------------
+
+keys("macro F1", metric="f1_macro", show=["cohen_kappa", "matthews_corrcoef"])
+keys("a metric that looks at form alone", metric={"name": "format", "allowed": list(LABELS)})
+keys("a metric that does not exist", metric="f1_makro")
+keys("an option that does not exist", metric={"name": "accuracy", "normalise": ["case"]})
+
+
+@case
+def knowledge_that_was_memorised(project: Project) -> dict[str, Any]:
+    facts = [f"fact number {i}" for i in range(60)]
+    project.test_set(60, expected=lambda i: facts[i])
+    training(project, [(f"training question {i}", facts[i % 60]) for i in range(200)])
+    rows(project, "base.jsonl", [facts[i] if i < 20 else "unknown" for i in range(60)])
+    rows(project, "ft.jsonl", [*facts[:58], "x", "y"])
+    return project.judge(metric="exact_match")
+
+
+# --- what cannot be judged ---------------------------------------------------------------------------------------
+
+keys("a key that does not exist", margn=0.1)
+keys("a margin that is impossible", margin=3)
+keys("a margin that is negative", margin=-0.1)
+keys("a margin that is text", margin="0.05")
+keys("no margin", margin=...)
+keys("no candidate", candidate=...)
+keys("a file that does not exist", test_set="tests.jsonl")
+keys("a model that is no model", candidate="record:ft.jsonl")
+keys("a provider that does not exist", candidate={"provider": "opnai", "model": "x"})
+keys("a choice that does not exist", errors="zero")
+keys("a bound that is impossible", require=[{"metric": "accuracy", "min": 80}])
+keys("a bound without ends", require=[{"metric": "accuracy"}])
+keys("match with a margin", objective="match", max_drop=0.02, cheaper_by=2)
+keys("a hypothesis that is no improvement", hypothesis={"from": 0.9, "to": 0.8})
+keys("a prompt that is given twice", candidate={"provider": "openai", "model": "x", "system": "a", "system_file": "b"})
+keys("both forms of a baseline", baselines={"a": "recorded:base.jsonl"})
+keys("precision that skips missing answers", metric={"name": "precision", "pos_label": "refund"}, errors="score_zero")
+
+
+@case
+def rows_that_cannot_be_read(project: Project) -> dict[str, Any]:
+    lines = (project.path / "test.jsonl").read_text(encoding="utf-8").splitlines()
+    lines[6] = lines[6][:-9]
+    project.file("test.jsonl", "\n".join(lines))
+    return project.judge()
+
+
+@case
+def a_row_without_an_input(project: Project) -> dict[str, Any]:
+    write_jsonl(project.path / "test.jsonl", [{"question": "a", "expected": "b"}])
+    return project.judge()
+
+
+@case
+def an_id_that_repeats(project: Project) -> dict[str, Any]:
+    write_jsonl(project.path / "test.jsonl", [{"id": "a", "input": f"q{i}", "expected": "b"} for i in range(2)])
+    return project.judge()
+
+
+@case
+def an_input_that_repeats(project: Project) -> dict[str, Any]:
+    write_jsonl(project.path / "test.jsonl", [{"input": "Same", "expected": "b"}, {"input": "same ", "expected": "b"}])
+    return project.judge()
+
+
+@case
+def a_blank_input(project: Project) -> dict[str, Any]:
+    write_jsonl(project.path / "test.jsonl", [{"input": " ", "expected": "b"}])
+    return project.judge()
+
+
+@case
+def an_empty_test_set(project: Project) -> dict[str, Any]:
+    project.file("test.jsonl", "")
+    return project.judge()
+
+
+@case
+def a_recording_without_output(project: Project) -> dict[str, Any]:
+    write_jsonl(project.path / "ft.jsonl", [{"id": "t0", "answer": "refund"}])
+    return project.judge()
+
+
+@case
+def a_recording_of_another_input(project: Project) -> dict[str, Any]:
+    project.predictions("ft.jsonl", 60, input_sha256="0" * 64)
+    return project.judge()
+
+
+@case
+def a_gate_file_with_slips(project: Project) -> dict[str, Any]:
+    project.gate_file("version: 1\ngates:\n  support:\n    margin: 0.05\n    margin: 0.1\n    errors: on\n")
+    return project.judge("support")
+
+
+@case
+def a_gate_that_does_not_exist(project: Project) -> dict[str, Any]:
+    gate = {**project.keys}
+    project.gate_file("version: 1\ngates:\n  support: " + json.dumps(gate) + "\n")
+    return project.judge("suport")
+
+
+def prepared(folder: Path) -> Project:
+    """The green project of which each case changes one thing."""
+    project = Project(folder)
+    project.predictions("base2.jsonl", 60, wrong_at=range(25, 60))
+    return project

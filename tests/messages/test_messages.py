@@ -1,0 +1,48 @@
+"""All messages in one file, to be read aloud: ``__snapshots__/test_messages/test_messages.md``.
+
+Elsewhere tests assert facts (a check's name, status, observed, required), so that wording can be improved in one place:
+change it, run ``pytest tests/messages --snapshot-update``, and read the difference.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from messages.cases import CASES, prepared
+from syrupy.assertion import SnapshotAssertion
+from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
+
+
+class _Text(SingleFileSnapshotExtension):
+    _write_mode = WriteMode.TEXT
+    file_extension = "md"
+
+
+def told(gate: dict[str, Any], known: set[str]) -> list[str]:
+    """What a gate says that no gate before it said."""
+    lines = []
+    for check in gate["checks"]:
+        said = [f"{check['status']} {check['name']}: {check['message']}"]
+        said += [f"  cure: {check['advice']}"] if check["advice"] else []
+        lines += said if said[0] not in known else []
+        known.add(said[0])
+    advice = [f"advice {one['action']}: {one['text']} ({one['fact']})" for one in gate["advice"]]
+    lines += [line for line in advice if line not in known]
+    known.update(advice)
+    return lines
+
+
+@pytest.mark.usefixtures("no_ambient_settings")
+def test_messages(tmp_path: Path, snapshot: SnapshotAssertion) -> None:
+    known: set[str] = set()
+    parts = []
+    for number, (title, judge) in enumerate(CASES.items()):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        gate = judge(prepared(folder))
+        text = "\n".join([f"## {title}: {gate['verdict']}", "", *told(gate, known)])
+        parts.append(re.sub(r"\d{4}-\d\d-\d\d", "<date>", text.replace(str(folder), "<folder>")))
+    assert "\n\n".join(parts) + "\n" == snapshot(extension_class=_Text)

@@ -1,0 +1,57 @@
+"""Our own binomial chances against scipy's, which is not imported for a gate of right and wrong answers."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from scipy.special import betainc, betaincinv
+from scipy.stats import binom
+
+from pytest_ftgate.statistics.binomial import chance_of, chance_of_at_least, rate_of_at_least
+
+TRIALS = [1, 2, 7, 60, 255, 256, 257, 3_000, 100_000]
+
+
+def some_counts(trials):
+    return sorted({1, 2, trials // 10, trials // 2, trials - 1, trials} & set(range(1, trials + 1)))
+
+
+@pytest.mark.parametrize("trials", TRIALS)
+def test_chances_are_scipys(trials):
+    rates = np.array([0.0, 1e-9, 0.01, 0.3, 0.5, 0.99, 1.0])
+    counts = np.array([-1, 0, *some_counts(trials), trials + 1])
+    found = chance_of(counts, np.full_like(counts, trials), rates, 1 - rates)
+    np.testing.assert_allclose(found, binom.pmf(counts, trials, rates[:, None]), rtol=2e-9, atol=1e-250)
+
+
+@pytest.mark.parametrize("trials", TRIALS)
+def test_tails_are_scipys_at_all_rates_at_once(trials):
+    rates = np.linspace(0, 1, 201)
+    for count in some_counts(trials):
+        found = chance_of_at_least(count, trials, rates, 1 - rates)
+        expected = betainc(count, trials - count + 1, rates)
+        np.testing.assert_allclose(found, expected, rtol=0, atol=3e-10)
+        seen = expected > 1e-30
+        np.testing.assert_allclose(found[seen], expected[seen], rtol=2e-9)
+    assert chance_of_at_least(0, trials, rates, 1 - rates).tolist() == [1.0] * len(rates)
+    assert chance_of_at_least(trials + 1, trials, rates, 1 - rates).tolist() == [0.0] * len(rates)
+
+
+@pytest.mark.parametrize("trials", TRIALS)
+@pytest.mark.parametrize("chance", [1e-9, 5e-5, 0.025, 0.5, 0.975])
+def test_the_rate_of_a_tail_is_scipys(trials, chance):
+    for count in some_counts(trials):
+        expected = betaincinv(count, trials - count + 1, chance)
+        assert rate_of_at_least(count, trials, chance) == pytest.approx(expected, rel=1e-8)
+
+
+def test_the_exact_test_does_without_scipy():
+    code = (
+        "import sys; from pytest_ftgate.statistics.exact import exact_lower; exact_lower(30, 2, 60, 0.05)\n"
+        "print({'scipy', 'sklearn'} & set(sys.modules))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert run.stdout.strip() == "set()"
