@@ -17,6 +17,7 @@ project, which takes half a second::
     block(gate), block(gate, verbose=True)            # the lines that the terminal shows of it
     project.judge(offline=True)                       # as --ftgate-offline
     project.judge(stored=True)                        # predictions are kept in .ftgate, and found there
+    project.judge(refresh=True)                       # likewise, and all models are asked anew
     project.judge(hook=HOOKS)                         # a module or object with hooks, in place of conftest.py
     project.ini["ftgate_recordings"] = "recordings"   # also ftgate_config, ftgate_base_ref, ftgate_forbid_weakening
 
@@ -31,6 +32,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -131,7 +133,14 @@ class Project:
         return path
 
     def judge(
-        self, gate: str | None = None, *, offline: bool = False, stored: bool = False, hook: Any = None, **changes: Any
+        self,
+        gate: str | None = None,
+        *,
+        offline: bool = False,
+        stored: bool = False,
+        refresh: bool = False,
+        hook: Any = None,
+        **changes: Any,
     ) -> dict[str, Any]:
         """Judge a gate without pytest, and give what the JSON report says of it.
 
@@ -140,13 +149,17 @@ class Project:
                 ``self.keys``, too.
             offline: as ``--ftgate-offline``.
             stored: predictions and notes are kept in ``.ftgate``; otherwise nothing is known of earlier calls.
+            refresh: as ``--ftgate-cache=refresh``: stored, and asked anew.
             hook: a module or object with hooks, in place of ``conftest.py``.
             changes: keys of the mark; one that is ``...`` is left out.
         """
         keys = {} if gate is not None else self.keys
         marked = {name: value for name, value in {**keys, **changes}.items() if value is not ...}
         with _working_in(self.path):
-            return _judge(self, gate, marked, offline=offline, stored=stored, hook=hook)
+            try:
+                return _judge(self, gate, marked, offline=offline, stored=stored, refresh=refresh, hook=hook)
+            except (pytest.skip.Exception, pytest.xfail.Exception, pytest.exit.Exception, SystemExit) as leaked:
+                raise AssertionError("an excuse has left the gate, and would excuse this test") from leaked
 
     def run(self, *args: str) -> pytest.RunResult:
         return self.pytester.runpytest_inprocess(*ALONE, *args)
@@ -199,6 +212,14 @@ def stopped(gate: Mapping[str, Any], verdict: str = "error", *, called: bool = F
     return found
 
 
+def because(gate: Mapping[str, Any], verdict: str, name: str, *parts: str) -> dict[str, Any]:
+    """See that a gate has this verdict for this reason, which mentions these parts; give the check."""
+    found = check(gate, name)
+    assert (gate["verdict"], found["status"]) == (verdict, verdict), gate["checks"]
+    mentions(found, *parts)
+    return found
+
+
 def refused(project: Project, verdict: str = "error", *, called: bool = False, apart: bool = False) -> str:
     """Run, see that the gate is red in the way of its verdict, and give the message that says why."""
     gate = project.gate(apart=apart)
@@ -222,7 +243,14 @@ def refused(project: Project, verdict: str = "error", *, called: bool = False, a
 
 
 def _judge(
-    project: Project, gate: str | None, marked: Mapping[str, Any], *, offline: bool, stored: bool, hook: Any
+    project: Project,
+    gate: str | None,
+    marked: Mapping[str, Any],
+    *,
+    offline: bool,
+    stored: bool,
+    refresh: bool,
+    hook: Any,
 ) -> dict[str, Any]:
     """What the plugin does with a marked test, without one: layers, resolution, the use case."""
     from pytest_ftgate import hookspecs
@@ -246,18 +274,24 @@ def _judge(
         plugins.register(own)
     data = DataSets()
     kept = project.ini.get("ftgate_recordings")
-    file = root / ".ftgate" / "predictions.sqlite3" if stored else None
+    file = root / ".ftgate" / "predictions.sqlite3" if stored or refresh else None
+    started = time.time()
     with closing(Store(file)) as persistent, closing(Store(None)) as session:
-        services = Services(
-            stores=Stores(persistent, session, read_recordings(root / kept) if kept else {}),
-            load=lambda source, origin, **asked: data.load(source, origin, plugins.hook, **asked),
-            hook=plugins.hook,
-            offline=offline,
-            jobs=read_job_notes(root / kept) if kept else {},
-            audit=data.audit,
-        )
         result = GateResult(gate or nodeid, nodeid, "error", gate=gate)
         try:
+            services = Services(
+                stores=Stores(
+                    persistent,
+                    session,
+                    read_recordings(root / kept) if kept and not refresh else {},
+                    newer_than=started if refresh else None,
+                ),
+                load=lambda source, origin, **asked: data.load(source, origin, plugins.hook, **asked),
+                hook=plugins.hook,
+                offline=offline,
+                jobs=read_job_notes(root / kept) if kept else {},
+                audit=data.audit,
+            )
             path = root / project.ini.get("ftgate_config", "ftgate.yaml")
             written = load_gate_file(path) if gate is not None or path.exists() else None
             mark = Layer(marked, dict.fromkeys(marked, Source("marker", "marker", root, place=place)))

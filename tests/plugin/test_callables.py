@@ -3,150 +3,112 @@
 from __future__ import annotations
 
 import inspect
-import json
+import sys
 import textwrap
 from typing import Any
 
 import pytest
-from gate_project import Project, check, label, refused, write_jsonl
+from gate_project import Project, check, label, mentions, stopped, write_jsonl
 
 from pytest_ftgate import hookspecs
 
 LABELS = "LABELS = ('refund', 'invoice', 'shipping')\ndef right(text): return LABELS[int(text.split()[-1]) % 3]\n"
-RIGHT = f"import asyncio, pytest, sys, threading, time\n{LABELS}"
+RIGHT = f"import asyncio, pytest, sys, threading, time; from pytest_ftgate import Completion\n{LABELS}"
 
 
-def candidate(project: Project, body: str, **keys: Any) -> None:
-    """A gate whose candidate is the function ``answer`` that ``body`` defines in conftest.py."""
-    code = textwrap.dedent(body)
-    project.file("conftest.py", f"{RIGHT}{code}\n@pytest.fixture\ndef ftgate_candidate(): return answer\n")
-    project.gate_test(**{"candidate": ..., **keys})
+OWN = "own.py"
+
+
+def python(project: Project, body: str, **options: Any) -> None:
+    """The candidate is ``own:answer``."""
+    project.file(OWN, f"{RIGHT}{body}\n")
+    project.file("tox.ini", "[pytest]\npythonpath = .\n")
+    project.keys["candidate"] = {"provider": "python", "target": "own:answer", **options}
+    project.gate_test()
+
+
+def judged(project: Project, body: str, **changes: Any) -> dict[str, Any]:
+    python(project, body)
+    return project.judge(**changes)
+
+
+def passes(gate: dict[str, Any]) -> dict[str, Any]:
+    assert gate["verdict"] == "pass", gate["checks"]
+    return gate
+
+
+def missing(gate: dict[str, Any], *parts: str, n: int = 60) -> None:
+    assert stopped(gate, called=True)["name"] == "candidate_predictions"
+    mentions(check(gate, "candidate_predictions"), "answer", f"{n} of 60", *parts)
 
 
 # --- calls that fail -----------------------------------------------------------------------------------------
 
 FAILURES = {
-    "raise ValueError('no weights')": "answer raised ValueError; ValueError: no weights (conftest.py:5)",
-    "return right(text).nothing": (
-        "answer raised AttributeError; AttributeError: 'str' object has no attribute 'nothing' (conftest.py:5)"
-    ),
-    "assert 0, 'no'": "answer raised AssertionError; AssertionError: no assert 0 (conftest.py:5)",
-    "return None": "answer returned None; return text (str), or a Completion",
-    "return 3": "answer returned a value of type int; return text (str), or a Completion",
-    "return b'refund'": "answer returned a value of type bytes; return text (str), or a Completion",
-    "return ['refund']": "answer returned a value of type list; return text (str), or a Completion",
-    "sys.exit(0)": "answer raised SystemExit; SystemExit: 0 (conftest.py:5)",
-    "pytest.skip('not today')": "answer raised Skipped; Skipped: not today (conftest.py:5)",
-    "pytest.xfail('known')": "answer raised XFailed; _pytest.outcomes.XFailed: known (conftest.py:5)",
-    "pytest.fail('no')": "answer raised Failed; Failed: no (conftest.py:5)",
-    "pytest.exit('bye', returncode=0)": "answer raised Exit; _pytest.outcomes.Exit: bye (conftest.py:5)",
-    "raise StopAsyncIteration": "answer raised StopAsyncIteration; StopAsyncIteration (conftest.py:5)",
-}
-BROKEN = {
-    "text=3": "text is of type int, not str",
-    "text='a', finish='done'": "finish is 'done', not one of stop, refusal, filtered, cut_off",
-    "text='a', input_tokens=-1": "input_tokens is -1, not a count",
-    "text='a', output_tokens=1.5": "output_tokens is 1.5, not a count",
-    "text='a', latency_s=float('nan')": "latency_s is nan, not a number of seconds",
+    "raise ValueError('no weights')": "ValueError: no weights (own.py:4)",
+    "return right(text).nothing": "AttributeError: 'str' object has no attribute 'nothing' (own.py:4)",
+    "assert 0, 'no'": "AssertionError",
+    "return None": "None",
+    "return 3": "int",
+    "return b'refund'": "bytes",
+    "return ['refund']": "list",
+    "return answer(text)": "",
+    "sys.exit(0)": "SystemExit: 0 (own.py:4)",
+    "pytest.skip('not today')": "Skipped: not today (own.py:4)",
+    "pytest.xfail('known')": "XFailed: known (own.py:4)",
+    "pytest.fail('no')": "Failed: no (own.py:4)",
+    "pytest.exit('bye', returncode=0)": "Exit: bye (own.py:4)",
+    "raise StopAsyncIteration": "StopAsyncIteration (own.py:4)",
+    "return Completion(text=3)": "text",
+    "return Completion(text='a', finish='done')": "'done'",
+    "return Completion(text='a', input_tokens=-1)": "input_tokens",
+    "return Completion(text='a', output_tokens=1.5)": "output_tokens",
+    "return Completion(text='a', latency_s=float('nan'))": "latency_s",
 }
 
 
 @pytest.mark.parametrize("define", ["def", "async def"])
-@pytest.mark.parametrize(("body", "reason"), FAILURES.items(), ids=FAILURES)
-def test_a_call_that_fails_is_a_missing_answer(project: Project, define: str, body: str, reason: str) -> None:
-    candidate(project, f"\n{define} answer(text):\n    {body}\n".lstrip("\n"))
-    message = refused(project, called=True)
-    assert message.startswith("candidate answer: 60 of 60 answers missing (t0, t1, t2, t3, t4, ...): ")
-    assert message.endswith(reason)
-
-
-def test_a_function_without_an_end_is_a_missing_answer(project: Project) -> None:
-    candidate(project, "def answer(text): return answer(text)\n")
-    assert "answer raised RecursionError; RecursionError: maximum recursion depth exceeded" in refused(
-        project, called=True
-    )
-
-
-def test_a_coroutine_that_returns_a_coroutine_is_a_missing_answer(project: Project) -> None:
-    candidate(project, "async def answer(text): return answer(text)\n")
-    assert refused(project, called=True).endswith(
-        "answer returned a value of type coroutine; return text (str), or a Completion"
-    )
-
-
-@pytest.mark.parametrize(("fields", "reason"), BROKEN.items(), ids=BROKEN)
-def test_a_completion_that_is_broken_is_a_missing_answer(project: Project, fields: str, reason: str) -> None:
-    candidate(project, f"from pytest_ftgate import Completion\ndef answer(text): return Completion({fields})\n")
-    assert refused(project, called=True).endswith(f"answer returned a broken Completion: {reason}")
+@pytest.mark.parametrize(("body", "part"), FAILURES.items(), ids=FAILURES)
+def test_a_call_that_fails_is_a_missing_answer(project: Project, define: str, body: str, part: str) -> None:
+    gate = judged(project, f"{define} answer(text): {body}")
+    missing(gate, part or ("RecursionError" if define == "def" else "coroutine"), "t0, t1, t2, t3, t4")
 
 
 def test_one_call_that_fails_is_enough(project: Project) -> None:
-    candidate(project, "def answer(text): return right(text) if text[-2:] != '17' else None\n")
-    assert refused(project, called=True) == (
-        "candidate answer: 1 of 60 answers missing (t17): answer returned None; return text (str), or a Completion"
-    )
-
-
-def test_a_call_that_fails_may_count_as_wrong(project: Project) -> None:
-    candidate(project, "def answer(text): return right(text) if text[-2:] != '17' else None\n", errors="score_zero")
-    gate = project.gate()
-    assert gate["verdict"] == "pass"
-    assert gate["candidate"]["value"] == pytest.approx(59 / 60)
+    """And may count as wrong."""
+    missing(judged(project, "def answer(text): return right(text) if text[-2:] != '17' else None"), "t17", n=1)
+    assert passes(project.judge(errors="score_zero"))["candidate"]["value"] == pytest.approx(59 / 60)
 
 
 @pytest.mark.parametrize("text", ["", " \\n", "\\ud800", "\\x1b[2J", "\\0", "x" * 100_000])
-def test_an_answer_of_any_text_is_wrong_and_can_be_reported(project: Project, text: str) -> None:
-    candidate(project, f"def answer(text): return '{text}'\n")
-    gate = project.gate("--junitxml=junit.xml", "--ftgate-report=recordings:recorded")
-    assert gate["verdict"] == "fail"
-    assert gate["candidate"]["value"] == 0
-    project.result.assert_outcomes(failed=1)
-    assert "\x1b" not in project.result.stdout.str()
+def test_an_answer_of_any_text_is_wrong(project: Project, text: str) -> None:
+    """How it is reported: test_hostile.py."""
+    gate = judged(project, f"def answer(text): return '{text}'")
+    assert (gate["verdict"], gate["candidate"]["value"]) == ("fail", 0)
 
 
 # --- calls that take their time ------------------------------------------------------------------------------
 
-OWN = "own.py"
 
-
-def python(project: Project, body: str, **keys: Any) -> dict[str, Any]:
-    """The candidate ``own:answer``, with options."""
-    project.file(OWN, f"{RIGHT}{textwrap.dedent(body)}")
-    project.file("tox.ini", "[pytest]\npythonpath = .\n")
-    model = {"provider": "python", "target": "own:answer", **keys}
-    project.gate_test(candidate=model)
-    return model
-
-
-def test_a_function_that_blocks_for_ever_is_abandoned(project: Project) -> None:
-    python(project, "def answer(text): threading.Event().wait()\n", timeout_s=0.05)
-    message = refused(project, called=True, apart=True)  # which also waits for the end of the process
-    assert message.startswith("candidate answer: 60 of 60 answers missing (t0, t1, t2, t3, t4, ...): ")
-    assert message.endswith("no answer within 0.05 s; the call was abandoned, as were the 4 before it")
+@pytest.mark.parametrize("define", ["def", "async def"])
+def test_a_function_that_blocks_for_ever_is_abandoned(project: Project, define: str) -> None:
+    """A coroutine is cancelled; the process ends all the same."""
+    wait = "threading" if define == "def" else "await asyncio"
+    python(project, f"{define} answer(text): {wait}.Event().wait()", timeout_s=0.05, retries=0)
+    missing(project.gate(apart=True), "0.05 s")
 
 
 def test_a_function_that_blocks_once_costs_one_answer(project: Project) -> None:
-    python(
-        project,
-        "def answer(text): return threading.Event().wait() if text[-2:] == '17' else right(text)\n",
-        timeout_s=2,
-    )
-    assert refused(project, called=True, apart=True) == (
-        "candidate answer: 1 of 60 answers missing (t17): no answer within 2 s; the call was abandoned"
-    )
-
-
-def test_a_coroutine_that_waits_for_ever_is_cancelled(project: Project) -> None:
-    python(project, "async def answer(text): await asyncio.Event().wait()\n", timeout_s=0.05, retries=0)
-    assert refused(project, called=True, apart=True).endswith("no answer within 0.05 s")
+    body = "def answer(text): return threading.Event().wait() if text[-2:] == '17' else right(text)"
+    python(project, body, timeout_s=0.5)
+    missing(project.judge(), "t17", "0.5 s", n=1)
 
 
 def test_a_coroutine_that_blocks_for_ever_ends_the_run(project: Project) -> None:
     sooner = "import pytest_ftgate.models.event_loop\npytest_ftgate.models.event_loop.OWN_WORK_S = 0.2\n"
-    python(project, f"{sooner}async def answer(text): threading.Event().wait()\n", timeout_s=0.05, retries=0)
-    assert refused(project, called=True, apart=True) == (
-        "answer holds up the event loop: nothing else could run for 0.25 s"
-    )
+    body = f"{sooner}async def answer(text): threading.Event().wait()"
+    python(project, body, timeout_s=0.05, retries=0)
+    mentions(stopped(project.gate(apart=True), called=True), "answer", "0.25 s")
 
 
 SLOW = {
@@ -157,55 +119,42 @@ SLOW = {
 
 @pytest.mark.parametrize("code", SLOW.values(), ids=SLOW)
 def test_a_slow_model_is_waited_for(project: Project, code: str) -> None:
-    python(project, code)
-    gate = project.gate(apart=True)
-    assert gate["verdict"] == "pass"
-    assert gate["candidate"]["latency_p50_s"] >= 0.01
+    assert passes(judged(project, code))["candidate"]["latency_p50_s"] >= 0.01
 
 
 def test_both_kinds_run_at_once(project: Project) -> None:
     """Neither model can answer unless the other one is being asked at the same time."""
-    project.file(
-        "conftest.py",
-        f"{RIGHT}"
+    python(
+        project,
         "plain, awaited = threading.Event(), threading.Event()\n"
         "def weak(text):\n"
         "    plain.set()\n"
         "    assert awaited.wait(20)\n"
         "    return right(text) if int(text.split()[-1]) < 40 else 'refund'\n"
-        "async def good(text):\n"
+        "async def answer(text):\n"
         "    awaited.set()\n"
         "    while not plain.is_set(): await asyncio.sleep(0.001)\n"
-        "    return right(text)\n"
-        "@pytest.fixture\ndef ftgate_baseline(): return weak\n"
-        "@pytest.fixture\ndef ftgate_candidate(): return good\n",
+        "    return right(text)\n",
     )
-    project.gate_test(baseline=..., candidate=...)
-    assert project.gate()["verdict"] == "pass"
+    passes(project.judge(baseline="python:own:weak"))
 
 
 # --- what a callable is given and gives ----------------------------------------------------------------------
 
 
 def test_a_client_of_another_loop_is_explained(project: Project) -> None:
-    candidate(
+    gate = judged(
         project,
         "loop = asyncio.new_event_loop()\n"
         "client = loop.create_future()\n"
-        "async def answer(text): return await client\n"
-        "def pytest_unconfigure(): loop.close()\n",
+        "loop.close()\n"
+        "async def answer(text): return await client\n",
     )
-    gate = project.gate()
-    assert gate["verdict"] == "error"
-    message = check(gate, "candidate_predictions")["message"]
-    assert "answer raised RuntimeError; RuntimeError: Task" in message
-    assert message.endswith(
-        "a client made in another event loop cannot be used in this one: make the client inside the call"
-    )
+    missing(gate, "RuntimeError", "event loop")
 
 
 def test_a_client_made_in_the_first_call_serves_all_calls(project: Project) -> None:
-    candidate(
+    gate = judged(
         project,
         "clients = []\n"
         "async def answer(text):\n"
@@ -214,7 +163,7 @@ def test_a_client_made_in_the_first_call_serves_all_calls(project: Project) -> N
         "        await asyncio.sleep(0)\n"
         "        return right(text)\n",
     )
-    assert project.gate()["verdict"] == "pass"
+    passes(gate)
 
 
 KINDS = {
@@ -234,36 +183,23 @@ KINDS = {
 
 @pytest.mark.parametrize("code", KINDS.values(), ids=KINDS)
 def test_whatever_can_be_called_is_a_model(project: Project, code: str) -> None:
-    candidate(project, code + "\n")
-    gate = project.gate()
-    assert gate["verdict"] == "pass"
-    assert gate["candidate"]["value"] == 1
+    assert passes(judged(project, code))["candidate"]["value"] == 1
 
 
-def test_usage_and_refusals_are_counted(project: Project) -> None:
-    candidate(
+def test_usage_refusals_and_prices_are_counted(project: Project) -> None:
+    python(
         project,
-        "from pytest_ftgate import Completion\n"
         "def answer(text):\n"
         "    if text.endswith(' 7'):\n"
         "        return Completion('I cannot say', finish='refusal', input_tokens=10, output_tokens=3)\n"
         "    return Completion(right(text), input_tokens=10, output_tokens=1, latency_s=0.25)\n",
     )
-    model = project.gate()["candidate"]
+    model = project.judge()["candidate"]
     assert (model["input_tokens"], model["output_tokens"], model["n_refused"]) == (600, 62, 1)
     assert model["value"] == pytest.approx(59 / 60)
     assert (model["latency_p50_s"], model["cost_usd"]) == (0.25, None)
-
-
-def test_a_price_makes_a_cost(project: Project) -> None:
-    python(
-        project,
-        "from pytest_ftgate import Completion\n"
-        "def answer(text): return Completion(right(text), input_tokens=1000, output_tokens=10)\n",
-        price={"input_per_1m": 2.0, "output_per_1m": 10.0},
-    )
-    project.pytester.syspathinsert()
-    assert project.gate()["candidate"]["cost_usd"] == pytest.approx(60 * (1000 * 2 + 10 * 10) / 1e6)
+    project.keys["candidate"]["price"] = {"input_per_1m": 2.0, "output_per_1m": 10.0}
+    assert project.judge()["candidate"]["cost_usd"] == pytest.approx((600 * 2 + 62 * 10) / 1e6)
 
 
 def chat_project(project: Project) -> None:
@@ -277,9 +213,8 @@ def chat_project(project: Project) -> None:
 
 def test_a_conversation_arrives_as_a_list_of_messages(project: Project) -> None:
     chat_project(project)
-    project.file(
-        "conftest.py",
-        f"{RIGHT}"
+    python(
+        project,
         "def checked(messages):\n"
         "    assert type(messages) is list and [type(one) for one in messages] == [dict, dict]\n"
         "    assert messages[0] == {'role': 'system', 'content': 'Answer with a label.'}\n"
@@ -292,13 +227,9 @@ def test_a_conversation_arrives_as_a_list_of_messages(project: Project) -> None:
         "def weak(messages):\n"
         "    text = checked(messages)\n"
         "    return right(text) if int(text.split()[-1]) < 40 else 'refund'\n"
-        "async def good(messages): return right(checked(messages))\n"
-        "@pytest.fixture\ndef ftgate_baseline(): return weak\n"
-        "@pytest.fixture\ndef ftgate_candidate(): return good\n",
+        "async def answer(messages): return right(checked(messages))\n",
     )
-    project.gate_test(baseline=..., candidate=..., repeats=2)
-    gate = project.gate()
-    assert gate["verdict"] == "pass", gate["checks"]
+    gate = passes(project.judge(baseline="python:own:weak", repeats=2))
     assert gate["candidate"]["n_scored"] == 120
 
 
@@ -409,27 +340,14 @@ def test_a_model_that_fails_in_the_body_shows_the_body_and_the_reason(project: P
     python(project, "def answer(text):\n    if text == 'hello': raise ValueError('no idea')\n    return right(text)\n")
     project.gate_test(
         "def test_gate(ftgate_candidate):\n    assert ftgate_candidate('customer question 1') == 'invoice'\n"
-        "    ftgate_candidate('hello')\n",
-        candidate="python:own:answer",
-    )
-    project.pytester.syspathinsert()
-    result = project.run()
-    result.assert_outcomes(failed=1)
-    text = result.stdout.str()
-    assert "answer raised ValueError" in text
-    assert "ValueError: no idea (own.py:5)" in text
-    assert "ftgate_candidate('hello')" in text
-    assert "pytest_ftgate/" not in text
-
-
-def test_an_evaluation_that_fails_shows_the_body_and_the_reason(project: Project) -> None:
-    project.file(
-        "test_run.py", "def test_run(ftgate_evaluate):\n    ftgate_evaluate(lambda text: None, 'test.jsonl')\n"
+        "    ftgate_candidate('hello')\n"
+        "def test_run(ftgate_evaluate):\n    ftgate_evaluate(lambda text: None, 'test.jsonl')\n",
     )
     result = project.run()
-    result.assert_outcomes(failed=1)
+    result.assert_outcomes(failed=2)
     text = result.stdout.str()
-    assert "<lambda>: 60 of 60 answers are missing (t0, t1, t2, t3, t4): <lambda> returned None" in text
+    for part in ("ValueError: no idea (own.py:5)", "ftgate_candidate('hello')", "<lambda>", "60 of 60", "t0, t1, t2"):
+        assert part in text
     assert "pytest_ftgate/" not in text
 
 
@@ -451,11 +369,9 @@ def test_a_fixture_may_skip_its_test(project: Project) -> None:
     project.result.assert_outcomes(skipped=1)
 
 
-@pytest.mark.parametrize("body", ["(pytest.skip('x') for _ in range(3))", "(sys.exit(0) for _ in range(3))"])
-def test_a_generator_of_examples_may_not(project: Project, body: str) -> None:
-    project.file("conftest.py", f"import pytest, sys\n@pytest.fixture\ndef ftgate_test_set(): return {body}\n")
-    project.gate_test(test_set=...)
-    assert refused(project).startswith("fixture ftgate_test_set, conftest.py:2, item 1: the iterable raised S")
+@pytest.mark.parametrize("excuse", [lambda: pytest.skip("x"), lambda: sys.exit(0)])
+def test_a_generator_of_examples_may_not(project: Project, excuse: Any) -> None:
+    mentions(stopped(project.judge(test_set=(excuse() for _ in range(3)))), "item 1", "test_gate.py:4")
 
 
 # --- hooks ---------------------------------------------------------------------------------------------------
@@ -468,52 +384,37 @@ def example_of(hook: str) -> str:
 
 
 def test_the_documented_model_hook_works(project: Project) -> None:
-    rows = [{"id": f"t{i}", "input": f"question {i}", "expected": f"QUESTION {i}"} for i in range(60)]
-    write_jsonl(project.path / "test.jsonl", rows)
-    answers = [{"id": f"t{i}", "output": f"QUESTION {i % 40}"} for i in range(60)]
-    write_jsonl(project.path / "base.jsonl", answers)
+    project.test_set(60, expected="CUSTOMER QUESTION {}".format)
+    project.predictions("base.jsonl", 60, output=lambda i: f"CUSTOMER QUESTION {i % 40}")
     project.file("conftest.py", example_of("pytest_ftgate_model"))
-    project.gate_test(candidate="echo:greeter")
-    gate = project.gate()
-    assert gate["verdict"] == "pass", gate["checks"]
-    assert gate["candidate"]["value"] == 1
-    assert gate["candidate"]["model"] == "echo:greeter"
+    gate = passes(project.judge(candidate="echo:greeter"))
+    assert (gate["candidate"]["value"], gate["candidate"]["model"]) == (1, "echo:greeter")
 
 
 def test_the_documented_loader_hook_works(project: Project) -> None:
-    pairs = "".join(f"customer question {i}=>{label(i)}\n" for i in range(60))
-    project.file("test.pairs", pairs)
+    project.file("test.pairs", "".join(f"customer question {i}=>{label(i)}\n" for i in range(60)))
     project.file("conftest.py", example_of("pytest_ftgate_load_examples"))
-    project.gate_test(
-        "def test_gate(ftgate_test_set, ftgate): assert len(ftgate_test_set) == ftgate.n == 60\n",
-        test_set="test.pairs",
-        baseline="python:own:weak",
-        candidate="python:own:right",
-    )
     weak = "def weak(text): return right(text) if int(text.split()[-1]) < 40 else 'refund'\n"
-    project.file(OWN, RIGHT + weak)
-    project.pytester.syspathinsert()
-    gate = project.gate()
-    assert gate["verdict"] == "pass", gate["checks"]
-    assert (gate["test_set"]["path"], gate["candidate"]["value"]) == ("test.pairs", 1)
+    python(project, f"{weak}answer = right\n")
+    gate = passes(project.judge(test_set="test.pairs", baseline="python:own:weak"))
+    assert (gate["test_set"]["path"], gate["n"], gate["candidate"]["value"]) == ("test.pairs", 60, 1)
 
 
 def test_fields_and_limit_are_applied_to_what_a_loader_gives(project: Project) -> None:
     project.file("test.own", "")
-    project.file(
-        "conftest.py",
-        f"{RIGHT}def pytest_ftgate_load_examples(path, options):\n"
-        "    if path.suffix != '.own': return None\n"
-        "    assert options == {'format': None, 'fields': {'input': 'question', 'expected': 'label'}, 'limit': 55}\n"
-        "    rows = ((f't{i}', f'customer question {i}', LABELS[i % 3]) for i in range(99))\n"
-        "    return (dict(zip(('id', 'question', 'label'), row)) for row in rows)\n",
-    )
-    project.gate_test(
-        test_set={"path": "test.own", "fields": {"input": "question", "expected": "label"}, "limit": 55},
-    )
-    gate = project.gate()
-    assert gate["verdict"] == "pass", gate["checks"]
+    asked = []
+
+    class Hooks:
+        def pytest_ftgate_load_examples(self, path: Any, options: Any) -> Any:
+            if path.suffix != ".own":
+                return None
+            asked.append(options)
+            return ({"id": f"t{i}", "question": f"customer question {i}", "label": label(i)} for i in range(99))
+
+    fields = {"input": "question", "expected": "label"}
+    gate = passes(project.judge(hook=Hooks(), test_set={"path": "test.own", "fields": fields, "limit": 55}))
     assert gate["test_set"]["examples"] == 55
+    assert asked == [{"format": None, "fields": fields, "limit": 55}]
 
 
 def test_a_loader_may_read_a_folder(project: Project) -> None:
@@ -523,29 +424,25 @@ def test_a_loader_may_read_a_folder(project: Project) -> None:
         "import json\n\n"
         "def pytest_ftgate_load_examples(path, options):\n"
         "    if path.suffix != '.shards': return None\n"
-        "    return [json.loads(line) for shard in sorted(path.iterdir()) for line in shard.open()]\n",
+        "    text = ''.join(shard.read_text() for shard in sorted(path.iterdir()))\n"
+        "    return [json.loads(line) for line in text.splitlines()]\n",
     )
     lines = (project.path / "test.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
     project.file("test.shards/0", "".join(lines[:30]))
     project.file("test.shards/1", "".join(lines[30:]))
-    project.gate_test(test_set="test.shards")
-    first = project.gate()
-    assert first["verdict"] == "pass", first["checks"]
-    assert (first["test_set"]["path"], first["test_set"]["examples"]) == ("test.shards", 60)
-    assert project.gate()["test_set"]["sha256"] == first["test_set"]["sha256"]
+    first = passes(project.judge(test_set="test.shards"))["test_set"]
+    assert (first["path"], first["examples"]) == ("test.shards", 60)
+    assert project.judge(test_set="test.shards")["test_set"]["sha256"] == first["sha256"]
     project.file("test.shards/1", "".join(lines[30:59]))
-    assert project.gate()["test_set"]["sha256"] != first["test_set"]["sha256"]
+    assert project.judge(test_set="test.shards")["test_set"]["sha256"] != first["sha256"]
 
 
 def test_the_documented_metric_hook_works(project: Project) -> None:
     project.file("conftest.py", example_of("pytest_ftgate_metrics"))
-    answers = [{"id": f"t{i}", "output": "x" * (100 if i % 2 else 20)} for i in range(60)]
-    write_jsonl(project.path / "base.jsonl", answers)
-    project.gate_test(metric="brevity", allow_weak_baseline="one short answer to everything is as short")
-    gate = project.gate()
-    assert gate["verdict"] == "pass", gate["checks"]
+    project.predictions("base.jsonl", 60, output=lambda i: "x" * (100 if i % 2 else 20))
+    gate = passes(project.judge(metric="brevity", allow_weak_baseline="one short answer to everything is as short"))
     assert (gate["baseline"]["value"], gate["candidate"]["value"]) == (0.5, 1)
-    assert check(gate, "margin")["message"] == "gain over the baseline +50.0 points, asked for +5 points"
+    assert (check(gate, "margin")["observed"], check(gate, "margin")["required"]) == (0.5, 0.05)
 
 
 def test_the_documented_observer_hook_works(project: Project) -> None:
@@ -554,28 +451,27 @@ def test_the_documented_observer_hook_works(project: Project) -> None:
     project.run("-s").stdout.fnmatch_lines(["*support pass*"])
 
 
-@pytest.mark.parametrize("fault", ["1 / 0", "pytest.skip('x')", "pytest.exit('bye', 0)", "sys.exit(0)"])
-@pytest.mark.parametrize(("margin", "verdict"), [(0.05, "pass"), (0.3, "fail")])
-def test_an_observers_fault_changes_no_verdict_and_is_not_passed_over(
-    project: Project, fault: str, margin: float, verdict: str
-) -> None:
-    project.file("conftest.py", f"import pytest, sys\ndef pytest_ftgate_gate_finished(result):\n    {fault}\n")
-    project.gate_test(margin=margin)
-    assert project.gate()["verdict"] == verdict
-    project.result.assert_outcomes(**{"passed" if verdict == "pass" else "failed": 1})
-    assert project.result.ret == 1
-    project.result.stdout.fnmatch_lines(["the hook pytest_ftgate_gate_finished raised *(conftest.py:3)"])
-
-
-HOOK_FAULTS = {
-    "1 / 0": "raised ZeroDivisionError",
-    "pytest.skip('no key')": "raised Skipped",
-    "pytest.exit('bye', returncode=0)": "raised Exit",
-    "sys.exit(0)": "raised SystemExit",
+FAULTS = {
+    "1 / 0": "ZeroDivisionError",
+    "pytest.skip('x')": "Skipped",
+    "pytest.exit('x', 0)": "Exit",
+    "sys.exit(0)": "SystemExit",
 }
 
 
-@pytest.mark.parametrize(("fault", "what"), HOOK_FAULTS.items(), ids=HOOK_FAULTS)
+@pytest.mark.parametrize("fault", FAULTS)
+def test_an_observers_fault_changes_no_verdict_and_is_not_passed_over(project: Project, fault: str) -> None:
+    project.file("conftest.py", f"import pytest, sys\ndef pytest_ftgate_gate_finished(result):\n    {fault}\n")
+    project.gate_test(f"def test_gate(): pass\n\n{project.mark(margin=0.3)}\ndef test_other(): pass\n")
+    assert [gate["verdict"] for gate in project.report()["gates"]] == ["pass", "fail"]
+    project.result.assert_outcomes(passed=1, failed=1)
+    (said,) = {line for line in project.result.outlines if "pytest_ftgate_gate_finished" in line}
+    assert FAULTS[fault] in said or "(conftest.py:3)" in said
+    project.gate_test()
+    assert project.run().ret == 1
+
+
+@pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize(
     ("hook", "keys"),
     [
@@ -584,14 +480,9 @@ HOOK_FAULTS = {
         ("pytest_ftgate_metrics()", {}),
     ],
 )
-def test_a_hook_that_fails_is_an_error_and_no_excuse(
-    project: Project, hook: str, keys: dict[str, str], fault: str, what: str
-) -> None:
+def test_a_hook_that_fails_is_an_error_and_no_excuse(project: Project, hook: str, keys: Any, fault: str) -> None:
     project.file("conftest.py", f"import pytest, sys\ndef {hook}:\n    {fault}\n")
-    project.gate_test(**keys)
-    assert refused(project) == f"the hook {hook.partition('(')[0]} {what}"
-    advice = check(json.loads((project.path / "report.json").read_text())["gates"][0], "configuration")["advice"]
-    assert "(conftest.py:3)" in advice
+    mentions(stopped(project.judge(**keys)), hook.partition("(")[0], FAULTS[fault], "(conftest.py:3)")
 
 
 MODEL = """class Model:
@@ -604,54 +495,37 @@ MODEL = """class Model:
     async def aclose(self): pass
 """
 MODELS = {
-    "return None": (False, "test_gate.py:4: candidate: unknown provider 'mine'"),
-    "return 3": (False, "test_gate.py:4: candidate: a value of type int is not a model"),
-    "return 'openai:gpt-4.1'": (False, "test_gate.py:4: candidate: a value of type str is not a model"),
-    "return Model": (False, "test_gate.py:4: candidate: the class Model is no model"),
-    "m = Model(); m.concurrency = 0; return m": (
-        False,
-        "test_gate.py:4: candidate: the model of type Model has the concurrency 0",
-    ),
-    "m = Model(); m.concurrency = None; return m": (
-        False,
-        "test_gate.py:4: candidate: the model of type Model has the concurrency None",
-    ),
-    "m = Model(); m.retries = -1; return m": (
-        False,
-        "test_gate.py:4: candidate: the model of type Model has the retries -1",
-    ),
-    "m = Model(); m.timeout_s = 'x'; return m": (
-        False,
-        "test_gate.py:4: candidate: the model of type Model has the timeout_s 'x'",
-    ),
-    "m = Model(); m.key = lambda example, repeat=0: None; return m": (
-        False,
-        "key() of the model mine returned a value of type NoneType, not text",
-    ),
-    "m = Model(); m.key = lambda example, repeat=0: 1 / 0; return m": (
-        False,
-        "key() of the model mine raised ZeroDivisionError",
-    ),
-    "m = Model(); m.complete = lambda example, repeat=0: 'x'; return m": (
-        True,
-        "candidate x: 60 of 60 answers missing (t0, t1, t2, t3, t4, ...): "
-        "TypeError: object str can't be used in 'await' expression",
-    ),
+    "return None": "'mine'",
+    "return 3": "int",
+    "return 'openai:gpt-4.1'": "str",
+    "return Model": "Model",
+    "m = Model(); m.concurrency = 0; return m": "concurrency 0",
+    "m = Model(); m.concurrency = None; return m": "concurrency None",
+    "m = Model(); m.retries = -1; return m": "retries -1",
+    "m = Model(); m.timeout_s = 'x'; return m": "timeout_s 'x'",
+    "m = Model(); m.key = lambda example, repeat=0: None; return m": "key()",
+    "m = Model(); m.key = lambda example, repeat=0: 1 / 0; return m": "ZeroDivisionError",
+    "m = Model(); m.complete = lambda example, repeat=0: 'x'; return m": "TypeError",
 }
 
 
-@pytest.mark.parametrize(("body", "found"), MODELS.items(), ids=MODELS)
-def test_a_hook_that_gives_no_model(project: Project, body: str, found: tuple[bool, str]) -> None:
+@pytest.mark.parametrize("body", MODELS)
+def test_a_hook_that_gives_no_model(project: Project, body: str) -> None:
     project.file("conftest.py", f"{RIGHT}{MODEL}def pytest_ftgate_model(spec):\n    {body}\n")
-    project.gate_test(candidate="mine:x")
-    called, message = found
-    assert refused(project, called=called) == message
+    found = stopped(project.judge(candidate="mine:x"), called="complete" in body)
+    mentions(found, MODELS[body])
+    assert ("test_gate.py:4: candidate" in found["message"]) is not ("key" in body or "complete" in body)
 
 
 def test_a_hook_that_gives_a_model_object(project: Project) -> None:
-    project.file("conftest.py", f"{RIGHT}{MODEL}def pytest_ftgate_model(spec): return Model()\n")
+    """Also where it skips while it is closed, which excuses nothing."""
+    hook = "def pytest_ftgate_model(spec): return Model()\n"
+    project.file("conftest.py", f"{RIGHT}{MODEL}{hook}")
+    passes(project.judge(candidate="mine:x"))
+    closing = MODEL.replace("async def aclose(self): pass", "async def aclose(self): pytest.skip('x')")
+    project.file("conftest.py", f"{RIGHT}{closing}{hook}")
     project.gate_test(candidate="mine:x")
-    assert project.gate()["verdict"] == "pass"
+    assert (project.gate()["verdict"], project.result.ret) == ("error", 1)
 
 
 def test_hooks_of_a_folder_are_seen_by_its_tests_alone(project: Project) -> None:
@@ -670,18 +544,7 @@ def test_hooks_of_a_folder_are_seen_by_its_tests_alone(project: Project) -> None
     verdicts = {gate["nodeid"]: gate["verdict"] for gate in report["gates"]}
     assert verdicts == {"inside/test_inside.py::test_gate": "pass", "outside/test_outside.py::test_gate": "error"}
     assert report["gates"][0]["candidate"]["metrics"]["brevity"] == 1
-    assert (
-        check(report["gates"][1], "configuration")["message"]
-        == "outside/test_outside.py:2: show[0]: there is no metric 'brevity'"
-    )
+    mentions(check(report["gates"][1], "configuration"), "outside/test_outside.py:2: show[0]", "'brevity'")
     assert [line for line in project.result.outlines if "finished:" in line] == [
         "inside/test_inside.py finished: inside/test_inside.py::test_gate"
     ]
-
-
-def test_a_model_that_skips_while_it_is_closed_excuses_nothing(project: Project) -> None:
-    model = MODEL.replace("async def aclose(self): pass", "async def aclose(self): pytest.skip('x')")
-    project.file("conftest.py", f"{RIGHT}{model}def pytest_ftgate_model(spec): return Model()\n")
-    project.gate_test(candidate="mine:x")
-    assert project.gate()["verdict"] == "error"
-    assert project.result.ret == 1

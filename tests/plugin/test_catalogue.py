@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
-from gate_project import Project, check, label, statuses, write_jsonl, wrong
+from gate_project import Project, because, block, check, label, statuses, write_jsonl, wrong
 
+from pytest_ftgate import metric
 from pytest_ftgate.data import input_sha256
 
 README = Path(__file__).parents[2] / "README.md"
@@ -42,18 +43,6 @@ GATE = (
     "test_set: test.jsonl, training_set: train.jsonl, margin: 0.05, "
     "baseline: 'recorded:base.jsonl', candidate: 'recorded:ft.jsonl'"
 )
-METRIC = """
-from pytest_ftgate import metric
-
-
-@metric(low=0, high=1, greater_is_better=True)
-def graded(expected, answer):
-    return {returned}
-
-
-def pytest_ftgate_metrics():
-    return {{"graded": graded}}
-"""
 
 
 @pytest.fixture
@@ -84,45 +73,40 @@ def add_xfail(project: Project) -> None:
     )
 
 
-def callable_candidate(project: Project, statements: str) -> dict[str, Any]:
-    """A fixture for the candidate, right on all examples where ``statements`` leave it be; the keys of the mark."""
-    project.file(
-        "conftest.py",
-        "import pytest\n\nLABELS = ('refund', 'invoice', 'shipping')\nasked = []\n\n\n"
-        "def model(text):\n    n = int(text.split()[-1])\n    asked.append(n)\n"
-        f"    {statements}\n    return LABELS[n % 3]\n\n\n"
-        "@pytest.fixture\ndef ftgate_candidate():\n    return model\n",
-    )
-    return {"candidate": ...}
-
-
-def accepted(project: Project, *args: str) -> dict[str, Any]:
-    """The one gate of the report, which passed, in a session that did."""
-    gate = project.gate(*args)
-    assert (gate["verdict"], project.result.ret) == ("pass", 0), gate["checks"]
+def accepted(gate: dict[str, Any]) -> dict[str, Any]:
+    assert gate["verdict"] == "pass", gate["checks"]
     return gate
 
 
-def refused(project: Project, verdict: str, name: str, message: str, *args: str, ret: int = 1) -> dict[str, Any]:
-    """The one gate of the report, which is red for this reason."""
-    gate = project.gate(*args)
-    found = check(gate, name)
-    assert (gate["verdict"], found["status"], project.result.ret) == (verdict, verdict, ret), gate["checks"]
-    assert message in found["message"]
-    return gate
+def outputs(project: Project, name: str, *texts: str | None) -> None:
+    """What a recorded model answers, example by example."""
+    write_jsonl(project.path / name, [{"id": f"t{i}", "output": text} for i, text in enumerate(texts)])
+
+
+def number(text: str) -> int:
+    return int(text.split()[-1])
+
+
+def right(text: str) -> str:
+    return label(number(text))
 
 
 def owed(project: Project, reason: str, *args: str, apart: bool = False) -> None:
     """The session is red because the gate was not judged, and says why; without the arguments it is green."""
     (unjudged,) = project.report(*args, apart=apart)["unjudged"]
-    assert unjudged == {"name": "support", "reason": unjudged["reason"]}
+    assert (unjudged["name"], project.result.ret) == ("support", 1)
     assert reason in unjudged["reason"]
-    assert project.result.ret == 1
-    if reason.startswith("the verdict of "):  # its block tells it
-        project.result.stdout.fnmatch_lines([f"*ftgate support: {reason.split()[-1].upper()}*"])
-        project.result.stdout.no_fnmatch_line("*required gate support*")
-    else:
-        project.result.stdout.fnmatch_lines([f"*required gate support: *{reason}*"])
+    said = "*ftgate support: FAIL*" if reason == RED else f"*support*{reason}*"  # its block tells it
+    project.result.stdout.fnmatch_lines([said])
+
+
+RED = "the verdict of test_gate.py::test_gate is fail"
+
+
+def test_the_required_gate_is_green(required: Project) -> None:
+    """What the rows of the required gate change."""
+    accepted(required.gate())
+    assert required.result.ret == 0
 
 
 # --- the gate does not run, or its verdict does not arrive ---------------------------------------------------
@@ -141,9 +125,8 @@ def owed(project: Project, reason: str, *args: str, apart: bool = False) -> None
 def test_row_01_skipped(required: Project, body: str) -> None:
     """A skipped test is green for pytest, whoever skipped it."""
     required.file("conftest.py", "import pytest\n@pytest.fixture\ndef skipping(): pytest.skip('later')\n")
-    accepted(required)
     marked(required, body=body)
-    owed(required, "its test was skipped: later")
+    owed(required, "later")
 
 
 @pytest.mark.parametrize("is_required", [True, False], ids=["required", "not required"])
@@ -152,14 +135,12 @@ def test_row_02_expected_to_fail(required: Project, is_required: bool) -> None:
     if not is_required:
         required.file("pytest.ini", "[pytest]\n")
     add_xfail(required)
-    accepted(required)
+    assert required.run().ret == 0
     lose(required)
     report = required.report("test_gate.py")
     required.result.assert_outcomes(xfailed=1)
-    assert required.result.ret == 1
-    assert report["gates"][0]["verdict"] == "fail"
-    reasons = [one["reason"] for one in report["unjudged"]]
-    assert reasons == (["the verdict of test_gate.py::test_gate is fail"] if is_required else [])
+    assert (required.result.ret, report["gates"][0]["verdict"]) == (1, "fail")
+    assert [one["name"] for one in report["unjudged"]] == (["support"] if is_required else [])
 
 
 @pytest.mark.parametrize(
@@ -179,7 +160,6 @@ def test_row_02_expected_to_fail(required: Project, is_required: bool) -> None:
 )
 def test_row_03_left_out(required: Project, args: list[str], reason: str) -> None:
     """A gate that is not among the tests of the run is not there to say no."""
-    accepted(required)
     owed(required, reason, *args)
 
 
@@ -204,7 +184,7 @@ def test_row_04_switched_off(required: Project, name: str) -> None:
     ``no:ftgate`` is meant for another plugin, and pytest takes it for ``no:pytest_ftgate`` too.
     """
     required.file("pytest.ini", "[pytest]\nrequired_plugins = pytest-ftgate\n")
-    accepted(required)
+    assert required.run().ret == 0
     result = required.run("-p", f"no:{name}")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*Missing required plugins: pytest-ftgate*"])
@@ -215,7 +195,7 @@ def test_row_04_autoload_off(required: Project, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     assert required.run().ret == pytest.ExitCode.USAGE_ERROR
     required.file("pytest.ini", "[pytest]\n")
-    accepted(required, "-p", "pytest_ftgate")
+    accepted(required.gate("-p", "pytest_ftgate"))
 
 
 def test_row_04_a_twin_of_our_name(required: Project, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -224,7 +204,6 @@ def test_row_04_a_twin_of_our_name(required: Project, monkeypatch: pytest.Monkey
     required.file("site/twin.py", "")
     required.file("site/twin-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: twin\nVersion: 1.0\n")
     required.file("site/twin-1.0.dist-info/entry_points.txt", "[pytest11]\npytest_ftgate = twin\n")
-    assert required.run_apart().ret == 0
     monkeypatch.setenv("PYTHONPATH", str(required.path / "site"))
     result = required.run_apart()
     assert result.ret == pytest.ExitCode.USAGE_ERROR
@@ -243,151 +222,134 @@ def test_row_04_without_the_plugin_the_test_breaks(required: Project, ini: str, 
     """Where ``required_plugins`` is forgotten: strict markers, or the fixture, miss the plugin too."""
     required.file("pytest.ini", f"[pytest]\n{ini}\n")
     marked(required, body=body)
-    accepted(required)
     result = required.run_apart("-p", "no:pytest_ftgate")
     assert result.ret not in (0, 5)
     result.stdout.fnmatch_lines([f"*{message}*"])
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        "def test_gate(request):\n    try:\n        request.getfixturevalue('ftgate')\n"
-        "    except BaseException:\n        pass\n",
-        "def test_gate(ftgate):\n    if ftgate.passed:\n        assert ftgate.gain > 0\n",
-        "def test_gate():\n    return\n    assert False\n",
-        "@pytest.fixture\ndef swallowing(request):\n    try:\n        return request.getfixturevalue('ftgate')\n"
-        "    except BaseException:\n        return None\n\n\n@MARK\ndef test_gate(swallowing): pass\n",
-    ],
-    ids=["try", "if", "return", "fixture"],
+BODIES = (
+    "@MARK\ndef test_gate(request):\n    try:\n        request.getfixturevalue('ftgate')\n"
+    "    except BaseException:\n        pass\n",
+    "@MARK\ndef test_gate(ftgate):\n    if ftgate.passed:\n        assert ftgate.gain > 0\n",
+    "@MARK\ndef test_gate():\n    return\n    assert False\n",
+    "@pytest.fixture\ndef swallowing(request):\n    try:\n        return request.getfixturevalue('ftgate')\n"
+    "    except BaseException:\n        return None\n\n\n@MARK\ndef test_gate(swallowing): pass\n",
 )
-@pytest.mark.parametrize(
-    ("change", "verdict"), [({"margin": 0.3}, "fail"), ({"baseline": "recorded:x.jsonl"}, "error")]
-)
-def test_row_05_the_verdict_is_not_looked_at(project: Project, body: str, change: Any, verdict: str) -> None:
+
+
+def test_row_05_the_verdict_is_not_looked_at(project: Project) -> None:
     """Whatever the body does with the verdict, or forgets to: the mark fails the test."""
-
-    def write(**changes: Any) -> None:
-        own = project.mark(**changes)
-        mark = "" if "@MARK" in body else own
-        project.file("test_gate.py", f"import pytest\n{mark}\n{body.replace('@MARK', own)}")
-
-    write()
-    accepted(project)
-    write(**change)
-    gate = project.gate()
-    assert (gate["verdict"], project.result.ret) == (verdict, 1)
-    project.result.assert_outcomes(**({"failed": 1} if verdict == "fail" else {"errors": 1}))
+    changes: dict[str, Any] = {"pass": {}, "fail": {"margin": 0.3}, "error": {"baseline": "recorded:x.jsonl"}}
+    for i, body in enumerate(BODIES):
+        for verdict, change in changes.items():
+            text = body.replace("@MARK", project.mark(**change))
+            project.file(f"test_{i}_{verdict}.py", f"import pytest\n{text}")
+    gates = project.report()["gates"]
+    assert [gate["verdict"] for gate in gates] == [re.split(r"[_.]", gate["nodeid"])[2] for gate in gates]
+    project.result.assert_outcomes(passed=4, failed=4, errors=4)
 
 
 # --- what was measured is no measure -------------------------------------------------------------------------
 
 
+def graded(returned: Callable[[str, str], Any], *, greater_is_better: bool = True) -> dict[str, Any]:
+    """The keys of a mark with a metric of the project's own."""
+    return {"metric": metric(low=0, high=1, greater_is_better=greater_is_better)(returned)}
+
+
+def equal(expected: str, answer: str) -> float:
+    return float(expected == answer)
+
+
 @pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
 def test_row_06_not_a_number_for_the_candidate(project: Project, value: str) -> None:
     """Every comparison with NaN is false, so a gate that asks "is it worse?" lets it pass."""
-    judge_metric(project, "float(expected == answer)")
-    accepted(project)
-    judge_metric(project, f"float('{value}' if answer == 'refund' and expected != 'refund' else expected == answer)")
+    accepted(project.judge(**graded(equal)))
+
+    def score(expected: str, answer: str) -> float:
+        return float(value) if answer == "refund" != expected else equal(expected, answer)
+
     project.predictions("base.jsonl", 60)
-    write_jsonl(project.path / "ft.jsonl", [{"id": f"t{i}", "output": "refund"} for i in range(60)])
-    refused(project, "error", "configuration", f"the metric graded returned {value}")
-
-
-def judge_metric(project: Project, returned: str) -> None:
-    """Let a metric of the project's own decide."""
-    project.file("conftest.py", METRIC.format(returned=returned))
-    project.gate_test(metric="graded")
+    outputs(project, "ft.jsonl", *["refund"] * 60)
+    because(project.judge(**graded(score)), "error", "configuration", "score", value)
 
 
 @pytest.mark.parametrize("value", ["nan", "inf"])
 def test_row_07_not_a_number_for_the_baseline(project: Project, value: str) -> None:
     """The other side counts as much: a baseline of NaN is no baseline to beat."""
-    judge_metric(project, f"float('{value}' if answer == 'broken' else expected == answer)")
-    accepted(project)
-    rows = [{"id": f"t{i}", "output": "broken" if i == 7 else label(i)} for i in range(60)]
-    write_jsonl(project.path / "base.jsonl", rows)
-    refused(project, "error", "configuration", f"test.jsonl:8: the metric graded returned {value}")
+
+    def score(expected: str, answer: str) -> float:
+        return float(value) if answer == "broken" else equal(expected, answer)
+
+    accepted(project.judge(**graded(score)))
+    outputs(project, "base.jsonl", *("broken" if i == 7 else label(i) for i in range(60)))
+    because(project.judge(**graded(score)), "error", "configuration", "test.jsonl:8", "score", value)
 
 
 def test_row_07_a_missing_baseline_answer_is_never_a_zero(project: Project) -> None:
     """Scored as wrong, what the baseline failed to say would be the candidate's gain."""
-    project.gate_test(errors="score_zero")
-    accepted(project)
+    accepted(project.judge(errors="score_zero"))
     project.predictions("base.jsonl", 59, wrong_at=range(40, 59))
-    refused(project, "error", "baseline_predictions", "1 of 60 answers missing (t59)")
+    because(project.judge(errors="score_zero"), "error", "baseline_predictions", "1 of 60", "t59")
 
 
-@pytest.mark.parametrize("rows", [0, 49], ids=["none", "too few"])
-def test_row_08_an_empty_test_set(project: Project, rows: int) -> None:
+def test_row_08_an_empty_test_set(project: Project) -> None:
     """Nothing to be wrong about, nothing wrong."""
-    project.gate_test()
-    accepted(project)
-    project.test_set(rows)
-    if rows:
-        refused(project, "fail", "min_test_examples", "49 test examples, 50 needed")
-    else:
-        refused(project, "error", "configuration", "test.jsonl: is empty")
+    project.test_set(0)
+    because(project.judge(), "error", "configuration", "test.jsonl")
+    project.test_set(49)
+    because(project.judge(), "fail", "min_test_examples", "49", "50")
 
 
-@pytest.mark.parametrize(
-    ("statements", "message"),
-    [
-        ("if n == 7: raise RuntimeError('lost')", "RuntimeError: lost"),
-        ("if n == 7: return None", "model returned None"),
-        ("if n == 7: raise SystemExit(0)", "SystemExit: 0"),
-        ("if n == 7: pytest.skip('later')", "Skipped: later"),
-        ("if n == 7: raise PermissionError('no answer')", "no answer"),
-    ],
-    ids=["raised", "none", "exit", "skip", "refused"],
-)
-def test_row_09_a_lost_answer(project: Project, statements: str, message: str) -> None:
+FAULTS: dict[str, Any] = {
+    "lost": RuntimeError("lost"),
+    "None": None,
+    "SystemExit": SystemExit(0),
+    "Skipped": pytest.skip.Exception("later"),
+    "no answer": PermissionError("no answer"),
+}
+
+
+@pytest.mark.parametrize("told", FAULTS)
+def test_row_09_a_lost_answer(project: Project, told: str) -> None:
     """Dropping the examples that went wrong leaves those that went right."""
-    project.gate_test(**callable_candidate(project, ""))
-    accepted(project)
-    callable_candidate(project, statements)
-    gate = refused(project, "error", "candidate_predictions", message)
-    candidate = gate["candidate"]
-    assert (candidate["n_expected"], candidate["n_scored"], candidate["n_errors"]) == (60, 59, 1)
-    assert candidate["value"] is None
+
+    def model(text: str) -> Any:
+        if number(text) == 7 and FAULTS[told]:
+            raise FAULTS[told]
+        return None if number(text) == 7 else right(text)
+
+    accepted(project.judge(candidate=right))
+    gate = project.judge(candidate=model)
+    because(gate, "error", "candidate_predictions", told, "1 of 60", "t7")
+    assert [gate["candidate"][key] for key in ("n_expected", "n_scored", "n_errors", "value")] == [60, 59, 1, None]
 
 
 def test_row_09_too_late(project: Project) -> None:
     """An answer that is not waited for any longer is missing, not wrong."""
-    text = (
-        "import threading\nLABELS = ('refund', 'invoice', 'shipping')\n\n\ndef model(text):\n"
-        "    n = int(text.split()[-1])\n    {}\n    return LABELS[n % 3]\n"
-    )
-    project.pytester.syspathinsert()
-    keys = {"provider": "python", "timeout_s": 0.2, "retries": 0}
-    project.file("quick.py", text.format("pass"))
-    project.gate_test(candidate={**keys, "target": "quick:model"})
-    accepted(project)
-    project.file("slow.py", text.format("n == 7 and threading.Event().wait()"))
-    project.gate_test(candidate={**keys, "target": "slow:model"})
-    refused(project, "error", "candidate_predictions", "1 of 60 answers missing (t7): no answer within 0.2 s")
+    text = "import threading\nfrom test_catalogue import number, right\n\ndef model(text):\n"
+    project.file("slow.py", text + "    number(text) == 7 and threading.Event().wait()\n    return right(text)\n")
+    slow = {"provider": "python", "target": "slow:model", "timeout_s": 0.2, "retries": 0}
+    because(project.judge(candidate=slow), "error", "candidate_predictions", "1 of 60", "t7", "0.2 s")
 
 
 def test_row_09_a_row_without_an_answer(project: Project) -> None:
     """Only the rows that the candidate got right; and one whose answer is null."""
-    project.gate_test()
-    accepted(project)
-    write_jsonl(project.path / "ft.jsonl", [{"id": f"t{i}", "output": label(i)} for i in range(59)])
-    refused(project, "error", "candidate_predictions", 'no recorded prediction for id "t59"')
-    rows = [{"id": f"t{i}", "output": label(i) if i else None} for i in range(60)]
-    write_jsonl(project.path / "ft.jsonl", rows)
-    refused(project, "error", "candidate_predictions", 'ft.jsonl:1: the recording with id "t0" holds no answer')
+    outputs(project, "ft.jsonl", *map(label, range(59)))
+    because(project.judge(), "error", "candidate_predictions", "1 of 60", "t59")
+    outputs(project, "ft.jsonl", None, *map(label, range(1, 60)))
+    because(project.judge(), "error", "candidate_predictions", "ft.jsonl:1", "t0")
 
 
-@pytest.mark.parametrize("name", ["test.jsonl", "train.jsonl", "base.jsonl", "ft.jsonl"])
 @pytest.mark.parametrize("line", ['{"id": "t3", "inp', "# a remark", "[]", '{"id": "x", "output": NaN}'])
-def test_row_10_a_broken_line(project: Project, name: str, line: str) -> None:
+def test_row_10_a_broken_line(project: Project, line: str) -> None:
     """A reader that skips what it cannot read drops examples without a word."""
-    project.gate_test()
-    accepted(project)
-    lines = (project.path / name).read_text(encoding="utf-8").splitlines()
-    project.file(name, "\n".join([*lines[:7], line, *lines[8:]]) + "\n")
-    refused(project, "error", "configuration", f"{name}:8: ")
+    for name in ("test.jsonl", "train.jsonl", "base.jsonl", "ft.jsonl"):
+        before = (project.path / name).read_text(encoding="utf-8")
+        lines = before.splitlines()
+        project.file(name, "\n".join([*lines[:7], line, *lines[8:]]) + "\n")
+        because(project.judge(), "error", "configuration", f"{name}:8: ")
+        project.file(name, before)
 
 
 def test_row_11_pairs_that_are_none(project: Project) -> None:
@@ -395,147 +357,132 @@ def test_row_11_pairs_that_are_none(project: Project) -> None:
     rows = [
         {"id": f"t{i}", "output": label(i), "input_sha256": input_sha256(f"customer question {i}")} for i in range(60)
     ]
-    project.gate_test()
     write_jsonl(project.path / "ft.jsonl", reversed(rows))
-    assert accepted(project)["candidate"]["value"] == 1.0
+    assert accepted(project.judge())["candidate"]["value"] == 1.0
     write_jsonl(project.path / "ft.jsonl", [{**row, "id": f"other{i}"} for i, row in enumerate(rows)])
-    refused(project, "error", "candidate_predictions", "60 of 60 answers missing")
+    because(project.judge(), "error", "candidate_predictions", "60 of 60")
     swapped = [{**row, "input_sha256": rows[i - 1]["input_sha256"]} for i, row in enumerate(rows)]
     write_jsonl(project.path / "ft.jsonl", swapped)
-    refused(project, "error", "candidate_predictions", 'the recording with id "t0" was made for another input')
+    because(project.judge(), "error", "candidate_predictions", "60 of 60", "t0")
 
 
 @pytest.mark.parametrize(
-    ("name", "row", "message"),
+    ("name", "row"),
     [
-        ("ft.jsonl", {"id": "t0", "output": "refund"}, 'the id "t0" repeats: line 1 has it too'),
-        ("test.jsonl", {"id": "t0", "input": "another", "expected": "refund"}, 'the id "t0" repeats'),
-        (
-            "test.jsonl",
-            {"id": "new", "input": "Customer  question 0", "expected": "refund"},
-            "the same as that of line",
-        ),
+        ("ft.jsonl", {"id": "t0", "output": "refund"}),
+        ("test.jsonl", {"id": "t0", "input": "another", "expected": "refund"}),
+        ("test.jsonl", {"id": "new", "input": "Customer  question 0", "expected": "refund"}),
     ],
     ids=["prediction", "id", "content"],
 )
-def test_row_12_counted_twice(project: Project, name: str, row: dict[str, str], message: str) -> None:
+def test_row_12_counted_twice(project: Project, name: str, row: dict[str, str]) -> None:
     """One example that is won, many times over; or a second answer in place of the first."""
-    project.gate_test()
-    accepted(project)
-    lines = (project.path / name).read_text(encoding="utf-8")
-    project.file(name, lines + json.dumps(row) + "\n")
-    refused(project, "error", "configuration", message)
+    append(project, name, json.dumps(row))
+    because(project.judge(), "error", "configuration", f"{name}:61", "line 1")
+
+
+def append(project: Project, name: str, text: str) -> None:
+    project.file(name, (project.path / name).read_text(encoding="utf-8") + text + "\n")
 
 
 # --- the training set is not what it is counted as -----------------------------------------------------------
 
 
-def write_training(project: Project, inputs: Iterable[str], output: Callable[[int], str] = label) -> None:
+def trained(project: Project, *inputs: str, output: Callable[[int], str] = label) -> dict[str, Any]:
+    """Judge with these training examples."""
     rows = [{"input": text, "expected": output(i)} for i, text in enumerate(inputs)]
     write_jsonl(project.path / "train.jsonl", rows)
+    return project.judge()
+
+
+def too_few(gate: dict[str, Any], usable: int) -> None:
+    found = because(gate, "fail", "min_training_examples")
+    assert (found["observed"], found["required"], gate["models_called"]) == (usable, 200, False)
 
 
 def test_row_13_copies(project: Project) -> None:
     """3 examples 70 times are 3 examples."""
-    project.gate_test()
-    accepted(project)
-    write_training(project, [f"training question {i % 3}" for i in range(210)])
-    gate = refused(project, "fail", "min_training_examples", "3 usable training examples, 200 needed (210 rows, less")
-    assert gate["models_called"] is False
+    too_few(trained(project, *(f"training question {i % 3}" for i in range(210))), 3)
 
 
 def test_row_14_near_copies(project: Project) -> None:
     """Other case or spacing makes no new example, nor does a word more. A paraphrase does: its words are others."""
-    project.gate_test()
-    write_training(project, [f"training question {i}" for i in range(200)])
-    accepted(project)
+    asked = "training question {}".format
+    accepted(trained(project, *map(asked, range(200))))
     near = [str.upper, str.title, lambda text: f"  {text.replace(' ', '   ')} ", lambda text: text.replace("t", "ｔ")]
-    write_training(
-        project, [change(f"training question {i}") for i in range(50) for change in near], lambda i: "refund"
-    )
-    refused(project, "fail", "min_training_examples", "50 usable training examples, 200 needed")
+    copies = (change(asked(i)) for i in range(50) for change in near)
+    too_few(trained(project, *copies, output=lambda i: "refund"), 50)
     said = ("training question {}", "question {} for training", "please: training question {}", "training, no. {}")
-    write_training(project, [text.format(i) for i in range(50) for text in said])
-    assert accepted(project)["training"]["usable"] == 200
+    gate = accepted(trained(project, *(text.format(i) for i in range(50) for text in said)))
+    assert gate["training"]["usable"] == 200
     said = ("where is the parcel of {}", "please: where is the parcel of {}", "where is the parcel of {}?!")
-    people = [f"{name} who lives in {town}" for name in NAMES for town in TOWNS]
-    write_training(project, [text.format(one) for one in people for text in said], lambda i: "refund")
-    refused(project, "fail", "near_duplicates", "200 needed: train.jsonl:2 ~ train.jsonl:1")
+    people = (f"{name} who lives in {town}" for name in NAMES for town in TOWNS)
+    gate = trained(project, *(text.format(one) for one in people for text in said), output=lambda i: "refund")
+    because(gate, "fail", "near_duplicates", "train.jsonl:2", "train.jsonl:1", "200")
 
 
 def test_row_15_rows_that_are_no_examples(project: Project) -> None:
     """Blank rows, blank outputs and a header are counted by whoever counts lines."""
-    project.gate_test()
-    accepted(project)
+    project.training_set(199)
     blank = "\n" * 100 + '{"input": " ", "expected": "refund"}\n{"input": "what", "expected": " "}\n' * 50
-    rows = [json.dumps({"input": f"training question {i}", "expected": label(i)}) for i in range(199)]
-    project.file("train.jsonl", "\n".join(rows) + "\n" + blank)
-    refused(project, "fail", "min_training_examples", "199 usable training examples, 200 needed")
+    append(project, "train.jsonl", blank)
+    too_few(project.judge(), 199)
     cells = [f"training question {i},{label(i)}" for i in range(199)]
     project.file("train.csv", "input,expected\n" + "\n".join(cells) + "\n")
-    project.gate_test(training_set="train.csv")
-    refused(project, "fail", "min_training_examples", "199 usable training examples, 200 needed")
+    too_few(project.judge(training_set="train.csv"), 199)
 
 
 def test_row_16_a_number_for_the_training_set(project: Project) -> None:
     """A number can be typed; examples have to be shown."""
-    project.gate_test()
-    accepted(project)
-    project.gate_test(training_set=200)
-    refused(project, "error", "configuration", "a count proves nothing")
+    because(project.judge(training_set=200), "error", "configuration", "training_set")
 
 
 def test_row_17_another_training_set(project: Project) -> None:
     """Which file the candidate was trained on is not seen from outside; which was counted is in the report."""
-    project.gate_test()
-    gate = accepted(project, "-v")
     digest = sha256((project.path / "train.jsonl").read_bytes()).hexdigest()
+    gate = accepted(project.judge())
     assert gate["training"]["sha256"] == digest
-    project.result.stdout.fnmatch_lines([f"training set: train.jsonl, 200 rows, 200 usable, sha256 {digest}"])
+    assert [line for line in block(gate, verbose=True) if "train.jsonl" in line and digest in line]
 
 
 @pytest.mark.parametrize(
-    "row",
+    ("text", "answer"),
     [
-        {"input": "customer question 7", "expected": "invoice"},
-        {"input": " CUSTOMER question\t7", "expected": "refund"},
-        {
-            "input": [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "customer question 7"}],
-            "expected": "invoice",
-        },
+        ("customer question 7", "invoice"),
+        (" CUSTOMER question\t7", "refund"),
+        ([{"role": "system", "content": "Be kind."}, {"role": "user", "content": "customer question 7"}], "invoice"),
     ],
     ids=["word for word", "disguised", "under a system prompt"],
 )
-def test_row_18_taught_to_the_test(project: Project, row: dict[str, Any]) -> None:
+def test_row_18_taught_to_the_test(project: Project, text: Any, answer: str) -> None:
     """A test example in the training set is an answer learned by heart."""
-    project.gate_test()
-    accepted(project)
-    project.file("train.jsonl", (project.path / "train.jsonl").read_text(encoding="utf-8") + json.dumps(row) + "\n")
-    gate = refused(project, "fail", "leaked", "1 of 60 test examples stands in the training set: test.jsonl:8 =")
-    assert gate["models_called"] is False
+    append(project, "train.jsonl", json.dumps({"input": text, "expected": answer}))
+    gate = project.judge()
+    found = because(gate, "fail", "leaked", "test.jsonl:8", "train.jsonl:201")
+    assert (found["observed"], gate["models_called"]) == (1, False)
 
 
 # --- the threshold is none -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("mark", "reason"),
+    ("key", "value", "reason"),
     [
-        ("margin=0.01", "margin: 0.05 -> 0.01"),
-        ("evidence='observed'", "evidence: significant -> observed"),
-        ("min_test_examples=5", "min_test_examples: 50 -> 5"),
-        ("min_training_examples=1", "min_training_examples: 200 -> 1"),
-        ("test_set={'path': 'test.jsonl', 'limit': 55}", "test_set.limit: all rows -> 55"),
-        ("errors='score_zero'", "errors: error -> score_zero"),
-        ("metric='f1_macro'", "metric: accuracy -> f1_macro"),
+        ("margin", 0.01, "margin: 0.05 -> 0.01"),
+        ("evidence", "observed", "evidence: significant -> observed"),
+        ("min_test_examples", 5, "min_test_examples: 50 -> 5"),
+        ("min_training_examples", 1, "min_training_examples: 200 -> 1"),
+        ("test_set", {"path": "test.jsonl", "limit": 55}, "test_set.limit: all rows -> 55"),
+        ("errors", "score_zero", "errors: error -> score_zero"),
+        ("metric", "f1_macro", "metric: accuracy -> f1_macro"),
     ],
-    ids=lambda value: str(value).partition("=")[0],
 )
-def test_row_19_asking_for_less_than_the_file(required: Project, mark: str, reason: str) -> None:
+def test_row_19_asking_for_less_than_the_file(required: Project, key: str, value: Any, reason: str) -> None:
     """The file's promise stands, and that of the defaults that it relies on; git's history: test_weakened.py."""
-    accepted(required)
-    marked(required, f"'support', {mark}")
-    owed(required, f"asks for less than the file: {reason}")
+    assert required.judge("support", **{key: value})["loosened"] == [reason]
+    if key == "margin":
+        marked(required, "'support', margin=0.01")
+        owed(required, reason)
 
 
 @pytest.mark.parametrize(
@@ -547,7 +494,6 @@ def test_row_19_asking_for_less_than_the_file(required: Project, mark: str, reas
     ids=["baseline", "test set"],
 )
 def test_row_19_a_fixture_that_asks_for_less(required: Project, fixture: str, reason: str) -> None:
-    accepted(required)
     required.predictions("weak.jsonl", 60, wrong_at=range(1, 60, 2))
     required.file(
         "conftest.py",
@@ -555,7 +501,7 @@ def test_row_19_a_fixture_that_asks_for_less(required: Project, fixture: str, re
         "EASY = [{'id': f't{i}', 'input': f'easy {i}', 'expected': LABELS[i % 3]} for i in range(60)]\n"
         f"@pytest.fixture\n{fixture}\n",
     )
-    owed(required, f"asks for less than the file: {reason}")
+    owed(required, reason)
 
 
 def test_row_19_an_easier_gate_of_the_same_name(required: Project) -> None:
@@ -563,77 +509,67 @@ def test_row_19_an_easier_gate_of_the_same_name(required: Project) -> None:
     easy = required.file(
         "easy.yaml", f"version: 1\ngates:\n  support: {{{GATE}, margin: 0.01}}\n".replace("margin: 0.05, ", "")
     )
-    owed(required, "asks for less than the file: margin: 0.05 -> 0.01", "--ftgate-config=easy.yaml")
+    owed(required, "margin: 0.05 -> 0.01", "--ftgate-config=easy.yaml")
     easy.write_text((required.path / "ftgate.yaml").read_text(encoding="utf-8"), encoding="utf-8")
     assert required.run("--ftgate-config=easy.yaml").ret == 0
     required.file("pytest.ini", "[pytest]\nftgate_required = support\n")
     required.gate_file("version: 1\ngates: {support: {margin: 0.05")
-    owed(required, "ftgate.yaml:2: not valid YAML", "--ftgate-config=easy.yaml")
+    owed(required, "ftgate.yaml:2:", "--ftgate-config=easy.yaml")
 
 
 @pytest.mark.parametrize("key", ["ftgate_required=", "ftgate_config=easy.yaml"])
 def test_row_19_no_threshold_on_the_command_line(required: Project, key: str) -> None:
-    accepted(required)
     result = required.run("-o", key)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([f"*-o {key.partition('=')[0]}*files under review*"])
 
 
 @pytest.mark.parametrize(
-    ("keys", "message"),
+    ("key", "value"),
     [
-        ({"margin": 5.0}, "margin 5 (marker) is impossible: accuracy lies between 0 and 1"),
-        ({"margin": -0.01}, "margin: must be at least 0"),
-        ({"confidence": 95.0}, "confidence: must be below 1"),
-        ({"confidence": 0.0}, "confidence: must be above 0.5"),
-        ({"confidence": 1.0}, "confidence: must be below 1"),
-        ({"min_test_examples": -1}, "min_test_examples: must be at least 0"),
-        ({"min_training_examples": -1}, "min_training_examples: must be at least 0"),
-        ({"require": [{"metric": "error_rate", "max": 5.0}]}, "max 5 (marker) is impossible: error_rate lies between"),
-        ({"require": [{"metric": "accuracy", "min": -0.8}]}, "min -0.8 (marker) is impossible: accuracy lies between"),
-        ({"require": [{"metric": "latency_p95_s", "max": -1.0}]}, "latency_p95_s is never below 0"),
+        ("margin", 5.0),
+        ("margin", -0.01),
+        ("margin", float("nan")),
+        ("confidence", 95.0),
+        ("confidence", 0.0),
+        ("confidence", 1.0),
+        ("min_test_examples", -1),
+        ("min_training_examples", -1),
+        ("require", [{"metric": "error_rate", "max": 5.0}]),
+        ("require", [{"metric": "accuracy", "min": -0.8}]),
+        ("require", [{"metric": "latency_p95_s", "max": -1.0}]),
     ],
-    ids=lambda value: str(value)[:40],
 )
-def test_row_20_a_threshold_that_holds_always_or_never(project: Project, keys: dict[str, Any], message: str) -> None:
+def test_row_20_a_threshold_that_holds_always_or_never(project: Project, key: str, value: Any) -> None:
     """Percent for a fraction, NaN, a negative margin: a gate that is open, or shut, by a slip of the pen."""
-    project.gate_test()
-    accepted(project)
-    project.gate_test(**keys)
-    refused(project, "error", "configuration", message)
-
-
-def test_row_20_a_margin_that_is_no_number(required: Project) -> None:
-    accepted(required)
-    required.gate_file(f"version: 1\ngates:\n  support: {{{GATE.replace('0.05', '.nan')}}}\n")
-    refused(required, "error", "configuration", "ftgate.yaml:3: gates.support.margin: must be a finite number")
+    part = value[0]["metric"] if key == "require" else key
+    because(project.judge(**{key: value}), "error", "configuration", part)
 
 
 def test_row_20_a_margin_of_zero_asks_for_a_gain(project: Project) -> None:
-    project.gate_test(margin=0.0)
-    accepted(project)
+    accepted(project.judge(margin=0.0))
     project.predictions("ft.jsonl", 60, wrong_at=range(20))
-    refused(project, "fail", "margin", "gain over the baseline +0.0 points, asked for more than 0")
+    found = because(project.judge(margin=0.0), "fail", "margin")
+    assert (found["observed"], found["required"]) == (0, 0)
 
 
 def test_row_21_another_scale(project: Project) -> None:
     """80 of 100 against 0.9 of 1 is no gain of 7910 points."""
-    judge_metric(project, "float(expected == answer)")
-    accepted(project)
-    judge_metric(project, "80.0 * (expected == answer)")
-    refused(project, "error", "configuration", "the metric graded returned 80.0, which is not between 0 and 1")
+    gate = project.judge(**graded(lambda expected, answer: 80.0 * (expected == answer)))
+    because(gate, "error", "configuration", "80.0")
 
 
 def test_row_22_the_wrong_direction(project: Project) -> None:
     """More of a loss is no gain; a metric that does not state its direction is none."""
-    judge_metric(project, "float(expected != answer)")
-    text = (project.path / "conftest.py").read_text(encoding="utf-8")
-    project.file("conftest.py", text.replace("greater_is_better=True", "greater_is_better=False"))
-    assert accepted(project)["gain"] == pytest.approx(16 / 60)
-    project.gate_test(metric="graded", baseline="recorded:ft.jsonl", candidate="recorded:base.jsonl")
-    refused(project, "fail", "margin", "gain over the baseline -26.7 points")
-    project.file("conftest.py", text.replace("@metric(low=0, high=1, greater_is_better=True)\n", ""))
-    refused(project, "error", "configuration", "the metric graded does not state its range and direction")
+
+    def loss(expected: str, answer: str) -> float:
+        return float(expected != answer)
+
+    less = graded(loss, greater_is_better=False)
+    assert accepted(project.judge(**less))["gain"] == pytest.approx(16 / 60)
+    swapped = {"baseline": "recorded:ft.jsonl", "candidate": "recorded:base.jsonl"}
+    assert because(project.judge(**less, **swapped), "fail", "margin")["observed"] == pytest.approx(-16 / 60)
+    because(project.judge(metric=lambda expected, answer: 1.0), "error", "configuration", "metric")
 
 
 # --- the comparison is none ----------------------------------------------------------------------------------
@@ -641,43 +577,36 @@ def test_row_22_the_wrong_direction(project: Project) -> None:
 
 def test_row_23_a_straw_man(project: Project) -> None:
     """Anything beats a baseline that is no better than one constant answer; more on straw men: test_straw_man.py."""
-    project.gate_test()
-    accepted(project)
     project.predictions("base.jsonl", 60, wrong_at=range(60))
-    refused(project, "fail", "weak_baseline", "baseline base.jsonl: accuracy 0.0 % is no better than a constant answer")
+    because(project.judge(), "fail", "weak_baseline", "base.jsonl", "0.0 %")
 
 
 def test_row_24_one_model_twice(project: Project) -> None:
     """A copy of the baseline is no fine-tune, and neither is the baseline itself, nor the two swapped."""
-    project.gate_test()
-    accepted(project)
     (project.path / "copy.jsonl").write_bytes((project.path / "base.jsonl").read_bytes() + b"\n")
-    project.gate_test(candidate="recorded:copy.jsonl", margin=0.0)
-    message = "the candidate gave the same 60 answers as the baseline, word for word"
-    assert statuses(refused(project, "fail", "identical_outputs", message))["margin"] == "fail"
-    project.gate_test(candidate={"provider": "recorded", "path": "base.jsonl", "name": "tuned"})
-    refused(project, "fail", "same_model", "baseline and candidate are the same model with the same prompt")
-    project.gate_test(baseline="recorded:ft.jsonl", candidate="recorded:base.jsonl")
-    refused(project, "fail", "margin", "gain over the baseline -26.7 points")
+    gate = project.judge(candidate="recorded:copy.jsonl", margin=0.0)
+    because(gate, "fail", "identical_outputs", "60")
+    assert statuses(gate)["margin"] == "fail"
+    renamed = {"provider": "recorded", "path": "base.jsonl", "name": "tuned"}
+    because(project.judge(candidate=renamed), "fail", "same_model")
+    gate = project.judge(baseline="recorded:ft.jsonl", candidate="recorded:base.jsonl")
+    assert because(gate, "fail", "margin")["observed"] == pytest.approx(-16 / 60)
 
 
 def test_row_25_stale_answers(project: Project) -> None:
     """A stored answer is one to this very input, and its age is shown; a recorded one is called attested."""
-    project.file(
-        "tuned.py",
-        "LABELS = ('refund', 'invoice', 'shipping')\ndef model(text): return LABELS[int(text.split()[-1]) % 3]\n",
-    )
-    project.pytester.syspathinsert()
-    project.gate_test(candidate={"provider": "python", "target": "tuned:model", "cache_key": "1"})
-    gate = accepted(project)
+    project.file("tuned.py", "from test_catalogue import right\n")
+    project.keys["candidate"] = {"provider": "python", "target": "tuned:right", "cache_key": "1"}
+    gate = accepted(project.judge(stored=True))
     assert gate["candidate"]["n_stored"] == 0
-    assert check(gate, "baseline_recording")["message"].endswith("attested, not verified (no input_sha256)")
-    assert accepted(project)["candidate"]["n_stored"] == 60
-    project.result.stdout.fnmatch_lines(["the oldest stored prediction is * old"])
+    assert "input_sha256" in check(gate, "baseline_recording")["message"]
+    gate = accepted(project.judge(stored=True))
+    assert gate["candidate"]["n_stored"] == 60
+    assert [line for line in block(gate) if "stored" in line and "old" in line]
     rows = (project.path / "test.jsonl").read_text(encoding="utf-8")
     project.file("test.jsonl", rows.replace("customer question 9", "our customer's question 9"))
-    assert accepted(project)["candidate"]["n_stored"] == 59
-    assert accepted(project, "--ftgate-cache=refresh")["candidate"]["n_stored"] == 0
+    assert accepted(project.judge(stored=True))["candidate"]["n_stored"] == 59
+    assert accepted(project.judge(refresh=True))["candidate"]["n_stored"] == 0
 
 
 def test_row_26_the_baseline_moves(project: Project) -> None:
@@ -688,21 +617,24 @@ def test_row_26_the_baseline_moves(project: Project) -> None:
         "--ftgate-max-cost",
     }  # fmt: skip
     project.gate_test()
-    accepted(project)
     lose(project)
     before = {path: path.read_bytes() for path in project.path.glob("*.jsonl")}
-    refused(project, "fail", "margin", "gain over the baseline -1.7 points")
+    because(project.gate(), "fail", "margin")
     assert {path: path.read_bytes() for path in project.path.glob("*.jsonl")} == before
 
 
 def test_row_27_until_it_passes(project: Project) -> None:
     """A candidate that is better when it is asked again: the first verdict of a test is its last."""
     pytest.importorskip("pytest_rerunfailures")
-    project.gate_test(**callable_candidate(project, ""))
-    accepted(project)
-    callable_candidate(project, "if len(asked) <= 60: return 'refund' if n % 3 else 'invoice'")
-    text = (project.path / "conftest.py").read_text(encoding="utf-8")
-    project.file("conftest.py", text + "\ndef pytest_sessionfinish(): print('asked', len(asked))\n")
+    project.gate_test(candidate=...)
+    project.file(
+        "conftest.py",
+        "import pytest\nfrom itertools import count\nasked = count()\n\ndef model(text):\n"
+        "    n = int(text.split()[-1])\n"
+        "    return ('refund', 'invoice', 'shipping')[(n + (next(asked) < 60)) % 3]\n\n"
+        "@pytest.fixture\ndef ftgate_candidate(): return model\n\n"
+        "def pytest_sessionfinish(): print('asked', next(asked))\n",
+    )
     result = project.run_apart("-p", "no:asyncio", "--reruns", "2", "-s", alone=False)
     assert result.ret == 1
     result.stdout.fnmatch_lines(["*asked 60", "*ftgate test_gate.py::test_gate: FAIL*"])
@@ -710,102 +642,81 @@ def test_row_27_until_it_passes(project: Project) -> None:
 
 def test_row_28_the_best_of_several_answers(project: Project) -> None:
     """All repeats of an example count, not the first or the best. Which checkpoint is brought is not seen."""
-    project.gate_test(repeats=2)
-    for name, missed in (("base.jsonl", range(40, 60)), ("ft.jsonl", ())):
-        again = [
-            {"id": f"t{i}", "output": wrong(i) if i in missed else label(i), "repeat": repeat}
-            for i in range(60)
-            for repeat in (0, 1)
-        ]
-        write_jsonl(project.path / name, again)
-    accepted(project)
-    worse = [
-        {"id": f"t{i}", "output": (label, wrong)[repeat](i), "repeat": repeat} for i in range(60) for repeat in (0, 1)
-    ]
-    write_jsonl(project.path / "ft.jsonl", worse)
-    assert refused(project, "fail", "margin", "gain over the baseline -16.7")["candidate"]["value"] == 0.5
+
+    def repeated(name: str, output: Callable[[int, int], str]) -> None:
+        rows = [{"id": f"t{i}", "output": output(i, k), "repeat": k} for i in range(60) for k in (0, 1)]
+        write_jsonl(project.path / name, rows)
+
+    repeated("base.jsonl", lambda i, repeat: label(i) if i < 40 else wrong(i))
+    repeated("ft.jsonl", lambda i, repeat: label(i))
+    accepted(project.judge(repeats=2))
+    repeated("ft.jsonl", lambda i, repeat: (label, wrong)[repeat](i))
+    gate = project.judge(repeats=2)
+    assert because(gate, "fail", "margin")["observed"] == pytest.approx(-1 / 6)
+    assert gate["candidate"]["value"] == 0.5
     project.predictions("ft.jsonl", 60)
-    refused(project, "error", "candidate_predictions", "60 of 120 answers missing")
+    because(project.judge(repeats=2), "error", "candidate_predictions", "60 of 120")
 
 
 def test_row_29_the_best_of_several_metrics(project: Project) -> None:
     """One metric decides, and is named beforehand; what is required besides must hold as well."""
-    project.gate_test(show=["f1_macro"], require=[{"metric": "recall_macro", "min": 0.9}])
-    accepted(project)
-    project.gate_test(margin=0.3, show=["f1_macro", "matthews_corrcoef"])
-    gate = refused(project, "fail", "margin", "gain over the baseline +26.7 points, asked for +30 points")
+    accepted(project.judge(show=["f1_macro"], require=[{"metric": "recall_macro", "min": 0.9}]))
+    gate = project.judge(margin=0.3, show=["f1_macro", "matthews_corrcoef"])
+    found = because(gate, "fail", "margin")
+    assert (found["observed"], found["required"]) == (pytest.approx(16 / 60), 0.3)
     assert gate["candidate"]["metrics"]["matthews_corrcoef"] - gate["baseline"]["metrics"]["matthews_corrcoef"] > 0.3
-    project.gate_test(require=[{"metric": "recall_macro", "min": 0.95}])
-    refused(project, "fail", "require.candidate.recall_macro", "asked for at least 95.0 %")
-    project.gate_test(metric=["accuracy", "matthews_corrcoef"])
-    refused(project, "error", "configuration", "metric: must be a metric's name")
+    gate = project.judge(require=[{"metric": "recall_macro", "min": 0.95}])
+    because(gate, "fail", "require.candidate.recall_macro", "95.0")
+    because(project.judge(metric=["accuracy", "matthews_corrcoef"]), "error", "configuration", "metric")
 
 
 def test_row_30_tuned_to_the_test_set(project: Project) -> None:
     """How often a test set has judged before is not counted; that it is this one is in the report."""
-    project.gate_test()
     digest = sha256((project.path / "test.jsonl").read_bytes()).hexdigest()
-    assert accepted(project)["test_set"] == {"path": "test.jsonl", "sha256": digest, "examples": 60}
-    project.gate_test(max_attempts=3)
-    refused(project, "error", "configuration", "max_attempts is not supported yet")
+    assert accepted(project.judge())["test_set"] == {"path": "test.jsonl", "sha256": digest, "examples": 60}
+    because(project.judge(max_attempts=3), "error", "configuration", "max_attempts")
 
 
 def test_row_31_another_test_set(required: Project) -> None:
     """A test set that lost its hard examples has another hash; one that a mark cut short does not meet the gate."""
-    before = accepted(required)["test_set"]["sha256"]
+    before = required.judge("support")["test_set"]["sha256"]
     required.test_set(55)
-    assert accepted(required)["test_set"]["sha256"] != before
+    assert accepted(required.judge("support"))["test_set"]["sha256"] != before
     marked(required, "'support', test_set={'path': 'test.jsonl', 'limit': 50}")
-    owed(required, "asks for less than the file: test_set.limit: all rows -> 50")
+    owed(required, "test_set.limit: all rows -> 50")
 
 
 def test_row_32_one_answer_to_everything(project: Project) -> None:
     """A model that knows one label has learned nothing of the input; more: test_straw_man.py."""
-    project.gate_test()
-    accepted(project)
-    write_jsonl(project.path / "ft.jsonl", [{"id": f"t{i}", "output": "invoice"} for i in range(60)])
+    outputs(project, "ft.jsonl", *["invoice"] * 60)
     project.predictions("base.jsonl", 60, wrong_at=range(21, 60))
-    refused(project, "fail", "degenerate_candidate", "candidate ft.jsonl")
+    because(project.judge(), "fail", "degenerate_candidate", "ft.jsonl")
 
 
 def test_row_33_a_class_that_lost(project: Project) -> None:
     """The frequent label hides what became of the rare one, unless the gate asks for it."""
     expected = ["rare" if i < 6 else f"label {i % 2}" for i in range(60)]
-    write_jsonl(
-        project.path / "test.jsonl",
-        [{"id": f"t{i}", "input": f"customer question {i}", "expected": text} for i, text in enumerate(expected)],
-    )
-    rows = {
-        "base.jsonl": [text if i < 40 else "rare" for i, text in enumerate(expected)],
-        "ft.jsonl": ["label 0" if text == "rare" else text for text in expected],
-    }
-    for name, outputs in rows.items():
-        write_jsonl(project.path / name, [{"id": f"t{i}", "output": text} for i, text in enumerate(outputs)])
-    project.gate_test()
-    accepted(project)
-    project.gate_test(metric="recall_macro")
-    refused(project, "fail", "margin", "gain over the baseline")
+    project.test_set(60, expected=expected.__getitem__)
+    outputs(project, "base.jsonl", *expected[:40], *["rare"] * 20)
+    outputs(project, "ft.jsonl", *["label 0"] * 6, *expected[6:])
+    accepted(project.judge())
+    because(project.judge(metric="recall_macro"), "fail", "margin")
 
 
 def test_row_34_ten_examples(project: Project) -> None:
     """On ten examples luck looks like a gain."""
-    project.gate_test()
-    accepted(project)
     project.test_set(10)
     project.predictions("base.jsonl", 10, wrong_at=(7, 8, 9))
     project.predictions("ft.jsonl", 10)
-    refused(project, "fail", "min_test_examples", "10 test examples, 50 needed")
-    project.gate_test(min_test_examples=10)
-    gate = refused(project, "inconclusive", "evidence", "measured +30.0 points")
-    assert "test examples in all" in check(gate, "evidence")["advice"]
+    because(project.judge(), "fail", "min_test_examples", "10", "50")
+    found = because(project.judge(min_test_examples=10), "inconclusive", "evidence", "+30.0")
+    assert found["advice"]
 
 
 def test_row_35_one_document_many_times(project: Project) -> None:
     """Twenty questions on one document are one document, wherever the data say so."""
-    project.gate_test()
-    accepted(project)
     project.test_set(60, group="one document")
-    refused(project, "inconclusive", "groups", "1 group of test examples")
+    because(project.judge(), "inconclusive", "groups", "1")
 
 
 @pytest.mark.parametrize(("right", "verdict"), [(85, "pass"), (84, "fail")])
@@ -814,22 +725,20 @@ def test_row_36_the_margin_to_the_last_digit(project: Project, right: int, verdi
     project.test_set(100)
     project.predictions("base.jsonl", 100, wrong_at=range(80, 100))
     project.predictions("ft.jsonl", 100, wrong_at=range(right, 100))
-    project.gate_test(evidence="observed")
-    assert project.gate()["verdict"] == verdict
+    assert project.judge(evidence="observed")["verdict"] == verdict
 
 
 def test_row_37_a_crash_is_no_verdict(project: Project) -> None:
     """A model that fails has not lost: nothing was judged, and that is not green either. Least of all the baseline."""
-    project.gate_test(errors="score_zero", **callable_candidate(project, ""))
-    accepted(project)
-    text = (project.path / "conftest.py").read_text(encoding="utf-8").replace("ftgate_candidate", "ftgate_baseline")
-    project.file("conftest.py", text.replace("return LABELS", "raise PermissionError('gone')"))
-    project.gate_test(errors="score_zero", baseline=...)
-    gate = refused(project, "error", "baseline_predictions", "60 of 60 answers missing")
+
+    def gone(text: str) -> str:
+        raise PermissionError("gone")
+
+    gate = project.judge(baseline=gone, errors="score_zero")
+    because(gate, "error", "baseline_predictions", "60 of 60")
     assert gate["baseline"]["value"] is None
-    project.result.assert_outcomes(errors=1)
-    project.gate_test(candidate={"provider": "python", "target": "absent:model"})
-    refused(project, "error", "configuration", "there is no module 'absent'")
+    absent = {"provider": "python", "target": "absent:model"}
+    because(project.judge(candidate=absent), "error", "configuration", "absent")
 
 
 # --- the session ends before the gate is heard ---------------------------------------------------------------
@@ -864,24 +773,47 @@ def test_row_38_interrupted(required: Project) -> None:
     assert "collected but not judged" in report["unjudged"][0]["reason"]
 
 
-@pytest.mark.parametrize(
-    "hook",
-    [
-        "@pytest.hookimpl(trylast=True)\ndef pytest_sessionfinish(session): session.exitstatus = 0\n",
-        "@pytest.hookimpl(wrapper=True, tryfirst=True)\ndef pytest_sessionfinish(session):\n"
-        "    yield\n    session.exitstatus = 0\n",
-        "def pytest_sessionfinish(): pytest.exit('enough', returncode=0)\n",
-    ],
-    ids=["last", "wrapper", "exit"],
-)
-@pytest.mark.parametrize("why", ["red", "absent"])
-def test_row_38_the_exit_status_is_rewritten(required: Project, hook: str, why: str) -> None:
+HOOKS = """import pytest
+sessions = []
+
+def pytest_configure(config):
+    config.add_cleanup(rewrite)
+    config.pluginmanager.register(Around())
+
+def pytest_sessionstart(session): sessions.append(session)
+
+def rewrite():
+    for session in sessions: session.exitstatus = 0
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session): rewrite()
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(): rewrite()
+
+class Around:
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self):
+        yield
+        rewrite()
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_unconfigure(self):
+        yield
+        rewrite()
+"""
+EXITS = "import pytest\ndef pytest_sessionfinish(): pytest.exit('enough', returncode=0)\n"
+ANOTHER = "import pytest\n@pytest.hookimpl(wrapper=True)\ndef pytest_cmdline_main():\n    yield\n    return 0\n"
+
+
+@pytest.mark.parametrize("hooks", [HOOKS, EXITS, ANOTHER], ids=["all", "exit", "main"])
+def test_row_38_the_exit_status_is_rewritten(required: Project, hooks: str) -> None:
     """Plugins that decide about the exit status come after the gate, and do not have the last word."""
-    required.file("conftest.py", f"import pytest\n{hook}")
+    required.file("conftest.py", hooks)
     assert required.run().ret == 0
-    if why == "red":
-        lose(required)
-    assert required.run(*(["-k", "other"] if why == "absent" else [])).ret == 1
+    assert required.run("-k", "other").ret == 1
+    lose(required)
+    assert required.run().ret == 1
 
 
 def test_row_38_set_up_is_enough(required: Project) -> None:
@@ -891,30 +823,18 @@ def test_row_38_set_up_is_enough(required: Project) -> None:
     assert required.run("--setup-only").ret == 1
 
 
-@pytest.mark.parametrize("dist", ["load", "loadgroup", "worksteal"])
-def test_row_38_in_another_process(required: Project, dist: str) -> None:
-    """xdist: what a worker finds out, the controller knows; what none has run, it misses."""
+def test_row_38_in_another_process(required: Project) -> None:
+    """xdist: what a worker finds out, the controller knows; what none has run, it misses: test_bypasses.py."""
     pytest.importorskip("xdist")
-    args = ("-n2", f"--dist={dist}")
-    assert required.report(*args, apart=True)["unjudged"] == []
-    assert required.result.ret == 0
     add_xfail(required)
     lose(required)
-    owed(required, "the verdict of test_gate.py::test_gate is fail", *args, apart=True)
-
-
-def test_row_38_deselected_in_another_process(required: Project) -> None:
-    pytest.importorskip("xdist")
-    owed(required, "deselected", "-n2", "-k", "other", apart=True)
+    owed(required, RED, "-n1", "--dist=loadgroup", apart=True)
 
 
 def test_row_38_lost_with_its_worker(required: Project) -> None:
     pytest.importorskip("xdist")
     marked(required, body="def test_gate(crash): pass\n")
-    conftest = "import os, pytest\n@pytest.fixture\ndef crash(): {}\n"
-    required.file("conftest.py", conftest.format("pass"))
-    assert required.run_apart("-n2").ret == 0
-    required.file("conftest.py", conftest.format("os._exit(0)"))
+    required.file("conftest.py", "import os, pytest\n@pytest.fixture\ndef crash(): os._exit(0)\n")
     owed(required, "a worker was lost", "-n2", "--max-worker-restart=0", apart=True)
 
 
@@ -922,22 +842,19 @@ def test_row_38_two_workers_that_disagree(required: Project) -> None:
     """One test on each of two workers: the verdict that is not ``pass`` counts."""
     pytest.importorskip("xdist")
     required.gate_file(f"version: 1\ngates:\n  support: {{{GATE.partition(', candidate')[0]}}}\n")
-    conftest = (
-        "import os, pytest\n@pytest.fixture\ndef ftgate_candidate():\n"
-        "    return 'recorded:{}.jsonl' if os.environ['PYTEST_XDIST_WORKER'] == 'gw1' else 'recorded:ft.jsonl'\n"
-    )
     add_xfail(required)
-    xfail = (required.path / "conftest.py").read_text(encoding="utf-8")
-    required.file("conftest.py", xfail + conftest.format("ft"))
-    assert required.run_apart("--dist=each", "--tx=2*popen").ret == 0
-    required.file("conftest.py", xfail + conftest.format("base"))
+    append(
+        required,
+        "conftest.py",
+        "import os\n@pytest.fixture\ndef ftgate_candidate():\n"
+        "    return f\"recorded:{'base' if os.environ['PYTEST_XDIST_WORKER'] == 'gw1' else 'ft'}.jsonl\"\n",
+    )
     assert required.run_apart("--dist=each", "--tx=2*popen").ret == 1
 
 
 def test_row_39_reporters(required: Project) -> None:
     """An xfailed test is no failure in JUnit XML; its verdict stands there all the same."""
     add_xfail(required)
-    assert required.run("--junitxml=junit.xml").ret == 0
     lose(required)
     assert required.run("--junitxml=junit.xml").ret == 1
     text = (required.path / "junit.xml").read_text(encoding="utf-8")
@@ -947,13 +864,10 @@ def test_row_39_reporters(required: Project) -> None:
 
 def test_row_40_the_candidate_grades_itself(project: Project) -> None:
     """A judge is a third model. Whether the labels that answers are held against are right, the gate cannot see."""
-    project.gate_test()
-    accepted(project)
     for role, path in (("candidate", "ft.jsonl"), ("baseline", "base.jsonl")):
-        project.gate_test(metric={"name": "rubric", "judge": f"recorded:{path}", "rubric": "Is it right?"}, margin=1)
-        gate = project.gate()
-        assert (gate["verdict"], gate["models_called"], project.result.ret) == ("error", False, 1)
-        assert f"the judge of rubric is the {role} itself" in check(gate, "configuration")["message"]
+        gate = project.judge(metric={"name": "rubric", "judge": f"recorded:{path}", "rubric": "Right?"}, margin=1)
+        because(gate, "error", "configuration", "rubric", role)
+        assert gate["models_called"] is False
 
 
 # --- what stays open is said ---------------------------------------------------------------------------------

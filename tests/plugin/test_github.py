@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from gate_project import Project, label, write_jsonl
+from gate_project import Project, label
 from test_hostile import HOSTILE
 
 
@@ -55,62 +55,53 @@ def annotations(result: pytest.RunResult) -> list[Annotation]:
 # --- the summary ---------------------------------------------------------------------------------------------
 
 
-def test_the_summary_is_appended(actions: Project) -> None:
+BEFORE = "What another command said.\n"
+
+
+def test_the_summary_is_appended_and_is_what_the_report_is(actions: Project) -> None:
     actions.gate_test(name="intents")
-    actions.run().assert_outcomes(passed=1)
-    assert summary().startswith("What another command said.\n## ✅ ftgate: 1 of 1 gate passed\n")
-    actions.run()
-    assert summary().count("### ✅ intents: PASS") == 2
-
-
-def test_the_summary_is_what_the_report_is(actions: Project) -> None:
-    actions.gate_test(margin=0.3)
-    result = actions.run("--ftgate-report=markdown:out/report.md")
-    assert result.ret == 1
-    result.stdout.fnmatch_lines(["markdown report: out/report.md"])
+    assert annotations(actions.run()) == []
+    assert summary().startswith(f"{BEFORE}## ✅ ftgate: 1 of 1 ")
+    actions.gate_test(name="intents", margin=0.3)
+    before = summary()
+    assert actions.run("--ftgate-report=markdown:out/report.md").ret == 1
     report = (actions.path / "out" / "report.md").read_text(encoding="utf-8")
-    assert "### ❌ test_gate.py::test_gate: FAIL" in report
-    assert summary() == f"What another command said.\n{report}"
+    assert "### ❌ intents: FAIL" in report
+    assert summary() == before + report
 
 
-def test_the_ini_turns_the_summary_off(actions: Project) -> None:
+def test_nothing_of_it_elsewhere_and_no_summary_where_the_ini_says_so(
+    actions: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     actions.gate_test(margin=0.3)
     actions.file("pytest.ini", "[pytest]\nftgate_github_summary = false\n")
     assert len(annotations(actions.run())) == 1
-    assert summary() == "What another command said.\n"
-
-
-def test_nothing_of_it_elsewhere(actions: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GITHUB_ACTIONS")
-    actions.gate_test(margin=0.3)
+    (actions.path / "pytest.ini").unlink()
     assert annotations(actions.run()) == []
-    assert summary() == "What another command said.\n"
+    assert summary() == BEFORE
 
 
 def test_a_suite_without_gates_says_nothing(actions: Project) -> None:
     actions.file("test_plain.py", "def test_plain(): assert False\n")
     assert annotations(actions.run("--ftgate-report=json:report.json")) == []
-    assert summary() == "What another command said.\n"
+    assert summary() == BEFORE
 
 
+@pytest.mark.parametrize("full", [True, False])
 def test_a_summary_that_cannot_be_written_is_said_and_fails_nothing(
-    actions: Project, monkeypatch: pytest.MonkeyPatch
+    actions: Project, monkeypatch: pytest.MonkeyPatch, full: bool
 ) -> None:
-    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(actions.path))
-    actions.gate_test()
-    result = actions.run()
-    assert result.ret == 0
-    result.stdout.fnmatch_lines(["the summary of the GitHub step could not be written: *"])
-
-
-def test_a_summary_that_is_full_is_said(actions: Project) -> None:
     path = Path(os.environ["GITHUB_STEP_SUMMARY"])
-    path.write_text("x" * 2**20)
+    if full:
+        path.write_text("x" * 2**20)
+    else:
+        monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(actions.path))
     actions.gate_test()
     result = actions.run()
     assert result.ret == 0
-    result.stdout.fnmatch_lines(["the summary of the GitHub step could not be written: *"])
-    assert path.stat().st_size == 2**20
+    result.stdout.fnmatch_lines(["*summary*GitHub*: *"])
+    assert not full or path.stat().st_size == 2**20
 
 
 def test_a_summary_stays_below_the_limit_of_a_step(actions: Project) -> None:
@@ -118,8 +109,7 @@ def test_a_summary_stays_below_the_limit_of_a_step(actions: Project) -> None:
     path.write_text("x" * 999_000)
     actions.gate_test("@pytest.mark.parametrize('x', range(5))\ndef test_gate(x): pass\n")
     assert actions.run().ret == 0
-    assert "This report would be too long" in summary()
-    assert path.stat().st_size < 2**20
+    assert 999_000 < path.stat().st_size < 2**20
 
 
 def test_obligations_stand_in_the_summary_and_are_annotated(actions: Project) -> None:
@@ -127,15 +117,14 @@ def test_obligations_stand_in_the_summary_and_are_annotated(actions: Project) ->
     actions.file("pytest.ini", "[pytest]\nftgate_required = intents billing\n")
     result = actions.run("-k", "nothing")
     assert result.ret == 1
-    assert "## ❌ ftgate: no gate was judged" in summary()
-    assert "required gate **billing** was not met: no test of this run carries it" in summary()
+    assert "## ❌ ftgate: " in summary()
+    assert "**billing**" in summary()
     one, two = annotations(result)
-    assert one == Annotation(
-        "error",
-        {"title": "ftgate: required gate intents"},
-        "its test was deselected (-k, -m, --deselect, --lf or the like)",
+    assert (one.kind, two.kind) == ("error", "error")
+    assert (one.properties["title"], two.properties["title"]) == (
+        "ftgate: required gate intents",
+        "ftgate: required gate billing",
     )
-    assert two.properties == {"title": "ftgate: required gate billing"}
     assert [found.kind for found in annotations(actions.run("--ftgate-partial", "-k", "nothing"))] == ["warning"] * 2
 
 
@@ -153,20 +142,15 @@ def test_a_red_gate_is_annotated_at_its_mark(actions: Project) -> None:
         "title": "ftgate intents: a, b 5%: FAIL",
     }
     first, *advice = found.message.splitlines()
-    assert first == "gate intents: a, b 5%: failed: gain over the baseline +26.7 points, asked for +30 points"
-    assert advice[0].startswith("  advice: ")
+    assert [part for part in ("intents: a, b 5%", "+26.7", "+30") if part not in first] == []
+    assert advice
 
 
-@pytest.mark.parametrize("flags", [("-qq",), ("-q", "--tb=no"), ("-v",), ("--color=yes",), ("-s",)])
+@pytest.mark.parametrize("flags", [("-qq", "--tb=no", "-s"), ("-v", "--color=yes")])
 def test_annotations_do_not_depend_on_what_is_shown(actions: Project, flags: tuple[str, ...]) -> None:
     actions.gate_test(baseline="recorded:absent.jsonl")
     (found,) = annotations(actions.run(*flags))
     assert found.properties["title"].endswith(": ERROR")
-
-
-def test_a_green_gate_is_not_annotated(actions: Project) -> None:
-    actions.gate_test()
-    assert annotations(actions.run()) == []
 
 
 PLACES = {
@@ -190,18 +174,17 @@ PLACES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("place", PLACES)
-def test_the_line_of_the_mark(project: Project, place: str) -> None:
-    source, line = PLACES[place]
-    mark = project.mark(margin=0.3)
-    keys = {**project.keys, "margin": 0.3}
-    project.file("sub/test_gate.py", source.format(mark, mark=mark.removeprefix("@"), keys=keys))
-    project.file("pytest.ini", "[pytest]\nmarkers = x: any\n")
-    project.file("conftest.py", "")
+def test_the_line_of_the_mark(project: Project) -> None:
     for name in ("test_set", "training_set"):
         project.keys[name] = f"../{project.keys[name]}"
-    gate = project.gate("--rootdir=.")
-    assert gate["location"] == f"sub/test_gate.py:{line}"
+    project.keys["margin"] = 0.3
+    mark = project.mark()
+    for place, (source, _) in PLACES.items():
+        text = source.format(mark, mark=mark.removeprefix("@"), keys=project.keys)
+        project.file(f"sub/test_{place}.py", text)
+    project.file("pytest.ini", "[pytest]\nmarkers = x: any\n")
+    found = {gate["nodeid"].partition("::")[0]: gate["location"] for gate in project.report("--rootdir=.")["gates"]}
+    assert found == {f"sub/test_{place}.py": f"sub/test_{place}.py:{line}" for place, (_, line) in PLACES.items()}
 
 
 def test_marks_of_several_parameters_are_told_apart(project: Project) -> None:
@@ -262,12 +245,11 @@ def test_at_most_ten_and_the_last_says_how_many_more(actions: Project) -> None:
     actions.gate_test("@pytest.mark.parametrize('x', range(12))\ndef test_gate(x): pass\n", margin=0.3)
     found = annotations(actions.run())
     assert len(found) == 10
-    assert found[-1].message.startswith("3 more findings of ftgate")
+    assert found[-1].message.startswith("3 ")
 
 
 def test_hostile_answers_forge_no_command(actions: Project) -> None:
-    rows = [{"id": f"t{i}", "output": HOSTILE if i < 30 else label(i)} for i in range(60)]
-    write_jsonl(actions.path / "ft.jsonl", rows)
+    actions.predictions("ft.jsonl", 60, output=lambda i: HOSTILE if i < 30 else label(i))
     actions.gate_test(name=HOSTILE, hypothesis=HOSTILE)
     result = actions.run("-rA")
     (found,) = annotations(result)
@@ -282,10 +264,10 @@ def test_hostile_answers_forge_no_command(actions: Project) -> None:
 def test_under_xdist_it_is_said_once(actions: Project) -> None:
     pytest.importorskip("xdist")
     actions.gate_test("@pytest.mark.parametrize('x', range(4))\ndef test_gate(x): pass\n", margin=0.3)
-    result = actions.run_apart("-n2", "--ftgate-report=markdown:report.md", "-q")
+    result = actions.run_apart("-n1", "--ftgate-report=markdown:report.md", "-q")
     found = annotations(result)
     assert [one.properties["line"] for one in found] == ["4"] * 4
-    assert re.findall(r"^## .*", summary(), flags=re.MULTILINE) == ["## ❌ ftgate: 0 of 4 gates passed"]
+    assert len(re.findall(r"^## ❌ ftgate: 0 of 4 ", summary(), flags=re.MULTILINE)) == 1
     assert (actions.path / "report.md").read_text(encoding="utf-8").count("FAIL") == 4
 
 
@@ -298,7 +280,6 @@ def test_the_report_of_a_gate_in_error(project: Project) -> None:
     assert result.ret == 1
     text = (project.path / "report.md").read_text(encoding="utf-8")
     assert ": ERROR\n" in text
-    assert "**could not be judged: " in text
     assert "margn" in text
 
 
@@ -307,4 +288,4 @@ def test_a_report_that_cannot_be_written_fails_the_session(project: Project) -> 
     project.file("file", "")
     result = project.run("--ftgate-report=markdown:file/report.md")
     assert result.ret == 1
-    result.stdout.fnmatch_lines(["*the markdown report could not be written*"])
+    result.stdout.fnmatch_lines(["*markdown report*: *"])

@@ -34,8 +34,8 @@ def test_a_gain_below_the_margin_fails_in_the_call_phase(project: Project) -> No
     project.result.assert_outcomes(failed=1)
     assert project.result.ret == 1
     assert gate["verdict"] == "fail"
-    assert check(gate, "margin")["message"] == "gain over the baseline +26.7 points, asked for +30 points"
-    assert check(gate, "margin")["source"] == "marker"
+    found = check(gate, "margin")
+    assert (found["observed"], found["required"], found["source"]) == (pytest.approx(16 / 60), 0.3, "marker")
 
 
 def test_thin_evidence_is_inconclusive_and_red(project: Project) -> None:
@@ -44,7 +44,7 @@ def test_thin_evidence_is_inconclusive_and_red(project: Project) -> None:
     gate = project.gate()
     project.result.assert_outcomes(failed=1)
     assert gate["verdict"] == "inconclusive"
-    assert "test examples in all" in check(gate, "evidence")["advice"]
+    assert check(gate, "evidence")["status"] == "inconclusive"
 
 
 def test_too_few_training_examples_fail_before_any_model_is_called(project: Project) -> None:
@@ -55,7 +55,7 @@ def test_too_few_training_examples_fail_before_any_model_is_called(project: Proj
     assert statuses(gate)["min_training_examples"] == "fail"
     assert gate["models_called"] is False
     assert gate["baseline"]["value"] is None
-    project.result.stdout.fnmatch_lines(["*199 usable training examples, 200 needed*", "*no model was called*"])
+    project.result.stdout.fnmatch_lines(["*min_training_examples*199*200*"])
 
 
 def test_what_cannot_be_judged_is_an_error_in_set_up(project: Project) -> None:
@@ -79,27 +79,20 @@ def test_a_missing_prediction_is_an_error(project: Project) -> None:
     assert gate["candidate"]["value"] is None
 
 
-def test_a_missing_candidate_prediction_may_count_as_wrong(project: Project) -> None:
+def test_a_missing_candidate_prediction_may_count_as_wrong_and_one_of_the_baseline_never(project: Project) -> None:
     project.predictions("ft.jsonl", 59)
-    project.gate_test(errors="score_zero")
-    gate = project.gate()
-    project.result.assert_outcomes(passed=1)
-    assert gate["candidate"]["value"] == pytest.approx(59 / 60)
+    gate = project.judge(errors="score_zero")
+    assert (gate["verdict"], gate["candidate"]["value"]) == ("pass", pytest.approx(59 / 60))
     assert check(gate, "candidate_predictions")["status"] == "warning"
-
-
-def test_a_missing_baseline_prediction_is_an_error_all_the_same(project: Project) -> None:
     project.predictions("base.jsonl", 59, wrong_at=range(40, 59))
-    project.gate_test(errors="score_zero")
-    assert project.gate()["verdict"] == "error"
-    project.result.assert_outcomes(errors=1)
+    assert project.judge(errors="score_zero")["verdict"] == "error"
 
 
 def test_the_bodys_failure_and_the_gates_are_both_shown(project: Project) -> None:
     project.gate_test("def test_gate(ftgate):\n    assert ftgate.candidate.value > 0.99, 'body says no'\n", margin=0.3)
     result = project.run()
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*body says no*", "*gate test_gate.py::test_gate: failed: gain over*"])
+    result.stdout.fnmatch_lines(["*body says no*", "*gate test_gate.py::test_gate: failed: *"])
 
 
 def test_the_body_may_fail_a_green_gate(project: Project) -> None:
@@ -120,7 +113,7 @@ def test_no_body_escapes_a_red_gate(project: Project, escape: str) -> None:
 def test_the_short_summary_line_stands_alone(project: Project) -> None:
     project.gate_test(margin=0.3)
     line = next(line for line in project.run("-rf").outlines if line.startswith("FAILED"))
-    assert "gain over the baseline +26.7 points, asked for +30 points" in line or line.endswith("...")
+    assert ("+26.7" in line and "+30" in line) or line.endswith("...")
 
 
 def test_an_unmarked_suite_hears_nothing_from_us(project: Project) -> None:
