@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from pytest_ftgate.checks.context import Context
-from pytest_ftgate.config import GateConfig, Layer, Source, resolve_gate
+from pytest_ftgate.config import GateKeys, Layer, Source, resolve_gate
 from pytest_ftgate.result import GateResult
 
 PLACE = "ftgate.yaml:9"
@@ -22,7 +22,7 @@ KEYS: dict[str, Any] = {
 ACCURACY: Any = SimpleNamespace(kind="right_wrong", low=0.0, high=1.0, greater_is_better=True)
 
 
-def config(keys: Mapping[str, Any]) -> GateConfig:
+def config(keys: Mapping[str, Any]) -> GateKeys:
     """The usual keys with these in place of some, all of them written at one place; ``...`` leaves one out."""
     values = {name: value for name, value in {**KEYS, **keys}.items() if value is not ...}
     source = Source("file", PLACE, Path.cwd())

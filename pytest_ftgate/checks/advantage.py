@@ -24,7 +24,7 @@ from pytest_ftgate.text import plural, show_distance, show_seconds, show_usd
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
-    from pytest_ftgate.config import GateConfig
+    from pytest_ftgate.config import GateKeys
     from pytest_ftgate.models import LatencySample
 
 
@@ -172,7 +172,7 @@ def _rivals(gate: Context) -> Iterator[Check]:
         )
 
 
-def _no_dearer(config: GateConfig, baseline: ModelResult, candidate: ModelResult) -> bool:
+def _no_dearer(config: GateKeys, baseline: ModelResult, candidate: ModelResult) -> bool:
     """Return whether a baseline is no dearer and no slower than the candidate, as far as the gate asks for it."""
     pairs = []
     if config.cheaper_by is not None:
@@ -182,7 +182,7 @@ def _no_dearer(config: GateConfig, baseline: ModelResult, candidate: ModelResult
     return all(old is not None and new is not None and round(old, 12) <= round(new, 12) for old, new in pairs)
 
 
-def _less(config: GateConfig) -> str:
+def _less(config: GateKeys) -> str:
     words = [("dearer", config.cheaper_by), ("slower", config.faster_by)]
     return " or ".join(word for word, factor in words if factor is not None)
 

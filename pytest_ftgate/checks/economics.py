@@ -39,7 +39,7 @@ from pytest_ftgate.text import show_number, show_usd
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
-    from pytest_ftgate.config import EconomicsSpec
+    from pytest_ftgate.config import EconomicsKeys
     from pytest_ftgate.result import Economics
 
 DAYS, SAVING = "max_break_even_days", "min_monthly_saving_usd"
@@ -95,7 +95,7 @@ def check(gate: Context) -> Iterator[Check]:
         )
 
 
-def _limits(spec: EconomicsSpec) -> list[str]:
+def _limits(spec: EconomicsKeys) -> list[str]:
     return [limit for limit in (DAYS, SAVING) if getattr(spec, limit) is not None]
 
 

@@ -12,7 +12,7 @@ from pytest_ftgate.text import is_share, show_amount, show_value
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
-    from pytest_ftgate.config import GateConfig, Prediction
+    from pytest_ftgate.config import GateKeys, HypothesisKeys
     from pytest_ftgate.metrics import Metric, Scored
     from pytest_ftgate.statistics import Interval
 
@@ -25,7 +25,7 @@ _WEAKER = (
 )
 
 
-def check_prediction(config: GateConfig, metrics: Mapping[str, Metric]) -> None:
+def check_prediction(config: GateKeys, metrics: Mapping[str, Metric]) -> None:
     """Refuse what no model could do, and what the gate could not be green for.
 
     Raises:
@@ -49,7 +49,7 @@ def check_prediction(config: GateConfig, metrics: Mapping[str, Metric]) -> None:
         _check_improvement(prediction, metric)
 
 
-def _check_drop(config: GateConfig, prediction: Prediction, metric: Metric) -> None:
+def _check_drop(config: GateKeys, prediction: HypothesisKeys, metric: Metric) -> None:
     """Refuse a greater drop than the gate allows: to stay equal, or nearly, is what it hopes for."""
     drop = -expected_gain(prediction, metric)
     if metric.name != config.metric.name or round(drop, 12) <= round(-config.asked_gain, 12):
@@ -63,7 +63,7 @@ def _check_drop(config: GateConfig, prediction: Prediction, metric: Metric) -> N
     )
 
 
-def _check_improvement(prediction: Prediction, metric: Metric) -> None:
+def _check_improvement(prediction: HypothesisKeys, metric: Metric) -> None:
     if prediction.start == prediction.goal:
         raise ConfigError(
             f"hypothesis: from and to are both {prediction.goal:g} ({prediction.source}): nothing is expected to change"
@@ -77,7 +77,7 @@ def _check_improvement(prediction: Prediction, metric: Metric) -> None:
         )
 
 
-def refuse_run_metric(prediction: Prediction) -> None:
+def refuse_run_metric(prediction: HypothesisKeys) -> None:
     """Return how sure a latency or a cost is cannot be told from one run.
 
     Raises:
@@ -92,7 +92,7 @@ def refuse_run_metric(prediction: Prediction) -> None:
         )
 
 
-def expected_gain(prediction: Prediction, metric: Metric) -> float:
+def expected_gain(prediction: HypothesisKeys, metric: Metric) -> float:
     """Return ``to`` less ``from``, the sign turned where lower is better; rounded to 12 decimals."""
     change = prediction.goal - prediction.start
     return round(change if metric.greater_is_better else -change, 12)
@@ -133,7 +133,7 @@ def _interval(gate: Context, scored: Scored) -> Interval:
     return statistics.interval_graded(scored.per_example, **ends, **how)
 
 
-def _from_check(gate: Context, prediction: Prediction) -> Check:
+def _from_check(gate: Context, prediction: HypothesisKeys) -> Check:
     """Check that the baseline agrees with ``from`` within its uncertainty; with ``match`` it is to be equalled."""
     metric = gate.metrics[prediction.metric.name]
     scored = gate.scored[gate.best].scores[metric.name]
@@ -160,7 +160,7 @@ def _from_check(gate: Context, prediction: Prediction) -> Check:
     return Check("hypothesis_from", status, message, value, start, str(prediction.source), advice)
 
 
-def _to_check(gate: Context, prediction: Prediction) -> Check:
+def _to_check(gate: Context, prediction: HypothesisKeys) -> Check:
     """Say whether the candidate reached ``to``, which is never decisive."""
     metric, goal = gate.metrics[prediction.metric.name], prediction.goal
     share, value = is_share((metric.low, metric.high)), gate.scored["candidate"].scores[metric.name].value

@@ -10,7 +10,7 @@ from pytest_ftgate.text import one_line, show_seconds
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
-    from pytest_ftgate.config import Bound, GateConfig
+    from pytest_ftgate.config import BoundKeys, GateKeys
     from pytest_ftgate.models import Model
     from pytest_ftgate.runs.runner import Run
 
@@ -35,15 +35,15 @@ def check(gate: Context) -> list[Check]:
     return [_sample(role, gate.measured[role].facts, run) for role, run in gate.samples.items()]
 
 
-def latency_bounds(config: GateConfig) -> list[Bound]:
+def latency_bounds(config: GateKeys) -> list[BoundKeys]:
     """Return ``faster_by`` as a bound without ends on either model: what holds of bounds on latencies holds here."""
-    from pytest_ftgate.config import Bound, MetricSpec
+    from pytest_ftgate.config import BoundKeys, MetricSpec
 
     if config.faster_by is None:
         return []
     source = config.sources["faster_by"]
     spec = MetricSpec("latency_p50_s", {}, source)
-    both = [Bound.model_construct(metric=spec, of=of) for of in ("baseline", "candidate")]
+    both = [BoundKeys.model_construct(metric=spec, of=of) for of in ("baseline", "candidate")]
     return [bound.placed(lambda *_: source) for bound in both]
 
 
@@ -61,7 +61,7 @@ def _sample(role: str, facts: ModelResult, run: Run) -> Check:
     return Check(name, "note", f"{model}: {seen}")
 
 
-def _unsampled(bound: Bound, role: str, model: Model) -> Check:
+def _unsampled(bound: BoundKeys, role: str, model: Model) -> Check:
     what = f"{bound.metric.name} of {called(role, model.name)}"
     status: Status = "warning"
     advice: str | None = "Give the model latency: {concurrency: 1, examples: 50}: a sample is then "

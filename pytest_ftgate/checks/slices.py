@@ -15,7 +15,7 @@ from pytest_ftgate.text import is_share, plural, printable, show_amount, show_di
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
-    from pytest_ftgate.config import GateConfig, MetricSpec, SliceSpec
+    from pytest_ftgate.config import GateKeys, MetricSpec, SliceKeys
     from pytest_ftgate.data import DataSet
     from pytest_ftgate.metrics import Metric, Scored
     from pytest_ftgate.runs.measure import Measured
@@ -91,7 +91,7 @@ BuildMetric = Callable[["MetricSpec", Sequence[str]], "Metric"]
 """A metric as written, and the labels it is for, to the metric."""
 
 
-def prepare_slices(config: GateConfig, test: DataSet, metric: Metric, build: BuildMetric) -> Slices | None:
+def prepare_slices(config: GateKeys, test: DataSet, metric: Metric, build: BuildMetric) -> Slices | None:
     """Divide the test set, and see which parts are large enough. None where the gate asks for no slices.
 
     Args:
@@ -115,7 +115,7 @@ def prepare_slices(config: GateConfig, test: DataSet, metric: Metric, build: Bui
     return Slices(tolerance, tuple(_with_size(one, tolerance, test) if one.judged else one for one in slices))
 
 
-def _check_fields(spec: SliceSpec, test: DataSet) -> None:
+def _check_fields(spec: SliceKeys, test: DataSet) -> None:
     from pytest_ftgate.text import listed, nearest
 
     known = {name: None for example in test.examples for name in example.fields}
@@ -140,7 +140,7 @@ def _by_value(name: str, test: DataSet) -> dict[str, tuple[int, ...]]:
     return {value: tuple(places) for value, places in rows.items()}
 
 
-def _with_metric(one: Slice, config: GateConfig, test: DataSet, build: BuildMetric) -> Slice:
+def _with_metric(one: Slice, config: GateKeys, test: DataSet, build: BuildMetric) -> Slice:
     """Return it with the metric of its labels, or with why it is not judged."""
     least = config.slices.min_examples
     if len(one.rows) < least:
@@ -168,7 +168,7 @@ def _metric_of(one: Slice, spec: MetricSpec, test: DataSet, build: BuildMetric) 
     return build(replace(spec, options={**spec.options, "labels": kept}), labels)
 
 
-def _confidence(spec: SliceSpec, confidence: float, slices: Sequence[Slice]) -> float:
+def _confidence(spec: SliceKeys, confidence: float, slices: Sequence[Slice]) -> float:
     """Return it: under "significant" one wrong alarm among all slices is as rare as with one slice (Bonferroni).
 
     Under "proven" every slice has to show its own: no false pass is more likely with many (Berger 1982).

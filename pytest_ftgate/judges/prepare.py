@@ -17,7 +17,7 @@ from pytest_ftgate.metrics.judged import HumanPreference, by_model, by_people
 from pytest_ftgate.result import Check, called
 
 if TYPE_CHECKING:
-    from pytest_ftgate.config import GateConfig, ModelSpec
+    from pytest_ftgate.config import GateKeys, ModelSpec
     from pytest_ftgate.data import DataSet
     from pytest_ftgate.metrics import Metric
     from pytest_ftgate.metrics.judged import ModelJudged
@@ -29,7 +29,7 @@ _PORTS = {"http": 80, "https": 443}
 
 
 def prepare_judging(
-    config: GateConfig,
+    config: GateKeys,
     test: DataSet,
     metrics: Mapping[str, Metric],
     asked: Mapping[str, Sequence[tuple[ModelSpec, Model | None]]],
@@ -63,13 +63,13 @@ def prepare_judging(
     return Judging(judges, people)
 
 
-def _where(config: GateConfig, metric: str, option: str) -> Where:
+def _where(config: GateKeys, metric: str, option: str) -> Where:
     """Return the place of an option of a judged metric."""
     source = config.judged_metrics[metric].source
     return source.where(f"{source.key}.{option}")
 
 
-def _check_pairwise(config: GateConfig, name: str) -> None:
+def _check_pairwise(config: GateKeys, name: str) -> None:
     def refused(key: str, what: str, cure: str) -> ConfigError:
         return ConfigError(what, where=config.sources[key].where(key), cure=cure)
 
@@ -89,7 +89,7 @@ def _check_pairwise(config: GateConfig, name: str) -> None:
         )
 
 
-def _check_people(config: GateConfig, metric: HumanPreference) -> None:
+def _check_people(config: GateKeys, metric: HumanPreference) -> None:
     """Refuse a gate of more than one candidate, one baseline, and one answer of each."""
     several = next((key for key in ("baselines", "candidates") if len(getattr(config, key)) > 1), None)
     if several is not None or config.repeats > 1:

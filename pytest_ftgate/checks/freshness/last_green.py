@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pydantic import TypeAdapter
 
-    from pytest_ftgate.config import GateConfig
+    from pytest_ftgate.config import GateKeys
     from pytest_ftgate.models import Notes
     from pytest_ftgate.runs.runner import Run
 
@@ -109,7 +109,7 @@ def _adapter() -> TypeAdapter[LastGreen]:
     return TypeAdapter(LastGreen)
 
 
-def filed_as(config: GateConfig, nodeid: str) -> str:
+def filed_as(config: GateKeys, nodeid: str) -> str:
     """Return what is kept of a test is filed under: its gate, and itself where it judges others than that in the file.
 
     That depends on no other test, so that workers of xdist and runs of a part of the tests agree on it.
@@ -118,7 +118,7 @@ def filed_as(config: GateConfig, nodeid: str) -> str:
     return f"{config.name} {nodeid}" if own and config.gate is not None else config.name
 
 
-def note_name(config: GateConfig, nodeid: str) -> str:
+def note_name(config: GateKeys, nodeid: str) -> str:
     """Return under what a gate's last green verdict is kept; one before training is another thing than one after it."""
     return f"{PREFIX}{config.stage} {filed_as(config, nodeid)}"
 
@@ -155,7 +155,7 @@ def keep(name: str, green: LastGreen, notes: Notes, *, before: LastGreen | None 
         notes.put(name, green.to_text())
 
 
-def metric_text(config: GateConfig) -> str:
+def metric_text(config: GateKeys) -> str:
     """Return the deciding metric, so that equal texts mean equal scores."""
     options = json.dumps(dict(config.metric.options), sort_keys=True, default=lambda value: type(value).__name__)
     return f"{config.metric.name} {options}"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_ftgate.config import DataSpec, Layer, MetricSpec, Source, resolve_gate
+from pytest_ftgate.config import DataKeys, Layer, MetricSpec, Source, resolve_gate
 from pytest_ftgate.errors import ConfigError
 
 SELF_CONTAINED = {
@@ -79,7 +79,7 @@ def test_what_is_written_is_taken():
 
 
 def read_as(data):
-    assert isinstance(data, DataSpec)
+    assert isinstance(data, DataKeys)
     return data.path, data.format, data.fields, data.limit
 
 
@@ -332,6 +332,6 @@ def test_the_source_of_each_key_is_its_own():
     sources["training_set"] = Source("fixture", "fixture ftgate_training_set", Path("/two"))
     fixtures = Layer({"test_set": "a", "training_set": "b"}, sources.__getitem__)
     config = resolve(fixtures, layer(SELF_CONTAINED))
-    assert isinstance(config.test_set, DataSpec)
-    assert isinstance(config.training_set, DataSpec)
+    assert isinstance(config.test_set, DataKeys)
+    assert isinstance(config.training_set, DataKeys)
     assert (config.test_set.path, config.training_set.path) == (Path("/one/a"), Path("/two/b"))
