@@ -118,6 +118,7 @@ _MUST = {
     "literal_error": "must be one of {expected}",
     "dict_type": "must be a mapping",
     "model_type": "must be a mapping",
+    "dataclass_type": "must be a mapping",
     "tuple_type": "must be a list",
     "too_short": "must not be empty",
 }

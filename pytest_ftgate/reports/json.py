@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any, Literal
 
@@ -38,10 +38,14 @@ class Report:
 
     version: Literal[1]
     gates: Annotated[tuple[GateResult, ...], about("the judged gates")]
-    unjudged: Annotated[tuple[Unjudged, ...], about("the obligations (ini ftgate_required) that were not met")]
-    partial: Annotated[bool, about("obligations were printed instead of enforced (--ftgate-partial)")]
-    config: Annotated[str | None, about("the gate file, where the command line named another than the ini file does")]
-    environment: Annotated[Mapping[str, str], about("versions of what a verdict depends on, by distribution")]
+    unjudged: Annotated[tuple[Unjudged, ...], about("the obligations (ini ftgate_required) that were not met")] = ()
+    partial: Annotated[bool, about("obligations were printed instead of enforced (--ftgate-partial)")] = False
+    config: Annotated[
+        str | None, about("the gate file, where the command line named another than the ini file does")
+    ] = None
+    environment: Annotated[Mapping[str, str], about("versions of what a verdict depends on, by distribution")] = field(
+        default_factory=dict
+    )
 
 
 def report(results: Iterable[GateResult], session: Session) -> str:
