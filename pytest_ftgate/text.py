@@ -161,6 +161,11 @@ def show_number(value: float) -> str:
     return f"{value:,.10g}"
 
 
+def plain_number(value: float) -> str:
+    """A number as it would be written in a gate file: ``3`` for 3.0."""
+    return repr(value).removesuffix(".0")
+
+
 def settled_by(what: str, needed: int, have: int, noun: str) -> str:
     """How many examples in all would settle a question, as advice says it.
 

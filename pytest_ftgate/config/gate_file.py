@@ -45,13 +45,7 @@ class FileKeys(Keys):
 
 @dataclass(frozen=True)
 class GateFile:
-    """A gate file in which every key and type is known to be right.
-
-    Attributes:
-        path: absolute.
-        models: the models that it names.
-        root: all that it says, with lines.
-    """
+    """A gate file in which every key and type is known to be right; its path is absolute."""
 
     path: Path
     models: Mapping[str, ModelSpec]
@@ -89,10 +83,7 @@ class GateFile:
         return _where(self.path, self.root, path)
 
     def _layer(self, kind: _Kind, prefix: KeyPath, values: Mapping[str, Any]) -> Layer:
-        def within(path: KeyPath) -> Source:
-            return _source(self.path, self.root, (*prefix, *path), kind)
-
-        return Layer(values, lambda key: within((key,)), within)
+        return Layer(values, lambda path: _source(self.path, self.root, (*prefix, *path), kind))
 
 
 def load_gate_file(path: Path, content: bytes | None = None) -> GateFile:
@@ -112,14 +103,12 @@ def load_gate_file(path: Path, content: bytes | None = None) -> GateFile:
     reading = Reading(models=dict.fromkeys(written) if isinstance(written, dict) else {})  # only their names count yet
     keys = read_keys(FileKeys, root.value, reading=reading, place=lambda below, text: (_where(path, root, below), text))
     _check_names(path, root)
-    return GateFile(path, _models(keys, path, root), root)
 
-
-def _models(keys: FileKeys, path: Path, root: Node) -> dict[str, ModelSpec]:
     def at(name: str) -> Source:
         return replace(_source(path, root, ("models", name), "file"), key=dotted(("models", name)))
 
-    return {name: model.placed(partial(at, name), name) for name, model in (keys.models or {}).items()}
+    models = {name: model.placed(partial(at, name), name) for name, model in (keys.models or {}).items()}
+    return GateFile(path, models, root)
 
 
 def _where(path: Path, root: Node, below: KeyPath) -> Where:
@@ -133,12 +122,10 @@ def _source(path: Path, root: Node, below: KeyPath, kind: _Kind) -> Source:
 def _check_version(path: Path, root: Node) -> None:
     """A file of another version is not worth one word about its other keys."""
     version = root.value.get("version")
-    if version == 1 and type(version) is int:
-        return
-    where = _where(path, root, ("version",))
-    if "version" not in root.value:
-        raise ConfigError("this key is missing: write version: 1", where=where)
-    raise ConfigError(f"must be 1, the only version known here, {got(version, ())}", where=where)
+    if version != 1 or type(version) is not int:
+        missing = "this key is missing: write version: 1"
+        wrong = f"must be 1, the only version known here, {got(version, ())}"
+        raise ConfigError(wrong if "version" in root.value else missing, where=_where(path, root, ("version",)))
 
 
 def _check_names(path: Path, root: Node) -> None:

@@ -12,9 +12,8 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 def render_json_schema() -> str:
     """The schema as text, made from the models that check the file itself; the same for the same models."""
-    schema = _untitled(FileKeys.model_json_schema())
     head = {"$schema": DIALECT, "title": "Gate file of pytest-ftgate (ftgate.yaml)"}
-    return json.dumps(head | schema, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(head | _untitled(FileKeys.model_json_schema()), indent=2, ensure_ascii=False) + "\n"
 
 
 def _untitled(schema: Any, *, names: bool = False) -> Any:

@@ -68,6 +68,13 @@ def no_candidate(source: Source) -> ModelSpec:
     return ModelSpec("", {}, "none yet", "candidate", source)
 
 
+def refuse_one(value: Any, key: str) -> Any:
+    """Refuse a model where models by name are asked for; ``key`` takes one."""
+    if isinstance(value, str) or (isinstance(value, Mapping) and "provider" in value):
+        raise refusal(f"must be a mapping of names to models; for one model use {key}")
+    return value
+
+
 def _read_model(value: Any, info: ValidationInfo) -> ModelSpec:
     reading = reading_of(info)
     if isinstance(value, str):

@@ -14,17 +14,12 @@ from pytest_ftgate.config.problems import refusal, refusals
 from pytest_ftgate.config.source import Source
 from pytest_ftgate.config.weaker import Weaker, words
 from pytest_ftgate.result import Threshold
-from pytest_ftgate.text import got, quoted
+from pytest_ftgate.text import got, plain_number, quoted
 
 DropEvidence = Annotated[Literal["observed", "significant", "proven"], words("significant", "observed", "proven")]
 """Of a drop "significant" asks for least: it also lets a drop pass that is too large and may be chance."""
 
 MaxDrop = Annotated[Amount, Weaker("higher")]
-
-
-def plain_number(value: float) -> str:
-    """Return a number as it would be written: ``3`` for 3.0."""
-    return repr(value).removesuffix(".0")
 
 
 class BoundKeys(Keys):

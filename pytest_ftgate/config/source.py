@@ -61,23 +61,16 @@ class Layer:
 
     Attributes:
         values: what is written there: plain data, and objects where a marker or a fixture gives them.
-        source_of: the source of each key of ``values``.
-        within: the source of a value inside a key's value, where the place knows it (a file knows the line).
+        sources: the source of each key of ``values``, or of each path where the place knows it, as a file does.
     """
 
     values: Mapping[str, Any]
-    source_of: Callable[[str], Source] | Mapping[str, Source]
-    within: Callable[[KeyPath], Source] | None = None
+    sources: Callable[[KeyPath], Source] | Mapping[str, Source]
 
     def source(self, path: KeyPath) -> Source:
         """The source of the value at ``path``, whose first part is a key of the layer."""
-        return replace(self._source(path), key=dotted(path))
-
-    def _source(self, path: KeyPath) -> Source:
-        if self.within is not None:
-            return self.within(path)
-        key = str(path[0])
-        return self.source_of(key) if callable(self.source_of) else self.source_of[key]
+        found = self.sources(path) if callable(self.sources) else self.sources[str(path[0])]
+        return replace(found, key=dotted(path))
 
     @property
     def takes_objects(self) -> bool:

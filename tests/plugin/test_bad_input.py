@@ -206,13 +206,6 @@ def test_a_pipe_is_not_waited_for(project: Project, name: str) -> None:
     assert refused(project) == f"{written(name)}: is a device or a pipe, not a file"
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
-def test_a_gate_file_that_is_a_pipe_is_not_waited_for(project: Project) -> None:
-    os.mkfifo(project.path / "ftgate.yaml")
-    project.gate_test()
-    assert refused(project) == "ftgate.yaml: the gate file is a device or a pipe, not a file"
-
-
 @pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="this system has no such device")
 def test_a_device_is_not_read(project: Project) -> None:
     project.gate_test(test_set={"path": "/dev/zero", "format": "jsonl"})
