@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, PrivateAttr
 
 from pytest_ftgate.config.baselines import BaselinesValue
 from pytest_ftgate.config.data import DataValue
@@ -15,7 +15,7 @@ from pytest_ftgate.config.keys import AboveZero, Amount, Count, Keys, Listed, Na
 from pytest_ftgate.config.levels import AuditKeys, ClockKeys
 from pytest_ftgate.config.metrics import JUDGED, MetricSpec, MetricValue
 from pytest_ftgate.config.models import ModelSpec, ModelValue, refuse_one
-from pytest_ftgate.config.problems import refusal, refusals
+from pytest_ftgate.config.problems import refusal
 from pytest_ftgate.config.requirements import BoundKeys, GuardKeys, HypothesisKeys, HypothesisValue, SliceKeys
 from pytest_ftgate.config.source import Source
 from pytest_ftgate.config.weaker import Direction, Weaker, comparison_in, words
@@ -47,7 +47,8 @@ class GateKeys(Keys):
             "not": {"anyOf": [{"required": ["baseline", "baselines"]}, {"required": ["candidate", "candidates"]}]}
         }
     )
-    later: ClassVar[frozenset[str]] = frozenset({"max_attempts", "ledger", "stop_early"})
+    later = frozenset({"max_attempts", "ledger", "stop_early"})
+    one_at_most = (("baseline", "baselines"), ("candidate", "candidates"))
     _gate: str | None = PrivateAttr(None)
     _alternatives: tuple[str, ...] = PrivateAttr(())
 
@@ -158,14 +159,6 @@ class GateKeys(Keys):
     ablate_prompt: bool = Field(
         False, description="Whether the candidate is run once more without its own prompt: shown, never decisive."
     )
-
-    @model_validator(mode="after")
-    def _one_form(self) -> GateKeys:
-        forms = (("baseline", "baselines"), ("candidate", "candidates"))
-        twice = [pair for pair in forms if self.model_fields_set.issuperset(pair)]
-        if twice:
-            raise refusals(((many,), f"{one} and {many} are both given: keep one") for one, many in twice)
-        return self
 
     def settled(self, sources: Mapping[str, Source], *, gate: str | None, alternatives: tuple[str, ...]) -> GateKeys:
         """Return a copy that knows where each key was written, and what stands in none."""

@@ -58,6 +58,8 @@ class Keys(Placeable, BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
     later: ClassVar[frozenset[str]] = frozenset()
+    one_at_most: ClassVar[tuple[tuple[str, str], ...]] = ()
+    exactly_one: ClassVar[tuple[tuple[str, str], ...]] = ()
     _place: Source = PrivateAttr(default_factory=lambda: BUILT_IN)
     _sources: Mapping[str, Source] = PrivateAttr(default_factory=lambda: MappingProxyType({}))
 
@@ -81,6 +83,15 @@ class Keys(Placeable, BaseModel):
             copy.__dict__[field] = place(getattr(self, field), below)
         copy._place, copy._sources = at(), sources
         return copy
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        written, pairs = self.model_fields_set, (*self.one_at_most, *self.exactly_one)
+        problems = [((b,), f"{a} and {b} are both given: keep one") for a, b in pairs if {a, b} <= written]
+        problems += [((a,), MISSING) for a, b in self.exactly_one if not {a, b} & written]
+        if problems:
+            raise refusals(problems)
+        return self
 
     @model_validator(mode="wrap")
     @classmethod
