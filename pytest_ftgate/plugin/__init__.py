@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentTypeError
 from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -31,15 +32,20 @@ _MARK_HELP = (
 
 
 def _report(text: str) -> str:
-    from pytest_ftgate.plugin.options import report_option
-
-    return report_option(text)
+    form, _, path = text.partition(":")
+    if form not in ("html", "json", "markdown", "recordings") or not path:
+        raise ArgumentTypeError(f"{text!r} is no FORMAT:PATH with the format html, json, markdown or recordings")
+    return text
 
 
 def _usd(text: str) -> float:
-    from pytest_ftgate.plugin.options import usd_option
-
-    return usd_option(text)
+    try:
+        amount = float(text)
+    except ValueError:
+        amount = 0.0
+    if not 0 < amount < float("inf"):
+        raise ArgumentTypeError(f"{text!r} is no amount of US dollars above 0")
+    return amount
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -196,12 +202,11 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, Any, Any]:
 
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
-    """The verdict fails the test in its call phase; the body runs where both models were scored."""
+    """The verdict fails the test in its call phase."""
     if not _marked(item):
         return (yield)
-    from pytest_ftgate.plugin.outcome import fail_unscored, verdict_after_body
+    from pytest_ftgate.plugin.outcome import verdict_after_body
 
-    fail_unscored(item, gate_session(item.config))
     with verdict_after_body(item, gate_session(item.config)):
         return (yield)
 

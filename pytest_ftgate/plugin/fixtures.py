@@ -112,19 +112,12 @@ def evaluator(request: pytest.FixtureRequest, session: GateSession) -> Callable[
     """The function that the fixture ``ftgate_evaluate`` gives."""
 
     def evaluate(model: Any, test_set: Any, metric: Any = "accuracy") -> Run:
-        """Run a model over a test set and score it; what is stored already is not asked for again.
+        """Run a model over a test set, and return the run with the metric's value; all three as gates write them.
 
-        Args:
-            model: a spelling, a name under ``models`` in the gate file, a mapping, or a callable.
-            test_set: a path, a mapping, or an iterable of examples.
-            metric: a name, or a mapping with options.
-
-        Returns:
-            The run, with ``metrics``: the metric's value by its name.
+        What is stored already is not asked for again.
 
         Raises:
-            FtgateError: the model, the data or the metric cannot be used; :class:`ModelError` where an answer is
-                missing.
+            FtgateError: the model, the data or the metric cannot be used, or an answer is missing.
         """
         try:
             # One reading of every spelling: the call is a gate of which only these three keys are used.

@@ -21,16 +21,10 @@ MARK = "ftgate"
 
 @dataclass(frozen=True)
 class GateMark:
-    """One mark of a test.
-
-    Attributes:
-        item: the test.
-        owner: the function, class or module that carries the mark.
-        mark: pytest's.
-    """
+    """One mark of a test."""
 
     item: pytest.Item
-    owner: Any
+    owner: Any  # the function, class or module that carries the mark
     mark: pytest.Mark
 
     @property
@@ -167,10 +161,7 @@ def location(item: pytest.Item) -> str:
         line = None
     if line is None:
         return f"{Path(path).as_posix()}:{(first or 0) + 1}"
-    try:
-        return f"{Path(os.path.relpath(file, item.config.rootpath)).as_posix()}:{line}"
-    except ValueError:  # on another drive
-        return f"{file.as_posix()}:{line}"
+    return f"{Path(os.path.relpath(file, item.config.rootpath)).as_posix()}:{line}"
 
 
 # --- the name of a test --------------------------------------------------------------------------------------

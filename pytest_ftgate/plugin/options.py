@@ -2,32 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 from importlib.util import find_spec
 
 import pytest
-
-
-def report_option(text: str) -> str:
-    """Check a ``FORMAT:PATH`` when the command line is read."""
-    form, _, path = text.partition(":")
-    if form not in ("html", "json", "markdown", "recordings") or not path:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is no FORMAT:PATH with the format html, json, markdown or recordings"
-        )
-    return text
-
-
-def usd_option(text: str) -> float:
-    """Read an amount of money that can be a limit."""
-    try:
-        amount = float(text)
-    except ValueError:
-        amount = 0.0
-    if not 0 < amount < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is no amount of US dollars above 0")
-    return amount
 
 
 def check_options(config: pytest.Config) -> None:

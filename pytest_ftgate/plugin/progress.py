@@ -22,11 +22,8 @@ Uncaptured = Callable[[], AbstractContextManager[Any]]
 class ProgressDisplay:
     """Show how far the models are: on a moving line that wipes itself away in the end, or as a line a minute.
 
-    Args:
-        write: puts text on a terminal as it is, or one line into a log, at once.
-        fresh_line: ends the line of a terminal that something else has begun; None: ``write`` writes a log.
-        uncaptured: a context in which what is written is seen.
-        clock: seconds that never run backwards.
+    ``fresh_line`` ends the line of a terminal that something else has begun; without it ``write`` writes a log.
+    What is written in the context ``uncaptured`` is seen.
     """
 
     def __init__(
@@ -69,7 +66,8 @@ class ProgressDisplay:
         with self._uncaptured():  # the terminal's width is not known to a captured stream
             if not self._width:
                 fresh_line()
-            line = f"ftgate: {self._text(now)}".ljust(self._width)[: _columns()]
+            # One column less than the terminal has: a line that wraps could not be wiped.
+            line = f"ftgate: {self._text(now)}".ljust(self._width)[: shutil.get_terminal_size().columns - 1]
             self._write("\r" + line)
         self._width = len(line)
 
@@ -83,11 +81,6 @@ class ProgressDisplay:
 
     def _text(self, now: float) -> str:
         return ", ".join(_shown(progress, now - self._began[job]) for job, progress in self._latest.items())
-
-
-def _columns() -> int:
-    """One column less than the terminal has: a line that wraps could not be wiped."""
-    return shutil.get_terminal_size().columns - 1
 
 
 def _shown(progress: Progress, seconds: float) -> str:

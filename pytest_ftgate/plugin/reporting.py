@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -25,15 +24,12 @@ def write_reports(config: pytest.Config, outcome: Outcome, *, worker: bool) -> I
     for written in config.getoption("--ftgate-report"):
         form, _, target = written.partition(":")
         if form == "recordings" or not worker:
-            yield _write(outcome, form, option_path(config, target))
-
-
-def _write(outcome: Outcome, form: str, path: Path) -> Line:
-    try:
-        outcome.write(form, path)
-    except OSError as error:
-        return Line(f"the {form} report could not be written: {error}", "red")
-    return Line(f"{form} report: {shown_path(path)}")
+            path = option_path(config, target)
+            try:
+                outcome.write(form, path)
+                yield Line(f"{form} report: {shown_path(path)}")
+            except OSError as error:
+                yield Line(f"the {form} report could not be written: {error}", "red")
 
 
 def append_summary(config: pytest.Config, outcome: Outcome) -> Iterator[Line]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -36,27 +36,12 @@ __tracebackhide__ = True  # what a fixture or a body raises is shown without our
 
 
 class Verdicts:
-    """The first verdict of each test, by node id.
-
-    Attributes:
-        results: the verdicts.
-        facts: the same as JSON, of the tests of this process.
-        answers: all answers of the models, where a report shows them.
-    """
+    """The first verdict of each test, by node id."""
 
     def __init__(self) -> None:
         self.results: dict[str, GateResult] = {}
-        self.facts: dict[str, str] = {}
-        self.answers: dict[str, Answers] = {}
-
-    @property
-    def all_passed(self) -> bool:
-        return all(result.passed for result in self.results.values())
-
-    def keep(self, nodeid: str, result: GateResult, facts: str) -> None:
-        """Keep a verdict of this process."""
-        self.results[nodeid] = result
-        self.facts[nodeid] = facts
+        self.facts: dict[str, str] = {}  # the same as JSON, of the tests of this process
+        self.answers: dict[str, Answers] = {}  # of the models, where a report shows them
 
     def keep_answers(self, nodeid: str, judged: Judged) -> None:
         """Keep what a page shows of every example."""
@@ -95,18 +80,12 @@ class Verdicts:
 
 
 class GateSession:
-    """Run-wide state, on the controller and on each xdist worker.
-
-    Attributes:
-        started: seconds since the epoch; the same on all workers of one run.
-        files: the gate files.
-        data: the data sets.
-        verdicts: what was judged.
-    """
+    """Run-wide state, on the controller and on each xdist worker."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._worker: Mapping[str, Any] | None = getattr(config, "workerinput", None)
+        # Seconds since the epoch; the same on all workers of one run.
         self.started: float = self._worker["ftgate_started"] if self._worker else time.time()
         self.files = GateFiles(config)
         self.data = DataSets()
@@ -117,8 +96,6 @@ class GateSession:
         self._owed = Owed(partial=bool(config.getoption("--ftgate-partial")))
         self._notes: list[Line] = []
         self._red = False
-
-    # --- what gates are given --------------------------------------------------------------------------------
 
     def services(self, hook: Any) -> Services:
         """What this session lends to a gate; ``hook`` sees the plugins that the test sees."""
@@ -137,9 +114,9 @@ class GateSession:
     @cached_property
     def _budget(self) -> Budget | None:
         """What this process may spend: under xdist, where nobody knows what the others spend, an even share."""
-        workers = self._worker["workercount"] if self._worker else 1
         from pytest_ftgate.runs.budget import Budget
 
+        workers = self._worker["workercount"] if self._worker else 1
         return None if self._limit_usd is None else Budget(self._limit_usd, workers)
 
     @cached_property
@@ -172,8 +149,6 @@ class GateSession:
 
         return read_job_notes(self._recordings) if self._recordings else {}
 
-    # --- what gates bring back -------------------------------------------------------------------------------
-
     @property
     def results(self) -> Mapping[str, GateResult]:
         """The first verdict of each test, by node id."""
@@ -183,7 +158,8 @@ class GateSession:
         """Keep a verdict, and send it along with the test's reports."""
         judged = replace(judged, result=replace(judged.result, location=location(item)))
         properties = json_report.junit_properties(judged.result)
-        self.verdicts.keep(item.nodeid, judged.result, dict(properties)["ftgate"])
+        self.verdicts.results[item.nodeid] = judged.result
+        self.verdicts.facts[item.nodeid] = dict(properties)["ftgate"]
         item.user_properties.extend(properties)
         if writes(self._config, "html"):
             self.verdicts.keep_answers(item.nodeid, judged)
@@ -213,15 +189,11 @@ class GateSession:
         """Note a marked test that was skipped before its gate was judged."""
         self._seen.skipped[claimed_name(item)] = shortened(reason)
 
-    # --- what an xdist worker says, and the controller hears -------------------------------------------------
-
     def hear_worker(self, plain: Mapping[str, Any]) -> None:
         """What an xdist worker has to say at its end."""
         self._seen.add(plain["seen"])
         self.verdicts.add(plain)
         self.note(*(Line(text, colour) for text, colour in plain["notes"]))
-
-    # --- the session's end -----------------------------------------------------------------------------------
 
     def finish(self, session: pytest.Session) -> None:
         """Write the reports; anything but ``pass`` makes the session fail, whatever became of its test.
@@ -229,7 +201,12 @@ class GateSession:
         So does an obligation that was not met, and a report that could not be written.
         """
         if self._budget is not None and self.results:
-            self.note(*self._spent(self._budget))
+            spent, limit, unsure = self._budget.spent_usd, self._limit_usd, self._budget.unsure_said
+            perhaps = f", and perhaps {show_usd(self._budget.unsure_usd)} for {unsure}" if unsure else ""
+            self.note(Line(f"{show_usd(spent)} spent of --ftgate-max-cost {limit:g}{perhaps}"))
+            if self._budget.uncounted:
+                names = ", ".join(self._budget.uncounted)
+                self.note(Line(f"not counted by --ftgate-max-cost, since they have no price: {names}", "yellow"))
         if self._worker is None:
             self._owed = find_owed(self._config, self.files, list(self.results.values()), self._seen)
         outcome = self._outcome()  # which says nothing of the reports themselves, in whatever order they are asked for
@@ -241,16 +218,8 @@ class GateSession:
             plain = {"notes": notes, "seen": self._seen.to_plain(), **self.verdicts.to_plain()}
             self._config.workeroutput["ftgate"] = plain  # type: ignore[attr-defined]
         unwritten = any(line.colour == "red" for line in self._notes)
-        self._red = not self.verdicts.all_passed or unwritten or self._owed.red
+        self._red = unwritten or self._owed.red or not all(result.passed for result in self.results.values())
         session.exitstatus = self.held(session.exitstatus)
-
-    def _spent(self, budget: Budget) -> Iterator[Line]:
-        """What was spent of the limit, and what was not counted."""
-        unsure = f", and perhaps {show_usd(budget.unsure_usd)} for {budget.unsure_said}" if budget.unsure_said else ""
-        yield Line(f"{show_usd(budget.spent_usd)} spent of --ftgate-max-cost {self._limit_usd:g}{unsure}")
-        if budget.uncounted:
-            names = ", ".join(budget.uncounted)
-            yield Line(f"not counted by --ftgate-max-cost, since they have no price: {names}", "yellow")
 
     def held(self, status: int | pytest.ExitCode) -> int | pytest.ExitCode:
         """The exit status; where the session is red, none that says otherwise."""
