@@ -514,6 +514,11 @@ class GateResult(Delta):
         object.__setattr__(self, "passed", self.verdict == "pass")
 
     @property
+    def models(self) -> dict[str, ModelResult]:
+        """All baselines by their names, and the candidate."""
+        return {**self.baselines, "candidate": self.candidate}
+
+    @property
     def scored(self) -> bool:
         """Each model that is asked has a value, so that a test body has something to look at."""
         candidate = self.stage == "ready" or self.candidate.value is not None

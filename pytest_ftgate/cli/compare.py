@@ -148,10 +148,9 @@ def _values(old: GateResult, new: GateResult) -> Iterator[Move]:
         lower, upper = (show_difference(bound, share=share) for bound in (gate.lower_bound, gate.upper_bound))
         return "unknown" if lower == upper == "unknown" else f"{lower} to {upper}"
 
-    before = _roles(old)
-    for role, model in _roles(new).items():
-        if role in before:
-            was, now = (show_value(one.value, share=share) for one in (before[role], model))
+    for role, model in new.models.items():
+        if role in old.models:
+            was, now = (show_value(one.value, share=share) for one in (old.models[role], model))
             yield from _changed(called(role), was, now, f" {new.metric}" if new.metric else "")
     was, now = (show_difference(gate.gain, share=share) for gate in (old, new))
     yield from _changed("gain", was, now, _noise(old, new))
@@ -194,12 +193,8 @@ def _worst(gate: GateResult) -> dict[str, tuple[int, str]]:
     return found
 
 
-def _roles(gate: GateResult) -> dict[str, ModelResult]:
-    return {**gate.baselines, "candidate": gate.candidate}
-
-
 def _models(old: GateResult, new: GateResult) -> Iterator[Move]:
-    before, after = _roles(old), _roles(new)
+    before, after = old.models, new.models
     for role in dict.fromkeys((*after, *before)):
         if role in before and role in after:
             yield from _model(called(role), before[role], after[role])

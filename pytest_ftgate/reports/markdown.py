@@ -127,19 +127,15 @@ def _part(result: GateResult) -> _Part:
 
 
 def _open(result: GateResult) -> Iterator[str]:
-    yield ""
-    yield f"### {_SYMBOLS[result.verdict]} {_text(result.name, _NAME_WIDTH)}: {result.verdict.upper()}"
-    yield ""
-    yield _sentence(result)
-    yield ""
     places = [place for place in (result.nodeid, result.location) if place and place != result.name]
-    yield " at ".join(f"<code>{_text(place)}</code>" for place in places)
-    yield ""
+    yield from ("", f"### {_SYMBOLS[result.verdict]} {_text(result.name, _NAME_WIDTH)}: {result.verdict.upper()}", "")
+    yield from (_sentence(result), "", " at ".join(f"<code>{_text(place)}</code>" for place in places), "")
     if result.hypothesis:
-        yield f"Hypothesis: {_text(result.hypothesis)}"
-        yield ""
+        yield from (f"Hypothesis: {_text(result.hypothesis)}", "")
     yield from _table(tables.models(result))
-    yield from _listed([sentences.candidate_sentence(result, one) for one in result.candidates])
+    if result.candidates:
+        yield from (f"- {_item(sentences.candidate_sentence(result, one))}" for one in result.candidates)
+        yield ""
     yield from _not_held(result)
     yield from _advice(result)
 
@@ -169,12 +165,10 @@ def _not_held(result: GateResult) -> Iterator[str]:
 def _advice(result: GateResult) -> Iterator[str]:
     shown = most_to_try(result)
     if shown:
-        yield "What to do, in this order:"
-        yield ""
-    for number, one in enumerate(shown, start=1):
-        action = _text(one.action.replace("_", " "))
-        yield f"{number}. **{action}**: {_text(one.text)}<br>because {_text(one.fact)}"
-    if shown:
+        yield from ("What to do, in this order:", "")
+        for number, one in enumerate(shown, start=1):
+            action = _text(one.action.replace("_", " "))
+            yield f"{number}. **{action}**: {_text(one.text)}<br>because {_text(one.fact)}"
         yield ""
 
 
@@ -184,13 +178,10 @@ def _advice(result: GateResult) -> Iterator[str]:
 def _folded(result: GateResult) -> Iterator[str]:
     checks = tables.checks(result, _SYMBOLS)
     yield from _fold(checks.title, _table(checks))
-    for what, part in (
-        ("guard", tables.guards(result)),
-        ("slice", tables.slices(result)),
-        ("label", tables.labels(result)),
-    ):
+    for what in (tables.guards, tables.slices, tables.labels):
+        part = what(result)
         if part:
-            yield from _fold(plural(len(part.rows), what), _table(part))
+            yield from _fold(plural(len(part.rows), part.columns[0].heading), _table(part))
     yield from _told("what the metrics are made of", breakdown_lines(result, full=True))
     yield from _told("judges", sentences.judge_sentences(result))
     yield from _told("economics", economics_lines(result.economics) if result.economics is not None else ())
@@ -199,17 +190,15 @@ def _folded(result: GateResult) -> Iterator[str]:
     if broken:
         yield from _fold(broken.title, _table(broken))
     yield from _told("mistakes", sentences.mistake_sentences(result, full=True))
-    yield from _told("method and data", _ground(result))
-
-
-def _ground(result: GateResult) -> Iterator[str]:
-    """What the verdict rests on."""
     age = sentences.age_sentence(result)
-    yield from sentences.method_sentences(result)
-    yield from sentences.price_sentences(result)
-    yield from () if age is None else (age,)
-    yield from sentences.job_sentences(result)
-    yield from sentences.data_sentences(result)
+    ground = (
+        *sentences.method_sentences(result),
+        *sentences.price_sentences(result),
+        *(() if age is None else (age,)),
+        *sentences.job_sentences(result),
+        *sentences.data_sentences(result),
+    )
+    yield from _told("method and data", ground)
 
 
 def _told(title: str, lines: Iterable[str]) -> Iterator[str]:
@@ -240,12 +229,6 @@ def _table(table: Table) -> Iterator[str]:
 
 def _row(cells: Sequence[str]) -> str:
     return "| " + " | ".join(_text(cell, _CELL_WIDTH) for cell in cells) + " |"
-
-
-def _listed(lines: Sequence[str]) -> Iterator[str]:
-    if lines:
-        yield from (f"- {_item(line)}" for line in lines)
-        yield ""
 
 
 # --- text that is not ours -----------------------------------------------------------------------------------
