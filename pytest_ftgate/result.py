@@ -586,18 +586,10 @@ def failed_result(result: GateResult, error: FtgateError) -> GateResult:
 
 @dataclass(frozen=True)
 class Session:
-    """What is said of the session as a whole.
+    """What is said of the session as a whole."""
 
-    Attributes:
-        unjudged: the obligations that were not met, each a name and a reason.
-        removed: sentences on gates that are gone.
-        remarks: what else is to be said at the end.
-        partial: whether obligations were printed instead of enforced.
-        config: the gate file, where the command line named it.
-    """
-
-    unjudged: Sequence[tuple[str, str]] = ()
-    removed: Sequence[str] = ()
-    remarks: Sequence[str] = ()
-    partial: bool = False
-    config: str | None = None
+    unjudged: Sequence[tuple[str, str]] = ()  # the obligations that were not met, each a name and a reason
+    removed: Sequence[str] = ()  # sentences on gates that are gone
+    remarks: Sequence[str] = ()  # what else is to be said at the end
+    partial: bool = False  # obligations were printed instead of enforced
+    config: str | None = None  # the gate file, where the command line named it

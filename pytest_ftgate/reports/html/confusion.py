@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pytest_ftgate.reports.table import Column, Table
+from pytest_ftgate.reports.table import Table, columns
 from pytest_ftgate.runs.answer_rows import Answers
 from pytest_ftgate.runs.mistakes import NO_LABEL
 from pytest_ftgate.text import show_count
@@ -44,8 +43,10 @@ def confusions(answers: Answers) -> Confusions | None:
     if not answers.labels:
         return None
     few = len(answers.labels) <= MOST_LABELS
-    matrices = tuple(_matrices(answers)) if few else ()
-    return Confusions(matrices, _pairs(answers, _PAIRS_BESIDE if few else _PAIRS_ALONE), len(answers.labels))
+    matrices = [_matrix(answers, "Baseline", (1, 0))] if few else []
+    if few and answers.candidate is not None:
+        matrices += [_matrix(answers, "Candidate", (0, 1)), _matrix(answers, "Difference", (-1, 1))]
+    return Confusions(tuple(matrices), _pairs(answers, _PAIRS_BESIDE if few else _PAIRS_ALONE), len(answers.labels))
 
 
 def _pairs(answers: Answers, most: int) -> Table:
@@ -55,19 +56,9 @@ def _pairs(answers: Answers, most: int) -> Table:
         (names[expected], names[answered], show_count(old), show_count(new), f"{new - old:+,}")
         for expected, answered, old, new in wrong[:most]
     ]
-    table = Table(
-        f"Mixed up most ({len(rows)} of {len(wrong):,} pairs)",
-        (Column("expected", "text"), Column("answered", "text"), *map(Column, ("baseline", "candidate", "change"))),
-        tuple(rows),
-    )
+    headings = columns(("expected", "answered"), ("baseline", "candidate", "change"))
+    table = Table(f"Mixed up most ({len(rows)} of {len(wrong):,} pairs)", headings, tuple(rows))
     return table if answers.candidate is not None else table.only((0, 1, 2))
-
-
-def _matrices(answers: Answers) -> Iterator[Matrix]:
-    yield _matrix(answers, "Baseline", (1, 0))
-    if answers.candidate is not None:
-        yield _matrix(answers, "Candidate", (0, 1))
-        yield _matrix(answers, "Difference", (-1, 1))
 
 
 def _matrix(answers: Answers, title: str, weights: tuple[int, int]) -> Matrix:

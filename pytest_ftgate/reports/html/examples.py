@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from pytest_ftgate.reports.html.plots import Drawn
 from pytest_ftgate.runs.answer_rows import Answers, Change, Reply, Row
@@ -16,21 +15,9 @@ from pytest_ftgate.text import plural, show_seconds
 _PLAIN_ROWS = 200
 _PLAIN_OTHERS = 20
 _ORDER: tuple[Change, ...] = ("broken", "fixed", "wrong", "right", "same")
-_WORDS: dict[Change, str] = {
-    "broken": "broken",
-    "fixed": "fixed",
-    "wrong": "both wrong",
-    "right": "both right",
-    "same": "the same",
-}
-_GRADED: dict[Change, str] = {
-    "broken": "worse",
-    "fixed": "better",
-    "wrong": "both poor",
-    "right": "both good",
-    "same": "the same",
-}
-_ALONE: dict[Change, str] = {**_WORDS, "wrong": "wrong", "right": "right"}
+_WORDS = ("broken", "fixed", "both wrong", "both right", "the same")
+_GRADED = ("worse", "better", "both poor", "both good", "the same")
+_ALONE = ("broken", "fixed", "wrong", "right", "the same")
 _FINISHES = {"refusal": "refused", "filtered": "filtered", "cut_off": "cut off", "missing": "no answer"}
 
 
@@ -58,7 +45,8 @@ class Examples:
     @property
     def words(self) -> Mapping[Change, str]:
         """What each change is called."""
-        return _ALONE if self.alone else _GRADED if self.answers.graded else _WORDS
+        words = _ALONE if self.alone else _GRADED if self.answers.graded else _WORDS
+        return dict(zip(_ORDER, words, strict=True))
 
     @cached_property
     def counts(self) -> Mapping[Change, int]:
@@ -75,14 +63,13 @@ class Examples:
     @property
     def data(self) -> Drawn:
         """All rows as JSON that may stand in a ``<script>``: lists, since there may be many, and no ``<``."""
-        rows = [self._row(row) for row in self.rows]
+        rows = []
+        for row in self.rows:
+            candidate = None if row.candidate is None else self.reply(row.candidate)
+            expected = row.expected if self.expected else None
+            rows.append([row.id, row.input, expected, row.change, self.reply(row.baseline), candidate])
         text = json.dumps(rows, separators=(",", ":"), allow_nan=False)
         return Drawn(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
-
-    def _row(self, row: Row) -> list[Any]:
-        candidate = None if row.candidate is None else self.reply(row.candidate)
-        expected = row.expected if self.expected else None
-        return [row.id, row.input, expected, row.change, self.reply(row.baseline), candidate]
 
     def reply(self, reply: Reply) -> tuple[str, str, str]:
         """Return an answer, ``right``, ``wrong`` or ``open``, and what there is to say of it."""
