@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from pytest_ftgate.cli.report_file import ReportFile
 from pytest_ftgate.cli.thresholds import shifts
-from pytest_ftgate.result import GateResult, ModelResult, TestSetResult, TrainingResult, called
+from pytest_ftgate.result import GateResult, TestSetResult, TrainingResult, called
 from pytest_ftgate.text import is_share, plural, printable, show_difference, show_seconds, show_usd, show_value, wrapped
 
 Mark = Literal["worse", "loosened", "better", "stricter", ""]
@@ -112,9 +112,6 @@ def _changed(what: str, before: str, after: str, more: str = "", mark: Mark = ""
         yield Move(what, f"{before} -> {after}{more}", mark)
 
 
-# --- data and values -----------------------------------------------------------------------------------------
-
-
 def _data(old: GateResult, new: GateResult) -> Iterator[Move]:
     test, training = (old.test_set, new.test_set), (old.training, new.training)
     if _another_test_set(*test):
@@ -169,9 +166,6 @@ def _noise(old: GateResult, new: GateResult) -> str:
     return " (within noise)" if all(inside) else " (more than noise)"
 
 
-# --- checks and models ---------------------------------------------------------------------------------------
-
-
 def _checks(old: GateResult, new: GateResult) -> Iterator[Move]:
     """Checks that call something out now, or did so before; the verdict is what counts of them."""
     before, after = _worst(old), _worst(new)
@@ -196,26 +190,18 @@ def _worst(gate: GateResult) -> dict[str, tuple[int, str]]:
 def _models(old: GateResult, new: GateResult) -> Iterator[Move]:
     before, after = old.models, new.models
     for role in dict.fromkeys((*after, *before)):
-        if role in before and role in after:
-            yield from _model(called(role), before[role], after[role])
-        else:
+        if not (role in before and role in after):
             yield Move(called(role), "is new" if role in after else "is no longer asked")
-
-
-def _model(role: str, old: ModelResult, new: ModelResult) -> Iterator[Move]:
-    before, after = (", ".join(filter(None, (one.model, one.job))) for one in (old, new))
-    if before and after:
-        yield from _changed(f"{role} model", before, after)
-    for name, one, other in (
-        ("p50", old.latency_p50_s, new.latency_p50_s),
-        ("p95", old.latency_p95_s, new.latency_p95_s),
-    ):
-        if one is None or other is None or abs(one - other) > _STEADY * max(one, other):
-            yield from _changed(f"{role} {name}", show_seconds(one), show_seconds(other))
-    yield from _changed(f"{role} cost", show_usd(old.cost_usd), show_usd(new.cost_usd))
-
-
-# --- text ----------------------------------------------------------------------------------------------------
+            continue
+        what, was, now = called(role), before[role], after[role]
+        name, other_name = (", ".join(filter(None, (one.model, one.job))) for one in (was, now))
+        if name and other_name:
+            yield from _changed(f"{what} model", name, other_name)
+        times = (("p50", was.latency_p50_s, now.latency_p50_s), ("p95", was.latency_p95_s, now.latency_p95_s))
+        for name, one, other in times:
+            if one is None or other is None or abs(one - other) > _STEADY * max(one, other):
+                yield from _changed(f"{what} {name}", show_seconds(one), show_seconds(other))
+        yield from _changed(f"{what} cost", show_usd(was.cost_usd), show_usd(now.cost_usd))
 
 
 def comparison_lines(before: ReportFile, after: ReportFile, found: Sequence[GateMoves]) -> Iterator[str]:
@@ -223,34 +209,26 @@ def comparison_lines(before: ReportFile, after: ReportFile, found: Sequence[Gate
     for label, report in (("before:", before), ("after:", after)):
         partial = ", partial: its obligations were not enforced" if report.partial else ""
         yield from wrapped(f"{label:<8}{report.path} ({plural(len(report.gates), 'gate')}{partial})")
-    versions = _moved_versions(before.environment, after.environment)
-    if versions:
-        yield from wrapped(f"versions: {', '.join(versions)}")
+    old, new = before.environment, after.environment
+    versions = [(name, old.get(name, "absent"), new.get(name, "absent")) for name in {**new, **old}]
+    moved = [f"{name} {one} -> {other}" for name, one, other in versions if one != other]
+    if moved:
+        yield from wrapped(f"versions: {', '.join(moved)}")
     for gate in found:
         yield ""
         yield from wrapped(": ".join(filter(None, (printable(gate.name, _NAME_WIDTH), _heading(gate)))))
         for move in gate.moves:
             first = f"  {move.mark:<{_MARK_WIDTH}}"
             yield from wrapped(f"{move.what}: {move.said}", first, " " * len(first))
-    yield ""
-    yield from wrapped(_outcome(found))
-
-
-def _moved_versions(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
-    """What was installed in another version: ``scipy 1.11.4 -> 1.14.0``."""
-    versions = ((name, before.get(name, "absent"), after.get(name, "absent")) for name in {**after, **before})
-    return [f"{name} {one} -> {other}" for name, one, other in versions if one != other]
+    worse = [printable(gate.name, _NAME_WIDTH) for gate in found if gate.worse]
+    outcome = f"no gate got worse ({plural(len(found), 'gate')} compared)"
+    if worse:
+        names = ", ".join(worse[:_NAMES_SHOWN]) + (", ..." if len(worse) > _NAMES_SHOWN else "")
+        outcome = f"{len(worse):,} of {plural(len(found), 'gate')} got worse: {names}"
+    yield from ("", *wrapped(outcome))
 
 
 def _heading(gate: GateMoves) -> str:
     if gate.moves:
         return "WORSE" if gate.worse else ""
     return "nothing moved" if gate.verdict in ("", "pass") else f"nothing moved, {gate.verdict} as before"
-
-
-def _outcome(found: Sequence[GateMoves]) -> str:
-    worse = [printable(gate.name, _NAME_WIDTH) for gate in found if gate.worse]
-    if not worse:
-        return f"no gate got worse ({plural(len(found), 'gate')} compared)"
-    names = ", ".join(worse[:_NAMES_SHOWN]) + (", ..." if len(worse) > _NAMES_SHOWN else "")
-    return f"{len(worse):,} of {plural(len(found), 'gate')} got worse: {names}"

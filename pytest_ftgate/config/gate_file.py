@@ -57,11 +57,7 @@ class GateFile:
         return tuple(self.root.value.get("gates", {}))
 
     def layers(self, gate: str | None, *, named_at: Where | None = None) -> list[Layer]:
-        """What the file says about a gate, nearest first: the gate itself, then the defaults.
-
-        Args:
-            gate: its name in the file; None for a gate that stands in a marker alone.
-            named_at: where the gate is asked for by that name.
+        """What the file says about a gate, nearest first; ``gate`` is None for one that stands in a marker alone.
 
         Raises:
             ConfigError: the file has no gate of that name.
@@ -70,12 +66,9 @@ class GateFile:
         if gate is None:
             return [defaults]
         if gate not in self.gate_names:
-            names = cut(", ".join(self.gate_names)) or "none"
-            raise ConfigError(
-                f"there is no gate {quoted(gate)} in {shown_path(self.path)}"
-                + suggestion(gate, self.gate_names, f"; the gates there are: {names}"),
-                where=named_at,
-            )
+            known = f"; the gates there are: {cut(', '.join(self.gate_names)) or 'none'}"
+            what = f"there is no gate {quoted(gate)} in {shown_path(self.path)}"
+            raise ConfigError(what + suggestion(gate, self.gate_names, known), where=named_at)
         return [self._layer("file", ("gates", gate), self.root.value["gates"][gate]), defaults]
 
     def where(self, path: KeyPath) -> Where:
@@ -87,11 +80,7 @@ class GateFile:
 
 
 def load_gate_file(path: Path, content: bytes | None = None) -> GateFile:
-    """Read and check a gate file, all gates of it.
-
-    Args:
-        path: the file.
-        content: what it held at another time; None: what it holds now.
+    """Read and check a gate file, all gates of it; ``content`` is what it held at another time.
 
     Raises:
         ConfigError: with the file, line and key of what is wrong; up to five problems at once.
@@ -135,8 +124,6 @@ def _check_names(path: Path, root: Node) -> None:
     for gate, keys in root.value.get("gates", {}).items():
         name = keys.get("name", default or gate)
         if name in taken:
-            raise ConfigError(
-                f"two gates are called {quoted(name)}: {cut(taken[name])} and {cut(gate)}",
-                where=_where(path, root, ("gates", gate, "name") if "name" in keys else ("gates", gate)),
-            )
+            place = _where(path, root, ("gates", gate, "name") if "name" in keys else ("gates", gate))
+            raise ConfigError(f"two gates are called {quoted(name)}: {cut(taken[name])} and {cut(gate)}", where=place)
         taken[name] = gate

@@ -14,23 +14,17 @@ from pytest_ftgate.text import KeyPath, dotted
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a value came from.
+    """Where a value came from; "defaults" is the section of the gate file, "default" is built in.
 
-    Attributes:
-        kind: the sort of place; "defaults" is the section of the gate file, "default" is built in.
-        text: as quoted in messages: ``marker``, ``ftgate.yaml:14``, ``default``.
-        base_dir: what relative paths in the value are relative to.
-        parameters: what a fixture was parametrized with, itself or through the fixtures that it depends on.
-        place: the file and line of a mark, which its text leaves out: ``test_intents.py:12``.
-        key: what was written there, as messages name it: ``baselines.prompt``.
+    ``parameters`` are what a fixture was parametrized with, itself or through the fixtures that it depends on.
     """
 
     kind: Literal["marker", "fixture", "file", "defaults", "default"]
-    text: str
-    base_dir: Path
+    text: str  # as quoted in messages: ``marker``, ``ftgate.yaml:14``, ``default``
+    base_dir: Path  # what relative paths in the value are relative to
     parameters: Mapping[str, Any] = field(default_factory=dict, compare=False)
-    place: str = field(default="", compare=False)
-    key: str = field(default="", compare=False)
+    place: str = field(default="", compare=False)  # of a mark, which its text leaves out: ``test_intents.py:12``
+    key: str = field(default="", compare=False)  # as messages name it: ``baselines.prompt``
 
     def where(self, key: str | None = None) -> Where:
         """The place for an error, with ``key`` where that says more than the value's own."""
@@ -57,11 +51,9 @@ At = Callable[..., Source]
 
 @dataclass(frozen=True)
 class Layer:
-    """One place that may give keys of a gate. In a list of layers the nearest stands first.
+    """One place that may give keys of a gate, with the source of each, or of each path where the place knows it.
 
-    Attributes:
-        values: what is written there: plain data, and objects where a marker or a fixture gives them.
-        sources: the source of each key of ``values``, or of each path where the place knows it, as a file does.
+    In a list of layers the nearest stands first.
     """
 
     values: Mapping[str, Any]

@@ -72,16 +72,9 @@ class _Open:
 
 
 def compose(text: str, *, deepest: int, strict: bool, aliases: bool = True) -> Node | None:
-    """Read a text of one document.
+    """Return the value of one document, in which ``deepest`` levels may be nested; None where the text holds none.
 
-    Args:
-        text: the YAML.
-        deepest: how many levels may be nested.
-        strict: whether what readers of YAML 1.1 and 1.2 understand differently is refused (``yes``, dates, ``010``).
-        aliases: whether ``*name`` may stand for an earlier value.
-
-    Returns:
-        Its value; None where the text holds none.
+    With ``strict``, what readers of YAML 1.1 and 1.2 understand differently is refused (``yes``, dates, ``010``).
 
     Raises:
         YamlError: it is not valid, or not plain.

@@ -105,9 +105,6 @@ def _as_failure() -> Iterator[None]:
         fail(str(error))
 
 
-# --- ftgate_evaluate -----------------------------------------------------------------------------------------
-
-
 def evaluator(request: pytest.FixtureRequest, session: GateSession) -> Callable[..., Run]:
     """The function that the fixture ``ftgate_evaluate`` gives."""
 

@@ -124,9 +124,6 @@ def _layers(item: pytest.Item, files: GateFiles, fixtures: Callable[[set[str]], 
     )
 
 
-# --- fixtures ------------------------------------------------------------------------------------------------
-
-
 def _fixture_layer(request: pytest.FixtureRequest, given: set[str], value_of: Callable[[str], Any]) -> Layer | None:
     """What overridden fixtures give, as far as no mark gives it already, and parameters that stand for fixtures."""
     values: dict[str, Any] = {}

@@ -98,9 +98,6 @@ def _calls_in(owner: Any) -> Iterator[ast.Call]:
                 yield node
 
 
-# --- the marks of a test -------------------------------------------------------------------------------------
-
-
 def gate_marks(item: pytest.Item) -> Iterator[GateMark]:
     """Parameter, function, derived class, base class, module, package. Two marks on one of them are an error."""
     for node in reversed(item.listchain()):
@@ -162,9 +159,6 @@ def location(item: pytest.Item) -> str:
     if line is None:
         return f"{Path(path).as_posix()}:{(first or 0) + 1}"
     return f"{Path(os.path.relpath(file, item.config.rootpath)).as_posix()}:{line}"
-
-
-# --- the name of a test --------------------------------------------------------------------------------------
 
 
 def test_id(item: pytest.Item) -> str:

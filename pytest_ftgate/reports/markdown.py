@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pytest_ftgate.checks.advice import most_to_try
 from pytest_ftgate.reports import sentences, tables
@@ -35,16 +35,12 @@ _LONE_UNDERSCORE = re.compile(r"(?<![^\W_])_|_(?![^\W_])")
 _ENTITIES = {ord(char): f"&#{ord(char)};" for char in f"\\`*[]<>|~&$#@^{_BREAK}"}
 
 
-@dataclass(frozen=True)
-class _Part:
+class _Part(NamedTuple):
     """One gate: what is always said, and what is folded."""
 
     red: bool
     open: str
     folded: str
-
-    def text(self, *, full: bool) -> str:
-        return f"{self.open}{self.folded}" if full else self.open
 
 
 def document(results: Iterable[GateResult], session: Session, *, most_bytes: int = MOST_BYTES) -> str:
@@ -55,9 +51,14 @@ def document(results: Iterable[GateResult], session: Session, *, most_bytes: int
     """
     known = sorted(results, key=lambda result: result.passed)
     head = "\n".join(_head(known, session)) + "\n"
-    parts = [_part(result) for result in known]
+    parts = [
+        _Part(
+            not one.passed, "".join(f"{line}\n" for line in _open(one)), "".join(f"{line}\n" for line in _folded(one))
+        )
+        for one in known
+    ]
     full, shown = _fitted(parts, most_bytes - _size(head) - _size(_left_out(parts, set(), set())) - 1)
-    text = head + "".join(part.text(full=index in full) for index, part in enumerate(parts) if index in shown)
+    text = head + "".join(f"{one.open}{one.folded if i in full else ''}" for i, one in enumerate(parts) if i in shown)
     if len(full) < len(parts):
         text += _left_out(parts, full, shown)
     return _cut(text, most_bytes)
@@ -66,7 +67,7 @@ def document(results: Iterable[GateResult], session: Session, *, most_bytes: int
 def _fitted(parts: Sequence[_Part], most_bytes: int) -> tuple[set[int], set[int]]:
     """The gates shown in full, and those shown at all; what is of least use goes first."""
     full, shown = set(range(len(parts))), set(range(len(parts)))
-    size = sum(_size(part.text(full=True)) for part in parts)
+    size = sum(_size(part.open + part.folded) for part in parts)
     dispensable = sorted(range(len(parts)), key=lambda index: (parts[index].red, -index))
     for kept, sizes in ((full, [_size(one.folded) for one in parts]), (shown, [_size(one.open) for one in parts])):
         for index in dispensable:
@@ -99,9 +100,6 @@ def _size(text: str) -> int:
     return len(text.encode())
 
 
-# --- the top -------------------------------------------------------------------------------------------------
-
-
 def _head(results: Sequence[GateResult], session: Session) -> Iterator[str]:
     passed = sum(result.passed for result in results)
     green = passed == len(results) and not (session.unjudged and not session.partial)
@@ -117,13 +115,6 @@ def _head(results: Sequence[GateResult], session: Session) -> Iterator[str]:
         yield f"- {symbol} and {len(session.unjudged) - _OBLIGATIONS_SHOWN:,} more required gates"
     yield from (f"- {_SYMBOLS['warning']} {_item(sentence)}" for sentence in session.removed[:_OBLIGATIONS_SHOWN])
     yield from (f"- {_item(remark)}" for remark in session.remarks[:_OBLIGATIONS_SHOWN])
-
-
-# --- one gate ------------------------------------------------------------------------------------------------
-
-
-def _part(result: GateResult) -> _Part:
-    return _Part(not result.passed, "\n".join(_open(result)) + "\n", "".join(f"{line}\n" for line in _folded(result)))
 
 
 def _open(result: GateResult) -> Iterator[str]:
@@ -170,9 +161,6 @@ def _advice(result: GateResult) -> Iterator[str]:
             action = _text(one.action.replace("_", " "))
             yield f"{number}. **{action}**: {_text(one.text)}<br>because {_text(one.fact)}"
         yield ""
-
-
-# --- what is folded ------------------------------------------------------------------------------------------
 
 
 def _folded(result: GateResult) -> Iterator[str]:
@@ -229,9 +217,6 @@ def _table(table: Table) -> Iterator[str]:
 
 def _row(cells: Sequence[str]) -> str:
     return "| " + " | ".join(_text(cell, _CELL_WIDTH) for cell in cells) + " |"
-
-
-# --- text that is not ours -----------------------------------------------------------------------------------
 
 
 def _text(text: str, most: int = 2000) -> str:

@@ -82,9 +82,6 @@ def _name(result: GateResult) -> str:
     return printable(result.name, _NAME_WIDTH)
 
 
-# --- models --------------------------------------------------------------------------------------------------
-
-
 def _models(result: GateResult, *, full: bool, width: int) -> Iterator[Line]:
     stage = sentences.stage_sentence(result)
     if stage is not None:
@@ -127,9 +124,6 @@ def _narrowed(table: Table, width: int) -> Table:
     return replace(table, rows=tuple(rows))
 
 
-# --- facts ---------------------------------------------------------------------------------------------------
-
-
 def economics_lines(economics: Economics) -> list[str]:
     """Return at most eight lines, and all but the last, the sentence, within 80 columns for any usual amount."""
     first, *others = sentences.economics_sentences(economics)
@@ -163,9 +157,6 @@ def breakdown_lines(result: GateResult, *, full: bool) -> Iterator[str]:
         yield from table.lines("  ")
 
 
-# --- checks and advice ---------------------------------------------------------------------------------------
-
-
 def _check(check: Check) -> Iterator[Line]:
     status = check.status.upper() if check.status in _RED else check.status
     # A gate that was weakened is green by its own word alone: that is not passed over.
@@ -191,9 +182,6 @@ def _advice(result: GateResult) -> Iterator[str]:
     for number, one in enumerate(shown, start=1):
         yield f"  {number}. {one.action.replace('_', ' ')}: {one.text}"
         yield f"     because {one.fact}"
-
-
-# --- examples ------------------------------------------------------------------------------------------------
 
 
 def _broken(result: GateResult, most: int) -> Iterator[str]:

@@ -90,9 +90,6 @@ def asked(result: GateResult) -> str:
     return show_difference(result.margin, share=share) if unit_is_known else f"{result.margin:+g}"
 
 
-# --- the top -------------------------------------------------------------------------------------------------
-
-
 def _headline(result: GateResult) -> str:
     if not result.passed:
         return sentences.reason(result)
@@ -139,9 +136,6 @@ def _interval(result: GateResult) -> dict[str, Any] | None:
     return {"drawn": drawn, "words": "; ".join([*words, level, *method, *note])}
 
 
-# --- models --------------------------------------------------------------------------------------------------
-
-
 def _remarks(result: GateResult) -> Iterator[str]:
     """What belongs to the table of models."""
     models = {called(role): model for role, model in result.models.items()}
@@ -185,9 +179,6 @@ def _spread(what: str, role: str, values: Sequence[float], timed: ModelResult | 
     else:
         shown = [show_seconds(value) for value in (ordered[0], timed.latency_p50_s, timed.latency_p95_s, ordered[-1])]
     return (what, role, show_count(len(values)), *shown)
-
-
-# --- what it rests on ----------------------------------------------------------------------------------------
 
 
 def _training(result: GateResult) -> Iterator[tuple[str, str]]:

@@ -41,8 +41,6 @@ def _value(value: str | float) -> str:
     return escape(readable(value)) if isinstance(value, str) else f"{round(value, 2):g}"
 
 
-# --- the two values of a row ---------------------------------------------------------------------------------
-
 _BARS_WIDTH = 160.0
 _BARS_HEIGHT = 20.0
 _LEAST = 1.5
@@ -59,8 +57,6 @@ def pair_bars(pair: Bars) -> Drawn:
     rail, box = line(0.5, 0, 0.5, _BARS_HEIGHT, "axis"), f"0 0 {_BARS_WIDTH:g} {_BARS_HEIGHT:g}"
     return element("svg", *bars, rail, class_="bars", viewBox=box, aria_hidden="true")
 
-
-# --- a gain with its bounds ----------------------------------------------------------------------------------
 
 _WIDTH = 320.0
 _SIDE = 24.0

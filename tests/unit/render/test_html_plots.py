@@ -44,8 +44,8 @@ def test_text_stays_text(content: str, value: str) -> None:
     assert root.attrib.keys() == {"class"}
 
 
-def test_elements_nest_and_attributes_may_be_absent() -> None:
-    drawn = element("g", element("line", x1=0.123456), text_anchor="end", id=None)
+def test_elements_nest() -> None:
+    drawn = element("g", element("line", x1=0.123456), text_anchor="end")
     assert drawn == '<g text-anchor="end"><line x1="0.12"></line></g>'
 
 
