@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -20,6 +21,8 @@ from pytest_ftgate.config.yaml_file import read_yaml
 from pytest_ftgate.config.yaml_nodes import Node
 from pytest_ftgate.errors import ConfigError, Where, shown_path
 from pytest_ftgate.text import KeyPath, cut, dotted, got, quoted, suggestion
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 _Kind = Literal["file", "defaults"]
 
@@ -127,3 +130,25 @@ def _check_names(path: Path, root: Node) -> None:
             place = _where(path, root, ("gates", gate, "name") if "name" in keys else ("gates", gate))
             raise ConfigError(f"two gates are called {quoted(name)}: {cut(taken[name])} and {cut(gate)}", where=place)
         taken[name] = gate
+
+
+def render_json_schema() -> str:
+    """The schema as text, made from the models that check the file itself; the same for the same models."""
+    head = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Gate file of pytest-ftgate (ftgate.yaml)",
+    }
+    return json.dumps(head | _untitled(FileKeys.model_json_schema()), indent=2, ensure_ascii=False) + "\n"
+
+
+def _untitled(schema: Any, *, names: bool = False) -> Any:
+    """Without pydantic's titles; ``names``: the keys of this mapping are names, which may be ``title``."""
+    if isinstance(schema, list):
+        return [_untitled(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        key: _untitled(part, names=key in ("properties", "$defs") and not names)
+        for key, part in schema.items()
+        if names or key != "title"
+    }

@@ -10,13 +10,19 @@ from pydantic import BeforeValidator, ConfigDict, Field, PrivateAttr
 
 from pytest_ftgate.config.baselines import BaselinesValue
 from pytest_ftgate.config.data import DataValue
-from pytest_ftgate.config.economics import EconomicsKeys
 from pytest_ftgate.config.keys import AboveZero, Amount, Count, Keys, Listed, Named, Placeable, Text, optional
 from pytest_ftgate.config.levels import AuditKeys, ClockKeys
 from pytest_ftgate.config.metrics import JUDGED, MetricSpec, MetricValue
 from pytest_ftgate.config.models import ModelSpec, ModelValue, refuse_one
 from pytest_ftgate.config.problems import refusal
-from pytest_ftgate.config.requirements import BoundKeys, GuardKeys, HypothesisKeys, HypothesisValue, SliceKeys
+from pytest_ftgate.config.requirements import (
+    BoundKeys,
+    EconomicsKeys,
+    GuardKeys,
+    HypothesisKeys,
+    HypothesisValue,
+    SliceKeys,
+)
 from pytest_ftgate.config.source import Source
 from pytest_ftgate.config.weaker import Direction, Weaker, comparison_in, words
 from pytest_ftgate.result import Threshold

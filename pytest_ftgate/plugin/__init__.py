@@ -87,6 +87,29 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini("ftgate_required", "gates that must be judged and pass: names, or all", type="args", default=[])
 
 
+def _check_options(config: pytest.Config) -> None:
+    """Refuse options that no run may have, before any test is collected."""
+    import os
+    from importlib.util import find_spec
+
+    for name in config.getoption("override_ini") or ():
+        if name.startswith("ftgate_"):
+            raise pytest.UsageError(
+                f"-o {name}: what a gate asks for comes from files under review, not from the command line"
+            )
+    reports = list(dict.fromkeys(config.getoption("--ftgate-report")))
+    paths = [os.path.realpath(report.partition(":")[2]) for report in reports]
+    for report, path in zip(reports, paths, strict=True):
+        if paths.count(path) > 1:  # the second would take the place of the first, and nobody would know
+            raise pytest.UsageError(f"--ftgate-report={report}: another report goes to the same file")
+        if report.startswith("html:") and find_spec("jinja2") is None:
+            raise pytest.UsageError(
+                "--ftgate-report=html needs Jinja2, which is not installed: pip install 'pytest-ftgate[report]'"
+            )
+    if config.getoption("--ftgate-partial") and os.environ.get("CI"):
+        raise pytest.UsageError("--ftgate-partial is for local work; CI is set here")
+
+
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     from pytest_ftgate import hookspecs
 
@@ -109,9 +132,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", _MARK_HELP)
     config.pluginmanager.register(_WorkerReports(config))  # without a name, which -p no: could switch off
     if any(config.getoption(name) for name in ("override_ini", "--ftgate-report", "--ftgate-partial")):
-        from pytest_ftgate.plugin.options import check_options
-
-        check_options(config)
+        _check_options(config)
 
 
 class _WorkerReports:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -12,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_ftgate.errors import FtgateError, guarded
+from pytest_ftgate.errors import FtgateError, guarded, shown_path
 from pytest_ftgate.gate.state import Judged, Services
 from pytest_ftgate.plugin.data_sets import DataSets
-from pytest_ftgate.plugin.gate_files import GateFiles, ini_path
+from pytest_ftgate.plugin.gate_files import GateFiles, ini_path, option_path
 from pytest_ftgate.plugin.marks import MARK, claimed_name, function_id, location
 from pytest_ftgate.plugin.obligations import Owed, Seen, find_owed
-from pytest_ftgate.plugin.reporting import append_summary, write_reports, writes
 from pytest_ftgate.plugin.terminal import HIDDEN, annotate, display, show_gate, show_lines
 from pytest_ftgate.reports import json as json_report
+from pytest_ftgate.reports.github import Step
 from pytest_ftgate.reports.session import Outcome
 from pytest_ftgate.reports.text import Line
 from pytest_ftgate.result import GateResult, Session
@@ -247,3 +248,35 @@ class GateSession:
         )
         gates = [(result, self.verdicts.answers.get(nodeid)) for nodeid, result in self.results.items()]
         return Outcome(gates, self._runs, session)
+
+
+def writes(config: pytest.Config, form: str) -> bool:
+    """Whether a report of this form was asked for."""
+    return any(written.startswith(f"{form}:") for written in config.getoption("--ftgate-report"))
+
+
+def write_reports(config: pytest.Config, outcome: Outcome, *, worker: bool) -> Iterator[Line]:
+    """Write each report, and say how that went: ``recordings`` where the models ran, others where verdicts meet."""
+    for written in config.getoption("--ftgate-report"):
+        form, _, target = written.partition(":")
+        if form == "recordings" or not worker:
+            path = option_path(config, target)
+            try:
+                outcome.write(form, path)
+                yield Line(f"{form} report: {shown_path(path)}")
+            except OSError as error:
+                yield Line(f"the {form} report could not be written: {error}", "red")
+
+
+def append_summary(config: pytest.Config, outcome: Outcome) -> Iterator[Line]:
+    """The summary of a step of GitHub Actions. Nobody has asked for it: where it cannot be written, that is all."""
+    step = Step.from_environment(os.environ)
+    wanted = config.getini("ftgate_github_summary") and (outcome.gates or outcome.session.unjudged)
+    if step is None or step.summary is None or not wanted:
+        return
+    try:
+        trouble = "" if outcome.append_to(step) else "there is no room left in it"
+    except OSError as error:
+        trouble = str(error)
+    if trouble:
+        yield Line(f"the summary of the GitHub step could not be written: {trouble}", "yellow")

@@ -9,11 +9,10 @@ from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any, Literal
 
+from pytest_ftgate.config.gate_file import DIALECT
 from pytest_ftgate.result import GateResult, Session, about
 
 REPORT_VERSION = 1
-
-_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 _DISTRIBUTIONS = ("pytest-ftgate", "pytest", "openai", "scikit-learn", "scipy", "numpy", "pyyaml", "genai-prices",
                   "jsonschema", "rapidfuzz", "sacrebleu")  # fmt: skip
@@ -108,5 +107,5 @@ def render_report_schema() -> str:
             return {**whole, "description": description, **exact}
 
     schema = TypeAdapter(Report).json_schema(mode="serialization", schema_generator=Schema)
-    head = {"$schema": _DIALECT, "title": f"JSON report of pytest-ftgate, version {REPORT_VERSION}"}
+    head = {"$schema": DIALECT, "title": f"JSON report of pytest-ftgate, version {REPORT_VERSION}"}
     return json.dumps({**head, **schema}, indent=2, ensure_ascii=False) + "\n"
