@@ -15,6 +15,9 @@ from pytest_ftgate.text import one_line, printable, shortened
 if TYPE_CHECKING:
     from pytest_ftgate.errors import FtgateError
 
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+"""Of the JSON Schemas that this package ships."""
+
 T = TypeVar("T")
 
 Verdict = Literal["pass", "fail", "inconclusive", "error"]

@@ -21,7 +21,7 @@ from pytest_ftgate.text import is_share, plural, show_difference, show_seconds, 
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
-    from pytest_ftgate.config import GateConfig
+    from pytest_ftgate.config import GateKeys
     from pytest_ftgate.metrics import Metric
     from pytest_ftgate.models import LatencySample, Model
 
@@ -46,7 +46,7 @@ def check(gate: Context) -> list[Check]:
     ]
 
 
-def _cost_checks(config: GateConfig, models: Mapping[str, Model]) -> list[Check]:
+def _cost_checks(config: GateKeys, models: Mapping[str, Model]) -> list[Check]:
     """Whether costs can be compared, whatever is answered."""
     if config.cheaper_by is None:
         return []
@@ -56,7 +56,7 @@ def _cost_checks(config: GateConfig, models: Mapping[str, Model]) -> list[Check]
     return [_cheaper_unknown(config, f"told: {nothing}", FREE_CURE)] if nothing else []
 
 
-def _cheaper_unknown(config: GateConfig, why: str, advice: str) -> Check:
+def _cheaper_unknown(config: GateKeys, why: str, advice: str) -> Check:
     return Check(
         "cheaper_by",
         "error",
@@ -68,7 +68,7 @@ def _cheaper_unknown(config: GateConfig, why: str, advice: str) -> Check:
     )
 
 
-def _unlike_samples_checks(config: GateConfig, models: Mapping[str, Model]) -> list[Check]:
+def _unlike_samples_checks(config: GateKeys, models: Mapping[str, Model]) -> list[Check]:
     """Latencies are compared, and so their samples must be taken alike."""
     candidate = models["candidate"].latency if "candidate" in models else None
     if config.faster_by is None or candidate is None:
@@ -95,7 +95,7 @@ def _taken(sample: LatencySample) -> str:
     return f"{plural(sample.concurrency, 'call')} at a time, {plural(sample.examples, 'example')}"
 
 
-def advantage_checks(config: GateConfig, baseline: ModelResult, candidate: ModelResult) -> list[Check]:
+def advantage_checks(config: GateKeys, baseline: ModelResult, candidate: ModelResult) -> list[Check]:
     """The candidate is as many times cheaper and faster as the gate asks for.
 
     Args:
@@ -112,7 +112,7 @@ def advantage_checks(config: GateConfig, baseline: ModelResult, candidate: Model
 
 
 def rival_checks(
-    config: GateConfig, baselines: Mapping[str, ModelResult], best: str, candidate: ModelResult, metric: Metric
+    config: GateKeys, baselines: Mapping[str, ModelResult], best: str, candidate: ModelResult, metric: Metric
 ) -> list[Check]:
     """Say where another baseline does what is asked of the candidate: not much worse than the best, and no dearer.
 
@@ -150,7 +150,7 @@ def rival_checks(
     return found
 
 
-def _no_dearer(config: GateConfig, baseline: ModelResult, candidate: ModelResult) -> bool:
+def _no_dearer(config: GateKeys, baseline: ModelResult, candidate: ModelResult) -> bool:
     """No dearer and no slower than the candidate, as far as the gate asks for it."""
     pairs = []
     if config.cheaper_by is not None:
@@ -160,12 +160,12 @@ def _no_dearer(config: GateConfig, baseline: ModelResult, candidate: ModelResult
     return all(old is not None and new is not None and round(old, 12) <= round(new, 12) for old, new in pairs)
 
 
-def _asked_less(config: GateConfig) -> str:
+def _asked_less(config: GateKeys) -> str:
     words = [("dearer", config.cheaper_by), ("slower", config.faster_by)]
     return " or ".join(word for word, factor in words if factor is not None)
 
 
-def cheaper_room_checks(config: GateConfig, role: str, baseline: ModelResult) -> list[Check]:
+def cheaper_room_checks(config: GateKeys, role: str, baseline: ModelResult) -> list[Check]:
     """Before training: whether a call can be cheaper at all, and with a declared price, how much it would be.
 
     With as many tokens as the baseline takes. A tuned model needs fewer, so that too little is no failure.
@@ -188,7 +188,7 @@ def cheaper_room_checks(config: GateConfig, role: str, baseline: ModelResult) ->
     return _foreseen(config, factor, baseline, baseline.cost_usd, source)
 
 
-def _foreseen(config: GateConfig, factor: float, baseline: ModelResult, usd: float, source: str) -> list[Check]:
+def _foreseen(config: GateKeys, factor: float, baseline: ModelResult, usd: float, source: str) -> list[Check]:
     """What the cheapest candidate with a declared price would come to."""
     specs = config.candidates.values() or [config.candidate]
     prices = [written_price(spec.options["price"], str(spec.source)) for spec in specs if spec.options.get("price")]
@@ -218,7 +218,7 @@ def _same_tokens(price: Price, baseline: ModelResult) -> float | None:
     return tokens_usd(price, baseline.input_tokens, baseline.output_tokens)
 
 
-def _cost_unknown_check(config: GateConfig, models: Mapping[str, ModelResult]) -> Check | None:
+def _cost_unknown_check(config: GateKeys, models: Mapping[str, ModelResult]) -> Check | None:
     """That the cost of one of these models, by role, is unknown."""
     unknown = {role: model for role, model in models.items() if _per_call(model) is None}
     if not unknown:
@@ -230,7 +230,7 @@ def _cost_unknown_check(config: GateConfig, models: Mapping[str, ModelResult]) -
     return _cheaper_unknown(config, f"known: {'; '.join(told)}", advice)
 
 
-def _cheaper_check(config: GateConfig, factor: float, baseline: ModelResult, candidate: ModelResult) -> Check:
+def _cheaper_check(config: GateKeys, factor: float, baseline: ModelResult, candidate: ModelResult) -> Check:
     unknown = _cost_unknown_check(config, {"baseline": baseline, "candidate": candidate})
     old, new = _per_call(baseline), _per_call(candidate)
     if unknown is not None or old is None or new is None:
@@ -250,7 +250,7 @@ def _per_call(model: ModelResult) -> float | None:
     return None if model.cost_usd is None or not model.n_expected else model.cost_usd / model.n_expected
 
 
-def _faster_check(config: GateConfig, factor: float, baseline: ModelResult, candidate: ModelResult) -> Check:
+def _faster_check(config: GateKeys, factor: float, baseline: ModelResult, candidate: ModelResult) -> Check:
     old, new = baseline.latency_p50_s, candidate.latency_p50_s
     source = str(config.sources["faster_by"])
     if old is None or not new:

@@ -11,7 +11,7 @@ from pytest_ftgate.text import plural
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
-    from pytest_ftgate.config import GateConfig, ModelSpec
+    from pytest_ftgate.config import GateKeys, ModelSpec
     from pytest_ftgate.metrics import Metric
 
 MOST_OF_THE_GAP = 0.8
@@ -31,7 +31,7 @@ def check(gate: Context) -> list[Check]:
     return gap_checks(gate.config, {role: one.facts.value for role, one in gate.scored.items()}, gate.deciding)
 
 
-def gap_checks(config: GateConfig, values: Mapping[str, float | None], metric: Metric) -> list[Check]:
+def gap_checks(config: GateKeys, values: Mapping[str, float | None], metric: Metric) -> list[Check]:
     """Say so where examples in the prompt bring most of what the candidate brings over the prompt alone.
 
     Args:

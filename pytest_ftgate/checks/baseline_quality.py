@@ -11,7 +11,7 @@ from pytest_ftgate.result import Check, called
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
-    from pytest_ftgate.config import GateConfig, ModelSpec
+    from pytest_ftgate.config import GateKeys, ModelSpec
     from pytest_ftgate.data import DataSet
     from pytest_ftgate.models import Model
     from pytest_ftgate.models.openai_api.tuning import Tuned
@@ -45,7 +45,7 @@ def same_model(gate: Context) -> list[Check]:
     return same_model_checks(gate.config, gate.models, gate.test)
 
 
-def same_model_checks(config: GateConfig, models: Mapping[str, Model], test: DataSet) -> list[Check]:
+def same_model_checks(config: GateKeys, models: Mapping[str, Model], test: DataSet) -> list[Check]:
     """One model under two names gives one answer twice: their answers to the first example have the same key.
 
     Args:
@@ -68,7 +68,7 @@ def same_model_checks(config: GateConfig, models: Mapping[str, Model], test: Dat
     ]
 
 
-def prompt_checks(config: GateConfig, test: DataSet) -> list[Check]:
+def prompt_checks(config: GateKeys, test: DataSet) -> list[Check]:
     """Call out a base model that is asked without a word of instruction: fine-tuning beats that for free."""
     if any(_instructed(example.input) for example in test):
         return []
@@ -91,7 +91,7 @@ def _instructed(given: Any) -> bool:
     return not isinstance(given, str) and any(message["role"] in _INSTRUCTIONS for message in given)
 
 
-def params_checks(config: GateConfig) -> list[Check]:
+def params_checks(config: GateKeys) -> list[Check]:
     """Call out a baseline that is asked with weaker parameters than the candidate."""
     found = []
     for role, spec in config.baselines.items():
@@ -109,7 +109,7 @@ def params_checks(config: GateConfig) -> list[Check]:
     return found
 
 
-def _both_openai(spec: ModelSpec, config: GateConfig) -> bool:
+def _both_openai(spec: ModelSpec, config: GateKeys) -> bool:
     return spec.provider == config.candidate.provider == "openai"
 
 
@@ -173,7 +173,7 @@ def _written(value: Any) -> str:
     return str(value["type"]) if isinstance(value, Mapping) and "type" in value else str(value)[:_SHOWN]
 
 
-def base_model_checks(config: GateConfig, tuned: Mapping[str, Tuned]) -> list[Check]:
+def base_model_checks(config: GateKeys, tuned: Mapping[str, Tuned]) -> list[Check]:
     """Say where a baseline is another model than the one that was tuned: fair, and easily forgotten."""
     base = tuned["candidate"].job.base_model if "candidate" in tuned else None
     if base is None or config.objective == "match":  # that the baseline is another, larger model is the point of it
@@ -202,7 +202,7 @@ def _undated(model: str) -> str:
     return re.sub(r"-\d{4}-\d{2}-\d{2}$", "", model)
 
 
-def swapped_checks(config: GateConfig) -> list[Check]:
+def swapped_checks(config: GateKeys) -> list[Check]:
     """Call out a fine-tuned model as baseline of one that is none: the two may have been mixed up."""
     candidate = config.candidate.options.get("model")
     if not isinstance(candidate, str) or _is_tuned(config.candidate):

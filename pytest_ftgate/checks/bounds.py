@@ -12,7 +12,7 @@ from pytest_ftgate.text import is_share, show_value
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
-    from pytest_ftgate.config import Bound
+    from pytest_ftgate.config import BoundKeys
     from pytest_ftgate.models import Model
 
 
@@ -43,7 +43,7 @@ def check(gate: Context) -> list[Check]:
     return found
 
 
-def unpriced_bound_checks(bounds: Sequence[Bound], models: Mapping[str, Model]) -> list[Check]:
+def unpriced_bound_checks(bounds: Sequence[BoundKeys], models: Mapping[str, Model]) -> list[Check]:
     """Bounds on a cost of which is known before any call that it will be unknown."""
     unknown = unpriced_models(models)
     found = []
@@ -56,7 +56,7 @@ def unpriced_bound_checks(bounds: Sequence[Bound], models: Mapping[str, Model]) 
     return found
 
 
-def bound_check(bound: Bound, model: ModelResult, *, share: bool) -> Check:
+def bound_check(bound: BoundKeys, model: ModelResult, *, share: bool) -> Check:
     """One item of ``require``: a measured value against its bound. What was not measured is an error, never zero."""
     name = bound.metric.name
     value = getattr(model, name) if name in RUN_METRICS else model.metrics.get(name)
@@ -80,7 +80,7 @@ def bound_check(bound: Bound, model: ModelResult, *, share: bool) -> Check:
     )
 
 
-def _what_to_do(bound: Bound) -> tuple[str, Action]:
+def _what_to_do(bound: BoundKeys) -> tuple[str, Action]:
     """Return the advice where a bound does not hold."""
     if bound.of == "baseline":
         return "Give the baseline another prompt, or take another one.", "better_prompt"
@@ -98,7 +98,7 @@ def _limit(value: float, share: bool) -> str:
     return show_value(value, share=True) if share else f"{value:.6g}"
 
 
-def _within(value: float, bound: Bound) -> bool:
+def _within(value: float, bound: BoundKeys) -> bool:
     """Both sides rounded to 12 decimals: 56 of 60 is not below a bound of 0.9333333333333333."""
     seen = round(value, 12)
     above = bound.min is None or seen >= round(bound.min, 12)

@@ -10,7 +10,7 @@ from pytest_ftgate.text import plural
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
-    from pytest_ftgate.config import GateConfig
+    from pytest_ftgate.config import GateKeys
 
 
 def check(gate: Context) -> list[Check]:
@@ -69,7 +69,7 @@ def shared_check(shared: Shared, tests: int) -> Check:
     )
 
 
-def unused_check(config: GateConfig) -> Check:
+def unused_check(config: GateKeys) -> Check:
     """A validation set is named, and no checkpoint is chosen on it."""
     return Check(
         "validation_set",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pytest_ftgate.checks.guards import Guard
     from pytest_ftgate.checks.slices import Slices
     from pytest_ftgate.checks.training_set import TrainingAudit
-    from pytest_ftgate.config import GateConfig, ModelSpec
+    from pytest_ftgate.config import GateKeys, ModelSpec
     from pytest_ftgate.data import DataSet
     from pytest_ftgate.metrics import Metric
     from pytest_ftgate.models import Model, Surroundings
@@ -65,7 +65,7 @@ class Context:
         measured: the runs with their facts, by role; with their scores where all could be scored.
     """
 
-    config: GateConfig
+    config: GateKeys
     result: GateResult
     test: DataSet
     training: DataSet

@@ -30,7 +30,7 @@ from pytest_ftgate.text import plural, show_number, show_usd
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
-    from pytest_ftgate.config import EconomicsSpec
+    from pytest_ftgate.config import EconomicsKeys
     from pytest_ftgate.models import Model
     from pytest_ftgate.result import Economics
 
@@ -69,7 +69,7 @@ def _costs(gate: Context) -> Costs | None:
     return measured_costs(spec, result.baseline, result.candidate, gate.models)
 
 
-def free_economics_checks(spec: EconomicsSpec | None, models: Mapping[str, Model]) -> list[Check]:
+def free_economics_checks(spec: EconomicsKeys | None, models: Mapping[str, Model]) -> list[Check]:
     """Limits of which is known before any call that they cannot be judged."""
     if spec is None:
         return []
@@ -87,14 +87,14 @@ def free_economics_checks(spec: EconomicsSpec | None, models: Mapping[str, Model
     return found
 
 
-def _untold(spec: EconomicsSpec, models: Mapping[str, Model]) -> bool:
+def _untold(spec: EconomicsKeys, models: Mapping[str, Model]) -> bool:
     """Whether nothing will say what training cost; before there is a candidate it need not be known."""
     candidate = models.get("candidate")
     return spec.training_cost_usd is None and candidate is not None and price_of(candidate).training_per_1m is None
 
 
 def measured_costs(
-    spec: EconomicsSpec, baseline: ModelResult, candidate: ModelResult, models: Mapping[str, Model]
+    spec: EconomicsKeys, baseline: ModelResult, candidate: ModelResult, models: Mapping[str, Model]
 ) -> Costs:
     """What the economics rest on, by what both models cost on the test set.
 
@@ -145,7 +145,7 @@ def _unbelieved(free: str) -> Lack:
     return Lack(f"the cost of a call cannot be told: {free}", cure)
 
 
-def economics_checks(spec: EconomicsSpec, costs: Costs) -> list[Check]:
+def economics_checks(spec: EconomicsKeys, costs: Costs) -> list[Check]:
     """The limits of the gate, and what they leave out."""
     found = []
     if spec.max_break_even_days is not None:
@@ -165,7 +165,7 @@ def economics_checks(spec: EconomicsSpec, costs: Costs) -> list[Check]:
     return found
 
 
-def _break_even_check(spec: EconomicsSpec, costs: Costs, most: float) -> Check:
+def _break_even_check(spec: EconomicsKeys, costs: Costs, most: float) -> Check:
     stated = at_volume(costs, costs.calls_per_month)
     asked = f"asked for at most {days_asked(most)}"
     if stated.breaks_even is False:
@@ -179,7 +179,7 @@ def _break_even_check(spec: EconomicsSpec, costs: Costs, most: float) -> Check:
     return _limit_check(spec, DAYS, message, held=held, observed=stated.break_even_days, advice=advice)
 
 
-def _saving_check(spec: EconomicsSpec, costs: Costs, least: float) -> Check:
+def _saving_check(spec: EconomicsKeys, costs: Costs, least: float) -> Check:
     saving = at_volume(costs, costs.calls_per_month).monthly_saving_usd
     if saving is None:
         return unknown_check(spec, SAVING, costs.saving_lacks)
@@ -201,7 +201,7 @@ def days_asked(days: float) -> str:
 
 
 def _limit_check(
-    spec: EconomicsSpec, limit: str, message: str, *, held: bool, observed: float | None, advice: str | None
+    spec: EconomicsKeys, limit: str, message: str, *, held: bool, observed: float | None, advice: str | None
 ) -> Check:
     return Check(
         f"economics.{limit}",
@@ -215,7 +215,7 @@ def _limit_check(
     )
 
 
-def unknown_check(spec: EconomicsSpec, limit: str, lacking: Sequence[Lack]) -> Check:
+def unknown_check(spec: EconomicsKeys, limit: str, lacking: Sequence[Lack]) -> Check:
     """A limit that rests on something unknown: nothing is taken to cost nothing."""
     judged = "the break-even" if limit == DAYS else "the saving"
     return Check(
@@ -233,7 +233,7 @@ def unknown_check(spec: EconomicsSpec, limit: str, lacking: Sequence[Lack]) -> C
 _ADVICE = "Do not train: there is too little to be saved. Wait for more calls, or ask for less."
 
 
-def known_costs(spec: EconomicsSpec, role: str, baseline: ModelResult) -> Costs:
+def known_costs(spec: EconomicsKeys, role: str, baseline: ModelResult) -> Costs:
     """What is known before training.
 
     Args:
@@ -254,7 +254,7 @@ def known_costs(spec: EconomicsSpec, role: str, baseline: ModelResult) -> Costs:
     )
 
 
-def money_room_checks(spec: EconomicsSpec, costs: Costs) -> list[Check]:
+def money_room_checks(spec: EconomicsKeys, costs: Costs) -> list[Check]:
     """What the baseline costs bounds what can be saved: no candidate costs less than nothing.
 
     Args:
@@ -270,7 +270,7 @@ def money_room_checks(spec: EconomicsSpec, costs: Costs) -> list[Check]:
     return found
 
 
-def _break_even_room(spec: EconomicsSpec, costs: Costs, best: Costs) -> Check:
+def _break_even_room(spec: EconomicsKeys, costs: Costs, best: Costs) -> Check:
     most = spec.max_break_even_days or 0.0
     days = at_volume(best, best.calls_per_month).break_even_days
     held = days is not None and round(days, 12) <= round(most, 12)
@@ -279,7 +279,7 @@ def _break_even_room(spec: EconomicsSpec, costs: Costs, best: Costs) -> Check:
     return _room(spec, DAYS, best, f"a candidate {seen}, asked for at most {days_asked(most)}", days, held=held)
 
 
-def _saving_room(spec: EconomicsSpec, costs: Costs, best: Costs) -> Check:
+def _saving_room(spec: EconomicsKeys, costs: Costs, best: Costs) -> Check:
     least = spec.min_monthly_saving_usd or 0.0
     saving = at_volume(best, costs.calls_per_month).monthly_saving_usd or 0.0
     held = round(saving, 12) >= round(least, 12)
@@ -287,7 +287,7 @@ def _saving_room(spec: EconomicsSpec, costs: Costs, best: Costs) -> Check:
     return _room(spec, SAVING, best, seen, saving, held=held)
 
 
-def _room(spec: EconomicsSpec, limit: str, best: Costs, seen: str, observed: float | None, *, held: bool) -> Check:
+def _room(spec: EconomicsKeys, limit: str, best: Costs, seen: str, observed: float | None, *, held: bool) -> Check:
     calls, usd = best.calls_per_month or 0.0, best.baseline.usd or 0.0
     fixed = best.fixed_usd
     beside = f", and {dollars(fixed)} are paid for hosting and retraining" if fixed else ""

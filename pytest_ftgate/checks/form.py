@@ -10,7 +10,7 @@ from pytest_ftgate.text import plural, printable
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
-    from pytest_ftgate.config import Bound
+    from pytest_ftgate.config import BoundKeys
     from pytest_ftgate.data import DataSet
     from pytest_ftgate.metrics import Metric
 
@@ -47,7 +47,7 @@ def format_checks(metrics: Mapping[str, Metric], test: DataSet) -> list[Check]:
     ]
 
 
-def asked_of_candidate(bounds: Iterable[Bound], metrics: Mapping[str, Metric]) -> list[Metric]:
+def asked_of_candidate(bounds: Iterable[BoundKeys], metrics: Mapping[str, Metric]) -> list[Metric]:
     """The metrics on which the candidate must reach more than the worst value, which any answers reach."""
     found = []
     for bound in bounds:

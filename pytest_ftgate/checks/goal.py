@@ -9,7 +9,7 @@ from pytest_ftgate.result import Action, Check
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
-    from pytest_ftgate.config import GateConfig
+    from pytest_ftgate.config import GateKeys
 
 SERVED = {
     "style": "training teaches how to say things",
@@ -74,6 +74,6 @@ def check(gate: Context) -> list[Check]:
     return found
 
 
-def _idle(config: GateConfig) -> Check:
+def _idle(config: GateKeys) -> Check:
     why = "there is no goal" if config.goal is None else f"the goal {config.goal} needs none"
     return Check("goal_override", "note", f"{why}: {config.goal_override}", source=str(config.sources["goal_override"]))

@@ -16,7 +16,7 @@ from pytest_ftgate.text import is_share, plural, printable, show_amount, show_va
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
-    from pytest_ftgate.config import GateConfig, GuardSpec
+    from pytest_ftgate.config import GateKeys, GuardKeys
     from pytest_ftgate.data import DataSet
     from pytest_ftgate.metrics import Metric, Scored
     from pytest_ftgate.models import Model
@@ -40,7 +40,7 @@ class Guard:
     """
 
     name: str
-    spec: GuardSpec
+    spec: GuardKeys
     test: DataSet
     metric: Metric
     allowance: Allowance
@@ -55,7 +55,7 @@ class Guard:
 
 
 def prepare_guards(
-    config: GateConfig,
+    config: GateKeys,
     load: Callable[[Any, str], DataSet],
     training: DataSet,
     custom: Callable[[], Mapping[str, Any]],
@@ -79,8 +79,8 @@ def prepare_guards(
 
 def _prepare(
     name: str,
-    spec: GuardSpec,
-    config: GateConfig,
+    spec: GuardKeys,
+    config: GateKeys,
     load: Callable[[Any, str], DataSet],
     training: DataSet,
     custom: Mapping[str, Any],
@@ -103,7 +103,7 @@ def _prepare(
     return Guard(name, spec, test, metric, allowance, leaked_rows(training, test))
 
 
-def _metric(spec: GuardSpec, test: DataSet, training: DataSet, custom: Mapping[str, Any]) -> Metric:
+def _metric(spec: GuardKeys, test: DataSet, training: DataSet, custom: Mapping[str, Any]) -> Metric:
     from pytest_ftgate.data import expected_text
     from pytest_ftgate.metrics import build_metric, check_labels
     from pytest_ftgate.metrics.judged import refuse_judged

@@ -12,7 +12,7 @@ from pytest_ftgate.text import is_share, show_amount, show_value
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
-    from pytest_ftgate.config import GateConfig, Prediction
+    from pytest_ftgate.config import GateKeys, HypothesisKeys
     from pytest_ftgate.metrics import Metric, Scored
     from pytest_ftgate.statistics import Interval
 
@@ -24,7 +24,7 @@ _WEAKER = (
 )
 
 
-def check_prediction(config: GateConfig, metrics: Mapping[str, Metric]) -> None:
+def check_prediction(config: GateKeys, metrics: Mapping[str, Metric]) -> None:
     """Refuse what no model could do, and what the gate could not be green for.
 
     Raises:
@@ -48,7 +48,7 @@ def check_prediction(config: GateConfig, metrics: Mapping[str, Metric]) -> None:
         _check_improvement(prediction, metric)
 
 
-def _check_drop(config: GateConfig, prediction: Prediction, metric: Metric) -> None:
+def _check_drop(config: GateKeys, prediction: HypothesisKeys, metric: Metric) -> None:
     """To stay equal, or nearly, is what such a gate hopes for. Of another metric it says nothing."""
     drop = -expected_gain(prediction, metric)
     if metric.name != config.metric.name or round(drop, 12) <= round(-config.asked_gain, 12):
@@ -62,7 +62,7 @@ def _check_drop(config: GateConfig, prediction: Prediction, metric: Metric) -> N
     )
 
 
-def _check_improvement(prediction: Prediction, metric: Metric) -> None:
+def _check_improvement(prediction: HypothesisKeys, metric: Metric) -> None:
     if prediction.start == prediction.goal:
         raise ConfigError(
             f"hypothesis: from and to are both {prediction.goal:g} ({prediction.source}): nothing is expected to change"
@@ -76,7 +76,7 @@ def _check_improvement(prediction: Prediction, metric: Metric) -> None:
         )
 
 
-def refuse_run_metric(prediction: Prediction) -> None:
+def refuse_run_metric(prediction: HypothesisKeys) -> None:
     """How sure a latency or a cost is cannot be told from one run.
 
     Raises:
@@ -91,7 +91,7 @@ def refuse_run_metric(prediction: Prediction) -> None:
         )
 
 
-def expected_gain(prediction: Prediction, metric: Metric) -> float:
+def expected_gain(prediction: HypothesisKeys, metric: Metric) -> float:
     """``to`` less ``from``, the sign turned where lower is better; rounded to 12 decimals."""
     change = prediction.goal - prediction.start
     return round(change if metric.greater_is_better else -change, 12)
@@ -149,7 +149,7 @@ def interval_of(scored: Scored, *, confidence: float, repeats: int, groups: Sequ
 
 
 def from_check(
-    prediction: Prediction, metric: Metric, value: float, interval: Interval, baseline: str, *, match: bool = False
+    prediction: HypothesisKeys, metric: Metric, value: float, interval: Interval, baseline: str, *, match: bool = False
 ) -> Check:
     """The measured baseline agrees with ``from`` within its uncertainty; with ``match`` it is to be equalled."""
     share = is_share((metric.low, metric.high))
@@ -184,7 +184,7 @@ def from_check(
     )
 
 
-def to_check(prediction: Prediction, metric: Metric, value: float) -> Check:
+def to_check(prediction: HypothesisKeys, metric: Metric, value: float) -> Check:
     """Whether the candidate reached ``to``: reported, and never decisive."""
     share = is_share((metric.low, metric.high))
     seen, asked = round(value, 12), round(prediction.goal, 12)

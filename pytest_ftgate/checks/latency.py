@@ -11,7 +11,7 @@ from pytest_ftgate.text import one_line, show_seconds
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
-    from pytest_ftgate.config import Bound, GateConfig
+    from pytest_ftgate.config import BoundKeys, GateKeys
     from pytest_ftgate.models import Model
     from pytest_ftgate.runs.runner import Run
 
@@ -27,15 +27,15 @@ def check(gate: Context) -> list[Check]:
     return [sample_check(role, gate.measured[role].facts, sample) for role, sample in gate.samples.items()]
 
 
-def latency_bounds(config: GateConfig) -> list[Bound]:
+def latency_bounds(config: GateKeys) -> list[BoundKeys]:
     """What is asked of latencies, as a bound without ends on either model: what holds of bounds on them holds here."""
-    from pytest_ftgate.config import Bound, MetricSpec
+    from pytest_ftgate.config import BoundKeys, MetricSpec
 
     if config.faster_by is None:
         return []
     source = config.sources["faster_by"]
     spec = MetricSpec("latency_p50_s", {}, source)
-    both = [Bound.model_construct(metric=spec, of=of) for of in ("baseline", "candidate")]
+    both = [BoundKeys.model_construct(metric=spec, of=of) for of in ("baseline", "candidate")]
     return [bound.placed(lambda *_: source) for bound in both]
 
 
@@ -56,7 +56,7 @@ def sample_check(role: str, facts: ModelResult, run: Run) -> Check:
     return Check(name, "note", f"{called(role, facts.name)}: {seen}")
 
 
-def unsampled_checks(bounds: Sequence[Bound], models: Mapping[str, Model]) -> list[Check]:
+def unsampled_checks(bounds: Sequence[BoundKeys], models: Mapping[str, Model]) -> list[Check]:
     """A bound on the latency of a model that asks for no sample holds to what else ran at that time, if to anything."""
     found = {}
     for bound in bounds:
@@ -67,7 +67,7 @@ def unsampled_checks(bounds: Sequence[Bound], models: Mapping[str, Model]) -> li
     return list(found.values())
 
 
-def _unsampled(bound: Bound, role: str, model: Model) -> Check:
+def _unsampled(bound: BoundKeys, role: str, model: Model) -> Check:
     if model.mode == "batch":
         return Check(
             "latency_sample",

@@ -12,7 +12,7 @@ from pytest_ftgate.text import is_share, plural, show_amount
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
-    from pytest_ftgate.config import GateConfig
+    from pytest_ftgate.config import GateKeys
     from pytest_ftgate.metrics import Metric
 
 MIN_CIRCULAR = 50
@@ -37,7 +37,7 @@ def check_reach(gate: Context) -> list[Check]:
     return [reach] if reach else []
 
 
-def _reach_check(config: GateConfig, metric: Metric, n: int) -> Check | None:
+def _reach_check(config: GateKeys, metric: Metric, n: int) -> Check | None:
     """A model that is only as good must be able to pass: here it is, with not one answer better or worse."""
     assert config.max_drop is not None  # a gate that matches has one
     if metric.kind == "set" or metric.high - metric.low == float("inf") or not n:

@@ -16,7 +16,7 @@ from pytest_ftgate.text import is_share, plural, show_amount, show_difference, s
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
-    from pytest_ftgate.config import GateConfig
+    from pytest_ftgate.config import GateKeys
     from pytest_ftgate.data import DataSet, Example
     from pytest_ftgate.metrics import Metric, Scored
     from pytest_ftgate.models import Model
@@ -43,7 +43,7 @@ def check_plan(gate: Context) -> list[Check]:
     return found
 
 
-def _ignored(config: GateConfig) -> Check:
+def _ignored(config: GateKeys) -> Check:
     names = ", ".join(config.candidates) or config.candidate.name
     several = len(config.candidates) > 1
     verb = f"candidate{'s' if several else ''} {names} {'are' if several else 'is'}"
@@ -51,7 +51,7 @@ def _ignored(config: GateConfig) -> Check:
     return Check("candidate_ignored", "note", message, source=str(config.sources["stage"]))
 
 
-def _expectation(config: GateConfig, metric: Metric) -> list[Check]:
+def _expectation(config: GateKeys, metric: Metric) -> list[Check]:
     """A hypothesis that asks for less than the gate does: it could come true, and the gate would still be red."""
     prediction = config.prediction
     if config.objective == "match" or prediction is None or prediction.metric.name != metric.name:
@@ -72,7 +72,7 @@ def _expectation(config: GateConfig, metric: Metric) -> list[Check]:
     ]
 
 
-def _training_cost(config: GateConfig, models: Mapping[str, Model], training: DataSet) -> Check:
+def _training_cost(config: GateKeys, models: Mapping[str, Model], training: DataSet) -> Check:
     """An estimate of one pass over the training set, or why there is none."""
     tokens = round(sum(map(_characters, training)) / _CHARACTERS_PER_TOKEN)
     amount = f"one epoch over {plural(len(training), 'training row')} is about {plural(tokens, 'token')}"
@@ -89,7 +89,7 @@ def _training_cost(config: GateConfig, models: Mapping[str, Model], training: Da
     return Check("training_cost", "note", message, observed=round(usd, 6), source=price.source)
 
 
-def _training_price(config: GateConfig, models: Mapping[str, Model]) -> Price | None:
+def _training_price(config: GateKeys, models: Mapping[str, Model]) -> Price | None:
     """The candidate's own price where one is written, else that of a baseline, which is likely the base model."""
     written = config.candidate.options.get("price")
     prices = [written_price(written, str(config.candidate.source))] if written else []
@@ -125,7 +125,7 @@ def check(gate: Context) -> list[Check]:
     return [*found, _power(config, best, examples, compare)]
 
 
-def _room(config: GateConfig, best: Scored, role: str) -> Check | None:
+def _room(config: GateKeys, best: Scored, role: str) -> Check | None:
     """What is left to gain; None where the metric has no best value."""
     metric = best.metric
     top = metric.high if metric.greater_is_better else metric.low
@@ -170,7 +170,7 @@ class _Expected:
         return f"a gain of {show_amount(self.gain, share=share)} ({'the hypothesis' if self.said else 'the margin'})"
 
 
-def _power(config: GateConfig, best: Scored, examples: int, compare: Callable[[Scored, Scored], Comparison]) -> Check:
+def _power(config: GateKeys, best: Scored, examples: int, compare: Callable[[Scored, Scored], Comparison]) -> Check:
     """How often the expected gain would be proven, if the candidate breaks nothing."""
     metric, prediction = best.metric, config.prediction
     if prediction is not None and prediction.metric.name == metric.name:
@@ -192,7 +192,7 @@ def _power(config: GateConfig, best: Scored, examples: int, compare: Callable[[S
 
 
 def _chance(
-    config: GateConfig, p: float, comparison: Comparison, examples: int, expected: _Expected, *, share: bool
+    config: GateKeys, p: float, comparison: Comparison, examples: int, expected: _Expected, *, share: bool
 ) -> Check:
     """A margin is the least that is asked for, not what is expected: too small a chance of that is a warning."""
     from pytest_ftgate.statistics import chance_of_proof

@@ -15,7 +15,7 @@ from pytest_ftgate.text import is_share, plural, printable, show_amount, show_di
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
-    from pytest_ftgate.config import GateConfig, MetricSpec, SliceSpec
+    from pytest_ftgate.config import GateKeys, MetricSpec, SliceKeys
     from pytest_ftgate.data import DataSet, Example
     from pytest_ftgate.metrics import Metric, Scored
     from pytest_ftgate.runs.measure import Measured
@@ -63,7 +63,7 @@ class Slices:
         sizes: of those that are judged, by place in ``slices``.
     """
 
-    spec: SliceSpec
+    spec: SliceKeys
     allowance: Allowance
     slices: tuple[Slice, ...]
     sizes: Mapping[int, Size]
@@ -73,7 +73,7 @@ BuildMetric = Callable[["MetricSpec", Sequence[str]], "Metric"]
 """A metric as written, and the labels it is for, to the metric."""
 
 
-def prepare_slices(config: GateConfig, test: DataSet, metric: Metric, build: BuildMetric) -> Slices | None:
+def prepare_slices(config: GateKeys, test: DataSet, metric: Metric, build: BuildMetric) -> Slices | None:
     """Divide the test set, and see which parts are large enough. None where the gate asks for no slices.
 
     Args:
@@ -99,7 +99,7 @@ def prepare_slices(config: GateConfig, test: DataSet, metric: Metric, build: Bui
     return _measured_out(Slices(spec, allowance, tuple(found), {}), test)
 
 
-def _check_fields(spec: SliceSpec, test: DataSet) -> None:
+def _check_fields(spec: SliceKeys, test: DataSet) -> None:
     from pytest_ftgate.text import listed, nearest
 
     known = {name: None for example in test.examples for name in example.fields}
@@ -128,7 +128,7 @@ def _made(
     name: str,
     value: str,
     rows: tuple[int, ...],
-    spec: SliceSpec,
+    spec: SliceKeys,
     asked: MetricSpec,
     metric: Metric,
     test: DataSet,
@@ -163,7 +163,7 @@ def _metric_of(rows: Sequence[int], asked: MetricSpec, metric: Metric, test: Dat
     return build(replace(asked, options={**asked.options, "labels": kept}), labels)
 
 
-def _confidence(spec: SliceSpec, confidence: float, slices: Sequence[Slice]) -> float:
+def _confidence(spec: SliceKeys, confidence: float, slices: Sequence[Slice]) -> float:
     """Under "significant" one wrong alarm among all slices is as rare as it would be with one slice (Bonferroni).
 
     Under "proven" every slice has to show its own: no false pass is more likely with many (Berger 1982).

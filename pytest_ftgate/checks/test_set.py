@@ -9,7 +9,7 @@ from pytest_ftgate.text import plural
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
-    from pytest_ftgate.config import GateConfig
+    from pytest_ftgate.config import GateKeys
 
 
 def check_size(gate: Context) -> list[Check]:
@@ -33,7 +33,7 @@ def check_reach(gate: Context) -> list[Check]:
     return []
 
 
-def size_check(config: GateConfig, examples: int) -> Check:
+def size_check(config: GateKeys, examples: int) -> Check:
     """At least ``min_test_examples`` examples."""
     needed = config.min_test_examples
     held = examples >= needed
@@ -49,7 +49,7 @@ def size_check(config: GateConfig, examples: int) -> Check:
     )
 
 
-def limit_checks(config: GateConfig) -> list[Check]:
+def limit_checks(config: GateKeys) -> list[Check]:
     """Where a file is read in part: what stands in the rest has no part in the verdict."""
     test, training = (getattr(data, "limit", None) for data in (config.test_set, config.training_set))
     found = []
@@ -64,7 +64,7 @@ def limit_checks(config: GateConfig) -> list[Check]:
     return found
 
 
-def reach_check(config: GateConfig, examples: int, wins: int | None) -> Check:
+def reach_check(config: GateKeys, examples: int, wins: int | None) -> Check:
     """What the evidence asks of this many examples at best: said before any call, for free."""
     if wins is None:
         return Check(
@@ -86,7 +86,7 @@ def reach_check(config: GateConfig, examples: int, wins: int | None) -> Check:
     )
 
 
-def groups_check(config: GateConfig, groups: int, counted: int, needed: int) -> Check | None:
+def groups_check(config: GateKeys, groups: int, counted: int, needed: int) -> Check | None:
     """Too few groups of examples that belong together say nothing about the next group.
 
     Args:

@@ -14,7 +14,7 @@ from pytest_ftgate.text import plural
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
-    from pytest_ftgate.config import GateConfig
+    from pytest_ftgate.config import GateKeys
 
 
 _HASH_SHOWN = 12
@@ -34,7 +34,7 @@ def check(gate: Context) -> list[Check]:
     return [training_file_check(gate.config, gate.training, gate.trained_on, gate.trained_on_content)]
 
 
-def training_file_check(config: GateConfig, training: DataSet, file: JobFile, content: bytes | None) -> Check:
+def training_file_check(config: GateKeys, training: DataSet, file: JobFile, content: bytes | None) -> Check:
     """The training set is the file, whole.
 
     Args:
@@ -57,9 +57,7 @@ def training_file_check(config: GateConfig, training: DataSet, file: JobFile, co
     return _check(config, training, file, "fail", message, advice)
 
 
-def _check(
-    config: GateConfig, training: DataSet, file: JobFile, status: Any, message: str, advice: str | None
-) -> Check:
+def _check(config: GateKeys, training: DataSet, file: JobFile, status: Any, message: str, advice: str | None) -> Check:
     return Check(
         "training_file",
         status,

@@ -24,7 +24,7 @@ from pytest_ftgate.config.requirements import (
     SliceKeys,
 )
 from pytest_ftgate.config.source import Source
-from pytest_ftgate.config.weaker import Direction, Weaker, comparison_in, words
+from pytest_ftgate.config.weaker import Weaker, comparison_in, words
 from pytest_ftgate.result import Threshold
 from pytest_ftgate.text import plain_number
 
@@ -250,12 +250,7 @@ def comparison_of(key: str) -> Weaker | None:
     return comparison_in(GateKeys, key)
 
 
-def weaker_of(key: str) -> Direction | None:
-    """Return in which direction a gate's key asks for less; None where its values have no order."""
-    found = comparison_of(key)
-    return found.direction if found else None
-
-
 def threshold(key: str, value: Any) -> Threshold:
     """Return what a check holds to: a value of a gate's key, and which way it would ask for less."""
-    return Threshold(key, value, weaker_of(key))
+    found = comparison_of(key)
+    return Threshold(key, value, found.direction if found else None)

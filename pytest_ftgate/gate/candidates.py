@@ -12,13 +12,13 @@ from pytest_ftgate.result import CandidateResult, Check, GateResult, Verdict
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
-    from pytest_ftgate.config import GateConfig
+    from pytest_ftgate.config import GateKeys
     from pytest_ftgate.gate.state import Judged, Services
 
 _NEAREST_FIRST: tuple[Verdict, ...] = ("error", "pass", "inconclusive", "fail")
 
 
-def judge_gate(config: GateConfig, services: Services, *, nodeid: str, reviewed: tuple[Check, ...] = ()) -> Judged:
+def judge_gate(config: GateKeys, services: Services, *, nodeid: str, reviewed: tuple[Check, ...] = ()) -> Judged:
     """Judge one gate, with its one candidate or the first of several that passes. See :func:`run_gate`.
 
     Several are judged in the order in which they were written, each at a confidence that leaves the gate's own for all
@@ -44,7 +44,7 @@ def judge_gate(config: GateConfig, services: Services, *, nodeid: str, reviewed:
     return Judged(result, judged[chosen].gate, runs, notes)
 
 
-def _one_by_one(config: GateConfig) -> Iterator[tuple[str, GateConfig]]:
+def _one_by_one(config: GateKeys) -> Iterator[tuple[str, GateKeys]]:
     from pytest_ftgate.statistics import corrected_confidence
 
     confidence = corrected_confidence(config.confidence, len(config.candidates))
@@ -65,7 +65,7 @@ def _judge_in_turn(gates: Mapping[str, Context | Judged], services: Services) ->
     return judged
 
 
-def _remarks(config: GateConfig) -> Iterator[Check]:
+def _remarks(config: GateKeys) -> Iterator[Check]:
     """That the choice is paid for, and with what."""
     from pytest_ftgate.statistics import corrected_confidence
 
@@ -93,7 +93,7 @@ def _remarks(config: GateConfig) -> Iterator[Check]:
     )
 
 
-def _outcome(config: GateConfig, results: Mapping[str, GateResult], chosen: str) -> Check:
+def _outcome(config: GateKeys, results: Mapping[str, GateResult], chosen: str) -> Check:
     told = ", ".join(f"{name} {result.verdict}" for name, result in results.items())
     unasked = [name for name in config.candidates if name not in results]
     told += f"; not asked: {', '.join(unasked)}" if unasked else ""
@@ -104,7 +104,7 @@ def _outcome(config: GateConfig, results: Mapping[str, GateResult], chosen: str)
     return Check("candidates", "note", f"{said} ({told})", source=str(config.sources["candidates"]))
 
 
-def _listed(config: GateConfig, results: Mapping[str, GateResult]) -> Iterator[CandidateResult]:
+def _listed(config: GateKeys, results: Mapping[str, GateResult]) -> Iterator[CandidateResult]:
     for name, spec in config.candidates.items():
         if name not in results:
             yield CandidateResult(name, spec.spelling)

@@ -30,7 +30,7 @@ from pytest_ftgate.runs.checkpoints import CheckpointSelection
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.slices import Slices
-    from pytest_ftgate.config import GateConfig, MetricSpec, ModelSpec
+    from pytest_ftgate.config import GateKeys, MetricSpec, ModelSpec
     from pytest_ftgate.data import DataSet
     from pytest_ftgate.metrics import Metric
     from pytest_ftgate.models import Model
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 _ROWS_SHOWN = 5
 
 
-def read_inputs(config: GateConfig, services: Services, nodeid: str) -> Context:
+def read_inputs(config: GateKeys, services: Services, nodeid: str) -> Context:
     """Read the data, build metrics and models, and note what is known of them.
 
     Raises:
@@ -83,7 +83,7 @@ def read_inputs(config: GateConfig, services: Services, nodeid: str) -> Context:
 # --- facts of the result -----------------------------------------------------------------------------------------
 
 
-def described(config: GateConfig, nodeid: str) -> GateResult:
+def described(config: GateKeys, nodeid: str) -> GateResult:
     """Return the result of a gate as it is written; in error until it is judged."""
     baselines = {role: ModelResult(spec.name, spec.spelling) for role, spec in config.baselines.items()}
     return GateResult(
@@ -153,7 +153,7 @@ class _Built:
 
 
 def _build_models(
-    config: GateConfig, checkpoints: CheckpointSelection | None, surroundings: Surroundings, hook: Any | None
+    config: GateKeys, checkpoints: CheckpointSelection | None, surroundings: Surroundings, hook: Any | None
 ) -> _Built:
     """Build each model; where the best checkpoint is yet to be found, the last stands for the candidate."""
     settled = config.baselines if checkpoints else config.asked
@@ -167,7 +167,7 @@ def _build_models(
 
 
 def _judged_models(
-    config: GateConfig, built: _Built, checkpoints: CheckpointSelection | None
+    config: GateKeys, built: _Built, checkpoints: CheckpointSelection | None
 ) -> dict[str, list[tuple[ModelSpec, Model | None]]]:
     """Return by role the models that may be judged, of which none may judge: also what may become the candidate."""
     found: dict[str, list[tuple[ModelSpec, Model | None]]] = {
@@ -180,7 +180,7 @@ def _judged_models(
 
 
 def _checkpoints(
-    config: GateConfig, services: Services, training: DataSet, surroundings: Surroundings
+    config: GateKeys, services: Services, training: DataSet, surroundings: Surroundings
 ) -> CheckpointSelection | None:
     """Return the candidate's checkpoints, where the gate's own validation set has to find the best of them."""
     spec = config.candidate
@@ -239,7 +239,7 @@ def _shared_examples(gate: Context) -> Shared | None:
 # --- slices --------------------------------------------------------------------------------------------------
 
 
-def _slices(config: GateConfig, test: DataSet, training: DataSet, metric: Metric, hook: Any | None) -> Slices | None:
+def _slices(config: GateKeys, test: DataSet, training: DataSet, metric: Metric, hook: Any | None) -> Slices | None:
     """Divide the test set; each slice has a metric of its own labels."""
     from pytest_ftgate.metrics import build_metric
 

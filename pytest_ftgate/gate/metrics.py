@@ -9,7 +9,7 @@ from pytest_ftgate.checks import bounds, hypothesis
 from pytest_ftgate.errors import ConfigError, Where, guarded
 
 if TYPE_CHECKING:
-    from pytest_ftgate.config import GateConfig, MetricSpec
+    from pytest_ftgate.config import GateKeys, MetricSpec
     from pytest_ftgate.data import DataSet
     from pytest_ftgate.metrics import Metric
 
@@ -17,7 +17,7 @@ _READING = ("normalize", "pattern", "json_field")
 """The options that say how a label is read out of an answer."""
 
 
-def build_metrics(config: GateConfig, test: DataSet, training: DataSet | None, hook: Any | None) -> dict[str, Metric]:
+def build_metrics(config: GateKeys, test: DataSet, training: DataSet | None, hook: Any | None) -> dict[str, Metric]:
     """The deciding metric first, then those of ``require`` and ``show``, and accuracy where answers are labels."""
     from pytest_ftgate.config import MetricSpec
     from pytest_ftgate.metrics import build_metric, check_labels
@@ -40,7 +40,7 @@ def build_metrics(config: GateConfig, test: DataSet, training: DataSet | None, h
     return metrics
 
 
-def needs_expected(config: GateConfig) -> bool:
+def needs_expected(config: GateKeys) -> bool:
     """Whether any metric compares answers with what is expected; judges are told of that where it is known."""
     from pytest_ftgate.metrics.judged import NAMES
 
@@ -54,7 +54,7 @@ def labels_of(*data: DataSet) -> list[str]:
     return sorted({expected_text(example.expected) for one in data for example in one.examples})
 
 
-def _asked(config: GateConfig) -> list[MetricSpec]:
+def _asked(config: GateKeys) -> list[MetricSpec]:
     """Every place that names a metric of answers, the deciding one first."""
     required = [bound.metric for bound in config.require if bound.metric.name not in bounds.RUN_METRICS]
     asked = [config.metric, *required, *config.show]

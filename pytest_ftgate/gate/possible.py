@@ -10,11 +10,11 @@ from pytest_ftgate.checks import bounds, hypothesis
 from pytest_ftgate.errors import ConfigError, Where
 
 if TYPE_CHECKING:
-    from pytest_ftgate.config import GateConfig
+    from pytest_ftgate.config import GateKeys
     from pytest_ftgate.metrics import Metric
 
 
-def check_possible(config: GateConfig, metrics: Mapping[str, Metric]) -> None:
+def check_possible(config: GateKeys, metrics: Mapping[str, Metric]) -> None:
     """Raises :class:`ConfigError` where the margin, a bound, the hypothesis or ``errors`` cannot be meant."""
     _check_margin(config, metrics[config.metric.name])
     _check_bounds(config, metrics)
@@ -22,7 +22,7 @@ def check_possible(config: GateConfig, metrics: Mapping[str, Metric]) -> None:
     _check_errors(config)
 
 
-def _check_margin(config: GateConfig, metric: Metric) -> None:
+def _check_margin(config: GateKeys, metric: Metric) -> None:
     """A margin that no model could reach is a slip of the pen: 3 for three points."""
     widest = metric.high - metric.low
     key, asked = config.asked_by, abs(config.asked_gain)
@@ -37,7 +37,7 @@ def _check_margin(config: GateConfig, metric: Metric) -> None:
     )
 
 
-def _check_bounds(config: GateConfig, metrics: Mapping[str, Metric]) -> None:
+def _check_bounds(config: GateKeys, metrics: Mapping[str, Metric]) -> None:
     """A bound outside of a metric's range holds always or never: 5 for an error rate of five percent."""
     for bound in config.require:
         name = bound.metric.name
@@ -52,7 +52,7 @@ def _check_bounds(config: GateConfig, metrics: Mapping[str, Metric]) -> None:
                 )
 
 
-def _check_errors(config: GateConfig) -> None:
+def _check_errors(config: GateKeys) -> None:
     """A missing answer counts as wrong. For precision none is no fault: the more are missing, the higher it is."""
     if config.errors != "score_zero":
         return

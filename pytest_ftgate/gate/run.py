@@ -17,12 +17,12 @@ from pytest_ftgate.result import Check, Status, error_check, failed_result
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
-    from pytest_ftgate.config import GateConfig
+    from pytest_ftgate.config import GateKeys
 
 _HOOK = "the hook pytest_ftgate_checks"
 
 
-def run_gate(config: GateConfig, services: Services, *, nodeid: str, reviewed: tuple[Check, ...] = ()) -> Judged:
+def run_gate(config: GateKeys, services: Services, *, nodeid: str, reviewed: tuple[Check, ...] = ()) -> Judged:
     """Judge one gate. Everything that goes wrong in our or the models' hands becomes the verdict ``error``.
 
     Args:
@@ -36,7 +36,7 @@ def run_gate(config: GateConfig, services: Services, *, nodeid: str, reviewed: t
 
 
 def check_free(
-    config: GateConfig, services: Services, *, nodeid: str, reviewed: tuple[Check, ...] = ()
+    config: GateKeys, services: Services, *, nodeid: str, reviewed: tuple[Check, ...] = ()
 ) -> Context | Judged:
     """Read the inputs, and check all that is free; judged already where a check does not hold. See `run_gate`."""
     try:

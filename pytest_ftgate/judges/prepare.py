@@ -17,7 +17,7 @@ from pytest_ftgate.metrics.judged import HumanPreference, ModelJudged, by_model,
 from pytest_ftgate.result import Check, called
 
 if TYPE_CHECKING:
-    from pytest_ftgate.config import GateConfig, ModelSpec
+    from pytest_ftgate.config import GateKeys, ModelSpec
     from pytest_ftgate.data import DataSet
     from pytest_ftgate.metrics import Metric
     from pytest_ftgate.models import Model, Surroundings
@@ -55,7 +55,7 @@ class Judging:
 
 
 def prepare_judging(
-    config: GateConfig,
+    config: GateKeys,
     test: DataSet,
     metrics: Mapping[str, Metric],
     asked: Mapping[str, Sequence[tuple[ModelSpec, Model | None]]],
@@ -98,13 +98,13 @@ def prepare_judging(
     return Judging(judges, people)
 
 
-def _where(config: GateConfig, metric: str, option: str) -> Where:
+def _where(config: GateKeys, metric: str, option: str) -> Where:
     """Return the place of an option of a judged metric."""
     source = config.judged_metrics[metric].source
     return source.where(f"{source.key}.{option}")
 
 
-def _check_pairwise(config: GateConfig, name: str) -> None:
+def _check_pairwise(config: GateKeys, name: str) -> None:
     if config.stage == "ready":
         raise ConfigError(
             f"{name} compares two models, and before training there is one",
@@ -127,7 +127,7 @@ def _check_pairwise(config: GateConfig, name: str) -> None:
         )
 
 
-def _check_people(config: GateConfig, metric: HumanPreference) -> None:
+def _check_people(config: GateKeys, metric: HumanPreference) -> None:
     """Refuse a gate of more than one candidate, one baseline, and one answer of each."""
     several = next((key for key in ("baselines", "candidates") if len(getattr(config, key)) > 1), None)
     if several is not None or config.repeats > 1:

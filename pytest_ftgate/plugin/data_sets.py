@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_ftgate.checks.training_set import TrainingAudit
-    from pytest_ftgate.config import DataSpec
+    from pytest_ftgate.config import DataKeys
     from pytest_ftgate.data import DataSet
 
 
@@ -32,16 +32,16 @@ class DataSets:
         self._audits: dict[tuple[int, int, int | None], tuple[DataSet, DataSet, TrainingAudit]] = {}
 
     def load(
-        self, source: DataSpec | Iterable[Any], origin: str, hook: Any | None = None, *, labeled: bool = True
+        self, source: DataKeys | Iterable[Any], origin: str, hook: Any | None = None, *, labeled: bool = True
     ) -> DataSet:
         """Read a data source, where it was not read before or changed since; an iterator can be consumed only once.
 
         With ``labeled`` each example must say what output is expected; such a set serves those who do not ask, too.
         """
-        from pytest_ftgate.config import DataSpec
+        from pytest_ftgate.config import DataKeys
         from pytest_ftgate.data import content_of, examples_from
 
-        if isinstance(source, DataSpec):
+        if isinstance(source, DataKeys):
             key: Any = (source.path, source.format, tuple(source.fields.items()), source.limit)
             state: Any = _file_state(source.path)
         else:
@@ -49,7 +49,7 @@ class DataSets:
         for kept in (self._read.get((key, True)), self._read.get((key, labeled))):
             if kept is not None and kept.state == state:
                 return kept.data
-        if isinstance(source, DataSpec):
+        if isinstance(source, DataKeys):
             data = _load_file(source, hook, labeled=labeled)
         else:
             data = examples_from(source, origin=origin, labeled=labeled)
@@ -78,7 +78,7 @@ def _file_state(path: Path) -> tuple[object, ...]:
     return tuple((str(file), one.st_size, one.st_mtime_ns, one.st_ctime_ns, one.st_ino) for file, one in found)
 
 
-def _load_file(source: DataSpec, hook: Any | None, *, labeled: bool) -> DataSet:
+def _load_file(source: DataKeys, hook: Any | None, *, labeled: bool) -> DataSet:
     """A file's examples: by a hook that knows its format, else by our own readers."""
     from hashlib import sha256
 

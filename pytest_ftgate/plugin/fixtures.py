@@ -16,7 +16,7 @@ from pytest_ftgate.plugin.outcome import fail
 from pytest_ftgate.text import one_line, printable
 
 if TYPE_CHECKING:
-    from pytest_ftgate.config import GateConfig, ModelSpec
+    from pytest_ftgate.config import GateKeys, ModelSpec
     from pytest_ftgate.data import DataSet, Example, Input
     from pytest_ftgate.gate.state import Services
     from pytest_ftgate.models import Model, Surroundings
@@ -71,7 +71,7 @@ def _surroundings(services: Services, training: DataSet | None = None) -> Surrou
     return Surroundings(training, services.notes(), services.offline, services.stores.newer_than)
 
 
-def _configured_spec(config: GateConfig, key: str) -> ModelSpec:
+def _configured_spec(config: GateKeys, key: str) -> ModelSpec:
     if key == "baseline":
         return next(iter(config.baselines.values()))
     if config.candidates:

@@ -13,7 +13,7 @@ import pytest
 
 from pytest_ftgate.checks.weakening.comparison import weakenings
 from pytest_ftgate.checks.weakening.review import review_checks
-from pytest_ftgate.config import GateConfig, Layer, Source, resolve_gate
+from pytest_ftgate.config import GateKeys, Layer, Source, resolve_gate
 from pytest_ftgate.errors import ConfigError, Where, shown_path
 from pytest_ftgate.plugin.gate_files import GateFiles
 from pytest_ftgate.plugin.marks import gate_marks, gate_name, test_id
@@ -75,7 +75,7 @@ class Layers:
     root: Path
     named_at: Where | None
 
-    def resolve(self) -> GateConfig:
+    def resolve(self) -> GateKeys:
         """The gate as it is judged."""
         written = self.file.layers(self.gate, named_at=self.named_at) if self.file is not None else ()
         layers = [*self.marks, *self.fixtures, *written]
@@ -88,7 +88,7 @@ class Layers:
             return ()
         return tuple(map(str, weakenings(self._as_of(promised), self.resolve())))
 
-    def reviewed(self, config: GateConfig, files: GateFiles) -> tuple[Check, ...]:
+    def reviewed(self, config: GateKeys, files: GateFiles) -> tuple[Check, ...]:
         """Whether ``config`` asks for less than the gate in the file did where this change began."""
         past = files.past() if self.gate is not None else None
         if past is None or self.gate is None:
@@ -96,7 +96,7 @@ class Layers:
         given, forbidden = self.loosened(), files.forbids_weakening
         return review_checks(past, self.gate, before=self._as_of, after=config, loosened=given, forbidden=forbidden)
 
-    def _as_of(self, then: GateFile) -> GateConfig:
+    def _as_of(self, then: GateFile) -> GateKeys:
         """The gate as another state of the file asks for it; marks name models that only today's may have."""
         file = replace(then, models={**(self.file.models if self.file else {}), **then.models})
         required = (

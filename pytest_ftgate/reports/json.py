@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any, Literal
 
-from pytest_ftgate.config.gate_file import DIALECT
-from pytest_ftgate.result import GateResult, Session, about
+from pytest_ftgate.result import DIALECT, GateResult, Session, about
 
 REPORT_VERSION = 1
 

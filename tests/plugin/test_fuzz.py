@@ -17,7 +17,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pytest_ftgate.config import DataSpec, load_gate_file, resolve_gate
+from pytest_ftgate.config import DataKeys, load_gate_file, resolve_gate
 from pytest_ftgate.data import DataSet, load_examples
 from pytest_ftgate.errors import FtgateError
 from pytest_ftgate.gate.run import run_gate
@@ -96,7 +96,7 @@ def judged(files: Mapping[str, bytes]) -> GateResult | FtgateError:
 
 def _judged(folder: Path, store: Store) -> GateResult:
     def load(source: Any, origin: str, **asked: Any) -> DataSet:
-        assert isinstance(source, DataSpec)
+        assert isinstance(source, DataKeys)
         return load_examples(source.path, format=source.format, fields=source.fields, limit=source.limit, **asked)
 
     file = load_gate_file(folder / "ftgate.yaml")

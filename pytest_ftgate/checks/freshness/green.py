@@ -23,11 +23,11 @@ from pytest_ftgate.text import DAY_S
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
-    from pytest_ftgate.config import GateConfig
+    from pytest_ftgate.config import GateKeys
     from pytest_ftgate.runs.runner import Stores
 
 
-def last_green(config: GateConfig, nodeid: str, committed: Mapping[str, str], stores: Stores) -> LastGreen | None:
+def last_green(config: GateKeys, nodeid: str, committed: Mapping[str, str], stores: Stores) -> LastGreen | None:
     """Return the last green verdict; a store that cannot be read is an error only where the verdict hangs on it.
 
     Args:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from pytest_ftgate.config import GateConfig
+    from pytest_ftgate.config import GateKeys
     from pytest_ftgate.models import Notes
     from pytest_ftgate.runs.runner import Run
 
@@ -116,7 +116,7 @@ class LastGreen:
         )
 
 
-def filed_as(config: GateConfig, nodeid: str) -> str:
+def filed_as(config: GateKeys, nodeid: str) -> str:
     """What is kept of a test is filed under its gate, and itself where it judges others than the gate in the file.
 
     It depends on no other test, so that workers of xdist and runs of a part of the tests agree on it.
@@ -125,7 +125,7 @@ def filed_as(config: GateConfig, nodeid: str) -> str:
     return f"{config.name} {nodeid}" if own and config.gate is not None else config.name
 
 
-def note_name(config: GateConfig, nodeid: str) -> str:
+def note_name(config: GateKeys, nodeid: str) -> str:
     """Under what a gate's last green verdict is kept; one before training is another thing than one after it."""
     return f"{PREFIX}{config.stage} {filed_as(config, nodeid)}"
 
@@ -162,7 +162,7 @@ def keep(name: str, green: LastGreen, notes: Notes, *, before: LastGreen | None 
         notes.put(name, green.to_text())
 
 
-def metric_text(config: GateConfig) -> str:
+def metric_text(config: GateKeys) -> str:
     """The deciding metric, so that equal texts mean equal scores."""
     options = json.dumps(dict(config.metric.options), sort_keys=True, default=lambda value: type(value).__name__)
     return f"{config.metric.name} {options}"

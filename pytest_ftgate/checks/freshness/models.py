@@ -8,7 +8,7 @@ from pytest_ftgate.checks.freshness.last_green import KeptModel
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
-    from pytest_ftgate.config import GateConfig, ModelSpec
+    from pytest_ftgate.config import GateKeys, ModelSpec
 
 
 def check_name(rule: str, role: str) -> str:
@@ -42,7 +42,7 @@ def served_as(spec: ModelSpec) -> str | None:
     return spec.options.get("model") if spec.provider == "openai" else None
 
 
-def kept_role(config: GateConfig, role: str) -> str:
+def kept_role(config: GateKeys, role: str) -> str:
     """Under what a model is kept: of several candidates each under its own name."""
     if role != "candidate" or not config.candidates:
         return role

@@ -21,7 +21,7 @@ from pytest_ftgate.text import DAY_S, date_of, excerpt, plural
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
-    from pytest_ftgate.config import GateConfig
+    from pytest_ftgate.config import GateKeys
     from pytest_ftgate.models import Notes
     from pytest_ftgate.models.openai_api.endpoint import Endpoint
     from pytest_ftgate.models.openai_api.lifetime import Listing
@@ -91,7 +91,7 @@ class Served:
 
 
 def shutdowns(
-    config: GateConfig, models: Iterable[Served], last: LastGreen | None, listings: Listings, now: float
+    config: GateKeys, models: Iterable[Served], last: LastGreen | None, listings: Listings, now: float
 ) -> tuple[dict[str, str], list[Check]]:
     """The dates by the models' names, and what they mean.
 
@@ -131,7 +131,7 @@ def _listed(listing: Listing | None, last: LastGreen | None, model: str) -> str 
     return None
 
 
-def shutdown_check(config: GateConfig, role: str, model: str, listed: str, shutdown: str, now: float) -> Check:
+def shutdown_check(config: GateKeys, role: str, model: str, listed: str, shutdown: str, now: float) -> Check:
     """Within the horizon, or past, what the gate says; before that a note.
 
     Args:

@@ -12,7 +12,7 @@ from pytest_ftgate.text import plural, printable
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
     from pytest_ftgate.checks.training_set.audit import TrainingAudit
-    from pytest_ftgate.config import GateConfig
+    from pytest_ftgate.config import GateKeys
     from pytest_ftgate.data import DataSet
 
 MOST_USEFUL = 2_000
@@ -36,7 +36,7 @@ def check(gate: Context) -> list[Check]:
 class _Rules:
     """The rules on one audit."""
 
-    def __init__(self, config: GateConfig, audit: TrainingAudit, training: DataSet, test: DataSet) -> None:
+    def __init__(self, config: GateKeys, audit: TrainingAudit, training: DataSet, test: DataSet) -> None:
         self._config, self._audit, self._training, self._test = config, audit, training, test
         self._levels = config.audit.levels
 

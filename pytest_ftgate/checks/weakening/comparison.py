@@ -12,7 +12,7 @@ from pytest_ftgate.checks.goal import not_served
 from pytest_ftgate.errors import shown_path
 
 if TYPE_CHECKING:
-    from pytest_ftgate.config import Bound, GateConfig, GuardSpec, MetricSpec, ModelSpec, SliceSpec
+    from pytest_ftgate.config import BoundKeys, GateKeys, GuardKeys, MetricSpec, ModelSpec, SliceKeys
 
 _OF_OBJECTIVE = ("margin", "max_drop", "evidence")
 """Keys that come and go with the objective, or mean another thing with another one."""
@@ -39,7 +39,7 @@ class Weakening:
         return f"{self.key}: {self.before} -> {self.after}"
 
 
-def weakenings(before: GateConfig, after: GateConfig) -> tuple[Weakening, ...]:
+def weakenings(before: GateKeys, after: GateKeys) -> tuple[Weakening, ...]:
     """Return what ``after`` asks less for than ``before``: thresholds, data, metric, models, guards and the like.
 
     Another candidate or training set is no weakening: they are what is judged. To read less of one training set is, and
@@ -86,14 +86,14 @@ def _value(value: Any) -> str:
     return "fail above a limit" if value == "limit" else str(value)
 
 
-def _goal(before: GateConfig, after: GateConfig) -> Iterator[Weakening]:
+def _goal(before: GateKeys, after: GateKeys) -> Iterator[Weakening]:
     """A goal that training does not serve fails, unless it is called another or overridden."""
     old, new = (not_served(one.goal) for one in (before, after))
     if old and not new:
         yield Weakening("goal", str(before.goal), str(after.goal or "none"))
 
 
-def _hypothesis(before: GateConfig, after: GateConfig) -> Iterator[Weakening]:
+def _hypothesis(before: GateKeys, after: GateKeys) -> Iterator[Weakening]:
     """Numbers that are gone, others, or a smaller gain: what was expected is not made to fit what was seen."""
     old, new = before.prediction, after.prediction
     if old is None:
@@ -114,7 +114,7 @@ class _Limits:
     max: float = math.inf
     options: str = ""
 
-    def within(self, bound: Bound) -> _Limits:
+    def within(self, bound: BoundKeys) -> _Limits:
         low = self.min if bound.min is None else max(self.min, bound.min)
         high = self.max if bound.max is None else min(self.max, bound.max)
         return _Limits(low, high, _options(bound.metric) or self.options)
@@ -125,7 +125,7 @@ class _Limits:
         return f"{limits} ({self.options})" if self.options else limits
 
 
-def _bounds(before: Sequence[Bound], after: Sequence[Bound]) -> Iterator[Weakening]:
+def _bounds(before: Sequence[BoundKeys], after: Sequence[BoundKeys]) -> Iterator[Weakening]:
     kept = _tightest(after)
     for key, old in _tightest(before).items():
         new = kept.get(key)
@@ -135,7 +135,7 @@ def _bounds(before: Sequence[Bound], after: Sequence[Bound]) -> Iterator[Weakeni
             yield Weakening(key, str(old), str(new))
 
 
-def _tightest(bounds: Sequence[Bound]) -> dict[str, _Limits]:
+def _tightest(bounds: Sequence[BoundKeys]) -> dict[str, _Limits]:
     found: dict[str, _Limits] = {}
     for bound in bounds:
         key = f"require.{bound.of}.{bound.metric.name}"
@@ -155,7 +155,7 @@ def _options(metric: MetricSpec) -> str:
     return ", ".join(f"{key}={value}" for key, value in sorted(shown.items()))
 
 
-def _judges(before: GateConfig, after: GateConfig) -> Iterator[Weakening]:
+def _judges(before: GateKeys, after: GateKeys) -> Iterator[Weakening]:
     """Another judge or another question cannot be compared with what was; a calibration can."""
     now = after.judged_metrics
     for name, old in before.judged_metrics.items():
@@ -196,9 +196,9 @@ def _training_set(before: Any, after: Any) -> Iterator[Weakening]:
 
 def _reading(data: str, before: Any, after: Any) -> Iterator[Weakening]:
     """Compare how a file is read: what its columns are called, and how much of it counts."""
-    from pytest_ftgate.config import DataSpec
+    from pytest_ftgate.config import DataKeys
 
-    if isinstance(before, DataSpec) and isinstance(after, DataSpec):
+    if isinstance(before, DataKeys) and isinstance(after, DataKeys):
         yield from _changed(f"{data}.format", before.format or _NOT_GIVEN, after.format or _NOT_GIVEN)
         yield from _changed(f"{data}.fields", _columns(before.fields), _columns(after.fields))
         yield from _thresholds(before, after, f"{data}.")
@@ -213,7 +213,7 @@ def _shown(data: Any) -> str:
     return "an iterable" if path is None else shown_path(path)
 
 
-def _baselines(before: GateConfig, after: GateConfig) -> Iterator[Weakening]:
+def _baselines(before: GateKeys, after: GateKeys) -> Iterator[Weakening]:
     """A baseline that goes by another name is still to be beaten."""
     kept = [_asked(new) for new in after.baselines.values()]
     for name, old in before.baselines.items():
@@ -224,14 +224,14 @@ def _baselines(before: GateConfig, after: GateConfig) -> Iterator[Weakening]:
         yield Weakening(key, *_told_apart(old, new)) if new else Weakening(key, old.spelling, "removed")
 
 
-def _candidates(before: GateConfig, after: GateConfig) -> Iterator[Weakening]:
+def _candidates(before: GateKeys, after: GateKeys) -> Iterator[Weakening]:
     """The choice of one is paid for with the confidence of each; where nothing has to be sure, there is none to pay."""
     old, new = (max(len(one.candidates), 1) for one in (before, after))
     if new < old and "observed" not in (before.evidence, after.evidence):
         yield Weakening("candidates", *map(_judged_at, (before, after)))
 
 
-def _judged_at(config: GateConfig) -> str:
+def _judged_at(config: GateKeys) -> str:
     from pytest_ftgate.statistics import corrected_confidence
 
     count = max(len(config.candidates), 1)
@@ -239,7 +239,7 @@ def _judged_at(config: GateConfig) -> str:
     return f"{count} of which each is judged at {each}" if count > 1 else f"1 that is judged at {each}"
 
 
-def _guards(before: Mapping[str, GuardSpec], after: Mapping[str, GuardSpec]) -> Iterator[Weakening]:
+def _guards(before: Mapping[str, GuardKeys], after: Mapping[str, GuardKeys]) -> Iterator[Weakening]:
     for name, old in before.items():
         key, new = f"guards.{name}", after.get(name)
         if new is None:
@@ -251,7 +251,7 @@ def _guards(before: Mapping[str, GuardSpec], after: Mapping[str, GuardSpec]) -> 
         yield from _reading(f"{key}.test_set", old.test_set, new.test_set)
 
 
-def _slices(before: SliceSpec | None, after: SliceSpec | None) -> Iterator[Weakening]:
+def _slices(before: SliceKeys | None, after: SliceKeys | None) -> Iterator[Weakening]:
     if before is None:
         return
     if after is None:
@@ -262,7 +262,7 @@ def _slices(before: SliceSpec | None, after: SliceSpec | None) -> Iterator[Weake
     yield from _thresholds(before, after, "slices.")
 
 
-def shared_confidence(before: GateConfig, after: GateConfig) -> Iterator[str]:
+def shared_confidence(before: GateKeys, after: GateKeys) -> Iterator[str]:
     """What asks for more slices: no weakening, though it makes each a little less strict, which is said.
 
     One wrong alarm among all of them stays as rare as it was, so that in each a drop must be clearer to fail.
@@ -277,7 +277,7 @@ def shared_confidence(before: GateConfig, after: GateConfig) -> Iterator[str]:
         yield f"slices.min_examples: {old.min_examples} -> {new.min_examples}: {effect}"
 
 
-def same_baselines(before: GateConfig, after: GateConfig) -> dict[str, ModelSpec]:
+def same_baselines(before: GateKeys, after: GateKeys) -> dict[str, ModelSpec]:
     """The baselines of ``after`` that were asked in the same way before, under whatever name."""
     then = [_asked(old) for old in before.baselines.values()]
     return {name: spec for name, spec in after.baselines.items() if _asked(spec) in then}

@@ -17,10 +17,10 @@ from pytest_ftgate.result import Check
 from pytest_ftgate.text import plural
 
 if TYPE_CHECKING:
-    from pytest_ftgate.config import GateConfig, GateFile, MetricSpec
+    from pytest_ftgate.config import GateFile, GateKeys, MetricSpec
 
 
-def metric_files(before: GateConfig, after: GateConfig) -> Iterator[tuple[str, Path]]:
+def metric_files(before: GateKeys, after: GateKeys) -> Iterator[tuple[str, Path]]:
     """The files that the deciding metric, bounds and guards read, each with its key, where both versions name them."""
     kept = {path for _, metric in _deciding(before) for _, path in _files(metric)}
     for key, metric in _deciding(after):
@@ -44,7 +44,7 @@ def _files(metric: MetricSpec) -> Iterator[tuple[str, Path]]:
             yield "argv", Path(os.path.abspath(metric.source.base_dir / part))
 
 
-def _deciding(config: GateConfig) -> Iterator[tuple[str, MetricSpec]]:
+def _deciding(config: GateKeys) -> Iterator[tuple[str, MetricSpec]]:
     yield "metric", config.metric
     for bound in config.require:
         yield f"require.{bound.of}.{bound.metric.name}", bound.metric
@@ -106,8 +106,8 @@ def review_checks(
     past: Past,
     gate: str,
     *,
-    before: Callable[[GateFile], GateConfig],
-    after: GateConfig,
+    before: Callable[[GateFile], GateKeys],
+    after: GateKeys,
     loosened: Collection[str] = (),
     forbidden: bool = False,
 ) -> tuple[Check, ...]:
@@ -184,7 +184,7 @@ class _Untracked:
     path: Path
 
 
-def _contents(before: GateConfig, after: GateConfig, past: Past) -> Iterator[Weakening | _Untracked | str]:
+def _contents(before: GateKeys, after: GateKeys, past: Past) -> Iterator[Weakening | _Untracked | str]:
     """The test sets, what metrics read, and what the baselines read: their prompts and recordings."""
     tests = {"test_set": (before.test_set, after.test_set)}
     kept = (name for name in after.guards if name in before.guards)

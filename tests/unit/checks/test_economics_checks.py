@@ -11,7 +11,7 @@ import pytest
 from pytest_ftgate.checks.costs import economics_of
 from pytest_ftgate.checks.economics import economics_checks, free_economics_checks, measured_costs
 from pytest_ftgate.checks.pricing import why_unpriced
-from pytest_ftgate.config import EconomicsSpec, Source
+from pytest_ftgate.config import EconomicsKeys, Source
 from pytest_ftgate.models.price import UNPRICED
 from pytest_ftgate.models.protocol import Price
 from pytest_ftgate.result import ModelResult
@@ -20,8 +20,8 @@ WHERE = Source("file", "ftgate.yaml:9", Path())
 PRICE = Price("p", input_per_1m=1.0, output_per_1m=2.0, training_per_1m=8.0)
 
 
-def spec(**given: Any) -> EconomicsSpec:
-    return EconomicsSpec.model_validate(given).placed(lambda *_: WHERE)
+def spec(**given: Any) -> EconomicsKeys:
+    return EconomicsKeys.model_validate(given).placed(lambda *_: WHERE)
 
 
 def models(**prices: Price) -> Any:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_ftgate.config import DataSpec, GateConfig, GateFile, Layer, MetricSpec, Source, resolve_gate
+from pytest_ftgate.config import DataKeys, GateFile, GateKeys, Layer, MetricSpec, Source, resolve_gate
 from pytest_ftgate.errors import ConfigError
 
 SELF_CONTAINED: dict[str, Any] = {
@@ -27,11 +27,11 @@ def layer(values: dict[str, Any], text: str = "marker", kind: Literal["marker", 
     return Layer(values, dict.fromkeys(values, Source(kind, text, Path("/gates"))))
 
 
-def resolve(*layers: Layer, file: GateFile | None = None, gate: str | None = None) -> GateConfig:
+def resolve(*layers: Layer, file: GateFile | None = None, gate: str | None = None) -> GateKeys:
     return resolve_gate(layers, file=file, gate=gate, default_name="test_a.py::test_it")
 
 
-def marked(**changes: Any) -> GateConfig:
+def marked(**changes: Any) -> GateKeys:
     return resolve(layer({**SELF_CONTAINED, **changes}))
 
 
@@ -86,7 +86,7 @@ def test_what_is_written_is_taken() -> None:
 
 
 def read_as(data: Any) -> tuple[Path, str | None, dict[str, str], int | None]:
-    assert isinstance(data, DataSpec)
+    assert isinstance(data, DataKeys)
     return data.path, data.format, data.fields, data.limit
 
 
@@ -360,6 +360,6 @@ def test_the_source_of_each_key_is_its_own() -> None:
     sources["training_set"] = Source("fixture", "fixture ftgate_training_set", Path("/two"))
     fixtures = Layer({"test_set": "a", "training_set": "b"}, sources)
     config = resolve(fixtures, layer(SELF_CONTAINED))
-    assert isinstance(config.test_set, DataSpec)
-    assert isinstance(config.training_set, DataSpec)
+    assert isinstance(config.test_set, DataKeys)
+    assert isinstance(config.training_set, DataKeys)
     assert (config.test_set.path, config.training_set.path) == (Path("/one/a"), Path("/two/b"))

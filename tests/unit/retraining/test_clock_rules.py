@@ -9,7 +9,7 @@ import pytest
 
 from pytest_ftgate.checks.freshness.last_green import note_name
 from pytest_ftgate.checks.freshness.shutdown import shutdown_check, unknown_check
-from pytest_ftgate.config import GateConfig, Layer, Source, resolve_gate
+from pytest_ftgate.config import GateKeys, Layer, Source, resolve_gate
 from pytest_ftgate.reports.text import block
 from pytest_ftgate.result import Check, Clock, Drift, GateResult
 
@@ -26,7 +26,7 @@ CLOCK = Clock(
 )
 
 
-def gate(**changes: object) -> GateConfig:
+def gate(**changes: object) -> GateKeys:
     values = {
         "test_set": "t.jsonl",
         "training_set": "r.jsonl",

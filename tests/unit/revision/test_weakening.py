@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pytest_ftgate.checks.weakening.comparison import same_baselines, shared_confidence, weakenings
-from pytest_ftgate.config import GateConfig, Layer, Source, resolve_gate
+from pytest_ftgate.config import GateKeys, Layer, Source, resolve_gate
 
 BASE = {"provider": "openai", "model": "mini", "system": "Answer with one label.", "params": {"temperature": 0}}
 GATE: dict[str, Any] = {
@@ -25,7 +25,7 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def gate(**changes: Any) -> GateConfig:
+def gate(**changes: Any) -> GateKeys:
     values = {key: value for key, value in {**GATE, **changes}.items() if value is not ...}
     source = Source("marker", "marker", Path.cwd())
     return resolve_gate([Layer(values, dict.fromkeys(values, source))], file=None, gate=None, default_name="x")
