@@ -20,7 +20,6 @@ from pytest_ftgate.config.source import Layer, Source
 from pytest_ftgate.config.yaml_file import read_yaml
 from pytest_ftgate.config.yaml_nodes import Node
 from pytest_ftgate.errors import ConfigError, Where, shown_path
-from pytest_ftgate.result import DIALECT
 from pytest_ftgate.text import KeyPath, cut, dotted, got, quoted, suggestion
 
 _Kind = Literal["file", "defaults"]
