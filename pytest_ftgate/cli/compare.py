@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from pytest_ftgate.cli.report_file import ReportFile
-from pytest_ftgate.cli.thresholds import shifts
+from pytest_ftgate.cli.thresholds import Mark, Move, shifts
 from pytest_ftgate.result import GateResult, TestSetResult, TrainingResult, called
 from pytest_ftgate.text import is_share, plural, printable, show_difference, show_seconds, show_usd, show_value, wrapped
-
-Mark = Literal["worse", "loosened", "better", "stricter", ""]
 
 _VERDICTS = ("pass", "inconclusive", "fail", "error")
 _STATUSES = ("", "note", "pass", "warning", "inconclusive", "fail", "error")
@@ -22,15 +20,6 @@ _STEADY = 0.1
 _MARK_WIDTH = 10
 _NAMES_SHOWN = 10
 _NAME_WIDTH = 60
-
-
-@dataclass(frozen=True, slots=True)
-class Move:
-    """One thing that is not as it was; ``worse`` and ``loosened`` count."""
-
-    what: str
-    said: str
-    mark: Mark = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +78,7 @@ def compare_gate(old: GateResult, new: GateResult) -> Iterator[Move]:
     """What moved of a gate that both reports have."""
     worse = _VERDICTS.index(new.verdict) > _VERDICTS.index(old.verdict)
     yield from _changed("verdict", old.verdict, new.verdict, mark="worse" if worse else "better")
-    for shift in shifts(old, new):
-        yield Move(shift.key, f"{shift.before} -> {shift.after}", shift.direction)
+    yield from shifts(old, new)
     yield from _data(old, new)
     yield from _values(old, new)
     for what, before, after in (

@@ -10,6 +10,8 @@ from pytest_ftgate.config.gate_keys import comparison_of
 from pytest_ftgate.result import Check, GateResult
 from pytest_ftgate.text import FARTHEST, is_share, show_amount, show_percent
 
+Mark = Literal["worse", "loosened", "better", "stricter", ""]
+
 _CHECKED = (
     *("min_test_examples", "min_training_examples", "cheaper_by", "faster_by"),
     *("economics.min_monthly_saving_usd", "economics.max_break_even_days"),
@@ -41,16 +43,15 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Shift:
-    """A threshold that is another one now; what cannot be compared counts as loosened."""
+class Move:
+    """One thing that is not as it was; ``worse`` and ``loosened`` count."""
 
-    key: str
-    before: str
-    after: str
-    direction: Literal["loosened", "stricter"]
+    what: str
+    said: str
+    mark: Mark = ""
 
 
-def shifts(before: GateResult, after: GateResult) -> Iterator[Shift]:
+def shifts(before: GateResult, after: GateResult) -> Iterator[Move]:
     """What ``after`` asks for that ``before`` did not, and the other way round.
 
     A threshold that is absent was removed only where the gate was judged to its end: a report tells many thresholds by
@@ -62,15 +63,15 @@ def shifts(before: GateResult, after: GateResult) -> Iterator[Shift]:
     for key in dict.fromkeys((*old, *new)):
         if key not in new:
             if _judged_to_its_end(after) and key not in other:
-                yield Shift(key, str(old[key]), "removed", "loosened")
+                yield Move(key, f"{old[key]} -> removed", "loosened")
         elif key not in old:
             if _judged_to_its_end(before) and key not in other:
-                yield Shift(key, "none", str(new[key]), "stricter")
+                yield Move(key, f"none -> {new[key]}", "stricter")
         elif old[key].value != new[key].value and not (key == "evidence" and other):
             loosened = new[key].asks_less_than(old[key])
-            yield Shift(key, str(old[key]), str(new[key]), "loosened" if loosened else "stricter")
+            yield Move(key, f"{old[key]} -> {new[key]}", "loosened" if loosened else "stricter")
     for said in set(after.loosened) - set(before.loosened):
-        yield Shift("a mark asks for less than the file", "no", said, "loosened")
+        yield Move("a mark asks for less than the file", f"no -> {said}", "loosened")
 
 
 def _judged_to_its_end(gate: GateResult) -> bool:

@@ -136,13 +136,9 @@ def _evaluate(keys: Mapping[str, Any], request: pytest.FixtureRequest, session: 
     from pytest_ftgate.runs.runner import Job, run_models
 
     source, services = Source("marker", "ftgate_evaluate", request.path.parent), session.services(request.node.ihook)
-    config = resolve_gate(
-        [Layer(keys, dict.fromkeys(keys, source))],
-        file=session.files.gate_file(required=False),
-        gate=None,
-        default_name="ftgate_evaluate",
-        root=request.config.rootpath,
-    )
+    file, root = session.files.gate_file(required=False), request.config.rootpath
+    layers = [Layer(keys, dict.fromkeys(keys, source))]
+    config = resolve_gate(layers, file=file, gate=None, default_name="ftgate_evaluate", root=root)
     test = services.load(config.test_set, str(source))
     check_test_set(test)
     metrics = build_metrics(config, test, None, services.hook)
@@ -150,12 +146,6 @@ def _evaluate(keys: Mapping[str, Any], request: pytest.FixtureRequest, session: 
         refuse_judged(one, "measured by ftgate_evaluate", source=str(source))
     model = build_settled(config.candidate, _surroundings(services), services.hook)
     (run,) = run_models([Job(model, test)], stores=services.stores, offline=services.offline, budget=services.budget)
-    _check_complete(run)
-    answers, expected = answers_of(run), [example.expected for example in test.examples]
-    return replace(run, metrics={name: one.score(expected, answers).value for name, one in metrics.items()})
-
-
-def _check_complete(run: Run) -> None:
     missing = [prediction for repeat in run.predictions for prediction in repeat if prediction.completion is None]
     if run.fatal is not None:
         raise run.fatal
@@ -163,3 +153,5 @@ def _check_complete(run: Run) -> None:
         ids = ", ".join(printable(prediction.id, 40) for prediction in missing[:5])
         counted = f"{len(missing):,} of {len(run.test_set):,} answers are missing"
         raise ModelError(f"{run.model.name}: {counted} ({ids}): {one_line(missing[0].error or '')}")
+    answers, expected = answers_of(run), [example.expected for example in test.examples]
+    return replace(run, metrics={name: one.score(expected, answers).value for name, one in metrics.items()})

@@ -122,7 +122,6 @@ class GateSession:
 
     @cached_property
     def _recordings(self) -> Path | None:
-        """The folder of committed recordings."""
         folder = self._config.getini("ftgate_recordings")
         return ini_path(self._config, folder) if folder else None
 
@@ -145,7 +144,6 @@ class GateSession:
 
     @cached_property
     def _jobs(self) -> dict[str, str]:
-        """What committed recordings know of fine-tuning jobs."""
         from pytest_ftgate.reports.recordings import read_job_notes
 
         return read_job_notes(self._recordings) if self._recordings else {}
@@ -238,7 +236,6 @@ class GateSession:
         show_lines(reporter, [*self._owed.lines(), *self._notes])
 
     def _outcome(self) -> Outcome:
-        """Of the session as it is now."""
         session = Session(
             unjudged=[(one.name, one.reason) for one in self._owed.unmet],
             removed=tuple(self._owed.removed),

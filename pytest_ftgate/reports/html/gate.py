@@ -7,8 +7,7 @@ from typing import Any
 
 from pytest_ftgate.checks.advice import most_to_try
 from pytest_ftgate.reports import sentences, tables
-from pytest_ftgate.reports.html.confusion import confusions
-from pytest_ftgate.reports.html.examples import Examples
+from pytest_ftgate.reports.html.examples import Examples, confusions
 from pytest_ftgate.reports.html.plots import Interval, interval_plot, interval_words
 from pytest_ftgate.reports.table import Table, columns
 from pytest_ftgate.reports.text import block

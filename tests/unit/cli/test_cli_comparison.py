@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from pytest_ftgate.cli.compare import GateMoves, Move, compare_reports, comparison_lines
+from pytest_ftgate.cli.compare import GateMoves, compare_reports, comparison_lines
 from pytest_ftgate.cli.report_file import ReportFile, read_report
+from pytest_ftgate.cli.thresholds import Move
 from pytest_ftgate.errors import DataError
 from pytest_ftgate.reports.json import report
 from pytest_ftgate.result import (
