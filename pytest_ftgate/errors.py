@@ -87,12 +87,8 @@ class FtgateError(Exception):
     def __str__(self) -> str:
         place = str(self.where) if self.where is not None else ""
         head = f"{place}: {self.what}" if place else self.what
-        more = [line for text in (self.evidence, self.cure) if text for line in _first_lines(text)]
-        return "\n".join([printable(head), *(f"  {printable(line.strip())}" for line in more)])
-
-
-def _first_lines(text: str) -> list[str]:
-    return text.split("\n", _MOST_LINES)[:_MOST_LINES]
+        texts = (text.split("\n", _MOST_LINES)[:_MOST_LINES] for text in (self.evidence, self.cure) if text)
+        return "\n".join([printable(head), *(f"  {printable(line.strip())}" for lines in texts for line in lines)])
 
 
 class ConfigError(FtgateError):
@@ -131,11 +127,9 @@ class ModelError(FtgateError):
         trouble: Trouble = "other",
         fatal: bool = False,
         unpaid: bool = False,
-        where: Where | None = None,
-        evidence: str | None = None,
-        cure: str | None = None,
+        **parts: Any,
     ) -> None:
-        super().__init__(what, where=where, evidence=evidence, cure=cure)
+        super().__init__(what, **parts)
         self.retryable = retryable
         self.retry_after_s = retry_after_s
         self.trouble: Trouble = trouble
@@ -162,16 +156,8 @@ class MetricError(FtgateError):
         example: the index of the example whose score is at fault, where it is one.
     """
 
-    def __init__(
-        self,
-        what: str,
-        *,
-        example: int | None = None,
-        where: Where | None = None,
-        evidence: str | None = None,
-        cure: str | None = None,
-    ) -> None:
-        super().__init__(what, where=where, evidence=evidence, cure=cure)
+    def __init__(self, what: str, *, example: int | None = None, **parts: Any) -> None:
+        super().__init__(what, **parts)
         self.example = example
 
 
@@ -189,11 +175,7 @@ _PASSED_THROUGH = tuple(os.path.join(os.path.dirname(file), "") for file in (__f
 
 
 def guarded(called: str, function: Callable[..., _T], /, *args: Any, **kwargs: Any) -> _T:
-    """Call it, and let nothing out but what it returns.
-
-    Args:
-        called: what messages call the function: ``the hook pytest_ftgate_model``.
-        function: somebody else's, or one of ours around it.
+    """Call somebody else's function, which messages call ``called``, and let nothing out but what it returns.
 
     Raises:
         ConfigError: it raised. ``pytest.skip()`` and ``sys.exit()`` do too: nothing may excuse a gate from judgement.
@@ -225,9 +207,7 @@ def is_cancelled_from_outside() -> bool:
 def told(error: BaseException, function: Callable[..., Any] | None = None) -> str:
     """The exception in one line, and the last line of code that it passed in the file whose fault it is.
 
-    Args:
-        error: as it was caught.
-        function: whose file that is; where absent, or none of its lines was passed, the first file that is not ours.
+    That is the file of ``function``; where absent, or none of its lines was passed, the first file that is not ours.
     """
     text = excerpt("".join(traceback.format_exception_only(type(error), error)), width=_LONGEST)
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(_PASSED_THROUGH)]
@@ -241,23 +221,15 @@ def told(error: BaseException, function: Callable[..., Any] | None = None) -> st
 
 
 def write_whole(path: Path, parts: Iterable[str]) -> None:
-    """Write text in UTF-8 to a file; its folder is made. Raises :class:`OSError`, the file then being as it was.
-
-    What is no plain file (a device, a pipe, a link to one) is written to directly.
-    """
+    """Write text in UTF-8 to a file; its folder is made. Raises :class:`OSError`, the file then being as it was."""
+    path = path.resolve()  # what a link leads to
     path.parent.mkdir(parents=True, exist_ok=True)
-    if path.is_symlink() or (path.exists() and not path.is_file()):
-        _write(path, parts)
-        return
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft = path if path.exists() and not path.is_file() else path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        _write(draft, parts)
-        draft.replace(path)
+        with draft.open("w", encoding="utf-8", newline="\n") as file:
+            file.writelines(parts)
+        draft.replace(path)  # does nothing where a device or a pipe is written to directly
     except BaseException:
-        draft.unlink(missing_ok=True)
+        if draft != path:
+            draft.unlink(missing_ok=True)
         raise
-
-
-def _write(path: Path, parts: Iterable[str]) -> None:
-    with path.open("w", encoding="utf-8", newline="\n") as file:
-        file.writelines(parts)

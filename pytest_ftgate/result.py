@@ -15,6 +15,9 @@ from pytest_ftgate.text import one_line, printable, shortened
 if TYPE_CHECKING:
     from pytest_ftgate.errors import FtgateError
 
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+"""Of the JSON Schemas that this package ships."""
+
 T = TypeVar("T")
 
 Verdict = Literal["pass", "fail", "inconclusive", "error"]
@@ -511,6 +514,11 @@ class GateResult(Delta):
         object.__setattr__(self, "passed", self.verdict == "pass")
 
     @property
+    def models(self) -> dict[str, ModelResult]:
+        """All baselines by their names, and the candidate."""
+        return {**self.baselines, "candidate": self.candidate}
+
+    @property
     def scored(self) -> bool:
         """Each model that is asked has a value, so that a test body has something to look at."""
         candidate = self.stage == "ready" or self.candidate.value is not None
@@ -577,18 +585,10 @@ def failed_result(result: GateResult, error: FtgateError) -> GateResult:
 
 @dataclass(frozen=True)
 class Session:
-    """What is said of the session as a whole.
+    """What is said of the session as a whole."""
 
-    Attributes:
-        unjudged: the obligations that were not met, each a name and a reason.
-        removed: sentences on gates that are gone.
-        remarks: what else is to be said at the end.
-        partial: whether obligations were printed instead of enforced.
-        config: the gate file, where the command line named it.
-    """
-
-    unjudged: Sequence[tuple[str, str]] = ()
-    removed: Sequence[str] = ()
-    remarks: Sequence[str] = ()
-    partial: bool = False
-    config: str | None = None
+    unjudged: Sequence[tuple[str, str]] = ()  # the obligations that were not met, each a name and a reason
+    removed: Sequence[str] = ()  # sentences on gates that are gone
+    remarks: Sequence[str] = ()  # what else is to be said at the end
+    partial: bool = False  # obligations were printed instead of enforced
+    config: str | None = None  # the gate file, where the command line named it

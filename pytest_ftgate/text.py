@@ -17,9 +17,7 @@ LONGEST = 2000
 """Characters of one text in a message or a report; what is longer is cut there."""
 
 _COMMAND_ANYWHERE = re.compile(r"##(?=\w*\[)")  # ##[error], ##vso[, ##teamcity[
-
 _SENTENCE = re.compile(r"[A-Z][a-z]*,? ")  # and no name of an error, as in "ValueError: no such label"
-
 _COMMAND_AT_START = re.compile(r"^\s*:(?=:)")  # ::error::, which some runners also find behind white space
 
 
@@ -61,14 +59,9 @@ def shortened(text: str, most: int = LONGEST) -> str:
 
 
 def wrapped(text: str, first: str = "", then: str = "  ", *, width: int = 80, break_words: bool = True) -> list[str]:
-    """Break a text between words into printable lines that fit a CI log.
+    """Break a text between words into printable lines of ``width`` characters, which fit a CI log.
 
-    Args:
-        text: of any length.
-        first: what the first line begins with.
-        then: what all others begin with.
-        width: characters of a line.
-        break_words: break a word that is longer than a line, too.
+    The first line begins with ``first``, all others with ``then``.
     """
     lines = textwrap.wrap(
         printable(text), width, initial_indent=first, subsequent_indent=then,
@@ -166,14 +159,15 @@ def show_number(value: float) -> str:
     return f"{value:,.10g}"
 
 
-def settled_by(what: str, needed: int, have: int, noun: str) -> str:
-    """How many examples in all would settle a question, as advice says it.
+def plain_number(value: float) -> str:
+    """A number as it would be written in a gate file: ``3`` for 3.0."""
+    return repr(value).removesuffix(".0")
 
-    Args:
-        what: is taken to be as it was measured: ``gain``, ``difference``.
-        needed: for a power of 0.8.
-        have: there are now.
-        noun: what they are, in the singular.
+
+def settled_by(what: str, needed: int, have: int, noun: str) -> str:
+    """How many examples in all, ``needed`` for a power of 0.8, would settle a question, as advice says it.
+
+    ``what`` (``gain``, ``difference``) is taken to be as it was measured.
     """
     return (
         f"If the {what} is really what was seen, about {plural(needed, noun)} in all "
@@ -215,11 +209,7 @@ def day(seconds: float) -> str:
 
 
 def date_of(seconds: float) -> date:
-    """The day in UTC.
-
-    Raises:
-        ValueError, OverflowError, OSError: no calendar has it.
-    """
+    """The day in UTC. Raises ValueError, OverflowError or OSError where no calendar has it."""
     return _utc(seconds).date()
 
 
@@ -230,11 +220,8 @@ def _utc(seconds: float) -> datetime:
 # --- values in messages --------------------------------------------------------------------------------------
 
 LONGEST_SHOWN = 100
-
 _SECRET = re.compile(r"key|token(?!s_per_minute)|secret|passw|credential|auth", re.IGNORECASE)
-
 _LITERAL_KEY = re.compile(r"(api_?key|secret|password|authorization|(access|auth|bearer)_?token)$")
-
 _NUMERAL = re.compile(r"\s*[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?\s*")
 
 
@@ -290,20 +277,12 @@ def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int | float):
-        return _number(value)
+        try:
+            return cut(f"{value!r}")
+        except ValueError:  # Python refuses to write out an integer of many thousand digits
+            return "a very large number"
     if isinstance(value, str):
         return f"the text {quoted(value)}"
-    return _kind(value)
-
-
-def _number(value: float) -> str:
-    try:
-        return cut(f"{value!r}")
-    except ValueError:  # Python refuses to write out an integer of many thousand digits
-        return "a very large number"
-
-
-def _kind(value: Any) -> str:
     if value is None:
         return "nothing"
     if isinstance(value, Mapping):
@@ -333,12 +312,8 @@ def kind_of(value: Any) -> str:
     """What a value is, in JSON's words; in Python's where JSON has none."""
     if value is None or isinstance(value, bool):
         return json.dumps(value)
-    for kind, words in (
-        (str, "text"),
-        (int | float, "a number"),
-        (list | tuple, "a list"),
-        (Mapping, "an object"),
-    ):
+    kinds = ((str, "text"), (int | float, "a number"), (list | tuple, "a list"), (Mapping, "an object"))
+    for kind, words in kinds:
         if isinstance(value, kind):
             return words
     return f"of type {type(value).__name__}"
@@ -350,11 +325,11 @@ OFFLINE = (
 )
 """Why an endpoint's answer is missing offline."""
 
-_RECORD = "Record anew with a key: `python -m pytest --ftgate-report=recordings:recordings`, and commit the folder."
-
-_AGAIN = "Run again: what arrived is kept (unless --ftgate-cache=off), only the missing answers are asked for."
-
 
 def cure_of(*, offline: bool) -> str:
     """Return what to do about missing answers; ``offline``: nobody was allowed to ask for them."""
-    return _RECORD if offline else _AGAIN
+    if offline:
+        return (
+            "Record anew with a key: `python -m pytest --ftgate-report=recordings:recordings`, and commit the folder."
+        )
+    return "Run again: what arrived is kept (unless --ftgate-cache=off), only the missing answers are asked for."

@@ -38,25 +38,15 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Exit status: 0 fine, 1 something got worse (compare), 2 could not be done.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    _add_init(commands.add_parser("init", help="look at your data and write a gate for it"))
-    _add_compare(commands.add_parser("compare", help="what moved between two JSON reports; 1 where a gate got worse"))
-    _add_schema(commands.add_parser("schema", help="print the JSON Schema of the gate file, or of the report"))
-    return parser
-
-
-def _add_schema(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--report", action="store_true", help="of the JSON report (--ftgate-report=json:PATH)")
-    parser.set_defaults(run=_schema)
-
-
-def _add_compare(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("before", metavar="BEFORE.json", type=Path, help="a report of --ftgate-report=json:PATH")
-    parser.add_argument("after", metavar="AFTER.json", type=Path, help="a later one")
-    parser.set_defaults(run=_compare)
-
-
-def _add_init(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
+    init = commands.add_parser("init", help="look at your data and write a gate for it")
+    compare = commands.add_parser("compare", help="what moved between two JSON reports; 1 where a gate got worse")
+    compare.add_argument("before", metavar="BEFORE.json", type=Path, help="a report of --ftgate-report=json:PATH")
+    compare.add_argument("after", metavar="AFTER.json", type=Path, help="a later one")
+    schema = commands.add_parser("schema", help="print the JSON Schema of the gate file, or of the report")
+    schema.add_argument("--report", action="store_true", help="of the JSON report (--ftgate-report=json:PATH)")
+    for command, run in ((init, _init), (compare, _compare), (schema, _schema)):
+        command.set_defaults(run=run)
+    add = init.add_argument
     add("--test-set", metavar="PATH", type=Path, help="what both models answer (default: the one *test* file here)")
     add("--training-set", metavar="PATH", type=Path, help="what the model learns from (default: the one *train* file)")
     add("--input", metavar="COLUMN", help="what the files call the input, where it is not guessed")
@@ -65,7 +55,7 @@ def _add_init(parser: argparse.ArgumentParser) -> None:
     add("--candidate", metavar="MODEL", help="the fine-tuned model")
     add("--directory", metavar="DIR", type=Path, default=Path(), help="where to look and to write (default: here)")
     add("--force", action="store_true", help="write over ftgate.yaml and test_finetune.py")
-    parser.set_defaults(run=_init)
+    return parser
 
 
 def _schema(asked: argparse.Namespace) -> int:

@@ -69,7 +69,13 @@ def write_project(wishes: Wishes, say: Callable[[str], None]) -> None:
         written[_INI] = "\n".join(["[pytest]", *ini_lines(), ""])
     for line in (*_seen(survey, proposal), *_warned(wishes, survey)):
         _tell(say, line)
-    _write(wishes.directory, written)
+    for name, content in written.items():
+        path = wishes.directory / name
+        try:
+            write_whole(path, [content])
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise ConfigError(f"cannot be written: {reason}", where=Where(shown_path(path))) from None
     say("")
     for line in _written(wishes, ini, list(written)):
         _tell(say, line)
@@ -88,20 +94,8 @@ def _check_folder(wishes: Wishes) -> None:
     dangling = [ini] if ini.is_symlink() and not ini.exists() else []  # an ini file that is one stays as it is
     for path in (wishes.directory / _GATE_FILE, wishes.directory / _TEST_FILE, *dangling):
         if os.path.lexists(path) and not wishes.force:
-            raise ConfigError(
-                "is there already, and nothing was written",
-                where=Where(shown_path(path)),
-                cure="--force writes over it.",
-            )
-
-
-def _write(directory: Path, written: Mapping[str, str]) -> None:
-    for name, text in written.items():
-        try:
-            write_whole(directory / name, [text])
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise ConfigError(f"cannot be written: {reason}", where=Where(shown_path(directory / name))) from None
+            what, place = "is there already, and nothing was written", Where(shown_path(path))
+            raise ConfigError(what, where=place, cure="--force writes over it.")
 
 
 # --- the gate file -------------------------------------------------------------------------------------------
@@ -165,11 +159,8 @@ def _model(written: str | None, folder: Path) -> str | None:
 
 
 def _relative(path: Path, folder: Path) -> str:
-    """A path as it is written in a file of ``folder``; absolute where nothing else reaches it."""
-    try:
-        return Path(os.path.relpath(path, folder)).as_posix()
-    except ValueError:  # another drive
-        return Path(os.path.abspath(path)).as_posix()
+    """A path as it is written in a file of ``folder``."""
+    return Path(os.path.relpath(path, folder)).as_posix()
 
 
 def _check_gate(wishes: Wishes, text: str) -> None:
@@ -181,21 +172,15 @@ def _check_gate(wishes: Wishes, text: str) -> None:
         if wishes.baseline is not None and wishes.candidate is not None:
             resolve_gate(file.layers(_GATE), file=file, gate=_GATE, default_name=_GATE)
     except ConfigError as error:
-        raise ConfigError(
-            f"the gate would not be valid, and nothing was written: {error.what}",
-            where=Where(key=error.where.key if error.where else None),
-            evidence=error.evidence,
-            cure=error.cure,
-        ) from None
+        what = f"the gate would not be valid, and nothing was written: {error.what}"
+        place = Where(key=error.where.key if error.where else None)
+        raise ConfigError(what, where=place, evidence=error.evidence, cure=error.cure) from None
 
 
 # --- the ini file --------------------------------------------------------------------------------------------
 
 _SECTIONS: Mapping[str, tuple[str, ...]] = {
-    "pytest.ini": (),
-    ".pytest.ini": (),
-    "pytest.toml": (),
-    ".pytest.toml": (),
+    **dict.fromkeys(("pytest.ini", ".pytest.ini", "pytest.toml", ".pytest.toml"), ()),
     "pyproject.toml": ("[tool.pytest]", "[tool.pytest.ini_options]"),
     "tox.ini": ("[pytest]",),
     "setup.cfg": ("[tool:pytest]",),
@@ -206,30 +191,18 @@ _SECTIONS: Mapping[str, tuple[str, ...]] = {
 def ini_file(folder: Path) -> Path | None:
     """The ini file that pytest will use: the nearest in this folder or above."""
     paths = ((place / name, sections) for place in (folder, *folder.parents) for name, sections in _SECTIONS.items())
-    return next((path for path, sections in paths if path.is_file() and _has(path, sections)), None)
-
-
-def _has(path: Path, sections: tuple[str, ...]) -> bool:
-    if not sections:
-        return True
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    return any(line.partition("#")[0].rstrip() in sections for line in lines)
+    for path, sections in paths:
+        if path.is_file():
+            lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+            if not sections or any(line.partition("#")[0].rstrip() in sections for line in lines):
+                return path
+    return None
 
 
 def ini_lines(gate_file: str = _GATE_FILE, *, toml: bool = False) -> list[str]:
-    """What makes a gate an obligation, in the language of the ini file.
-
-    Args:
-        gate_file: its path as seen from the ini file.
-        toml: the ini file is one in TOML.
-    """
-    settings = {
-        "required_plugins": "pytest-ftgate",
-        "addopts": "--strict-markers --strict-config",
-        "ftgate_required": "all",
-    }
-    if gate_file != _GATE_FILE:
-        settings["ftgate_config"] = gate_file
+    """What makes a gate an obligation, in the language of the ini file, from which ``gate_file`` is seen."""
+    settings = {"required_plugins": "pytest-ftgate", "addopts": "--strict-markers --strict-config"}
+    settings |= {"ftgate_required": "all"} | ({"ftgate_config": gate_file} if gate_file != _GATE_FILE else {})
     return [f'{key} = "{value}"' if toml else f"{key} = {value}" for key, value in settings.items()]
 
 

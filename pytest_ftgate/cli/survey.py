@@ -35,33 +35,22 @@ _GROUP_COLUMNS = (
 
 @dataclass(frozen=True)
 class Source:
-    """A data file that was read.
-
-    Attributes:
-        path: as it was named or found.
-        data: its examples.
-        fields: what the file calls ``input`` and ``expected``, where it has other names for them.
-        others: further files that it could have been.
-    """
+    """A data file that was read."""
 
     path: Path
     data: DataSet
-    fields: Mapping[str, str]
-    others: tuple[Path, ...] = ()
+    fields: Mapping[str, str]  # what it calls ``input`` and ``expected``, where it has other names for them
+    others: tuple[Path, ...] = ()  # further files that it could have been
 
 
 @dataclass(frozen=True)
 class Survey:
-    """Both files, and what was counted.
-
-    Attributes:
-        refused: why a gate would refuse the test set; None: it would not.
-    """
+    """Both files, and what was counted."""
 
     test: Source
     training: Source
     audit: TrainingAudit
-    refused: str | None
+    refused: str | None  # why a gate would refuse the test set
 
     @cached_property
     def labels(self) -> Counter[str]:
@@ -95,16 +84,8 @@ class Survey:
         return None
 
 
-# --- look ----------------------------------------------------------------------------------------------------
-
-
 def look(directory: Path, test_set: Path | None, training_set: Path | None, columns: Mapping[str, str]) -> Survey:
-    """Find, read and count both files.
-
-    Args:
-        directory: where files are looked for that were not named.
-        test_set, training_set: as they were named.
-        columns: what the user says that the files call ``input`` and ``expected``.
+    """Find, read and count both files; ``columns`` are what the user says that they call ``input`` and ``expected``.
 
     Raises:
         ConfigError: a file was not found.
@@ -113,11 +94,8 @@ def look(directory: Path, test_set: Path | None, training_set: Path | None, colu
     test = _source(directory, test_set, "test", columns)
     training = _source(directory, training_set, "train", columns)
     if os.path.realpath(test.path) == os.path.realpath(training.path):
-        raise ConfigError(
-            "the test set is the training set",
-            where=Where(shown_path(test.path)),
-            cure="Keep examples aside that no model learns from, at least 50.",
-        )
+        cure = "Keep examples aside that no model learns from, at least 50."
+        raise ConfigError("the test set is the training set", where=Where(shown_path(test.path)), cure=cure)
     refused = None
     try:
         check_test_set(test.data)
@@ -137,18 +115,17 @@ def _candidates(directory: Path, word: str) -> list[Path]:
     found = []
     for folder in _FOLDERS:
         paths = sorted((directory / folder).glob("*"), key=lambda path: (len(path.name), path.name))
-        found += [path for path in paths if _fits(path.name.lower(), word)]
+        named = ((path, path.name.lower()) for path in paths)
+        found += [
+            path
+            for path, name in named
+            if word in name and name.endswith(SUFFIXES) and (word == "train" or "train" not in name)
+        ]
     if found:
         return found
     option = "--test-set" if word == "test" else "--training-set"
-    raise ConfigError(
-        f"no *{word}* file ({', '.join(SUFFIXES)}) in {shown_path(directory)} or its folder data",
-        cure=f"Name it: {option} PATH",
-    )
-
-
-def _fits(name: str, word: str) -> bool:
-    return word in name and name.endswith(SUFFIXES) and (word == "train" or "train" not in name)
+    what = f"no *{word}* file ({', '.join(SUFFIXES)}) in {shown_path(directory)} or its folder data"
+    raise ConfigError(what, cure=f"Name it: {option} PATH")
 
 
 def _fields(path: Path, columns: Mapping[str, str]) -> dict[str, str]:
@@ -174,18 +151,9 @@ def _fields(path: Path, columns: Mapping[str, str]) -> dict[str, str]:
     return {part: chosen[part] for part in wanted}
 
 
-# --- propose -------------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """What suits the data.
-
-    Attributes:
-        metric: one of those that are built in.
-        why: the reason for it, in a few words.
-        goal: what such a fine-tune is usually for.
-    """
+    """The metric that suits the data, why, and what such a fine-tune is usually for."""
 
     metric: str
     why: str

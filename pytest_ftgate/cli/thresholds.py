@@ -6,12 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pytest_ftgate.cli.report_file import Facts
 from pytest_ftgate.config.gate_keys import comparison_of
-from pytest_ftgate.config.weaker import Weaker
-from pytest_ftgate.text import is_share, show_amount
+from pytest_ftgate.result import Check, GateResult, Threshold
+from pytest_ftgate.text import FARTHEST, is_share, show_amount, show_percent
 
-Direction = Literal["loosened", "stricter"]
+Mark = Literal["worse", "loosened", "better", "stricter", ""]
 
 _CHECKED = (
     *("min_test_examples", "min_training_examples", "cheaper_by", "faster_by", "max_age_days"),
@@ -19,165 +18,117 @@ _CHECKED = (
 )
 """Keys that a check of a gate that was judged to its end holds to whenever they are written."""
 _ENDS = {"min": "at least", "max": "at most"}
-_OF_RUNS = ("latency_p50_s", "latency_p95_s", "cost_usd", "error_rate")
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One thing that was asked for.
+    """One thing that was asked for: a number or a word, and the key by which it compares with others."""
 
-    Attributes:
-        shown: as people read it.
-        value: a number, or a word.
-        comparison: which way it would ask for less; None: any other value cannot be compared.
-    """
-
-    shown: str
     value: Any
-    comparison: Weaker | None = None
+    key: str
+    share: bool = False
+
+    def __str__(self) -> str:
+        if isinstance(self.value, str):
+            return self.value
+        return show_percent(self.value) if self.key == "confidence" else show_amount(self.value, share=self.share)
+
+    def asks_less_than(self, before: Asked) -> bool:
+        """Whether this asks for less, or for something that cannot be compared: a metric has no direction."""
+        comparison = comparison_of(before.key)
+        try:
+            return comparison is None or comparison.asks_less(before.value, self.value)
+        except ValueError:  # a word that is not known here
+            return True
 
 
 @dataclass(frozen=True, slots=True)
-class Shift:
-    """A threshold that is another one now. A metric has no direction: what cannot be compared counts as loosened."""
+class Move:
+    """One thing that is not as it was; ``worse`` and ``loosened`` count."""
 
-    key: str
-    before: str
-    after: str
-    direction: Direction
+    what: str
+    said: str
+    mark: Mark = ""
 
 
-def shifts(before: Facts, after: Facts) -> Iterator[Shift]:
+def shifts(before: GateResult, after: GateResult) -> Iterator[Move]:
     """What ``after`` asks for that ``before`` did not, and the other way round.
 
     A threshold that is absent was removed only where the gate was judged to its end: a report tells many thresholds by
     the checks that held to them.
     """
     old, new = asked(before), asked(after)
+    # Some come and go with the objective, which is compared by itself.
+    other = ("margin", "max_drop") if old["objective"].value != new["objective"].value else ()
     for key in dict.fromkeys((*old, *new)):
         if key not in new:
-            if judged_to_its_end(after) and not _other_objective(key, old, new):
-                yield Shift(key, old[key].shown, "removed", "loosened")
+            if _judged_to_its_end(after) and key not in other:
+                yield Move(key, f"{old[key]} -> removed", "loosened")
         elif key not in old:
-            if judged_to_its_end(before) and not _other_objective(key, old, new):
-                yield Shift(key, "none", new[key].shown, "stricter")
-        elif old[key].value != new[key].value and not (key == "evidence" and _other_objective("margin", old, new)):
-            loosened = _is_less(old[key], new[key])
-            yield Shift(key, old[key].shown, new[key].shown, "loosened" if loosened else "stricter")
-    for said in set(_texts(after, "loosened")) - set(_texts(before, "loosened")):
-        yield Shift("a mark asks for less than the file", "no", said, "loosened")
+            if _judged_to_its_end(before) and key not in other:
+                yield Move(key, f"none -> {new[key]}", "stricter")
+        elif old[key].value != new[key].value and not (key == "evidence" and other):
+            loosened = new[key].asks_less_than(old[key])
+            yield Move(key, f"{old[key]} -> {new[key]}", "loosened" if loosened else "stricter")
+    for said in set(after.loosened) - set(before.loosened):
+        yield Move("a mark asks for less than the file", f"no -> {said}", "loosened")
 
 
-def judged_to_its_end(gate: Facts) -> bool:
+def _judged_to_its_end(gate: GateResult) -> bool:
     """The models answered and were compared, so that every check that the gate has was made."""
-    ready = gate.text("stage") == "ready"
-    value = gate.part("baseline").number("value") if ready else gate.number("gain")
-    return value is not None and gate.text("verdict") != "error"
+    return (gate.baseline.value if gate.stage == "ready" else gate.gain) is not None and gate.verdict != "error"
 
 
-def asked(gate: Facts) -> dict[str, Asked]:
+def asked(gate: GateResult) -> dict[str, Asked]:
     """Return all that a report tells of what its gate asked for, by key."""
-    share = is_share(gate.range("metric_range"))
-    found = {
-        "objective": _word("objective", gate.text("objective") or "beat"),
-        "stage": _word("stage", gate.text("stage") or "accept"),
-        "metric": _word("metric", gate.text("metric")),
-        "margin": _amount("margin", gate.number("margin"), share),
-        "max_drop": _amount("max_drop", gate.number("max_drop"), share),
-        "evidence": _word("evidence", gate.text("evidence")),
-        "confidence": _confidence(gate.number("confidence"), _chosen_from(gate)),
-    }
-    for check in gate.parts("checks"):
-        name, threshold = check.text("name") or "", check.part("threshold")
-        key = threshold.text("key") or name  # an earlier report tells no key: there the check is called by it
-        if key in _CHECKED:
-            value = threshold.number("value") if threshold.values else check.number("required")
-            found[key] = _amount(key, value, share=False)
-        elif name.startswith("require."):
+    found: dict[str, Asked] = {}
+    counted = [int(_number(check.observed) or 1) for check in gate.checks if check.name == "choice"]
+    candidates = max(len(gate.candidates), *counted, 1)  # at the stage ready only a check tells their number
+
+    def add(name: str, value: Any, share: bool = False, key: str | None = None) -> None:
+        if value is not None:
+            found[name] = Asked(value, key or name, share)
+
+    def add_confidence(name: str, value: float | None) -> None:
+        """The gate's own: of several candidates each is judged at one that leaves it for all of them together."""
+        add(name, None if value is None else round(1 - (1 - value) * candidates, 9), key="confidence")
+
+    add("objective", gate.objective or "beat")
+    add("stage", gate.stage or "accept")
+    add("metric", gate.metric)
+    add("margin", gate.margin, is_share(gate.metric_range))
+    add("max_drop", gate.max_drop, is_share(gate.metric_range))
+    add("evidence", gate.evidence)
+    add_confidence("confidence", gate.confidence)
+    for check in gate.checks:
+        held_to = check.threshold or Threshold(check.name, check.required)  # an earlier report tells no key
+        if held_to.key in _CHECKED:
+            add(held_to.key, _number(held_to.value))
+        elif check.name.startswith("require."):
             for end, value in _ends(check).items():
-                _tighten(found, f"{name} {_ENDS[end]}", end, value)
-    for guard in gate.parts("guards"):
-        found |= _guard(guard, _chosen_from(gate))
-    fields = sorted({part.text("field") or "" for part in gate.parts("slices")})
-    found |= {f"slices by {field}": Asked("judged", "judged") for field in fields}
-    return {key: one for key, one in found.items() if one is not None}
+                name, one = f"{check.name} {_ENDS[end]}", Asked(value, f"require[0].{end}")
+                if name not in found or found[name].asks_less_than(one):  # of several limits the tightest counts
+                    found[name] = one
+    for guard in gate.guards:
+        name = f"guards.{guard.name}"
+        add(f"{name}.max_drop", guard.max_drop, is_share(guard.metric_range))
+        add(f"{name}.evidence", guard.evidence)
+        add_confidence(f"{name}.confidence", guard.confidence)
+        add(f"{name}.metric", guard.metric)
+    for field in sorted({part.field for part in gate.slices}):
+        add(f"slices by {field}", "judged")
+    return found
 
 
-def _guard(guard: Facts, candidates: int) -> Mapping[str, Asked | None]:
-    name, share = f"guards.{guard.text('name')}", is_share(guard.range("metric_range"))
-    return {
-        f"{name}.max_drop": _amount(f"{name}.max_drop", guard.number("max_drop"), share),
-        f"{name}.evidence": _word(f"{name}.evidence", guard.text("evidence")),
-        f"{name}.confidence": _confidence(guard.number("confidence"), candidates),
-        f"{name}.metric": _word(f"{name}.metric", guard.text("metric")),
-    }
+def _ends(check: Check) -> Mapping[str, float]:
+    """Return the limits that a bound holds to."""
+    if check.threshold is None:
+        return {}
+    value, end = check.threshold.value, check.threshold.key.rpartition(".")[2]
+    limits = value if isinstance(value, Mapping) else {end: value}
+    return {end: number for end in _ENDS if (number := _number(limits.get(end))) is not None}
 
 
-def _word(key: str, word: str | None) -> Asked | None:
-    return None if word is None else Asked(word, word, comparison_of(key))
-
-
-def _amount(key: str, value: float | None, share: bool) -> Asked | None:
-    return None if value is None else Asked(show_amount(value, share=share), value, comparison_of(key))
-
-
-def _confidence(value: float | None, candidates: int) -> Asked | None:
-    """The gate's own: of several candidates each is judged at one that leaves it for all of them together."""
-    if value is None:
-        return None
-    own = round(1 - (1 - value) * candidates, 9)
-    return Asked(f"{100 * own:g} %", own, comparison_of("confidence"))
-
-
-def _chosen_from(gate: Facts) -> int:
-    """The number of candidates; at the stage ready only a check tells it."""
-    told = [check.number("observed") for check in gate.parts("checks") if check.text("name") == "choice"]
-    return max(len(gate.parts("candidates")), *(int(count or 1) for count in told), 1)
-
-
-def _ends(check: Facts) -> Mapping[str, float]:
-    """Return the limits that a bound holds to; of an earlier report, which tells no key, the one that it tells."""
-    threshold, required = check.part("threshold"), check.number("required")
-    if isinstance(threshold.values.get("value"), dict):
-        both = threshold.part("value")
-        limits = {end: both.number(end) for end in _ENDS}
-    elif threshold.values:
-        limits = {(threshold.text("key") or "").rpartition(".")[2]: threshold.number("value")}
-    else:
-        limits = {_end_of(check, required): required}
-    return {end: value for end, value in limits.items() if end in _ENDS and value is not None}
-
-
-def _end_of(check: Facts, required: float | None) -> str:
-    """Return which end a number is that was held to: a value that passed lies on its right side."""
-    observed, passed = check.number("observed"), check.text("status") == "pass"
-    if observed is None or required is None or observed == required:
-        return "max" if (check.text("name") or "").endswith(_OF_RUNS) else "min"
-    return "min" if (observed > required) == passed else "max"
-
-
-def _tighten(found: dict[str, Asked | None], name: str, end: str, value: float) -> None:
-    """Of several limits on one value the tightest counts."""
-    one, known = _amount(f"require[0].{end}", value, share=False), found.get(name)
-    if one is not None and (known is None or _is_less(one, known)):
-        found[name] = one
-
-
-def _is_less(old: Asked, new: Asked) -> bool:
-    """Whether ``new`` asks for less than ``old``, or for something that cannot be compared with it."""
-    if old.comparison is None:
-        return True
-    try:
-        return old.comparison.asks_less(old.value, new.value)
-    except ValueError:  # a word that is not known here
-        return True
-
-
-def _other_objective(key: str, old: Mapping[str, Asked], new: Mapping[str, Asked]) -> bool:
-    """Whether a threshold comes and goes with the objective, which is compared by itself."""
-    return key in ("margin", "max_drop") and old["objective"].value != new["objective"].value
-
-
-def _texts(gate: Facts, name: str) -> list[str]:
-    value = gate.values.get(name)
-    return [str(one) for one in value] if isinstance(value, list) else []
+def _number(value: Any) -> float | None:
+    """Return a fact that may be anything, where it is a number."""
+    return float(value) if isinstance(value, int | float) and abs(value) <= FARTHEST else None

@@ -19,9 +19,9 @@ from pydantic import (
     model_validator,
 )
 
-from pytest_ftgate.config.keys import Keys, Listed, optional
+from pytest_ftgate.config.keys import Keys, Listed, names, optional
 from pytest_ftgate.config.model_keys import FewShot, Retrieval
-from pytest_ftgate.config.models import ModelSpec, ModelValue
+from pytest_ftgate.config.models import ModelSpec, ModelValue, refuse_one
 from pytest_ftgate.config.problems import refusal, refusals
 from pytest_ftgate.config.source import At, Source
 from pytest_ftgate.errors import ConfigError
@@ -103,19 +103,15 @@ def _name(one: AlternativeKeys | str) -> str:
 
 
 def _read_names(values: dict[str, Any]) -> dict[str, Any]:
-    problems = {name: "a name must not be blank" for name in values if not name.strip()}
-    problems |= {name: "a baseline must not be called candidate" for name in values if name == "candidate"}
-    if problems:
-        raise refusals(((name,), text) for name, text in problems.items())
-    return values
+    if "candidate" in values:
+        raise refusals([(("candidate",), "a baseline must not be called candidate")])
+    return names(values)
 
 
 def _read_baselines(value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
-    if isinstance(value, str) or (isinstance(value, Mapping) and "provider" in value):
-        raise refusal("must be a mapping of names to models; for one model use baseline")
     if isinstance(value, Mapping) and ("alternatives" in value or value.keys() == {"base"}):
         return AlternativesKeys.model_validate(value, context=info.context)
-    return handler(value)
+    return handler(refuse_one(value, "baseline"))
 
 
 _Named = Annotated[dict[str, ModelValue], Field(min_length=1)]
@@ -129,10 +125,6 @@ BaselinesValue = Annotated[
 def made_baselines(read: AlternativesKeys, at: At) -> tuple[dict[str, ModelSpec], tuple[str, ...]]:
     """Return all baselines by name, and the names of those that the gate makes; these come first.
 
-    Args:
-        read: what stands under ``baselines``.
-        at: the source of a part of it.
-
     Raises:
         ConfigError: the base model is not asked through an endpoint, so that nothing can be made from it.
     """
@@ -143,23 +135,15 @@ def made_baselines(read: AlternativesKeys, at: At) -> tuple[dict[str, ModelSpec]
             where=at("base").where("baselines.base"),
             cure="give the base model itself, or name each baseline: baselines: {prompt: ..., few_shot: ...}",
         )
-    made = _made(read, base, at)
+    if read.alternatives is None:
+        asked = [(PROMPT, 0, base.source), *((key, _DEFAULT_K, base.source) for key in EXAMPLES)]
+    else:
+        counts = [0 if isinstance(one, str) else int(getattr(one, _name(one)).k) for one in read.alternatives]
+        asked = [(_name(one), counts[i], at("alternatives", i)) for i, one in enumerate(read.alternatives)]
+    ways = Counter(key for key, _, _ in asked)
+    made = {key if ways[key] == 1 else f"{key}_{k}": _made_from(base, key, k, source) for key, k, source in asked}
     further = {name: model.placed(partial(at, name), name) for name, model in read.further.items()}
     return made | further, tuple(made)
-
-
-def _made(read: AlternativesKeys, base: ModelSpec, at: At) -> dict[str, ModelSpec]:
-    if read.alternatives is None:
-        asked: list[tuple[str, int, Source]] = [(PROMPT, 0, base.source)]
-        asked += [(key, _DEFAULT_K, base.source) for key in EXAMPLES]
-    else:
-        asked = [(_name(one), _count(one), at("alternatives", i)) for i, one in enumerate(read.alternatives)]
-    ways = Counter(key for key, _, _ in asked)
-    return {key if ways[key] == 1 else f"{key}_{k}": _made_from(base, key, k, source) for key, k, source in asked}
-
-
-def _count(one: AlternativeKeys | str) -> int:
-    return 0 if isinstance(one, str) else int(getattr(one, _name(one)).k)
 
 
 def _made_from(base: ModelSpec, key: str, k: int, source: Source) -> ModelSpec:

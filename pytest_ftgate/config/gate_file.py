@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -16,12 +17,15 @@ from pytest_ftgate.config.keys import Keys, Named, optional
 from pytest_ftgate.config.models import ModelDefinition, ModelSpec
 from pytest_ftgate.config.problems import Reading, read_keys, refusals
 from pytest_ftgate.config.source import Layer, Source
-from pytest_ftgate.config.yaml_file import read_yaml
-from pytest_ftgate.config.yaml_nodes import Node
+from pytest_ftgate.config.yaml_nodes import Node, YamlError, compose
 from pytest_ftgate.errors import ConfigError, Where, shown_path
 from pytest_ftgate.text import KeyPath, cut, dotted, got, quoted, suggestion
 
 _Kind = Literal["file", "defaults"]
+
+DEEPEST = 50
+"""How many levels may be nested: far above any gate, far below the depth at which Python gives up."""
+_SAID = {"syntax": "not valid YAML: {}", "document": "{}; a gate file is one document"}
 
 
 def _without_colon(values: dict[str, Any]) -> dict[str, Any]:
@@ -45,13 +49,7 @@ class FileKeys(Keys):
 
 @dataclass(frozen=True)
 class GateFile:
-    """A gate file in which every key and type is known to be right.
-
-    Attributes:
-        path: absolute.
-        models: the models that it names.
-        root: all that it says, with lines.
-    """
+    """A gate file in which every key and type is known to be right; its path is absolute."""
 
     path: Path
     models: Mapping[str, ModelSpec]
@@ -63,11 +61,7 @@ class GateFile:
         return tuple(self.root.value.get("gates", {}))
 
     def layers(self, gate: str | None, *, named_at: Where | None = None) -> list[Layer]:
-        """What the file says about a gate, nearest first: the gate itself, then the defaults.
-
-        Args:
-            gate: its name in the file; None for a gate that stands in a marker alone.
-            named_at: where the gate is asked for by that name.
+        """What the file says about a gate, nearest first; ``gate`` is None for one that stands in a marker alone.
 
         Raises:
             ConfigError: the file has no gate of that name.
@@ -76,12 +70,9 @@ class GateFile:
         if gate is None:
             return [defaults]
         if gate not in self.gate_names:
-            names = cut(", ".join(self.gate_names)) or "none"
-            raise ConfigError(
-                f"there is no gate {quoted(gate)} in {shown_path(self.path)}"
-                + suggestion(gate, self.gate_names, f"; the gates there are: {names}"),
-                where=named_at,
-            )
+            known = f"; the gates there are: {cut(', '.join(self.gate_names)) or 'none'}"
+            what = f"there is no gate {quoted(gate)} in {shown_path(self.path)}"
+            raise ConfigError(what + suggestion(gate, self.gate_names, known), where=named_at)
         return [self._layer("file", ("gates", gate), self.root.value["gates"][gate]), defaults]
 
     def where(self, path: KeyPath) -> Where:
@@ -89,18 +80,44 @@ class GateFile:
         return _where(self.path, self.root, path)
 
     def _layer(self, kind: _Kind, prefix: KeyPath, values: Mapping[str, Any]) -> Layer:
-        def within(path: KeyPath) -> Source:
-            return _source(self.path, self.root, (*prefix, *path), kind)
+        return Layer(values, lambda path: _source(self.path, self.root, (*prefix, *path), kind))
 
-        return Layer(values, lambda key: within((key,)), within)
+
+def read_yaml(path: Path, content: bytes | None = None) -> Node:
+    """Read a file that must hold one YAML mapping; ``content`` is what it held at another time.
+
+    Raises:
+        ConfigError: with the file, line and key, whatever is wrong with it.
+    """
+
+    def unusable(what: str, line: int | None = None, key: str | None = None, cure: str | None = None) -> ConfigError:
+        return ConfigError(what, where=Where(shown_path(path), line, key), cure=cure)
+
+    try:
+        content = path.read_bytes() if content is None else content
+        root = compose(content.decode("utf-8-sig"), deepest=DEEPEST, strict=True)
+    except FileNotFoundError:
+        raise unusable("there is no such gate file") from None
+    except UnicodeDecodeError as error:
+        text, line = (
+            f"not UTF-8: byte 0x{error.object[error.start]:02x} cannot be read",
+            error.object.count(b"\n", 0, error.start),
+        )
+        raise unusable(text, line + 1, cure="save the file as UTF-8") from None
+    except (OSError, ValueError) as error:
+        raise unusable(f"the gate file cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    except YamlError as error:
+        text = _SAID.get(error.kind, "{}").format(error.what)
+        raise unusable(text, error.line, dotted(error.path) or None) from None
+    if root is None or root.value is None:
+        raise unusable("the gate file is empty", cure="begin it with: version: 1")
+    if not isinstance(root.value, dict):
+        raise unusable("the gate file must be a mapping of keys to values", root.line)
+    return root
 
 
 def load_gate_file(path: Path, content: bytes | None = None) -> GateFile:
-    """Read and check a gate file, all gates of it.
-
-    Args:
-        path: the file.
-        content: what it held at another time; None: what it holds now.
+    """Read and check a gate file, all gates of it; ``content`` is what it held at another time.
 
     Raises:
         ConfigError: with the file, line and key of what is wrong; up to five problems at once.
@@ -112,14 +129,12 @@ def load_gate_file(path: Path, content: bytes | None = None) -> GateFile:
     reading = Reading(models=dict.fromkeys(written) if isinstance(written, dict) else {})  # only their names count yet
     keys = read_keys(FileKeys, root.value, reading=reading, place=lambda below, text: (_where(path, root, below), text))
     _check_names(path, root)
-    return GateFile(path, _models(keys, path, root), root)
 
-
-def _models(keys: FileKeys, path: Path, root: Node) -> dict[str, ModelSpec]:
     def at(name: str) -> Source:
         return replace(_source(path, root, ("models", name), "file"), key=dotted(("models", name)))
 
-    return {name: model.placed(partial(at, name), name) for name, model in (keys.models or {}).items()}
+    models = {name: model.placed(partial(at, name), name) for name, model in (keys.models or {}).items()}
+    return GateFile(path, models, root)
 
 
 def _where(path: Path, root: Node, below: KeyPath) -> Where:
@@ -133,12 +148,10 @@ def _source(path: Path, root: Node, below: KeyPath, kind: _Kind) -> Source:
 def _check_version(path: Path, root: Node) -> None:
     """A file of another version is not worth one word about its other keys."""
     version = root.value.get("version")
-    if version == 1 and type(version) is int:
-        return
-    where = _where(path, root, ("version",))
-    if "version" not in root.value:
-        raise ConfigError("this key is missing: write version: 1", where=where)
-    raise ConfigError(f"must be 1, the only version known here, {got(version, ())}", where=where)
+    if version != 1 or type(version) is not int:
+        missing = "this key is missing: write version: 1"
+        wrong = f"must be 1, the only version known here, {got(version, ())}"
+        raise ConfigError(wrong if "version" in root.value else missing, where=_where(path, root, ("version",)))
 
 
 def _check_names(path: Path, root: Node) -> None:
@@ -148,8 +161,28 @@ def _check_names(path: Path, root: Node) -> None:
     for gate, keys in root.value.get("gates", {}).items():
         name = keys.get("name", default or gate)
         if name in taken:
-            raise ConfigError(
-                f"two gates are called {quoted(name)}: {cut(taken[name])} and {cut(gate)}",
-                where=_where(path, root, ("gates", gate, "name") if "name" in keys else ("gates", gate)),
-            )
+            place = _where(path, root, ("gates", gate, "name") if "name" in keys else ("gates", gate))
+            raise ConfigError(f"two gates are called {quoted(name)}: {cut(taken[name])} and {cut(gate)}", where=place)
         taken[name] = gate
+
+
+def render_json_schema() -> str:
+    """The schema as text, made from the models that check the file itself; the same for the same models."""
+    head = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Gate file of pytest-ftgate (ftgate.yaml)",
+    }
+    return json.dumps(head | _untitled(FileKeys.model_json_schema()), indent=2, ensure_ascii=False) + "\n"
+
+
+def _untitled(schema: Any, *, names: bool = False) -> Any:
+    """Without pydantic's titles; ``names``: the keys of this mapping are names, which may be ``title``."""
+    if isinstance(schema, list):
+        return [_untitled(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        key: _untitled(part, names=key in ("properties", "$defs") and not names)
+        for key, part in schema.items()
+        if names or key != "title"
+    }

@@ -3,46 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from functools import partial
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, PrivateAttr
 
 from pytest_ftgate.config.baselines import BaselinesValue
 from pytest_ftgate.config.data import DataValue
-from pytest_ftgate.config.economics import EconomicsKeys
-from pytest_ftgate.config.keys import (
-    AboveZero,
-    Amount,
-    Count,
-    Keys,
-    Listed,
-    Named,
-    Placeable,
-    Text,
-    optional,
-    unwritten,
-)
+from pytest_ftgate.config.keys import AboveZero, Amount, Count, Keys, Listed, Named, Placeable, Text, optional
 from pytest_ftgate.config.levels import AuditKeys, ClockKeys
 from pytest_ftgate.config.metrics import JUDGED, MetricSpec, MetricValue
-from pytest_ftgate.config.models import ModelSpec, ModelValue
-from pytest_ftgate.config.problems import refusal, refusals
+from pytest_ftgate.config.models import ModelSpec, ModelValue, refuse_one
+from pytest_ftgate.config.problems import refusal
 from pytest_ftgate.config.requirements import (
     BoundKeys,
+    EconomicsKeys,
     GuardKeys,
     HypothesisKeys,
     HypothesisValue,
     SliceKeys,
-    plain_number,
 )
 from pytest_ftgate.config.source import Source
-from pytest_ftgate.config.weaker import Direction, Weaker, comparison_in, words
+from pytest_ftgate.config.weaker import Weaker, comparison_in, words
 from pytest_ftgate.result import Threshold
-
-
-def _read_candidates(value: Any) -> Any:
-    if isinstance(value, str) or (isinstance(value, Mapping) and "provider" in value):
-        raise refusal("must be a mapping of names to models; for one model use candidate")
-    return value
+from pytest_ftgate.text import plain_number
 
 
 def _read_drop(value: Any) -> Any:
@@ -51,24 +35,11 @@ def _read_drop(value: Any) -> Any:
     return value
 
 
+_SeveralCandidates = BeforeValidator(partial(refuse_one, key="candidate"))
 Evidence = Annotated[Literal["observed", "significant", "proven"], words("observed", "significant", "proven")]
-Goal = Literal[
-    "style",
-    "format",
-    "classification",
-    "extraction",
-    "latency",
-    "cost",
-    "knowledge",
-    "reasoning",
-    "one_off",
-    "safety",
-    "new_modality",
-]
+Served = Literal["style", "format", "classification", "extraction", "latency", "cost"]
+Goal = Literal[Served, "knowledge", "reasoning", "one_off", "safety", "new_modality"]
 Factor = Annotated[float, Field(gt=1, allow_inf_nan=False), Weaker("lower")]
-
-
-_LATER = "max_attempts ledger stop_early"
 
 
 class GateKeys(Keys):
@@ -82,7 +53,8 @@ class GateKeys(Keys):
             "not": {"anyOf": [{"required": ["baseline", "baselines"]}, {"required": ["candidate", "candidates"]}]}
         }
     )
-    later: ClassVar[frozenset[str]] = frozenset(_LATER.split())
+    later = frozenset({"max_attempts", "ledger", "stop_early"})
+    one_at_most = (("baseline", "baselines"), ("candidate", "candidates"))
     _gate: str | None = PrivateAttr(None)
     _alternatives: tuple[str, ...] = PrivateAttr(())
 
@@ -102,11 +74,9 @@ class GateKeys(Keys):
     candidate: ModelValue = optional(
         "The fine-tuned model: a name under models, a spelling, or a mapping. This or candidates is required."
     )
-    candidates: Annotated[dict[str, ModelValue], Field(min_length=1), BeforeValidator(_read_candidates), Named] = (
-        optional(
-            "Fine-tuned models by name, the smallest or cheapest first: the first that passes is chosen, "
-            "each judged at a confidence that allows for the choice."
-        )
+    candidates: Annotated[dict[str, ModelValue], Field(min_length=1), _SeveralCandidates, Named] = optional(
+        "Fine-tuned models by name, the smallest or cheapest first: the first that passes is chosen, "
+        "each judged at a confidence that allows for the choice."
     )
     metric: MetricValue = Field("accuracy", validate_default=True, description="The metric that decides.")
     margin: Annotated[Amount, Weaker("lower")] = optional(
@@ -174,7 +144,7 @@ class GateKeys(Keys):
     )
     economics: EconomicsKeys = optional("What the fine-tune costs and saves, and what it must bring.")
     audit: AuditKeys = Field(
-        default_factory=unwritten(AuditKeys),
+        default_factory=lambda: AuditKeys.model_validate({}),
         description="Which findings of the training audit fail the gate, warn, or are ignored.",
     )
     allow_weak_baseline: Annotated[Text, Weaker(None, unwritten="not allowed")] = optional(
@@ -189,29 +159,15 @@ class GateKeys(Keys):
         "How old the oldest prediction may be that the verdict rests on."
     )
     clock: ClockKeys = Field(
-        default_factory=unwritten(ClockKeys),
+        default_factory=lambda: ClockKeys.model_validate({}),
         description="What it means that a model is an alias, was changed, or is about to be shut down.",
     )
     ablate_prompt: bool = Field(
         False, description="Whether the candidate is run once more without its own prompt: shown, never decisive."
     )
 
-    @model_validator(mode="after")
-    def _one_form(self) -> GateKeys:
-        forms = (("baseline", "baselines"), ("candidate", "candidates"))
-        twice = [pair for pair in forms if self.model_fields_set.issuperset(pair)]
-        if twice:
-            raise refusals(((many,), f"{one} and {many} are both given: keep one") for one, many in twice)
-        return self
-
     def settled(self, sources: Mapping[str, Source], *, gate: str | None, alternatives: tuple[str, ...]) -> GateKeys:
-        """Return a copy that knows where each key was written, and what stands in none.
-
-        Args:
-            sources: by key.
-            gate: the gate's name in the file, if it stands there.
-            alternatives: the names of the baselines that the gate makes from one base model.
-        """
+        """Return a copy that knows where each key was written, and what stands in none."""
         copy = self.model_copy()
         copy._sources, copy._gate, copy._alternatives = sources, gate, alternatives
         return copy
@@ -294,12 +250,7 @@ def comparison_of(key: str) -> Weaker | None:
     return comparison_in(GateKeys, key)
 
 
-def weaker_of(key: str) -> Direction | None:
-    """Return in which direction a gate's key asks for less; None where its values have no order."""
-    found = comparison_of(key)
-    return found.direction if found else None
-
-
 def threshold(key: str, value: Any) -> Threshold:
     """Return what a check holds to: a value of a gate's key, and which way it would ask for less."""
-    return Threshold(key, value, weaker_of(key))
+    found = comparison_of(key)
+    return Threshold(key, value, found.direction if found else None)

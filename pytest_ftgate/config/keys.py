@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
@@ -58,6 +58,8 @@ class Keys(Placeable, BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
     later: ClassVar[frozenset[str]] = frozenset()
+    one_at_most: ClassVar[tuple[tuple[str, str], ...]] = ()
+    exactly_one: ClassVar[tuple[tuple[str, str], ...]] = ()
     _place: Source = PrivateAttr(default_factory=lambda: BUILT_IN)
     _sources: Mapping[str, Source] = PrivateAttr(default_factory=lambda: MappingProxyType({}))
 
@@ -76,11 +78,20 @@ class Keys(Placeable, BaseModel):
         copy, sources = self.model_copy(), {}
         for field, info in type(self).model_fields.items():
             key = info.alias or field
-            below: At = partial(at, key) if field in self.model_fields_set else _built_in
+            below: At = partial(at, key) if field in self.model_fields_set else lambda *_: BUILT_IN
             sources[key] = below()
             copy.__dict__[field] = place(getattr(self, field), below)
         copy._place, copy._sources = at(), sources
         return copy
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        written, pairs = self.model_fields_set, (*self.one_at_most, *self.exactly_one)
+        problems = [((b,), f"{a} and {b} are both given: keep one") for a, b in pairs if {a, b} <= written]
+        problems += [((a,), MISSING) for a, b in self.exactly_one if not {a, b} & written]
+        if problems:
+            raise refusals(problems)
+        return self
 
     @model_validator(mode="wrap")
     @classmethod
@@ -125,46 +136,23 @@ class OpenKeys(Keys):
         return self
 
 
-def _built_in(*_below: str | int) -> Source:
-    return BUILT_IN
-
-
 def optional(description: str, meaning: Any = None, **more: Any) -> Any:
-    """Return the field of a key that need not be written.
-
-    Args:
-        description: what the schema says of the key.
-        meaning: its value while it is not written, which the schema leaves to the description.
-        more: see :func:`pydantic.Field`.
-    """
+    """Return the field of a key that need not be written; the schema leaves what that means to the description."""
     return Field(default_factory=lambda: meaning, description=description, **more)
 
 
-def _names(values: dict[str, Any]) -> dict[str, Any]:
+def names(values: dict[str, Any]) -> dict[str, Any]:
+    """Refuse blank names in a mapping of names."""
     blank = [name for name in values if not name.strip()]
     if blank:
         raise refusals(((name,), "a name must not be blank") for name in blank)
     return values
 
 
-def unwritten(keys: type[Keys]) -> Callable[[], Any]:
-    """Return a default: what a mapping means that is not written."""
-    return lambda: keys.model_validate({})
+Named = AfterValidator(names)
 
-
-def _as_tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
-
-
-Named = AfterValidator(_names)
-"""Refuses blank names in a mapping of names."""
-
-Listed = BeforeValidator(_as_tuple)
+Listed = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
 """Takes a list or a tuple, and makes a tuple of it."""
-
-
-def _plain_path(value: Any) -> Any:
-    return os.fspath(value) if isinstance(value, os.PathLike) else value
 
 
 def _path_text(value: str) -> str:
@@ -194,7 +182,8 @@ def _unfit(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
 
 
 Text = Annotated[str, Field(pattern=r"\S")]
-PathText = Annotated[Text, BeforeValidator(_plain_path), AfterValidator(_path_text)]
+_PlainPath = BeforeValidator(lambda value: os.fspath(value) if isinstance(value, os.PathLike) else value)
+PathText = Annotated[Text, _PlainPath, AfterValidator(_path_text)]
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]

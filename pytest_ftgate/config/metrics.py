@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, PlainValidator, ValidationInfo, model_validator
+from pydantic import AfterValidator, Field, PlainValidator, ValidationInfo
 
 from pytest_ftgate.config.keys import Keys, Listed, Number, OpenKeys, PathText, Placeable, Text, optional, place
 from pytest_ftgate.config.models import ModelValue
-from pytest_ftgate.config.problems import MISSING, reading_of, refusal, refusals
+from pytest_ftgate.config.problems import reading_of, refusal, refusals
 from pytest_ftgate.config.source import BUILT_IN, At, Source
 from pytest_ftgate.config.weaker import Weaker
 from pytest_ftgate.text import FARTHEST, got
@@ -21,14 +21,7 @@ _BESIDE_MODEL = ("rubric", "rubric_file", "scale", "calibration")
 _NOT_BESIDE_MODEL = (
     f"unknown key; beside model stand {', '.join(_BESIDE_MODEL)}; a model with keys of its own has a provider"
 )
-
-
-_PATHS = {
-    ("format", "json_schema"),
-    ("rubric", "rubric_file"),
-    ("preference", "rubric_file"),
-    ("human_preference", "path"),
-}
+_PATHS = {"format": "json_schema", "rubric": "rubric_file", "preference": "rubric_file", "human_preference": "path"}
 
 
 @dataclass(frozen=True)
@@ -45,12 +38,11 @@ class MetricSpec(Placeable):
     def placed(self, at: At, name: str | None = None) -> MetricSpec:  # noqa: ARG002  # it has a name of its own
         """Return the metric as it stands at a place, paths and judge included."""
         source = at()
-        options = {key: self._placed(key, value, source) for key, value in self.options.items()}
+        options = {key: place(value, lambda *_: source) for key, value in self.options.items()}
+        path = options.get(_PATHS.get(self.name, ""))
+        if isinstance(path, str | os.PathLike) and os.fspath(path):
+            options[_PATHS[self.name]] = source.absolute(path)
         return MetricSpec(self.name, options, source)
-
-    def _placed(self, key: str, value: Any, source: Source) -> Any:
-        is_path = (self.name, key) in _PATHS and isinstance(value, str | os.PathLike) and os.fspath(value)
-        return source.absolute(value) if is_path else place(value, lambda *_: source)
 
 
 class MetricKeys(OpenKeys):
@@ -84,6 +76,7 @@ class CalibrationKeys(Keys):
 class RubricKeys(Keys):
     """Answers that a model grades by a rubric."""
 
+    exactly_one = (("rubric", "rubric_file"),)
     name: Literal["rubric"] = Field(description="The metric.")
     judge: ModelValue = Field(description="The model that grades.")
     rubric: Text = optional("What makes an answer good. This or rubric_file.")
@@ -93,25 +86,16 @@ class RubricKeys(Keys):
     )
     calibration: CalibrationKeys = optional("What the judge is held to first.")
 
-    @model_validator(mode="after")
-    def _one_rubric(self) -> RubricKeys:
-        _refuse_two_rubrics(self)
-        return self
-
 
 class PreferenceKeys(Keys):
     """Which of two answers a model prefers."""
 
+    exactly_one = (("rubric", "rubric_file"),)
     name: Literal["preference"] = Field(description="The metric.")
     judge: ModelValue = Field(description="The model that prefers.")
     rubric: Text = optional("What makes an answer better. This or rubric_file.")
     rubric_file: PathText = optional("A file with the rubric, relative to this one.")
     calibration: CalibrationKeys = optional("What the judge is held to first.")
-
-    @model_validator(mode="after")
-    def _one_rubric(self) -> PreferenceKeys:
-        _refuse_two_rubrics(self)
-        return self
 
 
 class HumanPreferenceKeys(Keys):
@@ -127,14 +111,6 @@ JUDGED: Mapping[str, type[JudgedKeys]] = {
     "preference": PreferenceKeys,
     "human_preference": HumanPreferenceKeys,
 }
-
-
-def _refuse_two_rubrics(read: RubricKeys | PreferenceKeys) -> None:
-    given = read.model_fields_set & {"rubric", "rubric_file"}
-    if len(given) == 2:
-        raise refusals([(("rubric_file",), "rubric and rubric_file are both given: keep one")])
-    if not given:
-        raise refusals([(("rubric",), MISSING)])
 
 
 def _read_metric(value: Any, info: ValidationInfo) -> MetricSpec:

@@ -20,7 +20,7 @@ from pytest_ftgate.config.keys import (
     Text,
     optional,
 )
-from pytest_ftgate.config.problems import MISSING, refusal, refusals
+from pytest_ftgate.config.problems import refusal, refusals
 from pytest_ftgate.text import got, quoted
 
 PER_TOKEN = ("input_per_1m", "output_per_1m", "cached_input_per_1m")
@@ -33,16 +33,24 @@ def mixed(keys: Collection[str]) -> str | None:
 
 
 _ENVIRONMENT_VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
-
 _JOB = r"^[A-Za-z0-9][A-Za-z0-9_.:-]*$"
-
 _TARGET = r"^[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*$"
 
 
-def _environment_variable(value: str) -> str:
-    if not re.match(_ENVIRONMENT_VARIABLE, value):
-        raise refusal("must be the name of an environment variable, as OPENAI_API_KEY, never the key itself")
-    return value
+def _matching(pattern: str, must: str, *, show: bool = True) -> AfterValidator:
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise refusal(f"must be {must}" + (f", got the text {quoted(value)}" if show else ""))
+        return value
+
+    return AfterValidator(check)
+
+
+_EnvironmentVariable = _matching(
+    _ENVIRONMENT_VARIABLE, "the name of an environment variable, as OPENAI_API_KEY, never the key itself", show=False
+)
+_Job = _matching(_JOB, "the id of a fine-tuning job, as ftjob-abc123")
+_Target = _matching(_TARGET, "a function as pkg.module:function")
 
 
 def _url(value: str) -> str:
@@ -50,18 +58,6 @@ def _url(value: str) -> str:
         raise refusal(f"must begin with http:// or https://, got the text {quoted(value.split('@')[-1].split('?')[0])}")
     if "@" in value.split("/")[2]:
         raise refusal("must not carry a user or password: name an environment variable with api_key_env")
-    return value
-
-
-def _target(value: str) -> str:
-    if not re.match(_TARGET, value):
-        raise refusal(f"must be a function as pkg.module:function, got the text {quoted(value)}")
-    return value
-
-
-def _job(value: str) -> str:
-    if not re.fullmatch(_JOB, value):
-        raise refusal(f"must be the id of a fine-tuning job, as ftjob-abc123, got the text {quoted(value)}")
     return value
 
 
@@ -128,10 +124,12 @@ class OpenAIKeys(Keys):
         }
     )
     short: ClassVar[str] = "model"
+    one_at_most = (("system", "system_file"),)
+    exactly_one = (("model", "job"),)
 
     provider: Literal["openai"] = Field(description="An OpenAI-compatible endpoint.")
     model: Text = optional("The model's name at the endpoint. This or job is required.")
-    job: Annotated[Text, AfterValidator(_job)] = optional(
+    job: Annotated[Text, _Job] = optional(
         "The fine-tuning job that made the model: its name, base model and training file are read from the endpoint.",
         json_schema_extra={"pattern": _JOB},
     )
@@ -146,7 +144,7 @@ class OpenAIKeys(Keys):
         "The endpoint; OpenAI's own where absent. OPENAI_BASE_URL and its like are ignored.",
         json_schema_extra={"pattern": "^https?://[^/]"},
     )
-    api_key_env: Annotated[str, AfterValidator(_environment_variable)] = optional(
+    api_key_env: Annotated[str, _EnvironmentVariable] = optional(
         "The environment variable that holds the key. Never the key itself.",
         json_schema_extra={"pattern": _ENVIRONMENT_VARIABLE},
     )
@@ -175,17 +173,7 @@ class OpenAIKeys(Keys):
     name: Text = optional("What reports call the model.")
 
     @model_validator(mode="after")
-    def _one_system_message(self) -> OpenAIKeys:
-        if self.model_fields_set >= {"system", "system_file"}:
-            raise refusals([(("system_file",), "system and system_file are both given: keep one")])
-        return self
-
-    @model_validator(mode="after")
-    def _one_model(self) -> OpenAIKeys:
-        if self.model_fields_set >= {"model", "job"}:
-            raise refusals([(("job",), "model and job are both given: keep one")])
-        if not self.model_fields_set & {"model", "job"}:
-            raise refusals([(("model",), MISSING)])
+    def _checkpoint_of_a_job(self) -> OpenAIKeys:
         if "checkpoint" in self.model_fields_set and "job" not in self.model_fields_set:
             raise refusals([(("checkpoint",), "only a job has checkpoints: name it in place of model")])
         return self
@@ -195,9 +183,10 @@ class PythonKeys(Keys):
     """A Python function as a model."""
 
     short: ClassVar[str] = "target"
+    one_at_most = (("concurrency", "workers"),)
 
     provider: Literal["python"] = Field(description="A Python function: text in, text out.")
-    target: Annotated[str, AfterValidator(_target)] = Field(
+    target: Annotated[str, _Target] = Field(
         description="The function, as pkg.module:function.",
         json_schema_extra={"pattern": r"^[^:\s]+:[^:\s]+$"},
     )
@@ -214,12 +203,6 @@ class PythonKeys(Keys):
     workers: Positive = optional("So many processes call the function, by joblib: for work of the CPU.")
     price: Price = optional("What the model's tokens cost.")
     name: Text = optional("What reports call the model.")
-
-    @model_validator(mode="after")
-    def _one_number_of_calls(self) -> PythonKeys:
-        if self.model_fields_set >= {"workers", "concurrency"}:
-            raise refusals([(("workers",), "workers and concurrency are both given: keep one")])
-        return self
 
 
 class RecordedKeys(Keys):

@@ -31,21 +31,15 @@ _BUILT_IN: dict[str, type[OpenAIKeys | PythonKeys | RecordedKeys]] = {
 class ModelSpec(Placeable):
     """One model as written, checked.
 
-    Attributes:
-        provider: "openai", "python", "recorded", "callable", or one that a hook knows.
-        options: the provider's keys that were written, without ``provider``; paths are absolute ``Path``s.
-            Of "callable" it is ``{"function": object}``.
-        spelling: for reports: ``openai:gpt-4.1-mini``, ``python:pkg.mod:fn``, ``conftest.my_model``.
-        name: its ``name`` key, else its name under ``baselines`` or ``candidates``, else that under ``models``, else
-            the model's own short name.
-        source: where it is described; of a named model that is under ``models``.
+    Its name is the key ``name``, else its name under ``baselines`` or ``candidates``, else that under ``models``, else
+    the model's own short name.
     """
 
-    provider: str
-    options: Mapping[str, Any]
-    spelling: str
+    provider: str  # "openai", "python", "recorded", "callable", or one that a hook knows
+    options: Mapping[str, Any]  # without ``provider``; paths are absolute; {"function": object} of "callable"
+    spelling: str  # for reports: ``openai:gpt-4.1-mini``, ``python:pkg.mod:fn``, ``conftest.my_model``
     name: str
-    source: Source
+    source: Source  # where it is described; of a named model that is under ``models``
 
     def __str__(self) -> str:
         return self.spelling
@@ -66,6 +60,13 @@ class ModelSpec(Placeable):
 def no_candidate(source: Source) -> ModelSpec:
     """Return what stands for the model that has not been trained yet."""
     return ModelSpec("", {}, "none yet", "candidate", source)
+
+
+def refuse_one(value: Any, key: str) -> Any:
+    """Refuse a model where models by name are asked for; ``key`` takes one."""
+    if isinstance(value, str) or (isinstance(value, Mapping) and "provider" in value):
+        raise refusal(f"must be a mapping of names to models; for one model use {key}")
+    return value
 
 
 def _read_model(value: Any, info: ValidationInfo) -> ModelSpec:

@@ -24,15 +24,10 @@ KeysT = TypeVar("KeysT", bound=BaseModel)
 
 @dataclass(frozen=True)
 class Reading:
-    """What validators must know besides the value.
+    """What validators must know besides the value."""
 
-    Attributes:
-        models: those under ``models`` in the gate file, by name.
-        objects: whether Python objects may stand for models, metrics and data.
-    """
-
-    models: Mapping[str, Any] = field(default_factory=dict)
-    objects: bool = False
+    models: Mapping[str, Any] = field(default_factory=dict)  # of the gate file, by name
+    objects: bool = False  # whether Python objects may stand for models, metrics and data
 
 
 def reading_of(info: ValidationInfo) -> Reading:
@@ -54,13 +49,7 @@ def refusals(problems: Iterable[tuple[KeyPath, str]]) -> ValidationError:
 def read_keys(
     keys: type[KeysT], values: Any, *, reading: Reading, place: Callable[[KeyPath, str], tuple[Where, str]]
 ) -> KeysT:
-    """Validate one mapping of keys.
-
-    Args:
-        keys: the pydantic model of the mapping.
-        values: the mapping as written.
-        reading: what validators need to know.
-        place: makes of a path and a text the place and the text of the message.
+    """Validate one mapping of keys; ``place`` makes of a path and a text the place and the text of the message.
 
     Raises:
         ConfigError: the first problem, with up to four more as evidence; in a file, in the order of lines.
@@ -71,7 +60,9 @@ def read_keys(
         found = [place(path, text) for path, text in own_words(error)]
     found.sort(key=lambda problem: problem[0].line or 0)
     (where, what), *others = found
-    raise ConfigError(what, where=where, evidence=_listed(others))
+    lines = [f"{where}: {what}" for where, what in others[: MOST_LISTED - 1]]
+    lines += [f"and {len(others) - len(lines)} more"] if len(others) > len(lines) else []
+    raise ConfigError(what, where=where, evidence="\n  ".join(lines) or None)
 
 
 def own_words(error: ValidationError) -> list[tuple[KeyPath, str]]:
@@ -83,14 +74,6 @@ def own_words(error: ValidationError) -> list[tuple[KeyPath, str]]:
         path = tuple(part for part in line["loc"] if part != "[key]")  # which pydantic adds for a key itself
         problems.append((path, _text(line, path)))
     return problems
-
-
-def _listed(problems: list[tuple[Where, str]]) -> str | None:
-    lines = [f"{where}: {what}" for where, what in problems[: MOST_LISTED - 1]]
-    unlisted = len(problems) - len(lines)
-    if unlisted:
-        lines.append(f"and {unlisted} more")
-    return "\n  ".join(lines) or None
 
 
 def _text(line: ErrorDetails, path: KeyPath) -> str:
@@ -118,6 +101,7 @@ _MUST = {
     "literal_error": "must be one of {expected}",
     "dict_type": "must be a mapping",
     "model_type": "must be a mapping",
+    "dataclass_type": "must be a mapping",
     "tuple_type": "must be a list",
     "too_short": "must not be empty",
 }

@@ -1,4 +1,4 @@
-"""What a gate requires besides its gain: bounds, a hypothesis, other test sets, parts of the test set."""
+"""What a gate requires besides its gain: bounds, a hypothesis, other test sets, parts of the test set, economics."""
 
 from __future__ import annotations
 
@@ -14,17 +14,12 @@ from pytest_ftgate.config.problems import refusal, refusals
 from pytest_ftgate.config.source import Source
 from pytest_ftgate.config.weaker import Weaker, words
 from pytest_ftgate.result import Threshold
-from pytest_ftgate.text import got, quoted
+from pytest_ftgate.text import got, plain_number, quoted
 
 DropEvidence = Annotated[Literal["observed", "significant", "proven"], words("significant", "observed", "proven")]
 """Of a drop "significant" asks for least: it also lets a drop pass that is too large and may be chance."""
 
 MaxDrop = Annotated[Amount, Weaker("higher")]
-
-
-def plain_number(value: float) -> str:
-    """Return a number as it would be written: ``3`` for 3.0."""
-    return repr(value).removesuffix(".0")
 
 
 class BoundKeys(Keys):
@@ -153,3 +148,28 @@ class SliceKeys(Keys):
         if twice:
             raise refusals([(("fields",), f"names {quoted(twice[0])} twice")])
         return self
+
+
+_MOST = 1e12  # beyond any use; sums of a few of them are still finite
+
+Dollars = Annotated[float, Field(ge=0, le=_MOST, allow_inf_nan=False)]
+Rate = Annotated[float, Field(gt=0, le=_MOST, allow_inf_nan=False)]
+
+
+class EconomicsKeys(Keys):
+    """What fine-tuning costs besides its answers, and what it must bring."""
+
+    calls_per_month: Rate = optional("Calls that the model will answer in a month.")
+    training_cost_usd: Dollars = optional(
+        "What training cost; without it the trained tokens of a fine-tuning job times the candidate's "
+        "price.training_per_1m."
+    )
+    data_cost_usd: Dollars = optional("What preparing the training data cost.")
+    hosting_usd_per_month: Dollars = optional("What hosting the candidate costs in a month, whatever it answers.")
+    retrains_per_year: Dollars = optional("How often it is trained again in a year, at the same cost of training.")
+    max_break_even_days: Annotated[Dollars, Weaker("higher")] = optional(
+        "The fine-tune must have paid for itself after so many days."
+    )
+    min_monthly_saving_usd: Annotated[Dollars, Weaker("lower")] = optional(
+        "The fine-tune must save so much in a month."
+    )

@@ -40,14 +40,9 @@ class _Value:
 def resolve_gate(
     layers: Sequence[Layer], *, file: GateFile | None, gate: str | None, default_name: str, root: Path | None = None
 ) -> GateKeys:
-    """Merge all places that speak about a gate, and check the outcome.
+    """Merge all places that speak about a gate, the nearest first, and check the outcome.
 
-    Args:
-        layers: the nearest first; those of the file included.
-        file: the gate file, whose ``models`` may be named; None where there is none.
-        gate: the gate's name in the file, if it stands there.
-        default_name: the gate's name where nothing names it.
-        root: the project's folder, out of which no relative path of a recording may lead; None: any may.
+    No relative path of a recording may lead out of ``root``, the project's folder, where that is given.
 
     Raises:
         ConfigError: an unknown key, a wrong type, an impossible value, or a required key that nothing gives.
@@ -147,40 +142,32 @@ def _merged(values: Mapping[str, _Value], gate: str | None, name: str) -> GateKe
 
 def _of_one_objective(config: GateKeys) -> GateKeys:
     """Refuse keys that contradict the objective, and ``match``, which is always proven, without what it has to hold."""
+
+    def refused(key: str, text: str, cure: str) -> ConfigError:
+        source = config.sources["objective" if getattr(config, key) is None else key]
+        return ConfigError(text, where=Where(source.place or None, key=key), cure=cure)
+
     if config.objective == "beat":
         for key in _OF_MATCH:
             if getattr(config, key) is not None:
-                raise ConfigError(
-                    f"{config.quoted(key)} belongs to objective: match, and this gate is to beat the baseline",
-                    where=Where(config.sources[key].place or None, key=key),
-                    cure=f"write objective: match (without a margin), or remove {key}",
-                )
+                text = f"{config.quoted(key)} belongs to objective: match, and this gate is to beat the baseline"
+                raise refused(key, text, f"write objective: match (without a margin), or remove {key}")
         return config
     objective = f"objective: match ({config.sources['objective']})"
     if config.margin is not None:
         moved = config.sources["margin"].kind == "defaults"
-        raise ConfigError(
-            f"{config.quoted('margin')} contradicts {objective}: nothing has to be gained",
-            where=Where(config.sources["margin"].place or None, key="margin"),
-            cure=("move the margin to the gates that have to beat something" if moved else "remove the margin")
-            + ", and say with max_drop how much worse the candidate may be: max_drop: 0.02",
-        )
+        cure = "move the margin to the gates that have to beat something" if moved else "remove the margin"
+        cure += ", and say with max_drop how much worse the candidate may be: max_drop: 0.02"
+        text = f"{config.quoted('margin')} contradicts {objective}: nothing has to be gained"
+        raise refused("margin", text, cure)
     if config.max_drop is None:
-        raise ConfigError(
-            f"{objective} needs max_drop: how much worse the candidate may be",
-            where=Where(config.sources["objective"].place or None, key="max_drop"),
-            cure="write max_drop: 0.02 for two points",
-        )
+        text = f"{objective} needs max_drop: how much worse the candidate may be"
+        raise refused("max_drop", text, "write max_drop: 0.02 for two points")
     if config.cheaper_by is None and config.faster_by is None:
-        raise ConfigError(
-            f"{objective} needs cheaper_by or faster_by: a model that is only as good is not worth a change",
-            where=Where(config.sources["objective"].place or None, key="cheaper_by"),
-            cure="write cheaper_by: 5 for a fifth of the cost of a call, faster_by: 2 for half of the time, or both",
-        )
+        text = f"{objective} needs cheaper_by or faster_by: a model that is only as good is not worth a change"
+        cure = "write cheaper_by: 5 for a fifth of the cost of a call, faster_by: 2 for half of the time, or both"
+        raise refused("cheaper_by", text, cure)
     if config.sources["evidence"].kind != "default" and config.evidence != "proven":
-        raise ConfigError(
-            f"{config.quoted('evidence')} contradicts {objective}, which is always proven",
-            where=Where(config.sources["evidence"].place or None, key="evidence"),
-            cure="remove evidence, or write evidence: proven",
-        )
+        text = f"{config.quoted('evidence')} contradicts {objective}, which is always proven"
+        raise refused("evidence", text, "remove evidence, or write evidence: proven")
     return config.model_copy(update={"evidence": "proven"})

@@ -14,23 +14,17 @@ from pytest_ftgate.text import KeyPath, dotted
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a value came from.
+    """Where a value came from; "defaults" is the section of the gate file, "default" is built in.
 
-    Attributes:
-        kind: the sort of place; "defaults" is the section of the gate file, "default" is built in.
-        text: as quoted in messages: ``marker``, ``ftgate.yaml:14``, ``default``.
-        base_dir: what relative paths in the value are relative to.
-        parameters: what a fixture was parametrized with, itself or through the fixtures that it depends on.
-        place: the file and line of a mark, which its text leaves out: ``test_intents.py:12``.
-        key: what was written there, as messages name it: ``baselines.prompt``.
+    ``parameters`` are what a fixture was parametrized with, itself or through the fixtures that it depends on.
     """
 
     kind: Literal["marker", "fixture", "file", "defaults", "default"]
-    text: str
-    base_dir: Path
+    text: str  # as quoted in messages: ``marker``, ``ftgate.yaml:14``, ``default``
+    base_dir: Path  # what relative paths in the value are relative to
     parameters: Mapping[str, Any] = field(default_factory=dict, compare=False)
-    place: str = field(default="", compare=False)
-    key: str = field(default="", compare=False)
+    place: str = field(default="", compare=False)  # of a mark, which its text leaves out: ``test_intents.py:12``
+    key: str = field(default="", compare=False)  # as messages name it: ``baselines.prompt``
 
     def where(self, key: str | None = None) -> Where:
         """The place for an error, with ``key`` where that says more than the value's own."""
@@ -57,27 +51,18 @@ At = Callable[..., Source]
 
 @dataclass(frozen=True)
 class Layer:
-    """One place that may give keys of a gate. In a list of layers the nearest stands first.
+    """One place that may give keys of a gate, with the source of each, or of each path where the place knows it.
 
-    Attributes:
-        values: what is written there: plain data, and objects where a marker or a fixture gives them.
-        source_of: the source of each key of ``values``.
-        within: the source of a value inside a key's value, where the place knows it (a file knows the line).
+    In a list of layers the nearest stands first.
     """
 
     values: Mapping[str, Any]
-    source_of: Callable[[str], Source] | Mapping[str, Source]
-    within: Callable[[KeyPath], Source] | None = None
+    sources: Callable[[KeyPath], Source] | Mapping[str, Source]
 
     def source(self, path: KeyPath) -> Source:
         """The source of the value at ``path``, whose first part is a key of the layer."""
-        return replace(self._source(path), key=dotted(path))
-
-    def _source(self, path: KeyPath) -> Source:
-        if self.within is not None:
-            return self.within(path)
-        key = str(path[0])
-        return self.source_of(key) if callable(self.source_of) else self.source_of[key]
+        found = self.sources(path) if callable(self.sources) else self.sources[str(path[0])]
+        return replace(found, key=dotted(path))
 
     @property
     def takes_objects(self) -> bool:

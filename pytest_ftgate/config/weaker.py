@@ -12,18 +12,14 @@ Direction = Literal["lower", "higher"]
 
 @dataclass(frozen=True, slots=True)
 class Weaker:
-    """How values of a key compare, as a part of its type: ``Annotated[int, Weaker("lower")]``.
-
-    Attributes:
-        direction: in which a value asks for less; None where values have no order, and to write the key at all does.
-        order: the words that may be written, the weakest first; none where numbers are compared.
-        unwritten: what messages call the key while it is not written, where that asks for most; None: it asks for
-            nothing then.
-    """
+    """How values of a key compare, as a part of its type: ``Annotated[int, Weaker("lower")]``."""
 
     direction: Direction | None
+    """In which a value asks for less; None where values have no order, and to write the key at all does."""
     order: tuple[str, ...] = ()
+    """The words that may be written, the weakest first; none where numbers are compared."""
     unwritten: str | None = None
+    """What messages call the key while it is not written, where that asks for most; None: it asks for nothing then."""
 
     def asks_less(self, before: Any, after: Any) -> bool:
         """Return whether ``after`` asks for less than ``before``. None stands for a key that is not written."""

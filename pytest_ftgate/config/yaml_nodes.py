@@ -33,14 +33,7 @@ _DATE = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(([Tt]|[ \t]+)[0-9]{1,2}:.*)?
 
 
 class YamlError(Exception):
-    """A text is refused.
-
-    Attributes:
-        kind: the sort of problem.
-        what: the problem, without the text around it, which may hold secrets.
-        line: counted from 1.
-        path: the keys down to it.
-    """
+    """A text is refused: ``what`` leaves out the text around it, which may hold secrets; lines are counted from 1."""
 
     def __init__(self, kind: Kind, what: str, line: int, path: KeyPath = ()) -> None:
         super().__init__(what)
@@ -49,21 +42,13 @@ class YamlError(Exception):
 
 @dataclass(frozen=True)
 class Node:
-    """A value of the text, and where it and its parts stand.
-
-    Attributes:
-        value: plain data: dict, list, text, number, boolean or None.
-        line: the line on which the value begins, counted from 1.
-        parts: of a mapping or list: each key or position with its line and its value's node.
-        size: how many values it holds, itself included, with aliases written out.
-        height: how many levels lie below it.
-    """
+    """A value of the text (plain data), and where it and its parts stand, in lines counted from 1."""
 
     value: Any
     line: int
-    parts: Mapping[str | int, tuple[int, Node]] = field(default_factory=dict)
-    size: int = 1
-    height: int = 0
+    parts: Mapping[str | int, tuple[int, Node]] = field(default_factory=dict)  # by key or position, with its line
+    size: int = 1  # values that it holds, itself included, with aliases written out
+    height: int = 0  # levels below it
 
     def line_of(self, path: KeyPath) -> int:
         """Return the line of the key at ``path``; of the nearest key above it where it does not exist."""
@@ -87,16 +72,9 @@ class _Open:
 
 
 def compose(text: str, *, deepest: int, strict: bool, aliases: bool = True) -> Node | None:
-    """Read a text of one document.
+    """Return the value of one document, in which ``deepest`` levels may be nested; None where the text holds none.
 
-    Args:
-        text: the YAML.
-        deepest: how many levels may be nested.
-        strict: whether what readers of YAML 1.1 and 1.2 understand differently is refused (``yes``, dates, ``010``).
-        aliases: whether ``*name`` may stand for an earlier value.
-
-    Returns:
-        Its value; None where the text holds none.
+    With ``strict``, what readers of YAML 1.1 and 1.2 understand differently is refused (``yes``, dates, ``010``).
 
     Raises:
         YamlError: it is not valid, or not plain.
@@ -231,8 +209,6 @@ class _Composer:
 
     def _scalar(self, event: Any, path: KeyPath) -> Any:
         text: str = event.value
-        if self._strict and not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
-            self._refuse("value", "half of a character pair (a lone surrogate) is not text", event, path)
         if event.style is not None:
             return text
         ambiguity = _ambiguity(text) if self._strict else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentTypeError
 from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -31,15 +32,20 @@ _MARK_HELP = (
 
 
 def _report(text: str) -> str:
-    from pytest_ftgate.plugin.options import report_option
-
-    return report_option(text)
+    form, _, path = text.partition(":")
+    if form not in ("html", "json", "markdown", "recordings") or not path:
+        raise ArgumentTypeError(f"{text!r} is no FORMAT:PATH with the format html, json, markdown or recordings")
+    return text
 
 
 def _usd(text: str) -> float:
-    from pytest_ftgate.plugin.options import usd_option
-
-    return usd_option(text)
+    try:
+        amount = float(text)
+    except ValueError:
+        amount = 0.0
+    if not 0 < amount < float("inf"):
+        raise ArgumentTypeError(f"{text!r} is no amount of US dollars above 0")
+    return amount
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -81,6 +87,29 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini("ftgate_required", "gates that must be judged and pass: names, or all", type="args", default=[])
 
 
+def _check_options(config: pytest.Config) -> None:
+    """Refuse options that no run may have, before any test is collected."""
+    import os
+    from importlib.util import find_spec
+
+    for name in config.getoption("override_ini") or ():
+        if name.startswith("ftgate_"):
+            raise pytest.UsageError(
+                f"-o {name}: what a gate asks for comes from files under review, not from the command line"
+            )
+    reports = list(dict.fromkeys(config.getoption("--ftgate-report")))
+    paths = [os.path.realpath(report.partition(":")[2]) for report in reports]
+    for report, path in zip(reports, paths, strict=True):
+        if paths.count(path) > 1:  # the second would take the place of the first, and nobody would know
+            raise pytest.UsageError(f"--ftgate-report={report}: another report goes to the same file")
+        if report.startswith("html:") and find_spec("jinja2") is None:
+            raise pytest.UsageError(
+                "--ftgate-report=html needs Jinja2, which is not installed: pip install 'pytest-ftgate[report]'"
+            )
+    if config.getoption("--ftgate-partial") and os.environ.get("CI"):
+        raise pytest.UsageError("--ftgate-partial is for local work; CI is set here")
+
+
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     from pytest_ftgate import hookspecs
 
@@ -103,9 +132,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", _MARK_HELP)
     config.pluginmanager.register(_WorkerReports(config))  # without a name, which -p no: could switch off
     if any(config.getoption(name) for name in ("override_ini", "--ftgate-report", "--ftgate-partial")):
-        from pytest_ftgate.plugin.options import check_options
-
-        check_options(config)
+        _check_options(config)
 
 
 class _WorkerReports:
@@ -196,12 +223,11 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, Any, Any]:
 
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
-    """The verdict fails the test in its call phase; the body runs where both models were scored."""
+    """The verdict fails the test in its call phase."""
     if not _marked(item):
         return (yield)
-    from pytest_ftgate.plugin.outcome import fail_unscored, verdict_after_body
+    from pytest_ftgate.plugin.outcome import verdict_after_body
 
-    fail_unscored(item, gate_session(item.config))
     with verdict_after_body(item, gate_session(item.config)):
         return (yield)
 

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 
 class _Read(NamedTuple):
-    """What was read: from where, in which state that was, and the examples."""
-
     source: Any  # kept, since its id is the key
     state: Any
     data: DataSet
@@ -74,16 +72,10 @@ def _file_state(path: Path) -> tuple[object, ...]:
     """What of a file, or of the files in a folder, changes with every write; nothing for a name that is no path."""
     try:
         files = sorted(path.rglob("*")) if path.is_dir() else [path]
-        return tuple((str(file), *_written(file)) for file in files)
+        found = [(file, file.stat()) for file in files if file.exists()]
     except (OSError, ValueError):  # a name that no file can have: whoever reads it says so
         return ()
-
-
-def _written(file: Path) -> tuple[int, ...]:
-    if not file.exists():
-        return ()
-    found = file.stat()
-    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
+    return tuple((str(file), one.st_size, one.st_mtime_ns, one.st_ctime_ns, one.st_ino) for file, one in found)
 
 
 def _load_file(source: DataKeys, hook: Any | None, *, labeled: bool) -> DataSet:

@@ -105,26 +105,16 @@ def _as_failure() -> Iterator[None]:
         fail(str(error))
 
 
-# --- ftgate_evaluate -----------------------------------------------------------------------------------------
-
-
 def evaluator(request: pytest.FixtureRequest, session: GateSession) -> Callable[..., Run]:
     """The function that the fixture ``ftgate_evaluate`` gives."""
 
     def evaluate(model: Any, test_set: Any, metric: Any = "accuracy") -> Run:
-        """Run a model over a test set and score it; what is stored already is not asked for again.
+        """Run a model over a test set, and return the run with the metric's value; all three as gates write them.
 
-        Args:
-            model: a spelling, a name under ``models`` in the gate file, a mapping, or a callable.
-            test_set: a path, a mapping, or an iterable of examples.
-            metric: a name, or a mapping with options.
-
-        Returns:
-            The run, with ``metrics``: the metric's value by its name.
+        What is stored already is not asked for again.
 
         Raises:
-            FtgateError: the model, the data or the metric cannot be used; :class:`ModelError` where an answer is
-                missing.
+            FtgateError: the model, the data or the metric cannot be used, or an answer is missing.
         """
         try:
             # One reading of every spelling: the call is a gate of which only these three keys are used.
@@ -146,13 +136,9 @@ def _evaluate(keys: Mapping[str, Any], request: pytest.FixtureRequest, session: 
     from pytest_ftgate.runs.runner import Job, run_models
 
     source, services = Source("marker", "ftgate_evaluate", request.path.parent), session.services(request.node.ihook)
-    config = resolve_gate(
-        [Layer(keys, dict.fromkeys(keys, source))],
-        file=session.files.gate_file(required=False),
-        gate=None,
-        default_name="ftgate_evaluate",
-        root=request.config.rootpath,
-    )
+    file, root = session.files.gate_file(required=False), request.config.rootpath
+    layers = [Layer(keys, dict.fromkeys(keys, source))]
+    config = resolve_gate(layers, file=file, gate=None, default_name="ftgate_evaluate", root=root)
     test = services.load(config.test_set, str(source))
     check_test_set(test)
     metrics = build_metrics(config, test, None, services.hook)
@@ -160,12 +146,6 @@ def _evaluate(keys: Mapping[str, Any], request: pytest.FixtureRequest, session: 
         refuse_judged(one, "measured by ftgate_evaluate", source=str(source))
     model = build_settled(config.candidate, _surroundings(services), services.hook)
     (run,) = run_models([Job(model, test)], stores=services.stores, offline=services.offline, budget=services.budget)
-    _check_complete(run)
-    answers, expected = answers_of(run), [example.expected for example in test.examples]
-    return replace(run, metrics={name: one.score(expected, answers).value for name, one in metrics.items()})
-
-
-def _check_complete(run: Run) -> None:
     missing = [prediction for repeat in run.predictions for prediction in repeat if prediction.completion is None]
     if run.fatal is not None:
         raise run.fatal
@@ -173,3 +153,5 @@ def _check_complete(run: Run) -> None:
         ids = ", ".join(printable(prediction.id, 40) for prediction in missing[:5])
         counted = f"{len(missing):,} of {len(run.test_set):,} answers are missing"
         raise ModelError(f"{run.model.name}: {counted} ({ids}): {one_line(missing[0].error or '')}")
+    answers, expected = answers_of(run), [example.expected for example in test.examples]
+    return replace(run, metrics={name: one.score(expected, answers).value for name, one in metrics.items()})

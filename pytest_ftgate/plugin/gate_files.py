@@ -29,10 +29,7 @@ def option_path(config: pytest.Config, text: str) -> Path:
 class GateFiles:
     """Each file is read once in a session, and looked up once in its history.
 
-    Attributes:
-        path: the gate file of this session; the command line names it before the ini file does.
-        ini_path: the ini's gate file, whatever file the command line names.
-        forbids_weakening: a gate that asks for less than where this change began fails.
+    The command line names the gate file of a session before the ini file does.
     """
 
     def __init__(self, config: pytest.Config) -> None:

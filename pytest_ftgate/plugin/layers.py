@@ -16,7 +16,7 @@ from pytest_ftgate.checks.weakening.review import review_checks
 from pytest_ftgate.config import GateKeys, Layer, Source, resolve_gate
 from pytest_ftgate.errors import ConfigError, Where, shown_path
 from pytest_ftgate.plugin.gate_files import GateFiles
-from pytest_ftgate.plugin.marks import GateMark, gate_marks, gate_name, test_id
+from pytest_ftgate.plugin.marks import gate_marks, gate_name, test_id
 from pytest_ftgate.result import Check
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ _FIXTURES = {
 _OBJECTIVE = ("margin", "objective", "max_drop", "cheaper_by", "faster_by")
 
 _REQUIRED = (*_FIXTURES.values(), "baselines", "candidates", *_OBJECTIVE)
+"""What the file may leave to others: the keys that have no default."""
 
 
 def layers_as_judged(request: pytest.FixtureRequest, files: GateFiles) -> Layers:
@@ -92,33 +93,27 @@ class Layers:
         past = files.past() if self.gate is not None else None
         if past is None or self.gate is None:
             return ()
-        return review_checks(
-            past,
-            self.gate,
-            before=self._as_of,
-            after=config,
-            loosened=self.loosened(),
-            forbidden=files.forbids_weakening,
-        )
+        given, forbidden = self.loosened(), files.forbids_weakening
+        return review_checks(past, self.gate, before=self._as_of, after=config, loosened=given, forbidden=forbidden)
 
     def _as_of(self, then: GateFile) -> GateKeys:
         """The gate as another state of the file asks for it; marks name models that only today's may have."""
         file = replace(then, models={**(self.file.models if self.file else {}), **then.models})
-        layers = [*file.layers(self.gate), *map(_required_keys, (*self.marks, *self.fixtures)), _ANY_CANDIDATE]
+        required = (
+            replace(layer, values={key: value for key, value in layer.values.items() if key in _REQUIRED})
+            for layer in (*self.marks, *self.fixtures)
+        )
+        layers = [*file.layers(self.gate), *required, _ANY_CANDIDATE]
         return resolve_gate(layers, file=file, gate=self.gate, default_name=self.nodeid)
-
-
-def _required_keys(layer: Layer) -> Layer:
-    """What the file may leave to others: the keys that have no default."""
-    return replace(layer, values={key: value for key, value in layer.values.items() if key in _REQUIRED})
 
 
 def _layers(item: pytest.Item, files: GateFiles, fixtures: Callable[[set[str]], Layer | None]) -> Layers:
     gate, marks = gate_name(item), list(gate_marks(item))
     named_at = next((mark.where for mark in marks if mark.gate is not None), None)
     overridden = fixtures({key for mark in marks for key in mark.keys})
+    sources = [Source("marker", "marker", mark.item.path.parent, place=str(mark.where)) for mark in marks]
     return Layers(
-        [_mark_layer(mark) for mark in marks],
+        [Layer(dict(mark.keys), dict.fromkeys(mark.keys, source)) for mark, source in zip(marks, sources, strict=True)],
         [overridden] if overridden else [],
         files.gate_file(required=gate is not None),
         files.promised(gate) if gate is not None else None,
@@ -127,14 +122,6 @@ def _layers(item: pytest.Item, files: GateFiles, fixtures: Callable[[set[str]], 
         item.config.rootpath,
         named_at,
     )
-
-
-def _mark_layer(mark: GateMark) -> Layer:
-    source = Source("marker", "marker", mark.item.path.parent, place=str(mark.where))
-    return Layer(dict(mark.keys), dict.fromkeys(mark.keys, source))
-
-
-# --- fixtures ------------------------------------------------------------------------------------------------
 
 
 def _fixture_layer(request: pytest.FixtureRequest, given: set[str], value_of: Callable[[str], Any]) -> Layer | None:
@@ -147,11 +134,8 @@ def _fixture_layer(request: pytest.FixtureRequest, given: set[str], value_of: Ca
         is_parameter = function is None and name in parametrized
         if key in given or (key in ("baseline", "candidate") and f"{key}s" in given):
             if is_parameter:
-                raise ConfigError(
-                    f"{key} is given by a mark and by the parameter {name}",
-                    where=Where(shown_path(request.path)),
-                    cure="Keep one of the two.",
-                )
+                what, place = f"{key} is given by a mark and by the parameter {name}", Where(shown_path(request.path))
+                raise ConfigError(what, where=place, cure="Keep one of the two.")
             continue
         if is_parameter:
             sources[key], value = Source("fixture", f"parameter {name}", request.path.parent), parametrized[name]

@@ -21,16 +21,10 @@ MARK = "ftgate"
 
 @dataclass(frozen=True)
 class GateMark:
-    """One mark of a test.
-
-    Attributes:
-        item: the test.
-        owner: the function, class or module that carries the mark.
-        mark: pytest's.
-    """
+    """One mark of a test."""
 
     item: pytest.Item
-    owner: Any
+    owner: Any  # the function, class or module that carries the mark
     mark: pytest.Mark
 
     @property
@@ -104,9 +98,6 @@ def _calls_in(owner: Any) -> Iterator[ast.Call]:
                 yield node
 
 
-# --- the marks of a test -------------------------------------------------------------------------------------
-
-
 def gate_marks(item: pytest.Item) -> Iterator[GateMark]:
     """Parameter, function, derived class, base class, module, package. Two marks on one of them are an error."""
     for node in reversed(item.listchain()):
@@ -167,13 +158,7 @@ def location(item: pytest.Item) -> str:
         line = None
     if line is None:
         return f"{Path(path).as_posix()}:{(first or 0) + 1}"
-    try:
-        return f"{Path(os.path.relpath(file, item.config.rootpath)).as_posix()}:{line}"
-    except ValueError:  # on another drive
-        return f"{file.as_posix()}:{line}"
-
-
-# --- the name of a test --------------------------------------------------------------------------------------
+    return f"{Path(os.path.relpath(file, item.config.rootpath)).as_posix()}:{line}"
 
 
 def test_id(item: pytest.Item) -> str:

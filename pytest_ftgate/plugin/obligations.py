@@ -17,19 +17,12 @@ from pytest_ftgate.result import GateResult
 
 @dataclass
 class Seen:
-    """What became of the tests that carry a gate, by the gate's name.
-
-    Attributes:
-        collected: gates that a test was collected for.
-        deselected: gates that a test was taken out of the run for.
-        skipped: gates that a test was skipped for, with the reason.
-        tests: the tests that carry each gate, their parameters aside, whatever became of them.
-    """
+    """What became of the tests that carry a gate, by the gate's name."""
 
     collected: set[str] = field(default_factory=set)
     deselected: set[str] = field(default_factory=set)
-    skipped: dict[str, str] = field(default_factory=dict)
-    tests: dict[str, set[str]] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)  # with the reason
+    tests: dict[str, set[str]] = field(default_factory=dict)  # all of them, their parameters aside
 
     def see(self, test: str, name: str, *, deselected: bool = False) -> None:
         """Note that a test, by its id without parameters, carries a gate."""
@@ -51,32 +44,20 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Unmet:
-    """An obligation that was not met.
-
-    Attributes:
-        name: of the gate.
-        reason: why.
-        told: the block of the gate has told it already.
-    """
+    """The name of a gate that had to be judged and was not, and why."""
 
     name: str
     reason: str
-    told: bool = False
+    told: bool = False  # by the block of the gate
 
 
 @dataclass(frozen=True, slots=True)
 class Owed:
-    """What has to be said of gates that were not judged.
-
-    Attributes:
-        unmet: the obligations that were not met.
-        removed: sentences on gates that are gone since this change began.
-        partial: obligations are printed instead of enforced.
-    """
+    """What has to be said of gates that were not judged."""
 
     unmet: Sequence[Unmet] = ()
-    removed: Sequence[str] = ()
-    partial: bool = False
+    removed: Sequence[str] = ()  # sentences on gates that are gone since this change began
+    partial: bool = False  # obligations are printed instead of enforced
 
     @property
     def red(self) -> bool:
@@ -145,12 +126,6 @@ def find_unmet(
     An obligation is met where the gate was judged at least once, every time with ``pass``, and no mark and no fixture
     asked for less than the file. A gate of the file is not met by another that a mark gives its name; where marks alone
     give a name, every test that carries it must have been judged, since each may be a gate of its own.
-
-    Args:
-        required: names of gates.
-        results: what was judged.
-        seen: what became of the tests that carry a gate.
-        in_file: the gates of the gate file.
     """
     firsts = (next(_unmet(name, results, seen, name in in_file), None) for name in dict.fromkeys(required))
     return [one for one in firsts if one is not None]

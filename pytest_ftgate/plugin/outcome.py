@@ -29,10 +29,7 @@ _SKIPPED = (pytest.skip.Exception, pytest.xfail.Exception)
 def judge_in_setup(item: pytest.Item, request: pytest.FixtureRequest | None, session: GateSession) -> None:
     """Judge the gate of a marked test; in error, the test is in error too.
 
-    Args:
-        item: the test.
-        request: the way to its fixtures; None where the fixture that keeps it was not set up.
-        session: what the gates of this session share.
+    ``request`` is None where the fixture that keeps it was not set up.
     """
     if item.config.getoption("setupplan", False):
         return
@@ -41,27 +38,20 @@ def judge_in_setup(item: pytest.Item, request: pytest.FixtureRequest | None, ses
             f"ftgate: {item.nodeid} cannot judge a gate: the mark works on test functions and methods, "
             "and the fixture _ftgate_request must not be overridden"
         )
-    _fail_in_error(_judge(request, session))
+    _judge(request, session)
 
 
 def judged_gate(request: pytest.FixtureRequest, session: GateSession) -> GateResult:
     """What the fixture ``ftgate`` gives."""
     if request.node.get_closest_marker(MARK) is None:
         fail("the fixture ftgate needs the mark: @pytest.mark.ftgate(...)")
-    result = _judge(request, session)
-    _fail_in_error(result)
-    return result
+    return _judge(request, session)
 
 
 def fail(text: str) -> NoReturn:
     """Fail the test with nothing but ``text``."""
     __tracebackhide__ = False  # pytest remarks on it where a failure leaves no line to show
     pytest.fail(text, pytrace=False)
-
-
-def _fail_in_error(result: GateResult) -> None:
-    if result.verdict == "error":
-        fail(failure_text(result))
 
 
 def _judge(request: pytest.FixtureRequest, session: GateSession) -> GateResult:
@@ -86,7 +76,10 @@ def _judge(request: pytest.FixtureRequest, session: GateSession) -> GateResult:
                 session.keep(Judged(failed_result(unnamed, _ended_by(error))), item)
             raise
         session.keep(judged, item)
-    return session.results[item.nodeid]
+    result = session.results[item.nodeid]
+    if result.verdict == "error":
+        fail(failure_text(result))
+    return result
 
 
 def _ended_by(error: BaseException) -> FtgateError:
@@ -99,27 +92,22 @@ def _ended_by(error: BaseException) -> FtgateError:
     return FtgateError("interrupted while the models were asked", cure=cure)
 
 
-def fail_unscored(item: pytest.Item, session: GateSession) -> None:
-    """The free checks did not hold: there is nothing that a body could look at."""
-    result = session.results[item.nodeid]
-    if not result.scored:
-        _fail_unless_passed(result)
-
-
 @contextmanager
 def verdict_after_body(item: pytest.Item, session: GateSession) -> Iterator[None]:
-    """Fail the test unless the gate passed, also where its body skips; a failure of the body goes first."""
-    try:
-        yield
-    except _SKIPPED:
-        _fail_unless_passed(session.results[item.nodeid])
-        raise
-    _fail_unless_passed(session.results[item.nodeid])
+    """Fail the test unless the gate passed, also where its body skips; a failure of the body goes first.
 
-
-def _fail_unless_passed(result: GateResult) -> None:
+    Where the models were not scored there is nothing that a body could look at.
+    """
+    result, skipped = session.results[item.nodeid], None
+    if result.scored or result.passed:
+        try:
+            yield
+        except _SKIPPED as error:
+            skipped = error
     if not result.passed:
         fail(failure_text(result))
+    if skipped is not None:
+        raise skipped
 
 
 def hold_report(item: pytest.Item, report: pytest.TestReport, session: GateSession) -> None:

@@ -22,11 +22,8 @@ Uncaptured = Callable[[], AbstractContextManager[Any]]
 class ProgressDisplay:
     """Show how far the models are: on a moving line that wipes itself away in the end, or as a line a minute.
 
-    Args:
-        write: puts text on a terminal as it is, or one line into a log, at once.
-        fresh_line: ends the line of a terminal that something else has begun; None: ``write`` writes a log.
-        uncaptured: a context in which what is written is seen.
-        clock: seconds that never run backwards.
+    ``fresh_line`` ends the line of a terminal that something else has begun; without it ``write`` writes a log.
+    What is written in the context ``uncaptured`` is seen.
     """
 
     def __init__(
@@ -53,10 +50,15 @@ class ProgressDisplay:
         job, now = (progress.model, progress.total), self._clock()
         self._latest[job] = progress
         self._began.setdefault(job, now)
+        text = ", ".join(_shown(one, now - self._began[job]) for job, one in self._latest.items())
         if self._fresh_line is not None:
-            self._move(self._fresh_line, now)
-        else:
-            self._log(now)
+            self._move(self._fresh_line, text)
+            return
+        self._logged = now if self._logged is None else self._logged
+        if now - self._logged >= EVERY_S:
+            self._logged = now
+            with self._uncaptured():
+                self._write(f"ftgate, after {_span(now - min(self._began.values()))}: {text}")
 
     def wipe(self) -> None:
         """Leave a terminal as it was, and begin anew."""
@@ -65,50 +67,29 @@ class ProgressDisplay:
                 self._write("\r" + " " * self._width + "\r")
         self._start()
 
-    def _move(self, fresh_line: Callable[[], Any], now: float) -> None:
+    def _move(self, fresh_line: Callable[[], Any], text: str) -> None:
         with self._uncaptured():  # the terminal's width is not known to a captured stream
             if not self._width:
                 fresh_line()
-            line = f"ftgate: {self._text(now)}".ljust(self._width)[: _columns()]
+            # One column less than the terminal has: a line that wraps could not be wiped.
+            line = f"ftgate: {text}".ljust(self._width)[: shutil.get_terminal_size().columns - 1]
             self._write("\r" + line)
         self._width = len(line)
-
-    def _log(self, now: float) -> None:
-        if self._logged is None:
-            self._logged = now
-        if now - self._logged >= EVERY_S:
-            self._logged = now
-            with self._uncaptured():
-                self._write(f"ftgate, after {_span(now - min(self._began.values()))}: {self._text(now)}")
-
-    def _text(self, now: float) -> str:
-        return ", ".join(_shown(progress, now - self._began[job]) for job, progress in self._latest.items())
-
-
-def _columns() -> int:
-    """One column less than the terminal has: a line that wraps could not be wiped."""
-    return shutil.get_terminal_size().columns - 1
 
 
 def _shown(progress: Progress, seconds: float) -> str:
     """``tuned 1,200/2,000 (45/s, 18 s left, 3 failed, 61,234 tokens, $0.12)``."""
-    facts = [*_pace(progress, seconds)]
+    asked, left, facts = progress.done - progress.stored, progress.total - progress.done, []
+    if seconds >= 1 and asked > 0 and left:  # else it would be a guess
+        rate = asked / seconds
+        pace = f"{rate:.0f}/s" if rate >= 1 else f"{rate * _MINUTE_S:.0f}/min"
+        facts = [pace, f"{_span(left / rate)} left"]
     facts += [f"{progress.errors:,} failed"] if progress.errors else []
     facts += [f"batch: {progress.in_batch[0]:,}/{progress.in_batch[1]:,}"] if progress.in_batch else []
     facts += [f"{progress.tokens:,} tokens"] if progress.tokens else []
     facts += [show_usd(progress.usd)] if progress.usd else []
     more = f" ({', '.join(facts)})" if facts else ""
     return f"{printable(progress.model, 30)} {progress.done:,}/{progress.total:,}{more}"
-
-
-def _pace(progress: Progress, seconds: float) -> list[str]:
-    """Answers a second, and how long the rest takes at that; nothing where that would be a guess."""
-    asked, left = progress.done - progress.stored, progress.total - progress.done
-    if seconds < 1 or asked <= 0 or not left:
-        return []
-    rate = asked / seconds
-    shown = f"{rate:.0f}/s" if rate >= 1 else f"{rate * _MINUTE_S:.0f}/min"
-    return [shown, f"{_span(left / rate)} left"]
 
 
 def _span(seconds: float) -> str:

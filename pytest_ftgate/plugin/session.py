@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -12,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_ftgate.errors import FtgateError, guarded
+from pytest_ftgate.errors import FtgateError, guarded, shown_path
 from pytest_ftgate.gate.state import Judged, Services
 from pytest_ftgate.plugin.data_sets import DataSets
-from pytest_ftgate.plugin.gate_files import GateFiles, ini_path
+from pytest_ftgate.plugin.gate_files import GateFiles, ini_path, option_path
 from pytest_ftgate.plugin.marks import MARK, claimed_name, function_id, location
 from pytest_ftgate.plugin.obligations import Owed, Seen, find_owed
-from pytest_ftgate.plugin.reporting import append_summary, write_reports, writes
 from pytest_ftgate.plugin.terminal import HIDDEN, annotate, display, show_gate, show_lines
 from pytest_ftgate.reports import json as json_report
+from pytest_ftgate.reports.github import Step
 from pytest_ftgate.reports.session import Outcome
 from pytest_ftgate.reports.text import Line
 from pytest_ftgate.result import GateResult, Session
@@ -36,27 +37,12 @@ __tracebackhide__ = True  # what a fixture or a body raises is shown without our
 
 
 class Verdicts:
-    """The first verdict of each test, by node id.
-
-    Attributes:
-        results: the verdicts.
-        facts: the same as JSON, of the tests of this process.
-        answers: all answers of the models, where a report shows them.
-    """
+    """The first verdict of each test, by node id."""
 
     def __init__(self) -> None:
         self.results: dict[str, GateResult] = {}
-        self.facts: dict[str, str] = {}
-        self.answers: dict[str, Answers] = {}
-
-    @property
-    def all_passed(self) -> bool:
-        return all(result.passed for result in self.results.values())
-
-    def keep(self, nodeid: str, result: GateResult, facts: str) -> None:
-        """Keep a verdict of this process."""
-        self.results[nodeid] = result
-        self.facts[nodeid] = facts
+        self.facts: dict[str, str] = {}  # the same as JSON, of the tests of this process
+        self.answers: dict[str, Answers] = {}  # of the models, where a report shows them
 
     def keep_answers(self, nodeid: str, judged: Judged) -> None:
         """Keep what a page shows of every example."""
@@ -95,18 +81,12 @@ class Verdicts:
 
 
 class GateSession:
-    """Run-wide state, on the controller and on each xdist worker.
-
-    Attributes:
-        started: seconds since the epoch; the same on all workers of one run.
-        files: the gate files.
-        data: the data sets.
-        verdicts: what was judged.
-    """
+    """Run-wide state, on the controller and on each xdist worker."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._worker: Mapping[str, Any] | None = getattr(config, "workerinput", None)
+        # Seconds since the epoch; the same on all workers of one run.
         self.started: float = self._worker["ftgate_started"] if self._worker else time.time()
         self.files = GateFiles(config)
         self.data = DataSets()
@@ -117,8 +97,6 @@ class GateSession:
         self._owed = Owed(partial=bool(config.getoption("--ftgate-partial")))
         self._notes: list[Line] = []
         self._red = False
-
-    # --- what gates are given --------------------------------------------------------------------------------
 
     def services(self, hook: Any) -> Services:
         """What this session lends to a gate; ``hook`` sees the plugins that the test sees."""
@@ -145,7 +123,6 @@ class GateSession:
 
     @cached_property
     def _recordings(self) -> Path | None:
-        """The folder of committed recordings."""
         folder = self._config.getini("ftgate_recordings")
         return ini_path(self._config, folder) if folder else None
 
@@ -168,12 +145,9 @@ class GateSession:
 
     @cached_property
     def _jobs(self) -> dict[str, str]:
-        """What committed recordings know of fine-tuning jobs."""
         from pytest_ftgate.reports.recordings import read_job_notes
 
         return read_job_notes(self._recordings) if self._recordings else {}
-
-    # --- what gates bring back -------------------------------------------------------------------------------
 
     @property
     def results(self) -> Mapping[str, GateResult]:
@@ -184,7 +158,8 @@ class GateSession:
         """Keep a verdict, and send it along with the test's reports."""
         judged = replace(judged, result=replace(judged.result, location=location(item)))
         properties = json_report.junit_properties(judged.result)
-        self.verdicts.keep(item.nodeid, judged.result, dict(properties)["ftgate"])
+        self.verdicts.results[item.nodeid] = judged.result
+        self.verdicts.facts[item.nodeid] = dict(properties)["ftgate"]
         item.user_properties.extend(properties)
         if writes(self._config, "html"):
             self.verdicts.keep_answers(item.nodeid, judged)
@@ -214,15 +189,11 @@ class GateSession:
         """Note a marked test that was skipped before its gate was judged."""
         self._seen.skipped[claimed_name(item)] = shortened(reason)
 
-    # --- what an xdist worker says, and the controller hears -------------------------------------------------
-
     def hear_worker(self, plain: Mapping[str, Any]) -> None:
         """What an xdist worker has to say at its end."""
         self._seen.add(plain["seen"])
         self.verdicts.add(plain)
         self.note(*(Line(text, colour) for text, colour in plain["notes"]))
-
-    # --- the session's end -----------------------------------------------------------------------------------
 
     def finish(self, session: pytest.Session) -> None:
         """Write the reports; anything but ``pass`` makes the session fail, whatever became of its test.
@@ -230,7 +201,12 @@ class GateSession:
         So does an obligation that was not met, and a report that could not be written.
         """
         if self._budget is not None and self.results:
-            self.note(*self._spent(self._budget))
+            spent, limit, unsure = self._budget.spent_usd, self._limit_usd, self._budget.unsure_said
+            perhaps = f", and perhaps {show_usd(self._budget.unsure_usd)} for {unsure}" if unsure else ""
+            self.note(Line(f"{show_usd(spent)} spent of --ftgate-max-cost {limit:g}{perhaps}"))
+            if self._budget.uncounted:
+                names = ", ".join(self._budget.uncounted)
+                self.note(Line(f"not counted by --ftgate-max-cost, since they have no price: {names}", "yellow"))
         if self._worker is None:
             self._owed = find_owed(self._config, self.files, list(self.results.values()), self._seen)
         outcome = self._outcome()  # which says nothing of the reports themselves, in whatever order they are asked for
@@ -242,16 +218,8 @@ class GateSession:
             plain = {"notes": notes, "seen": self._seen.to_plain(), **self.verdicts.to_plain()}
             self._config.workeroutput["ftgate"] = plain  # type: ignore[attr-defined]
         unwritten = any(line.colour == "red" for line in self._notes)
-        self._red = not self.verdicts.all_passed or unwritten or self._owed.red
+        self._red = unwritten or self._owed.red or not all(result.passed for result in self.results.values())
         session.exitstatus = self.held(session.exitstatus)
-
-    def _spent(self, budget: Budget) -> Iterator[Line]:
-        """What was spent of the limit, and what was not counted."""
-        unsure = f", and perhaps {show_usd(budget.unsure_usd)} for {budget.unsure_said}" if budget.unsure_said else ""
-        yield Line(f"{show_usd(budget.spent_usd)} spent of --ftgate-max-cost {self._limit_usd:g}{unsure}")
-        if budget.uncounted:
-            names = ", ".join(budget.uncounted)
-            yield Line(f"not counted by --ftgate-max-cost, since they have no price: {names}", "yellow")
 
     def held(self, status: int | pytest.ExitCode) -> int | pytest.ExitCode:
         """The exit status; where the session is red, none that says otherwise."""
@@ -269,7 +237,6 @@ class GateSession:
         show_lines(reporter, [*self._owed.lines(), *self._notes])
 
     def _outcome(self) -> Outcome:
-        """Of the session as it is now."""
         session = Session(
             unjudged=[(one.name, one.reason) for one in self._owed.unmet],
             removed=tuple(self._owed.removed),
@@ -279,3 +246,35 @@ class GateSession:
         )
         gates = [(result, self.verdicts.answers.get(nodeid)) for nodeid, result in self.results.items()]
         return Outcome(gates, self._runs, session)
+
+
+def writes(config: pytest.Config, form: str) -> bool:
+    """Whether a report of this form was asked for."""
+    return any(written.startswith(f"{form}:") for written in config.getoption("--ftgate-report"))
+
+
+def write_reports(config: pytest.Config, outcome: Outcome, *, worker: bool) -> Iterator[Line]:
+    """Write each report, and say how that went: ``recordings`` where the models ran, others where verdicts meet."""
+    for written in config.getoption("--ftgate-report"):
+        form, _, target = written.partition(":")
+        if form == "recordings" or not worker:
+            path = option_path(config, target)
+            try:
+                outcome.write(form, path)
+                yield Line(f"{form} report: {shown_path(path)}")
+            except OSError as error:
+                yield Line(f"the {form} report could not be written: {error}", "red")
+
+
+def append_summary(config: pytest.Config, outcome: Outcome) -> Iterator[Line]:
+    """The summary of a step of GitHub Actions. Nobody has asked for it: where it cannot be written, that is all."""
+    step = Step.from_environment(os.environ)
+    wanted = config.getini("ftgate_github_summary") and (outcome.gates or outcome.session.unjudged)
+    if step is None or step.summary is None or not wanted:
+        return
+    try:
+        trouble = "" if outcome.append_to(step) else "there is no room left in it"
+    except OSError as error:
+        trouble = str(error)
+    if trouble:
+        yield Line(f"the summary of the GitHub step could not be written: {trouble}", "yellow")

@@ -19,7 +19,6 @@ HIDDEN = -2
 """The verbosity of ``-qq``, with which nothing is shown."""
 
 _STANDARD_ERROR = 2
-
 _LOG_COLUMNS = 100
 
 
@@ -37,14 +36,7 @@ def display(config: pytest.Config) -> ProgressDisplay | None:
     return ProgressDisplay(lambda text: reporter.write(text, flush=True), reporter.ensure_newline, uncaptured)
 
 
-def columns(reporter: pytest.TerminalReporter) -> int:
-    """Of the terminal; a log has no width, and is read in windows wider than the 80 columns that pytest takes."""
-    found = reporter.config.get_terminal_writer().fullwidth
-    return found if reporter.isatty else max(found, _LOG_COLUMNS)
-
-
-def markup(colour: str) -> dict[str, bool]:
-    """As pytest's terminal takes it; nothing for no colour."""
+def _markup(colour: str) -> dict[str, bool]:
     return {colour: True} if colour else {}
 
 
@@ -70,9 +62,12 @@ def annotate(reporter: pytest.TerminalReporter, results: Sequence[GateResult], o
 def show_gate(reporter: pytest.TerminalReporter, result: GateResult, *, verbosity: int) -> None:
     """The block of one gate."""
     heading = title(result)
-    reporter.write_sep("-", heading.text, bold=True, **markup(heading.colour))
-    for line in block(result, verbosity=verbosity, width=columns(reporter), wrap=bool(reporter.isatty)):
-        reporter.write_line(line.text, **markup(line.colour))
+    reporter.write_sep("-", heading.text, bold=True, **_markup(heading.colour))
+    columns = reporter.config.get_terminal_writer().fullwidth
+    if not reporter.isatty:  # a log has no width, and is read in windows wider than the 80 columns that pytest takes
+        columns = max(columns, _LOG_COLUMNS)
+    for line in block(result, verbosity=verbosity, width=columns, wrap=bool(reporter.isatty)):
+        reporter.write_line(line.text, **_markup(line.colour))
 
 
 def show_lines(reporter: pytest.TerminalReporter, lines: Iterable[Line]) -> None:
@@ -80,4 +75,4 @@ def show_lines(reporter: pytest.TerminalReporter, lines: Iterable[Line]) -> None
     for number, line in enumerate(lines):
         if number == 0:
             reporter.write_sep("-", "ftgate")
-        reporter.write_line(printable(line.text), **markup(line.colour))
+        reporter.write_line(printable(line.text), **_markup(line.colour))

@@ -21,15 +21,10 @@ _NAME_WIDTH = 200
 
 @dataclass(frozen=True)
 class Step:
-    """The step of a workflow that pytest runs in.
+    """The step of a workflow that pytest runs in."""
 
-    Attributes:
-        workspace: the checkout; what annotations name is relative to it.
-        summary: the file of the step's summary; ``None`` where there is none.
-    """
-
-    workspace: Path
-    summary: Path | None
+    workspace: Path  # the checkout; what annotations name is relative to it
+    summary: Path | None  # the file of the step's summary
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Step | None:
@@ -52,34 +47,28 @@ class Step:
                 file.write(text)
 
     def annotations(
-        self,
-        results: Sequence[GateResult],
-        unjudged: Sequence[Mapping[str, str]],
-        *,
-        root: Path,
-        partial: bool,
+        self, results: Sequence[GateResult], unjudged: Sequence[Mapping[str, str]], *, root: Path, partial: bool
     ) -> list[str]:
         """Workflow commands: one for each gate that did not pass, and each obligation that no gate of these explains.
 
-        Args:
-            results: all gates.
-            unjudged: obligations that were not met, each ``{"name", "reason"}``.
-            root: pytest's rootdir, which the locations of gates are relative to.
-            partial: obligations are not enforced.
+        The locations of gates are relative to ``root``; with ``partial`` obligations are not enforced.
         """
         red = [result for result in results if not result.passed]
         explained = {name for result in red for name in (result.name, result.gate)}
-        lines = [self._of_gate(result, root) for result in red]
-        lines += [_of_obligation(one, partial) for one in unjudged if one["name"] not in explained]
+        lines = []
+        for result in red:
+            title = f"ftgate {printable(result.name, _NAME_WIDTH)}: {result.verdict.upper()}"
+            lines.append(_command("error", {**dict(self._place(result, root)), "title": title}, failure_text(result)))
+        for one in unjudged:
+            if one["name"] not in explained:
+                title = f"ftgate: required gate {printable(one['name'], _NAME_WIDTH)}"
+                kind = "warning" if partial else "error"
+                lines.append(_command(kind, {"title": title}, printable(one["reason"])))
         if len(lines) <= MOST_ANNOTATIONS:
             return lines
         rest = len(lines) - MOST_ANNOTATIONS + 1
         message = f"{plural(rest, 'more finding')} of ftgate: see the log, the summary of the job, or the reports"
         return [*lines[: MOST_ANNOTATIONS - 1], _command("error", {"title": "ftgate"}, message)]
-
-    def _of_gate(self, result: GateResult, root: Path) -> str:
-        title = f"ftgate {printable(result.name, _NAME_WIDTH)}: {result.verdict.upper()}"
-        return _command("error", {**dict(self._place(result, root)), "title": title}, failure_text(result))
 
     def _place(self, result: GateResult, root: Path) -> Iterator[tuple[str, str]]:
         """File and line, where the file lies in the checkout."""
@@ -90,20 +79,9 @@ class Step:
             yield "line", line
 
 
-def _of_obligation(one: Mapping[str, str], partial: bool) -> str:
-    title = f"ftgate: required gate {printable(one['name'], _NAME_WIDTH)}"
-    return _command("warning" if partial else "error", {"title": title}, printable(one["reason"]))
-
-
 def _command(kind: str, properties: Mapping[str, str], message: str) -> str:
     """One line that the runner obeys. Its parts are escaped, so that none of them is taken for another."""
-    told = ",".join(f"{name}={_property(value)}" for name, value in properties.items())
-    return f"::{kind} {told}::{_data(message)}"
-
-
-def _data(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _property(text: str) -> str:
-    return _data(text).replace(":", "%3A").replace(",", "%2C")
+    escapes = {"%": "%25", "\r": "%0D", "\n": "%0A"}
+    data, in_property = str.maketrans(escapes), str.maketrans({**escapes, ":": "%3A", ",": "%2C"})
+    told = ",".join(f"{name}={value.translate(in_property)}" for name, value in properties.items())
+    return f"::{kind} {told}::{message.translate(data)}"

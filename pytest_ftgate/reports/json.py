@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any, Literal
 
-from pytest_ftgate.result import GateResult, Session, about
+from pytest_ftgate.result import DIALECT, GateResult, Session, about
 
 REPORT_VERSION = 1
-
-_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 _DISTRIBUTIONS = ("pytest-ftgate", "pytest", "openai", "scikit-learn", "scipy", "numpy", "pyyaml", "genai-prices",
                   "jsonschema", "rapidfuzz", "sacrebleu")  # fmt: skip
@@ -38,10 +36,14 @@ class Report:
 
     version: Literal[1]
     gates: Annotated[tuple[GateResult, ...], about("the judged gates")]
-    unjudged: Annotated[tuple[Unjudged, ...], about("the obligations (ini ftgate_required) that were not met")]
-    partial: Annotated[bool, about("obligations were printed instead of enforced (--ftgate-partial)")]
-    config: Annotated[str | None, about("the gate file, where the command line named another than the ini file does")]
-    environment: Annotated[Mapping[str, str], about("versions of what a verdict depends on, by distribution")]
+    unjudged: Annotated[tuple[Unjudged, ...], about("the obligations (ini ftgate_required) that were not met")] = ()
+    partial: Annotated[bool, about("obligations were printed instead of enforced (--ftgate-partial)")] = False
+    config: Annotated[
+        str | None, about("the gate file, where the command line named another than the ini file does")
+    ] = None
+    environment: Annotated[Mapping[str, str], about("versions of what a verdict depends on, by distribution")] = field(
+        default_factory=dict
+    )
 
 
 def report(results: Iterable[GateResult], session: Session) -> str:
@@ -104,5 +106,5 @@ def render_report_schema() -> str:
             return {**whole, "description": description, **exact}
 
     schema = TypeAdapter(Report).json_schema(mode="serialization", schema_generator=Schema)
-    head = {"$schema": _DIALECT, "title": f"JSON report of pytest-ftgate, version {REPORT_VERSION}"}
+    head = {"$schema": DIALECT, "title": f"JSON report of pytest-ftgate, version {REPORT_VERSION}"}
     return json.dumps({**head, **schema}, indent=2, ensure_ascii=False) + "\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pytest_ftgate.checks.advice import most_to_try
 from pytest_ftgate.reports import sentences, tables
@@ -35,16 +35,12 @@ _LONE_UNDERSCORE = re.compile(r"(?<![^\W_])_|_(?![^\W_])")
 _ENTITIES = {ord(char): f"&#{ord(char)};" for char in f"\\`*[]<>|~&$#@^{_BREAK}"}
 
 
-@dataclass(frozen=True)
-class _Part:
+class _Part(NamedTuple):
     """One gate: what is always said, and what is folded."""
 
     red: bool
     open: str
     folded: str
-
-    def text(self, *, full: bool) -> str:
-        return f"{self.open}{self.folded}" if full else self.open
 
 
 def document(results: Iterable[GateResult], session: Session, *, most_bytes: int = MOST_BYTES) -> str:
@@ -55,9 +51,14 @@ def document(results: Iterable[GateResult], session: Session, *, most_bytes: int
     """
     known = sorted(results, key=lambda result: result.passed)
     head = "\n".join(_head(known, session)) + "\n"
-    parts = [_part(result) for result in known]
+    parts = [
+        _Part(
+            not one.passed, "".join(f"{line}\n" for line in _open(one)), "".join(f"{line}\n" for line in _folded(one))
+        )
+        for one in known
+    ]
     full, shown = _fitted(parts, most_bytes - _size(head) - _size(_left_out(parts, set(), set())) - 1)
-    text = head + "".join(part.text(full=index in full) for index, part in enumerate(parts) if index in shown)
+    text = head + "".join(f"{one.open}{one.folded if i in full else ''}" for i, one in enumerate(parts) if i in shown)
     if len(full) < len(parts):
         text += _left_out(parts, full, shown)
     return _cut(text, most_bytes)
@@ -66,7 +67,7 @@ def document(results: Iterable[GateResult], session: Session, *, most_bytes: int
 def _fitted(parts: Sequence[_Part], most_bytes: int) -> tuple[set[int], set[int]]:
     """The gates shown in full, and those shown at all; what is of least use goes first."""
     full, shown = set(range(len(parts))), set(range(len(parts)))
-    size = sum(_size(part.text(full=True)) for part in parts)
+    size = sum(_size(part.open + part.folded) for part in parts)
     dispensable = sorted(range(len(parts)), key=lambda index: (parts[index].red, -index))
     for kept, sizes in ((full, [_size(one.folded) for one in parts]), (shown, [_size(one.open) for one in parts])):
         for index in dispensable:
@@ -99,9 +100,6 @@ def _size(text: str) -> int:
     return len(text.encode())
 
 
-# --- the top -------------------------------------------------------------------------------------------------
-
-
 def _head(results: Sequence[GateResult], session: Session) -> Iterator[str]:
     passed = sum(result.passed for result in results)
     green = passed == len(results) and not (session.unjudged and not session.partial)
@@ -119,27 +117,16 @@ def _head(results: Sequence[GateResult], session: Session) -> Iterator[str]:
     yield from (f"- {_item(remark)}" for remark in session.remarks[:_OBLIGATIONS_SHOWN])
 
 
-# --- one gate ------------------------------------------------------------------------------------------------
-
-
-def _part(result: GateResult) -> _Part:
-    return _Part(not result.passed, "\n".join(_open(result)) + "\n", "".join(f"{line}\n" for line in _folded(result)))
-
-
 def _open(result: GateResult) -> Iterator[str]:
-    yield ""
-    yield f"### {_SYMBOLS[result.verdict]} {_text(result.name, _NAME_WIDTH)}: {result.verdict.upper()}"
-    yield ""
-    yield _sentence(result)
-    yield ""
     places = [place for place in (result.nodeid, result.location) if place and place != result.name]
-    yield " at ".join(f"<code>{_text(place)}</code>" for place in places)
-    yield ""
+    yield from ("", f"### {_SYMBOLS[result.verdict]} {_text(result.name, _NAME_WIDTH)}: {result.verdict.upper()}", "")
+    yield from (_sentence(result), "", " at ".join(f"<code>{_text(place)}</code>" for place in places), "")
     if result.hypothesis:
-        yield f"Hypothesis: {_text(result.hypothesis)}"
-        yield ""
+        yield from (f"Hypothesis: {_text(result.hypothesis)}", "")
     yield from _table(tables.models(result))
-    yield from _listed([sentences.candidate_sentence(result, one) for one in result.candidates])
+    if result.candidates:
+        yield from (f"- {_item(sentences.candidate_sentence(result, one))}" for one in result.candidates)
+        yield ""
     yield from _not_held(result)
     yield from _advice(result)
 
@@ -169,28 +156,20 @@ def _not_held(result: GateResult) -> Iterator[str]:
 def _advice(result: GateResult) -> Iterator[str]:
     shown = most_to_try(result)
     if shown:
-        yield "What to do, in this order:"
+        yield from ("What to do, in this order:", "")
+        for number, one in enumerate(shown, start=1):
+            action = _text(one.action.replace("_", " "))
+            yield f"{number}. **{action}**: {_text(one.text)}<br>because {_text(one.fact)}"
         yield ""
-    for number, one in enumerate(shown, start=1):
-        action = _text(one.action.replace("_", " "))
-        yield f"{number}. **{action}**: {_text(one.text)}<br>because {_text(one.fact)}"
-    if shown:
-        yield ""
-
-
-# --- what is folded ------------------------------------------------------------------------------------------
 
 
 def _folded(result: GateResult) -> Iterator[str]:
     checks = tables.checks(result, _SYMBOLS)
     yield from _fold(checks.title, _table(checks))
-    for what, part in (
-        ("guard", tables.guards(result)),
-        ("slice", tables.slices(result)),
-        ("label", tables.labels(result)),
-    ):
+    for what in (tables.guards, tables.slices, tables.labels):
+        part = what(result)
         if part:
-            yield from _fold(plural(len(part.rows), what), _table(part))
+            yield from _fold(plural(len(part.rows), part.columns[0].heading), _table(part))
     yield from _told("what the metrics are made of", breakdown_lines(result, full=True))
     yield from _told("judges", sentences.judge_sentences(result))
     yield from _told("economics", economics_lines(result.economics) if result.economics is not None else ())
@@ -199,17 +178,15 @@ def _folded(result: GateResult) -> Iterator[str]:
     if broken:
         yield from _fold(broken.title, _table(broken))
     yield from _told("mistakes", sentences.mistake_sentences(result, full=True))
-    yield from _told("method and data", _ground(result))
-
-
-def _ground(result: GateResult) -> Iterator[str]:
-    """What the verdict rests on."""
     age = sentences.age_sentence(result)
-    yield from sentences.method_sentences(result)
-    yield from sentences.price_sentences(result)
-    yield from () if age is None else (age,)
-    yield from sentences.job_sentences(result)
-    yield from sentences.data_sentences(result)
+    ground = (
+        *sentences.method_sentences(result),
+        *sentences.price_sentences(result),
+        *(() if age is None else (age,)),
+        *sentences.job_sentences(result),
+        *sentences.data_sentences(result),
+    )
+    yield from _told("method and data", ground)
 
 
 def _told(title: str, lines: Iterable[str]) -> Iterator[str]:
@@ -240,15 +217,6 @@ def _table(table: Table) -> Iterator[str]:
 
 def _row(cells: Sequence[str]) -> str:
     return "| " + " | ".join(_text(cell, _CELL_WIDTH) for cell in cells) + " |"
-
-
-def _listed(lines: Sequence[str]) -> Iterator[str]:
-    if lines:
-        yield from (f"- {_item(line)}" for line in lines)
-        yield ""
-
-
-# --- text that is not ours -----------------------------------------------------------------------------------
 
 
 def _text(text: str, most: int = 2000) -> str:

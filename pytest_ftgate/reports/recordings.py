@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.checks.freshness.last_green import PREFIX as GREEN
 from pytest_ftgate.data import input_sha256
+from pytest_ftgate.data.strict_json import parse_json
 from pytest_ftgate.errors import DataError, Where, shown_path, write_whole
 
 if TYPE_CHECKING:
-    from pytest_ftgate.models import Prediction
+    from pytest_ftgate.models import Completion, Prediction
     from pytest_ftgate.runs.runner import Run
 
 _SLUG_CHARACTERS = 80
@@ -61,11 +62,9 @@ def read_job_notes(folder: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     for path in sorted([*folder.rglob(f"*{_JOBS}"), *folder.rglob(f"*{_GREEN}")]):
         try:
-            notes = json.loads(path.read_text(encoding="utf-8"))
+            notes = parse_json(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise _no_notes(path, str(error)) from None
-        except RecursionError:
-            raise _no_notes(path, "it is nested too deep") from None
         if not isinstance(notes, dict) or not all(isinstance(text, str) for text in notes.values()):
             raise _no_notes(path, "it must be one JSON object of texts")
         found |= notes
@@ -84,14 +83,11 @@ def _no_notes(path: Path, found: str) -> DataError:
 def write_recordings(folder: Path, gate: str, runs: Mapping[str, Run], jobs: Mapping[str, str]) -> list[Path]:
     """Write what was learnt for one gate; a file is replaced whole or not at all. Raises :class:`OSError`.
 
-    Args:
-        folder: where.
-        gate: what the files are named after.
-        runs: predictions, by the role of the model.
-        jobs: notes on fine-tuning jobs and on the last green verdict, by their names.
+    ``runs`` are by the role of the model; ``jobs`` are notes on fine-tuning jobs and on the last green verdict.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    written = [_write(folder / f"{_slug(gate)}.{_slug(role)}.jsonl", run) for role, run in runs.items()]
+    written = [folder / f"{_slug(gate)}.{_slug(role)}.jsonl" for role in runs]
+    for path, run in zip(written, runs.values(), strict=True):
+        write_whole(path, (json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in _rows(run)))
     green = {name: text for name, text in jobs.items() if name.startswith(GREEN)}
     tuning = {name: text for name, text in jobs.items() if name not in green}
     for notes, ending in ((tuning, _JOBS), (green, _GREEN)):
@@ -101,27 +97,16 @@ def write_recordings(folder: Path, gate: str, runs: Mapping[str, Run], jobs: Map
     return written
 
 
-def _write(path: Path, run: Run) -> Path:
-    write_whole(path, (json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in _rows(run)))
-    return path
-
-
 def _rows(run: Run) -> Iterator[dict[str, Any]]:
     for repeat, predictions in enumerate(run.predictions):
         for example, prediction in zip(run.test_set.examples, predictions, strict=True):
             if prediction.completion is not None:
-                yield _row(prediction, input_sha256(example.input), repeat)
+                yield _row(prediction, prediction.completion, input_sha256(example.input), repeat)
 
 
-def _row(prediction: Prediction, input_hash: str, repeat: int) -> dict[str, Any]:
-    completion = prediction.completion
-    assert completion is not None  # the caller leaves missing ones out
-    usage = {
-        "input_tokens": completion.input_tokens,
-        "output_tokens": completion.output_tokens,
-        "cached_input_tokens": completion.cached_input_tokens,
-        "cache_write_tokens": completion.cache_write_tokens,
-    }
+def _row(prediction: Prediction, completion: Completion, input_hash: str, repeat: int) -> dict[str, Any]:
+    counts = ("input_tokens", "output_tokens", "cached_input_tokens", "cache_write_tokens")
+    usage = {name: getattr(completion, name) for name in counts}
     row = {
         "id": prediction.id,
         "output": completion.text,

@@ -9,7 +9,6 @@ from pytest_ftgate.checks.costs import dollars
 from pytest_ftgate.result import (
     CandidateResult,
     Check,
-    Clock,
     Diagnosis,
     Economics,
     GateResult,
@@ -33,12 +32,7 @@ from pytest_ftgate.text import (
     sure_of_drop,
 )
 
-_OUTCOMES = {
-    "pass": "passed",
-    "fail": "failed",
-    "inconclusive": "inconclusive",
-    "error": "could not be judged",
-}
+_OUTCOMES = {"fail": "failed", "inconclusive": "inconclusive", "error": "could not be judged"}
 _FRESHNESS = ("max_age_days", "alias_", "base_changed_", "shutdown_", "drift")
 """How the names of the checks begin that say whether it is time to train again."""
 
@@ -156,22 +150,20 @@ def candidate_sentence(result: GateResult, one: CandidateResult) -> str:
 
 def price_sentences(result: GateResult) -> Iterator[str]:
     """Yield where the prices come from, each said once."""
-    models = {**result.baselines, "candidate": result.candidate}
-    for source in dict.fromkeys(model.price for model in models.values() if model.price is not None):
-        roles = [role for role, model in models.items() if model.price == source]
+    for source in dict.fromkeys(model.price for model in result.models.values() if model.price is not None):
+        roles = [role for role, model in result.models.items() if model.price == source]
         yield f"price of {', '.join(roles)}: {source}"
 
 
 def age_sentence(result: GateResult) -> str | None:
     """Return how old the oldest stored prediction is."""
-    ages = [model.oldest_age_s for model in (*result.baselines.values(), result.candidate)]
-    known = [age for age in ages if age is not None]
+    known = [model.oldest_age_s for model in result.models.values() if model.oldest_age_s is not None]
     return f"the oldest stored prediction is {show_age(max(known))} old" if known else None
 
 
 def job_sentences(result: GateResult) -> Iterator[str]:
     """Yield what made the models that are named by their job."""
-    for role, model in [*result.baselines.items(), ("candidate", result.candidate)]:
+    for role, model in result.models.items():
         if model.job is not None:
             yield f"{called(role)}: {job_words(model)}"
 
@@ -205,17 +197,14 @@ def clock_sentences(result: GateResult, *, full: bool) -> list[str]:
     speaks = any(check.status != "pass" and check.name.startswith(_FRESHNESS) for check in result.checks)
     if clock is None or not (full or speaks):
         return []
-    lines = [] if clock.last_green is None else [_last_green(clock.last_green, clock.last_green_age_days)]
-    return lines + ([f"  {_shutdown_dates(clock)}"] if full and clock.shutdown_dates else [])
-
-
-def _last_green(at: str, age_days: float | None) -> str:
-    ago = "" if age_days is None else f" ({plural(int(age_days), 'day')} ago)" if age_days >= 1 else " (today)"
-    return f"last green {at[:10]}{ago}"
-
-
-def _shutdown_dates(clock: Clock) -> str:
-    return "shutdown dates: " + ", ".join(f"{model} {day}" for model, day in sorted(clock.shutdown_dates.items()))
+    lines, age = [], clock.last_green_age_days
+    if clock.last_green is not None:
+        ago = "" if age is None else f" ({plural(int(age), 'day')} ago)" if age >= 1 else " (today)"
+        lines.append(f"last green {clock.last_green[:10]}{ago}")
+    if full and clock.shutdown_dates:
+        dates = ", ".join(f"{model} {day}" for model, day in sorted(clock.shutdown_dates.items()))
+        lines.append(f"  shutdown dates: {dates}")
+    return lines
 
 
 def economics_sentences(economics: Economics) -> list[str]:
@@ -292,16 +281,15 @@ def mistake_words(found: Diagnosis) -> dict[str, str]:
 def mistake_sentences(result: GateResult, *, full: bool) -> Iterator[str]:
     """Yield what kinds of mistakes the models make; of a green gate one sentence, and that only where all is shown.
 
-    Args:
-        result: a judged gate.
-        full: also which labels are mixed up, and which examples were fixed and broken.
+    With ``full`` also which labels are mixed up, and which examples were fixed and broken.
     """
     found = result.diagnosis
     if found is None:
         return
     if result.passed:
-        if full:
-            yield from _still_failing(found)
+        who, counts = ("baseline", found.baseline) if found.candidate is None else ("candidate", found.candidate)
+        for kind, words in list(_kinds(found, counts).items())[: int(full)]:
+            yield f"what still fails most: {plural(counts[kind], 'answer')} of the {who} {words}"
         return
     for role, counts in (("baseline", found.baseline), ("candidate", found.candidate or {})):
         kinds = _kinds(found, counts)
@@ -309,20 +297,16 @@ def mistake_sentences(result: GateResult, *, full: bool) -> Iterator[str]:
             yield f"mistakes of the {role}: {', '.join(f'{counts[kind]:,} {words}' for kind, words in kinds.items())}"
     if full:
         yield from _mixed_up(found)
-        yield from _ids("fixed", found.fixed)
-        yield from _ids("broken", found.broken)
+        for what, ids in (("fixed", found.fixed), ("broken", found.broken)):
+            shown = ", ".join(printable(id_, _NAME_WIDTH) for id_ in ids[:_IDS_SHOWN])
+            if ids:
+                yield f"{what} ({len(ids):,}): {shown}{', ...' if len(ids) > _IDS_SHOWN else ''}"
 
 
 def _kinds(found: Diagnosis, counts: Mapping[str, int]) -> dict[str, str]:
     """The words of the kinds that there are, the most frequent first."""
     words = mistake_words(found)
     return {kind: words[kind] for kind in sorted(counts, key=lambda kind: -counts[kind]) if kind in words}
-
-
-def _still_failing(found: Diagnosis) -> Iterator[str]:
-    who, counts = ("baseline", found.baseline) if found.candidate is None else ("candidate", found.candidate)
-    for kind, words in list(_kinds(found, counts).items())[:1]:
-        yield f"what still fails most: {plural(counts[kind], 'answer')} of the {who} {words}"
 
 
 def _mixed_up(found: Diagnosis) -> Iterator[str]:
@@ -332,9 +316,3 @@ def _mixed_up(found: Diagnosis) -> Iterator[str]:
         labels = " -> ".join(repr(printable(label, _NAME_WIDTH)) for label in (pair.expected, pair.answered))
         change = f", candidate {pair.candidate:,} ({pair.candidate - pair.baseline:+,})"
         yield f"mixed up: {labels}: baseline {pair.baseline:,}{'' if found.candidate is None else change}"
-
-
-def _ids(what: str, ids: tuple[str, ...]) -> Iterator[str]:
-    if ids:
-        shown = ", ".join(printable(id_, _NAME_WIDTH) for id_ in ids[:_IDS_SHOWN])
-        yield f"{what} ({len(ids):,}): {shown}{', ...' if len(ids) > _IDS_SHOWN else ''}"

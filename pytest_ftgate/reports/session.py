@@ -20,13 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a session has to report.
-
-    Attributes:
-        gates: each with all answers of its models, where they are known.
-        runs: what models answered, and what is known of the jobs that made them, by the name of their recordings.
-        session: what is said beside.
-    """
+    """What a session has to report: gates with the answers of their models, runs with notes on their jobs by name."""
 
     gates: Sequence[tuple[GateResult, Answers | None]]
     runs: Mapping[str, tuple[Mapping[str, Run], Mapping[str, str]]]
@@ -43,7 +37,10 @@ class Outcome:
 
             write_whole(path, page(self.gates, self.session, written_at=time()))
         else:
-            self._write_recordings(path)
+            from pytest_ftgate.reports.recordings import write_recordings
+
+            for name, (runs, jobs) in self.runs.items():
+                write_recordings(path, name, runs, jobs)
 
     def append_to(self, step: Step) -> bool:
         """Add to the summary of a step of GitHub Actions; whether there was room. Raises :class:`OSError`."""
@@ -57,9 +54,3 @@ class Outcome:
 
     def _markdown(self, most_bytes: int) -> str:
         return markdown.document(self._results, self.session, most_bytes=most_bytes)
-
-    def _write_recordings(self, folder: Path) -> None:
-        from pytest_ftgate.reports.recordings import write_recordings
-
-        for name, (runs, jobs) in self.runs.items():
-            write_recordings(folder, name, runs, jobs)

@@ -21,6 +21,11 @@ class Column(NamedTuple):
     kind: Kind = "number"
 
 
+def columns(texts: Iterable[str], numbers: Iterable[str] = ()) -> tuple[Column, ...]:
+    """Return columns of text, and after them columns of numbers."""
+    return (*(Column(text, "text") for text in texts), *map(Column, numbers))
+
+
 class Bars(NamedTuple):
     """The two values of a row, to be drawn from ``low`` to ``high``."""
 
@@ -32,13 +37,9 @@ class Bars(NamedTuple):
 
 @dataclass(frozen=True)
 class Table:
-    """Cells below headings. Without rows there is nothing to show.
+    """Cells of one line each, which whoever shows them makes harmless. Without rows there is nothing to show.
 
-    Attributes:
-        title: what stands above it.
-        columns: as many as each row has cells; a row of one cell stands alone on its line.
-        rows: cells, of one line each; whoever shows them makes them harmless.
-        bars: a picture a row, or none.
+    A row of one cell stands alone on its line; ``bars`` are a picture a row, or none.
     """
 
     title: str
@@ -69,11 +70,11 @@ class Table:
             return []
         cells: list[Sequence[str]] = [[column.heading for column in self.columns], *self.rows]
         widths = [max(len(row[i]) for row in cells if len(row) > 1) for i in range(len(self.columns))]
+        sides = [">" if column.kind == "number" else "<" for column in self.columns]
         return [
-            (indent + "  ".join(map(_padded, row, self.columns[: len(row)], widths[: len(row)]))).rstrip()
+            (
+                indent
+                + "  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths, strict=False))
+            ).rstrip()
             for row in cells
         ]
-
-
-def _padded(cell: str, column: Column, width: int) -> str:
-    return cell.rjust(width) if column.kind == "number" else cell.ljust(width)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from pytest_ftgate.checks.costs import dollars, show_days, whole_calls
 from pytest_ftgate.reports.sentences import mistake_words, worse_title
-from pytest_ftgate.reports.table import Bars, Column, Kind, Table
+from pytest_ftgate.reports.table import Bars, Column, Table, columns
 from pytest_ftgate.result import BreakdownResult, Check, Economics, GateResult, ModelResult, SliceResult, Volume
 from pytest_ftgate.text import (
     is_share,
@@ -25,13 +25,6 @@ from pytest_ftgate.text import (
 
 _NAME_WIDTH = 40
 _ANSWER_WIDTH = 100
-_CHECK_WIDTH = 500
-_TEXT: Kind = "text"
-
-
-# --- models --------------------------------------------------------------------------------------------------
-
-
 RUN_COLUMNS = ("answered", "stored", "p50", "p95", "tokens in/out", "cost")
 """What a model's run took, beside its scores."""
 
@@ -39,29 +32,25 @@ RUN_COLUMNS = ("answered", "stored", "p50", "p95", "tokens in/out", "cost")
 def models(result: GateResult) -> Table:
     """Return a row per model that was called: its metrics, the answers it gave, its time, tokens and cost."""
     names = list(result.candidate.metrics or result.baseline.metrics) or ([result.metric] if result.metric else [])
-    headings = (*map(printable, names), "gain", *RUN_COLUMNS)
-    columns = (Column("", _TEXT), Column("model", _TEXT), *map(Column, headings))
-    rows = tuple(_model(result, role, model, names) for role, model in _roles(result)) if result.models_called else ()
-    return Table("Every model over the test set", columns, rows).told()
-
-
-def _roles(result: GateResult) -> Iterator[tuple[str, ModelResult]]:
-    yield from result.baselines.items()
-    if result.stage != "ready":
-        yield "candidate", result.candidate
-    if result.bare is not None:
-        yield "bare", result.bare
+    headings = columns(("", "model"), (*map(printable, names), "gain", *RUN_COLUMNS))
+    several = dict(result.baselines) if result.stage == "ready" else result.models
+    several |= {"bare": result.bare} if result.bare is not None else {}
+    rows = tuple(_model(result, role, model, names) for role, model in several.items()) if result.models_called else ()
+    return Table("Every model over the test set", headings, rows).told()
 
 
 def _model(result: GateResult, role: str, model: ModelResult, names: Sequence[str]) -> tuple[str, ...]:
-    tokens = "-"
+    share, gain, tokens = is_share(result.metric_range), "-", "-"
+    shares = [share if name == result.metric else 0 <= (model.metrics.get(name) or 0) <= 1 for name in names]
+    if len(result.gains) > 1 and role in result.gains:  # over one baseline it has a line of its own
+        gain = show_change(result.gains[role].gain, share=share)
     if model.input_tokens is not None and model.output_tokens is not None:
         tokens = f"{model.input_tokens:,}/{model.output_tokens:,}"
     return (
         printable(role),
         printable(model.model or model.name if model.name == role else model.name),
-        *(_metric(result, name, model.metrics.get(name)) for name in names),
-        _gain_over(result, role),
+        *(show_value(model.metrics.get(name), share=share) for name, share in zip(names, shares, strict=True)),
+        gain,
         f"{show_count(model.n_scored)}/{show_count(model.n_expected)}",
         show_count(model.n_stored),
         show_seconds(model.latency_p50_s),
@@ -69,18 +58,6 @@ def _model(result: GateResult, role: str, model: ModelResult, names: Sequence[st
         tokens,
         show_usd(model.cost_usd),
     )
-
-
-def _metric(result: GateResult, name: str, value: float | None) -> str:
-    share = is_share(result.metric_range) if name == result.metric else 0 <= (value or 0) <= 1
-    return show_value(value, share=share)
-
-
-def _gain_over(result: GateResult, role: str) -> str:
-    """The candidate's gain over a baseline, where there are several; over one it has a line of its own."""
-    if len(result.gains) < 2 or role not in result.gains:
-        return "-"
-    return show_change(result.gains[role].gain, share=is_share(result.metric_range))
 
 
 def candidates(result: GateResult) -> Table:
@@ -98,13 +75,9 @@ def candidates(result: GateResult) -> Table:
         )
         for one in result.candidates
     )
-    columns = (
-        Column("candidate", _TEXT),
-        Column("model", _TEXT),
-        Column("verdict", "status"),
-        *map(Column, (result.metric or "value", "gain", "at least", "cost")),
-    )
-    return Table("Candidates, in the order in which they were tried", columns, rows)
+    numbers = columns((), (result.metric or "value", "gain", "at least", "cost"))
+    headings = (*columns(("candidate", "model")), Column("verdict", "status"), *numbers)
+    return Table("Candidates, in the order in which they were tried", headings, rows)
 
 
 # --- parts of the data ---------------------------------------------------------------------------------------
@@ -160,8 +133,7 @@ def _parts(title: str, what: str, parts: Sequence[_Part]) -> Table:
         cells = (one.name, show_count(one.n), *values, *changes, *[""] * (3 - len(changes)), one.verdict)
         rows.append(tuple(printable(cell, _NAME_WIDTH) for cell in cells))
     bars = tuple(Bars(*one.values, *_span(one.values, one.metric_range)) for one in parts)
-    columns = (Column(what, _TEXT), *map(Column, headings), Column("", "status"))
-    return Table(title, columns, tuple(rows), bars).told()
+    return Table(title, (*columns([what], headings), Column("", "status")), tuple(rows), bars).told()
 
 
 def _span(values: Iterable[float | None], metric_range: tuple[float, float] | None) -> tuple[float, float]:
@@ -184,21 +156,18 @@ _Cells = Mapping[str, tuple[int | float | None, ...]]
 def breakdowns(result: GateResult) -> Iterator[Table]:
     """Yield a table per metric, with all numbers of each model side by side."""
     for metric, (first, by_role, rows) in _breakdowns(result).items():
-        columns = [(role, number) for number in range(len(first.columns)) for role in by_role]
+        numbers = [(role, number) for number in range(len(first.columns)) for role in by_role]
         yield Table(
             f"{metric}: {first.title}s, the worst first",
-            (Column(first.title, _TEXT), *(Column(f"{first.columns[number]}, {role}") for role, number in columns)),
-            tuple((row, *(_cell(first, by_role[role], row, number) for role, number in columns)) for row in rows),
+            columns([first.title], (f"{first.columns[number]}, {role}" for role, number in numbers)),
+            tuple((row, *(_cell(first, by_role[role], row, number) for role, number in numbers)) for row in rows),
         )
 
 
 def worst_rows(result: GateResult, metrics: Iterable[str] | None, most: int) -> Iterator[Table]:
     """Yield the same for 80 columns: the worst rows, with the first number of each model, or with a line a model.
 
-    Args:
-        result: a judged gate.
-        metrics: those with the first number alone; ``None``: all, with all numbers.
-        most: rows of each.
+    Of ``metrics`` the first number alone is shown; ``None`` stands for all with all numbers.
     """
     for metric, (first, by_role, rows) in _breakdowns(result).items():
         if metrics is not None and metric not in metrics:
@@ -209,13 +178,13 @@ def worst_rows(result: GateResult, metrics: Iterable[str] | None, most: int) -> 
             title += f", worst {len(shown)} of {len(rows):,}"
         if metrics is None and len(first.columns) > 1:
             lines = [line for row in shown for line in _line_a_model(first, by_role, row)]
-            yield Table(title, (Column("", _TEXT), *map(Column, first.columns)), tuple(lines))
+            yield Table(title, columns([""], first.columns), tuple(lines))
         else:
             cells = tuple(
                 (printable(row, _LABEL_WIDTH), *(_cell(first, values, row, 0) for values in by_role.values()))
                 for row in shown
             )
-            yield Table(f"{title} ({first.columns[0]})", (Column("", _TEXT), *map(Column, by_role)), cells)
+            yield Table(f"{title} ({first.columns[0]})", columns([""], by_role), cells)
 
 
 def _line_a_model(first: BreakdownResult, by_role: Mapping[str, _Cells], row: str) -> Iterator[tuple[str, ...]]:
@@ -260,7 +229,7 @@ def mistakes(result: GateResult) -> Table:
     most = float(max((count for kind in kinds for count in counts[kind]), default=0))
     table = Table(
         "Kinds of mistakes",
-        (Column("answers that are", _TEXT), *map(Column, ("baseline", "candidate", "change"))),
+        columns(["answers that are"], ("baseline", "candidate", "change")),
         tuple(
             (words[kind], f"{old:,}", f"{new:,}", f"{new - old:+,}") for kind in kinds for old, new in [counts[kind]]
         ),
@@ -276,8 +245,8 @@ def volumes(economics: Economics) -> Table:
     several = economics.volumes
     known = any(one.monthly_saving_usd is not None or one.breaks_even is not None for one in several)
     rows = [(show_number(one.calls_per_month or 0), dollars(one.monthly_saving_usd), _payback(one)) for one in several]
-    columns = (Column("calls a month"), Column("saved a month"), Column("pays for itself after", _TEXT))
-    return Table("By the volume", columns, tuple(rows) if known else ())
+    headings = (*columns((), ("calls a month", "saved a month")), *columns(["pays for itself after"]))
+    return Table("By the volume", headings, tuple(rows) if known else ())
 
 
 def _payback(volume: Volume) -> str:
@@ -296,14 +265,13 @@ def broken(result: GateResult) -> Table:
         names.remove("expected")  # the test set does not say what it is
     rows = [tuple(printable(getattr(one, name).strip(), _ANSWER_WIDTH) for name in names) for one in result.broken]
     title = f"{worse_title(result)}: {len(rows):,} of {result.losses or len(rows):,}"
-    return Table(title, tuple(Column(name, _TEXT) for name in names), tuple(rows))
+    return Table(title, columns(names), tuple(rows))
 
 
 def checks(result: GateResult, symbols: Mapping[str, str]) -> Table:
     """Return all checks, each status with its symbol."""
     rows = tuple((f"{symbols[one.status]} {one.status}", one.name, with_source(one)) for one in result.checks)
-    columns = (Column("", "status"), Column("check", _TEXT), Column("seen", _TEXT))
-    return Table(plural(len(rows), "check"), columns, rows)
+    return Table(plural(len(rows), "check"), (Column("", "status"), *columns(("check", "seen"))), rows)
 
 
 def with_source(check: Check) -> str:

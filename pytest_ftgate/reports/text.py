@@ -24,14 +24,7 @@ _EXCERPT, _ALIKE_SHOWN = 60, 20
 _BELOW = " " * 10  # as wide as a check's status
 _BELOW_ADVICE = " " * 5  # as wide as its number
 _RED = ("fail", "error", "inconclusive")
-_COLOURS = {
-    "pass": "green",
-    "fail": "red",
-    "inconclusive": "red",
-    "error": "red",
-    "warning": "yellow",
-    "note": "",
-}
+_COLOURS = {**dict.fromkeys(_RED, "red"), "pass": "green", "warning": "yellow", "note": ""}
 
 
 class Line(NamedTuple):
@@ -44,23 +37,27 @@ class Line(NamedTuple):
 def block(result: GateResult, *, verbosity: int = 0, width: int = _TABLE_WIDTH, wrap: bool = False) -> list[Line]:
     """Return the gate's block: models, gain, checks, the examples that the candidate broke. Every line is harmless.
 
-    Args:
-        result: a judged gate.
-        verbosity: pytest's; above 0 every row, check and method is there in full.
-        width: columns of the terminal, into which tables are fitted.
-        wrap: checks are fitted, too; in a log, where one is searched for, each stays on its line.
+    Tables are fitted into ``width`` columns; with ``wrap`` checks are, too, each of which stays on one line of a log,
+    where it is searched for. Above a verbosity of 0 every row, check and method is there in full.
     """
     full = verbosity > 0
-    checks = [line for check in _in_order(result, full=full) for line in _check(check)]
+    # That git does not know a file is a note for whoever asks for all.
+    shown = [one for one in result.checks if full or (one.name, one.status) != ("untracked", "note")]
+    checks = [line for check in sorted(shown, key=lambda one: one.status not in _RED) for line in _check(check)]
     advice = [Line(text, "bold") for text in _advice(result)]
+    ground = [*sentences.job_sentences(result), *sentences.data_sentences(result)]
+    ground += [f"mark: {result.location}"] if result.location else []
     lines = [
         *_models(result, full=full, width=width),
-        *_gain(result, full=full),
-        *map(Line, _facts(result, full=full)),
+        *(Line(text, "" if number else "bold") for number, text in enumerate(sentences.gain_sentences(result))),
+        *(Line(f"  {text}") for text in (sentences.method_sentences(result) if full else ())),
+        *map(Line, sentences.judge_sentences(result)),
+        *map(Line, economics_lines(result.economics) if result.economics is not None else ()),
+        *map(Line, sentences.clock_sentences(result, full=full)),
         *(_wrapped(checks, width, _BELOW) if wrap else checks),
         *map(Line, part_lines(result, full=full)),
         *map(Line, breakdown_lines(result, full=full)),
-        *map(Line, _ground(result) if full else ()),
+        *map(Line, ground if full else ()),
         *map(Line, _broken(result, len(result.broken) if full else _BROKEN_SHOWN)),
         *map(Line, sentences.mistake_sentences(result, full=full)),
         *(_wrapped(advice, width, _BELOW_ADVICE) if wrap else advice),
@@ -85,9 +82,6 @@ def _name(result: GateResult) -> str:
     return printable(result.name, _NAME_WIDTH)
 
 
-# --- models --------------------------------------------------------------------------------------------------
-
-
 def _models(result: GateResult, *, full: bool, width: int) -> Iterator[Line]:
     stage = sentences.stage_sentence(result)
     if stage is not None:
@@ -97,7 +91,7 @@ def _models(result: GateResult, *, full: bool, width: int) -> Iterator[Line]:
     yield from map(Line, model_table(result, full=full, width=width))
     for one in result.candidates:
         yield Line(sentences.candidate_sentence(result, one), _COLOURS[one.verdict or "note"])
-    known = any(model.cost_usd is not None for model in (*result.baselines.values(), result.candidate))
+    known = any(model.cost_usd is not None for model in result.models.values())
     if full or known or any(check.name.endswith(".cost_usd") for check in result.checks):
         yield from map(Line, sentences.price_sentences(result))
     age = sentences.age_sentence(result)
@@ -124,32 +118,10 @@ def _narrowed(table: Table, width: int) -> Table:
     """The same with the models' names so short that it fits a terminal, as far as that leaves them readable."""
     others = _width_of(table.only(number for number in range(len(table.columns)) if number != 1))
     most = max(width - others - 2, _NARROW_MODEL_WIDTH)
-    return replace(table, rows=tuple((row[0], _shortened_name(row[1], most), *row[2:]) for row in table.rows))
-
-
-def _shortened_name(name: str, width: int) -> str:
-    """With both of its ends, which tell the models of one family apart."""
-    if len(name) <= width:
-        return name
-    half = (width - 3) // 2
-    return f"{name[:half]}...{name[-half:]}"
-
-
-# --- facts ---------------------------------------------------------------------------------------------------
-
-
-def _gain(result: GateResult, *, full: bool) -> Iterator[Line]:
-    for number, text in enumerate(sentences.gain_sentences(result)):
-        yield Line(text, "" if number else "bold")
-    for text in sentences.method_sentences(result) if full else ():
-        yield Line(f"  {text}")
-
-
-def _facts(result: GateResult, *, full: bool) -> Iterator[str]:
-    yield from sentences.judge_sentences(result)
-    if result.economics is not None:
-        yield from economics_lines(result.economics)
-    yield from sentences.clock_sentences(result, full=full)
+    half = (most - 3) // 2  # of each end, which tell the models of one family apart
+    names = [name if len(name) <= most else f"{name[:half]}...{name[-half:]}" for _, name, *_ in table.rows]
+    rows = [(row[0], name, *row[2:]) for row, name in zip(table.rows, names, strict=True)]
+    return replace(table, rows=tuple(rows))
 
 
 def economics_lines(economics: Economics) -> list[str]:
@@ -176,32 +148,13 @@ def part_lines(result: GateResult, *, full: bool) -> list[str]:
 def breakdown_lines(result: GateResult, *, full: bool) -> Iterator[str]:
     """Yield what metrics are made of: the worst rows of the deciding one and of those that miss a bound; with ``full``
     all of all."""
+    failed = {check.name for check in result.checks if check.status == "fail"}
     explained = {one.metric for one in result.breakdowns}
-    missed = {name for name in explained if any(_misses_bound(check, name) for check in result.checks)}
+    missed = {name for name in explained if failed & {f"require.candidate.{name}", f"require.baseline.{name}"}}
     metrics = None if full else {result.metric or "", *missed}
     for table in tables.worst_rows(result, metrics, _MANY_ROWS if full else _FEW_ROWS):
         yield table.title
         yield from table.lines("  ")
-
-
-def _misses_bound(check: Check, metric: str) -> bool:
-    return check.status == "fail" and check.name in (f"require.candidate.{metric}", f"require.baseline.{metric}")
-
-
-def _ground(result: GateResult) -> Iterator[str]:
-    yield from sentences.job_sentences(result)
-    yield from sentences.data_sentences(result)
-    if result.location:
-        yield f"mark: {result.location}"
-
-
-# --- checks and advice ---------------------------------------------------------------------------------------
-
-
-def _in_order(result: GateResult, *, full: bool) -> list[Check]:
-    """What does not hold is read first. That git does not know a file is a note for whoever asks for all."""
-    shown = [one for one in result.checks if full or (one.name, one.status) != ("untracked", "note")]
-    return sorted(shown, key=lambda check: check.status not in _RED)
 
 
 def _check(check: Check) -> Iterator[Line]:
@@ -229,9 +182,6 @@ def _advice(result: GateResult) -> Iterator[str]:
     for number, one in enumerate(shown, start=1):
         yield f"  {number}. {one.action.replace('_', ' ')}: {one.text}"
         yield f"     because {one.fact}"
-
-
-# --- examples ------------------------------------------------------------------------------------------------
 
 
 def _broken(result: GateResult, most: int) -> Iterator[str]:

@@ -17,7 +17,7 @@ from pytest_ftgate.result import Check
 from pytest_ftgate.text import plural
 
 if TYPE_CHECKING:
-    from pytest_ftgate.config import GateKeys, GateFile, MetricSpec
+    from pytest_ftgate.config import GateFile, GateKeys, MetricSpec
 
 
 def metric_files(before: GateKeys, after: GateKeys) -> Iterator[tuple[str, Path]]:

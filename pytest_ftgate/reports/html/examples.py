@@ -1,4 +1,4 @@
-"""The examples side by side: some as HTML, and all of them as data for the page's script."""
+"""All answers: which labels are mixed up, and the examples side by side, as HTML and as data for the page's script."""
 
 from __future__ import annotations
 
@@ -7,30 +7,19 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from pytest_ftgate.reports.html.plots import Drawn
+from pytest_ftgate.reports.table import Table, columns
 from pytest_ftgate.runs.answer_rows import Answers, Change, Reply, Row
-from pytest_ftgate.text import plural, show_seconds
+from pytest_ftgate.runs.mistakes import NO_LABEL
+from pytest_ftgate.text import plural, show_count, show_seconds
 
 _PLAIN_ROWS = 200
 _PLAIN_OTHERS = 20
 _ORDER: tuple[Change, ...] = ("broken", "fixed", "wrong", "right", "same")
-_WORDS: dict[Change, str] = {
-    "broken": "broken",
-    "fixed": "fixed",
-    "wrong": "both wrong",
-    "right": "both right",
-    "same": "the same",
-}
-_GRADED: dict[Change, str] = {
-    "broken": "worse",
-    "fixed": "better",
-    "wrong": "both poor",
-    "right": "both good",
-    "same": "the same",
-}
-_ALONE: dict[Change, str] = {**_WORDS, "wrong": "wrong", "right": "right"}
+_WORDS = ("broken", "fixed", "both wrong", "both right", "the same")
+_GRADED = ("worse", "better", "both poor", "both good", "the same")
+_ALONE = ("broken", "fixed", "wrong", "right", "the same")
 _FINISHES = {"refusal": "refused", "filtered": "filtered", "cut_off": "cut off", "missing": "no answer"}
 
 
@@ -58,7 +47,8 @@ class Examples:
     @property
     def words(self) -> Mapping[Change, str]:
         """What each change is called."""
-        return _ALONE if self.alone else _GRADED if self.answers.graded else _WORDS
+        words = _ALONE if self.alone else _GRADED if self.answers.graded else _WORDS
+        return dict(zip(_ORDER, words, strict=True))
 
     @cached_property
     def counts(self) -> Mapping[Change, int]:
@@ -75,14 +65,13 @@ class Examples:
     @property
     def data(self) -> Drawn:
         """All rows as JSON that may stand in a ``<script>``: lists, since there may be many, and no ``<``."""
-        rows = [self._row(row) for row in self.rows]
+        rows = []
+        for row in self.rows:
+            candidate = None if row.candidate is None else self.reply(row.candidate)
+            expected = row.expected if self.expected else None
+            rows.append([row.id, row.input, expected, row.change, self.reply(row.baseline), candidate])
         text = json.dumps(rows, separators=(",", ":"), allow_nan=False)
         return Drawn(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
-
-    def _row(self, row: Row) -> list[Any]:
-        candidate = None if row.candidate is None else self.reply(row.candidate)
-        expected = row.expected if self.expected else None
-        return [row.id, row.input, expected, row.change, self.reply(row.baseline), candidate]
 
     def reply(self, reply: Reply) -> tuple[str, str, str]:
         """Return an answer, ``right``, ``wrong`` or ``open``, and what there is to say of it."""
@@ -94,3 +83,83 @@ class Examples:
         said += [plural(reply.output_tokens, "token")] if reply.output_tokens is not None else []
         said += [reply.why] if reply.why is not None and mark != "right" else []
         return reply.text.strip() or "(empty)", mark, " · ".join(said)
+
+
+MOST_LABELS = 30
+"""A matrix of more cannot be read."""
+
+_PAIRS_BESIDE = 10
+_PAIRS_ALONE = 30
+_STEPS = 5
+
+Cell = tuple[str, str]
+"""What a cell says, and its class."""
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Counts by expected label (rows) and answered label (columns), with a heading for each."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[Cell, ...]], ...]
+
+
+@dataclass(frozen=True)
+class Confusions:
+    """All matrices (none where there are too many labels), and the pairs that are mixed up most."""
+
+    matrices: tuple[Matrix, ...]
+    pairs: Table
+    n_labels: int
+
+
+def confusions(answers: Answers) -> Confusions | None:
+    """Return ``None`` where the outputs are no labels."""
+    if not answers.labels:
+        return None
+    few = len(answers.labels) <= MOST_LABELS
+    matrices = [_matrix(answers, "Baseline", (1, 0))] if few else []
+    if few and answers.candidate is not None:
+        matrices += [_matrix(answers, "Candidate", (0, 1)), _matrix(answers, "Difference", (-1, 1))]
+    return Confusions(tuple(matrices), _pairs(answers, _PAIRS_BESIDE if few else _PAIRS_ALONE), len(answers.labels))
+
+
+def _pairs(answers: Answers, most: int) -> Table:
+    names = (*answers.labels, NO_LABEL)
+    wrong = sorted((one for one in answers.confusions if one[0] != one[1]), key=lambda one: (-max(one[2:]), one))
+    rows = [
+        (names[expected], names[answered], show_count(old), show_count(new), f"{new - old:+,}")
+        for expected, answered, old, new in wrong[:most]
+    ]
+    headings = columns(("expected", "answered"), ("baseline", "candidate", "change"))
+    table = Table(f"Mixed up most ({len(rows)} of {len(wrong):,} pairs)", headings, tuple(rows))
+    return table if answers.candidate is not None else table.only((0, 1, 2))
+
+
+def _matrix(answers: Answers, title: str, weights: tuple[int, int]) -> Matrix:
+    """So much of the baseline's counts and the candidate's; a column for what is no label only where there is some.
+
+    The colour goes by the share of all answers that the row has, of the baseline in a difference.
+    """
+    size = len(answers.labels)
+    width = size + any(answered == size for _, answered, _, _ in answers.confusions)
+    counts, totals = [[0] * width for _ in range(size)], [0] * size
+    for row, column, old, new in answers.confusions:
+        counts[row][column] += weights[0] * old + weights[1] * new
+        totals[row] += old if weights[0] else new
+    rows = tuple(
+        (label, tuple(_cell(count, totals[row], right=row == column, signed=weights[0] < 0)
+                      for column, count in enumerate(counts[row])))
+        for row, label in enumerate(answers.labels)
+    )  # fmt: skip
+    return Matrix(title, (*answers.labels, NO_LABEL)[:width], rows)
+
+
+def _cell(count: int, total: int, *, right: bool, signed: bool) -> Cell:
+    """More right answers and fewer wrong ones are better; little is seen, too."""
+    if not count:
+        return "", "diagonal" if right else ""
+    kind = "good" if (count > 0) == right else "bad"
+    step = min(_STEPS, 1 + int(abs(count) / (total or 1) * _STEPS))
+    return f"{count:+,}" if signed else f"{count:,}", f"{kind}{step}{' diagonal' * right}"

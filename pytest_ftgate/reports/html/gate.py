@@ -7,10 +7,9 @@ from typing import Any
 
 from pytest_ftgate.checks.advice import most_to_try
 from pytest_ftgate.reports import sentences, tables
-from pytest_ftgate.reports.html.confusion import confusions
-from pytest_ftgate.reports.html.examples import Examples
+from pytest_ftgate.reports.html.examples import Examples, confusions
 from pytest_ftgate.reports.html.plots import Interval, interval_plot, interval_words
-from pytest_ftgate.reports.table import Column, Table
+from pytest_ftgate.reports.table import Table, columns
 from pytest_ftgate.reports.text import block
 from pytest_ftgate.result import GateResult, ModelResult, called
 from pytest_ftgate.runs.answer_rows import Answers
@@ -32,10 +31,7 @@ _FIRST = ("error", "fail", "inconclusive", "warning", "pass", "note")
 def view(result: GateResult, answers: Answers | None, number: int) -> dict[str, Any]:
     """Return everything that the page shows of one gate, by the names that its template knows.
 
-    Args:
-        result: its facts.
-        answers: of its models to every example; ``None`` where they were not scored.
-        number: its place on the page.
+    ``answers`` is None where the models were not scored; ``number`` is the gate's place on the page.
     """
     parts = (tables.guards(result), tables.slices(result), tables.labels(result), *tables.breakdowns(result))
     economics = result.economics
@@ -68,9 +64,8 @@ def view(result: GateResult, answers: Answers | None, number: int) -> dict[str, 
 def summary(result: GateResult) -> Mapping[str, str]:
     """Return one row at the top of the page."""
     share = is_share(result.metric_range)
-    gain, lower = (
-        "-" if value is None else show_difference(value, share=share) for value in (result.gain, result.lower_bound)
-    )
+    bounds = (result.gain, result.lower_bound)
+    gain, lower = ("-" if value is None else show_difference(value, share=share) for value in bounds)
     return {
         "name": result.name,
         "verdict": result.verdict,
@@ -92,9 +87,6 @@ def asked(result: GateResult) -> str:
         return "-"
     unit_is_known = result.metric_range is not None
     return show_difference(result.margin, share=share) if unit_is_known else f"{result.margin:+g}"
-
-
-# --- the top -------------------------------------------------------------------------------------------------
 
 
 def _headline(result: GateResult) -> str:
@@ -143,34 +135,26 @@ def _interval(result: GateResult) -> dict[str, Any] | None:
     return {"drawn": drawn, "words": "; ".join([*words, level, *method, *note])}
 
 
-# --- models --------------------------------------------------------------------------------------------------
-
-
 def _remarks(result: GateResult) -> Iterator[str]:
     """What belongs to the table of models."""
-    models = {**{called(role): model for role, model in result.baselines.items()}, "candidate": result.candidate}
+    models = {called(role): model for role, model in result.models.items()}
     if result.bare is not None:
         models["bare"] = result.bare
         yield "bare is the candidate without its own prompt and examples: shown, never decisive."
     for name, model in models.items():
-        remarks = list(_of_model(model))
+        remarks = [f"price: {model.price}"] if model.price is not None else []
+        if model.cost_unknown is not None and model.cost_unknown not in (model.price or ""):
+            remarks.append(f"cost unknown: {model.cost_unknown}")
+        if model.oldest_age_s is not None:
+            remarks.append(f"the oldest stored prediction is {show_age(model.oldest_age_s)} old")
+        if model.verified is False:
+            remarks.append("attested, not verified")
+        if model.job is not None:
+            remarks.append(sentences.job_words(model))
         if remarks:
             yield f"{name}: {'; '.join(remarks)}"
     yield from (text.strip() for text in sentences.judge_sentences(result))
     yield from (text.strip() for text in sentences.clock_sentences(result, full=True))
-
-
-def _of_model(model: ModelResult) -> Iterator[str]:
-    if model.price is not None:
-        yield f"price: {model.price}"
-    if model.cost_unknown is not None and model.cost_unknown not in (model.price or ""):
-        yield f"cost unknown: {model.cost_unknown}"
-    if model.oldest_age_s is not None:
-        yield f"the oldest stored prediction is {show_age(model.oldest_age_s)} old"
-    if model.verified is False:
-        yield "attested, not verified"
-    if model.job is not None:
-        yield sentences.job_words(model)
 
 
 def _spreads(result: GateResult, answers: Answers) -> Table:
@@ -178,17 +162,11 @@ def _spreads(result: GateResult, answers: Answers) -> Table:
     models = [("baseline", result.baseline, answers.baseline)]
     models += [("candidate", result.candidate, answers.candidate)] if answers.candidate is not None else []
     sampled = " (of the latency sample)" if any(spread.sampled for *_, spread in models) else ""
-    rows = [
-        *(_spread(f"latency{sampled}", role, one.latencies_s, facts) for role, facts, one in models),
-        *(_spread("input tokens", role, one.input_tokens) for role, _, one in models),
-        *(_spread("output tokens", role, one.output_tokens) for role, _, one in models),
-    ]
-    columns = (
-        Column("time or tokens", "text"),
-        Column("model", "text"),
-        *map(Column, ("answers", "least", "p50", "p95", "most")),
-    )
-    return Table("Of each answer", columns, tuple(row for row in rows if row[2] != "0"))
+    rows = [_spread(f"latency{sampled}", role, one.latencies_s, facts) for role, facts, one in models]
+    rows += [_spread("input tokens", role, one.input_tokens) for role, _, one in models]
+    rows += [_spread("output tokens", role, one.output_tokens) for role, _, one in models]
+    headings = columns(("time or tokens", "model"), ("answers", "least", "p50", "p95", "most"))
+    return Table("Of each answer", headings, tuple(row for row in rows if row[2] != "0"))
 
 
 def _spread(what: str, role: str, values: Sequence[float], timed: ModelResult | None = None) -> tuple[str, ...]:
@@ -200,9 +178,6 @@ def _spread(what: str, role: str, values: Sequence[float], timed: ModelResult | 
     else:
         shown = [show_seconds(value) for value in (ordered[0], timed.latency_p50_s, timed.latency_p95_s, ordered[-1])]
     return (what, role, show_count(len(values)), *shown)
-
-
-# --- what it rests on ----------------------------------------------------------------------------------------
 
 
 def _training(result: GateResult) -> Iterator[tuple[str, str]]:

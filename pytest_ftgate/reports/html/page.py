@@ -42,21 +42,15 @@ _SECTIONS = (
 
 
 def page(gates: Sequence[tuple[GateResult, Answers | None]], session: Session, *, written_at: float) -> Iterator[str]:
-    """The whole page, piece by piece: one file that loads nothing.
-
-    Args:
-        gates: what was judged, each with all answers of its models where they were scored.
-        session: what was said beside.
-        written_at: seconds since the epoch.
-    """
-    style, script = (_file(name) for name in ("style.css", "script.js"))
-    policy = (
-        f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; base-uri 'none'; form-action 'none'"
-    )
+    """The whole page, piece by piece: one file that loads nothing; ``written_at`` is in seconds since the epoch."""
+    folder = files("pytest_ftgate.reports.html") / "templates"
+    style, script = ((folder / name).read_text(encoding="utf-8") for name in ("style.css", "script.js"))
+    hashes = [b64encode(sha256(text.encode()).digest()).decode() for text in (style, script)]
+    policy = "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; base-uri 'none'; form-action 'none'"
     counts = Counter(result.verdict for result, _ in gates)
     template = _templates().get_template("page.html")
     pieces: Iterator[str] = template.generate(
-        policy=policy,
+        policy=policy.format(*hashes),
         style=Drawn(style),
         script=Drawn(script),
         title=_title(counts, len(gates), 0 if session.partial else len(session.unjudged)),
@@ -100,11 +94,3 @@ def _templates() -> Environment:
 def _harmless(value: Any) -> Any:
     """Whatever a template writes: what is no markup of ours is text, and has no character that is not seen."""
     return value if hasattr(value, "__html__") else readable(str(value))
-
-
-def _file(name: str) -> str:
-    return files("pytest_ftgate.reports.html").joinpath("templates").joinpath(name).read_text(encoding="utf-8")
-
-
-def _hash(text: str) -> str:
-    return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"

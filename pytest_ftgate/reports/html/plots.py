@@ -20,38 +20,11 @@ class Drawn(str):
         return self
 
 
-def element(name: str, /, *children: str, **attributes: str | float | None) -> Drawn:
-    """``<name ...>children</name>``.
-
-    Args:
-        name: of the element.
-        children: elements, or text.
-        attributes: ``class_`` for ``class``, ``_`` for ``-``; one that is ``None`` is left out.
-    """
-    written = "".join(f' {_key(key)}="{_value(value)}"' for key, value in attributes.items() if value is not None)
+def element(name: str, /, *children: str, **attributes: str | float) -> Drawn:
+    """``<name ...>children</name>``; attributes have ``class_`` for ``class``, and ``_`` for ``-``."""
+    written = "".join(f' {key.rstrip("_").replace("_", "-")}="{_value(value)}"' for key, value in attributes.items())
     content = "".join(child if isinstance(child, Drawn) else escape(readable(child)) for child in children)
     return Drawn(f"<{name}{written}>{content}</{name}>")
-
-
-def figure(width: float, height: float, title: str, description: str, *children: Drawn, kind: str) -> Drawn:
-    """A picture that says in words what it shows. It scales with the space that it is given.
-
-    Args:
-        width, height: in its own units.
-        title: what it is.
-        description: what it shows, in words.
-        children: its elements.
-        kind: its class.
-    """
-    return element(
-        "svg",
-        element("title", title),
-        element("desc", description),
-        *children,
-        class_=f"plot {kind}",
-        role="img",
-        viewBox=f"0 0 {width:g} {height:g}",
-    )
 
 
 def line(x1: float, y1: float, x2: float, y2: float, kind: str) -> Drawn:
@@ -64,15 +37,9 @@ def text(x: float, y: float, said: str, *, kind: str = "tick", anchor: str = "mi
     return element("text", said, x=x, y=y, class_=kind, text_anchor=anchor)
 
 
-def _key(name: str) -> str:
-    return name.rstrip("_").replace("_", "-")
-
-
 def _value(value: str | float) -> str:
     return escape(readable(value)) if isinstance(value, str) else f"{round(value, 2):g}"
 
-
-# --- the two values of a row ---------------------------------------------------------------------------------
 
 _BARS_WIDTH = 160.0
 _BARS_HEIGHT = 20.0
@@ -81,23 +48,15 @@ _LEAST = 1.5
 
 def pair_bars(pair: Bars) -> Drawn:
     """The baseline above the candidate, both from the low end."""
-    bars = [
-        element("rect", x=0, y=y, width=_length(value, pair), height=8, class_=f"bar {kind}")
-        for value, y, kind in ((pair.baseline, 1, "base"), (pair.candidate, 11, "cand"))
-        if value is not None
-    ]
-    rail = line(0.5, 0, 0.5, _BARS_HEIGHT, "axis")
-    return element(
-        "svg", *bars, rail, class_="bars", viewBox=f"0 0 {_BARS_WIDTH:g} {_BARS_HEIGHT:g}", aria_hidden="true"
-    )
+    bars = []
+    for value, y, kind in ((pair.baseline, 1, "base"), (pair.candidate, 11, "cand")):
+        if value is not None:
+            share = (value - pair.low) / ((pair.high - pair.low) or 1.0)
+            length = max(_LEAST, _BARS_WIDTH * min(max(share, 0.0), 1.0))
+            bars.append(element("rect", x=0, y=y, width=length, height=8, class_=f"bar {kind}"))
+    rail, box = line(0.5, 0, 0.5, _BARS_HEIGHT, "axis"), f"0 0 {_BARS_WIDTH:g} {_BARS_HEIGHT:g}"
+    return element("svg", *bars, rail, class_="bars", viewBox=box, aria_hidden="true")
 
-
-def _length(value: float, pair: Bars) -> float:
-    share = (value - pair.low) / ((pair.high - pair.low) or 1.0)
-    return max(_LEAST, _BARS_WIDTH * min(max(share, 0.0), 1.0))
-
-
-# --- a gain with its bounds ----------------------------------------------------------------------------------
 
 _WIDTH = 320.0
 _SIDE = 24.0
@@ -158,8 +117,9 @@ def interval_plot(intervals: Sequence[Interval], asked: float, asked_words: str,
         *_captions(axis, asked, asked_words),
     ]
     said = "; ".join(f"{one.name}: {interval_words(one, share=share)}" for one in intervals)
-    title, parts = "Gain with its interval", (*ticks, *marks, *rows)
-    return figure(_WIDTH, bottom + _AXIS, title, f"{said}; {asked_words}", *parts, kind="interval")
+    words = (element("title", "Gain with its interval"), element("desc", f"{said}; {asked_words}"))
+    box = f"0 0 {_WIDTH:g} {bottom + _AXIS:g}"
+    return element("svg", *words, *ticks, *marks, *rows, class_="plot interval", role="img", viewBox=box)
 
 
 def interval_words(one: Interval, *, share: bool) -> str:

@@ -69,8 +69,7 @@ def test_layers_of_a_gate_are_the_gate_and_the_defaults(load, folder):
     of_gate, of_default = gate.source(("require", 0, "min")), defaults.source(("confidence",))
     assert (of_gate.kind, str(of_gate), of_gate.base_dir) == ("file", "ftgate.yaml:19", folder)
     assert (of_default.kind, str(of_default)) == ("defaults", "ftgate.yaml:3")
-    assert callable(gate.source_of)
-    assert str(gate.source_of("margin")) == "ftgate.yaml:17"
+    assert str(gate.source(("margin",))) == "ftgate.yaml:17"
 
 
 def test_a_gate_outside_the_file_still_has_the_defaults(load):

@@ -330,7 +330,7 @@ def test_objects_stand_only_where_python_code_gives_them():
 def test_the_source_of_each_key_is_its_own():
     sources = {"test_set": Source("fixture", "fixture ftgate_test_set", Path("/one"))}
     sources["training_set"] = Source("fixture", "fixture ftgate_training_set", Path("/two"))
-    fixtures = Layer({"test_set": "a", "training_set": "b"}, sources.__getitem__)
+    fixtures = Layer({"test_set": "a", "training_set": "b"}, sources)
     config = resolve(fixtures, layer(SELF_CONTAINED))
     assert isinstance(config.test_set, DataKeys)
     assert isinstance(config.training_set, DataKeys)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_ftgate.config import comparison_of, threshold, weaker_of
-from pytest_ftgate.config.gate_keys import GateKeys
+from pytest_ftgate.config.gate_keys import GateKeys, comparison_of, threshold
 from pytest_ftgate.config.levels import LEVELS
 from pytest_ftgate.config.weaker import Weaker, thresholds, words
 from pytest_ftgate.result import Threshold
@@ -37,7 +36,7 @@ from pytest_ftgate.result import Threshold
     ],
 )
 def test_a_key_says_in_which_direction_it_asks_for_less(key: str, direction: str | None) -> None:
-    assert weaker_of(key) == direction
+    assert threshold(key, None).weaker == direction
     assert threshold(key, 3) == Threshold(key, 3, direction)  # type: ignore[arg-type]
 
 

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytest_ftgate.config import GateFile, load_gate_file
-from pytest_ftgate.config.yaml_file import DEEPEST, read_yaml
+from pytest_ftgate.config.gate_file import DEEPEST, read_yaml
 from pytest_ftgate.config.yaml_nodes import MOST_VALUES
 from pytest_ftgate.errors import ConfigError
 

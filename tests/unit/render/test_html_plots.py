@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_ftgate.reports.html.confusion import MOST_LABELS, confusions
+from pytest_ftgate.reports.html.examples import MOST_LABELS, confusions
 from pytest_ftgate.reports.html.plots import Axis, Interval, element, interval_plot, pair_bars
 from pytest_ftgate.reports.table import Bars
 from pytest_ftgate.reports.tables import slices
