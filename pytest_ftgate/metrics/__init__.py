@@ -29,7 +29,17 @@ __all__ = [
     "metric",
 ]
 
-_FAMILIES = "classification text answer_format fields similarity bleu embedding command judged"
+_FAMILIES = (
+    "classification",
+    "text",
+    "answer_format",
+    "fields",
+    "similarity",
+    "bleu",
+    "embedding",
+    "command",
+    "judged",
+)
 """Modules of this package. Each has ``NAMES``, those of metrics, and ``build(options)``, which makes one of them or
 raises :class:`ConfigError`: an option is wrong, a library is missing, or the test set does not suit the metric."""
 

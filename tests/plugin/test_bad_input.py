@@ -382,7 +382,7 @@ def test_a_bound_that_cannot_be_meant(project: Project, bound: str, part: str) -
         ({"test_set": [{"input": "a", "expected": "b"}] * 2}, ["item 2", "item 1"]),
         ({"test_set": [("a", float("nan"))]}, ["item 1", "expected"]),
         ({"test_set": [("a", "b", "c")]}, ["item 1"]),
-        ({"test_set": {"a", "b"}}, ["set"]),
+        ({"test_set": {"a"}}, ["set"]),
         ({"metric": ["accuracy"]}, ["metric"]),
         ({"candidate": 3}, ["candidate", "int"]),
     ],
