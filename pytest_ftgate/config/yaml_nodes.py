@@ -209,6 +209,8 @@ class _Composer:
 
     def _scalar(self, event: Any, path: KeyPath) -> Any:
         text: str = event.value
+        if self._strict and not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
+            self._refuse("value", "half of a character pair (a lone surrogate) is not text", event, path)
         if event.style is not None:
             return text
         ambiguity = _ambiguity(text) if self._strict else None

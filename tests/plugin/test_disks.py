@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sqlite3
 import sys
+import time
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
@@ -195,14 +197,10 @@ def test_a_report_that_finds_no_room(project: Project, form: str) -> None:
 
 
 @pytest.mark.parametrize("mode", ["reuse", "refresh"])
-def test_a_clock_that_is_set_back(stored: Project, mode: str) -> None:
+def test_a_clock_that_is_set_back(stored: Project, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer of this session is not an old one because the clock says so: two gates ask once."""
-    stored.file(
-        "conftest.py",
-        "import itertools, time\nnow, real = itertools.count(), time.time\n"
-        "time.time = lambda: real() - 3600 * next(now)\n"
-        "def pytest_unconfigure(): time.time = real\n",
-    )
+    now, real = itertools.count(), time.time
+    monkeypatch.setattr(time, "time", lambda: real() - 3600 * next(now))
     stored.gate_test("@pytest.mark.parametrize('x', range(3))\ndef test_gate(x): pass\n")
     report = stored.report(f"--ftgate-cache={mode}")
     assert [gate["verdict"] for gate in report["gates"]] == ["pass"] * 3
