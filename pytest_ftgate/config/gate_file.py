@@ -18,6 +18,7 @@ from pytest_ftgate.config.models import ModelDefinition, ModelSpec
 from pytest_ftgate.config.problems import Reading, read_keys, refusals
 from pytest_ftgate.config.source import Layer, Source
 from pytest_ftgate.config.yaml_nodes import Node, YamlError, compose
+from pytest_ftgate.data.lines import is_endless
 from pytest_ftgate.errors import ConfigError, Where, shown_path
 from pytest_ftgate.text import KeyPath, cut, dotted, got, quoted, suggestion
 
@@ -93,6 +94,8 @@ def read_yaml(path: Path, content: bytes | None = None) -> Node:
     def unusable(what: str, line: int | None = None, key: str | None = None, cure: str | None = None) -> ConfigError:
         return ConfigError(what, where=Where(shown_path(path), line, key), cure=cure)
 
+    if content is None and is_endless(path):
+        raise unusable("the gate file is a device or a pipe, not a file")
     try:
         content = path.read_bytes() if content is None else content
         root = compose(content.decode("utf-8-sig"), deepest=DEEPEST, strict=True)

@@ -146,6 +146,9 @@ def test_what_is_no_file_is_not_read(project: Project) -> None:
             (project.path / name).write_bytes(raw)
     if os.path.exists("/dev/zero"):
         mentions(stopped(project.judge(test_set={"path": "/dev/zero", "format": "jsonl"})), "/dev/zero")
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(project.path / "ftgate.yaml")
+        mentions(stopped(project.judge()), "ftgate.yaml")
 
 
 @pytest.mark.parametrize("key", ["test_set", "training_set", "candidate"])
