@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from importlib.resources import files
 from pathlib import Path
 
 from pytest_ftgate.errors import FtgateError
@@ -59,11 +60,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _schema(asked: argparse.Namespace) -> int:
-    if asked.report:
-        from pytest_ftgate.reports.json import render_report_schema as render
-    else:
-        from pytest_ftgate.config import render_json_schema as render
-    print(render(), end="")
+    shipped = files("pytest_ftgate") / ("report.schema.json" if asked.report else "ftgate.schema.json")
+    print(shipped.read_text(encoding="utf-8"), end="")
     return 0
 
 

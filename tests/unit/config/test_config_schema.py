@@ -4,13 +4,15 @@ import json
 from importlib.resources import files
 
 import jsonschema
+import pydantic
 import pytest
 
 from pytest_ftgate.config import render_json_schema
 from pytest_ftgate.config.gate_keys import GateKeys
 from pytest_ftgate.errors import ConfigError
 
-SCHEMA = json.loads(render_json_schema())
+SHIPPED = files("pytest_ftgate").joinpath("ftgate.schema.json").read_text(encoding="utf-8")
+SCHEMA = json.loads(SHIPPED)
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 
 GATE = {
@@ -31,10 +33,10 @@ def whole(**changes):
     return {"version": 1, "defaults": {"confidence": 0.9}, "models": models, "gates": {"a": {**GATE, **changes}}}
 
 
+@pytest.mark.skipif(pydantic.VERSION < "2.12", reason="pydantic wrote bounds of such types in words of its own")
 def test_the_shipped_schema_is_the_one_of_the_models():
     """Regenerate: python -c "from pytest_ftgate.config import render_json_schema as r; print(r(), end='')" """
-    shipped = files("pytest_ftgate").joinpath("ftgate.schema.json").read_text(encoding="utf-8")
-    assert shipped == render_json_schema()
+    assert render_json_schema() == SHIPPED
 
 
 def test_the_schema_is_a_schema():
