@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from time import perf_counter, time
 from typing import TYPE_CHECKING, TypeVar
@@ -93,12 +92,10 @@ class Asker:
         Raises:
             ModelError: no attempt succeeded; the last one's error, its text saying how many there were.
         """
-        async for outcomes in self.ask_many([question]):
-            for _, outcome in outcomes:
-                if isinstance(outcome, ModelError):
-                    raise outcome from None
-                return outcome
-        raise AssertionError  # each question has an outcome
+        ((_, outcome),) = [one async for outcomes in self.ask_many([question]) for one in outcomes]
+        if isinstance(outcome, ModelError):
+            raise outcome from None
+        return outcome
 
     async def ask_many(self, questions: Sequence[Question]) -> AsyncGenerator[Sequence[Outcome], None]:
         """Ask in one call, those without an answer again in the next; yield outcomes as they become certain."""
@@ -130,7 +127,7 @@ class Asker:
         """Make one call, once the throttle lets it begin and the budget allows it; its error is that of each."""
         expected = self._expected_tokens(questions) if self._throttle and self._throttle.counts_tokens else 0.0
         try:
-            async with _admitted(self._throttle, expected):
+            async with _Admission(self._throttle, expected):
                 answers, taken_s, busy_s = await self._measured(questions)
         except ModelError as error:
             return [(question, error) for question in questions]
@@ -197,22 +194,28 @@ class Asker:
             self._throttle.correct(taken - expected)
 
 
-@asynccontextmanager
-async def _admitted(throttle: Throttle | None, tokens: float) -> AsyncIterator[None]:
-    """Be the time of one attempt, which the throttle lets begin and hears the end of."""
-    if throttle is None:
-        yield
-        return
-    window = await throttle.enter(tokens)
-    try:
-        yield
-    except BaseException as error:
-        if isinstance(error, ModelError) and error.trouble == "busy":
-            throttle.refused(window, error.retry_after_s)
+class _Admission:
+    """The time of one attempt, which the throttle lets begin and hears the end of.
+
+    A class, since a generator cannot be closed where an abandoned task is collected: nobody is there to await it.
+    """
+
+    def __init__(self, throttle: Throttle | None, tokens: float) -> None:
+        self._throttle = throttle
+        self._tokens = tokens
+
+    async def __aenter__(self) -> None:
+        self._window = await self._throttle.enter(self._tokens) if self._throttle else None
+
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if self._throttle is None or self._window is None:
+            return
+        if error is None:
+            self._throttle.answered()
+        elif isinstance(error, ModelError) and error.trouble == "busy":
+            self._throttle.refused(self._window, error.retry_after_s)
         else:
-            throttle.failed()
-        raise
-    throttle.answered()
+            self._throttle.failed()
 
 
 class _Attempts:
