@@ -316,7 +316,7 @@ def kind_of(value: Any) -> str:
     for kind, words in kinds:
         if isinstance(value, kind):
             return words
-    return f"of type {type(value).__name__}"
+    return f"a value of type {type(value).__name__}"
 
 
 OFFLINE = (

@@ -15,7 +15,6 @@ DAYS_PER_MONTH = 365 / 12
 _DAYS_SHOWN = 1000
 """So many, and more, are told in years."""
 
-NO_PRICE = "no price"
 """Why an amount is unknown that a price would tell."""
 
 
@@ -23,13 +22,15 @@ NO_PRICE = "no price"
 class Amount:
     """US dollars; where ``usd`` is ``None``, ``said`` is why it is unknown, else what it rests on.
 
-    ``of`` is the model that the calls are of, as in ``candidate ft``; ``cure`` is what would make the amount known.
+    ``of`` is the model that the calls are of, as in ``candidate ft``; ``cure`` is what would make the amount known;
+    ``unpriced``: it is unknown because the model has no price.
     """
 
     usd: float | None
     said: str
     of: str = ""
     cure: str = ""
+    unpriced: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ class Costs:
         unknown = [amount for amount in (self.baseline, self.candidate) if amount.usd is None]
         for why in dict.fromkeys(amount.said for amount in unknown):
             alike = [amount for amount in unknown if amount.said == why]
-            found.append(Lack(call_unknown([amount.of for amount in alike], why), alike[-1].cure))
+            found.append(Lack(call_unknown(alike), alike[-1].cure))
         if training and self.training.usd is None:
             found.append(Lack(self.training.said, self.training.cure))
         return found
@@ -209,12 +210,12 @@ def clause(lacks: Sequence[Lack]) -> str:
     return "; ".join(lack.what for lack in lacks)
 
 
-def call_unknown(models: Sequence[str], why: str) -> str:
-    """Say that the cost of a call is unknown, and why: ``baseline b.jsonl and candidate h.jsonl have no price``."""
-    names = " and ".join(filter(None, models))
-    if why == NO_PRICE:
-        return f"{names} {'has' if len(models) == 1 else 'have'} no price"
-    return f"{names}: {why}" if names else why
+def call_unknown(calls: Sequence[Amount]) -> str:
+    """Say why the cost of calls is unknown, of all alike: ``baseline b.jsonl and candidate h.jsonl have no price``."""
+    names, first = " and ".join(call.of for call in calls if call.of), calls[0]
+    if first.unpriced:
+        return f"{names} {'has' if len(calls) == 1 else 'have'} no price"
+    return f"{names}: {first.said}" if names else first.said
 
 
 def _undeclared(costs: Costs) -> tuple[str, ...]:

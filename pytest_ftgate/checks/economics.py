@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from pytest_ftgate.checks.costs import (
     NO_CALLS,
-    NO_PRICE,
     NO_TRAINING,
     Amount,
     Costs,
@@ -126,9 +125,10 @@ def _per_call(role: str, model: ModelResult) -> Amount:
     usd, name = call_usd(model), f"{called(role)} {model.name}"
     if usd is not None:
         return Amount(usd, "measured", name)
-    why = NO_PRICE if model.price_lack in ("price", "table") else model.cost_unknown or "nothing was measured"
+    unpriced = model.price_lack in ("price", "table")
+    why = "no price" if unpriced else model.cost_unknown or "nothing was measured"
     cure = UNCOUNTED_CURE if model.price_unknown is None else unpriced_cure(model.price_lack)
-    return Amount(None, why, name, cure)
+    return Amount(None, why, name, cure, unpriced)
 
 
 def _of_candidate(candidate: ModelResult, *, hosted: bool) -> Amount:

@@ -87,7 +87,7 @@ def check_limit(limit: Any, path: str) -> None:
     """Refuse a limit that is not a whole number from 1."""
     if limit is None or (isinstance(limit, int) and not isinstance(limit, bool) and limit >= 1):
         return
-    found = limit if kind_of(limit) == "a number" else kind_of(limit)
+    found = limit if isinstance(limit, int | float) and not isinstance(limit, bool) else kind_of(limit)
     raise DataError(f"must be a whole number from 1, is {found}", where=Where(path=path, key="limit"))
 
 

@@ -10,7 +10,7 @@ from numbers import Real
 from typing import Any, TypeAlias
 
 from pytest_ftgate.errors import ConfigError, MetricError, told
-from pytest_ftgate.metrics.options import Options, described
+from pytest_ftgate.metrics.options import Options
 from pytest_ftgate.metrics.protocol import Answers, Metric, Scored, by_example
 from pytest_ftgate.text import FARTHEST, kind_of
 
@@ -127,7 +127,7 @@ class ExampleMetric(Metric):
 
         numeric = isinstance(value, Real | np.bool_)
         if not numeric:
-            raise self._broken(index, f"{described(value)} where a number is needed")
+            raise self._broken(index, f"{kind_of(value)} where a number is needed")
         try:
             number = float(value)
         except OverflowError:  # a whole number or fraction beyond all floats

@@ -10,7 +10,7 @@ from typing import Any
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.errors import MetricError, told
 from pytest_ftgate.metrics.labels import refuse_blank
-from pytest_ftgate.metrics.options import Options, described
+from pytest_ftgate.metrics.options import Options
 from pytest_ftgate.metrics.protocol import Answers, Floats, Scored, TextMetric, check_shape, given, graded
 from pytest_ftgate.text import kind_of
 
@@ -75,7 +75,7 @@ class EmbeddingSimilarity(TextMetric):
         try:
             vectors = np.asarray(found, dtype=np.float64)
         except (TypeError, ValueError, OverflowError) as error:
-            raise self._broken(f"returned {described(found)} that is no list of vectors of one length") from error
+            raise self._broken(f"returned {kind_of(found)} that is no list of vectors of one length") from error
         if vectors.ndim != 2 or len(vectors) != len(texts) or not vectors.shape[1]:
             raise self._broken(f"returned the shape {vectors.shape} for {len(texts):,} texts")
         length = len(next(iter(self.known.values()), vectors[0]))

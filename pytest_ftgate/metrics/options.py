@@ -154,12 +154,6 @@ def json_equal(a: Any, b: Any, normalize: Callable[[str], str]) -> bool:
     return False
 
 
-def described(value: Any) -> str:
-    """Say of what kind a value is that somebody's function returned."""
-    kind = kind_of(value)
-    return f"a value {kind}" if kind.startswith("of type") else kind
-
-
 def needed(options: Options, module: str, *, extra: str, key: str | None = None) -> Any:
     """Return ``module`` of a library that a metric, or its option ``key``, needs, and that an extra of ours holds."""
     library = module.partition(".")[0]

@@ -225,7 +225,7 @@ def _count(row: Mapping[str, Any], name: str, key: str) -> int | None:
     value = row.get(name)
     if value is None or is_count(value):
         return value
-    found = value if kind_of(value) == "a number" else kind_of(value)
+    found = value if isinstance(value, int | float) and not isinstance(value, bool) else kind_of(value)
     raise DataError(f"must be a whole number from 0, is {found}", where=Where(key=key))
 
 

@@ -44,15 +44,16 @@ def _single_characters(outputs: Sequence[str]) -> Iterator[tuple[int, str]]:
 def _broken_json(outputs: Sequence[str]) -> Iterator[tuple[int, str]]:
     """Find text that begins like JSON and does not end, where most that begin so are JSON."""
     begun = [row for row, output in enumerate(outputs) if output[:1] in ("{", "[")]
-    broken = [row for row in begun if not _is_json(outputs[row])]
+    broken = [row for row in begun if not _ends(outputs[row])]
     if broken and 2 * len(broken) <= len(begun):
         yield from ((row, "JSON that does not end") for row in broken)
 
 
-def _is_json(text: str) -> bool:
+def _ends(text: str) -> bool:
+    """Return whether the text is whole JSON, be it such that only some readers take it."""
     try:
         parse_json(text)
-    except JsonError:  # for some readers only, but it ends
+    except JsonError:
         return True
     except ValueError:
         return False

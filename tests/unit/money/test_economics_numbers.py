@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_ftgate.checks.costs import (
-    NO_PRICE,
     Amount,
     Costs,
     at_volume,
@@ -129,7 +128,9 @@ def test_an_unknown_cost_of_a_call_leaves_everything_unknown() -> None:
 
 def test_models_without_a_price_are_named_together_and_get_no_table() -> None:
     """A table of three rows would say nothing three times."""
-    missing = {role: Amount(None, NO_PRICE, f"{role} {role[0]}.jsonl") for role in ("baseline", "candidate")}
+    missing = {
+        role: Amount(None, "no price", f"{role} {role[0]}.jsonl", unpriced=True) for role in ("baseline", "candidate")
+    }
     *table, sentence = economics_lines(economics_of(costs(**missing)))
     assert sentence == "What the fine-tune saves is unknown: baseline b.jsonl and candidate c.jsonl have no price."
     assert not [line for line in table if "calls a month" in line]
