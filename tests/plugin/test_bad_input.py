@@ -68,7 +68,7 @@ BROKEN: list[tuple[tuple[str, ...], str, Change, str]] = [
     (EVERY, "UTF-16", lambda raw: raw.decode().encode("utf-16"), ":1"),
     (EVERY, "UTF-16 without a mark", lambda raw: raw.decode().encode("utf-16-le"), ":1"),
     (EVERY, "UTF-32", lambda raw: raw.decode().encode("utf-32"), ":1"),
-    (EVERY, "gzip", gzip.compress, ":1"),
+    (EVERY, "gzip", lambda raw: gzip.compress(raw, mtime=0), ":1"),
     (EVERY, "old Mac line ends", lambda raw: raw.replace(b"\n", b"\r"), ":1"),
     (EVERY, "one JSON array", as_array, ":1"),
     (EVERY, "cut off", lambda raw: raw[:-12], ":{last}"),
@@ -263,7 +263,7 @@ WHOLE_FILE: list[tuple[str | bytes, str]] = [
     (instead("accuracy", "accu\0racy"), ":8"),
     (GATE.encode("utf-16"), ":1"),
     (f"{GATE}    hypothesis: caf\xe9\n".encode("latin-1"), ":10"),
-    (gzip.compress(GATE.encode()), ":1"),
+    (gzip.compress(GATE.encode(), mtime=0), ":1"),
 ]
 
 

@@ -70,7 +70,7 @@ class TestDecoding:
                 for encoding in ("utf-16", "utf-16-le", "utf-16-be")
             ),
             (ROW.decode().encode("utf-32"), ":1", ["UTF-32"]),
-            (gzip.compress(ROW), ":1", ["gzip"]),
+            (gzip.compress(ROW, mtime=0), ":1", ["gzip"]),
             (b"PK\x03\x04rest", ":1", ["ZIP", "CSV or JSONL"]),
             (ROW + '{"input": "café"}\n'.encode("latin-1"), ":2", ["byte 46", "caf\\xe9", "Latin-1"]),
             # the byte is counted from the file's start, with the mark
