@@ -15,10 +15,8 @@ import subprocess
 import sys
 import tempfile
 import textwrap
-from datetime import datetime, timezone
 from functools import cache
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -26,12 +24,10 @@ import yaml
 from doc_pages import PAGES, ROOT, Block, blocks, commands, name_of
 from gate_project import Project
 
-from pytest_ftgate.checks.freshness.drift import drift_check
 from pytest_ftgate.cli.commands import _parser
 from pytest_ftgate.config import load_gate_file, resolve_gate
 from pytest_ftgate.config.gate_file import FileKeys
 from pytest_ftgate.config.gate_keys import GateKeys
-from pytest_ftgate.result import Drift
 
 STEP_BY_STEP = {"tutorial.md"}
 BLOCKS = [block for page in PAGES if name_of(page) not in STEP_BY_STEP for block in blocks(page)]
@@ -182,38 +178,6 @@ def test_commands_are_known(block: Block, project: Project) -> None:
 # --- outputs -------------------------------------------------------------------------------------------------
 
 
-def economics_block(block: Block, _: Project) -> None:
-    """The table of the page is the one that the Python block below it makes."""
-    (code,) = [one.text for one in blocks(block.page) if one.language == "python"]
-    made: dict[str, Any] = {}
-    exec(compile(code, block.place, "exec"), made)
-    assert block.text.splitlines() == [*made["table"], made["sentence"]]
-
-
-def drift_block(block: Block, _: Project) -> None:
-    """Both findings, said by what says them."""
-    since = datetime(2026, 8, 1, tzinfo=timezone.utc).timestamp()
-    scored: Any = SimpleNamespace(metric=SimpleNamespace(name="accuracy", low=0.0, high=1.0, greater_is_better=True))
-    moved = (
-        Drift("candidate", 0.9, 0.84, -0.06, 12, 3, beyond_noise=True),
-        Drift("baseline", 0.7, 0.71, 0.01, 2, 4, beyond_noise=False),
-    )
-    checks = [drift_check(one, since, scored, asked_alike=True, asked_anew=True) for one in moved]
-    assert block.text.splitlines() == [f"  {one.status:<7} {one.name}: {one.message}" for one in checks]
-
-
-def compare_block(block: Block, project: Project) -> None:
-    """The same two reports, made anew."""
-    project.gate_test(name="intents")
-    project.run("--ftgate-report=json:before.json")
-    project.predictions("ft.jsonl", 60, wrong_at=range(30))
-    project.gate_test(name="intents", margin=0.01)
-    project.run("--ftgate-report=json:after.json")
-    done = project.pytester.run(sys.executable, "-m", "pytest_ftgate", "compare", "before.json", "after.json")
-    assert done.ret == 1
-    assert done.outlines == block.text.splitlines()
-
-
 def ratings_block(block: Block, project: Project) -> None:
     """Ratings in the form that is shown, of every example, are read."""
     head, *rows = block.text.splitlines()
@@ -224,20 +188,6 @@ def ratings_block(block: Block, project: Project) -> None:
     gate = project.gate()
     # anna's candidate and boris' tie, where the answers differ; of two equal ones nobody prefers either
     assert (gate["verdict"], gate["candidate"]["value"]) == ("pass", pytest.approx((20 * 0.75 + 40 * 0.5) / 60))
-
-
-def weakened_block(block: Block, project: Project) -> None:
-    """In a repository of its own, a margin that was lowered."""
-    if not shutil.which("git"):
-        pytest.skip("there is no git")
-    gate = yaml.safe_dump({"version": 1, "gates": {"support": GATE}})
-    project.gate_file(gate)
-    project.file("test_gate.py", "import pytest\n@pytest.mark.ftgate('support')\ndef test_gate(): pass\n")
-    identity = ("-c", "user.name=t", "-c", "user.email=t@example.org")
-    for args in (("init", "-q", "-b", "main"), ("add", "-A"), ("commit", "-q", "-m", "x"), ("checkout", "-qb", "work")):
-        subprocess.run(["git", *identity, *args], cwd=project.path, check=True, capture_output=True)
-    project.gate_file(gate.replace("margin: 0.05", "margin: 0.01"))
-    assert block.text.strip("\n") in project.run().outlines
 
 
 @cache
@@ -269,11 +219,7 @@ def example_block(block: Block, project: Project) -> None:
 OUTPUTS = {
     "examples/extraction/README.md": example_block,
     "examples/style_preference/README.md": example_block,
-    "economics.md": economics_block,
-    "retraining.md": drift_block,
-    "command-line.md": compare_block,
     "judges.md": ratings_block,
-    "obligations.md": weakened_block,
 }
 
 
