@@ -1,13 +1,13 @@
-"""Every block of the documentation is run or checked, and every link leads somewhere.
+"""Run or check every block of the documentation, and follow every link.
 
-Python runs, its assertions included. Gate files and parts of them are read by the loader. Commands are known commands
-with known options. What is shown of outputs is compared with outputs. Pages of the tutorial and the how-tos, which are
-done step by step, have tests of their own: test_tutorial.py, test_howto.py.
+Python blocks run with their assertions, gate files are loaded, commands and options must exist, and printed output must
+be what is printed. The tutorial and the how-to guides are run step by step in test_tutorial.py and test_howto.py.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import shutil
@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 import yaml
-from doc_pages import PAGES, ROOT, Block, blocks, commands, name_of
+from doc_pages import DOCS, PAGES, ROOT, Block, blocks, commands, name_of
 from gate_project import Project
 
 from pytest_ftgate.cli.commands import _parser
@@ -32,7 +32,7 @@ from pytest_ftgate.config.gate_keys import GateKeys
 STEP_BY_STEP = {"tutorial.md"}
 BLOCKS = [block for page in PAGES if name_of(page) not in STEP_BY_STEP for block in blocks(page)]
 FILES = {"python", "yaml", "ini", "dockerfile"}
-"""Languages of blocks that may be a file: a title names it, and test_howto.py uses it."""
+"""Languages of blocks that may be files: their title is the file's name, and test_howto.py uses it."""
 
 GATE = {
     "test_set": "test.jsonl",
@@ -59,6 +59,14 @@ def test_every_block_is_of_a_kind_that_is_checked() -> None:
             assert block.page.parent.name == "howto", f"{block.place}: no test uses the file {block.title}"
 
 
+LEARNER = [page for page in PAGES if name_of(page) in {*os.listdir(DOCS)} - {*STEP_BY_STEP, "ci.md", "limits.md"}]
+
+
+@pytest.mark.parametrize("page", LEARNER, ids=name_of)
+def test_a_page_opens_with_an_example(page: Path) -> None:
+    assert "```" in page.read_text(encoding="utf-8").partition("\n## ")[0]
+
+
 # --- Python, YAML, ini ---------------------------------------------------------------------------------------
 
 
@@ -68,7 +76,7 @@ def test_python_blocks_run(block: Block) -> None:
 
 
 def whole(text: str) -> dict[str, Any]:
-    """A gate file around what a page shows of one: a file, its sections, or keys of one gate."""
+    """Return a gate file around what a page shows: a file, its sections, or keys of one gate."""
     shown = yaml.safe_load(textwrap.dedent(text))
     if set(shown) <= set(FileKeys.model_fields):
         return {"version": 1, "gates": {}} | shown
@@ -77,7 +85,7 @@ def whole(text: str) -> dict[str, Any]:
 
 
 def completed(gate: dict[str, Any]) -> dict[str, Any]:
-    """A gate with what the page leaves out."""
+    """Add to a gate what the page leaves out."""
     alternatives = {"baseline": "baselines", "candidate": "candidates"}
     out = {key for key, other in alternatives.items() if other in gate}
     out |= {"margin"} if gate.get("objective") == "match" else set()
@@ -86,7 +94,7 @@ def completed(gate: dict[str, Any]) -> dict[str, Any]:
 
 
 def models_of(page: Path) -> dict[str, Any]:
-    """The models that any block of a page names; another block may use them."""
+    """Return the models that any block of a page names; other blocks may use them."""
     every = [whole(block.text) for block in blocks(page) if block.language == "yaml"]
     return {name: model for shown in every for name, model in shown.get("models", {}).items()}
 
@@ -122,7 +130,7 @@ ELSEWHERE = {
     "vllm": {"serve", "--enable-lora", "--lora-modules", "--port"},
     "ollama": {"pull", "create", "serve", "-f"},
 }
-"""Programs that are not here: their commands and options, as their own documentation has them."""
+"""Commands and options of programs that are not installed, from their own documentation."""
 
 
 def pip(arguments: list[str]) -> None:
@@ -145,7 +153,7 @@ def benchmark(arguments: list[str]) -> None:
 
 
 def collected(arguments: list[str], project: Project) -> None:
-    """Pytest knows the options; files of the repository are not in the project, and have to be there."""
+    """Check that pytest knows the options, and that the files exist in the repository."""
     files = [word for word in arguments if word.endswith(".py")]
     assert all((ROOT / file).exists() for file in files)
     result = project.run_apart("--co", "-q", *(word for word in arguments if word not in files))
@@ -179,7 +187,7 @@ def test_commands_are_known(block: Block, project: Project) -> None:
 
 
 def ratings_block(block: Block, project: Project) -> None:
-    """Ratings in the form that is shown, of every example, are read."""
+    """Check that ratings of every example are read in the format that the page shows."""
     head, *rows = block.text.splitlines()
     assert len(rows) == 2
     every = [row.replace("t1,", f"t{i},", 1) for i in range(60) for row in rows]
@@ -192,7 +200,7 @@ def ratings_block(block: Block, project: Project) -> None:
 
 @cache
 def printed_by(example: str) -> list[str]:
-    """All that both runs of an example print, in a copy of it."""
+    """Return all lines that both runs of an example print, in a copy of it."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / example
         shutil.copytree(ROOT / "examples" / example, copy, ignore=shutil.ignore_patterns(".ftgate", "__pycache__"))
@@ -202,12 +210,12 @@ def printed_by(example: str) -> list[str]:
 
 
 def timeless(line: str) -> str:
-    """Without what differs from run to run, and as far apart as columns of other widths are."""
+    """Return the line without times, which differ from run to run, and with single spaces."""
     return " ".join(re.sub(r"\b[\d.]+ (ms|s)\b", "#", line).split())
 
 
 def example_block(block: Block, project: Project) -> None:
-    """Every line that an example's page shows is printed; where it is cut, so far; the models' times do not count."""
+    """Check that an example prints every line that its page shows, up to ``...``; times do not count."""
     printed = printed_by(block.page.parent.name)
     for line in map(timeless, block.text.splitlines()):
         shown, cut, _ = line.partition("...")
@@ -244,6 +252,6 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def anchors(page: Path) -> set[str]:
-    """As GitHub and mkdocs make them of headings."""
+    """Return the anchors that GitHub makes of the headings."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
