@@ -12,7 +12,7 @@ import json
 import re
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -64,7 +64,7 @@ _METRICS = frozenset(("RubricKeys", "PreferenceKeys", "HumanPreferenceKeys", "Me
 
 
 def pages() -> dict[str, str]:
-    """All generated pages as text, by their path under ``docs``."""
+    """Return all generated pages as text, by their path under ``docs``."""
     return {
         "reference/gate-keys.md": _gate_keys(),
         "reference/model-keys.md": _model_keys(),
@@ -85,7 +85,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     for line in lines:
         broken = [cell for cell in line if "|" in cell or "\n" in cell]
         if broken:
-            raise ValueError(f"this cannot stand in a table: {broken[0]!r}")
+            raise ValueError(f"a table cell cannot hold this: {broken[0]!r}")
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -94,7 +94,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 @dataclass(frozen=True)
 class _Schema:
-    """The schema of the gate file, and the page from which links are made."""
+    """The schema of the gate file, and the page that links are relative to."""
 
     whole: Mapping[str, Any]
     page: str
@@ -102,7 +102,7 @@ class _Schema:
     def section(self, name: str) -> str:
         part = self.whole["$defs"][name]
         rows = self.table(part)
-        more = ["", "Further keys are handed to what takes them."] if part.get("additionalProperties") is True else []
+        more = ["", "Other keys are passed on to the provider or metric."] if part.get("additionalProperties") is True else []
         return "\n".join([f"## {_TITLES[name]}", "", part["description"], "", rows, *more])
 
     def table(self, part: Mapping[str, Any]) -> str:
@@ -114,11 +114,11 @@ class _Schema:
         )  # fmt: skip
 
     def meaning(self, part: Mapping[str, Any]) -> str:
-        said: str = part.get("description") or self.whole["$defs"][part["$ref"].rpartition("/")[2]]["description"]
-        return said
+        text: str = part.get("description") or self.whole["$defs"][part["$ref"].rpartition("/")[2]]["description"]
+        return text
 
     def kind(self, part: Mapping[str, Any]) -> str:
-        """What may be written, in words."""
+        """Describe the values that are allowed."""
         if "$ref" in part:
             return self._link(part["$ref"].rpartition("/")[2])
         if "const" in part:
@@ -136,7 +136,7 @@ class _Schema:
         return words[part["type"]] + _limits_of(part) if "type" in part else "anything"
 
     def _any_of(self, parts: Sequence[Mapping[str, Any]]) -> str:
-        """Models and metrics have many forms, and one name."""
+        """Describe alternatives; the many forms of a model or a metric have one name each."""
         names = {part["$ref"].rpartition("/")[2] for part in parts if "$ref" in part}
         if names >= _MODELS and len(names) == len(parts) - 1:
             return self._link("model")
@@ -151,10 +151,10 @@ class _Schema:
             return f"[{words}]({page})"
         (page,) = [page for page, names in _PAGES.items() if name in names]
         title = _TITLES[name]
-        return f"[{_spoken(title)}]({'' if page == self.page else page}#{_anchor(title)})"
+        return f"[{_lower_first(title)}]({'' if page == self.page else page}#{_anchor(title)})"
 
 
-def _spoken(title: str) -> str:
+def _lower_first(title: str) -> str:
     return title if title.startswith("`") else title[0].lower() + title[1:]
 
 
@@ -183,7 +183,7 @@ def _schema(page: str) -> _Schema:
     whole = json.loads(render_json_schema())
     placed = sorted(name for names in _PAGES.values() for name in names)
     if placed != sorted(whole["$defs"]):
-        raise ValueError(f"keys without a page, or pages without keys: {set(placed) ^ set(whole['$defs'])}")
+        raise ValueError(f"keys and pages differ: {set(placed) ^ set(whole['$defs'])}")
     return _Schema(whole, page)
 
 
@@ -191,11 +191,12 @@ def _gate_keys() -> str:
     schema = _schema("gate-keys.md")
     return _page(
         "Keys of gates",
-        "These keys stand in `ftgate.yaml` under `gates.NAME`, or under `defaults` for all gates; in the mark "
-        "`@pytest.mark.ftgate(...)`; or, for models and data, in an overridden [fixture](fixtures.md). The nearest "
-        "wins, key by key: the mark, a fixture, the gate, the defaults. Paths are relative to the file in which they "
-        "are written. A key that does not exist is an error that names the nearest one.",
-        "The same as a JSON Schema, for editors: `python -m pytest_ftgate schema`.",
+        "Write these keys in `ftgate.yaml` under `gates.NAME`, or under `defaults` for all gates, or in the marker "
+        "`@pytest.mark.ftgate(...)`. Models and data can also come from an overridden [fixture](fixtures.md). For each "
+        "key the marker beats the fixture, the fixture beats the gate in the file, and the gate beats the defaults. "
+        "Paths are relative to the file in which they are written. An unknown key is an error that suggests the "
+        "nearest one.",
+        "`python -m pytest_ftgate schema` prints the same as a JSON Schema for editors.",
         "## The gate file\n\n" + schema.table(schema.whole),
         *(schema.section(name) for name in _GATE_DEFS),
     )  # fmt: skip
@@ -208,8 +209,8 @@ def _model_keys() -> str:
     spellings = ", ".join(f"`{one}`" for one in SPELLINGS.split(", "))
     return _page(
         "Keys of models",
-        f"A model is a name under `models` in the gate file; a spelling ({spellings}); a mapping with a `provider`; "
-        "or, in Python code, a callable (`str -> str`, sync or async), which is asked anew in each session.",
+        f"A model is a name under `models` in the gate file, a string ({spellings}), a mapping with a `provider`, "
+        "or, in Python code, a callable (`str -> str`, sync or async), whose answers are not kept between sessions.",
         *(schema.section(name) for name in _MODEL_DEFS),
     )
 
@@ -217,64 +218,64 @@ def _model_keys() -> str:
 # --- metrics -------------------------------------------------------------------------------------------------
 
 _MEASURES = {
-    "accuracy": "the share of answers that are the expected label",
-    "balanced_accuracy": "the mean over labels of recall",
+    "accuracy": "share of answers that equal the expected label",
+    "balanced_accuracy": "mean recall over all labels",
     "f1": "F1 of one of two labels, `pos_label`",
     "precision": "precision of one of two labels, `pos_label`",
     "recall": "recall of one of two labels, `pos_label`",
-    "f1_macro": "F1 of each label, averaged: each label counts the same",
-    "f1_micro": "F1 of all labels' counts together",
-    "f1_weighted": "F1 of each label, averaged by how often it is expected",
-    "precision_macro": "precision, averaged as `f1_macro`",
-    "precision_micro": "precision, averaged as `f1_micro`",
-    "precision_weighted": "precision, averaged as `f1_weighted`",
-    "recall_macro": "recall, averaged as `f1_macro`",
-    "recall_micro": "recall, averaged as `f1_micro`",
-    "recall_weighted": "recall, averaged as `f1_weighted`",
-    "matthews_corrcoef": "the correlation of answered and expected labels",
-    "cohen_kappa": "agreement with the expected labels beyond chance",
-    "exact_match": "the share of answers that are the expected text or JSON value",
-    "format": "the share of answers that have [the form](../format-and-extraction.md) asked for",
+    "f1_macro": "mean F1 over all labels, each with the same weight",
+    "f1_micro": "F1 of the counts of all labels together",
+    "f1_weighted": "mean F1 over all labels, weighted by how often each is expected",
+    "precision_macro": "precision, averaged like `f1_macro`",
+    "precision_micro": "precision, averaged like `f1_micro`",
+    "precision_weighted": "precision, averaged like `f1_weighted`",
+    "recall_macro": "recall, averaged like `f1_macro`",
+    "recall_micro": "recall, averaged like `f1_micro`",
+    "recall_weighted": "recall, averaged like `f1_weighted`",
+    "matthews_corrcoef": "Matthews correlation of answered and expected labels",
+    "cohen_kappa": "Cohen's kappa: agreement with the expected labels beyond chance",
+    "exact_match": "share of answers that equal the expected text or JSON value",
+    "format": "share of answers in the [required format](../format-and-extraction.md)",
     "field_f1": "F1 of the [fields](../format-and-extraction.md) of JSON answers",
-    "field_accuracy": "the share of [fields](../format-and-extraction.md) that are right",
-    "token_f1": "F1 of [tokens](../text-metrics.md), in any order",
-    "rouge_l": "the longest common subsequence of [words](../text-metrics.md)",
-    "chrf": "F-score of runs of [characters](../text-metrics.md)",
-    "edit_similarity": "1 less the [edit distance](../text-metrics.md) by the length of the longer text",
-    "bleu": "[corpus BLEU](../text-metrics.md) by 100",
-    "embedding_similarity": "cosine of [vectors](../text-metrics.md) that a function of yours makes",
-    "command": "what [a command](../command-metric.md) says of an answer",
-    "rubric": "the grade that [a judge](../judges.md) gives",
-    "preference": "the share of pairs in which [a judge](../judges.md) prefers the candidate",
-    "human_preference": "the share of pairs in which [people](../judges.md#people) prefer the candidate",
+    "field_accuracy": "share of [fields](../format-and-extraction.md) that are right",
+    "token_f1": "F1 of the [tokens](../text-metrics.md), regardless of order",
+    "rouge_l": "F1 of the longest common subsequence of [words](../text-metrics.md)",
+    "chrf": "F-score of [character n-grams](../text-metrics.md)",
+    "edit_similarity": "1 minus the [edit distance](../text-metrics.md) divided by the length of the longer text",
+    "bleu": "[corpus BLEU](../text-metrics.md) divided by 100",
+    "embedding_similarity": "cosine similarity of [vectors](../text-metrics.md) from your own function",
+    "command": "exit code or number from [a command](../command-metric.md)",
+    "rubric": "grade from an [LLM judge](../judges.md)",
+    "preference": "share of pairs in which an [LLM judge](../judges.md) prefers the candidate",
+    "human_preference": "share of pairs in which [people](../judges.md#people) prefer the candidate",
 }
 _OPTION_MEANINGS = {
-    "normalize": "differences that do not count: `unicode`, `case`, `whitespace`, `punctuation`, or a list of them; "
-    "for fields see [there](../format-and-extraction.md)",
-    "pattern": "of labels: a regular expression that finds the label in an answer (its first group, where it has one); "
-    "of `format`: one that the whole answer must match",
-    "json_field": "where in a JSON answer the label stands, as `result.label`",
-    "labels": "the labels that are averaged over; those of the test set where absent",
-    "pos_label": "the label that counts as positive",
-    "json_schema": "a JSON Schema, or the path of one, that the value must be valid by",
+    "normalize": "differences to ignore: `unicode`, `case`, `whitespace`, `punctuation`, or a list of them; for fields see "
+    "[Format and extraction](../format-and-extraction.md)",
+    "pattern": "for labels: a regular expression that finds the label in an answer (its first group if it has one); "
+    "for `format`: one that the whole answer must match",
+    "json_field": "dotted path of the label in a JSON answer, such as `result.label`",
+    "labels": "labels to average over; default: those of the test set",
+    "pos_label": "the positive label",
+    "json_schema": "a JSON Schema, or the path of one, that the answer must satisfy",
     "type": "`json`, `yaml`, `xml` or `csv`",
-    "allowed": "the list of all answers that hold",
-    "min_chars": "the fewest characters",
-    "max_chars": "the most characters",
-    "strip_code_fence": "`true`: one Markdown fence around the whole answer does not count",
-    "fields": "dotted names of the fields that count; all that the test set expects where absent",
+    "allowed": "list of all allowed answers",
+    "min_chars": "minimum number of characters",
+    "max_chars": "maximum number of characters",
+    "strip_code_fence": "`true`: ignore one Markdown code fence around the whole answer",
+    "fields": "dotted names of the fields to score; default: all that the test set expects",
     "average": "`micro`, `macro` or `samples`",
-    "lists": "`sequence`, or `set`: in any order",
-    "tolerance": "how far numbers may lie apart: a number, or a mapping of fields",
+    "lists": "`sequence`, or `set` to ignore the order",
+    "tolerance": "allowed difference between numbers: one number, or a mapping of field to number",
     "tokenize": "sacrebleu's tokenizer: `13a`, `intl`, `zh`, `char` or `none`",
-    "embed": "the function that makes vectors, as `python:module:function`",
-    "argv": "the program and its arguments, a list",
-    "score": "`exit_code`, or a pattern with one group that finds a number in the output",
-    "low": "the lowest number",
-    "high": "the highest number",
-    "greater_is_better": "the direction",
-    "timeout_s": "seconds of one run",
-    "concurrency": "runs at once",
+    "embed": "the function that returns vectors, as `python:module:function`",
+    "argv": "the program and its arguments, as a list",
+    "score": "`exit_code`, or a regular expression whose one group finds a number in the output",
+    "low": "lowest possible number",
+    "high": "highest possible number",
+    "greater_is_better": "`false` if lower numbers are better",
+    "timeout_s": "time limit of one run in seconds",
+    "concurrency": "number of parallel runs",
 }
 _NEEDED_OPTIONS: dict[str, dict[str, Any]] = {
     **{name: {"pos_label": "yes"} for name in ("f1", "precision", "recall")},
@@ -290,14 +291,14 @@ _EXPECTED = {
 
 @dataclass
 class _Seen:
-    """What building a metric asked for."""
+    """The options and the extra that a metric asked for while it was built."""
 
     options: tuple[str, ...] = ()
     extra: str = ""
 
 
 def _watched(name: str) -> tuple[Any, _Seen]:
-    """The metric, built as a gate builds it, with the options that it allows and the extra that it loads."""
+    """Build a metric as a gate does; return it with the options that it allows and the extra that it loads."""
     from pytest_ftgate.config import MetricSpec, Source
     from pytest_ftgate.metrics import bleu, build_metric, similarity
     from pytest_ftgate.metrics.options import Options, needed
@@ -321,7 +322,7 @@ def _watched(name: str) -> tuple[Any, _Seen]:
 
 
 def _judged(name: str) -> Any:
-    """A metric that a judge or people make: what is known of it without them. Its keys are in the schema."""
+    """Return the class of a judged metric, which cannot be built without its judge. Its keys are in the schema."""
     from pytest_ftgate.metrics import judged
 
     return {"rubric": judged.Rubric, "preference": judged.Preference, "human_preference": judged.HumanPreference}[name]
@@ -332,7 +333,7 @@ def _metrics() -> str:
 
     schema = _schema("metrics.md")
     if set(_MEASURES) != set(BUILT_IN):
-        raise ValueError(f"metrics that are not explained, or are none: {set(_MEASURES) ^ set(BUILT_IN)}")
+        raise ValueError(f"metrics and explanations differ: {set(_MEASURES) ^ set(BUILT_IN)}")
     rows, takers = [], dict[str, list[str]]()
     for name in BUILT_IN:
         metric, seen = (_judged(name), _Seen()) if name in judged.NAMES else _watched(name)
@@ -343,21 +344,21 @@ def _metrics() -> str:
             (f"`{name}`", _MEASURES[name], _KINDS[metric.kind], _range(name, metric), f"`{extra}`" if extra else "")
         )
     if set(_OPTION_MEANINGS) != set(takers):
-        raise ValueError(f"options that are not explained, or are none: {set(_OPTION_MEANINGS) ^ set(takers)}")
+        raise ValueError(f"options and explanations differ: {set(_OPTION_MEANINGS) ^ set(takers)}")
     options = ((f"`{option}`", _named(takers[option]), meaning) for option, meaning in _OPTION_MEANINGS.items())
     return _page(
         "Metrics",
-        "`metric` is a name, or a mapping of `name` and options; so are the entries of `show`, and `metric` under "
-        "`require`, `guards` and `hypothesis`. Greater is better by all of them, but for a `command` that says "
-        "otherwise.",
-        "**kind**: each answer is right or wrong; or each is graded by a number; or only the whole set has a value. "
-        "How a gain is judged depends on it: see [How sure is the gain?](../evidence.md).",
+        "`metric` is a name, or a mapping with `name` and options. The same holds for the entries of `show`, and for "
+        "`metric` under `require`, `guards` and `hypothesis`. Higher is better for all of them, except for a `command` "
+        "with `greater_is_better: false`.",
+        "**kind**: each answer is right or wrong, or each answer gets a number, or only the whole set has a value. "
+        "The statistical test depends on it: see [evidence](../evidence.md).",
         _table(("name", "measures", "kind", "range", "extra"), rows),
-        '**extra**: `pip install "pytest-ftgate[EXTRA]"`; `format` needs it for `json_schema` alone. Metrics of your '
-        "own come by [a hook](hooks.md): see "
+        '**extra**: install it with `pip install "pytest-ftgate[EXTRA]"`; `format` needs it for `json_schema` only. '
+        "You can add metrics with [a hook](hooks.md): see "
         "[A metric and a provider of your own](../howto/custom-metric-and-provider.md).",
-        "Under `require` there are, besides: `latency_p50_s` and `latency_p95_s` in seconds, `cost_usd`, and "
-        "`error_rate`, the share of answers that never arrived.",
+        "`require` also accepts `latency_p50_s` and `latency_p95_s` in seconds, `cost_usd`, and `error_rate`, the share "
+        "of answers that are missing.",
         "## Options",
         _table(("option", "of", "meaning"), options),
         *(schema.section(name) for name in _METRIC_DEFS),
@@ -373,13 +374,13 @@ def _range(name: str, metric: Any) -> str:
 
 
 def _named(names: Sequence[str]) -> str:
-    """Names of metrics; those of labels are one family."""
+    """Return the names of metrics as text, with the label metrics as one family."""
     from pytest_ftgate.metrics.classification import NAMES as OF_LABELS
 
     if set(OF_LABELS) <= set(names):
-        names = ["all metrics of labels", *(name for name in names if name not in OF_LABELS)]
+        names = ["all label metrics", *(name for name in names if name not in OF_LABELS)]
     elif set(OF_LABELS) - {"accuracy"} <= set(names):
-        names = ["all metrics of labels but accuracy", *(name for name in names if name not in OF_LABELS)]
+        names = ["all label metrics except accuracy", *(name for name in names if name not in OF_LABELS)]
     return ", ".join(name if " " in name else f"`{name}`" for name in names)
 
 
@@ -387,7 +388,7 @@ def _named(names: Sequence[str]) -> str:
 
 
 class _Parser:
-    """Hears what the plugin adds to pytest's command line and ini file."""
+    """Record what the plugin adds to pytest's command line and ini file."""
 
     def __init__(self) -> None:
         self.options: list[tuple[str, dict[str, Any]]] = []
@@ -399,7 +400,7 @@ class _Parser:
     def addoption(self, name: str, **settings: Any) -> None:
         self.options.append((name, settings))
 
-    def addini(self, name: str, help: str, **settings: Any) -> None:  # noqa: A002  # pytest's own name for it
+    def addini(self, name: str, help: str, **settings: Any) -> None:  # noqa: A002  # pytest's name
         self.ini.append((name, help, settings))
 
 
@@ -407,25 +408,25 @@ def _options() -> str:
     from pytest_ftgate import plugin
     from pytest_ftgate.cli.commands import _parser
 
-    heard = _Parser()
-    plugin.pytest_addoption(heard)  # type: ignore[arg-type]
-    options = ((f"`{_with_value(name, settings)}`", settings["help"]) for name, settings in heard.options)
+    recorder = _Parser()
+    plugin.pytest_addoption(recorder)  # type: ignore[arg-type]
+    options = ((f"`{_with_value(name, settings)}`", settings["help"]) for name, settings in recorder.options)
     ini = (
-        (f"`{name}`", {"bool": "`true` or `false`", "args": "words"}.get(settings.get("type", ""), "text"), said)
-        for name, said, settings in heard.ini
+        (f"`{name}`", {"bool": "`true` or `false`", "args": "words"}.get(settings.get("type", ""), "text"), meaning)
+        for name, meaning, settings in recorder.ini
     )
     return _page(
         "Options and ini keys",
-        "## Of pytest",
+        "## pytest options",
         _table(("option", "does"), options),
         "No option and no environment variable changes a threshold.",
-        "## In the ini file",
+        "## ini keys",
         _table(("key", "value", "meaning"), ini),
-        "These stand in `pytest.ini`, or under `[tool.pytest.ini_options]` in `pyproject.toml`. `-o ftgate_...` is "
+        "Write these in `pytest.ini`, or under `[tool.pytest.ini_options]` in `pyproject.toml`. `-o ftgate_...` is "
         "refused.",
-        "## Of `python -m pytest_ftgate`",
+        "## `python -m pytest_ftgate`",
         *_commands(_parser()),
-        "More: [On the command line](../command-line.md).",
+        "See also [On the command line](../command-line.md).",
     )
 
 
@@ -446,7 +447,27 @@ def _commands(parser: argparse.ArgumentParser) -> Iterator[str]:
         yield f"### `{choice.dest}`\n\n{choice.help}\n\n{_table(('argument', 'meaning'), rows)}"
 
 
+_EVALUATE = """```python
+def test_a_larger_model(ftgate_evaluate):
+    run = ftgate_evaluate("recorded:large.jsonl", "test.jsonl", metric="f1_macro")
+    assert run.metrics["f1_macro"] > 0.8
+    assert run.predictions[0][0].completion.text != ""  # the first answer to the first example
+```"""
+_RUN = {
+    "metrics": "values by name: the requested metric, and `accuracy` for label metrics",
+    "predictions": "`predictions[repeat][example]`, in the order of the test set; each has `id` and `completion`, which "
+    "has `text`, `finish`, `input_tokens`, `output_tokens` and `latency_s`",
+    "test_set": "the test set; `test_set.examples` are its examples, each with `id`, `input` and `expected`",
+    "model": "the model; `model.name` is its name",
+    "fatal": "always `None`: an error that ends the run is raised",
+}
+
+
 def _fixtures() -> str:
+    from pytest_ftgate.runs.runner import Run
+
+    if set(_RUN) != {field.name for field in fields(Run)}:
+        raise ValueError(f"attributes of Run and explanations differ: {set(_RUN) ^ {one.name for one in fields(Run)}}")
     tree = ast.parse((ROOT / "pytest_ftgate" / "plugin" / "__init__.py").read_text(encoding="utf-8"))
     rows = []
     for node in tree.body:
@@ -457,16 +478,23 @@ def _fixtures() -> str:
             rows.append((f"`{node.name}`", f"`{kind}`", _prose(ast.get_docstring(node) or "")))
     from pytest_ftgate import plugin
 
-    mark, _, said = plugin._MARK_HELP.rpartition(": ")
+    mark, _, meaning = plugin._MARK_HELP.rpartition(": ")
     return _page(
-        "Mark and fixtures",
-        "## The mark",
+        "Marker and fixtures",
+        "## The marker",
         f"`@pytest.mark.{mark}`",
-        f"{said[0].upper()}{said[1:]} The keys are those of [a gate](gate-keys.md).",
+        f"{meaning[0].upper()}{meaning[1:]} The other keys are those of [a gate](gate-keys.md).",
+        '`@pytest.mark.ftgate("intents")` and `@pytest.mark.ftgate(gate="intents")` mean the same. The marker alone is '
+        "enough: the test need not request a fixture.",
         "## Fixtures",
         _table(("fixture", "type", "meaning"), rows),
-        "An overridden fixture is a layer of the gate's keys: see [Keys of gates](gate-keys.md). `ftgate` gives a "
-        "`GateResult`, whose names are those of [the report](report.md#gateresult).",
+        "An overridden fixture provides a key of the gate: see [Keys of gates](gate-keys.md). The attributes of "
+        "`ftgate` are those of [`GateResult` in the report](report.md#gateresult).",
+        "## `ftgate_evaluate`",
+        "Runs any model on any labeled examples, without a gate. Model, test set and metric are written as in a gate.",
+        _EVALUATE,
+        "It returns a `Run`. A missing answer, or a model, data or metric that cannot be used, raises `FtgateError`.",
+        _table(("attribute", "meaning"), ((f"`{name}`", meaning) for name, meaning in _RUN.items())),
     )
 
 
@@ -482,10 +510,10 @@ def _hooks() -> str:
 
 
 def _prose(text: str) -> str:
-    """A docstring as Markdown: roles and double backquotes, and what follows ``::`` as Python."""
+    """Convert a docstring to Markdown: roles, double backquotes, and the text after ``::`` as a Python block."""
     text = re.sub(r":\w+:`[~.]?([^`]*)`", r"`\1`", text).replace("``", "`")
-    said, shown, code = text.partition("::\n\n")
-    return f"{said}:\n\n```python\n{textwrap.dedent(code)}\n```" if shown else said
+    prose, found, code = text.partition("::\n\n")
+    return f"{prose}:\n\n```python\n{textwrap.dedent(code)}\n```" if found else prose
 
 
 # --- the report --------------------------------------------------------------------------------------------
@@ -500,10 +528,10 @@ def _report() -> str:
     names = first + [name for name in defs if name not in first]
     return _page(
         "The JSON report",
-        "`--ftgate-report=json:PATH` writes it; the fixture `ftgate` is one `GateResult` of it, and so is "
-        "what `pytest_ftgate_gate_finished` is given. Every name is always there, and `null` where nothing was "
-        "measured. The same as a JSON Schema: `python -m pytest_ftgate schema --report`.",
-        "## The whole\n\n" + _fields(schema),
+        "`--ftgate-report=json:PATH` writes it. The fixture `ftgate` is a `GateResult`, and so is the argument of the "
+        "hook `pytest_ftgate_gate_finished`. All names are always present; a value that was not measured is `null`. "
+        "`python -m pytest_ftgate schema --report` prints the same as a JSON Schema.",
+        "## Root\n\n" + _fields(schema),
         *(f"## {name}\n\n{defs[name]['description']}\n\n{_fields(defs[name])}" for name in names),
     )  # fmt: skip
 
