@@ -102,11 +102,11 @@ def test_the_test_command_is_what_our_own_gate_runs() -> None:
 def test_recorded_models_in_a_marker(project: Project) -> None:
     """The rows in the comments have the fields of rows that are read."""
     text = named("test_orders.py")
-    rows = {file: json.loads(row) for file, row in re.findall(r'"(?:recorded:)?(\w+\.jsonl)",  # (\{.*\})$', text, re.M)}
-    for file, row in rows.items():
-        first = (project.path / file).read_text(encoding="utf-8").splitlines()[0]
-        assert row.keys() == json.loads(first).keys(), file
+    rows = re.findall(r'"(?:recorded:)?(\w+\.jsonl)",  # (\{.*\})$', text, flags=re.MULTILINE)
     assert len(rows) == 4
+    for file, row in rows:
+        first = (project.path / file).read_text(encoding="utf-8").splitlines()[0]
+        assert json.loads(row).keys() == json.loads(first).keys(), file
     project.file("test_orders.py", text)
     project.run().assert_outcomes(passed=1)
 

@@ -102,7 +102,8 @@ class _Schema:
     def section(self, name: str) -> str:
         part = self.whole["$defs"][name]
         rows = self.table(part)
-        more = ["", "Other keys are passed on to the provider or metric."] if part.get("additionalProperties") is True else []
+        is_open = part.get("additionalProperties") is True
+        more = ["", "Other keys are passed on to the provider or metric."] if is_open else []
         return "\n".join([f"## {_TITLES[name]}", "", part["description"], "", rows, *more])
 
     def table(self, part: Mapping[str, Any]) -> str:
@@ -250,8 +251,8 @@ _MEASURES = {
     "human_preference": "share of pairs in which [people](../judges.md#people) prefer the candidate",
 }
 _OPTION_MEANINGS = {
-    "normalize": "differences to ignore: `unicode`, `case`, `whitespace`, `punctuation`, or a list of them; for fields see "
-    "[Format and extraction](../format-and-extraction.md)",
+    "normalize": "differences to ignore: `unicode`, `case`, `whitespace`, `punctuation`, or a list of them; for fields "
+    "see [Format and extraction](../format-and-extraction.md)",
     "pattern": "for labels: a regular expression that finds the label in an answer (its first group if it has one); "
     "for `format`: one that the whole answer must match",
     "json_field": "dotted path of the label in a JSON answer, such as `result.label`",
@@ -357,8 +358,8 @@ def _metrics() -> str:
         '**extra**: install it with `pip install "pytest-ftgate[EXTRA]"`; `format` needs it for `json_schema` only. '
         "You can add metrics with [a hook](hooks.md): see "
         "[A metric and a provider of your own](../howto/custom-metric-and-provider.md).",
-        "`require` also accepts `latency_p50_s` and `latency_p95_s` in seconds, `cost_usd`, and `error_rate`, the share "
-        "of answers that are missing.",
+        "`require` also accepts `latency_p50_s` and `latency_p95_s` in seconds, `cost_usd`, and `error_rate`, the "
+        "share of answers that are missing.",
         "## Options",
         _table(("option", "of", "meaning"), options),
         *(schema.section(name) for name in _METRIC_DEFS),
@@ -455,8 +456,8 @@ def test_a_larger_model(ftgate_evaluate):
 ```"""
 _RUN = {
     "metrics": "values by name: the requested metric, and `accuracy` for label metrics",
-    "predictions": "`predictions[repeat][example]`, in the order of the test set; each has `id` and `completion`, which "
-    "has `text`, `finish`, `input_tokens`, `output_tokens` and `latency_s`",
+    "predictions": "`predictions[repeat][example]`, in the order of the test set; each has `id` and `completion`, "
+    "which has `text`, `finish`, `input_tokens`, `output_tokens` and `latency_s`",
     "test_set": "the test set; `test_set.examples` are its examples, each with `id`, `input` and `expected`",
     "model": "the model; `model.name` is its name",
     "fatal": "always `None`: an error that ends the run is raised",

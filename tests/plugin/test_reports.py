@@ -129,7 +129,9 @@ def test_case_and_punctuation_that_decide_are_called_out(project: Project) -> No
 
 
 def test_the_folder_of_recordings_need_not_exist_where_this_run_writes_it(project: Project) -> None:
-    project.file("own.py", "def model(text):\n    return ('refund', 'invoice', 'shipping')[int(text.split()[-1]) % 3]\n")
+    project.file(
+        "own.py", "def model(text):\n    return ('refund', 'invoice', 'shipping')[int(text.split()[-1]) % 3]\n"
+    )
     project.pytester.syspathinsert()
     project.gate_test(name="support", candidate={"provider": "python", "target": "own:model", "cache_key": "1"})
     project.file("pytest.ini", "[pytest]\nftgate_recordings = recorded\n")
