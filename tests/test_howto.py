@@ -118,10 +118,9 @@ def test_hosted_fine_tune(endpoint: EndpointProject, monkeypatch: pytest.MonkeyP
     assert keys_sent(endpoint) == {"Bearer secret"}
     (before,) = [block.text for block in blocks(page_named(page)) if "stage: ready" in block.text]
     row = next(block.text for block in blocks(page_named(page)) if block.language == "json")
-    rows = [
-        row.replace("the money", f"the money for order {i}").replace('"refund"', f'"{label(i)}"') for i in range(200)
-    ]
-    endpoint.file("train.jsonl", "".join(rows))
+    assert row.count("the money") == row.count('"refund"') == 1
+    varied = (row.replace("the money", f"the money {i}").replace('"refund"', f'"{label(i)}"') for i in range(200))
+    endpoint.file("train.jsonl", "".join(varied))
     endpoint.gate_file(before.replace("https://api.together.ai/v1", endpoint.server.url))
     gate = endpoint.gate()
     assert gate["candidate"]["value"] is None
