@@ -127,6 +127,9 @@ def test_ini_keys_are_known(block: Block, project: Project) -> None:
 # --- commands ------------------------------------------------------------------------------------------------
 
 ELSEWHERE = {
+    "litellm": {"--config", "--port"},
+    "llama-server": {"-m", "--lora", "--alias", "--port", "--parallel", "--threads-http"},
+    "tg": {"files", "fine-tuning", "--training-file", "--model", "--lora", "--suffix"},
     "vllm": {"serve", "--enable-lora", "--lora-modules", "--port"},
     "ollama": {"pull", "create", "serve", "-f"},
 }
