@@ -92,7 +92,7 @@ def test_equal_but_faster_is_held_against_the_drop_that_is_allowed(project: Proj
     project.gate_test(objective="match", margin=..., max_drop=0.1, faster_by=2)
     found = page(project)
     for words in (
-        "allowed drop: 10 points",
+        "allowed drop 10 points",
         "-10.0 points or better",
         "latency baseline 60 500 ms 500 ms 500 ms 500 ms",
         "latency candidate 60 100 ms",

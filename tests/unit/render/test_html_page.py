@@ -9,6 +9,7 @@ import pytest
 from html_page import Page
 
 from pytest_ftgate.checks.costs import Amount, Costs, economics_of
+from pytest_ftgate.reports.html.evidence import Evidence, NearPair
 from pytest_ftgate.reports.html.page import page
 from pytest_ftgate.result import (
     Advice,
@@ -56,6 +57,11 @@ def answers(rows=4, text="refund"):
     )  # fmt: skip
 
 
+def evidence(shown=None, text="refund"):
+    pair = NearPair(text, text, text, text)
+    return Evidence(shown or answers(text=text), {text: text}, (pair,), (pair, pair))
+
+
 def full(text="words"):
     """A gate of which everything is known, with ``text`` wherever text can be."""
     model = ModelResult(
@@ -89,12 +95,21 @@ def written(*gates, session=None):
 
 
 def test_everything_that_is_known_is_said_and_nothing_else():
-    found, nothing = written((full(), answers())), written((bare(), None))
+    found, nothing = written((full(), evidence())), written((bare(), None))
     for facts in ("+10.0 points", "+6.0", "+5.0 points", "p = 0.01", "1 fixed, 1 broken", "job words", "few_shot",
                   "1 minute", "1,000"):  # fmt: skip
         assert facts in found.text, facts
-    assert {"Checks", "Environment"} <= set(nothing.headings)
-    more = {"Models", "Mistakes", "Confusion", "Economics", "Training set", "Examples"}
+    assert {"All checks, problems first", "Environment"} <= set(nothing.headings)
+    more = {
+        "Models",
+        "Mistakes",
+        "Confusion matrices",
+        "Economics",
+        "Training set",
+        "Near duplicates",
+        "Prompts",
+        "Examples",
+    }
     assert more <= set(found.headings)
     assert more.isdisjoint(nothing.headings)
     assert not nothing.data
@@ -128,7 +143,7 @@ def test_a_green_gate_does_not_hide_an_obligation():
 
 
 def test_hostile_text_stays_text():
-    tame, hostile = written((full("x"), answers(text="x"))), written((full(HOSTILE), answers(text=HOSTILE)))
+    tame, hostile = written((full("x"), evidence(text="x"))), written((full(HOSTILE), evidence(text=HOSTILE)))
     assert [tag for tag, _ in hostile.elements] == [tag for tag, _ in tame.elements]
     for (_, attributes), (_, others) in zip(hostile.elements, tame.elements, strict=True):
         assert attributes.keys() == others.keys()
@@ -139,7 +154,7 @@ def test_hostile_text_stays_text():
 
 
 def test_the_page_loads_nothing():
-    found = written((full(), answers()))
+    found = written((full(), evidence()))
     assert not found.attributes("src")
     assert all(link.startswith("#") for link in found.attributes("href"))
     assert not found.attributes("style")
@@ -148,7 +163,7 @@ def test_the_page_loads_nothing():
 
 
 def test_only_its_own_script_and_style_may_run():
-    found = written((full(), answers()))
+    found = written((full(), evidence()))
     (policy,) = [value for value in found.attributes("content") if "default-src" in value]
     assert policy.startswith("default-src 'none'; ")
     (script,) = found.scripts
@@ -159,7 +174,7 @@ def test_only_its_own_script_and_style_may_run():
 
 
 def test_ids_are_unique_and_links_lead_somewhere():
-    found = written((full(), answers()), (full(), answers()))
+    found = written((full(), evidence()), (full(), evidence()))
     ids = found.attributes("id")
     assert len(ids) == len(set(ids))
     targets = [link.removeprefix("#") for link in found.attributes("href")] + found.attributes("aria-labelledby")
@@ -167,10 +182,9 @@ def test_ids_are_unique_and_links_lead_somewhere():
 
 
 def test_tables_and_pictures_can_be_read_aloud():
-    found = written((full(), answers()))
+    found = written((full(), evidence()))
     assert found.attributes("lang") == ["en"]
-    tags = [tag for tag, _ in found.elements]
-    assert tags.count("caption") == tags.count("table")
+    assert all("aria-labelledby" in attributes for tag, attributes in found.elements if tag == "table")
     assert all(attributes.get("scope") for tag, attributes in found.elements if tag == "th")
     for tag, attributes in found.elements:
         if tag == "svg":
@@ -178,7 +192,7 @@ def test_tables_and_pictures_can_be_read_aloud():
 
 
 def test_what_changed_is_readable_without_a_script_and_all_is_in_the_data():
-    found = written((full(), answers(rows=1000)))
+    found = written((full(), evidence(answers(rows=1000))))
     changes = [kind for kind in found.classes("span") if kind.startswith("change")]
     assert len(changes) == 200
     assert set(changes) == {"change broken"}
@@ -193,13 +207,13 @@ def test_what_changed_is_readable_without_a_script_and_all_is_in_the_data():
 def test_where_nothing_changed_some_others_are_shown():
     few = answers(rows=100)
     same = replace(few, rows=tuple(row(number, "wrong") for number in range(100)))
-    changes = [kind for kind in written((full(), same)).classes("span") if kind.startswith("change")]
+    changes = [kind for kind in written((full(), evidence(same))).classes("span") if kind.startswith("change")]
     assert changes == ["change wrong"] * 20
 
 
 def test_grades_and_repeats_are_shown_as_numbers():
     graded = replace(answers(), graded=True, repeats=3)
-    found = written((full(), graded))
+    found = written((full(), evidence(graded)))
     assert "first of 3 answers" in found.text
     assert "score 1" in found.data[0][0][4][2]
     assert "1 worse, 1 better" in found.text
@@ -208,7 +222,7 @@ def test_grades_and_repeats_are_shown_as_numbers():
 def test_before_training_there_is_no_candidate():
     alone = replace(answers(), candidate=None, confusions=((0, 0, 1, 0), (0, 1, 1, 0)),
                     rows=tuple(replace(one, candidate=None, change="wrong") for one in answers().rows))  # fmt: skip
-    found = written((replace(full(), stage="ready", verdict="pass", gain=None, lower_bound=None), alone))
+    found = written((replace(full(), stage="ready", verdict="pass", gain=None, lower_bound=None), evidence(alone)))
     assert "READY" in found.text
     assert found.data[0][0][5] is None
     assert found.classes("table").count("matrix") == 1
@@ -216,8 +230,8 @@ def test_before_training_there_is_no_candidate():
 
 def test_what_is_long_can_be_opened():
     long = replace(answers(), rows=(row(0, "broken", "word " * 100),))
-    details = [tag for tag, _ in written((full(), long)).elements].count("details")
-    assert details == 1 + 2  # the log, and both answers
+    details = [tag for tag, _ in written((full(), evidence(long))).elements].count("details")
+    assert details == 1 + 2 + 2  # the log, both kinds of pairs, and both answers
 
 
 def test_a_number_is_shown_in_its_unit_or_as_it_was_written():
@@ -230,5 +244,5 @@ def test_a_number_is_shown_in_its_unit_or_as_it_was_written():
 def test_more_examples_are_named_where_they_would_settle_it(verdict, told):
     known = replace(bare(verdict), examples_needed=29, gain=0.1, p_value=0.0, confidence=0.95, method="by hand")
     text = "".join(page([(known, None)], Session(), written_at=0.0))
-    assert ("examples that would settle it" in text) is told
+    assert ("examples needed" in text) is told
     assert "p &lt; 1e-06" in text
