@@ -169,6 +169,30 @@ def test_every_window_and_scheme(project: Project, open_page: Open, width: int, 
     opened.is_quiet()
 
 
+def test_on_a_phone_titles_keep_their_width_and_wide_tables_scroll(project: Project, open_page: Open) -> None:
+    project.test_set(60, lang="en")
+    path = report(project, slices={"fields": ["lang"], "max_drop": 0.05})
+    opened = open_page(path, viewport={"width": 390, "height": 844})
+    assert opened.page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
+    titles = [box for title in opened.page.locator("h4:not(.matrices *)").all() if (box := title.bounding_box())]
+    assert titles
+    assert all(box["width"] > 300 and box["x"] + box["width"] <= 390 for box in titles)
+    wide = opened.page.locator(".scroll:has(table.bars)").first
+    assert wide.evaluate("node => node.scrollWidth > node.clientWidth")
+    assert "gradient" in wide.evaluate("node => getComputedStyle(node).backgroundImage")
+    opened.is_quiet()
+
+
+def test_charts_fill_the_page_and_their_text_keeps_its_size(project: Project, open_page: Open) -> None:
+    path = report(project)
+    for width, least in ((390, 300), (1280, 1100)):
+        chart = open_page(path, viewport={"width": width, "height": 800}).page.locator("svg.interval")
+        box = chart.bounding_box()
+        assert box is not None
+        assert box["width"] > least
+        expect(chart.locator("text.value")).to_have_css("font-size", "15px")
+
+
 def test_printed_it_is_light_and_has_no_controls(project: Project, open_page: Open) -> None:
     opened = open_page(report(project), color_scheme="dark")
     opened.page.emulate_media(media="print")

@@ -9,7 +9,9 @@ import pytest
 from html_page import Page
 
 from pytest_ftgate.checks.costs import Amount, Costs, economics_of
+from pytest_ftgate.checks.weakening.history import Head
 from pytest_ftgate.reports.html.evidence import Evidence, NearPair
+from pytest_ftgate.reports.html.gate import view
 from pytest_ftgate.reports.html.page import page
 from pytest_ftgate.result import (
     Advice,
@@ -25,6 +27,7 @@ from pytest_ftgate.result import (
     SliceResult,
     TestSetResult,
     TrainingResult,
+    verdict_of,
 )
 from pytest_ftgate.runs.answer_rows import Answers, Reply, Row, Spread
 
@@ -100,16 +103,7 @@ def test_everything_that_is_known_is_said_and_nothing_else():
                   "1 minute", "1,000"):  # fmt: skip
         assert facts in found.text, facts
     assert {"All checks, problems first", "Environment"} <= set(nothing.headings)
-    more = {
-        "Models",
-        "Mistakes",
-        "Confusion matrices",
-        "Economics",
-        "Training set",
-        "Near duplicates",
-        "Prompts",
-        "Examples",
-    }
+    more = {"Models", "Mistakes", "Confusion matrices", "Economics", "Training set", "Near duplicates", "Prompts"}
     assert more <= set(found.headings)
     assert more.isdisjoint(nothing.headings)
     assert not nothing.data
@@ -128,6 +122,47 @@ def test_everything_that_is_known_is_said_and_nothing_else():
 def test_the_title_is_the_outcome(verdicts, facts):
     title = written(*((bare(verdict), None) for verdict in verdicts)).headings[0]
     assert all(fact in title for fact in facts)
+
+
+def test_red_gates_come_first():
+    verdicts = ["pass", "fail", "inconclusive", "pass", "error"]
+    found = written(*((replace(bare(verdict), name=f"gate{i}"), None) for i, verdict in enumerate(verdicts)))
+    names = [heading.split()[0] for heading in found.headings if heading.startswith("gate")]
+    assert names == ["gate4", "gate1", "gate2", "gate0", "gate3"]
+
+
+@pytest.mark.parametrize(
+    ("gain", "checks", "facts"),
+    [
+        (0.0, {"max_drop": ("pass", 0.0, -0.05), "cheaper_by": ("pass", 6.25, 2)}, ["kept", "6.25x cheaper", "2x"]),
+        (0.0, {"max_drop": ("pass", 0.0, -0.05), "faster_by": ("fail", 1.2, 2)}, ["kept", "only 1.2x faster", "2x"]),
+        (-0.2, {"max_drop": ("fail", -0.2, -0.05), "cheaper_by": ("pass", 6.25, 2)}, ["lost", "-20.0 points", "6.25x"]),
+        (0.0, {"max_drop": ("pass", 0.0, -0.05), "cheaper_by": ("error", None, 2)}, ["kept", "cheaper is unknown"]),
+    ],
+)
+def test_the_headline_of_a_match_names_both_halves(gain, checks, facts):
+    several = tuple(Check(name, status, "", *numbers) for name, (status, *numbers) in checks.items())
+    result = replace(bare(verdict_of(several)), objective="match", max_drop=0.05, gain=gain, lower_bound=gain - 0.04,
+                     metric_range=(0.0, 1.0), checks=several)  # fmt: skip
+    headline = view(result, Evidence(), 1)["headline"]
+    assert all(fact in headline for fact in [*facts, "5 points"]), headline
+
+
+@pytest.mark.parametrize(("proven", "warned"), [(True, False), (False, True)])
+def test_a_pass_that_leaves_the_margin_unproven_says_so(proven, warned):
+    green = replace(full(), verdict="pass", margin_proven=proven)
+    assert ("not proven" in view(green, Evidence(), 1)["headline"]) is warned
+
+
+def test_the_commit_and_the_branch_are_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("GITHUB_HEAD_REF", "from-ci")
+    for head, words in (
+        (Head("0123456789abcdef", "better-prompt", changed=False), "commit 0123456789ab on better-prompt."),
+        (Head("0123456789abcdef", "", changed=True), "commit 0123456789ab on from-ci with uncommitted changes."),
+    ):
+        monkeypatch.setattr("pytest_ftgate.reports.html.page.find_head", {tmp_path: head}.get)
+        assert words in written(session=Session(root=tmp_path)).text
+    assert "commit" not in written(session=Session(root=tmp_path / "elsewhere")).text
 
 
 def test_a_green_gate_does_not_hide_an_obligation():
