@@ -1,4 +1,4 @@
-"""The page in a browser: it is drawn, searched and filtered, loads nothing, and what a model says stays text."""
+"""The page in a browser: layout, search and filters, no requests, and no markup from models."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def report(project: Project, **changes: Any) -> Path:
 
 @pytest.fixture
 def opened(project: Project, open_page: Open) -> Opened:
-    """60 examples, of which the candidate fixed 18 and broke 2."""
+    """Open a page with 60 examples, of which the candidate fixed 18 and broke 2."""
     return open_page(report(project))
 
 
@@ -203,7 +203,7 @@ def test_printed_it_is_light_and_has_no_controls(project: Project, open_page: Op
 
 
 def contrasts(opened: Opened) -> list[str]:
-    """Words that WCAG's level AA calls too faint on what is behind them."""
+    """Return texts whose contrast is below WCAG level AA."""
     found: list[str] = opened.page.evaluate(_CONTRASTS)
     return found
 
@@ -226,7 +226,7 @@ _CONTRASTS = """() => {
   const faint = [];
   for (const node of document.querySelectorAll("main *, header *")) {
     const words = [...node.childNodes].filter((one) => one.nodeType === 3 && one.textContent.trim());
-    if (!words.length || !node.getClientRects().length || node.closest("script, [disabled], .hidden")) { continue; }
+    if (!words.length || !node.getClientRects().length || node.closest("script, [disabled]")) { continue; }
     const style = getComputedStyle(node);
     const under = behind(node);
     const ink = over(parse(node.closest("svg") ? style.fill : style.color), under);

@@ -1,4 +1,4 @@
-"""``--ftgate-report=html:PATH``: one page a session, the same under xdist, whatever became of its gates."""
+"""``--ftgate-report=html:PATH``: one page a session, the same under xdist, whatever the verdicts."""
 
 from __future__ import annotations
 

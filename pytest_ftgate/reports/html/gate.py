@@ -178,8 +178,12 @@ def _remarks(result: GateResult) -> Iterator[str]:
         models["bare"] = result.bare
         yield "bare: the candidate without its own prompt and examples; it does not change the verdict."
     for name, model in models.items():
-        remarks = [f"price: {model.price}"] if model.price is not None else []
-        if model.cost_unknown is not None and model.cost_unknown not in (model.price or ""):
+        remarks = []
+        if model.price_unknown is not None:
+            remarks.append(f"price unknown: {model.price_unknown}")
+        elif model.price is not None:
+            remarks.append(f"price: {model.price}")
+        if model.cost_unknown not in (None, model.price_unknown):
             remarks.append(f"cost unknown: {model.cost_unknown}")
         if model.oldest_age_s is not None:
             remarks.append(f"the oldest stored prediction is {show_age(model.oldest_age_s)} old")

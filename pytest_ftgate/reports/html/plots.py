@@ -66,7 +66,7 @@ def pair_bars(pair: Bars) -> Drawn:
 
 
 _SIDE = 8.0
-_TOP = 30.0
+_TOP = 36.0
 _ROW = 46.0
 _AXIS = 24.0
 _AIR = 0.12
@@ -152,7 +152,7 @@ def _captions(axis: Axis, asked: float, words: str) -> list[Drawn]:
     if asked:
         anchor = "end" if right else "start"
         anchor = "start" if anchor == "end" and zero < 20 else anchor
-        found.append(text(zero, 24, "no gain", kind="tick", anchor=anchor))
+        found.append(text(zero, 28, "no gain", kind="tick", anchor=anchor))
     return found
 
 

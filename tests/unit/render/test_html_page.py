@@ -1,4 +1,4 @@
-"""The page: what it says, what may load, and that it is the same whatever text is in it."""
+"""The page: its facts, its content security policy, and that no text becomes markup."""
 
 import re
 from base64 import b64encode
@@ -38,7 +38,7 @@ HOSTILE = (
 
 
 def bare(verdict="error"):
-    """A gate of which nothing else is known."""
+    """Return a gate of which nothing else is known."""
     return GateResult("intents", "test_gate.py::test_gate", verdict, checks=(Check("margin", verdict, "that is why"),))
 
 
@@ -66,7 +66,7 @@ def evidence(shown=None, text="refund"):
 
 
 def full(text="words"):
-    """A gate of which everything is known, with ``text`` wherever text can be."""
+    """Return a gate of which everything is known, with ``text`` wherever text can be."""
     model = ModelResult(
         text, text, 0.7, {"accuracy": 0.7}, 4, 4, 0, 0, latency_p50_s=0.2, latency_p95_s=0.9, oldest_age_s=90.0,
         price=text, job=text, base_model=text, hyperparameters={text: text}, verified=False,

@@ -1,4 +1,4 @@
-"""Drawings: that everything stands where its number says, and that no text becomes markup."""
+"""Charts: marks are where their numbers say, and no text becomes markup."""
 
 from xml.etree import ElementTree
 
