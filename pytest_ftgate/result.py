@@ -13,6 +13,8 @@ from pydantic import BeforeValidator, Field, TypeAdapter, WithJsonSchema
 from pytest_ftgate.text import one_line, printable, shortened
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pytest_ftgate.errors import FtgateError
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -592,3 +594,4 @@ class Session:
     remarks: Sequence[str] = ()  # what else is to be said at the end
     partial: bool = False  # obligations were printed instead of enforced
     config: str | None = None  # the gate file, where the command line named it
+    root: Path | None = None  # pytest's rootdir

@@ -1,4 +1,4 @@
-"""A written page, read as a browser would read it: its elements, its words, and the data of its examples."""
+"""A report page as a browser reads it: its elements, its text, and the data of its examples."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ VOID = {"meta", "input", "br", "link", "img"}
 
 
 class Page(HTMLParser):
-    """Every element is closed in its turn; what is not is an assertion here.
+    """A parsed page. An element that is not closed in its turn fails an assertion.
 
     Attributes:
-        elements: all of them, with their attributes.
-        scripts: texts of the scripts that run.
-        data: the examples of each gate, as the page's script gets them.
+        elements: all elements with their attributes.
+        scripts: the texts of executable scripts.
+        data: the examples of each gate, as the page's script reads them.
     """
 
     def __init__(self, markup: str) -> None:
@@ -54,13 +54,13 @@ class Page(HTMLParser):
 
     @property
     def text(self) -> str:
-        """What is read, white space aside."""
+        """Return the visible text with single spaces."""
         return " ".join("".join(self._words).split())
 
     def attributes(self, name: str) -> list[str]:
-        """The values of an attribute, wherever it stands."""
+        """Return the values of an attribute of all elements."""
         return [attributes[name] or "" for _, attributes in self.elements if name in attributes]
 
     def classes(self, tag: str) -> list[str]:
-        """The classes of all elements of a name."""
+        """Return the classes of all elements with this name."""
         return [attributes.get("class") or "" for found, attributes in self.elements if found == tag]

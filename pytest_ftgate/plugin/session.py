@@ -28,7 +28,7 @@ from pytest_ftgate.result import GateResult, Session
 from pytest_ftgate.text import one_line, shortened, show_usd
 
 if TYPE_CHECKING:
-    from pytest_ftgate.runs.answer_rows import Answers
+    from pytest_ftgate.reports.html.evidence import Evidence
     from pytest_ftgate.runs.budget import Budget
     from pytest_ftgate.runs.runner import Run, Stores
 
@@ -42,17 +42,7 @@ class Verdicts:
     def __init__(self) -> None:
         self.results: dict[str, GateResult] = {}
         self.facts: dict[str, str] = {}  # the same as JSON, of the tests of this process
-        self.answers: dict[str, Answers] = {}  # of the models, where a report shows them
-
-    def keep_answers(self, nodeid: str, judged: Judged) -> None:
-        """Keep what a page shows of every example."""
-        from pytest_ftgate.runs.answer_rows import side_by_side
-
-        baselines = judged.result.baselines
-        best = next((role for role, facts in baselines.items() if facts == judged.result.baseline), None)
-        gate = judged.gate
-        if gate is not None and best is not None and best in gate.scored:
-            self.answers[nodeid] = side_by_side(gate.deciding, gate.scored, gate.samples, best)
+        self.evidence: dict[str, Evidence] = {}  # where a report shows it
 
     def hear_report(self, report: pytest.TestReport) -> None:
         """Hear the verdict in a test report of one of xdist's workers."""
@@ -68,16 +58,16 @@ class Verdicts:
 
     def to_plain(self) -> dict[str, Any]:
         """Return what an xdist worker sends at its end."""
-        return {"facts": self.facts, "answers": {nodeid: one.to_json() for nodeid, one in self.answers.items()}}
+        return {"facts": self.facts, "evidence": {nodeid: one.to_json() for nodeid, one in self.evidence.items()}}
 
     def add(self, plain: Mapping[str, Any]) -> None:
-        """Add what a worker has judged, where a hook altered its reports; answers belong to the verdict that counts."""
-        from pytest_ftgate.runs.answer_rows import Answers
+        """Add what a worker judged, where a hook altered its reports; evidence belongs to the verdict that counts."""
+        from pytest_ftgate.reports.html.evidence import Evidence
 
         for nodeid, facts in plain["facts"].items():
             self._hear(nodeid, facts)
-            if nodeid in plain["answers"] and self.results[nodeid] == GateResult.from_dict(json.loads(facts)):
-                self.answers[nodeid] = Answers.from_json(plain["answers"][nodeid])
+            if nodeid in plain["evidence"] and self.results[nodeid] == GateResult.from_dict(json.loads(facts)):
+                self.evidence[nodeid] = Evidence.from_json(plain["evidence"][nodeid])
 
 
 class GateSession:
@@ -168,8 +158,10 @@ class GateSession:
         self.verdicts.results[item.nodeid] = judged.result
         self.verdicts.facts[item.nodeid] = dict(properties)["ftgate"]
         item.user_properties.extend(properties)
-        if report_paths(self._config, "html"):
-            self.verdicts.keep_answers(item.nodeid, judged)
+        if judged.gate is not None and report_paths(self._config, "html"):
+            from pytest_ftgate.reports.html.evidence import collect
+
+            self.verdicts.evidence[item.nodeid] = collect(judged.gate)
         try:
             hook = item.ihook.pytest_ftgate_gate_finished
             guarded("the hook pytest_ftgate_gate_finished", hook, result=judged.result)
@@ -250,8 +242,9 @@ class GateSession:
             remarks=[line.text for line in self._notes],
             partial=self._owed.partial,
             config=self._config.getoption("--ftgate-config"),
+            root=self._config.rootpath,
         )
-        gates = [(result, self.verdicts.answers.get(nodeid)) for nodeid, result in self.results.items()]
+        gates = [(result, self.verdicts.evidence.get(nodeid)) for nodeid, result in self.results.items()]
         return Outcome(gates, self._runs, session)
 
 

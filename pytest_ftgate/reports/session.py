@@ -14,15 +14,15 @@ from pytest_ftgate.reports.github import Step
 from pytest_ftgate.result import GateResult, Session
 
 if TYPE_CHECKING:
-    from pytest_ftgate.runs.answer_rows import Answers
+    from pytest_ftgate.reports.html.evidence import Evidence
     from pytest_ftgate.runs.runner import Run
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a session has to report: gates with the answers of their models, runs with notes on their jobs by name."""
+    """What a session has to report: gates with their evidence, runs with notes on their jobs by name."""
 
-    gates: Sequence[tuple[GateResult, Answers | None]]
+    gates: Sequence[tuple[GateResult, Evidence | None]]
     runs: Mapping[str, tuple[Mapping[str, Run], Mapping[str, str]]]
     session: Session
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from math import isfinite
 from typing import TYPE_CHECKING, Literal
 
-from pytest_ftgate.result import from_plain
 from pytest_ftgate.text import readable
 
 if TYPE_CHECKING:
@@ -81,15 +79,6 @@ class Answers:
     candidate: Spread | None = None
     labels: tuple[str, ...] = ()
     confusions: tuple[tuple[int, int, int, int], ...] = ()
-
-    def to_json(self) -> str:
-        """On one line, for another process."""
-        return json.dumps(asdict(self), allow_nan=False)
-
-    @classmethod
-    def from_json(cls, text: str) -> Answers:
-        """Read what :meth:`to_json` wrote."""
-        return from_plain(cls, json.loads(text))
 
 
 def side_by_side(metric: Metric, scored: Mapping[str, Measured], samples: Mapping[str, Run], best: str) -> Answers:

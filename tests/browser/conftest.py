@@ -1,4 +1,4 @@
-"""A headless Chromium, where there is one: on the PATH, or as FTGATE_CHROMIUM names it."""
+"""Start a headless Chromium: the one on the PATH, or the one that FTGATE_CHROMIUM names."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def open_page(browser: Browser) -> Iterator[Open]:
-    """Opens a file in a window of its own; ``options`` are those of playwright's contexts."""
+    """Return a function that opens a file in a new window; its ``options`` are those of playwright's contexts."""
     with ExitStack() as contexts:
 
         def opened(path: Path, **options: Any) -> Opened:

@@ -1,4 +1,4 @@
-"""A page in a browser that tells on it: what it logs, what it loads, and what it asks."""
+"""A page in a browser, with what it logs and requests."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ if TYPE_CHECKING:
 
 
 class Opened:
-    """A page that was opened from a file.
+    """A page opened from a file.
 
     Attributes:
-        page: playwright's.
-        trouble: lines of the console, errors, and dialogs.
-        requests: addresses that it asked for.
+        page: playwright's page.
+        trouble: console lines, errors and dialogs.
+        requests: the addresses that it requested.
     """
 
     def __init__(self, page: Page, path: Path) -> None:
@@ -31,18 +31,18 @@ class Opened:
 
     @property
     def rows(self) -> Locator:
-        """The examples that are shown."""
+        """Return the rows of the examples on display."""
         return self.page.locator("table.rows tbody tr")
 
     @property
     def count(self) -> Locator:
-        """How many are found."""
+        """Return the element that says how many examples match."""
         return self.page.locator('[role="status"]')
 
     def search(self, text: str) -> None:
         self.page.get_by_label("Search").fill(text)
 
     def is_quiet(self) -> None:
-        """It logged nothing, asked nothing, and loaded nothing but itself."""
+        """Assert that it logged nothing, opened no dialog, and requested nothing but itself."""
         assert self.trouble == []
         assert self.requests == [self._address]

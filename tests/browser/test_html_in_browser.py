@@ -1,4 +1,4 @@
-"""The page in a browser: it is drawn, searched and filtered, loads nothing, and what a model says stays text."""
+"""The page in a browser: layout, search and filters, no requests, and no markup from models."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def report(project: Project, **changes: Any) -> Path:
 
 @pytest.fixture
 def opened(project: Project, open_page: Open) -> Opened:
-    """60 examples, of which the candidate fixed 18 and broke 2."""
+    """Open a page with 60 examples, of which the candidate fixed 18 and broke 2."""
     return open_page(report(project))
 
 
@@ -54,7 +54,7 @@ def test_what_changed_is_shown_first_and_filters_show_the_rest(opened: Opened) -
     page.get_by_label("fixed (18)").uncheck()
     expect(opened.rows).to_have_count(2)
     page.get_by_label("broken (2)").uncheck()
-    expect(opened.count).to_have_text("none among those shown, 60 among the others")
+    expect(opened.count).to_have_text("no match in the selected groups, 60 in the others")
     page.get_by_label("both right (38)").check()
     expect(opened.rows).to_have_count(38)
     page.locator("select").select_option("refund")
@@ -67,11 +67,11 @@ def test_search_finds_inputs_and_answers(opened: Opened) -> None:
     expect(opened.count).to_have_text("1 to 1 of 1 example")
     expect(opened.rows).to_contain_text(["customer question 57"])
     opened.search("nothing says this")
-    expect(opened.count).to_have_text("no example is like that")
+    expect(opened.count).to_have_text("no matching example")
     opened.search("question 5")  # 5 and 50 to 59, of which 50 to 57 were fixed
     expect(opened.count).to_have_text("1 to 8 of 8 examples")
     opened.search("question 7")
-    expect(opened.count).to_have_text("none among those shown, 1 among the others")
+    expect(opened.count).to_have_text("no match in the selected groups, 1 in the others")
     opened.search("")
     expect(opened.rows).to_have_count(20)
     opened.is_quiet()
@@ -105,7 +105,7 @@ def test_without_javascript_it_is_readable(project: Project, open_page: Open) ->
     opened = open_page(report(project), java_script_enabled=False)
     expect(opened.rows).to_have_count(20)
     expect(opened.rows.first).to_contain_text("customer question 0")
-    expect(opened.page.get_by_text("Without JavaScript 20 of 60 examples")).to_be_visible()
+    expect(opened.page.get_by_text("20 of 60 examples are shown")).to_be_visible()
     expect(opened.page.locator("form")).to_be_hidden()
     opened.is_quiet()
 
@@ -169,6 +169,30 @@ def test_every_window_and_scheme(project: Project, open_page: Open, width: int, 
     opened.is_quiet()
 
 
+def test_on_a_phone_titles_keep_their_width_and_wide_tables_scroll(project: Project, open_page: Open) -> None:
+    project.test_set(60, lang="en")
+    path = report(project, slices={"fields": ["lang"], "max_drop": 0.05})
+    opened = open_page(path, viewport={"width": 390, "height": 844})
+    assert opened.page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
+    titles = [box for title in opened.page.locator("h4:not(.matrices *)").all() if (box := title.bounding_box())]
+    assert titles
+    assert all(box["width"] > 300 and box["x"] + box["width"] <= 390 for box in titles)
+    wide = opened.page.locator(".scroll:has(table.bars)").first
+    assert wide.evaluate("node => node.scrollWidth > node.clientWidth")
+    assert "gradient" in wide.evaluate("node => getComputedStyle(node).backgroundImage")
+    opened.is_quiet()
+
+
+def test_charts_fill_the_page_and_their_text_keeps_its_size(project: Project, open_page: Open) -> None:
+    path = report(project)
+    for width, least in ((390, 300), (1280, 1100)):
+        chart = open_page(path, viewport={"width": width, "height": 800}).page.locator("svg.interval")
+        box = chart.bounding_box()
+        assert box is not None
+        assert box["width"] > least
+        expect(chart.locator("text.value")).to_have_css("font-size", "15px")
+
+
 def test_printed_it_is_light_and_has_no_controls(project: Project, open_page: Open) -> None:
     opened = open_page(report(project), color_scheme="dark")
     opened.page.emulate_media(media="print")
@@ -179,7 +203,7 @@ def test_printed_it_is_light_and_has_no_controls(project: Project, open_page: Op
 
 
 def contrasts(opened: Opened) -> list[str]:
-    """Words that WCAG's level AA calls too faint on what is behind them."""
+    """Return texts whose contrast is below WCAG level AA."""
     found: list[str] = opened.page.evaluate(_CONTRASTS)
     return found
 
@@ -202,7 +226,7 @@ _CONTRASTS = """() => {
   const faint = [];
   for (const node of document.querySelectorAll("main *, header *")) {
     const words = [...node.childNodes].filter((one) => one.nodeType === 3 && one.textContent.trim());
-    if (!words.length || !node.getClientRects().length || node.closest("script, [disabled], .hidden")) { continue; }
+    if (!words.length || !node.getClientRects().length || node.closest("script, [disabled]")) { continue; }
     const style = getComputedStyle(node);
     const under = behind(node);
     const ink = over(parse(node.closest("svg") ? style.fill : style.color), under);

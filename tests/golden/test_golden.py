@@ -59,7 +59,10 @@ _ALWAYS = [
     (r"^-+ generated xml file: .* -+\n", ""),
     (r"\b(in) \d+\.\d+s\b", r"\1 <s>"),  # pytest's last line
     (r">python \d[^<]*pytest \d[^<]*<", "><versions><"),  # how many they are depends on what is installed
-    (r"\bWritten \d{4}-\d\d-\d\d \d\d:\d\d UTC", "Written <time>"),
+    (
+        r"\bWritten \d{4}-\d\d-\d\d \d\d:\d\d UTC by pytest-ftgate [\w.+]+\w",
+        "Written <time> by pytest-ftgate <version>",
+    ),
     (r"\b\d{4}-\d\d-\d\d(T[\d:]+Z)?\b", "<date>"),
 ]
 _OF_LIVE = [

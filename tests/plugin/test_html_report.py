@@ -1,4 +1,4 @@
-"""``--ftgate-report=html:PATH``: one page a session, the same under xdist, whatever became of its gates."""
+"""``--ftgate-report=html:PATH``: one page a session, the same under xdist, whatever the verdicts."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from importlib.machinery import PathFinder
 from typing import Any
 
 import pytest
+from endpoint_project import EndpointProject
 from gate_project import Project, label, write_jsonl, wrong
 from html_page import Page
+from loopback import LoopbackServer
 
 
 def page(project: Project, *args: str, apart: bool = False) -> Page:
@@ -92,12 +94,41 @@ def test_equal_but_faster_is_held_against_the_drop_that_is_allowed(project: Proj
     project.gate_test(objective="match", margin=..., max_drop=0.1, faster_by=2)
     found = page(project)
     for words in (
-        "allowed drop: 10 points",
+        "allowed drop 10 points",
         "-10.0 points or better",
         "latency baseline 60 500 ms 500 ms 500 ms 500 ms",
         "latency candidate 60 100 ms",
     ):
         assert words in found.text, words
+
+
+def test_every_near_duplicate_is_there_with_both_texts(project: Project) -> None:
+    text = "my parcel with order {} was left at a neighbour on {} street and is now lost"
+    rows = [{"input": text.format(i, "elm"), "expected": label(i)} for i in range(200)]
+    copies = [{**rows[i], "input": text.format(i, "elms")} for i in range(7)]
+    write_jsonl(project.path / "train.jsonl", [*rows, *copies])
+    tests = [{"id": f"t{i}", "input": text.format(i, "elmo"), "expected": label(i)} for i in range(60)]
+    write_jsonl(project.path / "test.jsonl", tests)
+    project.gate_test()
+    found = page(project)
+    assert found.headings[0] == "1 gate: fail"
+    for words in (
+        "in the training set (60)",
+        f"test.jsonl:60 {text.format(59, 'elmo')} train.jsonl:60 {text.format(59, 'elm')}",
+        "near duplicate (7)",
+        f"train.jsonl:207 {text.format(6, 'elms')} train.jsonl:7 {text.format(6, 'elm')}",
+    ):
+        assert words in found.text, words
+
+
+def test_each_prompt_that_was_sent_is_there_once(pytester: pytest.Pytester, server: LoopbackServer) -> None:
+    project = EndpointProject(pytester, server)
+    base = project.model("base", system="Sort the mail.")
+    project.gate_test(baselines={"one": base, "two": base}, baseline=...)
+    found = page(project)
+    assert found.markup.count("Sort the mail.") == 1
+    assert "baseline one, baseline two [system] Sort the mail. [user] customer question 0" in found.text
+    assert "candidate [user] customer question 0" in found.text
 
 
 def test_an_obligation_that_was_not_met_is_in_the_title(project: Project) -> None:

@@ -103,6 +103,31 @@ def find_base(folder: Path, ref: str | None) -> Base | None:
     return Base(folder, named, commit, commit == head.line, shallow)
 
 
+@dataclass(frozen=True)
+class Head:
+    """What is checked out.
+
+    Attributes:
+        commit: in hex.
+        branch: its short name; empty where HEAD is detached.
+        changed: files that git tracks differ from the commit.
+    """
+
+    commit: str
+    branch: str
+    changed: bool
+
+
+def find_head(folder: Path) -> Head | None:
+    """Return what is checked out there; None where git does not say."""
+    try:
+        commit = _git(folder, "rev-parse", "--verify", "--quiet", "HEAD^{commit}").line
+        branch = _git(folder, "symbolic-ref", "--quiet", "--short", "HEAD").line
+        return Head(commit, branch, _git(folder, "diff", "--quiet", "HEAD").code == 1) if commit else None
+    except HistoryError:
+        return None
+
+
 def is_tracked(path: Path) -> bool:
     """Return whether the file is in git's index; where git gives no answer, it may be."""
     try:

@@ -1,1 +1,1 @@
-"""A session as one page that needs nothing else: facts in, HTML out. Drawings are inline SVG."""
+"""The HTML report: one self-contained page a session, with charts as inline SVG."""

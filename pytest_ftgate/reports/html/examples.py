@@ -1,4 +1,4 @@
-"""All answers: which labels are mixed up, and the examples side by side, as HTML and as data for the page's script."""
+"""The answers of both models: confusion matrices, and examples side by side as HTML and as data for the script."""
 
 from __future__ import annotations
 
@@ -20,51 +20,58 @@ _ORDER: tuple[Change, ...] = ("broken", "fixed", "wrong", "right", "same")
 _WORDS = ("broken", "fixed", "both wrong", "both right", "the same")
 _GRADED = ("worse", "better", "both poor", "both good", "the same")
 _ALONE = ("broken", "fixed", "wrong", "right", "the same")
+_LEGEND = " Fixed: only the candidate got it right. Broken: only the baseline got it right."
+_GRADED_LEGEND = " Better and worse: the candidate scores higher or lower than the baseline."
 _FINISHES = {"refusal": "refused", "filtered": "filtered", "cut_off": "cut off", "missing": "no answer"}
 
 
 @dataclass(frozen=True)
 class Examples:
-    """All examples of one gate, in the order of what is to be looked at first."""
+    """The examples of one gate, those that changed first."""
 
     answers: Answers
 
     @property
     def alone(self) -> bool:
-        """Whether there is no candidate."""
+        """Return whether there is no candidate."""
         return self.answers.candidate is None
 
     @cached_property
     def rows(self) -> Sequence[Row]:
-        """What was broken, then what was fixed, then the others."""
+        """Return the broken examples, then the fixed ones, then the others."""
         return sorted(self.answers.rows, key=lambda row: _ORDER.index(row.change))
 
     @cached_property
     def expected(self) -> bool:
-        """Whether some example says what output is expected; else no row has a place for it."""
+        """Return whether any example has an expected output, and so the table its column."""
         return any(row.expected for row in self.answers.rows)
 
     @property
     def words(self) -> Mapping[Change, str]:
-        """What each change is called."""
+        """Return the name of each change."""
         words = _ALONE if self.alone else _GRADED if self.answers.graded else _WORDS
         return dict(zip(_ORDER, words, strict=True))
 
+    @property
+    def legend(self) -> str:
+        """Return what the names of changes mean; empty without a candidate."""
+        return "" if self.alone else _GRADED_LEGEND if self.answers.graded else _LEGEND
+
     @cached_property
     def counts(self) -> Mapping[Change, int]:
-        """How many there are of each change; of those that there are."""
+        """Return the number of examples of each change that occurs."""
         found = Counter(row.change for row in self.answers.rows)
         return {change: found[change] for change in _ORDER if found[change]}
 
     @property
     def plain(self) -> Sequence[Row]:
-        """Rows that are readable without a script: what was broken and fixed, up to a limit."""
+        """Return the rows that are shown without a script: broken and fixed ones, up to a limit."""
         changed = self.counts.get("broken", 0) + self.counts.get("fixed", 0)
         return self.rows[: min(changed, _PLAIN_ROWS) or _PLAIN_OTHERS]
 
     @property
     def data(self) -> Drawn:
-        """All rows as JSON that may stand in a ``<script>``: lists, since there may be many, and no ``<``."""
+        """Return all rows as JSON for a ``<script>``: as short lists, since there may be many, and without ``<``."""
         rows = []
         for row in self.rows:
             candidate = None if row.candidate is None else self.reply(row.candidate)
@@ -74,26 +81,26 @@ class Examples:
         return Drawn(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
 
     def reply(self, reply: Reply) -> tuple[str, str, str]:
-        """Return an answer, ``right``, ``wrong`` or ``open``, and what there is to say of it."""
+        """Return an answer, ``right``, ``wrong`` or ``open``, and remarks on it."""
         mark = "open" if reply.right is None else "right" if reply.right else "wrong"
-        said = [] if mark == "open" else [mark]
-        said += [f"score {reply.score:.3g}"] if self.answers.graded or self.answers.repeats > 1 else []
-        said += [_FINISHES[reply.finish]] if reply.finish in _FINISHES else []
-        said += [show_seconds(reply.latency_s)] if reply.latency_s is not None else []
-        said += [plural(reply.output_tokens, "token")] if reply.output_tokens is not None else []
-        said += [reply.why] if reply.why is not None and mark != "right" else []
-        return reply.text.strip() or "(empty)", mark, " · ".join(said)
+        remarks = [] if mark == "open" else [mark]
+        remarks += [f"score {reply.score:.3g}"] if self.answers.graded or self.answers.repeats > 1 else []
+        remarks += [_FINISHES[reply.finish]] if reply.finish in _FINISHES else []
+        remarks += [show_seconds(reply.latency_s)] if reply.latency_s is not None else []
+        remarks += [plural(reply.output_tokens, "token")] if reply.output_tokens is not None else []
+        remarks += [reply.why] if reply.why is not None and mark != "right" else []
+        return reply.text.strip() or "(empty)", mark, " · ".join(remarks)
 
 
 MOST_LABELS = 30
-"""A matrix of more cannot be read."""
+"""The most labels of which a matrix is drawn."""
 
 _PAIRS_BESIDE = 10
 _PAIRS_ALONE = 30
 _STEPS = 5
 
 Cell = tuple[str, str]
-"""What a cell says, and its class."""
+"""The text of a cell, and its class."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +114,7 @@ class Matrix:
 
 @dataclass(frozen=True)
 class Confusions:
-    """All matrices (none where there are too many labels), and the pairs that are mixed up most."""
+    """All matrices (none beyond :data:`MOST_LABELS`), and the pairs of labels that are confused most often."""
 
     matrices: tuple[Matrix, ...]
     pairs: Table
@@ -115,7 +122,7 @@ class Confusions:
 
 
 def confusions(answers: Answers) -> Confusions | None:
-    """Return ``None`` where the outputs are no labels."""
+    """Return the confusions of both models; ``None`` where the outputs are not labels."""
     if not answers.labels:
         return None
     few = len(answers.labels) <= MOST_LABELS
@@ -133,14 +140,15 @@ def _pairs(answers: Answers, most: int) -> Table:
         for expected, answered, old, new in wrong[:most]
     ]
     headings = columns(("expected", "answered"), ("baseline", "candidate", "change"))
-    table = Table(f"Mixed up most ({len(rows)} of {len(wrong):,} pairs)", headings, tuple(rows))
+    table = Table(f"Most frequent confusions ({len(rows)} of {len(wrong):,} pairs)", headings, tuple(rows))
     return table if answers.candidate is not None else table.only((0, 1, 2))
 
 
 def _matrix(answers: Answers, title: str, weights: tuple[int, int]) -> Matrix:
-    """So much of the baseline's counts and the candidate's; a column for what is no label only where there is some.
+    """Return a matrix of the counts of baseline and candidate, each times its weight.
 
-    The colour goes by the share of all answers that the row has, of the baseline in a difference.
+    Answers that are not a label have a column where there are any. A cell's colour shows its share of the answers in
+    its row, those of the baseline in a difference.
     """
     size = len(answers.labels)
     width = size + any(answered == size for _, answered, _, _ in answers.confusions)
@@ -157,7 +165,7 @@ def _matrix(answers: Answers, title: str, weights: tuple[int, int]) -> Matrix:
 
 
 def _cell(count: int, total: int, *, right: bool, signed: bool) -> Cell:
-    """More right answers and fewer wrong ones are better; little is seen, too."""
+    """Return a cell: more right answers and fewer wrong ones are good; the smallest count is coloured, too."""
     if not count:
         return "", "diagonal" if right else ""
     kind = "good" if (count > 0) == right else "bad"

@@ -1,4 +1,4 @@
-"""What the page shows of one gate; a part without facts is empty, and absent from the page."""
+"""Build what the page shows of one gate; a section without facts is empty, and left out of the page."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from typing import Any
 
 from pytest_ftgate.checks.advice import most_to_try
 from pytest_ftgate.reports import sentences, tables
+from pytest_ftgate.reports.html.evidence import Evidence, NearPair
 from pytest_ftgate.reports.html.examples import Examples, confusions
 from pytest_ftgate.reports.html.plots import Interval, interval_plot, interval_words
 from pytest_ftgate.reports.table import Table, columns
 from pytest_ftgate.reports.text import block
-from pytest_ftgate.result import GateResult, ModelResult, called
+from pytest_ftgate.result import Check, GateResult, ModelResult, called
 from pytest_ftgate.runs.answer_rows import Answers
 from pytest_ftgate.text import (
     is_share,
@@ -20,19 +21,24 @@ from pytest_ftgate.text import (
     show_amount,
     show_count,
     show_difference,
+    show_p_value,
     show_percent,
     show_seconds,
     show_value,
 )
 
-_FIRST = ("error", "fail", "inconclusive", "warning", "pass", "note")
+PROBLEMS_FIRST = ("error", "fail", "inconclusive", "warning", "pass", "note")
+"""The order of gates and of checks, by verdict or status."""
+
+_MATCH_CHECKS = ("max_drop", "cheaper_by", "faster_by")
 
 
-def view(result: GateResult, answers: Answers | None, number: int) -> dict[str, Any]:
-    """Return everything that the page shows of one gate, by the names that its template knows.
+def view(result: GateResult, evidence: Evidence, number: int) -> dict[str, Any]:
+    """Return everything that the page shows of one gate, by the names in its template.
 
-    ``answers`` is None where the models were not scored; ``number`` is the gate's place on the page.
+    ``number`` is the gate's place on the page, from 1.
     """
+    answers = evidence.answers
     parts = (tables.guards(result), tables.slices(result), tables.labels(result), *tables.breakdowns(result))
     economics = result.economics
     return {
@@ -47,7 +53,7 @@ def view(result: GateResult, answers: Answers | None, number: int) -> dict[str, 
         "models": tables.models(result),
         "remarks": list(_remarks(result)),
         "candidates": tables.candidates(result),
-        "checks": sorted(result.checks, key=lambda check: _FIRST.index(check.status)),
+        "checks": sorted(result.checks, key=lambda check: PROBLEMS_FIRST.index(check.status)),
         "parts": [part for part in parts if part],
         "mistakes": tables.mistakes(result),
         "confusions": confusions(answers) if answers is not None else None,
@@ -55,14 +61,16 @@ def view(result: GateResult, answers: Answers | None, number: int) -> dict[str, 
         "economics": [] if economics is None else [economics.sentence, *sentences.economics_sentences(economics)],
         "volumes": None if economics is None else tables.volumes(economics),
         "training": list(_training(result)),
-        "ground": list(_ground(result)),
+        "near": [table for table in (_leaked_near(evidence), _near_duplicates(evidence)) if table],
+        "prompts": evidence.prompts,
+        "inputs": list(_inputs(result)),
         "examples": Examples(answers) if answers is not None else None,
         "text": [line.text for line in block(result, verbosity=1)],
     }
 
 
 def summary(result: GateResult) -> Mapping[str, str]:
-    """Return one row at the top of the page."""
+    """Return a gate's row in the table at the top of the page."""
     share = is_share(result.metric_range)
     bounds = (result.gain, result.lower_bound)
     gain, lower = ("-" if value is None else show_difference(value, share=share) for value in bounds)
@@ -79,7 +87,7 @@ def summary(result: GateResult) -> Mapping[str, str]:
 
 
 def asked(result: GateResult) -> str:
-    """Return the gain that is asked for, ``-`` where none is."""
+    """Return the required gain, ``-`` where there is none."""
     share = is_share(result.metric_range)
     if result.max_drop is not None:
         return f"{show_difference(-result.max_drop, share=share)} or better"
@@ -90,16 +98,44 @@ def asked(result: GateResult) -> str:
 
 
 def _headline(result: GateResult) -> str:
+    """Return what decided the verdict; with ``objective: match`` both halves, quality and cost or speed."""
+    matched = [check for check in result.checks if check.name in _MATCH_CHECKS]
+    if result.objective == "match" and any(check.status == result.verdict for check in matched):
+        return ", ".join(_matched(result, check) for check in matched)
     if not result.passed:
         return sentences.reason(result)
     if result.stage == "ready":
-        return "train now: a candidate can show here that it is worth it"
-    sure = sentences.sure_sentence(result)
-    return "passed" if sure is None else f"passed: {sure}"
+        return "ready to train"
+    if result.gain is None or result.lower_bound is None:
+        return "passed"
+    share = is_share(result.metric_range)
+    text = f"gain {show_difference(result.gain, share=share)}, {_lower_bound(result)}"
+    if result.margin_proven or not result.margin:
+        return text
+    return f"{text}; a gain of {show_amount(result.margin, share=share)} is not proven"
+
+
+def _matched(result: GateResult, check: Check) -> str:
+    """Return what one check of ``objective: match`` found: ``quality kept (...)``, ``6.3x cheaper (required 2x)``."""
+    passed = check.status == "pass"
+    if check.name == "max_drop":
+        outcome = "kept" if passed else "lost" if check.status == "fail" else "not proven"
+        bound = "" if result.lower_bound is None else f", {_lower_bound(result)}"
+        gain = show_difference(result.gain, share=is_share(result.metric_range))
+        return f"quality {outcome} ({gain}{bound}; {_required(result)})"
+    word = check.name.removesuffix("_by")
+    if check.observed is None:
+        return f"how much {word} is unknown"
+    return f"{'' if passed else 'only '}{check.observed:.3g}x {word} (required {check.required:g}x)"
+
+
+def _lower_bound(result: GateResult) -> str:
+    bound = show_difference(result.lower_bound, share=is_share(result.metric_range))
+    return f"{show_percent(result.confidence or 0)} lower bound {bound}"
 
 
 def _numbers(result: GateResult) -> Iterator[tuple[str, str, str]]:
-    """What a meeting looks at: each with its name and what it is made of."""
+    """Yield the headline numbers: a name, a value and a remark."""
     share = is_share(result.metric_range)
     for role, model in (("Baseline", result.baseline), ("Candidate", result.candidate)):
         if model.value is not None:
@@ -109,17 +145,17 @@ def _numbers(result: GateResult) -> Iterator[tuple[str, str, str]]:
     if result.lower_bound is not None:
         lower = show_difference(result.lower_bound, share=share)
         evidence = f" ({result.evidence})" if result.max_drop is None else ""
-        yield f"{show_percent(result.confidence or 0)} sure of at least", lower, _required(result) + evidence
+        yield f"{show_percent(result.confidence or 0)} lower bound", lower, _required(result) + evidence
 
 
 def _required(result: GateResult) -> str:
     if result.max_drop is None:
-        return f"asked for {asked(result)}"
-    return f"allowed drop: {show_amount(result.max_drop, share=is_share(result.metric_range))}"
+        return f"required {asked(result)}"
+    return f"allowed drop {show_amount(result.max_drop, share=is_share(result.metric_range))}"
 
 
 def _interval(result: GateResult) -> dict[str, Any] | None:
-    """The gain over each baseline, drawn and in words."""
+    """Return the gain over each baseline as a chart and in words; None where it was not measured."""
     if result.gain is None:
         return None
     share = is_share(result.metric_range)
@@ -128,22 +164,26 @@ def _interval(result: GateResult) -> dict[str, Any] | None:
     intervals = intervals or [Interval("", result.gain, result.lower_bound, result.upper_bound)]
     limit = (result.margin or 0.0) if result.max_drop is None else -result.max_drop
     words = [f"{one.name} {interval_words(one, share=share)}".strip() for one in intervals]
-    level = f"each bound at {show_percent(result.confidence or 0)}"
-    method = sentences.method_sentences(result)[1:]
-    note = [f"it rests on {result.note}"] if result.note else []
-    drawn = interval_plot(intervals, limit, _required(result), share=share)
-    return {"drawn": drawn, "words": "; ".join([*words, level, *method, *note])}
+    words.append(f"each bound one-sided at {show_percent(result.confidence or 0)}")
+    words.append(f"method: {result.method}")
+    words += [show_p_value(result.p_value)] if result.p_value is not None else []
+    words += [f"based on {result.note}"] if result.note else []
+    return {"drawn": interval_plot(intervals, limit, _required(result), share=share), "words": "; ".join(words)}
 
 
 def _remarks(result: GateResult) -> Iterator[str]:
-    """What belongs to the table of models."""
+    """Yield notes to the table of models."""
     models = {called(role): model for role, model in result.models.items()}
     if result.bare is not None:
         models["bare"] = result.bare
-        yield "bare is the candidate without its own prompt and examples: shown, never decisive."
+        yield "bare: the candidate without its own prompt and examples; it does not change the verdict."
     for name, model in models.items():
-        remarks = [f"price: {model.price}"] if model.price is not None else []
-        if model.cost_unknown is not None and model.cost_unknown not in (model.price or ""):
+        remarks = []
+        if model.price_unknown is not None:
+            remarks.append(f"price unknown: {model.price_unknown}")
+        elif model.price is not None:
+            remarks.append(f"price: {model.price}")
+        if model.cost_unknown not in (None, model.price_unknown):
             remarks.append(f"cost unknown: {model.cost_unknown}")
         if model.oldest_age_s is not None:
             remarks.append(f"the oldest stored prediction is {show_age(model.oldest_age_s)} old")
@@ -158,19 +198,19 @@ def _remarks(result: GateResult) -> Iterator[str]:
 
 
 def _spreads(result: GateResult, answers: Answers) -> Table:
-    """How long answers took, and how many tokens they have."""
+    """Return the latencies and tokens of single answers."""
     models = [("baseline", result.baseline, answers.baseline)]
     models += [("candidate", result.candidate, answers.candidate)] if answers.candidate is not None else []
     sampled = " (of the latency sample)" if any(spread.sampled for *_, spread in models) else ""
     rows = [_spread(f"latency{sampled}", role, one.latencies_s, facts) for role, facts, one in models]
     rows += [_spread("input tokens", role, one.input_tokens) for role, _, one in models]
     rows += [_spread("output tokens", role, one.output_tokens) for role, _, one in models]
-    headings = columns(("time or tokens", "model"), ("answers", "least", "p50", "p95", "most"))
-    return Table("Of each answer", headings, tuple(row for row in rows if row[2] != "0"))
+    headings = columns(("measure", "model"), ("answers", "min", "p50", "p95", "max"))
+    return Table("Latency and tokens per answer", headings, tuple(row for row in rows if row[2] != "0"))
 
 
 def _spread(what: str, role: str, values: Sequence[float], timed: ModelResult | None = None) -> tuple[str, ...]:
-    """Of latencies p50 and p95 are those of the table of models."""
+    """Return a row; p50 and p95 of latencies are those of the table of models, ``timed``."""
     ordered = sorted(values) or [0.0]
     middle, late = (ordered[min(int(share * len(ordered)), len(ordered) - 1)] for share in (0.5, 0.95))
     if timed is None:
@@ -190,36 +230,51 @@ def _training(result: GateResult) -> Iterator[tuple[str, str]]:
         "usable": audit.usable,
         "duplicates": audit.duplicates,
         "near duplicates": audit.near_duplicates,
-        "contradictions": audit.conflicts,
-        "leaked from the test set": audit.leaked,
-        "nearly leaked": audit.leaked_near,
-        "unfinished outputs": audit.truncated,
-        "turns out of order": audit.chat_errors,
-        "too long": audit.too_long,
-        "contradicted by their neighbours": audit.suspicious,
+        "conflicting outputs": audit.conflicts,
+        "test examples in the training set": audit.leaked,
+        "near duplicates of test examples": audit.leaked_near,
+        "truncated outputs": audit.truncated,
+        "malformed conversations": audit.chat_errors,
+        "over the token limit": audit.too_long,
+        "suspicious labels": audit.suspicious,
     }
     yield from ((name, show_count(count)) for name, count in counts.items() if count is not None)
     if audit.imbalance is not None:
-        yield "most frequent label by the rarest", f"{audit.imbalance:.3g}"
+        yield "label imbalance", f"{audit.imbalance:.3g}x"
     if audit.sha256 is not None:
         yield "sha256", audit.sha256
 
 
-def _ground(result: GateResult) -> Iterator[tuple[str, str]]:
-    """What the verdict rests on, to be compared with another run's."""
+def _leaked_near(evidence: Evidence) -> Table:
+    title = "Test examples with a near duplicate in the training set"
+    return _near(title, ("test example", "training row"), evidence.leaked_near)
+
+
+def _near_duplicates(evidence: Evidence) -> Table:
+    title = "Training rows with an earlier near duplicate"
+    return _near(title, ("training row", "earlier row"), evidence.near_duplicates)
+
+
+def _near(title: str, names: tuple[str, str], pairs: Sequence[NearPair]) -> Table:
+    rows = tuple((one.row, one.text, one.earlier, one.earlier_text) for one in pairs)
+    return Table(f"{title} ({len(rows):,})", columns((names[0], "input", names[1], "input")), rows)
+
+
+def _inputs(result: GateResult) -> Iterator[tuple[str, str]]:
+    """Yield what identifies this run, to compare it with another."""
     test = result.test_set
     examples = None if test.examples is None else plural(test.examples, "example")
     needed = result.examples_needed if result.verdict == "inconclusive" else None
     facts = {
         "test": result.nodeid,
-        "mark": result.location,
+        "marker": result.location,
         "gate in the file": result.gate,
         "stage": result.stage,
         "objective": result.objective,
         "metric": result.metric,
         "test set": None if examples is None else f"{test.path or 'iterable'}, {examples}",
         "sha256 of the test set": test.sha256,
-        "examples that would settle it": None if needed is None else show_count(needed),
+        "examples needed": None if needed is None else show_count(needed),
     }
     yield from ((name, value) for name, value in facts.items() if value is not None)
-    yield from (("asks for less than the file", where) for where in result.loosened)
+    yield from (("looser than the gate file", where) for where in result.loosened)

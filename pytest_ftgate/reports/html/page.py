@@ -1,7 +1,8 @@
-"""The page: what is written at its top, its rules on what may load, and the templates that make it."""
+"""The page: its top, its content security policy, and the templates that render it."""
 
 from __future__ import annotations
 
+import os
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,14 +10,17 @@ from hashlib import sha256
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from pytest_ftgate.reports.html.gate import summary, view
+from pytest_ftgate.checks.weakening.history import find_head
+from pytest_ftgate.reports.html.evidence import Evidence
+from pytest_ftgate.reports.html.gate import PROBLEMS_FIRST, summary, view
 from pytest_ftgate.reports.html.plots import Drawn, pair_bars
 from pytest_ftgate.reports.json import environment
 from pytest_ftgate.result import GateResult, Session, Verdict
-from pytest_ftgate.runs.answer_rows import Answers
 from pytest_ftgate.text import minute, plural, readable
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from jinja2 import Environment
 
 _SYMBOLS = {
@@ -30,19 +34,29 @@ _SYMBOLS = {
 
 _SECTIONS = (
     ("checks", "Checks"),
-    ("parts", "Part by part"),
+    ("parts", "Breakdown"),
     ("mistakes", "Mistakes"),
-    ("confusions", "Confusion"),
-    ("spreads", "Time and tokens"),
+    ("confusions", "Confusion matrices"),
+    ("spreads", "Latency and tokens"),
     ("economics", "Economics"),
     ("training", "Training set"),
+    ("near", "Near duplicates"),
+    ("prompts", "Prompts"),
     ("examples", "Examples"),
 )
-"""Parts that are led to at a gate's top, by their names in its view."""
+"""Sections that are linked at a gate's top, by their names in its view."""
+
+_CI_BRANCHES = ("GITHUB_HEAD_REF", "GITHUB_REF_NAME", "CI_COMMIT_REF_NAME")
+"""Environment variables that name the branch where a CI job checks out a commit alone."""
 
 
-def page(gates: Sequence[tuple[GateResult, Answers | None]], session: Session, *, written_at: float) -> Iterator[str]:
-    """The whole page, piece by piece: one file that loads nothing; ``written_at`` is in seconds since the epoch."""
+def page(gates: Sequence[tuple[GateResult, Evidence | None]], session: Session, *, written_at: float) -> Iterator[str]:
+    """Yield the page piece by piece, red gates first: one file that loads nothing.
+
+    Args:
+        written_at: seconds since the epoch.
+    """
+    gates = sorted(gates, key=lambda gate: PROBLEMS_FIRST.index(gate[0].verdict))
     folder = files("pytest_ftgate.reports.html") / "templates"
     style, script = ((folder / name).read_text(encoding="utf-8") for name in ("style.css", "script.js"))
     hashes = [b64encode(sha256(text.encode()).digest()).decode() for text in (style, script)]
@@ -56,7 +70,8 @@ def page(gates: Sequence[tuple[GateResult, Answers | None]], session: Session, *
         title=_title(counts, len(gates), 0 if session.partial else len(session.unjudged)),
         session=session,
         written=minute(written_at),
-        gates=(view(result, answers, number) for number, (result, answers) in enumerate(gates, 1)),
+        revision=_revision(session.root),
+        gates=(view(result, evidence or Evidence(), number) for number, (result, evidence) in enumerate(gates, 1)),
         summary=[summary(result) for result, _ in gates],
         environment=environment(),
     )
@@ -64,16 +79,26 @@ def page(gates: Sequence[tuple[GateResult, Answers | None]], session: Session, *
 
 
 def _title(counts: Mapping[Verdict, int], total: int, owed: int) -> str:
-    """What became of the session; ``owed`` required gates were not met, which counts whatever was judged."""
+    """Return the outcome of the session; ``owed`` is the number of required gates that were not met."""
     red = [f"{count:,} {verdict}" for verdict, count in sorted(counts.items()) if verdict != "pass"]
     if not total:
-        told = "no gate was judged"
+        title = "no gate was judged"
     elif total == 1:
-        told = f"1 gate: {next(iter(counts))}"
+        title = f"1 gate: {next(iter(counts))}"
     else:
-        told = f"{counts.get('pass', 0):,} of {plural(total, 'gate')} pass" if red else f"all {total:,} gates pass"
-        told = ", ".join([told, *red])
-    return f"{told}, {plural(owed, 'required gate')} not met" if owed else told
+        title = f"{counts.get('pass', 0):,} of {plural(total, 'gate')} pass" if red else f"all {total:,} gates pass"
+        title = ", ".join([title, *red])
+    return f"{title}, {plural(owed, 'required gate')} not met" if owed else title
+
+
+def _revision(root: Path | None) -> str | None:
+    """Return the commit and the branch that were judged: ``commit 1a2b3c4d5e6f on main``."""
+    head = find_head(root) if root is not None else None
+    if head is None:
+        return None
+    branch = head.branch or next((os.environ[name] for name in _CI_BRANCHES if os.environ.get(name)), "")
+    on = f" on {branch}" if branch else ""
+    return f"commit {head.commit[:12]}{on}{' with uncommitted changes' if head.changed else ''}"
 
 
 def _templates() -> Environment:
@@ -92,5 +117,5 @@ def _templates() -> Environment:
 
 
 def _harmless(value: Any) -> Any:
-    """Whatever a template writes: what is no markup of ours is text, and has no character that is not seen."""
+    """Return what a template writes: our own markup as it is, all else as text without invisible characters."""
     return value if hasattr(value, "__html__") else readable(str(value))

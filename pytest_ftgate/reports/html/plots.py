@@ -1,4 +1,7 @@
-"""SVG as text: whatever is put into it is escaped, so that no name and no answer becomes an element."""
+"""Charts as SVG text. All text is escaped, so that no name and no answer becomes an element.
+
+Places across are percentages of the chart's width, so that it fills the page while its text keeps its size.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from pytest_ftgate.text import readable, show_change, show_difference
 
 
 class Drawn(str):
-    """Markup that was made here; a template takes it as it is."""
+    """Markup that a template takes as it is."""
 
     __slots__ = ()
 
@@ -21,46 +24,49 @@ class Drawn(str):
 
 
 def element(name: str, /, *children: str, **attributes: str | float) -> Drawn:
-    """``<name ...>children</name>``; attributes have ``class_`` for ``class``, and ``_`` for ``-``."""
+    """Return ``<name ...>children</name>``; attributes have ``class_`` for ``class``, and ``_`` for ``-``."""
     written = "".join(f' {key.rstrip("_").replace("_", "-")}="{_value(value)}"' for key, value in attributes.items())
     content = "".join(child if isinstance(child, Drawn) else escape(readable(child)) for child in children)
     return Drawn(f"<{name}{written}>{content}</{name}>")
 
 
 def line(x1: float, y1: float, x2: float, y2: float, kind: str) -> Drawn:
-    """A straight line of a class."""
-    return element("line", x1=x1, y1=y1, x2=x2, y2=y2, class_=kind)
+    """Return a straight line of a class; ``x1`` and ``x2`` in percent."""
+    return element("line", x1=percent(x1), y1=y1, x2=percent(x2), y2=y2, class_=kind)
 
 
-def text(x: float, y: float, said: str, *, kind: str = "tick", anchor: str = "middle") -> Drawn:
-    """Words at a place; ``anchor`` is ``start``, ``middle`` or ``end``."""
-    return element("text", said, x=x, y=y, class_=kind, text_anchor=anchor)
+def text(x: float, y: float, words: str, *, kind: str = "tick", anchor: str = "middle") -> Drawn:
+    """Return words at a place, ``x`` in percent; ``anchor`` is ``start``, ``middle`` or ``end``."""
+    return element("text", words, x=percent(x), y=y, class_=kind, text_anchor=anchor)
+
+
+def percent(value: float) -> str:
+    """Return a length across as SVG takes it: ``12.5%``."""
+    return f"{round(value, 2):g}%"
 
 
 def _value(value: str | float) -> str:
     return escape(readable(value)) if isinstance(value, str) else f"{round(value, 2):g}"
 
 
-_BARS_WIDTH = 160.0
 _BARS_HEIGHT = 20.0
-_LEAST = 1.5
+_LEAST = 1.0
 
 
 def pair_bars(pair: Bars) -> Drawn:
-    """The baseline above the candidate, both from the low end."""
+    """Return a bar of the baseline above one of the candidate, both from the low end."""
     bars = []
     for value, y, kind in ((pair.baseline, 1, "base"), (pair.candidate, 11, "cand")):
         if value is not None:
             share = (value - pair.low) / ((pair.high - pair.low) or 1.0)
-            length = max(_LEAST, _BARS_WIDTH * min(max(share, 0.0), 1.0))
+            length = percent(max(_LEAST, 100 * min(max(share, 0.0), 1.0)))
             bars.append(element("rect", x=0, y=y, width=length, height=8, class_=f"bar {kind}"))
-    rail, box = line(0.5, 0, 0.5, _BARS_HEIGHT, "axis"), f"0 0 {_BARS_WIDTH:g} {_BARS_HEIGHT:g}"
-    return element("svg", *bars, rail, class_="bars", viewBox=box, aria_hidden="true")
+    rail = line(0, 0, 0, _BARS_HEIGHT, "axis")
+    return element("svg", *bars, rail, class_="bars", height=_BARS_HEIGHT, aria_hidden="true")
 
 
-_WIDTH = 320.0
-_SIDE = 24.0
-_TOP = 30.0
+_SIDE = 8.0
+_TOP = 36.0
 _ROW = 46.0
 _AXIS = 24.0
 _AIR = 0.12
@@ -69,18 +75,18 @@ _MOST_TICKS = 6
 
 @dataclass(frozen=True)
 class Axis:
-    """From ``low`` to ``high``, drawn across the picture."""
+    """The values from ``low`` to ``high``, drawn across the chart."""
 
     low: float
     high: float
 
     def at(self, value: float) -> float:
-        """Where a value is drawn; one that lies outside is drawn at the end that it is beyond."""
+        """Return where a value is drawn, in percent; one beyond an end is drawn at that end."""
         share = (value - self.low) / (self.high - self.low)
-        return _SIDE + (_WIDTH - 2 * _SIDE) * min(max(share, 0.0), 1.0)
+        return _SIDE + (100 - 2 * _SIDE) * min(max(share, 0.0), 1.0)
 
     def ticks(self) -> list[float]:
-        """Round values on it, at most six."""
+        """Return round values on it, about six at most."""
         rough = (self.high - self.low) / (_MOST_TICKS - 1)
         size = 10.0 ** math.floor(math.log10(rough))
         step = next(size * factor for factor in (1, 2, 5, 10) if size * factor >= rough)
@@ -90,7 +96,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class Interval:
-    """A gain and its one-sided bounds; a bound that is ``None`` is not known."""
+    """A gain and its one-sided bounds; ``None`` is an unknown bound."""
 
     name: str
     gain: float
@@ -99,7 +105,7 @@ class Interval:
 
 
 def interval_plot(intervals: Sequence[Interval], asked: float, asked_words: str, *, share: bool) -> Drawn:
-    """One row a comparison. ``asked`` is the margin, or below zero the drop that is allowed."""
+    """Return a chart with a row per comparison; ``asked`` is the margin, or below zero the allowed drop."""
     axis = _axis(intervals, asked)
     bottom = _TOP + _ROW * len(intervals)
     rows = [part for row, one in enumerate(intervals) for part in _row(one, _TOP + _ROW * row, axis, share=share)]
@@ -116,17 +122,16 @@ def interval_plot(intervals: Sequence[Interval], asked: float, asked_words: str,
         line(axis.at(asked), _TOP - 4, axis.at(asked), bottom, "asked"),
         *_captions(axis, asked, asked_words),
     ]
-    said = "; ".join(f"{one.name}: {interval_words(one, share=share)}" for one in intervals)
-    words = (element("title", "Gain with its interval"), element("desc", f"{said}; {asked_words}"))
-    box = f"0 0 {_WIDTH:g} {bottom + _AXIS:g}"
-    return element("svg", *words, *ticks, *marks, *rows, class_="plot interval", role="img", viewBox=box)
+    described = "; ".join(f"{one.name} {interval_words(one, share=share)}".strip() for one in intervals)
+    words = (element("title", "Gain with its bounds"), element("desc", f"{described}; {asked_words}"))
+    return element("svg", *words, *ticks, *marks, *rows, class_="plot interval", role="img", height=bottom + _AXIS)
 
 
 def interval_words(one: Interval, *, share: bool) -> str:
-    """``+23.6 points, at least +16.4, at most +30.8``."""
+    """Return ``+23.6 points, lower bound +16.4, upper bound +30.8``."""
     bounds = [
         f"{words} {show_change(bound, share=share)}"
-        for words, bound in (("at least", one.low), ("at most", one.high))
+        for words, bound in (("lower bound", one.low), ("upper bound", one.high))
         if bound is not None
     ]
     return ", ".join([show_difference(one.gain, share=share), *bounds])
@@ -140,14 +145,14 @@ def _axis(intervals: Sequence[Interval], asked: float) -> Axis:
 
 
 def _captions(axis: Axis, asked: float, words: str) -> list[Drawn]:
-    """Above the two lines, each on the side that is away from the other."""
+    """Return the captions of both lines, each on the side away from the other."""
     zero, wanted = axis.at(0.0), axis.at(asked)
     right = wanted >= zero
-    found = [text(wanted, 12, words, kind="mark", anchor="start" if wanted < _WIDTH / 2 else "end")]
+    found = [text(wanted, 12, words, kind="mark", anchor="start" if wanted < 50 else "end")]
     if asked:
         anchor = "end" if right else "start"
-        anchor = "start" if anchor == "end" and zero < 60 else anchor
-        found.append(text(zero, 24, "no gain", kind="tick", anchor=anchor))
+        anchor = "start" if anchor == "end" and zero < 20 else anchor
+        found.append(text(zero, 28, "no gain", kind="tick", anchor=anchor))
     return found
 
 
@@ -161,12 +166,12 @@ def _row(one: Interval, top: float, axis: Axis, *, share: bool) -> list[Drawn]:
         text(axis.at(one.gain), top + 17, show_change(one.gain, share=share), kind="value"),
         line(low, middle, high, middle, "whisker"),
         *caps,
-        element("circle", cx=axis.at(one.gain), cy=middle, r=5, class_="dot"),
-        *([] if not one.name else [text(_SIDE, top + 44, one.name, anchor="start")]),
+        element("circle", cx=percent(axis.at(one.gain)), cy=middle, r=5, class_="dot"),
+        *([] if not one.name else [text(0, top + 44, one.name, anchor="start")]),
     ]
 
 
 def _round(tick: float, *, share: bool) -> str:
-    """A label of the axis, which is a round value: ``+10``, ``0``."""
+    """Return the label of a tick: ``+10``, ``0``."""
     value = round(100 * tick if share else tick, 9) or 0.0
     return f"{value:+g}" if value else "0"

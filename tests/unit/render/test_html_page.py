@@ -1,4 +1,4 @@
-"""The page: what it says, what may load, and that it is the same whatever text is in it."""
+"""The page: its facts, its content security policy, and that no text becomes markup."""
 
 import re
 from base64 import b64encode
@@ -9,6 +9,9 @@ import pytest
 from html_page import Page
 
 from pytest_ftgate.checks.costs import Amount, Costs, economics_of
+from pytest_ftgate.checks.weakening.history import Head
+from pytest_ftgate.reports.html.evidence import Evidence, NearPair
+from pytest_ftgate.reports.html.gate import view
 from pytest_ftgate.reports.html.page import page
 from pytest_ftgate.result import (
     Advice,
@@ -24,6 +27,7 @@ from pytest_ftgate.result import (
     SliceResult,
     TestSetResult,
     TrainingResult,
+    verdict_of,
 )
 from pytest_ftgate.runs.answer_rows import Answers, Reply, Row, Spread
 
@@ -34,7 +38,7 @@ HOSTILE = (
 
 
 def bare(verdict="error"):
-    """A gate of which nothing else is known."""
+    """Return a gate of which nothing else is known."""
     return GateResult("intents", "test_gate.py::test_gate", verdict, checks=(Check("margin", verdict, "that is why"),))
 
 
@@ -56,8 +60,13 @@ def answers(rows=4, text="refund"):
     )  # fmt: skip
 
 
+def evidence(shown=None, text="refund"):
+    pair = NearPair(text, text, text, text)
+    return Evidence(shown or answers(text=text), {text: text}, (pair,), (pair, pair))
+
+
 def full(text="words"):
-    """A gate of which everything is known, with ``text`` wherever text can be."""
+    """Return a gate of which everything is known, with ``text`` wherever text can be."""
     model = ModelResult(
         text, text, 0.7, {"accuracy": 0.7}, 4, 4, 0, 0, latency_p50_s=0.2, latency_p95_s=0.9, oldest_age_s=90.0,
         price=text, job=text, base_model=text, hyperparameters={text: text}, verified=False,
@@ -89,12 +98,12 @@ def written(*gates, session=None):
 
 
 def test_everything_that_is_known_is_said_and_nothing_else():
-    found, nothing = written((full(), answers())), written((bare(), None))
+    found, nothing = written((full(), evidence())), written((bare(), None))
     for facts in ("+10.0 points", "+6.0", "+5.0 points", "p = 0.01", "1 fixed, 1 broken", "job words", "few_shot",
                   "1 minute", "1,000"):  # fmt: skip
         assert facts in found.text, facts
-    assert {"Checks", "Environment"} <= set(nothing.headings)
-    more = {"Models", "Mistakes", "Confusion", "Economics", "Training set", "Examples"}
+    assert {"All checks, problems first", "Environment"} <= set(nothing.headings)
+    more = {"Models", "Mistakes", "Confusion matrices", "Economics", "Training set", "Near duplicates", "Prompts"}
     assert more <= set(found.headings)
     assert more.isdisjoint(nothing.headings)
     assert not nothing.data
@@ -115,6 +124,47 @@ def test_the_title_is_the_outcome(verdicts, facts):
     assert all(fact in title for fact in facts)
 
 
+def test_red_gates_come_first():
+    verdicts = ["pass", "fail", "inconclusive", "pass", "error"]
+    found = written(*((replace(bare(verdict), name=f"gate{i}"), None) for i, verdict in enumerate(verdicts)))
+    names = [heading.split()[0] for heading in found.headings if heading.startswith("gate")]
+    assert names == ["gate4", "gate1", "gate2", "gate0", "gate3"]
+
+
+@pytest.mark.parametrize(
+    ("gain", "checks", "facts"),
+    [
+        (0.0, {"max_drop": ("pass", 0.0, -0.05), "cheaper_by": ("pass", 6.25, 2)}, ["kept", "6.25x cheaper", "2x"]),
+        (0.0, {"max_drop": ("pass", 0.0, -0.05), "faster_by": ("fail", 1.2, 2)}, ["kept", "only 1.2x faster", "2x"]),
+        (-0.2, {"max_drop": ("fail", -0.2, -0.05), "cheaper_by": ("pass", 6.25, 2)}, ["lost", "-20.0 points", "6.25x"]),
+        (0.0, {"max_drop": ("pass", 0.0, -0.05), "cheaper_by": ("error", None, 2)}, ["kept", "cheaper is unknown"]),
+    ],
+)
+def test_the_headline_of_a_match_names_both_halves(gain, checks, facts):
+    several = tuple(Check(name, status, "", *numbers) for name, (status, *numbers) in checks.items())
+    result = replace(bare(verdict_of(several)), objective="match", max_drop=0.05, gain=gain, lower_bound=gain - 0.04,
+                     metric_range=(0.0, 1.0), checks=several)  # fmt: skip
+    headline = view(result, Evidence(), 1)["headline"]
+    assert all(fact in headline for fact in [*facts, "5 points"]), headline
+
+
+@pytest.mark.parametrize(("proven", "warned"), [(True, False), (False, True)])
+def test_a_pass_that_leaves_the_margin_unproven_says_so(proven, warned):
+    green = replace(full(), verdict="pass", margin_proven=proven)
+    assert ("not proven" in view(green, Evidence(), 1)["headline"]) is warned
+
+
+def test_the_commit_and_the_branch_are_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("GITHUB_HEAD_REF", "from-ci")
+    for head, words in (
+        (Head("0123456789abcdef", "better-prompt", changed=False), "commit 0123456789ab on better-prompt."),
+        (Head("0123456789abcdef", "", changed=True), "commit 0123456789ab on from-ci with uncommitted changes."),
+    ):
+        monkeypatch.setattr("pytest_ftgate.reports.html.page.find_head", {tmp_path: head}.get)
+        assert words in written(session=Session(root=tmp_path)).text
+    assert "commit" not in written(session=Session(root=tmp_path / "elsewhere")).text
+
+
 def test_a_green_gate_does_not_hide_an_obligation():
     green = (bare("pass"), None)
     owed = Session(unjudged=(("other", "its test was skipped"),), removed=("a gate was removed",), config="mine.yaml")
@@ -128,7 +178,7 @@ def test_a_green_gate_does_not_hide_an_obligation():
 
 
 def test_hostile_text_stays_text():
-    tame, hostile = written((full("x"), answers(text="x"))), written((full(HOSTILE), answers(text=HOSTILE)))
+    tame, hostile = written((full("x"), evidence(text="x"))), written((full(HOSTILE), evidence(text=HOSTILE)))
     assert [tag for tag, _ in hostile.elements] == [tag for tag, _ in tame.elements]
     for (_, attributes), (_, others) in zip(hostile.elements, tame.elements, strict=True):
         assert attributes.keys() == others.keys()
@@ -139,7 +189,7 @@ def test_hostile_text_stays_text():
 
 
 def test_the_page_loads_nothing():
-    found = written((full(), answers()))
+    found = written((full(), evidence()))
     assert not found.attributes("src")
     assert all(link.startswith("#") for link in found.attributes("href"))
     assert not found.attributes("style")
@@ -148,7 +198,7 @@ def test_the_page_loads_nothing():
 
 
 def test_only_its_own_script_and_style_may_run():
-    found = written((full(), answers()))
+    found = written((full(), evidence()))
     (policy,) = [value for value in found.attributes("content") if "default-src" in value]
     assert policy.startswith("default-src 'none'; ")
     (script,) = found.scripts
@@ -159,7 +209,7 @@ def test_only_its_own_script_and_style_may_run():
 
 
 def test_ids_are_unique_and_links_lead_somewhere():
-    found = written((full(), answers()), (full(), answers()))
+    found = written((full(), evidence()), (full(), evidence()))
     ids = found.attributes("id")
     assert len(ids) == len(set(ids))
     targets = [link.removeprefix("#") for link in found.attributes("href")] + found.attributes("aria-labelledby")
@@ -167,10 +217,9 @@ def test_ids_are_unique_and_links_lead_somewhere():
 
 
 def test_tables_and_pictures_can_be_read_aloud():
-    found = written((full(), answers()))
+    found = written((full(), evidence()))
     assert found.attributes("lang") == ["en"]
-    tags = [tag for tag, _ in found.elements]
-    assert tags.count("caption") == tags.count("table")
+    assert all("aria-labelledby" in attributes for tag, attributes in found.elements if tag == "table")
     assert all(attributes.get("scope") for tag, attributes in found.elements if tag == "th")
     for tag, attributes in found.elements:
         if tag == "svg":
@@ -178,7 +227,7 @@ def test_tables_and_pictures_can_be_read_aloud():
 
 
 def test_what_changed_is_readable_without_a_script_and_all_is_in_the_data():
-    found = written((full(), answers(rows=1000)))
+    found = written((full(), evidence(answers(rows=1000))))
     changes = [kind for kind in found.classes("span") if kind.startswith("change")]
     assert len(changes) == 200
     assert set(changes) == {"change broken"}
@@ -193,13 +242,13 @@ def test_what_changed_is_readable_without_a_script_and_all_is_in_the_data():
 def test_where_nothing_changed_some_others_are_shown():
     few = answers(rows=100)
     same = replace(few, rows=tuple(row(number, "wrong") for number in range(100)))
-    changes = [kind for kind in written((full(), same)).classes("span") if kind.startswith("change")]
+    changes = [kind for kind in written((full(), evidence(same))).classes("span") if kind.startswith("change")]
     assert changes == ["change wrong"] * 20
 
 
 def test_grades_and_repeats_are_shown_as_numbers():
     graded = replace(answers(), graded=True, repeats=3)
-    found = written((full(), graded))
+    found = written((full(), evidence(graded)))
     assert "first of 3 answers" in found.text
     assert "score 1" in found.data[0][0][4][2]
     assert "1 worse, 1 better" in found.text
@@ -208,7 +257,7 @@ def test_grades_and_repeats_are_shown_as_numbers():
 def test_before_training_there_is_no_candidate():
     alone = replace(answers(), candidate=None, confusions=((0, 0, 1, 0), (0, 1, 1, 0)),
                     rows=tuple(replace(one, candidate=None, change="wrong") for one in answers().rows))  # fmt: skip
-    found = written((replace(full(), stage="ready", verdict="pass", gain=None, lower_bound=None), alone))
+    found = written((replace(full(), stage="ready", verdict="pass", gain=None, lower_bound=None), evidence(alone)))
     assert "READY" in found.text
     assert found.data[0][0][5] is None
     assert found.classes("table").count("matrix") == 1
@@ -216,8 +265,8 @@ def test_before_training_there_is_no_candidate():
 
 def test_what_is_long_can_be_opened():
     long = replace(answers(), rows=(row(0, "broken", "word " * 100),))
-    details = [tag for tag, _ in written((full(), long)).elements].count("details")
-    assert details == 1 + 2  # the log, and both answers
+    details = [tag for tag, _ in written((full(), evidence(long))).elements].count("details")
+    assert details == 1 + 2 + 2  # the log, both kinds of pairs, and both answers
 
 
 def test_a_number_is_shown_in_its_unit_or_as_it_was_written():
@@ -230,5 +279,5 @@ def test_a_number_is_shown_in_its_unit_or_as_it_was_written():
 def test_more_examples_are_named_where_they_would_settle_it(verdict, told):
     known = replace(bare(verdict), examples_needed=29, gain=0.1, p_value=0.0, confidence=0.95, method="by hand")
     text = "".join(page([(known, None)], Session(), written_at=0.0))
-    assert ("examples that would settle it" in text) is told
+    assert ("examples needed" in text) is told
     assert "p &lt; 1e-06" in text

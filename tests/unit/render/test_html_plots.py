@@ -1,4 +1,4 @@
-"""Drawings: that everything stands where its number says, and that no text becomes markup."""
+"""Charts: marks are where their numbers say, and no text becomes markup."""
 
 from xml.etree import ElementTree
 
@@ -24,7 +24,13 @@ def parsed(drawn):
 def line_at(svg, kind):
     (found,) = [one for one in svg.iter("line") if one.get("class") == kind]
     assert found.get("x1") == found.get("x2")
-    return float(found.get("x1") or 0)
+    return across(found, "x1")
+
+
+def across(node, name):
+    """Return a place or a length, in percent of the width."""
+    assert node.get(name).endswith("%")
+    return float(node.get(name).removesuffix("%"))
 
 
 def words(svg):
@@ -51,8 +57,8 @@ def test_an_interval_stands_between_no_gain_and_what_is_asked_for(asked, right):
     assert (line_at(svg, "asked") > line_at(svg, "zero")) is right
     (dot,) = svg.iter("circle")
     ends = [one for one in svg.iter("line") if one.get("class") == "whisker" and one.get("y1") == one.get("y2")]
-    low, high = (float(ends[0].get(name) or 0) for name in ("x1", "x2"))
-    unit = (float(dot.get("cx") or 0) - line_at(svg, "zero")) / 0.236
+    low, high = (across(ends[0], name) for name in ("x1", "x2"))
+    unit = (across(dot, "cx") - line_at(svg, "zero")) / 0.236
     assert line_at(svg, "asked") - line_at(svg, "zero") == pytest.approx(asked * unit, abs=0.05)
     assert low - line_at(svg, "zero") == pytest.approx(0.164 * unit, abs=0.05)
     assert high - line_at(svg, "zero") == pytest.approx(0.308 * unit, abs=0.05)
@@ -93,7 +99,7 @@ def test_ticks_are_few_and_lie_on_the_axis(low, width):
 
 def test_bars_are_as_long_as_their_values():
     svg = parsed(pair_bars(Bars(0.25, 0.5, 0.0, 1.0)))
-    before, after = (float(one.get("width") or 0) for one in svg.iter("rect"))
+    before, after = (across(one, "width") for one in svg.iter("rect"))
     assert after == 2 * before
     assert svg.get("aria-hidden") == "true"
     assert len(list(parsed(pair_bars(Bars(0.25, None, 0.0, 1.0))).iter("rect"))) == 1

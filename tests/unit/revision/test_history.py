@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pytest_ftgate.checks.weakening import history
-from pytest_ftgate.checks.weakening.history import find_base, is_tracked
+from pytest_ftgate.checks.weakening.history import Head, find_base, find_head, is_tracked
 from pytest_ftgate.errors import HistoryError
 
 pytestmark = pytest.mark.skipif(not history.shutil.which("git"), reason="there is no git")
@@ -41,6 +41,15 @@ def repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     commit(folder, "sub/g.txt", "g")
     git(folder, "checkout", "-q", "-b", "work")
     return folder
+
+
+def test_what_is_checked_out(repo: Path, tmp_path: Path) -> None:
+    at = git(repo, "rev-parse", "HEAD")
+    assert find_head(repo / "sub") == Head(at, "work", changed=False)
+    (repo / "f.txt").write_text("edited")
+    git(repo, "checkout", "-q", "--detach")
+    assert find_head(repo) == Head(at, "", changed=True)
+    assert find_head(tmp_path) is None
 
 
 def problem(folder: Path, ref: str | None = None) -> str:

@@ -1,5 +1,5 @@
 "use strict";
-// Examples: search, filters and windows of a hundred rows. Text is only ever set as text.
+// Search, filter and page through the examples, a hundred rows at a time. Text is set as text, never as markup.
 (function () {
   var WINDOW = 100;
   var LONG = 280;
@@ -110,8 +110,8 @@
       said.textContent = found.length
         ? (first + 1).toLocaleString("en") + " to " + last.toLocaleString("en") + " of " + of
         : hidden
-          ? "none among those shown, " + hidden.toLocaleString("en") + " among the others"
-          : "no example is like that";
+          ? "no match in the selected groups, " + hidden.toLocaleString("en") + " in the others"
+          : "no matching example";
       buttons[0].disabled = first === 0;
       buttons[1].disabled = last >= found.length;
     }
