@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
-from pytest_ftgate.errors import ModelError, may_pass, told
+from pytest_ftgate.errors import RAISED_CURE, ModelError, may_pass, told
 from pytest_ftgate.models.protocol import Completion
 
 CALLS_AT_ONCE = 16
@@ -45,8 +45,7 @@ class InProcesses:
 class _Raised:
     """What the function raised: an exception itself may not survive the way back."""
 
-    name: str
-    evidence: str
+    text: str
     retryable: bool
 
 
@@ -57,14 +56,13 @@ def _called(function: Callable[[Any], Any], inputs: Sequence[Any], batched: bool
         answers = function(inputs) if batched else [function(inputs[0])]
         return answers, perf_counter() - start
     except BaseException as error:  # sys.exit() and pytest.skip() too
-        return _Raised(type(error).__name__, told(error, function), may_pass(error))
+        return _Raised(told(error, function), may_pass(error))
 
 
 def _answers(found: Any, inputs: Sequence[Any]) -> list[Any]:
     """One for each input: a call that failed has failed for all of its inputs."""
     if isinstance(found, _Raised):
-        text = f"the function raised {found.name}"
-        error = ModelError(text, retryable=found.retryable, evidence=found.evidence)
+        error = ModelError(f"the function raised {found.text}", retryable=found.retryable, cure=RAISED_CURE)
         return [error] * len(inputs)
     answers, latency_s = found
     if isinstance(answers, str) or not isinstance(answers, Sequence) or len(answers) != len(inputs):

@@ -116,18 +116,17 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What a model answered to one question, or why there is no answer.
+    """One answer of a model, or why it is missing.
 
     Attributes:
-        key: SHA-256 (hex) of all that can change the answer.
-        completion: the answer; ``None`` where it is missing after all retries.
-        latency_s: seconds of the successful attempt alone, without queueing and waits; ``None`` where unknown.
-        created_at: when it was asked for, seconds since the epoch; ``None`` where unknown.
-        busy_s: its share of the seconds in which the model was busy; ``None`` where unknown.
-        id: the example's; empty where it is kept for whichever example asks.
-        error: why it is missing.
-        stored: it came from the store or the recordings, and was not asked for in this run.
-        offline: it is missing because ``--ftgate-offline`` forbids asking for it.
+        key: SHA-256 (hex) of everything that can change the answer.
+        completion: the answer; ``None`` if it is missing after all retries.
+        latency_s: seconds of the successful attempt, without queueing and waiting; ``None`` if unknown.
+        created_at: when the answer was made, seconds since the epoch; ``None`` if unknown.
+        busy_s: its share of the seconds in which the model was busy; ``None`` if unknown.
+        id: the example's id; empty in the store, where any example with this key may use the answer.
+        failure: why the answer is missing.
+        stored: the answer came from the store or the recordings, and was not asked for in this run.
     """
 
     key: str
@@ -136,9 +135,13 @@ class Prediction:
     created_at: float | None = None
     busy_s: float | None = None
     id: str = ""
-    error: str | None = None
+    failure: ModelError | None = None
     stored: bool = False
-    offline: bool = False
+
+    @property
+    def error(self) -> str | None:
+        """Return the text of the failure."""
+        return None if self.failure is None else str(self.failure)
 
 
 class LatencySample(NamedTuple):

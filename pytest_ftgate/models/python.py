@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 from weakref import WeakValueDictionary
 
 from pytest_ftgate.data import canonical_json
-from pytest_ftgate.errors import ConfigError, ModelError, Where, is_cancelled_from_outside, may_pass, told
+from pytest_ftgate.errors import RAISED_CURE, ConfigError, ModelError, Where, is_cancelled_from_outside, may_pass, told
 from pytest_ftgate.models.price import price_of, written_price
 from pytest_ftgate.models.processes import CALLS_AT_ONCE, InProcesses
 from pytest_ftgate.models.protocol import (
@@ -182,9 +182,8 @@ class FunctionModel(BuiltModel):
         if isinstance(error, KeyboardInterrupt | ModelError):
             raise error
         raise ModelError(
-            f"{self.name} raised {type(error).__name__}",
+            f"{self.name} raised {told(error, self.function)}",
             retryable=may_pass(error),
-            evidence=told(error, self.function),
             cure=_cure(error),
         ) from error
 
@@ -195,7 +194,8 @@ class FunctionModel(BuiltModel):
             if inspect.iscoroutine(answer):
                 answer.close()  # else Python complains that nobody waited for it
             found = "None" if answer is None else f"a value of type {type(answer).__name__}"
-            raise ModelError(f"{self.name} returned {found}", cure="return text (str), or a Completion")
+            cure = "return text (str) or a Completion for every input; an empty string is scored as a wrong answer"
+            raise ModelError(f"{self.name} returned {found}", cure=cure)
         problem = _problem(answer)
         if problem:
             raise ModelError(f"{self.name} returned a broken Completion: {problem}")
@@ -356,11 +356,11 @@ def _reference(value: Any) -> Callable[[], Any]:
         return lambda: value
 
 
-def _cure(error: BaseException) -> str | None:
+def _cure(error: BaseException) -> str:
     said = str(error).lower()
     if isinstance(error, RuntimeError) and any(words in said for words in _OTHER_LOOP):
-        return "a client made in another event loop cannot be used in this one: make the client inside the call"
-    return None
+        return "create the client inside the call: one made in another event loop cannot be used in this one"
+    return RAISED_CURE
 
 
 def _problem(answer: Completion) -> str | None:

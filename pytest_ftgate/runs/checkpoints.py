@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.errors import ModelError
-from pytest_ftgate.text import is_share, one_line, plural, printable, show_value
+from pytest_ftgate.text import is_share, plural, printable, show_value
 
 if TYPE_CHECKING:
     from pytest_ftgate.data import DataSet
@@ -76,14 +76,15 @@ def _step(tuned: Tuned) -> int:
 
 
 def _complete(step: int, run: Run) -> None:
-    """A checkpoint that was not asked everything cannot be compared."""
+    """Raise :class:`ModelError` if an answer is missing: the checkpoints could not be compared."""
     missing = [one for one in run.all_predictions if one.completion is None]
     if not missing:
         return
     ids = ", ".join(printable(one.id, _ID_CHARACTERS) for one in missing[:_IDS_SHOWN])
     total = plural(len(run.all_predictions), "answer")
-    reason = str(run.fatal) if run.fatal else missing[0].error or ""
+    failure = run.failure
     raise ModelError(
-        f"the best checkpoint is not known: {len(missing):,} of {total} of step {step} to the validation set are "
-        f"missing ({ids}): {one_line(reason)}"
+        f"the best checkpoint is unknown: {failure.cause if failure else ''}; {len(missing):,} of {total} of step "
+        f"{step} to the validation set missing ({ids})",
+        cure=failure.advice if failure else None,
     )

@@ -26,12 +26,12 @@ _STILL_S = 20.0  # after which a run says that it is still there
 
 @dataclass(frozen=True)
 class Run:
-    """One model over one test set.
+    """The answers of one model to one test set.
 
     Attributes:
         predictions: ``[repeat][example]``, in the test set's order.
-        fatal: the error that ended the asking, where this model's did.
-        metrics: values by name, where the run was scored.
+        fatal: the failure of this model that ended the run, if one did.
+        metrics: values by name, if the run was scored.
     """
 
     model: Model
@@ -44,6 +44,13 @@ class Run:
     def all_predictions(self) -> list[Prediction]:
         """Return the predictions of all repeats in one list."""
         return [prediction for repeat in self.predictions for prediction in repeat]
+
+    @property
+    def failure(self) -> ModelError | None:
+        """Return why answers are missing: the failure that ended the run, else the first that no new run would cure."""
+        failures = [one.failure for one in self.all_predictions if one.failure is not None]
+        permanent = (one for one in failures if not one.retryable and one.kind != "stopped")
+        return self.fatal or next(permanent, failures[0] if failures else None)
 
 
 @dataclass(frozen=True)
@@ -165,7 +172,7 @@ def _read_recorded(job: Job, keys: Keys, state: RunState) -> ModelError | None:
             except ModelError as error:
                 if error.fatal:
                     return error
-                state.failed(key, str(error))
+                state.failed(key, error)
                 continue
             state.found({key: prediction})
             if useless := early_stop.check([prediction]):
@@ -202,7 +209,7 @@ def _teller(progress: Callable[[Progress], None] | None, jobs: Sequence[Job], st
 
 def _run(job: Job, keys: Keys, state: RunState, fatal: Mapping[int, ModelError], jobs: Sequence[Job]) -> Run:
     own = fatal.get(id(job.model))
-    unasked = str(own) if own else _stopped_by(fatal, jobs)
+    unasked = own or _stopped_by(fatal, jobs)
     examples = job.test_set.examples
     predictions = tuple(
         tuple(state.prediction(key, example.id, unasked) for example, key in zip(examples, row, strict=True))
@@ -211,7 +218,7 @@ def _run(job: Job, keys: Keys, state: RunState, fatal: Mapping[int, ModelError],
     return Run(job.model, job.test_set, predictions, own)
 
 
-def _stopped_by(fatal: Mapping[int, ModelError], jobs: Sequence[Job]) -> str:
-    """Return why a model without a fault of its own has unanswered examples."""
-    models = (job.model for job in jobs if id(job.model) in fatal)
-    return next((f"the run was stopped: {one.name}: {fatal[id(one)].headline}" for one in models), "")
+def _stopped_by(fatal: Mapping[int, ModelError], jobs: Sequence[Job]) -> ModelError | None:
+    """Return the failure of questions that were not asked because another model ended the run."""
+    names = (job.model.name for job in jobs if id(job.model) in fatal)
+    return next((ModelError(f"the run was stopped by the failure of {name}", kind="stopped") for name in names), None)

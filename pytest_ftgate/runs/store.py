@@ -50,6 +50,11 @@ class Store:
     def __init__(self, path: Path | None) -> None:
         self._path = path
 
+    @property
+    def persistent(self) -> bool:
+        """Return whether the predictions outlive the process."""
+        return self._path is not None
+
     @cached_property
     def _database(self) -> Database:
         """Return the file, for whose sake SQLite is loaded on first use."""

@@ -252,7 +252,7 @@ class BatchedModel(Delegate):
         return self._live.address().error(
             f"the endpoint refused a batch of {plural(n, 'question')}",
             retryable=for_now,
-            trouble="busy" if for_now else "other",
+            kind="busy" if for_now else "other",
             fatal=not for_now,
             unpaid=True,
             evidence=batch.errors or "no reason is given",

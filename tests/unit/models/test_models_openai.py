@@ -189,7 +189,7 @@ def test_keys_of_others_are_not_told_either(ask, build, server):
 def test_a_dropped_connection_and_an_answer_that_breaks_off(ask, build, server, backend, reply):
     found = failing(ask, build, server, reply)
     assert len(server.requests) == 1
-    assert (found.retryable, found.fatal, found.trouble) == (True, False, "unreachable")
+    assert (found.retryable, found.fatal, found.kind) == (True, False, "unreachable")
     assert str(found.where) == f"127.0.0.1:{server.port}"
     assert not found.unpaid  # the server may have begun to answer
 

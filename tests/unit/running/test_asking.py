@@ -68,7 +68,7 @@ def busy(retry_after_s=None):
 
 
 def too_many():
-    return ModelError("too many", retryable=True, trouble="busy")
+    return ModelError("too many", retryable=True, kind="busy")
 
 
 async def for_ever():
@@ -141,7 +141,7 @@ def test_where_nobody_is_answered_each_refusal_counts_and_without_retries_it_is_
 
 
 def test_each_kind_of_trouble_is_counted_apart():
-    gone = ModelError("gone", retryable=True, trouble="unreachable")
+    gone = ModelError("gone", retryable=True, kind="unreachable")
     model = Model(too_many(), busy(), gone, too_many(), busy(), gone, YES, retries=2)
     assert answer(model).completion is YES
 

@@ -7,7 +7,7 @@ import virtual_time
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_ftgate.runs.throttle import MOST_PAUSE_S, Throttle
+from pytest_ftgate.runs.throttle import LONGEST_WAIT_S, Throttle
 
 
 class Endpoint:
@@ -121,7 +121,7 @@ def test_retry_after_holds_back_everybody():
 def test_a_wait_without_end_is_cut_short():
     endpoint = Endpoint(1, Throttle(2), retry_after_s=1e9)
     serve(endpoint, 2)
-    assert endpoint.begun[2] == pytest.approx(MOST_PAUSE_S)
+    assert endpoint.begun[2] == pytest.approx(LONGEST_WAIT_S)
 
 
 def test_a_pause_that_answers_ask_for_is_kept():
