@@ -129,7 +129,8 @@ class RunState:
         found = self._predictions.get(key)
         if found is None:
             return Prediction(key, id=example_id, failure=unasked)
-        return replace(found, id=example_id, stored=found.completion is not None and key not in self._requested)
+        stored = found.completion is not None and key not in self._requested
+        return replace(found, key=key, id=example_id, stored=stored)
 
 
 def _jobs_by_key(keys: Sequence[Keys]) -> dict[str, tuple[int, ...]]:
