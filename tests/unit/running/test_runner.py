@@ -7,6 +7,7 @@ import os
 import signal
 import sqlite3
 import threading
+import time
 from contextlib import closing
 
 import pytest
@@ -468,6 +469,42 @@ def test_where_one_model_cannot_be_asked_no_model_is(stores):
     assert texts(run(locked, stores)) == ["ft/a/0", "ft/b/0", "ft/c/0"]  # what need not be asked need not be ready
 
 
+def rejecting(error, *, answered=()):
+    async def answer(model, key):
+        if key in answered:
+            return key
+        raise error
+
+    return answer
+
+
+GONE = ModelError("no connection", retryable=True, kind="unreachable")
+REJECTED = ModelError("unsupported parameter", kind="refused")
+
+
+@pytest.mark.parametrize(
+    ("error", "retries", "n_calls"), [(GONE, 5, 6), (GONE, 1, 6), (GONE, 0, 5), (REJECTED, 5, 5), (REJECTED, 0, 5)]
+)
+def test_a_model_whose_first_calls_are_all_rejected_ends_the_run(stores, error, retries, n_calls):
+    model = Model(rejecting(error), concurrency=1, retries=retries)
+    found = run(model, stores, test_set(*range(20)))
+    assert len(model.calls) == n_calls
+    assert (found.fatal.fatal, found.fatal.kind) == (True, error.kind)
+
+
+@pytest.mark.parametrize("error", [GONE, REJECTED])
+def test_rejected_calls_after_an_answer_fail_alone(stores, error):
+    found = run(Model(rejecting(error, answered=["model/0/0"]), concurrency=1), stores, test_set(*range(20)))
+    assert (found.fatal, kinds(found)) == (None, [None] + [error.kind] * 19)
+
+
+def test_a_stored_answer_proves_that_such_requests_are_accepted(stores):
+    run(Model(), stores, test_set("0"))
+    model = Model(rejecting(REJECTED), concurrency=1)
+    assert run(model, stores, test_set(*range(20))).fatal is None
+    assert run(Model(rejecting(GONE), concurrency=1), stores, test_set(*range(20))).fatal is not None
+
+
 async def hangs(model, key):
     await asyncio.Event().wait()
     return key
@@ -671,12 +708,14 @@ def test_a_broken_display_takes_no_answer_away(stores):
 @pytest.mark.skipif(os.name != "posix", reason="signals to oneself")
 def test_ctrl_c_keeps_what_has_arrived_and_gives_the_rest_back(stores, path):
     heard = []
+    signalled = []
 
     async def interrupted(model, key):
         if key == "model/a/0":
             return key
         try:
             if len(model.calls) == 3:
+                signalled.append(time.monotonic())
                 os.kill(os.getpid(), signal.SIGINT)
             await asyncio.Event().wait()
         except asyncio.CancelledError:
@@ -691,6 +730,7 @@ def test_ctrl_c_keeps_what_has_arrived_and_gives_the_rest_back(stores, path):
     before = threading.active_count()
     with pytest.raises(Interrupted) as caught:
         run(Closing(interrupted, concurrency=2), stores, test_set(*"abcdefgh"))
+    assert time.monotonic() - signalled[0] < 1
     assert caught.value.kept == (1, 8)
     assert sorted(heard[:2]) == ["model/b/0", "model/c/0"]
     assert heard[2:] == ["closed"]
