@@ -152,8 +152,10 @@ class ModelError(FtgateError):
     def advice(self) -> str | None:
         """Return the cure. Only a failure that may pass also says to run again."""
         again = "Run again: stored answers are reused, only missing ones are asked for." if self.retryable else None
-        cure = one_line(self.cure) if self.cure else None
-        return " ".join(filter(None, (cure and cure[:1].upper() + cure[1:].removesuffix(".") + ".", again))) or None
+        cure = f"{one_line(self.cure).removesuffix('.')}." if self.cure else ""
+        if cure.partition(" ")[0].isalpha():  # not a key such as base_url
+            cure = cure[:1].upper() + cure[1:]
+        return " ".join(filter(None, (cure, again))) or None
 
 
 class Interrupted(KeyboardInterrupt):  # it is no error

@@ -198,7 +198,8 @@ class FunctionModel(BuiltModel):
             raise ModelError(f"{self.name} returned {found}", cure=cure)
         problem = _problem(answer)
         if problem:
-            raise ModelError(f"{self.name} returned a broken Completion: {problem}")
+            what = f"{self.name} returned an invalid Completion: {problem}"
+            raise ModelError(what, cure="return a Completion with valid fields; leave out what is unknown")
         return answer
 
 

@@ -292,9 +292,12 @@ class Budget:
         if self._unsure_calls:
             spent += f", {show_usd(float(self._unsure))} of it by the estimate of {self.unsure_said}"
         guessed = call.max_output_tokens is None and self._habits[call.model_id].output_tokens is None
-        cure = "raise it and run again: what has arrived is kept (unless --ftgate-cache=off)"
+        cure = "raise it and run again: stored answers are reused"
         if guessed and call.price.gpu_hour_usd is None:
-            cure += f"\nor give params: {{max_tokens}}: else a first answer is taken for {FIRST_OUTPUT_TOKENS:,} tokens"
+            cure += (
+                "; or limit the answers, for example params: {max_tokens: 100}: the first answer of a model without a "
+            )
+            cure += f"limit is estimated at {FIRST_OUTPUT_TOKENS:,} tokens"
         return ModelError(
             f"{self._name}: {spent}, the next call{of} is estimated at {show_usd(float(usd))}", fatal=True, cure=cure
         )

@@ -25,7 +25,12 @@ def asked(http: EndpointProject, model: str) -> int:
 
 
 def refused_parameter() -> Reply:
-    told = {"message": "Unsupported value", "type": "invalid_request_error", "param": "temperature", "code": "bad_value"}
+    told = {
+        "message": "Unsupported value",
+        "type": "invalid_request_error",
+        "param": "temperature",
+        "code": "bad_value",
+    }
     return Reply(status=400, body={"error": told})
 
 

@@ -309,7 +309,7 @@ def _refused_request(refusal: Refusal, endpoint: Endpoint) -> ModelError:
 def _for_now(refusal: Refusal, endpoint: Endpoint) -> ModelError:
     busy = refusal.status == 429
     return _refusal_error(
-        "too many requests" if busy else "the endpoint failed",
+        "the endpoint limits the rate of calls" if busy else "the endpoint failed",
         refusal,
         endpoint,
         retryable=True,
