@@ -1,4 +1,4 @@
-"""Predictions that were recorded before, joined to the examples by id."""
+"""Answer from recorded predictions, joined to the examples by id."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _COUNTS = ("input_tokens", "output_tokens", "cached_input_tokens", "cache_write_
 
 @dataclass(frozen=True, slots=True)
 class RecordedRow:
-    """One row of a file, and where stated the input that it was made for. A prediction without a key says none."""
+    """Hold one row of a file, and the hash of its input if stated. A prediction without a key has no answer."""
 
     line: int
     prediction: Prediction
@@ -35,7 +35,7 @@ class RecordedRow:
 
 @dataclass(frozen=True, slots=True)
 class RecordedFile:
-    """All rows of one file, by id and repeat; the path as messages show it, and the hash of the file's bytes."""
+    """Hold all rows of one file by id and repeat, with its path for messages and the hash of its bytes."""
 
     path: str
     sha256: str
@@ -44,7 +44,7 @@ class RecordedFile:
 
 @dataclass(eq=False, kw_only=True)
 class RecordedModel(BuiltModel):
-    """A model that answers from a file.
+    """Answer from a file.
 
     Args:
         path: the file as messages show it.
@@ -64,13 +64,13 @@ class RecordedModel(BuiltModel):
 
     @property
     def ids(self) -> frozenset[str]:
-        """The examples that have a row."""
+        """Return the ids of examples that have a row."""
         return frozenset(id_ for id_, _ in self.rows)
 
     def key(self, example: Example, repeat: int = 0) -> str:
-        """SHA-256 (hex) of the file's hash, the example's id, the repeat, and the input where the row is held to one.
+        """Return the SHA-256 (hex) of the file's hash, the example's id, the repeat, and the input if the row has one.
 
-        So what was found right for one input is never taken for another: that is an answer of its own, or an error.
+        A row that was checked against one input is thus never used for another.
         """
         text = f"recorded\n{self.sha256}\n{repeat}\n{example.id}"
         row = self.rows.get((example.id, repeat))
@@ -113,7 +113,7 @@ class RecordedModel(BuiltModel):
 
 
 def build_recorded(spec: ModelSpec, surroundings: Surroundings) -> RecordedModel:  # noqa: ARG001
-    """Return the model ``recorded:PATH``. Raise :class:`DataError` as :func:`read_rows` does."""
+    """Return the model ``recorded:PATH``. Raises :class:`DataError` as :func:`read_rows` does."""
     with written_at(spec.source.where()):
         file = read_rows(Path(spec.options["path"]))
     return RecordedModel(
@@ -128,7 +128,7 @@ def build_recorded(spec: ModelSpec, surroundings: Surroundings) -> RecordedModel
 
 
 def read_rows(path: Path) -> RecordedFile:
-    """The predictions of one file. Raises :class:`DataError` where it has none, or a row is not a prediction."""
+    """Return the predictions of one file. Raises :class:`DataError` if there are none, or a row is not a prediction."""
     with open_lines(path) as lines:
         rows = _rows(lines)
         if not rows:
@@ -214,7 +214,7 @@ def _seconds(row: Mapping[str, Any], name: str) -> float | None:
 
 
 def _moment(row: Mapping[str, Any], name: str) -> float | None:
-    """Seconds since the epoch; milliseconds would be years from now."""
+    """Return seconds since the epoch; reject milliseconds, which would be thousands of years away."""
     seconds = _seconds(row, name)
     if seconds is not None and seconds >= _NO_MOMENT:
         raise DataError(f"must be seconds since 1970, is {seconds:g}", where=Where(key=name))

@@ -26,9 +26,10 @@ _ID_CHARACTERS = 40
 
 @dataclass(frozen=True)
 class CheckpointSelection:
-    """The checkpoints of the candidate's job by their steps, of which a validation set is to find the best.
+    """Choose the best checkpoint of the candidate's job on a validation set.
 
-    ``metric`` is the gate's deciding one, as built for the validation set; ``models`` are the checkpoints to be called.
+    ``metric`` is the gate's deciding one, built for the validation set; ``tuned`` are the checkpoints, ordered by
+    step, and ``models`` the models to call.
     """
 
     validation: DataSet
@@ -37,10 +38,10 @@ class CheckpointSelection:
     models: tuple[Model, ...]
 
     def run(self, repeats: int, **options: Any) -> tuple[int, tuple[Run, ...], str]:
-        """Ask all checkpoints (see :func:`run_models`), and find the best; of equals the first.
+        """Ask all checkpoints (see :func:`run_models`), and return the best; among equals the first.
 
         Returns:
-            The index of the best, the runs, and in words by what it was chosen.
+            The index of the best, the runs, and a description of how it was chosen.
 
         Raises:
             FtgateError: an answer is missing, or a score is undefined.

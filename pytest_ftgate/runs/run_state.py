@@ -22,11 +22,11 @@ ENOUGH = 5
 
 
 class AbandonedError(ModelError):
-    """The call timed out, but its thread cannot be cancelled; retrying would leak threads."""
+    """Report that a call timed out whose thread cannot be cancelled; retrying would leak threads."""
 
 
 class UselessError(ModelError):
-    """None of a model's first answers can be used."""
+    """Report that none of a model's first answers can be used."""
 
 
 class EarlyStop:

@@ -37,7 +37,7 @@ _CONTEXT_WORDS = re.compile(
 
 _FILTER_CODES = frozenset({"content_filter", "content_policy_violation"})
 
-# What goes wrong on the wire while a body is read comes out of the client as the HTTP library raised it.
+# Network errors while a body is read are not wrapped by the client.
 _TRANSPORTS = frozenset({"httpx", "httpx2", "httpcore", "httpcore2", "aiohttp", "anyio", "h11"})
 
 _TRY_AGAIN = frozenset({408, 409, 429})
