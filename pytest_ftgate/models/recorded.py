@@ -15,7 +15,7 @@ from pytest_ftgate.data.lines import Lines, open_lines, written_at
 from pytest_ftgate.errors import DataError, ModelError, Where, located
 from pytest_ftgate.models.price import written_price
 from pytest_ftgate.models.protocol import FINISHES, BuiltModel, Completion, Prediction, Surroundings, is_count
-from pytest_ftgate.text import excerpt, kind_of, listed, nearest
+from pytest_ftgate.text import excerpt, kind_of, listed, nearest, plural
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import ModelSpec
@@ -96,7 +96,8 @@ class RecordedModel(BuiltModel):
             raise ModelError(
                 f'no recorded prediction for id "{excerpt(example.id)}"' + (f", repeat {repeat}" if repeat else ""),
                 where=Where(path=self.path),
-                evidence=f'recorded are {len(self.rows)}, the first with id "{excerpt(first)}"',
+                evidence=f'the file has {plural(len(self.rows), "prediction")}, the first with id "{excerpt(first)}"',
+                cure="add the missing predictions to the file, or correct its ids",
             )
         where = Where(path=self.path, line=row.line)
         if row.input_sha256 not in (None, input_sha256(example.input)):
@@ -105,10 +106,11 @@ class RecordedModel(BuiltModel):
                 where=where,
                 fatal=True,
                 evidence="its input_sha256 is not that of the test set's input",
-                cure="record the model anew, or correct the ids",
+                cure="record the model again, or correct the ids",
             )
         if row.prediction.completion is None:
-            raise ModelError(f'the recording with id "{excerpt(example.id)}" holds no answer', where=where)
+            what = f'the recording with id "{excerpt(example.id)}" holds no answer'
+            raise ModelError(what, where=where, cure="record the example again")
         return row.prediction
 
 

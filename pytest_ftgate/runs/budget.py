@@ -49,9 +49,9 @@ class Habits:
 def estimate(price: Price, habits: Habits, characters: int, max_output_tokens: int | None) -> Fraction | None:
     """Return the estimated US dollars for a call; ``None`` if the price does not tell.
 
-    A token is estimated at 3 characters until the model has shown how many tokens it makes of them, then at its highest
-    ratio so far. An answer is estimated at the request's limit, or else at the longest so far, at first 1,000 tokens.
-    A machine that is paid by the hour is estimated at its mean busy time so far, at first 0.
+    A token is estimated at 3 characters at first, and then by the model's highest ratio of tokens to characters. An
+    answer is estimated at the request's limit, or else at the longest so far, at first 1,000 tokens. A machine that is
+    paid by the hour is estimated at its mean busy time so far, at first 0.
     """
     if price.gpu_hour_usd is not None:
         mean_s = habits.busy_s / habits.answers if habits.answers else 0.0

@@ -22,13 +22,13 @@ KINDS = ("missing", "refusal", "cut_off", "empty", "wrong_format", "unknown_labe
 """Kinds of mistakes, the first that fits counts: no answer at all, then its form, then what it says."""
 
 OF_FORM = ("empty", "wrong_format", "unknown_label")
-"""What an instruction may mend: the answer is none of those that the task allows."""
+"""Kinds of mistakes that an instruction may fix: the answer is not one that the task allows."""
 
 MOST_LABELS = 50
 """More different outputs are no small set of labels, but things to be known."""
 
 NO_LABEL = "(no known label)"
-"""Stands among confusions for an answer that is no label of the test set."""
+"""Replaces an answer among confusions that is not a label of the test set."""
 
 _CONFUSIONS_KEPT = 10
 _TELLING_DIGITS = 3
@@ -83,16 +83,16 @@ def diagnose(
     labels = _labels(metric, examples, models)
     kinds = [_kinds(metric, examples, one, labels) for one in models]
     fixed, broken = _changed(metric, baseline, candidate)
-    told = [examples[i] for i in fixed]
+    fixed_examples = [examples[i] for i in fixed]
     return Diagnosis(
         baseline=_counted(kinds[0]),
         candidate=_counted(kinds[1]) if candidate is not None else None,
         confusions=_confusions(examples, models, labels) if labels else (),
         labels=_label_scores(examples, kinds) if labels else (),
-        fixed=tuple(example.id for example in told),
+        fixed=tuple(example.id for example in fixed_examples),
         broken=tuple(examples[i].id for i in broken),
         wrong_in_both=_wrong_in_both(kinds) if candidate is not None else None,
-        recalled=recalled(told, examples, list(training)) if candidate is not None else None,
+        recalled=recalled(fixed_examples, examples, list(training)) if candidate is not None else None,
     )
 
 
@@ -277,8 +277,8 @@ def recalled(fixed: Sequence[Example], test: Sequence[Example], training: Sequen
     if not fixed or _small_set(test, training):
         return 0
     facts = [needle for example in fixed if (needle := _to_be_known(example))]
-    told = _told(set(facts), training)
-    return sum(needle in told for needle in facts)
+    found = _found_in_training(set(facts), training)
+    return sum(needle in found for needle in facts)
 
 
 def _small_set(test: Sequence[Example], training: Sequence[Example]) -> bool:
@@ -290,7 +290,7 @@ def _small_set(test: Sequence[Example], training: Sequence[Example]) -> bool:
 
 
 def _to_be_known(example: Example) -> str:
-    """Return the words of the expected output; none if it is not a fact, or stands in the input."""
+    """Return the words of the expected output; none if it is not a fact, or occurs in the input."""
     text = expected_text(example.expected).strip()
     if not isinstance(example.expected, str | int | float) or _is_container(example.expected) or not _is_fact(text):
         return ""
@@ -298,7 +298,7 @@ def _to_be_known(example: Example) -> str:
     return needle if needle.strip() and needle not in _words(_asked(example)) else ""
 
 
-def _told(needles: Iterable[str], training: Iterable[Example]) -> set[str]:
+def _found_in_training(needles: Iterable[str], training: Iterable[Example]) -> set[str]:
     """Return the needles that occur in the outputs of the training set, word for word.
 
     They are indexed by their first words, so that each word of the training set is visited once.

@@ -221,7 +221,7 @@ def _taken(connection: sqlite3.Connection, keys: Sequence[str], owner: str) -> s
 
 
 def _has_ended(host: str, pid: int) -> bool:
-    """Return whether the process has certainly ended: unknown on other hosts, and on Windows, where checking kills it."""
+    """Return whether the process has certainly ended; False on other hosts, and on Windows, where checking kills it."""
     if os.name != "posix" or host != _host():
         return False
     try:

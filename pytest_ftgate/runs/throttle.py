@@ -69,7 +69,7 @@ class Throttle:
         return int(self._limit)
 
     async def enter(self, tokens: float = 0.0) -> int:
-        """Wait until a call of so many expected tokens may begin, and return its window.
+        """Wait until a call with this many expected tokens may begin, and return its window.
 
         Raises:
             ModelError: the endpoint asks for a longer wait than the run may take.

@@ -92,8 +92,8 @@ def _outcome(data: Mapping[str, Any], endpoint: Endpoint) -> Completion | ModelE
             return read_answer(body, endpoint)
         except ModelError as error:
             return error
-    told = fields(body).get("error", body)
-    refusal = Refusal(status, error_in(body), told if isinstance(told, str) else "")
+    text = fields(body).get("error", body)
+    refusal = Refusal(status, error_in(body), text if isinstance(text, str) else "")
     return Completion("", finish="filtered") if refusal.filtered else refused(refusal, endpoint)
 
 

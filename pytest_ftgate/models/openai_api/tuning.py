@@ -201,7 +201,7 @@ class JobRecords:
     def shared_inputs(self, id_: str, test: DataSet, count: Callable[[DataSet, DataSet], int]) -> int:
         """Return how many test examples are in a validation file of the job.
 
-        ``count`` tells how many examples of the second data set are in the first.
+        ``count`` returns how many examples of the second data set are in the first.
         """
 
         def ask() -> int:
@@ -210,8 +210,8 @@ class JobRecords:
                 examples = read_examples(content, f"validation file {self.endpoint.quoted(id_, 80)}")
             except DataError as error:
                 raise self.endpoint.error(
-                    f"whether the best checkpoint of the fine-tuning job {self._id} was chosen on the test set cannot "
-                    "be told: its validation file cannot be read as examples",
+                    f"the validation file of the fine-tuning job {self._id} cannot be read as examples, so it is "
+                    "unknown whether the best checkpoint was chosen on the test set",
                     fatal=True,
                     evidence=error.headline,
                     cure=NEEDS_VALIDATION_SET,
