@@ -79,7 +79,7 @@ class ProgressDisplay:
 
 def _shown(progress: Progress, seconds: float) -> str:
     """``tuned 1,200/2,000 (45/s, 18 s left, 3 failed, 61,234 tokens, $0.12)``."""
-    asked, left, facts = progress.done - progress.stored, progress.total - progress.done - progress.errors, []
+    asked, left, facts = progress.done - progress.stored, progress.total - progress.done, []
     if seconds >= 1 and asked > 0 and left:  # else it would be a guess
         rate = asked / seconds
         pace = f"{rate:.0f}/s" if rate >= 1 else f"{rate * _MINUTE_S:.0f}/min"

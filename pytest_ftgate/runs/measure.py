@@ -132,7 +132,7 @@ def made_at(run: Run) -> Iterator[tuple[Prediction, float | None]]:
 
 
 def score_run(measured: Measured, metrics: Mapping[str, Metric], deciding: str, expected: Sequence[Any]) -> Measured:
-    """Add the value of every metric. Raises :class:`MetricError` where one is undefined."""
+    """Add the value of every metric. Raises :class:`MetricError` if one is undefined."""
     from dataclasses import replace
 
     answers = measured.answers

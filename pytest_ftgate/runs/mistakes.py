@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 RIGHT = "right"
 KINDS = ("missing", "refusal", "cut_off", "empty", "wrong_format", "unknown_label", "wrong_label", "wrong")
-"""Kinds of mistakes, the first that fits counts: no answer at all, then its form, then what it says."""
+"""Kinds of mistakes; the first that applies counts: missing, then form, then content."""
 
 OF_FORM = ("empty", "wrong_format", "unknown_label")
 """Kinds of mistakes that an instruction may fix: the answer is not one that the task allows."""
 
 MOST_LABELS = 50
-"""More different outputs are no small set of labels, but things to be known."""
+"""With more different outputs, they are not a small set of labels."""
 
 NO_LABEL = "(no known label)"
 """Replaces an answer among confusions that is not a label of the test set."""

@@ -50,12 +50,13 @@ class EarlyStop:
 
 @dataclass(slots=True)
 class Progress:
-    """Count the answers of one job.
+    """Count the outcomes of one job's questions.
 
     Attributes:
-        done: answers that have arrived, including ``stored`` ones; failures are not among them.
-        total: answers that the job needs.
-        errors: questions that failed for good: ``total - done - errors`` are still open.
+        done: questions with an outcome: ``done - errors`` are answered, ``total - done`` are open.
+        total: all questions.
+        stored: answers that were stored or recorded.
+        errors: questions that failed for good.
         in_batch: questions that the running batches have answered at the endpoint, and how many they hold.
         tokens: of the answers asked for in this run, as far as they are known; likewise ``usd``.
     """
@@ -122,6 +123,7 @@ class RunState:
         """Record that there will be no answer, and why."""
         self._predictions[key] = Prediction(key, failure=failure)
         for job in self._jobs[key]:
+            self.progress[job].done += 1
             self.progress[job].errors += 1
 
     def prediction(self, key: str, example_id: str, unasked: ModelError | None) -> Prediction:

@@ -130,14 +130,14 @@ class BatchApi(ApiClient):
                 where=self.endpoint.where,
                 fatal=True,
                 evidence=f"{address} answered {error.evidence}",
-                cure="ask it in mode: live, or check base_url",
+                cure="use mode: live, or check base_url",
             ) from None
 
     def _id(self, data: object, kind: str) -> str:
         found = fields(data).get("id")
         if isinstance(found, str) and found:
             return found
-        what = f"the endpoint's answer is no {kind}: it has no id"
+        what = f"the endpoint's answer is not a {kind}: it has no id"
         raise self.endpoint.error(what, retryable=True, evidence=self.endpoint.found(str(data)))
 
     def _batch(self, answer: object) -> Batch:
