@@ -324,9 +324,7 @@ def test_the_limit_is_an_error_also_where_missing_answers_count_as_wrong(http: E
 
 def test_a_limit_needs_prices(http: EndpointProject) -> None:
     http.gate_test(baseline=http.model("base", **PRICED), candidate=http.model("ft"))
-    http.run("--ftgate-max-cost=5").stdout.fnmatch_lines(
-        ["*the price of ft is unknown, so --ftgate-max-cost cannot be kept*"]
-    )
+    http.run("--ftgate-max-cost=5").stdout.fnmatch_lines(["*--ftgate-max-cost needs a price for ft*"])
     assert not http.server.requests
 
 

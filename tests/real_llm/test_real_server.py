@@ -149,7 +149,7 @@ def test_a_server_that_asks_for_a_key(
 ) -> None:
     with serving("tuned", checkpoints.files["tuned"], checkpoints.shape.context, KEY) as locked:
         voice.gates(candidate=voice.at(locked))
-        assert "the endpoint asks for a key, and the gate names none" in refused(voice, "error", called=True)
+        assert "the endpoint needs a key, and the gate names none" in refused(voice, "error", called=True)
         voice.gates(candidate=voice.at(locked, api_key_env="FTGATE_TEST_KEY"))
         monkeypatch.setenv("FTGATE_TEST_KEY", "a wrong one")
         assert "the key in FTGATE_TEST_KEY was refused" in refused(voice, "error", called=True)
