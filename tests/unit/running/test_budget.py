@@ -374,5 +374,5 @@ def test_a_call_whose_cost_nobody_knows_is_not_made():
         take(Budget(1.0), "m", UNKNOWN, 10, 10)
     stepped = Price("table", 1.0, 1.0, most_input_tokens=1_000)
     assert tokens(take(Budget(1.0), "m", stepped, 3_000, 0)) == 1_000
-    with pytest.raises(ModelError, match="1,000 tokens"):
+    with pytest.raises(ModelError, match="1,000 input tokens"):
         take(Budget(1.0), "m", stepped, 3_001, 0)
