@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar
 
 import pluggy
 
-from pytest_ftgate.text import excerpt, printable
+from pytest_ftgate.text import excerpt, one_line, printable
 
 
 def located(error: DataError, place: Where) -> DataError:
@@ -103,7 +103,9 @@ class StoreError(FtgateError):
     """Predictions cannot be kept or read back."""
 
 
-Trouble = Literal["busy", "unreachable", "other"]
+RAISED_CURE = "fix the exception: it is not scored as a wrong answer"
+
+FailureKind = Literal["busy", "unreachable", "refused", "offline", "stopped", "other"]
 
 
 class ModelError(FtgateError):
@@ -112,10 +114,12 @@ class ModelError(FtgateError):
     Args:
         retryable: the same call may succeed later.
         retry_after_s: how many seconds the endpoint asked to wait.
-        trouble: of what kind it is, as far as that matters to how the call is tried again. ``busy``: it was one too
-            many for the endpoint; ``unreachable``: there was no connection; ``other``.
+        kind: ``busy``: the endpoint has too many calls; ``unreachable``: there was no connection; ``refused``: the
+            endpoint rejects this request, and would again; ``offline``: the call was forbidden by
+            ``--ftgate-offline``; ``stopped``: the call was not made, because another model ended the run; ``other``.
         fatal: no other call can succeed either (a wrong key, an unknown model): the run stops at once.
-        unpaid: the call has surely cost nothing: it never left, or was turned away.
+        unpaid: the call cannot have cost anything: it was not sent, or was rejected.
+        attempts: how often the call was made.
     """
 
     def __init__(
@@ -124,29 +128,48 @@ class ModelError(FtgateError):
         *,
         retryable: bool = False,
         retry_after_s: float | None = None,
-        trouble: Trouble = "other",
+        kind: FailureKind = "other",
         fatal: bool = False,
         unpaid: bool = False,
+        attempts: int = 1,
         **parts: Any,
     ) -> None:
         super().__init__(what, **parts)
         self.retryable = retryable
         self.retry_after_s = retry_after_s
-        self.trouble: Trouble = trouble
+        self.kind: FailureKind = kind
         self.fatal = fatal
         self.unpaid = unpaid
+        self.attempts = attempts
+
+    @property
+    def cause(self) -> str:
+        """Return what is wrong and the evidence in one line, without the cure."""
+        evidence = one_line(printable(self.evidence)) if self.evidence else ""
+        return "; ".join(part.removesuffix(".") for part in (self.headline, evidence) if part)
+
+    @property
+    def advice(self) -> str | None:
+        """Return the cure. Only a failure that may pass also says to run again."""
+        again = "Run again: stored answers are reused, only missing ones are asked for." if self.retryable else None
+        cure = f"{one_line(self.cure).removesuffix('.')}." if self.cure else ""
+        if cure.partition(" ")[0].isalpha():  # not a key such as base_url
+            cure = cure[:1].upper() + cure[1:]
+        return " ".join(filter(None, (cure, again))) or None
 
 
 class Interrupted(KeyboardInterrupt):  # it is no error
     """Ctrl-C while models were asked.
 
     Args:
-        abandoned: names of the models whose calls go on in threads that nobody waits for.
+        abandoned: names of the models with calls that could not be cancelled.
+        kept: answers that the next run finds in the store, and how many the run was for.
     """
 
-    def __init__(self, abandoned: tuple[str, ...] = ()) -> None:
+    def __init__(self, abandoned: tuple[str, ...] = (), *, kept: tuple[int, int] = (0, 0)) -> None:
         super().__init__()
         self.abandoned = abandoned
+        self.kept = kept
 
 
 class MetricError(FtgateError):

@@ -317,19 +317,3 @@ def kind_of(value: Any) -> str:
         if isinstance(value, kind):
             return words
     return f"a value of type {type(value).__name__}"
-
-
-OFFLINE = (
-    "nothing that is recorded or stored fits these requests, and --ftgate-offline forbids asking "
-    "(were the prompt, the model or its parameters changed?)"
-)
-"""Why an endpoint's answer is missing offline."""
-
-
-def cure_of(*, offline: bool) -> str:
-    """Return what to do about missing answers; ``offline``: nobody was allowed to ask for them."""
-    if offline:
-        return (
-            "Record anew with a key: `python -m pytest --ftgate-report=recordings:recordings`, and commit the folder."
-        )
-    return "Run again: what arrived is kept (unless --ftgate-cache=off), only the missing answers are asked for."

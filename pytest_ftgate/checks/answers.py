@@ -2,28 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_ftgate.checks.context import ABLATED
 from pytest_ftgate.result import Check, LabelResult, called
-from pytest_ftgate.text import cure_of, one_line, plural, printable
+from pytest_ftgate.text import plural, printable
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
     from pytest_ftgate.runs.measure import Measured
+    from pytest_ftgate.runs.runner import Run
 
-_IDS_SHOWN = 5
+_PLACES_SHOWN = 3
 _ID_CHARACTERS = 40
 
 
 def check_complete(gate: Context) -> list[Check]:
     """Check that every answer arrived."""
-    roles = [role for role in gate.measured if role != ABLATED]
+    return complete_checks({role: one for role, one in gate.measured.items() if role != ABLATED}, gate.forgiven)
+
+
+def complete_checks(measured: Mapping[str, Measured], forgiven: Collection[str]) -> list[Check]:
+    """Check that every answer arrived, and list the model that ended the run first.
+
+    Where its failure is an error, what other models were not asked because of it is a note.
+    """
+    roles = sorted(measured, key=lambda role: measured[role].run.fatal is None)
+    checks = {role: _complete(role, measured[role], forgiven=role in forgiven) for role in roles}
+    ended = any(measured[role].run.fatal and check.status == "error" for role, check in checks.items())
     return [
-        complete_check(role, gate.measured[role], forgiven=role in gate.forgiven)
-        for role in sorted(roles, key=lambda role: gate.runs[role].fatal is None)  # the cause comes first
+        replace(check, status="note", advice=None) if ended and _was_stopped(measured[role].run) else check
+        for role, check in checks.items()
     ]
+
+
+def _was_stopped(run: Run) -> bool:
+    """Return whether the failure of another model is the only cause of missing answers."""
+    return run.fatal is None and {one.failure.kind for one in run.all_predictions if one.failure} == {"stopped"}
 
 
 _NO_ANSWERS = (
@@ -74,31 +91,33 @@ def facts(gate: Context) -> dict[str, tuple[LabelResult, ...]]:
     return {"labels": tuple(results[:MOST_LABELS])}
 
 
-def complete_check(role: str, measured: Measured, *, forgiven: bool) -> Check:
+def _complete(role: str, measured: Measured, *, forgiven: bool) -> Check:
     """Check one model. A missing answer is an error, unless the gate scores it as wrong."""
     model, run = measured.facts, measured.run
-    gaps = [one for repeat in run.predictions for one in repeat if one.completion is None]
-    missing_ids = [one.id for one in gaps]
-    error = str(run.fatal) if run.fatal else gaps[0].error if gaps else None
-    offline = any(one.offline for one in gaps)
-    missing = model.n_errors or 0
+    n, missing = model.n_expected or 0, model.n_errors or 0
+    name = f"{role}_predictions"
     if not missing:
-        return Check(
-            f"{role}_predictions",
-            "pass",
-            f"{called(role)}: all {plural(model.n_expected or 0, 'answer')} arrived",
-            observed=model.n_expected,
-            required=model.n_expected,
-        )
-    ids = ", ".join(printable(id_, _ID_CHARACTERS) for id_ in missing_ids[:_IDS_SHOWN])
-    ids += ", ..." if len(missing_ids) > _IDS_SHOWN else ""
-    message = f"{called(role, model.name)}: {missing:,} of {plural(model.n_expected or 0, 'answer')} missing ({ids}): "
-    message += one_line(error or "")
+        return Check(name, "pass", f"{called(role)}: all {plural(n, 'answer')} arrived", observed=n, required=n)
+    failure = run.failure
+    counted = f"{missing:,} of {plural(n, 'answer')} missing ({', '.join(_places(run))})"
+    counted += ", counted as wrong (errors: score_zero)" if forgiven else ""
     return Check(
-        f"{role}_predictions",
+        name,
         "warning" if forgiven else "error",
-        message + (" (counted as wrong: errors is score_zero)" if forgiven else ""),
-        observed=(model.n_expected or 0) - missing,
-        required=model.n_expected,
-        advice=None if forgiven or model.verified is not None else cure_of(offline=offline),
+        f"{called(role, model.name)}: {failure.cause if failure else 'no cause is known'}; {counted}",
+        observed=n - missing,
+        required=n,
+        advice=None if failure is None or forgiven else failure.advice,
     )
+
+
+def _places(run: Run) -> Iterator[str]:
+    """Yield where the first examples without an answer are: by file and line, or by id."""
+    missing = dict.fromkeys(
+        index for repeat in run.predictions for index, one in enumerate(repeat) if one.completion is None
+    )
+    test = run.test_set
+    for index in list(missing)[:_PLACES_SHOWN]:
+        yield printable(test.examples[index].id, _ID_CHARACTERS) if test.lines is None else str(test.where(index))
+    if len(missing) > _PLACES_SHOWN:
+        yield "..."

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.checks import drop
-from pytest_ftgate.checks.answers import complete_check
+from pytest_ftgate.checks.answers import complete_checks
 from pytest_ftgate.checks.context import once
 from pytest_ftgate.checks.drop import Tolerance
 from pytest_ftgate.errors import ConfigError, FtgateError
@@ -272,13 +272,11 @@ def _incomplete(guard: Guard, measured: Mapping[str, Measured], errors: str) -> 
     from pytest_ftgate.runs.measure import forgiven_roles
 
     forgiven = forgiven_roles(errors, [one.run for one in measured.values()])
-    checks = []
-    for role, one in sorted(measured.items(), key=lambda item: item[1].run.fatal is None):  # the cause comes first
-        if one.facts.n_errors:
-            check = complete_check(role, one, forgiven=role in forgiven)
-            text = f"guard {guard.name}: {check.message}"
-            checks.append(replace(check, name=f"{guard.path}.{check.name}", message=text))
-    return checks
+    return [
+        replace(check, name=f"{guard.path}.{check.name}", message=f"guard {guard.name}: {check.message}")
+        for check in complete_checks(measured, forgiven)
+        if check.status != "pass"
+    ]
 
 
 def _compare(

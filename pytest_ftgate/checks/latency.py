@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pytest_ftgate.checks.bounds import LATENCIES
 from pytest_ftgate.result import Check, ModelResult, Status, called
-from pytest_ftgate.text import one_line, show_seconds
+from pytest_ftgate.text import show_seconds
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
@@ -51,10 +51,10 @@ def _sample(role: str, facts: ModelResult, run: Run) -> Check:
     name, model, predictions = f"{role}_latency", called(role, facts.name), run.predictions[0]
     missing = [one for one in predictions if one.completion is None]
     if missing:
-        reason = str(run.fatal) if run.fatal else missing[0].error or ""
-        head, *rest = reason.splitlines() or [""]
-        counted = f"{len(missing):,} of {len(predictions):,} answers of the latency sample are missing"
-        return Check(name, "error", f"{model}: {counted}: {head}", advice=one_line("\n".join(rest)) or None)
+        failure = run.failure
+        counted = f"{len(missing):,} of {len(predictions):,} answers of the latency sample missing"
+        message = f"{model}: {failure.cause if failure else 'no cause is known'}; {counted}"
+        return Check(name, "error", message, advice=failure.advice if failure else None)
     n, at_once = len(predictions), run.model.concurrency
     seen = f"half of {n:,} answers within {show_seconds(facts.latency_p50_s)}, 95 % within "
     seen += f"{show_seconds(facts.latency_p95_s)}, {at_once:,} call{'s' * (at_once > 1)} at a time"

@@ -21,7 +21,7 @@ from pytest_ftgate.judges.questions import (
 )
 from pytest_ftgate.metrics.judged import HUMAN_PREFERENCE, Graded, ModelJudged
 from pytest_ftgate.result import Check, JudgeResult, PairResult
-from pytest_ftgate.text import cure_of, excerpt, one_line, plural, printable
+from pytest_ftgate.text import excerpt, plural, printable
 
 if TYPE_CHECKING:
     from pytest_ftgate.data import DataSet, Example
@@ -207,11 +207,11 @@ def _read(metric: ModelJudged, about: Mapping[str, str], run: Run) -> _Replies:
         return _Replies(run, values, [_unread_check(metric, about, unread, n, stopped=len(missing))])
     errors = []
     if missing:
-        reason = one_line(str(run.fatal) if run.fatal else missing[0].error or "")
+        failure = run.failure
         first = printable(about[missing[0].id], _SHOWN)
-        counted = f"{len(missing):,} of {plural(n, 'answer')} missing"
-        message = f"judge {metric.judge.name}: {counted} (first about {first}): {reason}"
-        advice = cure_of(offline=any(one.offline for one in missing))
+        counted = f"{len(missing):,} of {plural(n, 'answer')} missing (first about {first})"
+        message = f"judge {metric.judge.name}: {failure.cause if failure else ''}; {counted}"
+        advice = failure.advice if failure else None
         errors.append(Check(f"judge.{metric.name}", "error", message, n - len(missing), n, metric.source, advice))
     if unread:
         errors.append(_unread_check(metric, about, unread, n))

@@ -1,6 +1,6 @@
-"""A model is anything that completes an example. These are the names that the rest of the house knows.
+"""Provide models, which complete examples; these are the names for other packages.
 
-Modules in here import from each other, and not from this one.
+Modules in this package import from each other, not from here.
 """
 
 from __future__ import annotations

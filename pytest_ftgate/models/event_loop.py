@@ -1,4 +1,4 @@
-"""From plain code into asyncio and back, also where the caller already stands in a running loop."""
+"""Run coroutines from plain code, also if the caller's thread already runs an event loop."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _T = TypeVar("_T")
 
 TICK_S = 0.1
 PATIENCE_S = 1.0
-OWN_WORK_S = 30.0  # so long at most does the loop stand still by our own doing: the store waits for other processes
+OWN_WORK_S = 30.0  # the longest time that our own code may block the loop: the store waits for other processes
 
 
 class _Pulse:
-    """How long the loop has not shown a sign of life, in ticks: a clock would also count a computer's sleep."""
+    """Count the ticks since the loop last responded. A clock would also count the time that a computer sleeps."""
 
     silent = 0
     caller = ""
@@ -33,7 +33,7 @@ _pulse: ContextVar[_Pulse] = ContextVar("pytest_ftgate_pulse")
 
 
 def note_call(caller: str) -> None:
-    """Note that a call begins, perhaps one that holds up the loop: so long as calls begin, the loop is alive."""
+    """Record that a call begins. It may block the loop, but as long as calls begin, the loop is alive."""
     with contextlib.suppress(LookupError):
         pulse = _pulse.get()
         pulse.caller = caller
@@ -41,18 +41,18 @@ def note_call(caller: str) -> None:
 
 
 def run_in_own_loop(work: Coroutine[Any, Any, _T], tick: Callable[[], None], *, patience_s: float | None = None) -> _T:
-    """Run a coroutine in a new loop in a thread of its own, and wait for it.
+    """Run a coroutine in a new loop in its own thread, and wait for it.
 
-    Ctrl-C, or whatever else is raised in the waiting thread, cancels the coroutine. It gets ``PATIENCE_S`` seconds to
-    clean up; then the exception goes its way, and what still hangs is left to a thread that ends with the process.
+    Ctrl-C, or any other exception in the waiting thread, cancels the coroutine. It gets ``PATIENCE_S`` seconds to clean
+    up. Then the exception propagates, and what still hangs is left to a daemon thread.
 
     Args:
         work: the coroutine.
         tick: called in the waiting thread about every ``TICK_S`` seconds.
-        patience_s: for how many seconds one call may hold up the loop; ``None``: for ever.
+        patience_s: how many seconds one call may block the loop; ``None``: any number.
 
     Raises:
-        ModelError: one did for longer, so that no time limit can work.
+        ModelError: a call blocked the loop for longer, so that no time limit can work.
     """
     loop, pulse, context = asyncio.new_event_loop(), _Pulse(), copy_context()
     context.run(_pulse.set, pulse)
@@ -68,9 +68,9 @@ def run_in_own_loop(work: Coroutine[Any, Any, _T], tick: Callable[[], None], *, 
             pulse.silent += 1
             if patience_s is not None and pulse.silent * TICK_S > patience_s + OWN_WORK_S:
                 raise ModelError(
-                    f"{pulse.caller} holds up the event loop: nothing else could run for {patience_s + OWN_WORK_S:g} s",
+                    f"{pulse.caller} blocked the event loop for {patience_s + OWN_WORK_S:g} s",
                     fatal=True,
-                    cure="await whatever takes time, or give a plain function: it is called in a thread of its own",
+                    cure="await slow work, or use a plain function, which is called in its own thread",
                 )
             with contextlib.suppress(RuntimeError):  # the loop has closed in the meantime
                 loop.call_soon_threadsafe(pulse.beat)
@@ -97,7 +97,7 @@ def _serve(
 
 
 def _wind_up(loop: asyncio.AbstractEventLoop) -> None:
-    """Cancel what the coroutine left running; what does not heed that is abandoned after a while."""
+    """Cancel the tasks that the coroutine left running, and abandon those that do not end soon."""
     try:
         leftover = asyncio.all_tasks(loop)
         for task in leftover:

@@ -1,4 +1,4 @@
-"""What a model costs: its price, and what its answers come to. What is not known is unknown, never zero."""
+"""Price answers. An unknown price or cost is never taken for zero."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ _KEYS = (*PER_TOKEN, "training_per_1m", "gpu_hour_usd")
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a run cost in US dollars; where ``usd`` is ``None``, ``unknown`` says why."""
+    """Hold the cost of a run in US dollars; if ``usd`` is ``None``, ``unknown`` says why."""
 
     usd: float | None
     unknown: str | None = None
 
 
 def price_cure(*lacks: PriceLack | None) -> str:
-    """Return what to give models whose prices are unknown, by what is lacking."""
-    cure = "price: {input_per_1m, output_per_1m}, or {gpu_hour_usd} on a machine of your own"
-    return f"{cure}; pip install pytest-ftgate[prices] brings those of many endpoints" if "table" in lacks else cure
+    """Return how to set the prices of models, depending on what is missing."""
+    cure = "price: {input_per_1m, output_per_1m}, or {gpu_hour_usd} for your own machine"
+    return f"{cure}; pip install pytest-ftgate[prices] knows the prices of many endpoints" if "table" in lacks else cure
 
 
 def written_price(keys: Mapping[str, Any] | None, source: str) -> Price:
-    """Return the price as the gate gives it: by the keys of ``price``, checked, and where they are written."""
+    """Return the price from the key ``price`` of a gate, which has been checked, and where it is written."""
     if keys is None:
         return Price(unknown=UNPRICED, lack="price")
     price = Price(source, **keys)
@@ -47,10 +47,10 @@ def written_price(keys: Mapping[str, Any] | None, source: str) -> Price:
 
 
 def price_of(model: Model) -> Price:
-    """Return what a model says of its price: a :class:`Price`, or the keys of one, as somebody else's model may.
+    """Return a model's price: a :class:`Price`, or a mapping of its keys, as a custom model may have.
 
     Raises:
-        ConfigError: it says something that is no price.
+        ConfigError: the model has something else as its price.
     """
     given: object = model.price
     if given is None or isinstance(given, Price):
@@ -59,7 +59,7 @@ def price_of(model: Model) -> Price:
     if flaw is not None:
         cure = f"a price is a mapping of {', '.join(_KEYS)} to US dollars"
         raise ConfigError(f"the price of the model {model.name} {flaw}", where=Where(key="price"), cure=cure)
-    assert isinstance(given, Mapping)  # what is none has a flaw
+    assert isinstance(given, Mapping)  # anything else has a flaw
     return written_price(given, f"the model {model.name}")
 
 
@@ -79,7 +79,7 @@ def _is_amount(value: object) -> bool:
 
 
 def cost_of(completion: Completion, price: Price, busy_s: float | None = None) -> float | None:
-    """Return the US dollars for one answer; ``None`` where a price or a count is unknown, or counts are contradictory.
+    """Return the US dollars for one answer; ``None`` if a price or a token count is unknown, or counts contradict.
 
     ``busy_s`` is the answer's share of the seconds in which the model was busy.
     """
@@ -93,7 +93,7 @@ def cost_of(completion: Completion, price: Price, busy_s: float | None = None) -
 
 
 def tokens_usd(price: Price, inputs: int, outputs: int, *, cached: int = 0, written: int = 0) -> float | None:
-    """Return the US dollars for so many tokens, ``cached`` and ``written`` to the cache being parts of ``inputs``."""
+    """Return the US dollars for these tokens; ``cached`` and ``written`` (to the cache) are parts of ``inputs``."""
     plain = inputs - cached - written
     if price.input_per_1m is None or price.output_per_1m is None or plain < 0:
         return None
@@ -107,7 +107,7 @@ def tokens_usd(price: Price, inputs: int, outputs: int, *, cached: int = 0, writ
 
 
 def cost_of_run(answers: Sequence[tuple[Completion | None, float | None]], price: Price) -> Cost:
-    """Return what a whole run cost, stored answers included.
+    """Return the cost of a whole run, stored answers included.
 
     Each answer comes with its share of the seconds in which the model was busy; ``None`` is a missing answer.
     """
@@ -125,7 +125,7 @@ def cost_of_run(answers: Sequence[tuple[Completion | None, float | None]], price
 
 def _lacking(price: Price) -> str:
     if price.gpu_hour_usd is not None:
-        return "do not tell how long the model was busy with them"
+        return "have no busy time"
     if price.most_input_tokens is not None:
-        return f"have no usable token counts, or more than {price.most_input_tokens:,} of input, which cost more"
+        return f"have no usable token counts, or over {price.most_input_tokens:,} input tokens, priced differently"
     return "have no usable token counts"

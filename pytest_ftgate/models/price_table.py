@@ -1,4 +1,4 @@
-"""Prices that the package ``genai-prices`` knows, as it was installed: nothing is fetched."""
+"""Look up prices in the installed package ``genai-prices``; nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ _RATES = {
     "cache_read_mtok": "cached_input_per_1m",
     "cache_write_mtok": "cache_write_per_1m",
 }
-# A chat of text that asks for no tools pays none of these.
+# A text chat without tools does not pay for these.
 _NOT_OF_TEXT = re.compile(r"audio|image|video|document|searches|cache_write_1h")
 
 
 class _UnknownError(Exception):
-    """The table does not tell the price; the text says why."""
+    """Report that the table does not give the price; the text says why."""
 
 
 def table_price(model: str, base_url: str, params: Mapping[str, Any], *, batch: bool = False) -> Price:
-    """Return the price of a model at an endpoint, unknown where the table does not tell it.
+    """Return the price of a model at an endpoint; unknown if the table does not give it.
 
     Args:
         model: its name at the endpoint.
         base_url: the endpoint.
-        params: what is sent with every request: a service tier has a price of its own.
-        batch: the calls go through OpenAI's batch API, which halves the price.
+        params: sent with every request; a service tier has its own price.
+        batch: the calls use OpenAI's batch API, which halves the price.
     """
     try:
         from genai_prices import Usage, calc_price
@@ -51,14 +51,14 @@ def table_price(model: str, base_url: str, params: Mapping[str, Any], *, batch: 
         why = f"genai-prices does not know {at}"
     except _UnknownError as error:
         why = f"by genai-prices {at} {error}"
-    except Exception as error:  # somebody else's code and data: no fault of theirs ends a run
+    except Exception as error:  # a failure of third-party code must not end the run
         why = f"genai-prices failed: {excerpt(f'{type(error).__name__}: {error}')}"
     return Price(unknown=f"{UNPRICED}, and {why}", lack="price")
 
 
 def _price(found: Any, model: str, base_url: str, params: Mapping[str, Any], batch: bool, now: datetime) -> Price:
     if model.startswith("ft:") and not found.model.id.startswith("ft:"):
-        raise LookupError  # what the base model costs says nothing
+        raise LookupError  # the base model's price does not apply
     if not _is_host_of(found.provider.api_pattern, base_url):
         raise LookupError
     if params.get("service_tier") not in (None, "auto", "default"):
@@ -74,7 +74,7 @@ def _rates(found: Any) -> dict[str, Any]:
     others = [name for name in listed if name not in _RATES and not _NOT_OF_TEXT.search(name)]
     if others:
         raise _UnknownError(f"is not paid by tokens alone ({excerpt(', '.join(others))})")
-    # Free of charge is written as 0; what is not written is not known.
+    # Free is written as 0; an absent rate is unknown.
     if any(getattr(found.model_price, name, None) is None for name in ("input_mtok", "output_mtok")):
         raise _UnknownError("has no price of input and output tokens")
     rates: dict[str, Any] = {
@@ -87,10 +87,10 @@ def _rates(found: Any) -> dict[str, Any]:
 
 
 def _halved(price: Price, provider: str) -> Price:
-    """In batch mode input and output cost half; what is cached is not always cheaper than else."""
+    """Return the price in batch mode: input and output cost half, but cached tokens are not always cheaper."""
     if provider != "openai":
         raise _UnknownError("has no price in batch mode")
-    assert price.input_per_1m is not None  # a price without has been refused
+    assert price.input_per_1m is not None  # checked in _rates
     assert price.output_per_1m is not None
     half, cached, written = price.input_per_1m / 2, price.cached_input_per_1m, price.cache_write_per_1m
     return replace(
@@ -104,7 +104,7 @@ def _halved(price: Price, provider: str) -> Price:
 
 
 def _is_host_of(pattern: str, base_url: str) -> bool:
-    """Return whether the whole host is meant: ``https://api.openai.com.proxy.test`` only begins like one of OpenAI's.
+    """Return whether the pattern matches the whole host, not only the start of ``https://api.openai.com.proxy.test``.
 
     A pattern that ends in a dot leaves the end of the host open.
     """
@@ -116,7 +116,7 @@ def _is_host_of(pattern: str, base_url: str) -> bool:
 
 
 def _date(found: Any, now: datetime) -> str:
-    """How old the table is. It carries no date, but says since when its prices hold; one that was updated knows."""
+    """Return the age of the table: when it was updated, or else its latest date from which a price holds."""
     if found.auto_update_timestamp is not None:
         return f"updated {found.auto_update_timestamp:%Y-%m-%d}"
     return f"newest price of {max(_dates(now.date()), default='unknown date')}"

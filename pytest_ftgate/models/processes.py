@@ -1,4 +1,4 @@
-"""A function in processes of its own, by joblib: the way for models that keep a CPU busy."""
+"""Call a function in separate processes with joblib, for models that keep a CPU busy."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
-from pytest_ftgate.errors import ModelError, may_pass, told
+from pytest_ftgate.errors import RAISED_CURE, ModelError, may_pass, told
 from pytest_ftgate.models.protocol import Completion
 
 CALLS_AT_ONCE = 16
-"""Inputs for each process, answered one by one before all are waited for: joblib's own work is spread over them."""
+"""Inputs per process and call, answered one by one: this spreads joblib's overhead over them."""
 
 
 class InProcesses:
-    """Calls a function in processes. It takes a list of inputs, and returns a list of answers and errors.
+    """Call a function in processes: takes a list of inputs, returns a list of answers and errors.
 
-    Where the user has set a backend of joblib (``joblib.parallel_config``) when this is made, the calls run on it;
-    else on joblib's own processes, which are kept from call to call.
+    If the user has set a joblib backend (``joblib.parallel_config``) when this is made, the calls run on it; otherwise
+    on joblib's own processes, which are reused from call to call.
 
     The function is found by its name in the other processes. ``batched``: it takes a list of inputs itself, and is
     called once in each process.
@@ -43,28 +43,26 @@ class InProcesses:
 
 @dataclass(frozen=True, slots=True)
 class _Raised:
-    """What the function raised: an exception itself may not survive the way back."""
+    """Describe an exception of the function: the exception itself may not survive pickling."""
 
-    name: str
-    evidence: str
+    text: str
     retryable: bool
 
 
 def _called(function: Callable[[Any], Any], inputs: Sequence[Any], batched: bool) -> Any:
-    """In the other process: what the function returned, and the seconds that it took."""
+    """Call the function in the other process, and return its result and the seconds that it took."""
     start = perf_counter()
     try:
         answers = function(inputs) if batched else [function(inputs[0])]
         return answers, perf_counter() - start
-    except BaseException as error:  # sys.exit() and pytest.skip() too
-        return _Raised(type(error).__name__, told(error, function), may_pass(error))
+    except BaseException as error:  # also sys.exit() and pytest.skip()
+        return _Raised(told(error, function), may_pass(error))
 
 
 def _answers(found: Any, inputs: Sequence[Any]) -> list[Any]:
-    """One for each input: a call that failed has failed for all of its inputs."""
+    """Return one answer or error for each input: a call that failed has failed for all of its inputs."""
     if isinstance(found, _Raised):
-        text = f"the function raised {found.name}"
-        error = ModelError(text, retryable=found.retryable, evidence=found.evidence)
+        error = ModelError(f"the function raised {found.text}", retryable=found.retryable, cure=RAISED_CURE)
         return [error] * len(inputs)
     answers, latency_s = found
     if isinstance(answers, str) or not isinstance(answers, Sequence) or len(answers) != len(inputs):
@@ -74,7 +72,7 @@ def _answers(found: Any, inputs: Sequence[Any]) -> list[Any]:
 
 
 def _backend_of_user() -> dict[str, Any]:
-    """joblib keeps the user's choice for the thread that made it, which is not the one in which models are called."""
+    """Return the user's joblib backend, which joblib keeps for the current thread only; models run in another."""
     from joblib.parallel import get_active_backend
 
     backend, _ = get_active_backend()

@@ -1,4 +1,4 @@
-"""What a chat model is sent for an example: instructions, few-shot turns, and the input in its template."""
+"""Build the messages for a chat model: instructions, few-shot turns, and the input in its template."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _SEED = "pytest-ftgate few-shot 1"
 
 @dataclass(frozen=True)
 class Prompt:
-    """How examples become messages.
+    """Turn examples into messages.
 
     Args:
         source: where the model is written.
         system: replaces the instructions (``system`` and ``developer`` messages) of the data; ``None`` keeps them.
         template: the user message, with ``{input}`` and ``{FIELD}`` for the example's fields; ``None``: the input.
-        shots: turns of user and assistant that stand between the instructions and the input.
-        neighbours: training examples that are sent after them, chosen for each input; ``None``: none.
+        shots: user and assistant turns between the instructions and the input.
+        neighbours: training examples that follow them, chosen for each input; ``None``: none.
     """
 
     source: str = ""
@@ -47,14 +47,14 @@ class Prompt:
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """Return what the template names, besides the input: fields of the examples, where they have them."""
+        """Return the names in the template besides ``input``: fields of the examples."""
         return tuple(name for name in dict.fromkeys(_PLACEHOLDER.findall(self.template or "")) if name != "input")
 
     def messages(self, example: Example) -> list[Mapping[str, Any]]:
-        """Return the messages that are sent for this example. Its expected output has no part in them.
+        """Return the messages for this example. Its expected output is not used.
 
         Raises:
-            ConfigError: the template names nothing that this example has, or cannot stand for its content.
+            ConfigError: no field in the template exists in this example, or the content is not text.
         """
         instructions, turns = self._split(example)
         if self.system is not None:
@@ -63,7 +63,7 @@ class Prompt:
         return [*instructions, *self.shots, *self._retrieved(example), *turns]
 
     def with_shots(self, examples: Iterable[Example]) -> Prompt:
-        """Return the prompt with these examples answered before every input. Raises :class:`ConfigError`."""
+        """Return the prompt with these examples as turns before every input. Raises :class:`ConfigError`."""
         return replace(self, shots=tuple(turn for example in examples for turn in self._shot(example)))
 
     def _retrieved(self, example: Example) -> Messages:
@@ -75,14 +75,14 @@ class Prompt:
         yield {"role": "assistant", "content": expected_text(example.expected)}
 
     def _split(self, example: Example) -> tuple[Messages, Messages]:
-        """Return the instructions that lead the input, and its further messages in the template."""
+        """Return the instructions at the start of the input, and its other messages in the template."""
         if isinstance(example.input, str):
             return (), ({"role": "user", "content": self._rendered(example.input, example)},)
         leading = tuple(takewhile(lambda message: message["role"] in INSTRUCTIONS, example.input))
         return leading, self._templated(example.input[len(leading) :], example)
 
     def _templated(self, turns: Messages, example: Example) -> Messages:
-        """The template stands for the last message of the user."""
+        """Replace the last user message by the template."""
         if self.template is None:
             return turns
         last = max((i for i, turn in enumerate(turns) if turn["role"] == "user"), default=None)
@@ -94,7 +94,7 @@ class Prompt:
         return (*turns[:last], rendered, *turns[last + 1 :])
 
     def _rendered(self, text: str, example: Example) -> str:
-        """One pass, so that braces within an input or a field are text and nothing else."""
+        """Fill the template in one pass, so that braces in an input or a field stay text."""
         if self.template is None:
             return text
         values = {**example.fields, "input": text}
@@ -115,11 +115,11 @@ class Prompt:
 
 
 def build_prompt(spec: ModelSpec, training: DataSet | None, asked: DataSet | None = None) -> Prompt:
-    """Return the prompt that the keys ``system``, ``system_file``, ``template``, ``few_shot``, ``retrieval`` describe.
+    """Return the prompt of the keys ``system``, ``system_file``, ``template``, ``few_shot`` and ``retrieval``.
 
     Args:
-        training: what examples are taken from.
-        asked: the examples that it will be sent for, as far as that is known: neighbours are found for all at once.
+        training: the training set, from which examples are taken.
+        asked: the examples that the prompt will be built for, as far as known: neighbours are found for all at once.
 
     Raises:
         ConfigError: a file cannot be read, or the training set has too few examples.
@@ -141,7 +141,7 @@ def build_prompt(spec: ModelSpec, training: DataSet | None, asked: DataSet | Non
 
 
 def usable_examples(training: DataSet) -> dict[str, Example]:
-    """The examples that may be shown to a model, by their input in the form that is compared, in the order of rows.
+    """Return the examples that may be shown to a model, by normalised input, in the order of rows.
 
     An example is usable if neither its input nor its output is blank; of several with the same input the first counts.
     """
@@ -153,7 +153,7 @@ def usable_examples(training: DataSet) -> dict[str, Example]:
 
 
 def choose_shots(training: DataSet, k: int) -> tuple[Example, ...]:
-    """At most ``k`` usable training examples, stratified by label: the labels take turns, frequent ones first.
+    """Return at most ``k`` usable training examples, stratified by label: labels take turns, frequent ones first.
 
     Within a label, and between labels of one frequency, the order is that of a seeded hash of the content: the same
     on every machine, whatever the order of the rows.
@@ -189,7 +189,7 @@ def _shots(training: DataSet | None, k: int, where: Where) -> tuple[Example, ...
 def _neighbours(
     training: DataSet | None, k: int, shots: Sequence[Example], asked: DataSet | None, where: Where
 ) -> Neighbours:
-    """Of the usable examples that are not sent anyway."""
+    """Return the retrieval over the usable examples that are not few-shot examples already."""
     from pytest_ftgate.models.retrieval import Neighbours, holds_text
 
     if training is None:
@@ -207,18 +207,18 @@ def _neighbours(
 def _too_few(key: str, k: int, usable: int, training: DataSet, where: Where, *, besides: int = 0) -> ConfigError:
     others = f" besides the {besides} of few_shot" if besides else ""
     return ConfigError(
-        f"{key} asks for {k} examples, and the training set has {usable} that are usable{others}",
+        f"{key} needs {k} examples, but the training set has {usable} usable ones{others}",
         where=where,
         evidence=f"training set: {training.origin}",
-        cure="lower k, or give more training examples with distinct inputs",
+        cure="lower k, or add training examples with distinct inputs",
     )
 
 
 def read_text(path: Path, where: Where) -> str:
-    """Return the text of a file that is named there, each of its lines ending in a line feed alone.
+    """Return the text of a file named in the gate, with line feeds as line ends.
 
     Raises:
-        ConfigError: it cannot be read, or is blank.
+        ConfigError: the file cannot be read, or is blank.
     """
     try:
         with written_at(where):

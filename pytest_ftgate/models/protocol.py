@@ -1,4 +1,4 @@
-"""What a model is to all who ask it: anything that completes an example."""
+"""Define the protocol of models: anything that completes an example."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """US dollars for a million tokens, or for an hour of the machine that a model runs on.
+    """Hold US dollars per million tokens, or per hour of the machine that runs the model.
 
     Args:
-        source: where the price comes from, as ``ftgate.yaml:14``.
-        unknown: why there is none; ``None`` where there is one.
-        lack: what is lacking where there is none: a price, also the package that knows prices, or a rate of the price.
-        cached_input_per_1m: for input tokens that the endpoint had cached; where absent they cost as others do.
-        training_per_1m: for a million tokens of training.
-        gpu_hour_usd: of the machine; what tokens cost is then left out.
-        cache_write_per_1m: for input tokens that the endpoint put into its cache; where absent they cost as others do.
-        most_input_tokens: a call with more of them has a price that this one does not tell; ``None``: all cost alike.
+        source: where the price comes from, such as ``ftgate.yaml:14``.
+        unknown: why there is no price; ``None`` if there is one.
+        lack: what is missing if there is no price: a price, also the package that knows prices, or one of its rates.
+        cached_input_per_1m: for input tokens that the endpoint had cached; if absent, they cost as much as others.
+        training_per_1m: for a million training tokens.
+        gpu_hour_usd: of the machine; prices of tokens are then ignored.
+        cache_write_per_1m: for input tokens written to the endpoint's cache; if absent, they cost as much as others.
+        most_input_tokens: the price of a call with more input tokens is unknown; ``None``: no limit.
     """
 
     source: str = ""
@@ -45,12 +45,12 @@ class Price:
 
     @property
     def known(self) -> bool:
-        """Return whether it tells what an answer costs."""
+        """Return whether the cost of an answer can be computed."""
         return self.gpu_hour_usd is not None or None not in (self.input_per_1m, self.output_per_1m)
 
     @property
     def is_free(self) -> bool:
-        """Return whether every answer costs nothing by it."""
+        """Return whether every answer is free."""
         rates = (self.gpu_hour_usd, self.input_per_1m, self.output_per_1m, self.cached_input_per_1m)
         return self.known and not any((*rates, self.cache_write_per_1m))
 
@@ -62,12 +62,12 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How long to wait before a failed call is tried again: exponential back-off, of which half is jitter.
+    """Choose the wait before a retry: exponential back-off with half of it as jitter.
 
     Args:
         base_s: the longest first wait; each further one may be twice as long.
-        cap_s: no wait of our own is longer.
-        retry_after_cap_s: no wait that an endpoint asks for is kept longer.
+        cap_s: the longest wait of our own.
+        retry_after_cap_s: the longest wait that an endpoint may ask for.
     """
 
     base_s: float = 0.5
@@ -75,7 +75,7 @@ class RetryPolicy:
     retry_after_cap_s: float = 120.0
 
     def wait_s(self, failures: int, retry_after_s: float | None) -> float:
-        """Seconds to wait after so many failed attempts (1 or more); never less than the endpoint asked for."""
+        """Return the seconds to wait after this many failed attempts (1 or more), or what the endpoint asks for."""
         if retry_after_s is not None:
             return max(0.0, min(retry_after_s, self.retry_after_cap_s)) + random.random() * self.base_s
         longest = min(self.cap_s, self.base_s * 2.0 ** min(failures - 1, 30))
@@ -83,24 +83,24 @@ class RetryPolicy:
 
 
 def is_count(value: object) -> TypeGuard[int]:
-    """Return whether a value that somebody else gave is a count."""
+    """Return whether an untrusted value is a count."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 FINISHES = ("stop", "refusal", "filtered", "cut_off")
-"""How an answer can end: as meant, refused, withheld by a content filter, or cut off at a token limit."""
+"""How an answer can end: complete, refused, withheld by a content filter, or cut off at a token limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """One answer of a model.
+    """Hold one answer of a model.
 
     Args:
-        text: the answer; empty for a refusal without words.
+        text: the answer; empty for a refusal without text.
         input_tokens: tokens of the whole prompt, cached ones included.
         output_tokens: tokens of the answer, hidden reasoning included.
         cached_input_tokens: the part of ``input_tokens`` that the endpoint had cached.
-        cache_write_tokens: the part of ``input_tokens`` that it put into its cache, where that has a price of its own.
+        cache_write_tokens: the part of ``input_tokens`` written to the cache, if that has its own price.
         finish: one of :data:`FINISHES`.
         latency_s: seconds the answer took; ``None`` leaves it to the runner's own measurement.
     """
@@ -116,18 +116,17 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What a model answered to one question, or why there is no answer.
+    """Hold one answer of a model, or why it is missing.
 
     Attributes:
-        key: SHA-256 (hex) of all that can change the answer.
-        completion: the answer; ``None`` where it is missing after all retries.
-        latency_s: seconds of the successful attempt alone, without queueing and waits; ``None`` where unknown.
-        created_at: when it was asked for, seconds since the epoch; ``None`` where unknown.
-        busy_s: its share of the seconds in which the model was busy; ``None`` where unknown.
-        id: the example's; empty where it is kept for whichever example asks.
-        error: why it is missing.
-        stored: it came from the store or the recordings, and was not asked for in this run.
-        offline: it is missing because ``--ftgate-offline`` forbids asking for it.
+        key: SHA-256 (hex) of everything that can change the answer.
+        completion: the answer; ``None`` if it is missing after all retries.
+        latency_s: seconds of the successful attempt, without queueing and waiting; ``None`` if unknown.
+        created_at: when the answer was made, seconds since the epoch; ``None`` if unknown.
+        busy_s: its share of the seconds in which the model was busy; ``None`` if unknown.
+        id: the example's id; empty in the store, where any example with this key may use the answer.
+        failure: why the answer is missing.
+        stored: the answer came from the store or the recordings, and was not asked for in this run.
     """
 
     key: str
@@ -136,13 +135,17 @@ class Prediction:
     created_at: float | None = None
     busy_s: float | None = None
     id: str = ""
-    error: str | None = None
+    failure: ModelError | None = None
     stored: bool = False
-    offline: bool = False
+
+    @property
+    def error(self) -> str | None:
+        """Return the text of the failure."""
+        return None if self.failure is None else str(self.failure)
 
 
 class LatencySample(NamedTuple):
-    """How a clean sample of latencies is taken: so many calls at a time, of so many examples."""
+    """Describe a latency sample: how many calls at a time, and of how many examples."""
 
     concurrency: int = 1
     examples: int = 50
@@ -169,7 +172,7 @@ def sample_of(options: Mapping[str, Any]) -> LatencySample | None:
 
 
 def parts_of(spec: ModelSpec) -> dict[str, Any]:
-    """Return the parts of a :class:`BuiltModel` that all providers read out of a gate's keys alike."""
+    """Return the arguments of a :class:`BuiltModel` that all providers read from a gate's keys alike."""
     return {
         "name": spec.name,
         "spelling": spec.spelling,
@@ -180,7 +183,7 @@ def parts_of(spec: ModelSpec) -> dict[str, Any]:
 
 
 class Question(NamedTuple):
-    """One example that is to be answered, for the ``repeat``-th time. ``key`` is what the model's ``key()`` gives."""
+    """Hold one example to be answered for the ``repeat``-th time; ``key`` is the model's ``key()`` of it."""
 
     key: str
     example: Example
@@ -188,24 +191,24 @@ class Question(NamedTuple):
 
 
 class Model(Protocol):
-    """What a model is. What has a value or a body here may be left out: this is then what it has.
+    """Answer examples. Attributes and methods with a value or a body here are optional, and this is their default.
 
     Attributes:
         name: what tables call it.
         spelling: the model as written in the gate, for reports.
         concurrency: how many calls may be in flight.
-        timeout_s: seconds after which the runner gives one call up; ``None``: never.
-        retries: how often a failed call is tried again, where trying again may help.
-        persistent: whether its answers may be kept on disk for later sessions.
-        verified: recordings only: whether every answer names the input it was made for; ``None`` elsewhere.
-        price: a :class:`Price`, or a mapping of the keys that a gate's ``price`` has.
+        timeout_s: seconds after which the runner gives up a call; ``None``: never.
+        retries: how often a failed call is retried, if that may help.
+        persistent: whether its answers may be stored on disk for later sessions.
+        verified: recordings only: whether every answer states the input it was made for; ``None`` for other models.
+        price: a :class:`Price`, or a mapping with the keys of a gate's ``price``.
         endpoint: a call leaves the machine or costs money, so that offline runs forbid it.
         abandons: a call that is given up goes on in the background.
         batch_size: how many questions :meth:`complete_many` takes; 1: :meth:`complete` is called instead.
-        mode: ``batch`` where answers come hours later, so that how long they took tells nothing.
-        latency: how latencies are taken from a sample; ``None``: from all answers.
-        params: what is sent with each request.
-        prompt: what is sent around the input, where it is ours.
+        mode: ``batch`` if answers take hours, so that latencies mean nothing.
+        latency: how latencies are sampled; ``None``: they are taken from all answers.
+        params: sent with each request.
+        prompt: what is sent around the input, if we know it.
         requests_per_minute, tokens_per_minute: see :class:`pytest_ftgate.runs.throttle.Throttle`.
         function: the user's code behind it.
         ids: the examples that a recording answers.
@@ -236,12 +239,12 @@ class Model(Protocol):
 
     @property
     def in_batch(self) -> tuple[int, int] | None:
-        """Return how many questions the batches under way have answered, and how many they hold."""
+        """Return how many questions the running batches have answered, and how many they hold."""
         return None
 
     @property
     def unfinished(self) -> str | None:
-        """Return a line on what goes on elsewhere after a run, if anything does."""
+        """Return a line on what goes on at the endpoint after a run, if anything does."""
         return None
 
     def key(self, example: Example, repeat: int = 0) -> str:
@@ -255,21 +258,21 @@ class Model(Protocol):
     async def complete_many(self, questions: Sequence[Question]) -> Sequence[Completion | ModelError]:
         """Answer questions, in their order; an error in place of an answer is about that question alone.
 
-        The seconds that an answer took are its ``latency_s``; ``None``: unknown. Raises
-        :class:`~pytest_ftgate.errors.ModelError` where the whole call failed.
+        An answer's ``latency_s`` is its seconds; ``None``: unknown. Raises
+        :class:`~pytest_ftgate.errors.ModelError` if the whole call failed.
         """
         return [await self.complete(question.example, question.repeat) for question in questions]
 
     async def aclose(self) -> None:
-        """Give back what the model holds: connections, threads. It can be used again afterwards."""
+        """Release connections and threads. The model can be used again afterwards."""
         ...
 
     def ready(self) -> None:
-        """Raise a fatal :class:`~pytest_ftgate.errors.ModelError` where no call could succeed."""
-        return None  # noqa: RET501  # else it would be abstract
+        """Raise a fatal :class:`~pytest_ftgate.errors.ModelError` if no call could succeed."""
+        return None  # noqa: RET501  # a bare `...` would make it abstract
 
     def stored(self, keys: Sequence[str]) -> None:  # noqa: ARG002
-        """Hear which of its answers are on disk now."""
+        """Receive the keys of its answers that are on disk now."""
         return None  # noqa: RET501
 
     def characters(self, example: Example) -> int:
@@ -279,13 +282,13 @@ class Model(Protocol):
         return sum(len(str(message.get("content"))) for message in example.input)
 
     def pause_s(self) -> float:
-        """Return for how many seconds no further call is wanted."""
+        """Return for how many seconds the endpoint accepts no further call."""
         return 0.0
 
 
 @dataclass(eq=False, kw_only=True)
 class BuiltModel(Model):
-    """A model that is built out of a gate's keys."""
+    """Hold what all models have that are built from a gate's keys."""
 
     name: str
     spelling: str
@@ -297,11 +300,11 @@ class BuiltModel(Model):
     latency: LatencySample | None = None
 
     async def aclose(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: no connection or thread is held."""
 
 
 class Delegate:
-    """A model that is another one, but for what it says itself."""
+    """Wrap a model, and override some of its attributes."""
 
     def __init__(self, model: object) -> None:
         self._model = model
@@ -311,7 +314,7 @@ class Delegate:
 
 
 class Adopted(Delegate):
-    """Somebody else's model, with the defaults of :class:`Model` for what it leaves out."""
+    """Wrap a custom model, and add the defaults of :class:`Model`."""
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -324,7 +327,7 @@ class Adopted(Delegate):
 
 
 def key_of(model: Model, example: Example, repeat: int = 0) -> str:
-    """Return the key of one answer. Raises :class:`FtgateError` where somebody else's model gives none."""
+    """Return the key of one answer. Raises :class:`FtgateError` if a custom model returns none."""
     called = f"key() of the model {model.name}"
     key: object = guarded(called, model.key, example, repeat)
     if not isinstance(key, str):
@@ -333,38 +336,38 @@ def key_of(model: Model, example: Example, repeat: int = 0) -> str:
 
 
 class Notes(Protocol):
-    """Small texts by name that outlive a session: what has to be remembered besides predictions.
+    """Keep small texts by name for later sessions: what has to be remembered besides predictions.
 
-    Every method raises :class:`~pytest_ftgate.errors.StoreError` where they cannot be kept or read.
+    Every method raises :class:`~pytest_ftgate.errors.StoreError` if they cannot be kept or read.
     """
 
     def get(self, name: str) -> str | None:
-        """Return the text kept under this name."""
+        """Return the text of this name."""
         ...
 
     def put(self, name: str, text: str) -> None:
-        """Keep a text, in place of an older one; it is on disk when this returns."""
+        """Keep a text, replacing an older one; it is on disk when this returns."""
         ...
 
     def drop(self, name: str) -> None:
-        """Forget it."""
+        """Delete the text."""
         ...
 
     def named(self, prefix: str) -> Mapping[str, str]:
-        """Return all texts whose name begins so, by name."""
+        """Return all texts whose name begins with the prefix, by name."""
         ...
 
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a model is built with, besides its own keys.
+    """Hold what a model is built with besides its own keys.
 
     Attributes:
-        training: the training set, from which examples are shown; ``None`` where there is none.
-        notes: what earlier sessions noted; ``None`` where nothing is kept.
+        training: the training set, for few-shot examples; ``None`` if there is none.
+        notes: notes of earlier sessions; ``None`` if nothing is kept.
         offline: no endpoint may be called.
-        newer_than: answers from before this time (seconds since the epoch) are not wanted; ``None``: all are.
-        asked: the examples that the model will be asked about, as far as that is known.
+        newer_than: answers from before this time (seconds since the epoch) are ignored; ``None``: none are.
+        asked: the examples that the model will be asked about, as far as known.
     """
 
     training: DataSet | None = None

@@ -1,4 +1,4 @@
-"""Python callables as models: functions in threads of their own, coroutines in the runner's loop."""
+"""Use Python callables as models: functions in their own threads, coroutines in the runner's loop."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 from weakref import WeakValueDictionary
 
 from pytest_ftgate.data import canonical_json
-from pytest_ftgate.errors import ConfigError, ModelError, Where, is_cancelled_from_outside, may_pass, told
+from pytest_ftgate.errors import RAISED_CURE, ConfigError, ModelError, Where, is_cancelled_from_outside, may_pass, told
 from pytest_ftgate.models.price import price_of, written_price
 from pytest_ftgate.models.processes import CALLS_AT_ONCE, InProcesses
 from pytest_ftgate.models.protocol import (
@@ -87,9 +87,9 @@ _OTHER_LOOP = ("different loop", "different event loop", "event loop is closed")
 
 @dataclass(eq=False, kw_only=True)
 class FunctionModel(BuiltModel):
-    """A callable ``input -> str`` (or :class:`Completion`), given the input as the example has it.
+    """Call ``input -> str`` (or :class:`Completion`) with the input as the example has it.
 
-    An exception of the callable is a failed call. It is tried again where it speaks of a connection or a time-out.
+    An exception of the callable is a failed call, which is retried if it is about a connection or a time-out.
 
     Args:
         function: takes text, or a list of message dicts; may be a coroutine function. With ``batch_size`` above 1 it
@@ -109,7 +109,7 @@ class FunctionModel(BuiltModel):
         self._workers = Workers(f"ftgate {self.name}")
 
     def key(self, example: Example, repeat: int = 0) -> str:
-        """SHA-256 (hex) of the callable's identity and the input."""
+        """Return the SHA-256 (hex) of the callable's identity and the input."""
         facts: dict[str, Any] = {"provider": "python", "identity": self.identity, "input": example.input}
         if repeat:
             facts["repeat"] = repeat
@@ -125,7 +125,7 @@ class FunctionModel(BuiltModel):
         return answer
 
     async def complete_many(self, questions: Sequence[Question]) -> Sequence[Completion | ModelError]:
-        """Call the callable once with all inputs; an answer's latency is the seconds that the call took."""
+        """Call the callable once with all inputs; each answer's latency is that of the call."""
         start = perf_counter()
         answers = self._list(await self._call([_given(question.example) for question in questions]), len(questions))
         latency_s = perf_counter() - start
@@ -135,7 +135,7 @@ class FunctionModel(BuiltModel):
         return await (self._in_thread(given) if self.abandons else self._awaited(self.function, given))
 
     def _list(self, answers: object, n: int) -> Sequence[object]:
-        """One answer for each input, in their order."""
+        """Return one answer for each input, in their order."""
         found = f"a value of type {type(answers).__name__}"
         if isinstance(answers, Sequence) and not isinstance(answers, str):
             if len(answers) == n:
@@ -143,7 +143,7 @@ class FunctionModel(BuiltModel):
             found = f"{len(answers):,} answers for {n:,} inputs"
         raise ModelError(
             f"{self.name} returned {found}",
-            cure="with batch_size it is given a list of inputs, and must return a list of as many answers",
+            cure="with batch_size, return a list with one answer for each input of the list",
         )
 
     def _checked_of_many(self, answer: object, latency_s: float) -> Completion | ModelError:
@@ -175,16 +175,15 @@ class FunctionModel(BuiltModel):
             self._failed(error)
         except GeneratorExit:
             raise
-        except BaseException as error:  # sys.exit() and pytest.skip() too
+        except BaseException as error:  # also sys.exit() and pytest.skip()
             self._failed(error)
 
     def _failed(self, error: BaseException) -> NoReturn:
         if isinstance(error, KeyboardInterrupt | ModelError):
             raise error
         raise ModelError(
-            f"{self.name} raised {type(error).__name__}",
+            f"{self.name} raised {told(error, self.function)}",
             retryable=may_pass(error),
-            evidence=told(error, self.function),
             cure=_cure(error),
         ) from error
 
@@ -193,17 +192,19 @@ class FunctionModel(BuiltModel):
             return Completion(str(answer))
         if not isinstance(answer, Completion):
             if inspect.iscoroutine(answer):
-                answer.close()  # else Python complains that nobody waited for it
+                answer.close()  # or Python warns that it was never awaited
             found = "None" if answer is None else f"a value of type {type(answer).__name__}"
-            raise ModelError(f"{self.name} returned {found}", cure="return text (str), or a Completion")
+            cure = "return text (str) or a Completion for every input; an empty string is scored as a wrong answer"
+            raise ModelError(f"{self.name} returned {found}", cure=cure)
         problem = _problem(answer)
         if problem:
-            raise ModelError(f"{self.name} returned a broken Completion: {problem}")
+            what = f"{self.name} returned an invalid Completion: {problem}"
+            raise ModelError(what, cure="return a Completion with valid fields; leave out what is unknown")
         return answer
 
 
 def _given(example: Example) -> Any:
-    """Return the input as the callable gets it: a copy, where it could be changed."""
+    """Return the input for the callable: a copy, if it could be modified."""
     return example.input if isinstance(example.input, str) else [dict(message) for message in example.input]
 
 
@@ -217,9 +218,9 @@ def build_target(spec: ModelSpec, surroundings: Surroundings) -> FunctionModel: 
 
 
 def _in_processes(model: FunctionModel, n: int, where: Where) -> FunctionModel:
-    """The same model, whose calls are spread over processes; the time limit is that of as many calls as one does."""
+    """Return the model with its calls spread over processes; its time limit is that of one process's calls."""
     if is_async(model.function):
-        cure = "take workers out: its calls wait for the network side by side, see concurrency"
+        cure = "remove workers, and set concurrency: coroutines run concurrently in one process"
         raise ConfigError("a coroutine function cannot be called in processes", where=where, cure=cure)
     calls = 1 if model.batch_size > 1 else CALLS_AT_ONCE
     return replace(
@@ -236,16 +237,16 @@ def build_callable(spec: ModelSpec, surroundings: Surroundings) -> Model:  # noq
 
 
 def adopt(given: Any, spec: ModelSpec) -> Model:
-    """Return a callable as a model; what is a model already, as it is. Raise :class:`ConfigError` for all else."""
+    """Return a callable as a model, and a model as it is. Raises :class:`ConfigError` for anything else."""
     if hasattr(given, "complete") and hasattr(given, "key"):
         if isinstance(given, type):
-            raise _unfit(spec, f"the class {given.__name__} is no model", "give an instance of it")
+            raise _unfit(spec, f"the class {given.__name__} is not a model", "pass an instance of it")
         missing = [part for part in _MODEL_PARTS if not hasattr(given, part)]
         if missing:
             raise _unfit(spec, f"the model of type {type(given).__name__} lacks {', '.join(missing)}")
         return _checked_model(given, _adopted(given), spec)
     if not callable(given):
-        cure = "give a callable (str -> str, sync or async), or an object with complete() and key()"
+        cure = "pass a callable (str -> str, sync or async), or an object with complete() and key()"
         raise _unfit(spec, f"a value of type {type(given).__name__} is not a model", cure)
     return _function_model(given, spec, _written(spec) if "cache_key" in spec.options else spec.spelling)
 
@@ -260,25 +261,25 @@ _adoptions: WeakValueDictionary[int, Adopted] = WeakValueDictionary()
 
 
 def _adopted(given: object) -> Model:
-    """One model an object, so that its limit on concurrency holds wherever it is used. (It keeps the object alive.)"""
+    """Return one model per object, so that its limit on concurrency holds wherever it is used."""
     if Model in type(given).__mro__:
         return cast("Model", given)
     return cast("Model", _adoptions.setdefault(id(given), Adopted(given)))
 
 
 def _written(spec: ModelSpec) -> str:
-    """All that was written of a hook's model but what changes no answer: with the cache key it stands for the model."""
+    """Return all keys of a hook's model that can change an answer: with the cache key they identify the model."""
     own = {key: value for key, value in spec.options.items() if key not in _CHANGE_NO_ANSWER}
     try:
         return canonical_json([spec.provider, own])
     except (TypeError, ValueError) as error:
-        cure = "write its other keys as text, numbers, lists and mappings, or leave cache_key out"
+        cure = "write its other keys as text, numbers, lists and mappings, or remove cache_key"
         what = f"answers of {spec.spelling} cannot be kept under a cache_key: {error}"
         raise ConfigError(what, where=spec.source.where("cache_key"), cure=cure) from error
 
 
 def _checked_model(given: object, model: Model, spec: ModelSpec) -> Model:
-    """The model, whose limits the runner relies on, and whose price is one."""
+    """Return the model, after checking its limits and its price."""
     flaws = {
         "concurrency": not is_count(model.concurrency) or model.concurrency < 1,
         "retries": not is_count(model.retries),
@@ -292,7 +293,7 @@ def _checked_model(given: object, model: Model, spec: ModelSpec) -> Model:
 
 
 def is_async(function: Callable[..., Any]) -> bool:
-    """Whether calling it gives a coroutine: also for partials, bound methods and objects with ``async __call__``."""
+    """Return whether calling it gives a coroutine: also for partials, bound methods and ``async __call__``."""
     while isinstance(function, partial):
         function = function.func
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
@@ -319,16 +320,16 @@ _identities: dict[int, tuple[Callable[[], Any], str]] = {}
 
 
 def _session_identity(function: Callable[..., Any], spec: ModelSpec) -> str:
-    """Return a name for the very callable in the state in which a fixture gave it, as far as parameters tell of that.
+    """Return a name for this very callable, and the parameters of the fixture that returned it.
 
-    A fixture that is parametrized may give one object each time, in another state.
+    A parametrized fixture may return one object each time, in another state.
     """
     state = [[name, _value(value)] for name, value in sorted(spec.source.parameters.items())]
     return f"{_token(function)} {canonical_json(state)}" if state else _token(function)
 
 
 def _value(parameter: Any) -> str:
-    """Return what stands for a parameter: its JSON, or where it has none the very object."""
+    """Return a name for a parameter: its JSON, or a name for this very object."""
     try:
         return canonical_json(parameter)
     except (TypeError, ValueError):
@@ -336,9 +337,9 @@ def _value(parameter: Any) -> str:
 
 
 def _token(thing: Any) -> str:
-    """Return a name for the very object, the same as long as it lives, and never given to another.
+    """Return a name for this very object: the same as long as it lives, and never given to another.
 
-    A bound method is made anew whenever it is asked for: its object and its function stand for it.
+    Accessing a method makes a new bound method each time: its object and its function identify it.
     """
     owner = getattr(thing, "__self__", thing)
     alive, token = _identities.get(id(owner), (lambda: None, ""))
@@ -349,18 +350,18 @@ def _token(thing: Any) -> str:
 
 
 def _reference(value: Any) -> Callable[[], Any]:
-    """Weak where the type allows it: a model that a test has done with may be large."""
+    """Return a weak reference if the type allows it: a model may be large."""
     try:
         return weakref.ref(value)
     except TypeError:
         return lambda: value
 
 
-def _cure(error: BaseException) -> str | None:
+def _cure(error: BaseException) -> str:
     said = str(error).lower()
     if isinstance(error, RuntimeError) and any(words in said for words in _OTHER_LOOP):
-        return "a client made in another event loop cannot be used in this one: make the client inside the call"
-    return None
+        return "create the client inside the call: one made in another event loop cannot be used in this one"
+    return RAISED_CURE
 
 
 def _problem(answer: Completion) -> str | None:

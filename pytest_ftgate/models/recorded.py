@@ -1,4 +1,4 @@
-"""Predictions that were recorded before, joined to the examples by id."""
+"""Answer from recorded predictions, joined to the examples by id."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pytest_ftgate.data.lines import Lines, open_lines, written_at
 from pytest_ftgate.errors import DataError, ModelError, Where, located
 from pytest_ftgate.models.price import written_price
 from pytest_ftgate.models.protocol import FINISHES, BuiltModel, Completion, Prediction, Surroundings, is_count
-from pytest_ftgate.text import excerpt, kind_of, listed, nearest
+from pytest_ftgate.text import excerpt, kind_of, listed, nearest, plural
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import ModelSpec
@@ -26,7 +26,7 @@ _COUNTS = ("input_tokens", "output_tokens", "cached_input_tokens", "cache_write_
 
 @dataclass(frozen=True, slots=True)
 class RecordedRow:
-    """One row of a file, and where stated the input that it was made for. A prediction without a key says none."""
+    """Hold one row of a file, and the hash of its input if stated. A prediction without a key has no answer."""
 
     line: int
     prediction: Prediction
@@ -35,7 +35,7 @@ class RecordedRow:
 
 @dataclass(frozen=True, slots=True)
 class RecordedFile:
-    """All rows of one file, by id and repeat; the path as messages show it, and the hash of the file's bytes."""
+    """Hold all rows of one file by id and repeat, with its path for messages and the hash of its bytes."""
 
     path: str
     sha256: str
@@ -44,7 +44,7 @@ class RecordedFile:
 
 @dataclass(eq=False, kw_only=True)
 class RecordedModel(BuiltModel):
-    """A model that answers from a file.
+    """Answer from a file.
 
     Args:
         path: the file as messages show it.
@@ -64,13 +64,13 @@ class RecordedModel(BuiltModel):
 
     @property
     def ids(self) -> frozenset[str]:
-        """The examples that have a row."""
+        """Return the ids of examples that have a row."""
         return frozenset(id_ for id_, _ in self.rows)
 
     def key(self, example: Example, repeat: int = 0) -> str:
-        """SHA-256 (hex) of the file's hash, the example's id, the repeat, and the input where the row is held to one.
+        """Return the SHA-256 (hex) of the file's hash, the example's id, the repeat, and the input if the row has one.
 
-        So what was found right for one input is never taken for another: that is an answer of its own, or an error.
+        A row that was checked against one input is thus never used for another.
         """
         text = f"recorded\n{self.sha256}\n{repeat}\n{example.id}"
         row = self.rows.get((example.id, repeat))
@@ -96,7 +96,8 @@ class RecordedModel(BuiltModel):
             raise ModelError(
                 f'no recorded prediction for id "{excerpt(example.id)}"' + (f", repeat {repeat}" if repeat else ""),
                 where=Where(path=self.path),
-                evidence=f'recorded are {len(self.rows)}, the first with id "{excerpt(first)}"',
+                evidence=f'the file has {plural(len(self.rows), "prediction")}, the first with id "{excerpt(first)}"',
+                cure="add the missing predictions to the file, or correct its ids",
             )
         where = Where(path=self.path, line=row.line)
         if row.input_sha256 not in (None, input_sha256(example.input)):
@@ -105,15 +106,16 @@ class RecordedModel(BuiltModel):
                 where=where,
                 fatal=True,
                 evidence="its input_sha256 is not that of the test set's input",
-                cure="record the model anew, or correct the ids",
+                cure="record the model again, or correct the ids",
             )
         if row.prediction.completion is None:
-            raise ModelError(f'the recording with id "{excerpt(example.id)}" holds no answer', where=where)
+            what = f'the recording with id "{excerpt(example.id)}" holds no answer'
+            raise ModelError(what, where=where, cure="record the example again")
         return row.prediction
 
 
 def build_recorded(spec: ModelSpec, surroundings: Surroundings) -> RecordedModel:  # noqa: ARG001
-    """Return the model ``recorded:PATH``. Raise :class:`DataError` as :func:`read_rows` does."""
+    """Return the model ``recorded:PATH``. Raises :class:`DataError` as :func:`read_rows` does."""
     with written_at(spec.source.where()):
         file = read_rows(Path(spec.options["path"]))
     return RecordedModel(
@@ -128,7 +130,7 @@ def build_recorded(spec: ModelSpec, surroundings: Surroundings) -> RecordedModel
 
 
 def read_rows(path: Path) -> RecordedFile:
-    """The predictions of one file. Raises :class:`DataError` where it has none, or a row is not a prediction."""
+    """Return the predictions of one file. Raises :class:`DataError` if there are none, or a row is not a prediction."""
     with open_lines(path) as lines:
         rows = _rows(lines)
         if not rows:
@@ -214,7 +216,7 @@ def _seconds(row: Mapping[str, Any], name: str) -> float | None:
 
 
 def _moment(row: Mapping[str, Any], name: str) -> float | None:
-    """Seconds since the epoch; milliseconds would be years from now."""
+    """Return seconds since the epoch; reject milliseconds, which would be thousands of years away."""
     seconds = _seconds(row, name)
     if seconds is not None and seconds >= _NO_MOMENT:
         raise DataError(f"must be seconds since 1970, is {seconds:g}", where=Where(key=name))

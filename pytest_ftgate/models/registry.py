@@ -1,4 +1,4 @@
-"""From a gate's keys to the model that they ask for. Built-in providers are registered as anybody's would be."""
+"""Build the model that a gate's keys describe. Built-in providers are registered like those of others."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _BUILDERS = {
 
 
 def build_model(spec: ModelSpec, surroundings: Surroundings, hook: Any | None = None) -> Model:
-    """Return the model that a gate asks for; ``hook`` (pluggy's) is asked for the providers that are not built in.
+    """Return the model of a gate; ``hook`` (pluggy's) is asked for providers that are not built in.
 
     Raises:
-        ConfigError: the provider is unknown, or the model lacks something that is seen before a call.
+        ConfigError: the provider is unknown, or the model lacks something that can be seen before a call.
     """
     if spec.provider in _BUILDERS:
         module, _, name = _BUILDERS[spec.provider].partition(":")

@@ -1,8 +1,8 @@
-"""The training examples that are most like an input: few-shot examples chosen anew for every question.
+"""Choose few-shot examples for each input: the training examples that are most similar to it.
 
-Nearest by the cosine of TF-IDF weights of character n-grams within words, which needs no model, no network and no
-language. Choosing examples so is Liu et al. (2022), What Makes Good In-Context Examples for GPT-3? (DeeLIO), there with
-sentence embeddings; the most similar one stands last, next to the question.
+Similarity is the cosine of TF-IDF weights of character n-grams within words, which needs no model, no network and
+no language settings. Source of the method: Liu et al. (2022), What Makes Good In-Context Examples for GPT-3?
+(DeeLIO), there with sentence embeddings; the most similar example comes last, next to the question.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from pytest_ftgate.data import Example
 
 N_GRAMS = (3, 5)
-_DECIMALS = 9  # of a similarity: what differs by less is rounding, which no two machines share
+_DECIMALS = 9  # of a similarity: smaller differences are rounding, which differs between machines
 _AT_ONCE = 4_000_000  # similarities held in memory, 8 bytes each
 
 
 class Neighbours:
-    """The ``k`` examples of a pool that are nearest to a question.
+    """Find the ``k`` examples of a pool that are most similar to a question.
 
     Args:
-        pool: distinct examples, at least ``k``, some of which hold text.
-        k: how many are given.
-        expected: the questions that will be asked about, all of which are looked up when the first one is.
+        pool: distinct examples, at least ``k``, some of which contain text.
+        k: how many to return.
+        expected: the questions that will be asked; the first lookup finds the neighbours of all.
     """
 
     def __init__(self, pool: Sequence[Example], k: int, expected: Sequence[Example] = ()) -> None:
@@ -37,7 +37,7 @@ class Neighbours:
         self._found: dict[str, tuple[int, ...]] = {}
 
     def of(self, example: Example) -> tuple[Example, ...]:
-        """Return the nearest first to last, the most similar last; of equals the earlier in the pool is nearer."""
+        """Return the neighbours, the most similar last; among equals, the earlier in the pool counts as nearer."""
         asked = text_of(example)
         if asked not in self._found:
             waiting = [] if self._found else [text_of(one) for one in self._expected]
@@ -55,7 +55,7 @@ class Neighbours:
 
     @cached_property
     def _index(self) -> tuple[Any, Any]:
-        """Return the vectorizer, and the pool's weights, a column each."""
+        """Return the vectorizer, and the weights of the pool with one column per example."""
         from sklearn.feature_extraction.text import TfidfVectorizer
 
         vectorizer = TfidfVectorizer(analyzer="char_wb", ngram_range=N_GRAMS)
@@ -73,7 +73,7 @@ def _nearest_last(similarities: Any, k: int) -> tuple[int, ...]:
 
 
 def text_of(example: Example) -> str:
-    """Return what two inputs are compared by: their text without instructions, and without what is no text."""
+    """Return the text by which inputs are compared: without instructions and non-text parts."""
     given = without_instructions(example.input)
     if isinstance(given, str):
         return given
@@ -90,5 +90,5 @@ def _texts(content: Any) -> Iterator[str]:
 
 
 def holds_text(example: Example) -> bool:
-    """Return whether there is anything to compare by."""
+    """Return whether there is text to compare."""
     return bool(visible(text_of(example)))

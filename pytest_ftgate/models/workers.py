@@ -1,4 +1,4 @@
-"""Threads for calls that block: daemons, so that one that never returns holds up nothing but itself."""
+"""Call blocking functions in daemon threads, so that one that never returns blocks nothing else."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class ThreadResult:
-    """What a call came to. Never raised through a future, which takes no ``StopIteration``."""
+    """Hold the outcome of a call. It is not raised through the future, which rejects ``StopIteration``."""
 
     value: Any = None
     error: BaseException | None = None
 
 
 class Workers:
-    """As many threads as calls were ever in flight; each answers one call after the other.
+    """Keep as many threads as calls were ever in flight; each makes one call after the other.
 
-    A thread keeps what belongs to it (thread-local clients, thread pools of numerical libraries) from call to call.
-    A call that is cancelled goes on; its thread takes no further one and ends with it.
+    A thread keeps thread-local state (clients, thread pools of numerical libraries) from call to call. A call that is
+    cancelled goes on in its thread, which takes no further call and then ends.
     """
 
     def __init__(self, name: str) -> None:
@@ -31,7 +31,7 @@ class Workers:
         self._idle: list[_Worker] = []
 
     async def run(self, call: Callable[[], Any]) -> ThreadResult:
-        """Do the call in a thread, and wait for it."""
+        """Make a call in a thread, and wait for it."""
         try:
             worker = self._idle.pop()
         except IndexError:
@@ -73,9 +73,9 @@ class _Worker:
             outcome = _outcome(call)
             try:
                 future.get_loop().call_soon_threadsafe(_deliver, future, outcome)
-            except RuntimeError:  # the loop has closed: nobody waits any more
+            except RuntimeError:  # the loop has closed: no one waits for the result
                 _discard(outcome)
-            del job, call, future, outcome  # an idle thread keeps no data alive
+            del job, call, future, outcome  # an idle thread must not keep data alive
 
 
 def _outcome(call: Callable[[], Any]) -> ThreadResult:
@@ -93,6 +93,6 @@ def _deliver(future: asyncio.Future[ThreadResult], outcome: ThreadResult) -> Non
 
 
 def _discard(outcome: ThreadResult) -> None:
-    """A coroutine that nobody will await says so with a warning unless it is closed."""
+    """Close a coroutine that no one will await: Python would warn about it."""
     if inspect.iscoroutine(outcome.value):
         outcome.value.close()

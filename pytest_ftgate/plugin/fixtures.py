@@ -13,7 +13,7 @@ from pytest_ftgate.config import Source
 from pytest_ftgate.errors import ConfigError, FtgateError, ModelError, Where
 from pytest_ftgate.plugin.layers import layers_as_written
 from pytest_ftgate.plugin.outcome import fail
-from pytest_ftgate.text import one_line, printable
+from pytest_ftgate.text import printable
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import GateKeys, ModelSpec
@@ -152,6 +152,8 @@ def _evaluate(keys: Mapping[str, Any], request: pytest.FixtureRequest, session: 
     if missing:
         ids = ", ".join(printable(prediction.id, 40) for prediction in missing[:5])
         counted = f"{len(missing):,} of {len(run.test_set):,} answers are missing"
-        raise ModelError(f"{run.model.name}: {counted} ({ids}): {one_line(missing[0].error or '')}")
+        failure = run.failure
+        cause, cure = (failure.cause, failure.advice) if failure else ("", None)
+        raise ModelError(f"{run.model.name}: {cause}; {counted} ({ids})", cure=cure)
     answers, expected = answers_of(run), [example.expected for example in test.examples]
     return replace(run, metrics={name: one.score(expected, answers).value for name, one in metrics.items()})

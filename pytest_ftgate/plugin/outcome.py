@@ -86,7 +86,8 @@ def _ended_by(error: BaseException) -> FtgateError:
     """What keeps the gate from being judged, in our terms."""
     if not isinstance(error, Interrupted):
         return FtgateError(f"{type(error).__name__}: {error}")
-    cure = "run again to go on: what had arrived is kept (unless --ftgate-cache=off)"
+    kept, total = error.kept
+    cure = f"{kept:,} of {total:,} answers are stored; run again to ask for the rest"
     if error.abandoned:
         cure = f"calls of {', '.join(error.abandoned)} could not be cancelled and were abandoned; {cure}"
     return FtgateError("interrupted while the models were asked", cure=cure)

@@ -1,1 +1,1 @@
-"""Models over test sets: who is asked what and when, how failures are met, and where every answer is kept."""
+"""Run models over test sets: schedule and retry calls, and store every answer."""

@@ -1,4 +1,4 @@
-"""Every answer of both models side by side, their times and tokens, and what they mix up."""
+"""Collect the answers of both models side by side, with times, tokens and confusions, for reports."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pytest_ftgate.runs.runner import Run
 
 Change = Literal["fixed", "broken", "right", "wrong", "same"]
-"""What the candidate does to an example; where it changes nothing, what both answers are. ``same``: nobody can tell."""
+"""What the candidate changes; without a change, whether both are right. ``same``: unchanged, rightness unknown."""
 
 _ROUNDING = 1e-9
 _ID_CHARACTERS = 200
@@ -24,11 +24,10 @@ _ID_CHARACTERS = 200
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One model's answer to one example, the first of its repeats, harmless and cut.
+    """Hold one model's answer to one example, the first of its repeats, escaped and shortened.
 
-    ``score`` is the mean over the repeats, in the metric's unit; ``right`` is ``None`` where the metric has no middle.
-    ``finish`` is one of :data:`pytest_ftgate.models.FINISHES`. ``why`` is what the metric finds wrong with it, where it
-    tells.
+    ``score`` is the mean over the repeats, in the metric's unit; ``right`` is ``None`` if the metric has no midpoint.
+    ``finish`` is one of :data:`pytest_ftgate.models.FINISHES`. ``why`` is the metric's explanation of a wrong answer.
     """
 
     text: str
@@ -43,7 +42,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One example of the test set; ``candidate`` is ``None`` before training."""
+    """Hold one example of the test set; ``candidate`` is ``None`` before training."""
 
     id: str
     input: str
@@ -55,7 +54,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Of all answers of one model: seconds (of the latency sample, where there is one), and tokens."""
+    """Hold seconds (of the latency sample, if there is one) and tokens of all answers of one model."""
 
     latencies_s: tuple[float, ...]
     sampled: bool
@@ -65,11 +64,11 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """All answers of the best baseline and of the candidate.
+    """Hold all answers of the best baseline and of the candidate.
 
-    ``graded`` is True where an answer may be more or less right. ``labels`` are those of the test set, the most
-    frequent first, and empty where its outputs are no labels. ``confusions`` are ``(expected, answered, baseline,
-    candidate)``: places in ``labels``, with ``len(labels)`` for what is none, and the counts over all repeats.
+    ``graded`` is True if an answer may be partly right. ``labels`` are those of the test set, the most frequent first,
+    and empty if its outputs are not labels. ``confusions`` are ``(expected, answered, baseline, candidate)``: indices
+    into ``labels``, with ``len(labels)`` for any other answer, and the counts over all repeats.
     """
 
     rows: tuple[Row, ...]
@@ -82,9 +81,9 @@ class Answers:
 
 
 def side_by_side(metric: Metric, scored: Mapping[str, Measured], samples: Mapping[str, Run], best: str) -> Answers:
-    """Return what the baseline that is hardest to beat and the candidate answered, by the metric that decides.
+    """Return the answers of the best baseline and of the candidate, scored by the deciding metric.
 
-    ``samples`` are those from which latencies are taken, by role, where a model asks for one.
+    ``samples`` are the latency samples by role, for models that have one.
     """
     baseline, candidate = scored[best], scored.get("candidate")
     labels, confusions = _confusions(metric, [one for one in (baseline, candidate) if one is not None])

@@ -1,4 +1,4 @@
-"""Calls to one model: tried again where that may help, limited in time, checked, and timed."""
+"""Call one model: retry, limit, check and time each call."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from dataclasses import replace
 from time import perf_counter, time
 from typing import TYPE_CHECKING, TypeVar
 
-from pytest_ftgate.errors import ModelError, Trouble
+from pytest_ftgate.errors import RAISED_CURE, FailureKind, ModelError, told
 from pytest_ftgate.models import Completion, Prediction, Question
 from pytest_ftgate.models.event_loop import note_call
 from pytest_ftgate.models.protocol import RetryPolicy
 from pytest_ftgate.runs.budget import CHARACTERS_PER_TOKEN
 from pytest_ftgate.runs.run_state import AbandonedError
+from pytest_ftgate.runs.throttle import LONGEST_WAIT_S, wait_refused
 
 if TYPE_CHECKING:
     from pytest_ftgate.models import Model
@@ -24,14 +25,14 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 Outcome = tuple[Question, Prediction | ModelError]
-"""What became of one question."""
+"""A question with its answer or its failure."""
 
 
 class BusyTime:
-    """The time in which at least one call was under way, given to the answers in the order of their arrival.
+    """Share the time in which at least one call was running among the answers, in the order of their arrival.
 
-    The shares of all answers add up to that time, however many calls ran side by side: what a machine that is paid by
-    the hour spent on them.
+    The shares of all answers add up to that time, however many calls ran at once: for a machine that is paid by the
+    hour, this is what the answers took of it.
     """
 
     def __init__(self, clock: Callable[[], float] = perf_counter) -> None:
@@ -41,19 +42,19 @@ class BusyTime:
         self._unspent_s = 0.0
 
     def begin(self) -> None:
-        """Note that a call begins."""
+        """Record that a call begins."""
         if not self._calls:
             self._since = self._clock()
         self._calls += 1
 
     def end(self) -> None:
-        """Note that a call has ended, with an answer or without."""
+        """Record that a call has ended, with an answer or without."""
         self._calls -= 1
         if not self._calls:
             self._unspent_s += self._clock() - self._since
 
     def share_s(self) -> float:
-        """Return the seconds that no answer has been given yet, while the call that answered is still under way."""
+        """Return the busy seconds since the last answer; to be called before the answering call has ended."""
         now = self._clock()
         share_s, self._unspent_s = self._unspent_s + now - self._since, 0.0
         self._since = now
@@ -61,10 +62,17 @@ class BusyTime:
 
 
 class Asker:
-    """Asks one model, and tries again where that may help.
+    """Ask one model, and retry failures that may pass.
 
-    Without a ``throttle`` each call begins at once. ``batched``: several questions go into one call. ``now`` tells the
-    time at which an answer was made, seconds since the epoch. Without a ``meter`` nobody counts what the calls cost.
+    Args:
+        model: the model.
+        policy: how long to wait between attempts.
+        throttle: when calls may begin; ``None``: at once.
+        batched: several questions go into one call.
+        now: returns the time of an answer, seconds since the epoch.
+
+    Attributes:
+        meter: counts the cost of the calls; ``None``: no one does.
     """
 
     def __init__(
@@ -80,6 +88,7 @@ class Asker:
         self._model = model
         self._policy = policy
         self._throttle = throttle
+        self._longest_wait_s = throttle.longest_wait_s if throttle else lambda: LONGEST_WAIT_S
         self._batched = batched
         self._now = now
         self._busy = BusyTime()
@@ -90,7 +99,7 @@ class Asker:
         """Return the model's answer.
 
         Raises:
-            ModelError: no attempt succeeded; the last one's error, its text saying how many there were.
+            ModelError: no attempt succeeded; this is the last one's error, with the number of attempts.
         """
         ((_, outcome),) = [one async for outcomes in self.ask_many([question]) for one in outcomes]
         if isinstance(outcome, ModelError):
@@ -98,7 +107,7 @@ class Asker:
         return outcome
 
     async def ask_many(self, questions: Sequence[Question]) -> AsyncGenerator[Sequence[Outcome], None]:
-        """Ask in one call, those without an answer again in the next; yield outcomes as they become certain."""
+        """Ask in one call, and retry unanswered questions in the next; yield outcomes as they become final."""
         attempts = {question.key: _Attempts(self._model.retries) for question in questions}
         while questions:
             seen = self._answers
@@ -109,6 +118,8 @@ class Asker:
             wait_s = 0.0
             for question, outcome in outcomes:
                 if isinstance(outcome, ModelError):
+                    if (outcome.retry_after_s or 0.0) > self._longest_wait_s():
+                        outcome = wait_refused(outcome.retry_after_s or 0.0)
                     one = attempts[question.key]
                     one.failed(outcome, others_are_answered=self._answers > seen)
                     if not one.over(outcome):
@@ -124,7 +135,7 @@ class Asker:
                 await asyncio.sleep(wait_s)
 
     async def _attempt(self, questions: Sequence[Question]) -> list[Outcome]:
-        """Make one call, once the throttle lets it begin and the budget allows it; its error is that of each."""
+        """Make one call as soon as throttle and budget allow it; if it fails, every question gets its error."""
         expected = self._expected_tokens(questions) if self._throttle and self._throttle.counts_tokens else 0.0
         try:
             async with _Admission(self._throttle, expected):
@@ -140,7 +151,7 @@ class Asker:
     async def _measured(
         self, questions: Sequence[Question]
     ) -> tuple[Sequence[Completion | ModelError], float, float | None]:
-        """Make one call; return also its seconds, and each answer's share of the time in which the model was busy."""
+        """Make one call; also return its seconds, and each answer's share of the model's busy time."""
         reserved = await self.meter.reserve([question.example for question in questions]) if self.meter else []
         found: Sequence[Completion | ModelError | None] = [None] * len(questions)
         busy_s = None
@@ -174,14 +185,14 @@ class Asker:
     def _prediction(
         self, question: Question, completion: Completion, taken_s: float, busy_s: float | None
     ) -> Prediction:
-        """Tell of no latency that nobody knows: of many answers in one call, or of one that was read from a file."""
+        """Return the answer with its latency, which is unknown for several answers in one call, and for recordings."""
         latency_s = completion.latency_s
         if latency_s is None and not self._batched and self._model.verified is None:
             latency_s = taken_s
         return Prediction(question.key, completion, latency_s, self._now(), busy_s)
 
     def _expected_tokens(self, questions: Sequence[Question]) -> float:
-        """Return what answers have taken on average; before the first one, what the questions alone may take."""
+        """Return the mean tokens of answered questions; before the first answer, an estimate of the prompts alone."""
         if self._answers:
             return len(questions) * self._tokens / self._answers
         return sum(self._model.characters(question.example) for question in questions) / CHARACTERS_PER_TOKEN
@@ -195,9 +206,9 @@ class Asker:
 
 
 class _Admission:
-    """The time of one attempt, which the throttle lets begin and hears the end of.
+    """Hold one attempt's place in the throttle.
 
-    A class, since a generator cannot be closed where an abandoned task is collected: nobody is there to await it.
+    This is a class, not an async generator: one could not be closed when an abandoned task is garbage collected.
     """
 
     def __init__(self, throttle: Throttle | None, tokens: float) -> None:
@@ -212,32 +223,32 @@ class _Admission:
             return
         if error is None:
             self._throttle.answered()
-        elif isinstance(error, ModelError) and error.trouble == "busy":
+        elif isinstance(error, ModelError) and error.kind == "busy":
             self._throttle.refused(self._window, error.retry_after_s)
         else:
             self._throttle.failed()
 
 
 class _Attempts:
-    """How often one question was tried, and whether it may be tried again.
+    """Count the attempts of one question, and decide whether it may be retried.
 
-    A call that was one too many is no failure of the question while others are answered: it only has to wait its turn,
-    and the throttle sees to it that fewer calls come, so that its waits do not grow.
+    "Too many requests" does not count as a failure of the question while others are answered: the throttle reduces the
+    number of calls, and the question waits its turn.
 
     Args:
-        retries: how often it may be tried again, for each kind of trouble: a server that restarts in mid-run takes
-            away no attempt from a question that meets with an error later.
+        retries: how often it may be retried, for each kind of failure: attempts lost to a restarting server do not
+            count against a question that later fails otherwise.
     """
 
     def __init__(self, retries: int) -> None:
         self._retries = retries
-        self._met: Counter[Trouble] = Counter()
+        self._met: Counter[FailureKind] = Counter()
         self._n = 0
 
     def failed(self, error: ModelError, *, others_are_answered: bool) -> None:
         self._n += 1
-        if error.trouble != "busy" or not others_are_answered:
-            self._met[error.trouble] += 1
+        if error.kind != "busy" or not others_are_answered:
+            self._met[error.kind] += 1
 
     def over(self, error: ModelError) -> bool:
         if error.fatal or not error.retryable or not self._retries:
@@ -249,8 +260,10 @@ class _Attempts:
         return policy.wait_s(max(1, self._met.total()), error.retry_after_s)
 
     def last(self, error: ModelError) -> ModelError:
-        """Return the error that ends it."""
-        return error if self._n == 1 else ModelError(f"{error.what} (tried {self._n} times)", **error.parts())
+        """Return the final error, with the number of attempts."""
+        if self._n == 1:
+            return error
+        return ModelError(f"{error.what} (tried {self._n} times)", **error.parts(attempts=self._n))
 
 
 async def _in_time(model: Model, call: Callable[[], Awaitable[_T]]) -> _T:
@@ -261,20 +274,21 @@ async def _in_time(model: Model, call: Callable[[], Awaitable[_T]]) -> _T:
     except asyncio.TimeoutError:
         text = f"no answer within {model.timeout_s:g} s"
         if model.abandons:
-            raise AbandonedError(f"{text}; the call was abandoned") from None
-        raise ModelError(text, retryable=True) from None
+            cure = "raise the model's timeout_s, or find out why its calls hang (a thread cannot be cancelled)"
+            raise AbandonedError(f"{text}; the call was abandoned", cure=cure) from None
+        raise ModelError(text, retryable=True, cure="raise the model's timeout_s, or lower concurrency") from None
 
 
 async def _guarded(model: Model, call: Callable[[], Awaitable[_T]]) -> _T:
-    """Make one call. Whatever else a model raises becomes a :class:`ModelError`."""
+    """Make one call, and turn any exception of the model into a :class:`ModelError`."""
     note_call(model.name)
     try:
         return await call()
     except (ModelError, asyncio.CancelledError, GeneratorExit):
         raise
     except BaseException as error:
-        # sys.exit() and pytest.skip() too: no model may end the run or excuse itself. (Ctrl-C never arrives here.)
-        raise ModelError(f"{type(error).__name__}: {error}") from error
+        # Also sys.exit() and pytest.skip(): a model must not end the run. Ctrl-C does not get here.
+        raise ModelError(f"the model raised {told(error)}", cure=RAISED_CURE) from error
 
 
 def _checked_of_many(found: object) -> Completion | ModelError:
@@ -285,14 +299,16 @@ def _checked_of_many(found: object) -> Completion | ModelError:
 
 
 def _checked(completion: object) -> Completion:
-    """Return what a model returned, if it is an answer. Raise :class:`ModelError` else.
+    """Return what a model returned, or raise :class:`ModelError` if it is not an answer.
 
-    Half a surrogate pair, which no file can hold, becomes U+FFFD: a model may stop within an emoji.
+    An unpaired surrogate, which UTF-8 cannot encode, becomes U+FFFD: a model may stop within an emoji.
     """
     if not isinstance(completion, Completion):
-        raise ModelError(f"the model returned {type(completion).__name__} instead of a Completion")
+        what = f"the model returned a value of type {type(completion).__name__}"
+        raise ModelError(what, cure="return a pytest_ftgate.Completion from complete()")
     text = completion.text
     if not isinstance(text, str):
-        raise ModelError(f"the model returned a text of type {type(text).__name__} instead of str")
+        what = f"the model returned a Completion whose text is of type {type(text).__name__}"
+        raise ModelError(what, cure="make the text a str")
     whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return completion if whole == text else replace(completion, text=whole)

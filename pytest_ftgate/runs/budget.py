@@ -1,4 +1,4 @@
-"""What the next call of a model may cost, by its length and by what the model has shown so far."""
+"""Keep the cost of all calls below a limit, by estimating each call before it is made."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FIRST_OUTPUT_TOKENS = 1_000
 
 @dataclass(slots=True)
 class Habits:
-    """What one model has shown so far: most input tokens for a character, longest answer, seconds of its machine."""
+    """Hold what one model has shown so far: most input tokens per character, longest answer, busy seconds."""
 
     tokens_per_character: Fraction | None = None
     output_tokens: int | None = None
@@ -47,11 +47,11 @@ class Habits:
 
 
 def estimate(price: Price, habits: Habits, characters: int, max_output_tokens: int | None) -> Fraction | None:
-    """Return the US dollars that a call may cost; ``None`` where the price does not tell.
+    """Return the estimated US dollars for a call; ``None`` if the price does not tell.
 
-    A token is taken for 3 characters until the model has shown how many tokens it makes of them, then for as many
-    as it has made at most. An answer is taken to be as long as the request allows, else as the longest so far, at
-    first 1,000 tokens. The hour of a machine is taken to be spent as it was so far, at first not at all.
+    A token is estimated at 3 characters at first, and then by the model's highest ratio of tokens to characters. An
+    answer is estimated at the request's limit, or else at the longest so far, at first 1,000 tokens. A machine that is
+    paid by the hour is estimated at its mean busy time so far, at first 0.
     """
     if price.gpu_hour_usd is not None:
         mean_s = habits.busy_s / habits.answers if habits.answers else 0.0
@@ -67,12 +67,12 @@ def estimate(price: Price, habits: Habits, characters: int, max_output_tokens: i
 
 
 def exact(amount: float) -> Fraction:
-    """Return the amount as its decimals read, so that no rounding adds up."""
+    """Return the amount exactly as its decimals read, so that rounding errors do not add up."""
     return Fraction(repr(float(amount)))
 
 
 def most_output_tokens(params: Mapping[str, Any]) -> int | None:
-    """How many tokens a request with these parameters may be answered with, in all of its choices; ``None``: any."""
+    """Return the most tokens that a request with these parameters can be answered with; ``None``: any."""
     limits = [params.get(name) for name in ("max_completion_tokens", "max_tokens")]
     given = [limit for limit in limits if isinstance(limit, int) and not isinstance(limit, bool) and limit >= 0]
     choices = params.get("n")
@@ -84,11 +84,11 @@ _OPTION = "--ftgate-max-cost"
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What is to be sent next.
+    """Describe the next call.
 
     Args:
         prompt_characters: of all messages, for each of its questions.
-        max_output_tokens: what the request allows, see :func:`most_output_tokens`; ``None``: anything.
+        max_output_tokens: the request's limit, see :func:`most_output_tokens`; ``None``: none.
         owner: on whose behalf, for :meth:`Budget.close`.
     """
 
@@ -101,7 +101,7 @@ class Call:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Reservation:
-    """What the answer to one question may cost, by estimate, from before it is asked until it is settled."""
+    """Hold the estimated cost of one question from before the call until it is settled."""
 
     call: Call
     usd: Fraction
@@ -110,7 +110,7 @@ class Reservation:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Turn:
-    """The place in the queue of one who waits, in an event loop of his own."""
+    """Hold a waiter's place in the queue, in its own event loop."""
 
     owner: object
     loop: asyncio.AbstractEventLoop
@@ -118,14 +118,14 @@ class _Turn:
 
 
 class Budget:
-    """Keeps what is spent and what is in flight below a limit. All models of a session share one; threads may.
+    """Keep the money that is spent and in flight below a limit. All models and threads of a session share it.
 
-    What does not fit beside the calls in flight waits until enough of them have ended, in the order of coming: they may
-    cost less than their estimate, and show how long answers are. Nobody waits where nothing is in flight.
+    A call that does not fit beside those in flight waits in order until enough of them have ended: they may cost less
+    than estimated, and show how long answers are. No call waits if nothing is in flight.
 
     Args:
         limit_usd: US dollars that may be spent.
-        workers: how many processes share it evenly, each with a budget of its own.
+        workers: how many processes share the limit evenly, each with its own budget.
     """
 
     def __init__(self, limit_usd: float, workers: int = 1) -> None:
@@ -149,31 +149,31 @@ class Budget:
 
     @property
     def unsure_usd(self) -> float:
-        """US dollars that calls are estimated at of which nobody knows what they cost, as of one that broke off."""
+        """Return the estimated US dollars for calls whose cost is unknown, such as one that broke off."""
         return float(self._unsure)
 
     @property
     def unsure_said(self) -> str:
-        """Return how many these are, in words; empty where there are none."""
+        """Return the number of calls whose cost is unknown, as text; empty if there are none."""
         return f"{plural(self._unsure_calls, 'call')} whose cost is unknown" if self._unsure_calls else ""
 
     @property
     def in_flight_usd(self) -> float:
-        """Return the US dollars that the calls under way are estimated at."""
+        """Return the estimated US dollars for the calls in flight."""
         return float(self._in_flight)
 
     @property
     def uncounted(self) -> tuple[str, ...]:
-        """The names of models without a price that are no endpoints: what they spend, if anything, is not counted."""
+        """Return the names of models without a price that are not endpoints: their cost is not counted."""
         return tuple(self._uncounted)
 
     def covers(self, model: Model) -> bool:
-        """Return whether each call of this model has to be reserved; to be asked before its first one.
+        """Return whether each call of this model has to be reserved; to be called before its first one.
 
-        Recorded predictions cost nothing, and a function without a price is taken to: see :attr:`uncounted`.
+        Recorded predictions are free, and so is a function without a price: see :attr:`uncounted`.
 
         Raises:
-            ModelError: fatal; the model is an endpoint, and nobody knows its price.
+            ModelError: fatal; the model is an endpoint without a known price.
         """
         price = price_of(model)
         if model.verified is not None:
@@ -187,11 +187,10 @@ class Budget:
         return False
 
     async def reserve(self, call: Call) -> list[Reservation]:
-        """Set aside what the next call may cost, for each of its questions, and wait for that where it may help.
+        """Reserve the estimated cost of the next call, for each of its questions, and wait if that may help.
 
         Raises:
-            ModelError: fatal; nothing is in flight, and what is spent and this call would pass the limit; or nobody
-                knows what it costs.
+            ModelError: fatal; nothing is in flight and the call would exceed the limit, or its cost is unknown.
         """
         turn = _Turn(call.owner, asyncio.get_running_loop(), asyncio.Event())
         with self._lock:
@@ -210,7 +209,7 @@ class Budget:
                 self._wake_first()
 
     def take(self, call: Call) -> list[Reservation] | None:
-        """The same at once; ``None`` where it would have to wait."""
+        """Reserve without waiting; return ``None`` if it would have to wait."""
         return self._reserve(call, None)
 
     def _reserve(self, call: Call, turn: _Turn | None) -> list[Reservation] | None:
@@ -247,9 +246,9 @@ class Budget:
         completion: Completion | None = None,
         busy_s: float | None = None,
     ) -> None:
-        """Book once what an answer has cost, from which further estimates learn.
+        """Record the cost of an answer, from which further estimates learn.
 
-        Where nobody knows that, as of a call that broke off, the estimate counts: the provider may have billed it.
+        If it is unknown, as for a call that broke off, the estimate counts: the provider may have billed it.
         """
         with self._lock:
             self._book(reservation, actual_usd)
@@ -258,7 +257,7 @@ class Budget:
             self._wake_first()
 
     def close(self, owner: object) -> None:
-        """Book what is still open of this owner, who has ended: nobody is to wait for it, or behind it."""
+        """Settle all open reservations of this owner, which has ended, so that no one waits for them."""
         with self._lock:
             self._turns = deque(turn for turn in self._turns if turn.owner is not owner)
             for reservation in [one for one in self._open if one.call.owner is owner]:
@@ -275,12 +274,12 @@ class Budget:
             self._spent += exact(actual_usd)
 
     def _wake_first(self) -> None:
-        """Let the first in the queue look again; those behind him are woken when he leaves."""
+        """Let the first waiter check again; it wakes the next one when it leaves."""
         while self._turns:
             first = self._turns[0]
             try:
                 first.loop.call_soon_threadsafe(first.changed.set)
-            except RuntimeError:  # his loop has closed
+            except RuntimeError:  # its loop has closed
                 self._turns.popleft()
             else:
                 return
@@ -292,29 +291,32 @@ class Budget:
         if self._unsure_calls:
             spent += f", {show_usd(float(self._unsure))} of it by the estimate of {self.unsure_said}"
         guessed = call.max_output_tokens is None and self._habits[call.model_id].output_tokens is None
-        cure = "raise it and run again: what has arrived is kept (unless --ftgate-cache=off)"
+        cure = "raise it and run again: stored answers are reused"
         if guessed and call.price.gpu_hour_usd is None:
-            cure += f"\nor give params: {{max_tokens}}: else a first answer is taken for {FIRST_OUTPUT_TOKENS:,} tokens"
+            cure += (
+                "; or limit the answers, for example params: {max_tokens: 100}: the first answer of a model without a "
+            )
+            cure += f"limit is estimated at {FIRST_OUTPUT_TOKENS:,} tokens"
         return ModelError(
             f"{self._name}: {spent}, the next call{of} is estimated at {show_usd(float(usd))}", fatal=True, cure=cure
         )
 
     def _unpriced(self, name: str, price: Price) -> ModelError:
         if price.known:
-            why = f"the next call has more input than the {price.most_input_tokens:,} tokens that {price.source} is for"
+            why = f"{price.source} has no price above {price.most_input_tokens:,} input tokens, as in the next call"
         else:
             why = price.unknown or price.source
         return ModelError(
-            f"the price of {name} is unknown, so {_OPTION} cannot be kept",
+            f"{_OPTION} needs a price for {name}",
             fatal=True,
             where=Where(key="price"),
             evidence=why,
-            cure=f"give it a {price_cure(price.lack)}",
+            cure=f"set {price_cure(price.lack)}",
         )
 
 
 class Meter:
-    """One model's calls on a budget, in one run."""
+    """Reserve and settle one model's calls on a budget, in one run."""
 
     def __init__(self, budget: Budget, model: Model) -> None:
         self._budget = budget
@@ -324,7 +326,7 @@ class Meter:
         self._closed = False
 
     async def reserve(self, examples: Sequence[Example]) -> list[Reservation]:
-        """Set aside what answers to these examples may cost, all of them at once: see :meth:`Budget.reserve`."""
+        """Reserve the estimated cost of answers to these examples: see :meth:`Budget.reserve`."""
         lengths = [self._model.characters(example) for example in examples]
         call = Call(self._model.name, self._price, lengths, self._most_output, owner=self)
         return await self._budget.reserve(call)
@@ -332,7 +334,7 @@ class Meter:
     def settle(
         self, reservation: Reservation, found: Completion | ModelError | None, busy_s: float | None = None
     ) -> None:
-        """Book what a question has cost; where there is no answer, and that may have cost something, the estimate.
+        """Record the cost of a question; without an answer, the estimate, unless the call was certainly free.
 
         ``busy_s`` is the answer's share of the seconds in which the model was busy.
         """
@@ -348,6 +350,6 @@ class Meter:
                 raise
 
     def close(self) -> None:
-        """The run has ended. What of it still hangs is booked, so that nobody waits for it."""
+        """Settle what is still open: the run has ended."""
         self._closed = True
         self._budget.close(self)

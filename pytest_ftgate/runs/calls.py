@@ -1,4 +1,4 @@
-"""The calls of one run: the workers of all models in one event loop, until all is answered or the run ends."""
+"""Make the calls of one run, with the workers of all models in one event loop."""
 
 from __future__ import annotations
 
@@ -39,25 +39,30 @@ def call_models(
     limit: TimeLimit | None,
     budget: Budget | None,
 ) -> dict[int, ModelError]:
-    """Get the answers that are not recorded, from the store, else by calls: see :func:`run_models`.
+    """Get the answers that are not recorded from the store, or else by calls: see :func:`run_models`.
 
     Args:
         tell: called in this thread about ten times a second.
-        stopped: a model has met a fatal error already, so that no other is asked.
+        stopped: a model has failed for good already, so that no model is called.
 
     Returns:
-        The errors that ended the asking, by the id of the model.
+        The failures that ended the run, by the id of the model.
+
+    Raises:
+        Interrupted: Ctrl-C.
     """
-    queues = _queues(jobs, state, stores, retry, budget)
+    queues = _queues(jobs, state, stores, retry, budget, limit)
     for queue in queues:
         queue.look_up(offline=offline)
-    ready = [queue.ready() for queue in queues]  # all of them are asked, so that each run tells its own trouble
+    ready = [queue.ready() for queue in queues]  # no short circuit: each model reports its own failure
     if all(ready) and not stopped and any(queue.workers for queue in queues):
         longest_s = max((job.model.timeout_s for job, _ in jobs if job.model.timeout_s is not None), default=None)
         try:
             run_in_own_loop(_ask_all(queues, limit), tell, patience_s=longest_s)
         except KeyboardInterrupt:
-            raise Interrupted(tuple(queue.model.name for queue in queues if queue.abandoned)) from None
+            kept, total = map(sum, zip(*(queue.kept for queue in queues), strict=True))
+            abandoned = tuple(queue.model.name for queue in queues if queue.abandoned)
+            raise Interrupted(abandoned, kept=(kept, total)) from None
         finally:
             for queue in queues:
                 queue.close()
@@ -65,7 +70,7 @@ def call_models(
 
 
 def ask(model: Model, example: Example) -> Completion:
-    """Ask for one answer outside of any run: tried again like there, but neither looked up nor stored.
+    """Return one answer outside of a run: failures are retried, but the answer is neither looked up nor stored.
 
     Raises:
         ModelError: there is no answer.
@@ -83,9 +88,14 @@ def ask(model: Model, example: Example) -> Completion:
 
 
 def _queues(
-    jobs: Sequence[tuple[Job, Keys]], state: RunState, stores: Stores, retry: RetryPolicy, budget: Budget | None
+    jobs: Sequence[tuple[Job, Keys]],
+    state: RunState,
+    stores: Stores,
+    retry: RetryPolicy,
+    budget: Budget | None,
+    limit: TimeLimit | None,
 ) -> list[ModelQueue]:
-    """Make one queue a model, so that its limit on concurrency holds over all of its jobs."""
+    """Return one queue per model, so that its limit on concurrency holds over all of its jobs."""
     owner = uuid.uuid4().hex
     writers: dict[int, StoreWriter] = {}
     queues = []
@@ -93,12 +103,12 @@ def _queues(
         store = stores.persistent if model.persistent and stores.persistent is not None else stores.session
         writer = writers.setdefault(id(store), StoreWriter(store, owner, stores.newer_than))
         own = [(job, rows) for job, rows in jobs if job.model is model]
-        queues.append(ModelQueue(own, writer=writer, state=state, retry=retry, budget=budget))
+        queues.append(ModelQueue(own, writer=writer, state=state, retry=retry, budget=budget, limit=limit))
     return queues
 
 
 async def _ask_all(queues: Sequence[ModelQueue], limit: TimeLimit | None) -> None:
-    """Let all workers of all queues work until all is asked, one queue meets a fatal error, or we are cancelled."""
+    """Run all workers until every question is asked, one fails for good, time is up, or we are cancelled."""
     writers = {id(queue.writer): queue.writer for queue in queues}.values()
     workers = [asyncio.create_task(queue.work()) for queue in queues for _ in range(queue.workers)]
     renewals = [asyncio.create_task(writer.keep_leases()) for writer in writers]
@@ -121,11 +131,11 @@ async def _ask_all(queues: Sequence[ModelQueue], limit: TimeLimit | None) -> Non
             await asyncio.gather(*(_close(queue.model) for queue in queues))
     ended = [worker.exception() for worker in workers if worker.done() and not worker.cancelled()]
     for error in ended:
-        if error is not None and not isinstance(error, ModelError):  # fatal errors of a model are told by its runs
+        if error is not None and not isinstance(error, ModelError):  # those of models are in queue.fatal
             raise error
 
 
 async def _close(model: Model) -> None:
-    # All answers are in: what goes wrong here takes none of them away.
+    # All answers have arrived: a failure to close must not lose them.
     with contextlib.suppress(Exception):
         await asyncio.wait_for(model.aclose(), _CLOSE_S)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.errors import ModelError
-from pytest_ftgate.text import is_share, one_line, plural, printable, show_value
+from pytest_ftgate.text import is_share, plural, printable, show_value
 
 if TYPE_CHECKING:
     from pytest_ftgate.data import DataSet
@@ -26,9 +26,10 @@ _ID_CHARACTERS = 40
 
 @dataclass(frozen=True)
 class CheckpointSelection:
-    """The checkpoints of the candidate's job by their steps, of which a validation set is to find the best.
+    """Choose the best checkpoint of the candidate's job on a validation set.
 
-    ``metric`` is the gate's deciding one, as built for the validation set; ``models`` are the checkpoints to be called.
+    ``metric`` is the gate's deciding one, built for the validation set; ``tuned`` are the checkpoints, ordered by
+    step, and ``models`` the models to call.
     """
 
     validation: DataSet
@@ -37,10 +38,10 @@ class CheckpointSelection:
     models: tuple[Model, ...]
 
     def run(self, repeats: int, **options: Any) -> tuple[int, tuple[Run, ...], str]:
-        """Ask all checkpoints (see :func:`run_models`), and find the best; of equals the first.
+        """Ask all checkpoints (see :func:`run_models`), and return the best; among equals the first.
 
         Returns:
-            The index of the best, the runs, and in words by what it was chosen.
+            The index of the best, the runs, and a description of how it was chosen.
 
         Raises:
             FtgateError: an answer is missing, or a score is undefined.
@@ -76,14 +77,15 @@ def _step(tuned: Tuned) -> int:
 
 
 def _complete(step: int, run: Run) -> None:
-    """A checkpoint that was not asked everything cannot be compared."""
+    """Raise :class:`ModelError` if an answer is missing: the checkpoints could not be compared."""
     missing = [one for one in run.all_predictions if one.completion is None]
     if not missing:
         return
     ids = ", ".join(printable(one.id, _ID_CHARACTERS) for one in missing[:_IDS_SHOWN])
     total = plural(len(run.all_predictions), "answer")
-    reason = str(run.fatal) if run.fatal else missing[0].error or ""
+    failure = run.failure
     raise ModelError(
-        f"the best checkpoint is not known: {len(missing):,} of {total} of step {step} to the validation set are "
-        f"missing ({ids}): {one_line(reason)}"
+        f"the best checkpoint is unknown: {failure.cause if failure else ''}; {len(missing):,} of {total} of step "
+        f"{step} to the validation set missing ({ids})",
+        cure=failure.advice if failure else None,
     )

@@ -1,4 +1,4 @@
-"""The SQLite file behind a store: shared by many processes, checked to be ours, its errors said in words."""
+"""Open the SQLite file of a store: shared by processes, checked before use, with readable errors."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ SCHEMA_VERSION = 1
 _T = TypeVar("_T")
 _Work = Callable[[sqlite3.Connection], _T]
 
-# SQLite itself waits this long for another process; a few refusals (a switch of the journal mode, a recovery)
-# come back without any wait, so that the whole step is tried again after a pause.
+# SQLite itself waits this long for another process. Some "busy" errors (a switch of the journal mode, a recovery)
+# come without any wait, so the whole step is retried after a pause.
 _BUSY_S = 5.0
 _PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.4)
 
@@ -34,7 +34,7 @@ _DELETE = f"Delete the file (its predictions are then asked for again), or {_OFF
 _WRITABLE = f"Make the folder writable, or {_OFF}."
 _READ_ONLY = "predictions cannot be stored here"
 _DAMAGED = "this is not a sound file of stored predictions"
-# By SQLite's texts, which have not changed for decades: its error codes reach Python only from 3.11 on.
+# Matched by SQLite's texts, which have not changed for decades: Python has its error codes only since 3.11.
 _CAUSES = (
     (("readonly", "unable to open"), _READ_ONLY, _WRITABLE),
     (("disk is full",), "there is no room to store a prediction", f"Make room on the disk, or {_OFF}."),
@@ -44,7 +44,7 @@ _CAUSES = (
 
 
 class Database:
-    """One file, or one database in memory (``path=None``). Opened on first use; any thread may, one at a time."""
+    """Hold one file, or a database in memory (``path=None``). Opened on first use; threads take turns."""
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
@@ -53,13 +53,13 @@ class Database:
         self._refusal: str | None = None
 
     def read(self, work: _Work[_T]) -> _T:
-        """Do work that changes nothing. Raises :class:`StoreError`."""
+        """Run a function that changes nothing. Raises :class:`StoreError`."""
         with self._lock:
             connection = self._connected()
             return self._guarded(lambda: work(connection))
 
     def write(self, work: _Work[_T]) -> _T:
-        """Do work in one transaction that no other process writes beside. Raises :class:`StoreError`."""
+        """Run a function in one exclusive transaction. Raises :class:`StoreError`."""
         with self._lock:
             connection = self._connected()
             if self._refusal is not None:
@@ -67,14 +67,14 @@ class Database:
             return self._guarded(lambda: _in_transaction(connection, work))
 
     def close(self) -> None:
-        """Close the file; the next use opens it again. What stands in memory is lost."""
+        """Close the file; the next use opens it again. A database in memory is lost."""
         with self._lock:
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
 
     def __del__(self) -> None:
-        # Python 3.13 warns of a connection that is collected open, and users may have made warnings errors.
+        # Python 3.13 warns about connections that are garbage collected open, and warnings may be errors.
         if self._connection is not None:
             self._connection.close()
 
@@ -120,14 +120,14 @@ class Database:
 
     def _open_read_only(self, path: Path, refusal: str) -> sqlite3.Connection:
         if not path.exists():
-            return self._prepared(":memory:")  # nothing is stored, and nothing can be
+            return self._prepared(":memory:")  # the file does not exist and cannot be created
         if not path.is_file():
             raise self._error(_READ_ONLY, refusal, _WRITABLE)
         uri = path.absolute().as_uri()
         try:
             return self._checked(_connect(f"{uri}?mode=ro"))
         except sqlite3.OperationalError:
-            # No journal can be made beside the file. Where nobody can write, reading needs none.
+            # No journal can be created beside the file; reading a file that no one can write needs none.
             return self._checked(_connect(f"{uri}?mode=ro&immutable=1"))
 
     def _prepared(self, uri: str) -> sqlite3.Connection:
@@ -142,7 +142,7 @@ class Database:
         return connection
 
     def _checked(self, connection: sqlite3.Connection) -> sqlite3.Connection:
-        """Refuse what is not ours before anything in it is changed."""
+        """Reject a file of another program before anything in it is changed."""
         try:
             version = _patiently(lambda: _schema_version(connection))
         except BaseException:
@@ -175,7 +175,7 @@ def _connect(uri: str) -> sqlite3.Connection:
 
 
 def _make_folder(folder: Path) -> None:
-    """A new folder is kept out of version control; one that was there is the user's, and left alone."""
+    """Create the folder and keep it out of version control; an existing folder is left alone."""
     try:
         folder.mkdir(parents=True)
     except FileExistsError:
@@ -184,7 +184,7 @@ def _make_folder(folder: Path) -> None:
 
 
 def _schema_version(connection: sqlite3.Connection) -> str | None:
-    """Return the version as written, "" for a file of something else, ``None`` for an empty one."""
+    """Return the version as written, "" for another program's file, ``None`` for an empty one."""
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if "meta" not in tables:
         return "" if tables else None
@@ -198,7 +198,7 @@ def _schema_version(connection: sqlite3.Connection) -> str | None:
 def _make_tables(connection: sqlite3.Connection) -> None:
     for statement in _SCHEMA:
         connection.execute(statement)
-    # A write even where nothing changes: it finds a file out that only looks writable, before a call is made.
+    # Write even if nothing changes: this detects a file that only looks writable before a call is paid.
     connection.execute("INSERT OR IGNORE INTO meta VALUES ('schema', ?)", (str(SCHEMA_VERSION),))
 
 
@@ -208,7 +208,7 @@ def _in_transaction(connection: sqlite3.Connection, work: _Work[_T]) -> _T:
         result = work(connection)
         connection.execute("COMMIT")
     except BaseException:
-        # A full disk has rolled back by itself.
+        # SQLite has already rolled back after a full disk.
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise

@@ -1,4 +1,4 @@
-"""Latencies from a sample of answers taken by itself: many calls at once would wait for each other, here or there."""
+"""Measure latencies on a separate sample: with many calls at once they would wait for each other."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 class Sampled(Delegate):
-    """A model as its sample is taken: one question a call, fewer calls at a time, kept under keys of their own.
+    """Ask a model for its latency sample: one question per call, fewer calls at a time, and separate keys.
 
-    So an answer that is stored is asked for once more: how long it took says nothing, for nobody knows what else ran.
+    Stored answers are asked for again, since it is unknown what else ran when they were timed.
     """
 
     verified = None
@@ -37,9 +37,9 @@ class Sampled(Delegate):
 def take_samples(
     models: Mapping[str, Model], test: DataSet, *, stores: Stores, offline: bool, **options: Any
 ) -> dict[str, Run]:
-    """Return the sample of each model that asks for one, by role; one after the other, while nothing else runs.
+    """Return the sample of each model that needs one, by role; one after the other, while nothing else runs.
 
-    Asked are the first examples of the test set; see :func:`~pytest_ftgate.runs.runner.run_models`.
+    The first examples of the test set are asked; see :func:`~pytest_ftgate.runs.runner.run_models`.
     """
     samples = {}
     for role, model in models.items():

@@ -1,4 +1,4 @@
-"""What one model did on the test set: its scores, its time, its tokens, its money."""
+"""Measure what one model did on the test set: scores, time, tokens and cost."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _FLIP_CHARACTERS = 300
 
 @dataclass(frozen=True)
 class Measured:
-    """A run with its facts and its scores by metric name."""
+    """Hold a run with its facts and its scores by metric name."""
 
     run: Run
     facts: ModelResult
@@ -39,14 +39,14 @@ class Measured:
 
     @cached_property
     def answers(self) -> list[list[str | None]]:
-        """See :func:`answers_of`."""
+        """Return the answers as metrics take them: see :func:`answers_of`."""
         return answers_of(self.run)
 
 
 def answers_of(run: Run) -> list[list[str | None]]:
-    """Return the answers as metrics take them, ``[repeat][example]``; ``None`` for what cannot be right.
+    """Return the answers as metrics take them, ``[repeat][example]``; ``None`` for those that cannot be right.
 
-    A missing prediction, a refusal, a filtered or cut-off answer and an empty text are no answer.
+    A missing prediction, a refusal, a filtered or cut-off answer and an empty text cannot be right.
     """
     return [[_answer(prediction.completion) for prediction in repeat] for repeat in run.predictions]
 
@@ -58,9 +58,9 @@ def _answer(completion: Completion | None) -> str | None:
 
 
 def measure_run(name: str, run: Run, sample: Run | None = None, *, forgiven: bool = False) -> Measured:
-    """Return everything but the scores; where there is a sample, latencies are its.
+    """Return all facts except the scores; latencies are those of the sample, if there is one.
 
-    ``forgiven``: a missing answer is no error, and takes as long as the model was given for it.
+    ``forgiven``: a missing answer is not an error, and counts with the model's time limit as its latency.
     """
     predictions = run.all_predictions
     completions = [p.completion for p in predictions if p.completion is not None]
@@ -74,7 +74,7 @@ def measure_run(name: str, run: Run, sample: Run | None = None, *, forgiven: boo
     stored = [at for p, at in made_at(run) if at is not None and (recorded or p.stored)]
     n_errors = len(predictions) - len(completions)
     price = price_of(run.model)
-    # How long a file was read says nothing about the machine that the recorded model ran on.
+    # The time to read a file says nothing about the recorded model's machine.
     cost = cost_of_run([(p.completion, None if recorded else p.busy_s) for p in predictions], price)
     return Measured(
         run,
@@ -107,10 +107,10 @@ def measure_run(name: str, run: Run, sample: Run | None = None, *, forgiven: boo
 
 
 def forgiven_roles(errors: str, runs: Iterable[Run]) -> tuple[str, ...]:
-    """The models whose missing answers count as wrong, by the gate's ``errors``.
+    """Return the roles whose missing answers count as wrong, by the gate's ``errors``.
 
-    Nobody's where the asking was stopped: what nobody asked for is not missing after all retries. But a model that only
-    hangs has stopped it by not answering.
+    There are none if the run was stopped: an answer that was not asked for is not missing after all retries. But a
+    model whose calls all hang has stopped the run by not answering.
     """
     from pytest_ftgate.runs.run_state import AbandonedError
 
@@ -119,9 +119,9 @@ def forgiven_roles(errors: str, runs: Iterable[Run]) -> tuple[str, ...]:
 
 
 def made_at(run: Run) -> Iterator[tuple[Prediction, float | None]]:
-    """Each answer that is there, and when it was made, in seconds since the epoch; ``None`` where nobody knows.
+    """Yield each answer with the time it was made, in seconds since the epoch; ``None`` if unknown.
 
-    A recording's as the recording says, not when it was read.
+    For a recording this is the recorded time, not the time of reading.
     """
     from pytest_ftgate.models.recorded import RecordedModel
 
@@ -132,7 +132,7 @@ def made_at(run: Run) -> Iterator[tuple[Prediction, float | None]]:
 
 
 def score_run(measured: Measured, metrics: Mapping[str, Metric], deciding: str, expected: Sequence[Any]) -> Measured:
-    """Add the value of every metric. Raises :class:`MetricError` where one is undefined."""
+    """Add the value of every metric. Raises :class:`MetricError` if one is undefined."""
     from dataclasses import replace
 
     answers = measured.answers
@@ -150,7 +150,7 @@ def score_run(measured: Measured, metrics: Mapping[str, Metric], deciding: str, 
 
 
 def _located(error: MetricError, measured: Measured) -> MetricError:
-    """Return the same error, with the model that answered and the place of the example."""
+    """Return the same error, with the model and the place of the example."""
     name, test = measured.facts.name, measured.run.test_set
     if error.example is None:
         what, where = f"{error.what} of {name}", error.where
@@ -160,10 +160,10 @@ def _located(error: MetricError, measured: Measured) -> MetricError:
 
 
 def compare_scored(baseline: Scored, candidate: Scored, *, repeats: int, **asked: Any) -> Comparison:
-    """Return candidate minus baseline, the sign turned where lower is better.
+    """Return candidate minus baseline, with the sign turned if lower is better.
 
-    The method follows from the metric: right or wrong, graded (repeats make grades of right and wrong), or of the whole
-    set. ``asked`` are margin, confidence, evidence, groups: see :mod:`pytest_ftgate.statistics`.
+    The method follows from the metric: right or wrong, graded (repeats of right and wrong are grades), or set-level.
+    ``asked`` are margin, confidence, evidence, groups: see :mod:`pytest_ftgate.statistics`.
     """
     from pytest_ftgate import statistics as inference
 
@@ -183,7 +183,7 @@ def compare_scored(baseline: Scored, candidate: Scored, *, repeats: int, **asked
 
 
 def _preferences(baseline: Scored, candidate: Scored) -> np.ndarray[Any, Any]:
-    """How far the candidate is preferred to this baseline: see :class:`pytest_ftgate.metrics.judged.Preferred`."""
+    """Return how far the candidate is preferred: see :class:`pytest_ftgate.metrics.judged.Preferred`."""
     assert baseline.per_example is not None
     assert candidate.per_example is not None
     preferred: np.ndarray[Any, Any] = (candidate.per_example - baseline.per_example + 0.5).round(12)
@@ -191,7 +191,7 @@ def _preferences(baseline: Scored, candidate: Scored) -> np.ndarray[Any, Any]:
 
 
 def same_outputs(a: Run, b: Run) -> bool:
-    """Word for word the same answers, all of them."""
+    """Return whether all answers of two runs are identical."""
     return all(
         x.completion is not None and y.completion is not None and x.completion.text == y.completion.text
         for x, y in zip(a.all_predictions, b.all_predictions, strict=True)
@@ -199,7 +199,7 @@ def same_outputs(a: Run, b: Run) -> bool:
 
 
 def is_right(metric: Metric, score: float) -> bool | None:
-    """Return whether an answer is right: a graded one above the middle of the range, ``None`` where there is none."""
+    """Return whether an answer is right: a graded one above the middle of the range, ``None`` without a middle."""
     if metric.kind != "graded":
         return score > 0.5
     if not math.isfinite(metric.high - metric.low):
@@ -209,7 +209,7 @@ def is_right(metric: Metric, score: float) -> bool | None:
 
 
 def rightness(scored: Scored) -> np.ndarray[Any, Any]:
-    """Return how right each answer is, shape ``(examples,)``: the metric's own score, for set-level ones its part's."""
+    """Return how right each answer is, shape ``(examples,)``: the metric's score, or a set-level metric's share."""
     if scored.per_example is not None:
         return scored.per_example
     from pytest_ftgate.statistics import share_right
@@ -226,7 +226,7 @@ def rightness_by_repeat(measured: Measured, expected: Sequence[Any], metric: Met
 
 
 def flips(baseline: Measured, candidate: Measured, metric: str, most: int) -> tuple[int, int, tuple[Flip, ...]]:
-    """Wins, losses, and the ``most`` worst examples that the candidate broke."""
+    """Return wins, losses, and the ``most`` worst examples that the candidate broke."""
     import numpy as np
 
     change = gains(baseline, candidate, metric)
@@ -260,7 +260,7 @@ def _flip(index: int, baseline: Run, candidate: Run, why: str | None) -> Flip:
 
 
 def shown_input(example: Example) -> str:
-    """Return what an example asks: of a conversation the last message."""
+    """Return the input of an example for reports: the last message of a conversation."""
     if isinstance(example.input, str):
         return example.input
     content = example.input[-1].get("content")
@@ -277,7 +277,7 @@ def _short(text: str) -> str:
 
 
 def _quantiles(seconds: Sequence[float | None]) -> tuple[float | None, float | None]:
-    """Half and 95 % of the answers took at most so long; unknown where one of them does not tell."""
+    """Return p50 and p95 of the seconds; unknown if one of them is."""
     known = [one for one in seconds if one is not None]
     if not known or len(known) < len(seconds):
         return None, None
@@ -303,7 +303,7 @@ MOST_ROWS = 200
 
 
 def breakdown_results(scored: Mapping[str, Measured]) -> tuple[BreakdownResult, ...]:
-    """Return the tables of all metrics that have one, metric by metric and role by role, at most 200 rows each."""
+    """Return the tables of all metrics that have one, by metric and role, at most 200 rows each."""
     return tuple(
         BreakdownResult(metric, role, table.title, table.columns, table.rows[:MOST_ROWS], table.shares)
         for metric in next(iter(scored.values())).scores

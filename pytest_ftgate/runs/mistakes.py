@@ -1,4 +1,4 @@
-"""Which mistakes two models make, on which labels and examples they differ, and what a gain rests on. Pure."""
+"""Diagnose answers: which mistakes two models make, which labels and examples differ, and what a gain is based on."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 RIGHT = "right"
 KINDS = ("missing", "refusal", "cut_off", "empty", "wrong_format", "unknown_label", "wrong_label", "wrong")
-"""Kinds of mistakes, the first that fits counts: no answer at all, then its form, then what it says."""
+"""Kinds of mistakes; the first that applies counts: missing, then form, then content."""
 
 OF_FORM = ("empty", "wrong_format", "unknown_label")
-"""What an instruction may mend: the answer is none of those that the task allows."""
+"""Kinds of mistakes that an instruction may fix: the answer is not one that the task allows."""
 
 MOST_LABELS = 50
-"""More different outputs are no small set of labels, but things to be known."""
+"""With more different outputs, they are not a small set of labels."""
 
 NO_LABEL = "(no known label)"
-"""Stands among confusions for an answer that is no label of the test set."""
+"""Replaces an answer among confusions that is not a label of the test set."""
 
 _CONFUSIONS_KEPT = 10
 _TELLING_DIGITS = 3
@@ -45,13 +45,13 @@ _WORD = re.compile(r"\w+")
 
 @dataclass(frozen=True)
 class _Labels:
-    """The labels that a task allows, as the metric compares them."""
+    """Hold the labels that a task allows, in the form in which the metric compares them."""
 
     known: Mapping[str, str]  # the compared form, and the label as it is written
     read: Mapping[str, str | None]  # of each answer, the label in it as it is compared
 
     def of(self, answer: str) -> str | None:
-        """Return the label that an answer is, as it is written; None where it is none that is known."""
+        """Return the label of an answer, as written in the test set; None if it is not a known one."""
         return self.known.get(self.read[answer] or "")
 
     @cached_property
@@ -59,7 +59,7 @@ class _Labels:
         return [words for label in self.known.values() if (words := _words(label)).strip()]
 
     def is_wrapped(self, answer: str) -> bool:
-        """One label and something else (a sentence, a full stop, another case), or nothing where a label is read."""
+        """Return whether an answer holds one label and other text, or is empty where a label is extracted."""
         words = _words(answer)
         found = {label for label in self._in_words if label in words}
         longest = [one for one in found if not any(one in other and one != other for other in found)]
@@ -67,7 +67,7 @@ class _Labels:
 
 
 def _words(text: str) -> str:
-    """Return the words of a text, with a blank around each, so that one text may be looked for in another."""
+    """Return the words of a text, each surrounded by blanks, so that texts can be searched for whole words."""
     return f" {' '.join(_WORD.findall(text.casefold()))} "
 
 
@@ -78,21 +78,21 @@ def diagnose(
     baseline: Measured,
     candidate: Measured | None,
 ) -> Diagnosis:
-    """Look at every answer that the metric has scored; there is no candidate before training."""
+    """Diagnose every answer that the metric has scored; there is no candidate before training."""
     models = [baseline] if candidate is None else [baseline, candidate]
     labels = _labels(metric, examples, models)
     kinds = [_kinds(metric, examples, one, labels) for one in models]
     fixed, broken = _changed(metric, baseline, candidate)
-    told = [examples[i] for i in fixed]
+    fixed_examples = [examples[i] for i in fixed]
     return Diagnosis(
         baseline=_counted(kinds[0]),
         candidate=_counted(kinds[1]) if candidate is not None else None,
         confusions=_confusions(examples, models, labels) if labels else (),
         labels=_label_scores(examples, kinds) if labels else (),
-        fixed=tuple(example.id for example in told),
+        fixed=tuple(example.id for example in fixed_examples),
         broken=tuple(examples[i].id for i in broken),
         wrong_in_both=_wrong_in_both(kinds) if candidate is not None else None,
-        recalled=recalled(told, examples, list(training)) if candidate is not None else None,
+        recalled=recalled(fixed_examples, examples, list(training)) if candidate is not None else None,
     )
 
 
@@ -100,7 +100,7 @@ def diagnose(
 
 
 def _kinds(metric: Metric, examples: Sequence[Example], one: Measured, labels: _Labels | None) -> list[list[str]]:
-    """Return what became of each answer, ``[repeat][example]``."""
+    """Return the kind of each answer, ``[repeat][example]``."""
     right = _right(metric, examples, one)
     label_kind = cache(partial(_label_kind, labels=labels)) if labels else None
     return [
@@ -113,7 +113,7 @@ def _kinds(metric: Metric, examples: Sequence[Example], one: Measured, labels: _
 
 
 def _right(metric: Metric, examples: Sequence[Example], one: Measured) -> list[list[bool]]:
-    """Return whether each answer is right; where grades have no middle, nobody knows, and whether there is one."""
+    """Return whether each answer is right, and whether that is known: graded metrics may have no middle."""
     from pytest_ftgate.runs.measure import is_right, rightness, rightness_by_repeat
 
     if len(one.run.predictions) == 1:
@@ -167,7 +167,7 @@ def _is_json(text: str) -> bool:
 
 
 def _counted(kinds: Sequence[Sequence[str]]) -> dict[str, int]:
-    """Return how many answers are right, and how many of each kind of mistake there are at all."""
+    """Return how many answers are right, and how many mistakes of each kind there are."""
     counts = Counter(kind for repeat in kinds for kind in repeat)
     return {RIGHT: counts[RIGHT]} | {kind: counts[kind] for kind in KINDS if counts[kind]}
 
@@ -176,9 +176,9 @@ def _counted(kinds: Sequence[Sequence[str]]) -> dict[str, int]:
 
 
 def _labels(metric: Metric, examples: Sequence[Example], models: Sequence[Measured]) -> _Labels | None:
-    """Return the labels of the test set; None where its outputs are no labels.
+    """Return the labels of the test set; None if its outputs are not labels.
 
-    Most of them differ then, or are no plain values, or all are blank: nobody knows what is expected.
+    They are not labels if most of them differ, some are not plain values, or all are blank.
     """
     expected = [example.expected for example in examples]
     if any(isinstance(value, dict | list) for value in expected) or any(map(_is_container, expected)):
@@ -194,12 +194,12 @@ def _labels(metric: Metric, examples: Sequence[Example], models: Sequence[Measur
 
 
 def are_labels(texts: Iterable[str], rows: int) -> bool:
-    """Return whether so few different outputs of so many rows are labels: free text hardly repeats itself."""
+    """Return whether there are few enough different outputs to be labels: free text hardly repeats."""
     return len(set(texts)) <= max(2, rows // 2)
 
 
 def _confusions(examples: Sequence[Example], models: Sequence[Measured], labels: _Labels) -> tuple[Confusion, ...]:
-    """Return the pairs of expected and answered labels that are mixed up most, by either model."""
+    """Return the pairs of expected and answered labels that either model confuses most."""
     counts = [_pairs(examples, one, labels) for one in models]
     after = counts[1] if len(counts) > 1 else Counter[tuple[str, str]]()
     pairs = sorted({*counts[0], *after}, key=lambda pair: (-max(counts[0][pair], after[pair]), pair))
@@ -214,9 +214,9 @@ def _pairs(examples: Sequence[Example], one: Measured, labels: _Labels) -> Count
 def label_pairs(
     metric: Metric, examples: Sequence[Example], models: Sequence[Measured]
 ) -> list[Counter[tuple[str, str | None]]] | None:
-    """By model, how often each label is answered where each is expected, over all repeats, right answers included.
+    """Return by model how often each label is answered for each expected label, over all repeats.
 
-    ``None`` in place of an answer is what is no label of the test set; ``None`` in all: its outputs are no labels.
+    ``None`` as an answer is anything that is not a label of the test set; ``None`` in all: its outputs are not labels.
     """
     labels = _labels(metric, examples, models)
     if labels is None:
@@ -228,7 +228,7 @@ def label_pairs(
 
 
 def _texts(examples: Sequence[Example], one: Measured) -> Iterator[tuple[str, str | None]]:
-    """Yield the expected label and the text of each answer; None in place of one that is missing or not whole."""
+    """Yield the expected label and the text of each answer; None for one that is missing or incomplete."""
     for repeat in one.run.predictions:
         for example, prediction in zip(examples, repeat, strict=True):
             completion = prediction.completion
@@ -263,26 +263,26 @@ def _changed(metric: Metric, baseline: Measured, candidate: Measured | None) -> 
 
 
 def _wrong_in_both(kinds: Sequence[Sequence[Sequence[str]]]) -> int:
-    """Examples that neither model ever gets right."""
+    """Return examples that both models always get wrong."""
     never = [{i for i, answers in enumerate(zip(*one, strict=True)) if RIGHT not in answers} for one in kinds]
     return len(never[0] & never[1])
 
 
 def recalled(fixed: Sequence[Example], test: Sequence[Example], training: Sequence[Example]) -> int:
-    """How many of the fixed examples expect what stands in the training set's outputs, and not in their own input.
+    """Return how many fixed examples expect text from the training set's outputs that is not in their own input.
 
-    Only what has to be known counts: several words, a number or a name. A label of a small set, or an object, does
-    not: to say the right one is behaviour.
+    Only facts count: several words, a number or a name. A label of a small set or an object does not: giving the right
+    one is behaviour, not knowledge.
     """
     if not fixed or _small_set(test, training):
         return 0
     facts = [needle for example in fixed if (needle := _to_be_known(example))]
-    told = _told(set(facts), training)
-    return sum(needle in told for needle in facts)
+    found = _found_in_training(set(facts), training)
+    return sum(needle in found for needle in facts)
 
 
 def _small_set(test: Sequence[Example], training: Sequence[Example]) -> bool:
-    """Whether the outputs are labels of a small set: few different ones, or each of them tested several times."""
+    """Return whether the outputs are labels of a small set: few different ones, or each tested several times."""
     tested = {expected_text(example.expected).strip() for example in test}
     different = tested | {expected_text(example.expected).strip() for example in training}
     few = len(different) <= MOST_LABELS or len(tested) * _TESTS_OF_A_LABEL <= len(test)
@@ -290,7 +290,7 @@ def _small_set(test: Sequence[Example], training: Sequence[Example]) -> bool:
 
 
 def _to_be_known(example: Example) -> str:
-    """Return the words of what is expected; none where it is not to be known, or told by the input."""
+    """Return the words of the expected output; none if it is not a fact, or occurs in the input."""
     text = expected_text(example.expected).strip()
     if not isinstance(example.expected, str | int | float) or _is_container(example.expected) or not _is_fact(text):
         return ""
@@ -298,10 +298,10 @@ def _to_be_known(example: Example) -> str:
     return needle if needle.strip() and needle not in _words(_asked(example)) else ""
 
 
-def _told(needles: Iterable[str], training: Iterable[Example]) -> set[str]:
-    """Those of the needles that stand in the outputs of the training set, word for word.
+def _found_in_training(needles: Iterable[str], training: Iterable[Example]) -> set[str]:
+    """Return the needles that occur in the outputs of the training set, word for word.
 
-    They are looked up by their first words, so that each word of the training set is looked at once.
+    They are indexed by their first words, so that each word of the training set is visited once.
     """
     by_start: dict[tuple[str, ...], list[str]] = {}
     for needle in needles:
@@ -318,13 +318,13 @@ def _told(needles: Iterable[str], training: Iterable[Example]) -> set[str]:
 
 
 def _is_fact(text: str) -> bool:
-    """Several words, a name, or a number that is too long to be met by chance."""
+    """Return whether a text is several words, a name, or a number too long to be guessed."""
     digits = sum(map(str.isdigit, text))
     return len(text.split()) > 1 or any(map(str.isupper, text)) or digits >= _TELLING_DIGITS
 
 
 def _asked(example: Example) -> str:
-    """All that the model is given."""
+    """Return all text that the model receives."""
     if isinstance(example.input, str):
         return example.input
     return " ".join(str(message.get("content") or "") for message in example.input)

@@ -1,4 +1,4 @@
-"""One model's part of a run: what is known is looked up, the rest asked for by a fixed number of workers."""
+"""Get one model's answers: look up what is stored, and let a fixed number of workers ask for the rest."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -14,17 +15,16 @@ from pytest_ftgate.models import Question
 from pytest_ftgate.models.protocol import Prediction, RetryPolicy
 from pytest_ftgate.runs.asking import Asker
 from pytest_ftgate.runs.budget import Meter
-from pytest_ftgate.runs.run_state import AbandonedError, EarlyStop
-from pytest_ftgate.runs.throttle import Throttle
-from pytest_ftgate.text import OFFLINE
+from pytest_ftgate.runs.run_state import ENOUGH, AbandonedError, EarlyStop
+from pytest_ftgate.runs.throttle import LONGEST_WAIT_S, Throttle
 
 if TYPE_CHECKING:
     from pytest_ftgate.runs.budget import Budget
     from pytest_ftgate.runs.run_state import Keys, RunState
-    from pytest_ftgate.runs.runner import Job
+    from pytest_ftgate.runs.runner import Job, TimeLimit
     from pytest_ftgate.runs.store_writer import StoreWriter
 
-_STUCK_AFTER = 5  # abandoned calls in a row: each has cost its whole time limit, and left a thread behind
+_STUCK_AFTER = 5  # abandoned calls in a row: each took its whole time limit and left a thread behind
 
 _FIRST_POLL_S = 0.05
 
@@ -32,13 +32,13 @@ _SLOWEST_POLL_S = 0.25
 
 
 class ModelQueue:
-    """Asks one model, whose jobs these are.
+    """Ask one model for the answers of its jobs.
 
     Attributes:
-        workers: how many times :meth:`work` is to run at once.
-        fatal: the error that makes further calls pointless.
-        stopping: workers take nothing more, and let themselves be cancelled.
-        abandoned: calls that cannot be cancelled went on when the workers were.
+        workers: how many times :meth:`work` has to run at once.
+        fatal: the failure that ended the run.
+        stopping: workers take no further question, and can be cancelled.
+        abandoned: calls were still running in threads when the workers were cancelled.
     """
 
     def __init__(
@@ -49,6 +49,7 @@ class ModelQueue:
         state: RunState,
         retry: RetryPolicy,
         budget: Budget | None = None,
+        limit: TimeLimit | None = None,
     ) -> None:
         first, _ = jobs[0]
         self.model = first.model
@@ -68,27 +69,34 @@ class ModelQueue:
             requests_per_minute=self.model.requests_per_minute,
             tokens_per_minute=self.model.tokens_per_minute,
             pause_s=self.model.pause_s,
+            longest_wait_s=lambda: max(LONGEST_WAIT_S, limit.left_s() if limit is not None else 0.0),
         )
+        retry = replace(retry, retry_after_cap_s=throttle.longest_wait_s()) if limit is not None else retry
         self._asker = Asker(self.model, retry, throttle, batched=self.model.batch_size > 1, now=writer.now)
         self._ready: deque[Question] = deque()
         self._elsewhere: dict[str, Question] = {}
         self._polling = asyncio.Lock()
         self._abandoned_in_a_row = 0
+        self._had_stored = False
+        self._has_answered = False
+        self._rejected = 0
 
     def look_up(self, *, offline: bool) -> None:
-        """Note what is stored; the rest fails where it would have to be asked for and may not."""
+        """Take stored answers; ``offline``, the other questions to an endpoint fail."""
         self._state.found(self.writer.get(self._state.unknown(self._keys)))
         missing = self._state.unknown(self._keys)
+        self._had_stored = bool(self._state.known(self._keys))
         if offline and self.model.endpoint:
+            failure = _offline()
             for key in missing:
-                self._state.failed(key, OFFLINE, offline=True)
+                self._state.failed(key, failure)
             return
         self.workers = min(self.model.concurrency, -(-len(missing) // self.model.batch_size))
         if self.workers:
             self.fatal = self._early_stop.check(self._state.known(self._keys))
 
     def ready(self) -> bool:
-        """Return whether the model can be asked, if it has to be at all; where not, :attr:`fatal` says why."""
+        """Return whether the model can be called, if it has to be; if it cannot, :attr:`fatal` says why."""
         if self.workers:
             try:
                 self.model.ready()
@@ -99,12 +107,18 @@ class ModelQueue:
         return self.fatal is None
 
     def close(self) -> None:
-        """Free the money that was set aside: the run has ended."""
+        """Release the money reserved for calls: the run has ended."""
         if self._asker.meter is not None:
             self._asker.meter.close()
 
+    @property
+    def kept(self) -> tuple[int, int]:
+        """Return how many answers the next session finds, and how many this run is for."""
+        answers = [one for one in self._state.known(self._keys) if one.completion is not None]
+        return len(answers) if self.writer.persistent else 0, sum(map(len, self._keys))
+
     def _unasked(self) -> Iterator[Question]:
-        """Draw questions as the work goes on; never a list, since examples are many."""
+        """Yield the questions that are still to be asked; no list is made, since there may be many."""
         for job, rows in self._jobs:
             for repeat, row in enumerate(rows):
                 for example, key in zip(job.test_set.examples, row, strict=True):
@@ -112,7 +126,7 @@ class ModelQueue:
                         yield Question(key, example, repeat)
 
     async def work(self) -> None:
-        """Be one worker until nothing is left to ask. Raises :class:`ModelError` where it is fatal."""
+        """Ask until no question is left. Raises a fatal :class:`ModelError`."""
         while not self.stopping and (questions := await self._next()):
             try:
                 await self._ask(questions)
@@ -120,10 +134,10 @@ class ModelQueue:
                 if self.stopping:
                     self.abandoned = self.model.abandons
                     raise
-                await self._fail("the call was cancelled from within the model", *questions)
+                await self._fail(ModelError("the model cancelled its own call"), *questions)
 
     async def _next(self) -> Sequence[Question]:
-        """Return what one call takes, as much of it as there is; nothing where all is done."""
+        """Return the questions of the next call; empty when all is done."""
         while not self._ready:
             # Few, so that other processes get their share.
             if questions := list(islice(self._questions, 2 * self.model.concurrency * self.model.batch_size)):
@@ -143,7 +157,7 @@ class ModelQueue:
         self._elsewhere.update((key, by_key[key]) for key in claim.elsewhere)
 
     async def _poll(self) -> None:
-        """Wait until an answer that another process was asking for is there, or has to be asked for by us."""
+        """Wait until another process has stored an answer that we need, or has given the question up."""
         pause_s = 0.0
         while self._elsewhere and not self._ready:
             await asyncio.sleep(pause_s)
@@ -158,13 +172,14 @@ class ModelQueue:
                 for question, outcome in outcomes:
                     if isinstance(outcome, ModelError):
                         self._end_if_fatal(outcome)
-                        await self._fail(str(outcome), question)
+                        await self._fail(outcome, question)
 
     async def _answered(self, predictions: Sequence[Prediction]) -> None:
-        """Note the answers that one call has brought, and return once they are stored."""
+        """Record the answers of one call, and return once they are stored."""
         if not predictions:
             return
         self._abandoned_in_a_row = 0
+        self._has_answered = True
         for prediction in predictions:
             self._state.answered(prediction)
         await self.writer.keep(*predictions)
@@ -175,17 +190,39 @@ class ModelQueue:
             raise useless
 
     def _end_if_fatal(self, error: ModelError) -> None:
-        """Raise the error where no other call can succeed either, nor be hoped for: so many in a row were abandoned."""
+        """Raise the error if no other call can succeed either, or none is likely to."""
         self._abandoned_in_a_row = self._abandoned_in_a_row + 1 if isinstance(error, AbandonedError) else 0
+        if self._is_rejected_throughout(error):
+            error = ModelError(error.what, **error.parts(fatal=True))
         if error.fatal:
             self.fatal = self.fatal or error
             raise error from None
         if self._abandoned_in_a_row >= _STUCK_AFTER:
-            stuck = AbandonedError(f"{error.what}, as were the {_STUCK_AFTER - 1} before it", fatal=True)
+            what = f"{error.what}, as were the {_STUCK_AFTER - 1} calls before it"
+            stuck = AbandonedError(what, **error.parts(fatal=True))
             self.fatal = self.fatal or stuck
             raise stuck from error
 
-    async def _fail(self, error: str, *questions: Question) -> None:
+    def _is_rejected_throughout(self, error: ModelError) -> bool:
+        """Return whether the endpoint has rejected the first calls, or refused their connections, and answered none.
+
+        Stored answers prove that the endpoint accepts such requests, but not that it can be reached now.
+        """
+        if error.kind not in ("refused", "unreachable") or self._has_answered:
+            return False
+        self._rejected += error.attempts
+        return self._rejected >= ENOUGH and not (error.kind == "refused" and self._had_stored)
+
+    async def _fail(self, failure: ModelError, *questions: Question) -> None:
         for question in questions:
-            self._state.failed(question.key, error)
+            self._state.failed(question.key, failure)
         await self.writer.give_up(*(question.key for question in questions))
+
+
+def _offline() -> ModelError:
+    return ModelError(
+        "no recorded or stored answer has these prompts, model and parameters, and --ftgate-offline forbids calls",
+        kind="offline",
+        cure="Record the answers with a key: `python -m pytest --ftgate-report=recordings:recordings`, and commit the "
+        "folder",
+    )

@@ -1,9 +1,9 @@
-"""What is known so far about the predictions that a run is for."""
+"""Hold the outcomes of a run so far."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -15,29 +15,29 @@ if TYPE_CHECKING:
     from pytest_ftgate.models import Completion, Model
 
 Keys = Sequence[Sequence[str]]
-"""The keys of one job: ``[repeat][example]``."""
+"""The keys of one job's answers: ``[repeat][example]``."""
 
 ENOUGH = 5
-"""Useless answers at the start, after which no other is asked for."""
+"""Rejected calls or unusable answers at the start of a run, after which it ends."""
 
 
 class AbandonedError(ModelError):
-    """A call timed out whose thread cannot be cancelled: to try again would only pile up more of them."""
+    """Report that a call timed out whose thread cannot be cancelled; retrying would leak threads."""
 
 
 class UselessError(ModelError):
-    """Nothing that a model has said so far is of any use."""
+    """Report that none of a model's first answers can be used."""
 
 
 class EarlyStop:
-    """Counts useless answers until there is one that is of use; without ``usable`` every one is."""
+    """Count unusable answers until there is a usable one; without ``usable`` every answer is usable."""
 
     def __init__(self, usable: Callable[[Completion], bool] | None) -> None:
         self._usable = usable
         self._useless = 0
 
     def check(self, predictions: Iterable[Prediction]) -> UselessError | None:
-        """Return the error that ends the asking, where these answers make it clear that none will be of use."""
+        """Return the error that ends the run, if all of the first answers are unusable."""
         for prediction in predictions:
             if self._usable is None or (prediction.completion and self._usable(prediction.completion)):
                 self._usable = None
@@ -45,15 +45,20 @@ class EarlyStop:
             self._useless += 1
         if self._useless < ENOUGH:
             return None
-        return UselessError(f"none of the first {self._useless} answers is of any use", fatal=True)
+        return UselessError(f"none of the first {self._useless} answers can be used", fatal=True)
 
 
 @dataclass(slots=True)
 class Progress:
-    """How far one job is, in predictions. ``done`` includes ``stored`` and ``errors``.
+    """Count the outcomes of one job's questions.
 
-    ``in_batch`` is how many questions the batches under way have done at the endpoint, and how many they hold.
-    ``tokens`` and ``usd`` are of the answers asked for in this run, as far as they are known.
+    Attributes:
+        done: questions with an outcome: ``done - errors`` are answered, ``total - done`` are open.
+        total: all questions.
+        stored: answers that were stored or recorded.
+        errors: questions that failed for good.
+        in_batch: questions that the running batches have answered at the endpoint, and how many they hold.
+        tokens: of the answers asked for in this run, as far as they are known; likewise ``usd``.
     """
 
     model: str
@@ -67,7 +72,7 @@ class Progress:
 
 
 class RunState:
-    """The outcome of every key, each known once however many jobs want it, and the progress of each job."""
+    """Hold the outcome of every key, which several jobs may share, and the progress of each job."""
 
     def __init__(self, keys: Sequence[Keys], models: Sequence[Model]) -> None:
         self._prices = [price_of(model) for model in models]
@@ -78,23 +83,23 @@ class RunState:
         self._jobs = _jobs_by_key(keys)
 
     def unknown(self, keys: Keys) -> list[str]:
-        """Return the different keys among these that have no outcome yet."""
+        """Return the distinct keys without an outcome."""
         return [key for key in dict.fromkeys(chain.from_iterable(keys)) if key not in self._predictions]
 
     def known(self, keys: Keys) -> list[Prediction]:
-        """Return the outcomes of these keys, as far as there are any."""
+        """Return the known outcomes of these keys."""
         different = dict.fromkeys(chain.from_iterable(keys))
         return [self._predictions[key] for key in different if key in self._predictions]
 
     def begin(self, key: str) -> bool:
-        """Return whether the key is still to be asked for: true for the first who comes for it."""
+        """Return True for the first caller that asks for an unknown key."""
         if key in self._requested or key in self._predictions:
             return False
         self._requested.add(key)
         return True
 
     def found(self, predictions: Mapping[str, Prediction]) -> None:
-        """Note predictions that were there already."""
+        """Record answers that were stored or recorded."""
         self._predictions.update(predictions)
         self._requested.difference_update(predictions)
         for key in predictions:
@@ -103,7 +108,7 @@ class RunState:
                 self.progress[job].stored += 1
 
     def answered(self, prediction: Prediction) -> None:
-        """Note the answer to a call."""
+        """Record the answer to a call."""
         self._predictions[prediction.key] = prediction
         completion = prediction.completion
         assert completion is not None
@@ -114,25 +119,24 @@ class RunState:
             progress.tokens += tokens
             progress.usd += cost_of(completion, self._prices[job], prediction.busy_s) or 0.0
 
-    def failed(self, key: str, error: str, *, offline: bool = False) -> None:
-        """Note that there will be no answer, and why."""
-        self._predictions[key] = Prediction(key, error=error, offline=offline)
+    def failed(self, key: str, failure: ModelError) -> None:
+        """Record that there will be no answer, and why."""
+        self._predictions[key] = Prediction(key, failure=failure)
         for job in self._jobs[key]:
             self.progress[job].done += 1
             self.progress[job].errors += 1
 
-    def prediction(self, key: str, example_id: str, otherwise: str) -> Prediction:
-        """Return the outcome for an example; ``otherwise`` is the error where nobody asked."""
+    def prediction(self, key: str, example_id: str, unasked: ModelError | None) -> Prediction:
+        """Return the outcome for an example; ``unasked`` says why the model was not asked, if it was not."""
         found = self._predictions.get(key)
         if found is None:
-            return Prediction(key, id=example_id, error=otherwise)
+            return Prediction(key, id=example_id, failure=unasked)
         stored = found.completion is not None and key not in self._requested
-        times = (found.latency_s, found.created_at, found.busy_s)
-        return Prediction(key, found.completion, *times, example_id, found.error, stored, found.offline)
+        return replace(found, key=key, id=example_id, stored=stored)
 
 
 def _jobs_by_key(keys: Sequence[Keys]) -> dict[str, tuple[int, ...]]:
-    """Return job numbers by key, as often as the job wants it; the usual tuple of one is shared: keys are many."""
+    """Return job numbers by key, repeated if a job needs the key repeatedly; tuples are shared to save memory."""
     jobs: dict[str, tuple[int, ...]] = {}
     for number, rows in enumerate(keys):
         alone = (number,)

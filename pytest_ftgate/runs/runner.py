@@ -1,4 +1,4 @@
-"""Models over test sets: every prediction found or asked for once, all models at the same time."""
+"""Run models over test sets: every prediction is found or asked for once, all models at the same time."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
     from pytest_ftgate.runs.store import Store
 
 _RETRY = RetryPolicy()
-_STILL_S = 20.0  # after which a run says that it is still there
+_STILL_S = 20.0  # after which progress is reported although nothing has changed
 
 
 @dataclass(frozen=True)
 class Run:
-    """One model over one test set.
+    """Hold the answers of one model to one test set.
 
     Attributes:
         predictions: ``[repeat][example]``, in the test set's order.
-        fatal: the error that ended the asking, where this model's did.
-        metrics: values by name, where the run was scored.
+        fatal: the failure of this model that ended the run, if one did.
+        metrics: values by name, if the run was scored.
     """
 
     model: Model
@@ -45,12 +45,19 @@ class Run:
         """Return the predictions of all repeats in one list."""
         return [prediction for repeat in self.predictions for prediction in repeat]
 
+    @property
+    def failure(self) -> ModelError | None:
+        """Return why answers are missing: the failure that ended the run, else the first that no new run would cure."""
+        failures = [one.failure for one in self.all_predictions if one.failure is not None]
+        permanent = (one for one in failures if not one.retryable and one.kind != "stopped")
+        return self.fatal or next(permanent, failures[0] if failures else None)
+
 
 @dataclass(frozen=True)
 class Job:
-    """A model that is to answer every example of a test set ``repeats`` times.
+    """Describe a model that answers every example of a test set ``repeats`` times.
 
-    Where ``usable`` is given, and it is true of none of the first few answers, no other is asked for.
+    The run ends early if ``usable`` is given and false for all of the first few answers.
     """
 
     model: Model
@@ -61,13 +68,13 @@ class Job:
 
 @dataclass(frozen=True)
 class Stores:
-    """What a session keeps.
+    """Hold what a session keeps.
 
     Attributes:
-        persistent: outlives the session; ``None``: nothing does.
+        persistent: the store that outlives the session; ``None``: there is none.
         session: for models whose answers may not outlive it, and in place of ``persistent``.
-        recordings: committed predictions by key, looked up before all else.
-        newer_than: stored predictions from before this time (seconds since the epoch) count as absent.
+        recordings: committed predictions by key, looked up first.
+        newer_than: stored predictions from before this time (seconds since the epoch) are ignored.
     """
 
     persistent: Store | None
@@ -77,13 +84,13 @@ class Stores:
 
     @property
     def notes(self) -> Notes:
-        """Return what is remembered besides predictions, for as long as these are kept."""
+        """Return the notes of the store that outlives the session, or else of the session's."""
         return (self.persistent or self.session).notes
 
 
 @dataclass(frozen=True)
 class TimeLimit:
-    """When all asking ends: by the monotonic clock, after so many seconds, and where that is written."""
+    """Hold the time limit of a gate: its seconds, where they are written, and its end by the monotonic clock."""
 
     seconds: float
     source: str
@@ -91,14 +98,17 @@ class TimeLimit:
 
     @classmethod
     def from_now(cls, seconds: float, source: str) -> TimeLimit:
+        """Return a limit that starts now."""
         return cls(seconds, source, time.monotonic() + seconds)
 
     def left_s(self) -> float:
-        """Return the seconds until then; 0 where it has passed."""
+        """Return the seconds that are left, at least 0."""
         return max(0.0, self.ends_at - time.monotonic())
 
     def error(self) -> ModelError:
-        return ModelError(f"the models have not answered within timeout_s {self.seconds:g} ({self.source})", fatal=True)
+        """Return the failure of a run that has reached the limit."""
+        what = f"the models have not answered within timeout_s {self.seconds:g} ({self.source})"
+        return ModelError(what, fatal=True, cure="raise timeout_s, or run again: stored answers are reused")
 
 
 def run_models(
@@ -111,18 +121,18 @@ def run_models(
     limit: TimeLimit | None = None,
     budget: Budget | None = None,
 ) -> tuple[Run, ...]:
-    """Run every job, all at the same time, and return their runs in the same order.
+    """Run all jobs at the same time, and return their runs in the same order.
 
-    Each prediction is taken from the recordings, else from the store, else asked for; one that several jobs or
-    processes want is asked for once. What arrives is stored at once. A prediction that fails stays missing; a fatal
-    error of one model ends all asking, since what the others would cost could not be judged any more.
-    Works where an event loop is running. Ctrl-C ends it within about a second, as :class:`Interrupted`.
+    Each prediction is taken from the recordings, or else from the store, or else asked for; one that several jobs or
+    processes need is asked for once. Answers are stored as they arrive. A prediction that fails stays missing; a fatal
+    failure of one model ends the run of all, since a gate could not be judged any more.
+    Works if an event loop is running. Ctrl-C raises :class:`Interrupted` within about a second.
 
     Args:
-        progress: told in the calling thread, at most about ten times a second for each job, and now and then while
-            nothing moves.
-        offline: models that are endpoints are not asked.
-        limit: when all asking ends; what has not been answered by then fails.
+        progress: called in this thread, at most about ten times a second for each job, and from time to time while
+            nothing changes.
+        offline: endpoints are not called.
+        limit: when the run ends; what has not been answered by then fails.
 
     Raises:
         StoreError: predictions cannot be stored or read.
@@ -136,7 +146,7 @@ def run_models(
     tell = _teller(progress, jobs, state)
     left = [(job, rows) for job, rows in zip(jobs, keys, strict=True) if _is_left(job, rows, state, stores)]
     if left:
-        # Only now: neither an event loop nor a store is needed for answers that are recorded.
+        # Imported late: recorded answers need neither an event loop nor a store.
         from pytest_ftgate.runs.calls import call_models
 
         fatal |= call_models(
@@ -152,7 +162,7 @@ def _keys(job: Job) -> Keys:
 
 
 def _read_recorded(job: Job, keys: Keys, state: RunState) -> ModelError | None:
-    """Look up the answers of a recording. Return the error that ends that, if any does."""
+    """Look up the answers of a recording. Return the failure that ends this, if there is one."""
     if not isinstance(job.model, RecordedModel):
         return None
     early_stop = EarlyStop(job.usable)
@@ -165,7 +175,7 @@ def _read_recorded(job: Job, keys: Keys, state: RunState) -> ModelError | None:
             except ModelError as error:
                 if error.fatal:
                     return error
-                state.failed(key, str(error))
+                state.failed(key, error)
                 continue
             state.found({key: prediction})
             if useless := early_stop.check([prediction]):
@@ -174,7 +184,7 @@ def _read_recorded(job: Job, keys: Keys, state: RunState) -> ModelError | None:
 
 
 def _is_left(job: Job, keys: Keys, state: RunState, stores: Stores) -> bool:
-    """Look up committed recordings. Return whether they lack any answer."""
+    """Look up committed recordings. Return whether answers are still missing."""
     if isinstance(job.model, RecordedModel):
         return False
     missing = state.unknown(keys)
@@ -183,7 +193,7 @@ def _is_left(job: Job, keys: Keys, state: RunState, stores: Stores) -> bool:
 
 
 def _teller(progress: Callable[[Progress], None] | None, jobs: Sequence[Job], state: RunState) -> Callable[[], None]:
-    """Return what tells how far the jobs are: those that have moved, and now and then those that have not."""
+    """Return a function that reports jobs that have progressed, and from time to time those that have not."""
     latest: dict[int, Progress] = {}
     last = time.monotonic()
 
@@ -194,7 +204,7 @@ def _teller(progress: Callable[[Progress], None] | None, jobs: Sequence[Job], st
             now = replace(counts, in_batch=job.model.in_batch)
             if progress is not None and (still or latest.get(number) != now):
                 latest[number], last = now, time.monotonic()
-                with contextlib.suppress(Exception):  # a broken display takes no answer away
+                with contextlib.suppress(Exception):  # a broken display must not lose answers
                     progress(now)
 
     return tell
@@ -202,7 +212,7 @@ def _teller(progress: Callable[[Progress], None] | None, jobs: Sequence[Job], st
 
 def _run(job: Job, keys: Keys, state: RunState, fatal: Mapping[int, ModelError], jobs: Sequence[Job]) -> Run:
     own = fatal.get(id(job.model))
-    unasked = str(own) if own else _stopped_by(fatal, jobs)
+    unasked = own or _stopped_by(fatal, jobs)
     examples = job.test_set.examples
     predictions = tuple(
         tuple(state.prediction(key, example.id, unasked) for example, key in zip(examples, row, strict=True))
@@ -211,7 +221,7 @@ def _run(job: Job, keys: Keys, state: RunState, fatal: Mapping[int, ModelError],
     return Run(job.model, job.test_set, predictions, own)
 
 
-def _stopped_by(fatal: Mapping[int, ModelError], jobs: Sequence[Job]) -> str:
-    """Return why a model without a fault of its own has unanswered examples."""
-    models = (job.model for job in jobs if id(job.model) in fatal)
-    return next((f"the run was stopped: {one.name}: {fatal[id(one)].headline}" for one in models), "")
+def _stopped_by(fatal: Mapping[int, ModelError], jobs: Sequence[Job]) -> ModelError | None:
+    """Return the failure of questions that were not asked because another model ended the run."""
+    names = (job.model.name for job in jobs if id(job.model) in fatal)
+    return next((ModelError(f"the run was stopped by the failure of {name}", kind="stopped") for name in names), None)

@@ -1,4 +1,4 @@
-"""Every prediction that was paid for, kept as it arrives; leases, so that no two processes pay for the same."""
+"""Store every paid prediction as it arrives; leases keep two processes from paying for the same one."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """How the keys of one claim divide.
+    """Hold how the keys of one claim divide.
 
     Attributes:
-        done: predictions that are stored already, by key.
+        done: stored predictions, by key.
         mine: keys to be asked by the owner, who holds their leases now.
-        elsewhere: keys that somebody else is asking.
+        elsewhere: keys that another owner is asking.
     """
 
     done: dict[str, Prediction]
@@ -38,21 +38,26 @@ class Claim:
 
 
 class Store:
-    """Predictions by key: in one SQLite file that many processes share, or in memory.
+    """Keep predictions by key, in one SQLite file that many processes share, or in memory.
 
-    Every method raises :class:`~pytest_ftgate.errors.StoreError` where the file cannot be used. One that can
-    only be read is read; a claim that would lead to a call is refused then: the answer could not be kept.
+    Every method raises :class:`~pytest_ftgate.errors.StoreError` if the file cannot be used. A read-only file can be
+    read, but a claim that would lead to a call is rejected, since the answer could not be stored.
 
     Args:
-        path: the file; made on first use, with its folder. ``None``: in memory.
+        path: the file, created on first use with its folder. ``None``: in memory.
     """
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
 
+    @property
+    def persistent(self) -> bool:
+        """Return whether the predictions outlive the process."""
+        return self._path is not None
+
     @cached_property
     def _database(self) -> Database:
-        """Return the file, for whose sake SQLite is loaded on first use."""
+        """Return the database; SQLite is imported on first use."""
         from pytest_ftgate.runs.database import Database
 
         return Database(self._path)
@@ -64,10 +69,10 @@ class Store:
         return self._database.read(lambda connection: self._found(connection, keys, newer_than))
 
     def claim(self, keys: Sequence[str], owner: str, lease_s: float, *, newer_than: float | None = None) -> Claim:
-        """Divide keys into stored ones, ones to ask now, and ones that somebody else is asking.
+        """Divide keys into stored ones, ones to ask now, and ones that another owner is asking.
 
-        A lease that has run out, or whose process on this host has ended, is taken over. The others are the owner's,
-        whose name nobody else uses, for ``lease_s`` seconds unless renewed.
+        Leases that have expired, or whose process on this host has ended, are taken over. The others belong to the
+        owner, whose name must be unique, for ``lease_s`` seconds unless renewed.
         """
 
         def divide(connection: sqlite3.Connection) -> Claim:
@@ -85,12 +90,12 @@ class Store:
         return self._database.write(divide)
 
     def renew(self, owner: str, lease_s: float) -> None:
-        """Make every lease of the owner last ``lease_s`` seconds from now."""
+        """Extend every lease of the owner to ``lease_s`` seconds from now."""
         expires_at = time.time() + lease_s
         self._execute("UPDATE leases SET expires_at = ? WHERE owner = ?", [(expires_at, owner)])
 
     def release(self, owner: str, keys: Sequence[str] | None = None) -> None:
-        """Give leases of the owner back: those of ``keys``, or all."""
+        """Release leases of the owner: those of ``keys``, or all."""
         if keys is None:
             self._execute("DELETE FROM leases WHERE owner = ?", [(owner,)])
         else:
@@ -108,7 +113,7 @@ class Store:
 
     @property
     def notes(self) -> StoreNotes:
-        """Small texts kept beside the predictions."""
+        """Return the small texts stored beside the predictions."""
         return StoreNotes(self._database)
 
     def close(self) -> None:
@@ -136,14 +141,14 @@ class Store:
             latency_s, busy_s = facts.pop("measured_s", None), facts.pop("busy_s", None)
             completion = Completion(**facts)
             if not isinstance(completion.text, str):
-                raise TypeError("its text is no text")
+                raise TypeError("its text is not a string")
             return Prediction(key, completion, latency_s, created_at, busy_s)
         except (ValueError, TypeError, AttributeError) as error:
             raise self._database.damaged(f"prediction {key}: {error}") from error
 
 
 class StoreNotes:
-    """The notes of one store: see :class:`pytest_ftgate.models.Notes`."""
+    """Keep notes in a store: see :class:`pytest_ftgate.models.Notes`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -167,7 +172,7 @@ class StoreNotes:
             try:
                 return dict(connection.execute(statement, values))
             except OperationalError as error:
-                if "no such table" in str(error):  # a file of an earlier version, in a place that cannot be written
+                if "no such table" in str(error):  # a file of an earlier version that cannot be written
                     return {}
                 raise
 
@@ -177,7 +182,7 @@ class StoreNotes:
 def _value(prediction: Prediction) -> str:
     """Return the answer as JSON, without what is absent."""
     completion = prediction.completion
-    assert completion is not None  # what is missing is not kept
+    assert completion is not None  # missing answers are not stored
     names = ("text", "input_tokens", "output_tokens", "cached_input_tokens", "cache_write_tokens", "latency_s")
     facts = {name: getattr(completion, name) for name in names}
     facts["finish"] = None if completion.finish == "stop" else completion.finish
@@ -203,7 +208,7 @@ def _lease(connection: sqlite3.Connection, keys: Sequence[str], owner: str, leas
 
 
 def _taken(connection: sqlite3.Connection, keys: Sequence[str], owner: str) -> set[str]:
-    """Keys under a live lease of somebody else."""
+    """Return the keys under a live lease of another owner."""
     rows = _select(
         connection,
         "SELECT key, host, pid FROM leases WHERE owner != ? AND expires_at > ? AND key IN",
@@ -216,7 +221,7 @@ def _taken(connection: sqlite3.Connection, keys: Sequence[str], owner: str) -> s
 
 
 def _has_ended(host: str, pid: int) -> bool:
-    """Return whether the process is known to be gone: not so on another host, nor on Windows, where asking kills."""
+    """Return whether the process has certainly ended; False on other hosts, and on Windows, where checking kills it."""
     if os.name != "posix" or host != _host():
         return False
     try:
@@ -224,13 +229,13 @@ def _has_ended(host: str, pid: int) -> bool:
         facts = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError as error:
         return isinstance(error, ProcessLookupError)
-    # A crashed worker of xdist has ended, and its parent has not asked how.
+    # A zombie has ended, such as a crashed xdist worker that its parent has not waited for.
     return facts.rpartition(")")[2].split()[:1] == ["Z"]
 
 
 @lru_cache(maxsize=1)
 def _host() -> str:
-    """Return where a process id means one process: the host, and on Linux the container."""
+    """Return the scope in which a process id is unique: the host, and on Linux the container."""
     import socket
 
     try:

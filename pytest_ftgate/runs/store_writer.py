@@ -1,4 +1,4 @@
-"""A store as the workers of one run use it: held for them by leases, written once per turn of the loop."""
+"""Give the workers of one run access to a store: leases on keys, and batched writes."""
 
 from __future__ import annotations
 
@@ -16,9 +16,14 @@ RENEW_EVERY_S = 5.0
 
 
 class StoreWriter:
-    """Writes what the workers of one run bring in within one turn of the loop in one transaction."""
+    """Batch writes: one transaction per event-loop iteration.
+
+    Attributes:
+        persistent: the store outlives the session.
+    """
 
     def __init__(self, store: Store, owner: str, newer_than: float | None) -> None:
+        self.persistent = store.persistent
         self._store = store
         self._owner = owner
         self._newer_than = newer_than
@@ -38,7 +43,7 @@ class StoreWriter:
         return claim
 
     def now(self) -> float:
-        """Seconds since the epoch, and never before ``newer_than``: a clock set back makes no answer an old one."""
+        """Return seconds since the epoch, at least ``newer_than``: new answers count even if the clock is set back."""
         return max(time.time(), self._newer_than or 0.0)
 
     async def keep(self, *predictions: Prediction) -> None:
@@ -47,7 +52,7 @@ class StoreWriter:
         await self._next_write()
 
     async def give_up(self, *keys: str) -> None:
-        """Return once another process may ask for the keys."""
+        """Release the keys, and return once another process may ask for them."""
         self._given_up += keys
         await self._next_write()
 
@@ -66,7 +71,7 @@ class StoreWriter:
             if not written.done():
                 written.set_exception(error)
         else:
-            if not written.done():  # one of those who waited was cancelled, and the future with it
+            if not written.done():  # cancelling a waiter cancels the future
                 written.set_result(None)
 
     def _write(self) -> None:
@@ -82,11 +87,11 @@ class StoreWriter:
         while True:
             await asyncio.sleep(RENEW_EVERY_S)
             if self._leasing:
-                # At worst a lease runs out and one call is made twice; real trouble shows at the next write.
+                # At worst a lease expires and a call is made twice. A lasting failure shows at the next write.
                 with contextlib.suppress(StoreError):
                     self._store.renew(self._owner, LEASE_S)
 
     def close(self) -> None:
-        """Give all leases back."""
+        """Release all leases."""
         if self._leasing:
             self._store.release(self._owner)

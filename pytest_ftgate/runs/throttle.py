@@ -1,27 +1,46 @@
-"""When the next call to one model may begin: as many at once as its endpoint bears, and no faster than it allows."""
+"""Decide when the next call to a model may begin: limit calls in flight, requests and tokens per minute."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from math import ceil
 
-MOST_PAUSE_S = 120.0
+from pytest_ftgate.errors import ModelError
+from pytest_ftgate.text import show_age
+
+LONGEST_WAIT_S = 120.0
+"""Seconds that a run waits because an endpoint asks it to, unless the gate's ``timeout_s`` leaves more."""
+
+
+def wait_refused(seconds: float) -> ModelError:
+    """Return the error that ends a run because the endpoint asks for a longer wait than the run may take."""
+    wait = show_age(60 * ceil(seconds / 60))
+    return ModelError(
+        f"the endpoint accepts no further calls for {wait}",
+        kind="busy",
+        fatal=True,
+        unpaid=True,
+        cure=f"run again in {wait}: stored answers are reused; or let the gate wait longer, for example with "
+        f"timeout_s: {ceil(seconds) + 600}",
+    )
 
 
 class Throttle:
-    """Additive increase, multiplicative decrease, as TCP shares a line.
+    """Limit the calls in flight by additive increase and multiplicative decrease, as TCP does.
 
-    All ``most`` calls may be in flight at first. When the endpoint says that it is busy, half of that may; each window
-    of answers then lets one more in. Calls that had begun before the limit was halved do not halve it again: they say
-    nothing about the new one. Source: Chiu and Jain, "Analysis of the increase and decrease algorithms for congestion
-    avoidance in computer networks", 1989; once a window: RFC 5681.
+    At first ``most`` calls may be in flight. When the endpoint says that it is busy, the limit is halved; each window
+    of answers then raises it by one. Calls that began before the limit was halved do not halve it again, since they say
+    nothing about the new limit. Source: Chiu and Jain, "Analysis of the increase and decrease algorithms for congestion
+    avoidance in computer networks", 1989; at most once per window: RFC 5681.
 
     Args:
-        most: calls in flight that are never exceeded.
-        requests_per_minute: calls that may begin within a minute, evenly spread; ``None``: any number.
-        tokens_per_minute: likewise tokens of questions and answers together.
-        pause_s: seconds for which the endpoint wants no further call, as its last answers said.
+        most: the largest number of calls in flight.
+        requests_per_minute: calls that may begin within a minute, evenly spread; ``None``: no limit.
+        tokens_per_minute: the same for tokens of prompts and answers together.
+        pause_s: returns for how many seconds the endpoint accepts no further call, according to its last answers.
+        longest_wait_s: returns how many seconds the endpoint may hold up the run.
     """
 
     def __init__(
@@ -31,7 +50,9 @@ class Throttle:
         requests_per_minute: float | None = None,
         tokens_per_minute: float | None = None,
         pause_s: Callable[[], float] | None = None,
+        longest_wait_s: Callable[[], float] = lambda: LONGEST_WAIT_S,
     ) -> None:
+        self.longest_wait_s = longest_wait_s
         self._most = most
         self._limit = float(most)
         self._window = 0
@@ -48,7 +69,11 @@ class Throttle:
         return int(self._limit)
 
     async def enter(self, tokens: float = 0.0) -> int:
-        """Return, once a call of so many expected tokens may begin, the window that it belongs to."""
+        """Wait until a call with this many expected tokens may begin, and return its window.
+
+        Raises:
+            ModelError: the endpoint asks for a longer wait than the run may take.
+        """
         await self._slot()
         try:
             await self._turn(tokens)
@@ -63,22 +88,22 @@ class Throttle:
         return self._tokens is not None
 
     def answered(self) -> None:
-        """Hear that a call has ended with an answer."""
+        """Record that a call ended with an answer."""
         self._limit = min(self._most, self._limit + 1 / self._limit)
         self._free()
 
     def correct(self, tokens: float) -> None:
-        """Hear that an answer took so many more tokens than expected, or fewer where negative."""
+        """Record that an answer took ``tokens`` more than expected, or fewer if negative."""
         if self._tokens is not None:
             self._tokens.correct(tokens)
 
     def refused(self, window: int, retry_after_s: float | None) -> None:
-        """Hear that a call of this window was one too many for the endpoint, which wants no other for some seconds."""
+        """Record that the endpoint was too busy for a call of this window, and how many seconds it asks to wait."""
         self._shrink(window, retry_after_s)
         self._free()
 
     def failed(self) -> None:
-        """Hear that a call has ended otherwise, which says nothing about how many the endpoint bears."""
+        """Record that a call failed for a reason that says nothing about the endpoint's load."""
         self._free()
 
     async def _slot(self) -> None:
@@ -88,7 +113,7 @@ class Throttle:
             try:
                 await freed
             except BaseException:
-                self._wake()  # in place of one who was woken and cancelled at once
+                self._wake()  # this waiter was woken, but cancelled before it could take the place
                 raise
         self._in_flight += 1
 
@@ -98,13 +123,15 @@ class Throttle:
         if self._tokens is not None:
             await asyncio.sleep(self._tokens.reserve_s(tokens))
         while (pause_s := self._pause()) > 0:
+            if pause_s > self.longest_wait_s():
+                raise wait_refused(pause_s)
             await asyncio.sleep(pause_s)
 
     def _pause(self) -> float:
         asked = self._pause_s() if self._pause_s is not None else 0.0
         if not asked and not self._resume_at:
             return 0.0
-        return max(min(asked, MOST_PAUSE_S), self._resume_at - asyncio.get_running_loop().time())
+        return max(asked, self._resume_at - asyncio.get_running_loop().time())
 
     def _shrink(self, window: int, retry_after_s: float | None) -> None:
         if window == self._window:
@@ -112,7 +139,7 @@ class Throttle:
             self._limit = max(1.0, self._limit / 2)
         if retry_after_s:
             now = asyncio.get_running_loop().time()
-            self._resume_at = max(self._resume_at, now + min(retry_after_s, MOST_PAUSE_S))
+            self._resume_at = max(self._resume_at, now + retry_after_s)
 
     def _free(self) -> None:
         self._in_flight -= 1
@@ -128,19 +155,19 @@ class Throttle:
 
 
 class RateLimit:
-    """A line in which each unit takes its time: no minute ever sees more of them begin than it may."""
+    """Space units evenly, so that no minute has more of them than allowed."""
 
     def __init__(self, per_minute: float) -> None:
         self._seconds = 60.0 / per_minute
         self._free_at = 0.0
 
     def reserve_s(self, units: float) -> float:
-        """Take the next place for so many units; seconds until it has come."""
+        """Reserve the next ``units``, and return the seconds until they may begin."""
         now = asyncio.get_running_loop().time()
         begins = max(now, self._free_at)
         self._free_at = begins + units * self._seconds
         return begins - now
 
     def correct(self, units: float) -> None:
-        """So many more units were taken than had been reserved, or fewer where negative."""
+        """Add units that were taken beyond those reserved; negative gives units back."""
         self._free_at += units * self._seconds

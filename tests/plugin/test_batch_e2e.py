@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from batch_server import BatchServer
 from endpoint_project import EndpointProject, N
-from gate_project import check
+from gate_project import check, mentions
 from loopback import error
 
 pytestmark = pytest.mark.usefixtures("no_ambient_settings")
@@ -132,7 +132,7 @@ def test_failed_lines_are_sent_again_as_often_as_retries_allow(http: EndpointPro
     )
     gate = http.gate()
     assert gate["verdict"] == "error"
-    assert "1 of 60 answers missing (t7)" in check(gate, "candidate_predictions")["message"]
+    mentions(check(gate, "candidate_predictions"), "1 of 60", "test.jsonl:8", "500")
     assert sizes(http) == [1] * 6 + [N, N]
 
 
@@ -154,7 +154,7 @@ def test_refresh_asks_anew(http: EndpointProject) -> None:
 
 def test_offline_no_batch_is_sent(http: EndpointProject) -> None:
     gate = http.gate("--ftgate-offline")
-    assert "--ftgate-offline forbids asking" in check(gate, "candidate_predictions")["message"]
+    mentions(check(gate, "candidate_predictions"), "--ftgate-offline", "60 of 60")
     assert http.server.requests == []
 
 

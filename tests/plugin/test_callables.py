@@ -71,12 +71,14 @@ FAILURES = {
 @pytest.mark.parametrize(("body", "part"), FAILURES.items(), ids=FAILURES)
 def test_a_call_that_fails_is_a_missing_answer(project: Project, define: str, body: str, part: str) -> None:
     gate = judged(project, f"{define} answer(text): {body}")
-    missing(gate, part or ("RecursionError" if define == "def" else "coroutine"), "t0, t1, t2, t3, t4")
+    missing(gate, part or ("RecursionError" if define == "def" else "coroutine"), "test.jsonl:1, test.jsonl:2")
 
 
 def test_one_call_that_fails_is_enough(project: Project) -> None:
     """And may count as wrong."""
-    missing(judged(project, "def answer(text): return right(text) if text[-2:] != '17' else None"), "t17", n=1)
+    missing(
+        judged(project, "def answer(text): return right(text) if text[-2:] != '17' else None"), "test.jsonl:18", n=1
+    )
     assert passes(project.judge(errors="score_zero"))["candidate"]["value"] == pytest.approx(59 / 60)
 
 
@@ -101,7 +103,7 @@ def test_a_function_that_blocks_for_ever_is_abandoned(project: Project, define: 
 def test_a_function_that_blocks_once_costs_one_answer(project: Project) -> None:
     body = "def answer(text): return threading.Event().wait() if text[-2:] == '17' else right(text)"
     python(project, body, timeout_s=0.5)
-    missing(project.judge(), "t17", "0.5 s", n=1)
+    missing(project.judge(), "test.jsonl:18", "0.5 s", n=1)
 
 
 def test_a_coroutine_that_blocks_for_ever_ends_the_run(project: Project) -> None:

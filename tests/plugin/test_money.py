@@ -274,7 +274,7 @@ def test_the_limit_ends_a_gate_before_it_is_passed_and_the_next_run_goes_on(http
     gate = http.gate("--ftgate-max-cost=0.13")
     assert gate["verdict"] == "error"
     http.result.stdout.fnmatch_lines(["*--ftgate-max-cost 0.13: $0.1* is spent, the next call is*"])
-    http.result.stdout.fnmatch_lines(["*raise it and run again: what has arrived is kept*"])
+    http.result.stdout.fnmatch_lines(["*Raise it and run again*"])
     answered = gate["baseline"]["n_scored"] + gate["candidate"]["n_scored"]
     assert 0.12 < 0.002 * answered <= 0.002 * len(http.server.requests) <= 0.13
     http.result.stdout.fnmatch_lines(["$0.1* spent of --ftgate-max-cost 0.13"])
@@ -299,7 +299,7 @@ def test_a_limit_below_the_first_estimate_ends_the_run_before_any_call(http: End
     http.gate_test(baseline=http.model("base", **dear), candidate=http.model("ft", **dear))
     result = http.run("--ftgate-max-cost=0.04")
     assert not http.server.requests
-    result.stdout.fnmatch_lines(["*$0* is spent, the next call is estimated at $0.05*give params: {max_tokens}: else*"])
+    result.stdout.fnmatch_lines(["*$0* is spent, the next call is estimated at $0.05*"])
     result.stdout.fnmatch_lines(["$0* spent of --ftgate-max-cost 0.04"])
     assert "perhaps" not in result.stdout.str()
 
@@ -324,9 +324,7 @@ def test_the_limit_is_an_error_also_where_missing_answers_count_as_wrong(http: E
 
 def test_a_limit_needs_prices(http: EndpointProject) -> None:
     http.gate_test(baseline=http.model("base", **PRICED), candidate=http.model("ft"))
-    http.run("--ftgate-max-cost=5").stdout.fnmatch_lines(
-        ["*the price of ft is unknown, so --ftgate-max-cost cannot be kept*"]
-    )
+    http.run("--ftgate-max-cost=5").stdout.fnmatch_lines(["*--ftgate-max-cost needs a price for ft*"])
     assert not http.server.requests
 
 

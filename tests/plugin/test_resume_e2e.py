@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from endpoint_project import EVERY_REQUEST, EndpointProject, N, answer, untimed
-from gate_project import check
+from gate_project import check, mentions
 from loopback import LoopbackServer, Reply
 
 TWO_TESTS = "def test_gate():\n    pass\n\n\n{mark}\ndef test_again():\n    pass\n"
@@ -126,13 +126,8 @@ def test_offline_with_an_empty_store_is_an_error_that_says_so(http: EndpointProj
     assert http.server.requests == []
     assert gate["verdict"] == "error"
     found = check(gate, "candidate_predictions")
-    assert found["message"] == (
-        "candidate ft: 60 of 60 answers missing (t0, t1, t2, t3, t4, ...): nothing that is recorded or stored fits "
-        "these requests, and --ftgate-offline forbids asking (were the prompt, the model or its parameters changed?)"
-    )
-    assert found["advice"] == (
-        "Record anew with a key: `python -m pytest --ftgate-report=recordings:recordings`, and commit the folder."
-    )
+    mentions(found, "60 of 60", "--ftgate-offline", "test.jsonl:1", "--ftgate-report=recordings:recordings")
+    assert "Run again" not in found["advice"]
 
 
 def test_offline_with_a_full_store_is_green(http: EndpointProject) -> None:
@@ -153,7 +148,7 @@ def test_one_prediction_that_is_not_stored_is_an_error_offline(http: EndpointPro
     http.file("test.jsonl", data + '{"id": "new", "input": "customer question 60", "expected": "refund"}\n')
     gate = http.gate("--ftgate-offline")
     assert gate["verdict"] == "error"
-    assert "1 of 61 answers missing (new)" in check(gate, "baseline_predictions")["message"]
+    mentions(check(gate, "baseline_predictions"), "1 of 61", "test.jsonl:61")
     assert http.server.requests == []
 
 
@@ -337,7 +332,7 @@ def test_ctrl_c_ends_the_run_and_keeps_what_was_answered(narrow: EndpointProject
     output, errors = process.communicate(timeout=30)  # each call alone would take 60 s
     assert process.returncode == pytest.ExitCode.INTERRUPTED
     assert b"interrupted while the models were asked" in output
-    assert b"run again to go on: what had arrived is kept" in output
+    assert b"40 of 120 answers are stored" in output
     assert b"abandoned" not in output
     assert errors == b""
     assert len(rows(narrow)) == 40
@@ -369,4 +364,6 @@ def test_ctrl_c_says_which_calls_were_abandoned(narrow: EndpointProject) -> None
     narrow.gate_test(candidate=...)
     result = narrow.run_apart()
     assert result.ret == pytest.ExitCode.INTERRUPTED
-    result.stdout.fnmatch_lines(["*calls of blocks could not be cancelled and were abandoned; run again to go on*"])
+    result.stdout.fnmatch_lines(
+        ["*calls of blocks could not be cancelled and were abandoned; * of * answers are stored*"]
+    )

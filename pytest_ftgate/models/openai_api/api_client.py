@@ -1,4 +1,4 @@
-"""Calls to an endpoint's APIs besides chat (files, batches, jobs, models), through the ``openai`` client."""
+"""Call an endpoint's APIs besides chat (files, batches, jobs, models) through the ``openai`` client."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _ABSENT = frozenset({404, 405, 501})
 
 
 class AbsentError(ModelError):
-    """The endpoint has nothing at this address: no such API, or nothing of this name in it."""
+    """Report that the endpoint has nothing at this address: no such API, or no object of this name."""
 
 
 class ApiClient:
-    """Makes calls in one event loop, each of them one attempt.
+    """Make calls in one event loop, without retries.
 
-    Every method raises :class:`ModelError`, which never quotes the key. ``timeout_s`` are the seconds to wait for a
-    connection, or for the next piece of an answer.
+    Every method raises :class:`ModelError`, which never quotes the key. ``timeout_s`` limits the wait for a
+    connection, or for the next part of an answer, in seconds.
     """
 
     def __init__(self, endpoint: Endpoint, timeout_s: float) -> None:
@@ -41,7 +41,7 @@ class ApiClient:
         return await self._call(self._openai.get, path, headers, params, cast_to=cast_to)
 
     async def post(self, path: str, content_type: str, **sent: Any) -> Any:
-        """Send something to a path, and return the answer."""
+        """Send data to a path, and return the answer."""
         return await self._call(self._openai.post, path, {"Content-Type": content_type}, {}, cast_to=object, **sent)
 
     async def aclose(self) -> None:
@@ -77,5 +77,5 @@ class ApiClient:
 
 
 def segment(name: str, safe: str = "") -> str:
-    """Return a name as one segment of a path: dots alone would lead to another path."""
+    """Return a name as one URL path segment; a name of dots alone would lead to another path."""
     return quote(name, safe=safe).replace(".", "%2E") if set(name) <= {"."} else quote(name, safe=safe)

@@ -1,4 +1,4 @@
-"""An endpoint's model, asked in batches: half the price, no rate limits, answers within a day."""
+"""Ask a model in batches: half the price, no rate limits, answers within a day."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ if TYPE_CHECKING:
 
 _Outcomes = dict[str, Completion | ModelError]
 
-CONCURRENCY = 1  # accounts have a limit on what may be enqueued, and a batch above it fails as a whole
-# A batch of which no note is left is picked up for so long; what it answered counts as an answer of today.
+CONCURRENCY = 1  # accounts limit the enqueued tokens, and a batch above the limit fails as a whole
+# How long a batch without a note is picked up. Its answers count as new.
 _FOUND_S = 7 * 24 * 3600.0
 _FOR_NOW = frozenset({"token_limit_exceeded", "rate_limit_exceeded"})
 
 
 class BatchedModel(Delegate):
-    """The same model, with the same keys: its answers are the same, in whatever mode. One answer alone is asked live.
+    """Ask the live model's questions in batches, with the same keys and answers. A single answer is asked live.
 
-    Batches are remembered in ``notes``. So many as ``concurrency`` may be open at once; those from before
-    ``newer_than`` (seconds since the epoch) are not wanted.
+    Batches are remembered in ``notes``. At most ``concurrency`` are open at once; those from before ``newer_than``
+    (seconds since the epoch) are ignored.
     """
 
     mode = "batch"
-    timeout_s: float | None = None  # a batch has a day
+    timeout_s: float | None = None  # a batch may take a day
     requests_per_minute = tokens_per_minute = None
 
     def __init__(
@@ -59,20 +59,20 @@ class BatchedModel(Delegate):
         self._notes = BatchNotes(notes, live.base_url)
         self._newer_than = newer_than
         self._counts: dict[str, tuple[int, int]] = {}
-        self._found: set[str] = set()  # batches that need not be looked for at the endpoint
-        self._gone: set[str] = set()  # batches that are noted, and that the endpoint does not show
+        self._found: set[str] = set()  # batches already matched to a part
+        self._gone: set[str] = set()  # batches with a note that the endpoint no longer has
         self._unstored: dict[str, set[str]] = {}
         self._open: dict[asyncio.AbstractEventLoop, _Open] = {}
 
     @property
     def in_batch(self) -> tuple[int, int] | None:
-        """Questions that the batches under way have done, and all they hold; ``None`` where none is under way."""
+        """Return how many questions the running batches have answered, and how many they hold; ``None`` without any."""
         counts = list(self._counts.values())
         return (sum(done for done, _ in counts), sum(total for _, total in counts)) if counts else None
 
     @property
     def unfinished(self) -> str | None:
-        """What goes on at the endpoint though nobody waits for it any more: to be said where a run is broken off."""
+        """Return a line on batches that go on at the endpoint after the run was stopped."""
         if not self._counts:
             return None
         address = self._live.address()
@@ -80,17 +80,17 @@ class BatchedModel(Delegate):
         return f"{self._live.name}: the batch {names} goes on at {address.where}; the next run picks it up"
 
     async def complete_many(self, questions: Sequence[Question]) -> list[Completion | ModelError]:
-        """Answer questions: by batches that hold them already, sent by whatever run, then by new ones."""
+        """Answer questions from batches sent earlier, by any run, and then from new ones."""
         opened = self._opened()
         try:
             outcomes = await self._from_noted(opened, questions)
             outcomes |= await self._send(opened, [q for q in questions if q.key not in outcomes])
-        except StoreError as error:  # without notes a batch may be lost that is paid for
+        except StoreError as error:  # without notes a paid batch may be lost
             raise ModelError(error.what, **error.parts(fatal=True)) from error
         return [outcomes[question.key] for question in questions]
 
     def stored(self, keys: Sequence[str]) -> None:
-        """Forget batches of which now all answers are on disk. Raises :class:`StoreError`."""
+        """Forget batches whose answers are all on disk now. Raises :class:`StoreError`."""
         for batch_id, unstored in list(self._unstored.items()):
             unstored.difference_update(keys)
             if not unstored:
@@ -113,7 +113,7 @@ class BatchedModel(Delegate):
         return self._open[loop]
 
     async def _from_noted(self, opened: _Open, questions: Sequence[Question]) -> _Outcomes:
-        """Return what batches answer that were sent before; questions of one that cannot be read now get its error."""
+        """Return the answers of batches sent earlier; if one cannot be read now, its questions get its error."""
         wanted = {question.key for question in questions}
         tasks = [
             asyncio.create_task(self._sent_before(opened, sent, sent.id, wanted))
@@ -123,12 +123,12 @@ class BatchedModel(Delegate):
         outcomes: _Outcomes = {}
         for found in await _all(tasks):
             for key, outcome in found.items():
-                if not isinstance(outcomes.get(key), Completion):  # which counts more than an error of another batch
+                if not isinstance(outcomes.get(key), Completion):  # an answer counts more than another batch's error
                     outcomes[key] = outcome
         return outcomes
 
     async def _send(self, opened: _Open, questions: Sequence[Question]) -> _Outcomes:
-        """Send questions in new batches, but for those that are found at the endpoint without a note."""
+        """Send questions in new batches, except those in batches found at the endpoint without a note."""
         if not questions:
             return {}
         outcomes: _Outcomes = {}
@@ -148,23 +148,23 @@ class BatchedModel(Delegate):
             outcomes |= found
         if failed is not None:
             return dict.fromkeys((question.key for question in questions), failed) | outcomes
-        # What a batch that was found left unanswered; it is not found twice, so that this comes to an end.
+        # Send what a found batch left unanswered. No batch is found twice, so the recursion ends.
         return outcomes | await self._send(opened, [q for q in questions if q.key not in outcomes])
 
     def _lines(self, questions: Sequence[Question], outcomes: _Outcomes) -> Iterator[tuple[str, bytes]]:
-        """The questions' lines, in an order of their own, so that the same questions always make the same parts."""
+        """Yield the questions' lines sorted by key, so that the same questions always make the same parts."""
         for key, example, _ in sorted(questions, key=lambda question: question.key):
             line = question_line(key, self._live.body(example))
             if len(line) <= self._limits.size:
                 yield key, line
             else:
                 outcomes[key] = self._live.address().error(
-                    f"the question alone is larger than a batch may be: {len(line):,} of {self._limits.size:,} bytes",
-                    cure="shorten it, or ask it in mode: live",
+                    f"the question is larger than a batch may be: {len(line):,} bytes (limit {self._limits.size:,})",
+                    cure="shorten it, or use mode: live",
                 )
 
     def _pick_up(self, opened: _Open, part: Part, recent: Sequence[Batch]) -> asyncio.Task[_Outcomes] | None:
-        """Follow a batch at the endpoint that holds this very part, where there is one of which no note is left."""
+        """Follow a batch at the endpoint that holds exactly this part, if there is one without a note."""
         label = part.label
         for batch in recent:
             if batch.label == label and batch.id not in self._found:
@@ -177,7 +177,7 @@ class BatchedModel(Delegate):
     async def _begin(
         self, opened: _Open, part: Part, earlier: Sequence[asyncio.Task[_Outcomes]]
     ) -> asyncio.Task[_Outcomes]:
-        """Send a part as soon as a batch may be opened, unless one of the earlier ones says that it is no use."""
+        """Send a part as soon as a batch may be opened, unless an earlier one has failed for good."""
         await opened.slots.acquire()
         try:
             for task in earlier:
@@ -185,7 +185,7 @@ class BatchedModel(Delegate):
                     task.result()
             file_id = await opened.batches.upload(part.path)
             batch = await opened.batches.create(file_id, part.label)
-            # Nothing stands between the endpoint's word and the note; who dies there finds the batch by its label.
+            # Nothing may come between creation and note. After a crash here the batch is found by its label.
             sent = Sent(batch.id, time.time(), file_id, part.keys)
             self._notes.remember(sent)
         except BaseException:
@@ -196,7 +196,7 @@ class BatchedModel(Delegate):
         return task
 
     async def _sent_now(self, opened: _Open, sent: Sent, batch: Batch) -> _Outcomes:
-        """Return what becomes of each question of a batch that this call has sent."""
+        """Return the outcome of each question of a batch that this call has sent."""
         try:
             harvest = await opened.batches.harvest(batch, set(sent.keys))
             self._note(sent, harvest)
@@ -215,11 +215,11 @@ class BatchedModel(Delegate):
         return {key: harvest.outcomes.get(key, unanswered) for key in sent.keys}
 
     async def _sent_before(self, opened: _Open, sent: Sent, batch: Batch | str, wanted: Collection[str]) -> _Outcomes:
-        """Return the answers of a batch that an earlier call has sent; what it left unanswered is to be sent again."""
+        """Return the answers of a batch sent by an earlier call; its unanswered questions are sent again."""
         try:
             harvest = await opened.batches.harvest(batch, wanted)
         except AbsentError:
-            # Another key of the same endpoint may still show it: the note stays, and is not followed again today.
+            # Another key of the same endpoint may still see it: keep the note, but ignore it in this session.
             self._counts.pop(sent.id, None)
             self._gone.add(sent.id)
             return {}
@@ -231,14 +231,14 @@ class BatchedModel(Delegate):
         return {key: outcome for key, outcome in harvest.outcomes.items() if isinstance(outcome, Completion)}
 
     def _note(self, sent: Sent, harvest: Harvest) -> None:
-        """Remember the answers alone, until they are known to be on disk: the rest has to be sent again."""
+        """Remember which questions were answered, until their answers are on disk; the others are sent again."""
         self._found.add(sent.id)
         self._notes.keep_only(sent, harvest.answered)
         if answered := harvest.answered.intersection(sent.keys):
             self._unstored[sent.id] = answered
 
     def _can_be_picked_up(self, batch: Batch) -> bool:
-        """Return whether a batch at the endpoint, of which no note is left, can still bring answers that are wanted."""
+        """Return whether a batch at the endpoint without a note can still bring answers that are needed."""
         if batch.created_at is None or batch.created_at < time.time() - _FOUND_S:
             return False
         brings_any = bool(batch.files) or batch.status not in ("expired", "cancelled")
@@ -252,25 +252,25 @@ class BatchedModel(Delegate):
         return self._live.address().error(
             f"the endpoint refused a batch of {plural(n, 'question')}",
             retryable=for_now,
-            trouble="busy" if for_now else "other",
+            kind="busy" if for_now else "other",
             fatal=not for_now,
             unpaid=True,
-            evidence=batch.errors or "no reason is given",
-            cure="run again once other batches are done, or lower concurrency"
+            evidence=batch.errors or None,
+            cure="wait until other batches are done, or lower concurrency"
             if for_now
             else "check params: they are sent as they are written",
         )
 
 
 class _Open(NamedTuple):
-    """What a model holds in one event loop."""
+    """Hold a model's connections and slots in one event loop."""
 
     batches: BatchWatch
     slots: asyncio.Semaphore
 
 
 async def _all(tasks: Sequence[asyncio.Task[_Outcomes]]) -> list[_Outcomes]:
-    """Return what all of them bring; where one fails, or we are cancelled, none goes on."""
+    """Return the results of all tasks; if one fails, or we are cancelled, cancel the others."""
     try:
         return await asyncio.gather(*tasks)
     finally:

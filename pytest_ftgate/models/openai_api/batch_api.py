@@ -1,4 +1,4 @@
-"""The files and batches API of an OpenAI-compatible endpoint."""
+"""Call the files and batches API of an OpenAI-compatible endpoint."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ QUESTIONS_URL = "/v1/chat/completions"
 LABEL = "ftgate"
 """The key of a batch's metadata that says which questions it holds."""
 
-# Seconds for one call of the API, whatever the gate allows an answer: a file of 200 MB takes its time.
+# Seconds for one call of the API, whatever the model's timeout_s: uploading 200 MB is slow.
 _TIMEOUT_S = 300.0
 _PAGE = 100
 _PAGES = 2
@@ -26,17 +26,17 @@ _ERRORS_SHOWN = 3
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A batch as the endpoint tells of it.
+    """Describe a batch as the endpoint reports it.
 
     Args:
-        id: its name there.
+        id: its id at the endpoint.
         status: in lower case; see the API's documentation.
-        created_at: seconds since the epoch; ``None`` where the endpoint does not say.
-        label: which questions it holds, as :meth:`BatchApi.create` was told.
-        files: of its answers, then of its errors, as far as there are any.
-        counts: questions that are done (well or badly), and all of them.
-        codes: what the endpoint calls that which is wrong with it as a whole.
-        errors: the same in the endpoint's words, safe to print.
+        created_at: seconds since the epoch; ``None`` if the endpoint does not say.
+        label: identifies its questions, as passed to :meth:`BatchApi.create`.
+        files: ids of the files with its answers and with its errors, if there are any.
+        counts: questions that are done (answered or failed), and all questions.
+        codes: error codes of the batch as a whole.
+        errors: the error messages of the batch as a whole, safe to print.
     """
 
     id: str
@@ -50,50 +50,50 @@ class Batch:
 
 
 class BatchApi(ApiClient):
-    """The API of one endpoint, in one event loop."""
+    """Call the API of one endpoint, in one event loop."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         super().__init__(endpoint, _TIMEOUT_S)
 
     async def upload(self, path: Path) -> str:
-        """Send a file of questions, piece by piece, and return its id."""
+        """Upload a file of questions in chunks, and return its id."""
         with self._named("has no files API, which mode: batch needs", "/files"), path.open("rb") as file:
             data = await self.post(
                 "/files",
-                "multipart/form-data",  # the client leaves the boundary to the HTTP library only where it finds this
+                "multipart/form-data",  # makes the client leave the boundary to the HTTP library
                 body={"purpose": "batch"},
                 files=[("file", (path.name, file, "application/jsonl"))],
             )
         return self._id(data, "file")
 
     async def create(self, file_id: str, label: str) -> Batch:
-        """Have a file's questions answered within 24 hours."""
+        """Create a batch of a file's questions, to be answered within 24 hours."""
         questions = {"input_file_id": file_id, "endpoint": QUESTIONS_URL}
         body = {**questions, "completion_window": "24h", "metadata": {LABEL: label}}
         with self._named("has no batches API, which mode: batch needs", "/batches"):
             return self._batch(await self.post("/batches", "application/json", body=body))
 
     async def retrieve(self, batch_id: str) -> Batch:
-        """Return the batch as it is now. Raises :class:`AbsentError` where the endpoint does not know it."""
+        """Return the current state of a batch. Raises :class:`AbsentError` if the endpoint does not know it."""
         path = f"/batches/{quote(batch_id, safe='')}"
         with self._named(f"does not know the batch {self.endpoint.quoted(batch_id, 60)}", path):
             return self._batch(await self.get(path))
 
     async def recent(self) -> list[Batch]:
-        """Return the latest batches of the account, newest first; none where the endpoint does not list them."""
+        """Return the account's latest batches, newest first; empty if the endpoint does not list them."""
         found: list[Batch] = []
         after: dict[str, str] = {}
         for _ in range(_PAGES):
             try:
                 data = await self.get("/batches", limit=_PAGE, **after)
             except ModelError as error:
-                if error.retryable:  # it may list them later, and a batch that is overlooked is paid for twice
+                if error.retryable:  # a batch that is overlooked would be paid for twice
                     raise
                 return found
             listed = fields(data).get("data")
             batches = []
             for one in listed if isinstance(listed, list) else ():
-                with suppress(ModelError):  # somebody else's, in a form of its own
+                with suppress(ModelError):  # another program's batch, in another form
                     batches.append(self._batch(one))
             found += batches
             if not batches or not data.get("has_more"):
@@ -102,7 +102,7 @@ class BatchApi(ApiClient):
         return found
 
     async def download(self, file_id: str, take: Callable[[bytes], object]) -> None:
-        """Give each line of a file to ``take`` as it arrives. Raises :class:`AbsentError` where there is none."""
+        """Pass each line of a file to ``take`` as it arrives. Raises :class:`AbsentError` if there is no such file."""
         rest, path = b"", f"/files/{file_id}/content"
         with self._named(f"does not know the file {self.endpoint.quoted(file_id, 60)} of a batch", path):
             try:
@@ -120,7 +120,7 @@ class BatchApi(ApiClient):
 
     @contextmanager
     def _named(self, lack: str, path: str) -> Iterator[None]:
-        """Say of what the endpoint lacks what it means here."""
+        """Raise :class:`AbsentError` with what the endpoint lacks, in terms of the gate."""
         try:
             yield
         except AbsentError as error:
@@ -130,14 +130,14 @@ class BatchApi(ApiClient):
                 where=self.endpoint.where,
                 fatal=True,
                 evidence=f"{address} answered {error.evidence}",
-                cure="ask it in mode: live, or check base_url",
+                cure="use mode: live, or check base_url",
             ) from None
 
     def _id(self, data: object, kind: str) -> str:
         found = fields(data).get("id")
         if isinstance(found, str) and found:
             return found
-        what = f"the endpoint's answer is no {kind}: it has no id"
+        what = f"the endpoint's answer is not a {kind}: it has no id"
         raise self.endpoint.error(what, retryable=True, evidence=self.endpoint.found(str(data)))
 
     def _batch(self, answer: object) -> Batch:

@@ -1,4 +1,4 @@
-"""What a batch is sent and what comes back: one line of JSON a question."""
+"""Write the questions and read the answers of batches: one line of JSON per question."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from pytest_ftgate.models.openai_api.chat_answer import read_answer
 from pytest_ftgate.models.openai_api.endpoint import Endpoint, Refusal, error_in, fields, refused
 from pytest_ftgate.models.protocol import Completion
 
-_BREATH = 500  # so many lines are written before other work of the loop gets its turn
+_BREATH = 500  # lines written before the event loop may do other work
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one file of a batch may hold: lines, and bytes."""
+    """Limit the lines and bytes of one batch file."""
 
     questions: int = 50_000
     size: int = 200_000_000
@@ -30,24 +30,24 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A file with the questions of these keys, which is there until the next one is asked for."""
+    """Hold a file with the questions of these keys; it is deleted when the next one is requested."""
 
     path: Path
     keys: tuple[str, ...]
 
     @property
     def label(self) -> str:
-        """Return the same for the same questions."""
+        """Return a hash of the keys: the same questions have the same label."""
         return hashlib.sha256("\n".join(sorted(self.keys)).encode()).hexdigest()
 
 
 def question_line(key: str, body: Mapping[str, Any]) -> bytes:
-    """One question as a batch takes it. ASCII alone: no server takes a character within it for the line's end."""
+    """Return a question as a line of a batch, in ASCII: no server takes a character of it for a line end."""
     return (json.dumps({"custom_id": key, "method": "POST", "url": QUESTIONS_URL, "body": body}) + "\n").encode()
 
 
 async def write_parts(lines: Iterator[tuple[str, bytes]], limits: Limits) -> AsyncGenerator[Part, None]:
-    """Write lines to files within the limits, one file at a time; none of the lines may be above them by itself.
+    """Write lines to files within the limits, one file at a time; no single line may exceed them.
 
     Raises:
         ModelError: a file cannot be written.
@@ -73,7 +73,7 @@ async def write_parts(lines: Iterator[tuple[str, bytes]], limits: Limits) -> Asy
 
 
 def read_line(line: bytes, endpoint: Endpoint) -> tuple[str, Completion | ModelError] | None:
-    """Return the key of a question and what became of it; ``None`` where the line says neither."""
+    """Return the key of a question and its outcome; ``None`` if the line has neither."""
     try:
         data = json.loads(line)
     except (ValueError, RecursionError):
@@ -92,13 +92,13 @@ def _outcome(data: Mapping[str, Any], endpoint: Endpoint) -> Completion | ModelE
             return read_answer(body, endpoint)
         except ModelError as error:
             return error
-    told = fields(body).get("error", body)
-    refusal = Refusal(status, error_in(body), told if isinstance(told, str) else "")
+    text = fields(body).get("error", body)
+    refusal = Refusal(status, error_in(body), text if isinstance(text, str) else "")
     return Completion("", finish="filtered") if refusal.filtered else refused(refusal, endpoint)
 
 
 def _unanswered(error: object, endpoint: Endpoint) -> ModelError:
-    """A line that no model has answered: the batch expired or was cancelled before its turn, or broke down at it."""
+    """Return the error of a line without an answer: the batch expired or was cancelled, or failed at it."""
     message = fields(error).get("message")
     said = message if isinstance(message, str) else json.dumps(error) if error else "no reason is given"
     what = "the batch ended without an answer to this question"

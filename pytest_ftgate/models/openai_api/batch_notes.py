@@ -1,4 +1,4 @@
-"""The batches that were sent and whose answers may not be on disk yet, remembered beyond the session."""
+"""Remember the batches that were sent and whose answers may not be on disk yet, across sessions."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from pytest_ftgate.models.openai_api.endpoint import fields
 from pytest_ftgate.models.protocol import Notes
 
 _PREFIX = "batch "
-_KEPT_S = 30 * 24 * 3600.0  # so long do endpoints keep the files at most
+_KEPT_S = 30 * 24 * 3600.0  # how long endpoints keep the files at most
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A batch that was sent, with the keys of those questions of which an answer can still be expected.
+    """Describe a batch that was sent, with the keys of its questions that can still be answered.
 
     ``created_at`` is in seconds since the epoch, by this computer's clock. ``input_file`` is the id of the file with
-    its questions, empty where the batch was found at the endpoint.
+    its questions, empty if the batch was found at the endpoint.
     """
 
     id: str
@@ -29,11 +29,11 @@ class Sent:
 
 
 class BatchNotes:
-    """The notes of one endpoint. Every method raises :class:`StoreError` where they cannot be kept or read.
+    """Keep the notes on one endpoint's batches. Every method raises :class:`StoreError` if they cannot be kept or read.
 
-    A note is written as soon as the endpoint has named the batch, and dropped only when all of its answers are
-    known to be stored, or when the endpoint has surely forgotten it. Between the download of the answers and their
-    storing it stays: who crashes there reads the same batch again.
+    A note is written as soon as the endpoint has created the batch. It is deleted only when all of its answers are
+    stored, or the endpoint has certainly deleted the batch. After a crash between download and storing, the same
+    batch is read again.
     """
 
     def __init__(self, notes: Notes | None, base_url: str) -> None:
@@ -56,13 +56,13 @@ class BatchNotes:
         return sorted(found, key=lambda sent: sent.created_at, reverse=True)
 
     def remember(self, sent: Sent) -> None:
-        """Note a batch, in place of what was noted of it before."""
+        """Write the note on a batch, replacing an older one."""
         if self._notes is not None:
             facts = {"endpoint": self._base_url} | asdict(sent)
             self._notes.put(_PREFIX + facts.pop("id"), json.dumps(facts))
 
     def keep_only(self, sent: Sent, keys: Collection[str]) -> None:
-        """Of this batch these answers alone are still wanted: the other questions have to be sent again."""
+        """Reduce the note on a batch to these answered questions: the others are sent again."""
         left = tuple(key for key in sent.keys if key in keys)
         if not left:
             self.forget(sent.id)
@@ -70,12 +70,12 @@ class BatchNotes:
             self.remember(replace(sent, keys=left))
 
     def forget(self, batch_id: str) -> None:
-        """Drop the note."""
+        """Delete the note."""
         if self._notes is not None:
             self._notes.drop(_PREFIX + batch_id)
 
     def _read(self, name: str, text: str) -> Sent | None:
-        """``None`` where the note is about another endpoint, or not in our form."""
+        """Read a note; ``None`` if it is about another endpoint, or has another form."""
         try:
             facts = fields(json.loads(text))
         except ValueError:

@@ -1,4 +1,4 @@
-"""A batch is awaited, and its answers are read, through whatever the endpoint does in the meantime."""
+"""Wait for batches and read their answers, whatever passing failures the endpoint has."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _ENDED = frozenset({"completed", "failed", "expired", "cancelled"})
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How often a batch is looked at: first after ``first_s``, each further wait being half as long again.
+    """Choose how often a batch is polled: first after ``first_s``, each further wait is half as long again.
 
-    No wait of our own is longer than ``slowest_s``, and none that an endpoint asks for is kept for longer than
-    ``longest_s``. After ``patience`` looks in a row that failed a call is given up.
+    No wait of our own is longer than ``slowest_s``, and none that an endpoint asks for is longer than ``longest_s``.
+    A call is given up after ``patience`` failed attempts in a row.
     """
 
     first_s: float = 1.0
@@ -34,16 +34,16 @@ class Pace:
     patience: int = 60
 
     def after(self, wait_s: float) -> float:
-        """Return the wait that follows one of so many seconds."""
+        """Return the wait that follows one of this many seconds."""
         return min(1.5 * wait_s, self.slowest_s)
 
 
 @dataclass(frozen=True)
 class Harvest:
-    """What became of a batch that has ended.
+    """Hold the outcome of a batch that has ended.
 
-    ``outcomes`` are those of the wanted questions, as far as the endpoint tells of them, and ``answered`` the keys of
-    all questions that it answered, wanted or not.
+    ``outcomes`` are those of the needed questions, as far as the endpoint returned them; ``answered`` are the keys of
+    all questions that it answered, needed or not.
     """
 
     batch: Batch
@@ -52,9 +52,9 @@ class Harvest:
 
 
 class BatchWatch(BatchApi):
-    """The same API, whose batches are waited for. What may pass (a busy or absent endpoint) is waited for, too.
+    """Wait for batches. Passing failures, such as a busy or unreachable endpoint, are waited for, too.
 
-    ``counts`` is told how far each batch under way is: questions done, and all; by its id.
+    ``counts`` receives the progress of each running batch by its id: questions done, and all questions.
     """
 
     def __init__(self, endpoint: Endpoint, pace: Pace, counts: dict[str, tuple[int, int]]) -> None:
@@ -63,11 +63,11 @@ class BatchWatch(BatchApi):
         self._counts = counts
 
     async def harvest(self, batch: Batch | str, wanted: Collection[str]) -> Harvest:
-        """Wait until a batch has ended, given as it was last seen or by its id, and read the questions of these keys.
+        """Wait until a batch, given by its last state or its id, has ended, and read the outcomes of these keys.
 
         Raises:
-            AbsentError: the endpoint does not know the batch or its files (any more).
-            ModelError: the endpoint cannot be asked, or says what cannot be understood. The batch goes on.
+            AbsentError: the endpoint does not have the batch or its files (any more).
+            ModelError: the endpoint cannot be called, or its answer cannot be read. The batch goes on.
         """
         if isinstance(batch, str):
             self._counts.setdefault(batch, (0, 0))
@@ -84,10 +84,10 @@ class BatchWatch(BatchApi):
             if batch.status not in _UNDER_WAY:
                 shown = self.endpoint.quoted(batch.status or "without a status", 40)
                 raise self.endpoint.error(
-                    f"the endpoint says that a batch is {shown!r}",
+                    f"the endpoint reports a batch with the unknown status {shown!r}",
                     fatal=True,
-                    evidence=f"known are {', '.join(sorted(_UNDER_WAY | _ENDED))}",
-                    cure="ask it in mode: live",
+                    evidence=f"known: {', '.join(sorted(_UNDER_WAY | _ENDED))}",
+                    cure="use mode: live",
                 )
             self._counts[batch.id] = batch.counts or self._counts.get(batch.id, (0, 0))
             await asyncio.sleep(wait_s)
@@ -96,7 +96,7 @@ class BatchWatch(BatchApi):
         return batch
 
     async def _patiently(self, call: Callable[[], Awaitable[_T]]) -> _T:
-        """Make a call until it succeeds, or until no hope is left."""
+        """Make a call until it succeeds, fails for good, or the patience is used up."""
         wait_s = self._pace.first_s
         for _ in range(self._pace.patience):
             try:
@@ -110,7 +110,7 @@ class BatchWatch(BatchApi):
         return await call()
 
     async def _read(self, file_id: str, harvest: Harvest, wanted: Collection[str]) -> None:
-        """Read one file; where that breaks off and begins anew, what was read before stands."""
+        """Read one file; if the download breaks off and starts again, outcomes read before are kept."""
 
         def take(line: bytes) -> None:
             read = read_line(line, self.endpoint)

@@ -1,4 +1,4 @@
-"""The body of a chat completion, read without trust: servers that call themselves compatible differ."""
+"""Read the body of a chat completion as untrusted data: compatible servers differ."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _FINISHES = {"length": "cut_off", "content_filter": "filtered"}
 
 
 def read_answer(body: object, endpoint: Endpoint) -> Completion:
-    """Return the first choice of a chat completion, given as JSON data, or as text where it was not called JSON.
+    """Return the first choice of a chat completion, given as JSON data, or as text if it was not declared as JSON.
 
     Raises:
-        ModelError: this is not a chat completion. Worth another try: a proxy or a restart may have cut it off.
+        ModelError: this is not a chat completion. The call may be retried: a proxy or a restart may have truncated it.
     """
     data = _decoded(body, endpoint)
     message, finish = _first_choice(data, endpoint)
@@ -36,7 +36,9 @@ def broken_body(found: str, endpoint: Endpoint) -> ModelError:
         "the endpoint answered with something that is not JSON" if found.strip() else "the endpoint's answer is empty",
         retryable=True,
         evidence=endpoint.found(found) if found.strip() else None,
-        cure="base_url may name a web page: it usually ends in /v1" if found.lstrip().startswith("<") else None,
+        cure="check base_url: this is a web page, and an API usually ends in /v1"
+        if found.lstrip().startswith("<")
+        else None,
     )
 
 
@@ -63,7 +65,7 @@ def _first_choice(data: Mapping[str, Any], endpoint: Endpoint) -> tuple[Mapping[
 
 
 def _tokens(usage: object) -> dict[str, int | None]:
-    """What is not a count is left out: an answer is none the worse for them."""
+    """Return the token counts of an answer; anything that is not a count is left out."""
     counts = fields(usage)
     details = fields(counts.get("prompt_tokens_details"))
     return {

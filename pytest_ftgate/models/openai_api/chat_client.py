@@ -1,4 +1,4 @@
-"""Chat completions of one endpoint, over the HTTP client of the ``openai`` package."""
+"""Request chat completions of one endpoint with the HTTP client of the ``openai`` package."""
 
 from __future__ import annotations
 
@@ -26,11 +26,10 @@ _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
 class ChatClient:
-    """Asks for chat completions in one event loop.
+    """Request chat completions in one event loop.
 
-    Requests are built here and sent as they are: making the client's own objects of a question and of its answer
-    would take more than half of the time that a call costs this process. ``timeout_s`` are the seconds to wait for a
-    connection, or for the next piece of an answer.
+    Requests are built here, since building the ``openai`` package's own objects would take more than half of the CPU
+    time of a call. ``timeout_s`` limits the wait for a connection, or for the next part of an answer, in seconds.
     """
 
     def __init__(self, endpoint: Endpoint, timeout_s: float | None) -> None:
@@ -48,7 +47,7 @@ class ChatClient:
             response = await self._http.send(request)
         except Exception as error:
             if is_cancelled(error) and is_cancelled_from_outside():
-                raise asyncio.CancelledError from None  # aiohttp may tell of it as a lost connection
+                raise asyncio.CancelledError from None  # aiohttp may report it as a lost connection
             # Not chained: a traceback would show the client's own text, which may quote the key.
             raise failure(error, self._endpoint, timeout_s=self._timeout_s) from None
         wait_s = pause_s(response.headers)
@@ -68,8 +67,9 @@ class ChatClient:
         raise refused(refusal, self._endpoint)
 
     def pause_s(self) -> float:
-        """Return the seconds for which the endpoint wants no further request, as its last answers said."""
+        """Return for how many seconds the endpoint accepts no further request, according to its last answers."""
         return max(0.0, self._resume_at - time.monotonic()) if self._resume_at else 0.0
 
     async def aclose(self) -> None:
+        """Close the connections."""
         await self._http.aclose()

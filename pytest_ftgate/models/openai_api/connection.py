@@ -1,4 +1,4 @@
-"""The ``openai`` client, held to what the gate says: its environment variables have no say."""
+"""Open the ``openai`` client without the influence of its environment variables."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from pytest_ftgate.models.openai_api.endpoint import Endpoint
 
-# Whose account it is, and what machine this is, is said to nobody (and each header costs time).
+# Account and machine are not disclosed, and each header costs time.
 _UNASKED = (
     "OpenAI-Organization",
     "OpenAI-Project",
@@ -29,14 +29,14 @@ _UNASKED = (
 
 
 def open_client(endpoint: Endpoint, timeout_s: float | None) -> AsyncOpenAI:
-    """Return a client for one endpoint, in the running event loop. It tries nothing again.
+    """Return a client for one endpoint, in the running event loop. It does not retry.
 
-    Give each of its calls ``extra_headers=client_headers(key)``.
+    Pass ``extra_headers=client_headers(key)`` to each of its calls.
     """
     from openai import AsyncOpenAI
 
     return AsyncOpenAI(
-        api_key=endpoint.key or "none",  # what is sent is said by the headers of each request
+        api_key=endpoint.key or "none",  # the headers of each request decide what is sent
         base_url=endpoint.base_url,
         timeout=timeout_s,
         max_retries=0,
@@ -45,7 +45,7 @@ def open_client(endpoint: Endpoint, timeout_s: float | None) -> AsyncOpenAI:
 
 
 def open_http(timeout_s: float | None) -> httpx2.AsyncClient:
-    """Return the HTTP client below, by aiohttp where that is installed: it halves the cost of a call."""
+    """Return the HTTP client; with aiohttp, if installed, a call costs half the CPU time."""
     from openai import DefaultAioHttpClient, DefaultAsyncHttpxClient
 
     with suppress(RuntimeError):  # not installed
@@ -54,13 +54,13 @@ def open_http(timeout_s: float | None) -> httpx2.AsyncClient:
 
 
 def headers(key: str | None) -> dict[str, str]:
-    """Return what a request says of us; without a key it sends none."""
+    """Return the headers of a request; without a key there is no ``Authorization``."""
     said = {"Accept": "application/json"}
     return {**said, "Authorization": f"Bearer {key}"} if key else said
 
 
 def client_headers(key: str | None) -> dict[str, Any]:
-    """The same for a call through the client: said anew every time, it wins over all that the environment adds."""
+    """Return the headers of a call through the client: passed on each call, they override those of the environment."""
     from openai import Omit
 
     lines = os.environ.get("OPENAI_CUSTOM_HEADERS", "").split("\n")

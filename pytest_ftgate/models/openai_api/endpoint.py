@@ -1,4 +1,4 @@
-"""What an endpoint's refusals and silences mean: worth another try, the end of the run, or an answer after all."""
+"""Classify the failures of an endpoint: retry the call, fail the example, or end the run."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from socket import gaierror
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -36,7 +37,7 @@ _CONTEXT_WORDS = re.compile(
 
 _FILTER_CODES = frozenset({"content_filter", "content_policy_violation"})
 
-# What goes wrong on the wire while a body is read comes out of the client as the HTTP library raised it.
+# Network errors while a body is read are not wrapped by the client.
 _TRANSPORTS = frozenset({"httpx", "httpx2", "httpcore", "httpcore2", "aiohttp", "anyio", "h11"})
 
 _TRY_AGAIN = frozenset({408, 409, 429})
@@ -48,12 +49,12 @@ _LOOKS_LIKE_A_KEY = re.compile(r"\bsk-[\w*.-]{3,}|(?<=\bBearer )\S+")
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Whom a model's calls go to.
+    """Name the server, model and key of a model's calls.
 
     Args:
-        base_url: without a slash at its end.
+        base_url: without a trailing slash.
         model: the model's name there.
-        key_env: the environment variable that the key came from; ``None`` where none is sent.
+        key_env: the environment variable that holds the key; ``None`` if no key is sent.
         key: the key itself.
     """
 
@@ -64,72 +65,82 @@ class Endpoint:
 
     @property
     def where(self) -> Where:
-        """Return the host, with the port where the URL has one: never more of a URL, which may carry a secret."""
+        """Return the host and port. The rest of the URL may contain a secret."""
         return Where(path=urlsplit(self.base_url).netloc.rpartition("@")[2])
 
+    @property
+    def origin(self) -> str:
+        """Return the scheme, host and port of the URL."""
+        return f"{urlsplit(self.base_url).scheme}://{self.where}"
+
+    @property
+    def base_path(self) -> str:
+        """Return the path of the URL."""
+        return urlsplit(self.base_url).path
+
     def quoted(self, text: str, width: int = 300) -> str:
-        """Return the beginning of a stranger's text, without the key and without anything that looks like one."""
+        """Return the beginning of untrusted text, with the key and anything that looks like one replaced by ``***``."""
         if self.key:
             text = text.replace(self.key, "***")
         return excerpt(_LOOKS_LIKE_A_KEY.sub("***", text), width=width)
 
     def found(self, text: str) -> str:
-        """Return the evidence that something else was answered than what was asked for."""
+        """Return an excerpt of an unexpected answer, as evidence."""
         return f"found: {self.quoted(text, _EVIDENCE_CHARACTERS)}"
 
     def error(self, what: str, **facts: Any) -> ModelError:
-        """Return a :class:`ModelError` of this endpoint."""
+        """Return a :class:`ModelError` that names this endpoint."""
         return ModelError(what, where=self.where, **facts)
 
 
 def fields(value: object) -> Mapping[str, Any]:
-    """Return what a stranger's JSON holds at a place: nothing where it is no object."""
+    """Return untrusted JSON data as an object; empty if it is not one."""
     return value if isinstance(value, Mapping) else {}
 
 
 def text_or_none(value: object) -> str | None:
-    """Return a stranger's value where it is a text that says something."""
+    """Return an untrusted value if it is text and not blank."""
     return value if isinstance(value, str) and value.strip() else None
 
 
 def count_or_none(value: object) -> int | None:
-    """Return a stranger's value where it is a count."""
+    """Return an untrusted value if it is a count."""
     return value if is_count(value) else None
 
 
 def endpoint_of(spec: ModelSpec, model: str) -> Endpoint:
-    """Return the endpoint that a gate asks for a model, with the key that the gate names."""
+    """Return the endpoint of a model in the gate, with the key from the environment variable that the gate names."""
     base_url = spec.options.get("base_url")
     key_env = spec.options.get("api_key_env") or ("OPENAI_API_KEY" if base_url is None else None)
     return Endpoint((base_url or PUBLIC_ENDPOINT).rstrip("/"), model, key_env, secret(key_env))
 
 
 def check_key(endpoint: Endpoint, source: str) -> None:
-    """Raise a fatal :class:`ModelError` where there is no key although one is named, at ``source``."""
+    """Raise a fatal :class:`ModelError` if the environment variable named at ``source`` holds no usable key."""
     if endpoint.key_env is None or (endpoint.key and endpoint.key.isascii()):
         return
     raise ModelError(
         f"the environment variable {endpoint.key_env} {'does not hold a key' if endpoint.key else 'is not set'}",
         fatal=True,
         where=Where(path=source, key="api_key_env"),
-        evidence=f"it holds the key for {endpoint.where}",
-        cure=f"set {endpoint.key_env}, or judge stored or recorded predictions, which need no key",
+        cure=f"set {endpoint.key_env} to a key for {endpoint.where}, or name another variable with api_key_env; stored "
+        "and recorded answers need no key",
     )
 
 
 def secret(key_env: str | None) -> str | None:
-    """Return the key that the environment holds now, empty where it holds none; None where none is named."""
+    """Return the key in the environment now, empty if it is not set; ``None`` if the gate names no variable."""
     return os.environ.get(key_env, "").strip() if key_env is not None else None
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """A response that is no answer.
+    """Hold an HTTP response that is not an answer.
 
     Args:
-        status: of HTTP.
-        error: what the endpoint says about it, as an object; empty where it says nothing in that form.
-        text: the body as it came, for endpoints that say it in another form.
+        status: the HTTP status.
+        error: the ``error`` object of the body; empty if there is none.
+        text: the raw body, for endpoints that do not send an ``error`` object.
         headers: of the response; names in lower case.
     """
 
@@ -140,40 +151,45 @@ class Refusal:
 
     @property
     def codes(self) -> set[str]:
-        """Return what the endpoint calls the error: compatible servers use ``code`` and ``type`` as they like."""
+        """Return the error's ``code`` and ``type``: compatible servers mix them up."""
         return {code for code in (self.error.get("code"), self.error.get("type")) if isinstance(code, str)}
 
     @property
     def filtered(self) -> bool:
-        """Return whether a content filter withheld the answer by refusing the request, as Azure's does."""
+        """Return whether a content filter rejected the request, as Azure's does."""
         return self.status == 400 and bool(self.codes & _FILTER_CODES)
 
     @property
     def too_long(self) -> bool:
-        """Return whether the prompt does not fit into the model's context."""
+        """Return whether the prompt is longer than the model's context."""
         if self.status not in (400, 413, 422):
             return False
         return bool(self.codes & _CONTEXT_CODES) or _CONTEXT_WORDS.search(self.message) is not None
 
     @property
     def message(self) -> str:
-        """Return the endpoint's own words; unsafe to print."""
+        """Return the endpoint's own message; not safe to print."""
         message = self.error.get("message")
         return message if isinstance(message, str) else self.text
 
+    @property
+    def param(self) -> str | None:
+        """Return the request parameter that the endpoint rejects, if it names one; not safe to print."""
+        return text_or_none(self.error.get("param"))
+
 
 def refusal_in(error: APIStatusError) -> Refusal:
-    """Return the response that made the client raise."""
+    """Return the response of a status error that the client raised."""
     return Refusal(error.status_code, fields(error.body), error.response.text, error.response.headers)
 
 
 def error_in(body: object) -> Mapping[str, Any]:
-    """Return what the body of a refusal says of the error, as an object; empty where it says nothing in that form."""
+    """Return the ``error`` object of a body; empty if there is none."""
     return fields(fields(body).get("error", body))
 
 
 def failure(error: Exception, endpoint: Endpoint, *, timeout_s: float | None) -> ModelError:
-    """Return what the ``openai`` client raised after ``timeout_s`` at most, in this package's terms."""
+    """Return an exception of the ``openai`` client as a :class:`ModelError`; ``timeout_s`` was the call's limit."""
     from openai import APIConnectionError, APIStatusError, APITimeoutError
 
     root = _root(error)
@@ -181,7 +197,7 @@ def failure(error: Exception, endpoint: Endpoint, *, timeout_s: float | None) ->
     transport = isinstance(error, APIConnectionError | OSError) or library in _TRANSPORTS
     if (isinstance(error, APITimeoutError) or transport) and _is_timeout(root):
         limit = f" within {timeout_s:g} s" if timeout_s is not None else ""
-        return endpoint.error(f"no answer{limit}", retryable=True)
+        return endpoint.error(f"no answer{limit}", retryable=True, cure="raise timeout_s, or lower concurrency")
     if transport:
         return _unreachable(root, endpoint)
     if isinstance(error, APIStatusError):
@@ -191,7 +207,7 @@ def failure(error: Exception, endpoint: Endpoint, *, timeout_s: float | None) ->
 
 
 def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
-    """Seconds that a response asks to wait: by ``retry-after-ms``, or ``Retry-After`` in seconds or as a date."""
+    """Return the wait that a response asks for in seconds, from ``retry-after-ms`` or ``Retry-After``."""
     seconds = _number(headers.get("retry-after-ms"))
     if seconds is not None:
         return max(0.0, seconds / 1000)
@@ -220,14 +236,14 @@ def _root(error: BaseException) -> BaseException:
 
 
 def is_cancelled(error: BaseException) -> bool:
-    """Return whether at the bottom of it somebody cancelled the call."""
+    """Return whether the root cause is the cancellation of the call."""
     from asyncio import CancelledError
 
     return isinstance(_root(error), CancelledError)
 
 
 def _is_timeout(root: BaseException) -> bool:
-    """With aiohttp the client takes a refused or dropped connection for a time-out, too: the root tells."""
+    """Return whether the root cause is a time-out: with aiohttp the client reports lost connections as one, too."""
     from asyncio import TimeoutError as LoopTimeoutError  # Python 3.10 has two of them
 
     return isinstance(root, TimeoutError | LoopTimeoutError) or type(root).__name__.endswith("Timeout")
@@ -238,7 +254,7 @@ def _unreachable(cause: BaseException, endpoint: Endpoint) -> ModelError:
     return endpoint.error(
         "the endpoint cannot be reached, or dropped the connection",
         retryable=True,
-        trouble="unreachable",
+        kind="unreachable",
         unpaid=isinstance(cause, ConnectionRefusedError | gaierror) or type(cause).__name__ == "ConnectError",
         evidence=endpoint.quoted(f"{type(cause).__name__}: {text}"),
         cure="check base_url, and that the server is running",
@@ -246,45 +262,81 @@ def _unreachable(cause: BaseException, endpoint: Endpoint) -> ModelError:
 
 
 def refused(refusal: Refusal, endpoint: Endpoint) -> ModelError:
-    """Return what a response that is no answer means: see :func:`failure`."""
+    """Return what a response that is not an answer means: see :func:`failure`.
+
+    A refused key, an exhausted quota, an unknown model and a prompt that is too long end the run. Another refusal may
+    be about this example alone: the run goes on, unless the model's first requests all end so.
+    """
     status = refusal.status
-    key = f"the key named by {endpoint.key_env}" if endpoint.key_env else "this endpoint"
     if refusal.codes & _QUOTA_CODES or status == 402:
-        what, cure = f"the quota of {key} is exhausted", "raise the quota, or name another key"
-    elif status in (401, 403) and endpoint.key_env is None:
-        what, cure = "the endpoint asks for a key, and the gate names none", "name its variable: api_key_env: NAME"
-    elif status in (401, 403):
-        what, cure = f"the endpoint refused {key}", f"set {endpoint.key_env} to a key that may use {endpoint.model!r}"
+        what = f"the quota of {'the key in ' + endpoint.key_env if endpoint.key_env else 'this endpoint'} is exhausted"
+        cure = "raise the quota or add credit in the provider's console"
+        cure += ", or name another key with api_key_env" if endpoint.key_env else ""
+    elif status == 401 and endpoint.key_env is None:
+        what = "the endpoint needs a key, and the gate names none"
+        cure = "name the environment variable that holds it: api_key_env: NAME"
+    elif status == 401:
+        what = f"the key in {endpoint.key_env} was refused"
+        cure = f"set {endpoint.key_env} to a key that may use {endpoint.model!r}"
     elif status == 404:
-        what = f"the endpoint does not know the model {endpoint.model!r}, or base_url is wrong"
-        cure = f"asked was {endpoint.where}{urlsplit(endpoint.base_url).path}/chat/completions"
+        what = f"there is no model {endpoint.model!r} at {endpoint.base_path}/chat/completions"
+        cure = "check the model's name, and base_url, which usually ends in /v1"
     elif refusal.too_long:
         what = f"a prompt is longer than the context of {endpoint.model!r}"
         cure = "shorten the system message, the few-shot examples or the inputs"
     elif status in _TRY_AGAIN or status >= 500:
         return _for_now(refusal, endpoint)
     else:
-        what, cure = "the endpoint refused the request", "check params: they are sent as they are written"
-    return endpoint.error(what, fatal=True, unpaid=True, evidence=said(refusal, endpoint), cure=cure)
+        return _refused_request(refusal, endpoint)
+    return _refusal_error(what, refusal, endpoint, fatal=True, unpaid=True, cure=cure)
+
+
+def _refused_request(refusal: Refusal, endpoint: Endpoint) -> ModelError:
+    if refusal.status == 403:
+        key = f"the key in {endpoint.key_env}" if endpoint.key_env else "a call without a key"
+        what = f"{key} may not make this request"
+        cure = f"use a key that may use {endpoint.model!r}, and read what the endpoint says about the input"
+    elif refusal.param is not None:
+        param = endpoint.quoted(refusal.param, 60)
+        what = f"the parameter {param!r} was refused"
+        cure = f"change or remove {param!r}: params are sent as written, messages are made of the prompt and the input"
+    else:
+        what = "the request was refused"
+        cure = "check params and the prompt, which are sent as written"
+    return _refusal_error(what, refusal, endpoint, kind="refused", unpaid=True, cure=cure)
 
 
 def _for_now(refusal: Refusal, endpoint: Endpoint) -> ModelError:
     busy = refusal.status == 429
-    return endpoint.error(
-        "the endpoint asked to slow down" if busy else "the endpoint failed",
+    return _refusal_error(
+        "the endpoint limits the rate of calls" if busy else "the endpoint failed",
+        refusal,
+        endpoint,
         retryable=True,
-        trouble="busy" if busy or refusal.status == 503 else "other",
+        kind="busy" if busy or refusal.status == 503 else "other",
         unpaid=refusal.status in (409, 429, 503),
         retry_after_s=retry_after_s(refusal.headers, time.time()),
-        evidence=said(refusal, endpoint),
-        cure="lower concurrency" if busy else None,
+        cure="lower concurrency, or set requests_per_minute" if busy else None,
     )
 
 
+def _refusal_error(what: str, refusal: Refusal, endpoint: Endpoint, **facts: Any) -> ModelError:
+    """Return the error with the status and the endpoint first, and the endpoint's own message as evidence."""
+    evidence = endpoint.quoted(refusal.message) or None
+    return ModelError(f"{_status(refusal.status)} from {endpoint.origin}: {what}", evidence=evidence, **facts)
+
+
+def _status(status: int) -> str:
+    try:
+        return f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return f"HTTP {status}"
+
+
 def said(refusal: Refusal, endpoint: Endpoint) -> str:
-    """Return the status with the endpoint's own words, safe to print."""
+    """Return the status with the endpoint's own message, safe to print."""
     text = endpoint.quoted(refusal.message)
-    return f"HTTP {refusal.status}: {text}" if text else f"HTTP {refusal.status}"
+    return f"{_status(refusal.status)}: {text}" if text else _status(refusal.status)
 
 
 _KINDS = ("requests", "tokens")
@@ -295,10 +347,9 @@ _SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 
 
 def pause_s(headers: Mapping[str, str]) -> float:
-    """Return the seconds until the endpoint takes another request; 0 where it does now, or does not say.
+    """Return the seconds until the endpoint accepts another request; 0 if it does now, or does not say.
 
-    Read are ``x-ratelimit-remaining-requests`` and ``x-ratelimit-reset-requests``, likewise of ``tokens``, as OpenAI
-    and servers after its example send them.
+    Reads OpenAI's headers ``x-ratelimit-remaining-requests``, ``x-ratelimit-reset-requests``, and those of ``tokens``.
     """
     waits_s = (_reset_s(headers.get(f"x-ratelimit-reset-{kind}")) for kind in _KINDS if _is_used_up(headers, kind))
     return max(waits_s, default=0.0)

@@ -1,4 +1,4 @@
-"""Fine-tuning jobs and their checkpoints, read without trust from what an endpoint answered."""
+"""Read fine-tuning jobs and their checkpoints as untrusted data of an endpoint."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ NEEDS_VALIDATION_SET = "give the gate a validation_set, on which the checkpoints
 
 @dataclass(frozen=True)
 class TuningJob:
-    """A fine-tuning job that has succeeded. ``None`` where the endpoint does not say.
+    """Describe a fine-tuning job that has succeeded. ``None`` if the endpoint does not say.
 
     Attributes:
-        id: the endpoint's.
-        model: the name of the model that it made.
-        base_model: what that was made from.
-        trained_tokens: how many were paid for.
+        id: at the endpoint.
+        model: the name of the fine-tuned model.
+        base_model: the model that was fine-tuned.
+        trained_tokens: the tokens that were billed.
         hyperparameters: as the endpoint names them.
         training_file, validation_file: ids of files at the endpoint.
     """
@@ -52,12 +52,12 @@ class TuningJob:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The model as it was after a step of the training.
+    """Describe a checkpoint of the training.
 
     Attributes:
-        step: the number of the step.
+        step: the training step.
         model: the checkpoint's name at the endpoint.
-        losses: on the job's validation file, by the endpoint's names; finite ones alone.
+        losses: on the job's validation file, by the endpoint's names; finite ones only.
     """
 
     step: int
@@ -66,10 +66,10 @@ class Checkpoint:
 
 
 def read_job(body: object, id_: str, endpoint: Endpoint) -> TuningJob:
-    """Return the job out of the endpoint's answer; it must have succeeded.
+    """Return the job in the endpoint's answer, if it has succeeded.
 
     Raises:
-        ModelError: fatal; the job has not succeeded (says its state, and why), or this is no job.
+        ModelError: fatal; the job has not succeeded (with its state and the reason), or this is not a job.
     """
     job = fields(body)
     status = job.get("status")
@@ -82,8 +82,8 @@ def read_job(body: object, id_: str, endpoint: Endpoint) -> TuningJob:
         raise endpoint.error(
             f"the fine-tuning job {id_} has not succeeded: its state is {endpoint.quoted(status, 40)}",
             fatal=True,
-            evidence=f"it says: {endpoint.quoted(message)}" if message else None,
-            cure=_CURES.get(status, "a candidate is made by a job whose state is succeeded"),
+            evidence=f"reason: {endpoint.quoted(message)}" if message else None,
+            cure=_CURES.get(status, "name a job whose state is succeeded"),
         )
     model = text_or_none(job.get("fine_tuned_model"))
     if model is None:
@@ -101,10 +101,10 @@ def read_job(body: object, id_: str, endpoint: Endpoint) -> TuningJob:
 
 
 def read_checkpoints(rows: Sequence[object], id_: str, endpoint: Endpoint) -> tuple[Checkpoint, ...]:
-    """Return the checkpoints of a job, by their steps.
+    """Return the checkpoints of a job, ordered by step.
 
     Raises:
-        ModelError: fatal; a row is no checkpoint, or two of them have one step.
+        ModelError: fatal; a row is not a checkpoint, or two have the same step.
     """
     found = {}
     for row in rows:
@@ -124,13 +124,13 @@ def read_checkpoints(rows: Sequence[object], id_: str, endpoint: Endpoint) -> tu
 def choose_checkpoint(
     checkpoints: Sequence[Checkpoint], wanted: str | int, job: TuningJob, endpoint: Endpoint
 ) -> tuple[Checkpoint, str]:
-    """Return one of a job's checkpoints, which are given by their steps, and in words by what it was chosen.
+    """Return one of a job's checkpoints, which are ordered by step, and a description of how it was chosen.
 
     Args:
-        wanted: ``last``, a step, or ``best``: the lowest loss on the job's own validation file; of equals the first.
+        wanted: ``last``, a step, or ``best``: the lowest loss on the job's own validation file; among equals the first.
 
     Raises:
-        ModelError: fatal; there is no such checkpoint, or nothing to choose the best by.
+        ModelError: fatal; there is no such checkpoint, or no loss to choose the best by.
     """
     if not checkpoints:
         what = f"the endpoint lists no checkpoint of the fine-tuning job {job.id}"
@@ -159,7 +159,7 @@ def _at_step(checkpoints: Sequence[Checkpoint], step: int, job: TuningJob, endpo
 
 
 def _no_loss(job: TuningJob, endpoint: Endpoint) -> ModelError:
-    """Losses on a file that nobody names count for nothing: it may be the test set."""
+    """Return the error for ``best`` without a validation file: the losses may be those of the test set."""
     why = f"the endpoint gives no {' or '.join(_LOSSES)} for every checkpoint"
     if job.validation_file is None:
         why = "the job had no validation file"
@@ -168,7 +168,7 @@ def _no_loss(job: TuningJob, endpoint: Endpoint) -> ModelError:
 
 
 def _hyperparameters(job: Mapping[Any, Any]) -> dict[str, Any]:
-    """Of the job, or of its method, where newer jobs have them; plain values alone."""
+    """Return the plain values of the job's hyperparameters, or of its method's, where newer jobs have them."""
     methods = fields(job.get("method"))
     below = fields(methods.get(str(methods.get("type")))).get("hyperparameters")
     values = fields(job.get("hyperparameters") or below)

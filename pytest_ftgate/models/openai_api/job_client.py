@@ -1,4 +1,4 @@
-"""The endpoint's APIs of fine-tuning jobs and of files. Reading is free of charge."""
+"""Read fine-tuning jobs and files of an endpoint. Reading is free."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ _JOBS = "/fine_tuning/jobs"
 _FILES = "/files"
 _PAGE = 100
 _MOST_PAGES = 100
-# Told as for any call: the key, the quota, the load.
+# Reported as for any call: key, quota, load.
 _NOT_THE_REQUEST = frozenset({401, 402, 403, 408, 409, 429})
 _NAME_THE_MODEL = "name the fine-tuned model itself: model in place of job"
 
 
 class JobClient(ApiClient):
-    """Reads jobs, checkpoints and files of one endpoint."""
+    """Read jobs, checkpoints and files of one endpoint."""
 
     async def job(self, id_: str) -> object:
-        """Return the job as the endpoint tells it."""
+        """Return the job as the endpoint describes it."""
         try:
             return await self.get(f"{_JOBS}/{segment(id_)}")
         except AbsentError as absent:
@@ -53,7 +53,7 @@ class JobClient(ApiClient):
         raise self._fatal(f"the endpoint's list of checkpoints of the fine-tuning job {id_} does not end")
 
     async def content(self, id_: str, purpose: str) -> bytes:
-        """Return the bytes of a file, whose purpose messages name: ``training file``."""
+        """Return the bytes of a file; ``purpose`` is for messages, such as ``training file``."""
         from openai import HttpxBinaryResponseContent
 
         try:
@@ -72,7 +72,7 @@ class JobClient(ApiClient):
         return content
 
     async def _has(self, path: str) -> bool:
-        """Return whether there is such an API at all: one that lacks a name has a list all the same."""
+        """Return whether the API exists: an API that only lacks an object still lists the others."""
         try:
             await self.get(path, limit=1)
         except AbsentError:
@@ -89,7 +89,7 @@ class JobClient(ApiClient):
         return self.endpoint.error(what, fatal=True, evidence=absent.evidence if absent else None, cure=cure)
 
     def _failed(self, error: Exception, path: str) -> ModelError:
-        """Tell of a request that is at fault itself by its path, for it holds nothing that a gate's author wrote."""
+        """Report a rejected request by its path, since nothing in it comes from the gate."""
         from openai import APIStatusError
 
         found = super()._failed(error, path)

@@ -1,4 +1,4 @@
-"""Until when an endpoint serves a model: the ``shutdown_date`` that it lists."""
+"""Read until when an endpoint serves a model: the ``shutdown_date`` that it lists."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TIMEOUT_S = 5.0
 
 @dataclass(frozen=True)
 class Listing:
-    """What an endpoint lists of a model.
+    """Hold what an endpoint lists about a model.
 
     Attributes:
         asked_at: when, seconds since the epoch.
@@ -45,7 +45,7 @@ class Listing:
 
 
 def read_listing(body: object, asked_at: float) -> Listing:
-    """Out of the answer to ``GET /models/NAME``, without trust: what is no date is not known."""
+    """Read the answer to ``GET /models/NAME`` as untrusted data: anything that is not a date counts as unknown."""
     facts = fields(body)
     if "shutdown_date" not in facts:
         return Listing(asked_at, known=False)
@@ -71,7 +71,7 @@ def _date(written: object) -> date | None:
 
 
 async def ask_listings(endpoint: Endpoint, models: Sequence[str], now: float) -> dict[str, Listing]:
-    """Send one request for each model, and make no other attempt; leave out those to which there was no answer."""
+    """Send one request per model without retries, and leave out models without an answer."""
     from asyncio import gather
 
     from pytest_ftgate.models.openai_api.api_client import ApiClient
@@ -80,13 +80,13 @@ async def ask_listings(endpoint: Endpoint, models: Sequence[str], now: float) ->
     try:
         listings = await gather(*(_ask(client, model, now) for model in models))
     finally:
-        with suppress(Exception):  # the answers are in
+        with suppress(Exception):  # the answers have arrived
             await client.aclose()
     return {model: listing for model, listing in zip(models, listings, strict=True) if listing is not None}
 
 
 async def _ask(client: ApiClient, model: str, now: float) -> Listing | None:
-    """Return None where the endpoint did not answer; what it refuses may be granted next time."""
+    """Return None if the endpoint did not answer: it is asked again next time."""
     from asyncio import wait_for
 
     from pytest_ftgate.models.openai_api.api_client import AbsentError, segment
@@ -95,5 +95,5 @@ async def _ask(client: ApiClient, model: str, now: float) -> Listing | None:
         return read_listing(await wait_for(client.get(f"/models/{segment(model, safe=':')}"), _TIMEOUT_S), now)
     except AbsentError:
         return Listing(now, known=False)
-    except Exception:  # this is no question on which a verdict may founder
+    except Exception:  # a verdict must not depend on this request
         return None

@@ -1,4 +1,4 @@
-"""Models behind an OpenAI-compatible endpoint, asked through the ``openai`` client."""
+"""Ask models behind an OpenAI-compatible endpoint through the ``openai`` client."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ CONCURRENCY = 16
 
 @dataclass(eq=False, kw_only=True)
 class OpenAIModel(BuiltModel):
-    """A chat model at an endpoint. Answers come whole, and one request is one attempt: the runner tries again.
+    """Ask a chat model at an endpoint. Answers are not streamed, and one request is one attempt: the runner retries.
 
     Args:
         model: its name at the endpoint.
-        base_url: the endpoint, without a slash at its end.
-        key_env: the environment variable that holds the key; ``None`` sends no key at all.
-        params: sent as they are, beside the model and the messages.
-        revision: stands for the state of the weights; a part of the key of every answer.
+        base_url: the endpoint, without a trailing slash.
+        key_env: the environment variable that holds the key; ``None``: no key is sent.
+        params: sent as written, beside the model and the messages.
+        revision: stands for the state of the weights; part of the key of every answer.
         source: where the gate names the model.
     """
 
@@ -51,7 +51,7 @@ class OpenAIModel(BuiltModel):
     _clients: dict[asyncio.AbstractEventLoop, ChatClient] = field(default_factory=dict, init=False, repr=False)
 
     def key(self, example: Example, repeat: int = 0) -> str:
-        """SHA-256 (hex) of the endpoint, the model, its revision, the messages and the parameters."""
+        """Return the SHA-256 (hex) of the endpoint, the model, its revision, the messages and the parameters."""
         facts: dict[str, Any] = {
             "provider": "openai",
             "endpoint": self.base_url,
@@ -65,9 +65,9 @@ class OpenAIModel(BuiltModel):
         return hashlib.sha256(canonical_json(facts).encode()).hexdigest()
 
     def ready(self) -> None:
-        """Check that calls can be made, and load the client, whose first call would else seem to take that long.
+        """Check that calls can be made, and import the client now, so that the first call is not timed with it.
 
-        Predictions that are stored or recorded need neither key nor client.
+        Stored and recorded predictions need neither key nor client.
         """
         check_key(self.address(), self.source)
         import_module("openai")
@@ -77,19 +77,19 @@ class OpenAIModel(BuiltModel):
         return await self._client().ask(self.body(example))
 
     def body(self, example: Example) -> dict[str, Any]:
-        """Return what the endpoint is sent for an example."""
+        """Return the body of the request for an example."""
         return {"model": self.model, "messages": self.prompt.messages(example), **self.params}
 
     def address(self) -> Endpoint:
-        """Return whom to ask, with the key as the environment has it now."""
+        """Return the endpoint, with the key in the environment now."""
         return Endpoint(self.base_url, self.model, self.key_env, secret(self.key_env))
 
     def characters(self, example: Example) -> int:
-        """Return the length of all that is sent for an example, for estimates of its tokens."""
+        """Return the length of all messages for an example, for estimates of its tokens."""
         return sum(len(str(message.get("content"))) for message in self.prompt.messages(example))
 
     def pause_s(self) -> float:
-        """Return the seconds for which the endpoint wants no further request, as the headers of its answers said."""
+        """Return for how many seconds the endpoint accepts no further request, by the headers of its answers."""
         return max((client.pause_s() for client in self._clients.values()), default=0.0)
 
     async def aclose(self) -> None:
@@ -115,7 +115,7 @@ _OURS = {
 
 
 def build_openai(spec: ModelSpec, surroundings: Surroundings) -> Model:
-    """The model of a gate's ``openai`` keys: one that is asked live, or in batches. Raises :class:`ConfigError`."""
+    """Return the model of a gate's ``openai`` keys, live or batched. Raises :class:`ConfigError`."""
     live = _asked_live(spec, surroundings)
     if spec.options.get("mode", "live") == "live":
         return live
@@ -146,7 +146,7 @@ def _asked_live(spec: ModelSpec, surroundings: Surroundings) -> OpenAIModel:
 
 
 def price_at_endpoint(spec: ModelSpec) -> Price:
-    """Return what the model of ``openai`` keys costs: as the gate says, else as the package ``genai-prices`` does."""
+    """Return the price of the model of ``openai`` keys: the gate's, or else that of ``genai-prices``."""
     options = spec.options
     if options.get("price") is not None:
         return written_price(options["price"], str(spec.source))

@@ -1,4 +1,4 @@
-"""Models that fine-tuning jobs made: what endpoints say of the jobs is asked once, and then kept in notes."""
+"""Find the models of fine-tuning jobs: what an endpoint says about a job is requested once, and kept in notes."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class JobFile:
-    """A file that a job was given.
+    """Describe a file of a job.
 
     Attributes:
-        id: the endpoint's.
+        id: at the endpoint.
         sha256: hex, of its bytes.
-        rows: its lines that are not blank.
-        content_sha256: hex, of the inputs and outputs of its rows; ``None`` where they are no examples.
+        rows: the number of lines that are not blank.
+        content_sha256: hex, of the inputs and outputs of its rows; ``None`` if they are not examples.
     """
 
     id: str
@@ -59,7 +59,7 @@ def job_file(id_: str, content: bytes) -> JobFile:
 
 
 def read_examples(content: bytes, origin: str) -> DataSet:
-    """Return the examples of a job's file, which is JSONL, and which messages call so. Raises :class:`DataError`."""
+    """Return the examples of a job's JSONL file, which messages call ``origin``. Raises :class:`DataError`."""
     from pytest_ftgate.data.jsonl import read_jsonl
     from pytest_ftgate.data.lines import Lines
 
@@ -71,7 +71,7 @@ def read_examples(content: bytes, origin: str) -> DataSet:
 
 
 def content_sha256(examples: Sequence[Example]) -> str:
-    """SHA-256 (hex) of the inputs and outputs, in their order; however they are written."""
+    """Return the SHA-256 (hex) of the inputs and outputs, in their order, independent of their format."""
     digest = sha256()
     for example in examples:
         digest.update(_content(example).encode() + b"\n")
@@ -79,7 +79,7 @@ def content_sha256(examples: Sequence[Example]) -> str:
 
 
 def _content(example: Example) -> str:
-    """A conversation of one question is that question."""
+    """Return an example as JSON; a conversation of one user message counts as its text."""
     given: Any = example.input
     if not isinstance(given, str) and len(given) == 1 and given[0].keys() == {"role", "content"}:
         given = given[0]["content"] if given[0]["role"] == "user" else given
@@ -87,13 +87,13 @@ def _content(example: Example) -> str:
 
 
 PREFIX = "tuning: "
-"""How the names of notes on jobs begin."""
+"""The prefix of the names of notes on jobs."""
 
 
 class JobNotes:
-    """The notes that this machine keeps, of which those on jobs are first looked up in committed recordings.
+    """Look up notes on jobs in committed recordings first, then in the notes of this machine.
 
-    ``used`` are the notes on jobs that were read or written, to be recorded.
+    ``used`` are the notes on jobs that were read or written, for the recordings.
     """
 
     def __init__(self, committed: Mapping[str, str], kept: Notes) -> None:
@@ -131,13 +131,13 @@ _RETRY = RetryPolicy()
 
 @dataclass(frozen=True)
 class Tuned:
-    """A model that a job made.
+    """Describe a model made by a job.
 
     Attributes:
         spec: the model as written, with its name at the endpoint in place of the job.
-        job: what made it.
-        checkpoint: the one that is meant; ``None``: the job's fine-tuned model.
-        chosen_by: in words; "" without a checkpoint.
+        job: the job.
+        checkpoint: the chosen one; ``None``: the job's fine-tuned model.
+        chosen_by: how the checkpoint was chosen, for reports; "" without one.
     """
 
     spec: ModelSpec
@@ -146,7 +146,7 @@ class Tuned:
     chosen_by: str = ""
 
     def facts(self) -> dict[str, Any]:
-        """For a :class:`~pytest_ftgate.result.ModelResult`."""
+        """Return the fields of a :class:`~pytest_ftgate.result.ModelResult`."""
         return {
             "model": self.spec.spelling,
             "job": self.job.id,
@@ -158,14 +158,14 @@ class Tuned:
 
 
 class JobRecords:
-    """What the endpoint says of the job of one model.
+    """Read what the endpoint says about the job of one model.
 
     A job that has succeeded never changes, nor do its checkpoints and files: what was read once is kept in the notes,
-    and nobody is asked again. All methods raise :class:`ModelError`.
+    and not requested again. All methods raise :class:`ModelError`.
 
     Args:
         spec: a model with the key ``job``.
-        surroundings: its notes, and whether the endpoint may be asked.
+        surroundings: its notes, and whether the endpoint may be called.
     """
 
     def __init__(self, spec: ModelSpec, surroundings: Surroundings) -> None:
@@ -185,7 +185,7 @@ class JobRecords:
         return self._noted(f"job {self._home} {self._id}", ask, lambda facts: TuningJob(**facts))
 
     def checkpoints(self) -> tuple[Checkpoint, ...]:
-        """Return the job's checkpoints, by their steps."""
+        """Return the job's checkpoints, ordered by step."""
 
         def ask() -> tuple[Checkpoint, ...]:
             return read_checkpoints(self._asked(lambda client: client.checkpoints(self._id)), self._id, self.endpoint)
@@ -201,7 +201,7 @@ class JobRecords:
     def shared_inputs(self, id_: str, test: DataSet, count: Callable[[DataSet, DataSet], int]) -> int:
         """Return how many test examples are in a validation file of the job.
 
-        ``count`` tells how many examples of the second data set are in the first.
+        ``count`` returns how many examples of the second data set are in the first.
         """
 
         def ask() -> int:
@@ -210,8 +210,8 @@ class JobRecords:
                 examples = read_examples(content, f"validation file {self.endpoint.quoted(id_, 80)}")
             except DataError as error:
                 raise self.endpoint.error(
-                    f"whether the best checkpoint of the fine-tuning job {self._id} was chosen on the test set cannot "
-                    "be told: its validation file cannot be read as examples",
+                    f"the validation file of the fine-tuning job {self._id} cannot be read as examples, so it is "
+                    "unknown whether the best checkpoint was chosen on the test set",
                     fatal=True,
                     evidence=error.headline,
                     cure=NEEDS_VALIDATION_SET,
@@ -225,24 +225,24 @@ class JobRecords:
         return self._asked(lambda client: client.content(id_, purpose))
 
     def _noted(self, name: str, ask: Callable[[], _T], read: Callable[[Any], _T]) -> _T:
-        """Return what the notes hold, else what the endpoint says. A note that cannot be read is as none."""
+        """Return what the notes hold, or else what the endpoint says. An unreadable note counts as absent."""
         text = self._notes.get(PREFIX + name) if self._notes is not None else None
         if text is not None:
             with suppress(ValueError, TypeError):
                 return read(json.loads(text))
         found = ask()
         if self._notes is not None:
-            with suppress(StoreError):  # it is asked again next time
+            with suppress(StoreError):  # it is requested again next time
                 self._notes.put(PREFIX + name, json.dumps(found, default=asdict))
         return found
 
     def _asked(self, ask: Callable[[JobClient], Awaitable[_T]]) -> _T:
         if self._offline:
             raise ModelError(
-                f"nothing is known yet of the fine-tuning job {self._id}, and --ftgate-offline forbids asking",
+                f"the fine-tuning job {self._id} has not been read yet, and --ftgate-offline forbids calls",
                 where=self._spec.source.where("job"),
                 fatal=True,
-                cure="run once without it: what the endpoint says is kept beside the predictions, and is written with "
+                cure="run once without --ftgate-offline: the job is then kept beside the predictions, and written with "
                 "the recordings (--ftgate-report=recordings:FOLDER)",
             )
         from pytest_ftgate.models.event_loop import run_in_own_loop
@@ -251,7 +251,7 @@ class JobRecords:
         return run_in_own_loop(self._patiently(ask), lambda: None)
 
     async def _patiently(self, ask: Callable[[JobClient], Awaitable[_T]]) -> _T:
-        """Ask, and again where that may help."""
+        """Make a call, and retry failures that may pass."""
         from asyncio import sleep
 
         from pytest_ftgate.models.openai_api.job_client import JobClient
@@ -269,7 +269,7 @@ class JobRecords:
                 await sleep(wait_s)
             raise AssertionError  # the last attempt returns or raises
         finally:
-            with suppress(Exception):  # the answer is in
+            with suppress(Exception):  # the answer has arrived
                 await client.aclose()
 
 
@@ -293,15 +293,15 @@ def settle(spec: ModelSpec, surroundings: Surroundings) -> Tuned:
 
 
 def contenders(spec: ModelSpec, surroundings: Surroundings) -> tuple[Tuned, ...]:
-    """All checkpoints of a job, by their steps. Raises :class:`ModelError`."""
+    """Return all checkpoints of a job, ordered by step. Raises :class:`ModelError`."""
     records = JobRecords(spec, surroundings)
     job, checkpoints = records.job(), records.checkpoints()
-    choose_checkpoint(checkpoints, "last", job, records.endpoint)  # there is one
+    choose_checkpoint(checkpoints, "last", job, records.endpoint)  # raises if there is none
     return tuple(Tuned(_named(spec, one.model), job, one) for one in checkpoints)
 
 
 def build_settled(spec: ModelSpec, surroundings: Surroundings, hook: Any | None = None) -> Model:
-    """The model that a gate asks for, whether by its name or by the job that made it. Raises :class:`FtgateError`."""
+    """Return the model that a gate names directly or by its job. Raises :class:`FtgateError`."""
     named = settle(spec, surroundings).spec if has_job(spec) else spec
     return build_model(named, surroundings, hook)
 

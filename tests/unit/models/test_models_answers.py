@@ -146,22 +146,35 @@ LLAMA_TOO_LONG = {"error": {"code": 400, "message": "too big", "type": "exceed_c
 @pytest.mark.parametrize(
     ("reply", "what", "cure"),
     [
-        *((reply, "MY_KEY", "set MY_KEY") for reply in (error(401, "invalid_api_key"), error(403))),
-        (error(404, "model_not_found"), "'m'", "/v1/chat/completions"),
+        (error(401, "invalid_api_key"), "MY_KEY", "set MY_KEY"),
+        (error(404, "model_not_found"), "'m' at /v1/chat/completions", "base_url"),
         *((reply, "quota", "quota") for reply in (error(429, "insufficient_quota"), error(402))),
         (error(400, "context_length_exceeded"), "context", "shorten"),
         *((Reply(status=400, body=told), "context", "shorten") for told in (VLLM_TOO_LONG, LLAMA_TOO_LONG)),
-        *((reply, "refused", "params") for reply in (error(400, "invalid_value"), error(422), error(413))),
     ],
 )
 def test_a_refusal_that_every_call_would_meet_ends_the_run(ask, build, server, monkeypatch, reply, what, cure):
     monkeypatch.setenv("MY_KEY", "sk-mine-1234")
     found = failing(ask, build, server, reply, api_key_env="MY_KEY")
-    assert str(found.where) == f"127.0.0.1:{server.port}"
+    assert found.what.startswith(f"{reply.status} ")
+    assert f"http://127.0.0.1:{server.port}" in found.what
     assert what in found.what
-    assert f"HTTP {reply.status}: " in found.evidence
     assert cure in found.cure
     assert (found.fatal, found.retryable, found.unpaid) == (True, False, True)
+    assert "Run again" not in found.advice
+
+
+@pytest.mark.parametrize("reply", [error(400, "invalid_value"), error(403), error(413), error(422)])
+def test_a_refusal_that_may_be_about_one_example_fails_that_example(ask, build, server, reply):
+    found = failing(ask, build, server, reply)
+    assert (found.kind, found.fatal, found.retryable, found.unpaid) == ("refused", False, False, True)
+
+
+def test_a_refused_parameter_is_named(ask, build, server):
+    told = {"message": "Unsupported value", "type": "invalid_request_error", "param": "temperature", "code": None}
+    found = failing(ask, build, server, Reply(status=400, body={"error": told}))
+    assert "'temperature'" in found.what
+    assert "'temperature'" in found.cure
 
 
 def test_an_endpoint_that_asks_for_a_key_where_none_is_named(ask, build, server):
@@ -174,7 +187,7 @@ def test_an_endpoint_that_asks_for_a_key_where_none_is_named(ask, build, server)
 @pytest.mark.parametrize("status", [408, 409, 429, 500, 502, 503, 529])
 def test_a_refusal_that_may_pass(ask, build, server, status):
     found = failing(ask, build, server, error(status, retry_after="7"))
-    assert found.evidence == f"HTTP {status}: no"
+    assert (str(status) in found.what, found.evidence) == (True, "no")
     assert (found.fatal, found.retryable, found.retry_after_s) == (False, True, 7.0)
     assert found.unpaid == (status in (409, 429, 503))
 
@@ -182,10 +195,10 @@ def test_a_refusal_that_may_pass(ask, build, server, status):
 @pytest.mark.parametrize(
     ("reply", "evidence"),
     [
-        (Reply(status=500, body=""), "HTTP 500"),
+        (Reply(status=500, body=""), None),
         (
             Reply(status=502, body="<html>\nBad gateway", headers={"Content-Type": "text/html"}),
-            "HTTP 502: <html> Bad gateway",
+            "<html> Bad gateway",
         ),
     ],
 )

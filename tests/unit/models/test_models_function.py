@@ -284,10 +284,10 @@ def test_the_evidence_is_the_exception_and_the_callables_own_line(failure):
         return int(text)
 
     here = os.path.relpath(__file__).replace(os.sep, "/")
-    evidence = failure(parse).evidence
-    assert "invalid literal for int() with base 10: 'hello'" in evidence
-    assert f"{here}:{parse.__code__.co_firstlineno + 1}" in evidence
-    assert "invalid literal" in failure(int).evidence  # which has no lines
+    what = failure(parse).what
+    assert "invalid literal for int() with base 10: 'hello'" in what
+    assert f"{here}:{parse.__code__.co_firstlineno + 1}" in what
+    assert "invalid literal" in failure(int).what  # which has no lines
 
 
 def test_ctrl_c_passes(model, ask):

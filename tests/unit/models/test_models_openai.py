@@ -139,7 +139,7 @@ def test_a_missing_key_ends_the_run_before_a_call_and_names_the_variable(ask, bu
         with pytest.raises(ModelError, match="MY_KEY") as caught:
             attempt()
         assert str(caught.value.where) == "ftgate.yaml:7: api_key_env"
-        assert f"127.0.0.1:{server.port}" in caught.value.evidence
+        assert f"127.0.0.1:{server.port}" in caught.value.cure
         assert caught.value.fatal
     assert server.n_connections == 0
 
@@ -178,7 +178,7 @@ def test_no_error_tells_the_key(ask, build, server, monkeypatch, fault, key):
 
 def test_keys_of_others_are_not_told_either(ask, build, server):
     found = failing(ask, build, server, error(401, None, "no such key: sk-proj-abc_123*** (Bearer tok.en)"))
-    assert "HTTP 401" in found.evidence
+    assert "***" in found.evidence
     assert not any(secret in str(found) for secret in ("abc", "tok.en"))
 
 
@@ -189,7 +189,7 @@ def test_keys_of_others_are_not_told_either(ask, build, server):
 def test_a_dropped_connection_and_an_answer_that_breaks_off(ask, build, server, backend, reply):
     found = failing(ask, build, server, reply)
     assert len(server.requests) == 1
-    assert (found.retryable, found.fatal, found.trouble) == (True, False, "unreachable")
+    assert (found.retryable, found.fatal, found.kind) == (True, False, "unreachable")
     assert str(found.where) == f"127.0.0.1:{server.port}"
     assert not found.unpaid  # the server may have begun to answer
 

@@ -187,7 +187,7 @@ def test_repeated_and_blank_examples_are_not_used():
 @pytest.mark.parametrize(
     ("options", "rows", "words"),
     [
-        ({"few_shot": {"k": 2}}, [("One", "a"), ("one ", "b"), ("two", " "), ("  ", "a")], ["2", "1 that", "origin"]),
+        ({"few_shot": {"k": 2}}, [("One", "a"), ("one ", "b"), ("two", " "), ("  ", "a")], ["2", "1 usable", "origin"]),
         ({"few_shot": {"k": 2}}, None, ["training set"]),
         ({"template": "{question}", "few_shot": {"k": 1}}, [("One", "a")], ["{input}"]),  # before any call
     ],

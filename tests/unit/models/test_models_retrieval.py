@@ -77,8 +77,8 @@ def test_blank_and_repeated_examples_are_not_shown(spec):
 @pytest.mark.parametrize(
     ("options", "rows", "words"),
     [
-        ({"retrieval": {"k": 6}}, ROWS, ["6", "5 that", "train.jsonl"]),
-        ({"few_shot": {"k": 2}, "retrieval": {"k": 4}}, ROWS, ["4", "3 that", "few_shot"]),
+        ({"retrieval": {"k": 6}}, ROWS, ["6", "5 usable", "train.jsonl"]),
+        ({"few_shot": {"k": 2}, "retrieval": {"k": 4}}, ROWS, ["4", "3 usable", "few_shot"]),
         ({"retrieval": {"k": 1}}, None, ["training set"]),
         ({"retrieval": {"k": 1}}, [(({"role": "user", "content": [{"type": "image_url"}]},), "x")], ["text"]),
     ],

@@ -68,7 +68,7 @@ def busy(retry_after_s=None):
 
 
 def too_many():
-    return ModelError("too many", retryable=True, trouble="busy")
+    return ModelError("too many", retryable=True, kind="busy")
 
 
 async def for_ever():
@@ -88,7 +88,7 @@ def test_but_only_so_often_and_the_text_says_how_often():
     where = Where("f.yaml", 3)
     model = Model(ModelError("busy", retryable=True, where=where, evidence="503", cure="wait"), retries=2)
     found = error(model)
-    assert (found.where, found.evidence, found.cure, model.calls) == (where, "503", "wait", 3)
+    assert (found.where, found.evidence, found.cure, found.attempts, model.calls) == (where, "503", "wait", 3, 3)
     assert "3" in found.what
     assert error(Model(busy())).what == "busy"  # a single attempt is not counted out loud
 
@@ -141,7 +141,7 @@ def test_where_nobody_is_answered_each_refusal_counts_and_without_retries_it_is_
 
 
 def test_each_kind_of_trouble_is_counted_apart():
-    gone = ModelError("gone", retryable=True, trouble="unreachable")
+    gone = ModelError("gone", retryable=True, kind="unreachable")
     model = Model(too_many(), busy(), gone, too_many(), busy(), gone, YES, retries=2)
     assert answer(model).completion is YES
 
@@ -264,7 +264,7 @@ def test_a_call_that_goes_on_in_the_background_is_called_abandoned():
 
 def test_a_time_out_of_the_model_s_own_is_not_ours():
     model = Model(asyncio.TimeoutError("mine"), YES, retries=5)
-    assert str(error(model)) == "TimeoutError: mine"
+    assert "TimeoutError: mine" in error(model).what
     assert model.calls == 1
 
 
@@ -285,7 +285,8 @@ def test_a_time_out_of_the_model_s_own_is_not_ours():
 def test_an_exception_is_a_failure_and_not_tried_again(raised, text, timeout_s):
     model = Model(raised, YES, retries=5, timeout_s=timeout_s)
     found = error(model)
-    assert (str(found), found.retryable, found.fatal) == (text, False, False)
+    assert text in found.what
+    assert (found.retryable, found.fatal) == (False, False)
     assert model.calls == 1
 
 

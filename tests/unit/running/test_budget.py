@@ -370,9 +370,9 @@ def test_an_endpoint_without_a_price_ends_the_run_before_its_first_call():
 
 
 def test_a_call_whose_cost_nobody_knows_is_not_made():
-    with pytest.raises(ModelError, match="price of m"):
+    with pytest.raises(ModelError, match="price for m"):
         take(Budget(1.0), "m", UNKNOWN, 10, 10)
     stepped = Price("table", 1.0, 1.0, most_input_tokens=1_000)
     assert tokens(take(Budget(1.0), "m", stepped, 3_000, 0)) == 1_000
-    with pytest.raises(ModelError, match="1,000 tokens"):
+    with pytest.raises(ModelError, match="1,000 input tokens"):
         take(Budget(1.0), "m", stepped, 3_001, 0)

@@ -123,7 +123,7 @@ def test_a_call_that_failed_counts_with_its_estimate(stores):
 @pytest.mark.parametrize("made", [Model, Many])
 def test_a_call_that_was_turned_away_costs_nothing(stores, made):
     model = made(PRICE, 1)
-    turned_away = ModelError("slow down", retryable=True, trouble="busy", unpaid=True)
+    turned_away = ModelError("slow down", retryable=True, kind="busy", unpaid=True)
     model.found = [turned_away]
     if isinstance(model, Many):
         asked = model.complete_many

@@ -7,7 +7,8 @@ import virtual_time
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_ftgate.runs.throttle import MOST_PAUSE_S, Throttle
+from pytest_ftgate.errors import ModelError
+from pytest_ftgate.runs.throttle import LONGEST_WAIT_S, Throttle
 
 
 class Endpoint:
@@ -118,10 +119,17 @@ def test_retry_after_holds_back_everybody():
     assert endpoint.begun[2] == pytest.approx(30)
 
 
-def test_a_wait_without_end_is_cut_short():
-    endpoint = Endpoint(1, Throttle(2), retry_after_s=1e9)
+def test_a_wait_that_is_too_long_ends_the_run():
+    endpoint = Endpoint(1, Throttle(2), retry_after_s=LONGEST_WAIT_S + 10)
+    with pytest.raises(ModelError) as caught:
+        serve(endpoint, 2)
+    assert (caught.value.fatal, len(endpoint.begun)) == (True, 2)
+
+
+def test_unless_the_run_may_take_that_long():
+    endpoint = Endpoint(1, Throttle(2, longest_wait_s=lambda: 4000), retry_after_s=3600)
     serve(endpoint, 2)
-    assert endpoint.begun[2] == pytest.approx(MOST_PAUSE_S)
+    assert endpoint.begun[2] == pytest.approx(3600)
 
 
 def test_a_pause_that_answers_ask_for_is_kept():
