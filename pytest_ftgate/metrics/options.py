@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.data import expected_text
-from pytest_ftgate.errors import ConfigError
+from pytest_ftgate.errors import ConfigError, combined
 from pytest_ftgate.metrics.normalization import STEPS, Normalization
 from pytest_ftgate.text import kind_of, listed, nearest
 
@@ -48,12 +48,15 @@ class Options:
         return ConfigError(what, where=self.spec.source.where(key), evidence=evidence, cure=cure)
 
     def allow(self, *keys: str) -> None:
-        """Refuse every option that the metric does not have."""
-        for key in self.spec.options:
-            if key not in keys:
-                near = None if key in _OF_OTHER_METRICS else nearest(key, keys)
-                cure = f"Did you mean {near!r}?" if near is not None else f"It has: {listed(keys)}."
-                raise self.error(f"{self.metric} has no option {key!r}", key=key, cure=cure)
+        """Raise one error for all options that the metric does not have."""
+        unknown = [self._unknown(key, keys) for key in self.spec.options if key not in keys]
+        if unknown:
+            raise combined(unknown)
+
+    def _unknown(self, key: str, keys: Collection[str]) -> ConfigError:
+        near = None if key in _OF_OTHER_METRICS else nearest(key, keys)
+        cure = f"Did you mean {near!r}?" if near is not None else f"Its options are: {listed(keys)}."
+        return self.error(f"{self.metric} has no option {key!r}", key=key, cure=cure)
 
     def normalization(self) -> Normalization:
         return Normalization(frozenset(self.steps(self.spec.options.get("normalize", ()), STEPS)))
