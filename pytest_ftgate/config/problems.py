@@ -16,7 +16,7 @@ from pytest_ftgate.text import KeyPath, got, is_numeral, suggestion
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-MISSING = "this key is missing"
+MISSING = "this required key is missing"
 _OWN = "ftgate"
 
 KeysT = TypeVar("KeysT", bound=BaseModel)

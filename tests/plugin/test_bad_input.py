@@ -388,7 +388,7 @@ def test_a_bound_that_cannot_be_meant(project: Project, bound: str, part: str) -
         ({"test_set": [("a", "b", "c")]}, ["item 1"]),
         ({"test_set": {"a"}}, ["set"]),
         ({"metric": ["accuracy"]}, ["metric"]),
-        ({"candidate": 3}, ["candidate", "int"]),
+        ({"candidate": 3}, ["candidate", "got 3"]),
     ],
     ids=str,
 )
