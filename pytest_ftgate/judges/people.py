@@ -249,7 +249,7 @@ def agreement_check(name: str, ratings: Ratings) -> Check:
         message = f"{people}: all ratings are the same, so kappa is undefined"
         return Check(name, "note", message, source=source)
     share = observed_agreement(_counts(one for one in ratings.by_example if len(one) >= 2))
-    message = f"{people}: two raters agree on {100 * share:.0f} % on average, {kind}'s kappa {kappa:.2f}"
+    message = f"{people}: pairwise agreement {100 * share:.0f} %, {kind}'s kappa {kappa:.2f}"
     rounded = round(kappa, 12)
     return (
         Check(name, "warning", message, rounded, SLIGHT, source, _SLIGHT_ADVICE)

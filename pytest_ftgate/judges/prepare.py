@@ -125,7 +125,7 @@ def _refuse_same(
         for spec, built in models:
             if _identity(metric.judge) == _identity(spec) or _one_function(model, built):
                 raise ConfigError(
-                    f"the judge of {metric.name} is also the {called(role)}, which it would judge ({spec.spelling})",
+                    f"the judge of {metric.name} is the {called(role)} itself ({spec.spelling})",
                     where=Where(metric.source, key="metric.judge"),
                     evidence=f"{called(role)}: {spec.source}",
                     cure="Use a third model as the judge: models prefer their own answers (self-preference bias).",
