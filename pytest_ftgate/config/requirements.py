@@ -44,7 +44,7 @@ class BoundKeys(Keys):
 
     @property
     def source(self) -> Source:
-        """Where it is written."""
+        """Return where it is written."""
         return self._place
 
     @property
@@ -77,7 +77,7 @@ class HypothesisKeys(Keys):
 
     @property
     def source(self) -> Source:
-        """Where it is written."""
+        """Return where it is written."""
         return self._place
 
     def __str__(self) -> str:

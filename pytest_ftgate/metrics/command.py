@@ -134,7 +134,7 @@ def _argv(options: Options) -> list[str]:
     if not all(isinstance(part, str) for part in value):
         raise options.error("argv contains a value that is not text", key="argv", cure=f"Write {_ARGV_LIST}.")
     if not value[0].strip() or any("\0" in part for part in value):
-        raise options.error("argv names no program", key="argv", cure=_ARGV)
+        raise options.error("argv needs the name of a program", key="argv", cure=_ARGV)
     return list(value)
 
 

@@ -127,7 +127,7 @@ class ExampleMetric(Metric):
 
         numeric = isinstance(value, Real | np.bool_)
         if not numeric:
-            raise self._broken(index, f"{kind_of(value)} instead of a number")
+            raise self._broken(index, f"{'None' if value is None else kind_of(value)} instead of a number")
         try:
             number = float(value)
         except OverflowError:  # an integer or fraction that is too large for a float
@@ -141,7 +141,8 @@ class ExampleMetric(Metric):
 
     def _broken(self, index: int, returned: str) -> MetricError:
         what = f"the metric {self.name} returned {returned} for test_set[{index}]"
-        return MetricError(what, example=index, cure="Fix the metric's function, or its declared range.")
+        cure = f"Fix the metric's function: it must return a number from {self.low:g} to {self.high:g}."
+        return MetricError(what, example=index, cure=cure)
 
 
 def build(options: Options, declared: Any) -> ExampleMetric:

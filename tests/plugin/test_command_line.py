@@ -90,7 +90,7 @@ def test_a_gate_that_init_wrote_judges(project: Project, models: tuple[str, str]
     assert project.run_apart("-k", "nothing").ret == 1  # the gate is an obligation
     again = command(project, "init")
     assert again.returncode == 2
-    assert again.stderr.startswith("pytest_ftgate init: ftgate.yaml: is there already, and nothing was written")
+    assert again.stderr.startswith("pytest_ftgate init: ftgate.yaml: the file exists")
 
 
 def test_a_gate_that_init_wrote_for_csv_judges(project: Project) -> None:
@@ -128,7 +128,7 @@ def test_data_like_that_of_the_example_gets_a_gate(project: Project) -> None:
     result = command(project, "init", "--baseline", "recorded:base.jsonl", "--candidate", "recorded:ft.jsonl")
     assert "120 examples, 40 groups" in result.stdout
     assert "metric f1_macro (20 labels" in result.stdout
-    assert "WARNING: 150 usable training examples, and a gate asks for 200" in result.stdout
+    assert "WARNING: 150 usable training examples, and a gate needs 200" in result.stdout
     gate = project.gate("test_finetune.py", apart=True)
     assert (gate["verdict"], gate["metric"]) == ("fail", "f1_macro")
     write_jsonl(project.path / "train.jsonl", [row(i, "train") for i in range(220)])

@@ -355,13 +355,15 @@ def test_a_new_gate_is_not_worse_whatever_its_verdict(read: Read) -> None:
 
 
 def test_an_obligation_that_is_no_longer_met_is_worse(read: Read) -> None:
-    found = outcome(read, [GATE], [GATE], unjudged={"absent": "no test of this run carries it", "intents": "loosened"})
-    assert found["absent"].moves == (Move("required", "no longer met: no test of this run carries it", "worse"),)
+    found = outcome(
+        read, [GATE], [GATE], unjudged={"absent": "no collected test has this marker", "intents": "loosened"}
+    )
+    assert found["absent"].moves == (Move("required", "no longer met: no collected test has this marker", "worse"),)
     assert found["intents"].worse
 
 
 def test_one_that_was_not_met_before_is_not_worse(read: Read) -> None:
-    owed = {"absent": "no test of this run carries it"}
+    owed = {"absent": "no collected test has this marker"}
     assert not any(one.worse for one in compare_reports(read(GATE, unjudged=owed), read(GATE, unjudged=owed)))
     (gate, absent) = compare_reports(read(GATE, unjudged=owed), read(GATE))
     assert [move.mark for move in absent.moves] == ["better"]
