@@ -62,8 +62,8 @@ def test_reports_of_two_runs_are_compared(project: Project) -> None:
     ("content", "message"),
     [
         (None, "other.json: no such file. Write one: python -m pytest --ftgate-report=json:PATH"),
-        ('{"version": 99, "gates": []}', "other.json: version: is 99, and only 1 is known here. Upgrade pytest-ftgate"),
-        ("<html>", "other.json: is not a report"),
+        ('{"version": 99, "gates": []}', "other.json: version: must be 1"),
+        ("<html>", "other.json: not a report"),
     ],
 )
 def test_what_cannot_be_compared_is_one_line(project: Project, content: str | None, message: str) -> None:
@@ -108,8 +108,8 @@ def test_a_gate_that_init_wrote_for_csv_judges(project: Project) -> None:
     )
     result = command(project, "init", "--baseline", "python:own:weak", "--candidate", "python:own:good")
     assert result.returncode == 0, result.stderr
-    assert "input is the column utterance, expected is the column intent" in result.stdout
-    assert "groups: perhaps by template (20 values)" in result.stdout
+    assert "utterance as input, intent as expected" in result.stdout
+    assert "groups: possibly by template (20 values)" in result.stdout
     project.pytester.syspathinsert()
     assert project.gate("test_finetune.py")["verdict"] == "pass"
 
