@@ -89,8 +89,8 @@ class GateKeys(Keys):
     )
     objective: Annotated[Literal["beat", "match"], words("match", "beat")] = Field(
         "beat",
-        description="beat: the candidate must be better than the baseline by the margin. match: it must be worse by at "
-        "most max_drop (with confidence), and cheaper or faster.",
+        description="beat: the candidate must be better than the baseline by the margin. match: it must be cheaper or "
+        "faster, and proven to be worse by at most max_drop.",
     )
     max_drop: Annotated[float, BeforeValidator(_read_drop), Field(gt=0, allow_inf_nan=False), Weaker("higher")] = (
         optional("With objective: match, how much worse the candidate may be, in the metric's unit.")

@@ -424,7 +424,7 @@ SCORES = {
     "return float('inf')": "inf",
     "return -10**400": "-inf",
     "return 1.01": "1.01",
-    "return None": "null",
+    "return None": "returned None",
     "return '1'": "text",
     "yield 1": "generator",
     "return 1 / 0": "ZeroDivisionError",
