@@ -1,6 +1,6 @@
-"""A pytest gate for fine-tuned models: red unless the candidate is worth it.
+"""A pytest plugin that fails unless a fine-tuned model is measurably better than its baseline.
 
-Public names load on first use, so that a test suite without a gate pays nothing.
+Public names are loaded on first use, so test suites without a gate pay nothing.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""``python -m pytest_ftgate``."""
+"""Run ``python -m pytest_ftgate``."""
 
 from __future__ import annotations
 

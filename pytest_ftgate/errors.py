@@ -1,4 +1,4 @@
-"""What can go wrong, said once and well: what, where, the evidence, the cure."""
+"""Errors that say what is wrong, where, the evidence and the cure; and calls into code that is not ours."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dataclasses
 import inspect
 import os
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -17,16 +17,19 @@ from pytest_ftgate.text import excerpt, one_line, printable
 
 
 def located(error: DataError, place: Where) -> DataError:
-    """Return the same error at a place: the file and line that the code which found it does not know."""
+    """Return the error with the file and line of ``place``, which the code that raised it does not know."""
     key = error.where.key if error.where is not None else None
     return DataError(error.what, **error.parts(where=dataclasses.replace(place, key=key)))
 
 
-_MOST_LINES = 10
+MOST_LISTED = 10
+"""Problems of one configuration that are listed; of more only the number is given."""
+
+_MOST_LINES = MOST_LISTED + 2  # of an evidence or a cure
 
 
 def shown_path(path: str | os.PathLike[str]) -> str:
-    """The path as a user knows it: relative to the working folder where it lies inside, else absolute."""
+    """Return the path relative to the working folder if it is inside, else the absolute path."""
     absolute = Path(os.path.abspath(path))
     try:
         return absolute.relative_to(Path.cwd()).as_posix()
@@ -36,7 +39,7 @@ def shown_path(path: str | os.PathLike[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """A place that a user can open: ``file:line: key``. Every part may be absent."""
+    """A place in a user's files: ``file:line: key``. Every part is optional."""
 
     path: str | None = None
     line: int | None = None
@@ -50,14 +53,14 @@ class Where:
 
 
 class FtgateError(Exception):
-    """Base of all errors of this package. The first line of the text stands alone; evidence and cure follow.
+    """Base of all errors of this package. The first line of the text is complete; evidence and cure follow it.
 
-    What it quotes may come from anywhere: the text is harmless to print, and each of its lines has a limit.
+    The text may quote untrusted input: control characters are escaped, and long lines are cut.
 
     Args:
-        what: what is wrong, one sentence without a final stop.
-        where: the file, line and key it is wrong in.
-        evidence: what was found, where ``what`` does not say it.
+        what: what is wrong, as one sentence without a final full stop.
+        where: the file, line and key where the problem is.
+        evidence: what was found, if ``what`` does not say it.
         cure: what to do about it.
     """
 
@@ -71,17 +74,22 @@ class FtgateError(Exception):
         super().__init__(what)
 
     @property
+    def problems(self) -> tuple[FtgateError, ...]:
+        """Return the problems that the error reports: itself, unless it reports several."""
+        return (self,)
+
+    @property
     def headline(self) -> str:
         """Return the first line of the text."""
         return str(self).split("\n", 1)[0]
 
     @property
     def rest(self) -> str:
-        """Return what follows the first line: the evidence, and the cure."""
+        """Return the lines after the first: the evidence and the cure."""
         return str(self).partition("\n")[2]
 
     def parts(self, **changed: Any) -> dict[str, Any]:
-        """Return all that the error was made of but ``what``, with these changes: the arguments of one like it."""
+        """Return the keyword arguments that make a similar error, with these changes; ``what`` is not among them."""
         return {**{name: value for name, value in vars(self).items() if name != "what"}, **changed}
 
     def __str__(self) -> str:
@@ -92,15 +100,36 @@ class FtgateError(Exception):
 
 
 class ConfigError(FtgateError):
-    """The gate, its marker or an option does not say something that can be judged."""
+    """The configuration of a gate is invalid: the gate file, a marker, a fixture or an option."""
+
+
+class CombinedConfigError(ConfigError):
+    """Several problems of one configuration, reported together. The text begins with the first and lists the others."""
+
+    def __init__(self, problems: Sequence[FtgateError]) -> None:
+        first, more = problems[0], len(problems) - MOST_LISTED
+        rest = [ConfigError(f"and {more:,} more")] if more > 0 else []
+        self._problems = (*problems[:MOST_LISTED], *rest)
+        lines = [first.evidence or "", first.cure or "", *(one_line(str(one)) for one in self._problems[1:])]
+        super().__init__(first.what, where=first.where, evidence="\n".join(filter(None, lines)))
+
+    @property
+    def problems(self) -> tuple[FtgateError, ...]:
+        """Return each problem as an error; after `MOST_LISTED` of them, one that counts the rest."""
+        return self._problems
+
+
+def combined(problems: Sequence[FtgateError]) -> FtgateError:
+    """Return one error that reports all problems, of which there is at least one."""
+    return problems[0] if len(problems) == 1 else CombinedConfigError(problems)
 
 
 class DataError(FtgateError):
-    """A data file or an iterable of examples cannot be read as asked."""
+    """A data file or an iterable of examples cannot be read."""
 
 
 class StoreError(FtgateError):
-    """Predictions cannot be kept or read back."""
+    """Predictions cannot be stored or read back."""
 
 
 RAISED_CURE = "fix the exception: it is not scored as a wrong answer"
@@ -158,8 +187,8 @@ class ModelError(FtgateError):
         return " ".join(filter(None, (cure, again))) or None
 
 
-class Interrupted(KeyboardInterrupt):  # it is no error
-    """Ctrl-C while models were asked.
+class Interrupted(KeyboardInterrupt):  # not an error
+    """Ctrl-C while models were called.
 
     Args:
         abandoned: names of the models with calls that could not be cancelled.
@@ -173,10 +202,10 @@ class Interrupted(KeyboardInterrupt):  # it is no error
 
 
 class MetricError(FtgateError):
-    """A metric has no value that could be judged: it is undefined for these answers, or broke its own promise.
+    """A metric has no usable value: it is undefined for these answers, or its function failed.
 
     Args:
-        example: the index of the example whose score is at fault, where it is one.
+        example: the index of the example whose score failed, if it is a single one.
     """
 
     def __init__(self, what: str, *, example: int | None = None, **parts: Any) -> None:
@@ -185,7 +214,7 @@ class MetricError(FtgateError):
 
 
 class HistoryError(FtgateError):
-    """Git does not tell what a file was where this change began."""
+    """Git cannot tell what a file contained where this change began."""
 
 
 _T = TypeVar("_T")
@@ -198,28 +227,30 @@ _PASSED_THROUGH = tuple(os.path.join(os.path.dirname(file), "") for file in (__f
 
 
 def guarded(called: str, function: Callable[..., _T], /, *args: Any, **kwargs: Any) -> _T:
-    """Call somebody else's function, which messages call ``called``, and let nothing out but what it returns.
+    """Call a function that is not ours and return its value; messages name it ``called``.
 
     Raises:
-        ConfigError: it raised. ``pytest.skip()`` and ``sys.exit()`` do too: nothing may excuse a gate from judgement.
+        ConfigError: the function raised anything. ``pytest.skip()`` and ``sys.exit()`` count too, because they would
+            otherwise take the gate out of the run.
     """
     try:
         return function(*args, **kwargs)
     except (FtgateError, KeyboardInterrupt):
         raise
     except BaseException as error:
-        raise ConfigError(f"{called} raised {type(error).__name__}", evidence=told(error)) from error
+        cure = f"Fix the exception in {called}."
+        raise ConfigError(f"{called} raised {type(error).__name__}", evidence=told(error), cure=cure) from error
 
 
 def may_pass(error: BaseException) -> bool:
-    """Whether it speaks of a connection or a time-out, so that the same call may succeed later."""
+    """Return whether the error is about a connection or a timeout, so that the same call may succeed later."""
     import asyncio
 
     return isinstance(error, OSError | asyncio.TimeoutError) and not isinstance(error, _LASTING)
 
 
 def is_cancelled_from_outside() -> bool:
-    """Whether somebody cancelled this task; Python 3.10 cannot tell, and takes every cancellation for that."""
+    """Return whether this task was cancelled by other code; always true on Python 3.10, which cannot tell."""
     import asyncio
 
     task = asyncio.current_task()
@@ -228,9 +259,10 @@ def is_cancelled_from_outside() -> bool:
 
 
 def told(error: BaseException, function: Callable[..., Any] | None = None) -> str:
-    """The exception in one line, and the last line of code that it passed in the file whose fault it is.
+    """Return the exception on one line, with the file and line that raised it.
 
-    That is the file of ``function``; where absent, or none of its lines was passed, the first file that is not ours.
+    The line is the last one of the traceback in the file of ``function``; without ``function``, or if its file is not
+    in the traceback, in the first file that is not part of pytest-ftgate.
     """
     text = excerpt("".join(traceback.format_exception_only(type(error), error)), width=_LONGEST)
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(_PASSED_THROUGH)]
@@ -244,14 +276,14 @@ def told(error: BaseException, function: Callable[..., Any] | None = None) -> st
 
 
 def write_whole(path: Path, parts: Iterable[str]) -> None:
-    """Write text in UTF-8 to a file; its folder is made. Raises :class:`OSError`, the file then being as it was."""
-    path = path.resolve()  # what a link leads to
+    """Write text in UTF-8 to a file, creating its folder; on :class:`OSError` the file is left unchanged."""
+    path = path.resolve()  # the target of a symbolic link
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path if path.exists() and not path.is_file() else path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with draft.open("w", encoding="utf-8", newline="\n") as file:
             file.writelines(parts)
-        draft.replace(path)  # does nothing where a device or a pipe is written to directly
+        draft.replace(path)  # does nothing for a device or a pipe, which is written to directly
     except BaseException:
         if draft != path:
             draft.unlink(missing_ok=True)

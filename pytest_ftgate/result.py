@@ -582,7 +582,7 @@ def error_check(error: FtgateError, name: str = "configuration") -> Check:
 
 def failed_result(result: GateResult, error: FtgateError) -> GateResult:
     """Return the result with an error that keeps it from being judged."""
-    return closed(result, (*result.checks, error_check(error)))
+    return closed(result, (*result.checks, *map(error_check, error.problems)))
 
 
 @dataclass(frozen=True)

@@ -244,11 +244,26 @@ def dotted(path: KeyPath) -> str:
     return text
 
 
+_TYPO = 0.8
+"""Similarity (0 to 1) from which two words differ by a slip of the keyboard."""
+
+
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The valid word that ``word`` was probably meant to be, whatever its case."""
-    by_lower = {name.lower(): name for name in known}
-    found = difflib.get_close_matches(word[:LONGEST_SHOWN].lower(), by_lower, n=1)
+    """Return the valid word that was probably meant, ignoring case; None if no word is similar.
+
+    A misspelling comes first, then a word that contains the other (``zero``: ``score_zero``), then a similar one.
+    """
+    word, by_lower = word[:LONGEST_SHOWN].lower(), {name.lower(): name for name in known}
+    typo = difflib.get_close_matches(word, by_lower, n=1, cutoff=_TYPO)
+    holding = [name for name in by_lower if _one_holds_other(word, name)]
+    found = typo or difflib.get_close_matches(word, holding, n=1, cutoff=0) or difflib.get_close_matches(word, by_lower)
     return by_lower[found[0]] if found else None
+
+
+def _one_holds_other(one: str, other: str) -> bool:
+    """Return whether the shorter word is a part of the longer one: three letters, or all between two separators."""
+    short, long = sorted((one, other), key=len)
+    return short in long if len(short) > 2 else len(short) == 2 and short in re.split(r"[\W_]+", long)
 
 
 def suggestion(word: str, known: Iterable[str], otherwise: str = "") -> str:

@@ -1,1 +1,1 @@
-"""The command line beside pytest: ``python -m pytest_ftgate``. It judges nothing and calls no model."""
+"""Commands outside pytest: ``python -m pytest_ftgate``. None of them calls a model."""

@@ -1,4 +1,4 @@
-"""Which command was asked for, with what, and the exit status: 0 fine, 1 something got worse, 2 could not be done."""
+"""The commands of ``python -m pytest_ftgate``; exit status 0: success, 1: a gate got worse, 2: error."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _UNUSABLE = 2
 
 
 def main(args: Sequence[str]) -> int:
-    """Run one command. What cannot be done is said in one line on standard error."""
-    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a log may be ASCII
+    """Run one command and return the exit status. An error is one line on standard error."""
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # the log may be ASCII
     sys.stderr.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     asked = _parser().parse_args(args)
     try:
@@ -26,7 +26,7 @@ def main(args: Sequence[str]) -> int:
     except FtgateError as error:
         print(f"pytest_ftgate {asked.command}: {one_line(str(error))}", file=sys.stderr)
         return _UNUSABLE
-    except BrokenPipeError:  # whoever reads has had enough
+    except BrokenPipeError:  # the reader has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _UNUSABLE
     return status
@@ -35,27 +35,49 @@ def main(args: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m pytest_ftgate",
-        description="Beside the gates that pytest judges: begin one, compare two reports, print the schemas.",
-        epilog="Exit status: 0 fine, 1 something got worse (compare), 2 could not be done.",
+        description="Create a gate, compare two reports, or print a JSON Schema. The gates themselves run with pytest.",
+        epilog="Exit status: 0 success, 1 a gate got worse (compare), 2 error.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    init = commands.add_parser("init", help="look at your data and write a gate for it")
-    compare = commands.add_parser("compare", help="what moved between two JSON reports; 1 where a gate got worse")
-    compare.add_argument("before", metavar="BEFORE.json", type=Path, help="a report of --ftgate-report=json:PATH")
-    compare.add_argument("after", metavar="AFTER.json", type=Path, help="a later one")
-    schema = commands.add_parser("schema", help="print the JSON Schema of the gate file, or of the report")
-    schema.add_argument("--report", action="store_true", help="of the JSON report (--ftgate-report=json:PATH)")
+    init = commands.add_parser("init", help="inspect your data and write a gate for it")
+    compare = commands.add_parser(
+        "compare", help="show what changed between two JSON reports; exit status 1 if a gate got worse"
+    )
+    compare.add_argument(
+        "before", metavar="BEFORE.json", type=Path, help="a report written by --ftgate-report=json:PATH"
+    )
+    compare.add_argument("after", metavar="AFTER.json", type=Path, help="a later report")
+    schema = commands.add_parser("schema", help="print the JSON Schema of the gate file or of the report")
+    schema.add_argument(
+        "--report", action="store_true", help="print the schema of the JSON report (--ftgate-report=json:PATH)"
+    )
     for command, run in ((init, _init), (compare, _compare), (schema, _schema)):
         command.set_defaults(run=run)
     add = init.add_argument
-    add("--test-set", metavar="PATH", type=Path, help="what both models answer (default: the one *test* file here)")
-    add("--training-set", metavar="PATH", type=Path, help="what the model learns from (default: the one *train* file)")
-    add("--input", metavar="COLUMN", help="what the files call the input, where it is not guessed")
-    add("--expected", metavar="COLUMN", help="what the files call the expected output")
-    add("--baseline", metavar="MODEL", help="what you have: openai:NAME, python:module:function, recorded:PATH")
+    add(
+        "--test-set",
+        metavar="PATH",
+        type=Path,
+        help="the examples that both models answer (default: a *test* file in the folder)",
+    )
+    add(
+        "--training-set",
+        metavar="PATH",
+        type=Path,
+        help="the examples that the model is trained on (default: a *train* file)",
+    )
+    add("--input", metavar="COLUMN", help="the column with the input, if it is not detected")
+    add("--expected", metavar="COLUMN", help="the column with the expected output, if it is not detected")
+    add("--baseline", metavar="MODEL", help="the current model: openai:NAME, python:pkg.module:function, recorded:PATH")
     add("--candidate", metavar="MODEL", help="the fine-tuned model")
-    add("--directory", metavar="DIR", type=Path, default=Path(), help="where to look and to write (default: here)")
-    add("--force", action="store_true", help="write over ftgate.yaml and test_finetune.py")
+    add(
+        "--directory",
+        metavar="DIR",
+        type=Path,
+        default=Path(),
+        help="the folder to read from and write to (default: the current folder)",
+    )
+    add("--force", action="store_true", help="overwrite ftgate.yaml and test_finetune.py")
     return parser
 
 

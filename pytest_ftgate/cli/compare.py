@@ -1,4 +1,4 @@
-"""``compare``: tell what moved between two reports, gate by gate."""
+"""The command ``compare``: what changed between two reports, gate by gate."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _VERDICTS = ("pass", "inconclusive", "fail", "error")
 _STATUSES = ("", "note", "pass", "warning", "inconclusive", "fail", "error")
 _CALLED_OUT = _STATUSES.index("warning")
 _STEADY = 0.1
-"""Times that differ by no more than this share of the larger one are the same time measured twice."""
+"""Relative difference up to which two latencies count as equal."""
 _MARK_WIDTH = 10
 _NAMES_SHOWN = 10
 _NAME_WIDTH = 60
@@ -24,7 +24,7 @@ _NAME_WIDTH = 60
 
 @dataclass(frozen=True, slots=True)
 class GateMoves:
-    """All that moved of one gate; ``verdict`` is the later one, where it has one."""
+    """The changes of one gate; ``verdict`` is the later one, empty if there is none."""
 
     name: str
     moves: tuple[Move, ...]
@@ -36,9 +36,9 @@ class GateMoves:
 
 
 def compare_reports(before: ReportFile, after: ReportFile) -> tuple[GateMoves, ...]:
-    """Every gate of either report, those of ``after`` first, and the obligations that no gate of them met.
+    """Return the changes of every gate in either report, those of ``after`` first, and of unmet obligations.
 
-    A gate goes by its name; where that repeats in one of the reports, by its test too.
+    Gates are matched by name, and also by test if a name repeats in one of the reports.
     """
     counts = [Counter(gate.name for gate in report.gates) for report in (before, after)]
     old, new = (
@@ -61,21 +61,21 @@ def _moves(
     name = f"{key[0]} ({key[1]})" if key[1] else key[0]
     if new is None:
         reason = f": {after.unjudged[key[0]]}" if key[0] in after.unjudged else ""
-        return GateMoves(name, (Move("gate", f"lost: it is not in the later report{reason}", "worse"),))
+        return GateMoves(name, (Move("gate", f"missing from the later report{reason}", "worse"),))
     moves = [Move("gate", f"new, with the verdict {new.verdict}")] if old is None else compare_gate(old, new)
     return GateMoves(name, (*moves, *_obligation(key[0], before, after)), new.verdict)
 
 
 def _obligation(name: str, before: ReportFile, after: ReportFile) -> Iterator[Move]:
-    """``ftgate_required``: met before and not met now, or the other way round."""
+    """Yield a change if an obligation of ``ftgate_required`` is no longer met, or is met again."""
     if name in after.unjudged and name not in before.unjudged:
         yield Move("required", f"no longer met: {after.unjudged[name]}", "worse")
     if name in before.unjudged and name not in after.unjudged:
-        yield Move("required", f"met again, or asked for no more; it was: {before.unjudged[name]}", "better")
+        yield Move("required", f"met again, or no longer required; before: {before.unjudged[name]}", "better")
 
 
 def compare_gate(old: GateResult, new: GateResult) -> Iterator[Move]:
-    """What moved of a gate that both reports have."""
+    """Yield the changes of a gate that both reports have."""
     worse = _VERDICTS.index(new.verdict) > _VERDICTS.index(old.verdict)
     yield from _changed("verdict", old.verdict, new.verdict, mark="worse" if worse else "better")
     yield from shifts(old, new)
@@ -88,14 +88,14 @@ def compare_gate(old: GateResult, new: GateResult) -> Iterator[Move]:
         ("candidate", {one.name: one for one in old.candidates}, {one.name: one for one in new.candidates}),
     ):  # fmt: skip
         for name, part in after.items():
-            known = (before[name].verdict or "not judged") if name in before else "not there"
+            known = (before[name].verdict or "not judged") if name in before else "absent"
             yield from _changed(f"{what} {name}", known, part.verdict or "not judged")
     yield from _checks(old, new)
     yield from _models(old, new)
 
 
 def _changed(what: str, before: str, after: str, more: str = "", mark: Mark = "") -> Iterator[Move]:
-    """Yield a move unless both texts are the same."""
+    """Yield a change unless both texts are the same."""
     if before != after:
         yield Move(what, f"{before} -> {after}{more}", mark)
 
@@ -117,7 +117,7 @@ def _another_test_set(old: TestSetResult, new: TestSetResult) -> bool:
 
 
 def _differ(old: Sequence[Any], new: Sequence[Any]) -> bool:
-    """Whether the files are known to differ, or how much was read of them: ``limit`` leaves the file as it is."""
+    """Return whether the files are known to differ, by hash or by rows read (``limit`` changes only the latter)."""
     return any(None not in (one, other) and one != other for one, other in zip(old, new, strict=True))
 
 
@@ -143,7 +143,7 @@ def _values(old: GateResult, new: GateResult) -> Iterator[Move]:
 
 
 def _noise(old: GateResult, new: GateResult) -> str:
-    """Say whether each gain lies between the bounds of the other; nothing where that is not known."""
+    """Return whether each gain is between the bounds of the other, as text; empty if that is unknown."""
     if _another_test_set(old.test_set, new.test_set):
         return ""
     inside = []
@@ -155,18 +155,18 @@ def _noise(old: GateResult, new: GateResult) -> str:
 
 
 def _checks(old: GateResult, new: GateResult) -> Iterator[Move]:
-    """Checks that call something out now, or did so before; the verdict is what counts of them."""
+    """Yield changes of checks that are, or were, at least a warning."""
     before, after = _worst(old), _worst(new)
     for name in dict.fromkeys((*after, *before)):
         rank, message = after.get(name, (0, ""))
         ranks = before.get(name, (0, ""))[0], rank
         if max(ranks) >= _CALLED_OUT:
-            was, now = (_STATUSES[one] or "not made" for one in ranks)
+            was, now = (_STATUSES[one] or "absent" for one in ranks)
             yield from _changed(f"check {name}", was, now, f": {message}" if rank >= _CALLED_OUT else "")
 
 
 def _worst(gate: GateResult) -> dict[str, tuple[int, str]]:
-    """The worst status of each check, which may be made once for each baseline, by its rank, and its message."""
+    """Return the worst rank of each check, which may be repeated for each baseline, with its message."""
     found: dict[str, tuple[int, str]] = {}
     for check in gate.checks:
         rank = _STATUSES.index(check.status)
@@ -179,7 +179,7 @@ def _models(old: GateResult, new: GateResult) -> Iterator[Move]:
     before, after = old.models, new.models
     for role in dict.fromkeys((*after, *before)):
         if not (role in before and role in after):
-            yield Move(called(role), "is new" if role in after else "is no longer asked")
+            yield Move(called(role), "is new" if role in after else "was removed")
             continue
         what, was, now = called(role), before[role], after[role]
         name, other_name = (", ".join(filter(None, (one.model, one.job))) for one in (was, now))
@@ -193,9 +193,9 @@ def _models(old: GateResult, new: GateResult) -> Iterator[Move]:
 
 
 def comparison_lines(before: ReportFile, after: ReportFile, found: Sequence[GateMoves]) -> Iterator[str]:
-    """The two reports, each gate with what moved, and the outcome, no wider than a CI log shows."""
+    """Yield the two reports, the changes of each gate, and the outcome, in lines that fit a CI log."""
     for label, report in (("before:", before), ("after:", after)):
-        partial = ", partial: its obligations were not enforced" if report.partial else ""
+        partial = ", partial: ftgate_required was not enforced" if report.partial else ""
         yield from wrapped(f"{label:<8}{report.path} ({plural(len(report.gates), 'gate')}{partial})")
     old, new = before.environment, after.environment
     versions = [(name, old.get(name, "absent"), new.get(name, "absent")) for name in {**new, **old}]
@@ -207,7 +207,7 @@ def comparison_lines(before: ReportFile, after: ReportFile, found: Sequence[Gate
         yield from wrapped(": ".join(filter(None, (printable(gate.name, _NAME_WIDTH), _heading(gate)))))
         for move in gate.moves:
             first = f"  {move.mark:<{_MARK_WIDTH}}"
-            yield from wrapped(f"{move.what}: {move.said}", first, " " * len(first))
+            yield from wrapped(f"{move.what}: {move.text}", first, " " * len(first))
     worse = [printable(gate.name, _NAME_WIDTH) for gate in found if gate.worse]
     outcome = f"no gate got worse ({plural(len(found), 'gate')} compared)"
     if worse:
@@ -219,4 +219,4 @@ def comparison_lines(before: ReportFile, after: ReportFile, found: Sequence[Gate
 def _heading(gate: GateMoves) -> str:
     if gate.moves:
         return "WORSE" if gate.worse else ""
-    return "nothing moved" if gate.verdict in ("", "pass") else f"nothing moved, {gate.verdict} as before"
+    return "no change" if gate.verdict in ("", "pass") else f"no change, still {gate.verdict}"

@@ -1,4 +1,4 @@
-"""``init``: look at the data, say what was seen, and write a gate that asks the right things of it."""
+"""The command ``init``: inspect the data, report what was found, and write a gate for it."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ _LABELS_SHOWN = 12
 _LABEL_WIDTH = 40
 _RECORDED = "recorded:"
 
-_TEST = f'''"""Red unless the fine-tuned model is worth having: ftgate.yaml says what it must show."""
+_TEST = f'''"""Fail unless the fine-tuned model is better: the requirements are in ftgate.yaml."""
 
 import pytest
 
 
 @pytest.mark.ftgate("{_GATE}")
 def test_fine_tune_is_worth_it(ftgate):
-    """The mark judges. Here is room for more: ftgate.candidate.metrics and the like."""
+    """The marker runs the gate. Add further assertions here, on ftgate.candidate.metrics for example."""
 '''
-_NO_BASELINE = """# Until it is written, the gate is an error:
+_NO_BASELINE = """# Required:
     # baseline: {provider: openai, model: gpt-4.1-mini, system_file: prompts/task.md, few_shot: {k: 8}}"""
-_NO_CANDIDATE = """# Until one of the two is written, the gate is an error:
+_NO_CANDIDATE = """# One of the two is required:
     # candidate: "openai:ft:gpt-4.1-mini:acme::abc123"
     # stage: ready"""
 
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What the command line says; paths are relative to the working folder."""
+    """The options of the command line; paths are relative to the working folder."""
 
     directory: Path
     test_set: Path | None = None
@@ -52,10 +52,10 @@ class Wishes:
 
 
 def write_project(wishes: Wishes, say: Callable[[str], None]) -> None:
-    """Look, tell, write. Nothing is written where anything is wrong.
+    """Inspect the data, report, and write the files. On an error, nothing is written.
 
     Raises:
-        FtgateError: the data cannot be read, a file is there already or cannot be written, a model is misspelled.
+        FtgateError: the data cannot be read, a file exists or cannot be written, or a model is invalid.
     """
     _check_folder(wishes)
     columns = {part: column for part, column in (("input", wishes.input), ("expected", wishes.expected)) if column}
@@ -67,22 +67,22 @@ def write_project(wishes: Wishes, say: Callable[[str], None]) -> None:
     written = {_GATE_FILE: text, _TEST_FILE: _TEST}
     if ini is None:
         written[_INI] = "\n".join(["[pytest]", *ini_lines(), ""])
-    for line in (*_seen(survey, proposal), *_warned(wishes, survey)):
-        _tell(say, line)
+    for line in (*_findings(survey, proposal), *_warnings(wishes, survey)):
+        _print(say, line)
     for name, content in written.items():
         path = wishes.directory / name
         try:
             write_whole(path, [content])
         except OSError as error:
             reason = error.strerror or str(error)
-            raise ConfigError(f"cannot be written: {reason}", where=Where(shown_path(path))) from None
+            raise ConfigError(f"cannot write the file: {reason}", where=Where(shown_path(path))) from None
     say("")
     for line in _written(wishes, ini, list(written)):
-        _tell(say, line)
+        _print(say, line)
 
 
-def _tell(say: Callable[[str], None], line: str) -> None:
-    """Say a line in the width of a log; one that begins with blanks is to be copied, and stays whole."""
+def _print(say: Callable[[str], None], line: str) -> None:
+    """Print a line, wrapped to the width of a log; an indented line is for copying and is not wrapped."""
     for part in ["    " + printable(line.strip())] if line.startswith(" ") else wrapped(line, break_words=False):
         say(part)
 
@@ -91,18 +91,18 @@ def _check_folder(wishes: Wishes) -> None:
     if not wishes.directory.is_dir():
         raise ConfigError("there is no such folder", where=Where(shown_path(wishes.directory)))
     ini = wishes.directory / _INI
-    dangling = [ini] if ini.is_symlink() and not ini.exists() else []  # an ini file that is one stays as it is
+    dangling = [ini] if ini.is_symlink() and not ini.exists() else []  # an existing ini file stays unchanged
     for path in (wishes.directory / _GATE_FILE, wishes.directory / _TEST_FILE, *dangling):
         if os.path.lexists(path) and not wishes.force:
-            what, place = "is there already, and nothing was written", Where(shown_path(path))
-            raise ConfigError(what, where=place, cure="--force writes over it.")
+            what, place = "the file exists, and nothing was written", Where(shown_path(path))
+            raise ConfigError(what, where=place, cure="Use --force to overwrite it.")
 
 
 # --- the gate file -------------------------------------------------------------------------------------------
 
 
 def _gate_file(wishes: Wishes, survey: Survey, proposal: Proposal) -> str:
-    """The whole file. It loads as it stands; without its models the gate is an error, and says which is missing."""
+    """Return the gate file. It is valid; without its models, the gate is an error that names the missing ones."""
     template = Template((files("pytest_ftgate.cli") / "ftgate.yaml.template").read_text(encoding="utf-8"))
     baseline, candidate = (_model(model, wishes.directory) for model in (wishes.baseline, wishes.candidate))
     labels = f" with {plural(len(survey.labels), 'label')}" if survey.outputs == "labels" else ""
@@ -131,20 +131,20 @@ def _groups(survey: Survey, folder: Path) -> str:
     column, count = survey.group_column
     test_set = _data(survey.test.path, {**survey.test.fields, "group": column}, folder)
     return (
-        f"\n    # Do rows with one {column} belong together ({count:,} of them)? Then bounds must know it:"
+        f"\n    # If rows with the same {column} ({count:,} values) belong together, declare the groups:"
         f"\n    # test_set: {printable(test_set)}"
     )
 
 
 def _data(path: Path, fields: Mapping[str, str], folder: Path) -> str:
-    """A data set as YAML."""
+    """Return a data set as YAML."""
     written = quoted(_relative(path, folder))
     named = ", ".join(f"{name}: {quoted(column)}" for name, column in fields.items())
     return f"{{path: {written}, fields: {{{named}}}}}" if fields else written
 
 
 def quoted(text: str) -> str:
-    """Text as YAML in double quotes, whatever it holds."""
+    """Return any text as a double-quoted YAML scalar."""
     import yaml
 
     dumped: str = yaml.safe_dump(text, default_style='"', width=10**6)
@@ -152,19 +152,19 @@ def quoted(text: str) -> str:
 
 
 def _model(written: str | None, folder: Path) -> str | None:
-    """A model as the gate file spells it: recordings are named as seen from there."""
+    """Return a model as written in the gate file, where paths of recordings are relative to the file."""
     if written is None or not written.startswith(_RECORDED):
         return written
     return _RECORDED + _relative(Path(written.removeprefix(_RECORDED)), folder)
 
 
 def _relative(path: Path, folder: Path) -> str:
-    """A path as it is written in a file of ``folder``."""
+    """Return a path relative to ``folder``."""
     return Path(os.path.relpath(path, folder)).as_posix()
 
 
 def _check_gate(wishes: Wishes, text: str) -> None:
-    """The loader that pytest will use takes it; what it may refuse is what the command line gave."""
+    """Validate the gate file with the loader of pytest; only values of the command line can be invalid."""
     from pytest_ftgate.config import load_gate_file, resolve_gate
 
     try:
@@ -185,11 +185,11 @@ _SECTIONS: Mapping[str, tuple[str, ...]] = {
     "tox.ini": ("[pytest]",),
     "setup.cfg": ("[tool:pytest]",),
 }
-"""The files that pytest takes for its ini file, in their order, where they have one of these sections."""
+"""The ini files of pytest, in its order, and the sections that they must have."""
 
 
 def ini_file(folder: Path) -> Path | None:
-    """The ini file that pytest will use: the nearest in this folder or above."""
+    """Return the ini file that pytest will use: the nearest in this folder or above."""
     paths = ((place / name, sections) for place in (folder, *folder.parents) for name, sections in _SECTIONS.items())
     for path, sections in paths:
         if path.is_file():
@@ -200,41 +200,41 @@ def ini_file(folder: Path) -> Path | None:
 
 
 def ini_lines(gate_file: str = _GATE_FILE, *, toml: bool = False) -> list[str]:
-    """What makes a gate an obligation, in the language of the ini file, from which ``gate_file`` is seen."""
+    """Return ini lines that make a gate required; ``gate_file`` is relative to the ini file."""
     settings = {"required_plugins": "pytest-ftgate", "addopts": "--strict-markers --strict-config"}
     settings |= {"ftgate_required": "all"} | ({"ftgate_config": gate_file} if gate_file != _GATE_FILE else {})
     return [f'{key} = "{value}"' if toml else f"{key} = {value}" for key, value in settings.items()]
 
 
-# --- what is said --------------------------------------------------------------------------------------------
+# --- output --------------------------------------------------------------------------------------------------
 
 
-def _seen(survey: Survey, proposal: Proposal) -> Iterator[str]:
+def _findings(survey: Survey, proposal: Proposal) -> Iterator[str]:
     groups = f", {plural(survey.groups, 'group')}" if survey.groups else ""
     yield f"test set: {shown_path(survey.test.path)}, {plural(len(survey.test.data), 'example')}{groups}"
     yield from _remarks(survey.test, "--test-set")
     audit = survey.audit
     yield (
         f"training set: {shown_path(survey.training.path)}, {plural(audit.rows, 'row')}, {audit.usable:,} usable, "
-        f"{plural(audit.duplicates, 'duplicate')}, {plural(len(audit.near_rows), 'near copy', 'near copies')}"
+        f"{plural(audit.duplicates, 'duplicate')}, {plural(len(audit.near_rows), 'near duplicate')}"
     )
     yield from _remarks(survey.training, "--training-set")
     leaked, near = plural(audit.leaked, "test example"), len(audit.leaked_near_rows)
-    yield f"leakage: {leaked} in the training set, {near:,} with a near copy there"
+    yield f"leakage: {leaked} in the training set, {near:,} with a near duplicate there"
     yield _outputs(survey)
     if survey.group_column:
         column, count = survey.group_column
-        yield f"groups: perhaps by {column} ({count:,} values): see the comment in {_GATE_FILE}"
+        yield f"groups: possibly by {column} ({count:,} values); see the comment in {_GATE_FILE}"
     yield f"proposed: metric {proposal.metric} ({proposal.why}), margin 0.05, evidence significant"
 
 
 def _remarks(source: Source, option: str) -> Iterator[str]:
     if source.fields:
-        named = ", ".join(f"{part} is the column {column}" for part, column in source.fields.items())
-        yield f"- taken: {named} (--input and --expected take others)"
+        named = ", ".join(f"{column} as {part}" for part, column in source.fields.items())
+        yield f"- columns: {named} (change with --input and --expected)"
     if source.others:
         others = ", ".join(shown_path(path) for path in source.others[:5])
-        yield f"- not taken: {others} ({option} takes another)"
+        yield f"- other files: {others} (change with {option})"
 
 
 def _outputs(survey: Survey) -> str:
@@ -246,26 +246,26 @@ def _outputs(survey: Survey) -> str:
     return f"labels: {len(survey.labels):,} in the test set: {shown}" + (f" and {more:,} more" if more else "")
 
 
-def _warned(wishes: Wishes, survey: Survey) -> Iterator[str]:
+def _warnings(wishes: Wishes, survey: Survey) -> Iterator[str]:
     yield from (f"WARNING: {warning}" for warning in warnings(survey))
     for model in (wishes.baseline, wishes.candidate):
         path = model.removeprefix(_RECORDED) if model and model.startswith(_RECORDED) else None
         if path is not None and not os.path.exists(path):
-            yield f"WARNING: there is no {shown_path(path)} yet: the gate is an error until it is recorded"
+            yield f"WARNING: {shown_path(path)} does not exist yet: record it before running the gate"
 
 
 def _written(wishes: Wishes, ini: Path | None, names: Sequence[str]) -> Iterator[str]:
-    """What was written, and what is left to do; an ini file that is there already is the user's."""
+    """Yield what was written and the next steps; an existing ini file is left to the user."""
     folder = wishes.directory
     yield f"wrote: {', '.join(shown_path(folder / name) for name in names)}"
     if ini is not None:
-        yield f"{shown_path(ini)} is there already. With these lines in it, a skipped or lost gate makes the run red:"
+        yield f"{shown_path(ini)} exists. Add these lines, so that a skipped or missing gate fails the run:"
         gate_file = _relative(folder / _GATE_FILE, ini.parent)
         yield from (f" {line}" for line in ini_lines(gate_file, toml=ini.suffix == ".toml"))
     missing = [name for name in ("baseline", "candidate") if getattr(wishes, name) is None]
     path = shown_path(folder / _GATE_FILE)
     if missing:
-        yield f"next: write the {' and the '.join(missing)} into {path}, then:"
+        yield f"next: add the {' and the '.join(missing)} to {path}, then run:"
     else:
-        yield f"next: read {path}, write down your hypothesis, then:"
+        yield f"next: review {path}, add your hypothesis, then run:"
     yield f" python -m pytest {shlex.quote(shown_path(folder / _TEST_FILE))}"

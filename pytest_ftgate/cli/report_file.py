@@ -1,4 +1,4 @@
-"""A JSON report as it was written, perhaps by hand: names may be absent, types may not be wrong."""
+"""Read a JSON report, which may be written by hand: keys may be absent, but types must be right."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CURE = "Write one: python -m pytest --ftgate-report=json:PATH"
 
 @dataclass(frozen=True)
 class ReportFile:
-    """A report that was read; ``unjudged`` holds reasons by name, ``environment`` versions by distribution."""
+    """A report; ``unjudged`` holds reasons by gate name, ``environment`` versions by distribution."""
 
     path: str
     gates: tuple[GateResult, ...]
@@ -33,7 +33,7 @@ def read_report(path: Path) -> ReportFile:
     """Read a report.
 
     Raises:
-        DataError: the file cannot be read, is no report, or one of a later version.
+        DataError: the file cannot be read, or is not a report of this version.
     """
     from pydantic import TypeAdapter, ValidationError
 
@@ -48,23 +48,23 @@ def read_report(path: Path) -> ReportFile:
     except UnopenedError as error:
         raise unusable(error.what) from None
     except json.JSONDecodeError:
-        raise unusable("is not a report: it is not JSON") from None
+        raise unusable("not a report: it is not JSON") from None
     except ValueError as error:
-        raise unusable(f"is not a report: {error}") from None
+        raise unusable(f"not a report: {error}") from None
     if not isinstance(document, dict):
-        raise unusable(f"is not a report: it is {kind_of(document)}")
+        raise unusable(f"not a report: it is {kind_of(document)}")
     version = document.get("version")
     if type(version) is not int or "gates" not in document:
-        raise unusable("is not a report of pytest-ftgate")
+        raise unusable("not a report of pytest-ftgate")
     if version != REPORT_VERSION:
-        cure = "Upgrade pytest-ftgate: a later one wrote this report." if version > REPORT_VERSION else _CURE
-        raise unusable(f"is {version}, and only {REPORT_VERSION} is known here", "version", cure)
+        cure = "Upgrade pytest-ftgate, which is older than this report." if version > REPORT_VERSION else _CURE
+        raise unusable(f"must be {REPORT_VERSION}, the only supported version, got {version}", "version", cure)
     try:
-        # As JSON, which knows no tuples, and in which half a surrogate pair, which an answer may hold, is no character.
+        # As JSON, which has no tuples. A lone surrogate, which an answer may contain, is replaced.
         text = json.dumps(document, ensure_ascii=False).encode(errors="replace")
         report = TypeAdapter(Report).validate_json(text, strict=True)
     except ValidationError as error:
         at, what = own_words(error)[0]
-        raise unusable(f"is not a report: {what}", dotted(at), None) from None
+        raise unusable(f"not a report: {what}", dotted(at), None) from None
     unjudged = {one.name: one.reason for one in report.unjudged}
     return ReportFile(shown, report.gates, unjudged, report.partial, report.environment)

@@ -1,4 +1,4 @@
-"""Look at the user's data before a gate is written for it, and propose what the gate should ask for."""
+"""Inspect the user's data before a gate is written for it, and propose a metric."""
 
 from __future__ import annotations
 
@@ -35,31 +35,31 @@ _GROUP_COLUMNS = (
 
 @dataclass(frozen=True)
 class Source:
-    """A data file that was read."""
+    """A loaded data file."""
 
     path: Path
     data: DataSet
-    fields: Mapping[str, str]  # what it calls ``input`` and ``expected``, where it has other names for them
-    others: tuple[Path, ...] = ()  # further files that it could have been
+    fields: Mapping[str, str]  # its columns for ``input`` and ``expected``, if they have other names
+    others: tuple[Path, ...] = ()  # other files that match
 
 
 @dataclass(frozen=True)
 class Survey:
-    """Both files, and what was counted."""
+    """Both data sets and their statistics."""
 
     test: Source
     training: Source
     audit: TrainingAudit
-    refused: str | None  # why a gate would refuse the test set
+    refused: str | None  # why a gate would reject the test set
 
     @cached_property
     def labels(self) -> Counter[str]:
-        """The outputs of the test set, and how often each is expected."""
+        """Return the outputs of the test set with their counts."""
         return Counter(expected_text(example.expected).strip() for example in self.test.data)
 
     @cached_property
     def outputs(self) -> Outputs:
-        """What the models are to answer. Free text hardly repeats itself, labels do."""
+        """Return the kind of the expected outputs. Labels repeat, free text does not."""
         expected = [example.expected for data in (self.test.data, self.training.data) for example in data]
         if all(isinstance(one, dict | list) or str(one).lstrip()[:1] in ("{", "[") for one in expected):
             return "json"
@@ -68,12 +68,12 @@ class Survey:
 
     @property
     def groups(self) -> int:
-        """Groups of the test set that hold what belongs together."""
+        """Return the number of groups in the test set."""
         return len({example.group for example in self.test.data if example.group is not None})
 
     @cached_property
     def group_column(self) -> tuple[str, int] | None:
-        """A column that seems to say what belongs together, and how many values it has; None: none, or it is used."""
+        """Return a column that may hold groups, with its number of values; None if there is none, or groups are set."""
         if self.groups:
             return None
         rows = self.test.data.examples
@@ -85,17 +85,19 @@ class Survey:
 
 
 def look(directory: Path, test_set: Path | None, training_set: Path | None, columns: Mapping[str, str]) -> Survey:
-    """Find, read and count both files; ``columns`` are what the user says that they call ``input`` and ``expected``.
+    """Find and read both files; ``columns`` are the user's column names for ``input`` and ``expected``.
 
     Raises:
         ConfigError: a file was not found.
-        DataError: one cannot be read as examples.
+        DataError: a file cannot be read as examples.
     """
     test = _source(directory, test_set, "test", columns)
     training = _source(directory, training_set, "train", columns)
     if os.path.realpath(test.path) == os.path.realpath(training.path):
-        cure = "Keep examples aside that no model learns from, at least 50."
-        raise ConfigError("the test set is the training set", where=Where(shown_path(test.path)), cure=cure)
+        cure = f"Set aside at least {MIN_TEST} examples that are not used for training."
+        raise ConfigError(
+            "the test set and the training set are the same file", where=Where(shown_path(test.path)), cure=cure
+        )
     refused = None
     try:
         check_test_set(test.data)
@@ -111,7 +113,7 @@ def _source(directory: Path, named: Path | None, word: str, columns: Mapping[str
 
 
 def _candidates(directory: Path, word: str) -> list[Path]:
-    """Data files with the word in their name, the most likely one first: near, and with a short name."""
+    """Return data files with the word in their name, the most likely one (shortest name) first."""
     found = []
     for folder in _FOLDERS:
         paths = sorted((directory / folder).glob("*"), key=lambda path: (len(path.name), path.name))
@@ -124,12 +126,12 @@ def _candidates(directory: Path, word: str) -> list[Path]:
     if found:
         return found
     option = "--test-set" if word == "test" else "--training-set"
-    what = f"no *{word}* file ({', '.join(SUFFIXES)}) in {shown_path(directory)} or its folder data"
-    raise ConfigError(what, cure=f"Name it: {option} PATH")
+    what = f"no *{word}* file ({', '.join(SUFFIXES)}) in {shown_path(directory)} or its subfolder data"
+    raise ConfigError(what, cure=f"Name the file with {option} PATH.")
 
 
 def _fields(path: Path, columns: Mapping[str, str]) -> dict[str, str]:
-    """What the file calls ``input`` and ``expected``: as the user says, else as its columns suggest."""
+    """Return the columns for ``input`` and ``expected``: the user's, else the most likely ones."""
     names = column_names(path)
     if not names or ("messages" in names and "input" not in names and not columns):
         return {}
@@ -139,21 +141,21 @@ def _fields(path: Path, columns: Mapping[str, str]) -> dict[str, str]:
     chosen |= likely_columns(unknown, [name for name in names if name not in chosen.values()])
     left = [name for name in names if name not in (*chosen.values(), *_OURS)]
     lacking = [part for part in wanted if part not in chosen]
-    if len(lacking) == len(left) == 1:  # nothing else can be meant, and what was taken is said
+    if len(lacking) == len(left) == 1:  # the only possibility, and it is reported
         chosen[lacking[0]] = left[0]
     elif lacking:
         raise DataError(
-            f"which column holds the {' and the '.join(lacking)} is not clear",
+            f"cannot tell which column holds the {' and the '.join(lacking)}",
             where=Where(shown_path(path)),
-            evidence=f"found: {', '.join(names)}",
-            cure=f"say it: {' '.join(f'--{part} COLUMN' for part in lacking)}",
+            evidence=f"Columns: {', '.join(names)}.",
+            cure=f"Add {' '.join(f'--{part} COLUMN' for part in lacking)}.",
         )
     return {part: chosen[part] for part in wanted}
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """The metric that suits the data, why, and what such a fine-tune is usually for."""
+    """A proposed metric, the reason, and the usual goal of such a fine-tune."""
 
     metric: str
     why: str
@@ -161,21 +163,21 @@ class Proposal:
 
 
 def propose(survey: Survey) -> Proposal:
-    """Choose the metric that suits the outputs, and the goal that it usually stands for."""
+    """Choose a metric that suits the outputs, and the usual goal of such a fine-tune."""
     if survey.outputs == "json":
-        return Proposal("exact_match", "outputs are JSON: values are compared, not the layout", "extraction")
+        return Proposal("exact_match", "outputs are JSON: compares values, ignores the layout", "extraction")
     if survey.outputs == "text":
-        return Proposal("exact_match", "outputs are text: right means word for word", "style")
+        return Proposal("exact_match", "outputs are text: right means equal", "style")
     labels, counts = plural(len(survey.labels), "label"), survey.labels.values()
     if len(survey.labels) > _MANY_LABELS:
-        return Proposal("f1_macro", f"{labels}: each counts the same, however often it is tested")
+        return Proposal("f1_macro", f"{labels}: each has the same weight, however frequent")
     if max(counts) >= _OUT_OF_BALANCE * min(counts):
-        return Proposal("f1_macro", f"{labels} out of balance: each counts the same")
-    return Proposal("accuracy", f"{labels} in balance: the share of right answers")
+        return Proposal("f1_macro", f"{labels}, imbalanced: each has the same weight")
+    return Proposal("accuracy", f"{labels}, balanced: the share of right answers")
 
 
 def warnings(survey: Survey) -> Iterator[str]:
-    """Say what the gate will not let pass, before any of it costs anything."""
+    """Yield the problems that will make the gate fail, before any call is paid for."""
     audit = survey.audit
     if survey.refused:
         yield f"the gate cannot use this test set: {survey.refused}"
@@ -184,20 +186,20 @@ def warnings(survey: Survey) -> Iterator[str]:
         (audit.usable, MIN_TRAINING, "usable training example", "collect"),
     ):
         if have < least:
-            yield f"{plural(have, noun)}, and a gate asks for {least}: {cure} {least - have} more, or it fails"
+            yield f"{plural(have, noun)}, and a gate needs {least}: {cure} {least - have} more"
     if audit.leaked:
-        verb = "stands" if audit.leaked == 1 else "stand"
-        yield f"{plural(audit.leaked, 'test example')} {verb} in the training set, too: take them out of it"
+        verb = "is" if audit.leaked == 1 else "are"
+        yield f"{plural(audit.leaked, 'test example')} {verb} also in the training set: remove the training rows"
     if audit.leaked_near_rows:
         count, (row, first) = len(audit.leaked_near_rows), audit.leaked_near_rows[0]
         yield (
-            f"{plural(count, 'test example')} {'has' if count == 1 else 'have'} a near copy in the training set, and "
-            f"the gate fails on that: take the copies out of the training set, or say that they differ "
-            f"(audit: {{leaked_near: warn}}); the first is {survey.test.data.where(row)} ~ "
+            f"{plural(count, 'test example')} {'has' if count == 1 else 'have'} a near duplicate in the training set, "
+            f"with which the gate fails: remove the training rows, or, if they really differ, set "
+            f"audit: {{leaked_near: warn}}; the first is {survey.test.data.where(row)} ~ "
             f"{survey.training.data.where(first)}"
         )
     if audit.conflicts:
-        yield f"{plural(audit.conflicts, 'training row')} with an earlier row's input and another output: correct them"
+        yield f"{plural(audit.conflicts, 'training row')} repeat an earlier input with another output: correct them"
     if audit.labels.only_in_test and survey.outputs == "labels":
         count = len(audit.labels.only_in_test)
         yield f"{plural(count, 'label')} of the test set {'is' if count == 1 else 'are'} not in the training set"

@@ -1,4 +1,4 @@
-"""What a gate asked for, as the facts of its report say it, and where a later report asks for less."""
+"""The thresholds of a gate, from its report, and where a later report has weaker ones."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _CHECKED = (
     *("min_test_examples", "min_training_examples", "cheaper_by", "faster_by", "max_age_days"),
     *("economics.min_monthly_saving_usd", "economics.max_break_even_days"),
 )
-"""Keys that a check of a gate that was judged to its end holds to whenever they are written."""
+"""Keys that, if set, have a check in every gate that was judged to its end."""
 _ENDS = {"min": "at least", "max": "at most"}
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One thing that was asked for: a number or a word, and the key by which it compares with others."""
+    """One threshold, a number or a word, and the key that defines how it compares with others."""
 
     value: Any
     key: str
@@ -34,31 +34,31 @@ class Asked:
         return show_percent(self.value) if self.key == "confidence" else show_amount(self.value, share=self.share)
 
     def asks_less_than(self, before: Asked) -> bool:
-        """Whether this asks for less, or for something that cannot be compared: a metric has no direction."""
+        """Return whether this is weaker, or cannot be compared (a metric has no direction)."""
         comparison = comparison_of(before.key)
         try:
             return comparison is None or comparison.asks_less(before.value, self.value)
-        except ValueError:  # a word that is not known here
+        except ValueError:  # an unknown word
             return True
 
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """One thing that is not as it was; ``worse`` and ``loosened`` count."""
+    """One change; ``worse`` and ``loosened`` make the gate worse."""
 
     what: str
-    said: str
+    text: str
     mark: Mark = ""
 
 
 def shifts(before: GateResult, after: GateResult) -> Iterator[Move]:
-    """What ``after`` asks for that ``before`` did not, and the other way round.
+    """Yield the thresholds that differ between two results of a gate.
 
-    A threshold that is absent was removed only where the gate was judged to its end: a report tells many thresholds by
-    the checks that held to them.
+    An absent threshold counts as removed only if the gate was judged to its end, because many thresholds are only
+    reported by their checks.
     """
     old, new = asked(before), asked(after)
-    # Some come and go with the objective, which is compared by itself.
+    # These depend on the objective, which is compared separately.
     other = ("margin", "max_drop") if old["objective"].value != new["objective"].value else ()
     for key in dict.fromkeys((*old, *new)):
         if key not in new:
@@ -70,27 +70,27 @@ def shifts(before: GateResult, after: GateResult) -> Iterator[Move]:
         elif old[key].value != new[key].value and not (key == "evidence" and other):
             loosened = new[key].asks_less_than(old[key])
             yield Move(key, f"{old[key]} -> {new[key]}", "loosened" if loosened else "stricter")
-    for said in set(after.loosened) - set(before.loosened):
-        yield Move("a mark asks for less than the file", f"no -> {said}", "loosened")
+    for text in set(after.loosened) - set(before.loosened):
+        yield Move("marker weaker than the file", f"no -> {text}", "loosened")
 
 
 def _judged_to_its_end(gate: GateResult) -> bool:
-    """The models answered and were compared, so that every check that the gate has was made."""
+    """Return whether the models were compared, so that all checks of the gate were made."""
     return (gate.baseline.value if gate.stage == "ready" else gate.gain) is not None and gate.verdict != "error"
 
 
 def asked(gate: GateResult) -> dict[str, Asked]:
-    """Return all that a report tells of what its gate asked for, by key."""
+    """Return all thresholds of a gate that its report contains, by key."""
     found: dict[str, Asked] = {}
     counted = [int(_number(check.observed) or 1) for check in gate.checks if check.name == "choice"]
-    candidates = max(len(gate.candidates), *counted, 1)  # at the stage ready only a check tells their number
+    candidates = max(len(gate.candidates), *counted, 1)  # with stage: ready, only a check contains their number
 
     def add(name: str, value: Any, share: bool = False, key: str | None = None) -> None:
         if value is not None:
             found[name] = Asked(value, key or name, share)
 
     def add_confidence(name: str, value: float | None) -> None:
-        """The gate's own: of several candidates each is judged at one that leaves it for all of them together."""
+        """Add the gate's own confidence: that of each of several candidates is corrected for their number."""
         add(name, None if value is None else round(1 - (1 - value) * candidates, 9), key="confidence")
 
     add("objective", gate.objective or "beat")
@@ -101,13 +101,13 @@ def asked(gate: GateResult) -> dict[str, Asked]:
     add("evidence", gate.evidence)
     add_confidence("confidence", gate.confidence)
     for check in gate.checks:
-        held_to = check.threshold or Threshold(check.name, check.required)  # an earlier report tells no key
+        held_to = check.threshold or Threshold(check.name, check.required)  # an earlier report has no key
         if held_to.key in _CHECKED:
             add(held_to.key, _number(held_to.value))
         elif check.name.startswith("require."):
             for end, value in _ends(check).items():
                 name, one = f"{check.name} {_ENDS[end]}", Asked(value, f"require[0].{end}")
-                if name not in found or found[name].asks_less_than(one):  # of several limits the tightest counts
+                if name not in found or found[name].asks_less_than(one):  # the tightest of several limits counts
                     found[name] = one
     for guard in gate.guards:
         name = f"guards.{guard.name}"
@@ -121,7 +121,7 @@ def asked(gate: GateResult) -> dict[str, Asked]:
 
 
 def _ends(check: Check) -> Mapping[str, float]:
-    """Return the limits that a bound holds to."""
+    """Return the limits of a bound, by "min" and "max"."""
     if check.threshold is None:
         return {}
     value, end = check.threshold.value, check.threshold.key.rpartition(".")[2]
@@ -130,5 +130,5 @@ def _ends(check: Check) -> Mapping[str, float]:
 
 
 def _number(value: Any) -> float | None:
-    """Return a fact that may be anything, where it is a number."""
+    """Return a value as a number; None if it is not one."""
     return float(value) if isinstance(value, int | float) and abs(value) <= FARTHEST else None

@@ -1,4 +1,4 @@
-"""What a gate is asked: the gate file and its layers, merged into one checked configuration."""
+"""The configuration of a gate: the gate file, markers and fixtures, merged and validated."""
 
 from __future__ import annotations
 

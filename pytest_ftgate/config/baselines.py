@@ -1,4 +1,4 @@
-"""The key ``baselines``: models by name, or one base model and the alternatives that are made from it."""
+"""The key ``baselines``: models by name, or one base model and the alternatives built from it."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ from pytest_ftgate.text import got
 
 PROMPT = "prompt"
 EXAMPLES = ("few_shot", "retrieval")
-"""The keys of a model by which it is shown training examples."""
+"""The keys of a model that add training examples to its prompt."""
 _DEFAULT_K = 8
 _WAYS = "prompt, {few_shot: {k: 8}}, {retrieval: {k: 8}}"
 
 
 class AlternativeKeys(Keys):
-    """The base model with training examples: the same for every input, or chosen for each."""
+    """The base model with training examples: the same for every input, or chosen for each input."""
 
     model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
 
-    few_shot: FewShot = optional("Training examples sent before every input.")
-    retrieval: Retrieval = optional("Training examples sent before an input, chosen for that input.")
+    few_shot: FewShot = optional("Training examples sent before every input, always the same.")
+    retrieval: Retrieval = optional("Training examples sent before each input, chosen by similarity to it.")
 
     @model_validator(mode="after")
     def _one_way(self) -> AlternativeKeys:
@@ -55,7 +55,7 @@ def _read_alternative(value: Any, info: ValidationInfo) -> AlternativeKeys | str
     if value == PROMPT:
         return PROMPT
     if value in EXAMPLES:
-        raise refusal(f"says not how many examples: write {{{value}: {{k: 8}}}}")
+        raise refusal(f"needs a count: write {{{value}: {{k: 8}}}}")
     raise refusal(f"must be one of {_WAYS}, {got(value, ())}")
 
 
@@ -63,7 +63,7 @@ def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
     seen = [str(value) for value in values]
     twice = [i for i, text in enumerate(seen) if text in seen[:i]]
     if twice:
-        raise refusals(((i,), "this alternative is given twice") for i in twice)
+        raise refusals(((i,), "this alternative is listed twice") for i in twice)
     return values
 
 
@@ -72,20 +72,20 @@ Alternative = Annotated[AlternativeKeys | str, PlainValidator(_read_alternative,
 
 
 class AlternativesKeys(Keys):
-    """Baselines that the gate makes from one base model and the training set, and further ones by name."""
+    """Baselines built from one base model and the training set, and further ones by name."""
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, ModelValue] = Field(init=False)
 
-    base: ModelValue = Field(description="The model that alternatives are made from, with its best prompt.")
+    base: ModelValue = Field(description="The model that the alternatives are built from, with its best prompt.")
     alternatives: Annotated[tuple[Alternative, ...], Field(min_length=1), Listed, AfterValidator(_distinct)] = optional(
-        "What is made of it: prompt, as it is without examples; few_shot and retrieval, with examples of "
-        "the training set in place of its own. All three with k 8 where absent."
+        "The alternatives to build. prompt: without examples. few_shot and retrieval: with examples from the "
+        "training set, which replace the model's own. Default: all three, with k: 8."
     )
 
     @property
     def further(self) -> Mapping[str, ModelSpec]:
-        """The models that were named besides."""
+        """Return the further models, by name."""
         return self.model_extra or {}
 
     @model_validator(mode="after")
@@ -94,7 +94,9 @@ class AlternativesKeys(Keys):
         made = Counter(_name(one) for one in self.alternatives or (PROMPT, *EXAMPLES))
         taken = [name for name in self.further if any(name == way or name.startswith(f"{way}_") for way in made)]
         if taken:
-            raise refusals(((name,), "an alternative goes by this name: call the model another") for name in taken)
+            raise refusals(
+                ((name,), "this is the name of an alternative: give the model another name") for name in taken
+            )
         return self
 
 
@@ -104,7 +106,7 @@ def _name(one: AlternativeKeys | str) -> str:
 
 def _read_names(values: dict[str, Any]) -> dict[str, Any]:
     if "candidate" in values:
-        raise refusals([(("candidate",), "a baseline must not be called candidate")])
+        raise refusals([(("candidate",), "a baseline must not be named candidate")])
     return names(values)
 
 
@@ -123,17 +125,17 @@ BaselinesValue = Annotated[
 
 
 def made_baselines(read: AlternativesKeys, at: At) -> tuple[dict[str, ModelSpec], tuple[str, ...]]:
-    """Return all baselines by name, and the names of those that the gate makes; these come first.
+    """Return all baselines by name, and the names of those that the gate builds, which come first.
 
     Raises:
-        ConfigError: the base model is not asked through an endpoint, so that nothing can be made from it.
+        ConfigError: the provider of the base model is not openai.
     """
     base = read.base.placed(partial(at, "base"))
     if base.provider != "openai":
         raise ConfigError(
-            f"alternatives are made from a model with provider openai, and base is {base.spelling}",
+            f"alternatives need a base model with provider: openai, and base is {base.spelling}",
             where=at("base").where("baselines.base"),
-            cure="give the base model itself, or name each baseline: baselines: {prompt: ..., few_shot: ...}",
+            cure="Use such a base model, or list the baselines by name: baselines: {prompt: ..., few_shot: ...}.",
         )
     if read.alternatives is None:
         asked = [(PROMPT, 0, base.source), *((key, _DEFAULT_K, base.source) for key in EXAMPLES)]
@@ -147,7 +149,7 @@ def made_baselines(read: AlternativesKeys, at: At) -> tuple[dict[str, ModelSpec]
 
 
 def _made_from(base: ModelSpec, key: str, k: int, source: Source) -> ModelSpec:
-    """The base model with the examples of one alternative in place of its own."""
+    """Return the base model with the examples of one alternative in place of its own."""
     options: dict[str, Any] = {name: value for name, value in base.options.items() if name not in EXAMPLES}
     if key == PROMPT:
         return replace(base, options=options, name=f"{base.name} {PROMPT}")

@@ -1,4 +1,4 @@
-"""How the examples of a gate may be given: a file, or objects of Python code."""
+"""The examples of a gate: a file, or Python objects."""
 
 from __future__ import annotations
 
@@ -20,24 +20,27 @@ _NOT_SENT = ("expected", "id", "group")
 
 
 class DataKeys(Keys):
-    """A file of examples, and how to read it."""
+    """A file of examples and how to read it."""
 
-    file: PathText = Field(alias="path", description="The file, relative to this one.")
-    format: Text = optional("jsonl, csv, or chat; by the file's suffix and first row where absent.")
+    file: PathText = Field(alias="path", description="The path of the file, relative to this file.")
+    format: Text = optional("jsonl, csv or chat. Default: detected from the file's suffix and first row.")
     fields: dict[str, Text] = Field(
         default_factory=dict,
-        description="The file's names for id, input, expected, group: {input: question, expected: answer}.",
+        description="The names of the columns that hold id, input, expected and group, for example "
+        "{input: question, expected: answer}.",
     )
-    limit: Annotated[Positive, Weaker("lower", unwritten="all rows")] = optional("Only the first examples of the file.")
+    limit: Annotated[Positive, Weaker("lower", unwritten="all rows")] = optional(
+        "Read only this many examples from the beginning of the file."
+    )
 
     @property
     def path(self) -> Path:
-        """The file, absolute."""
+        """Return the absolute path of the file."""
         return self._place.absolute(self.file)
 
     @property
     def source(self) -> Source:
-        """Where it is named."""
+        """Return the source of the value."""
         return self._place
 
     def __str__(self) -> str:
@@ -45,19 +48,19 @@ class DataKeys(Keys):
 
     @model_validator(mode="after")
     def _answer_apart(self) -> DataKeys:
-        """The column of the expected output is no part of what a model is sent."""
+        """Refuse fields that would send the expected output to the model."""
         answer = self.fields.get("expected", "expected")
-        told = [name for name, column in self.fields.items() if column == answer and name not in _NOT_SENT]
-        if told:
-            text = f"{quoted(told[0])} is the column {quoted(answer)}, which is the expected output"
-            raise refusals([(("fields", told[0]), text)])
+        leaking = [name for name, column in self.fields.items() if column == answer and name not in _NOT_SENT]
+        if leaking:
+            text = f"{quoted(leaking[0])} is the column {quoted(answer)}, which holds the expected output"
+            raise refusals([(("fields", leaking[0]), text)])
         return self
 
 
 def _read_data(value: Any, info: ValidationInfo) -> DataKeys | Iterable[Any]:
     reading = reading_of(info)
     if isinstance(value, bool | int | float):
-        raise refusal("must be the data: a path or the examples themselves; a count proves nothing")
+        raise refusal("must be a path or the examples themselves; a number of examples is not data")
     if isinstance(value, str) or (reading.objects and isinstance(value, os.PathLike)):
         return DataKeys.model_validate({"path": value}, context=reading)
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""The gate file, ``ftgate.yaml``: read once, checked as a whole."""
+"""The gate file, ``ftgate.yaml``: read once and validated as a whole."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pydantic import AfterValidator, Field
 from pytest_ftgate.config.gate_keys import GateKeys
 from pytest_ftgate.config.keys import Keys, Named, optional
 from pytest_ftgate.config.models import ModelDefinition, ModelSpec
-from pytest_ftgate.config.problems import Reading, read_keys, refusals
+from pytest_ftgate.config.problems import MISSING, Reading, read_keys, refusals
 from pytest_ftgate.config.source import Layer, Source
 from pytest_ftgate.config.yaml_nodes import Node, YamlError, compose
 from pytest_ftgate.data.lines import is_endless
@@ -25,32 +25,32 @@ from pytest_ftgate.text import KeyPath, cut, dotted, got, quoted, suggestion
 _Kind = Literal["file", "defaults"]
 
 DEEPEST = 50
-"""How many levels may be nested: far above any gate, far below the depth at which Python gives up."""
-_SAID = {"syntax": "not valid YAML: {}", "document": "{}; a gate file is one document"}
+"""Maximum nesting: far more than any gate needs, and far below Python's recursion limit."""
+_TEXTS = {"syntax": "invalid YAML: {}", "document": "{}; a gate file must be one document"}
 
 
 def _without_colon(values: dict[str, Any]) -> dict[str, Any]:
-    spelled = [name for name in values if ":" in name]
-    if spelled:
-        text = "a model's name holds no colon, which would make it a spelling"
-        raise refusals(((name,), text) for name in spelled)
+    with_colon = [name for name in values if ":" in name]
+    if with_colon:
+        text = "a model's name must not contain a colon, which separates provider and model, as in openai:NAME"
+        raise refusals(((name,), text) for name in with_colon)
     return values
 
 
 class FileKeys(Keys):
-    """Gates for fine-tuned models, and the models they compare."""
+    """Gates for fine-tuned models, and the models that they compare."""
 
     version: Literal[1] = Field(description="The version of this format.")
-    defaults: GateKeys = optional("Keys for every gate that does not give them itself.")
+    defaults: GateKeys = optional("Default values of gate keys, for all gates of the file.")
     models: Annotated[dict[str, ModelDefinition], Named, AfterValidator(_without_colon)] = optional(
-        "Models by name, to be used wherever a model is asked for."
+        "Models by name, which can be used wherever a model is expected."
     )
     gates: Annotated[dict[str, GateKeys], Named] = optional("Gates by name.")
 
 
 @dataclass(frozen=True)
 class GateFile:
-    """A gate file in which every key and type is known to be right; its path is absolute."""
+    """A gate file whose keys and types are valid; its path is absolute."""
 
     path: Path
     models: Mapping[str, ModelSpec]
@@ -58,26 +58,26 @@ class GateFile:
 
     @property
     def gate_names(self) -> tuple[str, ...]:
-        """The gates in the order of the file."""
+        """Return the names of the gates, in the order of the file."""
         return tuple(self.root.value.get("gates", {}))
 
     def layers(self, gate: str | None, *, named_at: Where | None = None) -> list[Layer]:
-        """What the file says about a gate, nearest first; ``gate`` is None for one that stands in a marker alone.
+        """Return the file's layers for a gate, the nearest first; ``gate`` is None if only a marker defines the gate.
 
         Raises:
-            ConfigError: the file has no gate of that name.
+            ConfigError: the file has no gate with this name.
         """
         defaults = self._layer("defaults", ("defaults",), self.root.value.get("defaults", {}))
         if gate is None:
             return [defaults]
         if gate not in self.gate_names:
-            known = f"; the gates there are: {cut(', '.join(self.gate_names)) or 'none'}"
+            known = f"; its gates are: {cut(', '.join(self.gate_names)) or 'none'}"
             what = f"there is no gate {quoted(gate)} in {shown_path(self.path)}"
             raise ConfigError(what + suggestion(gate, self.gate_names, known), where=named_at)
         return [self._layer("file", ("gates", gate), self.root.value["gates"][gate]), defaults]
 
     def where(self, path: KeyPath) -> Where:
-        """The place of a key."""
+        """Return the place of a key."""
         return _where(self.path, self.root, path)
 
     def _layer(self, kind: _Kind, prefix: KeyPath, values: Mapping[str, Any]) -> Layer:
@@ -85,17 +85,17 @@ class GateFile:
 
 
 def read_yaml(path: Path, content: bytes | None = None) -> Node:
-    """Read a file that must hold one YAML mapping; ``content`` is what it held at another time.
+    """Read a file that must contain one YAML mapping; ``content`` replaces what is on disk.
 
     Raises:
-        ConfigError: with the file, line and key, whatever is wrong with it.
+        ConfigError: the file cannot be read; with file, line and key.
     """
 
     def unusable(what: str, line: int | None = None, key: str | None = None, cure: str | None = None) -> ConfigError:
         return ConfigError(what, where=Where(shown_path(path), line, key), cure=cure)
 
     if content is None and is_endless(path):
-        raise unusable("the gate file is a device or a pipe, not a file")
+        raise unusable("the gate file must be a regular file, not a device or a pipe")
     try:
         content = path.read_bytes() if content is None else content
         root = compose(content.decode("utf-8-sig"), deepest=DEEPEST, strict=True)
@@ -103,33 +103,35 @@ def read_yaml(path: Path, content: bytes | None = None) -> Node:
         raise unusable("there is no such gate file") from None
     except UnicodeDecodeError as error:
         text, line = (
-            f"not UTF-8: byte 0x{error.object[error.start]:02x} cannot be read",
+            f"not valid UTF-8: byte 0x{error.object[error.start]:02x}",
             error.object.count(b"\n", 0, error.start),
         )
-        raise unusable(text, line + 1, cure="save the file as UTF-8") from None
+        raise unusable(text, line + 1, cure="Save the file as UTF-8.") from None
     except (OSError, ValueError) as error:
-        raise unusable(f"the gate file cannot be read: {getattr(error, 'strerror', None) or error}") from None
+        raise unusable(f"cannot read the gate file: {getattr(error, 'strerror', None) or error}") from None
     except YamlError as error:
-        text = _SAID.get(error.kind, "{}").format(error.what)
+        text = _TEXTS.get(error.kind, "{}").format(error.what)
         raise unusable(text, error.line, dotted(error.path) or None) from None
     if root is None or root.value is None:
-        raise unusable("the gate file is empty", cure="begin it with: version: 1")
+        raise unusable("the gate file is empty", cure="Begin it with: version: 1")
     if not isinstance(root.value, dict):
-        raise unusable("the gate file must be a mapping of keys to values", root.line)
+        raise unusable("the gate file must be a mapping", root.line)
     return root
 
 
 def load_gate_file(path: Path, content: bytes | None = None) -> GateFile:
-    """Read and check a gate file, all gates of it; ``content`` is what it held at another time.
+    """Read and validate all of a gate file; ``content`` replaces what is on disk.
 
     Raises:
-        ConfigError: with the file, line and key of what is wrong; up to five problems at once.
+        ConfigError: the file is invalid; all problems together, with file, line and key.
     """
     path = Path(os.path.abspath(path))
     root = read_yaml(path, content)
     _check_version(path, root)
     written = root.value.get("models")
-    reading = Reading(models=dict.fromkeys(written) if isinstance(written, dict) else {})  # only their names count yet
+    reading = Reading(
+        models=dict.fromkeys(written) if isinstance(written, dict) else {}
+    )  # only their names are needed here
     keys = read_keys(FileKeys, root.value, reading=reading, place=lambda below, text: (_where(path, root, below), text))
     _check_names(path, root)
 
@@ -149,28 +151,30 @@ def _source(path: Path, root: Node, below: KeyPath, kind: _Kind) -> Source:
 
 
 def _check_version(path: Path, root: Node) -> None:
-    """A file of another version is not worth one word about its other keys."""
+    """Refuse a file of another version before its other keys are validated."""
     version = root.value.get("version")
     if version != 1 or type(version) is not int:
-        missing = "this key is missing: write version: 1"
-        wrong = f"must be 1, the only version known here, {got(version, ())}"
+        missing = f"{MISSING}: write version: 1"
+        wrong = f"must be 1, the only supported version, {got(version, ())}"
         raise ConfigError(wrong if "version" in root.value else missing, where=_where(path, root, ("version",)))
 
 
 def _check_names(path: Path, root: Node) -> None:
-    """No two gates may go by one name: an obligation would be met by the wrong one."""
+    """Refuse two gates with one name: the wrong one could satisfy ftgate_required."""
     default = root.value.get("defaults", {}).get("name")
     taken: dict[str, str] = {}
     for gate, keys in root.value.get("gates", {}).items():
         name = keys.get("name", default or gate)
         if name in taken:
             place = _where(path, root, ("gates", gate, "name") if "name" in keys else ("gates", gate))
-            raise ConfigError(f"two gates are called {quoted(name)}: {cut(taken[name])} and {cut(gate)}", where=place)
+            raise ConfigError(
+                f"two gates have the name {quoted(name)}: {cut(taken[name])} and {cut(gate)}", where=place
+            )
         taken[name] = gate
 
 
 def render_json_schema() -> str:
-    """The schema as text, made from the models that check the file itself; the same for the same models."""
+    """Return the JSON Schema of the gate file, generated from the models that validate it."""
     head = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Gate file of pytest-ftgate (ftgate.yaml)",
@@ -179,7 +183,7 @@ def render_json_schema() -> str:
 
 
 def _untitled(schema: Any, *, names: bool = False) -> Any:
-    """Without pydantic's titles; ``names``: the keys of this mapping are names, which may be ``title``."""
+    """Return a schema without pydantic's titles; with ``names``, the keys of this mapping are names, also ``title``."""
     if isinstance(schema, list):
         return [_untitled(part) for part in schema]
     if not isinstance(schema, dict):

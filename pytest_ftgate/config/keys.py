@@ -1,4 +1,4 @@
-"""What all mappings of the gate file have in common, and the types of value that many keys share."""
+"""The base class of all mappings in the gate file, and the value types that many keys share."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ from pytest_ftgate.text import KeyPath, got, holds_literal_key, suggestion
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-_IN_PLAIN_SIGHT = "a secret must not be written here: name an environment variable with api_key_env"
+_IN_PLAIN_SIGHT = "do not write a secret here: name an environment variable with api_key_env"
 
 
 class Placeable:
-    """A value that remembers where it was written."""
+    """A value that knows its source."""
 
     def placed(self, at: At, name: str | None = None) -> Any:
-        """Return it with its source; ``name`` is the one under which it stands in a mapping of names."""
+        """Return the value with its source; ``name`` is its key in a mapping of names."""
         raise NotImplementedError
 
 
 def place(value: Any, at: At, name: str | None = None) -> Any:
-    """Return a validated value in which each part knows its source; what Python code gave stays as it is."""
+    """Return a validated value whose parts know their sources; Python objects stay unchanged."""
     if isinstance(value, Placeable):
         return value.placed(at, name)
     if isinstance(value, dict) and all(isinstance(part, Placeable) for part in value.values()):
@@ -51,9 +51,9 @@ def place(value: Any, at: At, name: str | None = None) -> Any:
 
 
 class Keys(Placeable, BaseModel):
-    """A mapping of which every key is known. Its fields' defaults are the built-in ones.
+    """A mapping in which every key must be known. Its fields' defaults are the built-in defaults.
 
-    A key without a default is None while it is not written; which are written stands in ``model_fields_set``.
+    A key without a default is None unless it is written; ``model_fields_set`` holds the written keys.
     """
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
@@ -65,16 +65,16 @@ class Keys(Placeable, BaseModel):
 
     @property
     def sources(self) -> Mapping[str, Source]:
-        """Where each key was written."""
+        """Return the source of each key."""
         return self._sources
 
     def written(self) -> dict[str, Any]:
-        """Return the keys that were written, in the order in which they are declared, with their values."""
+        """Return the written keys with their values, in the order of declaration."""
         declared = (*type(self).model_fields, *(self.model_extra or {}))
         return {key: getattr(self, key) for key in declared if key in self.model_fields_set}
 
-    def placed(self, at: At, name: str | None = None) -> Self:  # noqa: ARG002  # keys have no name of their own
-        """Return a copy that knows where it and its keys were written."""
+    def placed(self, at: At, name: str | None = None) -> Self:  # noqa: ARG002  # a mapping of keys has no name
+        """Return a copy that knows its source and those of its keys."""
         copy, sources = self.model_copy(), {}
         for field, info in type(self).model_fields.items():
             key = info.alias or field
@@ -87,7 +87,7 @@ class Keys(Placeable, BaseModel):
     @model_validator(mode="after")
     def _one_of_two(self) -> Self:
         written, pairs = self.model_fields_set, (*self.one_at_most, *self.exactly_one)
-        problems = [((b,), f"{a} and {b} are both given: keep one") for a, b in pairs if {a, b} <= written]
+        problems = [((b,), f"{a} and {b} are both set: keep one") for a, b in pairs if {a, b} <= written]
         problems += [((a,), MISSING) for a, b in self.exactly_one if not {a, b} & written]
         if problems:
             raise refusals(problems)
@@ -105,7 +105,7 @@ class Keys(Placeable, BaseModel):
         try:
             handler({key: value for key, value in values.items() if key not in objections})
         except ValidationError as error:
-            # What is missing here, or wrong with the whole, may only follow from a misspelled key.
+            # A missing key, or a problem with the mapping as a whole, may be a consequence of a misspelled key.
             problems += [(at, text) for at, text in own_words(error) if at[1:] or (at and text != MISSING)]
         raise refusals(problems)
 
@@ -119,14 +119,14 @@ class Keys(Placeable, BaseModel):
             return _IN_PLAIN_SIGHT
         known = [field.alias or name for name, field in cls.model_fields.items()]
         if key in known:
-            return "has no value: give one, or remove the key" if value is None else None
+            return "has no value: set one, or remove the key" if value is None else None
         if cls.model_config["extra"] == "allow":
             return None
-        return "unknown key" + suggestion(key, known, f"; known are {', '.join(known)}")
+        return "unknown key" + suggestion(key, known, f"; the known keys are {', '.join(known)}")
 
 
 class OpenKeys(Keys):
-    """A mapping of which further keys are kept as they are, for someone else to judge."""
+    """A mapping whose unknown keys are kept unchanged and validated elsewhere."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -137,7 +137,7 @@ class OpenKeys(Keys):
 
 
 def optional(description: str, meaning: Any = None, **more: Any) -> Any:
-    """Return the field of a key that need not be written; the schema leaves what that means to the description."""
+    """Return the field of an optional key; its description, not the schema, states the default."""
     return Field(default_factory=lambda: meaning, description=description, **more)
 
 
@@ -152,12 +152,12 @@ def names(values: dict[str, Any]) -> dict[str, Any]:
 Named = AfterValidator(names)
 
 Listed = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
-"""Takes a list or a tuple, and makes a tuple of it."""
+"""Converts a list to a tuple."""
 
 
 def _path_text(value: str) -> str:
     if "\0" in value:
-        raise refusal("must be a path, which holds no NUL character")
+        raise refusal("must be a path without NUL characters")
     return value
 
 
@@ -169,7 +169,7 @@ def _free(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _unfit(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
-    """What can never be meant, however free the data: secrets in plain sight, numbers that are none."""
+    """Yield values that are never valid, even in free data: literal secrets, and numbers that are not finite."""
     if isinstance(value, float) and not math.isfinite(value):
         yield path, f"must be a finite number, {got(value, path)}"
     elif isinstance(value, Mapping):
@@ -187,6 +187,6 @@ PathText = Annotated[Text, _PlainPath, AfterValidator(_path_text)]
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
-Positive = Annotated[int, Field(ge=1, le=10**9)]  # beyond any use, and within what Python counts natively
+Positive = Annotated[int, Field(ge=1, le=10**9)]  # far beyond any use, and within the native integer range
 AboveZero = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 FreeData = Annotated[dict[str, Any], AfterValidator(_free)]

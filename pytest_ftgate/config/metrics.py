@@ -1,4 +1,4 @@
-"""How a metric may be written, and the keys of those that a model or people judge."""
+"""Metrics in the configuration, and the keys of those that a model or people judge."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from pytest_ftgate.text import FARTHEST, got
 
 _BESIDE_MODEL = ("rubric", "rubric_file", "scale", "calibration")
 _NOT_BESIDE_MODEL = (
-    f"unknown key; beside model stand {', '.join(_BESIDE_MODEL)}; a model with keys of its own has a provider"
+    f"unknown key; beside model, the known keys are {', '.join(_BESIDE_MODEL)}; other keys of a model need a provider"
 )
 _PATHS = {"format": "json_schema", "rubric": "rubric_file", "preference": "rubric_file", "human_preference": "path"}
 
 
 @dataclass(frozen=True)
 class MetricSpec(Placeable):
-    """A metric as written; ``options`` holds only what was, and as ``function`` a callable that a marker gave."""
+    """A metric and its written options; ``options["function"]`` is a callable that was passed in a marker."""
 
     name: str
     options: Mapping[str, Any]
@@ -35,8 +35,8 @@ class MetricSpec(Placeable):
     def __str__(self) -> str:
         return self.name
 
-    def placed(self, at: At, name: str | None = None) -> MetricSpec:  # noqa: ARG002  # it has a name of its own
-        """Return the metric as it stands at a place, paths and judge included."""
+    def placed(self, at: At, name: str | None = None) -> MetricSpec:  # noqa: ARG002  # a metric has its own name
+        """Return the metric with its source, also of its paths and judge."""
         source = at()
         options = {key: place(value, lambda *_: source) for key, value in self.options.items()}
         path = options.get(_PATHS.get(self.name, ""))
@@ -46,63 +46,62 @@ class MetricSpec(Placeable):
 
 
 class MetricKeys(OpenKeys):
-    """A metric with its options."""
+    """A metric and its options."""
 
-    name: Text = Field(description="The metric's name, as accuracy, f1_macro, exact_match.")
+    name: Text = Field(description="The metric's name, such as accuracy, f1_macro or exact_match.")
 
 
 def _ends(values: tuple[float, ...]) -> tuple[float, ...]:
     if len(values) != 2 or values[0] >= values[1]:
-        raise refusal("must be the lowest and the highest score, as [1, 5]")
+        raise refusal("must be the lowest and the highest score, such as [1, 5]")
     if max(map(abs, values)) > FARTHEST:
-        raise refusal(f"must lie within {FARTHEST:g} of 0, as [1, 5]")
+        raise refusal(f"must be between {-FARTHEST:g} and {FARTHEST:g}, such as [1, 5]")
     return values
 
 
 class CalibrationKeys(Keys):
-    """Items that people have judged, on which the judge has to agree with them first."""
+    """Items that people have judged, on which the judge must agree with them."""
 
-    file: PathText = Field(alias="path", description="CSV or JSONL of judged items, relative to this file.")
+    file: PathText = Field(alias="path", description="A CSV or JSONL file of judged items, relative to this file.")
     min_kappa: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False), Weaker("lower")] = Field(
-        description="The least agreement (Cohen's kappa) at which the judge may judge."
+        description="The minimum agreement with people (Cohen's kappa)."
     )
 
     @property
     def path(self) -> Path:
-        """The file, absolute."""
+        """Return the absolute path of the file."""
         return self._place.absolute(self.file)
 
 
-class RubricKeys(Keys):
-    """Answers that a model grades by a rubric."""
-
+class _JudgeKeys(Keys):
     exactly_one = (("rubric", "rubric_file"),)
+    name: str
+    judge: ModelValue = Field(description="The model that judges.")
+    rubric: Text = optional("The criteria for a good answer. Either rubric or rubric_file is required.")
+    rubric_file: PathText = optional("A file with the rubric, relative to this file.")
+    calibration: CalibrationKeys = optional("Items judged by people, on which the judge must agree with them first.")
+
+
+class RubricKeys(_JudgeKeys):
+    """Answers graded by a model according to a rubric."""
+
     name: Literal["rubric"] = Field(description="The metric.")
-    judge: ModelValue = Field(description="The model that grades.")
-    rubric: Text = optional("What makes an answer good. This or rubric_file.")
-    rubric_file: PathText = optional("A file with the rubric, relative to this one.")
     scale: Annotated[tuple[Number, ...], Listed, AfterValidator(_ends)] = Field(
         (1, 5), description="The lowest and the highest score."
     )
-    calibration: CalibrationKeys = optional("What the judge is held to first.")
 
 
-class PreferenceKeys(Keys):
-    """Which of two answers a model prefers."""
+class PreferenceKeys(_JudgeKeys):
+    """Pairs of answers, of which a model prefers one."""
 
-    exactly_one = (("rubric", "rubric_file"),)
     name: Literal["preference"] = Field(description="The metric.")
-    judge: ModelValue = Field(description="The model that prefers.")
-    rubric: Text = optional("What makes an answer better. This or rubric_file.")
-    rubric_file: PathText = optional("A file with the rubric, relative to this one.")
-    calibration: CalibrationKeys = optional("What the judge is held to first.")
 
 
 class HumanPreferenceKeys(Keys):
-    """Which of two answers people preferred."""
+    """Pairs of answers, of which people preferred one."""
 
     name: Literal["human_preference"] = Field(description="The metric.")
-    path: PathText = Field(description="CSV or JSONL of {id, preferred, rater}, relative to this file.")
+    path: PathText = Field(description="A CSV or JSONL file of {id, preferred, rater}, relative to this file.")
 
 
 JudgedKeys = RubricKeys | PreferenceKeys | HumanPreferenceKeys
@@ -132,12 +131,12 @@ def _name_of(metric: Any) -> str:
 
 
 def _on_one_level(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The judge may be written as a mapping that holds the rubric, too: ``judge: {model, rubric, scale}``."""
+    """Move the rubric out of the judge, where it may be written: ``judge: {model, rubric, scale}``."""
     judge = values.get("judge")
     if not isinstance(judge, Mapping) or "provider" in judge or "model" not in judge:
         return dict(values)
     problems = [
-        (("judge", str(key)), "is given twice: keep one" if key in values else _NOT_BESIDE_MODEL)
+        (("judge", str(key)), "is set twice: keep one" if key in values else _NOT_BESIDE_MODEL)
         for key in judge
         if key != "model" and (key not in _BESIDE_MODEL or key in values)
     ]

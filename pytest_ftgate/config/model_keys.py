@@ -21,15 +21,15 @@ from pytest_ftgate.config.keys import (
     optional,
 )
 from pytest_ftgate.config.problems import refusal, refusals
-from pytest_ftgate.text import got, quoted
+from pytest_ftgate.text import got
 
 PER_TOKEN = ("input_per_1m", "output_per_1m", "cached_input_per_1m")
 
 
 def mixed(keys: Collection[str]) -> str | None:
-    """What is wrong with these keys standing together in one price; ``None``: nothing."""
+    """Return why these keys must not be set together in one price; None if they may."""
     both = [key for key in PER_TOKEN if key in keys] if "gpu_hour_usd" in keys else []
-    return f"has gpu_hour_usd, the price of a machine, and {both[0]}, the price of tokens" if both else None
+    return f"sets both gpu_hour_usd (price of a machine) and {both[0]} (price of tokens)" if both else None
 
 
 _ENVIRONMENT_VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
@@ -38,79 +38,83 @@ _TARGET = r"^[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*$"
 
 
 def _matching(pattern: str, must: str, *, show: bool = True) -> AfterValidator:
+    """Return a validator for a text; ``show``: messages may quote it."""
+
     def check(value: str) -> str:
         if not re.fullmatch(pattern, value):
-            raise refusal(f"must be {must}" + (f", got the text {quoted(value)}" if show else ""))
+            raise refusal(f"must be {must}" + (f", {got(value, ())}" if show else ""))
         return value
 
     return AfterValidator(check)
 
 
 _EnvironmentVariable = _matching(
-    _ENVIRONMENT_VARIABLE, "the name of an environment variable, as OPENAI_API_KEY, never the key itself", show=False
+    _ENVIRONMENT_VARIABLE,
+    "the name of an environment variable, such as OPENAI_API_KEY, never the key itself",
+    show=False,
 )
-_Job = _matching(_JOB, "the id of a fine-tuning job, as ftjob-abc123")
-_Target = _matching(_TARGET, "a function as pkg.module:function")
+_Job = _matching(_JOB, "the ID of a fine-tuning job, such as ftjob-abc123")
+_Target = _matching(_TARGET, "a function, written as pkg.module:function")
 
 
 def _url(value: str) -> str:
     if not re.match(r"https?://[^/]", value):
-        raise refusal(f"must begin with http:// or https://, got the text {quoted(value.split('@')[-1].split('?')[0])}")
+        raise refusal(f"must begin with http:// or https://, {got(value.split('@')[-1].split('?')[0], ())}")
     if "@" in value.split("/")[2]:
-        raise refusal("must not carry a user or password: name an environment variable with api_key_env")
+        raise refusal("must not contain a user or password: name an environment variable with api_key_env")
     return value
 
 
 def _read_checkpoint(value: Any) -> Any:
     if value in ("best", "last") or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
         return value
-    raise refusal(f"must be best, last, or the number of a step, {got(value, ())}")
+    raise refusal(f"must be best, last or a step number, {got(value, ())}")
 
 
 class Price(Keys):
-    """What the model's tokens cost, or the machine that it runs on."""
+    """The price of the model's tokens, or of the machine that it runs on."""
 
     model_config = ConfigDict(
         json_schema_extra={"not": {"anyOf": [{"required": ["gpu_hour_usd", key]} for key in PER_TOKEN]}}
     )
 
-    input_per_1m: Amount = optional("USD for a million input tokens.")
-    output_per_1m: Amount = optional("USD for a million output tokens.")
-    cached_input_per_1m: Amount = optional("USD for a million input tokens that the endpoint had cached.")
-    training_per_1m: Amount = optional("USD for a million training tokens.")
+    input_per_1m: Amount = optional("US dollars per million input tokens.")
+    output_per_1m: Amount = optional("US dollars per million output tokens.")
+    cached_input_per_1m: Amount = optional("US dollars per million cached input tokens.")
+    training_per_1m: Amount = optional("US dollars per million training tokens.")
     gpu_hour_usd: Amount = optional(
-        "USD for an hour of the machine that a model of your own runs on, spread over its calls."
+        "US dollars per hour for the machine that serves a model of your own; the cost is spread over its calls."
     )
 
     @model_validator(mode="after")
     def _one_way_to_pay(self) -> Price:
         if flaw := mixed(self.model_fields_set):
-            raise refusals([(("gpu_hour_usd",), f"the price {flaw}: keep one")])
+            raise refusals([(("gpu_hour_usd",), f"the price {flaw}: keep one of them")])
         return self
 
 
 class FewShot(Keys):
-    """Training examples sent before every input."""
+    """Training examples sent before every input, always the same."""
 
     k: Positive = Field(
-        description="How many training examples are sent as user and assistant turns: stratified by label, "
-        "chosen with a fixed seed, the same for every input."
+        description="The number of training examples to send as user and assistant turns: stratified by label, chosen "
+        "with a fixed seed, and the same for every input."
     )
 
 
 class Retrieval(Keys):
-    """Training examples sent before an input, chosen for that input."""
+    """Training examples sent before each input, chosen by similarity to it."""
 
     k: Positive = Field(
-        description="How many training examples are sent as user and assistant turns: those whose inputs are most like "
-        "this one, the most similar last."
+        description="The number of training examples to send as user and assistant turns: those with the most similar "
+        "inputs, the most similar one last."
     )
 
 
 class Latency(Keys):
-    """A sample of answers taken by itself, so that nothing else distorts how long they take."""
+    """A separate sample of calls for measuring latency, which no other calls distort."""
 
-    concurrency: Positive = Field(default=1, description="Calls in flight while the sample is taken.")
+    concurrency: Positive = Field(default=1, description="Concurrent calls while the sample is measured.")
     examples: Positive = Field(default=50, description="Examples in the sample, from the beginning of the test set.")
 
 
@@ -128,108 +132,116 @@ class OpenAIKeys(Keys):
     exactly_one = (("model", "job"),)
 
     provider: Literal["openai"] = Field(description="An OpenAI-compatible endpoint.")
-    model: Text = optional("The model's name at the endpoint. This or job is required.")
+    model: Text = optional("The model's name at the endpoint. Either model or job is required.")
     job: Annotated[Text, _Job] = optional(
-        "The fine-tuning job that made the model: its name, base model and training file are read from the endpoint.",
+        "The fine-tuning job that created the model. The model's name, base model and training file are read from the "
+        "endpoint.",
         json_schema_extra={"pattern": _JOB},
     )
     checkpoint: Annotated[
         Any,
         PlainValidator(_read_checkpoint, json_schema_input_type=Literal["best", "last"] | Annotated[int, Field(ge=0)]),
     ] = optional(
-        "Which of the job's checkpoints is meant: best (on validation_set, or by the job's own validation "
-        "loss), last, or the number of a step. Where absent, the job's fine_tuned_model."
+        "The job's checkpoint to use: best (on validation_set, or by the job's validation loss), last, or a step "
+        "number. Default: the job's fine_tuned_model."
     )
     base_url: Annotated[str, AfterValidator(_url)] = optional(
-        "The endpoint; OpenAI's own where absent. OPENAI_BASE_URL and its like are ignored.",
+        "The endpoint's URL. Default: OpenAI's. OPENAI_BASE_URL and similar variables are ignored.",
         json_schema_extra={"pattern": "^https?://[^/]"},
     )
     api_key_env: Annotated[str, _EnvironmentVariable] = optional(
-        "The environment variable that holds the key. Never the key itself.",
+        "The name of the environment variable that holds the API key, never the key itself.",
         json_schema_extra={"pattern": _ENVIRONMENT_VARIABLE},
     )
-    system: Text = optional("The system message; it replaces one in the data.")
+    system: Text = optional("The system message; it replaces any in the data.")
     system_file: PathText = optional("A file with the system message, relative to this file.")
-    few_shot: FewShot = optional("Training examples sent before every input.")
-    retrieval: Retrieval = optional("Training examples sent before an input, chosen for that input.")
-    template: Text = optional("The user message: {input} and {FIELD} are replaced literally, nothing else.")
-    params: FreeData = optional("Request parameters, sent untouched, as temperature: 0.")
+    few_shot: FewShot = optional("Training examples sent before every input, always the same.")
+    retrieval: Retrieval = optional("Training examples sent before each input, chosen by similarity to it.")
+    template: Text = optional("The user message. {input} and {FIELD} are replaced literally; nothing else is.")
+    params: FreeData = optional("Request parameters, sent unchanged, for example temperature: 0.")
     mode: Literal["live", "batch"] = optional(
-        "How it is asked: live, an answer a call (where absent), or batch, "
-        "through the endpoint's files and batches API: half the price, done within a day."
+        "live (default): one call per answer. batch: the endpoint's files and batches API, at half the price and "
+        "completed within a day."
     )
     concurrency: Positive = optional(
-        "Most calls at the same time; 16 where absent. In mode batch: most batches; 1 where absent."
+        "The maximum number of concurrent calls. Default: 16. In mode batch, of concurrent batches. Default: 1."
     )
-    timeout_s: AboveZero = optional("Seconds that one attempt may take; 60 where absent. In mode batch it is no limit.")
-    retries: Count = optional("How often a failed call is tried again; 5 where absent.")
-    requests_per_minute: AboveZero = optional("Most calls that begin within a minute, in each process that asks.")
-    tokens_per_minute: AboveZero = optional("Most tokens within a minute, questions and answers, in each process.")
-    latency: Latency = optional("Latencies are taken from a sample by itself, in place of the whole run.")
+    timeout_s: AboveZero = optional("Timeout of one attempt, in seconds. Default: 60. Ignored in mode batch.")
+    retries: Count = optional("The maximum number of retries of a failed call. Default: 5.")
+    requests_per_minute: AboveZero = optional("The maximum number of calls per minute, in each process.")
+    tokens_per_minute: AboveZero = optional(
+        "The maximum number of tokens per minute, input and output, in each process."
+    )
+    latency: Latency = optional("Measure latency on a separate sample of calls instead of the whole run.")
     revision: Text = optional(
-        "The state of the weights, where the name does not tell; part of what answers are stored under."
+        "The version of the weights, if the model's name does not identify it. Stored answers of another revision are "
+        "not reused."
     )
-    price: Price = optional("What the model's tokens cost.")
-    name: Text = optional("What reports call the model.")
+    price: Price = optional("The model's prices, for cost checks.")
+    name: Text = optional("The model's name in reports.")
 
     @model_validator(mode="after")
     def _checkpoint_of_a_job(self) -> OpenAIKeys:
         if "checkpoint" in self.model_fields_set and "job" not in self.model_fields_set:
-            raise refusals([(("checkpoint",), "only a job has checkpoints: name it in place of model")])
+            raise refusals([(("checkpoint",), "only a job has checkpoints: set job instead of model")])
         return self
 
 
 class PythonKeys(Keys):
-    """A Python function as a model."""
+    """A Python function used as a model."""
 
     short: ClassVar[str] = "target"
     one_at_most = (("concurrency", "workers"),)
 
-    provider: Literal["python"] = Field(description="A Python function: text in, text out.")
+    provider: Literal["python"] = Field(description="A Python function that takes and returns text.")
     target: Annotated[str, _Target] = Field(
-        description="The function, as pkg.module:function.",
+        description="The function, written as pkg.module:function.",
         json_schema_extra={"pattern": r"^[^:\s]+:[^:\s]+$"},
     )
     concurrency: Positive = optional(
-        "Most calls at the same time; where absent, 16 for async functions and 1 for others."
+        "The maximum number of concurrent calls. Default: 16 for async functions, 1 for others."
     )
-    timeout_s: AboveZero = optional("Seconds that one attempt may take; 60 where absent.")
-    retries: Count = optional("How often a failed call is tried again; 5 where absent.")
-    latency: Latency = optional("Latencies are taken from a sample by itself, in place of the whole run.")
-    cache_key: Text = optional("Names the function's state: its answers are kept on disk until this changes.")
+    timeout_s: AboveZero = optional("Timeout of one attempt, in seconds. Default: 60.")
+    retries: Count = optional("The maximum number of retries of a failed call. Default: 5.")
+    latency: Latency = optional("Measure latency on a separate sample of calls instead of the whole run.")
+    cache_key: Text = optional(
+        "Identifies the version of the function: its answers are stored on disk and reused until this key changes."
+    )
     batch_size: Positive = optional(
-        "The function takes a list of up to so many inputs, and returns a list of as many answers."
+        "The maximum number of inputs per call: the function takes a list of inputs and returns a list of answers."
     )
-    workers: Positive = optional("So many processes call the function, by joblib: for work of the CPU.")
-    price: Price = optional("What the model's tokens cost.")
-    name: Text = optional("What reports call the model.")
+    workers: Positive = optional(
+        "The number of processes that call the function (with joblib), for CPU-bound functions."
+    )
+    price: Price = optional("The model's prices, for cost checks.")
+    name: Text = optional("The model's name in reports.")
 
 
 class RecordedKeys(Keys):
-    """Predictions that were recorded before."""
+    """Previously recorded predictions."""
 
     short: ClassVar[str] = "path"
 
-    provider: Literal["recorded"] = Field(description="Recorded predictions, joined to the test set by id.")
-    path: PathText = Field(description="JSONL of {id, output}, relative to this file.")
-    price: Price = optional("What the model's tokens cost.")
-    name: Text = optional("What reports call the model.")
+    provider: Literal["recorded"] = Field(description="Recorded predictions, matched to the test set by id.")
+    path: PathText = Field(description="A JSONL file of {id, output}, relative to this file.")
+    price: Price = optional("The model's prices, for cost checks.")
+    name: Text = optional("The model's name in reports.")
 
 
 class OtherKeys(OpenKeys):
-    """A model of a provider that a plugin or a conftest brings, by the hook pytest_ftgate_model."""
+    """A model of a provider that a plugin or conftest.py adds with the hook pytest_ftgate_model."""
 
     short: ClassVar[str] = "model"
 
     provider: Text = Field(
-        description="The name by which the hook knows its models.",
+        description="The provider's name, which the hook recognises.",
         json_schema_extra={"not": {"enum": ["openai", "python", "recorded", "callable"]}},
     )
-    concurrency: Positive = optional("Most calls at the same time.")
-    timeout_s: AboveZero = optional("Seconds that one attempt may take.")
-    retries: Count = optional("How often a failed call is tried again.")
-    price: Price = optional("What the model's tokens cost.")
-    name: Text = optional("What reports call the model.")
+    concurrency: Positive = optional("The maximum number of concurrent calls.")
+    timeout_s: AboveZero = optional("Timeout of one attempt, in seconds.")
+    retries: Count = optional("The maximum number of retries of a failed call.")
+    price: Price = optional("The model's prices, for cost checks.")
+    name: Text = optional("The model's name in reports.")
 
 
 ModelKeys = OpenAIKeys | PythonKeys | RecordedKeys | OtherKeys

@@ -1,4 +1,4 @@
-"""How a model may be written, wherever a gate asks for one, and what becomes of it."""
+"""Models in the configuration: the forms in which one may be written, and the validated result."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pydantic import PlainValidator, ValidationInfo
 
 from pytest_ftgate.config.keys import Keys, Placeable
 from pytest_ftgate.config.model_keys import ModelKeys, OpenAIKeys, OtherKeys, PythonKeys, RecordedKeys
-from pytest_ftgate.config.problems import Reading, reading_of, refusal, refusals
+from pytest_ftgate.config.problems import MISSING, Reading, reading_of, refusal, refusals
 from pytest_ftgate.config.source import BUILT_IN, At, Source
-from pytest_ftgate.text import cut, quoted, suggestion
+from pytest_ftgate.text import cut, got, quoted, suggestion
 
 SPELLINGS = "openai:NAME, python:pkg.module:function, recorded:PATH"
 
@@ -29,23 +29,23 @@ _BUILT_IN: dict[str, type[OpenAIKeys | PythonKeys | RecordedKeys]] = {
 
 @dataclass(frozen=True)
 class ModelSpec(Placeable):
-    """One model as written, checked.
+    """One validated model.
 
-    Its name is the key ``name``, else its name under ``baselines`` or ``candidates``, else that under ``models``, else
-    the model's own short name.
+    Its name is the key ``name``, else its name under ``baselines`` or ``candidates``, else its name under ``models``,
+    else a short name derived from the model.
     """
 
-    provider: str  # "openai", "python", "recorded", "callable", or one that a hook knows
+    provider: str  # "openai", "python", "recorded", "callable", or a provider of a hook
     options: Mapping[str, Any]  # without ``provider``; paths are absolute; {"function": object} of "callable"
-    spelling: str  # for reports: ``openai:gpt-4.1-mini``, ``python:pkg.mod:fn``, ``conftest.my_model``
+    spelling: str  # shown in reports: ``openai:gpt-4.1-mini``, ``python:pkg.mod:fn``, ``conftest.my_model``
     name: str
-    source: Source  # where it is described; of a named model that is under ``models``
+    source: Source  # where it is defined; for a named model, under ``models``
 
     def __str__(self) -> str:
         return self.spelling
 
     def placed(self, at: At, name: str | None = None) -> ModelSpec:
-        """Return the model as it stands at a place; one that is named there keeps the source of its description."""
+        """Return the model with its source; a named model keeps the source of its definition."""
         options, source = self.options, self.source
         if source is BUILT_IN:
             source = at()
@@ -58,14 +58,14 @@ class ModelSpec(Placeable):
 
 
 def no_candidate(source: Source) -> ModelSpec:
-    """Return what stands for the model that has not been trained yet."""
+    """Return a placeholder for a model that is not trained yet."""
     return ModelSpec("", {}, "none yet", "candidate", source)
 
 
 def refuse_one(value: Any, key: str) -> Any:
-    """Refuse a model where models by name are asked for; ``key`` takes one."""
+    """Refuse a single model where a mapping of models is expected; ``key`` takes a single one."""
     if isinstance(value, str) or (isinstance(value, Mapping) and "provider" in value):
-        raise refusal(f"must be a mapping of names to models; for one model use {key}")
+        raise refusal(f"must be a mapping of names to models; for a single model use {key}")
     return value
 
 
@@ -77,33 +77,33 @@ def _read_model(value: Any, info: ValidationInfo) -> ModelSpec:
         return _from_mapping(value, reading)
     if reading.objects and value is not None:
         return _from_object(value)
-    raise refusal(f"must be a model: a name under models, {SPELLINGS}, or a mapping with a provider")
+    raise refusal(f"must be a model: a name under models, a string ({SPELLINGS}), or a mapping with a provider")
 
 
 def _read_definition(value: Any, info: ValidationInfo) -> ModelSpec:
     if isinstance(value, str) and value in reading_of(info).models:
-        raise refusal("a named model cannot be another name: write its spelling here")
+        raise refusal("a named model must not refer to another name: define the model here")
     return _read_model(value, info)
 
 
 def _from_spelling(text: str, reading: Reading) -> ModelSpec:
     found = _SPELLING.fullmatch(text)
     if not found:
-        names = f"; under models are {cut(', '.join(sorted(reading.models)))}" if reading.models else ""
-        near = suggestion(text, reading.models, f"{names}; a model may be spelled {SPELLINGS}")
-        raise refusal(f"{quoted(text)} is no known model{near}")
+        names = f"; the names under models are {cut(', '.join(sorted(reading.models)))}" if reading.models else ""
+        near = suggestion(text, reading.models, f"{names}; expected a name under models, or one of {SPELLINGS}")
+        raise refusal(f"unknown model {quoted(text)}{near}")
     provider, rest = found.groups()
     if not rest.strip():
-        raise refusal(f"{quoted(text)} names no model after the colon")
+        raise refusal(f"expected a model after the colon, got {quoted(text)}")
     return _from_mapping({"provider": provider, _BUILT_IN.get(provider, OtherKeys).short: rest}, reading)
 
 
 def _from_mapping(values: Mapping[Any, Any], reading: Reading) -> ModelSpec:
     provider = values.get("provider")
     if provider is None:
-        raise refusals([(("provider",), "this key is missing" + _meant_as_spelling(values))])
+        raise refusals([(("provider",), MISSING + _meant_as_spelling(values))])
     if provider == "callable":
-        raise refusal("a callable cannot be written: give the function itself in a marker or fixture")
+        raise refusal("a callable cannot be written in a file: pass the function in a marker or fixture")
     keys = _BUILT_IN.get(provider, OtherKeys) if isinstance(provider, str) else OtherKeys
     read = keys.model_validate(values, context=reading)
     spelling, short = _spelling(read)
@@ -113,15 +113,15 @@ def _from_mapping(values: Mapping[Any, Any], reading: Reading) -> ModelSpec:
 
 
 def _meant_as_spelling(values: Mapping[Any, Any]) -> str:
-    """``openai: gpt-4.1-mini`` is a mapping to YAML; its author meant no space."""
+    """Return a cure: ``openai: gpt-4.1-mini``, with a space, is a mapping in YAML."""
     (key, rest), *further = values.items() or [(None, None)]
     if not further and key in _BUILT_IN and isinstance(rest, str):
-        return f": for the short spelling write {key}:{cut(rest)}, without a space"
-    return ": one of openai, python, recorded, or a provider that a hook brings"
+        return f": write {key}:{cut(rest)}, without a space"
+    return ": one of openai, python, recorded, or a provider of a hook"
 
 
 def _spelling(read: ModelKeys) -> tuple[str, str]:
-    """Return the model's spelling and its own short name."""
+    """Return the model as reports show it, and its short name."""
     if isinstance(read, OpenAIKeys):
         return (f"openai:{read.model}", read.model) if read.model else (f"openai job {read.job}", read.job)
     if isinstance(read, PythonKeys):
@@ -135,10 +135,10 @@ def _spelling(read: ModelKeys) -> tuple[str, str]:
 def _from_object(function: Any) -> ModelSpec:
     is_model = hasattr(function, "complete") and hasattr(function, "key")
     if is_model and isinstance(function, type):
-        raise refusal(f"the class {function.__name__} is no model: give an instance of it")
+        raise refusal(f"expected a model, got the class {function.__name__}: pass an instance of it")
     if not (is_model or callable(function)):
-        raise refusal(f"an object of type {type(function).__name__} is no model: give a callable or a spelling")
-    named = getattr(function, "func", function)  # functools.partial keeps the function there
+        raise refusal(f"expected a model, {got(function, ())}: pass a callable, or a string such as `openai:NAME`")
+    named = getattr(function, "func", function)  # functools.partial holds the function there
     short = _text(named, "__name__") or _text(function, "name") or type(function).__name__
     qualified = _text(named, "__qualname__") or type(function).__qualname__
     module = _text(named, "__module__") or type(function).__module__
@@ -147,7 +147,7 @@ def _from_object(function: Any) -> ModelSpec:
 
 
 def _own_name(function: Any) -> str | None:
-    """Return the name of a model that Python code gave; that of a plain function is none of its own."""
+    """Return the name of a model object; None for a plain function."""
     return _text(function, "name") if hasattr(function, "complete") else None
 
 

@@ -1,7 +1,8 @@
-"""What is wrong with a mapping of keys, in this package's words: pydantic's never reach a user."""
+"""Problems in a mapping of keys, in this package's words: pydantic's own messages never reach a user."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -9,14 +10,13 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from pydantic import BaseModel, ValidationError, ValidationInfo
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from pytest_ftgate.errors import ConfigError, Where
+from pytest_ftgate.errors import ConfigError, Where, combined
 from pytest_ftgate.text import KeyPath, got, is_numeral, suggestion
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-MOST_LISTED = 5
-MISSING = "this key is missing"
+MISSING = "this required key is missing"
 _OWN = "ftgate"
 
 KeysT = TypeVar("KeysT", bound=BaseModel)
@@ -24,24 +24,24 @@ KeysT = TypeVar("KeysT", bound=BaseModel)
 
 @dataclass(frozen=True)
 class Reading:
-    """What validators must know besides the value."""
+    """Context that validators need besides the value."""
 
-    models: Mapping[str, Any] = field(default_factory=dict)  # of the gate file, by name
-    objects: bool = False  # whether Python objects may stand for models, metrics and data
+    models: Mapping[str, Any] = field(default_factory=dict)  # models of the gate file, by name
+    objects: bool = False  # whether models, metrics and data may be Python objects
 
 
 def reading_of(info: ValidationInfo) -> Reading:
-    """What :func:`read_keys` was told, in a validator."""
+    """Return the context that was passed to :func:`read_keys`."""
     return cast(Reading, info.context)
 
 
 def refusal(text: str) -> PydanticCustomError:
-    """An exception for a validator to raise: its text reaches the user as it is."""
+    """Return an exception for a validator to raise; the user sees its text unchanged."""
     return PydanticCustomError(_OWN, "{text}", {"text": text})
 
 
 def refusals(problems: Iterable[tuple[KeyPath, str]]) -> ValidationError:
-    """Several refusals at once, each at its path below the value that is being read."""
+    """Return one exception for several problems, each with its path below the value that is validated."""
     lines = [InitErrorDetails(type=refusal(text), loc=path, input=None) for path, text in problems]
     return ValidationError.from_exception_data(_OWN, lines)
 
@@ -49,29 +49,25 @@ def refusals(problems: Iterable[tuple[KeyPath, str]]) -> ValidationError:
 def read_keys(
     keys: type[KeysT], values: Any, *, reading: Reading, place: Callable[[KeyPath, str], tuple[Where, str]]
 ) -> KeysT:
-    """Validate one mapping of keys; ``place`` makes of a path and a text the place and the text of the message.
+    """Validate one mapping of keys; ``place`` maps a path and a text to the place and the text of the message.
 
     Raises:
-        ConfigError: the first problem, with up to four more as evidence; in a file, in the order of lines.
+        ConfigError: all problems together, ordered by line.
     """
     try:
         return keys.model_validate(values, context=reading)
     except ValidationError as error:
-        found = [place(path, text) for path, text in own_words(error)]
-    found.sort(key=lambda problem: problem[0].line or 0)
-    (where, what), *others = found
-    lines = [f"{where}: {what}" for where, what in others[: MOST_LISTED - 1]]
-    lines += [f"and {len(others) - len(lines)} more"] if len(others) > len(lines) else []
-    raise ConfigError(what, where=where, evidence="\n  ".join(lines) or None)
+        found = sorted((place(*problem) for problem in own_words(error)), key=lambda one: one[0].line or 0)
+    raise combined([ConfigError(text, where=where) for where, text in found])
 
 
 def own_words(error: ValidationError) -> list[tuple[KeyPath, str]]:
-    """The path and text of each problem."""
+    """Return the path and the text of each problem."""
     problems = []
     for line in error.errors(include_url=False):
         if line["type"] == "too_short" and line["input"]:
-            continue  # pydantic counts the valid items of a tuple, and says of the others what is wrong
-        path = tuple(part for part in line["loc"] if part != "[key]")  # which pydantic adds for a key itself
+            continue  # pydantic counts only the valid items of a tuple, and reports the others one by one
+        path = tuple(part for part in line["loc"] if part != "[key]")  # pydantic adds it where the key itself is wrong
         problems.append((path, _text(line, path)))
     return problems
 
@@ -84,6 +80,9 @@ def _text(line: ErrorDetails, path: KeyPath) -> str:
         return MISSING
     if kind == "string_pattern_mismatch":
         return "must not be blank"
+    if kind == "literal_error":
+        choices = re.findall(r"'([^']*)'", context["expected"])  # pydantic has them in this form alone
+        return f"must be one of {', '.join(choices)}, {got(value, path)}{suggestion(str(value), choices)}"
     must = _MUST.get(kind, "is not valid here")
     return f"{must.format(**context)}, {got(value, path)}{_cure(kind, value, context)}"
 
@@ -98,7 +97,6 @@ _MUST = {
     "greater_than_equal": "must be at least {ge:g}",
     "less_than": "must be below {lt:g}",
     "less_than_equal": "must be at most {le:,}",
-    "literal_error": "must be one of {expected}",
     "dict_type": "must be a mapping",
     "model_type": "must be a mapping",
     "dataclass_type": "must be a mapping",
@@ -114,6 +112,4 @@ def _cure(kind: str, value: Any, context: Mapping[str, Any]) -> str:
         return ": quote it"
     if kind == "less_than" and context["lt"] == 1 and 50 < value < 100:
         return f"; did you mean {value / 100:g}?"
-    if kind == "literal_error" and isinstance(value, str):
-        return suggestion(value, context["expected"].replace("'", "").replace(" or ", ", ").split(", "))
     return ""

@@ -1,4 +1,4 @@
-"""What a gate requires besides its gain: bounds, a hypothesis, other test sets, parts of the test set, economics."""
+"""The requirements of a gate besides its gain: bounds, hypothesis, guards, slices, economics."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pytest_ftgate.result import Threshold
 from pytest_ftgate.text import got, plain_number, quoted
 
 DropEvidence = Annotated[Literal["observed", "significant", "proven"], words("significant", "observed", "proven")]
-"""Of a drop "significant" asks for least: it also lets a drop pass that is too large and may be chance."""
+"""Evidence of a drop. "significant" is the weakest: a drop that is too large passes unless it is significant."""
 
 MaxDrop = Annotated[Amount, Weaker("higher")]
 
@@ -28,28 +28,28 @@ class BoundKeys(Keys):
     model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["min"]}, {"required": ["max"]}]})
 
     metric: MetricValue = Field(
-        description="A metric of quality, or latency_p50_s, latency_p95_s, cost_usd, error_rate."
+        description="A quality metric, or latency_p50_s, latency_p95_s, cost_usd or error_rate."
     )
-    min: Annotated[Number, Weaker("lower")] = optional("The least value that passes.")
-    max: Annotated[Number, Weaker("higher")] = optional("The largest value that passes.")
-    of: Literal["candidate", "baseline"] = Field("candidate", description="Whose value is bounded.")
+    min: Annotated[Number, Weaker("lower")] = optional("The minimum value.")
+    max: Annotated[Number, Weaker("higher")] = optional("The maximum value.")
+    of: Literal["candidate", "baseline"] = Field("candidate", description="The model whose value is checked.")
 
     @model_validator(mode="after")
     def _bounded(self) -> BoundKeys:
         if not self.model_fields_set & {"min", "max"}:
-            raise refusal("needs min or max, or both")
+            raise refusal("needs min, max or both")
         if self.model_fields_set >= {"min", "max"} and self.min > self.max:
-            raise refusal(f"min {self.min:g} is above max {self.max:g}: no value can pass")
+            raise refusal(f"min {self.min:g} is greater than max {self.max:g}")
         return self
 
     @property
     def source(self) -> Source:
-        """Where it is written."""
+        """Return where it is written."""
         return self._place
 
     @property
     def threshold(self) -> Threshold:
-        """What is asked for: the one end that is given, with its direction, or both by name."""
+        """Return the bound: min or max with its direction, or both by name."""
         ends: dict[str, float] = {name: end for name, end in (("min", self.min), ("max", self.max)) if end is not None}
         if len(ends) != 1:
             return Threshold(self.source.key, ends)
@@ -63,20 +63,21 @@ class BoundKeys(Keys):
 
 
 class HypothesisKeys(Keys):
-    """What is expected of the fine-tune, in numbers that are held against what was measured."""
+    """The expected effect of the fine-tune, in numbers that are compared with the measured ones."""
 
-    metric: MetricValue = optional("A metric of quality; the deciding one where absent.")
+    metric: MetricValue = optional("A quality metric. Default: the deciding metric.")
     start: Number = Field(
-        alias="from", description="The baseline's value, in the metric's unit: what was measured must agree with it."
+        alias="from",
+        description="The expected value of the baseline, in the metric's unit; the measured value must agree with it.",
     )
     goal: Number = Field(
-        alias="to", description="What the candidate is expected to reach; reported, and never decisive."
+        alias="to", description="The expected value of the candidate; it is reported and does not affect the verdict."
     )
-    because: Text = optional("The reason.")
+    because: Text = optional("The reason for the expectation.")
 
     @property
     def source(self) -> Source:
-        """Where it is written."""
+        """Return where it is written."""
         return self._place
 
     def __str__(self) -> str:
@@ -90,9 +91,8 @@ def _read_hypothesis(value: Any, info: ValidationInfo) -> HypothesisKeys | str:
     if isinstance(value, Mapping):
         return HypothesisKeys.model_validate(value, context=info.context)
     if not isinstance(value, str):
-        kind = " or a mapping with from and to"
         cure = ": quote it" if isinstance(value, int | float) and not isinstance(value, bool) else ""
-        raise refusal(f"must be text{kind}, {got(value, ())}{cure}")
+        raise refusal(f"must be text or a mapping with from and to, {got(value, ())}{cure}")
     if not value.strip():
         raise refusal("must not be blank")
     return value
@@ -100,23 +100,23 @@ def _read_hypothesis(value: Any, info: ValidationInfo) -> HypothesisKeys | str:
 
 HypothesisValue = Annotated[Any, PlainValidator(_read_hypothesis, json_schema_input_type=Text | HypothesisKeys)]
 
-# A drop that is 0 can be measured, but no number of examples rules out every smaller one.
-_UNPROVABLE = "max_drop 0 cannot be proven: no number of examples rules out every drop"
+# A drop of 0 can be measured, but no number of examples proves that there is no drop at all.
+_UNPROVABLE = "max_drop 0 cannot be proven with any number of examples: set it above 0, or use another evidence"
 
 
 class GuardKeys(Keys):
-    """Another test set, on which the candidate must not be worse than the baseline."""
+    """Another test set, on which the candidate must not get worse than the baseline."""
 
     test_set: DataValue = Field(description="The examples: a path relative to this file, or a mapping.")
-    metric: MetricValue = Field("accuracy", validate_default=True, description="The metric of this test set.")
+    metric: MetricValue = Field("accuracy", validate_default=True, description="The metric for this test set.")
     max_drop: MaxDrop = Field(
         description="How much worse than the best baseline the candidate may be, in the metric's unit."
     )
     evidence: DropEvidence = Field(
         "proven",
-        description="proven: it is sure at confidence that the drop is at most max_drop. observed: the measured drop "
-        "is. significant: fails only where the measured drop is above max_drop and it is sure at confidence that the "
-        "candidate is worse at all.",
+        description="proven: the upper bound of the drop, at the level of confidence, is at most max_drop. "
+        "observed: the measured drop is at most max_drop. significant: fails only if the measured drop is above "
+        "max_drop and the candidate is significantly worse.",
     )
 
     @model_validator(mode="after")
@@ -127,17 +127,17 @@ class GuardKeys(Keys):
 
 
 class SliceKeys(Keys):
-    """Parts of the test set, on which the candidate must not be worse than the baseline."""
+    """Parts of the test set, on which the candidate must not get worse than the baseline."""
 
     fields: Annotated[tuple[Text, ...], Field(min_length=1), Listed] = Field(
-        description="Fields of the examples; all examples with one value of a field are a slice."
+        description="Fields of the examples; the examples that share a value of a field form a slice."
     )
     max_drop: MaxDrop = Field(
-        0.03, description="How much worse than the best baseline the candidate may be on a slice."
+        0.03, description="How much worse than the best baseline the candidate may be on a slice, in the metric's unit."
     )
-    evidence: DropEvidence = Field("significant", description="As for guards.")
+    evidence: DropEvidence = Field("significant", description="The evidence for a drop, as for guards.")
     min_examples: Annotated[int, Field(ge=1), Weaker("higher")] = Field(
-        30, description="A slice with fewer examples is listed, and not judged."
+        30, description="Slices with fewer examples are listed but not judged."
     )
 
     @model_validator(mode="after")
@@ -146,30 +146,28 @@ class SliceKeys(Keys):
             raise refusals([(("max_drop",), _UNPROVABLE)])
         twice = [name for i, name in enumerate(self.fields) if name in self.fields[:i]]
         if twice:
-            raise refusals([(("fields",), f"names {quoted(twice[0])} twice")])
+            raise refusals([(("fields",), f"contains {quoted(twice[0])} twice")])
         return self
 
 
-_MOST = 1e12  # beyond any use; sums of a few of them are still finite
+_MOST = 1e12  # far beyond any use; sums of several are still finite
 
 Dollars = Annotated[float, Field(ge=0, le=_MOST, allow_inf_nan=False)]
 Rate = Annotated[float, Field(gt=0, le=_MOST, allow_inf_nan=False)]
 
 
 class EconomicsKeys(Keys):
-    """What fine-tuning costs besides its answers, and what it must bring."""
+    """The costs of fine-tuning besides its answers, and the required savings."""
 
-    calls_per_month: Rate = optional("Calls that the model will answer in a month.")
+    calls_per_month: Rate = optional("The expected number of calls per month.")
     training_cost_usd: Dollars = optional(
-        "What training cost; without it the trained tokens of a fine-tuning job times the candidate's "
+        "The cost of training. Default: the trained tokens of a fine-tuning job times the candidate's "
         "price.training_per_1m."
     )
-    data_cost_usd: Dollars = optional("What preparing the training data cost.")
-    hosting_usd_per_month: Dollars = optional("What hosting the candidate costs in a month, whatever it answers.")
-    retrains_per_year: Dollars = optional("How often it is trained again in a year, at the same cost of training.")
+    data_cost_usd: Dollars = optional("The cost of preparing the training data.")
+    hosting_usd_per_month: Dollars = optional("The fixed monthly cost of hosting the candidate.")
+    retrains_per_year: Dollars = optional("Retrainings per year, each at training_cost_usd.")
     max_break_even_days: Annotated[Dollars, Weaker("higher")] = optional(
-        "The fine-tune must have paid for itself after so many days."
+        "The maximum number of days until the savings have paid for the fine-tune."
     )
-    min_monthly_saving_usd: Annotated[Dollars, Weaker("lower")] = optional(
-        "The fine-tune must save so much in a month."
-    )
+    min_monthly_saving_usd: Annotated[Dollars, Weaker("lower")] = optional("The minimum saving per month.")

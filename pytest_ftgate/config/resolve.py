@@ -1,4 +1,4 @@
-"""Many places may speak about a gate: key by key the nearest wins, and each value remembers its source."""
+"""Merge the places that configure a gate: the nearest place wins for each key, and each value keeps its source."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pytest_ftgate.config.models import ModelSpec, no_candidate
 from pytest_ftgate.config.problems import Reading, read_keys
 from pytest_ftgate.config.requirements import HypothesisKeys
 from pytest_ftgate.config.source import BUILT_IN, Layer, Source
-from pytest_ftgate.errors import ConfigError, Where, shown_path
+from pytest_ftgate.errors import ConfigError, FtgateError, Where, combined, shown_path
 from pytest_ftgate.text import KeyPath, cut
 
 _REQUIRED = ("test_set", "training_set", "baseline", "candidate", "margin")
@@ -26,26 +26,26 @@ _FIXTURES = ("test_set", "training_set", "baseline", "candidate")
 
 @dataclass(frozen=True)
 class _Value:
-    """A key's value as read, and the layer that gave it; without a layer it is built in."""
+    """A key's validated value and the layer that it comes from; None for a built-in default."""
 
     key: str
     read: Any
     layer: Layer | None
 
     def at(self, *below: str | int) -> Source:
-        """The source of the value, or of a part of it."""
+        """Return the source of the value, or of a part of it."""
         return self.layer.source((self.key, *below)) if self.layer else BUILT_IN
 
 
 def resolve_gate(
     layers: Sequence[Layer], *, file: GateFile | None, gate: str | None, default_name: str, root: Path | None = None
 ) -> GateKeys:
-    """Merge all places that speak about a gate, the nearest first, and check the outcome.
+    """Merge all places that configure a gate, the nearest first, and validate the result.
 
-    No relative path of a recording may lead out of ``root``, the project's folder, where that is given.
+    If ``root``, the project's folder, is given, relative paths of recordings must not lead out of it.
 
     Raises:
-        ConfigError: an unknown key, a wrong type, an impossible value, or a required key that nothing gives.
+        ConfigError: unknown keys, wrong types, impossible values or missing required keys, all of a kind together.
     """
     models = file.models if file else {}
     values = _nearest(layers, models)
@@ -62,7 +62,7 @@ def resolve_gate(
 
 
 def _refuse_outside(spec: ModelSpec, root: Path) -> None:
-    """A relative path that leaves the project finds another file on every machine."""
+    """Refuse a relative path that leaves the project: it would be another file on every machine."""
     if spec.provider != "recorded":
         return
     absolute = Path(spec.spelling.removeprefix("recorded:")).is_absolute()
@@ -70,24 +70,31 @@ def _refuse_outside(spec: ModelSpec, root: Path) -> None:
     if absolute or any(spec.options["path"].is_relative_to(os.path.abspath(home)) for home in homes):
         return
     raise ConfigError(
-        f"{cut(spec.spelling)} is outside of the project ({spec.source})",
-        evidence=f"the project is {shown_path(root)}",
-        cure="keep recorded predictions with the project, or write an absolute path",
+        f"{cut(spec.spelling)} is outside the project ({spec.source})",
+        evidence=f"The project is {shown_path(root)}.",
+        cure="Keep recorded predictions in the project, or write an absolute path.",
     )
 
 
 def _nearest(layers: Sequence[Layer], models: Mapping[str, ModelSpec]) -> dict[str, _Value]:
     built_in = GateKeys.model_validate({}, context=Reading())
     values = {key: _Value(key, getattr(built_in, key), None) for key in GateKeys.model_fields}
+    problems: list[FtgateError] = []
     for layer in reversed(layers):
-        read = _read(layer, models)
+        try:
+            read = _read(layer, models)
+        except ConfigError as error:
+            problems += error.problems
+            continue
         given = {key: _Value(key, getattr(read, key), layer) for key in read.model_fields_set}
         values |= _one_form(_one_form(given, "baseline", "baselines"), "candidate", "candidates")
+    if problems:
+        raise combined(problems)
     return values
 
 
 def _one_form(given: dict[str, _Value], one: str, many: str) -> dict[str, _Value]:
-    """``baseline`` and ``baselines`` are two forms of one key: whichever is nearer replaces the other."""
+    """Treat ``baseline`` and ``baselines`` as two forms of one key: the nearer one replaces the other."""
     if one in given:
         return given | {many: given[one]}
     return given | {one: given[many]} if many in given else given
@@ -98,29 +105,29 @@ def _read(layer: Layer, models: Mapping[str, ModelSpec]) -> GateKeys:
 
     def place(path: KeyPath, text: str) -> tuple[Where, str]:
         source = layer.source(path)
-        return Where(source.place or None, key=source.key), f"{text} ({source})"
+        return (source.where(), text) if source.place else (Where(key=source.key), f"{text} ({source})")
 
     return read_keys(GateKeys, layer.values, reading=reading, place=place)
 
 
 def _missing(keys: Sequence[str], layers: Sequence[Layer], file: GateFile | None, gate: str | None) -> ConfigError:
     marks = (layer.source((key,)).place for layer in layers for key in layer.values)
-    shown = ["baseline (or baselines)" if key == "baseline" else key for key in keys]
+    named = ["baseline (or baselines)" if key == "baseline" else key for key in keys]
     fixtures = [f"ftgate_{key}" for key in keys if key in _FIXTURES]
     places = ["in the marker"]
     if fixtures:
-        places.append(f"by {'the fixtures' if len(fixtures) > 1 else 'the fixture'} {', '.join(fixtures)}")
+        places.append(f"with {'the fixtures' if len(fixtures) > 1 else 'the fixture'} {', '.join(fixtures)}")
     if file:
         places.append(f"under {f'gates.{gate}' if gate else 'defaults'} in {shown_path(file.path)}")
     return ConfigError(
-        f"{'required keys are' if len(keys) > 1 else 'a required key is'} missing: {', '.join(shown)}",
+        f"{'required keys are' if len(keys) > 1 else 'a required key is'} missing: {', '.join(named)}",
         where=file.where(("gates", gate)) if file and gate else Where(next(filter(None, marks), None)),
-        cure=f"give {'them' if len(keys) > 1 else 'it'} {' or '.join(places)}",
+        cure=f"Set {'them' if len(keys) > 1 else 'it'} {' or '.join(places)}.",
     )
 
 
 def _merged(values: Mapping[str, _Value], gate: str | None, name: str) -> GateKeys:
-    """Return one gate of all that was read, in which each value knows where it was written."""
+    """Return one gate made of the merged values; each value keeps its source."""
     read = {key: place(value.read, value.at) for key, value in values.items()}
     alternatives: tuple[str, ...] = ()
     if isinstance(values["baselines"].read, AlternativesKeys):
@@ -141,7 +148,7 @@ def _merged(values: Mapping[str, _Value], gate: str | None, name: str) -> GateKe
 
 
 def _of_one_objective(config: GateKeys) -> GateKeys:
-    """Refuse keys that contradict the objective, and ``match``, which is always proven, without what it has to hold."""
+    """Refuse keys that contradict the objective, and ``match`` without its required keys, and set its evidence."""
 
     def refused(key: str, text: str, cure: str) -> ConfigError:
         source = config.sources["objective" if getattr(config, key) is None else key]
@@ -150,24 +157,24 @@ def _of_one_objective(config: GateKeys) -> GateKeys:
     if config.objective == "beat":
         for key in _OF_MATCH:
             if getattr(config, key) is not None:
-                text = f"{config.quoted(key)} belongs to objective: match, and this gate is to beat the baseline"
-                raise refused(key, text, f"write objective: match (without a margin), or remove {key}")
+                text = f"{config.quoted(key)} needs objective: match, and this gate's objective is beat"
+                raise refused(key, text, f"Write objective: match (without a margin), or remove {key}.")
         return config
     objective = f"objective: match ({config.sources['objective']})"
     if config.margin is not None:
         moved = config.sources["margin"].kind == "defaults"
-        cure = "move the margin to the gates that have to beat something" if moved else "remove the margin"
-        cure += ", and say with max_drop how much worse the candidate may be: max_drop: 0.02"
-        text = f"{config.quoted('margin')} contradicts {objective}: nothing has to be gained"
+        cure = "Move the margin from defaults to the gates with objective: beat" if moved else "Remove the margin"
+        cure += ", and set how much worse the candidate may be, for example max_drop: 0.02."
+        text = f"{config.quoted('margin')} contradicts {objective}, which requires no gain"
         raise refused("margin", text, cure)
     if config.max_drop is None:
-        text = f"{objective} needs max_drop: how much worse the candidate may be"
-        raise refused("max_drop", text, "write max_drop: 0.02 for two points")
+        text = f"{objective} needs max_drop, how much worse the candidate may be"
+        raise refused("max_drop", text, "Write max_drop: 0.02 to allow 2 points.")
     if config.cheaper_by is None and config.faster_by is None:
-        text = f"{objective} needs cheaper_by or faster_by: a model that is only as good is not worth a change"
-        cure = "write cheaper_by: 5 for a fifth of the cost of a call, faster_by: 2 for half of the time, or both"
+        text = f"{objective} needs cheaper_by or faster_by: a candidate that is only as good is no improvement"
+        cure = "Write cheaper_by: 5 for a fifth of the cost per call, faster_by: 2 for half the time, or both."
         raise refused("cheaper_by", text, cure)
     if config.sources["evidence"].kind != "default" and config.evidence != "proven":
-        text = f"{config.quoted('evidence')} contradicts {objective}, which is always proven"
-        raise refused("evidence", text, "remove evidence, or write evidence: proven")
+        text = f"{config.quoted('evidence')} contradicts {objective}, which always needs evidence: proven"
+        raise refused("evidence", text, "Remove evidence, or write evidence: proven.")
     return config.model_copy(update={"evidence": "proven"})

@@ -1,4 +1,4 @@
-"""Where a value of a gate came from, and the places that may give one."""
+"""The sources of a gate's values, and the places (layers) that may set them."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from pytest_ftgate.text import KeyPath, dotted
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a value came from; "defaults" is the section of the gate file, "default" is built in.
+    """The place that set a value; "defaults" is the section of the gate file, "default" is built in.
 
-    ``parameters`` are what a fixture was parametrized with, itself or through the fixtures that it depends on.
+    ``parameters`` are the test's parameters that reach a fixture, directly or through the fixtures it depends on.
     """
 
     kind: Literal["marker", "fixture", "file", "defaults", "default"]
     text: str  # as quoted in messages: ``marker``, ``ftgate.yaml:14``, ``default``
-    base_dir: Path  # what relative paths in the value are relative to
+    base_dir: Path  # the folder that relative paths in the value start from
     parameters: Mapping[str, Any] = field(default_factory=dict, compare=False)
-    place: str = field(default="", compare=False)  # of a mark, which its text leaves out: ``test_intents.py:12``
-    key: str = field(default="", compare=False)  # as messages name it: ``baselines.prompt``
+    place: str = field(default="", compare=False)  # of a marker, whose text is only "marker": ``test_intents.py:12``
+    key: str = field(default="", compare=False)  # the value's key in messages: ``baselines.prompt``
 
     def where(self, key: str | None = None) -> Where:
-        """The place for an error, with ``key`` where that says more than the value's own."""
+        """Return the place for an error; ``key`` replaces the value's own key."""
         return Where(self.at, key=self.key if key is None else key)
 
     @property
     def at(self) -> str:
-        """The place alone, which a user can open."""
+        """Return the file and line, without the key."""
         return self.place or self.text
 
     def absolute(self, path: str | os.PathLike[str]) -> Path:
-        """Return a path that was written there, which may be relative to it."""
+        """Return the absolute form of a path that was written there."""
         return Path(os.path.abspath(self.base_dir / path))
 
     def __str__(self) -> str:
@@ -46,25 +46,25 @@ class Source:
 BUILT_IN = Source("default", "default", Path())
 
 At = Callable[..., Source]
-"""Tells where a value was written: called with nothing, or with the path of a part of it."""
+"""Returns the source of a value (no arguments), or of a part of it (the path of the part)."""
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One place that may give keys of a gate, with the source of each, or of each path where the place knows it.
+    """One place that sets keys of a gate, and the source of each key, or of each path if the place knows it.
 
-    In a list of layers the nearest stands first.
+    Lists of layers are ordered from the nearest to the farthest.
     """
 
     values: Mapping[str, Any]
     sources: Callable[[KeyPath], Source] | Mapping[str, Source]
 
     def source(self, path: KeyPath) -> Source:
-        """The source of the value at ``path``, whose first part is a key of the layer."""
+        """Return the source of the value at ``path``, whose first part is a key of the layer."""
         found = self.sources(path) if callable(self.sources) else self.sources[str(path[0])]
         return replace(found, key=dotted(path))
 
     @property
     def takes_objects(self) -> bool:
-        """Whether callables and iterables may stand here: in Python code they may, in a file they cannot."""
+        """Return whether values may be callables and iterables: in Python code, not in a file."""
         return any(self.source((key,)).kind in ("marker", "fixture") for key in self.values)

@@ -1,4 +1,4 @@
-"""Which way a key asks for less: said once, in the type of the key, for all who compare two gates."""
+"""The direction in which a key's value is weaker: declared once, in the key's type, for every comparison of gates."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ Direction = Literal["lower", "higher"]
 
 @dataclass(frozen=True, slots=True)
 class Weaker:
-    """How values of a key compare, as a part of its type: ``Annotated[int, Weaker("lower")]``."""
+    """How the values of a key compare, declared in its type: ``Annotated[int, Weaker("lower")]``."""
 
     direction: Direction | None
-    """In which a value asks for less; None where values have no order, and to write the key at all does."""
+    """The direction of weaker values; None if values have no order and setting the key at all is weaker."""
     order: tuple[str, ...] = ()
-    """The words that may be written, the weakest first; none where numbers are compared."""
+    """The allowed words, the weakest first; empty for numbers."""
     unwritten: str | None = None
-    """What messages call the key while it is not written, where that asks for most; None: it asks for nothing then."""
+    """The value shown for an unset key whose absence is strictest; None if an unset key requires nothing."""
 
     def asks_less(self, before: Any, after: Any) -> bool:
-        """Return whether ``after`` asks for less than ``before``. None stands for a key that is not written."""
+        """Return whether ``after`` is weaker than ``before``. None stands for an unset key."""
         if before is None or after is None:
-            written_now, asks_most = before is None and after is not None, self.unwritten is not None
-            return written_now if asks_most else before is not None and after is None
+            if self.unwritten is None:
+                return before is not None and after is None
+            return before is None and after is not None
         if self.direction is None:
             return False
         old, new = (self.order.index(value) if self.order else value for value in (before, after))
@@ -33,20 +34,22 @@ class Weaker:
 
 
 def words(*weakest_first: str) -> Weaker:
-    """Return what is said of a key whose values are words."""
+    """Return the comparison of a key whose values are words."""
     return Weaker("lower", weakest_first)
 
 
 def thresholds(keys: type[BaseModel]) -> dict[str, Weaker]:
-    """Return the keys of one mapping that can be compared, in the order in which they are declared."""
-    said = {name: [one for one in info.metadata if isinstance(one, Weaker)] for name, info in keys.model_fields.items()}
-    return {name: found[0] for name, found in said.items() if found}
+    """Return the comparable keys of a mapping, in the order of declaration."""
+    found = {
+        name: [one for one in info.metadata if isinstance(one, Weaker)] for name, info in keys.model_fields.items()
+    }
+    return {name: weaker[0] for name, weaker in found.items() if weaker}
 
 
 def comparison_in(keys: type[BaseModel], path: str) -> Weaker | None:
-    """Return how values of a key compare, as ``guards.refunds.max_drop`` or ``require[0].min``; None: not at all.
+    """Return how values of a key (``guards.refunds.max_drop``, ``require[0].min``) compare; None if they do not.
 
-    Names of guards may hold dots, so that every part after a dot may be the key.
+    Names of guards may contain dots, so every part after a dot may be the key.
     """
     comparable = thresholds(keys)
     if path in comparable:
@@ -64,7 +67,7 @@ def comparison_in(keys: type[BaseModel], path: str) -> Weaker | None:
 
 
 def _keys_in(annotation: Any) -> type[BaseModel] | None:
-    """Return the keys that a mapping or list of them holds, or the annotation itself."""
+    """Return the model class in an annotation, which may be a mapping or list of it."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     return next(filter(None, map(_keys_in, get_args(annotation))), None)

@@ -1,8 +1,8 @@
-"""Plain YAML as nodes that know their lines: data and no surprises. Reads gate files, and answers of models.
+"""A strict YAML reader for gate files and models' answers; its nodes know their lines.
 
-Scalars follow the core schema of YAML 1.2, so that ``1e-2`` is a number and ``1:30`` is text. What would run code, a
-key that is no text or given twice, and a second document are refused. PyYAML's own constructors are never reached, and
-nothing here recurses, so that a deep text cannot exhaust the stack.
+Scalars follow the core schema of YAML 1.2, so ``1e-2`` is a number and ``1:30`` is text. Tags, duplicate keys, keys
+that are not text, and a second document are refused. PyYAML's constructors are never called, and nothing here is
+recursive, so a deeply nested text cannot exhaust the stack.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Literal, NoReturn
 from pytest_ftgate.text import KeyPath, cut, quoted
 
 MOST_VALUES = 100_000
-"""How many values a text may hold once its aliases are written out: anchors can double it in every line."""
+"""Maximum number of values once aliases are expanded: anchors can double the size with every line."""
 
 Kind = Literal["syntax", "escape", "document", "depth", "alias", "tag", "key", "merge", "twice", "value"]
 
@@ -33,7 +33,7 @@ _DATE = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(([Tt]|[ \t]+)[0-9]{1,2}:.*)?
 
 
 class YamlError(Exception):
-    """A text is refused: ``what`` leaves out the text around it, which may hold secrets; lines are counted from 1."""
+    """A text is refused. ``what`` does not quote the text, which may contain secrets; lines start at 1."""
 
     def __init__(self, kind: Kind, what: str, line: int, path: KeyPath = ()) -> None:
         super().__init__(what)
@@ -42,16 +42,16 @@ class YamlError(Exception):
 
 @dataclass(frozen=True)
 class Node:
-    """A value of the text (plain data), and where it and its parts stand, in lines counted from 1."""
+    """A value (plain data) with its line and those of its parts; lines start at 1."""
 
     value: Any
     line: int
     parts: Mapping[str | int, tuple[int, Node]] = field(default_factory=dict)  # by key or position, with its line
-    size: int = 1  # values that it holds, itself included, with aliases written out
+    size: int = 1  # number of values, itself included, with aliases expanded
     height: int = 0  # levels below it
 
     def line_of(self, path: KeyPath) -> int:
-        """Return the line of the key at ``path``; of the nearest key above it where it does not exist."""
+        """Return the line of the key at ``path``, or of the nearest existing key above it."""
         line, node = self.line, self
         for part in path:
             if part not in node.parts:
@@ -62,7 +62,7 @@ class Node:
 
 @dataclass
 class _Open:
-    """A mapping or list that is being read; of a mapping, keys and values come in turn."""
+    """A mapping or list that is being read; in a mapping, keys and values alternate."""
 
     start: Any
     path: KeyPath
@@ -72,12 +72,12 @@ class _Open:
 
 
 def compose(text: str, *, deepest: int, strict: bool, aliases: bool = True) -> Node | None:
-    """Return the value of one document, in which ``deepest`` levels may be nested; None where the text holds none.
+    """Return the value of one document with at most ``deepest`` nested levels; None for an empty text.
 
-    With ``strict``, what readers of YAML 1.1 and 1.2 understand differently is refused (``yes``, dates, ``010``).
+    With ``strict``, values that YAML 1.1 and 1.2 read differently are refused (``yes``, dates, ``010``).
 
     Raises:
-        YamlError: it is not valid, or not plain.
+        YamlError: the text is invalid, or uses a feature that is refused.
     """
     return _Composer(text, deepest, strict=strict, aliases=aliases).document()
 
@@ -94,7 +94,7 @@ class _Composer:
             self._loader = yaml.SafeLoader(text)
         except yaml.YAMLError as error:
             line = text.count("\n", 0, getattr(error, "position", 0)) + 1
-            raise YamlError("syntax", "a control character, which YAML does not allow", line) from None
+            raise YamlError("syntax", "contains a control character, which YAML does not allow", line) from None
 
     def document(self) -> Node | None:
         yaml, root = self._yaml, None
@@ -114,17 +114,17 @@ class _Composer:
         try:
             return self._loader.get_event()  # type: ignore[no-untyped-call]
         except self._yaml.YAMLError as error:
-            # Only what is wrong and where: PyYAML's own text would show the lines around it, secrets included.
+            # Only the problem and its line: PyYAML's message would quote the lines around it, including secrets.
             mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
             problem = str(getattr(error, "problem", None) or "not valid here")
             raise YamlError("syntax", problem[:200], mark.line + 1 if mark else 1) from None
         except (ValueError, OverflowError):
-            # PyYAML lets "\UFFFFFFFF" and its like through to chr() and int().
+            # PyYAML passes escapes such as "\UFFFFFFFF" to chr() and int().
             line = self._loader.get_mark().line + 1
             raise YamlError("escape", "not a valid escape or number", line) from None
 
     def _node(self, event: Any) -> Node | None:
-        """Return the value that an event completes, if it does."""
+        """Return the value that an event completes; None if it completes none."""
         yaml = self._yaml
         if isinstance(event, yaml.CollectionEndEvent):
             return self._closed(self._open.pop())
@@ -146,7 +146,7 @@ class _Composer:
         return self._anchored(event, Node(self._scalar(event, path), _line(event)))
 
     def _path(self) -> KeyPath:
-        """Return the keys down to the value that begins now."""
+        """Return the path of the value that begins now."""
         if not self._open:
             return ()
         within = self._open[-1]
@@ -165,7 +165,7 @@ class _Composer:
         parts, nodes = container.parts, [node for _, node in container.parts.values()]
         size = 1 + sum(node.size for node in nodes)
         if size > MOST_VALUES and self._aliases:
-            text = f"more than {MOST_VALUES:,} values, aliases written out"
+            text = f"more than {MOST_VALUES:,} values once aliases are expanded"
             self._refuse("depth", text, container.start, container.path)
         value = {key: node.value for key, (_, node) in parts.items()}
         height = 1 + max((node.height for node in nodes), default=0)
@@ -173,19 +173,19 @@ class _Composer:
         return self._anchored(container.start, Node(plain, _line(container.start), parts, size, height))
 
     def _anchored(self, event: Any, node: Node) -> Node:
-        self._anchors[event.anchor] = node  # of values without an anchor the last one, by the name None
+        self._anchors[event.anchor] = node  # values without an anchor share the name None
         return node
 
     def _aliased(self, event: Any, path: KeyPath) -> Node:
         if not self._aliases:
             self._refuse("alias", "aliases are refused", event, path)
         if event.anchor not in self._anchors:
-            self._refuse("alias", f"the alias *{cut(event.anchor)} has no anchor before it", event, path)
+            self._refuse("alias", f"the alias *{cut(event.anchor)} has no earlier anchor", event, path)
         node = self._anchors[event.anchor]
         if node is None:
-            self._refuse("alias", f"the alias *{cut(event.anchor)} stands inside its own anchor", event, path)
+            self._refuse("alias", f"the alias *{cut(event.anchor)} is inside its own anchor", event, path)
         if len(path) + node.height > self._deepest:
-            self._refuse("depth", f"nested more than {self._deepest} levels deep by aliases", event, path)
+            self._refuse("depth", f"aliases nest more than {self._deepest} levels deep", event, path)
         return node
 
     def _key(self, event: Any) -> str:
@@ -194,23 +194,23 @@ class _Composer:
             self._refuse("key", "a key must be text, not a list, a mapping or an alias", event, within.path)
         self._refuse_tag(event, within.path)
         if event.value == "<<" and event.style is None:
-            self._refuse("merge", "merge keys (<<) are not supported: write the keys out", event, within.path)
+            self._refuse("merge", "merge keys (<<) are not supported: repeat the keys", event, within.path)
         key = self._scalar(event, within.path)
         if not isinstance(key, str):
             self._refuse("key", f"the key {event.value} is not text: quote it", event, within.path)
         if key in within.parts:
-            text = f"this key is given twice: on line {within.parts[key][0]} and on line {_line(event)}"
+            text = f"duplicate key: it is on line {within.parts[key][0]} and on line {_line(event)}"
             self._refuse("twice", text, event, (*within.path, key))
         return key
 
     def _refuse_tag(self, event: Any, path: KeyPath) -> None:
         if event.tag is not None:
-            self._refuse("tag", f"the YAML tag {quoted(event.tag)} is refused: a gate file is plain data", event, path)
+            self._refuse("tag", f"YAML tags are not supported: remove {quoted(event.tag)}", event, path)
 
     def _scalar(self, event: Any, path: KeyPath) -> Any:
         text: str = event.value
         if self._strict and not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
-            self._refuse("value", "half of a character pair (a lone surrogate) is not text", event, path)
+            self._refuse("value", "a lone surrogate is not text", event, path)
         if event.style is not None:
             return text
         ambiguity = _ambiguity(text) if self._strict else None
@@ -218,8 +218,8 @@ class _Composer:
             self._refuse("value", ambiguity, event, path)
         try:
             return _plain_value(text)
-        except ValueError:  # Python reads no integer of many thousand digits
-            self._refuse("value", "a number with too many digits", event, path)
+        except ValueError:  # Python refuses integers with thousands of digits
+            self._refuse("value", "the number has too many digits", event, path)
 
     def _refuse(self, kind: Kind, what: str, event: Any, path: KeyPath) -> NoReturn:
         raise YamlError(kind, what, _line(event), path)
@@ -230,22 +230,22 @@ def _line(event: Any) -> int:
 
 
 def _ambiguity(text: str) -> str | None:
-    """Why readers of YAML 1.1 and 1.2 would not agree on an unquoted scalar that one of them may well meet."""
+    """Return why YAML 1.1 and 1.2 parsers would read an unquoted scalar differently; None if they would not."""
     boolean = _YES_NO.get(text.lower())
     if boolean:
         return (
-            f"unquoted {text} is a boolean to some readers of YAML and text to others: "
-            f"quote it ('{text}'), or write {boolean}"
+            f"unquoted {text} is a boolean to some YAML parsers and text to others: "
+            f"quote it ('{text}') or write {boolean}"
         )
     if _DATE.fullmatch(text):
-        return f"unquoted {cut(text)} is a date to some readers of YAML and text to others: quote it"
+        return f"unquoted {cut(text)} is a date to some YAML parsers and text to others: quote it"
     if _LEADING_ZERO.fullmatch(text):
-        return f"unquoted {cut(text)} is an octal number to some readers of YAML: remove the leading 0, or quote it"
+        return f"unquoted {cut(text)} is an octal number to some YAML parsers: remove the leading 0, or quote it"
     return None
 
 
 def _plain_value(text: str) -> Any:
-    """The value of an unquoted scalar."""
+    """Return the value of an unquoted scalar."""
     if text in _CONSTANTS:
         return _CONSTANTS[text]
     if _INT.fullmatch(text):

@@ -1,6 +1,6 @@
-"""Metrics that a model or people judge: who may judge, what is asked, and what becomes of the answers.
+"""Metrics that a model or people judge: checks of the judges, their prompts, and scores from their replies.
 
-The modules are imported by a gate that has judges, and not by others.
+These modules are only imported by gates with judges.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ class Judge:
     """A model that judges.
 
     Attributes:
-        metric: that it scores.
-        model: to be called.
-        items: what it is held to first; empty: nothing.
+        metric: the metric that it scores.
+        model: the model to call.
+        items: the calibration items; empty without calibration.
     """
 
     metric: ModelJudged
@@ -38,29 +38,30 @@ class Judge:
 
 @dataclass(frozen=True)
 class Judging:
-    """All that a gate has judged: the models that do it by the name of the metric, and what people said."""
+    """The judges of a gate: models by the name of the metric, and the ratings of people."""
 
     judges: Mapping[str, Judge] = field(default_factory=dict)
     people: Ratings | None = None
 
     def __bool__(self) -> bool:
-        """Return whether anybody judges."""
+        """Return whether there is any judge."""
         return bool(self.judges) or self.people is not None
 
     @property
     def models(self) -> list[Model]:
+        """Return the models that judge."""
         return [judge.model for judge in self.judges.values()]
 
 
 @dataclass(frozen=True)
 class JudgeRun:
-    """What the judges said.
+    """The judgements.
 
     Attributes:
-        metrics: with their scores, by role and name.
-        checks: of the judges; an ``error`` where one has not judged everything.
-        runs: of the judges, by what recordings call them.
-        results: the facts, by the name of the metric.
+        metrics: the metrics with their scores, by role and name.
+        checks: the checks of the judges; an ``error`` if one has not judged everything.
+        runs: the runs of the judges, by their name in recordings.
+        results: the facts about each judge, by the name of the metric.
     """
 
     metrics: Mapping[str, Mapping[str, Metric]] = field(default_factory=dict)

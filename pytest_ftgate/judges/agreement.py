@@ -1,4 +1,4 @@
-"""How far people, or a judge and people, agree beyond chance: kappa. Pure."""
+"""Agreement between people, or between a judge and people, beyond chance: kappa."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from math import fsum
 
 
 def cohen_kappa(one: Sequence[Hashable], other: Sequence[Hashable]) -> float | None:
-    """Return Cohen's kappa of two raters of the same items; None where both say one thing throughout.
+    """Return Cohen's kappa of two raters of the same items; None if both give one label to all items.
 
     Source: J. Cohen, A coefficient of agreement for nominal scales, Educational and Psychological Measurement 20 (1960)
     37-46; computed by scikit-learn.
@@ -21,10 +21,10 @@ def cohen_kappa(one: Sequence[Hashable], other: Sequence[Hashable]) -> float | N
 
 
 def weighted_kappa(one: Sequence[float], other: Sequence[float]) -> float | None:
-    """Return Cohen's kappa with quadratic weights: being off by two counts four times as much as by one.
+    """Return Cohen's kappa with quadratic weights: a difference of two counts four times as much as one of one.
 
-    On whole numbers it is scikit-learn's ``cohen_kappa_score(weights="quadratic")``; this form is defined for decimals
-    too, where it is Lin's concordance. None where it is undefined: both say one thing throughout.
+    For integers it equals scikit-learn's ``cohen_kappa_score(weights="quadratic")``; for decimals it is Lin's
+    concordance coefficient. None if it is undefined, because both give one score to all items.
 
     Sources: J. Cohen, Weighted kappa, Psychological Bulletin 70 (1968) 213-220; L. I-K. Lin, Biometrics 45 (1989)
     255-268.
@@ -38,11 +38,11 @@ def weighted_kappa(one: Sequence[float], other: Sequence[float]) -> float | None
 
 
 def fleiss_kappa(counts: Sequence[Sequence[int]]) -> float | None:
-    """Return Fleiss' kappa of several raters, who need not be the same for every item: ``counts[item][category]``.
+    """Return Fleiss' kappa of ``counts[item][category]``; the raters may differ between items.
 
-    Items with fewer than two ratings say nothing about agreement, and are left out. Where items have different numbers
-    of ratings, the shares of the categories are over all ratings, and every item counts alike. None where it is
-    undefined: no item has two ratings, or all ratings are of one category.
+    Items with fewer than two ratings are left out. If items have different numbers of ratings, the category shares are
+    over all ratings, and every item has the same weight. None if it is undefined: no item has two ratings, or all
+    ratings are in one category.
 
     Source: J. L. Fleiss, Measuring nominal scale agreement among many raters, Psychological Bulletin 76 (1971) 378-382.
     """
@@ -58,7 +58,8 @@ def fleiss_kappa(counts: Sequence[Sequence[int]]) -> float | None:
 
 
 def observed_agreement(counts: Sequence[Sequence[int]]) -> float:
-    """Return how often two raters of one item say the same, whatever chance would do: the mean over items, of which
-    each has two ratings or more, ``counts[item][category]``.
+    """Return the share of agreeing pairs of raters, averaged over the items of ``counts[item][category]``.
+
+    Every item must have at least two ratings.
     """
     return fsum((sum(k * k for k in row) - sum(row)) / (sum(row) * (sum(row) - 1)) for row in counts) / len(counts)

@@ -1,4 +1,4 @@
-"""Ask the judges, like any other model: stored, limited, paid for; and turn what they say into scores."""
+"""Ask the judges, with the same storage, limits and costs as for any model, and turn their replies into scores."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ if TYPE_CHECKING:
 _SHOWN = 40
 _COUNTED = ("n_questions", "n_stored", "input_tokens", "output_tokens", "cost_usd")
 
-_Questions = Iterable[tuple[str, "Example"]]  # what each question is about, as messages call it, and the question
+_Questions = Iterable[tuple[str, "Example"]]  # the subject of each question in messages, and the question
 
 
 @dataclass(frozen=True)
 class _Replies:
-    """One judge's replies by the id of the question, and errors where some are missing or cannot be read."""
+    """One judge's replies by question id, and errors if some are missing or unreadable."""
 
     run: Run | None = None
     values: Mapping[str, Any] = field(default_factory=dict)
@@ -46,7 +46,7 @@ class _Replies:
 
 
 def calibrate(judging: Judging, options: Mapping[str, Any]) -> JudgeRun:
-    """Ask the judges what people have judged already, before anything else is paid for.
+    """Ask the judges about the calibration items, before any other call is paid for.
 
     ``options`` are those of :func:`~pytest_ftgate.runs.runner.run_models`.
     """
@@ -89,10 +89,10 @@ def run_judges(
     options: Mapping[str, Any],
     calibrated: Mapping[str, JudgeResult],
 ) -> JudgeRun:
-    """Ask the judges about what the models answered. Equal questions are asked once, and equal answers are a tie.
+    """Ask the judges about the models' answers. Equal questions are asked once, and equal answers are a tie.
 
-    ``runs`` of the models are by role, and miss no answer that would make the gate an error; ``calibrated`` is what the
-    calibration has found, by the name of the metric; ``options`` as in :func:`calibrate`.
+    ``runs`` are the models' runs by role, without missing answers that make the gate an error; ``calibrated`` holds the
+    results of the calibration, by the name of the metric; ``options`` as in :func:`calibrate`.
     """
     from pytest_ftgate.runs.measure import answers_of
 
@@ -133,7 +133,7 @@ def _questions(metric: ModelJudged, test: DataSet, answers: Answers) -> _Questio
 
 
 def _distinct(answers: Answers, index: int) -> list[str]:
-    """Return all different answers of all models to one example."""
+    """Return the distinct answers of all models to one example."""
     return sorted({answer for of_role in answers.values() for r in of_role if (answer := r[index]) is not None})
 
 
@@ -173,7 +173,7 @@ def _by_people(
 def _ask(
     judges: Mapping[str, Judge], questions: Mapping[str, _Questions], options: Mapping[str, Any]
 ) -> dict[str, _Replies]:
-    """Ask every judge all of its questions, equal ones once."""
+    """Ask every judge its questions; equal questions are asked once."""
     from pytest_ftgate.runs.runner import Job, run_models
 
     jobs: dict[str, Job] = {}
@@ -190,7 +190,7 @@ def _ask(
 
 
 def _read(metric: ModelJudged, about: Mapping[str, str], run: Run) -> _Replies:
-    """Read what the judge said; an answer that is missing or cannot be read makes the gate an error."""
+    """Parse the judge's replies; a missing or unreadable one makes the gate an error."""
     from pytest_ftgate.runs.run_state import UselessError
 
     values: dict[str, Any] = {}
@@ -219,7 +219,7 @@ def _read(metric: ModelJudged, about: Mapping[str, str], run: Run) -> _Replies:
 
 
 def _value(metric: ModelJudged, completion: Completion) -> Any:
-    """Return the judgement in an answer; None where that is not what was asked for."""
+    """Return the judgement in a reply; None if it is unreadable."""
     if completion.finish != "stop":
         return None
     return read_better(completion.text) if metric.pairwise else read_score(completion.text, metric.low, metric.high)
@@ -232,27 +232,27 @@ def _is_readable(metric: ModelJudged, completion: Completion) -> bool:
 def _unread_check(
     metric: ModelJudged, about: Mapping[str, str], unread: Sequence[Prediction], n: int, *, stopped: int = 0
 ) -> Check:
-    """Say that some answers cannot be read; where the first cannot, ``stopped`` others were not waited for."""
+    """Return an error about unreadable replies, because of which ``stopped`` calls were cancelled."""
     first, completion = unread[0], unread[0].completion
-    assert completion is not None  # what is missing is not unread
+    assert completion is not None  # missing replies are not in ``unread``
     wanted = '{"better": "A"}' if metric.pairwise else f'{{"score": {metric.high:g}}}'
     quoted = excerpt(completion.text, width=80) if completion.text.strip() else "nothing"
-    counted = f"{len(unread):,} of {plural(n, 'answer')} cannot be read"
-    counted = f"the first {counted} (no other was waited for)" if stopped else counted
+    counted = f"cannot read {len(unread):,} of {plural(n, 'reply', 'replies')}"
+    counted += " (the others were cancelled)" if stopped else ""
     how = "" if completion.finish == "stop" else f" ({completion.finish})"
-    about_first = f"the first about {printable(about[first.id], _SHOWN)}{how}: {quoted}"
-    message = f"judge {metric.judge.name}: {counted}, {about_first}"
+    subject = printable(about[first.id], _SHOWN)
+    message = f"judge {metric.judge.name}: {counted}; the first, about {subject}{how}: {quoted}"
     advice = (
-        f"A judge answers {wanted} and nothing else. Take a judge that can (params: {{response_format: {{type: "
-        "json_object}} helps where the endpoint has it); to ask this one anew, --ftgate-cache=refresh: answers that "
-        "cannot be read are kept like all others."
+        f"The judge must reply with {wanted} and nothing else. Use another judge, or, if the endpoint supports it, "
+        "params: {response_format: {type: json_object}}. Unreadable replies are stored too: "
+        "--ftgate-cache=refresh asks again."
     )
     read = n - len(unread) - stopped
     return Check(f"judge.{metric.name}", "error", message, read, n, metric.source, advice)
 
 
 def _facts(name: str, judge: Judge, run: Run | None) -> JudgeResult:
-    """Return who judged, how often, and what it cost; nothing where no question was left to ask."""
+    """Return the judge, its number of calls and their cost; ``run`` is None if no question was left to ask."""
     from pytest_ftgate.runs.measure import measure_run
 
     shown = judge.metric.judge.name
@@ -265,7 +265,7 @@ def _facts(name: str, judge: Judge, run: Run | None) -> JudgeResult:
 
 
 def _merged(calibrated: JudgeResult | None, judged: JudgeResult) -> JudgeResult:
-    """Count what was asked for the calibration too."""
+    """Return the facts of the judgements with the counts of the calibration added."""
     if calibrated is None:
         return judged
     both = {name: (getattr(calibrated, name), getattr(judged, name)) for name in _COUNTED}

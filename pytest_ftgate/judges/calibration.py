@@ -1,4 +1,4 @@
-"""A judge held to what people have said: the same items, the same questions, and how far the two agree."""
+"""Calibration of a judge: the agreement of its judgements with those of people on the same items."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ from pytest_ftgate.result import Check, Status
 from pytest_ftgate.text import excerpt, kind_of, plural
 
 FEWEST_ITEMS = 20
-"""On fewer items kappa is hardly an estimate at all."""
+"""Minimum number of items: with fewer, the estimate of kappa is useless."""
 
 _COLUMNS = {"rubric": ("input", "output", "score"), "preference": ("input", "a", "b", "preferred")}
 _SIDES = ("a", "b", "tie")
 _ADVICE = (
-    "Write the rubric so that two people would agree by it, or take another judge; where people do not agree among "
-    "themselves, no judge can agree with them."
+    "Make the rubric so specific that two people would agree, or use another judge. If people disagree with each "
+    "other, no judge can agree with them."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One item that people have judged: the task, the answer or the two answers, and the score, ``a``, ``b`` or
-    ``tie``.
+    """One item that people have judged: the task, one or two answers, and the label.
+
+    The label is a score, or ``a``, ``b`` or ``tie``.
     """
 
     example: Example
@@ -37,16 +38,16 @@ class Item:
 
 
 def read_items(metric: ModelJudged) -> tuple[Item, ...]:
-    """Return the items of a calibration, at least 20 different ones; none where none is asked for."""
+    """Return the items of a calibration, at least 20 distinct ones; none without calibration."""
     if metric.calibration is None:
         return ()
     path, columns = metric.calibration.path, _COLUMNS[metric.name]
     items = [_item(metric, row) for row in read_table(path, columns)]
     distinct = len({(item.example.input, *item.outputs) for item in items})
     if distinct < FEWEST_ITEMS:
-        copies = f" of {len(items)} rows are different" if distinct < len(items) else ""
-        what = f"{plural(distinct, 'item')}{copies}, at least {FEWEST_ITEMS} are needed to hold a judge to them"
-        raise DataError(what, where=Where(path=shown_path(path)), cure="let people judge more")
+        copies = f" in {len(items):,} rows" if distinct < len(items) else ""
+        what = f"a calibration needs at least {FEWEST_ITEMS} distinct items, got {distinct:,}{copies}"
+        raise DataError(what, where=Where(path=shown_path(path)), cure="Let people judge more items.")
     return tuple(items)
 
 
@@ -61,11 +62,11 @@ def _score(row: Row, metric: ModelJudged) -> float:
     value = row.values["score"]
     try:
         score = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else None
-    except (ValueError, OverflowError):  # a whole number beyond all floats
+    except (ValueError, OverflowError):  # an integer that is too large for a float
         score = None
     if score is None or not metric.low <= score <= metric.high:
         found = excerpt(str(value)) if isinstance(value, str | int | float) else kind_of(value)
-        raise DataError(f"must be a score from {metric.low:g} to {metric.high:g}, is {found}", where=row.at("score"))
+        raise DataError(f"must be a score from {metric.low:g} to {metric.high:g}, got {found}", where=row.at("score"))
     return score
 
 
@@ -78,21 +79,21 @@ def _side(row: Row) -> str:
 
 
 def agreement(metric: ModelJudged, people: Sequence[Any], judge: Sequence[Any]) -> tuple[float | None, str]:
-    """Return the kappa of the judge with people, and its name; None where both say one thing throughout."""
+    """Return the kappa of the judge with people (None if both give one label to all items) and its name."""
     if not metric.pairwise:
         return weighted_kappa(people, judge), "Cohen, quadratic weights"
     return cohen_kappa(people, judge), "Cohen"
 
 
 def calibration_check(metric: ModelJudged, kappa: float | None, kind: str, n: int) -> Check:
-    """Check that the judge agrees with people as far as is asked; one that does not cannot judge this gate."""
+    """Check that the judge's agreement with people reaches the minimum; otherwise the gate is an error."""
     calibration = metric.calibration
     assert calibration is not None  # there are items
     status: Status
     asked, rounded = calibration.min_kappa, None if kappa is None else round(kappa, 12)
     held = rounded is not None and rounded >= round(asked, 12)
-    on = f"on {plural(n, 'human-labelled item')} ({kind})"
-    seen = "cannot be told: all of them have one label" if kappa is None else f"is kappa {kappa:.2f}"
-    message = f"agreement of the judge {metric.judge.name} with people {on} {seen}, asked for {asked:g}"
+    found = "kappa is undefined, because all items have one label" if kappa is None else f"kappa {kappa:.2f}"
+    items = plural(n, "human-labelled item")
+    message = f"agreement of the judge {metric.judge.name} with people: {found} (min {asked:g}; {items}; {kind})"
     status, advice = "pass" if held else "error", None if held else _ADVICE
     return Check(f"calibration.{metric.name}", status, message, rounded, asked, calibration.source, advice)

@@ -1,4 +1,4 @@
-"""Two answers compared in both orders: which pairs are asked about, what a preference counts, and whether it is one."""
+"""Pairwise comparison in both orders: the pairs to judge, the scores of preferences, and position bias."""
 
 from __future__ import annotations
 
@@ -17,37 +17,37 @@ if TYPE_CHECKING:
     from pytest_ftgate.metrics import Metric
 
 MOST_DISAGREEMENT = 0.3
-"""A judge whose preference hangs on the order in more of the pairs that it was asked about is called out."""
+"""Maximum share of judged pairs in which the preference may depend on the order, without a warning."""
 _LEAST_PAIRS = 10
 _PREFERRED = {"A": 1.0, "tie": 0.5, "B": 0.0}
 _TURNED = {"A": "B", "tie": "tie", "B": "A"}
 
 Answers = Mapping[str, Sequence[Sequence[str | None]]]
-"""What the models answered, by role: the baselines' names, and "candidate"; see ``measure.answers_of``."""
+"""The models' answers by role (the baselines' names, and "candidate"); see ``measure.answers_of``."""
 
 
 def pair_questions(metric: ModelJudged, example: Example, index: int, answers: Answers) -> list[Example]:
-    """Return all different pairs of answers to one example that a judge has to be asked about, each in both orders."""
+    """Return questions about the distinct pairs of answers to one example that need a judge, in both orders."""
     pairs = {pair for role in answers if role != "candidate" for pair in _pairs(answers, role, index)}
     pairs = {pair for pair in pairs if value_unasked(*pair) is None}
     return [one for pair in sorted(pairs, key=str) for one in questions_about(metric, example, pair)]
 
 
 def agreed_side(straight: str, turned: str) -> str:
-    """Return ``a`` or ``b``, as preferred in both orders; else ``tie``."""
+    """Return ``a`` or ``b`` if it is preferred in both orders, else ``tie``."""
     return straight.lower() if straight == _TURNED[turned] else "tie"
 
 
 def _pairs(answers: Answers, role: str, index: int) -> Iterator[tuple[Any, Any]]:
-    """Yield the candidate's answers to one example with those of a baseline, the first with the first."""
+    """Yield pairs of the candidate's and a baseline's answers to one example, by repeat."""
     for candidate, baseline in zip(answers["candidate"], answers[role], strict=True):
         yield candidate[index], baseline[index]
 
 
 def value_unasked(candidate: str | None, baseline: str | None) -> float | None:
-    """Return how far the candidate is preferred where nothing is left to prefer; None where somebody has to be asked.
+    """Return the candidate's score of a pair that needs no judge; None if the pair must be judged.
 
-    Equal answers are a tie, and a missing one loses.
+    Equal answers are a tie, and a missing answer loses.
     """
     if candidate is None or baseline is None:
         return 0.5 + ((candidate is not None) - (baseline is not None)) / 2
@@ -57,7 +57,7 @@ def value_unasked(candidate: str | None, baseline: str | None) -> float | None:
 def compared(
     metric: ModelJudged, role: str, test: DataSet, answers: Answers, said: Mapping[str, Any]
 ) -> tuple[list[float], PairResult]:
-    """Return how far the candidate is preferred to one baseline on each example, and the counts over all pairs."""
+    """Return the candidate's score against one baseline on each example, and the counts over all pairs."""
     means, values, n_asked, disagreements, first_preferred = [], [], 0, 0, 0
     for index, example in enumerate(test.examples):
         of_example = []
@@ -83,7 +83,7 @@ def compared(
 def paired_metrics(name: str, preferred: Mapping[str, Sequence[float]], *, means: bool) -> dict[str, Metric]:
     """Return the scores of all models, by role; see :class:`~pytest_ftgate.metrics.judged.Preferred`.
 
-    ``preferred`` says how far the candidate is on each example, by baseline; ``means``: these are means.
+    ``preferred`` holds the candidate's score on each example, by baseline; ``means``: these scores are means.
     """
     import numpy as np
 
@@ -94,18 +94,18 @@ def paired_metrics(name: str, preferred: Mapping[str, Sequence[float]], *, means
 
 
 def bias_checks(facts: JudgeResult, source: str) -> list[Check]:
-    """Warn of a judge that often prefers whatever comes first; its ties hide what there may be."""
+    """Warn about a judge whose preference often depends on the order, because its ties may hide differences."""
     found = []
     for pair in facts.pairs:
         asked, disagreed, first = pair.n_asked or 0, pair.disagreements or 0, pair.first_preferred or 0
         if asked < _LEAST_PAIRS or disagreed <= MOST_DISAGREEMENT * asked:
             continue
         message = (
-            f"judge {facts.judge}: turning the order round changed its preference in {disagreed:,} of "
-            f"the {plural(asked, 'pair')} with {called(pair.baseline)} that differ, which are ties; in {first:,} "
-            "of them it preferred whichever came first"
+            f"judge {facts.judge}: swapping the order changed its preference in {disagreed:,} of "
+            f"{plural(asked, 'pair')} with {called(pair.baseline)}, which count as ties; in {first:,} of them it "
+            "preferred the first answer in both orders"
         )
-        advice = "Take another judge, or say in the rubric what makes an answer better: this one goes by the order."
+        advice = "Use another judge, or state in the rubric what makes an answer better: LLM judges are biased."
         name, share = f"position_bias.{facts.metric}", round(disagreed / asked, 12)
         found.append(Check(name, "warning", message, share, MOST_DISAGREEMENT, source, advice, "measure_again"))
     return found

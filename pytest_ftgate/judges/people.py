@@ -1,4 +1,4 @@
-"""Which of two answers people preferred, from a file, and how far they agree."""
+"""Preferences of people between two answers, from a file, and the agreement between people."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ _WORDS = {"candidate": 1.0, "tie": 0.5, "baseline": 0.0}
 _HASHES = {"baseline_sha256": "baseline", "candidate_sha256": "candidate"}
 _ROLES = ("candidate", "baseline")
 _SLIGHT_ADVICE = (
-    "That is hardly more than by chance: say in words what makes an answer better, and ask again. Where one model is "
-    "preferred nearly always, chance agrees, too, and kappa is low however often people agree."
+    "This is little more than chance. Write down what makes an answer better, and let people judge again. If one model "
+    "is nearly always preferred, kappa is low even where people agree."
 )
 SLIGHT = 0.2
-"""Up to here agreement is called slight (Landis & Koch 1977)."""
+"""Maximum kappa of slight agreement (Landis & Koch 1977)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rating:
-    """One person's word on one example: 1 where the candidate is preferred, 0 where the baseline is, 0.5 for a tie.
+    """One person's preference on one example: 1 for the candidate, 0 for the baseline, 0.5 for a tie.
 
-    ``rater`` is "" where that is not said; ``sha256`` are of the outputs that were judged, by role, as far as stated.
+    ``rater`` is "" if it is not stated; ``sha256`` holds the stated hashes of the judged outputs, by role.
     """
 
     line: int
@@ -46,7 +46,7 @@ class Rating:
 
 @dataclass(frozen=True)
 class Ratings:
-    """All ratings of a test set, at least one for each example, in the order of the test set."""
+    """The ratings of a test set, in its order; every example has at least one."""
 
     path: str
     source: str
@@ -54,20 +54,25 @@ class Ratings:
 
     @property
     def raters(self) -> list[str]:
+        """Return the names of all raters."""
         return sorted({rating.rater for ratings in self.by_example for rating in ratings})
 
     @property
     def verified(self) -> bool:
-        """Every rating states both outputs that it is about."""
+        """Return whether every rating states the hashes of both outputs."""
         return all(len(one.sha256) == len(_HASHES) for ratings in self.by_example for one in ratings)
 
     def values(self) -> list[float]:
-        """Return how far the candidate is preferred on each example: the mean of the people who rated it."""
+        """Return the candidate's score on each example: the mean over its raters."""
         return [sum(one.value for one in ratings) / len(ratings) for ratings in self.by_example]
 
 
 def read_ratings(path: Path, source: str, test: DataSet) -> Ratings:
-    """Return the preferences of people for a test set: one or more for each example, one of each person."""
+    """Return the ratings of a test set; every example needs at least one, and each rater rates it once.
+
+    Raises:
+        DataError: with file, line and field.
+    """
     shown = shown_path(path)
     places = {example.id: index for index, example in enumerate(test.examples)}
     found: list[dict[str, Rating]] = [{} for _ in test.examples]
@@ -78,9 +83,9 @@ def read_ratings(path: Path, source: str, test: DataSet) -> Ratings:
         if first is not rating:
             who = f" by {printable(rating.rater, 40)}" if rating.rater else " without a rater"
             raise DataError(
-                f'the id "{excerpt(str(row.values["id"]))}" is rated twice{who}: line {first.line} does it too',
+                f'the id "{excerpt(str(row.values["id"]))}" is rated twice{who}, first on line {first.line}',
                 where=row.where,
-                cure="keep one of the two, or name the raters in the column rater",
+                cure="Keep one of the two, or name the raters in the column rater.",
             )
     missing = [example.id for example, ratings in zip(test.examples, found, strict=True) if not ratings]
     if missing:
@@ -88,7 +93,7 @@ def read_ratings(path: Path, source: str, test: DataSet) -> Ratings:
         raise DataError(
             f'{counted}, the first is "{excerpt(missing[0])}"',
             where=Where(path=shown),
-            cure="let somebody judge them too: a row that is left out is no tie",
+            cure="Let people judge them too: a missing row is not a tie.",
         )
     return Ratings(shown, source, tuple(tuple(ratings.values()) for ratings in found))
 
@@ -100,7 +105,7 @@ def _place(row: Row, places: Mapping[str, int]) -> int:
         raise row.wrong("id", "text or an integer")
     if id_ not in places:
         near = nearest(id_, places)
-        cure = f'did you mean "{near}"?' if near else "the ids are those of the test set"
+        cure = f'Did you mean "{near}"?' if near else "Use the ids of the test set."
         raise DataError(f'no test example has the id "{excerpt(id_)}"', where=row.at("id"), cure=cure)
     return places[id_]
 
@@ -110,25 +115,25 @@ def _rating(row: Row) -> Rating:
     if rater is not None and not isinstance(rater, str | int):
         raise row.wrong("rater", "text")
     hashes = {role: text for column, role in _HASHES.items() if (text := _hash(row, column))}
-    name = "" if rater is None else str(rater).strip().casefold()  # Anna and anna are one person
+    name = "" if rater is None else str(rater).strip().casefold()  # "Anna" and "anna" are one person
     return Rating(row.where.line or 0, name, _WORDS[_preferred(row)], hashes)
 
 
 def _preferred(row: Row) -> str:
-    """Return ``candidate``, ``baseline`` or ``tie``; a and b are what the columns of that name say."""
+    """Return ``candidate``, ``baseline`` or ``tie``; the columns a and b say which model is which."""
     word = row.values["preferred"]
     word = word.strip().lower() if isinstance(word, str) else word
     if word in ("a", "b"):
         sides = [row.values.get("a"), row.values.get("b")]
         if sorted(map(str, sides)) != ["baseline", "candidate"]:
             raise DataError(
-                f'prefers "{word}", and the columns a and b do not say which of the two models that is',
+                f'prefers "{word}", and the columns a and b do not name the two models',
                 where=row.at("preferred"),
-                cure="write candidate in one of the columns a and b, and baseline in the other",
+                cure="Write candidate into one of the columns a and b, and baseline into the other.",
             )
         word = sides["ab".index(word)]
     if not isinstance(word, str) or word not in _WORDS:
-        cure = "or a or b, where the columns a and b name the two models"
+        cure = "Or a or b, if the columns a and b name the two models."
         raise row.wrong("preferred", "candidate, baseline or tie", value=word, cure=cure)
     return word
 
@@ -146,19 +151,19 @@ def _hash(row: Row, column: str) -> str | None:
 
 
 def stale_check(name: str, ratings: Ratings, test: DataSet, runs: Mapping[str, Run]) -> Check:
-    """Check that people judged these very outputs; where the file does not say so, that is taken on trust."""
+    """Check that people judged the current outputs; without hashes in the file this cannot be verified."""
     name, path, source = f"{name}.outputs", ratings.path, ratings.source
     stale = list(_stale(ratings, test, runs))
     if stale:
         line, id_, role = stale[0]
         message = (
-            f"{_preferences(len(stale), path)} about other outputs, the first in line {line}: the {role}'s output for "
-            f"{printable(id_, 40)} is another one now"
+            f"{_preferences(len(stale), path)} about other outputs; the first is on line {line}: the {role}'s output "
+            f"for {printable(id_, 40)} has changed"
         )
-        advice = "Let people judge the outputs that the models give now."
+        advice = "Let people judge the current outputs."
         return Check(name, "error", message, len(stale), 0, source, advice)
     if ratings.verified:
-        message = f"all preferences in {path} are about the outputs that the models gave"
+        message = f"all preferences in {path} are about the current outputs"
         return Check(name, "pass", message, source=source)
     message = f"the preferences in {path} are attested, not verified (no baseline_sha256 and candidate_sha256)"
     return Check(name, "note", message, source=source)
@@ -169,21 +174,21 @@ def _preferences(n: int, path: str) -> str:
 
 
 def settled(name: str, ratings: Ratings, runs: Mapping[str, Run]) -> tuple[Ratings, list[Check]]:
-    """Return ratings to judge by: equal outputs are a tie, a missing one loses, whatever the file says."""
+    """Return corrected ratings: equal outputs are a tie and a missing output loses, whatever the file says."""
     both = ([one.completion and one.completion.text for one in runs[role].predictions[0]] for role in _ROLES)
-    told, moved = [], []
+    corrected, moved = [], []
     for outputs, given in zip(zip(*both, strict=True), ratings.by_example, strict=True):
         win = value_unasked(*outputs)
-        told.append(tuple(rating if win is None else replace(rating, value=win) for rating in given))
+        corrected.append(tuple(rating if win is None else replace(rating, value=win) for rating in given))
         moved += [rating.line for rating in given if win not in (None, rating.value)]
     if not moved:
         return ratings, []
     message = (
-        f"{_preferences(len(moved), ratings.path)} between equal outputs, or for one that is missing, the first in "
-        f"line {moved[0]}: equal ones are a tie, a missing one loses"
+        f"{_preferences(len(moved), ratings.path)} corrected, the first on line {moved[0]}: equal outputs are a tie, "
+        "and a missing output loses"
     )
     found = Check(f"{name}.equal", "warning", message, len(moved), 0, ratings.source)
-    return replace(ratings, by_example=tuple(told)), [found]
+    return replace(ratings, by_example=tuple(corrected)), [found]
 
 
 def _stale(ratings: Ratings, test: DataSet, runs: Mapping[str, Run]) -> Iterator[tuple[int, str, str]]:
@@ -199,12 +204,12 @@ def _stale(ratings: Ratings, test: DataSet, runs: Mapping[str, Run]) -> Iterator
 
 
 def sha256_of(output: str) -> str:
-    """Return what ``baseline_sha256`` and ``candidate_sha256`` hold: of the output's text in UTF-8, in hex."""
+    """Return the SHA-256, in hex, of an output in UTF-8, as in ``baseline_sha256`` and ``candidate_sha256``."""
     return hashlib.sha256(output.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def people_result(name: str, ratings: Ratings, baseline: str) -> JudgeResult:
-    """Return the facts: how often each model was preferred by most people, and how far people agree."""
+    """Return the facts: wins, ties and losses by majority, and the agreement between people."""
     values = ratings.values()
     wins, losses = (sum(sign * (value - 0.5) > 0 for value in values) for sign in (1, -1))
     pair = PairResult(baseline, len(values), wins, len(values) - wins - losses, losses)
@@ -215,7 +220,7 @@ def people_result(name: str, ratings: Ratings, baseline: str) -> JudgeResult:
 
 
 def agreement(ratings: Ratings) -> tuple[float | None, str | None, int]:
-    """Return Cohen's kappa of two raters on what both rated, Fleiss' of more; and on how many examples."""
+    """Return kappa, its name (Cohen for two raters, Fleiss for more) and the number of examples rated twice."""
     raters = ratings.raters
     rated = [ratings_ for ratings_ in ratings.by_example if len(ratings_) >= 2]
     if len(raters) < 2 or not rated:
@@ -227,24 +232,24 @@ def agreement(ratings: Ratings) -> tuple[float | None, str | None, int]:
 
 
 def _counts(rated: Iterable[Sequence[Rating]]) -> list[list[int]]:
-    """Return how many raters of each example said each word."""
+    """Return, for each example, the number of ratings of each kind."""
     return [[Counter(one.value for one in ratings)[value] for value in _WORDS.values()] for ratings in rated]
 
 
 def agreement_check(name: str, ratings: Ratings) -> Check:
-    """Say how far people agree beyond chance: a preference that may be one person's own is weak."""
+    """Report the agreement between people beyond chance; warn if it is slight."""
     name, source, n_raters = f"{name}.agreement", ratings.source, len(ratings.raters)
     kappa, kind, n = agreement(ratings)
     if kind is None:
-        who = "one rater" if n_raters == 1 else f"{plural(n_raters, 'rater')}, none of one example"
-        advice = "Have a part of the examples judged by a second person."
-        return Check(name, "note", f"{who}: how far people agree is not known", 0, None, source, advice)
+        who = "one rater" if n_raters == 1 else f"{plural(n_raters, 'rater')}, and no example rated twice"
+        advice = "Have some of the examples judged by a second person."
+        return Check(name, "note", f"{who}: the agreement between people is unknown", 0, None, source, advice)
     people = f"{plural(n_raters, 'rater')} on {plural(n, 'example')}"
     if kappa is None:
-        message = f"{people}: all of them say the same throughout, so that kappa is not defined"
+        message = f"{people}: all ratings are the same, so kappa is undefined"
         return Check(name, "note", message, source=source)
     share = observed_agreement(_counts(one for one in ratings.by_example if len(one) >= 2))
-    message = f"{people}: any two agree {100 * share:.0f} % of the time, {kind}'s kappa {kappa:.2f}"
+    message = f"{people}: pairwise agreement {100 * share:.0f} %, {kind}'s kappa {kappa:.2f}"
     rounded = round(kappa, 12)
     return (
         Check(name, "warning", message, rounded, SLIGHT, source, _SLIGHT_ADVICE)

@@ -1,4 +1,4 @@
-"""Who may judge, and on what: settled before any model is called."""
+"""Validate and build the judges before any model is called."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def prepare_judging(
     surroundings: Surroundings,
     hook: Any | None,
 ) -> Judging:
-    """Read what people have said, and build the judges; refuse a judge that is one of the models that it would judge.
+    """Read the ratings of people and build the judges; reject a judge that is also being judged.
 
-    ``asked`` are the models that are judged, by role: as they are asked, and built where they are; ``surroundings`` are
-    those of the gate's models, and ``hook`` is for the providers of others.
+    ``asked`` are the judged models by role, each as configured and, if available, as built. ``surroundings`` are those
+    of the gate's models, and ``hook`` provides models of other providers.
     """
     from pytest_ftgate.models import Surroundings, build_model
 
@@ -74,43 +74,43 @@ def _check_pairwise(config: GateKeys, name: str) -> None:
         return ConfigError(what, where=config.sources[key].where(key), cure=cure)
 
     if config.stage == "ready":
-        cure = "At the stage ready decide by a metric that scores the baseline by itself, as rubric."
-        raise refused("stage", f"{name} compares two models, and before training there is one", cure)
+        cure = "With stage: ready, use a metric that scores a single model, such as rubric."
+        raise refused("stage", f"{name} compares two models, and before training there is only one", cure)
     if config.metric.name != name:
         return
     if config.objective == "match":
-        what = f"objective: match cannot be judged by {name}, which does not score one model by itself"
-        raise refused("metric", what, "Decide by a metric that scores each answer, as rubric.")
+        what = f"objective: match needs a metric that scores a single model, and {name} compares two"
+        raise refused("metric", what, "Use a metric that scores each answer, such as rubric.")
     if config.margin is not None and config.margin >= 0.5:
         raise ConfigError(
-            f"margin {config.margin:g} ({config.sources['margin']}) is impossible: the gain is the win rate less 0.5, "
-            "and no win rate is above 1",
+            f"margin {config.margin:g} ({config.sources['margin']}) is impossible: the gain is the win rate minus 0.5, "
+            "so it is at most 0.5",
             cure="Write 0.05 for a win rate of 55 %.",
         )
 
 
 def _check_people(config: GateKeys, metric: HumanPreference) -> None:
-    """Refuse a gate of more than one candidate, one baseline, and one answer of each."""
+    """Refuse a gate with several candidates, baselines or repeats."""
     several = next((key for key in ("baselines", "candidates") if len(getattr(config, key)) > 1), None)
     if several is not None or config.repeats > 1:
         key = several or "repeats"
         raise ConfigError(
-            f"human_preference is about one answer each of two models, and the gate has several {several or 'repeats'}",
+            f"human_preference compares one answer each of two models, and the gate has several {several or 'repeats'}",
             where=config.sources[key].where(key),
             evidence=metric.source,
-            cure="Make it a gate of its own with one baseline, one candidate and repeats: 1.",
+            cure="Use a separate gate with one baseline, one candidate and repeats: 1.",
         )
 
 
 def _check_judge(metric: ModelJudged) -> None:
-    """Refuse a judge that would be asked another question than ours."""
+    """Refuse a judge with a prompt of its own, or one that is named by a job."""
     spec = metric.judge
     own = [key for key in _OWN_PROMPT if key in spec.options]
     if spec.provider == "openai" and own:
-        key, cure = own[0], "Name the model without it, and write what matters into the rubric."
-        what = f"has a prompt of its own ({', '.join(own)}), in place of which it is asked by the rubric"
+        key, cure = own[0], "Remove it, and put what matters into the rubric."
+        what = f"has its own prompt ({', '.join(own)}), and a judge is prompted with the rubric"
     elif "job" in spec.options:
-        key, what, cure = "job", "is named by a fine-tuning job", "Name the model itself."
+        key, what, cure = "job", "is named by a fine-tuning job", "Name the model itself with model."
     else:
         return
     evidence = f"judge of {metric.name} ({metric.source})"
@@ -128,12 +128,12 @@ def _refuse_same(
                     f"the judge of {metric.name} is the {called(role)} itself ({spec.spelling})",
                     where=Where(metric.source, key="metric.judge"),
                     evidence=f"{called(role)}: {spec.source}",
-                    cure="Let a third model judge: one that is neither of the two.",
+                    cure="Use a third model as the judge: models prefer their own answers (self-preference bias).",
                 )
 
 
 def _identity(spec: ModelSpec) -> tuple[Any, ...]:
-    """Return what one model is under whatever name, prompt and parameters it is asked."""
+    """Return the identity of a model, independent of its name, prompt and parameters."""
     from pytest_ftgate.models.openai_api.endpoint import PUBLIC_ENDPOINT
 
     options = spec.options
@@ -146,7 +146,7 @@ def _identity(spec: ModelSpec) -> tuple[Any, ...]:
 
 
 def _place(url: str) -> tuple[Any, ...]:
-    """Return where an endpoint is, in whatever way its URL is written."""
+    """Return the location of an endpoint, independent of the spelling of its URL."""
     parts = urlsplit(url.lower())
     host = (parts.hostname or "").rstrip(".")
     if host == "localhost" or host.startswith("127.") or host == "::1":
@@ -156,19 +156,23 @@ def _place(url: str) -> tuple[Any, ...]:
 
 
 def _one_function(one: Model | None, other: Model | None) -> bool:
+    """Return whether two models call the same function."""
     if one is None or other is None or one.function is None or other.function is None:
         return False
     return bool(unwrap(one.function) == unwrap(other.function))
 
 
 def free_judging_checks(judging: Judging, metrics: Mapping[str, Metric]) -> list[Check]:
-    """Return what can be said of the judges before a model is called."""
+    """Return the checks of the judges that need no model."""
     found: list[Check] = []
     if judging.people is not None:
         name = next(name for name, metric in metrics.items() if by_people(metric))
         found.append(agreement_check(name, judging.people))
-    advice = "Give 20 or more items that people have judged: calibration: {path: ..., min_kappa: 0.6}."
+    advice = "Add at least 20 items judged by people: calibration: {path: ..., min_kappa: 0.6}."
     for metric in (judge.metric for judge in judging.judges.values() if not judge.items):
-        message = f"the judge {metric.judge.name} is not held to human labels"
+        message = (
+            f"the judge {metric.judge.name} is not calibrated against human labels; LLM judges are biased and can be "
+            "manipulated"
+        )
         found.append(Check(f"calibration.{metric.name}", "note", message, source=metric.source, advice=advice))
     return found

@@ -1,4 +1,4 @@
-"""Metrics by name: scikit-learn's of labels, exact match, and one's own. Each declares its range and direction."""
+"""Metrics by name, built-in and custom. Each declares its range and direction."""
 
 from __future__ import annotations
 
@@ -40,12 +40,13 @@ _FAMILIES = (
     "command",
     "judged",
 )
-"""Modules of this package. Each has ``NAMES``, those of metrics, and ``build(options)``, which makes one of them or
-raises :class:`ConfigError`: an option is wrong, a library is missing, or the test set does not suit the metric."""
+"""Modules of this package. Each has ``NAMES``, the names of its metrics, and ``build(options)``, which builds one of
+them or raises :class:`ConfigError`: an option is invalid, a library is missing, or the test set does not suit the
+metric."""
 
 
 def __getattr__(name: str) -> Any:
-    """Return the names of all metrics as ``BUILT_IN``; who needs no more than one does not load all families."""
+    """Return the names of all metrics as ``BUILT_IN``, loading every family; :func:`build_metric` loads only some."""
     if name == "BUILT_IN":
         return _names()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -60,7 +61,7 @@ def _module(family: str) -> Any:
 
 
 def _builder(name: str) -> Callable[[Options], Metric] | None:
-    """Return what builds the metric; families are loaded up to the one that has it."""
+    """Return the function that builds a metric; None if no family has it. Loads families until one does."""
     found = (module.build for module in map(_module, _FAMILIES) if name in module.NAMES)
     return next(found, None)
 
@@ -73,14 +74,14 @@ def build_metric(
     known: Sequence[str] = (),
     others: Collection[str] = (),
 ) -> Metric:
-    """Build the metric that a gate asks for, ready to score answers on its test set.
+    """Build a gate's metric, ready to score answers on its test set.
 
-    Averages over labels run over ``labels``, the distinct expected outputs as texts, for every model, whatever it
-    answers; ``known``, those of the training set, are wrong in an answer, but not counted as unknown. ``custom`` are
-    metrics from hooks by name, and ``others`` what else could have been meant there.
+    ``labels`` are the distinct expected outputs as texts; averages over labels run over all of them for every model.
+    ``known`` are the labels of the training set: wrong as an answer, but not counted as unknown. ``custom`` holds the
+    metrics of hooks by name, and ``others`` are further valid names, used only for suggestions.
 
     Raises:
-        ConfigError: there is no such metric, an option is wrong, or the test set's labels do not suit the metric.
+        ConfigError: the metric is unknown, an option is invalid, or the test set's labels do not suit the metric.
     """
     options, name = Options(spec, tuple(labels), tuple(known)), spec.name
     function = spec.options.get("function")
@@ -88,11 +89,11 @@ def build_metric(
     build = _builder(name)
     if own and build is not None:
         raise options.error(
-            f"{name} is the name of a metric of pytest-ftgate, and cannot be given to one's own",
+            f"{name} is the name of a built-in metric, and a custom metric must not have it",
             cure="Rename your metric.",
         )
     if own:
         return build_custom(options, function if callable(function) else custom[name])
     if build is None:
-        raise options.error(f"there is no metric {name!r}", cure=did_you_mean(name, (*_names(), *custom, *others)))
+        raise options.error(f"unknown metric {name!r}", cure=did_you_mean(name, (*_names(), *custom, *others)))
     return build(options)

@@ -1,4 +1,4 @@
-"""Whether answers have the form that was asked for. What they say is not looked at."""
+"""The metric ``format``: whether answers have the required form; their content is not compared."""
 
 from __future__ import annotations
 
@@ -27,9 +27,10 @@ _NO_ANSWER: Broken = ("no answer", "no answer")
 
 @dataclass(frozen=True)
 class Rules:
-    """What an answer must hold to; without white space around it, and in the order in which they stand here.
+    """The rules that an answer, stripped of white space, must satisfy; checked in the order of the fields.
 
-    It is of the type ``kind``, its value is valid by the schema, and the pattern matches the whole of it.
+    The answer must be valid text of the type ``kind``, its value must match the schema, and ``pattern`` must match the
+    whole answer.
     """
 
     kind: str | None = None
@@ -41,7 +42,7 @@ class Rules:
     strip_code_fence: bool = False
 
     def broken(self, answer: str | None) -> Broken | None:
-        """Return the first rule that an answer breaks, and how; None where it breaks none."""
+        """Return the first rule that an answer breaks, and how; None if it satisfies all."""
         text = "" if answer is None else answer.strip()
         if self.strip_code_fence:
             text = _without_fence(text)
@@ -51,7 +52,7 @@ class Rules:
             try:
                 value = READERS[self.kind](text)
             except ValueError as error:
-                return f"type {self.kind}", f"not {self.kind.upper()}: {error}"
+                return f"type {self.kind}", f"not valid {self.kind.upper()}: {error}"
             if self.schema is not None:
                 found = within_limit("json_schema", partial(self.schema.broken, value), text)
                 if found is not None:
@@ -63,9 +64,9 @@ class Rules:
         if self.pattern is not None:
             match = partial(self.pattern.fullmatch, text)
             if within_limit(f"pattern {self.pattern.pattern!r}", match, text) is None:
-                return "pattern", f"{quoted} does not match the pattern as a whole"
+                return "pattern", f"{quoted} does not fully match the pattern"
         if self.allowed is not None and text not in self.allowed:
-            return "allowed", f"{quoted} is none of the allowed answers"
+            return "allowed", f"{quoted} is not an allowed answer"
         if self.min_chars is not None and len(text) < self.min_chars:
             return "min_chars", f"{len(text):,} characters, fewer than {self.min_chars:,}"
         if self.max_chars is not None and len(text) > self.max_chars:
@@ -75,7 +76,7 @@ class Rules:
 
 @dataclass(frozen=True)
 class Format(Metric):
-    """The share of answers that hold to all rules."""
+    """The share of answers that satisfy all rules."""
 
     rules: Rules
     name = "format"
@@ -83,7 +84,7 @@ class Format(Metric):
     compares = False
 
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
-        """Count how many answers hold, and of each that does not the first rule that it breaks."""
+        """Measure the share of valid answers, and count the first rule that each other answer breaks."""
         broken = cache(self.rules.broken)
         found = [[broken(answer) for answer in repeat] for repeat in answers]
         scored = by_example(self, expected, answers, lambda _, answer: broken(answer) is None)
@@ -101,7 +102,7 @@ NAMES = (Format.name,)
 
 
 def _without_fence(text: str) -> str:
-    """Return the text inside of one Markdown code fence that is all there is; else the text itself."""
+    """Return the content if the text is a single Markdown code fence, else the text itself."""
     if not (text.startswith("```") and text.endswith("```")):
         return text
     head, line_break, rest = text.partition("\n")
@@ -112,25 +113,25 @@ def _without_fence(text: str) -> str:
 
 
 def build(options: Options) -> Format:
-    """Build the metric ``format`` with the rules that the options name."""
+    """Build the metric ``format``."""
     options.allow(*RULES, "strip_code_fence")
     if not any(rule in options.spec.options for rule in RULES):
-        cure = "Give one or more of json_schema, pattern, type, allowed, max_chars."
-        raise options.error("format has no rule", cure=cure)
+        cure = f"Set one or more of {', '.join(RULES)}."
+        raise options.error("format needs at least one rule", cure=cure)
     schema, kind = read_schema(options), options.choice("type", READERS)
     if schema is not None and kind is None:
         kind = "json"
     if schema is not None and kind not in _OF_VALUES:
         raise options.error(
-            f"json_schema and type: {kind} are both given",
+            f"json_schema cannot be used with type: {kind}",
             key="type",
-            cure="A JSON Schema is for type: json or type: yaml.",
+            cure="Use type: json or type: yaml.",
         )
     allowed = options.labels("allowed", "allowed answers")
     shortest, longest = options.count("min_chars"), options.count("max_chars")
     if shortest is not None and longest is not None and shortest > longest:
         raise options.error(
-            f"min_chars {shortest} is above max_chars {longest}: no answer can hold to both",
+            f"min_chars {shortest} is greater than max_chars {longest}",
             key="min_chars",
             cure="Lower min_chars, or raise max_chars.",
         )
@@ -140,27 +141,27 @@ def build(options: Options) -> Format:
 
 
 MOST_YAML = 200_000
-"""Characters of a YAML answer: what is longer would keep its parser busy for long, and is refused."""
+"""Maximum length of a YAML answer, in characters: parsing a longer one would take too long."""
 _DEEPEST = 200
 _TOO_DEEP = "nested too deeply"
 _REFUSED = {
     "document": "more than one document",
     "depth": _TOO_DEEP,
-    "tag": "tags and aliases are refused",
-    "alias": "tags and aliases are refused",
-    "key": "a key that is no text",
+    "tag": "tags and aliases are not allowed",
+    "alias": "tags and aliases are not allowed",
+    "key": "a key that is not text",
     "merge": "a merge key (<<)",
-    "twice": "a key given twice",
-    "escape": "an escape that is no character",
+    "twice": "a duplicate key",
+    "escape": "an invalid escape",
 }
-"""What is said of YAML that is valid and not plain, by the kind of problem."""
+"""Messages for valid YAML with features that are refused, by the kind of problem."""
 
 
 def read_yaml(text: str) -> Any:
-    """Return the mapping or list that a YAML text holds; plain scalars are read by the core schema of YAML 1.2.
+    """Return the mapping or list in a YAML text; plain scalars follow the core schema of YAML 1.2.
 
-    Nearly every text is a scalar in YAML, so that a scalar alone does not count. Raise :class:`ValueError` of tags,
-    aliases, merge keys, keys that are no plain text or given twice, and a second document, too.
+    A single scalar is refused, because almost any text is a YAML scalar. Raises :class:`ValueError`, also for tags,
+    aliases, merge keys, duplicate keys, keys that are not text, and a second document.
     """
     from pytest_ftgate.config.yaml_nodes import YamlError, compose
 
@@ -173,16 +174,16 @@ def read_yaml(text: str) -> Any:
     if root is None:
         raise ValueError("no value")
     if not isinstance(root.value, dict | list):
-        raise ValueError("a scalar, where a mapping or a list is asked for")
+        raise ValueError("a scalar instead of a mapping or a list")
     return root.value
 
 
 def check_xml(text: str) -> None:
     """Raise :class:`ValueError` unless the text is one well-formed XML document without a document type.
 
-    A document type is where entities are declared, which can grow without bounds or name files.
+    A document type may declare entities that expand without bounds or refer to files.
     """
-    from xml.parsers import expat  # no document type gets through, and so no entity of its own
+    from xml.parsers import expat  # document types are refused, and with them custom entities
 
     parser = expat.ParserCreate(namespace_separator=" ")
     parser.StartDoctypeDeclHandler = _refuse_doctype
@@ -193,19 +194,20 @@ def check_xml(text: str) -> None:
 
 
 def _refuse_doctype(*_: object) -> NoReturn:
-    raise ValueError("a document type (DTD) is refused")
+    raise ValueError("a document type (DTD) is not allowed")
 
 
 def check_csv(text: str) -> None:
-    """Raise :class:`ValueError` unless the text is CSV (RFC 4180) of rows of one length, and of at least two columns:
-    with one every line of prose would be CSV.
+    """Raise :class:`ValueError` unless the text is CSV (RFC 4180) with equally long rows of two or more columns.
+
+    With a single column, every line of prose would be CSV.
     """
     try:
         rows = [len(row) for row in csv.reader(io.StringIO(text, newline=""), strict=True)]
     except csv.Error as error:
         raise ValueError(str(error)) from None
     if not rows or rows[0] < 2:
-        raise ValueError("fewer than two columns" if rows else "no row")
+        raise ValueError("fewer than two columns" if rows else "no rows")
     ragged = next((number for number, width in enumerate(rows, 1) if width != rows[0]), None)
     if ragged is not None:
         raise ValueError(f"row {ragged} has {rows[ragged - 1]} columns, the first has {rows[0]}")
@@ -217,4 +219,4 @@ READERS: Mapping[str, Callable[[str], Any]] = {
     "xml": check_xml,
     "csv": check_csv,
 }
-"""What reads a text of each type, or raises :class:`ValueError`."""
+"""A function per type that reads a text or raises :class:`ValueError`."""

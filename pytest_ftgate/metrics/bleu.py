@@ -1,4 +1,4 @@
-"""Corpus BLEU as sacrebleu has it, between 0 and 1."""
+"""Corpus BLEU as computed by sacrebleu, scaled to [0, 1]."""
 
 from __future__ import annotations
 
@@ -15,25 +15,26 @@ from pytest_ftgate.metrics.similarity import refuse_unfit, too_long
 NAME = "bleu"
 NAMES = (NAME,)
 TOKENIZERS = ("13a", "intl", "zh", "char", "none")
-"""Those of sacrebleu that need neither a download nor another library."""
+"""The tokenizers of sacrebleu that need neither a download nor another library."""
 
 _ORDERS = 4
-# A row of counts: length of the answer, of the expected text, n-grams found by order, n-grams answered by order.
+# A row of counts: length of the answer, length of the expected text, matching n-grams by order, answered n-grams by
+# order.
 _ANSWERED, _EXPECTED = 0, 1
 _FOUND, _ALL = slice(2, 2 + _ORDERS), slice(2 + _ORDERS, 2 + 2 * _ORDERS)
 
 
 @dataclass(frozen=True)
 class Bleu(TextMetric):
-    """BLEU of all answers together: n-grams are counted over the whole test set, and over repeats.
+    """BLEU of all answers together: n-grams are counted over the whole test set and over repeats.
 
-    No answer counts as words that are all wrong, as many as are expected, and as missing in length: it is never
-    better than any answer of that length, and never better than an empty line is by sacrebleu.
+    A missing answer counts as the expected number of wrong n-grams with a length of 0, so it is never better than any
+    answer of the expected length, or than an empty line in sacrebleu.
 
     Source: K. Papineni, S. Roukos, T. Ward & W.-J. Zhu, BLEU: a Method for Automatic Evaluation of Machine
     Translation, ACL (2002); M. Post, A Call for Clarity in Reporting BLEU Scores, WMT (2018).
 
-    ``scorer`` is sacrebleu's ``BLEU``, with the tokenizer that the gate asks for.
+    ``scorer`` is sacrebleu's ``BLEU`` with the gate's tokenizer.
     """
 
     scorer: Any = field(repr=False)
@@ -65,17 +66,17 @@ class Bleu(TextMetric):
         )
 
     def _counted(self, expected: str, answer: str) -> tuple[list[int], float]:
-        """Return what an answer adds to the counts, and its own sentence-level BLEU in [0, 1]."""
+        """Return the row of counts of an answer, and its sentence-level BLEU in [0, 1]."""
         found = self.scorer.sentence_score(self.clean(answer), [self.clean(expected)])
         row = [found.sys_len, found.ref_len, *found.counts, *found.totals]
         return row, min(max(found.score / 100, 0.0), 1.0)
 
     def length(self, text: str) -> int:
-        """Return how many words it has, as they are counted."""
+        """Return the number of words of a text, as BLEU counts them."""
         return int(self.scorer.sentence_score(self.clean(text), [""]).sys_len)
 
     def _value(self, total: Floats) -> float:
-        """Return sacrebleu's value of the counts, which ours must be."""
+        """Return sacrebleu's value for the counts, after checking that ours agrees."""
         whole = [round(count) for count in total.tolist()]
         found = self.scorer.compute_bleu(
             whole[_FOUND], whole[_ALL], whole[_ANSWERED], whole[_EXPECTED], smooth_method="exp"
@@ -86,15 +87,15 @@ class Bleu(TextMetric):
 
 
 def _nothing(best: Sequence[Any]) -> list[Any]:
-    """Return what no answer adds, where ``best`` is what the expected text would add."""
+    """Return the row of a missing answer; ``best`` is the row of the expected text."""
     return [0, best[_EXPECTED], *[0] * _ORDERS, *best[_ALL]]
 
 
 def bleu_of(totals: Floats) -> Floats:
-    """Return BLEU in [0, 1] of stacked counts, ``(m, 10) -> (m,)``, smoothed as by sacrebleu ("exp"): of the orders
-    without any match the first counts as half a match, the next as a quarter, and so on.
+    """Return BLEU in [0, 1] of stacked counts, ``(m, 10) -> (m,)``; 0 if no word matches, or no answer has four words.
 
-    0 where no word matches, or no answer has four words.
+    Uses sacrebleu's smoothing "exp": the first order without a match counts as half a match, the next as a quarter, and
+    so on.
     """
     import numpy as np
 
@@ -121,7 +122,7 @@ def build(options: Options) -> Bleu:
     made = Bleu(scorer, normalization=options.normalization())
     if all(made.length(text) < _ORDERS for text in options.expected):
         raise options.error(
-            f"{NAME} counts runs of {_ORDERS} words, and no expected text has as many: no answer could score above 0",
-            cure="Use chrf, token_f1 or edit_similarity; where words are not spaced, tokenize: char or zh.",
+            f"{NAME} counts sequences of {_ORDERS} words, and every expected text is shorter: all scores would be 0",
+            cure="Use chrf, token_f1 or edit_similarity; for languages without spaces, tokenize: char or zh.",
         )
     return made

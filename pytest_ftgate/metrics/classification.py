@@ -1,7 +1,7 @@
-"""Scikit-learn's metrics of labels, by its own names.
+"""Scikit-learn's classification metrics, with scikit-learn's names.
 
-``accuracy`` scores each example; all others have a value only for a whole test set. Their value is what scikit-learn
-says, and beside it stands the same metric as a function of confusion matrices, for the confidence bound.
+``accuracy`` scores each example; all others have a value only for a whole test set. The value is scikit-learn's; the
+same metric as a function of confusion matrices is used for the confidence bound.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _CHANCE_CORRECTED = ("matthews_corrcoef", "cohen_kappa")
 NAMES = ("accuracy", "balanced_accuracy", *_BINARY, *_AVERAGED, *_CHANCE_CORRECTED)
 
 MOST_LABELS = 2000
-"""A confusion matrix of more labels would not fit the memory of an ordinary machine."""
+"""Maximum number of labels: larger confusion matrices would not fit into ordinary memory."""
 
 
 @dataclass(frozen=True)
@@ -56,13 +56,13 @@ class _OfLabels(Metric):
         return replace(self, labels=self.labels.bare())
 
     def answers_read(self, answers: Iterable[str | None]) -> list[str | None]:
-        """Return the label in each answer as it is compared, known or not; None where there is none."""
+        """Return the label in each answer as it is compared, known or not; None if there is none."""
         return self.labels.read(answers)
 
 
 @dataclass(frozen=True)
 class Accuracy(_OfLabels):
-    """The share of answers that are the expected label."""
+    """The share of answers that equal the expected label."""
 
     name = "accuracy"
     kind = "right_wrong"
@@ -75,7 +75,7 @@ class Accuracy(_OfLabels):
 
 @dataclass(frozen=True)
 class Formula:
-    """One metric twice: by scikit-learn on codes, and on stacked confusion matrices."""
+    """A metric in two forms: scikit-learn's on label codes, and ours on stacked confusion matrices."""
 
     value: Callable[[Codes, Codes], float]
     statistic: Callable[[Floats], Floats]
@@ -83,7 +83,7 @@ class Formula:
 
 @dataclass(frozen=True)
 class LabelMetric(_OfLabels):
-    """A metric of all answers together. Several answers per example are pooled, which averages the confusion matrix."""
+    """A metric of all answers together. Repeats are pooled, which averages the confusion matrix."""
 
     name: str
     formula: Formula
@@ -105,16 +105,18 @@ class LabelMetric(_OfLabels):
     def _value(self, gold: Codes, predicted: Codes) -> float:
         import numpy as np
 
-        with warnings.catch_warnings():  # what they warn of is either meant (zero_division=0) or an error below
+        with (
+            warnings.catch_warnings()
+        ):  # scikit-learn warns of cases that are intended (zero_division=0) or an error below
             warnings.simplefilter("ignore")
             value = float(self.formula.value(np.tile(gold, len(predicted)), predicted.ravel()))
         if not math.isfinite(value):
             names = (*self.labels.texts, "no label of the test set")
-            shown = [listed(names[code] for code in np.unique(codes)) for codes in (gold, predicted)]
+            found = [listed(names[code] for code in np.unique(codes)) for codes in (gold, predicted)]
             raise MetricError(
                 f"{self.name} is undefined for these answers",
-                evidence=f"The expected labels are: {shown[0]}. The answers are: {shown[1]}.",
-                cure="Use a test set with several labels, or another metric, such as accuracy.",
+                evidence=f"Expected labels: {found[0]}. Answers: {found[1]}.",
+                cure="Use a test set with several labels, or another metric such as accuracy.",
             )
         return value
 
@@ -126,13 +128,13 @@ def build(options: Options) -> Accuracy | LabelMetric:
     read = label_set(options)
     over = selected_codes(options, read)
     if name not in _AVERAGED and len(over) < len(read.texts):
-        cure = f"Name all labels of the test set ({listed(read.texts)}), or remove the option."
-        what = f"{name} is no average over labels: labels cannot leave one out"
+        cure = f"List all labels of the test set ({listed(read.texts)}), or remove the option."
+        what = f"{name} is not an average over labels, so labels must contain all of them"
         raise options.error(what, key="labels", cure=cure)
     if name == "accuracy":
         return Accuracy(read)
     if len(read.texts) > MOST_LABELS:
-        what = f"{name} is for up to {MOST_LABELS} labels, and the test set expects {len(read.texts)} different ones"
+        what = f"{name} supports up to {MOST_LABELS:,} labels, and the test set has {len(read.texts):,}"
         raise options.error(what, cure="Use accuracy or exact_match.")
     low = -1.0 if name in _CHANCE_CORRECTED else 0.0
     return LabelMetric(read, name, _formula(options, read, over), low)
@@ -158,8 +160,8 @@ def _formula(options: Options, labels: LabelSet, over: Sequence[int]) -> Formula
 
 def _chance_corrected(options: Options, labels: LabelSet) -> Formula:
     if len(labels.texts) < 2:
-        what = f"{options.metric} needs two labels or more, and all of the test set expects {listed(labels.texts)}"
-        raise options.error(what, cure="Add examples of other labels, or use accuracy.")
+        what = f"{options.metric} needs at least two labels, and every test example expects {listed(labels.texts)}"
+        raise options.error(what, cure="Add examples with other labels, or use accuracy.")
     if options.metric == "cohen_kappa":
         codes = list(range(len(labels.texts) + 1))
         return Formula(partial(_sklearn, "cohen_kappa_score", labels=codes), confusion.cohen_kappa)

@@ -1,4 +1,4 @@
-"""A metric from any command: it reads an answer, and its exit code or a number that it prints is the score."""
+"""The metric ``command``: any program that reads an answer; its exit code, or a number that it prints, is the score."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _RANGE = ("low", "high", "greater_is_better")
 _EVIDENCE = 300
 _ARGV = "Write argv: [ruff, check, '-']."
-_ARGV_LIST = "a list of texts, as [ruff, check, '-']: no shell takes it apart"
-_RANGE_CURE = "Write the range of the number."
+_ARGV_LIST = "a list of texts such as [ruff, check, '-']; no shell splits it"
+_RANGE_CURE = "Set low and high to the range of the number."
 
 
 @dataclass(frozen=True)
 class Command(Metric):
-    """Runs a command once for each different answer, which it finds on its standard input, as it came.
+    """Run a command once for each distinct answer, which it reads unchanged from standard input.
 
-    Without a pattern, whose one group finds the score in the output, the exit code 0 is right, any other is wrong. A
-    command that takes too long, is ended by a signal, exits with 126 or 127, or does not say the number that it should
-    is an error of the gate, never a wrong answer. No answer has the worst score, and nothing is run.
+    With a pattern, its group finds the score in the output; otherwise exit code 0 is right and any other is wrong. The
+    gate is an error, and the answer is not scored as wrong, if the command times out, is killed by a signal, exits with
+    126 or 127, or prints no valid number. A missing answer gets the worst score without running the command.
     """
 
     runner: Runner = field(repr=False)
@@ -61,7 +61,7 @@ class Command(Metric):
                     places.setdefault(answer, index)
         found = self.runner.run(list(places)) if places else []
         for (answer, index), ended in zip(places.items(), found, strict=True):
-            if ended is not None:  # one that failed stands for those that it stopped
+            if ended is not None:  # a command that failed has stopped the others
                 self.known[answer] = self._value(ended, index)
         worst = self.low if self.greater_is_better else self.high
         return by_example(
@@ -70,40 +70,41 @@ class Command(Metric):
 
     def _value(self, ended: Ended | str, index: int) -> float:
         if isinstance(ended, str):
-            raise self._failed(index, f"could not be started: {ended}", None, "Run it by hand in that folder.")
+            raise self._failed(index, f"could not be started: {ended}", None, "Fix argv, or run the command by hand.")
         if ended.timed_out:
-            what = f"did not end within {self.runner.timeout_s:g} s"
-            raise self._failed(index, what, ended, "Give it more time with timeout_s, or mend it.")
+            what = f"did not finish within {self.runner.timeout_s:g} s"
+            raise self._failed(index, what, ended, "Increase timeout_s, or fix the command.")
         if ended.code < 0:
-            what = f"was ended by signal {-ended.code}"
-            raise self._failed(index, what, ended, "A crash is no wrong answer: mend it.")
+            what = f"was killed by signal {-ended.code}"
+            raise self._failed(index, what, ended, "A crash is not scored as wrong: fix the command.")
         if ended.code in NOT_RUN:
-            what = f"exited with {ended.code}, which says of the program it calls: {NOT_RUN[ended.code]}"
-            raise self._failed(index, what, ended, "Install the program, or give its path.")
+            what = f"exited with {ended.code}: the program that it calls {NOT_RUN[ended.code]}"
+            raise self._failed(index, what, ended, "Install the program, or set its path.")
         return float(ended.code == 0) if self.pattern is None else self._number(self.pattern, ended, index)
 
     def _number(self, pattern: re.Pattern[str], ended: Ended, index: int) -> float:
         if ended.cut:
-            what = f"wrote more than {MOST_OUTPUT:,} bytes, in which a number would be looked for"
-            raise self._failed(index, what, ended, "Let it write less.")
+            what = f"printed more than {MOST_OUTPUT:,} bytes, too many to search for the score"
+            raise self._failed(index, what, ended, "Make the command print less.")
         texts = [match[1].strip() for match in pattern.finditer(ended.output) if match[1] is not None]
         found = {float(text) if _NUMBER.fullmatch(text) else None for text in texts}
         if len(found) > 1:
-            what = f"wrote {len(found)} different things that score finds"
-            raise self._failed(index, what, ended, "Let score find one number: an answer may be quoted in the output.")
+            what = f"printed {len(found)} different texts that match score"
+            cure = "Make the pattern in score match one number; the output may quote the answer."
+            raise self._failed(index, what, ended, cure)
         number = found.pop() if found else None
         if number is None:
-            what = "wrote no number that score finds"
-            raise self._failed(index, what, ended, f"It exited with {ended.code}. Mend it, or score.")
+            what = f"exited with {ended.code} and printed no number that matches score"
+            raise self._failed(index, what, ended, "Fix the command, or the pattern in score.")
         if not self.low <= number <= self.high:
-            what = f"wrote {number!r}, which is not between {self.low:g} and {self.high:g}"
-            raise self._failed(index, what, None, "State the range as it is, with low and high.")
+            what = f"printed {number!r}, which is not between {self.low:g} and {self.high:g}"
+            raise self._failed(index, what, None, "Correct the range with low and high.")
         return number
 
     def _failed(self, index: int, what: str, ended: Ended | None, cure: str) -> MetricError:
         text = ended.output.strip() if ended is not None else ""
-        evidence = f"Its output: {excerpt(text, width=_EVIDENCE)}" if text else None
-        what = f"the command {self.shown} {what}, for test_set[{index}]"
+        evidence = f"Output: {excerpt(text, width=_EVIDENCE)}" if text else None
+        what = f"the command {self.shown} {what} for test_set[{index}]"
         return MetricError(what, example=index, evidence=evidence, cure=cure)
 
 
@@ -114,11 +115,11 @@ def build(options: Options) -> Command:
     folder = Path(os.path.abspath(options.spec.source.base_dir))
     concurrency = _number(options, "concurrency", float(os.cpu_count() or 1))
     if concurrency < 1 or concurrency != int(concurrency):
-        raise options.error("concurrency is no whole number above 0", key="concurrency", cure="Write 4, for example.")
+        raise options.error("concurrency must be a positive integer", key="concurrency", cure="For example 4.")
     timeout_s = _number(options, "timeout_s", TIMEOUT_S)
     if not 0 < timeout_s <= _LONGEST_S:
-        what = "is not above 0" if timeout_s <= 0 else "is more than a day"
-        cure = "Write the seconds that one run may take."
+        what = "must be above 0" if timeout_s <= 0 else "is more than a day"
+        cure = "Write the timeout of one run in seconds."
         raise options.error(f"timeout_s {what}", key="timeout_s", cure=cure)
     runner = Runner((_program(options, argv[0], folder), *argv[1:]), folder, timeout_s, int(concurrency))
     return Command(runner, excerpt(argv[0]), *_score(options))
@@ -131,49 +132,49 @@ def _argv(options: Options) -> list[str]:
     if not isinstance(value, list | tuple) or not value:
         raise options.wrong_type("argv", value, _ARGV_LIST)
     if not all(isinstance(part, str) for part in value):
-        raise options.error("argv is a list with something that is no text", key="argv", cure=f"Write {_ARGV_LIST}.")
+        raise options.error("argv contains a value that is not text", key="argv", cure=f"Write {_ARGV_LIST}.")
     if not value[0].strip() or any("\0" in part for part in value):
-        raise options.error("argv names no program", key="argv", cure=_ARGV)
+        raise options.error("argv needs the name of a program", key="argv", cure=_ARGV)
     return list(value)
 
 
 def _program(options: Options, name: str, folder: Path) -> str:
-    """Return the program's path. With a slash it is relative to the folder of the file it is written in."""
+    """Return the program's path. A name with a slash is relative to the folder of the gate file."""
     is_path = os.path.dirname(name) != ""
     found = shutil.which(str(folder / name) if is_path else name, path=environment(os.environ).get("PATH"))
     if found is None:
         raise options.error(
-            f"there is no program {excerpt(name)!r} that could be executed",
+            f"there is no executable program {excerpt(name)!r}",
             key="argv",
-            evidence=f"looked for in {folder}" if is_path else "looked for in the folders of PATH",
-            cure="Install it, or correct its name; a script needs the right to be executed (chmod +x).",
+            evidence=f"Searched in {folder}." if is_path else "Searched in the folders of PATH.",
+            cure="Install it, correct its name, or make the script executable (chmod +x).",
         )
     return os.path.abspath(found)
 
 
 def _score(options: Options) -> tuple[()] | tuple[re.Pattern[str], Kind, float, float, bool]:
-    """Return the pattern of a score with its kind, range and direction; nothing where the exit code is the score."""
+    """Return the pattern, kind, range and direction of the score; nothing if the exit code is the score."""
     score = options.spec.options.get("score", EXIT_CODE)
     given = [key for key in _RANGE if key in options.spec.options]
     if not isinstance(score, str) or not score:
-        raise options.wrong_type("score", score, f"{EXIT_CODE}, or a pattern with one group that finds a number")
+        raise options.wrong_type("score", score, f"{EXIT_CODE}, or a pattern with one group that matches a number")
     if score == EXIT_CODE:
         for key in given:
-            what = f"{key} has no meaning with score: {EXIT_CODE}, which makes an answer right or wrong"
-            raise options.error(what, key=key, cure="Remove it, or give a pattern as score.")
+            what = f"{key} cannot be used with score: {EXIT_CODE}, where an answer is right or wrong"
+            raise options.error(what, key=key, cure=f"Remove {key}, or use a pattern as score.")
         return ()
     pattern = _pattern(options, score)
     if len(given) < len(_RANGE):
         absent = ", ".join(key for key in _RANGE if key not in given)
-        what = f"command needs {absent}: the range of the number and its direction"
-        cure = "Write low: 0, high: 10, greater_is_better: true, for example."
+        what = f"command needs {absent}, the range and direction of the number"
+        cure = "For example low: 0, high: 10, greater_is_better: true."
         raise options.error(what, key="score", cure=cure)
     low, high = (_number(options, key, math.nan) for key in ("low", "high"))
     for key, value in (("low", low), ("high", high)):
         if abs(value) > FARTHEST:
-            raise options.error(f"{key} is farther than {FARTHEST:g} from 0", key=key, cure=_RANGE_CURE)
+            raise options.error(f"{key} must be between {-FARTHEST:g} and {FARTHEST:g}", key=key, cure=_RANGE_CURE)
     if not low < high:
-        raise options.error(f"low {low:g} is not below high {high:g}", key="low", cure=_RANGE_CURE)
+        raise options.error(f"low {low:g} must be below high {high:g}", key="low", cure=_RANGE_CURE)
     return pattern, "graded", low, high, options.flag("greater_is_better")
 
 
@@ -183,11 +184,11 @@ def _pattern(options: Options, score: str) -> re.Pattern[str]:
         pattern = re.compile(score)
         if pattern.groups == 1:
             return pattern
-        what = f"score has {pattern.groups} groups, and needs one, around the number"
+        what = f"score needs one group, around the number, and has {pattern.groups}"
     except (re.error, OverflowError, RecursionError) as error:
-        what, cause = f"score is no regular expression: {error}", error
+        what, cause = f"score is not a valid regular expression: {error}", error
     near = score.replace("-", "_").strip().lower() in (EXIT_CODE, "exitcode", "exit", "returncode")
-    cure = f"Did you mean {EXIT_CODE}?" if near else r"Write it as 'rated at (-?[\d.]+)/10', for example."
+    cure = f"Did you mean {EXIT_CODE}?" if near else r"For example 'rated at (-?[\d.]+)/10'."
     raise options.error(what, key="score", evidence=score, cure=cure) from cause
 
 

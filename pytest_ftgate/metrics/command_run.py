@@ -1,4 +1,4 @@
-"""Commands that read one text and end soon: started without a shell, bounded in time and output, never left behind."""
+"""Run short commands that read one text: without a shell, with limits on time and output, and always cleaned up."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import IO
 
 MOST_OUTPUT = 1_000_000
-"""Bytes of a command's output that are kept; the rest is read and dropped."""
+"""Maximum number of bytes of a command's output that are kept; the rest is discarded."""
 
-NOT_RUN = {126: "it cannot be executed", 127: "it was not found"}
-"""Exit codes by which shells and ``env`` speak of a program that they were to call."""
+NOT_RUN = {126: "cannot be executed", 127: "was not found"}
+"""Exit codes of shells and ``env`` for a program that they could not run."""
 
-_GRACE_S = 1.0  # for the end of the output once the command has ended
+_GRACE_S = 1.0  # waiting time for the rest of the output once the command has ended
 _CHUNK = 65_536
 _SECRET = re.compile(
     r"key|token|secret|passw|passphrase|credential|auth(?!or)|private|_pass$|_pwd$|_dsn$", re.IGNORECASE
@@ -32,9 +32,13 @@ _URL_WITH_PASSWORD = re.compile(r"://[^/\s@]*:[^/\s@]*@")
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """What became of a command: its exit code, below 0 the signal that ended it, and what it wrote to standard output
-    and standard error together, at most `MOST_OUTPUT` bytes, as text. ``timed_out``: it was killed, because it took too
-    long or left something running that held on to its output.
+    """The result of a command.
+
+    Attributes:
+        code: the exit code; if negative, the signal that killed it.
+        output: standard output and standard error together, as text; at most `MOST_OUTPUT` bytes.
+        cut: the output was longer.
+        timed_out: it was killed because it, or a process that holds its output open, did not end in time.
     """
 
     code: int
@@ -44,13 +48,13 @@ class Ended:
 
     @property
     def failed(self) -> bool:
-        """It did not run to its end, so that its exit code says nothing of what it read."""
+        """Return whether it did not run to its end, so that its exit code does not judge the answer."""
         return self.timed_out or self.code < 0 or self.code in NOT_RUN
 
 
 @dataclass
 class Runner:
-    """Runs one command on several texts at once. The first of ``argv`` is an absolute path."""
+    """Run one command on several texts concurrently. The first element of ``argv`` is an absolute path."""
 
     argv: Sequence[str]
     folder: Path
@@ -61,9 +65,9 @@ class Runner:
     _stopped: bool = False
 
     def run(self, texts: Sequence[str]) -> list[Ended | str | None]:
-        """Return what became of each. After the first that failed all are stopped: None for those that did not end.
+        """Return the result for each text, or the reason why the command could not be started.
 
-        Interrupted, it kills what is running and lets the exception through.
+        After the first failure all others are stopped; they are None. An exception kills all running commands.
         """
         self._stopped = False
         with ThreadPoolExecutor(self.concurrency, thread_name_prefix="ftgate command") as pool:
@@ -74,7 +78,7 @@ class Runner:
                 raise
 
     def _stop(self) -> None:
-        """Let nothing more start, and kill what runs."""
+        """Prevent further commands from starting, and kill the running ones."""
         with self._lock:
             self._stopped = True
             for process in self._running:
@@ -101,7 +105,7 @@ class Runner:
         return ended
 
     def _start(self, given: IO[bytes]) -> subprocess.Popen[bytes] | None:
-        with self._lock:  # either it is seen by _stop, or it does not start
+        with self._lock:  # either _stop sees the process, or it does not start
             if self._stopped:
                 return None
             process = subprocess.Popen(  # noqa: S603 - the program and its arguments are the gate's, never an answer's
@@ -111,13 +115,13 @@ class Runner:
                 stderr=subprocess.STDOUT,
                 cwd=self.folder,
                 env=environment(os.environ),
-                start_new_session=True,  # it is killed with all that it started, and Ctrl-C does not reach it before us
+                start_new_session=True,  # it can be killed with its children, and Ctrl-C reaches us first
             )
             self._running.add(process)
             return process
 
     def _followed(self, process: subprocess.Popen[bytes]) -> Ended:
-        """Wait for the command and for the end of its output, which whatever it started may hold open."""
+        """Wait for the command and for the end of its output, which its children may hold open."""
         deadline = time.monotonic() + self.timeout_s
         output = _Output(process)
         try:
@@ -134,9 +138,9 @@ class Runner:
 
 
 class _Output(threading.Thread):
-    """Reads all that a process writes, and keeps the beginning.
+    """Read all output of a process and keep the beginning.
 
-    It does not hold up the end of pytest: what a command started may have left its group, and write on.
+    The thread is a daemon: a child that has left the process group may keep writing, and must not delay pytest's end.
     """
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
@@ -160,18 +164,18 @@ class _Output(threading.Thread):
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:
-    """Kill a process and what it started; nothing where it is gone."""
+    """Kill a process and its children; do nothing if it is gone."""
     if sys.platform == "win32":
         process.kill()
         return
     try:
         os.killpg(process.pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):  # macOS says the second of a group of zombies
+    except (ProcessLookupError, PermissionError):  # macOS raises PermissionError for a group of zombies
         process.kill()
 
 
 def environment(given: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables without those whose name looks like a secret's, or whose value is a URL with a password."""
+    """Return the variables without those that look like secrets by name, or whose value is a URL with a password."""
     return {
         name: value for name, value in given.items() if not (_SECRET.search(name) or _URL_WITH_PASSWORD.search(value))
     }

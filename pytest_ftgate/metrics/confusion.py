@@ -1,9 +1,9 @@
-"""Scikit-learn's classification metrics as functions of confusion matrices, many at once.
+"""Scikit-learn's classification metrics as vectorised functions of confusion matrices.
 
-A resampling method needs the value for hundreds of slightly different samples; calling scikit-learn for each would
-take minutes. Every function takes matrices of the shape ``(m, K + 1, K + 1)`` (rows: the expected label, columns: the
-answered one; the last row is empty, the last column counts answers that are no label of the test set) and returns
-``(m,)`` values. A ratio without a denominator is 0, as scikit-learn's ``zero_division=0`` has it.
+Resampling needs the value for hundreds of slightly different samples; calling scikit-learn for each would take
+minutes. Every function takes matrices of shape ``(m, K + 1, K + 1)`` and returns ``(m,)`` values. Rows are expected
+labels, columns are answered labels; the last row is empty, and the last column counts answers that are no label of the
+test set. A ratio with denominator 0 is 0, as with scikit-learn's ``zero_division=0``.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from typing import Any
 
 from pytest_ftgate.metrics.protocol import Floats
 
-_ROUNDING = 1e-12  # relative; the smallest denominator that is not 0 is 2 / n of its scale
+_ROUNDING = 1e-12  # relative; the smallest nonzero denominator is 2 / n of its scale
 
 
-# Each is right / (share * expected + (1 - share) * answered).
+# Each score is right / (share * expected + (1 - share) * answered).
 _SHARE_OF_EXPECTED = {"f1": 0.5, "precision": 0.0, "recall": 1.0}
 
 
 def averaged(confusions: Floats, *, of: str, average: str, over: Sequence[int]) -> Floats:
     """Return F1, precision or recall, averaged over the labels with the codes ``over``.
 
-    "macro": labels count the same; "weighted": by how often they are expected; "micro": their counts are summed first.
+    "macro": the unweighted mean; "weighted": weighted by expected frequency; "micro": counts are summed first.
     """
     right = confusions.diagonal(axis1=1, axis2=2)[:, over]
     gold, answered = confusions.sum(axis=2)[:, over], confusions.sum(axis=1)[:, over]
@@ -38,14 +38,14 @@ def averaged(confusions: Floats, *, of: str, average: str, over: Sequence[int]) 
 
 
 def balanced_accuracy(confusions: Floats) -> Floats:
-    """Return the mean recall of the labels that are expected at all."""
+    """Return the mean recall of the labels that are expected at least once."""
     gold = confusions.sum(axis=2)
     recalls = _ratio(confusions.diagonal(axis1=1, axis2=2), gold)
     return _ratio(recalls.sum(axis=1), (gold > 0).sum(axis=1))
 
 
 def matthews_corrcoef(confusions: Floats) -> Floats:
-    """Return the correlation of expected and answered labels, R_K; 0 where either is always the same.
+    """Return R_K, the correlation of expected and answered labels; 0 if either is constant.
 
     Source: J. Gorodkin, Computational Biology and Chemistry 28 (2004) 367-374.
     """
@@ -58,7 +58,7 @@ def matthews_corrcoef(confusions: Floats) -> Floats:
 
 
 def cohen_kappa(confusions: Floats) -> Floats:
-    """Return agreement beyond chance; NaN where all expected and all answered labels are one and the same.
+    """Return agreement beyond chance; NaN if all expected and answered labels are the same one.
 
     Source: J. Cohen, Educational and Psychological Measurement 20 (1960) 37-46.
     """
@@ -84,7 +84,7 @@ def _ratio(numerator: Any, denominator: Any) -> Floats:
 
 
 def _no_noise(difference: Floats, scale: Floats) -> Floats:
-    """Return a difference of sums of weights, with what is only rounding set to 0."""
+    """Return a difference of sums of weights, with rounding errors set to 0."""
     import numpy as np
 
     return np.where(difference > _ROUNDING * scale, difference, 0.0)

@@ -1,4 +1,4 @@
-"""Metrics of one's own: a function of one example that states its range and direction."""
+"""Custom metrics: a function that scores one example, with a declared range and direction."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from pytest_ftgate.text import FARTHEST, kind_of
 ScoreExample: TypeAlias = Callable[[Any, str], float]
 
 _DECLARE = "Decorate it with @pytest_ftgate.metric(low=0, high=1, greater_is_better=True)."
-_ROUNDING = 1e-9  # relative to the range: a mean may lie this much outside by rounding alone
+_ROUNDING = 1e-9  # relative to the range: rounding may put a mean this far outside it
 
 
 @dataclass(frozen=True)
 class CustomMetric:
-    """A metric of one's own, as the hook ``pytest_ftgate_metrics`` returns it or a marker holds it.
+    """A custom metric, as the hook ``pytest_ftgate_metrics`` returns it or a marker contains it.
 
-    Metrics of a whole set are not taken from outside: their confidence bound needs a formula for resampling.
+    Custom metrics score single examples: the confidence bound of a set-level metric would need a resampling formula.
 
     Attributes:
-        name: what it is called; in the hook's mapping the key counts.
-        score: called with what an example expects (text or a JSON value) and the answer as it came; returns a number.
-        low, high: the range of the number, of which it is never outside. An example without an answer has the worst.
+        name: the metric's name; in the hook's mapping, the key is the name.
+        score: called with the expected output (text or a JSON value) and the unchanged answer; returns a number.
+        low, high: the range of the number. A missing answer gets the worst end.
         description: a sentence for reports.
-        right_wrong: the number is 1 for right and 0 for wrong, nothing else.
+        right_wrong: the number is either 1 (right) or 0 (wrong).
 
     Raises:
-        ConfigError: the range, the direction or the function cannot be used.
+        ConfigError: the range, the direction or the function is invalid.
     """
 
     name: str
@@ -51,24 +51,24 @@ class CustomMetric:
             raise ConfigError(f"the metric {self.name} {problem}", cure=_DECLARE)
 
     def __call__(self, expected: Any, answer: str) -> float:
-        """Return the decorated function itself, so that it can be tested as one."""
+        """Call the decorated function, so that it can be tested."""
         return self.score(expected, answer)
 
 
 def _problem(metric: CustomMetric) -> str | None:
-    """Return what is wrong with a declaration, as the rest of a sentence."""
+    """Return what is wrong with a declaration, as the end of a sentence; None if it is valid."""
     if not callable(metric.score):
-        return f"has no function to score with, but {kind_of(metric.score)}"
+        return f"needs a function as score, got {kind_of(metric.score)}"
     if inspect.iscoroutinefunction(metric.score):
-        return "is async: a metric must be a plain function"
+        return "is async, and a metric must be a plain function"
     if not (_is_number(metric.low) and _is_number(metric.high) and metric.low < metric.high):
-        return f"has no range: low is {metric.low!r} and high is {metric.high!r}"
+        return f"needs a range with low < high, got low={metric.low!r} and high={metric.high!r}"
     if max(abs(metric.low), abs(metric.high)) > FARTHEST:
-        return f"has a range that goes farther than {FARTHEST:g} from 0"
+        return f"needs a range between {-FARTHEST:g} and {FARTHEST:g}"
     if not isinstance(metric.greater_is_better, bool):
-        return f"has no direction: greater_is_better is {metric.greater_is_better!r}"
+        return f"needs greater_is_better=True or False, got {metric.greater_is_better!r}"
     if metric.right_wrong and (metric.low, metric.high, metric.greater_is_better) != (0, 1, True):
-        return "is right_wrong, so it must go from low=0 to high=1 with greater_is_better=True"
+        return "is right_wrong, which needs low=0, high=1 and greater_is_better=True"
     return None
 
 
@@ -79,7 +79,7 @@ def _is_number(value: Any) -> bool:
 def metric(
     *, low: float, high: float, greater_is_better: bool, right_wrong: bool = False, name: str | None = None
 ) -> Callable[[ScoreExample], CustomMetric]:
-    """Make a metric of a function ``(expected, answer) -> float``; for the arguments see :class:`CustomMetric`.
+    """Turn a function ``(expected, answer) -> float`` into a metric; see :class:`CustomMetric` for the arguments.
 
     ::
 
@@ -97,7 +97,7 @@ def metric(
 
 
 class ExampleMetric(Metric):
-    """A custom metric under the name that a gate calls it."""
+    """A custom metric with the name that the gate uses."""
 
     def __init__(self, name: str, declared: CustomMetric) -> None:
         self.name, self.declared = name, declared
@@ -116,10 +116,10 @@ class ExampleMetric(Metric):
             value = self.declared.score(expected, answer)
         except KeyboardInterrupt:
             raise
-        except BaseException as error:  # pytest.skip() and sys.exit() too: nothing may excuse a gate from judgement
+        except BaseException as error:  # pytest.skip() and sys.exit() too: they must not take the gate out of the run
             what = f"the metric {self.name} raised {type(error).__name__} for test_set[{index}]"
             evidence = told(error, self.declared.score)
-            raise MetricError(what, example=index, evidence=evidence, cure="Mend the metric's function.") from error
+            raise MetricError(what, example=index, evidence=evidence, cure="Fix the metric's function.") from error
         return self._checked(index, value)
 
     def _checked(self, index: int, value: Any) -> float:
@@ -127,29 +127,32 @@ class ExampleMetric(Metric):
 
         numeric = isinstance(value, Real | np.bool_)
         if not numeric:
-            raise self._broken(index, f"{kind_of(value)} where a number is needed")
+            raise self._broken(index, f"{'None' if value is None else kind_of(value)} instead of a number")
         try:
             number = float(value)
-        except OverflowError:  # a whole number or fraction beyond all floats
+        except OverflowError:  # an integer or fraction that is too large for a float
             number = math.inf if value > 0 else -math.inf
         slack = _ROUNDING * (self.high - self.low)
         if not self.low - slack <= number <= self.high + slack:
             raise self._broken(index, f"{number!r}, which is not between {self.low:g} and {self.high:g}")
         if self.kind == "right_wrong" and number not in (0, 1):
-            raise self._broken(index, f"{number!r} where right is 1 and wrong is 0")
+            raise self._broken(index, f"{number!r} instead of 1 (right) or 0 (wrong)")
         return min(max(number, self.low), self.high)
 
     def _broken(self, index: int, returned: str) -> MetricError:
-        what = f"the metric {self.name} returned {returned}, for test_set[{index}]"
-        return MetricError(what, example=index, cure="Mend the metric's function, or state its range as it is.")
+        what = f"the metric {self.name} returned {returned} for test_set[{index}]"
+        cure = f"Fix the metric's function: it must return a number from {self.low:g} to {self.high:g}."
+        return MetricError(what, example=index, cure=cure)
 
 
 def build(options: Options, declared: Any) -> ExampleMetric:
-    """Build the metric that a hook or a marker gives under the options' name."""
+    """Build the custom metric of a hook or a marker."""
     for key in options.spec.options:
         if key != "function":
-            raise options.error(f"{options.metric} has no option {key!r}", key=key, cure="One's own metrics have none.")
+            raise options.error(
+                f"{options.metric} has no option {key!r}", key=key, cure="Custom metrics have no options."
+            )
     if not isinstance(declared, CustomMetric):
-        what = "does not state its range and direction" if callable(declared) else f"is {kind_of(declared)}"
+        what = "does not declare its range and direction" if callable(declared) else f"is {kind_of(declared)}"
         raise options.error(f"the metric {options.metric} {what}", cure=_DECLARE)
     return ExampleMetric(options.metric, declared)

@@ -1,4 +1,4 @@
-"""Similarity of meaning: the cosine of two texts' vectors, by a model of the user's."""
+"""Semantic similarity: the cosine of two texts' embedding vectors, computed by the user's model."""
 
 from __future__ import annotations
 
@@ -17,18 +17,20 @@ from pytest_ftgate.text import kind_of
 NAME = "embedding_similarity"
 NAMES = (NAME,)
 BATCH = 256
-"""Texts for one call of the user's function, at most."""
+"""Maximum number of texts per call of the user's function."""
 
 _PROVIDER = "python:"
-_CURE = "It takes a list of texts and returns a list of as many vectors, all of one length, of finite numbers."
+_CURE = (
+    "Fix the function: for a list of texts it must return a list of as many vectors, of one length and finite numbers."
+)
 
 
 @dataclass(frozen=True)
 class EmbeddingSimilarity(TextMetric):
-    """The cosine between the vectors of the expected and the answered text; no answer is -1, the worst.
+    """The cosine between the vectors of the expected and the answered text; a missing answer is -1, the worst.
 
-    Each text is embedded once in the metric's life: a model must give one text the same vector every time.
-    ``function`` takes a list of at most `BATCH` texts; ``called`` is what messages call it.
+    Each text is embedded once per metric, so the function must be deterministic. ``function`` takes a list of at most
+    `BATCH` texts; ``called`` is its name in messages.
     """
 
     function: Callable[[list[str]], Any] = field(repr=False)
@@ -58,40 +60,40 @@ class EmbeddingSimilarity(TextMetric):
         return min(max(float(self.known[expected] @ self.known[answer]), self.low), self.high)
 
     def lenient(self) -> None:
-        """Return None: the user's model alone says which differences count."""
+        """Return None: which differences count is up to the user's model."""
 
     def _vectors(self, texts: list[str]) -> Floats:
-        """Return vectors of length 1, shape ``(texts, length)``."""
+        """Return unit vectors, shape ``(texts, dimensions)``."""
         import numpy as np
 
         try:
             found = self.function(list(texts))
         except (KeyboardInterrupt, MetricError):
             raise
-        except BaseException as error:  # sys.exit() and pytest.skip() too: nothing excuses a gate from judgement
+        except BaseException as error:  # sys.exit() and pytest.skip() too: they must not take the gate out of the run
             raise self._broken(f"raised {type(error).__name__}", told(error, self.function)) from error
         if inspect.isawaitable(found):
-            raise self._broken("is async: it must be a plain function")
+            raise self._broken("is async, and it must be a plain function")
         try:
             vectors = np.asarray(found, dtype=np.float64)
         except (TypeError, ValueError, OverflowError) as error:
-            raise self._broken(f"returned {kind_of(found)} that is no list of vectors of one length") from error
+            raise self._broken(f"returned {kind_of(found)}, which is not a list of vectors of one length") from error
         if vectors.ndim != 2 or len(vectors) != len(texts) or not vectors.shape[1]:
-            raise self._broken(f"returned the shape {vectors.shape} for {len(texts):,} texts")
+            raise self._broken(f"returned an array of shape {vectors.shape} for {len(texts):,} texts")
         length = len(next(iter(self.known.values()), vectors[0]))
         if vectors.shape[1] != length:
-            raise self._broken(f"returned vectors of {length:,} numbers, and then of {vectors.shape[1]:,}")
+            raise self._broken(f"returned vectors of {length:,} and of {vectors.shape[1]:,} numbers")
         if not np.isfinite(vectors).all():
             raise self._broken("returned a vector with a number that is not finite")
         largest = np.abs(vectors).max(axis=1, keepdims=True)
         if not (largest > 0).all():
-            raise self._broken("returned a vector of nothing but zeros, which has no direction")
-        scaled = vectors / largest  # so that no square overflows or vanishes
+            raise self._broken("returned a zero vector")
+        scaled = vectors / largest  # so that squares neither overflow nor underflow
         unit: Floats = scaled / np.linalg.norm(scaled, axis=1, keepdims=True)
         return unit
 
     def _broken(self, what: str, evidence: str | None = None) -> MetricError:
-        return MetricError(f"{self.called}, the embed of {self.name}, {what}", evidence=evidence, cure=_CURE)
+        return MetricError(f"{self.called}, the embed function of {self.name}, {what}", evidence=evidence, cure=_CURE)
 
 
 def build(options: Options) -> EmbeddingSimilarity:
@@ -108,12 +110,12 @@ def build(options: Options) -> EmbeddingSimilarity:
         function = resolve_target(called, options.spec.source.where("embed"))
     else:
         raise options.error(
-            f"{NAME} needs embed, the function that turns texts into vectors"
+            f"{NAME} needs embed, a function that turns texts into vectors"
             if embed is None
             else f"embed is {kind_of(embed) if not isinstance(embed, str) else repr(embed)}",
             key="embed",
             cure="Write embed: python:pkg.module:function.",
         )
     if inspect.iscoroutinefunction(function):
-        raise options.error(f"{called} is async", key="embed", cure="Give a plain function.")
+        raise options.error(f"{called} is async", key="embed", cure="Use a plain function.")
     return EmbeddingSimilarity(function, called, normalization=options.normalization())

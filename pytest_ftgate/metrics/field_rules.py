@@ -1,4 +1,4 @@
-"""Which fields of JSON values are compared, and which differences between two of them do not count."""
+"""Rules for comparing JSON fields: normalization, tolerances and list order."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ DATES: Mapping[str, Callable[[str], str]] = {
     "date_mdy": partial(iso_date, day_first=False),
 }
 ALL_OTHERS = "*"
-"""In a mapping of fields: all that have no entry of their own."""
+"""The key for all other fields in a mapping of fields."""
 
 
 @dataclass(frozen=True)
 class TextRule:
-    """How a text is brought to the form that is compared: first a date to its one form, then what does not count."""
+    """Normalization of a text before it is compared: dates to ISO 8601 first, then the other steps."""
 
     normalization: Normalization = field(default_factory=Normalization)
     date: str | None = None
@@ -37,12 +37,12 @@ class TextRule:
 
 @dataclass(frozen=True)
 class FieldRules:
-    """When two values of a field are the same. Fields are dotted names; positions in lists are not part of them.
+    """Rules that decide whether two values of a field are equal. Fields are dotted names without list positions.
 
     Attributes:
-        texts: by field, "*" for all others; what is not there is compared exactly.
-        tolerance: how far two numbers may lie apart, by field likewise.
-        lists: "sequence": position by position; "set": whatever the order, an element given twice counts twice.
+        texts: the rule for text, by field ("*" for all others); without one, texts are compared exactly.
+        tolerance: the maximum difference of two numbers, by field ("*" for all others).
+        lists: "sequence": compare by position; "set": ignore the order; a repeated element counts each time.
     """
 
     texts: Mapping[str, TextRule]
@@ -50,7 +50,7 @@ class FieldRules:
     lists: Lists
 
     def same(self, name: str, expected: Any, answered: Any) -> bool:
-        """Return whether two values are the same: 1 is 1.0, true is not 1. Of lists as a set, so are their elements."""
+        """Return whether two values are equal: 1 equals 1.0, true does not equal 1; lists follow ``lists``."""
         if _is_number(expected) and _is_number(answered):
             allowed = self._tolerance(name)
             return json_equal(expected, answered, str) or _within_tolerance(expected, answered, allowed)
@@ -67,10 +67,10 @@ class FieldRules:
         return json_equal(expected, answered, self._text(name))
 
     def count_matches(self, name: str, expected: list[Any], answered: list[Any]) -> int:
-        """Return how many elements of two lists can be paired so that those of a pair are the same.
+        """Return how many elements of two lists can be matched in pairs of equal elements.
 
-        With a tolerance numbers are paired in order of size, which pairs as many as can be. Objects and lists that
-        hold numbers are paired with an equal one, else with the first that is the same.
+        With a tolerance, numbers are matched in order of size, which finds the most pairs. Objects and lists that
+        contain numbers are matched with an identical one, else with the first that is equal within the tolerance.
         """
         allowed = self._tolerance(name)
         if allowed:
@@ -89,7 +89,7 @@ class FieldRules:
         return paired + equal
 
     def _equal(self, name: str, expected: list[Any], answered: list[Any]) -> tuple[int, list[Any], list[Any]]:
-        """Return how many elements are equal without a tolerance, and those of both lists that are left."""
+        """Return the number of elements that match without a tolerance, and the unmatched ones of both lists."""
         waiting: dict[Any, list[int]] = {}
         for place, value in enumerate(answered):
             waiting.setdefault(self._key(name, value), []).append(place)
@@ -103,7 +103,7 @@ class FieldRules:
         return len(used), left, [value for place, value in enumerate(answered) if place not in used]
 
     def _key(self, name: str, value: Any) -> Any:
-        """Return what is equal of values that are the same without a tolerance."""
+        """Return a key that is equal for values that are equal without a tolerance."""
         if isinstance(value, dict):
             return "object", frozenset((key, self._key(child_name(name, key), part)) for key, part in value.items())
         if isinstance(value, list):
@@ -120,7 +120,7 @@ class FieldRules:
         return _for_field(self.tolerance, name) or 0.0
 
     def lenient(self) -> FieldRules | None:
-        """Return the same with all texts fully normalized; None where they are."""
+        """Return the rules with all texts fully normalized; None if they already are."""
         if ALL_OTHERS in self.texts and all(one.normalization.full for one in self.texts.values()):
             return None
         texts = {name: replace(one, normalization=FULL) for name, one in self.texts.items()}
@@ -133,10 +133,10 @@ _LONGEST_NAME = 1000
 
 
 def child_name(name: str, key: str) -> str:
-    """Return the name of a field of an object.
+    """Return the dotted name of a field of an object.
 
-    What lies below a name that is longer than any field's goes by that name: a key of an answer may be megabytes long,
-    and each value below would hold a copy of it.
+    Names stop growing at a maximum length: a key of an answer may be megabytes long, and every value below it would
+    hold a copy.
     """
     if len(name) > _LONGEST_NAME:
         return name
@@ -144,14 +144,14 @@ def child_name(name: str, key: str) -> str:
 
 
 def _for_field(by_field: Mapping[str, Any], name: str) -> Any:
-    """Return what stands for a field, for the nearest object that it is in, or for all others."""
+    """Return the entry of a field, of the innermost object that contains it, or of all other fields."""
     return by_field.get(innermost_field(by_field, name) or ALL_OTHERS)
 
 
 def innermost_field(fields: Iterable[str], name: str) -> str | None:
-    """Return the innermost of the fields that a value of this name is or is in; None where it is in none.
+    """Return the innermost field that a name is equal to or inside of; None if there is none.
 
-    A name comes out of an answer, and may be megabytes of dots: it is not taken apart.
+    The name comes from an answer and may be megabytes of dots, so it is not split.
     """
     return max((field for field in fields if name == field or name.startswith(f"{field}.")), key=len, default=None)
 
@@ -161,25 +161,25 @@ def _is_number(value: Any) -> bool:
 
 
 def _within_tolerance(a: float, b: float, allowed: float) -> bool:
-    """Compare in decimals, as numbers are written: 1.1 is within 0.1 of 1.0."""
+    """Return whether two numbers are within a tolerance, in decimal arithmetic: 1.1 is within 0.1 of 1.0."""
     if not allowed or not _is_finite(a) or not _is_finite(b):
         return False
     return abs(Fraction(repr(a)) - Fraction(repr(b))) <= Fraction(repr(allowed))
 
 
 def _is_finite(value: float) -> bool:
-    """Return whether a number is one: not NaN, not infinite. A whole number beyond all floats is."""
+    """Return whether a number is finite; an integer is, even if it is too large for a float."""
     return isinstance(value, int) or isfinite(value)
 
 
 def _numbers_apart(values: list[Any]) -> tuple[list[Any], list[Any]]:
-    """Return the numbers, in order of size, and all other elements."""
+    """Return the sorted numbers and all other elements."""
     numbers = sorted(value for value in values if _is_number(value) and _is_finite(value))
     return numbers, [value for value in values if not (_is_number(value) and _is_finite(value))]
 
 
 def _count_near_pairs(expected: list[Any], answered: list[Any], allowed: float) -> int:
-    """Return the most pairs of numbers that lie within a tolerance, of two lists in order of size."""
+    """Return the maximum number of pairs within a tolerance, for two sorted lists of numbers."""
     found = i = j = 0
     while i < len(expected) and j < len(answered):
         if expected[i] == answered[j] or _within_tolerance(expected[i], answered[j], allowed):
@@ -195,8 +195,9 @@ def _count_near_pairs(expected: list[Any], answered: list[Any], allowed: float) 
 
 
 def read_rules(options: Options, names: frozenset[str]) -> FieldRules:
-    """Return the rules that a gate's options ask for; ``names``: all fields that the test set expects, and the objects
-    they are in. Raise :class:`ConfigError` where an option is wrong.
+    """Return the rules in a gate's options; raise :class:`ConfigError` if an option is invalid.
+
+    ``names`` are all fields in the test set and the objects that contain them.
     """
     lists: Lists = "set" if options.choice("lists", LISTS) == "set" else "sequence"
     return FieldRules(_texts(options, names), _tolerances(options, names), lists)
@@ -212,9 +213,9 @@ def _text(options: Options, value: Any) -> TextRule:
     dates = [name for name in names if name in DATES]
     if len(dates) > 1:
         raise options.error(
-            f"normalize reads dates in two ways: {', '.join(dates)}",
+            f"normalize has two date formats: {', '.join(dates)}",
             key="normalize",
-            cure="Keep the one in which the dates are written; date alone reads no date that could be two.",
+            cure="Keep the one that the dates use; plain date skips ambiguous dates such as 3/5/2026.",
         )
     return TextRule(Normalization(frozenset(names) & frozenset(STEPS)), dates[0] if dates else None)
 
@@ -224,7 +225,7 @@ def _tolerances(options: Options, names: frozenset[str]) -> dict[str, float]:
     for amount in by_field.values():
         if not _is_number(amount) or not _is_finite(amount) or amount < 0:
             found = f"{amount!r}" if _is_number(amount) else kind_of(amount)
-            cure = "Write a number, 0 or above, or a mapping of fields to numbers."
+            cure = "Write a number of at least 0, or a mapping of fields to numbers."
             raise options.error(f"tolerance is {found}", key="tolerance", cure=cure)
     return {name: amount for name, amount in by_field.items() if amount}
 
@@ -237,9 +238,9 @@ def _by_field(options: Options, key: str, default: Any, names: frozenset[str]) -
 
 
 def refuse_unknown(options: Options, key: str, fields: Collection[str], names: Collection[str]) -> None:
-    """Refuse a field that no example of the test set expects; ``names`` are those that are."""
+    """Refuse a field that is not in the test set, whose fields are ``names``."""
     unknown = next((name for name in fields if name not in names), None)
     if unknown is not None:
         field = repr(unknown) if key == "fields" else f"the field {unknown!r}"
-        what = f"{key} names {field}, which no example of the test set expects"
+        what = f"{key} contains {field}, which no test example has"
         raise options.error(what, key=key, cure=did_you_mean(str(unknown), names))

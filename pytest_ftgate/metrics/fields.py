@@ -1,15 +1,14 @@
-"""How many fields of JSON answers are right: F1 and accuracy of fields.
+"""F1 and accuracy of the fields of JSON answers.
 
-Each single value that is expected, and each that is answered, is right, wrong (another value is expected there),
-missing, or spurious (nothing is expected there; reports call it invented). With R, W, M, S of them:
+Each expected or answered value is right, wrong (another value is expected), missing, or spurious (nothing is expected;
+reports call it invented). With R, W, M and S of them:
 
-- precision is R / (R + W + S), recall R / (R + W + M), F1 their harmonic mean: 2 R / (2 R + 2 W + M + S);
+- precision is R / (R + W + S), recall is R / (R + W + M), F1 is their harmonic mean, 2 R / (2 R + 2 W + M + S);
 - accuracy is R / (R + W + M + S).
 
-``average`` says of what: ``micro``, of all values of all examples together, as slot F1 is reported; ``macro``, of each
-field that the test set expects, then the mean over fields; ``samples``, of each example, then the mean over examples.
-An answer that is not JSON has all of its fields missing. Macro averages do not see spurious values of fields that no
-example expects.
+``average`` is one of ``micro``: over all values of all examples, as slot F1 is reported; ``macro``: for each field of
+the test set, then the mean over fields; ``samples``: for each example, then the mean over examples. All fields of an
+answer that is not JSON are missing. Macro averages ignore spurious values of fields that no example expects.
 """
 
 from __future__ import annotations
@@ -42,22 +41,22 @@ NAMES = ("field_f1", "field_accuracy")
 AVERAGES = ("micro", "macro", "samples")
 UNEXPECTED = "(invented)"
 MOST_FIELDS = 500
-"""More fields than this have no macro average: they are data, and no fields."""
+"""Maximum number of fields for a macro average: more of them are data rather than fields."""
 
 _WHOLE = "(the answer)"
 _NONE = (0, 0, 0, 0)
 _NOTE = 200
 _LABEL = 100
-# What right, wrong, missing and spurious values weigh, above and below the line.
+# Weights of right, wrong, missing and spurious values in the numerator and the denominator.
 _WEIGHTS = {"field_f1": ((2, 0, 0, 0), (2, 2, 1, 1)), "field_accuracy": ((1, 0, 0, 0), (1, 1, 1, 1))}
 
 
 @dataclass(frozen=True)
 class FieldMetric(Metric):
-    """``field_f1`` or ``field_accuracy``.
+    """The metric ``field_f1`` or ``field_accuracy``.
 
-    ``fields`` are the names under which values are counted; ``declared``: the gate names them, and all else is not
-    looked at.
+    ``fields`` are the names under which values are counted. If ``declared``, the gate lists them and all other fields
+    are ignored.
     """
 
     name: str
@@ -90,14 +89,14 @@ class FieldMetric(Metric):
     def _container(self, value: Any, index: int) -> Any:
         found = _as_container(value)
         if found is None:
-            raise MetricError(f"{self.name} compares fields of JSON, and test_set[{index}] expects {kind_of(value)}")
+            raise MetricError(f"{self.name} compares JSON fields, and test_set[{index}] expects {kind_of(value)}")
         return found
 
     def _leaves(self, value: Any) -> dict[LeafPath, Leaf]:
         return leaves_by_path(value, unordered=self.rules.lists == "set")
 
     def _read(self, answer: str | None) -> dict[LeafPath, Leaf] | str:
-        """Return the leaves of an answer, or why there are none."""
+        """Return the leaves of an answer, or the reason why it has none."""
         if answer is None:
             return "no answer"
         try:
@@ -111,13 +110,13 @@ class FieldMetric(Metric):
                 return differences(wanted, read, self.rules, self._field_of)
             except RecursionError:
                 read = "nested too deeply"
-        # Where nothing is expected, and that was not answered either, something counts as spurious.
+        # If no value is expected, an unreadable answer counts as one spurious value.
         sizes = self._expected_counts(wanted)
         return Differences(_as(MISSING if sizes else WRONG, sizes), [read])
 
     @cached_property
     def _field_of(self) -> Callable[[str], str | None]:
-        """The field under which a value is counted, by the name of the value; None: it is not looked at."""
+        """Return a function from the name of a value to the field under which it is counted; None if it is ignored."""
         if self.declared:
             return lru_cache(maxsize=10_000)(partial(innermost_field, self.fields))
         known = frozenset(self.fields)
@@ -126,7 +125,7 @@ class FieldMetric(Metric):
     # --- values ----------------------------------------------------------------------------------------------
 
     def _scores(self, found: Sequence[Sequence[Differences]]) -> Floats:
-        """Return the score of each example, averaged over repeats; 1 where nothing is expected and nothing answered."""
+        """Return the score of each example, averaged over repeats; 1 if nothing is expected and nothing is answered."""
         import numpy as np
 
         totals = np.array([[one.total for one in repeat] for repeat in found], dtype=np.float64)
@@ -158,7 +157,7 @@ class FieldMetric(Metric):
         return sizes
 
     def _row(self, counted: Iterable[dict[str, list[int]]]) -> Floats:
-        """Return the counts that are pooled: 4 of all fields together, or 4 of each field."""
+        """Return the counts to pool: 4 for all fields together, or 4 for each field."""
         import numpy as np
 
         names = self.fields if self.average == "macro" else None
@@ -167,7 +166,7 @@ class FieldMetric(Metric):
         return row
 
     def _breakdown(self, found: Iterable[Differences]) -> Breakdown:
-        """Return a row per field, that with the lowest value first."""
+        """Return a table with a row per field, the lowest value first."""
         totals = Differences({name: [0, 0, 0, 0] for name in self.fields})
         for one in found:
             for name, counts in one.counts.items():
@@ -193,7 +192,7 @@ class FieldMetric(Metric):
 
 
 def _as(kind: int, sizes: dict[str, int]) -> dict[str, list[int]]:
-    """Return counts in which all that is expected is of one kind; where nothing is, an answer can only be spurious."""
+    """Return counts in which every expected value is of one kind; if none is expected, WRONG is one spurious value."""
     found = Differences()
     for name, size in sizes.items():
         found.add(name, kind, size)
@@ -203,7 +202,7 @@ def _as(kind: int, sizes: dict[str, int]) -> dict[str, list[int]]:
 
 
 def _mean_of_parts(above: Sequence[int], below: Sequence[int], counts: Floats) -> Floats:
-    """Return the mean of the parts' ratios of each row of counts, ``(m, 4 P)``; parts without any are left out."""
+    """Return the mean over parts of their ratios for each row of counts, ``(m, 4 P)``; empty parts are left out."""
     import numpy as np
 
     parts = counts.reshape(len(counts), -1, 4)
@@ -238,8 +237,8 @@ def build(options: Options) -> FieldMetric:
     fields = tuple(known) if declared is None else declared
     average = options.choice("average", AVERAGES) or AVERAGES[0]
     if average == "macro" and len(fields) > MOST_FIELDS:
-        what = f"average: macro is for up to {MOST_FIELDS} fields, and the test set expects {len(fields):,}"
-        cure = "Name the fields that count with fields, or use average: micro."
+        what = f"average: macro supports up to {MOST_FIELDS} fields, and the test set has {len(fields):,}"
+        cure = "List the relevant fields under fields, or use average: micro."
         raise options.error(what, key="average", cure=cure)
     kind: Kind = "graded" if average == "samples" else "set"
     return FieldMetric(options.metric, average, rules, fields, declared is not None, kind)
@@ -248,8 +247,8 @@ def build(options: Options) -> FieldMetric:
 def _expected(options: Options, text: str) -> dict[str, Any] | list[Any]:
     found = _as_container(text)
     if found is None:
-        what = f"{options.metric} compares fields of JSON, and the test set expects {excerpt(text)!r}"
-        cure = "Use it where every expected output is a JSON object or list; for text there is exact_match."
+        what = f"{options.metric} compares JSON fields, and the test set expects {excerpt(text)!r}"
+        cure = "Every expected output must be a JSON object or list; for text use exact_match."
         raise options.error(what, cure=cure)
     return found
 
@@ -259,4 +258,4 @@ def _check_declared(options: Options, declared: Sequence[str], known: Iterable[s
     refuse_unknown(options, "fields", declared, names)
     twice = next((name for place, name in enumerate(declared) if name in declared[:place]), None)
     if twice is not None:
-        raise options.error(f"fields names {twice!r} twice", key="fields", cure="Name each field once.")
+        raise options.error(f"fields contains {twice!r} twice", key="fields", cure="List each field once.")

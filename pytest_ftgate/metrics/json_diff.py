@@ -1,4 +1,4 @@
-"""Differences between an expected JSON value and an answered one, leaf by leaf."""
+"""Differences between an expected and an answered JSON value, leaf by leaf."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _NOTED = 3
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """A value that is compared as one: no object or list, unless it is empty or a list whose order does not count.
+    """A value that is compared as a unit: a scalar, an empty object or list, or a list whose order is ignored.
 
-    ``name`` is that of its field: the keys on the way to it with dots between, without positions in lists;
-    ``unordered``: it is a list whose elements are counted one by one.
+    ``name`` is the name of its field: the keys that lead to it, joined by dots, without list positions. ``unordered``
+    marks a list whose elements are counted individually.
     """
 
     name: str
@@ -28,12 +28,12 @@ class Leaf:
 
     @property
     def size(self) -> int:
-        """How many values it counts as: an empty list is one."""
+        """Return the number of values that it counts as; an empty list is one."""
         return max(len(self.value), 1) if self.unordered else 1
 
 
 def leaves_by_path(value: Any, *, unordered: bool) -> dict[LeafPath, Leaf]:
-    """Return all leaves by their path; ``unordered``: the order of lists does not count, so that each is a leaf."""
+    """Return all leaves by path; with ``unordered``, list order is ignored and each list is a leaf."""
     found: dict[LeafPath, Leaf] = {}
     waiting: list[tuple[LeafPath, str, Any]] = [((), "", value)]
     while waiting:
@@ -48,7 +48,7 @@ def leaves_by_path(value: Any, *, unordered: bool) -> dict[LeafPath, Leaf]:
 
 
 def names_in(value: Any) -> Iterator[str]:
-    """Give the names of all fields of a value, of those inside of lists too, and of the objects they are in."""
+    """Yield the names of all fields of a value, including those inside lists and the objects that contain them."""
     waiting: list[tuple[str, Any]] = [("", value)]
     while waiting:
         name, part = waiting.pop()
@@ -62,11 +62,11 @@ def names_in(value: Any) -> Iterator[str]:
 
 @dataclass
 class Differences:
-    """What became of the fields of one answer.
+    """The result of comparing the fields of one answer.
 
     Attributes:
-        counts: by field: how many values are right, wrong, missing, spurious.
-        remarks: on the first three paths that are not right; ``more``: how many further paths are not.
+        counts: by field, the numbers of right, wrong, missing and spurious values.
+        remarks: descriptions of the first three paths that are not right; ``more`` is the number of others.
     """
 
     counts: dict[str, list[int]] = field(default_factory=dict)
@@ -85,14 +85,14 @@ class Differences:
 
     @property
     def note(self) -> str | None:
-        """One line on what is not right; None where all is."""
+        """Return one line that describes what is not right; None if everything is."""
         if not self.remarks:
             return None
         return "; ".join(self.remarks) + (f"; and {self.more:,} more" if self.more else "")
 
     @property
     def total(self) -> list[int]:
-        """How many values are right, wrong, missing, spurious in all fields together."""
+        """Return the numbers of right, wrong, missing and spurious values in all fields."""
         return [sum(column) for column in zip(*self.counts.values(), strict=True)] or [0, 0, 0, 0]
 
 
@@ -102,9 +102,9 @@ def differences(
     rules: FieldRules,
     field_of: Callable[[str], str | None],
 ) -> Differences:
-    """Compare the leaves of an answer, by path, with those that are expected.
+    """Compare the leaves of an answer, by path, with the expected ones.
 
-    ``field_of`` gives the field under which a leaf of a name is counted; None: it is not looked at.
+    ``field_of`` returns the field under which a leaf with a name is counted; None if it is ignored.
     """
     found = Differences()
     for path, leaf in expected.items():
@@ -130,21 +130,21 @@ def _compare(found: Differences, name: str, path: LeafPath, leaf: Leaf, other: L
             found.add(name, kind, count)
         if missing or spurious:
             found.remark(path, lambda: f"{missing:,} of {len(leaf.value):,} missing, {spurious:,} not expected")
-    elif leaf.unordered and leaf.value:  # something that is no list stands in its place
+    elif leaf.unordered and leaf.value:  # the answer has something else than a list
         found.add(name, MISSING, leaf.size)
         found.add(name, SPURIOUS)
-        found.remark(path, lambda: "no list")
+        found.remark(path, lambda: "not a list")
     elif rules.same(leaf.name, leaf.value, other.value):
         found.add(name, RIGHT)
     else:
         found.add(name, WRONG)
-        found.remark(path, lambda: f"{_shown(other.value)} where {_shown(leaf.value)} is expected")
+        found.remark(path, lambda: f"{_quoted(other.value)}, expected {_quoted(leaf.value)}")
 
 
 def shown_place(path: Iterable[str | int], *, anywhere: bool = False) -> str:
-    """Return a path as ``$.orders[0].id``; with ``anywhere`` as ``$.orders[*].id``."""
+    """Return a path such as ``$.orders[0].id``; with ``anywhere``, ``$.orders[*].id``."""
     return "$" + "".join(f".{part}" if isinstance(part, str) else "[*]" if anywhere else f"[{part}]" for part in path)
 
 
-def _shown(value: Any) -> str:
+def _quoted(value: Any) -> str:
     return shortened(repr(value[:60] if isinstance(value, str) else value), 60)

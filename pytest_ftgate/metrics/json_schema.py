@@ -1,4 +1,4 @@
-"""JSON Schemas by the package ``jsonschema``: checked before any call, and without a network."""
+"""JSON Schema validation with ``jsonschema``; schemas are checked before any call, without network access."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pytest_ftgate.metrics.options import Options
 
 Broken: TypeAlias = tuple[str, str]
-"""What counts together: the place with ``[*]`` for every position in a list, and the keyword; and what is wrong."""
+"""The group of an error (place with ``[*]`` for list positions, and keyword), and its message."""
 
 _KEY = "json_schema"
 _ERRORS_LOOKED_AT = 20
@@ -27,18 +27,18 @@ _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 
 @dataclass(frozen=True)
 class Schema:
-    """A JSON Schema that is valid itself and refers to nothing outside of it; ``validator`` is of ``jsonschema``."""
+    """A valid JSON Schema without external references; ``validator`` is a validator of ``jsonschema``."""
 
     validator: Any
 
     def broken(self, value: Any) -> Broken | None:
-        """Return what the value breaks, the most telling of the first twenty errors; None where it breaks nothing."""
+        """Return the most relevant of the first twenty errors; None if the value is valid."""
         from jsonschema.exceptions import best_match
 
         try:
             error = best_match(islice(self.validator.iter_errors(value), _ERRORS_LOOKED_AT))
-        except (RecursionError, ArithmeticError) as failure:  # a whole number beyond all floats, which is divided
-            what = "nested too deeply" if isinstance(failure, RecursionError) else "a number beyond all floats"
+        except (RecursionError, ArithmeticError) as failure:  # an integer that is too large for a float is divided
+            what = "nested too deeply" if isinstance(failure, RecursionError) else "a number that is too large"
             return f"$: {what}", what
         if error is None:
             return None
@@ -47,10 +47,10 @@ class Schema:
 
 
 def read_schema(options: Options) -> Schema | None:
-    """Return the schema that ``json_schema`` names or holds; None where the option is absent.
+    """Return the schema of the option ``json_schema``, a path or a mapping; None if the option is absent.
 
-    The dialect is what ``$schema`` says, else draft 2020-12. Formats are checked as far as ``jsonschema`` can here.
-    Raise :class:`ConfigError` where it cannot be read, is no valid schema, or refers to something outside.
+    The dialect is that of ``$schema``, by default draft 2020-12. Formats are checked as far as ``jsonschema`` supports
+    them. Raises :class:`ConfigError` if the schema cannot be read, is invalid, or has external references.
     """
     if _KEY not in options.spec.options:
         return None
@@ -59,7 +59,7 @@ def read_schema(options: Options) -> Schema | None:
     if isinstance(schema, Path):
         place, schema = f" {shown_path(schema)}", _from_file(options, schema)
     if not isinstance(schema, Mapping) or not schema:
-        found = "empty" if schema in ({}, [], "", None) else "no mapping"
+        found = "empty" if schema in ({}, [], "", None) else "not a mapping"
         raise _error(options, f"{place} is {found}", "Write a JSON Schema as a mapping, or the path of its file.")
     needed(options, "jsonschema", extra="format", key=_KEY)
     return Schema(_validator(options, dict(schema), place))
@@ -73,7 +73,7 @@ def _from_file(options: Options, path: Path) -> Any:
     try:
         return parse_json(read_text(path))
     except DataError as error:
-        cure = error.cure or "Name the file of a JSON Schema."
+        cure = error.cure or "Name a file that contains a JSON Schema."
         raise _error(options, f": {error.where}: {error.what}", cure, error.evidence) from None
     except ValueError as error:
         raise _error(options, f": {shown_path(path)} is not JSON: {error}", "Correct the file.") from None
@@ -90,26 +90,26 @@ def _validator(options: Options, schema: dict[str, Any], place: str) -> Any:
     if isinstance(dialect, str):
         known = validator_for(schema, default=None)
     if known is None or known is Draft3Validator:
-        what = f"{place} is of a dialect that is not known here: $schema is {dialect!r}"
+        what = f"{place} has an unknown dialect: $schema is {dialect!r}"
         raise _error(options, what, "Use https://json-schema.org/draft/2020-12/schema.")
     try:
         known.check_schema(schema)
         outside = next(_unresolved(schema, REGISTRY), None)
     except SchemaError as error:
-        what = f"{place} is no valid JSON Schema: {shown_place(error.absolute_path)}: {error.message}"
+        what = f"{place} is not a valid JSON Schema: {shown_place(error.absolute_path)}: {error.message}"
         raise _error(options, what, "Correct the schema.") from None
     except RecursionError:
         raise _error(options, f"{place} is nested too deeply", "Write a flatter schema.") from None
     if outside is not None:
-        evidence = "Nothing is fetched from a network or another file."
-        what = f"{place} refers to {outside!r}, which is not in it"
-        raise _error(options, what, "Put what it refers to under $defs.", evidence)
+        evidence = "Schemas are not fetched from the network or other files."
+        what = f"{place} refers to {outside!r}, which is not in the schema"
+        raise _error(options, what, "Put the referenced schema under $defs.", evidence)
     checked = extend(known, {"uniqueItems": _unique_items})
     return checked(schema, registry=REGISTRY, format_checker=known.FORMAT_CHECKER)
 
 
 def _unresolved(schema: dict[str, Any], registry: Any) -> Iterator[str]:
-    """Yield the references that lead to nothing in the schema itself or in the specifications of JSON Schema."""
+    """Yield the references that are neither in the schema itself nor in the JSON Schema specifications."""
     from referencing import Resource
     from referencing.jsonschema import DRAFT202012
 
@@ -119,7 +119,7 @@ def _unresolved(schema: dict[str, Any], registry: Any) -> Iterator[str]:
 
 
 def _dangling(resource: Any, resolver: Any, seen: set[int]) -> Iterator[str]:
-    """Yield those of a schema, of the schemas in it, and of those that it refers to under any key."""
+    """Yield the unresolved references of a schema, its subschemas, and the schemas it refers to."""
     from referencing import Resource
     from referencing.exceptions import Unresolvable
     from referencing.jsonschema import DRAFT202012
@@ -141,7 +141,7 @@ def _dangling(resource: Any, resolver: Any, seen: set[int]) -> Iterator[str]:
 
 
 def _unique_items(validator: Any, unique: Any, instance: Any, schema: Any) -> Iterator[Any]:  # noqa: ARG001
-    """Check the keyword in linear time: as jsonschema has it, a long list of objects takes time by its square."""
+    """Check uniqueItems in linear time; jsonschema takes quadratic time for lists of objects."""
     from jsonschema.exceptions import ValidationError
 
     if not unique or not validator.is_type(instance, "array"):
@@ -150,13 +150,13 @@ def _unique_items(validator: Any, unique: Any, instance: Any, schema: Any) -> It
     for item in instance:
         key = _hashable(item)
         if key in seen:
-            yield ValidationError("has an item twice")
+            yield ValidationError("contains an item twice")
             return
         seen.add(key)
 
 
 def _hashable(value: Any) -> Any:
-    """Return what is equal of equal JSON values: 1 is 1.0, and true is not 1."""
+    """Return a key that is equal for equal JSON values: 1 equals 1.0, and true does not equal 1."""
     if isinstance(value, dict):
         return "object", frozenset((key, _hashable(part)) for key, part in value.items())
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Metrics that a model or people judge: first what is asked of a judge, then what the judge said."""
+"""Metrics that a model or people judge: their definitions, and the scores once there are judgements."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SCALE = (1.0, 5.0)
 
 @dataclass(frozen=True)
 class Calibration:
-    """Items that people have judged, and the kappa in (0, 1] that the judge must reach on them."""
+    """Items that people have judged, and the minimum kappa in (0, 1] of the judge on them."""
 
     path: Path
     min_kappa: float
@@ -29,7 +29,7 @@ class Calibration:
 
 @dataclass(frozen=True)
 class _Judged(Metric):
-    """A metric that has no score before somebody was asked."""
+    """A metric without scores until a judge has been asked."""
 
     kind = "graded"
     judged = True
@@ -38,13 +38,13 @@ class _Judged(Metric):
         raise self.unasked()
 
     def unasked(self) -> MetricError:
-        what = f"{self.name} has no value where nobody was asked to judge the answers"
+        what = f"{self.name} has no value, because the answers were not judged"
         return MetricError(what, cure="Use it as the metric of a gate, or under require or show.")
 
 
 @dataclass(frozen=True)
 class Rubric(_Judged):
-    """A grade between ``low`` and ``high`` that a model gives each answer, by what ``rubric`` says makes one good."""
+    """The mean grade, between ``low`` and ``high``, that a model gives each answer according to a rubric."""
 
     judge: ModelSpec
     rubric: str
@@ -69,7 +69,7 @@ class Preference(_Judged):
 
 @dataclass(frozen=True)
 class HumanPreference(_Judged):
-    """The share of pairs in which people prefer the candidate's answer, as a file says; a tie counts half."""
+    """The share of pairs in which people prefer the candidate's answer, from a file; a tie counts half."""
 
     path: Path
     source: str
@@ -79,7 +79,7 @@ class HumanPreference(_Judged):
 
 @dataclass(frozen=True)
 class Graded(_Judged):
-    """A rubric, with what the judge said: grades by the number of the example and the answer; none has the worst."""
+    """A rubric with the judge's grades, by index of the example and answer; a missing answer gets the worst."""
 
     low: float = field()
     high: float = field()
@@ -97,14 +97,14 @@ class Graded(_Judged):
 
 @dataclass(frozen=True, eq=False)
 class Preferred(_Judged):
-    """How one model stands in its pairs, by what the judges said.
+    """The scores of one model from pairwise judgements.
 
-    The candidate's value is its win rate against the baseline that wins most; that baseline's value is a half by
-    definition, and another baseline's is lower by as much as the candidate is preferred to it more often. So the
-    candidate's score less a baseline's, plus a half, is the candidate's win rate against that baseline.
+    The candidate's value is its win rate against the hardest baseline. That baseline's value is 0.5 by definition, and
+    another baseline's is lower by as much as the candidate's win rate against it is higher. So the candidate's score
+    minus a baseline's, plus 0.5, is the candidate's win rate against that baseline.
 
-    ``scores`` has the shape ``(examples,)``; ``means``: they are means, of repeats or of several people, and not wins,
-    ties and losses alone.
+    ``scores`` has the shape ``(examples,)``; ``means``: they are means over repeats or people instead of plain wins,
+    ties and losses.
     """
 
     name: str
@@ -121,27 +121,27 @@ ModelJudged: TypeAlias = Rubric | Preference
 
 
 def by_model(metric: Metric) -> TypeGuard[ModelJudged]:
-    """Return whether a model has to be asked for the scores."""
+    """Return whether a model judges the metric."""
     return isinstance(metric, Rubric | Preference)
 
 
 def by_people(metric: Metric) -> TypeGuard[HumanPreference]:
-    """Return whether people have to be asked for the scores."""
+    """Return whether people judge the metric."""
     return isinstance(metric, HumanPreference)
 
 
 def refuse_judged(metric: Metric, what: str, *, source: str) -> None:
-    """Raise :class:`ConfigError` where a judged metric stands in a place that asks no judge."""
+    """Raise :class:`ConfigError` if a judged metric is used where no judge is asked."""
     if metric.judged:
         raise ConfigError(
-            f"{metric.name} cannot be {what}: it is judged on the test set of a gate alone",
+            f"{metric.name} cannot be {what}: it is only judged on the test set of a gate",
             where=Where(source, key="metric"),
-            cure="Use another metric there.",
+            cure="Use a metric without a judge.",
         )
 
 
 def build(options: Options) -> Rubric | Preference | HumanPreference:
-    """Build the metric that a gate asks a judge for."""
+    """Build a judged metric."""
     given, source = options.spec.options, str(options.spec.source)
     needs = "path" if options.metric == HUMAN_PREFERENCE else "judge"
     if needs not in given:

@@ -1,4 +1,4 @@
-"""The labels of a test set, and which of them an answer is."""
+"""The labels of a test set, and how the label of an answer is read."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ READING_OPTIONS = ("normalize", "pattern", "json_field")
 
 @dataclass(frozen=True)
 class Reading:
-    """Which part of an answer is the label, and which differences do not count.
+    """How the label is extracted from an answer, and which differences are ignored.
 
-    The part is what ``pattern`` finds (its first group, where it has one), or the value of ``json_field``, or all of
-    the answer; then white space around it is stripped, and it is normalized.
+    The label is the match of ``pattern`` (its first group, if it has one), or the value of ``json_field``, or the
+    whole answer. It is then stripped of surrounding white space and normalized.
     """
 
     normalization: Normalization = AS_WRITTEN
@@ -40,7 +40,7 @@ class Reading:
         return self.normalization(text.strip())
 
     def label(self, answer: str) -> str | None:
-        """Return the label in an answer; None where there is nothing to read."""
+        """Return the label in an answer; None if there is none."""
         part = self._part(answer)
         return None if part is None else self.clean(part) or None
 
@@ -55,7 +55,7 @@ class Reading:
 
 
 def _field_text(answer: str, path: Iterable[str]) -> str | None:
-    """Return the text of a field of a JSON answer; None where the answer is not JSON or has no such plain value."""
+    """Return the text of a field of a JSON answer; None if the answer is not JSON or the field is no single value."""
     try:
         value = parse_json(answer)
         for part in path:
@@ -66,7 +66,7 @@ def _field_text(answer: str, path: Iterable[str]) -> str | None:
 
 
 def check_labels(metric: str, expected: Sequence[Any]) -> None:
-    """Refuse expected outputs that are objects or lists: none of them is a label. Needs no answer, so it is free."""
+    """Refuse expected outputs that are objects or lists, which cannot be labels."""
     for index, value in enumerate(expected):
         if isinstance(value, dict | list):
             raise ConfigError(
@@ -77,9 +77,9 @@ def check_labels(metric: str, expected: Sequence[Any]) -> None:
 
 @dataclass(frozen=True)
 class LabelSet:
-    """The labels of a test set, stripped, distinct and not blank, each with a code: its place in ``texts``.
+    """The labels of a test set: stripped, distinct and not blank. A label's code is its index in ``texts``.
 
-    ``known`` are labels that may be in an answer but are expected by no example: wrong there, yet no unknown label.
+    ``known`` are labels that no example expects: wrong as an answer, but not counted as unknown.
     """
 
     reading: Reading
@@ -88,11 +88,11 @@ class LabelSet:
 
     @cached_property
     def codes(self) -> dict[str, int]:
-        """The code of each label by its clean text."""
+        """Return the code of each label, by its normalized text."""
         return {self.reading.clean(text): code for code, text in enumerate(self.texts)}
 
     def confused(self) -> tuple[str, str] | None:
-        """Return the first two labels that normalization makes one; None where it makes none."""
+        """Return the first two labels that normalization makes equal; None if there are none."""
         seen: dict[str, str] = {}
         for text in self.texts:
             first = seen.setdefault(self.reading.clean(text), text)
@@ -101,7 +101,7 @@ class LabelSet:
         return None
 
     def code(self, label: str) -> int | None:
-        """Return the code of a label that is written somewhere; None where the test set does not expect it."""
+        """Return the code of a label in the configuration; None if the test set does not contain it."""
         return self.codes.get(self.reading.clean(label))
 
     def gold(self, metric: str, expected: Sequence[Any]) -> Codes:
@@ -114,13 +114,13 @@ class LabelSet:
         if gold.min() < 0:
             index = int(gold.argmin())
             label = listed([expected_text(expected[index])])
-            raise MetricError(f"{metric} was made for other labels: test_set[{index}] expects {label}")
+            raise MetricError(f"{metric} was built for other labels: test_set[{index}] expects {label}")
         return gold
 
     def predicted(self, answers: Answers) -> tuple[Codes, int]:
-        """Return what each answer says, ``(repeats, examples)``, and how many answers are no known label.
+        """Return the code of each answer, shape ``(repeats, examples)``, and the number of unknown labels.
 
-        That is the label's code, or K, the number of labels, for whatever is no label of the test set.
+        The code of an answer that is no label of the test set is K, the number of labels.
         """
         import numpy as np
 
@@ -131,15 +131,15 @@ class LabelSet:
         return np.minimum(codes, k), int((codes > k).sum())
 
     def read(self, answers: Iterable[str | None]) -> list[str | None]:
-        """Return the label in each answer as it is compared, known or not; None where there is none."""
+        """Return the label in each answer as it is compared, known or not; None if there is none."""
         return [None if answer is None else self.reading.label(answer) for answer in answers]
 
     def bare(self) -> LabelSet:
-        """Return the same labels for answers that need no pattern and no field to be read."""
+        """Return the same labels for answers that are just a label, without a pattern or field."""
         return replace(self, reading=replace(self.reading, pattern=None, json_field=()))
 
     def lenient(self) -> LabelSet | None:
-        """Return the same labels under full normalization; None where that changes or confuses them."""
+        """Return the same labels under full normalization; None if that is no change or makes labels equal."""
         if self.reading.normalization.full:
             return None
         lenient = replace(self, reading=replace(self.reading, normalization=FULL))
@@ -147,53 +147,53 @@ class LabelSet:
 
 
 def label_set(options: Options) -> LabelSet:
-    """Return the labels of the test set, read as a gate's options ask; refuse those that normalization makes equal."""
+    """Return the labels of the test set with the gate's reading options; refuse labels that these make equal."""
     reading = Reading(options.normalization(), options.pattern(), options.json_field())
     if reading.pattern is not None and reading.json_field:
-        cure = "Keep the one that finds the label."
-        raise options.error("pattern and json_field are both given", key="json_field", cure=cure)
+        cure = "Keep the one that extracts the label."
+        raise options.error("pattern and json_field are both set", key="json_field", cure=cure)
     refuse_blank(options)
     made = LabelSet(reading, tuple(dict.fromkeys(label.strip() for label in options.expected)), options.known)
     if (pair := made.confused()) is not None:
         raise options.error(
-            f"normalize makes one label of {listed(pair[:1])} and {listed(pair[1:])}",
+            f"normalize makes the labels {listed(pair[:1])} and {listed(pair[1:])} equal",
             key="normalize",
-            cure="Leave out the step that makes them equal, or write the label in one way in the test set.",
+            cure="Remove the step that makes them equal, or use one spelling of the label in the test set.",
         )
     return made
 
 
 def refuse_blank(options: Options) -> None:
-    """Refuse an empty expected output: as an answer it counts as wrong."""
+    """Refuse an empty expected output, because an empty answer counts as wrong."""
     if any(not text.strip() for text in options.expected):
         raise options.error(
-            f"{options.metric} cannot score an example that expects an empty output: an empty answer counts as wrong",
-            cure="Let the model say something there, as none.",
+            f"{options.metric} cannot score an empty expected output: an empty answer counts as wrong",
+            cure="Use an explicit label such as `none`.",
         )
 
 
 def selected_codes(options: Options, labels: LabelSet) -> tuple[int, ...]:
-    """Return the codes that the option ``labels`` names; all where it is absent."""
+    """Return the codes of the option ``labels``; all codes if it is absent."""
     asked = options.labels("labels")
     if asked is None:
         return tuple(range(len(labels.texts)))
     codes = tuple(_code(options, "labels", label, labels) for label in asked)
     if len(set(codes)) < len(codes):
-        raise options.error("labels names a label twice", key="labels", cure="Name each label once.")
+        raise options.error("labels contains a label twice", key="labels", cure="List each label once.")
     return codes
 
 
 def positive_code(options: Options, labels: LabelSet) -> int:
-    """Return the code of ``pos_label``, the label that a binary metric is about, of two."""
+    """Return the code of ``pos_label``, the positive one of two labels."""
     name, evidence = options.metric, f"The labels are: {listed(labels.texts)}."
     if len(labels.texts) != 2:
-        what = f"{name} needs a test set with two labels, and this one has {len(labels.texts)}"
+        what = f"{name} needs two labels, and the test set has {len(labels.texts)}"
         cure = f"Use {name}_macro, {name}_micro or {name}_weighted."
         cure = cure if len(labels.texts) > 2 else "Add examples of the other label."
         raise options.error(what, evidence=evidence, cure=cure)
     label = options.label("pos_label")
     if label is None:
-        what = f"{name} needs pos_label, the label that it is about"
+        what = f"{name} needs pos_label, the positive label"
         cure = f"Write metric: {{name: {name}, pos_label: {listed(labels.texts[:1])}}}."
         raise options.error(what, key="pos_label", evidence=evidence, cure=cure)
     return _code(options, "pos_label", label, labels)
@@ -202,6 +202,6 @@ def positive_code(options: Options, labels: LabelSet) -> int:
 def _code(options: Options, key: str, label: str, labels: LabelSet) -> int:
     code = labels.code(label)
     if code is None:
-        what = f"{key} names {listed([label])}, which no example of the test set expects"
+        what = f"{key} contains {listed([label])}, which is not a label of the test set"
         raise options.error(what, key=key, cure=did_you_mean(label, labels.texts))
     return code

@@ -1,4 +1,4 @@
-"""Differences between two texts that do not count, where a gate says so."""
+"""Normalization of texts before they are compared."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 from functools import partial
 
-# Signs that carry meaning where they stand at the edge of a text: "C#", "5%", "-1", "@ana".
+# Characters that have a meaning at the edge of a text: "C#", "5%", "-1", "@ana".
 _MEANT = frozenset("#%‰&@/\\-")
 
 
@@ -35,18 +35,18 @@ _STEPS: Mapping[str, Callable[[str], str]] = {
     "punctuation": _punctuation,
 }
 STEPS = tuple(_STEPS)
-"""The names of all steps, in the order in which they are taken."""
+"""The names of all steps, in the order in which they run."""
 
 
 @dataclass(frozen=True)
 class Normalization:
-    """Steps that make texts equal which differ only in something that does not count.
+    """Steps that remove differences which do not count.
 
-    - ``unicode``: compatibility forms (NFKC), so that a full-width letter is its plain one;
-    - ``case``: Unicode case folding;
-    - ``whitespace``: each run of white space is one space;
-    - ``punctuation``: punctuation, quotation marks, brackets and back-quotes around the text are removed. Inside it
-      they stay, and so do the signs ``# % & @ / \\ -`` wherever they stand, and a text of nothing but punctuation.
+    - ``unicode``: apply NFKC, so that a full-width letter equals the plain one;
+    - ``case``: apply Unicode case folding;
+    - ``whitespace``: replace each run of white space by one space;
+    - ``punctuation``: strip punctuation, quotation marks, brackets and backticks around the text. Those inside it stay,
+      and so do ``# % & @ / \\ -`` everywhere, and a text of nothing but punctuation.
     """
 
     steps: frozenset[str] = frozenset()
@@ -83,11 +83,10 @@ _YEAR_LAST = {
 
 
 def iso_date(text: str, *, day_first: bool | None = None) -> str:
-    """Return the date that the text is, as ISO 8601 has it; the text itself where it is none.
+    """Return a date in ISO 8601 format; text that is not a date is returned unchanged.
 
-    Read are ``2026-03-05``, ``2026/3/5``, ``20260305`` (each with a midnight after it), ``5 March 2026``,
-    ``March 5th, 2026`` and their like with English months. ``3/5/2026`` is read only where ``day_first`` says which
-    of the two is the day.
+    Accepted are ``2026-03-05``, ``2026/3/5``, ``20260305`` (each may be followed by midnight), ``5 March 2026``,
+    ``March 5th, 2026`` and similar forms with English months. ``3/5/2026`` is read only if ``day_first`` is set.
     """
     short = text.strip()
     if len(short) > _LONGEST:
@@ -102,7 +101,7 @@ def iso_date(text: str, *, day_first: bool | None = None) -> str:
 
 
 def _month(written: str) -> int:
-    """Return a month that is a number or an English name, in full or its first three letters; 0 of anything else."""
+    """Return the number of a month given as a number or an English name (or its first three letters); otherwise 0."""
     lower = written.lower()
     return (
         int(lower)

@@ -1,4 +1,4 @@
-"""The options that a gate gives a metric: which are there, and of what type."""
+"""Validation of a metric's options: their names and types."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.data import expected_text
-from pytest_ftgate.errors import ConfigError
+from pytest_ftgate.errors import ConfigError, combined
 from pytest_ftgate.metrics.normalization import STEPS, Normalization
 from pytest_ftgate.text import kind_of, listed, nearest
 
@@ -18,22 +18,28 @@ if TYPE_CHECKING:
     from pytest_ftgate.config import MetricSpec
 
 
-_OF_OTHER_METRICS = ("normalize", "pattern", "json_field", "labels", "pos_label")  # meant as it is written
+_OF_OTHER_METRICS = (
+    "normalize",
+    "pattern",
+    "json_field",
+    "labels",
+    "pos_label",
+)  # other metrics have these: the name is no slip
 
 
 def did_you_mean(word: str, names: Collection[str]) -> str:
-    """Return the cure for a name that does not exist: the nearest one, or all there are."""
+    """Return the cure for an unknown name: the nearest valid name, or all valid names."""
     near = nearest(word, names)
-    return f"Did you mean {near!r}?" if near is not None else f"There are: {listed(names, at_most=40)}."
+    return f"Did you mean {near!r}?" if near is not None else f"Valid names: {listed(names, at_most=40)}."
 
 
 @dataclass(frozen=True)
 class Options:
-    """What is written for one metric; every reader below raises :class:`ConfigError` naming place and key.
+    """One metric's written options; every method that reads one raises :class:`ConfigError` with place and key.
 
     Attributes:
         expected: the distinct expected outputs of the test set, as texts.
-        known: further labels, those of the training set: wrong in an answer, but not counted as unknown.
+        known: the labels of the training set: wrong as an answer, but not counted as unknown.
     """
 
     spec: MetricSpec
@@ -48,18 +54,21 @@ class Options:
         return ConfigError(what, where=self.spec.source.where(key), evidence=evidence, cure=cure)
 
     def allow(self, *keys: str) -> None:
-        """Refuse every option that the metric does not have."""
-        for key in self.spec.options:
-            if key not in keys:
-                near = None if key in _OF_OTHER_METRICS else nearest(key, keys)
-                cure = f"Did you mean {near!r}?" if near is not None else f"It has: {listed(keys)}."
-                raise self.error(f"{self.metric} has no option {key!r}", key=key, cure=cure)
+        """Raise one error for all options that the metric does not have."""
+        unknown = [self._unknown(key, keys) for key in self.spec.options if key not in keys]
+        if unknown:
+            raise combined(unknown)
+
+    def _unknown(self, key: str, keys: Collection[str]) -> ConfigError:
+        near = None if key in _OF_OTHER_METRICS else nearest(key, keys)
+        cure = f"Did you mean {near!r}?" if near is not None else f"Its options are: {listed(keys)}."
+        return self.error(f"{self.metric} has no option {key!r}", key=key, cure=cure)
 
     def normalization(self) -> Normalization:
         return Normalization(frozenset(self.steps(self.spec.options.get("normalize", ()), STEPS)))
 
     def steps(self, value: Any, known: Sequence[str], otherwise: str = "") -> tuple[str, ...]:
-        """Return the names that ``normalize`` holds, one or a list; ``otherwise``: what else may be written there."""
+        """Return the names in ``normalize``, one or a list; ``otherwise`` describes what else it may be."""
         names = (value,) if isinstance(value, str) else value
         if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
             a_list = "a list of them" if otherwise else "or a list of them"
@@ -67,7 +76,7 @@ class Options:
         for name in names:
             if name not in known:
                 cure = did_you_mean(name, known)
-                raise self.error(f"normalize does not know {name!r}", key="normalize", cure=cure)
+                raise self.error(f"unknown step {name!r} in normalize", key="normalize", cure=cure)
         return tuple(names)
 
     def pattern(self) -> re.Pattern[str] | None:
@@ -75,20 +84,20 @@ class Options:
         try:
             return None if text is None else re.compile(text)
         except (re.error, OverflowError, RecursionError) as error:
-            what = f"pattern is no regular expression: {error}"
-            cure = "Write it in the syntax of Python's re; in YAML, single quotes keep backslashes."
+            what = f"pattern is not a valid regular expression: {error}"
+            cure = "Use the syntax of Python's re module; in YAML, put it in single quotes to keep backslashes."
             raise self.error(what, key="pattern", evidence=text, cure=cure) from error
 
     def json_field(self) -> tuple[str, ...]:
         text = self.text("json_field")
         parts = tuple(text.split(".")) if text is not None else ()
         if not all(part.strip() for part in parts):
-            cure = "Write the names on the way with dots between them, as in result.label."
+            cure = "Separate the names with dots, for example result.label."
             raise self.error(f"json_field {text!r} has an empty part", key="json_field", cure=cure)
         return parts
 
     def label(self, key: str) -> str | None:
-        """Return one label, as the text it has in the data: ``1`` is "1", ``true`` is "true"."""
+        """Return one label as text, as it is in the data: ``1`` is "1", ``true`` is "true"."""
         return self._label(key, self.spec.options[key]) if key in self.spec.options else None
 
     def labels(self, key: str, of: str = "labels") -> tuple[str, ...] | None:
@@ -99,7 +108,7 @@ class Options:
         return bool(self._read(key, lambda value: isinstance(value, bool), "true or false"))
 
     def _read(self, key: str, fits: Callable[[Any], Any], wanted: str) -> Any:
-        """Return an option's value, which must be what is wanted; None where it is absent."""
+        """Return an option's value, which must fit; None if it is absent. ``wanted`` describes it in messages."""
         value = self.spec.options.get(key)
         if key in self.spec.options and not fits(value):
             raise self.wrong_type(key, value, wanted)
@@ -110,10 +119,10 @@ class Options:
         return found
 
     def choice(self, key: str, known: Collection[str]) -> str | None:
-        """Return the option, one of the names that are known."""
+        """Return an option that must be one of the known names."""
         value: str | None = self._read(key, lambda value: isinstance(value, str), f"one of {', '.join(known)}")
         if value is not None and value not in known:
-            raise self.error(f"{key} does not know {value!r}", key=key, cure=did_you_mean(value, known))
+            raise self.error(f"unknown value {value!r} of {key}", key=key, cure=did_you_mean(value, known))
         return value
 
     def count(self, key: str) -> int | None:
@@ -136,10 +145,10 @@ class Options:
 
 
 def json_equal(a: Any, b: Any, normalize: Callable[[str], str]) -> bool:
-    """Return whether two JSON values are the same; raise :class:`RecursionError` where they are nested too deeply.
+    """Return whether two JSON values are equal; raise :class:`RecursionError` if they are nested too deeply.
 
-    Objects are, whatever the order of their keys; 1 and 1.0 are; NaN and infinities equal nothing; text values (not
-    keys) are compared after ``normalize``.
+    The order of keys does not matter; 1 equals 1.0; NaN and infinities equal nothing; text values (not keys) are
+    compared after ``normalize``.
     """
     if isinstance(a, str) and isinstance(b, str):
         return normalize(a) == normalize(b)
@@ -155,7 +164,7 @@ def json_equal(a: Any, b: Any, normalize: Callable[[str], str]) -> bool:
 
 
 def needed(options: Options, module: str, *, extra: str, key: str | None = None) -> Any:
-    """Return ``module`` of a library that a metric, or its option ``key``, needs, and that an extra of ours holds."""
+    """Return a module of an optional library that a metric, or its option ``key``, needs; ``extra`` installs it."""
     library = module.partition(".")[0]
     try:
         import_module(library)
@@ -163,7 +172,7 @@ def needed(options: Options, module: str, *, extra: str, key: str | None = None)
     except ImportError as error:
         missing = isinstance(error, ModuleNotFoundError) and error.name == library
         what = f"{key or f'the metric {options.metric}'} needs {library}, which "
-        what += "is not installed" if missing else "does not load"
+        what += "is not installed" if missing else "cannot be imported"
         evidence = None if missing else f"{type(error).__name__}: {error}"
         cure = f'pip install "pytest-ftgate[{extra}]"'
         raise options.error(what, key=key, evidence=evidence, cure=cure) from error

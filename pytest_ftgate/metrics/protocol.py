@@ -1,4 +1,4 @@
-"""What a metric is, and what it says about one model's answers."""
+"""The base class of metrics, and the result of measuring one model's answers."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ Bools: TypeAlias = "NDArray[np.bool_]"
 Codes: TypeAlias = "NDArray[np.int64]"
 Kind: TypeAlias = Literal["right_wrong", "graded", "set"]
 Answers: TypeAlias = Sequence[Sequence[str | None]]
-"""``[repeat][example]``; None: there is no answer, which is as wrong as an answer can be."""
+"""``[repeat][example]``; None: a missing answer, which gets the worst score."""
 
 
 class Metric(ABC):
-    """A measure of answers against what was expected. What follows is what most metrics are.
+    """A measure of answers against the expected outputs. The defaults suit most metrics.
 
     Attributes:
         kind: "right_wrong": each answer is right or wrong; "graded": each gets a number; "set": only all answers
-            together have a value, as with averages over labels.
+            together have a value, as for averages over labels.
         low, high: the range of the value, and of the score of one example.
-        uses_labels: the expected outputs are labels out of a small set.
-        compares: answers are compared with what is expected; else any answers may have the best value.
-        pairwise: answers of two models are compared, so that one model alone has no score.
+        uses_labels: the expected outputs are labels from a small set.
+        compares: answers are compared with the expected outputs; otherwise any answer may have the best score.
+        pairwise: the answers of two models are compared, so one model alone has no score.
         judged: a model or people judge the answers.
-        means: of pairwise metrics, preferences may be means of repeats or of several people.
+        means: for pairwise metrics: preferences may be means over repeats or over several people.
     """
 
     name: str
@@ -56,29 +56,29 @@ class Metric(ABC):
         """Measure the answers; ``expected`` holds one text or JSON value per example.
 
         Raises:
-            MetricError: the value is undefined, or a custom metric broke its promise.
-            ConfigError: the expected outputs are not of the kind that the metric compares.
+            MetricError: the value is undefined, or a custom metric failed.
+            ConfigError: the metric cannot compare the expected outputs.
         """
 
     def lenient(self) -> Metric | None:
-        """Return the metric ignoring case, punctuation and white space; None where that would be no other metric."""
+        """Return the metric ignoring case, punctuation and white space; None if that is the same metric."""
         return None
 
     def bare(self) -> Metric:
-        """Return the metric for answers that are the expected output and nothing else: no pattern finds it in them."""
+        """Return the metric for answers that are just the expected output: without a pattern or field to extract it."""
         return self
 
     @property
     def label_set(self) -> LabelSet | None:
-        """The labels that answers are compared with; None where these are no labels."""
+        """Return the labels that answers are compared with; None for metrics without labels."""
         return None
 
     def answers_read(self, answers: Iterable[str | None]) -> list[str | None]:
-        """Return the part of each answer that is compared; None where there is none."""
+        """Return the part of each answer that is compared; None if there is none."""
         return [None if answer is None else answer.strip() for answer in answers]
 
     def broken_form(self, answer: str | None) -> str | None:  # noqa: ARG002
-        """Return what is wrong with the form of an answer, by a metric that looks at that alone."""
+        """Return what is wrong with the form of an answer; None for metrics that do not check the form."""
         return None
 
 

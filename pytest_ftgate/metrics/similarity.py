@@ -1,4 +1,4 @@
-"""Metrics that grade how near an answer's text is to the expected one: 1 where it is the same."""
+"""Metrics that grade the similarity of an answer to the expected text: 1 if they are the same."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from pytest_ftgate.metrics.labels import refuse_blank
 from pytest_ftgate.metrics.options import Options, needed
 from pytest_ftgate.metrics.protocol import Answers, Scored, TextMetric, by_example, given
 
-# Scripts that put no space between words (Thai, Lao; Myanmar; Khmer; Hiragana, Katakana; Han). Each of their letters is
-# a word: there is nothing that tells more.
+# Scripts without spaces between words (Thai, Lao; Myanmar; Khmer; Hiragana, Katakana; Han). Each letter counts as a
+# word, because word boundaries are unknown.
 _UNSPACED = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
     "\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff]"
@@ -25,9 +25,9 @@ _ASCII_WORD = re.compile("[a-z0-9]+")
 
 
 def words(text: str) -> list[str]:
-    """Split into lower-case runs of letters, marks and digits; in scripts without spaces into single letters.
+    """Split a text into lower-case runs of letters, marks and digits; in scripts without spaces, into single letters.
 
-    For ASCII these are the tokens of rouge-score. A text without any is one word as it stands, stripped.
+    For ASCII these are the tokens of rouge-score. A text without such a run is a single word, stripped.
     """
     if text.isascii():
         return _ASCII_WORD.findall(text.lower()) or [text.lower().strip()]
@@ -46,20 +46,20 @@ def words(text: str) -> list[str]:
 
 
 def n_shared(first: Sequence[Hashable], second: Sequence[Hashable]) -> int:
-    """Return how many tokens the two have in common, each as often as both have it."""
+    """Return the number of tokens that both have, counting repeated ones (multiset intersection)."""
     return (Counter(first) & Counter(second)).total()
 
 
 def f_measure(n_common: int, n_expected: int, n_answered: int) -> float:
-    """Return the harmonic mean of precision and recall; 0 where nothing is common."""
+    """Return the harmonic mean of precision and recall; 0 if nothing is shared."""
     return 2 * n_common / (n_expected + n_answered) if n_common else 0.0
 
 
 Compare: TypeAlias = Callable[[str, str], float]
-"""Of the expected and the answered text, neither blank, after normalization; in [0, 1]."""
+"""Returns the similarity, in [0, 1], of the expected and the answered text, both normalized and not blank."""
 
 LONG = 100_000
-"""Characters. What is expected may not be longer: two such texts are compared in a few seconds at most."""
+"""Maximum length of an expected text, in characters: two such texts are compared within seconds."""
 
 _LONGER = 10
 
@@ -68,10 +68,10 @@ _EXTRA = "text"
 
 @dataclass(frozen=True)
 class TextSimilarity(TextMetric):
-    """How near the answers' texts are to the expected ones, each graded from 0 to 1; no answer is 0.
+    """The mean similarity of answers to the expected texts, each graded from 0 to 1; a missing answer is 0.
 
-    An answer that is both longer than `LONG` and more than ten times as long as the expected text is 0, unread: it has
-    run away, and reading it could take minutes.
+    An answer that is longer than `LONG` and more than ten times as long as the expected text is 0 without being
+    compared: it is a runaway generation, and comparing it could take minutes.
     """
 
     name: str
@@ -89,36 +89,36 @@ class TextSimilarity(TextMetric):
 
 
 def too_long(expected: str, answer: str) -> bool:
-    """Return whether an answer is so long that it is not read."""
+    """Return whether an answer is too long to be compared."""
     return len(answer) > LONG and len(answer) > _LONGER * len(expected)
 
 
 def refuse_unfit(options: Options) -> None:
-    """Raise :class:`ConfigError` where an expected text is blank, or too long to be compared."""
+    """Raise :class:`ConfigError` if an expected text is blank or too long to be compared."""
     refuse_blank(options)
     longest = max((len(text) for text in options.expected), default=0)
     if longest > LONG:
         raise options.error(
-            f"{options.metric} compares with expected texts of up to {LONG:,} characters, and one has {longest:,}",
-            cure="Split the example into parts, or use a metric of your own.",
+            f"{options.metric} supports expected texts of up to {LONG:,} characters, and one has {longest:,}",
+            cure="Split the example, or use a custom metric.",
         )
 
 
 def token_f1(expected: str, answer: str) -> float:
-    """Return F1 of the bags of tokens, split on white space.
+    """Return the F1 of the two bags of tokens, split on white space.
 
     Source: P. Rajpurkar, J. Zhang, K. Lopyrev & P. Liang, SQuAD: 100,000+ Questions for Machine Comprehension of
-    Text, EMNLP (2016). What SQuAD removes beyond white space is the gate's ``normalize`` here.
+    Text, EMNLP (2016). SQuAD's further normalization is left to the gate's ``normalize``.
     """
     first, second = expected.split(), answer.split()
     return f_measure(n_shared(first, second), len(first), len(second))
 
 
 def _rouge_l(options: Options) -> Compare:
-    """Make the F-measure of the longest common subsequence of words, the whole text as one sentence.
+    """Return a function for the F-measure of the longest common subsequence of words, over the whole text.
 
-    Source: C.-Y. Lin, ROUGE: A Package for Automatic Evaluation of Summaries (2004). The same as rouge-score's rougeL
-    without stemming, which knows no letters but a to z and takes time that grows with the product of the lengths.
+    Source: C.-Y. Lin, ROUGE: A Package for Automatic Evaluation of Summaries (2004). Equals rouge-score's rougeL
+    without stemming, but supports letters beyond a to z, and is faster on long texts.
     """
     subsequence = needed(options, "rapidfuzz.distance", extra=_EXTRA).LCSseq
 
@@ -132,7 +132,7 @@ def _rouge_l(options: Options) -> Compare:
 
 
 def _edit_similarity(options: Options) -> Compare:
-    """Make 1 less Levenshtein's distance over the length of the longer text, in characters.
+    """Return a function for 1 minus the Levenshtein distance divided by the length of the longer text.
 
     Source: V. I. Levenshtein, Soviet Physics Doklady 10 (1966) 707-710.
     """
@@ -141,7 +141,7 @@ def _edit_similarity(options: Options) -> Compare:
 
 
 def _chrf(options: Options) -> Compare:
-    """Make sacrebleu's sentence-level chrF: F-score of character n-grams up to 6, recall weighing twice.
+    """Return a function for sacrebleu's sentence-level chrF: the F2 score of character n-grams up to length 6.
 
     Source: M. Popović, chrF: character n-gram F-score for automatic MT evaluation, WMT (2015).
     """
@@ -160,7 +160,7 @@ NAMES = tuple(_COMPARE)
 
 
 def build(options: Options) -> TextSimilarity:
-    """Build the metric of this family that the options name."""
+    """Build the similarity metric that the options name."""
     options.allow("normalize")
     refuse_unfit(options)
     compare = _COMPARE[options.metric](options)

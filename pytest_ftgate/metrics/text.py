@@ -1,4 +1,4 @@
-"""Metrics of free text and of JSON."""
+"""Exact match of text and JSON."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from pytest_ftgate.metrics.labels import refuse_blank
 from pytest_ftgate.metrics.options import Options, json_equal
 from pytest_ftgate.metrics.protocol import Answers, Scored, TextMetric, by_example
 
-_Wanted: TypeAlias = tuple[bool, Any]  # whether it is compared as JSON, and the value
+_Wanted: TypeAlias = tuple[bool, Any]  # (whether to compare as JSON, the value)
 
 
 @dataclass(frozen=True)
 class ExactMatch(TextMetric):
-    """The share of answers that are word for word what was expected.
+    """The share of answers that equal the expected output.
 
-    Where an object, a list, a number or a truth value is expected, or a text that is a JSON object or list, values are
-    compared: the order of keys and the layout do not count, and an answer that is not JSON is wrong. Text is
-    compared without the white space around it. Normalization applies to text, and to the text values inside JSON.
+    If the expected output is a JSON value that is not text, or text that contains a JSON object or list, JSON values
+    are compared: key order and layout do not matter, and an answer that is not JSON is wrong. Text is compared without
+    surrounding white space. Normalization applies to text, and to text values inside JSON.
     """
 
     name = "exact_match"

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 SESSION: pytest.StashKey[GateSession] = pytest.StashKey()
 REQUEST: pytest.StashKey[pytest.FixtureRequest] = pytest.StashKey()
 
+_FORMATS = ("html", "json", "markdown", "recordings")
 _MARK_HELP = (
     "ftgate(gate=None, *, test_set, training_set, baseline, candidate, metric='accuracy', margin, ...): "
     "fail the run unless the candidate beats the baseline by the margin; `gate` names one in ftgate.yaml."
@@ -32,9 +33,14 @@ _MARK_HELP = (
 
 
 def _report(text: str) -> str:
+    from pytest_ftgate.text import suggestion
+
     form, _, path = text.partition(":")
-    if form not in ("html", "json", "markdown", "recordings") or not path:
-        raise ArgumentTypeError(f"{text!r} is no FORMAT:PATH with the format html, json, markdown or recordings")
+    if not path:
+        raise ArgumentTypeError(f"expected FORMAT:PATH, got {text!r}")
+    if form not in _FORMATS:
+        near = suggestion(form, _FORMATS)
+        raise ArgumentTypeError(f"the format must be one of {', '.join(_FORMATS)}, got {form!r}{near}")
     return text
 
 
@@ -44,7 +50,7 @@ def _usd(text: str) -> float:
     except ValueError:
         amount = 0.0
     if not 0 < amount < float("inf"):
-        raise ArgumentTypeError(f"{text!r} is no amount of US dollars above 0")
+        raise ArgumentTypeError(f"must be a positive number of US dollars, got {text!r}")
     return amount
 
 

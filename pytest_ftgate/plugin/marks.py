@@ -17,6 +17,7 @@ import pytest
 from pytest_ftgate.errors import ConfigError, Where, shown_path
 
 MARK = "ftgate"
+_GATE = "gate"
 
 
 @dataclass(frozen=True)
@@ -29,21 +30,24 @@ class GateMark:
 
     @property
     def gate(self) -> str | None:
-        """The gate that it names in the gate file."""
-        args = self.mark.args
-        if len(args) > 1 or not all(isinstance(arg, str) for arg in args):
+        """Return the gate in the gate file that the mark names, by position or as ``gate=``."""
+        named = [
+            *self.mark.args,
+            *(value for key, value in self.mark.kwargs.items() if key == _GATE and value is not None),
+        ]
+        if len(named) > 1 or not all(isinstance(name, str) for name in named):
             raise ConfigError(
-                "the ftgate mark takes one positional argument, the name of a gate in the gate file",
+                'the ftgate marker takes one gate name, as ftgate("NAME") or ftgate(gate="NAME")',
                 where=self.where,
-                evidence=f"Got {', '.join(repr(arg)[:60] for arg in args)}.",
-                cure="Give everything else by keyword.",
+                evidence=f"Got {', '.join(repr(name)[:60] for name in named)}.",
+                cure="Name one gate, and pass everything else by keyword.",
             )
-        return args[0] if args else None
+        return named[0] if named else None
 
     @property
     def keys(self) -> Mapping[str, Any]:
-        """The keys of the gate that it gives."""
-        return self.mark.kwargs
+        """Return the keys of the gate that the mark sets."""
+        return {key: value for key, value in self.mark.kwargs.items() if key != _GATE}
 
     @property
     def where(self) -> Where:

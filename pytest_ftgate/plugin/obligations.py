@@ -13,6 +13,7 @@ from pytest_ftgate.errors import FtgateError, shown_path
 from pytest_ftgate.plugin.gate_files import GateFiles
 from pytest_ftgate.reports.text import Line
 from pytest_ftgate.result import GateResult
+from pytest_ftgate.text import suggestion
 
 
 @dataclass
@@ -127,32 +128,34 @@ def find_unmet(
     asked for less than the file. A gate of the file is not met by another that a mark gives its name; where marks alone
     give a name, every test that carries it must have been judged, since each may be a gate of its own.
     """
-    firsts = (next(_unmet(name, results, seen, name in in_file), None) for name in dict.fromkeys(required))
+    firsts = (next(_unmet(name, results, seen, in_file), None) for name in dict.fromkeys(required))
     return [one for one in firsts if one is not None]
 
 
-def _unmet(name: str, results: Sequence[GateResult], seen: Seen, in_file: bool) -> Iterator[Unmet]:
-    judged = [result for result in results if (result.gate if in_file else result.name) == name]
+def _unmet(name: str, results: Sequence[GateResult], seen: Seen, in_file: Collection[str]) -> Iterator[Unmet]:
+    judged = [result for result in results if (result.gate if name in in_file else result.name) == name]
     if not judged:
         namesake = next((result for result in results if result.name == name), None)
-        yield Unmet(name, f"{namesake.nodeid} is another gate of that name" if namesake else _absence(name, seen))
+        yield Unmet(
+            name, f"{namesake.nodeid} is another gate of that name" if namesake else _absence(name, seen, in_file)
+        )
     for result in judged:
         if not result.passed:
             yield Unmet(name, f"the verdict of {result.nodeid} is {result.verdict}", told=True)
         elif result.loosened:
             yield Unmet(name, f"{result.nodeid} asks for less than the file: {'; '.join(result.loosened)}")
-    if not in_file:
+    if name not in in_file:
         tests = {result.nodeid for result in judged}
         for test in sorted(seen.tests.get(name, ())):
             if not any(nodeid == test or nodeid.startswith(f"{test}[") for nodeid in tests):
                 yield Unmet(name, f"{test} carries it too, and was not judged")
 
 
-def _absence(name: str, seen: Seen) -> str:
+def _absence(name: str, seen: Seen, in_file: Collection[str]) -> str:
     if name in seen.skipped:
         return f"its test was skipped: {seen.skipped[name]}"
     if name in seen.deselected:
         return "its test was deselected (-k, -m, --deselect, --lf or the like)"
     if name in seen.collected:
         return "its test was collected but not judged: the run stopped early, or a worker was lost"
-    return "no test of this run carries it"
+    return "no collected test has this marker" + ("" if name in in_file else suggestion(name, (*in_file, *seen.tests)))

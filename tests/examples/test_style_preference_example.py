@@ -139,7 +139,7 @@ def test_sheets_hide_the_models_and_come_back_as_preferences(copy):
     assert done.returncode == 0, done.stdout + done.stderr
     assert "human_preference by 2 raters" in done.stdout
     assert "60 won, 0 ties, 0 lost of 60 examples" in done.stdout
-    assert "about the outputs that the models gave" in done.stdout
+    assert "about the current outputs" in done.stdout
 
 
 def test_a_filled_in_sheet_is_not_written_over(copy):

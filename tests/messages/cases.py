@@ -420,6 +420,7 @@ def knowledge_that_was_memorised(project: Project) -> dict[str, Any]:
 # --- what cannot be judged ---------------------------------------------------------------------------------------
 
 keys("a key that does not exist", margn=0.1)
+keys("several slips in one marker", margn=0.1, confidence=95, errors="zero")
 keys("a margin that is impossible", margin=3)
 keys("a margin that is negative", margin=-0.1)
 keys("a margin that is text", margin="0.05")

@@ -62,8 +62,8 @@ def test_reports_of_two_runs_are_compared(project: Project) -> None:
     ("content", "message"),
     [
         (None, "other.json: no such file. Write one: python -m pytest --ftgate-report=json:PATH"),
-        ('{"version": 99, "gates": []}', "other.json: version: is 99, and only 1 is known here. Upgrade pytest-ftgate"),
-        ("<html>", "other.json: is not a report"),
+        ('{"version": 99, "gates": []}', "other.json: version: must be 1"),
+        ("<html>", "other.json: not a report"),
     ],
 )
 def test_what_cannot_be_compared_is_one_line(project: Project, content: str | None, message: str) -> None:
@@ -90,7 +90,7 @@ def test_a_gate_that_init_wrote_judges(project: Project, models: tuple[str, str]
     assert project.run_apart("-k", "nothing").ret == 1  # the gate is an obligation
     again = command(project, "init")
     assert again.returncode == 2
-    assert again.stderr.startswith("pytest_ftgate init: ftgate.yaml: is there already, and nothing was written")
+    assert again.stderr.startswith("pytest_ftgate init: ftgate.yaml: the file exists")
 
 
 def test_a_gate_that_init_wrote_for_csv_judges(project: Project) -> None:
@@ -108,8 +108,8 @@ def test_a_gate_that_init_wrote_for_csv_judges(project: Project) -> None:
     )
     result = command(project, "init", "--baseline", "python:own:weak", "--candidate", "python:own:good")
     assert result.returncode == 0, result.stderr
-    assert "input is the column utterance, expected is the column intent" in result.stdout
-    assert "groups: perhaps by template (20 values)" in result.stdout
+    assert "utterance as input, intent as expected" in result.stdout
+    assert "groups: possibly by template (20 values)" in result.stdout
     project.pytester.syspathinsert()
     assert project.gate("test_finetune.py")["verdict"] == "pass"
 
@@ -128,7 +128,7 @@ def test_data_like_that_of_the_example_gets_a_gate(project: Project) -> None:
     result = command(project, "init", "--baseline", "recorded:base.jsonl", "--candidate", "recorded:ft.jsonl")
     assert "120 examples, 40 groups" in result.stdout
     assert "metric f1_macro (20 labels" in result.stdout
-    assert "WARNING: 150 usable training examples, and a gate asks for 200" in result.stdout
+    assert "WARNING: 150 usable training examples, and a gate needs 200" in result.stdout
     gate = project.gate("test_finetune.py", apart=True)
     assert (gate["verdict"], gate["metric"]) == ("fail", "f1_macro")
     write_jsonl(project.path / "train.jsonl", [row(i, "train") for i in range(220)])

@@ -92,7 +92,7 @@ def test_a_command_that_hangs_makes_the_gate_an_error(judged: Project) -> None:
     gate = judged.gate()
     assert gate["verdict"] == "error"
     text = judged.result.stdout.str()
-    assert "did not end within 1 s" in text
+    assert "1 s for test_set" in text
     assert "test.jsonl:" in text
     for pid in pids.read_text().split():
         with pytest.raises(ProcessLookupError):
@@ -103,7 +103,7 @@ def test_a_program_that_is_not_there_is_said_before_any_call(judged: Project) ->
     judged.gate_test(metric={"name": "command", "argv": ["no-such-linter", "-"]})
     gate = judged.gate()
     assert (gate["verdict"], gate["models_called"]) == ("error", False)
-    assert "there is no program 'no-such-linter' that could be executed" in judged.result.stdout.str()
+    assert "'no-such-linter'" in judged.result.stdout.str()
 
 
 def test_an_answer_never_becomes_an_argument(judged: Project) -> None:

@@ -136,7 +136,7 @@ def test_an_obligation_that_was_not_met_is_in_the_title(project: Project) -> Non
     project.gate_test()
     found = page(project)
     assert found.headings[0] == "1 gate: pass, 1 required gate not met"
-    assert "elsewhere: no test of this run carries it" in found.text
+    assert "elsewhere: no collected test has this marker" in found.text
 
 
 def test_a_session_without_a_gate_has_a_page_too(project: Project) -> None:

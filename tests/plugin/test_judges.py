@@ -161,7 +161,7 @@ def test_the_margin_is_of_the_win_rate_above_a_half(judged: PythonJudged) -> Non
     judged.judged_by(name="preference", gate={"margin": 0.26, "evidence": "observed"})
     assert judged.gate()["verdict"] == "fail"
     judged.judged_by(name="preference", gate={"margin": 0.5})
-    assert "the gain is the win rate less 0.5" in refused(judged)
+    assert "win rate" in refused(judged)
 
 
 def test_a_judge_that_prefers_the_first_answer_yields_ties_and_a_red_gate(judged: PythonJudged) -> None:
@@ -173,7 +173,7 @@ def test_a_judge_that_prefers_the_first_answer_yields_ties_and_a_red_gate(judged
     assert (pair["wins"], pair["ties"], pair["losses"]) == (0, 60, 0)
     assert (pair["disagreements"], pair["first_preferred"]) == (50, 50)
     assert check(gate, "position_bias.preference")["status"] == "warning"
-    assert "in 50 of the 50 pairs with baseline that differ" in check(gate, "position_bias.preference")["message"]
+    assert "in 50 of 50 pairs" in check(gate, "position_bias.preference")["message"]
 
 
 def test_a_judge_that_measured_nothing_is_what_is_to_be_changed_and_not_the_candidate(judged: PythonJudged) -> None:
@@ -185,7 +185,7 @@ def test_a_judge_that_measured_nothing_is_what_is_to_be_changed_and_not_the_cand
         check(gate, "position_bias.preference")["message"],
     )
     assert advice["text"] == check(gate, "margin")["advice"]
-    assert advice["text"].startswith("Take another judge, ")
+    assert advice["text"].startswith("Use another judge, ")
     judged.result.stdout.no_fnmatch_line("*Drop *")
     judged.judged_by("python:judges:honest", name="preference", gate={"margin": 0.45})
     gate = judged.gate()
@@ -226,9 +226,7 @@ def test_ftgate_evaluate_asks_no_judge(judged: PythonJudged) -> None:
     )
     result = judged.run("test_evaluate.py")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(
-        ["*rubric cannot be measured by ftgate_evaluate: it is judged on the test set of a gate*"]
-    )
+    result.stdout.fnmatch_lines(["*rubric cannot be measured by ftgate_evaluate*"])
 
 
 COUNTING = """
@@ -245,10 +243,7 @@ def test_a_judge_whose_answers_cannot_be_read_is_an_error(judged: PythonJudged) 
     gate = judged.gate()
     assert gate["verdict"] == "error"
     seen = check(gate, "judge.rubric")
-    assert seen["message"] == (
-        "judge counting: the first 5 of 110 answers cannot be read (no other was waited for), "
-        "the first about t0: I would say 4 of 5."
-    )
+    assert all(text in seen["message"] for text in ("judge counting", "5 of 110", "t0", "I would say 4 of 5."))
     assert [one["name"] for one in gate["checks"] if one["status"] == "error"] == ["judge.rubric"]
     assert (judged.path / "asked.txt").read_text(encoding="utf-8") == "?????"
     assert "--ftgate-cache=refresh" in seen["advice"]
@@ -407,7 +402,7 @@ def test_what_asks_no_judge_refuses_judged_metrics(judged: PythonJudged) -> None
     judged.judged_by(name="preference", gate={"stage": "ready"})
     assert "preference compares two models" in refused(judged)
     judged.judged_by(name="preference", gate={"objective": "match", "max_drop": 0.05, "cheaper_by": 2.0, "margin": ...})
-    assert "objective: match cannot be judged by preference" in refused(judged)
+    assert "objective: match needs a metric" in refused(judged)
 
 
 def test_before_training_a_rubric_judges_the_baseline(judged: PythonJudged) -> None:
@@ -454,9 +449,9 @@ def test_a_judge_that_agrees_with_people_may_judge(judged: PythonJudged, name: s
     assert (judge["kappa"], judge["n_kappa"], judge["n_questions"]) == (1.0, 20, questions)
     kind = "Cohen, quadratic weights" if name == "rubric" else "Cohen"
     judged.result.stdout.fnmatch_lines([f"{name} by judge honest, kappa 1.00 with people ({kind}): *"])
-    assert check(gate, f"calibration.{name}")["message"] == (
-        f"agreement of the judge honest with people on 20 human-labelled items ({kind}) is kappa 1.00, asked for 0.6"
-    )
+    calibration = check(gate, f"calibration.{name}")
+    assert (calibration["status"], calibration["observed"], calibration["required"]) == ("pass", 1.0, 0.6)
+    assert all(text in calibration["message"] for text in ("honest", "20 human-labelled items", kind))
 
 
 @pytest.mark.parametrize("name", ["rubric", "preference"])
@@ -478,7 +473,7 @@ def test_labels_that_are_all_alike_hold_no_judge(judged: PythonJudged) -> None:
     judged.judged_by(calibration=CALIBRATION)
     gate = judged.gate()
     assert gate["verdict"] == "error"
-    assert "cannot be told: all of them have one label" in check(gate, "calibration.rubric")["message"]
+    assert "undefined" in check(gate, "calibration.rubric")["message"]
 
 
 @pytest.mark.parametrize(
@@ -486,18 +481,18 @@ def test_labels_that_are_all_alike_hold_no_judge(judged: PythonJudged) -> None:
     [
         (
             [{"input": f"x{i}", "output": "y", "score": 3} for i in range(19)],
-            "labelled.jsonl: 19 items, at least 20 are needed",
+            "at least 20 distinct items, got 19",
         ),
         (
             [{"input": "x", "output": f"y{i % 2}", "score": 3 + i % 2} for i in range(40)],
-            "labelled.jsonl: 2 items of 40 rows are different, at least 20 are needed",
+            "got 2 in 40 rows",
         ),
         (
             [{"input": "x", "output": "y", "score": 10**400}],
-            "labelled.jsonl:1: score: must be a score from 1 to 5, is 1",
+            "labelled.jsonl:1: score: must be a score from 1 to 5, got 1",
         ),
-        ([{"input": "x", "output": "y", "score": 6}], "labelled.jsonl:1: score: must be a score from 1 to 5, is 6"),
-        ([{"input": "x", "output": "y", "score": "good"}], "must be a score from 1 to 5, is good"),
+        ([{"input": "x", "output": "y", "score": 6}], "labelled.jsonl:1: score: must be a score from 1 to 5, got 6"),
+        ([{"input": "x", "output": "y", "score": "good"}], "must be a score from 1 to 5, got good"),
         ([{"input": "x", "output": "y"}], 'labelled.jsonl:1: no field "score"'),
         ([{"input": "x", "output": 5, "score": 5}], "labelled.jsonl:1: output: must be text, is a number"),
     ],

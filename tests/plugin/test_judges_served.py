@@ -97,7 +97,7 @@ def test_a_judge_named_under_models(judged: ServedJudged) -> None:
     assert gate["judges"][0]["judge"] == "referee"
     document["models"]["referee"]["system"] = "Be kind."
     path.write_text(yaml.safe_dump(document))
-    assert "the judge referee has a prompt of its own (system)" in refused(judged)
+    assert "the judge referee has its own prompt (system)" in refused(judged)
 
 
 def test_garbage_is_an_error_and_is_not_asked_again(judged: ServedJudged) -> None:
@@ -106,7 +106,7 @@ def test_garbage_is_an_error_and_is_not_asked_again(judged: ServedJudged) -> Non
     gate = judged.gate()
     assert gate["verdict"] == "error"
     message = check(gate, "judge.preference")["message"]
-    assert message == "judge judge: 2 of 100 answers cannot be read, the first about t7: Both are fine!"
+    assert message == "judge judge: cannot read 2 of 100 replies; the first, about t7: Both are fine!"
     judged.forget()
     assert judged.gate()["verdict"] == "error"
     assert judged.server.requests == []
@@ -117,10 +117,10 @@ def test_garbage_is_an_error_and_is_not_asked_again(judged: ServedJudged) -> Non
 def test_a_judge_that_answers_nothing_but_garbage_is_soon_asked_no_more(judged: ServedJudged) -> None:
     judged.judge = lambda body: "Both are fine!"
     judged.judged_by({**judged.model("judge"), "concurrency": 2}, name="preference")
-    assert "(no other was waited for)" in check(judged.gate(), "judge.preference")["message"]
+    assert "(the others were cancelled)" in check(judged.gate(), "judge.preference")["message"]
     assert 5 <= judged.n_asked("judge") <= 8
     judged.forget()
-    assert "(no other was waited for)" in check(judged.gate(), "judge.preference")["message"]
+    assert "(the others were cancelled)" in check(judged.gate(), "judge.preference")["message"]
     assert judged.server.requests == []  # what was said so far is kept, and it is enough
     judged.judge = lambda body: '{"better": "tie"}'
     assert judged.gate("--ftgate-cache=refresh")["verdict"] == "fail"

@@ -146,7 +146,7 @@ def test_a_coroutine_function_needs_no_processes(local: Project) -> None:
 
 def test_workers_and_concurrency_exclude_each_other(local: Project) -> None:
     candidate(local, "one", workers=2, concurrency=2)
-    assert "concurrency and workers are both given" in refused(local, apart=True)
+    assert "concurrency and workers are both set" in refused(local, apart=True)
 
 
 def test_the_backend_of_joblib_that_the_user_has_set_is_used(local: Project) -> None:

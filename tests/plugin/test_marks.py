@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from gate_project import Project, check
 
 
@@ -112,7 +114,34 @@ def test_unknown_keys_and_gates_name_the_nearest(project: Project) -> None:
     text = result.stdout.str()
     assert "'support'" in text or "support" in text
     assert "margin" in text
-    assert "one positional argument" in text
+    assert "'support', 'twice'" in text
+
+
+def test_the_gate_may_be_named_by_keyword(project: Project) -> None:
+    gate = json.dumps(project.keys)
+    project.gate_file(f"version: 1\ngates:\n  support: {gate}\n")
+    mark = "import pytest\n@pytest.mark.ftgate({})\ndef test_gate(): pass\n"
+    project.gate_test().write_text(mark.format("gate='support'"))
+    project.run().assert_outcomes(passed=1)
+    project.gate_test().write_text(mark.format("'support', gate='support'"))
+    result = project.run()
+    result.assert_outcomes(errors=1)
+    assert "'support', 'support'" in result.stdout.str()
+
+
+def test_all_slips_of_the_marks_of_a_test_are_told_at_once(project: Project) -> None:
+    project.file(
+        "test_gate.py",
+        "import pytest\n"
+        "@pytest.mark.ftgate(confidence=95, test_set=3)\nclass TestGates:\n"
+        "    @pytest.mark.ftgate(margn=0.1, errors='zero')\n    def test_gate(self): pass\n",
+    )
+    result = project.run()
+    result.assert_outcomes(errors=1)
+    text = result.stdout.str()
+    told = ("2: confidence: ", "2: test_set: ", "4: margn: ", "4: errors: ")
+    assert [f"test_gate.py:{place}" in text for place in told] == [True] * 4
+    assert "'score_zero'" in text
 
 
 def test_a_named_gate_needs_a_gate_file(project: Project) -> None:

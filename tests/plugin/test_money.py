@@ -199,9 +199,7 @@ def test_a_price_by_tokens_and_by_the_hour_is_refused(http: EndpointProject) -> 
     http.gates(candidate=http.model("ft", price={**PRICE, "gpu_hour_usd": 2}))
     gate = http.run("-v")
     gate.assert_outcomes(errors=1)
-    gate.stdout.fnmatch_lines(
-        ["*gpu_hour_usd, the price of a machine, and input_per_1m, the price of tokens: keep one*"]
-    )
+    gate.stdout.fnmatch_lines(["*gpu_hour_usd*input_per_1m*"])
     assert http.server.requests == []
 
 
@@ -232,7 +230,7 @@ def test_a_limit_that_is_none_is_a_usage_error(project: Project, amount: str) ->
     project.gate_test()
     result = project.run(f"--ftgate-max-cost={amount}")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*--ftgate-max-cost*is no amount of US dollars above 0*"])
+    result.stderr.fnmatch_lines(["*--ftgate-max-cost*must be a positive number of US dollars*"])
 
 
 SHOW_BUDGET = """

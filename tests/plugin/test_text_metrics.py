@@ -151,4 +151,4 @@ def test_vectors_that_are_none_make_the_gate_an_error(texts: Project) -> None:
     texts.pytester.syspathinsert()
     gate = texts.gate()
     assert gate["verdict"] == "error"
-    assert "nothing but zeros" in texts.result.stdout.str()
+    assert "zero vector" in texts.result.stdout.str()

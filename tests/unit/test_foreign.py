@@ -82,7 +82,10 @@ def test_lines_of_pluggy_and_ours_are_passed_over() -> None:
     line = Plugin.ask.__code__.co_firstlineno + 2
     with pytest.raises(ConfigError) as found:
         guarded("the hook ask", manager.hook.ask)
-    assert str(found.value) == f"the hook ask raised ValueError\n  ValueError: no idea ({HERE}:{line})"
+    assert (found.value.what, found.value.evidence) == (
+        "the hook ask raised ValueError",
+        f"ValueError: no idea ({HERE}:{line})",
+    )
 
 
 def test_the_file_of_a_decorated_function_is_its_own() -> None:

@@ -19,7 +19,7 @@ def test_a_gate_that_passed_owes_nothing() -> None:
 @pytest.mark.parametrize(
     ("seen", "reason"),
     [
-        (Seen(), "no test of this run carries it"),
+        (Seen(), "no collected test has this marker"),
         (
             Seen(collected={"intents"}),
             "its test was collected but not judged: the run stopped early, or a worker was lost",
@@ -30,6 +30,12 @@ def test_a_gate_that_passed_owes_nothing() -> None:
 )
 def test_an_absent_gate_says_why(seen: Seen, reason: str) -> None:
     assert find_unmet(["intents"], [judged("other")], seen, in_file=FILE) == [Unmet("intents", reason)]
+
+
+def test_an_unknown_gate_suggests_one_of_the_file_or_of_a_marker() -> None:
+    seen = Seen(tests={"orders": {"test_a"}})
+    reasons = [one.reason for one in find_unmet(["intnts", "order", "x"], [], seen, in_file=FILE)]
+    assert ["'intents'" in reasons[0], "'orders'" in reasons[1], "did you mean" in reasons[2]] == [True, True, False]
 
 
 def test_every_judged_test_must_pass() -> None:

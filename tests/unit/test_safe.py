@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pytest_ftgate.errors import DataError, ModelError, Where
-from pytest_ftgate.text import LONGEST, one_line, printable, readable, shortened
+from pytest_ftgate.text import LONGEST, nearest, one_line, printable, readable, shortened
 
 HOSTILE = (
     "::error::a \x1b[2J\x9b31m ##[error]b ##vso[c]d ##teamcity[e]\r\n::add-mask::f \u202eg\u200b \u2028 \x00 \ud800"
@@ -46,7 +46,7 @@ def test_the_text_of_an_error_is_harmless_and_bounded(kind: type[DataError]) -> 
 
 def test_an_error_of_many_lines_is_cut_after_some() -> None:
     raised = DataError("no", evidence="line\n" * 100, cure="cure\n" * 100)
-    assert len(str(raised).split("\n")) == 21
+    assert len(str(raised).split("\n")) == 25
 
 
 def test_shortened() -> None:
@@ -63,3 +63,21 @@ def test_readable_keeps_lines_and_nothing_that_is_not_seen(text: str, most: int)
     assert all(char in "\n\t" or char.isprintable() for char in shown)
     shown.encode()
     assert readable("a\r\nb\tc\n") == "a\nb\tc\n"
+
+
+@pytest.mark.parametrize(
+    ("word", "known", "meant"),
+    [
+        ("margn", ("margin", "max_drop"), "margin"),
+        ("zero", ("error", "score_zero"), "score_zero"),
+        ("f1_makro", ("f1", "f1_macro"), "f1_macro"),
+        ("match", ("accuracy", "exact_match"), "exact_match"),
+        ("gg", ("g", "other"), "g"),
+        ("id", ("video", "ticket_id"), "ticket_id"),
+        ("id", ("video",), None),
+        ("Training", ("min_training_examples", "training_set"), "training_set"),
+        ("gpt", ("openai", "python"), None),
+    ],
+)
+def test_the_nearest_word_is_a_misspelling_or_holds_what_was_written(word, known, meant) -> None:
+    assert nearest(word, known) == meant

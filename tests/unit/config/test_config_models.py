@@ -153,9 +153,9 @@ FUNCTION = "pkg.module:function"
     ("written", "key", "word"),
     [
         *((text, None, f"'{text}'") for text in ("gpt-4", "my model:x", "openai:")),
-        ("callable:f", None, "function itself"),
+        ("callable:f", None, "function"),
         *((f"python:{text}", "target", FUNCTION) for text in ("pkg.mod", "pkg/mod.py:f")),
-        *((value, None, type(value).__name__) for value in (3, ["openai:x"])),
+        *((value, None, "callable") for value in (3, ["openai:x"])),
         (None, None, "value"),
         (Model, None, "instance"),
         *((value, "provider", "openai, python, recorded") for value in ({"model": "x"}, {})),

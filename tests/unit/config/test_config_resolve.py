@@ -233,7 +233,7 @@ def test_before_training_there_need_not_be_a_candidate():
 def test_whole_numbers_and_objects_are_quoted_plainly():
     config = marked(margin=2, test_set=[("a", "b")], require=[{"metric": "f1", "min": 0.5, "max": 1}])
     assert config.quoted("margin") == "margin 2 (marker)"
-    assert config.quoted("test_set") == "test_set given as objects (marker)"
+    assert config.quoted("test_set") == "test_set a Python object (marker)"
     assert config.quoted("require") == "require f1 of the candidate at least 0.5 and at most 1 (marker)"
 
 
@@ -261,7 +261,7 @@ def test_missing_keys_are_listed_with_the_places_that_may_give_them(load):
         ({"confidence": 100}, "confidence", "100"),
         ({"ledger": {}}, "ledger", "ledger"),
         ({"baseline": None}, "baseline", "value"),
-        ({"test_set": 500}, "test_set", "count"),
+        ({"test_set": 500}, "test_set", "number"),
         ({"test_set": b"x"}, "test_set", "bytes"),
         ({"show": [["f1"]]}, "show[0]", "list"),
         ({"metric": ""}, "metric.name", "blank"),

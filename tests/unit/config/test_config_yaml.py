@@ -117,7 +117,7 @@ REFUSED = [
     ("a: [1, 2", ":1", ["']'"]),
     ("a: 1\n---\nb: 2", ":2", ["second document"]),
     ("a: 1\nb: 2\na: 3", ":3: a", ["line 1", "line 3"]),
-    ("a: {b: 1, 'b': 2}", ":1: a.b", ["twice"]),
+    ("a: {b: 1, 'b': 2}", ":1: a.b", ["duplicate"]),
     *((f"a: {tag} 1", ":1: a", [f"'{tag}'"]) for tag in ("!foo", "!")),
     ("a:\n  b: !!python/object/apply:os.system ['true']", ":2: a.b", ["python/object/apply:os.system"]),
     ("!!str a: 1", ":1", ["tag:yaml.org,2002:str"]),

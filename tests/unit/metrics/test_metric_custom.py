@@ -140,7 +140,7 @@ async def later(expected, answer):
     [
         ({"score": "len"}, "text"),
         ({"score": later}, "async"),
-        *(({"low": 1, "high": high}, f"high is {high}") for high in (1, 0)),
+        *(({"low": 1, "high": high}, f"high={high}") for high in (1, 0)),
         ({"high": 1e300}, "1e+12"),
         *(({"high": high}, str(high)) for high in (float("inf"), True)),
         *(({"low": low}, str(low)) for low in (float("nan"), None)),

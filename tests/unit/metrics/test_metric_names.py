@@ -109,7 +109,7 @@ NUMBER = {"argv": ["sh"], "score": r"score (\S+)", "low": 0, "high": 10, "greate
         ("f1", ("a",), {"pos_label": "a"}, None, "Add"),
         *((name, ("a",), {}, None, name) for name in ("matthews_corrcoef", "cohen_kappa")),
         ("balanced_accuracy", ("a", "b", "c"), {"labels": ["a", "c"]}, "labels", "a, b, c"),
-        ("f1_macro", [f"answer {i}" for i in range(2001)], {}, None, "2001"),
+        ("f1_macro", [f"answer {i}" for i in range(2001)], {}, None, "2,001"),
         *((name, (WORDS[0], " "), {}, None, "empty") for name in ("accuracy", "exact_match", "bleu", *TEXT)),
         *((name, ("x" * (LONG + 1),), {}, None, "100,001") for name in ("bleu", *TEXT)),
         ("bleu", ("one two three", "a b"), {}, None, "4 words"),
@@ -168,11 +168,11 @@ NUMBER = {"argv": ["sh"], "score": r"score (\S+)", "low": 0, "high": 10, "greate
             ("command", AB, {"argv": ["sh"], "timeout_s": value}, "timeout_s", "timeout_s")
             for value in (0, "10", True, 1e10, math.inf)
         ),
-        *(("command", AB, {"argv": ["sh"], "concurrency": n}, "concurrency", "whole number") for n in (0, 1.5)),
+        *(("command", AB, {"argv": ["sh"], "concurrency": n}, "concurrency", "concurrency") for n in (0, 1.5)),
         *(("command", AB, {"argv": ["sh"], "score": score}, "score", "score") for score in (3, "")),
         ("command", AB, {"argv": ["sh"], "score": "exitcode"}, "score", "exit_code"),
-        ("command", AB, {"argv": ["sh"], "score": "exit-code"}, "score", "0 groups"),
-        ("command", AB, {"argv": ["sh"], "score": "(a)(b)"}, "score", "2 groups"),
+        ("command", AB, {"argv": ["sh"], "score": "exit-code"}, "score", "one group"),
+        ("command", AB, {"argv": ["sh"], "score": "(a)(b)"}, "score", "has 2"),
         ("command", AB, {"argv": ["sh"], "score": "(a"}, "score", "position 0"),
         ("command", AB, {"argv": ["sh"], "score": r"(\d)"}, "score", "low, high, greater_is_better"),
         ("command", AB, {**NUMBER, "high": 1e300}, "high", "1e+12"),

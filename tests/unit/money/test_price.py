@@ -155,7 +155,7 @@ def test_a_model_says_its_price_as_it_likes() -> None:
         ({"input_per_1m": None}, "has the input_per_1m None"),
         (
             {"gpu_hour_usd": 1, "input_per_1m": 1},
-            "has gpu_hour_usd, the price of a machine, and input_per_1m, the price of tokens",
+            "sets both gpu_hour_usd (price of a machine) and input_per_1m (price of tokens)",
         ),
     ],
 )
