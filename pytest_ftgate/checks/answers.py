@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pytest_ftgate.runs.measure import Measured
 
 _IDS_SHOWN = 5
-_ID_CHARACTERS = 40
+_ID_CHARACTERS = 100
 
 
 def check_complete(gate: Context) -> list[Check]:
@@ -78,7 +78,6 @@ def complete_check(role: str, measured: Measured, *, forgiven: bool) -> Check:
     """Check one model. A missing answer is an error, unless the gate scores it as wrong."""
     model, run = measured.facts, measured.run
     gaps = [one for repeat in run.predictions for one in repeat if one.completion is None]
-    missing_ids = [one.id for one in gaps]
     error = str(run.fatal) if run.fatal else gaps[0].error if gaps else None
     offline = any(one.offline for one in gaps)
     missing = model.n_errors or 0
@@ -90,8 +89,8 @@ def complete_check(role: str, measured: Measured, *, forgiven: bool) -> Check:
             observed=model.n_expected,
             required=model.n_expected,
         )
-    ids = ", ".join(printable(id_, _ID_CHARACTERS) for id_ in missing_ids[:_IDS_SHOWN])
-    ids += ", ..." if len(missing_ids) > _IDS_SHOWN else ""
+    ids = ", ".join(printable(one.name, _ID_CHARACTERS) for one in run.unanswered[:_IDS_SHOWN])
+    ids += ", ..." if len(gaps) > _IDS_SHOWN else ""
     message = f"{called(role, model.name)}: {missing:,} of {plural(model.n_expected or 0, 'answer')} missing ({ids}): "
     message += one_line(error or "")
     return Check(

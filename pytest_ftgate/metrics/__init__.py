@@ -14,6 +14,7 @@ from pytest_ftgate.metrics.protocol import Answers, Breakdown, Metric, Scored
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import MetricSpec
+    from pytest_ftgate.errors import Where
 
     BUILT_IN: tuple[str, ...]
 
@@ -72,17 +73,19 @@ def build_metric(
     custom: Mapping[str, Any],
     known: Sequence[str] = (),
     others: Collection[str] = (),
+    blank: Sequence[Where] = (),
 ) -> Metric:
     """Build the metric that a gate asks for, ready to score answers on its test set.
 
     Averages over labels run over ``labels``, the distinct expected outputs as texts, for every model, whatever it
     answers; ``known``, those of the training set, are wrong in an answer, but not counted as unknown. ``custom`` are
-    metrics from hooks by name, and ``others`` what else could have been meant there.
+    metrics from hooks by name, ``others`` what else could have been meant there, and ``blank`` the places of examples
+    whose expected output is blank.
 
     Raises:
         ConfigError: there is no such metric, an option is wrong, or the test set's labels do not suit the metric.
     """
-    options, name = Options(spec, tuple(labels), tuple(known)), spec.name
+    options, name = Options(spec, tuple(labels), tuple(known), tuple(blank)), spec.name
     function = spec.options.get("function")
     own = callable(function) or name in custom
     build = _builder(name)

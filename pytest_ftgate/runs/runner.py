@@ -15,7 +15,7 @@ from pytest_ftgate.models.recorded import RecordedModel
 from pytest_ftgate.runs.run_state import EarlyStop, Keys, Progress, RunState
 
 if TYPE_CHECKING:
-    from pytest_ftgate.data import DataSet
+    from pytest_ftgate.data import DataSet, Example
     from pytest_ftgate.models import Completion, Model, Notes
     from pytest_ftgate.runs.budget import Budget
     from pytest_ftgate.runs.store import Store
@@ -44,6 +44,12 @@ class Run:
     def all_predictions(self) -> list[Prediction]:
         """Return the predictions of all repeats in one list."""
         return [prediction for repeat in self.predictions for prediction in repeat]
+
+    @property
+    def unanswered(self) -> list[Example]:
+        """Return the examples without an answer, once for each missing answer, in the order of the predictions."""
+        pairs = (pair for repeat in self.predictions for pair in zip(self.test_set, repeat, strict=True))
+        return [example for example, prediction in pairs if prediction.completion is None]
 
 
 @dataclass(frozen=True)

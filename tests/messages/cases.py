@@ -115,6 +115,12 @@ def missing_answers(project: Project) -> dict[str, Any]:
 
 
 @case
+def a_test_set_without_ids(project: Project) -> dict[str, Any]:
+    project.file("test.csv", "input,expected\n" + "".join(f"customer question {i},{label(i)}\n" for i in range(60)))
+    return project.judge(test_set="test.csv")
+
+
+@case
 def missing_answers_scored_as_wrong(project: Project) -> dict[str, Any]:
     project.predictions("ft.jsonl", 57)
     return project.judge(errors="score_zero")
@@ -171,6 +177,15 @@ def leaked_and_contradictory_rows(project: Project) -> dict[str, Any]:
     made = [*lessons(200), *((f"customer question {i}", label(i)) for i in range(3))]
     made += [*((f"Training  question {i}", wrong(i)) for i in range(4)), ("", "refund")]
     training(project, made)
+    return project.judge()
+
+
+@case
+def near_duplicates(project: Project) -> dict[str, Any]:
+    days = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+    asked = "Classify the following message of a customer. My parcel was promised for {} and nobody came to deliver it"
+    training(project, [*lessons(200), *((asked.format(day), "refund") for day in days)])
+    project.test_set(60, input=lambda i: asked.format("today") if i == 7 else f"customer question {i}")
     return project.judge()
 
 
@@ -447,6 +462,18 @@ def rows_that_cannot_be_read(project: Project) -> dict[str, Any]:
 
 
 @case
+def several_rows_that_cannot_be_read(project: Project) -> dict[str, Any]:
+    project.file("test.csv", "input,expected\n" + "".join(f"question {i}\n" for i in range(7)))
+    return project.judge(test_set="test.csv")
+
+
+@case
+def a_blank_label(project: Project) -> dict[str, Any]:
+    project.test_set(60, expected=lambda i: label(i) if i % 9 else " ")
+    return project.judge()
+
+
+@case
 def a_row_without_an_input(project: Project) -> dict[str, Any]:
     write_jsonl(project.path / "test.jsonl", [{"question": "a", "expected": "b"}])
     return project.judge()
@@ -460,7 +487,7 @@ def an_id_that_repeats(project: Project) -> dict[str, Any]:
 
 @case
 def an_input_that_repeats(project: Project) -> dict[str, Any]:
-    write_jsonl(project.path / "test.jsonl", [{"input": "Same", "expected": "b"}, {"input": "same ", "expected": "b"}])
+    write_jsonl(project.path / "test.jsonl", [{"input": f"Which label? {one}", "expected": "b"} for one in "aBbA"])
     return project.judge()
 
 
