@@ -217,8 +217,8 @@ class _Rules:
         yield Check(
             "label_quality",
             "note",
-            f"{plural(count, 'training row')}{of} may be mislabelled, as the {NEIGHBOURS} nearest rows all have another "
-            f"label: {rows}",
+            f"{plural(count, 'training row')}{of} may be mislabelled, as the {NEIGHBOURS} nearest rows all have "
+            f"another label: {rows}",
             observed=count,
             advice="Check the labels of these rows first.",
         )
