@@ -43,8 +43,8 @@ def is_blank(input: Input) -> bool:  # noqa: A002
     """Return whether the input is blank text, or a conversation whose last message of the user is blank."""
     if isinstance(input, str):
         return not visible(input)
-    asked = [message for message in input if message["role"] == "user"] or input
-    return not asked or not visible(_text(asked[-1]))
+    questions = [message for message in input if message["role"] == "user"] or input
+    return not questions or not visible(_text(questions[-1]))
 
 
 def visible(text: str) -> str:

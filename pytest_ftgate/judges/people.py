@@ -82,11 +82,11 @@ def read_ratings(path: Path, source: str, test: DataSet) -> Ratings:
                 where=row.where,
                 cure="keep one of the two, or name the raters in the column rater",
             )
-    missing = [example for example, ratings in zip(test.examples, found, strict=True) if not ratings]
+    missing = [row for row, ratings in enumerate(found) if not ratings]
     if missing:
         counted = f"{len(missing):,} of {plural(len(test), 'test example')} have no preference"
         raise DataError(
-            f'{counted}, the first is "{excerpt(missing[0].id)}" ({missing[0].place})',
+            f'{counted}, the first is "{excerpt(test.examples[missing[0]].id)}" ({test.where(missing[0])})',
             where=Where(path=shown),
             cure="let somebody judge them too: a row that is left out is no tie",
         )

@@ -128,10 +128,10 @@ def fewest_wins(n: int, *, margin: float, confidence: float, evidence: str) -> i
         evidence: "observed", "significant" or "proven".
     """
     alpha = level(confidence)
-    asked = {"observed": [], "significant": [0.0], "proven": [min(margin, 0.0), margin]}[evidence]
+    targets = {"observed": [], "significant": [0.0], "proven": [min(margin, 0.0), margin]}[evidence]
 
     def enough(wins: int) -> bool:
-        return all(_passes(wins, 0, n, target, alpha) for target in asked)
+        return all(_passes(wins, 0, n, target, alpha) for target in targets)
 
     least = max(0, math.ceil(Fraction(repr(float(margin))) * n)) if margin else 1
     if n < 1 or least > n or not enough(n):

@@ -83,7 +83,7 @@ def _age_check(gate: Context) -> Check:
     return Check(
         "max_age_days",
         "pass" if fresh else "fail",
-        f"the oldest prediction is {plural(int(age), 'day')} old ({day(oldest)}), limit {most:g}",
+        f"the oldest prediction is {plural(int(age), 'day')} old ({day(oldest)}; limit {most:g} days)",
         observed=round(age, 3),
         **required,
         advice=None if fresh else _AGAIN,

@@ -105,9 +105,9 @@ def _listed(listing: Listing | None, last: LastGreen | None, model: str) -> str 
     """Return the date that the endpoint lists, else the date known at the last green verdict."""
     if listing is not None and listing.known:
         return listing.shutdown
-    kept = last.shutdown.get(model) if last is not None else None
+    known = last.shutdown.get(model) if last is not None else None
     with suppress(TypeError, ValueError):
-        return date.fromisoformat(kept).isoformat()  # type: ignore[arg-type]
+        return date.fromisoformat(known).isoformat()  # type: ignore[arg-type]
     return None
 
 

@@ -20,6 +20,7 @@ _MARKS = ".,;:!?'\"…“”‘’„«»¿¡。、，！？；：؟،।"
 _TOKEN = re.compile(rf"[^\W{_SIGNS}]+|[^\s{_MARKS}]")
 _DIGIT = re.compile(r"\d")
 _EXCERPT = 40  # characters
+_CONTEXT = 2  # words before the difference
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +59,13 @@ def resemblance(one: frozenset[str], other: frozenset[str]) -> float:
 
 
 def shared_start(texts: Sequence[str]) -> int:
-    """Return how many characters all texts share at their start, up to the beginning of a word."""
-    common = os.path.commonprefix([min(texts), max(texts)])  # noqa: RUF071  # of texts: no paths
-    return common.rfind(" ") + 1
+    """Return how many characters all texts share at their start, without the last ``_CONTEXT`` words."""
+    words = os.path.commonprefix([min(texts), max(texts)]).split(" ")  # noqa: RUF071  # of texts: no paths
+    return sum(len(word) + 1 for word in words[: -1 - _CONTEXT])
 
 
 def differing(one: Input, other: Input) -> tuple[str, str]:
-    """Return two inputs; long ones as excerpts from the first word in which the two differ."""
+    """Return two inputs; long ones as excerpts from where the two differ."""
     texts = [normalized_input(given).strip() for given in (one, other)]
     first, second = (excerpt_from(text, shared_start(texts)) for text in texts)
     return first, second

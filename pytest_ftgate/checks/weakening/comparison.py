@@ -152,8 +152,8 @@ def _written_metric(metric: MetricSpec) -> str:
 def _options(metric: MetricSpec) -> str:
     apart = (*_METRIC_OPERATION, *(_OF_JUDGES if metric.name in _JUDGED else ()))
     kept = {key: value for key, value in metric.options.items() if key not in apart}
-    shown = {key: shown_path(value) if isinstance(value, Path) else value for key, value in kept.items()}
-    return ", ".join(f"{key}={value}" for key, value in sorted(shown.items()))
+    values = {key: shown_path(value) if isinstance(value, Path) else value for key, value in kept.items()}
+    return ", ".join(f"{key}={value}" for key, value in sorted(values.items()))
 
 
 def _judges(before: GateKeys, after: GateKeys) -> Iterator[Weakening]:
@@ -167,7 +167,7 @@ def _judges(before: GateKeys, after: GateKeys) -> Iterator[Weakening]:
             yield from _reworded(f"{key}.{option}", old.options.get(option), new.options.get(option))
         judge, other = old.options.get("judge"), new.options.get("judge")
         if judge is not None and other is not None and _asked(judge) != _asked(other):
-            yield Weakening(f"{key}.judge", *_told_apart(judge, other))
+            yield Weakening(f"{key}.judge", *_distinguished(judge, other))
         earlier, later = old.options.get("calibration"), new.options.get("calibration")
         if earlier is not None:
             yield from _thresholds(earlier, later, f"{key}.calibration.")
@@ -222,7 +222,7 @@ def _baselines(before: GateKeys, after: GateKeys) -> Iterator[Weakening]:
             continue
         key = name if name == "baseline" else f"baselines.{name}"
         new = after.baselines.get(name)
-        yield Weakening(key, *_told_apart(old, new)) if new else Weakening(key, old.spelling, "removed")
+        yield Weakening(key, *_distinguished(old, new)) if new else Weakening(key, old.spelling, "removed")
 
 
 def _candidates(before: GateKeys, after: GateKeys) -> Iterator[Weakening]:
@@ -289,7 +289,7 @@ def _asked(spec: ModelSpec) -> tuple[str, Mapping[str, Any]]:
     return spec.provider, {key: value for key, value in spec.options.items() if key not in _OPERATION}
 
 
-def _told_apart(old: ModelSpec, new: ModelSpec) -> tuple[str, str]:
+def _distinguished(old: ModelSpec, new: ModelSpec) -> tuple[str, str]:
     """Return both spellings, with the differing keys if the spellings are equal."""
     if old.spelling != new.spelling:
         return old.spelling, new.spelling

@@ -59,12 +59,12 @@ class Base:
             mode, blob = self._entry(path)
             if not blob:
                 return None
-            shown = _git(self.folder, "cat-file", "blob", blob)
-            if shown.code:
-                raise HistoryError(f"git cannot read the earlier version of {path.name}: {shown.complaint}")
+            found = _git(self.folder, "cat-file", "blob", blob)
+            if found.code:
+                raise HistoryError(f"git cannot read the earlier version of {path.name}: {found.complaint}")
             if mode != _LINK:
-                return shown.out
-            path = path.parent / os.fsdecode(shown.out)
+                return found.out
+            path = path.parent / os.fsdecode(found.out)
         return None
 
     def _entry(self, path: Path) -> tuple[str, str]:
