@@ -63,8 +63,8 @@ def graded_p_value(sample: Sample, margin: float) -> float:
 
     The p-value is the probability that a randomly weighted mean is at most the margin. The weights are uniform on the
     simplex (Dirichlet), and the worst possible difference counts as if it had been seen once. For two possible values
-    this is the binomial test. For more values that the level holds is a conjecture, supported by much evidence and not
-    proven.
+    this is the binomial test. For more values it is a conjecture that the level holds: there is much evidence for it,
+    and no proof.
 
     Sources: N. Gaffke, Three test statistics for a nonparametric one-sided hypothesis on the mean of a nonnegative
     variable, Mathematical Methods of Statistics 14 (2005) 451-467; E. Learned-Miller & P. S. Thomas,

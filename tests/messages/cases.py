@@ -195,13 +195,14 @@ def rows_that_are_unfit(project: Project) -> dict[str, Any]:
     made: list[tuple[Any, Any]] = [
         (text.format(i), f"We are sorry about that, parcel {i} is on its way.") for i in range(220)
     ]
-    made += [(f"cut off {i}", "We are sorry about the parcel and we will") for i in range(5)]
+    made += [(f"cut off {i}", f"We are sorry about parcel {i} and we will") for i in range(5)]
+    made += [("no output", "")]
     made += [(f"a very long row {i} " + "word " * 9000, "Done.") for i in range(2)]
     training(project, made)
     project.test_set(60, expected=lambda i: f"Answer number {i} is here.")
     for name in ("base.jsonl", "ft.jsonl"):
         rows(project, name, [f"Answer number {i} is here." if i % 3 or name == "ft.jsonl" else "no" for i in range(60)])
-    return project.judge(metric="exact_match")
+    return project.judge(metric="exact_match", audit={"max_tokens": 4096})
 
 
 @case

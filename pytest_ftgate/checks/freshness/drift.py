@@ -162,7 +162,7 @@ def drift_check(drift: Drift, since: float, metric: Scored, *, asked_alike: bool
     if not drift.worse and not drift.better:
         message = f"{called(drift.role)} scores the same on every example as on {day(since)}"
     elif drift.beyond_noise is None:
-        message += f"which cannot be told from chance: {drift.note or 'no bound exists'}"
+        message += f"which may be chance: {drift.note or 'no bound exists'}"
     else:
         message += "beyond chance" if drift.beyond_noise else "within chance"
     message += "" if asked_alike else "; its prompt, examples or parameters have changed"
