@@ -131,9 +131,9 @@ def is_endless(path: Path) -> bool:
 def _opened(path: Path, shown: str) -> BinaryIO:
     try:
         if path.is_dir():
-            raise UnopenedError("not a file but a folder", where=Where(path=shown), cure=_contents_cure(path))
+            raise UnopenedError("is a folder, not a file", where=Where(path=shown), cure=_contents_cure(path))
         if is_endless(path):
-            raise UnopenedError("not a file but a device or a pipe", where=Where(path=shown))
+            raise UnopenedError("is a device or a pipe, not a file", where=Where(path=shown))
         return path.open("rb")
     except FileNotFoundError:
         raise UnopenedError("no such file", where=Where(path=shown), **_missing_hint(path)) from None
