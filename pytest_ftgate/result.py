@@ -252,6 +252,7 @@ class Flip:
     baseline: str
     candidate: str
     why: Annotated[str | None, about("what the metric says of the candidate's answer")] = None
+    where: Annotated[str | None, about("file and line of the example, or the item of an iterable")] = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,12 +112,8 @@ def _complete(role: str, measured: Measured, *, forgiven: bool) -> Check:
 
 
 def _places(run: Run) -> Iterator[str]:
-    """Yield where the first examples without an answer are: by file and line, or by id."""
-    missing = dict.fromkeys(
-        index for repeat in run.predictions for index, one in enumerate(repeat) if one.completion is None
-    )
-    test = run.test_set
-    for index in list(missing)[:_PLACES_SHOWN]:
-        yield printable(test.examples[index].id, _ID_CHARACTERS) if test.lines is None else str(test.where(index))
+    """Yield the names of the first examples without an answer."""
+    missing = list(dict.fromkeys(example.name for example in run.unanswered))
+    yield from (printable(name, _ID_CHARACTERS) for name in missing[:_PLACES_SHOWN])
     if len(missing) > _PLACES_SHOWN:
         yield "..."

@@ -106,10 +106,10 @@ def _metric(spec: GuardKeys, test: DataSet, training: DataSet, custom: Mapping[s
     from pytest_ftgate.metrics.judged import refuse_judged
 
     labels, known = (sorted({expected_text(one.expected) for one in data.examples}) for data in (test, training))
-    metric = build_metric(spec.metric, labels=labels, custom=custom, known=known)
+    metric = build_metric(spec.metric, labels=labels, custom=custom, known=known, blank=test.without_output())
     refuse_judged(metric, "the metric of a guard", source=str(spec.sources["metric"]))
     if metric.uses_labels:
-        check_labels(metric.name, [example.expected for example in test.examples])
+        check_labels(metric.name, [example.expected for example in test.examples], test.where)
     return metric
 
 
@@ -170,7 +170,7 @@ def _not_recorded(gate: Context, guard: Guard) -> Iterator[Check]:
         ids = model.ids
         if ids is None or (role == "candidate" and gate.config.errors == "score_zero"):
             continue
-        missing = [example.id for example in guard.test.examples if example.id not in ids]
+        missing = [example.name for example in guard.test.examples if example.id not in ids]
         if missing:
             yield guard.check(
                 "error",

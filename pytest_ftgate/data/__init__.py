@@ -1,4 +1,4 @@
-"""Examples: read from files or iterables, checked strictly, identified by their content."""
+"""Read examples from files and iterables, strictly, and identify them by their content."""
 
 from __future__ import annotations
 

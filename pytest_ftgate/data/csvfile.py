@@ -1,4 +1,4 @@
-"""CSV with a header; tab-separated under the suffix .tsv."""
+"""Read CSV files with a header; files named ``.tsv`` are tab-separated."""
 
 from __future__ import annotations
 
@@ -12,49 +12,67 @@ from pytest_ftgate.errors import DataError, Where, located
 from pytest_ftgate.text import excerpt, listed
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
-_LARGEST_CELL = 2**31 - 1  # characters; the most that every platform takes
+_LARGEST_CELL = 2**31 - 1  # characters; the largest limit that works on every platform
 
-_SEPARATORS = {";": "semicolons", "\t": "tabs (those take the suffix .tsv)", "|": "bars"}
-# What Python's reader says, and what that means.
+_SEPARATORS = {";": "semicolons", "\t": "tabs (name such a file .tsv)", "|": "vertical bars"}
+# Part of the message of Python's reader, what it means, and the cure.
 _KNOWN_FAULTS = (
-    ("unexpected end of data", "a quoted cell is never closed", 'close it with "; within a cell write ""'),
-    ("new-line character", "a carriage return stands alone", "end lines with line feeds, or put the cell in quotes"),
+    ("unexpected end of data", "a quoted cell is not closed", 'close it with "; a quote within a cell is written ""'),
+    ("new-line character", "a carriage return without a line feed", "end lines with line feeds, or quote the cell"),
 )
 
 
 def delimiter_of(path: Path) -> str | None:
-    """Return what separates cells, by the file's suffix; None where that is not one of CSV."""
+    """Return the cell separator for the file's suffix; None if the suffix is not one of CSV."""
     return DELIMITERS.get(path.suffix.lower())
 
 
 def read_cells(
     lines: Lines, *, delimiter: str = ",", check_header: Callable[[list[str]], None] | None = None
-) -> Iterator[tuple[int, dict[str, str]]]:
-    """Give each row's line and its cells, all of them text, by the names in the header."""
+) -> Iterator[tuple[int, dict[str, str]] | DataError]:
+    """Yield the line number and the cells of each row, by the names in the header, or why it could not be read.
+
+    Args:
+        lines: of the file.
+        delimiter: separates cells.
+        check_header: raises :class:`DataError` if the header lacks a column.
+
+    Raises:
+        DataError: the header is wrong, or the rest of the file cannot be divided into cells.
+    """
     header: list[str] | None = None
     for line, cells in _rows(lines, delimiter):
+        place = Where(path=lines.path, line=line)
+        if header is None:
+            header = _checked(cells, check_header, place)
+            continue
         try:
-            if header is not None:
-                yield line, _row(header, cells)
-                continue
-            header = _distinct(cells)
-            if check_header is not None:
-                check_header(header)
+            yield line, _row(header, cells)
         except DataError as error:
-            raise located(error, Where(path=lines.path, line=line)) from None
+            yield located(error, place)
+
+
+def _checked(header: list[str], check: Callable[[list[str]], None] | None, place: Where) -> list[str]:
+    try:
+        _check_distinct(header)
+        if check is not None:
+            check(header)
+    except DataError as error:
+        raise located(error, place) from None
+    return header
 
 
 def csv_header(lines: Lines, *, delimiter: str = ",") -> list[str]:
-    """Return the names in the header; none in a file without rows."""
+    """Return the names in the header; an empty list for a file without rows."""
     return next((cells for _, cells in _rows(lines, delimiter)), [])
 
 
 def _rows(lines: Lines, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """Give each row's first line and its cells, and nothing for a blank line."""
+    """Yield the number of the first line and the cells of each row; blank lines are not rows."""
     reader = csv.reader(lines, strict=True, delimiter=delimiter)
     while True:
         line = lines.number + 1
-        before = csv.field_size_limit(_LARGEST_CELL)  # it holds for the whole process: lifted for one row at a time
+        before = csv.field_size_limit(_LARGEST_CELL)  # a global of the process, so it is raised for one row at a time
         try:
             cells = next(reader, None)
         except csv.Error as error:
@@ -68,40 +86,39 @@ def _rows(lines: Lines, delimiter: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _broken(lines: Lines, line: int, error: csv.Error) -> DataError:
-    what, cure = f"is not CSV: {error}", 'a quote within a quoted cell is written ""'
+    what, cure = f"invalid CSV: {error}", 'a quote within a quoted cell is written ""'
     for sign, known_what, known_cure in _KNOWN_FAULTS:
         if sign in str(error):
             what, cure = known_what, known_cure
-    # Of a row on many lines only the last is at hand, and that is not where it went wrong.
+    # Of a row on several lines only the last line is known here, which is not where the error is.
     evidence = f"found: {excerpt(lines.text)}" if lines.number == line else None
     return DataError(what, where=Where(path=lines.path, line=line), evidence=evidence, cure=cure)
 
 
-def _distinct(names: list[str]) -> list[str]:
+def _check_distinct(names: list[str]) -> None:
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise DataError(
             f'the header has the column "{excerpt(twice)}" {names.count(twice)} times',
             evidence=f"found: {listed(names)}",
-            cure="give each column a name of its own",
+            cure="give each column its own name",
         )
-    return names
 
 
 def check_header(names: list[str], columns: Columns) -> None:
-    """Refuse a header that lacks a column."""
+    """Raise :class:`DataError` if the header lacks a column."""
     try:
         check_columns(names, columns)
     except DataError as error:
         between = next((words for sign, words in _SEPARATORS.items() if len(names) == 1 and sign in names[0]), None)
-        cure = f"the columns seem to be separated by {between}: separate them with commas" if between else error.cure
+        cure = f"the columns seem to be separated by {between}: use commas" if between else error.cure
         raise DataError(f"{error.what} in the header", evidence=error.evidence, cure=cure) from None
 
 
 def _row(header: list[str], cells: list[str]) -> dict[str, str]:
     if len(cells) != len(header):
-        too_many = "put cells that hold the separator in quotes"
-        too_few = "write all cells, those without content too"
+        too_many = "quote cells that contain the separator"
+        too_few = "write every cell, including empty ones"
         raise DataError(
             f"the row has {len(cells)} {'cell' if len(cells) == 1 else 'cells'}, the header {len(header)}",
             evidence=f"found: {excerpt(' | '.join(cells))}",

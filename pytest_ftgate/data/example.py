@@ -1,13 +1,14 @@
-"""One example of a data set, and the hashes that identify it by its content."""
+"""Examples, data sets, and the hashes that identify examples by their content."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
+from pytest_ftgate.data.faults import raise_together
 from pytest_ftgate.errors import DataError, Where
 from pytest_ftgate.text import excerpt
 
@@ -15,19 +16,20 @@ Messages: TypeAlias = tuple[Mapping[str, Any], ...]
 """A conversation: each message has a ``role`` and a ``content``, perhaps further keys such as ``name``."""
 
 Input: TypeAlias = str | Messages
-"""What a model is asked."""
+"""What a model receives."""
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """An input and the output that is expected for it.
+    """An input and its expected output.
 
     Attributes:
-        id: names the example in reports and joins recordings to it.
+        id: joins recorded predictions to the example; a hash of the input where the data has no ids.
         input: text, or the messages of a conversation up to the answer.
-        expected: text, or any other JSON value but null.
-        group: what belongs together (one document, one speaker) and is not independent; None: stands alone.
-        fields: all else the row holds, as JSON values by name.
+        expected: text, or any other JSON value except null.
+        group: name shared by examples that are not independent (one document, one speaker); None: independent.
+        fields: all other values of the row, as JSON values by name.
+        place: file and line, or the item of an iterable; None for an example that was not read from anywhere.
     """
 
     id: str
@@ -35,15 +37,29 @@ class Example:
     expected: Any
     group: str | None = None
     fields: Mapping[str, Any] = field(default_factory=dict)
+    place: Where | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def has_own_id(self) -> bool:
+        """Return whether the data gives the id; otherwise it is a hash of the input."""
+        return self.id != content_id(self.input)
+
+    @property
+    def name(self) -> str:
+        """Return what messages call the example: its place in a file (``test.csv:27``), else its own id."""
+        if self.place is None or (self.place.line is None and self.has_own_id):
+            return self.id
+        return str(self.place)
 
 
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def canonical_json(value: Any) -> str:
-    """Return the one JSON text of a value: keys sorted, no white space, no escapes beyond those that JSON asks for.
+    """Return the canonical JSON of a value: sorted keys, no white space, no optional escapes.
 
-    Raise :class:`TypeError` or :class:`ValueError` of what is no JSON value (NaN and infinity are none).
+    Raises:
+        TypeError, ValueError: the value cannot be written as JSON; NaN and infinity cannot.
     """
     return _CANONICAL.encode(value)
 
@@ -55,31 +71,28 @@ def input_sha256(input: Input) -> str:  # noqa: A002
 
 
 def content_id(input: Input) -> str:  # noqa: A002
-    """Return the id of an example that was given none: the first 16 hex digits of its input's hash."""
+    """Return the id of an example without one: the first 16 hex digits of its input's SHA-256."""
     return input_sha256(input)[:16]
 
 
 def expected_text(expected: Any) -> str:
-    """Return the expected output as a model would write it: text as it is, else compact JSON (``1``, ``true``)."""
+    """Return the expected output as a model would write it: text unchanged, other values as compact JSON."""
     return expected if isinstance(expected, str) else canonical_json(expected)
 
 
 @dataclass(frozen=True)
 class DataSet:
-    """All examples of a test or training set, in their order; at least one.
+    """The examples of a test or training set, in order; at least one.
 
     Attributes:
-        path: the file as messages show it; None where the examples came from an iterable.
-        sha256: hex, of the file's bytes (all of them, whatever the limit), or of the canonical JSON of an
-            iterable's examples.
-        lines: the physical line, from 1, on which each example starts; None for an iterable.
-        origin: the path, or what gave the iterable, as in ``fixture ftgate_test_set``.
+        path: the file as messages show it; None for an iterable.
+        sha256: hex digest of the whole file, whatever the limit, or of the canonical JSON of an iterable's examples.
+        origin: the path, or the source of the iterable, such as ``fixture ftgate_test_set``.
     """
 
     examples: tuple[Example, ...]
     path: str | None
     sha256: str
-    lines: Sequence[int] | None
     origin: str
 
     def __len__(self) -> int:
@@ -89,30 +102,43 @@ class DataSet:
         return iter(self.examples)
 
     def where(self, index: int, key: str | None = None) -> Where:
-        """Return the place of the example with this index, which counts from 0; lines and items count from 1."""
-        if self.lines is None:
-            return item_place(self.origin, index + 1, key)
-        return Where(path=self.path, line=self.lines[index], key=key)
+        """Return the place of the example at ``index``, from 0; lines and items are counted from 1."""
+        return replace(self.examples[index].place or item_place(self.origin, index + 1), key=key)
 
     def row_name(self, index: int) -> str:
-        """Return the example's place within the set, in words: ``line 7``, or ``item 7``."""
-        return f"item {index + 1}" if self.lines is None else f"line {self.lines[index]}"
+        """Return the example's place within the set: ``line 7``, or ``item 7``."""
+        line = self.where(index).line
+        return f"item {index + 1}" if line is None else f"line {line}"
+
+    def without_output(self) -> list[Where]:
+        """Return the places of the examples whose expected output is blank."""
+        return [self.where(row) for row, one in enumerate(self.examples) if not expected_text(one.expected).strip()]
 
 
-def item_place(origin: str, number: int, key: str | None = None) -> Where:
+def item_place(origin: str, number: int) -> Where:
     """Return the place of an iterable's item, counted from 1: ``fixture ftgate_test_set, item 7``."""
-    return Where(path=f"{origin}, item {number}", key=key)
+    return Where(path=f"{origin}, item {number}")
 
 
 def check_ids(data: DataSet) -> None:
-    """Refuse an id that was written twice. Ids made from equal inputs may repeat: the audit counts those."""
+    """Reject duplicate ids.
+
+    Ids made from equal inputs may repeat: the audit counts these rows.
+
+    Raises:
+        DataError: names the rows that repeat an id.
+    """
+    raise_together(_duplicate_ids(data))
+
+
+def _duplicate_ids(data: DataSet) -> Iterator[DataError]:
     first_with: dict[str, int] = {}
     for index, example in enumerate(data.examples):
         first = first_with.setdefault(example.id, index)
-        if first == index or (data.examples[first].input == example.input and example.id == content_id(example.input)):
+        if first == index or (data.examples[first].input == example.input and not example.has_own_id):
             continue
-        raise DataError(
-            f'the id "{excerpt(example.id)}" repeats: {data.row_name(first)} has it too',
+        yield DataError(
+            f'duplicate id "{excerpt(example.id)}", first used on {data.row_name(first)}',
             where=data.where(index, "id"),
-            cure="correct it, or leave ids out of all rows: they are then made from the inputs",
+            cure="give each row its own id, or remove the ids: they are then made from the inputs",
         )

@@ -1,4 +1,4 @@
-"""An iterable of examples, as fixtures and markers give it, becomes a data set."""
+"""Read examples from the iterables that fixtures and markers give."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pytest_ftgate.data.row import checked_example, example_from_row
 from pytest_ftgate.errors import DataError, FtgateError, Where, located
 from pytest_ftgate.text import excerpt, kind_of
 
-_FORMS = 'an item is an Example, a mapping {"input": ..., "expected": ...}, or a pair (input, expected)'
+_FORMS = 'each item must be an Example, a mapping {"input": ..., "expected": ...}, or a pair (input, expected)'
 
 
 def examples_from(
@@ -28,42 +28,43 @@ def examples_from(
     limit: int | None = None,
     labeled: bool = True,
 ) -> DataSet:
-    """Read all examples of an iterable, or the first ``limit`` ones, going through it once.
+    """Return all examples of an iterable, or the first ``limit``; it is iterated once.
 
     Args:
-        rows: of ``Example``, of mappings with the keys of a JSONL row (conversations included), or of pairs
-            ``(input, expected)``. All values must be JSON values, and are copied as such.
-        origin: what gave the iterable, for messages: ``fixture ftgate_test_set``.
-        fields: what mappings call ``input``, ``expected`` and so on.
-        limit: at least 1; nothing beyond it is asked of the iterable.
-        labeled: every item must hold what output is expected; else that is the empty text where absent.
+        rows: items are ``Example`` objects, mappings with the keys of a JSONL row (conversations included), or pairs
+            ``(input, expected)``. All values must be JSON values, and are copied.
+        origin: the source of the iterable in messages: ``fixture ftgate_test_set``.
+        fields: what the mappings call ``input``, ``expected`` and so on.
+        limit: at least 1; the iterable is not read beyond it.
+        labeled: every item must have an expected output; otherwise a missing one is the empty text.
 
     Raises:
-        DataError: this is not such an iterable, it raised, or an item is not an example; names the item.
+        DataError: ``rows`` is no such iterable or raised an exception, or an item is not an example; names the item.
     """
     check_limit(limit, origin)
     _check_iterable(rows, origin)
     examples: list[Example] = []
     digest = hashlib.sha256()
     for number, item in enumerate(_items(rows, origin, limit), 1):
+        place = item_place(origin, number)
         try:
-            example = _example(item, fields, labeled=labeled)
+            example = _example(item, fields, place, labeled=labeled)
         except DataError as error:
-            raise located(error, item_place(origin, number)) from None
+            raise located(error, place) from None
         examples.append(example)
         digest.update(_canonical(example).encode() + b"\n")
     if not examples:
-        cure = "give at least one; a generator can be used up once only"
-        raise DataError("gave no example", where=Where(path=origin), cure=cure)
-    data = DataSet(tuple(examples), None, digest.hexdigest(), None, origin)
+        cure = "give at least one; a generator can be read only once"
+        raise DataError("the iterable is empty", where=Where(path=origin), cure=cure)
+    data = DataSet(tuple(examples), None, digest.hexdigest(), origin)
     check_ids(data)
     return data
 
 
 def content_of(rows: Iterable[Any]) -> str | None:
-    """Return a hash of what a list or tuple holds, for telling whether it was changed in place.
+    """Return a hash of the contents of a list or tuple, which shows whether it was changed in place.
 
-    None for what may be read only once, or holds what is no example: reading says so.
+    Return None for other iterables, which may be readable only once, and for values that are not JSON.
     """
     if not isinstance(rows, list | tuple):
         return None
@@ -82,23 +83,23 @@ def _canonical(example: Example) -> str:
 
 def _check_iterable(rows: Any, origin: str) -> None:
     if isinstance(rows, str | os.PathLike):
-        cure = "to read a file, write its path as the gate's test_set or training_set"
+        cure = "to read a file, set the gate's test_set or training_set to its path"
     elif isinstance(rows, Mapping):
-        cure = "a single mapping is one item: put the items in a list"
+        cure = "put the mapping in a list: it is one item"
     elif isinstance(rows, set | frozenset):
-        cure = "a set has no order: give a list"
+        cure = "use a list: a set has no order"
     elif hasattr(rows, "to_dict") and hasattr(rows, "columns"):
-        cure = 'give the rows of a table: table.to_dict("records")'
+        cure = 'use the rows of the table: table.to_dict("records")'
     elif isinstance(rows, bytes | bytearray) or not (hasattr(rows, "__iter__") or hasattr(rows, "__getitem__")):
         cure = "give a list, a tuple or a generator of examples"
     else:
         return
-    kind = "None" if rows is None else f"of type {type(rows).__name__}"
-    raise DataError(f"must be an iterable of examples, is {kind}", where=Where(path=origin), cure=cure)
+    kind = "None" if rows is None else f"a value of type {type(rows).__name__}"
+    raise DataError(f"must be an iterable of examples, got {kind}", where=Where(path=origin), cure=cure)
 
 
 def _items(rows: Iterable[Any], origin: str, limit: int | None) -> Iterator[Any]:
-    """Yield the iterable's items; whatever it raises becomes an error of the data."""
+    """Yield the items; an exception of the iterable is raised as :class:`DataError`."""
     number = 0
     try:
         for item in islice(rows, limit):
@@ -106,16 +107,16 @@ def _items(rows: Iterable[Any], origin: str, limit: int | None) -> Iterator[Any]
             yield item
     except (FtgateError, KeyboardInterrupt, GeneratorExit):
         raise
-    except BaseException as error:  # pytest.skip() too: nothing may excuse a gate from judgement
+    except BaseException as error:  # pytest.skip() too: it must not skip a gate
         raise DataError(
             f"the iterable raised {type(error).__name__}: {excerpt(str(error), width=200)}",
             where=item_place(origin, number + 1),
         ) from error
 
 
-def _example(item: Any, fields: Mapping[str, str] | None, *, labeled: bool) -> Example:
+def _example(item: Any, fields: Mapping[str, str] | None, place: Where, *, labeled: bool) -> Example:
     if isinstance(item, Example):
-        return checked_example(_json_row(_parts(item)), labeled=labeled)
+        return checked_example(_json_row(_parts(item)), item.place or place, labeled=labeled)
     if isinstance(item, Mapping):
         row, names = _json_row(item), fields or {}
         chat, mappable = is_chat(row, names), fields is not None
@@ -124,8 +125,8 @@ def _example(item: Any, fields: Mapping[str, str] | None, *, labeled: bool) -> E
         chat = mappable = False
     else:
         size = f" of {len(item)}" if isinstance(item, tuple | list) else ""
-        raise DataError(f"must be an example, is {kind_of(item)}{size}", cure=_FORMS)
-    return example_from_row(row, Columns.of(names, chat=chat, mappable=mappable, labeled=labeled))
+        raise DataError(f"must be an example, got {kind_of(item)}{size}", cure=_FORMS)
+    return example_from_row(row, Columns.of(names, chat=chat, mappable=mappable, labeled=labeled), place)
 
 
 def _parts(example: Example) -> dict[str, Any]:
@@ -133,7 +134,7 @@ def _parts(example: Example) -> dict[str, Any]:
 
 
 def _json_row(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the row as if read from a JSONL file: both obey the same rules, and later changes do not reach it."""
+    """Return a copy of the row as if read from a JSONL file, so that the same rules apply."""
     try:
         text = _json(row)
     except (TypeError, ValueError, RecursionError):
@@ -156,16 +157,16 @@ def _no_json(row: Mapping[str, Any]) -> DataError:
             _json({key: value})
         except (TypeError, ValueError, RecursionError) as error:
             return DataError(
-                f"is not a JSON value: {error}",
+                f"not a JSON value: {error}",
                 where=Where(key=str(key)),
                 evidence=f"found: {_shown(value)}",
-                cure="give text, numbers, booleans, lists or mappings of those; None where there is none",
+                cure="use text, numbers, booleans, None, and lists or mappings of these",
             )
-    return DataError("is not a JSON object")
+    return DataError("not a JSON object")
 
 
 def _shown(value: Any) -> str:
     try:
         return excerpt(repr(value))
-    except Exception:  # the value's own code, or an integer with more digits than Python writes
+    except Exception:  # the value's own __repr__, or an integer with more digits than Python prints
         return kind_of(value)

@@ -1,4 +1,4 @@
-"""The lines of a UTF-8 file: decoded and hashed as they are read."""
+"""Read the lines of a UTF-8 file, decoding and hashing them."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from pytest_ftgate.text import listed, nearest
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _SAVE_AS_UTF8 = "save the file as UTF-8"
 
-# How files begin that are no UTF-8 text. UTF-32 first: its mark begins with that of UTF-16.
+# First bytes of files that are not UTF-8 text. UTF-32 first: its mark begins with that of UTF-16.
 _OTHER_BEGINNINGS = (
-    (b"\xff\xfe\0\0", "is UTF-32", _SAVE_AS_UTF8),
-    (b"\0\0\xfe\xff", "is UTF-32", _SAVE_AS_UTF8),
-    (b"\xff\xfe", "is UTF-16", _SAVE_AS_UTF8),
-    (b"\xfe\xff", "is UTF-16", _SAVE_AS_UTF8),
-    (b"\x1f\x8b", "is compressed with gzip", "decompress the file"),
-    (b"PK\x03\x04", "is a ZIP archive, as spreadsheets are", "save the data as CSV or JSONL"),
+    (b"\xff\xfe\0\0", "the file is UTF-32", _SAVE_AS_UTF8),
+    (b"\0\0\xfe\xff", "the file is UTF-32", _SAVE_AS_UTF8),
+    (b"\xff\xfe", "the file is UTF-16", _SAVE_AS_UTF8),
+    (b"\xfe\xff", "the file is UTF-16", _SAVE_AS_UTF8),
+    (b"\x1f\x8b", "the file is compressed with gzip", "decompress the file"),
+    (b"PK\x03\x04", "the file is a ZIP archive, perhaps a spreadsheet", "save the data as CSV or JSONL"),
 )
 
 
 class UnopenedError(DataError):
-    """A file that cannot even be opened: what is wrong may be its path, and what to correct where that is written."""
+    """A file cannot be opened, perhaps because its path is wrong where the gate gives it."""
 
 
 @contextmanager
 def written_at(place: Where) -> Iterator[None]:
-    """Say of a file that cannot be opened within where its path is written."""
+    """Add the place where the path is written to errors about a file that cannot be opened."""
     try:
         yield
     except UnopenedError as error:
@@ -40,13 +40,13 @@ def written_at(place: Where) -> Iterator[None]:
 
 
 class Lines:
-    """Iterates over a file's lines, each with its line feed.
+    """Iterate over the lines of a file, each with its line feed.
 
-    A line ends at a line feed and nowhere else: other separators of Unicode may stand inside a JSON string.
+    Only a line feed ends a line: other Unicode line separators may occur within a JSON string.
 
     Attributes:
-        number: of the line last given, from 1.
-        text: the line last given.
+        number: of the last line, from 1.
+        text: the last line.
     """
 
     def __init__(self, file: BinaryIO, path: str) -> None:
@@ -69,7 +69,7 @@ class Lines:
         if self.number == 1:
             self._check_beginning(raw)
         if b"\0" in raw:
-            raise self._error(f"holds a NUL byte at byte {self._offset + raw.index(0)}", cure="a text file holds none")
+            raise self._error(f"NUL byte at byte {self._offset + raw.index(0)}", cure="save the file as text")
         try:
             self.text = raw.decode("utf-8")
         except UnicodeDecodeError as error:
@@ -80,7 +80,7 @@ class Lines:
         return self.text
 
     def sha256(self) -> str:
-        """Return the hex digest of the whole file; read what no one has asked for."""
+        """Return the hex digest of the whole file, reading the lines that are left."""
         while block := self._file.read(1 << 20):
             self._digest.update(block)
         return self._digest.hexdigest()
@@ -90,16 +90,16 @@ class Lines:
             if raw.startswith(beginning):
                 raise self._error(what, cure=cure)
         if b"\0" in raw.removeprefix(_BYTE_ORDER_MARK)[:4]:
-            raise self._error("looks like UTF-16: every other byte is NUL", cure=_SAVE_AS_UTF8)
+            raise self._error("the file looks like UTF-16: every other byte is NUL", cure=_SAVE_AS_UTF8)
 
     def _not_utf8(self, raw: bytes, error: UnicodeDecodeError) -> DataError:
         if error.reason == "unexpected end of data":  # no line feed follows
-            return self._error("the last line is cut off, in the middle of a character", cure="write the file anew")
+            return self._error("the last line is cut off within a character", cure="write the file again")
         around = raw[max(0, error.start - 20) : error.end + 20]
         return self._error(
-            f"is not UTF-8 at byte {self._offset + error.start}",
+            f"invalid UTF-8 at byte {self._offset + error.start}",
             evidence=f"found: {around!r}",
-            cure=f"{_SAVE_AS_UTF8}: it may be Windows-1252 or Latin-1",
+            cure=f"{_SAVE_AS_UTF8}; it may be Windows-1252 or Latin-1 now",
         )
 
     def _error(self, what: str, *, cure: str, evidence: str | None = None) -> DataError:
@@ -108,7 +108,7 @@ class Lines:
 
 @contextmanager
 def open_lines(path: Path) -> Iterator[Lines]:
-    """Open a file for reading line by line; where there is none, the error names similar files."""
+    """Open a file for reading line by line; if it does not exist, the error suggests a similar name."""
     shown = shown_path(path)
     with _opened(path, shown) as file:
         try:
@@ -118,26 +118,26 @@ def open_lines(path: Path) -> Iterator[Lines]:
 
 
 def read_text(path: Path) -> str:
-    """Return the text of a whole UTF-8 file, without a byte order mark."""
+    """Return the text of a UTF-8 file without its byte order mark."""
     with open_lines(path) as lines:
         return "".join(lines)
 
 
 def is_endless(path: Path) -> bool:
-    """Return whether reading may never end or even begin: a device or a named pipe."""
+    """Return whether reading may block or never end: the path is a device or a named pipe."""
     return os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path))
 
 
 def _opened(path: Path, shown: str) -> BinaryIO:
     try:
         if path.is_dir():
-            raise UnopenedError("is a folder", where=Where(path=shown), cure=_contents_cure(path))
+            raise UnopenedError("is a folder, not a file", where=Where(path=shown), cure=_contents_cure(path))
         if is_endless(path):
             raise UnopenedError("is a device or a pipe, not a file", where=Where(path=shown))
         return path.open("rb")
     except FileNotFoundError:
         raise UnopenedError("no such file", where=Where(path=shown), **_missing_hint(path)) from None
-    except (OSError, ValueError) as error:  # ValueError: no path can hold a NUL character
+    except (OSError, ValueError) as error:  # ValueError: the path has a NUL character
         raise _unreadable(shown, error) from error
 
 
@@ -147,16 +147,16 @@ def _unreadable(shown: str, error: Exception) -> UnopenedError:
 
 
 def _contents_cure(folder: Path) -> str:
-    return f"name a file in it: {listed(_file_names(folder), at_most=5)}"
+    return f"use a file in it: {listed(_file_names(folder), at_most=5)}"
 
 
 def _missing_hint(path: Path) -> dict[str, str]:
     folder = path.parent
     if not folder.is_dir():
-        return {"evidence": f"there is no folder {shown_path(folder)} either"}
+        return {"evidence": f"the folder {shown_path(folder)} does not exist either"}
     near = nearest(path.name, _file_names(folder))
     if near is None:
-        return {"cure": "a relative path is relative to the file in which it is written"}
+        return {"cure": "paths are relative to the file in which they are written"}
     return {"cure": f'did you mean "{near}"?'}
 
 

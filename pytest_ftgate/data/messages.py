@@ -1,4 +1,4 @@
-"""Chat messages as input, and a conversation whose last message is the expected output."""
+"""Check chat messages, and split conversations into input and expected output."""
 
 from __future__ import annotations
 
@@ -13,30 +13,34 @@ ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 
 
 def checked_messages(value: Any, key: str) -> Messages:
-    """Return the messages of a row's ``key``, each with a known role and a content; errors lack file and line."""
+    """Return the messages under a row's ``key``.
+
+    Raises:
+        DataError: not a list of messages with a known role and a content; lacks file and line.
+    """
     if not isinstance(value, list):
-        raise DataError(f"must be a list of messages, is {kind_of(value)}", where=Where(key=key))
+        raise DataError(f"must be a list of messages, got {kind_of(value)}", where=Where(key=key))
     if not value:
-        raise DataError("is an empty list of messages", where=Where(key=key))
+        raise DataError("the list of messages is empty", where=Where(key=key))
     for number, message in enumerate(value):
         _check_message(message, f"{key}[{number}]")
     return tuple(value)
 
 
 def split_conversation(value: Any, key: str) -> tuple[Messages, str]:
-    """Return what stands before the last message, and the last message's text, which must be the assistant's."""
+    """Return the messages before the last one, and the text of the last one, which must be the assistant's."""
     messages = checked_messages(value, key)
     last = messages[-1]
     place = f"{key}[{len(messages) - 1}]"
     if last["role"] != "assistant":
         raise DataError(
-            f'the last message must be from the assistant, is from "{last["role"]}"',
+            f'the last message must have the role "assistant", got "{last["role"]}"',
             where=Where(key=place),
             evidence=f"roles: {listed(message['role'] for message in messages)}",
-            cure="the expected output is the assistant's last message; what stands before it is the input",
+            cure="end the conversation with the expected output, as a message of the assistant",
         )
     if len(messages) == 1:
-        raise DataError("no message stands before the assistant's answer", where=Where(key=key))
+        raise DataError("there is no message before the assistant's answer", where=Where(key=key))
     return messages[:-1], _answer(last, place)
 
 
@@ -48,23 +52,23 @@ def _answer(message: Mapping[str, Any], place: str) -> str:
     texts = [part["text"] for part in parts if part.get("type") == "text" and isinstance(part.get("text"), str)]
     if not texts or len(texts) < len(parts):
         raise DataError(
-            "the assistant's last message has no text that could be the expected output",
+            "the assistant's last message has no text",
             where=Where(key=place),
             evidence=f"found: {listed(message)}",
-            cure="answers are compared as text: give the message a text content",
+            cure="write the expected output as its text content",
         )
     return "".join(texts)
 
 
 def _check_message(message: Any, place: str) -> None:
     if not isinstance(message, dict):
-        raise DataError(f"a message must be an object, is {kind_of(message)}", where=Where(key=place))
+        raise DataError(f"a message must be an object, got {kind_of(message)}", where=Where(key=place))
     content, role = message.get("content"), message.get("role")
     calls_tools = role == "assistant" and ("tool_calls" in message or "function_call" in message)
     for key in ("role", "content"):
         if key not in message and not (key == "content" and calls_tools):
             raise DataError(
-                f'a message must have a "{key}"',
+                f'a message has no "{key}"',
                 where=Where(key=place),
                 evidence=f"found: {listed(message)}",
                 cure='a message looks like this: {"role": "user", "content": "..."}',
@@ -72,7 +76,7 @@ def _check_message(message: Any, place: str) -> None:
         if key == "role":
             _check_role(role, f"{place}.role")
     if not isinstance(content, str) and not _is_parts(content) and not (content is None and calls_tools):
-        what = f'must be text or a list of parts with a "type", is {kind_of(content)}'
+        what = f'must be text or a list of parts with a "type", got {kind_of(content)}'
         raise DataError(what, where=Where(key=f"{place}.content"))
 
 

@@ -1,4 +1,4 @@
-"""When two inputs are the same: the form of an input that is compared."""
+"""Normalise inputs, so that equal ones can be found."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from pytest_ftgate.data.example import Input, canonical_json
 
 _INSTRUCTIONS = frozenset({"system", "developer"})
-# Unicode's Default_Ignorable_Code_Point: what is shown as nothing, and what its NFKC_Casefold leaves out.
+# Unicode's Default_Ignorable_Code_Point: characters without a glyph, which NFKC_Casefold removes.
 _INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
     "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]+"
@@ -18,44 +18,44 @@ _INVISIBLE = re.compile(
 
 
 def normalized_input(input: Input) -> str:  # noqa: A002
-    """Return the form in which inputs are compared: two inputs are the same when these texts are equal.
+    """Return the normalised input: two inputs are the same if these texts are equal.
 
-    Text is brought to NFKC, case folded, freed of invisible characters, its white space collapsed and stripped.
-    Messages keep their order, each with its role. One single message of the user is the same as its plain text.
+    Text is normalised to NFKC and case folded, invisible characters are removed, and white space is collapsed and
+    stripped. Messages keep their order and roles. A single message of the user is the same as its plain text.
     """
     if isinstance(input, str):
         return _normalized(input)
     if len(input) == 1 and input[0]["role"] == "user":
         return _normalized(_text(input[0]))
-    # Normalised text holds neither a line feed nor a tab: no text can be taken for a conversation.
+    # Normalised text has no line feeds or tabs, so that it cannot be confused with a conversation.
     return "".join(f"\n{message['role']}\t{_normalized(_text(message))}" for message in input)
 
 
 def without_instructions(input: Input) -> Input:  # noqa: A002
-    """Return the input without its system and developer messages; the input itself where it has no others."""
+    """Return the input without its system and developer messages; unchanged if it has no other messages."""
     if isinstance(input, str):
         return input
-    spoken = tuple(message for message in input if message["role"] not in _INSTRUCTIONS)
-    return spoken if 0 < len(spoken) < len(input) else input
+    turns = tuple(message for message in input if message["role"] not in _INSTRUCTIONS)
+    return turns if 0 < len(turns) < len(input) else input
 
 
 def is_blank(input: Input) -> bool:  # noqa: A002
-    """Return whether nothing is asked: blank text, or a conversation whose last message of the user is blank."""
+    """Return whether the input is blank text, or a conversation whose last message of the user is blank."""
     if isinstance(input, str):
         return not visible(input)
-    asked = [message for message in input if message["role"] == "user"] or input
-    return not asked or not visible(_text(asked[-1]))
+    questions = [message for message in input if message["role"] == "user"] or input
+    return not questions or not visible(_text(questions[-1]))
 
 
 def visible(text: str) -> str:
-    """Return the text without invisible characters, and without white space around it."""
+    """Return the text without invisible characters and surrounding white space."""
     return text.strip() if text.isascii() else _INVISIBLE.sub("", text).strip()
 
 
 def _normalized(text: str) -> str:
     if text.isascii():
         return " ".join(text.lower().split())
-    # Folding can undo the normal form and the other way round: repeat until nothing changes.
+    # Case folding can undo NFKC and the reverse: repeat until nothing changes.
     folded = _folded(text)
     while folded != text:
         text, folded = folded, _folded(folded)
@@ -67,7 +67,7 @@ def _folded(text: str) -> str:
 
 
 def _text(message: Mapping[str, Any]) -> str:
-    """Return a message's content as text. What is no text (pictures, tool calls) tells inputs apart all the same."""
+    """Return a message's content as text; other parts (images, tool calls) as canonical JSON."""
     content = message.get("content")
     parts = [content] if isinstance(content, str) else list(content or ())
     parts.extend(message.get("tool_calls") or ())

@@ -1,4 +1,4 @@
-"""One row of a data set, whatever its format, becomes one example."""
+"""Turn the rows of a data set, whatever its format, into examples."""
 
 from __future__ import annotations
 
@@ -16,33 +16,46 @@ _ABSENT: Any = object()
 
 def examples_of(
     path: str,
-    rows: Iterable[tuple[int, Mapping[str, Any]]],
+    rows: Iterable[tuple[int, Mapping[str, Any]] | DataError],
     fields: Mapping[str, str],
     *,
     chat: bool | None,
     labeled: bool,
-) -> Iterator[tuple[int, Example]]:
-    """Give each row's line and example. ``chat`` None: as the first row is, so are all."""
+) -> Iterator[Example | DataError]:
+    """Yield the example, or the error, of each row.
+
+    Args:
+        path: the file as messages show it.
+        rows: line and values of each row, or why it could not be read.
+        fields: what the file calls the parts of an example.
+        chat: whether rows are conversations; None: as the first row is.
+        labeled: every row must have an expected output.
+    """
     columns = None if chat is None else Columns.of(fields, chat=chat, labeled=labeled)
-    for line, row in rows:
+    for found in rows:
+        if isinstance(found, DataError):
+            yield found
+            continue
+        line, row = found
+        place = Where(path=path, line=line)
         try:
             columns = columns or Columns.of(fields, chat=is_chat(row, fields), labeled=labeled)
-            yield line, example_from_row(row, columns)
+            yield example_from_row(row, columns, place)
         except DataError as error:
-            raise located(error, Where(path=path, line=line)) from None
+            yield located(error, place)
 
 
-def example_from_row(row: Mapping[str, Any], columns: Columns) -> Example:
-    """Return the example that a row of JSON values holds; errors lack file and line."""
+def example_from_row(row: Mapping[str, Any], columns: Columns, place: Where) -> Example:
+    """Return the example in a row of JSON values; errors lack file and line."""
     check_columns(row, columns)
     column = columns.column
     if columns.chat:
         second = next((name for name in ("input", "expected") if name in row), None)
         if second is not None:
             raise DataError(
-                f'the row has "messages" and "{second}": which of the two counts is not said',
+                f'the row has both "messages" and "{second}"',
                 evidence=f"found: {listed(row)}",
-                cure="remove one, or make the messages the input: format: jsonl, fields: {input: messages}",
+                cure="remove one of them, or use the messages as input: format: jsonl, fields: {input: messages}",
             )
         given: Any
         expected: Any
@@ -56,20 +69,22 @@ def example_from_row(row: Mapping[str, Any], columns: Columns) -> Example:
         expected=expected,
         group=_checked_group(row.get(column["group"]), column["group"]),
         fields=columns.further_fields(row),
+        place=place,
     )
 
 
-def checked_example(parts: Mapping[str, Any], *, labeled: bool) -> Example:
-    """Return an example from its five parts by their own names, which may be of any JSON type."""
+def checked_example(parts: Mapping[str, Any], place: Where, *, labeled: bool) -> Example:
+    """Return the example made of these five attributes, each of any JSON type; errors lack the place."""
     given = _checked_input(parts["input"], "input")
     if not isinstance(parts["fields"], dict):
-        raise DataError(f"must be a mapping, is {kind_of(parts['fields'])}", where=Where(key="fields"))
+        raise DataError(f"must be a mapping, got {kind_of(parts['fields'])}", where=Where(key="fields"))
     return Example(
         id=_checked_id(parts["id"], "id", given),
         input=given,
         expected=_checked_expected(parts["expected"], "expected", labeled=labeled),
         group=_checked_group(parts["group"], "group"),
         fields=parts["fields"],
+        place=place,
     )
 
 
@@ -78,13 +93,13 @@ def _checked_input(value: Any, key: str) -> Input:
         return value
     if isinstance(value, list):
         return checked_messages(value, key)
-    raise DataError(f"must be text or a list of messages, is {kind_of(value)}", where=Where(key=key))
+    raise DataError(f"must be text or a list of messages, got {kind_of(value)}", where=Where(key=key))
 
 
 def _checked_expected(value: Any, key: str, *, labeled: bool) -> Any:
     if value is None and labeled:
-        cure = 'write the output, or "" where no text is expected'
-        raise DataError("is null: an example needs an expected output", where=Where(key=key), cure=cure)
+        cure = 'write the output, or "" if the output should be empty'
+        raise DataError("the expected output is null", where=Where(key=key), cure=cure)
     return "" if value is None else value
 
 
@@ -93,13 +108,13 @@ def _checked_id(value: Any, key: str, given: Input) -> str:
         return content_id(given)
     text = _text_of(value, key)
     if not text.strip():
-        cure = "write an id, or leave it out of all rows and ids are made from the inputs"
-        raise DataError("is blank", where=Where(key=key), cure=cure)
+        cure = "write an id, or remove the ids from all rows: they are then made from the inputs"
+        raise DataError("the id is blank", where=Where(key=key), cure=cure)
     return text
 
 
 def _checked_group(value: Any, key: str) -> str | None:
-    """Read a group; a blank cell of a table says that the row belongs to none."""
+    """Return the group; None where it is absent or blank."""
     text = None if value is None else _text_of(value, key)
     return text if text and text.strip() else None
 
@@ -109,4 +124,4 @@ def _text_of(value: Any, key: str) -> str:
         return value
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    raise DataError(f"must be text or an integer, is {kind_of(value)}", where=Where(key=key))
+    raise DataError(f"must be text or an integer, got {kind_of(value)}", where=Where(key=key))

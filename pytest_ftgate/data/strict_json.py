@@ -1,4 +1,4 @@
-"""Read JSON strictly: refuse what readers of JSON disagree about."""
+"""Read JSON strictly: reject texts that JSON readers do not agree about."""
 
 from __future__ import annotations
 
@@ -10,11 +10,18 @@ from typing import Any, NoReturn
 from pytest_ftgate.text import excerpt
 
 MOST_NESTED = 100
-"""Levels of a portable value; far below the depth at which Python's own reader and writer of JSON give up."""
+"""Nesting levels of a portable value; far below the limit of Python's own JSON reader and writer."""
 
 
 class JsonError(ValueError):
-    """A text is JSON for some readers only; ``key`` is the one that is given twice, where that is what is wrong."""
+    """A text is JSON for some readers only.
+
+    Args:
+        what: what is wrong.
+        key: the duplicate key, if there is one.
+        evidence: what was found.
+        cure: what to do.
+    """
 
     def __init__(
         self, what: str, *, key: str | None = None, evidence: str | None = None, cure: str | None = None
@@ -27,39 +34,41 @@ class JsonError(ValueError):
 
 
 def parse_json(text: str, *, portable: bool = False) -> Any:
-    """Return the value of a JSON text (RFC 8259), which is one value of any kind, and nothing else.
+    """Return the value of a JSON text (RFC 8259).
 
-    ``portable``: refuse, too, what other programs could not read again: a number that is larger than floats are, half a
-    surrogate pair, and more than ``MOST_NESTED`` levels.
+    Args:
+        text: one JSON value of any kind.
+        portable: also reject what other programs cannot read: numbers beyond the range of floats, half a surrogate
+            pair, and more than ``MOST_NESTED`` levels.
 
     Raises:
-        ValueError: it is a :class:`json.JSONDecodeError` where the text is not JSON at all, and a :class:`JsonError`
-            where it holds NaN, an infinity, a key twice in one object, or too many levels or digits for Python.
+        json.JSONDecodeError: the text is not JSON.
+        JsonError: it has NaN, an infinity, a duplicate key, or too many levels or digits for Python.
     """
     try:
         value = (_PORTABLE if portable else _STRICT).decode(text)
     except (json.JSONDecodeError, JsonError):
         raise
     except RecursionError:
-        raise _too_deep() if portable else JsonError("nested too deeply") from None
+        raise _too_deep() if portable else JsonError("the value is nested too deeply") from None
     except ValueError:  # Python's own limit on the digits of an integer
-        raise JsonError("holds a number with too many digits", cure="write it as text") from None
+        raise JsonError("a number has too many digits", cure="write it as text") from None
     if portable:
         _check_portable(text, value)
     return value
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = {intern(key): value for key, value in pairs}  # equal keys of many rows share their memory
+    made = {intern(key): value for key, value in pairs}  # saves memory: many rows have the same keys
     if len(made) != len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for key in keys if keys.count(key) > 1)
-        raise JsonError("the key is given twice in one object", key=twice, cure="keep one of the two")
+        raise JsonError("duplicate key in one object", key=twice, cure="keep one of the two")
     return made
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise JsonError(f"{name} is not a JSON value", cure="write a number, or null where there is none")
+    raise JsonError(f"{name} is not a JSON value", cure="write a number, or null for a missing value")
 
 
 def _finite(digits: str) -> float:
@@ -83,14 +92,14 @@ def _check_portable(text: str, value: Any) -> None:
     except UnicodeEncodeError as error:
         escaped = error.object.encode("ascii", "backslashreplace").decode()
         raise JsonError(
-            "holds half a surrogate pair, not a character",
+            "half a surrogate pair, which is not a character",
             evidence=f"found: {excerpt(escaped, escaped.find(chr(92) + 'ud'))}",
-            cure="an emoji was cut in half: correct the text",
+            cure="correct the text: an emoji may have been cut in half",
         ) from None
 
 
 def _too_deep() -> JsonError:
-    return JsonError(f"is nested more than {MOST_NESTED} levels deep")
+    return JsonError(f"the value is nested more than {MOST_NESTED} levels deep")
 
 
 def _depth(value: Any) -> int:

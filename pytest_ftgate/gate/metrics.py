@@ -23,11 +23,12 @@ def build_metrics(config: GateKeys, test: DataSet, training: DataSet | None, hoo
     from pytest_ftgate.metrics import build_metric, check_labels
 
     labels, known = labels_of(test), labels_of(training) if training else []
+    blank = test.without_output()
     custom = custom_metrics(hook)
 
     def build(spec: MetricSpec) -> Metric:
         others = bounds.RUN_METRICS if any(spec is bound.metric for bound in config.require) else ()
-        return build_metric(spec, labels=labels, custom=custom, known=known, others=others)
+        return build_metric(spec, labels=labels, custom=custom, known=known, others=others, blank=blank)
 
     metrics = {name: build(spec) for name, spec in _by_name(_asked(config)).items()}
     if metrics[config.metric.name].uses_labels and "accuracy" not in metrics:
@@ -36,7 +37,7 @@ def build_metrics(config: GateKeys, test: DataSet, training: DataSet | None, hoo
     expected = [example.expected for example in test.examples]
     for name, metric in metrics.items():
         if metric.uses_labels:
-            check_labels(name, expected)
+            check_labels(name, expected, test.where)
     return metrics
 
 

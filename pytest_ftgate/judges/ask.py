@@ -129,7 +129,7 @@ def _questions(metric: ModelJudged, test: DataSet, answers: Answers) -> _Questio
             made = pair_questions(metric, example, index, answers)
         else:
             made = [grade_question(metric, example, answer) for answer in _distinct(answers, index)]
-        yield from ((example.id, question) for question in made)
+        yield from ((example.name, question) for question in made)
 
 
 def _distinct(answers: Answers, index: int) -> list[str]:

@@ -87,11 +87,11 @@ def read_ratings(path: Path, source: str, test: DataSet) -> Ratings:
                 where=row.where,
                 cure="Keep one of the two, or name the raters in the column rater.",
             )
-    missing = [example.id for example, ratings in zip(test.examples, found, strict=True) if not ratings]
+    missing = [row for row, ratings in enumerate(found) if not ratings]
     if missing:
         counted = f"{len(missing):,} of {plural(len(test), 'test example')} have no preference"
         raise DataError(
-            f'{counted}, the first is "{excerpt(missing[0])}"',
+            f'{counted}, the first is "{excerpt(test.examples[missing[0]].id)}" ({test.where(missing[0])})',
             where=Where(path=shown),
             cure="Let people judge them too: a missing row is not a tie.",
         )

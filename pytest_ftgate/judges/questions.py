@@ -79,7 +79,7 @@ def question_set(questions: Iterable[Example], name: str) -> DataSet | None:
     if not distinct:
         return None
     digest = hashlib.sha256("\n".join(question.id for question in distinct).encode()).hexdigest()
-    return DataSet(distinct, None, digest, None, f"the judge's questions for {name}")
+    return DataSet(distinct, None, digest, f"the judge's questions for {name}")
 
 
 def _given(example: Example) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from pytest_ftgate.metrics.protocol import Answers, Breakdown, Metric, Scored
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import MetricSpec
+    from pytest_ftgate.errors import Where
 
     BUILT_IN: tuple[str, ...]
 
@@ -73,17 +74,19 @@ def build_metric(
     custom: Mapping[str, Any],
     known: Sequence[str] = (),
     others: Collection[str] = (),
+    blank: Sequence[Where] = (),
 ) -> Metric:
     """Build a gate's metric, ready to score answers on its test set.
 
     ``labels`` are the distinct expected outputs as texts; averages over labels run over all of them for every model.
     ``known`` are the labels of the training set: wrong as an answer, but not counted as unknown. ``custom`` holds the
     metrics of hooks by name, and ``others`` are further valid names, used only for suggestions.
+    ``blank`` holds the places of examples whose expected output is blank.
 
     Raises:
         ConfigError: the metric is unknown, an option is invalid, or the test set's labels do not suit the metric.
     """
-    options, name = Options(spec, tuple(labels), tuple(known)), spec.name
+    options, name = Options(spec, tuple(labels), tuple(known), tuple(blank)), spec.name
     function = spec.options.get("function")
     own = callable(function) or name in custom
     build = _builder(name)

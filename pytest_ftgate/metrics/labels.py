@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.data.strict_json import parse_json
-from pytest_ftgate.errors import ConfigError, MetricError
+from pytest_ftgate.errors import ConfigError, MetricError, Where
 from pytest_ftgate.metrics.normalization import AS_WRITTEN, FULL, Normalization
 from pytest_ftgate.metrics.options import Options, did_you_mean
 from pytest_ftgate.metrics.protocol import Codes
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pytest_ftgate.metrics.protocol import Answers
 
 
+_ROWS_NAMED = 5
 READING_OPTIONS = ("normalize", "pattern", "json_field")
 
 
@@ -65,12 +66,13 @@ def _field_text(answer: str, path: Iterable[str]) -> str | None:
         return None
 
 
-def check_labels(metric: str, expected: Sequence[Any]) -> None:
+def check_labels(metric: str, expected: Sequence[Any], place: Callable[[int], Where] | None = None) -> None:
     """Refuse expected outputs that are objects or lists, which cannot be labels."""
     for index, value in enumerate(expected):
         if isinstance(value, dict | list):
             raise ConfigError(
-                f"{metric} compares labels, and test_set[{index}] expects {kind_of(value)}",
+                f"{metric} compares labels, but the expected output is {kind_of(value)}",
+                where=Where(key=f"test_set[{index}]") if place is None else place(index),
                 cure="Use exact_match, which compares JSON values.",
             )
 
@@ -166,10 +168,14 @@ def label_set(options: Options) -> LabelSet:
 def refuse_blank(options: Options) -> None:
     """Refuse an empty expected output, because an empty answer counts as wrong."""
     if any(not text.strip() for text in options.expected):
-        raise options.error(
-            f"{options.metric} cannot score an empty expected output: an empty answer counts as wrong",
-            cure="Use an explicit label such as `none`.",
-        )
+        what = f"{options.metric} cannot score a blank expected output, because an empty answer counts as wrong"
+        error = options.error(what, cure="Use an explicit label such as `none`.")
+        if not options.blank:
+            raise error
+        more = ", ".join(map(str, options.blank[1:_ROWS_NAMED]))
+        rest = len(options.blank) - _ROWS_NAMED
+        evidence = f"also blank: {more}{f' and {rest:,} more' if rest > 0 else ''}" if more else None
+        raise ConfigError(what, where=options.blank[0], evidence=evidence, cure=error.cure)
 
 
 def selected_codes(options: Options, labels: LabelSet) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.data import expected_text
-from pytest_ftgate.errors import ConfigError, combined
+from pytest_ftgate.errors import ConfigError, Where, combined
 from pytest_ftgate.metrics.normalization import STEPS, Normalization
 from pytest_ftgate.text import kind_of, listed, nearest
 
@@ -40,11 +40,13 @@ class Options:
     Attributes:
         expected: the distinct expected outputs of the test set, as texts.
         known: the labels of the training set: wrong as an answer, but not counted as unknown.
+        blank: the places of examples whose expected output is blank.
     """
 
     spec: MetricSpec
     expected: tuple[str, ...] = ()
     known: tuple[str, ...] = ()
+    blank: tuple[Where, ...] = ()
 
     @property
     def metric(self) -> str:

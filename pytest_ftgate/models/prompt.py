@@ -89,7 +89,7 @@ class Prompt:
         content = turns[last]["content"] if last is not None else None
         if last is None or not isinstance(content, str):
             why = "there is no message of the user" if last is None else "the user's last message is not text"
-            raise self._template_error(f"the template cannot be applied: {why}", f"example {example.id!r}")
+            raise self._template_error(f"the template cannot be applied: {why}", f"example {example.name!r}")
         rendered = {**turns[last], "content": self._rendered(content, example)}
         return (*turns[:last], rendered, *turns[last + 1 :])
 

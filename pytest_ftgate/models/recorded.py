@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,13 +16,15 @@ from pytest_ftgate.data.lines import Lines, open_lines, written_at
 from pytest_ftgate.errors import DataError, ModelError, Where, located
 from pytest_ftgate.models.price import written_price
 from pytest_ftgate.models.protocol import FINISHES, BuiltModel, Completion, Prediction, Surroundings, is_count
-from pytest_ftgate.text import excerpt, kind_of, listed, nearest, plural
+from pytest_ftgate.text import excerpt, kind_of, listed, nearest
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import ModelSpec
     from pytest_ftgate.data import Example
 
 _COUNTS = ("input_tokens", "output_tokens", "cached_input_tokens", "cache_write_tokens")
+_IDS_SHOWN = 3
+_HASH = re.compile("[0-9a-f]{16}")  # an id that was made from an input
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +95,7 @@ class RecordedModel(BuiltModel):
         """
         row = self.rows.get((example.id, repeat))
         if row is None:
-            first = next(iter(self.rows))[0]
-            raise ModelError(
-                f'no recorded prediction for id "{excerpt(example.id)}"' + (f", repeat {repeat}" if repeat else ""),
-                where=Where(path=self.path),
-                evidence=f'the file has {plural(len(self.rows), "prediction")}, the first with id "{excerpt(first)}"',
-                cure="add the missing predictions to the file, or correct its ids",
-            )
+            raise self._not_recorded(example, repeat)
         where = Where(path=self.path, line=row.line)
         if row.input_sha256 not in (None, input_sha256(example.input)):
             raise ModelError(
@@ -112,6 +109,21 @@ class RecordedModel(BuiltModel):
             what = f'the recording with id "{excerpt(example.id)}" holds no answer'
             raise ModelError(what, where=where, cure="record the example again")
         return row.prediction
+
+    def _not_recorded(self, example: Example, repeat: int) -> ModelError:
+        """Return the error of an example without a row; its cure depends on where the ids come from."""
+        of_repeat = f", repeat {repeat}" if repeat else ""
+        ids = list(dict.fromkeys(id_ for id_, _ in self.rows))
+        first = ", ".join(f'"{excerpt(id_)}"' for id_ in ids[:_IDS_SHOWN])
+        first += f" and {len(ids) - _IDS_SHOWN:,} more" if len(ids) > _IDS_SHOWN else ""
+        evidence, cure = f"recorded ids: {first}", "record the model on this example too, or correct the ids"
+        if not example.has_own_id:
+            evidence = f"the test set has no ids, so each id is a hash of the input; recorded ids: {first}"
+            cure = 'add a field or column "id" with the recorded ids to the test set'
+            if any(map(_HASH.fullmatch, ids)):  # made from a test set without ids, too
+                cure = "record the model again: the input is new, or was changed since"
+        what = f'no recorded prediction for {example.place or "an example"} (id "{excerpt(example.id)}"{of_repeat})'
+        return ModelError(what, where=Where(path=self.path), evidence=evidence, cure=cure)
 
 
 def build_recorded(spec: ModelSpec, surroundings: Surroundings) -> RecordedModel:  # noqa: ARG001

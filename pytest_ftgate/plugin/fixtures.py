@@ -150,7 +150,7 @@ def _evaluate(keys: Mapping[str, Any], request: pytest.FixtureRequest, session: 
     if run.fatal is not None:
         raise run.fatal
     if missing:
-        ids = ", ".join(printable(prediction.id, 40) for prediction in missing[:5])
+        ids = ", ".join(printable(example.name, 100) for example in run.unanswered[:5])
         counted = f"{len(missing):,} of {len(run.test_set):,} answers are missing"
         failure = run.failure
         cause, cure = (failure.cause, failure.advice) if failure else ("", None)

@@ -263,7 +263,8 @@ def broken(result: GateResult) -> Table:
     names = ["id", "input", "expected", "baseline", "candidate"]
     if not any(one.expected for one in result.broken):
         names.remove("expected")  # the test set does not say what it is
-    rows = [tuple(printable(getattr(one, name).strip(), _ANSWER_WIDTH) for name in names) for one in result.broken]
+    flips = [replace(one, id=one.where or one.id) for one in result.broken]
+    rows = [tuple(printable(getattr(one, name).strip(), _ANSWER_WIDTH) for name in names) for one in flips]
     title = f"{worse_title(result)}: {len(rows):,} of {result.losses or len(rows):,}"
     return Table(title, columns(names), tuple(rows))
 

@@ -191,7 +191,7 @@ def _broken(result: GateResult, most: int) -> Iterator[str]:
     told = any(flip.expected for flip in shown)  # else the test set does not say what is expected
     yield f"{sentences.worse_title(result)} ({len(shown)} of {result.losses or 0:,}):"
     for flip in shown:
-        yield f"  {printable(flip.id, 40)}: {printable(flip.input, 100)}"
+        yield f"  {printable(flip.where or flip.id, 100)}: {printable(flip.input, 100)}"
         expected, baseline, candidate = _from_where_they_differ(flip.expected, flip.baseline, flip.candidate)
         yield f"    {f'expected {expected!r}, ' if told else ''}baseline {baseline!r}, candidate {candidate!r}"
         if flip.why:

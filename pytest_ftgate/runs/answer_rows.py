@@ -109,7 +109,7 @@ def _rows(metric: Metric, baseline: Measured, candidate: Measured | None) -> Ite
     after = _replies(metric, candidate) if candidate is not None else [None] * len(before)
     for example, old, new in zip(baseline.run.test_set.examples, before, after, strict=True):
         yield Row(
-            id=readable(example.id, _ID_CHARACTERS),
+            id=readable(example.name, _ID_CHARACTERS),
             input=readable(shown_input(example)),
             expected=readable(expected_text(example.expected)),
             change=_change(metric, old, new),

@@ -21,7 +21,7 @@ _SHOWN = 8
 
 _IDS_SHOWN = 5
 
-_ID_CHARACTERS = 40
+_ID_CHARACTERS = 100
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def _complete(step: int, run: Run) -> None:
     missing = [one for one in run.all_predictions if one.completion is None]
     if not missing:
         return
-    ids = ", ".join(printable(one.id, _ID_CHARACTERS) for one in missing[:_IDS_SHOWN])
+    ids = ", ".join(printable(one.name, _ID_CHARACTERS) for one in run.unanswered[:_IDS_SHOWN])
     total = plural(len(run.all_predictions), "answer")
     failure = run.failure
     raise ModelError(

@@ -251,6 +251,7 @@ def _flip(index: int, baseline: Run, candidate: Run, why: str | None) -> Flip:
     example = candidate.test_set.examples[index]
     return Flip(
         id=_short(example.id),
+        where=None if example.place is None else str(example.place),
         input=_short(shown_input(example)),
         expected=_short(expected_text(example.expected)),
         baseline=_short(_shown_answer(baseline, index)),

@@ -15,7 +15,7 @@ from pytest_ftgate.models.recorded import RecordedModel
 from pytest_ftgate.runs.run_state import EarlyStop, Keys, Progress, RunState
 
 if TYPE_CHECKING:
-    from pytest_ftgate.data import DataSet
+    from pytest_ftgate.data import DataSet, Example
     from pytest_ftgate.models import Completion, Model, Notes
     from pytest_ftgate.runs.budget import Budget
     from pytest_ftgate.runs.store import Store
@@ -51,6 +51,12 @@ class Run:
         failures = [one.failure for one in self.all_predictions if one.failure is not None]
         permanent = (one for one in failures if not one.retryable and one.kind != "stopped")
         return self.fatal or next(permanent, failures[0] if failures else None)
+
+    @property
+    def unanswered(self) -> list[Example]:
+        """Return the examples without an answer, once for each missing answer, in the order of the predictions."""
+        pairs = (pair for repeat in self.predictions for pair in zip(self.test_set, repeat, strict=True))
+        return [example for example, prediction in pairs if prediction.completion is None]
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
-"""How sure a measured gain is: the paired difference of two models, its bounds, and the examples it takes.
+"""Test the paired difference of two models, compute its confidence bounds, and plan sample sizes.
 
-No method that decides draws random numbers: the same answers give the same verdict. See ``docs/evidence.md``.
+No method that decides a verdict draws random numbers, so the same answers give the same verdict. See
+``docs/evidence.md``.
 """
 
 from pytest_ftgate.statistics.compare import compare_graded, compare_preferences, compare_right_wrong, compare_set

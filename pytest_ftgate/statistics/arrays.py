@@ -1,4 +1,4 @@
-"""Types of arrays."""
+"""Type aliases of numpy arrays."""
 
 from __future__ import annotations
 
@@ -11,4 +11,4 @@ Floats: TypeAlias = NDArray[np.float64]
 Bools: TypeAlias = NDArray[np.bool_]
 Codes: TypeAlias = NDArray[np.int64]
 Places: TypeAlias = NDArray[np.intp]
-"""Indices that numpy returns."""
+"""Indices as numpy returns them."""

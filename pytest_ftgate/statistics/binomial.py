@@ -1,4 +1,4 @@
-"""Binomial chances by numpy alone: importing scipy.special takes longer than judging a gate on recorded answers."""
+"""Binomial probabilities in numpy, since importing scipy.special takes longer than judging a gate on recordings."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pytest_ftgate.statistics.arrays import Codes, Floats
 
 _DEVIATIONS = 8.0
 _TABLE = 256
-_TINY = 1e-300  # stands for a probability of 0 inside a logarithm
+_TINY = 1e-300  # in place of a probability of 0 in a logarithm
 _STEPS = 100
 _ROUNDING = 1e-12
 
@@ -23,7 +23,17 @@ def chance_of(
     rates: Floats,
     others: Floats,
 ) -> Floats:
-    """Return P(Binomial(trials, rate) = count), a row for each rate; ``others`` is 1 - rates."""
+    """Return P(Binomial(trials, rate) = count).
+
+    Args:
+        counts: shape ``(k,)``; a count outside 0..trials has the probability 0.
+        trials: shape ``(k,)``.
+        rates: shape ``(m,)``.
+        others: ``1 - rates``, computed by the caller without rounding errors.
+
+    Returns:
+        Probabilities, shape ``(m, k)``.
+    """
     possible = (counts >= 0) & (counts <= trials)
     k = np.where(possible, counts, 0)
     ways = _log_factorial(trials) - _log_factorial(k) - _log_factorial(trials - k)
@@ -33,10 +43,10 @@ def chance_of(
 
 
 def chance_of_at_least(count: int, trials: int, rates: Floats, others: Floats) -> Floats:
-    """Return P(Binomial(trials, rate) >= count) for each rate; ``others`` is 1 - rates.
+    """Return P(Binomial(trials, rate) >= count) for each rate, shape ``(m,)``; ``others`` is ``1 - rates``.
 
-    Summed is what is rarer, counts from ``count`` or counts below it, as far as eight standard deviations from it: that
-    keeps the digits of both small chances and those next to 1.
+    The sum runs over the rarer side, counts from ``count`` or counts below it, up to eight standard deviations away.
+    This keeps the precision of probabilities near 0 and near 1.
     """
     if not 0 < count <= trials:
         return np.full_like(rates, 1.0 if count <= 0 else 0.0)
@@ -51,11 +61,13 @@ def chance_of_at_least(count: int, trials: int, rates: Floats, others: Floats) -
 
 @lru_cache(maxsize=1_000)
 def rate_of_at_least(count: int, trials: int, chance: float) -> float:
-    """Return the rate at which P(Binomial(trials, rate) >= count) is ``chance``, by Newton's method on its logarithm.
+    """Return the rate at which P(Binomial(trials, rate) >= count) equals ``chance``.
+
+    The method is Newton's on the logarithm, kept inside a bracket.
 
     Args:
         count: from 1 to ``trials``.
-        trials: 1 or more.
+        trials: at least 1.
         chance: between 0 and 1.
     """
     low, high, rate = 0.0, 1.0, _wilson(count / trials, trials, NormalDist().inv_cdf(chance))
@@ -74,19 +86,22 @@ def rate_of_at_least(count: int, trials: int, chance: float) -> float:
 
 
 def _wilson(share: float, trials: int, normal: float) -> float:
-    """Return the end of Wilson's interval of a share, a fair guess, so many standard errors from it."""
+    """Return the end of Wilson's interval of a share, ``normal`` standard errors away, as a starting point.
+
+    Source: E. B. Wilson, JASA 22 (1927) 209-212.
+    """
     square = normal**2 / trials
     root = math.sqrt(square * (share * (1 - share) + square / 4))
     return (share + square / 2 + math.copysign(root, normal)) / (1 + square)
 
 
 def reach(trials: int, rate: float, deviations: float) -> float:
-    """Return how far from the expected count others matter: so many standard deviations, and a few counts more."""
+    """Return the distance from the expected count, in counts, beyond which probabilities are negligible."""
     return deviations * math.sqrt(trials * rate * (1 - rate)) + 2 * deviations
 
 
 def _log_factorial(n: Codes) -> Floats:
-    """Return the logarithms of factorials: from a table, and of large numbers by Stirling's series."""
+    """Return the logarithms of factorials, from a table or, for large numbers, Stirling's series."""
     table = _log_factorials()
     small = table[np.minimum(n, _TABLE - 1)]
     if n.max(initial=0) < _TABLE:

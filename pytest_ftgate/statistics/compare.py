@@ -1,14 +1,14 @@
-"""Two models on the same examples: the method follows from the kind of metric and from the groups.
+"""Compare two models on the same examples; the kind of metric and the groups choose the method.
 
-What all functions take, besides baseline and candidate on the same examples:
+All functions take the scores of baseline and candidate on the same examples, and:
 
-- ``margin``: the gain asked for, in the metric's unit; for right and wrong answers in (-1, 1);
+- ``margin``: the required gain, in the metric's unit; in (-1, 1) for right and wrong answers;
 - ``confidence``: one-sided, in (0.5, 1);
-- ``evidence``: "observed", "significant" or "proven"; it decides only what ``examples_needed`` is about;
-- ``groups``: a name per example for examples that belong together, None for one on its own.
+- ``evidence``: "observed", "significant" or "proven"; only affects ``examples_needed``;
+- ``groups``: the group name of each example, None for an independent example.
 
-They raise :class:`ValueError` where the arguments do not fit together, a score is not a number or outside of its range,
-or a metric is undefined for all answers together.
+They raise :class:`ValueError` if the arguments do not fit together, a score is NaN or outside its range, or the metric
+is undefined for all answers together.
 """
 
 from __future__ import annotations
@@ -36,10 +36,11 @@ _ROUNDING = 1e-9
 def compare_right_wrong(
     baseline: Bools, candidate: Bools, *, margin: float, confidence: float, evidence: str, groups: Groups = None
 ) -> Comparison:
-    """Compare two models by answers that are right or wrong.
+    """Compare two models by right and wrong answers, shape ``(n,)`` each.
 
-    By the exact unconditional test of the gain, for any margin. With groups by the delete-a-group jackknife and the
-    exact test, whichever is more cautious: the jackknife alone is sure too soon where few answers differ.
+    The method is the exact unconditional test, for any margin: see :mod:`~pytest_ftgate.statistics.exact`. With groups
+    it is the more cautious of the exact test and the delete-a-group jackknife, because the jackknife alone passes too
+    often if few answers differ.
     """
     question = Question(float(margin), confidence, evidence)
     before, after = _same_shape(baseline.astype(float), candidate.astype(float))
@@ -60,10 +61,11 @@ def compare_graded(
     evidence: str,
     groups: Groups = None,
 ) -> Comparison:
-    """Compare two models by a score for each answer; repeated answers are averaged within their example first.
+    """Compare two models by the score of each example, ``(n,)`` each, in [low, high]; repeats are averaged before.
 
-    By Gaffke's bound, which holds where large losses are rare. With groups by the delete-a-group jackknife and
-    Gaffke's bound, whichever is more cautious. For a metric without finite bounds by the delete-one jackknife.
+    The method is Gaffke's bound, which also holds if large losses are rare: see
+    :mod:`~pytest_ftgate.statistics.graded`. With groups it is the more cautious of Gaffke's bound and the
+    delete-a-group jackknife. Metrics without finite bounds use the delete-one jackknife.
     """
     question = Question(float(margin), confidence, evidence)
     before, after = _same_shape(baseline, candidate)
@@ -80,15 +82,15 @@ def compare_set(
 ) -> Comparison:
     """Compare two models by a metric of all answers together, such as macro-F1.
 
-    By the delete-one jackknife with Student's t, or delete-a-group with groups. Losses that did not happen to be seen
-    matter where a drop is to be ruled out (a negative margin), and in means over labels or fields, of which some may be
-    rare: then also by Gaffke's bound on the jackknife's pseudo-values, whichever is more cautious. Ratios of counts
-    whose examples are of so different sizes that they count as fewer than ten show no gain.
+    The method is the delete-one jackknife with Student's t, or delete-a-group with groups: see
+    :mod:`~pytest_ftgate.statistics.jackknife`. Losses that no example shows matter for negative margins, and for means
+    over labels or fields, some of which may be rare. There the more cautious of the jackknife and Gaffke's bound of its
+    pseudo-values counts. Ratios of counts need examples equivalent to at least ten of equal size to show a gain.
     """
     question = Question(float(margin), confidence, evidence)
     before, after = _same_shape(share_right(baseline), share_right(candidate))
     if not same_examples(baseline, candidate):
-        raise ValueError("two models are compared on the same examples, but their expected labels differ")
+        raise ValueError("both models must answer the same examples, but their expected labels differ")
     gain = set_value(candidate) - set_value(baseline)
     if not math.isfinite(gain):
         raise ValueError(f"the metric is undefined for these answers: the gain is {gain!r}")
@@ -119,7 +121,7 @@ def _comparison(question: Question, differences: Floats, found: Found, *, gain: 
 
 
 def _examples_needed(finding: Finding, evidence: Evidence, question: Question, n: int) -> int | None:
-    """Return how many examples would do; never a number that has just proved too small."""
+    """Return the number of examples needed; more than ``n`` if ``n`` were not enough."""
     if question.target is None:
         return None
     needed = finding.needed(question.target)
@@ -130,8 +132,8 @@ def _examples_needed(finding: Finding, evidence: Evidence, question: Question, n
 def _same_shape(baseline: Floats, candidate: Floats) -> tuple[Floats, Floats]:
     if baseline.ndim != 1 or baseline.shape != candidate.shape or not len(baseline):
         raise ValueError(
-            f"two models are compared on the same examples, but their scores have the shapes "
-            f"{baseline.shape} and {candidate.shape}"
+            f"both models must answer the same examples, but their scores have the shapes {baseline.shape} and "
+            f"{candidate.shape}"
         )
     return baseline, candidate
 
@@ -139,34 +141,36 @@ def _same_shape(baseline: Floats, candidate: Floats) -> tuple[Floats, Floats]:
 def _check_scores(scores: Floats, low: float, high: float) -> None:
     outside = scores[~((scores >= low - _ROUNDING) & (scores <= high + _ROUNDING))]
     if len(outside):
-        raise ValueError(f"{len(outside)} scores are not in [{low:g}, {high:g}], first {outside[0]!r}")
+        raise ValueError(f"{len(outside)} scores are outside [{low:g}, {high:g}], the first is {outside[0]:g}")
 
 
 def compare_preferences(
     preferred: Floats, *, margin: float, confidence: float, evidence: str, groups: Groups = None, means: bool = False
 ) -> Comparison:
-    """Compare two models by whether the candidate is preferred more often than not: its win rate less a half.
+    """Compare two models by preferences; the gain is the candidate's win rate minus 0.5.
 
-    A win and a loss are the discordant pairs of McNemar's test, and a tie is a concordant one: the win rate (wins and
-    half of the ties, of all) less a half is half the difference of the shares of wins and losses. That difference is
-    tested, at twice the margin, by the exact unconditional test, and its bounds are halved. So ties are neither dropped
-    nor split at random: they count as pairs in which nothing was won, which for the margin 0 asks for about as
-    much as the sign test without them (Dixon & Mood 1946), and has a meaning for every other margin. Where preferences
-    may be means (of repeats or raters) the same difference, which lies in [-1, 1], is held to Gaffke's bound.
+    Wins and losses are the discordant pairs of McNemar's test, and ties are concordant pairs. The win rate (wins plus
+    half of the ties, divided by n) minus 0.5 is half the difference of the shares of wins and losses. That difference
+    is tested at twice the margin by the exact unconditional test, and its bounds are halved. Ties are neither dropped
+    nor split at random. At margin 0 this is about as strict as the sign test without ties (Dixon & Mood, JASA 41 (1946)
+    557-566), and it is defined for other margins, too. Preferences that are means use Gaffke's bound instead.
 
-    ``preferred`` is 1 where the candidate is, 0 where the baseline is, 0.5 for a tie, or a mean of those, ``(n,)``; the
-    margin is of the win rate above a half, in (-0.5, 0.5).
+    Args:
+        preferred: shape ``(n,)``; 1 for the candidate, 0 for the baseline, 0.5 for a tie.
+        margin: of the win rate minus 0.5, in (-0.5, 0.5).
+        confidence, evidence, groups: see the module.
+        means: whether preferences may be means of repeats or raters, in [0, 1].
     """
-    asked = {"margin": 2 * margin, "confidence": confidence, "evidence": evidence, "groups": groups}
+    options = {"margin": 2 * margin, "confidence": confidence, "evidence": evidence, "groups": groups}
     if means:
-        return _halved(compare_graded(1 - preferred, preferred, low=0.0, high=1.0, **asked))  # type: ignore[arg-type]
+        return _halved(compare_graded(1 - preferred, preferred, low=0.0, high=1.0, **options))  # type: ignore[arg-type]
     if not np.isin(preferred, (0.0, 0.5, 1.0)).all():
-        raise ValueError("a preference is 1, 0, or 0.5 for a tie, unless it is a mean")
-    return _halved(compare_right_wrong(preferred == 0, preferred == 1, **asked))  # type: ignore[arg-type]
+        raise ValueError("a preference must be 1, 0, or 0.5 for a tie, unless it is a mean")
+    return _halved(compare_right_wrong(preferred == 0, preferred == 1, **options))  # type: ignore[arg-type]
 
 
 def _halved(found: Comparison) -> Comparison:
-    """Turn the difference of wins and losses into the win rate less a half; p-values and counts are the same."""
+    """Return the comparison with gain and bounds halved: win rates minus 0.5 in place of wins minus losses."""
     halves: dict[str, Any] = {
         name: None if (value := getattr(found, name)) is None else value / 2
         for name in ("gain", "gain_exact", "lower", "upper")

@@ -1,4 +1,4 @@
-"""The result of comparing two models on one metric, and what a metric of the whole set has to bring."""
+"""The result of comparing two models on one metric, and the input of a metric of the whole set."""
 
 from __future__ import annotations
 
@@ -14,15 +14,17 @@ from pytest_ftgate.statistics.pooled import PooledCounts
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison(Evidence):
-    """Candidate minus baseline on the same examples. Where lower is better, the caller swaps the two.
+    """Candidate minus baseline on the same examples. If lower is better, the caller swaps the two.
 
     Attributes:
-        gain: measured, in the metric's unit; ``gain_exact`` as a fraction, where it is a count by a count.
-        wins, losses, ties: examples that the candidate answers better, worse, equally well.
-        method: by name, with its source.
-        examples_needed: how many examples in all would do for the evidence asked for, 4 times out of 5, if the real
-            gain is what was measured; None where no number would, or where nothing is to be shown.
-        note: what a reader should know of the bounds, such as the number of groups.
+        n: number of examples.
+        gain: the measured gain, in the metric's unit.
+        gain_exact: the gain as a fraction, if it is a ratio of counts.
+        wins, losses, ties: examples that the candidate answers better, worse and equally well.
+        method: name and source of the method.
+        examples_needed: total number of examples that would show the required evidence with 80 % power if the real gain
+            is the measured one; None if no number would, or if nothing has to be shown.
+        note: a remark on the bounds, such as the number of groups.
     """
 
     n: int
@@ -36,22 +38,22 @@ class Comparison(Evidence):
     note: str | None
 
     def facts(self) -> dict[str, Any]:
-        """Return what reports show of it, by their names."""
+        """Return the values that reports show, by their names there."""
         names = ("gain", "lower", "upper", "method", "n", "wins", "losses", "examples_needed", "note")
         return {{"lower": "lower_bound", "upper": "upper_bound"}.get(name, name): getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True)
 class LabelCounts:
-    """Everything a metric of the whole set needs, for one model.
+    """The labels that a metric of the whole set needs, for one model.
 
     Attributes:
         gold: expected labels as codes 0..K-1, shape ``(n,)``.
-        predicted: answered labels as codes 0..K, shape ``(repeats, n)``; K stands for no known label.
+        predicted: answered labels as codes 0..K, shape ``(repeats, n)``; K stands for an unknown label.
         n_labels: K.
         statistic: the metric as a function of stacked confusion matrices, ``(m, K + 1, K + 1) -> (m,)``; rows are
-            the expected labels (the last row is empty), columns the answered ones. Repeats are pooled.
-        of_parts: a label may be rare, and weigh as much as all others.
+            expected labels (the last row is empty), columns are answered labels. Repeats are pooled.
+        of_parts: whether the metric is a mean over labels, so that a rare label has the weight of a frequent one.
     """
 
     of_parts: ClassVar[bool] = True
@@ -66,13 +68,17 @@ class LabelCounts:
 
 
 SetCounts: TypeAlias = LabelCounts | PooledCounts
-"""What a metric of the whole set may bring."""
+"""The counts of a metric of the whole set."""
 
 
 @dataclass(frozen=True)
 class Question:
-    """What the gain is held to: the margin asked for, in the metric's unit, negative for "at most so much worse"; a
-    one-sided confidence; and "observed", "significant" or "proven".
+    """The requirement on a gain.
+
+    Attributes:
+        margin: in the metric's unit; negative: the candidate may be worse by at most this much.
+        confidence: one-sided, in (0.5, 1).
+        evidence: "observed", "significant" or "proven".
     """
 
     margin: float
@@ -86,10 +92,10 @@ class Question:
 
     @property
     def alpha(self) -> float:
-        """The false-pass rate allowed."""
+        """Return the significance level: the highest rate of false passes."""
         return level(self.confidence)
 
     @property
     def target(self) -> float | None:
-        """The gain that has to be proven; None where nothing has to be."""
+        """Return the gain that the lower bound must reach; None for "observed"."""
         return {"observed": None, "significant": 0.0, "proven": self.margin}[self.evidence]

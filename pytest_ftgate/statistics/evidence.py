@@ -1,4 +1,4 @@
-"""From p-values to what can be said with confidence: decisions, and bounds that never contradict them."""
+"""Turn p-values into decisions and into bounds that never contradict them."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from statistics import NormalDist
 _DECIMALS = 12
 _EXTREME = 1e-15
 _CERTAIN = 9.0
-_FINE = 0.002  # of a standard error: what a bound is computed to
+_FINE = 0.002  # precision of a bound, in standard errors
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the data show about the real gain, at one one-sided confidence; None where it cannot be told.
+    """The evidence about the real gain at a one-sided confidence; None if no method applies.
 
     Attributes:
-        p_zero, p_margin: one-sided p-values of "the real gain is at most 0", and "at most the margin".
-        above_zero, reaches_margin: sure that the real gain is above 0, and reaches the margin.
-        lower, upper: one-sided bounds of the real gain.
+        p_zero, p_margin: one-sided p-values of "the real gain is at most 0" and "at most the margin".
+        above_zero, reaches_margin: whether each of these is rejected at the confidence.
+        lower, upper: one-sided bounds of the real gain, in the metric's unit.
     """
 
     p_zero: float | None = None
@@ -31,24 +31,28 @@ class Evidence:
 
 
 def level(confidence: float) -> float:
-    """Return the false-pass rate that a one-sided confidence leaves: 0.05 for 0.95."""
+    """Return the significance level of a one-sided confidence: 0.05 for 0.95."""
     if not 0.5 < confidence < 1:
         raise ValueError(f"confidence must lie between 0.5 and 1, got {confidence!r}")
     return 1 - confidence
 
 
 def is_sure(p: float, alpha: float) -> bool:
-    """Return whether a p-value meets the level. Equal is enough; both are rounded, so that 1 - 0.95 is 0.05."""
+    """Return whether ``p <= alpha``, both rounded to 12 decimals, so that 1 - 0.95 equals 0.05."""
     return round(p, _DECIMALS) <= round(alpha, _DECIMALS)
 
 
 def weigh(p_value: Callable[[float], float], *, lower: float, upper: float, margin: float, alpha: float) -> Evidence:
-    """Decide by p-values, and show bounds that agree with the decisions.
+    """Return decisions by p-values, with bounds that agree with them.
 
-    A larger gain is never easier to prove than a smaller one: the p-value of the larger target is at least that of
-    the smaller. (The exact p-value alone is not perfectly monotone in its margin.)
+    The p-value of the larger target is set to at least that of the smaller one, so that a larger gain is never easier
+    to show; the exact p-value alone is not strictly monotone in its margin.
 
-    ``p_value`` is that of "the real gain is at most this"; the bounds come from inverting it, to a search's precision.
+    Args:
+        p_value: returns the one-sided p-value of "the real gain is at most this".
+        lower, upper: one-sided bounds from inverting ``p_value`` by a search, moved to the side that was decided.
+        margin: the required gain.
+        alpha: significance level.
     """
     p_zero, p_margin = p_value(0.0), p_value(margin)
     worse = max(p_zero, p_margin)
@@ -62,16 +66,20 @@ def weigh(p_value: Callable[[float], float], *, lower: float, upper: float, marg
 def bound(
     p_value: Callable[[float], float], *, alpha: float, guess: float, step: float, lowest: float, highest: float
 ) -> float:
-    """Return the largest target, found by search, whose p-value still meets the level: a one-sided lower bound.
+    """Return the one-sided lower bound: the largest target whose p-value is at most ``alpha``.
 
-    ``p_value``, of "the real gain is at most this", grows with its argument, and is asked between ``lowest``, the
-    smallest possible gain, which needs no proof, and ``highest``, which nothing proves. The search begins at ``guess``,
-    and its first bracket is ``step`` wide, of the order of a standard error.
+    Args:
+        p_value: returns the p-value of "the real gain is at most this", which grows with its argument.
+        alpha: significance level.
+        guess: where the search begins.
+        step: width of the first bracket, about a standard error.
+        lowest: the smallest possible gain; the bound is at least this.
+        highest: the largest possible gain; the bound is less than this.
     """
     normal = NormalDist()
     critical = normal.inv_cdf(alpha)
 
-    def excess(target: float) -> float:  # on the normal scale p-values are nearly linear in the target
+    def excess(target: float) -> float:  # nearly linear in the target on the normal scale
         if not lowest < target < highest:
             return _CERTAIN if target >= highest else -_CERTAIN
         return normal.inv_cdf(min(max(p_value(target), _EXTREME), 1 - _EXTREME)) - critical
@@ -84,7 +92,7 @@ _Point = tuple[float, float]  # a target and the excess of its p-value over the 
 
 
 def _bracket(excess: Callable[[float], float], guess: float, step: float) -> tuple[_Point, _Point]:
-    """Return two targets around the bound: steps that double, up or down from the guess."""
+    """Return two points around the bound, found by steps of doubling size from the guess."""
     point = (guess, excess(guess))
     direction = 1 if point[1] <= 0 else -1
     while True:
@@ -96,7 +104,10 @@ def _bracket(excess: Callable[[float], float], guess: float, step: float) -> tup
 
 
 def _narrow(excess: Callable[[float], float], low: _Point, high: _Point, *, width: float) -> float:
-    """Narrow the bracket by regula falsi (the Illinois rule): an end that stays twice counts half."""
+    """Return the lower end of the bracket, narrowed by regula falsi with the Illinois rule.
+
+    Source: M. Dowell & P. Jarratt, BIT 11 (1971) 168-174.
+    """
     weights = [1.0, 1.0]
     while high[0] - low[0] > width and low[1] < -_FINE:
         below, above = low[1] * weights[0] + _FINE / 2, high[1] * weights[1] + _FINE / 2

@@ -1,4 +1,4 @@
-"""Gaffke's test of the mean of bounded differences: honest where large losses are rare and none was seen."""
+"""Test the mean of bounded differences by Gaffke's method, which stays valid if rare large losses were not seen."""
 
 from __future__ import annotations
 
@@ -11,20 +11,24 @@ from pytest_ftgate.statistics.arrays import Floats
 from pytest_ftgate.statistics.evidence import bound
 
 METHOD = "Gaffke's bound of a bounded mean (Gaffke 2005; Learned-Miller & Thomas 2019)"
-_NODES = 16  # of the integral at a time, at least
-_ENTRIES = 20_000  # of a matrix at a time, for few distinct values
+_NODES = 16  # smallest number of nodes of the integral in one step
+_ENTRIES = 20_000  # largest matrix in one step
 _SPACING = 0.1
 _NEGLIGIBLE = 1e-14
 _TINY = 1e-300
-_ROUNDING = 1e-12  # a difference from the margin that small is none
+_ROUNDING = 1e-12  # differences from the margin that count as 0, relative to the largest
 _NEAREST_POLE = 0.5  # in standard deviations
 _NEWTON_STEPS = 100
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Differences: distinct values, how often each was seen (need not be whole), both of shape ``(k,)``; and what one
-    more could be at worst, which counts once, though it was not seen.
+    """A sample of differences.
+
+    Attributes:
+        values: distinct values, shape ``(k,)``.
+        counts: how often each value occurs, shape ``(k,)``; need not be whole numbers.
+        worst: the smallest possible value, which counts as if it had been seen once.
     """
 
     values: Floats
@@ -33,33 +37,34 @@ class Sample:
 
     @classmethod
     def of(cls, differences: Floats, worst: float) -> Sample:
+        """Return the sample of differences of shape ``(n,)``."""
         values, counts = np.unique(differences, return_counts=True)
         return cls(values, counts.astype(np.float64), worst)
 
     @property
     def mean(self) -> float:
-        """Of the values that were seen."""
+        """Return the mean of the observed values, without ``worst``."""
         return float(self.counts @ self.values / self.counts.sum())
 
     @property
     def spread(self) -> float:
-        """Standard deviation of the values, as of a sample."""
+        """Return the sample standard deviation of the values, 0 for one value."""
         n = float(self.counts.sum())
         squares = float(self.counts @ (self.values - self.mean) ** 2)
         return math.sqrt(squares / (n - 1)) if n > 1 else 0.0
 
     def grown(self, n: float) -> Sample:
-        """Return what ``n`` examples like these would be."""
+        """Return a sample of ``n`` examples with the same distribution."""
         return Sample(self.values, self.counts * (n / float(self.counts.sum())), self.worst)
 
 
 def graded_p_value(sample: Sample, margin: float) -> float:
     """Return the one-sided p-value of "the real mean is at most ``margin``".
 
-    The p-value is the probability that a randomly weighted mean is at most the margin, where the weights are uniform
-    on the simplex (Dirichlet) and the worst possible difference takes part as if it had been seen once. For two
-    possible values it is the binomial test; no violation of its level is known for others, which is a conjecture
-    with much support and no proof.
+    The p-value is the probability that a randomly weighted mean is at most the margin. The weights are uniform on the
+    simplex (Dirichlet), and the worst possible difference counts as if it had been seen once. For two possible values
+    this is the binomial test. For more values it is a conjecture that the level holds: there is much evidence for it,
+    and no proof.
 
     Sources: N. Gaffke, Three test statistics for a nonparametric one-sided hypothesis on the mean of a nonnegative
     variable, Mathematical Methods of Statistics 14 (2005) 451-467; E. Learned-Miller & P. S. Thomas,
@@ -71,7 +76,7 @@ def graded_p_value(sample: Sample, margin: float) -> float:
 
 
 def graded_lower(sample: Sample, alpha: float) -> float:
-    """Return the one-sided lower bound of the real mean at level ``alpha``."""
+    """Return the one-sided lower bound of the real mean at significance level ``alpha``."""
     n = float(sample.counts.sum())
     error = max(sample.spread / math.sqrt(n), (sample.mean - sample.worst) / n, 1e-9)
     highest = float(sample.values.max())
@@ -86,24 +91,24 @@ def graded_lower(sample: Sample, alpha: float) -> float:
 
 
 def _probability_negative(weights: Floats, shapes: Floats) -> float:
-    """Return P(sum of weights * G <= 0) for independent Gamma(shapes) variables G, by numerical inversion.
+    """Return P(sum of weights * G <= 0) for independent Gamma(shapes) variables G; both arguments have shape ``(k,)``.
 
-    The integral of the moment generating function runs along a vertical line through its saddle point, where it falls
-    off like a normal density; the trapezoidal rule is then exact to about 12 digits.
+    The moment generating function is inverted numerically, along a vertical line through its saddle point. There it
+    decays like a normal density, and the trapezoidal rule is accurate to about 12 digits.
     """
     if not np.isfinite(weights).all():
-        raise ValueError("the mean of numbers that are not finite cannot be tested")
+        raise ValueError("the differences must be finite numbers")
     if weights.max() <= 0 or weights.min() >= 0:
         return 1.0 if weights.max() <= 0 else 0.0
-    if float(shapes @ weights) < 0:  # the line must lie on the side of 0 on which the saddle point is
+    if float(shapes @ weights) < 0:  # the line must be on the same side of 0 as the saddle point
         return 1 - _probability_negative(-weights, shapes)
     line = _saddle_point(weights, shapes)
     tilted = weights / (1 + line * weights)
     parts = shapes * tilted**2
     scale = 1 / math.sqrt(float(parts.sum()))
     peak = math.exp(-float(shapes @ np.log1p(line * weights)))
-    # Even steps at first, widening later for the slow tails of few examples. Where one part outweighs all others the
-    # integrand swings long before it falls off: the steps then stay even for longer.
+    # The steps are even at first and widen later, for the slow tails of few examples. If one part outweighs all others,
+    # the integrand oscillates before it decays, so the steps stay even for longer.
     others = math.sqrt(max(float(parts.sum() - parts.max()), _TINY)) * scale
     even = 1 + 2 * min(1 / others, math.sqrt(float(shapes.sum())))
     block = max(_NODES, _ENTRIES // len(weights))
@@ -123,7 +128,7 @@ def _probability_negative(weights: Floats, shapes: Floats) -> float:
 def _saddle_point(weights: Floats, shapes: Floats) -> float:
     """Return the root in t > 0 of ``sum(shapes * weights / (1 + t * weights))``, kept away from the pole at 0.
 
-    The same equation gives the multiplier of empirical likelihood.
+    The multiplier of empirical likelihood solves the same equation.
     """
     low, high = 0.0, -1 / float(weights.min())
     point = high / 2

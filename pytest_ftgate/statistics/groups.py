@@ -1,4 +1,4 @@
-"""Examples that belong together, such as the turns of one conversation, are one piece of evidence."""
+"""Handle groups of dependent examples, such as the turns of one conversation, which are one piece of evidence."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ import numpy as np
 from pytest_ftgate.statistics.arrays import Codes, Floats
 
 MIN_GROUPS = 10
-"""Of one size. Groups of different sizes count as fewer: see :func:`effective_groups`."""
+"""Smallest number of groups of equal size; unequal groups count as fewer: see :func:`effective_groups`."""
 
 
 def group_codes(groups: Iterable[Hashable] | None, n: int) -> Codes | None:
-    """Return the group of each of ``n`` examples as a code 0..G-1; None where no two examples share one.
+    """Return the group of each example as a code 0..G-1, shape ``(n,)``; None if no two examples share a group.
 
-    ``groups`` has a name per example, None for an example on its own; or is None for no groups at all.
+    Args:
+        groups: the group name of each example, None for an independent one; None: no groups.
+        n: number of examples.
     """
     if groups is None:
         return None
@@ -29,25 +31,26 @@ def group_codes(groups: Iterable[Hashable] | None, n: int) -> Codes | None:
 
 
 def group_sizes(codes: Codes) -> Floats:
-    """Return how many examples each group has."""
+    """Return the number of examples of each group, shape ``(G,)``."""
     return np.bincount(codes).astype(np.float64)
 
 
 def effective_groups(weights: Floats) -> int:
-    """Return how many groups of one weight say as much as these, to the nearest whole number: (sum w)^2 / sum w^2.
+    """Return the number of groups of equal weight that hold as much information: (sum w)^2 / sum w^2, rounded.
 
-    As many as there are where all weigh the same; where a few weigh much more than the others, hardly more than those.
+    For equal weights this is the number of groups. If a few groups weigh much more than the others, it is about the
+    number of these few.
 
-    Sources: L. Kish, Survey Sampling (1965), 8.2; for groups whose examples go together A. V. Carter, K. T. Schnepel &
-    D. G. Steigerwald, Review of Economics and Statistics 99 (2017) 698-709.
+    Sources: L. Kish, Survey Sampling (1965), section 8.2; for groups with dependent examples A. V. Carter,
+    K. T. Schnepel & D. G. Steigerwald, Review of Economics and Statistics 99 (2017) 698-709.
     """
     return round(float(weights.sum()) ** 2 / float(weights @ weights))
 
 
 def too_few(weights: Floats, unit: str = "group") -> str | None:
-    """Say in words where groups of these weights are too few to say anything of others."""
+    """Return why groups of these weights, shape ``(G,)``, are too few for a bound; None if they are enough."""
     n, counted = len(weights), effective_groups(weights)
     if counted >= MIN_GROUPS:
         return None
-    said = str(n) if counted == n else f"{n} of very different weight count as {counted}"
-    return f"too few {unit}s: {said}, {MIN_GROUPS} are needed"
+    number = str(n) if counted == n else f"{n} of unequal weight count as {counted}"
+    return f"too few {unit}s: {number}, at least {MIN_GROUPS} required"

@@ -1,4 +1,4 @@
-"""The delete-one and delete-a-group jackknife, with Student's t."""
+"""Estimate standard errors by the delete-one and delete-a-group jackknife, with Student's t."""
 
 from __future__ import annotations
 
@@ -17,9 +17,12 @@ _SLACK = 1e-9
 
 @dataclass(frozen=True)
 class Jackknife:
-    """An estimate from the whole sample with its standard error, taken as Student's t of so many degrees of freedom.
+    """An estimate with its standard error, distributed like Student's t.
 
-    The error is 0 where leaving out any unit changes nothing, which proves nothing.
+    Attributes:
+        estimate: from the whole sample.
+        standard_error: in the unit of the estimate; 0 if leaving out any unit changes nothing, which shows nothing.
+        degrees: degrees of freedom.
     """
 
     estimate: float
@@ -33,17 +36,19 @@ class Jackknife:
         return float(stdtr(self.degrees, (target - self.estimate) / self.standard_error))
 
     def half_width(self, alpha: float) -> float:
-        """Return how far a one-sided bound at level ``alpha`` lies from the estimate."""
+        """Return the distance of a one-sided bound at significance level ``alpha`` from the estimate."""
         from scipy.special import stdtrit
 
         return float(stdtrit(self.degrees, 1 - alpha)) * self.standard_error
 
 
 def jackknife(estimate: float, left_out: Floats, weights: Floats | None = None) -> Jackknife:
-    """Take the standard error from the estimates with one unit left out, ``(units,)``, for a smooth statistic.
+    """Return the jackknife of a smooth statistic. For the mean of single examples this is the usual standard error.
 
-    For a mean and single examples it is the usual standard error. Units that do not weigh the same have ``weights``:
-    see :func:`degrees_of_freedom`.
+    Args:
+        estimate: from the whole sample.
+        left_out: the estimates without one unit, shape ``(units,)``.
+        weights: of the units, shape ``(units,)``, for :func:`degrees_of_freedom`; None: equal weights.
 
     Source: B. Efron & R. J. Tibshirani, An Introduction to the Bootstrap (1993), chapter 11.
     """
@@ -57,20 +62,23 @@ def jackknife(estimate: float, left_out: Floats, weights: Floats | None = None) 
 
 
 def degrees_of_freedom(weights: Floats) -> int:
-    """Return Satterthwaite's, rounded down: how well the squares of the jackknife tell its error.
+    """Return Satterthwaite's degrees of freedom of the jackknife's standard error, rounded down.
 
-    The error of unlike units hangs on the few that weigh most. As in Bell & McCaffrey the degrees are those of the
-    chi-square with the mean and the variance that the squared error has in a model; here units scatter alike, whatever
-    they weigh, as groups do whose examples go together. Units of one weight have one degree less than there are units.
-    Weights are not negative, some above 0.
+    The standard error of unequal units depends on the few that weigh most. As in Bell & McCaffrey the degrees are those
+    of the chi-square distribution with the mean and variance of the squared error under a model. In this model all
+    units have the same variance, whatever their weight, like groups of dependent examples. For equal weights the result
+    is the number of units minus 1.
+
+    Args:
+        weights: of the units, shape ``(units,)``; not negative, at least one above 0.
 
     Sources: R. M. Bell & D. F. McCaffrey, Survey Methodology 28 (2002) 169-181; G. W. Imbens & M. Kolesar, Review of
     Economics and Statistics 98 (2016) 701-712.
     """
     share = weights / weights.sum()
     if 1 - float(share.max()) < _SLACK:
-        return 1  # one unit is all there is
-    # With m the means of the units, the estimate is share @ m, and its squared error sums pull_g * (m_g - estimate)^2.
+        return 1  # one unit has all the weight
+    # With the means m of the units, the estimate is share @ m, and its squared error sums pull_g * (m_g - estimate)^2.
     # The differences m_g - estimate have the covariances (g = h) - share_g - share_h + squares.
     squares = float(share @ share)
     pull = (share / (1 - share)) ** 2
@@ -83,7 +91,7 @@ def degrees_of_freedom(weights: Floats) -> int:
 
 
 def means_without_a_group(values: Floats, groups: Codes) -> Floats:
-    """Return the mean of all values but one group's, for each group."""
+    """Return the mean of the values ``(n,)`` without each group, shape ``(G,)``; ``groups`` are codes ``(n,)``."""
     sums, sizes = np.bincount(groups, weights=values), np.bincount(groups)
     left: Floats = (values.sum() - sums) / (len(values) - sizes)
     return left

@@ -1,4 +1,4 @@
-"""Which method a comparison gets: from the kind of metric, its bounds, and the groups of examples."""
+"""Choose and apply the method of a comparison, by the kind of metric, its range and the groups of examples."""
 
 from __future__ import annotations
 
@@ -20,18 +20,20 @@ from pytest_ftgate.statistics.jackknife import Jackknife
 NO_BOUNDS = "the metric has no bounds, so rare large losses cannot be ruled out"
 
 Found: TypeAlias = "tuple[Finding | None, str | None]"
-"""What was found, None where no bound can be told; and what a reader should know of it."""
+"""The result of a method, None if none applies; and a remark for the reader."""
 
 
 @dataclass(frozen=True)
 class Units:
-    """A measured gain with its parts that are left out as one: examples, or groups of them (``name`` is that of one).
+    """The units of a jackknife: examples, or groups of them.
 
     Attributes:
-        left_out: the gain without one unit, for each.
-        before: how far the baseline's score falls from a unit that it has right to one that is lost, for each.
-        after: the candidate's score, likewise.
-        examples: in all.
+        gain: of all examples, in the metric's unit.
+        left_out: the gain without each unit, shape ``(units,)``.
+        before: the fall of the baseline's score from all right to all wrong in each unit, shape ``(units,)``.
+        after: the same of the candidate's score.
+        examples: number of examples in all units.
+        name: "example" or "group".
     """
 
     gain: float
@@ -43,7 +45,7 @@ class Units:
 
     @classmethod
     def of_mean(cls, differences: Floats, codes: Codes, scale: float) -> Units:
-        """Make units of groups of differences, of which each may be as large as ``scale``."""
+        """Return the groups of differences ``(n,)``, each of which is at most ``scale`` in size, as units."""
         n = len(differences)
         weights = group_sizes(codes) / n * scale
         left_out = jackknife.means_without_a_group(differences, codes)
@@ -51,7 +53,7 @@ class Units:
 
     @classmethod
     def of_set(cls, baseline: SetCounts, candidate: SetCounts, gain: float, codes: Codes | None) -> Units:
-        """Make units of a metric of the whole set: examples, or groups where codes are given."""
+        """Return the examples of a metric of the whole set as units; with ``codes``, ``(n,)``, the groups."""
         if codes is None:
             without = [set_level.values_without_one(arm) for arm in (baseline, candidate)]
         else:
@@ -61,37 +63,37 @@ class Units:
 
     @property
     def weights(self) -> Floats:
-        """Of both models: never negative, and all alike where nothing weighs anything."""
+        """Return the weights of the units, ``(units,)``: not negative, and equal if all are 0."""
         found: Floats = np.maximum(self.before, 0) + np.maximum(self.after, 0)
         return found if found.any() else found + 1
 
     @property
     def undefined(self) -> str | None:
-        """In words, where the metric has no value without one of them, or with one lost."""
+        """Return why the metric is undefined without one unit or with one unit wrong; None if it is defined."""
         if not math.isfinite(self.left_out.sum()):
             return f"the metric is undefined with one {self.name} left out"
-        lost = math.isfinite(self.before.sum() + self.after.sum())
-        return None if lost else "the metric is undefined with one more wrong answer"
+        defined = math.isfinite(self.before.sum() + self.after.sum())
+        return None if defined else "the metric is undefined with one more wrong answer"
 
 
 def of_right_wrong(wins: int, losses: int, differences: Floats, codes: Codes | None, question: Question) -> Found:
-    """Apply the exact test; with groups (codes per example) the jackknife too."""
+    """Apply the exact test; with groups, codes ``(n,)``, also the jackknife."""
     finding = by_exact_test(wins, losses, len(differences), question)
     return (finding, None) if codes is None else _of_grouped_mean(differences, codes, finding, 1.0, question)
 
 
 def of_graded(differences: Floats, unit: float, codes: Codes | None, question: Question) -> Found:
-    """Apply Gaffke's bound, with groups the jackknife too; that alone where ``unit``, the range, is infinite."""
+    """Apply Gaffke's bound, with groups also the jackknife; if the range, ``unit``, is infinite, only the jackknife."""
     finding, note = _of_mean(differences, unit, question)
     return (finding, note) if codes is None else _of_grouped_mean(differences, codes, finding, unit, question)
 
 
 def of_set(baseline: SetCounts, candidate: SetCounts, gain: float, codes: Codes | None, question: Question) -> Found:
-    """Apply the jackknife; and Gaffke's bound to its pseudo-values, since a set that met few of the losses looks calm.
+    """Apply the jackknife and, where rare losses matter, Gaffke's bound to its pseudo-values.
 
-    The bound has a part wherever a drop is to be ruled out, and in means over labels or fields, of which some may be
-    rare. Where nothing moves, as with equal answers, the jackknife says nothing: no gain is sure, and what rules out a
-    drop is Gaffke's bound alone.
+    A test set that happens to show few losses makes the standard error too small. So Gaffke's bound is added for
+    negative margins, and for means over labels or fields, some of which may be rare. If leaving out examples changes
+    nothing, as with equal answers, no gain is shown, and Gaffke's bound alone can rule out a drop.
     """
     examples = Units.of_set(baseline, candidate, gain, None)
     if examples.undefined is not None:
@@ -124,7 +126,7 @@ def _of_grouped_mean(
 
 
 def _of_groups(groups: Units, ungrouped: Finding | None, unit: float, question: Question) -> Found:
-    """Apply the jackknife beside what is found without groups; to rule out a drop, a lost group in place of that."""
+    """Apply the jackknife to groups, beside the method without groups or, for negative margins, a lost group."""
     unknown = groups.undefined or too_few(groups.weights)
     if unknown is not None:
         return None, unknown
@@ -135,7 +137,7 @@ def _of_groups(groups: Units, ungrouped: Finding | None, unit: float, question: 
 
 
 def _jackknifed(units: Units, other: Finding | None, question: Question) -> Found:
-    """Apply the jackknife beside another finding, which alone rules out a drop where leaving out changes nothing."""
+    """Combine the jackknife with another finding, which counts alone if leaving out units changes nothing."""
     finding, note = _by_left_out(units, question)
     if finding is None:
         return (None, note) if question.margin >= 0 or other is None else (other, None)
@@ -145,17 +147,20 @@ def _jackknifed(units: Units, other: Finding | None, question: Question) -> Foun
 def _by_left_out(units: Units, question: Question) -> Found:
     found = jackknife.jackknife(units.gain, units.left_out, units.weights)
     if found.standard_error == 0:
-        return None, f"leaving out any {units.name} changes nothing: there is no telling how sure the gain is"
+        return None, f"no bound: leaving out any {units.name} does not change the gain"
     method = jackknife.METHOD if units.name == "example" else jackknife.GROUP_METHOD
     return by_jackknife(method, found, units.examples, question), None
 
 
 def _with_one_lost(units: Units, unit: float, question: Question) -> Finding:
-    """Apply Gaffke's bound to Tukey's pseudo-values: what each unit adds, and the one that weighs most, lost.
+    """Apply Gaffke's bound to Tukey's pseudo-values, with the loss of the unit of most weight as the worst value.
 
-    It is lost although none was seen to be: that of a rare label in macro averages, or the largest group. No lighter
-    one would do, since the losses that nobody met may all be of its kind.
-    ``unit`` is what a difference of 1 is in the metric's.
+    That unit is an example of a rare label in macro averages, or the largest group. A lighter one would not be enough,
+    since all losses that were not seen may be of its kind. ``unit`` is the size of a difference of 1 in the metric's
+    unit.
+
+    Source: J. W. Tukey, Annals of Mathematical Statistics 29 (1958) 614, for the pseudo-values; their combination with
+    Gaffke's bound is our own.
     """
     pieces = len(units.left_out)
     values = (pieces * units.gain - (pieces - 1) * units.left_out) / unit
@@ -169,8 +174,13 @@ def _with_one_lost(units: Units, unit: float, question: Question) -> Finding:
 
 @dataclass(frozen=True)
 class Finding:
-    """A method, applied: its name with its source, the one-sided p-value of "the real gain is at most this", one-sided
-    bounds at the level asked for, and how many examples would show that the real gain is above a target.
+    """The result of a method.
+
+    Attributes:
+        method: name and source.
+        p_value: returns the one-sided p-value of "the real gain is at most this".
+        lower, upper: one-sided bounds at the confidence of the question, in the metric's unit.
+        needed: returns the number of examples that would show a gain above a target; None if no number would.
     """
 
     method: str
@@ -180,7 +190,7 @@ class Finding:
     needed: Callable[[float], int | None]
 
 
-@lru_cache(maxsize=100)  # a gate is often asked twice: as it is, and with case and punctuation ignored
+@lru_cache(maxsize=100)  # a gate is often judged twice: as written, and ignoring case and punctuation
 def by_exact_test(wins: int, losses: int, n: int, question: Question) -> Finding:
     """Apply the exact test to right and wrong answers."""
     alpha, gamma = question.alpha, exact.spent_on_rate(question.alpha)
@@ -194,8 +204,14 @@ def by_exact_test(wins: int, losses: int, n: int, question: Question) -> Finding
 
 
 def by_gaffke(sample: Sample, opposite: Sample, unit: float, question: Question, *, size: float = 1.0) -> Finding:
-    """Apply Gaffke's test to bounded differences, and to ``opposite``, the same with the sign turned, for the upper
-    bound. ``unit`` is what a difference of 1 is in the metric's unit, and ``size`` the examples per difference.
+    """Apply Gaffke's test to bounded differences.
+
+    Args:
+        sample: the differences.
+        opposite: the differences with the opposite sign, for the upper bound.
+        unit: size of a difference of 1 in the metric's unit.
+        question: the requirement.
+        size: examples per difference.
     """
 
     def needed(target: float) -> int | None:
@@ -212,7 +228,7 @@ def by_gaffke(sample: Sample, opposite: Sample, unit: float, question: Question,
 
 
 def by_jackknife(method: str, found: Jackknife, n: int, question: Question) -> Finding:
-    """Apply Student's t to the jackknife of any smooth statistic; the standard error must not be 0."""
+    """Apply Student's t to a jackknife of ``n`` examples, whose standard error must not be 0."""
     width = found.half_width(question.alpha)
     return Finding(
         method,
@@ -224,7 +240,7 @@ def by_jackknife(method: str, found: Jackknife, n: int, question: Question) -> F
 
 
 def more_cautious(first: Finding, second: Finding) -> Finding:
-    """Return what both find."""
+    """Return the combination of two findings: the larger p-value and the wider bounds."""
 
     def needed(target: float) -> int | None:
         numbers = first.needed(target), second.needed(target)
@@ -240,5 +256,5 @@ def more_cautious(first: Finding, second: Finding) -> Finding:
 
 
 def within(finding: Finding, lowest: float, highest: float) -> Finding:
-    """Return the bounds cut to what a gain can be at all."""
+    """Return the finding with its bounds limited to the possible gains."""
     return replace(finding, lower=max(finding.lower, lowest), upper=min(finding.upper, highest))

@@ -1,4 +1,4 @@
-"""How sure the value of one model is: two-sided intervals, where no second model is compared."""
+"""Compute two-sided confidence intervals of the value of one model."""
 
 from __future__ import annotations
 
@@ -20,8 +20,11 @@ Groups = Iterable[Hashable] | None
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """Where the real value lies, two-sided at one confidence: no ends where they cannot be told, and why in place of
-    the method.
+    """A two-sided confidence interval of the real value.
+
+    Attributes:
+        low, high: in the metric's unit; None if no method applies.
+        method: name and source, or why no method applies.
     """
 
     low: float | None
@@ -29,7 +32,7 @@ class Interval:
     method: str
 
     def holds(self, value: float) -> bool | None:
-        """Return whether a value lies within, ends included; ``None`` where that cannot be told."""
+        """Return whether a value lies in the interval, ends included; None if the interval is unknown."""
         if self.low is None or self.high is None:
             return None
         return round(self.low, 12) <= round(value, 12) <= round(self.high, 12)
@@ -39,9 +42,12 @@ CLOPPER_PEARSON = "Clopper-Pearson interval (Clopper & Pearson 1934)"
 
 
 def interval_right_wrong(right: Bools, *, confidence: float, groups: Groups = None) -> Interval:
-    """Return the interval of the share of right answers; with groups by the jackknife too, whichever is wider.
+    """Return the Clopper-Pearson interval of the share of right answers; with groups the wider of it and the jackknife.
 
-    ``groups`` has a name per example for examples that belong together, None for one on its own.
+    Args:
+        right: whether each answer is right, shape ``(n,)``.
+        confidence: two-sided.
+        groups: the group name of each example, None for an independent one.
     """
     n = len(right)
     alone = Interval(*disagreement_interval(int(right.sum()), n, 1 - confidence), CLOPPER_PEARSON)
@@ -50,7 +56,10 @@ def interval_right_wrong(right: Bools, *, confidence: float, groups: Groups = No
 
 
 def interval_graded(scores: Floats, *, low: float, high: float, confidence: float, groups: Groups = None) -> Interval:
-    """Return the interval of the mean of scores in [low, high], by Gaffke's bound to both sides."""
+    """Return the interval of the mean of scores ``(n,)`` in [low, high], by Gaffke's bound on both sides.
+
+    With groups it is the wider of it and the jackknife's; without finite bounds the jackknife's.
+    """
     n, unit = len(scores), high - low
     codes = group_codes(groups, n)
     if math.isfinite(unit):
@@ -65,7 +74,7 @@ def interval_graded(scores: Floats, *, low: float, high: float, confidence: floa
 
 
 def interval_set(counts: SetCounts, *, low: float, high: float, confidence: float, groups: Groups = None) -> Interval:
-    """Return the interval of a metric of all answers together, by the jackknife."""
+    """Return the interval of a metric of all answers in [low, high], by the jackknife."""
     codes, value = group_codes(groups, len(counts)), set_level.set_value(counts)
     if codes is None:
         found = _by_jackknife(value, set_level.values_without_one(counts), None, confidence)
@@ -91,12 +100,12 @@ def _by_groups(value: float, left_out: Floats, weights: Floats, confidence: floa
 
 
 def _by_jackknife(value: float, left_out: Floats, weights: Floats | None, confidence: float) -> Interval:
-    """Apply the jackknife to examples; to groups where there are weights of them."""
+    """Return the jackknife's interval, of examples or, with ``weights``, of groups."""
     if not np.isfinite(left_out).all():
         return Interval(None, None, "the metric is undefined with one part of the test set left out")
     found = jackknife.jackknife(value, left_out, weights)
     if found.standard_error == 0:
-        return Interval(None, None, "leaving out any part of the test set changes nothing")
+        return Interval(None, None, "no bound: leaving out any part of the test set changes nothing")
     width = found.half_width((1 - confidence) / 2)
     method = jackknife.METHOD if weights is None else jackknife.GROUP_METHOD
     return Interval(value - width, value + width, method)

@@ -1,4 +1,4 @@
-"""How many examples a gate needs, and what a number of examples can show at best."""
+"""Plan sample sizes: the number of examples that a gate needs, and what a number of examples can show."""
 
 from __future__ import annotations
 
@@ -21,23 +21,25 @@ from pytest_ftgate.statistics.pooled import PooledCounts
 from pytest_ftgate.statistics.score import null_variance
 from pytest_ftgate.statistics.set_level import set_value, share_right
 
-POWER = 0.8  # "4 times out of 5"
+POWER = 0.8
 _GROWTH = 1.05
-_LARGE = 100_000  # where the large-sample formula needs no check
+_LARGE = 100_000  # examples from which the large-sample formula needs no check
 MOST_EXAMPLES = 10**9
-"""More than any test set has: where a search for how many are needed ends."""
+"""Upper limit of the search for the number of examples."""
 
 
 def normal_sum(confidence: float) -> float:
-    """Return how many standard errors a gain must stand above its target to be shown ``POWER`` of the time."""
+    """Return the standard errors by which a gain must exceed its target to be shown with the probability ``POWER``."""
     return NormalDist().inv_cdf(confidence) + NormalDist().inv_cdf(POWER)
 
 
 def corrected_confidence(confidence: float, candidates: int) -> float:
-    """Return the confidence for each of several candidates that keeps it for the one chosen (Bonferroni).
+    """Return the confidence for each of several candidates, corrected for choosing one of them (Bonferroni).
 
     The best of ten useless candidates looks good by luck. Judging each at ``1 - (1 - confidence) / candidates`` keeps
-    the chance that any of them passes wrongly at ``1 - confidence``.
+    the probability that any of them passes wrongly at ``1 - confidence`` or less.
+
+    Source: O. J. Dunn, JASA 56 (1961) 52-64.
     """
     if candidates < 1:
         raise ValueError(f"candidates must be at least 1, got {candidates}")
@@ -45,7 +47,7 @@ def corrected_confidence(confidence: float, candidates: int) -> float:
 
 
 def fewest(enough: Callable[[int], bool], short: int, most: int) -> int:
-    """Return the smallest number that is enough, as are all above it, between one that is not and one that is."""
+    """Return the smallest number that is enough, by bisection: ``short`` is not enough, ``most`` is."""
     while most - short > 1:
         middle = (short + most) // 2
         short, most = (short, middle) if enough(middle) else (middle, most)
@@ -53,14 +55,20 @@ def fewest(enough: Callable[[int], bool], short: int, most: int) -> int:
 
 
 def needed_by_error(n: int, gain: float, error: float, target: float, confidence: float) -> int | None:
-    """Return how many examples are needed where the standard error shrinks with the root of their number."""
+    """Return the number of examples needed if the standard error shrinks with the square root of their number.
+
+    ``error`` is the standard error of ``gain`` on ``n`` examples; None if no number shows a gain above ``target``.
+    """
     if gain <= target or error <= 0:
         return None
     return math.ceil(n * (normal_sum(confidence) * error / (gain - target)) ** 2)
 
 
 def needed_right_wrong(wins: int, losses: int, n: int, target: float, confidence: float) -> int | None:
-    """Return how many examples the score test needs, where wins and losses come as they came.
+    """Return the number of examples that the exact test needs, if the rates of wins and losses stay the same.
+
+    The result of the large-sample formula is raised until the expected wins and losses pass the exact test. None if no
+    number of examples shows a gain above ``target``.
 
     Source: J. Nam, Biometrics 53 (1997) 1422-1430, for the form of the formula.
     """
@@ -74,7 +82,7 @@ def needed_right_wrong(wins: int, losses: int, n: int, target: float, confidence
     needed = math.ceil((deviations / (gain - target)) ** 2)
     alpha = level(confidence)
     while needed <= _LARGE and not _passes(round(wins * needed / n), round(losses * needed / n), needed, target, alpha):
-        needed = math.ceil(needed * _GROWTH)  # the formula is of large samples: the expected outcome must pass
+        needed = math.ceil(needed * _GROWTH)  # the formula holds for large samples: check the expected outcome
     return needed
 
 
@@ -84,7 +92,10 @@ def _passes(wins: int, losses: int, n: int, target: float, alpha: float) -> bool
 
 
 def needed_graded(sample: Sample, target: float, confidence: float) -> int | None:
-    """Return how many examples Gaffke's test needs to pass with a mean that is luckless one time in five."""
+    """Return the number of examples that Gaffke's test needs at 80 % power; None if no number is enough.
+
+    The mean is taken as low as it is in one of five test sets, approximated by the normal distribution.
+    """
     if sample.mean <= target:
         return None
     alpha, unlucky = level(confidence), NormalDist().inv_cdf(POWER) * sample.spread
@@ -105,16 +116,22 @@ def needed_graded(sample: Sample, target: float, confidence: float) -> int | Non
 
 
 def fewest_wins(n: int, *, margin: float, confidence: float, evidence: str) -> int | None:
-    """Return the fewest wins, with no loss, that meet a gate on right and wrong answers; None where ``n`` wins do not.
+    """Return the fewest wins, without losses, that pass a gate on right and wrong answers; None if ``n`` are too few.
 
-    The measured gain must reach the margin (0: be above it) under every standard of evidence; the real gain must be
-    above 0 under "significant", and reach the margin under "proven".
+    The measured gain must always reach the margin (be above it if that is 0). The real gain must also be above 0 under
+    "significant", and reach the margin under "proven".
+
+    Args:
+        n: number of examples.
+        margin: share of the examples.
+        confidence: one-sided.
+        evidence: "observed", "significant" or "proven".
     """
     alpha = level(confidence)
-    asked = {"observed": [], "significant": [0.0], "proven": [min(margin, 0.0), margin]}[evidence]
+    targets = {"observed": [], "significant": [0.0], "proven": [min(margin, 0.0), margin]}[evidence]
 
     def enough(wins: int) -> bool:
-        return all(_passes(wins, 0, n, target, alpha) for target in asked)
+        return all(_passes(wins, 0, n, target, alpha) for target in targets)
 
     least = max(0, math.ceil(Fraction(repr(float(margin))) * n)) if margin else 1
     if n < 1 or least > n or not enough(n):
@@ -125,18 +142,23 @@ def fewest_wins(n: int, *, margin: float, confidence: float, evidence: str) -> i
 def fewest_examples(
     max_drop: float, *, confidence: float, evidence: str, exact: bool, most: int = MOST_EXAMPLES
 ) -> int | None:
-    """Return the fewest examples (or groups of them) that can say whether a model got worse by more than ``max_drop``,
-    a share of the metric's range, above 0 where it is to be proven; ``None`` where that takes more than ``most``.
+    """Return the fewest examples, or groups, that can decide whether a model got worse by more than ``max_drop``.
 
-    Under "proven" as many as rule the drop out where the two models never differ: fewer ask for a gain. Under
-    "significant" as many as show a loss where every example is lost: fewer can never fail. By the exact test of right
-    and wrong answers, or else by Gaffke's.
+    Under "proven" this number rules out the drop if the two models never differ; fewer examples would require a gain.
+    Under "significant" it shows a loss if all examples are lost; fewer could never fail.
+
+    Args:
+        max_drop: share of the metric's range; above 0 for "proven".
+        confidence: one-sided.
+        evidence: "observed", "significant" or "proven".
+        exact: whether the exact test of right and wrong answers applies; otherwise Gaffke's.
+        most: the result is None if more are needed.
     """
     alpha = level(confidence)
     if evidence == "observed":
         return 1
     if evidence == "proven" and max_drop <= 0:
-        raise ValueError(f"max_drop must be above 0 to be proven, got {max_drop!r}")
+        raise ValueError(f"max_drop must be above 0 for the evidence proven, got {max_drop!r}")
 
     def enough(n: int) -> bool:
         if exact:
@@ -153,35 +175,36 @@ def fewest_examples(
 
 
 def _alike(difference: float, n: int) -> Sample:
-    """Return as many examples with one and the same difference."""
+    """Return a sample of ``n`` examples with the same difference."""
     return Sample(np.array([difference]), np.array([float(n)]), -1.0)
 
 
-_MendedT = TypeVar("_MendedT")
+_CorrectedT = TypeVar("_CorrectedT")
 _GOLDEN = (math.sqrt(5) - 1) / 2
 _EXTREME = 1e-15
 _ROUNDING = 1e-12
 
 
 def hypothetical_scores(scores: Floats, gain: float, *, best: float) -> Floats | None:
-    """Raise as many scores to the best, which is finite, as it takes, so that their mean gains at least ``gain``, above
-    0 in the direction of ``best``; None where even the best scores everywhere gain less.
+    """Return scores ``(n,)`` with the fewest of them set to ``best`` so that the mean improves by at least ``gain``.
+
+    Return None if even the best scores everywhere improve it by less. ``best`` is finite and ``gain`` above 0.
     """
 
-    def mended(fixed: Places) -> Floats:
+    def corrected(fixed: Places) -> Floats:
         changed: Floats = scores.copy()
         changed[fixed] = best
         return changed
 
     flawed = np.flatnonzero(np.abs(scores - best) > _ROUNDING)
-    return _smallest(mended, flawed, lambda changed: abs(float((changed - scores).mean())) >= gain - _ROUNDING)
+    return _smallest(corrected, flawed, lambda changed: abs(float((changed - scores).mean())) >= gain - _ROUNDING)
 
 
 def hypothetical_set(counts: SetCounts, gain: float) -> SetCounts | None:
-    """Make as many answers right as it takes to gain ``gain`` in a metric of all answers together."""
+    """Return counts with the fewest answers corrected so that the metric gains at least ``gain``; None if none do."""
     before = set_value(counts)
 
-    def mended(fixed: Places) -> SetCounts:
+    def corrected(fixed: Places) -> SetCounts:
         if isinstance(counts, PooledCounts):
             return pooled.with_right_answers(counts, fixed)
         predicted = counts.predicted.copy()
@@ -189,23 +212,23 @@ def hypothetical_set(counts: SetCounts, gain: float) -> SetCounts | None:
         return replace(counts, predicted=predicted)
 
     flawed = np.flatnonzero(share_right(counts) < 1)
-    return _smallest(mended, flawed, lambda changed: set_value(changed) - before >= gain - _ROUNDING)
+    return _smallest(corrected, flawed, lambda changed: set_value(changed) - before >= gain - _ROUNDING)
 
 
 def _smallest(
-    mend: Callable[[Places], _MendedT], flawed: Places, enough: Callable[[_MendedT], bool]
-) -> _MendedT | None:
-    """Return the result of mending the fewest of ``flawed``, spread evenly over the test set, that is enough."""
+    correct: Callable[[Places], _CorrectedT], flawed: Places, enough: Callable[[_CorrectedT], bool]
+) -> _CorrectedT | None:
+    """Return the result of correcting as few as possible of ``flawed``, spread evenly over the test set."""
     order = flawed[np.argsort((np.arange(1, len(flawed) + 1) * _GOLDEN) % 1.0, kind="stable")]
-    if not enough(mend(order)):
+    if not enough(correct(order)):
         return None
-    return mend(order[: fewest(lambda n: enough(mend(order[:n])), 0, len(order))])
+    return correct(order[: fewest(lambda n: enough(correct(order[:n])), 0, len(order))])
 
 
 def chance_of_proof(p_value: float, confidence: float) -> float:
-    """Return how often a gain is proven whose expected outcome, which scatters normally, has this p-value.
+    """Return the approximate power of a test whose expected outcome has this p-value; 0.5 if that equals the level.
 
-    A half where the expected outcome meets the level exactly.
+    The outcome is taken as normally distributed.
     """
     normal = NormalDist()
     seen = normal.inv_cdf(1 - min(max(p_value, _EXTREME), 1 - _EXTREME))

@@ -1,4 +1,4 @@
-"""Several answers per example: how much of the noise more repeats can remove, and how much only more examples can."""
+"""Divide the noise of repeated answers into what more repeats, and what only more examples, can reduce."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from pytest_ftgate.statistics.planning import normal_sum
 
 @dataclass(frozen=True)
 class Spread:
-    """Where the noise of a measured gain comes from.
+    """The variance components of a measured gain, in the square of the metric's unit.
 
     Attributes:
+        examples: number of examples.
         repeats: answers per example.
-        between: variance between examples of the real difference.
-        within: variance of one answer's difference around its example's real difference, averaged over examples.
+        between: variance of the real difference between examples.
+        within: variance of a single difference around the real one of its example, averaged over examples.
     """
 
     examples: int
@@ -25,15 +26,18 @@ class Spread:
     within: float
 
     def standard_error(self, examples: int | None = None, repeats: int | None = None) -> float:
-        """Return that of the mean gain, with these numbers or with others."""
+        """Return the standard error of the mean gain, with these numbers of examples and repeats or with others."""
         variance = self.between + self.within / (repeats or self.repeats)
         return math.sqrt(variance / (examples or self.examples))
 
 
 @dataclass(frozen=True)
 class Remedy:
-    """What would settle a gain: further answers per example, on the same examples, or further examples, with as many
-    repeats as now; None where it would not.
+    """What would show a gain; None if it would not.
+
+    Attributes:
+        more_repeats: further answers per example, on the same examples.
+        more_examples: further examples, with the same repeats.
     """
 
     more_repeats: int | None
@@ -41,15 +45,18 @@ class Remedy:
 
 
 def spread_of(baseline: Floats, candidate: Floats) -> Spread:
-    """Split the variance of the differences of scores ``(repeats, n)``, two of each or more, by the method of moments.
+    """Return the variance components of the differences of scores, by the method of moments.
 
-    The answers of the two models are independent given the example, so their variances within examples add up.
+    Given the example, the answers of the two models are independent, so their variances within examples add up.
+
+    Args:
+        baseline, candidate: scores, shape ``(repeats, n)``, at least (2, 2).
 
     Source: E. Miller, Adding Error Bars to Evals, arXiv:2411.00640 (2024).
     """
     if baseline.shape != candidate.shape or baseline.ndim != 2 or min(baseline.shape) < 2:
         raise ValueError(
-            "scores of two models must have one shape (repeats, examples) of at least (2, 2), "
+            "scores of both models must have the same shape (repeats, examples), at least (2, 2), "
             f"got {baseline.shape} and {candidate.shape}"
         )
     repeats, examples = baseline.shape
@@ -59,8 +66,13 @@ def spread_of(baseline: Floats, candidate: Floats) -> Spread:
 
 
 def remedy(spread: Spread, *, gain: float, target: float, confidence: float) -> Remedy:
-    """Say what would show, 4 times out of 5, that the real gain is above ``target`` (0, or the margin), if it is what
-    was measured; ``confidence`` is one-sided.
+    """Return what would show with 80 % power that the real gain is above a target, if it is the measured one.
+
+    Args:
+        spread: the variance components.
+        gain: the measured gain.
+        target: 0, or the margin.
+        confidence: one-sided.
     """
     if gain <= target:
         return Remedy(None, None)

@@ -1,4 +1,4 @@
-"""Tango's score statistic for the difference of two paired proportions."""
+"""Compute Tango's score statistic for the difference of two paired proportions."""
 
 from __future__ import annotations
 
@@ -14,9 +14,12 @@ _HALVINGS = 60
 
 
 def tango_score(wins: Any, losses: Any, n: float, margin: float) -> Any:
-    """Return the standard normal score of "the gain is ``margin``", in (-1, 1); large values speak for a larger gain.
+    """Return the score of "the gain is ``margin``", standard normal if that is true; larger for larger gains.
 
-    Wins and losses, pairs of ``n`` that one model alone has right, are numbers or arrays of one shape.
+    Args:
+        wins, losses: examples that only one model answers correctly; numbers, or arrays of the same shape.
+        n: number of examples.
+        margin: in (-1, 1).
 
     Source: T. Tango, Statistics in Medicine 17 (1998) 891-908.
     """
@@ -24,27 +27,27 @@ def tango_score(wins: Any, losses: Any, n: float, margin: float) -> Any:
 
 
 def null_variance(win_rate: Any, loss_rate: Any, margin: float) -> Any:
-    """Return the variance of one pair's difference at the rates most likely where the gain is ``margin``."""
+    """Return the variance of the difference of one pair, at the most likely rates with the gain ``margin``."""
     b = (2 - win_rate + loss_rate) * margin - win_rate - loss_rate
     root = np.sqrt(np.maximum(b * b + 8 * loss_rate * margin * (1 - margin), 0))
-    return (root - b) / 2 + margin * (1 - margin)  # twice the restricted loss rate, and what the margin adds
+    return (root - b) / 2 + margin * (1 - margin)  # twice the restricted loss rate, plus the term of the margin
 
 
 def half_count_score(wins: Any, losses: Any, n: int, margin: float) -> Any:
-    """Add half a win and half a loss to Tango's score: defined, and not sure, where nothing disagrees.
+    """Return Tango's score with half a win and half a loss added, so that it is defined without disagreements.
 
-    It only orders outcomes for the exact test; adding the halves is our own choice, not a published method.
+    It only orders the outcomes of the exact test. Adding halves is our own choice, not a published method.
     """
     return tango_score(wins + 0.5, losses + 0.5, n + 1, margin)
 
 
 def half_count_lower(wins: int, losses: int, n: int, alpha: float) -> float:
-    """Return where the half-count score meets the level ``alpha``: close to the exact bound, at no cost."""
+    """Return the lower bound by the half-count score at level ``alpha``: a fast approximation of the exact bound."""
     return score_lower(wins + 0.5, losses + 0.5, n + 1, NormalDist().inv_cdf(1 - alpha))
 
 
 def score_lower(wins: float, losses: float, n: float, critical: float) -> float:
-    """Return the largest margin below the gain whose score reaches ``critical``, the lower end of Tango's interval."""
+    """Return the lower end of Tango's interval: the largest margin whose score is at least ``critical``."""
     if losses == n:
         return -1.0
     low, high = -1.0, (wins - losses) / n  # the score falls from above `critical` to 0 between these
@@ -56,11 +59,11 @@ def score_lower(wins: float, losses: float, n: float, critical: float) -> float:
 
 
 def wins_to_reach(score: float, losses: Codes, n: int, margin: float) -> Codes:
-    """Return the fewest wins whose half-count score is at least ``score``, for each number of losses.
+    """Return the fewest wins whose half-count score is at least ``score``, for each number of losses, shape ``(k,)``.
 
-    The score rises with every win, so bisection finds them; ``n - losses + 1`` where no number of wins does.
+    The score grows with each win, so bisection finds them. The result is ``n - losses + 1`` if no number is enough.
     """
-    slack = 1e-9 * max(1.0, abs(score))  # equal scores of other counts belong in, whatever the last bits say
+    slack = 1e-9 * max(1.0, abs(score))  # equal scores of other counts are included, whatever their last bits are
     low, high = np.zeros_like(losses), n - losses + 1
     for _ in range(math.ceil(math.log2(n + 2))):
         middle = (low + high) // 2

@@ -1,4 +1,4 @@
-"""Metrics of the whole set, such as macro-F1, with some examples left out or lost."""
+"""Evaluate metrics of the whole set, such as macro-F1, with examples left out or wrong."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pytest_ftgate.statistics.arrays import Codes, Floats, Places
 from pytest_ftgate.statistics.comparison import LabelCounts, SetCounts
 from pytest_ftgate.statistics.pooled import PooledCounts
 
-_BLOCK = 2_000_000  # entries of stacked matrices at a time, 16 MB
+_BLOCK = 2_000_000  # entries of stacked matrices in one step, 16 MB
 
 
 def same_examples(first: SetCounts, second: SetCounts) -> bool:
-    """Return whether both are answers to the same examples: what is expected is the same."""
+    """Return whether both have the same expected outputs, that is, answer the same examples."""
     if isinstance(first, PooledCounts) or isinstance(second, PooledCounts):
         one, other = pooled.both(first, second)
         return np.array_equal(one.perfect, other.perfect)
@@ -24,15 +24,16 @@ def same_examples(first: SetCounts, second: SetCounts) -> bool:
 
 
 def set_value(counts: SetCounts) -> float:
-    """Return the metric of all answers, repeats pooled."""
+    """Return the metric of all answers, with repeats pooled."""
     if isinstance(counts, PooledCounts):
         return pooled.value(counts)
     return float(counts.statistic(_confusion(counts)[None])[0])
 
 
 def values_without_unit(counts: SetCounts, units: Codes) -> Floats:
-    """Return the metric without one unit, for each unit, shape ``(units,)``; ``units`` is the unit of each example as a
-    code 0..U-1. An example is left out with all its repeats.
+    """Return the metric without each unit, shape ``(units,)``; an example is left out with all its repeats.
+
+    ``units`` has the unit of each example as a code 0..U-1, shape ``(n,)``.
     """
     if isinstance(counts, PooledCounts):
         return pooled.values_without_unit(counts, units)
@@ -40,7 +41,7 @@ def values_without_unit(counts: SetCounts, units: Codes) -> Floats:
 
 
 def values_without_one(counts: SetCounts) -> Floats:
-    """Return the metric without each example, shape ``(n,)``. Examples of a kind share one evaluation."""
+    """Return the metric without each example, shape ``(n,)``; equal examples share one evaluation."""
     if isinstance(counts, PooledCounts):
         return pooled.values_without_one(counts)
     some, kind = _kinds(counts)
@@ -48,7 +49,7 @@ def values_without_one(counts: SetCounts) -> Floats:
 
 
 def share_right(counts: SetCounts) -> Floats:
-    """Return how many of the repeats answer each example rightly, shape ``(n,)``, in [0, 1]; or how rightly they do."""
+    """Return the share of right answers, or the score, of each example, in [0, 1], shape ``(n,)``."""
     if isinstance(counts, PooledCounts):
         return counts.scores
     share: Floats = (counts.predicted == counts.gold).mean(axis=0)
@@ -56,11 +57,11 @@ def share_right(counts: SetCounts) -> Floats:
 
 
 def weights(counts: SetCounts, units: Codes | None = None) -> Floats:
-    """Return how far the metric falls from a unit that is answered rightly to one that is lost, for each unit.
+    """Return the fall of the metric from all right to all wrong in each unit, shape ``(units,)``.
 
-    For a share of right answers that is the unit's share of the examples; in macro averages an example of a rare label
-    weighs more. A lost example is answered with the rarest other label, or with none that is known, whichever is worse.
-    ``units`` is the unit of each example as a code 0..U-1; None for each example on its own.
+    For the share of right answers this is the unit's share of the examples; in macro averages an example of a rare
+    label weighs more. A wrong answer is the rarest other label or an unknown one, whichever is worse. ``units`` has the
+    unit of each example as a code 0..U-1; None: each example is a unit.
     """
     if isinstance(counts, PooledCounts):
         return pooled.weights(counts, units)
@@ -71,7 +72,7 @@ def weights(counts: SetCounts, units: Codes | None = None) -> Floats:
 
 
 def _falls(counts: LabelCounts, some: LabelCounts, units: Codes) -> Floats:
-    """Return :func:`weights` for units of some of the examples of ``counts``."""
+    """Return :func:`weights` of the units of ``some`` examples of ``counts``."""
     other = _rarest_others(counts)[some.gold]
     answers = (some.gold, other, np.full_like(other, counts.n_labels))
     changed = [replace(some, predicted=np.broadcast_to(answer, some.predicted.shape)) for answer in answers]
@@ -84,7 +85,7 @@ def _falls(counts: LabelCounts, some: LabelCounts, units: Codes) -> Floats:
 
 
 def _rarest_others(counts: LabelCounts) -> Codes:
-    """Return for each label the rarest other one that is expected; the code for none without another."""
+    """Return the rarest other expected label of each label, shape ``(K,)``; K, an unknown label, if there is none."""
     gold = np.bincount(counts.gold, minlength=counts.n_labels)
     by_size = [*np.argsort(gold, kind="stable")[np.count_nonzero(gold == 0) :], counts.n_labels]
     others: Codes = np.where(np.arange(counts.n_labels) == by_size[0], by_size[1], by_size[0])
@@ -92,7 +93,7 @@ def _rarest_others(counts: LabelCounts) -> Codes:
 
 
 def _kinds(counts: LabelCounts) -> tuple[LabelCounts, Places]:
-    """Group examples by label and answers: return one example of each kind, and the kind of each example."""
+    """Return one example for each combination of label and answers, and the combination of each example, ``(n,)``."""
     kind = counts.gold
     for answers in counts.predicted:
         kind = np.unique(kind * (counts.n_labels + 1) + answers, return_inverse=True)[1].ravel()
@@ -101,7 +102,7 @@ def _kinds(counts: LabelCounts) -> tuple[LabelCounts, Places]:
 
 
 def confusions_by_unit(counts: LabelCounts, units: Codes, n_units: int) -> Floats:
-    """Return confusion matrices ``(n_units, K + 1, K + 1)`` of units 0..n_units-1; others are passed over."""
+    """Return the confusion matrices of units 0..n_units-1, shape ``(n_units, K + 1, K + 1)``; others are left out."""
     size = counts.n_labels + 1
     inside = (units >= 0) & (units < n_units)
     cells = (units * size + counts.gold)[inside] * size + counts.predicted[:, inside]
@@ -114,13 +115,13 @@ def _confusion(counts: LabelCounts) -> Floats:
 
 
 def _without(counts: LabelCounts, total: Floats, units: Codes) -> Floats:
-    """Return the metric of ``total`` with each unit of ``counts`` taken away, in blocks that fit into memory."""
+    """Return the metric of ``total`` without each unit of ``counts``, shape ``(units,)``."""
     found = [counts.statistic(total - confusions_by_unit(counts, *of_block)) for of_block in _blocks(counts, units)]
     return np.concatenate(found)
 
 
 def _blocks(counts: LabelCounts, units: Codes) -> Iterator[tuple[Codes, int]]:
-    """Yield the units numbered from the start of each block whose matrices fit into memory, and how many it has."""
+    """Yield blocks whose matrices fit into memory: the units, numbered from the block's start, and the block's size."""
     n_units, block = int(units.max()) + 1, max(1, _BLOCK // (counts.n_labels + 1) ** 2)
     for start in range(0, n_units, block):
         yield units - start, min(block, n_units - start)

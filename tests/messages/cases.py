@@ -115,6 +115,12 @@ def missing_answers(project: Project) -> dict[str, Any]:
 
 
 @case
+def a_test_set_without_ids(project: Project) -> dict[str, Any]:
+    project.file("test.csv", "input,expected\n" + "".join(f"customer question {i},{label(i)}\n" for i in range(60)))
+    return project.judge(test_set="test.csv")
+
+
+@case
 def missing_answers_scored_as_wrong(project: Project) -> dict[str, Any]:
     project.predictions("ft.jsonl", 57)
     return project.judge(errors="score_zero")
@@ -175,18 +181,28 @@ def leaked_and_contradictory_rows(project: Project) -> dict[str, Any]:
 
 
 @case
+def near_duplicates(project: Project) -> dict[str, Any]:
+    days = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+    asked = "Classify the following message of a customer. My parcel was promised for {} and nobody came to deliver it"
+    training(project, [*lessons(200), *((asked.format(day), "refund") for day in days)])
+    project.test_set(60, input=lambda i: asked.format("today") if i == 7 else f"customer question {i}")
+    return project.judge()
+
+
+@case
 def rows_that_are_unfit(project: Project) -> dict[str, Any]:
     text = "The parcel was sent to the wrong address and nobody answered the phone when I called them number {}."
     made: list[tuple[Any, Any]] = [
         (text.format(i), f"We are sorry about that, parcel {i} is on its way.") for i in range(220)
     ]
-    made += [(f"cut off {i}", "We are sorry about the parcel and we will") for i in range(5)]
+    made += [(f"cut off {i}", f"We are sorry about parcel {i} and we will") for i in range(5)]
+    made += [("no output", "")]
     made += [(f"a very long row {i} " + "word " * 9000, "Done.") for i in range(2)]
     training(project, made)
     project.test_set(60, expected=lambda i: f"Answer number {i} is here.")
     for name in ("base.jsonl", "ft.jsonl"):
         rows(project, name, [f"Answer number {i} is here." if i % 3 or name == "ft.jsonl" else "no" for i in range(60)])
-    return project.judge(metric="exact_match")
+    return project.judge(metric="exact_match", audit={"max_tokens": 4096})
 
 
 @case
@@ -448,6 +464,18 @@ def rows_that_cannot_be_read(project: Project) -> dict[str, Any]:
 
 
 @case
+def several_rows_that_cannot_be_read(project: Project) -> dict[str, Any]:
+    project.file("test.csv", "input,expected\n" + "".join(f"question {i}\n" for i in range(7)))
+    return project.judge(test_set="test.csv")
+
+
+@case
+def a_blank_label(project: Project) -> dict[str, Any]:
+    project.test_set(60, expected=lambda i: label(i) if i % 9 else " ")
+    return project.judge()
+
+
+@case
 def a_row_without_an_input(project: Project) -> dict[str, Any]:
     write_jsonl(project.path / "test.jsonl", [{"question": "a", "expected": "b"}])
     return project.judge()
@@ -461,7 +489,7 @@ def an_id_that_repeats(project: Project) -> dict[str, Any]:
 
 @case
 def an_input_that_repeats(project: Project) -> dict[str, Any]:
-    write_jsonl(project.path / "test.jsonl", [{"input": "Same", "expected": "b"}, {"input": "same ", "expected": "b"}])
+    write_jsonl(project.path / "test.jsonl", [{"input": f"Which label? {one}", "expected": "b"} for one in "aBbA"])
     return project.judge()
 
 

@@ -60,7 +60,7 @@ def test_a_near_copy_of_a_test_example_is_a_leak(project: Project, text: str) ->
     gate = leak(project, text)
     found = stopped(gate, "fail")
     assert (found["name"], found["observed"], found["required"]) == ("leaked_near", 1, 0)
-    mentions(found, "test.jsonl:1", "train.jsonl:201", "0.75")
+    mentions(found, "test.jsonl:1", "train.jsonl:201", "75 %")
     assert (gate["training"]["leaked"], gate["training"]["leaked_near"]) == (0, 1)
 
 
@@ -106,7 +106,7 @@ def test_near_copies_beside_enough_others_are_a_warning(project: Project) -> Non
     assert gate["verdict"] == "pass"
     found = check(gate, "near_duplicates")
     assert (found["status"], found["observed"], found["required"]) == ("warning", 1, None)
-    mentions(found, "201", "train.jsonl:202", "train.jsonl:201")
+    mentions(found, "201", "train.jsonl:202", "line 201")
     assert any("near_duplicates" in line for line in block(gate))
 
 
@@ -177,7 +177,7 @@ def test_unfinished_outputs_are_named(project: Project) -> None:
     gate = project.judge()
     found = check(gate, "truncated")
     assert (gate["verdict"], gate["training"]["truncated"], found["observed"]) == ("pass", 2, 2)
-    mentions(found, "train.jsonl:201", "JSON", "line 202")
+    mentions(found, "train.jsonl:201", "JSON", "train.jsonl:202")
     assert stopped(project.judge(audit={"truncated": "fail"}), "fail")["name"] == "truncated"
 
 

@@ -187,7 +187,28 @@ def test_a_test_input_that_is_blank_or_repeats_another(project: Project, text: A
 def test_labels_are_asked_for_and_something_else_is_expected(project: Project, expected: Any, keys: Any) -> None:
     change_file(project, "test.jsonl", with_keys(9, expected=expected))
     metric = keys.get("show", [keys.get("metric", "accuracy")])[0]
-    mentions(stopped(project.judge(**keys)), metric, "test_set[8]")
+    mentions(stopped(project.judge(**keys)), metric, "test.jsonl:9")
+
+
+def test_all_blank_labels_are_named_by_line(project: Project) -> None:
+    project.test_set(60, expected=lambda i: "" if i in (4, 8) else "refund")
+    mentions(stopped(project.judge()), "test.jsonl:5", "test.jsonl:9")
+
+
+def test_a_recording_has_ids_and_the_test_set_has_none(project: Project) -> None:
+    rows = "".join(f"customer question {i},refund\n" for i in range(60))
+    project.file("test.csv", f"input,expected\n{rows}")
+    found = stopped(project.judge(test_set="test.csv"), called=True)
+    mentions(found, "test.csv:2", 'column "id"', '"t0"')
+    project.predictions("base.jsonl", 60, id=lambda i: f"{i:016x}")  # made from inputs that were others
+    assert 'column "id"' not in stopped(project.judge(test_set="test.csv"), called=True)["message"]
+
+
+def test_a_broken_example_is_named_by_file_and_line(project: Project) -> None:
+    project.predictions("ft.jsonl", 60, wrong_at=[7])
+    project.predictions("base.jsonl", 60, wrong_at=[50])
+    (broken,) = project.judge()["broken"]
+    assert (broken["id"], broken["where"]) == ("t7", "test.jsonl:8")
 
 
 @pytest.mark.parametrize("changed", [{"id": "t5000"}, {"output": None}])

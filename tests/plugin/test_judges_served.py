@@ -49,7 +49,7 @@ def test_what_a_judge_said_ages_too(judged: ServedJudged) -> None:
     judged.judged_by(gate={"max_age_days": 30, **asked_anew})
     gate = judged.gate()
     assert (judged.n_asked("judge"), judged.n_asked("base"), judged.n_asked("ft")) == (0, 60, 60)
-    assert check(gate, "max_age_days")["message"].endswith("100 days old; it may be 30")
+    assert check(gate, "max_age_days")["observed"] > 99
     assert gate["verdict"] == "fail"
 
 

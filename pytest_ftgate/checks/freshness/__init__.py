@@ -1,1 +1,1 @@
-"""Whether it is time to train again: the last green verdict, and what has moved since."""
+"""Detect that a green verdict is out of date: drift, changed or expiring models, and old answers."""

@@ -1,4 +1,4 @@
-"""Aliases: names that an endpoint may move to other weights."""
+"""Detect model aliases: names that an endpoint may point to other weights."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
 
 _SNAPSHOT = re.compile(r"-(\d{4}-\d{2}-\d{2}|\d{4})(?=-|$)")
 
-# Families of which OpenAI publishes dated snapshots, and their undated names move from one to the next. A name that
-# is none of these is not called an alias: some models have one name and no snapshots.
+# Families with dated snapshots at OpenAI, whose undated names move from one snapshot to the next. Other names are not
+# reported as aliases, because some models have a single name and no snapshots.
 _FAMILY = re.compile(
     r"(gpt-\d+(\.\d+)?o?|o\d+)(-(mini|nano|pro|turbo|preview|instruct|codex|16k|32k|audio|realtime|search))*"
 )
 
 
 def is_alias(model: str, *, revision: str | None, public: bool) -> bool:
-    """Return whether the name is known to stand for whatever weights are the newest.
+    """Return whether the name is known to point to the newest weights.
 
     Args:
-        model: its name at the endpoint.
-        revision: what the gate says of the state of the weights, which pins those of an endpoint of one's own.
-        public: the endpoint is OpenAI's own, which moves its aliases whatever the gate says.
+        model: the name at the endpoint.
+        revision: the revision in the gate, which pins the weights of a self-hosted endpoint.
+        public: the endpoint is OpenAI's, which moves its aliases whatever the gate says.
     """
     if base_in_name(model) is not None or (revision is not None and not public):
         return False
@@ -39,7 +39,7 @@ def is_alias(model: str, *, revision: str | None, public: bool) -> bool:
 
 
 def check(gate: Context) -> Iterator[Check]:
-    """Check that no model is named by an alias."""
+    """Check that no model is an alias."""
     clock, known = gate.config.clock, set()
     if clock.alias == "ignore":
         return
@@ -54,12 +54,10 @@ def check(gate: Context) -> Iterator[Check]:
             yield Check(
                 check_name("alias", role),
                 STATUS_AT[clock.alias],
-                f"{called(role)} {excerpt(model)} is an alias: it may be moved to another model, and what is measured "
-                "today does not hold for that one",
+                f"{called(role)} {excerpt(model)} is an alias: the endpoint may point it to another model, for which "
+                "this result does not hold",
                 observed=model,
                 source=clock.source("alias"),
-                advice="Name the dated snapshot."
-                if public
-                else "Name a version that stays, or give the model a revision.",
+                advice="Use a dated snapshot." if public else "Use a fixed version, or give the model a revision.",
                 action="measure_again" if clock.alias == "fail" else None,
             )

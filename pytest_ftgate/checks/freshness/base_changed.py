@@ -1,4 +1,4 @@
-"""What is another one than at the last green verdict: the models beneath the names, and the test set."""
+"""Detect that models or the test set have changed since the last green verdict."""
 
 from __future__ import annotations
 
@@ -12,24 +12,27 @@ from pytest_ftgate.text import day, excerpt
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
 
-_REBASED = "If it was meant: judge it once with clock: {base_changed: warn}; that green verdict is then the reference."
+_REBASED = (
+    "Use the earlier model again. If the change is intended, judge the gate once with clock: {base_changed: warn}; "
+    "that green verdict becomes the new reference."
+)
 
 
 def check(gate: Context) -> Iterator[Check]:
-    """Check that the base models are those of the last green verdict, and say where the test set is another one."""
+    """Check that the base models are those of the last green verdict, and report a changed test set."""
     last, clock = gate.last_green, gate.config.clock
     if last is None:
         return
     if clock.base_changed != "ignore":
         yield from _changed_models(gate)
     if (last.test_set, last.examples) != (gate.test.sha256, len(gate.test)):
-        message = f"the test set is another one than at the last green verdict ({day(last.judged_at)})"
+        message = f"the test set has changed since the last green verdict ({day(last.judged_at)})"
         yield Check("test_set_changed", "note", message, observed=gate.test.sha256, required=last.test_set)
 
 
 def _changed_models(gate: Context) -> Iterator[Check]:
     last, clock = gate.last_green, gate.config.clock
-    assert last is not None  # the caller has seen it
+    assert last is not None  # checked by the caller
     for role, model in today_models(gate).items():
         then = beneath(role, last.models.get(kept_role(gate.config, role)))
         now = beneath(role, model)
@@ -39,7 +42,7 @@ def _changed_models(gate: Context) -> Iterator[Check]:
         yield Check(
             check_name("base_changed", role),
             STATUS_AT[clock.base_changed],
-            f"{what} is {excerpt(now)}; at the last green verdict ({day(last.judged_at)}) it was {excerpt(then)}",
+            f"{what} is {excerpt(now)}, but was {excerpt(then)} at the last green verdict ({day(last.judged_at)})",
             observed=now,
             required=then,
             source=clock.source("base_changed"),

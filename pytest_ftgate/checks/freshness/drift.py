@@ -1,4 +1,4 @@
-"""What moved since the last green verdict, paired by example, and whether chance could have moved it so far."""
+"""Measure drift: how far each model's score has moved since the last green verdict, paired by example."""
 
 from __future__ import annotations
 
@@ -26,24 +26,25 @@ if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
     from pytest_ftgate.metrics import Scored
 
-_SAME_QUESTION = "The same examples were asked in the same way: the endpoint serves another model under this name."
+_UNMEASURED = "drift cannot be measured"
+_SAME_REQUESTS = "The requests are the same, so the endpoint serves another model under this name."
 
 
 def facts(gate: Context) -> dict[str, Clock | None]:
-    """Return the clock with what moved since the last green verdict."""
+    """Return the clock with the drift since the last green verdict."""
     clock = gate.result.clock
     return {"clock": clock and replace(clock, drift=tuple(_drifts(gate)[0]))}
 
 
 def check(gate: Context) -> list[Check]:
-    """Check whether the models moved since the last green verdict, where stored answers are asked for anew."""
+    """Check for drift since the last green verdict, if stored answers are refreshed."""
     return _drifts(gate)[1]
 
 
 @once
 def _drifts(gate: Context) -> tuple[list[Drift], list[Check]]:
     config, test, last = gate.config, gate.test, gate.last_green
-    if gate.surroundings.newer_than is None:  # nothing is asked for anew
+    if gate.surroundings.newer_than is None:  # stored answers are reused
         return [], []
     why = incomparable(last, test.sha256, len(test), metric_text(config))
     if why is not None or last is None:
@@ -55,8 +56,8 @@ def _drifts(gate: Context) -> tuple[list[Drift], list[Check]]:
             continue
         spelling = gate.asked(role).spelling
         if before.model != spelling:
-            message = f"{called(role)} {spelling} is another model than at the last green verdict "
-            message += f"({before.model}, {day(last.since)}): what changed is no drift"
+            message = f"{called(role)} is {spelling}, but was {before.model} at the last green verdict "
+            message += f"({day(last.since)}): {_UNMEASURED}"
             checks.append(Check(check_name("drift", role), "note", message))
             continue
         scored = measured.scores[config.metric.name]
@@ -67,19 +68,19 @@ def _drifts(gate: Context) -> tuple[list[Drift], list[Check]]:
         drifts.append(drift)
         checks.append(drift_check(drift, last.since, scored, asked_alike=alike, asked_anew=asked_anew(gate, role)))
     if not checks:
-        checks.append(Check("drift", "note", "no answers of the last green verdict are known to compare today's with"))
+        checks.append(Check("drift", "note", f"no answers of the last green verdict are stored: {_UNMEASURED}"))
     return drifts, checks
 
 
 def incomparable(last: LastGreen | None, test_set: str | None, examples: int, metric: str) -> str | None:
-    """Return why nothing can be compared, in words; None where it can."""
+    """Return why drift cannot be measured; None if it can."""
     if last is None:
-        return "no earlier green verdict of this gate is known: there is nothing to compare today's answers with"
-    since = f"at the last green verdict ({day(last.judged_at)})"
+        return f"this gate has no earlier green verdict: {_UNMEASURED}"
+    since = f"since the last green verdict ({day(last.judged_at)})"
     if (last.test_set, last.examples) != (test_set, examples):
-        return f"the test set is another one than {since}: whether the models moved cannot be told"
+        return f"the test set has changed {since}: {_UNMEASURED}"
     if last.metric != metric:
-        return f"the metric is another one than {since}: whether the models moved cannot be told"
+        return f"the metric has changed {since}: {_UNMEASURED}"
     return None
 
 
@@ -91,16 +92,16 @@ def measure_drift(
     confidence: float,
     groups: Sequence[str | None],
 ) -> Drift | None:
-    """Hold today's answers against the kept ones of the same examples; None where none were kept.
+    """Compare today's scores with those of the last green verdict; return None if none are stored.
 
-    Two-sided at ``confidence``. A metric of the whole set is compared by how many answers are right.
+    The test is two-sided at ``confidence``. A metric of the whole set is compared by its right answers.
 
     Args:
         role: of the model.
-        before: as it was kept.
-        scored: today's answers, by the same metric.
+        before: the model at the last green verdict.
+        scored: today's scores of the same metric.
         confidence: of the gate.
-        groups: a name per example for examples that belong together.
+        groups: the group name of each example; None for an independent one.
     """
     from pytest_ftgate.runs.measure import rightness
 
@@ -122,7 +123,7 @@ def _moved(
     confidence: float,
     groups: Sequence[str | None],
 ) -> tuple[bool | None, str | None]:
-    """Return whether it is sure that the real value went up or down; None, and why, where that cannot be told."""
+    """Return whether the real value has moved, at the confidence; or None and the reason if that is unknown."""
     import numpy as np
 
     from pytest_ftgate import statistics as inference
@@ -131,42 +132,42 @@ def _moved(
         return False, None
     metric = scored.metric
     low, high = (0.0, 1.0) if metric.kind == "set" else (metric.low, metric.high)
-    asked = {"margin": 0.0, "confidence": 1 - (1 - confidence) / 2, "evidence": "observed", "groups": groups}
+    options = {"margin": 0.0, "confidence": 1 - (1 - confidence) / 2, "evidence": "observed", "groups": groups}
     binary = low == 0 and high == 1 and np.isin(np.concatenate([then, today]), (0.0, 1.0)).all()
     found = []
     for before, after in ((then, today), (today, then)):
         if binary:
-            found.append(inference.compare_right_wrong(before > 0.5, after > 0.5, **asked))  # type: ignore[arg-type]
+            found.append(inference.compare_right_wrong(before > 0.5, after > 0.5, **options))  # type: ignore[arg-type]
         else:
             clipped = (np.clip(before, low, high), np.clip(after, low, high))
-            found.append(inference.compare_graded(*clipped, low=low, high=high, **asked))  # type: ignore[arg-type]
+            found.append(inference.compare_graded(*clipped, low=low, high=high, **options))  # type: ignore[arg-type]
     if all(one.p_zero is None for one in found):
         return None, found[0].note
     return any(one.above_zero for one in found), None
 
 
 def drift_check(drift: Drift, since: float, metric: Scored, *, asked_alike: bool, asked_anew: bool) -> Check:
-    """Say how far a model moved: beyond noise is a warning, all else a note; a verdict rests on today's answers alone.
+    """Return the check of one model's drift: a warning beyond chance, else a note. It never decides a verdict.
 
     Args:
-        drift: what was measured.
-        since: when the answers were made that it is measured from, seconds since the epoch.
+        drift: the measured drift.
+        since: when the earlier answers were made, in seconds since the epoch.
         metric: today's scores, for the unit.
-        asked_alike: the same endpoint was asked the same messages with the same parameters.
-        asked_anew: some answers were asked for in this run.
+        asked_alike: endpoint, messages and parameters are the same as then.
+        asked_anew: at least one answer was requested in this run.
     """
     move = show_difference(drift.change, share=is_share((metric.metric.low, metric.metric.high)))
-    message = f"{called(drift.role)} moved by {move} since {day(since)} "
+    message = f"{called(drift.role)} changed by {move} since {day(since)} "
     message += f"({plural(drift.worse, 'example')} worse, {drift.better:,} better), "
     if not drift.worse and not drift.better:
-        message = f"{called(drift.role)} does as well on every example as on {day(since)}"
+        message = f"{called(drift.role)} scores the same on every example as on {day(since)}"
     elif drift.beyond_noise is None:
-        message += f"how far that is chance cannot be told: {drift.note or 'no bound exists'}"
+        message += f"which may be chance: {drift.note or 'no bound exists'}"
     else:
-        message += "more than chance allows" if drift.beyond_noise else "no more than chance allows"
-    message += "" if asked_alike else "; it is asked in another way (prompt, examples or parameters) than then"
+        message += "beyond chance" if drift.beyond_noise else "within chance"
+    message += "" if asked_alike else "; its prompt, examples or parameters have changed"
     if drift.beyond_noise:
-        advice = _SAME_QUESTION if asked_alike else "Look whether the change was meant."
+        advice = _SAME_REQUESTS if asked_alike else "Check that the change of the requests is intended."
         return Check(check_name("drift", drift.role), "warning", message, observed=drift.change, advice=advice)
-    message += "" if asked_anew else "; no answer was asked for anew"
+    message += "" if asked_anew else "; all answers are stored ones"
     return Check(check_name("drift", drift.role), "note", message, observed=drift.change)

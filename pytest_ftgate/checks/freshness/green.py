@@ -1,4 +1,4 @@
-"""The last green verdict of a gate: read before models are called, and replaced by a green one after."""
+"""Read the last green verdict of a gate before models are called, and replace it after a green one."""
 
 from __future__ import annotations
 
@@ -28,15 +28,18 @@ if TYPE_CHECKING:
 
 
 def last_green(config: GateKeys, nodeid: str, committed: Mapping[str, str], stores: Stores) -> LastGreen | None:
-    """Return the last green verdict; a store that cannot be read is an error only where the verdict hangs on it.
+    """Return the last green verdict, if one is known.
 
     Args:
         config: the gate.
-        nodeid: the test that judges it.
-        committed: notes out of recordings.
-        stores: this machine's.
+        nodeid: of the test that judges the gate.
+        committed: notes from recordings.
+        stores: of this machine.
+
+    Raises:
+        StoreError: the store cannot be read, and ``clock.base_changed`` is ``fail``.
     """
-    tomorrow = time.time() + DAY_S  # a verdict of a wrong clock or an edited file would be the newest for ever
+    tomorrow = time.time() + DAY_S  # a verdict from a wrong clock or an edited file would stay the newest for ever
     until = tomorrow if stores.newer_than is None else stores.newer_than
     try:
         return read_last(note_name(config, nodeid), committed, stores.notes, older_than=until)
@@ -47,7 +50,7 @@ def last_green(config: GateKeys, nodeid: str, committed: Mapping[str, str], stor
 
 
 def keep_green(gate: Context) -> dict[str, str]:
-    """Keep a green verdict, which a red one never replaces; return the note on the last one, for recordings."""
+    """Store a green verdict; return the note of the last green one, old or new, for recordings."""
     from pytest_ftgate.runs.measure import rightness
 
     if not gate.runs:

@@ -1,4 +1,4 @@
-"""The last green verdict of each gate, as notes keep it: when, on what data, of which models, with what scores."""
+"""Store the last green verdict of each gate: its time, data, models and scores."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pytest_ftgate.runs.runner import Run
 
 PREFIX = "green: "
-"""How the names of notes on green verdicts begin."""
+"""Prefix of the names of notes on green verdicts."""
 _BEFORE = "before "
 _ANSWERED_BY = ("baseline", "candidate", "test_set", "training_set", "repeats", "guards")
 
@@ -36,15 +36,15 @@ _LATEST = 1e11  # seconds since the epoch
 
 @dataclass(frozen=True)
 class KeptModel:
-    """One model as it was at a green verdict. ``None`` where it was not known.
+    """A model at a green verdict; attributes are None if unknown.
 
     Attributes:
-        model: as reports spell it.
-        served_as: its name at the endpoint, with the revision where the gate gives one.
-        base_model: what it was fine-tuned from.
-        asked: hash of the keys of its predictions: equal ones were asked for in the same way.
+        model: the spelling in reports.
+        served_as: the name at the endpoint, with the revision if the gate gives one.
+        base_model: the model that was fine-tuned.
+        asked: hash of the keys of its predictions; equal hashes mean equal requests.
         value: of the deciding metric.
-        scores: how right each answer was, packed: see :func:`pack_scores`.
+        scores: the score of each answer, packed by :func:`pack_scores`.
     """
 
     __pydantic_config__: ClassVar[Any] = _STRICT
@@ -63,13 +63,13 @@ class LastGreen:
 
     Attributes:
         judged_at: seconds since the epoch.
-        measured_at: when the oldest prediction was made that it rests on; None: unknown.
-        test_set: SHA-256 of the bytes.
-        examples: how many.
-        metric: the deciding one, with its options.
+        measured_at: when its oldest prediction was made, in seconds since the epoch; None: unknown.
+        test_set: SHA-256 of the bytes, in hex.
+        examples: number of test examples.
+        metric: the deciding metric with its options.
         models: by role.
-        shutdown: the dates that endpoints listed, by the models' names.
-        form: the version of what is kept.
+        shutdown: the shutdown dates that endpoints listed (ISO 8601), by model name.
+        form: version of this format.
     """
 
     __pydantic_config__: ClassVar[Any] = _STRICT
@@ -85,16 +85,16 @@ class LastGreen:
 
     @property
     def since(self) -> float:
-        """Return the time that what is measured today is compared with."""
+        """Return when its answers were made, as far as known: seconds since the epoch."""
         return self.judged_at if self.measured_at is None else self.measured_at
 
     def to_text(self) -> str:
-        """Return it for a note."""
+        """Return the verdict as the JSON text of a note."""
         return json.dumps(asdict(self), sort_keys=True)
 
     @classmethod
     def from_text(cls, text: str) -> LastGreen | None:
-        """Return the inverse; None where it is none, one of another version, or a file that was edited."""
+        """Return the verdict in a note; None if the text is not one, or one of another version."""
         with suppress(ValueError):
             green = _adapter().validate_json(text)
             times = (green.judged_at, green.since)
@@ -110,29 +110,32 @@ def _adapter() -> TypeAdapter[LastGreen]:
 
 
 def filed_as(config: GateKeys, nodeid: str) -> str:
-    """Return what is kept of a test is filed under: its gate, and itself where it judges others than that in the file.
+    """Return the name under which the facts of a test are stored: its gate, and its node id if it changes the gate.
 
-    That depends on no other test, so that workers of xdist and runs of a part of the tests agree on it.
+    The name depends on no other test, so that xdist workers and partial runs agree on it.
     """
     own = any(config.sources[key].kind in ("marker", "fixture") for key in _ANSWERED_BY)
     return f"{config.name} {nodeid}" if own and config.gate is not None else config.name
 
 
 def note_name(config: GateKeys, nodeid: str) -> str:
-    """Return under what a gate's last green verdict is kept; one before training is another thing than one after it."""
+    """Return the name of the note on a gate's last green verdict; each stage has its own."""
     return f"{PREFIX}{config.stage} {filed_as(config, nodeid)}"
 
 
 def read_last(
     name: str, committed: Mapping[str, str], kept: Notes, *, older_than: float | None = None
 ) -> LastGreen | None:
-    """Return the newest that committed recordings and this machine know. Raises :class:`StoreError`.
+    """Return the newest green verdict in committed recordings and the notes of this machine.
 
     Args:
         name: of the note.
-        committed: notes out of recordings.
-        kept: this machine's.
-        older_than: seconds since the epoch; another test of the same gate may have been judged since.
+        committed: notes from recordings.
+        kept: notes of this machine.
+        older_than: seconds since the epoch; leaves out verdicts of other tests of the gate in this session.
+
+    Raises:
+        StoreError: the notes cannot be read.
     """
     texts = (committed.get(name), kept.get(name), kept.get(_BEFORE + name))
     found = [one for text in texts if text is not None and (one := LastGreen.from_text(text)) is not None]
@@ -141,13 +144,13 @@ def read_last(
 
 
 def keep(name: str, green: LastGreen, notes: Notes, *, before: LastGreen | None = None) -> None:
-    """Keep it in place of an older one. Where nothing can be written, the recordings may still carry it.
+    """Store a green verdict in place of the last one. Errors are ignored: recordings may still carry it.
 
     Args:
         name: of the note.
-        green: the new one.
-        notes: where.
-        before: what other tests of the same gate are to be compared with in this session.
+        green: the new verdict.
+        notes: of this machine.
+        before: the verdict that other tests of the gate are compared with in this session.
     """
     with suppress(StoreError):
         if before is not None:
@@ -156,13 +159,13 @@ def keep(name: str, green: LastGreen, notes: Notes, *, before: LastGreen | None 
 
 
 def metric_text(config: GateKeys) -> str:
-    """Return the deciding metric, so that equal texts mean equal scores."""
+    """Return the deciding metric and its options as text; equal texts mean comparable scores."""
     options = json.dumps(dict(config.metric.options), sort_keys=True, default=lambda value: type(value).__name__)
     return f"{config.metric.name} {options}"
 
 
 def asked_hash(run: Run) -> str:
-    """Return a hash over the keys of all predictions, in their order."""
+    """Return a hash of the keys of all predictions, in order."""
     digest = sha256()
     for predictions in run.predictions:
         for prediction in predictions:
@@ -171,7 +174,7 @@ def asked_hash(run: Run) -> str:
 
 
 def pack_scores(scores: NDArray[np.float64]) -> str:
-    """Return a bit each where all are 0 or 1, else in single precision; deflated, in base 64."""
+    """Return scores ``(n,)`` as text: one bit each if all are 0 or 1, else float32; deflated, in base 64."""
     import numpy as np
 
     if np.isin(scores, (0.0, 1.0)).all():
@@ -182,7 +185,7 @@ def pack_scores(scores: NDArray[np.float64]) -> str:
 
 
 def unpack_scores(text: str | None, count: int) -> NDArray[np.float64] | None:
-    """Return ``count`` scores; None where the text holds others."""
+    """Return the ``count`` scores in a text of :func:`pack_scores`; None if it is damaged or has another number."""
     import numpy as np
 
     kind, _, packed = (text or "").partition(":")
@@ -200,7 +203,7 @@ def unpack_scores(text: str | None, count: int) -> NDArray[np.float64] | None:
 
 
 def as_kept(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return scores with the precision of kept ones, so that the same score is the same."""
+    """Return scores with the precision of stored ones, so that equal scores compare equal."""
     import numpy as np
 
     return scores.astype(np.float32).astype(np.float64)

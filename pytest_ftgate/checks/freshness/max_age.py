@@ -1,4 +1,4 @@
-"""The age of the answers that a verdict rests on, and what was known at the last green verdict."""
+"""Check the age of the answers, and collect what is known about the last green verdict."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from pytest_ftgate.text import DAY_S, day, plural, timestamp
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
 
-_AGAIN = "Ask the models again (--ftgate-cache=refresh; recordings are made anew), and retrain where that is not green."
+_AGAIN = "Ask the models again with --ftgate-cache=refresh, or record them again. If the gate then fails, retrain."
 _UNDATED = (
-    "Record them by --ftgate-report=recordings:FOLDER, which writes created_at; or ask the models themselves; "
-    "or take max_age_days out."
+    "Record them with --ftgate-report=recordings:FOLDER, which writes created_at, or ask the models instead of using "
+    "recorded predictions."
 )
-_UNBORN = "Set the clock of this machine, or ask the models again: no answer is younger than today."
+_FUTURE = "Correct the clock of this machine, or record the predictions again."
 
 
 def facts(gate: Context) -> dict[str, Clock | None]:
-    """Return the clock with the age of the oldest answer."""
+    """Return the clock with the age of the oldest answer in days."""
     oldest = oldest_answer(gate)
     age = None if oldest is None else _days(gate.now - oldest)
     return {"clock": replace(gate.result.clock or Clock(), evidence_age_days=age)}
 
 
 def check(gate: Context) -> list[Check]:
-    """Check that no answer is older than ``max_age_days``. What cannot be known is an error."""
+    """Check that no answer is older than ``max_age_days``; an unknown age is an error."""
     return [] if gate.config.max_age_days is None or not gate.scored else [_age_check(gate)]
 
 
 def known_clock(gate: Context) -> Clock:
-    """Return what the clock says before any call."""
+    """Return the clock as far as it is known before any model is called."""
     last = gate.last_green
     today = {role: known for role, one in today_models(gate).items() if (known := beneath(role, one))}
     clock = Clock(base_models=today)
@@ -52,7 +52,7 @@ def known_clock(gate: Context) -> Clock:
 
 
 def oldest_answer(gate: Context) -> float | None:
-    """Return when the oldest answer was made, seconds since the epoch; None where that of any is unknown."""
+    """Return when the oldest answer was made, in seconds since the epoch; None if the time of any is unknown."""
     times = list(_times(gate))
     known = [at for at in times if at is not None]
     return min(known) if known and len(known) == len(times) else None
@@ -68,22 +68,22 @@ def _days(seconds: float) -> float:
 
 def _age_check(gate: Context) -> Check:
     oldest, now, required = oldest_answer(gate), gate.now, gate.requirement("max_age_days")
-    untold = "how old the evidence is cannot be told: "
+    unknown = "the age of the predictions is unknown: "
     if oldest is None:
         undated = {role for role, run in gate.all_runs() if any(at is None for _, at in made_at(run))}
         models = [called(role) for role in gate.runs if role in undated]
         roles = ", ".join([*models, *(["the judge"] if undated.intersection(gate.judge_run.runs) else [])])
-        message = f"{untold}predictions of {roles} do not say when they were made"
+        message = f"{unknown}those of {roles} have no created_at"
         return Check("max_age_days", "error", message, **required, advice=_UNDATED)
     if (newest := max(at for at in _times(gate) if at is not None)) > now + DAY_S:
-        message = f"{untold}a prediction says that it was made on {day(newest)}, and today is {day(now)}"
-        return Check("max_age_days", "error", message, **required, advice=_UNBORN)
+        message = f"{unknown}one is dated {day(newest)}, but today is {day(now)}"
+        return Check("max_age_days", "error", message, **required, advice=_FUTURE)
     age, most = max(now - oldest, 0.0) / DAY_S, required["required"]
     fresh = age <= most
     return Check(
         "max_age_days",
         "pass" if fresh else "fail",
-        f"the oldest prediction is of {day(oldest)}, {plural(int(age), 'day')} old; it may be {most:g}",
+        f"the oldest prediction is {plural(int(age), 'day')} old ({day(oldest)}; limit {most:g} days)",
         observed=round(age, 3),
         **required,
         advice=None if fresh else _AGAIN,

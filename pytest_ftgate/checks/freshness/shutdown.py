@@ -1,4 +1,4 @@
-"""Models that an endpoint is about to stop serving: the dates that it announces, and what they mean for a gate."""
+"""Check the shutdown dates that endpoints announce for their models."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from pytest_ftgate.models.openai_api.endpoint import Endpoint
 
 
-_RETRAIN = "Train on another base model before that day, and judge the new candidate."
+_RETRAIN = "Fine-tune another base model before that date, and judge the new candidate."
 
-_RETRAIN_LATE = "That day has passed: train on another base model, and judge the new candidate."
+_RETRAIN_LATE = "The date has passed: fine-tune another base model, and judge the new candidate."
 
-_SUCCESSOR = "Name its successor in time: against another baseline the gate has to be judged anew."
+_SUCCESSOR = "Switch to its successor before that date, and judge the gate again with the new baseline."
 
-_SUCCESSOR_LATE = "That day has passed: name its successor, and judge the gate anew against it."
+_SUCCESSOR_LATE = "The date has passed: switch to its successor, and judge the gate again with the new baseline."
 
 
 def facts(gate: Context) -> dict[str, Clock | None]:
@@ -41,13 +41,13 @@ def facts(gate: Context) -> dict[str, Clock | None]:
 
 
 def check(gate: Context) -> list[Check]:
-    """Check that no model is about to be shut down."""
+    """Check that no model will be shut down soon."""
     return _announced(gate)[1]
 
 
 @once
 def _announced(gate: Context) -> tuple[dict[str, str], list[Check]]:
-    """Return the dates by the models' names, and what they mean."""
+    """Return the shutdown dates by model name, and the checks of them."""
     level, dates, checks, known = gate.config.clock.shutdown, dict[str, str](), list[Check](), set[str]()
     if level == "ignore":
         return dates, checks
@@ -73,10 +73,10 @@ class Served:
 
     Attributes:
         role: in the gate.
-        model: its name there.
-        base_model: what it was fine-tuned from; None: nothing, or that is not known.
-        endpoint: whom to ask.
-        ask: the endpoint may be asked, as it was for answers.
+        model: the name at the endpoint.
+        base_model: the model that was fine-tuned; None: none, or unknown.
+        endpoint: the endpoint.
+        ask: whether the endpoint may be asked for dates, because it was asked for answers.
     """
 
     role: str
@@ -87,12 +87,12 @@ class Served:
 
     @property
     def names(self) -> list[str]:
-        """Return those whose end is its end."""
+        """Return the models without which it cannot be served: itself and its base model."""
         return list(dict.fromkeys(name for name in (self.model, self.base_model) if name is not None))
 
 
 def _served(gate: Context) -> Iterator[Served]:
-    """Yield the models at endpoints. Only who was asked for answers is asked for dates."""
+    """Yield the models at endpoints. Only endpoints that were asked for answers are asked for dates."""
     for role, today in today_models(gate).items():
         spec = gate.asked(role)
         model = served_as(spec)
@@ -102,24 +102,24 @@ def _served(gate: Context) -> Iterator[Served]:
 
 
 def _listed(listing: Listing | None, last: LastGreen | None, model: str) -> str | None:
-    """Return the date that the endpoint lists, else the one that was known at the last green verdict."""
+    """Return the date that the endpoint lists, else the date known at the last green verdict."""
     if listing is not None and listing.known:
         return listing.shutdown
-    kept = last.shutdown.get(model) if last is not None else None
+    known = last.shutdown.get(model) if last is not None else None
     with suppress(TypeError, ValueError):
-        return date.fromisoformat(kept).isoformat()  # type: ignore[arg-type]
+        return date.fromisoformat(known).isoformat()  # type: ignore[arg-type]
     return None
 
 
 def shutdown_check(gate: Context, role: str, model: str, listed: str, shutdown: str) -> Check:
-    """Check one date: within the horizon, or past, it means what the gate says; before that it is a note.
+    """Return the check of one date: at the level of ``clock.shutdown`` within the horizon, else a note.
 
     Args:
-        gate: what is asked for, and the time.
+        gate: has the keys and the time.
         role: of the model.
-        model: its name at the endpoint.
+        model: the name at the endpoint.
         listed: the model that has the date: itself, or its base model.
-        shutdown: the date.
+        shutdown: the date, ISO 8601.
     """
     level = gate.config.clock.shutdown
     required = gate.requirement("clock.shutdown_within_days", source=gate.source("clock.shutdown"))
@@ -127,13 +127,13 @@ def shutdown_check(gate: Context, role: str, model: str, listed: str, shutdown: 
     due = left <= required["required"]
     when = f"in {plural(left, 'day')}" if left > 0 else f"{plural(-left, 'day')} ago" if left < 0 else "today"
     what = f"{called(role)} {excerpt(model)}"
-    what += " is" if listed == model else f" ends with its base model {excerpt(listed)}, which is"
+    what += "" if listed == model else f" depends on the base model {excerpt(listed)}, which"
     advice = (_RETRAIN_LATE if left < 0 else _RETRAIN) if role == "candidate" else None
     advice = advice or (_SUCCESSOR_LATE if left < 0 else _SUCCESSOR)
     return Check(
         check_name("shutdown", role),
         STATUS_AT[level] if due else "note",
-        f"{what} listed with the shutdown date {shutdown}, {when}",
+        f"{what} has the shutdown date {shutdown}, {when}",
         observed=shutdown,
         **required,
         advice=advice if due else None,
@@ -142,21 +142,20 @@ def shutdown_check(gate: Context, role: str, model: str, listed: str, shutdown: 
 
 
 def unknown_check(role: str, models: Sequence[str]) -> Check:
-    """Say that nobody has said when these models end."""
-    names, are = " and ".join(map(excerpt, models)), "is" if len(models) == 1 else "are"
-    message = f"{called(role)}: whether {names} {are} about to be shut down is unknown: the endpoint has not said"
+    """Return the note that the shutdown dates of these models are unknown."""
+    message = f"{called(role)}: the endpoint does not say when {' and '.join(map(excerpt, models))} will be shut down"
     return Check(check_name("shutdown", role), "note", message)
 
 
 PREFIX = "listing: "
-"""How the names of notes on what endpoints list begin."""
+"""Prefix of the names of notes on what endpoints list."""
 
 
 class Listings:
-    """What is known of models at endpoints: out of notes, and asked anew where that is allowed.
+    """What endpoints list about their models, from notes or requested again.
 
     Args:
-        notes: where answers are kept for a day.
+        notes: store the listings for a day.
         now: seconds since the epoch.
     """
 
@@ -165,24 +164,24 @@ class Listings:
         self._now = now
 
     def known(self, endpoint: Endpoint, models: Iterable[str]) -> dict[str, Listing]:
-        """Return what earlier runs were told, however long ago: an announced date stays true."""
+        """Return the listings of earlier runs, however old: an announced date stays valid."""
         found = {model: self._noted(endpoint, model) for model in models}
         return {model: listing for model, listing in found.items() if listing is not None}
 
     def asked(self, endpoint: Endpoint, models: Sequence[str]) -> dict[str, Listing]:
-        """Return the same; what was told over a day ago is asked again. Whatever goes wrong, nothing is known then."""
+        """Return the listings, requesting those older than a day; requests that fail are ignored."""
         known = self.known(endpoint, models)
         due = [model for model in models if not self._is_fresh(known.get(model))]
         if due:
-            told: dict[str, Listing] = {}
-            with suppress(ModelError):  # which says that the loop stands still
+            listings: dict[str, Listing] = {}
+            with suppress(ModelError):  # the event loop is blocked
                 from pytest_ftgate.models.event_loop import run_in_own_loop
 
-                told = run_in_own_loop(ask_listings(endpoint, due, self._now), lambda: None)
-            for model, listing in told.items():
+                listings = run_in_own_loop(ask_listings(endpoint, due, self._now), lambda: None)
+            for model, listing in listings.items():
                 before = known.get(model)
                 known[model] = replace(before, asked_at=self._now) if before and not listing.known else listing
-                with suppress(StoreError):  # it is asked again next time
+                with suppress(StoreError):  # requested again next time
                     self._notes.put(_name(endpoint, model), json.dumps(asdict(known[model])))
         return known
 
@@ -190,7 +189,7 @@ class Listings:
         return listing is not None and 0 <= self._now - listing.asked_at < DAY_S
 
     def _noted(self, endpoint: Endpoint, model: str) -> Listing | None:
-        """Read a note; one that cannot be read is as none."""
+        """Return the listing in a note; None if there is none or it cannot be read."""
         with suppress(StoreError, ValueError, TypeError, OverflowError):
             text = self._notes.get(_name(endpoint, model))
             return None if text is None else Listing.from_dict(json.loads(text))

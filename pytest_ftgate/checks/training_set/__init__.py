@@ -1,4 +1,4 @@
-"""The training set against itself and the test set: how many examples are usable, and what is wrong with the others."""
+"""The training audit: usable examples, duplicates, leaks, labels and malformed rows."""
 
 from __future__ import annotations
 

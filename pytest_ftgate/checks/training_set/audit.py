@@ -1,4 +1,4 @@
-"""The audit of a training set: all that can be counted before a model is called."""
+"""The audit of a training set: everything that can be counted before a model is called."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from pytest_ftgate.data import DataSet, is_blank
 
 @dataclass(frozen=True)
 class TrainingAudit:
-    """What was found in a training set. Rows are numbered from 0, as the examples are.
+    """The findings of an audit. Rows are indices of examples, from 0.
 
-    Args:
+    Attributes:
         path, sha256: of the training set.
-        rows: all of them.
-        filled: rows with a non-blank input.
-        usable: distinct inputs of the rows whose input and output are both non-blank.
-        conflict_rows: rows with an earlier row's input and another output, as (row, first row with its input).
-        duplicates: rows with an earlier row's input, the conflicts among them.
-        leaked_rows: rows of the test set whose input is in the training set, as (row, first such training row).
-        near_rows: usable rows that are near copies of an earlier one, as (row, that row).
-        leaked_near_rows: rows of the test set with a near copy among the usable rows, as (row, first such row).
-        unfinished: rows whose output is empty or looks cut off, and in which way.
-        chat_errors: rows whose conversation is not in order, and why.
-        long_rows: rows over the token limit, and their estimated tokens.
+        rows: number of rows.
+        filled: number of rows with a non-blank input.
+        usable: number of distinct inputs among the rows whose input and output are both non-blank.
+        duplicates: number of further rows with the input of an earlier row, conflicts included.
+        conflict_rows: rows with the input of an earlier row and another output, as (row, first row).
+        leaked_rows: test rows whose input is in the training set, as (test row, first training row).
+        near_rows: usable rows that are near duplicates of an earlier one, as (row, earlier row).
+        leaked_near_rows: test rows with a near duplicate among the usable rows, as (test row, first training row).
+        unfinished: rows whose output is empty or looks cut off, with the reason.
+        chat_errors: rows with a malformed conversation, with the reason.
+        long_rows: rows above the token limit, with their estimated tokens.
         labels: of both sets.
-        doubts: usable rows whose neighbours disagree with their label.
+        doubts: usable rows whose nearest neighbours all have another label.
     """
 
     path: str | None
@@ -54,25 +54,27 @@ class TrainingAudit:
 
     @property
     def conflicts(self) -> int:
+        """Return the number of rows with the input of an earlier row and another output."""
         return len(self.conflict_rows)
 
     @property
     def leaked(self) -> int:
-        """Examples of the test set that stand in the training set."""
+        """Return the number of test examples whose input is in the training set."""
         return len(self.leaked_rows)
 
     @property
     def distinct(self) -> int:
-        """Usable rows that are no near copy of an earlier one."""
+        """Return the number of usable rows without near duplicates of earlier ones."""
         return self.usable - len(self.near_rows)
 
 
 def audit_training_set(training: DataSet, test: DataSet, *, max_tokens: int | None = None) -> TrainingAudit:
-    """Audit a training set for a test set. Takes time in proportion to the characters of both.
+    """Audit a training set against a test set. The time is linear in the characters of both.
 
     Args:
-        training, test: the sets.
-        max_tokens: rows with more are called out; None: none are.
+        training: the training set.
+        test: the test set.
+        max_tokens: limit of the estimated tokens of a row; None: no limit.
     """
     outputs, test_outputs = outputs_of(training), outputs_of(test)
     inputs = [example.input for example in training]
@@ -100,14 +102,14 @@ def audit_training_set(training: DataSet, test: DataSet, *, max_tokens: int | No
 
 
 def _near(counts: ExactCounts, training: list[Wording], test_outputs: list[str]) -> NearCopies:
-    """Number rows as in the sets; what leaks as it stands is no near leak."""
+    """Return near duplicates as rows of the sets; exact leaks are not near leaks."""
     leaked = {row for row, _ in counts.leaked}
-    asked = [row for row in range(len(test_outputs)) if row not in leaked]
-    found = near_copies(training, [Wording.of(counts.compared_in_test[row], test_outputs[row]) for row in asked])
+    test_rows = [row for row in range(len(test_outputs)) if row not in leaked]
+    found = near_copies(training, [Wording.of(counts.compared_in_test[row], test_outputs[row]) for row in test_rows])
     rows = counts.usable_rows
     return NearCopies(
         tuple((rows[one], rows[first]) for one, first in found.within),
-        tuple((asked[one], rows[first]) for one, first in found.across),
+        tuple((test_rows[one], rows[first]) for one, first in found.across),
     )
 
 

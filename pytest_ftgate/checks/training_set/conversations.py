@@ -1,7 +1,6 @@
-"""Conversations in an order that chat templates refuse or mend without a word, and rows that are too long.
+"""Find conversations that chat templates reject or silently rewrite, and rows that are too long.
 
-What is no conversation at all (an unknown role, no answer of the assistant at the end) never gets here: reading it is
-an error.
+Unknown roles and conversations without a final answer of the assistant are rejected earlier, when the data is read.
 """
 
 from __future__ import annotations
@@ -19,34 +18,30 @@ _RESULTS = ("tool", "function")
 
 
 def chat_errors(inputs: Sequence[Input]) -> dict[int, str]:
-    """Return rows whose conversation, which the expected output ends, is not in order; and why."""
-    found = ((row, _disorder(given)) for row, given in enumerate(inputs) if not isinstance(given, str))
-    return {row: what for row, what in found if what is not None}
+    """Return the rows whose conversation, input and expected output together, is malformed, with the first reason."""
+    found = ((row, next(_flaws(given), None)) for row, given in enumerate(inputs) if not isinstance(given, str))
+    return {row: flaw for row, flaw in found if flaw is not None}
 
 
-def _disorder(messages: Messages) -> str | None:
-    return next(_disorders(messages), None)
-
-
-def _disorders(messages: Messages) -> Iterator[str]:
+def _flaws(messages: Messages) -> Iterator[str]:
     roles = [str(message["role"]) for message in messages]
-    spoken = [role for role in roles if role not in _FIRST]
+    turns = [role for role in roles if role not in _FIRST]
     if any(role in _FIRST and before not in _FIRST for before, role in pairwise(roles)):
         yield "instructions after the first turn"
-    if not spoken or "user" not in spoken:
-        yield "no turn of the user"
-    elif spoken[0] != "user":
-        yield f"begins with the {spoken[0]}"
-    for before, role in zip(spoken, [*spoken[1:], "assistant"], strict=True):
+    if not turns or "user" not in turns:
+        yield "no user message"
+    elif turns[0] != "user":
+        yield f"{turns[0]} message first"
+    for before, role in zip(turns, [*turns[1:], "assistant"], strict=True):
         if before == role and role in ("user", "assistant"):
-            yield f"two turns of the {role} in a row"
+            yield f"two {role} messages in a row"
     called = False
     for message in messages:
         if message["role"] in _RESULTS and not called:
-            yield "the result of a call that nobody made"
+            yield "tool result without a tool call"
         called = called or "tool_calls" in message or "function_call" in message
     if any(_is_empty(message) for message in messages):
-        yield "an empty message"
+        yield "empty message"
 
 
 def _is_empty(message: Mapping[str, Any]) -> bool:
@@ -55,7 +50,7 @@ def _is_empty(message: Mapping[str, Any]) -> bool:
 
 
 def long_rows(inputs: Sequence[Input], outputs: Sequence[str], limit: int) -> dict[int, int]:
-    """Return rows of more than ``limit`` tokens, and how many: an estimate, UTF-8 bytes / 4."""
+    """Return the rows with more than ``limit`` tokens, with their tokens, estimated as UTF-8 bytes / 4."""
     sizes = ((row, _tokens(given, outputs[row])) for row, given in enumerate(inputs))
     return {row: tokens for row, tokens in sizes if tokens > limit}
 

@@ -1,4 +1,4 @@
-"""Outputs that are labels: which set has which, how many of each, and how far they are out of balance."""
+"""Compare the labels of the training and the test set, and measure the label imbalance."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from itertools import islice
 from pytest_ftgate.data.strict_json import parse_json
 
 HARDLY = 5
-"""Fewer training examples than this of a label that the test set has are called out."""
+"""A label of the test set with fewer training rows than this is reported."""
 
 _ROWS_PER_LABEL = 5
-_LOOKED_AT = 20
+_INSPECTED = 20
 
 
 @dataclass(frozen=True)
 class Labels:
-    """The labels of both sets; all empty where outputs do not look like labels.
+    """The labels of both sets; all empty if the outputs do not look like labels.
 
-    Args:
+    Attributes:
         only_in_test, only_in_training: sorted.
-        rare: labels of the test set with fewer than ``HARDLY`` training rows, and how many; rarest first.
-        counts: training rows by label, most frequent first; empty too where hardly any label repeats.
+        rare: labels of the test set with fewer than ``HARDLY`` training rows, with their number; rarest first.
+        counts: training rows by label, most frequent first; also empty if few labels repeat.
     """
 
     only_in_test: tuple[str, ...] = ()
@@ -33,23 +33,27 @@ class Labels:
 
     @property
     def imbalance(self) -> float | None:
-        """The imbalance ratio: rows of the most frequent label by rows of the rarest; None without labels."""
+        """Return the rows of the most frequent label divided by those of the rarest; None without labels."""
         counts = list((self.counts or {}).values())
         return counts[0] / counts[-1] if counts else None
 
 
 def compare_labels(training: Sequence[str], test: Sequence[str]) -> Labels:
-    """Compare the outputs of both sets; blank ones are no label, and a test set of blank ones alone says nothing.
+    """Compare the labels of both sets.
 
-    JSON objects and lists are no labels, however often they repeat (the first outputs tell). Others look like labels
-    where both sets together have at most two distinct ones, or at most half as many as they have rows: free text hardly
-    repeats itself. They are counted where the training set has ``_ROWS_PER_LABEL`` rows for each on average, or two
-    labels.
+    Blank outputs are not labels, and neither are JSON objects and lists; the first ``_INSPECTED`` outputs decide that.
+    Other outputs are labels if both sets together have at most two distinct ones, or at most half as many as rows: free
+    text rarely repeats. Labels are counted if the training set has at most two, or ``_ROWS_PER_LABEL`` rows for each on
+    average. A test set with only blank outputs leaves no label untested.
+
+    Args:
+        training: outputs of the training set as stripped text.
+        test: outputs of the test set as stripped text.
     """
     counts = Counter(output for output in training if output)
     in_test = {output for output in test if output}
-    looked_at = list(islice(counts or in_test, _LOOKED_AT))
-    if looked_at and all(map(_is_structured, looked_at)):
+    inspected = list(islice(counts or in_test, _INSPECTED))
+    if inspected and all(map(_is_structured, inspected)):
         return Labels()
     if len(counts.keys() | in_test) > max(2, (len(test) + len(training)) // 2):
         return Labels()
@@ -63,7 +67,7 @@ def compare_labels(training: Sequence[str], test: Sequence[str]) -> Labels:
 
 
 def _is_structured(output: str) -> bool:
-    """Return whether it is a JSON object or list, as in extraction."""
+    """Return whether the output is a JSON object or list, as in extraction."""
     if not output.startswith(("{", "[")):
         return False
     try:

@@ -1,8 +1,11 @@
-"""Near copies: rows that say nearly the same, with the same numbers and the same answer.
+"""Find near duplicates: rows with similar text, the same numbers and the same answer.
 
-Candidates are found by MinHash with banding (Broder 1997; Indyk & Motwani 1998), each is then checked by its exact
-resemblance: no pair below the threshold is ever reported, and of 10,000 pairs at the threshold about one is missed,
-fewer above it. The work grows with the characters, not with the pairs of rows.
+MinHash with banding finds candidate pairs, which are then checked by their exact resemblance. So no pair below the
+threshold is reported, about one in 10,000 pairs at the threshold is missed, and fewer above it. The time is linear in
+the characters of the rows.
+
+Sources: A. Broder, On the resemblance and containment of documents (1997); P. Indyk & R. Motwani, Approximate nearest
+neighbors (1998).
 """
 
 from __future__ import annotations
@@ -20,13 +23,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 NEAR = 0.75
-"""The resemblance from which two texts are near copies: measured, see docs/training-set.md."""
+"""Lowest resemblance of near duplicates, from 0 to 1; how it was chosen: docs/training-set.md."""
 
 SHORTEST = 20
-"""Characters. In a shorter text one letter changes the meaning: only equal words make it a near copy."""
+"""Characters. One letter can change the meaning of a shorter text, so its words must be equal."""
 
 _BANDS, _ROWS_PER_BAND = 24, 4
-_LIKELY = 0.55  # 4.5 standard errors of 96 hashes below the threshold
+_LIKELY = 0.55  # share of equal hashes; 4.5 standard errors of 96 hashes below the threshold
 _CHARACTERS_AT_ONCE = 2_000_000
 _PAIRS_PER_BAND = 5_000_000
 _SEED = 20_261_124
@@ -34,11 +37,11 @@ _SEED = 20_261_124
 
 @dataclass(frozen=True)
 class NearCopies:
-    """Pairs of rows, each the position in the sequence that was given.
+    """Pairs of near duplicates, as positions in the sequences that were compared.
 
-    Args:
-        within: each near copy in the training set, as (row, earlier row that is kept).
-        across: each row of the test set with a near copy in the training set, as (row, first such training row).
+    Attributes:
+        within: near duplicates in the training set, as (row, earlier row that is kept).
+        across: test rows with a near duplicate in the training set, as (test row, first training row).
     """
 
     within: tuple[tuple[int, int], ...]
@@ -46,10 +49,10 @@ class NearCopies:
 
 
 def near_copies(training: Sequence[Wording], test: Sequence[Wording]) -> NearCopies:
-    """Find near copies within a training set and between it and a test set.
+    """Find near duplicates within a training set, and between it and a test set.
 
-    Two rows are near copies where their words are equal; or where both have at least ``SHORTEST`` characters, the
-    resemblance of their words reaches ``NEAR``, their numbers are the same, and so are their outputs, or nearly.
+    Two rows are near duplicates if their words are equal. If both have at least ``SHORTEST`` characters, it is enough
+    that the resemblance of their words reaches ``NEAR``, their numbers are equal and their outputs are similar.
     """
     first_with: dict[str, int] = {}
     within = {
@@ -57,8 +60,8 @@ def near_copies(training: Sequence[Wording], test: Sequence[Wording]) -> NearCop
     }
     across = {row: first_with[one.words] for row, one in enumerate(test) if one.words in first_with}
     kept = [row for words, row in first_with.items() if len(words) >= SHORTEST]
-    asked = [row for row, one in enumerate(test) if len(one.words) >= SHORTEST and row not in across]
-    texts = [training[row] for row in kept] + [test[row] for row in asked]
+    tested = [row for row, one in enumerate(test) if len(one.words) >= SHORTEST and row not in across]
+    texts = [training[row] for row in kept] + [test[row] for row in tested]
     is_near = _nearness(texts)
     dropped: set[int] = set()
     for one, other in _candidates(texts):
@@ -66,7 +69,7 @@ def near_copies(training: Sequence[Wording], test: Sequence[Wording]) -> NearCop
             if one not in dropped and other not in dropped and is_near(one, other):
                 dropped.add(other)
                 within[kept[other]] = kept[one]
-        elif one < len(kept) and (row := asked[other - len(kept)]) not in across and is_near(one, other):
+        elif one < len(kept) and (row := tested[other - len(kept)]) not in across and is_near(one, other):
             across[row] = kept[one]
     return NearCopies(tuple(sorted(within.items())), tuple(sorted(across.items())))
 
@@ -95,7 +98,7 @@ def _same_answer(one: str, other: str) -> bool:
 
 
 def _candidates(texts: Sequence[Wording]) -> Iterator[tuple[int, int]]:
-    """Yield pairs of positions that may be near copies, the lower first; ordered by the second, then the first."""
+    """Yield pairs of positions that may be near duplicates, lower first, ordered by the second and then the first."""
     import numpy as np
 
     if len(texts) < 2:
@@ -103,13 +106,13 @@ def _candidates(texts: Sequence[Wording]) -> Iterator[tuple[int, int]]:
     keys, hashes = _signatures(texts)
     found = [_likely(pairs, hashes) for band in range(_BANDS) for pairs in _sharing(keys[band])]
     if found:
-        pairs = np.sort(np.concatenate(found))  # np.unique would load masked arrays, which takes 15 ms
+        pairs = np.sort(np.concatenate(found))  # np.unique would import numpy.ma, which takes 15 ms
         for pair in pairs[np.diff(pairs, prepend=-1) > 0].tolist():
             yield pair % len(texts), pair // len(texts)
 
 
 def _signatures(texts: Sequence[Wording]) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
-    """Return a key per band and text, and the last byte of each text's minimal hashes."""
+    """Return the key of each band and text, ``(bands, n)``, and the last bytes of the minimal hashes, ``(n, m)``."""
     import numpy as np
 
     random = np.random.default_rng(_SEED)
@@ -141,7 +144,7 @@ def _portions(texts: Sequence[Wording]) -> Iterator[tuple[int, int]]:
 
 
 def _shingle_codes(texts: Sequence[str]) -> tuple[NDArray[np.uint32], Any]:
-    """Return a hash of each shingle of each text, and where each text's begin."""
+    """Return the hashes of the shingles of all texts, and the index of the first one of each text."""
     import numpy as np
 
     characters = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), np.uint32)
@@ -152,12 +155,12 @@ def _shingle_codes(texts: Sequence[str]) -> tuple[NDArray[np.uint32], Any]:
     ends = np.cumsum(counts)
     inside = np.ones(len(codes), bool)
     for last in range(1, SHINGLE):
-        inside[ends[:-1] - last] = False  # these would reach into the next text
+        inside[ends[:-1] - last] = False  # these would include characters of the next text
     return _mixed(codes[inside]), np.concatenate([[0], np.cumsum(counts - SHINGLE + 1)[:-1]])
 
 
 def _mixed(codes: NDArray[np.uint32]) -> NDArray[np.uint32]:
-    """Spread over all 32 bits, in place."""
+    """Mix the bits of each code in place, and return the array."""
     import numpy as np
 
     codes ^= codes >> np.uint32(15)
@@ -167,9 +170,9 @@ def _mixed(codes: NDArray[np.uint32]) -> NDArray[np.uint32]:
 
 
 def _sharing(keys: NDArray[np.uint64]) -> Iterator[NDArray[np.int64]]:
-    """Yield pairs with an equal key, as ``second * n + first``.
+    """Yield the pairs with equal keys, as ``second * n + first``.
 
-    Of a key that thousands share not all pairs are given, but each with the first that has it, and the next ones.
+    If thousands of texts share a key, each is paired with the first of them and with its next neighbours only.
     """
     import numpy as np
 
@@ -179,17 +182,17 @@ def _sharing(keys: NDArray[np.uint64]) -> Iterator[NDArray[np.int64]]:
     new = np.concatenate([[True], ordered[1:] != ordered[:-1]])
     firsts = order[np.maximum.accumulate(np.where(new, np.arange(n), 0))]
     yield (order * n + firsts)[~new]
-    given = 0
+    count = 0
     for distance in range(1, n):
         equal = np.flatnonzero(ordered[distance:] == ordered[:-distance])
-        given += len(equal)
-        if not len(equal) or given > _PAIRS_PER_BAND:
+        count += len(equal)
+        if not len(equal) or count > _PAIRS_PER_BAND:
             return
         yield order[equal + distance] * n + order[equal]
 
 
 def _likely(pairs: NDArray[np.int64], hashes: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Return those of the pairs whose hashes agree often enough to be worth an exact look."""
+    """Return the pairs with enough equal hashes to compute their exact resemblance."""
     import numpy as np
 
     n, size = len(hashes), hashes.shape[1]

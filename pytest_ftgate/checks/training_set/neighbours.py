@@ -1,7 +1,9 @@
-"""Rows whose nearest neighbours all carry one other label: the first to look at where labels may be wrong.
+"""Find rows whose nearest neighbours all have one other label, which may be mislabelled.
 
-Wilson's edited nearest neighbours (1972), on TF-IDF weighted words and their cosine; stricter than his majority, since
-a person looks at each row that is found.
+The method is edited nearest neighbours on the cosine of TF-IDF vectors. All neighbours must agree, not only most of
+them, because a person has to look at each row that is found.
+
+Source: D. Wilson, IEEE Transactions on Systems, Man, and Cybernetics 2 (1972) 408-421.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
 NEIGHBOURS = 5
 MOST_ROWS = 5_000
-"""Larger sets are looked at in every second, third, ... row, so that no more than this many are compared."""
+"""Rows compared at most; of larger sets every second, third, ... row is compared."""
 
 _NEAREST = 0.4
 _MOST_WITH_WORD = 500
@@ -24,11 +26,11 @@ _MOST_WITH_WORD = 500
 
 @dataclass(frozen=True)
 class Doubts:
-    """Rows whose neighbours disagree.
+    """Rows whose neighbours have another label.
 
-    Args:
-        rows: each such position in the sequence that was given, and the label of its neighbours.
-        compared: how many rows were looked at.
+    Attributes:
+        rows: positions in the sequence that was compared, with the label of the neighbours.
+        compared: number of rows compared.
     """
 
     rows: tuple[tuple[int, str], ...]
@@ -36,11 +38,11 @@ class Doubts:
 
 
 def doubtful_rows(words: Sequence[str], labels: Sequence[str]) -> Doubts:
-    """Find the rows of which all of the nearest ``NEIGHBOURS`` rows carry the same label, and not theirs.
+    """Find the rows whose ``NEIGHBOURS`` nearest rows all have the same label, which is not theirs.
 
     Args:
-        words: of each row, with single spaces between them.
-        labels: of each row.
+        words: the words of each row, separated by single spaces.
+        labels: the label of each row.
     """
     import numpy as np
 
@@ -57,7 +59,7 @@ def doubtful_rows(words: Sequence[str], labels: Sequence[str]) -> Doubts:
 
 
 def _agreed(row: int, cosines: NDArray[np.float64], codes: NDArray[np.int64]) -> int | None:
-    """Return the one label of the row's nearest neighbours; None where they differ, or are not near."""
+    """Return the common label of the nearest neighbours; None if they differ or are not near enough."""
     import numpy as np
 
     near = np.flatnonzero(cosines >= _NEAREST)
@@ -69,9 +71,10 @@ def _agreed(row: int, cosines: NDArray[np.float64], codes: NDArray[np.int64]) ->
 
 
 def _cosines(rows: Sequence[Sequence[str]]) -> Iterator[tuple[int, NDArray[np.float64]]]:
-    """Yield the cosines of a row with all rows. Words in one row only, or in very many, tell no neighbours.
+    """Yield the index of each row and its cosines with all rows, shape ``(n,)``.
 
-    Counted by numpy, since loading scikit-learn's vectors takes longer than a gate on recorded answers does.
+    Words in only one row, or in very many, are left out. numpy does the counting, because importing scikit-learn's
+    vectorizer takes longer than judging a gate on recorded answers.
     """
     import numpy as np
 

@@ -1,7 +1,7 @@
-"""Outputs that look unfinished beside the others: they teach the model to stop too early.
+"""Find outputs that look cut off, which teach the model to stop too early.
 
-Every rule needs the other outputs as its measure, so that labels, short answers and notes without a full stop are left
-in peace.
+Each rule compares an output with the others, so that labels, short answers and notes without a full stop are not
+reported.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ _USUAL_CHARACTERS = 10
 
 
 def unfinished_outputs(outputs: Sequence[str]) -> dict[int, str]:
-    """Return rows whose output is empty, of one character, or cut off, and which of these, in the order of rows.
+    """Return the rows whose output is empty or looks cut off, with the reason, in order.
 
     Args:
-        outputs: stripped text; a JSON value that was no text as compact JSON.
+        outputs: stripped texts; JSON values other than text as compact JSON.
     """
     found = {row: "empty" for row, output in enumerate(outputs) if not output}
     for rule in (_single_characters, _broken_json, _open_fences, _open_sentences):
@@ -34,7 +34,7 @@ def unfinished_outputs(outputs: Sequence[str]) -> dict[int, str]:
 
 
 def _single_characters(outputs: Sequence[str]) -> Iterator[tuple[int, str]]:
-    """Find one character where answers are sentences; a grade, a digit or a choice among its like is none."""
+    """Find single characters among sentences; digits, grades and choices are not reported."""
     rows = [row for row, output in enumerate(outputs) if len(output) == 1 and not output.isdigit()]
     lengths = [len(output) for output in outputs if output]
     if rows and len(rows) <= _MOST_OF_ONE_CHARACTER * len(lengths) and median(lengths) >= _USUAL_CHARACTERS:
@@ -42,15 +42,15 @@ def _single_characters(outputs: Sequence[str]) -> Iterator[tuple[int, str]]:
 
 
 def _broken_json(outputs: Sequence[str]) -> Iterator[tuple[int, str]]:
-    """Find text that begins like JSON and does not end, where most that begin so are JSON."""
+    """Find incomplete JSON, if most outputs that begin like JSON are JSON."""
     begun = [row for row, output in enumerate(outputs) if output[:1] in ("{", "[")]
     broken = [row for row in begun if not _ends(outputs[row])]
     if broken and 2 * len(broken) <= len(begun):
-        yield from ((row, "JSON that does not end") for row in broken)
+        yield from ((row, "incomplete JSON") for row in broken)
 
 
 def _ends(text: str) -> bool:
-    """Return whether the text is whole JSON, be it such that only some readers take it."""
+    """Return whether the text is complete JSON, even if only some readers accept it."""
     try:
         parse_json(text)
     except JsonError:
@@ -61,15 +61,15 @@ def _ends(text: str) -> bool:
 
 
 def _open_fences(outputs: Sequence[str]) -> Iterator[tuple[int, str]]:
-    """Find a code block that is opened and not closed, where others are closed."""
+    """Find unclosed code blocks, if most code blocks are closed."""
     fenced = [row for row, output in enumerate(outputs) if _FENCE in output]
     left_open = [row for row in fenced if outputs[row].count(_FENCE) % 2]
     if left_open and 2 * len(left_open) <= len(fenced):
-        yield from ((row, "a code block that does not end") for row in left_open)
+        yield from ((row, "unclosed code block") for row in left_open)
 
 
 def _open_sentences(outputs: Sequence[str]) -> Iterator[tuple[int, str]]:
-    """Find sentences without an end, where nearly all others have one. What repeats is a label, not a sentence."""
+    """Find incomplete sentences, if nearly all others are complete. Repeated outputs are labels, not sentences."""
     times = Counter(outputs)
     sentences = [
         row
@@ -78,7 +78,7 @@ def _open_sentences(outputs: Sequence[str]) -> Iterator[tuple[int, str]]:
     ]
     left_open = [row for row in sentences if not outputs[row].endswith(_CLOSED) and outputs[row][-1].isalnum()]
     if len(sentences) >= _FEWEST_SENTENCES and len(left_open) <= (1 - _HABIT) * len(sentences):
-        yield from ((row, "a sentence that does not end") for row in left_open)
+        yield from ((row, "incomplete sentence") for row in left_open)
 
 
 def _is_long(text: str) -> bool:

@@ -1,11 +1,16 @@
-"""The rules for the training set: what was counted in, checks out. Pure; each finding names the rows it is about."""
+"""Turn the findings of the training audit into checks. Each check names the rows that it is about."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from pytest_ftgate.checks.training_set.near import NEAR
+from pytest_ftgate.checks.training_set.neighbours import NEIGHBOURS
+from pytest_ftgate.checks.training_set.wording import differing
+from pytest_ftgate.data import expected_text
 from pytest_ftgate.result import STATUS_AT, Action, Check
 from pytest_ftgate.text import plural, printable
 
@@ -14,40 +19,41 @@ if TYPE_CHECKING:
     from pytest_ftgate.data import DataSet
 
 MOST_USEFUL = 2_000
-"""Beyond so many examples better ones help more than further ones."""
+"""Training examples; beyond this number better examples help more than further ones."""
 
 MOST_CONFLICTS = 100
-"""One row in so many may contradict another before the gate fails."""
+"""The gate fails if more than one row in this many contradicts an earlier one."""
 
 MOST_IMBALANCE = 10
-"""Rows of the most frequent label by rows of the rarest."""
+"""Highest ratio of the rows of the most frequent label to those of the rarest that is not reported."""
 
-_SHOWN = 5
+_NAMED = 3
+"""Rows, pairs or labels that a message names; the rest is counted."""
 
 
 def check(gate: Context) -> list[Check]:
-    """Check what the audit found. Findings that the gate ignores are left out, but for the two that always count."""
+    """Return the checks of the audit: usable examples and leaks always, other findings unless the gate ignores them."""
     rules = _Rules(gate)
     return [rules.usable(), rules.leaked(), *rules.findings()]
 
 
 class _Rules:
-    """The rules on one audit."""
+    """The checks of one audit."""
 
     def __init__(self, gate: Context) -> None:
         self._gate, self._audit, self._training, self._test = gate, gate.audit, gate.training, gate.test
         self._levels = gate.config.audit.levels
 
     def usable(self) -> Check:
-        """Return whether enough rows can be trained on."""
+        """Check that there are enough usable training examples."""
         audit, needed = self._audit, self._gate.config.min_training_examples
         enough = audit.usable >= needed
-        message = f"{plural(audit.usable, 'usable training example')}, {needed:,} needed"
+        message = f"{plural(audit.usable, 'usable training example')}, {needed:,} required"
         if audit.rows != audit.usable:
             left_out = [plural(audit.duplicates, "repeated input")] if audit.duplicates else []
             unusable = audit.rows - audit.usable - audit.duplicates
             left_out += [plural(unusable, "blank row")] if unusable else []
-            message += f" ({audit.rows:,} rows, less {' and '.join(left_out)})"
+            message += f" ({audit.rows:,} rows minus {' and '.join(left_out)})"
         return Check(
             "min_training_examples",
             "pass" if enough else STATUS_AT[self._levels["usable"]],
@@ -56,33 +62,34 @@ class _Rules:
             **self._gate.requirement("min_training_examples"),
             advice=None
             if enough
-            else f"Write {plural(needed - audit.usable, 'more distinct example')}; "
-            "with fewer, few-shot prompting is likely enough.",
+            else f"Add {plural(needed - audit.usable, 'distinct example')}; "
+            "with fewer, few-shot prompting is probably enough.",
             action="add_examples",
         )
 
     def leaked(self) -> Check:
-        """Return whether a test example stands in the training set."""
+        """Check that no test example is in the training set."""
         audit = self._audit
         if not audit.leaked:
-            nearly = "" if audit.leaked_near_rows or self._levels["leaked_near"] == "ignore" else ", not even nearly"
-            message = f"no test example stands in the training set{nearly}"
+            exact_only = audit.leaked_near_rows or self._levels["leaked_near"] == "ignore"
+            kind = "exact" if exact_only else "exact or near"
+            message = f"no {kind} duplicate of a test example in the training set"
             return Check("leaked", "pass", message, observed=0, required=0)
         return Check(
             "leaked",
             STATUS_AT[self._levels["leaked"]],
             f"{audit.leaked:,} of {plural(len(self._test), 'test example')} "
-            f"{'stands' if audit.leaked == 1 else 'stand'} in the training set: "
+            f"{'is' if audit.leaked == 1 else 'are'} also in the training set: "
             f"{self._pairs(self._test, audit.leaked_rows, '=')}",
             observed=audit.leaked,
             required=0,
             source=self._gate.source("training_set"),
-            advice="Take them out of the training set and train again: a model is not tested on what it was taught.",
+            advice="Remove them from the training set and train again.",
             action="fix_data",
         )
 
     def findings(self) -> Iterator[Check]:
-        """Yield the findings that are there."""
+        """Yield a check for each kind of finding."""
         yield from self._leaked_near()
         yield from self._conflicts()
         yield from self._near_duplicates()
@@ -92,23 +99,22 @@ class _Rules:
         yield from self._rows(
             "truncated",
             self._audit.unfinished,
-            "output",
-            "unfinished",
-            "Complete or remove these rows: a model that is taught to stop early stops early.",
+            ("training output looks cut off", "training outputs look cut off"),
+            "Complete or remove these rows: they teach the model to stop too early.",
         )
         yield from self._rows(
             "chat_format",
             self._audit.chat_errors,
-            "conversation",
-            "not in order",
-            "Instructions come first, then user and assistant in turn: a chat template refuses or mends what does not.",
+            ("malformed training conversation", "malformed training conversations"),
+            "Put instructions first, then alternate user and assistant messages: chat templates reject or rewrite "
+            "other orders.",
         )
         yield from self._too_long()
         yield from self._doubts()
         yield from self._size()
         yield from self._loosened()
 
-    # --- what the training set shares with itself and the test set ---------------------------------------------
+    # --- duplicates ---------------------------------------------------------------------------------------------
 
     def _leaked_near(self) -> Iterator[Check]:
         pairs = self._audit.leaked_near_rows
@@ -116,10 +122,9 @@ class _Rules:
             "leaked_near",
             len(pairs),
             f"{len(pairs):,} of {plural(len(self._test), 'test example')} "
-            f"{'has' if len(pairs) == 1 else 'have'} a near copy in the training set ({_near()}): "
+            f"{'has' if len(pairs) == 1 else 'have'} a near duplicate in the training set ({_near()}): "
             f"{self._pairs(self._test, pairs, '~')}",
-            "Take the near copies out of the training set and train again; where they are different questions, say so: "
-            "audit: {leaked_near: warn}.",
+            "Remove the near duplicates from the training set and train again.",
             required=0,
         )
 
@@ -127,14 +132,14 @@ class _Rules:
         audit = self._audit
         too_many = audit.conflicts * MOST_CONFLICTS > audit.filled
         share = 100 * audit.conflicts / max(audit.filled, 1)
-        pairs = self._pairs(self._training, audit.conflict_rows, "against")
-        limit = f" ({share:.1f} % of {plural(audit.filled, 'row')}, at most {100 / MOST_CONFLICTS:g} % is tolerated)"
+        pairs = self._pairs(self._training, audit.conflict_rows, "vs")
+        limit = f" ({share:.1f} % of {plural(audit.filled, 'row')}, limit {100 / MOST_CONFLICTS:g} %)"
         yield from self._finding(
             "conflicts",
             audit.conflicts,
             f"{plural(audit.conflicts, 'training row')} {'repeats' if audit.conflicts == 1 else 'repeat'} an input "
-            f"with another output{limit if self._levels['conflicts'] == 'limit' else ''}: {pairs}",
-            "Decide which output is right: contradictions teach the model to guess.",
+            f"with a different output{limit if self._levels['conflicts'] == 'limit' else ''}: {pairs}",
+            "Keep the correct output of each pair: contradictions teach the model to guess.",
             beyond=too_many,
         )
 
@@ -147,10 +152,10 @@ class _Rules:
             "near_duplicates",
             count,
             f"{count:,} of {plural(audit.usable, 'usable row')} "
-            f"{'is a near copy' if count == 1 else 'are near copies'} of an earlier one "
-            f"({_near()}): without them {audit.distinct:,} are left"
-            f"{f', {needed:,} needed' if too_few else ''}: {pairs}",
-            "Write other examples in their place: a sentence with one word changed teaches nothing new.",
+            f"{'is a near duplicate' if count == 1 else 'are near duplicates'} of an earlier row "
+            f"({_near()}), {audit.distinct:,} {'is' if audit.distinct == 1 else 'are'} distinct"
+            f"{f' ({needed:,} required)' if too_few else ''}: {pairs}",
+            "Replace them with different examples: a sentence with one word changed adds little.",
             beyond=too_few,
             **(self._gate.requirement("min_training_examples") if too_few else {}),
         )
@@ -162,18 +167,15 @@ class _Rules:
         rare = labels.rare or {}
         parts = []
         if labels.only_in_test:
-            names = _names(labels.only_in_test, self._first_rows(self._test, labels.only_in_test))
-            parts.append(f"no example of {names}, which the test set expects")
+            places = self._first_rows(self._test, labels.only_in_test)
+            parts.append(f"no example of {_names(labels.only_in_test, places)}, which the test set expects")
         if rare:
-            names = _names(
-                list(rare), {label: f"{count:,} rows" if count > 1 else "1 row" for label, count in rare.items()}
-            )
-            parts.append(f"hardly any of {names}")
+            parts.append(f"few examples of {_names(list(rare), {k: plural(n, 'row') for k, n in rare.items()})}")
         yield from self._finding(
             "labels_missing",
             len(labels.only_in_test) + len(rare),
             f"the training set has {', and '.join(parts)}",
-            "Add training examples of these labels.",
+            "Add training examples with these labels.",
         )
 
     def _labels_untested(self) -> Iterator[Check]:
@@ -182,7 +184,7 @@ class _Rules:
             yield Check(
                 "labels_untested",
                 "note",
-                f"the test set has no example of {_names(labels)}, which the training set teaches",
+                f"the test set has no example of {_names(labels)}, which the training set contains",
                 observed=len(labels),
             )
 
@@ -196,9 +198,9 @@ class _Rules:
         yield from self._finding(
             "imbalance",
             1,
-            f"label {_quoted(most)} has {plural(counts[most], 'training row')}, {_quoted(rarest)} has "
-            f"{counts[rarest]:,} ({where}): {ratio:.3g} times as many, more than {MOST_IMBALANCE} is out of balance",
-            "Add examples of the rare labels, or leave out some of the frequent ones.",
+            f"label imbalance {ratio:.3g}x (limit {MOST_IMBALANCE}x): {_quoted(most)} has "
+            f"{plural(counts[most], 'training row')}, {_quoted(rarest)} has {counts[rarest]:,} (first {where})",
+            "Add examples of the rare labels, or remove some of the frequent ones.",
             observed=ratio,
             required=MOST_IMBALANCE,
         )
@@ -207,41 +209,40 @@ class _Rules:
         doubts = self._audit.doubts
         if not doubts.rows:
             return
-        told = self._each(
-            {row: f"{_quoted(self._output(row))}, they say {_quoted(label)}" for row, label in doubts.rows}
+        rows = self._each(
+            {row: f"{_quoted(self._output(row))}, neighbours {_quoted(label)}" for row, label in doubts.rows}
         )
         count = len(doubts.rows)
-        looked = "" if doubts.compared == self._audit.usable else f" of {doubts.compared:,} that were compared"
+        of = "" if doubts.compared == self._audit.usable else f" of {doubts.compared:,} compared"
         yield Check(
             "label_quality",
             "note",
-            f"{plural(count, 'training row')}{looked}: all 5 nearest rows carry one other label: {told}",
+            f"{plural(count, 'training row')}{of} may be mislabelled, as the {NEIGHBOURS} nearest rows all have "
+            f"another label: {rows}",
             observed=count,
-            advice="Look at these first: their labels may be wrong.",
+            advice="Check the labels of these rows first.",
         )
 
     # --- rows --------------------------------------------------------------------------------------------------
 
-    def _rows(self, name: str, rows: Mapping[int, str], noun: str, what: str, advice: str) -> Iterator[Check]:
+    def _rows(self, name: str, rows: Mapping[int, str], what: tuple[str, str], advice: str) -> Iterator[Check]:
+        """Yield the check of malformed rows; ``what`` they are, as singular and plural."""
         kinds = Counter(rows.values())
-        of_kind = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common()) if len(rows) > _SHOWN else ""
-        yield from self._finding(
-            name,
-            len(rows),
-            f"{plural(len(rows), noun)} of the training set {'is' if len(rows) == 1 else 'are'} {what}"
-            f"{f' ({of_kind})' if of_kind else ''}: {self._each(rows)}",
-            advice,
-        )
+        counted, alike = plural(len(rows), *what), len(kinds) == 1
+        if alike or len(rows) > _NAMED:
+            counted += f" ({', '.join(kind if alike else f'{n:,} {kind}' for kind, n in kinds.most_common())})"
+        named = self._each(dict.fromkeys(rows, "") if alike else rows)
+        yield from self._finding(name, len(rows), f"{counted}: {named}", advice)
 
     def _too_long(self) -> Iterator[Check]:
         rows, limit = self._audit.long_rows, self._gate.config.audit.max_tokens
-        told = self._each({row: f"about {tokens:,}" for row, tokens in rows.items()})
+        named = self._each({row: f"about {tokens:,}" for row, tokens in rows.items()})
         yield from self._finding(
             "too_long",
             len(rows),
             f"{plural(len(rows), 'training row')} {'has' if len(rows) == 1 else 'have'} more than {limit:,} tokens "
-            f"(estimated as UTF-8 bytes / 4): {told}",
-            "Shorten them, or say what your training takes: audit: {max_tokens: N}. Most trainers cut what is longer.",
+            f"(estimated as UTF-8 bytes / 4): {named}",
+            "Shorten them, or set audit.max_tokens to the limit of your trainer: most trainers truncate longer rows.",
             **self._gate.requirement("audit.max_tokens"),
         )
 
@@ -250,31 +251,34 @@ class _Rules:
             yield Check(
                 "training_size",
                 "note",
-                f"{self._audit.usable:,} usable training examples, more than {MOST_USEFUL:,}: "
-                "quality beats quantity, better examples help more than further ones",
+                f"{self._audit.usable:,} usable training examples: beyond {MOST_USEFUL:,}, better examples help more "
+                "than further ones",
                 observed=self._audit.usable,
             )
 
-    # --- what the gate makes of a finding ----------------------------------------------------------------------
+    # --- levels -------------------------------------------------------------------------------------------------
 
     def _loosened(self) -> Iterator[Check]:
-        """Yield a warning of findings that should fail and do not, in every run, whether they are there or not."""
+        """Yield a warning if the gate lowers the level of findings that fail by default, found or not."""
         loosened = self._gate.config.audit.loosened
         if loosened:
-            told = ", ".join(f"{name}: {level}" for name, level in loosened.items())
+            levels = ", ".join(f"{name}: {level}" for name, level in loosened.items())
             yield Check(
                 "audit",
                 "warning",
-                f"the training audit is loosened: {told}",
+                f"the training audit is loosened: {levels}",
                 observed=len(loosened),
                 source=self._gate.source("audit"),
-                advice="Look whether that is meant: what it would have failed passes.",
+                advice="Check that this is intended: by default these findings fail the gate.",
             )
 
     def _finding(
         self, name: str, count: int, message: str, advice: str, *, beyond: bool = False, **fields: Any
     ) -> Iterator[Check]:
-        """Yield the check of a finding that is there and not ignored. ``beyond``: it passes its own limit."""
+        """Yield the check of a finding unless it is ignored or ``count`` is 0.
+
+        ``beyond``: the finding exceeds its own limit, which fails at the level ``limit``.
+        """
         level = self._levels[name]
         if not count or level == "ignore":
             return
@@ -285,33 +289,31 @@ class _Rules:
         action: Action | None = "fix_data" if fails else None
         yield Check(name, STATUS_AT[level], message, **fields, advice=advice, action=action)
 
-    # --- words -------------------------------------------------------------------------------------------------
+    # --- text ---------------------------------------------------------------------------------------------------
 
     def _pairs(self, data: DataSet, pairs: Sequence[tuple[int, int]], sign: str) -> str:
-        """Return rows of a set, each with its counterpart in the training set."""
-        shown = (
-            f"{_place(data, row, number)} {sign} {_place(self._training, first, number)}"
-            for number, (row, first) in enumerate(pairs[:_SHOWN])
-        )
-        return ", ".join(shown) + _more(len(pairs))
+        """Return the first rows of a set with their counterparts in the training set; near pairs with an excerpt."""
+        place = self._training.row_name if data is self._training else self._training.where
+        named = [f"{data.where(row)} {sign} {place(first)}" for row, first in pairs[:_NAMED]]
+        if sign == "~" and pairs:
+            (row, first), *_ = pairs
+            texts = differing(data.examples[row].input, self._training.examples[first].input)
+            named[0] += f" ({_quoted(texts[0])} and {_quoted(texts[1])})"
+        return ", ".join(named) + _more(len(pairs))
 
     def _each(self, remarks: Mapping[int, str]) -> str:
-        """Return rows of the training set, each with a remark."""
-        shown = (
-            f"{_place(self._training, row, number)} ({remarks[row]})"
-            for number, row in enumerate(list(remarks)[:_SHOWN])
+        """Return the first rows of the training set, each with its remark unless that is empty."""
+        named = (
+            f"{self._training.where(row)}{f' ({text})' if text else ''}"
+            for row, text in islice(remarks.items(), _NAMED)
         )
-        return ", ".join(shown) + _more(len(remarks))
+        return ", ".join(named) + _more(len(remarks))
 
     def _output(self, row: int) -> str:
-        from pytest_ftgate.data import expected_text
-
         return expected_text(self._training.examples[row].expected).strip()
 
     def _first_rows(self, data: DataSet, labels: Iterable[str]) -> dict[str, str]:
-        """Return where each label stands first."""
-        from pytest_ftgate.data import expected_text
-
+        """Return the place of the first row with each label."""
         wanted, found = set(labels), dict[str, str]()
         for row, example in enumerate(data):
             label = expected_text(example.expected).strip()
@@ -321,20 +323,13 @@ class _Rules:
 
 
 def _near() -> str:
-    """Return the published measure and its threshold, in words."""
-    from pytest_ftgate.checks.training_set.near import NEAR
-    from pytest_ftgate.checks.training_set.wording import SHINGLE
-
-    return f"resemblance of {SHINGLE}-character shingles at least {NEAR:g}"
-
-
-def _place(data: DataSet, row: int, number: int) -> str:
-    """Return where a row stands; the first of several with its file, the others without."""
-    return str(data.where(row)) if number == 0 else data.row_name(row)
+    """Return the threshold of near duplicates in words."""
+    return f"at least {100 * NEAR:g} % similar text"
 
 
 def _more(count: int) -> str:
-    return ", ..." if count > _SHOWN else ""
+    """Return how many of ``count`` are not named."""
+    return f" and {count - _NAMED:,} more" if count > _NAMED else ""
 
 
 def _quoted(label: str) -> str:
@@ -342,7 +337,7 @@ def _quoted(label: str) -> str:
 
 
 def _names(labels: Sequence[str], remarks: Mapping[str, str] | None = None) -> str:
-    shown = ", ".join(
-        _quoted(label) + (f" ({remarks[label]})" if remarks and label in remarks else "") for label in labels[:_SHOWN]
+    named = (
+        _quoted(label) + (f" ({remarks[label]})" if remarks and label in remarks else "") for label in labels[:_NAMED]
     )
-    return shown + (f" and {len(labels) - _SHOWN} more" if len(labels) > _SHOWN else "")
+    return ", ".join(named) + _more(len(labels))

@@ -1,24 +1,31 @@
-"""The form in which near copies are told: words without case and sentence marks, and the answer beside them."""
+"""The form in which rows are compared for near duplicates, and excerpts of what differs."""
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pytest_ftgate.data import Input, normalized_input
+from pytest_ftgate.text import excerpt
 
 SHINGLE = 4
-"""Characters of a shingle."""
+"""Characters of a shingle, a run of consecutive characters."""
 
-_SIGNS = "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # Chinese and Japanese: nearly a word each
+_SIGNS = (
+    "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # Chinese and Japanese: each sign is about a word
+)
 _MARKS = ".,;:!?'\"…“”‘’„«»¿¡。、，！？；：؟،।"
 _TOKEN = re.compile(rf"[^\W{_SIGNS}]+|[^\s{_MARKS}]")
 _DIGIT = re.compile(r"\d")
+_EXCERPT = 40  # characters
+_CONTEXT = 2  # words before the difference
 
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """A row as near copies are told: the words of its input, its numbers, and the words of its output."""
+    """A row as it is compared: the words of its input, the numbers among them, and its output."""
 
     words: str
     numbers: str
@@ -26,22 +33,44 @@ class Wording:
 
     @classmethod
     def of(cls, given: Input, output: str) -> Wording:
+        """Return the form of a row with this input and output."""
         tokens = _TOKEN.findall(normalized_input(given))
         numbers = sorted(token for token in tokens if not token.isalpha() and _DIGIT.search(token))
         return cls(" ".join(tokens), " ".join(numbers), output)
 
 
 def words_of(text: str) -> str:
-    """Return the words of a text with one space between them; marks that end or divide sentences do not count."""
+    """Return the normalised words of a text, separated by single spaces, without punctuation."""
     return " ".join(_TOKEN.findall(normalized_input(text)))
 
 
 def shingles(words: str) -> frozenset[str]:
-    """Return all runs of four characters, also across words, so that languages without spaces have them too."""
+    """Return all runs of ``SHINGLE`` characters; they cross words, so that languages without spaces have them too."""
     return frozenset(words[at : at + SHINGLE] for at in range(max(len(words) - SHINGLE, 0) + 1))
 
 
 def resemblance(one: frozenset[str], other: frozenset[str]) -> float:
-    """Return Broder's resemblance, also called the Jaccard index: shared shingles by all of both."""
+    """Return the share of common shingles, from 0 to 1: Broder's resemblance, also called the Jaccard index.
+
+    Source: A. Broder, On the resemblance and containment of documents (1997).
+    """
     shared = len(one & other)
     return shared / (len(one) + len(other) - shared)
+
+
+def shared_start(texts: Sequence[str]) -> int:
+    """Return how many characters all texts share at their start, without the last ``_CONTEXT`` words."""
+    words = os.path.commonprefix([min(texts), max(texts)]).split(" ")  # noqa: RUF071  # of texts: no paths
+    return sum(len(word) + 1 for word in words[: -1 - _CONTEXT])
+
+
+def differing(one: Input, other: Input) -> tuple[str, str]:
+    """Return two inputs; long ones as excerpts from where the two differ."""
+    texts = [normalized_input(given).strip() for given in (one, other)]
+    first, second = (excerpt_from(text, shared_start(texts)) for text in texts)
+    return first, second
+
+
+def excerpt_from(text: str, start: int) -> str:
+    """Return a short text, or an excerpt of a longer one from ``start``."""
+    return text if len(text) <= _EXCERPT or not text[start:] else "..." + excerpt(text[start:], width=_EXCERPT)

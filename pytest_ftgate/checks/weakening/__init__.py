@@ -1,1 +1,1 @@
-"""A gate against itself where this change began, as git knows it."""
+"""Compare a gate with its version at the merge base, according to git."""

@@ -1,4 +1,4 @@
-"""Where one version of a gate asks for less than another. Direction-aware: a stricter gate is no finding."""
+"""Find where one version of a gate is weaker than another; stricter keys are not findings."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
     from pytest_ftgate.config import BoundKeys, GateKeys, GuardKeys, MetricSpec, ModelSpec, SliceKeys
 
 _OF_OBJECTIVE = ("margin", "max_drop", "evidence")
-"""Keys that come and go with the objective, or mean another thing with another one."""
+"""Keys that exist only for one objective, or whose meaning depends on it."""
 _OPERATION = ("name", "price", "concurrency", "timeout_s", "retries", "api_key_env")
-"""Keys of a model that change no answer."""
+"""Keys of a model that do not change its answers."""
 _METRIC_OPERATION = ("concurrency", "timeout_s")
-"""Options of a metric that change no score: a command that takes too long is an error, not a wrong answer."""
+"""Options of a metric that do not change its scores: a command that times out is an error, not a wrong answer."""
 _JUDGED = ("rubric", "preference", "human_preference")
 _OF_JUDGES = ("judge", "rubric", "rubric_file", "calibration", "path")
-"""Options of judged metrics that are compared by themselves."""
+"""Options of judged metrics that are compared separately."""
 _LONGEST = 60
 _NOT_GIVEN = "not given"
 
 
 @dataclass(frozen=True, slots=True)
 class Weakening:
-    """One key that asks for less, or for something else that cannot be compared."""
+    """A key with a weaker value, or with a value that cannot be compared."""
 
     key: str
     before: str
@@ -40,10 +40,10 @@ class Weakening:
 
 
 def weakenings(before: GateKeys, after: GateKeys) -> tuple[Weakening, ...]:
-    """Return what ``after`` asks less for than ``before``: thresholds, data, metric, models, guards and the like.
+    """Return the keys in which ``after`` is weaker: thresholds, data, metric, models, guards and so on.
 
-    Another candidate or training set is no weakening: they are what is judged. To read less of one training set is, and
-    so is to name fewer candidates, since each of them is then judged less strictly.
+    Another candidate or training set is not weaker, because these are judged. Reading less of the same training set is
+    weaker, and so are fewer candidates, because each one is then judged at a lower confidence.
     """
     return (
         *_thresholds(before, after, leave_out=() if before.objective == after.objective else _OF_OBJECTIVE),
@@ -66,7 +66,7 @@ def weakenings(before: GateKeys, after: GateKeys) -> tuple[Weakening, ...]:
 
 
 def _thresholds(before: Any, after: Any, prefix: str = "", leave_out: Collection[str] = ()) -> Iterator[Weakening]:
-    """Compare the keys of one mapping, each as its type says; a mapping that is not written is None."""
+    """Compare the keys of one mapping, each in its direction (``Weaker``); None stands for an absent mapping."""
     from pytest_ftgate.config.weaker import thresholds
 
     if before is None:
@@ -87,14 +87,14 @@ def _value(value: Any) -> str:
 
 
 def _goal(before: GateKeys, after: GateKeys) -> Iterator[Weakening]:
-    """Compare goals: one that training does not serve fails, unless it is called another or overridden."""
+    """Compare goals: one that fine-tuning does not serve fails, so replacing or overriding it is weaker."""
     old, new = (not_served(one.goal) for one in (before, after))
     if old and not new:
         yield Weakening("goal", str(before.goal), str(after.goal or "none"))
 
 
 def _hypothesis(before: GateKeys, after: GateKeys) -> Iterator[Weakening]:
-    """Find numbers that are gone, others, or a smaller gain: expectations are not made to fit what was seen."""
+    """Compare hypotheses: removed or changed numbers and a smaller gain are weaker."""
     old, new = before.prediction, after.prediction
     if old is None:
         return
@@ -115,6 +115,7 @@ class _Limits:
     options: str = ""
 
     def within(self, bound: BoundKeys) -> _Limits:
+        """Return these limits tightened by a bound."""
         low = self.min if bound.min is None else max(self.min, bound.min)
         high = self.max if bound.max is None else min(self.max, bound.max)
         return _Limits(low, high, _options(bound.metric) or self.options)
@@ -151,34 +152,34 @@ def _written_metric(metric: MetricSpec) -> str:
 def _options(metric: MetricSpec) -> str:
     apart = (*_METRIC_OPERATION, *(_OF_JUDGES if metric.name in _JUDGED else ()))
     kept = {key: value for key, value in metric.options.items() if key not in apart}
-    shown = {key: shown_path(value) if isinstance(value, Path) else value for key, value in kept.items()}
-    return ", ".join(f"{key}={value}" for key, value in sorted(shown.items()))
+    values = {key: shown_path(value) if isinstance(value, Path) else value for key, value in kept.items()}
+    return ", ".join(f"{key}={value}" for key, value in sorted(values.items()))
 
 
 def _judges(before: GateKeys, after: GateKeys) -> Iterator[Weakening]:
-    """Compare judges: another one or another question cannot be compared with what was; a calibration can."""
+    """Compare judges: another judge or rubric is a finding, as it cannot be compared; a calibration can."""
     now = after.judged_metrics
     for name, old in before.judged_metrics.items():
         if name not in now:
-            continue  # which the metric, or the bound on it, says
+            continue  # reported for the metric or its bound
         new, key = now[name], "metric" if name == before.metric.name else name
         for option in ("rubric", "rubric_file", "path"):
             yield from _reworded(f"{key}.{option}", old.options.get(option), new.options.get(option))
         judge, other = old.options.get("judge"), new.options.get("judge")
         if judge is not None and other is not None and _asked(judge) != _asked(other):
-            yield Weakening(f"{key}.judge", *_told_apart(judge, other))
-        held, kept = old.options.get("calibration"), new.options.get("calibration")
-        if held is not None:
-            yield from _thresholds(held, kept, f"{key}.calibration.")
-            yield from _changed(f"{key}.calibration.path", _shown(held), _shown(kept or held))
+            yield Weakening(f"{key}.judge", *_distinguished(judge, other))
+        earlier, later = old.options.get("calibration"), new.options.get("calibration")
+        if earlier is not None:
+            yield from _thresholds(earlier, later, f"{key}.calibration.")
+            yield from _changed(f"{key}.calibration.path", _shown(earlier), _shown(later or earlier))
 
 
 def _reworded(key: str, before: Any, after: Any) -> Iterator[Weakening]:
     if before == after:
         return
     old, new = _short(before), _short(after)
-    if old == new:  # they differ where neither is shown
-        old, new = f"{len(str(before)):,} characters", f"{len(str(after)):,} characters, other ones"
+    if old == new:  # they differ beyond the excerpts
+        old, new = f"{len(str(before)):,} characters", f"{len(str(after)):,} other characters"
     yield Weakening(key, old, new)
 
 
@@ -188,14 +189,14 @@ def _changed(key: str, before: str, after: str) -> Iterator[Weakening]:
 
 
 def _training_set(before: Any, after: Any) -> Iterator[Weakening]:
-    """Compare how one file is read: rows or columns that are not looked at may hold the test set."""
+    """Compare how the same file is read: rows or columns that are left out may contain the test set."""
     path = getattr(before, "path", None)
     if path is not None and path == getattr(after, "path", None):
         yield from _reading("training_set", before, after)
 
 
 def _reading(data: str, before: Any, after: Any) -> Iterator[Weakening]:
-    """Compare how a file is read: what its columns are called, and how much of it counts."""
+    """Compare how a file is read: format, columns and limit."""
     from pytest_ftgate.config import DataKeys
 
     if isinstance(before, DataKeys) and isinstance(after, DataKeys):
@@ -214,18 +215,18 @@ def _shown(data: Any) -> str:
 
 
 def _baselines(before: GateKeys, after: GateKeys) -> Iterator[Weakening]:
-    """Compare baselines; one that goes by another name is still to be beaten."""
+    """Compare baselines; a renamed one must still be beaten and is not a finding."""
     kept = [_asked(new) for new in after.baselines.values()]
     for name, old in before.baselines.items():
         if _asked(old) in kept:
             continue
         key = name if name == "baseline" else f"baselines.{name}"
         new = after.baselines.get(name)
-        yield Weakening(key, *_told_apart(old, new)) if new else Weakening(key, old.spelling, "removed")
+        yield Weakening(key, *_distinguished(old, new)) if new else Weakening(key, old.spelling, "removed")
 
 
 def _candidates(before: GateKeys, after: GateKeys) -> Iterator[Weakening]:
-    """Count candidates: the choice of one is paid for with the confidence of each, where something has to be sure."""
+    """Compare the number of candidates: with fewer, each is judged at a lower confidence."""
     old, new = (max(len(one.candidates), 1) for one in (before, after))
     if new < old and "observed" not in (before.evidence, after.evidence):
         yield Weakening("candidates", *map(_judged_at, (before, after)))
@@ -235,8 +236,8 @@ def _judged_at(config: GateKeys) -> str:
     from pytest_ftgate.statistics import corrected_confidence
 
     count = max(len(config.candidates), 1)
-    each = f"{100 * corrected_confidence(config.confidence, count):g} %"
-    return f"{count} of which each is judged at {each}" if count > 1 else f"1 that is judged at {each}"
+    each = " each" if count > 1 else ""
+    return f"{count} at {100 * corrected_confidence(config.confidence, count):.4g} %{each}"
 
 
 def _guards(before: Mapping[str, GuardKeys], after: Mapping[str, GuardKeys]) -> Iterator[Weakening]:
@@ -263,14 +264,14 @@ def _slices(before: SliceKeys | None, after: SliceKeys | None) -> Iterator[Weake
 
 
 def shared_confidence(before: GateKeys, after: GateKeys) -> Iterator[str]:
-    """Say what asks for more slices: no weakening, though it makes each a little less strict.
+    """Yield remarks on added slices, which are not weaker although each slice is judged a little less strictly.
 
-    One wrong alarm among all of them stays as rare as it was, so that in each a drop must be clearer to fail.
+    The chance of one false alarm among all slices stays the same, so a drop in one slice must be larger to fail.
     """
     old, new = before.slices, after.slices
     if old is None or new is None or new.evidence != "significant" or old.evidence != "significant":
         return
-    effect = "more slices share the confidence, so that in each a drop must be clearer to fail"
+    effect = "more slices share the confidence, so a drop in one slice must be larger to fail"
     if set(new.fields) - set(old.fields):
         yield f"slices.fields: {', '.join(old.fields)} -> {', '.join(new.fields)}: {effect}"
     if new.min_examples < old.min_examples:
@@ -278,18 +279,18 @@ def shared_confidence(before: GateKeys, after: GateKeys) -> Iterator[str]:
 
 
 def same_baselines(before: GateKeys, after: GateKeys) -> dict[str, ModelSpec]:
-    """Return the baselines of ``after`` that were asked in the same way before, under whatever name."""
+    """Return the baselines of ``after`` whose requests are the same as those of a baseline before, by name."""
     then = [_asked(old) for old in before.baselines.values()]
     return {name: spec for name, spec in after.baselines.items() if _asked(spec) in then}
 
 
 def _asked(spec: ModelSpec) -> tuple[str, Mapping[str, Any]]:
-    """Return all that may change a model's answers."""
+    """Return everything that may change a model's answers."""
     return spec.provider, {key: value for key, value in spec.options.items() if key not in _OPERATION}
 
 
-def _told_apart(old: ModelSpec, new: ModelSpec) -> tuple[str, str]:
-    """Return the spellings; where they are one, the keys that differ."""
+def _distinguished(old: ModelSpec, new: ModelSpec) -> tuple[str, str]:
+    """Return both spellings, with the differing keys if the spellings are equal."""
     if old.spelling != new.spelling:
         return old.spelling, new.spelling
     keys = [*old.options, *(key for key in new.options if key not in old.options)]

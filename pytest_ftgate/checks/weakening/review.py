@@ -1,4 +1,4 @@
-"""The files that metrics read: what they hold decides as much as what the gate's file says."""
+"""Check a gate, and the files that it reads, against their versions at the merge base."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def metric_files(before: GateKeys, after: GateKeys) -> Iterator[tuple[str, Path]]:
-    """Yield the files that the deciding metric, bounds and guards read, with their keys, if both versions name them."""
+    """Yield the keys and paths of the files that deciding metrics read in both versions."""
     kept = {path for _, metric in _deciding(before) for _, path in _files(metric)}
     for key, metric in _deciding(after):
         for option, path in _files(metric):
@@ -31,7 +31,7 @@ def metric_files(before: GateKeys, after: GateKeys) -> Iterator[tuple[str, Path]
 
 
 def _files(metric: MetricSpec) -> Iterator[tuple[str, Path]]:
-    """Yield what a metric reads, and what a command may be made of: arguments that name a file beside the gate's."""
+    """Yield the options and paths of the files of a metric; relative arguments of a command may be files, too."""
     for option, value in metric.options.items():
         if isinstance(value, Path):
             yield option, value
@@ -39,7 +39,7 @@ def _files(metric: MetricSpec) -> Iterator[tuple[str, Path]]:
             yield f"{option}.path", value.path
     argv = metric.options.get("argv")
     for place, part in enumerate(argv if isinstance(argv, list | tuple) else ()):
-        bare_program = place == 0 and not os.path.dirname(str(part))  # looked for in PATH, and not here
+        bare_program = place == 0 and not os.path.dirname(str(part))  # found in PATH
         if isinstance(part, str) and part and "\0" not in part and not os.path.isabs(part) and not bare_program:
             yield "argv", Path(os.path.abspath(metric.source.base_dir / part))
 
@@ -57,19 +57,20 @@ _POINTER = re.compile(rb"version https://git-lfs\.github\.com/spec/v1\n(?:.*\n)*
 _HASH_SHOWN = 8
 
 _PROMPT = ".system_file"
-"""A model's instructions: a line more may undo all others. To a recording rows may be added."""
+"""Files in which an added line counts as a change, unlike in recordings: it may override all others."""
 
 
 @dataclass(frozen=True)
 class Past:
-    """The gate file where this change began.
+    """The gate file at the merge base.
 
     Attributes:
-        ref: the branch that the change goes to, as it was named.
-        file: the file as it was; None where it is new since, or could not be seen.
-        problem: why it could not be seen.
+        ref: the name of the target branch.
+        file: the gate file; None if it is new or could not be read.
+        problem: why it could not be read.
         unseen: why only a part of the change could be seen.
-        content: the bytes of any file at that time; None where it was not there. Raises :class:`HistoryError`.
+        content: returns the bytes of any file at the merge base, None if it did not exist; raises
+            :class:`HistoryError`.
     """
 
     ref: str = ""
@@ -80,11 +81,11 @@ class Past:
 
 
 def look_back(path: Path, ref: str | None) -> Past | None:
-    """Return the gate file where this change began; None without git or a repository, or where git knows no such file.
+    """Return the gate file at the merge base; None without git or a repository, or for a file that git does not track.
 
     Args:
-        path: the gate file, which may be gone.
-        ref: the branch that changes go to; None: the usual ones.
+        path: the gate file, which may have been deleted.
+        ref: the target branch; None: the usual ones.
     """
     from pytest_ftgate.checks.weakening.history import find_base, is_tracked
     from pytest_ftgate.config import load_gate_file
@@ -111,21 +112,21 @@ def review_checks(
     loosened: Collection[Weakening] = (),
     forbidden: bool = False,
 ) -> tuple[Check, ...]:
-    """Check that the gate asks for no less than where this change began; nothing where it asks for as much.
+    """Return the checks that the gate is not weaker than at the merge base; none if nothing has changed.
 
     Args:
-        past: the gate file as it was.
+        past: the gate file at the merge base.
         gate: the gate's name in the file.
-        before: the gate as that file asked for it.
-        after: the gate as it is judged.
-        loosened: where a mark asks for less than the file, which is said elsewhere.
-        forbidden: whether asking for less is a failure.
+        before: returns the gate of that file.
+        after: the gate that is judged.
+        loosened: keys in which a mark is weaker than the file, which another check reports.
+        forbidden: whether a weaker gate fails.
     """
     if past.problem is not None:
         return (_unknown(past.problem),)
     if past.file is None or gate not in past.file.gate_names:
         new = f"the gate {gate}" if past.file else "the gate file"
-        return (_note(f"{new} is new since {past.ref}: there is nothing to compare with"),)
+        return (_note(f"{new} does not exist at {past.ref}: nothing to compare"),)
     try:
         old = before(past.file)
     except FtgateError as error:
@@ -140,14 +141,14 @@ def review_checks(
 
 
 def removed_gates(past: Past, now: Sequence[str]) -> list[str]:
-    """Return the gates that the file had where this change began, and has no more."""
+    """Return the gates of the file at the merge base that are not in ``now``."""
     then = past.file.gate_names if past.file else ()
     return [name for name in then if name not in now]
 
 
 def _unknown(error: FtgateError) -> Check:
     head, *rest = str(error).splitlines()
-    message = f"could not look whether the gate asks for less than before: {head}"
+    message = f"the gate could not be compared with its earlier version: {head}"
     return _note(message, advice=" ".join(rest).strip() or None)
 
 
@@ -156,37 +157,37 @@ def _note(message: str, advice: str | None = None) -> Check:
 
 
 def _untracked(files: Sequence[_Untracked], ref: str, *, forbidden: bool) -> tuple[Check, ...]:
-    """Name what cannot be compared at all; where weakening is forbidden, that is a gap in what was asked for."""
+    """Report files that git does not track: a warning if weakening is forbidden, else a note."""
     if not files:
         return ()
     names, verb = ", ".join(shown_path(one.path) for one in files), "is" if len(files) == 1 else "are"
-    message = f"{names} {verb} not in git at {ref}: changes there are not seen"
+    message = f"{names} {verb} not in git at {ref}, so changes cannot be detected"
     source = "ini ftgate_forbid_weakening" if forbidden else None
     return (Check("untracked", "warning" if forbidden else "note", message, observed=len(files), source=source),)
 
 
 def _weakened(findings: Sequence[str], count: int, ref: str, *, forbidden: bool) -> Check:
-    advice = "Put it back, or have it merged as a change of its own, by someone who may overrule this gate."
+    advice = "Restore it, or merge the change separately, with the approval of someone who may override this gate."
     return Check(
         "weakened",
         "fail" if forbidden else "warning",
-        f"this change makes the gate ask for less than at {ref}: {'; '.join(findings)}",
+        f"this change weakens the gate compared with {ref}: {'; '.join(findings)}",
         observed=count,
         required=0,
         source="ini ftgate_forbid_weakening" if forbidden else None,
-        advice=advice if forbidden else "Look whether that is meant: a result is worth what its gate asked for.",
+        advice=advice if forbidden else "Check that this is intended: a weaker gate proves less.",
     )
 
 
 @dataclass(frozen=True, slots=True)
 class _Untracked:
-    """A file that git did not have where this change began."""
+    """A file that git did not have at the merge base."""
 
     path: Path
 
 
 def _contents(before: GateKeys, after: GateKeys, past: Past) -> Iterator[Weakening | _Untracked | str]:
-    """Compare the test sets, what metrics read, and what the baselines read: their prompts and recordings."""
+    """Compare the test sets, the files of metrics, and the prompts and recordings of baselines."""
     tests = {"test_set": (before.test_set, after.test_set)}
     kept = (name for name in after.guards if name in before.guards)
     tests |= {f"guards.{name}.test_set": (before.guards[name].test_set, after.guards[name].test_set) for name in kept}
@@ -206,12 +207,12 @@ def _contents(before: GateKeys, after: GateKeys, past: Past) -> Iterator[Weakeni
 def _content(
     key: str, path: Path, past: Past, *, in_order: bool = False, whole: bool = False
 ) -> Iterator[Weakening | _Untracked | str]:
-    """Say what became of one file; ``whole``: each of its lines counts, so that new ones are no addition."""
+    """Compare one file. ``in_order``: lines may only be added at its end; ``whole``: not at all."""
     if path.is_dir():
-        yield f"{shown_path(path)} is a folder, so that it could not be compared with what it was at {past.ref}"
+        yield f"{shown_path(path)} is a folder, which cannot be compared with {past.ref}"
         return
     if not path.is_file():
-        return  # said where the file is needed
+        return  # reported where the file is read
     try:
         then, now = past.content(path), path.read_bytes()
     except HistoryError as error:
@@ -230,16 +231,17 @@ def _content(
 
 
 def compare_contents(then: bytes, now: bytes, *, in_order: bool = False) -> tuple[str, str] | str | None:
-    """Return what became of a file of rows or of a prompt.
+    """Compare two versions of a file of rows or a prompt.
+
+    Blank lines and line endings are ignored, and so is the order of lines unless ``in_order``.
 
     Args:
-        then: its bytes before, or the pointer that Git LFS keeps in their place.
-        now: its bytes.
-        in_order: whether only its beginning counts, so that new lines must stand at the end.
+        then: the earlier bytes, or their Git LFS pointer.
+        now: the bytes.
+        in_order: whether lines may only be added at the end.
 
     Returns:
-        None: nothing. A text: lines were added, and all old ones are still there. A pair, before and after: anything
-        else. Blank lines, ends of lines and, unless ``in_order``, the order of lines do not count.
+        None if nothing has changed; a text if lines were only added; else descriptions of the version before and after.
     """
     pointer = _POINTER.match(then)
     if pointer:

@@ -60,14 +60,14 @@ def job_file(id_: str, content: bytes) -> JobFile:
 
 def read_examples(content: bytes, origin: str) -> DataSet:
     """Return the examples of a job's JSONL file, which messages call ``origin``. Raises :class:`DataError`."""
+    from pytest_ftgate.data.faults import without_faults
     from pytest_ftgate.data.jsonl import read_jsonl
     from pytest_ftgate.data.lines import Lines
 
-    rows = list(read_jsonl(Lines(io.BytesIO(content), origin), {}, chat=None))
-    if not rows:
+    examples = tuple(without_faults(read_jsonl(Lines(io.BytesIO(content), origin), {}, chat=None)))
+    if not examples:
         raise DataError("has no rows")
-    numbers, examples = zip(*rows, strict=True)
-    return DataSet(examples, origin, sha256(content).hexdigest(), numbers, origin)
+    return DataSet(examples, origin, sha256(content).hexdigest(), origin)
 
 
 def content_sha256(examples: Sequence[Example]) -> str:

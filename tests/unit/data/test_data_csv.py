@@ -36,10 +36,10 @@ class TestRows:
             ("c", "d\n\n"),
             ("e", "f"),
         ]
-        assert list(data.lines or ()) == [2, 5, 8]
+        assert [data.where(row).line for row in range(3)] == [2, 5, 8]
 
     def test_blank_lines_are_no_rows(self, load):
-        assert list(table(load, "\n \ninput,expected\n\n \t\na,b\n\n").lines or ()) == [6]
+        assert [one.place.line for one in table(load, "\n \ninput,expected\n\n \t\na,b\n\n")] == [6]
 
     def test_names_are_mapped(self, load):
         data = table(
@@ -77,13 +77,15 @@ BROKEN = [
     ("input\texpected\na\tb\n", ":1", ["tabs", ".tsv"]),
     ("input|expected\na|b\n", ":1", ["bars"]),
     ("input,expected,input\na,b,c\n", ":1", ['"input"', "2"]),
-    ('input,expected\n"a\nb",c\nd\n', ":4", ["1 cell", "2", "without content"]),
-    ("input,expected\na, b,c\n", ":2", ["3 cells", "2", "a |  b | c", "quotes"]),
+    ('input,expected\n"a\nb",c\nd\n', ":4", ["1 cell", "2", "empty"]),
+    ("input,expected\na, b,c\n", ":2", ["3 cells", "2", "a |  b | c", "quote"]),
     ('input,expected\n"a" b,c\n', ":2", ["quote"]),
-    ('input,expected\na,b\n"c,d\ne,f\n', ":3", ["never closed"]),
+    ('input,expected\na,b\n"c,d\ne,f\n', ":3", ["not closed"]),
     ("input,expected\ra,b\r", ":1", ["carriage return"]),
     ("id,input,expected\nx,a,b\n,c,d\n", ":3: id", ["blank"]),
     ('id,input,expected\nx,"a\n",b\nx,c,d\n', ":4: id", ['"x"', "line 2"]),
+    ("input,expected\na\nb,c\nd\n", ":2", ["1 cell", "data.csv:4"]),  # all rows that are wrong
+    ('input,expected\na\n"b,c\n', ":2", ["1 cell", "data.csv:3"]),  # up to where no more can be read
 ]
 
 

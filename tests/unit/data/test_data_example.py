@@ -22,6 +22,7 @@ from pytest_ftgate.data import (
     normalized_input,
     without_instructions,
 )
+from pytest_ftgate.errors import Where
 from pytest_ftgate.text import excerpt, listed, nearest
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
@@ -176,20 +177,26 @@ class TestInstructionsAndBlanks:
 
 class TestDataSet:
     @pytest.mark.parametrize(
-        ("path", "lines", "origin", "place", "row"),
+        ("read_from", "origin", "place", "row"),
         [
-            ("data/a.jsonl", [7], "data/a.jsonl", "data/a.jsonl:7", "line 7"),
-            (None, None, "fixture ftgate_test_set", "fixture ftgate_test_set, item 1", "item 1"),
+            (Where("data/a.jsonl", 7), "data/a.jsonl", "data/a.jsonl:7", "line 7"),
+            (None, "fixture ftgate_test_set", "fixture ftgate_test_set, item 1", "item 1"),
         ],
     )
-    def test_where_names_the_line_of_a_file_or_the_item_of_an_iterable(self, path, lines, origin, place, row):
-        data = DataSet((Example("1", "a", "b"),), path, "00", lines, origin)
+    def test_where_names_the_line_of_a_file_or_the_item_of_an_iterable(self, read_from, origin, place, row):
+        data = DataSet((Example("1", "a", "b", place=read_from),), None, "00", origin)
         assert (str(data.where(0)), str(data.where(0, "input"))) == (place, f"{place}: input")
         assert data.row_name(0) == row
 
+    def test_messages_call_an_example_by_its_own_id_else_by_its_place(self):
+        place = Where("data/a.csv", 7)
+        names = [Example(id_, "a", "b", place=place).name for id_ in ("q1", content_id("a"))]
+        assert names == ["q1", "data/a.csv:7"]
+        assert Example(content_id("a"), "a", "b").name == content_id("a")
+
     def test_it_is_a_sized_iterable_of_examples(self):
         examples = (Example("1", "a", "b"), Example("2", "c", "d"))
-        data = DataSet(examples, None, "00", None, "here")
+        data = DataSet(examples, None, "00", "here")
         assert (len(data), tuple(data)) == (2, examples)
 
 

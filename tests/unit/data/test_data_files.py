@@ -92,7 +92,7 @@ class TestDecoding:
         row = json.dumps({"input": f"a{separator}b", "expected": "c"}, ensure_ascii=False).encode()
         data = load(row + b"\n" + ROW)
         assert [example.input for example in data] == [f"a{separator}b", "a"]
-        assert list(data.lines or ()) == [1, 2]
+        assert [one.place.line for one in data] == [1, 2]
 
 
 class TestWholeFile:
@@ -105,7 +105,7 @@ class TestWholeFile:
         content = b'{"input": "1", "expected": "x"}\n\n{"input": "2", "expected": "x"}\nbroken\xff\n'
         data = load(content, limit=2)
         assert [example.input for example in data] == ["1", "2"]
-        assert list(data.lines or ()) == [1, 3]
+        assert [one.place.line for one in data] == [1, 3]
 
     def test_a_limit_beyond_the_file_takes_all_rows(self, load):
         assert len(load(ROW, limit=100)) == 1

@@ -113,8 +113,14 @@ class TestItems:
 class TestDataSet:
     def test_there_is_no_path_and_no_line(self):
         data = read([("a", "b")])
-        assert (data.path, data.lines, data.origin) == (None, None, ORIGIN)
+        assert (data.path, data.origin) == (None, ORIGIN)
         assert str(data.where(0, "input")) == "fixture ftgate_test_set, item 1: input"
+
+    def test_an_example_of_a_file_keeps_its_place(self, tmp_path):
+        path = tmp_path / "data.csv"
+        path.write_text("input,expected\na,b\nc,d\n")
+        data = read(list(load_examples(path))[1:])
+        assert (data.where(0).line, data.examples[0].name) == (3, str(data.where(0)))
 
     def test_the_hash_is_of_the_content_whatever_the_form(self):
         forms = [

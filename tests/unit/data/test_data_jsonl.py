@@ -40,7 +40,7 @@ class TestRows:
 
     def test_blank_lines_are_no_rows_and_lines_are_physical(self, load):
         data = load(GOOD + "\n \t\r\n" + GOOD.replace("a", "c", 1))
-        assert list(data.lines or ()) == [1, 4]
+        assert [one.place.line for one in data] == [1, 4]
 
     def test_equal_inputs_may_repeat_where_ids_are_made(self, load):
         assert len(load(GOOD + GOOD)) == 2
@@ -81,14 +81,14 @@ BROKEN = [  # content, place, and what a user needs to read
             *('{"input": "abc', '{"input"', '{"input": tr', "{", '{"input": "a", "x": {"x": 1}', '{"input": "a}'),
         )
     ),
-    *((GOOD + last, ":2", ["not JSON"]) for last in ('{"input": a}', "not json", '{"input": "abc\n', '{"input": 1,}')),
+    *((GOOD + last, ":2", ["JSON"]) for last in ('{"input": a}', "not json", '{"input": "abc\n', '{"input": 1,}')),
     ('[\n{"input": "a", "expected": "b"}\n]\n', ":1", ["column 3", "array"]),
     (GOOD.replace("\n", "\r") * 2, ":1", ["carriage returns"]),
     *((row, ":1", [kind]) for row, kind in (("[1]", "list"), ("3", "number"), ('"a"', "text"), ("null", "null"))),
     *((f'{{"input": "a", "expected": {value}}}', ":1", [value]) for value in ("NaN", "Infinity", "-Infinity", "1e999")),
     ('{"input": "a", "expected": ' + "1" * 5000 + "}", ":1", ["digits"]),
     *(
-        (GOOD + row, ":2: input", ["twice"])
+        (GOOD + row, ":2: input", ["duplicate"])
         for row in ('{"input": "a", "input": "b", "expected": "c"}', '{"x": [{"input": 1, "input": 1}]}')
     ),
     *(
@@ -113,6 +113,10 @@ BROKEN = [  # content, place, and what a user needs to read
     ),
     (lines({"id": None, "input": "a", "expected": "b"}), ":1: id", ["null"]),
     *((lines({"id": blank, "input": "a", "expected": "b"}), ":1: id", ["blank"]) for blank in ("", " \t")),
+    # several wrong rows: each is named, or at least counted
+    (GOOD + "oops\n" + lines({"input": 3, "expected": "b"}), ":2", ["JSON", "data.jsonl:3: input", "number"]),
+    ("oops\n" * 7, ":1", ["data.jsonl:2", "data.jsonl:4", "3 more"]),
+    (lines({"id": "x", "input": "a", "expected": "b"}) * 3, ":2: id", ["data.jsonl:3: id"]),
     # repeated ids: both lines are named, whether written or made from the content
     ('{"id": 1, "input": "a", "expected": "x"}\n\n{"id": "1", "input": "b", "expected": "x"}\n', ":3: id",
      ['"1"', "line 1"]),

@@ -53,7 +53,7 @@ def run_of(*repeats: Sequence[Answer]) -> Run:
         )
         for answers in repeats
     )
-    return Run(Recorded(), DataSet(examples, None, "", None, "test"), rows, None)  # type: ignore[arg-type]
+    return Run(Recorded(), DataSet(examples, None, "", "test"), rows, None)  # type: ignore[arg-type]
 
 
 def scored(metric: Any, *repeats: Sequence[Answer]) -> Measured:

@@ -42,7 +42,7 @@ def answered(metric: Any, expected: Sequence[Any], *repeats: Sequence[Answer]) -
         tuple(Prediction("k", Completion(a) if isinstance(a, str) else a, id=f"t{i}") for i, a in enumerate(answers))
         for answers in repeats
     )
-    run = Run(Silent(), DataSet(examples, None, "", None, "test"), rows, None)  # type: ignore[arg-type]
+    run = Run(Silent(), DataSet(examples, None, "", "test"), rows, None)  # type: ignore[arg-type]
     return score_run(measure_run("m", run), {metric.name: metric}, metric.name, list(expected))
 
 

@@ -79,7 +79,7 @@ def test_groups_are_one_piece_of_evidence():
 
 def test_a_preference_outside_of_its_range_is_refused():
     asked = {"margin": 0.0, "confidence": 0.95, "evidence": "significant"}
-    with pytest.raises(ValueError, match="not in"):
+    with pytest.raises(ValueError, match="outside"):
         compare_preferences(np.array([1.2, 0.0, 0.3]), means=True, **asked)
     with pytest.raises(ValueError, match="mean"):
         compare_preferences(np.array([1.0, 0.0, 0.3]), **asked)

@@ -174,7 +174,7 @@ NUMBERS += [("created_at", "-1"), ("key", "1"), ("usage", "1"), ("repeat", "1.5"
         ('{"id": "a", "output": "x", "usage": {"output_tokens": "3"}}\n', "r.jsonl:1: usage.output_tokens", ["text"]),
         ('{"id": "a", "output": "x", "finish": "stopp"}\n', "r.jsonl:1: finish", ['"stop"', "cut_off"]),
         ('{"id": "a", "output": "x"}\n\n{"id": "a", "output": "y"}\n', "r.jsonl:3: id", ['"a"', "line 1", '"repeat"']),
-        ('{"id": "a", "id": "b", "output": "x"}\n', "r.jsonl:1: id", ["twice"]),
+        ('{"id": "a", "id": "b", "output": "x"}\n', "r.jsonl:1: id", ["duplicate"]),
     ],
 )
 def test_a_file_that_cannot_be_used(record, text, where, words):

@@ -64,7 +64,8 @@ def test_days_are_counted_by_the_calendar(shutdown: str, when: str, status: str)
     check = shutdown_check(gate, "candidate", "ft", "ft", shutdown)
     assert (check.status, check.required, check.source) == (status, 30, "default")
     assert check.threshold == Threshold("clock.shutdown_within_days", 30, "lower")
-    assert check.message == f"candidate ft is listed with the shutdown date {shutdown}, {when}"
+    assert check.observed == shutdown
+    assert when in check.message
     assert shutdown_check(replace(gate, now=NOON + 11 * 3600), "candidate", "ft", "ft", shutdown) == check
 
 
@@ -74,21 +75,21 @@ def test_before_and_after_training_are_filed_apart() -> None:
 
 
 @pytest.mark.parametrize(
-    ("role", "day", "advice"),
+    ("role", "day", "late", "cure"),
     [
-        ("candidate", "2026-08-02", "Train on another base model before that day"),
-        ("candidate", "2026-08-01", "Train on another base model before that day"),
-        ("candidate", "2026-07-08", "That day has passed: train on another base model, and judge the new candidate."),
-        ("baseline", "2026-08-02", "Name its successor in time"),
-        ("baseline", "2026-07-08", "That day has passed: name its successor, and judge the gate anew against it."),
+        ("candidate", "2026-08-02", False, "another base model"),
+        ("candidate", "2026-08-01", False, "another base model"),
+        ("candidate", "2026-07-08", True, "another base model"),
+        ("baseline", "2026-08-02", False, "successor"),
+        ("baseline", "2026-07-08", True, "successor"),
     ],
 )
-def test_what_to_do_about_a_shutdown_depends_on_whether_it_is_past(role: str, day: str, advice: str) -> None:
-    found = shutdown_check(context(now=NOON), role, "m", "m", day)
-    assert (found.advice or "").startswith(advice)
+def test_what_to_do_about_a_shutdown_depends_on_whether_it_is_past(role: str, day: str, late: bool, cure: str) -> None:
+    advice = shutdown_check(context(now=NOON), role, "m", "m", day).advice or ""
+    assert (cure in advice, "has passed" in advice) == (True, late)
 
 
 def test_two_models_are_about_to_be_shut_down() -> None:
     one, two = (unknown_check("candidate", names).message for names in (["ft"], ["ft", "mini"]))
-    assert "whether ft is about to be shut down" in one
-    assert "whether ft and mini are about to be shut down" in two
+    assert ("ft" in one, "mini" in one) == (True, False)
+    assert "ft and mini" in two

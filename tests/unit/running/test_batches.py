@@ -40,7 +40,7 @@ class Many(Fake):
 
 def run(model, stores, n=8, repeats=1):
     examples = tuple(Example(str(i), f"q{i}", "x") for i in range(n))
-    job = Job(model, DataSet(examples, None, "", None, "test"), repeats)
+    job = Job(model, DataSet(examples, None, "", "test"), repeats)
     (found,) = run_models([job], stores=stores, retry=RetryPolicy(base_s=0.0))
     return found
 

@@ -48,7 +48,7 @@ class Many(Model):
 
 def run(model, stores, budget, n=10):
     examples = tuple(Example(str(i), f"q{i:02}", "x") for i in range(n))
-    job = Job(model, DataSet(examples, None, "", None, "test"))
+    job = Job(model, DataSet(examples, None, "", "test"))
     (found,) = run_models([job], stores=stores, retry=RetryPolicy(base_s=0.0), budget=budget)
     return found
 
@@ -83,7 +83,7 @@ def test_two_models_share_one_budget_without_waiting_for_each_other_in_vain(stor
     dear.name, dear.params, cheap.params = "dear", {"max_tokens": 60}, {"max_tokens": 20}
     dear.key = lambda example, repeat=0: f"dear/{example.id}"
     examples = tuple(Example(str(i), f"q{i:02}", "x") for i in range(10))
-    jobs = [Job(model, DataSet(examples, None, "", None, "test")) for model in (dear, cheap)]
+    jobs = [Job(model, DataSet(examples, None, "", "test")) for model in (dear, cheap)]
     runs = run_models(jobs, stores=stores, budget=budget)
     assert [n_answered(one) for one in runs] == [10, 10]
     assert budget.spent_usd == pytest.approx(4.0)
@@ -98,7 +98,7 @@ def test_calls_that_hang_when_their_run_has_ended_are_booked(stores):
                     await asyncio.sleep(3600)
 
     model = Stubborn()
-    job = Job(model, DataSet((Example("1", "q01", "x"),), None, "", None, "test"))
+    job = Job(model, DataSet((Example("1", "q01", "x"),), None, "", "test"))
     budget = Budget(1.1)
     limit = TimeLimit(0.0, "here", 0.0)
     run_models([job], stores=stores, budget=budget, limit=limit)

@@ -28,7 +28,7 @@ from pytest_ftgate.runs.store import Store
 print([prediction.completion.text for prediction in run.predictions[0]])
 """
 
-EXAMPLES = DataSet(tuple(Example(f"e{i}", f"question {i}", "yes") for i in range(6)), None, "", None, "test")
+EXAMPLES = DataSet(tuple(Example(f"e{i}", f"question {i}", "yes") for i in range(6)), None, "", "test")
 
 
 def row(i, **more):
@@ -75,7 +75,7 @@ def test_committed_recordings_need_them_neither(tmp_path):
 
 def test_what_a_row_tells_is_what_the_run_tells(tmp_path):
     model = recorded(tmp_path, row(0, latency_s=0.25, created_at=5, key="of another model"))
-    one = DataSet(EXAMPLES.examples[:1], None, "", None, "test")
+    one = DataSet(EXAMPLES.examples[:1], None, "", "test")
     ((found,),) = run_models([Job(model, one)], stores=nothing())[0].predictions
     key = model.key(one.examples[0])
     completion = Completion("answer 0", latency_s=0.25)

@@ -47,7 +47,7 @@ class Remote(Model):
 
 examples = tuple(Example(f"key-{{number}}", "question", "answer") for number in range({N}))
 stores = Stores(Store(Path(sys.argv[1])), Store(None))
-(run,) = run_models([Job(Remote(), DataSet(examples, None, "", None, "test"))], stores=stores)
+(run,) = run_models([Job(Remote(), DataSet(examples, None, "", "test"))], stores=stores)
 answers = [p.completion.text if p.completion else p.error for p in run.predictions[0]]
 assert answers == [f"answer to {{example.id}}" for example in examples], answers
 print(sum(not p.stored for p in run.predictions[0]))

@@ -54,7 +54,7 @@ class Model(Fake):
 
 def test_set(*inputs):
     examples = tuple(Example(f"id{number}", str(text), "yes") for number, text in enumerate(inputs))
-    return DataSet(examples, None, "", None, "test")
+    return DataSet(examples, None, "", "test")
 
 
 test_set.__test__ = False

@@ -31,8 +31,8 @@ def test_in_order(messages):
 
 OUT_OF_ORDER = {
     "instructions": [turns("user", "system"), turns("user", "assistant", "system", "user")],
-    "the user": [turns("user", "user"), turns("system"), turns("system", "assistant")],
-    "the assistant": [
+    "user": [turns("user", "user"), turns("system"), turns("system", "assistant")],
+    "assistant": [
         *(turns("user", "assistant", "assistant", "user"), turns("user", "assistant"), turns("assistant", "user"))
     ],
     "call": [turns("user", "tool")],

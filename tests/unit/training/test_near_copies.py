@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from pytest_ftgate.checks.training_set.near import NEAR, SHORTEST, near_copies
-from pytest_ftgate.checks.training_set.wording import Wording, resemblance, shingles, words_of
+from pytest_ftgate.checks.training_set.wording import Wording, differing, resemblance, shingles, words_of
 
 PARCEL = "Where is the parcel that I ordered last week?"
 
@@ -181,3 +181,12 @@ def test_a_word_that_thousands_share_does_not_stop_the_search():
         for i in range(250)
     ]
     assert [row for row, _ in within(*rows)] == list(range(1, 250))
+
+
+def test_an_excerpt_skips_what_both_inputs_share():
+    instruction = "Classify the following message of a customer into one of the labels. "
+    texts = differing(f"{instruction}It came on Monday", f"{instruction}It came on Tuesday")
+    assert texts == ("...came on monday", "...came on tuesday")
+    assert differing("Where is it?", "where is it") == ("where is it?", "where is it")
+    chats = [({"role": "system", "content": instruction}, {"role": "user", "content": text}) for text in ("one", "two")]
+    assert not any("classify" in text for text in differing(*chats))
