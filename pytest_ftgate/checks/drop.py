@@ -8,9 +8,8 @@ from fractions import Fraction
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from pytest_ftgate.checks.advice import before_dropping
 from pytest_ftgate.errors import ConfigError
-from pytest_ftgate.result import Check, Status
+from pytest_ftgate.result import Status
 from pytest_ftgate.text import (
     is_share,
     plural,
@@ -19,7 +18,6 @@ from pytest_ftgate.text import (
     show_difference,
     show_distance,
     show_value,
-    sure_of_drop,
 )
 
 if TYPE_CHECKING:
@@ -29,9 +27,6 @@ if TYPE_CHECKING:
 
 _NO_MARGIN = -1e-12
 """Stands for a drop of 0 where nothing has to be proven: what rules out a drop needs a margin below 0."""
-
-_WORSE = "Keep the larger model, or look at the broken examples and mend the training data before another attempt."
-_UNBOUNDED = "Decide by a metric that scores each answer, as accuracy, and hold the other to a bound under require."
 
 
 @dataclass(frozen=True)
@@ -163,6 +158,27 @@ def is_within(gain: float | Fraction, max_drop: float) -> bool:
     return as_fraction(gain) >= -Fraction(repr(max_drop))
 
 
+def gain_reaches(gain: float | Fraction, margin: float) -> bool:
+    """Return whether a gain reaches a margin, exactly: see :func:`as_fraction`. Margin 0 asks for more than 0."""
+    seen, least = as_fraction(gain), Fraction(repr(margin))
+    return seen > 0 if least == 0 else seen >= least
+
+
+def is_shown(gate: Context, comparison: Comparison) -> bool:
+    """Return whether a gain is shown as surely as the gate's ``evidence`` asks for."""
+    shown = {"observed": True, "significant": comparison.above_zero, "proven": comparison.reaches_margin}
+    return bool(shown[gate.config.evidence])
+
+
+def gain_status(gate: Context, comparison: Comparison) -> Status:
+    """Return what becomes of the candidate's gain over one baseline."""
+    if gate.config.objective == "match":
+        return status_of(comparison, gate.config.max_drop, "proven")
+    if not gain_reaches(exact_gain(comparison), gate.config.margin):
+        return "fail"
+    return "pass" if is_shown(gate, comparison) else "inconclusive"
+
+
 def status_of(compared: Comparison, max_drop: float, evidence: str) -> Status:
     """Return what becomes of a comparison whose margin is ``-max_drop``."""
     within = is_within(exact_gain(compared), max_drop)
@@ -175,32 +191,6 @@ def status_of(compared: Comparison, max_drop: float, evidence: str) -> Status:
 
 
 # --- in words ------------------------------------------------------------------------------------------------
-
-
-def max_drop_check(gate: Context, comparison: Comparison, against: str) -> Check:
-    """Check with ``objective: match`` the measured drop against the one that is allowed, and how sure we can be of it.
-
-    Args:
-        gate: what is asked for.
-        comparison: of the candidate with a baseline, held to the margin ``-max_drop``.
-        against: the baseline, as messages call it.
-    """
-    most, share = gate.config.max_drop, gate.share
-    status = status_of(comparison, most, "proven")
-    clauses = [f"measured {show_difference(comparison.gain, share=share)} against {against}"]
-    clauses.append(f"may be worse by at most {show_amount(most, share=share)}")
-    advice, observed = None, comparison.lower
-    if status == "fail":
-        advice, observed = before_dropping(gate) or _WORSE, comparison.gain
-    elif comparison.lower is None:
-        clauses.append(f"how much worse it really is cannot be told: {comparison.note or 'no bound exists'}")
-        advice = _UNBOUNDED
-    else:
-        sure = sure_of_drop(comparison.lower, gate.config.confidence, share=share)
-        clauses.append(sure if status == "pass" else f"{sure}, which is not enough")
-        advice = examples_advice(comparison, "is better", "test example") if status != "pass" else None
-    required = gate.requirement("max_drop", required=-most)
-    return Check("max_drop", status, "; ".join(clauses), observed=observed, **required, advice=advice)
 
 
 def drop_fields(gate: Context, path: str, drop: Drop | None = None) -> dict[str, Any]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from pytest_ftgate.checks.advice import before_dropping
-from pytest_ftgate.checks.drop import as_fraction, exact_gain, max_drop_check
+from pytest_ftgate.checks.advice import advice_on_loss
+from pytest_ftgate.checks.drop import exact_gain, gain_reaches, is_shown
+from pytest_ftgate.checks.match import max_drop_check
 from pytest_ftgate.result import Check, Gain, opponent
 from pytest_ftgate.text import settled_by, show_amount, show_difference
 
@@ -15,12 +15,6 @@ if TYPE_CHECKING:
     from pytest_ftgate.statistics import Comparison
 
 _BROKEN_KEPT = 10
-
-
-def gain_reaches(gain: float | Fraction, margin: float) -> bool:
-    """Return whether it does, exactly: see :func:`as_fraction`. Margin 0 asks for more than 0."""
-    seen, least = as_fraction(gain), Fraction(repr(margin))
-    return seen > 0 if least == 0 else seen >= least
 
 
 def check(gate: Context) -> list[Check]:
@@ -69,28 +63,22 @@ def _margin_check(gate: Context, comparison: Comparison, against: str) -> Check:
         f"gain over {against} {show_difference(comparison.gain, share=share)}, asked for {least}",
         observed=comparison.gain,
         **gate.requirement("margin"),
-        advice=None if reached else before_dropping(gate) or _advice_below(comparison),
+        advice=None if reached else advice_on_loss(gate, _advice_below(comparison)),
     )
 
 
 def _advice_below(comparison: Comparison) -> str:
-    breaks_none = comparison.losses == 0
-    if comparison.gain <= 0:
-        dropped = "Drop it: the prompted baseline is as good or better."
-        return dropped if breaks_none else f"{dropped} Look at the broken examples before another attempt."
-    look = "what it still gets wrong" if breaks_none else "the broken examples"
-    return (
-        f"Drop it, or look at {look} and mend the training data: two or three attempts are normal, "
-        "each with better data, on the same margin."
-    )
+    """Advise against the candidate only where the real gain is surely not above zero."""
+    look = "the examples that it broke" if comparison.losses else "what it still gets wrong"
+    again = f"Look at {look} and correct the training data before another attempt, with the same margin."
+    if comparison.upper is not None and comparison.upper <= 0:
+        return f"Keep the prompted baseline: this candidate is no better. {again}"
+    return again
 
 
 def _evidence_check(gate: Context, comparison: Comparison, against: str) -> Check:
-    holds, target = {
-        "observed": (True, None),
-        "significant": (comparison.above_zero, 0.0),
-        "proven": (comparison.reaches_margin, gate.config.margin),
-    }[gate.config.evidence]
+    holds = is_shown(gate, comparison)
+    target = {"observed": None, "significant": 0.0, "proven": gate.config.margin}[gate.config.evidence]
     needed = comparison.examples_needed
     advice = "More examples help only if the candidate is better than it looks here."
     if needed is not None:

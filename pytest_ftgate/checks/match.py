@@ -7,15 +7,47 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pytest_ftgate.checks.advice import advice_on_loss
+from pytest_ftgate.checks.drop import examples_advice, status_of
 from pytest_ftgate.result import Check
-from pytest_ftgate.text import plural, show_amount
+from pytest_ftgate.text import plural, show_amount, show_difference, sure_of_drop
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
     from pytest_ftgate.metrics import Metric
+    from pytest_ftgate.statistics import Comparison
+
+_WORSE = "Keep the larger model, or look at the broken examples and mend the training data before another attempt."
+_UNBOUNDED = "Decide by a metric that scores each answer, as accuracy, and hold the other to a bound under require."
 
 _MOST_EXAMPLES = 100_000
 """Of more nobody has to be told how many exactly."""
+
+
+def max_drop_check(gate: Context, comparison: Comparison, against: str) -> Check:
+    """Check with ``objective: match`` the measured drop against the one that is allowed, and how sure we can be of it.
+
+    Args:
+        gate: what is asked for.
+        comparison: of the candidate with a baseline, held to the margin ``-max_drop``.
+        against: the baseline, as messages call it.
+    """
+    most, share = gate.config.max_drop, gate.share
+    status = status_of(comparison, most, "proven")
+    clauses = [f"measured {show_difference(comparison.gain, share=share)} against {against}"]
+    clauses.append(f"may be worse by at most {show_amount(most, share=share)}")
+    advice, observed = None, comparison.lower
+    if status == "fail":
+        advice, observed = advice_on_loss(gate, _WORSE), comparison.gain
+    elif comparison.lower is None:
+        clauses.append(f"how much worse it really is cannot be told: {comparison.note or 'no bound exists'}")
+        advice = _UNBOUNDED
+    else:
+        sure = sure_of_drop(comparison.lower, gate.config.confidence, share=share)
+        clauses.append(sure if status == "pass" else f"{sure}, which is not enough")
+        advice = examples_advice(comparison, "is better", "test example") if status != "pass" else None
+    required = gate.requirement("max_drop", required=-most)
+    return Check("max_drop", status, "; ".join(clauses), observed=observed, **required, advice=advice)
 
 
 def check_reach(gate: Context) -> list[Check]:

@@ -8,7 +8,7 @@ from fractions import Fraction
 from math import isfinite
 from typing import TYPE_CHECKING
 
-from pytest_ftgate.checks.gain import gain_reaches
+from pytest_ftgate.checks.drop import gain_reaches
 from pytest_ftgate.checks.hypothesis import expected_gain
 from pytest_ftgate.models.price import price_of, written_price
 from pytest_ftgate.result import Check, Status, called

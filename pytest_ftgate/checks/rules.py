@@ -77,6 +77,7 @@ RULES: tuple[Rule, ...] = (
     Rule("free", base_changed.check),
     Rule("answered", answers.check_complete),
     Rule("answered", latency.check),
+    Rule("scored", normalization.check),  # first: where form decides, all that follows only measures form
     Rule("scored", constant_baseline.check),
     Rule("scored", hypothesis.check),
     Rule("scored", identical_outputs.check),
@@ -87,7 +88,6 @@ RULES: tuple[Rule, ...] = (
     Rule("scored", bounds.check),
     Rule("scored", economics.check, economics.facts),
     Rule("scored", answers.check, answers.facts),
-    Rule("scored", normalization.check),
     Rule("scored", knowledge.check, knowledge.facts),
     Rule("scored", alternatives.check),
     Rule("scored", slices.check, slices.facts),

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from gate_context import PLACE, context
 
-from pytest_ftgate.checks.drop import max_drop_check, status_of
-from pytest_ftgate.checks.match import examples_without_difference
+from pytest_ftgate.checks.drop import status_of
+from pytest_ftgate.checks.match import examples_without_difference, max_drop_check
 from pytest_ftgate.result import Threshold
 from pytest_ftgate.statistics import Comparison, compare_right_wrong
 
