@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_ftgate.data import load_examples
+from pytest_ftgate.data import DataSet, Example
 from pytest_ftgate.runs.measure import question
 
 RULE = "You sort questions of customers into refund, invoice or shipping. Answer with one word. Question: "
@@ -21,5 +21,5 @@ RULE = "You sort questions of customers into refund, invoice or shipping. Answer
     ],
 )
 def test_an_instruction_that_rows_share_is_left_out(inputs: list[str], index: int, shown: str) -> None:
-    test = load_examples([{"input": text, "expected": "refund"} for text in inputs])
+    test = DataSet(tuple(Example(text, text, "refund") for text in inputs), None, "", None, "test")
     assert question(test, index) == shown
