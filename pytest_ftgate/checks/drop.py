@@ -1,4 +1,4 @@
-"""Compare two scores on the same examples with a margin or an allowed drop, under one of three standards of evidence."""
+"""Comparisons of two scores on the same examples with a margin or an allowed drop."""
 
 from __future__ import annotations
 
@@ -214,8 +214,13 @@ def describe(drop: Drop, metric: Metric, tolerance: Tolerance, values: tuple[flo
     share = is_share((metric.low, metric.high))
     before, after = (show_value(value, share=share) for value in values)
     change = show_difference(drop.compared.gain, share=share)
-    limit = f"limit -{show_amount(tolerance.max_drop, share=share)}"
-    return f"{metric.name} {before} to {after}: {change} ({', '.join([*_bound(drop, tolerance, share), limit])})"
+    known = [*_bound(drop, tolerance, share), drop_limit(tolerance.max_drop, share=share)]
+    return f"{metric.name} {before} to {after}: {change} ({', '.join(known)})"
+
+
+def drop_limit(max_drop: float, *, share: bool) -> str:
+    """Return a limit on the gain in words: ``limit -2 points``."""
+    return f"limit {'-' if max_drop else ''}{show_amount(max_drop, share=share)}"
 
 
 def _bound(drop: Drop, tolerance: Tolerance, share: bool) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.checks.advice import advice_on_loss
-from pytest_ftgate.checks.drop import examples_advice, status_of
+from pytest_ftgate.checks.drop import drop_limit, examples_advice, status_of
 from pytest_ftgate.result import Check
 from pytest_ftgate.text import plural, show_amount, show_difference, show_percent
 
@@ -37,7 +37,7 @@ def max_drop_check(gate: Context, comparison: Comparison, against: str) -> Check
     most, share = gate.config.max_drop, gate.share
     status = status_of(comparison, most, "proven")
     measured = f"gain over {against} {show_difference(comparison.gain, share=share)}"
-    limit, bound = f"limit -{show_amount(most, share=share)}", f"{show_percent(gate.config.confidence)} lower bound"
+    limit, bound = drop_limit(most, share=share), f"{show_percent(gate.config.confidence)} lower bound"
     message, observed = f"{measured} ({limit})", comparison.lower
     advice: str | None = None
     if status == "fail":
@@ -67,8 +67,8 @@ def check_reach(gate: Context) -> list[Check]:
         return []
     counted = f"more than {_MOST_EXAMPLES:,} examples" if needed is None else plural(needed, "example")
     message = (
-        f"{counted} required to prove at {show_percent(config.confidence)} confidence that an equal candidate is at most "
-        f"{show_amount(config.max_drop, share=gate.share)} worse"
+        f"{counted} required to prove at {show_percent(config.confidence)} confidence that an equal candidate is "
+        f"at most {show_amount(config.max_drop, share=gate.share)} worse"
     )
     numbers: dict[str, Any] = {"observed": n, "required": needed, "source": gate.source("max_drop")}
     if needed is not None and n >= needed:
