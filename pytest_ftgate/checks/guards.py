@@ -316,8 +316,8 @@ def _nothing_to_lose(gate: Context, guard: Guard, baseline: str, value: float) -
             "nothing_to_lose",
             observed=value,
             source=gate.source(f"{guard.path}.max_drop"),
-            advice=f"Check that the metric reads the answers correctly{reading}. A guard needs a task that the baseline "
-            "can do.",
+            advice=f"Check that the metric reads the answers correctly{reading}. A guard needs a task that the "
+            "baseline can do.",
             action="measure_again",
         )
 
