@@ -151,7 +151,7 @@ def _with_metric(one: Slice, config: GateKeys, test: DataSet, build: BuildMetric
 
 
 def _metric_of(one: Slice, spec: MetricSpec, test: DataSet, build: BuildMetric) -> Metric:
-    """Return the metric for a slice: an average runs over its labels alone, since others would score 0 for both models."""
+    """Return the metric for a slice: an average only over its own labels, since others would score 0."""
     from pytest_ftgate.data import expected_text
 
     label_set = one.metric.label_set
@@ -231,12 +231,12 @@ def _unprovable(gate: Context, slices: Slices) -> Iterator[Check]:
     sizes = {one: one.size for one in slices.judged if one.size is not None and not one.size.enough}
     if sizes:
         needed = max(size.needed for size in sizes.values())
+        short = [f"{one} has {size} ({size.needed:,} required)" for one, size in sizes.items()]
         most = show_amount(slices.tolerance.max_drop, share=_share(next(iter(sizes)).metric))
         yield Check(
             "slices_size",
             "inconclusive",
-            f"{plural(len(sizes), 'slice')} cannot rule out a drop of {most} "
-            f"of an equal candidate: {_named(f'{one} has {size} ({size.needed:,} required)' for one, size in sizes.items())}",
+            f"{plural(len(sizes), 'slice')} cannot rule out a drop of {most} of an equal candidate: {_named(short)}",
             observed=min(size.have for size in sizes.values()),
             required=needed,
             source=gate.source("slices.evidence"),

@@ -76,8 +76,8 @@ def _remarks(config: GateKeys) -> Iterator[Check]:
         yield Check(
             "choice",
             "warning",
-            f"the first of {count:,} candidates that passes is chosen, but evidence: observed does not correct for this: "
-            "with enough candidates one passes by luck",
+            f"the first of {count:,} candidates that passes is chosen, but evidence: observed does not correct for "
+            "this: with enough candidates one passes by luck",
             source=str(config.sources["evidence"]),
             advice="Set evidence: significant.",
         )

@@ -225,7 +225,7 @@ def _with_training_file(gate: Context) -> Context:
 
 
 def _shared_examples(gate: Context) -> Shared | None:
-    """Return the overlap of the test set with the examples on which the checkpoint is chosen; None where there are none."""
+    """Return the overlap of the test set with the examples on which the checkpoint is chosen, if any."""
     config, test = gate.config, gate.test
     if gate.checkpoints is not None:
         validation = gate.checkpoints.validation
