@@ -152,6 +152,8 @@ def _of_checks(facts: Facts) -> Iterator[Advice]:
         counts = check.status in _RED or (check.status == "warning" and to_blame)
         if not counts or check.action is None or check.advice is None or check in facts.unmeasured:
             continue
+        if check.name == "weak_baseline" and facts.unmeasured:
+            continue
         if (check.name == "degenerate_candidate" or _bounds_quality(check)) and not facts.taught:
             continue
         yield Advice(check.action, check.advice, check.message)

@@ -54,7 +54,7 @@ def bound_check(bound: BoundKeys, model: ModelResult, *, share: bool, constraine
     """Check a measured value against its bound. A value that was not measured is an error, never zero."""
     name = bound.metric.name
     value = getattr(model, name) if name in RUN_METRICS else model.metrics.get(name)
-    limits = [f"at least {_shown(name, bound.min, share)}"] if bound.min is not None else []
+    limits = [f"at least {_shown(name, bound.min, share)} required"] if bound.min is not None else []
     limits += [f"limit {_shown(name, bound.max, share)}"] if bound.max is not None else []
     advice: str | None
     advice, action = _what_to_do(bound, constrained=constrained)
@@ -67,7 +67,7 @@ def bound_check(bound: BoundKeys, model: ModelResult, *, share: bool, constraine
         shown = _shown(name, value, share)
         if _within(value, bound):
             status, advice = "pass", None
-        elif any(limit.endswith(f" {shown}") for limit in limits):  # not to be told apart when rounded
+        elif any(shown in limit for limit in limits):  # not to be told apart when rounded
             shown = f"{value:.6g}"
     return Check(
         f"require.{bound.of}.{name}",

@@ -14,6 +14,7 @@ from pytest_ftgate.text import show_value
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
+    from pytest_ftgate.config import ModelSpec
     from pytest_ftgate.metrics import Answers, Metric
 
 _TRIED = 20
@@ -127,9 +128,11 @@ class _Standard:
             if role == "candidate" or not (compares or throughout):
                 continue
             if self._beaten(role) and not throughout:
-                yield self._check("weak_baseline", "pass", role, f"{self._value(role)}; {self}")
+                better = self._shown(constant.value)
+                message = f"{self._value(role)}; always answering {_quoted(constant.answer)} scores {better}"
+                yield self._check("weak_baseline", "pass", role, message)
                 continue
-            message = f"{self._value(role)} is no better than a constant answer: {self}"
+            message = f"{self._value(role)} is no better than {self}"
             message += f"; it {throughout}" if throughout else ""
             if config.allow_weak_baseline is not None:
                 message += f" (allowed: {config.allow_weak_baseline})"
@@ -141,14 +144,12 @@ class _Standard:
                 advice = f"The test set expects the same output everywhere: add examples of other outputs, {otherwise}."
             elif constant.perfect and compares:
                 advice = (
-                    f"A constant answer is perfect by {self.gate.deciding.name}: use a metric that compares answers "
+                    f"A constant answer is perfect by {self.gate.deciding.name}: use a metric that compares with the "
                 )
-                advice += f"with the expected output, and move this one to require, {otherwise}."
+                advice += f"expected output, and move this one to require, {otherwise}."
             else:
-                examples = (
-                    "" if "few_shot" in config.baselines[role].options else ", and give examples (few_shot: {k: 8})"
-                )
-                advice = f"Describe the task and every possible answer in the baseline's prompt{examples}; {otherwise}."
+                advice = "Describe the task and every possible answer in the baseline's prompt"
+                advice += f"{_examples(config.baselines[role])}; {otherwise}."
             yield self._check("weak_baseline", "fail", role, message, advice=advice)
 
     def degenerate_candidate(self) -> Iterator[Check]:
@@ -162,7 +163,7 @@ class _Standard:
             message += f"but the test set expects {constant.n_expected:,} different outputs"
             advice = "Check whether most training rows have this output; if not, the training run has collapsed."
         elif self._may_be_weak and not constant.perfect and not self._beaten("candidate"):
-            message = f"{self._value('candidate')} is no better than a constant answer: {self}"
+            message = f"{self._value('candidate')} is no better than {self}"
             advice = "Check the training data, and that the candidate is prompted as in its training rows."
         if message:
             yield self._check("degenerate_candidate", "fail", "candidate", message, advice=advice)
@@ -172,7 +173,7 @@ class _Standard:
         return self.gate.config.allow_weak_baseline is not None and self.gate.deciding.compares
 
     def __str__(self) -> str:
-        return f"always answering {_quoted(self.constant.answer)} scores {self._shown(self.constant.value)}"
+        return f"always answering {_quoted(self.constant.answer)}, which scores {self._shown(self.constant.value)}"
 
     def _shown(self, value: float | None) -> str:
         return show_value(value, share=self.gate.share)
@@ -216,6 +217,13 @@ def _throughout(gate: Context, only: Mapping[str, str | None]) -> Iterator[Check
             advice=None if allowed else "Check its prompt, or the rows that it was trained on.",
             action=_ACTIONS[name],
         )
+
+
+def _examples(baseline: ModelSpec) -> str:
+    """Return the advice to show a baseline examples; "" where it is shown some."""
+    if baseline.provider != "openai":
+        return ", with a few examples"
+    return "" if "few_shot" in baseline.options else ", and give examples (few_shot: {k: 8})"
 
 
 def _quoted(answer: str) -> str:
