@@ -143,10 +143,8 @@ class _Standard:
             if constant.n_expected == 1:
                 advice = f"The test set expects the same output everywhere: add examples of other outputs, {otherwise}."
             elif constant.perfect and compares:
-                advice = (
-                    f"A constant answer is perfect by {self.gate.deciding.name}: use a metric that compares with the "
-                )
-                advice += f"expected output, and move this one to require, {otherwise}."
+                advice = f"A constant answer is perfect by {self.gate.deciding.name}: use a metric that compares with "
+                advice += f"the expected output, and move this one to require, {otherwise}."
             else:
                 advice = "Describe the task and every possible answer in the baseline's prompt"
                 advice += f"{_examples(config.baselines[role])}; {otherwise}."

@@ -200,7 +200,8 @@ def _outcome(
     volume, value = at_volume(costs, costs.calls_per_month), getattr(gate.config.economics, limit)
     if limit == SAVING:
         saving, at_most = volume.monthly_saving_usd or 0.0, " at most" if best_of else ""
-        message = f"saves {dollars(saving)} per month{at_most} (at least {dollars(value)} required)"
+        verb = "saves" if saving >= 0 else "loses"
+        message = f"{verb} {dollars(abs(saving))} per month{at_most} (at least {dollars(value)} required)"
         return saving, round(saving, 12) >= round(value, 12), message
     days, asked = volume.break_even_days, f"(limit {days_asked(value)})"
     if days is None:

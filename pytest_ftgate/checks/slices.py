@@ -200,7 +200,7 @@ def _unjudged(gate: Context, slices: Slices) -> Iterator[Check]:
         yield Check(
             "slices_too_few",
             "note",
-            f"{_counted(few)} not judged: {_named(f'{one} {one.note}' for one in few)}",
+            f"{_counted(few)} not judged: {_named(f'{one}: {one.note}' for one in few)}",
             observed=len(few),
             source=gate.source("slices.min_examples"),
             advice=f"Add examples until each has at least {least:,}."
@@ -211,7 +211,7 @@ def _unjudged(gate: Context, slices: Slices) -> Iterator[Check]:
         yield Check(
             "slices_unjudged",
             "warning",
-            f"{_counted(other)} not judged: {_named(f'{one} {one.note}' for one in other)}",
+            f"{_counted(other)} not judged: {_named(f'{one}: {one.note}' for one in other)}",
             observed=len(other),
             source=gate.source("slices.fields"),
             advice="Use a metric that has a value on every slice, such as accuracy.",
