@@ -59,16 +59,14 @@ def advise(gate: Context) -> tuple[Advice, ...]:
 
 
 def advice_on_loss(gate: Context, otherwise: str) -> str | None:
-    """Return what to do about a gain that is too small; ``otherwise`` where the answers say something of the candidate.
+    """Return the advice for a gain that is too small; ``otherwise`` if the answers do show what the candidate can do.
 
-    None where another check says why they do not, and what to do about that.
+    None where another failed check says why they do not, and what to do about that.
     """
-    facts = Facts(gate, lost=True)
     identical = [check for check in identical_outputs.check(gate) if check.status == "fail"]
-    if facts.unmeasured or identical or normalization.finding(gate) is not None:
+    if identical or normalization.finding(gate) is not None:
         return None
-    form = form_first(facts.diagnosis)
-    return otherwise if form is None else form.text
+    return next((advice.text for advice in _first(Facts(gate, lost=True))), otherwise)
 
 
 def most_to_try(result: GateResult, most: int = 3) -> list[Advice]:

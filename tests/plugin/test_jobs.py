@@ -440,7 +440,7 @@ def test_the_best_by_the_jobs_own_losses(jobs: JobProject) -> None:
         "0.25, of 3)"
     )
     assert check(gate, "validation_set")["message"] == (
-        "no test example stands in the job's validation file file-valid, on which the checkpoint is chosen"
+        "no test example is in the job's validation file file-valid, on which the checkpoint is chosen"
     )
     jobs.forget()
     assert jobs.gate("--ftgate-offline")["verdict"] == "pass"
@@ -450,7 +450,7 @@ def test_the_best_by_the_jobs_own_losses(jobs: JobProject) -> None:
 def test_the_best_must_not_be_chosen_on_the_test_set(jobs: JobProject) -> None:
     with_validation_file(jobs, "validation question 1", "Customer  QUESTION 7")
     assert refused(jobs, "fail") == (
-        "1 of 60 test examples stands in the job's validation file file-valid, on which the checkpoint is chosen"
+        "1 of 60 test examples is in the job's validation file file-valid, on which the checkpoint is chosen"
     )
     assert jobs.asked == Counter()
     assert refused(jobs, "fail").startswith("1 of 60")  # by the note
@@ -564,7 +564,7 @@ def test_a_validation_set_that_shares_inputs_with_the_test_set(validated: Valida
     ]
     write_jsonl(validated.path / "valid.jsonl", rows)
     assert refused(validated, "fail") == (
-        "2 of 60 test examples stand in the validation set, on which the checkpoint is chosen: "
+        "2 of 60 test examples are in the validation set, on which the checkpoint is chosen: "
         "test.jsonl:4 = valid.jsonl:3, test.jsonl:5 = valid.jsonl:4"
     )
     assert validated.asked == Counter()

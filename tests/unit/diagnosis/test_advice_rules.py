@@ -537,7 +537,7 @@ def test_a_baseline_that_misses_the_form_has_not_shown_what_the_model_cannot_do(
 
 def test_what_is_to_be_mended_before_a_candidate_is_dropped() -> None:
     biased = Check("position_bias.accuracy", "warning", "60 of 60", advice="Take another judge.")
-    assert advice_on_loss(facts(biased), "other") is None
+    assert advice_on_loss(facts(biased), "other") == "Take another judge."
     cut = facts(diagnosis={"baseline": {"right": 40, "wrong_label": 20}, "candidate": {"cut_off": 60}})
     assert "max_completion_tokens" in (advice_on_loss(cut, "other") or "")
     assert advice_on_loss(facts(diagnosis={"candidate": {"right": 20, "cut_off": 20, "wrong": 21}}), "other") == "other"
