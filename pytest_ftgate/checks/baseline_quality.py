@@ -86,7 +86,7 @@ def _params(spec: ModelSpec) -> Mapping[str, Any]:
 
 
 def _weaker(baseline: Mapping[str, Any], candidate: Mapping[str, Any]) -> Iterator[str]:
-    """Yield each parameter that is weaker for the baseline, as ``max_tokens 10 (candidate: 500)``."""
+    """Yield each parameter that is weaker for the baseline, as ``max_tokens: 10 (candidate: 500)``."""
     yield from _lower_limit(baseline, candidate)
     yield from _less_constrained(baseline, candidate)
     warm, cool = (_number(params.get("temperature"), _DEFAULT_TEMPERATURE) for params in (baseline, candidate))
@@ -104,7 +104,7 @@ def _lower_limit(baseline: Mapping[str, Any], candidate: Mapping[str, Any]) -> I
     name, few = _limit(baseline)
     _, many = _limit(candidate)
     if few < many:
-        yield f"{name} {few:g} (candidate: {'no limit' if many == float('inf') else f'{many:g}'})"
+        yield f"{name}: {few:g} (candidate: {'no limit' if many == float('inf') else f'{many:g}'})"
 
 
 def _limit(params: Mapping[str, Any]) -> tuple[str, float]:
@@ -132,7 +132,7 @@ def _number(value: Any, otherwise: float) -> float:
 
 
 def _against(name: str, baseline: Mapping[str, Any], candidate: Mapping[str, Any]) -> str:
-    return f"{name} {_written(baseline.get(name))} (candidate: {_written(candidate.get(name))})"
+    return f"{name}: {_written(baseline.get(name))} (candidate: {_written(candidate.get(name))})"
 
 
 def _written(value: Any) -> str:

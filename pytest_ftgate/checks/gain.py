@@ -69,7 +69,7 @@ def _margin_check(gate: Context, comparison: Comparison, against: str) -> Check:
 
 def _advice_below(comparison: Comparison) -> str:
     """Advise against the candidate only where the real gain is surely not above zero."""
-    look = "the examples that it broke" if comparison.losses else "what it still gets wrong"
+    look = "the broken examples" if comparison.losses else "what it still gets wrong"
     again = f"Look at {look} and correct the training data before another attempt, with the same margin."
     if comparison.upper is not None and comparison.upper <= 0:
         return f"Keep the prompted baseline: this candidate is no better. {again}"

@@ -26,7 +26,7 @@ NOT_SERVED: Mapping[str, tuple[str, str, Action]] = {
     ),
     "reasoning": (
         "training on examples does not improve general reasoning",
-        "Use a more capable model.",
+        "Use a better model.",
         "another_model",
     ),
     "one_off": (
@@ -41,7 +41,7 @@ NOT_SERVED: Mapping[str, tuple[str, str, Action]] = {
     ),
     "new_modality": (
         "training does not add kinds of input to a model",
-        "Use a model made for this kind of input.",
+        "Use a multimodal model, or another one made for this kind of input.",
         "another_model",
     ),
 }

@@ -68,7 +68,7 @@ def check_reach(gate: Context) -> list[Check]:
     counted = f"more than {_MOST_EXAMPLES:,} examples" if needed is None else plural(needed, "example")
     message = (
         f"{counted} required to prove at {show_percent(config.confidence)} confidence that an equal candidate is "
-        f"at most {show_amount(config.max_drop, share=gate.share)} worse"
+        f"at most {show_amount(config.max_drop, share=gate.share)} worse (max_drop)"
     )
     numbers: dict[str, Any] = {"observed": n, "required": needed, "source": gate.source("max_drop")}
     if needed is not None and n >= needed:

@@ -274,6 +274,7 @@ def _check(gate: Context, best: _Reread, mended: Mapping[str, np.ndarray[Any, An
     names = " and ".join("the " + role if role in ("baseline", "candidate") else called(role) for role in roles)
     stop = best.reading.after if _STOP_TOKEN.fullmatch(best.reading.after) else ""
     how = f"make {names} answer with the expected text alone"
+    how += ", prompted as in the training rows" if "candidate" in roles else ""
     how = f"end the answers of {names} there with params: {{stop: [{_quoted(stop)}]}}" if stop else how
     advice = f"If your application ignores this, use metric: {_written(best.spec)}. If it does not, {how}."
     gain = best.gate.comparisons[gate.best].gain

@@ -62,7 +62,7 @@ class Slice:
         """Return why the slice is not judged; None where it is."""
         if not self.few or self.size is None:
             return self.problem
-        return f"too few {self.size.unit}s ({self.size.have:,}, {self.size.needed:,} required)"
+        return f"too few {self.size.unit}s ({self.size.have:,} of {self.size.needed:,} required)"
 
     def __str__(self) -> str:
         return f"{printable(self.field, _SHOWN)}={printable(self.value, _SHOWN)}"
