@@ -33,11 +33,11 @@ def check_free(gate: Context) -> Iterator[Check]:
     if gate.config.objective != "match":
         return
     if gate.config.cheaper_by is not None:
-        no_price, nothing = why_unpriced(gate.models), why_priced_at_nothing(gate.models)
+        no_price, free_price = why_unpriced(gate.models), why_priced_at_nothing(gate.models)
         if no_price:
             yield _cheaper_unknown(gate, no_price, unpriced_cure(*lacks_of(gate.models)))
-        elif nothing:
-            yield _cheaper_unknown(gate, nothing, FREE_CURE)
+        elif free_price:
+            yield _cheaper_unknown(gate, free_price, FREE_CURE)
     yield from _unlike_samples(gate)
 
 
@@ -95,17 +95,17 @@ def _cheaper(gate: Context) -> Check:
         return _cheaper_unknown(gate, free, FREE_CURE)
     old, new = call_usd(baseline) or 0.0, call_usd(candidate) or 0.0  # each is known
     hosting = gate.config.economics.hosting_usd_per_month if gate.config.economics else None
-    beside = f", without hosting at {dollars(hosting)} a month" if hosting else ""
-    seen = f"1,000 calls cost {show_usd(1000 * new)} instead of {show_usd(1000 * old)}{beside}"
-    return _advantage(gate, "cheaper", old / new, seen)
+    hosting_note = f", without hosting at {dollars(hosting)} per month" if hosting else ""
+    evidence = f"1,000 calls cost {show_usd(1000 * new)} instead of {show_usd(1000 * old)}{hosting_note}"
+    return _advantage(gate, "cheaper", old / new, evidence)
 
 
 def _faster(gate: Context) -> Check:
     baseline, candidate = gate.result.baseline, gate.result.candidate
     old, new = baseline.latency_p50_s, candidate.latency_p50_s
     if old is not None and new:
-        seen = f"p50 latency {show_seconds(new)} instead of {show_seconds(old)}"
-        return _advantage(gate, "faster", old / new, seen)
+        evidence = f"p50 latency {show_seconds(new)} instead of {show_seconds(old)}"
+        return _advantage(gate, "faster", old / new, evidence)
     roles = (("baseline", baseline), ("candidate", candidate))
     untimed = " and ".join(_untimed(role, model) for role, model in roles if not model.latency_p50_s)
     message = f"the speed cannot be compared: no latency is known of {untimed}"
@@ -116,7 +116,7 @@ def _untimed(role: str, model: ModelResult) -> str:
     return called(role, model.name) + (f" ({model.latency_unknown})" if model.latency_unknown else "")
 
 
-def _advantage(gate: Context, word: str, measured: float, seen: str) -> Check:
+def _advantage(gate: Context, word: str, measured: float, evidence: str) -> Check:
     required = gate.requirement(f"{word}_by")
     factor, measured = required["required"], round(measured, 12)
     enough = measured >= round(factor, 12)
@@ -124,7 +124,7 @@ def _advantage(gate: Context, word: str, measured: float, seen: str) -> Check:
     return Check(
         f"{word}_by",
         "pass" if enough else "fail",
-        f"{times} times {word} ({factor:g} times required): {seen}",
+        f"{times} times {word} ({factor:g} times required): {evidence}",
         observed=measured,
         **required,
         advice=None if enough else "Use a smaller model or a shorter prompt: a fine-tune needs fewer instructions.",
@@ -154,7 +154,7 @@ def _rivals(gate: Context) -> Iterator[Check]:
     config, baselines, best = gate.config, gate.result.baselines, gate.best
     top, sign = baselines[best].value, 1 if gate.deciding.greater_is_better else -1
     for role, one in baselines.items():
-        if role == best or top is None or one.value is None or not _no_dearer(config, one, gate.result.candidate):
+        if role == best or top is None or one.value is None or not _as_cheap(config, one, gate.result.candidate):
             continue
         drop = sign * (top - one.value)
         if round(drop, 12) > round(config.max_drop, 12):
@@ -172,7 +172,7 @@ def _rivals(gate: Context) -> Iterator[Check]:
         )
 
 
-def _no_dearer(config: GateKeys, baseline: ModelResult, candidate: ModelResult) -> bool:
+def _as_cheap(config: GateKeys, baseline: ModelResult, candidate: ModelResult) -> bool:
     """Return whether a baseline is as cheap and as fast as the candidate, in whatever the gate requires."""
     pairs = []
     if config.cheaper_by is not None:

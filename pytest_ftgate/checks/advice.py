@@ -75,8 +75,8 @@ def most_to_try(result: GateResult, most: int = 3) -> list[Advice]:
     for one in result.advice:
         first.setdefault(one.action, one)
     shown = list(first.values())[:most]
-    said = {(check.advice, check.message) for check in result.checks}
-    return [] if len(shown) == 1 and (shown[0].text, shown[0].fact) in said else shown
+    given = {(check.advice, check.message) for check in result.checks}
+    return [] if len(shown) == 1 and (shown[0].text, shown[0].fact) in given else shown
 
 
 class Facts:

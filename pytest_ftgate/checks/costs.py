@@ -169,8 +169,8 @@ def economics_of(costs: Costs) -> Economics:
 
 def best_case(costs: Costs) -> Costs:
     """Return the costs of the best possible candidate: calls are free, and so is training of unknown cost."""
-    nothing = Amount(0.0, "at best")
-    return replace(costs, candidate=nothing, training=nothing if costs.training.usd is None else costs.training)
+    free = Amount(0.0, "at best")
+    return replace(costs, candidate=free, training=free if costs.training.usd is None else costs.training)
 
 
 def economics_before_training(costs: Costs) -> Economics:

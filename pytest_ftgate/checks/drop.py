@@ -162,8 +162,8 @@ def is_within(gain: float | Fraction, max_drop: float) -> bool:
 
 def gain_reaches(gain: float | Fraction, margin: float) -> bool:
     """Return whether a gain reaches a margin, exactly: see :func:`as_fraction`. Margin 0 asks for more than 0."""
-    seen, least = as_fraction(gain), Fraction(repr(margin))
-    return seen > 0 if least == 0 else seen >= least
+    measured, least = as_fraction(gain), Fraction(repr(margin))
+    return measured > 0 if least == 0 else measured >= least
 
 
 def is_shown(gate: Context, comparison: Comparison) -> bool:

@@ -61,9 +61,11 @@ def check_free(gate: Context) -> Iterator[Check]:
     lacks += [Lack(no_price, unpriced_cure(*lacks_of(models)))] if no_price else []
     lacks += [_unbelieved(free)] if free else []
     # Without a candidate the training cost may still be unknown.
-    untold = spec.training_cost_usd is None and candidate is not None and price_of(candidate).training_per_1m is None
+    training_unknown = (
+        spec.training_cost_usd is None and candidate is not None and price_of(candidate).training_per_1m is None
+    )
     for limit in _limits(spec):
-        paid = untold and (limit == DAYS or spec.retrains_per_year)
+        paid = training_unknown and (limit == DAYS or spec.retrains_per_year)
         lacking = [*lacks, NO_TRAINING] if paid else lacks
         if lacking:
             yield _unknown(gate, limit, lacking)
@@ -173,8 +175,8 @@ def _headroom_check(gate: Context, limit: str, costs: Costs) -> Check:
         return _unknown(gate, limit, lacking)
     observed, enough, message = _outcome(gate, limit, best, best_of=costs)
     calls, usd, fixed = best.calls_per_month or 0.0, best.baseline.usd or 0.0, best.fixed_usd
-    beside = f", hosting and retraining cost {dollars(fixed)}" if fixed else ""
-    rests_on = f"{show_number(calls)} calls per month cost {show_usd(calls * usd)} with {best.baseline.of}{beside}"
+    fixed_note = f", hosting and retraining cost {dollars(fixed)}" if fixed else ""
+    rests_on = f"{show_number(calls)} calls per month cost {show_usd(calls * usd)} with {best.baseline.of}{fixed_note}"
     return Check(
         "room",
         "pass" if enough else "fail",

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from pytest_ftgate.metrics import Scored
 
-MENDED_LEAST, MENDED_SHARE = 5, 0.5
+IMPROVED_LEAST, IMPROVED_SHARE = 5, 0.5
 """So many, and such a share, of the candidate's wrong answers show a habit and no accident."""
 
 _MOST_TEXT = 200
@@ -47,7 +47,7 @@ _STOP_TOKEN = re.compile(r"<\|?/?[\w ]+\|?>")
 
 @dataclass(frozen=True)
 class _Reading:
-    """A way to read answers: the options of the metric that it changes, and what it ignores, in words."""
+    """Hold metric options that read answers in another way, what they ignore in words, and the text after a label."""
 
     options: Mapping[str, Any]
     ignores: str
@@ -60,7 +60,7 @@ class _Reading:
 
 @dataclass(frozen=True)
 class _Reread:
-    """A gate with its answers read in another way."""
+    """Hold a gate whose answers are scored by another reading."""
 
     reading: _Reading
     spec: MetricSpec
@@ -99,10 +99,12 @@ def finding(gate: Context) -> Check | None:
     before, after = (
         {role: one.scores[each.deciding.name] for role, one in each.scored.items()} for each in (gate, best.gate)
     )
-    mended = {role: _mended(one, after[role]) for role, one in before.items()}
-    if statuses == _statuses(best.gate, gate.deciding.name) and not _is_habit(mended["candidate"], before["candidate"]):
+    improved = {role: _improved(one, after[role]) for role, one in before.items()}
+    if statuses == _statuses(best.gate, gate.deciding.name) and not _is_habit(
+        improved["candidate"], before["candidate"]
+    ):
         return None
-    return _check(gate, best, mended, _status_of(statuses))
+    return _check(gate, best, improved, _status_of(statuses))
 
 
 def _statuses(gate: Context, metric: str) -> list[tuple[str, Status]]:
@@ -143,7 +145,7 @@ def _normalized(gate: Context, steps: Sequence[str], ignores: str) -> _Reading |
 
 
 def _around(gate: Context) -> Iterator[_Reading]:
-    """Yield readings without what stands around a label: a field of JSON, or a pattern of the most frequent frames."""
+    """Yield readings that drop the text around a label: a field of JSON, or a pattern of the most frequent frames."""
     options = gate.config.metric.options
     if "pattern" in options or "json_field" in options or not _takes_pattern(gate):
         return
@@ -197,7 +199,7 @@ def _items(value: Any) -> Iterable[tuple[str, Any]]:
 
 
 def _frame(answer: str, expected: str) -> tuple[str, str] | None:
-    """Return what stands before and after the expected output, where it last stands as whole words in an answer."""
+    """Return the text before and after the last whole-word occurrence of the expected output in an answer."""
     start, end = (r"(?<!\w)" if expected[:1].isalnum() else ""), (r"(?!\w)" if expected[-1:].isalnum() else "")
     if len(answer) > len(expected) + _MOST_TEXT:
         return None
@@ -211,7 +213,7 @@ def _nearest(frame: tuple[str, str]) -> tuple[str, str]:
 
 
 def _pattern(before: str, after: str, *, anywhere: bool) -> str:
-    """Return a regular expression whose group is what stands between, also where nothing stands around it."""
+    """Return a regular expression whose group is the text between the two, which may both be absent."""
     head, tail = (r"\s*".join(re.escape(part) for part in text.split()) for text in (before, after))
     if anywhere:
         return rf"(?s)^(?:.*{head}\s*)?([^\n]*?)(?:{tail}.*|\n.*)?$" if tail else rf"(?s)^(?:.*{head}\s*)?([^\n]*).*$"
@@ -248,21 +250,21 @@ def _reread(gate: Context, reading: _Reading) -> _Reread | None:
 # --- in words ------------------------------------------------------------------------------------------------
 
 
-def _mended(strict: Scored, other: Scored) -> np.ndarray[Any, Any]:
+def _improved(strict: Scored, other: Scored) -> np.ndarray[Any, Any]:
     """Return which examples are answered better when read in another way, shape ``(examples,)``."""
     change = rightness(other) - rightness(strict)
     better: np.ndarray[Any, Any] = change if strict.metric.greater_is_better else -change
-    mended: np.ndarray[Any, Any] = better.round(12) > 0
-    return mended
+    improved: np.ndarray[Any, Any] = better.round(12) > 0
+    return improved
 
 
-def _is_habit(mended: np.ndarray[Any, Any], strict: Scored) -> bool:
+def _is_habit(improved: np.ndarray[Any, Any], strict: Scored) -> bool:
     """Return whether most of what a model has wrong is right when read in another way."""
-    return bool(mended.sum() >= max(MENDED_LEAST, MENDED_SHARE * mistakes_in(strict)))
+    return bool(improved.sum() >= max(IMPROVED_LEAST, IMPROVED_SHARE * mistakes_in(strict)))
 
 
-def _check(gate: Context, best: _Reread, mended: Mapping[str, np.ndarray[Any, Any]], status: Status) -> Check:
-    rows = {role: one.nonzero()[0] for role, one in mended.items() if one.any()}
+def _check(gate: Context, best: _Reread, improved: Mapping[str, np.ndarray[Any, Any]], status: Status) -> Check:
+    rows = {role: one.nonzero()[0] for role, one in improved.items() if one.any()}
     roles = sorted(rows, key=lambda role: (-len(rows[role]), role != "candidate"))
     counted = " and ".join(
         f"{plural(len(rows[role]), 'answer')} of {called(role, gate.scored[role].facts.name)}" for role in roles

@@ -51,8 +51,8 @@ def unpriced_models(models: Mapping[str, Model]) -> dict[str, Price]:
 
 def why_unpriced(models: Mapping[str, Model]) -> str | None:
     """Return why the costs of candidate and baseline cannot be compared; None where they may be."""
-    told = [f"{called(role, models[role].name)}: {price.unknown}" for role, price in _blind(models).items()]
-    return "; ".join(told) or None
+    reasons = [f"{called(role, models[role].name)}: {price.unknown}" for role, price in _blind(models).items()]
+    return "; ".join(reasons) or None
 
 
 def _blind(models: Mapping[str, Model]) -> dict[str, Price]:

@@ -172,7 +172,7 @@ def _power(gate: Context, best: Scored) -> Check:
         expected = _Expected(config.margin, gate.source("margin"), by_hypothesis=False, share=gate.share)
         if config.margin == 0 or config.evidence == "proven":  # no gain of just the margin is proven to reach it
             return expected.unknown("the power of this test set is unknown: no expected gain is stated")
-    candidate = _mended(best, expected.gain)
+    candidate = _improved(best, expected.gain)
     if candidate is None:
         return expected.unknown(f"{expected} is more than this baseline leaves room for")
     comparison = gate.compare(best, candidate)
@@ -211,7 +211,7 @@ def _chance(gate: Context, p: float, needed: int | None, expected: _Expected) ->
     )
 
 
-def _mended(best: Scored, gain: float) -> Scored | None:
+def _improved(best: Scored, gain: float) -> Scored | None:
     from pytest_ftgate.statistics import hypothetical_scores, hypothetical_set
 
     metric = best.metric
