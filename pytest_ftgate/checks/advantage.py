@@ -1,4 +1,4 @@
-"""Equal but cheaper: how many times cheaper and faster the candidate is, and whether another baseline is, too."""
+"""The rules for ``cheaper_by`` and ``faster_by``, and a warning where another baseline is as good and as cheap."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ if TYPE_CHECKING:
 
 
 def check_free(gate: Context) -> Iterator[Check]:
-    """Check that costs and times can be compared at all, whatever is answered."""
+    """Check before any call that costs and latencies can be compared."""
     if gate.config.objective != "match":
         return
     if gate.config.cheaper_by is not None:
-        no_price, nothing = why_unpriced(gate.models), why_priced_at_nothing(gate.models)
+        no_price, free_price = why_unpriced(gate.models), why_priced_at_nothing(gate.models)
         if no_price:
-            yield _cheaper_unknown(gate, f"known: {no_price}", unpriced_cure(*lacks_of(gate.models)))
-        elif nothing:
-            yield _cheaper_unknown(gate, f"told: {nothing}", FREE_CURE)
+            yield _cheaper_unknown(gate, no_price, unpriced_cure(*lacks_of(gate.models)))
+        elif free_price:
+            yield _cheaper_unknown(gate, free_price, FREE_CURE)
     yield from _unlike_samples(gate)
 
 
 def check(gate: Context) -> Iterator[Check]:
-    """Check how many times cheaper and faster the candidate is; before training, whether it can be."""
+    """Check how many times cheaper and faster the candidate is; before training, whether it can be cheaper."""
     config = gate.config
     if not gate.accepts:
         if config.cheaper_by is not None:
@@ -56,31 +56,31 @@ def check(gate: Context) -> Iterator[Check]:
 
 
 def _cheaper_unknown(gate: Context, why: str, advice: str) -> Check:
-    message = f"how much cheaper a call is cannot be {why}"
+    message = f"the candidate's cost cannot be compared with the baseline's: {why}"
     required = gate.requirement("cheaper_by")
     return Check("cheaper_by", "error", message, **required, advice=advice, action="cut_costs")
 
 
 def _unlike_samples(gate: Context) -> Iterator[Check]:
-    """Refuse to compare latencies whose samples are not taken alike."""
+    """Refuse to compare latencies of models whose samples differ in size or concurrency."""
     candidate = gate.models.get("candidate")
     if gate.config.faster_by is None or candidate is None or candidate.latency is None:
         return
     for role, model in gate.models.items():
         sample = model.latency
         if sample is not None and sample != candidate.latency:
-            samples = f"{called(role, model.name)}: {_taken(sample)}; {called('candidate', candidate.name)}"
+            samples = f"{called(role, model.name)} has {_taken(sample)}, {called('candidate', candidate.name)} has "
             yield Check(
                 "faster_by",
                 "error",
-                f"latencies of unlike samples cannot be compared: {samples}: {_taken(candidate.latency)}",
+                f"the latency samples of the models differ: {samples}{_taken(candidate.latency)}",
                 **gate.requirement("faster_by"),
                 advice="Give both models the same latency: {concurrency: 1, examples: 50}.",
             )
 
 
 def _taken(sample: LatencySample) -> str:
-    return f"{plural(sample.concurrency, 'call')} at a time, {plural(sample.examples, 'example')}"
+    return f"{plural(sample.examples, 'example')} at concurrency {sample.concurrency:,}"
 
 
 # --- the candidate against the baseline ----------------------------------------------------------------------
@@ -92,23 +92,23 @@ def _cheaper(gate: Context) -> Check:
     if unknown is not None:
         return unknown
     if free:
-        return _cheaper_unknown(gate, f"told: {free}", FREE_CURE)
+        return _cheaper_unknown(gate, free, FREE_CURE)
     old, new = call_usd(baseline) or 0.0, call_usd(candidate) or 0.0  # each is known
     hosting = gate.config.economics.hosting_usd_per_month if gate.config.economics else None
-    beside = f"; hosting, {dollars(hosting)} a month, is not in it" if hosting else ""
-    seen = f"{show_usd(1000 * old)} against {show_usd(1000 * new)} for 1,000 calls{beside}"
-    return _advantage(gate, "cheaper", old / new, seen)
+    hosting_note = f", without hosting at {dollars(hosting)} per month" if hosting else ""
+    evidence = f"1,000 calls cost {show_usd(1000 * new)} instead of {show_usd(1000 * old)}{hosting_note}"
+    return _advantage(gate, "cheaper", old / new, evidence)
 
 
 def _faster(gate: Context) -> Check:
     baseline, candidate = gate.result.baseline, gate.result.candidate
     old, new = baseline.latency_p50_s, candidate.latency_p50_s
     if old is not None and new:
-        seen = f"half of the answers within {show_seconds(old)} against {show_seconds(new)}"
-        return _advantage(gate, "faster", old / new, seen)
+        evidence = f"p50 latency {show_seconds(new)} instead of {show_seconds(old)}"
+        return _advantage(gate, "faster", old / new, evidence)
     roles = (("baseline", baseline), ("candidate", candidate))
     untimed = " and ".join(_untimed(role, model) for role, model in roles if not model.latency_p50_s)
-    message = f"how much faster it is cannot be known: there is no latency of {untimed}"
+    message = f"the speed cannot be compared: no latency is known of {untimed}"
     return Check("faster_by", "error", message, **gate.requirement("faster_by"), advice=UNTIMED_CURE)
 
 
@@ -116,7 +116,7 @@ def _untimed(role: str, model: ModelResult) -> str:
     return called(role, model.name) + (f" ({model.latency_unknown})" if model.latency_unknown else "")
 
 
-def _advantage(gate: Context, word: str, measured: float, seen: str) -> Check:
+def _advantage(gate: Context, word: str, measured: float, evidence: str) -> Check:
     required = gate.requirement(f"{word}_by")
     factor, measured = required["required"], round(measured, 12)
     enough = measured >= round(factor, 12)
@@ -124,37 +124,37 @@ def _advantage(gate: Context, word: str, measured: float, seen: str) -> Check:
     return Check(
         f"{word}_by",
         "pass" if enough else "fail",
-        f"{times} times {word} ({seen}), asked for {factor:g}",
+        f"{times} times {word} ({factor:g} times required): {evidence}",
         observed=measured,
         **required,
-        advice=None if enough else "Try a smaller model, or a shorter prompt: a tuned model needs fewer words.",
+        advice=None if enough else "Use a smaller model or a shorter prompt: a fine-tune needs fewer instructions.",
         action="cut_costs",
     )
 
 
 def _cost_unknown(gate: Context, models: Mapping[str, ModelResult]) -> Check | None:
-    """Say that the cost of one of these models, by role, is unknown."""
+    """Return an error where the cost of one of these models, by role, is unknown."""
     unknown = {role: model for role, model in models.items() if call_usd(model) is None}
     if not unknown:
         return None
     why = [f"{called(role, one.name)}: {one.cost_unknown or 'no cost was measured'}" for role, one in unknown.items()]
     unpriced = [model.price_lack for model in unknown.values() if model.price_unknown is not None]
     advice = unpriced_cure(*unpriced) if unpriced else UNCOUNTED_CURE
-    return _cheaper_unknown(gate, f"known: {'; '.join(why)}", advice)
+    return _cheaper_unknown(gate, "; ".join(why), advice)
 
 
 # --- another baseline ----------------------------------------------------------------------------------------
 
 
 def _rivals(gate: Context) -> Iterator[Check]:
-    """Say where another baseline does what is asked of the candidate: not much worse than the best, and no dearer.
+    """Warn of another baseline that also meets the gate: within ``max_drop`` of the best, and as cheap and fast.
 
-    By what was measured, without bounds, and so a warning; what is unknown of a baseline is not held against anybody.
+    This rests on measured values without bounds, so it is a warning. A baseline of unknown cost is not considered.
     """
     config, baselines, best = gate.config, gate.result.baselines, gate.best
     top, sign = baselines[best].value, 1 if gate.deciding.greater_is_better else -1
     for role, one in baselines.items():
-        if role == best or top is None or one.value is None or not _no_dearer(config, one, gate.result.candidate):
+        if role == best or top is None or one.value is None or not _as_cheap(config, one, gate.result.candidate):
             continue
         drop = sign * (top - one.value)
         if round(drop, 12) > round(config.max_drop, 12):
@@ -163,17 +163,17 @@ def _rivals(gate: Context) -> Iterator[Check]:
         yield Check(
             "rival",
             "warning",
-            f"{called(role, one.name)} is worse than {called(best)} by {loses}, and no {_less(config)} than "
-            "the candidate: it may be enough without a fine-tune",
+            f"{called(role, one.name)} is only {loses} worse than {called(best)} and not {_less(config)} than the "
+            "candidate: it may make the fine-tune unnecessary",
             observed=-drop,
             required=-config.max_drop,
             source=str(config.baselines[role].source),
-            advice="Make it the only baseline, and see what the fine-tune brings over it.",
+            advice="Make it the only baseline, and measure what the fine-tune gains over it.",
         )
 
 
-def _no_dearer(config: GateKeys, baseline: ModelResult, candidate: ModelResult) -> bool:
-    """Return whether a baseline is no dearer and no slower than the candidate, as far as the gate asks for it."""
+def _as_cheap(config: GateKeys, baseline: ModelResult, candidate: ModelResult) -> bool:
+    """Return whether a baseline is as cheap and as fast as the candidate, in whatever the gate requires."""
     pairs = []
     if config.cheaper_by is not None:
         pairs.append((call_usd(baseline), call_usd(candidate)))
@@ -183,7 +183,7 @@ def _no_dearer(config: GateKeys, baseline: ModelResult, candidate: ModelResult) 
 
 
 def _less(config: GateKeys) -> str:
-    words = [("dearer", config.cheaper_by), ("slower", config.faster_by)]
+    words = [("more expensive", config.cheaper_by), ("slower", config.faster_by)]
     return " or ".join(word for word, factor in words if factor is not None)
 
 
@@ -191,16 +191,16 @@ def _less(config: GateKeys) -> str:
 
 
 def _foreseen(gate: Context) -> Iterator[Check]:
-    """Check that a call can be cheaper at all, and what the cheapest candidate with a price would come to.
+    """Check before training that a call can be cheaper, and estimate the cost of the cheapest candidate with a price.
 
-    With as many tokens as the baseline takes. A tuned model needs fewer, so that too little is no failure.
+    The estimate assumes as many tokens as the baseline uses. A fine-tuned model needs fewer, so it never fails.
     """
     config, baseline, required = gate.config, gate.result.baseline, gate.requirement("cheaper_by")
     factor, unknown = required["required"], _cost_unknown(gate, {gate.best: baseline})
     if unknown is not None or not baseline.cost_usd:
         name = called(gate.best, baseline.name)
-        message = f"no room: a call of {name} costs nothing by its price: none can be cheaper"
-        advice = "Do not train to save what is not paid."
+        message = f"no room: by its price a call of {name} costs nothing, so no candidate can be cheaper"
+        advice = "Do not train to save money: there is nothing to save."
         yield unknown or Check("room", "fail", message, 0.0, **required, advice=advice, action="stop")
         return
     specs = config.candidates.values() or [config.candidate]
@@ -213,13 +213,11 @@ def _foreseen(gate: Context) -> Iterator[Check]:
         yield Check(
             "cheaper_by",
             status,
-            f"with as many tokens as the baseline a call of the candidate would be {times:.4g} times cheaper "
-            f"by its price ({priced}), asked for {factor:g}",
+            f"with as many tokens as the baseline, the candidate would be {times:.4g} times cheaper by its price "
+            f"({priced}; {factor:g} times required)",
             observed=times,
             **required,
-            advice=None
-            if status == "note"
-            else "Plan for a smaller model, or a much shorter prompt, before you train.",
+            advice=None if status == "note" else "Plan for a smaller model or a much shorter prompt before you train.",
         )
 
 

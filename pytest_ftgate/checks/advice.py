@@ -1,7 +1,7 @@
-"""What to do about a gate that is not green: each advice from a fact, in the order in which things are worth trying.
+"""What to do about a gate that is not green: each advice rests on a fact, and the first is the first to try.
 
-A check that does not hold brings its own advice (``Check.action``); here is what only the answers as a whole can tell.
-Where a threshold comes from stands in ``docs/advice.md``.
+A failed check brings its own advice (``Check.action``); this module adds what only all answers together can tell.
+``docs/advice.md`` explains the thresholds.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from functools import cached_property
 from statistics import median
 from typing import TYPE_CHECKING, get_args
 
+from pytest_ftgate.checks import identical_outputs, normalization
 from pytest_ftgate.checks.advice_form import form_advice, form_first, mostly_form
 from pytest_ftgate.result import Action, Advice, Check, Confusion, Diagnosis, GateResult, LabelScore
 from pytest_ftgate.runs.mistakes import NO_LABEL
-from pytest_ftgate.text import is_share, plural, printable, show_amount, show_difference, show_distance
+from pytest_ftgate.text import is_share, plural, printable, show_amount, show_difference, show_percent
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
@@ -36,17 +37,18 @@ _BY_ANSWERS = {
     "hypothesis_gain",
     "margin",
     "max_drop",
+    "normalization",
     "power",
     "room",
     "slices",
     "slices_size",
     "weak_baseline",
 }
-"""The checks by which a gate fails for what its models answered, and not for a guard, a cost or a date."""
+"""The checks that fail because of the answers on the test set, and not because of a guard, a cost or a date."""
 
 
 def advise(gate: Context) -> tuple[Advice, ...]:
-    """Return the advice for a gate, the first thing to try first; none where it is green or could not be judged."""
+    """Return the advice for a gate, the first to try first; none for the verdicts ``pass`` and ``error``."""
     if gate.result.verdict in ("pass", "error"):
         return ()
     facts = Facts(gate)
@@ -56,32 +58,35 @@ def advise(gate: Context) -> tuple[Advice, ...]:
     return tuple(dict.fromkeys([*_first(facts), *further]))
 
 
-def before_dropping(gate: Context) -> str | None:
-    """Return what is to be done before a gain that is too small says anything against the candidate; else None."""
-    return next((advice.text for advice in _first(Facts(gate, lost=True))), None)
+def advice_on_loss(gate: Context, otherwise: str) -> str | None:
+    """Return the advice for a gain that is too small; ``otherwise`` if the answers do show what the candidate can do.
+
+    None where another failed check says why they do not, and what to do about that.
+    """
+    identical = [check for check in identical_outputs.check(gate) if check.status == "fail"]
+    if identical or normalization.finding(gate) is not None:
+        return None
+    return next((advice.text for advice in _first(Facts(gate, lost=True))), otherwise)
 
 
 def most_to_try(result: GateResult, most: int = 3) -> list[Advice]:
-    """Return the first advice of each action, at most so many: for people, who do one thing after the other.
-
-    None where it is one, and a check says the same word for word.
-    """
+    """Return the first advice of each action, at most ``most``; none where it is one that a check already gives."""
     first: dict[str, Advice] = {}
     for one in result.advice:
         first.setdefault(one.action, one)
     shown = list(first.values())[:most]
-    said = {(check.advice, check.message) for check in result.checks}
-    return [] if len(shown) == 1 and (shown[0].text, shown[0].fact) in said else shown
+    given = {(check.advice, check.message) for check in result.checks}
+    return [] if len(shown) == 1 and (shown[0].text, shown[0].fact) in given else shown
 
 
 class Facts:
-    """What advice looks at: a judged gate, what it failed for, and whether its answers tell anything.
+    """Hold what advice rests on: a judged gate, why it failed, and whether its answers are informative.
 
     Attributes:
         result: the facts of the gate.
-        diagnosis: of the answers; nothing in it where there are none.
-        candidate: the candidate's answers by kind; empty before training.
-        lost: the answers on the test set are what the gate failed for.
+        diagnosis: the diagnosis of the answers; empty where there are none.
+        candidate: counts of the candidate's answers by kind; empty before training.
+        lost: whether the gate failed because of the answers on the test set.
     """
 
     def __init__(self, gate: Context, *, lost: bool | None = None) -> None:
@@ -95,36 +100,40 @@ class Facts:
 
     @cached_property
     def unmeasured(self) -> list[Check]:
-        """Return what says that the scores tell nothing of the candidate: a biased judge, one model under two names."""
+        """Return the checks which say that the scores do not measure the candidate.
+
+        They find a biased judge, one model under two names, or scores that rest on the form of answers.
+        """
         biased = f"position_bias.{self.result.metric}"
         found = [check for check in self.gate.judge_run.checks if check.name == biased and check.status == "warning"]
-        return [*found, *(check for name, check in self.red.items() if name == "identical_outputs")]
+        form = [check for check in self.result.checks if check.name == "normalization"]
+        return [*found, *(check for name, check in self.red.items() if name == "identical_outputs"), *form]
 
     @property
     def taught(self) -> bool:
-        """Return whether the answers show what training taught: they are the candidate's own, and have a form."""
+        """Return whether the answers show what training taught: they are the candidate's own, in the right form."""
         return self.lost and not self.unmeasured and not mostly_form(self.candidate)
 
     @cached_property
     def training_labels(self) -> Mapping[str, int]:
-        """Return how often each output stands in the training set."""
+        """Return the number of training rows of each output."""
         from pytest_ftgate.data import expected_text
 
         return Counter(expected_text(example.expected).strip() for example in self.gate.training)
 
     def surely_below(self, target: float) -> bool:
-        """Return whether the real gain is surely below it."""
+        """Return whether the real gain is below ``target``, at the gate's confidence."""
         upper = self.result.upper_bound
         return upper is not None and upper < target
 
 
 def _bounds_quality(check: Check) -> bool:
-    """Return whether it bounds how good the candidate's answers are."""
+    """Return whether a check bounds the quality of the candidate's answers."""
     return check.name.startswith("require.candidate.") and check.action == "fix_data"
 
 
 def _first(facts: Facts) -> Iterator[Advice]:
-    """Yield what comes before all else: a fair measure, and answers that are any."""
+    """Yield what comes before all else: a fair measurement, and answers in a usable form."""
     if not facts.lost:
         return
     for check in facts.unmeasured:
@@ -135,11 +144,13 @@ def _first(facts: Facts) -> Iterator[Advice]:
 
 
 def _of_checks(facts: Facts) -> Iterator[Advice]:
-    """Yield the advice of checks that do not hold; of warnings where answers are to blame, or none was asked for."""
+    """Yield the advice of failed checks, and of warnings where the answers failed or no model was called."""
     to_blame = facts.lost or not facts.result.models_called
     for check in facts.result.checks:
         counts = check.status in _RED or (check.status == "warning" and to_blame)
         if not counts or check.action is None or check.advice is None or check in facts.unmeasured:
+            continue
+        if check.name == "weak_baseline" and facts.unmeasured:
             continue
         if (check.name == "degenerate_candidate" or _bounds_quality(check)) and not facts.taught:
             continue
@@ -147,7 +158,7 @@ def _of_checks(facts: Facts) -> Iterator[Advice]:
 
 
 def _of_answers(facts: Facts) -> Iterator[Advice]:
-    """Yield what the answers and the training set as a whole tell."""
+    """Yield the advice that follows from all answers and the training set together."""
     if facts.lost or not facts.result.models_called:
         yield from _contradictions(facts)
     if facts.taught:
@@ -160,38 +171,39 @@ def _of_answers(facts: Facts) -> Iterator[Advice]:
         yield from _lost_too_much(facts)
     if facts.lost:
         yield from _too_few_test_examples(facts)
-        yield from form_advice(facts.diagnosis)
+    if facts.lost and not any(check.name == "normalization" for check in facts.unmeasured):
+        yield from form_advice(facts.gate.config.asked, facts.diagnosis)
 
 
 # --- what was taught ---------------------------------------------------------------------------------------------
 
 
 def _contradictions(facts: Facts) -> Iterator[Advice]:
-    """Advise on training rows that contradict each other, often enough to be learned."""
+    """Advise on training rows that contradict each other, where they are frequent enough to be learned."""
     usable, conflicts = facts.result.training.usable or 0, facts.result.training.conflicts or 0
     if conflicts and conflicts >= CONFLICTS_SHARE * usable and "conflicts" not in facts.red:
         fact = f"{plural(conflicts, 'training row')} of {usable + conflicts:,} contradict another one"
-        yield Advice("fix_data", "Decide which output is right where one input has two.", fact)
+        yield Advice("fix_data", "Decide which output is right for each input that has two.", fact)
 
 
 def _learned_confusion(facts: Facts) -> Iterator[Advice]:
-    """Advise on a pair of labels that the candidate mixes up more than the baseline: it was taught to."""
+    """Advise on a pair of labels that the candidate confuses more often than the baseline: training taught that."""
     worst = learned_pair(facts.diagnosis)
     if worst is None:
         return
     expected, answered = _name(worst.expected), _name(worst.answered)
     yield Advice(
         "fix_data",
-        f"Look at the training rows of {expected} and {answered}: do they agree?",
-        f"the candidate answers {answered} for {expected} {plural(worst.candidate, 'time')}, "
-        f"the baseline {worst.baseline:,}",
+        f"Check whether the training rows of {expected} and {answered} are labelled consistently.",
+        f"the candidate answers {answered} instead of {expected} {plural(worst.candidate, 'time')}, "
+        f"the baseline {plural(worst.baseline, 'time')}",
     )
 
 
 def learned_pair(diagnosis: Diagnosis) -> Confusion | None:
-    """Return the two labels that the candidate mixes up most beyond the baseline, where it also loses the expected one.
+    """Return the two labels that the candidate confuses most beyond the baseline; None where training is not to blame.
 
-    What is no label was taught by no row; and a label that is right as often as before was not mixed up by training.
+    Training is not to blame for answers that are no label, nor where the expected label is right as often as before.
     """
     if diagnosis.candidate is None:
         return None
@@ -210,15 +222,15 @@ def _name(label: str) -> str:
 
 
 def _broken_examples(facts: Facts) -> Iterator[Advice]:
-    """Advise on a candidate that breaks nearly as much as it fixes: it has been taught something else, too."""
+    """Advise on a candidate that breaks at least half as much as it fixes: it was taught something wrong, too."""
     broken, fixed = len(facts.diagnosis.broken), len(facts.diagnosis.fixed)
     if broken >= BROKEN_LEAST and broken >= BROKEN_SHARE * fixed:
-        text = "Look at the broken examples, and at training rows like them: what was taught that is wrong here?"
+        text = "Compare the broken examples with similar training rows: some of those rows teach the wrong answer."
         yield Advice("fix_data", text, f"the candidate fixes {plural(fixed, 'example')} and breaks {broken:,}")
 
 
 def _thin_labels(facts: Facts) -> Iterator[Advice]:
-    """Advise on labels that the candidate gets wrong and has hardly seen."""
+    """Advise on labels that the candidate gets wrong and that have few training rows."""
     scores = facts.diagnosis.labels
     counts = [facts.training_labels.get(score.label, 0) for score in scores] if scores else []
     usual = int(median(counts)) if counts else 0
@@ -226,8 +238,8 @@ def _thin_labels(facts: Facts) -> Iterator[Advice]:
         if count < THIN_LABEL < usual and _mostly_wrong(score):
             yield Advice(
                 "add_examples",
-                f"Write {plural(usual - count, 'training example')} of {_name(score.label)}.",
-                f"the training set has {count:,} of {_name(score.label)}, {usual:,} of a usual label, "
+                f"Write {plural(usual - count, 'more training example')} of {_name(score.label)}.",
+                f"{_name(score.label)} has {plural(count, 'training example')}, the median label {usual:,}, "
                 f"and the candidate gets {score.candidate} of {score.answers} right",
             )
 
@@ -238,7 +250,7 @@ def _mostly_wrong(score: LabelScore) -> bool:
 
 
 def _half_way(facts: Facts) -> Iterator[Advice]:
-    """Advise to go on where half of the margin was gained, from a training set that can still grow."""
+    """Advise to add training data where at least half of the margin was gained and the training set is small."""
     result, usable = facts.result, facts.result.training.usable or 0
     gain, margin = result.gain or 0.0, result.margin or 0.0
     within = 0 < margin / 2 <= gain < margin and 0 < usable < MOST_TRAINING
@@ -247,13 +259,13 @@ def _half_way(facts: Facts) -> Iterator[Advice]:
         yield Advice(
             "add_examples",
             f"Write {plural(min(usable, MOST_TRAINING - usable), 'more training example')}.",
-            f"{show_difference(gain, share=share)} of {show_amount(margin, share=share)} were gained with {usable:,} "
-            "usable ones",
+            f"{plural(usable, 'usable training example')} gained {show_difference(gain, share=share)} of the margin of "
+            f"{show_amount(margin, share=share)}",
         )
 
 
 def _too_few_test_examples(facts: Facts) -> Iterator[Advice]:
-    """Advise on what may be real, and this test set does not show it."""
+    """Advise to label more test examples where the gain may be real but is not shown."""
     needed, n = facts.result.examples_needed, facts.result.n
     for name in ("evidence", "max_drop"):
         check = facts.red.get(name)
@@ -267,43 +279,45 @@ def _too_few_test_examples(facts: Facts) -> Iterator[Advice]:
 
 
 def _both_wrong(facts: Facts) -> Iterator[Advice]:
-    """Advise on what this base model cannot do, prompted or trained; one that misses the form has not shown that."""
+    """Advise another base model where neither prompting nor training helps.
+
+    A baseline whose mistakes are mostly of form has not shown that prompting does not help.
+    """
     both, broken = facts.diagnosis.wrong_in_both or 0, len(facts.diagnosis.broken)
     if "margin" not in facts.red or mostly_form(facts.diagnosis.baseline):
         return
     if both >= BOTH_WRONG_LEAST and both >= BOTH_WRONG_SHARE * (both + broken):
-        of = "all" if not broken else f"{both:,} of"
-        fact = f"{of} {plural(both + broken, 'example')} that the candidate gets wrong are the prompt's mistakes, too"
-        yield Advice("another_model", "Try a more capable base model, prompted first.", fact)
+        of = f"all {both:,}" if not broken else f"{both:,} of {both + broken:,}"
+        fact = f"the baseline is wrong, too, on {of} examples that the candidate gets wrong"
+        yield Advice("another_model", "Try a more capable base model, first with a prompt alone.", fact)
 
 
 def _out_of_reach(facts: Facts) -> Iterator[Advice]:
-    """Advise to stop where the real gain is surely below the margin: more of the same cannot be expected to pass."""
+    """Advise to stop where the real gain is surely below the margin: another run cannot be expected to pass."""
     result, margin = facts.result, facts.result.margin
     if "margin" not in facts.red or margin is None or not facts.surely_below(margin):
         return
     share, lower = is_share(result.metric_range), result.lower_bound
     asked = show_amount(margin, share=share)
-    sure = f"{100 * (result.confidence or 0):g} % sure that the real gain is at most "
-    fact = f"{sure}{show_difference(result.upper_bound, share=share)}, below the margin of {asked}"
+    bound = f"{show_percent(result.confidence or 0)} upper bound of the gain"
+    fact = f"{bound} {show_difference(result.upper_bound, share=share)}, below the margin of {asked}"
     if lower is None or lower <= 0:
         yield Advice("stop", "Drop this fine-tune, and keep the prompt.", fact)
         return
-    least = show_distance(lower, share=share)
-    text = f"It is surely better, by at least {least}, and cannot be expected to reach {asked}: "
-    yield Advice("stop", f"{text}ask whether it must, or drop it.", fact)
+    least = show_difference(lower, share=share)
+    text = f"This fine-tune is better (lower bound {least}), but cannot be expected to reach the margin of {asked}: "
+    yield Advice("stop", f"{text}keep the prompt, or train a different one.", fact)
 
 
 def _lost_too_much(facts: Facts) -> Iterator[Advice]:
-    """Advise to stop where an equal but cheaper candidate is surely worse than it may be."""
+    """Advise to stop where a candidate that should match the baseline is surely worse than ``max_drop`` allows."""
     result, most = facts.result, facts.result.max_drop
     if "max_drop" not in facts.red or most is None or result.upper_bound is None or not facts.surely_below(-most):
         return
     share = is_share(result.metric_range)
-    worse = show_distance(result.upper_bound, share=share)
     yield Advice(
         "stop",
-        "Keep the larger model: this one gives up more than the gate allows.",
-        f"{100 * (result.confidence or 0):g} % sure that it is worse by at least {worse}, and "
-        f"{show_amount(most, share=share)} are allowed",
+        "Keep the baseline: the candidate is worse by more than the gate allows.",
+        f"{show_percent(result.confidence or 0)} upper bound of the gain "
+        f"{show_difference(result.upper_bound, share=share)} (limit -{show_amount(most, share=share)})",
     )

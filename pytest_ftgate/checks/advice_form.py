@@ -1,26 +1,30 @@
-"""Advice about answers that say nothing of what a model knows: of another form, cut off, refused, or missing.
+"""Advice on answers that do not show what a model knows: of the wrong form, cut off, refused, or missing.
 
-Where a threshold comes from stands in ``docs/advice.md``.
+``docs/advice.md`` explains the thresholds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from pytest_ftgate.result import Advice, Diagnosis
 from pytest_ftgate.runs.mistakes import OF_FORM, RIGHT
 from pytest_ftgate.text import plural
+
+if TYPE_CHECKING:
+    from pytest_ftgate.config import ModelSpec
 
 FORM_LEAST, FORM_SHARE = 5, 0.5
 NO_ANSWER_LEAST, NO_ANSWER_SHARE = 3, 0.1
 _NO_ANSWER = ("cut_off", "refusal", "missing")
 
 Counts = Mapping[str, int]
-"""Answers by kind, as :class:`Diagnosis` has them."""
+"""Numbers of answers by kind, as in :class:`Diagnosis`."""
 
 
 def _form(counts: Counts) -> int:
-    """Return the answers that are none of those that the task allows."""
+    """Return the number of answers that are none of those that the task allows."""
     return sum(counts.get(kind, 0) for kind in OF_FORM)
 
 
@@ -29,41 +33,52 @@ def _mistakes(counts: Counts) -> int:
 
 
 def mostly_form(counts: Counts, also: tuple[str, ...] = _NO_ANSWER) -> bool:
-    """Return whether most mistakes say nothing about what a model knows: of form, or of a further kind."""
-    none = _form(counts) + sum(counts.get(kind, 0) for kind in also)
-    return none >= FORM_LEAST and none >= FORM_SHARE * _mistakes(counts)
+    """Return whether most mistakes are of form, or of the kinds ``also``, and so do not show what a model knows."""
+    count = _form(counts) + sum(counts.get(kind, 0) for kind in also)
+    return count >= FORM_LEAST and count >= FORM_SHARE * _mistakes(counts)
 
 
 def _many(counts: Counts, kind: str) -> bool:
-    """Return whether so many answers are of a kind that it is no accident."""
+    """Return whether enough answers are of a kind to rule out an accident."""
     count = counts.get(kind, 0)
     return count >= NO_ANSWER_LEAST and count >= NO_ANSWER_SHARE * sum(counts.values())
 
 
+def has_format(model: ModelSpec | None) -> bool:
+    """Return whether a model's answers are constrained already."""
+    return model is not None and "response_format" in (model.options.get("params") or {})
+
+
 def form_first(diagnosis: Diagnosis) -> Advice | None:
-    """Return what mends most of the candidate's mistakes, where they say nothing of what it knows."""
+    """Return the advice that would fix most of the candidate's mistakes; None unless most are of form, or no answer."""
     counts = diagnosis.candidate or {}
     if not mostly_form(counts):
         return None
-    mended = {
+    fixed = {
         _ask_as_trained(counts): _form(counts),
         _raise_limit("candidate", counts): counts.get("cut_off", 0),
         _ask_again(counts): counts.get("missing", 0),
     }
     if not _many(diagnosis.baseline, "refusal"):  # else it is the base model that refuses
-        mended[_candidate_refuses(counts)] = counts.get("refusal", 0)
-    worst = max(mended, key=lambda advice: mended[advice])
-    return worst if mended[worst] else None
+        fixed[_candidate_refuses(counts)] = counts.get("refusal", 0)
+    best = max(fixed, key=lambda advice: fixed[advice])
+    return best if fixed[best] else None
 
 
-def form_advice(diagnosis: Diagnosis) -> Iterator[Advice]:
-    """Yield all that answers which say nothing suggest."""
+def form_advice(models: Mapping[str, ModelSpec], diagnosis: Diagnosis) -> Iterator[Advice]:
+    """Yield the advice on all answers that do not show what a model knows.
+
+    Args:
+        models: the models of the gate, by role; what they have already is not advised.
+        diagnosis: what the answers of the best baseline and of the candidate are like.
+    """
     before, after = diagnosis.baseline, diagnosis.candidate or {}
     if mostly_form(before, ()):  # which an instruction may mend without any training
-        what = "every possible label" if diagnosis.labels else "what it has to be"
-        text = f"Tell the baseline the form of an answer: {what}, nothing else, an example or two; "
-        yield Advice("better_prompt", f"{text}or constrain it with response_format.", _of_form("baseline", before))
-    if mostly_form(after, ()):  # a model that misses the form it was trained on is likely asked in another way
+        what = "list every label" if diagnosis.labels else "describe the format"
+        text = f"Tell the baseline in its prompt how to answer: {what}, and ask for nothing else"
+        text += "" if has_format(models.get("baseline")) else "; or constrain it with response_format"
+        yield Advice("better_prompt", f"{text}.", _of_form("baseline", before))
+    if mostly_form(after, ()):  # a model that misses the form it was trained on likely gets another prompt
         yield _ask_as_trained(after)
     for role, counts in (("baseline", before), ("candidate", after)):
         if _many(counts, "cut_off"):
@@ -76,18 +91,18 @@ def form_advice(diagnosis: Diagnosis) -> Iterator[Advice]:
 def _refusals(before: Counts, after: Counts) -> Iterator[Advice]:
     """Advise where one model refuses what the other answers, or training did not end the refusals."""
     if _many(before, "refusal") and _many(after, "refusal"):
-        text = "Try a base model that takes on this task: training on it did not end the refusals."
-        fact = f"the baseline refuses {before['refusal']:,} answers, the candidate {after['refusal']:,}"
+        text = "Try another base model: training did not end the refusals."
+        fact = f"the baseline refuses {plural(before['refusal'], 'answer')}, the candidate {after['refusal']:,}"
         yield Advice("another_model", text, fact)
     elif _many(before, "refusal"):
-        text = "Tell the baseline what the task is for, and what to answer where it hesitates."
+        text = "Tell the baseline in its prompt what the task is for, and what to answer in doubtful cases."
         yield Advice("better_prompt", text, f"the baseline refuses {_share_of(before, 'refusal')}")
     elif _many(after, "refusal"):
         yield _candidate_refuses(after)
 
 
 def _ask_as_trained(counts: Counts) -> Advice:
-    text = "Ask the candidate as it was trained: with the system message and the template of its training rows."
+    text = "Prompt the candidate as in its training rows: with the same system message and template."
     return Advice("better_prompt", text, _of_form("candidate", counts))
 
 
@@ -97,12 +112,12 @@ def _raise_limit(role: str, counts: Counts) -> Advice:
 
 
 def _candidate_refuses(counts: Counts) -> Advice:
-    text = "Ask the candidate as it was trained, and look for refusals among the outputs of its training rows."
+    text = "Prompt the candidate as in its training rows, and remove refusals from the outputs of these rows."
     return Advice("better_prompt", text, f"the candidate refuses {_share_of(counts, 'refusal')}")
 
 
 def _ask_again(counts: Counts) -> Advice:
-    text = "Ask again, and look at the endpoint of the candidate: a missing answer counts as a wrong one here."
+    text = "Find out why the candidate's endpoint does not answer: with errors: score_zero a missing answer is wrong."
     return Advice("measure_again", text, f"{_share_of(counts, 'missing')} of the candidate are missing")
 
 
@@ -112,5 +127,5 @@ def _share_of(counts: Counts, kind: str) -> str:
 
 def _of_form(role: str, counts: Counts) -> str:
     mistakes, form = _mistakes(counts), _form(counts)
-    many = f"all {mistakes:,}" if form == mistakes else f"{form:,} of {mistakes:,}"
-    return f"{many} mistakes of the {role} are of form"
+    many = f"all {mistakes:,} wrong answers" if form == mistakes else f"{form:,} of {plural(mistakes, 'wrong answer')}"
+    return f"{many} of the {role} are in the wrong format"

@@ -1,4 +1,4 @@
-"""Whether one of the alternatives that the gate makes would nearly do in place of a fine-tune."""
+"""Whether one of the gate's alternatives closes most of the gap to the fine-tune."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ if TYPE_CHECKING:
     from pytest_ftgate.config import ModelSpec
 
 MOST_OF_THE_GAP = 0.8
-"""The share of the gap between prompt and candidate from which an alternative is said to close most of it."""
+"""The share of the gap between prompt and candidate from which an alternative may be enough."""
 _DECIMALS = 12
 _WAYS = {
     "few_shot": ("few-shot with {}", "with {} in it"),
-    "retrieval": ("retrieval of {}", "with the {} before each question that are most like it"),
+    "retrieval": ("retrieval of {}", "with the {} most similar to each question"),
 }
-"""What a way of showing examples is called, and what a prompt is like that does so."""
+"""The name of each way to show examples, and the description of a prompt that does so."""
 
 
 def check(gate: Context) -> list[Check]:
-    """Say so where examples in the prompt bring most of what the candidate brings over the prompt alone.
+    """Warn where examples in the prompt bring most of the candidate's gain over the prompt alone.
 
-    With ``match`` no gain is weighed against a fine-tune's cost.
+    Not for ``objective: match``, which requires no gain.
     """
     config, sign = gate.config, 1 if gate.deciding.greater_is_better else -1
     if config.objective != "beat" or not gate.accepts:
@@ -45,19 +45,19 @@ def check(gate: Context) -> list[Check]:
         Check(
             "alternative_closes_gap",
             "warning",
-            f"{ways[best][0]} closes {share} of the gap between the prompt and the candidate: it may be enough",
+            f"{ways[best][0]} closes {share} of the gap between the prompt and the candidate, so it may be enough",
             observed=closed,
             required=MOST_OF_THE_GAP,
             source=str(config.baselines[best].source),
-            advice=f"Keep the prompt {ways[best][1]}, unless what is left of the gain is worth training, "
-            "hosting and training again: examples in a prompt change with an edit.",
+            advice=f"Keep the prompt {ways[best][1]}, unless the rest of the gain is worth training, hosting and "
+            "retraining a model: examples in a prompt can be edited.",
             action="better_prompt",
         )
     ]
 
 
 def _way(spec: ModelSpec) -> tuple[str, str] | None:
-    """Return how it shows the model examples, by name and as a prompt; None where it does not."""
+    """Return the name and the description of how a model is shown examples; None where it is shown none."""
     for key, (name, prompt) in _WAYS.items():
         if key in spec.options:
             shown = plural(spec.options[key]["k"], "example")

@@ -1,6 +1,6 @@
-"""A field that tells the expected output: it is that output, alone or within words that are always the same.
+"""A field that reveals the expected output: it holds that output, alone or within words that are always the same.
 
-A text that merely has the answer somewhere in it, as the document of a question does, tells no more than it should.
+A text that contains the answer somewhere, such as the document that a question is about, is not a leak.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from typing import Any
 _ENOUGH = 0.9
 _MOST_VALUES = 50
 _LITTLE = 200
-"""Characters that may stand around an output."""
+"""The most characters around an output."""
 
 
 @dataclass(frozen=True)
 class Telling:
-    """How a field tells the expected outputs.
+    """Hold how a field reveals the expected outputs.
 
     Args:
-        rows: the examples whose expected output it tells, counted from 0.
-        around: what stands before and after the output.
+        rows: the examples whose expected output it reveals, counted from 0.
+        around: the text before and after the output.
     """
 
     rows: tuple[int, ...]
@@ -32,7 +32,7 @@ class Telling:
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """Where within a field a text stands, and what is around it."""
+    """Hold the place of a text within a field, and the text around it."""
 
     place: str
     before: str
@@ -40,13 +40,12 @@ class _Frame:
 
 
 def telling(values: Sequence[Any], expected: Sequence[Any]) -> Telling | None:
-    """Return whether a field tells at least nine in ten of the expected outputs that chance would not get right.
+    """Return how a field reveals at least 90 % of the expected outputs beyond chance; None where it does not.
 
-    Chance is a field with the same values that stand at other examples: one with a single value, or with one that only
-    goes with the most frequent output, tells nothing.
+    Chance is the same field with its values shuffled among the examples: a field with a single value reveals nothing.
 
     Args:
-        values: of the field, by example; None where it has none.
+        values: the field's value in each example; None where it has none.
         expected: the expected outputs.
     """
     from pytest_ftgate.data import expected_text
@@ -57,14 +56,14 @@ def telling(values: Sequence[Any], expected: Sequence[Any]) -> Telling | None:
     if not frames:
         return None
     frame, hits = frames.most_common(1)[0]
-    told = [_within(texts.get(frame.place, ""), frame) for texts in fields]
+    revealed = [_within(texts.get(frame.place, ""), frame) for texts in fields]
     outputs = Counter(asked)
-    by_chance = sum(outputs[one] for one in told if one is not None) - hits
+    by_chance = sum(outputs[one] for one in revealed if one is not None) - hits
     pairs = len(asked) * (len(asked) - 1)
     beyond = hits / len(asked) - by_chance / pairs if pairs else 0
     if beyond <= 0 or beyond < _ENOUGH * (1 - by_chance / pairs):
         return None
-    rows = tuple(row for row, (one, output) in enumerate(zip(told, asked, strict=True)) if one == output)
+    rows = tuple(row for row, (one, output) in enumerate(zip(revealed, asked, strict=True)) if one == output)
     return Telling(rows, (frame.before, frame.after))
 
 
@@ -91,7 +90,7 @@ def _texts(value: Any, place: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _frames(texts: Mapping[str, str], expected: str) -> Iterator[_Frame]:
-    """Yield where the expected output stands in the texts, as whole words, with little else around it."""
+    """Yield where the expected output stands in the texts as whole words, with little else around it."""
     if not expected:
         return
     start, end = (r"(?<!\w)" if expected[0].isalnum() else ""), (r"(?!\w)" if expected[-1].isalnum() else "")

@@ -1,4 +1,4 @@
-"""The answers of the two models: whether all arrived, whether they are answers, and how they are written."""
+"""The answers of the models: whether all arrived, and whether they are answers."""
 
 from __future__ import annotations
 
@@ -44,36 +44,35 @@ def _was_stopped(run: Run) -> bool:
 
 
 _NO_ANSWERS = (
-    ("n_unknown", "unknown_labels", "no known label"),
-    ("n_refused", "refusals", "a refusal or filtered"),
+    ("n_unknown", "unknown_labels", "without a known label"),
+    ("n_refused", "refusals", "refused or filtered"),
     ("n_cut_off", "cut_off", "cut off at the length limit"),
     ("n_empty", "empty", "empty"),
 )
 
 
 def check(gate: Context) -> Iterator[Check]:
-    """Say of each model how many of its answers are none, and whether recorded ones are verified.
+    """Note for each model how many answers are unusable, and whether recorded ones are verified.
 
-    What is no answer to the question is scored wrong. Recorded predictions without a hash of their input are taken on
-    trust.
+    Unusable answers are scored as wrong. Recorded predictions without a hash of their input cannot be verified.
     """
     for role, one in gate.scored.items():
         model, name = called(role, one.facts.name), called(role)
         for attribute, kind, what in _NO_ANSWERS:
             if count := getattr(one.facts, attribute):
-                message = f"{model}: {plural(count, 'answer')} {'is' if count == 1 else 'are'} {what}, scored wrong"
+                message = f"{model}: {plural(count, 'answer')} {what}, scored as wrong"
                 yield Check(f"{name}_{kind}", "note", message, observed=count)
         if one.facts.verified is False:
-            message = f"{model}: the recorded predictions are attested, not verified (no input_sha256)"
+            message = f"{model}: recorded predictions are attested, not verified (they have no input_sha256)"
             yield Check(f"{name}_recording", "note", message)
 
 
 MOST_LABELS = 200
-"""Labels kept for reports, the worst first."""
+"""The most labels in a report; the worst are kept."""
 
 
 def facts(gate: Context) -> dict[str, tuple[LabelResult, ...]]:
-    """Return how many answers are right for each expected label, the worst change first; none without labels."""
+    """Return the share of right answers for each expected label, the worst change first; empty without labels."""
     import numpy as np
 
     labels = gate.deciding.label_set

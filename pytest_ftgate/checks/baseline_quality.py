@@ -1,4 +1,4 @@
-"""A baseline that nobody tried to make good, as far as it shows before any call."""
+"""Signs of a baseline that is weaker than it need be, found before any call."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SHOWN = 60
 
 
 def check(gate: Context) -> list[Check]:
-    """Check that the baseline is what would be used without the fine-tune, and as well prompted."""
+    """Check that the baseline is what would be used without the fine-tune: prompted, and not held back."""
     if not gate.accepts:
         return list(_unprompted(gate))
     same = same_model(gate) if gate.checkpoints is None else ()
@@ -32,9 +32,9 @@ def check(gate: Context) -> list[Check]:
 
 
 def same_model(gate: Context) -> Iterator[Check]:
-    """Check that baseline and candidate are not one model with one prompt.
+    """Check that baseline and candidate are not the same model with the same prompt.
 
-    One model under two names gives one answer twice: their answers to the first example have the same key.
+    Such models give the first example the same prediction key.
     """
     key = key_of(gate.models["candidate"], gate.test.examples[0])
     for role in gate.config.baselines:
@@ -44,12 +44,12 @@ def same_model(gate: Context) -> Iterator[Check]:
                 "fail",
                 f"{called(role)} and candidate are the same model with the same prompt",
                 source=str(gate.config.candidate.source),
-                advice="Name the fine-tuned model as candidate, and the prompted one as baseline.",
+                advice="Set the fine-tuned model as candidate, and the prompted one as baseline.",
             )
 
 
 def _unprompted(gate: Context) -> Iterator[Check]:
-    """Call out a base model that is asked without a word of instruction: fine-tuning beats that for free."""
+    """Warn of a base model without any instruction, which almost any fine-tune beats."""
     if any(_instructed(example.input) for example in gate.test):
         return
     for role, spec in gate.config.baselines.items():
@@ -57,10 +57,10 @@ def _unprompted(gate: Context) -> Iterator[Check]:
             yield Check(
                 "baseline_prompt",
                 "warning",
-                f"{called(role, spec.name)} has no prompt: no system message, no template and no few-shot examples",
+                f"{called(role, spec.name)} has no prompt: no system message, template or few-shot examples",
                 source=str(spec.source),
                 advice="Give it the best prompt you have (system_file, few_shot: {k: 8}): that is what the candidate "
-                "has to replace.",
+                "has to beat.",
                 action="better_prompt",
             )
 
@@ -70,14 +70,14 @@ def _instructed(given: Any) -> bool:
 
 
 def _weaker_params(gate: Context) -> Iterator[Check]:
-    """Call out a baseline that is asked with weaker parameters than the candidate."""
+    """Warn of a baseline that has weaker parameters than the candidate."""
     candidate = gate.config.candidate
     for role, spec in gate.config.baselines.items():
         both = spec.provider == candidate.provider == "openai"
         weaker = "; ".join(_weaker(_params(spec), _params(candidate))) if both else ""
         if weaker:
             message = f"{called(role, spec.name)} has weaker parameters than the candidate: {weaker}"
-            advice = "Give both models the same params, unless one of them does not take them."
+            advice = "Give both models the same params, unless one of them does not support them."
             yield Check("baseline_params", "warning", message, source=str(spec.source), advice=advice)
 
 
@@ -86,7 +86,7 @@ def _params(spec: ModelSpec) -> Mapping[str, Any]:
 
 
 def _weaker(baseline: Mapping[str, Any], candidate: Mapping[str, Any]) -> Iterator[str]:
-    """Yield each parameter that is weaker for the baseline, as ``name: baseline's against candidate's``."""
+    """Yield each parameter that is weaker for the baseline, as ``max_tokens: 10 (candidate: 500)``."""
     yield from _lower_limit(baseline, candidate)
     yield from _less_constrained(baseline, candidate)
     warm, cool = (_number(params.get("temperature"), _DEFAULT_TEMPERATURE) for params in (baseline, candidate))
@@ -100,11 +100,11 @@ def _weaker(baseline: Mapping[str, Any], candidate: Mapping[str, Any]) -> Iterat
 
 
 def _lower_limit(baseline: Mapping[str, Any], candidate: Mapping[str, Any]) -> Iterator[str]:
-    """Compare how long an answer may be, which both keys say; no limit is the highest."""
+    """Compare the limits on the length of an answer, which two keys can set."""
     name, few = _limit(baseline)
     _, many = _limit(candidate)
     if few < many:
-        yield f"{name}: {few:g} against {'no limit' if many == float('inf') else f'{many:g}'}"
+        yield f"{name}: {few:g} (candidate: {'no limit' if many == float('inf') else f'{many:g}'})"
 
 
 def _limit(params: Mapping[str, Any]) -> tuple[str, float]:
@@ -113,7 +113,7 @@ def _limit(params: Mapping[str, Any]) -> tuple[str, float]:
 
 
 def _less_constrained(baseline: Mapping[str, Any], candidate: Mapping[str, Any]) -> Iterator[str]:
-    """Compare the constraints: an answer that cannot have the wrong form is half of a right one."""
+    """Compare the constraints on the form of an answer."""
     if _format(baseline) < _format(candidate):
         yield _against("response_format", baseline, candidate)
     for name in _CONSTRAINTS:
@@ -132,7 +132,7 @@ def _number(value: Any, otherwise: float) -> float:
 
 
 def _against(name: str, baseline: Mapping[str, Any], candidate: Mapping[str, Any]) -> str:
-    return f"{name}: {_written(baseline.get(name))} against {_written(candidate.get(name))}"
+    return f"{name}: {_written(baseline.get(name))} (candidate: {_written(candidate.get(name))})"
 
 
 def _written(value: Any) -> str:
@@ -142,9 +142,9 @@ def _written(value: Any) -> str:
 
 
 def _other_base(gate: Context) -> Iterator[Check]:
-    """Say where a baseline is another model than the one that was tuned: fair, and easily forgotten.
+    """Note a baseline that is not the base model of the candidate's fine-tuning job.
 
-    With ``match`` that the baseline is another, larger model is the point of it.
+    Not for ``objective: match``, where the baseline is meant to be a larger model.
     """
     tuned, match = gate.tuned, gate.config.objective == "match"
     base = tuned["candidate"].job.base_model if "candidate" in tuned and not match else None
@@ -154,8 +154,8 @@ def _other_base(gate: Context) -> Iterator[Check]:
             yield Check(
                 "base_model",
                 "note",
-                f"{called(role)} {model} is not {base}, from which the candidate was tuned: it may be the model that "
-                "you would prompt instead",
+                f"{called(role)} {model} is not {base}, the base model of the candidate; this is fine if you would "
+                "otherwise prompt it",
                 observed=model,
                 required=base,
                 source=str(spec.source),
@@ -163,25 +163,29 @@ def _other_base(gate: Context) -> Iterator[Check]:
 
 
 def _undated(model: str) -> str:
-    """Return a model's name without a date: it and its dated snapshot mean one model."""
+    """Return a model's name without the date of a snapshot."""
     return re.sub(r"-\d{4}-\d{2}-\d{2}$", "", model)
 
 
 def _swapped(gate: Context) -> Iterator[Check]:
-    """Call out a fine-tuned model as baseline of one that is none: the two may have been mixed up."""
+    """Warn of a fine-tuned baseline whose candidate is not fine-tuned: the two may have been swapped."""
     candidate = gate.config.candidate
     if not isinstance(candidate.options.get("model"), str) or _sign(candidate) is not None:
         return
     for role, spec in gate.config.baselines.items():
         if (sign := _sign(spec)) is not None:
-            message = f"{called(role, spec.name)} is a fine-tuned model ({sign}), and candidate {candidate.name} is not"
+            message = f"{called(role, spec.name)} is a fine-tuned model ({sign}) and candidate {candidate.name} is not"
             yield Check(
-                "swapped", "warning", message, source=str(spec.source), advice="Look whether the two are swapped."
+                "swapped",
+                "warning",
+                message,
+                source=str(spec.source),
+                advice="Check whether baseline and candidate are swapped.",
             )
 
 
 def _sign(spec: ModelSpec) -> str | None:
-    """Return by what a model is known as a fine-tuned one."""
+    """Return the sign by which a model is known to be fine-tuned; None where there is none."""
     if "job" in spec.options:
         return "job"
     return "ft:" if str(spec.options.get("model", "")).startswith("ft:") else None

@@ -1,4 +1,4 @@
-"""The bounds that a gate sets under ``require``: what was measured of a model against each."""
+"""The rule for the bounds under ``require``."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from math import inf
 from typing import TYPE_CHECKING
 
+from pytest_ftgate.checks.advice_form import has_format
 from pytest_ftgate.checks.pricing import UNTIMED_CURE, unpriced_cure, unpriced_models
 from pytest_ftgate.result import Action, Check, ModelResult, Status
-from pytest_ftgate.text import is_share, show_value
+from pytest_ftgate.text import is_share, show_seconds, show_usd, show_value
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
@@ -21,54 +22,57 @@ RUN_METRICS = {
     "cost_usd": (0.0, inf),
     "error_rate": (0.0, 1.0),
 }
-"""What is measured of a run, besides quality: the range of each."""
+"""The range of each metric of a run, as opposed to metrics of quality."""
 
 LATENCIES = ("latency_p50_s", "latency_p95_s")
 
 
 def check_free(gate: Context) -> Iterator[Check]:
-    """Check that the costs that the gate bounds can be known, whatever is answered."""
+    """Check before any call that the costs which the gate bounds can be known."""
     unknown = unpriced_models(gate.models)
     for bound in gate.config.bounds:
         blind = [role for role in unknown if (role == "candidate") == (bound.of == "candidate")]
         if bound.metric.name == "cost_usd" and blind:
             why = "; ".join(dict.fromkeys(unknown[role].unknown or "" for role in blind))
             first = unknown[blind[0]]
-            unseen = ModelResult(
+            unpriced = ModelResult(
                 gate.models[blind[0]].name, price_unknown=first.unknown, price_lack=first.lack, cost_unknown=why
             )
-            yield bound_check(bound, unseen, share=False)
+            yield bound_check(bound, unpriced, share=False)
 
 
 def check(gate: Context) -> Iterator[Check]:
-    """Check what was measured of each model against the bounds under ``require``."""
+    """Check the measured values of each model against the bounds under ``require``."""
     for bound in gate.config.bounds:
         model = gate.result.candidate if bound.of == "candidate" else gate.result.baseline
         metric = gate.metrics.get(bound.metric.name)
-        yield bound_check(bound, model, share=metric is not None and is_share((metric.low, metric.high)))
+        share = metric is not None and is_share((metric.low, metric.high))
+        yield bound_check(bound, model, share=share, constrained=has_format(gate.config.candidate))
 
 
-def bound_check(bound: BoundKeys, model: ModelResult, *, share: bool) -> Check:
-    """Hold a measured value against its bound. What was not measured is an error, never zero."""
+def bound_check(bound: BoundKeys, model: ModelResult, *, share: bool, constrained: bool = False) -> Check:
+    """Check a measured value against its bound. A value that was not measured is an error, never zero."""
     name = bound.metric.name
     value = getattr(model, name) if name in RUN_METRICS else model.metrics.get(name)
-    limits = [f"at least {_limit(bound.min, share)}"] if bound.min is not None else []
-    limits += [f"at most {_limit(bound.max, share)}"] if bound.max is not None else []
+    limits = [f"at least {_shown(name, bound.min, share)} required"] if bound.min is not None else []
+    limits += [f"limit {_shown(name, bound.max, share)}"] if bound.max is not None else []
     advice: str | None
-    advice, action = _what_to_do(bound)
+    advice, action = _what_to_do(bound, constrained=constrained)
     status: Status = "fail"
-    seen, why = "unknown", ""
+    shown, why = "unknown", ""
     if value is None:
         status, advice, reason = "error", _missing_advice(name, model), _why_unknown(name, model)
         why = f": {reason}" if reason else ""
     else:
-        seen = _limit(value, share)
+        shown = _shown(name, value, share)
         if _within(value, bound):
             status, advice = "pass", None
+        elif any(shown in limit for limit in limits):  # not to be told apart when rounded
+            shown = f"{value:.6g}"
     return Check(
         f"require.{bound.of}.{name}",
         status,
-        f"{bound.of} {name} {seen}, asked for {' and '.join(limits)}{why}",
+        f"{bound.of} {_NAMES.get(name, name)} {shown} ({', '.join(limits)}){why}",
         observed=value,
         required=bound.min if bound.min is not None else bound.max,
         source=str(bound.source),
@@ -78,29 +82,45 @@ def bound_check(bound: BoundKeys, model: ModelResult, *, share: bool) -> Check:
     )
 
 
-def _what_to_do(bound: BoundKeys) -> tuple[str, Action]:
-    """Return the advice where a bound does not hold."""
+def _what_to_do(bound: BoundKeys, *, constrained: bool) -> tuple[str, Action]:
+    """Return the advice for a bound that does not hold."""
     if bound.of == "baseline":
-        return "Give the baseline another prompt, or take another one.", "better_prompt"
+        return "Improve the baseline's prompt, or use another baseline.", "better_prompt"
     if bound.metric.name == "error_rate":
-        return "Look at the endpoint of the candidate, and ask again.", "measure_again"
+        return "Find out why the candidate's endpoint fails, then run again.", "measure_again"
     if bound.metric.name in RUN_METRICS:
-        return "Try a smaller model, a shorter prompt, or shorter answers.", "cut_costs"
+        return "Use a smaller model, a shorter prompt, or shorter answers.", "cut_costs"
     if bound.metric.name == "format":
-        advice = "Constrain the candidate's answers with response_format, or train on rows that hold to every rule."
+        train = "Train on rows whose outputs follow every rule"
+        advice = f"{train}." if constrained else f"{train}, or constrain the answers with response_format."
         return advice, "better_prompt"
-    return "Look at what the candidate still gets wrong, and at training rows like it.", "fix_data"
+    return (
+        "Look at the examples that the candidate still gets wrong, and add or correct similar training rows.",
+        "fix_data",
+    )
 
 
-def _limit(value: float, share: bool) -> str:
-    return show_value(value, share=True) if share else f"{value:.6g}"
+_NAMES = {
+    "latency_p50_s": "p50 latency",
+    "latency_p95_s": "p95 latency",
+    "cost_usd": "cost",
+    "error_rate": "error rate",
+}
+
+
+def _shown(name: str, value: float, share: bool) -> str:
+    if name in LATENCIES:
+        return show_seconds(value).replace(".0 s", " s")
+    if name == "cost_usd":
+        return show_usd(value)
+    return show_value(value, share=True) if share or name == "error_rate" else f"{value:.6g}"
 
 
 def _within(value: float, bound: BoundKeys) -> bool:
-    """Return whether it is, both sides rounded to 12 decimals: 56 of 60 is not below a bound of 0.9333333333333333."""
-    seen = round(value, 12)
-    above = bound.min is None or seen >= round(bound.min, 12)
-    below = bound.max is None or seen <= round(bound.max, 12)
+    """Return whether a value meets its bound; both are rounded to 12 decimals, so 56 of 60 meets 0.9333333333333333."""
+    rounded = round(value, 12)
+    above = bound.min is None or rounded >= round(bound.min, 12)
+    below = bound.max is None or rounded <= round(bound.max, 12)
     return above and below
 
 
@@ -114,7 +134,7 @@ def _missing_advice(name: str, model: ModelResult) -> str:
     if name == "cost_usd" and model.price_unknown is not None:
         return unpriced_cure(model.price_lack)
     if name == "cost_usd":
-        return "Nothing counts what is missing: ask again (--ftgate-cache=refresh), or an endpoint that reports usage."
+        return "Ask again with --ftgate-cache=refresh, or use an endpoint that reports token usage."
     if name in LATENCIES:
         return UNTIMED_CURE
-    return "The models did not report what is needed to measure it."
+    return "The model does not report what is needed to measure it."

@@ -1,4 +1,4 @@
-"""The best of a job's checkpoints, found on a validation set that shares no input with the test set."""
+"""The rule that the best checkpoint of a job is not chosen on the test set."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Shared:
-    """What a validation set shares with the test set.
+    """Hold what a validation set has in common with the test set.
 
     Attributes:
-        name: what messages call the validation set.
-        leaked: test examples whose input stands in it.
-        places: the first of them, in words; "" where they are not known.
+        name: the name of the validation set in messages.
+        leaked: the number of test examples whose input it contains.
+        places: the first of them, as in ``test.jsonl:1 = valid.jsonl:7``; "" where they are not known.
         source: where the validation set is named.
     """
 
@@ -30,18 +30,18 @@ class Shared:
 
 
 def check(gate: Context) -> list[Check]:
-    """Check that the checkpoint was not chosen on the test set, and say which it is."""
+    """Check that the checkpoint was not chosen on the test set, and name it."""
     if not gate.accepts:
         return []
     checks = [_shared(gate.shared, len(gate.test))] if gate.shared is not None else []
     if gate.config.validation_set is not None and gate.checkpoints is None:
-        message = "the validation set is not used: it is for a candidate with checkpoint: best"
+        message = "the validation set is not used: only a candidate with checkpoint: best needs it"
         checks.append(Check("validation_set", "note", message, source=gate.source("validation_set")))
     return [*checks, *chosen(gate)]
 
 
 def chosen(gate: Context) -> list[Check]:
-    """Say which checkpoint is judged; nothing where the job's own model is, or the checkpoint is not chosen yet."""
+    """Note which checkpoint is judged; nothing for a job's final model, or before the checkpoint is chosen."""
     tuned = gate.tuned.get("candidate")
     if tuned is None or tuned.checkpoint is None:
         return []
@@ -51,13 +51,13 @@ def chosen(gate: Context) -> list[Check]:
 
 
 def _shared(shared: Shared, tests: int) -> Check:
-    """Check that a checkpoint was not chosen on the test set, which it would have seen."""
+    """Check that the examples on which the checkpoint is chosen are not in the test set."""
     count = shared.leaked
     facts: dict[str, Any] = {"observed": shared.leaked, "required": 0, "source": shared.source}
     if not count:
-        message = f"no test example stands in {shared.name}, on which the checkpoint is chosen"
+        message = f"no test example is in {shared.name}, on which the checkpoint is chosen"
         return Check("validation_set", "pass", message, **facts)
-    stand, places = "stands" if count == 1 else "stand", f": {shared.places}" if shared.places else ""
-    message = f"{count:,} of {plural(tests, 'test example')} {stand} in {shared.name}, on which the checkpoint is "
-    advice = "Choose on other examples: the test set tells nothing any more about a model that was chosen on it."
+    verb, places = "is" if count == 1 else "are", f": {shared.places}" if shared.places else ""
+    message = f"{count:,} of {plural(tests, 'test example')} {verb} in {shared.name}, on which the checkpoint is "
+    advice = "Choose the checkpoint on other examples: a model that was chosen on the test set looks too good on it."
     return Check("validation_set", "fail", f"{message}chosen{places}", **facts, advice=advice)

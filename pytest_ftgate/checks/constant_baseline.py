@@ -1,4 +1,4 @@
-"""Models held against one constant answer to everything: what does not beat it is none."""
+"""The rule that a model must beat always giving the same answer."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pytest_ftgate.text import show_value
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
+    from pytest_ftgate.config import ModelSpec
     from pytest_ftgate.metrics import Answers, Metric
 
 _TRIED = 20
@@ -21,7 +22,7 @@ _SHOWN = 60
 
 
 def check(gate: Context) -> list[Check]:
-    """Check what one constant answer to everything would score: no model is called for that."""
+    """Check that every model beats the best constant answer, and does not give one itself."""
     only = {role: constant_answer(gate.deciding, one.answers) for role, one in gate.scored.items()}
     if gate.deciding.judged:
         return list(_throughout(gate, only))
@@ -34,13 +35,13 @@ def check(gate: Context) -> list[Check]:
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """The constant answer that a model must beat to be one.
+    """Hold the constant answer that every model must beat.
 
     Attributes:
-        answer: the text that every example gets.
-        value: what it scores.
-        perfect: nothing scores better.
-        n_expected: how many different outputs the test set expects.
+        answer: the answer to every example.
+        value: its value by the deciding metric.
+        perfect: whether nothing scores better.
+        n_expected: the number of different outputs that the test set expects.
     """
 
     answer: str
@@ -50,14 +51,14 @@ class Constant:
 
 
 def best_constant(metric: Metric, expected: Sequence[Any]) -> Constant:
-    """Return the best constant answer: the most frequent expected output, as a model without a clue would say it.
+    """Return the best constant answer: the most frequent expected output.
 
-    Of metrics over all labels together another label may score better (F1 of a rare positive label), so the 20 most
-    frequent ones are tried. One that is perfect (recall of the positive label) is left out where another is there:
-    a standard that nothing can beat says nothing about a model.
+    By metrics over all labels another label may score better (F1 of a rare positive label), so the 20 most frequent
+    ones are tried. A perfect one (recall of the positive label) is left out where there is another, because no model
+    could beat it.
 
     Args:
-        metric: the one that decides.
+        metric: the deciding metric.
         expected: the expected output of each example, at least one.
 
     Raises:
@@ -73,26 +74,26 @@ def best_constant(metric: Metric, expected: Sequence[Any]) -> Constant:
 
 
 def _scored(metric: Metric, expected: Sequence[Any], answer: str) -> tuple[float, bool]:
-    """Return the value of a constant answer, and whether it is the best there is."""
+    """Return the value of a constant answer, and whether no value is better."""
     try:
         value = metric.score(expected, [[answer] * len(expected)]).value
     except MetricError as error:
-        evidence = f"it was scoring the constant answer {answer[:60]!r}, which the test set expects elsewhere"
+        evidence = f"it failed on the constant answer {answer[:60]!r}, which the test set expects elsewhere"
         raise MetricError(error.what, where=error.where, evidence=evidence, cure=error.cure) from error
     best = metric.high if metric.greater_is_better else metric.low
     return value, not beats(metric, best, value)
 
 
 def beats(metric: Metric, value: float, other: float) -> bool:
-    """Return whether a value is strictly better, after rounding to 12 decimals: 2/3 is not below 40 of 60."""
-    seen, least = round(value, 12), round(other, 12)
-    return seen > least if metric.greater_is_better else seen < least
+    """Return whether a value is better after rounding to 12 decimals, so that 40 of 60 does not beat 2/3."""
+    one, two = round(value, 12), round(other, 12)
+    return one > two if metric.greater_is_better else one < two
 
 
 def constant_answer(metric: Metric, answers: Answers) -> str | None:
-    """Return the one answer that a model gave wherever it gave any; None where its answers differ, or are none.
+    """Return the only answer that a model gave; None where its answers differ or are all missing.
 
-    Labels are compared as the metric reads them, other answers as text without the white space around it.
+    Labels are compared as the metric reads them, other answers as stripped text.
     """
     given = {answer for repeat in answers for answer in metric.answers_read(repeat) if answer is not None}
     return next(iter(given)) if len(given) == 1 else None
@@ -103,12 +104,12 @@ def constant_answer(metric: Metric, answers: Answers) -> str | None:
 
 @dataclass(frozen=True)
 class _Standard:
-    """What the answers of all models are held against.
+    """Compare the answers of all models with the best constant answer.
 
     Attributes:
-        gate: with the models' facts.
+        gate: the gate with its scored models.
         constant: the best constant answer.
-        only: the one answer that each model gave to everything, by role; None where it gave several.
+        only: the answer of each model, by role, if it gave the same to every example; else None.
     """
 
     gate: Context
@@ -116,10 +117,10 @@ class _Standard:
     only: Mapping[str, str | None]
 
     def weak_baselines(self) -> Iterator[Check]:
-        """Yield for every baseline whether it beats a constant answer: any fine-tune beats one that does not.
+        """Yield a check of every baseline: any fine-tune beats a baseline that is no better than a constant answer.
 
-        By a metric that does not compare with what is expected a constant answer is no standard: there it is enough
-        that no model gives one answer to everything.
+        Where the metric does not compare with the expected output, a constant answer may score best. Then a baseline
+        only fails if it gives one answer to everything.
         """
         config, constant, compares = self.gate.config, self.constant, self.gate.deciding.compares
         for role in self.only:
@@ -127,39 +128,41 @@ class _Standard:
             if role == "candidate" or not (compares or throughout):
                 continue
             if self._beaten(role) and not throughout:
-                yield self._check("weak_baseline", "pass", role, f"{self._value(role)}; {self}")
+                better = self._shown(constant.value)
+                message = f"{self._value(role)}; always answering {_quoted(constant.answer)} scores {better}"
+                yield self._check("weak_baseline", "pass", role, message)
                 continue
-            message = f"{self._value(role)} is no better than a constant answer: {self}"
-            message += f", and it {throughout}" if throughout else ""
+            message = f"{self._value(role)} is no better than {self}"
+            message += f"; it {throughout}" if throughout else ""
             if config.allow_weak_baseline is not None:
                 message += f" (allowed: {config.allow_weak_baseline})"
                 source = self.gate.source("allow_weak_baseline")
                 yield self._check("weak_baseline", "warning", role, message, source=source)
                 continue
-            otherwise = 'or say why it may be weak: allow_weak_baseline: "..."'
+            otherwise = 'or state why a weak baseline is right here: allow_weak_baseline: "..."'
             if constant.n_expected == 1:
-                advice = f"The test set expects one output everywhere: add examples with others, {otherwise}."
+                advice = f"The test set expects the same output everywhere: add examples of other outputs, {otherwise}."
             elif constant.perfect and compares:
-                advice = f"A constant answer is perfect by {self.gate.deciding.name}: decide by a metric that compares "
-                advice += f"with the expected output, and put this one under require, {otherwise}."
+                advice = f"A constant answer is perfect by {self.gate.deciding.name}: use a metric that compares with "
+                advice += f"the expected output, and move this one to require, {otherwise}."
             else:
-                advice = "Write a real prompt: what the task is, every possible answer, a few examples (few_shot: "
-                advice += f"{{k: 8}}); {otherwise}."
+                advice = "Describe the task and every possible answer in the baseline's prompt"
+                advice += f"{_examples(config.baselines[role])}; {otherwise}."
             yield self._check("weak_baseline", "fail", role, message, advice=advice)
 
     def degenerate_candidate(self) -> Iterator[Check]:
-        """Yield a failure of a candidate that is a constant answer, or is no better than one.
+        """Yield a failure for a candidate that always gives the same answer, or is no better than that.
 
-        Where the baseline may be weak, the margin alone does not lift the candidate above it.
+        The latter is checked where allow_weak_baseline is set, since the margin does not imply it there.
         """
         constant, throughout, message = self.constant, self._throughout("candidate"), ""
         if throughout:
             message = f"candidate {self.gate.scored['candidate'].facts.name} {throughout}, "
-            message += f"and the test set expects {constant.n_expected:,} different outputs"
-            advice = "Look at the training set: most of it may be this answer, or the training has collapsed."
+            message += f"but the test set expects {constant.n_expected:,} different outputs"
+            advice = "Check whether most training rows have this output; if not, the training run has collapsed."
         elif self._may_be_weak and not constant.perfect and not self._beaten("candidate"):
-            message = f"{self._value('candidate')} is no better than a constant answer: {self}"
-            advice = "Drop it: it learned nothing of use."
+            message = f"{self._value('candidate')} is no better than {self}"
+            advice = "Check the training data, and that the candidate is prompted as in its training rows."
         if message:
             yield self._check("degenerate_candidate", "fail", "candidate", message, advice=advice)
 
@@ -168,7 +171,7 @@ class _Standard:
         return self.gate.config.allow_weak_baseline is not None and self.gate.deciding.compares
 
     def __str__(self) -> str:
-        return f"{_quoted(self.constant.answer)} to everything scores {self._shown(self.constant.value)}"
+        return f"always answering {_quoted(self.constant.answer)}, which scores {self._shown(self.constant.value)}"
 
     def _shown(self, value: float | None) -> str:
         return show_value(value, share=self.gate.share)
@@ -182,9 +185,9 @@ class _Standard:
         return value is not None and beats(self.gate.deciding, value, self.constant.value)
 
     def _throughout(self, role: str) -> str | None:
-        """Say so where a model gave one answer to everything and the test set expects several."""
+        """Return the finding that a model gave one answer to everything, though the test set expects several."""
         answer = self.only[role]
-        return None if answer is None or self.constant.n_expected == 1 else f"answers {_quoted(answer)} throughout"
+        return None if answer is None or self.constant.n_expected == 1 else f"always answers {_quoted(answer)}"
 
     def _check(self, name: str, status: Status, role: str, message: str, **fields: Any) -> Check:
         value = self.gate.scored[role].facts.value
@@ -195,7 +198,7 @@ _ACTIONS: Mapping[str, Action] = {"weak_baseline": "better_prompt", "degenerate_
 
 
 def _throughout(gate: Context, only: Mapping[str, str | None]) -> Iterator[Check]:
-    """Refuse models that say one thing to everything, by a metric that would have to be asked what that is worth."""
+    """Refuse models that always give the same answer, by a judged metric: scoring a constant would cost money."""
     reason, n = gate.config.allow_weak_baseline, len({expected_text(value).strip() for value in gate.expected})
     for role, answer in only.items():
         if answer is None or n == 1:
@@ -206,12 +209,19 @@ def _throughout(gate: Context, only: Mapping[str, str | None]) -> Iterator[Check
         yield Check(
             name,
             "warning" if allowed else "fail",
-            f"{called(role)} answers {_quoted(answer)} throughout, and the test set expects {n:,} different outputs"
+            f"{called(role)} always answers {_quoted(answer)}, but the test set expects {n:,} different outputs"
             f"{f' (allowed: {reason})' if allowed else ''}",
             source=gate.source("allow_weak_baseline") if allowed else None,
-            advice=None if allowed else "Look at its prompt, or at what it was trained on.",
+            advice=None if allowed else "Check its prompt, or the rows that it was trained on.",
             action=_ACTIONS[name],
         )
+
+
+def _examples(baseline: ModelSpec) -> str:
+    """Return the advice to show a baseline examples; "" where it is shown some."""
+    if baseline.provider != "openai":
+        return ", with a few examples"
+    return "" if "few_shot" in baseline.options else ", and give examples (few_shot: {k: 8})"
 
 
 def _quoted(answer: str) -> str:

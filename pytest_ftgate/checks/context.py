@@ -1,4 +1,4 @@
-"""One gate on its way to a verdict: what it asks for, what is known of its inputs, what its models answered."""
+"""The state of one gate on its way to a verdict: its keys, inputs, runs, scores and facts."""
 
 from __future__ import annotations
 
@@ -38,34 +38,34 @@ ABLATED = "candidate_bare"
 
 @dataclass(frozen=True)
 class Context:
-    """What all rules look at. It grows from inputs through runs to scores; no rule changes it.
+    """Hold everything that rules use. It grows from inputs through runs to scores; no rule changes it.
 
     Attributes:
         config: the keys of the gate.
-        result: the facts so far, with the checks so far.
+        result: the facts and checks so far.
         test: the test set.
         training: the training set.
-        audit: what was counted in the training set.
-        metrics: by name, the deciding one first.
-        models: by role: the baselines' names, then "candidate", which the stage ready leaves out.
-        surroundings: what models are built with: notes, and whether endpoints may be asked.
-        notes: notes on fine-tuning jobs, those that were used among them.
-        now: when the gate is judged, in seconds since the epoch.
+        audit: the counts and findings in the training set.
+        metrics: the metrics by name, the deciding one first.
+        models: the models by role: the baselines' names, then "candidate", which the stage ready leaves out.
+        surroundings: what models are built with, such as the training set and whether endpoints may be called.
+        notes: notes on fine-tuning jobs, including those that were used.
+        now: the time of judgement, in seconds since the epoch.
         tuned: the models that are named by their fine-tuning job, by role.
         trained_on: the file that the candidate's job was trained on.
-        trained_on_content: its bytes, where the training set is not that file.
-        shared: what the test set shares with the examples on which a checkpoint is chosen.
-        checkpoints: those of which the best is yet to be found; the last of them stands for the candidate.
+        trained_on_content: its bytes, if the training set is not that file.
+        shared: the overlap of the test set with the examples on which a checkpoint is chosen.
+        checkpoints: the checkpoints before the best is chosen; until then the last one stands for the candidate.
         guards: the guards, by name.
         slices: the slices of the test set.
-        judging: the judges, and what people have said.
-        last_green: the last green verdict of this gate, where one is known.
-        runs: over the test set, by role.
-        samples: from which latencies are taken, by role, where a model asks for one.
-        guard_runs: over the guards' test sets, by guard and role.
-        checkpoint_runs: over the validation set, by ``validation_step_100``.
-        judge_run: what the judges said.
-        measured: the runs with their facts, by role; with their scores where all could be scored.
+        judging: the judges and the human labels.
+        last_green: the last green verdict of this gate, if one is known.
+        runs: the runs over the test set, by role.
+        samples: the runs from which latencies are taken, by role, if a model has one.
+        guard_runs: the runs over the guards' test sets, by guard and role.
+        checkpoint_runs: the runs over the validation set, by names such as ``validation_step_100``.
+        judge_run: the judges' answers.
+        measured: the runs with their facts, by role, and with scores if all could be scored.
     """
 
     config: GateKeys
@@ -94,29 +94,29 @@ class Context:
     judge_run: JudgeRun = field(default_factory=JudgeRun)
     measured: Mapping[str, Measured] = field(default_factory=dict)
 
-    # --- what becomes of it ----------------------------------------------------------------------------------
+    # --- copies with more in them ----------------------------------------------------------------------------------
 
     def with_facts(self, **facts: Any) -> Context:
-        """Return the context with further facts in its result. What was computed from runs and scores is kept."""
+        """Return the context with more facts in its result. Cached values of runs and scores are kept."""
         changed = copy(self)
         object.__setattr__(changed, "result", replace(self.result, **facts))
         return changed
 
     def with_checks(self, checks: Iterable[Check]) -> Context:
-        """Return the context with further checks, and the verdict that all add up to."""
+        """Return the context with more checks, and the verdict of all of them."""
         result = closed(self.result, (*self.result.checks, *checks))
         return self.with_facts(checks=result.checks, verdict=result.verdict)
 
     @property
     def holds(self) -> bool:
-        """Return whether no check so far stands against a green verdict."""
+        """Return whether all checks so far allow a green verdict."""
         return verdict_of(self.result.checks) == "pass"
 
     # --- inputs ----------------------------------------------------------------------------------------------
 
     @property
     def accepts(self) -> bool:
-        """Return whether a candidate is judged; before training there is none."""
+        """Return whether a candidate is judged, which the stage ready does not do."""
         return self.config.stage == "accept"
 
     @property
@@ -125,11 +125,11 @@ class Context:
         return self.metrics[self.config.metric.name]
 
     def metrics_of(self, role: str) -> Mapping[str, Metric]:
-        """Return the metrics by which a model is scored; judged ones hold what the judges said of its answers."""
+        """Return the metrics by which a model is scored; judged metrics hold the judges' scores of its answers."""
         return {**self.metrics, **self.judge_run.metrics.get(role, {})}
 
     def asked(self, role: str) -> ModelSpec:
-        """Return a model's keys as it is called: with its name at the endpoint in place of a job."""
+        """Return the keys of a model as it is called: a job is replaced by the name of its model."""
         written = {**self.config.baselines, "candidate": self.config.candidate}[role]
         return self.tuned[role].spec if role in self.tuned else written
 
@@ -149,17 +149,17 @@ class Context:
 
     @property
     def grouped(self) -> bool:
-        """Return whether some test examples belong together."""
+        """Return whether some test examples have the same group."""
         from pytest_ftgate.statistics import group_codes
 
         return group_codes(self.groups, len(self.test)) is not None
 
     @property
     def share(self) -> bool:
-        """Return whether the deciding metric lies on [0, 1], so that its differences are spoken of in points."""
+        """Return whether the deciding metric lies in [0, 1], so that differences are shown in points."""
         return is_share((self.deciding.low, self.deciding.high))
 
-    # --- what is asked for -----------------------------------------------------------------------------------
+    # --- thresholds -----------------------------------------------------------------------------------
 
     def source(self, path: str) -> str:
         """Return where a key of the gate was written, as ``ftgate.yaml:14``."""
@@ -167,18 +167,18 @@ class Context:
         return str(keys.sources.get(key, BUILT_IN))
 
     def requirement(self, path: str, **instead: Any) -> dict[str, Any]:
-        """Return the fields of a check that holds to a key: the value required, its source, and the threshold.
+        """Return the fields of a check of a key: the required value, its source, and the threshold.
 
         Args:
-            path: of the key, as ``guards.refunds.max_drop``.
-            instead: fields that are others here.
+            path: the path of the key, such as ``guards.refunds.max_drop``.
+            instead: values that replace some of these fields.
         """
         keys, key = self._at(path)
         value = getattr(keys, key)
         return {"required": value, "source": self.source(path), "threshold": threshold(path, value), **instead}
 
     def _at(self, path: str) -> tuple[Any, str]:
-        """Return the mapping that holds a key, and the key. Names of guards may hold dots."""
+        """Return the mapping that holds a key, and the key. Names of guards may contain dots."""
         head, _, rest = path.partition(".")
         if not rest:
             return self.config, path
@@ -189,19 +189,19 @@ class Context:
 
     @cached_property
     def forgiven(self) -> tuple[str, ...]:
-        """Return the roles whose missing answers count as wrong, by the key ``errors``."""
+        """Return the roles whose missing answers count as wrong (``errors: score_zero``)."""
         from pytest_ftgate.runs.measure import forgiven_roles
 
         return forgiven_roles(self.config.errors, self.runs.values())
 
     @property
     def scored(self) -> Mapping[str, Measured]:
-        """Return the models with their scores, by role; empty where they could not be scored."""
+        """Return the scored models by role; empty if they could not be scored."""
         return {role: one for role, one in self.measured.items() if one.scores and role != ABLATED}
 
     @cached_property
     def best(self) -> str:
-        """Return the role of the baseline that is hardest to beat; the first one where none was scored."""
+        """Return the role of the best baseline; the first one if none was scored."""
         sign = 1 if self.deciding.greater_is_better else -1
         baselines = self.result.baselines
         return max(baselines, key=lambda role: sign * (baselines[role].value or 0.0))
@@ -216,7 +216,7 @@ class Context:
         return {role: self.compare(scored[role].scores[name], candidate) for role in self.config.baselines}
 
     def compare(self, baseline: Any, candidate: Any) -> Comparison:
-        """Compare two scores of one metric on the test set, as the gate asks for it."""
+        """Compare two scores of one metric on the test set, with the gate's margin, evidence and confidence."""
         from pytest_ftgate.runs.measure import compare_scored
 
         config = self.config
@@ -231,14 +231,14 @@ class Context:
         )
 
     def all_runs(self) -> Iterator[tuple[str, Run]]:
-        """Yield every run that the verdict rests on, with the role of its model or the name of its judge."""
+        """Yield every run that the verdict depends on, with the role of its model or the name of its judge."""
         yield from ((role, run) for role, run in self.runs.items() if role != ABLATED)
         yield from self.samples.items()
         yield from ((role, run) for (_, role), run in self.guard_runs.items())
         yield from self.judge_run.runs.items()
 
     def recordings(self, candidate: str | None = None) -> dict[str, Run]:
-        """Return all runs by the names under which recordings keep them; ``candidate``: its name among several."""
+        """Return all runs by their names in recordings; ``candidate`` is the candidate's name if there are several."""
 
         def role(name: str) -> str:
             return f"{name}_{candidate}" if candidate and name in ("candidate", ABLATED) else name
@@ -254,9 +254,9 @@ class Context:
 
 
 def once(function: Callable[[Context], _T]) -> Callable[[Context], _T]:
-    """Compute a value of runs and scores once for a gate, however many rules ask for it.
+    """Cache a function of runs and scores for each gate.
 
-    The value must not depend on ``gate.result``, which changes while it is kept.
+    Its value must not depend on ``gate.result``, which changes while the value is kept.
     """
 
     @wraps(function)

@@ -1,4 +1,4 @@
-"""Whether a fine-tune pays: what it cost, what it saves, and when it pays for itself. Unknown is never zero."""
+"""The arithmetic of a fine-tune's cost, saving and break-even. An unknown amount is never zero."""
 
 from __future__ import annotations
 
@@ -13,17 +13,19 @@ from pytest_ftgate.text import plural, show_number, show_usd
 DAYS_PER_MONTH = 365 / 12
 
 _DAYS_SHOWN = 1000
-"""So many, and more, are told in years."""
-
-"""Why an amount is unknown that a price would tell."""
+"""From so many days on, a time is shown in years."""
 
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """US dollars; where ``usd`` is ``None``, ``said`` is why it is unknown, else what it rests on.
+    """Hold an amount of US dollars.
 
-    ``of`` is the model that the calls are of, as in ``candidate ft``; ``cure`` is what would make the amount known;
-    ``unpriced``: it is unknown because the model has no price.
+    Attributes:
+        usd: the amount; None where it is unknown.
+        said: how it is known, or why it is unknown.
+        of: the model whose calls it is for, such as ``candidate ft``.
+        cure: what would make an unknown amount known.
+        unpriced: whether it is unknown because the model has no price.
     """
 
     usd: float | None
@@ -35,32 +37,32 @@ class Amount:
 
 @dataclass(frozen=True, slots=True)
 class Lack:
-    """What a figure lacks, as a clause, and what would end that, as a sentence."""
+    """Hold what is missing to calculate a figure, as a clause, and how to supply it, as a sentence."""
 
     what: str
     cure: str
 
 
-NO_CALLS = Lack("the number of calls is not known", "Give economics.calls_per_month.")
+NO_CALLS = Lack("the number of calls is unknown", "Set economics.calls_per_month.")
 
 NO_TRAINING = Lack(
-    "the training cost is not known",
-    "Give economics.training_cost_usd, or with a fine-tuning job price.training_per_1m of the candidate.",
+    "the training cost is unknown",
+    "Set economics.training_cost_usd, or for a fine-tuning job price.training_per_1m of the candidate.",
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """What a decision rests on.
+    """Hold the costs from which saving and break-even are calculated.
 
     Attributes:
-        calls_per_month: calls that the model will answer; ``None``: unknown.
-        baseline: of one call.
-        candidate: of one call.
-        training: of one training.
-        data_usd: of preparing the data, paid once; ``None``: not declared, and counted as nothing.
-        hosting_usd: of the candidate in a month, whatever it answers; ``None``: likewise.
-        retrains_per_year: each at the cost of training, without data preparation; ``None``: likewise.
+        calls_per_month: the number of calls; None: unknown.
+        baseline: the cost of one call of the baseline.
+        candidate: the cost of one call of the candidate.
+        training: the cost of one training run.
+        data_usd: the cost of preparing the data, paid once; None: not declared, counted as 0.
+        hosting_usd: the monthly cost of hosting the candidate; None: not declared, counted as 0.
+        retrains_per_year: training runs per year, without data preparation; None: not declared, counted as 0.
     """
 
     calls_per_month: float | None
@@ -73,30 +75,30 @@ class Costs:
 
     @property
     def saved_per_call(self) -> float | None:
-        """Return US dollars; below zero where a call of the candidate costs more."""
+        """Return the saving per call in US dollars, negative where the candidate costs more; None where unknown."""
         if self.baseline.usd is None or self.candidate.usd is None:
             return None
         return self.baseline.usd - self.candidate.usd
 
     @property
     def retraining_usd(self) -> float | None:
-        """Return US dollars in a month."""
+        """Return the monthly cost of retraining in US dollars; None where unknown."""
         if not self.retrains_per_year:
             return 0.0
         return None if self.training.usd is None else self.retrains_per_year * self.training.usd / 12
 
     @property
     def fixed_usd(self) -> float | None:
-        """Return what is paid in a month, whatever is answered: hosting and retraining."""
+        """Return the monthly cost of hosting and retraining, which does not depend on calls; None where unknown."""
         return None if self.retraining_usd is None else (self.hosting_usd or 0.0) + self.retraining_usd
 
     @property
     def upfront_usd(self) -> float | None:
-        """Return the cost of training and data preparation, paid once."""
+        """Return the cost of training and data preparation, paid once; None where unknown."""
         return None if self.training.usd is None else self.training.usd + (self.data_usd or 0.0)
 
     def lacking(self, *, training: bool) -> list[Lack]:
-        """Return what a figure lacks that rests on the calls and their cost, and, if so said, on training."""
+        """Return what is missing to know the calls and their cost, and with ``training`` the training cost."""
         found = [NO_CALLS] if self.calls_per_month is None else []
         unknown = [amount for amount in (self.baseline, self.candidate) if amount.usd is None]
         for why in dict.fromkeys(amount.said for amount in unknown):
@@ -108,37 +110,37 @@ class Costs:
 
     @property
     def saving_lacks(self) -> list[Lack]:
-        """Return what the saving of a month lacks: retraining is paid by the month."""
+        """Return what is missing to know the monthly saving, which includes retraining."""
         return self.lacking(training=bool(self.retrains_per_year))
 
     @property
     def break_even_lacks(self) -> list[Lack]:
-        """Return what the break-even lacks."""
+        """Return what is missing to know the break-even."""
         return self.lacking(training=True)
 
 
 def training_cost(declared: float | None, source: str, *, trained_tokens: int | None, price: Price | None) -> Amount:
-    """Return what training cost: as declared, else the trained tokens of a job times their price.
+    """Return the cost of training: as declared, else the trained tokens of a job times their price.
 
     Args:
-        declared: US dollars.
-        source: where that is written.
-        trained_tokens: as the fine-tuning job counts them.
-        price: of the candidate, where there is one.
+        declared: the declared cost in US dollars.
+        source: where it is written.
+        trained_tokens: the tokens that the fine-tuning job reports.
+        price: the price of the candidate, if it has one.
     """
     if declared is not None:
         return Amount(declared, f"declared ({source})")
     if price is None or price.training_per_1m is None:
         return Amount(None, NO_TRAINING.what, cure=NO_TRAINING.cure)
     if trained_tokens is None:
-        why = f"{NO_TRAINING.what}: no fine-tuning job tells how many tokens were trained"
-        return Amount(None, why, cure="Give economics.training_cost_usd.")
+        why = f"{NO_TRAINING.what}: no fine-tuning job reports the trained tokens"
+        return Amount(None, why, cure="Set economics.training_cost_usd.")
     each = f"{show_usd(price.training_per_1m)} per 1M ({price.source})"
     return Amount(trained_tokens * price.training_per_1m / 1e6, f"{trained_tokens:,} trained tokens at {each}")
 
 
 def economics_of(costs: Costs) -> Economics:
-    """Return everything that follows from the costs."""
+    """Return all figures that follow from the costs."""
     calls = costs.calls_per_month
     stated = at_volume(costs, calls)
     volumes = () if calls is None else tuple(at_volume(costs, calls * times) for times in (0.5, 1, 2))
@@ -166,22 +168,22 @@ def economics_of(costs: Costs) -> Economics:
 
 
 def best_case(costs: Costs) -> Costs:
-    """Return what no candidate undercuts: its calls cost nothing, nor does training where its cost is not known."""
-    nothing = Amount(0.0, "at best")
-    return replace(costs, candidate=nothing, training=nothing if costs.training.usd is None else costs.training)
+    """Return the costs of the best possible candidate: calls are free, and so is training of unknown cost."""
+    free = Amount(0.0, "at best")
+    return replace(costs, candidate=free, training=free if costs.training.usd is None else costs.training)
 
 
 def economics_before_training(costs: Costs) -> Economics:
-    """Return what is known without a candidate; its sentence is about the best that one could bring."""
+    """Return what is known without a candidate; the sentence is about the best possible one."""
     return replace(economics_of(costs), sentence=_best_sentence(costs))
 
 
 def at_volume(costs: Costs, calls: float | None) -> Volume:
-    """Return what so many calls in a month come to; ``None``: nobody knows how many."""
+    """Return saving and break-even at a number of calls per month; None: the number is unknown."""
     per_call, fixed, upfront = costs.saved_per_call, costs.fixed_usd, costs.upfront_usd
     if per_call is not None and not _above_zero(per_call):
         saving = None if calls is None or fixed is None else calls * per_call - fixed
-        return Volume(calls, saving, breaks_even=False)  # what is paid by the month only makes it worse
+        return Volume(calls, saving, breaks_even=False)  # monthly costs only make it worse
     if per_call is None or fixed is None:
         return Volume(calls)
     if calls is None:
@@ -206,12 +208,12 @@ def _per_1000(call: Amount) -> float | None:
 
 
 def clause(lacks: Sequence[Lack]) -> str:
-    """Say what is lacking, in one line."""
+    """Return what is missing as one line."""
     return "; ".join(lack.what for lack in lacks)
 
 
 def call_unknown(calls: Sequence[Amount]) -> str:
-    """Say why the cost of calls is unknown, of all alike: ``baseline b.jsonl and candidate h.jsonl have no price``."""
+    """Return why the cost of several calls is unknown: ``baseline b.jsonl and candidate h.jsonl have no price``."""
     names, first = " and ".join(call.of for call in calls if call.of), calls[0]
     if first.unpriced:
         return f"{names} {'has' if len(calls) == 1 else 'have'} no price"
@@ -228,7 +230,7 @@ def _undeclared(costs: Costs) -> tuple[str, ...]:
 
 
 def dollars(usd: float | None) -> str:
-    """Return an amount as a manager reads it: no cents from 100 dollars on, a loss with its sign, unknown as such."""
+    """Return an amount for people: without cents from $100 on, a loss as ``-$5.00``, or ``unknown``."""
     if usd is None:
         return "unknown"
     shown = f"${abs(usd):,.0f}" if abs(usd) >= 100 else show_usd(abs(usd))
@@ -236,12 +238,12 @@ def dollars(usd: float | None) -> str:
 
 
 def whole_days(days: float) -> int:
-    """Return full days; the one that has begun counts."""
+    """Return a number of days, rounded up."""
     return math.ceil(round(days, 6))
 
 
 def show_days(days: float) -> str:
-    """Return ``157 days``; from a thousand on in years, of which nobody needs the days: ``47 years``."""
+    """Return ``157 days``, and from 1,000 days on ``47 years``."""
     whole = whole_days(days)
     if whole < _DAYS_SHOWN:
         return plural(whole, "day")
@@ -250,12 +252,12 @@ def show_days(days: float) -> str:
 
 
 def whole_calls(calls: float) -> int:
-    """Return full calls, rounded up."""
+    """Return a number of calls, rounded up."""
     return math.ceil(round(calls, 6))
 
 
 def exact_days(days: float) -> str:
-    """Return ``90 days``, and where nobody counts so far ``17,267 days (47 years)``."""
+    """Return ``90 days``, and from 1,000 days on ``17,267 days (47 years)``."""
     exact, short = plural(whole_days(days), "day"), show_days(days)
     return exact if short == exact else f"{exact} ({short})"
 
@@ -269,30 +271,30 @@ def days_asked(days: float) -> str:
 
 
 def _sentence(costs: Costs, volume: Volume) -> str:
-    """Return what a manager needs of a fine-tune as it was measured."""
+    """Return the economics of a measured fine-tune in one sentence."""
     if volume.breaks_even is False:
         if volume.monthly_saving_usd is None:
-            return "The fine-tune never pays for itself: a call of it costs no less than one of the baseline."
+            return "The fine-tune never pays for itself: its calls cost at least as much as the baseline's."
         return _never(costs, volume, "the fine-tune")
     if volume.monthly_saving_usd is None and not volume.breaks_even:
-        return f"What the fine-tune saves is unknown: {clause(costs.saving_lacks)}."
+        return f"The saving is unknown: {clause(costs.saving_lacks)}."
     saves = _saving(costs, volume, "the fine-tune saves")
     if volume.break_even_calls is None:
-        return f"{saves}; when it pays for itself is unknown: {clause(costs.break_even_lacks)}."
+        return f"{saves}; the break-even is unknown: {clause(costs.break_even_lacks)}."
     if not costs.upfront_usd:
-        return f"{saves}, from the first call on{not_counted(costs)}."
+        return f"{saves} from the first call on{not_counted(costs)}."
     return f"{saves} and pays for itself after {_break_even(volume)}{not_counted(costs)}."
 
 
 def _best_sentence(costs: Costs) -> str:
-    """Return what a manager needs before training: no candidate brings more."""
+    """Return the economics of the best possible candidate in one sentence, before training."""
     best = best_case(costs)
     volume = at_volume(best, costs.calls_per_month)
     if best.saved_per_call is None:
-        return f"What a candidate can save is unknown: {clause(best.lacking(training=False))}."
+        return f"The possible saving is unknown: {clause(best.lacking(training=False))}."
     if volume.breaks_even is False:
         if volume.monthly_saving_usd is None:
-            return "A call of the baseline costs nothing: no candidate can save anything."
+            return "The baseline's calls cost nothing, so no candidate can save money."
         return _never(best, volume, "even a candidate whose calls cost nothing")
     saves = f"{_saving(best, volume, 'a candidate can save')} at most"
     if not volume.break_even_calls:
@@ -301,15 +303,15 @@ def _best_sentence(costs: Costs) -> str:
 
 
 def _at(volume: Volume) -> str:
-    return f"At {show_number(volume.calls_per_month or 0.0)} calls a month "
+    return f"At {show_number(volume.calls_per_month or 0.0)} calls per month "
 
 
 def _saving(costs: Costs, volume: Volume, subject: str) -> str:
-    """Return what is saved by the month, and with each 1,000 calls where nobody knows how many there are."""
+    """Return the saving per month, or per 1,000 calls where their number is unknown."""
     if volume.monthly_saving_usd is not None:
-        return f"{_at(volume)}{subject} {dollars(volume.monthly_saving_usd)} a month"
+        return f"{_at(volume)}{subject} {dollars(volume.monthly_saving_usd)} per month"
     each = dollars(1000 * (costs.saved_per_call or 0.0))
-    return f"{subject[0].upper()}{subject[1:]} {each} with every 1,000 calls"
+    return f"{subject[0].upper()}{subject[1:]} {each} per 1,000 calls"
 
 
 def _break_even(volume: Volume) -> str:
@@ -318,17 +320,17 @@ def _break_even(volume: Volume) -> str:
 
 
 def _never(costs: Costs, volume: Volume, subject: str) -> str:
-    """Say that it never pays, and how many calls it would take to earn what is paid by the month."""
+    """Say that it never pays for itself, and from how many calls per month on it would."""
     saving, per_call, fixed = volume.monthly_saving_usd or 0.0, costs.saved_per_call, costs.fixed_usd
-    lost = f"costs {dollars(-saving)} a month more than the baseline" if round(saving, 9) else "saves nothing"
+    lost = f"costs {dollars(-saving)} per month more than the baseline" if round(saving, 9) else "saves nothing"
     later = ""
     if per_call and _above_zero(per_call) and fixed is not None:
-        later = f"; from {math.floor(round(fixed / per_call, 6)) + 1:,} calls a month on it would"
+        later = f"; from {math.floor(round(fixed / per_call, 6)) + 1:,} calls per month on it would"
     return f"{_at(volume)}{subject} {lost}: it never pays for itself{later}."
 
 
 def not_counted(costs: Costs) -> str:
-    """Say what a payback leaves out: neither data preparation nor training is free."""
+    """Return which costs a payback leaves out, as ``(training not counted)``."""
     left_out = ["training"] if costs.training.usd is None else []
     left_out += ["data preparation"] if costs.data_usd is None else []
     return f" ({' and '.join(left_out)} not counted)" if left_out else ""

@@ -1,4 +1,4 @@
-"""How much worse the candidate may be: two scores on the same examples, held to one of three standards."""
+"""Comparisons of two scores on the same examples with a margin or an allowed drop."""
 
 from __future__ import annotations
 
@@ -8,18 +8,16 @@ from fractions import Fraction
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from pytest_ftgate.checks.advice import before_dropping
 from pytest_ftgate.errors import ConfigError
-from pytest_ftgate.result import Check, Status
+from pytest_ftgate.result import Status
 from pytest_ftgate.text import (
     is_share,
     plural,
     settled_by,
     show_amount,
     show_difference,
-    show_distance,
+    show_percent,
     show_value,
-    sure_of_drop,
 )
 
 if TYPE_CHECKING:
@@ -28,20 +26,17 @@ if TYPE_CHECKING:
     from pytest_ftgate.statistics import Comparison
 
 _NO_MARGIN = -1e-12
-"""Stands for a drop of 0 where nothing has to be proven: what rules out a drop needs a margin below 0."""
-
-_WORSE = "Keep the larger model, or look at the broken examples and mend the training data before another attempt."
-_UNBOUNDED = "Decide by a metric that scores each answer, as accuracy, and hold the other to a bound under require."
+"""The margin for ``max_drop: 0``, since a test that rules out a drop needs a margin below 0."""
 
 
 @dataclass(frozen=True)
 class Tolerance:
-    """What a drop is held to.
+    """Hold the limit of a drop and the evidence for it.
 
     Attributes:
         max_drop: how much worse than the baseline the candidate may be, in the metric's unit.
-        evidence: "observed": the measured drop is at most that. "proven": and we are ``confidence`` sure that the real
-            one is. "significant": too large a drop counts only where we are ``confidence`` sure of any drop at all.
+        evidence: "observed": the measured drop is within the limit. "proven": so is the lower bound of the gain.
+            "significant": a measured drop beyond the limit fails only where the upper bound is below 0.
         confidence: one-sided, and corrected where several drops are judged at once.
         repeats: answers per example.
     """
@@ -54,7 +49,7 @@ class Tolerance:
 
 @dataclass(frozen=True)
 class Drop:
-    """What was measured, and what became of it: one of the verdicts, or "warning"."""
+    """Hold a comparison and its status: one of the verdicts, or "warning"."""
 
     status: Status
     compared: Comparison
@@ -62,13 +57,13 @@ class Drop:
 
 @dataclass(frozen=True)
 class Size:
-    """How many examples there are and are needed at least; or groups of one size, where some belong together.
+    """Hold how many examples, or groups of them, there are and how many are needed.
 
     Attributes:
-        have: so many; groups of different sizes count as fewer than there are.
-        needed: at least.
+        have: the effective number; groups of different sizes count as fewer than there are.
+        needed: the smallest number with which the check can pass.
         unit: "example" or "group".
-        there: where sizes do not count; as many as ``have`` where it is not said.
+        there: the actual number; None where it equals ``have``.
     """
 
     have: int
@@ -78,32 +73,34 @@ class Size:
 
     @property
     def enough(self) -> bool:
-        """Return whether there are as many as are needed."""
+        """Return whether there are enough."""
         return self.have >= self.needed
 
     def __str__(self) -> str:
         if self.there is None or self.there == self.have:
             return plural(self.have, self.unit)
-        return f"{plural(self.there, self.unit)} of such different sizes that they count as {self.have:,}"
+        return f"{plural(self.there, self.unit)} of unequal sizes, which count as {self.have:,}"
 
 
 def check_max_drop(metric: Metric, max_drop: float, source: str) -> None:
-    """Refuse a drop that no model could exceed, a slip of the pen: 3 for three points. Raise :class:`ConfigError`."""
+    """Raise :class:`ConfigError` for a ``max_drop`` that no model can exceed, such as 3 for 3 points."""
     if max_drop < metric.high - metric.low:
         return
     percent = max_drop / 100
     raise ConfigError(
-        f"max_drop {max_drop:g} ({source}) is impossible: {metric.name} lies between {metric.low:g} and "
-        f"{metric.high:g}, so that no drop could be too large",
+        f"max_drop {max_drop:g} ({source}) is impossible: {metric.name} is between {metric.low:g} and "
+        f"{metric.high:g}, so no drop can be larger",
         cure=f"Did you mean {percent:g}?"
         if percent < metric.high - metric.low
-        else "Give max_drop in the metric's unit.",
+        else "Write max_drop in the metric's unit.",
     )
 
 
 def size_of(metric: Metric, groups: Sequence[str | None], tolerance: Tolerance) -> Size:
-    """Count the examples with these groups, and how many could be judged at all; see
-    :func:`~pytest_ftgate.statistics.fewest_examples`."""
+    """Return the number of examples or groups, and how many the tolerance needs.
+
+    See :func:`~pytest_ftgate.statistics.fewest_examples`.
+    """
     from pytest_ftgate.statistics import (
         MIN_GROUPS,
         MOST_EXAMPLES,
@@ -133,17 +130,17 @@ def size_of(metric: Metric, groups: Sequence[str | None], tolerance: Tolerance) 
 
 
 def as_fraction(gain: float | Fraction) -> Fraction:
-    """Return a gain as it is compared, exactly: counts as fractions, other values after rounding to 12 decimals."""
+    """Return a gain for an exact comparison: counts as fractions, other values rounded to 12 decimals."""
     return gain if isinstance(gain, Fraction) else Fraction(repr(round(gain, 12)))
 
 
 def exact_gain(comparison: Comparison) -> Fraction:
-    """Return a measured gain as it is compared."""
+    """Return a measured gain for an exact comparison."""
     return as_fraction(comparison.gain if comparison.gain_exact is None else comparison.gain_exact)
 
 
 def judge_drop(baseline: Scored, candidate: Scored, tolerance: Tolerance, groups: Sequence[str | None]) -> Drop:
-    """Hold the candidate's score against the baseline's on the same examples."""
+    """Compare the candidate's score with the baseline's on the same examples."""
     from pytest_ftgate.runs.measure import compare_scored
 
     compared = compare_scored(
@@ -159,12 +156,33 @@ def judge_drop(baseline: Scored, candidate: Scored, tolerance: Tolerance, groups
 
 
 def is_within(gain: float | Fraction, max_drop: float) -> bool:
-    """Return whether no more was lost than that, exactly: see :func:`as_fraction`. Equal is within."""
+    """Return whether a drop is within the limit, exactly: see :func:`as_fraction`. Equal is within."""
     return as_fraction(gain) >= -Fraction(repr(max_drop))
 
 
+def gain_reaches(gain: float | Fraction, margin: float) -> bool:
+    """Return whether a gain reaches a margin, exactly: see :func:`as_fraction`. Margin 0 asks for more than 0."""
+    measured, least = as_fraction(gain), Fraction(repr(margin))
+    return measured > 0 if least == 0 else measured >= least
+
+
+def is_shown(gate: Context, comparison: Comparison) -> bool:
+    """Return whether a gain is shown as surely as the gate's ``evidence`` asks for."""
+    shown = {"observed": True, "significant": comparison.above_zero, "proven": comparison.reaches_margin}
+    return bool(shown[gate.config.evidence])
+
+
+def gain_status(gate: Context, comparison: Comparison) -> Status:
+    """Return what becomes of the candidate's gain over one baseline."""
+    if gate.config.objective == "match":
+        return status_of(comparison, gate.config.max_drop, "proven")
+    if not gain_reaches(exact_gain(comparison), gate.config.margin):
+        return "fail"
+    return "pass" if is_shown(gate, comparison) else "inconclusive"
+
+
 def status_of(compared: Comparison, max_drop: float, evidence: str) -> Status:
-    """Return what becomes of a comparison whose margin is ``-max_drop``."""
+    """Return the status of a comparison whose margin is ``-max_drop``."""
     within = is_within(exact_gain(compared), max_drop)
     if evidence == "significant":
         worse = compared.upper is not None and compared.upper < 0
@@ -177,78 +195,56 @@ def status_of(compared: Comparison, max_drop: float, evidence: str) -> Status:
 # --- in words ------------------------------------------------------------------------------------------------
 
 
-def max_drop_check(gate: Context, comparison: Comparison, against: str) -> Check:
-    """Check with ``objective: match`` the measured drop against the one that is allowed, and how sure we can be of it.
-
-    Args:
-        gate: what is asked for.
-        comparison: of the candidate with a baseline, held to the margin ``-max_drop``.
-        against: the baseline, as messages call it.
-    """
-    most, share = gate.config.max_drop, gate.share
-    status = status_of(comparison, most, "proven")
-    clauses = [f"measured {show_difference(comparison.gain, share=share)} against {against}"]
-    clauses.append(f"may be worse by at most {show_amount(most, share=share)}")
-    advice, observed = None, comparison.lower
-    if status == "fail":
-        advice, observed = before_dropping(gate) or _WORSE, comparison.gain
-    elif comparison.lower is None:
-        clauses.append(f"how much worse it really is cannot be told: {comparison.note or 'no bound exists'}")
-        advice = _UNBOUNDED
-    else:
-        sure = sure_of_drop(comparison.lower, gate.config.confidence, share=share)
-        clauses.append(sure if status == "pass" else f"{sure}, which is not enough")
-        advice = examples_advice(comparison, "is better", "test example") if status != "pass" else None
-    required = gate.requirement("max_drop", required=-most)
-    return Check("max_drop", status, "; ".join(clauses), observed=observed, **required, advice=advice)
-
-
 def drop_fields(gate: Context, path: str, drop: Drop | None = None) -> dict[str, Any]:
-    """Return the fields of a check of a drop below the key ``path``: what was lost, and what may be."""
+    """Return the fields of a check of a drop under the key ``path``: the measured gain, and the limit."""
     field = gate.requirement(f"{path}.max_drop")
     observed = {} if drop is None else {"observed": drop.compared.gain}
     return {**field, **observed, "required": -field["required"] or 0.0}
 
 
 def describe(drop: Drop, metric: Metric, tolerance: Tolerance, values: tuple[float, float]) -> str:
-    """Say what was measured and what is allowed, then what is known of it.
+    """Return the measured change, its bound and the limit in words.
 
     Args:
-        drop: as judged.
-        metric: by which.
-        tolerance: to what it was held.
-        values: of the baseline and of the candidate.
+        drop: the judged drop.
+        metric: its metric.
+        tolerance: the limit.
+        values: the values of the baseline and of the candidate.
     """
     share = is_share((metric.low, metric.high))
     before, after = (show_value(value, share=share) for value in values)
     change = show_difference(drop.compared.gain, share=share)
-    allowed = f"a drop of {show_amount(tolerance.max_drop, share=share)} is allowed"
-    return f"{metric.name} {before} to {after} ({change}), {allowed}{_sureness(drop, tolerance, share)}"
+    known = [*_bound(drop, tolerance, share), drop_limit(tolerance.max_drop, share=share)]
+    return f"{metric.name} {before} to {after}: {change} ({', '.join(known)})"
 
 
-def _sureness(drop: Drop, tolerance: Tolerance, share: bool) -> str:
-    compared, sure = drop.compared, f"{100 * tolerance.confidence:.4g} % sure"
+def drop_limit(max_drop: float, *, share: bool) -> str:
+    """Return a limit on the gain in words: ``limit -2 points``."""
+    return f"limit {'-' if max_drop else ''}{show_amount(max_drop, share=share)}"
+
+
+def _bound(drop: Drop, tolerance: Tolerance, share: bool) -> list[str]:
+    """Return the bound of the gain on which the status rests; empty where none is needed."""
+    compared, confidence = drop.compared, show_percent(tolerance.confidence)
     if tolerance.evidence == "observed":
-        return ""
+        return []
     if compared.lower is None or compared.upper is None:
-        return f"; how sure that is cannot be told: {compared.note or 'no bound exists'}"
+        return [f"no bound: {compared.note or 'the method gives none'}"]
     if tolerance.evidence == "proven":
-        if compared.lower > 0:
-            return f"; {sure} of at least {show_difference(compared.lower, share=share)}"
-        return f"; {sure} of no more than {show_distance(compared.lower, share=share)} lost"
-    if drop.status == "warning":
-        return f"; not {sure} that anything was lost"
-    return f"; {sure} of at least {show_distance(compared.upper, share=share)} lost" if drop.status == "fail" else ""
+        return [f"{confidence} lower bound {show_difference(compared.lower, share=share)}"]
+    if drop.status in ("warning", "fail"):
+        return [f"{confidence} upper bound {show_difference(compared.upper, share=share)}"]
+    return []
 
 
 def examples_advice(compared: Comparison, hope: str = "lost less", noun: str = "example") -> str:
-    """Say what would settle a drop that is not too large, and not proven to be so.
+    """Return how many examples would prove a drop to be within the limit.
 
     Args:
-        compared: the candidate with the baseline.
-        hope: what the candidate would have to have done for more examples to help.
+        compared: the comparison of the candidate with the baseline.
+        hope: what must be true of the candidate for more examples to help.
         noun: what is counted.
     """
     if compared.examples_needed is None:
-        return f"More examples help only if the candidate {hope} than it looks here."
+        return f"More examples only help if the candidate {hope} than measured here."
     return settled_by("difference", compared.examples_needed, compared.n, noun)

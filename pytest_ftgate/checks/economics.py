@@ -1,4 +1,4 @@
-"""What a gate asks of the economics of a fine-tune. What cannot be known is an error, before any call if possible."""
+"""The rules for the limits under ``economics``. An unknown cost is an error, found before any call where possible."""
 
 from __future__ import annotations
 
@@ -42,16 +42,16 @@ if TYPE_CHECKING:
     from pytest_ftgate.result import Economics
 
 DAYS, SAVING = "max_break_even_days", "min_monthly_saving_usd"
-_JUDGED = {DAYS: "the break-even", SAVING: "the saving"}
+_JUDGED = {DAYS: "the break-even", SAVING: "the monthly saving"}
 _TOO_LITTLE = {
-    DAYS: "Wait for more calls, train for less, or keep the prompted model.",
+    DAYS: "Keep the prompted model until there are more calls, or reduce the cost of training.",
     SAVING: "Keep the prompted model until there are more calls.",
 }
-_NO_HEADROOM = "Do not train: there is too little to be saved. Wait for more calls, or ask for less."
+_NO_HEADROOM = "Do not train: even a free candidate would save too little at this number of calls."
 
 
 def check_free(gate: Context) -> Iterator[Check]:
-    """Check that the limits of the gate can be judged at all."""
+    """Check before any call that the limits of the gate can be judged."""
     spec, models = gate.config.economics, gate.models
     if spec is None:
         return
@@ -60,24 +60,26 @@ def check_free(gate: Context) -> Iterator[Check]:
     lacks = [NO_CALLS] if spec.calls_per_month is None else []
     lacks += [Lack(no_price, unpriced_cure(*lacks_of(models)))] if no_price else []
     lacks += [_unbelieved(free)] if free else []
-    # Before there is a candidate it need not be known what training costs.
-    untold = spec.training_cost_usd is None and candidate is not None and price_of(candidate).training_per_1m is None
+    # Without a candidate the training cost may still be unknown.
+    training_unknown = (
+        spec.training_cost_usd is None and candidate is not None and price_of(candidate).training_per_1m is None
+    )
     for limit in _limits(spec):
-        paid = untold and (limit == DAYS or spec.retrains_per_year)
+        paid = training_unknown and (limit == DAYS or spec.retrains_per_year)
         lacking = [*lacks, NO_TRAINING] if paid else lacks
         if lacking:
             yield _unknown(gate, limit, lacking)
 
 
 def facts(gate: Context) -> dict[str, Economics | None]:
-    """Return what the fine-tune costs and saves, as far as it is known."""
+    """Return the costs and savings of the fine-tune, as far as they are known."""
     if gate.config.economics is None:
         return {"economics": None}
     return {"economics": (economics_of if gate.accepts else economics_before_training)(costs_of(gate))}
 
 
 def check(gate: Context) -> Iterator[Check]:
-    """Check the limits of the gate; before training, whether any candidate could hold them."""
+    """Check the limits of the gate; before training, whether any candidate could meet them."""
     spec = gate.config.economics
     if spec is None:
         return
@@ -88,9 +90,9 @@ def check(gate: Context) -> Iterator[Check]:
         yield Check(
             "economics.data_cost_usd",
             "warning",
-            "what preparing the data cost is not declared, and not counted",
+            "the cost of preparing the data is not declared and counts as $0",
             source=gate.source(f"economics.{DAYS}"),
-            advice="Give economics.data_cost_usd; 0 where it cost nothing.",
+            advice="Set economics.data_cost_usd, to 0 if it cost nothing.",
         )
 
 
@@ -98,11 +100,11 @@ def _limits(spec: EconomicsKeys) -> list[str]:
     return [limit for limit in (DAYS, SAVING) if getattr(spec, limit) is not None]
 
 
-# --- what they rest on ---------------------------------------------------------------------------------------
+# --- costs ---------------------------------------------------------------------------------------
 
 
 def costs_of(gate: Context) -> Costs:
-    """Return what the economics rest on: what both models cost on the test set, and what the gate declares."""
+    """Return the measured costs of both models on the test set, and the costs that the gate declares."""
     spec, baseline, candidate = gate.config.economics, gate.result.baseline, gate.result.candidate
     declared, source = spec.training_cost_usd, gate.source("economics.training_cost_usd")
     if gate.accepts:
@@ -132,7 +134,7 @@ def _per_call(role: str, model: ModelResult) -> Amount:
 
 
 def _of_candidate(candidate: ModelResult, *, hosted: bool) -> Amount:
-    """Return what a call of the candidate cost: nothing only where its machine is paid by the month."""
+    """Return the cost of a call of the candidate; $0 is only accepted where hosting is declared."""
     free = None if hosted else why_free(candidate)
     if free is None:
         return _per_call("candidate", candidate)
@@ -141,14 +143,14 @@ def _of_candidate(candidate: ModelResult, *, hosted: bool) -> Amount:
 
 
 def _unbelieved(free: str) -> Lack:
-    return Lack(f"the cost of a call cannot be told: {free}", FREE_TO_HOST_CURE)
+    return Lack(f"the cost of a call is unknown: {free}", FREE_TO_HOST_CURE)
 
 
 # --- the limits ----------------------------------------------------------------------------------------------
 
 
 def _limit_check(gate: Context, limit: str, costs: Costs) -> Check:
-    """Hold what the fine-tune brings against a limit. What rests on something unknown is an error: nothing is free."""
+    """Check the fine-tune against a limit. An unknown cost is an error, never $0."""
     volume = at_volume(costs, costs.calls_per_month)
     if limit == DAYS and volume.break_even_days is None and volume.breaks_even is not False:
         return _unknown(gate, limit, costs.break_even_lacks)
@@ -167,18 +169,18 @@ def _limit_check(gate: Context, limit: str, costs: Costs) -> Check:
 
 
 def _headroom_check(gate: Context, limit: str, costs: Costs) -> Check:
-    """Hold against a limit what the baseline costs, before training: no candidate costs less than nothing."""
+    """Check before training that the best possible candidate, whose calls are free, would meet a limit."""
     best = best_case(costs)
     if lacking := best.lacking(training=False):
         return _unknown(gate, limit, lacking)
     observed, enough, message = _outcome(gate, limit, best, best_of=costs)
     calls, usd, fixed = best.calls_per_month or 0.0, best.baseline.usd or 0.0, best.fixed_usd
-    beside = f", and {dollars(fixed)} are paid for hosting and retraining" if fixed else ""
-    rests_on = f"{show_number(calls)} calls a month cost {show_usd(calls * usd)} with {best.baseline.of}{beside}"
+    fixed_note = f", hosting and retraining cost {dollars(fixed)}" if fixed else ""
+    rests_on = f"{show_number(calls)} calls per month cost {show_usd(calls * usd)} with {best.baseline.of}{fixed_note}"
     return Check(
         "room",
         "pass" if enough else "fail",
-        f"{'' if enough else 'no room: '}{rests_on}: a candidate {message}",
+        f"{'' if enough else 'no room: '}{rests_on}; a candidate {message}",
         observed,
         **gate.requirement(f"economics.{limit}"),
         advice=None if enough else _NO_HEADROOM,
@@ -189,33 +191,34 @@ def _headroom_check(gate: Context, limit: str, costs: Costs) -> Check:
 def _outcome(
     gate: Context, limit: str, costs: Costs, *, best_of: Costs | None = None
 ) -> tuple[float | None, bool, str]:
-    """Return what is held against a limit, whether that is enough, and both in words.
+    """Return the value that a limit bounds, whether it meets the limit, and both in words.
 
     Args:
-        gate: what is asked for.
-        limit: its key under ``economics``.
-        costs: as they were measured, or the best case.
-        best_of: what ``costs`` is the best case of.
+        gate: the gate.
+        limit: the key of the limit under ``economics``.
+        costs: the measured costs, or the best case.
+        best_of: the costs of which ``costs`` is the best case.
     """
     volume, value = at_volume(costs, costs.calls_per_month), getattr(gate.config.economics, limit)
     if limit == SAVING:
         saving, at_most = volume.monthly_saving_usd or 0.0, " at most" if best_of else ""
-        message = f"saves {dollars(saving)} a month{at_most}, asked for at least {dollars(value)}"
+        verb = "saves" if saving >= 0 else "loses"
+        message = f"{verb} {dollars(abs(saving))} per month{at_most} (at least {dollars(value)} required)"
         return saving, round(saving, 12) >= round(value, 12), message
-    days, asked = volume.break_even_days, f"asked for at most {days_asked(value)}"
+    days, asked = volume.break_even_days, f"(limit {days_asked(value)})"
     if days is None:
-        return None, False, f"never pays for itself, {asked}"
+        return None, False, f"never pays for itself {asked}"
     earliest = f" at the earliest{not_counted(best_of)}" if best_of else ""
-    message = f"pays for itself after {exact_days(days)}{earliest}, {asked}"
+    message = f"pays for itself after {exact_days(days)}{earliest} {asked}"
     return days, round(days, 12) <= round(value, 12), message
 
 
 def _unknown(gate: Context, limit: str, lacking: Sequence[Lack]) -> Check:
-    """Refuse a limit that rests on something unknown: nothing is taken to cost nothing."""
+    """Return the error of a limit that depends on an unknown cost."""
     return Check(
         f"economics.{limit}",
         "error",
-        f"{_JUDGED[limit]} cannot be judged: {clause(lacking)}",
+        f"{_JUDGED[limit]} cannot be calculated: {clause(lacking)}",
         **gate.requirement(f"economics.{limit}"),
         advice=" ".join(dict.fromkeys(lack.cure for lack in lacking)) or None,
     )

@@ -1,4 +1,4 @@
-"""Metrics that look at the form of an answer, not at what is expected: what that means for a gate, before any call."""
+"""Rules for metrics that check the form of an answer and do not compare it with the expected output."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _SHOWN = 150
 
 
 def check(gate: Context) -> list[Check]:
-    """Check metrics that look at the form of an answer and not at what is expected."""
+    """Check before any call what the gate's metrics of form can show."""
     return [*_expected_format(gate), *_form_alone(gate)]
 
 
 def _expected_format(gate: Context) -> Iterator[Check]:
-    """Warn where expected outputs break the rules of the metric ``format``: nobody can be right by both."""
+    """Warn where expected outputs break the rules of the metric ``format``: no answer can then satisfy both."""
     from pytest_ftgate.data import expected_text
 
     metric, test = gate.metrics.get("format"), gate.test
@@ -35,27 +35,27 @@ def _expected_format(gate: Context) -> Iterator[Check]:
             "expected_format",
             "warning",
             f"{len(broken):,} of {plural(len(test), 'expected output')} {'breaks' if len(broken) == 1 else 'break'} "
-            f"the format that is asked for, first {test.where(row)}: {printable(flaw, _SHOWN)}",
+            f"the required format, first {test.where(row)}: {printable(flaw, _SHOWN)}",
             observed=len(broken),
-            advice="Correct the test set, or the rules of the metric format.",
+            advice="Correct these rows, or the rules of the metric format if they do not describe the task.",
         )
 
 
 def _form_alone(gate: Context) -> Iterator[Check]:
-    """Warn where nothing in the gate looks at whether answers are right."""
+    """Warn where no metric of the gate compares answers with the expected output."""
     if not any(metric.compares for metric in (gate.deciding, *_asked_of_candidate(gate))):
         yield Check(
             "form_alone",
             "warning",
-            f"{gate.deciding.name} looks at the form of an answer: nothing in this gate looks at whether answers are "
-            "right",
-            advice="Ask for that too: require: [{metric: exact_match, min: ...}], or another metric that compares with "
-            "the expected output.",
+            f"{gate.deciding.name} only checks the form of an answer: no metric of this gate checks whether answers "
+            "are right",
+            advice="Add a metric that compares with the expected output, such as require: [{metric: exact_match, min: "
+            "...}].",
         )
 
 
 def _asked_of_candidate(gate: Context) -> Iterator[Metric]:
-    """Yield the metrics on which the candidate must reach more than the worst value, which any answers reach."""
+    """Yield the metrics on which the candidate must exceed the worst value, which any answers reach."""
     for bound in gate.config.require:
         metric = gate.metrics.get(bound.metric.name)
         if metric is None or bound.of != "candidate":

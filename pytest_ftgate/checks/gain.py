@@ -1,14 +1,14 @@
-"""The gain over a baseline against the margin, and how sure we can be of it."""
+"""The rules for the gain over each baseline: the margin, and the evidence for it."""
 
 from __future__ import annotations
 
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from pytest_ftgate.checks.advice import before_dropping
-from pytest_ftgate.checks.drop import as_fraction, exact_gain, max_drop_check
+from pytest_ftgate.checks.advice import advice_on_loss
+from pytest_ftgate.checks.drop import exact_gain, gain_reaches, is_shown
+from pytest_ftgate.checks.match import max_drop_check
 from pytest_ftgate.result import Check, Gain, opponent
-from pytest_ftgate.text import settled_by, show_amount, show_difference
+from pytest_ftgate.text import settled_by, show_amount, show_difference, show_percent
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
@@ -17,19 +17,13 @@ if TYPE_CHECKING:
 _BROKEN_KEPT = 10
 
 
-def gain_reaches(gain: float | Fraction, margin: float) -> bool:
-    """Return whether it does, exactly: see :func:`as_fraction`. Margin 0 asks for more than 0."""
-    seen, least = as_fraction(gain), Fraction(repr(margin))
-    return seen > 0 if least == 0 else seen >= least
-
-
 def check(gate: Context) -> list[Check]:
     """Check the candidate's gain over each baseline."""
     return [one for role, comparison in gate.comparisons.items() for one in gain_checks(gate, role, comparison)]
 
 
 def facts(gate: Context) -> dict[str, Any]:
-    """Return the gain over the best baseline in full, and in short that over each."""
+    """Return the facts of the gain over the best baseline, and the gain with its bounds over each."""
     from pytest_ftgate.runs.measure import flips
 
     if not gate.accepts:
@@ -49,9 +43,9 @@ def facts(gate: Context) -> dict[str, Any]:
 
 
 def gain_checks(gate: Context, role: str, comparison: Comparison) -> list[Check]:
-    """Check one gain against the margin, or with ``match`` against the drop that is allowed, and how sure it is.
+    """Check one gain against the margin and the evidence; with ``objective: match`` against ``max_drop``.
 
-    Where the margin is not reached, nobody asks how sure that is.
+    The evidence is only checked where the margin is reached.
     """
     if gate.config.objective == "match":
         return [max_drop_check(gate, comparison, opponent(role))]
@@ -66,54 +60,48 @@ def _margin_check(gate: Context, comparison: Comparison, against: str) -> Check:
     return Check(
         "margin",
         "pass" if reached else "fail",
-        f"gain over {against} {show_difference(comparison.gain, share=share)}, asked for {least}",
+        f"gain over {against} {show_difference(comparison.gain, share=share)} ({least} required)",
         observed=comparison.gain,
         **gate.requirement("margin"),
-        advice=None if reached else before_dropping(gate) or _advice_below(comparison),
+        advice=None if reached else advice_on_loss(gate, _advice_below(comparison)),
     )
 
 
 def _advice_below(comparison: Comparison) -> str:
-    breaks_none = comparison.losses == 0
-    if comparison.gain <= 0:
-        dropped = "Drop it: the prompted baseline is as good or better."
-        return dropped if breaks_none else f"{dropped} Look at the broken examples before another attempt."
-    look = "what it still gets wrong" if breaks_none else "the broken examples"
-    return (
-        f"Drop it, or look at {look} and mend the training data: two or three attempts are normal, "
-        "each with better data, on the same margin."
-    )
+    """Advise against the candidate only where the real gain is surely not above zero."""
+    look = "the broken examples" if comparison.losses else "what it still gets wrong"
+    again = f"Look at {look} and correct the training data before another attempt, with the same margin."
+    if comparison.upper is not None and comparison.upper <= 0:
+        return f"Keep the prompted baseline: this candidate is no better. {again}"
+    return again
 
 
 def _evidence_check(gate: Context, comparison: Comparison, against: str) -> Check:
-    holds, target = {
-        "observed": (True, None),
-        "significant": (comparison.above_zero, 0.0),
-        "proven": (comparison.reaches_margin, gate.config.margin),
-    }[gate.config.evidence]
+    holds = is_shown(gate, comparison)
+    target = {"observed": None, "significant": 0.0, "proven": gate.config.margin}[gate.config.evidence]
     needed = comparison.examples_needed
-    advice = "More examples help only if the candidate is better than it looks here."
+    advice = "More test examples only help if the candidate is better than measured here."
     if needed is not None:
         advice = settled_by("gain", needed, comparison.n, "test example")
     return Check(
         "evidence",
         "pass" if holds else "inconclusive",
-        _sureness(gate, comparison, against),
+        _evidence(gate, comparison, against),
         observed=comparison.lower,
         **gate.requirement("evidence", required=target),
         advice=None if holds else advice,
     )
 
 
-def _sureness(gate: Context, comparison: Comparison, against: str) -> str:
-    """Return the bound in plain words, and what it leaves open: that there is no gain, or one below the margin."""
+def _evidence(gate: Context, comparison: Comparison, against: str) -> str:
+    """Return the lower bound in words, and what it leaves open: no gain at all, or a gain below the margin."""
     config, share = gate.config, gate.share
     if comparison.lower is None:
-        return f"how large the real gain over {against} is cannot be told: {comparison.note or 'no bound exists'}"
-    sure = f"{100 * config.confidence:g} % sure of at least {show_difference(comparison.lower, share=share)}"
+        return f"the gain over {against} has no lower bound: {comparison.note or 'the method gives none'}"
+    bound = f"{show_percent(config.confidence)} lower bound {show_difference(comparison.lower, share=share)}"
     if not config.margin or comparison.reaches_margin:
-        return sure
-    measured = f"measured {show_difference(comparison.gain, share=share)}; {sure}"
+        return bound
+    measured = f"gain over {against} {show_difference(comparison.gain, share=share)}, {bound}"
     if config.evidence == "significant" and not comparison.above_zero:
-        return f"{measured}: the real gain may be zero or a loss"
-    return f"{measured}; the margin of {show_amount(config.margin, share=share)} itself is not proven"
+        return f"{measured}: the real gain may be zero or negative"
+    return f"{measured}: the margin of {show_amount(config.margin, share=share)} is not proven"

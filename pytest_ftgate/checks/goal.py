@@ -1,4 +1,4 @@
-"""What a fine-tune is for: goals that training serves, and those that something else serves better. Free."""
+"""The rule that fine-tuning serves the goal of the gate; some goals are better served by something else."""
 
 from __future__ import annotations
 
@@ -11,50 +11,50 @@ if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
 
 SERVED = {
-    "style": "training teaches how to say things",
-    "format": "training teaches a form that a prompt drifts away from",
+    "style": "training teaches tone and wording",
+    "format": "training teaches a format more reliably than a prompt",
     "classification": "training teaches the labels of a domain",
     "extraction": "training teaches which fields to find",
-    "latency": "a smaller model can be taught to answer as a larger one does",
-    "cost": "a smaller model can be taught to answer as a larger one does",
+    "latency": "a smaller model can be trained to answer as a larger one does",
+    "cost": "a smaller model can be trained to answer as a larger one does",
 }
 NOT_SERVED: Mapping[str, tuple[str, str, Action]] = {
     "knowledge": (
-        "training teaches behaviour, and facts are recalled unreliably",
+        "training teaches behaviour, and a model recalls trained facts unreliably",
         "Use retrieval (RAG): give the model the facts with each question.",
         "retrieval",
     ),
     "reasoning": (
-        "training on examples makes no model more intelligent",
+        "training on examples does not improve general reasoning",
         "Use a better model.",
         "another_model",
     ),
     "one_off": (
-        "collecting examples and training costs more than a task that is done once is worth",
+        "for a task that is done once, collecting examples and training cost more than they save",
         "Use a few-shot prompt.",
         "stop",
     ),
     "safety": (
         "training weakens a model's alignment more easily than it improves it",
-        "Use guardrails: filters of input and output, and a system prompt.",
+        "Use guardrails: filter inputs and outputs, and use a system prompt.",
         "stop",
     ),
     "new_modality": (
-        "training does not change what kinds of input a model can take",
-        "Use a multimodal model, or one made for this kind of input.",
+        "training does not add kinds of input to a model",
+        "Use a multimodal model, or another one made for this kind of input.",
         "another_model",
     ),
 }
-_ADVICE = 'Or say why it is tried all the same: goal_override: "..."'
+_ADVICE = 'To fine-tune all the same, state the reason: goal_override: "..."'
 
 
 def not_served(goal: str | None) -> bool:
-    """Return whether something else than training serves this goal."""
+    """Return whether something other than training serves this goal better."""
     return goal in NOT_SERVED
 
 
 def check(gate: Context) -> list[Check]:
-    """Check that fine-tuning serves the goal; nothing where none is given."""
+    """Check that fine-tuning serves the goal, if one is set."""
     goal, reason = gate.config.goal, gate.config.goal_override
     if goal in NOT_SERVED:
         why, instead, action = NOT_SERVED[goal]
@@ -68,6 +68,13 @@ def check(gate: Context) -> list[Check]:
         message = f"fine-tuning serves the goal {goal}: {SERVED[goal]}"
         checks.append(Check("goal", "pass", message, goal, None, gate.source("goal")))
     if reason is not None:
-        why = "there is no goal" if goal is None else f"the goal {goal} needs none"
-        checks.append(Check("goal_override", "note", f"{why}: {reason}", source=gate.source("goal_override")))
+        why = "no goal is set" if goal is None else f"fine-tuning serves the goal {goal}"
+        checks.append(
+            Check(
+                "goal_override",
+                "note",
+                f"goal_override is not needed, because {why}: {reason}",
+                source=gate.source("goal_override"),
+            )
+        )
     return checks

@@ -1,4 +1,4 @@
-"""Guards: other test sets, on which the candidate must not have lost what the baseline can do."""
+"""The rules for guards: other test sets, on which the candidate must not be much worse than the baseline."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pytest_ftgate.checks.answers import complete_checks
 from pytest_ftgate.checks.context import once
 from pytest_ftgate.checks.drop import Tolerance
 from pytest_ftgate.errors import ConfigError, FtgateError
+from pytest_ftgate.metrics.labels import READING_OPTIONS
 from pytest_ftgate.result import Check, GuardResult, Status, TestSetResult, called, error_check
 from pytest_ftgate.text import is_share, plural, printable, show_amount, show_value
 
@@ -28,15 +29,15 @@ _SHOWN = 40
 
 @dataclass(frozen=True)
 class Guard:
-    """A guard before any model is called.
+    """Hold a guard before any model is called.
 
     Attributes:
-        name: as the gate calls it.
-        spec: as it is written.
-        test: its examples.
-        metric: made for their labels.
-        tolerance: what the drop is held to.
-        leaked_rows: examples that stand in the training set: row of the guard, row of the training set.
+        name: its name in the gate.
+        spec: its keys.
+        test: its test set.
+        metric: its metric, built for its labels.
+        tolerance: the limit of the drop.
+        leaked_rows: examples that are in the training set: row of the guard, row of the training set.
     """
 
     name: str
@@ -53,16 +54,16 @@ class Guard:
 
     @property
     def path(self) -> str:
-        """Return where it stands in the gate, which is also the name of its check."""
+        """Return the path of its keys in the gate, which is also the name of its check."""
         return f"guards.{self.name}"
 
     @property
     def share(self) -> bool:
-        """Return whether its metric lies on [0, 1], so that its differences are spoken of in points."""
+        """Return whether its metric lies in [0, 1], so that differences are shown in points."""
         return is_share((self.metric.low, self.metric.high))
 
     def check(self, status: Status, message: str, part: str = "", **fields: Any) -> Check:
-        """Return a check of the guard, or of a part of it, with its name in message and name."""
+        """Return a check of the guard, or of a part of it; name and message begin with the guard's name."""
         return Check(f"{self.path}.{part}" if part else self.path, status, f"guard {self.name}: {message}", **fields)
 
 
@@ -76,9 +77,9 @@ def prepare_guards(
 
     Args:
         config: the gate.
-        load: a data source and its origin to a data set.
+        load: reads a data source, given with its origin, into a data set.
         training: the training set.
-        custom: gives the metrics of hooks, by name.
+        custom: returns the metrics of hooks by name.
 
     Raises:
         FtgateError: a test set or a metric cannot be used.
@@ -117,9 +118,9 @@ def _metric(spec: GuardKeys, test: DataSet, training: DataSet, custom: Mapping[s
 
 
 def check_free(gate: Context) -> list[Check]:
-    """Check that the guards can show what is asked of them."""
+    """Check before any call that the guards can show what they are for."""
     if not gate.guards:
-        text = "forgetting was not measured: give guards, test sets of what the model must not lose"
+        text = "no guards configured: other tasks were not tested for regressions"
         return [Check("guards", "note", text)]
     checks: list[Check] = []
     for guard in gate.guards.values():
@@ -130,7 +131,7 @@ def check_free(gate: Context) -> list[Check]:
 def _leaked(gate: Context, guard: Guard) -> Iterator[Check]:
     rows = guard.leaked_rows
     if rows:
-        verb = "stands" if len(rows) == 1 else "stand"
+        verb = "is" if len(rows) == 1 else "are"
         yield guard.check(
             "fail",
             f"{len(rows):,} of {plural(len(guard.test), 'example')} {verb} in the training set, "
@@ -139,7 +140,7 @@ def _leaked(gate: Context, guard: Guard) -> Iterator[Check]:
             observed=len(rows),
             required=0,
             source=gate.source(f"{guard.path}.test_set"),
-            advice="Take them out of the guard: what was trained on shows nothing about what was forgotten.",
+            advice="Remove them from the guard: examples that were trained on do not show what was forgotten.",
             action="fix_data",
         )
 
@@ -151,21 +152,20 @@ def _too_small(gate: Context, guard: Guard) -> Iterator[Check]:
     what = f"rule out a drop of {show_amount(guard.spec.max_drop, share=guard.share)}"
     if evidence == "significant":
         what = "show that the candidate got worse"
-    gainless = " without a gain" if evidence == "proven" else ""
+    equal = " of an equal candidate" if evidence == "proven" else ""
     yield guard.check(
         "inconclusive",
-        f"{size} cannot {what}{gainless}, at least {size.needed:,} are needed",
+        f"{size} cannot {what}{equal} (at least {size.needed:,} required)",
         observed=size.have,
         required=size.needed,
         source=gate.source(f"{guard.path}.test_set"),
-        advice=f"Add {plural(size.needed - size.have, f'more {size.unit}')} to the guard, or ask for less: "
-        "a larger max_drop, or evidence: observed.",
+        advice=f"Add {plural(size.needed - size.have, f'more {size.unit}')} to the guard.",
         action="add_examples",
     )
 
 
 def _not_recorded(gate: Context, guard: Guard) -> Iterator[Check]:
-    """Check recorded models, which answer by id: what a file has no row for will be missing."""
+    """Check that recorded models have a prediction for every example of the guard."""
     for role, model in gate.models.items():
         ids = model.ids
         if ids is None or (role == "candidate" and gate.config.errors == "score_zero"):
@@ -180,12 +180,12 @@ def _not_recorded(gate: Context, guard: Guard) -> Iterator[Check]:
                 observed=len(guard.test) - len(missing),
                 required=len(guard.test),
                 source=gate.source(f"{guard.path}.test_set"),
-                advice="Record the model on the guard's examples too, into the same file.",
+                advice="Record the model's answers to the guard's examples in the same file.",
             )
 
 
 def _ids_in_two(gate: Context) -> Iterator[Check]:
-    """Refuse an id that two test sets give to different inputs: a recorded prediction would serve for both."""
+    """Refuse an id that two test sets give to different inputs, since recorded predictions are joined by id."""
     recorded = [model.name for model in gate.models.values() if model.ids is not None]
     if not recorded:
         return
@@ -196,11 +196,11 @@ def _ids_in_two(gate: Context) -> Iterator[Check]:
             if other.input != example.input:
                 yield guard.check(
                     "error",
-                    f"the id {printable(example.id, _SHOWN)} names another example in {place}, and "
+                    f"the id {printable(example.id, _SHOWN)} belongs to another example in {place}, but "
                     f"recorded predictions ({printable(recorded[0], _SHOWN)}) are joined by id",
                     "ids",
                     source=str(guard.test.where(row)),
-                    advice="Give the guard's examples ids of their own, and record them under these.",
+                    advice="Give the guard's examples unique ids, and record their answers under these.",
                 )
                 break
 
@@ -209,7 +209,7 @@ def _ids_in_two(gate: Context) -> Iterator[Check]:
 
 
 def guard_jobs(guards: Mapping[str, Guard], models: Mapping[str, Model], repeats: int) -> dict[tuple[str, str], Job]:
-    """Return what is asked besides the test set, by guard and role."""
+    """Return the jobs of all models over all guards, by guard and role."""
     from pytest_ftgate.runs.runner import Job
 
     return {
@@ -225,7 +225,7 @@ def facts(gate: Context) -> dict[str, tuple[GuardResult, ...]]:
 
 
 def check(gate: Context) -> list[Check]:
-    """Check that the candidate lost no more on a guard than is allowed. What cannot be judged is an error."""
+    """Check each guard's drop against its limit. A guard that cannot be judged is an error."""
     return [check for _, checks in _judged(gate) for check in checks]
 
 
@@ -255,7 +255,7 @@ def _judge(guard: Guard, gate: Context) -> tuple[GuardResult, list[Check]]:
 
 
 def described(guard: Guard) -> GuardResult:
-    """Return what is known of a guard before it is measured."""
+    """Return the facts of a guard that are known before it is measured."""
     return GuardResult(
         name=guard.name,
         metric=guard.metric.name,
@@ -300,28 +300,31 @@ def _compare(
 
 
 def _nothing_to_lose(gate: Context, guard: Guard, baseline: str, value: float) -> Iterator[Check]:
-    """Refuse a baseline so bad that no drop could be too large: such a guard passes whatever is forgotten."""
+    """Refuse a baseline so bad that no drop can exceed the limit: such a guard always passes."""
     metric = guard.metric
     headroom = value - metric.low if metric.greater_is_better else metric.high - value
     if headroom <= guard.spec.max_drop:
-        seen = show_value(value, share=guard.share)
+        shown = show_value(value, share=guard.share)
+        unused = [key for key in READING_OPTIONS if key not in guard.spec.metric.options]
+        reading = f" ({', '.join(unused)})" if unused and metric.uses_labels else ""
         yield guard.check(
             "fail",
-            f"baseline {baseline} has {metric.name} {seen}, so that no drop could be too large",
+            f"baseline {baseline} has {metric.name} {shown}, so no drop can exceed the limit of "
+            f"{show_amount(guard.spec.max_drop, share=guard.share)}",
             "nothing_to_lose",
             observed=value,
             source=gate.source(f"{guard.path}.max_drop"),
-            advice="Look whether the metric reads the answers (pattern, json_field, normalize); a guard is for what "
-            "the baseline can do.",
+            advice=f"Check that the metric reads the answers correctly{reading}. A guard needs a task that the "
+            "baseline can do.",
             action="measure_again",
         )
 
 
 def _check(gate: Context, guard: Guard, outcome: drop.Drop, values: tuple[float, float]) -> Check:
     advice = {
-        "fail": "Mix examples of it into the training data, or train less; do not ship what forgot it.",
+        "fail": "Mix examples of this task into the training data, or train for fewer steps.",
         "inconclusive": drop.examples_advice(outcome.compared),
-        "warning": "Add examples to the guard: with these it cannot be told from chance.",
+        "warning": "Add examples to the guard: with these the drop may be chance.",
     }
     return guard.check(
         outcome.status,

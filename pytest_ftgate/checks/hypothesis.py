@@ -1,4 +1,4 @@
-"""A hypothesis in numbers, held against what was measured: where the baseline stands, and what was reached."""
+"""The rules for the hypothesis: the baseline agrees with ``from``, and whether the candidate reached ``to``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_ftgate.checks.bounds import RUN_METRICS
 from pytest_ftgate.errors import ConfigError, Where
 from pytest_ftgate.result import Check, Status, opponent
-from pytest_ftgate.text import is_share, show_amount, show_value
+from pytest_ftgate.text import is_share, show_amount, show_percent, show_value
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from pytest_ftgate.metrics import Metric, Scored
     from pytest_ftgate.statistics import Interval
 
-_SMALLER = "Correct the hypothesis, and ask whether what is left to gain is worth training for."
-_LESS_ROOM = "the room for improvement is smaller than thought"
-_HARDER = "Correct the hypothesis, and ask whether a smaller model can be expected to do that well."
+_SMALLER = "Correct the hypothesis, and reconsider whether the remaining gain is worth training for."
+_LESS_ROOM = "there is less room for improvement than expected"
+_HARDER = "Correct the hypothesis, and reconsider whether a smaller model can do that well."
 _WEAKER = (
-    "Look whether the baseline is asked as it was when the hypothesis was written (prompt, parameters, model); "
+    "Check whether the baseline's prompt, parameters or model have changed since the hypothesis was written; "
     "then correct the hypothesis."
 )
 
 
 def check_prediction(config: GateKeys, metrics: Mapping[str, Metric]) -> None:
-    """Refuse what no model could do, and what the gate could not be green for.
+    """Refuse a hypothesis that no model could meet, or with which the gate could not pass.
 
     Raises:
         ConfigError: ``from`` or ``to`` is outside of the metric's range; ``to`` is no improvement, or with ``match`` a
@@ -50,35 +50,35 @@ def check_prediction(config: GateKeys, metrics: Mapping[str, Metric]) -> None:
 
 
 def _check_drop(config: GateKeys, prediction: HypothesisKeys, metric: Metric) -> None:
-    """Refuse a greater drop than the gate allows: to stay equal, or nearly, is what it hopes for."""
+    """Refuse a hypothesis that expects a larger drop than the gate allows."""
     drop = -expected_gain(prediction, metric)
     if metric.name != config.metric.name or round(drop, 12) <= round(-config.asked_gain, 12):
         return
     share = is_share((metric.low, metric.high))
     raise ConfigError(
         f"hypothesis: from {prediction.start:g} to {prediction.goal:g} ({prediction.source}) contradicts "
-        f"{config.quoted('max_drop')}: it expects {metric.name} to be worse by {show_amount(drop, share=share)}, "
-        f"and the gate allows {show_amount(-config.asked_gain, share=share)}",
-        cure="Expect no more of a drop than the gate allows, or do not train.",
+        f"{config.quoted('max_drop')}: it expects {metric.name} to drop by {show_amount(drop, share=share)}, "
+        f"but the gate allows {show_amount(-config.asked_gain, share=share)}",
+        cure="Correct to, or do not train: the gate would fail.",
     )
 
 
 def _check_improvement(prediction: HypothesisKeys, metric: Metric) -> None:
     if prediction.start == prediction.goal:
         raise ConfigError(
-            f"hypothesis: from and to are both {prediction.goal:g} ({prediction.source}): nothing is expected to change"
+            f"hypothesis: from and to are both {prediction.goal:g} ({prediction.source}), so no change is expected"
         )
     if expected_gain(prediction, metric) <= 0:
         better = "higher" if metric.greater_is_better else "lower"
         raise ConfigError(
-            f"hypothesis: from {prediction.start:g} to {prediction.goal:g} ({prediction.source}) is no improvement: "
-            f"of {metric.name} {better} is better",
+            f"hypothesis: from {prediction.start:g} to {prediction.goal:g} ({prediction.source}) is not an "
+            f"improvement: {better} {metric.name} is better",
             cure="Are from and to swapped?",
         )
 
 
 def refuse_run_metric(prediction: HypothesisKeys) -> None:
-    """Return how sure a latency or a cost is cannot be told from one run.
+    """Refuse a hypothesis about a latency or a cost, of which one run gives no bound.
 
     Raises:
         ConfigError: the hypothesis is about such a value.
@@ -86,32 +86,32 @@ def refuse_run_metric(prediction: HypothesisKeys) -> None:
     name = prediction.metric.name
     if name in RUN_METRICS:
         raise ConfigError(
-            f"a hypothesis is about a metric of quality, and {name} is none ({prediction.source})",
+            f"a hypothesis needs a metric of quality, and {name} is a metric of the run ({prediction.source})",
             where=Where(key="hypothesis"),
             cure=f"Write it as a sentence, and bound the value: require: [{{metric: {name}, max: ...}}].",
         )
 
 
 def expected_gain(prediction: HypothesisKeys, metric: Metric) -> float:
-    """Return ``to`` less ``from``, the sign turned where lower is better; rounded to 12 decimals."""
+    """Return ``to`` minus ``from``, rounded to 12 decimals; the sign is reversed where lower is better."""
     change = prediction.goal - prediction.start
     return round(change if metric.greater_is_better else -change, 12)
 
 
 def check_required(gate: Context) -> list[Check]:
-    """Check ``require_hypothesis``: training without an expectation can only be judged with hindsight."""
+    """Check that there is a hypothesis where ``require_hypothesis`` asks for one."""
     if not gate.config.require_hypothesis:
         return []
     source = gate.source("require_hypothesis")
     if gate.config.hypothesis is not None:
         return [Check("require_hypothesis", "pass", "the gate has a hypothesis", source=source)]
-    message = "the gate has no hypothesis, and require_hypothesis asks for one"
-    advice = "Say what training is expected to change, and why: hypothesis: {from: 0.82, to: 0.87, because: ...}."
+    message = "the gate has no hypothesis, but require_hypothesis is set"
+    advice = "State what training is expected to change, and why: hypothesis: {from: 0.82, to: 0.87, because: '...'}."
     return [Check("require_hypothesis", "fail", message, source=source, advice=advice)]
 
 
 def check(gate: Context) -> list[Check]:
-    """Hold the hypothesis in numbers against the best baseline, and against the candidate where there is one."""
+    """Check the hypothesis against the best baseline, and against the candidate if there is one."""
     prediction = gate.config.prediction
     if prediction is None:
         return []
@@ -119,7 +119,7 @@ def check(gate: Context) -> list[Check]:
 
 
 def _interval(gate: Context, scored: Scored) -> Interval:
-    """Return where the real value of one model lies, two-sided: the method follows from the metric, as with gains."""
+    """Return the two-sided confidence interval of one model's value; the metric determines the method."""
     from pytest_ftgate import statistics
 
     metric = scored.metric
@@ -134,38 +134,39 @@ def _interval(gate: Context, scored: Scored) -> Interval:
 
 
 def _from_check(gate: Context, prediction: HypothesisKeys) -> Check:
-    """Check that the baseline agrees with ``from`` within its uncertainty; with ``match`` it is to be equalled."""
+    """Check that the baseline's confidence interval contains ``from``."""
     metric = gate.metrics[prediction.metric.name]
     scored = gate.scored[gate.best].scores[metric.name]
     share, start, value = is_share((metric.low, metric.high)), prediction.start, scored.value
     match = gate.config.objective == "match"
     interval = _interval(gate, scored)
-    message = f"the hypothesis says that {metric.name} of {opponent(gate.best)} is {show_value(start, share=share)}, "
-    message += f"measured {show_value(value, share=share)}"
+    message = f"{metric.name} of {opponent(gate.best)} is {show_value(value, share=share)}"
     holds, advice = interval.holds(start), None
     status: Status = "pass"
     if holds is None:
-        message += f"; how sure that is cannot be told: {interval.method}"
+        message += f" (no interval: {interval.method}); the hypothesis says {show_value(start, share=share)}"
         if round(value, 12) != round(start, 12):
             status, advice = "inconclusive", "Add test examples."
     else:
-        message += f" ({show_value(interval.low, share=share)} to {show_value(interval.high, share=share)})"
+        low, high = (show_value(end, share=share) for end in (interval.low, interval.high))
+        message += f" ({show_percent(gate.config.confidence)} interval {low} to {high}); "
+        message += f"the hypothesis says {show_value(start, share=share)}"
     if holds is False:
         status, advice = "fail", _WEAKER
-        outcome = "the baseline is weaker than thought"
+        outcome = "the baseline is weaker than expected"
         if (value > start) == metric.greater_is_better:
             advice = _HARDER if match else _SMALLER
-            outcome = "there is more to match than thought" if match else _LESS_ROOM
+            outcome = "the baseline is harder to match than expected" if match else _LESS_ROOM
         message += f": {outcome}"
     return Check("hypothesis_from", status, message, value, start, str(prediction.source), advice)
 
 
 def _to_check(gate: Context, prediction: HypothesisKeys) -> Check:
-    """Say whether the candidate reached ``to``, which is never decisive."""
+    """Note whether the candidate reached ``to``, which does not affect the verdict."""
     metric, goal = gate.metrics[prediction.metric.name], prediction.goal
     share, value = is_share((metric.low, metric.high)), gate.scored["candidate"].scores[metric.name].value
-    seen, least = round(value, 12), round(goal, 12)
-    reached = seen >= least if metric.greater_is_better else seen <= least
-    message = f"the hypothesis expects {metric.name} of the candidate to reach {show_value(goal, share=share)}, "
-    message += f"measured {show_value(value, share=share)}: {'reached' if reached else 'not reached'}"
+    measured, least = round(value, 12), round(goal, 12)
+    reached = measured >= least if metric.greater_is_better else measured <= least
+    message = f"{metric.name} of the candidate is {show_value(value, share=share)}; "
+    message += f"the hypothesis expects {show_value(goal, share=share)}: {'reached' if reached else 'not reached'}"
     return Check("hypothesis_to", "pass" if reached else "note", message, value, goal, str(prediction.source))

@@ -1,4 +1,4 @@
-"""Two models that answer everything alike: one model under two names, or labels that one of them wrote."""
+"""The rules for models with identical answers, and for labels that a baseline wrote itself."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from pytest_ftgate.metrics import Scored
 
 MIN_CIRCULAR = 50
-"""So many answers that are all as expected are no accident; fewer may be."""
+"""From so many answers on, a model that is always right is suspicious."""
 MOST_SHARED_MISTAKES = 4
-"""Even if two models share every second mistake, five in a row, and no other, happen to them once in thirty times."""
+"""More identical mistakes are unlikely: two models that share half of their mistakes share 5 of 5 once in 32 times."""
 
 
 def check(gate: Context) -> Iterator[Check]:
-    """Check each baseline whose answers are those of the candidate, or the labels themselves."""
+    """Check each baseline whose answers equal those of the candidate, or the labels themselves."""
     for role in gate.comparisons:
         if same_outputs(gate.scored[role].run, gate.scored["candidate"].run):
             yield _identical(gate, role)
@@ -29,46 +29,45 @@ def check(gate: Context) -> Iterator[Check]:
 
 
 def _identical(gate: Context, role: str) -> Check:
-    """Refuse two models that answer everything alike: they are one model, or one of them was never called.
+    """Refuse two models whose answers are identical: they are one model, or one of them was not called.
 
-    With ``match`` both may be right everywhere, and that is what is hoped for. But different models make different
-    mistakes.
+    With ``objective: match`` both may be right everywhere, but different models would make different mistakes.
     """
     n, match = len(gate.test), gate.config.objective == "match"
     mistakes = mistakes_in(gate.scored[role].scores[gate.deciding.name]) if match else 0
-    message = f"the candidate gave the same {plural(n, 'answer')} as {opponent(role)}, word for word"
+    message = f"the candidate gave the same {plural(n, 'answer')} as {opponent(role)}"
     status: Status = "fail"
-    advice = "Look whether both names reach one model"
+    advice = "Check whether both names refer to the same model"
     if not match:
-        advice += "; a fine-tune that changes no answer is not worth shipping."
+        advice += "; if not, the fine-tune changed no answer."
     elif mistakes > MOST_SHARED_MISTAKES:
-        message += f", and so the same {mistakes:,} mistakes: this is one model under two names"
-        advice += ": an alias, a router, a recording that was copied."
+        message += f", including {mistakes:,} identical mistakes: this is one model under two names"
+        advice += ", through an alias, a router or a copied recording."
     else:
-        status, advice = "warning", f"{advice}; if they do not, this is as equal as models get."
+        status, advice = "warning", f"{advice}; if not, the models are equal on this test set."
     action: Action | None = "measure_again" if status == "fail" else None
     return Check("identical_outputs", status, message, observed=n, advice=advice, action=action)
 
 
 def _circular(gate: Context, role: str) -> Check:
-    """Warn of labels that a model wrote itself: they say how far others agree with it, not who is right.
+    """Warn of labels that the baseline wrote itself: they measure agreement with it, not quality.
 
-    A warning, for what the gate proves still holds: a candidate that differs from its teacher on few answers is not
-    much worse than it. How good either of them is, nobody knows.
+    This is a warning, because the comparison still holds: a candidate that agrees with its teacher on nearly all
+    answers is not much worse. How good either of them is remains unknown.
     """
     n = len(gate.test)
     return Check(
         "circular",
         "warning",
-        f"{called(role, gate.scored[role].facts.name)} is right on all {plural(n, 'example')}: the labels look like "
-        "its own outputs; this test is circular: it measures agreement with that model, not who is right",
+        f"{called(role, gate.scored[role].facts.name)} is right on all {plural(n, 'example')}, so the labels look like "
+        "its own outputs: the test measures agreement with this model, not quality",
         observed=n,
-        advice="Have people check the labels of the test set, without seeing the model's answers.",
+        advice="Have people check the labels of the test set without seeing the model's answers.",
     )
 
 
 def mistakes_in(scored: Scored) -> int:
-    """Count the answers that are not as good as an answer can be by the metric."""
+    """Return the number of answers below the metric's best score."""
     from pytest_ftgate.runs.measure import rightness
 
     metric = scored.metric
@@ -77,7 +76,7 @@ def mistakes_in(scored: Scored) -> int:
 
 
 def _answers_are_labels(gate: Context, role: str) -> bool:
-    """Return whether a model gave the expected output everywhere: word for word, or by a metric of labels."""
+    """Return whether a model gave the expected output everywhere, word for word or by a metric of labels."""
     from pytest_ftgate.data import expected_text
 
     if gate.deciding.uses_labels and not mistakes_in(gate.scored[role].scores[gate.deciding.name]):

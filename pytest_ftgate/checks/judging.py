@@ -1,4 +1,4 @@
-"""The judges of a gate: whether they are held to what people say. What they said is checked where they are run."""
+"""The free checks of judges: whether they are calibrated with human labels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def check(gate: Context) -> list[Check]:
-    """Say which judges are not held to human labels, and how far people agree."""
+    """Note which judges are not calibrated with human labels, and how far people agree."""
     if not gate.judging:
         return []
     from pytest_ftgate.judges.prepare import free_judging_checks

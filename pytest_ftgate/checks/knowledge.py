@@ -1,6 +1,6 @@
-"""A gain that is knowledge: it is bought at the wrong place.
+"""The rule that warns of a gain that consists of memorised facts, which retrieval provides more reliably.
 
-Where a threshold comes from stands in ``docs/advice.md``.
+``docs/advice.md`` explains the thresholds.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from pytest_ftgate.text import plural
 
 RECALLED_LEAST = 5
 RECALLED_SHARE = 0.5
-RAG = "Use RAG: give the model these facts with each question. Training recalls them unreliably, and they grow old."
+RAG = "Use RAG: give the model these facts with each question. A model recalls trained facts unreliably, and they age."
 
 
 def facts(gate: Context) -> dict[str, Diagnosis | None]:
-    """Return the kinds of mistakes; none by a metric that compares answers, and calls none of them right."""
+    """Return the diagnosis of the mistakes; None for a pairwise metric, by which no single answer is right or wrong."""
     from pytest_ftgate.runs.mistakes import diagnose
 
     if gate.deciding.pairwise:
@@ -29,13 +29,13 @@ def facts(gate: Context) -> dict[str, Diagnosis | None]:
 
 
 def check(gate: Context) -> list[Check]:
-    """Say where most of what was fixed is told by the training set and not by the question, of green gates too."""
+    """Warn where most fixed examples expect an output that is in the training set and not in their own input."""
     diagnosis = gate.result.diagnosis
     if diagnosis is None or not gate.accepts:
         return []
     recalled, fixed = diagnosis.recalled or 0, len(diagnosis.fixed)
     if fixed < RECALLED_LEAST or recalled < RECALLED_SHARE * fixed:
         return []
-    message = f"the gain smells of knowledge: of {plural(fixed, 'fixed example')} {recalled:,} expect what stands in "
-    message += "training rows and not in the input"
+    message = f"the gain looks like memorised facts: {recalled:,} of {plural(fixed, 'fixed example')} expect an output "
+    message += "that is in the training set and not in the input"
     return [Check("knowledge", "warning", message, diagnosis.recalled, None, None, RAG, "retrieval")]

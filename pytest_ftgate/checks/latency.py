@@ -1,4 +1,4 @@
-"""Latencies that a gate bounds: whether they say anything of the model alone."""
+"""The rules for latencies that a gate bounds: they are taken from a sample of the model alone."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 def check_free(gate: Context) -> list[Check]:
-    """Check that models whose latency is bounded are asked for a sample of it.
+    """Check that models whose latency is bounded have a latency sample.
 
-    What is bounded without one holds to what else ran at that time, if to anything.
+    Without one, latencies depend on whatever else ran at the same time.
     """
     compared = latency_bounds(gate.config) if gate.accepts else []
     checks = {}
@@ -31,12 +31,12 @@ def check_free(gate: Context) -> list[Check]:
 
 
 def check(gate: Context) -> list[Check]:
-    """Say what the samples of latencies found; one with a gap is an error."""
+    """Return the latencies of each sample; a sample with missing answers is an error."""
     return [_sample(role, gate.measured[role].facts, run) for role, run in gate.samples.items()]
 
 
 def latency_bounds(config: GateKeys) -> list[BoundKeys]:
-    """Return ``faster_by`` as a bound without ends on either model: what holds of bounds on latencies holds here."""
+    """Return ``faster_by`` as a latency bound without limits on either model, to be checked in the same way."""
     from pytest_ftgate.config import BoundKeys, MetricSpec
 
     if config.faster_by is None:
@@ -56,20 +56,21 @@ def _sample(role: str, facts: ModelResult, run: Run) -> Check:
         message = f"{model}: {failure.cause if failure else 'no cause is known'}; {counted}"
         return Check(name, "error", message, advice=failure.advice if failure else None)
     n, at_once = len(predictions), run.model.concurrency
-    seen = f"half of {n:,} answers within {show_seconds(facts.latency_p50_s)}, 95 % within "
-    seen += f"{show_seconds(facts.latency_p95_s)}, {at_once:,} call{'s' * (at_once > 1)} at a time"
-    return Check(name, "note", f"{model}: {seen}")
+    how = "sequential" if at_once == 1 else f"concurrency {at_once:,}"
+    measured = f"p50 {show_seconds(facts.latency_p50_s)}, p95 {show_seconds(facts.latency_p95_s)} (n={n:,}, {how})"
+    return Check(name, "note", f"{model}: {measured}")
 
 
 def _unsampled(bound: BoundKeys, role: str, model: Model) -> Check:
     what = f"{bound.metric.name} of {called(role, model.name)}"
     status: Status = "warning"
-    advice: str | None = "Give the model latency: {concurrency: 1, examples: 50}: a sample is then "
+    advice: str | None = "Set latency: {concurrency: 1, examples: 50} on the model, which takes a separate sample"
     if model.mode == "batch":
-        status, seen, advice = "error", "cannot be known: mode: batch tells no latency", f"{advice}asked live."
+        status, finding = "error", "is unknown: mode: batch has no latencies"
+        advice = f"{advice} with live calls."
     elif model.verified is not None:
-        seen, advice = "is what the recording says, and nobody knows what else ran", None
+        finding, advice = "comes from the recording, made under unknown load", None
     else:
-        seen = f"is measured with up to {model.concurrency:,} calls at a time, beside the other model"
-        advice = f"{advice}taken by itself."
-    return Check("latency_sample", status, f"{what} {seen}", source=str(bound.source), advice=advice)
+        finding = f"is measured with up to {model.concurrency:,} concurrent calls, while the other model runs"
+        advice = f"{advice}."
+    return Check("latency_sample", status, f"{what} {finding}", source=str(bound.source), advice=advice)

@@ -1,28 +1,61 @@
-"""Equal but cheaper: the candidate is not much worse than the baseline, which is proven.
+"""The rules for ``objective: match``: the candidate is proven to be at most ``max_drop`` worse than the baseline.
 
-That it is cheaper or faster: see :mod:`pytest_ftgate.checks.advantage`.
+:mod:`pytest_ftgate.checks.advantage` checks that it is cheaper or faster.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pytest_ftgate.checks.advice import advice_on_loss
+from pytest_ftgate.checks.drop import drop_limit, examples_advice, status_of
 from pytest_ftgate.result import Check
-from pytest_ftgate.text import plural, show_amount
+from pytest_ftgate.text import plural, show_amount, show_difference, show_percent
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
     from pytest_ftgate.metrics import Metric
+    from pytest_ftgate.statistics import Comparison
+
+_WORSE = (
+    "Keep the baseline, or look at the examples that it broke and correct the training data before another attempt."
+)
+_UNBOUNDED = "Use a metric that scores each answer, such as accuracy, and move the other to a bound under require."
 
 _MOST_EXAMPLES = 100_000
-"""Of more nobody has to be told how many exactly."""
+"""The largest number of examples that is calculated exactly."""
+
+
+def max_drop_check(gate: Context, comparison: Comparison, against: str) -> Check:
+    """Check that the candidate is proven to be at most ``max_drop`` worse than a baseline.
+
+    Args:
+        gate: the gate.
+        comparison: the comparison of the candidate with a baseline, at the margin ``-max_drop``.
+        against: the name of the baseline in messages.
+    """
+    most, share = gate.config.max_drop, gate.share
+    status = status_of(comparison, most, "proven")
+    measured = f"gain over {against} {show_difference(comparison.gain, share=share)}"
+    limit, bound = drop_limit(most, share=share), f"{show_percent(gate.config.confidence)} lower bound"
+    message, observed = f"{measured} ({limit})", comparison.lower
+    advice: str | None = None
+    if status == "fail":
+        advice, observed = advice_on_loss(gate, _WORSE), comparison.gain
+    elif comparison.lower is None:
+        message = f"{measured}, no {bound} ({limit}): {comparison.note or 'the method gives none'}"
+        advice = _UNBOUNDED
+    else:
+        message = f"{measured}, {bound} {show_difference(comparison.lower, share=share)} ({limit})"
+        advice = examples_advice(comparison, "is better", "test example") if status != "pass" else None
+    required = gate.requirement("max_drop", required=-most)
+    return Check("max_drop", status, message, observed=observed, **required, advice=advice)
 
 
 def check_reach(gate: Context) -> list[Check]:
-    """Check that the drop could be ruled out on so many examples by a model that is only as good.
+    """Check before any call that the test set can prove ``max_drop`` for a candidate that is equal to the baseline.
 
-    Here it is, with not one answer better or worse. Where some examples belong together, how many then do is not
-    foreseen.
+    Not for a test set with groups, where the number needed cannot be calculated in advance.
     """
     config, metric, n = gate.config, gate.deciding, len(gate.test)
     if config.objective != "match" or gate.grouped or not n:
@@ -34,26 +67,26 @@ def check_reach(gate: Context) -> list[Check]:
         return []
     counted = f"more than {_MOST_EXAMPLES:,} examples" if needed is None else plural(needed, "example")
     message = (
-        f"to be {100 * config.confidence:g} % sure that a candidate which loses no answer is worse by at most "
-        f"{show_amount(config.max_drop, share=gate.share)}, {counted} are needed"
+        f"{counted} required to prove at {show_percent(config.confidence)} confidence that an equal candidate is "
+        f"at most {show_amount(config.max_drop, share=gate.share)} worse (max_drop)"
     )
     numbers: dict[str, Any] = {"observed": n, "required": needed, "source": gate.source("max_drop")}
     if needed is not None and n >= needed:
         return [Check("reach", "note", message, **numbers)]
-    more = f"Label {plural(needed - n, 'more test example')}, or allow" if needed is not None else "Allow"
-    advice = f"{more} more with max_drop. A candidate that is really better is judged by objective: beat."
-    message = f"{message}, and there are {n:,}"
+    more = plural(needed - n, "more test example") if needed is not None else "more test examples"
+    advice = f"Label {more}. If the candidate should be better than the baseline, use objective: beat."
+    message = f"{plural(n, 'test example')}, {message}"
     return [Check("reach", "inconclusive", message, **numbers, advice=advice, action="add_examples")]
 
 
 def examples_without_difference(metric: Metric, max_drop: float, confidence: float, *, repeats: int = 1) -> int | None:
-    """Return the fewest examples that show two models to be so close which differ nowhere; None: above 100,000.
+    """Return the fewest examples that prove two models equal which differ nowhere; None where above 100,000.
 
     Args:
-        metric: right or wrong, or graded within bounds.
-        max_drop: above 0, in the metric's unit.
-        confidence: one-sided.
-        repeats: answers per example, which make grades of right and wrong.
+        metric: a metric that is right or wrong, or graded within bounds.
+        max_drop: the limit, above 0, in the metric's unit.
+        confidence: the one-sided confidence.
+        repeats: answers per example; several turn right and wrong into grades.
     """
     from pytest_ftgate.statistics import fewest_examples
 

@@ -1,4 +1,4 @@
-"""The candidate without its own prompt, where the gate asks for it: what the prompt brings. It decides nothing."""
+"""The run of the candidate without its own prompt (``ablate_prompt``), which does not affect the verdict."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
     from pytest_ftgate.config import ModelSpec
 
-_USELESS = "Leave it out, then: the fine-tune is as good without, and cheaper."
+_USELESS = "Remove it: the fine-tune is as good without it, and cheaper."
 _PROMPT = ("system", "system_file", "few_shot", "retrieval", "template")
 
 
 def ablated_job(gate: Context) -> list[Job]:
-    """Return the one more run that ``ablate_prompt`` asks for; none where the candidate has no prompt of its own.
+    """Return the additional run for ``ablate_prompt``; none where the candidate has no prompt of its own.
 
-    Judged metrics are left out: a judge would be paid for what decides nothing.
+    Not with judged metrics, whose judge would cost money.
     """
     spec = _without_prompt(gate.asked("candidate")) if gate.config.ablate_prompt and gate.accepts else None
     if spec is None or gate.judging.judges or gate.judging.people:
@@ -37,7 +37,7 @@ def _without_prompt(candidate: ModelSpec) -> ModelSpec | None:
 
 
 def check(gate: Context) -> list[Check]:
-    """Say what the candidate's own prompt brings."""
+    """Note how much the candidate's own prompt improves its score."""
     from pytest_ftgate.checks.context import ABLATED
 
     if ABLATED not in gate.measured:
@@ -46,19 +46,23 @@ def check(gate: Context) -> list[Check]:
     if without.facts.value is None or value is None:
         missing = [one for repeat in without.run.predictions for one in repeat if one.completion is None]
         reason = str(without.run.fatal or "") or (missing[0].error or "" if missing else "")
-        why = f"{plural(len(missing), 'answer')} missing: {reason}" if missing else "the metric is undefined for them"
-        return [Check("bare", "note", f"the bare candidate could not be scored: {one_line(why)}")]
+        why = (
+            f"{plural(len(missing), 'answer')} missing: {reason}"
+            if missing
+            else "the metric is undefined for these answers"
+        )
+        return [Check("bare", "note", f"the candidate without its prompt could not be scored: {one_line(why)}")]
     metric = gate.deciding
     share = is_share((metric.low, metric.high))
-    brings = (value - without.facts.value) * (1 if metric.greater_is_better else -1)
+    gained = (value - without.facts.value) * (1 if metric.greater_is_better else -1)
     keys = " and ".join(key for key in _PROMPT if key in gate.config.candidate.options)
     return [
         Check(
             "bare",
             "note",
-            f"without {keys} the candidate scores {metric.name} {show_value(without.facts.value, share=share)}: "
-            f"{'they bring' if ' and ' in keys else 'it brings'} {show_difference(brings, share=share)}",
+            f"without {keys} the candidate scores {metric.name} {show_value(without.facts.value, share=share)}; "
+            f"with {'them' if ' and ' in keys else 'it'} {show_difference(gained, share=share)}",
             observed=without.facts.value,
-            advice=None if round(brings, 12) > 0 else _USELESS,
+            advice=None if round(gained, 12) > 0 else _USELESS,
         )
     ]

@@ -1,4 +1,4 @@
-"""A candidate whose prompt holds what the test asks for: it looks answers up, and need not have learned any."""
+"""The rule that the candidate's prompt contains neither test inputs nor expected outputs."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from pytest_ftgate.models.prompt import Prompt
 
 _TELLING_CHARACTERS = 16
-"""What is shorter may stand in a prompt by chance: "yes", "what is it"."""
+"""Shorter inputs may be in a prompt by chance, such as "yes" or "what is it"."""
 _NAME_CHARACTERS = 60
 
 
 def check(gate: Context) -> list[Check]:
-    """Check that the candidate's own prompt does not tell it the test set. Few-shot turns are of the training set."""
+    """Check that the candidate's own prompt does not contain the test set. Few-shot turns are training rows."""
     prompt = gate.models["candidate"].prompt if gate.accepts else None
     return [] if prompt is None else [*_answers(gate, prompt), *_questions(gate, prompt)]
 
@@ -32,7 +32,7 @@ def _leak(gate: Context, rows: Sequence[int], message: str, advice: str) -> Chec
 
 
 def _answers(gate: Context, prompt: Prompt) -> Iterator[Check]:
-    """Refuse a field that tells the expected output."""
+    """Refuse a field in the template that reveals the expected output."""
     for name in prompt.fields:
         leak = telling([example.fields.get(name) for example in gate.test], gate.expected)
         if leak is None:
@@ -41,33 +41,33 @@ def _answers(gate: Context, prompt: Prompt) -> Iterator[Check]:
         of = "every test example" if count == total else f"{count:,} of {plural(total, 'test example')}"
         before, after = leak.around
         within = f" within {printable(f'{before}...{after}', _NAME_CHARACTERS)!r}" if before or after else ""
-        message = f"the template of the candidate {gate.models['candidate'].name} holds "
-        message += f"{{{printable(name, _NAME_CHARACTERS)}}}, which is the expected output of {of}{within}"
-        yield _leak(gate, leak.rows, message, "Take the field out of the template: the model is told the answer.")
+        message = f"the template of the candidate {gate.models['candidate'].name} uses "
+        message += f"{{{printable(name, _NAME_CHARACTERS)}}}, which contains the expected output of {of}{within}"
+        yield _leak(gate, leak.rows, message, "Remove the field from the template: it tells the model the answer.")
 
 
 def _questions(gate: Context, prompt: Prompt) -> Iterator[Check]:
-    """Refuse test inputs in the instructions or the template, compared as inputs of the training set are."""
+    """Refuse test inputs in the instructions or the template, after the same normalization as for leakage."""
     from pytest_ftgate.data import normalized_input
 
     prompt_text = normalized_input(f"{prompt.system or ''} {prompt.template or ''}")
     rows = [row for row, example in enumerate(gate.test) if _stands_in(_question(example), prompt_text)]
     if rows:
-        verb = "stands" if len(rows) == 1 else "stand"
+        verb = "is" if len(rows) == 1 else "are"
         message = f"{len(rows):,} of {plural(len(gate.test), 'test example')} {verb} in the prompt of the candidate "
-        advice = "Give examples from the training set (few_shot), or take these out of the test set."
+        advice = "Use examples from the training set instead (few_shot), or remove these from the test set."
         yield _leak(gate, rows, message + gate.models["candidate"].name, advice)
 
 
 def _stands_in(question: str, text: str) -> bool:
-    """Return whether it stands there word for word, and not as the beginning of another question."""
+    """Return whether a text contains a question word for word, and not as the beginning of another one."""
     if len(question) < _TELLING_CHARACTERS or question not in text:
         return False
     return re.search(rf"(?<!\w){re.escape(question)}(?!\w)", text) is not None
 
 
 def _question(example: Example) -> str:
-    """Return the last message of the user, as inputs are compared."""
+    """Return the last message of the user, normalized."""
     from pytest_ftgate.data import normalized_input
 
     if isinstance(example.input, str):

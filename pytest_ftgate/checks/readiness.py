@@ -1,4 +1,4 @@
-"""Before training: is there room for the gain that is asked for, could this test set prove it, what will it cost."""
+"""The rules for ``stage: ready``: there is room for the gain, the test set can prove it, and what training costs."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from fractions import Fraction
 from math import isfinite
 from typing import TYPE_CHECKING
 
-from pytest_ftgate.checks.gain import gain_reaches
+from pytest_ftgate.checks.drop import gain_reaches
 from pytest_ftgate.checks.hypothesis import expected_gain
 from pytest_ftgate.models.price import price_of, written_price
 from pytest_ftgate.result import Check, Status, called
-from pytest_ftgate.text import plural, show_amount, show_difference, show_usd, show_value
+from pytest_ftgate.text import plural, show_amount, show_difference, show_percent, show_usd, show_value
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pytest_ftgate.models.protocol import Price
 
 FEWEST_CHANCES = 0.5
-"""A test set that would more often than not leave a good candidate unproven is too small."""
+"""The least power: below it a good candidate would more often than not stay unproven."""
 
 _CHARACTERS_PER_TOKEN = 4
 
@@ -30,7 +30,7 @@ _CHARACTERS_PER_TOKEN = 4
 
 
 def check_plan(gate: Context) -> list[Check]:
-    """Check what is planned at ``stage: ready``; nothing at any other stage."""
+    """Check the plan at ``stage: ready``, before any call."""
     if gate.accepts:
         return []
     return [*_ignored(gate), *_expectation(gate), _training_cost(gate)]
@@ -41,12 +41,12 @@ def _ignored(gate: Context) -> Iterator[Check]:
     if config.has_candidate:
         names = ", ".join(config.candidates) or config.candidate.name
         verb = f"candidates {names} are" if len(config.candidates) > 1 else f"candidate {names} is"
-        message = f"stage is ready: the {verb} not looked at"
+        message = f"the {verb} ignored, because stage is ready"
         yield Check("candidate_ignored", "note", message, source=gate.source("stage"))
 
 
 def _expectation(gate: Context) -> Iterator[Check]:
-    """Check that the hypothesis asks for no less than the gate: it could come true, and the gate still be red."""
+    """Check that the gate would pass if the hypothesis came true."""
     prediction = gate.config.prediction
     if gate.config.objective == "match" or prediction is None or prediction.metric.name != gate.deciding.name:
         return
@@ -55,30 +55,30 @@ def _expectation(gate: Context) -> Iterator[Check]:
     yield Check(
         "hypothesis_gain",
         "pass" if enough else "fail",
-        f"the hypothesis expects a gain of {show_amount(gain, share=gate.share)}, "
-        f"the gate asks for {show_amount(margin, share=gate.share)}",
+        f"the hypothesis expects a gain of {show_amount(gain, share=gate.share)} "
+        f"({show_amount(margin, share=gate.share)} required)",
         gain,
         **gate.requirement("margin"),
-        advice=None if enough else "Do not train for less than the gate asks for: expect more, or drop it.",
+        advice=None if enough else "Do not train: the gate would fail even if the hypothesis came true.",
     )
 
 
 def _training_cost(gate: Context) -> Check:
-    """Estimate one pass over the training set, or say why that cannot be done."""
+    """Return the estimated cost of one epoch over the training set, or why it is unknown."""
     tokens = round(sum(map(_characters, gate.training)) / _CHARACTERS_PER_TOKEN)
     amount = f"one epoch over {plural(len(gate.training), 'training row')} is about {plural(tokens, 'token')}"
     price = _training_price(gate)
     if price is None or price.training_per_1m is None:
-        message = f"{amount}; what it costs is unknown: no price says training_per_1m"
-        advice = "Give the candidate or the baseline price: {training_per_1m: ...}."
+        message = f"{amount}; the cost is unknown without training_per_1m in a price"
+        advice = "Set price: {training_per_1m: ...} on the candidate or the baseline."
         return Check("training_cost", "note", message, advice=advice)
     usd = tokens * price.training_per_1m / 1e6
-    message = f"{amount}, which costs about {show_usd(usd)} at {price.training_per_1m:g} a million"
+    message = f"{amount}, which costs about {show_usd(usd)} at {show_usd(price.training_per_1m)} per 1M"
     return Check("training_cost", "note", message, observed=round(usd, 6), source=price.source)
 
 
 def _training_price(gate: Context) -> Price | None:
-    """Return the candidate's own price where it is written, else that of a baseline, likely the base model."""
+    """Return the candidate's price if it is written, else that of a baseline, which is likely the base model."""
     candidate = gate.config.candidate
     written = candidate.options.get("price")
     prices = [written_price(written, str(candidate.source))] if written else []
@@ -102,7 +102,7 @@ def _content(content: object) -> str:
 
 
 def check(gate: Context) -> list[Check]:
-    """Check before training that a candidate could pass, and that this test set would show it."""
+    """Check before training that a candidate can pass, and that the test set can show it."""
     if gate.accepts or gate.config.objective == "match":  # with which no gain is asked for
         return []
     best = gate.scored[gate.best].scores[gate.deciding.name]
@@ -113,22 +113,22 @@ def check(gate: Context) -> list[Check]:
 
 
 def _headroom(gate: Context, best: Scored) -> list[Check]:
-    """Check what is left to gain; nothing where the metric has no best value."""
+    """Check that the baseline leaves room for the margin; nothing where the metric has no best value."""
     metric, margin, share = gate.deciding, gate.config.margin, gate.share
     top = metric.high if metric.greater_is_better else metric.low
     if not isfinite(top):
         return []
     left = _left(best, top)
     enough = gain_reaches(left, margin)
-    advice = "Do not train: the prompt does nearly all that can be done here. "
-    advice += "If that is not so, the test set is too easy: add examples that the baseline gets wrong."
+    advice = "Do not train: the prompt alone is nearly perfect on this test set. "
+    advice += "If it is worse in practice, add examples that it gets wrong to the test set."
     return [
         Check(
             "room",
             "pass" if enough else "fail",
             f"{'' if enough else 'no room: '}{called(gate.best)} is at {show_value(best.value, share=share)}, "
-            f"a candidate can gain {show_difference(float(left), share=share)} at most, "
-            f"the margin asks for {show_amount(margin, share=share)}",
+            f"so a candidate can gain at most {show_difference(float(left), share=share)} "
+            f"({show_amount(margin, share=share)} required)",
             float(left),
             **gate.requirement("margin"),
             advice=None if enough else advice,
@@ -145,7 +145,7 @@ def _left(best: Scored, top: float) -> float | Fraction:
 
 @dataclass(frozen=True)
 class _Expected:
-    """The gain that is expected, and where it stands: in the hypothesis, or else it is the margin."""
+    """Hold the expected gain: that of the hypothesis, or else the margin."""
 
     gain: float
     source: str
@@ -157,13 +157,13 @@ class _Expected:
         return f"a gain of {amount} ({'the hypothesis' if self.by_hypothesis else 'the margin'})"
 
     def unknown(self, message: str) -> Check:
-        """Return a note that nothing is known of the chances."""
-        advice = None if self.by_hypothesis else "Say what is expected: hypothesis: {from: ..., to: ...}."
+        """Return a note that the power is unknown."""
+        advice = None if self.by_hypothesis else "State the expected gain: hypothesis: {from: ..., to: ...}."
         return Check("power", "note", message, source=self.source, advice=advice)
 
 
 def _power(gate: Context, best: Scored) -> Check:
-    """Say how often the expected gain would be proven, if the candidate breaks nothing."""
+    """Return the power: how often the expected gain would be proven if the candidate breaks nothing."""
     config, metric, prediction = gate.config, gate.deciding, gate.config.prediction
     if prediction is not None and prediction.metric.name == metric.name:
         gain = expected_gain(prediction, metric)
@@ -171,38 +171,38 @@ def _power(gate: Context, best: Scored) -> Check:
     else:
         expected = _Expected(config.margin, gate.source("margin"), by_hypothesis=False, share=gate.share)
         if config.margin == 0 or config.evidence == "proven":  # no gain of just the margin is proven to reach it
-            return expected.unknown("how likely a gain would be proven cannot be told: none is expected in numbers")
-    candidate = _mended(best, expected.gain)
+            return expected.unknown("the power of this test set is unknown: no expected gain is stated")
+    candidate = _improved(best, expected.gain)
     if candidate is None:
-        return expected.unknown(f"{expected} is more than this baseline leaves to be gained")
+        return expected.unknown(f"{expected} is more than this baseline leaves room for")
     comparison = gate.compare(best, candidate)
     p = comparison.p_zero if config.evidence == "significant" else comparison.p_margin
     if p is None:
-        return expected.unknown(f"how likely {expected} would be proven cannot be told: {comparison.note}")
+        return expected.unknown(f"the power for {expected} is unknown: {comparison.note}")
     return _chance(gate, p, comparison.examples_needed, expected)
 
 
 def _chance(gate: Context, p: float, needed: int | None, expected: _Expected) -> Check:
-    """Judge the chance: of a margin, which is the least that is asked for and not what is expected, it only warns."""
+    """Check the power. For the margin, which is not the expected gain but the least one, low power is a warning."""
     from pytest_ftgate.statistics import chance_of_proof
 
     config, n = gate.config, len(gate.test)
     chance = chance_of_proof(p, config.confidence)
-    target = "is above 0" if config.evidence == "significant" else "reaches the margin"
+    target = "above 0" if config.evidence == "significant" else "at the margin or above"
     status: Status = "note"
     if chance < FEWEST_CHANCES:
         status = "inconclusive" if expected.by_hypothesis else "warning"
-    more = "No number of test examples would do."
+    more = "No number of test examples would prove it."
     if needed is not None:
         more = f"Label {plural(max(needed - n, 1), 'more test example')}: about {needed:,} in all prove it "
-        more += "4 times out of 5."
+        more += "with 80 % power."
     if not expected.by_hypothesis:
-        more += " If more is expected than the margin, say so: hypothesis: {from, to}."
+        more += " If you expect more than the margin, state it: hypothesis: {from, to}."
     return Check(
         "power",
         status,
-        f"{expected} that breaks nothing is proven on {plural(n, 'test example')} about {100 * chance:.0f} % of the "
-        f"time (that it {target}, {100 * config.confidence:g} % sure)",
+        f"{plural(n, 'test example')} prove {expected} that breaks nothing with {100 * chance:.0f} % power "
+        f"({show_percent(config.confidence)} lower bound {target})",
         round(chance, 4),
         FEWEST_CHANCES,
         expected.source,
@@ -211,7 +211,7 @@ def _chance(gate: Context, p: float, needed: int | None, expected: _Expected) ->
     )
 
 
-def _mended(best: Scored, gain: float) -> Scored | None:
+def _improved(best: Scored, gain: float) -> Scored | None:
     from pytest_ftgate.statistics import hypothetical_scores, hypothetical_set
 
     metric = best.metric

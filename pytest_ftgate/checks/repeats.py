@@ -1,4 +1,4 @@
-"""Several answers per example: where the noise comes from, and what would lessen it."""
+"""The note on several answers per example: where the noise comes from, and what would reduce it."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 def check(gate: Context) -> list[Check]:
-    """Say of each gain whether more answers per example or more examples would settle it."""
+    """Note for each gain whether more repeats or more examples would settle it."""
     if gate.config.repeats == 1 or len(gate.test) == 1 or gate.deciding.pairwise:
         return []
     return [_check(gate, role, comparison) for role, comparison in gate.comparisons.items()]
 
 
 def _check(gate: Context, role: str, comparison: Comparison) -> Check:
-    """Say how much of the noise lies between examples and how much within them; what would settle the gain."""
+    """Return the noise between examples and within them, and how many repeats or examples would settle the gain."""
     from pytest_ftgate.runs.measure import rightness_by_repeat
     from pytest_ftgate.statistics import remedy, spread_of
 
@@ -36,8 +36,8 @@ def _check(gate: Context, role: str, comparison: Comparison) -> Check:
     return Check(
         "repeats",
         "note",
-        f"{spread.repeats} answers an example: standard deviation of the difference {spread.between**0.5:.2f} between "
-        f"examples, {spread.within**0.5:.2f} within one",
+        f"{spread.repeats} answers per example: standard deviation of the difference {spread.between**0.5:.2f} between "
+        f"examples, {spread.within**0.5:.2f} within an example",
         observed=spread.repeats,
-        advice=None if settled or not more else f"{' or '.join(more)} would settle it, 4 times out of 5.",
+        advice=None if settled or not more else f"{' or '.join(more)} would settle it with 80 % power.",
     )

@@ -42,11 +42,11 @@ if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
 
 Stage = Literal["free", "answered", "scored"]
-"""When a rule can be checked: before any model is called, once all have answered, once all answers are scored."""
+"""When a rule is checked: before any model is called, after all models answered, or after all answers are scored."""
 
 
 class Rule(NamedTuple):
-    """One rule: what it checks, and the facts that it adds to the result before anything of its stage is checked."""
+    """Hold one rule: its stage, its checks, and the facts that it adds to the result before its stage is checked."""
 
     stage: Stage
     check: Callable[[Context], Iterable[Check]]
@@ -77,6 +77,7 @@ RULES: tuple[Rule, ...] = (
     Rule("free", base_changed.check),
     Rule("answered", answers.check_complete),
     Rule("answered", latency.check),
+    Rule("scored", normalization.check),  # first: where form decides, all that follows only measures form
     Rule("scored", constant_baseline.check),
     Rule("scored", hypothesis.check),
     Rule("scored", identical_outputs.check),
@@ -87,7 +88,6 @@ RULES: tuple[Rule, ...] = (
     Rule("scored", bounds.check),
     Rule("scored", economics.check, economics.facts),
     Rule("scored", answers.check, answers.facts),
-    Rule("scored", normalization.check),
     Rule("scored", knowledge.check, knowledge.facts),
     Rule("scored", alternatives.check),
     Rule("scored", slices.check, slices.facts),
@@ -100,7 +100,7 @@ RULES: tuple[Rule, ...] = (
 
 
 def check(gate: Context, *stages: Stage) -> list[Check]:
-    """Return the checks of all rules of these stages. What goes wrong in a rule is an error."""
+    """Return the checks of all rules of these stages. A rule that raises becomes an error."""
     checks: list[Check] = []
     for rule in RULES:
         if rule.stage in stages:
@@ -112,7 +112,7 @@ def check(gate: Context, *stages: Stage) -> list[Check]:
 
 
 def with_facts(gate: Context, *stages: Stage) -> Context:
-    """Add the facts of all rules of these stages to the result. A fact that cannot be had is an error."""
+    """Add the facts of all rules of these stages to the result. A rule that raises becomes an error."""
     for rule in RULES:
         if rule.stage in stages and rule.facts is not None:
             try:

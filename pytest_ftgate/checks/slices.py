@@ -1,4 +1,4 @@
-"""Slices: parts of the test set, named by a field, on which the candidate must not be worse."""
+"""The rules for slices: parts of the test set, by the value of a field, on which the candidate must not be worse."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pytest_ftgate.checks.context import once
 from pytest_ftgate.checks.drop import Size, Tolerance
 from pytest_ftgate.errors import ConfigError
 from pytest_ftgate.result import Check, SliceResult, Status
-from pytest_ftgate.text import is_share, plural, printable, show_amount, show_difference
+from pytest_ftgate.text import is_share, plural, printable, show_amount, show_difference, show_percent
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 
 NONE = "(none)"
-"""The value of a field that an example does not have."""
+"""The value of a field that is absent."""
 
 MOST_SLICES = 200
-"""Slices kept for reports, the worst first."""
+"""The most slices in a report; the worst are kept."""
 
 _NAMED = 5
 
@@ -34,13 +34,13 @@ _SHOWN = 40
 
 @dataclass(frozen=True)
 class Slice:
-    """All examples with one value of one field.
+    """Hold the examples with one value of one field.
 
     Attributes:
-        rows: their places in the test set.
-        metric: the deciding metric, made for their labels where it is an average over labels.
-        size: how many there are and are needed; None until that is known.
-        few: they are too few to be judged.
+        rows: their indices in the test set.
+        metric: the deciding metric, built for their labels if it is an average over labels.
+        size: how many there are and are needed; None until it is known.
+        few: whether they are too few to be judged.
         problem: why the metric cannot judge them; None where it can.
     """
 
@@ -54,16 +54,15 @@ class Slice:
 
     @property
     def judged(self) -> bool:
-        """Return whether it is."""
+        """Return whether the slice is judged."""
         return self.note is None
 
     @property
     def note(self) -> str | None:
-        """Return why it is not judged; None where it is."""
+        """Return why the slice is not judged; None where it is."""
         if not self.few or self.size is None:
             return self.problem
-        noun = "" if self.size.unit == "example" else f" {self.size.unit}s"
-        return f"too few to judge ({self.size.have:,} of {self.size.needed:,}{noun})"
+        return f"too few {self.size.unit}s ({self.size.have:,} of {self.size.needed:,} required)"
 
     def __str__(self) -> str:
         return f"{printable(self.field, _SHOWN)}={printable(self.value, _SHOWN)}"
@@ -71,11 +70,11 @@ class Slice:
 
 @dataclass(frozen=True)
 class Slices:
-    """The slices of a test set before any model is called, in the order of fields and then of values as they come.
+    """Hold the slices of a test set before any model is called, in the order of fields and values.
 
     Attributes:
-        tolerance: what each drop is held to; its confidence is corrected for the number of slices that are judged.
-        slices: all of them.
+        tolerance: the limit of each drop; its confidence is corrected for the number of judged slices.
+        slices: all slices.
     """
 
     tolerance: Tolerance
@@ -83,22 +82,22 @@ class Slices:
 
     @property
     def judged(self) -> list[Slice]:
-        """Return those that are."""
+        """Return the slices that are judged."""
         return [one for one in self.slices if one.judged]
 
 
 BuildMetric = Callable[["MetricSpec", Sequence[str]], "Metric"]
-"""A metric as written, and the labels it is for, to the metric."""
+"""Builds a metric from its keys and the labels it is for."""
 
 
 def prepare_slices(config: GateKeys, test: DataSet, metric: Metric, build: BuildMetric) -> Slices | None:
-    """Divide the test set, and see which parts are large enough. None where the gate asks for no slices.
+    """Divide the test set into slices, and find those that are large enough; None where the gate has no slices.
 
     Args:
         config: the gate.
         test: the test set.
-        metric: the deciding one.
-        build: makes it for the labels of a part.
+        metric: the deciding metric.
+        build: builds it for the labels of a slice.
 
     Raises:
         ConfigError: no example has one of the fields, or ``max_drop`` is impossible.
@@ -125,7 +124,7 @@ def _check_fields(spec: SliceKeys, test: DataSet) -> None:
             raise ConfigError(
                 f"no example of the test set has the field {printable(name, _SHOWN)!r}",
                 where=spec.sources["fields"].where("slices.fields"),
-                evidence=f"their further fields are: {listed(known)}",
+                evidence=f"the fields of the test set are: {listed(known)}",
                 cure=f"Did you mean {near!r}?" if near else None,
             )
 
@@ -141,18 +140,18 @@ def _by_value(name: str, test: DataSet) -> dict[str, tuple[int, ...]]:
 
 
 def _with_metric(one: Slice, config: GateKeys, test: DataSet, build: BuildMetric) -> Slice:
-    """Return it with the metric of its labels, or with why it is not judged."""
+    """Return a slice with the metric for its labels, or with the reason why it is not judged."""
     least = config.slices.min_examples
     if len(one.rows) < least:
         return replace(one, size=Size(len(one.rows), least, "example"), few=True)
     try:
         return replace(one, metric=_metric_of(one, config.metric, test, build))
-    except ConfigError as error:  # known before any call: the slice lacks the label that the metric is about
+    except ConfigError as error:  # known before any call, such as a missing label
         return replace(one, problem=f"cannot be judged by {one.metric.name}: {error.what}")
 
 
 def _metric_of(one: Slice, spec: MetricSpec, test: DataSet, build: BuildMetric) -> Metric:
-    """Return an average over labels runs over those of the slice: others would count as 0 for both models."""
+    """Return the metric for a slice: an average only over its own labels, since others would score 0."""
     from pytest_ftgate.data import expected_text
 
     label_set = one.metric.label_set
@@ -164,14 +163,14 @@ def _metric_of(one: Slice, spec: MetricSpec, test: DataSet, build: BuildMetric) 
     codes = {label_set.code(label) for label in labels}
     kept = [label for label in spec.options["labels"] if label_set.code(expected_text(label)) in codes]
     if not kept:
-        raise ConfigError("it has none of the labels that the metric is over")
+        raise ConfigError("it has none of the labels that the metric averages over")
     return build(replace(spec, options={**spec.options, "labels": kept}), labels)
 
 
 def _confidence(spec: SliceKeys, confidence: float, slices: Sequence[Slice]) -> float:
-    """Return it: under "significant" one wrong alarm among all slices is as rare as with one slice (Bonferroni).
+    """Return the confidence per slice: under "significant" corrected, so that false alarms stay rare (Bonferroni).
 
-    Under "proven" every slice has to show its own: no false pass is more likely with many (Berger 1982).
+    Under "proven" no correction is needed, because every slice must pass (intersection-union test, Berger 1982).
     """
     from pytest_ftgate.statistics import corrected_confidence
 
@@ -180,14 +179,16 @@ def _confidence(spec: SliceKeys, confidence: float, slices: Sequence[Slice]) -> 
 
 
 def _with_size(one: Slice, tolerance: Tolerance, test: DataSet) -> Slice:
-    """Return it with the size that the evidence asks for. One that could never pass is judged, one that could never
-    fail is not."""
+    """Return a slice with the size that the evidence needs.
+
+    A slice that could never fail is not judged; one that could never pass is.
+    """
     size = drop.size_of(one.metric, [test.examples[row].group for row in one.rows], tolerance)
     return replace(one, size=size, few=not size.enough and tolerance.evidence != "proven")
 
 
 def check_sizes(gate: Context) -> list[Check]:
-    """Check which slices will not be judged, and which cannot show what is asked of them; known for free."""
+    """Check before any call which slices will not be judged, and which can never pass."""
     return [] if gate.slices is None else [*_unjudged(gate, gate.slices), *_unprovable(gate, gate.slices)]
 
 
@@ -199,10 +200,10 @@ def _unjudged(gate: Context, slices: Slices) -> Iterator[Check]:
         yield Check(
             "slices_too_few",
             "note",
-            f"{_counted(few)} not judged: {_named(f'{one} {one.note}' for one in few)}",
+            f"{_counted(few)} not judged: {_named(f'{one}: {one.note}' for one in few)}",
             observed=len(few),
             source=gate.source("slices.min_examples"),
-            advice=f"Add examples until each has {least:,} or more, or lower min_examples."
+            advice=f"Add examples until each has at least {least:,}."
             if any(len(one.rows) < least for one in few)
             else None,
         )
@@ -210,10 +211,10 @@ def _unjudged(gate: Context, slices: Slices) -> Iterator[Check]:
         yield Check(
             "slices_unjudged",
             "warning",
-            f"{_counted(other)} not judged: {_named(f'{one} {one.note}' for one in other)}",
+            f"{_counted(other)} not judged: {_named(f'{one}: {one.note}' for one in other)}",
             observed=len(other),
             source=gate.source("slices.fields"),
-            advice="Decide by a metric that has a value on every slice, such as accuracy.",
+            advice="Use a metric that has a value on every slice, such as accuracy.",
         )
     if not slices.judged:
         yield Check(
@@ -222,7 +223,7 @@ def _unjudged(gate: Context, slices: Slices) -> Iterator[Check]:
             "no slice is judged",
             observed=0,
             source=gate.source("slices.fields"),
-            advice="Look whether the fields are the right ones, or add examples.",
+            advice="Check that the fields are the right ones, or add examples.",
         )
 
 
@@ -230,16 +231,16 @@ def _unprovable(gate: Context, slices: Slices) -> Iterator[Check]:
     sizes = {one: one.size for one in slices.judged if one.size is not None and not one.size.enough}
     if sizes:
         needed = max(size.needed for size in sizes.values())
+        short = [f"{one} has {size} ({size.needed:,} required)" for one, size in sizes.items()]
         most = show_amount(slices.tolerance.max_drop, share=_share(next(iter(sizes)).metric))
         yield Check(
             "slices_size",
             "inconclusive",
-            f"{plural(len(sizes), 'slice')} cannot rule out a drop of {most} "
-            f"without a gain: {_named(f'{one} has {size}, {size.needed:,} are needed' for one, size in sizes.items())}",
+            f"{plural(len(sizes), 'slice')} cannot rule out a drop of {most} of an equal candidate: {_named(short)}",
             observed=min(size.have for size in sizes.values()),
             required=needed,
             source=gate.source("slices.evidence"),
-            advice=f"Add examples, or ask for less: min_examples: {needed} lists such slices without judging them.",
+            advice=f"Add examples until each of these slices has at least {needed:,}.",
             action="add_examples",
         )
 
@@ -294,7 +295,7 @@ def _judge(gate: Context, slices: Slices, one: Slice) -> SliceResult:
 
 
 def _score(one: Slice, measured: Measured, deciding: str) -> Scored:
-    """Return a model's score on a slice: the examples' own scores, or the metric anew where only a set has a value."""
+    """Return a model's score on a slice: of its examples' scores, or by the metric if only a set has a value."""
     from pytest_ftgate.metrics import Scored
 
     whole, rows = measured.scores[deciding], list(one.rows)
@@ -306,27 +307,27 @@ def _score(one: Slice, measured: Measured, deciding: str) -> Scored:
 
 
 _OUTCOMES: tuple[tuple[Status, str, str | None], ...] = (
-    ("fail", "more than is allowed", "Look at the broken examples of these slices, and add such training data."),
-    ("inconclusive", "no more than is allowed, which is not proven", "Add examples of these slices."),
-    ("warning", "more than is allowed, which may be chance", "Add examples of these slices."),
-    ("pass", "no more than is allowed", None),
+    ("fail", "dropped beyond the limit", "Add training examples like the broken ones in these slices."),
+    ("inconclusive", "are within the limit, but not proven to be", "Add test examples of these slices."),
+    ("warning", "dropped beyond the limit, possibly by chance", "Add test examples of these slices."),
+    ("pass", "are within the limit", None),
 )
 
 
 def check(gate: Context) -> list[Check]:
-    """Check that no slice lost more than is allowed: one check for each sort of outcome."""
+    """Check each slice's drop against the limit; one check for each status."""
     if gate.slices is None or not gate.accepts:
         return []
     checks: list[Check] = []
-    for status, lost, advice in _OUTCOMES:
+    for status, outcome, advice in _OUTCOMES:
         rows = [one for one in _results(gate) if one.verdict == status]
         if rows and (status != "pass" or not checks):
-            checks.append(_outcome(gate, gate.slices, rows, status, lost, advice))
+            checks.append(_outcome(gate, gate.slices, rows, status, outcome, advice))
     return checks
 
 
 def _outcome(
-    gate: Context, slices: Slices, rows: Sequence[SliceResult], status: Status, lost: str, advice: str | None
+    gate: Context, slices: Slices, rows: Sequence[SliceResult], status: Status, outcome: str, advice: str | None
 ) -> Check:
     share, holds = _share(slices.slices[0].metric), status == "pass"
     changes = [
@@ -334,12 +335,15 @@ def _outcome(
         f"({plural(one.n or 0, 'example')})"
         for one in (rows[:1] if holds else rows)
     ]
-    allowed = show_amount(slices.tolerance.max_drop, share=share)
-    sure = "" if holds else f", {100 * slices.tolerance.confidence:.4g} % sure for each"
+    limit, confidence = drop.drop_limit(slices.tolerance.max_drop, share=share), slices.tolerance.confidence
+    each = f"{show_percent(confidence)} confidence"
+    if confidence != gate.config.confidence:
+        each = f"{show_percent(confidence)} confidence each, {show_percent(gate.config.confidence)} together"
+    limit += "" if holds else f", {each}"
     return Check(
         "slices",
         status,
-        f"{len(rows):,} of {plural(len(slices.judged), 'slice')} lost {lost} ({allowed}{sure}): "
+        f"{len(rows):,} of {plural(len(slices.judged), 'slice')} {outcome} ({limit}): "
         f"{f'worst {changes[0]}' if holds else _named(changes)}",
         observed=rows[0].gain,
         **drop.drop_fields(gate, "slices"),

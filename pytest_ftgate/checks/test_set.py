@@ -1,4 +1,4 @@
-"""The test set: its size, and what a gain on so many examples or groups could show. Said before any call."""
+"""The rules for the size of the test set, and for what it can show."""
 
 from __future__ import annotations
 
@@ -13,30 +13,33 @@ if TYPE_CHECKING:
 
 
 def check_size(gate: Context) -> Iterator[Check]:
-    """Check that there are enough test examples, and say where a file is read in part."""
+    """Check that there are enough test examples, and note where a ``limit`` reads only a part of a file."""
     config, examples, needed = gate.config, len(gate.test), gate.config.min_test_examples
     enough = examples >= needed
     yield Check(
         "min_test_examples",
         "pass" if enough else "fail",
-        f"{plural(examples, 'test example')}, {needed:,} needed",
+        f"{plural(examples, 'test example')} ({needed:,} required)",
         observed=examples,
         **gate.requirement("min_test_examples"),
-        advice=None if enough else f"Label {plural(needed - examples, 'more example')}.",
+        advice=None if enough else f"Label {plural(needed - examples, 'more test example')}.",
         action="add_examples",
     )
     test, training = (getattr(data, "limit", None) for data in (config.test_set, config.training_set))
     if test is not None:
-        message = f"of {config.test_set} no more than the first {plural(test, 'row')} count"
+        message = f"only the first {plural(test, 'row')} of {config.test_set} are used (limit)"
         yield Check("test_set_limit", "note", message, observed=test, source=gate.source("test_set"))
     if training is not None:
-        message = f"of {config.training_set} no more than the first {plural(training, 'row')} were looked at"
-        source, advice = gate.source("training_set"), "Look at all that the candidate was trained on."
+        message = f"only the first {plural(training, 'row')} of {config.training_set} were checked (limit)"
+        source, advice = (
+            gate.source("training_set"),
+            "Remove limit from training_set, so that all rows that the candidate was trained on are checked.",
+        )
         yield Check("training_set_limit", "warning", message, observed=training, source=source, advice=advice)
 
 
 def check_reach(gate: Context) -> Iterator[Check]:
-    """Check that so many examples, or groups of them, can be evidence at all."""
+    """Check that the test set has enough examples, or groups of them, for the evidence."""
     from pytest_ftgate.statistics import MIN_GROUPS, effective_groups, fewest_wins, group_codes, group_sizes
 
     config, n = gate.config, len(gate.test)
@@ -51,28 +54,28 @@ def check_reach(gate: Context) -> Iterator[Check]:
 
 
 def _reach(gate: Context, examples: int, wins: int | None) -> Check:
-    """Say what the evidence asks of this many examples at best."""
+    """Return how many examples a candidate must fix to pass, if it breaks none."""
     source, counted = gate.source("evidence"), plural(examples, "example")
     if wins is not None:
-        message = f"with {counted} this gate needs at least {wins:,} fixed and none broken"
+        message = f"to pass with {counted}, fix at least {wins:,} and break none"
         return Check("reach", "note", message, observed=examples, required=wins, source=source)
-    message = f"no result on {counted} could meet this gate, not even one that fixes every one"
+    message = f"{counted} are too few: even a perfect candidate could not pass"
     advice = "Label more test examples."
     return Check("reach", "inconclusive", message, examples, None, source, advice, "add_examples")
 
 
 def _few_groups(gate: Context, groups: int, counted: int, needed: int) -> Check:
-    """Refuse too few groups of examples that belong together: they say nothing about the next group."""
+    """Refuse too few groups of examples: they do not generalise to other groups."""
     alike = counted == groups
-    worth = "" if alike else f", of such different sizes that they count as {counted}"
-    larger = "" if alike else ", or leave out some of those from the largest"
+    worth = "" if alike else f" of unequal sizes, which count as {counted}"
+    larger = "" if alike else ", or remove some from the largest group"
     return Check(
         "groups",
         "inconclusive",
-        f"{plural(groups, 'group')} of test examples{worth}, {needed} needed to judge a gain",
+        f"{plural(groups, 'group')} of test examples{worth} ({needed} required)",
         observed=counted,
         required=needed,
         source=gate.source("test_set"),
-        advice=f"Add test examples from other groups{larger}; more from the same ones do not help.",
+        advice=f"Add test examples of new groups{larger}; more of the same groups do not help.",
         action="add_examples",
     )

@@ -1,4 +1,4 @@
-"""Whether the training set that is judged is the very file that a job was trained on."""
+"""The rule that the training set is the file that the candidate's job was trained on."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _HASH_SHOWN = 12
 
 
 def is_the_file(training: DataSet, file: JobFile) -> bool:
-    """Return whether they are one: by their bytes, or for an iterable by the content of their rows."""
+    """Return whether a training set is a job's file: by its bytes, or for an iterable by the content of its rows."""
     if training.path is None:
         return content_sha256(training.examples) == file.content_sha256
     return training.sha256 == file.sha256
 
 
 def check(gate: Context) -> list[Check]:
-    """Check that the candidate's job was trained on the whole training set, where the candidate is named by its job."""
+    """Check that a candidate named by its job was trained on the whole training set."""
     file, training, limit = gate.trained_on, gate.training, getattr(gate.config.training_set, "limit", None)
     if not gate.accepts or file is None:
         return []
@@ -36,10 +36,10 @@ def check(gate: Context) -> list[Check]:
     advice: str | None
     if not is_the_file(training, file):
         message = f"the training set is not the file {name}{_difference(training, gate.trained_on_content, file)}"
-        advice = f"Name the very file that was uploaded as {file.id}, or train again on this one."
+        advice = f"Set training_set to the file that was uploaded as {file.id}, or train again on this one."
     elif limit is not None and limit < file.rows:
-        message = f"the training set is cut to {limit:,} of the {plural(file.rows, 'row')} of the file {name}"
-        advice = "Take limit out of training_set."
+        message = f"the training set is limited to {limit:,} of the {plural(file.rows, 'row')} of the file {name}"
+        advice = "Remove limit from training_set."
     else:
         how = "is" if training.path is not None else "has the rows of"
         status, message, advice = "pass", f"the training set {how} the file {name}", None
@@ -59,12 +59,12 @@ def _difference(training: DataSet, content: bytes | None, file: JobFile) -> str:
     if alone:
         return f": {', '.join(alone)}"
     if here != there:
-        return ": the rows are the same, in another order"
-    return ": the rows are the same, but written in other bytes"
+        return ": the rows are the same, but in another order"
+    return ": the rows are the same, but the files differ in their bytes"
 
 
 def _only(data: DataSet, these: Sequence[str], those: Sequence[str], name: str) -> list[str]:
-    """Return how many rows stand in ``these`` alone, and the first of them; a row that repeats counts as often."""
+    """Return how many rows are in ``these`` alone, counting repetitions, and where the first one is."""
     left = Counter(those)
     alone = []
     for index, row in enumerate(these):

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 @contextmanager
 def calling(gate: Context, services: Services) -> Iterator[dict[str, Any]]:
-    """Yield the options of all runs of a gate; at the end wipe the progress, and say what goes on at an endpoint.
+    """Yield the options of all runs of a gate; at the end wipe the progress and name unfinished work at endpoints.
 
-    The gate's time limit begins now.
+    The gate's time limit starts here.
     """
     config = gate.config
     options: dict[str, Any] = {
@@ -49,7 +49,7 @@ def calling(gate: Context, services: Services) -> Iterator[dict[str, Any]]:
 
 
 def calibrate_judges(gate: Context, options: dict[str, Any]) -> Context:
-    """Ask the judges what people have judged already."""
+    """Calibrate the judges on items with human labels."""
     if not gate.judging:
         return gate
     from pytest_ftgate.judges.ask import calibrate
@@ -58,7 +58,7 @@ def calibrate_judges(gate: Context, options: dict[str, Any]) -> Context:
 
 
 def choose_checkpoint(gate: Context, options: dict[str, Any]) -> Context:
-    """Find the candidate's best checkpoint on the validation set; it is the candidate from here on."""
+    """Choose the candidate's best checkpoint on the validation set, and make it the candidate."""
     selection = gate.checkpoints
     if selection is None:
         return gate
@@ -76,12 +76,12 @@ def choose_checkpoint(gate: Context, options: dict[str, Any]) -> Context:
 
 
 def run_all(gate: Context, options: dict[str, Any]) -> Context:
-    """Take the samples of latencies, then run the models over the test set and those of the guards."""
+    """Take the latency samples, then run the models over the test set and over the guards."""
     config = gate.config
     jobs = {role: Job(model, gate.test, config.repeats) for role, model in gate.models.items()}
     guards = guard_jobs(gate.guards, gate.models, config.repeats)
     samples = take_samples(gate.models, gate.test, **options)
-    # Only now: the time that loading takes would be taken for the models'.
+    # After the samples, whose latencies it would add to.
     _warm_up([*gate.metrics.values(), *(guard.metric for guard in gate.guards.values())])
     runs = run_models([*jobs.values(), *guards.values()], **options)
     return replace(
@@ -93,7 +93,7 @@ def run_all(gate: Context, options: dict[str, Any]) -> Context:
 
 
 def run_ablated(gate: Context, options: dict[str, Any]) -> Context:
-    """Run the candidate without its own prompt, after all others: what fails here must not end them."""
+    """Run the candidate without its own prompt, after all other runs, so that a failure does not end these."""
     asked = (*gate.runs.values(), *gate.guard_runs.values())
     if any(one.completion is None for run in asked for repeat in run.predictions for one in repeat):
         return gate
@@ -102,7 +102,7 @@ def run_ablated(gate: Context, options: dict[str, Any]) -> Context:
 
 
 def run_judges(gate: Context, options: dict[str, Any]) -> Context:
-    """Ask the judges about the answers. Where one is missing that makes the gate an error, no judge is paid."""
+    """Ask the judges about the answers; none is called where a missing answer makes the gate an error."""
     if not gate.judging:
         return gate
     from pytest_ftgate.judges import ask
@@ -114,7 +114,7 @@ def run_judges(gate: Context, options: dict[str, Any]) -> Context:
         return gate
     judge_run = ask.run_judges(gate.judging, gate.test, runs, options, calibrated.results)
     judge_run = replace(judge_run, runs={**calibrated.runs, **judge_run.runs})
-    # The candidate's judged metrics stand for all.
+    # The candidate's judged metrics represent those of all models.
     shown = judge_run.metrics.get("candidate") or next(iter(judge_run.metrics.values()), {})
     return replace(_with_judge_run(gate, judge_run), metrics={**gate.metrics, **shown})
 
@@ -125,13 +125,13 @@ def _with_judge_run(gate: Context, judge_run: JudgeRun) -> Context:
 
 
 def _tell_unfinished(models: Iterable[Model], services: Services) -> None:
-    """Say what goes on at an endpoint although the run has ended: by Ctrl-C, a fatal error, or out of patience."""
+    """Name the work that continues at an endpoint after the run ended by Ctrl-C, a fatal error or a time limit."""
     for model in models:
         if services.tell is not None and model.unfinished is not None:
             services.tell(model.unfinished)
 
 
 def _warm_up(metrics: Iterable[Metric]) -> None:
-    """Load what scoring needs, which takes a second, while the network is being waited for."""
+    """Import scikit-learn, which takes a second, in a thread while the models are called."""
     if any(metric.kind == "set" for metric in metrics):
         Thread(target=import_module, args=["sklearn.metrics"], daemon=True).start()

@@ -1,4 +1,4 @@
-"""Of several candidates, smallest first, the first that passes: no more is paid for than it takes to find it."""
+"""Judge several candidates in order, and choose the first that passes; later ones are not called."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pytest_ftgate.gate.run import check_free, judge_answers, run_gate
 from pytest_ftgate.gate.state import Judged, Services
 from pytest_ftgate.result import CandidateResult, Check, GateResult, Verdict
+from pytest_ftgate.text import show_percent
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
@@ -19,13 +20,12 @@ _NEAREST_FIRST: tuple[Verdict, ...] = ("error", "pass", "inconclusive", "fail")
 
 
 def judge_gate(config: GateKeys, services: Services, *, nodeid: str, reviewed: tuple[Check, ...] = ()) -> Judged:
-    """Judge one gate, with its one candidate or the first of several that passes. See :func:`run_gate`.
+    """Judge one gate, with its only candidate or the first of several that passes. See :func:`run_gate`.
 
-    Several are judged in the order in which they were written, each at a confidence that leaves the gate's own for all
-    of them together, since any might have been chosen (Bonferroni). What costs nothing is looked at for all of them
-    first. An error ends it: what cannot be judged cannot be passed over. Where none passes, the one that came nearest
-    is shown: ``inconclusive`` before ``fail``, and the earlier of two. At the stage ready there is nothing to choose
-    from: what is asked of the baselines and the data is what each candidate will be judged by.
+    Several are judged in the order in which they are written. The confidence of each is corrected, so that the gate's
+    confidence holds for all of them together (Bonferroni). The free checks of all candidates come first. An error ends
+    the choice. Where none passes, the closest is shown: ``inconclusive`` before ``fail``, and the earlier of two. At
+    the stage ready only the baselines and the data are judged.
     """
     if not config.candidates:
         return run_gate(config, services, nodeid=nodeid, reviewed=reviewed)
@@ -53,7 +53,7 @@ def _one_by_one(config: GateKeys) -> Iterator[tuple[str, GateKeys]]:
 
 
 def _judge_in_turn(gates: Mapping[str, Context | Judged], services: Services) -> dict[str, Judged]:
-    """What was judged until one passed or was in error; one that is so before any call comes before all others."""
+    """Return the judged candidates up to the first that passes or is in error; free errors come before any call."""
     for name, gate in gates.items():
         if isinstance(gate, Judged) and gate.result.verdict == "error":
             return {name: gate}
@@ -66,7 +66,7 @@ def _judge_in_turn(gates: Mapping[str, Context | Judged], services: Services) ->
 
 
 def _remarks(config: GateKeys) -> Iterator[Check]:
-    """That the choice is paid for, and with what."""
+    """Yield a note on the corrected confidence, or a warning where there is no correction."""
     from pytest_ftgate.statistics import corrected_confidence
 
     count = len(config.candidates)
@@ -76,32 +76,32 @@ def _remarks(config: GateKeys) -> Iterator[Check]:
         yield Check(
             "choice",
             "warning",
-            f"the first of {count:,} candidates that passes is chosen, and evidence observed allows for no choice: "
-            "with enough attempts one passes by luck",
+            f"the first of {count:,} candidates that passes is chosen, but evidence: observed does not correct for "
+            "this: with enough candidates one passes by luck",
             source=str(config.sources["evidence"]),
-            advice="Use evidence: significant.",
+            advice="Set evidence: significant.",
         )
         return
     each = corrected_confidence(config.confidence, count)
     yield Check(
         "choice",
         "note",
-        f"the first of {count:,} candidates that passes is chosen: to be {100 * config.confidence:g} % sure of it, "
-        f"each is judged at {100 * each:g} %",
+        f"the first of {count:,} candidates that passes is chosen (confidence {show_percent(each)} each, "
+        f"{show_percent(config.confidence)} together)",
         observed=count,
         source=str(config.sources["candidates"]),
     )
 
 
 def _outcome(config: GateKeys, results: Mapping[str, GateResult], chosen: str) -> Check:
-    told = ", ".join(f"{name} {result.verdict}" for name, result in results.items())
-    unasked = [name for name in config.candidates if name not in results]
-    told += f"; not asked: {', '.join(unasked)}" if unasked else ""
-    said = {
-        "pass": f"{chosen} is the first that is good enough",
-        "error": f"{chosen} could not be judged, which ends the choice",
-    }.get(results[chosen].verdict, f"none is good enough; shown is {chosen}, which came nearest")
-    return Check("candidates", "note", f"{said} ({told})", source=str(config.sources["candidates"]))
+    verdicts = ", ".join(f"{name} {result.verdict}" for name, result in results.items())
+    uncalled = [name for name in config.candidates if name not in results]
+    verdicts += f"; not called: {', '.join(uncalled)}" if uncalled else ""
+    outcome = {
+        "pass": f"{chosen} is the first candidate that passes",
+        "error": f"{chosen} could not be judged, so no further candidate was called",
+    }.get(results[chosen].verdict, f"no candidate passed; showing the closest, {chosen}")
+    return Check("candidates", "note", f"{outcome} ({verdicts})", source=str(config.sources["candidates"]))
 
 
 def _listed(config: GateKeys, results: Mapping[str, GateResult]) -> Iterator[CandidateResult]:

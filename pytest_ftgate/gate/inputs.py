@@ -1,4 +1,4 @@
-"""Read all that is free to know about a gate: data, metrics, models, and what endpoints say of fine-tuning jobs."""
+"""Read the inputs of a gate without calling a model: data, metrics, models, and the records of fine-tuning jobs."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ _ROWS_SHOWN = 5
 
 
 def read_inputs(config: GateKeys, services: Services, nodeid: str) -> Context:
-    """Read the data, build metrics and models, and note what is known of them.
+    """Read the data, and build metrics and models.
 
     Raises:
-        FtgateError: something cannot be read or used.
+        FtgateError: an input cannot be read or used.
     """
     test = services.load(config.test_set, config.sources["test_set"].at, labeled=needs_expected(config))
     training = services.load(config.training_set, config.sources["training_set"].at)
@@ -88,7 +88,7 @@ def read_inputs(config: GateKeys, services: Services, nodeid: str) -> Context:
 
 
 def described(config: GateKeys, nodeid: str) -> GateResult:
-    """Return the result of a gate as it is written; in error until it is judged."""
+    """Return the result of a gate before it is judged, with the verdict ``error``."""
     baselines = {role: ModelResult(spec.name, spec.spelling) for role, spec in config.baselines.items()}
     return GateResult(
         name=config.name,
@@ -110,7 +110,7 @@ def described(config: GateKeys, nodeid: str) -> GateResult:
 
 
 def with_input_facts(gate: Context) -> Context:
-    """Add what is known of data and models before any is called."""
+    """Add the facts of data and models that are known before any call."""
     test, metric, result = gate.test, gate.deciding, gate.result
     baselines = {role: gate.described(role, facts) for role, facts in result.baselines.items()}
     return gate.with_facts(
@@ -149,7 +149,7 @@ def _training_result(audit: TrainingAudit) -> TrainingResult:
 
 @dataclass(frozen=True)
 class _Built:
-    """Models by role; ``specs`` as they are called, none of a candidate that is yet to be found; ``tuned`` by job."""
+    """Hold the models by role, their keys as they are called, and those that are named by a job."""
 
     models: Mapping[str, Model]
     specs: Mapping[str, ModelSpec]
@@ -159,7 +159,7 @@ class _Built:
 def _build_models(
     config: GateKeys, checkpoints: CheckpointSelection | None, surroundings: Surroundings, hook: Any | None
 ) -> _Built:
-    """Build each model; where the best checkpoint is yet to be found, the last stands for the candidate."""
+    """Build each model; before the best checkpoint is chosen, the last one stands for the candidate."""
     settled = config.baselines if checkpoints else config.asked
     tuned = {role: settle(spec, surroundings) for role, spec in settled.items() if has_job(spec)}
     specs = {**settled, **{role: one.spec for role, one in tuned.items()}}
@@ -173,7 +173,7 @@ def _build_models(
 def _judged_models(
     config: GateKeys, built: _Built, checkpoints: CheckpointSelection | None
 ) -> dict[str, list[tuple[ModelSpec, Model | None]]]:
-    """Return by role the models that may be judged, of which none may judge: also what may become the candidate."""
+    """Return by role all models that may be judged, and so must not be a judge, including all checkpoints."""
     found: dict[str, list[tuple[ModelSpec, Model | None]]] = {
         role: [(built.specs.get(role, config.candidate), model)] for role, model in built.models.items()
     }
@@ -186,7 +186,7 @@ def _judged_models(
 def _checkpoints(
     config: GateKeys, services: Services, training: DataSet, surroundings: Surroundings
 ) -> CheckpointSelection | None:
-    """Return the candidate's checkpoints, where the gate's own validation set has to find the best of them."""
+    """Return the candidate's checkpoints if the best is to be chosen on the gate's validation set; else None."""
     spec = config.candidate
     best = has_job(spec) and spec.options.get("checkpoint") == "best"
     if config.stage == "ready" or config.validation_set is None or not best:
@@ -196,7 +196,7 @@ def _checkpoints(
     validation = services.load(config.validation_set, config.sources["validation_set"].at)
     check_test_set(validation)
     metric = build_metrics(config, validation, training, services.hook)[config.metric.name]
-    refuse_judged(metric, "what checkpoint: best is chosen by", source=str(config.sources["metric"]))
+    refuse_judged(metric, "the metric for checkpoint: best", source=str(config.sources["metric"]))
     tuned = contenders(spec, surroundings)
     models = tuple(build_model(one.spec, surroundings, services.hook) for one in tuned)
     return CheckpointSelection(validation, metric, tuned, models)
@@ -206,14 +206,14 @@ def _checkpoints(
 
 
 def _with_training_file(gate: Context) -> Context:
-    """Add what the candidate's job was trained on; its bytes are fetched only to explain a difference."""
+    """Add the file that the candidate's job was trained on; its content is fetched only to explain a difference."""
     job = gate.tuned["candidate"].job
     if job.training_file is None:
         raise ModelError(
-            f"the endpoint does not say on which file the fine-tuning job {job.id} was trained, so that the training "
+            f"the endpoint does not say on which file the fine-tuning job {job.id} was trained, so the training "
             "set cannot be verified",
             where=gate.config.candidate.source.where("job"),
-            cure="name the fine-tuned model itself: model in place of job",
+            cure="Name the fine-tuned model itself: use model instead of job.",
         )
     records = JobRecords(gate.config.candidate, gate.surroundings)
     file = records.file(job.training_file, "training file")
@@ -225,7 +225,7 @@ def _with_training_file(gate: Context) -> Context:
 
 
 def _shared_examples(gate: Context) -> Shared | None:
-    """Return what the test set has in common with the examples on which the candidate's checkpoint is chosen."""
+    """Return the overlap of the test set with the examples on which the checkpoint is chosen, if any."""
     config, test = gate.config, gate.test
     if gate.checkpoints is not None:
         validation = gate.checkpoints.validation
@@ -246,7 +246,7 @@ def _shared_examples(gate: Context) -> Shared | None:
 
 
 def _slices(config: GateKeys, test: DataSet, training: DataSet, metric: Metric, hook: Any | None) -> Slices | None:
-    """Divide the test set; each slice has a metric of its own labels."""
+    """Return the slices of the test set, each with a metric for its labels."""
     from pytest_ftgate.metrics import build_metric
 
     if config.slices is None:

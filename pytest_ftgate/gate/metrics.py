@@ -1,4 +1,4 @@
-"""The metrics that a gate needs, wherever it asks for them, each with one set of options."""
+"""Build the metrics that a gate names anywhere, each with one set of options."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from pytest_ftgate.metrics import Metric
 
 _READING = ("normalize", "pattern", "json_field")
-"""The options that say how a label is read out of an answer."""
+"""The options that define how a label is read from an answer."""
 
 
 def build_metrics(config: GateKeys, test: DataSet, training: DataSet | None, hook: Any | None) -> dict[str, Metric]:
-    """The deciding metric first, then those of ``require`` and ``show``, and accuracy where answers are labels."""
+    """Return the deciding metric, those of ``require`` and ``show``, and accuracy where answers are labels."""
     from pytest_ftgate.config import MetricSpec
     from pytest_ftgate.metrics import build_metric, check_labels
 
@@ -42,21 +42,21 @@ def build_metrics(config: GateKeys, test: DataSet, training: DataSet | None, hoo
 
 
 def needs_expected(config: GateKeys) -> bool:
-    """Whether any metric compares answers with what is expected; judges are told of that where it is known."""
+    """Return whether any metric needs expected outputs; judges do without."""
     from pytest_ftgate.config.metrics import JUDGED
 
     return any(spec.name not in JUDGED for spec in _asked(config))
 
 
 def labels_of(*data: DataSet) -> list[str]:
-    """What is expected anywhere in the data, as text."""
+    """Return the distinct expected outputs of the data as text."""
     from pytest_ftgate.data import expected_text
 
     return sorted({expected_text(example.expected) for one in data for example in one.examples})
 
 
 def _asked(config: GateKeys) -> list[MetricSpec]:
-    """Every place that names a metric of answers, the deciding one first."""
+    """Return every metric of answers that the gate names, the deciding one first."""
     required = [bound.metric for bound in config.require if bound.metric.name not in bounds.RUN_METRICS]
     asked = [config.metric, *required, *config.show]
     if config.prediction is None:
@@ -66,7 +66,7 @@ def _asked(config: GateKeys) -> list[MetricSpec]:
 
 
 def _by_name(asked: Sequence[MetricSpec]) -> dict[str, MetricSpec]:
-    """One spec a metric; options may stand where it is asked for first, or be the same everywhere."""
+    """Return one spec per metric. Options may be given where it is first named, or be the same everywhere."""
     from pytest_ftgate.config.metrics import JUDGED
 
     specs: dict[str, MetricSpec] = {}
@@ -76,16 +76,16 @@ def _by_name(asked: Sequence[MetricSpec]) -> dict[str, MetricSpec]:
             specs[spec.name] = first = spec
         if spec.options and spec.options != first.options:
             raise ConfigError(
-                f"the metric {spec.name} is asked for twice with different options",
+                f"the metric {spec.name} is used twice with different options",
                 where=Where(key="metric"),
                 evidence=f"{first.options} ({first.source}) and {spec.options} ({spec.source})",
-                cure="Give it the same options everywhere in one gate.",
+                cure="Use the same options everywhere in one gate.",
             )
     return specs
 
 
 def custom_metrics(hook: Any | None) -> dict[str, Any]:
-    """The metrics that plugins add, by name."""
+    """Return the metrics from hooks by name."""
     custom: dict[str, Any] = {}
     given = guarded("the hook pytest_ftgate_metrics", hook.pytest_ftgate_metrics) if hook is not None else ()
     for mapping in given:
@@ -97,7 +97,7 @@ def custom_metrics(hook: Any | None) -> dict[str, Any]:
         for name, metric in mapping.items():
             if name in custom:
                 raise ConfigError(
-                    f"two hooks pytest_ftgate_metrics give a metric named {name!r}",
+                    f"two hooks pytest_ftgate_metrics return a metric named {name!r}",
                     cure="Rename one of them.",
                 )
             custom[name] = metric

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def check_possible(config: GateKeys, metrics: Mapping[str, Metric]) -> None:
-    """Raises :class:`ConfigError` where the margin, a bound, the hypothesis or ``errors`` cannot be meant."""
+    """Raise :class:`ConfigError` for an impossible margin, bound or hypothesis, or a meaningless ``errors``."""
     _check_margin(config, metrics[config.metric.name])
     _check_bounds(config, metrics)
     hypothesis.check_prediction(config, metrics)
@@ -23,7 +23,7 @@ def check_possible(config: GateKeys, metrics: Mapping[str, Metric]) -> None:
 
 
 def _check_margin(config: GateKeys, metric: Metric) -> None:
-    """A margin that no model could reach is a slip of the pen: 3 for three points."""
+    """Refuse a margin that no model can reach, such as 3 for 3 points."""
     widest = metric.high - metric.low
     key, asked = config.asked_by, abs(config.asked_gain)
     if asked < widest:
@@ -31,18 +31,18 @@ def _check_margin(config: GateKeys, metric: Metric) -> None:
     percent = asked / 100
     raise ConfigError(
         f"{key} {asked:g} ({config.sources[key]}) is impossible: "
-        f"{metric.name} lies between {metric.low:g} and {metric.high:g}",
+        f"{metric.name} is between {metric.low:g} and {metric.high:g}",
         where=Where(config.sources[key].place or None),
-        cure=f"Did you mean {percent:g}?" if percent < widest else f"Give the {key} in the metric's unit.",
+        cure=f"Did you mean {percent:g}?" if percent < widest else f"Write {key} in the metric's unit.",
     )
 
 
 def _check_bounds(config: GateKeys, metrics: Mapping[str, Metric]) -> None:
-    """A bound outside of a metric's range holds always or never: 5 for an error rate of five percent."""
+    """Refuse a bound outside of a metric's range, which always or never holds, such as 5 for an error rate of 5 %."""
     for bound in config.require:
         name = bound.metric.name
         low, high = bounds.RUN_METRICS.get(name) or (metrics[name].low, metrics[name].high)
-        lies = f"lies between {low:g} and {high:g}" if high < inf else f"is never below {low:g}"
+        lies = f"is between {low:g} and {high:g}" if high < inf else f"is never below {low:g}"
         for key, value in (("min", bound.min), ("max", bound.max)):
             if value is not None and not low <= value <= high:
                 raise ConfigError(
@@ -53,7 +53,7 @@ def _check_bounds(config: GateKeys, metrics: Mapping[str, Metric]) -> None:
 
 
 def _check_errors(config: GateKeys) -> None:
-    """A missing answer counts as wrong. For precision none is no fault: the more are missing, the higher it is."""
+    """Refuse ``errors: score_zero`` with precision, which rises when answers are missing."""
     if config.errors != "score_zero":
         return
     asked = [config.metric, *(bound.metric for bound in config.require if bound.of == "candidate")]
@@ -61,7 +61,7 @@ def _check_errors(config: GateKeys) -> None:
     for spec in asked:
         if spec.name.partition("_")[0] == "precision":
             raise ConfigError(
-                f"errors: score_zero has no meaning for {spec.name}, which looks only at what was answered",
+                f"errors: score_zero cannot be used with {spec.name}, which ignores missing answers",
                 where=config.sources["errors"].where("errors"),
                 cure="Use f1 or recall, or errors: error.",
             )

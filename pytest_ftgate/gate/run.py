@@ -1,4 +1,4 @@
-"""Judge one gate: read its inputs, check what is free, run its models, score them, reach the verdict."""
+"""Judge one gate: read its inputs, run the free checks, call its models, score them, and reach the verdict."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _HOOK = "the hook pytest_ftgate_checks"
 
 
 def run_gate(config: GateKeys, services: Services, *, nodeid: str, reviewed: tuple[Check, ...] = ()) -> Judged:
-    """Judge one gate. Everything that goes wrong in our or the models' hands becomes the verdict ``error``.
+    """Judge one gate. Any failure of ours or of a model becomes the verdict ``error``.
 
     Args:
         config: the gate's keys, merged and checked.
-        services: what the session lends.
-        nodeid: the test that asks, for the report.
-        reviewed: what a comparison with the gate's own history has found; the first of the free checks.
+        services: what the session provides.
+        nodeid: the test's node id, for the report.
+        reviewed: the checks of the comparison with the base branch, which come first.
     """
     gate = check_free(config, services, nodeid=nodeid, reviewed=reviewed)
     return gate if isinstance(gate, Judged) else judge_answers(gate, services)
@@ -39,7 +39,7 @@ def run_gate(config: GateKeys, services: Services, *, nodeid: str, reviewed: tup
 def check_free(
     config: GateKeys, services: Services, *, nodeid: str, reviewed: tuple[Check, ...] = ()
 ) -> Context | Judged:
-    """Read the inputs, and check all that is free; judged already where a check does not hold. See `run_gate`."""
+    """Read the inputs and run the free checks; return a judged gate where one fails. See :func:`run_gate`."""
     try:
         gate = read_inputs(config, services, nodeid)
         gate = gate.with_checks([*reviewed, *rules.check(gate, "free")])
@@ -47,11 +47,11 @@ def check_free(
         return Judged(failed_result(replace(described(config, nodeid), checks=reviewed), error))
     if gate.holds:
         return gate
-    return _close(gate.with_checks([Check("models", "note", "no model was called: the free checks come first")]))
+    return _close(gate.with_checks([Check("models", "note", "no model was called, because a data check failed")]))
 
 
 def judge_answers(gate: Context, services: Services) -> Judged:
-    """Call the models of a gate whose free checks hold, and judge what they answer."""
+    """Call the models of a gate whose free checks hold, and judge their answers."""
     gate = gate.with_facts(models_called=True)
     with calling(gate, services) as options:
         try:
@@ -70,13 +70,13 @@ def judge_answers(gate: Context, services: Services) -> Judged:
 
 
 def _close(gate: Context) -> Judged:
-    """Add the advice, and keep a green verdict for the next time."""
+    """Add the advice, and store a green verdict for later sessions."""
     gate = gate.with_facts(advice=advice.advise(gate))
     return Judged(gate.result, gate, gate.recordings(), {**gate.notes.used, **keep_green(gate)})
 
 
 def _checks_of_others(gate: Context, hook: Any | None) -> list[Check]:
-    """Return what the hook ``pytest_ftgate_checks`` adds. The worst status counts: it can only make a verdict worse."""
+    """Return the checks of the hook ``pytest_ftgate_checks``. They can only make the verdict worse."""
     if hook is None or not gate.scored:
         return []
     try:
@@ -85,7 +85,11 @@ def _checks_of_others(gate: Context, hook: Any | None) -> list[Check]:
         for one in found:
             if not isinstance(one, Check) or one.status not in get_args(Status):
                 raise ConfigError(f"{_HOOK} must return checks", evidence=f"it returned {type(one).__name__}")
-            guarded(f"the check {one.name} of {_HOOK} holds what JSON cannot say, and", json.dumps, asdict(one))
+            guarded(
+                f"the check {one.name} of {_HOOK} holds a value that JSON cannot represent, and",
+                json.dumps,
+                asdict(one),
+            )
     except FtgateError as error:
         return [error_check(error)]
     return found

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def score(gate: Context) -> Context:
-    """Measure all runs, and score them where every answer is there and every judge has judged."""
+    """Measure all runs, and score them if no answer and no judgement is missing."""
     measured = {role: _measure(gate, role) for role in gate.runs}
     gate = _with_models(gate, measured)
     if not _complete(gate):
@@ -39,13 +39,13 @@ def _measure(gate: Context, role: str) -> Measured:
 
 
 def _complete(gate: Context) -> bool:
-    """Return whether nothing is missing that would make the gate an error."""
+    """Return whether no answer is missing that would make the gate an error."""
     decisive = [one for role, one in gate.measured.items() if role not in (*gate.forgiven, ABLATED)]
     return gate.holds and not any(one.facts.n_errors for one in decisive)
 
 
 def _score(gate: Context, role: str, measured: Measured) -> Measured:
-    """Score one model; what is shown and not decisive only where it can be."""
+    """Score one model; the candidate without its prompt, which decides nothing, only if it can be scored."""
     if role == ABLATED and measured.facts.n_errors:
         return measured
     try:
@@ -57,7 +57,7 @@ def _score(gate: Context, role: str, measured: Measured) -> Measured:
 
 
 def _with_models(gate: Context, measured: Mapping[str, Measured]) -> Context:
-    """Add the facts of all models; the baseline that the result names is the best."""
+    """Add the facts of all models; ``baseline`` in the result is the best one."""
     facts: dict[str, ModelResult] = {role: one.facts for role, one in measured.items()}
     gate = replace(gate, measured=measured)
     gate = gate.with_facts(

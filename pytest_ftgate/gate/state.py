@@ -1,4 +1,4 @@
-"""What a gate is lent by whoever asks for it, and what it gives back."""
+"""What a session provides to a gate, and what a judged gate returns."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Judged:
-    """A gate that was judged.
+    """Hold a judged gate.
 
     Attributes:
-        result: the facts.
-        gate: what they rest on; None where the inputs could not be used.
-        runs: all answers, by the names under which recordings keep them; empty where no model was called.
-        notes: what is known of fine-tuning jobs and of the last green verdict, for recordings.
+        result: its facts.
+        gate: the context they come from; None where the inputs could not be used.
+        runs: all runs by their names in recordings; empty where no model was called.
+        notes: notes on fine-tuning jobs and the last green verdict, for recordings.
     """
 
     result: GateResult
@@ -36,7 +36,7 @@ class Judged:
 
 
 class Display(Protocol):
-    """Shows how far the models are, until it is wiped."""
+    """Show the progress of the models until it is wiped."""
 
     def __call__(self, progress: Progress) -> None: ...
 
@@ -45,19 +45,19 @@ class Display(Protocol):
 
 @dataclass(frozen=True)
 class Services:
-    """What a session lends to its gates.
+    """Hold what a session provides to its gates.
 
     Attributes:
-        stores: where predictions are kept.
-        load: a data source and its origin to a data set; the session's copy where it was read before. With
-            ``labeled=False`` its examples need not say what output is expected.
-        hook: pluggy's hook callers, ``None`` outside pytest.
-        offline: no endpoint may be called.
-        progress: told how far the models are.
-        jobs: what committed recordings know of fine-tuning jobs, and of the last green verdicts.
-        tell: says something at the session's end that is no fact of a gate.
-        budget: what may be spent in this session; ``None``: no limit.
-        audit: the audit of a training set for a test set; the session's copy where it was made before.
+        stores: the stores of predictions.
+        load: reads a data source, given with its origin, into a data set, once per session. With ``labeled=False``
+            examples need no expected output.
+        hook: pluggy's hook callers; None outside pytest.
+        offline: whether no endpoint may be called.
+        progress: displays the progress of the models.
+        jobs: notes on fine-tuning jobs and last green verdicts from committed recordings.
+        tell: adds a message to the end of the session that is not about a gate.
+        budget: the money that may be spent in this session; None: no limit.
+        audit: audits a training set for a test set, once per session.
     """
 
     stores: Stores
@@ -71,5 +71,5 @@ class Services:
     audit: Callable[..., TrainingAudit] | None = None
 
     def notes(self) -> JobNotes:
-        """What is known besides predictions."""
+        """Return the notes on fine-tuning jobs and last green verdicts."""
         return JobNotes(self.jobs, self.stores.notes)

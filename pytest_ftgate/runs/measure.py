@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from os.path import commonprefix
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.errors import MetricError
@@ -17,7 +18,7 @@ from pytest_ftgate.text import plural, timestamp
 if TYPE_CHECKING:
     import numpy as np
 
-    from pytest_ftgate.data import Example
+    from pytest_ftgate.data import DataSet, Example
     from pytest_ftgate.metrics import Metric, Scored
     from pytest_ftgate.models import Completion, Prediction
     from pytest_ftgate.runs.runner import Run
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 _NO_ANSWER = ("refusal", "filtered", "cut_off")
 
 _FLIP_CHARACTERS = 300
+_SHARED_LEAST = 40
+_FEW = 10  # one in so many inputs may begin otherwise than the rest
 
 
 @dataclass(frozen=True)
@@ -252,12 +255,23 @@ def _flip(index: int, baseline: Run, candidate: Run, why: str | None) -> Flip:
     return Flip(
         id=_short(example.id),
         where=None if example.place is None else str(example.place),
-        input=_short(shown_input(example)),
+        input=_short(question(candidate.test_set, index)),
         expected=_short(expected_text(example.expected)),
         baseline=_short(_shown_answer(baseline, index)),
         candidate=_short(_shown_answer(candidate, index)),
         why=why,
     )
+
+
+def question(test_set: DataSet, index: int) -> str:
+    """Return what an example asks, from where it differs from most others: without an instruction that they share."""
+    texts = sorted(shown_input(example) for example in test_set.examples)
+    few = len(texts) // _FEW
+    shared = commonprefix([texts[few], texts[-1 - few]])  # noqa: RUF071  # of all texts between, as they are sorted
+    start = max(shared.rfind(" "), shared.rfind("\n")) + 1
+    text = shown_input(test_set.examples[index])
+    cuts = len(texts) > 1 and start > _SHARED_LEAST and text.startswith(shared[:start])
+    return f"...{text[start:]}" if cuts else text
 
 
 def shown_input(example: Example) -> str:

@@ -137,6 +137,49 @@ def answers_that_are_none(project: Project) -> dict[str, Any]:
     return project.judge()
 
 
+def written(project: Project, baseline: Any, candidate: Any, **keys: Any) -> dict[str, Any]:
+    """Judge two models that write labels so, of which the candidate is wrong less often."""
+    rows(project, "base.jsonl", [baseline(label(i) if i < 40 else wrong(i)) for i in range(60)])
+    rows(project, "ft.jsonl", [candidate(label(i) if i < 56 else wrong(i)) for i in range(60)])
+    return project.judge(**keys)
+
+
+@case
+def labels_inside_json(project: Project) -> dict[str, Any]:
+    return written(project, str, lambda label: json.dumps({"label": label, "confidence": 0.9}))
+
+
+@case
+def labels_inside_json_of_both_models(project: Project) -> dict[str, Any]:
+    return written(project, lambda label: json.dumps({"label": label}), lambda label: json.dumps({"label": label}))
+
+
+@case
+def labels_after_a_word(project: Project) -> dict[str, Any]:
+    return written(project, "Label: {}".format, "Label: {}.".format)
+
+
+@case
+def labels_with_a_full_stop(project: Project) -> dict[str, Any]:
+    return written(project, str, lambda label: f"{label.capitalize()}.")
+
+
+@case
+def a_stop_token_in_every_answer(project: Project) -> dict[str, Any]:
+    return written(project, "{}<|im_end|>".format, "{}<|im_end|>".format, metric="exact_match")
+
+
+@case
+def a_code_fence_around_every_answer(project: Project) -> dict[str, Any]:
+    return written(project, "```\n{}\n```".format, "```\n{}\n```".format)
+
+
+@case
+def the_form_that_is_ignored_already(project: Project) -> dict[str, Any]:
+    metric = {"name": "accuracy", "normalize": ["case", "punctuation"]}
+    return written(project, "{}.".format, lambda label: f"Label: {label}", metric=metric)
+
+
 @case
 def groups_of_examples(project: Project) -> dict[str, Any]:
     project.test_set(60, group=lambda i: f"g{i // 2}")

@@ -137,13 +137,18 @@ def test_advice_that_a_check_gives_alone_is_printed_once(project: Project) -> No
 # --- answers that say nothing, and gates that failed for something else ---------------------------------------
 
 
+def reasons(gate: dict[str, Any]) -> list[str]:
+    return [one["name"] for one in gate["checks"] if one["status"] == gate["verdict"]]
+
+
 def test_a_candidate_that_misses_the_form_is_asked_otherwise_and_not_dropped(project: Project) -> None:
     answers(project, "ft.jsonl", lambda i: f"The answer is {label(i)}." if i < 40 else label(i))
     gate = judged(project, "fail")
-    assert (actions(gate), len(gate["advice"])) == (["better_prompt"], 1)
+    assert (actions(gate), len(gate["advice"])) == (["measure_again"], 1)
     assert gate["diagnosis"]["candidate"] == {"right": 20, "wrong_format": 40}
-    mentions(advice(gate, "better_prompt"), "40")
-    assert check(gate, "margin")["advice"] == gate["advice"][0]["text"]
+    assert reasons(gate) == ["normalization", "margin"]
+    mentions(check(gate, "normalization"), "40", "The answer is refund.", "pattern: ")
+    assert check(gate, "margin")["advice"] is None
     answers(project, "ft.jsonl", lambda i: label(i + (i < 21)) if not 20 < i < 41 else f"It is {label(i)}.")
     gate = judged(project, "fail")
     assert (actions(gate)[0], actions(gate)[-1]) == ("fix_data", "stop")
@@ -155,8 +160,8 @@ def test_a_smaller_model_that_misses_the_form_is_asked_otherwise_too(project: Pr
     answers(project, "base.jsonl", label, latency_s=0.4)
     answers(project, "ft.jsonl", lambda i: f"It is {label(i)}." if i < 20 else label(i), latency_s=0.1)
     gate = judged(project, "fail", **match)
-    assert actions(gate) == ["better_prompt"]
-    assert check(gate, "max_drop")["advice"] == gate["advice"][0]["text"]
+    assert actions(gate) == ["measure_again"]
+    assert (reasons(gate), check(gate, "max_drop")["advice"]) == (["normalization", "max_drop"], None)
     answers(project, "ft.jsonl", lambda i: label(i + (i < 20)), latency_s=0.1)
     assert actions(judged(project, "fail", **match)) == ["fix_data", "stop"]
 

@@ -24,7 +24,7 @@ def test_repeats_are_averaged_within_an_example(project: Project) -> None:
     assert gate["baseline"]["value"] == pytest.approx(70 / 120)
     assert gate["candidate"]["n_expected"] == 120
     assert gate["n"] == 60
-    assert check(gate, "repeats")["message"].startswith("2 answers an example: standard deviation of the difference")
+    assert check(gate, "repeats")["message"].startswith("2 answers per example: standard deviation of the difference")
     assert check(gate, "repeats")["advice"] is None
 
 

@@ -113,7 +113,7 @@ def test_a_metric_that_cannot_score_its_own_test_sets_outputs_says_what_it_was_g
         best_constant(own(picky), ["a", "a", "b"])
     assert str(caught.value).splitlines()[:2] == [
         "the metric picky raised KeyError for test_set[0]",
-        "  it was scoring the constant answer 'a', which the test set expects elsewhere",
+        "  it failed on the constant answer 'a', which the test set expects elsewhere",
     ]
 
 

@@ -11,7 +11,7 @@ import pytest
 from gate_context import context
 
 from pytest_ftgate.checks import knowledge
-from pytest_ftgate.checks.advice import advise, before_dropping, most_to_try
+from pytest_ftgate.checks.advice import advice_on_loss, advise, most_to_try
 from pytest_ftgate.checks.goal import NOT_SERVED
 from pytest_ftgate.result import (
     Advice,
@@ -96,7 +96,13 @@ def facts(
     training_set = [SimpleNamespace(expected=label) for label, count in (labels or {}).items() for _ in range(count)]
     biased = tuple(check for check in checks if check.name.startswith("position_bias"))
     return SimpleNamespace(
-        result=replace(plain, **changes), training=training_set, judge_run=SimpleNamespace(checks=biased)
+        result=replace(plain, **changes),
+        training=training_set,
+        judge_run=SimpleNamespace(checks=biased),
+        config=SimpleNamespace(asked={}),
+        comparisons={},
+        scored={},
+        accepts=True,
     )
 
 
@@ -531,10 +537,10 @@ def test_a_baseline_that_misses_the_form_has_not_shown_what_the_model_cannot_do(
 
 def test_what_is_to_be_mended_before_a_candidate_is_dropped() -> None:
     biased = Check("position_bias.accuracy", "warning", "60 of 60", advice="Take another judge.")
-    assert before_dropping(facts(biased)) == "Take another judge."
+    assert advice_on_loss(facts(biased), "other") == "Take another judge."
     cut = facts(diagnosis={"baseline": {"right": 40, "wrong_label": 20}, "candidate": {"cut_off": 60}})
-    assert "max_completion_tokens" in (before_dropping(cut) or "")
-    assert before_dropping(facts(diagnosis={"candidate": {"right": 20, "cut_off": 20, "wrong": 21}})) is None
+    assert "max_completion_tokens" in (advice_on_loss(cut, "other") or "")
+    assert advice_on_loss(facts(diagnosis={"candidate": {"right": 20, "cut_off": 20, "wrong": 21}}), "other") == "other"
 
 
 @pytest.mark.parametrize(("fixed", "recalled", "said"), [(6, 3, True), (7, 3, False), (4, 4, False), (0, None, False)])

@@ -51,7 +51,7 @@ def test_the_example() -> None:
     assert found.break_even_days == pytest.approx(5.25 * 365 / 12)
     assert (found.baseline_usd_per_1000_calls, found.candidate_usd_per_1000_calls) == (2.4, 0.4)
     assert found.sentence == (
-        "At 200,000 calls a month the fine-tune saves $400 a month and pays for itself after 160 days "
+        "At 200,000 calls per month the fine-tune saves $400 per month and pays for itself after 160 days "
         "(1,050,000 calls)."
     )
 
@@ -83,22 +83,22 @@ def test_hosting_and_retraining_are_paid_by_the_month() -> None:
     [
         (
             {"hosting_usd": 500.0},
-            "At 200,000 calls a month the fine-tune costs $100 a month more than the baseline: "
-            "it never pays for itself; from 250,001 calls a month on it would.",
+            "At 200,000 calls per month the fine-tune costs $100 per month more than the baseline: "
+            "it never pays for itself; from 250,001 calls per month on it would.",
         ),
         (
             {"hosting_usd": 400.0},
-            "At 200,000 calls a month the fine-tune saves nothing: "
-            "it never pays for itself; from 200,001 calls a month on it would.",
+            "At 200,000 calls per month the fine-tune saves nothing: "
+            "it never pays for itself; from 200,001 calls per month on it would.",
         ),
         (
             {"candidate": Amount(0.003, "measured")},
-            "At 200,000 calls a month the fine-tune costs $120 a month more than the baseline: "
+            "At 200,000 calls per month the fine-tune costs $120 per month more than the baseline: "
             "it never pays for itself.",
         ),
         (
             {"candidate": Amount(0.0024, "measured"), "calls_per_month": None},
-            "The fine-tune never pays for itself: a call of it costs no less than one of the baseline.",
+            "The fine-tune never pays for itself: its calls cost at least as much as the baseline's.",
         ),
     ],
 )
@@ -111,7 +111,7 @@ def test_what_never_pays(changes: dict[str, Any], sentence: str) -> None:
 def test_free_training_pays_from_the_first_call() -> None:
     found = economics_of(costs(training=Amount(0.0, "declared"), data_usd=0.0))
     assert (found.break_even_days, found.break_even_calls) == (0, 0)
-    assert found.sentence == "At 200,000 calls a month the fine-tune saves $400 a month, from the first call on."
+    assert found.sentence == "At 200,000 calls per month the fine-tune saves $400 per month from the first call on."
 
 
 # --- what is unknown -----------------------------------------------------------------------------------------
@@ -122,7 +122,7 @@ def test_an_unknown_cost_of_a_call_leaves_everything_unknown() -> None:
         found = economics_of(costs(**{role: UNKNOWN}))
         assert (found.monthly_saving_usd, found.breaks_even, found.break_even_days) == (None, None, None)
         assert found.saving_unknown == found.break_even_unknown == "nobody knows"
-        assert found.sentence == "What the fine-tune saves is unknown: nobody knows."
+        assert found.sentence == "The saving is unknown: nobody knows."
         assert [one.monthly_saving_usd for one in found.volumes] == [None, None, None]
 
 
@@ -132,10 +132,10 @@ def test_models_without_a_price_are_named_together_and_get_no_table() -> None:
         role: Amount(None, "no price", f"{role} {role[0]}.jsonl", unpriced=True) for role in ("baseline", "candidate")
     }
     *table, sentence = economics_lines(economics_of(costs(**missing)))
-    assert sentence == "What the fine-tune saves is unknown: baseline b.jsonl and candidate c.jsonl have no price."
+    assert sentence == "The saving is unknown: baseline b.jsonl and candidate c.jsonl have no price."
     assert not [line for line in table if "calls a month" in line]
     one = economics_of(costs(candidate=missing["candidate"]))
-    assert one.sentence == "What the fine-tune saves is unknown: candidate c.jsonl has no price."
+    assert one.sentence == "The saving is unknown: candidate c.jsonl has no price."
 
 
 def test_an_unknown_cost_of_training_leaves_the_break_even_unknown() -> None:
@@ -143,7 +143,7 @@ def test_an_unknown_cost_of_training_leaves_the_break_even_unknown() -> None:
     assert (found.monthly_saving_usd, found.upfront_usd, found.break_even_days) == (pytest.approx(400), None, None)
     assert (found.saving_unknown, found.break_even_unknown) == (None, "nobody knows")
     assert found.sentence == (
-        "At 200,000 calls a month the fine-tune saves $400 a month; when it pays for itself is unknown: nobody knows."
+        "At 200,000 calls per month the fine-tune saves $400 per month; the break-even is unknown: nobody knows."
     )
 
 
@@ -156,10 +156,8 @@ def test_without_a_number_of_calls_the_break_even_in_calls_is_known() -> None:
     found = economics_of(costs(calls_per_month=None))
     assert (found.break_even_calls, found.break_even_days) == (pytest.approx(1_050_000), None)
     assert found.volumes == ()
-    assert found.saving_unknown == "the number of calls is not known"
-    assert found.sentence == (
-        "The fine-tune saves $2.00 with every 1,000 calls and pays for itself after 1,050,000 calls."
-    )
+    assert found.saving_unknown == "the number of calls is unknown"
+    assert found.sentence == ("The fine-tune saves $2.00 per 1,000 calls and pays for itself after 1,050,000 calls.")
 
 
 def test_unless_something_is_paid_by_the_month() -> None:
@@ -191,8 +189,8 @@ def test_training_is_declared_or_tokens_by_price(
     found = training_cost(declared, "ftgate.yaml:9", trained_tokens=tokens, price=Price("p", training_per_1m=price))
     assert found.usd == usd
     if usd is None:
-        assert found.said.startswith("the training cost is not known")
-        assert found.cure.startswith("Give economics.training_cost_usd")
+        assert found.said.startswith("the training cost is unknown")
+        assert found.cure.startswith("Set economics.training_cost_usd")
 
 
 # --- the table -----------------------------------------------------------------------------------------------
@@ -207,7 +205,7 @@ def test_the_table() -> None:
         "        100,000         $30.00  5.8 years (7,000,000 calls)",
         "        200,000           $230  278 days (1,826,087 calls)",
         "        400,000           $630  102 days (1,333,334 calls)",
-        "At 200,000 calls a month the fine-tune saves $230 a month and pays for itself after 278 days "
+        "At 200,000 calls per month the fine-tune saves $230 per month and pays for itself after 278 days "
         "(1,826,087 calls).",
     ]
 
@@ -261,37 +259,37 @@ def test_days(days: float, shown: str) -> None:
     [
         (  # 200,000 * $0.0024 = $480; $2,100 / $480 = 4.375 months
             {},
-            "At 200,000 calls a month a candidate can save $480 a month at most, and pays for itself after 134 days "
-            "(875,000 calls) at the earliest.",
+            "At 200,000 calls per month a candidate can save $480 per month at most, and pays for itself after 134 "
+            "days (875,000 calls) at the earliest.",
         ),
         (
             {"training": UNKNOWN, "data_usd": None},
-            "At 200,000 calls a month a candidate can save $480 a month at most.",
+            "At 200,000 calls per month a candidate can save $480 per month at most.",
         ),
         (
             {"training": UNKNOWN},
-            "At 200,000 calls a month a candidate can save $480 a month at most, and pays for itself after 127 days "
-            "(833,334 calls) at the earliest (training not counted).",
+            "At 200,000 calls per month a candidate can save $480 per month at most, and pays for itself after 127 "
+            "days (833,334 calls) at the earliest (training not counted).",
         ),
         (
             {"hosting_usd": 600.0},
-            "At 200,000 calls a month even a candidate whose calls cost nothing costs $120 a month more than the "
-            "baseline: it never pays for itself; from 250,001 calls a month on it would.",
+            "At 200,000 calls per month even a candidate whose calls cost nothing costs $120 per month more than the "
+            "baseline: it never pays for itself; from 250,001 calls per month on it would.",
         ),
         (
             {"calls_per_month": None},
-            "A candidate can save $2.40 with every 1,000 calls at most, and pays for itself after 875,000 calls at the "
+            "A candidate can save $2.40 per 1,000 calls at most, and pays for itself after 875,000 calls at the "
             "earliest.",
         ),
         (
             {"calls_per_month": None, "hosting_usd": 1.0},
-            "A candidate can save $2.40 with every 1,000 calls at most.",
+            "A candidate can save $2.40 per 1,000 calls at most.",
         ),
         (
             {"calls_per_month": None, "baseline": Amount(0.0, "measured")},
-            "A call of the baseline costs nothing: no candidate can save anything.",
+            "The baseline's calls cost nothing, so no candidate can save money.",
         ),
-        ({"baseline": UNKNOWN}, "What a candidate can save is unknown: nobody knows."),
+        ({"baseline": UNKNOWN}, "The possible saving is unknown: nobody knows."),
     ],
     ids=str,
 )
