@@ -141,12 +141,14 @@ class Interrupted(KeyboardInterrupt):  # it is no error
     """Ctrl-C while models were asked.
 
     Args:
-        abandoned: names of the models whose calls go on in threads that nobody waits for.
+        abandoned: names of the models with calls that could not be cancelled.
+        kept: answers that the next run finds in the store, and how many the run was for.
     """
 
-    def __init__(self, abandoned: tuple[str, ...] = ()) -> None:
+    def __init__(self, abandoned: tuple[str, ...] = (), *, kept: tuple[int, int] = (0, 0)) -> None:
         super().__init__()
         self.abandoned = abandoned
+        self.kept = kept
 
 
 class MetricError(FtgateError):

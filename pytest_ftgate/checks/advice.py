@@ -62,16 +62,13 @@ def before_dropping(gate: Context) -> str | None:
 
 
 def most_to_try(result: GateResult, most: int = 3) -> list[Advice]:
-    """Return the first advice of each action, at most so many: for people, who do one thing after the other.
-
-    None where it is one, and a check says the same word for word.
-    """
+    """Return the first advice of each action, at most ``most``, without advice on checks that show their own."""
+    cured = {check.message for check in result.checks if check.advice}
     first: dict[str, Advice] = {}
     for one in result.advice:
-        first.setdefault(one.action, one)
-    shown = list(first.values())[:most]
-    said = {(check.advice, check.message) for check in result.checks}
-    return [] if len(shown) == 1 and (shown[0].text, shown[0].fact) in said else shown
+        if one.fact not in cured:
+            first.setdefault(one.action, one)
+    return list(first.values())[:most]
 
 
 class Facts:

@@ -92,7 +92,7 @@ def test_the_bodys_failure_and_the_gates_are_both_shown(project: Project) -> Non
     project.gate_test("def test_gate(ftgate):\n    assert ftgate.candidate.value > 0.99, 'body says no'\n", margin=0.3)
     result = project.run()
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*body says no*", "*gate test_gate.py::test_gate: failed: *"])
+    result.stdout.fnmatch_lines(["*body says no*", "*ftgate test_gate.py::test_gate: FAIL*", "*FAIL    margin: *"])
 
 
 def test_the_body_may_fail_a_green_gate(project: Project) -> None:
@@ -110,10 +110,22 @@ def test_no_body_escapes_a_red_gate(project: Project, escape: str) -> None:
     assert result.ret == 1
 
 
-def test_the_short_summary_line_stands_alone(project: Project) -> None:
+def test_the_short_summary_names_the_finding_and_its_source(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     project.gate_test(margin=0.3)
-    line = next(line for line in project.run("-rf").outlines if line.startswith("FAILED"))
-    assert ("+26.7" in line and "+30" in line) or line.endswith("...")
+    monkeypatch.setenv("BUILD_NUMBER", "1")  # a CI, in which pytest does not cut the line
+    lines = project.run().outlines
+    (line,) = (line for line in lines if line.startswith("FAILED"))
+    assert line.startswith("FAILED test_gate.py::test_gate - margin: ")
+    assert line.endswith(" (marker)")
+    finding = line.partition(" - ")[2]
+    assert sum(finding in line for line in lines) == 2  # here and in the block
+    assert sum("ftgate test_gate.py::test_gate: FAIL" in line for line in lines) == 2  # in FAILURES and above the block
+
+
+def test_an_error_is_named_in_the_short_summary_too(project: Project) -> None:
+    project.gate_test(margin=None)
+    (line,) = (line for line in project.run().outlines if line.startswith("ERROR "))
+    assert line.startswith("ERROR test_gate.py::test_gate - configuration: ")
 
 
 def test_an_unmarked_suite_hears_nothing_from_us(project: Project) -> None:
