@@ -1,4 +1,4 @@
-"""The reports of a session: which forms there are, and how each is written."""
+"""Write the reports of a session in all formats."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a session has to report: gates with the answers of their models, runs with notes on their jobs by name."""
+    """The results of a session: gates with the answers of their models; runs with notes on their jobs, by name."""
 
     gates: Sequence[tuple[GateResult, Answers | None]]
     runs: Mapping[str, tuple[Mapping[str, Run], Mapping[str, str]]]
     session: Session
 
     def write(self, form: str, path: Path) -> None:
-        """One report: ``json``, ``markdown``, ``html`` or ``recordings``. Raises :class:`OSError`."""
+        """Write one report: ``json``, ``markdown``, ``html`` or ``recordings``. Raises :class:`OSError`."""
         if form == "json":
             write_whole(path, [json.report(self._results, self.session)])
         elif form == "markdown":
@@ -43,7 +43,7 @@ class Outcome:
                 write_recordings(path, name, runs, jobs)
 
     def append_to(self, step: Step) -> bool:
-        """Add to the summary of a step of GitHub Actions; whether there was room. Raises :class:`OSError`."""
+        """Append to the summary of a GitHub Actions step; return whether there was room. Raises :class:`OSError`."""
         text = self._markdown(step.room())
         step.append(text)
         return bool(text)
