@@ -203,8 +203,8 @@ class GateSession:
         """
         if self._budget is not None and self.results:
             spent, limit, unsure = self._budget.spent_usd, self._limit_usd, self._budget.unsure_said
-            perhaps = f", and possibly {show_usd(self._budget.unsure_usd)} for {unsure}" if unsure else ""
-            self.note(Line(f"cost {show_usd(spent)} (--ftgate-max-cost {limit:g}){perhaps}"))
+            perhaps = f", and perhaps {show_usd(self._budget.unsure_usd)} for {unsure}" if unsure else ""
+            self.note(Line(f"{show_usd(spent)} spent of --ftgate-max-cost {limit:g}{perhaps}"))
             if self._budget.uncounted:
                 names = ", ".join(self._budget.uncounted)
                 self.note(Line(f"not counted by --ftgate-max-cost, because no price is known: {names}", "yellow"))

@@ -97,7 +97,7 @@ def test_the_choice_is_allowed_for(project: Project) -> None:
     assert gate["p_value"] == pytest.approx(alone["p_value"])
     assert gate["lower_bound"] <= 0 < alone["lower_bound"]
     mentions(check(gate, "choice"), "2", "95 %", "97.5 %")
-    assert [line for line in block(gate, verbose=True) if "97.5 %" in line and line.startswith("we can be")]
+    assert [line for line in block(gate, verbose=True) if "97.5 % each, 95 % together" in line]
 
 
 @pytest.mark.parametrize(

@@ -150,9 +150,9 @@ def test_row_02_expected_to_fail(required: Project, is_required: bool) -> None:
         (["-k", "nothing"], "deselected"),
         (["-m", "not ftgate"], "deselected"),
         (["--deselect", "test_gate.py::test_gate"], "deselected"),
-        (["--ignore=test_gate.py"], "no test of this run carries it"),
-        (["test_other.py"], "no test of this run carries it"),
-        (["-o", "python_files=test_other.py"], "no test of this run carries it"),
+        (["--ignore=test_gate.py"], "no collected test has this marker"),
+        (["test_other.py"], "no collected test has this marker"),
+        (["-o", "python_files=test_other.py"], "no collected test has this marker"),
         (["--collect-only"], "collected but not judged"),
         (["--setup-plan"], "collected but not judged"),
     ],
@@ -167,7 +167,7 @@ def test_row_03_left_out_by_what_failed_before(required: Project) -> None:
     """Only what failed is run again: the green gate is not, and owes its verdict anew."""
     required.file("test_a.py", "def test_a(): assert False\n")
     assert required.report()["unjudged"] == []
-    owed(required, "no test of this run carries it", "--lf")
+    owed(required, "no collected test has this marker", "--lf")
 
 
 def test_row_03_another_ini_file_is_another_contract(required: Project) -> None:
@@ -835,7 +835,7 @@ def test_row_38_lost_with_its_worker(required: Project) -> None:
     pytest.importorskip("xdist")
     marked(required, body="def test_gate(crash): pass\n")
     required.file("conftest.py", "import os, pytest\n@pytest.fixture\ndef crash(): os._exit(0)\n")
-    owed(required, "a worker was lost", "-n2", "--max-worker-restart=0", apart=True)
+    owed(required, "a worker crashed", "-n2", "--max-worker-restart=0", apart=True)
 
 
 def test_row_38_two_workers_that_disagree(required: Project) -> None:

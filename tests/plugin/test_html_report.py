@@ -28,7 +28,7 @@ def test_a_page_says_what_the_block_says(project: Project) -> None:
         "66.7 %",
         "93.3 %",
         "+26.7 points",
-        "18 fixed, 2 broken of 60 examples",
+        "18 fixed, 2 broken, 60 examples",
         "usable 200",
     ):
         assert words in found.text, words
@@ -105,7 +105,7 @@ def test_an_obligation_that_was_not_met_is_in_the_title(project: Project) -> Non
     project.gate_test()
     found = page(project)
     assert found.headings[0] == "1 gate: pass, 1 required gate not met"
-    assert "elsewhere: no test of this run carries it" in found.text
+    assert "elsewhere: no collected test has this marker" in found.text
 
 
 def test_a_session_without_a_gate_has_a_page_too(project: Project) -> None:

@@ -232,7 +232,7 @@ def test_a_limit_that_is_none_is_a_usage_error(project: Project, amount: str) ->
     project.gate_test()
     result = project.run(f"--ftgate-max-cost={amount}")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*--ftgate-max-cost*is no amount of US dollars above 0*"])
+    result.stderr.fnmatch_lines(["*--ftgate-max-cost*positive number of US dollars*"])
 
 
 SHOW_BUDGET = """

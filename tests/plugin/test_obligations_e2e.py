@@ -62,8 +62,8 @@ def test_a_gate_that_contradicts_itself_is_no_other_gate(required: Project) -> N
 def test_another_gate_file_leaves_the_obligations(required: Project) -> None:
     required.file("easy.yaml", GATE_FILE.replace("support", "easy"))
     required.file("test_gate.py", "import pytest\n@pytest.mark.ftgate('easy')\ndef test_gate(): pass\n")
-    assert reason(required, "--ftgate-config=easy.yaml") == "no test of this run carries it"
-    required.result.stdout.fnmatch_lines(["ftgate: gate file easy.yaml, named on the command line"])
+    assert reason(required, "--ftgate-config=easy.yaml") == "no collected test has this marker"
+    required.result.stdout.fnmatch_lines(["ftgate: gate file easy.yaml (from the command line)"])
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_partial_does_not_excuse_a_red_gate(required: Project) -> None:
 def test_a_required_gate_that_the_file_does_not_have(required: Project) -> None:
     required.file("pytest.ini", "[pytest]\nftgate_required = support billing\n")
     (unjudged,) = required.report()["unjudged"]
-    assert unjudged == {"name": "billing", "reason": "no test of this run carries it"}
+    assert unjudged == {"name": "billing", "reason": "no collected test has this marker"}
 
 
 def test_a_gate_file_that_is_gone_is_no_way_out(required: Project) -> None:

@@ -54,7 +54,7 @@ def test_a_second_run_asks_nothing(http: EndpointProject) -> None:
     assert second["candidate"]["oldest_prediction"].endswith("Z")
     assert untimed(second) == untimed(first)
     assert second["candidate"]["latency_p50_s"] == first["candidate"]["latency_p50_s"] > 0
-    http.result.stdout.fnmatch_lines(["the oldest stored prediction is * old"])
+    http.run("-v").stdout.fnmatch_lines(["oldest stored prediction: * old"])
 
 
 def test_an_edited_prompt_is_asked_for_again_and_nothing_else_is(http: EndpointProject) -> None:
@@ -127,11 +127,11 @@ def test_offline_with_an_empty_store_is_an_error_that_says_so(http: EndpointProj
     assert gate["verdict"] == "error"
     found = check(gate, "candidate_predictions")
     assert found["message"] == (
-        "candidate ft: 60 of 60 answers missing (t0, t1, t2, t3, t4, ...): nothing that is recorded or stored fits "
-        "these requests, and --ftgate-offline forbids asking (were the prompt, the model or its parameters changed?)"
+        "candidate ft: 60 of 60 answers missing (t0, t1, t2, t3, t4, ...): no recorded or stored answer "
+        "matches this request, and --ftgate-offline forbids new ones (did the prompt, the model or its parameters change?)"
     )
     assert found["advice"] == (
-        "Record anew with a key: `python -m pytest --ftgate-report=recordings:recordings`, and commit the folder."
+        "Record again with a key: `python -m pytest --ftgate-report=recordings:recordings`. Commit the folder."
     )
 
 
@@ -336,9 +336,8 @@ def test_ctrl_c_ends_the_run_and_keeps_what_was_answered(narrow: EndpointProject
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate(timeout=30)  # each call alone would take 60 s
     assert process.returncode == pytest.ExitCode.INTERRUPTED
-    assert b"interrupted while the models were asked" in output
-    assert b"run again to go on: what had arrived is kept" in output
-    assert b"abandoned" not in output
+    assert b"ERROR   interrupted: " in output
+    assert b"could not be cancelled" not in output
     assert errors == b""
     assert len(rows(narrow)) == 40
 
@@ -369,4 +368,4 @@ def test_ctrl_c_says_which_calls_were_abandoned(narrow: EndpointProject) -> None
     narrow.gate_test(candidate=...)
     result = narrow.run_apart()
     assert result.ret == pytest.ExitCode.INTERRUPTED
-    result.stdout.fnmatch_lines(["*calls of blocks could not be cancelled and were abandoned; run again to go on*"])
+    result.stdout.fnmatch_lines(["*ERROR   interrupted: *", "*blocks could not be cancelled*"])

@@ -97,7 +97,7 @@ def test_the_drop(gain: Fraction, lower: float | None, reaches: bool, status: st
     assert (found.advice is None) == (status == "pass")
 
 
-@pytest.mark.parametrize(("lower", "sure"), [(-0.013, "at most 1.3 points"), (0.05, "at least 5.0 points")])
+@pytest.mark.parametrize(("lower", "sure"), [(-0.013, "-1.3 points"), (0.05, "+5.0 points")])
 def test_how_sure_it_is_is_said(lower: float, sure: str) -> None:
     assert sure in max_drop_check(GATE, comparison(Fraction(0), lower, reaches=True), "the baseline").message
 
