@@ -62,11 +62,11 @@ def before_dropping(gate: Context) -> str | None:
 
 
 def most_to_try(result: GateResult, most: int = 3) -> list[Advice]:
-    """Return the first advice of each action, at most ``most``, without advice on checks that show their own."""
-    cured = {check.message for check in result.checks if check.advice}
+    """Return the first advice of each action, at most ``most``, without advice that checks show themselves."""
+    shown = {text for check in result.checks if check.advice for text in (check.advice, check.message)}
     first: dict[str, Advice] = {}
     for one in result.advice:
-        if one.fact not in cured:
+        if shown.isdisjoint((one.text, one.fact)):
             first.setdefault(one.action, one)
     return list(first.values())[:most]
 

@@ -95,7 +95,7 @@ def _interruption(error: Interrupted) -> FtgateError:
     cure = "Run again to continue: stored answers are reused (unless --ftgate-cache=off)."
     if error.abandoned:
         cure = f"Calls to {', '.join(error.abandoned)} could not be cancelled and may still be running. {cure}"
-    return FtgateError(f"interrupted by Ctrl-C{counted}", cure=cure)
+    return FtgateError(f"stopped by Ctrl-C{counted}", cure=cure)
 
 
 @contextmanager

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from gate_project import Project, check, statuses
 
+from pytest_ftgate.errors import Interrupted
+
 
 def test_the_mark_alone_is_enough(project: Project) -> None:
     project.gate_test()
@@ -134,3 +136,15 @@ def test_an_unmarked_suite_hears_nothing_from_us(project: Project) -> None:
     result.assert_outcomes(passed=1)
     text = result.stdout.str().replace(project.path.name, "").replace("ftgate-0.1.0", "")
     assert "ftgate" not in text
+
+
+def test_ctrl_c_says_how_many_answers_are_kept(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise Interrupted(("slow",), kept=(1200, 4000))
+
+    monkeypatch.setattr("pytest_ftgate.plugin.outcome.judge_gate", interrupted)
+    project.gate_test()
+    result = project.run()
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(["*ERROR   interrupted: *1,200 of 4,000 answers*", "*slow*"])
+    result.stdout.no_fnmatch_line("*configuration*")

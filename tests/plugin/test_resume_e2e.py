@@ -127,8 +127,8 @@ def test_offline_with_an_empty_store_is_an_error_that_says_so(http: EndpointProj
     assert gate["verdict"] == "error"
     found = check(gate, "candidate_predictions")
     assert found["message"] == (
-        "candidate ft: 60 of 60 answers missing (t0, t1, t2, t3, t4, ...): no recorded or stored answer "
-        "matches this request, and --ftgate-offline forbids new ones (did the prompt, the model or its parameters change?)"
+        "candidate ft: 60 of 60 answers missing (t0, t1, t2, t3, t4, ...): no recorded or stored answer matches this "
+        "request, and --ftgate-offline forbids new ones (did the prompt, the model or its parameters change?)"
     )
     assert found["advice"] == (
         "Record again with a key: `python -m pytest --ftgate-report=recordings:recordings`. Commit the folder."
