@@ -105,6 +105,9 @@ def _models(result: GateResult, *, full: bool, width: int) -> Iterator[Line]:
     if result.hypothesis:
         yield Line(f"hypothesis: {result.hypothesis}")
     yield from map(Line, model_table(result, full=full, width=width))
+    age = sentences.age_sentence(result)
+    if age is not None:
+        yield Line(age)
     if result.passed and not full:
         return
     for one in result.candidates:
@@ -112,9 +115,6 @@ def _models(result: GateResult, *, full: bool, width: int) -> Iterator[Line]:
     known = any(model.cost_usd is not None for model in result.models.values())
     if full or known or any(check.name.endswith(".cost_usd") for check in result.checks):
         yield from map(Line, sentences.price_sentences(result))
-    age = sentences.age_sentence(result)
-    if age is not None:
-        yield Line(age)
 
 
 def model_table(result: GateResult, *, full: bool = False, width: int = _TABLE_WIDTH) -> list[str]:

@@ -265,7 +265,7 @@ def test_refusals_and_answers_that_are_cut_off_are_wrong_and_counted(http: Endpo
     }
     http.server.answer = lambda body: odd.get(index_of(body)) or answer(body) if body["model"] == "ft" else answer(body)
     http.gate_test()
-    gate = http.gate()
+    gate = http.gate("-v")
     candidate = gate["candidate"]
     assert gate["verdict"] == "pass"
     assert candidate["value"] == 51 / 60
