@@ -196,8 +196,8 @@ def test_each_source_of_a_price_is_said_once_where_a_cost_is_shown_or_asked_for(
 
 def test_stored_predictions_show_their_age():
     old = ModelResult("ft:mini", metrics={"accuracy": 0.89}, n_stored=3, oldest_age_s=7_200.0)
-    assert "2 hours" in text_of(gate(candidate=old), verbosity=1)
-    assert "oldest" not in text_of(gate(candidate=old)) + text_of(gate(), verbosity=1)
+    assert "2 hours" in text_of(gate(candidate=old))
+    assert "oldest" not in text_of(gate())
 
 
 def test_no_table_where_no_model_was_called():
