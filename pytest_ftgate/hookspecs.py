@@ -1,6 +1,6 @@
-"""What others may add: a model provider, a data loader, a metric, a rule, an observer. No hook can relax a gate.
+"""Hooks for model providers, data loaders, metrics, rules and observers. No hook can make a gate easier to pass.
 
-Implement a hook as a plain function in ``conftest.py``; elsewhere decorate it with :data:`hookimpl`.
+Implement a hook as a function in ``conftest.py``. In other modules decorate it with :data:`hookimpl`.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ hookimpl = pluggy.HookimplMarker("pytest")
 def pytest_ftgate_model(spec: ModelSpec) -> Any | None:
     """Build the model of a provider that this package does not know.
 
-    Return a callable (``str -> str``, sync or async) or an object of the protocol
-    :class:`pytest_ftgate.models.Model`; ``None`` leaves the provider to others. ``spec.options`` holds the keys
-    as they were written, ``{"model": "greeter"}`` for the spelling ``echo:greeter``::
+    Return a callable (``str -> str``, sync or async) or an object with the protocol
+    :class:`pytest_ftgate.models.Model`. Return ``None`` for providers of other plugins. ``spec.options`` has the
+    keys of the model as written, and ``{"model": "greeter"}`` for the string ``echo:greeter``::
 
         # conftest.py
         def pytest_ftgate_model(spec):
@@ -39,9 +39,9 @@ def pytest_ftgate_model(spec: ModelSpec) -> Any | None:
 def pytest_ftgate_load_examples(path: Path, options: Mapping[str, Any]) -> Iterable[Any] | None:
     """Read a data file in a format that this package does not know.
 
-    Return an iterable of examples (mappings with ``input`` and ``expected``), or ``None`` to leave the file to
-    others. ``options`` are ``format``, ``fields`` and ``limit`` as the gate gives them; ``limit`` and ``fields``
-    are applied to what is returned::
+    Return an iterable of examples (mappings with ``input`` and ``expected``), or ``None`` for formats of other
+    plugins. ``options`` has ``format``, ``fields`` and ``limit`` of the gate; ``fields`` and ``limit`` are applied
+    to the returned examples::
 
         # conftest.py
         def pytest_ftgate_load_examples(path, options):
@@ -53,9 +53,9 @@ def pytest_ftgate_load_examples(path: Path, options: Mapping[str, Any]) -> Itera
 
 @hookspec
 def pytest_ftgate_metrics() -> Mapping[str, Any]:  # type: ignore[empty-body]
-    """Add metrics by name. All implementations are merged; a name given twice is an error.
+    """Add metrics by name. The mappings of all plugins are merged; a name that is given twice is an error.
 
-    A metric scores one example and states its range and direction::
+    A metric scores one example, and declares its range and direction::
 
         # conftest.py
         from pytest_ftgate import metric
@@ -71,16 +71,15 @@ def pytest_ftgate_metrics() -> Mapping[str, Any]:  # type: ignore[empty-body]
 
 @hookspec
 def pytest_ftgate_checks(gate: Context) -> Iterable[Check] | None:
-    """Hold a gate to rules of your own, once its models are scored.
+    """Add checks to a gate after its models are scored.
 
-    Return an iterable of :class:`pytest_ftgate.Check`, or ``None`` where there is nothing to say of this gate. They
-    appear in the reports beside those of this package, and the worst status of them all is the verdict, so that a hook
-    can only make a verdict worse. A status is ``note``, ``warning``, ``pass``, ``inconclusive``, ``fail`` or
-    ``error``; the first three leave a green gate green.
+    Return an iterable of :class:`pytest_ftgate.Check`, or ``None`` if there is nothing to check. Reports list these
+    checks with all others, and the worst status is the verdict, so that a hook can only make a verdict worse. The
+    status is ``note``, ``warning``, ``pass``, ``inconclusive``, ``fail`` or ``error``; the first three do not affect
+    the verdict.
 
-    ``gate`` is everything that the gate is judged on, to be read and not changed: ``config``, its keys; ``test`` and
-    ``training``, its examples; ``runs``, what the models answered; ``scored``, what the metrics made of that;
-    ``result``, a :class:`pytest_ftgate.GateResult` with the facts so far::
+    ``gate`` is read-only: ``config`` has its keys, ``test`` and ``training`` its examples, ``runs`` the answers of the
+    models, ``scored`` their scores, and ``result`` the facts so far as a :class:`pytest_ftgate.GateResult`::
 
         # conftest.py
         from pytest_ftgate import Check
@@ -94,7 +93,7 @@ def pytest_ftgate_checks(gate: Context) -> Iterable[Check] | None:
 
 @hookspec
 def pytest_ftgate_gate_finished(result: GateResult) -> None:
-    """Look at a finished gate, to send it somewhere. Nothing done here changes the verdict::
+    """Receive the result of a finished gate, for example to send it to a dashboard. It cannot change the verdict::
 
     # conftest.py
     def pytest_ftgate_gate_finished(result):

@@ -1,4 +1,4 @@
-"""The facts of a gate: what was looked at, and the verdict that it adds up to. To and from JSON."""
+"""The result of a gate: its facts, its checks and the verdict. Converts to and from JSON."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pytest_ftgate.errors import FtgateError
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-"""Of the JSON Schemas that this package ships."""
+"""The dialect of the JSON Schemas that this package ships."""
 
 T = TypeVar("T")
 
@@ -27,12 +27,12 @@ Status = Literal["pass", "fail", "inconclusive", "error", "warning", "note"]
 Action = Literal[
     "measure_again", "fix_data", "add_examples", "better_prompt", "retrieval", "another_model", "cut_costs", "stop"
 ]
-"""What kind of advice leads to a better result."""
+"""The kinds of advice."""
 
 PriceLack = Literal["price", "table", "rate"]
 
 STATUS_AT: Mapping[str, Status] = {"ignore": "note", "warn": "warning", "fail": "fail"}
-"""Of a check that did not hold, at the level that the gate gives it."""
+"""The status of a check that does not hold, by the level that the gate sets for it."""
 
 _SEVERITY: tuple[Verdict, ...] = ("pass", "inconclusive", "fail", "error")
 
@@ -40,139 +40,132 @@ _END = WithJsonSchema({"type": ["number", "null"]})  # JSON has no infinity
 _LOW = BeforeValidator(lambda end: -math.inf if end is None else end)
 _HIGH = BeforeValidator(lambda end: math.inf if end is None else end)
 Range = tuple[Annotated[float, _LOW, _END], Annotated[float, _HIGH, _END]]
-"""The two ends of something; one that is infinite is null in JSON."""
+"""The lower and upper end of a range; an infinite end is null in JSON."""
 
 
 def about(description: str) -> Any:
-    """Describe a field of the report, as its JSON Schema shows it."""
+    """Return the description of a field in the JSON Schema of the report."""
     return Field(description=description)
 
 
-# Descriptions of classes and fields are shipped in the JSON Schema of the report, which has no mark-up.
+# The docstrings of these classes are descriptions in the JSON Schema of the report: plain text without mark-up.
 
 
 @dataclass(frozen=True, slots=True)
 class Volume:
-    """What a number of calls in a month comes to. Without that number the break-even in calls is still known where
-    nothing is paid by the month."""
+    """Saving and break-even at one number of calls per month. If that number is unknown and nothing is paid per month,
+    break_even_calls is still set."""
 
     calls_per_month: float | None
     monthly_saving_usd: float | None = None
-    breaks_even: Annotated[
-        bool | None, about("false where the fine-tune never pays for itself, null where that is unknown")
-    ] = None
+    breaks_even: Annotated[bool | None, about("false if the fine-tune never pays for itself, null if unknown")] = None
     break_even_days: float | None = None
     break_even_calls: float | None = None
 
 
 @dataclass(frozen=True)
 class Economics:
-    """The economics of a fine-tune, in US dollars; null: unknown, or not declared."""
+    """The economics of a fine-tune, in US dollars; null if unknown or not declared."""
 
     calls_per_month: float | None
     baseline_usd_per_1000_calls: float | None
     candidate_usd_per_1000_calls: float | None
     training_cost_usd: float | None
-    training_said: Annotated[str, about("what the cost of training rests on")]
+    training_said: Annotated[str, about("how the training cost was calculated")]
     data_cost_usd: float | None
     hosting_usd_per_month: float | None
     retrains_per_year: float | None
     retraining_usd_per_month: float | None
     upfront_usd: float | None
     monthly_saving_usd: float | None
-    breaks_even: Annotated[
-        bool | None, about("false where the fine-tune never pays for itself, null where that is unknown")
-    ]
+    breaks_even: Annotated[bool | None, about("false if the fine-tune never pays for itself, null if unknown")]
     break_even_days: float | None
     break_even_calls: float | None
-    volumes: Annotated[tuple[Volume, ...], about("half of the calls per month, the number itself, and the double")]
-    saving_unknown: Annotated[str | None, about("what is lacking to know the saving")]
-    break_even_unknown: Annotated[str | None, about("what is lacking to know the break-even")]
-    undeclared: Annotated[tuple[str, ...], about("what was counted as nothing because nobody declared it")]
-    sentence: Annotated[str, about("what a manager needs")]
+    volumes: Annotated[tuple[Volume, ...], about("at half, the full and twice the number of calls per month")]
+    saving_unknown: Annotated[str | None, about("why the saving is unknown")]
+    break_even_unknown: Annotated[str | None, about("why the break-even is unknown")]
+    undeclared: Annotated[tuple[str, ...], about("costs that were not declared and count as 0")]
+    sentence: Annotated[str, about("the result in one sentence")]
 
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """A value that a gate asks for."""
+    """A value that a gate requires."""
 
-    key: Annotated[str, about("the key of the gate that holds it, as margin or require[0].min")]
-    value: Annotated[Any, about("as it was written")]
+    key: Annotated[str, about("the key of the gate, such as margin or require[0].min")]
+    value: Annotated[Any, about("the value as written")]
     weaker: Annotated[
         Literal["lower", "higher"] | None,
-        about("in which direction the gate would ask for less; null where values have no order"),
+        about("the direction that makes the gate easier to pass; null if values have no order"),
     ] = None
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that was looked at: what was seen, what was asked for, and what to do about it."""
+    """One check: what was observed, what is required, and what to do."""
 
-    name: Annotated[str, about("the key of the gate that it holds to, or the name of a finding")]
-    status: Annotated[Status, about("the four verdicts, or warning and note, which change none")]
-    message: Annotated[str, about("one sentence that stands alone")]
-    observed: Annotated[Any, about("the value seen, null where it could not be measured")] = None
-    required: Annotated[Any, about("the value asked for, null where nothing is asked")] = None
+    name: Annotated[str, about("the key of the gate that is checked, or the name of a finding")]
+    status: Annotated[Status, about("one of the four verdicts, or warning or note, which do not affect the verdict")]
+    message: Annotated[str, about("the finding in one sentence")]
+    observed: Annotated[Any, about("the measured value, null if it could not be measured")] = None
+    required: Annotated[Any, about("the required value, null if nothing is required")] = None
     source: Annotated[str | None, about("where the required value was written, such as ftgate.yaml:14")] = None
-    advice: Annotated[str | None, about("what to do, null where nothing is to be done")] = None
-    action: Annotated[Action | None, about("what kind of advice that is; null where it leads to no better result")] = (
-        None
-    )
+    advice: Annotated[str | None, about("what to do, null if nothing is to be done")] = None
+    action: Annotated[Action | None, about("the kind of advice, null if it does not lead to a better result")] = None
     threshold: Annotated[
-        Threshold | None, about("the required value with its key and direction, where one value is asked for")
+        Threshold | None, about("the required value with its key and direction, if a single value is required")
     ] = None
 
     def __post_init__(self) -> None:
-        """Drop the action of a check that holds: there is nothing to be done."""
+        """Drop the action of a check that holds."""
         if self.status in ("pass", "note"):
             object.__setattr__(self, "action", None)
 
 
 def verdict_of(checks: tuple[Check, ...]) -> Verdict:
-    """The worst status counts: error > fail > inconclusive > pass. Warnings and notes change nothing."""
+    """Return the worst status: error > fail > inconclusive > pass. Warnings and notes do not count."""
     statuses = {check.status for check in checks}
     return next(verdict for verdict in reversed(_SEVERITY) if verdict in statuses or verdict == "pass")
 
 
 @dataclass(frozen=True, slots=True)
 class ModelResult:
-    """What one model did on the test set. Latencies in seconds, cost in US dollars; null: not measured. The job, its
-    checkpoint, base model, tokens and hyperparameters are what the endpoint says of a model that is named by its job.
-    """
+    """The results of one model on the test set. Latencies in seconds, cost in US dollars; null if not measured. Job,
+    checkpoint, base model, tokens and hyperparameters come from the endpoint if the model is given by its job."""
 
     name: str
     model: str | None = None
-    value: Annotated[float | None, about("of the deciding metric")] = None
+    value: Annotated[float | None, about("the value of the deciding metric")] = None
     metrics: Mapping[str, float | None] = field(default_factory=dict)
-    n_expected: Annotated[int | None, about("answers asked for: examples times repeats")] = None
-    n_scored: Annotated[int | None, about("answers that were scored")] = None
-    n_errors: Annotated[int | None, about("answers missing after all retries")] = None
-    n_stored: Annotated[int | None, about("answers that were not asked for in this run")] = None
-    n_refused: Annotated[int | None, about("refusals and filtered answers")] = None
+    n_expected: Annotated[int | None, about("expected answers: examples times repeats")] = None
+    n_scored: Annotated[int | None, about("scored answers")] = None
+    n_errors: Annotated[int | None, about("answers that are missing after all retries")] = None
+    n_stored: Annotated[int | None, about("answers from the store or a recording")] = None
+    n_refused: Annotated[int | None, about("refused and filtered answers")] = None
     n_empty: Annotated[int | None, about("empty answers")] = None
-    n_cut_off: Annotated[int | None, about("answers that ran into a length limit")] = None
-    n_unknown: Annotated[int | None, about("answers that are no known label")] = None
+    n_cut_off: Annotated[int | None, about("answers that reached a length limit")] = None
+    n_unknown: Annotated[int | None, about("answers that are not a known label")] = None
     latency_p50_s: float | None = None
     latency_p95_s: float | None = None
-    latency_unknown: Annotated[str | None, about("why there are no latencies")] = None
+    latency_unknown: Annotated[str | None, about("why latencies are unknown")] = None
     input_tokens: int | None = None
     output_tokens: int | None = None
     cost_usd: float | None = None
-    cost_unknown: Annotated[str | None, about("why there is no cost_usd")] = None
-    price: Annotated[str | None, about("where the price comes from, or 'unknown: ' and why it is not known")] = None
-    price_unknown: Annotated[str | None, about("why the price is not known")] = None
+    cost_unknown: Annotated[str | None, about("why cost_usd is unknown")] = None
+    price: Annotated[str | None, about("the source of the price, or 'unknown: ' and the reason")] = None
+    price_unknown: Annotated[str | None, about("why the price is unknown")] = None
     price_lack: Annotated[
         PriceLack | None,
-        about("what is lacking where the price is not known: a price, also the package that knows prices, or a rate"),
+        about("what is missing if the price is unknown: a price, the package with prices (table), or a rate"),
     ] = None
     error_rate: float | None = None
-    oldest_prediction: Annotated[str | None, about("the time of the oldest stored prediction, in UTC")] = None
-    oldest_age_s: Annotated[float | None, about("its age at judgement")] = None
-    verified: Annotated[
-        bool | None, about("false where recorded predictions do not say what input they were made for")
-    ] = None
+    oldest_prediction: Annotated[str | None, about("when the oldest stored prediction was made, in UTC")] = None
+    oldest_age_s: Annotated[float | None, about("the age of the oldest stored prediction when the gate was judged")] = (
+        None
+    )
+    verified: Annotated[bool | None, about("false if recorded predictions have no hash of their input")] = None
     job: str | None = None
-    checkpoint: Annotated[int | None, about("its step")] = None
+    checkpoint: Annotated[int | None, about("the step of the checkpoint")] = None
     base_model: str | None = None
     trained_tokens: int | None = None
     hyperparameters: Mapping[str, Any] | None = None
@@ -180,12 +173,12 @@ class ModelResult:
 
 @dataclass(frozen=True, slots=True)
 class CandidateResult:
-    """One of several candidates. Its gain and lower bound are over the best baseline, at the confidence that allows for
-    the choice."""
+    """One of several candidates. Gain and lower bound are against the best baseline; the confidence is corrected for
+    the number of candidates."""
 
-    name: Annotated[str, about("the name it was written under")]
+    name: Annotated[str, about("the key of the candidate in the gate")]
     model: str
-    verdict: Annotated[Verdict | None, about("null where it was not judged")] = None
+    verdict: Annotated[Verdict | None, about("null if not judged")] = None
     value: float | None = None
     gain: float | None = None
     lower_bound: float | None = None
@@ -198,10 +191,9 @@ def opponent(role: str) -> str:
 
 
 def called(role: str, name: str = "") -> str:
-    """What messages call a model: ``candidate``, ``baseline``, or ``baseline few_shot`` of several.
+    """Return what messages call a model: ``candidate``, ``baseline``, or ``baseline few_shot`` if there are several.
 
-    With its own name it is ``candidate tuned``, and of several ``baseline few_shot (gpt few_shot 8)``, unless the role
-    is that name.
+    With ``name`` it is ``candidate tuned`` or ``baseline few_shot (gpt few_shot 8)``, unless role and name are equal.
     """
     own = "" if name == role else name
     if role in ("baseline", "candidate"):
@@ -211,10 +203,10 @@ def called(role: str, name: str = "") -> str:
 
 @dataclass(frozen=True, slots=True)
 class TrainingResult:
-    """The training set as counted: fields without a description are counts of rows."""
+    """The training set. Fields without a description are numbers of rows."""
 
-    path: Annotated[str | None, about("the file; null for an iterable")] = None
-    sha256: Annotated[str | None, about("the hash of its bytes")] = None
+    path: Annotated[str | None, about("the file, null for an iterable")] = None
+    sha256: Annotated[str | None, about("the SHA-256 of the file")] = None
     rows: int | None = None
     usable: int | None = None
     duplicates: int | None = None
@@ -226,14 +218,15 @@ class TrainingResult:
     chat_errors: int | None = None
     too_long: int | None = None
     imbalance: Annotated[
-        float | None, about("rows of the most frequent label by those of the rarest, null where outputs are no labels")
+        float | None,
+        about("rows of the most frequent label divided by those of the rarest; null without labels"),
     ] = None
-    suspicious: Annotated[int | None, about("rows whose nearest neighbours carry another label")] = None
+    suspicious: Annotated[int | None, about("rows whose nearest neighbours have another label")] = None
 
 
 @dataclass(frozen=True, slots=True)
 class TestSetResult:
-    """The test set: where it came from, the hash of its bytes, the number of examples."""
+    """The test set: its file, the SHA-256 of the file, the number of examples."""
 
     __test__ = False  # pytest collects classes by their name
 
@@ -244,7 +237,7 @@ class TestSetResult:
 
 @dataclass(frozen=True, slots=True)
 class Flip:
-    """An example that one model gets right and the other does not."""
+    """An example with the answers of both models."""
 
     id: str
     input: str
@@ -257,19 +250,19 @@ class Flip:
 
 @dataclass(frozen=True, slots=True)
 class BreakdownResult:
-    """What the value of one metric of one model is made of."""
+    """The parts that make up the value of one metric of one model."""
 
     metric: str
-    role: Annotated[str, about("baseline, for the one in the headline, or candidate")]
-    title: Annotated[str, about("what a row is")]
+    role: Annotated[str, about("baseline (the best one) or candidate")]
+    title: Annotated[str, about("what a row stands for")]
     columns: tuple[str, ...]
     rows: tuple[tuple[str, tuple[int | float | None, ...]], ...]
-    shares: Annotated[tuple[str, ...], about("the columns whose numbers lie between 0 and 1")] = ()
+    shares: Annotated[tuple[str, ...], about("the columns with numbers between 0 and 1")] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Confusion:
-    """How often each model answers a label where another is expected."""
+    """How often each model answers one label where another is expected."""
 
     expected: str
     answered: str
@@ -279,116 +272,116 @@ class Confusion:
 
 @dataclass(frozen=True, slots=True)
 class LabelScore:
-    """Of the answers to examples of one label, how many each model gets right."""
+    """The answers to examples of one label, and how many of them each model gets right."""
 
     label: str
     answers: int
     baseline: int
-    candidate: Annotated[int | None, about("null without a candidate")]
+    candidate: Annotated[int | None, about("null if there is no candidate")]
 
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """What the answers are like."""
+    """Kinds of mistakes in the answers of both models."""
 
     baseline: Annotated[
-        Mapping[str, int], about("counts of the best one's answers: right, and each kind of mistake that was made")
+        Mapping[str, int], about("answers of the best baseline by kind: right, and each kind of mistake")
     ]
     candidate: Mapping[str, int] | None = None
-    confusions: Annotated[tuple[Confusion, ...], about("empty where the outputs are no labels")] = ()
-    labels: Annotated[tuple[LabelScore, ...], about("empty where the outputs are no labels")] = ()
-    fixed: Annotated[tuple[str, ...], about("ids of all examples that the candidate answers better")] = ()
-    broken: Annotated[tuple[str, ...], about("ids of all examples that it answers worse")] = ()
-    wrong_in_both: Annotated[int | None, about("examples that neither model ever gets right")] = None
+    confusions: Annotated[tuple[Confusion, ...], about("empty if outputs are not labels")] = ()
+    labels: Annotated[tuple[LabelScore, ...], about("empty if outputs are not labels")] = ()
+    fixed: Annotated[
+        tuple[str, ...], about("ids of all examples that the candidate answers better than the baseline")
+    ] = ()
+    broken: Annotated[tuple[str, ...], about("ids of all examples that the candidate answers worse")] = ()
+    wrong_in_both: Annotated[int | None, about("examples that neither model gets right in any repeat")] = None
     recalled: Annotated[
-        int | None, about("fixed examples whose output is told by the training set and not by their input")
+        int | None, about("fixed examples whose output is in the training set but does not follow from their input")
     ] = None
 
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """What to do about a gate that is not green."""
+    """Advice for a gate that did not pass."""
 
     action: Annotated[str, about("one of the actions of a check")]
     text: Annotated[str, about("what to do")]
-    fact: Annotated[str, about("what that rests on")]
+    fact: Annotated[str, about("the fact behind the advice")]
 
 
 @dataclass(frozen=True, slots=True)
 class PairResult:
-    """The candidate's answers against those of one baseline. A missing answer loses."""
+    """The candidate's answers compared with those of one baseline. A missing answer loses."""
 
     baseline: str
     n: Annotated[int, about("pairs: examples times repeats")]
     wins: int
-    ties: Annotated[int, about("equal answers among them")]
+    ties: Annotated[int, about("ties, including equal answers")]
     losses: int
     disagreements: Annotated[
         int | None,
-        about("ties in which the judge preferred another model when the order was turned; null where people judged"),
+        about("ties where the judge changed its preference with the order of the answers; null for human judges"),
     ] = None
-    first_preferred: Annotated[int | None, about("disagreements in which the judge preferred whichever came first")] = (
-        None
-    )
-    n_asked: Annotated[int | None, about("pairs that the judge was asked about")] = None
+    first_preferred: Annotated[
+        int | None, about("disagreements where the judge preferred the first answer both times")
+    ] = None
+    n_asked: Annotated[int | None, about("pairs that the judge compared")] = None
 
 
 @dataclass(frozen=True, slots=True)
 class JudgeResult:
-    """One metric that was judged, by a model or by people. Cost in US dollars, tokens and questions are the judge's
-    alone: no model's own cost_usd holds them."""
+    """One metric judged by a model or by people. Cost (US dollars), tokens and questions are those of the judge and are
+    not part of any model's cost_usd."""
 
     metric: str
-    judge: Annotated[str, about("people, where people judged")]
+    judge: Annotated[str, about("the judge's name, or people")]
     model: str | None = None
     prompt_version: int | None = None
-    n_questions: Annotated[
-        int | None, about("different questions that the judge was asked, those of the calibration included")
-    ] = None
-    n_stored: Annotated[int | None, about("questions that were not asked in this run")] = None
+    n_questions: Annotated[int | None, about("distinct questions to the judge, including those of the calibration")] = (
+        None
+    )
+    n_stored: Annotated[int | None, about("questions answered from the store")] = None
     input_tokens: int | None = None
     output_tokens: int | None = None
     cost_usd: float | None = None
-    cost_unknown: Annotated[str | None, about("why there is no cost_usd")] = None
-    kappa: Annotated[
-        float | None, about("agreement with the human labels of the calibration, or of the people among themselves")
-    ] = None
-    kappa_kind: Annotated[str | None, about("which kappa")] = None
-    n_kappa: Annotated[int | None, about("items that kappa is over")] = None
-    raters: Annotated[int | None, about("people")] = None
+    cost_unknown: Annotated[str | None, about("why cost_usd is unknown")] = None
+    kappa: Annotated[float | None, about("agreement with the human labels of the calibration, or among the raters")] = (
+        None
+    )
+    kappa_kind: Annotated[str | None, about("the kind of kappa")] = None
+    n_kappa: Annotated[int | None, about("items that kappa was computed on")] = None
+    raters: Annotated[int | None, about("number of human raters")] = None
     pairs: tuple[PairResult, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """A model today against the same model at the last green verdict."""
+    """A model compared with itself at the last green verdict."""
 
     role: str
     then: Annotated[float, about("the metric's value at the last green verdict")]
     now: Annotated[float, about("the metric's value today")]
-    change: Annotated[float, about("now less then")]
-    worse: Annotated[int, about("examples")]
-    better: Annotated[int, about("examples")]
-    beyond_noise: Annotated[bool | None, about("null where that cannot be told")] = None
-    note: Annotated[str | None, about("why it cannot be told")] = None
+    change: Annotated[float, about("now minus then")]
+    worse: Annotated[int, about("examples answered worse than then")]
+    better: Annotated[int, about("examples answered better than then")]
+    beyond_noise: Annotated[bool | None, about("null if unknown")] = None
+    note: Annotated[str | None, about("why it is unknown")] = None
 
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """What says whether it is time to train again. Times are in UTC, ages in days at judgement; base models are by
-    role, as far as known: what the candidate was fine-tuned from, what a baseline is served as."""
+    """Facts for the decision whether to train again. Times are in UTC, ages in days when the gate was judged. Base
+    models are listed by role: the model that the candidate was fine-tuned from, the model that serves a baseline."""
 
-    last_green: Annotated[str | None, about("when this gate was green before this run")] = None
+    last_green: Annotated[str | None, about("when this gate last passed before this run")] = None
     last_green_age_days: float | None = None
-    last_measured: Annotated[str | None, about("when the oldest prediction of that verdict was made")] = None
-    evidence_age_days: Annotated[float | None, about("the age of the oldest prediction that this verdict rests on")] = (
-        None
-    )
-    base_models: Annotated[Mapping[str, str], about("those of today")] = field(default_factory=dict)
-    last_base_models: Annotated[Mapping[str, str], about("those of the last green verdict")] = field(
+    last_measured: Annotated[str | None, about("when the oldest prediction behind that verdict was made")] = None
+    evidence_age_days: Annotated[float | None, about("the age of the oldest prediction behind this verdict")] = None
+    base_models: Annotated[Mapping[str, str], about("base models today")] = field(default_factory=dict)
+    last_base_models: Annotated[Mapping[str, str], about("base models at the last green verdict")] = field(
         default_factory=dict
     )
-    shutdown_dates: Annotated[Mapping[str, str], about("those that endpoints list, by the models' names")] = field(
+    shutdown_dates: Annotated[Mapping[str, str], about("shutdown dates listed by endpoints, by model name")] = field(
         default_factory=dict
     )
     drift: tuple[Drift, ...] = ()
@@ -396,24 +389,27 @@ class Clock:
 
 @dataclass(frozen=True, kw_only=True)
 class Delta:
-    """What a comparison of the candidate with a baseline found, in the metric's unit."""
+    """The comparison of the candidate with a baseline, in the metric's unit."""
 
-    gain: Annotated[float | None, about("of the candidate, the sign turned where lower is better")] = None
-    lower_bound: Annotated[float | None, about("of the gain, one-sided at the confidence")] = None
-    upper_bound: Annotated[float | None, about("of the gain, one-sided at the confidence")] = None
+    gain: Annotated[
+        float | None, about("the candidate's gain; the sign is inverted for metrics where lower is better")
+    ] = None
+    lower_bound: Annotated[float | None, about("one-sided bound of the gain at the confidence")] = None
+    upper_bound: Annotated[float | None, about("one-sided bound of the gain at the confidence")] = None
     method: str | None = None
     n: int | None = None
     wins: int | None = None
     losses: int | None = None
     examples_needed: int | None = None
     note: Annotated[
-        str | None, about("what the bounds rest on, such as the number of groups; of a slice why it was not judged")
+        str | None,
+        about("the basis of the bounds, such as the number of groups; for a slice why it was not judged"),
     ] = None
 
 
 @dataclass(frozen=True)
 class GuardResult(Delta):
-    """Another test set, on which the candidate may lose no more than max_drop. Values are of its own metric."""
+    """Another test set, on which the candidate may lose at most max_drop. Values are those of the guard's metric."""
 
     name: str
     metric: str
@@ -423,26 +419,28 @@ class GuardResult(Delta):
     against: Annotated[str | None, about("the baseline's role")] = None
     baseline: float | None = None
     candidate: float | None = None
-    verdict: Annotated[Status | None, about("null: not judged")] = None
+    verdict: Annotated[Status | None, about("null if not judged")] = None
     test_set: TestSetResult = field(default_factory=TestSetResult)
     metric_range: Range | None = None
 
 
 @dataclass(frozen=True)
 class SliceResult(Delta):
-    """The examples of the test set with one value of one field, by the deciding metric."""
+    """The examples of the test set that have one value of one field, scored by the deciding metric."""
 
     field: str
     value: str
     baseline: float | None = None
     candidate: float | None = None
-    confidence: Annotated[float | None, about("that of the bounds, corrected for the number of slices")] = None
-    verdict: Annotated[Status | None, about("null: not judged")] = None
+    confidence: Annotated[float | None, about("the confidence of the bounds, corrected for the number of slices")] = (
+        None
+    )
+    verdict: Annotated[Status | None, about("null if not judged")] = None
 
 
 @dataclass(frozen=True, slots=True)
 class LabelResult:
-    """The examples that expect one label: how many of their answers are right (recall), and the change."""
+    """The recall of one label for both models, and the change."""
 
     label: str
     n: int
@@ -453,7 +451,7 @@ class LabelResult:
 
 @dataclass(frozen=True, slots=True)
 class Gain:
-    """The gain over one baseline, in the metric's unit, with its one-sided bounds."""
+    """The gain over one baseline with its one-sided bounds, in the metric's unit."""
 
     gain: float
     lower_bound: float | None = None
@@ -462,12 +460,12 @@ class Gain:
 
 @dataclass(frozen=True)
 class GateResult(Delta):
-    """Everything known about one gate after it was judged; null where it was not measured, never NaN."""
+    """The result of one gate. Values are null if not measured, never NaN."""
 
     name: str
     nodeid: str
     verdict: Verdict
-    passed: Annotated[bool, about("true for the verdict pass alone")] = field(init=False, default=False)
+    passed: Annotated[bool, about("true only for the verdict pass")] = field(init=False, default=False)
     metric: str | None = None
     margin: Annotated[float | None, about("null under the objective match")] = None
     evidence: str | None = None
@@ -476,10 +474,10 @@ class GateResult(Delta):
         default_factory=lambda: ModelResult("baseline")
     )
     baselines: Mapping[str, ModelResult] = field(default_factory=dict)
-    candidate: Annotated[
-        ModelResult, about("of several the chosen one, or, where none passed, the one that came nearest")
-    ] = field(default_factory=lambda: ModelResult("candidate"))
-    tango_interval: Annotated[Range | None, about("always null: it is no longer computed")] = None
+    candidate: Annotated[ModelResult, about("of several candidates the chosen one; if none passed, the closest")] = (
+        field(default_factory=lambda: ModelResult("candidate"))
+    )
+    tango_interval: Annotated[Range | None, about("always null, no longer computed")] = None
     margin_proven: bool | None = None
     p_value: float | None = None
     training: TrainingResult = field(default_factory=TrainingResult)
@@ -487,30 +485,37 @@ class GateResult(Delta):
     checks: tuple[Check, ...] = ()
     hypothesis: str | None = None
     gate: Annotated[str | None, about("the gate's name in the file")] = None
-    loosened: Annotated[tuple[str, ...], about("where a mark asks for less than the file")] = ()
+    loosened: Annotated[tuple[str, ...], about("where the marker requires less than the gate file")] = ()
     metric_range: Range | None = None
     models_called: bool = False
-    broken: Annotated[tuple[Flip, ...], about("some examples that the candidate answers worse")] = ()
-    stage: Annotated[str | None, about("at the stage ready there is no candidate yet")] = None
+    broken: Annotated[tuple[Flip, ...], about("some examples that the candidate answers worse than the baseline")] = ()
+    wrong: Annotated[
+        tuple[Flip, ...], about("some examples that the candidate answers wrong, the broken ones first")
+    ] = ()
+    stage: Annotated[str | None, about("accept, or ready if there is no candidate yet")] = None
     diagnosis: Diagnosis | None = None
     advice: tuple[Advice, ...] = ()
     objective: str | None = None
-    max_drop: Annotated[float | None, about("how much worse the candidate may be under the objective match")] = None
+    max_drop: Annotated[float | None, about("the largest drop that the objective match allows")] = None
     economics: Economics | None = None
-    gains: Annotated[Mapping[str, Gain], about("over each baseline, by name")] = field(default_factory=dict)
-    bare: Annotated[ModelResult | None, about("the candidate without its prompt and examples, where it has any")] = None
-    candidates: Annotated[tuple[CandidateResult, ...], about("those of several, in the written order")] = ()
+    gains: Annotated[Mapping[str, Gain], about("the gain over each baseline, by name")] = field(default_factory=dict)
+    bare: Annotated[
+        ModelResult | None, about("the candidate without its own prompt and examples, if it was measured")
+    ] = None
+    candidates: Annotated[
+        tuple[CandidateResult, ...], about("all candidates if there are several, in the order of the gate")
+    ] = ()
     guards: tuple[GuardResult, ...] = ()
-    slices: Annotated[tuple[SliceResult, ...], about("against the best baseline, the worst first")] = ()
-    labels: Annotated[tuple[LabelResult, ...], about("against the best baseline, the worst first")] = ()
-    judges: Annotated[tuple[JudgeResult, ...], about("one for each metric that a model or people judge")] = ()
+    slices: Annotated[tuple[SliceResult, ...], about("compared with the best baseline, the worst change first")] = ()
+    labels: Annotated[tuple[LabelResult, ...], about("compared with the best baseline, the worst change first")] = ()
+    judges: Annotated[tuple[JudgeResult, ...], about("one for each judged metric")] = ()
     breakdowns: Annotated[
         tuple[BreakdownResult, ...],
-        about("of the metrics that can tell what their value is made of, the deciding one first"),
+        about("the parts of each metric that has parts, the deciding metric first"),
     ] = ()
     clock: Clock | None = None
     location: Annotated[
-        str | None, about("the line of the mark, as tests/test_intents.py:12, relative to pytest's rootdir")
+        str | None, about("the line of the marker, such as tests/test_intents.py:12, relative to pytest's rootdir")
     ] = None
 
     def __post_init__(self) -> None:
@@ -518,12 +523,12 @@ class GateResult(Delta):
 
     @property
     def models(self) -> dict[str, ModelResult]:
-        """All baselines by their names, and the candidate."""
+        """Return all baselines by name, and the candidate."""
         return {**self.baselines, "candidate": self.candidate}
 
     @property
     def scored(self) -> bool:
-        """Each model that is asked has a value, so that a test body has something to look at."""
+        """Return whether all models were scored, so that the test body can run."""
         candidate = self.stage == "ready" or self.candidate.value is not None
         return self.baseline.value is not None and candidate
 
@@ -531,18 +536,18 @@ class GateResult(Delta):
         return f"<GateResult {printable(self.name)}: {self.verdict}>"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the facts as JSON values; a number that JSON has not becomes ``None``, and long text is cut."""
+        """Return the facts as JSON values; NaN and infinity become ``None``, and long text is cut."""
         facts = asdict(self)
         return to_plain({**{name: facts[name] for name in ("name", "nodeid", "verdict", "passed")}, **facts})
 
     @classmethod
     def from_dict(cls, facts: Mapping[str, Any]) -> GateResult:
-        """Return the result of :meth:`to_dict`."""
+        """Return the result that :meth:`to_dict` was made from."""
         return from_plain(cls, facts)
 
 
 def to_plain(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what ``asdict`` gives for JSON: a number that JSON has not becomes ``None``, and long text is cut."""
+    """Return the output of ``asdict`` as JSON values; NaN and infinity become ``None``, and long text is cut."""
     return {str(key): _plain(value) for key, value in facts.items()}
 
 
@@ -559,10 +564,10 @@ def _plain(value: Any) -> Any:
 
 
 def from_plain(kind: type[T], facts: Mapping[str, Any]) -> T:
-    """Return the dataclass that these values were made from; what is absent takes its default.
+    """Return the dataclass that these values were made from; absent values take their defaults.
 
     Raises:
-        pydantic.ValidationError: these are not its values.
+        pydantic.ValidationError: the values do not fit the dataclass.
     """
     found: T = _adapter(kind).validate_python(facts)
     return found
@@ -572,27 +577,27 @@ _adapter: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)
 
 
 def closed(result: GateResult, checks: tuple[Check, ...]) -> GateResult:
-    """The result with all its checks, and the verdict that they add up to."""
+    """Return the result with these checks and their verdict."""
     return replace(result, checks=checks, verdict=verdict_of(checks))
 
 
 def error_check(error: FtgateError, name: str = "configuration") -> Check:
-    """Return a check with the status ``error`` that says what is wrong, where, and the cure."""
+    """Return a check with the status ``error`` from an error, its place and its cure."""
     return Check(name, "error", error.headline or type(error).__name__, advice=one_line(error.rest) or None)
 
 
 def failed_result(result: GateResult, error: FtgateError) -> GateResult:
-    """Return the result with an error that keeps it from being judged."""
+    """Return the result of a gate that could not be judged because of the error."""
     return closed(result, (*result.checks, *map(error_check, error.problems)))
 
 
 @dataclass(frozen=True)
 class Session:
-    """What is said of the session as a whole."""
+    """What reports show about the session as a whole."""
 
-    unjudged: Sequence[tuple[str, str]] = ()  # the obligations that were not met, each a name and a reason
-    removed: Sequence[str] = ()  # sentences on gates that are gone
-    remarks: Sequence[str] = ()  # what else is to be said at the end
-    partial: bool = False  # obligations were printed instead of enforced
-    config: str | None = None  # the gate file, where the command line named it
+    unjudged: Sequence[tuple[str, str]] = ()  # required gates that did not pass, as name and reason
+    removed: Sequence[str] = ()  # sentences about removed gates
+    remarks: Sequence[str] = ()  # further lines at the end of the session
+    partial: bool = False  # required gates are shown, not enforced
+    config: str | None = None  # the gate file, if named on the command line
     root: Path | None = None  # pytest's rootdir

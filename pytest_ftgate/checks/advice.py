@@ -70,13 +70,13 @@ def advice_on_loss(gate: Context, otherwise: str) -> str | None:
 
 
 def most_to_try(result: GateResult, most: int = 3) -> list[Advice]:
-    """Return the first advice of each action, at most ``most``; none where it is one that a check already gives."""
+    """Return the first advice of each action, at most ``most``, without advice that checks show themselves."""
+    shown = {text for check in result.checks if check.advice for text in (check.advice, check.message)}
     first: dict[str, Advice] = {}
     for one in result.advice:
-        first.setdefault(one.action, one)
-    shown = list(first.values())[:most]
-    given = {(check.advice, check.message) for check in result.checks}
-    return [] if len(shown) == 1 and (shown[0].text, shown[0].fact) in given else shown
+        if shown.isdisjoint((one.text, one.fact)):
+            first.setdefault(one.action, one)
+    return list(first.values())[:most]
 
 
 class Facts:

@@ -23,8 +23,8 @@ def check(gate: Context) -> list[Check]:
 
 
 def facts(gate: Context) -> dict[str, Any]:
-    """Return the facts of the gain over the best baseline, and the gain with its bounds over each."""
-    from pytest_ftgate.runs.measure import flips
+    """Return the gain over the best baseline in full, and in short that over each."""
+    from pytest_ftgate.runs.measure import flips, wrong_answers
 
     if not gate.accepts:
         return {}
@@ -39,6 +39,7 @@ def facts(gate: Context) -> dict[str, Any]:
         "wins": wins,
         "losses": losses,
         "broken": broken,
+        "wrong": wrong_answers(baseline, candidate, gate.deciding.name, _BROKEN_KEPT),
     }
 
 

@@ -1,4 +1,4 @@
-"""Options, hooks and fixtures. Every body delegates; nothing heavy loads before a gate exists."""
+"""Define the options, hooks and fixtures. Their bodies delegate, so that heavy modules load only if a gate exists."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-__tracebackhide__ = True  # what a fixture or a body raises is shown without our lines
+__tracebackhide__ = True  # tracebacks of fixtures and test bodies show none of our lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +25,7 @@ REQUEST: pytest.StashKey[pytest.FixtureRequest] = pytest.StashKey()
 _FORMATS = ("html", "json", "markdown", "recordings")
 _MARK_HELP = (
     "ftgate(gate=None, *, test_set, training_set, baseline, candidate, metric='accuracy', margin, ...): "
-    "fail the run unless the candidate beats the baseline by the margin; `gate` names one in ftgate.yaml."
+    "fail the run unless the candidate beats the baseline by the margin; `gate` is the name of a gate in ftgate.yaml."
 )
 
 
@@ -56,64 +56,66 @@ def _usd(text: str) -> float:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("pytest-ftgate", "fine-tuning gate (pytest-ftgate)")
-    group.addoption("--ftgate-config", metavar="PATH", help="another gate file than the ini's")
+    group.addoption("--ftgate-config", metavar="PATH", help="gate file to use instead of the ini's")
     group.addoption(
         "--ftgate-report", metavar="FORMAT:PATH", action="append", default=[], type=_report,
         help="write a report: html:PATH, json:PATH, markdown:PATH for a pull request, or recordings:FOLDER with one "
-        "JSONL per gate and model; repeatable",
+        "JSONL file per gate and model; repeatable",
     )  # fmt: skip
     group.addoption(
         "--ftgate-cache", choices=("reuse", "refresh", "off"), default="reuse",
-        help="what happens to stored predictions (default: reuse); refresh asks anew, whatever is stored or recorded",
+        help="use of stored predictions (default: reuse); refresh ignores all that are stored or recorded",
     )  # fmt: skip
     group.addoption(
         "--ftgate-offline", action="store_true",
-        help="call no endpoint: a prediction that is not stored or recorded is an error",
+        help="call no endpoint; a prediction that is neither stored nor recorded is an error",
     )  # fmt: skip
     group.addoption(
         "--ftgate-partial", action="store_true",
-        help="print the gates that ini ftgate_required asks for instead of enforcing them; refused where CI is set",
+        help="list the gates that ini ftgate_required requires instead of enforcing them; refused if CI is set",
     )  # fmt: skip
     group.addoption(
         "--ftgate-max-cost", metavar="USD", type=_usd,
-        help="stop, with everything stored, before the estimate of what is spent passes so many US dollars",
+        help="stop before the estimated cost exceeds this amount in US dollars; all answers so far are stored",
     )  # fmt: skip
-    parser.addini("ftgate_config", "the gate file (default: ftgate.yaml)", default="ftgate.yaml")
-    parser.addini("ftgate_state", "the folder of stored predictions (default: .ftgate)", default=".ftgate")
-    parser.addini("ftgate_recordings", "a folder of committed predictions, looked up before any model is called")
-    parser.addini("ftgate_base_ref", "the branch that changes go to (default: origin's, main or master)")
+    parser.addini("ftgate_config", "gate file (default: ftgate.yaml)", default="ftgate.yaml")
+    parser.addini("ftgate_state", "folder of stored predictions (default: .ftgate)", default=".ftgate")
+    parser.addini("ftgate_recordings", "folder of committed predictions, which are used before any model is called")
     parser.addini(
-        "ftgate_forbid_weakening", "fail a gate that asks for less than where this change began",
+        "ftgate_base_ref", "branch that changes are merged into (default: origin's default branch, main or master)"
+    )
+    parser.addini(
+        "ftgate_forbid_weakening", "fail a gate that requires less than it did at the merge base",
         type="bool", default=False,
     )  # fmt: skip
     parser.addini(
-        "ftgate_github_summary", "under GitHub Actions, add the gates to the summary of the step",
+        "ftgate_github_summary", "under GitHub Actions, add the gates to the job summary",
         type="bool", default=True,
     )  # fmt: skip
-    parser.addini("ftgate_required", "gates that must be judged and pass: names, or all", type="args", default=[])
+    parser.addini("ftgate_required", "gates that must run and pass: names, or all", type="args", default=[])
 
 
 def _check_options(config: pytest.Config) -> None:
-    """Refuse options that no run may have, before any test is collected."""
+    """Refuse invalid options before any test is collected."""
     import os
     from importlib.util import find_spec
 
     for name in config.getoption("override_ini") or ():
         if name.startswith("ftgate_"):
             raise pytest.UsageError(
-                f"-o {name}: what a gate asks for comes from files under review, not from the command line"
+                f"-o {name}: the requirements of a gate come from files under review, not from the command line"
             )
     reports = list(dict.fromkeys(config.getoption("--ftgate-report")))
     paths = [os.path.realpath(report.partition(":")[2]) for report in reports]
     for report, path in zip(reports, paths, strict=True):
-        if paths.count(path) > 1:  # the second would take the place of the first, and nobody would know
-            raise pytest.UsageError(f"--ftgate-report={report}: another report goes to the same file")
+        if paths.count(path) > 1:  # the second report would silently replace the first
+            raise pytest.UsageError(f"--ftgate-report={report}: another report is written to the same file")
         if report.startswith("html:") and find_spec("jinja2") is None:
             raise pytest.UsageError(
                 "--ftgate-report=html needs Jinja2, which is not installed: pip install 'pytest-ftgate[report]'"
             )
     if config.getoption("--ftgate-partial") and os.environ.get("CI"):
-        raise pytest.UsageError("--ftgate-partial is for local work; CI is set here")
+        raise pytest.UsageError("--ftgate-partial is for local work only; the environment variable CI is set")
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -126,7 +128,7 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 
 def gate_session(config: pytest.Config) -> GateSession:
-    """The session's gates; made when the first one is met."""
+    """Return the session's gates, created on first use."""
     if SESSION not in config.stash:
         from pytest_ftgate.plugin.session import GateSession
 
@@ -136,44 +138,46 @@ def gate_session(config: pytest.Config) -> GateSession:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", _MARK_HELP)
-    config.pluginmanager.register(_WorkerReports(config))  # without a name, which -p no: could switch off
+    config.pluginmanager.register(_WorkerReports(config))  # without a name, so that -p no: cannot disable it
     if any(config.getoption(name) for name in ("override_ini", "--ftgate-report", "--ftgate-partial")):
         _check_options(config)
 
 
 class _WorkerReports:
-    """Hears the reports of xdist's workers: a gate's facts travel in the user properties."""
+    """Collects verdicts from the reports of xdist's workers, which carry them as user properties."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if hasattr(report, "node") and _claims(report):  # in this process the verdict itself is at hand
+        if hasattr(report, "node") and _claims(
+            report
+        ):  # only reports of workers; the verdicts of this process are known
             gate_session(self._config).verdicts.hear_report(report)
 
 
 def _claims(report: pytest.TestReport) -> bool:
-    """Whether a report holds what may be the facts of a gate."""
+    """Return whether a report may hold the facts of a gate."""
     return any(one[0] == "ftgate" for one in report.user_properties)
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
     named = config.getoption("--ftgate-config")
-    return f"ftgate: gate file {named}, named on the command line" if named else None
+    return f"ftgate: gate file {named} (from the command line)" if named else None
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """xdist: the workers share the moment from which on a stored prediction counts as fresh."""
+    """Tell xdist's workers when the run started: younger predictions count as fresh."""
     node.workerinput["ftgate_started"] = gate_session(node.config).started
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    """xdist: what a worker has to say at the session's end; one that crashed says nothing."""
-    said = getattr(node, "workeroutput", {}).get("ftgate")
-    if said:
-        gate_session(node.config).hear_worker(said)
+    """Add the results of an xdist worker that ends; a worker that crashed has none."""
+    output = getattr(node, "workeroutput", {}).get("ftgate")
+    if output:
+        gate_session(node.config).hear_worker(output)
 
 
 def pytest_deselected(items: Sequence[pytest.Item]) -> None:
@@ -188,7 +192,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, object]:
-    """After all others' and before the terminal's summary, also where one of them raises."""
+    """Finish after all other plugins and before the terminal summary, even if one of them raises."""
     config = session.config
     try:
         return (yield)
@@ -199,7 +203,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, obj
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> Generator[None, Any, Any]:
-    """The last word: plugins may rewrite the exit status until everything is closed down."""
+    """Set the exit status last, because other plugins may rewrite it until the end."""
     status = yield
     return gate_session(config).held(status) if SESSION in config.stash else status
 
@@ -218,7 +222,7 @@ def _marked(item: pytest.Item) -> bool:
 
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, Any, Any]:
-    """After all of the test's own fixtures: judge the gate, in error where that is not possible."""
+    """Judge the gate after all fixtures of the test were set up."""
     outcome = yield
     if _marked(item):
         from pytest_ftgate.plugin.outcome import judge_in_setup
@@ -229,7 +233,7 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, Any, Any]:
 
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
-    """The verdict fails the test in its call phase."""
+    """Fail the test in its call phase if its gate did not pass."""
     if not _marked(item):
         return (yield)
     from pytest_ftgate.plugin.outcome import verdict_after_body
@@ -253,14 +257,14 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 @pytest.fixture(autouse=True)
 def _ftgate_request(request: pytest.FixtureRequest) -> None:
-    """Keeps the way to a marked test's fixtures, so that the mark alone is enough."""
+    """Keep the request of a marked test, so that the marker alone is enough to judge its gate."""
     if _marked(request.node):
         request.node.stash[REQUEST] = request
 
 
 @pytest.fixture
 def ftgate(request: pytest.FixtureRequest) -> GateResult:
-    """The judged gate of this test: verdict, both models, gain and its bounds, every check."""
+    """Return the result of this test's gate: verdict, both models, gain with its bounds, all checks."""
     from pytest_ftgate.plugin.outcome import judged_gate
 
     return judged_gate(request, gate_session(request.config))
@@ -268,7 +272,7 @@ def ftgate(request: pytest.FixtureRequest) -> GateResult:
 
 @pytest.fixture
 def ftgate_baseline(request: pytest.FixtureRequest) -> CallableModel:
-    """The baseline of this test's gate, to be called with one input. Override it to give a model of your own."""
+    """Return the baseline of this test's gate, a callable with one input. Override it to supply your own model."""
     from pytest_ftgate.plugin.fixtures import configured_model
 
     return configured_model(request, "baseline", gate_session(request.config))
@@ -276,7 +280,7 @@ def ftgate_baseline(request: pytest.FixtureRequest) -> CallableModel:
 
 @pytest.fixture
 def ftgate_candidate(request: pytest.FixtureRequest) -> CallableModel:
-    """The candidate of this test's gate, to be called with one input. Override it to give a model of your own."""
+    """Return the candidate of this test's gate, a callable with one input. Override it to supply your own model."""
     from pytest_ftgate.plugin.fixtures import configured_model
 
     return configured_model(request, "candidate", gate_session(request.config))
@@ -284,7 +288,7 @@ def ftgate_candidate(request: pytest.FixtureRequest) -> CallableModel:
 
 @pytest.fixture
 def ftgate_test_set(request: pytest.FixtureRequest) -> tuple[Example, ...]:
-    """The examples that both models are judged on. Override it with any iterable of examples, or a path."""
+    """Return the examples of the test set. Override it with any iterable of examples, or a path."""
     from pytest_ftgate.plugin.fixtures import configured_data
 
     return configured_data(request, "test_set", gate_session(request.config))
@@ -292,7 +296,7 @@ def ftgate_test_set(request: pytest.FixtureRequest) -> tuple[Example, ...]:
 
 @pytest.fixture
 def ftgate_training_set(request: pytest.FixtureRequest) -> tuple[Example, ...]:
-    """The examples that the candidate was trained on. Override it with any iterable of examples, or a path."""
+    """Return the examples of the training set. Override it with any iterable of examples, or a path."""
     from pytest_ftgate.plugin.fixtures import configured_data
 
     return configured_data(request, "training_set", gate_session(request.config))
@@ -300,7 +304,7 @@ def ftgate_training_set(request: pytest.FixtureRequest) -> tuple[Example, ...]:
 
 @pytest.fixture
 def ftgate_evaluate(request: pytest.FixtureRequest) -> Callable[..., Run]:
-    """``ftgate_evaluate(model, test_set, metric="accuracy")``: run any model over any labeled examples."""
+    """Return a function ``(model, test_set, metric="accuracy") -> Run`` that scores any model on labeled examples."""
     from pytest_ftgate.plugin.fixtures import evaluator
 
     return evaluator(request, gate_session(request.config))

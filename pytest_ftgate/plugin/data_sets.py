@@ -1,4 +1,4 @@
-"""The data of one session: a source is read again only where it changed, and each pair of sets is audited once."""
+"""Load data sets once per session, unless their source changes, and audit each pair of sets once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_ftgate.errors import guarded, shown_path
 
-__tracebackhide__ = True  # what a user's iterable raises is shown without our lines
+__tracebackhide__ = True  # tracebacks of a user's iterable show none of our lines
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 
 class _Read(NamedTuple):
-    source: Any  # kept, since its id is the key
+    source: Any  # kept alive, because its id is the key
     state: Any
     data: DataSet
 
 
 class DataSets:
-    """What was read and audited so far."""
+    """The data sets and audits of a session."""
 
     def __init__(self) -> None:
         self._read: dict[tuple[Any, bool], _Read] = {}
@@ -34,9 +34,13 @@ class DataSets:
     def load(
         self, source: DataKeys | Iterable[Any], origin: str, hook: Any | None = None, *, labeled: bool = True
     ) -> DataSet:
-        """Read a data source, where it was not read before or changed since; an iterator can be consumed only once.
+        """Return a data source, which is read again only if it changed: an iterator can be consumed only once.
 
-        With ``labeled`` each example must say what output is expected; such a set serves those who do not ask, too.
+        Args:
+            source: the keys of a data file, or an iterable of examples.
+            origin: what messages call an iterable.
+            hook: pytest's hooks, for formats of other plugins.
+            labeled: every example must have an expected output. A labeled set is reused for unlabeled requests.
         """
         from pytest_ftgate.config import DataKeys
         from pytest_ftgate.data import content_of, examples_from
@@ -54,32 +58,32 @@ class DataSets:
         else:
             data = examples_from(source, origin=origin, labeled=labeled)
         if kept is not None and (kept.data.sha256, kept.data.examples) == (data.sha256, data.examples):
-            data = kept.data  # written anew with the same content: what was audited stays so
+            data = kept.data  # rewritten with the same content: audits stay valid
         self._read[key, labeled] = _Read(source, state, data)
         return data
 
     def audit(self, training: DataSet, test: DataSet, *, max_tokens: int | None = None) -> TrainingAudit:
-        """Audit a training set for a test set, once in a session: many gates and candidates share both."""
+        """Return the audit of a training set and a test set, computed once: gates and candidates may share both."""
         from pytest_ftgate.checks.training_set import audit_training_set
 
         key = (id(training), id(test), max_tokens)
-        if key not in self._audits:  # which keeps both sets, and so their ids
+        if key not in self._audits:  # the entry keeps both sets alive, because their ids are the key
             self._audits[key] = training, test, audit_training_set(training, test, max_tokens=max_tokens)
         return self._audits[key][2]
 
 
 def _file_state(path: Path) -> tuple[object, ...]:
-    """What of a file, or of the files in a folder, changes with every write; nothing for a name that is no path."""
+    """Return the stat values of a file, or of all files in a folder, that change when it is written."""
     try:
         files = sorted(path.rglob("*")) if path.is_dir() else [path]
         found = [(file, file.stat()) for file in files if file.exists()]
-    except (OSError, ValueError):  # a name that no file can have: whoever reads it says so
+    except (OSError, ValueError):  # an invalid path: reading it reports the error
         return ()
     return tuple((str(file), one.st_size, one.st_mtime_ns, one.st_ctime_ns, one.st_ino) for file, one in found)
 
 
 def _load_file(source: DataKeys, hook: Any | None, *, labeled: bool) -> DataSet:
-    """A file's examples: by a hook that knows its format, else by our own readers."""
+    """Load a file with a plugin's hook if one knows the format, else with our own readers."""
     from hashlib import sha256
 
     from pytest_ftgate.data import examples_from, load_examples
@@ -96,6 +100,6 @@ def _load_file(source: DataKeys, hook: Any | None, *, labeled: bool) -> DataSet:
             return load_examples(source.path, format=source.format, **asked)
     shown = shown_path(source.path)
     data = examples_from(rows, origin=shown, **asked)
-    if not source.path.is_file():  # a folder of shards, or a name that the hook alone understands
+    if not source.path.is_file():  # a folder of shards, or a name that only the hook understands
         return replace(data, path=shown)
     return replace(data, path=shown, sha256=sha256(source.path.read_bytes()).hexdigest())

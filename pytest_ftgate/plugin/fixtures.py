@@ -1,4 +1,4 @@
-"""What our own fixtures give: the models and examples of a test's gate, and a way to evaluate any other."""
+"""Values of the fixtures: models and examples of a test's gate, and a function that evaluates any model."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ if TYPE_CHECKING:
     from pytest_ftgate.runs.runner import Run
 
 
-__tracebackhide__ = True  # what a fixture or a body raises is shown without our lines
+__tracebackhide__ = True  # tracebacks of fixtures and test bodies show none of our lines
 
 
 class CallableModel:
-    """A configured model as a plain function: one input in, the answer's text out. Not stored."""
+    """A configured model as a function that takes an input and returns the answer's text. Answers are not stored."""
 
     def __init__(self, model: Model, *, offline: bool) -> None:
         self.model = model
         self.name = model.name
         self._forbidden = offline and model.endpoint
 
-    def __call__(self, input: Input) -> str:  # noqa: A002  # the contract's word for it
+    def __call__(self, input: Input) -> str:  # noqa: A002  # the public name
         from pytest_ftgate.data import Example
         from pytest_ftgate.runs.calls import ask
 
         if self._forbidden:
-            raise ModelError(f"{self.name} is an endpoint, and --ftgate-offline forbids asking it")
+            raise ModelError(f"{self.name} is an endpoint, and --ftgate-offline forbids calls")
         try:
             return ask(self.model, Example(id="call", input=input, expected="")).text
         except ModelError as error:
@@ -51,7 +51,7 @@ class CallableModel:
 
 
 def configured_model(request: pytest.FixtureRequest, key: str, session: GateSession) -> CallableModel:
-    """What the gate's marks and file say the model is, overridden fixtures aside."""
+    """Return the model that the gate's markers and file configure, ignoring overridden fixtures."""
     from pytest_ftgate.models.openai_api.tuning import build_settled
 
     with _as_failure():
@@ -76,17 +76,17 @@ def _configured_spec(config: GateKeys, key: str) -> ModelSpec:
         return next(iter(config.baselines.values()))
     if config.candidates:
         raise ConfigError(
-            "the fixture ftgate_candidate cannot say which of the candidates is chosen, before they are judged",
+            "the fixture ftgate_candidate cannot be used with several candidates, because none is chosen yet",
             where=config.sources["candidates"].where("candidates"),
-            cure="Ask for the fixture ftgate, whose candidate is the chosen one.",
+            cure="Use the fixture ftgate: its candidate is the chosen one.",
         )
     if not config.candidate.provider:
-        raise ConfigError("this gate has no candidate yet: its stage is ready", where=Where(key="candidate"))
+        raise ConfigError("this gate has no candidate yet, because its stage is ready", where=Where(key="candidate"))
     return config.candidate
 
 
 def configured_data(request: pytest.FixtureRequest, key: str, session: GateSession) -> tuple[Example, ...]:
-    """The examples that the gate's marks and file name, overridden fixtures aside."""
+    """Return the examples that the gate's markers and file configure, ignoring overridden fixtures."""
     from pytest_ftgate.gate.metrics import needs_expected
 
     with _as_failure():
@@ -98,7 +98,7 @@ def configured_data(request: pytest.FixtureRequest, key: str, session: GateSessi
 
 @contextmanager
 def _as_failure() -> Iterator[None]:
-    """Our own errors become pytest's, without a traceback of ours."""
+    """Turn an :class:`FtgateError` into a failure without a traceback."""
     try:
         yield
     except FtgateError as error:
@@ -106,18 +106,18 @@ def _as_failure() -> Iterator[None]:
 
 
 def evaluator(request: pytest.FixtureRequest, session: GateSession) -> Callable[..., Run]:
-    """The function that the fixture ``ftgate_evaluate`` gives."""
+    """Return the function of the fixture ``ftgate_evaluate``."""
 
     def evaluate(model: Any, test_set: Any, metric: Any = "accuracy") -> Run:
-        """Run a model over a test set, and return the run with the metric's value; all three as gates write them.
+        """Run a model on a test set and return the run with the value of the metric.
 
-        What is stored already is not asked for again.
+        All three arguments are written as in a gate. Stored answers are reused.
 
         Raises:
-            FtgateError: the model, the data or the metric cannot be used, or an answer is missing.
+            FtgateError: the model, the data or the metric is invalid, or an answer is missing.
         """
         try:
-            # One reading of every spelling: the call is a gate of which only these three keys are used.
+            # Resolved like a gate, of which only these keys are used, so that every spelling works.
             keys = {"baseline": model, "candidate": model, "test_set": test_set, "metric": metric}
             return _evaluate(keys | {"training_set": (), "margin": 0.0}, request, session)
         except FtgateError as error:

@@ -1,4 +1,4 @@
-"""What relative paths are relative to: in an ini file its folder, on the command line where pytest was started."""
+"""Find and load gate files. Paths are relative to the ini file's folder, or on the command line to the invocation."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
 
 
 def ini_path(config: pytest.Config, text: str) -> Path:
-    """A path as an ini file writes it."""
+    """Return a path of the ini file, relative to its folder."""
     folder = config.inipath.parent if config.inipath else config.rootpath
     return folder / text
 
 
 def option_path(config: pytest.Config, text: str) -> Path:
-    """A path as the command line writes it."""
+    """Return a path of the command line, relative to the folder where pytest was started."""
     return Path(config.invocation_params.dir, text)
 
 
 class GateFiles:
-    """Each file is read once in a session, and looked up once in its history.
+    """The gate files of a session. Each is read once, and looked up in git once.
 
-    The command line names the gate file of a session before the ini file does.
+    A gate file on the command line takes precedence over that of the ini file.
     """
 
     def __init__(self, config: pytest.Config) -> None:
@@ -43,34 +43,38 @@ class GateFiles:
         self._pasts: dict[Path, Past | None] = {}
 
     def gate_file(self, *, required: bool) -> GateFile | None:
-        """The gate file of this session. One that is absent is an error where it is ``required`` or was named."""
+        """Return the gate file of this session, or None if there is none.
+
+        Raises:
+            ConfigError: the file is missing and ``required``, or was named on the command line.
+        """
         path = self.path
-        if path in self._read or os.path.exists(path):  # which takes a path that no file can have for an absent one
+        if path in self._read or os.path.exists(path):  # false for an invalid path, too
             return self._load(path)
         if required or self._named:
             raise ConfigError(
-                "there is no gate file",
+                "gate file not found",
                 where=Where(shown_path(path)),
-                cure="Write it, name another with ini ftgate_config, or give all keys in the mark.",
+                cure="Create it, set another path with ini ftgate_config, or give all keys in the marker.",
             )
         return None
 
     def ini_file(self) -> GateFile:
-        """The ini's gate file. Raises :class:`FtgateError` where there is none, or it cannot be read."""
+        """Return the ini's gate file. Raises :class:`FtgateError` if it is missing or cannot be read."""
         return self._load(self.ini_path)
 
     def promised(self, gate: str) -> GateFile | None:
-        """The ini's gate file, where it has this gate and the command line names another: its promises stay."""
+        """Return the ini's gate file if the command line names another and it has this gate: it stays binding."""
         if not self._named:
             return None
         try:
             file = self.ini_file()
         except FtgateError:
-            return None  # which the obligations say
+            return None  # reported with the required gates
         return file if gate in file.gate_names else None
 
     def past(self, path: Path | None = None) -> Past | None:
-        """What ``path`` (the session's gate file) was where this change began; None without git."""
+        """Return the state of ``path``, by default the session's gate file, at the merge base; None without git."""
         from pytest_ftgate.checks.weakening.review import look_back
 
         path = Path(os.path.abspath(path or self.path))

@@ -1,4 +1,4 @@
-"""The places that give the keys of a test's gate: its marks, overridden fixtures and the gate file."""
+"""Collect the keys of a test's gate from its markers, overridden fixtures and the gate file."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from pytest_ftgate.config import GateFile
 
 
-__tracebackhide__ = True  # what a fixture raises is shown without our lines
+__tracebackhide__ = True  # tracebacks of fixtures show none of our lines
 
 _ANY_CANDIDATE = Layer({"candidate": str}, {"candidate": Source("fixture", "no candidate", Path())})
-"""Which candidate is judged is no part of what a gate asks for; at the stage ready there is none."""
+"""A stand-in for the candidate, which is not a requirement of a gate; at the stage ready there is none."""
 
 _FIXTURES = {
     "ftgate_baseline": "baseline",
@@ -38,23 +38,25 @@ _FIXTURES = {
 _OBJECTIVE = ("margin", "objective", "max_drop", "cheaper_by", "faster_by")
 
 _REQUIRED = (*_FIXTURES.values(), "baselines", "candidates", *_OBJECTIVE)
-"""What the file may leave to others: the keys that have no default."""
+"""The keys without a default, which the file may leave to markers and fixtures."""
 
 
 def layers_as_judged(request: pytest.FixtureRequest, files: GateFiles) -> Layers:
-    """The layers of a test's gate, for which its overridden fixtures are set up."""
+    """Return the layers of a test's gate; its overridden fixtures are set up for that."""
     return _layers(request.node, files, lambda given: _fixture_layer(request, given, request.getfixturevalue))
 
 
 def layers_as_written(request: pytest.FixtureRequest, key: str, files: GateFiles) -> Layers:
-    """The layers as far as ``key`` goes, without an overridden fixture for it: that one may be what asks.
+    """Return the layers without an overridden fixture for ``key``, which may be the caller.
 
-    Other overridden fixtures are not set up; a stand-in for each satisfies "required": a callable, or no examples.
+    Other overridden fixtures are not set up. A stand-in satisfies "required": a callable, or no examples.
     """
     name = f"ftgate_{key}"
     if name in _parameters(request.node):
-        cure = "Leave out indirect: the parameter itself is the model or the examples."
-        raise ConfigError(f"the fixture {name} takes no parameter", where=Where(shown_path(request.path)), cure=cure)
+        cure = "Remove indirect: the parameter itself is the model or the examples."
+        raise ConfigError(
+            f"the fixture {name} does not take a parameter", where=Where(shown_path(request.path)), cure=cure
+        )
 
     def fixtures(given: set[str]) -> Layer | None:
         return _fixture_layer(request, given | {key}, lambda name: () if name.endswith("_set") else str)
@@ -64,7 +66,7 @@ def layers_as_written(request: pytest.FixtureRequest, key: str, files: GateFiles
 
 @dataclass(frozen=True)
 class Layers:
-    """The places that give a gate's keys, nearest first within each."""
+    """The layers that give a gate's keys, each kind nearest first."""
 
     marks: Sequence[Layer]
     fixtures: Sequence[Layer]
@@ -76,20 +78,20 @@ class Layers:
     named_at: Where | None
 
     def resolve(self) -> GateKeys:
-        """The gate as it is judged."""
+        """Return the keys of the gate as judged."""
         written = self.file.layers(self.gate, named_at=self.named_at) if self.file is not None else ()
         layers = [*self.marks, *self.fixtures, *written]
         return resolve_gate(layers, file=self.file, gate=self.gate, default_name=self.nodeid, root=self.root)
 
     def loosened(self) -> tuple[Weakening, ...]:
-        """Where the test asks for less than the gate in the file does, and the defaults that it relies on there."""
+        """Return where the test requires less than the gate in the file, including the file's defaults."""
         promised = self.promised or self.file
         if self.gate is None or promised is None:
             return ()
         return weakenings(self._as_of(promised), self.resolve())
 
     def reviewed(self, config: GateKeys, files: GateFiles) -> tuple[Check, ...]:
-        """Whether ``config`` asks for less than the gate in the file did where this change began."""
+        """Return checks whether ``config`` requires less than the gate in the file at the merge base."""
         past = files.past() if self.gate is not None else None
         if past is None or self.gate is None:
             return ()
@@ -97,7 +99,7 @@ class Layers:
         return review_checks(past, self.gate, before=self._as_of, after=config, loosened=given, forbidden=forbidden)
 
     def _as_of(self, then: GateFile) -> GateKeys:
-        """The gate as another state of the file asks for it; marks name models that only today's may have."""
+        """Return the gate as another state of the file defines it, with today's models for the markers."""
         file = replace(then, models={**(self.file.models if self.file else {}), **then.models})
         required = (
             replace(layer, values={key: value for key, value in layer.values.items() if key in _REQUIRED})
@@ -125,7 +127,7 @@ def _layers(item: pytest.Item, files: GateFiles, fixtures: Callable[[set[str]], 
 
 
 def _fixture_layer(request: pytest.FixtureRequest, given: set[str], value_of: Callable[[str], Any]) -> Layer | None:
-    """What overridden fixtures give, as far as no mark gives it already, and parameters that stand for fixtures."""
+    """Return the keys given by overridden fixtures, or by parameters in their place, unless a marker gives them."""
     values: dict[str, Any] = {}
     sources: dict[str, Source] = {}
     parametrized = _parameters(request.node)
@@ -134,8 +136,8 @@ def _fixture_layer(request: pytest.FixtureRequest, given: set[str], value_of: Ca
         is_parameter = function is None and name in parametrized
         if key in given or (key in ("baseline", "candidate") and f"{key}s" in given):
             if is_parameter:
-                what, place = f"{key} is given by a mark and by the parameter {name}", Where(shown_path(request.path))
-                raise ConfigError(what, where=place, cure="Keep one of the two.")
+                what, place = f"{key} is given by a marker and by the parameter {name}", Where(shown_path(request.path))
+                raise ConfigError(what, where=place, cure="Remove one of the two.")
             continue
         if is_parameter:
             sources[key], value = Source("fixture", f"parameter {name}", request.path.parent), parametrized[name]
@@ -145,39 +147,39 @@ def _fixture_layer(request: pytest.FixtureRequest, given: set[str], value_of: Ca
         else:
             continue
         if value is None:
-            raise ConfigError(f"the {sources[key]} returned None", cure="Return the model or the examples.")
+            raise ConfigError(f"the {sources[key]} returned None", cure="Return a model, or examples.")
         values[key] = os.fspath(value) if isinstance(value, os.PathLike) else value
     return Layer(values, sources) if values else None
 
 
 def _parameters(item: pytest.Item) -> Mapping[str, Any]:
-    """The values that the test was parametrized with, by name."""
+    """Return the values of the test's parameters by name."""
     found: Mapping[str, Any] = getattr(getattr(item, "callspec", None), "params", {})
     return found
 
 
 def _definitions(request: pytest.FixtureRequest, name: str) -> Sequence[Any]:
-    """The fixtures of this name that the test sees, the nearest last.
+    """Return the definitions of a fixture that apply to the test, nearest last.
 
-    pytest has no public way to ask for them.
+    pytest has no public API for this.
     """
     where: Any = request.node if pytest.version_tuple >= (8, 1) else request.node.nodeid
     return request._fixturemanager.getfixturedefs(name, where) or ()
 
 
 def _override(request: pytest.FixtureRequest, name: str) -> Callable[..., Any] | None:
-    """The function of a fixture that a user put in place of ours."""
+    """Return the function of a fixture that overrides ours, None if none does."""
     found = _definitions(request, name)
     function: Callable[..., Any] | None = found[-1].func if found else None
     return None if function is None or function.__module__ == "pytest_ftgate.plugin" else function
 
 
 def _fixture_source(request: pytest.FixtureRequest, name: str, function: Callable[..., Any]) -> Source:
-    """Where an overridden fixture is defined, and the test's parameters that reach it.
+    """Return where an overridden fixture is defined, and the test's parameters that it depends on.
 
     Raises:
-        ConfigError: it is parametrized, or what it needs is, and the test does not request it: pytest makes a test of
-            each parameter only where it does.
+        ConfigError: the fixture or one that it depends on is parametrized, but the test does not request it, so that
+            pytest does not run the test for each parameter.
     """
     plain = inspect.unwrap(getattr(function, "__func__", function))
     code = getattr(plain, "__code__", None)
@@ -189,16 +191,16 @@ def _fixture_source(request: pytest.FixtureRequest, name: str, function: Callabl
             through = "" if one == name else f"needs the fixture {one}, which "
             test = getattr(request.node, "originalname", None) or request.node.name
             raise ConfigError(
-                f"the fixture {name}{place} {through}is parametrized, and the test does not request it",
+                f"the fixture {name}{place} {through}is parametrized, but the test does not request it",
                 where=Where(shown_path(request.path)),
-                cure=f"Request it, so that each parameter is a test: def {test}({name}): ...",
+                cure=f"Request it, so that the test runs for each parameter: def {test}({name}): ...",
             )
     reaching = {one: value for one, value in given.items() if one in reached}
     return Source("fixture", f"fixture {name}{place}", folder, parameters=reaching)
 
 
 def _reached(request: pytest.FixtureRequest, name: str) -> dict[str, list[Any]]:
-    """A fixture and all that it depends on, each with the definitions that are used: those that it extends, too."""
+    """Return a fixture and all that it depends on, by name, with the definitions used, including extended ones."""
     found: dict[str, list[Any]] = {}
     waiting = [name]
     for one in waiting:
@@ -208,6 +210,6 @@ def _reached(request: pytest.FixtureRequest, name: str) -> dict[str, list[Any]]:
         for definition in reversed(_definitions(request, one)):
             found[one].append(definition)
             waiting += definition.argnames
-            if one not in definition.argnames:  # else it extends the next one further out
+            if one not in definition.argnames:  # otherwise it extends the next definition further out
                 break
     return found

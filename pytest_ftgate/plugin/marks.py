@@ -1,4 +1,4 @@
-"""The ftgate marks of a test: what they name and give, and where they are written, which pytest's marks do not know."""
+"""Read the ftgate markers of a test, and find the file and line where each is written."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _GATE = "gate"
 
 @dataclass(frozen=True)
 class GateMark:
-    """One mark of a test."""
+    """One ftgate marker of a test."""
 
     item: pytest.Item
-    owner: Any  # the function, class or module that carries the mark
+    owner: Any  # the function, class or module with the marker
     mark: pytest.Mark
 
     @property
@@ -51,13 +51,13 @@ class GateMark:
 
     @property
     def where(self) -> Where:
-        """Its place for errors: that of its file where the line is not known."""
+        """Return the place of the marker for errors: its file, and its line if known."""
         file, line = self.place
         return Where(shown_path(file), line)
 
     @cached_property
     def place(self) -> tuple[Path, int | None]:
-        """Its file, and the line, where the source tells it: not of a mark that a hook added, or of another name."""
+        """Return the file, and the line if the source shows it: not if a hook or a variable added the marker."""
         owner = inspect.unwrap(self.owner) if callable(self.owner) else self.owner
         try:
             file = Path(inspect.getsourcefile(owner) or "")
@@ -67,7 +67,7 @@ class GateMark:
         return file, max(calls, key=self._likeness).lineno if calls else None
 
     def _likeness(self, call: ast.Call) -> tuple[bool, int]:
-        """How much of the mark stands literally in a call, which may stand beside those of other parameters."""
+        """Return how well a call in the source matches the marker; parameters may have several calls side by side."""
         args, keys = self.mark.args, self.mark.kwargs
         fits = (len(call.args), len(call.keywords)) == (len(args), len(keys))
         values = [*zip(call.args, args, strict=False), *((one.value, keys.get(one.arg or "")) for one in call.keywords)]
@@ -77,14 +77,14 @@ class GateMark:
 def _is_literal(expression: ast.expr, value: Any) -> bool:
     try:
         return bool(ast.literal_eval(expression) == value)
-    except Exception:  # not a literal, or compared by code that is not ours
+    except Exception:  # not a literal, or its comparison raised
         return False
 
 
 def _calls_in(owner: Any) -> Iterator[ast.Call]:
-    """The calls of the mark in decorators, parameters included, and in ``pytestmark``; their lines are the file's."""
+    """Yield the calls of the marker in decorators, also of parameters, and in ``pytestmark``, with their lines."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Python has said them when it imported the file
+        warnings.simplefilter("ignore")  # Python showed them when it imported the file
         lines, first = inspect.getsourcelines(owner)
         indented = lines[0][:1].isspace()
         tree = ast.parse("".join(["if True:\n"] * indented + lines))
@@ -103,22 +103,26 @@ def _calls_in(owner: Any) -> Iterator[ast.Call]:
 
 
 def gate_marks(item: pytest.Item) -> Iterator[GateMark]:
-    """Parameter, function, derived class, base class, module, package. Two marks on one of them are an error."""
+    """Yield the markers, nearest first: parameter, function, derived class, base class, module, package.
+
+    Raises:
+        ConfigError: one of these has two ftgate markers.
+    """
     for node in reversed(item.listchain()):
         for owner, level in _levels(node):
             marks = [GateMark(item, owner, mark) for mark in level if mark.name == MARK]
             if len(marks) > 1:
                 raise ConfigError(
-                    f"two ftgate marks on one {'function' if node is item else type(node).__name__.lower()}: "
+                    f"two ftgate markers on one {'function' if node is item else type(node).__name__.lower()}: "
                     f"{node.name}",
                     where=max((mark.where for mark in marks), key=lambda place: place.line or 0),
-                    cure="Keep one; a mark on the class or the module may give what they share.",
+                    cure="Keep one. A marker on the class or the module can give shared keys.",
                 )
             yield from marks
 
 
 def _levels(node: pytest.Item | pytest.Collector | Any) -> list[tuple[Any, list[pytest.Mark]]]:
-    """The marks of one node, those that were written together in one list, with what carries them."""
+    """Return the levels of one node: each with its owner and the markers that were written on it together."""
     own, owner = list(node.own_markers), getattr(node, "obj", None)
     if isinstance(node, pytest.Class):
         return [(cls, _as_marks(vars(cls).get("pytestmark", []))) for cls in node.obj.__mro__]
@@ -137,12 +141,12 @@ def _as_marks(written: Any) -> list[pytest.Mark]:
 
 
 def gate_name(item: pytest.Item) -> str | None:
-    """The gate that the nearest mark names."""
+    """Return the name of the gate that the nearest marker gives."""
     return next((gate for mark in gate_marks(item) if (gate := mark.gate) is not None), None)
 
 
 def claimed_name(item: pytest.Item) -> str:
-    """What obligations call the gate of a marked test, without reading any file."""
+    """Return the name of a marked test's gate for ``ftgate_required``, without reading any file."""
     try:
         named = next((mark.keys["name"] for mark in gate_marks(item) if "name" in mark.keys), None)
         return str(gate_name(item) or named or test_id(item))
@@ -151,9 +155,9 @@ def claimed_name(item: pytest.Item) -> str:
 
 
 def location(item: pytest.Item) -> str:
-    """The line of the nearest mark, as ``tests/test_intents.py:12``, relative to pytest's rootdir.
+    """Return the line of the nearest marker, ``tests/test_intents.py:12``, relative to pytest's rootdir.
 
-    It is that of the test itself where the mark's cannot be told.
+    If the line of the marker is unknown, return that of the test.
     """
     path, first, _ = item.location
     try:
@@ -166,15 +170,15 @@ def location(item: pytest.Item) -> str:
 
 
 def test_id(item: pytest.Item) -> str:
-    """The test's node id, by which its gate goes where nothing names it.
+    """Return the test's node id, the default name of its gate.
 
-    Under ``--dist=loadgroup`` xdist appends the group to ``item.nodeid``; a name must not depend on how tests are run.
+    It is not ``item.nodeid``, because xdist appends the group to that under ``--dist=loadgroup``.
     """
     return _called(item, item.name)
 
 
 def function_id(item: pytest.Item) -> str:
-    """The same without the test's parameters."""
+    """Return the node id without the test's parameters."""
     return _called(item, getattr(item, "originalname", None) or item.name)
 
 

@@ -1,4 +1,4 @@
-"""One marked test: its gate is judged in set-up, and the verdict becomes the test's outcome."""
+"""Judge the gate of a marked test in its set-up, and turn the verdict into the test's outcome."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ from pytest_ftgate.gate.candidates import judge_gate
 from pytest_ftgate.gate.state import Judged
 from pytest_ftgate.plugin.layers import layers_as_judged
 from pytest_ftgate.plugin.marks import MARK, gate_name, test_id
-from pytest_ftgate.reports.text import failure_text
-from pytest_ftgate.result import GateResult, failed_result
+from pytest_ftgate.reports.sentences import headline
+from pytest_ftgate.reports.text import title
+from pytest_ftgate.result import GateResult, closed, error_check, failed_result
+from pytest_ftgate.text import plural, printable
 
-__tracebackhide__ = True  # what a fixture or a body raises is shown without our lines
+__tracebackhide__ = True  # tracebacks of fixtures and test bodies show none of our lines
 
 if TYPE_CHECKING:
     from pytest_ftgate.plugin.session import GateSession
@@ -27,35 +29,35 @@ _SKIPPED = (pytest.skip.Exception, pytest.xfail.Exception)
 
 
 def judge_in_setup(item: pytest.Item, request: pytest.FixtureRequest | None, session: GateSession) -> None:
-    """Judge the gate of a marked test; in error, the test is in error too.
+    """Judge the gate of a marked test; if the verdict is ``error``, the test's set-up fails.
 
-    ``request`` is None where the fixture that keeps it was not set up.
+    ``request`` is None if the fixture that keeps it was not set up.
     """
     if item.config.getoption("setupplan", False):
         return
     if request is None:
         fail(
-            f"ftgate: {item.nodeid} cannot judge a gate: the mark works on test functions and methods, "
+            f"ftgate: {item.nodeid} cannot judge a gate: the ftgate marker needs a test function or method, "
             "and the fixture _ftgate_request must not be overridden"
         )
     _judge(request, session)
 
 
 def judged_gate(request: pytest.FixtureRequest, session: GateSession) -> GateResult:
-    """What the fixture ``ftgate`` gives."""
+    """Return the value of the fixture ``ftgate``."""
     if request.node.get_closest_marker(MARK) is None:
-        fail("the fixture ftgate needs the mark: @pytest.mark.ftgate(...)")
+        fail("the fixture ftgate needs the marker @pytest.mark.ftgate(...) on the test")
     return _judge(request, session)
 
 
 def fail(text: str) -> NoReturn:
-    """Fail the test with nothing but ``text``."""
-    __tracebackhide__ = False  # pytest remarks on it where a failure leaves no line to show
+    """Fail the test with ``text`` and without a traceback."""
+    __tracebackhide__ = False  # pytest warns if a failure has no visible frame
     pytest.fail(text, pytrace=False)
 
 
 def _judge(request: pytest.FixtureRequest, session: GateSession) -> GateResult:
-    """The first verdict of a test is kept: a rerun of the test does not ask the models again."""
+    """Return the verdict of a test. It is computed once: a rerun of the test does not call the models again."""
     item: pytest.Item = request.node
     nodeid = test_id(item)
     if item.nodeid not in session.results:
@@ -71,33 +73,36 @@ def _judge(request: pytest.FixtureRequest, session: GateSession) -> GateResult:
             session.record(filed_as(config, nodeid), judged.runs, judged.notes)
         except FtgateError as error:
             judged = Judged(failed_result(unnamed, error))
+        except Interrupted as error:
+            check = error_check(_interruption(error), "interrupted")
+            session.keep(Judged(closed(unnamed, (*unnamed.checks, check))), item)
+            raise
         except BaseException as error:
             if config is not None or not isinstance(error, _SKIPPED):  # only a fixture may skip its test
-                session.keep(Judged(failed_result(unnamed, _ended_by(error))), item)
+                unexpected = FtgateError(f"{type(error).__name__}: {error}")
+                session.keep(Judged(failed_result(unnamed, unexpected)), item)
             raise
         session.keep(judged, item)
     result = session.results[item.nodeid]
     if result.verdict == "error":
-        fail(failure_text(result))
+        fail(title(result).text)
     return result
 
 
-def _ended_by(error: BaseException) -> FtgateError:
-    """What keeps the gate from being judged, in our terms."""
-    if not isinstance(error, Interrupted):
-        return FtgateError(f"{type(error).__name__}: {error}")
+def _interruption(error: Interrupted) -> FtgateError:
     kept, total = error.kept
-    cure = f"{kept:,} of {total:,} answers are stored; run again to ask for the rest"
+    counted = f": {kept:,} of {plural(total, 'answer')} are stored" if total else ""
+    cure = "Run again to continue: stored answers are reused (unless --ftgate-cache=off)."
     if error.abandoned:
-        cure = f"calls of {', '.join(error.abandoned)} could not be cancelled and were abandoned; {cure}"
-    return FtgateError("interrupted while the models were asked", cure=cure)
+        cure = f"Calls to {', '.join(error.abandoned)} could not be cancelled and may still be running. {cure}"
+    return FtgateError(f"stopped by Ctrl-C{counted}", cure=cure)
 
 
 @contextmanager
 def verdict_after_body(item: pytest.Item, session: GateSession) -> Iterator[None]:
-    """Fail the test unless the gate passed, also where its body skips; a failure of the body goes first.
+    """Fail the test unless the gate passed, even if the body skips. A failure of the body is reported first.
 
-    Where the models were not scored there is nothing that a body could look at.
+    The body only runs if the models were scored.
     """
     result, skipped = session.results[item.nodeid], None
     if result.scored or result.passed:
@@ -106,36 +111,42 @@ def verdict_after_body(item: pytest.Item, session: GateSession) -> Iterator[None
         except _SKIPPED as error:
             skipped = error
     if not result.passed:
-        fail(failure_text(result))
+        fail(title(result).text)
     if skipped is not None:
         raise skipped
 
 
 def hold_report(item: pytest.Item, report: pytest.TestReport, session: GateSession) -> None:
-    """A gate that is not green shows in the report, whatever the body did: a failure of its own, or a skip.
+    """Make sure that the test's report shows a gate that did not pass, even if the body failed or skipped.
 
-    No test can give itself the facts of a gate.
+    pytest's FAILURES section only has the gate's title, because the gate's block follows it; the line of the short
+    summary says why. User properties that a test set itself to look like the facts of a gate are removed.
     """
     known = session.verdicts.facts.get(item.nodeid)
     report.user_properties = [one for one in report.user_properties if one[0] != MARK or one[1] == known]
     result = session.results.get(item.nodeid)
     if report.when == "setup" and report.skipped and result is None and item.get_closest_marker(MARK) is not None:
         session.see_skipped(item, _why_skipped(report))
-    if report.when != "call" or result is None or result.passed:
+    if result is None or result.passed or report.when == "teardown":
         return
-    text = failure_text(result)
+    text, why = title(result).text, printable(headline(result))
     if text in report.longreprtext:
+        crash = getattr(report.longrepr, "reprcrash", None)
+        if crash is not None and crash.message.endswith(text):
+            crash.message = why
+        return
+    if report.when != "call":
         return
     add_section = getattr(report.longrepr, "addsection", None)
     if report.outcome == "failed" and add_section is not None:
         add_section("ftgate", text)
     elif not hasattr(report, "wasxfail"):
         report.outcome = "failed"
-        report.longrepr = text
+        report.longrepr = why
 
 
 def _why_skipped(report: pytest.TestReport) -> str:
-    """The reason as the test gives it; of xfail pytest keeps it apart, behind words of its own."""
+    """Return the reason that the test gives for skipping; pytest stores that of xfail elsewhere, with a prefix."""
     expected = getattr(report, "wasxfail", None)
     if expected is not None:
         given = str(expected).removeprefix("reason: ")

@@ -1,11 +1,12 @@
-"""How far the models are: on one moving line of a terminal, or as a line a minute in a log."""
+"""Show the progress of the models on one line of a terminal, or as a line per minute in a log."""
 
 from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.text import printable, show_seconds, show_usd
@@ -15,15 +16,22 @@ if TYPE_CHECKING:
 
 EVERY_S = 60.0
 _HOUR_S, _MINUTE_S = 3600, 60
+_NAME_WIDTH, _SHORTEST_NAME = 30, 4
+_MOST_FACTS = 6  # about one model
+_LOG_COLUMNS = 1000
+_PREFIX = "ftgate: "
 
 Uncaptured = Callable[[], AbstractContextManager[Any]]
 
 
 class ProgressDisplay:
-    """Show how far the models are: on a moving line that wipes itself away in the end, or as a line a minute.
+    """Show the progress of all models, on a line that is wiped in the end or as a line per minute.
 
-    ``fresh_line`` ends the line of a terminal that something else has begun; without it ``write`` writes a log.
-    What is written in the context ``uncaptured`` is seen.
+    Args:
+        write: writes text to the terminal, or a line to the log.
+        fresh_line: ends the line that something else has begun; None for a log.
+        uncaptured: a context in which pytest does not capture output.
+        clock: returns seconds.
     """
 
     def __init__(
@@ -40,60 +48,92 @@ class ProgressDisplay:
         self._start()
 
     def _start(self) -> None:
-        self._latest: dict[tuple[str, int], Progress] = {}  # a model may have several jobs, told apart by their size
-        self._began: dict[tuple[str, int], float] = {}
+        self._latest: dict[tuple[str, int], Progress] = {}  # a model may have several jobs of different sizes
+        self._began: dict[str, float] = {}
         self._logged: float | None = None
         self._width = 0
 
     def __call__(self, progress: Progress) -> None:
-        """Take note of what has arrived; called now and then while nothing does, too."""
-        job, now = (progress.model, progress.total), self._clock()
-        self._latest[job] = progress
-        self._began.setdefault(job, now)
-        text = ", ".join(_shown(one, now - self._began[job]) for job, one in self._latest.items())
+        """Record the progress of one job; also called now and then if nothing changes."""
+        now = self._clock()
+        self._latest[progress.model, progress.total] = progress
+        self._began.setdefault(progress.model, now)
+        jobs: dict[str, list[Progress]] = {}
+        for one in self._latest.values():
+            jobs.setdefault(one.model, []).append(one)
+        models = [_summed(several, now - self._began[name]) for name, several in jobs.items()]
         if self._fresh_line is not None:
-            self._move(self._fresh_line, text)
+            self._move(self._fresh_line, models)
             return
         self._logged = now if self._logged is None else self._logged
         if now - self._logged >= EVERY_S:
             self._logged = now
             with self._uncaptured():
-                self._write(f"ftgate, after {_span(now - min(self._began.values()))}: {text}")
+                after = _span(now - min(self._began.values()))
+                self._write(f"ftgate, after {after}: {_fitted(models, _LOG_COLUMNS)}")
 
     def wipe(self) -> None:
-        """Leave a terminal as it was, and begin anew."""
+        """Clear the line and forget all progress."""
         if self._width:
             with self._uncaptured():
                 self._write("\r" + " " * self._width + "\r")
         self._start()
 
-    def _move(self, fresh_line: Callable[[], Any], text: str) -> None:
-        with self._uncaptured():  # the terminal's width is not known to a captured stream
+    def _move(self, fresh_line: Callable[[], Any], models: Sequence[_Model]) -> None:
+        with self._uncaptured():  # a captured stream does not know the terminal's width
             if not self._width:
                 fresh_line()
-            # One column less than the terminal has: a line that wraps could not be wiped.
-            line = f"ftgate: {text}".ljust(self._width)[: shutil.get_terminal_size().columns - 1]
+            columns = shutil.get_terminal_size().columns - 1  # a line that wraps could not be wiped
+            line = f"{_PREFIX}{_fitted(models, columns - len(_PREFIX))}".ljust(self._width)[:columns]
             self._write("\r" + line)
         self._width = len(line)
 
 
-def _shown(progress: Progress, seconds: float) -> str:
-    """``tuned 1,200/2,000 (45/s, 18 s left, 3 failed, 61,234 tokens, $0.12)``."""
-    asked, left, facts = progress.done - progress.stored, progress.total - progress.done, []
-    if seconds >= 1 and asked > 0 and left:  # else it would be a guess
+@dataclass(frozen=True)
+class _Model:
+    """One model: its name, the count of its answers, and further facts, the most important first."""
+
+    name: str
+    count: str
+    facts: Sequence[str]
+
+    def text(self, facts: int, width: int) -> str:
+        """Return the model with at most so many facts, its name cut to ``width``."""
+        shown = ", ".join(self.facts[:facts])
+        return f"{printable(self.name, width)} {self.count}" + (f" ({shown})" if shown else "")
+
+
+def _fitted(models: Sequence[_Model], columns: int) -> str:
+    """Return all models on one line of at most ``columns``: first facts are left out, then names are shortened."""
+    sizes = [(facts, _NAME_WIDTH) for facts in range(_MOST_FACTS, -1, -1)]
+    sizes += [(0, width) for width in range(_NAME_WIDTH - 1, _SHORTEST_NAME - 1, -1)]
+    lines = (", ".join(model.text(*size) for model in models) for size in sizes)
+    line = ""
+    for line in lines:
+        if len(line) <= columns:
+            break
+    return line
+
+
+def _summed(jobs: Sequence[Progress], seconds: float) -> _Model:
+    """Return the sum of a model's jobs: ``1,200/2,000 (3 failed, 18 s left, 45/s, $0.12, 61,234 tokens)``."""
+    total, stored, failed = (sum(getattr(job, name) for job in jobs) for name in ("total", "stored", "errors"))
+    ended = sum(job.done for job in jobs)
+    asked, left, facts = ended - stored, total - ended, []
+    facts += [f"{failed:,} failed"] if failed else []
+    if seconds >= 1 and asked > 0 and left:  # earlier it would be a guess
         rate = asked / seconds
-        pace = f"{rate:.0f}/s" if rate >= 1 else f"{rate * _MINUTE_S:.0f}/min"
-        facts = [pace, f"{_span(left / rate)} left"]
-    facts += [f"{progress.errors:,} failed"] if progress.errors else []
-    facts += [f"batch: {progress.in_batch[0]:,}/{progress.in_batch[1]:,}"] if progress.in_batch else []
-    facts += [f"{progress.tokens:,} tokens"] if progress.tokens else []
-    facts += [show_usd(progress.usd)] if progress.usd else []
-    more = f" ({', '.join(facts)})" if facts else ""
-    return f"{printable(progress.model, 30)} {progress.done:,}/{progress.total:,}{more}"
+        facts += [f"{_span(left / rate)} left", f"{rate:.0f}/s" if rate >= 1 else f"{rate * _MINUTE_S:.0f}/min"]
+    batches = [job.in_batch for job in jobs if job.in_batch]
+    facts += [f"batch: {done:,}/{size:,}" for done, size in batches[-1:]]
+    usd, tokens = sum(job.usd for job in jobs), sum(job.tokens for job in jobs)
+    facts += [show_usd(usd)] if usd else []
+    facts += [f"{tokens:,} tokens"] if tokens else []
+    return _Model(jobs[0].model, f"{ended - failed:,}/{total:,}", facts)
 
 
 def _span(seconds: float) -> str:
-    """``18 s``, ``4 min``, ``2 h 5 min``."""
+    """Return ``18 s``, ``4 min`` or ``2 h 5 min``."""
     if seconds < _MINUTE_S:
         return show_seconds(float(round(seconds))).replace(".0", "") if seconds >= 1 else "1 s"
     minutes = round(seconds / _MINUTE_S)

@@ -1,4 +1,4 @@
-"""What was judged in one session: in this process, and by xdist's workers, whose verdicts are heard."""
+"""Collect the verdicts of one session, of this process and of xdist's workers, and report them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pytest_ftgate.runs.runner import Run, Stores
 
 
-__tracebackhide__ = True  # what a fixture or a body raises is shown without our lines
+__tracebackhide__ = True  # tracebacks of fixtures and test bodies show none of our lines
 
 
 class Verdicts:
@@ -45,13 +45,13 @@ class Verdicts:
         self.evidence: dict[str, Evidence] = {}  # where a report shows it
 
     def hear_report(self, report: pytest.TestReport) -> None:
-        """Hear the verdict in a test report of one of xdist's workers."""
+        """Add the verdict in a test report of an xdist worker."""
         for name, value in report.user_properties:
             if name == MARK:
                 self._hear(report.nodeid, str(value))
 
     def _hear(self, nodeid: str, facts: str) -> None:
-        """Where several workers judge one test (``--dist=each``), a verdict that is not ``pass`` counts."""
+        """Add a verdict. If several workers judge one test (``--dist=each``), one that is not ``pass`` wins."""
         heard, known = json.loads(facts), self.results.get(nodeid)
         if known is None or (known.passed and not heard["passed"]):
             self.results[nodeid] = GateResult.from_dict(heard)
@@ -71,12 +71,12 @@ class Verdicts:
 
 
 class GateSession:
-    """Run-wide state, on the controller and on each xdist worker."""
+    """The state of a session, on the controller and on each xdist worker."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._worker: Mapping[str, Any] | None = getattr(config, "workerinput", None)
-        # Seconds since the epoch; the same on all workers of one run.
+        # Seconds since the epoch, equal on all workers.
         self.started: float = self._worker["ftgate_started"] if self._worker else time.time()
         self.files = GateFiles(config)
         self.data = DataSets()
@@ -89,7 +89,7 @@ class GateSession:
         self._red = False
 
     def services(self, hook: Any) -> Services:
-        """What this session lends to a gate; ``hook`` sees the plugins that the test sees."""
+        """Return the services of this session for a gate; ``hook`` has the plugins of the test."""
         return Services(
             stores=self._stores,
             load=lambda source, origin, **asked: self.data.load(source, origin, hook, **asked),
@@ -104,7 +104,7 @@ class GateSession:
 
     @cached_property
     def _budget(self) -> Budget | None:
-        """What this process may spend: under xdist, where nobody knows what the others spend, an even share."""
+        """Return the budget of this process; under xdist an even share, because workers do not share their costs."""
         if self._limit_usd is None:
             return None
         from pytest_ftgate.runs.budget import Budget
@@ -125,7 +125,7 @@ class GateSession:
 
     @cached_property
     def _stores(self) -> Stores:
-        """On disk, in memory for this session, and in committed recordings; with ``refresh`` none of them counts."""
+        """Return the stores on disk, in memory and in committed recordings; with ``refresh`` only new answers count."""
         from pytest_ftgate.reports.recordings import read_recordings
         from pytest_ftgate.runs.runner import Stores
         from pytest_ftgate.runs.store import Store
@@ -148,11 +148,11 @@ class GateSession:
 
     @property
     def results(self) -> Mapping[str, GateResult]:
-        """The first verdict of each test, by node id."""
+        """Return the first verdict of each test, by node id."""
         return self.verdicts.results
 
     def keep(self, judged: Judged, item: pytest.Item) -> None:
-        """Keep a verdict, and send it along with the test's reports."""
+        """Keep a verdict, and add it to the test's user properties."""
         judged = replace(judged, result=replace(judged.result, location=location(item)))
         properties = json_report.junit_properties(judged.result)
         self.verdicts.results[item.nodeid] = judged.result
@@ -165,39 +165,40 @@ class GateSession:
         try:
             hook = item.ihook.pytest_ftgate_gate_finished
             guarded("the hook pytest_ftgate_gate_finished", hook, result=judged.result)
-        except FtgateError as error:  # an observer's fault changes no verdict, and is not passed over
+        except FtgateError as error:  # it changes no verdict, but is reported
             self.note(Line(one_line(str(error)), "red"))
 
     def record(self, name: str, runs: Mapping[str, Run], jobs: Mapping[str, str]) -> None:
-        """Keep what models answered, and what is known of the jobs that made them, for the report ``recordings``.
+        """Keep the answers of models and the notes on their jobs for the report ``recordings``.
 
-        Under one name the last with answers counts.
+        The last call with answers counts for each name.
         """
         if runs:
             self._runs[name] = runs, jobs
 
     def note(self, *lines: Line) -> None:
-        """Lines for the end of the session, said once however many workers have them to say."""
+        """Add lines for the end of the session, each once even if several workers have it."""
         self._notes += [line for line in dict.fromkeys(lines) if line not in self._notes]
 
     def see(self, item: pytest.Item, *, deselected: bool = False) -> None:
-        """Note a marked test that is about to run, or was taken out of the run."""
+        """Record a marked test that was collected or deselected."""
         self._seen.see(function_id(item), claimed_name(item), deselected=deselected)
 
     def see_skipped(self, item: pytest.Item, reason: str) -> None:
-        """Note a marked test that was skipped before its gate was judged."""
+        """Record a marked test that was skipped before its gate was judged."""
         self._seen.skipped[claimed_name(item)] = shortened(reason)
 
     def hear_worker(self, plain: Mapping[str, Any]) -> None:
-        """What an xdist worker has to say at its end."""
+        """Add the results that an xdist worker sends at its end."""
         self._seen.add(plain["seen"])
         self.verdicts.add(plain)
         self.note(*(Line(text, colour) for text, colour in plain["notes"]))
 
     def finish(self, session: pytest.Session) -> None:
-        """Write the reports; anything but ``pass`` makes the session fail, whatever became of its test.
+        """Write the reports and set the exit status.
 
-        So does an obligation that was not met, and a report that could not be written.
+        The session fails if a gate did not pass, whatever the outcome of its test, if a required gate did not pass, or
+        if a report could not be written.
         """
         if self._budget is not None and self.results:
             spent, limit, unsure = self._budget.spent_usd, self._limit_usd, self._budget.unsure_said
@@ -205,10 +206,10 @@ class GateSession:
             self.note(Line(f"{show_usd(spent)} spent of --ftgate-max-cost {limit:g}{perhaps}"))
             if self._budget.uncounted:
                 names = ", ".join(self._budget.uncounted)
-                self.note(Line(f"not counted by --ftgate-max-cost, since they have no price: {names}", "yellow"))
+                self.note(Line(f"not counted by --ftgate-max-cost, because no price is known: {names}", "yellow"))
         if self._worker is None:
             self._owed = find_owed(self._config, self.files, list(self.results.values()), self._seen)
-        outcome = self._outcome()  # which says nothing of the reports themselves, in whatever order they are asked for
+        outcome = self._outcome()  # before the lines about the reports themselves are added
         self.note(*write_reports(self._config, outcome, worker=self._worker is not None))
         if self._worker is None:
             self.note(*append_summary(self._config, outcome))
@@ -221,12 +222,12 @@ class GateSession:
         session.exitstatus = self.held(session.exitstatus)
 
     def held(self, status: int | pytest.ExitCode) -> int | pytest.ExitCode:
-        """The exit status; where the session is red, none that says otherwise."""
-        says_otherwise = status in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
-        return pytest.ExitCode.TESTS_FAILED if self._red and says_otherwise else status
+        """Return the exit status: that of a failure if the session is red, even if pytest found none."""
+        green = status in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
+        return pytest.ExitCode.TESTS_FAILED if self._red and green else status
 
     def summarize(self, reporter: pytest.TerminalReporter) -> None:
-        """One block a gate, after the test results, hidden by ``-qq``; and what GitHub shows at the marks."""
+        """Write a block per gate after the test results unless ``-qq``, and the annotations for GitHub."""
         results, verbosity = list(self.results.values()), self._config.get_verbosity()
         annotate(reporter, results, self._owed)
         if verbosity <= HIDDEN:
@@ -255,7 +256,7 @@ def report_paths(config: pytest.Config, form: str) -> list[Path]:
 
 
 def write_reports(config: pytest.Config, outcome: Outcome, *, worker: bool) -> Iterator[Line]:
-    """Write each report, and say how that went: ``recordings`` where the models ran, others where verdicts meet."""
+    """Write the reports and yield a line for each. Workers write ``recordings``, the controller all others."""
     for written in config.getoption("--ftgate-report"):
         form, _, target = written.partition(":")
         if form == "recordings" or not worker:
@@ -268,14 +269,14 @@ def write_reports(config: pytest.Config, outcome: Outcome, *, worker: bool) -> I
 
 
 def append_summary(config: pytest.Config, outcome: Outcome) -> Iterator[Line]:
-    """The summary of a step of GitHub Actions. Nobody has asked for it: where it cannot be written, that is all."""
+    """Append to the summary of a GitHub Actions step. A failure is only a warning, because nobody requested it."""
     step = Step.from_environment(os.environ)
     wanted = config.getini("ftgate_github_summary") and (outcome.gates or outcome.session.unjudged)
     if step is None or step.summary is None or not wanted:
         return
     try:
-        trouble = "" if outcome.append_to(step) else "there is no room left in it"
+        trouble = "" if outcome.append_to(step) else "it has reached its maximum size"
     except OSError as error:
         trouble = str(error)
     if trouble:
-        yield Line(f"the summary of the GitHub step could not be written: {trouble}", "yellow")
+        yield Line(f"the GitHub step summary could not be written: {trouble}", "yellow")

@@ -1,4 +1,4 @@
-"""What pytest's terminal is asked for: a width, a colour, a line while tests run."""
+"""Write to pytest's terminal: the blocks of gates, lines on the session, progress while tests run."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from pytest_ftgate.result import GateResult
 from pytest_ftgate.text import printable
 
 HIDDEN = -2
-"""The verbosity of ``-qq``, with which nothing is shown."""
+"""The verbosity of ``-qq``, which hides everything."""
 
 _STANDARD_ERROR = 2
 _LOG_COLUMNS = 100
 
 
 def display(config: pytest.Config) -> ProgressDisplay | None:
-    """A moving line on a terminal, beside pytest's own output; elsewhere a line a minute; nothing with ``-qq``."""
+    """Return a display that updates a line on a terminal, and writes a line per minute elsewhere; None with ``-qq``."""
     if config.get_verbosity() <= HIDDEN:
         return None
     capture = config.pluginmanager.getplugin("capturemanager")
     uncaptured = capture.global_and_fixture_disabled if capture else nullcontext
     reporter = config.pluginmanager.getplugin("terminalreporter")
-    if reporter is None or hasattr(config, "workerinput"):  # a worker of xdist: its standard error is the controller's
+    if reporter is None or hasattr(config, "workerinput"):  # an xdist worker inherits the controller's standard error
         return ProgressDisplay(lambda line: os.write(_STANDARD_ERROR, f"{line}\n".encode()), None, uncaptured)
     if not reporter.isatty or os.environ.get("TERM") == "dumb":
         return ProgressDisplay(lambda line: _line_apart(reporter, line), None, uncaptured)
@@ -41,7 +41,7 @@ def _markup(colour: str) -> dict[str, bool]:
 
 
 def _line_apart(reporter: pytest.TerminalReporter, line: str) -> None:
-    """On a line of its own, in the middle of pytest's dots too, which with ``-q`` belong to no file."""
+    """Write a line of its own, even between pytest's dots."""
     reporter.ensure_newline()
     if reporter.config.get_terminal_writer().width_of_current_line:
         reporter.write("\n")
@@ -50,7 +50,7 @@ def _line_apart(reporter: pytest.TerminalReporter, line: str) -> None:
 
 
 def annotate(reporter: pytest.TerminalReporter, results: Sequence[GateResult], owed: Owed) -> None:
-    """Workflow commands, each on a line of its own; their text is harmless, and they must stay commands."""
+    """Write GitHub's workflow commands, each on its own line; their text is escaped already."""
     step = Step.from_environment(os.environ)
     if step is None:
         return
@@ -60,18 +60,18 @@ def annotate(reporter: pytest.TerminalReporter, results: Sequence[GateResult], o
 
 
 def show_gate(reporter: pytest.TerminalReporter, result: GateResult, *, verbosity: int) -> None:
-    """The block of one gate."""
+    """Write the block of one gate."""
     heading = title(result)
     reporter.write_sep("-", heading.text, bold=True, **_markup(heading.colour))
     columns = reporter.config.get_terminal_writer().fullwidth
-    if not reporter.isatty:  # a log has no width, and is read in windows wider than the 80 columns that pytest takes
+    if not reporter.isatty:  # a log has no width; pytest assumes 80 columns, its readers have more
         columns = max(columns, _LOG_COLUMNS)
     for line in block(result, verbosity=verbosity, width=columns, wrap=bool(reporter.isatty)):
         reporter.write_line(line.text, **_markup(line.colour))
 
 
 def show_lines(reporter: pytest.TerminalReporter, lines: Iterable[Line]) -> None:
-    """What is said of the session as a whole; nothing where that is nothing."""
+    """Write lines on the session as a whole under a heading; nothing without lines."""
     for number, line in enumerate(lines):
         if number == 0:
             reporter.write_sep("-", "ftgate")

@@ -1,4 +1,4 @@
-"""What GitHub Actions shows beside a log: annotations at the lines of marks, and the summary of a step."""
+"""Output for GitHub Actions: annotations at the lines of markers, and the summary of a step."""
 
 from __future__ import annotations
 
@@ -12,36 +12,36 @@ from pytest_ftgate.result import GateResult
 from pytest_ftgate.text import plural, printable
 
 MOST_ANNOTATIONS = 10
-"""Of one kind and one step; GitHub passes over the rest without a word."""
+"""The most annotations of one kind and one step; GitHub drops the rest silently."""
 SUMMARY_BYTES = 1_000_000
-"""Of one step. GitHub takes 1 MiB, and of a longer one nothing."""
+"""The most bytes of a step's summary; GitHub drops one of more than 1 MiB."""
 
 _NAME_WIDTH = 200
 
 
 @dataclass(frozen=True)
 class Step:
-    """The step of a workflow that pytest runs in."""
+    """The workflow step in which pytest runs."""
 
-    workspace: Path  # the checkout; what annotations name is relative to it
-    summary: Path | None  # the file of the step's summary
+    workspace: Path  # the checkout; paths in annotations are relative to it
+    summary: Path | None  # the file with the step's summary
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Step | None:
-        """The step, or ``None`` outside of GitHub Actions."""
+        """Return the step, or ``None`` outside GitHub Actions."""
         if environment.get("GITHUB_ACTIONS") != "true":
             return None
         summary = environment.get("GITHUB_STEP_SUMMARY")
         return cls(Path(environment.get("GITHUB_WORKSPACE") or Path.cwd()), Path(summary) if summary else None)
 
     def room(self) -> int:
-        """Bytes that the summary still takes, which all commands of a step share. Raises :class:`OSError`."""
+        """Return the bytes left in the summary, which all commands of a step share. Raises :class:`OSError`."""
         if self.summary is None or not self.summary.exists():
             return SUMMARY_BYTES
         return max(SUMMARY_BYTES - self.summary.stat().st_size, 0)
 
     def append(self, text: str) -> None:
-        """Add to the summary. Raises :class:`OSError`."""
+        """Append to the summary. Raises :class:`OSError`."""
         if self.summary is not None:
             with self.summary.open("a", encoding="utf-8", newline="\n") as file:
                 file.write(text)
@@ -49,9 +49,12 @@ class Step:
     def annotations(
         self, results: Sequence[GateResult], unjudged: Sequence[Mapping[str, str]], *, root: Path, partial: bool
     ) -> list[str]:
-        """Workflow commands: one for each gate that did not pass, and each obligation that no gate of these explains.
+        """Return a workflow command for each gate that did not pass, and for each required gate without a verdict.
 
-        The locations of gates are relative to ``root``; with ``partial`` obligations are not enforced.
+        Args:
+            unjudged: required gates that did not pass, with ``name`` and ``reason``.
+            root: pytest's rootdir, to which the locations of gates are relative.
+            partial: required gates are not enforced.
         """
         red = [result for result in results if not result.passed]
         explained = {name for result in red for name in (result.name, result.gate)}
@@ -67,11 +70,11 @@ class Step:
         if len(lines) <= MOST_ANNOTATIONS:
             return lines
         rest = len(lines) - MOST_ANNOTATIONS + 1
-        message = f"{plural(rest, 'more finding')} of ftgate: see the log, the summary of the job, or the reports"
+        message = f"{plural(rest, 'more finding')}: see the log, the job summary or the reports"
         return [*lines[: MOST_ANNOTATIONS - 1], _command("error", {"title": "ftgate"}, message)]
 
     def _place(self, result: GateResult, root: Path) -> Iterator[tuple[str, str]]:
-        """File and line, where the file lies in the checkout."""
+        """Yield file and line, if the file is in the checkout."""
         file, found, line = (result.location or "").rpartition(":")
         below = os.path.relpath(os.path.realpath(root / file), os.path.realpath(self.workspace)) if found else ".."
         if not below.startswith(".."):
@@ -80,8 +83,8 @@ class Step:
 
 
 def _command(kind: str, properties: Mapping[str, str], message: str) -> str:
-    """One line that the runner obeys. Its parts are escaped, so that none of them is taken for another."""
+    """Return a workflow command; its parts are escaped."""
     escapes = {"%": "%25", "\r": "%0D", "\n": "%0A"}
     data, in_property = str.maketrans(escapes), str.maketrans({**escapes, ":": "%3A", ",": "%2C"})
-    told = ",".join(f"{name}={value.translate(in_property)}" for name, value in properties.items())
-    return f"::{kind} {told}::{message.translate(data)}"
+    listed = ",".join(f"{name}={value.translate(in_property)}" for name, value in properties.items())
+    return f"::{kind} {listed}::{message.translate(data)}"

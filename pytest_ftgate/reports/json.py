@@ -1,4 +1,4 @@
-"""The JSON report, its schema, and the JUnit properties: the same facts under the same names."""
+"""The JSON report, its schema and the JUnit properties, with the same facts under the same names."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _AS_PROPERTIES = ("verdict", "passed", "metric", "margin", "evidence", "confiden
 
 @dataclass(frozen=True)
 class Unjudged:
-    """A gate that had to be judged and was not, or not with the verdict that it owes; and why."""
+    """A required gate that did not pass, and why."""
 
     name: str
     reason: str
@@ -31,23 +31,20 @@ class Unjudged:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that one pytest session knows about its gates. Later versions have other names; names may be added
-    within one."""
+    """The results of one pytest session. Names may be added within a version; a later version may change them."""
 
     version: Literal[1]
     gates: Annotated[tuple[GateResult, ...], about("the judged gates")]
-    unjudged: Annotated[tuple[Unjudged, ...], about("the obligations (ini ftgate_required) that were not met")] = ()
-    partial: Annotated[bool, about("obligations were printed instead of enforced (--ftgate-partial)")] = False
-    config: Annotated[
-        str | None, about("the gate file, where the command line named another than the ini file does")
-    ] = None
-    environment: Annotated[Mapping[str, str], about("versions of what a verdict depends on, by distribution")] = field(
+    unjudged: Annotated[tuple[Unjudged, ...], about("required gates (ini ftgate_required) that did not pass")] = ()
+    partial: Annotated[bool, about("required gates were listed, not enforced (--ftgate-partial)")] = False
+    config: Annotated[str | None, about("the gate file, if it was named on the command line")] = None
+    environment: Annotated[Mapping[str, str], about("versions of the packages that a verdict depends on")] = field(
         default_factory=dict
     )
 
 
 def report(results: Iterable[GateResult], session: Session) -> str:
-    """Return a :class:`Report` of the judged gates as JSON text."""
+    """Return the JSON report of the judged gates as text."""
     document = {
         "version": REPORT_VERSION,
         "gates": [result.to_dict() for result in results],
@@ -60,7 +57,7 @@ def report(results: Iterable[GateResult], session: Session) -> str:
 
 
 def environment() -> dict[str, str]:
-    """Return the versions of what a verdict depends on."""
+    """Return the versions of the packages that a verdict depends on."""
     found = {"python": platform.python_version()}
     for name in _DISTRIBUTIONS:
         try:
@@ -71,7 +68,7 @@ def environment() -> dict[str, str]:
 
 
 def junit_properties(result: GateResult) -> list[tuple[str, str]]:
-    """Return properties of the test case: the main facts one by one, then all as JSON under ``ftgate``."""
+    """Return the properties of the test case: the main facts, and all facts as JSON under ``ftgate``."""
     facts = result.to_dict()
     flat = {name: facts[name] for name in _AS_PROPERTIES}
     flat |= {"baseline": facts["baseline"]["value"], "candidate": facts["candidate"]["value"]}
@@ -85,12 +82,12 @@ def _plain(value: Any) -> str:
 
 
 def render_report_schema() -> str:
-    """Return the JSON Schema of the report as text. Every name is required: what was not measured is null."""
+    """Return the JSON Schema of the report as text. All names are required; values that were not measured are null."""
     from pydantic import TypeAdapter
     from pydantic.json_schema import GenerateJsonSchema
 
     class Schema(GenerateJsonSchema):
-        """Without titles, which only repeat names, and defaults, which no report leaves out."""
+        """Omits titles, which repeat names, and defaults, because reports have all values."""
 
         def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002
             return False

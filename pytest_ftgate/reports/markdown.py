@@ -1,4 +1,4 @@
-"""A session as Markdown, for a pull request or a job summary: the verdicts open, the details folded."""
+"""A session as Markdown for a pull request or a job summary: verdicts are visible, details are folded."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pytest_ftgate.checks.advice import most_to_try
 from pytest_ftgate.reports import sentences, tables
 from pytest_ftgate.reports.table import Table
 from pytest_ftgate.reports.text import breakdown_lines, economics_lines
-from pytest_ftgate.result import GateResult, Session
+from pytest_ftgate.result import Check, GateResult, Session
 from pytest_ftgate.text import plural, printable
 
 MOST_BYTES = 60_000
-"""Of a report. A comment on GitHub takes 65,536 characters, and a user may want to write a word before it."""
+"""The most bytes of a report: a comment on GitHub takes 65,536 characters, some of them for the user's own text."""
 
 _SYMBOLS = {"pass": "✅", "fail": "❌", "inconclusive": "❓", "error": "⛔", "warning": "⚠️", "note": "ℹ️"}
 _RED = ("error", "fail", "inconclusive")
@@ -22,9 +22,10 @@ _NAME_WIDTH = 200
 _CELL_WIDTH = 500
 _OBLIGATIONS_SHOWN = 30
 _ROWS_SHOWN = 50
+_EXAMPLES_SHOWN = 3
 
-# Hosts look for people, issues and links in the text that is shown, so that escaping alone does not hide them: a space
-# of no width breaks them apart. They look for none within <code> and <pre>.
+# Hosts look for people, issues and links in the rendered text, so escaping is not enough: a zero-width space breaks
+# them apart. Within <code> and <pre> hosts look for none.
 _REFERENCE = re.compile(
     r"[@#](?=\w)|[!&](?=\d)|[~%](?=[\w\"'])|:(?=//)|:(?=[\w+-]+:)|\bwww(?=\.)|\bGH(?=-\d)|\bmailto(?=:)|\bxmpp(?=:)",
     re.IGNORECASE,
@@ -36,7 +37,7 @@ _ENTITIES = {ord(char): f"&#{ord(char)};" for char in f"\\`*[]<>|~&$#@^{_BREAK}"
 
 
 class _Part(NamedTuple):
-    """One gate: what is always said, and what is folded."""
+    """One gate: the visible part and the folded part."""
 
     red: bool
     open: str
@@ -44,10 +45,10 @@ class _Part(NamedTuple):
 
 
 def document(results: Iterable[GateResult], session: Session, *, most_bytes: int = MOST_BYTES) -> str:
-    """All gates, the red ones first, in at most so many bytes of UTF-8.
+    """Return all gates, red ones first, in at most ``most_bytes`` of UTF-8.
 
-    Where that is too long, the folded details of green gates are left out first, then those of red ones, then whole
-    gates, and a sentence says so.
+    A report that is too long omits the folded details of green gates first, then those of red gates, then whole gates,
+    and says so.
     """
     known = sorted(results, key=lambda result: result.passed)
     head = "\n".join(_head(known, session)) + "\n"
@@ -65,7 +66,7 @@ def document(results: Iterable[GateResult], session: Session, *, most_bytes: int
 
 
 def _fitted(parts: Sequence[_Part], most_bytes: int) -> tuple[set[int], set[int]]:
-    """The gates shown in full, and those shown at all; what is of least use goes first."""
+    """Return the gates shown in full and the gates shown at all; the least useful parts are omitted first."""
     full, shown = set(range(len(parts))), set(range(len(parts)))
     size = sum(_size(part.open + part.folded) for part in parts)
     dispensable = sorted(range(len(parts)), key=lambda index: (parts[index].red, -index))
@@ -80,18 +81,18 @@ def _fitted(parts: Sequence[_Part], most_bytes: int) -> tuple[set[int], set[int]
 
 def _left_out(parts: Sequence[_Part], full: set[int], shown: set[int]) -> str:
     missing = [part for index, part in enumerate(parts) if index not in shown]
-    text = f"\nThis report would be too long: the details of {plural(len(parts) - len(full), 'gate')} are left out"
+    text = f"\nThe report is too long: the details of {plural(len(parts) - len(full), 'gate')} are left out"
     if missing:
         red = sum(part.red for part in missing)
-        text += f", and {plural(len(missing), 'gate')} altogether, {red:,} of which did not pass"
-    return f"{text}. The JSON report has all.\n"
+        text += f", and all of {plural(len(missing), 'gate')}, {red:,} of which did not pass"
+    return f"{text}. The JSON report is complete.\n"
 
 
 def _cut(text: str, most_bytes: int) -> str:
-    """The last resort, where even the head is too long."""
+    """Cut the text, for the case that even the head is too long."""
     if _size(text) <= most_bytes:
         return text
-    note = "\n\nThis report is cut off here: it would be too long. The JSON report has all.\n"
+    note = "\n\nThe report is too long and cut here. The JSON report is complete.\n"
     kept = text.encode()[: max(most_bytes - _size(note), 0)].decode(errors="ignore")
     return kept.rpartition("\n")[0] + note if most_bytes >= _size(note) else ""
 
@@ -103,14 +104,14 @@ def _size(text: str) -> int:
 def _head(results: Sequence[GateResult], session: Session) -> Iterator[str]:
     passed = sum(result.passed for result in results)
     green = passed == len(results) and not (session.unjudged and not session.partial)
-    told = f"{passed:,} of {plural(len(results), 'gate')} passed" if results else "no gate was judged"
-    yield f"## {_SYMBOLS['pass' if green and results else 'fail']} ftgate: {told}"
+    counted = f"{passed:,} of {plural(len(results), 'gate')} passed" if results else "no gate was judged"
+    yield f"## {_SYMBOLS['pass' if green and results else 'fail']} ftgate: {counted}"
     yield ""
     if session.partial:
-        yield f"- {_SYMBOLS['warning']} `--ftgate-partial`: required gates are listed here, and not enforced"
+        yield f"- {_SYMBOLS['warning']} `--ftgate-partial`: required gates are listed here but not enforced"
     symbol = _SYMBOLS["warning" if session.partial else "fail"]
     for name, reason in session.unjudged[:_OBLIGATIONS_SHOWN]:
-        yield f"- {symbol} required gate **{_text(name, _NAME_WIDTH)}** was not met: {_text(reason)}"
+        yield f"- {symbol} required gate **{_text(name, _NAME_WIDTH)}** did not pass: {_text(reason)}"
     if len(session.unjudged) > _OBLIGATIONS_SHOWN:
         yield f"- {symbol} and {len(session.unjudged) - _OBLIGATIONS_SHOWN:,} more required gates"
     yield from (f"- {_SYMBOLS['warning']} {_item(sentence)}" for sentence in session.removed[:_OBLIGATIONS_SHOWN])
@@ -118,45 +119,44 @@ def _head(results: Sequence[GateResult], session: Session) -> Iterator[str]:
 
 
 def _open(result: GateResult) -> Iterator[str]:
+    """Yield the visible part in the order of the text block."""
     places = [place for place in (result.nodeid, result.location) if place and place != result.name]
     yield from ("", f"### {_SYMBOLS[result.verdict]} {_text(result.name, _NAME_WIDTH)}: {result.verdict.upper()}", "")
-    yield from (_sentence(result), "", " at ".join(f"<code>{_text(place)}</code>" for place in places), "")
-    if result.hypothesis:
-        yield from (f"Hypothesis: {_text(result.hypothesis)}", "")
+    yield from (" at ".join(f"<code>{_text(place)}</code>" for place in places), "")
+    deciding = [] if result.passed else sentences.deciding_checks(result)
+    if deciding:
+        yield from _checks(deciding)
+        wrong = tables.examples(result, _EXAMPLES_SHOWN)
+        yield from (f"{wrong.title}:", "") if wrong else ()
+        yield from _table(wrong)
+    stage, gain = sentences.stage_sentence(result), sentences.gain_sentence(result)
+    yield from (f"**{stage}**", "") if stage is not None else ()
+    yield from (f"Hypothesis: {_text(result.hypothesis)}", "") if result.hypothesis else ()
     yield from _table(tables.models(result))
+    yield from (f"**{_text(gain)}**", "") if gain is not None else ()
     if result.candidates:
         yield from (f"- {_item(sentences.candidate_sentence(result, one))}" for one in result.candidates)
         yield ""
-    yield from _not_held(result)
     yield from _advice(result)
+    others = [check for check in result.checks if check.status in (*_RED, "warning") and check not in deciding]
+    yield from _checks(sorted(others, key=lambda check: (*_RED, "warning").index(check.status)))
 
 
-def _sentence(result: GateResult) -> str:
-    """What a reader needs, who reads one sentence."""
-    gained = _text("; ".join(sentences.gain_sentences(result)))
-    if not result.passed:
-        return f"**{_text(sentences.reason(result))}**" + (f"\n\n{gained}" if gained else "")
-    if result.stage == "ready":
-        return f"**{sentences.stage_sentence(result)}**"
-    return f"**{gained}**" if gained else "**passed**"
-
-
-def _not_held(result: GateResult) -> Iterator[str]:
-    """What does not hold, each with what to do; and warnings, which nobody looks for in what is folded."""
-    open_ = [check for check in result.checks if check.status in (*_RED, "warning")]
-    for check in sorted(open_, key=lambda check: (*_RED, "warning").index(check.status)):
-        found = f"{_SYMBOLS[check.status]} {check.status}: **{_text(check.name)}**"
-        yield f"- {found}: {_text(tables.with_source(check))}"
+def _checks(checks: Sequence[Check]) -> Iterator[str]:
+    """Yield a list of checks, each with its advice; nothing without checks."""
+    for check in checks:
+        status = f"{_SYMBOLS[check.status]} {check.status}"
+        yield f"- {status}: **{_text(check.name)}**: {_text(sentences.with_source(check))}"
         if check.advice:
             yield f"  - {_item(check.advice)}"
-    if open_:
+    if checks:
         yield ""
 
 
 def _advice(result: GateResult) -> Iterator[str]:
     shown = most_to_try(result)
     if shown:
-        yield from ("What to do, in this order:", "")
+        yield from ("More advice:", "")
         for number, one in enumerate(shown, start=1):
             action = _text(one.action.replace("_", " "))
             yield f"{number}. **{action}**: {_text(one.text)}<br>because {_text(one.fact)}"
@@ -170,27 +170,27 @@ def _folded(result: GateResult) -> Iterator[str]:
         part = what(result)
         if part:
             yield from _fold(plural(len(part.rows), part.columns[0].heading), _table(part))
-    yield from _told("what the metrics are made of", breakdown_lines(result, full=True))
-    yield from _told("judges", sentences.judge_sentences(result))
-    yield from _told("economics", economics_lines(result.economics) if result.economics is not None else ())
-    yield from _told("earlier runs", sentences.clock_sentences(result, full=True))
-    broken = tables.broken(result)
-    if broken:
-        yield from _fold(broken.title, _table(broken))
-    yield from _told("mistakes", sentences.mistake_sentences(result, full=True))
+    yield from _preformatted("parts of metrics", breakdown_lines(result, full=True))
+    yield from _preformatted("judges", sentences.judge_sentences(result))
+    yield from _preformatted("economics", economics_lines(result.economics) if result.economics is not None else ())
+    yield from _preformatted("earlier runs", sentences.clock_sentences(result, full=True))
+    examples = tables.examples(result)
+    if examples:
+        yield from _fold(examples.title, _table(examples))
+    yield from _preformatted("mistakes", sentences.mistake_sentences(result, full=True))
     age = sentences.age_sentence(result)
-    ground = (
+    inputs = (
         *sentences.method_sentences(result),
         *sentences.price_sentences(result),
         *(() if age is None else (age,)),
         *sentences.job_sentences(result),
         *sentences.data_sentences(result),
     )
-    yield from _told("method and data", ground)
+    yield from _preformatted("method and inputs", inputs)
 
 
-def _told(title: str, lines: Iterable[str]) -> Iterator[str]:
-    """Lines that keep their columns, folded; nothing without lines."""
+def _preformatted(title: str, lines: Iterable[str]) -> Iterator[str]:
+    """Yield folded lines that keep their columns; nothing without lines."""
     kept = [printable(line) for line in lines]
     if kept:
         yield from _fold(title, ["<pre>" + "\n".join(map(_entities, kept)) + "</pre>", ""])
@@ -203,7 +203,7 @@ def _fold(title: str, lines: Iterable[str]) -> Iterator[str]:
 
 
 def _table(table: Table) -> Iterator[str]:
-    """Its first rows; nothing without rows."""
+    """Yield the first rows of a table; nothing without rows."""
     if not table:
         return
     yield _row([column.heading for column in table.columns])
@@ -211,7 +211,7 @@ def _table(table: Table) -> Iterator[str]:
     yield from map(_row, table.rows[:_ROWS_SHOWN])
     yield ""
     if len(table.rows) > _ROWS_SHOWN:
-        yield f"and {len(table.rows) - _ROWS_SHOWN:,} more, which the JSON report has"
+        yield f"and {len(table.rows) - _ROWS_SHOWN:,} more in the JSON report"
         yield ""
 
 
@@ -220,13 +220,13 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def _text(text: str, most: int = 2000) -> str:
-    """One line that Markdown and HTML show as it stands: no markup, no link, no mention, no emoji of its own."""
+    """Return one line without markup: Markdown and HTML render no link, mention, emoji or formatting in it."""
     text = printable(text.strip(), most)
     return _LONE_UNDERSCORE.sub("&#95;", _entities(_REFERENCE.sub(rf"\g<0>{_BREAK}", text)))
 
 
 def _item(text: str) -> str:
-    """The same at the beginning of a line, where a dash or "1." would begin a list of its own."""
+    """Return the text for the beginning of a line, where a dash or "1." would begin a list."""
     return _BEGINS_A_BLOCK.sub(r"\1&#8203;\2", _text(text))
 
 

@@ -1,4 +1,4 @@
-"""Predictions as files that can be committed: a folder, one JSONL file per gate and model."""
+"""Read and write recordings: a folder with one JSONL file per gate and model, which can be committed."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ _GREEN = ".green.json"
 
 
 def read_recordings(folder: Path) -> dict[str, Prediction]:
-    """The predictions of all JSONL files below ``folder`` that carry the key they were made under, by that key.
+    """Return the predictions of all JSONL files below ``folder`` by their keys; rows without a key are skipped.
 
     Raises:
-        DataError: the folder is absent, a row is no prediction, or one key has two different answers.
+        DataError: the folder is missing, a row is not a prediction, or one key has two different answers.
     """
     from pytest_ftgate.models.recorded import read_rows
 
     if not folder.is_dir():
         raise DataError(
-            "there is no folder of recordings here",
+            "folder of recordings not found",
             where=Where(shown_path(folder)),
-            cure="Write it with --ftgate-report=recordings:FOLDER, or take ftgate_recordings out of the ini file.",
+            cure="Create it with --ftgate-report=recordings:FOLDER, or remove ftgate_recordings from the ini file.",
         )
     found: dict[str, Prediction] = {}
     for path in sorted(folder.rglob("*.jsonl")):
@@ -54,10 +54,10 @@ def read_recordings(folder: Path) -> dict[str, Prediction]:
 
 
 def read_job_notes(folder: Path) -> dict[str, str]:
-    """What the recordings below ``folder`` know of fine-tuning jobs and green verdicts, by the names of the notes.
+    """Return the notes on fine-tuning jobs and green verdicts below ``folder``, by the names of the notes.
 
     Raises:
-        DataError: a file is no JSON object of texts.
+        DataError: a file is not a JSON object of texts.
     """
     found: dict[str, str] = {}
     for path in sorted([*folder.rglob(f"*{_JOBS}"), *folder.rglob(f"*{_GREEN}")]):
@@ -66,14 +66,14 @@ def read_job_notes(folder: Path) -> dict[str, str]:
         except (OSError, ValueError) as error:
             raise _no_notes(path, str(error)) from None
         if not isinstance(notes, dict) or not all(isinstance(text, str) for text in notes.values()):
-            raise _no_notes(path, "it must be one JSON object of texts")
+            raise _no_notes(path, "expected a JSON object of texts")
         found |= notes
     return found
 
 
 def _no_notes(path: Path, found: str) -> DataError:
     return DataError(
-        f"this is not what is known of {'green verdicts' if path.name.endswith(_GREEN) else 'fine-tuning jobs'}",
+        f"not a file of notes on {'green verdicts' if path.name.endswith(_GREEN) else 'fine-tuning jobs'}",
         where=Where(shown_path(path)),
         evidence=found,
         cure="Record it again.",
@@ -81,9 +81,13 @@ def _no_notes(path: Path, found: str) -> DataError:
 
 
 def write_recordings(folder: Path, gate: str, runs: Mapping[str, Run], jobs: Mapping[str, str]) -> list[Path]:
-    """Write what was learnt for one gate; a file is replaced whole or not at all. Raises :class:`OSError`.
+    """Write the recordings of one gate and return the files; each is replaced as a whole. Raises :class:`OSError`.
 
-    ``runs`` are by the role of the model; ``jobs`` are notes on fine-tuning jobs and on the last green verdict.
+    Args:
+        folder: where to write.
+        gate: the name of the gate.
+        runs: the runs by the role of the model.
+        jobs: notes on fine-tuning jobs and on the last green verdict, by name.
     """
     written = [folder / f"{_slug(gate)}.{_slug(role)}.jsonl" for role in runs]
     for path, run in zip(written, runs.values(), strict=True):
@@ -123,6 +127,6 @@ def _row(prediction: Prediction, completion: Completion, input_hash: str, repeat
 
 
 def _slug(name: str) -> str:
-    """A file name that every system takes; what was changed is told apart by a hash of the name."""
+    """Return a file name that is valid on every system; a changed name gets a hash, so that it stays unique."""
     words = re.sub(r"[^\w.-]+", "-", name).strip("-.")[:_SLUG_CHARACTERS]
     return words if words == name else f"{words}-{sha256(name.encode()).hexdigest()[:8]}"

@@ -1,4 +1,4 @@
-"""What every report says of a result in words."""
+"""Sentences about a result that all reports share."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pytest_ftgate.result import (
     Check,
     Diagnosis,
     Economics,
+    Flip,
     GateResult,
     JudgeResult,
     ModelResult,
@@ -18,24 +19,27 @@ from pytest_ftgate.result import (
     called,
 )
 from pytest_ftgate.text import (
+    LONGEST,
     is_share,
     plural,
     printable,
+    shortened,
     show_age,
     show_amount,
+    show_change,
     show_count,
     show_difference,
     show_p_value,
     show_percent,
     show_usd,
     show_value,
-    sure_of_drop,
 )
 
 _OUTCOMES = {"fail": "failed", "inconclusive": "inconclusive", "error": "could not be judged"}
 _FRESHNESS = ("max_age_days", "alias_", "base_changed_", "shutdown_", "drift")
-"""How the names of the checks begin that say whether it is time to train again."""
+"""Prefixes of the checks that tell whether it is time to train again."""
 
+_HEADLINE_CHARACTERS = 160
 _IDS_SHOWN = 10
 _PAIRS_SHOWN = 3
 _NAME_WIDTH = 40
@@ -45,17 +49,29 @@ _NAME_WIDTH = 40
 
 
 def deciding_checks(result: GateResult) -> list[Check]:
-    """Return the checks that the verdict of a gate which did not pass comes from."""
+    """Return the checks that decide the verdict of a gate that did not pass."""
     return [check for check in result.checks if check.status == result.verdict]
 
 
+def headline(result: GateResult) -> str:
+    """Return why the gate did not pass for pytest's summary: the check, its finding, the source of its threshold."""
+    check = deciding_checks(result)[0]
+    verdict = "inconclusive: " if result.verdict == "inconclusive" else ""
+    return f"{verdict}{check.name}: {with_source(check, _HEADLINE_CHARACTERS)}"
+
+
+def with_source(check: Check, most: int = LONGEST) -> str:
+    """Return the message of a check, cut to ``most`` characters, and where its threshold was written."""
+    return shortened(check.message, most) + (f" ({check.source})" if check.source else "")
+
+
 def reason(result: GateResult) -> str:
-    """Return why the gate did not pass, as one sentence that stands alone."""
+    """Return why the gate did not pass as one sentence."""
     return f"{_OUTCOMES[result.verdict]}: {deciding_checks(result)[0].message}"
 
 
 def more_reasons(result: GateResult) -> Iterator[str]:
-    """Yield what to do about it, and the other checks that the verdict comes from; advice is indented."""
+    """Yield the advice of the first deciding check, then the other deciding checks, each with its advice indented."""
     first, *others = deciding_checks(result)
     if first.advice:
         yield f"advice: {first.advice}"
@@ -66,7 +82,7 @@ def more_reasons(result: GateResult) -> Iterator[str]:
 
 
 def stage_sentence(result: GateResult) -> str | None:
-    """Return what a verdict before training means."""
+    """Return what the verdict means before training, None after training."""
     if result.stage != "ready":
         return None
     return "READY: train now" if result.passed else "NOT READY: do not train yet"
@@ -76,100 +92,116 @@ def stage_sentence(result: GateResult) -> str | None:
 
 
 def changed(result: GateResult) -> str:
-    """Return what became of all examples: ``40 fixed, 10 broken of 60 examples``."""
+    """Return how many examples changed: ``40 fixed, 10 broken, 60 examples``."""
     better, worse = ("won", "lost") if _is_of_pairs(result) else ("fixed", "broken")
-    return f"{result.wins or 0:,} {better}, {result.losses or 0:,} {worse} of {plural(result.n or 0, 'example')}"
+    return f"{result.wins or 0:,} {better}, {result.losses or 0:,} {worse}, {plural(result.n or 0, 'example')}"
 
 
-def worse_title(result: GateResult) -> str:
-    """Return what the examples that became worse are called."""
-    return f"{'lost' if _is_of_pairs(result) else 'broken'} by the candidate"
+def examples(result: GateResult) -> tuple[str, tuple[Flip, ...]]:
+    """Return the examples to look at, with their heading: wrong answers of a red gate, else the broken ones."""
+    if result.wrong and not result.passed:
+        return f"{'pairs not won by' if _is_of_pairs(result) else 'wrong answers of'} the candidate", result.wrong
+    worse = "lost" if _is_of_pairs(result) else "broken"
+    return f"{worse} by the candidate ({len(result.broken):,} of {result.losses or 0:,})", result.broken
 
 
 def _is_of_pairs(result: GateResult) -> bool:
-    """Whether answers were compared with each other, so that each pair is won, lost or a tie."""
+    """Return whether answers were compared in pairs, each won, lost or a tie."""
     return any(one.metric == result.metric and one.pairs for one in result.judges)
 
 
-def gain_sentences(result: GateResult) -> list[str]:
-    """Return what was gained over the best baseline, and how sure that is; empty where it was not measured."""
+def gain_sentence(result: GateResult) -> str | None:
+    """Return the gain over the best baseline with its lower bound, None if it was not measured.
+
+    ``gain +26.7 points accuracy (95 % lower bound +15.4), 18 fixed, 2 broken, 60 examples``
+    """
     if result.gain is None:
-        return []
+        return None
     share = is_share(result.metric_range)
     over = "" if len(result.baselines) == 1 else f" over {result.baseline.name}"
-    sentences = [f"gain{over}: {show_difference(result.gain, share=share)} {result.metric} ({changed(result)})"]
-    sure = sure_sentence(result)
-    if sure is not None:
-        sentences.append(f"{sure} ({result.note})" if result.note else sure)
-    return sentences
+    bounds = "; ".join(_bounds(result, share=share))
+    gained = f"gain{over} {show_difference(result.gain, share=share)} {result.metric}"
+    return f"{gained}{f' ({bounds})' if bounds else ''}, {changed(result)}"
+
+
+def _bounds(result: GateResult, *, share: bool) -> Iterator[str]:
+    if result.lower_bound is not None and result.confidence is not None:
+        level, lower = show_percent(result.confidence), show_change(result.lower_bound, share=share)
+        count = len(result.candidates)
+        if count > 1 and result.evidence != "observed":  # the confidence is corrected for the choice (Bonferroni)
+            together = show_percent(1 - count * (1 - result.confidence))
+            yield f"lower bound {lower}, {level} each, {together} together"
+        else:
+            yield f"{level} lower bound {lower}"
+    if result.note:
+        yield result.note
+    if result.max_drop is not None:
+        yield f"max_drop {show_amount(result.max_drop, share=share)}"
+    elif result.passed and result.margin and result.margin_proven is False:
+        yield f"margin {show_amount(result.margin, share=share)} reached, not proven"
 
 
 def sure_sentence(result: GateResult) -> str | None:
-    """Return the lower bound of the gain in words."""
+    """Return the lower bound of the gain in words, None if there is no bound."""
     if result.lower_bound is None or result.confidence is None:
         return None
     share = is_share(result.metric_range)
+    bound = (
+        f"{show_percent(result.confidence)} lower bound of the gain {show_difference(result.lower_bound, share=share)}"
+    )
     if result.max_drop is None:
-        shown = show_difference(result.lower_bound, share=share)
-        return f"we can be {show_percent(result.confidence)} sure that the real gain is at least {shown}"
-    allowed = show_amount(result.max_drop, share=share)
-    sure = sure_of_drop(result.lower_bound, result.confidence, share=share)
-    return f"it may be worse by at most {allowed}; we can be {sure}"
+        return bound
+    return f"{bound}, a drop of {show_amount(result.max_drop, share=share)} is allowed"
 
 
 def method_sentences(result: GateResult) -> list[str]:
-    """Return what the bounds come from; empty where there is no gain."""
+    """Return the upper bound and the method of the bounds; empty if there is no gain."""
     if result.gain is None:
         return []
     share = is_share(result.metric_range)
-    upper = show_difference(result.upper_bound, share=share)
     p_value = "" if result.p_value is None else f", {show_p_value(result.p_value)}"
-    return [
-        f"and {show_percent(result.confidence or 0)} sure that it is at most {upper}",
-        f"method: {result.method}{p_value}",
-    ]
+    upper = show_difference(result.upper_bound, share=share)
+    return [f"{show_percent(result.confidence or 0)} upper bound {upper}", f"method: {result.method}{p_value}"]
 
 
 def candidate_sentence(result: GateResult, one: CandidateResult) -> str:
-    """Return what became of one of several candidates."""
+    """Return the result of one of several candidates."""
     if one.verdict is None:
-        return f"candidate {one.name} ({one.model}): not asked"
+        return f"candidate {one.name} ({one.model}): not run"
     share = is_share(result.metric_range)
-    seen = f", {result.metric} {show_value(one.value, share=share)}" if one.value is not None else ""
-    seen += f", gain {show_difference(one.gain, share=share)}" if one.gain is not None else ""
-    if one.lower_bound is not None and result.max_drop is None:
-        seen += f", sure of {show_difference(one.lower_bound, share=share)}"
-    elif one.lower_bound is not None:
-        seen += f", {sure_of_drop(one.lower_bound, result.confidence or 0, share=share)}"
-    seen += f", {show_usd(one.cost_usd)}" if one.cost_usd is not None else ""
-    return f"candidate {one.name} ({one.model}): {one.verdict}{seen}"
+    facts = [str(one.verdict)]
+    facts += [f"{result.metric} {show_value(one.value, share=share)}"] if one.value is not None else []
+    facts += [f"gain {show_difference(one.gain, share=share)}"] if one.gain is not None else []
+    facts += [f"lower bound {show_change(one.lower_bound, share=share)}"] if one.lower_bound is not None else []
+    facts += [show_usd(one.cost_usd)] if one.cost_usd is not None else []
+    return f"candidate {one.name} ({one.model}): {', '.join(facts)}"
 
 
 # --- models and data -----------------------------------------------------------------------------------------
 
 
 def price_sentences(result: GateResult) -> Iterator[str]:
-    """Yield where the prices come from, each said once."""
+    """Yield each source of prices once, with the models that it applies to."""
     for source in dict.fromkeys(model.price for model in result.models.values() if model.price is not None):
         roles = [role for role, model in result.models.items() if model.price == source]
         yield f"price of {', '.join(roles)}: {source}"
 
 
 def age_sentence(result: GateResult) -> str | None:
-    """Return how old the oldest stored prediction is."""
+    """Return the age of the oldest stored prediction, None if nothing is stored."""
     known = [model.oldest_age_s for model in result.models.values() if model.oldest_age_s is not None]
-    return f"the oldest stored prediction is {show_age(max(known))} old" if known else None
+    return f"oldest stored prediction: {show_age(max(known))} old" if known else None
 
 
 def job_sentences(result: GateResult) -> Iterator[str]:
-    """Yield what made the models that are named by their job."""
+    """Yield the fine-tuning job of each model that is given by its job."""
     for role, model in result.models.items():
         if model.job is not None:
             yield f"{called(role)}: {job_words(model)}"
 
 
 def job_words(model: ModelResult) -> str:
-    """Return what made a model that is named by its job."""
+    """Return the facts about the fine-tuning job of a model."""
     step = "" if model.checkpoint is None else f", step {model.checkpoint}"
     base = f", from {model.base_model}" if model.base_model else ""
     tokens = "" if model.trained_tokens is None else f", {model.trained_tokens:,} trained tokens"
@@ -178,7 +210,7 @@ def job_words(model: ModelResult) -> str:
 
 
 def data_sentences(result: GateResult) -> Iterator[str]:
-    """Yield the data by their hashes, to be compared with those of another run."""
+    """Yield the data sets with their sizes and hashes."""
     training, test = result.training, result.test_set
     if training.sha256 is None or test.sha256 is None:
         return
@@ -192,10 +224,10 @@ def data_sentences(result: GateResult) -> Iterator[str]:
 
 
 def clock_sentences(result: GateResult, *, full: bool) -> list[str]:
-    """Return ``last green 2026-08-01 (115 days ago)``, where the clock has something to say; always where ``full``."""
+    """Return ``last green 2026-08-01 (115 days ago)`` if a freshness check does not hold, or if ``full``."""
     clock = result.clock
-    speaks = any(check.status != "pass" and check.name.startswith(_FRESHNESS) for check in result.checks)
-    if clock is None or not (full or speaks):
+    stale = any(check.status != "pass" and check.name.startswith(_FRESHNESS) for check in result.checks)
+    if clock is None or not (full or stale):
         return []
     lines, age = [], clock.last_green_age_days
     if clock.last_green is not None:
@@ -208,7 +240,7 @@ def clock_sentences(result: GateResult, *, full: bool) -> list[str]:
 
 
 def economics_sentences(economics: Economics) -> list[str]:
-    """Return what calls cost, what is paid once, and what is paid by the month."""
+    """Return three lines: the cost of calls, the one-time cost, and the monthly cost."""
     each = [show_usd(cost) for cost in (economics.baseline_usd_per_1000_calls, economics.candidate_usd_per_1000_calls)]
     data = _declared("data preparation", economics.data_cost_usd, economics)
     hosting = _declared("hosting", economics.hosting_usd_per_month, economics)
@@ -216,7 +248,7 @@ def economics_sentences(economics: Economics) -> list[str]:
     return [
         f"1,000 calls cost {each[0]} (baseline), {each[1]} (candidate)",
         f"once: training {dollars(economics.training_cost_usd)}, {data}",
-        f"by the month: {hosting}, {retraining}",
+        f"per month: {hosting}, {retraining}",
     ]
 
 
@@ -228,7 +260,7 @@ def _declared(name: str, usd: float | None, economics: Economics) -> str:
 
 
 def judge_sentences(result: GateResult) -> Iterator[str]:
-    """Yield one for a judge, and one for each baseline that the candidate's answers were compared with."""
+    """Yield one sentence per judge, and one per baseline that the answers were compared with."""
     for one in result.judges:
         yield _judge(one)
         for pair in one.pairs:
@@ -239,8 +271,8 @@ def _judge(one: JudgeResult) -> str:
     if one.model is None:
         kappa = f", {one.kappa_kind}'s kappa {one.kappa:.2f}" if one.kappa is not None else ""
         return f"{one.metric} by {plural(one.raters or 0, 'rater')}{kappa}"
-    kappa = f", kappa {one.kappa:.2f} with people ({one.kappa_kind})" if one.kappa is not None else ""
-    asked = f"{plural(one.n_questions or 0, 'question')}, {show_count(one.n_stored)} of them stored"
+    kappa = f", kappa {one.kappa:.2f} with human labels ({one.kappa_kind})" if one.kappa is not None else ""
+    asked = f"{plural(one.n_questions or 0, 'question')}, {show_count(one.n_stored)} stored"
     known = one.input_tokens is not None and one.output_tokens is not None
     tokens = f", {show_count(one.input_tokens)}/{show_count(one.output_tokens)} tokens" if known else ""
     cost = f", {show_usd(one.cost_usd)}" if one.cost_usd is not None else f", cost unknown: {one.cost_unknown}"
@@ -254,9 +286,9 @@ def _pair(pair: PairResult, *, of_people: bool) -> str:
     if pair.disagreements is None or not pair.n_asked:
         return text
     share = f"{100 * pair.disagreements / pair.n_asked:.0f} %"
-    first = f", {pair.first_preferred or 0:,} of them for whichever came first" if pair.disagreements else ""
-    disagreed = f"{pair.disagreements:,} of the {pair.n_asked:,} that differ ({share})"
-    return f"{text}; the two orders disagreed in {disagreed}{first}"
+    first = f", {pair.first_preferred or 0:,} times for the first answer" if pair.disagreements else ""
+    disagreed = f"{pair.disagreements:,} of {pair.n_asked:,} compared pairs ({share})"
+    return f"{text}; the judge changed its preference with the order in {disagreed}{first}"
 
 
 # --- mistakes ------------------------------------------------------------------------------------------------
@@ -274,14 +306,14 @@ _MISTAKES = {
 
 
 def mistake_words(found: Diagnosis) -> dict[str, str]:
-    """Return kinds of mistakes, and what an answer of that kind is; without labels the wrong format is no JSON."""
-    return _MISTAKES if found.labels else {**_MISTAKES, "wrong_format": "no JSON"}
+    """Return a description for each kind of mistake; without labels a wrong format means invalid JSON."""
+    return _MISTAKES if found.labels else {**_MISTAKES, "wrong_format": "not valid JSON"}
 
 
 def mistake_sentences(result: GateResult, *, full: bool) -> Iterator[str]:
-    """Yield what kinds of mistakes the models make; of a green gate one sentence, and that only where all is shown.
+    """Yield the kinds of mistakes of each model; for a green gate only the most frequent one, if ``full``.
 
-    With ``full`` also which labels are mixed up, and which examples were fixed and broken.
+    With ``full`` also yield the labels that are confused, and the ids of the fixed and the broken examples.
     """
     found = result.diagnosis
     if found is None:
@@ -289,14 +321,14 @@ def mistake_sentences(result: GateResult, *, full: bool) -> Iterator[str]:
     if result.passed:
         who, counts = ("baseline", found.baseline) if found.candidate is None else ("candidate", found.candidate)
         for kind, words in list(_kinds(found, counts).items())[: int(full)]:
-            yield f"what still fails most: {plural(counts[kind], 'answer')} of the {who} {words}"
+            yield f"most frequent mistake of the {who}: {plural(counts[kind], 'answer')} {words}"
         return
     for role, counts in (("baseline", found.baseline), ("candidate", found.candidate or {})):
         kinds = _kinds(found, counts)
         if kinds:
             yield f"mistakes of the {role}: {', '.join(f'{counts[kind]:,} {words}' for kind, words in kinds.items())}"
     if full:
-        yield from _mixed_up(found)
+        yield from _confused(found)
         for what, ids in (("fixed", found.fixed), ("broken", found.broken)):
             shown = ", ".join(printable(id_, _NAME_WIDTH) for id_ in ids[:_IDS_SHOWN])
             if ids:
@@ -304,15 +336,15 @@ def mistake_sentences(result: GateResult, *, full: bool) -> Iterator[str]:
 
 
 def _kinds(found: Diagnosis, counts: Mapping[str, int]) -> dict[str, str]:
-    """The words of the kinds that there are, the most frequent first."""
+    """Return the kinds of mistakes that occur with their descriptions, the most frequent first."""
     words = mistake_words(found)
     return {kind: words[kind] for kind in sorted(counts, key=lambda kind: -counts[kind]) if kind in words}
 
 
-def _mixed_up(found: Diagnosis) -> Iterator[str]:
+def _confused(found: Diagnosis) -> Iterator[str]:
     cited = learned_pair(found)
     shown = found.confusions[:_PAIRS_SHOWN]
     for pair in (*shown, *((cited,) if cited is not None and cited not in shown else ())):
         labels = " -> ".join(repr(printable(label, _NAME_WIDTH)) for label in (pair.expected, pair.answered))
         change = f", candidate {pair.candidate:,} ({pair.candidate - pair.baseline:+,})"
-        yield f"mixed up: {labels}: baseline {pair.baseline:,}{'' if found.candidate is None else change}"
+        yield f"confused: {labels}: baseline {pair.baseline:,}{'' if found.candidate is None else change}"

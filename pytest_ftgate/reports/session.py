@@ -1,4 +1,4 @@
-"""The reports of a session: which forms there are, and how each is written."""
+"""Write the reports of a session in all formats."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Outcome:
     session: Session
 
     def write(self, form: str, path: Path) -> None:
-        """One report: ``json``, ``markdown``, ``html`` or ``recordings``. Raises :class:`OSError`."""
+        """Write one report: ``json``, ``markdown``, ``html`` or ``recordings``. Raises :class:`OSError`."""
         if form == "json":
             write_whole(path, [json.report(self._results, self.session)])
         elif form == "markdown":
@@ -43,7 +43,7 @@ class Outcome:
                 write_recordings(path, name, runs, jobs)
 
     def append_to(self, step: Step) -> bool:
-        """Add to the summary of a step of GitHub Actions; whether there was room. Raises :class:`OSError`."""
+        """Append to the summary of a GitHub Actions step; return whether there was room. Raises :class:`OSError`."""
         text = self._markdown(step.room())
         step.append(text)
         return bool(text)

@@ -1,4 +1,4 @@
-"""The one kind of table that every report shows, and how it looks as lines of text."""
+"""The table that all reports share, and its layout as lines of text."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Literal, NamedTuple
 
 Kind = Literal["text", "number", "status"]
 
-_UNTOLD = {"", "-", "unknown"}
+_EMPTY = {"", "-", "unknown"}
 
 
 class Column(NamedTuple):
-    """What stands above a column, and whether it holds text, which begins, or numbers, which end, below each other.
+    """The heading of a column and the kind of its cells: text is aligned left, numbers right.
 
-    A ``status`` is text that may be a verdict; such a column needs no heading.
+    A ``status`` is text that may be a verdict; its heading may be empty.
     """
 
     heading: str
@@ -22,12 +22,12 @@ class Column(NamedTuple):
 
 
 def columns(texts: Iterable[str], numbers: Iterable[str] = ()) -> tuple[Column, ...]:
-    """Return columns of text, and after them columns of numbers."""
+    """Return columns of text followed by columns of numbers."""
     return (*(Column(text, "text") for text in texts), *map(Column, numbers))
 
 
 class Bars(NamedTuple):
-    """The two values of a row, to be drawn from ``low`` to ``high``."""
+    """The two values of a row, drawn on an axis from ``low`` to ``high``."""
 
     baseline: float | None
     candidate: float | None
@@ -37,9 +37,9 @@ class Bars(NamedTuple):
 
 @dataclass(frozen=True)
 class Table:
-    """Cells of one line each, which whoever shows them makes harmless. Without rows there is nothing to show.
+    """Rows of one-line cells, which each report escapes itself. A table without rows is false and is not shown.
 
-    A row of one cell stands alone on its line; ``bars`` are a picture a row, or none.
+    A row with a single cell spans the table. ``bars`` is empty or has one entry per row.
     """
 
     title: str
@@ -50,22 +50,22 @@ class Table:
     def __bool__(self) -> bool:
         return bool(self.rows)
 
-    def told(self) -> Table:
-        """Return it without the columns that say nothing, but for the first two."""
+    def compact(self) -> Table:
+        """Return the table without empty columns; the first two columns stay."""
         return self.only(
             column
             for column in range(len(self.columns))
-            if column < 2 or any(row[column] not in _UNTOLD for row in self.rows)
+            if column < 2 or any(row[column] not in _EMPTY for row in self.rows)
         )
 
     def only(self, columns: Iterable[int]) -> Table:
-        """Return it with these columns alone."""
+        """Return the table with only these columns."""
         kept = list(columns)
         rows = tuple(tuple(row[column] for column in kept) for row in self.rows)
         return replace(self, columns=tuple(self.columns[column] for column in kept), rows=rows)
 
     def lines(self, indent: str = "") -> list[str]:
-        """Return a line of headings and one a row, the columns below each other; nothing without rows."""
+        """Return a line of headings and a line per row, with aligned columns; empty without rows."""
         if not self:
             return []
         cells: list[Sequence[str]] = [[column.heading for column in self.columns], *self.rows]

@@ -1,4 +1,4 @@
-"""The tables of a result, which every report shows in its own way."""
+"""The tables of a result. Each report formats them itself."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from pytest_ftgate.checks.costs import dollars, show_days, whole_calls
-from pytest_ftgate.reports.sentences import mistake_words, worse_title
+from pytest_ftgate.reports import sentences
 from pytest_ftgate.reports.table import Bars, Column, Table, columns
-from pytest_ftgate.result import BreakdownResult, Check, Economics, GateResult, ModelResult, SliceResult, Volume
+from pytest_ftgate.result import BreakdownResult, Economics, GateResult, ModelResult, SliceResult, Volume
 from pytest_ftgate.text import (
     is_share,
     plural,
@@ -26,23 +26,23 @@ from pytest_ftgate.text import (
 _NAME_WIDTH = 40
 _ANSWER_WIDTH = 100
 RUN_COLUMNS = ("answered", "stored", "p50", "p95", "tokens in/out", "cost")
-"""What a model's run took, beside its scores."""
+"""Headings of the columns about a model's run, next to its scores."""
 
 
 def models(result: GateResult) -> Table:
-    """Return a row per model that was called: its metrics, the answers it gave, its time, tokens and cost."""
+    """Return a row per model: its metrics, answers, latencies, tokens and cost; no rows if no model was called."""
     names = list(result.candidate.metrics or result.baseline.metrics) or ([result.metric] if result.metric else [])
     headings = columns(("", "model"), (*map(printable, names), "gain", *RUN_COLUMNS))
     several = dict(result.baselines) if result.stage == "ready" else result.models
     several |= {"bare": result.bare} if result.bare is not None else {}
     rows = tuple(_model(result, role, model, names) for role, model in several.items()) if result.models_called else ()
-    return Table("Every model over the test set", headings, rows).told()
+    return Table("Models on the test set", headings, rows).compact()
 
 
 def _model(result: GateResult, role: str, model: ModelResult, names: Sequence[str]) -> tuple[str, ...]:
     share, gain, tokens = is_share(result.metric_range), "-", "-"
     shares = [share if name == result.metric else 0 <= (model.metrics.get(name) or 0) <= 1 for name in names]
-    if len(result.gains) > 1 and role in result.gains:  # over one baseline it has a line of its own
+    if len(result.gains) > 1 and role in result.gains:  # the gain over a single baseline has its own line
         gain = show_change(result.gains[role].gain, share=share)
     if model.input_tokens is not None and model.output_tokens is not None:
         tokens = f"{model.input_tokens:,}/{model.output_tokens:,}"
@@ -67,7 +67,7 @@ def candidates(result: GateResult) -> Table:
         (
             one.name,
             one.model,
-            one.verdict or "not asked",
+            one.verdict or "not run",
             show_value(one.value, share=share),
             "-" if one.gain is None else show_difference(one.gain, share=share),
             "-" if one.lower_bound is None else show_difference(one.lower_bound, share=share),
@@ -75,16 +75,16 @@ def candidates(result: GateResult) -> Table:
         )
         for one in result.candidates
     )
-    numbers = columns((), (result.metric or "value", "gain", "at least", "cost"))
+    numbers = columns((), (result.metric or "value", "gain", "lower bound", "cost"))
     headings = (*columns(("candidate", "model")), Column("verdict", "status"), *numbers)
-    return Table("Candidates, in the order in which they were tried", headings, rows)
+    return Table("Candidates in the order of the gate", headings, rows)
 
 
 # --- parts of the data ---------------------------------------------------------------------------------------
 
 
 class _Part(NamedTuple):
-    """A guard, a slice or a label: both values, and the change, with its bounds where they are known."""
+    """A guard, a slice or a label: the values of both models, and the change with its bounds if known."""
 
     name: str
     n: int | None
@@ -101,30 +101,30 @@ def guards(result: GateResult) -> Table:
               (one.gain, one.lower_bound, one.upper_bound), one.verdict or "not measured", one.metric_range)
         for one in result.guards
     ]  # fmt: skip
-    return _parts("Guards: other test sets, on which nothing may be lost", "guard", parts)
+    return _parts("Guards: other test sets that must not get worse", "guard", parts)
 
 
 def slices(result: GateResult, shown: Sequence[SliceResult] | None = None) -> Table:
-    """Return a row per slice, or per slice to be shown."""
+    """Return a row per slice of the result, or per slice in ``shown``."""
     parts = [
         _Part(f"{one.field}={one.value}", one.n, (one.baseline, one.candidate),
               (one.gain, one.lower_bound, one.upper_bound), one.verdict or one.note or "", result.metric_range)
         for one in (result.slices if shown is None else shown)
     ]  # fmt: skip
-    return _parts("Slices of the test set, the worst change first", "slice", parts)
+    return _parts("Slices of the test set, worst change first", "slice", parts)
 
 
 def labels(result: GateResult) -> Table:
-    """Return a row per label that is expected."""
+    """Return a row per expected label."""
     parts = [
         _Part(one.label, one.n, (one.baseline, one.candidate), (one.change,), "", (0.0, 1.0)) for one in result.labels
     ]
-    title = "Labels: how many of their examples are answered right, the worst change first"
+    title = "Labels: recall, worst change first"
     return _parts(title, "label", parts)
 
 
 def _parts(title: str, what: str, parts: Sequence[_Part]) -> Table:
-    headings = ("n", "baseline", "candidate", "change", "at least", "at most")
+    headings = ("n", "baseline", "candidate", "change", "lower bound", "upper bound")
     rows = []
     for one in parts:
         share = is_share(one.metric_range)
@@ -133,11 +133,11 @@ def _parts(title: str, what: str, parts: Sequence[_Part]) -> Table:
         cells = (one.name, show_count(one.n), *values, *changes, *[""] * (3 - len(changes)), one.verdict)
         rows.append(tuple(printable(cell, _NAME_WIDTH) for cell in cells))
     bars = tuple(Bars(*one.values, *_span(one.values, one.metric_range)) for one in parts)
-    return Table(title, (*columns([what], headings), Column("", "status")), tuple(rows), bars).told()
+    return Table(title, (*columns([what], headings), Column("", "status")), tuple(rows), bars).compact()
 
 
 def _span(values: Iterable[float | None], metric_range: tuple[float, float] | None) -> tuple[float, float]:
-    """The metric's own range where it has one, else as far as the values go from 0."""
+    """Return the metric's range if it is finite, else the range of the values and 0."""
     if metric_range is not None and all(abs(end) < float("inf") for end in metric_range):
         return metric_range
     known = [value for value in values if value is not None] or [1.0]
@@ -145,29 +145,30 @@ def _span(values: Iterable[float | None], metric_range: tuple[float, float] | No
     return (low, high) if high > low else (0.0, 1.0)
 
 
-# --- what metrics are made of --------------------------------------------------------------------------------
+# --- the parts of metrics -------------------------------------------------------------------------------------
 
 _LABEL_WIDTH, _LONG_LABEL_WIDTH = 50, 74
 
 _Cells = Mapping[str, tuple[int | float | None, ...]]
-"""Numbers by label."""
+"""The numbers of a row, by the row's label."""
 
 
 def breakdowns(result: GateResult) -> Iterator[Table]:
-    """Yield a table per metric, with all numbers of each model side by side."""
+    """Yield a table per metric with the numbers of all models side by side."""
     for metric, (first, by_role, rows) in _breakdowns(result).items():
         numbers = [(role, number) for number in range(len(first.columns)) for role in by_role]
         yield Table(
-            f"{metric}: {first.title}s, the worst first",
+            f"{metric}: {first.title}s, worst first",
             columns([first.title], (f"{first.columns[number]}, {role}" for role, number in numbers)),
             tuple((row, *(_cell(first, by_role[role], row, number) for role, number in numbers)) for row in rows),
         )
 
 
 def worst_rows(result: GateResult, metrics: Iterable[str] | None, most: int) -> Iterator[Table]:
-    """Yield the same for 80 columns: the worst rows, with the first number of each model, or with a line a model.
+    """Yield tables of the ``most`` worst rows that fit into 80 columns.
 
-    Of ``metrics`` the first number alone is shown; ``None`` stands for all with all numbers.
+    For each of ``metrics`` show the first number of each model. ``None`` means all metrics with all numbers, on one
+    line per model.
     """
     for metric, (first, by_role, rows) in _breakdowns(result).items():
         if metrics is not None and metric not in metrics:
@@ -194,8 +195,10 @@ def _line_a_model(first: BreakdownResult, by_role: Mapping[str, _Cells], row: st
 
 
 def _breakdowns(result: GateResult) -> dict[str, tuple[BreakdownResult, dict[str, _Cells], list[str]]]:
-    """By metric: one of its breakdowns, the numbers of all by role, and the rows, those of the candidate first, since
-    they are the worst of what is judged."""
+    """Return by metric: one of its breakdowns, all numbers by role, and the labels of the rows.
+
+    The rows of the candidate come first, the worst at the top, because the candidate is judged.
+    """
     by_metric: dict[str, list[BreakdownResult]] = {}
     for one in result.breakdowns:
         by_metric.setdefault(one.metric, []).append(one)
@@ -219,17 +222,17 @@ def _cell(first: BreakdownResult, values: _Cells, row: str, number: int) -> str:
 
 
 def mistakes(result: GateResult) -> Table:
-    """Return a row per kind of mistake, the most frequent first."""
+    """Return a row per kind of mistake, most frequent first."""
     found = result.diagnosis
     if found is None:
         return Table("", (), ())
-    after, words = found.candidate or {}, mistake_words(found)
+    after, words = found.candidate or {}, sentences.mistake_words(found)
     counts = {kind: (found.baseline.get(kind, 0), after.get(kind, 0)) for kind in words}
     kinds = sorted((kind for kind in words if any(counts[kind])), key=lambda kind: -max(counts[kind]))
     most = float(max((count for kind in kinds for count in counts[kind]), default=0))
     table = Table(
         "Kinds of mistakes",
-        columns(["answers that are"], ("baseline", "candidate", "change")),
+        columns(["answers"], ("baseline", "candidate", "change")),
         tuple(
             (words[kind], f"{old:,}", f"{new:,}", f"{new - old:+,}") for kind in kinds for old, new in [counts[kind]]
         ),
@@ -241,12 +244,12 @@ def mistakes(result: GateResult) -> Table:
 
 
 def volumes(economics: Economics) -> Table:
-    """Return what each number of calls comes to; no row where that is unknown."""
+    """Return a row per number of calls per month; no rows if saving and break-even are unknown."""
     several = economics.volumes
     known = any(one.monthly_saving_usd is not None or one.breaks_even is not None for one in several)
     rows = [(show_number(one.calls_per_month or 0), dollars(one.monthly_saving_usd), _payback(one)) for one in several]
-    headings = (*columns((), ("calls a month", "saved a month")), *columns(["pays for itself after"]))
-    return Table("By the volume", headings, tuple(rows) if known else ())
+    headings = (*columns((), ("calls per month", "saved per month")), *columns(["pays for itself after"]))
+    return Table("Saving by calls per month", headings, tuple(rows) if known else ())
 
 
 def _payback(volume: Volume) -> str:
@@ -258,23 +261,18 @@ def _payback(volume: Volume) -> str:
     return f"{show_days(volume.break_even_days)} ({calls})"
 
 
-def broken(result: GateResult) -> Table:
-    """Return the examples that the candidate answers worse."""
+def examples(result: GateResult, most: int | None = None) -> Table:
+    """Return a row per example to look at, at most ``most``: wrong answers of a red gate, else the broken ones."""
+    title, flips = sentences.examples(result)
     names = ["id", "input", "expected", "baseline", "candidate"]
-    if not any(one.expected for one in result.broken):
-        names.remove("expected")  # the test set does not say what it is
-    flips = [replace(one, id=one.where or one.id) for one in result.broken]
-    rows = [tuple(printable(getattr(one, name).strip(), _ANSWER_WIDTH) for name in names) for one in flips]
-    title = f"{worse_title(result)}: {len(rows):,} of {result.losses or len(rows):,}"
+    if not any(one.expected for one in flips):
+        names.remove("expected")  # the test set has no expected outputs
+    named = [replace(one, id=one.where or one.id) for one in flips[:most]]
+    rows = [tuple(printable(getattr(one, name).strip(), _ANSWER_WIDTH) for name in names) for one in named]
     return Table(title, columns(names), tuple(rows))
 
 
 def checks(result: GateResult, symbols: Mapping[str, str]) -> Table:
-    """Return all checks, each status with its symbol."""
-    rows = tuple((f"{symbols[one.status]} {one.status}", one.name, with_source(one)) for one in result.checks)
-    return Table(plural(len(rows), "check"), (Column("", "status"), *columns(("check", "seen"))), rows)
-
-
-def with_source(check: Check) -> str:
-    """Return what a check says, and where the value that it asks for was written."""
-    return check.message + (f" ({check.source})" if check.source else "")
+    """Return a row per check, with a symbol for its status."""
+    rows = tuple((f"{symbols[one.status]} {one.status}", one.name, sentences.with_source(one)) for one in result.checks)
+    return Table(plural(len(rows), "check"), (Column("", "status"), *columns(("check", "finding"))), rows)

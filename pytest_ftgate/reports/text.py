@@ -1,8 +1,7 @@
-"""A result for a terminal or a CI log: one block a gate, and the text of its failure."""
+"""A result as text for a terminal or a CI log: one block per gate, and the text of its failure."""
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import takewhile
@@ -12,55 +11,70 @@ from pytest_ftgate.checks.advice import most_to_try
 from pytest_ftgate.reports import sentences, tables
 from pytest_ftgate.reports.table import Table
 from pytest_ftgate.result import Check, Economics, GateResult
-from pytest_ftgate.text import printable
+from pytest_ftgate.text import LONGEST, plural, printable, wrapped
 
 _NAME_WIDTH = 300
 _TABLE_WIDTH = 80
 _NARROW_MODEL_WIDTH = 16
-_BROKEN_SHOWN = 3
+_EXAMPLES_SHOWN = 3
 _SLICES_SHOWN = 5
-_FEW_ROWS, _MANY_ROWS = 5, 30  # of what a metric is made of
+_FEW_ROWS, _MANY_ROWS = 5, 30  # of the parts of a metric
+_MESSAGE_CHARACTERS = 200  # of a check, unless the block is full
 _EXCERPT, _ALIKE_SHOWN = 60, 20
 _BELOW = " " * 10  # as wide as a check's status
 _BELOW_ADVICE = " " * 5  # as wide as its number
-_RED = ("fail", "error", "inconclusive")
+_RED = ("error", "fail", "inconclusive")
+_HIDDEN = ("pass", "note")
+_ORDER = (*_RED, "warning", *_HIDDEN)
 _COLOURS = {**dict.fromkeys(_RED, "red"), "pass": "green", "warning": "yellow", "note": ""}
 
 
 class Line(NamedTuple):
-    """A line of text and the colour it is meant to have ("" for none)."""
+    """A line of text and its colour ("" for none)."""
 
     text: str
     colour: str = ""
 
 
 def block(result: GateResult, *, verbosity: int = 0, width: int = _TABLE_WIDTH, wrap: bool = False) -> list[Line]:
-    """Return the gate's block: models, gain, checks, the examples that the candidate broke. Every line is harmless.
+    """Return the lines of the gate's block. All of them are safe to print.
 
-    Tables are fitted into ``width`` columns; with ``wrap`` checks are, too, each of which stays on one line of a log,
-    where it is searched for. Above a verbosity of 0 every row, check and method is there in full.
+    A red gate begins with the checks that decide its verdict and wrong answers of the candidate. Unless ``verbosity``
+    is above 0, passed checks and notes are only counted, and details are left out.
+
+    Args:
+        verbosity: that of pytest.
+        width: the columns that tables should fit into.
+        wrap: also wrap checks into ``width`` columns. In a log each stays on one line, so that it can be searched for.
     """
     full = verbosity > 0
-    # That git does not know a file is a note for whoever asks for all.
-    shown = [one for one in result.checks if full or (one.name, one.status) != ("untracked", "note")]
-    checks = [line for check in sorted(shown, key=lambda one: one.status not in _RED) for line in _check(check)]
+    details = full or not result.passed
+    deciding = [] if result.passed else sentences.deciding_checks(result)
+    others = sorted((one for one in result.checks if one not in deciding), key=lambda one: _ORDER.index(one.status))
+    shown = [one for one in others if full or one.status not in _HIDDEN]
+
+    def checks(several: Iterable[Check]) -> list[Line]:
+        lines = [line for check in several for line in _check(check, LONGEST if full else _MESSAGE_CHARACTERS)]
+        return _wrapped(lines, width, _BELOW) if wrap else lines
+
     advice = [Line(text, "bold") for text in _advice(result)]
-    ground = [*sentences.job_sentences(result), *sentences.data_sentences(result)]
-    ground += [f"mark: {result.location}"] if result.location else []
+    answers = [*map(Line, _examples(result, None if full else _EXAMPLES_SHOWN))] if details else []
     lines = [
+        *checks(deciding),
+        *(answers if deciding else ()),
         *_models(result, full=full, width=width),
-        *(Line(text, "" if number else "bold") for number, text in enumerate(sentences.gain_sentences(result))),
-        *(Line(f"  {text}") for text in (sentences.method_sentences(result) if full else ())),
-        *map(Line, sentences.judge_sentences(result)),
-        *map(Line, economics_lines(result.economics) if result.economics is not None else ()),
+        *_gain(result, full=full),
+        *map(Line, sentences.judge_sentences(result) if details else ()),
+        *map(Line, economics_lines(result.economics, full=full) if result.economics is not None else ()),
         *map(Line, sentences.clock_sentences(result, full=full)),
-        *(_wrapped(checks, width, _BELOW) if wrap else checks),
         *map(Line, part_lines(result, full=full)),
-        *map(Line, breakdown_lines(result, full=full)),
-        *map(Line, ground if full else ()),
-        *map(Line, _broken(result, len(result.broken) if full else _BROKEN_SHOWN)),
+        *map(Line, breakdown_lines(result, full=full) if details else ()),
         *map(Line, sentences.mistake_sentences(result, full=full)),
         *(_wrapped(advice, width, _BELOW_ADVICE) if wrap else advice),
+        *(() if deciding else answers),
+        *([Line(f"{'other' if deciding else 'all'} checks, problems first:")] if full and shown else ()),
+        *checks(shown),
+        *map(Line, _inputs(result) if full else _counted(others, shown)),
     ]
     return [Line(printable(text), colour) for text, colour in lines]
 
@@ -71,14 +85,16 @@ def title(result: GateResult) -> Line:
 
 
 def failure_text(result: GateResult) -> str:
-    """Return why the gate is not green. The first line stands alone: the short summary shows no more than that."""
-    lines = [f"gate {_name(result)}: {sentences.reason(result)}"]
-    lines += [f"  {text}" for text in sentences.more_reasons(result)]
+    """Return why the gate did not pass: the headline, the cure, and all other checks that decide the verdict."""
+    first, *others = sentences.deciding_checks(result)
+    lines = [sentences.headline(result), *([f"  {first.advice}"] if first.advice else [])]
+    for check in others:
+        lines += [f"{check.name}: {sentences.with_source(check)}", *([f"  {check.advice}"] if check.advice else [])]
     return "\n".join(map(printable, lines))
 
 
 def _name(result: GateResult) -> str:
-    """Short enough that the verdict after it is seen."""
+    """Return the gate's name, cut so that the verdict after it stays visible."""
     return printable(result.name, _NAME_WIDTH)
 
 
@@ -89,18 +105,20 @@ def _models(result: GateResult, *, full: bool, width: int) -> Iterator[Line]:
     if result.hypothesis:
         yield Line(f"hypothesis: {result.hypothesis}")
     yield from map(Line, model_table(result, full=full, width=width))
+    age = sentences.age_sentence(result)
+    if age is not None:
+        yield Line(age)
+    if result.passed and not full:
+        return
     for one in result.candidates:
         yield Line(sentences.candidate_sentence(result, one), _COLOURS[one.verdict or "note"])
     known = any(model.cost_usd is not None for model in result.models.values())
     if full or known or any(check.name.endswith(".cost_usd") for check in result.checks):
         yield from map(Line, sentences.price_sentences(result))
-    age = sentences.age_sentence(result)
-    if age is not None:
-        yield Line(age)
 
 
 def model_table(result: GateResult, *, full: bool = False, width: int = _TABLE_WIDTH) -> list[str]:
-    """Return the table of models; where it is wider than the terminal it becomes two, the metrics first."""
+    """Return the table of models. If it is wider than ``width``, return two tables, the metrics first."""
     whole = tables.models(result)
     fitted = whole if full else _narrowed(whole, width)
     if _width_of(fitted) <= width:
@@ -115,17 +133,27 @@ def _width_of(table: Table) -> int:
 
 
 def _narrowed(table: Table, width: int) -> Table:
-    """The same with the models' names so short that it fits a terminal, as far as that leaves them readable."""
+    """Return the table with the names of models shortened to fit ``width``, but not below a readable length."""
     others = _width_of(table.only(number for number in range(len(table.columns)) if number != 1))
     most = max(width - others - 2, _NARROW_MODEL_WIDTH)
-    half = (most - 3) // 2  # of each end, which tell the models of one family apart
+    half = (most - 3) // 2  # both ends are kept: models of one family may differ in either
     names = [name if len(name) <= most else f"{name[:half]}...{name[-half:]}" for _, name, *_ in table.rows]
     rows = [(row[0], name, *row[2:]) for row, name in zip(table.rows, names, strict=True)]
     return replace(table, rows=tuple(rows))
 
 
-def economics_lines(economics: Economics) -> list[str]:
-    """Return at most eight lines, and all but the last, the sentence, within 80 columns for any usual amount."""
+def _gain(result: GateResult, *, full: bool) -> Iterator[Line]:
+    gain = sentences.gain_sentence(result)
+    if gain is not None:
+        yield Line(gain, "bold")
+    if full:
+        yield from (Line(f"  {text}") for text in sentences.method_sentences(result))
+
+
+def economics_lines(economics: Economics, *, full: bool = True) -> list[str]:
+    """Return the sentence on the economics; with ``full`` after the costs and the table that it is based on."""
+    if not full:
+        return [economics.sentence]
     first, *others = sentences.economics_sentences(economics)
     return [
         f"economics: {first}",
@@ -136,7 +164,7 @@ def economics_lines(economics: Economics) -> list[str]:
 
 
 def part_lines(result: GateResult, *, full: bool) -> list[str]:
-    """Return guards, slices and labels; unless ``full`` only the slices that do not hold, at most five."""
+    """Return guards, slices and labels; unless ``full`` only slices that do not hold, at most five."""
     if full:
         parts = [tables.guards(result), tables.slices(result), tables.labels(result)]
     else:
@@ -146,8 +174,8 @@ def part_lines(result: GateResult, *, full: bool) -> list[str]:
 
 
 def breakdown_lines(result: GateResult, *, full: bool) -> Iterator[str]:
-    """Yield what metrics are made of: the worst rows of the deciding one and of those that miss a bound; with ``full``
-    all of all."""
+    """Yield the parts of all metrics; unless ``full`` the worst parts of the deciding metric and of those that miss a
+    bound."""
     failed = {check.name for check in result.checks if check.status == "fail"}
     explained = {one.metric for one in result.breakdowns}
     missed = {name for name in explained if failed & {f"require.candidate.{name}", f"require.baseline.{name}"}}
@@ -157,49 +185,70 @@ def breakdown_lines(result: GateResult, *, full: bool) -> Iterator[str]:
         yield from table.lines("  ")
 
 
-def _check(check: Check) -> Iterator[Line]:
+def _check(check: Check, most: int) -> Iterator[Line]:
+    """Yield a check, its message cut to ``most`` characters, and its advice."""
     status = check.status.upper() if check.status in _RED else check.status
-    # A gate that was weakened is green by its own word alone: that is not passed over.
+    # A weakened gate passes by its own weaker threshold: make sure that the warning is seen.
     red = check.name == "weakened" and check.status == "warning"
-    yield Line(f"  {status:<7} {check.name}: {tables.with_source(check)}", "red" if red else _COLOURS[check.status])
+    text = f"  {status:<7} {check.name}: {sentences.with_source(check, most)}"
+    yield Line(text, "red" if red else _COLOURS[check.status])
     if check.advice:
         yield Line(f"{_BELOW}{check.advice}")
 
 
-def _wrapped(lines: Iterable[Line], width: int, indent: str) -> Iterator[Line]:
-    """Broken between words; what follows the first part is indented."""
-    for line in lines:
-        parts = textwrap.wrap(printable(line.text), width, subsequent_indent=indent, break_long_words=False,
-                              break_on_hyphens=False)  # fmt: skip
-        yield from (Line(part, line.colour) for part in parts)
+def _wrapped(lines: Iterable[Line], width: int, indent: str) -> list[Line]:
+    """Wrap lines between words; continued lines are indented."""
+    return [
+        Line(part, line.colour)
+        for line in lines
+        for part in wrapped(line.text, then=indent, width=width, break_words=False)
+    ]
+
+
+def _counted(checks: Iterable[Check], shown: Iterable[Check]) -> Iterator[str]:
+    """Yield one line that counts the checks that are not shown: ``14 checks passed, 2 notes; -v lists them``."""
+    hidden = [one.status for one in checks if one not in shown]
+    passed, notes = hidden.count("pass"), hidden.count("note")
+    counts = [f"{plural(passed, 'check')} passed"] if passed else []
+    counts += [plural(notes, "note")] if notes else []
+    if counts:
+        yield f"{', '.join(counts)}; -v lists them"
+
+
+def _inputs(result: GateResult) -> Iterator[str]:
+    """Yield the models, data and marker that the verdict is based on."""
+    facts = [*sentences.job_sentences(result), *sentences.data_sentences(result)]
+    facts += [f"marker: {result.location}"] if result.location else []
+    if facts:
+        yield "inputs:"
+    yield from (f"  {fact}" for fact in facts)
 
 
 def _advice(result: GateResult) -> Iterator[str]:
-    """At most three things to try, each with the fact that it rests on."""
+    """Yield further advice, each with the fact behind it, at most three; the cures of checks are not repeated."""
     shown = most_to_try(result)
     if shown:
-        yield "what to do, in this order:"
+        yield "more advice:"
     for number, one in enumerate(shown, start=1):
         yield f"  {number}. {one.action.replace('_', ' ')}: {one.text}"
         yield f"     because {one.fact}"
 
 
-def _broken(result: GateResult, most: int) -> Iterator[str]:
-    shown = result.broken[:most]
-    if not shown:
-        return
-    told = any(flip.expected for flip in shown)  # else the test set does not say what is expected
-    yield f"{sentences.worse_title(result)} ({len(shown)} of {result.losses or 0:,}):"
-    for flip in shown:
-        yield f"  {printable(flip.where or flip.id, 100)}: {printable(flip.input, 100)}"
-        expected, baseline, candidate = _from_where_they_differ(flip.expected, flip.baseline, flip.candidate)
-        yield f"    {f'expected {expected!r}, ' if told else ''}baseline {baseline!r}, candidate {candidate!r}"
-        if flip.why:
-            yield f"    {printable(flip.why, 150)}"
+def _examples(result: GateResult, most: int | None) -> Iterator[str]:
+    heading, examples = sentences.examples(result)
+    if examples:
+        yield f"{heading}:"
+    labeled = any(one.expected for one in examples)  # else the test set has no expected outputs
+    for one in examples[:most]:
+        yield f"  {printable(one.where or one.id, 100)}: {printable(one.input, 100)}"
+        expected, baseline, candidate = _from_where_they_differ(one.expected, one.baseline, one.candidate)
+        yield f"    {f'expected {expected!r}, ' if labeled else ''}baseline {baseline!r}, candidate {candidate!r}"
+        if one.why:
+            yield f"    {printable(one.why, 150)}"
 
 
 def _from_where_they_differ(expected: str, baseline: str, candidate: str) -> list[str]:
-    """Short excerpts; of a long expected text and an answer that is like it at first, from where they part."""
+    """Return excerpts of all three; if long texts begin alike, from where the candidate departs from the expected."""
     same = len(list(takewhile(lambda pair: pair[0] == pair[1], zip(expected, candidate, strict=False))))
     start = max(same - _ALIKE_SHOWN, 0) if max(len(expected), len(candidate)) > _EXCERPT else 0
     cut = [text[start:] if text[:start] == expected[:start] else text for text in (expected, baseline, candidate)]

@@ -230,15 +230,29 @@ def rightness_by_repeat(measured: Measured, expected: Sequence[Any], metric: Met
 
 def flips(baseline: Measured, candidate: Measured, metric: str, most: int) -> tuple[int, int, tuple[Flip, ...]]:
     """Return wins, losses, and the ``most`` worst examples that the candidate broke."""
+    change = gains(baseline, candidate, metric)
+    worst = _worst_first(change)[:most]
+    broken = tuple(_flip(index, baseline.run, candidate, metric) for index in worst if change[index] < 0)
+    return int((change > 0).sum()), int((change < 0).sum()), broken
+
+
+def wrong_answers(baseline: Measured, candidate: Measured, metric: str, most: int) -> tuple[Flip, ...]:
+    """Return up to ``most`` examples that the candidate answers wrong, those with the largest loss first.
+
+    Empty for a graded metric without bounds, whose answers are neither right nor wrong.
+    """
+    scored = candidate.scores[metric]
+    scores = rightness(scored).tolist()
+    worst = _worst_first(gains(baseline, candidate, metric))
+    wrong = [index for index in worst if is_right(scored.metric, scores[index]) is False]
+    return tuple(_flip(index, baseline.run, candidate, metric) for index in wrong[:most])
+
+
+def _worst_first(change: np.ndarray[Any, Any]) -> list[int]:
     import numpy as np
 
-    change = gains(baseline, candidate, metric)
-    worst = np.argsort(change, kind="stable")[:most]
-    notes = candidate.scores[metric].notes
-    broken = tuple(
-        _flip(int(i), baseline.run, candidate.run, notes[i] if notes else None) for i in worst if change[i] < 0
-    )
-    return int((change > 0).sum()), int((change < 0).sum()), broken
+    order: list[int] = np.argsort(change, kind="stable").tolist()
+    return order
 
 
 def gains(baseline: Measured, candidate: Measured, metric: str) -> np.ndarray[Any, Any]:
@@ -248,18 +262,18 @@ def gains(baseline: Measured, candidate: Measured, metric: str) -> np.ndarray[An
     return better
 
 
-def _flip(index: int, baseline: Run, candidate: Run, why: str | None) -> Flip:
+def _flip(index: int, baseline: Run, candidate: Measured, metric: str) -> Flip:
     from pytest_ftgate.data import expected_text
 
-    example = candidate.test_set.examples[index]
+    example, notes = candidate.run.test_set.examples[index], candidate.scores[metric].notes
     return Flip(
         id=_short(example.id),
         where=None if example.place is None else str(example.place),
-        input=_short(question(candidate.test_set, index)),
+        input=_short(question(candidate.run.test_set, index)),
         expected=_short(expected_text(example.expected)),
         baseline=_short(_shown_answer(baseline, index)),
-        candidate=_short(_shown_answer(candidate, index)),
-        why=why,
+        candidate=_short(_shown_answer(candidate.run, index)),
+        why=notes[index] if notes else None,
     )
 
 

@@ -219,5 +219,7 @@ def test_red_gates_say_why(copy):
     done = run(copy, "test_refused.py")
     assert done.returncode == 1, done.stdout + done.stderr
     assert "2 failed" in done.stdout
-    assert "gate invented_slots: failed: gain over the baseline" in done.stdout
-    assert "gate every_answer: failed: candidate format" in done.stdout
+    assert "ftgate invented_slots: FAIL" in done.stdout
+    assert "FAIL    margin: " in done.stdout
+    assert "ftgate every_answer: FAIL" in done.stdout
+    assert "FAIL    require.candidate.format: " in done.stdout

@@ -167,9 +167,10 @@ def test_red_gates_say_why(copy):
     done = run(copy, "test_refused.py")
     assert done.returncode == 1, done.stdout + done.stderr
     assert "1 failed, 1 error" in done.stdout
-    assert "gate curt_replies: failed: gain over the baseline" in done.stdout
+    assert "FAIL    margin: " in done.stdout
     assert "mood=upset" in done.stdout
-    assert "gate other_answers: could not be judged: 180 preferences" in done.stdout
+    assert "ftgate other_answers: ERROR" in done.stdout
+    assert "180 preferences" in done.stdout
 
 
 def test_a_letter_that_nobody_read_is_an_error(copy):

@@ -835,7 +835,7 @@ def test_row_38_lost_with_its_worker(required: Project) -> None:
     pytest.importorskip("xdist")
     marked(required, body="def test_gate(crash): pass\n")
     required.file("conftest.py", "import os, pytest\n@pytest.fixture\ndef crash(): os._exit(0)\n")
-    owed(required, "a worker was lost", "-n2", "--max-worker-restart=0", apart=True)
+    owed(required, "a worker crashed", "-n2", "--max-worker-restart=0", apart=True)
 
 
 def test_row_38_two_workers_that_disagree(required: Project) -> None:

@@ -242,7 +242,7 @@ def test_github_from_the_first_recording_to_a_miss(checkout: Checkout) -> None:
     """Nothing is recorded; a night records; pull requests are judged without a key; an edited prompt is red."""
     before = checkout.github(PULL_REQUEST, {})
     assert (before["job"], before["Judge the recorded answers"]) == ("failure", 1)
-    assert "there is no folder of recordings here" in before["output"]
+    assert "folder of recordings not found" in before["output"]
 
     night = nightly(checkout)
     assert night["job"] == "success", night["output"]

@@ -81,7 +81,7 @@ def judged_in_company(
     write(project, body, red=True)
     result = with_plugin(project, plugin, *args)
     assert result.ret == 1
-    result.stdout.fnmatch_lines(["*gate test_gate.py::test_gate: failed: gain over the baseline +33.3 points*"])
+    result.stdout.fnmatch_lines(["*FAIL    margin: *+33.3 points*"])
     result.stdout.fnmatch_lines(["*ftgate test_gate.py::test_gate: FAIL*"])
 
 

@@ -53,7 +53,8 @@ def test_table_sentence_and_facts(priced: Project) -> None:
     assert found["training_said"] == "declared (marker)"
     for part in ("200,000", "$400", "23", "150,000"):
         assert part in found["sentence"]
-    lines = [" ".join(line.split()) for line in block(gate)]
+    assert found["sentence"] in block(gate)
+    lines = [" ".join(line.split()) for line in block(gate, verbose=True)]
     start = next(i for i, line in enumerate(lines) if "$2.40" in line and "$0.4000" in line)
     assert "$100" in lines[start + 1]
     assert "$200" in lines[start + 1]
@@ -171,7 +172,7 @@ def test_what_is_unknown_and_not_asked_for_is_only_said_to_be(priced: Project) -
     assert gate["verdict"] == "pass"
     assert (gate["economics"]["training_cost_usd"], gate["economics"]["break_even_days"]) == (None, None)
     assert "$400" in gate["economics"]["sentence"]
-    (row,) = [line for line in block(gate) if line.split()[:1] == ["200,000"]]
+    (row,) = [line for line in block(gate, verbose=True) if line.split()[:1] == ["200,000"]]
     assert "150,000" not in row
 
 

@@ -64,7 +64,7 @@ FORMAT = "    metric: {name: format, json_schema: schemas/intent.json}\n"
 
 def test_a_format_gate_is_green_and_counts_what_was_broken(project):
     gate_file(project, FORMAT)
-    gate = project.gate()
+    gate = project.gate("-v")
     assert gate["verdict"] == "pass", gate["checks"]
     assert (gate["wins"], gate["losses"]) == (26, 2)
     assert gate["method"].startswith("exact unconditional score test")

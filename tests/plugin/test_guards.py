@@ -72,7 +72,7 @@ def test_what_was_forgotten_fails_the_test(project: Project) -> None:
     assert (gate["verdict"], statuses(gate)["margin"], statuses(gate)["guards.general"]) == ("fail", "pass", "fail")
     assert check(gate, "guards.general")["observed"] == pytest.approx(-4 / LEAST)
     project.result.assert_outcomes(failed=1)
-    project.result.stdout.fnmatch_lines(["*failed: guard general: *100.0 %*96.0 %*-4.0*"])
+    project.result.stdout.fnmatch_lines(["*FAIL    guards.general: *100.0 %*96.0 %*-4.0*"])
 
 
 def test_a_small_drop_that_is_not_ruled_out_is_inconclusive(project: Project) -> None:

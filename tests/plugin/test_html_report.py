@@ -30,7 +30,7 @@ def test_a_page_says_what_the_block_says(project: Project) -> None:
         "66.7 %",
         "93.3 %",
         "+26.7 points",
-        "18 fixed, 2 broken of 60 examples",
+        "18 fixed, 2 broken, 60 examples",
         "usable 200",
     ):
         assert words in found.text, words

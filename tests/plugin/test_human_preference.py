@@ -57,7 +57,7 @@ def test_one_rater(judged: Rated) -> None:
     assert (pair["wins"], pair["ties"], pair["losses"], pair["disagreements"]) == (40, 10, 10, None)
     assert check(gate, "human_preference.agreement")["message"].startswith("one rater")
     assert "attested, not verified" in check(gate, "human_preference.outputs")["message"]
-    judged.result.stdout.fnmatch_lines(
+    judged.run("-v").stdout.fnmatch_lines(
         ["human_preference by 1 rater", "  candidate against baseline: 40 won, 10 ties, 10 lost of 60 examples"]
     )
 

@@ -65,7 +65,7 @@ def test_a_job_is_judged_as_the_model_that_it_made(jobs: JobProject) -> None:
     assert "base_model" not in statuses(gate)
     jobs.result.stdout.fnmatch_lines(
         [
-            f"candidate: openai:ft, made by job {JOB}, from base-2025-04-14, 5,768 trained tokens, "
+            f"  candidate: openai:ft, made by job {JOB}, from base-2025-04-14, 5,768 trained tokens, "
             "n_epochs 3, batch_size 8, learning_rate_multiplier 1.8"
         ]
     )

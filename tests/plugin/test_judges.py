@@ -34,7 +34,7 @@ def test_a_rubric_grades_every_answer_in_its_own_unit(judged: PythonJudged) -> N
 
 def test_preference_asks_both_orders_and_tells_the_win_rate(judged: PythonJudged) -> None:
     judged.judged_by(name="preference")
-    gate = judged.gate()
+    gate = judged.gate("-v")
     assert gate["verdict"] == "pass", gate["checks"]
     assert (gate["baseline"]["value"], gate["candidate"]["value"]) == (0.5, 0.75)
     assert gate["gain"] == 0.25
@@ -58,10 +58,9 @@ def test_preference_asks_both_orders_and_tells_the_win_rate(judged: PythonJudged
     assert GateResult.from_dict(gate).to_dict() == gate
     judged.result.stdout.fnmatch_lines(
         [
-            "gain: +25.0 points preference (40 won, 10 lost of 60 examples)",
-            "preference by judge honest: 100 questions, 0 of them stored, cost unknown: no price in the gate",
-            "  candidate against baseline: 40 won, 10 ties, 10 lost of 60 pairs; "
-            "the two orders disagreed in 0 of the 50 that differ (0 %)",
+            "gain +25.0 points preference (*), 40 won, 10 lost, 60 examples",
+            "preference by judge honest: 100 questions, 0 stored, cost unknown: no price in the gate",
+            "  candidate against baseline: 40 won, 10 ties, 10 lost of 60 pairs; *0 of 50 compared pairs (0 %)",
         ]
     )
 
@@ -199,12 +198,12 @@ def test_equal_answers_do_not_hide_that_a_judge_prefers_the_first(judged: Python
     rows[20:36] = [{"id": f"t{i}", "output": good(i)} for i in range(20, 36)]
     write_jsonl(judged.path / "ft.jsonl", rows)
     judged.judged_by("python:judges:first", name="preference")
-    gate = judged.gate()
+    gate = judged.gate("-v")
     (pair,) = gate["judges"][0]["pairs"]
     assert (pair["n"], pair["n_asked"], pair["disagreements"]) == (60, 16, 16)
     found = check(gate, "position_bias.preference")
     assert (found["status"], found["observed"]) == ("warning", 1)
-    judged.result.stdout.fnmatch_lines(["*60 pairs; the two orders disagreed in 16 of the 16 that differ (100 %)*"])
+    judged.result.stdout.fnmatch_lines(["*60 pairs; *16 of 16 compared pairs (100 %)*"])
 
 
 def test_a_preference_in_one_order_alone_is_a_tie(judged: PythonJudged) -> None:
@@ -441,12 +440,12 @@ CALIBRATION = {"path": "labelled.jsonl", "min_kappa": 0.6}
 def test_a_judge_that_agrees_with_people_may_judge(judged: PythonJudged, name: str, questions: int) -> None:
     items(judged, name=name)
     judged.judged_by(name=name, calibration=CALIBRATION)
-    gate = judged.gate()
+    gate = judged.gate("-v")
     assert gate["verdict"] == "pass", gate["checks"]
     (judge,) = gate["judges"]
     assert (judge["kappa"], judge["n_kappa"], judge["n_questions"]) == (1.0, 20, questions)
     kind = "Cohen, quadratic weights" if name == "rubric" else "Cohen"
-    judged.result.stdout.fnmatch_lines([f"{name} by judge honest, kappa 1.00 with people ({kind}): *"])
+    judged.result.stdout.fnmatch_lines([f"{name} by judge honest, kappa 1.00 with human labels ({kind}): *"])
     calibration = check(gate, f"calibration.{name}")
     assert (calibration["status"], calibration["observed"], calibration["required"]) == ("pass", 1.0, 0.6)
     assert all(text in calibration["message"] for text in ("honest", "20 human-labelled items", kind))

@@ -61,7 +61,7 @@ def test_two_marks_on_one_function_are_an_error(project: Project) -> None:
     )
     result = project.run()
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*test_gate.py:3: two ftgate marks on one function: test_gate*"])
+    result.stdout.fnmatch_lines(["*test_gate.py:3: two ftgate markers on one function: test_gate*"])
 
 
 def test_a_mark_that_conftest_adds_counts(project: Project) -> None:
@@ -90,14 +90,14 @@ def test_unittest_methods_are_judged(project: Project) -> None:
     )
     result = project.run()
     result.assert_outcomes(failed=3)
-    result.stdout.fnmatch_lines(["*gate test_gate.py::TestGate::test_gate: failed*"])
+    result.stdout.fnmatch_lines(["*ftgate test_gate.py::TestGate::test_gate: FAIL*"])
 
 
 def test_async_tests_are_judged(project: Project) -> None:
     project.gate_test("@pytest.mark.asyncio\nasync def test_gate(ftgate):\n    assert not ftgate.passed\n", margin=0.3)
     result = project.run_apart("-o", "asyncio_default_fixture_loop_scope=function", alone=False)
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*failed: gain over the baseline*"])
+    result.stdout.fnmatch_lines(["*FAIL    margin: *"])
 
 
 def test_unknown_keys_and_gates_name_the_nearest(project: Project) -> None:
@@ -148,7 +148,7 @@ def test_a_named_gate_needs_a_gate_file(project: Project) -> None:
     project.gate_test().write_text("import pytest\n@pytest.mark.ftgate('support')\ndef test_gate(): pass\n")
     result = project.run()
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*ftgate.yaml: there is no gate file*"])
+    result.stdout.fnmatch_lines(["*ftgate.yaml: gate file not found*"])
 
 
 def test_a_mark_on_a_doctest_or_a_custom_item_is_an_error(project: Project) -> None:

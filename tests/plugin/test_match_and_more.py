@@ -59,7 +59,7 @@ def test_the_smallest_that_matches_is_chosen_at_a_confidence_that_allows_for_it(
     assert (gate["objective"], gate["evidence"], gate["confidence"]) == ("match", "proven", 0.975)
     mentions(check(gate, "max_drop"), "97.5 %")
     assert check(gate, "cheaper_by")["observed"] == 6.0
-    assert any("mini" in line and "97.5 %" in line for line in block(gate))
+    assert any("97.5 % each, 95 % together" in line for line in block(gate))
 
 
 def test_one_that_matches_and_is_not_cheap_enough_is_passed_over(recorded: Project) -> None:

@@ -79,7 +79,7 @@ def test_the_economics_are_shown_as_far_as_they_are_known(project: Project) -> N
     assert (gate["verdict"], gate["economics"]["monthly_saving_usd"]) == ("pass", None)
     assert gate["economics"]["baseline_usd_per_1000_calls"] == pytest.approx(0.01)
     assert gate["economics"]["saving_unknown"]
-    text = "\n".join(block(gate))
+    text = "\n".join(block(gate, verbose=True))
     assert not [one for one in ("$0.0100", "$1.00", "$2.00", "100,000", "92 days", "300,000") if one not in text]
 
 

@@ -63,7 +63,7 @@ def test_another_gate_file_leaves_the_obligations(required: Project) -> None:
     required.file("easy.yaml", GATE_FILE.replace("support", "easy"))
     required.file("test_gate.py", "import pytest\n@pytest.mark.ftgate('easy')\ndef test_gate(): pass\n")
     assert reason(required, "--ftgate-config=easy.yaml") == "no collected test has this marker"
-    required.result.stdout.fnmatch_lines(["ftgate: gate file easy.yaml, named on the command line"])
+    required.result.stdout.fnmatch_lines(["ftgate: gate file easy.yaml (from the command line)"])
 
 
 @pytest.mark.parametrize(

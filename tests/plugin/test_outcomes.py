@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from gate_project import Project, check, statuses
 
+from pytest_ftgate.errors import Interrupted
+
 
 def test_the_mark_alone_is_enough(project: Project) -> None:
     project.gate_test()
@@ -92,7 +94,7 @@ def test_the_bodys_failure_and_the_gates_are_both_shown(project: Project) -> Non
     project.gate_test("def test_gate(ftgate):\n    assert ftgate.candidate.value > 0.99, 'body says no'\n", margin=0.3)
     result = project.run()
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*body says no*", "*gate test_gate.py::test_gate: failed: *"])
+    result.stdout.fnmatch_lines(["*body says no*", "*ftgate test_gate.py::test_gate: FAIL*", "*FAIL    margin: *"])
 
 
 def test_the_body_may_fail_a_green_gate(project: Project) -> None:
@@ -110,10 +112,22 @@ def test_no_body_escapes_a_red_gate(project: Project, escape: str) -> None:
     assert result.ret == 1
 
 
-def test_the_short_summary_line_stands_alone(project: Project) -> None:
+def test_the_short_summary_names_the_finding_and_its_source(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     project.gate_test(margin=0.3)
-    line = next(line for line in project.run("-rf").outlines if line.startswith("FAILED"))
-    assert ("+26.7" in line and "+30" in line) or line.endswith("...")
+    monkeypatch.setenv("BUILD_NUMBER", "1")  # a CI, in which pytest does not cut the line
+    lines = project.run().outlines
+    (line,) = (line for line in lines if line.startswith("FAILED"))
+    assert line.startswith("FAILED test_gate.py::test_gate - margin: ")
+    assert line.endswith(" (marker)")
+    finding = line.partition(" - ")[2]
+    assert sum(finding in line for line in lines) == 2  # here and in the block
+    assert sum("ftgate test_gate.py::test_gate: FAIL" in line for line in lines) == 2  # in FAILURES and above the block
+
+
+def test_an_error_is_named_in_the_short_summary_too(project: Project) -> None:
+    project.gate_test(margin=None)
+    (line,) = (line for line in project.run().outlines if line.startswith("ERROR "))
+    assert line.startswith("ERROR test_gate.py::test_gate - configuration: ")
 
 
 def test_an_unmarked_suite_hears_nothing_from_us(project: Project) -> None:
@@ -122,3 +136,15 @@ def test_an_unmarked_suite_hears_nothing_from_us(project: Project) -> None:
     result.assert_outcomes(passed=1)
     text = result.stdout.str().replace(project.path.name, "").replace("ftgate-0.1.0", "")
     assert "ftgate" not in text
+
+
+def test_ctrl_c_says_how_many_answers_are_kept(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise Interrupted(("slow",), kept=(1200, 4000))
+
+    monkeypatch.setattr("pytest_ftgate.plugin.outcome.judge_gate", interrupted)
+    project.gate_test()
+    result = project.run()
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(["*ERROR   interrupted: *1,200 of 4,000 answers*", "*slow*"])
+    result.stdout.no_fnmatch_line("*configuration*")

@@ -22,7 +22,7 @@ def test_a_gate_that_passed_owes_nothing() -> None:
         (Seen(), "no collected test has this marker"),
         (
             Seen(collected={"intents"}),
-            "its test was collected but not judged: the run stopped early, or a worker was lost",
+            "its test was collected but not judged: the run stopped early, or a worker crashed",
         ),
         (Seen(deselected={"intents"}), "its test was deselected (-k, -m, --deselect, --lf or the like)"),
         (Seen(collected={"intents"}, skipped={"intents": "later"}), "its test was skipped: later"),
@@ -40,18 +40,18 @@ def test_an_unknown_gate_suggests_one_of_the_file_or_of_a_marker() -> None:
 
 def test_every_judged_test_must_pass() -> None:
     found = find_unmet(["intents"], [judged("intents"), judged("intents", "inconclusive")], Seen(), in_file=FILE)
-    assert found == [Unmet("intents", "the verdict of test_gate.py::test_intents is inconclusive", told=True)]
+    assert found == [Unmet("intents", "the verdict of test_gate.py::test_intents is inconclusive", shown=True)]
 
 
 def test_a_mark_may_not_loosen_the_file() -> None:
     found = find_unmet(["intents"], [judged("intents", loosened=("margin: 0.1 -> 0.01",))], Seen(), in_file=FILE)
-    assert found[0].reason == "test_gate.py::test_intents asks for less than the file: margin: 0.1 -> 0.01"
+    assert found[0].reason == "test_gate.py::test_intents requires less than the gate file: margin: 0.1 -> 0.01"
 
 
 def test_another_gate_cannot_take_the_name_of_one_in_the_file() -> None:
     impostor = GateResult("intents", "test_gate.py::test_x", "pass", gate="easy")
     assert find_unmet(["intents"], [impostor], Seen(), in_file=FILE) == [
-        Unmet("intents", "test_gate.py::test_x is another gate of that name")
+        Unmet("intents", "test_gate.py::test_x is a different gate with that name")
     ]
 
 
@@ -62,7 +62,7 @@ def test_a_name_of_marks_alone_is_owed_by_every_test_that_carries_it(judged_id: 
     assert find_unmet(["orders"], found, seen, in_file=FILE) == []
     seen.see("a[1]/test_gate.py::test_orders_2", "orders", deselected=True)
     assert find_unmet(["orders"], found, seen, in_file=FILE) == [
-        Unmet("orders", "a[1]/test_gate.py::test_orders_2 carries it too, and was not judged")
+        Unmet("orders", "a[1]/test_gate.py::test_orders_2 has this gate too and was not judged")
     ]
 
 

@@ -22,9 +22,9 @@ class Clock:
     ("progress", "shown"),
     [
         (Progress("tuned", 1200, 2000, 100, 0), "tuned 1,200/2,000"),
-        (Progress("tuned", 12, 20, 0, 3), "tuned 12/20 (3 failed)"),
+        (Progress("tuned", 12, 20, 0, 3), "tuned 9/20 (3 failed)"),
         (Progress("tuned", 0, 500, 0, 0, (120, 500)), "tuned 0/500 (batch: 120/500)"),
-        (Progress("tuned", 2, 500, 0, 0, None, 61234, 0.125), "tuned 2/500 (61,234 tokens, $0.1250)"),
+        (Progress("tuned", 2, 500, 0, 0, None, 61234, 0.125), "tuned 2/500 ($0.1250, 61,234 tokens)"),
         (Progress("\x1b[2J", 1, 2, 0, 0), "\\x1b[2J 1/2"),
     ],
 )
@@ -40,9 +40,9 @@ def test_what_a_line_says_of_a_model(progress: Progress, shown: str) -> None:
 @pytest.mark.parametrize(
     ("seconds", "done", "stored", "shown"),
     [
-        (10, 600, 100, "600/2,000 (50/s, 28 s left)"),
-        (600, 600, 100, "600/2,000 (50/min, 28 min left)"),
-        (7200, 600, 500, "600/2,000 (1/min, 28 h 0 min left)"),
+        (10, 600, 100, "600/2,000 (28 s left, 50/s)"),
+        (600, 600, 100, "600/2,000 (28 min left, 50/min)"),
+        (7200, 600, 500, "600/2,000 (28 h 0 min left, 1/min)"),
         (0.5, 600, 0, "600/2,000"),  # too early to tell
         (10, 600, 600, "600/2,000"),  # what was stored says nothing about the model
         (10, 2000, 0, "2,000/2,000"),
@@ -67,9 +67,32 @@ def test_a_log_gets_a_line_a_minute() -> None:
         log(Progress("tuned", done, 200, 0, 1))
         clock.now += 1
     assert written == [
-        "ftgate, after 1 min: base 60/200 (1/s, 2 min left), tuned 59/200 (59/min, 2 min left, 1 failed)",
-        "ftgate, after 2 min: base 120/200 (1/s, 1 min left), tuned 119/200 (60/min, 1 min left, 1 failed)",
+        "ftgate, after 1 min: base 60/200 (2 min left, 1/s), tuned 58/200 (1 failed, 2 min left, 59/min)",
+        "ftgate, after 2 min: base 120/200 (1 min left, 1/s), tuned 118/200 (1 failed, 1 min left, 60/min)",
     ]
+
+
+@pytest.mark.parametrize("columns", [200, 80, 50])
+def test_both_models_are_on_a_line_that_fits(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    written: list[str] = []
+    clock = Clock()
+    line = ProgressDisplay(written.append, lambda: None, clock=clock)
+    for seconds in (0, 10):
+        clock.now += seconds
+        line(Progress("gpt-4.1-mini few_shot 8", 400, 2000, 100, 3, None, 61234, 0.125))
+        line(Progress("ft:gpt-4.1-mini:acme::abc123", 900, 2000, 100, 0, None, 61234, 0.125))
+    assert len(written[-1]) <= columns
+    assert [part for part in ("gpt-", "397/2,000", "ft:", "900/2,000") if part not in written[-1]] == []
+    assert ("left" in written[-1]) == (columns >= 200)
+
+
+def test_the_jobs_of_a_model_are_added_up() -> None:
+    written: list[str] = []
+    line = ProgressDisplay(written.append, lambda: None, clock=Clock())
+    line(Progress("tuned", 12, 20, 0, 3))
+    line(Progress("tuned", 5, 30, 0, 0))
+    assert written[-1].strip() == "ftgate: tuned 14/50 (3 failed)"
 
 
 def test_a_run_in_which_nothing_moves_is_seen_to_live() -> None:
@@ -79,7 +102,7 @@ def test_a_run_in_which_nothing_moves_is_seen_to_live() -> None:
     log(Progress("base", 3, 200, 0, 0))
     clock.now += EVERY_S
     log(Progress("base", 3, 200, 0, 0))
-    assert written == ["ftgate, after 1 min: base 3/200 (3/min, 1 h 6 min left)"]
+    assert written == ["ftgate, after 1 min: base 3/200 (1 h 6 min left, 3/min)"]
 
 
 def test_a_short_run_says_nothing_and_the_next_one_begins_anew() -> None:

@@ -280,4 +280,4 @@ def test_more_examples_are_named_where_they_would_settle_it(verdict, told):
     known = replace(bare(verdict), examples_needed=29, gain=0.1, p_value=0.0, confidence=0.95, method="by hand")
     text = "".join(page([(known, None)], Session(), written_at=0.0))
     assert ("examples needed" in text) is told
-    assert "p &lt; 1e-06" in text
+    assert "p &lt; 0.0001" in text

@@ -99,7 +99,7 @@ def test_every_verdict_is_a_word_and_a_symbol(verdict, word):
     unmeasured = gate(verdict=verdict, checks=(Check("x", verdict, "cannot be said"),), gain=None)
     text = document([unmeasured], Session())
     assert f"### {word}\n" in text
-    assert "cannot be said**" in text
+    assert "**x**: cannot be said" in text
 
 
 def test_ready_is_no_win():

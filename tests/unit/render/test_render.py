@@ -6,6 +6,8 @@ import pytest
 from pytest_ftgate.reports.json import junit_properties, report
 from pytest_ftgate.reports.text import block, failure_text, model_table, title
 from pytest_ftgate.result import (
+    Advice,
+    CandidateResult,
     Check,
     Flip,
     GateResult,
@@ -24,6 +26,7 @@ from pytest_ftgate.text import (
     show_age,
     show_amount,
     show_difference,
+    show_percent,
     show_seconds,
     show_usd,
     show_value,
@@ -67,12 +70,53 @@ def text_of(result, verbosity=0):
 def test_the_block_says_how_sure_we_are_and_verbose_how_that_is_known():
     training, test = TrainingResult("train.jsonl", "ab12", 210, 200, 10, 0, 0), TestSetResult("test.jsonl", "cd34", 60)
     usual, verbose = (text_of(gate(training=training, test_set=test), verbosity=v) for v in (0, 1))
-    for fact in ("+11.0 points", "accuracy", "31 fixed, 9 broken", "200", "95 %", "+5.9"):
-        assert fact in usual, fact
+    assert "gain +11.0 points accuracy (95 % lower bound +5.9), 31 fixed, 9 broken, 200 examples" in usual
     for fact in ("exact", "p = 0.0048", "train.jsonl, 210", "200 usable", "ab12", "test.jsonl, 60", "cd34"):
         assert fact in verbose, fact
     assert "p =" not in usual
-    assert (usual.count("where is it"), verbose.count("where is it")) == (3, 9)
+    assert (usual.count("where is it"), verbose.count("where is it")) == (0, 9)
+
+
+def test_the_bound_says_what_else_it_depends_on():
+    three = tuple(CandidateResult(name, name) for name in "abc")
+    several = text_of(gate(candidates=three, confidence=1 - 0.05 / 3))
+    assert "(lower bound +5.9, 98.3 % each, 95 % together)" in several
+    assert "not proven" in text_of(gate(margin_proven=False))
+    assert "not proven" not in text_of(gate(margin_proven=True))
+    assert "(95 % lower bound +5.9; 12 groups; max_drop 3 points)" in text_of(gate(max_drop=0.03, note="12 groups"))
+
+
+def test_a_green_block_counts_what_it_does_not_show():
+    checks = (
+        *(Check(f"passed{i}", "pass", "fine") for i in range(14)),
+        Check("noted", "note", "something", advice="Do it."),
+        Check("warned", "warning", "x" * 500, source="marker"),
+    )
+    usual, verbose = (block(gate(checks=checks, hypothesis="it rises"), verbosity=v) for v in (0, 1))
+    assert len(usual) <= 7
+    assert [line.text for line in usual][-1] == "14 checks passed, 1 note; -v lists them"
+    (warning,) = (line.text for line in usual if "warned" in line.text)
+    assert len(warning) < 250
+    assert warning.endswith("... (marker)")
+    assert [name for name in ("passed13", "noted", "Do it.", "x" * 500) if name not in str(verbose)] == []
+
+
+def test_a_red_block_begins_with_what_failed_and_wrong_answers():
+    checks = (
+        Check("leaked", "warning", "one leaked"),
+        Check("margin", "fail", "too small", source="ftgate.yaml:14", advice="Do this."),
+        Check("evidence", "inconclusive", "unsure"),
+    )
+    wrong = tuple(Flip(f"w{i}", "where is it", "shipping", "refund", "refund</s>") for i in range(9))
+    advice = (Advice("fix_data", "Do this.", "too small"), Advice("stop", "Stop it.", "far below"))
+    red = gate(verdict="fail", checks=checks, broken=(), wrong=wrong, losses=0, advice=advice)
+    text = text_of(red)
+    begin = ["margin: too small (ftgate.yaml:14)", "Do this.", "w0", "'shipping'", "refund</s>", "w2", "model", "gain",
+             "Stop it.", "evidence", "leaked"]  # fmt: skip
+    places = [text.index(part) for part in begin]
+    assert places == sorted(places)
+    assert [text.count(part) for part in ("too small", "Do this.", "w3")] == [1, 1, 0]
+    assert text_of(red, verbosity=1).count("where is it") == 9
 
 
 def test_the_table_has_a_row_per_model():
@@ -117,9 +161,9 @@ def test_on_a_terminal_a_check_is_broken_between_words():
 
 def test_what_does_not_hold_is_read_first():
     checks = (Check("usable", "pass", "fine"), Check("margin", "fail", "small"), Check("guards", "note", "none"))
-    lines = [line.text for line in block(gate(checks=checks))]
-    names = [line.split()[1] for line in lines if line.startswith("  ") and ":" in line]
-    assert names[:3] == ["margin:", "usable:", "guards:"]
+    lines = [line.text for line in block(gate(checks=checks, broken=()), verbosity=1)]
+    text = "\n".join(lines)
+    assert text.index("margin: small") < text.index("usable: fine") < text.index("guards: none")
 
 
 def test_a_table_that_has_room_shortens_no_name():
@@ -136,12 +180,16 @@ def test_a_cost_that_one_model_has_shows_that_the_others_is_unknown():
 
 
 def test_each_source_of_a_price_is_said_once_where_a_cost_is_shown_or_asked_for():
-    text = text_of(priced(baseline=(1.0, "ftgate.yaml:4"), few_shot=(2.0, "ftgate.yaml:4"), candidate=(0.5, "mine")))
+    known = priced(baseline=(1.0, "ftgate.yaml:4"), few_shot=(2.0, "ftgate.yaml:4"), candidate=(0.5, "mine"))
+    text = text_of(known, verbosity=1)
+    assert "price" not in text_of(known)
     sources = [line for line in text.splitlines() if line.startswith("price")]
     assert ["baseline, few_shot" in sources[0], "ftgate.yaml:4" in sources[0], "mine" in sources[1]] == [True] * 3
     assert len(sources) == 2
     unknown = priced(baseline=(None, "unknown: no"), candidate=(None, "unknown: no"))
-    asked = replace(unknown, checks=(Check("require.candidate.cost_usd", "error", "candidate cost_usd unknown"),))
+    asked = replace(
+        unknown, verdict="error", checks=(Check("require.candidate.cost_usd", "error", "candidate cost_usd unknown"),)
+    )
     assert "price" not in text_of(unknown)
     assert all("baseline, candidate: unknown: no" in text for text in (text_of(unknown, verbosity=1), text_of(asked)))
 
@@ -168,13 +216,13 @@ def test_the_failures_first_line_stands_alone():
         Check("c", "fail", "leaked"),
     )
     first, *more = failure_text(gate(verdict="fail", checks=checks)).splitlines()
-    assert ["intents" in first, "too few" in first] == [True, True]
+    assert first == "a: too few"
     assert ["Add some." in more[0], "c: leaked" in more[1], len(more)] == [True, True, 2]
 
 
 def test_foreign_text_cannot_command_a_terminal_or_a_ci_log():
     hostile = Flip("t\x1b[2J", "::error::x\n::add-mask::y", "##[group]", "\r\x07", "a" * 1000)
-    text = text_of(gate(broken=(hostile,)))
+    text = text_of(gate(broken=(hostile,)), verbosity=1)
     assert "\x1b" not in text
     assert "\r" not in text
     assert "##[" not in text
@@ -223,12 +271,15 @@ NUMBERS = [
     *((show_difference(-0.0, **SHARE), "+0.0 points"), (show_difference(-0.031, **PLAIN), "-0.031")),
     *((show_amount(0.05, **SHARE), "5 points"), (show_amount(0.01, **SHARE), "1 point")),
     *((show_amount(0.125, **SHARE), "12.5 points"), (show_amount(0.125, **PLAIN), "0.125")),
+    *((show_percent(0.95), "95 %"), (show_percent(0.975), "97.5 %"), (show_percent(1 - 0.05 / 3), "98.3 %")),
+    (show_percent(0.9999), "99.99 %"),
     *((show_seconds(0.0421), "42 ms"), (show_seconds(3.21), "3.2 s")),
     *(
         (show_usd(None), "unknown"),
         (show_usd(0), "$0"),
         (show_usd(0.99999999), "$1.00"),
-        (show_usd(0.00012), "$0.00012"),
+        (show_usd(0.000098), "$0.0001"),
+        (show_usd(0.00004), "<$0.0001"),
     ),
     *((show_usd(0.0756), "$0.0756"), (show_usd(1234.5), "$1,234.50")),
     *((show_age(59.9), "59 seconds"), (show_age(3_700), "1 hour"), (show_age(3 * 86_400 + 5), "3 days")),
@@ -318,6 +369,8 @@ START = '{"intent": "HassIncreaseTimer", "slots": {"area": "kitchen", "name": "l
 )
 def test_long_answers_are_shown_from_where_they_part(expected, baseline, candidate, shown):
     flip = Flip("t1", "x", expected, baseline, candidate)
-    (line,) = (one.text for one in block(gate(broken=(flip,), losses=1)) if one.text.startswith("    expected"))
+    (line,) = (
+        one.text for one in block(gate(broken=(flip,), losses=1), verbosity=1) if one.text.startswith("    expected")
+    )
     assert all(part in line for part in shown)
     assert START not in line

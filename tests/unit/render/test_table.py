@@ -21,11 +21,11 @@ def test_a_row_of_one_cell_takes_no_part_in_the_widths():
 
 def test_columns_that_say_nothing_are_left_out_but_for_the_first_two():
     table = Table("t", COLUMNS, (("a", "", "-", "unknown", ""), ("b", "", "-", "$1", "")))
-    assert [column.heading for column in table.told().columns] == ["", "model", "cost"]
-    assert table.told().rows == (("a", "", "unknown"), ("b", "", "$1"))
+    assert [column.heading for column in table.compact().columns] == ["", "model", "cost"]
+    assert table.compact().rows == (("a", "", "unknown"), ("b", "", "$1"))
 
 
 def test_without_rows_there_is_nothing_to_show():
     empty = Table("t", COLUMNS, ())
     assert not empty
-    assert empty.told().lines() == []
+    assert empty.compact().lines() == []
