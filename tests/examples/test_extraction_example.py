@@ -48,8 +48,8 @@ def rows(example) -> SimpleNamespace:
     return SimpleNamespace(train=train, test=test)
 
 
-def run(copy: Path, name: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", name, "--ftgate-offline"]
+def run(copy: Path, *args: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *args, "--ftgate-offline"]
     environment = {**os.environ, "COLUMNS": "80", "PYTHONPATH": str(Path(__file__).parents[2])}
     return subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, timeout=300, check=False)
 
@@ -208,7 +208,7 @@ def test_gain_is_clear_and_the_baseline_is_no_straw_man(example, rows):
 
 
 def test_green_gate_is_green(copy):
-    done = run(copy, "test_gate.py")
+    done = run(copy, "test_gate.py", "-vv")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "ftgate commands: PASS" in done.stdout
     assert "near_duplicates" not in done.stdout

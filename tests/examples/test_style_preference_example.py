@@ -56,8 +56,8 @@ def sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def run(folder: Path, name: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", name, "--ftgate-offline"]
+def run(folder: Path, *args: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *args, "--ftgate-offline"]
     environment = {**os.environ, "COLUMNS": "80", "PYTHONPATH": str(Path(__file__).parents[2])}
     return subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
@@ -155,7 +155,7 @@ def test_a_filled_in_sheet_is_not_written_over(copy):
 
 
 def test_green_gate_is_green(copy):
-    done = run(copy, "test_gate.py")
+    done = run(copy, "test_gate.py", "-vv")
     assert done.returncode == 0, done.stdout + done.stderr
     for line in ("ftgate replies: PASS", "human_preference by 3 raters", "Fleiss's kappa 0."):
         assert line in done.stdout
