@@ -118,7 +118,7 @@ def test_an_error_ends_the_choice(endpoints: EndpointProject) -> None:
     broken = Reply(status=500, body="no")
     endpoints.server.answer = lambda body: broken if (body["model"], index_of(body)) == ("small", 7) else answer(body)
     gate = endpoints.judge()
-    mentions(stopped(gate, called=True), "small", "1 of 60", "t7")
+    mentions(stopped(gate, called=True), "small", "1 of 60", "test.jsonl:8")
     assert verdicts(gate) == {"small": "error", "large": None}
     assert "large" not in n_asked(endpoints)
     mentions(check(gate, "candidates"), "small")
