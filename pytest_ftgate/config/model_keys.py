@@ -216,6 +216,36 @@ class RecordedKeys(Keys):
     name: Text = optional("What reports call the model.")
 
 
+class TransformersKeys(Keys):
+    """A model and LoRA adapter that run in this process, by transformers and peft (the extra local)."""
+
+    model_config = ConfigDict(json_schema_extra={"not": {"required": ["system", "system_file"]}})
+    short: ClassVar[str] = "model"
+    one_at_most = (("system", "system_file"),)
+
+    provider: Literal["transformers"] = Field(description="A model in this process, loaded with transformers.")
+    model: Text = Field(description="The folder of the model, or its name on the Hugging Face hub.")
+    adapter: Text = optional("The folder of a peft adapter, such as a LoRA, or its name on the hub.")
+    revision: Text = optional("The revision of model and adapter on the hub.")
+    batch_size: Positive = optional("How many examples are answered at once; 8 where absent.")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = optional(
+        "The type of the weights; auto, that of their files, where absent."
+    )
+    device: Text = optional("Where the model runs, such as cpu or cuda:1; a GPU where there is one, if absent.")
+    max_new_tokens: Positive = optional("Longest answer in tokens; 256 where absent. A longer one is cut off.")
+    params: FreeData = optional("Further generation parameters, such as repetition_penalty; without them it is greedy.")
+    system: Text = optional("The system message; it replaces one in the data.")
+    system_file: PathText = optional("A file with the system message, relative to this file.")
+    few_shot: FewShot = optional("Training examples sent before every input.")
+    retrieval: Retrieval = optional("Training examples sent before an input, chosen for that input.")
+    template: Text = optional("The user message: {input} and {FIELD} are replaced literally, nothing else.")
+    workers: Positive = optional("How many processes run the model, each with a copy of its own, by joblib.")
+    timeout_s: AboveZero = optional("Seconds that one batch may take; no limit where absent.")
+    latency: Latency = optional("Latencies are taken from a sample by itself, in place of the whole run.")
+    price: Price = optional("What the machine costs: gpu_hour_usd.")
+    name: Text = optional("What reports call the model.")
+
+
 class OtherKeys(OpenKeys):
     """A model of a provider that a plugin or a conftest brings, by the hook pytest_ftgate_model."""
 
@@ -223,7 +253,7 @@ class OtherKeys(OpenKeys):
 
     provider: Text = Field(
         description="The name by which the hook knows its models.",
-        json_schema_extra={"not": {"enum": ["openai", "python", "recorded", "callable"]}},
+        json_schema_extra={"not": {"enum": ["openai", "python", "recorded", "transformers", "callable"]}},
     )
     concurrency: Positive = optional("Most calls at the same time.")
     timeout_s: AboveZero = optional("Seconds that one attempt may take.")
@@ -232,4 +262,4 @@ class OtherKeys(OpenKeys):
     name: Text = optional("What reports call the model.")
 
 
-ModelKeys = OpenAIKeys | PythonKeys | RecordedKeys | OtherKeys
+ModelKeys = OpenAIKeys | PythonKeys | RecordedKeys | TransformersKeys | OtherKeys

@@ -7,7 +7,7 @@ import hashlib
 import inspect
 import secrets
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib import import_module
@@ -36,6 +36,7 @@ from pytest_ftgate.text import nearest
 if TYPE_CHECKING:
     from pytest_ftgate.config import ModelSpec
     from pytest_ftgate.data import Example
+    from pytest_ftgate.models.prompt import Prompt
 
 
 def resolve_target(target: str, where: Where) -> Callable[..., Any]:
@@ -96,11 +97,19 @@ class FunctionModel(BuiltModel):
             takes a list of such inputs, and returns a list of as many answers.
         identity: stands for the callable in the keys of its answers.
         persistent: whether ``identity`` means the same in later sessions.
+        given: turns an example into what the callable takes; by default its input.
+        batched: whether the callable takes a list; by default where ``batch_size`` is above 1.
+        prompt: what is sent around the input, where it is ours.
+        params: what decides how answers are made, for reports.
     """
 
     function: Callable[[Any], Any]
     identity: str
     batch_size: int = 1
+    given: Callable[[Example], Any] = field(default=lambda example: example.input)
+    batched: bool | None = None
+    prompt: Prompt | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
     abandons: bool = field(init=False)
     _workers: Workers = field(init=False, repr=False)
 
@@ -110,15 +119,15 @@ class FunctionModel(BuiltModel):
 
     def key(self, example: Example, repeat: int = 0) -> str:
         """SHA-256 (hex) of the callable's identity and the input."""
-        facts: dict[str, Any] = {"provider": "python", "identity": self.identity, "input": example.input}
+        facts: dict[str, Any] = {"provider": "python", "identity": self.identity, "input": self.given(example)}
         if repeat:
             facts["repeat"] = repeat
         return hashlib.sha256(canonical_json(facts).encode()).hexdigest()
 
     async def complete(self, example: Example, repeat: int = 0) -> Completion:
         """Call the callable once."""
-        if self.batch_size == 1:
-            return self._checked(await self._call(_given(example)))
+        if not (self.batch_size > 1 if self.batched is None else self.batched):
+            return self._checked(await self._call(self._input(example)))
         (answer,) = await self.complete_many([Question("", example, repeat)])
         if isinstance(answer, ModelError):
             raise answer
@@ -127,9 +136,15 @@ class FunctionModel(BuiltModel):
     async def complete_many(self, questions: Sequence[Question]) -> Sequence[Completion | ModelError]:
         """Call the callable once with all inputs; an answer's latency is the seconds that the call took."""
         start = perf_counter()
-        answers = self._list(await self._call([_given(question.example) for question in questions]), len(questions))
+        given = [self._input(question.example) for question in questions]
+        answers = self._list(await self._call(given), len(given))
         latency_s = perf_counter() - start
         return [self._checked_of_many(answer, latency_s) for answer in answers]
+
+    def _input(self, example: Example) -> Any:
+        """Return the input as the callable gets it: a copy, where it could be changed."""
+        given = self.given(example)
+        return given if isinstance(given, str) else [dict(message) for message in given]
 
     async def _call(self, given: Any) -> Any:
         return await (self._in_thread(given) if self.abandons else self._awaited(self.function, given))
@@ -200,11 +215,6 @@ class FunctionModel(BuiltModel):
         if problem:
             raise ModelError(f"{self.name} returned a broken Completion: {problem}")
         return answer
-
-
-def _given(example: Example) -> Any:
-    """Return the input as the callable gets it: a copy, where it could be changed."""
-    return example.input if isinstance(example.input, str) else [dict(message) for message in example.input]
 
 
 def build_target(spec: ModelSpec, surroundings: Surroundings) -> FunctionModel:  # noqa: ARG001
