@@ -34,6 +34,7 @@ _FAMILIES = (
     "text",
     "answer_format",
     "fields",
+    "tool_calls",
     "similarity",
     "bleu",
     "embedding",
