@@ -103,6 +103,7 @@ class Completion:
         cache_write_tokens: the part of ``input_tokens`` that it put into its cache, where that has a price of its own.
         finish: one of :data:`FINISHES`.
         latency_s: seconds the answer took; ``None`` leaves it to the runner's own measurement.
+        reasoning: what the model wrote before its answer, or beside its tool calls, where that came apart.
     """
 
     text: str
@@ -112,6 +113,7 @@ class Completion:
     finish: str = "stop"
     latency_s: float | None = None
     cache_write_tokens: int | None = None
+    reasoning: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

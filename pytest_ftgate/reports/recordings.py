@@ -110,6 +110,7 @@ def _row(prediction: Prediction, completion: Completion, input_hash: str, repeat
     row = {
         "id": prediction.id,
         "output": completion.text,
+        "reasoning": completion.reasoning,
         "finish": completion.finish if completion.finish != "stop" else None,
         "usage": {name: count for name, count in usage.items() if count is not None} or None,
         "latency_s": prediction.latency_s,

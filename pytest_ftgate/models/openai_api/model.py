@@ -59,6 +59,7 @@ class OpenAIModel(BuiltModel):
             "revision": self.revision,
             "messages": self.prompt.messages(example),
             "params": self.params,
+            **_tools(example),
         }
         if repeat:
             facts["repeat"] = repeat
@@ -78,7 +79,7 @@ class OpenAIModel(BuiltModel):
 
     def body(self, example: Example) -> dict[str, Any]:
         """Return what the endpoint is sent for an example."""
-        return {"model": self.model, "messages": self.prompt.messages(example), **self.params}
+        return {"model": self.model, "messages": self.prompt.messages(example), **_tools(example), **self.params}
 
     def address(self) -> Endpoint:
         """Return whom to ask, with the key as the environment has it now."""
@@ -106,6 +107,15 @@ class OpenAIModel(BuiltModel):
             self._clients[loop] = ChatClient(self.address(), self.timeout_s)
         return self._clients[loop]
 
+
+def _tools(example: Example) -> dict[str, Any]:
+    """Return what a conversation says of tools, as the OpenAI API takes it."""
+    if isinstance(example.input, str):
+        return {}
+    return {key: example.fields[key] for key in _TOOLS if example.fields.get(key) is not None}
+
+
+_TOOLS = ("tools", "tool_choice", "parallel_tool_calls")
 
 _OURS = {
     "model": "the model's own key names it",
