@@ -67,6 +67,30 @@ def _read_checkpoint(value: Any) -> Any:
     raise refusal(f"must be best, last, or the number of a step, {got(value, ())}")
 
 
+def _read_stripping(value: Any) -> Any:
+    if value == "auto" or value is False:
+        return value
+    if isinstance(value, list | tuple) and len(value) == 2 and all(isinstance(tag, str) and tag for tag in value):
+        return tuple(value)
+    raise refusal(f"must be auto, false, or a pair of tags such as ['<think>', '</think>'], {got(value, ())}")
+
+
+_Stripping = Annotated[
+    Any,
+    PlainValidator(
+        _read_stripping,
+        json_schema_input_type=Literal["auto", False] | Annotated[list[str], Field(min_length=2, max_length=2)],
+    ),
+]
+
+
+def _stripping() -> Any:
+    return optional(
+        "Which reasoning is taken off the front of an answer: auto, where absent, the tags <think>, <thinking> and "
+        "<reasoning> and the channels of Harmony; a pair of tags; or false, none."
+    )
+
+
 class Price(Keys):
     """What the model's tokens cost, or the machine that it runs on."""
 
@@ -170,6 +194,7 @@ class OpenAIKeys(Keys):
         "The state of the weights, where the name does not tell; part of what answers are stored under."
     )
     price: Price = optional("What the model's tokens cost.")
+    strip_reasoning: _Stripping = _stripping()
     name: Text = optional("What reports call the model.")
 
     @model_validator(mode="after")
@@ -202,6 +227,7 @@ class PythonKeys(Keys):
     )
     workers: Positive = optional("So many processes call the function, by joblib: for work of the CPU.")
     price: Price = optional("What the model's tokens cost.")
+    strip_reasoning: _Stripping = _stripping()
     name: Text = optional("What reports call the model.")
 
 
@@ -213,6 +239,7 @@ class RecordedKeys(Keys):
     provider: Literal["recorded"] = Field(description="Recorded predictions, joined to the test set by id.")
     path: PathText = Field(description="JSONL of {id, output}, relative to this file.")
     price: Price = optional("What the model's tokens cost.")
+    strip_reasoning: _Stripping = _stripping()
     name: Text = optional("What reports call the model.")
 
 
@@ -243,6 +270,7 @@ class TransformersKeys(Keys):
     timeout_s: AboveZero = optional("Seconds that one batch may take; no limit where absent.")
     latency: Latency = optional("Latencies are taken from a sample by itself, in place of the whole run.")
     price: Price = optional("What the machine costs: gpu_hour_usd.")
+    strip_reasoning: _Stripping = _stripping()
     name: Text = optional("What reports call the model.")
 
 
@@ -259,6 +287,7 @@ class OtherKeys(OpenKeys):
     timeout_s: AboveZero = optional("Seconds that one attempt may take.")
     retries: Count = optional("How often a failed call is tried again.")
     price: Price = optional("What the model's tokens cost.")
+    strip_reasoning: _Stripping = _stripping()
     name: Text = optional("What reports call the model.")
 
 

@@ -5,12 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Literal, TypeAlias
 
-from pytest_ftgate.models.protocol import Completion
-
-Stripping: TypeAlias = Literal["auto", False] | tuple[str, str]
-"""``auto``: the usual tags; False: none; or a pair of tags of one's own."""
+from pytest_ftgate.models.protocol import Completion, Stripping
 
 TAGS = (("<think>", "</think>"), ("<thinking>", "</thinking>"), ("<reasoning>", "</reasoning>"))
 _CHANNEL = re.compile(
@@ -37,7 +33,8 @@ def without_reasoning(completion: Completion, stripping: Stripping) -> Completio
         return completion
     before = f"{completion.reasoning}\n" if completion.reasoning else ""
     finish = completion.finish if answer is not None or completion.finish != "stop" else "cut_off"
-    return replace(completion, text=answer or "", reasoning=before + reasoning, finish=finish)
+    text = answer or ""
+    return replace(completion, text=text, reasoning=before + reasoning, finish=finish, original=completion.text)
 
 
 def stripping_for(stripping: Stripping, expected: Iterable[str]) -> Stripping:
