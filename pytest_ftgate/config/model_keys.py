@@ -178,6 +178,9 @@ class OpenAIKeys(Keys):
     retrieval: Retrieval = optional("Training examples sent before an input, chosen for that input.")
     template: Text = optional("The user message: {input} and {FIELD} are replaced literally, nothing else.")
     params: FreeData = optional("Request parameters, sent untouched, as temperature: 0.")
+    api: Literal["chat", "responses"] = optional(
+        "Which API is asked: chat completions (chat, where absent), or the Responses API."
+    )
     mode: Literal["live", "batch"] = optional(
         "How it is asked: live, an answer a call (where absent), or batch, "
         "through the endpoint's files and batches API: half the price, done within a day."
@@ -201,6 +204,12 @@ class OpenAIKeys(Keys):
     def _checkpoint_of_a_job(self) -> OpenAIKeys:
         if "checkpoint" in self.model_fields_set and "job" not in self.model_fields_set:
             raise refusals([(("checkpoint",), "only a job has checkpoints: name it in place of model")])
+        return self
+
+    @model_validator(mode="after")
+    def _batches_of_chats(self) -> OpenAIKeys:
+        if self.api == "responses" and self.mode == "batch":
+            raise refusals([(("mode",), "the batch API is asked for chat completions alone: leave out api or mode")])
         return self
 
 
