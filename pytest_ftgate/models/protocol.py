@@ -217,6 +217,7 @@ class Model(Protocol):
         requests_per_minute, tokens_per_minute: see :class:`pytest_ftgate.runs.throttle.Throttle`.
         function: the user's code behind it.
         strip_reasoning: which reasoning is taken off the front of its answers.
+        exclusive: names of what it uses alone: models that have one in common are never called at the same time.
         ids: the examples that a recording answers.
     """
 
@@ -239,6 +240,7 @@ class Model(Protocol):
     tokens_per_minute: float | None = None
     function: Callable[..., Any] | None = None
     strip_reasoning: Stripping = "auto"
+    exclusive: frozenset[Any] = frozenset()
 
     @property
     def ids(self) -> Collection[str] | None:

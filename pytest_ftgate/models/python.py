@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import inspect
+import re
 import secrets
 import weakref
 from collections.abc import Callable, Mapping, Sequence
@@ -83,6 +84,8 @@ _MODEL_PARTS = ("aclose", "name", "spelling", "concurrency", "timeout_s", "retri
 
 _CHANGE_NO_ANSWER = frozenset(("cache_key", "concurrency", "timeout_s", "retries", "price", "name", "latency"))
 
+_CONSTANTS = (str, bytes, int, float, complex, tuple, frozenset, type(None), re.Pattern)
+
 _OTHER_LOOP = ("different loop", "different event loop", "event loop is closed")
 
 
@@ -101,6 +104,7 @@ class FunctionModel(BuiltModel):
         batched: whether the callable takes a list; by default where ``batch_size`` is above 1.
         prompt: what is sent around the input, where it is ours.
         params: what decides how answers are made, for reports.
+        exclusive: what no other model may use at the same time.
     """
 
     function: Callable[[Any], Any]
@@ -110,6 +114,7 @@ class FunctionModel(BuiltModel):
     batched: bool | None = None
     prompt: Prompt | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
+    exclusive: frozenset[Any] = frozenset()
     abandons: bool = field(init=False)
     _workers: Workers = field(init=False, repr=False)
 
@@ -320,6 +325,7 @@ def _function_model(function: Callable[[Any], Any], spec: ModelSpec, target: str
         identity=_session_identity(function, spec) if cache_key is None else canonical_json([target, cache_key]),
         persistent=cache_key is not None,
         concurrency=options.get("concurrency") or concurrency,
+        exclusive=frozenset() if is_async(function) or "concurrency" in options else _owners(function),
         batch_size=options.get("batch_size") or 1,
         price=written_price(options.get("price"), str(spec.source)),
     )
@@ -329,10 +335,13 @@ _identities: dict[int, tuple[Callable[[], Any], str]] = {}
 
 
 def _session_identity(function: Callable[..., Any], spec: ModelSpec) -> str:
-    """Return a name for the very callable in the state in which a fixture gave it, as far as parameters tell of that.
+    """Return a name for the very function in the state in which a fixture gave it, as far as parameters tell of that.
 
-    A fixture that is parametrized may give one object each time, in another state.
+    Whatever holds an object (a bound method, a closure, a partial, an object with ``__call__``) gets a new name each
+    time: nobody can tell whether the object, such as a model with another adapter, is still what it was.
     """
+    if _owners(function):
+        return secrets.token_hex(16)
     state = [[name, _value(value)] for name, value in sorted(spec.source.parameters.items())]
     return f"{_token(function)} {canonical_json(state)}" if state else _token(function)
 
@@ -346,16 +355,26 @@ def _value(parameter: Any) -> str:
 
 
 def _token(thing: Any) -> str:
-    """Return a name for the very object, the same as long as it lives, and never given to another.
-
-    A bound method is made anew whenever it is asked for: its object and its function stand for it.
-    """
-    owner = getattr(thing, "__self__", thing)
-    alive, token = _identities.get(id(owner), (lambda: None, ""))
-    if alive() is not owner:
+    """Return a name for the very object, the same as long as it lives, and never given to another."""
+    alive, token = _identities.get(id(thing), (lambda: None, ""))
+    if alive() is not thing:
         token = secrets.token_hex(16)
-        _identities[id(owner)] = (_reference(owner), token)
-    return f"{token} {getattr(thing, '__qualname__', '')}"
+        _identities[id(thing)] = (_reference(thing), token)
+    return token
+
+
+def _owners(function: Any) -> frozenset[int]:
+    """Return the ids of the objects that a callable holds, whose state may decide what it answers."""
+    if isinstance(function, partial):
+        held = [function.func, *function.args, *function.keywords.values()]
+        return frozenset().union(*map(_owners, held))
+    if (owner := getattr(function, "__self__", None)) is not None:  # a bound method, or its like of C code
+        return _owners(owner) | _owners(getattr(function, "__func__", None))
+    if inspect.isfunction(function):
+        cells = [cell.cell_contents for cell in function.__closure__ or () if cell.cell_contents is not function]
+        return frozenset().union(*map(_owners, cells))
+    stateless = inspect.ismodule(function) or inspect.isclass(function) or inspect.isroutine(function)
+    return frozenset() if stateless or isinstance(function, _CONSTANTS) else frozenset([id(function)])
 
 
 def _reference(value: Any) -> Callable[[], Any]:

@@ -266,6 +266,7 @@ def build_transformers(spec: ModelSpec, surroundings: Surroundings) -> Model:
         concurrency=1,
         batch_size=batch_size * (workers or 1),
         batched=True,
+        exclusive=frozenset() if workers else frozenset([(str(model), versions[0], generator.dtype, generator.device)]),
         price=written_price(options.get("price"), str(spec.source)),
     )
 

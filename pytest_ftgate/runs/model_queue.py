@@ -32,7 +32,7 @@ _SLOWEST_POLL_S = 0.25
 
 
 class ModelQueue:
-    """Asks one model, whose jobs these are.
+    """Asks one model, whose jobs these are; in turn with others, where it shares its throttle ``turn`` with them.
 
     Attributes:
         workers: how many times :meth:`work` is to run at once.
@@ -49,6 +49,7 @@ class ModelQueue:
         state: RunState,
         retry: RetryPolicy,
         budget: Budget | None = None,
+        turn: Throttle | None = None,
     ) -> None:
         first, _ = jobs[0]
         self.model = first.model
@@ -63,7 +64,7 @@ class ModelQueue:
         self._state = state
         self._budget = budget
         self._early_stop = EarlyStop(first.usable)
-        throttle = Throttle(
+        throttle = turn or Throttle(
             self.model.concurrency,
             requests_per_minute=self.model.requests_per_minute,
             tokens_per_minute=self.model.tokens_per_minute,
