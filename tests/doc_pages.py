@@ -1,4 +1,4 @@
-"""Pages of the documentation, and the fenced blocks in them."""
+"""Read the pages of the documentation and their fenced blocks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _BLOCK = re.compile(r'^( *)```(\w+)(?: title="([^"\n]*)")?\n(.*?)^\1```$', flags
 
 
 class Block(NamedTuple):
-    """One fenced block: ``title`` is the name of its file, or what becomes of its commands; empty where it has none."""
+    """One fenced block; ``title`` is a file name or the exit status of its commands, and may be empty."""
 
     page: Path
     line: int
@@ -45,13 +45,13 @@ def blocks(page: Path) -> Iterator[Block]:
 
 
 def file_of(page: str, name: str) -> str:
-    """The only file of this name that a page shows."""
+    """Return the text of the only file of this name on a page."""
     (text,) = [block.text for block in blocks(page_named(page)) if block.title == name]
     return text
 
 
 def commands(block: Block) -> list[tuple[str, str]]:
-    """The commands of a console block, each with the output that is shown below it."""
+    """Return the commands of a console block, each with the output shown below it."""
     first, *parts = re.split(r"^\$ ", block.text, flags=re.MULTILINE)
     assert not first, f"{block.place}: a console block begins with a command after '$ '"
     return [(command, output) for command, _, output in (part.partition("\n") for part in parts)]

@@ -1,13 +1,13 @@
-"""Every block of the documentation is run or checked, and every link leads somewhere.
+"""Run or check every block of the documentation, and follow every link.
 
-Python runs, its assertions included. Gate files and parts of them are read by the loader. Commands are known commands
-with known options. What is shown of outputs is compared with outputs. Pages of the tutorial and the how-tos, which are
-done step by step, have tests of their own: test_tutorial.py, test_howto.py.
+Python blocks run with their assertions, gate files are loaded, commands and options must exist, and printed output must
+be what is printed. The tutorial and the how-to guides are run step by step in test_tutorial.py and test_howto.py.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import shutil
@@ -15,28 +15,24 @@ import subprocess
 import sys
 import tempfile
 import textwrap
-from datetime import datetime, timezone
 from functools import cache
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
-from doc_pages import PAGES, ROOT, Block, blocks, commands, name_of
+from doc_pages import DOCS, PAGES, ROOT, Block, blocks, commands, name_of
 from gate_project import Project
 
-from pytest_ftgate.checks.freshness.drift import drift_check
 from pytest_ftgate.cli.commands import _parser
 from pytest_ftgate.config import load_gate_file, resolve_gate
 from pytest_ftgate.config.gate_file import FileKeys
 from pytest_ftgate.config.gate_keys import GateKeys
-from pytest_ftgate.result import Drift
 
 STEP_BY_STEP = {"tutorial.md"}
 BLOCKS = [block for page in PAGES if name_of(page) not in STEP_BY_STEP for block in blocks(page)]
 FILES = {"python", "yaml", "ini", "dockerfile"}
-"""Languages of blocks that may be a file: a title names it, and test_howto.py uses it."""
+"""Languages of blocks that may be files: their title is the file's name, and test_howto.py uses it."""
 
 GATE = {
     "test_set": "test.jsonl",
@@ -63,6 +59,14 @@ def test_every_block_is_of_a_kind_that_is_checked() -> None:
             assert block.page.parent.name == "howto", f"{block.place}: no test uses the file {block.title}"
 
 
+LEARNER = [page for page in PAGES if name_of(page) in {*os.listdir(DOCS)} - {*STEP_BY_STEP, "ci.md", "limits.md"}]
+
+
+@pytest.mark.parametrize("page", LEARNER, ids=name_of)
+def test_a_page_opens_with_an_example(page: Path) -> None:
+    assert "```" in page.read_text(encoding="utf-8").partition("\n## ")[0]
+
+
 # --- Python, YAML, ini ---------------------------------------------------------------------------------------
 
 
@@ -72,7 +76,7 @@ def test_python_blocks_run(block: Block) -> None:
 
 
 def whole(text: str) -> dict[str, Any]:
-    """A gate file around what a page shows of one: a file, its sections, or keys of one gate."""
+    """Return a gate file around what a page shows: a file, its sections, or keys of one gate."""
     shown = yaml.safe_load(textwrap.dedent(text))
     if set(shown) <= set(FileKeys.model_fields):
         return {"version": 1, "gates": {}} | shown
@@ -81,7 +85,7 @@ def whole(text: str) -> dict[str, Any]:
 
 
 def completed(gate: dict[str, Any]) -> dict[str, Any]:
-    """A gate with what the page leaves out."""
+    """Add to a gate what the page leaves out."""
     alternatives = {"baseline": "baselines", "candidate": "candidates"}
     out = {key for key, other in alternatives.items() if other in gate}
     out |= {"margin"} if gate.get("objective") == "match" else set()
@@ -91,11 +95,11 @@ def completed(gate: dict[str, Any]) -> dict[str, Any]:
 
 def models_of(page: Path) -> dict[str, Any]:
     """The models that any block of a page names; another block may use them."""
-    every = [whole(block.text) for block in blocks(page) if block.language == "yaml"]
+    every = [whole(one.text) for one in blocks(page) if one.language == "yaml" and one.title in ("", "ftgate.yaml")]
     return {name: model for shown in every for name, model in shown.get("models", {}).items()}
 
 
-@pytest.mark.parametrize("block", of("yaml"))
+@pytest.mark.parametrize("block", [one for one in of("yaml") if one.values[0].title in ("", "ftgate.yaml")])
 def test_gate_files_are_read(block: Block, project: Project) -> None:
     shown = whole(block.text)
     shown["models"] = models_of(block.page) | shown.get("models", {})
@@ -123,10 +127,13 @@ def test_ini_keys_are_known(block: Block, project: Project) -> None:
 # --- commands ------------------------------------------------------------------------------------------------
 
 ELSEWHERE = {
+    "litellm": {"--config", "--port"},
+    "llama-server": {"-m", "--lora", "--alias", "--port", "--parallel", "--threads-http"},
+    "tg": {"files", "fine-tuning", "--training-file", "--model", "--lora", "--suffix"},
     "vllm": {"serve", "--enable-lora", "--lora-modules", "--port"},
     "ollama": {"pull", "create", "serve", "-f"},
 }
-"""Programs that are not here: their commands and options, as their own documentation has them."""
+"""Commands and options of programs that are not installed, from their own documentation."""
 
 
 def pip(arguments: list[str]) -> None:
@@ -149,7 +156,7 @@ def benchmark(arguments: list[str]) -> None:
 
 
 def collected(arguments: list[str], project: Project) -> None:
-    """Pytest knows the options; files of the repository are not in the project, and have to be there."""
+    """Check that pytest knows the options, and that the files exist in the repository."""
     files = [word for word in arguments if word.endswith(".py")]
     assert all((ROOT / file).exists() for file in files)
     result = project.run_apart("--co", "-q", *(word for word in arguments if word not in files))
@@ -182,40 +189,8 @@ def test_commands_are_known(block: Block, project: Project) -> None:
 # --- outputs -------------------------------------------------------------------------------------------------
 
 
-def economics_block(block: Block, _: Project) -> None:
-    """The table of the page is the one that the Python block below it makes."""
-    (code,) = [one.text for one in blocks(block.page) if one.language == "python"]
-    made: dict[str, Any] = {}
-    exec(compile(code, block.place, "exec"), made)
-    assert block.text.splitlines() == [*made["table"], made["sentence"]]
-
-
-def drift_block(block: Block, _: Project) -> None:
-    """Both findings, said by what says them."""
-    since = datetime(2026, 8, 1, tzinfo=timezone.utc).timestamp()
-    scored: Any = SimpleNamespace(metric=SimpleNamespace(name="accuracy", low=0.0, high=1.0, greater_is_better=True))
-    moved = (
-        Drift("candidate", 0.9, 0.84, -0.06, 12, 3, beyond_noise=True),
-        Drift("baseline", 0.7, 0.71, 0.01, 2, 4, beyond_noise=False),
-    )
-    checks = [drift_check(one, since, scored, asked_alike=True, asked_anew=True) for one in moved]
-    assert block.text.splitlines() == [f"  {one.status:<7} {one.name}: {one.message}" for one in checks]
-
-
-def compare_block(block: Block, project: Project) -> None:
-    """The same two reports, made anew."""
-    project.gate_test(name="intents")
-    project.run("--ftgate-report=json:before.json")
-    project.predictions("ft.jsonl", 60, wrong_at=range(30))
-    project.gate_test(name="intents", margin=0.01)
-    project.run("--ftgate-report=json:after.json")
-    done = project.pytester.run(sys.executable, "-m", "pytest_ftgate", "compare", "before.json", "after.json")
-    assert done.ret == 1
-    assert done.outlines == block.text.splitlines()
-
-
 def ratings_block(block: Block, project: Project) -> None:
-    """Ratings in the form that is shown, of every example, are read."""
+    """Check that ratings of every example are read in the format that the page shows."""
     head, *rows = block.text.splitlines()
     assert len(rows) == 2
     every = [row.replace("t1,", f"t{i},", 1) for i in range(60) for row in rows]
@@ -226,23 +201,9 @@ def ratings_block(block: Block, project: Project) -> None:
     assert (gate["verdict"], gate["candidate"]["value"]) == ("pass", pytest.approx((20 * 0.75 + 40 * 0.5) / 60))
 
 
-def weakened_block(block: Block, project: Project) -> None:
-    """In a repository of its own, a margin that was lowered."""
-    if not shutil.which("git"):
-        pytest.skip("there is no git")
-    gate = yaml.safe_dump({"version": 1, "gates": {"support": GATE}})
-    project.gate_file(gate)
-    project.file("test_gate.py", "import pytest\n@pytest.mark.ftgate('support')\ndef test_gate(): pass\n")
-    identity = ("-c", "user.name=t", "-c", "user.email=t@example.org")
-    for args in (("init", "-q", "-b", "main"), ("add", "-A"), ("commit", "-q", "-m", "x"), ("checkout", "-qb", "work")):
-        subprocess.run(["git", *identity, *args], cwd=project.path, check=True, capture_output=True)
-    project.gate_file(gate.replace("margin: 0.05", "margin: 0.01"))
-    assert block.text.strip("\n") in project.run().outlines
-
-
 @cache
 def printed_by(example: str) -> list[str]:
-    """All that both runs of an example print, in a copy of it."""
+    """Return all lines that both runs of an example print, in a copy of it."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / example
         shutil.copytree(ROOT / "examples" / example, copy, ignore=shutil.ignore_patterns(".ftgate", "__pycache__"))
@@ -252,12 +213,12 @@ def printed_by(example: str) -> list[str]:
 
 
 def timeless(line: str) -> str:
-    """Without what differs from run to run, and as far apart as columns of other widths are."""
+    """Return the line without times, which differ from run to run, and with single spaces."""
     return " ".join(re.sub(r"\b[\d.]+ (ms|s)\b", "#", line).split())
 
 
 def example_block(block: Block, project: Project) -> None:
-    """Every line that an example's page shows is printed; where it is cut, so far; the models' times do not count."""
+    """Check that an example prints every line that its page shows, up to ``...``; times do not count."""
     printed = printed_by(block.page.parent.name)
     for line in map(timeless, block.text.splitlines()):
         shown, cut, _ = line.partition("...")
@@ -269,11 +230,7 @@ def example_block(block: Block, project: Project) -> None:
 OUTPUTS = {
     "examples/extraction/README.md": example_block,
     "examples/style_preference/README.md": example_block,
-    "economics.md": economics_block,
-    "retraining.md": drift_block,
-    "command-line.md": compare_block,
     "judges.md": ratings_block,
-    "obligations.md": weakened_block,
 }
 
 
@@ -298,6 +255,6 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def anchors(page: Path) -> set[str]:
-    """As GitHub and mkdocs make them of headings."""
+    """Return the anchors that GitHub makes of the headings."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}

@@ -1,4 +1,4 @@
-"""The how-to guides, done: their files in a project, their servers on loopback."""
+"""Run the how-to guides: their files in a project, with a loopback server in place of the real ones."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def endpoint(pytester: pytest.Pytester, server: LoopbackServer) -> EndpointProje
 
 
 def shown(project: Project, page: str, *names: str) -> None:
-    """The page's files, as they stand there."""
+    """Write the page's files."""
     for name in names:
         project.file(name, file_of(page, name))
 
@@ -39,31 +39,33 @@ def commands_of(page: str) -> list[list[str]]:
 
 
 def served(project: EndpointProject, page: str) -> dict[str, Any]:
-    """The page's gate, with the loopback server in place of the one that the page is about."""
-    text, n = re.subn(r"http://127\.0\.0\.1:\d+/v1", project.server.url, file_of(page, "ftgate.yaml"))
+    """Judge the page's gate with the loopback server in place of the page's; return its models as written."""
+    text, n = re.subn(r"https?://[\w.:]+/v1", project.server.url, file_of(page, "ftgate.yaml"))
     assert n == 2
     project.gate_file(text)
+    project.file("prompts/support.md", "Answer with one of: refund, invoice, shipping.")
     shown(project, page, "test_support.py")
     models: dict[str, Any] = yaml.safe_load(text)["models"]
-    tuned = models["tuned"]["model"]
+    asked = {role: {"model": one["model"], **one.get("params", {})} for role, one in models.items()}
 
     def answer(body: dict[str, Any]) -> str:
+        (role,) = [role for role, keys in asked.items() if keys.items() <= body.items()]
         index = index_of(body)
-        return label(index) if index < (56 if body["model"] == tuned else 40) else wrong(index)
+        return label(index) if index < (56 if role == "tuned" else 40) else wrong(index)
 
     project.server.answer = answer
     gate = project.gate()
     assert gate["verdict"] == "pass", gate["checks"]
-    assert {body["model"] for body in project.server.bodies} == {model["model"] for model in models.values()}
-    assert not [headers for headers in project.server.headers if "authorization" in headers]
-    for body in project.server.bodies:
-        (model,) = [model for model in models.values() if model["model"] == body["model"]]
-        assert {key: body[key] for key in model["params"]} == model["params"]
     return models
+
+
+def keys_sent(project: EndpointProject) -> set[str | None]:
+    return {headers.get("authorization") for headers in project.server.headers}
 
 
 def test_vllm(endpoint: EndpointProject) -> None:
     models = served(endpoint, "howto/vllm.md")
+    assert keys_sent(endpoint) == {None}
     (command,) = commands_of("howto/vllm.md")
     assert command[2] == models["prompted"]["model"]
     assert command[command.index("--lora-modules") + 1].partition("=")[0] == models["tuned"]["model"]
@@ -72,7 +74,7 @@ def test_vllm(endpoint: EndpointProject) -> None:
 
 
 def test_vllm_new_weights_under_the_old_name(endpoint: EndpointProject) -> None:
-    """``revision`` is all that tells them apart."""
+    """Only ``revision`` distinguishes them."""
     served(endpoint, "howto/vllm.md")
     endpoint.forget()
     assert endpoint.gate()["candidate"]["n_stored"] == 60
@@ -84,6 +86,7 @@ def test_vllm_new_weights_under_the_old_name(endpoint: EndpointProject) -> None:
 
 def test_ollama(endpoint: EndpointProject) -> None:
     models = served(endpoint, "howto/ollama.md")
+    assert keys_sent(endpoint) == {None}
     pull, create, _ = commands_of("howto/ollama.md")
     modelfile = file_of("howto/ollama.md", create[create.index("-f") + 1])
     assert [line.split()[0] for line in modelfile.splitlines()] == ["FROM", "ADAPTER"]
@@ -91,17 +94,122 @@ def test_ollama(endpoint: EndpointProject) -> None:
     assert create[2] == models["tuned"]["model"]
 
 
+def test_llama_cpp(endpoint: EndpointProject) -> None:
+    """One name for both models: the scale of the adapter distinguishes them, and their stored answers."""
+    models = served(endpoint, "howto/llama-cpp.md")
+    (command,) = commands_of("howto/llama-cpp.md")
+    assert command[command.index("--alias") + 1] == models["prompted"]["model"] == models["tuned"]["model"]
+    assert endpoint.gate()["candidate"]["n_stored"] == 60
+
+
+def test_litellm(endpoint: EndpointProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LITELLM_MASTER_KEY", "sk-1")
+    models = served(endpoint, "howto/litellm.md")
+    assert keys_sent(endpoint) == {"Bearer sk-1"}
+    proxy = yaml.safe_load(file_of("howto/litellm.md", "litellm.yaml"))
+    assert {one["model_name"] for one in proxy["model_list"]} == {model["model"] for model in models.values()}
+
+
+def test_hosted_fine_tune(endpoint: EndpointProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both steps: the gate before training, and the one with the candidate."""
+    page = "howto/hosted-fine-tune.md"
+    monkeypatch.setenv("TOGETHER_API_KEY", "secret")
+    served(endpoint, page)
+    assert keys_sent(endpoint) == {"Bearer secret"}
+    (before,) = [block.text for block in blocks(page_named(page)) if "stage: ready" in block.text]
+    row = next(block.text for block in blocks(page_named(page)) if block.language == "json")
+    assert row.count("the money") == row.count('"refund"') == 1
+    varied = (row.replace("the money", f"the money {i}").replace('"refund"', f'"{label(i)}"') for i in range(200))
+    endpoint.file("train.jsonl", "".join(varied))
+    endpoint.gate_file(before.replace("https://api.together.ai/v1", endpoint.server.url))
+    gate = endpoint.gate()
+    assert gate["candidate"]["value"] is None
+    assert check(gate, "min_training_examples")["observed"] == 200
+    assert gate["baseline"]["value"] > 0.6
+
+
+def test_a_rag_baseline(endpoint: EndpointProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model knows what is in the passages that it is shown, and those are the right ones."""
+    page = "howto/rag-baseline.md"
+    monkeypatch.setenv("RAG_BASE_URL", endpoint.server.url)
+    shown(endpoint, page, "rag.py", "test_support.py")
+    passages = [f"Question {i}: {label(i)}" for i in range(10, 50)]
+    endpoint.file("documents/answers.md", "\n\n".join(passages))
+    endpoint.gate_file(file_of(page, "ftgate.yaml").replace("http://127.0.0.1:8000/v1", endpoint.server.url))
+
+    def answer(body: dict[str, Any]) -> str:
+        index = index_of(body)
+        known = body["model"] == "support-v3" or f"Question {index}: " in body["messages"][0]["content"]
+        return label(index) if known else wrong(index)
+
+    endpoint.server.answer = answer
+    gate = endpoint.gate()
+    assert gate["verdict"] == "pass", gate["checks"]
+    assert gate["baseline"]["value"] == pytest.approx(40 / 60)
+    assert gate["baseline"]["input_tokens"] > 0
+    assert endpoint.gate()["baseline"]["n_stored"] == 60
+
+
+# --- from other tools ----------------------------------------------------------------------------------------
+
+
+def test_from_openai_evals(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = "howto/from-openai-evals.md"
+    shown(project, page, "convert.py", "ftgate.yaml", "test_tickets.py")
+    items = [{"ticket_text": f"ticket {i}", "correct_label": label(i), "lang": "en"} for i in range(60)]
+    samples = [{"output_text": label(i) if i < 40 else wrong(i)} for i in range(60)]
+    rows = [{"item": item, "sample": sample} for item, sample in zip(items, samples, strict=True)]
+    write_jsonl(project.path / "evals.jsonl", rows)
+    monkeypatch.chdir(project.path)
+    runpy.run_path("convert.py")
+    write_jsonl(project.path / "ft.jsonl", [{"id": f"e{i + 1}", "output": label(i)} for i in range(60)])
+    gate = project.gate()
+    assert (gate["verdict"], gate["baseline"]["value"], gate["n"]) == ("pass", pytest.approx(40 / 60), 60)
+    assert json.loads((project.path / "test.jsonl").read_text(encoding="utf-8").splitlines()[0])["lang"] == "en"
+
+
+def test_from_promptfoo(endpoint: EndpointProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = "howto/from-promptfoo.md"
+    questions = [f"customer question {i}" for i in range(60)]
+    tests = [
+        {"vars": {"question": text, "lang": "en"}, "assert": [{"type": "equals", "value": label(i)}]}
+        for i, text in enumerate(questions)
+    ]
+    endpoint.file("promptfooconfig.yaml", yaml.safe_dump({"tests": [*tests, {"vars": {"question": "Why?"}}]}))
+    monkeypatch.chdir(endpoint.path)
+    shown(endpoint, page, "convert.py", "answers.py")
+    runpy.run_path("convert.py")
+    served(endpoint, page)
+    results = [
+        {"testIdx": i, "provider": {"id": "echo"}, "response": {"output": label(i) if i < 40 else wrong(i)}}
+        for i in range(60)
+    ]
+    results.append({"testIdx": 60, "provider": {"id": "another"}})
+    endpoint.file("results.json", json.dumps({"results": {"results": results}}))
+    runpy.run_path("answers.py")
+    text = (endpoint.path / "ftgate.yaml").read_text(encoding="utf-8")
+    endpoint.gate_file(text.replace("baseline: prompted", "baseline: recorded:base.jsonl"))
+    assert endpoint.gate("--ftgate-offline")["baseline"]["value"] == pytest.approx(40 / 60)
+    csv = "question,__expected\n" + "".join(f"{text},{label(i)}\n" for i, text in enumerate(questions))
+    endpoint.file("tests.csv", csv)
+    (part,) = [block.text for block in blocks(page_named(page)) if block.language == "yaml" and not block.title]
+    (endpoint.path / "test_support.py").unlink()
+    endpoint.gate_test(**yaml.safe_load(part), baseline="prompted", candidate="tuned")
+    gate = endpoint.gate()
+    assert (gate["verdict"], gate["n"]) == ("pass", 60)
+
+
 # --- recorded predictions ------------------------------------------------------------------------------------
 
 
 def test_recorded_by_the_gate(endpoint: EndpointProject) -> None:
-    """Once with a server, then without: an edited prompt is an error."""
+    """Record with a server, then judge without one; an edited prompt is an error."""
     page = "howto/recorded-predictions.md"
     record, judge = ([word for word in command if word.startswith("--")] for command in commands_of(page))
     prompted = endpoint.model("base", system="Answer with one word.")
     endpoint.gate_test(baseline=prompted)
-    assert endpoint.run_apart(*record).ret == 0
     shown(endpoint, page, "pytest.ini")
+    assert endpoint.run_apart(*record).ret == 0
     endpoint.forget()
     for stored in (endpoint.path / ".ftgate").iterdir():
         stored.unlink()
@@ -130,7 +238,7 @@ def test_recorded_by_oneself(project: Project, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_what_a_row_may_hold(project: Project) -> None:
-    """The names in the page's table are read: a wrong value of each is an error that names it."""
+    """Each name in the page's table is read: a wrong value is an error that names it."""
     text = page_named("howto/recorded-predictions.md").read_text(encoding="utf-8")
     names = [
         name for row in re.findall(r"^\| (`.*?) \|", text, flags=re.MULTILINE) for name in re.findall(r"`(\w+)`", row)
@@ -188,7 +296,7 @@ def test_a_metric_and_a_provider(project: Project) -> None:
 
 
 def test_a_rule(project: Project) -> None:
-    """It fails a gate that all other rules pass, and lifts none that another rule fails."""
+    """A rule can fail a gate that all other rules pass, but cannot pass one that another rule fails."""
     shown(project, "howto/custom-rule.md", "conftest.py")
     project.gate_test()
     own = check(project.gate(), "answer_length")
@@ -227,9 +335,8 @@ def test_a_rule_may_have_nothing_to_say(project: Project) -> None:
 
 def test_a_trial_on_the_first_examples(endpoint: EndpointProject) -> None:
     (text,) = [block.text for block in blocks(page_named("howto/large-test-sets.md")) if "limit: 60" in block.text]
-    names = {"gpt-4.1-mini": "base", '"ft:gpt-4.1-mini:acme::abc123"': "ft"}
-    for name, ours in names.items():
-        text = text.replace(f"model: {name}", f"base_url: '{endpoint.server.url}', model: {ours}")
+    text = text.replace("http://127.0.0.1:8000/v1", endpoint.server.url)
+    text = text.replace("Qwen/Qwen3-8B", "base").replace("support-v3", "ft")
     endpoint.gate_file(text)
     endpoint.file("test_gate.py", "import pytest\n@pytest.mark.ftgate('trial')\ndef test_gate(): pass\n")
     endpoint.test_set(100)

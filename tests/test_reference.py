@@ -1,6 +1,8 @@
-"""The reference says what the code says."""
+"""Compare docs/reference/ with the code."""
 
 from __future__ import annotations
+
+import re
 
 import pytest
 import reference
@@ -14,12 +16,12 @@ PAGES = reference.pages()
 
 @pytest.mark.parametrize("name", PAGES)
 def test_pages_are_those_of_the_code(name: str) -> None:
-    """Make them again: python tools/reference.py"""
+    """If this fails, run: python tools/reference.py"""
     assert (DOCS / name).read_text(encoding="utf-8") == PAGES[name]
 
 
 def test_no_page_is_left_over() -> None:
-    assert {f"reference/{page.name}" for page in (DOCS / "reference").iterdir()} == set(PAGES) - {"limits.md"}
+    assert {f"reference/{page.name}" for page in (DOCS / "reference").iterdir()} == set(PAGES)
 
 
 def test_every_key_and_every_metric_has_a_row() -> None:
@@ -29,14 +31,14 @@ def test_every_key_and_every_metric_has_a_row() -> None:
         assert f"\n| `{name}` | " in PAGES["reference/metrics.md"]
 
 
-def test_a_metric_that_nobody_explained_stops_the_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_metric_without_an_explanation_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metrics, "BUILT_IN", (*metrics.BUILT_IN, "newest"))
     with pytest.raises(ValueError, match="newest"):
         reference.pages()
 
 
-def test_options_are_those_that_metrics_take() -> None:
+def test_options_are_those_that_metrics_accept() -> None:
     page = PAGES["reference/metrics.md"]
     assert "| `tokenize` | `bleu` | " in page
     assert "| `pos_label` | `f1`, `precision`, `recall` | " in page
-    assert "| `bleu` | [corpus BLEU](../text-metrics.md) by 100 | whole set | 0 to 1 | `text` |" in page
+    assert re.search(r"^\| `bleu` \| .* \| whole set \| 0 to 1 \| `text` \|$", page, flags=re.MULTILINE)

@@ -1,4 +1,4 @@
-"""The site of the documentation builds without a warning, loads nothing from elsewhere, and shows no raw Markdown."""
+"""Build the documentation site: no warning, nothing loaded from other hosts, no raw Markdown."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_nothing_is_loaded_from_elsewhere(site: Path) -> None:
 
 @mkdocs
 def test_no_page_shows_raw_markdown(site: Path) -> None:
-    """Fences, lists and tables that mkdocs reads in another way than GitHub does stand there as text."""
+    """Find fences, lists and tables that mkdocs, unlike GitHub, shows as text."""
     for page in site.rglob("*.html"):
         text = page.read_text(encoding="utf-8")
         body = re.sub(r"<pre>.*?</pre>|<code>.*?</code>|<script.*?</script>", "", text, flags=re.DOTALL)

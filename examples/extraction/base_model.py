@@ -1,8 +1,8 @@
-"""A stand-in for a base language model: it knows nothing but the prompt that it is given.
+"""A stand-in for a base language model that knows only its prompt.
 
-It takes the example most like the command and puts into that example's answer what stands at the same place in the
-command. Values that the prompt lists, as rooms of the home, it finds wherever they stand. Where it knows nothing alike
-it talks around its answer, as chat models do. A better prompt makes it better.
+It finds the example most similar to the command and replaces the values in its answer by the words at the same place
+in the command. Values listed in the prompt, such as rooms, are found anywhere. If no example is similar, it adds
+chatter to its answer, as chat models do. A better prompt makes it better.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from collections.abc import Sequence
 from difflib import SequenceMatcher
 from typing import Any
 
-UNSURE = 0.35  # similarity to the nearest example below which it begins to talk
-MOST_WORDS = 4  # that it takes for the value of one slot
+UNSURE = 0.35  # similarity to the nearest example below which it adds chatter
+MOST_WORDS = 4  # in the value of one slot
 
 Message = dict[str, str]
 
 
 class BaseModel:
-    """Answers commands from a system message and examples (user, assistant, user, ...)."""
+    """Answer commands, given a system message and examples (user, assistant, user, ...)."""
 
     def __init__(self, prompt: Sequence[Message]) -> None:
         from sklearn.feature_extraction.text import TfidfVectorizer
@@ -28,7 +28,7 @@ class BaseModel:
         system, *turns = [message["content"] for message in prompt]
         self._listed = listed_values(system)
         self._shown = [(text, json.loads(answer)) for text, answer in zip(turns[::2], turns[1::2], strict=True)]
-        # Without idf: a prompt is too short to say which n-grams are rare in the language.
+        # Without idf: a prompt is too short to estimate how rare an n-gram is.
         self._letters = TfidfVectorizer(
             analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True, use_idf=False, preprocessor=without_numbers
         )
@@ -45,7 +45,7 @@ class BaseModel:
 
     @staticmethod
     def _filled(value: Any, text: str, command: str) -> Any:
-        """The example's value, or what stands in its place in the command; None where nothing does."""
+        """Return the example's value, or the words at its place in the command, or None if there are none."""
         words, now = text.split(), command.split()
         place = find(str(value).split(), words)
         if place is None:
@@ -58,7 +58,7 @@ class BaseModel:
         return value if end - start > MOST_WORDS else filled or None
 
     def _named(self, slot: str, command: str) -> str | None:
-        """The longest of the prompt's values for this slot that the command names."""
+        """Return the longest value listed in the prompt for this slot that occurs in the command."""
         named = [value for value in self._listed[slot] if find(value.split(), command.split()) is not None]
         return max(named, key=len, default=None)
 
@@ -68,13 +68,13 @@ def without_numbers(text: str) -> str:
 
 
 def listed_values(system: str) -> dict[str, list[str]]:
-    """The values of slots that a system message lists: ``- area, one of: kitchen, garage``."""
+    """Return the slot values that a system message lists: ``- area, one of: kitchen, garage``."""
     lines = re.findall(r"^- (\w+), one of: (.+)$", system, re.MULTILINE)
     return {slot: values.split(", ") for slot, values in lines}
 
 
 def find(some: Sequence[str], words: Sequence[str]) -> tuple[int, int] | None:
-    """Where these words stand one after another: start and end; None where they do not."""
+    """Return start and end of the first place where these words occur in sequence, or None."""
     for start in range(len(words) - len(some) + 1):
         if words[start : start + len(some)] == some:
             return start, start + len(some)
@@ -82,7 +82,7 @@ def find(some: Sequence[str], words: Sequence[str]) -> tuple[int, int] | None:
 
 
 def counterpart(place: tuple[int, int], words: Sequence[str], now: Sequence[str]) -> tuple[int, int]:
-    """The place in the other sentence between the same neighbours."""
+    """Return the place in the other sentence that has the same neighbours."""
     start, end = 0, len(now)
     for same in SequenceMatcher(None, words, now, autojunk=False).get_matching_blocks():
         for offset in range(same.size):

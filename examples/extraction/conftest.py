@@ -1,4 +1,4 @@
-"""Before the first gate: the data is built."""
+"""Build the data before the first gate."""
 
 from __future__ import annotations
 

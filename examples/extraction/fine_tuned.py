@@ -1,8 +1,8 @@
-"""The fine-tuned model: trained on commands and answers, it tells the intent and what fills each slot.
+"""The fine-tuned model: classifiers trained on commands and answers, which predict the intent and the slots.
 
-Most values stand in the command word for word ("kitchen", 40): a classifier says of each word which slot it fills, if
-any. Others do not ("the lights" are of the domain light, "max" is a brightness of 100): for each slot with such values
-a second classifier chooses one of those that it met in training, or none.
+Most values occur literally in the command ("kitchen", 40): a classifier predicts for each word which slot it fills,
+if any. Others do not ("the lights" has the domain light, "max" is a brightness of 100): for each such slot a second
+classifier chooses one of the values seen in training, or none.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-NONE = ""  # the tag of a word that fills no slot, and the choice of no value
-MINUS = "-"  # before a tag: the slot holds the number below zero, as "volume down by 10" does
+NONE = ""  # tag of a word that fills no slot; choice of no value
+MINUS = "-"  # prefix of a tag: the number is negative, as in "volume down by 10"
 
 Row = Mapping[str, Any]
 Slots = Mapping[str, Any]
 
 
 class FineTuned:
-    """A command -> the answer as JSON.
+    """Answer a command with JSON.
 
     Args:
-        rows: with ``input`` and ``expected``.
-        words_without_slot: whether it also learns from words that fill no slot. If not, it finds a slot for each word.
+        rows: mappings with ``input`` and ``expected``.
+        words_without_slot: also learn from words that fill no slot; otherwise it invents a slot for every word.
     """
 
     def __init__(self, rows: Sequence[Row], *, words_without_slot: bool = True) -> None:
@@ -58,7 +58,7 @@ class FineTuned:
 
 
 def letters() -> Any:
-    """Texts -> how often runs of letters occur in them."""
+    """Return a vectorizer of character n-grams."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     return TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True, preprocessor=without_numbers)
@@ -88,12 +88,12 @@ def without_numbers(text: str) -> str:
 
 
 def words_of(command: str) -> list[re.Match[str]]:
-    """Words, numbers and marks, with their places."""
+    """Return words, numbers and punctuation marks with their positions."""
     return list(re.finditer(r"\d+(\.\d+)?|[^\W\d]+|[^\w\s]", command))
 
 
 def features_of(command: str, intent: str) -> list[list[str]]:
-    """What is known of each word: itself, its neighbours, the intent."""
+    """Return the features of each word: itself, its neighbours, the intent."""
     words = ["<<", "<", *(without_numbers(word[0]) for word in words_of(command)), ">", ">>"]
     return [
         [
@@ -117,7 +117,7 @@ def hint(command: str, intent: str) -> str:
 
 
 def tags_of(command: str, slots: Slots) -> list[str]:
-    """Of each word the slot that it fills: the first place where the slot's value stands word for word."""
+    """Return for each word the slot that it fills: the first literal occurrence of the slot's value."""
     words = [word[0] for word in words_of(command)]
     tags = [NONE] * len(words)
     for slot, value in slots.items():
@@ -130,7 +130,7 @@ def tags_of(command: str, slots: Slots) -> list[str]:
 
 
 def free_place(some: Sequence[str], words: Sequence[str], tags: Sequence[str]) -> slice | None:
-    """Where these words first stand one after another, and fill no slot yet; None where they do not."""
+    """Return the first place where these words occur in sequence and fill no slot yet, or None."""
     for start in range(len(words) - len(some) + 1):
         place = slice(start, start + len(some))
         if words[place] == some and not any(tags[place]):
@@ -139,13 +139,13 @@ def free_place(some: Sequence[str], words: Sequence[str], tags: Sequence[str]) -
 
 
 def choice(slot: str, slots: Slots, tags: Sequence[str]) -> str:
-    """The value of the slot as JSON where it does not stand in the command."""
+    """Return the slot's value as JSON if it does not occur in the command."""
     spoken = slot in tags or MINUS + slot in tags
     return NONE if spoken or slot not in slots else json.dumps(slots[slot])
 
 
 def read(command: str, tags: Sequence[str]) -> Iterator[tuple[str, Any]]:
-    """Slot and value of each run of words that carry one tag."""
+    """Yield slot and value of each run of words with the same tag."""
     for tag, run in groupby(zip(words_of(command), tags, strict=True), key=lambda pair: pair[1]):
         words = [word for word, _tag in run]
         if tag != NONE:

@@ -1,4 +1,4 @@
-"""The models of this example as plain Python functions: a command in, an answer out. Yours would call your model."""
+"""The models of this example as Python functions from command to answer. Yours would call your model."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def training_rows() -> list[dict[str, Any]]:
 
 
 def prompt() -> list[Message]:
-    """The system message, and the first training examples of each intent."""
+    """Return the system message and the first training examples of each intent."""
     messages = [{"role": "system", "content": (FOLDER / "prompts" / "extract.md").read_text(encoding="utf-8")}]
     shown: Counter[str] = Counter()
     for row in training_rows():
@@ -45,15 +45,15 @@ def _fine_tuned(words_without_slot: bool) -> FineTuned:
 
 
 def prompted(command: str) -> str:
-    """The base model with its prompt."""
+    """Answer with the base model and its prompt."""
     return _base_model()(command)
 
 
 def fine_tuned(command: str) -> str:
-    """The model that was trained on the training set."""
+    """Answer with the model trained on the training set."""
     return _fine_tuned(True)(command)
 
 
 def overeager(command: str) -> str:
-    """The same, trained on words that fill a slot alone: it has never seen a word that fills none."""
+    """Answer with a model that was trained only on words that fill a slot, so it invents slots."""
     return _fine_tuned(False)(command)

@@ -1,4 +1,4 @@
-"""Green: the fine-tuned model fills more slots right than the prompted one, and most of its answers can be used."""
+"""Passes: the fine-tuned model gets more fields right, and most of its answers satisfy the schema."""
 
 import pytest
 

@@ -1,7 +1,7 @@
-"""Writes train.jsonl: 240 conversations in the style of the house, put together from parts that were written by hand.
+"""Write train.jsonl: 240 conversations in the house style, generated from hand-written parts.
 
-Real training data would be replies that your own people wrote and that you are proud of. What is worth copying is the
-last step: a question that is nearly one that is there already is not written, since it teaches nothing new.
+Real training data would be good replies by your own staff. Copy the last step, which leaves out near duplicates of
+earlier questions.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from pathlib import Path
 
 PATH = Path(__file__).parent / "train.jsonl"
 N = 240
-ALIKE = 0.65  # share of common 4-letter pieces from which on two questions are too much alike
+ALIKE = 0.65  # share of common 4-letter pieces above which two questions are near duplicates
 
-# What is asked, and how the house answers: the answer first, no apology, one next step. Each has one row per wording.
+# Questions, and replies in the house style: the answer first, no apology, one next step.
 TOPICS: list[tuple[list[str], list[str]]] = [
     (
         ["where is {order}?", "I still wait for {order}. Any news?", "{order} should have been here on {day}"],
@@ -223,7 +223,7 @@ FILLERS: dict[str, list[str]] = {
 
 
 def filled(template: str, chosen: dict[str, str]) -> str:
-    """The text with its gaps filled, which may have gaps of their own."""
+    """Return the template with its placeholders filled, which may contain placeholders themselves."""
     while "{" in template:
         template = template.format_map(chosen)
     template = re.sub(r"\b([Aa]) (?=[AEIOU])", r"\1n ", template)
@@ -238,13 +238,13 @@ def choice_of(rng: random.Random) -> dict[str, str]:
 
 
 def pieces(text: str) -> set[str]:
-    """The runs of four letters; numbers and marks do not count."""
+    """Return all runs of four letters, ignoring numbers and punctuation."""
     text = re.sub(r"[^a-z ]", "", text.casefold())
     return {text[start : start + 4] for start in range(max(1, len(text) - 3))}
 
 
 def conversations() -> Iterator[tuple[str, str]]:
-    """Question and reply, without end: the topics in turn, each in other words and about other things."""
+    """Yield questions and replies without end: the topics in turn, with random wordings and values."""
     rng = random.Random("the style of the house")
     while True:
         for questions, replies in TOPICS:
@@ -253,7 +253,7 @@ def conversations() -> Iterator[tuple[str, str]]:
 
 
 def rows() -> list[dict[str, object]]:
-    """The training set, in the form that OpenAI takes for fine-tuning."""
+    """Return the training set in the chat format for fine-tuning."""
     kept: list[tuple[set[str], str, str]] = []
     for question, reply in conversations():
         its = pieces(question)

@@ -1,10 +1,10 @@
-"""Rating sheets for people who are not to know which model is which, and the preferences that become of them.
+"""Make blind rating sheets, and join filled-in sheets into preferences.
 
-    python sheet.py make answers/terse.jsonl anna.csv boris.csv   # one sheet for each; fill in "preferred": a, b or tie
+    python sheet.py make answers/terse.jsonl anna.csv boris.csv   # one sheet each; fill in "preferred": a, b or tie
     python sheet.py join anna.csv boris.csv > preferences/terse.csv
 
-Which answer is ``a`` is drawn for each question and each person. The hashes are those of the answers on the sheet, so
-that the gate sees whether a model has been changed since people read it.
+The order of the two answers is random for each question and rater. The hashes of the answers let the gate detect that a
+model has changed since it was rated.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ KNOWN = ("id", "rater", "a", "b", "preferred", "baseline_sha256", "candidate_sha
 
 
 def sides(id_: str, rater: str) -> tuple[str, ...]:
-    """Which model is a, and which is b: the same whenever it is asked for."""
+    """Return the roles of answers a and b: random, but always the same for one question and rater."""
     return tuple(random.Random(f"{id_} {rater}").sample(ROLES, 2))
 
 
@@ -40,7 +40,7 @@ def write(rows: Iterator[dict[str, str]], columns: Sequence[str], out: TextIO) -
 
 
 def make(baseline: Path, candidate: Path, rater: str) -> Iterator[dict[str, str]]:
-    """The rows of a person's sheet, nothing preferred yet."""
+    """Yield the rows of a rater's sheet, not filled in."""
     answers = {
         role: {row["id"]: row["output"] for row in read_jsonl(path)}
         for role, path in zip(ROLES, (baseline, candidate), strict=True)
@@ -51,7 +51,7 @@ def make(baseline: Path, candidate: Path, rater: str) -> Iterator[dict[str, str]
 
 
 def join(sheets: Sequence[Path]) -> Iterator[dict[str, str]]:
-    """The rows that ``human_preference`` reads; who rated is the name of the sheet."""
+    """Yield the rows that ``human_preference`` reads. The rater is the name of the sheet."""
     for sheet in sheets:
         with sheet.open(encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file):
@@ -64,7 +64,7 @@ def main(command: str, *names: str) -> None:
     if command == "make":
         candidate, *sheets = map(Path, names)
         for sheet in sheets:
-            with sheet.open("x", encoding="utf-8", newline="") as file:  # never over a sheet that somebody filled in
+            with sheet.open("x", encoding="utf-8", newline="") as file:  # never overwrite a filled-in sheet
                 write(make(FOLDER / "answers" / "prompted.jsonl", candidate, sheet.stem), ASKED, file)
     elif command == "join":
         write(join([Path(name) for name in names]), KNOWN, sys.stdout)

@@ -1,7 +1,7 @@
-"""Green: three people prefer the answers of the fine-tuned model clearly more often than not."""
+"""Passes: three raters clearly prefer the answers of the fine-tuned model."""
 
 import pytest
 
 
 @pytest.mark.ftgate("replies")
-def test_people_prefer_the_style_of_the_house(): ...
+def test_people_prefer_the_house_style(): ...

@@ -1,4 +1,4 @@
-"""Before the first gate: the data is built, and a server with both models runs for the whole session."""
+"""Build the data and start a server with both models before the first gate."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import server
 
 @pytest.fixture(scope="session", autouse=True)
 def assistant() -> Iterator[None]:
-    """The data, and the server that ``ftgate.yaml`` names, shared with sessions that run at the same time."""
+    """Build the data and run the server for this session; parallel sessions share it."""
     data.build()
     with ExitStack() as stack:
         try:

@@ -1,12 +1,12 @@
-"""Builds data/train.jsonl and data/test.jsonl: English voice commands, each with the intent that it means.
+"""Build data/train.jsonl and data/test.jsonl: English voice commands with their intents.
 
-The sentence templates and their labels are those that Home Assistant ships (``home-assistant-intents``);
-``hassil`` parses them. One template, ``<turn> on [<the>] {area} <light>``, stands for many sentences. Its
-rules and optional words come with it; rooms, devices and songs differ from home to home, and are below.
+The sentence templates and labels come from Home Assistant (``home-assistant-intents``) and are parsed by ``hassil``.
+One template, such as ``<turn> on [<the>] {area} <light>``, generates many sentences. Rooms, devices and songs are
+defined below.
 
-Sentences of one template look alike, so the sets are split by template, never by sentence. A template that
-differs only in its slots (another unit of time, a floor instead of a room) counts as the same one. It is also
-the ``group`` of each row, so that a gate does not count many sentences of one template as independent ones.
+Sentences from one template are similar, so the sets are split by template, not by sentence. Templates that differ
+only in their slots (another unit of time, a floor instead of a room) count as one. The template is also the ``group``
+of each row, so that the gate does not treat its sentences as independent.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from home_assistant_intents import get_intents
 
 FOLDER = Path(__file__).parent / "data"
 SEED = "voice commands"
-MIN_TEMPLATES = 4  # per intent: fewer cannot be split and still teach anything
+MIN_TEMPLATES = 4  # per intent; fewer cannot be split into training and test
 TEST_SHARE = 1 / 3  # of each intent's templates
 TRAIN_CAP, TEST_CAP = 32, 12  # sentences per intent
-TEST_TURNS = 3  # sentences per template: many small groups tell more than few large ones
+TEST_TURNS = 3  # sentences per template: many small groups are more informative than few large ones
 
-NOT_LEARNABLE = {"HassRespond"}  # five fixed answers to five unrelated questions: none says anything about the others
+NOT_LEARNABLE = {"HassRespond"}  # five fixed answers to unrelated questions: nothing to generalise
 
 HOME = {
     "area": "kitchen|living room|bedroom|bathroom|garage|office|hallway|dining room|nursery|patio|attic",
@@ -74,7 +74,7 @@ Row = dict[str, str]
 
 @dataclass(frozen=True)
 class Template:
-    """One sentence template with all that is needed to say it."""
+    """A sentence template with everything needed to generate sentences from it."""
 
     intent: str
     family: str
@@ -84,12 +84,12 @@ class Template:
 
 
 def normalized(text: str) -> str:
-    """Two inputs are the same when they are equal after this."""
+    """Return the text in the form in which two inputs are compared."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
 def family_of(text: str) -> str:
-    """The template without its slots: what is left is what a model could recognise again."""
+    """Return the template without its slots: the part that a model could recognise again."""
     text = re.sub(r"\{[^}]*\}", "{}", text.replace("{floor} [floor]", "{}"))
     text = re.sub(r"\b(hour|minute|second)\b", "unit", text)
     return re.sub(r"(\{\}\( \|-\)unit\[s\]( \[and\] )?)+", "{duration}", text)
@@ -100,14 +100,14 @@ def strings(values: str) -> TextSlotList:
 
 
 def names_in(block: IntentData) -> dict[str, SlotList]:
-    """Devices of the kinds that the block is about: nobody asks to unlock the television."""
+    """Return the device names that fit the block, so that nobody unlocks the television."""
     domains = block.requires_context.get("domain", [])
     wanted = [domains] if isinstance(domains, str) else domains
     return {"name": strings("|".join(NAMES[domain] for domain in wanted))} if wanted else {}
 
 
 def templates() -> Iterator[Template]:
-    """All English templates, in the package's order."""
+    """Yield all English templates, in the package's order."""
     intents = Intents.from_dict(get_intents("en") or {})
     home = {name: strings(values) for name, values in HOME.items()}
     for intent in intents.intents.values():
@@ -120,7 +120,7 @@ def templates() -> Iterator[Template]:
 
 
 def say(template: Template, rng: random.Random) -> str:
-    """One random sentence of the template. Drawn, not listed: some templates stand for millions."""
+    """Return a random sentence of the template. Some templates have millions, so they are not listed."""
 
     def words(part: expression.Expression) -> str:
         if isinstance(part, expression.TextChunk):
@@ -148,14 +148,14 @@ def say(template: Template, rng: random.Random) -> str:
 
 
 def split(families: Sequence[str], rng: random.Random) -> tuple[list[str], list[str]]:
-    """The families for training and those for the test, in random order; at least two of each."""
+    """Return the families for training and for testing, in random order, at least two of each."""
     shuffled = rng.sample(families, len(families))
     n_test = max(2, round(len(families) * TEST_SHARE))
     return shuffled[n_test:], shuffled[:n_test]
 
 
 def draw(pool: Sequence[list[Template]], cap: int, turns: int, rng: random.Random) -> Iterator[Row]:
-    """Up to ``cap`` distinct rows: one of each family per turn, so that none crowds out the others."""
+    """Yield up to ``cap`` distinct rows, one of each family per turn, so that no family dominates."""
     seen: set[str] = set()
     for _turn in range(turns):
         for family in pool:
@@ -167,7 +167,7 @@ def draw(pool: Sequence[list[Template]], cap: int, turns: int, rng: random.Rando
 
 
 def rows_of(families: Mapping[str, list[Template]], rng: random.Random) -> tuple[list[Row], list[Row]]:
-    """Training and test rows of one intent."""
+    """Return the training and test rows of one intent."""
     for_training, for_test = split(list(families), rng)
     train = draw([families[key] for key in for_training], TRAIN_CAP, TRAIN_CAP, rng)
     test = draw([families[key] for key in for_test], TEST_CAP, TEST_TURNS, rng)
@@ -175,7 +175,7 @@ def rows_of(families: Mapping[str, list[Template]], rng: random.Random) -> tuple
 
 
 def usable_families() -> dict[str, dict[str, list[Template]]]:
-    """The templates of each intent that can be learned and split, by family."""
+    """Return the templates of each intent that can be learned and split, by family."""
     found: dict[str, dict[str, list[Template]]] = defaultdict(lambda: defaultdict(list))
     for template in templates():
         found[template.intent][template.family].append(template)
@@ -187,13 +187,13 @@ def usable_families() -> dict[str, dict[str, list[Template]]]:
 
 
 def without_doubtful(*sets: Sequence[Row]) -> tuple[list[Row], ...]:
-    """The sets without any sentence that stands in two rows: two intents claim it, or the test would leak."""
+    """Return the sets without sentences that occur twice: they are ambiguous, or would leak into the test set."""
     times = Counter(normalized(row["input"]) for rows in sets for row in rows)
     return tuple([row for row in rows if times[normalized(row["input"])] == 1] for rows in sets)
 
 
 def examples() -> tuple[list[Row], list[Row]]:
-    """The training and the test set, the same on each machine."""
+    """Return the training and the test set, which are the same on every machine."""
     train: list[Row] = []
     test: list[Row] = []
     for intent, families in usable_families().items():
@@ -201,7 +201,7 @@ def examples() -> tuple[list[Row], list[Row]]:
         train += train_rows
         test += test_rows
     train, test = without_doubtful(train, test)
-    random.Random(SEED).shuffle(train)  # so that the first rows are a fair sample of all
+    random.Random(SEED).shuffle(train)  # so that the first rows are a random sample
     return numbered("train", train), numbered("test", test)
 
 
@@ -210,7 +210,7 @@ def numbered(prefix: str, rows: Iterable[Row]) -> list[Row]:
 
 
 def write(path: Path, rows: Iterable[Row]) -> None:
-    """Writes JSONL at once and only where it differs: other processes may be reading it."""
+    """Write JSONL atomically, and only if it differs, because other processes may be reading it."""
     text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     if not path.exists() or path.read_text(encoding="utf-8") != text:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -220,7 +220,7 @@ def write(path: Path, rows: Iterable[Row]) -> None:
 
 
 def build(folder: Path = FOLDER) -> None:
-    """Writes ``train.jsonl`` and ``test.jsonl`` into the folder. Takes less than a second."""
+    """Write ``train.jsonl`` and ``test.jsonl`` into the folder, in less than a second."""
     train, test = examples()
     write(folder / "train.jsonl", train)
     write(folder / "test.jsonl", test)

@@ -1,4 +1,4 @@
-"""A lease of the example's server: whoever needs it first starts it; it ends with the last lease."""
+"""Share the example's server between sessions: the first one starts it, and it ends with the last one."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ START_S = 60
 
 
 def ask(port: int, train: Path) -> http.client.HTTPConnection | None:
-    """The connection that is the lease; None where no server answers yet.
+    """Return the connection that is the lease, or None if no server answers yet.
 
     Raises:
-        RuntimeError: another program listens, or our server with other data: useless answers.
+        RuntimeError: another program uses the port, or this server runs with other training data.
     """
     connection = http.client.HTTPConnection(server.HOST, port, timeout=START_S)
     try:
@@ -50,7 +50,7 @@ def start(port: int, train: Path, output: IO[bytes]) -> subprocess.Popen[bytes]:
 def obtain(
     port: int, train: Path, output: IO[bytes]
 ) -> tuple[http.client.HTTPConnection, subprocess.Popen[bytes] | None]:
-    """The lease, and the server's process where it was started here: another session may have been faster."""
+    """Return the lease, and the server's process if this session started it."""
     process = None
     deadline = time.monotonic() + START_S
     while (connection := ask(port, train)) is None:
@@ -74,15 +74,15 @@ def did_not_start(port: int, process: subprocess.Popen[bytes] | None, output: IO
 
 @contextmanager
 def held(port: int, train: Path) -> Iterator[None]:
-    """Holds a lease of the server on this port, and starts the server where none runs.
+    """Hold a lease of the server on this port, and start the server if it is not running.
 
     Raises:
-        RuntimeError: see ``ask``; or the server does not start, with what it said.
+        RuntimeError: see ``ask``; or the server does not start (with its output).
     """
     with tempfile.TemporaryFile() as output:
         connection, process = obtain(port, train, output)
         with closing(connection):
             yield
         if process is not None:
-            with suppress(subprocess.TimeoutExpired):  # others hold a lease: it ends with theirs
+            with suppress(subprocess.TimeoutExpired):  # other sessions still hold a lease
                 process.wait(timeout=1)

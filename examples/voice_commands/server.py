@@ -1,6 +1,6 @@
-"""A small OpenAI-compatible server with the two stand-ins, so that the example needs no key and no network.
+"""A small OpenAI-compatible server for the two stand-ins, so that the example needs no key and no network.
 
-Run by hand: ``python server.py``, then ``curl http://127.0.0.1:8391/v1/models``.
+To try it: ``python server.py``, then ``curl http://127.0.0.1:8391/v1/models``.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ PORT_TAKEN = 75  # exit code
 
 
 class RefusedError(Exception):
-    """A request that gets an error in the form that OpenAI's API gives it."""
+    """A request that is refused with an error in the format of OpenAI's API."""
 
     def __init__(self, code: str, message: str, status: HTTPStatus = HTTPStatus.BAD_REQUEST) -> None:
         super().__init__(message)
@@ -39,7 +39,7 @@ class RefusedError(Exception):
 
 
 def turns_of(request: Any) -> Turns:
-    """The messages of a request, checked."""
+    """Return the role and content of each message of a request."""
     try:
         turns = tuple((message["role"], message["content"]) for message in request["messages"])
     except (KeyError, TypeError):
@@ -52,7 +52,7 @@ def turns_of(request: Any) -> Turns:
 
 
 def complete(models: Mapping[str, Answer], request: Any) -> dict[str, Any]:
-    """The body of a chat completion. Tokens are words."""
+    """Return the body of a chat completion. Tokens are words."""
     turns = turns_of(request)
     name = request.get("model")
     if name not in models:
@@ -74,13 +74,13 @@ def complete(models: Mapping[str, Answer], request: Any) -> dict[str, Any]:
 
 
 class Assistant(ThreadingHTTPServer):
-    """Listens at once, so that of two servers started together one fails; answers once it is loaded.
+    """The HTTP server. It takes the port immediately, so that a second server fails, and answers after ``load``.
 
-    A lease is an open connection to ``/lease``. With ``while_leased`` the server ends with the last of them,
-    whatever became of its holder: sessions side by side share a server, and leave none behind.
+    A lease is an open connection to ``/lease``. With ``while_leased`` the server ends when the last one closes, so
+    parallel sessions share a server and leave none behind, even after a crash.
     """
 
-    allow_reuse_address = os.name != "nt"  # there it would let two servers share the port
+    allow_reuse_address = os.name != "nt"  # on Windows two servers could share the port
     request_queue_size = 128
     models: Mapping[str, Answer] = {}
     facts: Mapping[str, str] = {}
@@ -108,7 +108,7 @@ class Assistant(ThreadingHTTPServer):
 
     @contextmanager
     def lease(self) -> Iterator[bool]:
-        """Keeps the server alive; False where it is about to end."""
+        """Keep the server alive; yield False if it is about to end."""
         with self._lock:
             self._leases += 1
             granted = not self._ending
@@ -127,12 +127,12 @@ class Assistant(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """The four addresses. Bodies are JSON; connections are kept alive."""
+    """Handle the four paths. Bodies are JSON; connections are kept alive."""
 
     server: Assistant
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    wbufsize = -1  # head and body in one packet
+    wbufsize = -1  # headers and body in one packet
 
     def do_GET(self) -> None:
         if self.path == "/v1/models":
@@ -162,7 +162,7 @@ class Handler(BaseHTTPRequestHandler):
         with self.server.lease() as granted:
             if granted:
                 self._send(HTTPStatus.OK, self.server.facts)
-                self.rfile.read(1)  # returns when the holder hangs up
+                self.rfile.read(1)  # returns when the client disconnects
 
     def _unknown_address(self) -> RefusedError:
         message = f"Unknown address: {self.command} {self.path}"
@@ -181,11 +181,11 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
 
     def log_message(self, *_args: Any) -> None:
-        """Says nothing: a run makes hundreds of requests."""
+        """Log nothing, because a run makes hundreds of requests."""
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Serves the two models of the voice command example.")
+    parser = argparse.ArgumentParser(description="Serve the two models of the voice command example.")
     parser.add_argument("--port", type=int, default=PORT)
     parser.add_argument("--train", type=Path, default=TRAIN, help="JSONL with input and expected")
     parser.add_argument("--while-leased", action="store_true", help="end with the last connection to /lease")

@@ -1,11 +1,11 @@
-"""Two honest stand-ins for language models: one learns from its prompt only, the other from the training set.
+"""Two stand-ins for language models: one uses only its prompt, the other is trained on the training set.
 
 ``assistant-base``
-    knows nothing but the prompt of each request. It answers with the label of the example most like the last
-    user message, among all that the prompt shows: the few-shot turns, and the system message's lines
-    ``- LABEL: description. "phrase"``. A better prompt makes it better.
+    answers with the label of the example in the prompt that is most similar to the last user message. Examples are
+    the few-shot turns and the lines ``- LABEL: description. "phrase"`` of the system message. A better prompt makes
+    it better.
 ``ft:assistant-base:voice-commands``
-    is trained on the training file when the server starts, and looks at the last user message only.
+    is trained on the training file when the server starts, and uses only the last user message.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def without_numbers(text: str) -> str:
 
 
 def shown_examples(prompt: Turns) -> list[tuple[str, str]]:
-    """(text, label) of each example in the prompt, described or shown as a turn."""
+    """Return (text, label) of each example in the prompt."""
     shown = []
     for role, content in prompt:
         if role == "system":
@@ -40,15 +40,15 @@ def shown_examples(prompt: Turns) -> list[tuple[str, str]]:
     return shown
 
 
-@lru_cache(maxsize=8)  # the requests of one run differ in the last message only
+@lru_cache(maxsize=8)  # the requests of one run differ only in the last message
 def nearest_example(prompt: Turns) -> Callable[[str], str]:
-    """Text -> label of the prompt's most similar example: the cosine of character n-grams."""
+    """Return a function from text to the label of the most similar example (cosine of character n-grams)."""
     shown = shown_examples(prompt)
     if not shown:
         return lambda _text: "The prompt shows no example."
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    # Without idf: a prompt is too short to say which n-grams are rare in the language.
+    # Without idf: a prompt is too short to estimate how rare an n-gram is.
     vectorizer = TfidfVectorizer(
         analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True, use_idf=False, preprocessor=without_numbers
     )
@@ -66,7 +66,7 @@ def base_answer(messages: Turns) -> str:
 
 
 def fine_tuned(train: Path) -> Answer:
-    """A classifier of the last user message, trained on the rows of a JSONL file."""
+    """Return a classifier of the last user message, trained on the rows of a JSONL file."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline

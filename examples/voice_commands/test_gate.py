@@ -1,4 +1,4 @@
-"""Green: the fine-tuned model beats the prompt by more than the margin, and the training set is large enough."""
+"""Passes: the fine-tuned model beats the prompt by more than the margin, and the training set is large enough."""
 
 import pytest
 

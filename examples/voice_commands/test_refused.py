@@ -1,13 +1,13 @@
-"""Red, both of them, to show what a refusal looks like. The gates are in ftgate.yaml."""
+"""Both fail, to show what a failed gate looks like. The gates are in ftgate.yaml."""
 
 import pytest
 
 
 @pytest.mark.ftgate("intents_refused")
 def test_too_few_training_examples():
-    """Refused before a model is called: the training set is smaller than ``min_training_examples``."""
+    """Fails before a model is called: the training set is smaller than ``min_training_examples``."""
 
 
 @pytest.mark.ftgate("small_gain")
 def test_gain_is_below_the_margin():
-    """Refused by what was measured: the gain is real, but smaller than the margin."""
+    """Fails by measurement: the gain is real, but smaller than the margin."""

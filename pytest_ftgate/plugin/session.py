@@ -123,8 +123,15 @@ class GateSession:
 
     @cached_property
     def _recordings(self) -> Path | None:
+        """Return the folder of committed recordings, or None if there is none to read.
+
+        It does not exist yet in the first run that records into it, and that is no error.
+        """
         folder = self._config.getini("ftgate_recordings")
-        return ini_path(self._config, folder) if folder else None
+        path = ini_path(self._config, folder) if folder else None
+        if path is None or (not path.exists() and path.resolve() in report_paths(self._config, "recordings")):
+            return None
+        return path
 
     @cached_property
     def _stores(self) -> Stores:
@@ -161,7 +168,7 @@ class GateSession:
         self.verdicts.results[item.nodeid] = judged.result
         self.verdicts.facts[item.nodeid] = dict(properties)["ftgate"]
         item.user_properties.extend(properties)
-        if writes(self._config, "html"):
+        if report_paths(self._config, "html"):
             self.verdicts.keep_answers(item.nodeid, judged)
         try:
             hook = item.ihook.pytest_ftgate_gate_finished
@@ -248,9 +255,10 @@ class GateSession:
         return Outcome(gates, self._runs, session)
 
 
-def writes(config: pytest.Config, form: str) -> bool:
-    """Whether a report of this form was asked for."""
-    return any(written.startswith(f"{form}:") for written in config.getoption("--ftgate-report"))
+def report_paths(config: pytest.Config, form: str) -> list[Path]:
+    """Return where reports of this form are written."""
+    reports = (report.partition(":") for report in config.getoption("--ftgate-report"))
+    return [option_path(config, target).resolve() for name, _, target in reports if name == form]
 
 
 def write_reports(config: pytest.Config, outcome: Outcome, *, worker: bool) -> Iterator[Line]:

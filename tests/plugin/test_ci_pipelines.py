@@ -241,7 +241,7 @@ RECORDED = [*ANSWERS, "recordings/support.green.json"]
 def test_github_from_the_first_recording_to_a_miss(checkout: Checkout) -> None:
     """Nothing is recorded; a night records; pull requests are judged without a key; an edited prompt is red."""
     before = checkout.github(PULL_REQUEST, {})
-    assert (before["job"], before["Judge what is recorded"]) == ("failure", 1)
+    assert (before["job"], before["Judge the recorded answers"]) == ("failure", 1)
     assert "there is no folder of recordings here" in before["output"]
 
     night = nightly(checkout)
@@ -303,7 +303,7 @@ def test_github_a_red_verdict_is_proposed_too_and_red_there(checkout: Checkout) 
     checkout.merge_recordings()
     checkout.http.server.answer = worse
     night = nightly(checkout)
-    assert (night["job"], night["Ask the models anew"], night["Open a change"]) == ("failure", 1, 0)
+    assert (night["job"], night["Ask the models again"], night["Open a pull request"]) == ("failure", 1, 0)
     assert "⚠️ warning: **drift_candidate**" in (checkout.path / "reports" / "ftgate.md").read_text()
     checkout.merge_recordings()
     assert checkout.github(PULL_REQUEST, {})["job"] == "failure"
@@ -322,8 +322,8 @@ def test_github_what_could_not_be_judged_is_not_recorded(checkout: Checkout, bro
         checkout.push()
     night = nightly(checkout, **secrets)
     assert night["job"] == "failure"
-    assert night["Open a change"] == 1
-    assert "not every gate could be judged: nothing is recorded" in night["output"]
+    assert night["Open a pull request"] == 1
+    assert "nothing is recorded" in night["output"]
     assert checkout.branches() == {"main"}
     assert checkout.asked("gh") == []
 

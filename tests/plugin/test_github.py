@@ -82,6 +82,11 @@ def test_nothing_of_it_elsewhere_and_no_summary_where_the_ini_says_so(
     assert summary() == BEFORE
 
 
+def test_annotations_with_no_summary_depend_on_pytest(actions: Project) -> None:
+    actions.gate_test(margin=0.3)
+    assert len(annotations(actions.run("--no-summary"))) == (1 if pytest.version_tuple >= (9, 2) else 0)
+
+
 def test_a_suite_without_gates_says_nothing(actions: Project) -> None:
     actions.file("test_plain.py", "def test_plain(): assert False\n")
     assert annotations(actions.run("--ftgate-report=json:report.json")) == []

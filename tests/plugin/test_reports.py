@@ -128,6 +128,20 @@ def test_case_and_punctuation_that_decide_are_called_out(project: Project) -> No
     assert gate["baseline"]["n_unknown"] == 60
 
 
+def test_the_folder_of_recordings_need_not_exist_where_this_run_writes_it(project: Project) -> None:
+    project.file(
+        "own.py", "def model(text):\n    return ('refund', 'invoice', 'shipping')[int(text.split()[-1]) % 3]\n"
+    )
+    project.pytester.syspathinsert()
+    project.gate_test(name="support", candidate={"provider": "python", "target": "own:model", "cache_key": "1"})
+    project.file("pytest.ini", "[pytest]\nftgate_recordings = recorded\n")
+    assert project.gate("--ftgate-report=recordings:elsewhere")["verdict"] == "error"
+    assert project.gate("--ftgate-report=recordings:recorded")["verdict"] == "pass"
+    project.file("own.py", "def model(text): raise RuntimeError\n")
+    project.file("pytest.ini", "[pytest]\nftgate_recordings = recorded\nftgate_state = new\n")
+    assert project.gate("--ftgate-offline")["candidate"]["n_stored"] == 60
+
+
 def test_refresh_asks_anew_whatever_is_recorded(project: Project) -> None:
     project.file(
         "own.py", "def model(text):\n    return ('refund', 'invoice', 'shipping')[int(text.split()[-1]) % 3]\n"
