@@ -30,7 +30,10 @@ _GATE_DEFS = (
     "GateKeys", "DataKeys", "AlternativesKeys", "AlternativeKeys", "MetricKeys", "BoundKeys", "HypothesisKeys",
     "GuardKeys", "SliceKeys", "AuditKeys", "EconomicsKeys", "ClockKeys",
 )  # fmt: skip
-_MODEL_DEFS = ("OpenAIKeys", "PythonKeys", "RecordedKeys", "OtherKeys", "FewShot", "Retrieval", "Latency", "Price")
+_MODEL_DEFS = (
+    "OpenAIKeys", "TransformersKeys", "PythonKeys", "RecordedKeys", "OtherKeys", "FewShot", "Retrieval", "Latency",
+    "Price",
+)  # fmt: skip
 _METRIC_DEFS = ("RubricKeys", "PreferenceKeys", "HumanPreferenceKeys", "CalibrationKeys")
 _PAGES = {"gate-keys.md": _GATE_DEFS, "model-keys.md": _MODEL_DEFS, "metrics.md": _METRIC_DEFS}
 _TITLES = {
@@ -47,6 +50,7 @@ _TITLES = {
     "EconomicsKeys": "`economics`",
     "ClockKeys": "`clock`",
     "OpenAIKeys": "`provider: openai`",
+    "TransformersKeys": "`provider: transformers`",
     "PythonKeys": "`provider: python`",
     "RecordedKeys": "`provider: recorded`",
     "OtherKeys": "Other providers",
@@ -59,7 +63,7 @@ _TITLES = {
     "HumanPreferenceKeys": "`human_preference`",
     "CalibrationKeys": "`calibration`",
 }
-_MODELS = frozenset(("OpenAIKeys", "PythonKeys", "RecordedKeys", "OtherKeys"))
+_MODELS = frozenset(("OpenAIKeys", "TransformersKeys", "PythonKeys", "RecordedKeys", "OtherKeys"))
 _METRICS = frozenset(("RubricKeys", "PreferenceKeys", "HumanPreferenceKeys", "MetricKeys"))
 
 
@@ -239,6 +243,9 @@ _MEASURES = {
     "format": "share of answers in the [required format](../format-and-extraction.md)",
     "field_f1": "F1 of the [fields](../format-and-extraction.md) of JSON answers",
     "field_accuracy": "share of [fields](../format-and-extraction.md) that are right",
+    "tool_name": "share of answers that [call the right tools](../tool-calls.md)",
+    "tool_call_exact": "share of answers that make the right [calls](../tool-calls.md), arguments included",
+    "tool_call_f1": "F1 of the [calls](../tool-calls.md) of an answer",
     "token_f1": "F1 of the [tokens](../text-metrics.md), regardless of order",
     "rouge_l": "F1 of the longest common subsequence of [words](../text-metrics.md)",
     "chrf": "F-score of [character n-grams](../text-metrics.md)",
@@ -256,6 +263,10 @@ _OPTION_MEANINGS = {
     "pattern": "for labels: a regular expression that finds the label in an answer (its first group if it has one); "
     "for `format`: one that the whole answer must match",
     "json_field": "dotted path of the label in a JSON answer, such as `result.label`",
+    "order": "`true`: tool calls must come in the expected order",
+    "extra": "further tool calls: `wrong` (default) or `ignore`",
+    "ignore_arguments": "arguments of tool calls that are not compared",
+    "arguments": "mapping with `lists`, `tolerance`, `normalize`: when two arguments of a tool call are the same",
     "labels": "labels to average over; default: those of the test set",
     "pos_label": "the positive label",
     "json_schema": "a JSON Schema, or the path of one, that the answer must satisfy",
@@ -286,6 +297,7 @@ _NEEDED_OPTIONS: dict[str, dict[str, Any]] = {
 }
 _EXPECTED = {
     **dict.fromkeys(("field_f1", "field_accuracy"), ('{"a": 1}', '{"a": 2}')),
+    **dict.fromkeys(("tool_name", "tool_call_exact", "tool_call_f1"), ('[{"name": "f", "arguments": {"a": 1}}]',)),
     "bleu": ("a text of four words", "another text of five words"),
 }
 
@@ -307,7 +319,7 @@ def _watched(name: str) -> tuple[Any, _Seen]:
     seen = _Seen()
 
     def allow(_: Options, *keys: str) -> None:
-        seen.options = keys
+        seen.options = seen.options or keys  # the first: a mapping within may allow keys of its own
 
     def load(options: Options, module: str, *, extra: str) -> Any:
         seen.extra = extra

@@ -71,6 +71,30 @@ def _read_checkpoint(value: Any) -> Any:
     raise refusal(f"must be best, last or a step number, {got(value, ())}")
 
 
+def _read_stripping(value: Any) -> Any:
+    if value == "auto" or value is False:
+        return value
+    if isinstance(value, list | tuple) and len(value) == 2 and all(isinstance(tag, str) and tag for tag in value):
+        return tuple(value)
+    raise refusal(f"must be auto, false, or a pair of tags such as ['<think>', '</think>'], {got(value, ())}")
+
+
+_Stripping = Annotated[
+    Any,
+    PlainValidator(
+        _read_stripping,
+        json_schema_input_type=Literal["auto", False] | Annotated[list[str], Field(min_length=2, max_length=2)],
+    ),
+]
+
+
+def _stripping() -> Any:
+    return optional(
+        "The reasoning to remove from the start of an answer. auto (default): <think>, <thinking> and <reasoning> "
+        "tags, and Harmony channels. A pair of tags: those. false: nothing."
+    )
+
+
 class Price(Keys):
     """The price of the model's tokens, or of the machine that it runs on."""
 
@@ -159,6 +183,7 @@ class OpenAIKeys(Keys):
     retrieval: Retrieval = optional("Training examples sent before each input, chosen by similarity to it.")
     template: Text = optional("The user message. {input} and {FIELD} are replaced literally; nothing else is.")
     params: FreeData = optional("Request parameters, sent unchanged, for example temperature: 0.")
+    api: Literal["chat", "responses"] = optional("The API to call: chat completions (default), or the Responses API.")
     mode: Literal["live", "batch"] = optional(
         "live (default): one call per answer. batch: the endpoint's files and batches API, at half the price and "
         "completed within a day."
@@ -178,12 +203,19 @@ class OpenAIKeys(Keys):
         "not reused."
     )
     price: Price = optional("The model's prices, for cost checks.")
+    strip_reasoning: _Stripping = _stripping()
     name: Text = optional("The model's name in reports.")
 
     @model_validator(mode="after")
     def _checkpoint_of_a_job(self) -> OpenAIKeys:
         if "checkpoint" in self.model_fields_set and "job" not in self.model_fields_set:
             raise refusals([(("checkpoint",), "only a job has checkpoints: set job instead of model")])
+        return self
+
+    @model_validator(mode="after")
+    def _batches_of_chats(self) -> OpenAIKeys:
+        if self.api == "responses" and self.mode == "batch":
+            raise refusals([(("mode",), "mode batch supports chat completions only: remove api or mode")])
         return self
 
 
@@ -214,6 +246,7 @@ class PythonKeys(Keys):
         "The number of processes that call the function (with joblib), for CPU-bound functions."
     )
     price: Price = optional("The model's prices, for cost checks.")
+    strip_reasoning: _Stripping = _stripping()
     name: Text = optional("The model's name in reports.")
 
 
@@ -225,6 +258,38 @@ class RecordedKeys(Keys):
     provider: Literal["recorded"] = Field(description="Recorded predictions, matched to the test set by id.")
     path: PathText = Field(description="A JSONL file of {id, output}, relative to this file.")
     price: Price = optional("The model's prices, for cost checks.")
+    strip_reasoning: _Stripping = _stripping()
+    name: Text = optional("The model's name in reports.")
+
+
+class TransformersKeys(Keys):
+    """A model and a LoRA adapter in this process, loaded with transformers and peft (extra local)."""
+
+    model_config = ConfigDict(json_schema_extra={"not": {"required": ["system", "system_file"]}})
+    short: ClassVar[str] = "model"
+    one_at_most = (("system", "system_file"),)
+
+    provider: Literal["transformers"] = Field(description="A model in this process, loaded with transformers.")
+    model: Text = Field(description="The folder of the model, or its name on the Hugging Face hub.")
+    adapter: Text = optional("The folder of a peft adapter, such as a LoRA adapter, or its name on the hub.")
+    revision: Text = optional("The revision of model and adapter on the hub.")
+    batch_size: Positive = optional("The number of examples per batch. Default: 8.")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = optional(
+        "The data type of the weights. Default: auto, that of their files."
+    )
+    device: Text = optional("The device, such as cpu or cuda:1. Default: a GPU if there is one.")
+    max_new_tokens: Positive = optional("The maximum length of an answer in tokens. Default: 256.")
+    params: FreeData = optional("Generation parameters, such as repetition_penalty. Default: greedy decoding.")
+    system: Text = optional("The system message; it replaces any in the data.")
+    system_file: PathText = optional("A file with the system message, relative to this file.")
+    few_shot: FewShot = optional("Training examples sent before every input, always the same.")
+    retrieval: Retrieval = optional("Training examples sent before each input, chosen by similarity to it.")
+    template: Text = optional("The user message. {input} and {FIELD} are replaced literally; nothing else is.")
+    workers: Positive = optional("The number of processes (with joblib) that each load and run the model.")
+    timeout_s: AboveZero = optional("Timeout of one batch, in seconds. Default: none.")
+    latency: Latency = optional("Measure latency on a separate sample of calls instead of the whole run.")
+    price: Price = optional("The price of the machine: gpu_hour_usd.")
+    strip_reasoning: _Stripping = _stripping()
     name: Text = optional("The model's name in reports.")
 
 
@@ -235,13 +300,14 @@ class OtherKeys(OpenKeys):
 
     provider: Text = Field(
         description="The provider's name, which the hook recognises.",
-        json_schema_extra={"not": {"enum": ["openai", "python", "recorded", "callable"]}},
+        json_schema_extra={"not": {"enum": ["openai", "python", "recorded", "transformers", "callable"]}},
     )
     concurrency: Positive = optional("The maximum number of concurrent calls.")
     timeout_s: AboveZero = optional("Timeout of one attempt, in seconds.")
     retries: Count = optional("The maximum number of retries of a failed call.")
     price: Price = optional("The model's prices, for cost checks.")
+    strip_reasoning: _Stripping = _stripping()
     name: Text = optional("The model's name in reports.")
 
 
-ModelKeys = OpenAIKeys | PythonKeys | RecordedKeys | OtherKeys
+ModelKeys = OpenAIKeys | PythonKeys | RecordedKeys | TransformersKeys | OtherKeys

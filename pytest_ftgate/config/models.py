@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import PlainValidator, ValidationInfo
 
 from pytest_ftgate.config.keys import Keys, Placeable
-from pytest_ftgate.config.model_keys import ModelKeys, OpenAIKeys, OtherKeys, PythonKeys, RecordedKeys
+from pytest_ftgate.config.model_keys import ModelKeys, OpenAIKeys, OtherKeys, PythonKeys, RecordedKeys, TransformersKeys
 from pytest_ftgate.config.problems import MISSING, Reading, reading_of, refusal, refusals
 from pytest_ftgate.config.source import BUILT_IN, At, Source
 from pytest_ftgate.text import cut, got, quoted, suggestion
@@ -19,11 +19,12 @@ from pytest_ftgate.text import cut, got, quoted, suggestion
 SPELLINGS = "openai:NAME, python:pkg.module:function, recorded:PATH"
 
 _SPELLING = re.compile(r"([A-Za-z][A-Za-z0-9_.-]*):(.*)", re.DOTALL)
-_PATHS = {("openai", "system_file"), ("recorded", "path")}
-_BUILT_IN: dict[str, type[OpenAIKeys | PythonKeys | RecordedKeys]] = {
+_PATHS = {("openai", "system_file"), ("transformers", "system_file"), ("recorded", "path")}
+_BUILT_IN: dict[str, type[OpenAIKeys | PythonKeys | RecordedKeys | TransformersKeys]] = {
     "openai": OpenAIKeys,
     "python": PythonKeys,
     "recorded": RecordedKeys,
+    "transformers": TransformersKeys,
 }
 
 
@@ -126,6 +127,8 @@ def _spelling(read: ModelKeys) -> tuple[str, str]:
         return (f"openai:{read.model}", read.model) if read.model else (f"openai job {read.job}", read.job)
     if isinstance(read, PythonKeys):
         return f"python:{read.target}", read.target.rpartition(":")[2]
+    if isinstance(read, TransformersKeys):
+        return f"transformers:{read.adapter or read.model}", os.path.basename(read.adapter or read.model)
     if isinstance(read, RecordedKeys):
         return f"recorded:{read.path}", os.path.basename(read.path)
     model = (read.model_extra or {}).get("model")
@@ -156,6 +159,6 @@ def _text(thing: Any, attribute: str) -> str | None:
     return value if isinstance(value, str) and value.strip() else None
 
 
-_Written = str | OpenAIKeys | PythonKeys | RecordedKeys | OtherKeys
+_Written = str | OpenAIKeys | PythonKeys | RecordedKeys | TransformersKeys | OtherKeys
 ModelValue = Annotated[ModelSpec, PlainValidator(_read_model, json_schema_input_type=_Written)]
 ModelDefinition = Annotated[ModelSpec, PlainValidator(_read_definition, json_schema_input_type=_Written)]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pytest_ftgate.data.example import Messages
+from pytest_ftgate.data.tool_calls import canonical_calls
 from pytest_ftgate.errors import DataError, Where
 from pytest_ftgate.text import excerpt, kind_of, listed, nearest
 
@@ -27,8 +28,11 @@ def checked_messages(value: Any, key: str) -> Messages:
     return tuple(value)
 
 
-def split_conversation(value: Any, key: str) -> tuple[Messages, str]:
-    """Return the messages before the last one, and the text of the last one, which must be the assistant's."""
+def split_conversation(value: Any, key: str) -> tuple[Messages, Any]:
+    """Return the messages before the last one, and the expected output in the last one, which must be the assistant's.
+
+    That is its text or, if it calls tools, the list of its calls (see :mod:`pytest_ftgate.data.tool_calls`).
+    """
     messages = checked_messages(value, key)
     last = messages[-1]
     place = f"{key}[{len(messages) - 1}]"
@@ -44,7 +48,10 @@ def split_conversation(value: Any, key: str) -> tuple[Messages, str]:
     return messages[:-1], _answer(last, place)
 
 
-def _answer(message: Mapping[str, Any], place: str) -> str:
+def _answer(message: Mapping[str, Any], place: str) -> Any:
+    for key in ("tool_calls", "function_call"):
+        if message.get(key):
+            return checked_calls(message[key], f"{place}.{key}")
     content = message.get("content")
     if isinstance(content, str):
         return content
@@ -58,6 +65,15 @@ def _answer(message: Mapping[str, Any], place: str) -> str:
             cure="write the expected output as its text content",
         )
     return "".join(texts)
+
+
+def checked_calls(value: Any, key: str) -> list[dict[str, Any]]:
+    """Return tool calls in their canonical shape; errors lack file and line."""
+    try:
+        return canonical_calls(value)
+    except ValueError as error:
+        cure = 'a call looks like this: {"type": "function", "function": {"name": "...", "arguments": "{...}"}}'
+        raise DataError(str(error), where=Where(key=key), cure=cure) from None
 
 
 def _check_message(message: Any, place: str) -> None:

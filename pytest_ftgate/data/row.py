@@ -7,7 +7,7 @@ from typing import Any
 
 from pytest_ftgate.data.columns import Columns, check_columns, is_chat
 from pytest_ftgate.data.example import Example, Input, content_id
-from pytest_ftgate.data.messages import checked_messages, split_conversation
+from pytest_ftgate.data.messages import checked_calls, checked_messages, split_conversation
 from pytest_ftgate.errors import DataError, Where, located
 from pytest_ftgate.text import kind_of, listed
 
@@ -100,6 +100,8 @@ def _checked_expected(value: Any, key: str, *, labeled: bool) -> Any:
     if value is None and labeled:
         cure = 'write the output, or "" if the output should be empty'
         raise DataError("the expected output is null", where=Where(key=key), cure=cure)
+    if isinstance(value, list) and value and all(isinstance(one, dict) and "function" in one for one in value):
+        return checked_calls(value, key)
     return "" if value is None else value
 
 

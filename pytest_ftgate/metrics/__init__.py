@@ -35,6 +35,7 @@ _FAMILIES = (
     "text",
     "answer_format",
     "fields",
+    "tool_calls",
     "similarity",
     "bleu",
     "embedding",

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeGuard
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias, TypeGuard
 
 from pytest_ftgate.errors import ModelError, guarded
 
@@ -87,6 +87,9 @@ def is_count(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
+Stripping: TypeAlias = Literal["auto", False] | tuple[str, str]
+"""Which reasoning is no part of an answer: ``auto``: that in the usual tags; False: none; or in a pair of tags."""
+
 FINISHES = ("stop", "refusal", "filtered", "cut_off")
 """How an answer can end: complete, refused, withheld by a content filter, or cut off at a token limit."""
 
@@ -103,6 +106,8 @@ class Completion:
         cache_write_tokens: the part of ``input_tokens`` written to the cache, if that has its own price.
         finish: one of :data:`FINISHES`.
         latency_s: seconds the answer took; ``None`` leaves it to the runner's own measurement.
+        reasoning: what the model wrote before its answer, or beside its tool calls.
+        original: the text as it came, where reasoning was taken off its front.
     """
 
     text: str
@@ -112,6 +117,8 @@ class Completion:
     finish: str = "stop"
     latency_s: float | None = None
     cache_write_tokens: int | None = None
+    reasoning: str | None = None
+    original: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +186,7 @@ def parts_of(spec: ModelSpec) -> dict[str, Any]:
         "timeout_s": timeout_of(spec.options),
         "retries": retries_of(spec.options),
         "latency": sample_of(spec.options),
+        "strip_reasoning": spec.options.get("strip_reasoning", "auto"),
     }
 
 
@@ -211,6 +219,8 @@ class Model(Protocol):
         prompt: what is sent around the input, if we know it.
         requests_per_minute, tokens_per_minute: see :class:`pytest_ftgate.runs.throttle.Throttle`.
         function: the user's code behind it.
+        strip_reasoning: which reasoning is taken off the front of its answers.
+        exclusive: names of what it uses alone: models that have one in common are never called at the same time.
         ids: the examples that a recording answers.
     """
 
@@ -232,6 +242,8 @@ class Model(Protocol):
     requests_per_minute: float | None = None
     tokens_per_minute: float | None = None
     function: Callable[..., Any] | None = None
+    strip_reasoning: Stripping = "auto"
+    exclusive: frozenset[Any] = frozenset()
 
     @property
     def ids(self) -> Collection[str] | None:
@@ -298,6 +310,7 @@ class BuiltModel(Model):
     persistent: bool
     price: Price
     latency: LatencySample | None = None
+    strip_reasoning: Stripping = "auto"
 
     async def aclose(self) -> None:
         """Do nothing: no connection or thread is held."""

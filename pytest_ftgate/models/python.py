@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import inspect
+import re
 import secrets
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib import import_module
@@ -36,6 +37,7 @@ from pytest_ftgate.text import nearest
 if TYPE_CHECKING:
     from pytest_ftgate.config import ModelSpec
     from pytest_ftgate.data import Example
+    from pytest_ftgate.models.prompt import Prompt
 
 
 def resolve_target(target: str, where: Where) -> Callable[..., Any]:
@@ -82,6 +84,8 @@ _MODEL_PARTS = ("aclose", "name", "spelling", "concurrency", "timeout_s", "retri
 
 _CHANGE_NO_ANSWER = frozenset(("cache_key", "concurrency", "timeout_s", "retries", "price", "name", "latency"))
 
+_CONSTANTS = (str, bytes, int, float, complex, tuple, frozenset, type(None), re.Pattern)
+
 _OTHER_LOOP = ("different loop", "different event loop", "event loop is closed")
 
 
@@ -96,11 +100,21 @@ class FunctionModel(BuiltModel):
             takes a list of such inputs, and returns a list of as many answers.
         identity: stands for the callable in the keys of its answers.
         persistent: whether ``identity`` means the same in later sessions.
+        given: turns an example into what the callable takes; by default its input.
+        batched: whether the callable takes a list; by default where ``batch_size`` is above 1.
+        prompt: what is sent around the input, where it is ours.
+        params: what decides how answers are made, for reports.
+        exclusive: what no other model may use at the same time.
     """
 
     function: Callable[[Any], Any]
     identity: str
     batch_size: int = 1
+    given: Callable[[Example], Any] = field(default=lambda example: example.input)
+    batched: bool | None = None
+    prompt: Prompt | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+    exclusive: frozenset[Any] = frozenset()
     abandons: bool = field(init=False)
     _workers: Workers = field(init=False, repr=False)
 
@@ -110,15 +124,15 @@ class FunctionModel(BuiltModel):
 
     def key(self, example: Example, repeat: int = 0) -> str:
         """Return the SHA-256 (hex) of the callable's identity and the input."""
-        facts: dict[str, Any] = {"provider": "python", "identity": self.identity, "input": example.input}
+        facts: dict[str, Any] = {"provider": "python", "identity": self.identity, "input": self.given(example)}
         if repeat:
             facts["repeat"] = repeat
         return hashlib.sha256(canonical_json(facts).encode()).hexdigest()
 
     async def complete(self, example: Example, repeat: int = 0) -> Completion:
         """Call the callable once."""
-        if self.batch_size == 1:
-            return self._checked(await self._call(_given(example)))
+        if not (self.batch_size > 1 if self.batched is None else self.batched):
+            return self._checked(await self._call(self._input(example)))
         (answer,) = await self.complete_many([Question("", example, repeat)])
         if isinstance(answer, ModelError):
             raise answer
@@ -127,9 +141,15 @@ class FunctionModel(BuiltModel):
     async def complete_many(self, questions: Sequence[Question]) -> Sequence[Completion | ModelError]:
         """Call the callable once with all inputs; each answer's latency is that of the call."""
         start = perf_counter()
-        answers = self._list(await self._call([_given(question.example) for question in questions]), len(questions))
+        given = [self._input(question.example) for question in questions]
+        answers = self._list(await self._call(given), len(given))
         latency_s = perf_counter() - start
         return [self._checked_of_many(answer, latency_s) for answer in answers]
+
+    def _input(self, example: Example) -> Any:
+        """Return the input as the callable gets it: a copy, where it could be changed."""
+        given = self.given(example)
+        return given if isinstance(given, str) else [dict(message) for message in given]
 
     async def _call(self, given: Any) -> Any:
         return await (self._in_thread(given) if self.abandons else self._awaited(self.function, given))
@@ -201,11 +221,6 @@ class FunctionModel(BuiltModel):
             what = f"{self.name} returned an invalid Completion: {problem}"
             raise ModelError(what, cure="return a Completion with valid fields; leave out what is unknown")
         return answer
-
-
-def _given(example: Example) -> Any:
-    """Return the input for the callable: a copy, if it could be modified."""
-    return example.input if isinstance(example.input, str) else [dict(message) for message in example.input]
 
 
 def build_target(spec: ModelSpec, surroundings: Surroundings) -> FunctionModel:  # noqa: ARG001
@@ -311,6 +326,7 @@ def _function_model(function: Callable[[Any], Any], spec: ModelSpec, target: str
         identity=_session_identity(function, spec) if cache_key is None else canonical_json([target, cache_key]),
         persistent=cache_key is not None,
         concurrency=options.get("concurrency") or concurrency,
+        exclusive=frozenset() if is_async(function) or "concurrency" in options else _owners(function),
         batch_size=options.get("batch_size") or 1,
         price=written_price(options.get("price"), str(spec.source)),
     )
@@ -320,10 +336,13 @@ _identities: dict[int, tuple[Callable[[], Any], str]] = {}
 
 
 def _session_identity(function: Callable[..., Any], spec: ModelSpec) -> str:
-    """Return a name for this very callable, and the parameters of the fixture that returned it.
+    """Return a name for this very function, and the parameters of the fixture that returned it.
 
-    A parametrized fixture may return one object each time, in another state.
+    A callable that holds an object (a bound method, a closure, a partial, an object with ``__call__``) gets a new name
+    each time, because the object, such as a model with another adapter, may have changed.
     """
+    if _owners(function):
+        return secrets.token_hex(16)
     state = [[name, _value(value)] for name, value in sorted(spec.source.parameters.items())]
     return f"{_token(function)} {canonical_json(state)}" if state else _token(function)
 
@@ -337,16 +356,26 @@ def _value(parameter: Any) -> str:
 
 
 def _token(thing: Any) -> str:
-    """Return a name for this very object: the same as long as it lives, and never given to another.
-
-    Accessing a method makes a new bound method each time: its object and its function identify it.
-    """
-    owner = getattr(thing, "__self__", thing)
-    alive, token = _identities.get(id(owner), (lambda: None, ""))
-    if alive() is not owner:
+    """Return a name for this very object: the same as long as it lives, and never given to another."""
+    alive, token = _identities.get(id(thing), (lambda: None, ""))
+    if alive() is not thing:
         token = secrets.token_hex(16)
-        _identities[id(owner)] = (_reference(owner), token)
-    return f"{token} {getattr(thing, '__qualname__', '')}"
+        _identities[id(thing)] = (_reference(thing), token)
+    return token
+
+
+def _owners(function: Any) -> frozenset[int]:
+    """Return the ids of the objects that a callable holds, whose state may decide what it answers."""
+    if isinstance(function, partial):
+        held = [function.func, *function.args, *function.keywords.values()]
+        return frozenset().union(*map(_owners, held))
+    if (owner := getattr(function, "__self__", None)) is not None:  # a bound method, or its like of C code
+        return _owners(owner) | _owners(getattr(function, "__func__", None))
+    if inspect.isfunction(function):
+        cells = [cell.cell_contents for cell in function.__closure__ or () if cell.cell_contents is not function]
+        return frozenset().union(*map(_owners, cells))
+    stateless = inspect.ismodule(function) or inspect.isclass(function) or inspect.isroutine(function)
+    return frozenset() if stateless or isinstance(function, _CONSTANTS) else frozenset([id(function)])
 
 
 def _reference(value: Any) -> Callable[[], Any]:

@@ -176,11 +176,13 @@ def _row(text: str, line: int) -> tuple[tuple[str, int], RecordedRow]:
             raise DataError(f'no field "{name}"', evidence=f"found: {listed(row)}", cure=_LOOKS)
     output = row["output"]
     usage = _optional(row, "usage", dict, "an object") or {}
+    counts: dict[str, Any] = {name: _count(usage, name, f"usage.{name}") for name in _COUNTS}
     completion = Completion(
         text="" if output is None else expected_text(output),
         finish=_finish(row),
         latency_s=_seconds(row, "latency_s"),
-        **{name: _count(usage, name, f"usage.{name}") for name in _COUNTS},
+        reasoning=_optional(row, "reasoning", str, "text"),
+        **counts,
     )
     identity = (_id(row["id"]), _count(row, "repeat", "repeat") or 0)
     prediction = Prediction(

@@ -20,6 +20,7 @@ _BUILDERS = {
     "python": "pytest_ftgate.models.python:build_target",
     "callable": "pytest_ftgate.models.python:build_callable",
     "recorded": "pytest_ftgate.models.recorded:build_recorded",
+    "transformers": "pytest_ftgate.models.transformers:build_transformers",
 }
 
 

@@ -113,7 +113,8 @@ def _row(prediction: Prediction, completion: Completion, input_hash: str, repeat
     usage = {name: getattr(completion, name) for name in counts}
     row = {
         "id": prediction.id,
-        "output": completion.text,
+        "output": completion.text if completion.original is None else completion.original,
+        "reasoning": completion.reasoning if completion.original is None else None,
         "finish": completion.finish if completion.finish != "stop" else None,
         "usage": {name: count for name, count in usage.items() if count is not None} or None,
         "latency_s": prediction.latency_s,

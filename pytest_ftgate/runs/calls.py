@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import uuid
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.errors import Interrupted, ModelError
 from pytest_ftgate.models import Question
@@ -15,6 +15,7 @@ from pytest_ftgate.models.protocol import RetryPolicy
 from pytest_ftgate.runs.asking import Asker
 from pytest_ftgate.runs.model_queue import ModelQueue
 from pytest_ftgate.runs.store_writer import StoreWriter
+from pytest_ftgate.runs.throttle import Throttle
 
 if TYPE_CHECKING:
     from pytest_ftgate.data import Example
@@ -99,12 +100,34 @@ def _queues(
     owner = uuid.uuid4().hex
     writers: dict[int, StoreWriter] = {}
     queues = []
-    for model in {id(job.model): job.model for job, _ in jobs}.values():
+    models = list({id(job.model): job.model for job, _ in jobs}.values())
+    turns = _turns(models)
+    for model in models:
         store = stores.persistent if model.persistent and stores.persistent is not None else stores.session
         writer = writers.setdefault(id(store), StoreWriter(store, owner, stores.newer_than))
         own = [(job, rows) for job, rows in jobs if job.model is model]
-        queues.append(ModelQueue(own, writer=writer, state=state, retry=retry, budget=budget, limit=limit))
+        queues.append(
+            ModelQueue(
+                own, writer=writer, state=state, retry=retry, budget=budget, limit=limit, turn=turns.get(id(model))
+            )
+        )
     return queues
+
+
+def _turns(models: Sequence[Model]) -> dict[int, Throttle]:
+    """Return the throttle that models with a common object share, by the id of each model."""
+    groups: list[tuple[set[Any], list[Model]]] = []
+    for model in models:
+        if not model.exclusive:
+            continue
+        used, members = set(model.exclusive), [model]
+        for group in [group for group in groups if group[0] & used]:
+            groups.remove(group)
+            used |= group[0]
+            members += group[1]
+        groups.append((used, members))
+    shared = [(members, Throttle(1)) for _, members in groups if len(members) > 1]
+    return {id(model): turn for members, turn in shared for model in members}
 
 
 async def _ask_all(queues: Sequence[ModelQueue], limit: TimeLimit | None) -> None:

@@ -32,7 +32,7 @@ _SLOWEST_POLL_S = 0.25
 
 
 class ModelQueue:
-    """Ask one model for the answers of its jobs.
+    """Ask one model for the answers of its jobs, in turn with the models that share the throttle ``turn``.
 
     Attributes:
         workers: how many times :meth:`work` has to run at once.
@@ -50,6 +50,7 @@ class ModelQueue:
         retry: RetryPolicy,
         budget: Budget | None = None,
         limit: TimeLimit | None = None,
+        turn: Throttle | None = None,
     ) -> None:
         first, _ = jobs[0]
         self.model = first.model
@@ -64,7 +65,7 @@ class ModelQueue:
         self._state = state
         self._budget = budget
         self._early_stop = EarlyStop(first.usable)
-        throttle = Throttle(
+        throttle = turn or Throttle(
             self.model.concurrency,
             requests_per_minute=self.model.requests_per_minute,
             tokens_per_minute=self.model.tokens_per_minute,

@@ -8,9 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from pytest_ftgate.data import expected_text
 from pytest_ftgate.errors import ModelError
 from pytest_ftgate.models import key_of
 from pytest_ftgate.models.protocol import Prediction, RetryPolicy
+from pytest_ftgate.models.reasoning import stripping_for, without_reasoning
 from pytest_ftgate.models.recorded import RecordedModel
 from pytest_ftgate.runs.run_state import EarlyStop, Keys, Progress, RunState
 
@@ -70,6 +72,18 @@ class Job:
     test_set: DataSet
     repeats: int = 1
     usable: Callable[[Completion], bool] | None = None
+
+    def reader(self) -> Callable[[Prediction], Prediction]:
+        """Return what reads an answer as it came, and gives it without the model's reasoning."""
+        expected = (expected_text(example.expected) for example in self.test_set.examples)
+        stripping = stripping_for(self.model.strip_reasoning, expected)
+
+        def read(prediction: Prediction) -> Prediction:
+            completion = prediction.completion
+            found = completion and without_reasoning(completion, stripping)
+            return prediction if found is completion else replace(prediction, completion=found)
+
+        return read
 
 
 @dataclass(frozen=True)
@@ -224,7 +238,8 @@ def _run(job: Job, keys: Keys, state: RunState, fatal: Mapping[int, ModelError],
         tuple(state.prediction(key, example.id, unasked) for example, key in zip(examples, row, strict=True))
         for row in keys
     )
-    return Run(job.model, job.test_set, predictions, own)
+    read = job.reader()
+    return Run(job.model, job.test_set, tuple(tuple(map(read, repeat)) for repeat in predictions), own)
 
 
 def _stopped_by(fatal: Mapping[int, ModelError], jobs: Sequence[Job]) -> ModelError | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import time
@@ -183,8 +184,7 @@ def _value(prediction: Prediction) -> str:
     """Return the answer as JSON, without what is absent."""
     completion = prediction.completion
     assert completion is not None  # missing answers are not stored
-    names = ("text", "input_tokens", "output_tokens", "cached_input_tokens", "cache_write_tokens", "latency_s")
-    facts = {name: getattr(completion, name) for name in names}
+    facts = {field.name: getattr(completion, field.name) for field in dataclasses.fields(completion)}
     facts["finish"] = None if completion.finish == "stop" else completion.finish
     facts |= {"measured_s": prediction.latency_s, "busy_s": prediction.busy_s}
     return _encode({name: value for name, value in facts.items() if value is not None})

@@ -6,11 +6,14 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from pytest_ftgate.data.tool_calls import calls_text
 from pytest_ftgate.errors import ModelError
 from pytest_ftgate.models.openai_api.endpoint import Endpoint, count_or_none, fields
 from pytest_ftgate.models.protocol import Completion
 from pytest_ftgate.text import kind_of
 
+_REASONING = ("reasoning_content", "reasoning")  # as DeepSeek and vLLM name it; as OpenRouter and Together do
+_OF_TEXT = ("text", "output_text")
 _FINISHES = {"length": "cut_off", "content_filter": "filtered"}
 
 
@@ -22,12 +25,28 @@ def read_answer(body: object, endpoint: Endpoint) -> Completion:
     """
     data = _decoded(body, endpoint)
     message, finish = _first_choice(data, endpoint)
-    content, refusal = message.get("content"), message.get("refusal")
-    if not isinstance(content, str | None):
-        raise _broken(f"the content is {kind_of(content)}, not text", data, endpoint)
+    content = _text(message.get("content"))
+    if content is None:
+        raise _broken(f"the content is {kind_of(message['content'])}, neither text nor parts of text", data, endpoint)
+    refusal, calls = message.get("refusal"), message.get("tool_calls")
+    reasoning = [message[key] for key in _REASONING if isinstance(message.get(key), str) and message[key]]
     if isinstance(refusal, str) and refusal:
         finish, content = "refusal", content or refusal
-    return Completion(content or "", **_tokens(data.get("usage")), finish=finish)
+    elif isinstance(calls, list) and calls:
+        reasoning += [content] if content else []  # what is said beside the calls
+        content = calls_text(calls)
+    return Completion(content, **_tokens(data.get("usage")), finish=finish, reasoning="\n".join(reasoning) or None)
+
+
+def _text(content: object) -> str | None:
+    """Return a message's content, which may come in parts; ``None`` where that holds something else than text."""
+    if content is None or isinstance(content, str):
+        return content or ""
+    if not isinstance(content, list):
+        return None
+    texts = [part.get("text") for part in content if isinstance(part, Mapping) and part.get("type") in _OF_TEXT]
+    found = [text for text in texts if isinstance(text, str)]
+    return "".join(found) if len(found) == len(content) else None
 
 
 def broken_body(found: str, endpoint: Endpoint) -> ModelError:
@@ -64,7 +83,7 @@ def _first_choice(data: Mapping[str, Any], endpoint: Endpoint) -> tuple[Mapping[
     return message, _FINISHES.get(reason, "stop") if isinstance(reason, str) else "stop"
 
 
-def _tokens(usage: object) -> dict[str, int | None]:
+def _tokens(usage: object) -> dict[str, Any]:
     """Return the token counts of an answer; anything that is not a count is left out."""
     counts = fields(usage)
     details = fields(counts.get("prompt_tokens_details"))

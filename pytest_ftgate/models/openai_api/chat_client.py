@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pytest_ftgate.errors import is_cancelled_from_outside
@@ -32,12 +32,19 @@ class ChatClient:
     time of a call. ``timeout_s`` limits the wait for a connection, or for the next part of an answer, in seconds.
     """
 
-    def __init__(self, endpoint: Endpoint, timeout_s: float | None) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        timeout_s: float | None,
+        path: str = "/chat/completions",
+        read: Callable[[object, Endpoint], Completion] = read_answer,
+    ) -> None:
         self._endpoint = endpoint
         self._timeout_s = timeout_s
         self._http = open_http(timeout_s)
         self._headers = {**headers(endpoint.key), "Content-Type": "application/json"}
-        self._url = self._http.build_request("POST", f"{endpoint.base_url}/chat/completions").url
+        self._url = self._http.build_request("POST", f"{endpoint.base_url}{path}").url
+        self._read = read
         self._resume_at = 0.0
 
     async def ask(self, body: Mapping[str, Any]) -> Completion:
@@ -60,7 +67,7 @@ class ChatClient:
                 raise broken_body(response.content.decode(errors="replace"), self._endpoint) from None
             data = None
         if not response.is_error:
-            return read_answer(data, self._endpoint)
+            return self._read(data, self._endpoint)
         refusal = Refusal(response.status_code, error_in(data), response.text, response.headers)
         if refusal.filtered:
             return Completion("", finish="filtered")

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pytest_ftgate.data import Example, canonical_json
 from pytest_ftgate.errors import ConfigError
+from pytest_ftgate.models.openai_api.chat_answer import read_answer
 from pytest_ftgate.models.openai_api.chat_client import ChatClient
 from pytest_ftgate.models.openai_api.endpoint import PUBLIC_ENDPOINT, Endpoint, check_key, endpoint_of, secret
+from pytest_ftgate.models.openai_api.responses import read_response, request_body
 from pytest_ftgate.models.price import written_price
 from pytest_ftgate.models.prompt import Prompt, build_prompt
 from pytest_ftgate.models.protocol import BuiltModel, Completion, Model, Price, Surroundings, parts_of
@@ -35,6 +37,7 @@ class OpenAIModel(BuiltModel):
         params: sent as written, beside the model and the messages.
         revision: stands for the state of the weights; part of the key of every answer.
         source: where the gate names the model.
+        api: ``chat`` for chat completions, ``responses`` for the Responses API.
     """
 
     model: str
@@ -44,6 +47,7 @@ class OpenAIModel(BuiltModel):
     params: Mapping[str, Any] = field()
     revision: str | None
     source: str
+    api: str = "chat"
     requests_per_minute: float | None = None
     tokens_per_minute: float | None = None
     persistent: bool = True
@@ -59,7 +63,10 @@ class OpenAIModel(BuiltModel):
             "revision": self.revision,
             "messages": self.prompt.messages(example),
             "params": self.params,
+            **_tools(example),
         }
+        if self.api != "chat":
+            facts["api"] = self.api
         if repeat:
             facts["repeat"] = repeat
         return hashlib.sha256(canonical_json(facts).encode()).hexdigest()
@@ -78,7 +85,9 @@ class OpenAIModel(BuiltModel):
 
     def body(self, example: Example) -> dict[str, Any]:
         """Return the body of the request for an example."""
-        return {"model": self.model, "messages": self.prompt.messages(example), **self.params}
+        messages, tools = self.prompt.messages(example), _tools(example)
+        asked = request_body(messages, tools) if self.api == "responses" else {"messages": messages, **tools}
+        return {"model": self.model, **asked, **self.params}
 
     def address(self) -> Endpoint:
         """Return the endpoint, with the key in the environment now."""
@@ -103,13 +112,24 @@ class OpenAIModel(BuiltModel):
         loop = asyncio.get_running_loop()
         if loop not in self._clients:
             self.ready()
-            self._clients[loop] = ChatClient(self.address(), self.timeout_s)
+            way = ("/responses", read_response) if self.api == "responses" else ("/chat/completions", read_answer)
+            self._clients[loop] = ChatClient(self.address(), self.timeout_s, *way)
         return self._clients[loop]
 
+
+def _tools(example: Example) -> dict[str, Any]:
+    """Return what a conversation says of tools, as the OpenAI API takes it."""
+    if isinstance(example.input, str):
+        return {}
+    return {key: example.fields[key] for key in _TOOLS if example.fields.get(key) is not None}
+
+
+_TOOLS = ("tools", "tool_choice", "parallel_tool_calls")
 
 _OURS = {
     "model": "the model's own key names it",
     "messages": "they are made from the examples",
+    "input": "it is made from the examples",
     "stream": "answers are read whole",
 }
 
@@ -140,6 +160,7 @@ def _asked_live(spec: ModelSpec, surroundings: Surroundings) -> OpenAIModel:
         concurrency=options.get("concurrency") or CONCURRENCY,
         price=price_at_endpoint(spec),
         source=spec.source.at,
+        api=options.get("api") or "chat",
         requests_per_minute=options.get("requests_per_minute"),
         tokens_per_minute=options.get("tokens_per_minute"),
     )

@@ -47,6 +47,22 @@ class TestConversations:
         result = {"role": "tool", "tool_call_id": "1", "content": "7"}
         assert chat({"messages": [USER, call, result, ANSWER]}).examples[0].input == (USER, call, result)
 
+    @pytest.mark.parametrize(
+        "said",
+        [
+            {"tool_calls": [{"id": "1", "type": "function", "function": {"name": "f", "arguments": '{"x": 1}'}}]},
+            {"tool_calls": [{"name": "f", "arguments": {"x": 1}}], "content": "Let me see."},
+            {"function_call": {"name": "f", "arguments": '{"x":1}'}, "content": None},
+        ],
+    )
+    def test_an_answer_that_calls_tools(self, chat, said):
+        data = chat({"messages": [USER, {"role": "assistant", **said}]})
+        assert data.examples[0].expected == [{"name": "f", "arguments": {"x": 1}}]
+
+    def test_expected_calls_in_a_plain_row(self, chat):
+        calls = [{"type": "function", "function": {"name": "f", "arguments": ""}}]
+        assert chat({"input": "a", "expected": calls}).examples[0].expected == [{"name": "f", "arguments": {}}]
+
     def test_text_in_parts(self, chat):
         parts = [{"type": "text", "text": "A"}, {"type": "text", "text": "B"}]
         data = chat({"messages": [{**USER, "content": parts}, {**ANSWER, "content": parts}]})

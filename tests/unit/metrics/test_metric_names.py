@@ -18,9 +18,10 @@ SET = [
     "cohen_kappa",
 ]
 TEXT = ["token_f1", "rouge_l", "chrf", "edit_similarity"]
-GRADED = [*TEXT, "embedding_similarity"]
+GRADED = [*TEXT, "embedding_similarity", "tool_call_f1"]
 AB = ("a", "b")
 SHAPE = ("format", "field_f1", "field_accuracy")
+CALLS = (json.dumps([{"name": "weather", "arguments": {"city": "Oslo"}}]), "Hello!")
 WORDS = ("a text that bleu can count", "b")
 FIELDS = (json.dumps({"intent": "light", "slots": {"room": "hall", "level": 3}, "tags": ["a", "b"]}), "[1]")
 
@@ -31,11 +32,13 @@ def options_for(name):
 
 
 def expected_for(name):
+    if name.startswith("tool_"):
+        return CALLS
     return FIELDS if name.startswith("field_") else WORDS if name == "bleu" else AB
 
 
 def test_every_name_of_the_contract_is_there():
-    others = ["accuracy", "exact_match", "bleu", "command"]
+    others = ["accuracy", "exact_match", "bleu", "command", "tool_name", "tool_call_exact"]
     assert sorted(BUILT_IN) == sorted([*SET, *GRADED, *SHAPE, *others, *judged.NAMES])
 
 

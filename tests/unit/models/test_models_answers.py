@@ -21,6 +21,9 @@ def body(content="hi", finish="stop", usage=None, **message):
     return {"choices": [choice], **({} if usage is None else {"usage": usage})}
 
 
+CALL = {"id": "1", "type": "function", "function": {"name": "f", "arguments": '{"x": 1}'}}
+
+
 # --- answers -------------------------------------------------------------------------------------------------
 
 
@@ -40,7 +43,15 @@ def body(content="hi", finish="stop", usage=None, **message):
         (body("hi", refusal=None), Completion("hi")),
         (body("hi", refusal=""), Completion("hi")),
         (body(None, "length", refusal="I cannot"), Completion("I cannot", finish="refusal")),
-        (body(None, "tool_calls", tool_calls=[{}]), Completion("")),
+        (body([{"type": "text", "text": "h"}, {"type": "text", "text": "i"}]), Completion("hi")),
+        (body([]), Completion("")),
+        (body(None, "tool_calls", tool_calls=[CALL]), Completion('[{"arguments":{"x":1},"name":"f"}]')),
+        (body("see", tool_calls=[CALL]), Completion('[{"arguments":{"x":1},"name":"f"}]', reasoning="see")),
+        (body(None, tool_calls=[{"function": {"name": "f"}}]), Completion('[{"arguments":{},"name":"f"}]')),
+        (body(None, tool_calls=[{}]), Completion("[{}]")),
+        (body("hi", reasoning_content="so"), Completion("hi", reasoning="so")),
+        (body("hi", reasoning="so"), Completion("hi", reasoning="so")),
+        (body("hi", reasoning={"effort": 1}), Completion("hi")),
         ({"choices": [*body("one")["choices"], *body("two")["choices"]]}, Completion("one")),
     ],
 )
@@ -85,7 +96,7 @@ def failing(ask, build, server, reply, **options):
     [
         *((data, "choice") for data in ({}, {"choices": []}, {"choices": None}, {"choices": {"0": 1}})),
         *((data, "message") for data in ({"choices": ["hi"]}, {"choices": [{"text": "hi"}]})),
-        *((body(1), "number"), (body([{"type": "text", "text": "hi"}]), "list"), (body({"a": 1}), "object")),
+        *((body(1), "number"), (body([{"type": "image_url"}]), "list"), (body({"a": 1}), "object")),
         *(([body()], "list"), (None, "null"), ("null", "null"), ("3", "number")),
     ],
 )

@@ -3,7 +3,7 @@ import functools
 import os
 import sys
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
 
@@ -350,46 +350,47 @@ def test_an_answer_of_the_wrong_type_and_a_broken_completion(failure, answer, wo
 E1 = Example("e1", "hello", "x")
 
 
-def test_a_callable_is_known_by_itself_and_a_method_by_its_object_for_this_session(model):
-    one, other = Greeter(), Greeter()
-    for given in (upper, one.greet):
-        assert model(given).key(E1) == model(given).key(E1)
-    assert len({model(given).key(E1) for given in (upper, str.upper, one.greet, other.greet, one.greet_later)}) == 5
+def held(thing):
+    return lambda text: (thing, text)[1]
+
+
+class Slotted:  # it cannot be weakly referenced
+    __slots__ = ()
+
+    def __call__(self, text):
+        return text
+
+
+def test_a_function_is_known_by_itself_for_this_session_and_what_holds_an_object_never(model):
+    assert model(upper).key(E1) == model(upper).key(E1) != model(str.upper).key(E1)
+    assert model(held("a constant")).key(E1) != model(held("a constant")).key(E1)  # two functions
     assert not model(upper).persistent
+    one, slotted = Greeter(), Slotted()
+    for given in (one.greet, one.greet_later, functools.partial(one.greet), held(one), held(one.greet), slotted):
+        assert model(given).key(E1) != model(given).key(E1)
+    assert len({model(lambda text: text).key(E1) for _ in range(100)}) == 100  # freed at once: ids are used again
 
 
-def test_a_callable_is_known_by_the_parameters_of_the_fixture_that_gave_it(spec):
+def test_a_function_is_known_by_the_parameters_of_the_fixture_that_gave_it(spec):
     def key(function, **parameters):
         given = spec("callable", function=function)
         source = replace(given.source, parameters=parameters)
         return build_model(replace(given, source=source), Surroundings(None)).key(E1)
 
-    one, thing = Greeter(), object()
-    assert key(one.greet, ckpt="a") == key(one.greet, ckpt="a")
-    assert len({key(one.greet), *(key(one.greet, ckpt=value) for value in ("a", "b", 1, thing, object()))}) == 6
+    thing = object()
+    assert key(upper, ckpt="a") == key(upper, ckpt="a")
+    assert len({key(upper), *(key(upper, ckpt=value) for value in ("a", "b", 1, thing, object()))}) == 6
     assert key(upper, a=thing, b=[1]) == key(upper, b=[1], a=thing)
     assert key(upper, ckpt="a") != key(upper, other="a")
-    assert key(upper, ckpt=one.greet) == key(upper, ckpt=one.greet) != key(upper, ckpt=one.greet_later)
 
 
-def test_equal_objects_are_not_the_same_model_and_a_key_is_never_given_to_another_object(model):
-    @dataclass(frozen=True)
-    class Echo:
-        state: int = 0
-
-        def __call__(self, text):
-            return text
-
-    class Slotted:  # it cannot be weakly referenced
-        __slots__ = ()
-
-        def __call__(self, text):
-            return text
-
-    slotted = Slotted()
-    assert model(Echo()).key(E1) != model(Echo()).key(E1)
-    assert model(slotted).key(E1) == model(slotted).key(E1)
-    assert len({model(lambda text: text).key(E1) for _ in range(100)}) == 100  # freed at once: ids are used again
+def test_functions_of_one_object_use_it_alone(model):
+    one = Greeter()
+    uses = [model(given).exclusive for given in (one.greet, held(one), functools.partial(upper, one))]
+    assert all(used == frozenset([id(one)]) for used in uses)
+    assert model(held([one].__iter__)).exclusive
+    assert not model(upper).exclusive
+    assert not model(one.greet_later).exclusive  # coroutines take turns by themselves
 
 
 def test_the_input_and_the_repeat_are_in_the_key_and_nothing_else_is(model):

@@ -51,6 +51,17 @@ def test_the_body_holds_the_model_the_messages_and_the_params_and_nothing_else(a
     assert server.requests[0].path == "/v1/chat/completions"
 
 
+def test_tools_of_a_conversation_are_sent_and_change_the_key(ask, build, server):
+    tools = {"tools": [{"type": "function", "function": {"name": "f"}}], "tool_choice": "auto"}
+    asked = ({"role": "user", "content": "hello"},)
+    model = build(base_url=server.url)
+    ask(model, asked, **tools, lang="en", parallel_tool_calls=None)
+    assert server.bodies == [{"model": "m", "messages": [*asked], **tools}]
+    keys = {model.key(Example("1", asked, [], fields=fields)) for fields in ({}, {"lang": "en"}, tools)}
+    assert len(keys) == 2
+    assert model.key(Example("1", "hello", [], fields=tools)) in keys
+
+
 AMBIENT = {
     "OPENAI_API_KEY": KEY,
     "OPENAI_ADMIN_KEY": KEY,

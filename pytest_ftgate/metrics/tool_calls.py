@@ -1,0 +1,156 @@
+"""Tool calls of an answer against those that are expected: their names, the whole calls, and the F1 of calls.
+
+Expected are calls (``[{"name", "arguments"}]``, or the shape of the OpenAI API), or text or ``[]`` where no tool is to
+be called. By default the order of calls does not matter, and a call too many is wrong.
+
+``tool_call_f1`` counts, for each example, the calls that can be paired with an expected one of the same name and
+arguments: 2 x pairs / (expected + made). Ragas calls the same measure ToolCallF1; promptfoo's ``tool-call-f1`` compares
+names alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pytest_ftgate.data.strict_json import parse_json
+from pytest_ftgate.data.tool_calls import calls_in, canonical_calls
+from pytest_ftgate.metrics.field_rules import FieldRules, read_rules
+from pytest_ftgate.metrics.options import Options, did_you_mean
+from pytest_ftgate.metrics.protocol import Answers, Kind, Metric, Scored, by_example
+
+NAMES = ("tool_name", "tool_call_exact", "tool_call_f1")
+EXTRA = ("wrong", "ignore")
+_ARGUMENTS = ("lists", "normalize", "tolerance")
+
+Call = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class ToolCallMetric(Metric):
+    """One of :data:`NAMES`.
+
+    Args:
+        order: whether calls must come in the expected order.
+        extra: whether further calls are ``wrong``, or ``ignore``\\ d.
+        ignore_arguments: arguments that are not compared.
+        rules: when two values of an argument are the same.
+    """
+
+    name: str
+    kind: Kind
+    order: bool
+    extra: str
+    ignore_arguments: frozenset[str]
+    rules: FieldRules
+
+    def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
+        return by_example(self, [_expected_calls(value) for value in expected], answers, self._score)
+
+    def lenient(self) -> ToolCallMetric | None:
+        rules = self.rules.lenient()
+        return None if rules is None or self.name == "tool_name" else replace(self, rules=rules)
+
+    def _score(self, wanted: Sequence[Call], answer: str | None) -> float:
+        if answer is None:
+            return 0.0
+        made = calls_in(answer) or []
+        pairs = self._paired(wanted, made)
+        surplus = 0 if self.extra == "ignore" else len(made) - pairs
+        if self.name != "tool_call_f1":
+            return float(pairs == len(wanted) and not surplus)
+        total = len(wanted) + pairs + surplus
+        return 2 * pairs / total if total else 1.0
+
+    def _paired(self, wanted: Sequence[Call], made: Sequence[Call]) -> int:
+        """Return how many expected calls can be paired with one that was made, each with one at most."""
+        same = [[self._same(one, other) for other in made] for one in wanted]
+        return _in_order(same) if self.order else _in_any_order(same)
+
+    def _same(self, wanted: Call, made: Call) -> bool:
+        if wanted["name"] != made["name"]:
+            return False
+        return self.name == "tool_name" or self.rules.same("", self._compared(wanted), self._compared(made))
+
+    def _compared(self, call: Call) -> dict[str, Any]:
+        return {key: value for key, value in call["arguments"].items() if key not in self.ignore_arguments}
+
+
+def _in_order(same: Sequence[Sequence[bool]]) -> int:
+    """Return the length of the longest common subsequence."""
+    best = [0] * (len(same[0]) + 1) if same else [0]
+    for row in same:
+        above = list(best)
+        for j, match in enumerate(row):
+            best[j + 1] = above[j] + 1 if match else max(above[j + 1], best[j])
+    return best[-1]
+
+
+def _in_any_order(same: Sequence[Sequence[bool]]) -> int:
+    """Return the size of a maximum matching (augmenting paths; Berge 1957): calls are few."""
+    taken: dict[int, int] = {}
+
+    def place(i: int, seen: set[int]) -> bool:
+        for j, match in enumerate(same[i]):
+            if match and j not in seen:
+                seen.add(j)
+                if j not in taken or place(taken[j], seen):
+                    taken[j] = i
+                    return True
+        return False
+
+    return sum(place(i, set()) for i in range(len(same)))
+
+
+def _expected_calls(value: Any) -> list[dict[str, Any]]:
+    """Return the calls of an expected output; none of a text that is not JSON. Raise :class:`ValueError`."""
+    if isinstance(value, str):
+        try:
+            value = parse_json(value)
+        except ValueError:
+            return calls_in(value) or []
+    return [] if isinstance(value, str) else canonical_calls(value)
+
+
+def build(options: Options) -> ToolCallMetric:
+    """Build a metric of tool calls. Raise :class:`ConfigError`."""
+    options.allow("order", "extra", *(() if options.metric == "tool_name" else ("ignore_arguments", "arguments")))
+    expected = [_calls_of(options, text) for text in options.expected]
+    if options.expected and not any(expected):
+        raise options.error(
+            f"{options.metric} compares tool calls, and the test set expects none",
+            cure='Expect calls, as in expected: [{"name": "get_weather", "arguments": {"city": "Oslo"}}].',
+        )
+    names = frozenset(name for calls in expected for call in calls for name in call["arguments"])
+    ignored = frozenset(options.labels("ignore_arguments", "argument names") or ())
+    if unknown := sorted(ignored - names):
+        raise options.error(
+            f"ignore_arguments names {unknown[0]!r}, which no expected call has",
+            key="ignore_arguments",
+            cure=did_you_mean(unknown[0], sorted(names)),
+        )
+    return ToolCallMetric(
+        options.metric,
+        "graded" if options.metric == "tool_call_f1" else "right_wrong",
+        options.flag("order"),
+        options.choice("extra", EXTRA) or "wrong",
+        ignored,
+        _rules(options, names),
+    )
+
+
+def _calls_of(options: Options, text: str) -> list[dict[str, Any]]:
+    try:
+        return _expected_calls(text)
+    except ValueError as error:
+        raise options.error(f"{options.metric}: {error}", evidence=text, cure="Correct the test set.") from None
+
+
+def _rules(options: Options, names: frozenset[str]) -> FieldRules:
+    written = options.spec.options.get("arguments", {})
+    if not isinstance(written, Mapping):
+        raise options.wrong_type("arguments", written, f"a mapping of {', '.join(_ARGUMENTS)}")
+    inner = replace(options, spec=replace(options.spec, options=dict(written)))
+    inner.allow(*_ARGUMENTS)
+    return read_rules(inner, names)

@@ -1,0 +1,99 @@
+"""The Responses API: what is sent to ``/responses``, and what comes back, read without trust."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from pytest_ftgate.data.tool_calls import calls_text
+from pytest_ftgate.errors import ModelError
+from pytest_ftgate.models.openai_api.endpoint import Endpoint, count_or_none, fields
+from pytest_ftgate.models.protocol import Completion
+from pytest_ftgate.text import kind_of
+
+_INCOMPLETE = {"max_output_tokens": "cut_off", "content_filter": "filtered"}
+
+
+def request_body(messages: Sequence[Mapping[str, Any]], tools: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a conversation and its tools, which are in the shape of chat completions, as this API takes them."""
+    body: dict[str, Any] = {"input": [item for message in messages for item in _items(message)], **tools}
+    if isinstance(tools.get("tools"), list):
+        body["tools"] = [_flat(tool) for tool in tools["tools"]]
+    choice = tools.get("tool_choice")
+    if isinstance(choice, Mapping):
+        body["tool_choice"] = _flat(choice)
+    return body
+
+
+def _items(message: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    if message["role"] == "tool":
+        yield {
+            "type": "function_call_output",
+            "call_id": message.get("tool_call_id"),
+            "output": message["content"],
+        }
+        return
+    if message.get("content"):
+        yield {key: value for key, value in message.items() if key in ("role", "content")}
+    for call in message.get("tool_calls") or ():
+        yield {"type": "function_call", "call_id": call.get("id"), **fields(call.get("function"))}
+
+
+def _flat(tool: Any) -> Any:
+    """Return a function tool without the level ``function``, which this API does not have."""
+    inner = tool.get("function") if isinstance(tool, Mapping) else None
+    return {"type": "function", **inner} if isinstance(inner, Mapping) else tool
+
+
+def read_response(body: object, endpoint: Endpoint) -> Completion:
+    """Return the answer that a response holds.
+
+    Raises:
+        ModelError: this is not a response, or it failed. Worth another try.
+    """
+    data = fields(body)
+    if data.get("status") == "failed":
+        raise _broken(f"it failed: {fields(data.get('error')).get('message')}", data, endpoint)
+    output = data.get("output")
+    if not isinstance(output, list):
+        raise _broken(f"its output is {kind_of(output)}, not a list", body, endpoint)
+    items = [fields(item) for item in output]
+    said = _parts(items, "message", "content")
+    text, refusal = _joined(said, "output_text", "text"), _joined(said, "refusal", "refusal")
+    reasoning = [_joined(_parts(items, "reasoning", "summary"), "summary_text", "text")]
+    calls = [item for item in items if item.get("type") == "function_call"]
+    finish = _INCOMPLETE.get(str(fields(data.get("incomplete_details")).get("reason")), "stop")
+    if refusal:
+        finish, text = "refusal", text or refusal
+    elif calls:
+        reasoning.append(text)
+        text = calls_text([{"name": call.get("name"), "arguments": call.get("arguments")} for call in calls])
+    elif data.get("status") == "incomplete" and finish == "stop":
+        finish = "cut_off"
+    thought = "\n".join(filter(None, reasoning)) or None
+    return Completion(text, **_tokens(data.get("usage")), finish=finish, reasoning=thought)
+
+
+def _parts(items: Iterable[Mapping[str, Any]], kind: str, key: str) -> list[Mapping[str, Any]]:
+    lists = (item.get(key) for item in items if item.get("type") == kind)
+    return [fields(part) for parts in lists if isinstance(parts, list) for part in parts]
+
+
+def _joined(parts: Iterable[Mapping[str, Any]], kind: str, key: str) -> str:
+    texts = (part.get(key) for part in parts if part.get("type") == kind)
+    return "".join(text for text in texts if isinstance(text, str))
+
+
+def _tokens(usage: object) -> dict[str, Any]:
+    counts = fields(usage)
+    return {
+        "input_tokens": count_or_none(counts.get("input_tokens")),
+        "output_tokens": count_or_none(counts.get("output_tokens")),
+        "cached_input_tokens": count_or_none(fields(counts.get("input_tokens_details")).get("cached_tokens")),
+    }
+
+
+def _broken(what: str, data: object, endpoint: Endpoint) -> ModelError:
+    found = endpoint.found(json.dumps(data, ensure_ascii=False, default=str))
+    return endpoint.error(f"the endpoint's answer is not a response: {what}", retryable=True, evidence=found)

@@ -1,0 +1,317 @@
+"""Local models and LoRA adapters, by transformers and peft: the extra ``local``."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from threading import RLock
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from pytest_ftgate.data import canonical_json
+from pytest_ftgate.errors import ConfigError, ModelError, Where
+from pytest_ftgate.models.price import written_price
+from pytest_ftgate.models.processes import InProcesses
+from pytest_ftgate.models.prompt import build_prompt
+from pytest_ftgate.models.protocol import Completion, Model, Surroundings, parts_of
+from pytest_ftgate.models.python import FunctionModel
+
+if TYPE_CHECKING:
+    from pytest_ftgate.config import ModelSpec
+
+BATCH_SIZE = 8
+MAX_NEW_TOKENS = 256
+
+_FILES = ("*.safetensors", "*.bin", "*.json", "*.jinja", "*.model", "*.txt", "*.py")
+"""Weights, configuration, tokenizer and chat template; what a training run leaves beside them changes no answer."""
+_OF_TRAINING = frozenset(("trainer_state.json", "training_args.bin", "optimizer.bin", "scheduler.bin"))
+
+_INSTALL = 'pip install "pytest-ftgate[local]"'
+
+
+@dataclass(frozen=True, kw_only=True)
+class Generator:
+    """Answers lists of messages with a model, greedily unless ``params`` say otherwise.
+
+    It can be pickled: each process that calls it loads the model once.
+
+    Args:
+        model: a folder.
+        adapter: the folder of a peft adapter; ``None``: the model as it is.
+        versions: hashes of the files of both, so that new files under an old name are loaded anew.
+        dtype: ``auto`` takes that of the weights.
+        device: ``None`` takes a GPU where there is one.
+        params: generation parameters of transformers, as ``repetition_penalty``.
+    """
+
+    model: str
+    adapter: str | None = None
+    versions: tuple[str, str] = ("", "")
+    dtype: str = "auto"
+    device: str | None = None
+    max_new_tokens: int = MAX_NEW_TOKENS
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+    def __call__(self, conversations: Sequence[Sequence[Mapping[str, Any]]]) -> list[Completion]:
+        """Return an answer for each conversation. Raise :class:`ModelError` where none can be given."""
+        import torch
+
+        weights = load(self.model, self.versions[0], self.dtype, self.device)
+        tokenizer = weights.tokenizer(self.adapter or self.model, self.versions[1])
+        encoded = _encode(tokenizer, conversations).to(weights.base.device)
+        with weights.using(self.adapter, self.versions[1]) as model, torch.inference_mode():
+            start = perf_counter()
+            config = self._config(model, tokenizer)
+            generated = model.generate(**encoded, generation_config=config)
+            latency_s = perf_counter() - start
+        width = encoded["input_ids"].shape[1]
+        ends = {config.eos_token_id} if isinstance(config.eos_token_id, int) else set(config.eos_token_id or ())
+        return [
+            _completion(tokenizer, prompt, tokens, ends, latency_s)
+            for prompt, tokens in zip(
+                encoded["attention_mask"].sum(dim=1).tolist(), generated[:, width:].tolist(), strict=True
+            )
+        ]
+
+    def _config(self, model: Any, tokenizer: Any) -> Any:
+        """Return the model's own generation settings without their sampling, and with the gate's parameters."""
+        from transformers import GenerationConfig
+
+        own = {**model.generation_config.to_diff_dict(), "do_sample": False}
+        for sampling in ("temperature", "top_p", "top_k", "min_p", "typical_p"):
+            own.pop(sampling, None)
+        own.update(max_new_tokens=self.max_new_tokens, pad_token_id=tokenizer.pad_token_id, **self.params)
+        if own.get("eos_token_id") is None:
+            own["eos_token_id"] = tokenizer.eos_token_id
+        own.pop("max_length", None)
+        return GenerationConfig(**own)
+
+
+def _encode(tokenizer: Any, conversations: Sequence[Sequence[Mapping[str, Any]]]) -> Any:
+    """Return the token ids of the conversations, padded on the left to one length."""
+    if tokenizer.chat_template is not None:
+        from jinja2.exceptions import TemplateError
+
+        try:
+            return tokenizer.apply_chat_template(
+                [list(map(dict, messages)) for messages in conversations],
+                add_generation_prompt=True,
+                return_dict=True,
+                return_tensors="pt",
+                padding=True,
+            )
+        except TemplateError as error:
+            cure = "send what the template takes: put the instructions into template instead of system"
+            raise ModelError(f"the chat template refuses the messages: {error}", cure=cure, fatal=True) from error
+    if any(len(messages) != 1 for messages in conversations):
+        raise ModelError(
+            "the tokenizer has no chat template, so it takes only one text",
+            cure="write the whole text in template, without system and few_shot, or add chat_template.jinja to it",
+            fatal=True,
+        )
+    return tokenizer([messages[0]["content"] for messages in conversations], return_tensors="pt", padding=True)
+
+
+def _completion(tokenizer: Any, n_input: int, tokens: Sequence[int], ends: set[int], latency_s: float) -> Completion:
+    length = next((i for i, token in enumerate(tokens) if token in ends), None)
+    answer = tokens if length is None else tokens[:length]
+    return Completion(
+        tokenizer.decode(answer, skip_special_tokens=True, clean_up_tokenization_spaces=False),
+        input_tokens=int(n_input),
+        output_tokens=len(answer) + (length is not None),
+        finish="cut_off" if length is None else "stop",
+        latency_s=latency_s,
+    )
+
+
+class Weights:
+    """One base model in memory, with the adapters that were loaded onto it. One caller uses it at a time."""
+
+    def __init__(self, base: Any) -> None:
+        self.base = base
+        self._peft: Any = None
+        self._adapters: dict[tuple[str, str], str] = {}
+        self._tokenizers: dict[tuple[str, str], Any] = {}
+        self._lock = RLock()
+
+    @contextmanager
+    def using(self, adapter: str | None, version: str) -> Iterator[Any]:
+        """Yield the model with this adapter switched on, or with none, until the caller is done."""
+        with self._lock:
+            if adapter is not None:
+                self._switch_to(adapter, version)
+                yield self._peft
+            elif self._peft is not None:
+                with self._peft.disable_adapter():
+                    yield self._peft
+            else:
+                yield self.base
+
+    def _switch_to(self, adapter: str, version: str) -> None:
+        from peft import PeftModel
+
+        name = self._adapters.get((adapter, version))
+        if name is None:
+            name = f"adapter{len(self._adapters)}"
+            try:
+                with _quietly():
+                    if self._peft is None:
+                        self._peft = PeftModel.from_pretrained(self.base, adapter, adapter_name=name)
+                    else:
+                        self._peft.load_adapter(adapter, adapter_name=name)
+            except Exception as error:
+                cure = "name the base model that it was trained on as model"
+                raise ModelError(
+                    f"the adapter {adapter} does not fit the model: {error}", cure=cure, fatal=True
+                ) from error
+            self._adapters[adapter, version] = name
+        self._peft.set_adapter(name)
+        self._peft.eval()
+
+    def tokenizer(self, folder: str, version: str) -> Any:
+        """Return the tokenizer in this folder, else that of the base model: an adapter may bring its own."""
+        with self._lock:
+            if (folder, version) not in self._tokenizers:
+                self._tokenizers[folder, version] = _load_tokenizer(folder, self.base.name_or_path)
+            return self._tokenizers[folder, version]
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Keep progress bars out of a CI log, and warnings, which a suite may turn into errors, out of a run."""
+    from transformers.utils import logging
+
+    shows_progress = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        if shows_progress:
+            logging.enable_progress_bar()
+
+
+def _load_tokenizer(folder: str, base: str) -> Any:
+    from transformers import AutoTokenizer
+
+    own = (Path(folder) / "tokenizer_config.json").is_file()
+    tokenizer = AutoTokenizer.from_pretrained(folder if own else base, padding_side="left")
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+_loaded: dict[tuple[str, str, str, str | None], Weights] = {}
+_loading = RLock()
+
+
+def load(model: str, version: str, dtype: str, device: str | None) -> Weights:
+    """Return the weights of a folder; this process loads them once. Raise a fatal :class:`ModelError`."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    key = (model, version, dtype, device)
+    with _loading:
+        if key not in _loaded:
+            place = device or ("cuda" if torch.cuda.is_available() else "cpu")
+            try:
+                with _quietly():
+                    base = AutoModelForCausalLM.from_pretrained(model, dtype=dtype).to(place).eval()
+            except Exception as error:
+                raise ModelError(f"the model {model} cannot be loaded: {error}", fatal=True) from error
+            _loaded[key] = Weights(base)
+        return _loaded[key]
+
+
+def build_transformers(spec: ModelSpec, surroundings: Surroundings) -> Model:
+    """Return the model of a gate's ``transformers`` keys. Raise :class:`ConfigError`."""
+    options = spec.options
+    where = spec.source.where
+    _check_installed(where())
+    model = _folder(options["model"], spec, "model", surroundings)
+    adapter = _folder(options["adapter"], spec, "adapter", surroundings) if options.get("adapter") else None
+    versions = fingerprint(model), fingerprint(adapter) if adapter else ""
+    generator = Generator(
+        model=str(model),
+        adapter=str(adapter) if adapter else None,
+        versions=versions,
+        dtype=options.get("dtype", "auto"),
+        device=options.get("device"),
+        max_new_tokens=options.get("max_new_tokens", MAX_NEW_TOKENS),
+        params=options.get("params") or {},
+    )
+    facts = {
+        "provider": "transformers",
+        "files": versions,
+        "dtype": generator.dtype,
+        "max_new_tokens": generator.max_new_tokens,
+        "params": generator.params,
+    }
+    batch_size, workers = options.get("batch_size", BATCH_SIZE), options.get("workers")
+    prompt = build_prompt(spec, surroundings.training, surroundings.asked)
+    return FunctionModel(
+        **{**parts_of(spec), "timeout_s": options.get("timeout_s")},  # loading is a part of the first call
+        function=generator if workers is None else InProcesses(generator, workers, batched=True),
+        given=prompt.messages,
+        prompt=prompt,
+        params=generator.params,
+        identity=canonical_json(facts),
+        persistent=True,
+        concurrency=1,
+        batch_size=batch_size * (workers or 1),
+        batched=True,
+        exclusive=frozenset() if workers else frozenset([(str(model), versions[0], generator.dtype, generator.device)]),
+        price=written_price(options.get("price"), str(spec.source)),
+    )
+
+
+def _check_installed(where: Where) -> None:
+    for module in ("torch", "transformers", "peft"):
+        if find_spec(module) is None:
+            raise ConfigError(f"provider transformers needs the package {module}", where=where, cure=_INSTALL)
+
+
+def _folder(name: str, spec: ModelSpec, key: str, surroundings: Surroundings) -> Path:
+    """Return the folder that a key names, else where the Hugging Face hub's files of that name are kept here."""
+    written = spec.source.absolute(name)
+    if Path(written).is_dir():
+        return Path(written)
+    from huggingface_hub import snapshot_download
+
+    where = spec.source.where(key)
+    try:
+        found = snapshot_download(
+            name, revision=spec.options.get("revision"), allow_patterns=_FILES, local_files_only=surroundings.offline
+        )
+    except Exception as error:
+        raise ConfigError(
+            f"{name!r} is neither a folder nor a model that the Hugging Face hub gives us",
+            where=where,
+            evidence=f"{type(error).__name__}: {error}",
+        ) from error
+    return Path(found)
+
+
+def _sha256(path: Path) -> str:
+    """Return the hash of a file's content; the hub's cache has it as the name of what a link leads to."""
+    blob = path.resolve()
+    if blob.parent.name == "blobs" and len(blob.name) == 64:
+        return blob.name
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def fingerprint(folder: Path) -> str:
+    """Return the SHA-256 (hex) of the files that decide what a model answers, by their names and contents."""
+    names = {path.name: path for pattern in _FILES for path in folder.glob(pattern)}
+    digests = {name: _sha256(path) for name, path in sorted(names.items()) if name not in _OF_TRAINING}
+    return hashlib.sha256(canonical_json(digests).encode()).hexdigest()

@@ -1,0 +1,175 @@
+"""Gates on a small Llama and LoRA adapters that are trained here, in this process and on its CPU."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gate_project import ALONE, Project, check, mentions, stopped
+
+for name in ("torch", "transformers", "peft"):
+    pytest.importorskip(name, reason=f"{name} is not installed: pip install -e '.[test,local]'")
+
+import torch  # noqa: E402
+from small_model import LABELS, make_adapter, make_base, rows, write_rows  # noqa: E402
+
+from pytest_ftgate.models import transformers as provider  # noqa: E402
+
+# peft reads an attribute that transformers has renamed.
+pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
+
+N = 60
+LESSONS = rows(210, 1000)
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with ``base``, and adapters that learned the right labels and wrong ones."""
+    folder = tmp_path_factory.mktemp("weights")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    make_base(folder / "base")
+    make_adapter(folder / "base", folder / "right", LESSONS[:90])
+    wrong = [{**row, "expected": LABELS[LABELS.index(row["expected"]) - 1]} for row in LESSONS[:90]]
+    make_adapter(folder / "base", folder / "wrong", wrong)
+    yield folder
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def adapters(project: Project, weights: Path) -> Project:
+    """A project whose candidate is the adapter in ``lora``, and whose baseline is its base."""
+    shutil.copytree(weights / "base", project.path / "base")
+    shutil.copytree(weights / "right", project.path / "lora")
+    write_rows(project.path / "test.jsonl", rows(N, 5000))
+    write_rows(project.path / "train.jsonl", LESSONS)
+    local = {"provider": "transformers", "model": "base", "max_new_tokens": 8}
+    project.keys.update(baseline=local, candidate={**local, "adapter": "lora"})
+    return project
+
+
+@pytest.fixture
+def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The models that were loaded into memory, none before this test."""
+    monkeypatch.setattr(provider, "_loaded", {})
+    seen: list[str] = []
+    load = provider.Weights.__init__
+
+    def noted(self: provider.Weights, base: Any) -> None:
+        seen.append(base.name_or_path)
+        load(self, base)
+
+    monkeypatch.setattr(provider.Weights, "__init__", noted)
+    return seen
+
+
+def test_an_adapter_beats_its_base_and_shares_its_weights(adapters: Project, loads: list[str]) -> None:
+    gate = adapters.judge()
+    assert gate["verdict"] == "pass", gate["checks"]
+    assert gate["candidate"]["value"] > 0.9
+    assert gate["baseline"]["value"] < 0.8
+    assert gate["candidate"]["input_tokens"] == gate["baseline"]["input_tokens"] > N
+    assert gate["candidate"]["output_tokens"] == 2 * N  # the label and the end
+    assert len(loads) == 1
+
+
+def test_an_adapter_that_learned_nothing_right_fails(adapters: Project, weights: Path) -> None:
+    shutil.copytree(weights / "wrong", adapters.path / "lora", dirs_exist_ok=True)
+    gate = adapters.judge()
+    assert gate["verdict"] == "fail"
+    assert gate["candidate"]["value"] < 0.1
+
+
+def test_the_base_answers_alike_before_and_after_adapters(adapters: Project, weights: Path, loads: list[str]) -> None:
+    base = provider.Generator(model=str(weights / "base"), max_new_tokens=8)
+    right = provider.Generator(model=str(weights / "base"), adapter=str(weights / "right"), max_new_tokens=8)
+    wrong = provider.Generator(model=str(weights / "base"), adapter=str(weights / "wrong"), max_new_tokens=8)
+    asked = [[{"role": "user", "content": row["input"]}] for row in rows(12, 5000)]
+
+    def texts(model: provider.Generator) -> list[str]:
+        return [completion.text for completion in model(asked)]
+
+    alone = [texts(base), texts(right), texts(wrong)]
+    assert alone == [texts(base), texts(right), texts(wrong)]
+    assert alone[0] != alone[1] != alone[2]
+    assert len(loads) == 1
+
+
+def test_new_weights_are_never_judged_by_old_answers(adapters: Project, weights: Path) -> None:
+    assert adapters.judge(stored=True)["verdict"] == "pass"
+    again = adapters.judge(stored=True)
+    assert (again["candidate"]["n_stored"], again["baseline"]["n_stored"]) == (N, N)
+    shutil.copytree(weights / "wrong", adapters.path / "lora", dirs_exist_ok=True)
+    gate = adapters.judge(stored=True)
+    assert gate["verdict"] == "fail"
+    assert (gate["candidate"]["n_stored"], gate["baseline"]["n_stored"]) == (0, N)
+
+
+def test_a_moved_folder_and_what_training_leaves_change_no_key(adapters: Project) -> None:
+    folder = adapters.path / "lora"
+    before = provider.fingerprint(folder)
+    (folder / "trainer_state.json").write_text("{}")
+    (folder / "README.md").write_text("a model card")
+    (folder / "checkpoint-7").mkdir()
+    assert provider.fingerprint(folder.rename(adapters.path / "moved")) == before
+    (adapters.path / "moved" / "adapter_config.json").write_text("{}")
+    assert provider.fingerprint(adapters.path / "moved") != before
+
+
+@pytest.mark.parametrize("batch_size", [1, 7])
+def test_the_size_of_a_batch_changes_no_answer(adapters: Project, batch_size: int) -> None:
+    candidate = {**adapters.keys["candidate"], "batch_size": batch_size}
+    assert adapters.judge(candidate=candidate)["candidate"]["value"] == adapters.judge()["candidate"]["value"]
+
+
+def test_processes_of_their_own(adapters: Project) -> None:
+    candidate = {**adapters.keys["candidate"], "workers": 2}
+    assert adapters.judge(candidate=candidate)["candidate"]["value"] == adapters.judge()["candidate"]["value"]
+
+
+def test_a_long_answer_is_cut_off(adapters: Project) -> None:
+    candidate = {**adapters.keys["candidate"], "max_new_tokens": 1}
+    gate = adapters.judge(candidate=candidate)
+    assert check(gate, "candidate_cut_off")["status"] != "pass"
+
+
+def test_few_shot_and_system_are_sent(adapters: Project) -> None:
+    plain = adapters.judge()["candidate"]["input_tokens"]
+    candidate = {**adapters.keys["candidate"], "system": "the", "few_shot": {"k": 2}}
+    assert adapters.judge(candidate=candidate)["candidate"]["input_tokens"] > plain + 2 * N
+
+
+def test_a_gate_in_pytest_has_no_noise(adapters: Project) -> None:
+    adapters.gate_test()
+    result = adapters.pytester.runpytest(*ALONE, "-Werror", "-s")
+    result.assert_outcomes(passed=1)
+    assert "Loading weights" not in result.stderr.str() + result.stdout.str()
+
+
+# --- what is refused --------------------------------------------------------------------------------------------
+
+
+def test_a_folder_that_does_not_exist(adapters: Project) -> None:
+    candidate = {**adapters.keys["candidate"], "adapter": "lorra"}
+    problem = stopped(adapters.judge(candidate=candidate, offline=True))
+    mentions(problem, "lorra", "adapter")
+
+
+def test_an_adapter_of_another_model(adapters: Project, tmp_path_factory: pytest.TempPathFactory) -> None:
+    path = adapters.path / "lora" / "adapter_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "target_modules": ["no_such_layer"]}))
+    gate = adapters.judge()
+    assert gate["verdict"] == "error"
+    mentions(check(gate, "candidate_predictions"), "lora", "does not fit", "base model")
+
+
+def test_messages_for_a_model_without_a_chat_template(adapters: Project) -> None:
+    (adapters.path / "base" / "chat_template.jinja").unlink()
+    candidate = {**adapters.keys["candidate"], "system": "Name the topic."}
+    gate = adapters.judge(candidate=candidate)
+    assert gate["verdict"] == "error"
+    mentions(check(gate, "candidate_predictions"), "chat template", "template")

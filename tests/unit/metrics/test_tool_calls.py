@@ -1,0 +1,104 @@
+"""Metrics of tool calls: names, whole calls, and the F1 of calls."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+OSLO = {"name": "weather", "arguments": {"city": "Oslo", "unit": "C"}}
+ROME = {"name": "weather", "arguments": {"city": "Rome", "unit": "C"}}
+MAIL = {"name": "mail", "arguments": {"to": "a@b.c"}}
+CALLS = st.lists(st.sampled_from([OSLO, ROME, MAIL, {"name": "none", "arguments": {}}]), max_size=5)
+
+
+@pytest.fixture(scope="session")
+def score(build):
+    def score(name, expected, answer, **options):
+        answer = answer if isinstance(answer, str | None) else json.dumps(answer)
+        texts = [expected if isinstance(expected, str) else json.dumps(expected), json.dumps([OSLO])]
+        return build(name, texts, **options).score([expected], [[answer]]).value
+
+    return score
+
+
+def openai(call):
+    arguments = json.dumps(call["arguments"])
+    return {"id": "c1", "type": "function", "function": {"name": call["name"], "arguments": arguments}}
+
+
+SCORED = [  # expected, answer, options; tool_name, tool_call_exact, tool_call_f1
+    ([OSLO], [OSLO], {}, (1, 1, 1)),
+    ([OSLO], OSLO, {}, (1, 1, 1)),
+    ([OSLO], [openai(OSLO)], {}, (1, 1, 1)),
+    ([openai(OSLO)], [OSLO], {}, (1, 1, 1)),
+    ([OSLO], f"<tool_call>\n{json.dumps(OSLO)}\n</tool_call>", {}, (1, 1, 1)),
+    ([OSLO], [ROME], {}, (1, 0, 0)),
+    ([OSLO], [MAIL], {}, (0, 0, 0)),
+    ([OSLO], [{"name": "weather", "arguments": {"city": "Oslo"}}], {}, (1, 0, 0)),
+    ([OSLO], "It is cold in Oslo.", {}, (0, 0, 0)),
+    ([OSLO], None, {}, (0, 0, 0)),
+    ([OSLO], "", {}, (0, 0, 0)),
+    ([OSLO], '[{"name": "weather", "arguments": "{broken"}]', {}, (0, 0, 0)),
+    ([OSLO, MAIL], [MAIL, OSLO], {}, (1, 1, 1)),
+    ([OSLO, MAIL], [MAIL, OSLO], {"order": True}, (0, 0, 0.5)),
+    ([OSLO, MAIL], [OSLO], {}, (0, 0, 2 / 3)),
+    ([OSLO], [OSLO, MAIL], {}, (0, 0, 2 / 3)),
+    ([OSLO], [OSLO, MAIL], {"extra": "ignore"}, (1, 1, 1)),
+    ([OSLO], [OSLO, OSLO], {}, (0, 0, 2 / 3)),
+    ([], "Hello!", {}, (1, 1, 1)),
+    ([], [MAIL], {}, (0, 0, 0)),
+    ("Hello!", "Good day!", {}, (1, 1, 1)),
+    ("Hello!", [MAIL], {}, (0, 0, 0)),
+]
+
+
+@pytest.mark.parametrize(("expected", "answer", "options", "scores"), SCORED)
+def test_scores(score, expected, answer, options, scores):
+    names = ("tool_name", "tool_call_exact", "tool_call_f1")
+    assert [score(name, expected, answer, **options) for name in names] == pytest.approx(scores)
+
+
+@pytest.mark.parametrize(
+    ("options", "right"),
+    [
+        ({}, False),
+        ({"ignore_arguments": ["unit"]}, False),
+        ({"ignore_arguments": ["unit"], "arguments": {"normalize": "case"}}, True),
+    ],
+)
+def test_arguments_have_the_rules_of_fields(score, options, right):
+    answer = [{"name": "weather", "arguments": {"city": "OSLO"}}]
+    assert score("tool_call_exact", [OSLO], answer, **options) == right
+
+
+@given(CALLS, CALLS)
+def test_f1_is_that_of_multisets(score, expected, made):
+    def count(call):
+        return min(expected.count(call), made.count(call))
+
+    distinct = {json.dumps(call): call for call in expected}.values()
+    total = len(expected) + len(made)
+    f1 = 2 * sum(map(count, distinct)) / total if total else 1
+    assert score("tool_call_f1", expected, made) == pytest.approx(f1)
+    assert score("tool_call_f1", made, expected) == pytest.approx(f1)
+    assert score("tool_call_exact", expected, made) == (f1 == 1)
+    assert score("tool_call_f1", expected, made, order=True) <= score("tool_call_f1", expected, made) + 1e-12
+
+
+@pytest.mark.parametrize(
+    ("options", "key"),
+    [
+        ({"ignore_arguments": ["town"]}, "ignore_arguments"),
+        ({"arguments": {"fields": ["city"]}}, "fields"),
+        ({"extra": "allow"}, "extra"),
+        ({"pattern": "x"}, "pattern"),
+    ],
+)
+def test_options_that_do_not_fit(refusal, options, key):
+    assert key in str(refusal("tool_call_exact", [json.dumps([OSLO])], **options))
+
+
+def test_test_sets_without_calls_are_refused(refusal):
+    assert "tool calls" in str(refusal("tool_name", ["refund", "invoice"]))
+    assert "name" in str(refusal("tool_name", ['{"intent": "light"}']))
