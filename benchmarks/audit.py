@@ -4,6 +4,7 @@ Each size runs in a process of its own. Seconds of the processor, of loading the
 peak memory of the whole process.
 
     python benchmarks/audit.py --rows 10000 100000 1000000
+    python benchmarks/audit.py --rows 10000 100000 1000000 --instruction 80    # words that all rows share
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ NEAR_SHARE = 0.02
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, nargs="+", default=[10_000])
+    parser.add_argument("--instruction", type=int, default=0, help="words of an instruction before each input")
     parser.add_argument("--one", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
@@ -35,7 +37,7 @@ def main() -> None:
         return
     for rows in arguments.rows:
         with tempfile.TemporaryDirectory() as folder:
-            write(Path(folder), rows)
+            write(Path(folder), rows, " ".join(["instruction"] * arguments.instruction))
             subprocess.run([sys.executable, __file__, "--one", folder], check=True)
 
 
@@ -53,13 +55,13 @@ def sentences(rows: int, rng: random.Random) -> Iterator[str]:
         yield last
 
 
-def write(folder: Path, rows: int) -> None:
+def write(folder: Path, rows: int, instruction: str) -> None:
     rng = random.Random(1)
     for name, count in (("train", rows), ("test", TEST_ROWS)):
         with (folder / f"{name}.jsonl").open("w", encoding="utf-8") as file:
             for sentence in sentences(count, rng):
                 label = LABELS[len(sentence.split()[0]) % len(LABELS)]
-                file.write(json.dumps({"input": sentence, "expected": label}) + "\n")
+                file.write(json.dumps({"input": f"{instruction} {sentence}", "expected": label}) + "\n")
 
 
 def measure(folder: Path) -> None:
