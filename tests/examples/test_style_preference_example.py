@@ -135,7 +135,7 @@ def test_sheets_hide_the_models_and_come_back_as_preferences(copy):
             writer.writerows(sheet)
     joined = python("join", "dora.csv", "emil.csv")
     (copy / "preferences" / "terse.csv").write_text(joined, encoding="utf-8")
-    done = run(copy, "test_gate.py")
+    done = run(copy, "test_gate.py", "-vv")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "human_preference by 2 raters" in done.stdout
     assert "60 won, 0 ties, 0 lost of 60 examples" in done.stdout

@@ -630,10 +630,9 @@ def test_a_recorded_job_that_was_damaged(jobs: JobProject) -> None:
     jobs.file("recordings/support.jobs.json", "[]")
     jobs.pytester.makeini("[pytest]\nftgate_recordings = recordings\n")
     jobs.gate_test()
-    assert (
-        "recordings/support.jobs.json: this is not what is known of fine-tuning jobs"
-        in jobs.gate()["checks"][0]["message"]
-    )
+    (found,) = jobs.gate()["checks"]
+    assert (found["name"], found["status"]) == ("configuration", "error")
+    assert "recordings/support.jobs.json: " in found["message"]
 
 
 # --- notes that cannot be read -------------------------------------------------------------------------------
