@@ -179,10 +179,8 @@ def test_a_judge_that_measured_nothing_is_what_is_to_be_changed_and_not_the_cand
     judged.judged_by("python:judges:first", name="preference")
     gate = judged.gate()
     (advice,) = gate["advice"]
-    assert (advice["action"], advice["fact"]) == (
-        "measure_again",
-        check(gate, "position_bias.preference")["message"],
-    )
+    biased = check(gate, "position_bias.preference")
+    assert (advice["action"], advice["fact"]) == ("measure_again", f"{biased['name']}: {biased['message']}")
     assert advice["text"] == check(gate, "margin")["advice"]
     assert advice["text"].startswith("Use another judge, ")
     judged.result.stdout.no_fnmatch_line("*Drop *")

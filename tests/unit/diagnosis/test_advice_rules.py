@@ -484,7 +484,7 @@ def test_form_comes_before_what_a_check_of_the_data_says() -> None:
 def test_a_judge_that_goes_by_the_order_leaves_nothing_to_be_said_of_the_candidate() -> None:
     biased = Check("position_bias.accuracy", "warning", "60 of 60", advice="Take another judge.")
     (advice,) = advise(lost_much(biased, HELD, candidate={"right": 30, "wrong_label": 30}, examples_needed=500))
-    assert (advice.action, advice.fact) == ("measure_again", "60 of 60")
+    assert (advice.action, advice.fact) == ("measure_again", "position_bias.accuracy: 60 of 60")
 
 
 @pytest.mark.parametrize(
@@ -506,7 +506,7 @@ def test_what_failed_decides_and_not_the_labels_beside_it(failed: Check) -> None
     beside = {"guards": (GUARD,), "training": {"usable": 300, "conflicts": 3}}
     prompt = Check("baseline_prompt", "warning", "m", advice="Give it one.")
     (advice,) = advise(lost_much(prompt, candidate=mistakes, failed=(failed,), **beside))
-    assert advice.fact == "m"
+    assert advice.fact == f"{failed.name}: m"
     both = advise(lost_much(prompt, candidate=mistakes, failed=(failed, MARGIN), **beside))
     assert advice in both
     assert {"fix_data", "better_prompt", "stop"} <= set(actions(both))
