@@ -25,14 +25,14 @@ RATERS = ("anna", "boris", "chiara")
 
 @pytest.fixture
 def copy(tmp_path) -> Path:
-    """The example as somebody copies it, without what earlier runs left."""
+    """Return the example as somebody copies it, without what earlier runs left."""
     target = tmp_path / "style_preference"
     return Path(shutil.copytree(FOLDER, target, ignore=shutil.ignore_patterns(".ftgate", "__pycache__")))
 
 
 @pytest.fixture(scope="module")
 def example() -> SimpleNamespace:
-    """The example's modules, and nothing left behind."""
+    """Return the example's modules, and nothing left behind."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(FOLDER))
         loaded: dict[str, ModuleType] = {}

@@ -29,7 +29,7 @@ def actions(gate: dict[str, Any]) -> list[str]:
 
 
 def advice(gate: dict[str, Any], action: str) -> dict[str, Any]:
-    """The one piece of advice of this kind, as a check has it: for ``mentions``."""
+    """Return the one piece of advice of this kind, as a check has it: for ``mentions``."""
     (found,) = [one for one in gate["advice"] if one["action"] == action]
     return {"message": found["fact"], "advice": found["text"]}
 

@@ -386,7 +386,7 @@ def test_a_generator_of_examples_may_not(project: Project, excuse: Any) -> None:
 
 
 def example_of(hook: str) -> str:
-    """The code in the hook's own documentation."""
+    """Return the code in the hook's own documentation."""
     text = inspect.getdoc(getattr(hookspecs, hook)) or ""
     return textwrap.dedent(text[text.rindex("\n", 0, text.index("# conftest.py")) + 1 :]) + "\n"
 

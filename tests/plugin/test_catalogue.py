@@ -47,7 +47,7 @@ GATE = (
 
 @pytest.fixture
 def required(project: Project) -> Project:
-    """The gate ``support`` in the gate file, required, on a marked test beside another test."""
+    """Return the gate ``support`` in the gate file, required, on a marked test beside another test."""
     project.gate_file(f"version: 1\ngates:\n  support: {{{GATE}}}\n")
     project.file("pytest.ini", "[pytest]\nftgate_required = all\n")
     marked(project)
@@ -253,7 +253,7 @@ def test_row_05_the_verdict_is_not_looked_at(project: Project) -> None:
 
 
 def graded(returned: Callable[[str, str], Any], *, greater_is_better: bool = True) -> dict[str, Any]:
-    """The keys of a mark with a metric of the project's own."""
+    """Return the keys of a mark with a metric of the project's own."""
     return {"metric": metric(low=0, high=1, greater_is_better=greater_is_better)(returned)}
 
 

@@ -326,7 +326,7 @@ def test_a_key_is_written_nowhere(http: EndpointProject, monkeypatch: pytest.Mon
 
 
 def screen(transcript: str, columns: int) -> str:
-    """What a terminal of this width shows after a transcript."""
+    """Return what a terminal of this width shows after a transcript."""
     lines, column = [""], 0
     for char in re.sub(r"\x1b\[[0-9;]*m", "", transcript):
         if char == "\r":
@@ -378,7 +378,7 @@ class Terminal:
 
 @pytest.fixture
 def half(http: EndpointProject) -> threading.Event:
-    """Half of the examples are answered only once this is set."""
+    """Return an event; half of the examples are answered only once it is set."""
     held = threading.Event()
     http.server.answer = lambda body: Reply(answer(body), until=held if index_of(body) >= 30 else None)
     http.gate_test()

@@ -20,7 +20,7 @@ class Annotation(NamedTuple):
 
 @pytest.fixture
 def actions(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """A step of a workflow whose checkout is the folder above the project."""
+    """Return a step of a workflow whose checkout is the folder above the project."""
     (tmp_path / "summary.md").write_text("What another command said.\n")
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     monkeypatch.setenv("GITHUB_WORKSPACE", str(project.path.parent))

@@ -60,7 +60,7 @@ ACTIONS = {
 
 
 def as_made(check: Check) -> Check:
-    """The check with the action that its rule gives it, and an advice."""
+    """Return the check with the action that its rule gives it, and an advice."""
     warns = check.status == "warning" and check.name not in ("alternative_closes_gap", "baseline_prompt")
     action = None if warns else ACTIONS.get(check.name, check.action)
     return replace(check, action=action, advice=check.advice or ("do it" if action else None))
@@ -74,7 +74,7 @@ def facts(
     failed: tuple[Check, ...] = (MARGIN,),
     **changes: Any,
 ) -> Any:
-    """A gate that failed for its margin, and nothing else to be said of it."""
+    """Return a gate that failed for its margin, and nothing else to be said of it."""
     made = Diagnosis(**{"baseline": {"right": 60}, "candidate": {"right": 60}, **(diagnosis or {})})
     counted = TrainingResult(usable=5000, duplicates=0, conflicts=0, leaked=0)
     plain = GateResult(

@@ -21,7 +21,7 @@ def distance(expected, answer):
 
 
 def returning(value, **declared):
-    """A metric that gives this value for every answer."""
+    """Return a metric that gives this value for every answer."""
     declaration = {"low": 0, "high": 1, "greater_is_better": True} | declared
     return CustomMetric("mine", lambda expected, answer: value, **declaration)
 
