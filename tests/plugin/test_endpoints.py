@@ -240,6 +240,8 @@ def test_refusals_and_answers_that_are_cut_off_are_wrong_and_counted(http: Endpo
     candidate = gate["candidate"]
     assert gate["verdict"] == "pass"
     assert candidate["value"] == 51 / 60
+    shown = {one["id"]: one["candidate"] for one in gate["broken"]}
+    assert (shown["t12"], shown["t13"]) == (f"(filtered) {label(12)}", f"(cut off) {label(13)}")
     assert {name: candidate[f"n_{name}"] for name in ("refused", "cut_off", "empty", "errors", "scored")} == {
         "refused": 3,
         "cut_off": 1,
