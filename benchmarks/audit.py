@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def sentences(rows: int, rng: random.Random) -> Iterator[str]:
-    """Sentences of words as frequent as words are (Zipf); every fiftieth is an earlier one with a word more."""
+    """Return sentences with word frequencies of Zipf's law; every fiftieth is an earlier one with an extra word."""
     words = ["".join(rng.choices("abcdefghijklmnoprstuvw", k=rng.randint(2, 9))) for _ in range(WORDS)]
     weights = [1 / (rank + 3) for rank in range(WORDS)]
     drawn = iter(rng.choices(words, weights, k=rows * 14))

@@ -72,7 +72,7 @@ class Reply:
 
 
 def error(status: int, code: str | None = None, message: str = "no", **headers: str) -> Reply:
-    """A refusal in OpenAI's form; underscores in the names of headers are hyphens."""
+    """Return a refusal in OpenAI's form; underscores in the names of headers are hyphens."""
     body = {"error": {"message": message, "type": "some_error", "code": code}}
     return Reply(status=status, body=body, headers={name.replace("_", "-"): value for name, value in headers.items()})
 

@@ -71,12 +71,17 @@ def advice_on_loss(gate: Context, otherwise: str) -> str | None:
 
 def most_to_try(result: GateResult, most: int = 3) -> list[Advice]:
     """Return the first advice of each action, at most ``most``, without advice that checks show themselves."""
-    shown = {text for check in result.checks if check.advice for text in (check.advice, check.message)}
+    shown = {text for check in result.checks if check.advice for text in (check.advice, _fact(check))}
     first: dict[str, Advice] = {}
     for one in result.advice:
         if shown.isdisjoint((one.text, one.fact)):
             first.setdefault(one.action, one)
     return list(first.values())[:most]
+
+
+def _fact(check: Check) -> str:
+    """Return what a check found, as the fact that advice rests on."""
+    return f"{check.name}: {check.message}"
 
 
 class Facts:
@@ -137,7 +142,7 @@ def _first(facts: Facts) -> Iterator[Advice]:
     if not facts.lost:
         return
     for check in facts.unmeasured:
-        yield Advice("measure_again", check.advice or "", check.message)
+        yield Advice("measure_again", check.advice or "", _fact(check))
     form = form_first(facts.diagnosis)
     if form is not None and not facts.unmeasured:
         yield form
@@ -154,7 +159,7 @@ def _of_checks(facts: Facts) -> Iterator[Advice]:
             continue
         if (check.name == "degenerate_candidate" or _bounds_quality(check)) and not facts.taught:
             continue
-        yield Advice(check.action, check.advice, check.message)
+        yield Advice(check.action, check.advice, _fact(check))
 
 
 def _of_answers(facts: Facts) -> Iterator[Advice]:
@@ -272,7 +277,7 @@ def _too_few_test_examples(facts: Facts) -> Iterator[Advice]:
         thin = check is not None and check.status == "inconclusive" and not facts.unmeasured
         if check is not None and thin and needed is not None and n is not None:
             more = plural(max(needed - n, 1), "more test example")
-            yield Advice("add_examples", f"Label {more}, about {needed:,} in all.", check.message)
+            yield Advice("add_examples", f"Label {more}, about {needed:,} in all.", _fact(check))
 
 
 # --- another model, or none --------------------------------------------------------------------------------------

@@ -54,7 +54,7 @@ def test_a_report_that_cannot_be_written_fails_the_session(project: Project) -> 
 def test_a_bad_report_is_refused_at_once(project: Project, written: str) -> None:
     result = project.run(f"--ftgate-report={written}")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*FORMAT:PATH*"])
+    result.stderr.fnmatch_lines([f"*--ftgate-report: *'{written.removesuffix(':x')}*'"])
 
 
 def test_two_reports_in_one_file_are_refused_at_once(project: Project) -> None:
@@ -112,7 +112,7 @@ def test_the_block_explains_itself(project: Project) -> None:
     wanted = (
         ("p = ",),  # the method
         ("2 of 2",),
-        ("t0: customer question 0",),
+        ("test.jsonl:1: customer question 0",),
         ("'refund'", "'refund'", "'invoice'"),
         ("pass", "min_training_examples", "200", "(default)"),
         ("pass", "margin", "+26.7", "+5", "(marker)"),
