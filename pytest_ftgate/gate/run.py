@@ -40,14 +40,21 @@ def check_free(
     config: GateKeys, services: Services, *, nodeid: str, reviewed: tuple[Check, ...] = ()
 ) -> Context | Judged:
     """Read the inputs and run the free checks; return a judged gate where one fails. See :func:`run_gate`."""
-    try:
-        gate = read_inputs(config, services, nodeid)
-        gate = gate.with_checks([*reviewed, *rules.check(gate, "free")])
-    except FtgateError as error:
-        return Judged(failed_result(replace(described(config, nodeid), checks=reviewed), error))
-    if gate.holds:
+    gate = read_gate(config, services, nodeid=nodeid, reviewed=reviewed)
+    if isinstance(gate, Judged) or gate.holds:
         return gate
     return _close(gate.with_checks([Check("models", "note", "no model was called, because a data check failed")]))
+
+
+def read_gate(
+    config: GateKeys, services: Services, *, nodeid: str, reviewed: tuple[Check, ...] = ()
+) -> Context | Judged:
+    """Read the inputs and run the free checks, also where one fails; return a judged gate if inputs are unusable."""
+    try:
+        gate = read_inputs(config, services, nodeid)
+        return gate.with_checks([*reviewed, *rules.check(gate, "free")])
+    except FtgateError as error:
+        return Judged(failed_result(replace(described(config, nodeid), checks=reviewed), error))
 
 
 def judge_answers(gate: Context, services: Services) -> Judged:
