@@ -25,6 +25,12 @@ if TYPE_CHECKING:
     from pytest_ftgate.models import Model
 
 
+def announce(gate: Context, services: Services) -> None:
+    """Say which calls the stage ready makes, before it makes them."""
+    if services.progress is not None and not gate.accepts:
+        services.progress.say(f"ftgate {gate.result.name}: stage ready makes {sentence(gate)}")
+
+
 @contextmanager
 def calling(gate: Context, services: Services) -> Iterator[dict[str, Any]]:
     """Yield the options of all runs of a gate; at the end wipe the progress and name unfinished work at endpoints.
@@ -41,8 +47,6 @@ def calling(gate: Context, services: Services) -> Iterator[dict[str, Any]]:
     if config.timeout_s is not None:
         options["limit"] = TimeLimit.from_now(config.timeout_s, gate.source("timeout_s"))
     checkpoints = gate.checkpoints.models if gate.checkpoints else ()
-    if services.progress is not None and not gate.accepts:
-        services.progress.say(f"ftgate {gate.result.name}: stage ready makes {sentence(gate)}")
     try:
         yield options
     finally:

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any, get_args
 from pytest_ftgate.checks import advice, rules
 from pytest_ftgate.checks.freshness.green import keep_green
 from pytest_ftgate.errors import ConfigError, FtgateError, guarded
-from pytest_ftgate.gate.calls import calibrate_judges, calling, choose_checkpoint, run_ablated, run_all, run_judges
+from pytest_ftgate.gate.calls import (
+    announce,
+    calibrate_judges,
+    calling,
+    choose_checkpoint,
+    run_ablated,
+    run_all,
+    run_judges,
+)
 from pytest_ftgate.gate.inputs import described, read_inputs
 from pytest_ftgate.gate.score import score
 from pytest_ftgate.gate.state import Judged, Services
@@ -60,6 +68,7 @@ def read_gate(
 def judge_answers(gate: Context, services: Services) -> Judged:
     """Call the models of a gate whose free checks hold, and judge their answers."""
     gate = gate.with_facts(models_called=True)
+    announce(gate, services)
     with calling(gate, services) as options:
         try:
             for prepare in (calibrate_judges, choose_checkpoint):

@@ -24,6 +24,7 @@ NO_VERDICT = f"{OPTION} gives no verdict"
 
 def preview_and_leave(request: pytest.FixtureRequest, session: GateSession, examples: int) -> NoReturn:
     """Preview the gate of a test once, and skip the test; it fails where a call failed or the gate is unusable."""
+    __tracebackhide__ = False  # pytest warns if a failure has no visible frame
     item: pytest.Item = request.node
     session.see_skipped(item, NO_VERDICT)
     if item.nodeid not in session.previews.lines:

@@ -24,7 +24,10 @@ _FINISHES = {"refusal": "refused", "filtered": "filtered", "cut_off": "cut off"}
 
 def preview_title(preview: Preview) -> Line:
     """Return ``ftgate intents: PREVIEW, no verdict``."""
-    return Line(f"ftgate {printable(preview.name)}: PREVIEW, no verdict", "red" if preview.failed else "yellow")
+    state = "no verdict"
+    if preview.failed:
+        state = "a call failed" if preview.models else "no model could be asked"
+    return Line(f"ftgate {printable(preview.name)}: PREVIEW, {state}", "red" if preview.failed else "yellow")
 
 
 def preview_lines(preview: Preview) -> list[Line]:
