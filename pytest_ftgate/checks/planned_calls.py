@@ -60,7 +60,7 @@ def sentence(gate: Context) -> str:
     by_role = {one.role: [other for other in planned if other.role == one.role] for one in planned}
     models = [f"{_counted(several)} to {_named(several)} ({_purposes(several)})" for several in by_role.values()]
     if not models:
-        return "no model is called: all predictions are recorded"
+        return "no calls: all predictions are recorded"
     return f"{_counted(planned, 'call')}: {', '.join(models)}; stored answers are not asked for again"
 
 

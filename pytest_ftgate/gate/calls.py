@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_ftgate.checks import baseline_quality, checkpoint
 from pytest_ftgate.checks.context import ABLATED, Context
 from pytest_ftgate.checks.guards import guard_jobs
-from pytest_ftgate.checks.planned_calls import jobs_over_test_set, sentence
+from pytest_ftgate.checks.planned_calls import jobs_over_test_set, planned_calls, sentence
 from pytest_ftgate.checks.prompt_ablation import ablated_job
 from pytest_ftgate.gate.inputs import with_input_facts
 from pytest_ftgate.gate.state import Services
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 def announce(gate: Context, services: Services) -> None:
     """Say which calls the stage ready makes, before it makes them."""
-    if services.progress is not None and not gate.accepts:
+    if services.progress is not None and not gate.accepts and any(one.calls for one in planned_calls(gate)):
         services.progress.say(f"ftgate {gate.result.name}: stage ready makes {sentence(gate)}")
 
 
