@@ -22,7 +22,9 @@ from typing import Any
 import pytest
 import yaml
 from doc_pages import DOCS, PAGES, ROOT, Block, blocks, commands, name_of
+from endpoint_project import EndpointProject
 from gate_project import Project
+from loopback import LoopbackServer
 
 from pytest_ftgate.cli.commands import _parser
 from pytest_ftgate.config import load_gate_file, resolve_gate
@@ -227,7 +229,19 @@ def example_block(block: Block, project: Project) -> None:
         assert line == "..." or any(one.startswith(shown) if cut else one == line for one in printed), line
 
 
+def preview_block(block: Block, project: Project) -> None:
+    """Check that a preview prints every line that the page shows."""
+    price = {"input_per_1m": 0.8, "output_per_1m": 3.2}
+    with LoopbackServer() as server:
+        asked = EndpointProject(project.pytester, server)
+        baseline = asked.model("base", system="Answer with one label.", price=price)
+        asked.gate_test(baseline=baseline, candidate=asked.model("ft", price=price))
+        result = asked.run("--ftgate-preview=3")
+    assert not set(block.text.splitlines()) - set(result.outlines)
+
+
 OUTPUTS = {
+    "before-training.md": preview_block,
     "examples/extraction/README.md": example_block,
     "examples/style_preference/README.md": example_block,
     "judges.md": ratings_block,

@@ -12,16 +12,23 @@ from typing import TYPE_CHECKING, Any
 from pytest_ftgate.checks import baseline_quality, checkpoint
 from pytest_ftgate.checks.context import ABLATED, Context
 from pytest_ftgate.checks.guards import guard_jobs
+from pytest_ftgate.checks.planned_calls import jobs_over_test_set, planned_calls, sentence
 from pytest_ftgate.checks.prompt_ablation import ablated_job
 from pytest_ftgate.gate.inputs import with_input_facts
 from pytest_ftgate.gate.state import Services
 from pytest_ftgate.judges import JudgeRun
 from pytest_ftgate.runs.latency import take_samples
-from pytest_ftgate.runs.runner import Job, TimeLimit, run_models
+from pytest_ftgate.runs.runner import TimeLimit, run_models
 
 if TYPE_CHECKING:
     from pytest_ftgate.metrics import Metric
     from pytest_ftgate.models import Model
+
+
+def announce(gate: Context, services: Services) -> None:
+    """Say which calls the stage ready makes, before it makes them."""
+    if services.progress is not None and not gate.accepts and any(one.calls for one in planned_calls(gate)):
+        services.progress.say(f"ftgate {gate.result.name}: stage ready makes {sentence(gate)}")
 
 
 @contextmanager
@@ -77,9 +84,8 @@ def choose_checkpoint(gate: Context, options: dict[str, Any]) -> Context:
 
 def run_all(gate: Context, options: dict[str, Any]) -> Context:
     """Take the latency samples, then run the models over the test set and over the guards."""
-    config = gate.config
-    jobs = {role: Job(model, gate.test, config.repeats) for role, model in gate.models.items()}
-    guards = guard_jobs(gate.guards, gate.models, config.repeats)
+    jobs = jobs_over_test_set(gate)
+    guards = guard_jobs(gate.guards, gate.models, gate.config.repeats)
     samples = take_samples(gate.models, gate.test, **options)
     # After the samples, whose latencies it would add to.
     _warm_up([*gate.metrics.values(), *(guard.metric for guard in gate.guards.values())])

@@ -31,9 +31,9 @@ def judge_gate(config: GateKeys, services: Services, *, nodeid: str, reviewed: t
         return run_gate(config, services, nodeid=nodeid, reviewed=reviewed)
     reviewed = (*reviewed, *_remarks(config))
     if config.stage == "ready":
-        _, one = next(_one_by_one(config))
+        _, one = next(one_by_one(config))
         return run_gate(one, services, nodeid=nodeid, reviewed=reviewed)
-    gates = {name: check_free(one, services, nodeid=nodeid, reviewed=reviewed) for name, one in _one_by_one(config)}
+    gates = {name: check_free(one, services, nodeid=nodeid, reviewed=reviewed) for name, one in one_by_one(config)}
     judged = _judge_in_turn(gates, services)
     chosen = min(judged, key=lambda name: _NEAREST_FIRST.index(judged[name].result.verdict))
     results = {name: one.result for name, one in judged.items()}
@@ -44,7 +44,8 @@ def judge_gate(config: GateKeys, services: Services, *, nodeid: str, reviewed: t
     return Judged(result, judged[chosen].gate, runs, notes)
 
 
-def _one_by_one(config: GateKeys) -> Iterator[tuple[str, GateKeys]]:
+def one_by_one(config: GateKeys) -> Iterator[tuple[str, GateKeys]]:
+    """Yield the name of each candidate, and the gate with it alone at the corrected confidence."""
     from pytest_ftgate.statistics import corrected_confidence
 
     confidence = corrected_confidence(config.confidence, len(config.candidates))

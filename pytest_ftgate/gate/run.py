@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any, get_args
 from pytest_ftgate.checks import advice, rules
 from pytest_ftgate.checks.freshness.green import keep_green
 from pytest_ftgate.errors import ConfigError, FtgateError, guarded
-from pytest_ftgate.gate.calls import calibrate_judges, calling, choose_checkpoint, run_ablated, run_all, run_judges
+from pytest_ftgate.gate.calls import (
+    announce,
+    calibrate_judges,
+    calling,
+    choose_checkpoint,
+    run_ablated,
+    run_all,
+    run_judges,
+)
 from pytest_ftgate.gate.inputs import described, read_inputs
 from pytest_ftgate.gate.score import score
 from pytest_ftgate.gate.state import Judged, Services
@@ -40,19 +48,27 @@ def check_free(
     config: GateKeys, services: Services, *, nodeid: str, reviewed: tuple[Check, ...] = ()
 ) -> Context | Judged:
     """Read the inputs and run the free checks; return a judged gate where one fails. See :func:`run_gate`."""
-    try:
-        gate = read_inputs(config, services, nodeid)
-        gate = gate.with_checks([*reviewed, *rules.check(gate, "free")])
-    except FtgateError as error:
-        return Judged(failed_result(replace(described(config, nodeid), checks=reviewed), error))
-    if gate.holds:
+    gate = read_gate(config, services, nodeid=nodeid, reviewed=reviewed)
+    if isinstance(gate, Judged) or gate.holds:
         return gate
     return _close(gate.with_checks([Check("models", "note", "no model was called, because a data check failed")]))
+
+
+def read_gate(
+    config: GateKeys, services: Services, *, nodeid: str, reviewed: tuple[Check, ...] = ()
+) -> Context | Judged:
+    """Read the inputs and run the free checks, also where one fails; return a judged gate if inputs are unusable."""
+    try:
+        gate = read_inputs(config, services, nodeid)
+        return gate.with_checks([*reviewed, *rules.check(gate, "free")])
+    except FtgateError as error:
+        return Judged(failed_result(replace(described(config, nodeid), checks=reviewed), error))
 
 
 def judge_answers(gate: Context, services: Services) -> Judged:
     """Call the models of a gate whose free checks hold, and judge their answers."""
     gate = gate.with_facts(models_called=True)
+    announce(gate, services)
     with calling(gate, services) as options:
         try:
             for prepare in (calibrate_judges, choose_checkpoint):

@@ -287,6 +287,11 @@ class Model(Protocol):
         """Receive the keys of its answers that are on disk now."""
         return None  # noqa: RET501
 
+    def sent(self, example: Example) -> dict[str, Any]:
+        """Return what is sent for an example, for people to read: ``messages``, beside them ``tools`` and the like."""
+        messages = [{"role": "input", "content": example.input}] if isinstance(example.input, str) else example.input
+        return {"messages": messages if self.prompt is None else self.prompt.messages(example)}
+
     def characters(self, example: Example) -> int:
         """Return the length of what is sent for an example, for estimates of its tokens."""
         if isinstance(example.input, str):

@@ -54,6 +54,16 @@ def _usd(text: str) -> float:
     return amount
 
 
+def _examples(text: str) -> int:
+    try:
+        count = int(text)
+    except ValueError:
+        count = 0
+    if count < 1:
+        raise ArgumentTypeError(f"must be a number of examples, at least 1, got {text!r}")
+    return count
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("pytest-ftgate", "fine-tuning gate (pytest-ftgate)")
     group.addoption("--ftgate-config", metavar="PATH", help="gate file to use instead of the ini's")
@@ -77,6 +87,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--ftgate-max-cost", metavar="USD", type=_usd,
         help="stop before the estimated cost exceeds this amount in US dollars; all answers so far are stored",
+    )  # fmt: skip
+    group.addoption(
+        "--ftgate-preview", metavar="N", type=_examples,
+        help="ask each model for the first N test examples only, and show prompts, answers, scores, costs and the "
+        "projected total; no verdict, and no report is written",
     )  # fmt: skip
     parser.addini("ftgate_config", "gate file (default: ftgate.yaml)", default="ftgate.yaml")
     parser.addini("ftgate_state", "folder of stored predictions (default: .ftgate)", default=".ftgate")
@@ -114,8 +129,11 @@ def _check_options(config: pytest.Config) -> None:
             raise pytest.UsageError(
                 "--ftgate-report=html needs Jinja2, which is not installed: pip install 'pytest-ftgate[report]'"
             )
-    if config.getoption("--ftgate-partial") and os.environ.get("CI"):
-        raise pytest.UsageError("--ftgate-partial is for local work only; the environment variable CI is set")
+    required = bool(config.getini("ftgate_required"))
+    for option, waives in (("--ftgate-partial", True), ("--ftgate-preview", required)):
+        if config.getoption(option) and waives and os.environ.get("CI"):
+            what = "is for local work only" if option == "--ftgate-partial" else "meets no gate of ftgate_required"
+            raise pytest.UsageError(f"{option} {what}; the environment variable CI is set")
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -139,7 +157,9 @@ def gate_session(config: pytest.Config) -> GateSession:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", _MARK_HELP)
     config.pluginmanager.register(_WorkerReports(config))  # without a name, so that -p no: cannot disable it
-    if any(config.getoption(name) for name in ("override_ini", "--ftgate-report", "--ftgate-partial")):
+    if any(
+        config.getoption(name) for name in ("override_ini", "--ftgate-report", "--ftgate-partial", "--ftgate-preview")
+    ):
         _check_options(config)
 
 

@@ -58,16 +58,21 @@ class Owed:
 
     unmet: Sequence[Unmet] = ()
     removed: Sequence[str] = ()  # sentences about gates that were removed since the merge base
-    partial: bool = False  # required gates are listed, not enforced
+    waived_by: str | None = None  # the option with which required gates are listed, not enforced
 
     @property
     def red(self) -> bool:
         """Return whether the session fails."""
         return bool(self.unmet) and not self.partial
 
+    @property
+    def partial(self) -> bool:
+        """Return whether required gates are listed, not enforced."""
+        return self.waived_by is not None
+
     def lines(self) -> Iterator[Line]:
         """Yield the lines for the terminal that no block has."""
-        colour, waived = ("yellow", " (not enforced: --ftgate-partial)") if self.partial else ("red", "")
+        colour, waived = ("yellow", f" (not enforced: {self.waived_by})") if self.partial else ("red", "")
         for one in self.unmet:
             if not one.shown:
                 yield Line(f"required gate {one.name}: {one.reason}{waived}", colour)
@@ -89,7 +94,13 @@ def find_owed(config: pytest.Config, files: GateFiles, results: Sequence[GateRes
     owed = [name for name in gone if name not in known and not {"all", name}.isdisjoint(forbidden)]
     unmet += [Unmet(name, f"it {since}") for name in owed]
     removed = [f"the gate {name} {since}" for name in gone if name not in owed]
-    return Owed(unmet, removed, partial=bool(config.getoption("--ftgate-partial")))
+    return Owed(unmet, removed, waived_by=waived_by(config))
+
+
+def waived_by(config: pytest.Config) -> str | None:
+    """Return the option with which required gates are listed, not enforced; None without one."""
+    options = ("--ftgate-partial", "--ftgate-preview")
+    return next((option for option in options if config.getoption(option)), None)
 
 
 def _unmet_of_file(required: Sequence[str], files: GateFiles, results: Sequence[GateResult], seen: Seen) -> list[Unmet]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -18,8 +18,8 @@ from pytest_ftgate.gate.state import Judged, Services
 from pytest_ftgate.plugin.data_sets import DataSets
 from pytest_ftgate.plugin.gate_files import GateFiles, ini_path, option_path
 from pytest_ftgate.plugin.marks import MARK, claimed_name, function_id, location
-from pytest_ftgate.plugin.obligations import Owed, Seen, find_owed
-from pytest_ftgate.plugin.terminal import HIDDEN, annotate, display, show_gate, show_lines
+from pytest_ftgate.plugin.obligations import Owed, Seen, find_owed, waived_by
+from pytest_ftgate.plugin.terminal import HIDDEN, annotate, display, show_block, show_gate, show_lines
 from pytest_ftgate.reports import json as json_report
 from pytest_ftgate.reports.github import Step
 from pytest_ftgate.reports.session import Outcome
@@ -70,6 +70,35 @@ class Verdicts:
                 self.evidence[nodeid] = Evidence.from_json(plain["evidence"][nodeid])
 
 
+class Previews:
+    """The previews of gates as lines of text, by the node id of the test; the first line is the title.
+
+    Args:
+        examples: how many to ask about; None: gates are judged.
+    """
+
+    def __init__(self, examples: int | None) -> None:
+        self.examples = examples
+        self.lines: dict[str, Sequence[Line]] = {}
+        self.failed: set[str] = set()
+
+    def add(self, nodeid: str, lines: Iterable[Line], *, failed: bool) -> None:
+        """Keep the first preview of a test, and whether one failed."""
+        self.lines.setdefault(nodeid, list(lines))
+        self.failed |= {nodeid} if failed else set()
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return what an xdist worker sends at its end."""
+        return {
+            nodeid: ([tuple(line) for line in lines], nodeid in self.failed) for nodeid, lines in self.lines.items()
+        }
+
+    def add_plain(self, plain: Mapping[str, Any]) -> None:
+        """Add the previews of a worker."""
+        for nodeid, (lines, failed) in plain.items():
+            self.add(nodeid, (Line(*line) for line in lines), failed=failed)
+
+
 class GateSession:
     """The state of a session, on the controller and on each xdist worker."""
 
@@ -81,10 +110,11 @@ class GateSession:
         self.files = GateFiles(config)
         self.data = DataSets()
         self.verdicts = Verdicts()
+        self.previews = Previews(config.getoption("--ftgate-preview"))
         self._limit_usd: float | None = config.getoption("--ftgate-max-cost")
         self._runs: dict[str, tuple[Mapping[str, Run], Mapping[str, str]]] = {}
         self._seen = Seen()
-        self._owed = Owed(partial=bool(config.getoption("--ftgate-partial")))
+        self._owed = Owed(waived_by=waived_by(config))
         self._notes: list[Line] = []
         self._red = False
 
@@ -192,6 +222,7 @@ class GateSession:
         """Add the results that an xdist worker sends at its end."""
         self._seen.add(plain["seen"])
         self.verdicts.add(plain)
+        self.previews.add_plain(plain["previews"])
         self.note(*(Line(text, colour) for text, colour in plain["notes"]))
 
     def finish(self, session: pytest.Session) -> None:
@@ -200,7 +231,7 @@ class GateSession:
         The session fails if a gate did not pass, whatever the outcome of its test, if a required gate did not pass, or
         if a report could not be written.
         """
-        if self._budget is not None and self.results:
+        if self._budget is not None and (self.results or self.previews.lines):
             spent, limit, unsure = self._budget.spent_usd, self._limit_usd, self._budget.unsure_said
             perhaps = f", and perhaps {show_usd(self._budget.unsure_usd)} for {unsure}" if unsure else ""
             self.note(Line(f"{show_usd(spent)} spent of --ftgate-max-cost {limit:g}{perhaps}"))
@@ -209,17 +240,28 @@ class GateSession:
                 self.note(Line(f"not counted by --ftgate-max-cost, because no price is known: {names}", "yellow"))
         if self._worker is None:
             self._owed = find_owed(self._config, self.files, list(self.results.values()), self._seen)
+        if self.previews.examples is None:
+            self._write_reports()
+        elif self._config.getoption("--ftgate-report"):
+            self.note(Line("no report is written: --ftgate-preview gives no verdict", "yellow"))
+        if self._worker is not None:
+            plain = {
+                "notes": [tuple(line) for line in self._notes],
+                "seen": self._seen.to_plain(),
+                "previews": self.previews.to_plain(),
+                **self.verdicts.to_plain(),
+            }
+            self._config.workeroutput["ftgate"] = plain  # type: ignore[attr-defined]
+        unwritten = any(line.colour == "red" for line in self._notes)
+        red = self._owed.red or self.previews.failed or not all(result.passed for result in self.results.values())
+        self._red = unwritten or bool(red)
+        session.exitstatus = self.held(session.exitstatus)
+
+    def _write_reports(self) -> None:
         outcome = self._outcome()  # before the lines about the reports themselves are added
         self.note(*write_reports(self._config, outcome, worker=self._worker is not None))
         if self._worker is None:
             self.note(*append_summary(self._config, outcome))
-        else:
-            notes = [tuple(line) for line in self._notes]
-            plain = {"notes": notes, "seen": self._seen.to_plain(), **self.verdicts.to_plain()}
-            self._config.workeroutput["ftgate"] = plain  # type: ignore[attr-defined]
-        unwritten = any(line.colour == "red" for line in self._notes)
-        self._red = unwritten or self._owed.red or not all(result.passed for result in self.results.values())
-        session.exitstatus = self.held(session.exitstatus)
 
     def held(self, status: int | pytest.ExitCode) -> int | pytest.ExitCode:
         """Return the exit status: that of a failure if the session is red, even if pytest found none."""
@@ -229,11 +271,14 @@ class GateSession:
     def summarize(self, reporter: pytest.TerminalReporter) -> None:
         """Write a block per gate after the test results unless ``-qq``, and the annotations for GitHub."""
         results, verbosity = list(self.results.values()), self._config.get_verbosity()
-        annotate(reporter, results, self._owed)
+        if self.previews.examples is None:
+            annotate(reporter, results, self._owed)
         if verbosity <= HIDDEN:
             return
         for result in results:
             show_gate(reporter, result, verbosity=verbosity)
+        for heading, *lines in self.previews.lines.values():
+            show_block(reporter, heading, lines)
         show_lines(reporter, [*self._owed.lines(), *self._notes])
 
     def _outcome(self) -> Outcome:

@@ -61,12 +61,16 @@ def annotate(reporter: pytest.TerminalReporter, results: Sequence[GateResult], o
 
 def show_gate(reporter: pytest.TerminalReporter, result: GateResult, *, verbosity: int) -> None:
     """Write the block of one gate."""
-    heading = title(result)
-    reporter.write_sep("-", heading.text, bold=True, **_markup(heading.colour))
     columns = reporter.config.get_terminal_writer().fullwidth
     if not reporter.isatty:  # a log has no width; pytest assumes 80 columns, its readers have more
         columns = max(columns, _LOG_COLUMNS)
-    for line in block(result, verbosity=verbosity, width=columns, wrap=bool(reporter.isatty)):
+    show_block(reporter, title(result), block(result, verbosity=verbosity, width=columns, wrap=bool(reporter.isatty)))
+
+
+def show_block(reporter: pytest.TerminalReporter, heading: Line, lines: Iterable[Line]) -> None:
+    """Write lines under a heading."""
+    reporter.write_sep("-", heading.text, bold=True, **_markup(heading.colour))
+    for line in lines:
         reporter.write_line(line.text, **_markup(line.colour))
 
 

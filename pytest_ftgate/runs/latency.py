@@ -34,17 +34,24 @@ class Sampled(Delegate):
         return sha256(f"latency {self.concurrency} {self._key(example, repeat)}".encode()).hexdigest()
 
 
+def sample_job(model: Model, test: DataSet) -> Job | None:
+    """Return the latency sample of a model over the first examples of the test set; None if it needs none."""
+    if model.latency is None:
+        return None
+    first = replace(test, examples=test.examples[: model.latency.examples])
+    return Job(cast("Model", Sampled(model, model.latency)), first)
+
+
 def take_samples(
     models: Mapping[str, Model], test: DataSet, *, stores: Stores, offline: bool, **options: Any
 ) -> dict[str, Run]:
     """Return the sample of each model that needs one, by role; one after the other, while nothing else runs.
 
-    The first examples of the test set are asked; see :func:`~pytest_ftgate.runs.runner.run_models`.
+    See :func:`~pytest_ftgate.runs.runner.run_models`.
     """
     samples = {}
     for role, model in models.items():
-        if model.latency is not None:
-            first = replace(test, examples=test.examples[: model.latency.examples])
-            job = Job(cast("Model", Sampled(model, model.latency)), first)
+        job = sample_job(model, test)
+        if job is not None:
             (samples[role],) = run_models([job], stores=stores, offline=offline, **options)
     return samples

@@ -134,6 +134,22 @@ def test_a_sample_is_taken_by_itself_and_kept(project: EndpointProject) -> None:
     assert not project.server.requests
 
 
+def test_the_money_of_a_sample_is_limited_too(project: EndpointProject) -> None:
+    """Each answer costs $0.02: the limit ends the run within the sample, before the run over the test set."""
+    price = {"input_per_1m": 1_000, "output_per_1m": 5_000}
+    keys = {"price": price, "params": {"max_tokens": 2}}
+    sample = {"concurrency": 2, "examples": 50}
+    project.gate_test(baseline=project.model("base", **keys), candidate=project.model("ft", **keys, latency=sample))
+    gate = project.gate("--ftgate-max-cost=0.2")
+    assert gate["verdict"] == "error"
+    mentions(check(gate, "candidate_latency"), "--ftgate-max-cost")
+    assert {body["model"] for body in project.server.bodies} == {"ft"}
+    assert len(project.server.bodies) <= 10
+    project.forget()
+    assert project.gate("--ftgate-max-cost=20")["verdict"] == "pass"
+    assert len(project.server.bodies) >= 50 + 2 * N - 10  # what was paid for is not asked again
+
+
 def test_a_bound_without_a_sample_is_warned_about(project: EndpointProject) -> None:
     gate = project.judge(require=BOUND)
     assert gate["verdict"] == "pass"

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
+import threading
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
-from endpoint_project import EndpointProject
+from endpoint_project import EndpointProject, answer, index_of
 from gate_project import Project, check, label, mentions, statuses, write_jsonl
 from job_project import JobProject
-from loopback import LoopbackServer
+from loopback import LoopbackServer, Reply
 
 GUARDS = {"general": {"test_set": "general.jsonl", "max_drop": 0.03}}
 
@@ -19,6 +22,43 @@ def judged(project: Project, verdict: str, /, **changes: Any) -> dict[str, Any]:
     gate = project.judge(**{**keys, **changes})
     assert gate["verdict"] == verdict, gate["checks"]
     return gate
+
+
+def test_no_other_calls_are_made_than_are_said(tmp_path: Path, server: LoopbackServer) -> None:
+    project = EndpointProject(tmp_path, server)
+    project.test_set(99, "general.jsonl", prefix="g", input="general question {}".format)
+    server.answer = lambda body: (
+        answer(body) if "customer" in body["messages"][-1]["content"] else label(index_of(body))
+    )
+    keys = {
+        "baseline": project.model("base", system="x", latency={"examples": 10}),
+        "candidate": project.model("ft", system="x", latency={"examples": 10}),
+    }
+    gate = judged(project, "pass", **keys, guards=GUARDS, ablate_prompt=True)
+    assert Counter(body["model"] for body in server.bodies) == {"base": 60 + 99 + 10}
+    found = check(gate, "calls")
+    assert (found["status"], found["observed"]) == ("note", 169)
+    mentions(found, "base", "169", "60 test set", "99 guard general", "10 latency sample")
+    assert "calls" not in statuses(project.judge(**keys))
+
+
+def test_the_calls_are_said_before_they_are_made(pytester: pytest.Pytester, server: LoopbackServer) -> None:
+    project = EndpointProject(pytester, server)
+    said = threading.Event()
+    server.answer = lambda body: Reply(answer(body), until=said)
+    project.gate_test(stage="ready", candidate=...)
+    process = project.start(stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    stop = threading.Timer(30, process.kill)
+    stop.start()
+    assert process.stdout is not None
+    for line in iter(process.stdout.readline, b""):
+        if b"stage ready makes 60 calls" in line:
+            said.set()
+            break
+    assert said.is_set()
+    process.communicate(timeout=60)
+    stop.cancel()
+    assert process.returncode == 0
 
 
 @pytest.mark.parametrize(

@@ -61,9 +61,8 @@ class OpenAIModel(BuiltModel):
             "endpoint": self.base_url,
             "model": self.model,
             "revision": self.revision,
-            "messages": self.prompt.messages(example),
             "params": self.params,
-            **_tools(example),
+            **self.sent(example),
         }
         if self.api != "chat":
             facts["api"] = self.api
@@ -85,9 +84,13 @@ class OpenAIModel(BuiltModel):
 
     def body(self, example: Example) -> dict[str, Any]:
         """Return the body of the request for an example."""
-        messages, tools = self.prompt.messages(example), _tools(example)
-        asked = request_body(messages, tools) if self.api == "responses" else {"messages": messages, **tools}
+        sent = self.sent(example)
+        asked = request_body(sent.pop("messages"), sent) if self.api == "responses" else sent
         return {"model": self.model, **asked, **self.params}
+
+    def sent(self, example: Example) -> dict[str, Any]:
+        """Return the messages for an example, and what its row says of tools."""
+        return {"messages": self.prompt.messages(example), **_tools(example)}
 
     def address(self) -> Endpoint:
         """Return the endpoint, with the key in the environment now."""

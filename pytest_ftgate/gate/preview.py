@@ -1,0 +1,337 @@
+"""Ask the models of a gate for a few examples: their prompts, answers and scores, and what the whole gate will cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import ceil
+from typing import TYPE_CHECKING, Any
+
+from pytest_ftgate.checks.context import Context
+from pytest_ftgate.checks.planned_calls import Planned, planned_calls
+from pytest_ftgate.errors import FtgateError
+from pytest_ftgate.gate.calls import calling
+from pytest_ftgate.gate.candidates import one_by_one
+from pytest_ftgate.gate.run import read_gate
+from pytest_ftgate.gate.state import Judged, Services
+from pytest_ftgate.models.price import price_of, tokens_usd
+from pytest_ftgate.result import Check, ModelResult, called, error_check
+from pytest_ftgate.runs.measure import answers_of, is_right, measure_run, rightness
+from pytest_ftgate.runs.runner import Job, Run, run_models
+
+if TYPE_CHECKING:
+    from pytest_ftgate.config import GateKeys
+    from pytest_ftgate.data import Example
+    from pytest_ftgate.models import Completion, Model
+
+Prompt = tuple[tuple[str, str], ...]
+"""What is sent: the text of each message after its role, and further parts such as ``tools``."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Hold one answer of a model.
+
+    Attributes:
+        prompt: what is sent.
+        same: the prompt is that of the first example apart from its last message.
+        completion: the answer; None if the call failed.
+        failure: why it failed.
+        score: by the deciding metric; None if that does not score single examples.
+        right: whether the answer is right; None for a score that is neither right nor wrong.
+        why: what the metric says of a wrong answer.
+    """
+
+    prompt: Prompt
+    same: bool
+    completion: Completion | None
+    failure: FtgateError | None
+    score: float | None = None
+    right: bool | None = None
+    why: str | None = None
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Hold calls of one model with their tokens and US dollars; None is unknown, and ``unknown`` says why.
+
+    Attributes:
+        most: ``calls`` is an upper limit.
+        purposes: what the calls are for, with their number.
+    """
+
+    name: str
+    calls: int
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    usd: float | None = None
+    unknown: str | None = None
+    most: bool = False
+    purposes: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class Previewed:
+    """Hold the preview of one model.
+
+    Attributes:
+        label: its role, such as ``baseline``, or ``candidate small`` where there are several.
+        name: the role and the model's name.
+        facts: its facts as in a report.
+        recorded: its answers come from a file.
+    """
+
+    label: str
+    name: str
+    facts: ModelResult
+    recorded: bool
+    answers: tuple[Answer, ...]
+
+    @property
+    def failed(self) -> bool:
+        """Return whether an answer is missing."""
+        return any(one.completion is None for one in self.answers)
+
+
+@dataclass(frozen=True)
+class Preview:
+    """Hold the preview of one gate.
+
+    Attributes:
+        examples: those that were asked about.
+        total: how many the test set has.
+        metric: the name of the deciding metric.
+        share: its scores are shown in percent.
+        unscored: why there are no scores; None if there are.
+        checks: the free checks; an error among them may be why no model was asked.
+        models: the models, the baselines first.
+        projected: the calls of the whole gate, by model.
+    """
+
+    name: str
+    examples: tuple[Example, ...] = ()
+    total: int = 0
+    metric: str | None = None
+    share: bool = False
+    unscored: str | None = None
+    checks: tuple[Check, ...] = ()
+    models: tuple[Previewed, ...] = ()
+    projected: tuple[Cost, ...] = ()
+
+    @property
+    def failed(self) -> bool:
+        """Return whether a call failed, or the gate could not be read, so that no model was asked."""
+        return not self.models or any(model.failed for model in self.models)
+
+    @property
+    def known_usd(self) -> float:
+        """Return the projected US dollars as far as they are known."""
+        return sum(one.usd or 0.0 for one in self.projected)
+
+    @property
+    def whole(self) -> Cost:
+        """Return the sum of all projected calls; what is unknown of one model is unknown of all."""
+        every = self.projected
+        return Cost(
+            "all",
+            sum(one.calls for one in every),
+            _sum([one.input_tokens for one in every]),
+            _sum([one.output_tokens for one in every]),
+            None if any(one.usd is None for one in every) else self.known_usd,
+            most=any(one.most for one in every),
+        )
+
+
+def _sum(counts: Sequence[int | None]) -> int | None:
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None
+
+
+def preview_gate(
+    config: GateKeys, services: Services, *, nodeid: str, examples: int, reviewed: tuple[Check, ...] = ()
+) -> Preview:
+    """Ask each model of a gate for the first examples of the test set; nothing is judged.
+
+    Failed free checks are in the preview and do not end it: its few calls were asked for. Answers are taken from the
+    stores and kept there as in any run. Judges are not asked, and of a checkpoint to be chosen the last one is.
+    """
+    ways = dict(one_by_one(config)) if config.candidates and config.stage == "accept" else {"": config}
+    found: list[Preview] = []
+    for name, one in ways.items():
+        gate = read_gate(one, services, nodeid=nodeid, reviewed=reviewed)
+        if isinstance(gate, Judged):
+            return Preview(gate.result.name, checks=gate.result.checks)
+        try:
+            found.append(_preview(gate, services, examples, name, found[0] if found else None))
+        except FtgateError as error:
+            return Preview(gate.result.name, checks=(*gate.result.checks, error_check(error)))
+    return found[0] if len(found) == 1 else _together(found)
+
+
+def _preview(gate: Context, services: Services, examples: int, candidate: str, before: Preview | None) -> Preview:
+    """Preview one candidate; the baselines only with the first."""
+    first = replace(gate.test, examples=gate.test.examples[:examples])
+    models = {role: model for role, model in gate.models.items() if before is None or role == "candidate"}
+    with calling(gate, services) as options:
+        runs = dict(zip(models, run_models([Job(model, first) for model in models.values()], **options), strict=True))
+    labels = {role: f"candidate {candidate}".strip() if role == "candidate" else called(role) for role in models}
+    names = {role: _named(labels[role], role, model.name) for role, model in models.items()}
+    unscored = _unscored(gate)
+    previewed = tuple(
+        Previewed(labels[role], names[role], *_previewed(gate, role, run, scored=unscored is None))
+        for role, run in runs.items()
+    )
+    habits = {role: _Habits.of(run, one.facts) for (role, run), one in zip(runs.items(), previewed, strict=True)}
+    planned = [one for one in planned_calls(gate) if one.role in habits or (one.job is None and before is None)]
+    return Preview(
+        gate.result.name,
+        first.examples,
+        len(gate.test),
+        gate.deciding.name,
+        gate.share,
+        unscored,
+        gate.result.checks,
+        previewed,
+        tuple(_projected(planned, habits, names)),
+    )
+
+
+def _together(found: Sequence[Preview]) -> Preview:
+    """Return one preview of several candidates, each check once."""
+    return replace(
+        found[0],
+        checks=tuple({(one.name, one.message): one for each in found for one in each.checks}.values()),
+        models=tuple(one for each in found for one in each.models),
+        projected=tuple(one for each in found for one in each.projected),
+    )
+
+
+# --- answers -------------------------------------------------------------------------------------------------
+
+
+def _unscored(gate: Context) -> str | None:
+    """Return why the deciding metric scores no single answer; None if it does."""
+    if gate.deciding.judged or gate.deciding.pairwise:
+        return f"{gate.deciding.name} is not scored in a preview, because its judges are not asked"
+    return None
+
+
+def _previewed(gate: Context, role: str, run: Run, *, scored: bool) -> tuple[ModelResult, bool, tuple[Answer, ...]]:
+    """Return the facts of a model, whether its answers are recorded, and these."""
+    facts = measure_run(gate.config.asked[role].name, run).facts
+    prompts = [_prompt(run.model, example) for example in run.test_set]
+    answers = [
+        Answer(prompt, number > 0 and _is_like(prompts[0], prompt), one.completion, one.failure)
+        for number, (prompt, one) in enumerate(zip(prompts, run.predictions[0], strict=True))
+    ]
+    return facts, run.model.verified is not None, tuple(_scored(gate, run, answers) if scored else answers)
+
+
+def _named(label: str, role: str, name: str) -> str:
+    """Return the label of a model with the model's name, unless the label says that."""
+    return label if label.endswith(f" {name}") else called(role, name) if label == called(role) else f"{label} ({name})"
+
+
+def _scored(gate: Context, run: Run, answers: Sequence[Answer]) -> Iterator[Answer]:
+    """Score each answer by itself, so that one that cannot be scored leaves the others."""
+    metric = gate.deciding
+    for index, (text, answer) in enumerate(zip(answers_of(run)[0], answers, strict=True)):
+        if answer.completion is None:
+            yield answer
+            continue
+        try:
+            # A set-level metric may have no value for one example alone.
+            others: list[str | None] = [None] * (len(gate.test) if metric.kind == "set" else 1)
+            at = index if metric.kind == "set" else 0
+            expected = gate.expected if metric.kind == "set" else [gate.expected[index]]
+            scored = metric.score(expected, [[*others[:at], text, *others[at + 1 :]]])
+        except FtgateError as error:
+            yield replace(answer, why=str(error))
+            continue
+        score, notes = float(rightness(scored)[at]), scored.notes
+        yield replace(answer, score=score, right=is_right(metric, score), why=notes[at] if notes else None)
+
+
+def _prompt(model: Model, example: Example) -> Prompt:
+    parts: dict[str, Any] = dict(model.sent(example))
+    messages: Sequence[Mapping[str, Any]] = parts.pop("messages")
+    return (*((name, _text(value)) for name, value in parts.items()), *map(_message, messages))
+
+
+def _message(message: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the role and the text of a message; what else it holds, such as tool calls, as JSON."""
+    content = message.get("content")
+    others = {key: value for key, value in message.items() if key not in ("role", "content")}
+    texts = [*([_text(content)] if content is not None else []), *([_text(others)] if others else [])]
+    return str(message.get("role")), "\n".join(texts)
+
+
+def _text(value: Any) -> str:
+    from pytest_ftgate.data import expected_text
+
+    return expected_text(value)
+
+
+def _is_like(first: Prompt, other: Prompt) -> bool:
+    """Return whether two prompts differ in nothing but the text of their last message."""
+    return len(first) == len(other) and first[:-1] == other[:-1] and first[-1][0] == other[-1][0]
+
+
+# --- costs ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Habits:
+    """Hold what a model has shown: input tokens per character sent, output tokens and dollars per answer."""
+
+    model: Model
+    facts: ModelResult
+    input_tokens: float | None
+    output_tokens: float | None
+    usd: float | None
+
+    @classmethod
+    def of(cls, run: Run, facts: ModelResult) -> _Habits:
+        answered = [
+            example for example, one in zip(run.test_set, run.predictions[0], strict=True) if one.completion is not None
+        ]
+        n, characters = len(answered), sum(map(run.model.characters, answered))
+        return cls(
+            run.model,
+            facts,
+            facts.input_tokens / characters if characters and facts.input_tokens is not None else None,
+            facts.output_tokens / n if n and facts.output_tokens is not None else None,
+            facts.cost_usd / n if n and facts.cost_usd is not None else None,
+        )
+
+
+def _projected(planned: Sequence[Planned], habits: Mapping[str, _Habits], names: Mapping[str, str]) -> Iterator[Cost]:
+    """Yield the calls of the whole gate by model; answers that are stored already are counted, too."""
+    for role in dict.fromkeys([*habits, *(one.role for one in planned)]):
+        own = [one for one in planned if one.role == role]
+        calls, most = sum(one.calls for one in own), any(one.most for one in own)
+        purposes = tuple((one.purpose, one.calls) for one in own if one.calls)
+        name = names.get(role, f"{role} ({own[0].name})")
+        if role not in habits:
+            yield Cost(name, calls, unknown="judges are not asked in a preview", most=most, purposes=purposes)
+        elif not calls:
+            yield Cost(name, 0, 0, 0, 0.0)
+        else:
+            yield replace(_cost(own, habits[role], calls), name=name, purposes=purposes)
+
+
+def _cost(planned: Sequence[Planned], seen: _Habits, calls: int) -> Cost:
+    inputs = outputs = usd = None
+    if seen.input_tokens is not None:
+        characters = sum(
+            one.job.repeats * sum(map(one.job.model.characters, one.job.test_set)) for one in planned if one.job
+        )
+        inputs = ceil(seen.input_tokens * characters)
+    if seen.output_tokens is not None:
+        outputs = ceil(seen.output_tokens * calls)
+    price = price_of(seen.model)
+    if price.gpu_hour_usd is not None and seen.usd is not None:
+        usd = seen.usd * calls
+    elif seen.usd is not None and inputs is not None and outputs is not None:
+        usd = tokens_usd(replace(price, most_input_tokens=None), inputs, outputs)
+    return Cost("", calls, inputs, outputs, usd, seen.facts.cost_unknown)
