@@ -35,7 +35,7 @@ from pytest_ftgate.checks import (
     training_file,
     training_set,
 )
-from pytest_ftgate.checks.freshness import alias, base_changed, drift, max_age, shutdown
+from pytest_ftgate.checks.freshness import alias, base_changed, drift, max_age, shutdown, weights
 from pytest_ftgate.errors import FtgateError
 from pytest_ftgate.result import Check, error_check
 
@@ -94,6 +94,7 @@ RULES: tuple[Rule, ...] = (
     Rule("scored", alternatives.check),
     Rule("scored", slices.check, slices.facts),
     Rule("answered", guards.check, guards.facts),
+    Rule("answered", weights.check),
     Rule("answered", max_age.check, max_age.facts),
     Rule("scored", shutdown.check, shutdown.facts),
     Rule("scored", drift.check, drift.facts),

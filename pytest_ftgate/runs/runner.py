@@ -95,12 +95,14 @@ class Stores:
         session: for models whose answers may not outlive it, and in place of ``persistent``.
         recordings: committed predictions by key, looked up first.
         newer_than: stored predictions from before this time (seconds since the epoch) are ignored.
+        started: when the session began, in seconds since the epoch.
     """
 
     persistent: Store | None
     session: Store
     recordings: Mapping[str, Prediction] = field(default_factory=dict)
     newer_than: float | None = None
+    started: float = field(default_factory=time.time)
 
     @property
     def notes(self) -> Notes:
