@@ -31,6 +31,7 @@ MOST_TRAINING = 2000
 _RED = ("fail", "inconclusive")
 _LABEL_CHARACTERS = 40
 _BY_ANSWERS = {
+    "baseline_form",
     "degenerate_candidate",
     "evidence",
     "hypothesis_from",
@@ -45,6 +46,9 @@ _BY_ANSWERS = {
     "weak_baseline",
 }
 """The checks that fail because of the answers on the test set, and not because of a guard, a cost or a date."""
+
+_FORM = ("normalization", "baseline_form")
+"""The checks which say that the form of answers decides."""
 
 
 def advise(gate: Context) -> tuple[Advice, ...]:
@@ -111,7 +115,7 @@ class Facts:
         """
         biased = f"position_bias.{self.result.metric}"
         found = [check for check in self.gate.judge_run.checks if check.name == biased and check.status == "warning"]
-        form = [check for check in self.result.checks if check.name == "normalization"]
+        form = [check for check in self.result.checks if check.name in _FORM]
         return [*found, *(check for name, check in self.red.items() if name == "identical_outputs"), *form]
 
     @property
@@ -176,7 +180,7 @@ def _of_answers(facts: Facts) -> Iterator[Advice]:
         yield from _lost_too_much(facts)
     if facts.lost:
         yield from _too_few_test_examples(facts)
-    if facts.lost and not any(check.name == "normalization" for check in facts.unmeasured):
+    if facts.lost and not any(check.name in _FORM for check in facts.unmeasured):
         yield from form_advice(facts.gate.config.asked, facts.diagnosis)
 
 

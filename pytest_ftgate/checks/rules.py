@@ -9,6 +9,7 @@ from pytest_ftgate.checks import (
     advantage,
     alternatives,
     answers,
+    baseline_form,
     baseline_quality,
     bounds,
     checkpoint,
@@ -80,6 +81,7 @@ RULES: tuple[Rule, ...] = (
     Rule("answered", answers.check_complete),
     Rule("answered", latency.check),
     Rule("scored", normalization.check),  # first: where form decides, all that follows only measures form
+    Rule("scored", baseline_form.check),
     Rule("scored", constant_baseline.check),
     Rule("scored", hypothesis.check),
     Rule("scored", identical_outputs.check),

@@ -15,7 +15,7 @@ from pytest_ftgate.models import Question
 from pytest_ftgate.models.protocol import Prediction, RetryPolicy
 from pytest_ftgate.runs.asking import Asker
 from pytest_ftgate.runs.budget import Meter
-from pytest_ftgate.runs.run_state import ENOUGH, AbandonedError, EarlyStop
+from pytest_ftgate.runs.run_state import ENOUGH, AbandonedError
 from pytest_ftgate.runs.throttle import LONGEST_WAIT_S, Throttle
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class ModelQueue:
         self._questions = self._unasked()
         self._state = state
         self._budget = budget
-        self._early_stop = EarlyStop(first.usable)
+        self._early_stop = first.early_stop()
         throttle = turn or Throttle(
             self.model.concurrency,
             requests_per_minute=self.model.requests_per_minute,

@@ -65,7 +65,7 @@ class Run:
 class Job:
     """Describe a model that answers every example of a test set ``repeats`` times.
 
-    The run ends early if ``usable`` is given and false for all of the first few answers.
+    The run ends early if ``usable`` is given and false for all of the first few answers, read without reasoning.
     """
 
     model: Model
@@ -84,6 +84,10 @@ class Job:
             return prediction if found is completion else replace(prediction, completion=found)
 
         return read
+
+    def early_stop(self) -> EarlyStop:
+        """Return what ends the run after useless answers."""
+        return EarlyStop(self.usable, self.reader())
 
 
 @dataclass(frozen=True)
@@ -187,7 +191,7 @@ def _read_recorded(job: Job, keys: Keys, state: RunState) -> ModelError | None:
     """Look up the answers of a recording. Return the failure that ends this, if there is one."""
     if not isinstance(job.model, RecordedModel):
         return None
-    early_stop = EarlyStop(job.usable)
+    early_stop = job.early_stop()
     for repeat, row in enumerate(keys):
         for example, key in zip(job.test_set.examples, row, strict=True):
             if not state.begin(key):
