@@ -90,7 +90,7 @@ def comparison(gain: Fraction, lower: float | None, *, reaches: bool, needed: in
 def test_the_drop(gain: Fraction, lower: float | None, reaches: bool, status: str) -> None:
     compared = comparison(gain, lower, reaches=reaches)
     assert status_of(compared, 0.02, "proven") == status
-    found = max_drop_check(GATE, compared, "the baseline")
+    found = max_drop_check(GATE, "baseline", compared)
     assert (found.name, found.status, found.required, found.source) == ("max_drop", status, -0.02, PLACE)
     assert found.threshold == Threshold("max_drop", 0.02, "higher")
     assert found.observed == (float(gain) if status == "fail" else lower)
@@ -99,12 +99,12 @@ def test_the_drop(gain: Fraction, lower: float | None, reaches: bool, status: st
 
 @pytest.mark.parametrize(("lower", "sure"), [(-0.013, "-1.3 points"), (0.05, "+5.0 points")])
 def test_how_sure_it_is_is_said(lower: float, sure: str) -> None:
-    assert sure in max_drop_check(GATE, comparison(Fraction(0), lower, reaches=True), "the baseline").message
+    assert sure in max_drop_check(GATE, "baseline", comparison(Fraction(0), lower, reaches=True)).message
 
 
 def test_what_would_settle_it_is_said() -> None:
-    found = max_drop_check(GATE, comparison(Fraction(0), -0.03, reaches=False), "the baseline")
+    found = max_drop_check(GATE, "baseline", comparison(Fraction(0), -0.03, reaches=False))
     assert "about 900 test examples in all (600 more)" in (found.advice or "")
-    hopeless = max_drop_check(GATE, comparison(Fraction(0), -0.03, reaches=False, needed=None), "the baseline")
-    unbounded = max_drop_check(GATE, comparison(Fraction(0), None, reaches=False), "the baseline")
+    hopeless = max_drop_check(GATE, "baseline", comparison(Fraction(0), -0.03, reaches=False, needed=None))
+    unbounded = max_drop_check(GATE, "baseline", comparison(Fraction(0), None, reaches=False))
     assert len({found.advice, hopeless.advice, unbounded.advice, None}) == 4
