@@ -4,6 +4,7 @@ Each size runs in a process of its own. Seconds of the processor, of loading the
 peak memory of the whole process.
 
     python benchmarks/audit.py --rows 10000 100000 1000000
+    python benchmarks/audit.py --rows 10000 100000 1000000 --instruction 80    # words that all rows share
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ NEAR_SHARE = 0.02
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, nargs="+", default=[10_000])
+    parser.add_argument("--instruction", type=int, default=0, help="words of an instruction before each input")
     parser.add_argument("--one", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
@@ -35,12 +37,12 @@ def main() -> None:
         return
     for rows in arguments.rows:
         with tempfile.TemporaryDirectory() as folder:
-            write(Path(folder), rows)
+            write(Path(folder), rows, " ".join(["instruction"] * arguments.instruction))
             subprocess.run([sys.executable, __file__, "--one", folder], check=True)
 
 
 def sentences(rows: int, rng: random.Random) -> Iterator[str]:
-    """Sentences of words as frequent as words are (Zipf); every fiftieth is an earlier one with a word more."""
+    """Return sentences with word frequencies of Zipf's law; every fiftieth is an earlier one with an extra word."""
     words = ["".join(rng.choices("abcdefghijklmnoprstuvw", k=rng.randint(2, 9))) for _ in range(WORDS)]
     weights = [1 / (rank + 3) for rank in range(WORDS)]
     drawn = iter(rng.choices(words, weights, k=rows * 14))
@@ -53,13 +55,13 @@ def sentences(rows: int, rng: random.Random) -> Iterator[str]:
         yield last
 
 
-def write(folder: Path, rows: int) -> None:
+def write(folder: Path, rows: int, instruction: str) -> None:
     rng = random.Random(1)
     for name, count in (("train", rows), ("test", TEST_ROWS)):
         with (folder / f"{name}.jsonl").open("w", encoding="utf-8") as file:
             for sentence in sentences(count, rng):
                 label = LABELS[len(sentence.split()[0]) % len(LABELS)]
-                file.write(json.dumps({"input": sentence, "expected": label}) + "\n")
+                file.write(json.dumps({"input": f"{instruction} {sentence}", "expected": label}) + "\n")
 
 
 def measure(folder: Path) -> None:

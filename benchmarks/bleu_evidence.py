@@ -23,7 +23,7 @@ WORDS = [f"w{i}" for i in range(400)]
 
 
 def population(draw: random.Random, keep: tuple[float, float]) -> tuple[PooledCounts, PooledCounts]:
-    """Counts of two answers to each of many examples, with one length or some far longer than others."""
+    """Return counts of two answers to each of many examples, with one length or some far longer than others."""
     expected, answers = [], ([], [])
     for _ in range(POPULATION):
         words = draw.choices(WORDS, k=int(min(120, 5 + draw.expovariate(1 / 15))))

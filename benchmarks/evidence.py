@@ -38,14 +38,14 @@ RATES = 201  # disagreement rates between the margin and 1
 
 
 def outcomes(n: int) -> tuple[np.ndarray, np.ndarray]:
-    """All numbers of wins and losses among n pairs."""
+    """Return all numbers of wins and losses among n pairs."""
     wins, losses = (grid.ravel() for grid in np.meshgrid(np.arange(n + 1), np.arange(n + 1), indexing="ij"))
     possible = wins + losses <= n
     return wins[possible], losses[possible]
 
 
 def probabilities(wins: np.ndarray, losses: np.ndarray, n: int, winning: np.ndarray, losing: np.ndarray) -> np.ndarray:
-    """Trinomial probabilities, a row for each outcome, a column for each pair of rates."""
+    """Return trinomial probabilities, a row for each outcome, a column for each pair of rates."""
     ties = n - wins - losses
     ways = gammaln(n + 1) - gammaln(wins + 1) - gammaln(losses + 1) - gammaln(ties + 1)
     rates = (winning, losing, np.maximum(1 - winning - losing, 0))
@@ -56,13 +56,13 @@ def probabilities(wins: np.ndarray, losses: np.ndarray, n: int, winning: np.ndar
 
 
 def at_margin(margin: float) -> tuple[np.ndarray, np.ndarray]:
-    """Rates of wins and losses whose difference is exactly the margin, over all disagreement rates."""
+    """Return the rates of wins and losses whose difference is exactly the margin, over all disagreement rates."""
     rates = abs(margin) + np.linspace(0, math.sqrt(1 - abs(margin)), RATES) ** 2
     return (rates + margin) / 2, (rates - margin) / 2
 
 
 def exact_region(n: int, margin: float, alpha: float = 0.05) -> np.ndarray:
-    """The fewest wins that the exact test accepts, for each number of losses; more wins are accepted too."""
+    """Return the fewest wins that the exact test accepts for each number of losses; it accepts more wins too."""
     fewest = np.full(n + 1, n + 1)
     wins = 0
     for losses in range(n + 1):
@@ -77,7 +77,7 @@ def exact_region(n: int, margin: float, alpha: float = 0.05) -> np.ndarray:
 
 
 def accepted(n: int, margin: float, wins: np.ndarray, losses: np.ndarray) -> dict[str, np.ndarray]:
-    """Which outcomes each method accepts as a gain above the margin, at 95 %."""
+    """Return the outcomes that each method accepts as a gain above the margin, at 95 %."""
     gain, spread = (wins - losses) / n, (wins + losses) / n
     with np.errstate(divide="ignore", invalid="ignore"):
         tango = np.nan_to_num(tango_score(wins, losses, n, margin), nan=-1.0) >= Z95
@@ -110,14 +110,14 @@ def enumerate_false_passes(sizes: Iterable[int]) -> None:
 
 
 def plain_passes(n: int, margin: float, gain: float, disagreement: float) -> float:
-    """Probability that the measured gain reaches the margin."""
+    """Return the probability that the measured gain reaches the margin."""
     wins, losses = outcomes(n)
     chances = probabilities(wins, losses, n, *rates_of(gain, disagreement))[:, 0]
     return float(chances[(wins - losses) >= round(margin * n, 9)].sum())
 
 
 def rates_of(gain: float, disagreement: float) -> tuple[np.ndarray, np.ndarray]:
-    """Rates of wins and losses, as arrays of one."""
+    """Return the rates of wins and losses, as arrays of one."""
     return np.array([(disagreement + gain) / 2]), np.array([(disagreement - gain) / 2])
 
 
@@ -150,14 +150,14 @@ def power_table() -> None:
 
 
 def by_student(differences: np.ndarray, margin: float) -> bool:
-    """The usual paired t test, sure where nothing varies."""
+    """Run the usual paired t test, which is sure where nothing varies."""
     n = len(differences)
     error = differences.std(ddof=1) / math.sqrt(n)
     return bool(differences.mean() - stdtrit(n - 1, 0.95) * error >= margin)
 
 
 def by_half_count_likelihood(differences: np.ndarray, margin: float) -> bool:
-    """Empirical likelihood with half an example at each end of the scale, as a contrast; not used by the package."""
+    """Use empirical likelihood with half an example at each end of the scale, for contrast; not in the package."""
     shifts = np.append(differences, [1.0, -1.0]) - margin
     weights = np.append(np.ones(len(differences)), [0.5, 0.5])
     low, high = 0.0, 1 / (1 + margin)
@@ -170,7 +170,7 @@ def by_half_count_likelihood(differences: np.ndarray, margin: float) -> bool:
 
 
 def by_gaffke(differences: np.ndarray, margin: float) -> bool:
-    """What the package does."""
+    """Decide as the package does."""
     return graded_p_value(Sample.of(differences, -1.0), margin) <= 0.05
 
 
@@ -182,7 +182,7 @@ GRADED: dict[str, Callable[[np.ndarray, float], bool]] = {
 
 
 def rare_losses(n: int, size: float, margin: float) -> dict[str, float]:
-    """Worst false-pass rate where a share of the examples loses ``size`` and the others gain alike; enumerated."""
+    """Return the worst false-pass rate where a share of the examples loses ``size`` and the others gain alike."""
     shares = np.concatenate([np.arange(1, 40) / (8 * n), np.arange(5, 40) / n])
     shares = shares[shares < 0.6]
     worst = dict.fromkeys(GRADED, 0.0)
@@ -261,14 +261,14 @@ def graded_power_table(repetitions: int = 1000) -> None:
 
 
 def macro_f1(confusions: np.ndarray) -> np.ndarray:
-    """Macro-F1 of stacked confusion matrices."""
+    """Return the macro-F1 of stacked confusion matrices."""
     right = np.diagonal(confusions, axis1=1, axis2=2)[:, :-1]
     both = confusions.sum(axis=2)[:, :-1] + confusions.sum(axis=1)[:, :-1]
     return np.divide(2 * right, both, out=np.zeros_like(right), where=both > 0).mean(axis=1)
 
 
 def cells_of(wins: float, losses: float, losing_labels: tuple[int, ...] = (0, 1, 2)) -> tuple[np.ndarray, np.ndarray]:
-    """Kinds of examples (label, baseline, candidate) and their rates: three labels, 70/20/10 %, 90 % agreed right."""
+    """Return kinds of examples (label, baseline, candidate) with rates: labels of 70/20/10 %, 90 % agreed right."""
     shares = np.array([0.7, 0.2, 0.1])
     lost = np.array([shares[label] if label in losing_labels else 0.0 for label in range(3)])
     lost /= lost.sum()
@@ -282,7 +282,7 @@ def cells_of(wins: float, losses: float, losing_labels: tuple[int, ...] = (0, 1,
 
 
 def real_gain(kinds: np.ndarray, rates: np.ndarray) -> float:
-    """Of the population."""
+    """Return the gain of the population."""
     confusions = np.zeros((2, 4, 4))
     for (label, before, after), rate in zip(kinds, rates, strict=True):
         confusions[0, label, before] += rate
@@ -292,7 +292,7 @@ def real_gain(kinds: np.ndarray, rates: np.ndarray) -> float:
 
 
 def sure(baseline: LabelCounts, candidate: LabelCounts, margin: float) -> tuple[bool, bool]:
-    """Whether the jackknife alone, and what the package does, are sure that the gain reaches the margin."""
+    """Return whether the jackknife alone, and the package's method, are sure that the gain reaches the margin."""
     gain = set_value(candidate) - set_value(baseline)
     alone = jackknife(gain, values_without_one(candidate) - values_without_one(baseline))
     if alone.standard_error > 0 and alone.p_value(margin) > 0.05:
@@ -302,7 +302,7 @@ def sure(baseline: LabelCounts, candidate: LabelCounts, margin: float) -> tuple[
 
 
 def set_passes(kinds: np.ndarray, rates: np.ndarray, n: int, margin: float, repetitions: int) -> tuple[float, float]:
-    """Rates at which the jackknife alone, and what the package does, pass the margin."""
+    """Return the rates at which the jackknife alone, and the package's method, pass the margin."""
     rng = np.random.default_rng(n)
     passed = np.zeros(2)
     for _ in range(repetitions):
@@ -332,7 +332,7 @@ def set_table(repetitions: int = 2000) -> None:
 
 
 def macro_recall(confusions: np.ndarray) -> np.ndarray:
-    """The mean of the labels' shares of right answers."""
+    """Return the mean of the labels' shares of right answers."""
     right, expected = np.diagonal(confusions, axis1=1, axis2=2)[:, :-1], confusions.sum(axis=2)[:, :-1]
     return np.divide(right, expected, out=np.zeros_like(right), where=expected > 0).mean(axis=1)
 
@@ -381,7 +381,7 @@ def set_power_table(repetitions: int = 400) -> None:
 
 
 def zipf(groups: int, examples: int) -> list[int]:
-    """Sizes of which the k-th is as large as the first by k."""
+    """Return sizes of which the k-th is the first divided by k."""
     shares = 1 / np.arange(1, groups + 1)
     return [max(1, round(examples * share / shares.sum())) for share in shares]
 
@@ -485,7 +485,7 @@ def group_table(repetitions: int = 2000) -> None:
 
 
 def seconds(call: Callable[[], object], rounds: int = 5) -> float:
-    """The median of several calls, after one to warm up."""
+    """Return the median time of several calls, after one to warm up."""
     call()
     taken = []
     for _ in range(rounds):
@@ -496,7 +496,7 @@ def seconds(call: Callable[[], object], rounds: int = 5) -> float:
 
 
 def speed_rows() -> Iterator[tuple[str, float, float | None]]:
-    """What, seconds, seconds of the usual way."""
+    """Return what was measured, its seconds, and the seconds of the usual way."""
     from sklearn.metrics import f1_score
 
     for n in (200, 2_000, 100_000):

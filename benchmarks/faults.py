@@ -30,7 +30,7 @@ from throughput import MODELS, project, serving
 
 
 def script(url: str, concurrency: int) -> None:
-    """Prints the number of right answers of both models, and of missing ones."""
+    """Print the number of right answers of both models, and of missing ones."""
     from openai import AsyncOpenAI, DefaultAioHttpClient
 
     rows = [json.loads(line) for line in Path("test.jsonl").read_text(encoding="utf-8").splitlines()]
@@ -62,7 +62,7 @@ def script(url: str, concurrency: int) -> None:
 
 
 def gate(folder: Path) -> dict[str, Any]:
-    """What the gate's report says."""
+    """Return the content of the gate's report."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--ftgate-report=json:report.json"]
     subprocess.run(command, cwd=folder, stdout=subprocess.DEVNULL, check=False)
     (found,) = json.loads((folder / "report.json").read_text(encoding="utf-8"))["gates"]
@@ -79,7 +79,7 @@ def child(url: str, concurrency: int, folder: Path) -> dict[str, Any]:
 
 
 def contend(name: str, args: argparse.Namespace) -> dict[str, Any]:
-    """One contender, with a server of its own."""
+    """Run one contender, with a server of its own."""
     with (
         serving(args.delay_ms, f"--bad-day={args.seed}") as url,
         project(url, args.examples, args.concurrency) as folder,

@@ -61,7 +61,7 @@ def main() -> None:
 
 
 def planted(title: str, texts: Sequence[str]) -> None:
-    """The share of planted copies that are found, in percent."""
+    """Return the percentage of planted copies that are found."""
     rng = random.Random(5)
     long = [text for text in texts if len(text.split()) >= 3]
     vocabulary = [word for text in long for word in text.split() if len(word) > 2]

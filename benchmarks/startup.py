@@ -134,7 +134,7 @@ def loaded(project: Path, arguments: Iterable[str], *, modules: bool) -> list[st
 
 
 def _environment(project: Path) -> dict[str, str]:
-    """No other installed plugin takes part, and byte code is kept; each way loads what it names."""
+    """Return the environment: no other installed plugin is loaded, and byte code is kept."""
     path = os.pathsep.join(filter(None, (str(project), os.environ.get("PYTHONPATH"))))
     environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": path}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)

@@ -52,7 +52,7 @@ class Cost:
 
 
 def script(url: str, concurrency: int) -> None:
-    """What one would write by hand."""
+    """Ask as a script written by hand would."""
     from openai import AsyncOpenAI, DefaultAioHttpClient
 
     rows = [json.loads(line) for line in Path("test.jsonl").read_text(encoding="utf-8").splitlines()]
@@ -81,7 +81,7 @@ def script(url: str, concurrency: int) -> None:
 
 
 def loop(url: str, concurrency: int) -> None:
-    """What one would write by hand to be fast, and nothing else."""
+    """Ask as a fast loop written by hand would, and do nothing else."""
     import aiohttp
 
     rows = [json.loads(line) for line in Path("test.jsonl").read_text(encoding="utf-8").splitlines()]
@@ -109,7 +109,7 @@ def loop(url: str, concurrency: int) -> None:
 
 
 def runner(url: str, concurrency: int) -> None:
-    """The same with this package's parts."""
+    """Ask the same with this package's parts."""
     from pytest_ftgate.config import ModelSpec, Source
     from pytest_ftgate.data import load_examples
     from pytest_ftgate.models import Surroundings, build_model
@@ -139,7 +139,7 @@ CHILDREN: dict[str, Callable[[str, int], None]] = {"script": script, "loop": loo
 
 
 def write_project(folder: Path, url: str, examples: int, concurrency: int) -> None:
-    """A folder with a test set, a training set and a gate."""
+    """Write a folder with a test set, a training set and a gate."""
     write_rows(folder / "test.jsonl", "question", examples)
     write_rows(folder / "train.jsonl", "training text", 200)
     models = "\n".join(
@@ -165,7 +165,7 @@ def write_rows(path: Path, text: str, n: int) -> None:
 
 @contextmanager
 def serving(delay_ms: float, *options: str) -> Iterator[str]:
-    """The server of answers, in its own process; gives its URL."""
+    """Run the server of answers in its own process, and yield its URL."""
     command = [sys.executable, str(HERE / "server.py"), f"--delay-ms={delay_ms}", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -194,7 +194,7 @@ def cost_of(command: Sequence[str], folder: Path) -> Cost:
 
 
 def one_run(url: str, examples: int, concurrency: int, who: Sequence[str]) -> dict[str, Cost]:
-    """Every contender once, each in a fresh folder (``again`` in that of ``gate``)."""
+    """Run every contender once, each in a fresh folder (``again`` in that of ``gate``)."""
     costs = {}
     for name in CHILDREN:
         if name in who:

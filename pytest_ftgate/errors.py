@@ -134,7 +134,7 @@ class StoreError(FtgateError):
 
 RAISED_CURE = "fix the exception: it is not scored as a wrong answer"
 
-FailureKind = Literal["busy", "unreachable", "refused", "offline", "stopped", "other"]
+FailureKind = Literal["busy", "unreachable", "refused", "unreadable", "offline", "stopped", "other"]
 
 
 class ModelError(FtgateError):
@@ -144,7 +144,8 @@ class ModelError(FtgateError):
         retryable: the same call may succeed later.
         retry_after_s: how many seconds the endpoint asked to wait.
         kind: ``busy``: the endpoint has too many calls; ``unreachable``: there was no connection; ``refused``: the
-            endpoint rejects this request, and would again; ``offline``: the call was forbidden by
+            endpoint rejects this request, and would again; ``unreadable``: it answered with something that is not an
+            answer of the model, and would again; ``offline``: the call was forbidden by
             ``--ftgate-offline``; ``stopped``: the call was not made, because another model ended the run; ``other``.
         fatal: no other call can succeed either (a wrong key, an unknown model): the run stops at once.
         unpaid: the call cannot have cost anything: it was not sent, or was rejected.

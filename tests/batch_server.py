@@ -64,7 +64,7 @@ class BatchServer(LoopbackServer):
 
     @property
     def tally(self) -> Counter[str]:
-        """How often each route was asked for; but for whether models are about to be shut down."""
+        """Return how often each route was asked for; but for whether models are about to be shut down."""
         return Counter(_route(request) for request in self.requests if not request.path.startswith("/v1/models/"))
 
     def reply_to(self, request: Request) -> Reply:
@@ -161,7 +161,7 @@ class BatchServer(LoopbackServer):
 
 
 def _route(request: Request) -> str:
-    """The method and the path, without names of batches and files."""
+    """Return the method and the path, without names of batches and files."""
     path = request.path.removeprefix("/v1").partition("?")[0]
     first, _, name = path.removeprefix("/").partition("/")
     return f"{request.method} {path}" if first == "chat" or not name else f"{request.method} /{first}/"

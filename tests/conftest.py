@@ -39,7 +39,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in what a shell's sc
 
 @pytest.fixture
 def project(pytester: pytest.Pytester) -> Project:
-    """A green gate on recorded predictions."""
+    """Return a green gate on recorded predictions."""
     return Project(pytester)
 
 
@@ -60,6 +60,6 @@ def no_ambient_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def server() -> Iterator[LoopbackServer]:
-    """An OpenAI-compatible endpoint on loopback."""
+    """Yield an OpenAI-compatible endpoint on loopback."""
     with LoopbackServer() as running:
         yield running

@@ -21,7 +21,7 @@ _MISSED = {"base": frozenset(range(40, 60)), "ft": frozenset((0, 1, 58, 59))}
 
 
 def index_of(body: dict[str, Any]) -> int:
-    """The number of the test example that a request is about."""
+    """Return the number of the test example that a request is about."""
     (number,) = re.findall(r"question (\d+)", body["messages"][-1]["content"])
     return int(number)
 
@@ -33,7 +33,7 @@ def answer(body: dict[str, Any]) -> str:
 
 
 def untimed(gate: dict[str, Any]) -> dict[str, Any]:
-    """The facts of a gate without those that differ from run to run."""
+    """Return the facts of a gate without those that differ from run to run."""
 
     def bare(model: dict[str, Any]) -> dict[str, Any]:
         return {name: value for name, value in model.items() if name not in TIMED}
@@ -65,7 +65,7 @@ class EndpointProject(Project):
 
     @property
     def asked(self) -> Counter[tuple[str, str]]:
-        """How often each model was asked for each last message."""
+        """Return how often each model was asked for each last message."""
         return Counter((body["model"], body["messages"][-1]["content"]) for body in self.server.bodies)
 
     def forget(self) -> None:

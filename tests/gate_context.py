@@ -23,14 +23,14 @@ ACCURACY: Any = SimpleNamespace(name="accuracy", kind="right_wrong", low=0.0, hi
 
 
 def config(keys: Mapping[str, Any]) -> GateKeys:
-    """The usual keys with these in place of some, all of them written at one place; ``...`` leaves one out."""
+    """Return the usual keys with these in place of some, all of them written at one place; ``...`` leaves one out."""
     values = {name: value for name, value in {**KEYS, **keys}.items() if value is not ...}
     source = Source("file", PLACE, Path.cwd())
     return resolve_gate([Layer(values, dict.fromkeys(values, source))], file=None, gate=None, default_name="x")
 
 
 def context(keys: Mapping[str, Any] | None = None, *, result: Mapping[str, Any] | None = None, **parts: Any) -> Context:
-    """A gate with these keys, these facts in its result, and these parts; what is not given is nothing."""
+    """Return a gate with these keys, these facts in its result, and these parts; what is not given is nothing."""
     settled = config(keys or {})
     usual = {"test": (), "training": (), "audit": None, "models": {}, "surroundings": None, "notes": None, "now": 0.0}
     usual["metrics"] = {settled.metric.name: ACCURACY}

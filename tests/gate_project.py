@@ -115,7 +115,7 @@ class Project:
         write_jsonl(self.path / name, [*(read_jsonl(self.path / name) if add else ()), *rows])
 
     def mark(self, **changes: Any) -> str:
-        """The mark as source code; a key changed to ``...`` is left out."""
+        """Return the mark as source code; a key changed to ``...`` is left out."""
         keys = {name: value for name, value in {**self.keys, **changes}.items() if value is not ...}
         return "@pytest.mark.ftgate(" + ", ".join(f"{name}={value!r}" for name, value in keys.items()) + ")"
 
@@ -187,7 +187,7 @@ def check(gate: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def checks(gate: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
-    """All checks of one name, as each baseline may have one."""
+    """Return all checks of one name, as each baseline may have one."""
     return [item for item in gate["checks"] if item["name"] == name]
 
 
@@ -251,7 +251,7 @@ def _judge(
     refresh: bool,
     hook: Any,
 ) -> dict[str, Any]:
-    """What the plugin does with a marked test, without one: layers, resolution, the use case."""
+    """Return what the plugin does with a marked test, without one: layers, resolution, the use case."""
     from pytest_ftgate import hookspecs
     from pytest_ftgate.checks.weakening.review import look_back
     from pytest_ftgate.config import Layer, Source, load_gate_file
@@ -311,7 +311,7 @@ def _judge(
 
 
 def block(gate: Mapping[str, Any], *, verbose: bool = False) -> list[str]:
-    """The lines that the terminal shows of a gate, the heading first."""
+    """Return the lines that the terminal shows of a gate, the heading first."""
     from pytest_ftgate.reports import text
     from pytest_ftgate.result import GateResult
 
@@ -321,7 +321,7 @@ def block(gate: Mapping[str, Any], *, verbose: bool = False) -> list[str]:
 
 
 def _conftest(folder: Path) -> Any:
-    """The hooks of the project, as it is written now."""
+    """Return the hooks of the project, as it is written now."""
     path = folder / "conftest.py"
     if not path.exists():
         return None

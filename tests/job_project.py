@@ -19,7 +19,7 @@ FILE_ROUTE = f"GET /v1/files/{FILE}/content"
 
 
 def job(**changes: Any) -> dict[str, Any]:
-    """The job as OpenAI tells it, succeeded."""
+    """Return the job as OpenAI tells it, succeeded."""
     return {
         "object": "fine_tuning.job",
         "id": JOB,
@@ -41,7 +41,7 @@ def job(**changes: Any) -> dict[str, Any]:
 
 
 def checkpoint(step: int, model: str, **metrics: Any) -> dict[str, Any]:
-    """A checkpoint as OpenAI tells it."""
+    """Return a checkpoint as OpenAI tells it."""
     return {
         "object": "fine_tuning.job.checkpoint",
         "id": f"ftckpt_{step}",
@@ -54,7 +54,7 @@ def checkpoint(step: int, model: str, **metrics: Any) -> dict[str, Any]:
 
 
 def page(*rows: Mapping[str, Any], more: bool = False) -> Reply:
-    """A page of a list."""
+    """Return a page of a list."""
     return Reply(body={"object": "list", "data": list(rows), "has_more": more})
 
 
@@ -76,7 +76,7 @@ class JobProject(EndpointProject):
         return {"provider": "openai", "job": JOB, "base_url": self.server.url, "retries": 0, **options}
 
     def trained(self) -> bytes:
-        """The bytes of the training set."""
+        """Return the bytes of the training set."""
         return (self.path / "train.jsonl").read_bytes()
 
     def tell(self, **changes: Any) -> None:
@@ -90,7 +90,7 @@ class JobProject(EndpointProject):
 
     @property
     def read(self) -> list[str]:
-        """What was read from the server, in order; but for whether models are about to be shut down."""
+        """Return what was read from the server, in order; but for whether models are about to be shut down."""
         paths = [request.path for request in self.server.requests if request.method == "GET"]
         return [f"GET {path}" for path in paths if not path.startswith("/v1/models/")]
 

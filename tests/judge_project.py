@@ -26,7 +26,7 @@ def poor(index: int) -> str:
 
 
 def asked_of(body: dict[str, Any]) -> dict[str, Any]:
-    """The data of a judge's question: of a request, or of the messages that a Python judge is given."""
+    """Return the data of a judge's question: of a request, or of the messages that a Python judge is given."""
     messages = body["messages"] if isinstance(body, dict) else body
     found: dict[str, Any] = json.loads(messages[-1]["content"])
     return found
@@ -37,7 +37,7 @@ def quality(answer: str) -> int:
 
 
 def honest(body: dict[str, Any]) -> str:
-    """A judge that looks at what it is asked about."""
+    """Return a judge that looks at what it is asked about."""
     data = asked_of(body)
     if "answer" in data:
         return json.dumps({"score": quality(data["answer"])})

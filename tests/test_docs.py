@@ -96,7 +96,7 @@ def completed(gate: dict[str, Any]) -> dict[str, Any]:
 
 
 def models_of(page: Path) -> dict[str, Any]:
-    """The models that any block of a page names; another block may use them."""
+    """Return the models that any block of a page names; another block may use them."""
     every = [whole(one.text) for one in blocks(page) if one.language == "yaml" and one.title in ("", "ftgate.yaml")]
     return {name: model for shown in every for name, model in shown.get("models", {}).items()}
 

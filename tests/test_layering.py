@@ -120,7 +120,7 @@ def ranks() -> dict[str, int]:
 
 
 def imported(path: Path) -> set[str]:
-    """The modules that a module imports, also within functions; not those for types alone."""
+    """Return the modules that a module imports, also within functions; not those for types alone."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
@@ -143,7 +143,7 @@ def name(path: Path) -> str:
 
 
 def imports(path: Path) -> set[str]:
-    """The parts of our package that a module imports from."""
+    """Return the parts of our package that a module imports from."""
     return {one.split(".")[1] for one in imported(path) if one.startswith("pytest_ftgate.")}
 
 

@@ -13,13 +13,13 @@ _LINK = re.compile(r"\[([^\]]*)\]\(([^)#\s]+)(?:#[^)\s]*)?\)")
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """The text of a page, as mkdocs asks for it."""
+    """Return the text of a page, as mkdocs asks for it."""
     source = Path(page.file.abs_src_path)
     return within(markdown, source.parent, Path(page.file.src_dir))
 
 
 def within(markdown: str, folder: Path, docs: Path) -> str:
-    """The text without its links to files that are there, and not below ``docs``; ``folder`` is that of the page."""
+    """Return the text without its links to files that exist but are not below ``docs``; ``folder`` is the page's."""
 
     def kept(found: re.Match[str]) -> str:
         target = (folder / found[2]).resolve()

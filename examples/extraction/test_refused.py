@@ -5,9 +5,9 @@ import pytest
 
 @pytest.mark.ftgate("invented_slots")
 def test_model_invents_slots():
-    """Fails by the fields: the model knows the intents but invents slots, so it gains nothing."""
+    """Fail by the fields: the model knows the intents but invents slots, so it gains nothing."""
 
 
 @pytest.mark.ftgate("every_answer")
 def test_some_answers_break_the_schema():
-    """Fails by the format: the gain is large, but too many answers violate the schema."""
+    """Fail by the format: the gain is large, but too many answers violate the schema."""

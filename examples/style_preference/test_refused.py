@@ -5,9 +5,9 @@ import pytest
 
 @pytest.mark.ftgate("curt_replies")
 def test_people_do_not_like_curt_answers_better():
-    """Fails: raters do not clearly prefer the curt answers."""
+    """Fail: raters do not clearly prefer the curt answers."""
 
 
 @pytest.mark.ftgate("other_answers")
 def test_people_read_other_answers():
-    """Is an error: the ratings are about answers that this model does not give."""
+    """Raise an error: the ratings are about answers that this model does not give."""

@@ -5,9 +5,9 @@ import pytest
 
 @pytest.mark.ftgate("intents_refused")
 def test_too_few_training_examples():
-    """Fails before a model is called: the training set is smaller than ``min_training_examples``."""
+    """Fail before a model is called: the training set is smaller than ``min_training_examples``."""
 
 
 @pytest.mark.ftgate("small_gain")
 def test_gain_is_below_the_margin():
-    """Fails by measurement: the gain is real, but smaller than the margin."""
+    """Fail by measurement: the gain is real, but smaller than the margin."""

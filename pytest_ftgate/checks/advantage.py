@@ -199,7 +199,7 @@ def _foreseen(gate: Context) -> Iterator[Check]:
     factor, unknown = required["required"], _cost_unknown(gate, {gate.best: baseline})
     if unknown is not None or not baseline.cost_usd:
         name = called(gate.best, baseline.name)
-        message = f"no room: by its price a call of {name} costs nothing, so no candidate can be cheaper"
+        message = f"by its price a call of {name} costs nothing, so no candidate can be cheaper"
         advice = "Do not train to save money: there is nothing to save."
         yield unknown or Check("room", "fail", message, 0.0, **required, advice=advice, action="stop")
         return

@@ -31,6 +31,7 @@ MOST_TRAINING = 2000
 _RED = ("fail", "inconclusive")
 _LABEL_CHARACTERS = 40
 _BY_ANSWERS = {
+    "baseline_form",
     "degenerate_candidate",
     "evidence",
     "hypothesis_from",
@@ -45,6 +46,9 @@ _BY_ANSWERS = {
     "weak_baseline",
 }
 """The checks that fail because of the answers on the test set, and not because of a guard, a cost or a date."""
+
+_FORM = ("normalization", "baseline_form")
+"""The checks which say that the form of answers decides."""
 
 
 def advise(gate: Context) -> tuple[Advice, ...]:
@@ -71,12 +75,17 @@ def advice_on_loss(gate: Context, otherwise: str) -> str | None:
 
 def most_to_try(result: GateResult, most: int = 3) -> list[Advice]:
     """Return the first advice of each action, at most ``most``, without advice that checks show themselves."""
-    shown = {text for check in result.checks if check.advice for text in (check.advice, check.message)}
+    shown = {text for check in result.checks if check.advice for text in (check.advice, _fact(check))}
     first: dict[str, Advice] = {}
     for one in result.advice:
         if shown.isdisjoint((one.text, one.fact)):
             first.setdefault(one.action, one)
     return list(first.values())[:most]
+
+
+def _fact(check: Check) -> str:
+    """Return what a check found, as the fact that advice rests on."""
+    return f"{check.name}: {check.message}"
 
 
 class Facts:
@@ -106,7 +115,7 @@ class Facts:
         """
         biased = f"position_bias.{self.result.metric}"
         found = [check for check in self.gate.judge_run.checks if check.name == biased and check.status == "warning"]
-        form = [check for check in self.result.checks if check.name == "normalization"]
+        form = [check for check in self.result.checks if check.name in _FORM]
         return [*found, *(check for name, check in self.red.items() if name == "identical_outputs"), *form]
 
     @property
@@ -137,7 +146,7 @@ def _first(facts: Facts) -> Iterator[Advice]:
     if not facts.lost:
         return
     for check in facts.unmeasured:
-        yield Advice("measure_again", check.advice or "", check.message)
+        yield Advice("measure_again", check.advice or "", _fact(check))
     form = form_first(facts.diagnosis)
     if form is not None and not facts.unmeasured:
         yield form
@@ -154,7 +163,7 @@ def _of_checks(facts: Facts) -> Iterator[Advice]:
             continue
         if (check.name == "degenerate_candidate" or _bounds_quality(check)) and not facts.taught:
             continue
-        yield Advice(check.action, check.advice, check.message)
+        yield Advice(check.action, check.advice, _fact(check))
 
 
 def _of_answers(facts: Facts) -> Iterator[Advice]:
@@ -171,7 +180,7 @@ def _of_answers(facts: Facts) -> Iterator[Advice]:
         yield from _lost_too_much(facts)
     if facts.lost:
         yield from _too_few_test_examples(facts)
-    if facts.lost and not any(check.name == "normalization" for check in facts.unmeasured):
+    if facts.lost and not any(check.name in _FORM for check in facts.unmeasured):
         yield from form_advice(facts.gate.config.asked, facts.diagnosis)
 
 
@@ -272,7 +281,7 @@ def _too_few_test_examples(facts: Facts) -> Iterator[Advice]:
         thin = check is not None and check.status == "inconclusive" and not facts.unmeasured
         if check is not None and thin and needed is not None and n is not None:
             more = plural(max(needed - n, 1), "more test example")
-            yield Advice("add_examples", f"Label {more}, about {needed:,} in all.", check.message)
+            yield Advice("add_examples", f"Label {more}, about {needed:,} in all.", _fact(check))
 
 
 # --- another model, or none --------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pytest_ftgate.checks.context import ABLATED
 from pytest_ftgate.result import Check, LabelResult, called
-from pytest_ftgate.text import plural, printable
+from pytest_ftgate.text import plural, printable, shortened
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _PLACES_SHOWN = 3
 _ID_CHARACTERS = 40
+_CAUSE_CHARACTERS = 1000
 
 
 def check_complete(gate: Context) -> list[Check]:
@@ -98,12 +99,13 @@ def _complete(role: str, measured: Measured, *, forgiven: bool) -> Check:
     if not missing:
         return Check(name, "pass", f"{called(role)}: all {plural(n, 'answer')} arrived", observed=n, required=n)
     failure = run.failure
+    cause = shortened(failure.cause, _CAUSE_CHARACTERS) if failure else "no cause is known"
     counted = f"{missing:,} of {plural(n, 'answer')} missing ({', '.join(_places(run))})"
     counted += ", counted as wrong (errors: score_zero)" if forgiven else ""
     return Check(
         name,
         "warning" if forgiven else "error",
-        f"{called(role, model.name)}: {failure.cause if failure else 'no cause is known'}; {counted}",
+        f"{called(role, model.name)}: {cause}; {counted}",
         observed=n - missing,
         required=n,
         advice=None if failure is None or forgiven else failure.advice,

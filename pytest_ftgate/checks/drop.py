@@ -9,7 +9,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.errors import ConfigError
-from pytest_ftgate.result import Status
+from pytest_ftgate.result import Status, opponent
 from pytest_ftgate.text import (
     is_share,
     plural,
@@ -137,6 +137,12 @@ def as_fraction(gain: float | Fraction) -> Fraction:
 def exact_gain(comparison: Comparison) -> Fraction:
     """Return a measured gain for an exact comparison."""
     return as_fraction(comparison.gain if comparison.gain_exact is None else comparison.gain_exact)
+
+
+def shown_gain(gate: Context, role: str, comparison: Comparison) -> str:
+    """Return ``gain +2.1 points``; with several baselines ``gain over baseline few_shot +2.1 points``."""
+    over = "" if role == "baseline" else f" over {opponent(role)}"
+    return f"gain{over} {show_difference(comparison.gain, share=gate.share)}"
 
 
 def judge_drop(baseline: Scored, candidate: Scored, tolerance: Tolerance, groups: Sequence[str | None]) -> Drop:

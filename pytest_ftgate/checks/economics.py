@@ -180,7 +180,7 @@ def _headroom_check(gate: Context, limit: str, costs: Costs) -> Check:
     return Check(
         "room",
         "pass" if enough else "fail",
-        f"{'' if enough else 'no room: '}{rests_on}; a candidate {message}",
+        f"{rests_on}; a candidate {message}",
         observed,
         **gate.requirement(f"economics.{limit}"),
         advice=None if enough else _NO_HEADROOM,

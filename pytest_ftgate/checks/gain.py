@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.checks.advice import advice_on_loss
-from pytest_ftgate.checks.drop import exact_gain, gain_reaches, is_shown
+from pytest_ftgate.checks.drop import exact_gain, gain_reaches, is_shown, shown_gain
 from pytest_ftgate.checks.match import max_drop_check
 from pytest_ftgate.result import Check, Gain, opponent
 from pytest_ftgate.text import settled_by, show_amount, show_difference, show_percent
@@ -49,19 +49,19 @@ def gain_checks(gate: Context, role: str, comparison: Comparison) -> list[Check]
     The evidence is only checked where the margin is reached.
     """
     if gate.config.objective == "match":
-        return [max_drop_check(gate, comparison, opponent(role))]
-    margin = _margin_check(gate, comparison, opponent(role))
-    return [margin] if margin.status == "fail" else [margin, _evidence_check(gate, comparison, opponent(role))]
+        return [max_drop_check(gate, role, comparison)]
+    margin = _margin_check(gate, role, comparison)
+    return [margin] if margin.status == "fail" else [margin, _evidence_check(gate, role, comparison)]
 
 
-def _margin_check(gate: Context, comparison: Comparison, against: str) -> Check:
+def _margin_check(gate: Context, role: str, comparison: Comparison) -> Check:
     margin, share = gate.config.margin, gate.share
     reached = gain_reaches(exact_gain(comparison), margin)
     least = f"+{show_amount(margin, share=share)}" if margin else "more than 0"
     return Check(
         "margin",
         "pass" if reached else "fail",
-        f"gain over {against} {show_difference(comparison.gain, share=share)} ({least} required)",
+        f"{shown_gain(gate, role, comparison)} ({least} required)",
         observed=comparison.gain,
         **gate.requirement("margin"),
         advice=None if reached else advice_on_loss(gate, _advice_below(comparison)),
@@ -77,7 +77,7 @@ def _advice_below(comparison: Comparison) -> str:
     return again
 
 
-def _evidence_check(gate: Context, comparison: Comparison, against: str) -> Check:
+def _evidence_check(gate: Context, role: str, comparison: Comparison) -> Check:
     holds = is_shown(gate, comparison)
     target = {"observed": None, "significant": 0.0, "proven": gate.config.margin}[gate.config.evidence]
     needed = comparison.examples_needed
@@ -87,22 +87,22 @@ def _evidence_check(gate: Context, comparison: Comparison, against: str) -> Chec
     return Check(
         "evidence",
         "pass" if holds else "inconclusive",
-        _evidence(gate, comparison, against),
+        _evidence(gate, role, comparison),
         observed=comparison.lower,
         **gate.requirement("evidence", required=target),
         advice=None if holds else advice,
     )
 
 
-def _evidence(gate: Context, comparison: Comparison, against: str) -> str:
+def _evidence(gate: Context, role: str, comparison: Comparison) -> str:
     """Return the lower bound in words, and what it leaves open: no gain at all, or a gain below the margin."""
     config, share = gate.config, gate.share
     if comparison.lower is None:
-        return f"the gain over {against} has no lower bound: {comparison.note or 'the method gives none'}"
+        return f"the gain over {opponent(role)} has no lower bound: {comparison.note or 'the method gives none'}"
     bound = f"{show_percent(config.confidence)} lower bound {show_difference(comparison.lower, share=share)}"
     if not config.margin or comparison.reaches_margin:
         return bound
-    measured = f"gain over {against} {show_difference(comparison.gain, share=share)}, {bound}"
+    measured = f"{shown_gain(gate, role, comparison)}, {bound}"
     if config.evidence == "significant" and not comparison.above_zero:
         return f"{measured}: the real gain may be zero or negative"
     return f"{measured}: the margin of {show_amount(config.margin, share=share)} is not proven"

@@ -63,8 +63,8 @@ class Guard:
         return is_share((self.metric.low, self.metric.high))
 
     def check(self, status: Status, message: str, part: str = "", **fields: Any) -> Check:
-        """Return a check of the guard, or of a part of it; name and message begin with the guard's name."""
-        return Check(f"{self.path}.{part}" if part else self.path, status, f"guard {self.name}: {message}", **fields)
+        """Return a check of the guard, or of a part of it; its name says which guard."""
+        return Check(f"{self.path}.{part}" if part else self.path, status, message, **fields)
 
 
 def prepare_guards(
@@ -273,7 +273,7 @@ def _incomplete(guard: Guard, measured: Mapping[str, Measured], errors: str) -> 
 
     forgiven = forgiven_roles(errors, [one.run for one in measured.values()])
     return [
-        replace(check, name=f"{guard.path}.{check.name}", message=f"guard {guard.name}: {check.message}")
+        replace(check, name=f"{guard.path}.{check.name}")
         for check in complete_checks(measured, forgiven)
         if check.status != "pass"
     ]

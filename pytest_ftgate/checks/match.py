@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.checks.advice import advice_on_loss
-from pytest_ftgate.checks.drop import drop_limit, examples_advice, status_of
+from pytest_ftgate.checks.drop import drop_limit, examples_advice, shown_gain, status_of
 from pytest_ftgate.result import Check
 from pytest_ftgate.text import plural, show_amount, show_difference, show_percent
 
@@ -26,17 +26,17 @@ _MOST_EXAMPLES = 100_000
 """The largest number of examples that is calculated exactly."""
 
 
-def max_drop_check(gate: Context, comparison: Comparison, against: str) -> Check:
+def max_drop_check(gate: Context, role: str, comparison: Comparison) -> Check:
     """Check that the candidate is proven to be at most ``max_drop`` worse than a baseline.
 
     Args:
         gate: the gate.
-        comparison: the comparison of the candidate with a baseline, at the margin ``-max_drop``.
-        against: the name of the baseline in messages.
+        role: the role of the baseline.
+        comparison: the comparison of the candidate with the baseline, at the margin ``-max_drop``.
     """
     most, share = gate.config.max_drop, gate.share
     status = status_of(comparison, most, "proven")
-    measured = f"gain over {against} {show_difference(comparison.gain, share=share)}"
+    measured = shown_gain(gate, role, comparison)
     limit, bound = drop_limit(most, share=share), f"{show_percent(gate.config.confidence)} lower bound"
     message, observed = f"{measured} ({limit})", comparison.lower
     advice: str | None = None

@@ -126,7 +126,7 @@ def _headroom(gate: Context, best: Scored) -> list[Check]:
         Check(
             "room",
             "pass" if enough else "fail",
-            f"{'' if enough else 'no room: '}{called(gate.best)} is at {show_value(best.value, share=share)}, "
+            f"{called(gate.best)} is at {show_value(best.value, share=share)}, "
             f"so a candidate can gain at most {show_difference(float(left), share=share)} "
             f"({show_amount(margin, share=share)} required)",
             float(left),

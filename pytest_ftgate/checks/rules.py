@@ -9,6 +9,7 @@ from pytest_ftgate.checks import (
     advantage,
     alternatives,
     answers,
+    baseline_form,
     baseline_quality,
     bounds,
     checkpoint,
@@ -35,7 +36,7 @@ from pytest_ftgate.checks import (
     training_file,
     training_set,
 )
-from pytest_ftgate.checks.freshness import alias, base_changed, drift, max_age, shutdown
+from pytest_ftgate.checks.freshness import alias, base_changed, drift, max_age, shutdown, weights
 from pytest_ftgate.errors import FtgateError
 from pytest_ftgate.result import Check, error_check
 
@@ -80,6 +81,7 @@ RULES: tuple[Rule, ...] = (
     Rule("answered", answers.check_complete),
     Rule("answered", latency.check),
     Rule("scored", normalization.check),  # first: where form decides, all that follows only measures form
+    Rule("scored", baseline_form.check),
     Rule("scored", constant_baseline.check),
     Rule("scored", hypothesis.check),
     Rule("scored", identical_outputs.check),
@@ -94,6 +96,7 @@ RULES: tuple[Rule, ...] = (
     Rule("scored", alternatives.check),
     Rule("scored", slices.check, slices.facts),
     Rule("answered", guards.check, guards.facts),
+    Rule("answered", weights.check),
     Rule("answered", max_age.check, max_age.facts),
     Rule("scored", shutdown.check, shutdown.facts),
     Rule("scored", drift.check, drift.facts),

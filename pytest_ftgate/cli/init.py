@@ -30,10 +30,11 @@ import pytest
 def test_fine_tune_is_worth_it(ftgate):
     """The marker runs the gate. Add further assertions here, on ftgate.candidate.metrics for example."""
 '''
-_NO_BASELINE = """# Required:
-    # baseline: {provider: openai, model: gpt-4.1-mini, system_file: prompts/task.md, few_shot: {k: 8}}"""
-_NO_CANDIDATE = """# One of the two is required:
-    # candidate: "openai:ft:gpt-4.1-mini:acme::abc123"
+_ENDPOINT = "provider: openai, base_url: http://localhost:8000/v1"
+_NO_BASELINE = f"""# Required:
+    # baseline: {{{_ENDPOINT}, model: Qwen/Qwen3-8B, system_file: prompts/task.md, few_shot: {{k: 8}}}}"""
+_NO_CANDIDATE = f"""# One of the two is required:
+    # candidate: {{{_ENDPOINT}, model: task-v1}}
     # stage: ready"""
 
 

@@ -21,7 +21,7 @@ Level = Annotated[Literal["fail", "warn", "ignore"], words(*LEVELS)]
 
 
 class AuditKeys(Keys):
-    """The effect of the training audit's findings on the verdict."""
+    """The effect of the findings of the audit on the verdict."""
 
     usable: Level = optional("Fewer usable training examples than min_training_examples. Default: fail.", "fail")
     leaked: Level = optional("Test examples that are also in the training set. Default: fail.", "fail")
@@ -43,6 +43,11 @@ class AuditKeys(Keys):
     truncated: Level = optional("Outputs that are empty, a single character, or truncated. Default: warn.", "warn")
     chat_format: Level = optional("Conversations whose turns are out of order. Default: warn.", "warn")
     too_long: Level = optional("Rows with more tokens than max_tokens. Default: warn.", "warn")
+    baseline_form: Level = optional(
+        "A gain that is left only because of the form of the baseline's answers: cut off, behind reasoning, in a code "
+        "fence, or naming the right label among other words. Default: fail.",
+        "fail",
+    )
     max_tokens: Annotated[Positive, Weaker("higher")] = Field(
         MAX_TOKENS, description="The maximum number of tokens in a row, estimated as UTF-8 bytes / 4."
     )

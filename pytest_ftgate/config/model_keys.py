@@ -202,6 +202,10 @@ class OpenAIKeys(Keys):
         "The version of the weights, if the model's name does not identify it. Stored answers of another revision are "
         "not reused."
     )
+    served_as: Text | Annotated[list[Text], Field(min_length=1)] = optional(
+        "Other names that the endpoint's answers may give as their model, such as the model behind an alias. An answer "
+        "of any other model is an error."
+    )
     price: Price = optional("The model's prices, for cost checks.")
     strip_reasoning: _Stripping = _stripping()
     name: Text = optional("The model's name in reports.")

@@ -38,7 +38,7 @@ class ModelSpec(Placeable):
 
     provider: str  # "openai", "python", "recorded", "callable", or a provider of a hook
     options: Mapping[str, Any]  # without ``provider``; paths are absolute; {"function": object} of "callable"
-    spelling: str  # shown in reports: ``openai:gpt-4.1-mini``, ``python:pkg.mod:fn``, ``conftest.my_model``
+    spelling: str  # shown in reports: ``openai:gpt-5.4-mini``, ``python:pkg.mod:fn``, ``conftest.my_model``
     name: str
     source: Source  # where it is defined; for a named model, under ``models``
 
@@ -114,7 +114,7 @@ def _from_mapping(values: Mapping[Any, Any], reading: Reading) -> ModelSpec:
 
 
 def _meant_as_spelling(values: Mapping[Any, Any]) -> str:
-    """Return a cure: ``openai: gpt-4.1-mini``, with a space, is a mapping in YAML."""
+    """Return a cure: ``openai: gpt-5.4-mini``, with a space, is a mapping in YAML."""
     (key, rest), *further = values.items() or [(None, None)]
     if not further and key in _BUILT_IN and isinstance(rest, str):
         return f": write {key}:{cut(rest)}, without a space"

@@ -50,7 +50,7 @@ def read_inputs(config: GateKeys, services: Services, nodeid: str) -> Context:
     check_possible(config, metrics)
     audit = (services.audit or audit_training_set)(training, test, max_tokens=config.audit.max_tokens)
     notes, stores = services.notes(), services.stores
-    surroundings = Surroundings(training, notes, services.offline, stores.newer_than, test)
+    surroundings = Surroundings(training, notes, services.offline, stores.newer_than, test, stores.started)
     guards = prepare_guards(config, services.load, training, lambda: custom_metrics(services.hook))
     slices = _slices(config, test, training, metrics[config.metric.name], services.hook)
     checkpoints = _checkpoints(config, services, training, surroundings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from inspect import unwrap
 from posixpath import normpath
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from pytest_ftgate.models import Model, Surroundings
 
 _OWN_PROMPT = ("system", "system_file", "few_shot", "retrieval", "template")
-_OPERATION = ("name", "price", "concurrency", "timeout_s", "retries", "api_key_env", "revision", "params")
+_OPERATION = ("name", "price", "concurrency", "timeout_s", "retries", "api_key_env", "revision", "served_as", "params")
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -41,11 +42,11 @@ def prepare_judging(
     ``asked`` are the judged models by role, each as configured and, if available, as built. ``surroundings`` are those
     of the gate's models, and ``hook`` provides models of other providers.
     """
-    from pytest_ftgate.models import Surroundings, build_model
+    from pytest_ftgate.models import build_model
 
     judges: dict[str, Judge] = {}
     people = None
-    bare = Surroundings(None, surroundings.notes, surroundings.offline, surroundings.newer_than)
+    bare = replace(surroundings, training=None, asked=None)
     for name, metric in metrics.items():
         if metric.pairwise:
             _check_pairwise(config, name)

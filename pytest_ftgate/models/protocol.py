@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from time import time
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias, TypeGuard
 
@@ -13,6 +14,7 @@ from pytest_ftgate.errors import ModelError, guarded
 if TYPE_CHECKING:
     from pytest_ftgate.config import ModelSpec
     from pytest_ftgate.data import DataSet, Example
+    from pytest_ftgate.models.openai_api.weights import Weights
     from pytest_ftgate.models.prompt import Prompt
     from pytest_ftgate.result import PriceLack
 
@@ -221,6 +223,7 @@ class Model(Protocol):
         function: the user's code behind it.
         strip_reasoning: which reasoning is taken off the front of its answers.
         exclusive: names of what it uses alone: models that have one in common are never called at the same time.
+        weights: decides which stored answers hold; ``None``: all do, because their keys identify the weights.
         ids: the examples that a recording answers.
     """
 
@@ -244,6 +247,7 @@ class Model(Protocol):
     function: Callable[..., Any] | None = None
     strip_reasoning: Stripping = "auto"
     exclusive: frozenset[Any] = frozenset()
+    weights: Weights | None = None
 
     @property
     def ids(self) -> Collection[str] | None:
@@ -386,6 +390,7 @@ class Surroundings:
         offline: no endpoint may be called.
         newer_than: answers from before this time (seconds since the epoch) are ignored; ``None``: none are.
         asked: the examples that the model will be asked about, as far as known.
+        started: when this session began, in seconds since the epoch.
     """
 
     training: DataSet | None = None
@@ -393,3 +398,4 @@ class Surroundings:
     offline: bool = False
     newer_than: float | None = None
     asked: DataSet | None = None
+    started: float = field(default_factory=time)

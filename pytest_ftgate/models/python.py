@@ -7,7 +7,6 @@ import hashlib
 import inspect
 import re
 import secrets
-import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -18,6 +17,7 @@ from weakref import WeakValueDictionary
 
 from pytest_ftgate.data import canonical_json
 from pytest_ftgate.errors import RAISED_CURE, ConfigError, ModelError, Where, is_cancelled_from_outside, may_pass, told
+from pytest_ftgate.models.fixture_state import state_of, token
 from pytest_ftgate.models.price import price_of, written_price
 from pytest_ftgate.models.processes import CALLS_AT_ONCE, InProcesses
 from pytest_ftgate.models.protocol import (
@@ -332,9 +332,6 @@ def _function_model(function: Callable[[Any], Any], spec: ModelSpec, target: str
     )
 
 
-_identities: dict[int, tuple[Callable[[], Any], str]] = {}
-
-
 def _session_identity(function: Callable[..., Any], spec: ModelSpec) -> str:
     """Return a name for this very function, and the parameters of the fixture that returned it.
 
@@ -343,25 +340,8 @@ def _session_identity(function: Callable[..., Any], spec: ModelSpec) -> str:
     """
     if _owners(function):
         return secrets.token_hex(16)
-    state = [[name, _value(value)] for name, value in sorted(spec.source.parameters.items())]
-    return f"{_token(function)} {canonical_json(state)}" if state else _token(function)
-
-
-def _value(parameter: Any) -> str:
-    """Return a name for a parameter: its JSON, or a name for this very object."""
-    try:
-        return canonical_json(parameter)
-    except (TypeError, ValueError):
-        return _token(parameter)
-
-
-def _token(thing: Any) -> str:
-    """Return a name for this very object: the same as long as it lives, and never given to another."""
-    alive, token = _identities.get(id(thing), (lambda: None, ""))
-    if alive() is not thing:
-        token = secrets.token_hex(16)
-        _identities[id(thing)] = (_reference(thing), token)
-    return token
+    state = state_of(spec.source)
+    return f"{token(function)} {state}" if state else token(function)
 
 
 def _owners(function: Any) -> frozenset[int]:
@@ -376,14 +356,6 @@ def _owners(function: Any) -> frozenset[int]:
         return frozenset().union(*map(_owners, cells))
     stateless = inspect.ismodule(function) or inspect.isclass(function) or inspect.isroutine(function)
     return frozenset() if stateless or isinstance(function, _CONSTANTS) else frozenset([id(function)])
-
-
-def _reference(value: Any) -> Callable[[], Any]:
-    """Return a weak reference if the type allows it: a model may be large."""
-    try:
-        return weakref.ref(value)
-    except TypeError:
-        return lambda: value
 
 
 def _cure(error: BaseException) -> str:

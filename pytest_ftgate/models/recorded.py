@@ -138,6 +138,7 @@ def build_recorded(spec: ModelSpec, surroundings: Surroundings) -> RecordedModel
         rows=file.rows,
         verified=all(row.input_sha256 is not None for row in file.rows.values()),
         price=written_price(spec.options.get("price"), str(spec.source)),
+        strip_reasoning=spec.options.get("strip_reasoning", "auto"),
     )
 
 

@@ -68,7 +68,8 @@ def configured_model(request: pytest.FixtureRequest, key: str, session: GateSess
 def _surroundings(services: Services, training: DataSet | None = None) -> Surroundings:
     from pytest_ftgate.models import Surroundings
 
-    return Surroundings(training, services.notes(), services.offline, services.stores.newer_than)
+    stores = services.stores
+    return Surroundings(training, services.notes(), services.offline, stores.newer_than, started=stores.started)
 
 
 def _configured_spec(config: GateKeys, key: str) -> ModelSpec:

@@ -168,6 +168,7 @@ class GateSession:
             session=Store(None),
             recordings=read_recordings(recordings) if recordings else {},
             newer_than=self.started if mode == "refresh" else None,
+            started=self.started,
         )
 
     @cached_property

@@ -54,10 +54,19 @@ def deciding_checks(result: GateResult) -> list[Check]:
 
 
 def headline(result: GateResult) -> str:
-    """Return why the gate did not pass for pytest's summary: the check, its finding, the source of its threshold."""
+    """Return why the gate did not pass for pytest's summary, which is cut at the width of the terminal.
+
+    ``margin (ftgate.yaml:14): gain +2.1 points (+5 points required)``
+    """
     check = deciding_checks(result)[0]
     verdict = "inconclusive: " if result.verdict == "inconclusive" else ""
-    return f"{verdict}{check.name}: {with_source(check, _HEADLINE_CHARACTERS)}"
+    return f"{verdict}{source_first(check, _HEADLINE_CHARACTERS)}"
+
+
+def source_first(check: Check, most: int = LONGEST) -> str:
+    """Return a check for a line that may be cut at its end: name, source of the threshold, then the message."""
+    source = f" ({check.source})" if check.source else ""
+    return f"{check.name}{source}: {shortened(check.message, most)}"
 
 
 def with_source(check: Check, most: int = LONGEST) -> str:
@@ -67,7 +76,8 @@ def with_source(check: Check, most: int = LONGEST) -> str:
 
 def reason(result: GateResult) -> str:
     """Return why the gate did not pass as one sentence."""
-    return f"{_OUTCOMES[result.verdict]}: {deciding_checks(result)[0].message}"
+    check = deciding_checks(result)[0]
+    return f"{_OUTCOMES[result.verdict]}: {check.name}: {check.message}"
 
 
 def more_reasons(result: GateResult) -> Iterator[str]:

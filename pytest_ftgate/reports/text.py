@@ -89,7 +89,7 @@ def failure_text(result: GateResult) -> str:
     first, *others = sentences.deciding_checks(result)
     lines = [sentences.headline(result), *([f"  {first.advice}"] if first.advice else [])]
     for check in others:
-        lines += [f"{check.name}: {sentences.with_source(check)}", *([f"  {check.advice}"] if check.advice else [])]
+        lines += [sentences.source_first(check), *([f"  {check.advice}"] if check.advice else [])]
     return "\n".join(map(printable, lines))
 
 

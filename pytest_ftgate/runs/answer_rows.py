@@ -27,7 +27,8 @@ class Reply:
     """Hold one model's answer to one example, the first of its repeats, escaped and shortened.
 
     ``score`` is the mean over the repeats, in the metric's unit; ``right`` is ``None`` if the metric has no midpoint.
-    ``finish`` is one of :data:`pytest_ftgate.models.FINISHES`. ``why`` is the metric's explanation of a wrong answer.
+    ``finish`` is one of :data:`pytest_ftgate.models.FINISHES`. ``why`` is the metric's explanation of a wrong answer,
+    ``reasoning`` what the model wrote before its answer, or beside its tool calls.
     """
 
     text: str
@@ -38,6 +39,7 @@ class Reply:
     input_tokens: int | None = None
     output_tokens: int | None = None
     why: str | None = None
+    reasoning: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +138,7 @@ def _replies(metric: Metric, one: Measured) -> list[Reply]:
                 input_tokens=None if completion is None else completion.input_tokens,
                 output_tokens=None if completion is None else completion.output_tokens,
                 why=None if why is None else readable(why),
+                reasoning=readable(completion.reasoning) if completion is not None and completion.reasoning else None,
             )
         )
     return replies

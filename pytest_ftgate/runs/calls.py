@@ -12,6 +12,7 @@ from pytest_ftgate.errors import Interrupted, ModelError
 from pytest_ftgate.models import Question
 from pytest_ftgate.models.event_loop import run_in_own_loop
 from pytest_ftgate.models.protocol import RetryPolicy
+from pytest_ftgate.models.reasoning import without_reasoning
 from pytest_ftgate.runs.asking import Asker
 from pytest_ftgate.runs.model_queue import ModelQueue
 from pytest_ftgate.runs.store_writer import StoreWriter
@@ -71,7 +72,7 @@ def call_models(
 
 
 def ask(model: Model, example: Example) -> Completion:
-    """Return one answer outside of a run: failures are retried, but the answer is neither looked up nor stored.
+    """Return one answer without reasoning, outside of a run: it is neither looked up nor stored; failures are retried.
 
     Raises:
         ModelError: there is no answer.
@@ -83,7 +84,7 @@ def ask(model: Model, example: Example) -> Completion:
         finally:
             await _close(model)
         assert completion is not None
-        return completion
+        return without_reasoning(completion, model.strip_reasoning)
 
     return run_in_own_loop(once(), lambda: None, patience_s=model.timeout_s)
 

@@ -298,7 +298,10 @@ def shown_input(example: Example) -> str:
 
 def _shown_answer(run: Run, index: int) -> str:
     completion = run.predictions[0][index].completion
-    return "(no answer)" if completion is None else completion.text.strip() or "(empty)"
+    if completion is None:
+        return "(no answer)"
+    finish = f"({completion.finish.replace('_', ' ')}) " if completion.finish in _NO_ANSWER else ""
+    return f"{finish}{completion.text.strip() or '(empty)'}"  # else a right answer seems to be called wrong
 
 
 def _short(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -44,26 +45,35 @@ _WORD = re.compile(r"\w+")
 
 
 @dataclass(frozen=True)
-class _Labels:
+class Labels:
     """Hold the labels that a task allows, in the form in which the metric compares them."""
 
     known: Mapping[str, str]  # the compared form, and the label as it is written
-    read: Mapping[str, str | None]  # of each answer, the label in it as it is compared
+    read: Callable[[str], str | None]  # gives the label in an answer as it is compared
 
     def of(self, answer: str) -> str | None:
         """Return the label of an answer, as written in the test set; None if it is not a known one."""
-        return self.known.get(self.read[answer] or "")
+        return self.known.get(self.read(answer) or "")
 
     @cached_property
-    def _in_words(self) -> list[str]:
-        return [words for label in self.known.values() if (words := _words(label)).strip()]
+    def _in_words(self) -> Mapping[str, str]:
+        return {words: label for label in self.known.values() if (words := _words(label)).strip()}
+
+    def named(self, answer: str, most_words: float = math.inf) -> str | None:
+        """Return the only label whose words occur in an answer, among at most so many others; None if there is none.
+
+        Of labels within each other, such as ``refund`` and ``partial refund``, the longest one counts.
+        """
+        words = _words(answer)
+        found = [label for label in self._in_words if label in words]
+        longest = [one for one in found if not any(one in other and one != other for other in found)]
+        if len(longest) != 1 or len(words.split()) - len(longest[0].split()) > most_words:
+            return None
+        return self._in_words[longest[0]]
 
     def is_wrapped(self, answer: str) -> bool:
         """Return whether an answer holds one label and other text, or is empty where a label is extracted."""
-        words = _words(answer)
-        found = {label for label in self._in_words if label in words}
-        longest = [one for one in found if not any(one in other and one != other for other in found)]
-        return self.read[answer] is None or len(longest) == 1
+        return self.read(answer) is None or self.named(answer) is not None
 
 
 def _words(text: str) -> str:
@@ -80,7 +90,7 @@ def diagnose(
 ) -> Diagnosis:
     """Diagnose every answer that the metric has scored; there is no candidate before training."""
     models = [baseline] if candidate is None else [baseline, candidate]
-    labels = _labels(metric, examples, models)
+    labels = labels_of(metric, examples)
     kinds = [_kinds(metric, examples, one, labels) for one in models]
     fixed, broken = _changed(metric, baseline, candidate)
     fixed_examples = [examples[i] for i in fixed]
@@ -99,7 +109,7 @@ def diagnose(
 # --- kinds of mistakes ---------------------------------------------------------------------------------------
 
 
-def _kinds(metric: Metric, examples: Sequence[Example], one: Measured, labels: _Labels | None) -> list[list[str]]:
+def _kinds(metric: Metric, examples: Sequence[Example], one: Measured, labels: Labels | None) -> list[list[str]]:
     """Return the kind of each answer, ``[repeat][example]``."""
     right = _right(metric, examples, one)
     label_kind = cache(partial(_label_kind, labels=labels)) if labels else None
@@ -144,7 +154,7 @@ def _kind(completion: Completion | None, expected: Any, label_kind: Callable[[st
     return "wrong_format" if _is_container(expected) and not _is_json(text) else "wrong"
 
 
-def _label_kind(answer: str, labels: _Labels) -> str:
+def _label_kind(answer: str, labels: Labels) -> str:
     if labels.of(answer) is not None:
         return "wrong_label"
     return "wrong_format" if labels.is_wrapped(answer) else "unknown_label"
@@ -175,7 +185,7 @@ def _counted(kinds: Sequence[Sequence[str]]) -> dict[str, int]:
 # --- labels --------------------------------------------------------------------------------------------------
 
 
-def _labels(metric: Metric, examples: Sequence[Example], models: Sequence[Measured]) -> _Labels | None:
+def labels_of(metric: Metric, examples: Sequence[Example]) -> Labels | None:
     """Return the labels of the test set; None if its outputs are not labels.
 
     They are not labels if most of them differ, some are not plain values, or all are blank.
@@ -186,11 +196,10 @@ def _labels(metric: Metric, examples: Sequence[Example], models: Sequence[Measur
     texts = list(dict.fromkeys(expected_text(value).strip() for value in expected))
     if not any(texts) or not are_labels(texts, len(examples)):
         return None
-    answers = list({p.completion.text for one in models for p in one.run.all_predictions if p.completion})
-    if metric.label_set is not None:
-        read = dict(zip(answers, metric.answers_read(answers), strict=True))
-        return _Labels({metric.label_set.reading.clean(text): text for text in texts}, read)
-    return _Labels({text: text for text in texts}, {answer: answer.strip() or None for answer in answers})
+    if metric.label_set is None:
+        return Labels({text: text for text in texts}, lambda answer: answer.strip() or None)
+    known = {metric.label_set.reading.clean(text): text for text in texts}
+    return Labels(known, cache(lambda answer: metric.answers_read([answer])[0]))
 
 
 def are_labels(texts: Iterable[str], rows: int) -> bool:
@@ -198,7 +207,7 @@ def are_labels(texts: Iterable[str], rows: int) -> bool:
     return len(set(texts)) <= max(2, rows // 2)
 
 
-def _confusions(examples: Sequence[Example], models: Sequence[Measured], labels: _Labels) -> tuple[Confusion, ...]:
+def _confusions(examples: Sequence[Example], models: Sequence[Measured], labels: Labels) -> tuple[Confusion, ...]:
     """Return the pairs of expected and answered labels that either model confuses most."""
     counts = [_pairs(examples, one, labels) for one in models]
     after = counts[1] if len(counts) > 1 else Counter[tuple[str, str]]()
@@ -206,7 +215,7 @@ def _confusions(examples: Sequence[Example], models: Sequence[Measured], labels:
     return tuple(Confusion(*pair, counts[0][pair], after[pair]) for pair in pairs[:_CONFUSIONS_KEPT])
 
 
-def _pairs(examples: Sequence[Example], one: Measured, labels: _Labels) -> Counter[tuple[str, str]]:
+def _pairs(examples: Sequence[Example], one: Measured, labels: Labels) -> Counter[tuple[str, str]]:
     answered = ((expected, labels.of(text) or NO_LABEL) for expected, text in _texts(examples, one) if text is not None)
     return Counter((expected, label) for expected, label in answered if label != expected)
 
@@ -218,7 +227,7 @@ def label_pairs(
 
     ``None`` as an answer is anything that is not a label of the test set; ``None`` in all: its outputs are not labels.
     """
-    labels = _labels(metric, examples, models)
+    labels = labels_of(metric, examples)
     if labels is None:
         return None
     return [

@@ -15,7 +15,7 @@ from pytest_ftgate.models import Question
 from pytest_ftgate.models.protocol import Prediction, RetryPolicy
 from pytest_ftgate.runs.asking import Asker
 from pytest_ftgate.runs.budget import Meter
-from pytest_ftgate.runs.run_state import ENOUGH, AbandonedError, EarlyStop
+from pytest_ftgate.runs.run_state import ENOUGH, AbandonedError
 from pytest_ftgate.runs.throttle import LONGEST_WAIT_S, Throttle
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class ModelQueue:
         self._questions = self._unasked()
         self._state = state
         self._budget = budget
-        self._early_stop = EarlyStop(first.usable)
+        self._early_stop = first.early_stop()
         throttle = turn or Throttle(
             self.model.concurrency,
             requests_per_minute=self.model.requests_per_minute,
@@ -81,10 +81,15 @@ class ModelQueue:
         self._had_stored = False
         self._has_answered = False
         self._rejected = 0
+        self._since: float | None = None
 
     def look_up(self, *, offline: bool) -> None:
         """Take stored answers; ``offline``, the other questions to an endpoint fail."""
-        self._state.found(self.writer.get(self._state.unknown(self._keys)))
+        stored, weights = self.writer.get(self._state.unknown(self._keys)), self.model.weights
+        if weights is not None:
+            self._since = weights.standing.since
+            stored = weights.holding(stored)
+        self._state.found(stored)
         missing = self._state.unknown(self._keys)
         self._had_stored = bool(self._state.known(self._keys))
         if offline and self.model.endpoint:
@@ -152,7 +157,7 @@ class ModelQueue:
 
     def _claim(self, questions: Iterable[Question]) -> None:
         by_key = {question.key: question for question in questions}
-        claim = self.writer.claim(list(by_key))
+        claim = self.writer.claim(list(by_key), since=self._since)
         self._state.found(claim.done)
         self._ready.extend(by_key[key] for key in claim.mine)
         self._elsewhere.update((key, by_key[key]) for key in claim.elsewhere)
@@ -205,14 +210,14 @@ class ModelQueue:
             raise stuck from error
 
     def _is_rejected_throughout(self, error: ModelError) -> bool:
-        """Return whether the endpoint has rejected the first calls, or refused their connections, and answered none.
+        """Return whether all first calls were rejected, not connected, or answered with something that is no answer.
 
-        Stored answers prove that the endpoint accepts such requests, but not that it can be reached now.
+        Stored answers prove that the endpoint answers such requests, but not that it can be reached now.
         """
-        if error.kind not in ("refused", "unreachable") or self._has_answered:
+        if error.kind not in ("refused", "unreadable", "unreachable") or self._has_answered:
             return False
         self._rejected += error.attempts
-        return self._rejected >= ENOUGH and not (error.kind == "refused" and self._had_stored)
+        return self._rejected >= ENOUGH and (error.kind == "unreachable" or not self._had_stored)
 
     async def _fail(self, failure: ModelError, *questions: Question) -> None:
         for question in questions:

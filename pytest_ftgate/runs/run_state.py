@@ -30,16 +30,23 @@ class UselessError(ModelError):
 
 
 class EarlyStop:
-    """Count unusable answers until there is a usable one; without ``usable`` every answer is usable."""
+    """Count unusable answers until there is a usable one; without ``usable`` every answer is usable.
 
-    def __init__(self, usable: Callable[[Completion], bool] | None) -> None:
+    ``read`` gives an answer as ``usable`` takes it: without the model's reasoning.
+    """
+
+    def __init__(
+        self, usable: Callable[[Completion], bool] | None, read: Callable[[Prediction], Prediction] = lambda one: one
+    ) -> None:
         self._usable = usable
+        self._read = read
         self._useless = 0
 
     def check(self, predictions: Iterable[Prediction]) -> UselessError | None:
         """Return the error that ends the run, if all of the first answers are unusable."""
         for prediction in predictions:
-            if self._usable is None or (prediction.completion and self._usable(prediction.completion)):
+            completion = self._read(prediction).completion
+            if self._usable is None or (completion and self._usable(completion)):
                 self._usable = None
                 return None
             self._useless += 1

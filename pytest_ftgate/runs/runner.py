@@ -65,7 +65,7 @@ class Run:
 class Job:
     """Describe a model that answers every example of a test set ``repeats`` times.
 
-    The run ends early if ``usable`` is given and false for all of the first few answers.
+    The run ends early if ``usable`` is given and false for all of the first few answers, read without reasoning.
     """
 
     model: Model
@@ -85,6 +85,10 @@ class Job:
 
         return read
 
+    def early_stop(self) -> EarlyStop:
+        """Return what ends the run after useless answers."""
+        return EarlyStop(self.usable, self.reader())
+
 
 @dataclass(frozen=True)
 class Stores:
@@ -95,12 +99,14 @@ class Stores:
         session: for models whose answers may not outlive it, and in place of ``persistent``.
         recordings: committed predictions by key, looked up first.
         newer_than: stored predictions from before this time (seconds since the epoch) are ignored.
+        started: when the session began, in seconds since the epoch.
     """
 
     persistent: Store | None
     session: Store
     recordings: Mapping[str, Prediction] = field(default_factory=dict)
     newer_than: float | None = None
+    started: float = field(default_factory=time.time)
 
     @property
     def notes(self) -> Notes:
@@ -185,7 +191,7 @@ def _read_recorded(job: Job, keys: Keys, state: RunState) -> ModelError | None:
     """Look up the answers of a recording. Return the failure that ends this, if there is one."""
     if not isinstance(job.model, RecordedModel):
         return None
-    early_stop = EarlyStop(job.usable)
+    early_stop = job.early_stop()
     for repeat, row in enumerate(keys):
         for example, key in zip(job.test_set.examples, row, strict=True):
             if not state.begin(key):

@@ -151,7 +151,7 @@ def test_ten_thousand_examples_are_usable(project: Project, open_page: Open) -> 
     expect(opened.count).to_have_text("101 to 200 of 5,000 examples")
     opened.search("question 9999")
     expect(opened.count).to_have_text("1 to 1 of 1 example")
-    expect(opened.rows).to_contain_text(["t9999"])
+    expect(opened.rows).to_contain_text(["test.jsonl:10000"])
     opened.page.get_by_label("both wrong (5,000)").check()
     opened.search("question 999")
     expect(opened.count).to_have_text("1 to 11 of 11 examples")

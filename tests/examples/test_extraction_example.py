@@ -22,14 +22,14 @@ MODULES = ("base_model", "fine_tuned", "models", "data")
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory) -> Path:
-    """The example as somebody copies it, without what earlier runs left."""
+    """Return the example as somebody copies it, without what earlier runs left."""
     target = tmp_path_factory.mktemp("example") / "extraction"
     return Path(shutil.copytree(FOLDER, target, ignore=shutil.ignore_patterns("data", ".ftgate", "__pycache__")))
 
 
 @pytest.fixture(scope="module")
 def example(copy) -> SimpleNamespace:
-    """The copy's modules, as a run in its folder would import them, and nothing left behind."""
+    """Return the copy's modules, as a run in its folder would import them, and nothing left behind."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(copy))
         for name in MODULES:

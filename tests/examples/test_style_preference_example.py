@@ -25,14 +25,14 @@ RATERS = ("anna", "boris", "chiara")
 
 @pytest.fixture
 def copy(tmp_path) -> Path:
-    """The example as somebody copies it, without what earlier runs left."""
+    """Return the example as somebody copies it, without what earlier runs left."""
     target = tmp_path / "style_preference"
     return Path(shutil.copytree(FOLDER, target, ignore=shutil.ignore_patterns(".ftgate", "__pycache__")))
 
 
 @pytest.fixture(scope="module")
 def example() -> SimpleNamespace:
-    """The example's modules, and nothing left behind."""
+    """Return the example's modules, and nothing left behind."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(FOLDER))
         loaded: dict[str, ModuleType] = {}
@@ -135,7 +135,7 @@ def test_sheets_hide_the_models_and_come_back_as_preferences(copy):
             writer.writerows(sheet)
     joined = python("join", "dora.csv", "emil.csv")
     (copy / "preferences" / "terse.csv").write_text(joined, encoding="utf-8")
-    done = run(copy, "test_gate.py")
+    done = run(copy, "test_gate.py", "-vv")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "human_preference by 2 raters" in done.stdout
     assert "60 won, 0 ties, 0 lost of 60 examples" in done.stdout

@@ -27,7 +27,7 @@ PROMPT = (FOLDER / "prompts" / "intents.md").read_text(encoding="utf-8")
 
 @pytest.fixture(scope="module")
 def example() -> Iterator[SimpleNamespace]:
-    """The example's modules, as a run in its folder would import them, and nothing left behind."""
+    """Return the example's modules, as a run in its folder would import them, and nothing left behind."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(FOLDER))
         for name in MODULES:
@@ -185,7 +185,7 @@ def test_prompt_shows_no_sentence_of_the_test_set(example, rows):
 
 
 def turns(*contents: str) -> tuple[tuple[str, str], ...]:
-    """User and assistant in turn."""
+    """Return user and assistant in turn."""
     return tuple((("user", "assistant")[index % 2], content) for index, content in enumerate(contents))
 
 

@@ -123,7 +123,7 @@ def unfit_data(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
 
 @golden()
 def near_copies(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
-    """Rows that resemble test examples more and more, around what counts as a near copy."""
+    """Return rows that resemble test examples more and more, around what counts as a near copy."""
     project = Project(pytester)
     other = random.Random(7)
 
@@ -142,7 +142,7 @@ def near_copies(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
 
 @golden()
 def knowledge(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
-    """A goal for which fine-tuning is the wrong means, on a baseline that hardly answers."""
+    """Return a goal for which fine-tuning is the wrong means, on a baseline that hardly answers."""
     project = Project(pytester)
     project.predictions("base.jsonl", 60, wrong_at=range(10, 60))
     project.gate_test(goal="knowledge")
@@ -154,7 +154,7 @@ def knowledge(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
 
 @golden()
 def match(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
-    """A small model in place of a large one: as good, cheaper and faster."""
+    """Return a small model in place of a large one: as good, cheaper and faster."""
     project = Project(pytester)
     project.test_set(300)
     usage = {"input_tokens": 1000, "output_tokens": 20}
@@ -305,7 +305,7 @@ def answer_format(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
 
 @golden()
 def texts(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
-    """A graded metric, and one from a hook of the project."""
+    """Return a graded metric, and one from a hook of the project."""
     project = Project(pytester)
     words = ("send", "the", "invoice", "again", "to", "our", "office", "in", "Rome")
 
@@ -343,7 +343,7 @@ def judged(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
 
 @golden()
 def preferred(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
-    """A judge that is a Python function compares the answers of both models."""
+    """Compare the answers of both models with a judge that is a Python function."""
     project = PythonJudged(pytester)
     project.judged_by({"provider": "python", "target": "judges:honest", "cache_key": "1"}, name="preference")
     return project
@@ -365,7 +365,7 @@ def repeats(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
 
 @golden(live=True)
 def prompted(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
-    """All that is part of a question, and so of the key of its answer."""
+    """Return all that is part of a question, and so of the key of its answer."""
     project = EndpointProject(pytester, server)
     project.file("prompt.txt", "Answer with one label.")
     options = {"few_shot": {"k": 2}, "template": "Customer: {input}", "params": {"temperature": 0, "seed": 7}}
@@ -425,7 +425,7 @@ def job(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
 
 @golden(live=True)
 def looked_up(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
-    """Answers are found by their keys in the folder of recordings, and no endpoint is called."""
+    """Find answers by their keys in the folder of recordings, and call no endpoint."""
     project = EndpointProject(pytester, server)
     project.gates()
     project.run("--ftgate-report=recordings:recorded")
@@ -438,7 +438,7 @@ def looked_up(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
 
 @golden()
 def verified(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
-    """Recorded answers that are held to the inputs that they were given to."""
+    """Return recorded answers that are held to the inputs that they were given to."""
     project = EndpointProject(pytester, server)
     project.gates()
     project.run("--ftgate-report=recordings:recorded")
@@ -456,7 +456,7 @@ def verified(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
 
 @golden(live=True)
 def aged(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
-    """A gate that was green 100 days ago, on answers of that day; some other answers are worse today."""
+    """Return a gate that was green 100 days ago, on answers of that day; some other answers are worse today."""
     project = EndpointProject(pytester, server)
     project.gate_test(max_age_days=90)
     project.run()
@@ -474,7 +474,7 @@ def aged(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
 
 @golden()
 def weakened(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
-    """A change that asks less of its own gate, which the project forbids."""
+    """Return a change that asks less of its own gate, which the project forbids."""
     if not shutil.which("git"):
         pytest.skip("there is no git")
     project = Project(pytester)

@@ -96,7 +96,7 @@ def steady(value: Any, folder: Path, *, live: bool, name: str = "") -> Any:
 
 @pytest.fixture
 def fixed_port(server: LoopbackServer, monkeypatch: pytest.MonkeyPatch) -> LoopbackServer:
-    """The server as if it always had the same port: ports are in the keys of predictions."""
+    """Return the server as if it always had the same port: ports are in the keys of predictions."""
     connect = socket.socket.connect
     listening = server.port
 
@@ -109,7 +109,7 @@ def fixed_port(server: LoopbackServer, monkeypatch: pytest.MonkeyPatch) -> Loopb
 
 
 def shown(result: pytest.RunResult) -> str:
-    """What a run prints, without the header, which is pytest's."""
+    """Return what a run prints, without the header, which is pytest's."""
     text = result.stdout.str()
     found = re.search(r"^(collecting \.\.\. )?collected \d+ items?.*$", text, flags=re.MULTILINE)
     assert found, text
@@ -117,7 +117,7 @@ def shown(result: pytest.RunResult) -> str:
 
 
 def junit_names(path: Path, report: dict[str, Any]) -> dict[str, list[str]]:
-    """The names of each test's properties; the one that holds all facts is the gate of the JSON report."""
+    """Return the names of each test's properties; the one that holds all facts is the gate of the JSON report."""
     gates = {gate["nodeid"].rpartition("::")[2]: gate for gate in report["gates"]}
     names = {}
     for case in ElementTree.parse(path).iter("testcase"):
@@ -129,7 +129,7 @@ def junit_names(path: Path, report: dict[str, Any]) -> dict[str, list[str]]:
 
 
 def digest(keys: list[str]) -> dict[str, Any]:
-    """How many keys there are, a few of them, and a hash of all."""
+    """Return how many keys there are, a few of them, and a hash of all."""
     return {"n": len(keys), "first": keys[:3], "sha256": sha256("\n".join(keys).encode()).hexdigest()}
 
 
@@ -150,7 +150,7 @@ def recordings(folder: Path) -> dict[str, Any]:
 
 
 def lasting(note: Any) -> Any:
-    """A note of a green verdict or of a job, without when it was, and without what zlib made of the scores."""
+    """Return a note of a green verdict or of a job, without when it was, and without what zlib made of the scores."""
     if not isinstance(note, dict):
         return note
     return {
@@ -220,7 +220,7 @@ def steady_report(report: dict[str, Any], project: Project, *, live: bool) -> An
 
 
 def told(*args: str) -> str:
-    """What ``python -m pytest_ftgate`` prints."""
+    """Return what ``python -m pytest_ftgate`` prints."""
     command = [sys.executable, "-m", "pytest_ftgate", *args]
     return subprocess.run(command, capture_output=True, encoding="utf-8", check=True, timeout=60).stdout
 

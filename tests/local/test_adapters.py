@@ -28,7 +28,7 @@ LESSONS = rows(210, 1000)
 
 @pytest.fixture(scope="session")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder with ``base``, and adapters that learned the right labels and wrong ones."""
+    """Yield a folder with ``base``, and adapters that learned the right labels and wrong ones."""
     folder = tmp_path_factory.mktemp("weights")
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -42,7 +42,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def adapters(project: Project, weights: Path) -> Project:
-    """A project whose candidate is the adapter in ``lora``, and whose baseline is its base."""
+    """Return a project whose candidate is the adapter in ``lora``, and whose baseline is its base."""
     shutil.copytree(weights / "base", project.path / "base")
     shutil.copytree(weights / "right", project.path / "lora")
     write_rows(project.path / "test.jsonl", rows(N, 5000))
@@ -54,7 +54,7 @@ def adapters(project: Project, weights: Path) -> Project:
 
 @pytest.fixture
 def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The models that were loaded into memory, none before this test."""
+    """Return the models that were loaded into memory, none before this test."""
     monkeypatch.setattr(provider, "_loaded", {})
     seen: list[str] = []
     load = provider.Weights.__init__

@@ -574,7 +574,7 @@ def a_gate_that_does_not_exist(project: Project) -> dict[str, Any]:
 
 
 def prepared(folder: Path) -> Project:
-    """The green project of which each case changes one thing."""
+    """Return the green project of which each case changes one thing."""
     project = Project(folder)
     project.predictions("base2.jsonl", 60, wrong_at=range(25, 60))
     return project

@@ -22,7 +22,7 @@ class _Text(SingleFileSnapshotExtension):
 
 
 def told(gate: dict[str, Any], known: set[str]) -> list[str]:
-    """What a gate says that no gate before it said."""
+    """Return what a gate says that no gate before it said."""
     lines = []
     for check in gate["checks"]:
         said = [f"{check['status']} {check['name']}: {check['message']}"]

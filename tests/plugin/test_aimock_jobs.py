@@ -31,7 +31,7 @@ pytestmark = [
 
 
 def fixtures() -> list[dict[str, Any]]:
-    """What aimock answers. A question is found by its beginning, so that the longer numbers come first."""
+    """Return what aimock answers. A question is found by its beginning, so that the longer numbers come first."""
     found = []
     for index in reversed(range(60)):
         question = f"customer question {index}"
@@ -44,7 +44,7 @@ def fixtures() -> list[dict[str, Any]]:
 
 @pytest.fixture
 def url(tmp_path: Path) -> Iterator[str]:
-    """The base URL of a running aimock."""
+    """Yield the base URL of a running aimock."""
     path = tmp_path / "fixtures.json"
     path.write_text(json.dumps({"fixtures": fixtures()}), encoding="utf-8")
     command = ["node", AIMOCK, "--port", "0", "--strict", "--fixtures", str(path)]

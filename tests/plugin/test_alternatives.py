@@ -26,7 +26,7 @@ def endpoints(tmp_path: Path, server: LoopbackServer) -> EndpointProject:
 
 
 def kind(body: dict[str, Any]) -> str:
-    """The alternative that a request belongs to, by the number of its messages."""
+    """Return the alternative that a request belongs to, by the number of its messages."""
     if body["model"] == "ft":
         return "candidate" if any(one["role"] == "system" for one in body["messages"]) else "bare"
     return {count: name for name, count in N_MESSAGES.items()}[len(body["messages"])]

@@ -40,7 +40,7 @@ def test_gates_on_one_training_set_have_it_audited_once(project: Project, monkey
 
 
 def leak(project: Project, text: str, expected: str = "refund") -> dict[str, Any]:
-    """The first test example is a sentence; the last training row nearly the same."""
+    """Make the first test example a sentence, and the last training row nearly the same."""
     project.test_set(60, input=lambda i: f"customer question {i}" if i else LEAK)
     project.training_set(200, [{"input": text, "expected": expected}])
     return project.judge()

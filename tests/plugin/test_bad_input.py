@@ -18,7 +18,7 @@ Change = Callable[[bytes], Any]
 
 
 def with_line(number: int, text: str) -> Change:
-    """Another line in the place of this one, counted from 1."""
+    """Return another line in the place of this one, counted from 1."""
 
     def change(raw: bytes) -> bytes:
         lines = raw.splitlines(keepends=True)
@@ -29,7 +29,7 @@ def with_line(number: int, text: str) -> Change:
 
 
 def with_keys(number: int, **keys: Any) -> Change:
-    """Other keys in the row of this line; ``...`` takes one away."""
+    """Return other keys in the row of this line; ``...`` takes one away."""
 
     def change(raw: bytes) -> Any:
         row = json.loads(raw.splitlines()[number - 1]) | keys
@@ -44,7 +44,7 @@ def with_value(text: str) -> Change:
 
 
 def in_latin_1(raw: bytes) -> bytes:
-    """The fourth row with an e acute in one byte."""
+    """Return the fourth row with an e acute in one byte."""
     line = raw.splitlines()[3]
     return raw.replace(line, line.replace(b"e", b"\xe9", 1))
 

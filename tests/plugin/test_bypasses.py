@@ -22,7 +22,7 @@ KEYS = (
 
 @pytest.fixture
 def green(project: Project) -> Project:
-    """The gate ``support`` of the gate file, on a marked test; nothing is required."""
+    """Return the gate ``support`` of the gate file, on a marked test; nothing is required."""
     project.gate_file(f"version: 1\ngates:\n  support: {{{KEYS}}}\n")
     project.file("pytest.ini", "[pytest]\n")
     project.file("test_gate.py", "import pytest\n@pytest.mark.ftgate('support')\ndef test_gate(): pass\n")
@@ -225,7 +225,7 @@ def test_one_column_is_not_question_and_answer(project: Project, name: str) -> N
 
 @pytest.fixture
 def reader(no_ambient_settings: None) -> Any:
-    """A model that knows nothing but what it is sent: it repeats the last word of the question."""
+    """Yield a model that knows nothing but what it is sent: it repeats the last word of the question."""
     with LoopbackServer(lambda body: body["messages"][-1]["content"].split()[-1]) as server:
         yield server
 

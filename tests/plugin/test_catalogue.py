@@ -47,7 +47,7 @@ GATE = (
 
 @pytest.fixture
 def required(project: Project) -> Project:
-    """The gate ``support`` in the gate file, required, on a marked test beside another test."""
+    """Return the gate ``support`` in the gate file, required, on a marked test beside another test."""
     project.gate_file(f"version: 1\ngates:\n  support: {{{GATE}}}\n")
     project.file("pytest.ini", "[pytest]\nftgate_required = all\n")
     marked(project)
@@ -253,7 +253,7 @@ def test_row_05_the_verdict_is_not_looked_at(project: Project) -> None:
 
 
 def graded(returned: Callable[[str, str], Any], *, greater_is_better: bool = True) -> dict[str, Any]:
-    """The keys of a mark with a metric of the project's own."""
+    """Return the keys of a mark with a metric of the project's own."""
     return {"metric": metric(low=0, high=1, greater_is_better=greater_is_better)(returned)}
 
 
@@ -321,7 +321,7 @@ def test_row_09_a_lost_answer(project: Project, told: str) -> None:
 
     accepted(project.judge(candidate=right))
     gate = project.judge(candidate=model)
-    because(gate, "error", "candidate_predictions", told, "1 of 60", "t7")
+    because(gate, "error", "candidate_predictions", told, "1 of 60", "test.jsonl:8")
     assert [gate["candidate"][key] for key in ("n_expected", "n_scored", "n_errors", "value")] == [60, 59, 1, None]
 
 
@@ -330,7 +330,7 @@ def test_row_09_too_late(project: Project) -> None:
     text = "import threading\nfrom test_catalogue import number, right\n\ndef model(text):\n"
     project.file("slow.py", text + "    number(text) == 7 and threading.Event().wait()\n    return right(text)\n")
     slow = {"provider": "python", "target": "slow:model", "timeout_s": 0.2, "retries": 0}
-    because(project.judge(candidate=slow), "error", "candidate_predictions", "1 of 60", "t7", "0.2 s")
+    because(project.judge(candidate=slow), "error", "candidate_predictions", "1 of 60", "test.jsonl:8", "0.2 s")
 
 
 def test_row_09_a_row_without_an_answer(project: Project) -> None:
@@ -418,7 +418,7 @@ def test_row_14_near_copies(project: Project) -> None:
     said = ("where is the parcel of {}", "please: where is the parcel of {}", "where is the parcel of {}?!")
     people = (f"{name} who lives in {town}" for name in NAMES for town in TOWNS)
     gate = trained(project, *(text.format(one) for one in people for text in said), output=lambda i: "refund")
-    because(gate, "fail", "near_duplicates", "train.jsonl:2", "train.jsonl:1", "200")
+    because(gate, "fail", "near_duplicates", "train.jsonl:2", "line 1", "200")
 
 
 def test_row_15_rows_that_are_no_examples(project: Project) -> None:

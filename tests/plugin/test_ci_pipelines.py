@@ -193,7 +193,7 @@ class Checkout:
         return set(self.git("for-each-ref", "--format=%(refname:short)", cwd=self.bare).split())
 
     def proposed(self) -> list[str]:
-        """The files that the nightly branch changes."""
+        """Return the files that the nightly branch changes."""
         return self.git("diff", "--name-only", "main", "ftgate/recordings", cwd=self.bare).splitlines()
 
     def report(self) -> dict[str, Any]:
@@ -222,12 +222,12 @@ def gitlab_nightly(checkout: Checkout, **variables: str) -> subprocess.Completed
 
 
 def worse(body: dict[str, Any]) -> str:
-    """The candidate has got worse over night: it is the baseline's equal."""
+    """Return answers of a candidate that got worse over night: it equals the baseline."""
     return answer({**body, "model": "base"})
 
 
 def better(body: dict[str, Any]) -> str:
-    """Other answers, and still a clear win."""
+    """Return other answers, and still a clear win."""
     return wrong(index_of(body)) if body["model"] == "ft" and index_of(body) == 5 else answer(body)
 
 

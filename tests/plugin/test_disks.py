@@ -36,7 +36,7 @@ def model(text):
 
 @pytest.fixture
 def stored(project: Project) -> Project:
-    """A gate whose candidate's answers are kept on disk; each call leaves a line in the file ``asked``."""
+    """Return a gate whose candidate's answers are kept on disk; each call leaves a line in the file ``asked``."""
     model(project)
     project.keys["candidate"] = {"provider": "python", "target": "tuned:model", "cache_key": "1"}
     project.gate_test()
@@ -261,7 +261,7 @@ def test_a_lease_that_nobody_will_give_back(stored: Project) -> None:
 
 
 def _recorded(project: Project) -> list[dict[str, Any]]:
-    """The candidate's recordings, which carry the keys."""
+    """Return the candidate's recordings, which carry the keys."""
     project.run("--ftgate-report=recordings:recordings")
     (path,) = Path(project.path, "recordings").glob("*candidate.jsonl")
     return read_jsonl(path)

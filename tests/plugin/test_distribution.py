@@ -131,7 +131,7 @@ def write_gates(project: EndpointProject, **changes: Any) -> None:
 
 
 def facts(report: dict[str, Any]) -> dict[str, Any]:
-    """The facts that no distribution may change, by test."""
+    """Return the facts that no distribution may change, by test."""
     return {gate["nodeid"]: untimed(gate) for gate in report["gates"]}
 
 

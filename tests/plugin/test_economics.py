@@ -26,7 +26,7 @@ def answers(project: Project, name: str, wrong_at: Any, *, usage: dict[str, int]
 
 @pytest.fixture
 def priced(project: Project) -> Project:
-    """A gate that the candidate wins, with costs."""
+    """Return a gate that the candidate wins, with costs."""
     answers(project, "base.jsonl", range(40, 60))
     answers(project, "ft.jsonl", (0, 1, 58, 59))
     project.keys |= {"baseline": model("base.jsonl", LARGE), "candidate": model("ft.jsonl", SMALL)}

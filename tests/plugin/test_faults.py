@@ -87,7 +87,7 @@ def project(pytester: pytest.Pytester) -> Iterator[EndpointProject]:
 
 
 def told(gate: dict[str, Any]) -> dict[str, Any]:
-    """What a gate says of the models and of the gain, without times."""
+    """Return what a gate says of the models and of the gain, without times."""
     names = ("verdict", "gain", "lower_bound", "wins", "losses", "n", "broken")
     roles = {
         role: {name: value for name, value in gate[role].items() if not name.startswith(("latency", "oldest"))}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from gate_project import Project, check
+from gate_project import Project, check, mentions
 
 
 def test_any_callable_is_a_model(project: Project) -> None:
@@ -218,22 +218,20 @@ def test_an_iterator_is_read_once_for_all_gates_of_a_session(project: Project) -
     [
         (
             "@pytest.fixture(params=['a', 'b'])\ndef ftgate_candidate(request): return lambda text: request.param\n",
-            "the fixture ftgate_candidate, conftest.py:2 is parametrized, and the test does not request it",
+            ("the fixture ftgate_candidate, conftest.py:2", "parametrized"),
         ),
         (
             "@pytest.fixture(params=['a', 'b'])\ndef checkpoint(request): return request.param\n"
             "@pytest.fixture\ndef ftgate_candidate(checkpoint): return lambda text: checkpoint\n",
-            "the fixture ftgate_candidate, conftest.py:4 needs the fixture checkpoint, which is parametrized, "
-            "and the test does not request it",
+            ("the fixture ftgate_candidate, conftest.py:4", "the fixture checkpoint", "parametrized"),
         ),
     ],
     ids=["itself", "what it needs"],
 )
-def test_a_parametrized_fixture_has_to_be_requested(project: Project, fixtures: str, told: str) -> None:
+def test_a_parametrized_fixture_has_to_be_requested(project: Project, fixtures: str, told: tuple[str, ...]) -> None:
     project.file("conftest.py", f"import pytest\n{fixtures}")
     project.gate_test(candidate=...)
     found = check(project.gate(), "configuration")
-    assert found["message"] == f"test_gate.py: {told}"
-    assert found["advice"] == "Request it, so that each parameter is a test: def test_gate(ftgate_candidate): ..."
+    mentions(found, "test_gate.py", *told, "def test_gate(ftgate_candidate): ...")
     project.gate_test("def test_gate(ftgate_candidate):\n    pass\n", candidate=...)
     assert len(project.report()["gates"]) == 2

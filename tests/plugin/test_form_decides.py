@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from gate_project import Project, check, label, write_jsonl, wrong
+from gate_project import Project, label, write_jsonl, wrong
 
 N = 60
 TO_JSON: Callable[[str], str] = lambda text: json.dumps({"label": text, "confidence": len(text) / 10})  # noqa: E731
@@ -52,10 +52,3 @@ def test_a_form_that_hides_no_right_answer_decides_nothing(project: Project) -> 
     gate = project.judge()
     assert gate["verdict"] == "fail"
     assert not [one for one in gate["checks"] if one["name"] == "normalization"]
-
-
-def test_a_gain_that_is_form_alone_is_a_warning(project: Project) -> None:
-    answered(project, "base.jsonl", lambda text: text if text == label(0) else f"{text}.", 56)
-    answered(project, "ft.jsonl", str, 56)
-    gate = project.judge(allow_weak_baseline="the prompt is what we ship today")
-    assert (gate["verdict"], check(gate, "normalization")["status"]) == ("pass", "warning")

@@ -49,7 +49,7 @@ outcomes: Counter[str] = Counter()
 
 @pytest.fixture(scope="module", autouse=True)
 def tally() -> Iterator[None]:
-    """Each kind of input was tried, and some of it was green: otherwise nothing is shown by what follows."""
+    """Print how often each outcome occurred, so that readers see what was tried."""
     outcomes.clear()
     yield
     print(f"inputs by outcome: {dict(outcomes)}")
@@ -68,7 +68,7 @@ def lines(rows: list[Mapping[str, Any]]) -> bytes:
 
 
 def project(n: int = 12) -> dict[str, bytes]:
-    """Files of a green gate: the baseline has the last third wrong, the candidate one example."""
+    """Return files of a green gate: the baseline has the last third wrong, the candidate one example."""
     label = [LABELS[i % 3] for i in range(n)]
     return {
         "ftgate.yaml": GATE.encode(),
@@ -80,7 +80,7 @@ def project(n: int = 12) -> dict[str, bytes]:
 
 
 def judged(files: Mapping[str, bytes]) -> GateResult | FtgateError:
-    """The result of the gate ``support``, or our own error; any other exception goes its way."""
+    """Return the result of the gate ``support``, or our own error; any other exception goes its way."""
     with tempfile.TemporaryDirectory() as name, closing(Store(None)) as store:
         folder = Path(name)
         for file, content in files.items():
@@ -120,7 +120,7 @@ for tag in ("merge", "value"):
 
 
 def may_pass(files: Mapping[str, bytes]) -> bool:
-    """Whether the gate could pass at all: counts, leakage, exact accuracy, margin. Knows no more than that."""
+    """Return whether the gate could pass at all: counts, leakage, exact accuracy, margin. Knows no more than that."""
     gate = yaml.load(files["ftgate.yaml"].decode("utf-8-sig"), Plain)
     keys = {**gate.get("defaults", {}), **gate["gates"]["support"]}
     margin = Fraction(str(keys["margin"]))
@@ -156,7 +156,7 @@ def same(text: str) -> str:
 
 
 def beats_a_constant(files: Mapping[str, bytes]) -> bool:
-    """Whether the candidate says more than one thing, and is right more often than the most frequent label.
+    """Return whether the candidate says more than one thing, and is right more often than the most frequent label.
 
     Where one output is expected everywhere, saying it is perfect, and there is nothing to beat: the weak baseline
     that these gates allow is the one thing wrong there, and the block shows the reason that was given for it.
@@ -169,7 +169,7 @@ def beats_a_constant(files: Mapping[str, bytes]) -> bool:
 
 
 def contradicts_itself(files: Mapping[str, bytes]) -> bool:
-    """Whether a lesson stands there with two outputs: of so few rows one is more than a hundredth."""
+    """Return whether a lesson stands there with two outputs: of so few rows one is more than a hundredth."""
     taught: dict[str, str] = {}
     lessons = [(same(row["input"]), text(row["expected"])) for row in rows(files["train.jsonl"])]
     return any(taught.setdefault(asked, answer) != answer for asked, answer in lessons if asked and answer)
@@ -232,7 +232,7 @@ LITERALS = st.recursive(
 
 @st.composite
 def changed_text(draw: st.DrawFn, text: str) -> str:
-    """The text with up to three places replaced by something else."""
+    """Return the text with up to three places replaced by something else."""
     for _ in range(draw(st.integers(1, 3))):
         start = draw(st.integers(0, len(text)))
         end = draw(st.integers(start, min(len(text), start + 20)))
@@ -242,7 +242,7 @@ def changed_text(draw: st.DrawFn, text: str) -> str:
 
 @st.composite
 def changed_gate(draw: st.DrawFn) -> str:
-    """The gate with other values under some keys, as a YAML library writes them."""
+    """Return the gate with other values under some keys, as a YAML library writes them."""
     gate = yaml.safe_load(GATE)
     places = [gate, gate["defaults"], gate["gates"]["support"]]
     for name, value in draw(st.dictionaries(NAMES, LITERALS, min_size=1, max_size=3)).items():
@@ -252,7 +252,7 @@ def changed_gate(draw: st.DrawFn) -> str:
 
 @st.composite
 def changed_line(draw: st.DrawFn) -> str:
-    """The gate with another scrap after one of its colons."""
+    """Return the gate with another scrap after one of its colons."""
     written = GATE.split("\n")
     number = draw(st.integers(0, len(written) - 2))
     written[number] = written[number].partition(":")[0] + ": " + draw(SCRAPS)
@@ -292,7 +292,7 @@ FILES = st.sampled_from(["test.jsonl", "train.jsonl", "base.jsonl", "ft.jsonl"])
 
 @st.composite
 def changed_bytes(draw: st.DrawFn, content: bytes) -> bytes:
-    """The file with up to three places replaced, doubled or removed."""
+    """Return the file with up to three places replaced, doubled or removed."""
     for _ in range(draw(st.integers(1, 3))):
         start = draw(st.integers(0, len(content)))
         end = draw(st.integers(start, min(len(content), start + 60)))
@@ -302,7 +302,7 @@ def changed_bytes(draw: st.DrawFn, content: bytes) -> bytes:
 
 @st.composite
 def changed_rows(draw: st.DrawFn, content: bytes) -> bytes:
-    """The file with other values in some rows, rows doubled, left out, or moved."""
+    """Return the file with other values in some rows, rows doubled, left out, or moved."""
     kept = rows(content)
     for _ in range(draw(st.integers(1, 4))):
         at = draw(st.integers(0, len(kept) - 1))
@@ -343,7 +343,7 @@ def test_any_change_of_the_data_files(data: st.DataObject) -> None:
 
 @st.composite
 def sound_project(draw: st.DrawFn) -> dict[str, bytes]:
-    """Files without a fault: any number of right and wrong answers, of lessons, and any thresholds."""
+    """Return files without a fault: any number of right and wrong answers, of lessons, and any thresholds."""
     n = draw(st.integers(4, 14))
     gold = draw(st.lists(st.sampled_from(LABELS), min_size=n, max_size=n))
     said = st.lists(st.sampled_from((*LABELS, "none")), min_size=n, max_size=n)

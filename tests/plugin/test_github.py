@@ -20,7 +20,7 @@ class Annotation(NamedTuple):
 
 @pytest.fixture
 def actions(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """A step of a workflow whose checkout is the folder above the project."""
+    """Return a step of a workflow whose checkout is the folder above the project."""
     (tmp_path / "summary.md").write_text("What another command said.\n")
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     monkeypatch.setenv("GITHUB_WORKSPACE", str(project.path.parent))
@@ -105,7 +105,7 @@ def test_a_summary_that_cannot_be_written_is_said_and_fails_nothing(
     actions.gate_test()
     result = actions.run()
     assert result.ret == 0
-    result.stdout.fnmatch_lines(["*summary*GitHub*: *"])
+    result.stdout.fnmatch_lines(["*GitHub*summary*: *"])
     assert not full or path.stat().st_size == 2**20
 
 

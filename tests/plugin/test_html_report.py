@@ -51,7 +51,7 @@ def test_every_example_is_in_it(project: Project) -> None:
     project.gate_test()
     (rows,) = page(project).data
     assert len(rows) == 60
-    assert [row[0] for row in rows if row[3] == "broken"] == ["t0", "t1"]
+    assert [row[0] for row in rows if row[3] == "broken"] == ["test.jsonl:1", "test.jsonl:2"]
     assert rows[0][1:3] == ["customer question 0", "refund"]
     assert [rows[0][place][:2] for place in (4, 5)] == [["refund", "right"], ["invoice", "wrong"]]
 
@@ -192,7 +192,7 @@ def test_why_an_answer_is_wrong_and_what_values_are_made_of(project: Project) ->
     project.gate_test(metric="field_f1")
     found = page(project)
     assert project.result.ret == 0, project.result.stdout.str()
-    assert "field_f1: fields, the worst first" in found.text
+    assert "field_f1: fields, worst first" in found.text
     assert "F1, baseline F1, candidate" in found.text
     (data,) = found.data
     assert "day" in data[0][4][2], data[0]

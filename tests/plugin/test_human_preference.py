@@ -161,7 +161,7 @@ def test_preferences_may_name_the_outputs_that_they_are_about(judged: Rated) -> 
     [
         ("t99,tie,", "prefs.csv:62: id: no test example has the id"),
         ("t0,tie,", 'prefs.csv:62: the id "t0" is rated twice without a rater, first on line 2'),
-        ("t0,better,r2", 'prefs.csv:62: preferred: must be candidate, baseline or tie, is "better"'),
+        ("t0,better,r2", 'prefs.csv:62: preferred: must be candidate, baseline or tie, got "better"'),
         ("t0,a,r2", 'prefs.csv:62: preferred: prefers "a", and the columns a and b'),
         ("t0,tie", "prefs.csv:62: the row has 2 cells, the header 3"),
     ],

@@ -272,7 +272,7 @@ def test_a_server_that_stays_broken(jobs: JobProject) -> None:
 
 
 def changed(jobs: JobProject, rows: list[dict[str, Any]]) -> str:
-    """What the gate says where the job was trained on these rows."""
+    """Return what the gate says where the job was trained on these rows."""
     content = "".join(json.dumps(row) + "\n" for row in rows)
     jobs.server.replies[FILE_ROUTE] = Reply(body=content)
     jobs.gate_test()
@@ -499,7 +499,7 @@ class ValidatedProject(JobProject):
 
     @property
     def by_model(self) -> dict[str, int]:
-        """How many questions each model was asked."""
+        """Return how many questions each model was asked."""
         return dict(Counter(model for model, _ in self.asked.elements()))
 
 
@@ -630,10 +630,9 @@ def test_a_recorded_job_that_was_damaged(jobs: JobProject) -> None:
     jobs.file("recordings/support.jobs.json", "[]")
     jobs.pytester.makeini("[pytest]\nftgate_recordings = recordings\n")
     jobs.gate_test()
-    assert (
-        "recordings/support.jobs.json: this is not what is known of fine-tuning jobs"
-        in jobs.gate()["checks"][0]["message"]
-    )
+    (found,) = jobs.gate()["checks"]
+    assert (found["name"], found["status"]) == ("configuration", "error")
+    assert "recordings/support.jobs.json: " in found["message"]
 
 
 # --- notes that cannot be read -------------------------------------------------------------------------------

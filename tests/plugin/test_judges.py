@@ -179,10 +179,8 @@ def test_a_judge_that_measured_nothing_is_what_is_to_be_changed_and_not_the_cand
     judged.judged_by("python:judges:first", name="preference")
     gate = judged.gate()
     (advice,) = gate["advice"]
-    assert (advice["action"], advice["fact"]) == (
-        "measure_again",
-        check(gate, "position_bias.preference")["message"],
-    )
+    biased = check(gate, "position_bias.preference")
+    assert (advice["action"], advice["fact"]) == ("measure_again", f"{biased['name']}: {biased['message']}")
     assert advice["text"] == check(gate, "margin")["advice"]
     assert advice["text"].startswith("Use another judge, ")
     judged.result.stdout.no_fnmatch_line("*Drop *")
@@ -242,7 +240,7 @@ def test_a_judge_whose_answers_cannot_be_read_is_an_error(judged: PythonJudged) 
     gate = judged.gate()
     assert gate["verdict"] == "error"
     seen = check(gate, "judge.rubric")
-    assert all(text in seen["message"] for text in ("judge counting", "5 of 110", "t0", "I would say 4 of 5."))
+    mentions(seen, "judge counting", "5 of 110", "test.jsonl:1", "I would say 4 of 5.")
     assert [one["name"] for one in gate["checks"] if one["status"] == "error"] == ["judge.rubric"]
     assert (judged.path / "asked.txt").read_text(encoding="utf-8") == "?????"
     assert "--ftgate-cache=refresh" in seen["advice"]
@@ -255,7 +253,7 @@ def test_a_judge_that_raises_is_an_error(judged: PythonJudged) -> None:
     judged.judged_by()
     gate = judged.gate()
     assert gate["verdict"] == "error"
-    mentions(check(gate, "judge.rubric"), "honest", "ValueError: no", "110 of 110", "t0")
+    mentions(check(gate, "judge.rubric"), "honest", "ValueError: no", "110 of 110", "test.jsonl:1")
 
 
 def test_a_judge_and_a_callable_in_a_mark(judged: PythonJudged) -> None:
@@ -491,7 +489,7 @@ def test_labels_that_are_all_alike_hold_no_judge(judged: PythonJudged) -> None:
         ([{"input": "x", "output": "y", "score": 6}], "labelled.jsonl:1: score: must be a score from 1 to 5, got 6"),
         ([{"input": "x", "output": "y", "score": "good"}], "must be a score from 1 to 5, got good"),
         ([{"input": "x", "output": "y"}], 'labelled.jsonl:1: no field "score"'),
-        ([{"input": "x", "output": 5, "score": 5}], "labelled.jsonl:1: output: must be text, is a number"),
+        ([{"input": "x", "output": 5, "score": 5}], "labelled.jsonl:1: output: must be text, got a number"),
     ],
 )
 def test_items_that_cannot_be_used(judged: PythonJudged, rows: list[dict[str, Any]], text: str) -> None:

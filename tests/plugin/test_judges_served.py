@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gate_project import check, refused
+from gate_project import check, mentions, refused
 from judge_project import ServedJudged, asked_of
 from loopback import LoopbackServer, Reply, error
 
@@ -113,8 +113,7 @@ def test_garbage_is_an_error_and_is_not_asked_again(judged: ServedJudged) -> Non
     judged.judged_by(name="preference")
     gate = judged.gate()
     assert gate["verdict"] == "error"
-    message = check(gate, "judge.preference")["message"]
-    assert message == "judge judge: cannot read 2 of 100 replies; the first, about t7: Both are fine!"
+    mentions(check(gate, "judge.preference"), "judge judge", "2 of 100", "test.jsonl:8", "Both are fine!")
     judged.forget()
     assert judged.gate()["verdict"] == "error"
     assert judged.server.requests == []
@@ -139,7 +138,7 @@ def test_a_refusal_of_the_judge_is_no_verdict(judged: ServedJudged) -> None:
     judged.judged_by()
     gate = judged.gate()
     assert gate["verdict"] == "error"
-    assert "about t0 (refusal)" in check(gate, "judge.rubric")["message"]
+    assert "about test.jsonl:1 (refusal)" in check(gate, "judge.rubric")["message"]
 
 
 def test_a_judge_that_is_down_is_an_error_with_all_answers_kept(judged: ServedJudged) -> None:

@@ -37,7 +37,7 @@ def matched(project: Project) -> None:
 
 @pytest.fixture
 def http(tmp_path: Path, server: LoopbackServer) -> EndpointProject:
-    """A large prompted model and a small tuned one behind one server."""
+    """Return a large prompted model and a small tuned one behind one server."""
     project = EndpointProject(tmp_path, server)
     matched(project)
     missed = {"gpt-large": set(WRONG_LARGE), "ft:mini": set(WRONG_SMALL)}
@@ -63,7 +63,7 @@ def model(name: str, **options: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def recorded(project: Project) -> Project:
-    """The same two models, recorded; the tuned one is twice as fast."""
+    """Return the same two models, recorded; the tuned one is twice as fast."""
     matched(project)
     answers(project, "base.jsonl", WRONG_LARGE, latency_s=1.0)
     answers(project, "ft.jsonl", WRONG_SMALL, latency_s=0.5)

@@ -31,7 +31,7 @@ def recording(name: str, price: dict[str, float]) -> dict[str, Any]:
 
 @pytest.fixture
 def recorded(project: Project) -> Project:
-    """A large model and a tuned one that matches it, recorded."""
+    """Return a large model and a tuned one that matches it, recorded."""
     project.test_set(N, lang=lambda i: "de" if i < 60 else "en")
     project.predictions("base.jsonl", N, WRONG_LARGE, usage=RECORDED_USAGE)
     project.predictions("ft.jsonl", N, WRONG_SMALL, usage=RECORDED_USAGE)

@@ -51,7 +51,7 @@ def test_a_red_gate_is_told_in_its_block_alone(required: Project) -> None:
 
 def test_a_gate_of_the_same_name_is_another_gate(required: Project) -> None:
     required.gate_test(name="support", margin=0.01)
-    assert reason(required) == "test_gate.py::test_gate is another gate of that name"
+    assert reason(required) == "test_gate.py::test_gate is a different gate with that name"
 
 
 def test_a_gate_that_contradicts_itself_is_no_other_gate(required: Project) -> None:

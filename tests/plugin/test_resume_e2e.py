@@ -34,7 +34,7 @@ def n_stored(gate: dict[str, Any]) -> tuple[int, int]:
 
 
 def rows(http: EndpointProject) -> list[tuple[str, str]]:
-    """What is stored, with the age of each prediction."""
+    """Return what is stored, with the age of each prediction."""
     with closing(sqlite3.connect(http.path / ".ftgate" / "predictions.sqlite3")) as store:
         return sorted(store.execute("SELECT key, value, created_at FROM predictions"))
 
@@ -282,7 +282,7 @@ CONCURRENCY = 4
 
 @pytest.fixture
 def narrow(http: EndpointProject) -> EndpointProject:
-    """A gate on models with few calls in flight."""
+    """Return a gate on models with few calls in flight."""
     http.gate_test(**{role: {**http.keys[role], "concurrency": CONCURRENCY} for role in ("baseline", "candidate")})
     return http
 

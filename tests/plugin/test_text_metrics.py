@@ -18,7 +18,7 @@ def sentence(index: int) -> str:
 
 
 def garbled(index: int) -> str:
-    """Half of the words are others."""
+    """Replace half of the words."""
     return " ".join(word if i % 2 else "indeed" for i, word in enumerate(sentence(index).split()))
 
 

@@ -22,7 +22,7 @@ def thresholds(gate: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
 
 @pytest.fixture
 def counted(project: Project) -> Project:
-    """Recorded models that tell their tokens and times; the candidate takes half of both."""
+    """Return recorded models that tell their tokens and times; the candidate takes half of both."""
     half = {"usage": {"input_tokens": 50, "output_tokens": 1}, "latency_s": 0.5}
     project.predictions("base.jsonl", 60, wrong_at=range(40, 60), **USAGE)
     project.predictions("ft.jsonl", 60, wrong_at=(0, 1, 58, 59), **half)

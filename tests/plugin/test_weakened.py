@@ -50,7 +50,7 @@ def on_main(project: Project) -> None:
 
 @pytest.fixture
 def repo(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """A gate on ``main``; checked out is a branch from it, on which nothing has changed yet."""
+    """Return a gate on ``main``; checked out is a branch from it, on which nothing has changed yet."""
     for name in [name for name in os.environ if name.startswith("GIT_")]:
         monkeypatch.delenv(name)
     project.gate_file(GATE_FILE)
@@ -264,7 +264,7 @@ def without_billing(project: Project) -> None:
 
 
 def said(project: Project) -> list[str]:
-    """The lines on the gate that is gone."""
+    """Return the lines on the gate that is gone."""
     return [line for line in project.result.outlines if "billing" in line and "main" in line]
 
 

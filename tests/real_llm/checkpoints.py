@@ -50,7 +50,7 @@ class Checkpoints:
 
 
 def chats(path: Path) -> list[Chat]:
-    """The rows of a JSONL file with ``input`` and ``expected``."""
+    """Return the rows of a JSONL file with ``input`` and ``expected``."""
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     return [Chat(SYSTEM, row["input"], row["expected"]) for row in rows]
 
@@ -73,7 +73,7 @@ def make_checkpoints(training_set: Path, folder: Path) -> Checkpoints:
 
 
 def shuffled(lessons: Sequence[Chat]) -> list[Chat]:
-    """The same inputs and the same labels, but not the same pairs."""
+    """Return the same inputs and the same labels, but not the same pairs."""
     labels = [chat.assistant for chat in lessons]
     random.Random(SEED).shuffle(labels)
     return [replace(chat, assistant=label) for chat, label in zip(lessons, labels, strict=True)]

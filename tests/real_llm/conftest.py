@@ -22,7 +22,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "voice_commands" / "data.py"
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the example's ``train.jsonl`` and ``test.jsonl``, which share no sentence template."""
+    """Return a folder with the example's ``train.jsonl`` and ``test.jsonl``, which share no sentence template."""
     folder = tmp_path_factory.mktemp("voice_commands")
     spec = importlib.util.spec_from_file_location("voice_commands_data", EXAMPLE)
     assert spec is not None
@@ -45,7 +45,7 @@ def checkpoints(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @pytest.fixture(scope="session")
 def served(checkpoints: Checkpoints) -> Iterator[Callable[[str], Served]]:
-    """A checkpoint's server, by name: started when first asked for, running until the session ends."""
+    """Yield a checkpoint's server, by name: started when first asked for, running until the session ends."""
     from serve import serving
 
     with ExitStack() as stack:

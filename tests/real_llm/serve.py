@@ -34,7 +34,7 @@ class Served:
 
     @property
     def tokens_made(self) -> int:
-        """How many tokens it has generated since it started, as the server counts them."""
+        """Return how many tokens it has generated since it started, as the server counts them."""
         with urllib.request.urlopen(f"{self.address}/metrics", timeout=30) as response:
             counters = response.read().decode()
         (count,) = re.findall(r"^llamacpp:tokens_predicted_total (\d+)$", counters, flags=re.MULTILINE)

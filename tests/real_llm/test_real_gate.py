@@ -168,7 +168,7 @@ def test_too_little_training_data_asks_no_server(voice: VoiceProject, served: Ca
 
 
 def facts(gate: dict[str, Any]) -> dict[str, Any]:
-    """What must not depend on where the answers come from."""
+    """Return what must not depend on where the answers come from."""
     same = ("verdict", "gain", "lower_bound", "upper_bound", "wins", "losses", "p_value")
     models = {role: (gate[role]["value"], gate[role]["input_tokens"], gate[role]["output_tokens"]) for role in ROLES}
     return {**{name: gate[name] for name in same}, **models}

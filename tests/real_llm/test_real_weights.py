@@ -28,7 +28,7 @@ def test_chats(data: Path) -> list[Chat]:
 
 
 def over_http(served: Served, questions: Sequence[Chat]) -> list[str]:
-    """The answers as any program would get them, eight questions at once."""
+    """Return the answers as any program would get them, eight questions at once."""
     client = openai.OpenAI(base_url=served.base_url, api_key="none", max_retries=0)
 
     def ask(chat: Chat) -> str:

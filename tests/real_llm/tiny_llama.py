@@ -124,7 +124,7 @@ class TinyLlama(nn.Module):
 
 
 def learn_tokens(texts: Iterable[str], shape: Shape) -> Tokenizer:
-    """A byte-level BPE, as GPT-2's, of these texts."""
+    """Return a byte-level BPE, as GPT-2's, of these texts."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -139,7 +139,7 @@ def learn_tokens(texts: Iterable[str], shape: Shape) -> Tokenizer:
 
 
 def train(model: TinyLlama, tokenizer: Tokenizer, chats: Sequence[Chat], epochs: int, seed: int) -> TinyLlama:
-    """A trained copy; the model itself stays as it is."""
+    """Return a trained copy; the model itself stays as it is."""
     trained = copy.deepcopy(model).train()
     rng = random.Random(seed)
     coded = [encoded(tokenizer, chat) for chat in chats]
@@ -178,7 +178,7 @@ def batches(coded: Sequence[tuple[list[int], list[int]]]) -> Iterator[tuple[Tens
 
 @torch.no_grad()
 def answer(model: TinyLlama, tokenizer: Tokenizer, chat: Chat, limit: int) -> str:
-    """The likeliest answer, token by token, of ``limit`` tokens at most."""
+    """Return the likeliest answer, token by token, of ``limit`` tokens at most."""
     ids = tokenizer.encode(chat.prompt).ids
     start = len(ids)
     while len(ids) < start + limit:

@@ -39,7 +39,7 @@ class VoiceProject(Project):
         }
 
     def model(self, name: str, /, **options: Any) -> dict[str, Any]:
-        """The keys of a model that is served."""
+        """Return the keys of a model that is served."""
         return self.at(self._served(name), **options)
 
     def at(self, served: Served, /, **options: Any) -> dict[str, Any]:

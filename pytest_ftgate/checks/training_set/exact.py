@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 
+from pytest_ftgate.checks.training_set.content import contents, leaks_by_content
 from pytest_ftgate.checks.training_set.wording import excerpt_from, shared_start
 from pytest_ftgate.data import DataSet, Input, expected_text, is_blank, normalized_input, visible, without_instructions
 from pytest_ftgate.data.faults import raise_together
@@ -22,15 +23,15 @@ class ExactCounts:
         repeats: further rows with non-blank input and output, as (row, first row with this input).
         conflicts: repeats whose output differs from that of the first row.
         leaked: test rows whose input is in the training set, as (test row, first training row).
-        compared, compared_in_test: the input of each row as it is compared, with or without its instructions.
+        compared, compared_in_test: the input of each row as it is compared: what it says, see :mod:`.content`.
     """
 
     usable_rows: tuple[int, ...]
     repeats: tuple[tuple[int, int], ...]
     conflicts: tuple[tuple[int, int], ...]
     leaked: tuple[tuple[int, int], ...]
-    compared: tuple[Input, ...]
-    compared_in_test: tuple[Input, ...]
+    compared: tuple[str, ...]
+    compared_in_test: tuple[str, ...]
 
 
 def count_exact(training: DataSet, test: DataSet, outputs: Sequence[str]) -> ExactCounts:
@@ -53,13 +54,16 @@ def count_exact(training: DataSet, test: DataSet, outputs: Sequence[str]) -> Exa
     repeats = _repeats((row, digests[row]) for row in filled)
     repeated = {row for row, _ in repeats}
     test_keys = [_InputKey.of(example.input) for example in test]
+    said, tested = (_compared(data, kind, instructed) for data, kind in ((training, keys), (test, test_keys)))
+    leaked = dict(leaks_by_content(training, test, [one for one, _ in said], outputs, [one for one, _ in tested]))
+    leaked |= dict(_leaked(blank, digests, [key.compared(instructed) for key in test_keys]))
     return ExactCounts(
         usable_rows=tuple(row for row in filled if row not in repeated),
         repeats=tuple(repeats),
         conflicts=tuple((row, first) for row, first in repeats if outputs[row] != outputs[first]),
-        leaked=_leaked(blank, digests, [key.compared(instructed) for key in test_keys]),
-        compared=_compared(training, keys, instructed),
-        compared_in_test=_compared(test, test_keys, instructed),
+        leaked=tuple(sorted(leaked.items())),
+        compared=tuple(one for _, one in said),
+        compared_in_test=tuple(one for _, one in tested),
     )
 
 
@@ -161,8 +165,9 @@ def _distinguished_by_instructions(keys: Sequence[_InputKey], outputs: Sequence[
     return other_instructions & other_output
 
 
-def _compared(data: DataSet, keys: Sequence[_InputKey], instructed: Set[bytes]) -> tuple[Input, ...]:
-    return tuple(
-        example.input if key.turns in instructed else without_instructions(example.input)
-        for example, key in zip(data, keys, strict=True)
-    )
+def _compared(data: DataSet, keys: Sequence[_InputKey], instructed: Set[bytes]) -> list[tuple[str, str]]:
+    """Return what each row says, for equal and for similar rows; with its instructions if these count."""
+    return [
+        (normalized_input(example.input),) * 2 if key.turns in instructed else content
+        for example, key, content in zip(data, keys, contents(data), strict=True)
+    ]

@@ -8,8 +8,9 @@ from typing import Any
 
 from pytest_ftgate.data.tool_calls import calls_text
 from pytest_ftgate.errors import ModelError
-from pytest_ftgate.models.openai_api.endpoint import Endpoint, count_or_none, fields
-from pytest_ftgate.models.protocol import Completion
+from pytest_ftgate.models.openai_api.endpoint import Endpoint, Refusal, count_or_none, error_in, fields, refused
+from pytest_ftgate.models.openai_api.served import check_served
+from pytest_ftgate.models.protocol import Completion, is_count
 from pytest_ftgate.text import kind_of
 
 _REASONING = ("reasoning_content", "reasoning")  # as DeepSeek and vLLM name it; as OpenRouter and Together do
@@ -21,9 +22,11 @@ def read_answer(body: object, endpoint: Endpoint) -> Completion:
     """Return the first choice of a chat completion, given as JSON data, or as text if it was not declared as JSON.
 
     Raises:
-        ModelError: this is not a chat completion. The call may be retried: a proxy or a restart may have truncated it.
+        ModelError: this is not a chat completion, or it comes from another model. Only text that is not JSON is worth
+            another try: a proxy or a restart may have truncated it.
     """
     data = _decoded(body, endpoint)
+    check_served(data, endpoint)
     message, finish = _first_choice(data, endpoint)
     content = _text(message.get("content"))
     if content is None:
@@ -75,6 +78,9 @@ def _decoded(body: object, endpoint: Endpoint) -> Mapping[str, Any]:
 def _first_choice(data: Mapping[str, Any], endpoint: Endpoint) -> tuple[Mapping[str, Any], str]:
     choices = data.get("choices")
     if not isinstance(choices, list) or not choices:
+        error = error_in(data)
+        if is_count(error.get("code")) and error["code"] >= 400:  # routers report a provider's failure so, as HTTP 200
+            raise refused(Refusal(error["code"], error), endpoint)
         raise _broken("it holds no choice", data, endpoint)
     message = choices[0].get("message") if isinstance(choices[0], Mapping) else None
     if not isinstance(message, Mapping):
@@ -97,4 +103,9 @@ def _tokens(usage: object) -> dict[str, Any]:
 
 def _broken(what: str, data: object, endpoint: Endpoint) -> ModelError:
     found = endpoint.found(json.dumps(data, ensure_ascii=False, default=str))
-    return endpoint.error(f"the endpoint's answer is not a chat completion: {what}", retryable=True, evidence=found)
+    return endpoint.error(
+        f"the endpoint's answer is not a chat completion: {what}",
+        kind="unreadable",
+        evidence=found,
+        cure="check that base_url is an OpenAI-compatible API, and that the model is a chat model",
+    )

@@ -56,12 +56,14 @@ class Endpoint:
         model: the model's name there.
         key_env: the environment variable that holds the key; ``None`` if no key is sent.
         key: the key itself.
+        served_as: other names by which its answers may call the model.
     """
 
     base_url: str
     model: str
     key_env: str | None = None
     key: str | None = field(default=None, repr=False)
+    served_as: tuple[str, ...] = ()
 
     @property
     def where(self) -> Where:

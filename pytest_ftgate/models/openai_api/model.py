@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pytest_ftgate.data import Example, canonical_json
 from pytest_ftgate.errors import ConfigError
+from pytest_ftgate.models.fixture_state import state_of
 from pytest_ftgate.models.openai_api.chat_answer import read_answer
 from pytest_ftgate.models.openai_api.chat_client import ChatClient
 from pytest_ftgate.models.openai_api.endpoint import PUBLIC_ENDPOINT, Endpoint, check_key, endpoint_of, secret
 from pytest_ftgate.models.openai_api.responses import read_response, request_body
+from pytest_ftgate.models.openai_api.weights import Weights
 from pytest_ftgate.models.price import written_price
 from pytest_ftgate.models.prompt import Prompt, build_prompt
 from pytest_ftgate.models.protocol import BuiltModel, Completion, Model, Price, Surroundings, parts_of
@@ -38,6 +40,9 @@ class OpenAIModel(BuiltModel):
         revision: stands for the state of the weights; part of the key of every answer.
         source: where the gate names the model.
         api: ``chat`` for chat completions, ``responses`` for the Responses API.
+        served_as: other names by which the endpoint may call the model.
+        parameters: of the fixture that gives the model, where its name does not identify its weights.
+        weights: decides which stored answers hold, where its name does not identify its weights.
     """
 
     model: str
@@ -48,6 +53,9 @@ class OpenAIModel(BuiltModel):
     revision: str | None
     source: str
     api: str = "chat"
+    served_as: tuple[str, ...] = ()
+    parameters: str = ""
+    weights: Weights | None = None
     requests_per_minute: float | None = None
     tokens_per_minute: float | None = None
     persistent: bool = True
@@ -55,7 +63,7 @@ class OpenAIModel(BuiltModel):
     _clients: dict[asyncio.AbstractEventLoop, ChatClient] = field(default_factory=dict, init=False, repr=False)
 
     def key(self, example: Example, repeat: int = 0) -> str:
-        """Return the SHA-256 (hex) of the endpoint, the model, its revision, the messages and the parameters."""
+        """Return the SHA-256 (hex) of the endpoint, the model, its state, the messages and the parameters."""
         facts: dict[str, Any] = {
             "provider": "openai",
             "endpoint": self.base_url,
@@ -66,6 +74,8 @@ class OpenAIModel(BuiltModel):
         }
         if self.api != "chat":
             facts["api"] = self.api
+        if self.parameters:
+            facts["fixture"] = self.parameters
         if repeat:
             facts["repeat"] = repeat
         return hashlib.sha256(canonical_json(facts).encode()).hexdigest()
@@ -94,7 +104,7 @@ class OpenAIModel(BuiltModel):
 
     def address(self) -> Endpoint:
         """Return the endpoint, with the key in the environment now."""
-        return Endpoint(self.base_url, self.model, self.key_env, secret(self.key_env))
+        return Endpoint(self.base_url, self.model, self.key_env, secret(self.key_env), self.served_as)
 
     def characters(self, example: Example) -> int:
         """Return the length of all messages for an example, for estimates of its tokens."""
@@ -134,6 +144,7 @@ _OURS = {
     "messages": "they are made from the examples",
     "input": "it is made from the examples",
     "stream": "answers are read whole",
+    "n": "one answer per call is read; the gate's key repeats asks for several",
 }
 
 
@@ -152,6 +163,9 @@ def build_openai(spec: ModelSpec, surroundings: Surroundings) -> Model:
 def _asked_live(spec: ModelSpec, surroundings: Surroundings) -> OpenAIModel:
     options = spec.options
     endpoint = endpoint_of(spec, options["model"])
+    named = endpoint.base_url == PUBLIC_ENDPOINT or options.get("revision") is not None
+    parameters = "" if named else state_of(spec.source)
+    served_as = options.get("served_as") or ()
     return OpenAIModel(
         **parts_of(spec),
         model=endpoint.model,
@@ -164,6 +178,9 @@ def _asked_live(spec: ModelSpec, surroundings: Surroundings) -> OpenAIModel:
         price=price_at_endpoint(spec),
         source=spec.source.at,
         api=options.get("api") or "chat",
+        served_as=(served_as,) if isinstance(served_as, str) else tuple(served_as),
+        parameters=parameters,
+        weights=None if named or surroundings.notes is None else Weights(spec, surroundings, parameters),
         requests_per_minute=options.get("requests_per_minute"),
         tokens_per_minute=options.get("tokens_per_minute"),
     )
@@ -182,7 +199,7 @@ def price_at_endpoint(spec: ModelSpec) -> Price:
 
 def _checked_params(params: Mapping[str, Any], source: Source) -> Mapping[str, Any]:
     for name, reason in _OURS.items():
-        if name in params:
+        if name in params and (name, params[name]) != ("n", 1):
             where = source.where(f"params.{name}")
             raise ConfigError(f"params must not hold {name!r}", where=where, cure=f"remove it: {reason}")
     try:

@@ -9,6 +9,7 @@ from typing import Any
 from pytest_ftgate.data.tool_calls import calls_text
 from pytest_ftgate.errors import ModelError
 from pytest_ftgate.models.openai_api.endpoint import Endpoint, count_or_none, fields
+from pytest_ftgate.models.openai_api.served import check_served
 from pytest_ftgate.models.protocol import Completion
 from pytest_ftgate.text import kind_of
 
@@ -50,11 +51,13 @@ def read_response(body: object, endpoint: Endpoint) -> Completion:
     """Return the answer that a response holds.
 
     Raises:
-        ModelError: this is not a response, or it failed. Worth another try.
+        ModelError: this is not a response, it comes from another model, or it failed, which is worth another try.
     """
     data = fields(body)
     if data.get("status") == "failed":
-        raise _broken(f"it failed: {fields(data.get('error')).get('message')}", data, endpoint)
+        message = str(fields(data.get("error")).get("message"))
+        raise endpoint.error("the response failed", retryable=True, evidence=endpoint.quoted(message))
+    check_served(data, endpoint)
     output = data.get("output")
     if not isinstance(output, list):
         raise _broken(f"its output is {kind_of(output)}, not a list", body, endpoint)
@@ -96,4 +99,9 @@ def _tokens(usage: object) -> dict[str, Any]:
 
 def _broken(what: str, data: object, endpoint: Endpoint) -> ModelError:
     found = endpoint.found(json.dumps(data, ensure_ascii=False, default=str))
-    return endpoint.error(f"the endpoint's answer is not a response: {what}", retryable=True, evidence=found)
+    return endpoint.error(
+        f"the endpoint's answer is not a response: {what}",
+        kind="unreadable",
+        evidence=found,
+        cure="check that the endpoint has the Responses API, or remove api: responses",
+    )

@@ -80,8 +80,8 @@ class Examples:
         text = json.dumps(rows, separators=(",", ":"), allow_nan=False)
         return Drawn(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
 
-    def reply(self, reply: Reply) -> tuple[str, str, str]:
-        """Return an answer, ``right``, ``wrong`` or ``open``, and remarks on it."""
+    def reply(self, reply: Reply) -> tuple[str, str, str, str]:
+        """Return an answer, ``right``, ``wrong`` or ``open``, remarks on it, and its reasoning."""
         mark = "open" if reply.right is None else "right" if reply.right else "wrong"
         remarks = [] if mark == "open" else [mark]
         remarks += [f"score {reply.score:.3g}"] if self.answers.graded or self.answers.repeats > 1 else []
@@ -89,7 +89,7 @@ class Examples:
         remarks += [show_seconds(reply.latency_s)] if reply.latency_s is not None else []
         remarks += [plural(reply.output_tokens, "token")] if reply.output_tokens is not None else []
         remarks += [reply.why] if reply.why is not None and mark != "right" else []
-        return reply.text.strip() or "(empty)", mark, " · ".join(remarks)
+        return reply.text.strip() or "(empty)", mark, " · ".join(remarks), reply.reasoning or ""
 
 
 MOST_LABELS = 30

@@ -24,7 +24,7 @@ def models(**prices: Price) -> Any:
 
 
 def gate(candidate: Any, baseline: ModelResult, **given: float) -> Context:
-    """A gate with these keys under ``economics``, and what its models cost on the test set."""
+    """Return a gate with these keys under ``economics``, and what its models cost on the test set."""
     both = models(baseline=PRICE, candidate=PRICE)
     return context({"economics": given}, models=both, result={"baseline": baseline, "candidate": candidate})
 

@@ -213,8 +213,8 @@ def test_all_keys_that_stand_in_comments_are_right(folder, init):
     assert config.goal == "classification"
     assert config.prediction is not None
     assert (config.margin, config.evidence, config.confidence) == (0.05, "significant", 0.95)
-    assert config.baselines["baseline"].spelling == "openai:gpt-4.1-mini"
-    assert config.candidate.spelling == "openai:ft:gpt-4.1-mini:acme::abc123"
+    assert config.baselines["baseline"].spelling == "openai:Qwen/Qwen3-8B"
+    assert config.candidate.spelling == "openai:task-v1"
     assert len(config.require) == 1
 
 

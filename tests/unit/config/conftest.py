@@ -8,7 +8,7 @@ from pytest_ftgate.errors import ConfigError
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """An empty working folder, so that paths in messages are short."""
+    """Return an empty working folder, so that paths in messages are short."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -12,7 +12,7 @@ GATE = {"test_set": [], "training_set": [], "baseline": str.lower, "margin": 0}
 
 
 def candidate(value, file=None, folder=Path("/gates")):
-    """The model that a marker's ``candidate`` becomes."""
+    """Return the model that a marker's ``candidate`` becomes."""
     keys = {**GATE, "candidate": value}
     marker = Source("marker", "marker", folder)
     layer = Layer(keys, dict.fromkeys(keys, marker))

@@ -60,7 +60,7 @@ ACTIONS = {
 
 
 def as_made(check: Check) -> Check:
-    """The check with the action that its rule gives it, and an advice."""
+    """Return the check with the action that its rule gives it, and an advice."""
     warns = check.status == "warning" and check.name not in ("alternative_closes_gap", "baseline_prompt")
     action = None if warns else ACTIONS.get(check.name, check.action)
     return replace(check, action=action, advice=check.advice or ("do it" if action else None))
@@ -74,7 +74,7 @@ def facts(
     failed: tuple[Check, ...] = (MARGIN,),
     **changes: Any,
 ) -> Any:
-    """A gate that failed for its margin, and nothing else to be said of it."""
+    """Return a gate that failed for its margin, and nothing else to be said of it."""
     made = Diagnosis(**{"baseline": {"right": 60}, "candidate": {"right": 60}, **(diagnosis or {})})
     counted = TrainingResult(usable=5000, duplicates=0, conflicts=0, leaked=0)
     plain = GateResult(
@@ -484,7 +484,7 @@ def test_form_comes_before_what_a_check_of_the_data_says() -> None:
 def test_a_judge_that_goes_by_the_order_leaves_nothing_to_be_said_of_the_candidate() -> None:
     biased = Check("position_bias.accuracy", "warning", "60 of 60", advice="Take another judge.")
     (advice,) = advise(lost_much(biased, HELD, candidate={"right": 30, "wrong_label": 30}, examples_needed=500))
-    assert (advice.action, advice.fact) == ("measure_again", "60 of 60")
+    assert (advice.action, advice.fact) == ("measure_again", "position_bias.accuracy: 60 of 60")
 
 
 @pytest.mark.parametrize(
@@ -506,7 +506,7 @@ def test_what_failed_decides_and_not_the_labels_beside_it(failed: Check) -> None
     beside = {"guards": (GUARD,), "training": {"usable": 300, "conflicts": 3}}
     prompt = Check("baseline_prompt", "warning", "m", advice="Give it one.")
     (advice,) = advise(lost_much(prompt, candidate=mistakes, failed=(failed,), **beside))
-    assert advice.fact == "m"
+    assert advice.fact == f"{failed.name}: m"
     both = advise(lost_much(prompt, candidate=mistakes, failed=(failed, MARGIN), **beside))
     assert advice in both
     assert {"fix_data", "better_prompt", "stop"} <= set(actions(both))

@@ -5,14 +5,14 @@ from scipy.special import betaincinv, gammaln
 
 
 def outcomes(n):
-    """All (wins, losses) with wins + losses <= n."""
+    """Return all (wins, losses) with wins + losses <= n."""
     wins, losses = (grid.ravel() for grid in np.meshgrid(np.arange(n + 1), np.arange(n + 1), indexing="ij"))
     possible = wins + losses <= n
     return wins[possible], losses[possible]
 
 
 def trinomial(wins, losses, n, win_rates, loss_rates):
-    """Probabilities, a row for each outcome, a column for each pair of rates."""
+    """Return probabilities, a row for each outcome, a column for each pair of rates."""
     ties = n - wins - losses
     ways = gammaln(n + 1) - gammaln(wins + 1) - gammaln(losses + 1) - gammaln(ties + 1)
     logs = (np.log(np.maximum(rates, 1e-300)) for rates in (win_rates, loss_rates, 1 - win_rates - loss_rates))
@@ -35,7 +35,7 @@ def half_count_score(wins, losses, n, margin):
 
 
 def exact_p_values(n, margin, gamma=1e-4, points=4001):
-    """Wins, losses and the exact unconditional p-value of every outcome, by summing over all outcomes."""
+    """Return wins, losses and the exact unconditional p-value of every outcome, by summing over all outcomes."""
     wins, losses = outcomes(n)
     score = half_count_score(wins, losses, n, margin)
     order = np.argsort(-score, kind="stable")
@@ -60,5 +60,5 @@ def exact_p_values(n, margin, gamma=1e-4, points=4001):
 
 
 def worst_false_pass(wins, losses, accepted, n, margin):
-    """The largest probability of an accepted outcome where the gain is exactly the margin."""
+    """Return the largest probability of an accepted outcome where the gain is exactly the margin."""
     return float((accepted @ trinomial(wins, losses, n, *rates_at(margin))).max())

@@ -13,18 +13,18 @@ def macro_f1(confusions):
 
 
 def accuracy(confusions):
-    """The share of right answers."""
+    """Return the share of right answers."""
     return np.trace(confusions, axis1=1, axis2=2) / confusions.sum(axis=(1, 2))
 
 
 def answers(rng, gold, accuracy_, n_labels, repeats=1):
-    """Right with the probability given, else any code, the one for no known label included."""
+    """Return the right code with the probability given, else any, the one for no known label included."""
     shape = (repeats, len(gold))
     return np.where(rng.random(shape) < accuracy_, gold, rng.integers(0, n_labels + 1, shape))
 
 
 def arms(seed, n, n_labels, *, repeats=1, accuracies=(0.7, 0.8), statistic=macro_f1):
-    """Baseline and candidate on the same random labels."""
+    """Return baseline and candidate on the same random labels."""
     rng = np.random.default_rng(seed)
     gold = rng.integers(0, n_labels, n)
     return tuple(
@@ -33,7 +33,7 @@ def arms(seed, n, n_labels, *, repeats=1, accuracies=(0.7, 0.8), statistic=macro
 
 
 def without(counts, drop):
-    """The metric of a new sample, from scratch."""
+    """Return the metric of a new sample, from scratch."""
     keep = ~np.isin(np.arange(len(counts.gold)), drop)
     confusion = np.zeros((1, counts.n_labels + 1, counts.n_labels + 1))
     for row in counts.predicted:

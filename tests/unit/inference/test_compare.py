@@ -18,7 +18,7 @@ from pytest_ftgate.statistics.set_level import values_without_one, weights
 
 
 def rights(wins, losses, n):
-    """Baseline and candidate with these wins and losses; of the ties every other one is right in both."""
+    """Return baseline and candidate with these wins and losses; of the ties every other one is right in both."""
     rows = np.arange(n)
     both = (rows >= wins + losses) & (rows % 2 == 0)
     return both | ((rows >= wins) & (rows < wins + losses)), both | (rows < wins)

@@ -25,7 +25,7 @@ def judged(wins, losses, n, *, max_drop=0.03, evidence="proven", confidence=0.95
 
 
 def worst_rate(n, margin, counted):
-    """The largest chance of an outcome that is counted, where the real gain is the margin.
+    """Return the largest chance of an outcome that is counted, where the real gain is the margin.
 
     Args:
         counted: for each number of losses the smallest number of wins that counts, and the one from which on none does.
@@ -41,7 +41,7 @@ def worst_rate(n, margin, counted):
 
 
 def first_where(holds, low, high):
-    """The smallest number in [low, high) from which on it holds; high where it never does."""
+    """Return the smallest number in [low, high) from which on it holds; high where it never does."""
     while low < high:
         middle = (low + high) // 2
         low, high = (low, middle) if holds(middle) else (middle + 1, high)

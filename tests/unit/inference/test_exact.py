@@ -11,7 +11,7 @@ MARGINS = [-0.1, -0.02, 0.0, 0.03, 0.05]
 
 
 def p_table(n, margin):
-    """The shipped p-value of every outcome, wins by losses, NaN where there is none."""
+    """Return the shipped p-value of every outcome, wins by losses, NaN where there is none."""
     table = np.full((n + 1, n + 1), np.nan)
     for wins, losses in zip(*outcomes(n), strict=True):
         table[wins, losses] = exact_p_value(int(wins), int(losses), n, margin)
@@ -19,7 +19,7 @@ def p_table(n, margin):
 
 
 def accepted_region(n, margin, alpha=0.05):
-    """Which outcomes the shipped p-value accepts, found along the edge of the region."""
+    """Return which outcomes the shipped p-value accepts, found along the edge of the region."""
     fewest, wins = np.full(n + 1, n + 1), 0
     for losses in range(n + 1):
         while wins <= n - losses and exact_p_value(wins, losses, n, margin) > alpha:

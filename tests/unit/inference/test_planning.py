@@ -13,7 +13,7 @@ from pytest_ftgate.statistics.planning import needed_by_error, needed_graded, ne
 
 
 def power(n, margin, win_rate, loss_rate):
-    """The chance that the exact test shows a gain above the margin, by enumeration."""
+    """Return the chance that the exact test shows a gain above the margin, by enumeration."""
     fewest, wins = np.full(n + 1, n + 1), 0
     for losses in range(n + 1):
         while wins <= n - losses and exact_p_value(wins, losses, n, margin) > 0.05:

@@ -25,7 +25,7 @@ def ratio(counts):
 
 
 def arm(seed, share=0.7, n=N, sizes=None):
-    """Answers of which each field is right with a probability, else wrong or missing."""
+    """Return answers of which each field is right with a probability, else wrong or missing."""
     rng = np.random.default_rng(seed)
     sizes = np.random.default_rng(0).integers(1, 6, n) if sizes is None else sizes
     right = rng.binomial(sizes, share)
@@ -124,7 +124,7 @@ def test_a_false_pass_is_as_rare_as_it_is_said_to_be():
 
 
 def long_documents(long, short, seed):
-    """Two models alike over all documents; of each single one, one of them reads more fields rightly."""
+    """Return two models alike over all documents; of each single one, one of them reads more fields rightly."""
     rng = np.random.default_rng(seed)
     sizes = np.array(long + short)
     better = rng.choice([-0.2, 0.2], len(sizes))

@@ -43,7 +43,7 @@ def test_share_right_is_averaged_over_repeats():
 
 
 def changed(counts, examples, answers):
-    """The metric with these examples answered otherwise, from scratch."""
+    """Return the metric with these examples answered otherwise, from scratch."""
     predicted = counts.predicted.copy()
     predicted[:, examples] = np.asarray(answers)[examples]
     return without(replace(counts, predicted=predicted), [])

@@ -15,7 +15,7 @@ ASKED = {"margin": 0.0, "confidence": 0.95, "evidence": "significant"}
 
 
 def corpus(seed, n, keep=0.7, vocabulary=60):
-    """Expected texts, and answers of which each word is kept with this probability."""
+    """Return expected texts, and answers of which each word is kept with this probability."""
     draw = random.Random(seed)
     words = [f"w{i}" for i in range(vocabulary)] + [".", ",", "don't", "3.5"]
     expected = [" ".join(draw.choices(words, k=draw.randint(4, 25))) for _ in range(n)]

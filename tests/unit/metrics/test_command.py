@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="commands of POS
 
 @pytest.fixture
 def command(tmp_path):
-    """The metric of a Python program, written in a gate file in ``tmp_path``."""
+    """Return the metric of a Python program, written in a gate file in ``tmp_path``."""
 
     def command(code, **options):
         return made(tmp_path, argv=[sys.executable, "-S", "-c", code], **options)

@@ -45,7 +45,7 @@ def made(build, name, expected=LABELS, /, **options):
 
 
 def sample(labels, size=40):
-    """Expected labels, each of them at least once, and answers."""
+    """Return expected labels, each of them at least once, and answers."""
     answer = st.sampled_from([*labels, "x", "", None])
     pairs = st.lists(st.tuples(st.sampled_from(labels), answer), min_size=1, max_size=size)
     firsts = st.tuples(*(st.tuples(st.just(label), answer) for label in labels))

@@ -21,7 +21,7 @@ def distance(expected, answer):
 
 
 def returning(value, **declared):
-    """A metric that gives this value for every answer."""
+    """Return a metric that gives this value for every answer."""
     declaration = {"low": 0, "high": 1, "greater_is_better": True} | declared
     return CustomMetric("mine", lambda expected, answer: value, **declaration)
 
@@ -85,7 +85,7 @@ def test_scores_of_0_and_1_alone_do_not_make_a_metric_right_wrong(build):
     [
         *((value, [f"{value}", "between 0 and 1"]) for value in (1.5, -0.1, float("nan"), float("inf"))),
         *((value, [text, "between 0 and 1"]) for value, text in ((10**400, "inf"), (Fraction(-(10**400)), "-inf"))),
-        *((value, [word]) for value, word in ((None, "null"), ("1", "text"), ([1], "list"), (1j, "complex"))),
+        *((value, [word]) for value, word in ((None, "None"), ("1", "text"), ([1], "list"), (1j, "complex"))),
         (np.array([1.0]), ["ndarray"]),
     ],
     ids=str,

@@ -19,7 +19,7 @@ DEEP = "[" * 100_000 + "]" * 100_000
 
 @pytest.fixture(scope="session")
 def right(build):
-    """Whether an answer is right where this is expected."""
+    """Return whether an answer is right where this is expected."""
 
     def right(expected, answer, **options):
         return build("exact_match", ("a",), **options).score([expected], [[answer]]).exact == 1
@@ -87,7 +87,7 @@ def test_equality_of_json_is_that_of_its_values(right, a, b):
 
 
 def canonical(value):
-    """A value that Python's own equality compares as JSON does: true is not 1."""
+    """Return a value that Python's own equality compares as JSON does: true is not 1."""
     if isinstance(value, bool):
         return ("bool", value)
     if isinstance(value, dict):

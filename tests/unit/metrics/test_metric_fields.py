@@ -29,7 +29,7 @@ def texts(expected):
 
 @pytest.fixture(scope="session")
 def score(build):
-    """The scores of one metric: ``score(name, [(expected, answer), ...], **options)``."""
+    """Return the scores of one metric: ``score(name, [(expected, answer), ...], **options)``."""
 
     def score(name, pairs, **options):
         expected = [pair[0] for pair in pairs]
@@ -40,7 +40,7 @@ def score(build):
 
 
 def counts(scored):
-    """Right, wrong, missing, invented by field."""
+    """Return right, wrong, missing, invented by field."""
     return {label: numbers[-4:] for label, numbers in scored.breakdown.rows}
 
 
@@ -223,7 +223,7 @@ def test_averages_are_what_they_say(score):
 
 
 def binarized(pairs):
-    """The (field, value) pairs of expected and answered objects as scikit-learn's multilabel matrices."""
+    """Return the (field, value) pairs of expected and answered objects as scikit-learn's multilabel matrices."""
 
     def flat(value):
         return [] if isinstance(value, str) else [(k, type(v).__name__, v) for k, v in value.items()]
@@ -234,7 +234,7 @@ def binarized(pairs):
 
 
 def sklearn_scores(gold, answered, average):
-    """Two columns of nothing are added: one column alone would be no multilabel matrix."""
+    """Return scikit-learn's scores, with two empty columns added: one column alone is no multilabel matrix."""
     gold, answered = (np.pad(matrix, ((0, 0), (0, 2))) for matrix in (gold, answered))
     p, r, f1, _ = precision_recall_fscore_support(gold, answered, average=average, zero_division=0)
     return f1, p, r

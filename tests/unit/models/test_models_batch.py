@@ -36,7 +36,7 @@ def notes(tmp_path):
 
 @pytest.fixture
 def batched(spec, server, notes):
-    """A model in mode batch with a quick pace; each call makes one that knows nothing but the notes."""
+    """Return a model in mode batch with a quick pace; each call makes one that knows nothing but the notes."""
 
     def make(limits=None, newer_than=None, notes=notes, **options):
         options = {"base_url": server.url, "mode": "batch", **options}

@@ -43,13 +43,13 @@ class AsyncGreeter:
 
 @pytest.fixture
 def model(build):
-    """The model that a fixture's callable becomes."""
+    """Return the model that a fixture's callable becomes."""
     return lambda function: build("callable", function=function)
 
 
 @pytest.fixture
 def failure(model, ask):
-    """The error of a callable's only call."""
+    """Return the error of a callable's only call."""
 
     def of(function):
         with pytest.raises(ModelError) as caught:
@@ -410,7 +410,7 @@ def test_the_input_and_the_repeat_are_in_the_key_and_nothing_else_is(model):
 
 @pytest.fixture
 def module(tmp_path, monkeypatch):
-    """A module under a name of its own, importable in this test."""
+    """Yield a module under a name of its own, importable in this test."""
 
     def write(source, name="ftgate_target_under_test"):
         (tmp_path / f"{name}.py").write_text(source)

@@ -16,7 +16,7 @@ KEY = "sk-live-0123456789abcdef"
 
 @pytest.fixture(params=["aiohttp", "httpx"])
 def backend(request, monkeypatch):
-    """Both HTTP clients, whatever is installed as default."""
+    """Return both HTTP clients, whatever is installed as default."""
     if request.param == "aiohttp":
         pytest.importorskip("aiohttp")
     else:

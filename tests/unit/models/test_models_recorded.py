@@ -11,7 +11,7 @@ from pytest_ftgate.models.recorded import RecordedRow, read_rows
 
 @pytest.fixture
 def record(tmp_path, monkeypatch, build):
-    """The model that answers from these rows, or from this very text."""
+    """Return the model that answers from these rows, or from this very text."""
     monkeypatch.chdir(tmp_path)
 
     def make(*rows, text=None, **options):

@@ -29,7 +29,7 @@ UNKNOWN = Amount(None, "nobody knows")
 
 
 def costs(**changes: Any) -> Costs:
-    """The example of docs/economics.md, but with the tuned model at exactly a sixth.
+    """Return the example of docs/economics.md, but with the tuned model at exactly a sixth.
 
     A call of the large model has 1,000 tokens in and 50 out: (1000 * 2.00 + 50 * 8.00) / 1e6 = $0.0024.
     The tuned one at a sixth: $0.0004. Each call saves $0.002.

@@ -134,7 +134,7 @@ def test_a_service_tier_has_a_price_of_its_own() -> None:
 
 
 def listed(**prices: Any) -> SimpleNamespace:
-    """What calc_price gives for a model of OpenAI's."""
+    """Return what calc_price gives for a model of OpenAI's."""
     return SimpleNamespace(
         model=SimpleNamespace(id="m", prices=SimpleNamespace()),
         provider=SimpleNamespace(id="openai", api_pattern=r"https://api\.openai\.com"),

@@ -58,7 +58,7 @@ def red(**changes):
 
 
 def opened(text):
-    """What a reader sees before anything is unfolded."""
+    """Return what a reader sees before anything is unfolded."""
     return re.sub(r"<details>.*?</details>", "", text, flags=re.DOTALL)
 
 

@@ -164,7 +164,7 @@ class Many(Model):
 
 
 def outcomes(model, *inputs):
-    """What was told, in the order in which it was told: input to answer or error."""
+    """Return what was told, in the order in which it was told: input to answer or error."""
     questions = [Question(text, Example(text, text, "x"), 0) for text in inputs]
 
     async def ask_them():

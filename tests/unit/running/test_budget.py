@@ -23,12 +23,12 @@ UNKNOWN = Price(unknown="no price in the gate, and genai-prices is not installed
 
 
 def tokens(reservation):
-    """The estimate in tokens of :data:`PRICE`."""
+    """Return the estimate in tokens of :data:`PRICE`."""
     return round(reservation.usd * 1_000_000)
 
 
 def take(budget, model_id, price, characters, outputs):
-    """What is set aside for one question, where it does not have to wait for that."""
+    """Return what is set aside for one question, where it does not have to wait for that."""
     made = budget.take(Call(model_id, price, [characters], outputs))
     assert made is not None
     return made[0]

@@ -21,5 +21,5 @@ RULE = "You sort questions of customers into refund, invoice or shipping. Answer
     ],
 )
 def test_an_instruction_that_rows_share_is_left_out(inputs: list[str], index: int, shown: str) -> None:
-    test = DataSet(tuple(Example(text, text, "refund") for text in inputs), None, "", None, "test")
+    test = DataSet(tuple(Example(text, text, "refund") for text in inputs), None, "", "test")
     assert question(test, index) == shown

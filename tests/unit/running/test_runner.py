@@ -511,7 +511,7 @@ async def hangs(model, key):
 
 
 def hanging(answer):
-    """A model whose calls go on in a thread where they are given up, as those of plain functions do."""
+    """Return a model whose calls go on in a thread where they are given up, as those of plain functions do."""
     model = Model(answer, name="ft", concurrency=1)
     model.abandons = True
     model.timeout_s = 0.001

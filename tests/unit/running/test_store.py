@@ -51,7 +51,7 @@ def plain_user():
 
 @pytest.fixture
 def open_folder():
-    """A folder that every user may enter, unlike those of ``tmp_path``."""
+    """Yield a folder that every user may enter, unlike those of ``tmp_path``."""
     with tempfile.TemporaryDirectory() as name:
         Path(name).chmod(0o755)
         yield Path(name)
@@ -251,7 +251,7 @@ def test_many_may_read_while_one_writes(path):
 
 
 def refusal(store):
-    """Whether it is written or claimed in, the same error."""
+    """Return the error of writing, which is also that of claiming."""
     with pytest.raises(StoreError) as caught:
         store.put([prediction("k")])
     with pytest.raises(StoreError) as again:
@@ -369,7 +369,7 @@ def read_only(folder):
 
 @pytest.fixture
 def checkout(open_folder, monkeypatch):
-    """A stored file in a folder that cannot be written."""
+    """Yield a stored file in a folder that cannot be written."""
     monkeypatch.chdir(open_folder)
     path = read_only(open_folder)
     yield path

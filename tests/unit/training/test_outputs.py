@@ -12,7 +12,7 @@ LABELS = ["refund", "invoice", "shipping"] * 20
 
 
 def found(*outputs):
-    """What is said of the last output; of the others nothing is."""
+    """Return what is said of the last output; of the others nothing is."""
     rows = unfinished_outputs(outputs)
     assert set(rows) <= {len(outputs) - 1}
     return list(rows.values())

@@ -28,6 +28,17 @@
     return details;
   }
 
+  function folded(reasoning) {
+    var details = made("details");
+    var summary = made("summary");
+    summary.appendChild(made("span", "more", "reasoning"));
+    details.appendChild(summary);
+    var whole = made("div", "text");
+    whole.appendChild(made("bdi", "", reasoning));
+    details.appendChild(whole);
+    return details;
+  }
+
   function cell(content, label, kind) {
     var td = made("td", kind);
     td.setAttribute("role", "cell");
@@ -38,6 +49,7 @@
 
   function reply(answer, label) {
     var td = cell(long(answer[0]), label, "reply " + answer[1]);
+    if (answer[3]) { td.appendChild(folded(answer[3])); }
     td.appendChild(made("p", "said", answer[2]));
     return td;
   }

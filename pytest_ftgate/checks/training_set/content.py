@@ -1,0 +1,203 @@
+"""Find what a row says behind the text that many rows share: an instruction, a template, a header, a signature.
+
+Shared text makes different rows look alike and hides equal ones. The longest common starts and ends are removed before
+rows are compared, as data-juicer and text-dedup do with headers and boilerplate. A start is shared if it is a common
+prefix of ``need`` consecutive texts in sorted order, which finds all of them in one pass; ends likewise, reversed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from html import unescape
+from itertools import pairwise
+from urllib.parse import unquote, unquote_plus
+
+from pytest_ftgate.data import DataSet, Example, Input, expected_text, normalized_input, without_instructions
+
+_SAMPLE = 2_000
+_LEAST = 10
+"""Rows that shared text stands in at least."""
+
+_INSTRUCTION_WORDS = 15
+"""Words of shared text that is certainly an instruction, so that a single word behind it may be all that a row says."""
+
+_LONG_CHARACTERS, _LONG_WORDS = 30, 5
+
+_SUBSTANTIAL, _SUBSTANTIAL_MASKED = 3, 4
+_DOMINATED = 0.3
+"""Share of a row's characters that is not shared text, below which shared text makes rows look alike."""
+_MARKS = (":", ".", "?", "!", ">", "]", "}", "-", "=", "#", '"', "|")
+_WORD = re.compile(r"[^\W\d_]{2,}")
+_ESCAPED = re.compile(r"&(?:#\d+|#x[0-9a-f]+|[a-z]+);")
+_PLUSES = re.compile(r"[^\W\d_][^\s+]*(?:\+[^\s+]+)+")
+_QUOTED = re.compile(r"%[0-9a-f]{2}")
+_VARIABLE = re.compile(
+    r"\b\d{4}-\d{2}-\d{2}(?:[t ]\d{2}:\d{2}(?::\d{2})?)?\b|\b\d{1,2}[./]\d{1,2}[./]\d{2,4}\b"  # dates
+    r"|\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{22}\b"  # UUIDs
+    r"|#\w+|\b(?=(?:[\w-]*\d){3})[\w-]{4,}\b"  # ticket numbers and other ids: at least three digits and four characters
+)
+
+
+@dataclass(frozen=True)
+class Shared:
+    """The starts and ends that many texts share, longest first."""
+
+    starts: tuple[str, ...] = ()
+    ends: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, texts: Sequence[str]) -> Shared:
+        """Return what these texts share, by an even sample of them."""
+        sample = texts[:: -(-len(texts) // _SAMPLE) or 1]
+        ends = _common_starts([text[::-1] for text in sample], reverse=True)
+        return cls(_distinct(_common_starts(sample)), tuple(end[::-1] for end in _distinct(ends)))
+
+    def content(self, text: str) -> tuple[str, str]:
+        """Return the text without its shared start and end, as it is compared for equal rows, and for similar ones.
+
+        The whole text if what is left says too little: fewer than three words, or behind an instruction or a mark such
+        as ``question:``, none. Similar rows without these are compared as a whole, unless most of them is shared text.
+        """
+        start = next((one for one in self.starts if text.startswith(one)), "")
+        end = next((one for one in self.ends if text.endswith(one) and len(one) <= len(text) - len(start)), "")
+        content = text[len(start) : len(text) - len(end)].strip()
+        framed = all(not one or _is_marked(one) for one in (start, end))
+        framed = framed or len(start.split()) + len(end.split()) >= _INSTRUCTION_WORDS
+        if not _says(content, 1 if framed else _SUBSTANTIAL):
+            return text, text
+        return content, content if framed or len(content) < _DOMINATED * len(text) else text
+
+
+def _distinct(starts: Iterable[str]) -> tuple[str, ...]:
+    """Return starts, longest first, without those that only add a few words of content to a shorter one."""
+    kept: list[str] = []
+    for start in sorted(starts, key=len):
+        if all(_is_long(start[len(one) :]) for one in kept if start.startswith(one)):
+            kept.append(start)
+    return tuple(reversed(kept))
+
+
+def _common_starts(texts: Sequence[str], *, reverse: bool = False) -> set[str]:
+    """Return the starts that enough of the texts share; ``reverse``: the texts are written backwards."""
+    ordered = sorted(texts)
+    found: set[str] = set()
+    for share, is_shared in ((0.1, _is_instruction), (0.3, _is_long), (0.5, _is_marked)):
+        need = max(_LEAST, int(share * len(ordered)))
+        for first, last in zip(ordered, ordered[need - 1 :], strict=False):
+            start = _whole_words(os.path.commonprefix([first, last]), first)  # noqa: RUF071  # of texts: no paths
+            if start not in found and is_shared(start[::-1] if reverse else start):
+                found.add(start)
+    return found
+
+
+def _whole_words(start: str, text: str) -> str:
+    """Return the start without a word that is cut."""
+    if len(start) == len(text) or text[len(start)] == " " or start.endswith(" "):
+        return start
+    return start[: start.rfind(" ") + 1]
+
+
+def _is_instruction(text: str) -> bool:
+    return len(text.split()) >= _INSTRUCTION_WORDS
+
+
+def _is_long(text: str) -> bool:
+    return len(text) >= _LONG_CHARACTERS and len(text.split()) >= _LONG_WORDS
+
+
+def _is_marked(text: str) -> bool:
+    return bool(text.strip()) and (text.rstrip().endswith(_MARKS) or text.lstrip().startswith(_MARKS))
+
+
+def _says(text: str, least: int) -> bool:
+    """Return whether a text has at least so many words with letters."""
+    words = (word for word in _WORD.finditer(text))
+    return sum(1 for _, _ in zip(range(least), words, strict=False)) >= least
+
+
+def plain_text(given: Input) -> str:
+    """Return an input as it is compared: normalised, without instructions, HTML and URL escapes."""
+    text = normalized_input(without_instructions(given))
+    if "&" in text and _ESCAPED.search(text):
+        text = normalized_input(unescape(text))
+    if _PLUSES.fullmatch(text):
+        text = normalized_input(unquote_plus(text))
+    elif "%" in text and _QUOTED.search(text):
+        text = normalized_input(unquote(text))
+    return text
+
+
+def contents(data: DataSet) -> list[tuple[str, str]]:
+    """Return what each row says, as it is compared for equal rows, and for similar ones."""
+    texts = [plain_text(example.input) for example in data]
+    shared = Shared.of(texts)
+    return [shared.content(text) for text in texts]
+
+
+def leaks_by_content(
+    training: DataSet, test: DataSet, said: Sequence[str], outputs: Sequence[str], tested: Sequence[str]
+) -> Iterator[tuple[int, int]]:
+    """Yield test rows that say the same as a training row, or as one of its earlier turns, as (test row, training row).
+
+    Rows also say the same if only ids, long numbers and dates differ, and their outputs are equal. A content that the
+    training set answers differently is decided by what stands around it, so it is no leak.
+
+    Args:
+        training, test: the sets.
+        said, tested: their contents.
+        outputs: the outputs of the training set as stripped text.
+    """
+    exact, masked = _Index(), _Index()
+    for row, (content, output) in enumerate(zip(said, outputs, strict=True)):
+        exact.add(content, row, output)
+        masked.add(_masked(content), row, output)
+    turns = _Index()
+    for row, example in enumerate(training):
+        for asked, answered in _earlier_turns(example):
+            turns.add(asked, row, answered)
+    for row, (content, example) in enumerate(zip(tested, test, strict=True)):
+        output = expected_text(example.expected).strip()
+        first = exact.find(content)
+        if first is None:
+            first = turns.find(content, None if _says(content, _SUBSTANTIAL) else normalized_input(output))
+        if first is None:
+            first = masked.find(_masked(content), output)
+        if first is not None:
+            yield row, first
+
+
+class _Index:
+    """The first row with each content, unless rows with this content have different outputs."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, tuple[int, str] | None] = {}
+
+    def add(self, content: str, row: int, output: str) -> None:
+        """Add a row; an empty content is none."""
+        if content and self._rows.setdefault(content, (row, output)) not in (None, (row, output)):
+            first = self._rows[content]
+            if first is not None and first[1] != output:
+                self._rows[content] = None
+
+    def find(self, content: str, output: str | None = None) -> int | None:
+        """Return the row with this content, and with this output if one is given."""
+        first = self._rows.get(content)
+        return first[0] if first is not None and output in (None, first[1]) else None
+
+
+def _masked(content: str) -> str:
+    """Return the content without ids, long numbers and dates; empty if it has none, or says too little without them."""
+    masked, n = _VARIABLE.subn("#", content)
+    return masked if n and _says(masked, _SUBSTANTIAL_MASKED) else ""
+
+
+def _earlier_turns(example: Example) -> Iterable[tuple[str, str]]:
+    """Yield what the user asked before the last turn of a conversation, with the assistant's answer."""
+    if isinstance(example.input, str):
+        return
+    for asked, answered in pairwise(example.input):
+        if asked["role"] == "user" and answered["role"] == "assistant":
+            yield plain_text((asked,)), normalized_input(({**answered, "role": "user"},))

@@ -1,0 +1,259 @@
+"""Find out whether an endpoint still serves the weights that gave the stored answers: its names may get others."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import time
+from asyncio import TimeoutError as LoopTimeoutError
+from asyncio import sleep, wait_for
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from pytest_ftgate.data import canonical_json
+from pytest_ftgate.errors import ModelError, StoreError
+from pytest_ftgate.models.openai_api.endpoint import endpoint_of, fields
+
+if TYPE_CHECKING:
+    from pytest_ftgate.config import ModelSpec
+    from pytest_ftgate.models.openai_api.endpoint import Endpoint
+    from pytest_ftgate.models.protocol import Notes, Prediction, Surroundings
+
+Said = Mapping[str, Any]
+"""What an endpoint says of a model, as far as it is about the weights; empty: nothing."""
+
+LATEST_S = 10.0
+"""Seconds within which the endpoint must have described its models."""
+
+TICK_S = 1.1  # after which a time of the request, in whole seconds, has changed
+
+_IDENTIFY = re.compile(
+    r"(^|_)(created|modified|fingerprint|digest|sha|sha256|md5|hash|checksum|revision|version|commit|etag)(_|$)"
+)
+
+# These change with other weights, but need not: a folder may hold new files.
+_RELATE = frozenset({"root", "parent", "size", "n_params"})
+
+# Servers without a time send 0, or a constant of OpenAI's documentation as LiteLLM does.
+_NO_TIMES = (0, 1677610602)
+
+
+@dataclass(frozen=True)
+class Note:
+    """Hold what is remembered of a model.
+
+    Attributes:
+        said: what the endpoint said of the model.
+        since: when it first said so, in seconds since the epoch; answers from before do not hold.
+        before: what it said until then.
+        volatile: the names of facts that differ from request to request.
+    """
+
+    said: Said
+    since: float
+    before: Said = field(default_factory=dict)
+    volatile: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Say which stored answers of a model hold.
+
+    Attributes:
+        since: answers from before this time (seconds since the epoch) do not.
+        reason: why not: the endpoint describes other ``weights``, or the ``training`` set has changed.
+        verified: the endpoint says that it serves the weights that gave the others.
+        note: what is remembered; ``None``: nothing yet.
+    """
+
+    since: float
+    reason: Literal["weights", "training"] = "weights"
+    verified: bool = False
+    note: Note | None = None
+
+
+class Weights:
+    """Decide which stored answers of one model hold. The endpoint is asked at most once, and never offline.
+
+    Answers from before the endpoint began to describe the model as it does now do not hold. Where its description does
+    not identify the weights, answers of earlier sessions hold if the training set is the same; they are counted in
+    ``unverified``.
+
+    Args:
+        spec: the model as written, with its name at the endpoint.
+        surroundings: with notes.
+        parameters: those of the fixture that gave the model.
+
+    Attributes:
+        endpoint: the endpoint.
+        unverified: when stored answers of earlier sessions were made that are used without a proof, by key.
+        outdated: keys of stored answers that do not hold.
+    """
+
+    def __init__(self, spec: ModelSpec, surroundings: Surroundings, parameters: str) -> None:
+        assert surroundings.notes is not None
+        self.unverified: dict[str, float] = {}
+        self.outdated: set[str] = set()
+        self.endpoint = endpoint_of(spec, spec.options["model"])
+        self._notes: Notes = surroundings.notes
+        self._offline = surroundings.offline
+        self._started = surroundings.started
+        self._training = surroundings.training
+        self._parameters = parameters
+        self._standing: Standing | None = None
+
+    @property
+    def standing(self) -> Standing:
+        """Return which stored answers hold. Raises :class:`StoreError` if the notes cannot be read."""
+        if self._standing is None:
+            self._standing = self._decide()
+        return self._standing
+
+    def holding(self, stored: Mapping[str, Prediction]) -> dict[str, Prediction]:
+        """Return the stored answers that hold, and count the others. Raises :class:`StoreError`."""
+        times = {key: one.created_at or 0.0 for key, one in stored.items()}
+        since, verified = self.standing.since, self.standing.verified
+        self.outdated.update(key for key, at in times.items() if at < since)
+        if not verified:
+            self.unverified |= {key: at for key, at in times.items() if since <= at < self._started}
+        return {key: stored[key] for key, at in times.items() if at >= since}
+
+    def _decide(self) -> Standing:
+        known = self._note()
+        if self._offline:
+            return Standing(float("-inf")) if known is None else self._unverified(known)
+        said, volatile = self._asked(known)
+        if known is None:
+            known = self._changed(Note(said, self._started, volatile=volatile))
+        elif said and said != _without(known.said, volatile):
+            known = self._changed(Note(said, time.time(), known.said, volatile))
+        elif volatile != known.volatile:
+            known = self._remembered(replace(known, said=said, volatile=volatile))
+        return Standing(known.since, verified=True, note=known) if _identifies(said) else self._unverified(known)
+
+    def _unverified(self, known: Note) -> Standing:
+        """Return which answers hold where nothing identifies the weights: those made for the same training set."""
+        trained = self._trained()
+        return Standing(max(known.since, trained), "training" if trained > known.since else "weights", note=known)
+
+    # --- what the endpoint says ----------------------------------------------------------------------------------
+
+    def _asked(self, known: Note | None) -> tuple[Said, tuple[str, ...]]:
+        """Return what the endpoint says, without what differs from request to request, and the names of that.
+
+        Where it says something new it is asked twice: some servers give the time of the request as ``created``.
+        """
+        volatile = known.volatile if known is not None else ()
+        said = _without(self._said(), volatile)
+        if known is not None and said and (said != known.said or _is_fresh(said)):
+            again = _without(self._said(TICK_S), volatile)
+            moving = {name for name in said.keys() | again.keys() if said.get(name) != again.get(name)}
+            volatile = tuple(sorted({*volatile, *moving})) if again else volatile
+        return _without(said, volatile), volatile
+
+    def _said(self, after_s: float = 0.0) -> Said:
+        """Return what the endpoint says of the model after some seconds; empty if it says nothing, or cannot."""
+        from pytest_ftgate.models.event_loop import run_in_own_loop
+
+        endpoint = self.endpoint
+        if endpoint.key_env is not None and not (endpoint.key and endpoint.key.isascii()):
+            return {}
+        try:
+            listed = run_in_own_loop(_listed(endpoint, after_s), lambda: None)
+        except (ModelError, LoopTimeoutError):
+            return {}
+        return described(listed, endpoint.model)
+
+    # --- notes ---------------------------------------------------------------------------------------------------
+
+    def _changed(self, note: Note) -> Note:
+        """Remember a new description, and the training set whose answers it is said of."""
+        if self._training is not None:
+            self._keep("training", {"sha256": self._training.sha256, "since": note.since})
+        return self._remembered(note)
+
+    def _remembered(self, note: Note) -> Note:
+        self._keep("weights", asdict(note))
+        return note
+
+    def _trained(self) -> float:
+        """Return since when the training set is the same; the beginning of this session if it has changed."""
+        training = self._training
+        if training is None:
+            return float("-inf")
+        kept = self._kept("training")
+        if kept.get("sha256") == training.sha256 and isinstance(kept.get("since"), float):
+            return float(kept["since"])
+        if not self._offline:
+            self._keep("training", {"sha256": training.sha256, "since": self._started})
+        return self._started
+
+    def _note(self) -> Note | None:
+        kept = self._kept("weights")
+        try:
+            note = Note(kept["said"], float(kept["since"]), kept["before"], tuple(kept["volatile"]))
+        except (KeyError, TypeError, ValueError):
+            return None
+        return note if isinstance(note.said, Mapping) and isinstance(note.before, Mapping) else None
+
+    def _kept(self, about: str) -> Said:
+        try:
+            return fields(json.loads(self._notes.get(self._name(about)) or "null"))
+        except ValueError:
+            return {}
+
+    def _keep(self, about: str, facts: Mapping[str, Any]) -> None:
+        with suppress(StoreError):  # the answers could not be stored either
+            self._notes.put(self._name(about), json.dumps(facts))
+
+    def _name(self, about: str) -> str:
+        facts = [self.endpoint.base_url, self.endpoint.model, self._parameters]
+        if about == "training" and self._training is not None:
+            facts.append(self._training.origin)
+        return f"{about} {hashlib.sha256(canonical_json(facts).encode()).hexdigest()}"
+
+
+def described(listed: object, model: str) -> Said:
+    """Return what a list of models, read without trust, says of the weights of one of them."""
+    rows = fields(listed).get("data")
+    entries = [fields(row) for row in rows] if isinstance(rows, list) else []
+    names = (model, f"{model}:latest")  # as Ollama completes them
+    entry = next((entry for entry in entries if entry.get("id") in names), {})
+    facts = {**entry, **{f"meta.{name}": value for name, value in fields(entry.get("meta")).items()}}
+    return {name: value for name, value in facts.items() if _is_about_weights(name, value)}
+
+
+def _is_about_weights(name: str, value: object) -> bool:
+    last = name.rpartition(".")[2]
+    if not isinstance(value, str | int | float) or value in ("", *_NO_TIMES):
+        return False
+    return last in _RELATE or _IDENTIFY.search(last) is not None
+
+
+def _identifies(said: Said) -> bool:
+    return any(_IDENTIFY.search(name.rpartition(".")[2]) for name in said)
+
+
+def _is_fresh(said: Said) -> bool:
+    """Return whether a time in it is about now, so that it may be the time of the request."""
+    now = time.time()
+    return any(isinstance(value, int | float) and abs(now - value) <= 2 * TICK_S for value in said.values())
+
+
+def _without(said: Said, names: Collection[str]) -> Said:
+    return {name: value for name, value in said.items() if name not in names}
+
+
+async def _listed(endpoint: Endpoint, after_s: float) -> Any:
+    from pytest_ftgate.models.openai_api.api_client import ApiClient
+
+    await sleep(after_s)
+    client = ApiClient(endpoint, LATEST_S)
+    try:
+        return await wait_for(client.get("/models"), LATEST_S)
+    finally:
+        with suppress(Exception):  # the answer has arrived
+            await client.aclose()

@@ -1,0 +1,134 @@
+"""What rows say behind an instruction, a template or an escape: leaks that text hides, and rows that it makes alike."""
+
+import html
+import random
+from urllib.parse import quote, quote_plus
+
+import pytest
+
+from pytest_ftgate.checks.training_set import audit_training_set
+from pytest_ftgate.data import examples_from
+
+RNG = random.Random(1)
+WHO, WHAT = ("my", "the", "our", "her", "a new"), ("card", "phone", "order", "parcel", "bill", "loan", "account", "key")
+HOW = ("is lost", "came late", "looks wrong", "was stolen", "was charged twice", "is missing", "is blocked", "got wet")
+WHEN = ("since monday", "after the trip", "before easter", "after your call", "on my birthday", "at the airport")
+SAID = [f"{who} {what} {how} {when}" for who in WHO for what in WHAT for how in HOW for when in WHEN]
+SHORT = [f"{what} {how}" for what in WHAT for how in HOW]
+RNG.shuffle(SAID)
+INSTRUCTION = (
+    "You are the assistant of a bank. Read the message of the customer carefully, and answer with exactly one of the "
+    "categories that you know, in one line and without an explanation, because another program reads it. Message: "
+)
+
+
+def label(text):
+    return "abc"[len(text) % 3]
+
+
+def audit(training, test):
+    """Audit rows of text, or of (input, output)."""
+    sets = ([row if isinstance(row, tuple) else (row, label(row)) for row in rows] for rows in (training, test))
+    return audit_training_set(*(examples_from(rows, origin="fixture") for rows in sets))
+
+
+def behind(frame, texts):
+    return [(frame.format(text), label(text)) for text in texts]
+
+
+FRAMES = [
+    INSTRUCTION + "{}",
+    "Question: {}\nAnswer:",
+    INSTRUCTION + "{}\n\n### Response:",
+    "{} -- sent from my phone today.",
+]
+
+
+@pytest.mark.parametrize("frame", FRAMES)
+@pytest.mark.parametrize("texts", [SAID, SHORT + SAID], ids=["sentences", "short ones too"])
+def test_a_row_behind_an_instruction_or_a_template_is_a_leak(frame, texts):
+    training, test = texts[:300], texts[200:360]
+    assert audit(behind(frame, training), test).leaked == 100
+    assert audit(training, behind(frame, test)).leaked == 100
+    assert audit(behind(frame, training), behind(INSTRUCTION + "{}", test)).leaked == 100
+
+
+@pytest.mark.parametrize("frame", FRAMES)
+def test_different_messages_behind_shared_text_are_not_alike(frame):
+    plain, framed = audit(SAID[:220], SAID[220:320]), audit(behind(frame, SAID[:220]), behind(frame, SAID[220:320]))
+    assert framed.leaked == 0
+    assert framed.usable == 220
+    assert (framed.near_rows, framed.leaked_near_rows) == (plain.near_rows, plain.leaked_near_rows)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        lambda text: html.escape(text).replace("e", "&#101;", 1),
+        quote,
+        quote_plus,
+        lambda text: f"<b>{text}</b>".replace("<b>", "").replace("</b>", "") + "&nbsp;",
+    ],
+    ids=["html", "url", "form", "space"],
+)
+def test_an_escaped_row_is_a_leak(written):
+    assert audit(SAID[:200] + [written(text) for text in SAID[200:300]], SAID[200:360]).leaked == 100
+
+
+def test_another_ticket_number_id_or_date_of_the_same_message_is_a_leak():
+    def numbered(text, seed):
+        rng = random.Random(f"{text}{seed}")
+        day = f"2026-{rng.randint(1, 12):02}-{rng.randint(1, 28):02}"
+        return f"Ticket #{rng.randint(10_000, 99_999)} of {day}: {text} (order AB-{rng.randint(1000, 9999)})", label(
+            text
+        )
+
+    training = [numbered(text, 1) for text in SAID[:300]]
+    assert audit(training, [numbered(text, 2) for text in SAID[200:360]]).leaked == 100
+
+
+def test_numbers_that_decide_the_output_are_no_ids():
+    training = [(f"what is the sum of {1000 + i} and {2000 + i}", str(3000 + 2 * i)) for i in range(200)]
+    test = [(f"what is the sum of {1500 + i} and {2500 + i}", str(4000 + 2 * i)) for i in range(60)]
+    assert audit(training, test).leaked == 0
+
+
+def test_an_earlier_turn_with_its_answer_is_a_leak():
+    def conversation(text):
+        turns = ("user", text), ("assistant", label(text)), ("user", f"and what about {text[::-1]}")
+        return [{"role": role, "content": content} for role, content in turns], "a"
+
+    training = [*SAID[:200], *map(conversation, SAID[200:300])]
+    assert audit(training, SAID[200:360]).leaked == 100
+
+
+@pytest.mark.parametrize(
+    ("trained", "tested"),
+    [
+        ("training question {}", "question {}"),
+        ("customer question {}", "customer question 30{}"),
+        ("wake me at {}", "wake me at 30{}"),
+        ("turn light {} on", "turn light 30{} on"),
+    ],
+)
+def test_a_small_number_may_be_all_that_tells_rows_apart(trained, tested):
+    found = audit(
+        [(trained.format(i), "abc"[i % 3]) for i in range(200)], [(tested.format(i), "x") for i in range(60, 99)]
+    )
+    assert found.leaked == 0
+    assert found.leaked_near_rows == ()
+
+
+def test_one_word_changed_in_a_sentence_of_ten_is_a_near_duplicate():
+    long = [f"{text} and nobody could help me" for text in SAID[:300]]
+    changed = [(text.replace("nobody", "none"), label(text)) for text in long[:100]]
+    found = audit([(text, label(text)) for text in long], changed)
+    assert len(found.leaked_near_rows) == 100
+
+
+def test_the_instruction_counts_where_it_decides_the_answer():
+    topics = ("loans", "cards", "savings", "insurance", "mortgages")
+    starts = [f"Answer the question of the customer from our document on {topic}. Question: " for topic in topics]
+    training = [(f"{start}what is the price of it", topic) for start, topic in zip(starts, topics, strict=True)]
+    more = [(f"{starts[i % 5]}{text}", label(text)) for i, text in enumerate(SAID[:200])]
+    assert audit([*training, *more], [("what is the price of it", "new")]).leaked == 0
