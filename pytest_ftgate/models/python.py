@@ -149,7 +149,14 @@ class FunctionModel(BuiltModel):
     def _input(self, example: Example) -> Any:
         """Return the input as the callable gets it: a copy, where it could be changed."""
         given = self.given(example)
-        return given if isinstance(given, str) else [dict(message) for message in given]
+        if isinstance(given, str | Mapping):
+            return given
+        return [dict(message) for message in given]
+
+    def sent(self, example: Example) -> dict[str, Any]:
+        """Return what the callable gets, as messages, with tools where it gets them."""
+        given = self.given(example)
+        return dict(given) if isinstance(given, Mapping) else super().sent(example)
 
     async def _call(self, given: Any) -> Any:
         return await (self._in_thread(given) if self.abandons else self._awaited(self.function, given))

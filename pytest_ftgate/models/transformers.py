@@ -7,13 +7,15 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from threading import RLock
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pytest_ftgate.data import canonical_json
+from pytest_ftgate.data.tool_calls import canonical_calls
 from pytest_ftgate.errors import ConfigError, ModelError, Where
 from pytest_ftgate.models.price import written_price
 from pytest_ftgate.models.processes import InProcesses
@@ -23,6 +25,11 @@ from pytest_ftgate.models.python import FunctionModel
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import ModelSpec
+    from pytest_ftgate.data import Example
+    from pytest_ftgate.models.prompt import Prompt
+
+Conversation: TypeAlias = "Sequence[Mapping[str, Any]] | Mapping[str, Any]"
+"""Messages, or ``{"messages", "tools"}``."""
 
 BATCH_SIZE = 8
 MAX_NEW_TOKENS = 256
@@ -57,7 +64,7 @@ class Generator:
     max_new_tokens: int = MAX_NEW_TOKENS
     params: Mapping[str, Any] = field(default_factory=dict)
 
-    def __call__(self, conversations: Sequence[Sequence[Mapping[str, Any]]]) -> list[Completion]:
+    def __call__(self, conversations: Sequence[Conversation]) -> list[Completion]:
         """Return an answer for each conversation. Raise :class:`ModelError` where none can be given."""
         import torch
 
@@ -92,29 +99,64 @@ class Generator:
         return GenerationConfig(**own)
 
 
-def _encode(tokenizer: Any, conversations: Sequence[Sequence[Mapping[str, Any]]]) -> Any:
+def _encode(tokenizer: Any, conversations: Sequence[Conversation]) -> Any:
     """Return the token ids of the conversations, padded on the left to one length."""
+    asked = [one if isinstance(one, Mapping) else {"messages": one} for one in conversations]
     if tokenizer.chat_template is not None:
-        from jinja2.exceptions import TemplateError
-
-        try:
-            return tokenizer.apply_chat_template(
-                [list(map(dict, messages)) for messages in conversations],
-                add_generation_prompt=True,
-                return_dict=True,
-                return_tensors="pt",
-                padding=True,
-            )
-        except TemplateError as error:
-            cure = "send what the template takes: put the instructions into template instead of system"
-            raise ModelError(f"the chat template refuses the messages: {error}", cure=cure, fatal=True) from error
-    if any(len(messages) != 1 for messages in conversations):
+        texts = [_rendered(tokenizer, one["messages"], one.get("tools")) for one in asked]
+        return tokenizer(texts, return_tensors="pt", padding=True, add_special_tokens=False)
+    if any(len(one["messages"]) != 1 or "tools" in one for one in asked):
         raise ModelError(
             "the tokenizer has no chat template, so it takes only one text",
             cure="write the whole text in template, without system and few_shot, or add chat_template.jinja to it",
             fatal=True,
         )
-    return tokenizer([messages[0]["content"] for messages in conversations], return_tensors="pt", padding=True)
+    return tokenizer([one["messages"][0]["content"] for one in asked], return_tensors="pt", padding=True)
+
+
+def _rendered(tokenizer: Any, messages: Sequence[Mapping[str, Any]], tools: Any) -> str:
+    """Return a conversation in the chat template. Raise :class:`ModelError` if that has no place for a part of it."""
+    from jinja2.exceptions import TemplateError
+
+    try:
+        text: str = tokenizer.apply_chat_template(
+            list(map(_as_templates_take_it, messages)), tools=tools, add_generation_prompt=True, tokenize=False
+        )
+    except TemplateError as error:
+        cure = "send what the template takes: put the instructions into template instead of system"
+        raise ModelError(f"the chat template refuses the messages: {error}", cure=cure, fatal=True) from error
+    missing = [name for name in _names(tools) if name not in text]
+    if missing:
+        cure = "save a chat template that takes tools beside the model, or remove tools from the rows"
+        raise ModelError(f"the chat template leaves out the tool {missing[0]}", cure=cure, fatal=True)
+    return text
+
+
+def _names(tools: Any) -> Iterator[str]:
+    for tool in tools or ():
+        function = tool.get("function", tool) if isinstance(tool, Mapping) else None
+        name = function.get("name") if isinstance(function, Mapping) else None
+        if isinstance(name, str):
+            yield name
+
+
+def _as_templates_take_it(message: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a message with the arguments of tool calls as objects, which OpenAI's format has as JSON text."""
+    calls = message.get("tool_calls")
+    try:
+        functions = canonical_calls(calls) if calls else []
+    except ValueError:  # as written, for what the template makes of it
+        return dict(message)
+    if not functions:
+        return dict(message)
+    objects = [{**call, "type": "function", "function": one} for call, one in zip(calls or (), functions, strict=True)]
+    return {**message, "tool_calls": objects}
+
+
+def _given(prompt: Prompt, example: Example) -> Conversation:
+    """Return the messages for an example, with the tools of its row if there are any."""
+    messages, tools = prompt.messages(example), example.fields.get("tools")
+    return {"messages": messages, "tools": tools} if tools and not isinstance(example.input, str) else messages
 
 
 def _completion(tokenizer: Any, n_input: int, tokens: Sequence[int], ends: set[int], latency_s: float) -> Completion:
@@ -258,7 +300,7 @@ def build_transformers(spec: ModelSpec, surroundings: Surroundings) -> Model:
     return FunctionModel(
         **{**parts_of(spec), "timeout_s": options.get("timeout_s")},  # loading is a part of the first call
         function=generator if workers is None else InProcesses(generator, workers, batched=True),
-        given=prompt.messages,
+        given=partial(_given, prompt),
         prompt=prompt,
         params=generator.params,
         identity=canonical_json(facts),

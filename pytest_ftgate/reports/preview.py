@@ -101,8 +101,10 @@ def _answer(preview: Preview, model: Previewed, answer: Answer) -> Iterator[Line
         failure = one_line(str(answer.failure)) if answer.failure else "no answer"
         yield Line(printable(f"  {role}, FAILED: {failure}"), "red")
         return
-    words = [word for word in (_FINISHES.get(answer.completion.finish), _score(preview, answer)) if word]
-    label = ", ".join([role, *words])
+    reasoning = len(answer.completion.reasoning or "")
+    thought = f"after {plural(reasoning, 'character')} of reasoning" if reasoning else ""
+    words = (_FINISHES.get(answer.completion.finish), _score(preview, answer), thought)
+    label = ", ".join([role, *(word for word in words if word)])
     colour = {True: "green", False: "red", None: ""}[answer.right]
     yield from _labelled("  ", label, answer.completion.text or "(empty)", colour)
     if answer.why:

@@ -173,3 +173,26 @@ def test_messages_for_a_model_without_a_chat_template(adapters: Project) -> None
     gate = adapters.judge(candidate=candidate)
     assert gate["verdict"] == "error"
     mentions(check(gate, "candidate_predictions"), "chat template", "template")
+
+
+# --- tools ------------------------------------------------------------------------------------------------------
+
+TOOLS = [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}]
+
+
+def test_tools_of_a_row_reach_the_chat_template(adapters: Project) -> None:
+    before = adapters.judge()["candidate"]["input_tokens"]
+    asked = [{**row, "input": [{"role": "user", "content": row["input"]}], "tools": TOOLS} for row in rows(N, 5000)]
+    write_rows(adapters.path / "test.jsonl", asked)
+    problem = adapters.judge()
+    assert problem["verdict"] == "error"
+    mentions(check(problem, "baseline_predictions"), "chat template", "weather")
+    path = adapters.path / "base" / "chat_template.jinja"
+    path.write_text("{% for t in tools %}{{ t['function']['name'] }} {% endfor %}" + path.read_text())
+    assert adapters.judge()["candidate"]["input_tokens"] == before + N
+
+
+def test_arguments_of_earlier_calls_reach_the_template_as_objects() -> None:
+    call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": '{"a": 1}'}}
+    taken = provider._as_templates_take_it({"role": "assistant", "tool_calls": [call]})
+    assert taken["tool_calls"] == [{**call, "function": {"name": "f", "arguments": {"a": 1}}}]

@@ -39,6 +39,14 @@ def test_an_honest_judge_lets_a_better_candidate_pass_and_is_asked_once(judged: 
     assert again["verdict"] == "pass"
 
 
+def test_before_training_the_judge_is_asked_no_more_than_is_said(judged: ServedJudged) -> None:
+    judged.judged_by(gate={"stage": "ready"})
+    gate = judged.gate()
+    assert check(gate, "calls")["observed"] == 60 + 60
+    assert (judged.n_asked("base"), judged.n_asked("ft")) == (60, 0)
+    assert 0 < judged.n_asked("judge") <= 60
+
+
 def test_what_a_judge_said_ages_too(judged: ServedJudged) -> None:
     judged.judged_by(gate={"max_age_days": 30})
     assert check(judged.gate(), "max_age_days")["status"] == "pass"

@@ -101,6 +101,11 @@ def test_a_graded_answer_shows_its_score(project: Project) -> None:
     assert "candidate, 66.7 %: the refund" in previewed(project, metric="rouge_l")
 
 
+def test_reasoning_is_counted_and_not_shown_as_the_answer(http: EndpointProject) -> None:
+    http.server.answer = lambda body: f"<think>12345</think>{answer(body)}"
+    assert "  baseline, right, after 5 characters of reasoning: refund" in previewed(http).splitlines()
+
+
 def test_a_failed_call_fails_the_run_and_shows_the_other_answers(http: EndpointProject) -> None:
     http.server.answer = lambda body: error(500) if index_of(body) == 1 and body["model"] == "ft" else answer(body)
     text = previewed(http, exit_status=1)
