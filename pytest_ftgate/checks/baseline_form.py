@@ -35,7 +35,7 @@ from pytest_ftgate.checks.readings import (
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.result import STATUS_AT, Check, Status, opponent
 from pytest_ftgate.runs.measure import gains
-from pytest_ftgate.text import plural, show_difference
+from pytest_ftgate.text import show_difference
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import ModelSpec
@@ -45,7 +45,7 @@ MOSTLY = 0.5
 
 _WHOLE = Reading("answers that are cut off", whole=True)
 _WORDS = {REASONING.ignores: "behind reasoning", FENCE.ignores: "in a code fence"}
-_NAMED = "naming the right label among other words"
+_NAMED = "with the right label in another form"
 _LIMITS = ("max_completion_tokens", "max_tokens")
 _LIMIT = 1_000
 _RAISED = 4
@@ -136,9 +136,10 @@ def _check(found: Finding, level: str) -> Check:
     if gain is not None:
         strict, other = (show_difference(one, share=gate.share) for one in (gate.comparisons[found.role].gain, gain))
         outcome = f"ignoring it, the gain is {other} instead of {strict} ({found.status} instead of pass)"
+    share = f"all {wrong:,} mistakes" if len(found.rows) == wrong else f"{len(found.rows):,} of {wrong:,} mistakes"
     message = (
         f"the form of the answers of {opponent(found.role)} decides: {outcome}; "
-        f"{len(found.rows):,} of its {plural(wrong, 'mistake')} are of form: {', '.join(_counted(found))}"
+        f"{share} are of form: {', '.join(_counted(found))}"
     )
     return Check(
         "baseline_form",

@@ -47,7 +47,7 @@ _SHOWN = 60
 _MOST_DIFFERENT = 2000
 """Different answers that are searched for a form that they share."""
 
-_JSON, _TEXT = "the JSON around them", "the text around them"
+_JSON, _TEXT = "the JSON around the label", "the text around the label"
 _CASE = ("case", "punctuation")
 _FENCE = re.compile(r"```(?:[\w+.-]*[ \t\r]*\n)?(.*?)```", re.DOTALL)
 _FORM_METRICS = ("format", "command")
@@ -136,8 +136,8 @@ def inside_fence(completion: Completion) -> Completion:
     return replace(completion, text=content) if content else completion
 
 
-REASONING = Reading("reasoning before them", changes=(answer_after_reasoning,))
-FENCE = Reading("the code fence around them", changes=(inside_fence,))
+REASONING = Reading("the reasoning before the answer", changes=(answer_after_reasoning,))
+FENCE = Reading("the code fence around the answer", changes=(inside_fence,))
 
 
 def named_label(gate: Context) -> Reading | None:
@@ -151,7 +151,7 @@ def named_label(gate: Context) -> Reading | None:
         label = labels.of(completion.text) or labels.named(completion.text, _MOST_WORDS)
         return completion if label is None else replace(completion, text=label)
 
-    return Reading("other words around the right label", changes=(name,), bare=True)
+    return Reading("words around the right label", changes=(name,), bare=True)
 
 
 # --- options of the metric -----------------------------------------------------------------------------------

@@ -119,7 +119,7 @@ def test_json_in_a_fence_is_the_same_json(project: Project) -> None:
     for metric in ("exact_match", "field_f1"):
         found = check(project.judge(metric=metric), "baseline_form")
         assert (found["status"], found["observed"]) == ("fail", 0)
-        mentions(found, "30 of its 30", "in a code fence")
+        mentions(found, "all 30 mistakes", "in a code fence")
 
 
 def test_the_metric_that_is_proposed_ends_it(project: Project) -> None:
